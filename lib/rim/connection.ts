@@ -1,0 +1,235 @@
+/**
+ * One socket: reads into one buffer, writes from one bounded queue.
+ *
+ * Whatever is queued in the same turn leaves in one write. A peer that reads too
+ * slowly is first told so (`behind`), then dropped: nothing grows without bound,
+ * and nothing is left out in silence.
+ *
+ * @module
+ */
+
+/** Bounds of a connection's write queue. */
+export interface Marks {
+  /** Bytes from which the peer counts as behind. */
+  readonly soft: number;
+  /** Bytes at which it is dropped. */
+  readonly hard: number;
+  /** Seconds it may stay behind. */
+  readonly patience: number;
+}
+
+/** QEMU's largest reply fits the soft mark some five times. */
+export const CLIENT_MARKS: Marks = { soft: 1 << 20, hard: 16 << 20, patience: 30 };
+
+const SMALL_BUFFER = 4096;
+const LARGE_BUFFER = 65536;
+/** How long a closed peer may take to read what is left and to close its side. */
+const LINGER_MS = 2000;
+
+/** How a connection's reading ended. */
+export type End =
+  /** The peer will say no more, but may still listen. */
+  | "ended"
+  /** The peer is gone, or we closed. */
+  | "gone";
+
+/** What its owner is told. */
+export interface ConnectionNotices {
+  /** The connection has dropped its peer by itself, and why. */
+  dropped(reason: string): void;
+  /** What was queued has been written, or less of it is left. */
+  relieved(): void;
+}
+
+/** A socket with a bounded write queue. */
+export class Connection {
+  readonly #socket: Deno.Conn;
+  readonly #marks: Marks;
+  readonly #notices: ConnectionNotices;
+  #queue: Uint8Array[] = [];
+  #queued = 0;
+  #behindSince: number | undefined;
+  #writing: Promise<void> | undefined;
+  #closing = false;
+  #closed = false;
+  #peerEnded = false;
+  readonly #over = Promise.withResolvers<void>();
+
+  /** @param socket is closed with the connection */
+  constructor(socket: Deno.Conn, marks: Marks, notices: ConnectionNotices) {
+    this.#socket = socket;
+    this.#marks = marks;
+    this.#notices = notices;
+  }
+
+  /** Resolves when the socket is closed. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Is more queued than the peer should leave unread? */
+  get behind(): boolean {
+    return this.#queued > this.#marks.soft;
+  }
+
+  /** Is it closing or closed? */
+  get closing(): boolean {
+    return this.#closing || this.#closed;
+  }
+
+  /** Queues bytes, which must not change any more. */
+  send(bytes: Uint8Array): void {
+    if (this.closing) return;
+    this.#queue.push(bytes);
+    this.#queued += bytes.length;
+    if (this.#queued > this.#marks.hard) {
+      return this.drop(`it left ${this.#queued} bytes unread (the limit is ${this.#marks.hard})`);
+    }
+    this.#writing ??= this.#write();
+  }
+
+  /** Time has come so far, in seconds: drops a peer that has been behind for too long. */
+  tick(now: number): void {
+    if (!this.behind) this.#behindSince = undefined;
+    else this.#behindSince ??= now;
+    if (this.#behindSince !== undefined && now - this.#behindSince > this.#marks.patience) {
+      this.drop(`it left ${this.#queued} bytes unread for ${this.#marks.patience} s`);
+    }
+  }
+
+  /** Sends what is queued, ends the stream, waits for the peer to close for a moment, then closes. */
+  close(): void {
+    if (this.closing) return;
+    this.#closing = true;
+    const linger = setTimeout(() => this.end(), LINGER_MS);
+    void this.over.then(() => clearTimeout(linger));
+    void (this.#writing ?? Promise.resolve()).then(() => this.#endWriting());
+  }
+
+  /** Closes at once and tells why. */
+  drop(reason: string): void {
+    if (this.#closed) return;
+    this.end();
+    this.#notices.dropped(reason);
+  }
+
+  /**
+   * Reads until the peer ends.
+   *
+   * @param take gets each chunk, which is only valid during the call; where it
+   *   returns a promise, nothing more is read until then
+   */
+  async read(take: (chunk: Uint8Array) => Promise<void> | undefined): Promise<End> {
+    let buffer = new Uint8Array(SMALL_BUFFER);
+    try {
+      for (;;) {
+        const length = await this.#socket.read(buffer);
+        if (length === null) {
+          this.#peerEnded = true;
+          if (!this.closing) return "ended";
+          this.end();
+          return "gone";
+        }
+        // After our own close what still comes is read only so that the peer sees a clean end.
+        if (this.closing) continue;
+        const wait = take(buffer.subarray(0, length));
+        if (wait) await wait;
+        if (length === buffer.length && length < LARGE_BUFFER) {
+          buffer = new Uint8Array(LARGE_BUFFER);
+        }
+      }
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.end();
+      return "gone";
+    }
+  }
+
+  /**
+   * Has a peer that has ended its stream gone altogether?
+   *
+   * A write of no bytes fails on a socket whose other side is closed, and does
+   * nothing where only its writing side is (Linux, AF_UNIX; measured).
+   */
+  async hasGone(): Promise<boolean> {
+    if (this.#closed) return true;
+    try {
+      await this.#socket.write(new Uint8Array(0));
+      return false;
+    } catch (error) {
+      if (isGone(error)) return true;
+      throw error;
+    }
+  }
+
+  async #write(): Promise<void> {
+    try {
+      // What else this turn queues joins the first write.
+      await undefined;
+      while (this.#queue.length > 0 && !this.#closed) {
+        const bytes = this.#joined();
+        for (let sent = 0; sent < bytes.length;) {
+          const written = await this.#socket.write(sent > 0 ? bytes.subarray(sent) : bytes);
+          sent += written;
+          this.#queued -= written;
+        }
+        this.#notices.relieved();
+      }
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.end();
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #joined(): Uint8Array {
+    const [first] = this.#queue;
+    if (this.#queue.length === 1) {
+      this.#queue = [];
+      return first!;
+    }
+    const bytes = new Uint8Array(this.#queue.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of this.#queue) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    this.#queue = [];
+    return bytes;
+  }
+
+  async #endWriting(): Promise<void> {
+    // A peer that has ended its own stream is not waited for.
+    if (this.#peerEnded) return this.end();
+    if (this.#closed) return;
+    try {
+      await (this.#socket as Deno.UnixConn | Deno.TcpConn).closeWrite();
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.end();
+    }
+  }
+
+  /** Closes at once. */
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#closing = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#socket.close();
+    this.#over.resolve();
+  }
+}
+
+/** The ways a socket tells that its peer, or our own end of it, is no more. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.TimedOut;
+}

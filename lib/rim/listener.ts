@@ -1,0 +1,261 @@
+/**
+ * Listening sockets: made safely, accepted from for ever, removed at the end.
+ *
+ * A socket file has its mode before anyone can reach it; what already lies at
+ * its path is replaced only if it is a dead socket.
+ *
+ * @module
+ */
+
+import { type Address, addressText, PATH_BYTES_LIMIT } from "../terms/address.ts";
+import type { ListenerSettings } from "../terms/options.ts";
+import { Failure } from "./failure.ts";
+import type { Log } from "./log.ts";
+import { idOf } from "./users.ts";
+
+/** How long to wait before accepting again where the process has no descriptor left. */
+const EXHAUSTED_PAUSE_MS = 100;
+
+type UnixAddress = Address & { transport: "unix" };
+
+/** A listening socket. */
+export class Listener implements Disposable {
+  readonly settings: ListenerSettings;
+  readonly #listener: Deno.Listener;
+  /** Of the socket file, to remove no other. */
+  readonly #inode: number | undefined;
+  #closed = false;
+
+  private constructor(
+    settings: ListenerSettings,
+    listener: Deno.Listener,
+    inode: number | undefined,
+  ) {
+    this.settings = settings;
+    this.#listener = listener;
+    this.#inode = inode;
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @throws Failure where the address is taken or cannot be listened on
+   */
+  static async open(settings: ListenerSettings): Promise<Listener> {
+    const { address } = settings;
+    if (address.transport === "tcp") {
+      return new Listener(settings, listenTcp(address), undefined);
+    }
+    if (address.path.startsWith("\0")) return new Listener(settings, bind(address), undefined);
+    await clear(address);
+    return new Listener(settings, ...bindFile(settings, address));
+  }
+
+  /** The address it really has: a TCP port of 0 has become another. */
+  get address(): string {
+    const { address } = this.settings;
+    const { addr } = this.#listener;
+    if (address.transport !== "tcp" || addr.transport !== "tcp") return addressText(address);
+    return addressText({ ...address, port: addr.port });
+  }
+
+  /** Accepts until it is closed. */
+  async accept(take: (socket: Deno.Conn) => void, log: Log): Promise<void> {
+    let exhausted = false;
+    while (!this.#closed) {
+      try {
+        take(await this.#listener.accept());
+        exhausted = false;
+      } catch (error) {
+        if (this.#closed) return;
+        if (!isExhaustion(error)) throw error;
+        if (!exhausted) {
+          log.warn(
+            `${this.address}: no descriptor is left for another client; ` +
+              "raise the limit of open files (LimitNOFILE=)",
+          );
+        }
+        exhausted = true;
+        await new Promise((resolve) => setTimeout(resolve, EXHAUSTED_PAUSE_MS));
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { address } = this.settings;
+    // Deno removes the file on closing from 2.6.7 on, whoever has made it since: look first.
+    if (address.transport === "unix" && this.#inode !== undefined) {
+      removeIfThere(address.path, this.#inode);
+    }
+    this.#listener.close();
+  }
+}
+
+function isExhaustion(error: unknown): boolean {
+  return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
+}
+
+function listenTcp(address: Address & { transport: "tcp" }): Deno.Listener {
+  try {
+    return Deno.listen({ hostname: address.hostname, port: address.port });
+  } catch (error) {
+    throw notListening(address, error);
+  }
+}
+
+function bind(address: UnixAddress): Deno.Listener {
+  try {
+    return Deno.listen({ transport: "unix", path: address.path });
+  } catch (error) {
+    throw notListening(address, error);
+  }
+}
+
+/**
+ * Binds a socket file that nobody else can open for a moment: in a directory of
+ * its own, where it gets its mode and owner; then it is linked to its place,
+ * which fails where something has come to be there.
+ *
+ * @returns the listener, and the file's inode
+ */
+function bindFile(
+  settings: ListenerSettings,
+  address: UnixAddress,
+): [Deno.Listener, number | undefined] {
+  const nursery = makeNursery(address);
+  const path = `${nursery}/s`;
+  let listener: Deno.Listener | undefined;
+  try {
+    listener = bind({ transport: "unix", path });
+    Deno.chmodSync(path, settings.mode);
+    own(settings, path);
+    Deno.linkSync(path, address.path);
+    return [listener, Deno.lstatSync(address.path).ino ?? undefined];
+  } catch (error) {
+    listener?.close();
+    if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
+    throw error;
+  } finally {
+    removeIfThere(path);
+    Deno.removeSync(nursery);
+  }
+}
+
+/** A directory beside the socket that only we can enter; its name as short as the path's limit asks for. */
+function makeNursery(address: UnixAddress): string {
+  const directory = directoryOf(address.path);
+  const room = PATH_BYTES_LIMIT - new TextEncoder().encode(`${directory}//s`).length;
+  const nonce = crypto.randomUUID().replaceAll("-", "");
+  for (let tries = 0;; tries++) {
+    const name = `.${nonce.slice(tries)}`.slice(0, Math.min(room, 8));
+    const path = `${directory}/${name}`;
+    try {
+      if (name.length < 2) {
+        throw new Failure(
+          78,
+          `${addressText(address)}: the directory's path is too long; use a shorter one`,
+        );
+      }
+      Deno.mkdirSync(path, { mode: 0o700 });
+      return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists) || tries === 16) {
+        throw notListening(address, error);
+      }
+    }
+  }
+}
+
+function inUse(address: Address): Failure {
+  const text = addressText(address);
+  return new Failure(1, `${text} is in use by another process; end that, or listen elsewhere`);
+}
+
+function notListening(address: Address, error: unknown): Error {
+  const text = addressText(address);
+  if (error instanceof Failure) return error;
+  if (error instanceof Deno.errors.AddrInUse) return inUse(address);
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new Failure(78, `${text} is no address of this machine; listen on one that is`);
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
+    return new Failure(78, `${text}: the directory ${directory} does not exist; create it`);
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new Failure(77, `${text}: no permission to listen there; run as a user who has it`);
+  }
+  if (error instanceof Deno.errors.NotCapable) return error;
+  return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
+}
+
+/** The directory a path lies in. */
+export function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || (path.startsWith("/") ? "/" : ".");
+}
+
+/** Makes way at the path: removes a dead socket, and nothing else. */
+async function clear(address: UnixAddress): Promise<void> {
+  const { path } = address;
+  const text = addressText(address);
+  let file: Deno.FileInfo;
+  try {
+    file = Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Failure(78, `${text}: ${directoryOf(path)} is no directory; correct the path`);
+    }
+    throw error;
+  }
+  if (!file.isSocket) {
+    throw new Failure(
+      78,
+      `${text} is there already and is no socket; remove it, or listen elsewhere`,
+    );
+  }
+  try {
+    (await Deno.connect(address)).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.ConnectionRefused)) {
+      if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
+      // A full backlog says "try again": somebody listens.
+      throw inUse(address);
+    }
+    removeIfThere(path, file.ino ?? undefined);
+    return;
+  }
+  throw inUse(address);
+}
+
+/** Removes a file, if it is there and still the same. */
+function removeIfThere(path: string, inode?: number): void {
+  try {
+    if (inode !== undefined && Deno.lstatSync(path).ino !== inode) return;
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Gives a socket file to its user and group. */
+function own({ user, group, mode, address }: ListenerSettings, path: string): void {
+  const text = addressText(address);
+  if (user === undefined && group === undefined) return;
+  const uid = user === undefined ? null : idOf("user", user);
+  const gid = group === undefined ? null : idOf("group", group);
+  try {
+    Deno.chownSync(path, uid, gid);
+    // A change of owner can take mode bits away.
+    Deno.chmodSync(path, mode);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    throw new Failure(
+      77,
+      `${text}: no permission to give the socket to ${user ?? ""}:${group ?? ""}`,
+    );
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Lines for whoever runs qmpmux, on stderr.
+ *
+ * @module
+ */
+
+/** Where lines go; each is one sentence without an end of line. */
+export interface Log {
+  /** What an operator expects to see: few lines, at the start and at changes. */
+  info(line: string): void;
+  /** What an operator should look at. */
+  warn(line: string): void;
+}
+
+const ENCODER = new TextEncoder();
+
+/** Writes each line to stderr, behind the program's name. */
+export const stderrLog: Log = { info: say, warn: say };
+
+/** Writes one line to stderr; control characters are shown, not sent. */
+export function say(line: string): void {
+  // deno-lint-ignore no-control-regex
+  const shown = line.replace(/[\x00-\x1f\x7f]/g, (char) => JSON.stringify(char).slice(1, -1));
+  const bytes = ENCODER.encode(`qmpmux: ${shown}\n`);
+  for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
+}

@@ -1,0 +1,31 @@
+/**
+ * Gives up what the configuration turns out not to need.
+ *
+ * Only whole kinds can be given up: Deno ignores a revocation of part of what
+ * was granted whole. Which paths may be touched is the service manager's to say.
+ *
+ * @module
+ */
+
+import type { ServeSettings } from "./daemon.ts";
+
+/** Gives up kinds of permission that serving with these settings never needs again. */
+export async function surrender({ qemu, listeners }: ServeSettings): Promise<void> {
+  const unix = qemu.transport === "unix" ||
+    listeners.some(({ address }) => address.transport === "unix");
+  const tcp = qemu.transport === "tcp";
+  if (!unix) {
+    await Deno.permissions.revoke({ name: "read" });
+    await Deno.permissions.revoke({ name: "write" });
+  }
+  // From 2.9 on, connecting to a unix socket needs this kind too.
+  const netForUnix = versionAtLeast(2, 9) && qemu.transport === "unix";
+  if (!tcp && !netForUnix) await Deno.permissions.revoke({ name: "net" });
+  await Deno.permissions.revoke({ name: "env" });
+}
+
+/** Is this Deno of this version or a newer one? */
+export function versionAtLeast(major: number, minor: number, patch = 0): boolean {
+  const [a = 0, b = 0, c = 0] = Deno.version.deno.split(".").map((part) => parseInt(part));
+  return a !== major ? a > major : b !== minor ? b > minor : c >= patch;
+}

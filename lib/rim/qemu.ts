@@ -1,0 +1,204 @@
+/**
+ * The way to QEMU: dials until it is there, reads until it goes.
+ *
+ * @module
+ */
+
+import type { Mux } from "../hub/mux.ts";
+import { type Address, addressText } from "../terms/address.ts";
+import { MessageSplitter } from "../wire/balance.ts";
+import type { Peer } from "../wire/message.ts";
+import { Connection, type Marks } from "./connection.ts";
+import { Failure } from "./failure.ts";
+import { directoryOf } from "./listener.ts";
+import type { Log } from "./log.ts";
+
+/** What we write to QEMU is bounded by the commands in flight. */
+const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
+
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1000;
+
+/** The pauses between tries, each twice the one before, up to a second. */
+export class Pauses {
+  #next = FIRST_PAUSE_MS;
+
+  /** Waits for the next pause, or until `abandoned`. */
+  async take(abandoned: AbortSignal): Promise<void> {
+    if (abandoned.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#next);
+    this.#next = Math.min(this.#next * 2, LONGEST_PAUSE_MS);
+    const wake = () => resolve();
+    abandoned.addEventListener("abort", wake);
+    await promise;
+    abandoned.removeEventListener("abort", wake);
+    clearTimeout(timer);
+  }
+
+  /** It has worked: the next pause is a short one again. */
+  reset(): void {
+    this.#next = FIRST_PAUSE_MS;
+  }
+}
+
+/**
+ * Connects to QEMU, however long that takes.
+ *
+ * @param abandoned ends the waiting
+ * @returns `undefined` where it was abandoned
+ * @throws Failure where the address can never be QEMU's
+ */
+export async function dial(
+  address: Address,
+  pauses: Pauses,
+  log: Log,
+  abandoned: AbortSignal,
+): Promise<Deno.Conn | undefined> {
+  let told = "";
+  while (!abandoned.aborted) {
+    try {
+      return address.transport === "unix" ? await Deno.connect(address) : await connectTcp(address);
+    } catch (error) {
+      const why = absence(address, error);
+      if (why !== told) log.info(`${addressText(address)}: ${why}; waiting`);
+      told = why;
+    }
+    await pauses.take(abandoned);
+  }
+  return undefined;
+}
+
+async function connectTcp({ hostname, port }: Address & { transport: "tcp" }): Promise<Deno.Conn> {
+  const socket = await Deno.connect({ hostname, port });
+  socket.setNoDelay(true);
+  return socket;
+}
+
+/** Why QEMU cannot be reached now; @throws what no waiting helps against */
+function absence(address: Address, error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "QEMU is not there yet";
+  if (error instanceof Deno.errors.ConnectionRefused) return "nobody listens there yet";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    throw new Failure(
+      77,
+      `${addressText(address)}: no permission to connect; run as a user who has it`,
+    );
+  }
+  if (error instanceof Deno.errors.NotCapable) throw error;
+  if (!(error instanceof Error)) throw error;
+  // A full backlog: QEMU's socket has room for the one client it serves and few that wait.
+  if (/os error 11\b|temporarily unavailable/i.test(error.message)) {
+    return "QEMU's monitor is busy with other clients; it serves one at a time";
+  }
+  return error.message;
+}
+
+/** @throws Failure where the path cannot be or become QEMU's socket */
+export function checkPlace(address: Address): void {
+  if (address.transport !== "unix" || address.path.startsWith("\0")) return;
+  const text = addressText(address);
+  const directory = directoryOf(address.path);
+  try {
+    const place = Deno.statSync(directory);
+    if (!place.isDirectory) {
+      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
+    }
+    if (!Deno.statSync(address.path).isSocket) {
+      throw new Failure(
+        69,
+        `${text} is no socket; correct --qemu, or start QEMU with -qmp ${text},server=on,wait=off`,
+      );
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Failure(77, `${text}: no permission to look there; run as a user who has it`);
+    }
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!exists(directory)) {
+      throw new Failure(
+        69,
+        `${text}: the directory ${directory} does not exist; create it, or correct --qemu`,
+      );
+    }
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** One connection to QEMU, from its greeting to its end. */
+export class Qemu implements Peer {
+  readonly #mux: Mux;
+  readonly #connection: Connection;
+  readonly #splitter = new MessageSplitter();
+  #reason = "QEMU closed its monitor";
+  /** The first bytes that were no QMP, where there were some. */
+  #damage: string | undefined;
+  #heard = false;
+
+  constructor(socket: Deno.Conn, mux: Mux) {
+    this.#mux = mux;
+    this.#connection = new Connection(socket, UPSTREAM_MARKS, {
+      dropped: (reason) => this.#reason = reason,
+      relieved: () => {},
+    });
+    const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+    // 53 bits: QEMU gives it back digit for digit.
+    mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
+  }
+
+  /** Has QEMU said anything at all? */
+  get heard(): boolean {
+    return this.#heard;
+  }
+
+  /** What it said that was no QMP. */
+  get damage(): string | undefined {
+    return this.#damage;
+  }
+
+  /** Hears QEMU out; resolves with the reason when the connection is gone. */
+  async run(): Promise<string> {
+    await this.#connection.read((chunk) => this.#take(chunk));
+    this.#connection.end();
+    this.#mux.qemuLeft(this.#reason);
+    return this.#reason;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#connection.send(bytes);
+  }
+
+  pause(): void {
+    throw new Error("QEMU is never paused: what it says goes into bounded queues");
+  }
+
+  resume(): void {
+    throw new Error("QEMU is never paused: what it says goes into bounded queues");
+  }
+
+  close(reason: string): void {
+    this.#reason = reason;
+    this.#connection.end();
+  }
+
+  #take(chunk: Uint8Array): undefined {
+    this.#heard = true;
+    this.#splitter.load(chunk);
+    for (;;) {
+      if (this.#connection.closing) return undefined;
+      const input = this.#splitter.next();
+      if (input === undefined) return undefined;
+      if ("damage" in input) this.#damage ??= input.damage;
+      this.#mux.answered(input);
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Users and groups by name, from the files that list them.
+ *
+ * @module
+ */
+
+import { Failure } from "./failure.ts";
+
+const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
+
+/**
+ * The number of a user or group.
+ *
+ * @param name a name, or a number in digits
+ * @throws Failure where there is none of that name
+ */
+export function idOf(kind: "user" | "group", name: string): number {
+  if (/^\d+$/.test(name)) return Number(name);
+  for (const line of Deno.readTextFileSync(FILES[kind]).split("\n")) {
+    const [found, , id] = line.split(":");
+    if (found === name && id !== undefined) return Number(id);
+  }
+  throw new Failure(
+    78,
+    `${kind}=${name}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
+  );
+}

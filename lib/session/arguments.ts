@@ -1,0 +1,82 @@
+/**
+ * Arguments checked as QEMU checks them, for the commands qmpmux answers itself.
+ *
+ * Members are looked at in the order the command's schema lists them, what is
+ * left over is an error; the first offence wins. Texts measured on QEMU 7.2.
+ *
+ * @module
+ */
+
+import type { Command } from "../wire/message.ts";
+
+/** What is wrong with an argument, in QEMU's words. */
+export class ArgumentError extends Error {
+  override name = "ArgumentError";
+}
+
+/** One command's arguments; each `take…` uses one up, `end` refuses the rest. */
+export class Arguments {
+  readonly #left: Map<string, unknown>;
+
+  constructor(command: Command) {
+    const { argumentsText } = command;
+    this.#left = new Map(argumentsText ? Object.entries(JSON.parse(argumentsText)) : []);
+  }
+
+  /** @throws ArgumentError where it is missing or no string */
+  takeString(name: string): string {
+    const value = this.#take(name);
+    if (typeof value !== "string") throw wrongType(name, "string");
+    return value;
+  }
+
+  /** @throws ArgumentError where it is no array of strings */
+  takeStrings(name: string): string[] {
+    return [...strings(name, this.#take(name))];
+  }
+
+  /**
+   * Like `takeStrings`, but may be absent, and each value must be among `known`.
+   *
+   * @throws ArgumentError where it is no array of known values
+   */
+  takeOptionalValues(name: string, known: readonly string[]): string[] {
+    if (!this.#left.has(name)) return [];
+    const values: string[] = [];
+    for (const value of strings(name, this.#take(name))) {
+      // QEMU names the parameter 'null': an element of a list has no name of its own.
+      if (!known.includes(value)) {
+        throw new ArgumentError(`Parameter 'null' does not accept value '${value}'`);
+      }
+      values.push(value);
+    }
+    return values;
+  }
+
+  /** @throws ArgumentError where something is left */
+  end(): void {
+    for (const name of this.#left.keys()) {
+      throw new ArgumentError(`Parameter '${name}' is unexpected`);
+    }
+  }
+
+  #take(name: string): unknown {
+    if (!this.#left.has(name)) throw new ArgumentError(`Parameter '${name}' is missing`);
+    const value = this.#left.get(name);
+    this.#left.delete(name);
+    return value;
+  }
+}
+
+function wrongType(name: string, expected: string): ArgumentError {
+  return new ArgumentError(`Invalid parameter type for '${name}', expected: ${expected}`);
+}
+
+/** Elements one by one, so that each is checked whole before the next is looked at. */
+function* strings(name: string, value: unknown): Generator<string> {
+  if (!Array.isArray(value)) throw wrongType(name, "array");
+  for (const [index, item] of value.entries()) {
+    if (typeof item !== "string") throw wrongType(`${name}[${index}]`, "string");
+    yield item;
+  }
+}

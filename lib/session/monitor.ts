@@ -1,0 +1,238 @@
+/**
+ * One client: a virtual monitor.
+ *
+ * It has a mode, a capability set and an event filter of its own, and a slot for
+ * each in-band command that awaits its answer, so that replies leave in the
+ * order the commands came, however they were obtained.
+ *
+ * @module
+ */
+
+import type { EventFilter } from "../terms/event_filter.ts";
+import type { Terms } from "../terms/terms.ts";
+import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
+import {
+  type Command,
+  errorReply,
+  type Event,
+  type Greeting,
+  type Id,
+  type Peer,
+  type Reply,
+  withId,
+} from "../wire/message.ts";
+import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
+
+/**
+ * In-band commands of one client that may wait for their answers.
+ *
+ * QEMU reads no further while one runs and eight are queued behind it if `oob` is
+ * enabled, and none otherwise (`QMP_REQ_QUEUE_LEN_MAX`, measured).
+ */
+const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
+/** Out-of-band commands of one client that may wait for their answers; QEMU runs them one by one. */
+const OOB_WAITING_LIMIT = 8;
+
+/** A place in the order of replies; answered by a reply, or by what gives one when its turn comes. */
+interface Slot {
+  readonly id: Id;
+  answer: Reply | (() => Reply) | undefined;
+}
+
+/** A command that has been sent on, and where its reply belongs. */
+export type Ticket = Slot | { readonly id: Id; readonly oob: true };
+
+/** What becomes of a command: it runs at QEMU, or is answered here. */
+export type Admission = "run" | (() => Reply);
+
+/** One client's virtual monitor. */
+export class Monitor {
+  readonly peer: Peer;
+  readonly terms: Terms;
+  /** Whole numbers from 1, in the order of arrival. */
+  readonly number: number;
+  readonly #dialect: Dialect;
+  #greeting: Greeting | undefined;
+  #grammar: Grammar = CLASSIC;
+  #standing: Standing;
+  #filter: EventFilter | undefined;
+  #slots: Slot[] = [];
+  #oobWaiting = 0;
+  #paused = false;
+  #left = false;
+
+  constructor(peer: Peer, terms: Terms, number: number) {
+    this.peer = peer;
+    this.terms = terms;
+    this.number = number;
+    this.#dialect = DIALECTS[terms.dialect];
+    this.#standing = {
+      mode: "negotiation",
+      offered: [],
+      capabilities: new Set(),
+      events: this.#dialect.events,
+    };
+  }
+
+  /** Has it been sent its greeting? Before that nothing it says is read. */
+  get greeted(): boolean {
+    return this.#greeting !== undefined;
+  }
+
+  /** Is it gone, or being closed? */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** The grammar its bytes are read by; settled once it is greeted. */
+  get grammar(): Grammar {
+    return this.#grammar;
+  }
+
+  /** Has this client enabled `oob`? */
+  get takesOob(): boolean {
+    return this.#standing.capabilities.has("oob");
+  }
+
+  /** Its mode in the words of its dialect. */
+  get mode(): string {
+    return this.#dialect.modes[this.#standing.mode];
+  }
+
+  /** The names of its enabled capabilities. */
+  get capabilities(): string[] {
+    return [...this.#standing.capabilities];
+  }
+
+  /** The globs it chose its events by; `undefined` while it has chosen none. */
+  get filter(): readonly string[] | undefined {
+    return this.#filter?.globs;
+  }
+
+  /** Does none of its commands await an answer? */
+  get idle(): boolean {
+    return this.#slots.length === 0 && this.#oobWaiting === 0;
+  }
+
+  /** QEMU is there: sends the greeting and begins to read. */
+  greet(greeting: Greeting): void {
+    const [major, minor] = greeting.version;
+    this.#greeting = greeting;
+    this.#grammar = grammarOf(major, minor);
+    const offered = greeting.capabilities.filter((name) =>
+      this.#dialect.capabilities.includes(name)
+    );
+    this.#standing = { ...this.#standing, offered };
+    this.peer.send(this.#dialect.greeting(greeting.bytes));
+  }
+
+  /** What becomes of a command in this client's present mode. */
+  admit(command: Command): Admission {
+    const { mode } = this.#standing;
+    const handler = this.#dialect.own[mode].get(command.name);
+    if (handler) {
+      return () => {
+        const { reply, change } = handler(this.#standing, command);
+        if (change) this.#standing = { ...this.#standing, ...change };
+        return reply;
+      };
+    }
+    if (mode === "negotiation" && !this.#dialect.exceptions.has(command.name)) {
+      return () => this.#dialect.refusal;
+    }
+    return "run";
+  }
+
+  /** Chooses its events, in place of what it chose before. */
+  chooseEvents(filter: EventFilter): void {
+    this.#filter = filter;
+  }
+
+  /** May and will this client see an event of this name? */
+  wants({ name }: Event): boolean {
+    const { mode, events } = this.#standing;
+    if (mode !== "command" || this.#left) return false;
+    if (events !== undefined && !events.has(name)) return false;
+    if (this.terms.events !== undefined && !this.terms.events.passes(name)) return false;
+    return this.#filter === undefined || this.#filter.passes(name);
+  }
+
+  /** Takes a place in the order of replies, or none for an out-of-band command. */
+  reserve(id: Id, oob: boolean): Ticket {
+    if (oob) {
+      this.#oobWaiting++;
+      this.#push();
+      return { id, oob: true };
+    }
+    const slot: Slot = { id, answer: undefined };
+    this.#slots.push(slot);
+    this.#push();
+    return slot;
+  }
+
+  /** QEMU has answered: the reply leaves when its turn comes, an out-of-band one at once. */
+  fill(ticket: Ticket, reply: Reply): void {
+    if (this.#left) return;
+    const dressed = this.#dialect.dressed(reply);
+    if ("oob" in ticket) {
+      this.#oobWaiting--;
+      this.peer.send(withId(dressed, ticket.id));
+      this.#push();
+      return;
+    }
+    ticket.answer = dressed;
+    this.#settle();
+  }
+
+  /**
+   * Answers here. An in-band answer is given when its turn comes and sees what
+   * the commands before it have done.
+   */
+  answer(id: Id, oob: boolean, answer: () => Reply): void {
+    if (oob) {
+      this.peer.send(withId(answer(), id));
+      return;
+    }
+    this.#slots.push({ id, answer });
+    this.#settle();
+  }
+
+  /** Answers an error of QEMU's form. */
+  refuse(id: Id, oob: boolean, errorClass: string, desc: string): void {
+    this.answer(id, oob, () => this.#dialect.dressed(errorReply(errorClass, desc)));
+  }
+
+  /** Answers what is no JSON; `desc` is QEMU's. */
+  damaged(desc: string): void {
+    this.answer(undefined, false, () => this.#dialect.damage(desc));
+  }
+
+  /** The client has gone, or is told to: nothing more is sent to it. */
+  leave(): void {
+    this.#left = true;
+    this.#slots = [];
+  }
+
+  /** Sends every reply whose turn has come. */
+  #settle(): void {
+    let sent = 0;
+    for (const { id, answer } of this.#slots) {
+      if (answer === undefined) break;
+      this.peer.send(withId(typeof answer === "function" ? answer() : answer, id));
+      sent++;
+    }
+    if (sent > 0) this.#slots.splice(0, sent);
+    this.#push();
+  }
+
+  /** Pushes back while as many commands wait as QEMU would let wait. */
+  #push(): void {
+    const limit = this.takesOob ? WAITING_LIMIT.withOob : WAITING_LIMIT.inBand;
+    const full = this.#slots.length >= limit || this.#oobWaiting >= OOB_WAITING_LIMIT ||
+      (!this.takesOob && !this.idle);
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.peer.pause();
+    else this.peer.resume();
+  }
+}

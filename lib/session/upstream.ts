@@ -1,0 +1,164 @@
+/**
+ * Our one session with QEMU.
+ *
+ * In-band replies come back in the order the commands went (QEMU runs one at a
+ * time), so in-band commands carry no id: each byte of it would cost QEMU a
+ * system call. Out-of-band commands overtake and carry a number that is never
+ * used twice, not even on the next connection.
+ *
+ * @module
+ */
+
+import { quoted } from "../wire/format.ts";
+import type { Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
+import { asciiBytes } from "../wire/text.ts";
+
+/**
+ * In-band commands at QEMU at a time.
+ *
+ * The eighth can block the oob lane while another monitor is busy (measured on
+ * 7.2); two to four already reach full throughput, and what waits here can
+ * still be dropped.
+ */
+export const IN_FLIGHT_LIMIT = 4;
+
+/** A command on its way: its bytes without id, `{…}`. */
+export interface Job {
+  readonly bytes: Uint8Array;
+  readonly oob: boolean;
+}
+
+/** What a message of QEMU turned out to be. */
+export type Heard<J> =
+  | { readonly ready: Greeting }
+  | { readonly settled: J; readonly reply: Reply }
+  | { readonly event: Event }
+  | { readonly dropped: Message }
+  | { readonly broken: string };
+
+/** How far the session has come. */
+export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
+
+/** The session with QEMU, over as many connections as it takes. */
+export class Upstream<J extends Job> {
+  #state: UpstreamState = "absent";
+  #peer: Peer | undefined;
+  #greeting: Greeting | undefined;
+  #nonce = "";
+  #inBand: J[] = [];
+  #outOfBand = new Map<string, J>();
+  #lastId = 0;
+
+  get state(): UpstreamState {
+    return this.#state;
+  }
+
+  /** QEMU's greeting while the session is ready, else `undefined`. */
+  get greeting(): Greeting | undefined {
+    return this.#state === "ready" ? this.#greeting : undefined;
+  }
+
+  /** May an in-band command go now? */
+  get hasRoom(): boolean {
+    return this.#state === "ready" && this.#inBand.length < IN_FLIGHT_LIMIT;
+  }
+
+  /** Does no command await QEMU's answer? */
+  get idle(): boolean {
+    return this.#inBand.length === 0 && this.#outOfBand.size === 0;
+  }
+
+  /**
+   * A connection to QEMU is up.
+   *
+   * @param nonce a number in digits that no one else can know: QEMU hands a late
+   *   reply of an earlier connection to whoever connects next, so nothing counts
+   *   before the reply that carries it
+   */
+  arrived(peer: Peer, nonce: string): void {
+    this.#peer = peer;
+    this.#nonce = nonce;
+    this.#state = "greeting";
+  }
+
+  /** Sends a command on. An in-band one only where {@linkcode hasRoom}. */
+  issue(job: J): void {
+    if (this.#peer === undefined || this.#state !== "ready") {
+      throw new Error(`Cannot issue a command: QEMU is ${this.#state}`);
+    }
+    if (!job.oob) {
+      this.#inBand.push(job);
+      this.#peer.send(job.bytes);
+      return;
+    }
+    const id = String(++this.#lastId);
+    this.#outOfBand.set(id, job);
+    this.#peer.send(withNumber(job.bytes, id));
+  }
+
+  /** What a message of QEMU means. */
+  heard(message: Message): Heard<J> {
+    switch (this.#state) {
+      case "greeting":
+        return this.#greeted(message);
+      case "negotiating":
+        return this.#negotiated(message);
+      default:
+        return this.#answered(message);
+    }
+  }
+
+  /** The connection is gone; who still waited waits in vain. */
+  lost(): J[] {
+    const waiting = [...this.#inBand, ...this.#outOfBand.values()];
+    this.#inBand = [];
+    this.#outOfBand.clear();
+    this.#peer = undefined;
+    this.#greeting = undefined;
+    this.#state = "absent";
+    return waiting;
+  }
+
+  #greeted(message: Message): Heard<J> {
+    // QEMU before 2026 can let an event slip out ahead of its greeting.
+    if (message.kind !== "greeting") return { dropped: message };
+    this.#greeting = message;
+    this.#state = "negotiating";
+    const enable = message.capabilities.includes("oob") ? `,"arguments":{"enable":["oob"]}` : "";
+    this.#peer?.send(asciiBytes(`{"execute":"qmp_capabilities"${enable},"id":${this.#nonce}}`));
+    return { dropped: message };
+  }
+
+  #negotiated(message: Message): Heard<J> {
+    const answer = message.kind === "return" || message.kind === "error";
+    if (!answer || message.id !== this.#nonce) return { dropped: message };
+    if (message.kind === "error") {
+      const text = new TextDecoder().decode(message.bytes).trim();
+      return { broken: `it refused qmp_capabilities: ${quoted(text)}` };
+    }
+    this.#state = "ready";
+    return { ready: this.#greeting! };
+  }
+
+  #answered(message: Message): Heard<J> {
+    if (message.kind === "event") return { event: message };
+    if (message.kind === "greeting") return { broken: "it sent a second greeting" };
+    const job = message.id === undefined ? this.#inBand.shift() : this.#claimed(message.id);
+    return job === undefined ? { dropped: message } : { settled: job, reply: message };
+  }
+
+  #claimed(id: string): J | undefined {
+    const job = this.#outOfBand.get(id);
+    this.#outOfBand.delete(id);
+    return job;
+  }
+}
+
+/** A command with a number as its id. */
+function withNumber(bytes: Uint8Array, id: string): Uint8Array {
+  const tail = asciiBytes(`,"id":${id}}`);
+  const whole = new Uint8Array(bytes.length - 1 + tail.length);
+  whole.set(bytes.subarray(0, -1));
+  whole.set(tail, bytes.length - 1);
+  return whole;
+}

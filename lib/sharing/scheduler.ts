@@ -1,0 +1,48 @@
+/**
+ * Fair turns upstream.
+ *
+ * QEMU runs in-band commands one by one. What waits, waits here, where it can
+ * still be dropped: each monitor in its own queue, the monitors in a ring. How
+ * many commands a monitor may have waiting is bounded where they are read.
+ *
+ * @module
+ */
+
+/** Jobs of many parties, handed out a turn each. */
+export class Scheduler<Party, Job> {
+  /** The parties that wait, in the order of their turns; a Map keeps it. */
+  readonly #waiting = new Map<Party, Job[]>();
+
+  /** Does nothing wait? */
+  get empty(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /** Adds a job behind the party's others; a party new to the ring joins at its end. */
+  enqueue(party: Party, job: Job): void {
+    const jobs = this.#waiting.get(party);
+    if (jobs) jobs.push(job);
+    else this.#waiting.set(party, [job]);
+  }
+
+  /** The next job: the first of the party whose turn it is, which then goes to the end of the ring. */
+  next(): Job | undefined {
+    for (const [party, jobs] of this.#waiting) {
+      const job = jobs.shift();
+      this.#waiting.delete(party);
+      if (jobs.length > 0) this.#waiting.set(party, jobs);
+      return job;
+    }
+    return undefined;
+  }
+
+  /** Forgets what a party has waiting. */
+  drop(party: Party): void {
+    this.#waiting.delete(party);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#waiting.clear();
+  }
+}

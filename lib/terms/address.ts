@@ -1,0 +1,84 @@
+/**
+ * Addresses, as QEMU and its users spell them.
+ *
+ * @module
+ */
+
+/** Where to connect or to listen. */
+export type Address =
+  | { readonly transport: "unix"; readonly path: string }
+  | { readonly transport: "tcp"; readonly hostname: string; readonly port: number };
+
+/** A flag, address or option that cannot be; the message names it and the remedy. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** The kernel's `sun_path` holds 108 bytes, the closing NUL among them. */
+export const PATH_BYTES_LIMIT = 107;
+
+const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
+
+/**
+ * Reads an address.
+ *
+ * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`
+ * @throws UsageError where it is none of them, or its path is too long
+ */
+export function parseAddress(text: string): Address {
+  if (text.startsWith("unix-abstract:")) {
+    const name = text.slice("unix-abstract:".length);
+    if (name === "") throw new UsageError(`${text}: the name is empty; write unix-abstract:NAME`);
+    return unix(`\0${name}`, text);
+  }
+  if (text.startsWith("unix:")) return unix(text.slice("unix:".length), text);
+  if (text.startsWith("/") || text.startsWith("./")) return unix(text, text);
+  const [, hostname, port] = /^(?:tcp:)?(\[[^\]]+\]|[^:[\]/]*):(\d+)$/.exec(text) ?? [];
+  if (hostname === undefined || port === undefined) {
+    throw new UsageError(`${JSON.stringify(text)} is no address; write ${FORMS}`);
+  }
+  if (Number(port) > 65535) {
+    throw new UsageError(`${text}: port ${port} is out of range; ports are 0 to 65535`);
+  }
+  const bare = hostname.replace(/^\[|\]$/g, "");
+  return { transport: "tcp", hostname: bare === "" ? "127.0.0.1" : bare, port: Number(port) };
+}
+
+function unix(path: string, text: string): Address {
+  if (path === "") throw new UsageError(`${text}: the path is empty; write unix:/path`);
+  if (path.slice(1).includes("\0")) {
+    throw new UsageError(`${shownPath(path)}: the path holds a NUL`);
+  }
+  const { length } = new TextEncoder().encode(path);
+  if (length > PATH_BYTES_LIMIT) {
+    throw new UsageError(
+      `${
+        shownPath(path)
+      }: the path has ${length} bytes, a socket's has at most ${PATH_BYTES_LIMIT}; ` +
+        "use a shorter one",
+    );
+  }
+  return { transport: "unix", path };
+}
+
+/** A path for people: an abstract one with `@`. */
+function shownPath(path: string): string {
+  return path.startsWith("\0") ? `@${path.slice(1)}` : path;
+}
+
+/** An address as it is written on the command line. */
+export function addressText(address: Address): string {
+  if (address.transport === "tcp") {
+    const { hostname, port } = address;
+    return `tcp:${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  }
+  const { path } = address;
+  return path.startsWith("\0") ? `unix-abstract:${path.slice(1)}` : `unix:${path}`;
+}
+
+/** Can only this machine reach it? */
+export function isLocal(address: Address): boolean {
+  if (address.transport === "unix") return true;
+  return address.hostname === "localhost" || address.hostname === "::1" ||
+    /^127(\.\d{1,3}){3}$/.test(address.hostname);
+}

@@ -1,0 +1,58 @@
+/**
+ * Which events pass: a list of globs.
+ *
+ * `*` stands for any run of characters, `?` for one; case counts; the whole
+ * name must match. An empty list lets nothing pass.
+ *
+ * @module
+ */
+
+/** A list has at most this many globs, a glob this many characters. */
+export const GLOBS_LIMIT = 256;
+export const GLOB_LENGTH_LIMIT = 256;
+
+/** QEMU knows some sixty events; names made up by a rogue upstream are not remembered for ever. */
+const REMEMBERED_LIMIT = 1024;
+
+/** A set of events, by their names. */
+export class EventFilter {
+  readonly globs: readonly string[];
+  readonly #pattern: RegExp;
+  readonly #known = new Map<string, boolean>();
+
+  /**
+   * @param globs at most {@linkcode GLOBS_LIMIT}
+   * @throws RangeError where there are more, or one is too long
+   */
+  constructor(globs: readonly string[]) {
+    if (globs.length > GLOBS_LIMIT) {
+      throw new RangeError(
+        `Too many event globs: ${globs.length} exceed the limit of ${GLOBS_LIMIT}`,
+      );
+    }
+    const long = globs.find((glob) => glob.length > GLOB_LENGTH_LIMIT);
+    if (long !== undefined) {
+      throw new RangeError(
+        `Event glob too long: ${long.length} characters exceed the limit of ${GLOB_LENGTH_LIMIT}`,
+      );
+    }
+    this.globs = [...globs];
+    this.#pattern = new RegExp(`^(?:${globs.map(source).join("|") || "(?!)"})$`, "s");
+  }
+
+  /** Does an event of this name pass? */
+  passes(name: string): boolean {
+    let passes = this.#known.get(name);
+    if (passes === undefined) {
+      passes = this.#pattern.test(name);
+      if (this.#known.size < REMEMBERED_LIMIT) this.#known.set(name, passes);
+    }
+    return passes;
+  }
+}
+
+/** A glob as a regular expression; runs of `*` are one, so that matching stays linear enough. */
+function source(glob: string): string {
+  return glob.replace(/\*+/g, "*").replace(/[.+^${}()|[\]\\/]/g, "\\$&")
+    .replaceAll("*", ".*").replaceAll("?", ".");
+}

@@ -1,0 +1,159 @@
+/**
+ * `--listen ADDR,option=value…` and `--qemu ADDR`, read into checked values.
+ *
+ * @module
+ */
+
+import { type Address, addressText, isLocal, parseAddress, UsageError } from "./address.ts";
+import { EventFilter } from "./event_filter.ts";
+import type { DialectName, Terms } from "./terms.ts";
+
+/** A listener: where, for whom, on what terms. */
+export interface ListenerSettings {
+  readonly address: Address;
+  readonly terms: Terms;
+  /** Of the socket file. */
+  readonly mode: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+}
+
+const OPTIONS = ["name", "dialect", "events", "mode", "user", "group", "allow-remote"] as const;
+type Option = typeof OPTIONS[number];
+
+/** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
+const QEMU_SPELLING: Readonly<Record<string, readonly string[]>> = {
+  server: ["on"],
+  wait: ["off"],
+};
+
+/**
+ * Reads the address of QEMU.
+ *
+ * @param text an address; QEMU's `,server=on,wait=off` behind it is taken too
+ * @throws UsageError
+ */
+export function parseQemu(text: string): Address {
+  const [address, options] = split(text);
+  for (const [key, value] of options) {
+    if (!(key in QEMU_SPELLING)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
+    if (value !== "on" && value !== "off") throw onOff(`--qemu ${text}`, key, value);
+  }
+  return parseAddress(address);
+}
+
+/**
+ * Reads one listener.
+ *
+ * @param text an address and its options
+ * @throws UsageError
+ */
+export function parseListener(text: string): ListenerSettings {
+  const where = `--listen ${text}`;
+  const [addressPart, pairs] = split(text);
+  const address = parseAddress(addressPart);
+  const options = new Map<Option, string>();
+  for (const [key, value] of pairs) {
+    const spelling = QEMU_SPELLING[key];
+    if (spelling) {
+      if (!spelling.includes(value)) {
+        throw new UsageError(`${where}: ${key}=${value} is not possible; leave it out`);
+      }
+      continue;
+    }
+    if (!isOption(key)) throw unknownOption(where, key, OPTIONS);
+    if (options.has(key)) throw new UsageError(`${where}: ${key}= is given twice; give it once`);
+    options.set(key, value);
+  }
+  const remote = options.get("allow-remote") ?? "off";
+  if (remote !== "on" && remote !== "off") throw onOff(where, "allow-remote", remote);
+  if (!isLocal(address) && remote === "off") {
+    throw new UsageError(
+      `${where}: other machines could control the VM through this address; ` +
+        "listen on a unix socket or on 127.0.0.1, or add allow-remote=on",
+    );
+  }
+  for (const key of ["mode", "user", "group"] as const) {
+    const isFile = address.transport === "unix" && !address.path.startsWith("\0");
+    if (options.has(key) && !isFile) {
+      throw new UsageError(`${where}: ${key}= belongs to a socket file; leave it out`);
+    }
+  }
+  return {
+    address,
+    terms: {
+      name: nameOf(options.get("name"), address, where),
+      dialect: dialectOf(options.get("dialect"), where),
+      events: filterOf(options.get("events"), where),
+    },
+    mode: modeOf(options.get("mode"), where),
+    user: options.get("user"),
+    group: options.get("group"),
+  };
+}
+
+function split(text: string): [string, [string, string][]] {
+  const [address = "", ...options] = text.split(",");
+  return [
+    address,
+    options.map((option) => {
+      const [key, ...value] = option.split("=");
+      if (value.length === 0) {
+        throw new UsageError(`${text}: "${option}" is no option; write option=value`);
+      }
+      return [key!, value.join("=")];
+    }),
+  ];
+}
+
+function isOption(key: string): key is Option {
+  return (OPTIONS as readonly string[]).includes(key);
+}
+
+function unknownOption(where: string, key: string, known: readonly string[]): UsageError {
+  return new UsageError(`${where}: there is no option "${key}"; there are ${known.join(", ")}`);
+}
+
+function onOff(where: string, key: string, value: string): UsageError {
+  return new UsageError(`${where}: ${key}=${value} is not possible; write ${key}=on or ${key}=off`);
+}
+
+function nameOf(name: string | undefined, address: Address, where: string): string {
+  if (name === undefined) {
+    const base = addressText(address).split(/[/]/).pop()!;
+    return base.replace(/^(unix|unix-abstract|tcp):/, "").replace(/\.(sock|socket)$/, "");
+  }
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(name)) return name;
+  throw new UsageError(
+    `${where}: name=${name} is not possible; a name has 1 to 64 letters, digits, ".", "_" or "-"`,
+  );
+}
+
+function dialectOf(dialect: string | undefined, where: string): DialectName {
+  if (dialect === undefined || dialect === "qmp") return "qmp";
+  if (dialect === "rfc2010") return dialect;
+  throw new UsageError(`${where}: there is no dialect "${dialect}"; there are qmp, rfc2010`);
+}
+
+function filterOf(events: string | undefined, where: string): EventFilter | undefined {
+  if (events === undefined) return undefined;
+  const globs = events === "" ? [] : events.split("+");
+  const wrong = globs.find((glob) => !/^[A-Za-z0-9_.*?-]+$/.test(glob));
+  if (wrong !== undefined) {
+    throw new UsageError(
+      `${where}: "${wrong}" is no event; write names of events with * and ?, joined by +`,
+    );
+  }
+  try {
+    return new EventFilter(globs);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${where}: ${error.message}`);
+    throw error;
+  }
+}
+
+function modeOf(mode: string | undefined, where: string): number {
+  if (mode === undefined) return 0o600;
+  if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
+  throw new UsageError(`${where}: mode=${mode} is not possible; write three octal digits, as 0660`);
+}

@@ -1,0 +1,19 @@
+/**
+ * What a listener grants the clients that come through it.
+ *
+ * @module
+ */
+
+import type { EventFilter } from "./event_filter.ts";
+
+/** The dialects a listener can speak. */
+export type DialectName = "qmp" | "rfc2010";
+
+/** The terms of one listener; the same for all its clients. */
+export interface Terms {
+  /** The listener's name, for logs and `__org.qmpmux_query-self`. */
+  readonly name: string;
+  readonly dialect: DialectName;
+  /** The events its clients can see at all; `undefined` is every one. */
+  readonly events: EventFilter | undefined;
+}

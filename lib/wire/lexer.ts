@@ -1,0 +1,256 @@
+/**
+ * QEMU's lexical grammar: bytes in, tokens out.
+ *
+ * JSON's tokens, and what QEMU adds: strings in single quotes, keywords of any
+ * lower-case letters, and its own way out of damage: after a stray byte it skips
+ * to the next structural or control byte. A table drives it, as it drives QEMU.
+ *
+ * @module
+ */
+
+/** What a token is. `NONE`: the input ended inside or between tokens. */
+export const NONE = 0;
+export const LEFT_BRACE = 1;
+export const RIGHT_BRACE = 2;
+export const LEFT_SQUARE = 3;
+export const RIGHT_SQUARE = 4;
+export const COLON = 5;
+export const COMMA = 6;
+export const INTEGER = 7;
+export const FLOAT = 8;
+export const KEYWORD = 9;
+export const STRING = 10;
+/** Bytes that begin no token; the offending byte is the last of them. */
+export const STRAY = 11;
+/** A token that grew past {@linkcode TOKEN_BYTES_LIMIT}; what follows is read as fresh input. */
+export const OVERSIZE = 12;
+
+/** A single token may have this many bytes (QEMU: `64 << 20`, measured). */
+export const TOKEN_BYTES_LIMIT = 64 << 20;
+
+const START = 16;
+const RECOVERY = 17;
+const DOUBLE_QUOTED = 18;
+const DOUBLE_ESCAPE = 19;
+const SINGLE_QUOTED = 20;
+const SINGLE_ESCAPE = 21;
+const MINUS = 22;
+const ZERO = 23;
+const DIGITS = 24;
+const POINT = 25;
+const FRACTION = 26;
+const EXPONENT = 27;
+const EXPONENT_SIGN = 28;
+const EXPONENT_DIGITS = 29;
+const WORD = 30;
+const STATES = 31;
+
+/** Set on a step that ends a token without taking the byte. */
+const STAY = 0x80;
+
+const NEWLINE = 0x0a;
+
+const STEPS = steps();
+
+/** `STEPS[state << 8 | byte]`: the next state, or the token that ends here; what is not named is stray. */
+function steps(): Uint8Array {
+  const table = new Uint8Array(STATES << 8).fill(STRAY);
+  const on = (state: number, bytes: string | [number, number], next: number) => {
+    if (typeof bytes === "string") {
+      for (const char of bytes) table[(state << 8) | char.charCodeAt(0)] = next;
+    } else table.fill(next, (state << 8) | bytes[0], ((state << 8) | bytes[1]) + 1);
+  };
+  const digits: [number, number] = [0x30, 0x39];
+  const any: [number, number] = [0x00, 0xff];
+
+  on(START, " \t\r\n", START);
+  on(START, '"', DOUBLE_QUOTED);
+  on(START, "'", SINGLE_QUOTED);
+  on(START, "-", MINUS);
+  on(START, [0x31, 0x39], DIGITS);
+  on(START, "0", ZERO);
+  on(START, [0x61, 0x7a], WORD);
+  on(START, "{", LEFT_BRACE);
+  on(START, "}", RIGHT_BRACE);
+  on(START, "[", LEFT_SQUARE);
+  on(START, "]", RIGHT_SQUARE);
+  on(START, ":", COLON);
+  on(START, ",", COMMA);
+
+  // A string takes everything but control bytes and 0xFE, 0xFF; the parser judges escapes and UTF-8.
+  for (
+    const [quoted, escape, quote] of [
+      [DOUBLE_QUOTED, DOUBLE_ESCAPE, '"'],
+      [SINGLE_QUOTED, SINGLE_ESCAPE, "'"],
+    ] as const
+  ) {
+    on(quoted, [0x20, 0xfd], quoted);
+    on(quoted, "\\", escape);
+    on(quoted, quote, STRING);
+    on(escape, [0x20, 0xfd], quoted);
+  }
+
+  on(MINUS, "0", ZERO);
+  on(MINUS, [0x31, 0x39], DIGITS);
+  // `0e0` is no number to QEMU: after a leading zero only a point goes on.
+  on(ZERO, any, INTEGER | STAY);
+  on(ZERO, digits, STRAY);
+  on(ZERO, ".", POINT);
+  on(DIGITS, any, INTEGER | STAY);
+  on(DIGITS, digits, DIGITS);
+  on(DIGITS, ".", POINT);
+  on(DIGITS, "eE", EXPONENT);
+  on(POINT, digits, FRACTION);
+  on(FRACTION, any, FLOAT | STAY);
+  on(FRACTION, digits, FRACTION);
+  on(FRACTION, "eE", EXPONENT);
+  on(EXPONENT, "+-", EXPONENT_SIGN);
+  on(EXPONENT, digits, EXPONENT_DIGITS);
+  on(EXPONENT_SIGN, digits, EXPONENT_DIGITS);
+  on(EXPONENT_DIGITS, any, FLOAT | STAY);
+  on(EXPONENT_DIGITS, digits, EXPONENT_DIGITS);
+  on(WORD, any, KEYWORD | STAY);
+  on(WORD, [0x61, 0x7a], WORD);
+
+  on(RECOVERY, [0x20, 0xfd], RECOVERY);
+  on(RECOVERY, "\t", RECOVERY);
+  on(RECOVERY, [0x00, 0x08], START | STAY);
+  on(RECOVERY, [0x0a, 0x1f], START | STAY);
+  on(RECOVERY, [0xfe, 0xff], START | STAY);
+  on(RECOVERY, "{}[]:,", START | STAY);
+  return table;
+}
+
+/**
+ * Cuts a stream of bytes into QEMU's tokens.
+ *
+ * `load` gives it a chunk, `next` the tokens one by one until `NONE`. A token
+ * may begin in one chunk and end in another; `bytes`, `start` and `end` tell
+ * where the last token stands, until the next call.
+ */
+export class Lexer {
+  /** The buffer that holds the last token, at `start` to `end`. */
+  bytes: Uint8Array = new Uint8Array(0);
+  start = 0;
+  end = 0;
+  /**
+   * Where the last token began, as QEMU 11.1 counts: from 1, in bytes, and one too
+   * many where the byte before it belongs to a number or word, or to skipped damage.
+   */
+  line = 1;
+  column = 1;
+
+  #chunk: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #state = START;
+  #carry = new Uint8Array(0);
+  #carried = 0;
+  #lines = 1;
+  /** Bytes of the stream before this chunk, and before the present line. */
+  #before = 0;
+  #lineBegan = 0;
+  #tokenLine = 1;
+  #tokenColumn = 1;
+  /** Has the next byte been looked at already, to see that a token ended before it? */
+  #peeked = false;
+
+  /** Gives it the next bytes of the stream; only after `next` has returned `NONE`. */
+  load(chunk: Uint8Array): void {
+    this.#before += this.#chunk.length;
+    this.#chunk = chunk;
+    this.#at = 0;
+  }
+
+  /** The kind of the next token, or `NONE` when more bytes are needed. */
+  next(): number {
+    const chunk = this.#chunk;
+    const steps = STEPS;
+    let at = this.#at;
+    let start = at;
+    let state = this.#state;
+    let peeked = this.#peeked;
+    let offset = 0;
+    // A token that began earlier may pass the limit in this chunk: stop at the byte that does.
+    const room = TOKEN_BYTES_LIMIT + 1 - this.#carried;
+    const end = Math.min(chunk.length, at + room);
+    while (at < end) {
+      const byte = chunk[at]!;
+      const step = steps[(state << 8) | byte]!;
+      const next = step & ~STAY;
+      if (state === START) {
+        start = at;
+        offset = peeked ? 1 : 0;
+        peeked = false;
+        if (byte === NEWLINE) this.#newline(at);
+      }
+      if (step < STAY) at++;
+      else peeked = true;
+      if (next >= START) {
+        state = next;
+        continue;
+      }
+      this.#began(start + offset);
+      this.#at = at;
+      this.#peeked = peeked;
+      this.#state = next === STRAY ? RECOVERY : START;
+      this.#ended(start, at);
+      // A line may end inside damage: the byte has been taken as part of it.
+      if (next === STRAY && byte === NEWLINE) this.#newline(at - 1);
+      return next;
+    }
+    this.#at = at;
+    this.#peeked = peeked;
+    this.#state = state;
+    if (state !== START && state !== RECOVERY) {
+      this.#began(start + offset);
+      this.#keep(start, at);
+      if (this.#carried > TOKEN_BYTES_LIMIT) {
+        this.#state = START;
+        this.#ended(at, at);
+        return OVERSIZE;
+      }
+    }
+    return at < chunk.length ? this.next() : NONE;
+  }
+
+  #newline(at: number): void {
+    this.#lines++;
+    this.#lineBegan = this.#before + at + 1;
+  }
+
+  /** Notes where a token began, unless it began in an earlier chunk. */
+  #began(start: number): void {
+    if (this.#carried > 0) return;
+    this.#tokenLine = this.#lines;
+    this.#tokenColumn = this.#before + start - this.#lineBegan + 1;
+  }
+
+  #ended(start: number, end: number): void {
+    this.line = this.#tokenLine;
+    this.column = this.#tokenColumn;
+    if (this.#carried === 0) {
+      this.bytes = this.#chunk;
+      this.start = start;
+      this.end = end;
+      return;
+    }
+    this.#keep(start, end);
+    this.bytes = this.#carry;
+    this.start = 0;
+    this.end = this.#carried;
+    this.#carried = 0;
+    // A large token's buffer is not kept for the next one.
+    if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
+  }
+
+  #keep(start: number, end: number): void {
+    const length = this.#carried + end - start;
+    if (length > this.#carry.length) {
+      const grown = new Uint8Array(Math.max(64, length * 2));
+      grown.set(this.#carry.subarray(0, this.#carried));
+      this.#carry = grown;
+    }
+    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
+    this.#carried = length;
+  }
+}

@@ -1,0 +1,295 @@
+/**
+ * What a frame says: a command of a client, or a greeting, reply or event of QEMU.
+ *
+ * Commands are checked in the order QEMU checks them. Replies are never parsed,
+ * only labelled: a client's id is put where QEMU itself would have printed it.
+ *
+ * @module
+ */
+
+import { type Frame, FrameSplitter, type Member } from "./frame.ts";
+import { canonical, inQemuOrder, quoted } from "./format.ts";
+import { asciiBytes, asciiText } from "./text.ts";
+
+/** All the core knows of a connection. */
+export interface Peer {
+  /** Queues bytes; never blocks, never throws. The bytes must not change afterwards. */
+  send(bytes: Uint8Array): void;
+  /** Stop reading commands from it. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then ends the connection. */
+  close(reason: string): void;
+}
+
+/** A client's id as QEMU prints it back; `undefined` where the command has none. */
+export type Id = string | undefined;
+
+/** A well-formed command. */
+export interface Command {
+  readonly name: string;
+  /** Was it sent with `exec-oob`? */
+  readonly oob: boolean;
+  readonly id: Id;
+  /** The command without its id, re-spelled; what goes to QEMU. */
+  readonly bytes: Uint8Array;
+  /** The `arguments` object as JSON text, if there is one. */
+  readonly argumentsText: string | undefined;
+}
+
+/** A value that is no command, and the `desc` that QEMU answers it with. */
+export interface Malformed {
+  readonly because: string;
+  readonly oob: boolean;
+  readonly id: Id;
+}
+
+const QUOTE = 0x22;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const DECODER = new TextDecoder();
+
+/**
+ * Reads a frame as QEMU's dispatcher does.
+ *
+ * @param takesOob has this client enabled `oob`? Without it `exec-oob` is an unknown member.
+ */
+export function readCommand(frame: Frame, takesOob: boolean): Command | Malformed {
+  if (!frame.isObject) {
+    return { because: "QMP input must be a JSON object", oob: false, id: undefined };
+  }
+  let execute: Member | undefined;
+  let execOob: Member | undefined;
+  let args: Member | undefined;
+  let idMember: Member | undefined;
+  let others = false;
+  for (const member of frame.members) {
+    if (member.key === "execute") execute = member;
+    else if (member.key === "exec-oob") execOob = member;
+    else if (member.key === "arguments") args = member;
+    else if (member.key === "id") idMember = member;
+    else others = true;
+  }
+  const { bytes } = frame;
+  const id = idMember && canonical(bytes, idMember.start, idMember.end);
+  const oob = execOob !== undefined && execute === undefined;
+  const verb = execute ?? (takesOob ? execOob : undefined);
+  const wellFormed = verb !== undefined && !others && !(execute && execOob) &&
+    (takesOob || !execOob) && bytes[verb.start] === QUOTE &&
+    (args === undefined || bytes[args.start] === OPEN_BRACE);
+  if (!wellFormed) return { because: firstOffence(frame, takesOob), oob, id };
+  return {
+    name: stringAt(bytes, verb.start, verb.end),
+    oob,
+    id,
+    bytes: idMember ? without(frame, idMember) : bytes,
+    argumentsText: args && DECODER.decode(bytes.subarray(args.start, args.end)),
+  };
+}
+
+/** What is wrong with a command: members in QEMU's order, the first offence wins. */
+function firstOffence({ bytes, members }: Frame, takesOob: boolean): string {
+  let verb: string | undefined;
+  for (const { key, start } of inQemuOrder(members)) {
+    if (key === "execute" || (key === "exec-oob" && takesOob)) {
+      if (bytes[start] !== QUOTE) return `QMP input member '${key}' must be a string`;
+      if (verb !== undefined) return `QMP input member '${key}' clashes with '${verb}'`;
+      verb = key;
+    } else if (key === "arguments") {
+      if (bytes[start] !== OPEN_BRACE) return "QMP input member 'arguments' must be an object";
+    } else if (key !== "id") return `QMP input member '${key}' is unexpected`;
+  }
+  return "QMP input lacks member 'execute'";
+}
+
+/** A re-spelled string, decoded. */
+function stringAt(bytes: Uint8Array, start: number, end: number): string {
+  const text = DECODER.decode(bytes.subarray(start, end));
+  return text.includes("\\") ? JSON.parse(text) : text.slice(1, -1);
+}
+
+/** The frame's bytes less one member and one comma. */
+function without({ bytes }: Frame, member: Member): Uint8Array {
+  const first = bytes[member.keyStart - 1] === OPEN_BRACE;
+  const last = bytes[member.end] === CLOSE_BRACE;
+  const from = first ? member.keyStart : member.keyStart - 1;
+  const to = first && !last ? member.end + 1 : member.end;
+  return cut(bytes, from, to);
+}
+
+/** A message of QEMU, its bytes whole: `{…}` and a line end. */
+export type Message = Greeting | Reply | Event;
+
+/** QEMU's first line. */
+export interface Greeting {
+  readonly kind: "greeting";
+  readonly bytes: Uint8Array;
+  readonly capabilities: readonly string[];
+  /** `[major, minor, micro]`, `[0, 0, 0]` where it does not say. */
+  readonly version: readonly [number, number, number];
+}
+
+/** The answer to a command. */
+export interface Reply {
+  readonly kind: "return" | "error";
+  readonly bytes: Uint8Array;
+  /** Its id as text, which is no longer in the bytes. */
+  readonly id: Id;
+}
+
+/** An asynchronous message. */
+export interface Event {
+  readonly kind: "event";
+  readonly bytes: Uint8Array;
+  readonly name: string;
+}
+
+/**
+ * Reads one message of QEMU.
+ *
+ * @param bytes as {@linkcode MessageSplitter} gives them
+ * @returns `undefined` where it is neither greeting, reply nor event
+ */
+export function readMessage(bytes: Uint8Array): Message | undefined {
+  // QEMU prints members in the order of its hash table: the first one tells.
+  if (startsWith(bytes, RETURN)) return trailingId(bytes);
+  if (startsWith(bytes, ERROR)) return { kind: "error", bytes, id: undefined };
+  if (startsWith(bytes, TIMESTAMP)) {
+    const name = eventName(bytes);
+    if (name !== undefined) return { kind: "event", bytes, name };
+  }
+  return leadingId(bytes) ?? readAnySpelling(bytes);
+}
+
+const RETURN = asciiBytes('{"return": ');
+const ERROR = asciiBytes('{"error": {"class": ');
+const TIMESTAMP = asciiBytes('{"timestamp": {');
+const EVENT = asciiBytes('}, "event": "');
+const ID_FIRST = asciiBytes('{"id": ');
+const ID_LAST = asciiBytes(', "id": ');
+
+function startsWith(bytes: Uint8Array, prefix: Uint8Array, at = 0): boolean {
+  for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
+  return true;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
+/** A return, less the number behind a closing `"id": `; that is its own, for only one brace follows. */
+function trailingId(bytes: Uint8Array): Reply {
+  const close = bytes.lastIndexOf(CLOSE_BRACE);
+  let digits = close;
+  while (isDigit(bytes[digits - 1])) digits--;
+  const comma = digits - ID_LAST.length;
+  if (digits === close || !startsWith(bytes, ID_LAST, comma)) {
+    return { kind: "return", bytes, id: undefined };
+  }
+  return { kind: "return", bytes: cut(bytes, comma, close), id: asciiText(bytes, digits, close) };
+}
+
+/** An error that begins with a number as its id, less that id. */
+function leadingId(bytes: Uint8Array): Reply | undefined {
+  if (!startsWith(bytes, ID_FIRST)) return undefined;
+  let end = ID_FIRST.length;
+  while (isDigit(bytes[end])) end++;
+  if (end === ID_FIRST.length || bytes[end] !== 0x2c) return undefined;
+  const rest = cut(bytes, 1, end + 2);
+  if (!startsWith(rest, ERROR)) return undefined;
+  return { kind: "error", bytes: rest, id: asciiText(bytes, ID_FIRST.length, end) };
+}
+
+function cut(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  const rest = new Uint8Array(bytes.length - (to - from));
+  rest.set(bytes.subarray(0, from));
+  rest.set(bytes.subarray(to), from);
+  return rest;
+}
+
+function eventName(bytes: Uint8Array): string | undefined {
+  const at = bytes.indexOf(CLOSE_BRACE);
+  if (at < 0 || !startsWith(bytes, EVENT, at)) return undefined;
+  const start = at + EVENT.length;
+  const end = bytes.indexOf(QUOTE, start);
+  return end < 0 ? undefined : asciiText(bytes, start, end);
+}
+
+/** A message in another spelling than QEMU's plain one: read slowly, by its members. */
+function readAnySpelling(bytes: Uint8Array): Message | undefined {
+  const splitter = new FrameSplitter();
+  splitter.load(bytes);
+  const frame = splitter.next();
+  if (frame === undefined || "damage" in frame || !frame.isObject) return undefined;
+  const member = (key: string) => frame.members.find((member) => member.key === key);
+  const qmp = member("QMP");
+  if (qmp) {
+    return greeting(bytes, JSON.parse(DECODER.decode(frame.bytes.subarray(qmp.start, qmp.end))));
+  }
+  const event = member("event");
+  if (event && frame.bytes[event.start] === QUOTE) {
+    return { kind: "event", bytes, name: stringAt(frame.bytes, event.start, event.end) };
+  }
+  const kind = member("return") ? "return" : member("error") ? "error" : undefined;
+  if (kind === undefined) return undefined;
+  const id = member("id");
+  if (id === undefined) return { kind, bytes, id: undefined };
+  const rest = without(frame, id);
+  const line = new Uint8Array(rest.length + 2);
+  line.set(rest);
+  line.set(LINE_END, rest.length);
+  return { kind, bytes: line, id: canonical(frame.bytes, id.start, id.end) };
+}
+
+const LINE_END = asciiBytes("\r\n");
+
+function greeting(bytes: Uint8Array, body: unknown): Greeting {
+  const { version, capabilities } = Object(body) as Record<string, unknown>;
+  const qemu = Object(Object(version).qemu) as Record<string, unknown>;
+  const part = (name: string) => typeof qemu[name] === "number" ? qemu[name] : 0;
+  const list = Array.isArray(capabilities) ? capabilities : [];
+  return {
+    kind: "greeting",
+    bytes,
+    capabilities: list.filter((name) => typeof name === "string"),
+    version: [part("major"), part("minor"), part("micro")],
+  };
+}
+
+/**
+ * A reply with a client's id, where QEMU prints it: behind `return`, before `error`.
+ *
+ * @param reply a reply without an id, in QEMU's spelling, plain or pretty
+ */
+export function withId(reply: { kind: Reply["kind"]; bytes: Uint8Array }, id: Id): Uint8Array {
+  if (id === undefined) return reply.bytes;
+  const { bytes } = reply;
+  const pretty = bytes[1] === 0x0d;
+  if (reply.kind === "error") {
+    const at = pretty ? 3 : 1;
+    return inserted(bytes, at, pretty ? `    "id": ${id},\r\n` : `"id": ${id}, `);
+  }
+  const end = bytes.lastIndexOf(CLOSE_BRACE);
+  return pretty
+    ? inserted(bytes, end - 2, `,\r\n    "id": ${id}`)
+    : inserted(bytes, end, `, "id": ${id}`);
+}
+
+function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {
+  const whole = new Uint8Array(bytes.length + text.length);
+  whole.set(bytes.subarray(0, at));
+  for (let i = 0; i < text.length; i++) whole[at + i] = text.charCodeAt(i);
+  whole.set(bytes.subarray(at), at + text.length);
+  return whole;
+}
+
+/** An error reply without an id, as QEMU writes it. */
+export function errorReply(errorClass: string, desc: string): Reply {
+  const text = `{"error": {"class": ${quoted(errorClass)}, "desc": ${quoted(desc)}}}\r\n`;
+  return { kind: "error", bytes: asciiBytes(text), id: undefined };
+}
+
+/** A return reply without an id; `value` is text as QEMU would write it. */
+export function returnReply(value: string): Reply {
+  return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };
+}

@@ -1,0 +1,70 @@
+/**
+ * qmpmux: one QEMU monitor for many clients.
+ *
+ * @module
+ */
+
+import { runServe } from "./lib/cli/serve.ts";
+import { versionText } from "./lib/cli/version.ts";
+import { type ExitStatus, Failure } from "./lib/rim/failure.ts";
+import { say } from "./lib/rim/log.ts";
+import { UsageError } from "./lib/terms/address.ts";
+
+const HELP = `qmpmux: one QEMU monitor (QMP) for many clients
+
+Usage:
+  qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
+  qmpmux --version
+  qmpmux --help, and --help after every subcommand
+`;
+
+const SUBCOMMANDS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = {
+  serve: runServe,
+};
+
+async function run([first, ...rest]: string[]): Promise<ExitStatus> {
+  switch (first) {
+    case "--version":
+    case "-V":
+      console.log(versionText());
+      return 0;
+    case "--help":
+    case "-h":
+      console.log(HELP.trimEnd());
+      return 0;
+    case undefined:
+      throw new UsageError("a subcommand is missing; see qmpmux --help");
+  }
+  const subcommand = Object.hasOwn(SUBCOMMANDS, first) ? SUBCOMMANDS[first] : undefined;
+  if (subcommand === undefined) {
+    throw new UsageError(`there is no subcommand ${first}; see qmpmux --help`);
+  }
+  return await subcommand(rest);
+}
+
+/** What ended the program, as an exit status; what is a bug of ours is thrown on and seen whole. */
+function statusOf(error: unknown): ExitStatus {
+  if (error instanceof UsageError) {
+    say(error.message);
+    return 64;
+  }
+  if (error instanceof Failure) {
+    say(error.message);
+    return error.status;
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    say(`a permission is missing: ${error.message}`);
+    return 77;
+  }
+  throw error;
+}
+
+if (import.meta.main) {
+  let status: ExitStatus;
+  try {
+    status = await run(Deno.args);
+  } catch (error) {
+    status = statusOf(error);
+  }
+  Deno.exit(status);
+}

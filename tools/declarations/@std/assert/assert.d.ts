@@ -1,0 +1,1 @@
+export function assert(expr: unknown, msg?: string): asserts expr;

@@ -1,0 +1,1 @@
+export function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void;

@@ -1,0 +1,1 @@
+export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void;

@@ -1,0 +1,1 @@
+export function assertMatch(actual: string, expected: RegExp, msg?: string): void;

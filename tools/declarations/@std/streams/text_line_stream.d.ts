@@ -1,0 +1,7 @@
+export interface TextLineStreamOptions {
+  allowCR?: boolean;
+}
+
+export class TextLineStream extends TransformStream<string, string> {
+  constructor(options?: TextLineStreamOptions);
+}

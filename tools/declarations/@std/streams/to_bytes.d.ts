@@ -1,0 +1,1 @@
+export function toBytes(stream: ReadableStream<Uint8Array>): Promise<Uint8Array>;

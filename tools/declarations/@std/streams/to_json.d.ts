@@ -1,0 +1,3 @@
+export function toJson(
+  stream: ReadableStream<string> | ReadableStream<Uint8Array>,
+): Promise<unknown>;

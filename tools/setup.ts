@@ -1,0 +1,98 @@
+/**
+ * What the tests need of a machine, then a task.
+ *
+ * `setup.ts TASK` installs what is missing where that is allowed: as root, where
+ * there is apt-get. Elsewhere it says what to install and which tests have to
+ * wait for it, names that in QMPMUX_TESTS_WITHOUT (see TOOLS below) and runs the
+ * task all the same, with whose exit status it ends. Without that variable a
+ * test misses nothing silently: it fails.
+ *
+ * @module
+ */
+
+interface Tool {
+  /** The name in QMPMUX_TESTS_WITHOUT. */
+  name: string;
+  /** Shows that it is there, and works. */
+  proof: [program: string, ...args: string[]];
+  /** Debian's package, and Ubuntu's. */
+  debian: string;
+  title: string;
+}
+
+const TOOLS: Tool[] = [
+  {
+    name: "qemu",
+    proof: ["qemu-system-x86_64", "--version"],
+    debian: "qemu-system-x86",
+    title: "QEMU for x86_64",
+  },
+  { name: "socat", proof: ["socat", "-V"], debian: "socat", title: "socat" },
+  { name: "python3", proof: ["python3", "--version"], debian: "python3", title: "Python 3" },
+];
+
+async function succeeds(program: string, args: string[], env = {}): Promise<boolean> {
+  try {
+    const quiet = { stdin: "null", stdout: "null", stderr: "piped" } as const;
+    const { success, stderr } = await new Deno.Command(program, { args, env, ...quiet }).output();
+    if (!success && program === "apt-get") console.error(new TextDecoder().decode(stderr).trim());
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** Those of `tools` that are not here. */
+async function missing(tools: Tool[]): Promise<Tool[]> {
+  const found = await Promise.all(
+    tools.map(({ proof: [program, ...args] }) => succeeds(program, args)),
+  );
+  return tools.filter((_, i) => !found[i]);
+}
+
+/** Installs what apt-get has; whether it did. */
+async function installed(tools: Tool[]): Promise<boolean> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
+  if (!await succeeds("apt-get", ["--version"])) return false;
+  const packages = tools.map(({ debian }) => debian);
+  console.error(`Installing ${packages.join(", ")}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const options = ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
+  await succeeds("apt-get", ["update"], env);
+  return await succeeds("apt-get", ["install", ...options, ...packages], env);
+}
+
+/** The names in QMPMUX_TESTS_WITHOUT, after installing what can be. */
+async function without(): Promise<string[]> {
+  const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").filter(Boolean);
+  let absent = await missing(TOOLS.filter(({ name }) => !declined.includes(name)));
+  if (absent.length > 0 && await installed(absent)) absent = await missing(absent);
+  for (const { name, title, debian } of absent) {
+    console.error(
+      `NOT TESTED: what needs ${name}; install ${title} (Debian, Ubuntu: apt-get install ${debian})`,
+    );
+  }
+  for (const name of declined) {
+    console.error(`NOT TESTED: what needs ${name}; QMPMUX_TESTS_WITHOUT says so`);
+  }
+  return [...declined, ...absent.map(({ name }) => name)];
+}
+
+/** A plain word where a task needs a file that another task makes. */
+function checkBinary(): void {
+  const binary = Deno.env.get("QMPMUX_BINARY");
+  if (!binary) return;
+  try {
+    if (Deno.statSync(binary).isFile) return;
+  } catch { /* Said below. */ }
+  console.error(`No ${binary}: run the task "compile" first`);
+  Deno.exit(1);
+}
+
+if (import.meta.main) {
+  checkBinary();
+  const env = { QMPMUX_TESTS_WITHOUT: (await without()).join(",") };
+  const task = new Deno.Command(Deno.execPath(), { args: ["task", ...Deno.args], env });
+  const { code } = await task.spawn().status;
+  Deno.exit(code);
+}
