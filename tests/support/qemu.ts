@@ -1,0 +1,76 @@
+/**
+ * A real QEMU for tests: no guest, no KVM, a monitor.
+ *
+ * @module
+ */
+
+import { within } from "./deadline.ts";
+import { appears } from "./place.ts";
+
+/** May tests that need a real QEMU not run here? Only where the caller has said so. */
+export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
+  "qemu",
+);
+
+/** A running QEMU. */
+export interface TestQemu extends AsyncDisposable {
+  readonly pid: number;
+  /** Its monitor's socket. */
+  readonly path: string;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<Deno.CommandStatus>;
+  kill(signal: Deno.Signal): void;
+}
+
+/**
+ * Starts a QEMU whose monitor is at `path`.
+ *
+ * @param extra further arguments of QEMU
+ */
+export async function startQemu(path: string, extra: readonly string[] = []): Promise<TestQemu> {
+  const child = new Deno.Command("qemu-system-x86_64", {
+    args: [
+      ..."-machine none -nodefaults -display none -S".split(" "),
+      "-qmp",
+      `unix:${path},server=on,wait=off`,
+      ...extra,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const ended = child.status;
+  await within("QEMU's socket", Promise.race([appears(path), ended.then(refuseToStart)]));
+  const kill = (signal: Deno.Signal): void => {
+    try {
+      child.kill(signal);
+    } catch (error) {
+      // It has ended by itself.
+      if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  };
+  return {
+    pid: child.pid,
+    path,
+    ended,
+    kill,
+    async [Symbol.asyncDispose](): Promise<void> {
+      kill("SIGKILL");
+      await ended;
+      removeSocket(path);
+    },
+  };
+}
+
+function refuseToStart({ code }: Deno.CommandStatus): never {
+  throw new Error(`QEMU ended with ${code} instead of starting`);
+}
+
+/** A QEMU that was killed leaves its socket behind. */
+function removeSocket(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

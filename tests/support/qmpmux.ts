@@ -1,0 +1,76 @@
+/**
+ * qmpmux as its users run it: a program of its own, from source or compiled.
+ *
+ * `QMPMUX_BINARY` names the compiled program to test; without it, the source is
+ * run with the permissions that `deno.json` gives.
+ *
+ * @module
+ */
+
+import { within } from "./deadline.ts";
+import { Lines } from "./lines.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** How to start the program: a command and its first arguments. */
+export function programCommand(): [string, string[]] {
+  const binary = Deno.env.get("QMPMUX_BINARY");
+  if (binary) return [binary.startsWith("/") ? binary : ROOT + binary, []];
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  const [, ...args] = (tasks.qmpmux.command as string).split(" ");
+  return [Deno.execPath(), args.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg)];
+}
+
+/** Runs the program to its end; `stderr` and `stdout` as text. */
+export async function runQmpmux(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const [command, first] = programCommand();
+  const output = await within(
+    `qmpmux ${args.join(" ")} to end`,
+    new Deno.Command(command, { args: [...first, ...args], env, stdin: "null" }).output(),
+  );
+  const decoder = new TextDecoder();
+  const { code } = output;
+  return { code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
+}
+
+/** A running qmpmux. */
+export interface TestQmpmux extends AsyncDisposable {
+  readonly pid: number;
+  /** Its log, line by line. */
+  readonly log: Lines;
+  readonly ended: Promise<Deno.CommandStatus>;
+  kill(signal: Deno.Signal): void;
+}
+
+/** Starts `qmpmux serve`; resolves when all its listeners listen. */
+export async function startQmpmux(args: readonly string[]): Promise<TestQmpmux> {
+  const [command, first] = programCommand();
+  const child = new Deno.Command(command, {
+    args: [...first, "serve", ...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = new Lines(child.stderr);
+  const ended = child.status;
+  for (const _ of args.filter((arg) => arg === "--listen")) await log.until(/: listening on /);
+  return {
+    pid: child.pid,
+    log,
+    ended,
+    kill: (signal) => child.kill(signal),
+    async [Symbol.asyncDispose](): Promise<void> {
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        // It has ended by itself.
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await ended;
+      await log.rest();
+    },
+  };
+}
