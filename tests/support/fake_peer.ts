@@ -1,0 +1,41 @@
+/**
+ * A connection without a socket: keeps what is sent to it, line by line.
+ *
+ * @module
+ */
+
+import type { Peer } from "../../lib/wire/message.ts";
+
+/** What the core sees of a socket. */
+export class FakePeer implements Peer {
+  /** Messages sent to it and not yet looked at, without their line ends. */
+  heard: string[] = [];
+  paused = false;
+  /** Why it was closed, if it was. */
+  closed: string | undefined;
+
+  send(bytes: Uint8Array): void {
+    if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    this.heard.push(text.replace(/\r\n$/, ""));
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  close(reason: string): void {
+    this.closed = reason;
+  }
+
+  /** Takes what was sent so far. */
+  take(): string[] {
+    const heard = this.heard;
+    this.heard = [];
+    return heard;
+  }
+}

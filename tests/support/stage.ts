@@ -1,0 +1,136 @@
+/**
+ * A Mux with made-up clients and a QEMU that says only what it is told to.
+ *
+ * @module
+ */
+
+import { Mux } from "../../lib/hub/mux.ts";
+import type { Monitor } from "../../lib/session/monitor.ts";
+import { EventFilter } from "../../lib/terms/event_filter.ts";
+import type { DialectName, Terms } from "../../lib/terms/terms.ts";
+import { MessageSplitter } from "../../lib/wire/balance.ts";
+import { FrameSplitter } from "../../lib/wire/frame.ts";
+import { FakePeer } from "./fake_peer.ts";
+
+const ENCODER = new TextEncoder();
+
+/** The greeting of the QEMU on stage. */
+export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
+  '"package": ""}, "capabilities": ["oob"]}}';
+
+/** Terms with what a test does not care about filled in. */
+export function terms(
+  { name = "stage", dialect = "qmp", events }: {
+    name?: string;
+    dialect?: DialectName;
+    events?: readonly string[];
+  } = {},
+): Terms {
+  return { name, dialect, events: events && new EventFilter(events) };
+}
+
+/** A client on stage: what it says is read as fast as its monitor allows. */
+export class StageClient {
+  readonly peer = new FakePeer();
+  readonly monitor: Monitor;
+  readonly #mux: Mux;
+  #splitter: FrameSplitter | undefined;
+  #unread = "";
+
+  constructor(mux: Mux, clientTerms: Terms) {
+    this.#mux = mux;
+    this.monitor = mux.attach(this.peer, clientTerms);
+  }
+
+  /** Says something; bytes it may not say yet are kept. */
+  say(text: string): void {
+    this.#unread += text;
+    this.read();
+  }
+
+  /** Reads on what has been said. */
+  read(): void {
+    for (;;) {
+      while (!this.peer.paused && this.#splitter) {
+        const input = this.#splitter.next();
+        if (input === undefined) break;
+        this.#mux.received(this.monitor, input);
+      }
+      if (this.peer.paused || this.#unread === "") return;
+      this.#splitter ??= new FrameSplitter(this.monitor.grammar);
+      this.#splitter.load(ENCODER.encode(this.#unread));
+      this.#unread = "";
+    }
+  }
+
+  /** Goes away. */
+  leave(): void {
+    this.#mux.detached(this.monitor);
+  }
+}
+
+/** The whole stage. */
+export class Stage {
+  readonly mux: Mux;
+  readonly clients = new Map<string, StageClient>();
+  /** The connection to QEMU. */
+  qemu = new FakePeer();
+  readonly notices: string[] = [];
+  #splitter = new MessageSplitter();
+  #nonce = 1000;
+
+  constructor(handshakeTime = 60) {
+    this.mux = new Mux({ handshakeTime }, {
+      ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
+      idle: (): void => void this.notices.push("idle"),
+    });
+  }
+
+  /** A connection to QEMU comes up; nothing has been said. Gives our number for its negotiation. */
+  qemuArrives(): string {
+    this.qemu = new FakePeer();
+    this.#splitter = new MessageSplitter();
+    const nonce = String(++this.#nonce);
+    this.mux.qemuArrived(this.qemu, nonce);
+    return nonce;
+  }
+
+  /** QEMU comes up, greets, and negotiates. */
+  qemuReady(greeting = GREETING): void {
+    const nonce = this.qemuArrives();
+    this.qemuSays(greeting);
+    this.qemu.take();
+    this.qemuSays(`{"return": {}, "id": ${nonce}}`);
+  }
+
+  /** QEMU says something, a line end behind it. */
+  qemuSays(text: string): void {
+    this.#splitter.load(ENCODER.encode(`${text}\r\n`));
+    for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
+      this.mux.answered(input);
+      if ("damage" in input) break;
+    }
+    for (const client of this.clients.values()) client.read();
+  }
+
+  /** QEMU goes. */
+  qemuGoes(reason = "QEMU has gone"): void {
+    this.mux.qemuLeft(reason);
+  }
+
+  /** A client connects. */
+  connect(name: string, clientTerms: Terms = terms()): StageClient {
+    const client = new StageClient(this.mux, clientTerms);
+    this.clients.set(name, client);
+    return client;
+  }
+
+  /** A client connects and negotiates; what it hears of that is dropped. */
+  ready(name: string, capabilities: readonly string[] = []): StageClient {
+    const client = this.connect(name);
+    const enable = JSON.stringify({ enable: capabilities });
+    client.say(`{"execute":"qmp_capabilities","arguments":${enable}}`);
+    client.peer.take();
+    return client;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Plays the conversations in `tests/transcripts/` against the hub.
+ *
+ * One file shows one behaviour; it is test, fixture and documentation at once.
+ * Anything that is heard and not written there fails. The notation:
+ *
+ *     # a comment
+ *     a> TEXT         client a says TEXT and a line end
+ *     a< TEXT         client a must hear TEXT next
+ *     a< EOF          client a must see the end of the connection
+ *     q> TEXT         QEMU says TEXT
+ *     q< TEXT         QEMU must hear TEXT next
+ *     ! connect a [dialect=…] [events=GLOB+GLOB]   a client comes and says nothing yet
+ *     ! ready a [oob] a client comes and has negotiated
+ *     ! leave a       a client goes
+ *     ! paused a, ! reading a                      is it read from just now?
+ *     ! no qemu       (first line) QEMU is not there at the start
+ *     ! qemu [GREETING]                            QEMU comes, greets and negotiates
+ *     ! qemu arrives  its connection is up, nothing has been said; our number is 1001, 1002, …
+ *     ! qemu goes, ! tick SECONDS, ! drain
+ *
+ * A client that is named for the first time is ready, without capabilities.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, fail } from "@std/assert";
+import type { DialectName } from "../lib/terms/terms.ts";
+import type { FakePeer } from "./support/fake_peer.ts";
+import { Stage, terms } from "./support/stage.ts";
+
+const DIRECTORY = new URL("./transcripts/", import.meta.url);
+
+class Player {
+  readonly #stage = new Stage();
+
+  play(text: string): void {
+    const lines = text.split("\n");
+    if (!lines.includes("! no qemu")) this.#stage.qemuReady();
+    for (const [index, line] of lines.entries()) {
+      try {
+        this.#play(line);
+      } catch (error) {
+        throw new Error(`line ${index + 1}: ${line}`, { cause: error });
+      }
+    }
+    this.#silence();
+  }
+
+  #play(line: string): void {
+    if (line === "" || line.startsWith("#") || line === "! no qemu") return;
+    const [, who, direction, rest] = /^([a-z!])([<>]?) (.*)$/.exec(line) ?? fail(`What is ${line}?`);
+    if (direction === "<") return this.#hears(this.#peer(who!), rest!);
+    this.#silence();
+    if (who === "!") this.#direct(rest!.split(" "));
+    else if (who === "q") this.#stage.qemuSays(rest!);
+    else this.#client(who!).say(`${rest}\n`);
+  }
+
+  #direct([verb, name = "", ...words]: string[]): void {
+    const stage = this.#stage;
+    switch (verb) {
+      case "connect": {
+        const options = Object.fromEntries(words.map((word) => word.split("=")));
+        const dialect = (options.dialect ?? "qmp") as DialectName;
+        stage.connect(name, terms({ dialect, events: options.events?.split("+") }));
+        break;
+      }
+      case "ready":
+        stage.ready(name, words);
+        break;
+      case "leave":
+        this.#client(name).leave();
+        break;
+      case "paused":
+        assert(this.#client(name).peer.paused, `${name} is read from`);
+        break;
+      case "reading":
+        assert(!this.#client(name).peer.paused, `${name} is not read from`);
+        break;
+      case "qemu":
+        if (name === "goes") stage.qemuGoes();
+        else if (name === "arrives") stage.qemuArrives();
+        else if (name === "") stage.qemuReady();
+        else stage.qemuReady([name, ...words].join(" "));
+        break;
+      case "tick":
+        stage.mux.tick(Number(name));
+        break;
+      case "drain":
+        stage.mux.drain();
+        break;
+      default:
+        fail(`What is ${verb}?`);
+    }
+    for (const client of stage.clients.values()) client.read();
+  }
+
+  #hears(peer: FakePeer, text: string): void {
+    if (text !== "EOF") return assertEquals(peer.heard.shift(), text);
+    assertEquals(peer.heard, []);
+    assert(peer.closed !== undefined, "The connection is still open");
+    peer.closed = undefined;
+    peer.send = (): void => fail("Bytes were sent after the end");
+  }
+
+  #client(name: string): ReturnType<Stage["connect"]> {
+    return this.#stage.clients.get(name) ?? this.#stage.ready(name);
+  }
+
+  #peer(name: string): FakePeer {
+    return name === "q" ? this.#stage.qemu : this.#client(name).peer;
+  }
+
+  /** Nobody has heard anything, or seen the end, that was not written. */
+  #silence(): void {
+    for (const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]) {
+      assertEquals(peer.heard, [], `${name} heard what is not written`);
+      assertEquals(peer.closed, undefined, `${name} saw an end that is not written`);
+    }
+  }
+}
+
+for (const { name } of Deno.readDirSync(DIRECTORY)) {
+  if (!name.endsWith(".qmp")) continue;
+  Deno.test(`transcript ${name}`, () => {
+    new Player().play(Deno.readTextFileSync(new URL(name, DIRECTORY)));
+  });
+}
+
+Deno.test("Player.play() fails on what is heard and not written", () => {
+  for (
+    const text of [
+      'a> {"execute":"query-status"}', // QEMU hears it
+      "! connect a", // a hears the greeting
+      'a> {"execute":"stop"}\nq< {"execute":"cont"}',
+      'a> {"execute":"stop"}\nq< {"execute":"stop"}\n! qemu goes', // a sees the end
+    ]
+  ) {
+    let failed = false;
+    try {
+      new Player().play(text);
+    } catch {
+      failed = true;
+    }
+    assert(failed, text);
+  }
+});
