@@ -49,7 +49,8 @@ class Player {
 
   #play(line: string): void {
     if (line === "" || line.startsWith("#") || line === "! no qemu") return;
-    const [, who, direction, rest] = /^([a-z!])([<>]?) (.*)$/.exec(line) ?? fail(`What is ${line}?`);
+    const [, who, direction, rest] = /^([a-z!])([<>]?) (.*)$/.exec(line) ??
+      fail(`What is ${line}?`);
     if (direction === "<") return this.#hears(this.#peer(who!), rest!);
     this.#silence();
     if (who === "!") this.#direct(rest!.split(" "));
@@ -114,7 +115,9 @@ class Player {
 
   /** Nobody has heard anything, or seen the end, that was not written. */
   #silence(): void {
-    for (const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]) {
+    for (
+      const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]
+    ) {
       assertEquals(peer.heard, [], `${name} heard what is not written`);
       assertEquals(peer.closed, undefined, `${name} saw an end that is not written`);
     }

@@ -6,10 +6,10 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { stderrLog } from "../rim/log.ts";
-import { serve, type ServeSettings } from "../rim/daemon.ts";
+import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { UsageError } from "../terms/address.ts";
-import { parseListener, parseQemu } from "../terms/options.ts";
+import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
 
 /** What `qmpmux serve --help` prints. */
 export const SERVE_HELP =
@@ -60,6 +60,12 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
  * @throws UsageError
  */
 export function serveSettings(args: string[]): ServeSettings | "help" {
+  const valued = args.find((argument) => /^--(once|help)=/.test(argument));
+  if (valued !== undefined) {
+    throw new UsageError(
+      `serve: ${valued} is not possible; write ${valued.replace(/=.*/s, "")} without a value`,
+    );
+  }
   const flags: Record<string, unknown> = parseArgs(args, {
     string: STRINGS,
     boolean: ["once", "help"],
@@ -73,6 +79,10 @@ export function serveSettings(args: string[]): ServeSettings | "help" {
       );
     },
   });
+  const [argument] = flags["_"] as (string | number)[];
+  if (argument !== undefined) {
+    throw new UsageError(`serve: there is no argument ${argument}; see qmpmux serve --help`);
+  }
   if (flags["help"]) return "help";
   const given = (flag: string) => (flags[flag] ?? []) as string[];
   const listeners = given("listen").map(parseListener);

@@ -51,10 +51,15 @@ export class Client implements Peer {
 
   /** Reads until the client leaves; resolves when its socket is closed. */
   async run(): Promise<void> {
+    // A write can find out first that the client is gone, also one that no more is read from.
+    const over = this.#connection.over.then(() => {
+      this.#room?.resolve();
+      this.#mux.detached(this.#monitor);
+    });
     const end = await this.#connection.read((chunk) => this.#take(chunk));
     if (end === "ended") await this.#finish();
     else this.#leave();
-    await this.#connection.over;
+    await over;
   }
 
   /** Time has come so far, in seconds. */

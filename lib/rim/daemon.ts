@@ -5,8 +5,8 @@
  */
 
 import { Mux } from "../hub/mux.ts";
-import { type Address, addressText } from "../terms/address.ts";
-import type { ListenerSettings } from "../terms/options.ts";
+import { addressText } from "../terms/address.ts";
+import type { ServeSettings } from "../terms/options.ts";
 import type { Greeting } from "../wire/message.ts";
 import { Client } from "./client.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
@@ -14,20 +14,6 @@ import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
 import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
-
-/** What `qmpmux serve` is told; times in seconds. */
-export interface ServeSettings {
-  readonly qemu: Address;
-  readonly listeners: readonly ListenerSettings[];
-  /** End with QEMU, instead of waiting for the next one. */
-  readonly once: boolean;
-  /** How long QEMU may take for its greeting. */
-  readonly greetingTime: number;
-  /** How long a client may wait for QEMU's greeting. */
-  readonly handshakeTime: number;
-  /** How long commands under way may take to finish at the end. */
-  readonly drainTime: number;
-}
 
 const TICK_MS = 1000;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
@@ -96,6 +82,7 @@ class Daemon {
     const { qemu: address, once } = this.#settings;
     const stop = this.#stop.signal;
     const pauses = new Pauses();
+    let told = "";
     for (;;) {
       const socket = await dial(address, pauses, this.#log, stop);
       if (socket === undefined) return;
@@ -103,7 +90,8 @@ class Daemon {
       const { ready, reason } = await this.#hearOut(qemu);
       if (stop.aborted) return;
       if (!this.#served) this.#judge(qemu, reason);
-      this.#log.info(`${addressText(address)}: ${reason}`);
+      if (ready || reason !== told) this.#log.info(`${addressText(address)}: ${reason}`);
+      told = ready ? "" : reason;
       if (ready && once) return;
       if (ready) pauses.reset();
       else await pauses.take(stop);
@@ -134,7 +122,7 @@ class Daemon {
     let ready = false;
     this.#onReady = () => ready = true;
     const silence = setTimeout(() => {
-      if (!ready) qemu.close(SILENCE);
+      if (!ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
     }, this.#settings.greetingTime * 1000);
     const drain = () => this.#keep(this.#drain(qemu));
     this.#stop.signal.addEventListener("abort", drain);
@@ -211,3 +199,4 @@ class Daemon {
 }
 
 const SILENCE = "QEMU sent no greeting";
+const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";

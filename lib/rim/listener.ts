@@ -128,7 +128,7 @@ function bindFile(
   const path = `${nursery}/s`;
   let listener: Deno.Listener | undefined;
   try {
-    listener = bind({ transport: "unix", path });
+    listener = bindAnyLength(path);
     Deno.chmodSync(path, settings.mode);
     own(settings, path);
     Deno.linkSync(path, address.path);
@@ -136,28 +136,18 @@ function bindFile(
   } catch (error) {
     listener?.close();
     if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
-    throw error;
+    throw notListening(address, error);
   } finally {
     removeIfThere(path);
     Deno.removeSync(nursery);
   }
 }
 
-/** A directory beside the socket that only we can enter; its name as short as the path's limit asks for. */
+/** A directory beside the socket that only we can enter. */
 function makeNursery(address: UnixAddress): string {
-  const directory = directoryOf(address.path);
-  const room = PATH_BYTES_LIMIT - new TextEncoder().encode(`${directory}//s`).length;
-  const nonce = crypto.randomUUID().replaceAll("-", "");
   for (let tries = 0;; tries++) {
-    const name = `.${nonce.slice(tries)}`.slice(0, Math.min(room, 8));
-    const path = `${directory}/${name}`;
+    const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;
     try {
-      if (name.length < 2) {
-        throw new Failure(
-          78,
-          `${addressText(address)}: the directory's path is too long; use a shorter one`,
-        );
-      }
       Deno.mkdirSync(path, { mode: 0o700 });
       return path;
     } catch (error) {
@@ -165,6 +155,25 @@ function makeNursery(address: UnixAddress): string {
         throw notListening(address, error);
       }
     }
+  }
+}
+
+/** Binds at a path that may be longer than a socket's address, then by way of a link to its directory. */
+function bindAnyLength(path: string): Deno.Listener {
+  if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) {
+    return Deno.listen({ transport: "unix", path });
+  }
+  const place = Deno.makeTempDirSync();
+  const link = `${place}/d`;
+  try {
+    Deno.symlinkSync(Deno.realPathSync(directoryOf(path)), link);
+    return Deno.listen({
+      transport: "unix",
+      path: `${link}/${path.slice(path.lastIndexOf("/") + 1)}`,
+    });
+  } finally {
+    removeIfThere(link);
+    Deno.removeSync(place);
   }
 }
 
@@ -205,11 +214,10 @@ async function clear(address: UnixAddress): Promise<void> {
     file = Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
-    if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
     if (error instanceof Deno.errors.NotADirectory) {
       throw new Failure(78, `${text}: ${directoryOf(path)} is no directory; correct the path`);
     }
-    throw error;
+    throw notListening(address, error);
   }
   if (!file.isSocket) {
     throw new Failure(
@@ -225,7 +233,11 @@ async function clear(address: UnixAddress): Promise<void> {
       // A full backlog says "try again": somebody listens.
       throw inUse(address);
     }
-    removeIfThere(path, file.ino ?? undefined);
+    try {
+      removeIfThere(path, file.ino ?? undefined);
+    } catch (error) {
+      throw notListening(address, error);
+    }
     return;
   }
   throw inUse(address);

@@ -22,5 +22,10 @@ export function say(line: string): void {
   // deno-lint-ignore no-control-regex
   const shown = line.replace(/[\x00-\x1f\x7f]/g, (char) => JSON.stringify(char).slice(1, -1));
   const bytes = ENCODER.encode(`qmpmux: ${shown}\n`);
-  for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
+  try {
+    for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
+  } catch (error) {
+    // A log that nobody reads any more is no reason to end the clients.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ServeSettings } from "./daemon.ts";
+import type { ServeSettings } from "../terms/options.ts";
 
 /** Gives up kinds of permission that serving with these settings never needs again. */
 export async function surrender({ qemu, listeners }: ServeSettings): Promise<void> {

@@ -114,6 +114,12 @@ export function checkPlace(address: Address): void {
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new Failure(77, `${text}: no permission to look there; run as a user who has it`);
     }
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
+    }
+    if (error instanceof Deno.errors.FilesystemLoop) {
+      throw new Failure(69, `${text}: its symbolic links lead nowhere; correct --qemu`);
+    }
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     if (!exists(directory)) {
       throw new Failure(

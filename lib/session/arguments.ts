@@ -7,6 +7,8 @@
  * @module
  */
 
+import { firstUnexpected } from "../wire/format.ts";
+import { FrameSplitter, type Member } from "../wire/frame.ts";
 import type { Command } from "../wire/message.ts";
 
 /** What is wrong with an argument, in QEMU's words. */
@@ -16,11 +18,12 @@ export class ArgumentError extends Error {
 
 /** One command's arguments; each `take…` uses one up, `end` refuses the rest. */
 export class Arguments {
+  readonly #text: string;
   readonly #left: Map<string, unknown>;
 
-  constructor(command: Command) {
-    const { argumentsText } = command;
-    this.#left = new Map(argumentsText ? Object.entries(JSON.parse(argumentsText)) : []);
+  constructor({ argumentsText }: Command) {
+    this.#text = argumentsText ?? "{}";
+    this.#left = new Map(Object.entries(JSON.parse(this.#text)));
   }
 
   /** @throws ArgumentError where it is missing or no string */
@@ -55,9 +58,9 @@ export class Arguments {
 
   /** @throws ArgumentError where something is left */
   end(): void {
-    for (const name of this.#left.keys()) {
-      throw new ArgumentError(`Parameter '${name}' is unexpected`);
-    }
+    if (this.#left.size === 0) return;
+    const name = firstUnexpected(membersOf(this.#text), this.#left);
+    throw new ArgumentError(`Parameter '${name}' is unexpected`);
   }
 
   #take(name: string): unknown {
@@ -66,6 +69,14 @@ export class Arguments {
     this.#left.delete(name);
     return value;
   }
+}
+
+/** The members of an object's text in its own order, which `JSON.parse` does not keep for digits. */
+function membersOf(text: string): readonly Member[] {
+  const splitter = new FrameSplitter();
+  splitter.load(new TextEncoder().encode(text));
+  const frame = splitter.next();
+  return frame !== undefined && "members" in frame ? frame.members : [];
 }
 
 function wrongType(name: string, expected: string): ArgumentError {

@@ -9,8 +9,8 @@
  */
 
 import { quoted } from "../wire/format.ts";
-import { type Command, errorReply, type Reply, returnReply } from "../wire/message.ts";
-import { asciiBytes, asciiText } from "../wire/text.ts";
+import { type Command, errorReply, type Reply, returnReply, withData } from "../wire/message.ts";
+import { asciiBytes } from "../wire/text.ts";
 import type { DialectName } from "../terms/terms.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
@@ -121,10 +121,7 @@ export const QMP: Dialect = {
 
 /** An error of 2010: with `data`, an object. */
 function rfcError(errorClass: string, desc: string, data = "{}"): Reply {
-  const text = `{"error": {"class": ${quoted(errorClass)}, "desc": ${
-    quoted(desc)
-  }, "data": ${data}}}`;
-  return { kind: "error", bytes: asciiBytes(`${text}\r\n`), id: undefined };
+  return errorReply(errorClass, desc, data);
 }
 
 const rfcGeneric: Refusing = (desc) => rfcError("GenericError", desc);
@@ -199,11 +196,7 @@ export const RFC2010: Dialect = {
   exceptions: new Set(["query-version", "query-commands"]),
   refusal: INVALID_MODE,
   damage: () => rfcError("JSONParsing", "Invalid JSON syntax"),
-  dressed: (reply) => {
-    if (reply.kind === "return") return reply;
-    const text = asciiText(reply.bytes, 0, reply.bytes.length);
-    return { ...reply, bytes: asciiBytes(text.replace(/\}\}\r\n$/, ', "data": {}}}\r\n')) };
-  },
+  dressed: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
 };
 
 /** A dialect by its name. */

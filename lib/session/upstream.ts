@@ -10,7 +10,14 @@
  */
 
 import { quoted } from "../wire/format.ts";
-import type { Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
+import {
+  type Event,
+  type Greeting,
+  type Message,
+  numbered,
+  type Peer,
+  type Reply,
+} from "../wire/message.ts";
 import { asciiBytes } from "../wire/text.ts";
 
 /**
@@ -93,7 +100,7 @@ export class Upstream<J extends Job> {
     }
     const id = String(++this.#lastId);
     this.#outOfBand.set(id, job);
-    this.#peer.send(withNumber(job.bytes, id));
+    this.#peer.send(numbered(job.bytes, id));
   }
 
   /** What a message of QEMU means. */
@@ -152,13 +159,4 @@ export class Upstream<J extends Job> {
     this.#outOfBand.delete(id);
     return job;
   }
-}
-
-/** A command with a number as its id. */
-function withNumber(bytes: Uint8Array, id: string): Uint8Array {
-  const tail = asciiBytes(`,"id":${id}}`);
-  const whole = new Uint8Array(bytes.length - 1 + tail.length);
-  whole.set(bytes.subarray(0, -1));
-  whole.set(tail, bytes.length - 1);
-  return whole;
 }

@@ -18,14 +18,25 @@ export interface ListenerSettings {
   readonly group: string | undefined;
 }
 
+/** What `qmpmux serve` is told; times in seconds. */
+export interface ServeSettings {
+  readonly qemu: Address;
+  readonly listeners: readonly ListenerSettings[];
+  /** End with QEMU, instead of waiting for the next one. */
+  readonly once: boolean;
+  /** How long QEMU may take for its greeting. */
+  readonly greetingTime: number;
+  /** How long a client may wait for QEMU's greeting. */
+  readonly handshakeTime: number;
+  /** How long commands under way may take to finish at the end. */
+  readonly drainTime: number;
+}
+
 const OPTIONS = ["name", "dialect", "events", "mode", "user", "group", "allow-remote"] as const;
 type Option = typeof OPTIONS[number];
 
 /** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
-const QEMU_SPELLING: Readonly<Record<string, readonly string[]>> = {
-  server: ["on"],
-  wait: ["off"],
-};
+const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
 
 /**
  * Reads the address of QEMU.
@@ -36,7 +47,7 @@ const QEMU_SPELLING: Readonly<Record<string, readonly string[]>> = {
 export function parseQemu(text: string): Address {
   const [address, options] = split(text);
   for (const [key, value] of options) {
-    if (!(key in QEMU_SPELLING)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
+    if (!QEMU_SPELLING.has(key)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
     if (value !== "on" && value !== "off") throw onOff(`--qemu ${text}`, key, value);
   }
   return parseAddress(address);
@@ -54,9 +65,8 @@ export function parseListener(text: string): ListenerSettings {
   const address = parseAddress(addressPart);
   const options = new Map<Option, string>();
   for (const [key, value] of pairs) {
-    const spelling = QEMU_SPELLING[key];
-    if (spelling) {
-      if (!spelling.includes(value)) {
+    if (QEMU_SPELLING.has(key)) {
+      if (QEMU_SPELLING.get(key) !== value) {
         throw new UsageError(`${where}: ${key}=${value} is not possible; leave it out`);
       }
       continue;
@@ -77,6 +87,13 @@ export function parseListener(text: string): ListenerSettings {
     const isFile = address.transport === "unix" && !address.path.startsWith("\0");
     if (options.has(key) && !isFile) {
       throw new UsageError(`${where}: ${key}= belongs to a socket file; leave it out`);
+    }
+  }
+  for (const key of ["user", "group"] as const) {
+    if (options.get(key) === "") {
+      throw new UsageError(
+        `${where}: ${key}= is empty; write a name or a number, or leave it out`,
+      );
     }
   }
   return {

@@ -121,6 +121,86 @@ export function inQemuOrder<T extends { readonly key: string }>(members: readonl
     .map(({ member }) => member);
 }
 
+/** GLib's table sizes are powers of two; it takes a hash modulo the largest prime below. */
+// deno-fmt-ignore
+const PRIMES = [
+  1, 2, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749,
+  // As many members as a value can have fit the last.
+  65521, 131071, 262139, 524287, 1048573, 2097143,
+];
+const EMPTY = -1;
+
+/**
+ * Which of several unexpected arguments QEMU names.
+ *
+ * It puts all keys of `arguments` into a hash table of GLib's, takes out those it
+ * knows, and names the first that is left: the one in the lowest place. (`g_str_hash`,
+ * quadratic probing; measured on QEMU 7.2 with GLib 2.74.)
+ *
+ * @param members all of them, in the order of the text
+ * @param left those that QEMU does not know
+ */
+export function firstUnexpected(
+  members: readonly { readonly key: string }[],
+  left: { has(key: string): boolean },
+): string | undefined {
+  const keys = inQemuOrder(members).map(({ key }) => key);
+  const hashes = keys.map(glibHash);
+  let shift = 3;
+  let places = new Int32Array(1 << shift).fill(EMPTY);
+  for (const [index, hash] of hashes.entries()) {
+    places[freePlace(places, hash, shift)] = index;
+    const used = index + 1;
+    if (places.length > used + Math.floor(used / 16)) continue;
+    shift = 32 - Math.clz32(Math.floor(used * 1.333));
+    places = regrown(places, hashes, shift);
+  }
+  const first = places.find((index) => index !== EMPTY && left.has(keys[index]!));
+  return first === undefined ? undefined : keys[first];
+}
+
+/** GLib's `g_str_hash`; it counts bytes as signed, and 0 and 1 mean something else in its table. */
+function glibHash(key: string): number {
+  let hash = 5381;
+  for (const byte of modifiedUtf8(key)) hash = (Math.imul(hash, 33) + (byte << 24 >> 24)) >>> 0;
+  return hash < 2 ? 2 : hash;
+}
+
+function startPlace(hash: number, shift: number): number {
+  return (Math.imul(hash, 11) >>> 0) % PRIMES[shift]!;
+}
+
+function freePlace(places: Int32Array, hash: number, shift: number): number {
+  let place = startPlace(hash, shift);
+  for (let step = 1; places[place] !== EMPTY; step++) place = (place + step) & (places.length - 1);
+  return place;
+}
+
+/** The table in its new size. GLib moves keys in place: one that is in the way is moved next. */
+function regrown(
+  old: Int32Array<ArrayBuffer>,
+  hashes: readonly number[],
+  shift: number,
+): Int32Array<ArrayBuffer> {
+  const places = new Int32Array(1 << shift).fill(EMPTY);
+  places.set(old);
+  const settled = new Uint8Array(places.length);
+  for (let from = 0; from < old.length; from++) {
+    if (settled[from]) continue;
+    let moving = places[from]!;
+    places[from] = EMPTY;
+    while (moving !== EMPTY) {
+      let place = startPlace(hashes[moving]!, shift);
+      for (let step = 1; settled[place]; step++) place = (place + step) & (places.length - 1);
+      settled[place] = 1;
+      const evicted = places[place]!;
+      places[place] = moving;
+      moving = evicted;
+    }
+  }
+  return places;
+}
+
 /**
  * A value as QEMU prints it back.
  *

@@ -87,6 +87,16 @@ export function readCommand(frame: Frame, takesOob: boolean): Command | Malforme
   };
 }
 
+/**
+ * A command with a number as its id.
+ *
+ * @param bytes a command without an id, as {@linkcode Command} has it
+ * @param id digits
+ */
+export function numbered(bytes: Uint8Array, id: string): Uint8Array {
+  return inserted(bytes, bytes.length - 1, `,"id":${id}`);
+}
+
 /** What is wrong with a command: members in QEMU's order, the first offence wins. */
 function firstOffence({ bytes, members }: Frame, takesOob: boolean): string {
   let verb: string | undefined;
@@ -283,10 +293,21 @@ function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {
   return whole;
 }
 
-/** An error reply without an id, as QEMU writes it. */
-export function errorReply(errorClass: string, desc: string): Reply {
+/**
+ * An error reply without an id, as QEMU writes it.
+ *
+ * @param data the text of a `data` member, which QEMU itself has given up in 2012
+ */
+export function errorReply(errorClass: string, desc: string, data?: string): Reply {
   const text = `{"error": {"class": ${quoted(errorClass)}, "desc": ${quoted(desc)}}}\r\n`;
-  return { kind: "error", bytes: asciiBytes(text), id: undefined };
+  const reply: Reply = { kind: "error", bytes: asciiBytes(text), id: undefined };
+  return data === undefined ? reply : withData(reply, data);
+}
+
+/** An error of QEMU with a `data` member as its last. */
+export function withData(reply: Reply, data: string): Reply {
+  const end = reply.bytes.lastIndexOf(CLOSE_BRACE) - 1;
+  return { ...reply, bytes: inserted(reply.bytes, end, `, "data": ${data}`) };
 }
 
 /** A return reply without an id; `value` is text as QEMU would write it. */

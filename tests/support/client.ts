@@ -10,10 +10,11 @@ const ENCODER = new TextEncoder();
 
 /** One connection to a monitor. */
 export class TestClient implements Disposable {
-  readonly #socket: Deno.UnixConn;
+  readonly #socket: Deno.UnixConn | Deno.TcpConn;
   readonly lines: Lines;
 
-  private constructor(socket: Deno.UnixConn) {
+  /** @param socket a connection from which nothing has been read */
+  constructor(socket: Deno.UnixConn | Deno.TcpConn) {
     this.#socket = socket;
     this.lines = new Lines(socket.readable);
   }
@@ -40,6 +41,20 @@ export class TestClient implements Disposable {
     const text = typeof message === "string" ? message : JSON.stringify(message);
     for (let bytes = ENCODER.encode(text); bytes.length > 0;) {
       bytes = bytes.subarray(await this.#socket.write(bytes));
+    }
+  }
+
+  /** Like `send`, to a monitor that may be closing; whether it could still be said. */
+  async trySend(message: string | object): Promise<boolean> {
+    try {
+      await this.send(message);
+      return true;
+    } catch (error) {
+      // Reading to the end of file has closed our side as well.
+      if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource) {
+        return false;
+      }
+      throw error;
     }
   }
 

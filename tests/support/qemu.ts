@@ -12,6 +12,9 @@ export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split("
   "qemu",
 );
 
+/** The program to run: `QMPMUX_TEST_QEMU`, or the QEMU that is installed. */
+const PROGRAM = Deno.env.get("QMPMUX_TEST_QEMU") ?? "qemu-system-x86_64";
+
 /** A running QEMU. */
 export interface TestQemu extends AsyncDisposable {
   readonly pid: number;
@@ -28,7 +31,7 @@ export interface TestQemu extends AsyncDisposable {
  * @param extra further arguments of QEMU
  */
 export async function startQemu(path: string, extra: readonly string[] = []): Promise<TestQemu> {
-  const child = new Deno.Command("qemu-system-x86_64", {
+  const child = new Deno.Command(PROGRAM, {
     args: [
       ..."-machine none -nodefaults -display none -S".split(" "),
       "-qmp",

@@ -41,6 +41,8 @@ export interface TestQmpmux extends AsyncDisposable {
   readonly pid: number;
   /** Its log, line by line. */
   readonly log: Lines;
+  /** What it said of its listeners. */
+  readonly listening: readonly string[];
   readonly ended: Promise<Deno.CommandStatus>;
   kill(signal: Deno.Signal): void;
 }
@@ -56,10 +58,14 @@ export async function startQmpmux(args: readonly string[]): Promise<TestQmpmux> 
   }).spawn();
   const log = new Lines(child.stderr);
   const ended = child.status;
-  for (const _ of args.filter((arg) => arg === "--listen")) await log.until(/: listening on /);
+  const listening: string[] = [];
+  for (const arg of args) {
+    if (arg === "--listen") listening.push(await log.until(/: listening on /));
+  }
   return {
     pid: child.pid,
     log,
+    listening,
     ended,
     kill: (signal) => child.kill(signal),
     async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,127 @@
+/**
+ * Addresses: what users write, what it means, what is refused and with which words.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  type Address,
+  addressText,
+  isLocal,
+  parseAddress,
+  PATH_BYTES_LIMIT,
+  UsageError,
+} from "../lib/terms/address.ts";
+
+const FORMS = "write unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
+
+const GOOD: [string, Address][] = [
+  ["unix:/run/vm.sock", { transport: "unix", path: "/run/vm.sock" }],
+  ["/run/vm.sock", { transport: "unix", path: "/run/vm.sock" }],
+  ["./vm.sock", { transport: "unix", path: "./vm.sock" }],
+  ["unix:vm.sock", { transport: "unix", path: "vm.sock" }],
+  ["/run/a:4444", { transport: "unix", path: "/run/a:4444" }],
+  ["unix:localhost:4444", { transport: "unix", path: "localhost:4444" }],
+  ["unix-abstract:vm", { transport: "unix", path: "\0vm" }],
+  ["tcp:localhost:4444", { transport: "tcp", hostname: "localhost", port: 4444 }],
+  ["localhost:4444", { transport: "tcp", hostname: "localhost", port: 4444 }],
+  ["127.0.0.1:0", { transport: "tcp", hostname: "127.0.0.1", port: 0 }],
+  ["h:65535", { transport: "tcp", hostname: "h", port: 65535 }],
+  ["[::1]:4444", { transport: "tcp", hostname: "::1", port: 4444 }],
+  ["tcp:[fe80::1%eth0]:4444", { transport: "tcp", hostname: "fe80::1%eth0", port: 4444 }],
+  [":4444", { transport: "tcp", hostname: "127.0.0.1", port: 4444 }],
+  ["tcp::4444", { transport: "tcp", hostname: "127.0.0.1", port: 4444 }],
+];
+
+for (const [text, address] of GOOD) {
+  Deno.test(`parseAddress() reads ${text}`, () => {
+    assertEquals(parseAddress(text), address);
+  });
+}
+
+const BAD: [string, string][] = [
+  ["", `"" is no address; ${FORMS}`],
+  ["vm.sock", `"vm.sock" is no address; ${FORMS}`],
+  ["unix", `"unix" is no address; ${FORMS}`],
+  ["tcp:", `"tcp:" is no address; ${FORMS}`],
+  ["tcp:host", `"tcp:host" is no address; ${FORMS}`],
+  ["host:", `"host:" is no address; ${FORMS}`],
+  ["host:http", `"host:http" is no address; ${FORMS}`],
+  ["host:-1", `"host:-1" is no address; ${FORMS}`],
+  ["host:80 ", `"host:80 " is no address; ${FORMS}`],
+  ["::1:4444", `"::1:4444" is no address; ${FORMS}`],
+  ["[]:4444", `"[]:4444" is no address; ${FORMS}`],
+  ["a/b:4444", `"a/b:4444" is no address; ${FORMS}`],
+  ["UNIX:/run/vm.sock", `"UNIX:/run/vm.sock" is no address; ${FORMS}`],
+  ["two\nlines", `"two\\nlines" is no address; ${FORMS}`],
+  ["host:65536", "host:65536: port 65536 is out of range; ports are 0 to 65535"],
+  [
+    "host:99999999999999999999",
+    "host:99999999999999999999: port 99999999999999999999 is out of range; ports are 0 to 65535",
+  ],
+  ["unix:", "unix:: the path is empty; write unix:/path"],
+  ["unix-abstract:", "unix-abstract:: the name is empty; write unix-abstract:NAME"],
+  ["/run/\0vm", "/run/\0vm: the path holds a NUL"],
+  ["unix-abstract:a\0b", "@a\0b: the path holds a NUL"],
+];
+
+for (const [text, message] of BAD) {
+  Deno.test(`parseAddress() refuses ${JSON.stringify(text)} and says what to write`, () => {
+    assertThrows(() => parseAddress(text), UsageError, message);
+  });
+}
+
+Deno.test("parseAddress() takes a path that just fits a socket's address", () => {
+  const path = `/${"a".repeat(PATH_BYTES_LIMIT - 1)}`;
+  assertEquals(parseAddress(path), { transport: "unix", path });
+});
+
+Deno.test("parseAddress() refuses a path that is one byte too long, by name and length", () => {
+  const path = `/${"a".repeat(PATH_BYTES_LIMIT)}`;
+  assertThrows(
+    () => parseAddress(`unix:${path}`),
+    UsageError,
+    `${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+  );
+});
+
+Deno.test("parseAddress() counts a path's bytes, not its letters", () => {
+  const path = `/${"ä".repeat(54)}`;
+  assertThrows(() => parseAddress(path), UsageError, "the path has 109 bytes");
+});
+
+Deno.test("parseAddress() counts the leading NUL of an abstract name", () => {
+  const name = "a".repeat(PATH_BYTES_LIMIT);
+  assertEquals(parseAddress(`unix-abstract:${name.slice(1)}`).transport, "unix");
+  assertThrows(() => parseAddress(`unix-abstract:${name}`), UsageError, `@${name}: the path has`);
+});
+
+for (
+  const text of ["unix:/run/vm.sock", "unix-abstract:vm", "tcp:localhost:4444", "tcp:[::1]:4444"]
+) {
+  Deno.test(`addressText() writes ${text} as it was read`, () => {
+    assertEquals(addressText(parseAddress(text)), text);
+  });
+}
+
+const LOCAL: [string, boolean][] = [
+  ["/run/vm.sock", true],
+  ["unix-abstract:vm", true],
+  [":4444", true],
+  ["localhost:4444", true],
+  ["[::1]:4444", true],
+  ["127.255.0.1:4444", true],
+  ["0.0.0.0:4444", false],
+  ["[::]:4444", false],
+  ["192.168.0.1:4444", false],
+  ["127.0.0.1.example.org:4444", false],
+  ["localhost.example.org:4444", false],
+  ["127.0.0:4444", false],
+];
+
+for (const [text, local] of LOCAL) {
+  Deno.test(`isLocal() says ${local} of ${text}`, () => {
+    assertEquals(isLocal(parseAddress(text)), local);
+  });
+}

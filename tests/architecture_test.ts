@@ -1,0 +1,134 @@
+/**
+ * The walls of the house: which floor may import which, and what pure rooms do without.
+ *
+ * The picture is in `docs/architecture.md`. A change that has to move a wall
+ * changes the table here and the picture there.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+
+/** The floors from the top; a room imports its own floor and those below. */
+const FLOORS = ["cli", "rim", "hub", "session", "sharing", "terms", "record", "wire"] as const;
+type Floor = typeof FLOORS[number];
+const PURE: readonly Floor[] = ["hub", "session", "sharing", "terms", "record", "wire"];
+
+/** Along these arrows rooms of one floor import each other; `a: ["b"]` is a ─► b. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  "rim/daemon": [
+    "rim/client",
+    "rim/failure",
+    "rim/listener",
+    "rim/log",
+    "rim/permissions",
+    "rim/qemu",
+  ],
+  "rim/client": ["rim/connection", "rim/log"],
+  "rim/listener": ["rim/failure", "rim/log", "rim/users"],
+  "rim/qemu": ["rim/connection", "rim/failure", "rim/listener", "rim/log"],
+  "rim/users": ["rim/failure"],
+  "hub/mux": ["hub/admin"],
+  "session/monitor": ["session/dialect"],
+  "session/dialect": ["session/arguments"],
+  "terms/options": ["terms/address", "terms/event_filter", "terms/terms"],
+  "terms/terms": ["terms/event_filter"],
+  "wire/message": ["wire/frame", "wire/format", "wire/text"],
+  "wire/frame": ["wire/lexer", "wire/grammar", "wire/text"],
+  "wire/balance": ["wire/frame", "wire/text"],
+  "wire/format": ["wire/text"],
+};
+
+/** What a room without waiting and without a world does not say. */
+const IMPURE =
+  /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
+
+/** Bytes are looked at in `wire` alone; elsewhere they are handed on whole. */
+const BYTE_WORK = /charCodeAt|\bsubarray\(|\.indexOf\(0x|\[\w+\]\s*===\s*0x/;
+
+interface Room {
+  /** `floor/name`. */
+  readonly name: string;
+  readonly floor: Floor;
+  /** Its text without comments and texts. */
+  readonly code: string;
+  /** What of this project it imports, `floor/name`. */
+  readonly imports: readonly string[];
+}
+
+const rooms = FLOORS.flatMap((floor) => [...roomsOf(floor)]);
+
+function* roomsOf(floor: Floor): Generator<Room> {
+  const directory = new URL(`lib/${floor}/`, ROOT);
+  let entries: Deno.DirEntry[];
+  try {
+    entries = [...Deno.readDirSync(directory)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  for (const { name: file } of entries) {
+    const url = new URL(file, directory);
+    const source = uncommented(Deno.readTextFileSync(url));
+    const code = source.replace(/"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, '""');
+    const imports = [...source.matchAll(/\bfrom "(\.[^"]+)"/g)].map(([, path]) =>
+      new URL(path!, url).pathname.replace(/^.*\/lib\//, "").replace(/\.ts$/, "")
+    );
+    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, code, imports };
+  }
+}
+
+function uncommented(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");
+}
+
+function floorOf(room: string): Floor {
+  return room.split("/")[0] as Floor;
+}
+
+Deno.test("rooms import their own floor along an arrow, or a floor below", () => {
+  assert(rooms.length > 20);
+  for (const { name, floor, imports } of rooms) {
+    for (const imported of imports) {
+      const down = FLOORS.indexOf(floorOf(imported)) - FLOORS.indexOf(floor);
+      const along = ARROWS[name]?.includes(imported) ?? false;
+      assert(down > 0 || (down === 0 && (along || floor === "cli")), `${name} imports ${imported}`);
+    }
+  }
+});
+
+Deno.test("every arrow is drawn for an import that exists", () => {
+  for (const [from, targets] of Object.entries(ARROWS)) {
+    const room = rooms.find(({ name }) => name === from);
+    assertEquals(targets.filter((target) => !room?.imports.includes(target)), [], from);
+  }
+});
+
+Deno.test("pure rooms do not wait, and know no world", () => {
+  for (const { name, floor, code } of rooms) {
+    if (!PURE.includes(floor)) continue;
+    assertEquals(code.match(IMPURE)?.[0], undefined, name);
+  }
+});
+
+Deno.test("only wire looks at bytes", () => {
+  for (const { name, floor, code } of rooms) {
+    if (floor === "wire" || floor === "rim") continue;
+    assertEquals(code.match(BYTE_WORK)?.[0], undefined, name);
+  }
+});
+
+Deno.test("every room opens with its idea and has a module of its own that loads", async () => {
+  for (const { name } of rooms) {
+    const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
+    assert(/^\/\*\*\n \* \S[\s\S]*?\n \* @module\n \*\/\n/.test(text), name);
+    assert(Object.keys(await import(`../lib/${name}.ts`)).length >= 0, name);
+  }
+});
+
+Deno.test("the version in the program is the one in deno.json", async () => {
+  const { VERSION } = await import("../lib/cli/version.ts");
+  assertEquals(VERSION, JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))).version);
+});

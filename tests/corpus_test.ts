@@ -1,0 +1,127 @@
+/**
+ * Every recorded byte of QEMU, again.
+ *
+ * Purely: damage texts and ids of three QEMU versions, at every cut. And live:
+ * all the conversations of the installed QEMU's version, had with a qmpmux in
+ * front of it, alone and twelve times side by side.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { canonical } from "../lib/wire/format.ts";
+import { FrameSplitter } from "../lib/wire/frame.ts";
+import { bytesOf, cutsOf, fed } from "./support/cuts.ts";
+import {
+  type Case,
+  CORPORA,
+  type Corpus,
+  corpusFor,
+  damagesIn,
+  damagesOf,
+  Exchange,
+  FOUND,
+  HANDSHAKES,
+  replay,
+} from "./support/corpus.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+
+for (const { version, grammar, cases } of [...CORPORA, FOUND]) {
+  const title = `${cases.length} cases of QEMU ${version}`;
+
+  Deno.test(`FrameSplitter finds the damage QEMU found at every cut: ${title}`, () => {
+    for (const { name, phase, bytes, chunks, heard } of cases) {
+      const wanted = damagesIn(heard);
+      for (const cut of [chunks, ...cutsOf(bytes)]) {
+        const splitter = new FrameSplitter(grammar);
+        fed(splitter, [bytesOf(HANDSHAKES[phase])]);
+        assertEquals(damagesOf(fed(splitter, cut)), wanted, name);
+      }
+    }
+  });
+
+  Deno.test(`canonical() spells an id as QEMU printed it: ${title}`, () => {
+    for (const { name, bytes, heard } of cases.filter(({ name }) => name.startsWith("id"))) {
+      assertEquals(idsOf(new FrameSplitter(grammar), bytes), idsIn(heard), name);
+    }
+  });
+}
+
+/** The ids of all the objects in the bytes, as we would print them. */
+function idsOf(splitter: FrameSplitter, bytes: Uint8Array): string[] {
+  const ids: string[] = [];
+  for (const thing of fed(splitter, [bytes])) {
+    if ("damage" in thing) continue;
+    const id = thing.members.find(({ key }) => key === "id");
+    if (id) ids.push(canonical(thing.bytes, id.start, id.end));
+  }
+  return ids;
+}
+
+/** The ids QEMU printed: the last member of a return, the first of an error. */
+function idsIn(heard: string): string[] {
+  return heard.split("\r\n").flatMap((line) => {
+    const found = /^\{"return": .*?, "id": (.*)\}$/.exec(line) ??
+      /^\{"id": (.*), "error": \{"class"/.exec(line);
+    return found ? [found[1]!] : [];
+  });
+}
+
+/** A QEMU and a qmpmux before it. */
+async function served(run: (path: string, corpora: Corpus[]) => Promise<void>): Promise<void> {
+  using place = makePlace();
+  await using _qemu = await startQemu(`${place.path}/qemu`);
+  const path = `${place.path}/mux`;
+  await using _mux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path]);
+  const { exchange, greeting } = await Exchange.open(path);
+  exchange[Symbol.dispose]();
+  const { major, minor } = JSON.parse(greeting).QMP.version.qemu;
+  const corpus = corpusFor(major, minor);
+  const found = FOUND.grammar === corpus.grammar ? [FOUND] : [];
+  await run(path, [corpus, ...found]);
+}
+
+/** Has every case again, one after the other; gives what differs. */
+async function differences(
+  path: string,
+  { grammar }: Corpus,
+  cases: readonly Case[],
+): Promise<object[]> {
+  const differing: object[] = [];
+  for (const it of cases) {
+    const heard = await replay(path, it, grammar);
+    if (heard !== it.heard) differing.push({ name: it.name, heard, wanted: it.heard });
+  }
+  return differing;
+}
+
+Deno.test({
+  name: "qmpmux answers every recorded case with QEMU's bytes",
+  ignore: WITHOUT_QEMU,
+  fn: () =>
+    served(async (path, corpora) => {
+      for (const corpus of corpora) {
+        assert(corpus === FOUND || corpus.cases.length > 300);
+        assertEquals(await differences(path, corpus, corpus.cases), []);
+      }
+    }),
+});
+
+Deno.test({
+  name: "qmpmux answers every recorded case with QEMU's bytes to twelve clients at a time",
+  ignore: WITHOUT_QEMU,
+  fn: () =>
+    served(async (path, corpora) => {
+      for (const corpus of corpora) {
+        // One client's events are everybody's.
+        const cases = corpus.cases.filter(({ name }) => !name.startsWith("event/"));
+        const clients = Array.from({ length: 12 }, (_, i) => {
+          const from = Math.floor(cases.length * i / 12);
+          return differences(path, corpus, [...cases.slice(from), ...cases.slice(0, from)]);
+        });
+        assertEquals((await Promise.all(clients)).flat(), []);
+      }
+    }),
+});

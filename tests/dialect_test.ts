@@ -1,0 +1,46 @@
+/**
+ * The dialects as tables; what they say is shown by transcripts.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { DIALECTS, QMP, RFC2010 } from "../lib/session/dialect.ts";
+import { errorReply, returnReply } from "../lib/wire/message.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+import { Stage, terms } from "./support/stage.ts";
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+Deno.test("DIALECTS has each dialect under its own name", () => {
+  for (const [name, dialect] of Object.entries(DIALECTS)) assertEquals(dialect.name, name);
+});
+
+Deno.test("QMP.greeting() is QEMU's own bytes", () => {
+  const bytes = asciiBytes('{"QMP": {}}\r\n');
+  assertEquals(QMP.greeting(bytes), bytes);
+});
+
+Deno.test("RFC2010.dressed() gives errors an empty data, and leaves returns alone", () => {
+  const error = RFC2010.dressed(errorReply("X", 'a "}}" b'));
+  assertEquals(
+    text(error.bytes),
+    '{"error": {"class": "X", "desc": "a \\"}}\\" b", "data": {}}}\r\n',
+  );
+  const reply = returnReply("{}");
+  assertEquals(RFC2010.dressed(reply), reply);
+});
+
+Deno.test("RFC2010 remembers only so many enabled events", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const client = stage.connect("a", terms({ dialect: "rfc2010" }));
+  client.peer.take();
+  const enable = (name: string): string => {
+    client.say(`{"execute":"async_msg_enable","arguments":{"name":"${name}"}}`);
+    return client.peer.take()[0]!;
+  };
+  for (let i = 0; i < 1024; i++) assertEquals(enable(`E${i}`), '{"return": {}}');
+  assert(enable("ONE_MORE").includes("Too many events are enabled"));
+  assertEquals(enable("E7"), '{"return": {}}');
+});

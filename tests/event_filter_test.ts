@@ -1,0 +1,84 @@
+/**
+ * Globs over event names: what passes, and the bounds.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { EventFilter, GLOB_LENGTH_LIMIT, GLOBS_LIMIT } from "../lib/terms/event_filter.ts";
+
+const CASES: [string[], string, boolean][] = [
+  [[], "STOP", false],
+  [[], "", false],
+  [["STOP"], "STOP", true],
+  [["STOP"], "STOPPED", false],
+  [["STOP"], "NOSTOP", false],
+  [["STOP"], "stop", false],
+  [["*"], "STOP", true],
+  [["*"], "", true],
+  [["*"], "A\nB", true],
+  [["BLOCK_*"], "BLOCK_JOB_READY", true],
+  [["BLOCK_*"], "BLOCK", false],
+  [["*_READY"], "BLOCK_JOB_READY", true],
+  [["*JOB*"], "BLOCK_JOB_READY", true],
+  [["***"], "STOP", true],
+  [["?TOP"], "STOP", true],
+  [["?TOP"], "TOP", false],
+  [["?"], "", false],
+  [["STOP", "RESUME"], "RESUME", true],
+  [["STOP", "RESUME"], "STOPRESUME", false],
+  [["A.C"], "ABC", false],
+  [["A.C"], "A.C", true],
+  [["(A|B)+[C]^${2}\\/"], "(A|B)+[C]^${2}\\/", true],
+  [["A|B"], "A", false],
+  [["[AB]"], "A", false],
+  [[""], "", true],
+  [[""], "STOP", false],
+];
+
+for (const [globs, name, passes] of CASES) {
+  const what = `${JSON.stringify(globs)} ${passes ? "lets" : "does not let"}`;
+  Deno.test(`EventFilter.passes() with ${what} ${JSON.stringify(name)} pass`, () => {
+    const filter = new EventFilter(globs);
+    assertEquals(filter.passes(name), passes);
+    assertEquals(filter.passes(name), passes, "the second time");
+  });
+}
+
+Deno.test("EventFilter.passes() answers right after it has seen very many names", () => {
+  const filter = new EventFilter(["EVENT_*7"]);
+  for (let i = 0; i < 3000; i++) {
+    assertEquals(filter.passes(`EVENT_${i}`), String(i).endsWith("7"));
+  }
+  assertEquals(filter.passes("EVENT_2997"), true);
+  assertEquals(filter.passes("EVENT_2998"), false);
+});
+
+Deno.test("EventFilter keeps the globs it was made of, whatever becomes of the list", () => {
+  const globs = ["STOP"];
+  const filter = new EventFilter(globs);
+  globs.push("RESUME");
+  assertEquals(filter.globs, ["STOP"]);
+});
+
+Deno.test("EventFilter takes as many globs as its limit, and refuses one more", () => {
+  const globs = Array.from({ length: GLOBS_LIMIT }, (_, i) => `EVENT_${i}`);
+  assertEquals(new EventFilter(globs).passes(`EVENT_${GLOBS_LIMIT - 1}`), true);
+  assertThrows(
+    () => new EventFilter([...globs, "STOP"]),
+    RangeError,
+    `Too many event globs: ${GLOBS_LIMIT + 1} exceed the limit of ${GLOBS_LIMIT}`,
+  );
+});
+
+Deno.test("EventFilter takes a glob as long as its limit, and refuses a longer one", () => {
+  const glob = "A".repeat(GLOB_LENGTH_LIMIT);
+  assertEquals(new EventFilter([glob]).passes(glob), true);
+  assertThrows(
+    () => new EventFilter(["STOP", `${glob}A`]),
+    RangeError,
+    `Event glob too long: ${
+      GLOB_LENGTH_LIMIT + 1
+    } characters exceed the limit of ${GLOB_LENGTH_LIMIT}`,
+  );
+});

@@ -1,0 +1,64 @@
+/**
+ * One virtual monitor: what transcripts do not show of it.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Monitor } from "../lib/session/monitor.ts";
+import { type Greeting, readMessage, returnReply } from "../lib/wire/message.ts";
+import { CLASSIC, POSITIONED } from "../lib/wire/grammar.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+import { FakePeer } from "./support/fake_peer.ts";
+import { GREETING, Stage, terms } from "./support/stage.ts";
+
+function greeting(text = GREETING): Greeting {
+  return readMessage(asciiBytes(`${text}\r\n`)) as Greeting;
+}
+
+Deno.test("Monitor.grammar follows the version in the greeting", () => {
+  const monitor = new Monitor(new FakePeer(), terms(), 1);
+  monitor.greet(greeting());
+  assertEquals(monitor.grammar, CLASSIC);
+  const newer = new Monitor(new FakePeer(), terms(), 2);
+  newer.greet(
+    greeting('{"QMP": {"version": {"qemu": {"major": 11, "minor": 1}}, "capabilities": []}}'),
+  );
+  assertEquals(newer.grammar, POSITIONED);
+});
+
+Deno.test("Monitor.fill() after the client has left sends nothing", () => {
+  const peer = new FakePeer();
+  const monitor = new Monitor(peer, terms(), 1);
+  const ticket = monitor.reserve("1", false);
+  const oob = monitor.reserve("2", true);
+  monitor.leave();
+  monitor.fill(ticket, returnReply("{}"));
+  monitor.fill(oob, returnReply("{}"));
+  assertEquals(peer.heard, []);
+  assert(monitor.left);
+});
+
+Deno.test("Monitor.fill() holds a reply back until those before it have gone", () => {
+  const peer = new FakePeer();
+  const monitor = new Monitor(peer, terms(), 1);
+  const [first, second] = [monitor.reserve("1", false), monitor.reserve(undefined, false)];
+  monitor.fill(second, returnReply("2"));
+  assertEquals(peer.take(), []);
+  assert(!monitor.idle);
+  monitor.fill(first, returnReply("1"));
+  assertEquals(peer.take(), ['{"return": 1, "id": 1}', '{"return": 2}']);
+  assert(monitor.idle);
+});
+
+Deno.test("Monitor.reserve() pushes back while eight out-of-band commands wait", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const { peer, monitor } = stage.ready("a", ["oob"]);
+  const tickets = [];
+  while (!peer.paused) tickets.push(monitor.reserve("1", true));
+  assertEquals(tickets.length, 8);
+  monitor.fill(tickets[3]!, returnReply("{}"));
+  assert(!peer.paused);
+  assertEquals(monitor.capabilities, ["oob"]);
+});

@@ -1,0 +1,75 @@
+/**
+ * The hub: what transcripts do not show of it.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import type { Monitor } from "../lib/session/monitor.ts";
+import { Mux } from "../lib/hub/mux.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+import type { Peer } from "../lib/wire/message.ts";
+import { GREETING, Stage, terms } from "./support/stage.ts";
+
+Deno.test("Mux.answered() sends every client the same bytes of an event", () => {
+  const sent: Uint8Array[] = [];
+  const peer: Peer = {
+    send: (bytes) => void sent.push(bytes),
+    pause(): void {},
+    resume(): void {},
+    close(): void {},
+  };
+  const mux = new Mux({ handshakeTime: 60 }, { ready(): void {}, idle(): void {} });
+  mux.qemuArrived(peer, "7");
+  mux.answered(asciiBytes(`${GREETING}\r\n`));
+  mux.answered(asciiBytes('{"return": {}, "id": 7}\r\n'));
+  const command = asciiBytes('{"execute":"qmp_capabilities"}');
+  const join = (): Monitor => {
+    const monitor = mux.attach(peer, terms());
+    const members = [{ key: "execute", keyStart: 1, start: 11, end: 29 }];
+    mux.received(monitor, { bytes: command, isObject: true, members });
+    return monitor;
+  };
+  assertEquals(mux.monitors, new Set([join(), join()]));
+  sent.length = 0;
+  mux.answered(asciiBytes('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n'));
+  assertEquals(sent.length, 2);
+  assertStrictEquals(sent[0], sent[1]);
+});
+
+Deno.test("Mux.received() from a client that has been dismissed does nothing", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const { monitor, peer } = stage.ready("a");
+  stage.mux.dismissAll("the end");
+  assertEquals(peer.closed, "the end");
+  stage.mux.received(monitor, { damage: "x" });
+  assertEquals(peer.heard, []);
+  assertEquals(stage.mux.monitors.size, 0);
+});
+
+Deno.test("Mux.drain() tells when the last command has been answered", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  stage.ready("a").say('{"execute":"stop"}');
+  stage.mux.drain();
+  assert(!stage.notices.includes("idle"));
+  stage.qemuSays('{"return": {}}');
+  assert(stage.notices.includes("idle"));
+});
+
+Deno.test("Mux.drain() tells at once where nothing is under way", () => {
+  const stage = new Stage();
+  stage.mux.drain();
+  assertEquals(stage.notices, ["idle"]);
+});
+
+Deno.test("Mux.detached() of a client that waits for QEMU leaves nothing behind", () => {
+  const stage = new Stage();
+  const client = stage.connect("a");
+  client.leave();
+  stage.mux.tick(1000);
+  stage.qemuReady();
+  assertEquals(client.peer.heard, []);
+  assertEquals(client.peer.closed, undefined);
+});

@@ -1,0 +1,157 @@
+/**
+ * `--listen` and `--qemu`, as text and as values.
+ *
+ * Every refusal names the whole flag, what is wrong in it, and what to write.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { type Address, UsageError } from "../lib/terms/address.ts";
+import { GLOB_LENGTH_LIMIT } from "../lib/terms/event_filter.ts";
+import { parseListener, parseQemu } from "../lib/terms/options.ts";
+
+Deno.test("parseListener() gives an address without options the defaults", () => {
+  assertEquals(parseListener("unix:/run/mux.sock"), {
+    address: { transport: "unix", path: "/run/mux.sock" },
+    terms: { name: "mux", dialect: "qmp", events: undefined },
+    mode: 0o600,
+    user: undefined,
+    group: undefined,
+  });
+});
+
+Deno.test("parseListener() reads every option", () => {
+  const { address, terms, mode, user, group } = parseListener(
+    "/run/a.sock,name=libvirt-1,dialect=rfc2010,events=STOP+BLOCK_*,mode=0660,user=alice,group=kvm",
+  );
+  assertEquals(address, { transport: "unix", path: "/run/a.sock" });
+  assertEquals([terms.name, terms.dialect], ["libvirt-1", "rfc2010"]);
+  assertEquals(terms.events?.globs, ["STOP", "BLOCK_*"]);
+  assertEquals([mode, user, group], [0o660, "alice", "kvm"]);
+});
+
+Deno.test("parseListener() takes QEMU's own spelling", () => {
+  assertEquals(
+    parseListener("unix:/run/mux.sock,server=on,wait=off"),
+    parseListener("unix:/run/mux.sock"),
+  );
+});
+
+const NAMES: [string, string][] = [
+  ["unix:/run/mux.sock", "mux"],
+  ["/run/mux.socket", "mux"],
+  ["/run/mux", "mux"],
+  ["./mux.sock", "mux"],
+  ["unix:mux.sock", "mux"],
+  ["unix-abstract:mux", "mux"],
+  ["tcp:127.0.0.1:4444", "127.0.0.1:4444"],
+  ["[::1]:4444", "[::1]:4444"],
+  ["/run/mux.sock,name=A-b_c.9", "A-b_c.9"],
+];
+
+for (const [text, name] of NAMES) {
+  Deno.test(`parseListener() calls ${text} ${name}`, () => {
+    assertEquals(parseListener(text).terms.name, name);
+  });
+}
+
+Deno.test("parseListener() takes events= as none at all", () => {
+  assertEquals(parseListener("/run/a,events=").terms.events?.globs, []);
+});
+
+Deno.test("parseListener() takes dialect=qmp", () => {
+  assertEquals(parseListener("/run/a,dialect=qmp").terms.dialect, "qmp");
+});
+
+Deno.test("parseListener() takes a mode of three digits", () => {
+  assertEquals(parseListener("/run/a,mode=666").mode, 0o666);
+});
+
+for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
+  Deno.test(`parseListener() takes ${text} only with allow-remote=on`, () => {
+    const refusal = `--listen ${text}: other machines could control the VM through this address; ` +
+      "listen on a unix socket or on 127.0.0.1, or add allow-remote=on";
+    assertThrows(() => parseListener(text), UsageError, refusal);
+    assertThrows(
+      () => parseListener(`${text},allow-remote=off`),
+      UsageError,
+      "add allow-remote=on",
+    );
+    assertEquals(parseListener(`${text},allow-remote=on`).address.transport, "tcp");
+  });
+}
+
+const KNOWN = "there are name, dialect, events, mode, user, group, allow-remote";
+
+const BAD: [string, string][] = [
+  ["", '"" is no address; write unix:/path'],
+  ["/run/a,", '/run/a,: "" is no option; write option=value'],
+  ["/run/a,server", '/run/a,server: "server" is no option; write option=value'],
+  ["/run/a,colour=red", `--listen /run/a,colour=red: there is no option "colour"; ${KNOWN}`],
+  ["/run/a,Mode=0600", `there is no option "Mode"; ${KNOWN}`],
+  ["/run/a,=on", `there is no option ""; ${KNOWN}`],
+  ["/run/a,toString=on", `there is no option "toString"; ${KNOWN}`],
+  ["/run/a,__proto__=on", `there is no option "__proto__"; ${KNOWN}`],
+  ["/run/a,server=off", "--listen /run/a,server=off: server=off is not possible; leave it out"],
+  ["/run/a,wait=on", "--listen /run/a,wait=on: wait=on is not possible; leave it out"],
+  ["/run/a,name=x,name=y", "name= is given twice; give it once"],
+  ["/run/a,name=", "name= is not possible; a name has 1 to 64 letters"],
+  ["/run/a,name=a b", "name=a b is not possible; a name has 1 to 64 letters"],
+  [`/run/a,name=${"a".repeat(65)}`, "is not possible; a name has 1 to 64 letters"],
+  ["/run/a,dialect=hmp", 'there is no dialect "hmp"; there are qmp, rfc2010'],
+  ["/run/a,dialect=", 'there is no dialect ""; there are qmp, rfc2010'],
+  ["/run/a,events=STOP+", '"" is no event; write names of events with * and ?, joined by +'],
+  ["/run/a,events=STOP;RESUME", '"STOP;RESUME" is no event; write names'],
+  [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
+  [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
+  ["/run/a,mode=", "mode= is not possible; write three octal digits, as 0660"],
+  ["/run/a,mode=0800", "mode=0800 is not possible; write three octal digits, as 0660"],
+  ["/run/a,mode=4755", "mode=4755 is not possible; write three octal digits, as 0660"],
+  ["/run/a,mode=rw", "mode=rw is not possible; write three octal digits, as 0660"],
+  ["/run/a,user=", "user= is empty; write a name or a number, or leave it out"],
+  ["/run/a,group=", "group= is empty; write a name or a number, or leave it out"],
+  ["/run/a,allow-remote=yes", "allow-remote=yes is not possible; write allow-remote=on"],
+  ["127.0.0.1:1,mode=0600", "mode= belongs to a socket file; leave it out"],
+  ["127.0.0.1:1,user=root", "user= belongs to a socket file; leave it out"],
+  ["unix-abstract:a,group=kvm", "group= belongs to a socket file; leave it out"],
+];
+
+for (const [text, message] of BAD) {
+  const name = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  Deno.test(`parseListener() refuses ${JSON.stringify(name)} and says what to write`, () => {
+    assertThrows(() => parseListener(text), UsageError, message);
+  });
+}
+
+Deno.test("parseQemu() reads an address with QEMU's own options behind it", () => {
+  const address: Address = { transport: "unix", path: "/run/vm.sock" };
+  assertEquals(parseQemu("unix:/run/vm.sock,server=on,wait=off"), address);
+  assertEquals(parseQemu("/run/vm.sock,wait=on,server=off"), address);
+  assertEquals(parseQemu("/run/vm.sock"), address);
+});
+
+Deno.test("parseQemu() lets QEMU be on another machine", () => {
+  assertEquals(parseQemu("10.0.0.1:4444"), {
+    transport: "tcp",
+    hostname: "10.0.0.1",
+    port: 4444,
+  });
+});
+
+const BAD_QEMU: [string, string][] = [
+  [
+    "/run/vm,mode=0600",
+    '--qemu /run/vm,mode=0600: there is no option "mode"; there are server, wait',
+  ],
+  ["/run/vm,toString=on", 'there is no option "toString"; there are server, wait'],
+  ["/run/vm,server=1", "--qemu /run/vm,server=1: server=1 is not possible; write server=on or"],
+  ["/run/vm,wait", '/run/vm,wait: "wait" is no option; write option=value'],
+  ["vm", '"vm" is no address; write unix:/path'],
+];
+
+for (const [text, message] of BAD_QEMU) {
+  Deno.test(`parseQemu() refuses ${JSON.stringify(text)} and says what to write`, () => {
+    assertThrows(() => parseQemu(text), UsageError, message);
+  });
+}

@@ -1,0 +1,428 @@
+/**
+ * The main job on a real QEMU, with the program as its users run it.
+ *
+ * One connection to QEMU; every client a monitor of its own; QEMU comes, goes
+ * and comes again. Nothing here is scripted: what is compared is what QEMU says.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TestClient, undated } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+
+/** A QEMU and a qmpmux in front of it, both ready; gone with the test. */
+interface Set extends AsyncDisposable {
+  readonly directory: string;
+  readonly qemu: TestQemu;
+  readonly mux: TestQmpmux;
+  /** Where clients connect. */
+  readonly path: string;
+  /** The port of the TCP listener, if there is one. */
+  readonly tcpPort: number;
+}
+
+async function setUp({ options = "", extra = [], flags = [] }: {
+  options?: string;
+  extra?: readonly string[];
+  flags?: readonly string[];
+} = {}): Promise<Set> {
+  await using made = new AsyncDisposableStack();
+  const { path: directory } = made.use(makePlace());
+  const qemu = made.use(await startQemu(`${directory}/vm`, extra));
+  const path = `${directory}/mux`;
+  const mux = made.use(
+    await startQmpmux([
+      "--qemu",
+      `unix:${qemu.path}`,
+      "--listen",
+      `unix:${path}${options}`,
+      ...flags,
+    ]),
+  );
+  await mux.log.until(/connected to QEMU/);
+  const tcpPort = Number(/tcp:.*:(\d+)/.exec(mux.listening.join(" "))?.[1] ?? 0);
+  const owned = made.move();
+  return { directory, qemu, mux, path, tcpPort, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+function test(name: string, run: () => Promise<void>): void {
+  Deno.test({ name, ignore: WITHOUT_QEMU, fn: run });
+}
+
+/** Lines of the kernel's table of unix sockets that name this path: the listener's and each connection's. */
+function connectionsAt(path: string): number {
+  const sockets = Deno.readTextFileSync("/proc/net/unix").split("\n")
+    .filter((line) => line.endsWith(` ${path}`));
+  // State 03 is connected; 01 is the listener itself.
+  return sockets.filter((line) => line.split(/\s+/)[5] === "03").length;
+}
+
+test("53 clients share one connection: greeting, ids, oob, events and order are each client's own", async () => {
+  await using set = await setUp();
+  using clients = new DisposableStack();
+  const all: TestClient[] = [];
+  for (let i = 0; i < 53; i++) all.push(clients.use(await TestClient.connect(set.path)));
+  const greetings = await Promise.all(all.map((client) => client.line()));
+  assertEquals(new Set(greetings).size, 1);
+  assertMatch(greetings[0]!, /^\{"QMP": \{"version": \{"qemu": .*"capabilities": \["oob"\]\}\}$/);
+  assertEquals(connectionsAt(set.qemu.path), 1);
+
+  // Every third client enables oob, every fifth wants no events.
+  const takesOob = (i: number): boolean => i % 3 === 0;
+  const wantsEvents = (i: number): boolean => i % 5 !== 0;
+  await Promise.all(all.map(async (client, i) => {
+    const enable = takesOob(i) ? ["oob"] : [];
+    const handshake = { execute: "qmp_capabilities", arguments: { enable }, id: i };
+    assertEquals(await client.ask(handshake), `{"return": {}, "id": ${i}}`);
+    if (!wantsEvents(i)) {
+      const choose = { execute: "__org.qmpmux_set-event-filter", arguments: { enable: [] } };
+      assertEquals(await client.ask(choose), '{"return": {}}');
+    }
+  }));
+
+  // The same ids for all, of every kind, many at a time.
+  const ids = ["18446744073709551615", '"x"', "null", '{"a": [1, 2]}', undefined];
+  const commands = ids.map((id) => `{"execute":"query-name"${id ? `,"id":${id}` : ""}}`).join("");
+  const replies = ids.map((id) => `{"return": {}${id ? `, "id": ${id}` : ""}}`);
+  await Promise.all(all.map(async (client) => {
+    assertEquals(await client.session(commands, ids.length), replies);
+  }));
+
+  await Promise.all(all.map(async (client, i) => {
+    const line = await client.ask({ "exec-oob": "query-yank", id: i });
+    if (takesOob(i)) assertMatch(line, new RegExp(`^\\{"return": \\[.*\\], "id": ${i}\\}$`));
+    else assertMatch(line, /QMP input member 'exec-oob' is unexpected/);
+  }));
+
+  // One client starts the machine: its event comes before its return, and others see it too.
+  const [first] = all.splice(1, 1);
+  assertEquals((await first!.session({ execute: "cont", id: "go" }, 2)).map(undated), [
+    '{"timestamp": …, "event": "RESUME"}',
+    '{"return": {}, "id": "go"}',
+  ]);
+  await Promise.all(all.map(async (client, position) => {
+    const i = position === 0 ? 0 : position + 1;
+    if (wantsEvents(i)) {
+      assertEquals(undated(await client.line()), '{"timestamp": …, "event": "RESUME"}');
+    }
+    assertEquals(await client.ask({ execute: "query-name", id: i }), `{"return": {}, "id": ${i}}`);
+  }));
+  assertEquals(connectionsAt(set.qemu.path), 1);
+});
+
+test("a client gets QEMU's own greeting, byte for byte", async () => {
+  await using set = await setUp();
+  using client = await TestClient.connect(set.path);
+  const greeting = await client.line();
+  await using other = await startQemu(`${set.directory}/other`);
+  using direct = await TestClient.connect(other.path);
+  assertEquals(greeting, await direct.line());
+});
+
+test("exec-oob overtakes commands that wait, for the client that enabled it", async () => {
+  await using set = await setUp();
+  using client = await TestClient.ready(set.path, ["oob"]);
+  const slow = Array.from({ length: 6 }, (_, i) => `{"execute":"query-qmp-schema","id":${i}}`);
+  await client.send(`${slow.join("")}{"exec-oob":"query-yank","id":"overtakes"}`);
+  const ids: unknown[] = [];
+  while (ids.length < 7) ids.push(JSON.parse(await client.line()).id);
+  assert(ids.indexOf("overtakes") < 5, ids.join(" "));
+  assertEquals(ids.filter((id) => id !== "overtakes"), [0, 1, 2, 3, 4, 5]);
+});
+
+test("a qmpmux that is there before QEMU waits, and so do its clients", async () => {
+  using place = makePlace();
+  const listen = `unix:${place.path}/mux`;
+  await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", listen]);
+  await mux.log.until(/QEMU is not there yet; waiting/);
+  using client = await TestClient.connect(`${place.path}/mux`);
+  // Said before QEMU is there; heard when it is.
+  await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');
+  await using _qemu = await startQemu(`${place.path}/vm`);
+  assertMatch(await client.line(), /^\{"QMP": /);
+  assertEquals(await client.line(), '{"return": {}, "id": 1}');
+  assertEquals(await client.line(), '{"return": {}, "id": 2}');
+});
+
+test("a client that QEMU never greets is let go after the handshake time", async () => {
+  using place = makePlace();
+  const flags = ["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`];
+  await using _mux = await startQmpmux([...flags, "--handshake-timeout", "1"]);
+  using client = await TestClient.connect(`${place.path}/mux`);
+  assertEquals(await client.lines.rest(), []);
+});
+
+test("quit: SHUTDOWN to all, the return to the asker, end of file to all; the next QEMU is served", async () => {
+  await using set = await setUp();
+  using asker = await TestClient.ready(set.path);
+  using other = await TestClient.ready(set.path);
+  using silent = await TestClient.connect(set.path);
+  await silent.line();
+  await asker.send({ execute: "quit", id: 1 });
+  const shutdown =
+    '{"timestamp": …, "event": "SHUTDOWN", "data": {"guest": false, "reason": "host-qmp-quit"}}';
+  assertEquals((await asker.lines.rest()).map(undated), [shutdown, '{"return": {}, "id": 1}']);
+  assertEquals((await other.lines.rest()).map(undated), [shutdown]);
+  assertEquals(await silent.lines.rest(), []);
+  await set.qemu.ended;
+
+  using early = await TestClient.connect(set.path);
+  await using _next = await startQemu(set.qemu.path, ["-name", "next"]);
+  await early.line();
+  await early.ask({ execute: "qmp_capabilities" });
+  assertEquals(await early.ask({ execute: "query-name" }), '{"return": {"name": "next"}}');
+});
+
+test("with --once qmpmux ends with status 0 when QEMU quits", async () => {
+  await using set = await setUp({ flags: ["--once"] });
+  using client = await TestClient.ready(set.path);
+  await client.send({ execute: "quit" });
+  assertEquals((await client.lines.rest()).length, 2);
+  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), []);
+});
+
+test("QEMU killed: every client reads its last bytes, then end of file", async () => {
+  await using set = await setUp();
+  using busy = await TestClient.ready(set.path, ["oob"]);
+  using idle = await TestClient.ready(set.path);
+  await busy.send('{"execute":"query-name","id":1}');
+  assertEquals(await busy.line(), '{"return": {}, "id": 1}');
+  set.qemu.kill("SIGSTOP");
+  await busy.send('{"execute":"query-name","id":2}{"execute":"query-name","id":3}');
+  set.qemu.kill("SIGKILL");
+  assertEquals(await busy.lines.rest(), []);
+  assertEquals(await idle.lines.rest(), []);
+});
+
+test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
+  let restarts = 0;
+  let answered = 0;
+
+  /** One client after the other, each with its own ids, until the restarts are over; how many were told. */
+  const load = async (name: string): Promise<number> => {
+    let told = 0;
+    while (restarts < 20) {
+      using client = await TestClient.connect(path);
+      const machine = await session(client, name);
+      if (machine !== undefined) told++;
+    }
+    return told;
+  };
+
+  /** Asks until the end of file; the name of the one machine that answered. */
+  const session = async (client: TestClient, name: string): Promise<string | undefined> => {
+    let machine: string | undefined;
+    if (await client.lines.next() === undefined) return undefined;
+    if (!await client.trySend({ execute: "qmp_capabilities" })) return undefined;
+    if (await client.lines.next() === undefined) return undefined;
+    for (let i = 0;; i++) {
+      if (!await client.trySend({ execute: "query-name", id: `${name}-${i}` })) return machine;
+      let line = await client.lines.next();
+      while (line?.includes('"event"')) line = await client.lines.next();
+      if (line === undefined) return machine;
+      const reply = JSON.parse(line);
+      assertEquals(reply.id, `${name}-${i}`);
+      assertEquals(reply.return.name, machine ?? reply.return.name);
+      machine = reply.return.name;
+      answered++;
+    }
+  };
+
+  const loads = Promise.all(["a", "b", "c", "d", "e"].map(load));
+  // What it throws is heard at the end, where it is awaited.
+  loads.catch(() => {});
+  let last: TestQemu | undefined;
+  while (restarts < 20) {
+    last = await startQemu(`${place.path}/vm`, ["-name", `vm${restarts}`]);
+    await mux.log.until(/connected to QEMU/);
+    // Under load: let some answers pass, then end it, each time in another way.
+    using watch = await TestClient.ready(path);
+    for (let i = 0; i < 30; i++) {
+      assertEquals(
+        JSON.parse(await watch.ask({ execute: "query-name" })).return.name,
+        `vm${restarts}`,
+      );
+    }
+    restarts++;
+    if (restarts % 2) await watch.send({ execute: "quit" });
+    else last.kill("SIGKILL");
+    await watch.lines.rest();
+    await last[Symbol.asyncDispose]();
+  }
+  // Whoever has connected meanwhile waits for a QEMU: the last one.
+  await using _end = await startQemu(`${place.path}/vm`);
+  await mux.log.until(/connected to QEMU/);
+  using closing = await TestClient.ready(path);
+  await closing.send({ execute: "quit" });
+  const told = await within("the load to end", loads);
+  for (const count of told) assert(count >= 19, `told ${told.join(" ")}`);
+  assert(answered > 200, `${answered} answers`);
+});
+
+test("a late reply to a qmpmux that ran before reaches no client of the next", async () => {
+  await using set = await setUp();
+  {
+    using client = await TestClient.ready(set.path, ["oob"]);
+    await client.send('{"execute":"query-qmp-schema"}'.repeat(3));
+    await client.line();
+    set.mux.kill("SIGKILL");
+    await set.mux.ended;
+  }
+  const path = `${set.directory}/second`;
+  await using second = await startQmpmux(["--qemu", set.qemu.path, "--listen", path]);
+  await second.log.until(/connected to QEMU/);
+  using client = await TestClient.connect(path);
+  await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');
+  assertMatch(await client.line(), /^\{"QMP": /);
+  assertEquals(await client.line(), '{"return": {}, "id": 1}');
+  assertEquals(await client.line(), '{"return": {}, "id": 2}');
+});
+
+test("a client that leaves takes its unsent commands along", async () => {
+  await using set = await setUp();
+  {
+    using leaver = await TestClient.ready(set.path, ["oob"]);
+    await leaver.send('{"execute":"query-qmp-schema"}'.repeat(5) + '{"execute":"cont"}');
+  }
+  using other = await TestClient.ready(set.path);
+  const status = JSON.parse(await other.ask({ execute: "query-status" }));
+  assertEquals(status.return.running, false);
+});
+
+test("a client that ends its stream is answered to the end", async () => {
+  await using set = await setUp();
+  using client = await TestClient.connect(set.path);
+  const ask = '{"execute":"query-name","id":7}';
+  await client.send(`{"execute":"qmp_capabilities"}${ask.repeat(20)}{"execute":"que`);
+  await client.finish();
+  const [greeting, ...replies] = await client.lines.rest();
+  assertMatch(greeting!, /^\{"QMP": /);
+  assertEquals(replies, ['{"return": {}}', ...Array(20).fill('{"return": {}, "id": 7}')]);
+});
+
+test("a client that does not read, and one that sends damage, harm themselves alone", async () => {
+  await using set = await setUp();
+  using stalled = await TestClient.ready(set.path);
+  const count = 100;
+  await stalled.send(
+    Array.from({ length: count }, (_, i) => `{"execute":"query-qmp-schema","id":${i}}`).join(""),
+  );
+  using broken = await TestClient.ready(set.path);
+  await broken.send("\xff{]}garbage[[[[".repeat(100));
+  using other = await TestClient.ready(set.path);
+  for (let i = 0; i < 50; i++) {
+    assertEquals(await other.ask({ execute: "query-name", id: i }), `{"return": {}, "id": ${i}}`);
+  }
+  // It reads again, and nothing is lost.
+  for (let i = 0; i < count; i++) assertEquals(JSON.parse(await stalled.line()).id, i);
+});
+
+test("the session of the RFC of 2010 runs, with a command that exists today", async () => {
+  await using set = await setUp({ options: ",dialect=rfc2010" });
+  using client = await TestClient.connect(set.path);
+  using other = await TestClient.connect(set.path);
+  assertEquals(await client.line(), '{"QMP": {"capabilities": ["async messages"]}}');
+  await other.line();
+  assertEquals(
+    await client.session(
+      `{ "execute": "query-qmp-mode" }
+       { "execute": "cont" }
+       { "execute": "async_msg_enable", "arguments": { "name": "STOP" } }
+       { "execute": "qmp_switch_mode", "arguments": { "mode": "operational" } }
+       { "execute": "query-qmp-mode" }
+       { "execute": "cont" }`,
+      6,
+    ),
+    [
+      '{"return": {"mode": "handshake"}}',
+      '{"error": {"class": "QMPInvalidModeCommad", "desc": "The issued command is invalid in this mode", "data": {}}}',
+      '{"return": {}}',
+      '{"return": {}}',
+      '{"return": {"mode": "operational"}}',
+      '{"return": {}}',
+    ],
+  );
+  assertEquals((await client.session({ execute: "stop", id: 1 }, 2)).map(undated), [
+    '{"timestamp": …, "event": "STOP"}',
+    '{"return": {}, "id": 1}',
+  ]);
+  // The command the RFC used is QEMU's to refuse.
+  assertEquals(
+    await client.ask({ execute: "change", arguments: { device: "vnc", target: "password" } }),
+    '{"error": {"class": "CommandNotFound", "desc": "The command change has not been found", "data": {}}}',
+  );
+  assertEquals(
+    await other.session('{"execute":"query-qmp-mode"}{"execute":"query-version","id":[]}', 2)
+      .then(([mode, version]) => [mode, JSON.parse(version!).id]),
+    ['{"return": {"mode": "handshake"}}', []],
+  );
+});
+
+test("event filters of a listener and of a client hold on a real QEMU", async () => {
+  await using set = await setUp({ options: ",events=STOP+RES*" });
+  using listener = await TestClient.ready(set.path);
+  using choosy = await TestClient.ready(set.path);
+  const choose = {
+    execute: "__org.qmpmux_set-event-filter",
+    arguments: { enable: ["STOP", "SHUTDOWN"] },
+  };
+  assertEquals(await choosy.ask(choose), '{"return": {}}');
+  using actor = await TestClient.ready(set.path);
+  for (const execute of ["cont", "stop", "quit"]) await actor.send({ execute });
+  const names = async (client: TestClient): Promise<string[]> =>
+    (await client.lines.rest()).map((line) => JSON.parse(line).event ?? "-");
+  assertEquals(await names(listener), ["RESUME", "STOP"]);
+  assertEquals(await names(choosy), ["STOP"]);
+  assertEquals(await names(actor), ["RESUME", "-", "STOP", "-", "-"]);
+});
+
+test("SIGTERM lets what is under way finish, then ends with status 0", async () => {
+  await using set = await setUp();
+  using client = await TestClient.ready(set.path, ["oob"]);
+  await client.send('{"execute":"query-qmp-schema","id":1}{"execute":"query-qmp-schema","id":2}');
+  assertEquals(JSON.parse(await client.line()).id, 1);
+  set.mux.kill("SIGTERM");
+  assertEquals((await client.lines.rest()).map((line) => JSON.parse(line).id), [2]);
+  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), ["vm"]);
+});
+
+test("several listeners serve the same QEMU, each on its own terms", async () => {
+  await using set = await setUp();
+  const paths = ["all", "few"].map((name) => `${set.directory}/${name}`);
+  await using made = new AsyncDisposableStack();
+  const second = made.use(await startQemu(`${set.directory}/vm2`));
+  const flags = [
+    "--listen",
+    `${paths[0]},mode=0660`,
+    "--listen",
+    `${paths[1]},events=SHUTDOWN,name=few`,
+  ];
+  const mux = made.use(await startQmpmux(["--qemu", second.path, ...flags]));
+  await mux.log.until(/connected to QEMU/);
+  assertEquals(paths.map((path) => Deno.statSync(path).mode! & 0o777), [0o660, 0o600]);
+  using all = await TestClient.ready(paths[0]!);
+  using few = await TestClient.ready(paths[1]!);
+  const name = async (client: TestClient): Promise<string> =>
+    JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return.name;
+  assertEquals([await name(all), await name(few)], ["all/1", "few/2"]);
+  assertEquals((await all.session({ execute: "cont" }, 2)).length, 2);
+  assertEquals(await few.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+test("clients and QEMU can be reached over TCP on this machine", async () => {
+  await using set = await setUp({ flags: ["--listen", "tcp:127.0.0.1:0"] });
+  assert(set.tcpPort > 0);
+  const socket = await Deno.connect({ hostname: "127.0.0.1", port: set.tcpPort });
+  using client = new TestClient(socket);
+  assertMatch(await client.line(), /^\{"QMP": /);
+  assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
+});

@@ -1,0 +1,84 @@
+/**
+ * Bytes as a socket may hand them over: whole, one by one, cut anywhere.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { Random } from "./random.ts";
+
+const ENCODER = new TextEncoder();
+
+/** What takes chunks and gives things back. */
+export interface Splitter<T> {
+  load(chunk: Uint8Array): void;
+  next(): T | undefined;
+}
+
+/** Text as UTF-8; bytes as they are. */
+export function bytesOf(input: string | Uint8Array): Uint8Array {
+  return typeof input === "string" ? ENCODER.encode(input) : input;
+}
+
+/** Text of characters up to U+00FF as the bytes of their codes. */
+export function latin(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
+/** Bytes in hexadecimal digits. */
+export function bytesOfHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/** The bytes in chunks of chance lengths, empty ones among them. */
+export function randomCut(bytes: Uint8Array, random: Random): Uint8Array[] {
+  const longest = random.pick([2, 4, 16, 64]);
+  const chunks: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const end = at + random.below(longest + 1);
+    chunks.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return chunks;
+}
+
+/** The bytes whole, one by one, and at three seeded cuts. */
+export function cutsOf(bytes: Uint8Array, seed = bytes.length): Uint8Array[][] {
+  const random = new Random(seed);
+  const singly = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
+  const cuts = [[bytes], singly];
+  for (let i = 0; i < 3; i++) cuts.push(randomCut(bytes, random));
+  return cuts;
+}
+
+/** The bytes in two, once for every place. */
+export function pairsOf(bytes: Uint8Array): Uint8Array[][] {
+  return Array.from(bytes, (_, at) => [bytes.subarray(0, at), bytes.subarray(at)]);
+}
+
+/**
+ * All that a splitter gives for the chunks.
+ *
+ * Each chunk stands in a buffer that is overwritten as soon as the splitter has
+ * asked for more, as a socket's buffer is.
+ */
+export function fed<T>(splitter: Splitter<T>, chunks: readonly Uint8Array[]): T[] {
+  const things: T[] = [];
+  for (const chunk of chunks) {
+    const buffer = chunk.slice();
+    splitter.load(buffer);
+    for (let thing = splitter.next(); thing !== undefined; thing = splitter.next()) {
+      things.push(thing);
+    }
+    buffer.fill(0x2a);
+  }
+  return things;
+}
+
+/** What a fresh splitter gives for the input, which must be the same at every cut. */
+export function fedAtCuts<T>(make: () => Splitter<T>, input: string | Uint8Array): T[] {
+  const bytes = bytesOf(input);
+  const [whole, ...others] = cutsOf(bytes).map((chunks) => fed(make(), chunks));
+  for (const other of others) assertEquals(other, whole);
+  return whole!;
+}
