@@ -108,7 +108,7 @@ export class StandIn implements AsyncDisposable {
       });
     };
     const connection: StandInConnection = { say, hangUp: () => this.#hangUp() };
-    const { capabilities = ["oob"], version = { micro: 0, minor: 0, major: 0 } } = this.#manners;
+    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
     const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
     say(this.#manners.greeting ?? `${qemuText(body)}\r\n`);
     if (this.#manners.blurts) say(this.#manners.blurts);

@@ -1,0 +1,28 @@
+/**
+ * The core of qmpmux as a library: synchronous, without sockets.
+ *
+ * Give a {@linkcode Mux} a {@linkcode Peer} for QEMU and one for each client,
+ * feed it what a {@linkcode MessageSplitter} and each client's
+ * {@linkcode FrameSplitter} find in the bytes, and it answers through the peers.
+ *
+ * @module
+ */
+
+export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
+export type { Monitor } from "./session/monitor.ts";
+export { EventFilter } from "./terms/event_filter.ts";
+export type { DialectName, Terms } from "./terms/terms.ts";
+export { MessageSplitter } from "./wire/balance.ts";
+export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";
+export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
+export {
+  type Command,
+  type Event,
+  type Greeting,
+  type Malformed,
+  type Message,
+  type Peer,
+  readCommand,
+  readMessage,
+  type Reply,
+} from "./wire/message.ts";
