@@ -56,6 +56,7 @@ export class Mux {
   #now = 0;
   #draining = false;
 
+  /** A hub without clients and without QEMU. */
   constructor(options: MuxOptions, notices: Notices) {
     this.#options = options;
     this.#notices = notices;

@@ -34,6 +34,7 @@ export class Client implements Peer {
   #delivering = false;
   #ended = false;
 
+  /** Attaches a client that has just connected; `run` serves it. */
   constructor(socket: Deno.Conn, mux: Mux, terms: Terms, log: Log) {
     this.#mux = mux;
     this.#log = log;
@@ -67,14 +68,17 @@ export class Client implements Peer {
     this.#connection.tick(now);
   }
 
+  /** Queues bytes for the client. */
   send(bytes: Uint8Array): void {
     this.#connection.send(bytes);
   }
 
+  /** Reads no further command until `resume`. */
   pause(): void {
     this.#paused = true;
   }
 
+  /** Reads on, not before the core has finished what it is doing. */
   resume(): void {
     this.#paused = false;
     // Not at once: the core may be in the middle of something.
@@ -83,6 +87,7 @@ export class Client implements Peer {
     }
   }
 
+  /** Ends the connection behind what is queued. */
   close(_reason: string): void {
     this.#connection.close();
     this.#room?.resolve();

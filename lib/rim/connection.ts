@@ -55,7 +55,11 @@ export class Connection {
   #peerEnded = false;
   readonly #over = Promise.withResolvers<void>();
 
-  /** @param socket is closed with the connection */
+  /**
+   * A connection with nothing queued.
+   *
+   * @param socket is closed with the connection
+   */
   constructor(socket: Deno.Conn, marks: Marks, notices: ConnectionNotices) {
     this.#socket = socket;
     this.#marks = marks;

@@ -9,10 +9,14 @@ export type ExitStatus = 0 | 1 | 64 | 69 | 77 | 78 | 124;
 
 /** A reason to end, for people. */
 export class Failure extends Error {
+  /** Its kind. */
   override name = "Failure";
+  /** What the program exits with. */
   readonly status: ExitStatus;
 
   /**
+   * A reason with its status.
+   *
    * @param status 1 failure, 64 bad command line, 69 no such QEMU, 77 not permitted, 78 bad configuration
    * @param message one line without an end of line
    */

@@ -20,6 +20,7 @@ type UnixAddress = Address & { transport: "unix" };
 
 /** A listening socket. */
 export class Listener implements Disposable {
+  /** What it was opened with. */
   readonly settings: ListenerSettings;
   readonly #listener: Deno.Listener;
   /** Of the socket file, to remove no other. */
@@ -81,6 +82,7 @@ export class Listener implements Disposable {
     }
   }
 
+  /** Stops listening and removes the socket file, if it is still ours. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -94,7 +94,10 @@ function absence(address: Address, error: unknown): string {
   return error.message;
 }
 
-/** @throws Failure where the path cannot be or become QEMU's socket */
+/**
+ * Looks at the place before it is dialled.
+ *
+ * @throws Failure where the path cannot be or become QEMU's socket */
 export function checkPlace(address: Address): void {
   if (address.transport !== "unix" || address.path.startsWith("\0")) return;
   const text = addressText(address);
@@ -150,6 +153,7 @@ export class Qemu implements Peer {
   #damage: string | undefined;
   #heard = false;
 
+  /** Begins a session on a connection that is up; `run` hears it out. */
   constructor(socket: Deno.Conn, mux: Mux) {
     this.#mux = mux;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
@@ -179,18 +183,22 @@ export class Qemu implements Peer {
     return this.#reason;
   }
 
+  /** Queues bytes for QEMU. */
   send(bytes: Uint8Array): void {
     this.#connection.send(bytes);
   }
 
+  /** QEMU is never paused: what it says goes into bounded queues. */
   pause(): void {
     throw new Error("QEMU is never paused: what it says goes into bounded queues");
   }
 
+  /** QEMU is never paused: what it says goes into bounded queues. */
   resume(): void {
     throw new Error("QEMU is never paused: what it says goes into bounded queues");
   }
 
+  /** Hangs up; `run` resolves with the reason. */
   close(reason: string): void {
     this.#reason = reason;
     this.#connection.end();

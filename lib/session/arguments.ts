@@ -13,6 +13,7 @@ import type { Command } from "../wire/message.ts";
 
 /** What is wrong with an argument, in QEMU's words. */
 export class ArgumentError extends Error {
+  /** Its kind. */
   override name = "ArgumentError";
 }
 
@@ -21,19 +22,28 @@ export class Arguments {
   readonly #text: string;
   readonly #left: Map<string, unknown>;
 
+  /** The arguments of a command, none used up. */
   constructor({ argumentsText }: Command) {
     this.#text = argumentsText ?? "{}";
     this.#left = new Map(Object.entries(JSON.parse(this.#text)));
   }
 
-  /** @throws ArgumentError where it is missing or no string */
+  /**
+   * Takes a string.
+   *
+   * @throws ArgumentError where it is missing or no string
+   */
   takeString(name: string): string {
     const value = this.#take(name);
     if (typeof value !== "string") throw wrongType(name, "string");
     return value;
   }
 
-  /** @throws ArgumentError where it is no array of strings */
+  /**
+   * Takes an array of strings.
+   *
+   * @throws ArgumentError where it is missing or no array of strings
+   */
   takeStrings(name: string): string[] {
     return [...strings(name, this.#take(name))];
   }
@@ -56,7 +66,11 @@ export class Arguments {
     return values;
   }
 
-  /** @throws ArgumentError where something is left */
+  /**
+   * All arguments have been taken.
+   *
+   * @throws ArgumentError where something is left
+   */
   end(): void {
     if (this.#left.size === 0) return;
     const name = firstUnexpected(membersOf(this.#text), this.#left);

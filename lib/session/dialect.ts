@@ -19,9 +19,11 @@ export type Mode = "negotiation" | "command";
 
 /** What a handshake has come to: one client's mode, capabilities and enabled events. */
 export interface Standing {
+  /** Before or after the end of its negotiation. */
   readonly mode: Mode;
   /** Capabilities this QEMU offers. */
   readonly offered: readonly string[];
+  /** The capabilities it has enabled. */
   readonly capabilities: ReadonlySet<string>;
   /** Events enabled by name; `undefined` where the dialect sends every one. */
   readonly events: ReadonlySet<string> | undefined;
@@ -29,14 +31,18 @@ export interface Standing {
 
 /** The answer to a command of the dialect, and what it changes. */
 export interface Outcome {
+  /** What the client hears. */
   readonly reply: Reply;
+  /** What is different from then on. */
   readonly change?: Partial<Standing>;
 }
 
-type Handler = (standing: Standing, command: Command) => Outcome;
+/** Answers one command of a dialect. */
+export type Handler = (standing: Standing, command: Command) => Outcome;
 
 /** A dialect: what a client hears first, what it may say when, and how errors look. */
 export interface Dialect {
+  /** As `dialect=` names it. */
   readonly name: DialectName;
   /** What it starts with. */
   readonly events: ReadonlySet<string> | undefined;

@@ -34,8 +34,10 @@ const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
 const OOB_WAITING_LIMIT = 8;
 
 /** A place in the order of replies; answered by a reply, or by what gives one when its turn comes. */
-interface Slot {
+export interface Slot {
+  /** The id that the reply will carry. */
   readonly id: Id;
+  /** The reply, or what gives it when its turn comes; `undefined` while QEMU owes it. */
   answer: Reply | (() => Reply) | undefined;
 }
 
@@ -47,7 +49,9 @@ export type Admission = "run" | (() => Reply);
 
 /** One client's virtual monitor. */
 export class Monitor {
+  /** Its connection. */
   readonly peer: Peer;
+  /** What its listener grants it. */
   readonly terms: Terms;
   /** Whole numbers from 1, in the order of arrival. */
   readonly number: number;
@@ -61,6 +65,7 @@ export class Monitor {
   #paused = false;
   #left = false;
 
+  /** A client that has just come: not greeted, nothing enabled. */
   constructor(peer: Peer, terms: Terms, number: number) {
     this.peer = peer;
     this.terms = terms;

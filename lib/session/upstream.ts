@@ -31,7 +31,9 @@ export const IN_FLIGHT_LIMIT = 4;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {
+  /** The command without an id, `{…}`. */
   readonly bytes: Uint8Array;
+  /** Does it overtake? */
   readonly oob: boolean;
 }
 
@@ -56,6 +58,7 @@ export class Upstream<J extends Job> {
   #outOfBand = new Map<string, J>();
   #lastId = 0;
 
+  /** How far the session has come. */
   get state(): UpstreamState {
     return this.#state;
   }

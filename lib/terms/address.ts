@@ -11,6 +11,7 @@ export type Address =
 
 /** A flag, address or option that cannot be; the message names it and the remedy. */
 export class UsageError extends Error {
+  /** Its kind. */
   override name = "UsageError";
 }
 

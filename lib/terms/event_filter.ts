@@ -9,6 +9,7 @@
 
 /** A list has at most this many globs, a glob this many characters. */
 export const GLOBS_LIMIT = 256;
+/** A glob has at most this many characters. */
 export const GLOB_LENGTH_LIMIT = 256;
 
 /** QEMU knows some sixty events; names made up by a rogue upstream are not remembered for ever. */
@@ -16,11 +17,14 @@ const REMEMBERED_LIMIT = 1024;
 
 /** A set of events, by their names. */
 export class EventFilter {
+  /** The globs it was made of. */
   readonly globs: readonly string[];
   readonly #pattern: RegExp;
   readonly #known = new Map<string, boolean>();
 
   /**
+   * A set of the events that match any of some globs.
+   *
    * @param globs at most {@linkcode GLOBS_LIMIT}
    * @throws RangeError where there are more, or one is too long
    */

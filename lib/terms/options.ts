@@ -10,17 +10,23 @@ import type { DialectName, Terms } from "./terms.ts";
 
 /** A listener: where, for whom, on what terms. */
 export interface ListenerSettings {
+  /** Where it listens. */
   readonly address: Address;
+  /** What it grants. */
   readonly terms: Terms;
   /** Of the socket file. */
   readonly mode: number;
+  /** The owner of the socket file, by name or number. */
   readonly user: string | undefined;
+  /** The group of the socket file, by name or number. */
   readonly group: string | undefined;
 }
 
 /** What `qmpmux serve` is told; times in seconds. */
 export interface ServeSettings {
+  /** QEMU's monitor. */
   readonly qemu: Address;
+  /** Where clients connect; at least one. */
   readonly listeners: readonly ListenerSettings[];
   /** End with QEMU, instead of waiting for the next one. */
   readonly once: boolean;

@@ -13,6 +13,7 @@ export type DialectName = "qmp" | "rfc2010";
 export interface Terms {
   /** The listener's name, for logs and `__org.qmpmux_query-self`. */
   readonly name: string;
+  /** The handshake its clients speak. */
   readonly dialect: DialectName;
   /** The events its clients can see at all; `undefined` is every one. */
   readonly events: EventFilter | undefined;

@@ -19,25 +19,31 @@ export interface Member {
   readonly key: string;
   /** Where the key's opening quote stands. */
   readonly keyStart: number;
+  /** Where the value begins. */
   readonly start: number;
+  /** Where the value ends, exclusive. */
   readonly end: number;
 }
 
 /** A whole value, re-spelled: valid JSON, no white space, double quotes, no key twice. */
 export interface Frame {
+  /** The new spelling. */
   readonly bytes: Uint8Array;
   /** Is it an object? Else it has no members. */
   readonly isObject: boolean;
+  /** The members of an object, in the order they came. */
   readonly members: readonly Member[];
 }
 
 /** What is no value; `damage` is the `desc` that QEMU answers. */
 export interface Damage {
+  /** QEMU's text for it. */
   readonly damage: string;
 }
 
 /** QEMU's limits on one value (measured; its `MAX_NESTING`, `MAX_TOKEN_COUNT`, `MAX_TOKEN_SIZE`). */
 export const NESTING_LIMIT = 1024;
+/** A value may have this many tokens (QEMU: `2 << 20`, measured). */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
 /** QEMU formats the text of a syntax error into a buffer of this many bytes, NUL included. */
@@ -99,6 +105,11 @@ export class FrameSplitter {
   #keyStart = 0;
   #valueStart = 0;
 
+  /**
+   * A splitter at the beginning of a stream.
+   *
+   * @param grammar whose errors the client is to hear
+   */
   constructor(grammar: Grammar = CLASSIC) {
     this.#grammar = grammar;
   }

@@ -20,6 +20,7 @@ export interface Grammar {
   readonly keysAreStrings: boolean;
   /** Are stray bytes shown as far as the text of a syntax error may go, or whole? */
   readonly cutsStray: boolean;
+  /** The texts of syntax errors, by what was awaited. */
   readonly texts: {
     readonly value: string;
     readonly key: string;

@@ -10,15 +10,25 @@
 
 /** What a token is. `NONE`: the input ended inside or between tokens. */
 export const NONE = 0;
+/** `{` */
 export const LEFT_BRACE = 1;
+/** `}` */
 export const RIGHT_BRACE = 2;
+/** `[` */
 export const LEFT_SQUARE = 3;
+/** `]` */
 export const RIGHT_SQUARE = 4;
+/** `:` */
 export const COLON = 5;
+/** `,` */
 export const COMMA = 6;
+/** A number without point and exponent. */
 export const INTEGER = 7;
+/** A number with a point or an exponent. */
 export const FLOAT = 8;
+/** Lower-case letters. */
 export const KEYWORD = 9;
+/** A string in either kind of quotes. */
 export const STRING = 10;
 /** Bytes that begin no token; the offending byte is the last of them. */
 export const STRAY = 11;
@@ -131,13 +141,16 @@ function steps(): Uint8Array {
 export class Lexer {
   /** The buffer that holds the last token, at `start` to `end`. */
   bytes: Uint8Array = new Uint8Array(0);
+  /** Where the last token begins in `bytes`. */
   start = 0;
+  /** Where the last token ends in `bytes`, exclusive. */
   end = 0;
   /**
    * Where the last token began, as QEMU 11.1 counts: from 1, in bytes, and one too
    * many where the byte before it belongs to a number or word, or to skipped damage.
    */
   line = 1;
+  /** See `line`. */
   column = 1;
 
   #chunk: Uint8Array = new Uint8Array(0);

@@ -17,6 +17,7 @@ export interface Peer {
   send(bytes: Uint8Array): void;
   /** Stop reading commands from it. */
   pause(): void;
+  /** Read commands from it again. */
   resume(): void;
   /** Sends what is queued, then ends the connection. */
   close(reason: string): void;
@@ -27,9 +28,11 @@ export type Id = string | undefined;
 
 /** A well-formed command. */
 export interface Command {
+  /** What it asks to run, decoded. */
   readonly name: string;
   /** Was it sent with `exec-oob`? */
   readonly oob: boolean;
+  /** What its reply will carry. */
   readonly id: Id;
   /** The command without its id, re-spelled; what goes to QEMU. */
   readonly bytes: Uint8Array;
@@ -39,8 +42,11 @@ export interface Command {
 
 /** A value that is no command, and the `desc` that QEMU answers it with. */
 export interface Malformed {
+  /** QEMU's text for it. */
   readonly because: string;
+  /** Does QEMU answer it out of turn? */
   readonly oob: boolean;
+  /** What its answer will carry. */
   readonly id: Id;
 }
 
@@ -132,8 +138,11 @@ export type Message = Greeting | Reply | Event;
 
 /** QEMU's first line. */
 export interface Greeting {
+  /** What it is. */
   readonly kind: "greeting";
+  /** The whole line. */
   readonly bytes: Uint8Array;
+  /** The capabilities QEMU offers. */
   readonly capabilities: readonly string[];
   /** `[major, minor, micro]`, `[0, 0, 0]` where it does not say. */
   readonly version: readonly [number, number, number];
@@ -141,7 +150,9 @@ export interface Greeting {
 
 /** The answer to a command. */
 export interface Reply {
+  /** Has it worked? */
   readonly kind: "return" | "error";
+  /** The whole line, less its id. */
   readonly bytes: Uint8Array;
   /** Its id as text, which is no longer in the bytes. */
   readonly id: Id;
@@ -149,8 +160,11 @@ export interface Reply {
 
 /** An asynchronous message. */
 export interface Event {
+  /** What it is. */
   readonly kind: "event";
+  /** The whole line. */
   readonly bytes: Uint8Array;
+  /** As QEMU names it, decoded. */
   readonly name: string;
 }
 
