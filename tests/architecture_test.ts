@@ -33,6 +33,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "hub/mux": ["hub/admin"],
   "session/monitor": ["session/dialect"],
   "session/dialect": ["session/arguments"],
+  "sharing/query_cache": ["sharing/queries"],
   "terms/options": ["terms/address", "terms/event_filter", "terms/terms"],
   "terms/terms": ["terms/event_filter"],
   "wire/message": ["wire/frame", "wire/format", "wire/text"],

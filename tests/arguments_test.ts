@@ -6,14 +6,15 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { ArgumentError, Arguments } from "../lib/session/arguments.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
 
-function args(argumentsText?: string): Arguments {
+function args(text?: string): Arguments {
   return new Arguments({
     name: "c",
     oob: false,
     id: undefined,
     bytes: new Uint8Array(),
-    argumentsText,
+    argumentBytes: text === undefined ? undefined : asciiBytes(text),
   });
 }
 

@@ -10,7 +10,8 @@
  *     a< EOF          client a must see the end of the connection
  *     q> TEXT         QEMU says TEXT
  *     q< TEXT         QEMU must hear TEXT next
- *     ! connect a [dialect=…] [events=GLOB+GLOB]   a client comes and says nothing yet
+ *     ! connect a [OPTION=VALUE]…  a client comes through a listener with
+ *                     dialect=, events=, cache=, join=, and says nothing yet
  *     ! ready a [oob] a client comes and has negotiated
  *     ! leave a       a client goes
  *     ! paused a, ! reading a                      is it read from just now?
@@ -64,7 +65,9 @@ class Player {
       case "connect": {
         const options = Object.fromEntries(words.map((word) => word.split("=")));
         const dialect = (options.dialect ?? "qmp") as DialectName;
-        stage.connect(name, terms({ dialect, events: options.events?.split("+") }));
+        const events = options.events?.split("+");
+        const [caches, joins] = [options.cache !== "off", options.join !== "off"];
+        stage.connect(name, terms({ dialect, events, caches, joins }));
         break;
       }
       case "ready":

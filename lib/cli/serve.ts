@@ -8,7 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { stderrLog } from "../rim/log.ts";
 import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
-import { UsageError } from "../terms/address.ts";
+import { addressText, UsageError } from "../terms/address.ts";
 import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
 
 /** What `qmpmux serve --help` prints. */
@@ -35,6 +35,8 @@ Options of a listener:
   mode=0600              of the socket file
   user=NAME group=NAME   owner of the socket file
   allow-remote=on        listen on an address other machines can reach
+  cache=off              ask QEMU even for answers that cannot change
+  join=off               never share the answer to a question others ask too
 `;
 
 const STRINGS = ["qemu", "listen", "greeting-timeout", "handshake-timeout", "drain-timeout"];
@@ -91,8 +93,17 @@ export function serveSettings(args: string[]): ServeSettings | "help" {
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     );
   }
+  const qemu = parseQemu(single(given("qemu"), "qemu"));
+  const taken = new Set([addressText(qemu)]);
+  for (const { address } of listeners) {
+    const text = addressText(address);
+    if (taken.has(text) && !text.endsWith(":0")) {
+      throw new UsageError(`serve: ${text} is given twice; every address has its own use`);
+    }
+    taken.add(text);
+  }
   return {
-    qemu: parseQemu(single(given("qemu"), "qemu")),
+    qemu,
     listeners,
     once: flags["once"] === true,
     greetingTime: seconds(given("greeting-timeout"), "greeting-timeout", 10),

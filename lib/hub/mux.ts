@@ -9,6 +9,7 @@
 
 import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
+import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { Scheduler } from "../sharing/scheduler.ts";
 import type { Terms } from "../terms/terms.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
@@ -22,10 +23,18 @@ import {
 } from "../wire/message.ts";
 import { ownCommand } from "./admin.ts";
 
-/** A command of a client, and where its answer belongs. */
-interface ClientJob extends Job {
+/** Who waits for an answer, and where it belongs. */
+interface Asker {
   readonly monitor: Monitor;
   readonly ticket: Ticket;
+}
+
+/** A command on its way, and all who wait for its answer. */
+interface ClientJob extends Job {
+  readonly command: Command;
+  readonly askers: Asker[];
+  /** What it asks, where others may join. */
+  readonly question: Question | undefined;
 }
 
 /** What the rim may want to know; all of it has happened already. */
@@ -46,6 +55,7 @@ export interface MuxOptions {
 export class Mux {
   readonly #upstream = new Upstream<ClientJob>();
   readonly #scheduler = new Scheduler<Monitor, ClientJob>();
+  readonly #cache = new QueryCache<ClientJob>();
   readonly #monitors = new Set<Monitor>();
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
@@ -99,7 +109,7 @@ export class Mux {
     monitor.leave();
     this.#monitors.delete(monitor);
     this.#ungreeted.delete(monitor);
-    this.#scheduler.drop(monitor);
+    for (const job of this.#scheduler.drop(monitor)) this.#inherit(job);
     this.#rest();
   }
 
@@ -116,8 +126,10 @@ export class Mux {
     const heard = this.#upstream.heard(message);
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {
-      const { monitor, ticket } = heard.settled;
-      monitor.fill(ticket, heard.reply);
+      const { settled, reply } = heard;
+      if (settled.question !== undefined) this.#cache.landed(settled.question);
+      this.#cache.keep(settled.command, reply);
+      for (const { monitor, ticket } of settled.askers) monitor.fill(ticket, reply);
       this.#feed();
       this.#rest();
     } else if ("ready" in heard) this.#greetAll(heard.ready);
@@ -129,6 +141,7 @@ export class Mux {
     this.#qemu = undefined;
     this.#upstream.lost();
     this.#scheduler.clear();
+    this.#cache.clear();
     for (const monitor of [...this.#monitors]) if (monitor.greeted) this.#dismiss(monitor, reason);
   }
 
@@ -152,22 +165,43 @@ export class Mux {
     for (const monitor of [...this.#monitors]) this.#dismiss(monitor, reason);
   }
 
-  #run(monitor: Monitor, { id, oob, bytes }: Command): void {
+  #run(monitor: Monitor, command: Command): void {
+    const { id, oob, bytes } = command;
     if (this.#draining) return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
-    const job = { monitor, ticket: monitor.reserve(id, oob), bytes, oob };
+    const { caches, joins } = monitor.terms;
+    const kept = caches ? this.#cache.answer(command) : undefined;
+    if (kept) return monitor.answer(id, false, () => kept);
+    // Who has something unfinished does not join: the answer could overtake it.
+    const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
+    const twin = question === undefined ? undefined : this.#cache.twin(question);
+    const asker = { monitor, ticket: monitor.reserve(id, oob) };
+    if (twin) return void twin.askers.push(asker);
+    const job = { command, bytes, oob, question, askers: [asker] };
     if (oob) return this.#upstream.issue(job);
+    if (question !== undefined) this.#cache.waits(question, job);
     this.#scheduler.enqueue(monitor, job);
     this.#feed();
+  }
+
+  /** A job whose first asker has gone belongs to the next one, if there is one. */
+  #inherit(job: ClientJob): void {
+    const heir = job.askers.find(({ monitor }) => !monitor.left);
+    if (heir) this.#scheduler.enqueue(heir.monitor, job);
+    else if (job.question !== undefined) this.#cache.forgotten(job.question);
   }
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
     while (this.#upstream.hasRoom) {
-      const job = this.#scheduler.next();
+      const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
+      if (job.question !== undefined) this.#cache.flies(job.question);
       this.#upstream.issue(job);
     }
   }
+
+  readonly #mayGo = ({ question }: ClientJob): boolean =>
+    question === undefined || this.#cache.mayFly(question);
 
   /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
   #rest(): void {

@@ -9,7 +9,7 @@
 
 import { firstUnexpected } from "../wire/format.ts";
 import { FrameSplitter, type Member } from "../wire/frame.ts";
-import type { Command } from "../wire/message.ts";
+import { argumentsText, type Command } from "../wire/message.ts";
 
 /** What is wrong with an argument, in QEMU's words. */
 export class ArgumentError extends Error {
@@ -23,8 +23,8 @@ export class Arguments {
   readonly #left: Map<string, unknown>;
 
   /** The arguments of a command, none used up. */
-  constructor({ argumentsText }: Command) {
-    this.#text = argumentsText ?? "{}";
+  constructor(command: Command) {
+    this.#text = argumentsText(command);
     this.#left = new Map(Object.entries(JSON.parse(this.#text)));
   }
 

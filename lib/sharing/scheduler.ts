@@ -8,6 +8,8 @@
  * @module
  */
 
+const always = (): boolean => true;
+
 /** Jobs of many parties, handed out a turn each. */
 export class Scheduler<Party, Job> {
   /** The parties that wait, in the order of their turns; a Map keeps it. */
@@ -25,9 +27,13 @@ export class Scheduler<Party, Job> {
     else this.#waiting.set(party, [job]);
   }
 
-  /** The next job: the first of the party whose turn it is, which then goes to the end of the ring. */
-  next(): Job | undefined {
+  /**
+   * The next job: the first of the party whose turn it is, which then goes to
+   * the end of the ring. A party whose first job may not go yet keeps its turn.
+   */
+  next(mayGo: (job: Job) => boolean = always): Job | undefined {
     for (const [party, jobs] of this.#waiting) {
+      if (!mayGo(jobs[0]!)) continue;
       const job = jobs.shift();
       this.#waiting.delete(party);
       if (jobs.length > 0) this.#waiting.set(party, jobs);
@@ -36,9 +42,11 @@ export class Scheduler<Party, Job> {
     return undefined;
   }
 
-  /** Forgets what a party has waiting. */
-  drop(party: Party): void {
+  /** Forgets what a party has waiting, and gives it back. */
+  drop(party: Party): Job[] {
+    const jobs = this.#waiting.get(party) ?? [];
     this.#waiting.delete(party);
+    return jobs;
   }
 
   /** Forgets everything. */

@@ -38,7 +38,17 @@ export interface ServeSettings {
   readonly drainTime: number;
 }
 
-const OPTIONS = ["name", "dialect", "events", "mode", "user", "group", "allow-remote"] as const;
+const OPTIONS = [
+  "name",
+  "dialect",
+  "events",
+  "mode",
+  "user",
+  "group",
+  "allow-remote",
+  "cache",
+  "join",
+] as const;
 type Option = typeof OPTIONS[number];
 
 /** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
@@ -54,7 +64,7 @@ export function parseQemu(text: string): Address {
   const [address, options] = split(text);
   for (const [key, value] of options) {
     if (!QEMU_SPELLING.has(key)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
-    if (value !== "on" && value !== "off") throw onOff(`--qemu ${text}`, key, value);
+    switchOf(key, value, `--qemu ${text}`);
   }
   return parseAddress(address);
 }
@@ -81,9 +91,8 @@ export function parseListener(text: string): ListenerSettings {
     if (options.has(key)) throw new UsageError(`${where}: ${key}= is given twice; give it once`);
     options.set(key, value);
   }
-  const remote = options.get("allow-remote") ?? "off";
-  if (remote !== "on" && remote !== "off") throw onOff(where, "allow-remote", remote);
-  if (!isLocal(address) && remote === "off") {
+  const remote = switchOf("allow-remote", options.get("allow-remote") ?? "off", where);
+  if (!isLocal(address) && !remote) {
     throw new UsageError(
       `${where}: other machines could control the VM through this address; ` +
         "listen on a unix socket or on 127.0.0.1, or add allow-remote=on",
@@ -108,6 +117,8 @@ export function parseListener(text: string): ListenerSettings {
       name: nameOf(options.get("name"), address, where),
       dialect: dialectOf(options.get("dialect"), where),
       events: filterOf(options.get("events"), where),
+      caches: switchOf("cache", options.get("cache") ?? "on", where),
+      joins: switchOf("join", options.get("join") ?? "on", where),
     },
     mode: modeOf(options.get("mode"), where),
     user: options.get("user"),
@@ -139,6 +150,11 @@ function unknownOption(where: string, key: string, known: readonly string[]): Us
 
 function onOff(where: string, key: string, value: string): UsageError {
   return new UsageError(`${where}: ${key}=${value} is not possible; write ${key}=on or ${key}=off`);
+}
+
+function switchOf(key: string, value: string, where: string): boolean {
+  if (value !== "on" && value !== "off") throw onOff(where, key, value);
+  return value === "on";
 }
 
 function nameOf(name: string | undefined, address: Address, where: string): string {

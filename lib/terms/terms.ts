@@ -17,4 +17,8 @@ export interface Terms {
   readonly dialect: DialectName;
   /** The events its clients can see at all; `undefined` is every one. */
   readonly events: EventFilter | undefined;
+  /** Are its clients given answers that were kept? */
+  readonly caches: boolean;
+  /** May its clients share a question with others? */
+  readonly joins: boolean;
 }

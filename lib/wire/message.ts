@@ -9,7 +9,7 @@
 
 import { type Frame, FrameSplitter, type Member } from "./frame.ts";
 import { canonical, inQemuOrder, quoted } from "./format.ts";
-import { asciiBytes, asciiText } from "./text.ts";
+import { asciiBytes, asciiText, isPlain } from "./text.ts";
 
 /** All the core knows of a connection. */
 export interface Peer {
@@ -36,8 +36,8 @@ export interface Command {
   readonly id: Id;
   /** The command without its id, re-spelled; what goes to QEMU. */
   readonly bytes: Uint8Array;
-  /** The `arguments` object as JSON text, if there is one. */
-  readonly argumentsText: string | undefined;
+  /** The bytes of the `arguments` object, if there is one. */
+  readonly argumentBytes: Uint8Array | undefined;
 }
 
 /** A value that is no command, and the `desc` that QEMU answers it with. */
@@ -89,8 +89,13 @@ export function readCommand(frame: Frame, takesOob: boolean): Command | Malforme
     oob,
     id,
     bytes: idMember ? without(frame, idMember) : bytes,
-    argumentsText: args && DECODER.decode(bytes.subarray(args.start, args.end)),
+    argumentBytes: args && bytes.subarray(args.start, args.end),
   };
+}
+
+/** The arguments of a command as JSON text, `{}` where it has none. */
+export function argumentsText({ argumentBytes }: Command): string {
+  return argumentBytes === undefined ? "{}" : DECODER.decode(argumentBytes);
 }
 
 /**
@@ -120,8 +125,8 @@ function firstOffence({ bytes, members }: Frame, takesOob: boolean): string {
 
 /** A re-spelled string, decoded. */
 function stringAt(bytes: Uint8Array, start: number, end: number): string {
-  const text = DECODER.decode(bytes.subarray(start, end));
-  return text.includes("\\") ? JSON.parse(text) : text.slice(1, -1);
+  if (isPlain(bytes, start, end)) return asciiText(bytes, start + 1, end - 1);
+  return JSON.parse(DECODER.decode(bytes.subarray(start, end)));
 }
 
 /** The frame's bytes less one member and one comma. */

@@ -20,13 +20,15 @@ export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, 
 
 /** Terms with what a test does not care about filled in. */
 export function terms(
-  { name = "stage", dialect = "qmp", events }: {
+  { name = "stage", dialect = "qmp", events, caches = true, joins = true }: {
     name?: string;
     dialect?: DialectName;
-    events?: readonly string[];
+    events?: readonly string[] | undefined;
+    caches?: boolean;
+    joins?: boolean;
   } = {},
 ): Terms {
-  return { name, dialect, events: events && new EventFilter(events) };
+  return { name, dialect, events: events && new EventFilter(events), caches, joins };
 }
 
 /** A client on stage: what it says is read as fast as its monitor allows. */
