@@ -4,8 +4,11 @@
  * @module
  */
 
+import { runEvents } from "./lib/cli/events.ts";
+import { runExec } from "./lib/cli/exec.ts";
 import { runServe } from "./lib/cli/serve.ts";
 import { versionText } from "./lib/cli/version.ts";
+import { runWait } from "./lib/cli/wait.ts";
 import { type ExitStatus, Failure } from "./lib/rim/failure.ts";
 import { say } from "./lib/rim/log.ts";
 import { UsageError } from "./lib/terms/address.ts";
@@ -14,12 +17,18 @@ const HELP = `qmpmux: one QEMU monitor (QMP) for many clients
 
 Usage:
   qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
+  qmpmux exec   [--socket ADDR] COMMAND [key=value... | JSON]
+  qmpmux events [--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]
+  qmpmux wait   [--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]
   qmpmux --version
   qmpmux --help, and --help after every subcommand
 `;
 
 const SUBCOMMANDS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = {
   serve: runServe,
+  exec: runExec,
+  events: runEvents,
+  wait: runWait,
 };
 
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {

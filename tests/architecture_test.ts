@@ -29,6 +29,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "rim/client": ["rim/connection", "rim/log"],
   "rim/listener": ["rim/failure", "rim/log", "rim/users"],
   "rim/qemu": ["rim/connection", "rim/failure", "rim/listener", "rim/log"],
+  "rim/session": ["rim/failure"],
   "rim/users": ["rim/failure"],
   "hub/mux": ["hub/admin"],
   "session/monitor": ["session/dialect"],

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
-import { stderrLog } from "../rim/log.ts";
 import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
-import { addressText, UsageError } from "../terms/address.ts";
+import { stderrLog } from "../rim/log.ts";
+import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
+import { type Given, readFlags, secondsOf } from "./flags.ts";
 
 /** What `qmpmux serve --help` prints. */
 export const SERVE_HELP =
@@ -39,7 +39,7 @@ Options of a listener:
   join=off               never share the answer to a question others ask too
 `;
 
-const STRINGS = ["qemu", "listen", "greeting-timeout", "handshake-timeout", "drain-timeout"];
+const VALUES = ["qemu", "listen", "greeting-timeout", "handshake-timeout", "drain-timeout"];
 
 /**
  * Runs `qmpmux serve`.
@@ -62,75 +62,44 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
  * @throws UsageError
  */
 export function serveSettings(args: string[]): ServeSettings | "help" {
-  const valued = args.find((argument) => /^--(once|help)=/.test(argument));
-  if (valued !== undefined) {
-    throw new UsageError(
-      `serve: ${valued} is not possible; write ${valued.replace(/=.*/s, "")} without a value`,
-    );
-  }
-  const flags: Record<string, unknown> = parseArgs(args, {
-    string: STRINGS,
-    boolean: ["once", "help"],
-    alias: { h: "help" },
-    collect: STRINGS,
-    unknown: (argument: string) => {
-      throw new UsageError(
-        `serve: there is no ${
-          argument.startsWith("-") ? "flag" : "argument"
-        } ${argument}; see qmpmux serve --help`,
-      );
-    },
-  });
-  const [argument] = flags["_"] as (string | number)[];
-  if (argument !== undefined) {
-    throw new UsageError(`serve: there is no argument ${argument}; see qmpmux serve --help`);
-  }
-  if (flags["help"]) return "help";
-  const given = (flag: string) => (flags[flag] ?? []) as string[];
-  const listeners = given("listen").map(parseListener);
+  const given = readFlags("serve", args, { values: VALUES, switches: ["once"] });
+  if (given.help) return "help";
+  const listeners = given.all("listen").map(parseListener);
   if (listeners.length === 0) {
     throw new UsageError(
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     );
   }
-  const qemu = parseQemu(single(given("qemu"), "qemu"));
-  const taken = new Set([addressText(qemu)]);
-  for (const { address } of listeners) {
-    const text = addressText(address);
+  const qemu = given.one("qemu");
+  if (!qemu) {
+    throw new UsageError(
+      "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
+    );
+  }
+  const address = parseQemu(qemu);
+  checkDistinct([address, ...listeners.map(({ address }) => address)]);
+  return {
+    qemu: address,
+    listeners,
+    once: given.has("once"),
+    greetingTime: seconds(given, "greeting-timeout", 10),
+    handshakeTime: seconds(given, "handshake-timeout", 60),
+    drainTime: seconds(given, "drain-timeout", 5),
+  };
+}
+
+/** @throws UsageError where an address has two uses; port 0 is another port each time */
+function checkDistinct(addresses: readonly Address[]): void {
+  const taken = new Set<string>();
+  for (const text of addresses.map(addressText)) {
     if (taken.has(text) && !text.endsWith(":0")) {
       throw new UsageError(`serve: ${text} is given twice; every address has its own use`);
     }
     taken.add(text);
   }
-  return {
-    qemu,
-    listeners,
-    once: flags["once"] === true,
-    greetingTime: seconds(given("greeting-timeout"), "greeting-timeout", 10),
-    handshakeTime: seconds(given("handshake-timeout"), "handshake-timeout", 60),
-    drainTime: seconds(given("drain-timeout"), "drain-timeout", 5),
-  };
 }
 
-function single(values: string[], flag: string): string {
-  const [value] = values;
-  if (value === undefined || value === "") {
-    throw new UsageError(
-      `serve: --${flag} is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock`,
-    );
-  }
-  if (values.length > 1) throw new UsageError(`serve: --${flag} is given twice; give it once`);
-  return value;
-}
-
-/** A time in seconds; at most what a timer can hold. */
-function seconds(values: string[], flag: string, otherwise: number): number {
-  const [text] = values;
-  if (text === undefined) return otherwise;
-  if (values.length > 1) throw new UsageError(`serve: --${flag} is given twice; give it once`);
-  const time = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && time > 0 && time <= 86400) return time;
-  throw new UsageError(
-    `serve: --${flag} ${text} is no time; write seconds, above 0 and up to 86400`,
-  );
+function seconds(given: Given, flag: string, otherwise: number): number {
+  const text = given.one(flag);
+  return text === undefined ? otherwise : secondsOf("serve", flag, text);
 }

@@ -329,6 +329,13 @@ export function withData(reply: Reply, data: string): Reply {
   return { ...reply, bytes: inserted(reply.bytes, end, `, "data": ${data}`) };
 }
 
+/** The value of a return as text, as QEMU spelled it; `undefined` for an error. */
+export function returned({ kind, bytes }: Reply): string | undefined {
+  if (kind === "error") return undefined;
+  const text = DECODER.decode(bytes);
+  return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
+}
+
 /** A return reply without an id; `value` is text as QEMU would write it. */
 export function returnReply(value: string): Reply {
   return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };

@@ -1,0 +1,103 @@
+/**
+ * `qmpmux exec`: one command, its value on stdout.
+ *
+ * @module
+ */
+
+import { type ExitStatus, Failure } from "../rim/failure.ts";
+import { Session } from "../rim/session.ts";
+import { UsageError } from "../terms/address.ts";
+import { readFlags, socketOf } from "./flags.ts";
+
+/** What `qmpmux exec --help` prints. */
+export const EXEC_HELP = `Usage: qmpmux exec [--socket ADDR] COMMAND [key=value... | JSON]
+
+Runs one command and prints the value it returns as JSON.
+
+  --socket ADDR   the monitor to talk to (QMPMUX_SOCKET)
+  -h, --help      this text
+
+A value is JSON where it can be read as such, else a string; key.member=value
+fills a nested object. Exit status 1: QEMU answered with an error.
+`;
+
+/**
+ * Runs `qmpmux exec`.
+ *
+ * @throws UsageError, Failure
+ */
+export async function runExec(args: string[]): Promise<ExitStatus> {
+  const given = readFlags("exec", args, { values: ["socket"], operands: Infinity });
+  if (given.help) {
+    console.log(EXEC_HELP.trimEnd());
+    return 0;
+  }
+  const [command, ...rest] = given.operands;
+  if (command === undefined) {
+    throw new UsageError("exec: the command is missing; see qmpmux exec --help");
+  }
+  const argumentsText = readArguments(rest);
+  using session = await Session.open(socketOf("exec", given));
+  const answer = await session.execute(command, argumentsText);
+  if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
+  console.log(answer.value);
+  return 0;
+}
+
+/**
+ * Arguments as JSON text.
+ *
+ * @param words one JSON object, or any number of `key=value`; values keep their
+ *   spelling, so that integers of 64 bits stay whole
+ * @throws UsageError
+ */
+export function readArguments(words: readonly string[]): string {
+  const [first] = words;
+  if (first?.startsWith("{")) {
+    if (words.length > 1) {
+      throw new UsageError(`exec: there is no argument ${words[1]} behind JSON`);
+    }
+    if (!isJson(first)) throw new UsageError(`exec: ${first} is no JSON object`);
+    return first;
+  }
+  const tree: Tree = new Map();
+  for (const word of words) {
+    const [, path, value] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (path === undefined || value === undefined) {
+      throw new UsageError(`exec: ${word} is no argument; write key=value, or one JSON object`);
+    }
+    plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word);
+  }
+  return spell(tree);
+}
+
+/** Values are JSON text. */
+type Tree = Map<string, string | Tree>;
+
+function plant(tree: Tree, [key, ...path]: string[], value: string, word: string): void {
+  const there = tree.get(key!);
+  if (path.length === 0 && there === undefined) return void tree.set(key!, value);
+  if (path.length === 0 || typeof there === "string") {
+    throw new UsageError(`exec: ${word} says again what another argument has said`);
+  }
+  const branch: Tree = there ?? new Map();
+  tree.set(key!, branch);
+  plant(branch, path, value, word);
+}
+
+function spell(tree: Tree): string {
+  const members = [...tree].map(([key, value]) =>
+    `${JSON.stringify(key)}:${typeof value === "string" ? value : spell(value)}`
+  );
+  return `{${members.join(",")}}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What the subcommands' command lines have in common.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { type Address, parseAddress, UsageError } from "../terms/address.ts";
+
+/** The flags of one subcommand. */
+export interface FlagNames {
+  /** Flags with a value. */
+  readonly values: readonly string[];
+  /** Flags without one; `--help` and `-h` are there always. */
+  readonly switches?: readonly string[];
+  /** How many arguments there may be besides; none if left out. */
+  readonly operands?: number;
+}
+
+/** What was given on a command line. */
+export interface Given {
+  readonly help: boolean;
+  /** Is a switch on? */
+  has(flag: string): boolean;
+  /** Every value of a flag, in order. */
+  all(flag: string): string[];
+  /** The value of a flag that may be given once; @throws UsageError where it is given twice */
+  one(flag: string): string | undefined;
+  /** What is no flag. */
+  readonly operands: readonly string[];
+}
+
+/**
+ * Reads a subcommand's command line.
+ *
+ * @param command the subcommand, for messages
+ * @throws UsageError where a flag is unknown or lacks its value, or an argument is too many
+ */
+export function readFlags(command: string, args: string[], names: FlagNames): Given {
+  const { values, operands = 0 } = names;
+  const switches = [...(names.switches ?? []), "help"];
+  const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
+  if (valued !== undefined) {
+    const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
+    throw new UsageError(
+      `${command}: ${argument} is not possible; write --${valued} without a value`,
+    );
+  }
+  const flags: Record<string, unknown> = parseArgs(args, {
+    string: [...values, "_"],
+    boolean: switches,
+    alias: { h: "help" },
+    collect: [...values],
+    unknown: (argument: string, key?: string) => {
+      if (key === undefined) return;
+      throw new UsageError(
+        `${command}: there is no flag ${argument}; see qmpmux ${command} --help`,
+      );
+    },
+  });
+  const rest = (flags["_"] as (string | number)[]).map(String);
+  if (rest.length > operands) {
+    throw new UsageError(
+      `${command}: there is no argument ${rest[operands]}; see qmpmux ${command} --help`,
+    );
+  }
+  const all = (flag: string): string[] => (flags[flag] ?? []) as string[];
+  return {
+    help: flags["help"] === true,
+    has: (flag) => flags[flag] === true,
+    all,
+    one: (flag) => {
+      const [value, ...more] = all(flag);
+      if (more.length > 0) {
+        throw new UsageError(`${command}: --${flag} is given twice; give it once`);
+      }
+      return value;
+    },
+    operands: rest,
+  };
+}
+
+/**
+ * A time in seconds.
+ *
+ * @throws UsageError where it is none, or more than a day
+ */
+export function secondsOf(command: string, flag: string, text: string): number {
+  const time = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && time > 0 && time <= 86400) return time;
+  throw new UsageError(
+    `${command}: --${flag} ${text} is no time; write seconds, above 0 and up to 86400`,
+  );
+}
+
+/**
+ * The monitor a one-shot command talks to: `--socket`, or `QMPMUX_SOCKET`.
+ *
+ * @throws UsageError where neither is given
+ */
+export function socketOf(command: string, given: Given): Address {
+  const text = given.one("socket") ?? Deno.env.get("QMPMUX_SOCKET");
+  if (text) return parseAddress(text);
+  throw new UsageError(
+    `${command}: no monitor is named; give --socket ADDR or set QMPMUX_SOCKET`,
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * `qmpmux wait`: until QEMU answers, an event comes, or the machine has a status.
+ *
+ * @module
+ */
+
+import { type ExitStatus, Failure } from "../rim/failure.ts";
+import { Session } from "../rim/session.ts";
+import { type Address, UsageError } from "../terms/address.ts";
+import { beforeDeadline } from "./deadline.ts";
+import { choose } from "./events.ts";
+import { readFlags, secondsOf, socketOf } from "./flags.ts";
+
+/** What `qmpmux wait --help` prints. */
+export const WAIT_HELP =
+  `Usage: qmpmux wait [--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]
+
+Waits until QEMU answers; with --event until such an event comes, and prints it;
+with --status until query-status says so (running, paused, shutdown, ...).
+
+  --socket ADDR     the monitor to ask (QMPMUX_SOCKET)
+  --event GLOB      wait for an event of such a name
+  --status STATUS   wait for a status of the machine
+  --timeout S       give up after so many seconds, with status 124
+  -h, --help        this text
+`;
+
+/** Between two tries to reach a monitor that is not there yet. */
+const RETRY_MS = 100;
+
+/**
+ * Runs `qmpmux wait`.
+ *
+ * @throws UsageError, Failure
+ */
+export async function runWait(args: string[]): Promise<ExitStatus> {
+  const given = readFlags("wait", args, { values: ["socket", "event", "status", "timeout"] });
+  if (given.help) {
+    console.log(WAIT_HELP.trimEnd());
+    return 0;
+  }
+  const event = given.one("event");
+  const status = given.one("status");
+  if (event !== undefined && status !== undefined) {
+    throw new UsageError("wait: --event and --status exclude each other; give one");
+  }
+  const timeout = given.one("timeout");
+  const address = socketOf("wait", given);
+  const seconds = timeout === undefined ? undefined : secondsOf("wait", "timeout", timeout);
+  return await beforeDeadline(seconds, async () => {
+    using session = await patiently(address);
+    if (event !== undefined) await untilEvent(session, event);
+    else if (status !== undefined) await untilStatus(session, status);
+    return 0;
+  });
+}
+
+/** Connects as soon as somebody listens; what answers otherwise is an error at once. */
+async function patiently(address: Address): Promise<Session> {
+  for (;;) {
+    try {
+      return await Session.open(address);
+    } catch (error) {
+      if (!(error instanceof Failure && error.status === 69)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+async function untilEvent(session: Session, glob: string): Promise<void> {
+  const filter = await choose(session, [glob]);
+  for (;;) {
+    const event = await session.event();
+    if (event === undefined) throw new Failure(1, `wait: QEMU went before an event ${glob} came`);
+    if (filter.passes(event.name)) return console.log(event.text);
+  }
+}
+
+/** Asks again after every event: a status does not change without one. */
+async function untilStatus(session: Session, status: string): Promise<void> {
+  for (;;) {
+    const answer = await session.execute("query-status");
+    if ("desc" in answer) throw new Failure(1, `wait: query-status: ${answer.desc}`);
+    if (JSON.parse(answer.value).status === status) return;
+    if (await session.event() === undefined) {
+      throw new Failure(1, `wait: QEMU went before it was ${status}`);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * `qmpmux exec`: arguments from words, a value on stdout.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { readArguments } from "../lib/cli/exec.ts";
+import { UsageError } from "../lib/terms/address.ts";
+import { StandIn } from "../tools/stand_in.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+
+Deno.test("readArguments() keeps the spelling of values", () => {
+  assertEquals(
+    readArguments(["a=18446744073709551615", "b=on", "c=true", "d=1.0", "e=", "f=x=y"]),
+    '{"a":18446744073709551615,"b":"on","c":true,"d":1.0,"e":"","f":"x=y"}',
+  );
+  assertEquals(readArguments([]), "{}");
+});
+
+Deno.test("readArguments() fills nested objects", () => {
+  assertEquals(
+    readArguments(["node-name=n", "file.driver=null-co", "file.size=1048576", 'x=["a"]']),
+    '{"node-name":"n","file":{"driver":"null-co","size":1048576},"x":["a"]}',
+  );
+});
+
+Deno.test("readArguments() takes one JSON object as it is", () => {
+  assertEquals(readArguments(['{"a": 1e400}']), '{"a": 1e400}');
+});
+
+Deno.test("readArguments() says what is wrong", () => {
+  for (
+    const words of [["x"], ["=1"], ["{"], ["{}", "a=1"], ["a=1", "a=2"], ["a=1", "a.b=2"], [
+      "a.b=1",
+      "a=2",
+    ]]
+  ) {
+    assertThrows(() => readArguments(words), UsageError);
+  }
+});
+
+Deno.test("qmpmux exec prints the value that is returned", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }) =>
+      name === "big" ? '{"return": {"n": 18446744073709551615}}\r\n' : undefined,
+  });
+  const socket = ["--socket", qemu.path];
+  assertEquals(await runQmpmux(["exec", ...socket, "big"]), {
+    code: 0,
+    stdout: '{"n": 18446744073709551615}\n',
+    stderr: "",
+  });
+  assertEquals((await runQmpmux(["exec", "query-status"], { QMPMUX_SOCKET: qemu.path })).code, 0);
+});
+
+Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const { code, stdout, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "nope"]);
+  assertEquals({ code, stdout }, { code: 1, stdout: "" });
+  assertEquals(stderr, "qmpmux: nope: CommandNotFound: The command nope has not been found\n");
+});
+
+Deno.test("qmpmux exec names what is missing, and ends as it should", async () => {
+  using place = makePlace();
+  const cases: [string[], number, RegExp][] = [
+    [["exec", "query-status"], 64, /no monitor is named; give --socket/],
+    [["exec", "--socket", "/x"], 64, /the command is missing/],
+    [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nobody listens there/],
+    [["exec", "--nope", "stop"], 64, /there is no flag --nope/],
+  ];
+  for (const [args, status, pattern] of cases) {
+    const { code, stderr } = await runQmpmux(args);
+    assertEquals(code, status, stderr);
+    assertMatch(stderr, pattern);
+  }
+});
+
+Deno.test("qmpmux exec says so where something else than a monitor answers", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`, { greeting: "SSH-2.0-x\r\n" });
+  const { code, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "stop"]);
+  assertEquals(code, 69);
+  assertMatch(stderr, /does not speak QMP/);
+});

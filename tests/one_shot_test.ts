@@ -1,0 +1,133 @@
+/**
+ * `qmpmux events` and `qmpmux wait`, through a qmpmux and at a monitor itself.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { eventLine, StandIn } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { Lines } from "./support/lines.ts";
+import { makePlace } from "./support/place.ts";
+import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+
+/** Starts the program and gives its output, line by line. */
+function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStatus> } {
+  const [command, first] = programCommand();
+  const child = new Deno.Command(command, {
+    args: [...first, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  return { lines: new Lines(child.stdout), status: child.status };
+}
+
+/** Answers every command with an event and its return. */
+const eventful = {
+  answer: ({ name }: { name: string }): string | undefined =>
+    name === "__org.qmpmux_set-event-filter" || name === "query-status"
+      ? undefined
+      : `${eventLine("RESET")}${eventLine("STOP")}{"return": {}}\r\n`,
+};
+
+Deno.test("qmpmux events prints those asked for, and ends after as many", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`, eventful);
+  const { code, stdout } = await runQmpmux(
+    ["events", "--socket", qemu.path, "--filter", "ST*", "--count", "1"],
+  );
+  assertEquals(code, 0);
+  assertMatch(stdout, /^\{"timestamp": \{.*\}, "event": "STOP"\}\n$/);
+});
+
+Deno.test("qmpmux events ends with 124 after the time given", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const args = ["events", "--socket", qemu.path, "--timeout", "0.2"];
+  assertEquals(await runQmpmux(args), { code: 124, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux events through qmpmux hears what others cause, and ends with QEMU", async () => {
+  using place = makePlace();
+  await using _qemu = new StandIn(`${place.path}/vm`);
+  const path = `${place.path}/mux`;
+  await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
+  const filters = ["--filter", "RESUME", "--filter", "SHUTDOWN"];
+  const { lines, status } = start(["events", "--socket", path, ...filters]);
+  using actor = await TestClient.ready(path);
+  // Until it hears something, it may not be listening yet.
+  let listening = false;
+  const first = lines.next().then((line) => {
+    listening = true;
+    return line;
+  });
+  while (!listening) {
+    await actor.session({ execute: "cont" }, 2);
+    await actor.session({ execute: "stop" }, 2);
+  }
+  assertMatch((await first)!, /"event": "RESUME"/);
+  await actor.send({ execute: "quit" });
+  const rest = await lines.rest();
+  assertMatch(rest.pop()!, /"event": "SHUTDOWN"/);
+  assertEquals(rest.filter((line) => !line.includes('"event": "RESUME"')), []);
+  assertEquals((await status).code, 0);
+});
+
+Deno.test("qmpmux wait returns when QEMU answers, however late it comes", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
+  const waiting = runQmpmux(["wait", "--socket", path]);
+  await using _qemu = new StandIn(`${place.path}/vm`);
+  assertEquals(await waiting, { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux wait --status returns when the machine has it", async () => {
+  using place = makePlace();
+  let asked = 0;
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }, connection) => {
+      if (name !== "query-status") return undefined;
+      const status = asked++ === 0 ? "paused" : "running";
+      // The change is told by an event, behind the first answer.
+      queueMicrotask(() => status === "paused" && connection.say(eventLine("RESUME")));
+      return `{"return": {"status": "${status}"}}\r\n`;
+    },
+  });
+  const { code } = await runQmpmux(["wait", "--socket", qemu.path, "--status", "running"]);
+  assertEquals({ code, asked }, { code: 0, asked: 2 });
+});
+
+Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes before", async () => {
+  using place = makePlace();
+  {
+    await using qemu = new StandIn(`${place.path}/vm`, eventful);
+    const { code, stdout } = await runQmpmux(["wait", "--socket", qemu.path, "--event", "RES?T"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /"event": "RESET"/);
+  }
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }, connection) => {
+      if (name.startsWith("__org")) queueMicrotask(() => connection.hangUp());
+      return undefined;
+    },
+  });
+  const { code, stderr } = await runQmpmux(["wait", "--socket", qemu.path, "--event", "STOP"]);
+  assertEquals(code, 1, stderr);
+});
+
+Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
+  const cases: [string[], RegExp][] = [
+    [["wait", "--socket", "/x", "--event", "A", "--status", "b"], /exclude each other/],
+    [["wait", "--socket", "/x", "--timeout", "x"], /--timeout x is no time/],
+    [["events", "--socket", "/x", "--count", "0"], /--count 0 is no number of events/],
+    [["events", "--socket", "/x", "--socket", "/y"], /--socket is given twice/],
+    [["events", "more"], /there is no argument more/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { code, stderr } = await runQmpmux(args);
+    assertEquals(code, 64, stderr);
+    assertMatch(stderr, pattern);
+  }
+});
