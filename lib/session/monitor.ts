@@ -17,7 +17,9 @@ import {
   type Event,
   type Greeting,
   type Id,
+  isPretty,
   type Peer,
+  pretty,
   type Reply,
   withId,
 } from "../wire/message.ts";
@@ -30,9 +32,6 @@ import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
  * enabled, and none otherwise (`QMP_REQ_QUEUE_LEN_MAX`, measured).
  */
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
-/** Out-of-band commands of one client that may wait for their answers; QEMU runs them one by one. */
-const OOB_WAITING_LIMIT = 8;
-
 /** A place in the order of replies; answered by a reply, or by what gives one when its turn comes. */
 export interface Slot {
   /** The id that the reply will carry. */
@@ -58,10 +57,11 @@ export class Monitor {
   readonly #dialect: Dialect;
   #greeting: Greeting | undefined;
   #grammar: Grammar = CLASSIC;
+  #pretty = false;
   #standing: Standing;
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
-  #oobWaiting = 0;
+  #oobWaiting = false;
   #paused = false;
   #left = false;
 
@@ -116,7 +116,7 @@ export class Monitor {
 
   /** Does none of its commands await an answer? */
   get idle(): boolean {
-    return this.#slots.length === 0 && this.#oobWaiting === 0;
+    return this.#slots.length === 0 && !this.#oobWaiting;
   }
 
   /** QEMU is there: sends the greeting and begins to read. */
@@ -124,6 +124,7 @@ export class Monitor {
     const [major, minor] = greeting.version;
     this.#greeting = greeting;
     this.#grammar = grammarOf(major, minor);
+    this.#pretty = isPretty(greeting.bytes);
     const offered = greeting.capabilities.filter((name) =>
       this.#dialect.capabilities.includes(name)
     );
@@ -165,7 +166,7 @@ export class Monitor {
   /** Takes a place in the order of replies, or none for an out-of-band command. */
   reserve(id: Id, oob: boolean): Ticket {
     if (oob) {
-      this.#oobWaiting++;
+      this.#oobWaiting = true;
       this.#push();
       return { id, oob: true };
     }
@@ -180,8 +181,8 @@ export class Monitor {
     if (this.#left) return;
     const dressed = this.#dialect.dressed(reply);
     if ("oob" in ticket) {
-      this.#oobWaiting--;
-      this.peer.send(withId(dressed, ticket.id));
+      this.#oobWaiting = false;
+      this.#send(dressed, ticket.id);
       this.#push();
       return;
     }
@@ -195,7 +196,7 @@ export class Monitor {
    */
   answer(id: Id, oob: boolean, answer: () => Reply): void {
     if (oob) {
-      this.peer.send(withId(answer(), id));
+      this.#send(answer(), id);
       return;
     }
     this.#slots.push({ id, answer });
@@ -218,12 +219,18 @@ export class Monitor {
     this.#slots = [];
   }
 
+  /** Sends a reply; our own ones in the style of QEMU's, plain or pretty. */
+  #send(reply: Reply, id: Id): void {
+    const styled = this.#pretty && !isPretty(reply.bytes) ? pretty(reply) : reply;
+    this.peer.send(withId(styled, id));
+  }
+
   /** Sends every reply whose turn has come. */
   #settle(): void {
     let sent = 0;
     for (const { id, answer } of this.#slots) {
       if (answer === undefined) break;
-      this.peer.send(withId(typeof answer === "function" ? answer() : answer, id));
+      this.#send(typeof answer === "function" ? answer() : answer, id);
       sent++;
     }
     if (sent > 0) this.#slots.splice(0, sent);
@@ -233,8 +240,9 @@ export class Monitor {
   /** Pushes back while as many commands wait as QEMU would let wait. */
   #push(): void {
     const limit = this.takesOob ? WAITING_LIMIT.withOob : WAITING_LIMIT.inBand;
-    const full = this.#slots.length >= limit || this.#oobWaiting >= OOB_WAITING_LIMIT ||
-      (!this.takesOob && !this.idle);
+    // QEMU runs an out-of-band command before it reads on: what is sent behind
+    // it is answered behind it.
+    const full = this.#slots.length >= limit || this.#oobWaiting;
     if (full === this.#paused) return;
     this.#paused = full;
     if (full) this.peer.pause();

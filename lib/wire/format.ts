@@ -287,6 +287,37 @@ class Canonical {
 
 const DELIMITERS = new Set([0x2c, 0x5d, 0x7d]);
 
+/**
+ * Text of a value as a monitor with `pretty=on` prints it: every member and
+ * element on a line of its own, also the closing bracket of an empty container.
+ *
+ * @param text a value in QEMU's plain spelling
+ * @param depth how deep in the message it stands
+ */
+export function prettied(text: string, depth = 0): string {
+  const line = (): string => `\r\n${"    ".repeat(depth)}`;
+  let out = "";
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!;
+    if (char === '"') {
+      const start = at;
+      while (text[++at] !== '"') if (text[at] === "\\") at++;
+      out += text.slice(start, at + 1);
+    } else if (char === "{" || char === "[") {
+      const empty = text[at + 1] === "}" || text[at + 1] === "]";
+      depth++;
+      out += empty ? char : char + line();
+    } else if (char === "}" || char === "]") {
+      depth--;
+      out += line() + char;
+    } else if (char === ",") {
+      out += char + line();
+      at++;
+    } else out += char;
+  }
+  return out;
+}
+
 /** A plain value as QEMU would write it. */
 export function qemuText(value: unknown): string {
   const bytes = ENCODER.encode(JSON.stringify(value));

@@ -8,7 +8,7 @@
  */
 
 import { type Frame, FrameSplitter, type Member } from "./frame.ts";
-import { canonical, inQemuOrder, quoted } from "./format.ts";
+import { canonical, inQemuOrder, prettied, quoted } from "./format.ts";
 import { asciiBytes, asciiText, isPlain } from "./text.ts";
 
 /** All the core knows of a connection. */
@@ -263,11 +263,36 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (kind === undefined) return undefined;
   const id = member("id");
   if (id === undefined) return { kind, bytes, id: undefined };
+  const idText = canonical(frame.bytes, id.start, id.end);
+  return { kind, bytes: isPretty(bytes) ? prettyRest(bytes) : plainRest(frame, id), id: idText };
+}
+
+/** A pretty reply less its id, which is a line of its own. */
+function prettyRest(bytes: Uint8Array): Uint8Array {
+  const text = asciiText(bytes, 0, bytes.length);
+  return asciiBytes(
+    text.replace(/^\{\r\n {4}"id": .*,\r\n/, "{\r\n")
+      .replace(/,\r\n {4}"id": .*\r\n\}\r\n$/, "\r\n}\r\n"),
+  );
+}
+
+function plainRest(frame: Frame, id: Member): Uint8Array {
   const rest = without(frame, id);
   const line = new Uint8Array(rest.length + 2);
   line.set(rest);
   line.set(LINE_END, rest.length);
-  return { kind, bytes: line, id: canonical(frame.bytes, id.start, id.end) };
+  return line;
+}
+
+/** Does this message come from a monitor with `pretty=on`? */
+export function isPretty(bytes: Uint8Array): boolean {
+  return bytes[1] === LINE_END[0];
+}
+
+/** A plain reply, as a monitor with `pretty=on` would print it. */
+export function pretty(reply: Reply): Reply {
+  const text = asciiText(reply.bytes, 0, reply.bytes.length - LINE_END.length);
+  return { ...reply, bytes: asciiBytes(`${prettied(text)}\r\n`) };
 }
 
 const LINE_END = asciiBytes("\r\n");
@@ -293,15 +318,13 @@ function greeting(bytes: Uint8Array, body: unknown): Greeting {
 export function withId(reply: { kind: Reply["kind"]; bytes: Uint8Array }, id: Id): Uint8Array {
   if (id === undefined) return reply.bytes;
   const { bytes } = reply;
-  const pretty = bytes[1] === 0x0d;
-  if (reply.kind === "error") {
-    const at = pretty ? 3 : 1;
-    return inserted(bytes, at, pretty ? `    "id": ${id},\r\n` : `"id": ${id}, `);
+  if (isPretty(bytes)) {
+    const line = `\r\n    "id": ${prettied(id, 1)}`;
+    if (reply.kind === "error") return inserted(bytes, 1, `${line},`);
+    return inserted(bytes, bytes.lastIndexOf(CLOSE_BRACE) - LINE_END.length, `,${line}`);
   }
-  const end = bytes.lastIndexOf(CLOSE_BRACE);
-  return pretty
-    ? inserted(bytes, end - 2, `,\r\n    "id": ${id}`)
-    : inserted(bytes, end, `, "id": ${id}`);
+  if (reply.kind === "error") return inserted(bytes, 1, `"id": ${id}, `);
+  return inserted(bytes, bytes.lastIndexOf(CLOSE_BRACE), `, "id": ${id}`);
 }
 
 function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {

@@ -26,3 +26,17 @@ export async function appears(path: string): Promise<void> {
   if (exists()) return;
   for await (const _ of watcher) if (exists()) return;
 }
+
+/** How often the kernel is asked whether somebody listens: no event tells. */
+const LISTENING_POLL_MS = 5;
+
+/** Resolves when somebody listens at the path. */
+export async function listens(path: string): Promise<void> {
+  await appears(path);
+  // Asked of the kernel: a connection made to find out would take QEMU's only seat.
+  const listener = (line: string): boolean =>
+    line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000";
+  while (!Deno.readTextFileSync("/proc/net/unix").split("\n").some(listener)) {
+    await new Promise((resolve) => setTimeout(resolve, LISTENING_POLL_MS));
+  }
+}

@@ -5,7 +5,7 @@
  */
 
 import { within } from "./deadline.ts";
-import { appears } from "./place.ts";
+import { listens } from "./place.ts";
 
 /** May tests that need a real QEMU not run here? Only where the caller has said so. */
 export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
@@ -43,7 +43,7 @@ export async function startQemu(path: string, extra: readonly string[] = []): Pr
     stderr: "null",
   }).spawn();
   const ended = child.status;
-  await within("QEMU's socket", Promise.race([appears(path), ended.then(refuseToStart)]));
+  await within("QEMU's socket", Promise.race([listens(path), ended.then(refuseToStart)]));
   const kill = (signal: Deno.Signal): void => {
     try {
       child.kill(signal);
