@@ -34,6 +34,15 @@ const CASES: [string[], string, boolean][] = [
   [["[AB]"], "A", false],
   [[""], "", true],
   [[""], "STOP", false],
+  [["*AB"], "AAB", true],
+  [["*AB"], "ABA", false],
+  [["A*B*C"], "AXBXBXC", true],
+  [["A*B*C"], "AXBXBX", false],
+  [["A*A"], "A", false],
+  [["*?*?"], "A", false],
+  [["*?*?"], "AB", true],
+  [["?*"], "*", true],
+  [["*X", "S*P"], "STOP", true],
 ];
 
 for (const [globs, name, passes] of CASES) {
@@ -52,6 +61,13 @@ Deno.test("EventFilter.passes() answers right after it has seen very many names"
   }
   assertEquals(filter.passes("EVENT_2997"), true);
   assertEquals(filter.passes("EVENT_2998"), false);
+});
+
+Deno.test("EventFilter.passes() comes to an end with globs that can match in very many ways", () => {
+  const globs = Array.from({ length: GLOBS_LIMIT }, () => `${"*?".repeat(100)}*X`);
+  const filter = new EventFilter(globs);
+  assertEquals(filter.passes("A".repeat(200)), false);
+  assertEquals(filter.passes(`${"A".repeat(200)}X`), true);
 });
 
 Deno.test("EventFilter keeps the globs it was made of, whatever becomes of the list", () => {

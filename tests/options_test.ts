@@ -14,7 +14,7 @@ import { parseListener, parseQemu } from "../lib/terms/options.ts";
 Deno.test("parseListener() gives an address without options the defaults", () => {
   assertEquals(parseListener("unix:/run/mux.sock"), {
     address: { transport: "unix", path: "/run/mux.sock" },
-    terms: { name: "mux", dialect: "qmp", events: undefined },
+    terms: { name: "mux", dialect: "qmp", events: undefined, caches: true, joins: true },
     mode: 0o600,
     user: undefined,
     group: undefined,
@@ -64,6 +64,11 @@ Deno.test("parseListener() takes dialect=qmp", () => {
   assertEquals(parseListener("/run/a,dialect=qmp").terms.dialect, "qmp");
 });
 
+Deno.test("parseListener() can leave out what clients share", () => {
+  const { caches, joins } = parseListener("/run/a,cache=off,join=off").terms;
+  assertEquals([caches, joins], [false, false]);
+});
+
 Deno.test("parseListener() takes a mode of three digits", () => {
   assertEquals(parseListener("/run/a,mode=666").mode, 0o666);
 });
@@ -82,7 +87,7 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN = "there are name, dialect, events, mode, user, group, allow-remote";
+const KNOWN = "there are name, dialect, events, mode, user, group, allow-remote, cache, join";
 
 const BAD: [string, string][] = [
   ["", '"" is no address; write unix:/path'],
@@ -112,6 +117,8 @@ const BAD: [string, string][] = [
   ["/run/a,user=", "user= is empty; write a name or a number, or leave it out"],
   ["/run/a,group=", "group= is empty; write a name or a number, or leave it out"],
   ["/run/a,allow-remote=yes", "allow-remote=yes is not possible; write allow-remote=on"],
+  ["/run/a,cache=no", "cache=no is not possible; write cache=on or cache=off"],
+  ["/run/a,join=", "join= is not possible; write join=on or join=off"],
   ["127.0.0.1:1,mode=0600", "mode= belongs to a socket file; leave it out"],
   ["127.0.0.1:1,user=root", "user= belongs to a socket file; leave it out"],
   ["unix-abstract:a,group=kvm", "group= belongs to a socket file; leave it out"],

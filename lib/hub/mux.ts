@@ -37,6 +37,9 @@ interface ClientJob extends Job {
   readonly question: Question | undefined;
 }
 
+/** Why we hang up on what sends something else than QMP's messages. */
+export const NO_QMP = "it does not speak QMP";
+
 /** What the rim may want to know; all of it has happened already. */
 export interface Notices {
   /** QEMU is there and negotiation is done. */
@@ -122,7 +125,7 @@ export class Mux {
   /** QEMU has said something: a message as {@linkcode MessageSplitter} gives it. */
   answered(input: Uint8Array | Damage): void {
     const message = "damage" in input ? undefined : readMessage(input);
-    if (message === undefined) return this.#qemu?.close("it does not speak QMP");
+    if (message === undefined) return this.#qemu?.close(NO_QMP);
     const heard = this.#upstream.heard(message);
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {

@@ -204,7 +204,8 @@ function notListening(address: Address, error: unknown): Error {
 
 /** The directory a path lies in. */
 export function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || (path.startsWith("/") ? "/" : ".");
+  const slash = path.lastIndexOf("/");
+  return slash === -1 ? "." : path.slice(0, slash) || "/";
 }
 
 /** Makes way at the path: removes a dead socket, and nothing else. */

@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
+import { type Mux, NO_QMP } from "../hub/mux.ts";
 import { type Address, addressText } from "../terms/address.ts";
 import { MessageSplitter } from "../wire/balance.ts";
+import { shown } from "../wire/text.ts";
 import type { Peer } from "../wire/message.ts";
 import { Connection, type Marks } from "./connection.ts";
 import { Failure } from "./failure.ts";
@@ -15,6 +16,9 @@ import type { Log } from "./log.ts";
 
 /** What we write to QEMU is bounded by the commands in flight. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
+
+/** So much of what is no QMP is told. */
+const SHOWN_BYTES = 80;
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1000;
@@ -211,8 +215,12 @@ export class Qemu implements Peer {
       if (this.#connection.closing) return undefined;
       const input = this.#splitter.next();
       if (input === undefined) return undefined;
-      if ("damage" in input) this.#damage ??= input.damage;
       this.#mux.answered(input);
+      if (this.#reason === NO_QMP) {
+        this.#damage = "damage" in input
+          ? input.damage
+          : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
+      }
     }
   }
 }

@@ -1,0 +1,602 @@
+/**
+ * What users and a broken QEMU give, to the program as it is run.
+ *
+ * A bad start ends with one line that names the thing and the remedy, and with
+ * the status that belongs to it. A QEMU that misbehaves costs nobody but those
+ * it was talking to, and is dialled again.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { eventLine, StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { errorReply, withId } from "../lib/wire/message.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+import { programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+
+const REDIAL = /: connected to QEMU /;
+
+interface Ending {
+  readonly code: number;
+  /** The last line on stderr, less the program's name. */
+  readonly message: string;
+  /** The lines before it. */
+  readonly before: string[];
+}
+
+/** How a start ended; everything on stderr is in lines of the program's own. */
+function endingOf(
+  { code, stdout, stderr }: { code: number; stdout: string; stderr: string },
+): Ending {
+  assertEquals(stdout, "");
+  assert(stderr.endsWith("\n"), stderr);
+  const lines = stderr.trimEnd().split("\n").map((line) => {
+    assert(line.startsWith("qmpmux: "), stderr);
+    return line.slice("qmpmux: ".length);
+  });
+  const message = lines.pop()!;
+  return { code, message, before: lines };
+}
+
+/** A start that ends before anything listens. */
+async function refusal(...args: string[]): Promise<[number, string]> {
+  const { code, message, before } = endingOf(await runQmpmux(["serve", ...args]));
+  assertEquals(before, []);
+  return [code, message];
+}
+
+/** A start by somebody who has to obey a file's mode: root without its privileges. */
+async function runUnprivileged(...args: string[]): Promise<Ending> {
+  const [command, first] = programCommand();
+  const words = [command, ...first, "serve", ...args];
+  if (Deno.uid() === 0) words.unshift("setpriv", "--bounding-set=-all", "--inh-caps=-all");
+  const [program = "", ...rest] = words;
+  const output = await within(
+    "the program to end",
+    new Deno.Command(program, { args: rest, stdin: "null" }).output(),
+  );
+  const decoder = new TextDecoder();
+  return endingOf({
+    code: output.code,
+    stdout: decoder.decode(output.stdout),
+    stderr: decoder.decode(output.stderr),
+  });
+}
+
+/** Such a start that ends before anything listens. */
+async function unprivilegedRefusal(...args: string[]): Promise<[number, string]> {
+  const { code, message, before } = await runUnprivileged(...args);
+  assertEquals(before, []);
+  return [code, message];
+}
+
+function names(path: string): string[] {
+  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+}
+
+/** A directory that cannot be written to, or not even looked into, while `act` runs. */
+async function withMode(path: string, mode: number, act: () => Promise<void>): Promise<void> {
+  Deno.chmodSync(path, mode);
+  try {
+    await act();
+  } finally {
+    Deno.chmodSync(path, 0o700);
+  }
+}
+
+/** A socket file that nobody listens on any more, as a killed process leaves it. */
+function leaveDeadSocket(path: string): void {
+  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
+  Deno.linkSync(`${path}.made`, path);
+  listener.close();
+  try {
+    Deno.removeSync(`${path}.made`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+// Command lines; what each flag and option refuses in detail is in serve_test.ts and options_test.ts.
+
+for (
+  const [args, message] of [
+    [["--qemu", "vm.sock", "--listen", "/run/mux"], '"vm.sock" is no address; write unix:/path'],
+    [["--qemu", "/run/vm", "--listen", "h:99999"], "h:99999: port 99999 is out of range; ports"],
+    [
+      ["--qemu", "/run/vm", "--listen", "/run/mux,colour=red"],
+      '--listen /run/mux,colour=red: there is no option "colour"; there are name, dialect',
+    ],
+    [["--qemu", "/run/vm", "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every"],
+    [
+      ["--qemu", "/run/vm", "--listen", "0.0.0.0:4444"],
+      "--listen 0.0.0.0:4444: other machines could control the VM through this address; listen on",
+    ],
+    [
+      ["--qemu", "/run/vm", "--listen", "/run/mux", "--greeting-timeout", "soon"],
+      "serve: --greeting-timeout soon is no time; write seconds",
+    ],
+  ] as const
+) {
+  Deno.test(`qmpmux serve ${args.join(" ")} is refused with 64`, async () => {
+    const [code, said] = await refusal(...args);
+    assertEquals([code, said.slice(0, message.length)], [64, message]);
+  });
+}
+
+for (const flag of ["--qemu", "--listen"]) {
+  Deno.test(`qmpmux serve refuses a path of 108 bytes for ${flag}, by name and length`, async () => {
+    const path = `/${"p".repeat(107)}`;
+    const other = flag === "--qemu" ? "--listen" : "--qemu";
+    assertEquals(await refusal(flag, path, other, "/run/other"), [
+      64,
+      `${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+    ]);
+  });
+}
+
+for (const base of ["s", "s".repeat(30)]) {
+  Deno.test(`qmpmux serve takes paths of 107 bytes with names of ${base.length}`, async () => {
+    using place = makePlace();
+    const fill = "d".repeat(107 - place.path.length - base.length - 2);
+    const directory = `${place.path}/${fill}`;
+    Deno.mkdirSync(directory);
+    const qemuPath = `${directory}/${base.replace("s", "q")}`;
+    const path = `${directory}/${base}`;
+    assertEquals(path.length, 107);
+    await using _qemu = new StandIn(qemuPath);
+    await using qmpmux = await startQmpmux(["--qemu", qemuPath, "--listen", path]);
+    using client = await TestClient.ready(path);
+    assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+    assertEquals(names(directory), [base.replace("s", "q"), base].sort());
+    qmpmux.kill("SIGTERM");
+    assertEquals((await within("the end", qmpmux.ended)).code, 0);
+    assertEquals(names(directory), [base.replace("s", "q")]);
+  });
+}
+
+// QEMU's place.
+
+Deno.test("qmpmux serve ends with 69 where QEMU's directory is missing", async () => {
+  using place = makePlace();
+  const path = `${place.path}/no/qemu`;
+  assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
+    69,
+    `unix:${path}: the directory ${place.path}/no does not exist; create it, or correct --qemu`,
+  ]);
+  assertEquals(names(place.path), []);
+});
+
+Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async () => {
+  using place = makePlace();
+  Deno.writeTextFileSync(`${place.path}/file`, "");
+  const path = `${place.path}/file/a/qemu`;
+  assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
+    69,
+    `unix:${path}: ${place.path}/file/a is no directory; correct --qemu`,
+  ]);
+});
+
+Deno.test("qmpmux serve ends with 69 where a file is in QEMU's place, and leaves it alone", async () => {
+  using place = makePlace();
+  const path = `${place.path}/qemu`;
+  Deno.writeTextFileSync(path, "precious");
+  assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
+    69,
+    `unix:${path} is no socket; correct --qemu, or start QEMU with ` +
+    `-qmp unix:${path},server=on,wait=off`,
+  ]);
+  assertEquals(Deno.readTextFileSync(path), "precious");
+  assertEquals(names(place.path), ["qemu"]);
+});
+
+Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () => {
+  using place = makePlace();
+  const closed = `${place.path}/closed`;
+  Deno.mkdirSync(closed);
+  await withMode(closed, 0o000, async () => {
+    assertEquals(
+      await unprivilegedRefusal("--qemu", `${closed}/qemu`, "--listen", `${place.path}/mux`),
+      [77, `unix:${closed}/qemu: no permission to look there; run as a user who has it`],
+    );
+  });
+});
+
+Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async () => {
+  using place = makePlace();
+  const path = `${place.path}/qemu`;
+  await using _qemu = new StandIn(path);
+  Deno.chmodSync(path, 0o000);
+  const { code, message, before } = await runUnprivileged(
+    ...["--qemu", path, "--listen", `${place.path}/mux`],
+  );
+  assertEquals([code, message, before.length], [
+    77,
+    `unix:${path}: no permission to connect; run as a user who has it`,
+    1,
+  ]);
+  assertEquals(names(place.path), ["qemu"]);
+});
+
+// The listeners' places.
+
+/** A start whose QEMU is not there and whose listener is in this place. */
+function listening(path: string, run = refusal): Promise<[number, string]> {
+  return run("--qemu", `unix-abstract:qmpmux-no-${crypto.randomUUID()}`, "--listen", path);
+}
+
+Deno.test("qmpmux serve ends with 78 where a listener's directory is missing", async () => {
+  using place = makePlace();
+  assertEquals(await listening(`${place.path}/no/mux`), [
+    78,
+    `unix:${place.path}/no/mux: the directory ${place.path}/no does not exist; create it`,
+  ]);
+});
+
+Deno.test("qmpmux serve ends with 78 where a file is in a listener's place, and leaves it alone", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  Deno.writeTextFileSync(path, "precious");
+  assertEquals(await listening(path), [
+    78,
+    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+  ]);
+  assertEquals(Deno.readTextFileSync(path), "precious");
+});
+
+Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's place", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  Deno.writeTextFileSync(`${place.path}/target`, "precious");
+  Deno.symlinkSync("target", path);
+  assertEquals(await listening(path), [
+    78,
+    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+  ]);
+  assertEquals(Deno.readLinkSync(path), "target");
+  assertEquals(Deno.readTextFileSync(`${place.path}/target`), "precious");
+});
+
+Deno.test("qmpmux serve ends with 1 where another process listens, which goes on", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  await using _other = new StandIn(path);
+  assertEquals(await listening(path), [
+    1,
+    `unix:${path} is in use by another process; end that, or listen elsewhere`,
+  ]);
+  using client = await TestClient.ready(path);
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+Deno.test("qmpmux serve replaces a dead socket", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  leaveDeadSocket(path);
+  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qmpmux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path]);
+  using client = await TestClient.ready(path);
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+for (const [what, mode] of [["write to", 0o555], ["look into", 0o000]] as const) {
+  Deno.test(`qmpmux serve ends with 77 where it may not ${what} a listener's directory`, async () => {
+    using place = makePlace();
+    const closed = `${place.path}/closed`;
+    Deno.mkdirSync(closed);
+    await withMode(closed, mode, async () => {
+      assertEquals(await listening(`${closed}/mux`, unprivilegedRefusal), [
+        77,
+        `unix:${closed}/mux: no permission to listen there; run as a user who has it`,
+      ]);
+    });
+    assertEquals(names(closed), []);
+  });
+}
+
+Deno.test("qmpmux serve ends with 77 where it may not remove a dead socket", async () => {
+  using place = makePlace();
+  const closed = `${place.path}/closed`;
+  Deno.mkdirSync(closed);
+  leaveDeadSocket(`${closed}/mux`);
+  await withMode(closed, 0o555, async () => {
+    assertEquals(await listening(`${closed}/mux`, unprivilegedRefusal), [
+      77,
+      `unix:${closed}/mux: no permission to listen there; run as a user who has it`,
+    ]);
+  });
+  assertEquals(names(closed), ["mux"]);
+});
+
+Deno.test("qmpmux serve ends with 77 where it may not find out whether a socket is dead", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  leaveDeadSocket(path);
+  Deno.chmodSync(path, 0o000);
+  assertEquals(await listening(path, unprivilegedRefusal), [
+    77,
+    `unix:${path}: no permission to listen there; run as a user who has it`,
+  ]);
+  assertEquals(names(place.path), ["mux"]);
+});
+
+for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as const) {
+  Deno.test(`qmpmux serve ends with 78 where a ${kind} is unknown, and leaves nothing`, async () => {
+    using place = makePlace();
+    assertEquals(await listening(`${place.path}/mux,${kind}=no-such-one`), [
+      78,
+      `${kind}=no-such-one: ${file} has no such ${kind}; write one it has, or a number`,
+    ]);
+    assertEquals(names(place.path), []);
+  });
+
+  Deno.test(`qmpmux serve ends with 77 where it may not give a socket to a ${kind}`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/mux`;
+    const [code, message] = await listening(`${path},${kind}=54321`, unprivilegedRefusal);
+    assertEquals(code, 77);
+    assert(message.startsWith(`unix:${path}: no permission to give the socket to `), message);
+    assert(message.includes("54321"), message);
+    assertEquals(names(place.path), []);
+  });
+}
+
+Deno.test("qmpmux serve that cannot open its second listener removes the first", async () => {
+  using place = makePlace();
+  const { code, message, before } = endingOf(
+    await runQmpmux([
+      ...["serve", "--qemu", `${place.path}/qemu`],
+      ...["--listen", `${place.path}/mux`, "--listen", `${place.path}/no/mux`],
+    ]),
+  );
+  assertEquals([code, before], [78, [`listening on unix:${place.path}/mux (qmp)`]]);
+  assert(message.endsWith("/no does not exist; create it"), message);
+  assertEquals(names(place.path), []);
+});
+
+// What answers is no QEMU.
+
+/** A start in front of something else than QEMU, which it finds out. */
+async function inFrontOf(manners: StandInManners, ...more: string[]): Promise<Ending> {
+  using place = makePlace();
+  const path = `${place.path}/qemu`;
+  await using _qemu = new StandIn(path, manners);
+  const ending = endingOf(
+    await runQmpmux(["serve", "--qemu", path, "--listen", `${place.path}/mux`, ...more]),
+  );
+  assertEquals(names(place.path), ["qemu"]);
+  assertEquals(ending.before, [`listening on unix:${place.path}/mux (qmp)`]);
+  const { message } = ending;
+  return { ...ending, message: message.replace(`unix:${path}`, "ADDRESS") };
+}
+
+for (
+  const [what, banner] of [
+    ["an SSH server", "SSH-2.0-Example_1.0\r\n"],
+    ["an HTTP server", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"],
+    ["a mail server", "220 mail.example ESMTP\r\n"],
+    ["a server of JSON-RPC", '{"jsonrpc": "2.0"}\r\n'],
+    ["QEMU's human monitor", "QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) "],
+  ] as const
+) {
+  Deno.test(`qmpmux serve ends with 69 in front of ${what} and shows what it said`, async () => {
+    const { code, message } = await inFrontOf({ greeting: banner });
+    assertEquals(code, 69);
+    assert(
+      message.startsWith(`ADDRESS is no QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`),
+      message,
+    );
+    assert(message.endsWith("; name a socket that QEMU was given with -qmp"), message);
+  });
+}
+
+Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () => {
+  const { code, message } = await inFrontOf({ greeting: "" }, "--greeting-timeout", "0.3");
+  assertEquals(code, 69);
+  assertEquals(
+    message,
+    "ADDRESS sent no QMP greeting within 0.3 s: it is no QMP server, or another client holds " +
+      "QEMU's monitor, which serves one at a time; end that client",
+  );
+});
+
+// A QEMU that misbehaves.
+
+/** A stand-in with qmpmux before it. */
+interface Scene extends AsyncDisposable {
+  readonly qemu: StandIn;
+  readonly qmpmux: TestQmpmux;
+  /** The clients' socket. */
+  readonly path: string;
+}
+
+async function makeScene(manners: StandInManners, ...more: string[]): Promise<Scene> {
+  await using stack = new AsyncDisposableStack();
+  const place = stack.use(makePlace());
+  const qemu = stack.use(new StandIn(`${place.path}/qemu`, manners));
+  const path = `${place.path}/mux`;
+  const qmpmux = stack.use(
+    await startQmpmux(["--qemu", qemu.path, "--listen", path, ...more]),
+  );
+  const kept = stack.move();
+  return { qemu, qmpmux, path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Sees to it that a new client is served as it should be. */
+async function assertServes(path: string): Promise<void> {
+  using client = await TestClient.ready(path);
+  assertEquals(
+    await client.ask({ execute: "query-name", id: "own" }),
+    '{"return": {}, "id": "own"}',
+  );
+}
+
+const GREETING = '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 0}, ' +
+  '"package": "stand-in"}, "capabilities": ["oob"]}}';
+
+for (
+  const [what, bytes, reason] of [
+    ["damaged bytes", "}}}garbage\r\n", "it does not speak QMP"],
+    ["an object that is no message", '{"hello": "world"}\r\n', "it does not speak QMP"],
+    ["a second greeting", `${GREETING}\r\n`, "it sent a second greeting"],
+  ] as const
+) {
+  Deno.test(`qmpmux hangs up on a QEMU that sends ${what}, ends its clients and dials again`, async () => {
+    const answer: StandInManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
+    await using scene = await makeScene({ answer });
+    await scene.qmpmux.log.until(REDIAL);
+    using asker = await TestClient.ready(scene.path);
+    using other = await TestClient.ready(scene.path);
+    await asker.send({ execute: "stop" });
+    assertEquals(await asker.lines.next(), undefined);
+    assertEquals(await other.lines.next(), undefined);
+    assertEquals(
+      await scene.qmpmux.log.next(),
+      `qmpmux: unix:${scene.qemu.path}: ${reason}`,
+    );
+    await scene.qmpmux.log.until(REDIAL);
+    await assertServes(scene.path);
+    assertEquals(scene.qemu.connections, 2);
+  });
+}
+
+Deno.test("qmpmux passes on nothing of a reply inside which QEMU vanishes", async () => {
+  const begun = Promise.withResolvers<void>();
+  await using scene = await makeScene({
+    answer({ name }, connection): string | undefined {
+      if (name === "query-status") {
+        begun.resolve();
+        return '{"return": {"status": "pau';
+      }
+      if (name !== "stop") return undefined;
+      connection.hangUp();
+      return "";
+    },
+  });
+  using asker = await TestClient.ready(scene.path);
+  using other = await TestClient.ready(scene.path);
+  await asker.send({ execute: "query-status" });
+  await within("QEMU to begin its reply", begun.promise);
+  await other.send({ execute: "stop" });
+  assertEquals(await asker.lines.next(), undefined);
+  assertEquals(await other.lines.next(), undefined);
+  await scene.qmpmux.log.until(REDIAL);
+  await assertServes(scene.path);
+});
+
+Deno.test("qmpmux dials again where QEMU refuses qmp_capabilities, and tells it once", async () => {
+  let refusals = 0;
+  await using scene = await makeScene({
+    answer({ name, id }): string | undefined {
+      if (name !== "qmp_capabilities" || refusals === 3) return undefined;
+      refusals++;
+      return new TextDecoder().decode(withId(errorReply("GenericError", "Not today"), id));
+    },
+  });
+  const told = await scene.qmpmux.log.next() ?? "";
+  assert(told.includes(`unix:${scene.qemu.path}: it refused qmp_capabilities: `), told);
+  assert(told.includes("Not today"), told);
+  assert(REDIAL.test(await scene.qmpmux.log.next() ?? ""));
+  assertEquals([refusals, scene.qemu.connections], [3, 4]);
+  await assertServes(scene.path);
+});
+
+Deno.test("qmpmux dials again where QEMU greets and says no more", async () => {
+  let silent = true;
+  await using scene = await makeScene(
+    {
+      answer({ name }): string | undefined {
+        if (name !== "qmp_capabilities" || !silent) return undefined;
+        silent = false;
+        return "";
+      },
+    },
+    "--greeting-timeout",
+    "1",
+  );
+  assertEquals(
+    await scene.qmpmux.log.next(),
+    `qmpmux: unix:${scene.qemu.path}: QEMU has greeted, but does not finish the negotiation`,
+  );
+  await scene.qmpmux.log.until(REDIAL);
+  await assertServes(scene.path);
+});
+
+Deno.test("qmpmux gives its clients the greeting first where an event came before it", async () => {
+  await using scene = await makeScene({ greeting: `${eventLine("STOP")}${GREETING}\r\n` });
+  using client = await TestClient.connect(scene.path);
+  assertEquals(await client.line(), GREETING);
+  assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+Deno.test("qmpmux gives nobody the late replies that come right after the greeting", async () => {
+  await using scene = await makeScene({
+    blurts: '{"return": {"late": 1}, "id": "b12"}\r\n{"return": {"late": 2}}\r\n' +
+      '{"id": 1, "error": {"class": "GenericError", "desc": "late"}}\r\n' +
+      '{"return": {"late": 3}, "id": 1}\r\n',
+  });
+  using client = await TestClient.connect(scene.path);
+  assertEquals(await client.line(), GREETING);
+  const lines = await client.session(
+    '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}' +
+      '{"execute":"query-name","id":1}{"exec-oob":"query-yank","id":2}{"execute":"query-name"}',
+    4,
+  );
+  // The out-of-band reply may come at any place after the first.
+  assertEquals(lines.filter((line) => line !== '{"return": [], "id": 2}'), [
+    '{"return": {}}',
+    '{"return": {}, "id": 1}',
+    '{"return": {}}',
+  ]);
+  assertEquals(lines.length, 4);
+});
+
+Deno.test("qmpmux neither offers nor asks for oob where QEMU has none", async () => {
+  await using scene = await makeScene({ capabilities: [] });
+  using client = await TestClient.connect(scene.path);
+  const greeting = await client.line();
+  assert(greeting.endsWith('"capabilities": []}}'), greeting);
+  assertEquals(
+    await client.ask('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}'),
+    '{"error": {"class": "GenericError", "desc": "Capability oob not available"}}',
+  );
+  assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+  const [first = ""] = scene.qemu.heard;
+  assert(/^\{"execute":"qmp_capabilities","id":\d+\}$/.test(first), first);
+});
+
+// And nobody to tell it to.
+
+Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  const [command, first] = programCommand();
+  const child = new Deno.Command(command, {
+    args: [...first, "serve", "--qemu", `${place.path}/qemu`, "--listen", path],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const ended = child.status;
+  await using _ending = {
+    async [Symbol.asyncDispose](): Promise<void> {
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await ended;
+    },
+  };
+  const reader = child.stderr.getReader();
+  const { value } = await within("its first line", reader.read());
+  assert(new TextDecoder().decode(value).includes("listening on"));
+  await reader.cancel();
+  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await assertServes(path);
+  child.kill("SIGTERM");
+  assertEquals((await within("the program to end", ended)).code, 0);
+});

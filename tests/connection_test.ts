@@ -1,0 +1,318 @@
+/**
+ * One socket with a bounded write queue, over a real one.
+ *
+ * What leaves together, what happens at each bound, and how either side ends.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Connection, type ConnectionNotices, type Marks } from "../lib/rim/connection.ts";
+import { within } from "./support/deadline.ts";
+import { hangUp, makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
+
+const WIDE: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
+/** The kernel takes some 200 kB for a peer that does not read. */
+const MUCH = 4 << 20;
+
+class Notes implements ConnectionNotices {
+  readonly drops: string[] = [];
+  #relief = Promise.withResolvers<void>();
+
+  dropped(reason: string): void {
+    this.drops.push(reason);
+  }
+
+  relieved(): void {
+    this.#relief.resolve();
+    this.#relief = Promise.withResolvers();
+  }
+
+  get relief(): Promise<void> {
+    return within("relief", this.#relief.promise);
+  }
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function swallow(): undefined {
+  return undefined;
+}
+
+Deno.test("Connection.send() joins what one turn queues into one write", async () => {
+  using pair = await makePair();
+  const socket = new WatchedSocket(pair.ours);
+  const connection = new Connection(socket.conn, WIDE, new Notes());
+  for (const part of ["a", "bc", "def"]) connection.send(bytes(part));
+  assertEquals(await readText(pair.theirs, 6), "abcdef");
+  assertEquals(socket.writes, [6]);
+  connection.end();
+});
+
+Deno.test("Connection.send() writes in order what is queued while a write is under way", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, WIDE, notes);
+  connection.send(bytes("x".repeat(MUCH)));
+  await Promise.resolve();
+  connection.send(bytes("one"));
+  await Promise.resolve();
+  connection.send(bytes("two"));
+  const heard = await readText(pair.theirs, MUCH + 6);
+  assertEquals(heard.slice(MUCH), "onetwo");
+  assertEquals(heard.length, MUCH + 6);
+  connection.end();
+});
+
+Deno.test("Connection.send() goes on where the kernel takes a part", async () => {
+  using pair = await makePair();
+  const socket = new WatchedSocket(pair.ours, 4);
+  const connection = new Connection(socket.conn, WIDE, new Notes());
+  connection.send(bytes("0123456789"));
+  assertEquals(await readText(pair.theirs, 10), "0123456789");
+  assertEquals(socket.writes, [10, 6, 2]);
+  connection.end();
+});
+
+Deno.test("Connection.behind tells when more is queued than the soft mark, until it is read", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notes);
+  connection.send(bytes("0123456789"));
+  assertEquals(connection.behind, false);
+  connection.send(bytes("x".repeat(MUCH)));
+  assertEquals(connection.behind, true);
+  const { relief } = notes;
+  await readText(pair.theirs, MUCH + 10);
+  await relief;
+  assertEquals(connection.behind, false);
+  assertEquals(notes.drops, []);
+  connection.end();
+});
+
+Deno.test("Connection.send() drops a peer past the hard mark at once, and tells it once", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notes);
+  connection.send(bytes("0123456789"));
+  assertEquals(notes.drops, []);
+  connection.send(bytes("x"));
+  assertEquals(notes.drops, ["it left 11 bytes unread (the limit is 10)"]);
+  connection.send(bytes("0123456789012"));
+  connection.tick(1e9);
+  connection.drop("again");
+  assertEquals(notes.drops.length, 1);
+  assert(connection.closing);
+  await within("the connection to be over", connection.over);
+  assertEquals(await readToEnd(pair.theirs), "");
+});
+
+Deno.test("Connection.tick() drops a peer that stays behind for longer than its patience, once", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  connection.tick(0);
+  connection.send(bytes("x".repeat(MUCH)));
+  connection.tick(100);
+  connection.tick(130);
+  assertEquals(notes.drops, []);
+  connection.tick(130.5);
+  connection.tick(200);
+  assertEquals(notes.drops, [`it left ${MUCH} bytes unread for 30 s`]);
+  await within("the connection to be over", connection.over);
+});
+
+Deno.test("Connection.tick() counts anew when the peer has caught up in between", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  connection.send(bytes("x".repeat(MUCH)));
+  connection.tick(0);
+  const { relief } = notes;
+  await readText(pair.theirs, MUCH);
+  await relief;
+  connection.tick(20);
+  connection.send(bytes("x".repeat(MUCH)));
+  connection.tick(25);
+  connection.tick(55);
+  assertEquals(notes.drops, []);
+  connection.tick(56);
+  assertEquals(notes.drops.length, 1);
+});
+
+Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large chunks of a fast peer", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const lengths: number[] = [];
+  const reading = connection.read((chunk) => {
+    lengths.push(chunk.length);
+    return undefined;
+  });
+  await write(pair.theirs, "x".repeat(1 << 20));
+  pair.theirs.close();
+  assertEquals(await reading, "ended");
+  assertEquals(lengths.reduce((sum, length) => sum + length, 0), 1 << 20);
+  assert(Math.max(...lengths) > 4096);
+  assert(Math.max(...lengths) <= 65536);
+  connection.end();
+});
+
+Deno.test("Connection.read() reads nothing more until what took the last chunk is ready", async () => {
+  using pair = await makePair();
+  const socket = new WatchedSocket(pair.ours);
+  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const first = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<void>();
+  const reading = connection.read(() => {
+    first.resolve();
+    return ready.promise;
+  });
+  await write(pair.theirs, "one");
+  await first.promise;
+  await write(pair.theirs, "two");
+  connection.send(bytes("marker"));
+  assertEquals(await readText(pair.theirs, 6), "marker");
+  assertEquals(socket.bytesRead, 3);
+  ready.resolve();
+  pair.theirs.close();
+  assertEquals(await reading, "ended");
+  assertEquals(socket.bytesRead, 6);
+  connection.end();
+});
+
+Deno.test("Connection.read() tells the end of a peer that still listens", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  await pair.theirs.closeWrite();
+  assertEquals(await connection.read(swallow), "ended");
+  connection.send(bytes("late"));
+  connection.close();
+  assertEquals(await readToEnd(pair.theirs), "late");
+  await within("the connection to be over", connection.over);
+});
+
+Deno.test("Connection.read() tells a reset as gone", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  connection.send(bytes("unread"));
+  await write(pair.theirs, "x");
+  // Closing with something unread resets.
+  const ends = new Promise<string>((resolve) => {
+    void connection.read(() => {
+      pair.theirs.close();
+      return undefined;
+    }).then(resolve);
+  });
+  assertEquals(await within("the end", ends), "gone");
+  await within("the connection to be over", connection.over);
+});
+
+Deno.test("Connection.read() throws on what is no end of a connection", async () => {
+  const broken = {
+    read: () => Promise.reject(new RangeError("no socket")),
+    close: () => {},
+  } as unknown as Deno.Conn;
+  const connection = new Connection(broken, WIDE, new Notes());
+  await assertRejects(() => connection.read(swallow), RangeError, "no socket");
+  connection.end();
+});
+
+Deno.test("Connection.close() lets the peer read its last bytes and the end of file, though it has sent more", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const first = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const reading = connection.read(() => {
+    first.resolve();
+    return held.promise;
+  });
+  await write(pair.theirs, "x".repeat(100_000));
+  await first.promise;
+  connection.send(bytes("last words"));
+  connection.close();
+  held.resolve();
+  assertEquals(await readToEnd(pair.theirs), "last words");
+  pair.theirs.close();
+  assertEquals(await within("the reading to end", reading), "gone");
+  await within("the connection to be over", connection.over);
+});
+
+Deno.test("Connection.close() sends all that is queued, however long that is", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const reading = connection.read(swallow);
+  connection.send(bytes("x".repeat(MUCH)));
+  connection.close();
+  assertEquals((await readToEnd(pair.theirs)).length, MUCH);
+  pair.theirs.close();
+  assertEquals(await within("the reading to end", reading), "gone");
+});
+
+Deno.test("Connection.close() does not wait for ever for a peer that neither reads nor closes", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, WIDE, notes);
+  const reading = connection.read(swallow);
+  connection.send(bytes("x".repeat(MUCH)));
+  connection.close();
+  await within("the connection to be over", connection.over);
+  assertEquals(await within("the reading to end", reading), "gone");
+  assertEquals(notes.drops, []);
+});
+
+Deno.test("Connection.close() ends the stream once; what is sent afterwards is not", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const reading = connection.read(swallow);
+  connection.send(bytes("before"));
+  connection.close();
+  connection.close();
+  connection.send(bytes("after"));
+  assertEquals(await readToEnd(pair.theirs), "before");
+  pair.theirs.close();
+  await within("the reading to end", reading);
+});
+
+Deno.test("Connection.close() of a peer that is gone ends at once", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  pair.theirs.close();
+  connection.close();
+  assertEquals(await within("the reading to end", connection.read(swallow)), "gone");
+  await within("the connection to be over", connection.over);
+});
+
+Deno.test("Connection.send() to a peer that is gone ends the connection, and drops nobody", async () => {
+  using pair = await makePair();
+  const notes = new Notes();
+  const connection = new Connection(pair.ours, WIDE, notes);
+  pair.theirs.close();
+  connection.send(bytes("x"));
+  await within("the connection to be over", connection.over);
+  assertEquals(notes.drops, []);
+  connection.end();
+});
+
+Deno.test("Connection.hasGone() tells a peer that has closed from one that still listens", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notes());
+  await pair.theirs.closeWrite();
+  assertEquals(await connection.read(swallow), "ended");
+  assertEquals(await connection.hasGone(), false);
+  hangUp(pair.theirs);
+  assertEquals(await connection.hasGone(), true);
+  connection.end();
+  assertEquals(await connection.hasGone(), true);
+});
+
+Deno.test("Connection.hasGone() throws on what is no end of a connection", async () => {
+  const broken = {
+    write: () => Promise.reject(new RangeError("no socket")),
+    close: () => {},
+  } as unknown as Deno.Conn;
+  const connection = new Connection(broken, WIDE, new Notes());
+  await assertRejects(() => connection.hasGone(), RangeError, "no socket");
+  connection.end();
+});

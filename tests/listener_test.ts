@@ -1,0 +1,344 @@
+/**
+ * Listening sockets: how the file is made, what is replaced, what is left alone.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Failure } from "../lib/rim/failure.ts";
+import { directoryOf, Listener } from "../lib/rim/listener.ts";
+import type { Log } from "../lib/rim/log.ts";
+import { parseListener } from "../lib/terms/options.ts";
+import { within } from "./support/deadline.ts";
+import { Lines } from "./support/lines.ts";
+import { makePlace } from "./support/place.ts";
+import { programCommand } from "./support/qmpmux.ts";
+import { StandIn } from "../tools/stand_in.ts";
+
+const SILENT: Log = { info: () => {}, warn: () => {} };
+
+function open(text: string): Promise<Listener> {
+  return Listener.open(parseListener(text));
+}
+
+async function refusal(text: string): Promise<[number, string]> {
+  const error = await assertRejects(() => open(text), Failure);
+  return [error.status, error.message];
+}
+
+function names(path: string): string[] {
+  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+}
+
+/** Accepts one client and says the word to it. */
+async function greets(listener: Listener, path: string): Promise<string> {
+  const accepting = listener.accept((socket) => {
+    // What has only looked whether somebody listens has hung up.
+    void socket.write(new TextEncoder().encode("hello")).catch((error) => {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }).finally(() => socket.close());
+  }, SILENT);
+  using client = await Deno.connect({ transport: "unix", path });
+  const buffer = new Uint8Array(16);
+  const length = await within("the listener's word", client.read(buffer));
+  listener[Symbol.dispose]();
+  await within("the listener to end", accepting);
+  return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+}
+
+/** A socket file that nobody listens on any more, as a killed process leaves it. */
+function leaveDeadSocket(path: string): void {
+  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
+  Deno.linkSync(`${path}.made`, path);
+  listener.close();
+  try {
+    Deno.removeSync(`${path}.made`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+Deno.test("Listener.open() makes a socket only its owner can open, and nothing else beside it", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  using listener = await open(path);
+  assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o600);
+  assertEquals(names(place.path), ["mux.sock"]);
+  assertEquals(listener.address, `unix:${path}`);
+});
+
+for (const mode of ["0660", "0666", "0400", "0777"]) {
+  Deno.test(`Listener.open() gives the socket the mode ${mode}, whatever the umask`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/mux.sock`;
+    const umask = Deno.umask(0o077);
+    try {
+      using _listener = await open(`${path},mode=${mode}`);
+      assertEquals(Deno.lstatSync(path).mode! & 0o777, parseInt(mode, 8));
+    } finally {
+      Deno.umask(umask);
+    }
+  });
+}
+
+Deno.test("Listener.open() gives the socket to its user and group, and keeps its mode", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  // Only root can give to others.
+  const [uid, gid] = Deno.uid() === 0 ? [12345, 23456] : [Deno.uid()!, Deno.gid()!];
+  using _listener = await open(`${path},user=${uid},group=${gid},mode=0660`);
+  const file = Deno.lstatSync(path);
+  assertEquals([file.uid, file.gid, file.mode! & 0o777], [uid, gid, 0o660]);
+});
+
+Deno.test("Listener.open() with a user that is not there leaves nothing behind", async () => {
+  using place = makePlace();
+  const [status, message] = await refusal(`${place.path}/mux.sock,user=no-such-one`);
+  assertEquals(status, 78);
+  assert(message.startsWith("user=no-such-one: /etc/passwd has no such user"), message);
+  assertEquals(names(place.path), []);
+});
+
+Deno.test("Listener accepts clients, and removes its file at the end", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  using listener = await open(path);
+  assertEquals(await greets(listener, path), "hello");
+  assertEquals(names(place.path), []);
+});
+
+Deno.test("Listener can be disposed twice", async () => {
+  using place = makePlace();
+  const listener = await open(`${place.path}/mux.sock`);
+  listener[Symbol.dispose]();
+  listener[Symbol.dispose]();
+  assertEquals(names(place.path), []);
+});
+
+for (const base of ["m", "mm", "mmm", "mmmm", "m".repeat(12), "m".repeat(40)]) {
+  Deno.test(`Listener.open() takes a path of 107 bytes with a name of ${base.length}`, async () => {
+    using place = makePlace();
+    const fill = "d".repeat(107 - place.path.length - base.length - 2);
+    Deno.mkdirSync(`${place.path}/${fill}`);
+    const path = `${place.path}/${fill}/${base}`;
+    assertEquals(path.length, 107);
+    using listener = await open(`${path},mode=0640`);
+    assertEquals(names(directoryOf(path)), [base]);
+    assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o640);
+    assertEquals(await greets(listener, path), "hello");
+    assertEquals(names(directoryOf(path)), []);
+  });
+}
+
+Deno.test("Listener removes no file that another has put into its place", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  const listener = await open(path);
+  Deno.removeSync(path);
+  using other = Deno.listen({ transport: "unix", path: `${place.path}/other` });
+  Deno.renameSync(`${place.path}/other`, path);
+  listener[Symbol.dispose]();
+  assertEquals(names(place.path), ["mux.sock"]);
+  const [accepted, client] = await Promise.all([
+    other.accept(),
+    Deno.connect({ transport: "unix", path }),
+  ]);
+  accepted.close();
+  client.close();
+});
+
+Deno.test("Listener does not mind that its file is gone", async () => {
+  using place = makePlace();
+  const listener = await open(`${place.path}/mux.sock`);
+  Deno.removeSync(`${place.path}/mux.sock`);
+  listener[Symbol.dispose]();
+  assertEquals(names(place.path), []);
+});
+
+Deno.test("Listener.open() replaces a dead socket", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  leaveDeadSocket(path);
+  using listener = await open(path);
+  assertEquals(await greets(listener, path), "hello");
+});
+
+Deno.test("Listener.open() leaves a live socket alone", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  const first = await open(path);
+  const { ino } = Deno.lstatSync(path);
+  const [status, message] = await refusal(path);
+  assertEquals(status, 1);
+  assertEquals(message, `unix:${path} is in use by another process; end that, or listen elsewhere`);
+  assertEquals(Deno.lstatSync(path).ino, ino);
+  // What the second one's look has sent in is the first to be accepted, and goes.
+  assertEquals(await greets(first, path), "hello");
+});
+
+for (
+  const [what, make] of [
+    ["file", (path: string) => Deno.writeTextFileSync(path, "precious")],
+    ["directory", (path: string) => Deno.mkdirSync(path)],
+    ["dangling symbolic link", (path: string) => Deno.symlinkSync("nowhere", path)],
+    ["symbolic link to itself", (path: string) => Deno.symlinkSync("mux.sock", path)],
+    ["named pipe", (path: string) => {
+      new Deno.Command("mkfifo", { args: [path] }).outputSync();
+    }],
+  ] as const
+) {
+  Deno.test(`Listener.open() leaves a ${what} alone`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/mux.sock`;
+    make(path);
+    const before = Deno.lstatSync(path);
+    const [status, message] = await refusal(path);
+    assertEquals(status, 78);
+    assertEquals(
+      message,
+      `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+    );
+    assertEquals(Deno.lstatSync(path).ino, before.ino);
+    assertEquals(names(place.path), ["mux.sock"]);
+  });
+}
+
+Deno.test("Listener.open() leaves a symbolic link to a live socket alone", async () => {
+  using place = makePlace();
+  using _live = Deno.listen({ transport: "unix", path: `${place.path}/live` });
+  Deno.symlinkSync("live", `${place.path}/mux.sock`);
+  const [status, message] = await refusal(`${place.path}/mux.sock`);
+  assertEquals(status, 78);
+  assert(message.includes("is there already and is no socket"), message);
+  assertEquals(names(place.path), ["live", "mux.sock"]);
+});
+
+Deno.test("Listener.open() says which directory is missing", async () => {
+  using place = makePlace();
+  const [status, message] = await refusal(`${place.path}/no/mux.sock`);
+  assertEquals(status, 78);
+  assertEquals(
+    message,
+    `unix:${place.path}/no/mux.sock: the directory ${place.path}/no does not exist; create it`,
+  );
+});
+
+Deno.test("Listener.open() says which directory is none", async () => {
+  using place = makePlace();
+  Deno.writeTextFileSync(`${place.path}/file`, "");
+  const [status, message] = await refusal(`${place.path}/file/mux.sock`);
+  assertEquals(status, 78);
+  assertEquals(
+    message,
+    `unix:${place.path}/file/mux.sock: ${place.path}/file is no directory; correct the path`,
+  );
+});
+
+Deno.test("Listener.open() says what else is wrong with a directory", async () => {
+  using place = makePlace();
+  Deno.symlinkSync("loop", `${place.path}/loop`);
+  const [status, message] = await refusal(`${place.path}/loop/mux.sock`);
+  assertEquals(status, 78);
+  assert(message.startsWith(`unix:${place.path}/loop/mux.sock: cannot listen there: `), message);
+});
+
+Deno.test("Listener.open() listens on an abstract socket, which it can do once", async () => {
+  const name = `qmpmux-test-${crypto.randomUUID()}`;
+  using listener = await open(`unix-abstract:${name}`);
+  assertEquals(listener.address, `unix-abstract:${name}`);
+  assertEquals(await refusal(`unix-abstract:${name}`), [
+    1,
+    `unix-abstract:${name} is in use by another process; end that, or listen elsewhere`,
+  ]);
+  assertEquals(await greets(listener, `\0${name}`), "hello");
+});
+
+Deno.test("Listener.address is the port that port 0 has become, and taken for another", async () => {
+  using listener = await open("127.0.0.1:0");
+  const { address } = listener;
+  assert(/^tcp:127\.0\.0\.1:[1-9]\d*$/.test(address), address);
+  assertEquals(await refusal(address), [
+    1,
+    `${address} is in use by another process; end that, or listen elsewhere`,
+  ]);
+});
+
+Deno.test("Listener.open() refuses an address that is not this machine's", async () => {
+  assertEquals(await refusal("192.0.2.1:0,allow-remote=on"), [
+    78,
+    "tcp:192.0.2.1:0 is no address of this machine; listen on one that is",
+  ]);
+});
+
+Deno.test("Listener.open() refuses a host that cannot be found", async () => {
+  const [status, message] = await refusal("no-such-host.invalid:1,allow-remote=on");
+  assertEquals(status, 78);
+  assert(message.startsWith("tcp:no-such-host.invalid:1: "), message);
+});
+
+Deno.test("Listener.accept() throws what is no lack of descriptors", async () => {
+  using place = makePlace();
+  using listener = await open(`${place.path}/mux.sock`);
+  const accepting = listener.accept((socket) => {
+    socket.close();
+    throw new RangeError("bug");
+  }, SILENT);
+  using _client = await Deno.connect({ transport: "unix", path: `${place.path}/mux.sock` });
+  await assertRejects(() => accepting, RangeError, "bug");
+});
+
+Deno.test("Listener.accept() goes on when descriptors were short and are there again", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  await using _qemu = new StandIn(`${place.path}/qemu`);
+  const [command, first] = programCommand();
+  const child = new Deno.Command("sh", {
+    args: [
+      ...["-c", 'ulimit -n 64 && exec "$@"', "sh", command, ...first, "serve"],
+      ...["--qemu", `${place.path}/qemu`, "--listen", path],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = new Lines(child.stderr);
+  const ended = child.status;
+  const clients: Deno.Conn[] = [];
+  await using _ending = {
+    async [Symbol.asyncDispose](): Promise<void> {
+      for (const client of clients) client.close();
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await ended;
+      await log.rest();
+    },
+  };
+  await log.until(/: connected to QEMU /);
+  while (clients.length < 80) clients.push(await Deno.connect({ transport: "unix", path }));
+  const warning = `qmpmux: unix:${path}: no descriptor is left for another client; ` +
+    "raise the limit of open files (LimitNOFILE=)";
+  assertEquals(await log.next(), warning);
+  for (const client of clients.splice(0, 79)) client.close();
+  assertEquals(await within("a greeting", clients[0]!.read(new Uint8Array(8))), 8);
+  child.kill("SIGTERM");
+  assertEquals((await within("the program to end", ended)).code, 0);
+  // Those that waited have filled it up again, perhaps more than once.
+  assertEquals((await log.rest()).filter((line) => line !== warning), []);
+});
+
+const DIRECTORIES: [string, string][] = [
+  ["/run/mux.sock", "/run"],
+  ["/mux.sock", "/"],
+  ["mux.sock", "."],
+  ["./mux.sock", "."],
+  ["a/mux.sock", "a"],
+];
+
+for (const [path, directory] of DIRECTORIES) {
+  Deno.test(`directoryOf() says ${directory} of ${path}`, () => {
+    assertEquals(directoryOf(path), directory);
+  });
+}

@@ -1,0 +1,65 @@
+/**
+ * Lines on stderr: one line each, whatever is in them.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { say, stderrLog } from "../lib/rim/log.ts";
+
+/** What `talk` writes to stderr; a write is what `take` makes of it. */
+function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {
+  const decoder = new TextDecoder();
+  const original = Deno.stderr.writeSync;
+  let heard = "";
+  Deno.stderr.writeSync = (bytes): number => {
+    const taken = take(bytes);
+    heard += decoder.decode(bytes.subarray(0, taken), { stream: true });
+    return taken;
+  };
+  try {
+    talk();
+  } finally {
+    Deno.stderr.writeSync = original;
+  }
+  return heard;
+}
+
+Deno.test("say() writes one line behind the program's name", () => {
+  assertEquals(heardOf(() => say("it is")), "qmpmux: it is\n");
+});
+
+Deno.test("say() shows control characters instead of sending them", () => {
+  const heard = heardOf(() => say("a\nb\r\x1b[31mc\x00d\x7fe\tf\x9bg"));
+  assertEquals(heard, "qmpmux: a\\nb\\r\\u001b[31mc\\u0000d\\u007fe\\tf\\u009bg\n");
+});
+
+Deno.test("say() leaves letters of every script as they are", () => {
+  assertEquals(heardOf(() => say("Grüße 漢字")), "qmpmux: Grüße 漢字\n");
+});
+
+Deno.test("say() goes on where stderr takes a part", () => {
+  assertEquals(heardOf(() => say("in pieces"), () => 1), "qmpmux: in pieces\n");
+});
+
+Deno.test("say() is not ended by a stderr that nobody reads", () => {
+  const closed = (): number => {
+    throw new Deno.errors.BrokenPipe("closed");
+  };
+  assertEquals(heardOf(() => say("unheard"), closed), "");
+});
+
+Deno.test("say() throws what else goes wrong", () => {
+  const broken = (): number => {
+    throw new Deno.errors.BadResource("bug");
+  };
+  assertThrows(() => heardOf(() => say("x"), broken), Deno.errors.BadResource);
+});
+
+Deno.test("stderrLog writes what is told and what is warned of alike", () => {
+  const heard = heardOf(() => {
+    stderrLog.info("told");
+    stderrLog.warn("warned");
+  });
+  assertEquals(heard, "qmpmux: told\nqmpmux: warned\n");
+});

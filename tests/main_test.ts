@@ -1,0 +1,59 @@
+/**
+ * The program as its users run it: what it prints where, and how it ends.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { SERVE_HELP } from "../lib/cli/serve.ts";
+import { VERSION } from "../lib/cli/version.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+
+for (const flag of ["--version", "-V"]) {
+  Deno.test(`qmpmux ${flag} prints its version and what runs it, in one line`, async () => {
+    const { code, stdout, stderr } = await runQmpmux([flag]);
+    assertEquals([code, stderr], [0, ""]);
+    assert(/^qmpmux \d+\.\d+\.\d+ \(Deno [\d.]+\S*, V8 [\d.]+\S*\)\n$/.test(stdout), stdout);
+    assert(stdout.startsWith(`qmpmux ${VERSION} (`), stdout);
+  });
+}
+
+Deno.test("VERSION is the one in deno.json", () => {
+  const { version } = JSON.parse(
+    Deno.readTextFileSync(new URL("../deno.json", import.meta.url)),
+  );
+  assertEquals(VERSION, version);
+});
+
+for (const flag of ["--help", "-h"]) {
+  Deno.test(`qmpmux ${flag} prints the subcommands to stdout`, async () => {
+    const { code, stdout, stderr } = await runQmpmux([flag]);
+    assertEquals([code, stderr], [0, ""]);
+    assert(stdout.includes("\n  qmpmux serve --qemu ADDR --listen ADDR"), stdout);
+    assert(stdout.endsWith("\n") && !stdout.endsWith("\n\n"));
+  });
+}
+
+Deno.test("qmpmux serve --help prints its flags to stdout", async () => {
+  assertEquals(await runQmpmux(["serve", "--help"]), { code: 0, stdout: SERVE_HELP, stderr: "" });
+});
+
+for (
+  const [args, message] of [
+    [[], "a subcommand is missing; see qmpmux --help"],
+    [["frobnicate"], "there is no subcommand frobnicate; see qmpmux --help"],
+    [["toString"], "there is no subcommand toString; see qmpmux --help"],
+    [["--verbose"], "there is no subcommand --verbose; see qmpmux --help"],
+    [[""], "there is no subcommand ; see qmpmux --help"],
+    [["a\nb"], "there is no subcommand a\\nb; see qmpmux --help"],
+    [
+      ["serve"],
+      "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
+    ],
+    [["serve", "--verbose"], "serve: there is no flag --verbose; see qmpmux serve --help"],
+  ] as const
+) {
+  Deno.test(`qmpmux ${JSON.stringify(args)} says what is wrong in one line and ends with 64`, async () => {
+    assertEquals(await runQmpmux(args), { code: 64, stdout: "", stderr: `qmpmux: ${message}\n` });
+  });
+}

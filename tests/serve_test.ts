@@ -1,0 +1,131 @@
+/**
+ * The flags of `qmpmux serve`, as a list of words and as settings.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { runServe, SERVE_HELP, serveSettings } from "../lib/cli/serve.ts";
+
+import { UsageError } from "../lib/terms/address.ts";
+import type { ServeSettings } from "../lib/terms/options.ts";
+
+const NEEDED = ["--qemu", "/run/vm", "--listen", "/run/mux"];
+
+function settings(...more: string[]): ServeSettings {
+  const read = serveSettings([...NEEDED, ...more]);
+  assert(read !== "help");
+  return read;
+}
+
+Deno.test("serveSettings() has a default for all but the two addresses", () => {
+  const { listeners, ...rest } = settings();
+  assertEquals(rest, {
+    qemu: { transport: "unix", path: "/run/vm" },
+    once: false,
+    greetingTime: 10,
+    handshakeTime: 60,
+    drainTime: 5,
+  });
+  assertEquals(listeners.map(({ terms }) => terms.name), ["mux"]);
+});
+
+Deno.test("serveSettings() reads every flag", () => {
+  const read = settings(
+    ...["--once", "--greeting-timeout", "0.5", "--handshake-timeout=7", "--drain-timeout", "86400"],
+  );
+  assertEquals(
+    [read.once, read.greetingTime, read.handshakeTime, read.drainTime],
+    [true, 0.5, 7, 86400],
+  );
+});
+
+Deno.test("serveSettings() takes many listeners, in their order", () => {
+  const { listeners } = settings("--listen", "/run/b.sock", "--listen=127.0.0.1:4444");
+  assertEquals(listeners.map(({ terms }) => terms.name), ["mux", "b", "127.0.0.1:4444"]);
+});
+
+Deno.test("serveSettings() takes port 0 many times, which is another port each time", () => {
+  const { listeners } = settings("--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0");
+  assertEquals(listeners.length, 3);
+});
+
+for (const args of [["--help"], ["-h"], [...NEEDED, "--help"], ["--qemu", "nonsense", "-h"]]) {
+  Deno.test(`serveSettings() tells that help is wanted by ${args.join(" ")}`, () => {
+    assertEquals(serveSettings(args), "help");
+  });
+}
+
+const SEE = "see qmpmux serve --help";
+const TIME = "is no time; write seconds, above 0 and up to 86400";
+
+const BAD: [string[], string][] = [
+  [[], "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock"],
+  [["--qemu", "/run/vm"], "serve: --listen is missing; say where clients connect"],
+  [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:"],
+  [["--qemu", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
+  [["--qemu=", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
+  [["--qemu", "/run/vm", "--listen"], '"" is no address; write unix:/path'],
+  [[...NEEDED, "--qemu", "/run/vm2"], "serve: --qemu is given twice; give it once"],
+  [[...NEEDED, "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every address has"],
+  [[...NEEDED, "--listen", "unix:/run/mux"], "serve: unix:/run/mux is given twice; every address"],
+  [[...NEEDED, "--listen", "mux"], '"mux" is no address; write unix:/path'],
+  [[...NEEDED, "--verbose"], `serve: there is no flag --verbose; ${SEE}`],
+  [[...NEEDED, "-x"], `serve: there is no flag -x; ${SEE}`],
+  [[...NEEDED, "-hx"], `serve: there is no flag -hx; ${SEE}`],
+  [[...NEEDED, "--no-once"], `serve: there is no flag --no-once; ${SEE}`],
+  [[...NEEDED, "--qemu.x", "1"], `serve: there is no flag --qemu.x; ${SEE}`],
+  [[...NEEDED, "--toString"], `serve: there is no flag --toString; ${SEE}`],
+  [[...NEEDED, "more"], `serve: there is no argument more; ${SEE}`],
+  [[...NEEDED, "--", "more"], `serve: there is no argument more; ${SEE}`],
+  [[...NEEDED, "--", "--once"], `serve: there is no argument --once; ${SEE}`],
+  [[...NEEDED, "--once=perhaps"], "serve: --once=perhaps is not possible; write --once without a"],
+  [["--help=all"], "serve: --help=all is not possible; write --help without a value"],
+  [[...NEEDED, "--drain-timeout", "0"], `serve: --drain-timeout 0 ${TIME}`],
+  [[...NEEDED, "--drain-timeout", "soon"], `serve: --drain-timeout soon ${TIME}`],
+  [[...NEEDED, "--drain-timeout=-1"], `serve: --drain-timeout -1 ${TIME}`],
+  [[...NEEDED, "--drain-timeout", "1e3"], `serve: --drain-timeout 1e3 ${TIME}`],
+  [[...NEEDED, "--drain-timeout", "86401"], `serve: --drain-timeout 86401 ${TIME}`],
+  [[...NEEDED, "--drain-timeout", "Infinity"], `serve: --drain-timeout Infinity ${TIME}`],
+  [[...NEEDED, "--drain-timeout="], `serve: --drain-timeout  ${TIME}`],
+  [[...NEEDED, "--greeting-timeout", "5s"], `serve: --greeting-timeout 5s ${TIME}`],
+  [[...NEEDED, "--handshake-timeout", "1."], `serve: --handshake-timeout 1. ${TIME}`],
+  [
+    [...NEEDED, "--drain-timeout", "1", "--drain-timeout", "1"],
+    "serve: --drain-timeout is given twice; give it once",
+  ],
+];
+
+for (const [args, message] of BAD) {
+  Deno.test(`serveSettings() refuses "${args.join(" ")}" and says what to write`, () => {
+    assertThrows(() => serveSettings(args), UsageError, message);
+  });
+}
+
+Deno.test("SERVE_HELP names every flag and every option that serve reads", () => {
+  for (
+    const word of [
+      ...["--qemu", "--listen", "--once", "--greeting-timeout", "--handshake-timeout"],
+      ...["--drain-timeout", "--help", "name=", "dialect=", "events=", "mode=", "user=", "group="],
+      ...["allow-remote=", "unix:/path", "unix-abstract:NAME", "tcp:HOST:PORT"],
+    ]
+  ) {
+    assert(SERVE_HELP.includes(word), `${word} is not explained`);
+  }
+});
+
+Deno.test("SERVE_HELP fits a terminal of 100 columns", () => {
+  assertEquals(SERVE_HELP.split("\n").filter((line) => line.length > 100), []);
+});
+
+Deno.test("runServe() prints the help and is done", async () => {
+  const original = console.log;
+  const printed: unknown[] = [];
+  console.log = (...values): void => void printed.push(...values);
+  try {
+    assertEquals(await runServe(["--help"]), 0);
+  } finally {
+    console.log = original;
+  }
+  assertEquals(printed, [SERVE_HELP.trimEnd()]);
+});
