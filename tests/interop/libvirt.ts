@@ -1,0 +1,114 @@
+/**
+ * libvirt for tests: a daemon of its own, kept apart in namespaces.
+ *
+ * The domain's emulator is `libvirt/emulator.py`, which puts what listens at
+ * `mux` between libvirt and QEMU's monitor, at `qemu`.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { within } from "../support/deadline.ts";
+import { Lines } from "../support/lines.ts";
+import { appears, makePlace } from "../support/place.ts";
+import { type Outcome, run } from "./setup.ts";
+
+const FILES = join(import.meta.dirname!, "libvirt");
+const DISK_BYTES = 1 << 20;
+
+/** Starting a domain takes hundreds of commands one after the other. */
+const VIRSH_PATIENCE_MS = 120_000;
+
+/** A running libvirtd with one domain defined, `shared`. */
+export interface TestLibvirt extends AsyncDisposable {
+  /** Where the multiplexer finds QEMU's monitor. */
+  readonly qemu: string;
+  /** Where the multiplexer has to listen. */
+  readonly mux: string;
+  /** The path of a file of the test's. */
+  file(name: string): string;
+  /** Runs a command of libvirt's shell; @throws Error with what it said where it fails */
+  virsh(...args: string[]): Promise<string>;
+  /** Ends the daemon and starts it anew; the domain goes on. */
+  restart(): Promise<void>;
+}
+
+/** Starts libvirtd and defines the domain. */
+export async function startLibvirt(): Promise<TestLibvirt> {
+  const place = makePlace();
+  const file = (name: string): string => join(place.path, name);
+  Deno.copyFileSync(join(FILES, "emulator.py"), file("emulator.py"));
+  Deno.chmodSync(file("emulator.py"), 0o755);
+  for (const name of ["domain.xml", "disk.xml"]) {
+    const text = Deno.readTextFileSync(join(FILES, name));
+    Deno.writeTextFileSync(file(name), text.replaceAll("PLACE", place.path));
+  }
+  for (const name of ["disk.img", "second.img"]) {
+    Deno.writeFileSync(file(name), new Uint8Array());
+    Deno.truncateSync(file(name), DISK_BYTES);
+  }
+
+  const kinds = ["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"];
+  const child = new Deno.Command("unshare", {
+    args: [...kinds, "/bin/sh", join(FILES, "libvirtd.sh"), place.path],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const said = new Lines(child.stdout);
+  const orders = child.stdin.getWriter();
+
+  const shell = (args: readonly string[]): Promise<Outcome> => {
+    const uri = `qemu:///system?socket=${file("libvirt-sock")}`;
+    const patience = VIRSH_PATIENCE_MS;
+    return run("virsh", ["--quiet", "--connect", uri, ...args], { patience });
+  };
+  const virsh = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await shell(args);
+    if (code !== 0) throw new Error(`virsh ${args.join(" ")}: ${stderr.trim()}`);
+    return stdout.trim();
+  };
+  /** Resolves when libvirtd answers: its socket is there a moment before it takes connections. */
+  const serves = async (): Promise<void> => {
+    let waiting = true;
+    const answers = async (): Promise<void> => {
+      await appears(file("libvirt-sock"));
+      while (waiting && (await shell(["version"])).code !== 0);
+    };
+    try {
+      await within("libvirtd to answer", Promise.race([answers(), child.status.then(refuse)]));
+    } finally {
+      waiting = false;
+    }
+  };
+  const libvirt: TestLibvirt = {
+    qemu: file("qemu.sock"),
+    mux: file("mux.sock"),
+    file,
+    virsh,
+    async restart(): Promise<void> {
+      await orders.write(new TextEncoder().encode("restart\n"));
+      await said.until(/^restarted$/);
+      await serves();
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      // It may have ended by itself.
+      await orders.close().catch(() => {});
+      await within("libvirtd's namespaces to end", child.status);
+      await said.rest();
+      place[Symbol.dispose]();
+    },
+  };
+  try {
+    await serves();
+    await virsh("define", file("domain.xml"));
+    return libvirt;
+  } catch (error) {
+    await libvirt[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function refuse({ code }: Deno.CommandStatus): never {
+  throw new Error(`libvirtd's namespaces ended with ${code} instead of serving`);
+}

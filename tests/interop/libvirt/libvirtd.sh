@@ -1,0 +1,56 @@
+#!/bin/sh
+# libvirtd without a service manager: `libvirtd.sh PLACE`, in mount, network and
+# process namespaces of its own, so that nothing of the machine's is touched and
+# nothing is left behind.
+#
+# Its sockets are in PLACE. A line on standard input starts it anew; the end of
+# standard input ends it, and with it everything in the namespaces.
+set -eu
+place=$1
+
+for directory in /var/lib /var/cache /var/log /run /etc/libvirt; do
+  mount -t tmpfs tmpfs "$directory"
+done
+mkdir -p /etc/libvirt/qemu /run/own
+cat >/etc/libvirt/qemu.conf <<END
+stdio_handler = "file"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+user = "root"
+group = "root"
+remember_owner = 0
+END
+cat >/run/own/libvirtd.conf <<END
+unix_sock_dir = "$place"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+log_outputs = "4:stderr"
+END
+
+# The user that libvirt looks for whatever qemu.conf says.
+for file in passwd group; do cp "/etc/$file" "/run/own/$file"; done
+echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/run/own/passwd
+echo 'libvirt-qemu:x:64055:' >>/run/own/group
+for file in passwd group; do mount --bind "/run/own/$file" "/etc/$file"; done
+
+start() {
+  libvirtd -f /run/own/libvirtd.conf -p /run/own/libvirtd.pid </dev/null &
+  daemon=$!
+}
+
+# As the first process of its namespace it has to collect what others leave
+# behind, which `wait` does and `read` does not.
+exec 3<&0
+order() {
+  (read -r _) <&3 &
+  wait $!
+}
+
+start
+while order; do
+  kill -TERM "$daemon"
+  wait "$daemon" || true
+  start
+  echo restarted
+done

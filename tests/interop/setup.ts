@@ -1,0 +1,229 @@
+/**
+ * Brings the clients that nobody here wrote: each in the version that is pinned
+ * beside its program, into `.cache/interop` of the checkout.
+ *
+ * What is there already is not fetched again. A client that cannot be had fails
+ * its tests with the reason; away from CI, QMPMUX_TESTS_WITHOUT may name it.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { within } from "../support/deadline.ts";
+
+const HERE = import.meta.dirname!;
+const CACHE = join(HERE, "..", "..", ".cache", "interop");
+
+/** Fetching and compiling on a slow network and a slow machine. */
+const FETCH_PATIENCE_MS = 15 * 60_000;
+
+/** What each client needs that a person may lack, by its name in QMPMUX_TESTS_WITHOUT. */
+const NEEDS = {
+  python: ["python", "python3", "qemu"],
+  go: ["go", "qemu"],
+  rust: ["rust", "qemu"],
+  socat: ["socat", "qemu"],
+  libvirt: ["libvirt", "python3", "qemu"],
+} as const;
+
+/** May the tests of a client not run here? Only where a person has said so. */
+export function without(client: keyof typeof NEEDS): boolean {
+  if (Deno.env.get("CI")) return false;
+  const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
+  return NEEDS[client].some((name) => declined.includes(name));
+}
+
+/** What a program said, and how it ended. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run a program. */
+export interface RunOptions {
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly patience?: number;
+}
+
+/** Runs a program to its end; @throws Error where it does not end */
+export async function run(
+  command: string,
+  args: readonly string[],
+  { env = {}, cwd, input, patience }: RunOptions = {},
+): Promise<Outcome> {
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+    stdin: input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.output();
+  if (input !== undefined) {
+    try {
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(input));
+      await writer.close();
+    } catch (error) {
+      // It has ended without reading all; what it said tells why.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
+  }
+  try {
+    const { code, stdout, stderr } = await within(`${command} to end`, output, patience);
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  } catch (error) {
+    child.kill("SIGKILL");
+    await output;
+    throw error;
+  }
+}
+
+/** Runs a step of the fetching; @throws Error saying what could not be had and why */
+async function must(
+  what: string,
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<void> {
+  let outcome: Outcome;
+  try {
+    outcome = await run(command, args, { patience: FETCH_PATIENCE_MS, ...options });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(`Cannot get ${what}: there is no ${command} here`);
+  }
+  if (outcome.code === 0) return;
+  const said = (outcome.stderr || outcome.stdout).trim().split("\n").slice(-8).join("\n");
+  throw new Error(`Cannot get ${what}: ${command} ended with ${outcome.code}:\n${said}`);
+}
+
+/** Is there such a program, and does it work? */
+async function works(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    return (await run(command, args)).code === 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Installs packages of the system, where this is root on a Debian. */
+async function apt(what: string, packages: readonly string[]): Promise<void> {
+  if (Deno.uid() !== 0 || !await works("apt-get", "--version")) {
+    throw new Error(`Cannot get ${what}: install ${packages.join(", ")} (names of Debian)`);
+  }
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const lock = ["-o", "DPkg::Lock::Timeout=300"];
+  await must(what, "apt-get", ["update", ...lock], { env });
+  const options = ["--yes", "--no-install-recommends", ...lock];
+  await must(what, "apt-get", ["install", ...options, ...packages], { env });
+}
+
+/** A folder that `fill` makes once for this content of the files; it appears complete. */
+async function once(
+  name: string,
+  files: readonly string[],
+  fill: (folder: string) => Promise<void>,
+): Promise<string> {
+  const digest = createHash("sha256");
+  for (const file of files) digest.update(Deno.readFileSync(join(HERE, file)));
+  const place = join(CACHE, `${name}-${digest.digest("hex").slice(0, 12)}`);
+  if (existsSync(place)) return place;
+  Deno.mkdirSync(CACHE, { recursive: true });
+  const folder = Deno.makeTempDirSync({ dir: CACHE, prefix: `new-${name}-` });
+  try {
+    await fill(folder);
+    Deno.renameSync(folder, place);
+  } finally {
+    if (existsSync(folder)) Deno.removeSync(folder, { recursive: true });
+  }
+  return place;
+}
+
+/** The same promise for everyone who asks. */
+function shared<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => made ??= make();
+}
+
+/** The folder with Python's qemu.qmp, for PYTHONPATH; its programs are in `bin`. */
+export const getPython = shared(async () => {
+  const what = "qemu.qmp (python)";
+  if (!await works("python3", "-m", "pip", "--version")) await apt(what, ["python3-pip"]);
+  return await once("python", ["python/requirements.txt"], async (folder) => {
+    const flags = ["--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
+    const pins = ["--require-hashes", "--requirement", join(HERE, "python/requirements.txt")];
+    await must(what, "python3", ["-m", "pip", "install", ...flags, "--target", folder, ...pins]);
+  });
+});
+
+/** The program that uses DigitalOcean's Go client. */
+export const getGo = shared(async () => {
+  const what = "go-qemu (go)";
+  if (!await works("go", "version")) await apt(what, ["golang-go"]);
+  const folder = await once("go", ["go/packages.txt", "go/main.go"], async (folder) => {
+    for (const line of Deno.readTextFileSync(join(HERE, "go/packages.txt")).split("\n")) {
+      if (line === "" || line.startsWith("#")) continue;
+      const [name, version, sum] = line.split(" ");
+      await unpack(what, `${name}=${version}`, sum!, folder);
+    }
+    // The packages are laid out for a Go that does not ask for modules.
+    const env = {
+      GO111MODULE: "off",
+      GOFLAGS: "",
+      GOPATH: join(folder, "usr/share/gocode"),
+      GOCACHE: join(folder, "objects"),
+    };
+    const client = join(folder, "client");
+    await must(what, "go", ["build", "-o", client, join(HERE, "go/main.go")], { env });
+    Deno.removeSync(env.GOCACHE, { recursive: true });
+  });
+  return join(folder, "client");
+});
+
+/** Lays out a package of Debian's below a folder; @throws Error where it is not the pinned one */
+async function unpack(what: string, name: string, sum: string, folder: string): Promise<void> {
+  const download = join(folder, "download");
+  Deno.mkdirSync(download);
+  const options = { cwd: download, patience: FETCH_PATIENCE_MS };
+  const fetch = ["download", "-o", "APT::Sandbox::User=root", name];
+  if (!await works("apt-get", "--version")) throw new Error(`Cannot get ${what}: no apt-get here`);
+  if ((await run("apt-get", fetch, options)).code !== 0) {
+    // The lists of a new machine are empty.
+    await run("apt-get", ["update", "-o", "DPkg::Lock::Timeout=300"], options);
+    await must(what, "apt-get", fetch, options);
+  }
+  for (const file of Deno.readDirSync(download)) {
+    const path = join(download, file.name);
+    const found = createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
+    if (found !== sum) throw new Error(`Cannot get ${what}: ${file.name} has the sum ${found}`);
+    await must(what, "dpkg-deb", ["--extract", path, folder]);
+  }
+  Deno.removeSync(download, { recursive: true });
+}
+
+/** The program that uses the qapi crate. */
+export const getRust = shared(async () => {
+  const target = join(CACHE, "rust");
+  const env = { CARGO_HOME: join(CACHE, "cargo"), CARGO_TARGET_DIR: target };
+  const manifest = join(HERE, "rust/Cargo.toml");
+  const args = ["build", "--quiet", "--locked", "--manifest-path", manifest];
+  await must("qapi (rust)", "cargo", args, { env });
+  return join(target, "debug/qapi-client");
+});
+
+/** Sees to it that libvirt's daemon, its driver for QEMU and its shell are there. */
+export const getLibvirt = shared(async () => {
+  const what = "libvirt (libvirt)";
+  if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);
+  const there = await works("libvirtd", "--version") && await works("virsh", "--version");
+  if (!there) await apt(what, ["libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients"]);
+});
