@@ -63,6 +63,7 @@ export class MessageSplitter {
           this.#at = at;
           this.#depth = 0;
           this.#inString = false;
+          this.#escaped = false;
           return this.#message(start, at);
         }
       }

@@ -164,6 +164,8 @@ export class Lexer {
   #lineBegan = 0;
   #tokenLine = 1;
   #tokenColumn = 1;
+  /** Where in the stream an oversized token was cut off. */
+  #cut = -1;
   /** Has the next byte been looked at already, to see that a token ended before it? */
   #peeked = false;
 
@@ -220,6 +222,7 @@ export class Lexer {
       if (this.#carried > TOKEN_BYTES_LIMIT) {
         this.#state = START;
         this.#ended(at, at);
+        this.#cut = this.#before + at;
         return OVERSIZE;
       }
     }
@@ -233,7 +236,8 @@ export class Lexer {
 
   /** Notes where a token began, unless it began in an earlier chunk. */
   #began(start: number): void {
-    if (this.#carried > 0) return;
+    // What follows an oversized token without a space has its place, to QEMU.
+    if (this.#carried > 0 || this.#before + start === this.#cut) return;
     this.#tokenLine = this.#lines;
     this.#tokenColumn = this.#before + start - this.#lineBegan + 1;
   }

@@ -82,3 +82,8 @@ export function fedAtCuts<T>(make: () => Splitter<T>, input: string | Uint8Array
   for (const other of others) assertEquals(other, whole);
   return whole!;
 }
+
+/** Bytes as text of characters up to U+00FF. */
+export function latinText(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
