@@ -198,9 +198,7 @@ export async function replay(
   using exchange = await Exchange.ready(path, phase);
   const heard = await exchange.converse(chunks);
   const extra = resyncLines(phase, bytes, grammar);
-  // An out-of-band reply may come behind it.
-  const at = heard.lastIndexOf(extra);
-  return at < 0 ? heard : heard.slice(0, at) + heard.slice(at + extra.length);
+  return heard.endsWith(extra) ? heard.slice(0, heard.length - extra.length) : heard;
 }
 
 /** What QEMU says to the resync behind these bytes. */

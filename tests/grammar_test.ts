@@ -1,0 +1,20 @@
+/**
+ * Which QEMU speaks which grammar.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { CLASSIC, grammarOf, POSITIONED } from "../lib/wire/grammar.ts";
+
+for (const [major, minor] of [[0, 0], [2, 12], [7, 2], [10, 99], [11, 0]] as const) {
+  Deno.test(`grammarOf() is the classic one for QEMU ${major}.${minor}`, () => {
+    assertEquals(grammarOf(major, minor), CLASSIC);
+  });
+}
+
+for (const [major, minor] of [[11, 1], [11, 2], [12, 0], [100, 0]] as const) {
+  Deno.test(`grammarOf() is the one with positions for QEMU ${major}.${minor}`, () => {
+    assertEquals(grammarOf(major, minor), POSITIONED);
+  });
+}

@@ -1,0 +1,156 @@
+/**
+ * QEMU's strings, good and bad.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  asciiBytes,
+  asciiText,
+  isPlain,
+  readString,
+  respellString,
+  shown,
+} from "../lib/wire/text.ts";
+import { bytesOf, latin, latinText } from "./support/cuts.ts";
+
+/** What `readString` makes of a token of these bytes in double quotes. */
+function read(body: string): string {
+  const bytes = latin(`"${body}"`);
+  const result = readString(bytes, 0, bytes.length);
+  return "text" in result ? result.text : `wrong: ${result.wrong}`;
+}
+
+/** Text as the bytes of its UTF-8, a character for each. */
+function utf8(text: string): string {
+  return latinText(bytesOf(text));
+}
+
+Deno.test("readString() reads ASCII and UTF-8 of two, three and four bytes", () => {
+  assertEquals(read("plain \x7f~"), "plain \x7f~");
+  assertEquals(readString(bytesOf('"é€😀"'), 0, 11), { text: "é€😀" });
+});
+
+Deno.test("readString() reads every escape of JSON, and a single quote's", () => {
+  assertEquals(read(`\\"\\'\\\\\\/\\b\\f\\n\\r\\t`), "\"'\\/\b\f\n\r\t");
+  assertEquals(read("\\u0041\\u00e9\\u20AC\\uFffd"), "Aé€\ufffd");
+});
+
+Deno.test("readString() reads NUL, as an escape and as C0 80", () => {
+  assertEquals(read("a\\u0000b"), "a\0b");
+  assertEquals(read("a\xc0\x80b"), "a\0b");
+});
+
+Deno.test("readString() reads a pair of escaped surrogates as one character", () => {
+  assertEquals(read("\\ud83d\\ude00"), "😀");
+  assertEquals(read("\\uDBFF\\uDFFD"), "\u{10fffd}");
+});
+
+Deno.test("readString() names a lone surrogate", () => {
+  for (const rest of ["", "x", "\\n", "\\u0041", "\\ud83d", "\\u12", "\\"]) {
+    if (rest === "\\") continue;
+    const wanted = "wrong: \\ud83d is not a valid Unicode character";
+    assertEquals(read(`\\ud83d${rest}`).slice(0, wanted.length), wanted);
+  }
+  assertEquals(read("\\ude00\\ud83d"), "wrong: \\ude00 is not a valid Unicode character");
+});
+
+Deno.test("readString() names an escaped non-character", () => {
+  for (const code of ["fdd0", "fdef", "fffe", "FFFF"]) {
+    assertEquals(read(`\\u${code}`), `wrong: \\u${code} is not a valid Unicode character`);
+  }
+  assertEquals(read("\\ud83f\\udffe"), "wrong: \\ud83f\\udffe is not a valid Unicode character");
+});
+
+Deno.test("readString() shows the four bytes behind an escape that is none", () => {
+  assertEquals(read("\\uzzzzzz"), "wrong: \\uzzzz is not a valid Unicode character");
+  assertEquals(read("\\u12"), 'wrong: \\u12" is not a valid Unicode character');
+  assertEquals(read("\\u"), 'wrong: \\u" is not a valid Unicode character');
+  assertEquals(read("\\u+123"), "wrong: \\u+123 is not a valid Unicode character");
+  assertEquals(read("\\u 123"), "wrong: \\u 123 is not a valid Unicode character");
+});
+
+Deno.test("readString() refuses other escapes", () => {
+  for (const escape of ["x", "a", "0", "U", "v", " "]) {
+    assertEquals(read(`\\${escape}`), "wrong: invalid escape sequence in string");
+  }
+});
+
+const WRONG_UTF8 = {
+  "a continuation alone": "\x80",
+  "a lead alone": "\xc3",
+  "a lead before a lead": "\xe2",
+  "two of three bytes": "\xe2\x82",
+  "an overlong slash": "\xc0\xaf",
+  "an overlong of three": "\xe0\x80\xaf",
+  "NUL in three": "\xe0\x80\x80",
+  "a surrogate": "\xed\xa0\x80",
+  "a non-character": "\xef\xb7\x90",
+  "U+FFFF": "\xef\xbf\xbf",
+  "beyond U+10FFFF": "\xf4\x90\x80\x80",
+  "five bytes": "\xf8\x88\x80\x80\x80",
+  "six bytes": "\xfc\x84\x80\x80\x80\x80",
+  "0xFE": "\xfe",
+  "0xFF": "\xff",
+};
+
+for (const [name, bytes] of Object.entries(WRONG_UTF8)) {
+  Deno.test(`readString() refuses ${name}, with anything before and behind`, () => {
+    assertEquals(read(bytes), "wrong: invalid UTF-8 sequence in string");
+    assertEquals(read(`ok${bytes}ok`), "wrong: invalid UTF-8 sequence in string");
+  });
+
+  Deno.test(`shown() has one U+FFFD for ${name}, and goes on behind it`, () => {
+    const all = latin(`a${bytes}b`);
+    assertEquals(shown(all, 0, all.length), "a\ufffdb");
+  });
+}
+
+Deno.test("shown() ends at a NUL, but shows C0 80 as one", () => {
+  assertEquals(shown(latin("a\0b"), 0, 3), "a");
+  assertEquals(shown(latin("a\xc0\x80b"), 0, 4), "a\0b");
+});
+
+Deno.test("shown() goes no further than it is told", () => {
+  assertEquals(shown(bytesOf("a€b"), 1, 3), "\ufffd");
+  assertEquals(shown(bytesOf("a€b"), 1, 4), "€");
+});
+
+Deno.test("asciiText() and asciiBytes() turn text to bytes and back, long text too", () => {
+  for (const text of ["", "abc", "x".repeat(5000)]) {
+    const bytes = asciiBytes(`<${text}>`);
+    assertEquals(asciiText(bytes, 1, bytes.length - 1), text);
+  }
+});
+
+Deno.test("isPlain() tells printable ASCII in double quotes from all else", () => {
+  const plain = (text: string): boolean => isPlain(latin(text), 0, text.length);
+  assert(plain('""') && plain('"abc ~\'"'));
+  for (const text of ["'abc'", '"a\\n"', '"\x7f"', '"\xc3\xa9"']) assert(!plain(text), text);
+});
+
+/** A token of these bytes, respelled. */
+function respelled(token: string): string {
+  const bytes = latin(token);
+  const out = new Uint8Array(3 * bytes.length + 2).fill(0x2a);
+  const end = respellString(bytes, 0, bytes.length, out, 1);
+  assertEquals([out[0], out[end]], [0x2a, 0x2a]);
+  return latinText(out.subarray(1, end));
+}
+
+Deno.test("respellString() puts a string in single quotes in double ones", () => {
+  assertEquals(respelled("'abc'"), '"abc"');
+  assertEquals(respelled(`'a"b'`), '"a\\"b"');
+  assertEquals(respelled("'a\\'b'"), `"a'b"`);
+  assertEquals(respelled('"a\\\'b"'), `"a'b"`);
+});
+
+Deno.test("respellString() leaves other escapes and UTF-8 untouched", () => {
+  const token = `"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00E9${utf8("é€😀")}'"`;
+  assertEquals(respelled(token), token);
+});
+
+Deno.test("respellString() spells C0 80 as an escape", () => {
+  assertEquals(respelled('"a\xc0\x80b"'), '"a\\u0000b"');
+});
