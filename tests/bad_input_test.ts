@@ -384,7 +384,9 @@ for (
     const { code, message } = await inFrontOf({ greeting: banner });
     assertEquals(code, 69);
     assert(
-      message.startsWith(`ADDRESS is no QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`),
+      message.startsWith(
+        `ADDRESS is no QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
+      ),
       message,
     );
     assert(message.endsWith("; name a socket that QEMU was given with -qmp"), message);
