@@ -19,6 +19,7 @@ export interface FlagNames {
 
 /** What was given on a command line. */
 export interface Given {
+  /** Is the help wanted? */
   readonly help: boolean;
   /** Is a switch on? */
   has(flag: string): boolean;
