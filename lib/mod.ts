@@ -10,7 +10,19 @@
 
 export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
 export type { Monitor } from "./session/monitor.ts";
+export { ArgumentList } from "./terms/argument_list.ts";
+export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
 export { EventFilter } from "./terms/event_filter.ts";
+export {
+  type Condition,
+  judge,
+  type Numbered,
+  Role,
+  type RoleParts,
+  type Rule,
+  type Verdict,
+} from "./terms/policy.ts";
+export { FULL, readRole, ROLES } from "./terms/roles.ts";
 export type { DialectName, Terms } from "./terms/terms.ts";
 export { MessageSplitter } from "./wire/balance.ts";
 export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";
@@ -26,3 +38,4 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
+export { Value } from "./wire/value.ts";

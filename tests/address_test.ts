@@ -4,12 +4,13 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type Address,
   addressText,
   isLocal,
   parseAddress,
+  parsePlace,
   PATH_BYTES_LIMIT,
   UsageError,
 } from "../lib/terms/address.ts";
@@ -71,6 +72,32 @@ for (const [text, message] of BAD) {
     assertThrows(() => parseAddress(text), UsageError, message);
   });
 }
+
+for (const name of ["mux", "qmpmux@vm1.socket", "a b"]) {
+  Deno.test(`parsePlace() takes fd:${name}, a passed socket`, () => {
+    const place = parsePlace(`fd:${name}`);
+    assertEquals(place, { transport: "fd", name });
+    assertEquals(addressText(place), `fd:${name}`);
+    assert(isLocal(place));
+  });
+}
+
+Deno.test("parsePlace() takes what parseAddress() takes", () => {
+  assertEquals(parsePlace("/run/vm.sock"), parseAddress("/run/vm.sock"));
+});
+
+for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
+  const text = JSON.stringify(name);
+  Deno.test(`parsePlace() refuses the name ${text.slice(0, 20)} of a passed socket`, () => {
+    const message = `${text} is no name of a passed socket; write fd:NAME`;
+    assertThrows(() => parsePlace(`fd:${name}`), UsageError, message);
+  });
+}
+
+Deno.test("parseAddress() takes no passed socket", () => {
+  const message = `fd:mux: only --listen takes passed sockets; write ${FORMS}`;
+  assertThrows(() => parseAddress("fd:mux"), UsageError, message);
+});
 
 Deno.test("parseAddress() takes a path that just fits a socket's address", () => {
   const path = `/${"a".repeat(PATH_BYTES_LIMIT - 1)}`;

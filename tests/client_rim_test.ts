@@ -65,7 +65,7 @@ class Notes implements Log {
 class House {
   readonly log = new Notes();
   readonly qemu = new PlayedQemu();
-  readonly mux = new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {} });
+  readonly mux = new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {}, reload: () => {} });
 
   /** A house whose QEMU is ready. */
   static open(): House {

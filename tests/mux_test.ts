@@ -19,7 +19,7 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
     resume(): void {},
     close(): void {},
   };
-  const mux = new Mux({ handshakeTime: 60 }, { ready(): void {}, idle(): void {} });
+  const mux = new Mux({ handshakeTime: 60 }, { ready(): void {}, idle(): void {}, reload(): void {} });
   mux.qemuArrived(peer, "7");
   mux.answered(asciiBytes(`${GREETING}\r\n`));
   mux.answered(asciiBytes('{"return": {}, "id": 7}\r\n'));

@@ -10,11 +10,20 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Address, UsageError } from "../lib/terms/address.ts";
 import { GLOB_LENGTH_LIMIT } from "../lib/terms/event_filter.ts";
 import { parseListener, parseQemu } from "../lib/terms/options.ts";
+import { FULL } from "../lib/terms/roles.ts";
 
 Deno.test("parseListener() gives an address without options the defaults", () => {
   assertEquals(parseListener("unix:/run/mux.sock"), {
     address: { transport: "unix", path: "/run/mux.sock" },
-    terms: { name: "mux", dialect: "qmp", events: undefined, caches: true, joins: true },
+    remote: false,
+    terms: {
+      name: "mux",
+      role: FULL,
+      dialect: "qmp",
+      events: undefined,
+      caches: true,
+      joins: true,
+    },
     mode: 0o600,
     user: undefined,
     group: undefined,
@@ -69,6 +78,12 @@ Deno.test("parseListener() can leave out what clients share", () => {
   assertEquals([caches, joins], [false, false]);
 });
 
+for (const name of ["full", "observer", "operator", "admin"]) {
+  Deno.test(`parseListener() takes role=${name}`, () => {
+    assertEquals(parseListener(`/run/a,role=${name}`).terms.role.name, name);
+  });
+}
+
 Deno.test("parseListener() takes a mode of three digits", () => {
   assertEquals(parseListener("/run/a,mode=666").mode, 0o666);
 });
@@ -87,7 +102,7 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN = "there are name, dialect, events, mode, user, group, allow-remote, cache, join";
+const KNOWN = "there are name, role, dialect, events, mode, user, group, allow-remote, cache, join";
 
 const BAD: [string, string][] = [
   ["", '"" is no address; write unix:/path'],
@@ -104,6 +119,9 @@ const BAD: [string, string][] = [
   ["/run/a,name=", "name= is not possible; a name has 1 to 64 letters"],
   ["/run/a,name=a b", "name=a b is not possible; a name has 1 to 64 letters"],
   [`/run/a,name=${"a".repeat(65)}`, "is not possible; a name has 1 to 64 letters"],
+  ["/run/a,role=root", 'there is no role "root"; there are full, observer, operator, admin'],
+  ["/run/a,role=", 'there is no role ""; there are full, observer, operator, admin'],
+  ["/run/a,role=Full", 'there is no role "Full"; there are full'],
   ["/run/a,dialect=hmp", 'there is no dialect "hmp"; there are qmp, rfc2010'],
   ["/run/a,dialect=", 'there is no dialect ""; there are qmp, rfc2010'],
   ["/run/a,events=STOP+", '"" is no event; write names of events with * and ?, joined by +'],
@@ -122,6 +140,10 @@ const BAD: [string, string][] = [
   ["127.0.0.1:1,mode=0600", "mode= belongs to a socket file; leave it out"],
   ["127.0.0.1:1,user=root", "user= belongs to a socket file; leave it out"],
   ["unix-abstract:a,group=kvm", "group= belongs to a socket file; leave it out"],
+  ["fd:mux,mode=0600", "mode= belongs to a socket file; leave it out"],
+  ["fd:mux,user=root", "user= belongs to a socket file; leave it out"],
+  ["fd:mux,group=kvm", "group= belongs to a socket file; leave it out"],
+  ["fd:", 'fd:: "" is no name of a passed socket; write fd:NAME'],
 ];
 
 for (const [text, message] of BAD) {

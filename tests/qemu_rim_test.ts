@@ -276,7 +276,7 @@ for (
 }
 
 function makeMux(): Mux {
-  return new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {} });
+  return new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {}, reload: () => {} });
 }
 
 Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {

@@ -22,6 +22,7 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
   const { listeners, ...rest } = settings();
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
+    readyWhen: "listening",
     once: false,
     greetingTime: 10,
     handshakeTime: 60,
@@ -56,6 +57,16 @@ for (const args of [["--help"], ["-h"], [...NEEDED, "--help"], ["--qemu", "nonse
   });
 }
 
+Deno.test("serveSettings() reads when systemd is told that qmpmux is ready", () => {
+  assertEquals(settings("--ready", "qemu").readyWhen, "qemu");
+  assertEquals(settings("--ready=listening").readyWhen, "listening");
+});
+
+Deno.test("serveSettings() takes sockets that systemd passes", () => {
+  const { listeners } = settings("--listen", "fd:a", "--listen", "fd:b,name=c");
+  assertEquals(listeners.map(({ terms }) => terms.name), ["mux", "a", "c"]);
+});
+
 const SEE = "see qmpmux serve --help";
 const TIME = "is no time; write seconds, above 0 and up to 86400";
 
@@ -84,6 +95,14 @@ const BAD: [string[], string][] = [
   [[...NEEDED, "--drain-timeout", "0"], `serve: --drain-timeout 0 ${TIME}`],
   [[...NEEDED, "--drain-timeout", "soon"], `serve: --drain-timeout soon ${TIME}`],
   [[...NEEDED, "--drain-timeout=-1"], `serve: --drain-timeout -1 ${TIME}`],
+  [
+    [...NEEDED, "--ready", "soon"],
+    "serve: --ready soon is not possible; write listening or qemu",
+  ],
+  [
+    [...NEEDED, "--listen", "fd:a", "--listen", "fd:a"],
+    "serve: fd:a is given twice; every address has its own use",
+  ],
   [[...NEEDED, "--drain-timeout", "1e3"], `serve: --drain-timeout 1e3 ${TIME}`],
   [[...NEEDED, "--drain-timeout", "86401"], `serve: --drain-timeout 86401 ${TIME}`],
   [[...NEEDED, "--drain-timeout", "Infinity"], `serve: --drain-timeout Infinity ${TIME}`],
@@ -107,7 +126,7 @@ Deno.test("SERVE_HELP names every flag and every option that serve reads", () =>
     const word of [
       ...["--qemu", "--listen", "--once", "--greeting-timeout", "--handshake-timeout"],
       ...["--drain-timeout", "--help", "name=", "dialect=", "events=", "mode=", "user=", "group="],
-      ...["allow-remote=", "unix:/path", "unix-abstract:NAME", "tcp:HOST:PORT"],
+      ...["allow-remote=", "unix:/path", "unix-abstract:NAME", "tcp:HOST:PORT", "fd:NAME", "--ready"],
     ]
   ) {
     assert(SERVE_HELP.includes(word), `${word} is not explained`);

@@ -11,7 +11,7 @@
  *     q> TEXT         QEMU says TEXT
  *     q< TEXT         QEMU must hear TEXT next
  *     ! connect a [OPTION=VALUE]…  a client comes through a listener with
- *                     dialect=, events=, cache=, join=, and says nothing yet
+ *                     role=, dialect=, events=, cache=, join=, and says nothing yet
  *     ! ready a [oob] a client comes and has negotiated
  *     ! leave a       a client goes
  *     ! paused a, ! reading a                      is it read from just now?
@@ -26,6 +26,7 @@
  */
 
 import { assert, assertEquals, fail } from "@std/assert";
+import { ROLES } from "../lib/terms/roles.ts";
 import type { DialectName } from "../lib/terms/terms.ts";
 import type { FakePeer } from "./support/fake_peer.ts";
 import { Stage, terms } from "./support/stage.ts";
@@ -65,9 +66,10 @@ class Player {
       case "connect": {
         const options = Object.fromEntries(words.map((word) => word.split("=")));
         const dialect = (options.dialect ?? "qmp") as DialectName;
+        const role = ROLES.get(options.role ?? "full") ?? fail(`What is role=${options.role}?`);
         const events = options.events?.split("+");
         const [caches, joins] = [options.cache !== "off", options.join !== "off"];
-        stage.connect(name, terms({ dialect, events, caches, joins }));
+        stage.connect(name, terms({ role, dialect, events, caches, joins }));
         break;
       }
       case "ready":

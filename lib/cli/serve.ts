@@ -4,22 +4,28 @@
  * @module
  */
 
+import { readConfigFile } from "../rim/config_file.ts";
 import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { stderrLog } from "../rim/log.ts";
-import { type Address, addressText, UsageError } from "../terms/address.ts";
-import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
+import { addressText, type Place, UsageError } from "../terms/address.ts";
+import { parseListener, parseQemu, type ReadyWhen, type ServeSettings } from "../terms/options.ts";
+import { configText, readConfig } from "../terms/config.ts";
 import { type Given, readFlags, secondsOf } from "./flags.ts";
 
 /** What `qmpmux serve --help` prints. */
 export const SERVE_HELP =
   `Usage: qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
+       qmpmux serve --config FILE
 
 Owns one QMP connection to QEMU and gives every client that connects a virtual
 monitor of its own.
 
   --qemu ADDR            QEMU's monitor: the socket it was given with -qmp
   --listen ADDR[,...]    where clients connect; may be given many times
+  --ready listening|qemu when systemd is told READY=1: at once, or with QEMU (listening)
+  --config FILE          a TOML file that says the same; flags win over it
+  --print-config         print the settings that come of it all, and end
   --once                 end with QEMU, with status 0, instead of waiting for the next
   --greeting-timeout S   seconds QEMU may take for its greeting (10)
   --handshake-timeout S  seconds a client may wait for QEMU's greeting (60)
@@ -27,9 +33,11 @@ monitor of its own.
   -h, --help             this text
 
 ADDR is unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT.
+--listen takes fd:NAME too, a socket that systemd passes under this name.
 
 Options of a listener:
   name=NAME              what it is called in the log (from its address)
+  role=NAME              what its clients may run: full, observer, operator, admin (full)
   dialect=qmp|rfc2010    today's QMP, or the negotiation proposed in 2010 (qmp)
   events=GLOB+GLOB...    the events its clients can see (all)
   mode=0600              of the socket file
@@ -39,7 +47,16 @@ Options of a listener:
   join=off               never share the answer to a question others ask too
 `;
 
-const VALUES = ["qemu", "listen", "greeting-timeout", "handshake-timeout", "drain-timeout"];
+const SWITCHES = ["once", "print-config"];
+const VALUES = [
+  "config",
+  "qemu",
+  "listen",
+  "ready",
+  "greeting-timeout",
+  "handshake-timeout",
+  "drain-timeout",
+];
 
 /**
  * Runs `qmpmux serve`.
@@ -48,48 +65,64 @@ const VALUES = ["qemu", "listen", "greeting-timeout", "handshake-timeout", "drai
  * @throws UsageError, Failure
  */
 export async function runServe(args: string[]): Promise<ExitStatus> {
-  const settings = serveSettings(args);
-  if (settings === "help") {
+  const given = readFlags("serve", args, { values: VALUES, switches: SWITCHES });
+  if (given.help) {
     console.log(SERVE_HELP.trimEnd());
     return 0;
   }
-  return await serve(settings, stderrLog);
+  const settings = settingsOf(given);
+  if (given.has("print-config")) {
+    console.log(configText(settings).trimEnd());
+    return 0;
+  }
+  const reread = given.one("config") === undefined ? undefined : () => settingsOf(given);
+  return await serve(settings, stderrLog, reread);
 }
 
 /**
- * Reads the flags of `qmpmux serve`.
+ * Reads the flags of `qmpmux serve`, and its file.
  *
- * @throws UsageError
+ * @throws UsageError, ConfigError, Failure
  */
 export function serveSettings(args: string[]): ServeSettings | "help" {
-  const given = readFlags("serve", args, { values: VALUES, switches: ["once"] });
-  if (given.help) return "help";
-  const listeners = given.all("listen").map(parseListener);
+  const given = readFlags("serve", args, { values: VALUES, switches: SWITCHES });
+  return given.help ? "help" : settingsOf(given);
+}
+
+/** The settings that come of the flags and, where they name one, of the file as it is now. */
+function settingsOf(given: Given): ServeSettings {
+  const file = given.one("config");
+  const config = file === undefined ? NO_CONFIG : readConfigFile(file);
+  const own = given.all("listen").map((text) => parseListener(text, config.roles));
+  const listeners = own.length > 0 ? own : config.listeners;
   if (listeners.length === 0) {
     throw new UsageError(
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     );
   }
-  const qemu = given.one("qemu");
-  if (!qemu) {
+  const flag = given.one("qemu");
+  const qemu = flag ? parseQemu(flag) : config.qemu;
+  if (qemu === undefined) {
     throw new UsageError(
       "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
     );
   }
-  const address = parseQemu(qemu);
-  checkDistinct([address, ...listeners.map(({ address }) => address)]);
+  checkDistinct([qemu, ...listeners.map(({ address }) => address)]);
   return {
-    qemu: address,
+    qemu,
     listeners,
-    once: given.has("once"),
-    greetingTime: seconds(given, "greeting-timeout", 10),
-    handshakeTime: seconds(given, "handshake-timeout", 60),
-    drainTime: seconds(given, "drain-timeout", 5),
+    readyWhen: readyWhen(given) ?? config.readyWhen ?? "listening",
+    once: given.has("once") || (config.once ?? false),
+    greetingTime: seconds(given, "greeting-timeout") ?? config.greetingTime ?? 10,
+    handshakeTime: seconds(given, "handshake-timeout") ?? config.handshakeTime ?? 60,
+    drainTime: seconds(given, "drain-timeout") ?? config.drainTime ?? 5,
   };
 }
 
+const NO_CONFIG = readConfig("", "");
+
 /** @throws UsageError where an address has two uses; port 0 is another port each time */
-function checkDistinct(addresses: readonly Address[]): void {
+function checkDistinct(addresses: readonly Place[]): void {
   const taken = new Set<string>();
   for (const text of addresses.map(addressText)) {
     if (taken.has(text) && !text.endsWith(":0")) {
@@ -99,7 +132,13 @@ function checkDistinct(addresses: readonly Address[]): void {
   }
 }
 
-function seconds(given: Given, flag: string, otherwise: number): number {
+function readyWhen(given: Given): ReadyWhen | undefined {
+  const text = given.one("ready");
+  if (text === undefined || text === "listening" || text === "qemu") return text;
+  throw new UsageError(`serve: --ready ${text} is not possible; write listening or qemu`);
+}
+
+function seconds(given: Given, flag: string): number | undefined {
   const text = given.one(flag);
-  return text === undefined ? otherwise : secondsOf("serve", flag, text);
+  return text === undefined ? undefined : secondsOf("serve", flag, text);
 }

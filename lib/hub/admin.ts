@@ -10,47 +10,188 @@
 import { ArgumentError, Arguments } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
 import { EventFilter } from "../terms/event_filter.ts";
+import { refusalText, type Role } from "../terms/policy.ts";
 import { qemuText } from "../wire/format.ts";
 import { type Command, errorReply, type Reply, returnReply } from "../wire/message.ts";
 
 /** What all names of ours begin with. */
 export const OWN_PREFIX = "__org.qmpmux_";
 
-/** Runs a command for a client; @throws ArgumentError, RangeError where an argument is wrong */
-type Run = (monitor: Monitor, args: Arguments) => unknown;
+/** What the commands may ask of the hub. */
+export interface Hub {
+  /** The clients that are there. */
+  readonly monitors: ReadonlySet<Monitor>;
+  /** How the session with QEMU stands, and what is under way. */
+  status(): HubStatus;
+  /** What of a client's waits here and what is at QEMU. */
+  pending(monitor: Monitor): { readonly waiting: number; readonly inFlight: number };
+  /** Ends a client, behind what is queued for it. */
+  dismiss(monitor: Monitor, reason: string): void;
+  /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
+  reload(done: (problems: readonly string[]) => void): void;
+}
 
-const COMMANDS: ReadonlyMap<string, Run> = new Map<string, Run>([
-  ["set-event-filter", (monitor, args) => {
-    const globs = args.takeStrings("enable");
-    args.end();
-    monitor.chooseEvents(new EventFilter(globs));
-    return {};
+/** How the hub stands; times in seconds. */
+export interface HubStatus {
+  /** `absent`, `greeting`, `negotiating` or `ready`. */
+  readonly qemu: string;
+  /** The version of the QEMU that is there. */
+  readonly version: string | null;
+  /** How often a QEMU has been ready. */
+  readonly sessions: number;
+  /** Clients that are there. */
+  readonly clients: number;
+  /** Commands that wait here. */
+  readonly waiting: number;
+  /** Commands at QEMU. */
+  readonly inFlight: number;
+  /** Since the start. */
+  readonly age: number;
+}
+
+/** Runs a command for a client; @throws ArgumentError, RangeError where an argument is wrong */
+type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
+
+/** Begins a command that takes its time; calls `done` once, with what gives the value or throws. */
+type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
+
+/** A command, and who may run it: every client, or those whose role administers qmpmux. */
+type OwnCommand =
+  & { readonly administers: boolean }
+  & ({ readonly run: Run } | { readonly start: Start });
+
+const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
+  ["set-event-filter", {
+    administers: false,
+    run: (monitor, args) => {
+      const globs = args.takeStrings("enable");
+      args.end();
+      monitor.chooseEvents(new EventFilter(globs));
+      return {};
+    },
   }],
-  ["query-self", (monitor, args) => {
-    args.end();
-    const { terms, number, mode, capabilities, filter } = monitor;
-    return {
-      name: `${terms.name}/${number}`,
-      role: "full",
-      mode,
-      capabilities,
-      filter: filter ?? null,
-      commands: [...COMMANDS.keys()].map((name) => OWN_PREFIX + name),
-    };
+  ["query-self", {
+    administers: false,
+    run: (monitor, args) => {
+      args.end();
+      const { name, terms, mode, capabilities, filter } = monitor;
+      const may = [...COMMANDS].filter(([, command]) => mayRun(terms.role, command));
+      return {
+        name,
+        role: terms.role.name,
+        mode,
+        capabilities,
+        filter: filter ?? null,
+        commands: may.map(([name]) => OWN_PREFIX + name),
+      };
+    },
+  }],
+  ["query-clients", {
+    administers: true,
+    run: (_, args, hub) => {
+      args.end();
+      return [...hub.monitors].map((monitor) => clientView(monitor, hub));
+    },
+  }],
+  ["query-status", {
+    administers: true,
+    run: (_, args, hub) => {
+      args.end();
+      const { inFlight, ...status } = hub.status();
+      return { ...status, "in-flight": inFlight };
+    },
+  }],
+  ["disconnect-client", {
+    administers: true,
+    run: (asker, args, hub) => {
+      const name = args.takeString("name");
+      args.end();
+      const monitor = [...hub.monitors].find((each) => each.name === name);
+      if (monitor === undefined) throw new ArgumentError(`Client '${name}' not found`);
+      hub.dismiss(monitor, `disconnected by ${asker.name}`);
+      return {};
+    },
+  }],
+  ["reload", {
+    administers: true,
+    start: (args, hub, done) => {
+      args.end();
+      hub.reload((problems) =>
+        done(() => {
+          if (problems.length > 0) throw new ArgumentError(problems.join("; "));
+          return {};
+        })
+      );
+    },
   }],
 ]);
 
-/** The answer to one of our own commands, or `undefined` where it is none. */
-export function ownCommand(monitor: Monitor, command: Command): (() => Reply) | undefined {
-  if (!command.name.startsWith(OWN_PREFIX)) return undefined;
-  const run = COMMANDS.get(command.name.slice(OWN_PREFIX.length));
-  // An unknown name goes on: QEMU says that it has not been found, in its own words.
-  return run && (() => answered(monitor, command, run));
+function mayRun(role: Role, { administers }: OwnCommand): boolean {
+  return role.administers || !administers;
 }
 
-function answered(monitor: Monitor, command: Command, run: Run): Reply {
+/** A client as an administrator sees it; times in seconds. */
+function clientView(monitor: Monitor, hub: Hub): unknown {
+  const { terms, peer, filter, lastCommand } = monitor;
+  const { waiting, inFlight } = hub.pending(monitor);
+  return {
+    name: monitor.name,
+    listener: terms.name,
+    role: terms.role.name,
+    dialect: monitor.dialect,
+    mode: monitor.mode,
+    capabilities: monitor.capabilities,
+    filter: filter ?? null,
+    "in-flight": inFlight,
+    waiting,
+    "unread-bytes": peer.unread ?? 0,
+    commands: monitor.commands,
+    "last-command": lastCommand ?? null,
+    age: hub.status().age - monitor.since,
+  };
+}
+
+/**
+ * Answers a command of ours.
+ *
+ * @returns whether it is one; a command of our prefix that we do not know goes
+ *   on, and QEMU says in its own words that it has not been found
+ */
+export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
+  const { name, id, oob } = command;
+  if (!name.startsWith(OWN_PREFIX)) return false;
+  const own = COMMANDS.get(name.slice(OWN_PREFIX.length));
+  if (own === undefined) return false;
+  const { role } = monitor.terms;
+  if (!mayRun(role, own)) {
+    const because = `role ${role.name}: it is for roles that administer qmpmux`;
+    monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
+  } else if (oob) {
+    monitor.refuse(id, true, "GenericError", `The command ${name} does not support OOB`);
+  } else run(monitor, command, own, hub);
+  return true;
+}
+
+function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): void {
+  if ("run" in own) {
+    const value = (): unknown => own.run(monitor, new Arguments(command), hub);
+    return monitor.answer(command.id, false, () => monitor.dressed(replyOf(value)));
+  }
+  // What takes its time keeps its place.
+  const ticket = monitor.reserve(command.id, false);
+  const settle = (value: () => unknown): void => monitor.fill(ticket, replyOf(value));
   try {
-    return returnReply(qemuText(run(monitor, new Arguments(command))));
+    own.start(new Arguments(command), hub, settle);
+  } catch (error) {
+    settle(() => {
+      throw error;
+    });
+  }
+}
+
+function replyOf(value: () => unknown): Reply {
+  try {
+    return returnReply(qemuText(value()));
   } catch (error) {
     if (error instanceof ArgumentError || error instanceof RangeError) {
       return errorReply("GenericError", error.message);

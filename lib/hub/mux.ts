@@ -11,6 +11,7 @@ import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { Scheduler } from "../sharing/scheduler.ts";
+import { judge, refusalText } from "../terms/policy.ts";
 import type { Terms } from "../terms/terms.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {
@@ -21,7 +22,8 @@ import {
   readCommand,
   readMessage,
 } from "../wire/message.ts";
-import { ownCommand } from "./admin.ts";
+import { type Hub, type HubStatus, runOwn } from "./admin.ts";
+import { seenBy } from "./listing.ts";
 
 /** Who waits for an answer, and where it belongs. */
 interface Asker {
@@ -44,6 +46,8 @@ export const NO_QMP = "it does not speak QMP";
 export interface Notices {
   /** QEMU is there and negotiation is done. */
   ready(greeting: Greeting): void;
+  /** A client asks that the settings be read again; `done` is told what was wrong with them. */
+  reload(done: (problems: readonly string[]) => void): void;
   /** While draining: the last command under way has been answered. */
   idle(): void;
 }
@@ -55,18 +59,19 @@ export interface MuxOptions {
 }
 
 /** Many clients, one QEMU: the whole surface the rim sees. */
-export class Mux {
+export class Mux implements Hub {
   readonly #upstream = new Upstream<ClientJob>();
   readonly #scheduler = new Scheduler<Monitor, ClientJob>();
   readonly #cache = new QueryCache<ClientJob>();
   readonly #monitors = new Set<Monitor>();
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
-  readonly #options: MuxOptions;
+  #options: MuxOptions;
   readonly #notices: Notices;
   #qemu: Peer | undefined;
   #attached = 0;
   #now = 0;
+  #sessions = 0;
   #draining = false;
 
   /** A hub without clients and without QEMU. */
@@ -82,7 +87,7 @@ export class Mux {
 
   /** A client has come. It hears nothing until QEMU's greeting is there. */
   attach(peer: Peer, terms: Terms): Monitor {
-    const monitor = new Monitor(peer, terms, ++this.#attached);
+    const monitor = new Monitor(peer, terms, ++this.#attached, this.#now);
     this.#monitors.add(monitor);
     const { greeting } = this.#upstream;
     if (greeting) monitor.greet(greeting);
@@ -101,9 +106,11 @@ export class Mux {
     const { id, oob } = command;
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const admission = monitor.admit(command);
-    const here = admission === "run" ? ownCommand(monitor, command) : admission;
-    if (here === undefined) return this.#run(monitor, command);
-    if (!oob) return monitor.answer(id, false, here);
+    if (admission === "run") {
+      if (!runOwn(monitor, command, this)) this.#run(monitor, command);
+      return;
+    }
+    if (!oob) return monitor.answer(id, false, admission);
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
   }
 
@@ -132,7 +139,9 @@ export class Mux {
       const { settled, reply } = heard;
       if (settled.question !== undefined) this.#cache.landed(settled.question);
       this.#cache.keep(settled.command, reply);
-      for (const { monitor, ticket } of settled.askers) monitor.fill(ticket, reply);
+      for (const { monitor, ticket } of settled.askers) {
+        monitor.fill(ticket, seenBy(monitor.terms.role, settled.command, reply));
+      }
       this.#feed();
       this.#rest();
     } else if ("ready" in heard) this.#greetAll(heard.ready);
@@ -145,7 +154,7 @@ export class Mux {
     this.#upstream.lost();
     this.#scheduler.clear();
     this.#cache.clear();
-    for (const monitor of [...this.#monitors]) if (monitor.greeted) this.#dismiss(monitor, reason);
+    for (const monitor of [...this.#monitors]) if (monitor.greeted) this.dismiss(monitor, reason);
   }
 
   /** Time has come so far, in seconds of any steady clock. */
@@ -153,8 +162,13 @@ export class Mux {
     this.#now = now;
     for (const [monitor, since] of [...this.#ungreeted]) {
       if (now - since < this.#options.handshakeTime) continue;
-      this.#dismiss(monitor, `no QEMU within ${this.#options.handshakeTime} s`);
+      this.dismiss(monitor, `no QEMU within ${this.#options.handshakeTime} s`);
     }
+  }
+
+  /** Goes on under other settings. */
+  adopt(options: MuxOptions): void {
+    this.#options = options;
   }
 
   /** From now on new commands are refused; those under way finish. */
@@ -163,17 +177,46 @@ export class Mux {
     this.#rest();
   }
 
+  /** How it stands. */
+  status(): HubStatus {
+    const { greeting, state, inFlight } = this.#upstream;
+    return {
+      qemu: state,
+      version: greeting?.version.join(".") ?? null,
+      sessions: this.#sessions,
+      clients: this.#monitors.size,
+      waiting: this.#scheduler.size,
+      inFlight,
+      age: this.#now,
+    };
+  }
+
+  /** What of a client's waits here and what is at QEMU. */
+  pending(monitor: Monitor): { waiting: number; inFlight: number } {
+    const waiting = this.#scheduler.waitingOf(monitor);
+    return { waiting, inFlight: monitor.pending - waiting };
+  }
+
+  /** Asks whoever runs the hub to read the settings again. */
+  reload(done: (problems: readonly string[]) => void): void {
+    this.#notices.reload(done);
+  }
+
   /** Ends every client, after what is queued for it. */
   dismissAll(reason: string): void {
-    for (const monitor of [...this.#monitors]) this.#dismiss(monitor, reason);
+    for (const monitor of [...this.#monitors]) this.dismiss(monitor, reason);
   }
 
   #run(monitor: Monitor, command: Command): void {
     const { id, oob, bytes } = command;
     if (this.#draining) return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
-    const { caches, joins } = monitor.terms;
+    const { role, caches, joins } = monitor.terms;
+    const verdict = judge(role, command);
+    if (!verdict.allow) {
+      return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
+    }
     const kept = caches ? this.#cache.answer(command) : undefined;
-    if (kept) return monitor.answer(id, false, () => kept);
+    if (kept) return monitor.answer(id, false, () => seenBy(role, command, kept));
     // Who has something unfinished does not join: the answer could overtake it.
     const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
     const twin = question === undefined ? undefined : this.#cache.twin(question);
@@ -216,6 +259,7 @@ export class Mux {
   }
 
   #greetAll(greeting: Greeting): void {
+    this.#sessions++;
     this.#notices.ready(greeting);
     for (const monitor of this.#ungreeted.keys()) {
       monitor.greet(greeting);
@@ -224,7 +268,8 @@ export class Mux {
     this.#ungreeted.clear();
   }
 
-  #dismiss(monitor: Monitor, reason: string): void {
+  /** Ends a client, behind what is queued for it. */
+  dismiss(monitor: Monitor, reason: string): void {
     this.detached(monitor);
     monitor.peer.close(reason);
   }

@@ -47,7 +47,7 @@ export class Client implements Peer {
 
   /** What it is called in the log: its listener and its number. */
   get name(): string {
-    return `${this.#monitor.terms.name}/${this.#monitor.number}`;
+    return this.#monitor.name;
   }
 
   /** Reads until the client leaves; resolves when its socket is closed. */
@@ -63,6 +63,11 @@ export class Client implements Peer {
     await over;
   }
 
+  /** Goes on under other terms. */
+  adopt(terms: Terms): void {
+    this.#monitor.adopt(terms);
+  }
+
   /** Time has come so far, in seconds. */
   tick(now: number): void {
     this.#connection.tick(now);
@@ -71,6 +76,11 @@ export class Client implements Peer {
   /** Queues bytes for the client. */
   send(bytes: Uint8Array): void {
     this.#connection.send(bytes);
+  }
+
+  /** Bytes queued that the client has not taken. */
+  get unread(): number {
+    return this.#connection.queued;
   }
 
   /** Reads no further command until `resume`. */

@@ -71,6 +71,11 @@ export class Connection {
     return this.#over.promise;
   }
 
+  /** Bytes queued that the kernel has not taken. */
+  get queued(): number {
+    return this.#queued;
+  }
+
   /** Is more queued than the peer should leave unread? */
   get behind(): boolean {
     return this.#queued > this.#marks.soft;

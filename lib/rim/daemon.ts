@@ -5,8 +5,9 @@
  */
 
 import { Mux } from "../hub/mux.ts";
-import { addressText } from "../terms/address.ts";
-import type { ServeSettings } from "../terms/options.ts";
+import { addressText, UsageError } from "../terms/address.ts";
+import { ConfigError } from "../terms/config.ts";
+import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
 import type { Greeting } from "../wire/message.ts";
 import { Client } from "./client.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
@@ -14,6 +15,7 @@ import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
 import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
+import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
 const TICK_MS = 1000;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
@@ -21,18 +23,26 @@ const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /**
  * Serves until it is told to end.
  *
+ * @param reread gives the settings anew, at SIGHUP; what it throws is told, and changes nothing
  * @throws Failure where it cannot
  */
-export async function serve(settings: ServeSettings, log: Log): Promise<ExitStatus> {
-  const daemon = new Daemon(settings, log);
+export async function serve(
+  settings: ServeSettings,
+  log: Log,
+  reread?: () => ServeSettings,
+): Promise<ExitStatus> {
+  const daemon = new Daemon(settings, log, reread);
   return await daemon.run();
 }
 
 class Daemon {
-  readonly #settings: ServeSettings;
+  #settings: ServeSettings;
+  readonly #reread: (() => ServeSettings) | undefined;
   readonly #log: Log;
+  /** By the text of its address in the settings. */
+  readonly #listeners = new Map<string, Listener>();
   readonly #mux: Mux;
-  readonly #clients = new Set<Client>();
+  readonly #clients = new Map<Client, Listener>();
   readonly #running = new Set<Promise<void>>();
   /** Told when it is time to end. */
   readonly #stop = new AbortController();
@@ -40,41 +50,135 @@ class Daemon {
   readonly #now = new AbortController();
   /** Told when draining has come to its end. */
   readonly #idle = Promise.withResolvers<void>();
+  readonly #service = readServiceEnvironment();
+  readonly #notifier: Notifier;
+  #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
   /** Has a QEMU ever been ready? */
   #served = false;
+  /** Its version, while it is ready. */
+  #version: string | undefined;
 
-  constructor(settings: ServeSettings, log: Log) {
+  constructor(settings: ServeSettings, log: Log, reread?: () => ServeSettings) {
     this.#settings = settings;
+    this.#reread = reread;
     this.#log = log;
+    this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux({ handshakeTime: settings.handshakeTime }, {
       ready: (greeting) => this.#ready(greeting),
       idle: () => this.#idle.resolve(),
+      reload: (done) => this.#keep(this.#nextReload().then(done)),
     });
   }
 
   async run(): Promise<ExitStatus> {
+    try {
+      return await this.#run();
+    } finally {
+      this.#notifier.stopping();
+      await this.#notifier.close();
+    }
+  }
+
+  async #run(): Promise<ExitStatus> {
     checkPlace(this.#settings.qemu);
-    using listeners = new DisposableStack();
+    const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
     const began = performance.now();
-    for (const listenerSettings of this.#settings.listeners) {
-      const listener = listeners.use(await Listener.open(listenerSettings));
-      this.#log.info(`listening on ${listener.address} (${listenerSettings.terms.dialect})`);
-      this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
+    try {
+      for (const each of this.#settings.listeners) await this.#listen(each);
+    } catch (error) {
+      this.#closeListeners();
+      throw error;
     }
-    await surrender(this.#settings);
+    for (const name of sockets.untaken) {
+      this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
+    }
+    await surrender(this.#settings, this.#notifier.active, this.#reread !== undefined);
+    using _watchdog = this.#watchdog(watchdogMs);
+    if (this.#settings.readyWhen === "listening") this.#notifier.ready();
+    this.#report();
     const clock = setInterval(() => this.#tick((performance.now() - began) / 1000), TICK_MS);
     try {
       await this.#serveQemus();
     } finally {
       clearInterval(clock);
-      listeners.dispose();
+      this.#closeListeners();
       this.#mux.dismissAll("qmpmux is ending");
       await this.#lastWords();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
+  }
+
+  async #listen(settings: ListenerSettings): Promise<void> {
+    const { sockets } = this.#service;
+    const listener = await Listener.open(settings, (name) => sockets.take(name));
+    this.#listeners.set(addressText(settings.address), listener);
+    this.#log.info(`listening on ${listener.address} (${settings.terms.dialect})`);
+    this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
+  }
+
+  #closeListeners(): void {
+    for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
+    this.#listeners.clear();
+  }
+
+  /** Reads the settings again, one time after the other; gives what was wrong with them. */
+  #nextReload(): Promise<readonly string[]> {
+    return this.#reloading = this.#reloading.then(() => this.#reload());
+  }
+
+  /** Takes new settings without dropping a client; where they are wrong nothing changes. */
+  async #reload(): Promise<readonly string[]> {
+    this.#notifier.reloading();
+    try {
+      if (this.#reread === undefined) {
+        throw new Failure(78, "there is no configuration file; start with --config");
+      }
+      const settings = this.#reread();
+      if (addressText(settings.qemu) !== addressText(this.#settings.qemu)) {
+        throw new Failure(78, "qemu cannot change while qmpmux runs; restart it");
+      }
+      await this.#adopt(settings);
+      this.#log.info("the configuration has been read again");
+      return [];
+    } catch (error) {
+      const problems = problemsOf(error);
+      for (const problem of problems) this.#log.warn(`not read again: ${problem}`);
+      return problems;
+    } finally {
+      this.#notifier.ready();
+    }
+  }
+
+  /** What is new listens first; only when all of it does, what is gone stops listening. */
+  async #adopt(settings: ServeSettings): Promise<void> {
+    const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
+    const opened: string[] = [];
+    try {
+      for (const [text, each] of wanted) {
+        if (this.#listeners.has(text)) continue;
+        await this.#listen(each);
+        opened.push(text);
+      }
+    } catch (error) {
+      for (const text of opened) this.#unlisten(text);
+      throw error;
+    }
+    for (const [text, listener] of this.#listeners) {
+      const each = wanted.get(text);
+      if (each === undefined) this.#unlisten(text);
+      else listener.adopt(each);
+    }
+    for (const [client, { settings: own }] of this.#clients) client.adopt(own.terms);
+    this.#settings = settings;
+    this.#mux.adopt({ handshakeTime: settings.handshakeTime });
+  }
+
+  #unlisten(text: string): void {
+    this.#listeners.get(text)?.[Symbol.dispose]();
+    this.#listeners.delete(text);
   }
 
   /** One QEMU after the other. */
@@ -88,6 +192,8 @@ class Daemon {
       if (socket === undefined) return;
       const qemu = new Qemu(socket, this.#mux);
       const { ready, reason } = await this.#hearOut(qemu);
+      this.#version = undefined;
+      this.#report();
       if (stop.aborted) return;
       if (!this.#served) this.#judge(qemu, reason);
       if (ready || reason !== told) this.#log.info(`${addressText(address)}: ${reason}`);
@@ -139,9 +245,12 @@ class Daemon {
   #onReady: () => void = () => {};
 
   #ready({ version }: Greeting): void {
+    if (!this.#served && this.#settings.readyWhen === "qemu") this.#notifier.ready();
     this.#served = true;
+    this.#version = version.join(".");
+    this.#report();
     this.#onReady();
-    this.#log.info(`connected to QEMU ${version.join(".")} at ${addressText(this.#settings.qemu)}`);
+    this.#log.info(`connected to QEMU ${this.#version} at ${addressText(this.#settings.qemu)}`);
   }
 
   /** Lets what is under way finish, then hangs up. */
@@ -157,16 +266,39 @@ class Daemon {
     qemu.close("qmpmux is ending");
   }
 
-  #accept(socket: Deno.Conn, { settings }: Listener): void {
+  #accept(socket: Deno.Conn, listener: Listener): void {
+    const { settings } = listener;
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const client = new Client(socket, this.#mux, settings.terms, this.#log);
-    this.#clients.add(client);
+    this.#clients.set(client, listener);
     this.#keep(client.run().finally(() => this.#clients.delete(client)));
   }
 
   #tick(now: number): void {
     this.#mux.tick(now);
-    for (const client of this.#clients) client.tick(now);
+    for (const client of this.#clients.keys()) client.tick(now);
+    this.#report();
+  }
+
+  /** Says how things are: at every change of QEMU's, and of the clients once a second. */
+  #report(): void {
+    const { size } = this.#mux.monitors;
+    const clients = `${size} ${size === 1 ? "client" : "clients"}`;
+    const qemu = this.#stop.signal.aborted
+      ? "ending"
+      : this.#version !== undefined
+      ? `connected to QEMU ${this.#version}`
+      : this.#served
+      ? "QEMU away"
+      : "listening, QEMU not there yet";
+    this.#notifier.status(`${qemu}, ${clients}`);
+  }
+
+  /** Tells of this loop, whatever QEMU does: no healthy qmpmux is to end for QEMU's fault. */
+  #watchdog(period: number | undefined): Disposable {
+    if (period === undefined) return { [Symbol.dispose](): void {} };
+    const timer = setInterval(() => this.#notifier.alive(), period / 2);
+    return { [Symbol.dispose]: (): void => clearInterval(timer) };
   }
 
   /** Owns a promise: what it throws ends the daemon. */
@@ -188,10 +320,15 @@ class Daemon {
     const stop = () => {
       if (this.#stop.signal.aborted) this.#now.abort();
       this.#stop.abort();
+      this.#notifier.stopping();
+      this.#report();
     };
+    const reload = () => this.#keep(this.#nextReload().then(() => {}));
     for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
+    Deno.addSignalListener("SIGHUP", reload);
     return {
       [Symbol.dispose](): void {
+        Deno.removeSignalListener("SIGHUP", reload);
         for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
       },
     };
@@ -200,3 +337,10 @@ class Daemon {
 
 const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
+
+/** What is wrong with settings, for people; a bug of ours is thrown on. */
+function problemsOf(error: unknown): readonly string[] {
+  if (error instanceof ConfigError) return error.problems;
+  if (error instanceof Failure || error instanceof UsageError) return [error.message];
+  throw error;
+}

@@ -7,10 +7,11 @@
  * @module
  */
 
-import { type Address, addressText, PATH_BYTES_LIMIT } from "../terms/address.ts";
+import { type Address, addressText, isLocal, PATH_BYTES_LIMIT } from "../terms/address.ts";
 import type { ListenerSettings } from "../terms/options.ts";
 import { Failure } from "./failure.ts";
 import type { Log } from "./log.ts";
+import { type Acceptor, adopt } from "./passed.ts";
 import { idOf } from "./users.ts";
 
 /** How long to wait before accepting again where the process has no descriptor left. */
@@ -18,19 +19,26 @@ const EXHAUSTED_PAUSE_MS = 100;
 
 type UnixAddress = Address & { transport: "unix" };
 
+/** Gives the descriptor of a passed socket; @throws Failure where there is none of this name */
+export type TakePassed = (name: string) => number;
+
+function nothingPassed(name: string): never {
+  throw new Failure(78, `fd:${name}: no sockets were passed`);
+}
+
 /** A listening socket. */
 export class Listener implements Disposable {
-  /** What it was opened with. */
-  readonly settings: ListenerSettings;
-  readonly #listener: Deno.Listener;
+  /** What it was opened with, or has adopted since. */
+  settings: ListenerSettings;
+  readonly #listener: Acceptor;
   /** Of the socket file, to remove no other. */
   readonly #inode: number | undefined;
   #closed = false;
 
   private constructor(
     settings: ListenerSettings,
-    listener: Deno.Listener,
-    inode: number | undefined,
+    listener: Acceptor,
+    inode?: number,
   ) {
     this.settings = settings;
     this.#listener = listener;
@@ -40,16 +48,37 @@ export class Listener implements Disposable {
   /**
    * Begins to listen.
    *
+   * @param take finds passed sockets
    * @throws Failure where the address is taken or cannot be listened on
    */
-  static async open(settings: ListenerSettings): Promise<Listener> {
+  static async open(
+    settings: ListenerSettings,
+    take: TakePassed = nothingPassed,
+  ): Promise<Listener> {
     const { address } = settings;
-    if (address.transport === "tcp") {
-      return new Listener(settings, listenTcp(address), undefined);
+    if (address.transport === "fd") {
+      const listener = await adopt(address.name, take(address.name));
+      checkReach(settings, listener);
+      return new Listener(settings, listener);
     }
-    if (address.path.startsWith("\0")) return new Listener(settings, bind(address), undefined);
+    if (address.transport === "tcp") return new Listener(settings, listenTcp(address));
+    if (address.path.startsWith("\0")) return new Listener(settings, bind(address));
     await clear(address);
     return new Listener(settings, ...bindFile(settings, address));
+  }
+
+  /**
+   * Goes on under other settings for the same address.
+   *
+   * @throws Failure where the socket file cannot have its new owner
+   */
+  adopt(settings: ListenerSettings): void {
+    const { address } = settings;
+    if (address.transport === "unix" && this.#inode !== undefined) {
+      Deno.chmodSync(address.path, settings.mode);
+      own(settings, address.path);
+    }
+    this.settings = settings;
   }
 
   /** The address it really has: a TCP port of 0 has become another. */
@@ -93,6 +122,20 @@ export class Listener implements Disposable {
     }
     this.#listener.close();
   }
+}
+
+/** @throws Failure where other machines reach a passed socket without leave; it is closed then */
+function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): void {
+  const { addr } = listener;
+  if (remote || addr.transport !== "tcp") return;
+  const real = { transport: "tcp", hostname: addr.hostname, port: addr.port } as const;
+  if (isLocal(real)) return;
+  listener.close();
+  throw new Failure(
+    78,
+    `${addressText(address)}: other machines could control the VM through ${addressText(real)}; ` +
+      "pass a unix socket or one of 127.0.0.1, or add allow-remote=on",
+  );
 }
 
 function isExhaustion(error: unknown): boolean {

@@ -9,18 +9,27 @@
 
 import type { ServeSettings } from "../terms/options.ts";
 
-/** Gives up kinds of permission that serving with these settings never needs again. */
-export async function surrender({ qemu, listeners }: ServeSettings): Promise<void> {
-  const unix = qemu.transport === "unix" ||
+/**
+ * Gives up kinds of permission that serving with these settings never needs again.
+ *
+ * @param rereads may the settings change, and with them what is needed?
+ * @param notifies are datagrams sent to the service manager's unix socket?
+ */
+export async function surrender(
+  { qemu, listeners }: ServeSettings,
+  notifies = false,
+  rereads = false,
+): Promise<void> {
+  const unix = notifies || rereads || qemu.transport === "unix" ||
     listeners.some(({ address }) => address.transport === "unix");
   const tcp = qemu.transport === "tcp";
   if (!unix) {
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
-  // From 2.9 on, connecting to a unix socket needs this kind too.
-  const netForUnix = versionAtLeast(2, 9) && qemu.transport === "unix";
-  if (!tcp && !netForUnix) await Deno.permissions.revoke({ name: "net" });
+  // From 2.9 on, connecting and sending to a unix socket need this kind too.
+  const netForUnix = versionAtLeast(2, 9) && (notifies || qemu.transport === "unix");
+  if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
 }
 

@@ -50,10 +50,15 @@ export type Admission = "run" | (() => Reply);
 export class Monitor {
   /** Its connection. */
   readonly peer: Peer;
-  /** What its listener grants it. */
-  readonly terms: Terms;
+  #terms: Terms;
   /** Whole numbers from 1, in the order of arrival. */
   readonly number: number;
+  /** When it came, in seconds since the start of the hub's clock. */
+  readonly since: number;
+  /** How many well-formed commands it has sent. */
+  commands = 0;
+  /** The last of them. */
+  lastCommand: string | undefined;
   readonly #dialect: Dialect;
   #greeting: Greeting | undefined;
   #grammar: Grammar = CLASSIC;
@@ -66,10 +71,11 @@ export class Monitor {
   #left = false;
 
   /** A client that has just come: not greeted, nothing enabled. */
-  constructor(peer: Peer, terms: Terms, number: number) {
+  constructor(peer: Peer, terms: Terms, number: number, since = 0) {
     this.peer = peer;
-    this.terms = terms;
+    this.#terms = terms;
     this.number = number;
+    this.since = since;
     this.#dialect = DIALECTS[terms.dialect];
     this.#standing = {
       mode: "negotiation",
@@ -77,6 +83,26 @@ export class Monitor {
       capabilities: new Set(),
       events: this.#dialect.events,
     };
+  }
+
+  /** What its listener grants it. */
+  get terms(): Terms {
+    return this.#terms;
+  }
+
+  /** Goes on under other terms; its dialect stays what it was greeted with. */
+  adopt(terms: Terms): void {
+    this.#terms = terms;
+  }
+
+  /** What it is called: its listener and its number. */
+  get name(): string {
+    return `${this.#terms.name}/${this.number}`;
+  }
+
+  /** The dialect it was greeted in. */
+  get dialect(): string {
+    return this.#dialect.name;
   }
 
   /** Has it been sent its greeting? Before that nothing it says is read. */
@@ -119,6 +145,11 @@ export class Monitor {
     return this.#slots.length === 0 && !this.#oobWaiting;
   }
 
+  /** How many of its commands await an answer. */
+  get pending(): number {
+    return this.#slots.length + (this.#oobWaiting ? 1 : 0);
+  }
+
   /** QEMU is there: sends the greeting and begins to read. */
   greet(greeting: Greeting): void {
     const [major, minor] = greeting.version;
@@ -134,6 +165,8 @@ export class Monitor {
 
   /** What becomes of a command in this client's present mode. */
   admit(command: Command): Admission {
+    this.commands++;
+    this.lastCommand = command.name;
     const { mode } = this.#standing;
     const handler = this.#dialect.own[mode].get(command.name);
     if (handler) {
@@ -159,7 +192,9 @@ export class Monitor {
     const { mode, events } = this.#standing;
     if (mode !== "command" || this.#left) return false;
     if (events !== undefined && !events.has(name)) return false;
-    if (this.terms.events !== undefined && !this.terms.events.passes(name)) return false;
+    const { role, events: shown } = this.terms;
+    if (role.events !== undefined && !role.events.passes(name)) return false;
+    if (shown !== undefined && !shown.passes(name)) return false;
     return this.#filter === undefined || this.#filter.passes(name);
   }
 
@@ -179,7 +214,7 @@ export class Monitor {
   /** QEMU has answered: the reply leaves when its turn comes, an out-of-band one at once. */
   fill(ticket: Ticket, reply: Reply): void {
     if (this.#left) return;
-    const dressed = this.#dialect.dressed(reply);
+    const dressed = this.dressed(reply);
     if ("oob" in ticket) {
       this.#oobWaiting = false;
       this.#send(dressed, ticket.id);
@@ -205,7 +240,12 @@ export class Monitor {
 
   /** Answers an error of QEMU's form. */
   refuse(id: Id, oob: boolean, errorClass: string, desc: string): void {
-    this.answer(id, oob, () => this.#dialect.dressed(errorReply(errorClass, desc)));
+    this.answer(id, oob, () => this.dressed(errorReply(errorClass, desc)));
+  }
+
+  /** A reply of QEMU's form in that of its dialect. */
+  dressed(reply: Reply): Reply {
+    return this.#dialect.dressed(reply);
   }
 
   /** Answers what is no JSON; `desc` is QEMU's. */
@@ -230,7 +270,10 @@ export class Monitor {
     let sent = 0;
     for (const { id, answer } of this.#slots) {
       if (answer === undefined) break;
-      this.#send(typeof answer === "function" ? answer() : answer, id);
+      const reply = typeof answer === "function" ? answer() : answer;
+      // It may have been the client's own end.
+      if (this.#left) return;
+      this.#send(reply, id);
       sent++;
     }
     if (sent > 0) this.#slots.splice(0, sent);

@@ -73,9 +73,14 @@ export class Upstream<J extends Job> {
     return this.#state === "ready" && this.#inBand.length < IN_FLIGHT_LIMIT;
   }
 
+  /** How many commands await QEMU's answer. */
+  get inFlight(): number {
+    return this.#inBand.length + this.#outOfBand.size;
+  }
+
   /** Does no command await QEMU's answer? */
   get idle(): boolean {
-    return this.#inBand.length === 0 && this.#outOfBand.size === 0;
+    return this.inFlight === 0;
   }
 
   /**

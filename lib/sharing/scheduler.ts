@@ -20,6 +20,18 @@ export class Scheduler<Party, Job> {
     return this.#waiting.size === 0;
   }
 
+  /** How many jobs a party has waiting. */
+  waitingOf(party: Party): number {
+    return this.#waiting.get(party)?.length ?? 0;
+  }
+
+  /** How many jobs wait. */
+  get size(): number {
+    let size = 0;
+    for (const jobs of this.#waiting.values()) size += jobs.length;
+    return size;
+  }
+
   /** Adds a job behind the party's others; a party new to the ring joins at its end. */
   enqueue(party: Party, job: Job): void {
     const jobs = this.#waiting.get(party);

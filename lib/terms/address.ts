@@ -9,10 +9,21 @@ export type Address =
   | { readonly transport: "unix"; readonly path: string }
   | { readonly transport: "tcp"; readonly hostname: string; readonly port: number };
 
+/** Where to listen: an address, or a socket that systemd has opened and passed under a name. */
+export type Place = Address | { readonly transport: "fd"; readonly name: string };
+
 /** A flag, address or option that cannot be; the message names it and the remedy. */
 export class UsageError extends Error {
   /** Its kind. */
   override name = "UsageError";
+  /** The option that is wrong, where it is one. */
+  readonly option: string | undefined;
+
+  /** Something wrong, for people. */
+  constructor(message: string, option?: string) {
+    super(message);
+    this.option = option;
+  }
 }
 
 /** The kernel's `sun_path` holds 108 bytes, the closing NUL among them. */
@@ -34,6 +45,9 @@ export function parseAddress(text: string): Address {
   }
   if (text.startsWith("unix:")) return unix(text.slice("unix:".length), text);
   if (text.startsWith("/") || text.startsWith("./")) return unix(text, text);
+  if (text.startsWith("fd:")) {
+    throw new UsageError(`${text}: only --listen takes passed sockets; write ${FORMS}`);
+  }
   const [, hostname, port] = /^(?:tcp:)?(\[[^\]]+\]|[^:[\]/]*):(\d+)$/.exec(text) ?? [];
   if (hostname === undefined || port === undefined) {
     throw new UsageError(`${JSON.stringify(text)} is no address; write ${FORMS}`);
@@ -43,6 +57,23 @@ export function parseAddress(text: string): Address {
   }
   const bare = hostname.replace(/^\[|\]$/g, "");
   return { transport: "tcp", hostname: bare === "" ? "127.0.0.1" : bare, port: Number(port) };
+}
+
+/**
+ * Reads where to listen.
+ *
+ * @param text an address, or `fd:NAME`
+ * @throws UsageError where it is neither
+ */
+export function parsePlace(text: string): Place {
+  if (!text.startsWith("fd:")) return parseAddress(text);
+  const name = text.slice("fd:".length);
+  // deno-lint-ignore no-control-regex
+  if (/^[^:\x00-\x1f\x7f]{1,255}$/.test(name)) return { transport: "fd", name };
+  throw new UsageError(
+    `${text}: ${JSON.stringify(name)} is no name of a passed socket; ` +
+      "write fd:NAME, as FileDescriptorName= in the socket unit has it",
+  );
 }
 
 function unix(path: string, text: string): Address {
@@ -68,7 +99,8 @@ function shownPath(path: string): string {
 }
 
 /** An address as it is written on the command line. */
-export function addressText(address: Address): string {
+export function addressText(address: Place): string {
+  if (address.transport === "fd") return `fd:${address.name}`;
   if (address.transport === "tcp") {
     const { hostname, port } = address;
     return `tcp:${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
@@ -77,9 +109,9 @@ export function addressText(address: Address): string {
   return path.startsWith("\0") ? `unix-abstract:${path.slice(1)}` : `unix:${path}`;
 }
 
-/** Can only this machine reach it? */
-export function isLocal(address: Address): boolean {
-  if (address.transport === "unix") return true;
+/** Can only this machine reach it? Of a passed socket that is known only later. */
+export function isLocal(address: Place): boolean {
+  if (address.transport !== "tcp") return true;
   return address.hostname === "localhost" || address.hostname === "::1" ||
     /^127(\.\d{1,3}){3}$/.test(address.hostname);
 }

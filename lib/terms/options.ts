@@ -4,14 +4,26 @@
  * @module
  */
 
-import { type Address, addressText, isLocal, parseAddress, UsageError } from "./address.ts";
+import {
+  type Address,
+  addressText,
+  isLocal,
+  parseAddress,
+  parsePlace,
+  type Place,
+  UsageError,
+} from "./address.ts";
 import { EventFilter } from "./event_filter.ts";
+import type { Role } from "./policy.ts";
+import { FULL, ROLES } from "./roles.ts";
 import type { DialectName, Terms } from "./terms.ts";
 
 /** A listener: where, for whom, on what terms. */
 export interface ListenerSettings {
   /** Where it listens. */
-  readonly address: Address;
+  readonly address: Place;
+  /** May other machines reach it? */
+  readonly remote: boolean;
   /** What it grants. */
   readonly terms: Terms;
   /** Of the socket file. */
@@ -22,12 +34,17 @@ export interface ListenerSettings {
   readonly group: string | undefined;
 }
 
+/** All listeners listen; or QEMU has been there as well. */
+export type ReadyWhen = "listening" | "qemu";
+
 /** What `qmpmux serve` is told; times in seconds. */
 export interface ServeSettings {
   /** QEMU's monitor. */
   readonly qemu: Address;
   /** Where clients connect; at least one. */
   readonly listeners: readonly ListenerSettings[];
+  /** When the service manager is told that the daemon is ready. */
+  readonly readyWhen: ReadyWhen;
   /** End with QEMU, instead of waiting for the next one. */
   readonly once: boolean;
   /** How long QEMU may take for its greeting. */
@@ -40,6 +57,7 @@ export interface ServeSettings {
 
 const OPTIONS = [
   "name",
+  "role",
   "dialect",
   "events",
   "mode",
@@ -70,25 +88,47 @@ export function parseQemu(text: string): Address {
 }
 
 /**
- * Reads one listener.
+ * Reads one listener of a command line.
  *
  * @param text an address and its options
+ * @param roles the roles there are, by name
  * @throws UsageError
  */
-export function parseListener(text: string): ListenerSettings {
-  const where = `--listen ${text}`;
-  const [addressPart, pairs] = split(text);
-  const address = parseAddress(addressPart);
+export function parseListener(
+  text: string,
+  roles: ReadonlyMap<string, Role> = ROLES,
+): ListenerSettings {
+  return readListener(...split(text), `--listen ${text}`, roles);
+}
+
+/**
+ * Reads one listener.
+ *
+ * @param addressPart its address
+ * @param pairs its options, each with its value as text
+ * @param where what the messages begin with
+ * @param roles the roles there are, by name
+ * @throws UsageError
+ */
+export function readListener(
+  addressPart: string,
+  pairs: readonly (readonly [string, string])[],
+  where: string,
+  roles: ReadonlyMap<string, Role>,
+): ListenerSettings {
+  const address = parsePlace(addressPart);
   const options = new Map<Option, string>();
   for (const [key, value] of pairs) {
     if (QEMU_SPELLING.has(key)) {
       if (QEMU_SPELLING.get(key) !== value) {
-        throw new UsageError(`${where}: ${key}=${value} is not possible; leave it out`);
+        throw new UsageError(`${where}: ${key}=${value} is not possible; leave it out`, key);
       }
       continue;
     }
     if (!isOption(key)) throw unknownOption(where, key, OPTIONS);
-    if (options.has(key)) throw new UsageError(`${where}: ${key}= is given twice; give it once`);
+    if (options.has(key)) {
+      throw new UsageError(`${where}: ${key}= is given twice; give it once`, key);
+    }
     options.set(key, value);
   }
   const remote = switchOf("allow-remote", options.get("allow-remote") ?? "off", where);
@@ -101,20 +141,23 @@ export function parseListener(text: string): ListenerSettings {
   for (const key of ["mode", "user", "group"] as const) {
     const isFile = address.transport === "unix" && !address.path.startsWith("\0");
     if (options.has(key) && !isFile) {
-      throw new UsageError(`${where}: ${key}= belongs to a socket file; leave it out`);
+      throw new UsageError(`${where}: ${key}= belongs to a socket file; leave it out`, key);
     }
   }
   for (const key of ["user", "group"] as const) {
     if (options.get(key) === "") {
       throw new UsageError(
         `${where}: ${key}= is empty; write a name or a number, or leave it out`,
+        key,
       );
     }
   }
   return {
     address,
+    remote,
     terms: {
       name: nameOf(options.get("name"), address, where),
+      role: roleOf(options.get("role"), where, roles),
       dialect: dialectOf(options.get("dialect"), where),
       events: filterOf(options.get("events"), where),
       caches: switchOf("cache", options.get("cache") ?? "on", where),
@@ -145,11 +188,17 @@ function isOption(key: string): key is Option {
 }
 
 function unknownOption(where: string, key: string, known: readonly string[]): UsageError {
-  return new UsageError(`${where}: there is no option "${key}"; there are ${known.join(", ")}`);
+  return new UsageError(
+    `${where}: there is no option "${key}"; there are ${known.join(", ")}`,
+    key,
+  );
 }
 
 function onOff(where: string, key: string, value: string): UsageError {
-  return new UsageError(`${where}: ${key}=${value} is not possible; write ${key}=on or ${key}=off`);
+  return new UsageError(
+    `${where}: ${key}=${value} is not possible; write ${key}=on or ${key}=off`,
+    key,
+  );
 }
 
 function switchOf(key: string, value: string, where: string): boolean {
@@ -157,21 +206,37 @@ function switchOf(key: string, value: string, where: string): boolean {
   return value === "on";
 }
 
-function nameOf(name: string | undefined, address: Address, where: string): string {
+function nameOf(name: string | undefined, address: Place, where: string): string {
   if (name === undefined) {
     const base = addressText(address).split(/[/]/).pop()!;
-    return base.replace(/^(unix|unix-abstract|tcp):/, "").replace(/\.(sock|socket)$/, "");
+    return base.replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
   }
   if (/^[A-Za-z0-9._-]{1,64}$/.test(name)) return name;
   throw new UsageError(
     `${where}: name=${name} is not possible; a name has 1 to 64 letters, digits, ".", "_" or "-"`,
+    "name",
   );
+}
+
+function roleOf(
+  name: string | undefined,
+  where: string,
+  roles: ReadonlyMap<string, Role>,
+): Role {
+  if (name === undefined) return FULL;
+  const role = roles.get(name);
+  if (role) return role;
+  const known = [...roles.keys()].join(", ");
+  throw new UsageError(`${where}: there is no role "${name}"; there are ${known}`, "role");
 }
 
 function dialectOf(dialect: string | undefined, where: string): DialectName {
   if (dialect === undefined || dialect === "qmp") return "qmp";
   if (dialect === "rfc2010") return dialect;
-  throw new UsageError(`${where}: there is no dialect "${dialect}"; there are qmp, rfc2010`);
+  throw new UsageError(
+    `${where}: there is no dialect "${dialect}"; there are qmp, rfc2010`,
+    "dialect",
+  );
 }
 
 function filterOf(events: string | undefined, where: string): EventFilter | undefined {
@@ -181,12 +246,13 @@ function filterOf(events: string | undefined, where: string): EventFilter | unde
   if (wrong !== undefined) {
     throw new UsageError(
       `${where}: "${wrong}" is no event; write names of events with * and ?, joined by +`,
+      "events",
     );
   }
   try {
     return new EventFilter(globs);
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`${where}: ${error.message}`);
+    if (error instanceof RangeError) throw new UsageError(`${where}: ${error.message}`, "events");
     throw error;
   }
 }
@@ -194,5 +260,8 @@ function filterOf(events: string | undefined, where: string): EventFilter | unde
 function modeOf(mode: string | undefined, where: string): number {
   if (mode === undefined) return 0o600;
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
-  throw new UsageError(`${where}: mode=${mode} is not possible; write three octal digits, as 0660`);
+  throw new UsageError(
+    `${where}: mode=${mode} is not possible; write three octal digits, as 0660`,
+    "mode",
+  );
 }

@@ -5,6 +5,7 @@
  */
 
 import type { EventFilter } from "./event_filter.ts";
+import type { Role } from "./policy.ts";
 
 /** The dialects a listener can speak. */
 export type DialectName = "qmp" | "rfc2010";
@@ -15,6 +16,8 @@ export interface Terms {
   readonly name: string;
   /** The handshake its clients speak. */
   readonly dialect: DialectName;
+  /** What its clients may run and see. */
+  readonly role: Role;
   /** The events its clients can see at all; `undefined` is every one. */
   readonly events: EventFilter | undefined;
   /** Are its clients given answers that were kept? */

@@ -21,6 +21,8 @@ export interface Peer {
   resume(): void;
   /** Sends what is queued, then ends the connection. */
   close(reason: string): void;
+  /** Bytes queued that have not been taken; left out where nobody counts. */
+  readonly unread?: number;
 }
 
 /** A client's id as QEMU prints it back; `undefined` where the command has none. */

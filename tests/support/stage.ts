@@ -7,6 +7,8 @@
 import { Mux } from "../../lib/hub/mux.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/terms/event_filter.ts";
+import type { Role } from "../../lib/terms/policy.ts";
+import { FULL } from "../../lib/terms/roles.ts";
 import type { DialectName, Terms } from "../../lib/terms/terms.ts";
 import { MessageSplitter } from "../../lib/wire/balance.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
@@ -20,15 +22,16 @@ export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, 
 
 /** Terms with what a test does not care about filled in. */
 export function terms(
-  { name = "stage", dialect = "qmp", events, caches = true, joins = true }: {
+  { name = "stage", role = FULL, dialect = "qmp", events, caches = true, joins = true }: {
     name?: string;
+    role?: Role;
     dialect?: DialectName;
     events?: readonly string[] | undefined;
     caches?: boolean;
     joins?: boolean;
   } = {},
 ): Terms {
-  return { name, dialect, events: events && new EventFilter(events), caches, joins };
+  return { name, role, dialect, events: events && new EventFilter(events), caches, joins };
 }
 
 /** A client on stage: what it says is read as fast as its monitor allows. */
@@ -78,6 +81,8 @@ export class Stage {
   /** The connection to QEMU. */
   qemu = new FakePeer();
   readonly notices: string[] = [];
+  /** What is said to be wrong when the settings are read again. */
+  reloadProblems: readonly string[] = [];
   #splitter = new MessageSplitter();
   #nonce = 1000;
 
@@ -85,6 +90,7 @@ export class Stage {
     this.mux = new Mux({ handshakeTime }, {
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
       idle: (): void => void this.notices.push("idle"),
+      reload: (done): void => done(this.reloadProblems),
     });
   }
 

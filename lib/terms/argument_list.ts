@@ -1,0 +1,73 @@
+/**
+ * The arguments a rule knows: a list of paths, kept as a tree.
+ *
+ * A command is within the list when each of its scalars stands at a listed path,
+ * with a listed value where values are listed. An argument nobody has thought of
+ * is therefore outside.
+ *
+ * @module
+ */
+
+import type { Value } from "../wire/value.ts";
+import { BELOW, ELEMENTS, type Path, type Step } from "./argument_path.ts";
+import { globMatches } from "./glob.ts";
+
+/** One place of the tree. */
+interface Place {
+  readonly below: Map<Step, Place>;
+  /** The globs one of which a scalar here must match; `undefined` where none may stand here. */
+  globs: readonly string[] | undefined;
+}
+
+/** Any scalar. */
+export const ANYTHING: readonly string[] = ["*"];
+
+/** A list of arguments. */
+export class ArgumentList {
+  readonly #root: Place = { below: new Map(), globs: undefined };
+
+  /** A list of paths, each with the globs its values must match. */
+  constructor(entries: Iterable<readonly [Path, readonly string[]]>) {
+    for (const [path, globs] of entries) {
+      let place = this.#root;
+      for (const step of path) {
+        let next = place.below.get(step);
+        if (next === undefined) {
+          place.below.set(step, next = { below: new Map(), globs: undefined });
+        }
+        place = next;
+      }
+      place.globs = globs;
+    }
+  }
+
+  /** Where a command's arguments leave the list first, or `undefined` where they do not. */
+  firstOutside(args: Value): Path | undefined {
+    return outside(this.#root, args, []);
+  }
+}
+
+function outside(place: Place, value: Value, path: Path): Path | undefined {
+  if (place.below.has(BELOW)) return undefined;
+  const { scalar } = value;
+  if (scalar !== undefined) {
+    const inside = place.globs?.some((glob) => globMatches(glob, scalar)) ?? false;
+    return inside ? undefined : path;
+  }
+  let empty = true;
+  for (const [step, inner] of parts(value)) {
+    empty = false;
+    const here: Path = [...path, step];
+    const next = place.below.get(step);
+    const found = next ? outside(next, inner, here) : here;
+    if (found) return found;
+  }
+  // Nothing in it that could be outside; but where only certain values may stand, it is another one.
+  const fits = !empty || path.length === 0 || place.below.size > 0 || place.globs?.includes("*");
+  return fits ? undefined : path;
+}
+
+function* parts(value: Value): Generator<readonly [Step, Value]> {
+  yield* value.members();
+  for (const element of value.elements()) yield [ELEMENTS, element];
+}

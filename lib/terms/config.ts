@@ -1,0 +1,264 @@
+/**
+ * The configuration file: what the command line says, in TOML.
+ *
+ * One file, one QEMU. All that is wrong in it is told at once, each with its
+ * line; an unknown key is wrong.
+ *
+ * @module
+ */
+
+import { parse } from "@std/toml/parse";
+import { addressText, UsageError } from "./address.ts";
+import {
+  type ListenerSettings,
+  parseQemu,
+  readListener,
+  type ReadyWhen,
+  type ServeSettings,
+} from "./options.ts";
+import type { Role } from "./policy.ts";
+import { readRole, ROLES } from "./roles.ts";
+import { TomlLines } from "./toml_lines.ts";
+
+/** Something wrong in a configuration file; each problem is a line `FILE:LINE: what, and the remedy`. */
+export class ConfigError extends Error {
+  /** Its kind. */
+  override name = "ConfigError";
+  /** All that is wrong, in the order of the file. */
+  readonly problems: readonly string[];
+
+  /** All that is wrong in one file; at least one problem. */
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** What a file says; what it does not say is `undefined`. */
+export interface Config {
+  /** QEMU's monitor, checked. */
+  readonly qemu: ReturnType<typeof parseQemu> | undefined;
+  /** Where clients connect; may be none. */
+  readonly listeners: readonly ListenerSettings[];
+  /** The roles there are: the built-in ones and the file's own. */
+  readonly roles: ReadonlyMap<string, Role>;
+  /** End with QEMU. */
+  readonly once: boolean | undefined;
+  /** When readiness is told. */
+  readonly readyWhen: ReadyWhen | undefined;
+  /** Seconds QEMU may take for its greeting. */
+  readonly greetingTime: number | undefined;
+  /** Seconds a client may wait for QEMU's greeting. */
+  readonly handshakeTime: number | undefined;
+  /** Seconds for what is under way at the end. */
+  readonly drainTime: number | undefined;
+}
+
+/** The keys of the top level, in the order in which they are documented. */
+export const CONFIG_KEYS = [
+  "qemu",
+  "once",
+  "ready",
+  "greeting-timeout",
+  "handshake-timeout",
+  "drain-timeout",
+  "role",
+  "listen",
+] as const;
+
+type Table = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a configuration file.
+ *
+ * @param text its content
+ * @param file its name, for messages
+ * @throws ConfigError
+ */
+export function readConfig(text: string, file: string): Config {
+  return new Reader(text, file).read();
+}
+
+/** Settings as a configuration file that gives them; the roles of the file itself are named only. */
+export function configText(settings: ServeSettings): string {
+  const lines = [
+    `qemu = ${JSON.stringify(addressText(settings.qemu))}`,
+    `once = ${settings.once}`,
+    `ready = ${JSON.stringify(settings.readyWhen)}`,
+    `greeting-timeout = ${settings.greetingTime}`,
+    `handshake-timeout = ${settings.handshakeTime}`,
+    `drain-timeout = ${settings.drainTime}`,
+  ];
+  for (const { address, remote, terms, mode, user, group } of settings.listeners) {
+    lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
+    lines.push(
+      `name = "${terms.name}"`,
+      `role = "${terms.role.name}"`,
+      `dialect = "${terms.dialect}"`,
+    );
+    if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
+    const isFile = address.transport === "unix" && !address.path.startsWith("\0");
+    if (isFile) lines.push(`mode = "0${mode.toString(8)}"`);
+    if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
+    if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
+    if (remote) lines.push("allow-remote = true");
+    lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+class Reader {
+  readonly #text: string;
+  readonly #file: string;
+  readonly #lines: TomlLines;
+  readonly #problems: { line: number; text: string }[] = [];
+
+  constructor(text: string, file: string) {
+    this.#text = text;
+    this.#file = file;
+    this.#lines = new TomlLines(text);
+  }
+
+  read(): Config {
+    const table = this.#parsed();
+    for (const line of this.#lines.repeated) {
+      this.#wrong(line, "this key is given twice; give it once");
+    }
+    for (const key of Object.keys(table)) {
+      if ((CONFIG_KEYS as readonly string[]).includes(key)) continue;
+      const known = CONFIG_KEYS.join(", ");
+      this.#wrong(this.#lines.of(key), `there is no key "${key}"; there are ${known}`);
+    }
+    const roles = new Map(ROLES);
+    this.#each(table, "role", (form, where) => {
+      const role = readRole(form, where);
+      if (roles.has(role.name)) {
+        throw new UsageError(`${where}: there is a role ${role.name} already`);
+      }
+      roles.set(role.name, role);
+    });
+    const listeners: ListenerSettings[] = [];
+    this.#each(
+      table,
+      "listen",
+      (form, where) => void listeners.push(listenerOf(form, where, roles)),
+    );
+    const config: Config = {
+      qemu: this.#value(table, "qemu", (value) => parseQemu(textOf(value))),
+      listeners,
+      roles,
+      once: this.#value(table, "once", switchOf),
+      readyWhen: this.#value(table, "ready", readyOf),
+      greetingTime: this.#value(table, "greeting-timeout", secondsOf),
+      handshakeTime: this.#value(table, "handshake-timeout", secondsOf),
+      drainTime: this.#value(table, "drain-timeout", secondsOf),
+    };
+    if (this.#problems.length === 0) return config;
+    const sorted = this.#problems.toSorted((a, b) => a.line - b.line);
+    throw new ConfigError(sorted.map(({ line, text }) => `${this.#file}:${line}: ${text}`));
+  }
+
+  #parsed(): Table {
+    try {
+      return parse(this.#text);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const [, line, rest] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ??
+        [];
+      throw new ConfigError([
+        `${this.#file}:${line ?? 1}: this is no TOML: ${rest ?? error.message}`,
+      ]);
+    }
+  }
+
+  #wrong(line: number, text: string): void {
+    this.#problems.push({ line, text });
+  }
+
+  /** Reads something; what is wrong with it becomes a problem of its line. */
+  #attempt<T>(lineOf: (option: string) => number, read: (where: string) => T): T | undefined {
+    try {
+      return read("");
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#wrong(lineOf(error.option ?? "address"), error.message.replace(/^: /, ""));
+      return undefined;
+    }
+  }
+
+  #value<T>(table: Table, key: string, read: (value: unknown) => T): T | undefined {
+    if (!(key in table)) return undefined;
+    return this.#attempt(() => this.#lines.of(key), () => {
+      try {
+        return read(table[key]);
+      } catch (error) {
+        if (error instanceof UsageError) throw new UsageError(`${key}: ${error.message}`);
+        throw error;
+      }
+    });
+  }
+
+  /** Reads each table of an array of tables, each at the line of its header. */
+  #each(table: Table, key: string, read: (form: Table, where: string) => void): void {
+    const forms = table[key] ?? [];
+    if (!Array.isArray(forms)) {
+      return this.#wrong(this.#lines.of(key), `${key} is one table; begin it with [[${key}]]`);
+    }
+    for (const [index, form] of forms.entries()) {
+      this.#attempt(
+        (option) => this.#lines.inTable(key, index, option) ?? this.#lines.ofTable(key, index),
+        (where) => read(form, where),
+      );
+    }
+  }
+}
+
+/** A listener's table: `address`, and the options of `--listen`. */
+function listenerOf(
+  { address, ...options }: Table,
+  where: string,
+  roles: ReadonlyMap<string, Role>,
+): ListenerSettings {
+  if (address === undefined) {
+    throw new UsageError(`${where}: address is missing; write address = "unix:/path"`);
+  }
+  const pairs = Object.entries(options).map(([key, value]) =>
+    [key, optionText(key, value)] as const
+  );
+  return readListener(textOf(address), pairs, where, roles);
+}
+
+/** An option's value as the command line has it. */
+function optionText(key: string, value: unknown): string {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
+    return value.join("+");
+  }
+  if (typeof value === "string") return value;
+  throw new UsageError(
+    `${key} is ${JSON.stringify(value)}; write text, true, false or a list of texts`,
+    key,
+  );
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new UsageError(`${JSON.stringify(value)} is no text; write it in quotes`);
+}
+
+function switchOf(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new UsageError(`${JSON.stringify(value)} is not possible; write true or false`);
+}
+
+function readyOf(value: unknown): ReadyWhen {
+  if (value === "listening" || value === "qemu") return value;
+  throw new UsageError(`${JSON.stringify(value)} is not possible; write "listening" or "qemu"`);
+}
+
+function secondsOf(value: unknown): number {
+  if (typeof value === "number" && value > 0 && value <= 86400) return value;
+  throw new UsageError(
+    `${JSON.stringify(value)} is no time; write seconds, above 0 and up to 86400`,
+  );
+}

@@ -1,0 +1,170 @@
+/**
+ * What a client may run: roles, made of rules.
+ *
+ * Rules are tried in their order and the first that matches decides; where none
+ * does, the command is refused. They look at the command as QEMU will read it,
+ * decoded, so that no spelling passes that another does not.
+ *
+ * @module
+ */
+
+import type { Command } from "../wire/message.ts";
+import type { Value } from "../wire/value.ts";
+import type { ArgumentList } from "./argument_list.ts";
+import { argumentsOf, type Path, pathText, valuesAt } from "./argument_path.ts";
+import type { EventFilter } from "./event_filter.ts";
+import { globMatches } from "./glob.ts";
+
+/** May a command run? */
+export type Verdict =
+  | { readonly allow: true }
+  | {
+    readonly allow: false;
+    /** The role and the rule, in words. */
+    readonly because: string;
+  };
+
+/**
+ * What must be at a path: a scalar that matches a glob of the list, something, or nothing.
+ *
+ * Where a path has many ends (`actions[*].type`), a rule that allows asks it of each of them,
+ * and of at least one; a rule that refuses asks whether there is one of which it holds.
+ */
+export interface Condition {
+  /** Where. */
+  readonly path: Path;
+  /** What. */
+  readonly is: readonly string[] | "present" | "absent";
+}
+
+/** One rule: a command that matches it is allowed, or refused. */
+export interface Rule {
+  /** What it does. */
+  readonly effect: "allow" | "refuse";
+  /** Globs; the command's name must match one. */
+  readonly commands: readonly string[];
+  /** All of them must hold. */
+  readonly conditions: readonly Condition[];
+  /** With any argument outside this list the rule does not match; `undefined` lists all. */
+  readonly only: ArgumentList | undefined;
+  /** Why it refuses. */
+  readonly because: string | undefined;
+}
+
+/** What a role is made of. */
+export interface RoleParts {
+  /** As `role=` names it. */
+  readonly name: string;
+  /** Tried in their order. */
+  readonly rules: readonly Rule[];
+  /** The events its clients may see; `undefined` is every one. */
+  readonly events: EventFilter | undefined;
+  /** May its clients administer qmpmux itself? */
+  readonly administers: boolean;
+}
+
+/** A rule, and its number for people. */
+export interface Numbered {
+  /** The rule. */
+  readonly rule: Rule;
+  /** Its place in the role, counted from 1. */
+  readonly number: number;
+}
+
+/** A client can name commands without end; only so many are remembered. */
+const REMEMBERED_LIMIT = 1024;
+
+/** What its clients may run and see. */
+export class Role implements RoleParts {
+  /** As `role=` names it. */
+  readonly name: string;
+  /** Tried in their order. */
+  readonly rules: readonly Rule[];
+  /** The events its clients may see; `undefined` is every one. */
+  readonly events: EventFilter | undefined;
+  /** May its clients administer qmpmux itself? */
+  readonly administers: boolean;
+  readonly #byName = new Map<string, readonly Numbered[]>();
+
+  /** A role of these parts. */
+  constructor({ name, rules, events, administers }: RoleParts) {
+    this.name = name;
+    this.rules = rules;
+    this.events = events;
+    this.administers = administers;
+  }
+
+  /** The rules that are about a command, in their order. */
+  rulesFor(command: string): readonly Numbered[] {
+    const known = this.#byName.get(command);
+    if (known) return known;
+    const found = this.rules.map((rule, index) => ({ rule, number: index + 1 }))
+      .filter(({ rule }) => rule.commands.some((glob) => globMatches(glob, command)));
+    if (this.#byName.size < REMEMBERED_LIMIT) this.#byName.set(command, found);
+    return found;
+  }
+}
+
+/** May a client in this role run this command, with these arguments? */
+export function judge(role: Role, command: Command): Verdict {
+  let args: Value | undefined;
+  let why = "no rule allows it";
+  for (const { rule, number } of role.rulesFor(command.name)) {
+    if (!isUnconditional(rule)) {
+      args ??= argumentsOf(command);
+      if (!rule.conditions.every((condition) => holds(condition, rule, args!))) continue;
+      const outside = rule.only?.firstOutside(args);
+      if (outside) {
+        if (rule.effect === "allow") {
+          why = `rule ${number}: it does not allow ${shownPath(outside)}`;
+        }
+        continue;
+      }
+    }
+    if (rule.effect === "allow") return { allow: true };
+    why = `rule ${number}${rule.because === undefined ? "" : `: ${rule.because}`}`;
+    break;
+  }
+  return { allow: false, because: `role ${role.name}, ${why}` };
+}
+
+/** May a client in this role run everything, also what is new? */
+export function refusesNothing({ rules: [first] }: Role): boolean {
+  return first?.effect === "allow" && first.commands.includes("*") && isUnconditional(first);
+}
+
+/** What a client hears whose command is refused. */
+export function refusalText(command: Command, because: string): string {
+  return `The command ${command.name} has been refused: ${because}`;
+}
+
+/** Is there nothing a client in this role could give a command that would let it run? */
+export function refusesEntirely(role: Role, command: string): boolean {
+  for (const { rule } of role.rulesFor(command)) {
+    if (rule.effect === "allow") return false;
+    if (isUnconditional(rule)) return true;
+  }
+  return true;
+}
+
+function isUnconditional({ conditions, only }: Rule): boolean {
+  return conditions.length === 0 && only === undefined;
+}
+
+function holds({ path, is }: Condition, { effect }: Rule, args: Value): boolean {
+  const ends = [...valuesAt(args, path)];
+  const test = (end: string | boolean): boolean => {
+    if (is === "present") return end !== false;
+    if (is === "absent") return end === false;
+    return typeof end === "string" && is.some((glob) => globMatches(glob, end));
+  };
+  // No element at all: nothing is there.
+  if (ends.length === 0) return is === "absent";
+  return effect === "allow" ? ends.every(test) : ends.some(test);
+}
+
+/** A client chose its names: long ones are cut. */
+function shownPath(path: Path): string {
+  const text = path.length === 0 ? "its arguments" : `the argument ${pathText(path)}`;
+  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+}

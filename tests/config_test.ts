@@ -1,0 +1,140 @@
+/**
+ * The configuration file: what it may say, and how it is told what is wrong.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { TomlLines } from "../lib/terms/toml_lines.ts";
+
+function problems(text: string): readonly string[] {
+  return assertThrows(() => readConfig(text, "f"), ConfigError).problems;
+}
+
+Deno.test("readConfig() reads what the flags say, under the same names", () => {
+  const config = readConfig(
+    `
+qemu = "unix:/run/vm.sock,server=on,wait=off"
+once = true
+ready = "qemu"
+greeting-timeout = 2.5
+handshake-timeout = 30
+drain-timeout = 1
+
+[[role]]
+name = "backup"
+events = ["BLOCK_JOB_*"]
+rules = [
+  { allow = ["query-*"] },
+  { refuse = "*", because = "it is no query" },
+]
+
+[[listen]]
+address = "unix:/run/a.sock"
+name = "a"
+role = "backup"
+events = ["STOP", "RES*"]
+mode = "0660"
+group = "kvm"
+cache = false
+
+[[listen]]
+address = "127.0.0.1:4444"
+dialect = "rfc2010"
+`,
+    "f",
+  );
+  assertEquals(config.qemu, { transport: "unix", path: "/run/vm.sock" });
+  assertEquals([config.once, config.readyWhen], [true, "qemu"]);
+  assertEquals([config.greetingTime, config.handshakeTime, config.drainTime], [2.5, 30, 1]);
+  const [first, second] = config.listeners;
+  assertEquals([first!.terms.name, first!.terms.role.name], ["a", "backup"]);
+  assertEquals(first!.terms.events!.globs, ["STOP", "RES*"]);
+  assertEquals([first!.mode, first!.group, first!.terms.caches], [0o660, "kvm", false]);
+  assertEquals([second!.terms.dialect, second!.terms.role.name], ["rfc2010", "full"]);
+  assertEquals(config.roles.has("observer"), true);
+});
+
+Deno.test("readConfig() of an empty file says nothing", () => {
+  const { listeners, qemu, once } = readConfig("", "f");
+  assertEquals([listeners, qemu, once], [[], undefined, undefined]);
+});
+
+Deno.test("readConfig() tells all that is wrong, each with its line", () => {
+  assertEquals(
+    problems(`qemu = 7
+quemu = "x"
+once = "yes"
+drain-timeout = 0
+ready = 1
+
+[[listen]]
+address = "unix:/run/a"
+role = "nobody"
+
+[[listen]]
+name = "b"
+
+[[role]]
+name = "x"
+rules = [{ permit = "*" }]
+`),
+    [
+      "f:1: qemu: 7 is no text; write it in quotes",
+      'f:2: there is no key "quemu"; there are qemu, once, ready, greeting-timeout, ' +
+      "handshake-timeout, drain-timeout, role, listen",
+      'f:3: once: "yes" is not possible; write true or false',
+      "f:4: drain-timeout: 0 is no time; write seconds, above 0 and up to 86400",
+      'f:5: ready: 1 is not possible; write "listening" or "qemu"',
+      'f:9: there is no role "nobody"; there are full, observer, operator, admin',
+      'f:11: address is missing; write address = "unix:/path"',
+      ...problems('[[role]]\nname = "x"\nrules = [{ permit = "*" }]\n').map((problem) =>
+        problem.replace(/^f:\d+/, "f:14")
+      ),
+    ],
+  );
+});
+
+for (
+  const [what, text, expected] of [
+    ["no TOML", "a = 1\nb = \n", /^f:\d: this is no TOML: /],
+    ["a key twice", "once = true\nonce = false\n", /^f:2: this key is given twice; give it once$/],
+    [
+      "one table for many",
+      '[listen]\naddress = "/x"\n',
+      /^f:1: listen is one table; begin it with \[\[listen\]\]$/,
+    ],
+    [
+      "an unknown option",
+      '[[listen]]\naddress = "/x"\ncolour = "red"\n',
+      /^f:3: there is no option "colour"/,
+    ],
+    [
+      "an option of no kind",
+      '[[listen]]\naddress = "/x"\nname = 7\n',
+      /^f:3: name is 7; write text/,
+    ],
+    ["a path too long", `[[listen]]\naddress = "/${"x".repeat(120)}"\n`, /^f:2: .*has 121 bytes/],
+    [
+      "a role that is there",
+      '[[role]]\nname = "full"\nrules = []\n',
+      /^f:1: there is a role full already; /,
+    ],
+  ] as [string, string, RegExp][]
+) {
+  Deno.test(`readConfig() refuses ${what}`, () => {
+    const [problem, ...more] = problems(text);
+    assertEquals([expected.test(problem!), more], [true, []], problem);
+  });
+}
+
+Deno.test("TomlLines finds keys of tables, and none inside a value", () => {
+  const lines = new TomlLines(
+    'a = [\n  "b = 1", # [\n  { c = 2 },\n]\n[[t]]\n"x y" = 1\n[[t]]\nz = 1\n',
+  );
+  assertEquals([lines.of("a"), lines.of("b"), lines.of("c")], [1, 1, 1]);
+  assertEquals([lines.ofTable("t", 0), lines.ofTable("t", 1)], [5, 7]);
+  assertEquals([lines.inTable("t", 0, "x y"), lines.inTable("t", 1, "z")], [6, 8]);
+  assertEquals(lines.inTable("t", 0, "z"), undefined);
+});

@@ -1,0 +1,109 @@
+/**
+ * `qmpmux check`, `--config`, `--print-config`, and SIGHUP on live clients.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { StandIn } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+
+Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nqueue = 1\n\n[[listen]]\naddress = "x"\n');
+  assertEquals(await runQmpmux(["check", "--config", file]), {
+    code: 78,
+    stdout: "",
+    stderr: `qmpmux: ${file}:2: there is no key "queue"; there are qemu, once, ready, ` +
+      "greeting-timeout, handshake-timeout, drain-timeout, role, listen\n" +
+      `qmpmux: ${file}:5: "x" is no address; write unix:/path, /path, unix-abstract:NAME, ` +
+      "tcp:HOST:PORT or HOST:PORT\n",
+  });
+  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\n');
+  assertEquals(await runQmpmux(["check", "--config", file]), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux check and serve name a file that is not there", async () => {
+  for (const args of [["check"], ["serve"]]) {
+    const { code, stderr } = await runQmpmux([...args, "--config", "/nowhere/x.toml"]);
+    assertEquals(code, 78);
+    assertEquals(stderr, "qmpmux: /nowhere/x.toml: there is no such file; correct --config\n");
+  }
+});
+
+Deno.test("qmpmux serve --print-config prints what it would read again as the same", async () => {
+  using place = makePlace();
+  const flags = ["--qemu", "/run/vm", "--listen", "/run/a,events=STOP,mode=0660,role=observer"];
+  const first = await runQmpmux(["serve", ...flags, "--once", "--print-config"]);
+  assertEquals(first.code, 0);
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, first.stdout);
+  assertEquals(await runQmpmux(["serve", "--config", file, "--print-config"]), first);
+  // Flags win.
+  const other = await runQmpmux(["serve", "--config", file, "--qemu", "/run/b", "--print-config"]);
+  assertMatch(other.stdout, /^qemu = "unix:\/run\/b"$/m);
+});
+
+Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes nothing", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const [file, a, b] = ["x.toml", "a", "b"].map((name) => `${place.path}/${name}`) as [
+    string,
+    string,
+    string,
+  ];
+  const write = (...listeners: string[]): void =>
+    Deno.writeTextFileSync(file, [`qemu = "${qemu.path}"`, ...listeners].join("\n"));
+  const listener = (address: string, more = ""): string =>
+    `[[listen]]\naddress = "${address}"\n${more}`;
+
+  write(listener(a));
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/listening on/);
+  await mux.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(a);
+  const self = async (): Promise<{ role: string; name: string }> =>
+    JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return;
+  assertEquals((await self()).role, "full");
+
+  // Another role, another mode, one more listener: nobody is dropped.
+  write(listener(a, 'role = "observer"\nname = "seen"\nmode = "0666"'), listener(b));
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  assertEquals(await self().then(({ role, name }) => [role, name]), ["observer", "seen/1"]);
+  assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
+  assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
+  using second = await TestClient.ready(b);
+
+  // A bad file, and what cannot change: told, and all goes on as before.
+  write(listener(a, 'role = "nobody"'));
+  mux.kill("SIGHUP");
+  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: there is no role "nobody"/);
+  Deno.writeTextFileSync(file, `qemu = "/elsewhere"\n${listener(a)}`);
+  mux.kill("SIGHUP");
+  await mux.log.until(/not read again: qemu cannot change/);
+  assertEquals((await self()).role, "observer");
+
+  // A listener that is gone takes no one new; who is there stays.
+  write(listener(b));
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  assert(![...Deno.readDirSync(place.path)].some(({ name }) => name === "a"));
+  assertEquals((await self()).role, "observer");
+  assertEquals(JSON.parse(await second.ask({ execute: "query-status" })).return.status, "paused");
+  assertEquals(qemu.connections, 1);
+});
+
+Deno.test("SIGHUP without a file says so and ends nothing", async () => {
+  using place = makePlace();
+  await using _qemu = new StandIn(`${place.path}/vm`);
+  await using mux = await startQmpmux(
+    ["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`],
+  );
+  mux.kill("SIGHUP");
+  await mux.log.until(/there is no configuration file; start with --config/);
+  using _client = await TestClient.ready(`${place.path}/mux`);
+});

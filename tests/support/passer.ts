@@ -1,0 +1,78 @@
+/**
+ * A service manager as small as can be: it passes sockets, and is notified.
+ *
+ * The sockets are opened by a few lines of Python, which then becomes the
+ * program: so the process id is the one they were passed to.
+ *
+ * @module
+ */
+
+import { within } from "./deadline.ts";
+
+/** Is there no Python on this machine? Set by `tools/setup.ts`. */
+export const WITHOUT_PYTHON = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
+  "python3",
+);
+
+/** NAME=PATH… -- COMMAND…; a path of digits is a port of 127.0.0.1, one of `-` a file that is no socket. */
+const LAUNCHER = `
+import os, socket, sys
+cut = sys.argv.index("--")
+names, keep, number = [], [], 3
+for pair in sys.argv[1:cut]:
+    name, path = pair.split("=", 1)
+    if path == "-":
+        keep.append(open("/dev/null"))
+    elif path.rpartition(":")[2].isdigit():
+        keep.append(socket.create_server(("0.0.0.0" if ":" in path else "127.0.0.1", 0)))
+    else:
+        keep.append(socket.socket(socket.AF_UNIX))
+        keep[-1].bind(path)
+        keep[-1].listen(8)
+    names.append(name)
+# Out of the way first, as one may sit where another belongs.
+moved = [os.dup2(k.fileno(), 100 + i, False) for i, k in enumerate(keep)]
+for i, fd in enumerate(moved):
+    os.dup2(fd, 3 + i, True)
+os.environ["LISTEN_FDS"] = str(len(names))
+os.environ["LISTEN_FDNAMES"] = ":".join(names)
+os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+os.execvp(sys.argv[cut + 1], sys.argv[cut + 1:])
+`;
+
+/** The command that passes sockets, by name and path, to a command. */
+export function passing(
+  sockets: readonly string[],
+  [command, args]: readonly [string, readonly string[]],
+): [string, string[]] {
+  return ["python3", ["-c", LAUNCHER, ...sockets, "--", command, ...args]];
+}
+
+/** Receives notifications at a path. */
+export class Notified implements Disposable {
+  readonly #socket: Deno.DatagramConn;
+  readonly #early: string[] = [];
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+    const address = path.replace(/^@/, "\0");
+    this.#socket = Deno.listenDatagram({ transport: "unixpacket", path: address });
+  }
+
+  /** The lines of the next datagram. */
+  async next(): Promise<string[]> {
+    const [bytes] = await within("a notification", this.#socket.receive());
+    return new TextDecoder().decode(bytes).split("\n");
+  }
+
+  /** Reads on until a line is told; signs of life are passed over. */
+  async until(line: string): Promise<void> {
+    while (!this.#early.includes(line)) this.#early.push(...await this.next());
+    this.#early.splice(0, this.#early.indexOf(line) + 1);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What each role says to each command of QEMU, as a text that shows in a diff.
+ *
+ * A line for each: the verdict on the command without arguments, and which
+ * arguments, given alone, are refused though the command is not.
+ *
+ * @module
+ */
+
+import { judge, refusesEntirely, refusesNothing, type Role } from "../../lib/terms/policy.ts";
+import { ROLES } from "../../lib/terms/roles.ts";
+import { FrameSplitter } from "../../lib/wire/frame.ts";
+import { type Command, readCommand } from "../../lib/wire/message.ts";
+import { RECORDED, recordedCommands } from "./commands.ts";
+
+/** A command as the hub reads it out of a client's text. */
+export function commandOf(text: string, takesOob = false): Command {
+  const splitter = new FrameSplitter();
+  splitter.load(new TextEncoder().encode(text));
+  const frame = splitter.next();
+  if (frame === undefined || "damage" in frame) throw new Error(`${text} is no value`);
+  const command = readCommand(frame, takesOob);
+  if ("because" in command) throw new Error(`${text}: ${command.because}`);
+  return command;
+}
+
+/** Why a role refuses a command, less the rule's number; `undefined` where it does not. */
+export function refusalOf(role: Role, name: string, args: unknown = {}): string | undefined {
+  const verdict = judge(role, commandOf(JSON.stringify({ execute: name, arguments: args })));
+  if (verdict.allow) return undefined;
+  return verdict.because.replace(/^role \S+, /, "").replace(/^rule \d+: /, "");
+}
+
+/** Every recorded command, with the arguments of all versions. */
+export function allCommands(): ReadonlyMap<string, readonly string[]> {
+  const all = new Map<string, Set<string>>();
+  for (const version of RECORDED) {
+    for (const [name, paths] of Object.entries(recordedCommands(version))) {
+      all.set(name, new Set([...all.get(name) ?? [], ...paths]));
+    }
+  }
+  return new Map(
+    [...all].map(([name, paths]): [string, string[]] => [name, [...paths].sort()])
+      .sort(([a], [b]) => a < b ? -1 : 1),
+  );
+}
+
+/** The paths at which scalars stand. */
+export function leaves(paths: readonly string[]): string[] {
+  return paths.filter((path) =>
+    !paths.some((other) => other.startsWith(`${path}.`) || other.startsWith(`${path}[`))
+  );
+}
+
+/** Arguments with one scalar, at this path. */
+export function argumentsWith(path: string): unknown {
+  return path.split(/\.|(?=\[\*\])/).reduceRight<unknown>(
+    (value, step) => step === "[*]" ? [value] : { [step]: value },
+    "x",
+  );
+}
+
+/** The table of {@linkcode ROLES} that refuse something. */
+export function verdictTable(): string {
+  const lines: string[] = [];
+  for (const role of ROLES.values()) {
+    if (refusesNothing(role)) continue;
+    for (const [name, paths] of allCommands()) {
+      const bare = refusalOf(role, name);
+      const refused = bare === undefined
+        ? leaves(paths).filter((path) => refusalOf(role, name, argumentsWith(path)))
+        : [];
+      const sometimes = bare !== undefined && !refusesEntirely(role, name);
+      const verdict = bare === undefined
+        ? "allowed"
+        : `${sometimes ? "mostly " : ""}refused: ${bare}`;
+      const but = refused.length > 0 ? `, but not ${refused.join(" ")}` : "";
+      lines.push(`${role.name} ${name}: ${verdict}${but}\n`);
+    }
+  }
+  return lines.join("");
+}
