@@ -46,6 +46,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/roles",
     "terms/toml_lines",
   ],
+  "terms/event_filter": ["terms/glob"],
   "terms/options": [
     "terms/address",
     "terms/event_filter",

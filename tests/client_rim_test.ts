@@ -13,6 +13,7 @@ import type { Log } from "../lib/rim/log.ts";
 import { parseListener } from "../lib/terms/options.ts";
 import type { Peer } from "../lib/wire/message.ts";
 import { within } from "./support/deadline.ts";
+import { options } from "./support/stage.ts";
 import { makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 
 const GREETING =
@@ -65,7 +66,12 @@ class Notes implements Log {
 class House {
   readonly log = new Notes();
   readonly qemu = new PlayedQemu();
-  readonly mux = new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {}, reload: () => {} });
+  readonly mux = new Mux(options(), {
+    ready: () => {},
+    idle: () => {},
+    reload: () => {},
+    stalled: () => {},
+  });
 
   /** A house whose QEMU is ready. */
   static open(): House {

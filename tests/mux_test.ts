@@ -9,7 +9,7 @@ import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { Peer } from "../lib/wire/message.ts";
-import { GREETING, Stage, terms } from "./support/stage.ts";
+import { GREETING, options, Stage, terms } from "./support/stage.ts";
 
 Deno.test("Mux.answered() sends every client the same bytes of an event", () => {
   const sent: Uint8Array[] = [];
@@ -19,7 +19,12 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
     resume(): void {},
     close(): void {},
   };
-  const mux = new Mux({ handshakeTime: 60 }, { ready(): void {}, idle(): void {}, reload(): void {} });
+  const mux = new Mux(options(), {
+    ready(): void {},
+    idle(): void {},
+    reload(): void {},
+    stalled(): void {},
+  });
   mux.qemuArrived(peer, "7");
   mux.answered(asciiBytes(`${GREETING}\r\n`));
   mux.answered(asciiBytes('{"return": {}, "id": 7}\r\n'));

@@ -11,6 +11,7 @@ import type { Log } from "../lib/rim/log.ts";
 import { checkPlace, dial, Pauses, Qemu } from "../lib/rim/qemu.ts";
 import { parseQemu } from "../lib/terms/options.ts";
 import { within } from "./support/deadline.ts";
+import { options } from "./support/stage.ts";
 import { makePair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
@@ -276,7 +277,12 @@ for (
 }
 
 function makeMux(): Mux {
-  return new Mux({ handshakeTime: 60 }, { ready: () => {}, idle: () => {}, reload: () => {} });
+  return new Mux(options(), {
+    ready: () => {},
+    idle: () => {},
+    reload: () => {},
+    stalled: () => {},
+  });
 }
 
 Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {

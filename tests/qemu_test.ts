@@ -470,3 +470,42 @@ test("clients and QEMU can be reached over TCP on this machine", async () => {
   assertMatch(await client.line(), /^\{"QMP": /);
   assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
 });
+
+test("a QEMU that does not run is told from a busy one, and noticed when it runs again", async () => {
+  await using set = await setUp({ flags: ["--stall-timeout", "2"], options: ",cache=off" });
+  using client = await TestClient.ready(set.path, ["oob"]);
+  // Busy for longer than that, and not stalled: its I/O thread answers.
+  const busy = Array.from({ length: 9 }, (_, i) => ({ execute: "query-qmp-schema", id: i }));
+  for (let round = 0; round < 12; round++) {
+    await client.send(busy.map((command) => JSON.stringify(command)).join(""));
+    for (const { id } of busy) assertEquals(JSON.parse(await client.line()).id, id);
+  }
+  set.qemu.kill("SIGSTOP");
+  assertMatch((await set.mux.log.next())!, /QEMU does not answer: stalled for 2 s$/);
+  set.qemu.kill("SIGCONT");
+  assertMatch((await set.mux.log.next())!, /QEMU answers again$/);
+});
+
+test("on-loss=hold: clients stay while QEMU is restarted, and are told", async () => {
+  await using set = await setUp({ flags: ["--on-loss", "hold"] });
+  using client = await TestClient.ready(set.path);
+  await client.send({ execute: "quit", id: 1 });
+  const names = async (): Promise<string> => {
+    const { event, ...rest } = JSON.parse(await client.line());
+    return event ?? JSON.stringify(rest);
+  };
+  const lost = "__org.qmpmux_QEMU_LOST";
+  assertEquals([await names(), await names(), await names()], [
+    "SHUTDOWN",
+    '{"return":{},"id":1}',
+    lost,
+  ]);
+  assertMatch(
+    await client.ask({ execute: "query-status" }),
+    /QEMU is away; query-status was not sent/,
+  );
+  await set.qemu.ended;
+  await using _next = await startQemu(set.qemu.path, ["-name", "next"]);
+  assertEquals(await names(), "__org.qmpmux_QEMU_BACK");
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {"name": "next"}}');
+});

@@ -27,6 +27,10 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     greetingTime: 10,
     handshakeTime: 60,
     drainTime: 5,
+    onLoss: "close",
+    stallTime: 10,
+    watchdogOf: "loop",
+    deadlines: [],
   });
   assertEquals(listeners.map(({ terms }) => terms.name), ["mux"]);
 });
@@ -126,7 +130,14 @@ Deno.test("SERVE_HELP names every flag and every option that serve reads", () =>
     const word of [
       ...["--qemu", "--listen", "--once", "--greeting-timeout", "--handshake-timeout"],
       ...["--drain-timeout", "--help", "name=", "dialect=", "events=", "mode=", "user=", "group="],
-      ...["allow-remote=", "unix:/path", "unix-abstract:NAME", "tcp:HOST:PORT", "fd:NAME", "--ready"],
+      ...[
+        "allow-remote=",
+        "unix:/path",
+        "unix-abstract:NAME",
+        "tcp:HOST:PORT",
+        "fd:NAME",
+        "--ready",
+      ],
     ]
   ) {
     assert(SERVE_HELP.includes(word), `${word} is not explained`);

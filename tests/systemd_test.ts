@@ -8,6 +8,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { serveSettings } from "../lib/cli/serve.ts";
 import { Failure } from "../lib/rim/failure.ts";
 import type { Log } from "../lib/rim/log.ts";
 import { Notifier, PassedSockets, readServiceEnvironment } from "../lib/rim/systemd.ts";
@@ -84,6 +85,15 @@ Deno.test("PassedSockets.take() finds a socket by its name", () => {
   assertEquals([sockets.take("c"), sockets.take("a")], [5, 3]);
 });
 
+Deno.test("PassedSockets.take() gives a socket once: it is closed with its listener", () => {
+  const sockets = passed("a");
+  sockets.take("a");
+  assertEquals(
+    refusal(sockets, "a"),
+    "fd:a: the socket has been used and closed; restart qmpmux to use it again",
+  );
+});
+
 Deno.test("PassedSockets.untaken tells which nobody has taken", () => {
   const sockets = passed("a:b:c");
   sockets.take("b");
@@ -158,6 +168,28 @@ Deno.test("Notifier.status() tells a status once, until it is another", async ()
   await notifier.close();
 });
 
+Deno.test("Notifier.reloaded() has the last word, however fast the reload was", async () => {
+  using place = makePlace();
+  using manager = new Notified(`${place.path}/n`);
+  const notifier = new Notifier(manager.path, new Notes());
+  notifier.ready();
+  notifier.reloading();
+  notifier.reloaded();
+  assertEquals(await manager.next(), ["RELOADING=1", "READY=1"]);
+  await notifier.close();
+});
+
+Deno.test("Notifier.reloaded() does not make ready what was not", async () => {
+  using place = makePlace();
+  using manager = new Notified(`${place.path}/n`);
+  const notifier = new Notifier(manager.path, new Notes());
+  notifier.reloading();
+  notifier.reloaded();
+  notifier.alive();
+  assertEquals(await manager.next(), ["WATCHDOG=1"]);
+  await notifier.close();
+});
+
 Deno.test("Notifier.stopping() tells it once", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
@@ -226,6 +258,17 @@ Deno.test("Notifier.close() does not wait for ever for a manager that does not l
     await new Promise((resolve) => setTimeout(resolve));
   }
   await within("the farewell", notifier.close());
+});
+
+Deno.test("the unit starts serve with flags it takes", () => {
+  const unit = Deno.readTextFileSync(new URL("../systemd/qmpmux@.service", import.meta.url));
+  const [, words] = /^Environment="QMPMUX_ARGS=(.*)"$/m.exec(unit) ?? [];
+  const settings = serveSettings(words!.replaceAll("%i", "vm1").split(" "));
+  assert(settings !== "help");
+  const { qemu, listeners: [listener] } = settings;
+  assertEquals(qemu, { transport: "unix", path: "/run/qemu/vm1/qmp.sock" });
+  assertEquals(listener?.address, { transport: "unix", path: "/run/qmpmux/vm1/mux.sock" });
+  assertEquals(listener?.mode, 0o660);
 });
 
 /** Ends a child that may have ended by itself. */
@@ -618,11 +661,12 @@ passedTest("a passed connection that is closed interrupts its writing", async ()
   assertEquals(said, "Interrupted");
 });
 
-passedTest("a passed connection tells a reset as Deno's do", async () => {
+passedTest("a passed connection gives what came before a reset, then the reset", async () => {
   const said = await adapted("r", async (socket) => {
     await socket.read(new Uint8Array(1));
+    await write(socket, "last words");
   });
-  assertEquals(said, ["ConnectionReset", "ConnectionReset"]);
+  assertEquals(said, ["ConnectionReset", "last words", "ConnectionReset"]);
 });
 
 passedTest("a passed connection tells that its peer has gone when it is written to", async () => {

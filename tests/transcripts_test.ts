@@ -15,6 +15,9 @@
  *     ! ready a [oob] a client comes and has negotiated
  *     ! leave a       a client goes
  *     ! paused a, ! reading a                      is it read from just now?
+ *     ! hold          (before all else) on-loss=hold; the time of day is 1.5 seconds
+ *     ! deadline GLOB SECONDS                      (before all else)
+ *     ! notice TEXT   the rim has been told so, by stalled() and answers again
  *     ! no qemu       (first line) QEMU is not there at the start
  *     ! qemu [GREETING]                            QEMU comes, greets and negotiates
  *     ! qemu arrives  its connection is up, nothing has been said; our number is 1001, 1002, …
@@ -33,11 +36,20 @@ import { Stage, terms } from "./support/stage.ts";
 
 const DIRECTORY = new URL("./transcripts/", import.meta.url);
 
+/** Directives that are read before the first line is played. */
+const SETTINGS = /^! (no qemu$|hold$|deadline )/;
+
 class Player {
-  readonly #stage = new Stage();
+  #stage = new Stage();
 
   play(text: string): void {
     const lines = text.split("\n");
+    const deadlines = lines.filter((line) => line.startsWith("! deadline ")).map((line) => {
+      const [, , glob, seconds] = line.split(" ");
+      return { glob: glob!, seconds: Number(seconds) };
+    });
+    const onLoss = lines.includes("! hold") ? "hold" : "close";
+    this.#stage = new Stage(60, { onLoss, deadlines });
     if (!lines.includes("! no qemu")) this.#stage.qemuReady();
     for (const [index, line] of lines.entries()) {
       try {
@@ -50,7 +62,7 @@ class Player {
   }
 
   #play(line: string): void {
-    if (line === "" || line.startsWith("#") || line === "! no qemu") return;
+    if (line === "" || line.startsWith("#") || SETTINGS.test(line)) return;
     const [, who, direction, rest] = /^([a-z!])([<>]?) (.*)$/.exec(line) ??
       fail(`What is ${line}?`);
     if (direction === "<") return this.#hears(this.#peer(who!), rest!);
@@ -95,6 +107,9 @@ class Player {
         break;
       case "drain":
         stage.mux.drain();
+        break;
+      case "notice":
+        assertEquals(stage.notices.pop(), name);
         break;
       default:
         fail(`What is ${verb}?`);

@@ -9,7 +9,7 @@ import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { stderrLog } from "../rim/log.ts";
 import { addressText, type Place, UsageError } from "../terms/address.ts";
-import { parseListener, parseQemu, type ReadyWhen, type ServeSettings } from "../terms/options.ts";
+import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
 import { configText, readConfig } from "../terms/config.ts";
 import { type Given, readFlags, secondsOf } from "./flags.ts";
 
@@ -30,6 +30,9 @@ monitor of its own.
   --greeting-timeout S   seconds QEMU may take for its greeting (10)
   --handshake-timeout S  seconds a client may wait for QEMU's greeting (60)
   --drain-timeout S      seconds commands under way may take to finish at the end (5)
+  --stall-timeout S      seconds QEMU may be silent, though asked, until it counts as stalled (10)
+  --on-loss close|hold   when QEMU goes its clients see the end, or wait for the next one (close)
+  --watchdog loop|qemu   a stalled QEMU does not concern systemd's watchdog, or does (loop)
   -h, --help             this text
 
 ADDR is unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT.
@@ -56,6 +59,9 @@ const VALUES = [
   "greeting-timeout",
   "handshake-timeout",
   "drain-timeout",
+  "stall-timeout",
+  "on-loss",
+  "watchdog",
 ];
 
 /**
@@ -111,11 +117,15 @@ function settingsOf(given: Given): ServeSettings {
   return {
     qemu,
     listeners,
-    readyWhen: readyWhen(given) ?? config.readyWhen ?? "listening",
+    readyWhen: word(given, "ready", "listening", "qemu") ?? config.readyWhen ?? "listening",
     once: given.has("once") || (config.once ?? false),
     greetingTime: seconds(given, "greeting-timeout") ?? config.greetingTime ?? 10,
     handshakeTime: seconds(given, "handshake-timeout") ?? config.handshakeTime ?? 60,
     drainTime: seconds(given, "drain-timeout") ?? config.drainTime ?? 5,
+    stallTime: seconds(given, "stall-timeout") ?? config.stallTime ?? 10,
+    onLoss: word(given, "on-loss", "close", "hold") ?? config.onLoss ?? "close",
+    watchdogOf: word(given, "watchdog", "loop", "qemu") ?? config.watchdogOf ?? "loop",
+    deadlines: config.deadlines,
   };
 }
 
@@ -132,10 +142,16 @@ function checkDistinct(addresses: readonly Place[]): void {
   }
 }
 
-function readyWhen(given: Given): ReadyWhen | undefined {
-  const text = given.one("ready");
-  if (text === undefined || text === "listening" || text === "qemu") return text;
-  throw new UsageError(`serve: --ready ${text} is not possible; write listening or qemu`);
+/** @throws UsageError where a flag is neither of two words */
+function word<A extends string, B extends string>(
+  given: Given,
+  flag: string,
+  a: A,
+  b: B,
+): A | B | undefined {
+  const text = given.one(flag);
+  if (text === undefined || text === a || text === b) return text as A | B | undefined;
+  throw new UsageError(`serve: --${flag} ${text} is not possible; write ${a} or ${b}`);
 }
 
 function seconds(given: Given, flag: string): number | undefined {

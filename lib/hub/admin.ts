@@ -33,7 +33,7 @@ export interface Hub {
 
 /** How the hub stands; times in seconds. */
 export interface HubStatus {
-  /** `absent`, `greeting`, `negotiating` or `ready`. */
+  /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
   readonly qemu: string;
   /** The version of the QEMU that is there. */
   readonly version: string | null;

@@ -11,18 +11,22 @@ import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { Scheduler } from "../sharing/scheduler.ts";
+import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
+import type { Deadline, OnLoss } from "../terms/options.ts";
 import type { Terms } from "../terms/terms.ts";
-import type { Damage, Frame } from "../wire/frame.ts";
+import { type Damage, type Frame, frameOf } from "../wire/frame.ts";
 import {
   type Command,
+  errorReply,
   type Event,
+  eventMessage,
   type Greeting,
   type Peer,
   readCommand,
   readMessage,
 } from "../wire/message.ts";
-import { type Hub, type HubStatus, runOwn } from "./admin.ts";
+import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { seenBy } from "./listing.ts";
 
 /** Who waits for an answer, and where it belongs. */
@@ -37,7 +41,14 @@ interface ClientJob extends Job {
   readonly askers: Asker[];
   /** What it asks, where others may join. */
   readonly question: Question | undefined;
+  /** When it is given up, in seconds of the hub's clock; never, where it has no deadline. */
+  readonly deadline: number;
+  /** Has QEMU been sent it? */
+  sent: boolean;
 }
+
+/** What is asked of a QEMU that is silent. */
+const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
 
 /** Why we hang up on what sends something else than QMP's messages. */
 export const NO_QMP = "it does not speak QMP";
@@ -46,6 +57,8 @@ export const NO_QMP = "it does not speak QMP";
 export interface Notices {
   /** QEMU is there and negotiation is done. */
   ready(greeting: Greeting): void;
+  /** QEMU has left its last question unanswered for too long, or answers again. */
+  stalled(stalled: boolean): void;
   /** A client asks that the settings be read again; `done` is told what was wrong with them. */
   reload(done: (problems: readonly string[]) => void): void;
   /** While draining: the last command under way has been answered. */
@@ -56,6 +69,14 @@ export interface Notices {
 export interface MuxOptions {
   /** Seconds a client may wait for QEMU's greeting. */
   readonly handshakeTime: number;
+  /** What becomes of the clients when QEMU goes: they see the end, or wait for the next one. */
+  readonly onLoss: OnLoss;
+  /** Seconds of silence after which a QEMU that was asked counts as stalled. */
+  readonly stallTime: number;
+  /** How long commands may take; the first glob that matches a name counts. */
+  readonly deadlines: readonly Deadline[];
+  /** The time of day in seconds, for events of our own. */
+  readonly timeOfDay: () => number;
 }
 
 /** Many clients, one QEMU: the whole surface the rim sees. */
@@ -73,6 +94,8 @@ export class Mux implements Hub {
   #now = 0;
   #sessions = 0;
   #draining = false;
+  /** What has a deadline and no answer yet. */
+  readonly #timed = new Set<ClientJob>();
 
   /** A hub without clients and without QEMU. */
   constructor(options: MuxOptions, notices: Notices) {
@@ -131,6 +154,7 @@ export class Mux implements Hub {
 
   /** QEMU has said something: a message as {@linkcode MessageSplitter} gives it. */
   answered(input: Uint8Array | Damage): void {
+    if (this.#upstream.stalled) this.#notices.stalled(false);
     const message = "damage" in input ? undefined : readMessage(input);
     if (message === undefined) return this.#qemu?.close(NO_QMP);
     const heard = this.#upstream.heard(message);
@@ -139,6 +163,7 @@ export class Mux implements Hub {
       const { settled, reply } = heard;
       if (settled.question !== undefined) this.#cache.landed(settled.question);
       this.#cache.keep(settled.command, reply);
+      this.#timed.delete(settled);
       for (const { monitor, ticket } of settled.askers) {
         monitor.fill(ticket, seenBy(monitor.terms.role, settled.command, reply));
       }
@@ -148,22 +173,36 @@ export class Mux implements Hub {
     else if ("broken" in heard) this.#qemu?.close(heard.broken);
   }
 
-  /** QEMU is gone: who has been greeted hears its last bytes, then end of file. */
+  /**
+   * QEMU is gone: who has been greeted hears its last bytes, then end of file.
+   * Under `hold` it stays, and is told what is known of its commands.
+   */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
-    this.#upstream.lost();
-    this.#scheduler.clear();
+    const sent = this.#upstream.lost();
+    const unsent = this.#scheduler.clear();
     this.#cache.clear();
-    for (const monitor of [...this.#monitors]) if (monitor.greeted) this.dismiss(monitor, reason);
+    if (this.#options.onLoss === "close") {
+      for (const monitor of [...this.#monitors]) if (monitor.greeted) this.dismiss(monitor, reason);
+      return;
+    }
+    this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
+    for (const job of sent) {
+      giveUp(job, `QEMU has gone; the effect of ${job.command.name} is unknown`);
+    }
+    for (const job of unsent) giveUp(job, `QEMU has gone; ${job.command.name} was not sent`);
   }
 
   /** Time has come so far, in seconds of any steady clock. */
   tick(now: number): void {
     this.#now = now;
+    const { handshakeTime, stallTime } = this.#options;
     for (const [monitor, since] of [...this.#ungreeted]) {
-      if (now - since < this.#options.handshakeTime) continue;
-      this.dismiss(monitor, `no QEMU within ${this.#options.handshakeTime} s`);
+      if (now - since < handshakeTime) continue;
+      this.dismiss(monitor, `no QEMU within ${handshakeTime} s`);
     }
+    this.#giveUpLate();
+    if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
   }
 
   /** Goes on under other settings. */
@@ -179,9 +218,9 @@ export class Mux implements Hub {
 
   /** How it stands. */
   status(): HubStatus {
-    const { greeting, state, inFlight } = this.#upstream;
+    const { greeting, state, stalled, inFlight } = this.#upstream;
     return {
-      qemu: state,
+      qemu: stalled ? "stalled" : state,
       version: greeting?.version.join(".") ?? null,
       sessions: this.#sessions,
       clients: this.#monitors.size,
@@ -215,6 +254,10 @@ export class Mux implements Hub {
     if (!verdict.allow) {
       return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
     }
+    if (this.#qemu === undefined || this.#upstream.state !== "ready") {
+      const desc = `QEMU is away; ${command.name} was not sent`;
+      return monitor.refuse(id, oob, "GenericError", desc);
+    }
     const kept = caches ? this.#cache.answer(command) : undefined;
     if (kept) return monitor.answer(id, false, () => seenBy(role, command, kept));
     // Who has something unfinished does not join: the answer could overtake it.
@@ -222,7 +265,9 @@ export class Mux implements Hub {
     const twin = question === undefined ? undefined : this.#cache.twin(question);
     const asker = { monitor, ticket: monitor.reserve(id, oob) };
     if (twin) return void twin.askers.push(asker);
-    const job = { command, bytes, oob, question, askers: [asker] };
+    const deadline = this.#now + secondsFor(command, this.#options.deadlines);
+    const job = { command, bytes, oob, question, askers: [asker], deadline, sent: oob };
+    if (deadline !== Infinity) this.#timed.add(job);
     if (oob) return this.#upstream.issue(job);
     if (question !== undefined) this.#cache.waits(question, job);
     this.#scheduler.enqueue(monitor, job);
@@ -241,7 +286,10 @@ export class Mux implements Hub {
     while (this.#upstream.hasRoom) {
       const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
+      // Its deadline has passed while it waited here.
+      if (job.askers.length === 0) continue;
       if (job.question !== undefined) this.#cache.flies(job.question);
+      job.sent = true;
       this.#upstream.issue(job);
     }
   }
@@ -254,6 +302,30 @@ export class Mux implements Hub {
     if (this.#draining && this.#scheduler.empty && this.#upstream.idle) this.#notices.idle();
   }
 
+  /** Answers those whose commands have taken too long; what comes later is nobody's. */
+  #giveUpLate(): void {
+    for (const job of this.#timed) {
+      if (job.deadline > this.#now) continue;
+      this.#timed.delete(job);
+      if (job.question !== undefined) this.#cache.forgotten(job.question);
+      const { name } = job.command;
+      giveUp(
+        job,
+        job.sent
+          ? `${name} was not answered in time; it may still run`
+          : `${name} could not be sent in time; it has not run`,
+      );
+    }
+  }
+
+  /** An event of our own, as QEMU would write it. */
+  #ownEvent(name: string, data: object): Event {
+    const now = this.#options.timeOfDay();
+    const seconds = Math.floor(now);
+    const microseconds = Math.floor((now - seconds) * 1e6);
+    return eventMessage(`${OWN_PREFIX}${name}`, { seconds, microseconds }, data);
+  }
+
   #spread(event: Event): void {
     for (const monitor of this.#monitors) if (monitor.wants(event)) monitor.peer.send(event.bytes);
   }
@@ -261,6 +333,14 @@ export class Mux implements Hub {
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
     this.#notices.ready(greeting);
+    for (const monitor of this.#monitors) {
+      // Under `hold` some have been here before; what they rely on may be gone.
+      if (!monitor.greeted || monitor.regreet(greeting)) continue;
+      this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled");
+    }
+    if (this.#sessions > 1 && this.#options.onLoss === "hold") {
+      this.#spread(this.#ownEvent("QEMU_BACK", { version: greeting.version.join(".") }));
+    }
     for (const monitor of this.#ungreeted.keys()) {
       monitor.greet(greeting);
       monitor.peer.resume();
@@ -273,4 +353,29 @@ export class Mux implements Hub {
     this.detached(monitor);
     monitor.peer.close(reason);
   }
+}
+
+/** Answers all who wait for a job with an error; whatever becomes of it is nobody's from now on. */
+function giveUp({ askers }: ClientJob, desc: string): void {
+  for (const { monitor, ticket } of askers.splice(0)) {
+    monitor.fill(ticket, errorReply("GenericError", desc));
+  }
+}
+
+/** The question whether QEMU lives; it reads only, and QEMU's I/O thread answers it. */
+function probe(): ClientJob {
+  const command = readCommand(PROBE, true) as Command;
+  return {
+    command,
+    bytes: command.bytes,
+    oob: true,
+    question: undefined,
+    askers: [],
+    deadline: Infinity,
+    sent: true,
+  };
+}
+
+function secondsFor({ name }: Command, deadlines: readonly Deadline[]): number {
+  return deadlines.find(({ glob }) => globMatches(glob, name))?.seconds ?? Infinity;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Mux } from "../hub/mux.ts";
+import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config.ts";
 import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
@@ -64,7 +64,8 @@ class Daemon {
     this.#reread = reread;
     this.#log = log;
     this.#notifier = new Notifier(this.#service.notifySocket, log);
-    this.#mux = new Mux({ handshakeTime: settings.handshakeTime }, {
+    this.#mux = new Mux(muxOptions(settings), {
+      stalled: (stalled) => this.#stalled(stalled),
       ready: (greeting) => this.#ready(greeting),
       idle: () => this.#idle.resolve(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
@@ -148,7 +149,7 @@ class Daemon {
       for (const problem of problems) this.#log.warn(`not read again: ${problem}`);
       return problems;
     } finally {
-      this.#notifier.ready();
+      this.#notifier.reloaded();
     }
   }
 
@@ -173,7 +174,7 @@ class Daemon {
     }
     for (const [client, { settings: own }] of this.#clients) client.adopt(own.terms);
     this.#settings = settings;
-    this.#mux.adopt({ handshakeTime: settings.handshakeTime });
+    this.#mux.adopt(muxOptions(settings));
   }
 
   #unlisten(text: string): void {
@@ -244,6 +245,13 @@ class Daemon {
 
   #onReady: () => void = () => {};
 
+  #stalled(stalled: boolean): void {
+    const text = addressText(this.#settings.qemu);
+    if (stalled) {
+      this.#log.warn(`${text}: QEMU does not answer: stalled for ${this.#settings.stallTime} s`);
+    } else this.#log.info(`${text}: QEMU answers again`);
+  }
+
   #ready({ version }: Greeting): void {
     if (!this.#served && this.#settings.readyWhen === "qemu") this.#notifier.ready();
     this.#served = true;
@@ -297,7 +305,11 @@ class Daemon {
   /** Tells of this loop, whatever QEMU does: no healthy qmpmux is to end for QEMU's fault. */
   #watchdog(period: number | undefined): Disposable {
     if (period === undefined) return { [Symbol.dispose](): void {} };
-    const timer = setInterval(() => this.#notifier.alive(), period / 2);
+    const timer = setInterval(() => {
+      const concerns = this.#settings.watchdogOf === "qemu" &&
+        this.#mux.status().qemu === "stalled";
+      if (!concerns) this.#notifier.alive();
+    }, period / 2);
     return { [Symbol.dispose]: (): void => clearInterval(timer) };
   }
 
@@ -337,6 +349,12 @@ class Daemon {
 
 const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
+
+/** What of the settings the hub needs. */
+function muxOptions(settings: ServeSettings): MuxOptions {
+  const { handshakeTime, onLoss, stallTime, deadlines } = settings;
+  return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay: () => Date.now() / 1000 };
+}
 
 /** What is wrong with settings, for people; a bug of ours is thrown on. */
 function problemsOf(error: unknown): readonly string[] {

@@ -15,6 +15,9 @@ import { versionAtLeast } from "./permissions.ts";
 /** Passed sockets are numbered from here, behind the three standard streams. */
 const FIRST_PASSED = 3;
 
+/** More than these nobody passes. */
+const PASSED_LIMIT = 1024;
+
 /** The name of a socket passed without names, as libsystemd has it. */
 const UNNAMED = "unknown";
 
@@ -81,7 +84,7 @@ export class PassedSockets {
       return;
     }
     const names = given.names?.split(":") ?? [];
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < Math.min(count, PASSED_LIMIT); i++) {
       const name = names[i] || UNNAMED;
       const numbers = this.#numbers.get(name) ?? [];
       this.#numbers.set(name, [...numbers, FIRST_PASSED + i]);
@@ -91,7 +94,7 @@ export class PassedSockets {
   /**
    * The descriptor of the socket of this name.
    *
-   * @throws Failure where there is not exactly one
+   * @throws Failure where there is not exactly one, or it has been taken before
    */
   take(name: string): number {
     const numbers = this.#numbers.get(name) ?? [];
@@ -113,6 +116,12 @@ export class PassedSockets {
           "give each a socket unit and a FileDescriptorName= of its own",
       );
     }
+    if (this.#taken.has(name)) {
+      throw new Failure(
+        78,
+        `fd:${name}: the socket has been used and closed; restart qmpmux to use it again`,
+      );
+    }
     this.#taken.add(name);
     return number;
   }
@@ -132,6 +141,7 @@ export class Notifier {
   readonly #untold = new Map<string, string>();
   #telling: Promise<void> | undefined;
   #status = "";
+  #ready = false;
   #stopping = false;
   #failed = false;
 
@@ -162,12 +172,18 @@ export class Notifier {
 
   /** The daemon does its work. */
   ready(): void {
+    this.#ready = true;
     this.#tell("READY", "1");
   }
 
-  /** The daemon reads its settings again; `ready` tells when it has. */
+  /** The daemon reads its settings again; `reloaded` tells when it has. */
   reloading(): void {
-    this.#tell("RELOADING", "1");
+    if (this.#ready) this.#tell("RELOADING", "1");
+  }
+
+  /** It has; one that was not ready before is not ready now. */
+  reloaded(): void {
+    if (this.#ready) this.#tell("READY", "1");
   }
 
   /** The daemon is about to end. */
@@ -201,6 +217,8 @@ export class Notifier {
 
   #tell(name: string, value: string): void {
     if (!this.active) return;
+    // Of READY, RELOADING and STOPPING the last in a datagram counts.
+    this.#untold.delete(name);
     this.#untold.set(name, value);
     this.#telling ??= this.#tellAll();
   }

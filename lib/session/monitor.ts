@@ -156,11 +156,25 @@ export class Monitor {
     this.#greeting = greeting;
     this.#grammar = grammarOf(major, minor);
     this.#pretty = isPretty(greeting.bytes);
-    const offered = greeting.capabilities.filter((name) =>
-      this.#dialect.capabilities.includes(name)
-    );
+    const offered = this.#offeredBy(greeting);
     this.#standing = { ...this.#standing, offered };
     this.peer.send(this.#dialect.greeting(greeting.bytes));
+  }
+
+  /**
+   * Another QEMU is there: it goes on with that one, in its dialect and grammar.
+   *
+   * @returns whether it can: all capabilities it has enabled are offered still
+   */
+  regreet(greeting: Greeting): boolean {
+    const offered = this.#offeredBy(greeting);
+    this.#greeting = greeting;
+    this.#standing = { ...this.#standing, offered };
+    return [...this.#standing.capabilities].every((name) => offered.includes(name));
+  }
+
+  #offeredBy({ capabilities }: Greeting): string[] {
+    return capabilities.filter((name) => this.#dialect.capabilities.includes(name));
   }
 
   /** What becomes of a command in this client's present mode. */

@@ -57,6 +57,11 @@ export class Upstream<J extends Job> {
   #inBand: J[] = [];
   #outOfBand = new Map<string, J>();
   #lastId = 0;
+  /** Has it said anything since the last look at the clock? */
+  #spoke = true;
+  #silentSince = 0;
+  #asked = false;
+  #stalled = false;
 
   /** How far the session has come. */
   get state(): UpstreamState {
@@ -111,8 +116,40 @@ export class Upstream<J extends Job> {
     this.#peer.send(numbered(job.bytes, id));
   }
 
+  /** Has QEMU been silent for too long, though it was asked? */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  /**
+   * Time has come so far, in seconds: asks a QEMU that is silent whether it lives.
+   *
+   * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
+   * so that only a QEMU that does not run at all leaves it unanswered. One that
+   * offers no `oob` cannot be asked, and never counts as stalled.
+   *
+   * @param patience seconds of silence after which it counts as stalled
+   * @param probe makes the question; called only where it is asked
+   * @returns whether it has begun to count as stalled
+   */
+  listen(now: number, patience: number, probe: () => J): boolean {
+    if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
+    if (this.#spoke) this.#silentSince = now;
+    this.#spoke = false;
+    const silence = now - this.#silentSince;
+    if (silence >= patience / 2 && !this.#asked) {
+      this.#asked = true;
+      this.issue(probe());
+    }
+    if (silence < patience || this.#stalled) return false;
+    this.#stalled = true;
+    return true;
+  }
+
   /** What a message of QEMU means. */
   heard(message: Message): Heard<J> {
+    this.#spoke = true;
+    this.#asked = this.#stalled = false;
     switch (this.#state) {
       case "greeting":
         return this.#greeted(message);
@@ -131,6 +168,8 @@ export class Upstream<J extends Job> {
     this.#peer = undefined;
     this.#greeting = undefined;
     this.#state = "absent";
+    this.#spoke = true;
+    this.#asked = this.#stalled = false;
     return waiting;
   }
 

@@ -61,8 +61,10 @@ export class Scheduler<Party, Job> {
     return jobs;
   }
 
-  /** Forgets everything. */
-  clear(): void {
+  /** Forgets everything, and gives it back. */
+  clear(): Job[] {
+    const jobs = [...this.#waiting.values()].flat();
     this.#waiting.clear();
+    return jobs;
   }
 }

@@ -10,12 +10,22 @@
 import { parse } from "@std/toml/parse";
 import { addressText, UsageError } from "./address.ts";
 import {
+  type Deadline,
   type ListenerSettings,
+  type OnLoss,
   parseQemu,
   readListener,
   type ReadyWhen,
   type ServeSettings,
+  type WatchdogOf,
 } from "./options.ts";
+import {
+  CLIENTS_IN_ALL,
+  isLimitName,
+  LIMIT_NAMES,
+  limitRange,
+  readLimit,
+} from "./limits.ts";
 import type { Role } from "./policy.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { TomlLines } from "./toml_lines.ts";
@@ -52,6 +62,16 @@ export interface Config {
   readonly handshakeTime: number | undefined;
   /** Seconds for what is under way at the end. */
   readonly drainTime: number | undefined;
+  /** What becomes of the clients when QEMU goes. */
+  readonly onLoss: OnLoss | undefined;
+  /** Seconds QEMU may be silent, though asked. */
+  readonly stallTime: number | undefined;
+  /** What keeps the service manager's watchdog quiet. */
+  readonly watchdogOf: WatchdogOf | undefined;
+  /** How long commands may take, in the order of the file. */
+  readonly deadlines: readonly Deadline[];
+  /** How many clients there may be in all. */
+  readonly maxClients: number | undefined;
 }
 
 /** The keys of the top level, in the order in which they are documented. */
@@ -62,6 +82,11 @@ export const CONFIG_KEYS = [
   "greeting-timeout",
   "handshake-timeout",
   "drain-timeout",
+  "stall-timeout",
+  "on-loss",
+  "watchdog",
+  "max-clients",
+  "deadline",
   "role",
   "listen",
 ] as const;
@@ -88,7 +113,15 @@ export function configText(settings: ServeSettings): string {
     `greeting-timeout = ${settings.greetingTime}`,
     `handshake-timeout = ${settings.handshakeTime}`,
     `drain-timeout = ${settings.drainTime}`,
+    `stall-timeout = ${settings.stallTime}`,
+    `on-loss = "${settings.onLoss}"`,
+    `max-clients = ${settings.maxClients}`,
+    `watchdog = "${settings.watchdogOf}"`,
   ];
+  if (settings.deadlines.length > 0) lines.push("", "[deadline]");
+  for (const { glob, seconds } of settings.deadlines) {
+    lines.push(`${JSON.stringify(glob)} = ${seconds}`);
+  }
   for (const { address, remote, terms, mode, user, group } of settings.listeners) {
     lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
     lines.push(
@@ -103,6 +136,7 @@ export function configText(settings: ServeSettings): string {
     if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
     if (remote) lines.push("allow-remote = true");
     lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
+    for (const name of LIMIT_NAMES) lines.push(`${name} = ${terms.limits[name]}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -148,10 +182,15 @@ class Reader {
       listeners,
       roles,
       once: this.#value(table, "once", switchOf),
-      readyWhen: this.#value(table, "ready", readyOf),
+      readyWhen: this.#value(table, "ready", oneOf("listening", "qemu")),
       greetingTime: this.#value(table, "greeting-timeout", secondsOf),
       handshakeTime: this.#value(table, "handshake-timeout", secondsOf),
       drainTime: this.#value(table, "drain-timeout", secondsOf),
+      stallTime: this.#value(table, "stall-timeout", secondsOf),
+      onLoss: this.#value(table, "on-loss", oneOf("close", "hold")),
+      watchdogOf: this.#value(table, "watchdog", oneOf("loop", "qemu")),
+      deadlines: this.#value(table, "deadline", deadlinesOf) ?? [],
+      maxClients: this.#value(table, "max-clients", clientsOf),
     };
     if (this.#problems.length === 0) return config;
     const sorted = this.#problems.toSorted((a, b) => a.line - b.line);
@@ -235,6 +274,7 @@ function optionText(key: string, value: unknown): string {
     return value.join("+");
   }
   if (typeof value === "string") return value;
+  if (typeof value === "number" && isLimitName(key)) return String(value);
   throw new UsageError(
     `${key} is ${JSON.stringify(value)}; write text, true, false or a list of texts`,
     key,
@@ -251,9 +291,30 @@ function switchOf(value: unknown): boolean {
   throw new UsageError(`${JSON.stringify(value)} is not possible; write true or false`);
 }
 
-function readyOf(value: unknown): ReadyWhen {
-  if (value === "listening" || value === "qemu") return value;
-  throw new UsageError(`${JSON.stringify(value)} is not possible; write "listening" or "qemu"`);
+/** Takes one of two words. */
+function oneOf<A extends string, B extends string>(a: A, b: B): (value: unknown) => A | B {
+  return (value) => {
+    if (value === a || value === b) return value as A | B;
+    throw new UsageError(`${JSON.stringify(value)} is not possible; write "${a}" or "${b}"`);
+  };
+}
+
+/** A table of globs of commands, each with its seconds. */
+function deadlinesOf(value: unknown): Deadline[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new UsageError(
+      `${JSON.stringify(value)} is no table; write [deadline] and "GLOB" = SECONDS`,
+    );
+  }
+  return Object.entries(value).map(([glob, seconds]) => ({ glob, seconds: secondsOf(seconds) }));
+}
+
+function clientsOf(value: unknown): number {
+  const count = typeof value === "number" ? readLimit(CLIENTS_IN_ALL, String(value)) : undefined;
+  if (count !== undefined) return count;
+  throw new UsageError(
+    `${JSON.stringify(value)} is not possible; write ${limitRange(CLIENTS_IN_ALL)}`,
+  );
 }
 
 function secondsOf(value: unknown): number {

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { globMatches } from "./glob.ts";
+
 /** A list has at most this many globs, a glob this many characters. */
 export const GLOBS_LIMIT = 256;
 /** A glob has at most this many characters. */
@@ -46,36 +48,9 @@ export class EventFilter {
   passes(name: string): boolean {
     let passes = this.#known.get(name);
     if (passes === undefined) {
-      passes = this.globs.some((glob) => matches(glob, name));
+      passes = this.globs.some((glob) => globMatches(glob, name));
       if (this.#known.size < REMEMBERED_LIMIT) this.#known.set(name, passes);
     }
     return passes;
   }
-}
-
-/**
- * Does a glob match a whole name?
- *
- * Only the last `*` passed is ever tried again, so that the time is at most the
- * product of both lengths: globs come from clients, and all wait while one is matched.
- */
-function matches(glob: string, name: string): boolean {
-  let at = 0;
-  let star = -1;
-  let resume = 0;
-  for (let i = 0; i < name.length;) {
-    const wanted = glob[at];
-    if (wanted === "*") {
-      star = at++;
-      resume = i;
-    } else if (wanted === "?" || wanted === name[i]) {
-      at++;
-      i++;
-    } else if (star !== -1) {
-      at = star + 1;
-      i = ++resume;
-    } else return false;
-  }
-  while (glob[at] === "*") at++;
-  return at === glob.length;
 }

@@ -14,6 +14,7 @@ import {
   UsageError,
 } from "./address.ts";
 import { EventFilter } from "./event_filter.ts";
+import { LIMIT_NAMES, type LimitName, readLimits } from "./limits.ts";
 import type { Role } from "./policy.ts";
 import { FULL, ROLES } from "./roles.ts";
 import type { DialectName, Terms } from "./terms.ts";
@@ -32,6 +33,20 @@ export interface ListenerSettings {
   readonly user: string | undefined;
   /** The group of the socket file, by name or number. */
   readonly group: string | undefined;
+}
+
+/** What becomes of the clients when QEMU goes. */
+export type OnLoss = "close" | "hold";
+
+/** What keeps the service manager's watchdog quiet: qmpmux's own loop, or QEMU's answers as well. */
+export type WatchdogOf = "loop" | "qemu";
+
+/** How long some commands may take. */
+export interface Deadline {
+  /** A glob of their names. */
+  readonly glob: string;
+  /** Seconds from when qmpmux has read it. */
+  readonly seconds: number;
 }
 
 /** All listeners listen; or QEMU has been there as well. */
@@ -53,6 +68,16 @@ export interface ServeSettings {
   readonly handshakeTime: number;
   /** How long commands under way may take to finish at the end. */
   readonly drainTime: number;
+  /** What becomes of the clients when QEMU goes. */
+  readonly onLoss: OnLoss;
+  /** How long QEMU may be silent, though asked, before it counts as stalled. */
+  readonly stallTime: number;
+  /** What keeps the service manager's watchdog quiet. */
+  readonly watchdogOf: WatchdogOf;
+  /** How long commands may take. */
+  readonly deadlines: readonly Deadline[];
+  /** How many clients there may be in all. */
+  readonly maxClients: number;
 }
 
 const OPTIONS = [
@@ -67,7 +92,8 @@ const OPTIONS = [
   "cache",
   "join",
 ] as const;
-type Option = typeof OPTIONS[number];
+type Option = typeof OPTIONS[number] | LimitName;
+const KNOWN: readonly string[] = [...OPTIONS, ...LIMIT_NAMES];
 
 /** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
@@ -125,7 +151,7 @@ export function readListener(
       }
       continue;
     }
-    if (!isOption(key)) throw unknownOption(where, key, OPTIONS);
+    if (!isOption(key)) throw unknownOption(where, key, KNOWN);
     if (options.has(key)) {
       throw new UsageError(`${where}: ${key}= is given twice; give it once`, key);
     }
@@ -152,16 +178,18 @@ export function readListener(
       );
     }
   }
+  const role = roleOf(options.get("role"), where, roles);
   return {
     address,
     remote,
     terms: {
       name: nameOf(options.get("name"), address, where),
-      role: roleOf(options.get("role"), where, roles),
+      role,
       dialect: dialectOf(options.get("dialect"), where),
       events: filterOf(options.get("events"), where),
       caches: switchOf("cache", options.get("cache") ?? "on", where),
       joins: switchOf("join", options.get("join") ?? "on", where),
+      limits: readLimits((name) => options.get(name), role.name, where),
     },
     mode: modeOf(options.get("mode"), where),
     user: options.get("user"),
@@ -184,7 +212,7 @@ function split(text: string): [string, [string, string][]] {
 }
 
 function isOption(key: string): key is Option {
-  return (OPTIONS as readonly string[]).includes(key);
+  return KNOWN.includes(key);
 }
 
 function unknownOption(where: string, key: string, known: readonly string[]): UsageError {

@@ -5,6 +5,7 @@
  */
 
 import type { EventFilter } from "./event_filter.ts";
+import type { Limits } from "./limits.ts";
 import type { Role } from "./policy.ts";
 
 /** The dialects a listener can speak. */
@@ -24,4 +25,6 @@ export interface Terms {
   readonly caches: boolean;
   /** May its clients share a question with others? */
   readonly joins: boolean;
+  /** How much each of its clients may do, and how many there may be. */
+  readonly limits: Limits;
 }

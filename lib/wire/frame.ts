@@ -386,3 +386,18 @@ export class FrameSplitter {
     this.#out = grown;
   }
 }
+
+/**
+ * The one value in a text of ours.
+ *
+ * @throws Error where it is not exactly one
+ */
+export function frameOf(text: string): Frame {
+  const splitter = new FrameSplitter();
+  splitter.load(new TextEncoder().encode(text));
+  const frame = splitter.next();
+  if (frame === undefined || "damage" in frame || splitter.next() !== undefined) {
+    throw new Error(`Cannot frame ${text}`);
+  }
+  return frame;
+}

@@ -8,7 +8,7 @@
  */
 
 import { type Frame, FrameSplitter, type Member } from "./frame.ts";
-import { canonical, inQemuOrder, prettied, quoted } from "./format.ts";
+import { canonical, inQemuOrder, prettied, qemuText, quoted } from "./format.ts";
 import { asciiBytes, asciiText, isPlain } from "./text.ts";
 
 /** All the core knows of a connection. */
@@ -359,6 +359,16 @@ export function returned({ kind, bytes }: Reply): string | undefined {
   if (kind === "error") return undefined;
   const text = DECODER.decode(bytes);
   return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
+}
+
+/** An event as QEMU would write it. */
+export function eventMessage(
+  name: string,
+  timestamp: { readonly seconds: number; readonly microseconds: number },
+  data: object,
+): Event {
+  const bytes = asciiBytes(`${qemuText({ timestamp, event: name, data })}\r\n`);
+  return { kind: "event", bytes, name };
 }
 
 /** A return reply without an id; `value` is text as QEMU would write it. */

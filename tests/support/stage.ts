@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Mux } from "../../lib/hub/mux.ts";
+import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/terms/event_filter.ts";
 import type { Role } from "../../lib/terms/policy.ts";
@@ -32,6 +32,12 @@ export function terms(
   } = {},
 ): Terms {
   return { name, role, dialect, events: events && new EventFilter(events), caches, joins };
+}
+
+/** Settings of the hub with what a test does not care about filled in; the time of day stands still. */
+export function options(more: Partial<MuxOptions> = {}): MuxOptions {
+  const timeOfDay = (): number => 1.5;
+  return { handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay, ...more };
 }
 
 /** A client on stage: what it says is read as fast as its monitor allows. */
@@ -86,8 +92,9 @@ export class Stage {
   #splitter = new MessageSplitter();
   #nonce = 1000;
 
-  constructor(handshakeTime = 60) {
-    this.mux = new Mux({ handshakeTime }, {
+  constructor(handshakeTime = 60, more: Partial<MuxOptions> = {}) {
+    this.mux = new Mux(options({ handshakeTime, ...more }), {
+      stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
       idle: (): void => void this.notices.push("idle"),
       reload: (done): void => done(this.reloadProblems),

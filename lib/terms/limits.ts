@@ -1,0 +1,202 @@
+/**
+ * The limits of a listener's clients, as one table.
+ *
+ * The options of `--listen`, the keys of the file, the defaults, the help and
+ * `docs/limits.md` all have their names and figures from here.
+ *
+ * @module
+ */
+
+import { UsageError } from "./address.ts";
+
+/** What a limit is counted in; `bytes` may be written with K, M or G behind them. */
+export type Unit = "clients" | "bytes" | "seconds" | "commands/s";
+
+/** One limit. */
+export interface LimitRow {
+  /** What it is counted in. */
+  readonly unit: Unit;
+  /** What holds where nothing is said. */
+  readonly initial: number;
+  /** The least that can be chosen; besides 0, where `off` is possible. */
+  readonly least: number;
+  /** The most that can be chosen. */
+  readonly most: number;
+  /** May it be 0 or `off`, and is not in force then? */
+  readonly off?: boolean;
+  /** What holds instead for listeners with this role, where nothing is said. */
+  readonly forRole?: Readonly<Record<string, number>>;
+  /** What it bounds, for the help. */
+  readonly help: string;
+}
+
+const KIB = 1 << 10;
+const MIB = 1 << 20;
+const DAY = 86400;
+
+/** The limits of each listener, by the name of their option. */
+export const LIMITS = {
+  "max-clients": {
+    unit: "clients",
+    initial: 256,
+    least: 1,
+    most: 65536,
+    help: "clients at a time; one more is closed at once",
+  },
+  "max-command": {
+    unit: "bytes",
+    initial: MIB,
+    least: KIB,
+    most: 64 * MIB,
+    forRole: { observer: 64 * KIB },
+    help: "size of a command, white space not counted",
+  },
+  "max-waiting": {
+    unit: "bytes",
+    initial: MIB,
+    least: KIB,
+    most: 1024 * MIB,
+    help: "commands of a client that wait; past it no more is read",
+  },
+  "read-ahead": {
+    unit: "bytes",
+    initial: 64 * KIB,
+    least: KIB,
+    most: 64 * MIB,
+    help: "read of a client that may send no further command yet",
+  },
+  "slow-unread": {
+    unit: "bytes",
+    initial: MIB,
+    least: KIB,
+    most: 1024 * MIB,
+    help: "left unread by a client; past it no command of it is taken",
+  },
+  "slow-time": {
+    unit: "seconds",
+    initial: 30,
+    least: 1,
+    most: DAY,
+    help: "a client may be past slow-unread; then it is dropped",
+  },
+  "max-unread": {
+    unit: "bytes",
+    initial: 16 * MIB,
+    least: MIB,
+    most: 1024 * MIB,
+    help: "left unread by a client; past it it is dropped",
+  },
+  "rate": {
+    unit: "commands/s",
+    initial: 0,
+    least: 0.01,
+    most: 1_000_000,
+    off: true,
+    help: "of each client; past it the client waits",
+  },
+  "idle": {
+    unit: "seconds",
+    initial: 0,
+    least: 1,
+    most: DAY,
+    off: true,
+    help: "without a word either way; then the client is closed",
+  },
+} as const satisfies Readonly<Record<string, LimitRow>>;
+
+/** The name of a limit. */
+export type LimitName = keyof typeof LIMITS;
+
+/** The limits of one listener; 0 is none. */
+export type Limits = Readonly<Record<LimitName, number>>;
+
+/** The names of all limits, in the order in which they are documented. */
+export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitName[];
+
+/** The one limit over all listeners, clients in all: `--max-clients`. */
+export const CLIENTS_IN_ALL: LimitRow = {
+  unit: "clients",
+  initial: 1024,
+  least: 1,
+  most: 1_000_000,
+  help: "clients of all listeners at a time; one more is closed at once",
+};
+
+/** Is this the name of a limit? */
+export function isLimitName(name: string): name is LimitName {
+  return Object.hasOwn(LIMITS, name);
+}
+
+/**
+ * Reads the value of a limit.
+ *
+ * @param row the limit
+ * @param text a number; of bytes also as 64K, 1M or 1G
+ * @returns `undefined` where it is none, or out of range
+ */
+export function readLimit(row: LimitRow, text: string): number | undefined {
+  if (row.off && (text === "off" || text === "0")) return 0;
+  const value = row.unit === "bytes" ? bytesOf(text) : numberOf(text, row.unit === "clients");
+  return value >= row.least && value <= row.most ? value : undefined;
+}
+
+/** What may be written for a limit, for messages. */
+export function limitRange({ unit, least, most, off }: LimitRow): string {
+  const range = `${unit} from ${least} to ${most}`;
+  if (unit === "bytes") return `${range}, as 65536 or 64K`;
+  return off ? `${range}, or off` : range;
+}
+
+/** The limits of a role's listeners where nothing is said. */
+export function defaultLimits(role: string): Limits {
+  const initial = (row: LimitRow): number => row.forRole?.[role] ?? row.initial;
+  return limitsBy((name) => initial(LIMITS[name]));
+}
+
+/**
+ * Reads the limits of a listener.
+ *
+ * @param given what is said of a limit, if anything is
+ * @param role the name of the listener's role
+ * @param where what the messages begin with
+ * @throws UsageError
+ */
+export function readLimits(
+  given: (name: LimitName) => string | undefined,
+  role: string,
+  where: string,
+): Limits {
+  const initial = defaultLimits(role);
+  const limits = limitsBy((name) => {
+    const text = given(name);
+    if (text === undefined) return initial[name];
+    const value = readLimit(LIMITS[name], text);
+    if (value !== undefined) return value;
+    const range = limitRange(LIMITS[name]);
+    throw new UsageError(`${where}: ${name}=${text} is not possible; write ${range}`, name);
+  });
+  if (limits["slow-unread"] <= limits["max-unread"]) return limits;
+  throw new UsageError(
+    `${where}: slow-unread=${limits["slow-unread"]} is more than ` +
+      `max-unread=${limits["max-unread"]}; make it less`,
+    given("slow-unread") === undefined ? "max-unread" : "slow-unread",
+  );
+}
+
+function limitsBy(value: (name: LimitName) => number): Limits {
+  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Record<
+    LimitName,
+    number
+  >;
+}
+
+const FACTORS: Readonly<Record<string, number>> = { "": 1, K: KIB, M: MIB, G: 1024 * MIB };
+
+function bytesOf(text: string): number {
+  const [, digits, letter] = /^(\d{1,15})([KMG]?)$/.exec(text) ?? [];
+  return digits === undefined ? NaN : Number(digits) * FACTORS[letter!]!;
+}
+
+function numberOf(text: string, whole: boolean): number {
+  return (whole ? /^\d+$/ : /^\d+(\.\d+)?$/).test(text) ? Number(text) : NaN;
+}
