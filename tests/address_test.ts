@@ -95,7 +95,7 @@ for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
 }
 
 Deno.test("parseAddress() takes no passed socket", () => {
-  const message = `fd:mux: only --listen takes passed sockets; write ${FORMS}`;
+  const message = `fd:mux: only --listen takes passed sockets; ${FORMS}`;
   assertThrows(() => parseAddress("fd:mux"), UsageError, message);
 });
 

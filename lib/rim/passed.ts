@@ -85,6 +85,12 @@ function nodeNet(): NodeNet {
   return process.getBuiltinModule("node:net");
 }
 
+/**
+ * Accepts through `node:net`.
+ *
+ * Where the process has no descriptor left, Deno 2.9.6 stops accepting for good
+ * and tells nobody: the limit of clients must be reached first.
+ */
 class PassedListener implements Acceptor {
   readonly #server: Server;
   /** Connections that nobody has asked for yet. */

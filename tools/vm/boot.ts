@@ -1,0 +1,258 @@
+/**
+ * The units under a real systemd: a Debian VM of its own, booted by QEMU.
+ *
+ * `boot.ts [--limit MINUTES] [--console]` makes a system with debootstrap
+ * (once, kept in .cache/vm), boots it without KVM, and runs `inside` in
+ * it on the compiled qmpmux (`dist/qmpmux`, or what QMPMUX_BINARY names). What
+ * that prints is printed; the exit status is 0 where every line was "ok".
+ *
+ * For root on Debian, as only root can make a system.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const CACHE = `${ROOT}.cache/vm`;
+
+const SUITE = "bookworm";
+const PACKAGES = [
+  ...["systemd", "systemd-sysv", "dbus", "linux-image-cloud-amd64"],
+  ...["qemu-system-x86", "socat"],
+];
+/** What the rest of the recipe makes of it; another number makes it anew. */
+const RECIPE = 1;
+const GIB = 2 ** 30;
+const DISK_BYTES = 3 * GIB;
+const PAYLOAD_BYTES = GIB;
+const MEMORY_MB = 1536;
+const DEFAULT_LIMIT_MINUTES = 20;
+
+/** Runs `inside` when the system is up, says how it ended, and switches off. */
+const UNIT = `[Unit]
+Description=The tests of qmpmux
+After=basic.target dbus.service
+
+[Service]
+ExecStart=/bin/sh -c 'stty -F /dev/ttyS1 raw; mount -o ro /dev/vdb /mnt && /mnt/inside; \\
+  printf "exit %%s\\\\n" "$$?"; sync; exec systemctl poweroff --force --force'
+StandardOutput=file:/dev/ttyS1
+StandardError=inherit
+
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Told when this is to end early; what it has started ends with it. */
+const STOP = new AbortController();
+
+/** Something this machine lacks: EX_UNAVAILABLE of sysexits.h. */
+class Unavailable extends Error {}
+
+async function run(program: string, args: string[], log?: string): Promise<void> {
+  const command = new Deno.Command(program, {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: STOP.signal,
+  });
+  const { success, stdout, stderr } = await command.output();
+  const decoder = new TextDecoder();
+  const said = decoder.decode(stdout) + decoder.decode(stderr);
+  if (log !== undefined) Deno.writeTextFileSync(log, said);
+  STOP.signal.throwIfAborted();
+  if (!success) {
+    const end = said.trim().split("\n").slice(-5).join("\n");
+    throw new Unavailable(`${program} ${args.join(" ")} failed:\n${end}`);
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function need(program: string, debian: string): Promise<void> {
+  try {
+    await new Deno.Command(program, { args: ["-V"], stdout: "null", stderr: "null" }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Unavailable(`${program} is missing: apt-get install ${debian}`);
+  }
+}
+
+/** The directory of the system: its disk, its kernel. Made where it is not there yet. */
+async function system(): Promise<string> {
+  const place = `${CACHE}/${SUITE}-${RECIPE}`;
+  if (exists(place)) return place;
+  console.error(`Making a system from Debian's ${SUITE}; this takes some minutes`);
+  Deno.mkdirSync(CACHE, { recursive: true });
+  const work = Deno.makeTempDirSync({ dir: CACHE, prefix: "new." });
+  try {
+    const root = `${work}/root`;
+    // In name spaces of its own: what debootstrap mounts and starts is gone with it.
+    await run("unshare", [
+      ...[
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "debootstrap",
+        "--variant=minbase",
+      ],
+      ...[`--include=${PACKAGES.join(",")}`, SUITE, root],
+    ], `${work}/debootstrap.log`);
+    for (const { name } of Deno.readDirSync(`${root}/var/cache/apt/archives`)) {
+      if (name.endsWith(".deb")) Deno.removeSync(`${root}/var/cache/apt/archives/${name}`);
+    }
+    Deno.writeTextFileSync(`${root}/etc/systemd/system/inside.service`, UNIT);
+    Deno.symlinkSync(
+      "../inside.service",
+      `${root}/etc/systemd/system/multi-user.target.wants/inside.service`,
+    );
+    Deno.writeTextFileSync(`${root}/etc/hostname`, "vm\n");
+    for (const { name } of Deno.readDirSync(`${root}/boot`)) {
+      if (/^(vmlinuz|initrd)/.test(name)) {
+        Deno.copyFileSync(`${root}/boot/${name}`, `${work}/${name.replace(/[.-].*/, "")}`);
+      }
+    }
+    await disk(`${work}/disk`, root, DISK_BYTES);
+    Deno.removeSync(root, { recursive: true });
+    Deno.renameSync(work, place);
+    return place;
+  } finally {
+    if (exists(work)) Deno.removeSync(work, { recursive: true });
+  }
+}
+
+/** An ext4 file system of what is in a directory. */
+async function disk(path: string, content: string, bytes: number): Promise<void> {
+  using file = Deno.createSync(path);
+  file.truncateSync(bytes);
+  await run("mkfs.ext4", ["-q", "-F", "-m", "0", "-d", content, path]);
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  await run("cp", ["-rL", "--", from, to]);
+}
+
+/** What the VM gets to test: the program, its units, its source and a Deno to run that. */
+async function payload(place: string, binary: string): Promise<void> {
+  const content = `${place}/content`;
+  Deno.mkdirSync(`${content}/source`, { recursive: true });
+  await copy(binary, `${content}/qmpmux`);
+  await copy(`${ROOT}systemd`, content);
+  await copy(`${ROOT}tools/vm/inside`, content);
+  await copy(Deno.execPath(), `${content}/deno`);
+  for (const name of ["deno.json", "main.ts", "lib"]) {
+    await copy(`${ROOT}${name}`, `${content}/source`);
+  }
+  const mirror = Deno.env.get("JSR_URL");
+  if (mirror?.startsWith("file://")) await copy(new URL(mirror).pathname, `${content}/jsr`);
+  if (await isOld(binary)) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
+  await disk(`${place}/payload`, content, PAYLOAD_BYTES);
+}
+
+/** Was it compiled by a Deno before 2.9, which cannot adopt sockets? */
+async function isOld(binary: string): Promise<boolean> {
+  const { stdout } = await new Deno.Command(binary, { args: ["--version"] }).output();
+  const [, major, minor] = /deno (\d+)\.(\d+)/i.exec(new TextDecoder().decode(stdout)) ?? [];
+  return Number(major) < 2 || (Number(major) === 2 && Number(minor) < 9);
+}
+
+/** Boots it and gives the lines of its second serial port. */
+async function* booted(base: string, place: string, limitMs: number): AsyncGenerator<string> {
+  const child = new Deno.Command("qemu-system-x86_64", {
+    args: [
+      ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2"],
+      ...["-m", String(MEMORY_MB), "-no-reboot", "-display", "none", "-nic", "none"],
+      ...["-monitor", "none", "-kernel", `${base}/vmlinuz`, "-initrd", `${base}/initrd`],
+      ...["-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1 random.trust_cpu=on"],
+      ...["-drive", `file=${base}/disk,format=raw,if=virtio,snapshot=on`],
+      ...["-drive", `file=${place}/payload,format=raw,if=virtio,readonly=on`],
+      ...["-serial", `file:${place}/console`, "-serial", "stdio"],
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    signal: STOP.signal,
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
+  try {
+    let line = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (line + text).split("\n");
+      line = lines.pop()!;
+      for (const whole of lines) yield whole.replace(/\r$/, "");
+    }
+  } finally {
+    clearTimeout(timer);
+    await child.status;
+    STOP.signal.throwIfAborted();
+  }
+}
+
+/** @returns the exit status: 0 where all is well */
+async function test(limitMinutes: number, showConsole: boolean): Promise<number> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
+    throw new Unavailable("Only root can make a system in a directory");
+  }
+  const named = Deno.env.get("QMPMUX_BINARY") ?? "dist/qmpmux";
+  const binary = named.startsWith("/") ? named : ROOT + named;
+  if (!exists(binary)) throw new Unavailable(`No ${named}: run the task "compile" first`);
+  await need("debootstrap", "debootstrap");
+  await need("mkfs.ext4", "e2fsprogs");
+  await need("qemu-system-x86_64", "qemu-system-x86");
+  const base = await system();
+  const place = Deno.makeTempDirSync({ dir: CACHE, prefix: "run." });
+  const began = performance.now();
+  const seconds = () => ((performance.now() - began) / 1000).toFixed(0);
+  try {
+    await payload(place, binary);
+    let passed = 0;
+    let planned: number | undefined;
+    let failed = 0;
+    for await (const line of booted(base, place, limitMinutes * 60_000)) {
+      if (passed + failed === 0 && line.startsWith("# ")) console.log(`# up after ${seconds()} s`);
+      console.log(line);
+      if (line.startsWith("ok ")) passed++;
+      if (line.startsWith("not ok ")) failed++;
+      if (line.startsWith("1..")) planned = Number(line.slice(3));
+    }
+    console.log(`# ${seconds()} s in all`);
+    const whole = planned === passed + failed;
+    if (!whole) console.error(`It ended early, or took longer than ${limitMinutes} minutes`);
+    if (!whole || showConsole) console.error(Deno.readTextFileSync(`${place}/console`));
+    console.log(`${passed} passed, ${failed} failed`);
+    return whole && failed === 0 ? 0 : 1;
+  } finally {
+    Deno.removeSync(place, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const { limit, console: showConsole } = parseArgs(Deno.args, {
+    string: ["limit"],
+    boolean: ["console"],
+    default: { limit: String(DEFAULT_LIMIT_MINUTES) },
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => STOP.abort(new Unavailable("Interrupted")));
+  }
+  try {
+    Deno.exit(await test(Number(limit), showConsole === true));
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    console.error(error.message);
+    Deno.exit(69);
+  }
+}
