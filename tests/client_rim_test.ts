@@ -287,7 +287,9 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   house.say(event(3 << 20));
   client.tick(0);
   client.tick(30);
-  assertEquals(house.log.lines, []);
+  assertEquals(house.log.lines.splice(0).map((line) => line.replace(/\d{3,}/, "…")), [
+    "client door/1 leaves … bytes unread: no more of it is read",
+  ]);
   client.tick(31);
   client.tick(32);
   await within("the client to leave", running);

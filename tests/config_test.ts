@@ -83,7 +83,9 @@ rules = [{ permit = "*" }]
     [
       "f:1: qemu: 7 is no text; write it in quotes",
       'f:2: there is no key "quemu"; there are qemu, once, ready, greeting-timeout, ' +
-      "handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, deadline, role, listen",
+      "handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
+      "log-format, metrics, audit, audit-failure, audit-all, deadline, " +
+      "role, listen",
       'f:3: once: "yes" is not possible; write true or false',
       "f:4: drain-timeout: 0 is no time; write seconds, above 0 and up to 86400",
       'f:5: ready: 1 is not possible; write "listening" or "qemu"',

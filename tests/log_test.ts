@@ -4,8 +4,8 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
-import { say, stderrLog } from "../lib/rim/log.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { formatFor, openLog, say, stderrLog } from "../lib/rim/log.ts";
 
 /** What `talk` writes to stderr; a write is what `take` makes of it. */
 function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {
@@ -62,4 +62,31 @@ Deno.test("stderrLog writes what is told and what is warned of alike", () => {
     stderrLog.warn("warned");
   });
   assertEquals(heard, "qmpmux: told\nqmpmux: warned\n");
+});
+
+Deno.test("openLog() writes the journal's priorities before each line", () => {
+  const log = openLog("journal");
+  const heard = heardOf(() => {
+    log.info("told");
+    log.warn("warned\n<0>not another");
+  });
+  assertEquals(heard, "<6>told\n<4>warned\\n<0>not another\n");
+});
+
+Deno.test("openLog() writes JSON, a line each", () => {
+  const log = openLog("json");
+  const lines = heardOf(() => {
+    log.info('"told"\n\x1b');
+    log.warn("warned\x9b");
+  }).trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(lines.map(({ level, message }) => [level, message]), [
+    ["info", '"told"\n\x1b'],
+    ["warning", "warned\x9b"],
+  ]);
+  assert(lines.every(({ time }) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(time)));
+});
+
+Deno.test("formatFor() chooses the journal's form where it reads stderr", () => {
+  assertEquals(formatFor("9:1234", false), "journal");
+  assertEquals([formatFor("9:1234", true), formatFor(undefined, false)], ["text", "text"]);
 });

@@ -9,6 +9,7 @@ import { FrameSplitter } from "../lib/wire/frame.ts";
 import {
   argumentsText,
   type Command,
+  errorClass,
   errorReply,
   type Malformed,
   numbered,
@@ -321,6 +322,13 @@ Deno.test("returned() is the text of the value, plain or pretty", () => {
 
 Deno.test("returned() is undefined for an error", () => {
   assertEquals(returned(FAILED), undefined);
+});
+
+Deno.test("errorClass() is that of an error, whatever its text repeats, plain or pretty", () => {
+  const error = errorReply("DeviceNotFound", 'x "class": "Other"');
+  assertEquals(errorClass(error), "DeviceNotFound");
+  assertEquals(errorClass(pretty(error)), "DeviceNotFound");
+  assertEquals(errorClass(returnReply('{"class": "x"}')), undefined);
 });
 
 Deno.test("pretty() prints a reply as a monitor with pretty=on does", () => {

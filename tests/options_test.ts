@@ -9,6 +9,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type Address, UsageError } from "../lib/terms/address.ts";
 import { GLOB_LENGTH_LIMIT } from "../lib/terms/event_filter.ts";
+import { defaultLimits } from "../lib/terms/limits.ts";
 import { parseListener, parseQemu } from "../lib/terms/options.ts";
 import { FULL } from "../lib/terms/roles.ts";
 
@@ -23,6 +24,7 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
       events: undefined,
       caches: true,
       joins: true,
+      limits: defaultLimits("full"),
     },
     mode: 0o600,
     user: undefined,

@@ -31,6 +31,10 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     stallTime: 10,
     watchdogOf: "loop",
     deadlines: [],
+    maxClients: 1024,
+    metrics: undefined,
+    audit: undefined,
+    logFormat: undefined,
   });
   assertEquals(listeners.map(({ terms }) => terms.name), ["mux"]);
 });

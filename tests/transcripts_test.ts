@@ -11,7 +11,8 @@
  *     q> TEXT         QEMU says TEXT
  *     q< TEXT         QEMU must hear TEXT next
  *     ! connect a [OPTION=VALUE]…  a client comes through a listener with
- *                     role=, dialect=, events=, cache=, join=, and says nothing yet
+ *                     role=, dialect=, events=, cache=, join=, max-command=,
+ *                     and says nothing yet
  *     ! ready a [oob] a client comes and has negotiated
  *     ! leave a       a client goes
  *     ! paused a, ! reading a                      is it read from just now?
@@ -81,7 +82,9 @@ class Player {
         const role = ROLES.get(options.role ?? "full") ?? fail(`What is role=${options.role}?`);
         const events = options.events?.split("+");
         const [caches, joins] = [options.cache !== "off", options.join !== "off"];
-        stage.connect(name, terms({ role, dialect, events, caches, joins }));
+        const command = options["max-command"];
+        const limits = command === undefined ? {} : { "max-command": Number(command) };
+        stage.connect(name, terms({ role, dialect, events, caches, joins, limits }));
         break;
       }
       case "ready":

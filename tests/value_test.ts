@@ -97,3 +97,8 @@ Deno.test("Value agrees with JSON.parse on made-up values", () => {
     assertEquals(built(value(JSON.stringify(whole))), expected(whole));
   }
 });
+
+Deno.test("Value.isString tells a text from a number that looks the same", () => {
+  const parts = [...value('["1", 1, "null", null, {}, []]').elements()];
+  assertEquals(parts.map(({ isString }) => isString), [true, false, true, false, false, false]);
+});

@@ -18,7 +18,12 @@ interface Tool {
   /** Debian's package, and Ubuntu's. */
   debian: string;
   title: string;
+  /** The one file of the package that is taken: it is not installed, for it would start a service. */
+  only?: string;
 }
+
+/** Where such files are put. */
+const PROGRAMS = new URL("../.cache/programs", import.meta.url).pathname;
 
 const TOOLS: Tool[] = [
   {
@@ -29,6 +34,13 @@ const TOOLS: Tool[] = [
   },
   { name: "socat", proof: ["socat", "-V"], debian: "socat", title: "socat" },
   { name: "python3", proof: ["python3", "--version"], debian: "python3", title: "Python 3" },
+  {
+    name: "promtool",
+    proof: ["promtool", "--version"],
+    debian: "prometheus",
+    title: "Prometheus' promtool",
+    only: "usr/bin/promtool",
+  },
 ];
 
 async function succeeds(program: string, args: string[], env = {}): Promise<boolean> {
@@ -54,12 +66,27 @@ async function missing(tools: Tool[]): Promise<Tool[]> {
 async function installed(tools: Tool[]): Promise<boolean> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
   if (!await succeeds("apt-get", ["--version"])) return false;
-  const packages = tools.map(({ debian }) => debian);
-  console.error(`Installing ${packages.join(", ")}`);
+  const packages = tools.filter(({ only }) => !only).map(({ debian }) => debian);
+  console.error(`Installing ${tools.map(({ name }) => name).join(", ")}`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   const options = ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
   await succeeds("apt-get", ["update"], env);
+  for (const { debian, only } of tools) if (only) await take(debian, only);
+  if (packages.length === 0) return true;
   return await succeeds("apt-get", ["install", ...options, ...packages], env);
+}
+
+/** Takes one file out of a package. */
+async function take(debian: string, file: string): Promise<void> {
+  const place = Deno.makeTempDirSync();
+  try {
+    const get = `cd ${place} && apt-get download ${debian} && dpkg-deb --extract *.deb whole`;
+    if (!await succeeds("sh", ["-c", get])) return;
+    Deno.mkdirSync(PROGRAMS, { recursive: true });
+    Deno.copyFileSync(`${place}/whole/${file}`, `${PROGRAMS}/${file.split("/").pop()}`);
+  } finally {
+    Deno.removeSync(place, { recursive: true });
+  }
 }
 
 /** The names in QMPMUX_TESTS_WITHOUT, after installing what can be. */
@@ -90,6 +117,7 @@ function checkBinary(): void {
 }
 
 if (import.meta.main) {
+  Deno.env.set("PATH", `${PROGRAMS}:${Deno.env.get("PATH")}`);
   checkBinary();
   const env = { QMPMUX_TESTS_WITHOUT: (await without()).join(",") };
   const task = new Deno.Command(Deno.execPath(), { args: ["task", ...Deno.args], env });

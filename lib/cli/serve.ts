@@ -7,11 +7,25 @@
 import { readConfigFile } from "../rim/config_file.ts";
 import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
-import { stderrLog } from "../rim/log.ts";
+import { formatFor, openLog } from "../rim/log.ts";
 import { addressText, type Place, UsageError } from "../terms/address.ts";
-import { parseListener, parseQemu, type ServeSettings } from "../terms/options.ts";
-import { configText, readConfig } from "../terms/config.ts";
+import {
+  type AuditSettings,
+  parseListener,
+  parseQemu,
+  type ServeSettings,
+} from "../terms/options.ts";
+import { type Config, configText, readConfig } from "../terms/config.ts";
+import { CLIENTS_IN_ALL, LIMIT_NAMES, limitRange, LIMITS, readLimit } from "../terms/limits.ts";
+import {
+  AUDIT_FAILURES,
+  LOG_FORMATS,
+  parseAudit,
+  parseMetrics,
+  wordOf,
+} from "../terms/recording.ts";
 import { type Given, readFlags, secondsOf } from "./flags.ts";
+import { VERSION } from "./version.ts";
 
 /** What `qmpmux serve --help` prints. */
 export const SERVE_HELP =
@@ -33,6 +47,14 @@ monitor of its own.
   --stall-timeout S      seconds QEMU may be silent, though asked, until it counts as stalled (10)
   --on-loss close|hold   when QEMU goes its clients see the end, or wait for the next one (close)
   --watchdog loop|qemu   a stalled QEMU does not concern systemd's watchdog, or does (loop)
+  --max-clients N        clients of all listeners at a time; one more is closed at once (1024)
+  --metrics ADDR[,...]   where Prometheus fetches metrics: a socket, or a port of 127.0.0.1
+  --audit FILE|journal   where a record of each command that changes something goes
+  --audit-failure refuse|continue
+                         what becomes of such commands while no record can be written (continue)
+  --audit-all            put commands that only read on record too
+  --log-format text|json|journal
+                         (journal where systemd reads the log, else text)
   -h, --help             this text
 
 ADDR is unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT.
@@ -48,9 +70,11 @@ Options of a listener:
   allow-remote=on        listen on an address other machines can reach
   cache=off              ask QEMU even for answers that cannot change
   join=off               never share the answer to a question others ask too
-`;
 
-const SWITCHES = ["once", "print-config"];
+Limits of a listener (BYTES may be written 64K, 1M or 1G):
+${limitsHelp()}`;
+
+const SWITCHES = ["once", "print-config", "audit-all"];
 const VALUES = [
   "config",
   "qemu",
@@ -61,6 +85,11 @@ const VALUES = [
   "drain-timeout",
   "stall-timeout",
   "on-loss",
+  "max-clients",
+  "metrics",
+  "audit",
+  "audit-failure",
+  "log-format",
   "watchdog",
 ];
 
@@ -82,7 +111,8 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
     return 0;
   }
   const reread = given.one("config") === undefined ? undefined : () => settingsOf(given);
-  return await serve(settings, stderrLog, reread);
+  const log = openLog(settings.logFormat ?? formatFor(Deno.env.get("JOURNAL_STREAM")));
+  return await serve(settings, log, reread, VERSION);
 }
 
 /**
@@ -113,7 +143,9 @@ function settingsOf(given: Given): ServeSettings {
       "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
     );
   }
-  checkDistinct([qemu, ...listeners.map(({ address }) => address)]);
+  const metrics = read(given, "metrics", parseMetrics) ?? config.metrics;
+  const places = [...listeners, ...(metrics ? [metrics] : [])];
+  checkDistinct([qemu, ...places.map(({ address }) => address)]);
   return {
     qemu,
     listeners,
@@ -126,10 +158,35 @@ function settingsOf(given: Given): ServeSettings {
     onLoss: word(given, "on-loss", "close", "hold") ?? config.onLoss ?? "close",
     watchdogOf: word(given, "watchdog", "loop", "qemu") ?? config.watchdogOf ?? "loop",
     deadlines: config.deadlines,
+    maxClients: maxClients(given) ?? config.maxClients ?? CLIENTS_IN_ALL.initial,
+    metrics,
+    audit: auditOf(given, config),
+    logFormat: read(given, "log-format", wordOf(LOG_FORMATS)) ?? config.logFormat,
   };
 }
 
 const NO_CONFIG = readConfig("", "");
+
+function auditOf(given: Given, config: Config): AuditSettings | undefined {
+  const failure = read(given, "audit-failure", wordOf(AUDIT_FAILURES)) ?? config.auditFailure;
+  const all = given.has("audit-all") || (config.auditAll ?? false);
+  const to = read(given, "audit", parseAudit) ?? config.audit;
+  if (to !== undefined) return { to, failure: failure ?? "continue", all };
+  if (failure === undefined && !all) return undefined;
+  throw new UsageError("serve: --audit is missing; say where records go, as --audit journal");
+}
+
+/** The value of a flag; @throws UsageError that names it */
+function read<T>(given: Given, flag: string, parse: (text: string) => T): T | undefined {
+  const text = given.one(flag);
+  if (text === undefined) return undefined;
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`serve: --${flag} ${error.message}`);
+    throw error;
+  }
+}
 
 /** @throws UsageError where an address has two uses; port 0 is another port each time */
 function checkDistinct(addresses: readonly Place[]): void {
@@ -152,6 +209,26 @@ function word<A extends string, B extends string>(
   const text = given.one(flag);
   if (text === undefined || text === a || text === b) return text as A | B | undefined;
   throw new UsageError(`serve: --${flag} ${text} is not possible; write ${a} or ${b}`);
+}
+
+function maxClients(given: Given): number | undefined {
+  const text = given.one("max-clients");
+  if (text === undefined) return undefined;
+  const count = readLimit(CLIENTS_IN_ALL, text);
+  if (count !== undefined) return count;
+  const range = limitRange(CLIENTS_IN_ALL);
+  throw new UsageError(`serve: --max-clients ${text} is not possible; write ${range}`);
+}
+
+/** A line for each limit, out of their table. */
+function limitsHelp(): string {
+  return LIMIT_NAMES.map((name) => {
+    const { unit, initial, help } = LIMITS[name];
+    const value =
+      ({ bytes: "BYTES", seconds: "S", clients: "N", "commands/s": "N" } as const)[unit];
+    const shown = initial === 0 ? "off" : initial;
+    return `  ${`${name}=${value}`.padEnd(22)} ${help} (${shown})\n`;
+  }).join("");
 }
 
 function seconds(given: Given, flag: string): number | undefined {

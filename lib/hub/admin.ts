@@ -8,6 +8,7 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
+import type { Ending } from "../record/recorder.ts";
 import type { Monitor } from "../session/monitor.ts";
 import { EventFilter } from "../terms/event_filter.ts";
 import { refusalText, type Role } from "../terms/policy.ts";
@@ -16,6 +17,11 @@ import { type Command, errorReply, type Reply, returnReply } from "../wire/messa
 
 /** What all names of ours begin with. */
 export const OWN_PREFIX = "__org.qmpmux_";
+
+/** Is this one of our commands? */
+export function isOwn(name: string): boolean {
+  return name.startsWith(OWN_PREFIX) && COMMANDS.has(name.slice(OWN_PREFIX.length));
+}
 
 /** What the commands may ask of the hub. */
 export interface Hub {
@@ -26,9 +32,13 @@ export interface Hub {
   /** What of a client's waits here and what is at QEMU. */
   pending(monitor: Monitor): { readonly waiting: number; readonly inFlight: number };
   /** Ends a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string): void;
+  dismiss(monitor: Monitor, reason: string, ending: Ending): void;
   /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
   reload(done: (problems: readonly string[]) => void): void;
+  /** Gives what an answer gives, and records it. */
+  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply;
+  /** A command is refused. */
+  refused(monitor: Monitor, command: Command): void;
 }
 
 /** How the hub stands; times in seconds. */
@@ -108,7 +118,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       args.end();
       const monitor = [...hub.monitors].find((each) => each.name === name);
       if (monitor === undefined) throw new ArgumentError(`Client '${name}' not found`);
-      hub.dismiss(monitor, `disconnected by ${asker.name}`);
+      hub.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
       return {};
     },
   }],
@@ -164,6 +174,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.terms;
   if (!mayRun(role, own)) {
+    hub.refused(monitor, command);
     const because = `role ${role.name}: it is for roles that administer qmpmux`;
     monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
   } else if (oob) {
@@ -175,11 +186,17 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
 function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): void {
   if ("run" in own) {
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
-    return monitor.answer(command.id, false, () => monitor.dressed(replyOf(value)));
+    const answer = (): Reply => monitor.dressed(replyOf(value));
+    return monitor.answer(command.id, false, hub.noting(monitor, command, answer));
   }
   // What takes its time keeps its place.
   const ticket = monitor.reserve(command.id, false);
-  const settle = (value: () => unknown): void => monitor.fill(ticket, replyOf(value));
+  let outcome: () => unknown;
+  const answer = hub.noting(monitor, command, () => replyOf(outcome));
+  const settle = (value: () => unknown): void => {
+    outcome = value;
+    monitor.fill(ticket, answer());
+  };
   try {
     own.start(new Arguments(command), hub, settle);
   } catch (error) {

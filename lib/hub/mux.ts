@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Ending, Recorder } from "../record/recorder.ts";
 import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
@@ -25,14 +26,20 @@ import {
   type Peer,
   readCommand,
   readMessage,
+  type Reply,
 } from "../wire/message.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
+import { Ledger } from "./ledger.ts";
 import { seenBy } from "./listing.ts";
 
 /** Who waits for an answer, and where it belongs. */
 interface Asker {
   readonly monitor: Monitor;
   readonly ticket: Ticket;
+  /** When it asked. */
+  readonly since: number;
+  /** When it gives up, in seconds of the hub's clock; never, where it has no deadline. */
+  readonly deadline: number;
 }
 
 /** A command on its way, and all who wait for its answer. */
@@ -41,10 +48,12 @@ interface ClientJob extends Job {
   readonly askers: Asker[];
   /** What it asks, where others may join. */
   readonly question: Question | undefined;
-  /** When it is given up, in seconds of the hub's clock; never, where it has no deadline. */
-  readonly deadline: number;
+  /** A question its monitor shares with others, which must reach QEMU first. */
+  after: ClientJob | undefined;
   /** Has QEMU been sent it? */
   sent: boolean;
+  /** When. */
+  issued: number;
 }
 
 /** What is asked of a QEMU that is silent. */
@@ -52,6 +61,9 @@ const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
 
 /** Why we hang up on what sends something else than QMP's messages. */
 export const NO_QMP = "it does not speak QMP";
+
+/** How the reason begins why we let go of a client that has waited for QEMU's greeting for too long. */
+export const NO_QEMU = "no QEMU within";
 
 /** What the rim may want to know; all of it has happened already. */
 export interface Notices {
@@ -77,6 +89,8 @@ export interface MuxOptions {
   readonly deadlines: readonly Deadline[];
   /** The time of day in seconds, for events of our own. */
   readonly timeOfDay: () => number;
+  /** A steady clock in seconds, for what is measured; without it time goes on from tick to tick. */
+  readonly clock?: () => number;
 }
 
 /** Many clients, one QEMU: the whole surface the rim sees. */
@@ -96,11 +110,15 @@ export class Mux implements Hub {
   #draining = false;
   /** What has a deadline and no answer yet. */
   readonly #timed = new Set<ClientJob>();
+  /** The question of somebody else that a monitor joined last. */
+  readonly #joined = new WeakMap<Monitor, ClientJob>();
+  readonly #ledger: Ledger;
 
   /** A hub without clients and without QEMU. */
-  constructor(options: MuxOptions, notices: Notices) {
+  constructor(options: MuxOptions, notices: Notices, recorder?: Recorder) {
     this.#options = options;
     this.#notices = notices;
+    this.#ledger = new Ledger(recorder, options.clock ?? ((): number => this.#now));
   }
 
   /** The clients that are there. */
@@ -130,17 +148,23 @@ export class Mux implements Hub {
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const admission = monitor.admit(command);
     if (admission === "run") {
+      const objection = this.#ledger.recorder?.objection(command);
+      if (objection !== undefined) {
+        this.#ledger.here(monitor, command, "refused");
+        return monitor.refuse(id, oob, "GenericError", refusalText(command, objection));
+      }
       if (!runOwn(monitor, command, this)) this.#run(monitor, command);
       return;
     }
-    if (!oob) return monitor.answer(id, false, admission);
+    if (!oob) return monitor.answer(id, false, this.#ledger.noting(monitor, command, admission));
+    this.#ledger.here(monitor, command, "error");
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
   }
 
   /** A client has gone: its unsent commands with it, and its late replies vanish. */
-  detached(monitor: Monitor): void {
+  detached(monitor: Monitor, ending: Ending = "left"): void {
     monitor.leave();
-    this.#monitors.delete(monitor);
+    if (this.#monitors.delete(monitor)) this.#ledger.recorder?.left(ending);
     this.#ungreeted.delete(monitor);
     for (const job of this.#scheduler.drop(monitor)) this.#inherit(job);
     this.#rest();
@@ -164,6 +188,7 @@ export class Mux implements Hub {
       if (settled.question !== undefined) this.#cache.landed(settled.question);
       this.#cache.keep(settled.command, reply);
       this.#timed.delete(settled);
+      this.#ledger.settled(settled, reply);
       for (const { monitor, ticket } of settled.askers) {
         monitor.fill(ticket, seenBy(monitor.terms.role, settled.command, reply));
       }
@@ -179,18 +204,26 @@ export class Mux implements Hub {
    */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
+    const wasReady = this.#upstream.state === "ready";
     const sent = this.#upstream.lost();
     const unsent = this.#scheduler.clear();
     this.#cache.clear();
+    this.#timed.clear();
+    this.#ledger.unanswered(sent, "lost");
+    this.#ledger.unanswered(unsent, "dropped");
     if (this.#options.onLoss === "close") {
-      for (const monitor of [...this.#monitors]) if (monitor.greeted) this.dismiss(monitor, reason);
+      for (const monitor of [...this.#monitors]) {
+        if (monitor.greeted) this.dismiss(monitor, reason, "qemu");
+      }
+      this.#rest();
       return;
     }
-    this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
+    if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
     for (const job of sent) {
-      giveUp(job, `QEMU has gone; the effect of ${job.command.name} is unknown`);
+      giveUp(job.askers, `QEMU has gone; the effect of ${job.command.name} is unknown`);
     }
-    for (const job of unsent) giveUp(job, `QEMU has gone; ${job.command.name} was not sent`);
+    for (const job of unsent) giveUp(job.askers, `QEMU has gone; ${job.command.name} was not sent`);
+    this.#rest();
   }
 
   /** Time has come so far, in seconds of any steady clock. */
@@ -199,7 +232,7 @@ export class Mux implements Hub {
     const { handshakeTime, stallTime } = this.#options;
     for (const [monitor, since] of [...this.#ungreeted]) {
       if (now - since < handshakeTime) continue;
-      this.dismiss(monitor, `no QEMU within ${handshakeTime} s`);
+      this.dismiss(monitor, `${NO_QEMU} ${handshakeTime} s`, "handshake");
     }
     this.#giveUpLate();
     if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
@@ -243,30 +276,59 @@ export class Mux implements Hub {
 
   /** Ends every client, after what is queued for it. */
   dismissAll(reason: string): void {
-    for (const monitor of [...this.#monitors]) this.dismiss(monitor, reason);
+    for (const monitor of [...this.#monitors]) this.dismiss(monitor, reason, "shutdown");
+  }
+
+  /** Gives what an answer of ours gives, and records it. */
+  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply {
+    return this.#ledger.noting(monitor, command, answer);
+  }
+
+  /** A command of ours is refused. */
+  refused(monitor: Monitor, command: Command): void {
+    this.#ledger.here(monitor, command, "refused");
   }
 
   #run(monitor: Monitor, command: Command): void {
     const { id, oob, bytes } = command;
-    if (this.#draining) return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
+    if (this.#draining) {
+      this.#ledger.here(monitor, command, "dropped");
+      return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
+    }
     const { role, caches, joins } = monitor.terms;
     const verdict = judge(role, command);
     if (!verdict.allow) {
+      this.#ledger.here(monitor, command, "refused");
       return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
     }
     if (this.#qemu === undefined || this.#upstream.state !== "ready") {
+      this.#ledger.here(monitor, command, "dropped");
       const desc = `QEMU is away; ${command.name} was not sent`;
       return monitor.refuse(id, oob, "GenericError", desc);
     }
     const kept = caches ? this.#cache.answer(command) : undefined;
-    if (kept) return monitor.answer(id, false, () => seenBy(role, command, kept));
+    if (kept) {
+      this.#ledger.recorder?.kept();
+      const answer = (): Reply => seenBy(role, command, kept);
+      return monitor.answer(id, false, this.#ledger.noting(monitor, command, answer));
+    }
     // Who has something unfinished does not join: the answer could overtake it.
     const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
     const twin = question === undefined ? undefined : this.#cache.twin(question);
-    const asker = { monitor, ticket: monitor.reserve(id, oob) };
-    if (twin) return void twin.askers.push(asker);
+    const since = this.#ledger.now;
     const deadline = this.#now + secondsFor(command, this.#options.deadlines);
-    const job = { command, bytes, oob, question, askers: [asker], deadline, sent: oob };
+    const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
+    if (twin) {
+      this.#ledger.recorder?.joined();
+      twin.askers.push(asker);
+      if (deadline !== Infinity) this.#timed.add(twin);
+      this.#joined.set(monitor, twin);
+      return;
+    }
+    const joined = this.#joined.get(monitor);
+    const after = joined?.sent ? undefined : joined;
+    const askers = [asker];
+    const job = { command, bytes, oob, question, askers, after, sent: oob, issued: since };
     if (deadline !== Infinity) this.#timed.add(job);
     if (oob) return this.#upstream.issue(job);
     if (question !== undefined) this.#cache.waits(question, job);
@@ -277,8 +339,13 @@ export class Mux implements Hub {
   /** A job whose first asker has gone belongs to the next one, if there is one. */
   #inherit(job: ClientJob): void {
     const heir = job.askers.find(({ monitor }) => !monitor.left);
-    if (heir) this.#scheduler.enqueue(heir.monitor, job);
-    else if (job.question !== undefined) this.#cache.forgotten(job.question);
+    // It was idle when it joined: all else that it has waiting came later.
+    if (heir) this.#scheduler.enqueueFirst(heir.monitor, job);
+    else {
+      this.#ledger.unanswered([job], "dropped");
+      this.#timed.delete(job);
+      if (job.question !== undefined) this.#cache.forgotten(job.question);
+    }
   }
 
   /** Hands QEMU what it has room for. */
@@ -286,16 +353,22 @@ export class Mux implements Hub {
     while (this.#upstream.hasRoom) {
       const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
-      // Its deadline has passed while it waited here.
-      if (job.askers.length === 0) continue;
       if (job.question !== undefined) this.#cache.flies(job.question);
       job.sent = true;
+      job.after = undefined;
+      job.issued = this.#ledger.now;
       this.#upstream.issue(job);
     }
   }
 
-  readonly #mayGo = ({ question }: ClientJob): boolean =>
-    question === undefined || this.#cache.mayFly(question);
+  readonly #mayGo = ({ question, after, askers }: ClientJob): boolean => {
+    if (
+      after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
+    ) {
+      return false;
+    }
+    return question === undefined || this.#cache.mayFly(question);
+  };
 
   /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
   #rest(): void {
@@ -305,17 +378,26 @@ export class Mux implements Hub {
   /** Answers those whose commands have taken too long; what comes later is nobody's. */
   #giveUpLate(): void {
     for (const job of this.#timed) {
-      if (job.deadline > this.#now) continue;
-      this.#timed.delete(job);
-      if (job.question !== undefined) this.#cache.forgotten(job.question);
+      const late = job.askers.filter(({ deadline }) => deadline <= this.#now);
+      if (late.length === 0) continue;
+      const others = job.askers.filter(({ deadline }) => deadline > this.#now);
+      job.askers.splice(0, job.askers.length, ...others);
+      if (others.length === 0) {
+        this.#timed.delete(job);
+        if (!job.sent) this.#scheduler.remove(job);
+        if (job.question !== undefined) this.#cache.forgotten(job.question);
+      }
+      this.#ledger.unanswered([{ ...job, askers: late }], job.sent ? "lost" : "dropped");
       const { name } = job.command;
       giveUp(
-        job,
+        late,
         job.sent
           ? `${name} was not answered in time; it may still run`
           : `${name} could not be sent in time; it has not run`,
       );
     }
+    this.#feed();
+    this.#rest();
   }
 
   /** An event of our own, as QEMU would write it. */
@@ -327,16 +409,23 @@ export class Mux implements Hub {
   }
 
   #spread(event: Event): void {
-    for (const monitor of this.#monitors) if (monitor.wants(event)) monitor.peer.send(event.bytes);
+    let told = 0;
+    for (const monitor of this.#monitors) {
+      if (!monitor.wants(event)) continue;
+      monitor.peer.send(event.bytes);
+      told++;
+    }
+    this.#ledger.recorder?.spread(event, told);
   }
 
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
+    this.#ledger.recorder?.qemuCame();
     this.#notices.ready(greeting);
     for (const monitor of this.#monitors) {
       // Under `hold` some have been here before; what they rely on may be gone.
       if (!monitor.greeted || monitor.regreet(greeting)) continue;
-      this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled");
+      this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
     }
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {
       this.#spread(this.#ownEvent("QEMU_BACK", { version: greeting.version.join(".") }));
@@ -349,14 +438,14 @@ export class Mux implements Hub {
   }
 
   /** Ends a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string): void {
-    this.detached(monitor);
+  dismiss(monitor: Monitor, reason: string, ending: Ending): void {
+    this.detached(monitor, ending);
     monitor.peer.close(reason);
   }
 }
 
 /** Answers all who wait for a job with an error; whatever becomes of it is nobody's from now on. */
-function giveUp({ askers }: ClientJob, desc: string): void {
+function giveUp(askers: Asker[], desc: string): void {
   for (const { monitor, ticket } of askers.splice(0)) {
     monitor.fill(ticket, errorReply("GenericError", desc));
   }
@@ -371,8 +460,9 @@ function probe(): ClientJob {
     oob: true,
     question: undefined,
     askers: [],
-    deadline: Infinity,
+    after: undefined,
     sent: true,
+    issued: 0,
   };
 }
 

@@ -8,84 +8,124 @@
  * @module
  */
 
-/** The labels of one sample. */
-export type Labels = Readonly<Record<string, string>>;
-
-type Kind = "counter" | "gauge" | "histogram";
-
-/** A family of samples that share a name. */
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly kind: Kind;
-  /** By the text of its labels. */
-  readonly samples: Map<string, number>;
+/** One number that is told; who counts keeps it at hand. */
+export interface Cell {
+  /** As it stands. */
+  value: number;
 }
 
 /** Seconds; from what QEMU answers at once to what holds up everybody. */
 const BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30] as const;
 
-/** A set of metrics. Names are given without the `qmpmux_` that all of them have. */
-export class Metrics {
-  readonly #families = new Map<string, Family>();
+/** A counter or gauge: a number, or one for each set of labels. */
+export class Family {
+  /** With the prefix that all have. */
+  readonly name: string;
+  readonly #head: string;
+  readonly #labels: readonly string[];
+  readonly #cells = new Map<string, Cell>();
 
-  /** A counter, at nothing; `name` ends in `_total`. */
-  counter(name: string, help: string): (labels?: Labels, by?: number) => void {
-    const { samples } = this.#family(name, help, "counter");
-    return (labels = {}, by = 1) => {
-      const key = labelText(labels);
-      samples.set(key, (samples.get(key) ?? 0) + by);
-    };
+  /** Without labels it is there from the start, at 0. */
+  constructor(name: string, help: string, kind: "counter" | "gauge", labels: readonly string[]) {
+    this.name = name;
+    this.#head = headOf(name, help, kind);
+    this.#labels = labels;
+    if (labels.length === 0) this.cell();
   }
 
-  /** A gauge; what is not set again keeps its value. */
-  gauge(name: string, help: string): (value: number, labels?: Labels) => void {
-    const { samples } = this.#family(name, help, "gauge");
-    return (value, labels = {}) => void samples.set(labelText(labels), value);
+  /** The number for these values of its labels, at 0 where it is new. */
+  cell(...values: readonly string[]): Cell {
+    const pairs = this.#labels.map((label, i) => `${label}="${escaped(values[i]!)}"`);
+    const key = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+    const known = this.#cells.get(key);
+    if (known) return known;
+    const cell = { value: 0 };
+    this.#cells.set(key, cell);
+    return cell;
+  }
+
+  /** Forgets every number: what is not set again is not told any more. */
+  clear(): void {
+    this.#cells.clear();
+  }
+
+  /** It in Prometheus' text format. */
+  render(): string {
+    const lines = [...this.#cells].map(([labels, { value }]) => `${this.name}${labels} ${value}\n`);
+    return this.#head + lines.join("");
+  }
+}
+
+/** How many took how long. */
+export class Histogram {
+  /** With the prefix that all have. */
+  readonly name: string;
+  readonly #head: string;
+  /** How many are in each bucket and in none of those before. */
+  readonly #counts: number[] = [...BUCKETS, 0].fill(0);
+  #sum = 0;
+
+  /** Nothing has been measured. */
+  constructor(name: string, help: string) {
+    this.name = name;
+    this.#head = headOf(name, help, "histogram");
+  }
+
+  /** One took so many seconds. */
+  observe(seconds: number): void {
+    let bucket = 0;
+    while (bucket < BUCKETS.length && seconds > BUCKETS[bucket]!) bucket++;
+    this.#counts[bucket]!++;
+    this.#sum += seconds;
+  }
+
+  /** It in Prometheus' text format. */
+  render(): string {
+    let count = 0;
+    const lines = this.#counts.map((here, bucket) => {
+      count += here;
+      return `${this.name}_bucket{le="${BUCKETS[bucket] ?? "+Inf"}"} ${count}\n`;
+    });
+    lines.push(`${this.name}_sum ${this.#sum}\n`, `${this.name}_count ${count}\n`);
+    return this.#head + lines.join("");
+  }
+}
+
+/** A set of metrics. Names are given without the `qmpmux_` that all of them have. */
+export class Metrics {
+  readonly #all: (Family | Histogram)[] = [];
+
+  /** A counter; `name` ends in `_total`. */
+  counter(name: string, help: string, ...labels: readonly string[]): Family {
+    return this.#add(new Family(`qmpmux_${name}`, help, "counter", labels));
+  }
+
+  /** A gauge. */
+  gauge(name: string, help: string, ...labels: readonly string[]): Family {
+    return this.#add(new Family(`qmpmux_${name}`, help, "gauge", labels));
   }
 
   /** A histogram of seconds; `name` ends in `_seconds`. */
-  histogram(name: string, help: string): (seconds: number) => void {
-    const { samples } = this.#family(name, help, "histogram");
-    const add = (key: string, by: number): void =>
-      void samples.set(key, (samples.get(key) ?? 0) + by);
-    for (const bound of [...BUCKETS, "+Inf"]) add(`_bucket{le="${bound}"}`, 0);
-    add("_sum", 0);
-    add("_count", 0);
-    return (seconds) => {
-      for (const bound of BUCKETS) if (seconds <= bound) add(`_bucket{le="${bound}"}`, 1);
-      add('_bucket{le="+Inf"}', 1);
-      add("_sum", seconds);
-      add("_count", 1);
-    };
+  histogram(name: string, help: string): Histogram {
+    return this.#add(new Histogram(`qmpmux_${name}`, help));
   }
 
   /** All of them in Prometheus' text format, version 0.0.4. */
   render(): string {
-    const lines: string[] = [];
-    for (const { name, help, kind, samples } of this.#families.values()) {
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
-      // A counter without labels is there from the start.
-      if (samples.size === 0 && kind === "counter" && !help.includes(" by ")) {
-        lines.push(`${name} 0`);
-      }
-      for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
-    }
-    return `${lines.join("\n")}\n`;
+    return this.#all.map((each) => each.render()).join("");
   }
 
-  #family(bare: string, help: string, kind: Kind): Family {
-    const name = `qmpmux_${bare}`;
-    if (this.#families.has(name)) throw new Error(`There are two metrics named ${name}`);
-    const family: Family = { name, help, kind, samples: new Map() };
-    this.#families.set(name, family);
+  #add<F extends Family | Histogram>(family: F): F {
+    if (this.#all.some(({ name }) => name === family.name)) {
+      throw new Error(`There are two metrics named ${family.name}`);
+    }
+    this.#all.push(family);
     return family;
   }
 }
 
-function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+function headOf(name: string, help: string, kind: string): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
 }
 
 function escaped(value: string): string {

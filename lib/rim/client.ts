@@ -1,22 +1,30 @@
 /**
  * One client's socket, between the kernel and its virtual monitor.
  *
- * Its bytes are split only as fast as the monitor takes commands; a little is
- * read ahead, so that a client that leaves is noticed while its command runs.
+ * Its bytes are split only as fast as the monitor takes commands and its limits
+ * allow; a little is read ahead, so that a client that leaves is noticed while
+ * its command runs.
  *
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
+import { type Mux, NO_QEMU } from "../hub/mux.ts";
 import type { Monitor } from "../session/monitor.ts";
+import type { Limits } from "../terms/limits.ts";
 import type { Terms } from "../terms/terms.ts";
-import { FrameSplitter } from "../wire/frame.ts";
+import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
 import type { Peer } from "../wire/message.ts";
-import { CLIENT_MARKS, Connection } from "./connection.ts";
+import { type Clock, STEADY } from "./clock.ts";
+import { Connection, type Marks } from "./connection.ts";
+import { LimitNotes, type Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
+import { Pace } from "./pace.ts";
 
-/** Bytes read ahead of a client that may send no further command yet. */
-const AHEAD_LIMIT = 65536;
+/**
+ * A chunk of so many bytes is followed by a turn for everybody else: where more is
+ * there to be read than one read takes, a socket is ready again at once.
+ */
+const TURN_BYTES = 32768;
 
 /** A client from its connecting to its leaving. */
 export class Client implements Peer {
@@ -24,6 +32,9 @@ export class Client implements Peer {
   readonly #connection: Connection;
   readonly #monitor: Monitor;
   readonly #log: Log;
+  readonly #notes: LimitNotes;
+  readonly #clock: Clock;
+  readonly #pace: Pace;
   #splitter: FrameSplitter | undefined;
   /** Is there something in the splitter that has not been looked at? */
   #unsplit = false;
@@ -33,13 +44,37 @@ export class Client implements Peer {
   #paused = false;
   #delivering = false;
   #ended = false;
+  /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
+  #sizes: number[] = [];
+  #waiting = 0;
+  /** A command that comes too early for its pace. */
+  #early: Frame | Damage | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #slow = false;
+  /** Has anything been said, by it or to it, since the last tick? */
+  #stirred = true;
+  #quietSince = 0;
 
-  /** Attaches a client that has just connected; `run` serves it. */
-  constructor(socket: Deno.Conn, mux: Mux, terms: Terms, log: Log) {
+  /**
+   * Attaches a client that has just connected; `run` serves it.
+   *
+   * @param notes are told of the limits it reaches
+   */
+  constructor(
+    socket: Deno.Conn,
+    mux: Mux,
+    terms: Terms,
+    log: Log,
+    notes: LimitNotes = new LimitNotes(log),
+    clock: Clock = STEADY,
+  ) {
     this.#mux = mux;
     this.#log = log;
-    this.#connection = new Connection(socket, CLIENT_MARKS, {
-      dropped: (reason) => this.#dropped(reason),
+    this.#notes = notes;
+    this.#clock = clock;
+    this.#pace = new Pace(terms.limits.rate, clock.now());
+    this.#connection = new Connection(socket, marksOf(terms.limits), {
+      dropped: (reason, mark) => this.#dropped(reason, mark),
       relieved: () => this.#resumed(),
     });
     this.#monitor = mux.attach(this, terms);
@@ -55,6 +90,7 @@ export class Client implements Peer {
     // A write can find out first that the client is gone, also one that no more is read from.
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
+      this.#stopWaiting?.();
       this.#mux.detached(this.#monitor);
     });
     const end = await this.#connection.read((chunk) => this.#take(chunk));
@@ -65,17 +101,29 @@ export class Client implements Peer {
 
   /** Goes on under other terms. */
   adopt(terms: Terms): void {
+    const { limits } = terms;
     this.#monitor.adopt(terms);
+    this.#connection.adopt(marksOf(limits));
+    this.#pace.adopt(limits.rate, this.#clock.now());
+    if (this.#splitter) this.#splitter.limit = limits["max-command"];
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
+    this.#resumed();
   }
 
   /** Time has come so far, in seconds. */
   tick(now: number): void {
+    this.#noteSlow();
     this.#connection.tick(now);
+    this.#endIdle(now);
   }
 
   /** Queues bytes for the client. */
   send(bytes: Uint8Array): void {
+    this.#stirred = true;
     this.#connection.send(bytes);
+    // Not at once: the core may be in the middle of something.
+    if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
   }
 
   /** Bytes queued that the client has not taken. */
@@ -98,22 +146,40 @@ export class Client implements Peer {
   }
 
   /** Ends the connection behind what is queued. */
-  close(_reason: string): void {
+  close(reason: string): void {
+    if (reason.startsWith(NO_QEMU)) this.#reached("handshake-timeout", `was closed: ${reason}`);
     this.#connection.close();
     this.#room?.resolve();
   }
 
   get #blocked(): boolean {
-    return this.#paused || this.#connection.behind;
+    return this.#paused || this.#connection.behind || this.#full;
+  }
+
+  get #limits(): Limits {
+    return this.#monitor.terms.limits;
+  }
+
+  /** Do as many bytes of commands wait for their answers as may? */
+  get #full(): boolean {
+    const { pending } = this.#monitor;
+    // Answers leave in the order of the commands.
+    while (this.#sizes.length > pending) this.#waiting -= this.#sizes.shift()!;
+    return this.#waiting >= this.#limits["max-waiting"];
   }
 
   #take(chunk: Uint8Array): Promise<void> | undefined {
+    this.#stirred = true;
     this.#ahead.push(chunk.slice());
     this.#aheadBytes += chunk.length;
     this.#deliver();
-    if (this.#aheadBytes < AHEAD_LIMIT || this.#connection.closing) return undefined;
-    this.#room = Promise.withResolvers();
-    return this.#room.promise;
+    if (this.#connection.closing) return undefined;
+    if (this.#aheadBytes >= this.#limits["read-ahead"]) {
+      this.#room = Promise.withResolvers();
+      return this.#room.promise;
+    }
+    if (chunk.length < TURN_BYTES) return undefined;
+    return new Promise((resolve) => setTimeout(resolve, 0));
   }
 
   #deliver(): void {
@@ -121,17 +187,20 @@ export class Client implements Peer {
     this.#delivering = true;
     while (!this.#blocked && this.#next());
     this.#delivering = false;
-    if (this.#aheadBytes < AHEAD_LIMIT) this.#room?.resolve();
+    if (this.#aheadBytes < this.#limits["read-ahead"]) this.#room?.resolve();
     if (this.#ended && !this.#unsplit && this.#monitor.idle && this.#monitor.greeted) this.#leave();
   }
 
   /** Hands over one more command, if there is a whole one. */
   #next(): boolean {
-    this.#splitter ??= new FrameSplitter(this.#monitor.grammar);
-    const input = this.#splitter.next();
+    this.#splitter ??= this.#newSplitter();
+    const input = this.#early ?? this.#splitter.next();
     if (input !== undefined) {
       this.#unsplit = true;
-      this.#mux.received(this.#monitor, input);
+      this.#early = input;
+      if (this.#waitsForPace()) return false;
+      this.#early = undefined;
+      this.#hand(input);
       return true;
     }
     const chunk = this.#ahead.shift();
@@ -140,6 +209,65 @@ export class Client implements Peer {
     this.#aheadBytes -= chunk.length;
     this.#splitter.load(chunk);
     return true;
+  }
+
+  #newSplitter(): FrameSplitter {
+    const splitter = new FrameSplitter(this.#monitor.grammar);
+    splitter.limit = this.#limits["max-command"];
+    return splitter;
+  }
+
+  /** Must it wait before its next command is taken? */
+  #waitsForPace(): boolean {
+    if (this.#stopWaiting) return true;
+    const seconds = this.#pace.wait(this.#clock.now());
+    if (seconds === 0) {
+      this.#pace.took();
+      return false;
+    }
+    this.#stopWaiting = this.#clock.after(seconds, () => {
+      this.#stopWaiting = undefined;
+      this.#resumed();
+    });
+    this.#reached("rate", `sends more than ${this.#limits.rate} commands a second: it has to wait`);
+    return true;
+  }
+
+  #hand(input: Frame | Damage): void {
+    const wasFull = this.#full;
+    const size = "damage" in input ? 0 : input.bytes.length;
+    this.#sizes.push(size);
+    this.#waiting += size;
+    this.#mux.received(this.#monitor, input);
+    if ("damage" in input && input.damage === TOO_LONG) {
+      const limit = this.#limits["max-command"];
+      this.#reached("max-command", `sent a command of more than ${limit} bytes`);
+    } else if (this.#full && !wasFull) {
+      this.#reached("max-waiting", `has ${this.#waiting} bytes of commands waiting`);
+    }
+  }
+
+  /** A limit has been reached; `did` is what the log says of this client. */
+  #reached(limit: Reached, did: string): void {
+    this.#notes.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
+  }
+
+  /** Tells of one that is still behind when time is told: a moment's burst is nobody's business. */
+  #noteSlow(): void {
+    if (this.#connection.behind && !this.#slow) {
+      this.#reached("slow-unread", `leaves ${this.unread} bytes unread: no more of it is read`);
+    }
+    this.#slow = this.#connection.behind;
+  }
+
+  /** Closes one that has had nothing to say and to hear for too long. */
+  #endIdle(now: number): void {
+    const { idle } = this.#limits;
+    if (this.#stirred || !this.#monitor.idle || !this.#monitor.greeted) this.#quietSince = now;
+    this.#stirred = false;
+    if (idle === 0 || now - this.#quietSince < idle || this.#connection.closing) return;
+    this.#reached("idle", `was closed: it said and heard nothing for ${idle} s`);
+    this.#mux.dismiss(this.#monitor, "it was idle", "idle");
   }
 
   #resumed(): void {
@@ -161,9 +289,19 @@ export class Client implements Peer {
     this.#connection.close();
   }
 
-  #dropped(reason: string): void {
+  #dropped(reason: string, mark: "hard" | "patience"): void {
+    const limit = mark === "hard" ? "max-unread" : "slow-time";
+    this.#notes.counted(limit, this.#monitor.terms.name);
     this.#log.warn(`client ${this.name} was dropped: ${reason}`);
     this.#room?.resolve();
-    this.#mux.detached(this.#monitor);
+    this.#mux.detached(this.#monitor, "unread");
   }
+}
+
+function marksOf(limits: Limits): Marks {
+  return {
+    soft: limits["slow-unread"],
+    hard: limits["max-unread"],
+    patience: limits["slow-time"],
+  };
 }

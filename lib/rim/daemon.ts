@@ -4,34 +4,43 @@
  * @module
  */
 
+import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config.ts";
 import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
+import { metricsText } from "../terms/recording.ts";
 import type { Greeting } from "../wire/message.ts";
 import { Client } from "./client.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
+import { LimitNotes } from "./limit_notes.ts";
 import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
+import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
+import { Records } from "./records.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
 const TICK_MS = 1000;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
+/** `deno run` of 2.9.2 and later opens its debugger as well at the first of them, not at the second. */
+const STATUS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /**
  * Serves until it is told to end.
  *
  * @param reread gives the settings anew, at SIGHUP; what it throws is told, and changes nothing
+ * @param version of qmpmux, for the metrics
  * @throws Failure where it cannot
  */
 export async function serve(
   settings: ServeSettings,
   log: Log,
   reread?: () => ServeSettings,
+  version = "unknown",
 ): Promise<ExitStatus> {
-  const daemon = new Daemon(settings, log, reread);
+  const daemon = new Daemon(settings, log, reread, version);
   return await daemon.run();
 }
 
@@ -43,6 +52,7 @@ class Daemon {
   readonly #listeners = new Map<string, Listener>();
   readonly #mux: Mux;
   readonly #clients = new Map<Client, Listener>();
+  readonly #notes: LimitNotes;
   readonly #running = new Set<Promise<void>>();
   /** Told when it is time to end. */
   readonly #stop = new AbortController();
@@ -52,6 +62,7 @@ class Daemon {
   readonly #idle = Promise.withResolvers<void>();
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
+  readonly #records: Records;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
   /** Has a QEMU ever been ready? */
@@ -59,17 +70,24 @@ class Daemon {
   /** Its version, while it is ready. */
   #version: string | undefined;
 
-  constructor(settings: ServeSettings, log: Log, reread?: () => ServeSettings) {
+  constructor(
+    settings: ServeSettings,
+    log: Log,
+    reread: (() => ServeSettings) | undefined,
+    version: string,
+  ) {
     this.#settings = settings;
     this.#reread = reread;
     this.#log = log;
+    this.#records = new Records(settings, log, version);
+    this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(muxOptions(settings), {
       stalled: (stalled) => this.#stalled(stalled),
       ready: (greeting) => this.#ready(greeting),
       idle: () => this.#idle.resolve(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
-    });
+    }, this.#records.recorder);
   }
 
   async run(): Promise<ExitStatus> {
@@ -77,6 +95,7 @@ class Daemon {
       return await this.#run();
     } finally {
       this.#notifier.stopping();
+      await this.#records.close();
       await this.#notifier.close();
     }
   }
@@ -86,8 +105,10 @@ class Daemon {
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
     const began = performance.now();
+    let metrics: MetricsServer | undefined;
     try {
       for (const each of this.#settings.listeners) await this.#listen(each);
+      metrics = await this.#tellMetrics();
     } catch (error) {
       this.#closeListeners();
       throw error;
@@ -105,6 +126,7 @@ class Daemon {
     } finally {
       clearInterval(clock);
       this.#closeListeners();
+      metrics?.[Symbol.dispose]();
       this.#mux.dismissAll("qmpmux is ending");
       await this.#lastWords();
     }
@@ -120,6 +142,19 @@ class Daemon {
     this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
   }
 
+  /** Tells the metrics to whoever fetches them. */
+  async #tellMetrics(): Promise<MetricsServer | undefined> {
+    const { metrics } = this.#settings;
+    const { tally } = this.#records;
+    if (metrics === undefined || tally === undefined) return undefined;
+    const { sockets } = this.#service;
+    const render = (): string => tally.render(censusOf(this.#mux));
+    const server = await MetricsServer.open(metrics, render, (name) => sockets.take(name));
+    this.#log.info(`metrics on ${server.address}`);
+    this.#keep(server.run(this.#log));
+    return server;
+  }
+
   #closeListeners(): void {
     for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
     this.#listeners.clear();
@@ -133,6 +168,7 @@ class Daemon {
   /** Takes new settings without dropping a client; where they are wrong nothing changes. */
   async #reload(): Promise<readonly string[]> {
     this.#notifier.reloading();
+    this.#records.reopen();
     try {
       if (this.#reread === undefined) {
         throw new Failure(78, "there is no configuration file; start with --config");
@@ -140,6 +176,10 @@ class Daemon {
       const settings = this.#reread();
       if (addressText(settings.qemu) !== addressText(this.#settings.qemu)) {
         throw new Failure(78, "qemu cannot change while qmpmux runs; restart it");
+      }
+      if (recordsText(settings) !== recordsText(this.#settings)) {
+        const keys = "metrics, audit and log-format";
+        throw new Failure(78, `${keys} cannot change while qmpmux runs; restart it`);
       }
       await this.#adopt(settings);
       this.#log.info("the configuration has been read again");
@@ -276,15 +316,38 @@ class Daemon {
 
   #accept(socket: Deno.Conn, listener: Listener): void {
     const { settings } = listener;
+    if (!this.#hasRoom(listener)) return socket.close();
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
-    const client = new Client(socket, this.#mux, settings.terms, this.#log);
+    const client = new Client(socket, this.#mux, settings.terms, this.#log, this.#notes);
     this.#clients.set(client, listener);
-    this.#keep(client.run().finally(() => this.#clients.delete(client)));
+    listener.clients++;
+    this.#keep(
+      client.run().finally(() => {
+        this.#clients.delete(client);
+        listener.clients--;
+      }),
+    );
+  }
+
+  /** May one more client come? If not, that is told. */
+  #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
+    const own = terms.limits["max-clients"];
+    const all = this.#settings.maxClients;
+    const refused = `${address}: a client was not let in:`;
+    if (clients >= own) {
+      this.#notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
+    } else if (this.#clients.size >= all) {
+      const line = `${refused} there are ${all} in all (--max-clients)`;
+      this.#notes.reached("max-clients-in-all", terms.name, line);
+    }
+    return clients < own && this.#clients.size < all;
   }
 
   #tick(now: number): void {
     this.#mux.tick(now);
     for (const client of this.#clients.keys()) client.tick(now);
+    this.#notes.tick(now);
+    this.#records.tick();
     this.#report();
   }
 
@@ -300,6 +363,15 @@ class Daemon {
       ? "QEMU away"
       : "listening, QEMU not there yet";
     this.#notifier.status(`${qemu}, ${clients}`);
+  }
+
+  /** How it stands, in one line. */
+  #standing(): string {
+    const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
+    const state = version === null ? qemu : `${version} ${qemu}`;
+    return `status: QEMU ${state}, session ${sessions}; ${clients} clients; ` +
+      `${inFlight} commands at QEMU, ${waiting} waiting; ${this.#records.status}; ` +
+      `up ${Math.floor(age)} s`;
   }
 
   /** Tells of this loop, whatever QEMU does: no healthy qmpmux is to end for QEMU's fault. */
@@ -335,12 +407,19 @@ class Daemon {
       this.#notifier.stopping();
       this.#report();
     };
-    const reload = () => this.#keep(this.#nextReload().then(() => {}));
+    const reload = () => {
+      // Without a file of settings there is nothing else to read again.
+      if (this.#reread === undefined && this.#records.reopen()) return;
+      this.#keep(this.#nextReload().then(() => {}));
+    };
+    const tell = () => this.#log.info(this.#standing());
     for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
     Deno.addSignalListener("SIGHUP", reload);
+    for (const signal of STATUS_SIGNALS) Deno.addSignalListener(signal, tell);
     return {
       [Symbol.dispose](): void {
         Deno.removeSignalListener("SIGHUP", reload);
+        for (const signal of STATUS_SIGNALS) Deno.removeSignalListener(signal, tell);
         for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
       },
     };
@@ -353,7 +432,14 @@ const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
 /** What of the settings the hub needs. */
 function muxOptions(settings: ServeSettings): MuxOptions {
   const { handshakeTime, onLoss, stallTime, deadlines } = settings;
-  return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay: () => Date.now() / 1000 };
+  const timeOfDay = (): number => Date.now() / 1000;
+  const clock = (): number => performance.now() / 1000;
+  return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay, clock };
+}
+
+/** What is set once, at the start. */
+function recordsText({ metrics, audit, logFormat }: ServeSettings): string {
+  return JSON.stringify([metrics && metricsText(metrics), audit, logFormat]);
 }
 
 /** What is wrong with settings, for people; a bug of ours is thrown on. */

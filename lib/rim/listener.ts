@@ -30,6 +30,8 @@ function nothingPassed(name: string): never {
 export class Listener implements Disposable {
   /** What it was opened with, or has adopted since. */
   settings: ListenerSettings;
+  /** How many clients of it are there; counted by whoever accepts. */
+  clients = 0;
   readonly #listener: Acceptor;
   /** Of the socket file, to remove no other. */
   readonly #inode: number | undefined;

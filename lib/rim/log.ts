@@ -1,8 +1,12 @@
 /**
  * Lines for whoever runs qmpmux, on stderr.
  *
+ * They tell of qmpmux and its clients, never of what is in a command.
+ *
  * @module
  */
+
+import type { LogFormat } from "../terms/options.ts";
 
 /** Where lines go; each is one sentence without an end of line. */
 export interface Log {
@@ -14,14 +18,57 @@ export interface Log {
 
 const ENCODER = new TextEncoder();
 
-/** Writes each line to stderr, behind the program's name. */
-export const stderrLog: Log = { info: say, warn: say };
+/** A level: its number, as sd-daemon(3) has them, and its name. */
+interface Level {
+  readonly priority: number;
+  readonly name: string;
+}
 
-/** Writes one line to stderr; control characters are shown, not sent. */
+const INFO: Level = { priority: 6, name: "info" };
+const WARNING: Level = { priority: 4, name: "warning" };
+
+/** How a line looks in each form. */
+const FORMS: Readonly<Record<LogFormat, (line: string, level: Level) => string>> = {
+  text: (line) => `qmpmux: ${line}`,
+  journal: (line, { priority }) => `<${priority}>${line}`,
+  json: (message, { name: level }) =>
+    JSON.stringify({ time: new Date().toISOString(), level, message }),
+};
+
+/** Writes lines of text, behind the program's name. */
+export const stderrLog: Log = openLog("text");
+
+/** A log in a form. */
+export function openLog(format: LogFormat): Log {
+  const form = FORMS[format];
+  return {
+    info: (line) => write(form(line, INFO)),
+    warn: (line) => write(form(line, WARNING)),
+  };
+}
+
+/**
+ * The form to choose where none is chosen.
+ *
+ * @param journalStream the variable JOURNAL_STREAM, by which systemd says that the journal reads stderr
+ */
+export function formatFor(
+  journalStream: string | undefined,
+  isTerminal: boolean = Deno.stderr.isTerminal(),
+): LogFormat {
+  return journalStream && !isTerminal ? "journal" : "text";
+}
+
+/** Writes one line of text. */
 export function say(line: string): void {
+  stderrLog.info(line);
+}
+
+/** Writes a line to stderr; control characters are shown, not sent. */
+function write(line: string): void {
   // deno-lint-ignore no-control-regex
   const shown = line.replace(/[\x00-\x1f\x7f-\x9f]/g, escaped);
-  const bytes = ENCODER.encode(`qmpmux: ${shown}\n`);
+  const bytes = ENCODER.encode(`${shown}\n`);
   try {
     for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
   } catch (error) {

@@ -16,19 +16,21 @@ import type { ServeSettings } from "../terms/options.ts";
  * @param notifies are datagrams sent to the service manager's unix socket?
  */
 export async function surrender(
-  { qemu, listeners }: ServeSettings,
+  { qemu, listeners, metrics, audit }: ServeSettings,
   notifies = false,
   rereads = false,
 ): Promise<void> {
   const unix = notifies || rereads || qemu.transport === "unix" ||
-    listeners.some(({ address }) => address.transport === "unix");
+    listeners.some(({ address }) => address.transport === "unix") ||
+    metrics?.address.transport === "unix" || audit !== undefined;
   const tcp = qemu.transport === "tcp";
   if (!unix) {
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
   // From 2.9 on, connecting and sending to a unix socket need this kind too.
-  const netForUnix = versionAtLeast(2, 9) && (notifies || qemu.transport === "unix");
+  const netForUnix = versionAtLeast(2, 9) &&
+    (notifies || qemu.transport === "unix" || audit?.to === "journal");
   if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
 }

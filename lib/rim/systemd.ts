@@ -271,7 +271,7 @@ export class Notifier {
  * Before 2.9 Deno wants a path for it. Its file is removed at once, as nobody
  * is to answer.
  */
-function openDatagram(): Deno.DatagramConn {
+export function openDatagram(): Deno.DatagramConn {
   if (typeof Deno.listenDatagram !== "function") {
     throw new Error("Deno was started without --unstable-net");
   }

@@ -39,6 +39,24 @@ export class Scheduler<Party, Job> {
     else this.#waiting.set(party, [job]);
   }
 
+  /** Adds a job before the party's others; a party new to the ring joins at its end. */
+  enqueueFirst(party: Party, job: Job): void {
+    const jobs = this.#waiting.get(party);
+    if (jobs) jobs.unshift(job);
+    else this.#waiting.set(party, [job]);
+  }
+
+  /** Takes a job out, wherever it waits; the party's others keep their turn. */
+  remove(job: Job): void {
+    for (const [party, jobs] of this.#waiting) {
+      const at = jobs.indexOf(job);
+      if (at < 0) continue;
+      jobs.splice(at, 1);
+      if (jobs.length === 0) this.#waiting.delete(party);
+      return;
+    }
+  }
+
   /**
    * The next job: the first of the party whose turn it is, which then goes to
    * the end of the ring. A party whose first job may not go yet keeps its turn.

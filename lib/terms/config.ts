@@ -10,8 +10,10 @@
 import { parse } from "@std/toml/parse";
 import { addressText, UsageError } from "./address.ts";
 import {
+  type AuditFailure,
   type Deadline,
   type ListenerSettings,
+  type LogFormat,
   type OnLoss,
   parseQemu,
   readListener,
@@ -19,14 +21,16 @@ import {
   type ServeSettings,
   type WatchdogOf,
 } from "./options.ts";
-import {
-  CLIENTS_IN_ALL,
-  isLimitName,
-  LIMIT_NAMES,
-  limitRange,
-  readLimit,
-} from "./limits.ts";
+import { CLIENTS_IN_ALL, isLimitName, LIMIT_NAMES, limitRange, readLimit } from "./limits.ts";
 import type { Role } from "./policy.ts";
+import {
+  AUDIT_FAILURES,
+  LOG_FORMATS,
+  metricsText,
+  parseAudit,
+  parseMetrics,
+  wordOf,
+} from "./recording.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { TomlLines } from "./toml_lines.ts";
 
@@ -72,6 +76,16 @@ export interface Config {
   readonly deadlines: readonly Deadline[];
   /** How many clients there may be in all. */
   readonly maxClients: number | undefined;
+  /** The form of the log. */
+  readonly logFormat: LogFormat | undefined;
+  /** Where metrics can be fetched. */
+  readonly metrics: ListenerSettings | undefined;
+  /** Where records of commands go. */
+  readonly audit: string | undefined;
+  /** What becomes of what cannot be put on record. */
+  readonly auditFailure: AuditFailure | undefined;
+  /** Is what only reads put on record too? */
+  readonly auditAll: boolean | undefined;
 }
 
 /** The keys of the top level, in the order in which they are documented. */
@@ -86,6 +100,11 @@ export const CONFIG_KEYS = [
   "on-loss",
   "watchdog",
   "max-clients",
+  "log-format",
+  "metrics",
+  "audit",
+  "audit-failure",
+  "audit-all",
   "deadline",
   "role",
   "listen",
@@ -118,6 +137,13 @@ export function configText(settings: ServeSettings): string {
     `max-clients = ${settings.maxClients}`,
     `watchdog = "${settings.watchdogOf}"`,
   ];
+  if (settings.logFormat) lines.push(`log-format = "${settings.logFormat}"`);
+  if (settings.metrics) lines.push(`metrics = ${JSON.stringify(metricsText(settings.metrics))}`);
+  if (settings.audit) {
+    const { to, failure, all } = settings.audit;
+    lines.push(`audit = ${JSON.stringify(to)}`, `audit-failure = "${failure}"`);
+    lines.push(`audit-all = ${all}`);
+  }
   if (settings.deadlines.length > 0) lines.push("", "[deadline]");
   for (const { glob, seconds } of settings.deadlines) {
     lines.push(`${JSON.stringify(glob)} = ${seconds}`);
@@ -191,6 +217,15 @@ class Reader {
       watchdogOf: this.#value(table, "watchdog", oneOf("loop", "qemu")),
       deadlines: this.#value(table, "deadline", deadlinesOf) ?? [],
       maxClients: this.#value(table, "max-clients", clientsOf),
+      logFormat: this.#value(table, "log-format", (value) => wordOf(LOG_FORMATS)(textOf(value))),
+      metrics: this.#value(table, "metrics", (value) => parseMetrics(textOf(value))),
+      audit: this.#value(table, "audit", (value) => parseAudit(textOf(value))),
+      auditFailure: this.#value(
+        table,
+        "audit-failure",
+        (value) => wordOf(AUDIT_FAILURES)(textOf(value)),
+      ),
+      auditAll: this.#value(table, "audit-all", switchOf),
     };
     if (this.#problems.length === 0) return config;
     const sorted = this.#problems.toSorted((a, b) => a.line - b.line);

@@ -49,7 +49,7 @@ export const LIMITS = {
     least: KIB,
     most: 64 * MIB,
     forRole: { observer: 64 * KIB },
-    help: "size of a command, white space not counted",
+    help: "a command, white space not counted; a longer one is an error",
   },
   "max-waiting": {
     unit: "bytes",
@@ -63,28 +63,28 @@ export const LIMITS = {
     initial: 64 * KIB,
     least: KIB,
     most: 64 * MIB,
-    help: "read of a client that may send no further command yet",
+    help: "what is read of a client that may send no further command yet",
   },
   "slow-unread": {
     unit: "bytes",
     initial: MIB,
-    least: KIB,
+    least: 4 * KIB,
     most: 1024 * MIB,
-    help: "left unread by a client; past it no command of it is taken",
+    help: "what a client leaves unread; past it no command of it is taken",
   },
   "slow-time": {
     unit: "seconds",
     initial: 30,
     least: 1,
     most: DAY,
-    help: "a client may be past slow-unread; then it is dropped",
+    help: "how long a client may be past slow-unread; then it is dropped",
   },
   "max-unread": {
     unit: "bytes",
     initial: 16 * MIB,
     least: MIB,
     most: 1024 * MIB,
-    help: "left unread by a client; past it it is dropped",
+    help: "what a client leaves unread; past it it is dropped",
   },
   "rate": {
     unit: "commands/s",
@@ -92,7 +92,7 @@ export const LIMITS = {
     least: 0.01,
     most: 1_000_000,
     off: true,
-    help: "of each client; past it the client waits",
+    help: "commands a second of each client; past it the client waits",
   },
   "idle": {
     unit: "seconds",
@@ -100,7 +100,7 @@ export const LIMITS = {
     least: 1,
     most: DAY,
     off: true,
-    help: "without a word either way; then the client is closed",
+    help: "time without a word either way; then the client is closed",
   },
 } as const satisfies Readonly<Record<string, LimitRow>>;
 

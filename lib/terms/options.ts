@@ -52,6 +52,22 @@ export interface Deadline {
 /** All listeners listen; or QEMU has been there as well. */
 export type ReadyWhen = "listening" | "qemu";
 
+/** The form of the log: lines of text, JSON, or lines with the journal's priorities. */
+export type LogFormat = "text" | "json" | "journal";
+
+/** What becomes of commands that change something while the audit cannot be written. */
+export type AuditFailure = "refuse" | "continue";
+
+/** Where records of commands go. */
+export interface AuditSettings {
+  /** A path, or `journal`. */
+  readonly to: string;
+  /** What becomes of commands that cannot be put on record. */
+  readonly failure: AuditFailure;
+  /** Is what only reads put on record too? */
+  readonly all: boolean;
+}
+
 /** What `qmpmux serve` is told; times in seconds. */
 export interface ServeSettings {
   /** QEMU's monitor. */
@@ -78,6 +94,12 @@ export interface ServeSettings {
   readonly deadlines: readonly Deadline[];
   /** How many clients there may be in all. */
   readonly maxClients: number;
+  /** Where metrics can be fetched, if anywhere. */
+  readonly metrics?: ListenerSettings | undefined;
+  /** Where records of commands go, if anywhere. */
+  readonly audit?: AuditSettings | undefined;
+  /** The form of the log, where one is chosen. */
+  readonly logFormat?: LogFormat | undefined;
 }
 
 const OPTIONS = [

@@ -46,6 +46,9 @@ export const NESTING_LIMIT = 1024;
 /** A value may have this many tokens (QEMU: `2 << 20`, measured). */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
+/** What is answered to a value of too many bytes, also at a limit of ours. */
+export const TOO_LONG = "JSON token size limit exceeded";
+
 /** QEMU formats the text of a syntax error into a buffer of this many bytes, NUL included. */
 const SYNTAX_TEXT_BYTES = 1024;
 
@@ -84,6 +87,7 @@ const NO_MEMBERS: readonly Member[] = [];
 export class FrameSplitter {
   readonly #grammar: Grammar;
   readonly #lexer = new Lexer();
+  #limit = token.TOKEN_BYTES_LIMIT;
 
   // The value being read.
   #braces = 0;
@@ -112,6 +116,18 @@ export class FrameSplitter {
    */
   constructor(grammar: Grammar = CLASSIC) {
     this.#grammar = grammar;
+  }
+
+  /**
+   * Bytes of tokens a value may have, at most QEMU's own 64 MiB.
+   *
+   * Past a lower limit the rest of the value is skipped, to where its brackets
+   * balance: were it read as fresh input, as past QEMU's own, a text inside it
+   * could become a command.
+   */
+  set limit(bytes: number) {
+    this.#limit = Math.min(bytes, token.TOKEN_BYTES_LIMIT);
+    this.#lexer.limit = this.#limit;
   }
 
   /** Gives it the next bytes; only after `next` has returned `undefined`. The chunk may be reused then. */
@@ -145,7 +161,7 @@ export class FrameSplitter {
     }
 
     const length = lexer.end - lexer.start;
-    if (this.#tokenBytes + length + 1 > token.TOKEN_BYTES_LIMIT) return this.#past("token size");
+    if (this.#tokenBytes + length + 1 > this.#limit) return this.#tooLong(kind);
     if (this.#tokens + 1 > TOKEN_COUNT_LIMIT) return this.#past("token count");
     if (this.#braces + this.#squares > NESTING_LIMIT) return this.#past("nesting depth");
     this.#tokens++;
@@ -176,7 +192,7 @@ export class FrameSplitter {
 
   /** Stray bytes end the value, whatever it was; unseen where its damage has been told. */
   #stray(): Damage | undefined {
-    if (this.#skipping) {
+    if (this.#skipping && this.#grammar.atOnce) {
       this.#reset();
       return undefined;
     }
@@ -190,6 +206,15 @@ export class FrameSplitter {
     const quote = length < room ? "'" : "";
     const text = shown(bytes, start, start + Math.min(length, room));
     return this.#dropped(this.#syntax(`stray '${text}${quote}`));
+  }
+
+  /** More bytes than the limit: the rest of this value, also of this token, is skipped at a limit of ours. */
+  #tooLong(kind: number): Damage {
+    if (this.#limit === token.TOKEN_BYTES_LIMIT) return this.#past("token size");
+    if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);
+    this.#skipping = true;
+    this.#forget();
+    return { damage: TOO_LONG };
   }
 
   #past(limit: string): Damage {
@@ -225,6 +250,11 @@ export class FrameSplitter {
         0;
     this.#wrong = undefined;
     this.#skipping = false;
+    this.#forget();
+  }
+
+  /** Lets go of what has been read of a value. */
+  #forget(): void {
     this.#awaits = VALUE;
     this.#containers.length = 0;
     this.#written = 0;

@@ -32,7 +32,10 @@ export const KEYWORD = 9;
 export const STRING = 10;
 /** Bytes that begin no token; the offending byte is the last of them. */
 export const STRAY = 11;
-/** A token that grew past {@linkcode TOKEN_BYTES_LIMIT}; what follows is read as fresh input. */
+/**
+ * A token that grew past the limit. At QEMU's own one, {@linkcode TOKEN_BYTES_LIMIT}, what follows is
+ * read as fresh input, as QEMU reads it; at a lower one the rest of the token follows as a token.
+ */
 export const OVERSIZE = 12;
 
 /** A single token may have this many bytes (QEMU: `64 << 20`, measured). */
@@ -152,6 +155,8 @@ export class Lexer {
   line = 1;
   /** See `line`. */
   column = 1;
+  /** A single token may have this many bytes. */
+  limit: number = TOKEN_BYTES_LIMIT;
 
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
@@ -168,6 +173,8 @@ export class Lexer {
   #cut = -1;
   /** Has the next byte been looked at already, to see that a token ended before it? */
   #peeked = false;
+  /** Is this the rest of a token that grew past a limit below QEMU's? */
+  #cutting = false;
 
   /** Gives it the next bytes of the stream; only after `next` has returned `NONE`. */
   load(chunk: Uint8Array): void {
@@ -186,8 +193,8 @@ export class Lexer {
     let peeked = this.#peeked;
     let offset = 0;
     // A token that began earlier may pass the limit in this chunk: stop at the byte that does.
-    const room = TOKEN_BYTES_LIMIT + 1 - this.#carried;
-    const end = Math.min(chunk.length, at + room);
+    const room = this.limit + 1 - this.#carried;
+    const end = this.#cutting ? chunk.length : Math.min(chunk.length, at + room);
     while (at < end) {
       const byte = chunk[at]!;
       const step = steps[(state << 8) | byte]!;
@@ -208,6 +215,7 @@ export class Lexer {
       this.#at = at;
       this.#peeked = peeked;
       this.#state = next === STRAY ? RECOVERY : START;
+      this.#cutting = false;
       this.#ended(start, at);
       // A line may end inside damage: the byte has been taken as part of it.
       if (next === STRAY && byte === NEWLINE) this.#newline(at - 1);
@@ -216,13 +224,16 @@ export class Lexer {
     this.#at = at;
     this.#peeked = peeked;
     this.#state = state;
-    if (state !== START && state !== RECOVERY) {
+    if (state !== START && state !== RECOVERY && !this.#cutting) {
       this.#began(start + offset);
       this.#keep(start, at);
-      if (this.#carried > TOKEN_BYTES_LIMIT) {
-        this.#state = START;
+      if (this.#carried > this.limit) {
         this.#ended(at, at);
-        this.#cut = this.#before + at;
+        if (this.limit < TOKEN_BYTES_LIMIT) this.#cutting = true;
+        else {
+          this.#state = START;
+          this.#cut = this.#before + at;
+        }
         return OVERSIZE;
       }
     }

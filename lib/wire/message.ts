@@ -371,6 +371,13 @@ export function eventMessage(
   return { kind: "event", bytes, name };
 }
 
+/** The class of an error, `undefined` for a return. */
+export function errorClass({ kind, bytes }: Reply): string | undefined {
+  if (kind === "return") return undefined;
+  // What a client wrote comes behind it, and with its quotes escaped.
+  return /"class": "(\w+)"/.exec(DECODER.decode(bytes))?.[1];
+}
+
 /** A return reply without an id; `value` is text as QEMU would write it. */
 export function returnReply(value: string): Reply {
   return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };

@@ -51,6 +51,11 @@ export class Value {
     return this.#bytes[this.#start] === OPEN_SQUARE;
   }
 
+  /** Is it a string? */
+  get isString(): boolean {
+    return this.#bytes[this.#start] === QUOTE;
+  }
+
   /** What is no object and no array: a decoded string, a number, or `true`, `false`, `null`. */
   get scalar(): string | undefined {
     if (this.isObject || this.isArray) return undefined;

@@ -18,9 +18,9 @@ export class Lines {
       .getReader();
   }
 
-  /** The next line without its end, or `undefined` at the end of file. */
-  async next(what = "a line"): Promise<string | undefined> {
-    const { done, value } = await within(what, this.#reader.read());
+  /** The next line without its end, or `undefined` at the end of file; `patience` in milliseconds. */
+  async next(what?: string, patience?: number): Promise<string | undefined> {
+    const { done, value } = await within(what ?? "a line", this.#reader.read(), patience);
     return done ? undefined : value;
   }
 

@@ -5,8 +5,10 @@
  */
 
 import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
+import type { Recorder } from "../../lib/record/recorder.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/terms/event_filter.ts";
+import { defaultLimits, type Limits } from "../../lib/terms/limits.ts";
 import type { Role } from "../../lib/terms/policy.ts";
 import { FULL } from "../../lib/terms/roles.ts";
 import type { DialectName, Terms } from "../../lib/terms/terms.ts";
@@ -22,16 +24,27 @@ export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, 
 
 /** Terms with what a test does not care about filled in. */
 export function terms(
-  { name = "stage", role = FULL, dialect = "qmp", events, caches = true, joins = true }: {
+  {
+    name = "stage",
+    role = FULL,
+    dialect = "qmp",
+    events,
+    caches = true,
+    joins = true,
+    limits = {},
+  }: {
     name?: string;
     role?: Role;
     dialect?: DialectName;
     events?: readonly string[] | undefined;
     caches?: boolean;
     joins?: boolean;
+    limits?: Partial<Limits>;
   } = {},
 ): Terms {
-  return { name, role, dialect, events: events && new EventFilter(events), caches, joins };
+  const filter = events && new EventFilter(events);
+  const all = { ...defaultLimits(role.name), ...limits };
+  return { name, role, dialect, events: filter, caches, joins, limits: all };
 }
 
 /** Settings of the hub with what a test does not care about filled in; the time of day stands still. */
@@ -69,6 +82,7 @@ export class StageClient {
       }
       if (this.peer.paused || this.#unread === "") return;
       this.#splitter ??= new FrameSplitter(this.monitor.grammar);
+      this.#splitter.limit = this.monitor.terms.limits["max-command"];
       this.#splitter.load(ENCODER.encode(this.#unread));
       this.#unread = "";
     }
@@ -92,13 +106,16 @@ export class Stage {
   #splitter = new MessageSplitter();
   #nonce = 1000;
 
-  constructor(handshakeTime = 60, more: Partial<MuxOptions> = {}) {
+  constructor(
+    handshakeTime = 60,
+    { recorder, ...more }: Partial<MuxOptions> & { recorder?: Recorder } = {},
+  ) {
     this.mux = new Mux(options({ handshakeTime, ...more }), {
       stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
       idle: (): void => void this.notices.push("idle"),
       reload: (done): void => done(this.reloadProblems),
-    });
+    }, recorder);
   }
 
   /** A connection to QEMU comes up; nothing has been said. Gives our number for its negotiation. */

@@ -1,0 +1,20 @@
+/**
+ * How the hub stands, in the numbers that are told as metrics.
+ *
+ * @module
+ */
+
+import type { Census } from "../record/tally.ts";
+import type { Hub } from "./admin.ts";
+
+/** Counts what is there just now. */
+export function censusOf(hub: Pick<Hub, "monitors" | "status">): Census {
+  const clients = new Map<string, number>();
+  let unread = 0;
+  for (const { terms, peer } of hub.monitors) {
+    clients.set(terms.role.name, (clients.get(terms.role.name) ?? 0) + 1);
+    unread += peer.unread ?? 0;
+  }
+  const { qemu, inFlight, waiting } = hub.status();
+  return { clients, inFlight, waiting, unread, up: qemu === "ready" };
+}

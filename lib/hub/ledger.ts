@@ -1,0 +1,86 @@
+/**
+ * How the hub tells a recorder what became of commands.
+ *
+ * Each asker of a command is told of by itself, also one that has left since:
+ * what it asked has run. Where nobody records, nothing is measured.
+ *
+ * @module
+ */
+
+import type { Outcome, Recorder, Result } from "../record/recorder.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { Command, Reply } from "../wire/message.ts";
+
+/** A command, and who waits for its answer since when. */
+export interface Entry {
+  /** What was asked. */
+  readonly command: Command;
+  /** Who asked it, and when. */
+  readonly askers: readonly { readonly monitor: Monitor; readonly since: number }[];
+  /** When QEMU was sent it. */
+  readonly issued: number;
+}
+
+/** What the hub writes down; the times are seconds of a steady clock. */
+export class Ledger {
+  readonly #recorder: Recorder | undefined;
+  readonly #clock: () => number;
+
+  /** Without a recorder all it does is nothing. */
+  constructor(recorder: Recorder | undefined, clock: () => number) {
+    this.#recorder = recorder;
+    this.#clock = clock;
+  }
+
+  /** Who records, if anybody does. */
+  get recorder(): Recorder | undefined {
+    return this.#recorder;
+  }
+
+  /** The time, where somebody wants to know. */
+  get now(): number {
+    return this.#recorder === undefined ? 0 : this.#clock();
+  }
+
+  /** QEMU has answered. */
+  settled({ command, askers, issued }: Entry, reply: Reply): void {
+    const recorder = this.#recorder;
+    if (recorder === undefined) return;
+    const now = this.#clock();
+    for (const { monitor, since } of askers) {
+      // Who joined after it was sent did not wait.
+      const waited = Math.max(0, issued - since);
+      recorder.ended(monitor, command, { result: reply.kind, reply, took: now - since, waited });
+    }
+  }
+
+  /** QEMU will not answer: it was sent these, or was not. */
+  unanswered(entries: readonly Entry[], result: "lost" | "dropped"): void {
+    const recorder = this.#recorder;
+    if (recorder === undefined) return;
+    const now = this.#clock();
+    for (const { command, askers } of entries) {
+      for (const { monitor, since } of askers) {
+        recorder.ended(monitor, command, { result, took: now - since });
+      }
+    }
+  }
+
+  /** A command was answered here, at once. */
+  here(monitor: Monitor, command: Command, result: Result): void {
+    this.#recorder?.ended(monitor, command, { result, took: 0 });
+  }
+
+  /** Gives what an answer of ours gives, and tells of it when it is given. */
+  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply {
+    const recorder = this.#recorder;
+    if (recorder === undefined) return answer;
+    const since = this.#clock();
+    return () => {
+      const reply = answer();
+      const outcome: Outcome = { result: reply.kind, reply, took: this.#clock() - since };
+      recorder.ended(monitor, command, outcome);
+      return reply;
+    };
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What is told of limits that were reached.
+ *
+ * Each time is counted. The log gets the first of a minute for each listener and
+ * limit, and then how many there were besides: a client that runs against a
+ * limit all day must not fill a disk.
+ *
+ * @module
+ */
+
+import type { LimitName } from "../terms/limits.ts";
+import type { Log } from "./log.ts";
+
+/** A limit of a listener, or one over all of them. */
+export type Reached = LimitName | "max-clients-in-all" | "handshake-timeout";
+
+/** Whoever counts: which limit was reached, and at which listener. */
+export type Counter = (limit: Reached, listener: string) => void;
+
+const QUIET_SECONDS = 60;
+
+/** What is being kept quiet about. */
+interface Quiet {
+  readonly listener: string;
+  readonly limit: Reached;
+  readonly since: number;
+  more: number;
+}
+
+/** Counts and tells. */
+export class LimitNotes {
+  readonly #log: Log;
+  readonly #count: Counter;
+  readonly #quiet = new Map<string, Quiet>();
+  #now = 0;
+
+  /**
+   * Nothing has been reached.
+   *
+   * @param count is told of every time
+   */
+  constructor(log: Log, count: Counter = () => {}) {
+    this.#log = log;
+    this.#count = count;
+  }
+
+  /** A limit has been reached, and the owner has told so itself. */
+  counted(limit: Reached, listener: string): void {
+    this.#count(limit, listener);
+  }
+
+  /** A limit has been reached: counts it, and tells it, but not without end. */
+  reached(limit: Reached, listener: string, line: string): void {
+    this.#count(limit, listener);
+    const key = `${listener} ${limit}`;
+    const quiet = this.#quiet.get(key);
+    if (quiet) {
+      quiet.more++;
+      return;
+    }
+    this.#quiet.set(key, { listener, limit, since: this.#now, more: 0 });
+    this.#log.warn(line);
+  }
+
+  /** Time has come so far, in seconds: tells what was kept quiet about for a minute. */
+  tick(now: number): void {
+    this.#now = now;
+    for (const [key, { listener, limit, since, more }] of this.#quiet) {
+      if (now - since < QUIET_SECONDS) continue;
+      this.#quiet.delete(key);
+      if (more === 0) continue;
+      const times = more === 1 ? "once" : `${more} times`;
+      this.#log.warn(`${listener}: ${limit} was reached ${times} more in the last minute`);
+      this.#quiet.set(key, { listener, limit, since: now, more: 0 });
+    }
+  }
+}

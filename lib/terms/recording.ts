@@ -1,0 +1,76 @@
+/**
+ * Where metrics, the audit and the log go: texts read into checked values.
+ *
+ * @module
+ */
+
+import { addressText, isLocal, parsePlace, UsageError } from "./address.ts";
+import {
+  type AuditFailure,
+  type ListenerSettings,
+  type LogFormat,
+  readListener,
+} from "./options.ts";
+import { ROLES } from "./roles.ts";
+
+/** What a metrics address may have behind it: about its socket file, and nothing else. */
+const METRICS_OPTIONS: readonly string[] = ["mode", "user", "group"];
+
+/** The forms of the log. */
+export const LOG_FORMATS: readonly LogFormat[] = ["text", "json", "journal"];
+
+/** What becomes of changing commands while the audit cannot be written. */
+export const AUDIT_FAILURES: readonly AuditFailure[] = ["refuse", "continue"];
+
+/**
+ * Reads where metrics can be fetched.
+ *
+ * @param text an address of this machine, and `mode=`, `user=`, `group=` of its socket file
+ * @throws UsageError
+ */
+export function parseMetrics(text: string): ListenerSettings {
+  const [address = "", ...options] = text.split(",");
+  const pairs = options.map((option): [string, string] => {
+    const [key = "", ...value] = option.split("=");
+    if (METRICS_OPTIONS.includes(key) && value.length > 0) return [key, value.join("=")];
+    const known = METRICS_OPTIONS.map((name) => `${name}=`).join(", ");
+    throw new UsageError(`${text}: "${option}" is no option of it; there are ${known}`);
+  });
+  if (!isLocal(parsePlace(address))) {
+    throw new UsageError(
+      `${text}: other machines could read the metrics; use a unix socket or 127.0.0.1`,
+    );
+  }
+  return readListener(address, pairs, text, ROLES);
+}
+
+/** A metrics address as it is written on the command line. */
+export function metricsText({ address, mode, user, group }: ListenerSettings): string {
+  const isFile = address.transport === "unix" && !address.path.startsWith("\0");
+  const parts = [addressText(address)];
+  if (isFile) parts.push(`mode=0${mode.toString(8)}`);
+  if (user !== undefined) parts.push(`user=${user}`);
+  if (group !== undefined) parts.push(`group=${group}`);
+  return parts.join(",");
+}
+
+/**
+ * Reads where the audit goes.
+ *
+ * @param text a path, or `journal`
+ * @throws UsageError
+ */
+export function parseAudit(text: string): string {
+  if (text !== "" && !text.includes("\0")) return text;
+  throw new UsageError(`${JSON.stringify(text)} is no file; write a path, or journal`);
+}
+
+/** Reads one of some words; what it gives @throws UsageError where it is none of them. */
+export function wordOf<W extends string>(words: readonly W[]): (text: string) => W {
+  return (text) => {
+    const word = words.find((each) => each === text);
+    if (word !== undefined) return word;
+    const known = `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+    throw new UsageError(`${text} is not possible; write ${known}`);
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * Which commands are put on record, and how a record looks.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import {
+  Audit,
+  type AuditOptions,
+  type AuditRecord,
+  fieldsOf,
+  lineOf,
+} from "../lib/record/audit.ts";
+import type { Outcome } from "../lib/record/recorder.ts";
+import { type Command, errorReply } from "../lib/wire/message.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+
+const PARTY = { name: "mux/3", terms: { name: "mux", role: { name: "operator" } } };
+
+function command(name: string, args?: string): Command {
+  const argumentBytes = args === undefined ? undefined : asciiBytes(args);
+  return { name, oob: false, id: undefined, bytes: asciiBytes("{}"), argumentBytes };
+}
+
+/** An audit into a list. */
+function audited(more: Partial<AuditOptions> = {}): {
+  audit: Audit;
+  records: AuditRecord[];
+  sink: { failing: boolean };
+} {
+  const records: AuditRecord[] = [];
+  const sink = { failing: false, keep: (record: AuditRecord): void => void records.push(record) };
+  const audit = new Audit(sink, {
+    isRead: (name) => name.startsWith("query-"),
+    isKnown: (name) => name !== "unknown",
+    all: false,
+    refuses: false,
+    timeOfDay: () => Date.UTC(2026, 0, 2, 3, 4, 5, 500),
+    ...more,
+  });
+  return { audit, records, sink };
+}
+
+/** The line of one command with this outcome. */
+function lineFor(asked: Command, outcome: Outcome): string {
+  const { audit, records } = audited();
+  audit.ended(PARTY, asked, outcome);
+  return lineOf(records[0]!);
+}
+
+Deno.test("lineOf() tells when, who, what, and what became of it", () => {
+  assertEquals(
+    lineFor(command("device_add", '{"driver":"x"}'), { result: "return", took: 0.25 }),
+    '{"time":"2026-01-02T03:04:05.250Z","listener":"mux","role":"operator","client":"mux/3",' +
+      '"command":"device_add","arguments":{"driver":"x"},"outcome":"return","duration":0.25}',
+  );
+});
+
+Deno.test("lineOf() tells the class of an error, and nothing more of it", () => {
+  const reply = errorReply("DeviceNotFound", 'hunter2 "class": "Other"');
+  const line = lineFor(command("device_del"), { result: "error", reply, took: 0 });
+  assertEquals(
+    line.slice(line.indexOf('"command"')),
+    '"command":"device_del","outcome":"error","error-class":"DeviceNotFound","duration":0}',
+  );
+});
+
+Deno.test("lineOf() tells the names of an unknown command's arguments", () => {
+  const line = lineFor(command("unknown", '{"a":1}'), { result: "lost", took: 1 });
+  assertEquals(
+    line.slice(line.indexOf('"command"')),
+    '"command":"unknown","argument-names":["a"],"outcome":"lost","duration":1}',
+  );
+});
+
+Deno.test("lineOf() cuts the name of a command that a client made up", () => {
+  const line = JSON.parse(lineFor(command("x".repeat(5000)), { result: "error", took: 0 }));
+  assertEquals(line.command.length, 128);
+});
+
+Deno.test("fieldsOf() tells the same in fields of the journal", () => {
+  const { audit, records } = audited();
+  const reply = errorReply("GenericError", "no");
+  audit.ended(PARTY, command("device_add", '{"driver":"x"}'), { result: "error", reply, took: 1 });
+  audit.ended(PARTY, command("unknown", '{"a":1}'), { result: "return", took: 1 });
+  assertEquals(fieldsOf(records[0]!), {
+    MESSAGE: "mux/3 (operator): device_add: error (GenericError)",
+    PRIORITY: "5",
+    SYSLOG_IDENTIFIER: "qmpmux",
+    QMPMUX_TIME: "2026-01-02T03:04:04.500Z",
+    QMPMUX_LISTENER: "mux",
+    QMPMUX_ROLE: "operator",
+    QMPMUX_CLIENT: "mux/3",
+    QMPMUX_COMMAND: "device_add",
+    QMPMUX_ARGUMENTS: '{"driver":"x"}',
+    QMPMUX_OUTCOME: "error",
+    QMPMUX_ERROR_CLASS: "GenericError",
+    QMPMUX_DURATION: "1",
+  });
+  const { MESSAGE, PRIORITY, QMPMUX_ARGUMENT_NAMES } = fieldsOf(records[1]!);
+  assertEquals([MESSAGE, PRIORITY, QMPMUX_ARGUMENT_NAMES], [
+    "mux/3 (operator): unknown: return",
+    "6",
+    '["a"]',
+  ]);
+});
+
+Deno.test("Audit.ended() leaves out what only reads", () => {
+  const { audit, records } = audited();
+  audit.ended(PARTY, command("query-status"), { result: "return", took: 0 });
+  assertEquals(records, []);
+});
+
+Deno.test("Audit.ended() puts what only reads on record where that is asked for", () => {
+  const { audit, records } = audited({ all: true });
+  audit.ended(PARTY, command("query-status"), { result: "return", took: 0 });
+  assertEquals(records.map(({ command }) => command), ["query-status"]);
+});
+
+Deno.test("Audit.ended() puts what was refused on record", () => {
+  const { audit, records } = audited();
+  audit.ended(PARTY, command("quit"), { result: "refused", took: 0 });
+  assertEquals(records.map(({ outcome }) => outcome), ["refused"]);
+});
+
+Deno.test("Audit.objection() is none while records are kept", () => {
+  const { audit } = audited({ refuses: true });
+  assertEquals(audit.objection(command("quit")), undefined);
+});
+
+Deno.test("Audit.objection() is one against what changes something while nothing is kept", () => {
+  const { audit, sink } = audited({ refuses: true });
+  sink.failing = true;
+  assertEquals(audit.objection(command("quit")), "it cannot be put on record");
+  assertEquals(audit.objection(command("query-status")), undefined);
+});
+
+Deno.test("Audit.objection() is none where the audit is to go on", () => {
+  const { audit, sink } = audited();
+  sink.failing = true;
+  assertEquals(audit.objection(command("quit")), undefined);
+});
+
+Deno.test("Audit keeps nothing of what is no command", () => {
+  const { audit, records } = audited({ all: true });
+  audit.joined();
+  audit.kept();
+  audit.spread();
+  audit.left();
+  audit.qemuCame();
+  assertEquals(records, []);
+});

@@ -1,0 +1,302 @@
+/**
+ * Records on their way: their order, their bound, and what happens where none can be written.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { AuditRecord } from "../lib/record/audit.ts";
+import { AuditFile } from "../lib/rim/audit_file.ts";
+import { type AuditPlace, AuditTrail } from "../lib/rim/audit_trail.ts";
+import { Failure } from "../lib/rim/failure.ts";
+import { entryOf, Journal } from "../lib/rim/journal.ts";
+import type { Log } from "../lib/rim/log.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+
+function record(command: string): AuditRecord {
+  return {
+    time: "2026-01-02T03:04:05.000Z",
+    listener: "mux",
+    role: "full",
+    client: "mux/1",
+    command,
+    shown: undefined,
+    outcome: "return",
+    errorClass: undefined,
+    duration: 0,
+  };
+}
+
+/** A place that writes, fails or waits as the test has it. */
+class FakePlace implements AuditPlace {
+  readonly name = "fake";
+  readonly written: string[] = [];
+  wrong: string | undefined;
+  reopened = 0;
+  closed = false;
+  #held: PromiseWithResolvers<void> | undefined;
+
+  format({ command }: AuditRecord): string {
+    return command;
+  }
+
+  async write(text: string): Promise<void> {
+    await this.#held?.promise;
+    if (this.wrong !== undefined) throw new Error(this.wrong);
+    this.written.push(text);
+  }
+
+  reopen(): void {
+    if (this.wrong !== undefined) throw new Error(this.wrong);
+    this.reopened++;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** Lets every write wait. */
+  hold(): void {
+    this.#held = Promise.withResolvers();
+  }
+
+  go(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+}
+
+/** A trail to a fake place. */
+function trail(limit?: number): {
+  trail: AuditTrail;
+  place: FakePlace;
+  log: string[];
+  failures: () => number;
+} {
+  const place = new FakePlace();
+  const lines: string[] = [];
+  let failures = 0;
+  const log: Log = { info: (line) => void lines.push(line), warn: (line) => void lines.push(line) };
+  return {
+    trail: new AuditTrail(place, log, () => void failures++, limit),
+    place,
+    log: lines,
+    failures: () => failures,
+  };
+}
+
+/** Lets all that is ready to run, run. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 20; i++) await undefined;
+}
+
+Deno.test("AuditTrail.keep() writes records in their order", async () => {
+  const { trail: kept, place } = trail();
+  for (const name of ["a", "b", "c"]) kept.keep(record(name));
+  await kept.close();
+  assertEquals(place.written, ["a", "b", "c"]);
+  assert(place.closed);
+});
+
+Deno.test("AuditTrail tells of a failure once, counts each, and writes what waited", async () => {
+  const { trail: kept, place, log, failures } = trail();
+  place.wrong = "no space";
+  kept.keep(record("a"));
+  await turn();
+  kept.keep(record("b"));
+  await turn();
+  assertEquals([kept.failing, failures()], [true, 2]);
+  assertEquals(log, ["audit fake cannot be written: no space"]);
+  place.wrong = undefined;
+  kept.tick();
+  await turn();
+  assertEquals(place.written, ["a", "b"]);
+  assertEquals(kept.failing, false);
+  assertEquals(log.at(-1), "audit fake is written again; nothing is lost");
+  await kept.close();
+});
+
+Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tells how many", async () => {
+  const { trail: kept, place, log, failures } = trail(2);
+  place.hold();
+  for (const name of ["a", "b", "c", "d"]) kept.keep(record(name));
+  assertEquals([kept.failing, failures()], [true, 2]);
+  place.go();
+  await turn();
+  assertEquals(place.written, ["a", "b"]);
+  assertEquals(kept.failing, false);
+  assertEquals(log, [
+    "audit fake cannot be written: more than 2 characters wait to be written",
+    "audit fake is written again; 2 records are lost",
+  ]);
+  await kept.close();
+});
+
+Deno.test("AuditTrail.tick() does nothing where nothing has failed", async () => {
+  const { trail: kept, place } = trail();
+  kept.tick();
+  await turn();
+  assertEquals(place.written, []);
+  await kept.close();
+});
+
+Deno.test("AuditTrail.reopen() opens anew at once where nothing is being written", async () => {
+  const { trail: kept, place } = trail();
+  kept.reopen();
+  await turn();
+  assertEquals(place.reopened, 1);
+  await kept.close();
+});
+
+Deno.test("AuditTrail.reopen() waits for the record that is being written", async () => {
+  const { trail: kept, place } = trail();
+  place.hold();
+  kept.keep(record("a"));
+  await turn();
+  kept.reopen();
+  await turn();
+  assertEquals(place.reopened, 0);
+  place.go();
+  await turn();
+  assertEquals([place.reopened, place.written], [1, ["a"]]);
+  await kept.close();
+});
+
+Deno.test("AuditTrail.reopen() that fails is tried again", async () => {
+  const { trail: kept, place } = trail();
+  place.wrong = "gone";
+  kept.reopen();
+  await turn();
+  assert(kept.failing);
+  place.wrong = undefined;
+  kept.tick();
+  await turn();
+  assertEquals([kept.failing, place.reopened], [false, 1]);
+  await kept.close();
+});
+
+Deno.test("AuditTrail.close() tells how many records could not be written", async () => {
+  const { trail: kept, place, log } = trail();
+  place.wrong = "no space";
+  kept.keep(record("a"));
+  await kept.close();
+  await kept.close();
+  assertEquals(log.at(-1), "audit fake: 1 records could not be written");
+  kept.keep(record("b"));
+  await turn();
+  assertEquals(place.written, []);
+});
+
+Deno.test("AuditFile.write() adds lines to what is there, for its owner alone", async () => {
+  using place = makePlace();
+  const path = `${place.path}/audit`;
+  const file = new AuditFile(path);
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  Deno.writeTextFileSync(path, "old\n");
+  await file.write("new\n");
+  file.close();
+  assertEquals(Deno.readTextFileSync(path), "old\nnew\n");
+  assert(file.format(record("stop")).endsWith('"outcome":"return","duration":0}\n'));
+});
+
+Deno.test("AuditFile.reopen() makes the file anew where it has been moved away", async () => {
+  using place = makePlace();
+  const path = `${place.path}/audit`;
+  const file = new AuditFile(path);
+  await file.write("a\n");
+  Deno.renameSync(path, `${path}.1`);
+  await file.write("b\n");
+  file.reopen();
+  await file.write("c\n");
+  file.close();
+  assertEquals(Deno.readTextFileSync(`${path}.1`), "a\nb\n");
+  assertEquals(Deno.readTextFileSync(path), "c\n");
+});
+
+Deno.test("AuditFile.reopen() that fails leaves the old file open", async () => {
+  using place = makePlace();
+  const path = `${place.path}/audit`;
+  const file = new AuditFile(path);
+  Deno.renameSync(path, `${path}.1`);
+  Deno.mkdirSync(path);
+  assertThrows(() => file.reopen(), Failure, "is no file");
+  await file.write("a\n");
+  file.close();
+  assertEquals(Deno.readTextFileSync(`${path}.1`), "a\n");
+});
+
+Deno.test("AuditFile.write() fails on a full disk", async () => {
+  const file = new AuditFile("/dev/full");
+  const error = await file.write("a\n").catch((error) => error);
+  assert(error instanceof Error);
+  file.close();
+});
+
+Deno.test("AuditFile.write() ends a line of which only a part could be written", async () => {
+  using place = makePlace();
+  const path = `${place.path}/audit`;
+  const file = new AuditFile(path);
+  const { write } = Deno.FsFile.prototype;
+  let calls = 0;
+  Deno.FsFile.prototype.write = function (bytes): Promise<number> {
+    if (++calls === 2) return Promise.reject(new Error("no space"));
+    return write.call(this, calls === 1 ? bytes.slice(0, 3) : bytes);
+  };
+  try {
+    assert(await file.write("first\n").catch((error) => error) instanceof Error);
+    await file.write("first\n");
+    await file.write("second\n");
+  } finally {
+    Deno.FsFile.prototype.write = write;
+  }
+  file.close();
+  assertEquals(Deno.readTextFileSync(path), "fir\nfirst\nsecond\n");
+});
+
+Deno.test("AuditFile() refuses what is no file", () => {
+  using place = makePlace();
+  const error = assertThrows(() => new AuditFile(place.path), Failure);
+  assertEquals(error.status, 78);
+  assertEquals(error.message, `audit ${place.path} is no file; name one, or let it be made`);
+});
+
+Deno.test("AuditFile() refuses a path without a directory", () => {
+  using place = makePlace();
+  const error = assertThrows(() => new AuditFile(`${place.path}/no/audit`), Failure);
+  assertEquals(error.status, 78);
+});
+
+Deno.test("entryOf() writes fields as lines, and a value of many lines behind its length", () => {
+  const entry = new TextDecoder().decode(entryOf({ A: "1=2", B: "x\ny" }));
+  assertEquals(entry, "A=1=2\nB\n\x03\0\0\0\0\0\0\0x\ny\n");
+});
+
+Deno.test("Journal.write() sends a record as one datagram", async () => {
+  using place = makePlace();
+  const path = `${place.path}/journal`;
+  const manager = Deno.listenDatagram({ transport: "unixpacket", path });
+  const journal = new Journal(path);
+  try {
+    await journal.write(journal.format(record("stop")));
+    journal.reopen();
+    await journal.write(journal.format(record("cont")));
+    const heard: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const [bytes] = await within("an entry", manager.receive(new Uint8Array(65536)));
+      heard.push(new TextDecoder().decode(bytes));
+    }
+    assert(heard[0]!.includes("\nQMPMUX_COMMAND=stop\n"), heard[0]);
+    assert(heard[1]!.includes("\nQMPMUX_COMMAND=cont\n"), heard[1]);
+    assert(heard.every((entry) => entry.startsWith("MESSAGE=mux/1 (full): ")));
+  } finally {
+    journal.close();
+    manager.close();
+  }
+});
+
+Deno.test("Journal() refuses where there is none", () => {
+  using place = makePlace();
+  const error = assertThrows(() => new Journal(`${place.path}/none`), Failure);
+  assertEquals(error.status, 78);
+});

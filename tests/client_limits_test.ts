@@ -1,0 +1,365 @@
+/**
+ * A client's limits, over real sockets before a hub whose QEMU says what it is told.
+ *
+ * At each limit: what the client sees, what the log says, what is counted.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Client } from "../lib/rim/client.ts";
+import type { Clock } from "../lib/rim/clock.ts";
+import { LimitNotes } from "../lib/rim/limit_notes.ts";
+import type { Limits } from "../lib/terms/limits.ts";
+import { StandIn } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { hangUp, makePair, type Pair, readText, readToEnd, write } from "./support/pair.ts";
+import { makePlace } from "./support/place.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { GREETING, Stage, terms } from "./support/stage.ts";
+
+const DONE = '{"return": {}}\r\n';
+const TOO_LONG =
+  '{"error": {"class": "GenericError", "desc": "JSON token size limit exceeded"}}\r\n';
+
+/** A clock that the test turns; what is due runs when it is turned. */
+class HandClock implements Clock {
+  #now = 0;
+  readonly due = new Map<() => void, number>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(seconds: number, run: () => void): () => void {
+    this.due.set(run, this.#now + seconds);
+    return () => void this.due.delete(run);
+  }
+
+  turn(seconds: number): void {
+    this.#now += seconds;
+    for (const [run, at] of this.due) {
+      if (at > this.#now) continue;
+      this.due.delete(run);
+      run();
+    }
+  }
+}
+
+/** One client before a hub; its log, its counts and its clock. */
+class Door implements AsyncDisposable {
+  readonly stage = new Stage();
+  readonly lines: string[] = [];
+  readonly counts: string[] = [];
+  readonly clock = new HandClock();
+  readonly pair: Pair;
+  readonly client: Client;
+  readonly #running: Promise<void>;
+
+  private constructor(pair: Pair, limits: Partial<Limits>) {
+    const log = {
+      info: (line: string): void => void this.lines.push(line),
+      warn: (line: string): void => void this.lines.push(line),
+    };
+    const notes = new LimitNotes(log, (limit) => void this.counts.push(limit));
+    this.pair = pair;
+    this.stage.qemuReady();
+    const own = terms({ name: "door", limits });
+    this.client = new Client(pair.ours, this.stage.mux, own, log, notes, this.clock);
+    this.#running = this.client.run();
+  }
+
+  /** A client that has been greeted and has negotiated. */
+  static async open(limits: Partial<Limits>, enable = ""): Promise<Door> {
+    const door = new Door(await makePair(), limits);
+    const { theirs } = door.pair;
+    await readText(theirs, GREETING.length + 2);
+    await write(theirs, `{"execute":"qmp_capabilities","arguments":{"enable":[${enable}]}}`);
+    assertEquals(await readText(theirs, DONE.length), DONE);
+    return door;
+  }
+
+  /** What QEMU has heard, less what was heard before; a second client's command shows that it is all. */
+  async qemuHears(): Promise<string[]> {
+    using pair = await makePair();
+    const log = { info(): void {}, warn(): void {} };
+    const marker = new Client(pair.ours, this.stage.mux, terms(), log);
+    const running = marker.run();
+    await readText(pair.theirs, GREETING.length + 2);
+    await write(pair.theirs, '{"execute":"qmp_capabilities"}{"execute":"none","id":1,"x":1}');
+    const refusal =
+      `{"id": 1, "error": {"class": "GenericError", "desc": "QMP input member 'x' is ` +
+      'unexpected"}}\r\n';
+    assertEquals(await readText(pair.theirs, DONE.length + refusal.length), DONE + refusal);
+    pair.theirs.close();
+    await within("the marker to leave", running);
+    return this.stage.qemu.take();
+  }
+
+  async over(): Promise<void> {
+    await within("the client to leave", this.#running);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    hangUp(this.pair.theirs);
+    await this.over();
+    assertEquals(this.stage.mux.monitors.size, 0);
+    assertEquals(this.clock.due.size, 0);
+  }
+}
+
+Deno.test("max-command: a longer one is an error, nothing of it goes on, the next is taken", async () => {
+  await using door = await Door.open({ "max-command": 1024 });
+  const { theirs } = door.pair;
+  const long = `{"execute":"a","arguments":{"a":"${"x".repeat(200_000)}"}}`;
+  await write(theirs, `${long}{"execute":"b"}`);
+  assertEquals(await readText(theirs, TOO_LONG.length), TOO_LONG);
+  assertEquals(await door.qemuHears(), ['{"execute":"b"}']);
+  assertEquals(door.lines, ["client door/1 sent a command of more than 1024 bytes"]);
+  assertEquals(door.counts, ["max-command"]);
+});
+
+Deno.test("max-waiting: past it no more is read until what waits has been answered", async () => {
+  await using door = await Door.open({ "max-waiting": 1024 }, '"oob"');
+  const { theirs } = door.pair;
+  const large = (name: string): string =>
+    `{"execute":"${name}","arguments":{"a":"${"x".repeat(600)}"}}`;
+  await write(theirs, `${large("a")}${large("b")}${large("c")}{"execute":"d"}`);
+  const named = (text: string): string => /"execute":"(\w+)"/.exec(text)![1]!;
+  assertEquals((await door.qemuHears()).map(named), ["a", "b"]);
+  assertMatch(door.lines.join(), /^client door\/1 has 12\d\d bytes of commands waiting$/);
+  assertEquals(door.counts, ["max-waiting"]);
+  door.stage.qemuSays('{"return": {}}');
+  assertEquals(await readText(theirs, DONE.length), DONE);
+  assertEquals((await door.qemuHears()).map(named), ["c"]);
+  door.stage.qemuSays('{"return": {}}');
+  door.stage.qemuSays('{"return": {}}');
+  assertEquals(await readText(theirs, 2 * DONE.length), DONE + DONE);
+  assertEquals((await door.qemuHears()).map(named), ["d"]);
+  door.stage.qemuSays('{"return": {}}');
+  assertEquals(await readText(theirs, DONE.length), DONE);
+});
+
+Deno.test("rate: a client over it waits, and is answered all the same", async () => {
+  await using door = await Door.open({ rate: 2 });
+  const { clock, stage, pair: { theirs } } = door;
+  // Its handshake was its first command.
+  const command = '{"execute":"query-name","id":1,"x":1}';
+  const refusal = `{"id": 1, "error": {"class": "GenericError", "desc": "QMP input member 'x' is ` +
+    'unexpected"}}\r\n';
+  await write(theirs, command.repeat(3));
+  assertEquals(await readText(theirs, refusal.length), refusal);
+  assertEquals(await door.qemuHears(), []);
+  assertEquals([...clock.due.values()], [0.5]);
+  assertEquals(door.lines, ["client door/1 sends more than 2 commands a second: it has to wait"]);
+  assertEquals(door.counts, ["rate"]);
+  clock.turn(0.25);
+  assertEquals(clock.due.size, 1);
+  clock.turn(0.25);
+  assertEquals(await readText(theirs, refusal.length), refusal);
+  assertEquals([...clock.due.values()], [1]);
+  // Told once; a higher rate is in force at once.
+  assertEquals([door.lines.length, door.counts.length], [1, 2]);
+  door.client.adopt(terms({ name: "door", limits: { rate: 0 } }));
+  assertEquals(await readText(theirs, refusal.length), refusal);
+  assertEquals(stage.qemu.take(), []);
+});
+
+Deno.test("rate: a client that goes while it waits leaves nothing behind", async () => {
+  await using door = await Door.open({ rate: 1 });
+  await write(door.pair.theirs, '{"execute":"stop"}');
+  assertEquals(await door.qemuHears(), []);
+  assertEquals(door.clock.due.size, 1);
+  door.pair.theirs.close();
+  await door.over();
+  assertEquals(door.clock.due.size, 0);
+});
+
+Deno.test("rate: a client that ends its stream while it waits is answered to the end", async () => {
+  await using door = await Door.open({ rate: 1 });
+  const { theirs } = door.pair;
+  await write(theirs, '{"execute":"stop"}');
+  await theirs.closeWrite();
+  assertEquals(await door.qemuHears(), []);
+  door.clock.turn(1);
+  assertEquals(await door.qemuHears(), ['{"execute":"stop"}']);
+  door.stage.qemuSays('{"return": {}}');
+  assertEquals(await readToEnd(theirs), DONE);
+});
+
+Deno.test("idle: a client without a word for so long is closed, which is told", async () => {
+  await using door = await Door.open({ idle: 10 });
+  const { client, pair: { theirs } } = door;
+  for (const now of [100, 105, 109]) client.tick(now);
+  assertEquals(door.lines, []);
+  client.tick(110);
+  assertEquals(await readToEnd(theirs), "");
+  assertEquals(door.lines, ["client door/1 was closed: it said and heard nothing for 10 s"]);
+  assertEquals(door.counts, ["idle"]);
+  client.tick(200);
+  assertEquals(door.counts, ["idle"]);
+});
+
+Deno.test("idle: what is said either way, or still to be answered, keeps a client", async () => {
+  await using door = await Door.open({ idle: 10 });
+  const { client, stage, pair: { theirs } } = door;
+  client.tick(100);
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  for (const now of [105, 110, 114]) client.tick(now);
+  await write(theirs, '{"execute":"stop"}');
+  assertEquals(await door.qemuHears(), ['{"execute":"stop"}']);
+  for (const now of [150, 200, 250]) client.tick(now);
+  stage.qemuSays('{"return": {}}');
+  for (const now of [260, 265, 269]) client.tick(now);
+  assertEquals(door.counts, []);
+  client.tick(270);
+  assertEquals(door.counts, ["idle"]);
+});
+
+Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () => {
+  using pair = await makePair();
+  const stage = new Stage();
+  const log = { info(): void {}, warn(): void {} };
+  const client = new Client(pair.ours, stage.mux, terms({ limits: { idle: 10 } }), log);
+  const running = client.run();
+  for (const now of [0, 20, 40]) client.tick(now);
+  stage.qemuReady();
+  assertEquals(await readText(pair.theirs, GREETING.length + 2), `${GREETING}\r\n`);
+  pair.theirs.close();
+  await within("the client to leave", running);
+});
+
+Deno.test("handshake-timeout: a client that waits for QEMU for too long is closed, which is told", async () => {
+  using pair = await makePair();
+  const stage = new Stage(60);
+  const lines: string[] = [];
+  const counts: string[] = [];
+  const log = { info(): void {}, warn: (line: string): void => void lines.push(line) };
+  const notes = new LimitNotes(log, (limit) => void counts.push(limit));
+  const client = new Client(pair.ours, stage.mux, terms({ name: "door" }), log, notes);
+  const running = client.run();
+  stage.mux.tick(60);
+  assertEquals(await readToEnd(pair.theirs), "");
+  assertEquals(lines, ["client door/1 was closed: no QEMU within 60 s"]);
+  assertEquals(counts, ["handshake-timeout"]);
+  pair.theirs.close();
+  await within("the client to leave", running);
+});
+
+Deno.test("slow-unread, max-unread: what a listener says is in force, also when it says it anew", async () => {
+  await using door = await Door.open({ "slow-unread": 300_000, "max-unread": 4 << 20 });
+  const { client, stage } = door;
+  const event = (bytes: number): string =>
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(bytes)}"}`;
+  stage.qemuSays(event(2 << 20));
+  client.tick(0);
+  client.tick(1);
+  assertEquals(door.counts, ["slow-unread"]);
+  assertMatch(
+    door.lines.splice(0).join(),
+    /^client door\/1 leaves \d+ bytes unread: no more of it is/,
+  );
+  client.adopt(terms({ name: "door", limits: { "slow-unread": 4096, "max-unread": 1 << 20 } }));
+  stage.qemuSays(event(10));
+  await door.over();
+  assertEquals(door.counts, ["slow-unread", "max-unread"]);
+  assertMatch(door.lines.join(), /was dropped: it left \d+ bytes unread \(the limit is 1048576\)$/);
+});
+
+Deno.test("slow-time: a client behind for longer is dropped, and counted", async () => {
+  await using door = await Door.open({ "slow-unread": 4096, "slow-time": 5 });
+  door.stage.qemuSays(
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(2 << 20)}"}`,
+  );
+  for (const now of [0, 5, 5.5]) door.client.tick(now);
+  await door.over();
+  assertEquals(door.counts, ["slow-unread", "slow-time"]);
+});
+
+Deno.test("read-ahead: no more than that is read of a client whose command runs", async () => {
+  await using door = await Door.open({ "read-ahead": 1024 });
+  const { theirs } = door.pair;
+  // More than fits the kernel's buffers: the write ends only when most of it is read.
+  let written = false;
+  const writing = write(theirs, `{"execute":"a"}${" ".repeat(2 << 20)}{"execute":"b"}`)
+    .then(() => written = true);
+  assertEquals(await door.qemuHears(), ['{"execute":"a"}']);
+  assert(!written);
+  door.stage.qemuSays('{"return": {}}');
+  await within("all to be written", writing);
+  assertEquals(await readText(theirs, DONE.length), DONE);
+});
+
+Deno.test("max-clients: one more than a listener's or all is closed unheard; a reload lets more in", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const file = `${place.path}/x.toml`;
+  const configure = (own: number, all: number): void =>
+    Deno.writeTextFileSync(
+      file,
+      [
+        `qemu = "${qemu.path}"\nmax-clients = ${all}`,
+        `[[listen]]\naddress = "${place.path}/a"\nmax-clients = ${own}`,
+        `[[listen]]\naddress = "${place.path}/b"`,
+      ].join("\n"),
+    );
+  configure(2, 3);
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/connected to QEMU/);
+  using clients = new DisposableStack();
+  const come = async (listener: string): Promise<TestClient> =>
+    clients.use(await TestClient.ready(`${place.path}/${listener}`));
+  const refused = async (listener: string): Promise<void> => {
+    using client = await TestClient.connect(`${place.path}/${listener}`);
+    assertEquals(await client.lines.next(), undefined);
+  };
+  const first = await come("a");
+  await come("a");
+  await refused("a");
+  assertMatch(
+    await mux.log.until(/was not let in/),
+    /\/a: a client was not let in: there are 2 \(max-clients\)$/,
+  );
+  await refused("a");
+  await come("b");
+  await refused("b");
+  assertMatch(
+    await mux.log.until(/was not let in/),
+    /\/b: a client was not let in: there are 3 in all \(--max-clients\)$/,
+  );
+  configure(3, 4);
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  const third = await come("a");
+  await refused("a");
+  // Who is in stays in when there may be fewer, and who leaves makes room only below the limit.
+  configure(3, 2);
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  assertMatch(await third.ask({ execute: "query-status" }), /^\{"return": /);
+  first[Symbol.dispose]();
+  await refused("b");
+});
+
+Deno.test("max-command, rate: a reload is in force on live clients", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const file = `${place.path}/x.toml`;
+  const configure = (bytes: number): void =>
+    Deno.writeTextFileSync(
+      file,
+      `qemu = "${qemu.path}"\n[[listen]]\naddress = "${place.path}/a"\nmax-command = ${bytes}\n`,
+    );
+  configure(1 << 20);
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(`${place.path}/a`);
+  const long = { execute: "query-name", arguments: { a: "x".repeat(5000) } };
+  assertEquals(await client.ask(long), '{"return": {}}');
+  configure(2048);
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  assertMatch(await client.ask(long), /JSON token size limit exceeded/);
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+});

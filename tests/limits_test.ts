@@ -1,0 +1,228 @@
+/**
+ * The table of limits, the values they may have, and how they are told.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { SERVE_HELP } from "../lib/cli/serve.ts";
+import { LimitNotes } from "../lib/rim/limit_notes.ts";
+import type { Log } from "../lib/rim/log.ts";
+import { Pace } from "../lib/rim/pace.ts";
+import { UsageError } from "../lib/terms/address.ts";
+import { readConfig } from "../lib/terms/config.ts";
+import {
+  CLIENTS_IN_ALL,
+  defaultLimits,
+  LIMIT_NAMES,
+  type LimitName,
+  type LimitRow,
+  LIMITS,
+} from "../lib/terms/limits.ts";
+import { parseListener } from "../lib/terms/options.ts";
+
+function limitOf(name: LimitName, text: string): number {
+  return parseListener(`/run/a,${name}=${text}`).terms.limits[name];
+}
+
+Deno.test("parseListener() gives every limit its default", () => {
+  const { limits } = parseListener("/run/a").terms;
+  for (const name of LIMIT_NAMES) assertEquals(limits[name], LIMITS[name].initial, name);
+  assertEquals(limits["max-clients"], 256);
+  assertEquals(limits["max-command"], 1 << 20);
+});
+
+Deno.test("parseListener() gives an observer's commands 64 KiB, unless it is told otherwise", () => {
+  const { limits } = parseListener("/run/a,role=observer").terms;
+  assertEquals(limits, { ...defaultLimits("full"), "max-command": 65536 });
+  const other = parseListener("/run/a,role=observer,max-command=1M").terms.limits;
+  assertEquals(other["max-command"], 1 << 20);
+});
+
+for (const name of LIMIT_NAMES) {
+  const row: LimitRow = LIMITS[name];
+
+  Deno.test(`parseListener() takes ${name}= from the least to the most`, () => {
+    const slow = name === "max-unread" ? ",slow-unread=4K" : "";
+    const read = (text: string): number =>
+      parseListener(
+        `/run/a,${name}=${text}${slow}${name === "slow-unread" ? ",max-unread=1G" : ""}`,
+      )
+        .terms.limits[name];
+    assertEquals(read(String(row.least)), row.least);
+    assertEquals(read(String(row.most)), row.most);
+    assert(row.initial === 0 ? row.off : row.initial >= row.least && row.initial <= row.most);
+  });
+
+  Deno.test(`parseListener() refuses ${name}= out of range, and says what to write`, () => {
+    const wrong = [
+      String(row.least / 2),
+      String(row.most + 1),
+      "",
+      "-1",
+      "many",
+      "1e3",
+      "0x10",
+      "5X",
+    ];
+    if (!row.off) wrong.push("0", "off");
+    for (const text of wrong) {
+      assertThrows(
+        () => limitOf(name, text),
+        UsageError,
+        `--listen /run/a,${name}=${text}: ${name}=${text} is not possible; write ${row.unit} from ` +
+          `${row.least} to ${row.most}`,
+      );
+    }
+  });
+}
+
+Deno.test("parseListener() takes K, M and G for bytes, and for nothing else", () => {
+  assertEquals(limitOf("max-command", "64K"), 65536);
+  assertEquals(limitOf("max-command", "2M"), 2 << 20);
+  assertEquals(limitOf("max-unread", "1G"), 1 << 30);
+  assertThrows(() => limitOf("max-clients", "1K"), UsageError);
+  assertThrows(() => limitOf("max-command", "1.5M"), UsageError);
+  assertThrows(() => limitOf("max-clients", "1.5"), UsageError);
+});
+
+Deno.test("parseListener() takes off, and 0, for what need not be in force", () => {
+  for (const name of ["rate", "idle"] as const) {
+    assertEquals([limitOf(name, "off"), limitOf(name, "0"), limitOf(name, "2.5")], [0, 0, 2.5]);
+  }
+});
+
+Deno.test("parseListener() refuses a soft mark past the hard one", () => {
+  assertThrows(
+    () => parseListener("/run/a,slow-unread=2M,max-unread=1M"),
+    UsageError,
+    "slow-unread=2097152 is more than max-unread=1048576; make it less",
+  );
+});
+
+Deno.test("readConfig() takes every limit by its name, as a number or as text", () => {
+  const lines = LIMIT_NAMES.map((name) => `${name} = ${LIMITS[name].least}`);
+  const read = (text: string): unknown =>
+    readConfig(`[[listen]]\naddress = "/run/a"\n${text}`, "f").listeners[0]!.terms.limits;
+  assertEquals(
+    read(lines.join("\n")),
+    Object.fromEntries(LIMIT_NAMES.map((name) => [name, LIMITS[name].least])),
+  );
+  assertEquals(read('max-command = "64K"\nrate = "off"'), {
+    ...defaultLimits("full"),
+    "max-command": 65536,
+  });
+});
+
+Deno.test("readConfig() tells a wrong limit with its line", () => {
+  const text = 'max-clients = 0\n\n[[listen]]\naddress = "/run/a"\nidle = 0.5\n';
+  const { problems } = assertThrows(() => readConfig(text, "f")) as Error & { problems: string[] };
+  assertEquals(problems, [
+    "f:1: max-clients: 0 is not possible; write clients from 1 to 1000000",
+    "f:5: idle=0.5 is not possible; write seconds from 1 to 86400, or off",
+  ]);
+});
+
+Deno.test("SERVE_HELP and docs/limits.md name every limit with its default", () => {
+  const docs = Deno.readTextFileSync(new URL("../docs/limits.md", import.meta.url));
+  const shown = (bytes: number): string =>
+    bytes % (1 << 20) === 0 ? `${bytes >> 20} MiB` : `${bytes >> 10} KiB`;
+  for (const name of LIMIT_NAMES) {
+    const { initial, unit, forRole }: LimitRow = LIMITS[name];
+    assertMatch(SERVE_HELP, new RegExp(`^  ${name}=\\w+ .*\\(${initial || "off"}\\)$`, "m"));
+    const value = initial === 0 ? "off" : unit === "bytes" ? shown(initial) : `${initial}`;
+    const row = new RegExp(`^\\| \`${name}=\` *\\| ${value}\\b.*\\| ${unit} *\\|`, "m").exec(docs);
+    assert(row, `docs/limits.md has no row for ${name} with ${value} and ${unit}`);
+    for (const [role, other] of Object.entries(forRole ?? {})) {
+      assert(row[0].includes(`${shown(other)} for \`${role}\``), `${name} of ${role}`);
+    }
+  }
+  assertMatch(docs, new RegExp(`^\\| \`--max-clients\` *\\| ${CLIENTS_IN_ALL.initial}\\b`, "m"));
+});
+
+Deno.test("Pace.wait() lets a second's worth go at once, then one by one", () => {
+  const pace = new Pace(4, 100);
+  for (let i = 0; i < 4; i++) {
+    assertEquals(pace.wait(100), 0);
+    pace.took();
+  }
+  assertEquals(pace.wait(100), 0.25);
+  assertEquals(pace.wait(100.125), 0.125);
+  assertEquals(pace.wait(100.25), 0);
+  pace.took();
+  assertEquals(pace.wait(100.25), 0.25);
+  // It never holds more than a second's worth.
+  for (let i = 0; i < 4; i++) {
+    assertEquals(pace.wait(1000), 0);
+    pace.took();
+  }
+  assertEquals(pace.wait(1000), 0.25);
+});
+
+Deno.test("Pace.wait() lets one go at a time below one a second", () => {
+  const pace = new Pace(0.5, 0);
+  assertEquals(pace.wait(0), 0);
+  pace.took();
+  assertEquals(pace.wait(0), 2);
+  assertEquals(pace.wait(2), 0);
+});
+
+Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with a full bucket", () => {
+  const pace = new Pace(0, 0);
+  for (let i = 0; i < 1000; i++) {
+    assertEquals(pace.wait(0), 0);
+    pace.took();
+  }
+  pace.adopt(1, 0);
+  assertEquals(pace.wait(0), 0);
+  pace.took();
+  assertEquals(pace.wait(0), 1);
+  // A higher rate fills the same bucket sooner; what is in it stays.
+  pace.adopt(10, 0);
+  assertEquals(pace.wait(0), 0.1);
+  pace.adopt(0, 0);
+  assertEquals(pace.wait(0), 0);
+});
+
+class Lines implements Log {
+  readonly lines: string[] = [];
+
+  info(line: string): void {
+    this.lines.push(line);
+  }
+
+  warn(line: string): void {
+    this.lines.push(line);
+  }
+
+  take(): string[] {
+    return this.lines.splice(0);
+  }
+}
+
+Deno.test("LimitNotes.reached() counts every time, and tells the first of a minute", () => {
+  const log = new Lines();
+  const counts: string[] = [];
+  const notes = new LimitNotes(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
+  notes.tick(5);
+  notes.reached("rate", "a", "one");
+  notes.reached("rate", "a", "two");
+  notes.reached("rate", "a", "three");
+  notes.reached("idle", "a", "another limit");
+  notes.reached("rate", "b", "another listener");
+  notes.counted("slow-time", "a");
+  assertEquals(log.take(), ["one", "another limit", "another listener"]);
+  assertEquals(counts, ["a rate", "a rate", "a rate", "a idle", "b rate", "a slow-time"]);
+  notes.tick(64);
+  assertEquals(log.take(), []);
+  notes.tick(65);
+  assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
+  // What goes on stays quiet; what has ended is told at once when it begins again.
+  notes.reached("rate", "a", "four");
+  notes.reached("rate", "b", "anew");
+  notes.tick(125);
+  assertEquals(log.take(), ["anew", "a: rate was reached once more in the last minute"]);
+  notes.tick(185);
+  notes.reached("rate", "a", "five");
+  assertEquals(log.take(), ["five"]);
+});

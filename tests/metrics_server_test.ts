@@ -1,0 +1,137 @@
+/**
+ * Metrics over HTTP: what is answered, and to whom not.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Failure } from "../lib/rim/failure.ts";
+import type { Log } from "../lib/rim/log.ts";
+import { answerTo, MetricsServer } from "../lib/rim/metrics_server.ts";
+import { parseMetrics } from "../lib/terms/recording.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+
+const QUIET: Log = { info(): void {}, warn(): void {} };
+
+const render = (): string => "# TYPE qmpmux_a counter\nqmpmux_a 1\n";
+
+/** The status line of the answer to a request. */
+function statusOf(request: string): string {
+  return answerTo(request, render).split("\r\n")[0]!;
+}
+
+/** A server at an address, ended with the test. */
+async function serving(text: string): Promise<MetricsServer & AsyncDisposable> {
+  const server = await MetricsServer.open(parseMetrics(text), render);
+  const over = server.run(QUIET);
+  return Object.assign(server, {
+    async [Symbol.asyncDispose](): Promise<void> {
+      server[Symbol.dispose]();
+      await within("the server's end", over);
+    },
+  });
+}
+
+async function write(socket: Deno.Conn, text: string): Promise<void> {
+  for (let bytes = new TextEncoder().encode(text); bytes.length > 0;) {
+    bytes = bytes.subarray(await socket.write(bytes));
+  }
+}
+
+/** All that a socket says until its end. */
+async function heard(socket: Deno.Conn): Promise<string> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  for (;;) {
+    const length = await within("an answer", socket.read(buffer));
+    if (length === null) return text;
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  }
+}
+
+Deno.test("answerTo() gives the metrics to GET /metrics", () => {
+  assertEquals(
+    answerTo("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", render),
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" +
+      "Content-Length: 35\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + render(),
+  );
+});
+
+Deno.test("answerTo() takes a query behind the path, and lines without CR", () => {
+  assertEquals(statusOf("GET /metrics?name[]=a HTTP/1.0\n\n"), "HTTP/1.1 200 OK");
+});
+
+Deno.test("answerTo() gives HEAD the head alone", () => {
+  const answer = answerTo("HEAD /metrics HTTP/1.1\r\n\r\n", render);
+  assert(answer.includes("Content-Length: 35\r\n") && answer.endsWith("\r\n\r\n"));
+});
+
+Deno.test("answerTo() refuses other paths, methods, and what is no request", () => {
+  assertEquals(statusOf("GET / HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
+  assertEquals(statusOf("POST /metrics HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
+  assertEquals(statusOf('{"execute": "quit"}\r\n\r\n'), "HTTP/1.1 400 Bad Request");
+  assertEquals(statusOf(""), "HTTP/1.1 400 Bad Request");
+});
+
+Deno.test("MetricsServer answers on a socket file of the mode that is asked for", async () => {
+  using place = makePlace();
+  const path = `${place.path}/metrics`;
+  {
+    await using _ = await serving(`unix:${path},mode=0640`);
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
+    using socket = await Deno.connect({ transport: "unix", path });
+    await write(socket, "GET /met");
+    await write(socket, "rics HTTP/1.1\r\n\r\n");
+    assert((await heard(socket)).endsWith(render()));
+  }
+  assertEquals([...Deno.readDirSync(place.path)], []);
+});
+
+Deno.test("MetricsServer answers on a port of this machine, to fetch()", async () => {
+  await using server = await serving("tcp:127.0.0.1:0");
+  const url = `http://${server.address.slice("tcp:".length)}/metrics`;
+  const response = await within("an answer", fetch(url));
+  assertEquals([response.status, await response.text()], [200, render()]);
+});
+
+Deno.test("MetricsServer answers what is too long as no request", async () => {
+  using place = makePlace();
+  const path = `${place.path}/metrics`;
+  await using _ = await serving(path);
+  using socket = await Deno.connect({ transport: "unix", path });
+  await write(socket, "x".repeat(8192));
+  assert((await heard(socket)).startsWith("HTTP/1.1 400 "));
+});
+
+Deno.test("MetricsServer says nothing to who ends without a request", async () => {
+  using place = makePlace();
+  const path = `${place.path}/metrics`;
+  await using _ = await serving(path);
+  using socket = await Deno.connect({ transport: "unix", path });
+  await write(socket, "GET /metrics HTTP/1.1\r\n");
+  await socket.closeWrite();
+  assertEquals(await heard(socket), "");
+});
+
+Deno.test("MetricsServer closes one more than may ask at once", async () => {
+  using place = makePlace();
+  const path = `${place.path}/metrics`;
+  await using _ = await serving(path);
+  const sockets = [];
+  for (let i = 0; i < 16; i++) sockets.push(await Deno.connect({ transport: "unix", path }));
+  using late = await Deno.connect({ transport: "unix", path });
+  assertEquals(await heard(late), "");
+  await write(sockets[0]!, "GET /metrics HTTP/1.1\r\n\r\n");
+  assert((await heard(sockets[0]!)).startsWith("HTTP/1.1 200 "));
+  for (const socket of sockets) socket.close();
+});
+
+Deno.test("MetricsServer.open() leaves a file that is no socket alone", async () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  Deno.writeTextFileSync(path, "mine");
+  await assertRejects(() => MetricsServer.open(parseMetrics(path), render), Failure);
+  assertEquals(Deno.readTextFileSync(path), "mine");
+});

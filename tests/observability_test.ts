@@ -1,0 +1,262 @@
+/**
+ * What a running qmpmux lets be seen: metrics, audit, log. And what never: secrets.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { StandIn } from "../tools/stand_in.ts";
+import { Tally } from "../lib/record/tally.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+
+/** May the test of the metrics' form not run here? Only where the caller has said so. */
+const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
+  "promtool",
+);
+
+const SECRET = "hunter2hunter2";
+
+/** The metrics on a unix socket, without their head. */
+async function metricsAt(path: string): Promise<string> {
+  const socket = await Deno.connect({ transport: "unix", path });
+  const writer = socket.writable.getWriter();
+  await writer.write(asciiBytes("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const answer = await within("metrics", new Response(socket.readable).text());
+  writer.releaseLock();
+  const [head, body] = answer.split("\r\n\r\n");
+  assert(head!.startsWith("HTTP/1.1 200 "), head);
+  return body!;
+}
+
+/** Moves the audit away, and lets no other be made in its place. */
+function block(path: string): void {
+  Deno.renameSync(path, `${path}.1`);
+  Deno.mkdirSync(path);
+}
+
+/** The records in a file. */
+function recordsIn(path: string): Record<string, unknown>[] {
+  return Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+Deno.test({
+  name: "secrets sent to a real QEMU are in no log, no audit and no metric",
+  ignore: WITHOUT_QEMU,
+  async fn(): Promise<void> {
+    using place = makePlace();
+    const [vm, mux, metrics, audit, file] = ["vm", "mux", "metrics", "audit", "x.toml"].map(
+      (name) => `${place.path}/${name}`,
+    ) as [string, string, string, string, string];
+    Deno.writeTextFileSync(
+      file,
+      `qemu = "${vm}"\nlog-format = "json"\nmetrics = "${metrics}"\naudit = "${audit}"\n` +
+        `audit-all = true\n[[listen]]\naddress = "${mux}"\n`,
+    );
+    await using _qemu = await startQemu(vm);
+    await using program = await startQmpmux(["--config", file]);
+    const log = [await program.log.until(/connected to QEMU/)];
+    using client = await TestClient.ready(mux);
+    const password = { protocol: "vnc", password: SECRET };
+    const commands = [
+      { execute: "object-add", arguments: { "qom-type": "secret", id: "s", data: SECRET } },
+      { execute: "set_password", arguments: password },
+      { execute: "set_password", arguments: { ...password, made: SECRET } },
+      { execute: `set_password ${SECRET}`.slice(0, 12), arguments: { protocol: SECRET } },
+      { execute: "no-such-command", arguments: { anything: SECRET } },
+      {
+        execute: "human-monitor-command",
+        arguments: { "command-line": `set_password vnc ${SECRET}` },
+      },
+      { execute: "query-status" },
+    ];
+    const replies: string[] = [];
+    for (const command of commands) replies.push(await client.ask(command));
+    assertEquals(replies[0], '{"return": {}}');
+    // Damage that carries it, and a client that goes.
+    await client.ask(`{"execute": ${SECRET} }`);
+    client[Symbol.dispose]();
+    const told = await metricsAt(metrics);
+    assertMatch(told, /commands_total\{command="object-add",role="full",result="return"\} 1\n/);
+    assertMatch(told, /commands_total\{command="other",role="full",result="error"\} 1\n/);
+    program.kill("SIGUSR2");
+    log.push(await program.log.until(/status: QEMU /));
+    program.kill("SIGTERM");
+    await within("the end", program.ended);
+    log.push(...await program.log.rest());
+    const records = Deno.readTextFileSync(audit);
+    assertEquals(
+      recordsIn(audit).map(({ command, outcome }) => [command, outcome]),
+      [
+        ["qmp_capabilities", "return"],
+        ["object-add", "return"],
+        ...Array.from({ length: 3 }, () => ["set_password", "error"]),
+        ["no-such-command", "error"],
+        ["human-monitor-command", "return"],
+        ["query-status", "return"],
+      ],
+    );
+    for (const text of [records, told, ...log]) assert(!text.includes("hunter2"), text);
+    assert(log.every((line) => typeof JSON.parse(line).message === "string"));
+  },
+});
+
+Deno.test("audit-failure=refuse: what cannot be put on record does not run, until it can", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using qemu = new StandIn(at("vm"));
+  await using program = await startQmpmux([
+    ...["--qemu", qemu.path, "--listen", at("mux"), "--metrics", at("metrics")],
+    ...["--audit", at("audit"), "--audit-failure", "refuse"],
+  ]);
+  await program.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(at("mux"));
+  await client.ask({ execute: "change-a" });
+  block(at("audit"));
+  program.kill("SIGHUP");
+  await program.log.until(/audit .* cannot be written: /);
+  assertEquals(
+    await client.ask({ execute: "change-b" }),
+    '{"error": {"class": "GenericError", "desc": ' +
+      '"The command change-b has been refused: it cannot be put on record"}}',
+  );
+  assertMatch(await client.ask({ execute: "query-status" }), /"return"/);
+  assertMatch(await metricsAt(at("metrics")), /^qmpmux_audit_failures_total [1-9]/m);
+
+  // It tries by itself.
+  Deno.removeSync(at("audit"));
+  await program.log.until(/audit .* is written again; nothing is lost/);
+  assertMatch(await client.ask({ execute: "change-c" }), /CommandNotFound/);
+  program.kill("SIGTERM");
+  await within("the end", program.ended);
+  assertEquals(recordsIn(at("audit")).map(({ command, outcome }) => [command, outcome]), [
+    ["change-b", "refused"],
+    ["change-c", "error"],
+  ]);
+  assertEquals(recordsIn(at("audit.1")).map(({ command }) => command), ["change-a"]);
+  assert(qemu.heard.every((text) => !text.includes("change-b")));
+});
+
+Deno.test("audit-failure=continue: what cannot be put on record runs all the same", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using qemu = new StandIn(at("vm"));
+  await using program = await startQmpmux(
+    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
+  );
+  await program.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(at("mux"));
+  block(at("audit"));
+  program.kill("SIGHUP");
+  await program.log.until(/audit .* cannot be written: /);
+  for (const execute of ["change-a", "change-b"]) await client.ask({ execute });
+  assert(qemu.heard.some((text) => text.includes("change-b")));
+  program.kill("SIGTERM");
+  await program.log.until(/audit .*: 2 records could not be written/);
+});
+
+Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using qemu = new StandIn(at("vm"));
+  await using program = await startQmpmux(
+    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
+  );
+  await program.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(at("mux"));
+  await client.ask({ execute: "before" });
+  Deno.renameSync(at("audit"), at("audit.1"));
+  using watcher = Deno.watchFs(place.path, { recursive: false });
+  program.kill("SIGHUP");
+  await within("the new file", there(watcher, at("audit")));
+  await client.ask({ execute: "after" });
+  program.kill("SIGTERM");
+  await within("the end", program.ended);
+  assertEquals(recordsIn(at("audit.1")).map(({ command }) => command), ["before"]);
+  assertEquals(recordsIn(at("audit")).map(({ command }) => command), ["after"]);
+});
+
+/** Resolves when there is a file. */
+async function there(watcher: Deno.FsWatcher, path: string): Promise<void> {
+  for await (const _ of watcher) {
+    try {
+      Deno.statSync(path);
+      return;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+Deno.test("SIGHUP with other metrics or another audit changes nothing, and says so", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using qemu = new StandIn(at("vm"));
+  const write = (more: string): void =>
+    Deno.writeTextFileSync(
+      at("x.toml"),
+      `qemu = "${qemu.path}"\n${more}\n[[listen]]\naddress = "${at("mux")}"\n`,
+    );
+  write("");
+  await using program = await startQmpmux(["--config", at("x.toml")]);
+  await program.log.until(/connected to QEMU/);
+  for (const more of [`audit = "${at("audit")}"`, `metrics = "${at("metrics")}"`]) {
+    write(more);
+    program.kill("SIGHUP");
+    await program.log.until(/not read again: metrics, audit and log-format cannot change/);
+  }
+});
+
+Deno.test("an audit that cannot be opened ends qmpmux before it listens", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using program = await startQmpmux([
+    ...["--qemu", at("vm"), `--listen=${at("mux")}`, "--audit", at("no/audit")],
+  ]);
+  assertMatch(await program.log.until(/audit/), /no\/audit cannot be opened: /);
+  assertEquals((await within("the end", program.ended)).code, 78);
+});
+
+Deno.test({
+  name: "Tally.render() is what promtool takes for metrics, with nothing to object to",
+  ignore: WITHOUT_PROMTOOL,
+  async fn(): Promise<void> {
+    const tally = new Tally(() => true, { version: "0.1.0", deno: Deno.version.deno });
+    const party = { name: "a/1", terms: { name: "a", role: { name: 'a"b\\c' } } };
+    const bytes = asciiBytes("{}");
+    const command = { name: "stop", oob: false, id: undefined, bytes, argumentBytes: undefined };
+    tally.ended(party, command, { result: "return", took: 0.01, waited: 0.002 });
+    tally.ended(party, command, { result: "refused", took: 0 });
+    tally.spread({ kind: "event", name: "STOP", bytes }, 3);
+    tally.left("unread");
+    tally.limitReached("rate");
+    const clients = new Map([["full", 1]]);
+    const text = tally.render({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
+    const programs = new URL("../.cache/programs", import.meta.url).pathname;
+    const tool = new Deno.Command("promtool", {
+      env: { PATH: `${programs}:${Deno.env.get("PATH")}` },
+      args: ["check", "metrics"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = tool.stdin.getWriter();
+    await writer.write(asciiBytes(text));
+    await writer.close();
+    const { code, stdout, stderr } = await within("promtool", tool.output());
+    const decoder = new TextDecoder();
+    assertEquals([code, decoder.decode(stdout), decoder.decode(stderr)], [0, "", ""]);
+  },
+});
+
+Deno.test("docs/observability.md names every metric", () => {
+  const tally = new Tally(() => true, { version: "0", deno: "0" });
+  const census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+  const docs = Deno.readTextFileSync(new URL("../docs/observability.md", import.meta.url));
+  const names = tally.render(census).matchAll(/^# TYPE (\w+) /gm).map(([, name]) => name!);
+  assertEquals([...names].filter((name) => !docs.includes(`\`${name}`)), []);
+});

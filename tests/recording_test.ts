@@ -1,0 +1,132 @@
+/**
+ * `--metrics`, `--audit`, `--log-format`: on the command line and in the file.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { serveSettings } from "../lib/cli/serve.ts";
+import { UsageError } from "../lib/terms/address.ts";
+import { ConfigError, configText, readConfig } from "../lib/terms/config.ts";
+import { metricsText, parseAudit, parseMetrics, wordOf } from "../lib/terms/recording.ts";
+
+const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
+
+/** The settings of a command line. */
+function settings(...args: string[]): Exclude<ReturnType<typeof serveSettings>, "help"> {
+  const given = serveSettings([...BASE, ...args]);
+  assert(given !== "help");
+  return given;
+}
+
+function refusal(...args: string[]): string {
+  return assertThrows(() => settings(...args), UsageError).message;
+}
+
+Deno.test("parseMetrics() takes a socket with its mode and owner", () => {
+  const text = "unix:/run/m.sock,mode=0640,user=prom,group=7";
+  assertEquals(metricsText(parseMetrics(text)), text);
+});
+
+Deno.test("parseMetrics() takes a port of this machine, and an abstract socket", () => {
+  assertEquals(metricsText(parseMetrics("127.0.0.1:9100")), "tcp:127.0.0.1:9100");
+  assertEquals(metricsText(parseMetrics("unix-abstract:m")), "unix-abstract:m");
+});
+
+Deno.test("parseMetrics() refuses an address that others reach", () => {
+  assertEquals(
+    assertThrows(() => parseMetrics("0.0.0.0:9100"), UsageError).message,
+    "0.0.0.0:9100: other machines could read the metrics; use a unix socket or 127.0.0.1",
+  );
+});
+
+Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
+  for (const option of ["role=observer", "allow-remote=on", "mode"]) {
+    assertEquals(
+      assertThrows(() => parseMetrics(`/m,${option}`), UsageError).message,
+      `/m,${option}: "${option}" is no option of it; there are mode=, user=, group=`,
+    );
+  }
+});
+
+Deno.test("parseAudit() takes a path or journal, and nothing that is neither", () => {
+  assertEquals([parseAudit("journal"), parseAudit("/var/log/a")], ["journal", "/var/log/a"]);
+  for (const text of ["", "a\0b"]) assertThrows(() => parseAudit(text), UsageError, "is no file");
+});
+
+Deno.test("wordOf() names the words there are", () => {
+  const read = wordOf(["a", "b", "c"]);
+  assertEquals(read("b"), "b");
+  assertEquals(
+    assertThrows(() => read("d"), UsageError).message,
+    "d is not possible; write a, b or c",
+  );
+});
+
+Deno.test("serveSettings() records nothing where nothing is asked for", () => {
+  const { metrics, audit, logFormat } = settings();
+  assertEquals([metrics, audit, logFormat], [undefined, undefined, undefined]);
+});
+
+Deno.test("serveSettings() reads where metrics, audit and log go", () => {
+  const { metrics, audit, logFormat } = settings(
+    ...["--metrics", "/m", "--audit", "journal", "--audit-failure", "refuse", "--audit-all"],
+    ...["--log-format", "json"],
+  );
+  assertEquals(metrics && metricsText(metrics), "unix:/m,mode=0600");
+  assertEquals(audit, { to: "journal", failure: "refuse", all: true });
+  assertEquals(logFormat, "json");
+});
+
+Deno.test("serveSettings() goes on without the audit where nothing else is said", () => {
+  assertEquals(settings("--audit", "/a").audit, { to: "/a", failure: "continue", all: false });
+});
+
+Deno.test("serveSettings() names the flag that is wrong", () => {
+  assertEquals(
+    refusal("--audit", "/a", "--audit-failure", "stop"),
+    "serve: --audit-failure stop is not possible; write refuse or continue",
+  );
+  assertEquals(
+    refusal("--log-format", "xml"),
+    "serve: --log-format xml is not possible; write text, json or journal",
+  );
+  assert(refusal("--metrics", "0.0.0.0:1").startsWith("serve: --metrics 0.0.0.0:1: other"));
+});
+
+Deno.test("serveSettings() refuses to say how to audit without where", () => {
+  const message = "serve: --audit is missing; say where records go, as --audit journal";
+  assertEquals(refusal("--audit-all"), message);
+  assertEquals(refusal("--audit-failure", "refuse"), message);
+});
+
+Deno.test("serveSettings() refuses metrics where a listener listens", () => {
+  assertEquals(
+    refusal("--metrics", "unix:/l"),
+    "serve: unix:/l is given twice; every address has its own use",
+  );
+});
+
+Deno.test("readConfig() reads back what configText() tells of records", () => {
+  const given = settings(
+    ...["--metrics", "/m,mode=0640", "--audit", "/a", "--audit-all", "--log-format", "journal"],
+  );
+  const config = readConfig(configText(given), "x.toml");
+  assertEquals(config.metrics, given.metrics);
+  assertEquals([config.audit, config.auditFailure, config.auditAll], ["/a", "continue", true]);
+  assertEquals(config.logFormat, "journal");
+});
+
+Deno.test("readConfig() names the line of what is wrong with records", () => {
+  const text = 'log-format = "xml"\nmetrics = "0.0.0.0:1"\naudit = 1\naudit-failure = "x"\n' +
+    'audit-all = "yes"\n';
+  const { problems } = assertThrows(() => readConfig(text, "x.toml"), ConfigError);
+  assertEquals(problems, [
+    "x.toml:1: log-format: xml is not possible; write text, json or journal",
+    "x.toml:2: metrics: 0.0.0.0:1: other machines could read the metrics; " +
+    "use a unix socket or 127.0.0.1",
+    "x.toml:3: audit: 1 is no text; write it in quotes",
+    "x.toml:4: audit-failure: x is not possible; write refuse or continue",
+    'x.toml:5: audit-all: "yes" is not possible; write true or false',
+  ]);
+});

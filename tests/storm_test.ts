@@ -1,0 +1,238 @@
+/**
+ * Clients that behave badly, all limits as they come, and what it costs the others.
+ *
+ * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within
+ * what the limits add up to. `deno task storm` takes the long form, which also tells
+ * how long others waited; the figures in `docs/limits.md` are its.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { within } from "./support/deadline.ts";
+import { Lines } from "./support/lines.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+
+const LONG = Deno.args.includes("--long");
+const ROOT = new URL("./", import.meta.url).pathname;
+const MIB = 1 << 20;
+
+/** What QEMU may take more for whatever reason; what one stalled client costs it is far more. */
+const QEMU_SLACK = 4 * MIB;
+
+/** What qmpmux may take more besides what its limits let clients hold: garbage not yet collected. */
+const HEAP = 64 * MIB;
+
+/** How many clients do not read in an event storm. */
+const STALLED = LONG ? 50 : 5;
+
+/** A storm takes its time; this is no measure of speed. */
+const PATIENCE_MS = 300_000;
+
+/** How much memory a process has in use, in bytes. */
+function memoryOf(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
+}
+
+/** A client that does no harm, and measures how long it waits for its answers. */
+class Meter implements Disposable {
+  readonly #socket: Deno.UnixConn;
+  readonly #buffer = new Uint8Array(4096);
+
+  private constructor(socket: Deno.UnixConn) {
+    this.#socket = socket;
+  }
+
+  /** A client that has negotiated; `undefined` where it was turned away. */
+  static async connect(path: string): Promise<Meter | undefined> {
+    const meter = new Meter(await Deno.connect({ transport: "unix", path }));
+    if (await meter.#line() === "") {
+      meter[Symbol.dispose]();
+      return undefined;
+    }
+    await meter.#ask('{"execute":"qmp_capabilities"}');
+    await meter.#ask('{"execute":"__org.qmpmux_set-event-filter","arguments":{"enable":[]}}');
+    return meter;
+  }
+
+  /** Asks until it has so many answers and, where it is told, until that is over; microseconds, sorted. */
+  async ask(least: number, over?: Promise<unknown>): Promise<number[]> {
+    const times: number[] = [];
+    let going = over !== undefined;
+    void over?.finally(() => going = false);
+    while (going || times.length < least) {
+      const began = performance.now();
+      // Runs at QEMU each time, for it can change.
+      const answer = await this.#ask(`{"execute":"query-rx-filter","id":${times.length}}`);
+      times.push((performance.now() - began) * 1000);
+      assertEquals(answer, `{"return": [], "id": ${times.length - 1}}\r\n`);
+    }
+    return times.sort((a, b) => a - b);
+  }
+
+  async #ask(text: string): Promise<string> {
+    await this.#socket.write(new TextEncoder().encode(text));
+    return await this.#line();
+  }
+
+  async #line(): Promise<string> {
+    let text = "";
+    while (!text.endsWith("\r\n")) {
+      const length = await this.#socket.read(this.#buffer);
+      if (length === null) break;
+      text += new TextDecoder().decode(this.#buffer.subarray(0, length));
+    }
+    return text;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+/** One more client: it comes again until those that have just gone are no longer counted. */
+async function newcomerAt(path: string): Promise<Meter> {
+  for (;;) {
+    const meter = await Meter.connect(path);
+    if (meter) return meter;
+  }
+}
+
+/** The least value that so much of the whole, from 0 to 1, does not pass. */
+function part(sorted: readonly number[], whole: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * whole))]!;
+}
+
+interface Storm {
+  readonly kind: "storm" | "flood" | "oob-flood" | "long" | "crowd";
+  readonly size: number;
+  /** Options of the listener, in the short form. */
+  readonly options?: string;
+  /** What the bad client must have seen. */
+  readonly seen: unknown;
+  /** What the log must say meanwhile. */
+  readonly told?: RegExp;
+  /** By how much qmpmux may grow, in bytes. */
+  readonly growth: number;
+}
+
+/** Runs a bad client while a good one measures. */
+async function weather({ kind, size, options = "", seen, told, growth }: Storm): Promise<void> {
+  using place = makePlace();
+  await using qemu = await startQemu(`${place.path}/vm`);
+  const path = `${place.path}/mux`;
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", path + options]);
+  await mux.log.until(/connected to QEMU/);
+  using meter = await newcomerAt(path);
+  await meter.ask(1000);
+  const alone = await meter.ask(LONG ? 5000 : 200);
+
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-config",
+      "-A",
+      `${ROOT}support/load.ts`,
+      kind,
+      path,
+      String(size),
+      String(STALLED),
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const output = new Lines(child.stdout);
+  assertEquals(await output.next(), "ready");
+  const before = { qemu: memoryOf(qemu.pid), mux: memoryOf(mux.pid) };
+  let peak = before.mux;
+  const watch = setInterval(() => peak = Math.max(peak, memoryOf(mux.pid)), 20);
+  await child.stdin.close();
+  const over = output.next("the bad client to end", PATIENCE_MS);
+  const under = await meter.ask(100, over);
+  clearInterval(watch);
+  assertEquals(JSON.parse((await over)!), seen);
+  await child.status;
+  assertEquals(await output.next(), undefined);
+  if (told) await mux.log.until(told);
+
+  // Who was there all the time is served as before, and so is who comes now.
+  await meter.ask(10);
+  using newcomer = await within("room for a newcomer", newcomerAt(path));
+  await newcomer.ask(10);
+  const qemuGrowth = memoryOf(qemu.pid) - before.qemu;
+  if (LONG) tell({ kind, size, alone, under, qemuGrowth, muxGrowth: peak - before.mux });
+  assert(qemuGrowth <= QEMU_SLACK, `QEMU has grown by ${qemuGrowth} bytes`);
+  assert(peak - before.mux <= growth, `qmpmux has grown by ${peak - before.mux} bytes`);
+}
+
+interface Report {
+  readonly kind: string;
+  readonly size: number;
+  readonly alone: readonly number[];
+  readonly under: readonly number[];
+  readonly qemuGrowth: number;
+  readonly muxGrowth: number;
+}
+
+function tell({ kind, size, alone, under, qemuGrowth, muxGrowth }: Report): void {
+  const [p50, p99] = [0.5, 0.99].map((whole) => [part(alone, whole), part(under, whole)] as const);
+  const pair = ([a, b]: readonly [number, number]): string =>
+    `${a.toFixed(0)} -> ${b.toFixed(0)} µs (${(b / a).toFixed(1)} times)`;
+  console.log(
+    `${kind} ${size}: others p50 ${pair(p50!)}, p99 ${pair(p99!)}, of ${under.length}; ` +
+      `QEMU +${(qemuGrowth / MIB).toFixed(1)} MiB, qmpmux at most +${
+        (muxGrowth / MIB).toFixed(1)
+      } MiB`,
+  );
+}
+
+function test(name: string, storm: Storm): void {
+  Deno.test({ name, ignore: WITHOUT_QEMU, fn: () => weather(storm) });
+}
+
+const EVENTS = LONG ? 250_000 : 20_000;
+test("an event storm ends clients that do not read, and nobody else misses an event", {
+  kind: "storm",
+  size: EVENTS,
+  options: LONG ? "" : ",slow-unread=64K,max-unread=1M",
+  seen: { made: EVENTS, seen: EVENTS },
+  told: /client mux\/\d+ was dropped: it left \d+ bytes unread/,
+  growth: HEAP + STALLED * (LONG ? 16 : 1) * MIB,
+});
+
+const QUERIES = LONG ? 10_000 : 3000;
+test("a flood of queries is answered in full, and delays nobody for long", {
+  kind: "flood",
+  size: QUERIES,
+  seen: { answered: QUERIES },
+  growth: HEAP,
+});
+
+test("a flood with oob is answered in full", {
+  kind: "oob-flood",
+  size: QUERIES,
+  seen: { answered: QUERIES },
+  growth: HEAP,
+});
+
+test("a command of 64 MiB is refused, and costs QEMU nothing", {
+  kind: "long",
+  size: 64 * MIB,
+  seen: { refused: 1, answered: 1 },
+  told: /client mux\/\d+ sent a command of more than 1048576 bytes/,
+  growth: HEAP,
+});
+
+const CONNECTIONS = LONG ? 10_000 : 1000;
+test("thousands of connections get in up to the limit, and the rest are turned away", {
+  kind: "crowd",
+  size: CONNECTIONS,
+  // The one that measures is the first.
+  seen: { greeted: 255, refused: CONNECTIONS - 255 },
+  told: /a client was not let in: there are 256 \(max-clients\)/,
+  growth: HEAP,
+});

@@ -1,0 +1,54 @@
+/**
+ * A recorder that keeps all it is told, as lines.
+ *
+ * @module
+ */
+
+import type { Ending, Outcome, Party, Recorder } from "../../lib/record/recorder.ts";
+import type { Command, Event } from "../../lib/wire/message.ts";
+
+/** What was told, in its order. */
+export class Notebook implements Recorder {
+  lines: string[] = [];
+  /** The outcomes of commands. */
+  readonly outcomes: Outcome[] = [];
+  /** What is objected to every command but these. */
+  objected: string | undefined;
+  readonly exempt = new Set(["qmp_capabilities"]);
+
+  objection({ name }: Command): string | undefined {
+    return this.exempt.has(name) ? undefined : this.objected;
+  }
+
+  ended({ name, terms }: Party, command: Command, outcome: Outcome): void {
+    this.lines.push(`${name} ${terms.role.name} ${command.name} ${outcome.result}`);
+    this.outcomes.push(outcome);
+  }
+
+  joined(): void {
+    this.lines.push("joined");
+  }
+
+  kept(): void {
+    this.lines.push("kept");
+  }
+
+  spread({ name }: Event, clients: number): void {
+    this.lines.push(`${name} to ${clients}`);
+  }
+
+  left(ending: Ending): void {
+    this.lines.push(`left: ${ending}`);
+  }
+
+  qemuCame(): void {
+    this.lines.push("qemu");
+  }
+
+  /** Takes what was told so far. */
+  take(): string[] {
+    const { lines } = this;
+    this.lines = [];
+    return lines;
+  }
+}
