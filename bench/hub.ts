@@ -1,0 +1,97 @@
+/**
+ * A hub without sockets, whose clients and QEMU are as cheap as can be.
+ *
+ * @module
+ */
+
+import { Mux } from "../lib/hub/mux.ts";
+import type { Monitor } from "../lib/session/monitor.ts";
+import { MessageSplitter } from "../lib/wire/balance.ts";
+import { FrameSplitter } from "../lib/wire/frame.ts";
+import type { Peer } from "../lib/wire/message.ts";
+import { options, terms } from "../tests/support/stage.ts";
+
+const ENCODER = new TextEncoder();
+const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
+  '"package": ""}, "capabilities": ["oob"]}}\r\n';
+
+/** A peer that counts what it is sent. */
+class CountingPeer implements Peer {
+  sent = 0;
+  send(_bytes: Uint8Array): void {
+    this.sent++;
+  }
+  pause(): void {}
+  resume(): void {}
+  close(reason: string): void {
+    throw new Error(`The bench's peer was closed: ${reason}`);
+  }
+}
+
+/** One client that has negotiated. */
+export class BenchClient {
+  readonly #mux: Mux;
+  readonly #monitor: Monitor;
+  readonly #splitter = new FrameSplitter();
+
+  constructor(mux: Mux) {
+    this.#mux = mux;
+    this.#monitor = mux.attach(new CountingPeer(), terms());
+    this.say('{"execute":"qmp_capabilities"}');
+  }
+
+  say(text: string): void {
+    this.sayBytes(ENCODER.encode(text));
+  }
+
+  sayBytes(bytes: Uint8Array): void {
+    this.#splitter.load(bytes);
+    for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
+      this.#mux.received(this.#monitor, input);
+    }
+  }
+}
+
+/** The hub, its QEMU ready. */
+export class BenchHub {
+  readonly #mux = new Mux(options(), {
+    ready(): void {},
+    idle(): void {},
+    reload(): void {},
+    stalled(): void {},
+  });
+  readonly #qemu = new CountingPeer();
+  readonly #splitter = new MessageSplitter();
+  #answered = 0;
+
+  constructor() {
+    this.#mux.qemuArrived(this.#qemu, "1");
+    this.qemuSays(ENCODER.encode(GREETING));
+    this.qemuSays(ENCODER.encode('{"return": {}, "id": 1}\r\n'));
+    this.#answered = this.#qemu.sent;
+  }
+
+  /** A client that has negotiated. */
+  client(): BenchClient {
+    return new BenchClient(this.#mux);
+  }
+
+  /** Has QEMU been asked what it has not answered? */
+  get asked(): boolean {
+    return this.#qemu.sent > this.#answered;
+  }
+
+  /** QEMU answers. */
+  qemuSays(bytes: Uint8Array): void {
+    this.#answered++;
+    this.hears(bytes);
+  }
+
+  /** QEMU tells an event. */
+  hears(bytes: Uint8Array): void {
+    this.#splitter.load(bytes);
+    for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
+      this.#mux.answered(input);
+    }
+  }
+}

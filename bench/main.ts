@@ -1,0 +1,55 @@
+/**
+ * `deno task bench [NAME…]`: runs the benches, prints ratios, writes results.json.
+ *
+ * Without names all of them run; those named take the place of their former
+ * rows, the rest of the file stays.
+ *
+ * @module
+ */
+
+import { measureEndToEnd } from "./end_to_end.ts";
+import { measureFanOut } from "./fan_out.ts";
+import { print, type Report, RESULTS, thisMachine } from "./measure.ts";
+import { measureSchedule } from "./schedule.ts";
+import { measureWire } from "./wire.ts";
+
+const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>> = {
+  wire: measureWire,
+  schedule: measureSchedule,
+  fan_out: measureFanOut,
+  end_to_end: measureEndToEnd,
+};
+
+function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales"> {
+  const { rows, scales } = names.length > 0 && exists(RESULTS)
+    ? JSON.parse(Deno.readTextFileSync(RESULTS)) as Report
+    : { rows: [], scales: [] };
+  return {
+    rows: rows.filter(({ bench }) => !names.includes(bench)),
+    scales: names.includes("end_to_end") ? [] : scales,
+  };
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+const names = Deno.args.filter((name) => name !== "--");
+const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
+if (unknown.length > 0) {
+  console.error(`No bench ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}`);
+  Deno.exit(64);
+}
+const report: Report = { machine: await thisMachine(), ...formerRows(names) };
+for (const [name, measure] of Object.entries(BENCHES)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  console.error(`${name} …`);
+  await measure(report);
+}
+print(report);
+Deno.writeTextFileSync(RESULTS, `${JSON.stringify(report, undefined, 2)}\n`);

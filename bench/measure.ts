@@ -1,0 +1,193 @@
+/**
+ * What all benches share: taking turns, medians, and the report.
+ *
+ * Machines differ and are shared. So nothing is compared but within one run,
+ * where the things compared take turns, round by round, while the others are
+ * silent; a ratio is the median of the rounds' ratios.
+ *
+ * @module
+ */
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+/** Where what the benches compile is kept. */
+export const CACHE = `${ROOT}.cache/bench`;
+
+/** The file all results are written to. */
+export const RESULTS = `${ROOT}bench/results.json`;
+
+/** One kind of work, measured for one or more that do it. */
+export interface Row {
+  readonly bench: string;
+  readonly work: string;
+  readonly unit: string;
+  /** The median of each. */
+  readonly values: Readonly<Record<string, number>>;
+  readonly ratios: readonly Ratio[];
+}
+
+/** qmpmux against something else, and what is aimed at. */
+export interface Ratio {
+  readonly against: string;
+  readonly value: number;
+  readonly goal?: number;
+  /** Is less better (times), or more (throughput)? */
+  readonly better: "less" | "more";
+}
+
+/** How many clients do how much. */
+export interface Scale {
+  readonly who: string;
+  readonly clients: number;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  /** Of the process in the middle, in MiB; none where there is no such process. */
+  readonly rss?: number;
+  /** Microseconds of processor time of the process in the middle. */
+  readonly cpu?: number;
+}
+
+/** Where, when and with what. */
+export interface Machine {
+  readonly date: string;
+  readonly processor: string;
+  readonly processors: number;
+  readonly kernel: string;
+  readonly load: string;
+  readonly deno: string;
+  readonly qemu: string;
+  readonly peers: string;
+}
+
+/** All that a run has measured. */
+export interface Report {
+  readonly machine: Machine;
+  readonly rows: Row[];
+  readonly scales: Scale[];
+}
+
+/** The middle one. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+/** Measures each in turn, round by round; the figures of every round. */
+export async function inTurns(
+  rounds: number,
+  turns: Readonly<Record<string, () => Promise<number>>>,
+): Promise<Record<string, number[]>> {
+  const figures: Record<string, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
+    for (const [who, measure] of Object.entries(turns)) (figures[who] ??= []).push(await measure());
+  }
+  return figures;
+}
+
+/** A row of what `inTurns` has measured. */
+export function row(
+  bench: string,
+  work: string,
+  unit: string,
+  figures: Readonly<Record<string, readonly number[]>>,
+  goals: readonly Omit<Ratio, "value">[] = [],
+): Row {
+  const values = Object.fromEntries(
+    Object.entries(figures).map(([who, measured]) => [who, median(measured)]),
+  );
+  const ours = figures["qmpmux"] ?? [];
+  const ratios = goals.flatMap((goal) => {
+    const theirs = figures[goal.against];
+    if (theirs === undefined) return [];
+    return [{ ...goal, value: median(ours.map((our, round) => our / theirs[round]!)) }];
+  });
+  console.error(`  ${work}`);
+  return { bench, work, unit, values, ratios };
+}
+
+/** Nanoseconds a call takes: the best of some rounds, for nothing but noise makes it slower. */
+export function timed(call: () => void, atLeastMs = 100, rounds = 7): number {
+  let best = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    const began = performance.now();
+    let calls = 0;
+    let now = began;
+    while (now - began < atLeastMs) {
+      for (let i = 0; i < 16; i++) call();
+      calls += 16;
+      now = performance.now();
+    }
+    best = Math.min(best, (now - began) / calls);
+  }
+  return best * 1e6;
+}
+
+/** Runs a program to its end; what it prints. */
+export async function output(program: string, args: readonly string[]): Promise<string> {
+  const command = new Deno.Command(program, { args: [...args], stdin: "null", stderr: "piped" });
+  const { success, stdout, stderr } = await command.output();
+  if (!success) {
+    throw new Error(`${program} ${args.join(" ")} failed: ${new TextDecoder().decode(stderr)}`);
+  }
+  return new TextDecoder().decode(stdout);
+}
+
+/** The first line a program prints, `undefined` where it is not installed. */
+export async function versionOf(program: string, flag = "--version"): Promise<string | undefined> {
+  try {
+    return (await output(program, [flag])).split("\n")[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** This machine, as it is now. */
+export async function thisMachine(): Promise<Machine> {
+  const processor = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1];
+  const socat = /version (\S+)/.exec(await output("socat", ["-V"]).catch(() => ""))?.[1];
+  return {
+    date: new Date().toISOString().slice(0, 16) + "Z",
+    processor: processor ?? "unknown",
+    processors: navigator.hardwareConcurrency,
+    kernel: Deno.osRelease(),
+    load: Deno.loadavg().map((load) => load.toFixed(1)).join(" "),
+    deno: Deno.version.deno,
+    qemu: await versionOf("qemu-system-x86_64") ?? "none",
+    peers: socat === undefined ? "" : `socat ${socat}`,
+  };
+}
+
+/** Prints rows as tables, one for each bench. */
+export function print({ machine, rows, scales }: Report): void {
+  for (const [name, value] of Object.entries(machine)) console.log(`${name.padEnd(12)}${value}`);
+  for (const bench of new Set(rows.map((row) => row.bench))) {
+    console.log(`\n${bench}`);
+    for (const { work, unit, values, ratios } of rows.filter((row) => row.bench === bench)) {
+      const figures = Object.entries(values).map(([who, value]) => `${who} ${figure(value)}`);
+      console.log(`  ${work}: ${figures.join(", ")} ${unit}`);
+      for (const ratio of ratios) console.log(`    ${ratioText(ratio)}`);
+    }
+  }
+  if (scales.length > 0) {
+    console.log("\nclients  who  replies/s  p50 us  p99 us  MiB  CPU us a command");
+  }
+  for (const { who, clients, perSecond, p50, p99, rss, cpu } of scales) {
+    const rest = [rss, cpu].map((value) => value === undefined ? "-" : figure(value));
+    const all = [clients, who, Math.round(perSecond), figure(p50), figure(p99), ...rest];
+    console.log(all.join("  "));
+  }
+}
+
+function ratioText({ against, value, goal, better }: Ratio): string {
+  const text = `${value.toFixed(2)} x ${against}`;
+  if (goal === undefined) return text;
+  const met = better === "less" ? value <= goal : value >= goal;
+  return `${text} (goal: ${better === "less" ? "at most" : "at least"} ${goal}${
+    met ? "" : "; MISSED"
+  })`;
+}
+
+function figure(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

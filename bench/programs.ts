@@ -1,0 +1,81 @@
+/**
+ * The programs that benches start: the load, the peers, and what is compiled.
+ *
+ * @module
+ */
+
+import { appears } from "../tests/support/place.ts";
+import { CACHE, output } from "./measure.ts";
+
+const HERE = new URL("./", import.meta.url).pathname;
+
+/** What qmpload says: `p50=12.3 … replies/s=456` by name. */
+export async function qmpload(args: readonly string[]): Promise<Record<string, number>> {
+  const said = await output(await qmploadProgram(), args);
+  return Object.fromEntries(
+    [...said.matchAll(/([\w/]+)=([\d.]+)/g)].map(([, name, value]) => [name!, Number(value)]),
+  );
+}
+
+let program: Promise<string> | undefined;
+
+/** Where qmpload is, compiled from the source as it is now. */
+export function qmploadProgram(): Promise<string> {
+  program ??= (async () => {
+    await Deno.mkdir(CACHE, { recursive: true });
+    const path = `${CACHE}/qmpload`;
+    await output("cc", ["-O2", "-o", path, `${HERE}qmpload.c`]);
+    return path;
+  })();
+  return program;
+}
+
+/** A program that runs until it is disposed of. */
+export interface Running extends AsyncDisposable {
+  readonly pid: number;
+}
+
+/** Starts a program, and waits for a file it makes, if one is named. */
+export async function start(
+  command: string,
+  args: readonly string[],
+  file?: string,
+): Promise<Running> {
+  const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  const child = new Deno.Command(command, { args: [...args], ...quiet }).spawn();
+  if (file !== undefined) await appears(file);
+  return {
+    pid: child.pid,
+    async [Symbol.asyncDispose](): Promise<void> {
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        // It has ended by itself.
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await child.status;
+    },
+  };
+}
+
+/** What qmpmux is started with: room for the thousands of clients that benches connect. */
+export function muxArguments(qemu: string, listen: string): string[] {
+  return ["--qemu", qemu, "--max-clients", "4096", "--listen", `${listen},max-clients=4096`];
+}
+
+/** Starts a script of this folder that makes the socket it is told first. */
+export function startScript(name: string, args: readonly string[]): Promise<Running> {
+  return start(Deno.execPath(), ["run", "--no-config", "-A", HERE + name, ...args], args[0]);
+}
+
+/** A process's memory in bytes, and its processor time in microseconds. */
+export function weigh(pid: number): { rss: number; anonymous: number; cpu: number } {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const of = (name: string) =>
+    Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)![1]) * 1024;
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  // Ticks of a hundredth of a second: USER_HZ, the same everywhere.
+  const cpu = (Number(fields[11]) + Number(fields[12])) * 10_000;
+  return { rss: of("VmRSS"), anonymous: of("RssAnon"), cpu };
+}

@@ -1,0 +1,87 @@
+/**
+ * Bytes and messages: what splitting, reading and labelling cost.
+ *
+ * Three sizes: 99 bytes, as most; 2 kB, as a large query; 207 kB, as QEMU's
+ * schema, the largest that is known.
+ *
+ * @module
+ */
+
+import { MessageSplitter } from "../lib/wire/balance.ts";
+import { canonical } from "../lib/wire/format.ts";
+import { type Frame, FrameSplitter } from "../lib/wire/frame.ts";
+import { readCommand, readMessage, withId } from "../lib/wire/message.ts";
+import { type Report, timed } from "./measure.ts";
+
+const SIZES = { "99 B": 99, "2 kB": 2048, "207 kB": 207_000 } as const;
+const ENCODER = new TextEncoder();
+
+/** A command of this length, most of it in its arguments. */
+function command(length: number): Uint8Array {
+  const frame = (items: string) =>
+    `{"execute":"qom-set","arguments":{"value":[${items}],"path":"/a/b"},"id":"libvirt-42"}`;
+  return ENCODER.encode(frame(filling(length - frame("").length)));
+}
+
+/** A reply of this length, as QEMU writes it. */
+function reply(length: number): Uint8Array {
+  const frame = (items: string) => `{"return": [${items}], "id": 42}\r\n`;
+  return ENCODER.encode(frame(filling(length - frame("").length)));
+}
+
+function filling(length: number): string {
+  const item = `{"name": "member-12", "type": "str", "default": null}`;
+  const items: string[] = [];
+  let left = length;
+  for (; left >= item.length + 4; left -= item.length + 2) items.push(item);
+  items.push(`"${"x".repeat(Math.max(0, left - 2))}"`);
+  return items.join(", ");
+}
+
+/** The one frame in these bytes. */
+function frameOf(bytes: Uint8Array): Frame {
+  const splitter = new FrameSplitter();
+  splitter.load(bytes);
+  const frame = splitter.next();
+  if (frame === undefined || !("members" in frame)) throw new Error("The bench's frame is damaged");
+  return frame;
+}
+
+/** Adds the rows of this bench. */
+export function measureWire({ rows }: Report): void {
+  const add = (work: string, call: () => void): void => {
+    rows.push({
+      bench: "wire",
+      work,
+      unit: "us",
+      values: { qmpmux: timed(call) / 1000 },
+      ratios: [],
+    });
+  };
+  for (const [size, length] of Object.entries(SIZES)) {
+    const asked = command(length);
+    const frames = new FrameSplitter();
+    add(`FrameSplitter, ${size}`, () => {
+      frames.load(asked);
+      frames.next();
+      frames.next();
+    });
+    const frame = frameOf(asked);
+    add(`readCommand, ${size}`, () => void readCommand(frame, false));
+    const { end } = frame.members[1]!;
+    const { start } = frame.members[1]!;
+    add(`canonical, ${size}`, () => void canonical(frame.bytes, start, end));
+
+    const answered = reply(length);
+    const messages = new MessageSplitter();
+    add(`MessageSplitter, ${size}`, () => {
+      messages.load(answered);
+      messages.next();
+      messages.next();
+    });
+    const message = readMessage(answered);
+    if (message?.kind !== "return") throw new Error("The bench's reply is none");
+    add(`readMessage, ${size}`, () => void readMessage(answered));
+    add(`withId, ${size}`, () => void withId(message, '"libvirt-42"'));
+  }
+}
