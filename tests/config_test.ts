@@ -4,9 +4,11 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
-import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { serveSettings } from "../lib/cli/serve.ts";
+import { ConfigError, configText, readConfig } from "../lib/terms/config.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
+import { makePlace } from "./support/place.ts";
 
 function problems(text: string): readonly string[] {
   return assertThrows(() => readConfig(text, "f"), ConfigError).problems;
@@ -54,6 +56,43 @@ dialect = "rfc2010"
   assertEquals([first!.mode, first!.group, first!.terms.caches], [0o660, "kvm", false]);
   assertEquals([second!.terms.dialect, second!.terms.role.name], ["rfc2010", "full"]);
   assertEquals(config.roles.has("observer"), true);
+});
+
+Deno.test("readConfig() reads what concerns a QEMU that is slow or gone", () => {
+  const config = readConfig(
+    'on-loss = "hold"\nstall-timeout = 3\nwatchdog = "qemu"\n' +
+      '[deadline]\nmigrate = 600\n"query-*" = 5\n',
+    "f",
+  );
+  assertEquals([config.onLoss, config.stallTime, config.watchdogOf], ["hold", 3, "qemu"]);
+  assertEquals(config.deadlines, [
+    { glob: "migrate", seconds: 600 },
+    { glob: "query-*", seconds: 5 },
+  ]);
+});
+
+Deno.test("configText() is read as the settings it was made of", () => {
+  const text = [
+    'qemu = "unix:/run/vm"',
+    'on-loss = "hold"',
+    "[deadline]",
+    '"query-*" = 5',
+    "[[listen]]",
+    'address = "unix:/run/a"',
+    'user = "root"',
+    'group = "kvm"',
+    'events = ["STOP"]',
+    "[[listen]]",
+    'address = "0.0.0.0:4444"',
+    "allow-remote = true",
+  ].join("\n");
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, text);
+  const settings = serveSettings(["--config", file]);
+  assert(settings !== "help");
+  Deno.writeTextFileSync(file, configText(settings));
+  assertEquals(serveSettings(["--config", file]), settings);
 });
 
 Deno.test("readConfig() of an empty file says nothing", () => {

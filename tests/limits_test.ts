@@ -28,7 +28,7 @@ function limitOf(name: LimitName, text: string): number {
 Deno.test("parseListener() gives every limit its default", () => {
   const { limits } = parseListener("/run/a").terms;
   for (const name of LIMIT_NAMES) assertEquals(limits[name], LIMITS[name].initial, name);
-  assertEquals(limits["max-clients"], 256);
+  assertEquals(limits["max-clients"], 2048);
   assertEquals(limits["max-command"], 1 << 20);
 });
 

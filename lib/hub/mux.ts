@@ -382,11 +382,11 @@ export class Mux implements Hub {
       if (late.length === 0) continue;
       const others = job.askers.filter(({ deadline }) => deadline > this.#now);
       job.askers.splice(0, job.askers.length, ...others);
+      if (!job.sent) this.#scheduler.remove(job);
       if (others.length === 0) {
         this.#timed.delete(job);
-        if (!job.sent) this.#scheduler.remove(job);
         if (job.question !== undefined) this.#cache.forgotten(job.question);
-      }
+      } else if (!job.sent) this.#inherit(job);
       this.#ledger.unanswered([{ ...job, askers: late }], job.sent ? "lost" : "dropped");
       const { name } = job.command;
       giveUp(

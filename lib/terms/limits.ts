@@ -38,7 +38,7 @@ const DAY = 86400;
 export const LIMITS = {
   "max-clients": {
     unit: "clients",
-    initial: 256,
+    initial: 2048,
     least: 1,
     most: 65536,
     help: "clients at a time; one more is closed at once",
@@ -116,7 +116,7 @@ export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitNam
 /** The one limit over all listeners, clients in all: `--max-clients`. */
 export const CLIENTS_IN_ALL: LimitRow = {
   unit: "clients",
-  initial: 1024,
+  initial: 4096,
   least: 1,
   most: 1_000_000,
   help: "clients of all listeners at a time; one more is closed at once",

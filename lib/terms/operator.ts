@@ -540,9 +540,8 @@ const ROWS: Readonly<Record<string, Row>> = {
 export const OPERATOR_ROWS: ReadonlyMap<string, Row> = new Map(Object.entries(ROWS));
 
 /** The role in the form that files have: for each row its refusals, its cases, and the rest. */
-export const OPERATOR = {
-  name: "operator",
-  rules: [...OPERATOR_ROWS].flatMap(([command, { cases, refused, otherwise }]) => [
+export function operator(): { name: string; rules: unknown[] } {
+  const rules = [...OPERATOR_ROWS].flatMap(([command, { cases, refused, otherwise }]) => [
     ...Object.entries(refused).map(([path, because]) => ({
       refuse: command,
       present: [path],
@@ -550,5 +549,6 @@ export const OPERATOR = {
     })),
     ...cases.map((way) => ({ allow: command, ...way })),
     ...(otherwise === undefined ? [] : [{ refuse: command, because: otherwise }]),
-  ]),
-};
+  ]);
+  return { name: "operator", rules };
+}

@@ -261,9 +261,9 @@ function nameOf(name: string | undefined, address: Place, where: string): string
     const base = addressText(address).split(/[/]/).pop()!;
     return base.replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
   }
-  if (/^[A-Za-z0-9._-]{1,64}$/.test(name)) return name;
+  if (/^[A-Za-z0-9._:[\]-]{1,64}$/.test(name)) return name;
   throw new UsageError(
-    `${where}: name=${name} is not possible; a name has 1 to 64 letters, digits, ".", "_" or "-"`,
+    `${where}: name=${name} is not possible; a name has 1 to 64 letters, digits, ".", "_", ":" or "-"`,
     "name",
   );
 }

@@ -78,20 +78,29 @@ const REMEMBERED_LIMIT = 1024;
 export class Role implements RoleParts {
   /** As `role=` names it. */
   readonly name: string;
-  /** Tried in their order. */
-  readonly rules: readonly Rule[];
   /** The events its clients may see; `undefined` is every one. */
   readonly events: EventFilter | undefined;
   /** May its clients administer qmpmux itself? */
   readonly administers: boolean;
+  #rules: readonly Rule[] | (() => readonly Rule[]);
   readonly #byName = new Map<string, readonly Numbered[]>();
 
-  /** A role of these parts. */
-  constructor({ name, rules, events, administers }: RoleParts) {
+  /** A role of these parts; rules that take time to make are made when they are asked for. */
+  constructor(
+    { name, rules, events, administers }: Omit<RoleParts, "rules"> & {
+      readonly rules: RoleParts["rules"] | (() => RoleParts["rules"]);
+    },
+  ) {
     this.name = name;
-    this.rules = rules;
+    this.#rules = rules;
     this.events = events;
     this.administers = administers;
+  }
+
+  /** Tried in their order. */
+  get rules(): readonly Rule[] {
+    if (typeof this.#rules === "function") this.#rules = this.#rules();
+    return this.#rules;
   }
 
   /** The rules that are about a command, in their order. */
