@@ -31,7 +31,7 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     stallTime: 10,
     watchdogOf: "loop",
     deadlines: [],
-    maxClients: 1024,
+    maxClients: 4096,
     metrics: undefined,
     audit: undefined,
     logFormat: undefined,
