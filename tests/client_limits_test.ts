@@ -80,8 +80,15 @@ class Door implements AsyncDisposable {
     return door;
   }
 
-  /** What QEMU has heard, less what was heard before; a second client's command shows that it is all. */
-  async qemuHears(): Promise<string[]> {
+  /**
+   * What QEMU has heard, less what was heard before: as many commands as are
+   * awaited, and a second client's command shows that these are all.
+   */
+  async qemuHears(awaited = 0): Promise<string[]> {
+    const { qemu } = this.stage;
+    while (qemu.heard.length < awaited) {
+      await within("a command at QEMU", new Promise<void>((heard) => qemu.onSend = heard));
+    }
     using pair = await makePair();
     const log = { info(): void {}, warn(): void {} };
     const marker = new Client(pair.ours, this.stage.mux, terms(), log);
@@ -119,7 +126,7 @@ Deno.test("max-command: a longer one is an error, nothing of it goes on, the nex
     '{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}\r\n';
   assertEquals(await readText(theirs, both.length), both);
   await write(theirs, '{"execute":"b"}');
-  assertEquals(await door.qemuHears(), ['{"execute":"b"}']);
+  assertEquals(await door.qemuHears(2), ['{"execute":"b"}']);
   assertEquals(door.lines, ["client door/1 sent a command of more than 1024 bytes"]);
   assertEquals(door.counts, ["max-command"]);
 });
@@ -131,16 +138,16 @@ Deno.test("max-waiting: past it no more is read until what waits has been answer
     `{"execute":"${name}","arguments":{"a":"${"x".repeat(600)}"}}`;
   await write(theirs, `${large("a")}${large("b")}${large("c")}{"execute":"d"}`);
   const named = (text: string): string => /"execute":"(\w+)"/.exec(text)![1]!;
-  assertEquals((await door.qemuHears()).map(named), ["a", "b"]);
+  assertEquals((await door.qemuHears(2)).map(named), ["a", "b"]);
   assertMatch(door.lines.join(), /^client door\/1 has 12\d\d bytes of commands waiting$/);
   assertEquals(door.counts, ["max-waiting"]);
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readText(theirs, DONE.length), DONE);
-  assertEquals((await door.qemuHears()).map(named), ["c"]);
+  assertEquals((await door.qemuHears(1)).map(named), ["c"]);
   door.stage.qemuSays('{"return": {}}');
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readText(theirs, 2 * DONE.length), DONE + DONE);
-  assertEquals((await door.qemuHears()).map(named), ["d"]);
+  assertEquals((await door.qemuHears(1)).map(named), ["d"]);
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readText(theirs, DONE.length), DONE);
 });
@@ -187,7 +194,7 @@ Deno.test("rate: a client that ends its stream while it waits is answered to the
   await theirs.closeWrite();
   assertEquals(await door.qemuHears(), []);
   door.clock.turn(1);
-  assertEquals(await door.qemuHears(), ['{"execute":"stop"}']);
+  assertEquals(await door.qemuHears(1), ['{"execute":"stop"}']);
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readToEnd(theirs), DONE);
 });
@@ -212,7 +219,7 @@ Deno.test("idle: what is said either way, or still to be answered, keeps a clien
   stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
   for (const now of [105, 110, 114]) client.tick(now);
   await write(theirs, '{"execute":"stop"}');
-  assertEquals(await door.qemuHears(), ['{"execute":"stop"}']);
+  assertEquals(await door.qemuHears(1), ['{"execute":"stop"}']);
   for (const now of [150, 200, 250]) client.tick(now);
   stage.qemuSays('{"return": {}}');
   for (const now of [260, 265, 269]) client.tick(now);
@@ -288,7 +295,7 @@ Deno.test("read-ahead: no more than that is read of a client whose command runs"
   let written = false;
   const writing = write(theirs, `{"execute":"a"}${" ".repeat(2 << 20)}{"execute":"b"}`)
     .then(() => written = true);
-  assertEquals(await door.qemuHears(), ['{"execute":"a"}']);
+  assertEquals(await door.qemuHears(2), ['{"execute":"a"}']);
   assert(!written);
   door.stage.qemuSays('{"return": {}}');
   await within("all to be written", writing);

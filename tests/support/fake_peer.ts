@@ -11,6 +11,8 @@ export class FakePeer implements Peer {
   /** Messages sent to it and not yet looked at, without their line ends. */
   heard: string[] = [];
   paused = false;
+  /** Told of the next message, once. */
+  onSend: (() => void) | undefined;
   /** Why it was closed, if it was. */
   closed: string | undefined;
 
@@ -18,6 +20,9 @@ export class FakePeer implements Peer {
     if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     this.heard.push(text.replace(/\r\n$/, ""));
+    const { onSend } = this;
+    this.onSend = undefined;
+    onSend?.();
   }
 
   pause(): void {
