@@ -47,3 +47,21 @@ Deno.test("Scheduler.empty tells whether anything waits", () => {
   assert(scheduler.empty);
   assertEquals(scheduler.next(), undefined);
 });
+
+Deno.test("Scheduler.enqueueFirst() puts a job before the party's others, and gives no turn for it", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "b1"]) scheduler.enqueue(job[0]!, job);
+  scheduler.enqueueFirst("b", "b0");
+  scheduler.enqueueFirst("c", "c0");
+  const order = Array.from({ length: 4 }, () => scheduler.next());
+  assertEquals(order, ["a1", "b0", "c0", "b1"]);
+});
+
+Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "b1", "c1"]) scheduler.enqueue(job[0]!, job);
+  for (const job of ["a1", "b1", "unknown"]) scheduler.remove(job);
+  const order = [scheduler.next(), scheduler.next()];
+  assertEquals(order, ["a2", "c1"]);
+  assert(scheduler.empty);
+});

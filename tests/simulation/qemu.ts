@@ -1,0 +1,212 @@
+/**
+ * A simulated QEMU: its queue, its order, its out-of-band lane, its events.
+ *
+ * In-band commands run one at a time in the order they came, out-of-band ones
+ * are answered at once. What ran when a connection was lost is answered on the
+ * next one, as QEMU does. It reads by counting brackets and `JSON.parse`.
+ *
+ * @module
+ */
+
+import { LASTING, lastingValue, type Outcome, replyLine } from "./rules.ts";
+
+/** A command that QEMU has been sent. */
+export interface Exec {
+  /** Its number over the life of the world; its answer carries it. */
+  readonly number: number;
+  /** As it came, less the number of an out-of-band one. */
+  readonly text: string;
+  readonly name: string;
+  readonly oob: string | undefined;
+  readonly process: number;
+  readonly connection: number;
+  /** What it answered, once it did. */
+  outcome: Outcome | undefined;
+}
+
+/** Something QEMU says; `bytes` with its line end. */
+export interface Said {
+  readonly kind:
+    | "greeting"
+    | "event"
+    | "reply"
+    | "negotiated"
+    | "refused"
+    | "late"
+    | "junk"
+    | "end";
+  readonly text: string;
+  readonly name?: string;
+  readonly exec?: Exec;
+}
+
+/** The versions that simulated QEMUs have. */
+export const VERSIONS = [[7, 2, 22], [11, 1, 3]] as const;
+
+/** Ways to answer; each carries the number of the command. */
+const SHAPES: readonly ((mark: string) => string)[] = [
+  (mark) => `"${mark}"`,
+  (mark) => `{"at": "${mark}", "id": 7}`,
+  (mark) => `["${mark}", {"id": 18446744073709551615}]`,
+  (mark) => `{"text": "\\"}, \\"id\\": 3", "at": "${mark}"}`,
+  (mark) => `{"n": inf, "at": "${mark}"}`,
+  (mark) => `{"error": {"class": "x"}, "at": "${mark}", "event": "STOP"}`,
+];
+/** How many ways there are to answer. */
+export const SHAPE_COUNT = SHAPES.length;
+
+/** All QEMUs of one world, one after the other. */
+export class SimulatedQemu {
+  process = 0;
+  connection = 0;
+  connected = false;
+  oob = true;
+  version = 0;
+  running = false;
+  /** What waits to be executed; the first of it runs. */
+  queue: Exec[] = [];
+  /** What it has said of which not all has arrived. */
+  out: Said[] = [];
+  /** The bytes that have not arrived. */
+  wire = "";
+  /** All commands, by their numbers. */
+  readonly execs: Exec[] = [];
+  readonly #refuses = new Set<number>();
+  #late: Exec | undefined;
+  #clock = 0;
+  #lastOob = "0";
+  #quits = false;
+
+  /** A connection comes up. */
+  arrive(fresh: boolean, version: number, oob: boolean, refuses: boolean): void {
+    if (fresh || this.#quits || this.process === 0) {
+      this.#quits = false;
+      this.process++;
+      this.version = version;
+      this.oob = oob;
+      this.running = true;
+      this.#late = undefined;
+    }
+    this.connected = true;
+    this.connection++;
+    if (refuses) this.#refuses.add(this.connection);
+    this.queue = this.#late === undefined ? [] : [this.#late];
+    this.out = [];
+    this.wire = "";
+  }
+
+  /** Its greeting's line. */
+  get greeting(): string {
+    const [major, minor, micro] = VERSIONS[this.version]!;
+    return `{"QMP": {"version": {"qemu": {"micro": ${micro}, "minor": ${minor}, "major": ${major}}, ` +
+      `"package": ""}, "capabilities": [${this.oob ? '"oob"' : ""}]}}\r\n`;
+  }
+
+  greet(): void {
+    this.#say({ kind: "greeting", text: this.greeting });
+  }
+
+  /** A late out-of-band reply. */
+  stale(): void {
+    this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
+  }
+
+  /** What no QEMU says, or not now. */
+  junk(text: string): void {
+    this.#say({ kind: text === this.greeting ? "greeting" : "junk", text });
+  }
+
+  #say(said: Said): void {
+    if (this.#quits) return;
+    this.#quits = said.kind === "end";
+    this.out.push(said);
+    this.wire += said.text;
+  }
+
+  event(name: string): void {
+    const stamp = `{"seconds": 1700000000, "microseconds": ${++this.#clock}}`;
+    const data = name === "SHUTDOWN" ? ', "data": {"guest": false, "reason": "host-qmp-quit"}' : "";
+    const text = `{"timestamp": ${stamp}, "event": "${name}"${data}}\r\n`;
+    this.#say({ kind: "event", name, text });
+  }
+
+  /** The connection is gone; what runs goes on, what waits is dropped. */
+  lose(): void {
+    this.connected = false;
+    this.#late = this.queue[0];
+    for (const { oob } of this.execs.slice(-50)) if (oob !== undefined) this.#lastOob = oob;
+    this.queue = [];
+    this.out = [];
+    this.wire = "";
+  }
+
+  /** A command has come in; `undefined` where it is none. */
+  received(text: string): Exec | undefined {
+    let value: Record<string, unknown>;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+    const { execute, "exec-oob": execOob } = value;
+    const name = execute ?? execOob;
+    if (typeof name !== "string" || (execute !== undefined && execOob !== undefined)) {
+      return undefined;
+    }
+    const [, id] = /,"id":(\d+)\}$/.exec(text) ?? [];
+    const rest = id === undefined ? text : text.slice(0, -`,"id":${id}}`.length) + "}";
+    const exec: Exec = {
+      number: this.execs.length,
+      text: rest,
+      name,
+      oob: execOob === undefined ? undefined : id ?? "",
+      process: this.process,
+      connection: this.connection,
+      outcome: undefined,
+    };
+    this.execs.push(exec);
+    if (name === "qmp_capabilities") this.queue.push({ ...exec, oob: id ?? "" });
+    else if (execOob === undefined) this.queue.push(exec);
+    else this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
+    return exec;
+  }
+
+  /** Executes the first that waits. */
+  run(fails: boolean, shape: number, event: string): void {
+    const exec = this.queue.shift();
+    if (exec === undefined || !this.connected) return;
+    if (exec === this.#late) {
+      this.#late = undefined;
+      const value = exec.name === "qmp_capabilities" ? "{}" : `"late #${exec.number}#"`;
+      this.#say({ kind: "late", text: replyLine("qmp", exec.oob, { value }) });
+      return;
+    }
+    if (exec.name === "qmp_capabilities") {
+      const refuses = this.#refuses.has(this.connection);
+      const outcome = refuses ? { errorClass: "GenericError", desc: "No" } : { value: "{}" };
+      const text = replyLine("qmp", exec.oob, outcome);
+      this.#say({ kind: refuses ? "refused" : "negotiated", text });
+      return;
+    }
+    if (exec.name === "stop" && this.running) {
+      this.running = false;
+      this.event("STOP");
+    } else if (exec.name === "cont" && !this.running) {
+      this.running = true;
+      this.event("RESUME");
+    } else if (exec.name === "quit") this.event("SHUTDOWN");
+    else if (event !== "") this.event(event);
+    this.#answer(exec, fails && exec.name !== "quit", shape);
+    if (exec.name === "quit") this.#say({ kind: "end", text: "" });
+  }
+
+  #answer(exec: Exec, fails: boolean, shape: number): void {
+    const mark = `#${exec.number}#`;
+    const lasts = LASTING.includes(exec.name) && exec.oob === undefined;
+    exec.outcome = fails
+      ? { errorClass: "GenericError", desc: `Failed ${mark}` }
+      : { value: lasts ? lastingValue(exec.process, exec.name) : SHAPES[shape]!(mark) };
+    this.#say({ kind: "reply", text: replyLine("qmp", exec.oob, exec.outcome), exec });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What the model knows: roles, queries, events, ids, as tables of its own.
+ *
+ * Written from the promises and from QEMU's rules, not from the code that is
+ * under test; where the two differ, one of them is wrong.
+ *
+ * @module
+ */
+
+/** The terms of a simulated client, as plain data. */
+export interface SimTerms {
+  readonly name: string;
+  readonly role: RoleName;
+  readonly dialect: "qmp" | "rfc2010";
+  readonly events: readonly string[] | undefined;
+  readonly caches: boolean;
+  readonly joins: boolean;
+}
+
+/** The roles that simulated clients have. */
+export type RoleName = "full" | "observer" | "operator" | "guest";
+
+/** The role `guest`, which is not built in: most commands, few events. */
+export const GUEST = {
+  name: "guest",
+  events: ["S*"],
+  rules: [
+    { refuse: "quit", because: "the machine is not its own" },
+    { refuse: "qom-get", where: { property: "secret" } },
+    { allow: "*" },
+  ],
+};
+
+const READERS = [
+  "query-status",
+  "query-block",
+  "query-version",
+  "query-name",
+  "query-commands",
+  "qom-list",
+];
+
+/** May a client in this role run this? `args` is JSON. */
+export function allowed(role: RoleName, name: string, args: string): boolean {
+  if (role === "full") return true;
+  const secret = name === "qom-get" && args.includes('"secret"');
+  if (role === "guest") return name !== "quit" && !secret;
+  if (READERS.includes(name)) return true;
+  if (name === "qom-get") return !secret;
+  if (name === "query-yank") return role === "observer" || args === "{}";
+  return role === "operator" && ["stop", "cont", "quit", "device_del"].includes(name);
+}
+
+/** The commands that simulated QEMUs list, in this order, turned by one for each process. */
+const LISTED = [
+  "stop",
+  "cont",
+  "quit",
+  "query-status",
+  "query-name",
+  "qom-get",
+  "device_del",
+  "human-monitor-command",
+  "migrate-recover",
+  "query-version",
+];
+
+const UNLISTED: Readonly<Record<RoleName, readonly string[]>> = {
+  full: [],
+  guest: ["quit"],
+  observer: ["stop", "cont", "quit", "device_del", "human-monitor-command", "migrate-recover"],
+  operator: ["migrate-recover"],
+};
+
+/** Answers that are the same as long as a QEMU process lives. */
+export const LASTING: readonly string[] = ["query-version", "query-name", "query-commands"];
+
+/** Queries that only read: who asks the same may share the answer. */
+export const SHARED: readonly string[] = [...LASTING, "query-status", "query-block", "qom-list"];
+
+/** The value of a lasting answer of one QEMU process, as a role sees it. */
+export function lastingValue(process: number, name: string, role: RoleName = "full"): string {
+  if (name !== "query-commands") return `{"of": "${name}", "process": ${process}}`;
+  const turned = LISTED.map((_, at) => LISTED[(at + process) % LISTED.length]!);
+  const seen = turned.filter((each) => !UNLISTED[role].includes(each));
+  return `[${seen.map((each) => `{"name": "${each}"}`).join(", ")}]`;
+}
+
+/** Names of events that simulated QEMUs have. */
+export const EVENTS: readonly string[] = [
+  "STOP",
+  "RESUME",
+  "SHUTDOWN",
+  "RESET",
+  "JOB_STATUS_CHANGE",
+];
+
+/** Does a list of globs let a name pass? No list lets all pass. */
+export function passes(globs: readonly string[] | undefined, name: string): boolean {
+  if (globs === undefined) return true;
+  return globs.some((glob) => {
+    const star = glob.indexOf("*");
+    if (star < 0) return glob === name;
+    return name.startsWith(glob.slice(0, star)) && name.endsWith(glob.slice(star + 1));
+  });
+}
+
+/** The events that a role shows. */
+export function roleEvents(role: RoleName): readonly string[] | undefined {
+  return role === "guest" ? GUEST.events : undefined;
+}
+
+/** Ids as a client may write them (bytes as characters), and as QEMU prints them. */
+export const IDS: readonly (readonly [string, string])[] = [
+  ["1", "1"],
+  ['"a"', '"a"'],
+  ["18446744073709551615", "18446744073709551615"],
+  ["1.0", "1"],
+  ["null", "null"],
+  ['{"b":1,"a":2}', '{"a": 2, "b": 1}'],
+  ["[1,[],{}]", "[1, [], {}]"],
+  ['"\\u00e9/\\/"', '"\\u00E9//"'],
+  ['"\xc3\xa9"', '"\\u00E9"'],
+  ["-0", "0"],
+  ["0.1", "0.10000000000000001"],
+  ["1e400", "inf"],
+  ['"\\n\\"}"', '"\\n\\"}"'],
+  ['{"id":{"id":5}}', '{"id": {"id": 5}}'],
+  ["true", "true"],
+];
+
+/** What a reply says. */
+export type Outcome =
+  | { readonly value: string }
+  | { readonly errorClass: string; readonly desc: string; readonly data?: string };
+
+/** A reply's line, as a client of a dialect must hear it. */
+export function replyLine(
+  dialect: SimTerms["dialect"],
+  id: string | undefined,
+  outcome: Outcome,
+): string {
+  if ("value" in outcome) {
+    return `{"return": ${outcome.value}${id === undefined ? "" : `, "id": ${id}`}}\r\n`;
+  }
+  const { errorClass, desc, data = "{}" } = outcome;
+  const tail = dialect === "rfc2010" ? `, "data": ${data}` : "";
+  const head = id === undefined ? "" : `"id": ${id}, `;
+  return `{${head}"error": {"class": "${errorClass}", "desc": "${desc}"${tail}}}\r\n`;
+}
+
+/** An error of the most common class. */
+export function generic(desc: string): Outcome {
+  return { errorClass: "GenericError", desc };
+}

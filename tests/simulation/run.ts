@@ -1,0 +1,184 @@
+/**
+ * Runs worlds from seeds, and shows what breaks a promise as a short transcript.
+ *
+ *     deno task simulate [--minutes N] [--seed S] [--steps N]
+ *
+ * With a seed alone its one world is played. *
+ * A run of many steps is many worlds, each with the seed of the one before and
+ * one more, so that a failure needs only its own world again.
+ *
+ * @module
+ */
+
+import type { Action, Setting } from "./actions.ts";
+import { Chance, settingOf } from "./chance.ts";
+import { Broken } from "./model.ts";
+import { type Core, World } from "./world.ts";
+
+/** Steps of one world. */
+export const WORLD_STEPS = 2000;
+/** So many lists are tried to make one shorter. */
+const TRIES = 5000;
+
+/** A promise that was broken, and how to see it again. */
+export interface Failure {
+  readonly setting: Setting;
+  readonly actions: readonly Action[];
+  readonly error: Error;
+  /** Its kind: the promise, or what was thrown. */
+  readonly promise: string;
+}
+
+/** Plays the world of a seed; `undefined` where all promises were kept. */
+export function playSeed(core: Core, seed: number, steps = WORLD_STEPS): Failure | undefined {
+  const setting = settingOf(seed);
+  const world = new World(core, setting);
+  const chance = new Chance(seed);
+  const actions: Action[] = [];
+  try {
+    for (let step = 0; step < steps; step++) {
+      const action = step === steps - 1
+        ? { do: "settle" } as const
+        : step === steps - 50 && seed % 4 === 0
+        ? { do: "drain" } as const
+        : chance.next(world);
+      actions.push(action);
+      world.play(action);
+    }
+    return undefined;
+  } catch (error) {
+    return failure(setting, actions, error);
+  }
+}
+
+function failure(setting: Setting, actions: readonly Action[], error: unknown): Failure {
+  if (!(error instanceof Error)) throw error;
+  const promise = error instanceof Broken ? error.promise : error.name;
+  return { setting, actions, error, promise };
+}
+
+/** Plays a list of actions again. */
+function replay(core: Core, setting: Setting, actions: readonly Action[]): Failure | undefined {
+  const world = new World(core, setting);
+  for (const [at, action] of actions.entries()) {
+    try {
+      world.play(action);
+    } catch (error) {
+      return failure(setting, actions.slice(0, at + 1), error);
+    }
+  }
+  return undefined;
+}
+
+/** A shorter list that breaks the same promise. */
+export function shrunk(core: Core, found: Failure): Failure {
+  let best = found;
+  let tries = 0;
+  const attempt = (actions: readonly Action[]): boolean => {
+    tries++;
+    const again = replay(core, best.setting, actions);
+    if (again === undefined || again.promise !== best.promise) return false;
+    best = again;
+    return true;
+  };
+  for (let size = Math.ceil(best.actions.length / 2); size >= 1 && tries < TRIES;) {
+    let shorter = false;
+    for (let at = best.actions.length - size; at > -size && tries < TRIES; at -= size) {
+      const from = Math.max(0, at);
+      const rest = [...best.actions.slice(0, from), ...best.actions.slice(from + size)];
+      if (attempt(rest)) shorter = true;
+    }
+    if (size === 1 && !shorter) break;
+    size = shorter ? Math.min(size, best.actions.length) : Math.max(1, size >> 1);
+  }
+  for (let at = best.actions.length - 1; at >= 0; at--) {
+    for (;;) {
+      const action = best.actions[at];
+      const simpler = action && simplerThan(action);
+      if (!simpler?.some((each) => attempt(best.actions.with(at, each)))) break;
+    }
+  }
+  return best;
+}
+
+/** Actions that are like one, and simpler. */
+function simplerThan(action: Action): Action[] {
+  if (action.do === "say") {
+    const { messages } = action;
+    return messages.length < 2
+      ? []
+      : messages.map((_, at) => ({ ...action, messages: messages.toSpliced(at, 1) }));
+  }
+  const whole = 1_000_000;
+  if ((action.do === "flow" || action.do === "hear") && action.bytes !== whole) {
+    return [{ ...action, bytes: whole }];
+  }
+  return [];
+}
+
+/** What was said, in the notation of `tests/transcripts/`, as far as it goes. */
+export function transcript(core: Core, { setting, actions }: Failure): string {
+  const world = new World(core, setting, true);
+  try {
+    for (const action of actions) world.play(action);
+  } catch (error) {
+    if (error instanceof Error) world.lines.push(`# ${error.message.replace(/\s+$/, "")}`);
+  }
+  return world.lines.map((line) => line.replace(/[\r\n]+/g, " ")).join("\n");
+}
+
+/** A failure for people: the seed, and the shortest way there. */
+export function report(core: Core, found: Failure): string {
+  const short = shrunk(core, found);
+  return [
+    `seed ${found.setting.seed}, step ${found.actions.length}: ${found.error.message}`,
+    `again: deno task simulate --seed ${found.setting.seed}`,
+    `${short.actions.length} of ${found.actions.length} steps lead there:`,
+    transcript(core, short),
+    found.error instanceof Broken ? "" : found.error.stack,
+  ].join("\n");
+}
+
+/**
+ * Plays worlds from a seed on.
+ *
+ * @returns how many steps
+ * @throws Error with a report
+ */
+export function playMany(core: Core, seed: number, enough: (steps: number) => boolean): number {
+  let steps = 0;
+  for (let each = seed; !enough(steps); each++) {
+    const found = playSeed(core, each);
+    if (found) throw new Error(report(core, found));
+    steps += WORLD_STEPS;
+  }
+  return steps;
+}
+
+if (import.meta.main) {
+  const { parseArgs } = await import("@std/cli/parse-args");
+  const args = parseArgs(Deno.args, { string: ["minutes", "seed", "steps"] });
+  const core = await import("../../lib/mod.ts");
+  const seed = args.seed === undefined
+    ? crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1
+    : Number(args.seed);
+  const end = performance.now() + Number(args.minutes ?? 1) * 60_000;
+  const limit = Number(args.steps ?? (args.seed && !args.minutes ? WORLD_STEPS : Infinity));
+  console.log(`seed ${seed}`);
+  try {
+    const began = performance.now();
+    const steps = playMany(
+      core,
+      seed,
+      (steps) => steps >= limit || performance.now() > end,
+    );
+    const seconds = (performance.now() - began) / 1000;
+    console.log(
+      `${steps} steps in ${steps / WORLD_STEPS} worlds, ${seconds.toFixed(1)} s: ` +
+        "every promise was kept",
+    );
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * One world: the real hub, simulated clients, a simulated QEMU, simulated time.
+ *
+ * It plays actions one by one, does at the edges what the rim does with sockets,
+ * and tells the model all that is said, which throws where a promise is broken.
+ *
+ * @module
+ */
+
+import type { Terms } from "../../lib/terms/terms.ts";
+import type { Monitor, Mux, Peer } from "../../lib/mod.ts";
+import { options, terms } from "../support/stage.ts";
+import {
+  type Action,
+  HANDSHAKE_TIME,
+  type Message,
+  type Setting,
+  type Spoken,
+  STALL_TIME,
+} from "./actions.ts";
+import { Broken, Model, type Seat } from "./model.ts";
+import { SimulatedQemu } from "./qemu.ts";
+import { GUEST, type SimTerms } from "./rules.ts";
+
+/** The code under test. */
+export type Core = typeof import("../../lib/mod.ts");
+
+/** A client that does not read is read no further past this many bytes. */
+const SOFT_MARK = 2000;
+/** And is dropped past this many. */
+const HARD_MARK = 6000;
+const DECODER = new TextDecoder();
+
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** A client and its rim. */
+class SimulatedClient implements Peer {
+  readonly seat: Seat;
+  monitor!: Monitor;
+  paused = false;
+  stalled = false;
+  unread = 0;
+  /** What it says that has not arrived. */
+  outbox = "";
+  /** What the splitter must give, in this order. */
+  readonly spoken: Spoken[] = [];
+  #at = 0;
+  #ahead: Uint8Array[] = [];
+  #splitter: InstanceType<Core["FrameSplitter"]> | undefined;
+  readonly #world: World;
+
+  constructor(world: World, seat: Seat) {
+    this.#world = world;
+    this.seat = seat;
+  }
+
+  send(bytes: Uint8Array): void {
+    const text = DECODER.decode(bytes);
+    if (this.stalled) this.unread += bytes.length;
+    this.#world.tell(`${this.seat.label}< `, text);
+    this.#world.model.heard(this.seat, text);
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.#world.resumed.add(this);
+  }
+
+  close(reason: string): void {
+    this.#world.tell(`${this.seat.label}< `, "EOF");
+    this.#world.model.closed(this.seat, reason);
+  }
+
+  get behind(): boolean {
+    return this.unread > SOFT_MARK;
+  }
+
+  say(messages: readonly Message[]): void {
+    for (const { text, spoken } of messages) {
+      this.outbox += text;
+      this.spoken.push(...spoken);
+    }
+  }
+
+  flow(count: number): void {
+    const chunk = this.outbox.slice(0, count);
+    if (chunk === "") return;
+    this.outbox = this.outbox.slice(count);
+    const bytes = bytesOf(chunk);
+    this.#world.tell(`${this.seat.label}> `, bytes);
+    this.#ahead.push(bytes);
+    this.read();
+  }
+
+  /** Hands on as much as is taken. */
+  read(): void {
+    while (!this.paused && !this.behind && !this.seat.closed && this.#next());
+  }
+
+  #next(): boolean {
+    const { core, mux, model } = this.#world;
+    this.#splitter ??= new core.FrameSplitter(this.monitor.grammar);
+    const input = this.#splitter.next();
+    if (input !== undefined) {
+      model.read(this.seat, this.spoken[this.#at++], "damage" in input);
+      mux.received(this.monitor, input);
+      model.readDone(this.seat);
+      return true;
+    }
+    const chunk = this.#ahead.shift();
+    if (chunk === undefined) return false;
+    this.#splitter.load(chunk);
+    return true;
+  }
+
+  /** Has all been read that it said? */
+  get heardOut(): boolean {
+    return this.#at === this.spoken.length;
+  }
+}
+
+/** A world; `trace` keeps what is said. */
+export class World {
+  readonly core: Core;
+  readonly mux: Mux;
+  readonly model: Model;
+  readonly qemu = new SimulatedQemu();
+  readonly clients = new Map<number, SimulatedClient>();
+  /** Clients from which is read on when the step is over. */
+  readonly resumed = new Set<SimulatedClient>();
+  /** What was said, in the notation of transcripts. */
+  readonly lines: string[] = [];
+  now = 0;
+  drained = false;
+  #splitter!: InstanceType<Core["MessageSplitter"]>;
+  #nonce = 1000;
+  #closed: string | undefined;
+  readonly #trace: boolean;
+
+  constructor(core: Core, setting: Setting, trace = false) {
+    this.core = core;
+    this.#trace = trace;
+    this.model = new Model(setting, this.qemu);
+    const { onLoss, deadlines } = setting;
+    if (trace) {
+      this.lines.push("! no qemu");
+      if (onLoss === "hold") this.lines.push("! hold");
+      for (const { glob, seconds } of deadlines) this.lines.push(`! deadline ${glob} ${seconds}`);
+    }
+    this.mux = new core.Mux(
+      options({ onLoss, deadlines, handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME }),
+      {
+        ready: (): void => {},
+        stalled: (stalled): void => {
+          if (this.#trace) this.lines.push(`! notice ${stalled ? "stalled" : "answers"}`);
+          this.model.notice(stalled);
+        },
+        reload: (done): void => done([]),
+        idle: (): void => this.model.idle(),
+      },
+    );
+  }
+
+  /** Keeps what was said. */
+  tell(who: string, said: string | Uint8Array): void {
+    if (!this.#trace) return;
+    const text = typeof said === "string" ? said : DECODER.decode(said);
+    this.lines.push(who + text.trimEnd());
+  }
+
+  #note(text: string): void {
+    if (this.#trace) this.lines.push(text);
+  }
+
+  /** One step; @throws Broken where a promise is */
+  play(action: Action): void {
+    this.#do(action);
+    this.#catchUp();
+    this.model.stepDone(this.#paused);
+  }
+
+  readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
+
+  /** What the rim does when the core has finished. */
+  #catchUp(): void {
+    if (this.#closed !== undefined) this.#lose(this.#closed);
+    while (this.resumed.size > 0) {
+      for (const client of this.resumed) {
+        this.resumed.delete(client);
+        client.read();
+      }
+    }
+    for (const [who, client] of this.clients) {
+      if (client.unread > HARD_MARK && !client.seat.closed) this.#leave(who);
+    }
+  }
+
+  #do(action: Action): void {
+    const { qemu } = this;
+    switch (action.do) {
+      case "connect":
+        return this.#connect(action.who, action.terms);
+      case "leave":
+        return this.#leave(action.who);
+      case "say":
+        return this.clients.get(action.who)?.say(action.messages);
+      case "flow":
+        return this.clients.get(action.who)?.flow(action.bytes);
+      case "stall": {
+        const client = this.clients.get(action.who);
+        if (client === undefined) return;
+        client.stalled = action.stalled;
+        if (action.stalled) return;
+        client.unread = 0;
+        return client.read();
+      }
+      case "adopt":
+        return this.#adopt(action.who, action.terms);
+      case "run":
+        return qemu.run(action.fails, action.shape, action.event);
+      case "event":
+        return this.model.ready ? qemu.event(action.name) : undefined;
+      case "hear":
+        return qemu.connected ? this.#hear(action.bytes) : undefined;
+      case "lose":
+        return qemu.connected ? this.#lose("QEMU has gone") : undefined;
+      case "arrive":
+        return this.#arrive(action);
+      case "junk":
+        return qemu.connected ? qemu.junk(action.text) : undefined;
+      case "stale":
+        return qemu.connected && qemu.oob ? qemu.stale() : undefined;
+      case "tick":
+        this.now += action.by;
+        this.#note(`! tick ${this.now}`);
+        this.model.tick(this.now);
+        this.mux.tick(this.now);
+        this.model.tickDone();
+        return this.model.bounds(this.mux.status().waiting);
+      case "settle":
+        return this.#settle();
+      case "drain":
+        if (this.drained) return;
+        this.drained = this.model.draining = true;
+        this.#note("! drain");
+        return this.mux.drain();
+    }
+  }
+
+  #terms({ name, role, dialect, events, caches, joins }: SimTerms): Terms {
+    const { ROLES, EventFilter, readRole } = this.core;
+    const made = role === "guest" ? readRole(GUEST, "simulation") : ROLES.get(role)!;
+    const filter = events && new EventFilter(events);
+    return { ...terms({ name, dialect, caches, joins }), role: made, events: filter };
+  }
+
+  #connect(who: number, simTerms: SimTerms): void {
+    if (this.clients.get(who)?.seat.closed === false) return;
+    const { role, dialect, events, caches, joins } = simTerms;
+    const words = [
+      `role=${role}`,
+      `dialect=${dialect}`,
+      ...(events ? [`events=${events.join("+")}`] : []),
+    ];
+    if (!caches) words.push("cache=off");
+    if (!joins) words.push("join=off");
+    const seat = this.model.attach(who, simTerms);
+    this.#note(`! connect ${seat.label} ${words.join(" ")}`);
+    const client = new SimulatedClient(this, seat);
+    this.clients.set(who, client);
+    client.monitor = this.mux.attach(client, this.#terms(simTerms));
+  }
+
+  #leave(who: number): void {
+    const client = this.clients.get(who);
+    if (client === undefined) return;
+    this.clients.delete(who);
+    this.#note(`! leave ${client.seat.label}`);
+    this.model.left(who);
+    client.seat.closed = client.seat.mustClose = true;
+    this.mux.detached(client.monitor);
+  }
+
+  #adopt(who: number, simTerms: SimTerms): void {
+    const client = this.clients.get(who);
+    if (client === undefined || client.seat.closed) return;
+    // The dialect stays what it was greeted in.
+    const adopted = { ...simTerms, dialect: client.seat.terms.dialect };
+    this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
+    this.model.adopt(who, adopted);
+    client.monitor.adopt(this.#terms(adopted));
+  }
+
+  #arrive(action: Action & { do: "arrive" }): void {
+    const { qemu } = this;
+    if (qemu.connected) return;
+    const { fresh, version, oob, slips, refuses, stale } = action;
+    qemu.arrive(fresh, version, oob, refuses);
+    if (slips) qemu.event("RESET");
+    qemu.greet();
+    if (stale && qemu.oob) qemu.stale();
+    this.#splitter = new this.core.MessageSplitter();
+    const nonce = String(++this.#nonce);
+    this.#note("! qemu arrives");
+    this.model.arrive(nonce);
+    const upstream: Peer = {
+      send: (bytes) => {
+        const text = DECODER.decode(bytes);
+        this.tell("q< ", text);
+        this.model.toQemu(...this.#received(text));
+      },
+      pause: () => {
+        throw new Broken("slow readers", "QEMU was paused");
+      },
+      resume: () => {},
+      close: (reason) => {
+        this.#note("q< EOF");
+        this.model.qemuClosed();
+        this.#closed = reason;
+      },
+    };
+    this.mux.qemuArrived(upstream, nonce);
+  }
+
+  /** QEMU has been sent something; the text less an out-of-band number. */
+  #received(text: string): [string, ReturnType<SimulatedQemu["received"]>] {
+    if (this.#closed !== undefined || !this.qemu.connected) {
+      throw new Broken("loss", `QEMU was sent ${text} after the end`);
+    }
+    return [text, this.qemu.received(text)];
+  }
+
+  #lose(reason: string): void {
+    this.#closed = undefined;
+    this.qemu.lose();
+    this.#note("! qemu goes");
+    this.model.lost(reason);
+    this.mux.qemuLeft(reason);
+  }
+
+  #hear(count: number): void {
+    const { qemu } = this;
+    const chunk = qemu.wire.slice(0, count);
+    qemu.wire = qemu.wire.slice(count);
+    this.#splitter.load(bytesOf(chunk));
+    for (let input = this.#splitter.next(); input !== undefined; input = this.#splitter.next()) {
+      const said = qemu.out.shift();
+      if (said === undefined) throw new Broken("bytes", "QEMU has not said so many messages");
+      this.tell("q> ", said.text);
+      if (!("damage" in input) && DECODER.decode(input).trim() !== said.text.trim()) {
+        throw new Broken("bytes", `QEMU said ${said.text}, read otherwise`);
+      }
+      this.model.fromQemu(said);
+      this.mux.answered(input);
+      this.model.heardDone();
+      if (this.#closed !== undefined) return;
+    }
+    if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU has gone");
+  }
+
+  /** Everything that waits is let through. */
+  #settle(): void {
+    const { qemu } = this;
+    for (let round = 0; round < 2000; round++) {
+      if (!qemu.connected) {
+        this.#arrive({
+          do: "arrive",
+          fresh: true,
+          version: qemu.version,
+          oob: qemu.oob,
+          slips: false,
+          refuses: false,
+          stale: false,
+        });
+      }
+      let moved = qemu.queue.length > 0 || qemu.out.length > 0 || qemu.wire !== "";
+      qemu.run(false, 0, "");
+      this.#hear(Infinity);
+      this.#catchUp();
+      for (const client of this.clients.values()) {
+        if (client.seat.closed) continue;
+        if (client.stalled) {
+          moved = true;
+          client.stalled = false;
+          client.unread = 0;
+          client.read();
+        }
+        moved ||= client.outbox !== "";
+        client.flow(Infinity);
+      }
+      this.#catchUp();
+      if (!moved && this.model.ready) return this.#settled();
+    }
+    throw new Broken("none lost", "it does not come to rest");
+  }
+
+  #settled(): void {
+    for (const { seat, heardOut } of this.clients.values()) {
+      if (!seat.closed && !heardOut) {
+        throw new Broken("none lost", `${seat.label} said what was never read`);
+      }
+    }
+    this.model.settled(this.mux.status());
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Deterministic simulation: the real hub among simulated clients and QEMUs.
+ *
+ * A world follows from its seed. An independent model checks every promise at
+ * every step; that it does is shown by faults planted in copies of the core.
+ * `deno task simulate` plays on, `deno task simulate:faults` plants all of them.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import * as core from "../lib/mod.ts";
+import { FAULTS, find } from "./simulation/faults.ts";
+import { playMany, playSeed, report, shrunk, WORLD_STEPS } from "./simulation/run.ts";
+
+/** Steps with seeds that are always the same, and with seeds that are new each time. */
+const STEPS = { fixed: 800_000, random: 200_000 };
+
+/** Faults that are quickly found. */
+const QUICK = [
+  "five in-band commands at QEMU",
+  "events come before the handshake is over",
+  "lasting answers outlive a QEMU",
+  "a refused command runs",
+];
+
+Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {
+  const played = playMany(core, 1, (steps) => steps >= STEPS.fixed);
+  assertEquals(played, STEPS.fixed);
+});
+
+Deno.test("Mux keeps every promise in simulated worlds of seeds never tried", () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
+  console.log(`simulation: seed ${seed}`);
+  const played = playMany(core, seed, (steps) => steps >= STEPS.random);
+  assertEquals(played, STEPS.random);
+});
+
+Deno.test("playSeed() plays the same world again, step by step", async () => {
+  const fault = FAULTS.find(({ name }) => name === "ten commands of a client wait");
+  assert(fault);
+  const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);
+  assert(failure);
+  const again = playSeed(faulty, failure.setting.seed);
+  assertEquals(again?.actions, failure.actions);
+  assertEquals(again?.error.message, failure.error.message);
+});
+
+for (const name of QUICK) {
+  Deno.test(`find() finds the planted fault: ${name}`, async () => {
+    const fault = FAULTS.find((each) => each.name === name);
+    assert(fault);
+    const { failure, core: faulty, steps } = await find(fault, 20 * WORLD_STEPS);
+    assert(failure, `not found in ${steps} steps`);
+    const short = shrunk(faulty, failure);
+    assert(short.actions.length <= failure.actions.length);
+    assertEquals(short.promise, failure.promise);
+  });
+}
+
+Deno.test("report() gives the seed and a short transcript of what broke a promise", async () => {
+  const fault = FAULTS.find(({ name }) => name === "an id is put behind an error");
+  assert(fault);
+  const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);
+  assert(failure);
+  const text = report(faulty, failure);
+  assertStringIncludes(text, `seed ${failure.setting.seed}`);
+  assertStringIncludes(text, "! no qemu\n");
+  assertStringIncludes(text, '\nq< {"execute":"qmp_capabilities"');
+  assert(text.split("\n").length < 40, text);
+});
+
+Deno.test("find() refuses a fault that can no longer be planted", async () => {
+  const fault = { name: "none", file: "hub/mux.ts", from: "this is nowhere", to: "" };
+  let refused = "";
+  try {
+    await find(fault, 1);
+  } catch (error) {
+    refused = error instanceof Error ? error.message : "";
+  }
+  assertEquals(refused, "hub/mux.ts: 0 times: this is nowhere");
+});
