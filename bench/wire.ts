@@ -10,7 +10,8 @@
 import { MessageSplitter } from "../lib/wire/balance.ts";
 import { canonical } from "../lib/wire/format.ts";
 import { type Frame, FrameSplitter } from "../lib/wire/frame.ts";
-import { readCommand, readMessage, withId } from "../lib/wire/message.ts";
+import { readCommand, readMessage } from "../lib/wire/message.ts";
+import { withId } from "../lib/wire/reply.ts";
 import { type Report, timed } from "./measure.ts";
 
 const SIZES = { "99 B": 99, "2 kB": 2048, "207 kB": 207_000 } as const;

@@ -95,6 +95,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "terms/operator": ["terms/observer"],
   "wire/message": ["wire/frame", "wire/format", "wire/text"],
+  "wire/reply": ["wire/message", "wire/format", "wire/text"],
   "wire/frame": ["wire/lexer", "wire/grammar", "wire/text"],
   "wire/balance": ["wire/frame", "wire/text"],
   "wire/format": ["wire/text"],

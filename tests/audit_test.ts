@@ -13,7 +13,8 @@ import {
   lineOf,
 } from "../lib/record/audit.ts";
 import type { Outcome } from "../lib/record/recorder.ts";
-import { type Command, errorReply } from "../lib/wire/message.ts";
+import type { Command } from "../lib/wire/message.ts";
+import { errorReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 
 const PARTY = { name: "mux/3", terms: { name: "mux", role: { name: "operator" } } };

@@ -10,7 +10,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { eventLine, StandIn, type StandInManners } from "../tools/stand_in.ts";
-import { errorReply, withId } from "../lib/wire/message.ts";
+import { errorReply, withId } from "../lib/wire/reply.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";

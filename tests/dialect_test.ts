@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DIALECTS, QMP, RFC2010 } from "../lib/session/dialect.ts";
-import { errorReply, returnReply } from "../lib/wire/message.ts";
+import { errorReply, returnReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { Stage, terms } from "./support/stage.ts";
 

@@ -6,7 +6,8 @@
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { withElements } from "../lib/wire/elements.ts";
-import { errorReply, type Reply } from "../lib/wire/message.ts";
+import type { Reply } from "../lib/wire/message.ts";
+import { errorReply } from "../lib/wire/reply.ts";
 
 function reply(text: string): Reply {
   return { kind: "return", bytes: new TextEncoder().encode(text), id: undefined };

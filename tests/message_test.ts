@@ -9,19 +9,21 @@ import { FrameSplitter } from "../lib/wire/frame.ts";
 import {
   argumentsText,
   type Command,
-  errorClass,
-  errorReply,
   type Malformed,
-  numbered,
-  pretty,
   readCommand,
   readMessage,
   type Reply,
+} from "../lib/wire/message.ts";
+import {
+  errorClass,
+  errorReply,
+  numbered,
+  pretty,
   returned,
   returnReply,
   withData,
   withId,
-} from "../lib/wire/message.ts";
+} from "../lib/wire/reply.ts";
 import { bytesOf, fed, latinText } from "./support/cuts.ts";
 
 function read(text: string, takesOob = false): Command | Malformed {

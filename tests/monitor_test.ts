@@ -6,7 +6,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Monitor } from "../lib/session/monitor.ts";
-import { type Greeting, readMessage, returnReply } from "../lib/wire/message.ts";
+import { type Greeting, readMessage } from "../lib/wire/message.ts";
+import { returnReply } from "../lib/wire/reply.ts";
 import { CLASSIC, POSITIONED } from "../lib/wire/grammar.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { FakePeer } from "./support/fake_peer.ts";

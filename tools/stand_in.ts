@@ -9,14 +9,8 @@
 
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { qemuText } from "../lib/wire/format.ts";
-import {
-  type Command,
-  errorReply,
-  readCommand,
-  type Reply,
-  returnReply,
-  withId,
-} from "../lib/wire/message.ts";
+import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
+import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
 
 const ENCODER = new TextEncoder();
 

@@ -13,7 +13,8 @@ import type { Monitor } from "../session/monitor.ts";
 import { EventFilter } from "../terms/event_filter.ts";
 import { refusalText, type Role } from "../terms/policy.ts";
 import { qemuText } from "../wire/format.ts";
-import { type Command, errorReply, type Reply, returnReply } from "../wire/message.ts";
+import type { Command, Reply } from "../wire/message.ts";
+import { errorReply, returnReply } from "../wire/reply.ts";
 
 /** What all names of ours begin with. */
 export const OWN_PREFIX = "__org.qmpmux_";

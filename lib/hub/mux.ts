@@ -19,15 +19,14 @@ import type { Terms } from "../terms/terms.ts";
 import { type Damage, type Frame, frameOf } from "../wire/frame.ts";
 import {
   type Command,
-  errorReply,
   type Event,
-  eventMessage,
   type Greeting,
   type Peer,
   readCommand,
   readMessage,
   type Reply,
 } from "../wire/message.ts";
+import { errorReply, eventMessage } from "../wire/reply.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Ledger } from "./ledger.ts";
 import { seenBy } from "./listing.ts";

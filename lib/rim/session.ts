@@ -9,7 +9,8 @@
 
 import { type Address, addressText } from "../terms/address.ts";
 import { MessageSplitter } from "../wire/balance.ts";
-import { type Event, type Message, readMessage, type Reply, returned } from "../wire/message.ts";
+import { type Event, type Message, readMessage, type Reply } from "../wire/message.ts";
+import { returned } from "../wire/reply.ts";
 import { Failure } from "./failure.ts";
 
 const ENCODER = new TextEncoder();

@@ -9,7 +9,8 @@
  */
 
 import { quoted } from "../wire/format.ts";
-import { type Command, errorReply, type Reply, returnReply, withData } from "../wire/message.ts";
+import type { Command, Reply } from "../wire/message.ts";
+import { errorReply, returnReply, withData } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
 import type { DialectName } from "../terms/terms.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";

@@ -13,16 +13,14 @@ import type { Terms } from "../terms/terms.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import {
   type Command,
-  errorReply,
   type Event,
   type Greeting,
   type Id,
   isPretty,
   type Peer,
-  pretty,
   type Reply,
-  withId,
 } from "../wire/message.ts";
+import { errorReply, pretty, withId } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
 
 /**

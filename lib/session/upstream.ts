@@ -10,14 +10,8 @@
  */
 
 import { quoted } from "../wire/format.ts";
-import {
-  type Event,
-  type Greeting,
-  type Message,
-  numbered,
-  type Peer,
-  type Reply,
-} from "../wire/message.ts";
+import type { Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
+import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
 
 /**

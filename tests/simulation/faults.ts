@@ -267,7 +267,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an id is put behind an error",
-    file: "wire/message.ts",
+    file: "wire/reply.ts",
     from: 'if (reply.kind === "error") return inserted(bytes, 1, `"id": ${id}, `);',
     to: "",
   },
