@@ -21,7 +21,7 @@ const HELP = `qmpmux: one QEMU monitor (QMP) for many clients
 Usage:
   qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
   qmpmux serve --config FILE
-  qmpmux check --config FILE
+  qmpmux check  --config FILE | --live --qemu ADDR
   qmpmux exec   [--socket ADDR] COMMAND [key=value... | JSON]
   qmpmux events [--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]
   qmpmux wait   [--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]

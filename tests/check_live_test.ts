@@ -1,0 +1,51 @@
+/**
+ * `qmpmux check --live`: does a monitor answer?
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { StandIn } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+
+const answers = {
+  answer: ({ name }: { name: string }): string | undefined =>
+    name === "query-version" ? '{"return": {"package": "x"}}\r\n' : undefined,
+};
+
+Deno.test("qmpmux check --live prints the version of a monitor that answers", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`, answers);
+  const printed = { code: 0, stdout: '{"package": "x"}\n', stderr: "" };
+  assertEquals(await runQmpmux(["check", "--live", "--qemu", qemu.path]), printed);
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, `qemu = "${qemu.path}"\n`);
+  assertEquals(await runQmpmux(["check", "--live", "--config", file]), printed);
+});
+
+Deno.test("qmpmux check --live says that a busy monitor is busy, and how to find its holder", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  using holder = await TestClient.ready(qemu.path);
+  const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
+  assertEquals([busy.code, busy.stdout], [69, ""]);
+  assertMatch(busy.stderr, /gives no greeting: another client holds this monitor, .* ss -xp /);
+
+  assertEquals(await holder.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+Deno.test("qmpmux check --live fails where nobody listens, and asks for what is missing", async () => {
+  using place = makePlace();
+  const none = await runQmpmux(["check", "--live", "--qemu", `${place.path}/none`]);
+  assertEquals(none.code, 69);
+  for (const args of [["check"], ["check", "--live"], ["check", "--qemu", "/x"]]) {
+    assertEquals((await runQmpmux(args)).code, 64);
+  }
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, "once = true\n");
+  const { code, stderr } = await runQmpmux(["check", "--live", "--config", file]);
+  assertEquals(code, 64);
+  assertMatch(stderr, /no monitor is named/);
+});
