@@ -18,7 +18,8 @@ export interface Marks {
   readonly patience: number;
 }
 
-const SMALL_BUFFER = 4096;
+/** Most commands fit; it is most of what an idle client takes. */
+const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
 /** How long a closed peer may take to read what is left and to close its side. */
 const LINGER_MS = 2000;
@@ -164,7 +165,7 @@ export class Connection {
         const wait = take(buffer.subarray(0, length));
         if (wait) await wait;
         if (length === buffer.length && length < LARGE_BUFFER) {
-          buffer = new Uint8Array(LARGE_BUFFER);
+          buffer = new Uint8Array(Math.min(8 * length, LARGE_BUFFER));
         }
       }
     } catch (error) {
