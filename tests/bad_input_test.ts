@@ -8,7 +8,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { eventLine, StandIn, type StandInManners } from "../tools/stand_in.ts";
 import { errorReply, withId } from "../lib/wire/reply.ts";
 import { TestClient } from "./support/client.ts";
@@ -601,4 +601,22 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   await assertServes(path);
   child.kill("SIGTERM");
   assertEquals((await within("the program to end", ended)).code, 0);
+});
+
+Deno.test("a QEMU newer than any that was measured gets the nearest grammar, told once", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  const version = { major: 12, minor: 3, micro: 4 };
+  await using qemu = new StandIn(`${place.path}/qemu`, { version });
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", path]);
+  for (const told of [true, false]) {
+    await mux.log.until(/connected to QEMU 12\.3\.4/);
+    using client = await TestClient.ready(path);
+    // Its own stream, so its own second line.
+    assertMatch(await client.ask("\n{]"), /"desc": "2:2: JSON parse error, expecting key"/);
+    await client.send({ execute: "quit" });
+    await client.lines.rest();
+    const next = await mux.log.next();
+    assertEquals(/QEMU 12\.3\.4 is newer than any that was measured/.test(next!), told, next);
+  }
 });

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { CLASSIC, grammarOf, POSITIONED } from "../lib/wire/grammar.ts";
+import { CLASSIC, grammarOf, isUnmeasured, POSITIONED } from "../lib/wire/grammar.ts";
 
 for (const [major, minor] of [[0, 0], [2, 12], [7, 2], [10, 99], [11, 0]] as const) {
   Deno.test(`grammarOf() is the classic one for QEMU ${major}.${minor}`, () => {
@@ -18,3 +18,11 @@ for (const [major, minor] of [[11, 1], [11, 2], [12, 0], [100, 0]] as const) {
     assertEquals(grammarOf(major, minor), POSITIONED);
   });
 }
+
+Deno.test("isUnmeasured() tells versions newer than all that were measured", () => {
+  const versions = [[0, 0], [7, 2], [11, 0], [11, 1], [11, 2], [12, 0]] as const;
+  assertEquals(
+    versions.map(([major, minor]) => isUnmeasured(major, minor)),
+    [false, false, false, false, true, true],
+  );
+});

@@ -10,6 +10,7 @@ import { addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config.ts";
 import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
 import { metricsText } from "../terms/recording.ts";
+import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import { Client } from "./client.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
@@ -67,6 +68,8 @@ class Daemon {
   #failed: unknown;
   /** Has a QEMU ever been ready? */
   #served = false;
+  /** Versions whose grammar is a guess, each told once. */
+  readonly #warnedOf = new Set<string>();
   /** Its version, while it is ready. */
   #version: string | undefined;
 
@@ -299,6 +302,15 @@ class Daemon {
     this.#report();
     this.#onReady();
     this.#log.info(`connected to QEMU ${this.#version} at ${addressText(this.#settings.qemu)}`);
+    const [major, minor] = version;
+    if (isUnmeasured(major, minor) && !this.#warnedOf.has(this.#version)) {
+      this.#warnedOf.add(this.#version);
+      const newest = NEWEST_MEASURED.join(".");
+      this.#log.warn(
+        `QEMU ${this.#version} is newer than any that was measured: what is no JSON is answered ` +
+          `as QEMU ${newest} does`,
+      );
+    }
   }
 
   /** Lets what is under way finish, then hangs up. */

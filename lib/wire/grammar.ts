@@ -79,3 +79,12 @@ export function grammarOf(major: number, minor: number): Grammar {
   const newer = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
   return newer ? POSITIONED : CLASSIC;
 }
+
+/** The newest QEMU whose grammar has been measured, `[major, minor]`. */
+export const NEWEST_MEASURED = [11, 1] as const;
+
+/** Is a version newer than all that have been measured, so that its grammar is a guess? */
+export function isUnmeasured(major: number, minor: number): boolean {
+  const [newestMajor, newestMinor] = NEWEST_MEASURED;
+  return major > newestMajor || (major === newestMajor && minor > newestMinor);
+}
