@@ -8,6 +8,8 @@ import { runAdmin } from "./lib/cli/admin.ts";
 import { runCheck } from "./lib/cli/check.ts";
 import { runEvents } from "./lib/cli/events.ts";
 import { runExec } from "./lib/cli/exec.ts";
+import { overviewText } from "./lib/cli/help.ts";
+import type { SubcommandName } from "./lib/cli/manual.ts";
 import { runServe } from "./lib/cli/serve.ts";
 import { versionText } from "./lib/cli/version.ts";
 import { runWait } from "./lib/cli/wait.ts";
@@ -16,22 +18,7 @@ import { say } from "./lib/rim/log.ts";
 import { UsageError } from "./lib/terms/address.ts";
 import { ConfigError } from "./lib/terms/config.ts";
 
-const HELP = `qmpmux: one QEMU monitor (QMP) for many clients
-
-Usage:
-  qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
-  qmpmux serve --config FILE
-  qmpmux check  --config FILE | --live --qemu ADDR
-  qmpmux exec   [--socket ADDR] COMMAND [key=value... | JSON]
-  qmpmux events [--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]
-  qmpmux wait   [--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]
-  qmpmux status | clients | reload   [--socket ADDR] [--json]
-  qmpmux kick   [--socket ADDR] NAME
-  qmpmux --version
-  qmpmux --help, and --help after every subcommand
-`;
-
-const SUBCOMMANDS: Readonly<Record<string, (args: string[]) => Promise<ExitStatus>>> = {
+const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {
   serve: runServe,
   check: runCheck,
   exec: runExec,
@@ -41,6 +28,7 @@ const SUBCOMMANDS: Readonly<Record<string, (args: string[]) => Promise<ExitStatu
   clients: (args) => runAdmin("clients", args),
   kick: (args) => runAdmin("kick", args),
   reload: (args) => runAdmin("reload", args),
+  completion: async (args) => (await import("./lib/cli/completion.ts")).runCompletion(args),
 };
 
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {
@@ -51,16 +39,21 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
       return 0;
     case "--help":
     case "-h":
-      console.log(HELP.trimEnd());
+      console.log(overviewText().trimEnd());
       return 0;
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
   }
-  const subcommand = Object.hasOwn(SUBCOMMANDS, first) ? SUBCOMMANDS[first] : undefined;
-  if (subcommand === undefined) {
+  if (!isSubcommand(first)) {
     throw new UsageError(`there is no subcommand ${first}; see qmpmux --help`);
   }
-  return await subcommand(rest);
+  // Foreign calls are for who serves, and for who looks for the holder of a monitor.
+  if (first !== "serve" && first !== "check") await Deno.permissions.revoke({ name: "ffi" });
+  return await RUN[first](rest);
+}
+
+function isSubcommand(name: string): name is SubcommandName {
+  return Object.hasOwn(RUN, name);
 }
 
 /** What ended the program, as an exit status; what is a bug of ours is thrown on and seen whole. */

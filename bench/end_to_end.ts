@@ -297,7 +297,7 @@ async function starts({ rows }: Report, place: string): Promise<void> {
   const hello = `${CACHE}/hello`;
   const qmpmux = `${CACHE}/qmpmux`;
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}deno.json`));
-  const flags = (tasks.compile.command as string).split(" ").slice(1, -3);
+  const flags = ["compile", ...(tasks.qmpmux.command as string).split(" ").slice(2, -1)];
   try {
     // Types have been checked elsewhere.
     const config = ["--no-check", "--config", `${root}deno.json`];

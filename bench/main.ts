@@ -7,6 +7,7 @@
  * @module
  */
 
+import { measureDescriptors } from "./descriptors.ts";
 import { measureEndToEnd } from "./end_to_end.ts";
 import { measureFanOut } from "./fan_out.ts";
 import { print, type Report, RESULTS, thisMachine } from "./measure.ts";
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   schedule: measureSchedule,
   fan_out: measureFanOut,
   end_to_end: measureEndToEnd,
+  descriptors: measureDescriptors,
 };
 
 function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales"> {

@@ -8,11 +8,22 @@
  * @module
  */
 
+export type { Hub, HubStatus } from "./hub/admin.ts";
 export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
-export type { Monitor } from "./session/monitor.ts";
-export { ArgumentList } from "./terms/argument_list.ts";
+export type { Ending, Outcome, Party, Recorder, Result } from "./record/recorder.ts";
+export type { Admission, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export { ArgumentList, type Matching } from "./terms/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
 export { EventFilter } from "./terms/event_filter.ts";
+export {
+  defaultLimits,
+  type LimitName,
+  type LimitRow,
+  LIMITS,
+  type Limits,
+  type Unit,
+} from "./terms/limits.ts";
+export type { Deadline, OnLoss } from "./terms/options.ts";
 export {
   type Condition,
   judge,
@@ -28,9 +39,12 @@ export { MessageSplitter } from "./wire/balance.ts";
 export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
 export {
+  type Cargo,
   type Command,
   type Event,
   type Greeting,
+  type Id,
+  type Identity,
   type Malformed,
   type Message,
   type Peer,
@@ -38,4 +52,4 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
-export { Value } from "./wire/value.ts";
+export { type Part, Value } from "./wire/value.ts";

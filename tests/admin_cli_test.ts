@@ -57,6 +57,7 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
   const [first] = JSON.parse(listed.stdout);
   assertEquals({ ...first, age: 0 }, {
     name: "open/1",
+    peer: null,
     listener: "open",
     role: "full",
     dialect: "qmp",
@@ -71,8 +72,8 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
     age: 0,
   });
   const table = (await runQmpmux(["clients"], { QMPMUX_SOCKET: set.admin })).stdout.split("\n");
-  assertMatch(table[0]!, /^NAME +ROLE +MODE +IN-FLIGHT +WAITING/);
-  assertMatch(table[1]!, /^open\/1 +full +command +0 +0 +0 +2 +query-status +\d+$/);
+  assertMatch(table[0]!, /^NAME +PEER +ROLE +MODE +CAPABILITIES +FILTER +IN-FLIGHT +WAITING/);
+  assertMatch(table[1]!, /^open\/1 +- +full +command +oob +- +0 +0 +0 +2 +query-status +\d+$/);
 });
 
 Deno.test("qmpmux kick ends one client and says so where there is none", async () => {

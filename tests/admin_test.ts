@@ -88,7 +88,7 @@ Deno.test("query-clients lists who is there, with what waits and what is at QEMU
     "admin",
   ]]);
   const [first, second] = clients;
-  assertEquals([first!["in-flight"], first!.waiting, first!.commands], [4, 2, 7]);
+  assertEquals([first!["in-flight"], first!.waiting, first!.commands], [2, 4, 7]);
   assertEquals([first!["last-command"], first!.age, first!["unread-bytes"]], ["stop", 7, 0]);
   assertEquals([second!["last-command"], second!.age], ["__org.qmpmux_query-clients", 0]);
 });

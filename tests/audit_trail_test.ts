@@ -20,6 +20,7 @@ function record(command: string): AuditRecord {
     listener: "mux",
     role: "full",
     client: "mux/1",
+    peer: undefined,
     command,
     shown: undefined,
     outcome: "return",

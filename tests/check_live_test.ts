@@ -8,6 +8,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
 const answers = {
@@ -25,15 +26,37 @@ Deno.test("qmpmux check --live prints the version of a monitor that answers", as
   assertEquals(await runQmpmux(["check", "--live", "--config", file]), printed);
 });
 
-Deno.test("qmpmux check --live says that a busy monitor is busy, and how to find its holder", async () => {
+Deno.test({
+  name: "qmpmux check --live says that a busy monitor is busy, and names its holder",
+  ignore: WITHOUT_QEMU,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = await startQemu(`${place.path}/vm`);
+    using holder = await TestClient.ready(qemu.path);
+    // One that is waiting already holds nothing.
+    using _waiting = await TestClient.connect(qemu.path);
+    const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
+    assertEquals([busy.code, busy.stdout], [69, ""]);
+    const who = `process ${Deno.pid} \\(${Deno.execPath()}\\) holds this monitor`;
+    assertMatch(busy.stderr, new RegExp(`gives no greeting: ${who}, which serves one at a time`));
+    assertEquals(await holder.ask({ execute: "query-name" }), '{"return": {}}');
+  },
+});
+
+Deno.test("qmpmux check --live says how to find a holder it cannot name", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
-  using holder = await TestClient.ready(qemu.path);
-  const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
+  // Nobody is at the other end of what only listens.
+  using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
+  const busy = await runQmpmux([
+    "check",
+    "--live",
+    "--qemu",
+    `${place.path}/vm`,
+    "--timeout",
+    "0.3",
+  ]);
   assertEquals([busy.code, busy.stdout], [69, ""]);
   assertMatch(busy.stderr, /gives no greeting: another client holds this monitor, .* ss -xp /);
-
-  assertEquals(await holder.ask({ execute: "query-name" }), '{"return": {}}');
 });
 
 Deno.test("qmpmux check --live fails where nobody listens, and asks for what is missing", async () => {

@@ -162,6 +162,59 @@ Deno.test("Mux tells a command that took too long as lost, and nothing when its 
   assertEquals(book.take(), []);
 });
 
+Deno.test("Mux tells of what waited to be answered here as dropped with its client", () => {
+  const { stage, book, clock } = staged();
+  const client = stage.ready("a", ["oob"]);
+  client.say('{"execute":"query-version"}');
+  stage.qemuSays('{"return": {}}');
+  client.say('{"execute":"stop"}{"execute":"query-version"}{"execute":"qmp_capabilities"}');
+  client.say('{"execute":"__org.qmpmux_set-event-filter","arguments":{"enable":[]}}');
+  book.take();
+  clock.now = 104;
+  client.leave();
+  assertEquals(book.take(), [
+    "left: left",
+    "stage/1 full query-version dropped",
+    "stage/1 full qmp_capabilities dropped",
+    "stage/1 full __org.qmpmux_set-event-filter dropped",
+  ]);
+  assertEquals(book.outcomes.at(-1), { result: "dropped", took: 4 });
+  stage.qemuSays('{"return": {}}');
+  assertEquals(book.take(), ["stage/1 full stop return"]);
+});
+
+Deno.test("Mux tells once of a command that ends its own client, and of those around it", () => {
+  const { stage, book } = staged();
+  const enable = '"arguments":{"enable":["oob"]}';
+  const root = stage.connect("root", terms({ role: ROLES.get("admin")! }));
+  root.say(`{"execute":"qmp_capabilities",${enable}}{"execute":"stop"}`);
+  book.take();
+  const self = '"arguments":{"name":"stage/1"}';
+  root.say('{"execute":"__org.qmpmux_query-self"}');
+  root.say(`{"execute":"__org.qmpmux_disconnect-client",${self}}`);
+  root.say('{"execute":"__org.qmpmux_query-clients"}');
+  stage.qemuSays('{"return": {}}');
+  assertEquals(book.take(), [
+    "stage/1 admin stop return",
+    "stage/1 admin __org.qmpmux_query-self return",
+    "left: kicked",
+    "stage/1 admin __org.qmpmux_query-clients dropped",
+    "stage/1 admin __org.qmpmux_disconnect-client return",
+  ]);
+});
+
+Deno.test("Mux tells of a reload whose client has left: it has run", () => {
+  const { stage, book } = staged();
+  let done = (_problems: readonly string[]): void => {};
+  stage.reloads = (then): void => void (done = then);
+  const client = inRole(stage, "a", "admin");
+  client.say('{"execute":"__org.qmpmux_reload"}');
+  book.take();
+  client.leave();
+  done([]);
+  assertEquals(book.take(), ["left: left", "stage/1 admin __org.qmpmux_reload return"]);
+});
+
 Deno.test("Mux tells what it refuses while draining as dropped", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");

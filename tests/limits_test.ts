@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { SERVE_HELP } from "../lib/cli/serve.ts";
+import { helpText } from "../lib/cli/help.ts";
 import { LimitNotes } from "../lib/rim/limit_notes.ts";
 import type { Log } from "../lib/rim/log.ts";
 import { Pace } from "../lib/rim/pace.ts";
@@ -123,13 +123,13 @@ Deno.test("readConfig() tells a wrong limit with its line", () => {
   ]);
 });
 
-Deno.test("SERVE_HELP and docs/limits.md name every limit with its default", () => {
+Deno.test("helpText() of serve and docs/limits.md name every limit with its default", () => {
   const docs = Deno.readTextFileSync(new URL("../docs/limits.md", import.meta.url));
   const shown = (bytes: number): string =>
     bytes % (1 << 20) === 0 ? `${bytes >> 20} MiB` : `${bytes >> 10} KiB`;
   for (const name of LIMIT_NAMES) {
     const { initial, unit, forRole }: LimitRow = LIMITS[name];
-    assertMatch(SERVE_HELP, new RegExp(`^  ${name}=\\w+ .*\\(${initial || "off"}\\)$`, "m"));
+    assertMatch(helpText("serve"), new RegExp(`^  ${name}=\\w+ .*\\(${initial || "off"}\\)$`, "m"));
     const value = initial === 0 ? "off" : unit === "bytes" ? shown(initial) : `${initial}`;
     const row = new RegExp(`^\\| \`${name}=\` *\\| ${value}\\b.*\\| ${unit} *\\|`, "m").exec(docs);
     assert(row, `docs/limits.md has no row for ${name} with ${value} and ${unit}`);

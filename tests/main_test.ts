@@ -4,19 +4,40 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
-import { SERVE_HELP } from "../lib/cli/serve.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { helpText } from "../lib/cli/help.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
+/** Is this a checkout that git knows? */
+async function hasCommits(): Promise<boolean> {
+  const root = new URL("..", import.meta.url).pathname;
+  try {
+    const args = ["-C", root, "rev-parse", "HEAD"];
+    return (await new Deno.Command("git", { args, stderr: "null" }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 for (const flag of ["--version", "-V"]) {
-  Deno.test(`qmpmux ${flag} prints its version and what runs it, in one line`, async () => {
+  Deno.test(`qmpmux ${flag} prints its version, its commit and what runs it, in one line`, async () => {
     const { code, stdout, stderr } = await runQmpmux([flag]);
     assertEquals([code, stderr], [0, ""]);
-    assert(/^qmpmux \d+\.\d+\.\d+ \(Deno [\d.]+\S*, V8 [\d.]+\S*\)\n$/.test(stdout), stdout);
-    assert(stdout.startsWith(`qmpmux ${VERSION} (`), stdout);
+    const [, version, origin] =
+      /^qmpmux (\d+\.\d+\.\d+) \((.*)\) Deno [\d.]+\S* V8 [\d.]+\S*\n$/.exec(stdout) ?? [];
+    assertEquals(version, VERSION, stdout);
+    if (!Deno.env.get("QMPMUX_BINARY")) assertEquals(origin, "from source");
+    else if (!await hasCommits()) assertEquals(origin, "commit unknown");
+    else assertMatch(origin!, /^commit [0-9a-f]{12,}(-dirty)?$/);
   });
 }
+
+Deno.test("qmpmux --version prints the commit that was handed in when it was compiled", async () => {
+  const { stdout } = await runQmpmux(["--version"], { QMPMUX_COMMIT: "0123456789ab" });
+  assertMatch(stdout, /^qmpmux \S+ \(commit 0123456789ab\) Deno /);
+});
 
 Deno.test("VERSION is the one in deno.json", () => {
   const { version } = JSON.parse(
@@ -35,7 +56,11 @@ for (const flag of ["--help", "-h"]) {
 }
 
 Deno.test("qmpmux serve --help prints its flags to stdout", async () => {
-  assertEquals(await runQmpmux(["serve", "--help"]), { code: 0, stdout: SERVE_HELP, stderr: "" });
+  assertEquals(await runQmpmux(["serve", "--help"]), {
+    code: 0,
+    stdout: helpText("serve"),
+    stderr: "",
+  });
 });
 
 for (

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
+import { GIVEN_UP_LIMIT } from "../lib/session/upstream.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { Peer } from "../lib/wire/message.ts";
 import { GREETING, options, Stage, terms } from "./support/stage.ts";
@@ -77,4 +78,44 @@ Deno.test("Mux.detached() of a client that waits for QEMU leaves nothing behind"
   stage.qemuReady();
   assertEquals(client.peer.heard, []);
   assertEquals(client.peer.closed, undefined);
+});
+
+Deno.test("Mux.received() refuses out-of-band commands while too many are at QEMU that were given up", () => {
+  const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }], stallTime: 1e6 });
+  stage.qemuReady();
+  const { peer, monitor } = stage.ready("a", ["oob"]);
+  const client = stage.clients.get("a")!;
+  for (let i = 0; i < GIVEN_UP_LIMIT; i++) {
+    client.say('{"exec-oob":"query-yank"}');
+    stage.mux.tick(10 * (i + 1));
+  }
+  const late = '{"error": {"class": "GenericError", "desc": ' +
+    '"query-yank was not answered in time; it may still run"}}';
+  assertEquals(peer.take(), new Array(GIVEN_UP_LIMIT).fill(late));
+  client.say('{"exec-oob":"query-yank","id":"x"}');
+  assertEquals(peer.take(), [
+    '{"id": "x", "error": {"class": "GenericError", "desc": ' +
+    '"QEMU answers no out-of-band commands; query-yank was not sent"}}',
+  ]);
+  assertEquals(stage.mux.status().inFlight, GIVEN_UP_LIMIT);
+  assert(monitor.idle);
+  stage.qemu.take();
+  stage.qemuSays('{"return": [], "id": 1}');
+  client.say('{"exec-oob":"query-yank","id":"y"}');
+  assertEquals(stage.qemu.take(), [`{"exec-oob":"query-yank","id":${GIVEN_UP_LIMIT + 1}}`]);
+  stage.qemuSays(`{"return": [], "id": ${GIVEN_UP_LIMIT + 1}}`);
+  assertEquals(peer.take(), ['{"return": [], "id": "y"}']);
+});
+
+Deno.test("Mux.received() refuses out-of-band commands while too many are at QEMU of clients that left", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const waiting = stage.ready("w", ["oob"]);
+  waiting.say('{"exec-oob":"query-yank"}');
+  for (let i = 0; i < GIVEN_UP_LIMIT + 5; i++) {
+    const client = stage.ready("a", ["oob"]);
+    client.say('{"exec-oob":"query-yank"}');
+    client.leave();
+  }
+  assertEquals(stage.mux.status().inFlight, 1 + GIVEN_UP_LIMIT);
 });

@@ -10,6 +10,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Address, UsageError } from "../lib/terms/address.ts";
 import { GLOB_LENGTH_LIMIT } from "../lib/terms/event_filter.ts";
 import { defaultLimits } from "../lib/terms/limits.ts";
+import { EVERYBODY } from "../lib/terms/admission.ts";
 import { parseListener, parseQemu } from "../lib/terms/options.ts";
 import { FULL } from "../lib/terms/roles.ts";
 
@@ -26,6 +27,9 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
       joins: true,
       limits: defaultLimits("full"),
     },
+    admission: EVERYBODY,
+    identity: false,
+    descriptors: false,
     mode: 0o600,
     user: undefined,
     group: undefined,
@@ -104,7 +108,8 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN = "there are name, role, dialect, events, mode, user, group, allow-remote, cache, join";
+const KNOWN = "there are name, role, dialect, events, mode, user, group, identity, allow, " +
+  "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [
   ["", '"" is no address; write unix:/path'],

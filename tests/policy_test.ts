@@ -270,6 +270,10 @@ Deno.test("the role in docs/roles.md makes backups, of files in one directory", 
     "role backup, no rule allows it",
   );
   assertEquals(
+    add({ driver: "qcow2", file: { ...file, filename: "/backup/../etc/x" } }),
+    "role backup, no rule allows it",
+  );
+  assertEquals(
     add({ driver: "qcow2", file, backing: "/etc/x" }),
     "role backup, rule 2: it does not allow the argument backing",
   );

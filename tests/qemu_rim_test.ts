@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
+import type { Stream } from "../lib/rim/connection.ts";
 import { Failure } from "../lib/rim/failure.ts";
 import type { Log } from "../lib/rim/log.ts";
 import { checkPlace, dial, Pauses, Qemu } from "../lib/rim/qemu.ts";
@@ -133,7 +134,7 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
   Deno.removeSync(path);
   using listener = Deno.listen({ transport: "unix", path });
   await again();
-  using socket = await within("a connection", dialling);
+  using socket = await within("a connection", dialling) as Deno.Conn;
   assert(socket !== undefined);
   (await listener.accept()).close();
   assertEquals(log.lines.length, 2);
@@ -168,7 +169,7 @@ Deno.test("dial() connects over TCP, and waits there too", async () => {
   assertEquals(log.lines, [`tcp:127.0.0.1:${port}: nobody listens there yet; waiting`]);
   using back = Deno.listen({ hostname: "127.0.0.1", port });
   pauses.go();
-  using socket = await within("a connection", dialling);
+  using socket = await within("a connection", dialling) as Deno.Conn;
   assert(socket !== undefined);
   (await back.accept()).close();
 });
@@ -208,7 +209,7 @@ Deno.test({
     await using _qemu = await startQemu(path);
     // QEMU's socket file is there a moment before QEMU listens.
     const served = await dial(parseQemu(path), new Pauses(), new Notes(), NEVER);
-    const others: Deno.Conn[] = [served!];
+    const others: Stream[] = [served!];
     const abandon = new AbortController();
     const log = new Notes();
     const told = log.next;

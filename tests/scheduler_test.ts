@@ -5,11 +5,14 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Scheduler } from "../lib/sharing/scheduler.ts";
+import { PARTY_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
 
 function served(scheduler: Scheduler<string, string>): string[] {
   const order: string[] = [];
-  for (let job = scheduler.next(); job !== undefined; job = scheduler.next()) order.push(job);
+  for (let job = scheduler.next(); job !== undefined; job = scheduler.next()) {
+    order.push(job);
+    scheduler.landed(job);
+  }
   return order;
 }
 
@@ -64,4 +67,65 @@ Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", 
   const order = [scheduler.next(), scheduler.next()];
   assertEquals(order, ["a2", "c1"]);
   assert(scheduler.empty);
+});
+
+Deno.test("Scheduler.next() passes over a party with as many jobs on their way as it may have", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "a3", "a4", "b1"]) scheduler.enqueue(job[0]!, job);
+  const order = Array.from({ length: 4 }, () => scheduler.next());
+  assertEquals(PARTY_LIMIT, 2);
+  assertEquals(order, ["a1", "b1", "a2", undefined]);
+  scheduler.landed("a2");
+  assertEquals([scheduler.next(), scheduler.next()], ["a3", undefined]);
+});
+
+Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
+  for (let i = 0; i < PARTY_LIMIT; i++) scheduler.next();
+  scheduler.enqueue("b", "b1");
+  scheduler.landed("a1");
+  assertEquals([scheduler.next(), scheduler.next()], ["a3", "b1"]);
+});
+
+Deno.test("Scheduler.overtakes() leaves a party one place for what waits", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
+  scheduler.next();
+  scheduler.overtakes("a", "a0");
+  assertEquals(scheduler.next(), undefined);
+  scheduler.landed("a0");
+  assertEquals(scheduler.next(), undefined);
+  scheduler.landed("a1");
+  assertEquals([scheduler.next(), scheduler.next()], ["a2", undefined]);
+});
+
+for (
+  const [how, empties] of [
+    ["taken out", (scheduler): void => scheduler.remove("a2")],
+    ["dropped", (scheduler): unknown => scheduler.drop("a")],
+    ["sent", (scheduler): void => scheduler.landed(scheduler.next()!)],
+  ] as [string, (scheduler: Scheduler<string, string>) => void][]
+) {
+  Deno.test(`Scheduler.overtakes() is forgotten when the last of the party's jobs is ${how}`, () => {
+    const scheduler = new Scheduler<string, string>();
+    for (const job of ["a1", "a2"]) scheduler.enqueue("a", job);
+    scheduler.overtakes("a", "a0");
+    scheduler.landed("a0");
+    assertEquals([scheduler.next(), scheduler.next()], ["a1", undefined]);
+    scheduler.landed("a1");
+    empties(scheduler);
+    for (const job of ["a3", "a4"]) scheduler.enqueue("a", job);
+    assertEquals([scheduler.next(), scheduler.next()], ["a3", "a4"]);
+  });
+}
+
+Deno.test("Scheduler.clear() forgets what is on its way", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
+  for (let i = 0; i < PARTY_LIMIT; i++) scheduler.next();
+  assertEquals(scheduler.clear(), ["a3"]);
+  for (const job of ["a4", "a5", "a6"]) scheduler.enqueue("a", job);
+  scheduler.landed("a1");
+  assertEquals(served(scheduler), ["a4", "a5", "a6"]);
 });

@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { runServe, SERVE_HELP, serveSettings } from "../lib/cli/serve.ts";
-
+import { helpText } from "../lib/cli/help.ts";
+import { runServe, serveSettings } from "../lib/cli/serve.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import type { ServeSettings } from "../lib/terms/options.ts";
 
@@ -81,6 +81,10 @@ const TIME = "is no time; write seconds, above 0 and up to 86400";
 const BAD: [string[], string][] = [
   [[], "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock"],
   [["--qemu", "/run/vm"], "serve: --listen is missing; say where clients connect"],
+  [
+    ["--qemu", "127.0.0.1:4444", "--listen", "/run/mux,fds=on"],
+    "serve: fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
+  ],
   [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:"],
   [["--qemu", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
   [["--qemu=", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
@@ -129,7 +133,7 @@ for (const [args, message] of BAD) {
   });
 }
 
-Deno.test("SERVE_HELP names every flag and every option that serve reads", () => {
+Deno.test("helpText() of serve names every flag and every option that serve reads", () => {
   for (
     const word of [
       ...["--qemu", "--listen", "--once", "--greeting-timeout", "--handshake-timeout"],
@@ -144,12 +148,12 @@ Deno.test("SERVE_HELP names every flag and every option that serve reads", () =>
       ],
     ]
   ) {
-    assert(SERVE_HELP.includes(word), `${word} is not explained`);
+    assert(helpText("serve").includes(word), `${word} is not explained`);
   }
 });
 
-Deno.test("SERVE_HELP fits a terminal of 100 columns", () => {
-  assertEquals(SERVE_HELP.split("\n").filter((line) => line.length > 100), []);
+Deno.test("helpText() of serve fits a terminal of 100 columns", () => {
+  assertEquals(helpText("serve").split("\n").filter((line) => line.length > 100), []);
 });
 
 Deno.test("runServe() prints the help and is done", async () => {
@@ -161,5 +165,5 @@ Deno.test("runServe() prints the help and is done", async () => {
   } finally {
     console.log = original;
   }
-  assertEquals(printed, [SERVE_HELP.trimEnd()]);
+  assertEquals(printed, [helpText("serve").trimEnd()]);
 });

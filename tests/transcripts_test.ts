@@ -8,6 +8,9 @@
  *     a> TEXT         client a says TEXT and a line end
  *     a< TEXT         client a must hear TEXT next
  *     a< EOF          client a must see the end of the connection
+ *     a+ NAME         descriptors come from client a, before what it says next
+ *     q< +NAME TEXT   QEMU must hear TEXT next, and get those descriptors with it
+ *     ! closed NAME   those descriptors have been closed
  *     q> TEXT         QEMU says TEXT
  *     q< TEXT         QEMU must hear TEXT next
  *     ! connect a [OPTION=VALUE]…  a client comes through a listener with
@@ -32,7 +35,7 @@
 import { assert, assertEquals, fail } from "@std/assert";
 import { ROLES } from "../lib/terms/roles.ts";
 import type { DialectName } from "../lib/terms/terms.ts";
-import type { FakePeer } from "./support/fake_peer.ts";
+import { FakeCargo, type FakePeer } from "./support/fake_peer.ts";
 import { Stage, terms } from "./support/stage.ts";
 
 const DIRECTORY = new URL("./transcripts/", import.meta.url);
@@ -51,6 +54,7 @@ class Player {
     });
     const onLoss = lines.includes("! hold") ? "hold" : "close";
     this.#stage = new Stage(60, { onLoss, deadlines });
+    FakeCargo.closed = [];
     if (!lines.includes("! no qemu")) this.#stage.qemuReady();
     for (const [index, line] of lines.entries()) {
       try {
@@ -64,13 +68,16 @@ class Player {
 
   #play(line: string): void {
     if (line === "" || line.startsWith("#") || SETTINGS.test(line)) return;
-    const [, who, direction, rest] = /^([a-z!])([<>]?) (.*)$/.exec(line) ??
+    const [, who, direction, rest] = /^([a-z!])([<>+]?) (.*)$/.exec(line) ??
       fail(`What is ${line}?`);
     if (direction === "<") return this.#hears(this.#peer(who!), rest!);
+    if (who === "!" && rest!.startsWith("closed ")) return this.#direct(rest!.split(" "));
     this.#silence();
     if (who === "!") this.#direct(rest!.split(" "));
     else if (who === "q") this.#stage.qemuSays(rest!);
-    else this.#client(who!).say(`${rest}\n`);
+    else if (direction === "+") {
+      this.#stage.mux.carried(this.#client(who!).monitor, new FakeCargo(rest!));
+    } else this.#client(who!).say(`${rest}\n`);
   }
 
   #direct([verb, name = "", ...words]: string[]): void {
@@ -111,6 +118,9 @@ class Player {
       case "drain":
         stage.mux.drain();
         break;
+      case "closed":
+        assertEquals(FakeCargo.closed.shift(), name);
+        break;
       case "notice":
         assertEquals(stage.notices.pop(), name);
         break;
@@ -136,7 +146,7 @@ class Player {
     return name === "q" ? this.#stage.qemu : this.#client(name).peer;
   }
 
-  /** Nobody has heard anything, or seen the end, that was not written. */
+  /** Nobody has heard anything, or seen the end, that was not written, and nothing was closed. */
   #silence(): void {
     for (
       const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]
@@ -144,6 +154,7 @@ class Player {
       assertEquals(peer.heard, [], `${name} heard what is not written`);
       assertEquals(peer.closed, undefined, `${name} saw an end that is not written`);
     }
+    assertEquals(FakeCargo.closed, [], "Something was closed that is not written");
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
+import { GIVEN_UP_LIMIT, IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
 import { type Message, readMessage } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { FakePeer } from "./support/fake_peer.ts";
@@ -67,6 +67,23 @@ Deno.test("Upstream.hasRoom ends at the limit of commands in flight, which stays
   assert(!upstream.hasRoom);
   upstream.heard(message('{"return": {}}'));
   assert(upstream.hasRoom);
+});
+
+Deno.test("Upstream.mayOvertake() ends where too many are at QEMU that nobody waits for", () => {
+  const { upstream } = ready();
+  const givenUp = new Set<Job>();
+  const mayOvertake = (): boolean => upstream.mayOvertake((each) => !givenUp.has(each));
+  for (let i = 0; i < GIVEN_UP_LIMIT; i++) {
+    assert(mayOvertake());
+    const [awaited, other] = [job('{"exec-oob":"a"}', true), job('{"exec-oob":"b"}', true)];
+    givenUp.add(other);
+    for (const each of [awaited, other]) upstream.issue(each);
+  }
+  assert(!mayOvertake());
+  upstream.heard(message('{"return": {}, "id": 1}'));
+  assert(!mayOvertake());
+  upstream.heard(message('{"return": {}, "id": 2}'));
+  assert(mayOvertake());
 });
 
 Deno.test("Upstream.heard() settles in-band commands in their order and others by number", () => {

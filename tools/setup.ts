@@ -33,7 +33,13 @@ const TOOLS: Tool[] = [
     title: "QEMU for x86_64",
   },
   { name: "socat", proof: ["socat", "-V"], debian: "socat", title: "socat" },
+  { name: "curl", proof: ["curl", "--version"], debian: "curl", title: "curl" },
   { name: "python3", proof: ["python3", "--version"], debian: "python3", title: "Python 3" },
+  { name: "faketime", proof: ["faketime", "--version"], debian: "faketime", title: "libfaketime" },
+  { name: "zsh", proof: ["zsh", "--version"], debian: "zsh", title: "zsh" },
+  { name: "fish", proof: ["fish", "--version"], debian: "fish", title: "fish" },
+  { name: "mandoc", proof: ["mandoc", "/dev/null"], debian: "mandoc", title: "mandoc" },
+  { name: "groff", proof: ["groff", "--version"], debian: "groff-base", title: "groff" },
   {
     name: "promtool",
     proof: ["promtool", "--version"],

@@ -8,16 +8,17 @@
  */
 
 import { type ExitStatus, Failure } from "../rim/failure.ts";
+import { printable } from "../rim/log.ts";
 import { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { readFlags, socketOf } from "./flags.ts";
+import { showHelp } from "./help.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
 
 /** What a subcommand asks, and how it shows the answer. */
 interface Inquiry {
-  readonly help: string;
   readonly command: string;
   /** The name of its one argument, if it has one. */
   readonly operand?: string;
@@ -25,44 +26,23 @@ interface Inquiry {
   show(value: unknown): string;
 }
 
-const COMMON = `
-  --socket ADDR   a listener of a role that administers (QMPMUX_SOCKET)
-  --json          print the answer as JSON
-  -h, --help      this text
-`;
-
 const INQUIRIES: Readonly<Record<AdminCommand, Inquiry>> = {
   status: {
-    help: `Usage: qmpmux status [--socket ADDR] [--json]
-
-Tells how a running qmpmux stands.
-${COMMON}`,
     command: "query-status",
     show: (value) =>
-      Object.entries(value as object).map(([key, item]) => `${key}: ${item ?? "none"}`).join("\n"),
+      Object.entries(value as object)
+        .map(([key, item]) => printable(`${key}: ${item ?? "none"}`)).join("\n"),
   },
   clients: {
-    help: `Usage: qmpmux clients [--socket ADDR] [--json]
-
-Lists the clients of a running qmpmux.
-${COMMON}`,
     command: "query-clients",
     show: (value) => tableOf(value as Row[]),
   },
   kick: {
-    help: `Usage: qmpmux kick [--socket ADDR] NAME
-
-Ends a client, behind what is queued for it.
-${COMMON}`,
     command: "disconnect-client",
     operand: "name",
     show: () => "",
   },
   reload: {
-    help: `Usage: qmpmux reload [--socket ADDR]
-
-Has a running qmpmux read its configuration file again, and tells the outcome.
-${COMMON}`,
     command: "reload",
     show: () => "",
   },
@@ -72,8 +52,11 @@ type Row = Readonly<Record<string, unknown>>;
 
 const COLUMNS = [
   "name",
+  "peer",
   "role",
   "mode",
+  "capabilities",
+  "filter",
   "in-flight",
   "waiting",
   "unread-bytes",
@@ -94,8 +77,15 @@ function tableOf(rows: readonly Row[]): string {
     .join("\n");
 }
 
+/** A client has chosen what its last command is called, and its filter. */
 function cellOf(value: unknown): string {
-  return typeof value === "number" ? String(Math.round(value)) : String(value ?? "-");
+  if (typeof value === "number") return String(Math.round(value));
+  if (Array.isArray(value)) return printable(value.join("+")) || "none";
+  if (typeof value === "object" && value !== null) {
+    const { uid, gid, pid } = value as Row;
+    return `${uid}:${gid}/${pid}`;
+  }
+  return printable(String(value ?? "-"));
 }
 
 /**
@@ -104,13 +94,9 @@ function cellOf(value: unknown): string {
  * @throws UsageError, Failure
  */
 export async function runAdmin(name: AdminCommand, args: string[]): Promise<ExitStatus> {
-  const { help, command, operand, show } = INQUIRIES[name];
-  const operands = operand === undefined ? 0 : 1;
-  const given = readFlags(name, args, { values: ["socket"], switches: ["json"], operands });
-  if (given.help) {
-    console.log(help.trimEnd());
-    return 0;
-  }
+  const { command, operand, show } = INQUIRIES[name];
+  const given = readFlags(name, args);
+  if (given.help) return showHelp(name);
   const [value] = given.operands;
   if (operand !== undefined && value === undefined) {
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);

@@ -6,27 +6,16 @@
 
 import { readConfigFile } from "../rim/config_file.ts";
 import { type ExitStatus, Failure } from "../rim/failure.ts";
+import { holdersOf, holderText } from "../rim/holder.ts";
 import { Session } from "../rim/session.ts";
 import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { parseQemu } from "../terms/options.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { SUBCOMMANDS } from "./manual.ts";
 
-/** What `qmpmux check --help` prints. */
-export const CHECK_HELP = `Usage: qmpmux check --config FILE
-       qmpmux check --live [--qemu ADDR | --config FILE] [--timeout S]
-
-Says what is wrong in a configuration file, a line each: FILE:LINE: what.
-With --live asks whether a monitor answers: QEMU's own, or one of qmpmux's.
-
-  --config FILE   the file
-  --live          connect, negotiate, and hang up
-  --qemu ADDR     the monitor to ask
-  --timeout S     how long it may take (5)
-  -h, --help      this text
-
-Exit status 0: nothing is wrong; 78: something is in the file; 69: no monitor answers.
-`;
+const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 
 /**
  * Runs `qmpmux check`.
@@ -34,14 +23,8 @@ Exit status 0: nothing is wrong; 78: something is in the file; 69: no monitor an
  * @throws UsageError, ConfigError, Failure
  */
 export async function runCheck(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("check", args, {
-    values: ["config", "qemu", "timeout"],
-    switches: ["live"],
-  });
-  if (given.help) {
-    console.log(CHECK_HELP.trimEnd());
-    return 0;
-  }
+  const given = readFlags("check", args);
+  if (given.help) return showHelp("check");
   const file = given.one("config");
   const qemu = given.one("qemu");
   if (!file && !(given.has("live") && qemu)) {
@@ -53,7 +36,10 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
   if (address === undefined) {
     throw new UsageError("check: no monitor is named; give --qemu ADDR, or a file that has qemu");
   }
-  return await live(address, secondsOf("check", "timeout", given.one("timeout") ?? "5"));
+  return await live(
+    address,
+    secondsOf("check", "timeout", given.one("timeout") ?? `${DEFAULT_SECONDS}`),
+  );
 }
 
 /** @throws Failure where no monitor answers in time; the commonest reason is that another client holds it */
@@ -66,12 +52,12 @@ async function live(address: Address, seconds: number): Promise<ExitStatus> {
     return 0;
   });
   if (status !== 124) return status;
-  // Who it is cannot be told from here: Deno shows a program no other processes.
-  throw new Failure(
-    69,
-    `${
-      addressText(address)
-    } accepts connections but gives no greeting: another client holds this ` +
-      "monitor, which serves one at a time; as root, ss -xp shows who is connected",
-  );
+  const holders = address.transport === "unix" ? holdersOf(address.path) : [];
+  const who = holders.length > 0
+    ? `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a time; ` +
+      "end that, or let both connect to qmpmux"
+    : "another client holds this monitor, which serves one at a time; " +
+      "as root, ss -xp shows who is connected";
+  const text = addressText(address);
+  throw new Failure(69, `${text} accepts connections but gives no greeting: ${who}`);
 }

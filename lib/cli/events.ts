@@ -9,22 +9,8 @@ import { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { EventFilter } from "../terms/event_filter.ts";
 import { readFlags, secondsOf, socketOf } from "./flags.ts";
+import { showHelp } from "./help.ts";
 import { beforeDeadline } from "./deadline.ts";
-
-/** What `qmpmux events --help` prints. */
-export const EVENTS_HELP =
-  `Usage: qmpmux events [--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]
-
-Prints events as they come, one JSON object a line.
-
-  --socket ADDR   the monitor to listen to (QMPMUX_SOCKET)
-  --filter GLOB   only events of such a name; may be given many times
-  --count N       end after so many
-  --timeout S     end after so many seconds, with status 124
-  -h, --help      this text
-
-Ends with status 0 when QEMU goes.
-`;
 
 /**
  * Runs `qmpmux events`.
@@ -32,11 +18,8 @@ Ends with status 0 when QEMU goes.
  * @throws UsageError, Failure
  */
 export async function runEvents(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("events", args, { values: ["socket", "filter", "count", "timeout"] });
-  if (given.help) {
-    console.log(EVENTS_HELP.trimEnd());
-    return 0;
-  }
+  const given = readFlags("events", args);
+  if (given.help) return showHelp("events");
   const count = countOf(given.one("count"));
   const timeout = given.one("timeout");
   const globs = given.all("filter");

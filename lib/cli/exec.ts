@@ -8,18 +8,7 @@ import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { readFlags, socketOf } from "./flags.ts";
-
-/** What `qmpmux exec --help` prints. */
-export const EXEC_HELP = `Usage: qmpmux exec [--socket ADDR] COMMAND [key=value... | JSON]
-
-Runs one command and prints the value it returns as JSON.
-
-  --socket ADDR   the monitor to talk to (QMPMUX_SOCKET)
-  -h, --help      this text
-
-A value is JSON where it can be read as such, else a string; key.member=value
-fills a nested object. Exit status 1: QEMU answered with an error.
-`;
+import { showHelp } from "./help.ts";
 
 /**
  * Runs `qmpmux exec`.
@@ -27,11 +16,8 @@ fills a nested object. Exit status 1: QEMU answered with an error.
  * @throws UsageError, Failure
  */
 export async function runExec(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("exec", args, { values: ["socket"], operands: Infinity });
-  if (given.help) {
-    console.log(EXEC_HELP.trimEnd());
-    return 0;
-  }
+  const given = readFlags("exec", args);
+  if (given.help) return showHelp("exec");
   const [command, ...rest] = given.operands;
   if (command === undefined) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
@@ -55,9 +41,11 @@ export function readArguments(words: readonly string[]): string {
   const [first] = words;
   if (first?.startsWith("{")) {
     if (words.length > 1) {
-      throw new UsageError(`exec: there is no argument ${words[1]} behind JSON`);
+      throw new UsageError(`exec: there is no argument ${words[1]} behind JSON; leave it out`);
     }
-    if (!isJson(first)) throw new UsageError(`exec: ${first} is no JSON object`);
+    if (!isJson(first)) {
+      throw new UsageError(`exec: ${first} is no JSON object; mend it, or write key=value`);
+    }
     return first;
   }
   const tree: Tree = new Map();
@@ -78,7 +66,7 @@ function plant(tree: Tree, [key, ...path]: string[], value: string, word: string
   const there = tree.get(key!);
   if (path.length === 0 && there === undefined) return void tree.set(key!, value);
   if (path.length === 0 || typeof there === "string") {
-    throw new UsageError(`exec: ${word} says again what another argument has said`);
+    throw new UsageError(`exec: ${word} says again what another argument has said; leave one out`);
   }
   const branch: Tree = there ?? new Map();
   tree.set(key!, branch);

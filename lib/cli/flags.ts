@@ -6,16 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Address, parseAddress, UsageError } from "../terms/address.ts";
-
-/** The flags of one subcommand. */
-export interface FlagNames {
-  /** Flags with a value. */
-  readonly values: readonly string[];
-  /** Flags without one; `--help` and `-h` are there always. */
-  readonly switches?: readonly string[];
-  /** How many arguments there may be besides; none if left out. */
-  readonly operands?: number;
-}
+import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./manual.ts";
 
 /** What was given on a command line. */
 export interface Given {
@@ -32,14 +23,22 @@ export interface Given {
 }
 
 /**
- * Reads a subcommand's command line.
+ * Reads a subcommand's command line, by its row in the manual.
  *
- * @param command the subcommand, for messages
  * @throws UsageError where a flag is unknown or lacks its value, or an argument is too many
  */
-export function readFlags(command: string, args: string[], names: FlagNames): Given {
-  const { values, operands = 0 } = names;
-  const switches = [...(names.switches ?? []), "help"];
+export function readFlags(command: SubcommandName, args: string[]): Given {
+  const { flags: known, operands: taken = [] }: Subcommand = SUBCOMMANDS[command];
+  const isValued = (flag: string): boolean => known[flag]?.value !== undefined;
+  const values = Object.keys(known).filter(isValued);
+  const switches = [...Object.keys(known).filter((flag) => !isValued(flag)), "help"];
+  const operands = taken.some(({ many }) => many) ? Infinity : taken.length;
+  // The parser keeps under this name what is no flag.
+  const end = args.indexOf("--");
+  const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
+  if (own !== undefined) {
+    throw new UsageError(`${command}: there is no flag ${own}; see qmpmux ${command} --help`);
+  }
   const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
   if (valued !== undefined) {
     const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
@@ -51,7 +50,7 @@ export function readFlags(command: string, args: string[], names: FlagNames): Gi
     string: [...values, "_"],
     boolean: switches,
     alias: { h: "help" },
-    collect: [...values],
+    collect: values,
     unknown: (argument: string, key?: string) => {
       if (key === undefined) return;
       throw new UsageError(

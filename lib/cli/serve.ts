@@ -1,5 +1,5 @@
 /**
- * `qmpmux serve`: its flags, and its help.
+ * `qmpmux serve`: its flags and its file, made into settings.
  *
  * @module
  */
@@ -16,82 +16,14 @@ import {
   type ServeSettings,
 } from "../terms/options.ts";
 import { type Config, configText, readConfig } from "../terms/config.ts";
-import { CLIENTS_IN_ALL, LIMIT_NAMES, limitRange, LIMITS, readLimit } from "../terms/limits.ts";
-import {
-  AUDIT_FAILURES,
-  LOG_FORMATS,
-  parseAudit,
-  parseMetrics,
-  wordOf,
-} from "../terms/recording.ts";
+import { CLIENTS_IN_ALL, limitRange, readLimit } from "../terms/limits.ts";
+import { parseAudit, parseMetrics, wordOf } from "../terms/recording.ts";
 import { type Given, readFlags, secondsOf } from "./flags.ts";
+import { showHelp } from "./help.ts";
+import { SUBCOMMANDS } from "./manual.ts";
 import { VERSION } from "./version.ts";
 
-/** What `qmpmux serve --help` prints. */
-export const SERVE_HELP =
-  `Usage: qmpmux serve --qemu ADDR --listen ADDR[,option=value...] [--listen ...]
-       qmpmux serve --config FILE
-
-Owns one QMP connection to QEMU and gives every client that connects a virtual
-monitor of its own.
-
-  --qemu ADDR            QEMU's monitor: the socket it was given with -qmp
-  --listen ADDR[,...]    where clients connect; may be given many times
-  --ready listening|qemu when systemd is told READY=1: at once, or with QEMU (listening)
-  --config FILE          a TOML file that says the same; flags win over it
-  --print-config         print the settings that come of it all, and end
-  --once                 end with QEMU, with status 0, instead of waiting for the next
-  --greeting-timeout S   seconds QEMU may take for its greeting (10)
-  --handshake-timeout S  seconds a client may wait for QEMU's greeting (60)
-  --drain-timeout S      seconds commands under way may take to finish at the end (5)
-  --stall-timeout S      seconds QEMU may be silent, though asked, until it counts as stalled (10)
-  --on-loss close|hold   when QEMU goes its clients see the end, or wait for the next one (close)
-  --watchdog loop|qemu   a stalled QEMU does not concern systemd's watchdog, or does (loop)
-  --max-clients N        clients of all listeners at a time; one more is closed at once (1024)
-  --metrics ADDR[,...]   where Prometheus fetches metrics: a socket, or a port of 127.0.0.1
-  --audit FILE|journal   where a record of each command that changes something goes
-  --audit-failure refuse|continue
-                         what becomes of such commands while no record can be written (continue)
-  --audit-all            put commands that only read on record too
-  --log-format text|json|journal
-                         (journal where systemd reads the log, else text)
-  -h, --help             this text
-
-ADDR is unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT.
---listen takes fd:NAME too, a socket that systemd passes under this name.
-
-Options of a listener:
-  name=NAME              what it is called in the log (from its address)
-  role=NAME              what its clients may run: full, observer, operator, admin (full)
-  dialect=qmp|rfc2010    today's QMP, or the negotiation proposed in 2010 (qmp)
-  events=GLOB+GLOB...    the events its clients can see (all)
-  mode=0600              of the socket file
-  user=NAME group=NAME   owner of the socket file
-  allow-remote=on        listen on an address other machines can reach
-  cache=off              ask QEMU even for answers that cannot change
-  join=off               never share the answer to a question others ask too
-
-Limits of a listener (BYTES may be written 64K, 1M or 1G):
-${limitsHelp()}`;
-
-const SWITCHES = ["once", "print-config", "audit-all"];
-const VALUES = [
-  "config",
-  "qemu",
-  "listen",
-  "ready",
-  "greeting-timeout",
-  "handshake-timeout",
-  "drain-timeout",
-  "stall-timeout",
-  "on-loss",
-  "max-clients",
-  "metrics",
-  "audit",
-  "audit-failure",
-  "log-format",
-  "watchdog",
-];
+const FLAGS = SUBCOMMANDS.serve.flags;
 
 /**
  * Runs `qmpmux serve`.
@@ -100,11 +32,8 @@ const VALUES = [
  * @throws UsageError, Failure
  */
 export async function runServe(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("serve", args, { values: VALUES, switches: SWITCHES });
-  if (given.help) {
-    console.log(SERVE_HELP.trimEnd());
-    return 0;
-  }
+  const given = readFlags("serve", args);
+  if (given.help) return showHelp("serve");
   const settings = settingsOf(given);
   if (given.has("print-config")) {
     console.log(configText(settings).trimEnd());
@@ -121,7 +50,7 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
  * @throws UsageError, ConfigError, Failure
  */
 export function serveSettings(args: string[]): ServeSettings | "help" {
-  const given = readFlags("serve", args, { values: VALUES, switches: SWITCHES });
+  const given = readFlags("serve", args);
   return given.help ? "help" : settingsOf(given);
 }
 
@@ -143,35 +72,44 @@ function settingsOf(given: Given): ServeSettings {
       "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
     );
   }
+  if (qemu.transport === "tcp" && listeners.some(({ descriptors }) => descriptors)) {
+    throw new UsageError(
+      "serve: fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
+    );
+  }
   const metrics = read(given, "metrics", parseMetrics) ?? config.metrics;
   const places = [...listeners, ...(metrics ? [metrics] : [])];
   checkDistinct([qemu, ...places.map(({ address }) => address)]);
   return {
     qemu,
     listeners,
-    readyWhen: word(given, "ready", "listening", "qemu") ?? config.readyWhen ?? "listening",
+    readyWhen: read(given, "ready", wordOf(FLAGS.ready.words)) ?? config.readyWhen ??
+      FLAGS.ready.initial,
     once: given.has("once") || (config.once ?? false),
-    greetingTime: seconds(given, "greeting-timeout") ?? config.greetingTime ?? 10,
-    handshakeTime: seconds(given, "handshake-timeout") ?? config.handshakeTime ?? 60,
-    drainTime: seconds(given, "drain-timeout") ?? config.drainTime ?? 5,
-    stallTime: seconds(given, "stall-timeout") ?? config.stallTime ?? 10,
-    onLoss: word(given, "on-loss", "close", "hold") ?? config.onLoss ?? "close",
-    watchdogOf: word(given, "watchdog", "loop", "qemu") ?? config.watchdogOf ?? "loop",
+    greetingTime: seconds(given, "greeting-timeout", config.greetingTime),
+    handshakeTime: seconds(given, "handshake-timeout", config.handshakeTime),
+    drainTime: seconds(given, "drain-timeout", config.drainTime),
+    stallTime: seconds(given, "stall-timeout", config.stallTime),
+    onLoss: read(given, "on-loss", wordOf(FLAGS["on-loss"].words)) ?? config.onLoss ??
+      FLAGS["on-loss"].initial,
+    watchdogOf: read(given, "watchdog", wordOf(FLAGS.watchdog.words)) ?? config.watchdogOf ??
+      FLAGS.watchdog.initial,
     deadlines: config.deadlines,
     maxClients: maxClients(given) ?? config.maxClients ?? CLIENTS_IN_ALL.initial,
     metrics,
     audit: auditOf(given, config),
-    logFormat: read(given, "log-format", wordOf(LOG_FORMATS)) ?? config.logFormat,
+    logFormat: read(given, "log-format", wordOf(FLAGS["log-format"].words)) ?? config.logFormat,
   };
 }
 
 const NO_CONFIG = readConfig("", "");
 
 function auditOf(given: Given, config: Config): AuditSettings | undefined {
-  const failure = read(given, "audit-failure", wordOf(AUDIT_FAILURES)) ?? config.auditFailure;
+  const failure = read(given, "audit-failure", wordOf(FLAGS["audit-failure"].words)) ??
+    config.auditFailure;
   const all = given.has("audit-all") || (config.auditAll ?? false);
   const to = read(given, "audit", parseAudit) ?? config.audit;
-  if (to !== undefined) return { to, failure: failure ?? "continue", all };
+  if (to !== undefined) return { to, failure: failure ?? FLAGS["audit-failure"].initial, all };
   if (failure === undefined && !all) return undefined;
   throw new UsageError("serve: --audit is missing; say where records go, as --audit journal");
 }
@@ -199,18 +137,6 @@ function checkDistinct(addresses: readonly Place[]): void {
   }
 }
 
-/** @throws UsageError where a flag is neither of two words */
-function word<A extends string, B extends string>(
-  given: Given,
-  flag: string,
-  a: A,
-  b: B,
-): A | B | undefined {
-  const text = given.one(flag);
-  if (text === undefined || text === a || text === b) return text as A | B | undefined;
-  throw new UsageError(`serve: --${flag} ${text} is not possible; write ${a} or ${b}`);
-}
-
 function maxClients(given: Given): number | undefined {
   const text = given.one("max-clients");
   if (text === undefined) return undefined;
@@ -220,18 +146,12 @@ function maxClients(given: Given): number | undefined {
   throw new UsageError(`serve: --max-clients ${text} is not possible; write ${range}`);
 }
 
-/** A line for each limit, out of their table. */
-function limitsHelp(): string {
-  return LIMIT_NAMES.map((name) => {
-    const { unit, initial, help } = LIMITS[name];
-    const value =
-      ({ bytes: "BYTES", seconds: "S", clients: "N", "commands/s": "N" } as const)[unit];
-    const shown = initial === 0 ? "off" : initial;
-    return `  ${`${name}=${value}`.padEnd(22)} ${help} (${shown})\n`;
-  }).join("");
-}
-
-function seconds(given: Given, flag: string): number | undefined {
+/** The flag, else what the file says, else what the manual says. */
+function seconds(
+  given: Given,
+  flag: keyof typeof FLAGS & `${string}-timeout`,
+  file?: number,
+): number {
   const text = given.one(flag);
-  return text === undefined ? undefined : secondsOf("serve", flag, text);
+  return text === undefined ? file ?? FLAGS[flag].initial : secondsOf("serve", flag, text);
 }

@@ -7,7 +7,14 @@
 /** The version of this source; the same as in `deno.json`. */
 export const VERSION = "0.1.0";
 
-/** One line: version, Deno, V8. */
+/**
+ * One line: version, commit, Deno, V8.
+ *
+ * `deno task compile` puts the commit into the program's environment; a program
+ * run from source knows of none.
+ */
 export function versionText(): string {
-  return `qmpmux ${VERSION} (Deno ${Deno.version.deno}, V8 ${Deno.version.v8})`;
+  const commit = Deno.env.get("QMPMUX_COMMIT");
+  const origin = commit === undefined ? "from source" : `commit ${commit}`;
+  return `qmpmux ${VERSION} (${origin}) Deno ${Deno.version.deno} V8 ${Deno.version.v8}`;
 }

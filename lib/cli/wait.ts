@@ -10,20 +10,7 @@ import { type Address, UsageError } from "../terms/address.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { choose } from "./events.ts";
 import { readFlags, secondsOf, socketOf } from "./flags.ts";
-
-/** What `qmpmux wait --help` prints. */
-export const WAIT_HELP =
-  `Usage: qmpmux wait [--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]
-
-Waits until QEMU answers; with --event until such an event comes, and prints it;
-with --status until query-status says so (running, paused, shutdown, ...).
-
-  --socket ADDR     the monitor to ask (QMPMUX_SOCKET)
-  --event GLOB      wait for an event of such a name
-  --status STATUS   wait for a status of the machine
-  --timeout S       give up after so many seconds, with status 124
-  -h, --help        this text
-`;
+import { showHelp } from "./help.ts";
 
 /** Between two tries to reach a monitor that is not there yet. */
 const RETRY_MS = 100;
@@ -34,11 +21,8 @@ const RETRY_MS = 100;
  * @throws UsageError, Failure
  */
 export async function runWait(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("wait", args, { values: ["socket", "event", "status", "timeout"] });
-  if (given.help) {
-    console.log(WAIT_HELP.trimEnd());
-    return 0;
-  }
+  const given = readFlags("wait", args);
+  if (given.help) return showHelp("wait");
   const event = given.one("event");
   const status = given.one("status");
   if (event !== undefined && status !== undefined) {

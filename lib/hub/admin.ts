@@ -144,15 +144,17 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
 /** A client as an administrator sees it; times in seconds. */
 function clientView(monitor: Monitor, hub: Hub): unknown {
   const { terms, peer, filter, lastCommand } = monitor;
+  const { identity } = peer;
   const { waiting, inFlight } = hub.pending(monitor);
   return {
     name: monitor.name,
     listener: terms.name,
+    peer: identity ? { pid: identity.pid, uid: identity.uid, gid: identity.gid } : null,
     role: terms.role.name,
     dialect: monitor.dialect,
     mode: monitor.mode,
     capabilities: monitor.capabilities,
-    filter: filter ?? null,
+    filter: filter ? shownGlobs(filter) : null,
     "in-flight": inFlight,
     waiting,
     "unread-bytes": peer.unread ?? 0,
@@ -160,6 +162,16 @@ function clientView(monitor: Monitor, hub: Hub): unknown {
     "last-command": lastCommand ?? null,
     age: hub.status().age - monitor.since,
   };
+}
+
+/** Of a filter in the list of clients: a few clients must not make the list too long to be taken. */
+const FILTER_CHARS_LIMIT = 256;
+
+/** A client's globs, or the first of them with `…` behind. */
+function shownGlobs(globs: readonly string[]): readonly string[] {
+  let room = FILTER_CHARS_LIMIT;
+  const past = globs.findIndex((glob) => (room -= glob.length + 1) < 0);
+  return past < 0 ? globs : [...globs.slice(0, past), "…"];
 }
 
 /**

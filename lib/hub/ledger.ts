@@ -21,10 +21,19 @@ export interface Entry {
   readonly issued: number;
 }
 
+/** A command that is answered here when its turn comes. */
+interface Noted {
+  readonly monitor: Monitor;
+  readonly command: Command;
+  readonly since: number;
+}
+
 /** What the hub writes down; the times are seconds of a steady clock. */
 export class Ledger {
   readonly #recorder: Recorder | undefined;
   readonly #clock: () => number;
+  /** What answers of ours belong to that have not been given yet. */
+  readonly #noted = new WeakMap<() => Reply, Noted>();
 
   /** Without a recorder all it does is nothing. */
   constructor(recorder: Recorder | undefined, clock: () => number) {
@@ -76,11 +85,25 @@ export class Ledger {
     const recorder = this.#recorder;
     if (recorder === undefined) return answer;
     const since = this.#clock();
-    return () => {
+    const noting = (): Reply => {
+      this.#noted.delete(noting);
       const reply = answer();
       const outcome: Outcome = { result: reply.kind, reply, took: this.#clock() - since };
       recorder.ended(monitor, command, outcome);
       return reply;
     };
+    this.#noted.set(noting, { monitor, command, since });
+    return noting;
+  }
+
+  /** Answers of ours will not be given: their client has left before their turn came. */
+  ungiven(answers: readonly (() => Reply)[]): void {
+    for (const answer of answers) {
+      const noted = this.#noted.get(answer);
+      if (noted === undefined) continue;
+      const { monitor, command, since } = noted;
+      const outcome: Outcome = { result: "dropped", took: this.#clock() - since };
+      this.#recorder?.ended(monitor, command, outcome);
+    }
   }
 }

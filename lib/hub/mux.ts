@@ -11,13 +11,20 @@ import type { Ending, Recorder } from "../record/recorder.ts";
 import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
-import { Scheduler } from "../sharing/scheduler.ts";
+import {
+  DescriptorLedger,
+  NOTHING_CAME,
+  takesDescriptor,
+  takesSurely,
+} from "../sharing/descriptors.ts";
+import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
 import type { Deadline, OnLoss } from "../terms/options.ts";
 import type { Terms } from "../terms/terms.ts";
 import { type Damage, type Frame, frameOf } from "../wire/frame.ts";
 import {
+  type Cargo,
   type Command,
   type Event,
   type Greeting,
@@ -49,6 +56,12 @@ interface ClientJob extends Job {
   readonly question: Question | undefined;
   /** A question its monitor shares with others, which must reach QEMU first. */
   after: ClientJob | undefined;
+  /** Who asked first; nobody else where it concerns descriptors. */
+  readonly party: Monitor | undefined;
+  /** Does it concern descriptors? */
+  tracked: boolean;
+  /** What goes along. */
+  cargo: Cargo | undefined;
   /** Has QEMU been sent it? */
   sent: boolean;
   /** When. */
@@ -97,6 +110,13 @@ export class Mux implements Hub {
   readonly #upstream = new Upstream<ClientJob>();
   readonly #scheduler = new Scheduler<Monitor, ClientJob>();
   readonly #cache = new QueryCache<ClientJob>();
+  readonly #descriptors = new DescriptorLedger<Monitor>();
+  /** The command at QEMU that takes a descriptor: one at a time, or it could take another's. */
+  #taking: ClientJob | undefined;
+  /** What overtakes, but came while a descriptor was on its way. */
+  #heldBack: ClientJob[] = [];
+  /** May QEMU have kept descriptors that a command should have taken? */
+  #strayed = false;
   readonly #monitors = new Set<Monitor>();
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
@@ -160,12 +180,24 @@ export class Mux implements Hub {
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
   }
 
+  /** Descriptors have come from a client, before the bytes that follow. */
+  carried(monitor: Monitor, cargo: Cargo): void {
+    if (monitor.left) cargo.close();
+    else monitor.carried(cargo);
+  }
+
   /** A client has gone: its unsent commands with it, and its late replies vanish. */
   detached(monitor: Monitor, ending: Ending = "left"): void {
-    monitor.leave();
-    if (this.#monitors.delete(monitor)) this.#ledger.recorder?.left(ending);
+    // What is queued under its name later is ours.
+    if (!this.#monitors.delete(monitor)) return;
+    const ungiven = monitor.leave();
+    this.#ledger.recorder?.left(ending);
+    this.#ledger.ungiven(ungiven);
     this.#ungreeted.delete(monitor);
     for (const job of this.#scheduler.drop(monitor)) this.#inherit(job);
+    const held = this.#heldBack.findIndex((job) => !isAwaited(job));
+    if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);
+    this.#clean(monitor);
     this.#rest();
   }
 
@@ -184,8 +216,10 @@ export class Mux implements Hub {
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {
       const { settled, reply } = heard;
+      this.#scheduler.landed(settled);
       if (settled.question !== undefined) this.#cache.landed(settled.question);
       this.#cache.keep(settled.command, reply);
+      this.#released(settled, reply);
       this.#timed.delete(settled);
       this.#ledger.settled(settled, reply);
       for (const { monitor, ticket } of settled.askers) {
@@ -205,9 +239,13 @@ export class Mux implements Hub {
     this.#qemu = undefined;
     const wasReady = this.#upstream.state === "ready";
     const sent = this.#upstream.lost();
-    const unsent = this.#scheduler.clear();
+    const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
     this.#cache.clear();
     this.#timed.clear();
+    this.#descriptors.clear();
+    this.#taking = undefined;
+    this.#strayed = false;
+    for (const { cargo } of unsent) cargo?.close();
     this.#ledger.unanswered(sent, "lost");
     this.#ledger.unanswered(unsent, "dropped");
     if (this.#options.onLoss === "close") {
@@ -305,6 +343,11 @@ export class Mux implements Hub {
       const desc = `QEMU is away; ${command.name} was not sent`;
       return monitor.refuse(id, oob, "GenericError", desc);
     }
+    if (oob && !this.#upstream.mayOvertake(isAwaited)) {
+      this.#ledger.here(monitor, command, "dropped");
+      const desc = `QEMU answers no out-of-band commands; ${command.name} was not sent`;
+      return monitor.refuse(id, true, "GenericError", desc);
+    }
     const kept = caches ? this.#cache.answer(command) : undefined;
     if (kept) {
       this.#ledger.recorder?.kept();
@@ -327,9 +370,29 @@ export class Mux implements Hub {
     const joined = this.#joined.get(monitor);
     const after = joined?.sent ? undefined : joined;
     const askers = [asker];
-    const job = { command, bytes, oob, question, askers, after, sent: oob, issued: since };
+    const takes = !oob && takesDescriptor(command) && takesSurely(command);
+    const cargo = takes ? monitor.takeCargo() : undefined;
+    const job: ClientJob = {
+      command,
+      bytes,
+      oob,
+      question,
+      askers,
+      after,
+      party: monitor,
+      tracked: false,
+      cargo,
+      sent: false,
+      issued: since,
+    };
     if (deadline !== Infinity) this.#timed.add(job);
-    if (oob) return this.#upstream.issue(job);
+    if (oob) {
+      if (!this.#lets(job)) return;
+      this.#scheduler.overtakes(monitor, job);
+      if (this.#ladenAtQemu) this.#heldBack.push(job);
+      else this.#overtake(job);
+      return;
+    }
     if (question !== undefined) this.#cache.waits(question, job);
     this.#scheduler.enqueue(monitor, job);
     this.#feed();
@@ -340,18 +403,34 @@ export class Mux implements Hub {
     const heir = job.askers.find(({ monitor }) => !monitor.left);
     // It was idle when it joined: all else that it has waiting came later.
     if (heir) this.#scheduler.enqueueFirst(heir.monitor, job);
-    else {
-      this.#ledger.unanswered([job], "dropped");
-      this.#timed.delete(job);
-      if (job.question !== undefined) this.#cache.forgotten(job.question);
-    }
+    else this.#forget(job);
+  }
+
+  /** A job that has not been sent, and that nobody waits for. */
+  #forget(job: ClientJob): void {
+    this.#ledger.unanswered([job], "dropped");
+    this.#timed.delete(job);
+    this.#scheduler.landed(job);
+    job.cargo?.close();
+    if (job.question !== undefined) this.#cache.forgotten(job.question);
+  }
+
+  /** Hands QEMU an out-of-band command, if anybody still waits for it. */
+  #overtake(job: ClientJob): void {
+    if (!isAwaited(job)) return this.#forget(job);
+    job.sent = true;
+    this.#upstream.issue(job);
   }
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
-    while (this.#upstream.hasRoom) {
+    while (this.#upstream.hasRoom && !this.#ladenAtQemu) {
       const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
+      if (!this.#lets(job)) {
+        this.#scheduler.landed(job);
+        continue;
+      }
       if (job.question !== undefined) this.#cache.flies(job.question);
       job.sent = true;
       job.after = undefined;
@@ -360,18 +439,79 @@ export class Mux implements Hub {
     }
   }
 
-  readonly #mayGo = ({ question, after, askers }: ClientJob): boolean => {
+  /** Keeps clients off each other's descriptors; what may not go is answered here. */
+  #lets(job: ClientJob): boolean {
+    const { command, party, cargo, askers } = job;
+    if (party === undefined || !this.#descriptors.concerns(command)) return true;
+    const taking = takesDescriptor(command) && !job.oob;
+    const objection = taking && cargo === undefined && this.#strayed && takesSurely(command)
+      ? NOTHING_CAME
+      : this.#descriptors.objection(party, command);
+    if (objection !== undefined) {
+      cargo?.close();
+      this.#timed.delete(job);
+      for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
+      giveUp(askers, objection);
+      return false;
+    }
+    job.tracked = true;
+    this.#descriptors.sent(party, command);
+    if (taking) this.#taking = job;
+    return true;
+  }
+
+  /** QEMU has answered what may have had to do with descriptors. */
+  #released(job: ClientJob, reply: Reply): void {
+    const { command, party, cargo } = job;
+    if (this.#taking === job) {
+      this.#taking = undefined;
+      for (const held of this.#heldBack.splice(0)) this.#overtake(held);
+    }
+    // Where its handler did not run, what came along waits for the next that asks.
+    if (cargo) this.#strayed = reply.kind === "error";
+    if (party === undefined || !job.tracked) return;
+    this.#descriptors.settled(party, command, reply);
+    if (party.left) this.#clean(party);
+  }
+
+  /** Ends what a client that has left leaves at QEMU. */
+  #clean(party: Monitor): void {
+    for (const command of this.#descriptors.leftovers(party)) {
+      this.#scheduler.enqueue(party, ownJob(command, party));
+    }
+    this.#feed();
+  }
+
+  /**
+   * Is a command at QEMU that descriptors came with? Nothing may follow it before its answer:
+   * QEMU looks at what waits with each byte it reads, in another thread than the one that
+   * takes it, and can crash of that (7.2 and 10.0 were seen to).
+   */
+  get #ladenAtQemu(): boolean {
+    return this.#taking?.cargo !== undefined;
+  }
+
+  readonly #mayGo = (job: ClientJob): Leave => {
+    const { question, after, askers, command, cargo } = job;
+    if (this.#taking !== undefined && takesDescriptor(command)) return false;
+    if (this.#descriptors.mustWait(command)) return false;
     if (
       after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
     ) {
       return false;
     }
+    // It goes alone, so that it runs at once.
+    if (cargo && this.#upstream.busy) return "hold";
     return question === undefined || this.#cache.mayFly(question);
   };
 
   /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
   #rest(): void {
-    if (this.#draining && this.#scheduler.empty && this.#upstream.idle) this.#notices.idle();
+    const resting = (): boolean => this.#scheduler.empty && this.#upstream.idle;
+    if (!this.#draining || !resting()) return;
+    // Nobody can use them any more.
+    for (const monitor of this.#monitors) this.#clean(monitor);
+    if (resting()) this.#notices.idle();
   }
 
   /** Answers those whose commands have taken too long; what comes later is nobody's. */
@@ -382,6 +522,7 @@ export class Mux implements Hub {
       const others = job.askers.filter(({ deadline }) => deadline > this.#now);
       job.askers.splice(0, job.askers.length, ...others);
       if (!job.sent) this.#scheduler.remove(job);
+      if (!job.sent && others.length === 0) job.cargo?.close();
       if (others.length === 0) {
         this.#timed.delete(job);
         if (job.question !== undefined) this.#cache.forgotten(job.question);
@@ -443,6 +584,11 @@ export class Mux implements Hub {
   }
 }
 
+/** Does anybody wait for its answer? */
+function isAwaited({ askers }: ClientJob): boolean {
+  return askers.some(({ monitor }) => !monitor.left);
+}
+
 /** Answers all who wait for a job with an error; whatever becomes of it is nobody's from now on. */
 function giveUp(askers: Asker[], desc: string): void {
   for (const { monitor, ticket } of askers.splice(0)) {
@@ -452,15 +598,22 @@ function giveUp(askers: Asker[], desc: string): void {
 
 /** The question whether QEMU lives; it reads only, and QEMU's I/O thread answers it. */
 function probe(): ClientJob {
-  const command = readCommand(PROBE, true) as Command;
+  return ownJob(readCommand(PROBE, true) as Command);
+}
+
+/** A command whose answer nobody waits for. */
+function ownJob(command: Command, party?: Monitor): ClientJob {
   return {
     command,
     bytes: command.bytes,
-    oob: true,
+    oob: command.oob,
     question: undefined,
     askers: [],
     after: undefined,
-    sent: true,
+    party,
+    tracked: false,
+    cargo: undefined,
+    sent: command.oob,
     issued: 0,
   };
 }

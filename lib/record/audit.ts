@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Command } from "../wire/message.ts";
+import type { Command, Identity } from "../wire/message.ts";
 import { errorClass } from "../wire/reply.ts";
 import type { Outcome, Party, Recorder } from "./recorder.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
@@ -26,6 +26,8 @@ export interface AuditRecord {
   readonly role: string;
   /** The client's name: its listener's, and its number. */
   readonly client: string;
+  /** Who that is, where it is known. */
+  readonly peer: Identity | undefined;
   /** The command. */
   readonly command: string;
   /** Its arguments without secrets, or their names. */
@@ -79,7 +81,7 @@ export class Audit implements Recorder {
   }
 
   /** Puts a command on record. */
-  ended({ name: client, terms }: Party, command: Command, outcome: Outcome): void {
+  ended({ name: client, terms, peer }: Party, command: Command, outcome: Outcome): void {
     const { all, isRead, isKnown, timeOfDay } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
@@ -89,6 +91,7 @@ export class Audit implements Recorder {
       listener: terms.name,
       role: terms.role.name,
       client,
+      peer: peer?.identity,
       command: name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name,
       shown: withoutSecrets(command, isKnown(name)),
       outcome: result,
@@ -115,8 +118,13 @@ export class Audit implements Recorder {
 
 /** A record as one line of JSON, without its end. */
 export function lineOf(record: AuditRecord): string {
-  const { shown, errorClass, duration, ...rest } = record;
+  const { shown, errorClass, duration, peer, ...rest } = record;
   const parts = Object.entries(rest).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
+  if (peer) {
+    const { pid, uid, gid } = peer;
+    // Behind the client's name.
+    parts.splice(4, 0, `"peer":${JSON.stringify({ pid, uid, gid })}`);
+  }
   // In the order in which one reads it: what, then what became of it.
   const outcome = parts.pop()!;
   if (shown && "arguments" in shown) parts.push(`"arguments":${shown.arguments}`);
@@ -129,7 +137,7 @@ export function lineOf(record: AuditRecord): string {
 
 /** A record as fields of the journal, which has the time and much else itself. */
 export function fieldsOf(record: AuditRecord): Record<string, string> {
-  const { client, command, role, listener, shown, outcome, errorClass, duration } = record;
+  const { client, peer, command, role, listener, shown, outcome, errorClass, duration } = record;
   const failed = errorClass === undefined ? outcome : `${outcome} (${errorClass})`;
   return {
     MESSAGE: `${client} (${role}): ${command}: ${failed}`,
@@ -139,6 +147,11 @@ export function fieldsOf(record: AuditRecord): Record<string, string> {
     QMPMUX_LISTENER: listener,
     QMPMUX_ROLE: role,
     QMPMUX_CLIENT: client,
+    ...(peer && {
+      QMPMUX_PEER_PID: String(peer.pid),
+      QMPMUX_PEER_UID: String(peer.uid),
+      QMPMUX_PEER_GID: String(peer.gid),
+    }),
     QMPMUX_COMMAND: command,
     ...(shown && "arguments" in shown && { QMPMUX_ARGUMENTS: shown.arguments }),
     ...(shown && "names" in shown && { QMPMUX_ARGUMENT_NAMES: JSON.stringify(shown.names) }),

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Command, Event, Reply } from "../wire/message.ts";
+import type { Command, Event, Identity, Reply } from "../wire/message.ts";
 
 /** A client, as far as records know it. */
 export interface Party {
@@ -16,6 +16,8 @@ export interface Party {
   readonly name: string;
   /** What its listener grants it. */
   readonly terms: { readonly name: string; readonly role: { readonly name: string } };
+  /** Its connection, which may know who it is. */
+  readonly peer?: { readonly identity?: Identity | undefined };
 }
 
 /** What became of a command. */

@@ -13,9 +13,10 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../terms/limits.ts";
 import type { Terms } from "../terms/terms.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
-import type { Peer } from "../wire/message.ts";
+import type { Cargo, Peer } from "../wire/message.ts";
 import { type Clock, STEADY } from "./clock.ts";
-import { Connection, type Marks } from "./connection.ts";
+import { Connection, type Marks, type Stream } from "./connection.ts";
+import type { Credentials } from "./descriptors.ts";
 import { LimitNotes, type Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { Pace } from "./pace.ts";
@@ -26,6 +27,9 @@ import { Pace } from "./pace.ts";
  */
 const TURN_BYTES = 32768;
 
+/** So many chunks with descriptors are read ahead: each is up to sixteen of ours. */
+const LADEN_LIMIT = 2;
+
 /** A client from its connecting to its leaving. */
 export class Client implements Peer {
   readonly #mux: Mux;
@@ -35,11 +39,15 @@ export class Client implements Peer {
   readonly #notes: LimitNotes;
   readonly #clock: Clock;
   readonly #pace: Pace;
+  /** Of all clients of its user. */
+  readonly #shared: Pace | undefined;
   #splitter: FrameSplitter | undefined;
   /** Is there something in the splitter that has not been looked at? */
   #unsplit = false;
-  #ahead: Uint8Array[] = [];
+  #ahead: { readonly chunk: Uint8Array; readonly cargo: Cargo | undefined }[] = [];
   #aheadBytes = 0;
+  /** How many of the chunks brought descriptors. */
+  #laden = 0;
   #room: PromiseWithResolvers<void> | undefined;
   #paused = false;
   #delivering = false;
@@ -55,19 +63,26 @@ export class Client implements Peer {
   #stirred = true;
   #quietSince = 0;
 
+  /** Who it is, where that is known. */
+  readonly identity: Credentials | undefined;
+
   /**
    * Attaches a client that has just connected; `run` serves it.
    *
    * @param notes are told of the limits it reaches
+   * @param shared is the pace of all clients of its user
    */
   constructor(
-    socket: Deno.Conn,
+    socket: Stream,
     mux: Mux,
     terms: Terms,
     log: Log,
     notes: LimitNotes = new LimitNotes(log),
     clock: Clock = STEADY,
+    shared: Pace | undefined = undefined,
   ) {
+    this.identity = socket.credentials;
+    this.#shared = shared;
     this.#mux = mux;
     this.#log = log;
     this.#notes = notes;
@@ -91,9 +106,10 @@ export class Client implements Peer {
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
       this.#stopWaiting?.();
+      for (const { cargo } of this.#ahead.splice(0)) cargo?.close();
       this.#mux.detached(this.#monitor);
     });
-    const end = await this.#connection.read((chunk) => this.#take(chunk));
+    const end = await this.#connection.read((chunk, cargo) => this.#take(chunk, cargo));
     if (end === "ended") await this.#finish();
     else this.#leave();
     await over;
@@ -116,6 +132,8 @@ export class Client implements Peer {
     this.#noteSlow();
     this.#connection.tick(now);
     this.#endIdle(now);
+    // Who ended its stream before it closed looked as if it still listened. What is queued tells by itself.
+    if (this.#ended && this.unread === 0) void this.#leaveIfGone();
   }
 
   /** Queues bytes for the client. */
@@ -145,6 +163,12 @@ export class Client implements Peer {
     }
   }
 
+  /** Lets it go, for a reason that the log tells. */
+  dismiss(reason: string): void {
+    this.#log.info(`client ${this.name} was closed: ${reason}`);
+    this.#mux.dismiss(this.#monitor, reason, "kicked");
+  }
+
   /** Ends the connection behind what is queued. */
   close(reason: string): void {
     if (reason.startsWith(NO_QEMU)) this.#reached("handshake-timeout", `was closed: ${reason}`);
@@ -168,13 +192,14 @@ export class Client implements Peer {
     return this.#waiting >= this.#limits["max-waiting"];
   }
 
-  #take(chunk: Uint8Array): Promise<void> | undefined {
+  #take(chunk: Uint8Array, cargo?: Cargo): Promise<void> | undefined {
     this.#stirred = true;
-    this.#ahead.push(chunk.slice());
+    this.#ahead.push({ chunk: chunk.slice(), cargo });
     this.#aheadBytes += chunk.length;
+    if (cargo) this.#laden++;
     this.#deliver();
     if (this.#connection.closing) return undefined;
-    if (this.#aheadBytes >= this.#limits["read-ahead"]) {
+    if (this.#farAhead) {
       this.#room = Promise.withResolvers();
       return this.#room.promise;
     }
@@ -182,12 +207,17 @@ export class Client implements Peer {
     return new Promise((resolve) => setTimeout(resolve, 0));
   }
 
+  /** Has enough been read of it that may not be delivered yet? */
+  get #farAhead(): boolean {
+    return this.#aheadBytes >= this.#limits["read-ahead"] || this.#laden >= LADEN_LIMIT;
+  }
+
   #deliver(): void {
     if (this.#delivering || this.#connection.closing) return;
     this.#delivering = true;
     while (!this.#blocked && this.#next());
     this.#delivering = false;
-    if (this.#aheadBytes < this.#limits["read-ahead"]) this.#room?.resolve();
+    if (!this.#farAhead) this.#room?.resolve();
     if (this.#ended && !this.#unsplit && this.#monitor.idle && this.#monitor.greeted) this.#leave();
   }
 
@@ -203,10 +233,15 @@ export class Client implements Peer {
       this.#hand(input);
       return true;
     }
-    const chunk = this.#ahead.shift();
-    this.#unsplit = chunk !== undefined;
-    if (chunk === undefined) return false;
+    const next = this.#ahead.shift();
+    this.#unsplit = next !== undefined;
+    if (next === undefined) return false;
+    const { chunk, cargo } = next;
     this.#aheadBytes -= chunk.length;
+    if (cargo) {
+      this.#laden--;
+      this.#mux.carried(this.#monitor, cargo);
+    }
     this.#splitter.load(chunk);
     return true;
   }
@@ -220,16 +255,24 @@ export class Client implements Peer {
   /** Must it wait before its next command is taken? */
   #waitsForPace(): boolean {
     if (this.#stopWaiting) return true;
-    const seconds = this.#pace.wait(this.#clock.now());
+    const now = this.#clock.now();
+    const own = this.#pace.wait(now);
+    const seconds = Math.max(own, this.#shared?.wait(now) ?? 0);
     if (seconds === 0) {
       this.#pace.took();
+      this.#shared?.took();
       return false;
     }
     this.#stopWaiting = this.#clock.after(seconds, () => {
       this.#stopWaiting = undefined;
       this.#resumed();
     });
-    this.#reached("rate", `sends more than ${this.#limits.rate} commands a second: it has to wait`);
+    const limit = own === seconds ? "rate" : "user-rate";
+    const whose = limit === "rate" ? "sends" : "and others of its user send";
+    this.#reached(
+      limit,
+      `${whose} more than ${this.#limits[limit]} commands a second: it has to wait`,
+    );
     return true;
   }
 
@@ -282,6 +325,10 @@ export class Client implements Peer {
     if (this.#monitor.takesOob || await this.#connection.hasGone()) return this.#leave();
     this.#ended = true;
     this.#deliver();
+  }
+
+  async #leaveIfGone(): Promise<void> {
+    if (await this.#connection.hasGone()) this.#leave();
   }
 
   #leave(): void {

@@ -20,3 +20,33 @@ export const STEADY: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * The seconds for which we have run, from tick to tick.
+ *
+ * While the process was stopped, or the machine, nothing was heard of anybody, so
+ * nobody was late: a longer gap counts as if the next tick had come soon.
+ */
+export class RunningTime {
+  readonly #longest: number;
+  #seconds = 0;
+  #last: number;
+
+  /**
+   * None has passed.
+   *
+   * @param longest as many seconds count at most from one tick to the next
+   * @param now seconds of a steady clock
+   */
+  constructor(longest: number, now: number) {
+    this.#longest = longest;
+    this.#last = now;
+  }
+
+  /** How many there are at this tick. */
+  tick(now: number): number {
+    this.#seconds += Math.min(now - this.#last, this.#longest);
+    this.#last = now;
+    return this.#seconds;
+  }
+}

@@ -8,6 +8,27 @@
  * @module
  */
 
+import type { Cargo } from "../wire/message.ts";
+import type { Credentials } from "./descriptors.ts";
+
+/** What a connection needs of its socket; a `Deno.Conn` of a stream is one. */
+export interface Stream {
+  /** Reads what is there, at least one byte; `null` at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes the first bytes, and tells how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends the writing side. */
+  closeWrite(): Promise<void>;
+  /** Closes it; what is under way fails. */
+  close(): void;
+  /** Who is at the other end, where that is known. */
+  readonly credentials?: Credentials | undefined;
+  /** What came with the bytes read last, once. */
+  takeCargo?(): Cargo | undefined;
+  /** Writes the first bytes with descriptors, and tells how many; they are closed then. */
+  writeWith?(bytes: Uint8Array, cargo: Cargo): Promise<number>;
+}
+
 /** Bounds of a connection's write queue. */
 export interface Marks {
   /** Bytes from which the peer counts as behind. */
@@ -52,11 +73,13 @@ function beginWriting(): void {
 
 /** A socket with a bounded write queue. */
 export class Connection {
-  readonly #socket: Deno.Conn;
+  readonly #socket: Stream;
   #marks: Marks;
   readonly #notices: ConnectionNotices;
   #queue: Uint8Array[] = [];
   #queued = 0;
+  /** What goes with some of the queued bytes. */
+  readonly #cargo = new Map<Uint8Array, Cargo>();
   #behindSince: number | undefined;
   /** Is a write under way, or about to begin? */
   #writing = false;
@@ -72,7 +95,7 @@ export class Connection {
    *
    * @param socket is closed with the connection
    */
-  constructor(socket: Deno.Conn, marks: Marks, notices: ConnectionNotices) {
+  constructor(socket: Stream, marks: Marks, notices: ConnectionNotices) {
     this.#socket = socket;
     this.#marks = marks;
     this.#notices = notices;
@@ -103,10 +126,15 @@ export class Connection {
     this.#marks = marks;
   }
 
-  /** Queues bytes, which must not change any more. */
-  send(bytes: Uint8Array): void {
-    if (this.closing) return;
+  /**
+   * Queues bytes, which must not change any more.
+   *
+   * @param cargo goes with the first of them; closed here once it is sent, or cannot be
+   */
+  send(bytes: Uint8Array, cargo?: Cargo): void {
+    if (this.closing) return cargo?.close();
     this.#queue.push(bytes);
+    if (cargo) this.#cargo.set(bytes, cargo);
     this.#queued += bytes.length;
     if (this.#queued > this.#marks.hard) {
       return this.drop(`it left ${this.#queued} bytes unread (the limit is ${this.#marks.hard})`);
@@ -146,10 +174,12 @@ export class Connection {
   /**
    * Reads until the peer ends.
    *
-   * @param take gets each chunk, which is only valid during the call; where it
-   *   returns a promise, nothing more is read until then
+   * @param take gets each chunk, which is only valid during the call, and what
+   *   came with it; where it returns a promise, nothing more is read until then
    */
-  async read(take: (chunk: Uint8Array) => Promise<void> | undefined): Promise<End> {
+  async read(
+    take: (chunk: Uint8Array, cargo?: Cargo) => Promise<void> | undefined,
+  ): Promise<End> {
     let buffer = new Uint8Array(SMALL_BUFFER);
     try {
       for (;;) {
@@ -160,9 +190,13 @@ export class Connection {
           this.end();
           return "gone";
         }
+        const cargo = this.#socket.takeCargo?.();
         // After our own close what still comes is read only so that the peer sees a clean end.
-        if (this.closing) continue;
-        const wait = take(buffer.subarray(0, length));
+        if (this.closing) {
+          cargo?.close();
+          continue;
+        }
+        const wait = take(buffer.subarray(0, length), cargo);
         if (wait) await wait;
         if (length === buffer.length && length < LARGE_BUFFER) {
           buffer = new Uint8Array(Math.min(8 * length, LARGE_BUFFER));
@@ -196,7 +230,18 @@ export class Connection {
   writeOn(): void {
     if (this.#closed) return;
     this.#bytes = this.#joined();
-    this.#write();
+    const cargo = this.#cargo.get(this.#bytes);
+    if (cargo === undefined) return this.#write();
+    this.#cargo.delete(this.#bytes);
+    this.#writeWith(cargo);
+  }
+
+  #writeWith(cargo: Cargo): void {
+    if (this.#socket.writeWith === undefined) {
+      cargo.close();
+      return this.#write();
+    }
+    this.#socket.writeWith(this.#bytes, cargo).then(this.#wrote, this.#failed);
   }
 
   // Callbacks, not an async function: an event to 1,000 clients takes an eighth less time.
@@ -223,20 +268,29 @@ export class Connection {
     this.end();
   };
 
+  /** What is written next: all that is queued, but what takes something along by itself. */
   #joined(): Uint8Array {
     const [first] = this.#queue;
     if (this.#queue.length === 1) {
       this.#queue = [];
       return first!;
     }
-    const bytes = new Uint8Array(this.#queue.reduce((sum, { length }) => sum + length, 0));
+    const parts = this.#cargo.size === 0 ? this.#queue : this.#queue.splice(0, this.#unladen());
+    if (parts === this.#queue) this.#queue = [];
+    if (parts.length === 1) return parts[0]!;
+    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
-    for (const part of this.#queue) {
+    for (const part of parts) {
       bytes.set(part, at);
       at += part.length;
     }
-    this.#queue = [];
     return bytes;
+  }
+
+  /** How many go together: those before the first that takes something along, or that one. */
+  #unladen(): number {
+    const at = this.#queue.findIndex((bytes) => this.#cargo.has(bytes));
+    return at < 0 ? this.#queue.length : Math.max(at, 1);
   }
 
   async #endWriting(): Promise<void> {
@@ -244,7 +298,7 @@ export class Connection {
     if (this.#peerEnded) return this.end();
     if (this.#closed) return;
     try {
-      await (this.#socket as Deno.UnixConn | Deno.TcpConn).closeWrite();
+      await this.#socket.closeWrite();
     } catch (error) {
       if (!isGone(error)) throw error;
       this.end();
@@ -258,6 +312,8 @@ export class Connection {
     this.#closing = true;
     this.#queue = [];
     this.#queued = 0;
+    for (const cargo of this.#cargo.values()) cargo.close();
+    this.#cargo.clear();
     this.#socket.close();
     this.#over.resolve();
   }

@@ -13,7 +13,11 @@ import { metricsText } from "../terms/recording.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import { Client } from "./client.ts";
+import { RunningTime, STEADY } from "./clock.ts";
+import type { Stream } from "./connection.ts";
+import type { Credentials } from "./descriptors.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
+import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import { LimitNotes } from "./limit_notes.ts";
 import { Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
@@ -24,6 +28,8 @@ import { Records } from "./records.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
 const TICK_MS = 1000;
+/** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
+const LONGEST_TICK = 1.5;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** `deno run` of 2.9.2 and later opens its debugger as well at the first of them, not at the second. */
 const STATUS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
@@ -54,6 +60,8 @@ class Daemon {
   readonly #mux: Mux;
   readonly #clients = new Map<Client, Listener>();
   readonly #notes: LimitNotes;
+  /** Foreign calls, where a listener needs them and they can be had. */
+  #foreign: Foreign | undefined;
   readonly #running = new Set<Promise<void>>();
   /** Told when it is time to end. */
   readonly #stop = new AbortController();
@@ -105,9 +113,9 @@ class Daemon {
 
   async #run(): Promise<ExitStatus> {
     checkPlace(this.#settings.qemu);
+    if (this.#settings.listeners.some(needsForeign)) this.#foreign = openForeign(this.#log);
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    const began = performance.now();
     let metrics: MetricsServer | undefined;
     try {
       for (const each of this.#settings.listeners) await this.#listen(each);
@@ -123,7 +131,8 @@ class Daemon {
     using _watchdog = this.#watchdog(watchdogMs);
     if (this.#settings.readyWhen === "listening") this.#notifier.ready();
     this.#report();
-    const clock = setInterval(() => this.#tick((performance.now() - began) / 1000), TICK_MS);
+    const time = new RunningTime(LONGEST_TICK, STEADY.now());
+    const clock = setInterval(() => this.#tick(time.tick(STEADY.now())), TICK_MS);
     try {
       await this.#serveQemus();
     } finally {
@@ -132,6 +141,7 @@ class Daemon {
       metrics?.[Symbol.dispose]();
       this.#mux.dismissAll("qmpmux is ending");
       await this.#lastWords();
+      await this.#foreign?.poller.idle();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
@@ -139,7 +149,8 @@ class Daemon {
 
   async #listen(settings: ListenerSettings): Promise<void> {
     const { sockets } = this.#service;
-    const listener = await Listener.open(settings, (name) => sockets.take(name));
+    const foreign = needsForeign(settings) ? this.#foreign : undefined;
+    const listener = await Listener.open(settings, (name) => sockets.take(name), foreign);
     this.#listeners.set(addressText(settings.address), listener);
     this.#log.info(`listening on ${listener.address} (${settings.terms.dialect})`);
     this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
@@ -199,6 +210,7 @@ class Daemon {
   /** What is new listens first; only when all of it does, what is gone stops listening. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
+    for (const [text, each] of wanted) this.#checkMeans(text, each);
     const opened: string[] = [];
     try {
       for (const [text, each] of wanted) {
@@ -215,9 +227,25 @@ class Daemon {
       if (each === undefined) this.#unlisten(text);
       else listener.adopt(each);
     }
-    for (const [client, { settings: own }] of this.#clients) client.adopt(own.terms);
+    for (const [client, listener] of this.#clients) {
+      const terms = listener.termsFor(client.identity);
+      if (terms) client.adopt(terms);
+      else client.dismiss("it is no longer admitted");
+    }
     this.#settings = settings;
     this.#mux.adopt(muxOptions(settings));
+  }
+
+  /** @throws Failure where a listener would need other means than there are since the start */
+  #checkMeans(text: string, settings: ListenerSettings): void {
+    const now = this.#listeners.get(text)?.settings;
+    const needs = needsForeign(settings);
+    const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
+    if (needs === has && !(settings.descriptors && !this.#passes)) return;
+    throw new Failure(
+      78,
+      `${text}: identity and fds cannot change while qmpmux runs; restart it`,
+    );
   }
 
   #unlisten(text: string): void {
@@ -232,7 +260,8 @@ class Daemon {
     const pauses = new Pauses();
     let told = "";
     for (;;) {
-      const socket = await dial(address, pauses, this.#log, stop);
+      const libc = this.#passes ? this.#foreign?.libc : undefined;
+      const socket = await dial(address, pauses, this.#log, stop, libc);
       if (socket === undefined) return;
       const qemu = new Qemu(socket, this.#mux);
       const { ready, reason } = await this.#hearOut(qemu);
@@ -326,11 +355,27 @@ class Daemon {
     qemu.close("qmpmux is ending");
   }
 
-  #accept(socket: Deno.Conn, listener: Listener): void {
-    const { settings } = listener;
+  /** May any client pass descriptors? */
+  get #passes(): boolean {
+    return this.#settings.listeners.some(({ descriptors }) => descriptors);
+  }
+
+  #accept(socket: Stream, listener: Listener): void {
+    const { address } = listener.settings;
+    const who = socket.credentials;
+    const terms = listener.termsFor(who);
+    if (terms === undefined) {
+      this.#notes.reached(
+        "not-admitted",
+        listener.settings.terms.name,
+        `${listener.address}: a client was not let in: ${whoIs(who)} is not among those it admits`,
+      );
+      return socket.close();
+    }
     if (!this.#hasRoom(listener)) return socket.close();
-    if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
-    const client = new Client(socket, this.#mux, settings.terms, this.#log, this.#notes);
+    if (address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
+    const pace = listener.paceOf(who);
+    const client = new Client(socket, this.#mux, terms, this.#log, this.#notes, STEADY, pace);
     this.#clients.set(client, listener);
     listener.clients++;
     this.#keep(
@@ -440,6 +485,13 @@ class Daemon {
 
 const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
+
+/** Who a client is, for people. */
+function whoIs(credentials: Credentials | undefined): string {
+  if (credentials === undefined) return "it is not known who it is, and it";
+  const { pid, uid, gid } = credentials;
+  return `process ${pid} of user ${uid} and group ${gid}`;
+}
 
 /** What of the settings the hub needs. */
 function muxOptions(settings: ServeSettings): MuxOptions {

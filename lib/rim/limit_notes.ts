@@ -12,7 +12,11 @@ import type { LimitName } from "../terms/limits.ts";
 import type { Log } from "./log.ts";
 
 /** A limit of a listener, or one over all of them. */
-export type Reached = LimitName | "max-clients-in-all" | "handshake-timeout";
+export type Reached =
+  | LimitName
+  | "max-clients-in-all"
+  | "handshake-timeout"
+  | "not-admitted";
 
 /** Whoever counts: which limit was reached, and at which listener. */
 export type Counter = (limit: Reached, listener: string) => void;

@@ -8,10 +8,17 @@
  */
 
 import { type Address, addressText, isLocal, PATH_BYTES_LIMIT } from "../terms/address.ts";
+import { type Somebody, termsFor, type Who, whoText } from "../terms/admission.ts";
 import type { ListenerSettings } from "../terms/options.ts";
+import type { Terms } from "../terms/terms.ts";
+import { STEADY } from "./clock.ts";
+import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
+import type { Foreign } from "./foreign.ts";
 import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./passed.ts";
+import { Pace } from "./pace.ts";
+import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
 /** How long to wait before accepting again where the process has no descriptor left. */
@@ -32,55 +39,99 @@ export class Listener implements Disposable {
   settings: ListenerSettings;
   /** How many clients of it are there; counted by whoever accepts. */
   clients = 0;
-  readonly #listener: Acceptor;
+  #listener: Acceptor;
+  /** How a socket file is listened on. */
+  readonly #listen: Listen | undefined;
+  /** The numbers of the users and groups that its rules name. */
+  #ids: ReadonlyMap<string, number>;
+  /** By the numbers of users; those of one machine are not many. */
+  readonly #paces = new Map<number, Pace>();
   /** Of the socket file, to remove no other. */
-  readonly #inode: number | undefined;
+  #inode: number | undefined;
   #closed = false;
 
   private constructor(
     settings: ListenerSettings,
     listener: Acceptor,
     inode?: number,
+    listen?: Listen,
   ) {
     this.settings = settings;
     this.#listener = listener;
     this.#inode = inode;
+    this.#listen = listen;
+    this.#ids = idsIn(settings);
   }
 
   /**
    * Begins to listen.
    *
    * @param take finds passed sockets
+   * @param foreign makes foreign calls, for sockets that tell who connects
    * @throws Failure where the address is taken or cannot be listened on
    */
   static async open(
     settings: ListenerSettings,
     take: TakePassed = nothingPassed,
+    foreign: Foreign | undefined = undefined,
   ): Promise<Listener> {
     const { address } = settings;
+    // What is wrong with the rules is told before anything is made.
+    idsIn(settings);
     if (address.transport === "fd") {
-      const listener = await adopt(address.name, take(address.name));
+      const descriptor = take(address.name);
+      const listener = foreign
+        ? adoptKnowing(address.name, descriptor, foreign)
+        : await adopt(address.name, descriptor);
       checkReach(settings, listener);
       return new Listener(settings, listener);
     }
     if (address.transport === "tcp") return new Listener(settings, listenTcp(address));
-    if (address.path.startsWith("\0")) return new Listener(settings, bind(address));
+    const listen = listenerFor(foreign);
+    if (address.path.startsWith("\0")) return new Listener(settings, bind(address, listen));
     await clear(address);
-    return new Listener(settings, ...bindFile(settings, address));
+    return new Listener(settings, ...bindFile(settings, address, listen), listen);
   }
 
   /**
-   * Goes on under other settings for the same address.
+   * Goes on under other settings for the same address; a socket file that has
+   * been removed is made anew.
    *
-   * @throws Failure where the socket file cannot have its new owner
+   * @throws Failure where the socket file cannot have its new owner, where another is in its
+   *   place, or where a rule names nobody
    */
   adopt(settings: ListenerSettings): void {
     const { address } = settings;
+    this.#ids = idsIn(settings);
+    const rate = settings.terms.limits["user-rate"];
+    for (const pace of this.#paces.values()) pace.adopt(rate, STEADY.now());
     if (address.transport === "unix" && this.#inode !== undefined) {
-      Deno.chmodSync(address.path, settings.mode);
-      own(settings, address.path);
+      if (inodeAt(address.path) === this.#inode) admit(settings, address);
+      else this.#bindAnew(settings, address);
     }
     this.settings = settings;
+  }
+
+  #bindAnew(settings: ListenerSettings, address: UnixAddress): void {
+    const old = this.#listener;
+    [this.#listener, this.#inode] = bindFile(settings, address, this.#listen!);
+    old.close();
+  }
+
+  /** What somebody who connects is granted; `undefined` is nothing. */
+  termsFor(somebody: Somebody | undefined): Terms | undefined {
+    const { admission, terms } = this.settings;
+    return termsFor(admission, terms, somebody, (who) => this.#ids.get(whoText(who)));
+  }
+
+  /** The pace that all clients of a user share; `undefined` where it is not known who it is. */
+  paceOf(somebody: Somebody | undefined): Pace | undefined {
+    if (somebody === undefined) return undefined;
+    const known = this.#paces.get(somebody.uid);
+    if (known) return known;
+    const pace = new Pace(this.settings.terms.limits["user-rate"], STEADY.now());
+    this.#paces.set(somebody.uid, pace);
+    return pace;
   }
 
   /** The address it really has: a TCP port of 0 has become another. */
@@ -92,14 +143,17 @@ export class Listener implements Disposable {
   }
 
   /** Accepts until it is closed. */
-  async accept(take: (socket: Deno.Conn) => void, log: Log): Promise<void> {
+  async accept(take: (socket: Stream) => void, log: Log): Promise<void> {
     let exhausted = false;
     while (!this.#closed) {
+      const listener = this.#listener;
       try {
-        take(await this.#listener.accept());
+        take(await listener.accept());
         exhausted = false;
       } catch (error) {
         if (this.#closed) return;
+        // Another has taken its place.
+        if (listener !== this.#listener) continue;
         if (!isExhaustion(error)) throw error;
         if (!exhausted) {
           log.warn(
@@ -124,6 +178,17 @@ export class Listener implements Disposable {
     }
     this.#listener.close();
   }
+}
+
+/** The numbers of those whom a listener's rules name; @throws Failure where there is no such one */
+function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<string, number> {
+  const ids = new Map<string, number>();
+  const add = (who: Who, option: string): void => {
+    ids.set(whoText(who), idOf(who.kind, who.name, option));
+  };
+  for (const who of allow) add(who, "allow");
+  for (const { who } of special) add(who, "role-for");
+  return ids;
 }
 
 /** @throws Failure where other machines reach a passed socket without leave; it is closed then */
@@ -152,9 +217,31 @@ function listenTcp(address: Address & { transport: "tcp" }): Deno.Listener {
   }
 }
 
-function bind(address: UnixAddress): Deno.Listener {
+/** Listens on a unix socket, with the means there are. */
+type Listen = (path: string) => Acceptor;
+
+function listenerFor(foreign: Foreign | undefined): Listen {
+  if (foreign === undefined) return (path) => Deno.listen({ transport: "unix", path });
+  const { libc, poller } = foreign;
+  return (path) => new UnixListener(libc, poller, libc.listen(path), path);
+}
+
+/** @throws Failure where it is no listening unix socket */
+function adoptKnowing(name: string, descriptor: number, { libc, poller }: Foreign): Acceptor {
+  if (libc.isListening(descriptor)) {
+    libc.unblock(descriptor);
+    return new UnixListener(libc, poller, descriptor, "");
+  }
+  throw new Failure(
+    78,
+    `fd:${name}: descriptor ${descriptor} is no listening unix socket, and no other tells who ` +
+      "connects; write ListenStream=/path and Accept=no",
+  );
+}
+
+function bind(address: UnixAddress, listen: Listen): Acceptor {
   try {
-    return Deno.listen({ transport: "unix", path: address.path });
+    return listen(address.path);
   } catch (error) {
     throw notListening(address, error);
   }
@@ -170,12 +257,13 @@ function bind(address: UnixAddress): Deno.Listener {
 function bindFile(
   settings: ListenerSettings,
   address: UnixAddress,
-): [Deno.Listener, number | undefined] {
+  listen: Listen,
+): [Acceptor, number | undefined] {
   const nursery = makeNursery(address);
   const path = `${nursery}/s`;
-  let listener: Deno.Listener | undefined;
+  let listener: Acceptor | undefined;
   try {
-    listener = bindAnyLength(path);
+    listener = bindAnyLength(path, listen);
     Deno.chmodSync(path, settings.mode);
     own(settings, path);
     Deno.linkSync(path, address.path);
@@ -206,18 +294,13 @@ function makeNursery(address: UnixAddress): string {
 }
 
 /** Binds at a path that may be longer than a socket's address, then by way of a link to its directory. */
-function bindAnyLength(path: string): Deno.Listener {
-  if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) {
-    return Deno.listen({ transport: "unix", path });
-  }
+function bindAnyLength(path: string, listen: Listen): Acceptor {
+  if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
   const place = Deno.makeTempDirSync();
   const link = `${place}/d`;
   try {
     Deno.symlinkSync(Deno.realPathSync(directoryOf(path)), link);
-    return Deno.listen({
-      transport: "unix",
-      path: `${link}/${path.slice(path.lastIndexOf("/") + 1)}`,
-    });
+    return listen(`${link}/${path.slice(path.lastIndexOf("/") + 1)}`);
   } finally {
     removeIfThere(link);
     Deno.removeSync(place);
@@ -298,6 +381,25 @@ function removeIfThere(path: string, inode?: number): void {
     Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The inode of what is at a path, if there is anything to be seen. */
+function inodeAt(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).ino ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Gives our socket file its mode and its owner. */
+function admit(settings: ListenerSettings, address: UnixAddress): void {
+  try {
+    Deno.chmodSync(address.path, settings.mode);
+    own(settings, address.path);
+  } catch (error) {
+    throw notListening(address, error);
   }
 }
 

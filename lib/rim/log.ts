@@ -64,17 +64,37 @@ export function say(line: string): void {
   stderrLog.info(line);
 }
 
+/** Does what was written last lack its end? */
+let torn = false;
+
 /** Writes a line to stderr; control characters are shown, not sent. */
 function write(line: string): void {
-  // deno-lint-ignore no-control-regex
-  const shown = line.replace(/[\x00-\x1f\x7f-\x9f]/g, escaped);
-  const bytes = ENCODER.encode(`${shown}\n`);
+  const bytes = ENCODER.encode(torn ? `\n${printable(line)}\n` : `${printable(line)}\n`);
   try {
-    for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
+    for (let sent = 0; sent < bytes.length;) {
+      sent += Deno.stderr.writeSync(bytes.subarray(sent));
+      torn = sent < bytes.length;
+    }
   } catch (error) {
-    // A log that nobody reads any more is no reason to end the clients.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    if (!isSystemError(error)) throw error;
+    // A log that nobody reads any more, or whose disk is full, is no reason to end the clients.
   }
+}
+
+/** What a terminal obeys instead of showing it: controls, ends of line, turns of direction. */
+const OBEYED =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A text of somebody else for a terminal: control characters are shown, not sent. */
+export function printable(text: string): string {
+  return text.replace(OBEYED, escaped);
+}
+
+/** Is it the system that will not take it? */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Error && /\(os error \d+\)/.test(error.message);
 }
 
 /** A control character as JSON has it, also those that JSON would let through. */

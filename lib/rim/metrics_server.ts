@@ -8,7 +8,7 @@
  */
 
 import type { ListenerSettings } from "../terms/options.ts";
-import { Connection, type Marks } from "./connection.ts";
+import { Connection, type Marks, type Stream } from "./connection.ts";
 import { Listener, type TakePassed } from "./listener.ts";
 import type { Log } from "./log.ts";
 
@@ -67,7 +67,7 @@ export class MetricsServer implements Disposable {
     for (const asker of this.#askers.keys()) asker.end();
   }
 
-  #accept(socket: Deno.Conn): void {
+  #accept(socket: Stream): void {
     if (this.#askers.size >= ASKERS_LIMIT) return socket.close();
     const asker = new Connection(socket, MARKS, { dropped: () => {}, relieved: () => {} });
     this.#askers.set(asker, this.#serve(asker).finally(() => this.#askers.delete(asker)));

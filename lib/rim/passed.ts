@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import { versionAtLeast } from "./permissions.ts";
 
@@ -19,7 +20,7 @@ export interface Acceptor {
   /** Where it listens. */
   readonly addr: Deno.Addr;
   /** The next connection. */
-  accept(): Promise<Deno.Conn>;
+  accept(): Promise<Stream>;
   /** Stops listening. */
   close(): void;
 }
@@ -126,11 +127,10 @@ class PassedListener implements Acceptor {
     return { transport: "tcp", hostname: address.address, port: address.port };
   }
 
-  async accept(): Promise<Deno.Conn> {
+  async accept(): Promise<Stream> {
     for (;;) {
       const next = this.#come.shift();
-      // It does what a connection is asked to do here, and nothing else.
-      if (next !== undefined) return next as unknown as Deno.Conn;
+      if (next !== undefined) return next;
       if (this.#failed !== undefined) {
         const error = this.#failed;
         this.#failed = undefined;
@@ -150,7 +150,7 @@ class PassedListener implements Acceptor {
 }
 
 /** A connection of `node:net` with the methods of Deno's. */
-class PassedSocket {
+class PassedSocket implements Stream {
   readonly #socket: Socket;
   #rest: Uint8Array | undefined;
   #ended = false;

@@ -33,6 +33,8 @@ export async function surrender(
     (notifies || qemu.transport === "unix" || audit?.to === "journal");
   if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
+  // What was loaded by them stays; nothing else can be.
+  await Deno.permissions.revoke({ name: "ffi" });
 }
 
 /** Is this Deno of this version or a newer one? */

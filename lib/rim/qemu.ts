@@ -8,11 +8,13 @@ import { type Mux, NO_QMP } from "../hub/mux.ts";
 import { type Address, addressText } from "../terms/address.ts";
 import { MessageSplitter } from "../wire/balance.ts";
 import { shown } from "../wire/text.ts";
-import type { Peer } from "../wire/message.ts";
-import { Connection, type Marks } from "./connection.ts";
+import type { Cargo, Peer } from "../wire/message.ts";
+import { Connection, type Marks, type Stream } from "./connection.ts";
+import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import { directoryOf } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { connectLaden } from "./unix_socket.ts";
 
 /** What we write to QEMU is bounded by the commands in flight. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
@@ -50,6 +52,7 @@ export class Pauses {
  * Connects to QEMU, however long that takes.
  *
  * @param abandoned ends the waiting
+ * @param libc makes a connection that takes descriptors along
  * @returns `undefined` where it was abandoned
  * @throws Failure where the address can never be QEMU's
  */
@@ -58,11 +61,14 @@ export async function dial(
   pauses: Pauses,
   log: Log,
   abandoned: AbortSignal,
-): Promise<Deno.Conn | undefined> {
+  libc?: Libc,
+): Promise<Stream | undefined> {
   let told = "";
   while (!abandoned.aborted) {
     try {
-      return address.transport === "unix" ? await Deno.connect(address) : await connectTcp(address);
+      if (address.transport === "tcp") return await connectTcp(address);
+      const connect = (): Promise<Deno.Conn> => Deno.connect(address);
+      return await (libc ? connectLaden(libc, connect) : connect());
     } catch (error) {
       const why = absence(address, error);
       if (why !== told) log.info(`${addressText(address)}: ${why}; waiting`);
@@ -158,7 +164,7 @@ export class Qemu implements Peer {
   #heard = false;
 
   /** Begins a session on a connection that is up; `run` hears it out. */
-  constructor(socket: Deno.Conn, mux: Mux) {
+  constructor(socket: Stream, mux: Mux) {
     this.#mux = mux;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
       dropped: (reason) => this.#reason = reason,
@@ -187,9 +193,9 @@ export class Qemu implements Peer {
     return this.#reason;
   }
 
-  /** Queues bytes for QEMU. */
-  send(bytes: Uint8Array): void {
-    this.#connection.send(bytes);
+  /** Queues bytes for QEMU, and what goes with them. */
+  send(bytes: Uint8Array, cargo?: Cargo): void {
+    this.#connection.send(bytes, cargo);
   }
 
   /** QEMU is never paused: what it says goes into bounded queues. */

@@ -15,12 +15,13 @@ const LARGEST_ID = 2 ** 32 - 2;
  * The number of a user or group.
  *
  * @param name a name, or a number in digits
+ * @param option what asks for it, for messages
  * @throws Failure where there is none of that name
  */
-export function idOf(kind: "user" | "group", name: string): number {
+export function idOf(kind: "user" | "group", name: string, option: string = kind): number {
   if (/^\d+$/.test(name)) {
     if (Number(name) <= LARGEST_ID) return Number(name);
-    throw new Failure(78, `${kind}=${name} is out of range; numbers go up to ${LARGEST_ID}`);
+    throw new Failure(78, `${option}=${name} is out of range; numbers go up to ${LARGEST_ID}`);
   }
   for (const line of Deno.readTextFileSync(FILES[kind]).split("\n")) {
     const [found, , id] = line.split(":");
@@ -28,6 +29,6 @@ export function idOf(kind: "user" | "group", name: string): number {
   }
   throw new Failure(
     78,
-    `${kind}=${name}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
+    `${option}=${name}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
   );
 }

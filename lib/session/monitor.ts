@@ -12,6 +12,7 @@ import type { EventFilter } from "../terms/event_filter.ts";
 import type { Terms } from "../terms/terms.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import {
+  type Cargo,
   type Command,
   type Event,
   type Greeting,
@@ -44,6 +45,16 @@ export type Ticket = Slot | { readonly id: Id; readonly oob: true };
 /** What becomes of a command: it runs at QEMU, or is answered here. */
 export type Admission = "run" | (() => Reply);
 
+/** QEMU's longest name has 38 characters; a client can make up one as long as a command may be. */
+const NAME_CHARS_LIMIT = 64;
+
+/** A name that may be kept for as long as its client is there. */
+function kept(name: string): string {
+  if (name.length <= NAME_CHARS_LIMIT) return name;
+  // Joined of its signs it is a text of its own: a part of the long one would keep all of that.
+  return [...name.slice(0, NAME_CHARS_LIMIT - 1).toWellFormed(), "…"].join("");
+}
+
 /** One client's virtual monitor. */
 export class Monitor {
   /** Its connection. */
@@ -55,7 +66,7 @@ export class Monitor {
   readonly since: number;
   /** How many well-formed commands it has sent. */
   commands = 0;
-  /** The last of them. */
+  /** The last of them; a long name is cut. */
   lastCommand: string | undefined;
   readonly #dialect: Dialect;
   #greeting: Greeting | undefined;
@@ -64,6 +75,8 @@ export class Monitor {
   #standing: Standing;
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
+  /** Descriptors that have come and that no command has taken yet. */
+  #cargo: Cargo | undefined;
   #oobWaiting = false;
   #paused = false;
   #left = false;
@@ -178,7 +191,7 @@ export class Monitor {
   /** What becomes of a command in this client's present mode. */
   admit(command: Command): Admission {
     this.commands++;
-    this.lastCommand = command.name;
+    this.lastCommand = kept(command.name);
     const { mode } = this.#standing;
     const handler = this.#dialect.own[mode].get(command.name);
     if (handler) {
@@ -192,6 +205,19 @@ export class Monitor {
       return () => this.#dialect.refusal;
     }
     return "run";
+  }
+
+  /** Descriptors have come: they wait for the command that takes them, in place of any before. */
+  carried(cargo: Cargo): void {
+    this.#cargo?.close();
+    this.#cargo = cargo;
+  }
+
+  /** Takes what waits. */
+  takeCargo(): Cargo | undefined {
+    const cargo = this.#cargo;
+    this.#cargo = undefined;
+    return cargo;
   }
 
   /** Chooses its events, in place of what it chose before. */
@@ -265,10 +291,16 @@ export class Monitor {
     this.answer(undefined, false, () => this.#dialect.damage(desc));
   }
 
-  /** The client has gone, or is told to: nothing more is sent to it. */
-  leave(): void {
+  /**
+   * The client has gone, or is told to: nothing more is sent to it.
+   *
+   * @returns the answers of ours whose turn has not come
+   */
+  leave(): (() => Reply)[] {
     this.#left = true;
-    this.#slots = [];
+    const slots = this.#slots.splice(0);
+    this.takeCargo()?.close();
+    return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 
   /** Sends a reply; our own ones in the style of QEMU's, plain or pretty. */

@@ -10,7 +10,7 @@
  */
 
 import { quoted } from "../wire/format.ts";
-import type { Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
+import type { Cargo, Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
 
@@ -19,9 +19,19 @@ import { asciiBytes } from "../wire/text.ts";
  *
  * The eighth can block the oob lane while another monitor is busy (measured on
  * 7.2); two to four already reach full throughput, and what waits here can
- * still be dropped.
+ * still be dropped. With four there is room at once for who asks now and then,
+ * beside one that has as many at QEMU as it may (`PARTY_LIMIT`).
  */
 export const IN_FLIGHT_LIMIT = 4;
+
+/**
+ * Out-of-band commands at QEMU for whose answers nobody waits any more.
+ *
+ * They were given up, or their clients have left. A QEMU that runs answers each
+ * at once; while one is stopped they would pile up, and be kept here and in its
+ * socket.
+ */
+export const GIVEN_UP_LIMIT = 16;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {
@@ -29,6 +39,8 @@ export interface Job {
   readonly bytes: Uint8Array;
   /** Does it overtake? */
   readonly oob: boolean;
+  /** What goes along with an in-band one. */
+  readonly cargo?: Cargo | undefined;
 }
 
 /** What a message of QEMU turned out to be. */
@@ -72,6 +84,23 @@ export class Upstream<J extends Job> {
     return this.#state === "ready" && this.#inBand.length < IN_FLIGHT_LIMIT;
   }
 
+  /**
+   * May an out-of-band command go now?
+   *
+   * @param awaited whether anybody waits for a job's answer
+   */
+  mayOvertake(awaited: (job: J) => boolean): boolean {
+    if (this.#outOfBand.size < GIVEN_UP_LIMIT) return true;
+    let givenUp = 0;
+    for (const job of this.#outOfBand.values()) if (!awaited(job)) givenUp++;
+    return givenUp < GIVEN_UP_LIMIT;
+  }
+
+  /** Does an in-band command await QEMU's answer? */
+  get busy(): boolean {
+    return this.#inBand.length > 0;
+  }
+
   /** How many commands await QEMU's answer. */
   get inFlight(): number {
     return this.#inBand.length + this.#outOfBand.size;
@@ -102,7 +131,7 @@ export class Upstream<J extends Job> {
     }
     if (!job.oob) {
       this.#inBand.push(job);
-      this.#peer.send(job.bytes);
+      this.#peer.send(job.bytes, job.cargo);
       return;
     }
     const id = String(++this.#lastId);

@@ -8,12 +8,34 @@
  * @module
  */
 
+/**
+ * Jobs of one party on their way at a time.
+ *
+ * QEMU reads one command while it runs another, so that two keep it busy; others
+ * wait behind no more than these, however many a party has.
+ */
+export const PARTY_LIMIT = 2;
+/**
+ * The same for a party that has overtaken since it last was idle.
+ *
+ * What overtakes is never held back. But QEMU reads it before what comes later,
+ * so that it is one of the two.
+ */
+export const OVERTAKER_LIMIT = 1;
+
+/** May a job go now? `hold`: nor may any other before it. */
+export type Leave = boolean | "hold";
+
 const always = (): boolean => true;
 
 /** Jobs of many parties, handed out a turn each. */
 export class Scheduler<Party, Job> {
   /** The parties that wait, in the order of their turns; a Map keeps it. */
   readonly #waiting = new Map<Party, Job[]>();
+  /** The jobs that are on their way, and whose they are. */
+  readonly #gone = new Map<Job, Party>();
+  /** How many of each party's are, and whether it has overtaken; nothing where it is idle. */
+  readonly #busy = new Map<Party, { gone: number; overtook: boolean }>();
 
   /** Does nothing wait? */
   get empty(): boolean {
@@ -53,36 +75,76 @@ export class Scheduler<Party, Job> {
       if (at < 0) continue;
       jobs.splice(at, 1);
       if (jobs.length === 0) this.#waiting.delete(party);
+      this.#rest(party);
       return;
     }
   }
 
   /**
    * The next job: the first of the party whose turn it is, which then goes to
-   * the end of the ring. A party whose first job may not go yet keeps its turn.
+   * the end of the ring. A party whose first job may not go yet, or that has as
+   * many on their way as it may, keeps its turn.
    */
-  next(mayGo: (job: Job) => boolean = always): Job | undefined {
+  next(mayGo: (job: Job) => Leave = always): Job | undefined {
     for (const [party, jobs] of this.#waiting) {
-      if (!mayGo(jobs[0]!)) continue;
-      const job = jobs.shift();
+      const leave = this.#hasRoom(party) && mayGo(jobs[0]!);
+      if (leave === "hold") return undefined;
+      if (!leave) continue;
+      const job = jobs.shift()!;
       this.#waiting.delete(party);
       if (jobs.length > 0) this.#waiting.set(party, jobs);
+      this.#goes(party, job);
       return job;
     }
     return undefined;
+  }
+
+  /** A job of a party goes without waiting. */
+  overtakes(party: Party, job: Job): void {
+    this.#goes(party, job);
+    this.#busy.get(party)!.overtook = true;
+  }
+
+  /** A job is no longer on its way. */
+  landed(job: Job): void {
+    const party = this.#gone.get(job);
+    if (party === undefined) return;
+    this.#gone.delete(job);
+    this.#busy.get(party)!.gone--;
+    this.#rest(party);
+  }
+
+  #hasRoom(party: Party): boolean {
+    const busy = this.#busy.get(party);
+    return busy === undefined || busy.gone < (busy.overtook ? OVERTAKER_LIMIT : PARTY_LIMIT);
+  }
+
+  #goes(party: Party, job: Job): void {
+    this.#gone.set(job, party);
+    const busy = this.#busy.get(party);
+    if (busy) busy.gone++;
+    else this.#busy.set(party, { gone: 1, overtook: false });
+  }
+
+  /** A party that is idle begins afresh. */
+  #rest(party: Party): void {
+    if (this.#busy.get(party)?.gone === 0 && !this.#waiting.has(party)) this.#busy.delete(party);
   }
 
   /** Forgets what a party has waiting, and gives it back. */
   drop(party: Party): Job[] {
     const jobs = this.#waiting.get(party) ?? [];
     this.#waiting.delete(party);
+    this.#rest(party);
     return jobs;
   }
 
-  /** Forgets everything, and gives it back. */
+  /** Forgets everything, also what has gone, and gives back what waits. */
   clear(): Job[] {
     const jobs = [...this.#waiting.values()].flat();
     this.#waiting.clear();
+    this.#gone.clear();
+    this.#busy.clear();
     return jobs;
   }
 }

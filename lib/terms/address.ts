@@ -29,6 +29,9 @@ export class UsageError extends Error {
 /** The kernel's `sun_path` holds 108 bytes, the closing NUL among them. */
 export const PATH_BYTES_LIMIT = 107;
 
+/** `HOST:PORT`: an IPv6 address in brackets, with its zone if it has one, or a name. */
+const TCP = /^(?:tcp:)?(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?\]|[\w.-]*):(\d+)$/;
+
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 
 /**
@@ -48,7 +51,7 @@ export function parseAddress(text: string): Address {
   if (text.startsWith("fd:")) {
     throw new UsageError(`${text}: only --listen takes passed sockets; write ${FORMS}`);
   }
-  const [, hostname, port] = /^(?:tcp:)?(\[[^\]]+\]|[^:[\]/]*):(\d+)$/.exec(text) ?? [];
+  const [, hostname, port] = TCP.exec(text) ?? [];
   if (hostname === undefined || port === undefined) {
     throw new UsageError(`${JSON.stringify(text)} is no address; write ${FORMS}`);
   }
@@ -78,8 +81,9 @@ export function parsePlace(text: string): Place {
 
 function unix(path: string, text: string): Address {
   if (path === "") throw new UsageError(`${text}: the path is empty; write unix:/path`);
-  if (path.slice(1).includes("\0")) {
-    throw new UsageError(`${shownPath(path)}: the path holds a NUL`);
+  // An abstract name is told by the NUL in front.
+  if (path.includes("\0", text.startsWith("unix-abstract:") ? 1 : 0)) {
+    throw new UsageError(`${shownPath(path)}: the path holds a NUL; leave it out`);
   }
   const { length } = new TextEncoder().encode(path);
   if (length > PATH_BYTES_LIMIT) {
@@ -113,5 +117,5 @@ export function addressText(address: Place): string {
 export function isLocal(address: Place): boolean {
   if (address.transport !== "tcp") return true;
   return address.hostname === "localhost" || address.hostname === "::1" ||
-    /^127(\.\d{1,3}){3}$/.test(address.hostname);
+    /^127(\.(\d\d?|1\d\d|2[0-4]\d|25[0-5])){3}$/.test(address.hostname);
 }

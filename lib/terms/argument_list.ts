@@ -41,17 +41,24 @@ export class ArgumentList {
     }
   }
 
-  /** Where a command's arguments leave the list first, or `undefined` where they do not. */
-  firstOutside(args: Value): Path | undefined {
-    return outside(this.#root, args, []);
+  /**
+   * Where a command's arguments leave the list first, or `undefined` where they do not.
+   *
+   * @param matches does a scalar match a glob?
+   */
+  firstOutside(args: Value, matches: Matching = globMatches): Path | undefined {
+    return outside(this.#root, args, [], matches);
   }
 }
 
-function outside(place: Place, value: Value, path: Path): Path | undefined {
+/** Does a text match a glob? */
+export type Matching = (glob: string, text: string) => boolean;
+
+function outside(place: Place, value: Value, path: Path, matches: Matching): Path | undefined {
   if (place.below.has(BELOW)) return undefined;
   const { scalar } = value;
   if (scalar !== undefined) {
-    const inside = place.globs?.some((glob) => globMatches(glob, scalar)) ?? false;
+    const inside = place.globs?.some((glob) => matches(glob, scalar)) ?? false;
     return inside ? undefined : path;
   }
   let empty = true;
@@ -59,7 +66,7 @@ function outside(place: Place, value: Value, path: Path): Path | undefined {
     empty = false;
     const here: Path = [...path, step];
     const next = place.below.get(step);
-    const found = next ? outside(next, inner, here) : here;
+    const found = next ? outside(next, inner, here, matches) : here;
     if (found) return found;
   }
   // Nothing in it that could be outside; but where only certain values may stand, it is another one.

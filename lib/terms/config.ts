@@ -9,6 +9,7 @@
 
 import { parse } from "@std/toml/parse";
 import { addressText, UsageError } from "./address.ts";
+import { whoText } from "./admission.ts";
 import {
   type AuditFailure,
   type Deadline,
@@ -21,12 +22,20 @@ import {
   type ServeSettings,
   type WatchdogOf,
 } from "./options.ts";
-import { CLIENTS_IN_ALL, isLimitName, LIMIT_NAMES, limitRange, readLimit } from "./limits.ts";
+import {
+  CLIENTS_IN_ALL,
+  isLimitName,
+  LIMIT_NAMES,
+  type LimitName,
+  limitRange,
+  readLimit,
+} from "./limits.ts";
 import type { Role } from "./policy.ts";
 import {
   AUDIT_FAILURES,
   LOG_FORMATS,
   metricsText,
+  modeText,
   parseAudit,
   parseMetrics,
   wordOf,
@@ -148,23 +157,44 @@ export function configText(settings: ServeSettings): string {
   for (const { glob, seconds } of settings.deadlines) {
     lines.push(`${JSON.stringify(glob)} = ${seconds}`);
   }
-  for (const { address, remote, terms, mode, user, group } of settings.listeners) {
+  for (const listener of settings.listeners) {
+    const { address, remote, terms, mode, user, group } = listener;
     lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
-    lines.push(
-      `name = "${terms.name}"`,
-      `role = "${terms.role.name}"`,
-      `dialect = "${terms.dialect}"`,
-    );
+    lines.push(`name = "${terms.name}"`);
+    const { allow, others } = listener.admission;
+    if (others || allow) lines.push(`role = "${terms.role.name}"`);
+    lines.push(`dialect = "${terms.dialect}"`);
     if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
     const isFile = address.transport === "unix" && !address.path.startsWith("\0");
-    if (isFile) lines.push(`mode = "0${mode.toString(8)}"`);
+    if (isFile) lines.push(`mode = "${modeText(mode)}"`);
     if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
     if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
+    lines.push(...admissionLines(listener));
     if (remote) lines.push("allow-remote = true");
     lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
-    for (const name of LIMIT_NAMES) lines.push(`${name} = ${terms.limits[name]}`);
+    for (const name of LIMIT_NAMES) {
+      if (!isOfRoles(listener, name)) lines.push(`${name} = ${terms.limits[name]}`);
+    }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** Has nothing been said of a limit, and is it another for some of those that come? */
+function isOfRoles({ terms, admission }: ListenerSettings, limit: LimitName): boolean {
+  const all = [terms, ...admission.special.map((each) => each.terms)];
+  return all.some(({ limits }) => limits[limit] !== terms.limits[limit]);
+}
+
+/** What a file says of who may come; without `role` it lets in nobody else. */
+function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
+  const { allow, special } = admission;
+  const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
+  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(whoText))}`);
+  if (special.length > 0) {
+    const rules = special.map(({ who, terms }) => `${whoText(who)}:${terms.role.name}`);
+    lines.push(`role-for = ${JSON.stringify(rules)}`);
+  }
+  return lines;
 }
 
 class Reader {
@@ -236,13 +266,22 @@ class Reader {
     try {
       return parse(this.#text);
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      const [, line, rest] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ??
-        [];
-      throw new ConfigError([
-        `${this.#file}:${line ?? 1}: this is no TOML: ${rest ?? error.message}`,
-      ]);
+      const { line, text } = this.#notToml() ?? syntaxError(error);
+      throw new ConfigError([`${this.#file}:${line}: this is no TOML: ${text}`]);
     }
+  }
+
+  /** What is no TOML even by itself: the parser tells the line where it has given up. */
+  #notToml(): { line: number; text: string } | undefined {
+    for (const { line: first, text: part } of this.#lines.parts) {
+      try {
+        parse(part);
+      } catch (error) {
+        const { line, text } = syntaxError(error);
+        return { line: Math.min(first + line - 1, first + part.split("\n").length - 1), text };
+      }
+    }
+    return undefined;
   }
 
   #wrong(line: number, text: string): void {
@@ -285,6 +324,13 @@ class Reader {
       );
     }
   }
+}
+
+/** What the parser says, and of which line. */
+function syntaxError(error: unknown): { line: number; text: string } {
+  if (!(error instanceof Error)) throw error;
+  const [, line, text] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ?? [];
+  return { line: Number(line ?? 1), text: text ?? error.message };
 }
 
 /** A listener's table: `address`, and the options of `--listen`. */

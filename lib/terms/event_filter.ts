@@ -16,6 +16,8 @@ export const GLOB_LENGTH_LIMIT = 256;
 
 /** QEMU knows some sixty events; names made up by a rogue upstream are not remembered for ever. */
 const REMEMBERED_LIMIT = 1024;
+/** QEMU's longest name has 29 characters. */
+const REMEMBERED_CHARS_LIMIT = 64;
 
 /** A set of events, by their names. */
 export class EventFilter {
@@ -49,7 +51,8 @@ export class EventFilter {
     let passes = this.#known.get(name);
     if (passes === undefined) {
       passes = this.globs.some((glob) => globMatches(glob, name));
-      if (this.#known.size < REMEMBERED_LIMIT) this.#known.set(name, passes);
+      const fits = this.#known.size < REMEMBERED_LIMIT && name.length <= REMEMBERED_CHARS_LIMIT;
+      if (fits) this.#known.set(name, passes);
     }
     return passes;
   }

@@ -13,6 +13,22 @@ export function globMatches(glob: string, text: string): boolean {
   return glob.includes("?") ? matches([...glob], [...text]) : matches(glob, text);
 }
 
+/**
+ * Does a value match a glob that allows it?
+ *
+ * As {@linkcode globMatches}, but what `*` and `?` stand for does not climb out of
+ * a directory: `/backup/*` is not `/backup/../etc`. A glob of stars alone is anything.
+ */
+export function globAllows(glob: string, text: string): boolean {
+  if (!globMatches(glob, text)) return false;
+  return /^\*+$/.test(glob) || climbs(text) <= climbs(glob);
+}
+
+/** How often a path goes up. */
+function climbs(path: string): number {
+  return path.split("/").filter((part) => part === "..").length;
+}
+
 function matches(glob: ArrayLike<string>, text: ArrayLike<string>): boolean {
   let at = 0;
   let from = 0;

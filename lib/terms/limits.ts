@@ -94,6 +94,14 @@ export const LIMITS = {
     off: true,
     help: "commands a second of each client; past it the client waits",
   },
+  "user-rate": {
+    unit: "commands/s",
+    initial: 0,
+    least: 0.01,
+    most: 1_000_000,
+    off: true,
+    help: "commands a second of all clients of one user together; past it they wait",
+  },
   "idle": {
     unit: "seconds",
     initial: 0,

@@ -13,6 +13,7 @@ import {
   type Place,
   UsageError,
 } from "./address.ts";
+import { type Admission, EVERYBODY, readWho, type Who } from "./admission.ts";
 import { EventFilter } from "./event_filter.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "./limits.ts";
 import type { Role } from "./policy.ts";
@@ -27,6 +28,12 @@ export interface ListenerSettings {
   readonly remote: boolean;
   /** What it grants. */
   readonly terms: Terms;
+  /** Who is let in, and who on other terms. */
+  readonly admission: Admission;
+  /** Must it be known who connects? */
+  readonly identity: boolean;
+  /** May its clients pass descriptors? */
+  readonly descriptors: boolean;
   /** Of the socket file. */
   readonly mode: number;
   /** The owner of the socket file, by name or number. */
@@ -102,20 +109,83 @@ export interface ServeSettings {
   readonly logFormat?: LogFormat | undefined;
 }
 
-const OPTIONS = [
-  "name",
-  "role",
-  "dialect",
-  "events",
-  "mode",
-  "user",
-  "group",
-  "allow-remote",
-  "cache",
-  "join",
-] as const;
-type Option = typeof OPTIONS[number] | LimitName;
-const KNOWN: readonly string[] = [...OPTIONS, ...LIMIT_NAMES];
+/** One option of a listener: what stands for its value, and what it says, for the help and the manual. */
+export interface OptionRow {
+  /** What stands for its value. */
+  readonly value: string;
+  /** The values there are, where they are few. */
+  readonly words?: readonly string[];
+  /** What holds where nothing is said. */
+  readonly initial?: string;
+  /** What it is. */
+  readonly help: string;
+}
+
+/** The options of a listener, by name; its limits are in a table of their own. */
+export const OPTIONS = {
+  "name": { value: "NAME", initial: "from its address", help: "what it is called in the log" },
+  "role": {
+    value: "NAME",
+    words: [...ROLES.keys()],
+    initial: FULL.name,
+    help: "what its clients may run: full, observer, operator, admin, or a role of the file",
+  },
+  "dialect": {
+    value: "qmp|rfc2010",
+    words: ["qmp", "rfc2010"],
+    initial: "qmp",
+    help: "today's QMP, or the negotiation proposed in 2010",
+  },
+  "events": { value: "GLOB+GLOB...", initial: "all", help: "the events its clients can see" },
+  "mode": { value: "MODE", initial: "0600", help: "of the socket file" },
+  "user": { value: "NAME", help: "owner of the socket file" },
+  "group": { value: "NAME", help: "group of the socket file" },
+  "identity": {
+    value: "on|off",
+    words: ["on", "off"],
+    initial: "off",
+    help: "note the process, user and group of each client",
+  },
+  "allow": {
+    value: "WHO+WHO...",
+    help: "users, and groups behind an @, that may connect; implies identity=on",
+  },
+  "role-for": {
+    value: "WHO:ROLE+...",
+    help: "other roles for users and groups; implies identity=on, and without role= nobody else",
+  },
+  "fds": {
+    value: "on|off",
+    words: ["on", "off"],
+    initial: "off",
+    help: "take descriptors along to QEMU (getfd, add-fd); implies identity=on",
+  },
+  "allow-remote": {
+    value: "on|off",
+    words: ["on", "off"],
+    initial: "off",
+    help: "listen on an address other machines can reach",
+  },
+  "cache": {
+    value: "on|off",
+    words: ["on", "off"],
+    initial: "on",
+    help: "off: ask QEMU even for answers that cannot change",
+  },
+  "join": {
+    value: "on|off",
+    words: ["on", "off"],
+    initial: "on",
+    help: "off: never share the answer to a question others ask too",
+  },
+} as const satisfies Readonly<Record<string, OptionRow>>;
+
+/** The names of the options, in the order in which they are documented. */
+export const OPTION_NAMES: readonly (keyof typeof OPTIONS)[] = Object.keys(
+  OPTIONS,
+) as (keyof typeof OPTIONS)[];
+type Option = keyof typeof OPTIONS | LimitName;
+const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
 /** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
@@ -200,19 +270,41 @@ export function readListener(
       );
     }
   }
-  const role = roleOf(options.get("role"), where, roles);
+  const name = nameOf(options.get("name"), address, where);
+  const dialect = dialectOf(options.get("dialect"), where);
+  const events = filterOf(options.get("events"), where);
+  const caches = switchOf("cache", options.get("cache") ?? "on", where);
+  const joins = switchOf("join", options.get("join") ?? "on", where);
+  const termsOf = (role: Role): Terms => {
+    const limits = readLimits((name) => options.get(name), role.name, where);
+    return { name, role, dialect, events, caches, joins, limits };
+  };
+  const terms = termsOf(roleOf(options.get("role"), "role", where, roles));
+  const special = (options.get("role-for")?.split("+") ?? []).map((text) => {
+    const [who, role] = readRule(text, where);
+    return { who, terms: termsOf(roleOf(role, "role-for", where, roles)) };
+  });
+  const allow = options.get("allow")?.split("+").map((text) => readWho(text, "allow", where));
+  const descriptors = switchOf("fds", options.get("fds") ?? "off", where);
+  const identity = switchOf("identity", options.get("identity") ?? "off", where) ||
+    descriptors || allow !== undefined || special.length > 0 || terms.limits["user-rate"] > 0;
+  if (identity && address.transport === "tcp") {
+    const key = (["allow", "role-for", "fds", "user-rate"] as const).find((each) =>
+      options.has(each) && options.get(each) !== "off"
+    ) ?? "identity";
+    throw new UsageError(
+      `${where}: ${key}= needs a unix socket, for of others it is not known who connects; leave it out`,
+      key,
+    );
+  }
+  const others = allow === undefined && (special.length === 0 || options.has("role"));
   return {
     address,
     remote,
-    terms: {
-      name: nameOf(options.get("name"), address, where),
-      role,
-      dialect: dialectOf(options.get("dialect"), where),
-      events: filterOf(options.get("events"), where),
-      caches: switchOf("cache", options.get("cache") ?? "on", where),
-      joins: switchOf("join", options.get("join") ?? "on", where),
-      limits: readLimits((name) => options.get(name), role.name, where),
-    },
+    terms,
+    admission: identity ? { allow, special, others } : EVERYBODY,
+    identity,
+    descriptors,
     mode: modeOf(options.get("mode"), where),
     user: options.get("user"),
     group: options.get("group"),
@@ -258,8 +350,10 @@ function switchOf(key: string, value: string, where: string): boolean {
 
 function nameOf(name: string | undefined, address: Place, where: string): string {
   if (name === undefined) {
-    const base = addressText(address).split(/[/]/).pop()!;
-    return base.replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
+    const base = addressText(address).split(/[/]/).pop()!
+      .replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
+    // One that could be written: a path may have any sign in it.
+    return base.replace(/[^A-Za-z0-9._:[\]-]/gu, "_").slice(0, 64) || "listener";
   }
   if (/^[A-Za-z0-9._:[\]-]{1,64}$/.test(name)) return name;
   throw new UsageError(
@@ -268,8 +362,21 @@ function nameOf(name: string | undefined, address: Place, where: string): string
   );
 }
 
+/** Reads `WHO:ROLE`. */
+function readRule(text: string, where: string): [Who, string] {
+  const [who, role, ...rest] = text.split(":");
+  if (role === undefined || role === "" || rest.length > 0) {
+    throw new UsageError(
+      `${where}: role-for: "${text}" is no rule; write WHO:ROLE, as alice:operator or @kvm:observer`,
+      "role-for",
+    );
+  }
+  return [readWho(who!, "role-for", where), role];
+}
+
 function roleOf(
   name: string | undefined,
+  option: Option,
   where: string,
   roles: ReadonlyMap<string, Role>,
 ): Role {
@@ -277,7 +384,7 @@ function roleOf(
   const role = roles.get(name);
   if (role) return role;
   const known = [...roles.keys()].join(", ");
-  throw new UsageError(`${where}: there is no role "${name}"; there are ${known}`, "role");
+  throw new UsageError(`${where}: there is no role "${name}"; there are ${known}`, option);
 }
 
 function dialectOf(dialect: string | undefined, where: string): DialectName {

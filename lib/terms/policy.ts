@@ -10,10 +10,10 @@
 
 import type { Command } from "../wire/message.ts";
 import type { Value } from "../wire/value.ts";
-import type { ArgumentList } from "./argument_list.ts";
+import type { ArgumentList, Matching } from "./argument_list.ts";
 import { argumentsOf, type Path, pathText, valuesAt } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
-import { globMatches } from "./glob.ts";
+import { globAllows, globMatches } from "./glob.ts";
 
 /** May a command run? */
 export type Verdict =
@@ -71,8 +71,10 @@ export interface Numbered {
   readonly number: number;
 }
 
-/** A client can name commands without end; only so many are remembered. */
+/** A client can name commands without end: only so many are remembered, and no long ones. */
 const REMEMBERED_LIMIT = 1024;
+/** QEMU's longest name has 38 characters. */
+const REMEMBERED_CHARS_LIMIT = 64;
 
 /** What its clients may run and see. */
 export class Role implements RoleParts {
@@ -109,7 +111,11 @@ export class Role implements RoleParts {
     if (known) return known;
     const found = this.rules.map((rule, index) => ({ rule, number: index + 1 }))
       .filter(({ rule }) => rule.commands.some((glob) => globMatches(glob, command)));
-    if (this.#byName.size < REMEMBERED_LIMIT) this.#byName.set(command, found);
+    if (command.length <= REMEMBERED_CHARS_LIMIT) {
+      // Names that one client has made up must not slow down all others for good.
+      if (this.#byName.size >= REMEMBERED_LIMIT) this.#byName.clear();
+      this.#byName.set(command, found);
+    }
     return found;
   }
 }
@@ -122,7 +128,7 @@ export function judge(role: Role, command: Command): Verdict {
     if (!isUnconditional(rule)) {
       args ??= argumentsOf(command);
       if (!rule.conditions.every((condition) => holds(condition, rule, args!))) continue;
-      const outside = rule.only?.firstOutside(args);
+      const outside = rule.only?.firstOutside(args, matchingOf(rule));
       if (outside) {
         if (rule.effect === "allow") {
           why = `rule ${number}: it does not allow ${shownPath(outside)}`;
@@ -160,16 +166,22 @@ function isUnconditional({ conditions, only }: Rule): boolean {
   return conditions.length === 0 && only === undefined;
 }
 
-function holds({ path, is }: Condition, { effect }: Rule, args: Value): boolean {
+/** Who allows is strict with paths that climb, who refuses is not. */
+function matchingOf({ effect }: Rule): Matching {
+  return effect === "allow" ? globAllows : globMatches;
+}
+
+function holds({ path, is }: Condition, rule: Rule, args: Value): boolean {
   const ends = [...valuesAt(args, path)];
+  const matches = matchingOf(rule);
   const test = (end: string | boolean): boolean => {
     if (is === "present") return end !== false;
     if (is === "absent") return end === false;
-    return typeof end === "string" && is.some((glob) => globMatches(glob, end));
+    return typeof end === "string" && is.some((glob) => matches(glob, end));
   };
   // No element at all: nothing is there.
   if (ends.length === 0) return is === "absent";
-  return effect === "allow" ? ends.every(test) : ends.some(test);
+  return rule.effect === "allow" ? ends.every(test) : ends.some(test);
 }
 
 /** A client chose its names: long ones are cut. */

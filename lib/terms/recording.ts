@@ -44,11 +44,16 @@ export function parseMetrics(text: string): ListenerSettings {
   return readListener(address, pairs, text, ROLES);
 }
 
+/** The mode of a socket file as it is written: four octal digits. */
+export function modeText(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
+
 /** A metrics address as it is written on the command line. */
 export function metricsText({ address, mode, user, group }: ListenerSettings): string {
   const isFile = address.transport === "unix" && !address.path.startsWith("\0");
   const parts = [addressText(address)];
-  if (isFile) parts.push(`mode=0${mode.toString(8)}`);
+  if (isFile) parts.push(`mode=${modeText(mode)}`);
   if (user !== undefined) parts.push(`user=${user}`);
   if (group !== undefined) parts.push(`group=${group}`);
   return parts.join(",");

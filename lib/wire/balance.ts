@@ -15,6 +15,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
+const CLOSE_BRACE = 0x7d;
 
 /** A message may have this many bytes; QEMU's largest known, its schema, has some 300 kB. */
 export const MESSAGE_BYTES_LIMIT = 256 << 20;
@@ -64,6 +65,10 @@ export class MessageSplitter {
           this.#depth = 0;
           this.#inString = false;
           this.#escaped = false;
+          // What another bracket closes is no object.
+          if (byte !== CLOSE_BRACE) {
+            return { damage: shown(chunk, start, Math.min(at, start + 80)) };
+          }
           return this.#message(start, at);
         }
       }

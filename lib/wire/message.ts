@@ -11,10 +11,30 @@ import { type Frame, FrameSplitter, type Member } from "./frame.ts";
 import { canonical, inQemuOrder } from "./format.ts";
 import { asciiBytes, asciiText, isPlain } from "./text.ts";
 
+/** Descriptors on their way with a message; they belong to whoever has them. */
+export interface Cargo {
+  /** Closes what has not been sent on; may be called again. */
+  close(): void;
+}
+
+/** Who is at the other end of a connection, as its kernel knows. */
+export interface Identity {
+  /** The process. */
+  readonly pid: number;
+  /** Its user. */
+  readonly uid: number;
+  /** Its group. */
+  readonly gid: number;
+}
+
 /** All the core knows of a connection. */
 export interface Peer {
-  /** Queues bytes; never blocks, never throws. The bytes must not change afterwards. */
-  send(bytes: Uint8Array): void;
+  /**
+   * Queues bytes; never blocks, never throws. The bytes must not change afterwards.
+   *
+   * @param cargo goes with their first byte; only QEMU's connection takes any
+   */
+  send(bytes: Uint8Array, cargo?: Cargo): void;
   /** Stop reading commands from it. */
   pause(): void;
   /** Read commands from it again. */
@@ -23,6 +43,8 @@ export interface Peer {
   close(reason: string): void;
   /** Bytes queued that have not been taken; left out where nobody counts. */
   readonly unread?: number;
+  /** Who it is, where that is known. */
+  readonly identity?: Identity | undefined;
 }
 
 /** A client's id as QEMU prints it back; `undefined` where the command has none. */

@@ -56,6 +56,11 @@ export class Value {
     return this.#bytes[this.#start] === QUOTE;
   }
 
+  /** Its bytes as they stand; for what is known to be ASCII. */
+  get raw(): string {
+    return asciiText(this.#bytes, this.#start, this.#end);
+  }
+
   /** What is no object and no array: a decoded string, a number, or `true`, `false`, `null`. */
   get scalar(): string | undefined {
     if (this.isObject || this.isArray) return undefined;

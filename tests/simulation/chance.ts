@@ -43,9 +43,14 @@ const JUNK = ["garbage\r\n", '{"foo": 1}\r\n', '[{"return": {}}]\r\n', "\x00"];
 export function settingOf(seed: number): Setting {
   const random = new Random(seed * 2 + 1);
   const onLoss = random.oneIn(2) ? "hold" : "close";
-  const deadlines = random.oneIn(3)
-    ? [{ glob: "device_del", seconds: 6 }, { glob: "query-b*", seconds: 8 }]
-    : [];
+  const deadlines = random.pick([
+    [],
+    [],
+    [],
+    [{ glob: "device_del", seconds: 6 }, { glob: "query-b*", seconds: 8 }],
+    [{ glob: "device_del", seconds: 6 }, { glob: "query-b*", seconds: 8 }],
+    [{ glob: "*", seconds: 2 }],
+  ]);
   return { seed, onLoss, deadlines };
 }
 
@@ -58,6 +63,8 @@ export class Chance {
   #silent = 0;
   /** How often of a thousand a client leaves instead of talking. */
   readonly #restless: number;
+  /** For how many choices QEMU is silent, at most. */
+  readonly #silence: number;
   /** How slow QEMU is. */
   readonly #slowness: number;
   /** What all ask more often than anything else. */
@@ -76,6 +83,7 @@ export class Chance {
     this.#favourite = this.#random.pick(
       this.#alike ? ["query-status", "query-block"] : ["query-status", "query-block", "stop"],
     );
+    this.#silence = this.#random.pick([100, 100, 100, 1000]);
     this.#asks = this.#random.pick(this.#alike ? [35, 50] : [18, 60, 60]);
   }
 
@@ -115,7 +123,7 @@ export class Chance {
     }
     if (kind < 980) return { do: "stall", who, stalled: random.oneIn(2) };
     if (kind < 983) {
-      this.#silent = random.below(100);
+      this.#silent = random.below(this.#silence);
       return { do: "tick", by: 5 };
     }
     if (kind < 987) return random.oneIn(2) ? { do: "lose" } : { do: "tick", by: 1 };

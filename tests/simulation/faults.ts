@@ -31,6 +31,30 @@ export const FAULTS: readonly Fault[] = [
     to: "IN_FLIGHT_LIMIT = 5",
   },
   {
+    name: "three commands of one client at QEMU",
+    file: "sharing/scheduler.ts",
+    from: "PARTY_LIMIT = 2",
+    to: "PARTY_LIMIT = 3",
+  },
+  {
+    name: "what overtakes is not one of a client's two",
+    file: "sharing/scheduler.ts",
+    from: "busy.overtook ? OVERTAKER_LIMIT : PARTY_LIMIT",
+    to: "PARTY_LIMIT",
+  },
+  {
+    name: "what has been answered still counts as at QEMU",
+    file: "hub/mux.ts",
+    from: "this.#scheduler.landed(settled);",
+    to: "",
+  },
+  {
+    name: "what overtakes is sent though too much of it was given up",
+    file: "session/upstream.ts",
+    from: "GIVEN_UP_LIMIT = 16",
+    to: "GIVEN_UP_LIMIT = 17",
+  },
+  {
     name: "what was at QEMU is still awaited after a loss",
     file: "session/upstream.ts",
     from: "this.#inBand = [];\n    this.#outOfBand.clear();",
@@ -178,8 +202,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the last of a client's commands goes first",
     file: "sharing/scheduler.ts",
-    from: "const job = jobs.shift();",
-    to: "const job = jobs.pop();",
+    from: "const job = jobs.shift()!;",
+    to: "const job = jobs.pop()!;",
   },
   {
     name: "a client joins though it has something unfinished",

@@ -26,6 +26,10 @@ import {
 
 /** In-band commands at QEMU. */
 const IN_FLIGHT = 4;
+/** And those of one client, with the out-of-band ones. */
+const IN_FLIGHT_EACH = 2;
+/** Out-of-band commands at QEMU for whose answers nobody waits. */
+const GIVEN_UP = 16;
 /** Commands of one client that wait. */
 const WAITING = { withOob: 9, inBand: 1 };
 const OWN = "__org.qmpmux_";
@@ -83,6 +87,8 @@ export class Seat {
   filter: readonly string[] | undefined;
   entries: Entry[] = [];
   overtaking: Entry | undefined;
+  /** Has it overtaken, and not been idle since? It may have been. */
+  overtook = false;
   /** What was taken for its answer, and may have been that of another. */
   doubt: { text: string; overtaking: Entry } | undefined;
   /** The answer to what is refused out of turn, just now. */
@@ -149,6 +155,8 @@ export class Model {
   readonly #flying: Exec[] = [];
   readonly #overtaking = new Map<string, { exec: Exec; entry: Entry | undefined }>();
   readonly #owners = new Map<Exec, Entry>();
+  /** Whose each in-band command at QEMU is; it may be that of one of several. */
+  readonly #carriers = new Map<Exec, readonly Seat[]>();
   /** Who heard an answer first. */
   readonly #hearers = new Map<Exec, Entry>();
   /** Untagged commands at QEMU whose asker has gone, by text. */
@@ -242,7 +250,36 @@ export class Model {
       return this.#here(seat, id, this.#refusal(seat, id, name), undefined, oob);
     }
     if (!this.ready) return here(generic(`QEMU is away; ${name} was not sent`));
+    if (oob && this.#givenUp >= GIVEN_UP) {
+      return here(generic(`QEMU answers no out-of-band commands; ${name} was not sent`));
+    }
     this.#toBeSent(seat, command);
+  }
+
+  /** How many out-of-band commands are at QEMU for whose answers nobody waits. */
+  get #givenUp(): number {
+    let givenUp = 0;
+    for (const { entry } of this.#overtaking.values()) {
+      if (entry === undefined || entry.gone) givenUp++;
+    }
+    return givenUp;
+  }
+
+  /** How many commands of a client are at QEMU, and how many of them overtook. */
+  #atQemu(seat: Seat): { sure: number; maybe: number; oob: number } {
+    const all = [...this.#carriers.values()].filter((seats) => seats.includes(seat));
+    const sure = all.filter((seats) => seats.length === 1).length;
+    const oob = [...this.#overtaking.values()].filter(({ entry }) => entry?.seat === seat).length;
+    return { sure: sure + oob, maybe: all.length + oob, oob };
+  }
+
+  /** May a client's commands be held back though it has its turn? */
+  #isHeld(seat: Seat): boolean {
+    const { maybe, oob } = this.#atQemu(seat);
+    if (maybe === 0 && seat.entries.length === 0 && seat.overtaking === undefined) {
+      seat.overtook = false;
+    }
+    return maybe >= (seat.overtook ? 1 : IN_FLIGHT_EACH) || oob > 0;
   }
 
   #refusal(seat: Seat, id: string | undefined, name: string): Answer {
@@ -473,6 +510,10 @@ export class Model {
       throw new Broken("order", `QEMU was sent ${text} before ${before}`);
     }
     const fresh = may.filter(({ covered }) => !covered);
+    const unique = fresh.length === 1 && fresh[0]!.unique;
+    const seats = new Set((unique ? fresh : may).map(({ seat }) => seat));
+    if (seats.size === 1) this.#carries(fresh[0]?.seat ?? may[0]!.seat, text);
+    this.#carriers.set(exec, [...seats]);
     if (fresh.length === 1 && (fresh[0]!.unique || may.length === 1)) {
       this.#serve(fresh[0]!.seat);
       if (fresh[0]!.unique) this.#owners.set(exec, fresh[0]!);
@@ -481,6 +522,14 @@ export class Model {
       entry.covered = true;
       entry.sure = entry.unique || may.length === 1;
       entry.seat.waitsSince = this.#serves;
+    }
+  }
+
+  /** An in-band command is surely this client's: may it have one more at QEMU? */
+  #carries(seat: Seat, text: string): void {
+    const { sure, oob } = this.#atQemu(seat);
+    if (sure >= IN_FLIGHT_EACH || oob > 0) {
+      throw new Broken("lanes", `${seat.label} has ${sure} at QEMU, ${oob} oob, and now ${text}`);
     }
   }
 
@@ -494,8 +543,9 @@ export class Model {
       const { strict = "" } = first.command ?? {};
       const twins = this.#flying.filter(({ text }) => text === strict).length;
       const unsure = other.entries.some(({ covered, sure }) => covered && !sure);
-      // It may wait for a twin, or be held back behind two that are at QEMU.
-      if (first.joined || twins >= 2 || unsure) other.waitsSince = turn;
+      // It may wait for a twin, or be held back behind two that are at QEMU, its own or alike.
+      const held = this.#isHeld(other);
+      if (first.joined || twins >= 2 || unsure || held) other.waitsSince = turn;
       else if (seat.served > other.waitsSince) {
         throw new Broken("turns", `${seat.label} was served twice while ${other.label} waited`);
       }
@@ -527,7 +577,10 @@ export class Model {
       }
       this.#probed = true;
     } else if (entry.covered) throw new Broken("none twice", `QEMU was sent ${text} twice`);
-    else entry.covered = true;
+    else {
+      entry.covered = true;
+      entry.seat.overtook = true;
+    }
     this.#overtaking.set(exec.oob!, { exec, entry });
     if (entry) this.#owners.set(exec, entry);
   }
@@ -561,6 +614,7 @@ export class Model {
     if (exec.oob === undefined) {
       const first = this.#flying.shift();
       if (first !== exec) throw new Error("The simulation has lost its order");
+      this.#carriers.delete(exec);
       const { name } = exec;
       if (LASTING.includes(name) && "value" in exec.outcome! && /^\{[^{}]*\}$/.test(exec.text)) {
         this.#answered.add(name);
@@ -639,6 +693,7 @@ export class Model {
     this.#flying.length = 0;
     this.#overtaking.clear();
     this.#owners.clear();
+    this.#carriers.clear();
     this.#hearers.clear();
     this.#ghosts.clear();
     this.#answered.clear();

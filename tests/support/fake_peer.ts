@@ -4,7 +4,22 @@
  * @module
  */
 
-import type { Peer } from "../../lib/wire/message.ts";
+import type { Cargo, Peer } from "../../lib/wire/message.ts";
+
+/** Descriptors without any: tells when it is closed. */
+export class FakeCargo implements Cargo {
+  /** The names of those that were closed, in that order. */
+  static closed: string[] = [];
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  close(): void {
+    FakeCargo.closed.push(this.name);
+  }
+}
 
 /** What the core sees of a socket. */
 export class FakePeer implements Peer {
@@ -16,10 +31,12 @@ export class FakePeer implements Peer {
   /** Why it was closed, if it was. */
   closed: string | undefined;
 
-  send(bytes: Uint8Array): void {
+  /** What something goes along with is kept behind `+` and its name. */
+  send(bytes: Uint8Array, cargo?: Cargo): void {
     if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    this.heard.push(text.replace(/\r\n$/, ""));
+    const along = cargo instanceof FakeCargo ? `+${cargo.name} ` : "";
+    this.heard.push(along + text.replace(/\r\n$/, ""));
     const { onSend } = this;
     this.onSend = undefined;
     onSend?.();

@@ -10,6 +10,8 @@ import { within } from "./deadline.ts";
 /** Reads lines; each can be awaited, and the end of file too. */
 export class Lines {
   readonly #reader: ReadableStreamDefaultReader<string>;
+  /** All lines that have been read, also those that were passed over. */
+  readonly seen: string[] = [];
 
   constructor(bytes: ReadableStream<Uint8Array>) {
     this.#reader = bytes
@@ -21,7 +23,9 @@ export class Lines {
   /** The next line without its end, or `undefined` at the end of file; `patience` in milliseconds. */
   async next(what?: string, patience?: number): Promise<string | undefined> {
     const { done, value } = await within(what ?? "a line", this.#reader.read(), patience);
-    return done ? undefined : value;
+    if (done) return undefined;
+    this.seen.push(value);
+    return value;
   }
 
   /** Reads on until a line matches; @throws Error at the end of file */

@@ -5,6 +5,8 @@
  *                                     events, and one more reads them all
  *     load.ts flood SOCKET COUNT      one that sends that many queries at once, then reads
  *     load.ts oob-flood SOCKET COUNT  the same with oob, so that many of them wait at a time
+ *     load.ts exec-oob-flood SOCKET COUNT   the same, all of them out of band
+ *     load.ts mixed-flood SOCKET COUNT      the same, one of five out of band
  *     load.ts long SOCKET BYTES       one that sends a command of that size, then a small one
  *     load.ts crowd SOCKET COUNT      that many connections, all kept until the end
  *
@@ -72,11 +74,20 @@ async function storm(path: string, events: number, stalled: number): Promise<unk
   return { made: await made, seen: await seen };
 }
 
-async function flood(path: string, queries: number, enable: readonly string[]): Promise<unknown> {
+const QUERY = '{"execute":"query-rx-filter"}';
+const OVERTAKER = '{"exec-oob":"query-yank"}';
+
+/** Sends that many queries, a few of which are repeated. */
+async function flood(
+  path: string,
+  queries: number,
+  enable: readonly string[],
+  few: readonly string[] = [QUERY],
+): Promise<unknown> {
   const socket = await ready(path, enable);
   await begin();
   const answered = count(socket, '"return"', queries);
-  await say(socket, '{"execute":"query-rx-filter"}'.repeat(queries));
+  await say(socket, few.join("").repeat(queries / few.length));
   return { answered: await answered };
 }
 
@@ -111,6 +122,9 @@ const KINDS: Record<string, (path: string, count: number, more: number) => Promi
   storm,
   "flood": (path, queries) => flood(path, queries, []),
   "oob-flood": (path, queries) => flood(path, queries, ["oob"]),
+  "exec-oob-flood": (path, queries) => flood(path, queries, ["oob"], [OVERTAKER]),
+  "mixed-flood": (path, queries) =>
+    flood(path, queries, ["oob"], [QUERY, QUERY, QUERY, QUERY, OVERTAKER]),
   long,
   crowd,
 };

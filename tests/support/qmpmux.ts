@@ -9,6 +9,7 @@
 
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
+import { passing } from "./passer.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -47,11 +48,22 @@ export interface TestQmpmux extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
 }
 
+/** What it is started with besides: sockets by `NAME=PATH`, and without some of its permissions. */
+export interface Means {
+  readonly sockets?: readonly string[];
+  readonly without?: readonly string[];
+}
+
 /** Starts `qmpmux serve`; resolves when all its listeners listen. */
-export async function startQmpmux(args: readonly string[]): Promise<TestQmpmux> {
-  const [command, first] = programCommand();
+export async function startQmpmux(
+  args: readonly string[],
+  { sockets = [], without = [] }: Means = {},
+): Promise<TestQmpmux> {
+  const [program, first] = programCommand();
+  const all = [...first.filter((flag) => !without.includes(flag)), "serve", ...args];
+  const [command, rest] = sockets.length > 0 ? passing(sockets, [program, all]) : [program, all];
   const child = new Deno.Command(command, {
-    args: [...first, "serve", ...args],
+    args: rest,
     stdin: "null",
     stdout: "null",
     stderr: "piped",

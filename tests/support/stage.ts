@@ -103,6 +103,8 @@ export class Stage {
   readonly notices: string[] = [];
   /** What is said to be wrong when the settings are read again. */
   reloadProblems: readonly string[] = [];
+  /** Reads them again; in a test that wants to, later. */
+  reloads = (done: (problems: readonly string[]) => void): void => done(this.reloadProblems);
   #splitter = new MessageSplitter();
   #nonce = 1000;
 
@@ -114,7 +116,7 @@ export class Stage {
       stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
       idle: (): void => void this.notices.push("idle"),
-      reload: (done): void => done(this.reloadProblems),
+      reload: (done): void => this.reloads(done),
     }, recorder);
   }
 

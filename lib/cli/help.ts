@@ -1,0 +1,125 @@
+/**
+ * What `--help` prints, made of the table in `manual.ts`.
+ *
+ * @module
+ */
+
+import { LIMIT_NAMES, type LimitRow, LIMITS } from "../terms/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
+import {
+  ADDRESSES,
+  type Flag,
+  GLOBAL_FLAGS,
+  type Subcommand,
+  type SubcommandName,
+  SUBCOMMANDS,
+  SUMMARY,
+} from "./manual.ts";
+
+/** Prose is no wider. */
+const WIDTH = 80;
+
+/** No line of a table is longer. */
+const TABLE_WIDTH = 100;
+
+/** What stands on the left is so wide, or has its meaning on the next line. */
+const TERM_LIMIT = 24;
+
+/** Something and what it is. */
+type Row = readonly [term: string, meaning: string];
+
+/** What `qmpmux --help` prints. */
+export function overviewText(): string {
+  const usage = Object.entries(SUBCOMMANDS).flatMap(([name, { usage }]) =>
+    usage.map((words) => `  qmpmux ${name} ${words}`)
+  );
+  return parts(
+    `qmpmux: ${SUMMARY}`,
+    `Usage:\n${usage.join("\n")}`,
+    columns(Object.entries(SUBCOMMANDS).map(([name, { summary }]) => [name, summary])),
+    columns(GLOBAL_FLAGS.map(({ name, short, help }) => [`-${short}, --${name}`, help])),
+  );
+}
+
+/** What `qmpmux NAME --help` prints. */
+export function helpText(name: SubcommandName): string {
+  const { usage, about, flags, notes = [] }: Subcommand = SUBCOMMANDS[name];
+  const heads = usage.map((words, i) => `${i === 0 ? "Usage:" : "      "} qmpmux ${name} ${words}`);
+  const rows = Object.entries(flags).map(([flag, row]): Row => [flagText(flag, row), told(row)]);
+  const listens = Object.values(flags).some(({ kind }) => kind === "listener");
+  return parts(
+    heads.join("\n"),
+    ...about.map((text) => filled(text)),
+    columns([...rows, ["-h, --help", "this text"]]),
+    ...notes.map((text) => filled(text)),
+    ...(listens ? LISTENER_TOPICS() : []),
+  );
+}
+
+/** Prints it; the exit status. */
+export function showHelp(name: SubcommandName): 0 {
+  console.log(helpText(name).trimEnd());
+  return 0;
+}
+
+/** A flag with what stands for its value. */
+export function flagText(name: string, { value }: Flag): string {
+  return value === undefined ? `--${name}` : `--${name} ${value}`;
+}
+
+/** What stands for the value of a limit. */
+export function limitValue({ unit }: LimitRow): string {
+  return ({ bytes: "BYTES", seconds: "S", clients: "N", "commands/s": "N" } as const)[unit];
+}
+
+/** What holds of a limit where nothing is said. */
+export function limitInitial({ initial }: LimitRow): string {
+  return initial === 0 ? "off" : String(initial);
+}
+
+const LISTENER_TOPICS = (): string[] => [
+  `An address ADDR is one of:\n${columns(ADDRESSES)}`,
+  `Options of a listener:\n${
+    columns(OPTION_NAMES.map((name) => [`${name}=${OPTIONS[name].value}`, told(OPTIONS[name])]))
+  }`,
+  `Limits of a listener (BYTES may be written 64K, 1M or 1G):\n${
+    columns(LIMIT_NAMES.map((name): Row => {
+      const row: LimitRow = LIMITS[name];
+      return [`${name}=${limitValue(row)}`, `${row.help} (${limitInitial(row)})`];
+    }))
+  }`,
+];
+
+/** What a flag or an option is, and in brackets what holds without it. */
+function told({ help, initial, variable }: Flag | OptionRow & { variable?: string }): string {
+  const otherwise = initial ?? variable;
+  return otherwise === undefined ? help : `${help} (${otherwise})`;
+}
+
+function columns(rows: readonly Row[]): string {
+  const widths = rows.map(([term]) => term.length).filter((width) => width <= TERM_LIMIT);
+  const width = Math.max(...widths);
+  const indent = " ".repeat(width + 4);
+  return rows.map(([term, meaning]) => {
+    const lines = filled(meaning, TABLE_WIDTH - indent.length).replaceAll("\n", `\n${indent}`);
+    return term.length > width
+      ? `  ${term}\n${indent}${lines}`
+      : `  ${term.padEnd(width)}  ${lines}`;
+  }).join("\n");
+}
+
+/** A paragraph in lines. */
+function filled(text: string, width = WIDTH): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join("\n");
+}
+
+function parts(...texts: readonly string[]): string {
+  return `${texts.join("\n\n")}\n`;
+}

@@ -1,0 +1,297 @@
+/**
+ * The command line as one table: subcommands, their flags, and what else a user can rely on.
+ *
+ * The program reads its flags by it, prints its help from it and makes its
+ * completions of it; the manual pages are made of it. So an accepted flag is a
+ * documented one.
+ *
+ * @module
+ */
+
+import type { ExitStatus } from "../rim/failure.ts";
+import { CLIENTS_IN_ALL } from "../terms/limits.ts";
+import { AUDIT_FAILURES, LOG_FORMATS } from "../terms/recording.ts";
+
+/** How a value is completed: a file's name, an address, or an address with a listener's options. */
+export type ValueKind = "file" | "address" | "listener";
+
+/** One flag of a subcommand. */
+export interface Flag {
+  /** What stands for its value; a switch has none. */
+  readonly value?: string;
+  /** The values there are, where they are few; of an open value those that are usual. */
+  readonly words?: readonly string[];
+  /** What kind of value it takes. */
+  readonly kind?: ValueKind;
+  /** What holds where nothing is said. */
+  readonly initial?: string | number;
+  /** May it be given many times? */
+  readonly many?: true;
+  /** The environment variable that can stand for it. */
+  readonly variable?: string;
+  /** What it is. */
+  readonly help: string;
+}
+
+/** One argument of a subcommand that is no flag. */
+export interface Operand {
+  /** What stands for it. */
+  readonly value: string;
+  /** The values there are, where they are few. */
+  readonly words?: readonly string[];
+  /** May there be any number of them? */
+  readonly many?: true;
+}
+
+/** One subcommand. */
+export interface Subcommand {
+  /** What it is for, in half a line. */
+  readonly summary: string;
+  /** How it is written, without `qmpmux NAME`; a row for each way. */
+  readonly usage: readonly string[];
+  /** What it does, in paragraphs. */
+  readonly about: readonly string[];
+  /** Its flags by their names; `--help` and `-h` are there always. */
+  readonly flags: Readonly<Record<string, Flag>>;
+  /** What it takes besides. */
+  readonly operands?: readonly Operand[];
+  /** What is said behind the flags, in paragraphs. */
+  readonly notes?: readonly string[];
+}
+
+function socket(help: string): Flag {
+  return { value: "ADDR", kind: "address", variable: "QMPMUX_SOCKET", help };
+}
+
+const ADMINISTRATION = {
+  socket: socket("a listener of a role that administers"),
+  json: { help: "print the answer as JSON" },
+} as const satisfies Subcommand["flags"];
+
+/** The flags of `qmpmux serve`; the keys of the file of the same names mean the same. */
+const SERVE_FLAGS = {
+  "qemu": {
+    value: "ADDR",
+    kind: "address",
+    help: "QEMU's monitor: the socket it was given with -qmp",
+  },
+  "listen": {
+    value: "ADDR[,...]",
+    kind: "listener",
+    many: true,
+    help: "where clients connect; may be given many times",
+  },
+  "ready": {
+    value: "listening|qemu",
+    words: ["listening", "qemu"],
+    initial: "listening",
+    help: "when systemd is told READY=1: at once, or with QEMU",
+  },
+  "config": { value: "FILE", kind: "file", help: "a TOML file that says the same; flags win" },
+  "print-config": { help: "print the settings that come of it all, and end" },
+  "once": { help: "end with QEMU, with status 0, instead of waiting for the next" },
+  "greeting-timeout": {
+    value: "S",
+    initial: 10,
+    help: "seconds QEMU may take for its greeting",
+  },
+  "handshake-timeout": {
+    value: "S",
+    initial: 60,
+    help: "seconds a client may wait for QEMU's greeting",
+  },
+  "drain-timeout": {
+    value: "S",
+    initial: 5,
+    help: "seconds commands under way may take to finish at the end",
+  },
+  "stall-timeout": {
+    value: "S",
+    initial: 10,
+    help: "seconds QEMU may be silent, though asked, until it counts as stalled",
+  },
+  "on-loss": {
+    value: "close|hold",
+    words: ["close", "hold"],
+    initial: "close",
+    help: "when QEMU goes its clients see the end, or wait for the next one",
+  },
+  "watchdog": {
+    value: "loop|qemu",
+    words: ["loop", "qemu"],
+    initial: "loop",
+    help: "a stalled QEMU does not concern systemd's watchdog, or does",
+  },
+  "max-clients": { value: "N", initial: CLIENTS_IN_ALL.initial, help: CLIENTS_IN_ALL.help },
+  "metrics": {
+    value: "ADDR[,...]",
+    kind: "address",
+    help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
+  },
+  "audit": {
+    value: "FILE|journal",
+    words: ["journal"],
+    kind: "file",
+    help: "where a record of each command that changes something goes",
+  },
+  "audit-failure": {
+    value: AUDIT_FAILURES.join("|"),
+    words: AUDIT_FAILURES,
+    initial: "continue",
+    help: "what becomes of such commands while no record can be written",
+  },
+  "audit-all": { help: "put commands that only read on record too" },
+  "log-format": {
+    value: LOG_FORMATS.join("|"),
+    words: LOG_FORMATS,
+    initial: "text; journal where systemd reads it",
+    help: "the form of the log on stderr",
+  },
+} as const satisfies Subcommand["flags"];
+
+/** The subcommands, in the order in which they are documented. */
+export const SUBCOMMANDS = {
+  serve: {
+    summary: "own QEMU's monitor and serve many clients",
+    usage: ["--qemu ADDR --listen ADDR[,option=value...] [--listen ...]", "--config FILE"],
+    about: [
+      "Owns one QMP connection to QEMU and gives every client that connects a virtual monitor " +
+      "of its own.",
+    ],
+    flags: SERVE_FLAGS,
+  },
+  check: {
+    summary: "tell what is wrong in a configuration file, or whether a monitor answers",
+    usage: ["--config FILE", "--live [--qemu ADDR | --config FILE] [--timeout S]"],
+    about: [
+      "Says what is wrong in a configuration file, a line each: FILE:LINE: what. With --live " +
+      "asks whether a monitor answers: QEMU's own, or one of qmpmux's.",
+    ],
+    flags: {
+      config: { value: "FILE", kind: "file", help: "the file" },
+      live: { help: "connect, negotiate, and hang up" },
+      qemu: { value: "ADDR", kind: "address", help: "the monitor to ask" },
+      timeout: { value: "S", initial: 5, help: "seconds it may take" },
+    },
+    notes: [
+      "Exit status 0: nothing is wrong; 78: something is in the file; 69: no monitor answers.",
+    ],
+  },
+  exec: {
+    summary: "run one command",
+    usage: ["[--socket ADDR] COMMAND [key=value... | JSON]"],
+    about: ["Runs one command and prints the value it returns as JSON."],
+    flags: { socket: socket("the monitor to talk to") },
+    operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
+    notes: [
+      "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
+      "nested object. Exit status 1: QEMU answered with an error.",
+    ],
+  },
+  events: {
+    summary: "print events as they come",
+    usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
+    about: ["Prints events as they come, one JSON object a line."],
+    flags: {
+      socket: socket("the monitor to listen to"),
+      filter: {
+        value: "GLOB",
+        many: true,
+        help: "only events of such a name; may be given many times",
+      },
+      count: { value: "N", help: "end after so many" },
+      timeout: { value: "S", help: "end after so many seconds, with status 124" },
+    },
+    notes: ["Ends with status 0 when QEMU goes."],
+  },
+  wait: {
+    summary: "wait for QEMU, an event or a status of the machine",
+    usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
+    about: [
+      "Waits until QEMU answers; with --event until such an event comes, and prints it; with " +
+      "--status until query-status says so.",
+    ],
+    flags: {
+      socket: socket("the monitor to ask"),
+      event: { value: "GLOB", help: "wait for an event of such a name" },
+      status: {
+        value: "STATUS",
+        // deno-fmt-ignore
+        words: [
+          "running", "paused", "shutdown", "suspended", "prelaunch", "inmigrate", "postmigrate",
+          "finish-migrate", "save-vm", "restore-vm", "io-error", "internal-error", "watchdog",
+          "guest-panicked", "debug", "colo",
+        ],
+        help: "wait for a status of the machine: running, paused, shutdown, ...",
+      },
+      timeout: { value: "S", help: "give up after so many seconds, with status 124" },
+    },
+  },
+  status: {
+    summary: "tell how a running qmpmux stands",
+    usage: ["[--socket ADDR] [--json]"],
+    about: ["Tells how a running qmpmux stands."],
+    flags: ADMINISTRATION,
+  },
+  clients: {
+    summary: "list the clients of a running qmpmux",
+    usage: ["[--socket ADDR] [--json]"],
+    about: ["Lists the clients of a running qmpmux."],
+    flags: ADMINISTRATION,
+  },
+  kick: {
+    summary: "end a client",
+    usage: ["[--socket ADDR] [--json] NAME"],
+    about: ["Ends a client, behind what is queued for it."],
+    flags: ADMINISTRATION,
+    operands: [{ value: "NAME" }],
+  },
+  reload: {
+    summary: "have a running qmpmux read its configuration again",
+    usage: ["[--socket ADDR] [--json]"],
+    about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
+    flags: ADMINISTRATION,
+  },
+  completion: {
+    summary: "print the completions of a shell",
+    usage: ["bash|zsh|fish"],
+    about: ["Prints what makes a shell complete qmpmux's subcommands, flags and their values."],
+    flags: {},
+    operands: [{ value: "SHELL", words: ["bash", "zsh", "fish"] }],
+    notes: [
+      "bash and zsh: source <(qmpmux completion bash), or zsh; " +
+      "fish: qmpmux completion fish | source. Packages put it where the shell looks for it.",
+    ],
+  },
+} as const satisfies Readonly<Record<string, Subcommand>>;
+
+/** The name of a subcommand. */
+export type SubcommandName = keyof typeof SUBCOMMANDS;
+
+/** What the program is, in half a line. */
+export const SUMMARY = "one QEMU monitor (QMP) for many clients";
+
+/** The flags that stand instead of a subcommand. */
+export const GLOBAL_FLAGS: readonly (Flag & { readonly name: string; readonly short: string })[] = [
+  { name: "version", short: "V", help: "version, commit, Deno and V8" },
+  { name: "help", short: "h", help: "help; after a subcommand, its own" },
+];
+
+/** The forms of an address, each with what it is. */
+export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
+  ["unix:/path", "a unix socket; the path alone means the same"],
+  ["unix-abstract:NAME", "a unix socket that is no file"],
+  ["tcp:HOST:PORT", "a TCP port; HOST:PORT means the same"],
+  ["fd:NAME", "a socket that systemd passes under this name; for --listen and --metrics"],
+];
+
+/** What the program ends with. */
+export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
+  0: "done",
+  1: "failure; for exec: QEMU answered with an error",
+  64: "bad command line",
+  69: "no such QEMU or qmpmux",
+  77: "not permitted",
+  78: "bad configuration",
+  124: "a one-shot command timed out",
+};

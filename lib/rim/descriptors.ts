@@ -1,0 +1,635 @@
+/**
+ * Foreign calls: what Linux does with descriptors and Deno does not.
+ *
+ * The C library is loaded when it is first asked for, and nowhere else. Every
+ * call is checked here; who calls sees numbers of descriptors, bytes, and the
+ * errors that Deno's own sockets throw. Laid out for 64-bit Linux.
+ *
+ * @module
+ */
+
+import type { Cargo } from "../wire/message.ts";
+
+/** So many descriptors one message brings; the kernel closes what is more (QEMU's `TCP_MAX_FDS`). */
+export const DESCRIPTORS_LIMIT = 16;
+
+/** Who is at the other end of a socket, as the kernel noted when it connected. */
+export interface Credentials {
+  /** The process. */
+  readonly pid: number;
+  /** Its user. */
+  readonly uid: number;
+  /** Its group. */
+  readonly gid: number;
+  /** All other groups it is in. */
+  readonly groups: readonly number[];
+}
+
+/** What a socket gave: how many bytes, and the descriptors that came with some of them. */
+export interface Received {
+  /** 0 is the end. */
+  readonly length: number;
+  /** `undefined` where none came. */
+  readonly cargo: Descriptors | undefined;
+}
+
+/** A descriptor for which something has happened. */
+export interface Ready {
+  /** Its number. */
+  readonly descriptor: number;
+  /** Can it be read, or has it ended or failed? */
+  readonly readable: boolean;
+  /** Can it be written, or has it failed? */
+  readonly writable: boolean;
+}
+
+/** Why there are no foreign calls here, and what would help. */
+export class ForeignError extends Error {
+  /** Its kind. */
+  override name = "ForeignError";
+}
+
+/** Names under which the C library can be found. */
+const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
+
+const SYMBOLS = {
+  __errno_location: { parameters: [], result: "pointer" },
+  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  epoll_wait: {
+    parameters: ["i32", "buffer", "i32", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  getdtablesize: { parameters: [], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+} as const;
+
+type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+const AF_UNIX = 1;
+const AF_NETLINK = 16;
+const NETLINK_SOCK_DIAG = 4;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const O_DIRECTORY = 0o200000;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
+const SO_PEERGROUPS = 59;
+const SCM_RIGHTS = 1;
+const MSG_PEEK = 0x2;
+const MSG_CTRUNC = 0x8;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const SHUT_WR = 1;
+const EPOLLIN = 0x1;
+const EPOLLOUT = 0x4;
+const EPOLLERR = 0x8;
+const EPOLLHUP = 0x10;
+const EPOLLRDHUP = 0x2000;
+const EPOLLET = 0x80000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EFD_NONBLOCK = SOCK_NONBLOCK;
+const EFD_CLOEXEC = SOCK_CLOEXEC;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = SOCK_NONBLOCK;
+const EINTR = 4;
+const EAGAIN = 11;
+const EMFILE = 24;
+const ENFILE = 23;
+const ERANGE = 34;
+const CLOSE_BRACE = 0x7d;
+
+/** Errors as Deno's own sockets throw them, by number. */
+const ERRORS: ReadonlyMap<number, new (message: string) => Error> = new Map([
+  [1, Deno.errors.PermissionDenied],
+  [2, Deno.errors.NotFound],
+  [9, Deno.errors.BadResource],
+  [13, Deno.errors.PermissionDenied],
+  [32, Deno.errors.BrokenPipe],
+  [98, Deno.errors.AddrInUse],
+  [99, Deno.errors.AddrNotAvailable],
+  [103, Deno.errors.ConnectionAborted],
+  [104, Deno.errors.ConnectionReset],
+  [107, Deno.errors.NotConnected],
+  [110, Deno.errors.TimedOut],
+]);
+
+// struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48.
+// struct cmsghdr: len 0, level 8, type 12, then the data.
+const CMSG_DATA = 16;
+const CONTROL_BYTES = CMSG_DATA + 4 * DESCRIPTORS_LIMIT;
+const SUN_PATH = 2;
+const SOCKADDR_BYTES = 110;
+const IO_BYTES = 65536;
+/** One look at what is ready takes so many at most. */
+const READY_LIMIT = 256;
+// struct epoll_event is packed on x86-64, and nowhere else.
+const EVENT_BYTES = Deno.build.arch === "x86_64" ? 12 : 16;
+const EVENT_DATA = EVENT_BYTES - 8;
+/** Beyond this nobody looks for a descriptor. */
+const SEARCH_LIMIT = 65536;
+/** Buffers smaller than 65 bytes can lie where V8 moves them. */
+const FIXED_BYTES = 128;
+
+/** Descriptors that are ours until they are closed or on their way. */
+export class Descriptors implements Cargo {
+  #numbers: readonly number[];
+  readonly #libc: Libc;
+
+  /** Takes over what these numbers stand for. */
+  constructor(libc: Libc, numbers: readonly number[]) {
+    this.#libc = libc;
+    this.#numbers = numbers;
+  }
+
+  /** Their numbers; none once they are closed. */
+  get numbers(): readonly number[] {
+    return this.#numbers;
+  }
+
+  /** Closes them, once. */
+  close(): void {
+    const numbers = this.#numbers;
+    this.#numbers = [];
+    for (const number of numbers) this.#libc.close(number);
+  }
+}
+
+let loaded: Libc | undefined;
+
+/**
+ * The C library.
+ *
+ * @throws ForeignError where it is not there, or may not be called
+ */
+export function loadLibc(): Libc {
+  return loaded ??= new Libc(open());
+}
+
+function open(): Symbols {
+  if (Deno.build.os !== "linux") {
+    throw new ForeignError(`foreign calls are made on Linux only, and this is ${Deno.build.os}`);
+  }
+  let why = "";
+  for (const library of LIBRARIES) {
+    try {
+      return Deno.dlopen(library, SYMBOLS).symbols;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) {
+        throw new ForeignError("foreign calls are not allowed; run Deno with --allow-ffi");
+      }
+      why ||= (error as Error).message;
+    }
+  }
+  throw new ForeignError(`no C library could be loaded (${why})`);
+}
+
+/** The calls, each as a method; descriptors are plain numbers, and blocking ones do not exist. */
+export class Libc {
+  readonly #c: Symbols;
+  readonly #errnoPlace: Deno.PointerValue;
+  readonly #controlAddress: bigint;
+  readonly #io = new Uint8Array(IO_BYTES);
+  readonly #control = new Uint8Array(FIXED_BYTES);
+  readonly #controlView = new DataView(this.#control.buffer);
+  readonly #message = new Uint8Array(FIXED_BYTES);
+  readonly #messageView = new DataView(this.#message.buffer);
+  readonly #vector = new Uint8Array(FIXED_BYTES);
+  readonly #vectorView = new DataView(this.#vector.buffer);
+  readonly #small = new Uint8Array(FIXED_BYTES);
+  readonly #smallView = new DataView(this.#small.buffer);
+  readonly #error = new Uint8Array(FIXED_BYTES);
+  readonly #errorView = new DataView(this.#error.buffer);
+  readonly #length = new Uint8Array(FIXED_BYTES);
+  readonly #lengthView = new DataView(this.#length.buffer);
+
+  /** Lays out what the calls share. */
+  constructor(symbols: Symbols) {
+    this.#c = symbols;
+    // All that needs the permission for foreign calls is done here: it can be given up then.
+    this.#errnoPlace = symbols.__errno_location();
+    this.#controlAddress = addressOf(this.#control);
+    this.#vectorView.setBigUint64(0, addressOf(this.#io), true);
+    this.#messageView.setBigUint64(16, addressOf(this.#vector), true);
+    this.#messageView.setBigUint64(24, 1n, true);
+  }
+
+  /**
+   * Opens a listening unix socket.
+   *
+   * @param path up to 107 bytes; `\0` before the name of an abstract one
+   * @throws Error as `Deno.listen` does
+   */
+  listen(path: string): number {
+    const name = new TextEncoder().encode(path);
+    if (name.length > SOCKADDR_BYTES - SUN_PATH - 1) throw new TypeError(`${path} is too long`);
+    const address = new Uint8Array(FIXED_BYTES);
+    new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+    address.set(name, SUN_PATH);
+    // The name of an abstract socket ends with the address, that of a file with a zero byte.
+    const length = SUN_PATH + name.length + (path.startsWith("\0") ? 0 : 1);
+    const kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const descriptor = this.#checked(this.#c.socket(AF_UNIX, kind, 0), "socket");
+    try {
+      this.#checked(this.#c.bind(descriptor, address, length), "bind");
+      this.#checked(this.#c.listen(descriptor, 4096), "listen");
+      return descriptor;
+    } catch (error) {
+      this.close(descriptor);
+      throw error;
+    }
+  }
+
+  /** Is this a listening unix stream socket? */
+  isListening(descriptor: number): boolean {
+    return this.#option(descriptor, SO_DOMAIN) === AF_UNIX &&
+      this.#option(descriptor, SO_TYPE) === SOCK_STREAM &&
+      this.#option(descriptor, SO_ACCEPTCONN) === 1;
+  }
+
+  /** Lets calls on a descriptor fail where they would wait: others hand over what does wait. */
+  unblock(descriptor: number): void {
+    const flags = this.#checked(this.#c.fcntl(descriptor, F_GETFL, 0), "fcntl");
+    this.#checked(this.#c.fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl");
+  }
+
+  /**
+   * The next connection, `undefined` where none waits.
+   *
+   * @throws Error where none can be accepted, as `Deno.Listener.accept` does
+   */
+  accept(descriptor: number): number | undefined {
+    const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const accepted = this.#call(() => this.#c.accept4(descriptor, null, null, flags));
+    return accepted < 0 ? this.#again("accept4") : accepted;
+  }
+
+  /** Who is at the other end of a unix socket; `undefined` where the kernel does not tell. */
+  credentialsOf(descriptor: number): Credentials | undefined {
+    const credentials = this.#longOption(descriptor, SO_PEERCRED);
+    if (credentials === undefined || credentials.byteLength < 12) return undefined;
+    const pid = credentials.getInt32(0, true);
+    const uid = credentials.getUint32(4, true);
+    const gid = credentials.getUint32(8, true);
+    // Outside of any process the kernel knows: of another namespace, or none.
+    if (uid === 0xffffffff) return undefined;
+    const list = this.#longOption(descriptor, SO_PEERGROUPS);
+    const groups = [];
+    for (let at = 0; at + 4 <= (list?.byteLength ?? 0); at += 4) {
+      groups.push(list!.getUint32(at, true));
+    }
+    return { pid, uid, gid, groups };
+  }
+
+  /**
+   * Reads what is there.
+   *
+   * Linux gives descriptors with whatever it reads in one go, also with bytes
+   * that came before theirs. QEMU reads byte by byte and has them with the first
+   * of their own. Here they come with the part up to the next closing brace: no
+   * command ends before that, so that none can take what came behind it.
+   *
+   * @returns `undefined` where nothing is there yet
+   * @throws Error as `Deno.Conn.read` does
+   */
+  receive(descriptor: number, buffer: Uint8Array): Received | undefined {
+    const size = Math.min(buffer.length, IO_BYTES);
+    const length = this.#receive(descriptor, size, 0, MSG_PEEK | MSG_DONTWAIT);
+    if (length === undefined) return undefined;
+    // Without room for descriptors Linux says so: some come with these bytes or later ones.
+    if ((this.#messageView.getInt32(48, true) & MSG_CTRUNC) === 0) {
+      return this.#plain(descriptor, buffer, length);
+    }
+    const brace = this.#io.subarray(0, length).indexOf(CLOSE_BRACE);
+    return this.#laden(descriptor, buffer, brace < 0 ? length : brace + 1);
+  }
+
+  /**
+   * Writes what fits.
+   *
+   * @returns how many bytes; `undefined` where none does
+   * @throws Error as `Deno.Conn.write` does
+   */
+  send(descriptor: number, bytes: Uint8Array): number | undefined {
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    const size = BigInt(bytes.length);
+    const sent = this.#call(() => Number(this.#c.send(descriptor, bytes, size, flags)));
+    return sent < 0 ? this.#again("send") : sent;
+  }
+
+  /**
+   * Writes what fits, and descriptors with its first byte.
+   *
+   * @returns how many bytes; `undefined` where nothing was sent
+   * @throws Error as `Deno.Conn.write` does
+   */
+  sendWith(descriptor: number, bytes: Uint8Array, { numbers }: Descriptors): number | undefined {
+    const size = Math.min(bytes.length, IO_BYTES);
+    if (size === 0 || numbers.length === 0 || numbers.length > DESCRIPTORS_LIMIT) {
+      throw new RangeError(`${numbers.length} descriptors cannot be sent with ${size} bytes`);
+    }
+    this.#io.set(bytes.subarray(0, size));
+    const length = CMSG_DATA + 4 * numbers.length;
+    this.#controlView.setBigUint64(0, BigInt(length), true);
+    this.#controlView.setInt32(8, SOL_SOCKET, true);
+    this.#controlView.setInt32(12, SCM_RIGHTS, true);
+    numbers.forEach((number, index) => {
+      this.#controlView.setInt32(CMSG_DATA + 4 * index, number, true);
+    });
+    this.#prepare(size, length);
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    const sent = this.#call(() => Number(this.#c.sendmsg(descriptor, this.#message, flags)));
+    return sent < 0 ? this.#again("sendmsg") : sent;
+  }
+
+  /** Ends the writing side; the other may have gone meanwhile. */
+  endWriting(descriptor: number): void {
+    this.#checked(this.#c.shutdown(descriptor, SHUT_WR), "shutdown");
+  }
+
+  /** Closes a descriptor. */
+  close(descriptor: number): void {
+    // Linux has closed it also where it says it was interrupted.
+    this.#c.close(descriptor);
+  }
+
+  /** Our descriptors that are connections we have made to a unix socket, as a set of their numbers. */
+  outgoing(): Set<number> {
+    const found = new Set<number>();
+    const end = Math.min(this.#c.getdtablesize(), SEARCH_LIMIT);
+    for (let descriptor = 0; descriptor < end; descriptor++) {
+      if (this.#isOutgoing(descriptor)) found.add(descriptor);
+    }
+    return found;
+  }
+
+  /**
+   * Asks the kernel about sockets.
+   *
+   * @param question a `NETLINK_SOCK_DIAG` message
+   * @returns the datagrams of its answer, up to the one that `isLast`
+   */
+  diagnose(question: Uint8Array, isLast: (datagram: Uint8Array) => boolean): Uint8Array[] {
+    const kind = SOCK_DGRAM | SOCK_CLOEXEC;
+    const descriptor = this.#checked(this.#c.socket(AF_NETLINK, kind, NETLINK_SOCK_DIAG), "socket");
+    try {
+      const size = BigInt(question.length);
+      const sent = this.#c.send(descriptor, question as Uint8Array<ArrayBuffer>, size, 0);
+      this.#checked(Number(sent), "send");
+      const answer: Uint8Array[] = [];
+      for (;;) {
+        const buffer = new Uint8Array(IO_BYTES);
+        // The kernel has made its answer by now; nothing is waited for.
+        const flags = MSG_DONTWAIT;
+        const length = Number(this.#c.recv(descriptor, buffer, BigInt(IO_BYTES), flags));
+        if (length <= 0) return answer;
+        answer.push(buffer.subarray(0, length));
+        if (isLast(answer.at(-1)!)) return answer;
+      }
+    } finally {
+      this.close(descriptor);
+    }
+  }
+
+  /** The names in a directory, also of those that Deno shows to no program; none where it cannot be read. */
+  namesIn(directory: string): string[] {
+    const flags = O_DIRECTORY | SOCK_CLOEXEC;
+    const descriptor = this.#c.open(textOf(directory), flags);
+    if (descriptor < 0) return [];
+    const names: string[] = [];
+    const buffer = new Uint8Array(IO_BYTES);
+    for (;;) {
+      const length = Number(this.#c.getdents64(descriptor, buffer, BigInt(IO_BYTES)));
+      if (length <= 0) break;
+      // struct linux_dirent64: inode 0, offset 8, length 16, type 18, name 19.
+      const view = new DataView(buffer.buffer);
+      for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
+        const name = buffer.subarray(at + 19, buffer.indexOf(0, at + 19));
+        names.push(new TextDecoder().decode(name));
+      }
+    }
+    this.close(descriptor);
+    return names;
+  }
+
+  /** Where a link leads; `undefined` where that cannot be read. */
+  linkAt(path: string): string | undefined {
+    const buffer = new Uint8Array(4096);
+    const length = Number(this.#c.readlink(textOf(path), buffer, BigInt(buffer.length)));
+    return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
+  }
+
+  /** What waits for many descriptors at once. */
+  newQueue(): number {
+    return this.#checked(this.#c.epoll_create1(SOCK_CLOEXEC), "epoll_create1");
+  }
+
+  /** What wakes a waiting queue. */
+  newBell(): number {
+    return this.#checked(this.#c.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
+  }
+
+  /** Wakes the queue that watches this bell. */
+  ring(bell: number): void {
+    this.#smallView.setBigUint64(0, 1n, true);
+    this.#c.write(bell, this.#small, 8n);
+  }
+
+  /** From now on the queue tells when something changes for a descriptor. */
+  watch(queue: number, descriptor: number): void {
+    const event = new DataView(new ArrayBuffer(FIXED_BYTES));
+    event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
+    event.setInt32(EVENT_DATA, descriptor, true);
+    const bytes = new Uint8Array(event.buffer);
+    this.#checked(this.#c.epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, bytes), "epoll_ctl");
+  }
+
+  /** The queue tells nothing more of a descriptor. */
+  unwatch(queue: number, descriptor: number): void {
+    this.#c.epoll_ctl(queue, EPOLL_CTL_DEL, descriptor, this.#small);
+  }
+
+  /** A buffer for {@linkcode wait}. */
+  readyBuffer(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(EVENT_BYTES * READY_LIMIT);
+  }
+
+  /** Waits, on a thread of its own, until something has changed for some of them. */
+  async wait(queue: number, buffer: Uint8Array<ArrayBuffer>): Promise<Ready[]> {
+    // The thread's errno is out of reach; all that can go wrong here is an interruption.
+    const count = await this.#c.epoll_wait(queue, buffer, READY_LIMIT, -1);
+    const view = new DataView(buffer.buffer);
+    const ready: Ready[] = [];
+    for (let i = 0; i < count; i++) {
+      const events = view.getUint32(i * EVENT_BYTES, true);
+      const failed = (events & (EPOLLERR | EPOLLHUP)) !== 0;
+      ready.push({
+        descriptor: view.getInt32(i * EVENT_BYTES + EVENT_DATA, true),
+        readable: failed || (events & (EPOLLIN | EPOLLRDHUP)) !== 0,
+        writable: failed || (events & EPOLLOUT) !== 0,
+      });
+    }
+    return ready;
+  }
+
+  #isOutgoing(descriptor: number): boolean {
+    if (this.#option(descriptor, SO_DOMAIN) !== AF_UNIX) return false;
+    if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
+    this.#lengthView.setUint32(0, FIXED_BYTES, true);
+    if (this.#c.getpeername(descriptor, this.#small, this.#length) !== 0) return false;
+    this.#lengthView.setUint32(0, FIXED_BYTES, true);
+    if (this.#c.getsockname(descriptor, this.#small, this.#length) !== 0) return false;
+    // What was accepted has the name of what it came to.
+    return this.#lengthView.getUint32(0, true) === SUN_PATH;
+  }
+
+  #plain(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
+    const length = this.#call(() =>
+      Number(
+        this.#c.recv(descriptor, buffer as Uint8Array<ArrayBuffer>, BigInt(size), MSG_DONTWAIT),
+      )
+    );
+    return length < 0 ? this.#again("recv") : { length, cargo: undefined };
+  }
+
+  #laden(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
+    const flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+    const length = this.#receive(descriptor, size, CONTROL_BYTES, flags);
+    if (length === undefined) return undefined;
+    const numbers = this.#arrived();
+    buffer.set(this.#io.subarray(0, length));
+    return { length, cargo: numbers.length > 0 ? new Descriptors(this, numbers) : undefined };
+  }
+
+  /** The descriptors in the control data; where it was cut, the kernel has closed the others. */
+  #arrived(): number[] {
+    const numbers: number[] = [];
+    const end = Math.min(Number(this.#messageView.getBigUint64(40, true)), CONTROL_BYTES);
+    for (let at = 0; at + CMSG_DATA <= end;) {
+      const length = Number(this.#controlView.getBigUint64(at, true));
+      if (length < CMSG_DATA) break;
+      const rights = this.#controlView.getInt32(at + 8, true) === SOL_SOCKET &&
+        this.#controlView.getInt32(at + 12, true) === SCM_RIGHTS;
+      const last = Math.min(at + length, end);
+      for (let data = at + CMSG_DATA; rights && data + 4 <= last; data += 4) {
+        numbers.push(this.#controlView.getInt32(data, true));
+      }
+      // Each begins at a multiple of eight.
+      at += Math.ceil(length / 8) * 8;
+    }
+    return numbers;
+  }
+
+  #receive(descriptor: number, size: number, control: number, flags: number): number | undefined {
+    this.#prepare(size, control);
+    const length = this.#call(() => Number(this.#c.recvmsg(descriptor, this.#message, flags)));
+    return length < 0 ? this.#again("recvmsg") : length;
+  }
+
+  #prepare(size: number, controlBytes: number): void {
+    this.#vectorView.setBigUint64(8, BigInt(size), true);
+    const control = controlBytes === 0 ? 0n : this.#controlAddress;
+    this.#messageView.setBigUint64(32, control, true);
+    this.#messageView.setBigUint64(40, BigInt(controlBytes), true);
+    this.#messageView.setInt32(48, 0, true);
+  }
+
+  /** An option that is a number; `undefined` where this is no socket. */
+  #option(descriptor: number, option: number): number | undefined {
+    this.#lengthView.setUint32(0, 4, true);
+    const failed = this.#c.getsockopt(
+      descriptor,
+      SOL_SOCKET,
+      option,
+      this.#small,
+      this.#length,
+    );
+    return failed === 0 ? this.#smallView.getInt32(0, true) : undefined;
+  }
+
+  /** An option that is long; `undefined` where it cannot be read. */
+  #longOption(descriptor: number, option: number): DataView | undefined {
+    for (let size = FIXED_BYTES;;) {
+      const value = new Uint8Array(size);
+      this.#lengthView.setUint32(0, size, true);
+      const failed = this.#c.getsockopt(descriptor, SOL_SOCKET, option, value, this.#length);
+      const length = this.#lengthView.getUint32(0, true);
+      if (failed === 0) return new DataView(value.buffer, 0, length);
+      // Where the room is too small, Linux says how much there should be.
+      if (this.#errno !== ERANGE || length <= size) return undefined;
+      size = length;
+    }
+  }
+
+  /** Calls again where a signal came between. */
+  #call(call: () => number): number {
+    for (;;) {
+      const result = call();
+      if (result >= 0 || this.#errno !== EINTR) return result;
+    }
+  }
+
+  /** What a call says that did nothing: `undefined` where it would have had to wait. */
+  #again(call: string): undefined {
+    const code = this.#errno;
+    if (code === EAGAIN) return undefined;
+    throw errorOf(code, call);
+  }
+
+  /** Why the last call has failed. */
+  get #errno(): number {
+    this.#c.memcpy(this.#error, this.#errnoPlace, 4n);
+    return this.#errorView.getInt32(0, true);
+  }
+
+  #checked(result: number, call: string): number {
+    if (result < 0) throw errorOf(this.#errno, call);
+    return result;
+  }
+}
+
+function errorOf(code: number, call: string): Error {
+  // The words of Deno's own errors, by which exhaustion is known.
+  if (code === EMFILE || code === ENFILE) {
+    return new Error(`Too many open files (os error ${code})`);
+  }
+  const kind = ERRORS.get(code) ?? Error;
+  return new kind(`${call}: os error ${code}`);
+}
+
+/** A text as C has it. */
+function textOf(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
+}

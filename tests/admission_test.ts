@@ -1,0 +1,93 @@
+/**
+ * Who is let in, and on what terms.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../lib/terms/address.ts";
+import { type Somebody, termsFor, type Who, whoText } from "../lib/terms/admission.ts";
+import { parseListener } from "../lib/terms/options.ts";
+
+const IDS: Readonly<Record<string, number>> = { alice: 1000, bob: 1001, "@kvm": 36, "@wheel": 10 };
+const idOf = (who: Who): number | undefined => IDS[whoText(who)];
+
+const ALICE: Somebody = { uid: 1000, gid: 1000, groups: [] };
+const BOB: Somebody = { uid: 1001, gid: 1001, groups: [36] };
+const MALLORY: Somebody = { uid: 666, gid: 666, groups: [] };
+const KVM: Somebody = { uid: 107, gid: 36, groups: [] };
+
+/** The role that somebody gets through a listener, `-` where none. */
+function roleOf(listener: string, somebody: Somebody | undefined): string {
+  const { admission, terms } = parseListener(`/run/m,${listener}`);
+  return termsFor(admission, terms, somebody, idOf)?.role.name ?? "-";
+}
+
+const CASES: [
+  options: string,
+  alice: string,
+  bob: string,
+  mallory: string,
+  kvm: string,
+  unknown: string,
+][] = [
+  ["name=x", "full", "full", "full", "full", "full"],
+  ["identity=on", "full", "full", "full", "full", "full"],
+  ["allow=alice", "full", "-", "-", "-", "-"],
+  ["allow=alice,role=operator", "operator", "-", "-", "-", "-"],
+  ["allow=alice+@kvm", "full", "full", "-", "full", "-"],
+  ["role-for=alice:admin", "admin", "-", "-", "-", "-"],
+  ["role-for=alice:admin,role=observer", "admin", "observer", "observer", "observer", "observer"],
+  ["role-for=@kvm:operator+alice:admin", "admin", "operator", "-", "operator", "-"],
+  ["role-for=bob:observer+@kvm:operator", "-", "observer", "-", "operator", "-"],
+  ["role-for=@kvm:operator+bob:observer", "-", "operator", "-", "operator", "-"],
+  ["role-for=alice:admin,allow=bob", "admin", "full", "-", "-", "-"],
+  ["role-for=nobody-there:admin", "-", "-", "-", "-", "-"],
+];
+
+for (const [options, ...roles] of CASES) {
+  Deno.test(`termsFor() with ${options}`, () => {
+    const somebodies = [ALICE, BOB, MALLORY, KVM, undefined];
+    assertEquals(somebodies.map((each) => roleOf(options, each)), roles);
+  });
+}
+
+Deno.test("termsFor() gives the limits of the role", () => {
+  const { admission, terms } = parseListener("/run/m,role-for=alice:observer,role=full");
+  const limit = (somebody: Somebody): number | undefined =>
+    termsFor(admission, terms, somebody, idOf)?.limits["max-command"];
+  assertEquals([limit(ALICE), limit(BOB)], [65536, 1048576]);
+});
+
+const WRONG: [options: string, text: string][] = [
+  ["allow=", 'allow: "" is no user; write a name or a number, and @ before a group'],
+  ["allow=a b", 'allow: "a b" is no user'],
+  ["allow=@", 'allow: "@" is no user'],
+  ["role-for=alice", 'role-for: "alice" is no rule; write WHO:ROLE'],
+  ["role-for=alice:", 'role-for: "alice:" is no rule'],
+  ["role-for=alice:admin:x", 'role-for: "alice:admin:x" is no rule'],
+  ["role-for=alice:root", 'there is no role "root"; there are full'],
+  ["fds=yes", "fds=yes is not possible; write fds=on or fds=off"],
+];
+
+for (const [options, text] of WRONG) {
+  Deno.test(`parseListener() refuses ${options}`, () => {
+    assertThrows(() => parseListener(`/run/m,${options}`), UsageError, text);
+  });
+}
+
+for (
+  const option of ["identity=on", "fds=on", "allow=alice", "role-for=alice:admin", "user-rate=5"]
+) {
+  Deno.test(`parseListener() refuses ${option} where nobody's identity can be known`, () => {
+    const key = option.slice(0, option.indexOf("="));
+    assertThrows(
+      () => parseListener(`127.0.0.1:4444,${option}`),
+      UsageError,
+      `${key}= needs a unix socket`,
+    );
+  });
+  Deno.test(`parseListener() takes ${option} as a wish to know who connects`, () => {
+    assertEquals(parseListener(`/run/m,${option}`).identity, true);
+  });
+}

@@ -1,0 +1,18 @@
+/**
+ * The time for which qmpmux has run.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { RunningTime } from "../lib/rim/clock.ts";
+
+Deno.test("RunningTime.tick() is the time since the start, while ticks come as they should", () => {
+  const time = new RunningTime(1.5, 100);
+  assertEquals([101, 102.25, 103].map((now) => time.tick(now)), [1, 2.25, 3]);
+});
+
+Deno.test("RunningTime.tick() counts a gap as one long tick, and goes on from there", () => {
+  const time = new RunningTime(1.5, 100);
+  assertEquals([101, 4600, 4601].map((now) => time.tick(now)), [1, 2.5, 3.5]);
+});

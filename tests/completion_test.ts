@@ -1,0 +1,186 @@
+/**
+ * The completions, each in its shell: a tab pressed behind what is typed.
+ *
+ * bash and zsh run at a terminal, and what counts is the words that the program
+ * is then given; fish is asked for its candidates.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { completionText } from "../lib/cli/completion.ts";
+import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/manual.ts";
+import { UsageError } from "../lib/terms/address.ts";
+import { LIMIT_NAMES } from "../lib/terms/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/terms/options.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+
+const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
+const TYPIST = new URL("support/typist.py", import.meta.url).pathname;
+const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBCOMMANDS);
+
+/** What is typed, and the last word after the tab. */
+type Case = readonly [typed: string, word: string];
+
+/** A word without its last letter, behind something; the tab is to bring it back. */
+function cut(before: string, word: string, joined = ""): Case {
+  return [`${before}${joined}${word.slice(0, -1)}`, `${joined}${word}`];
+}
+
+/** Each of some words, cut to where no other begins so; where one is the beginning of another, by a letter. */
+function each(before: string, words: readonly string[], joined = ""): Case[] {
+  return words.map((word) => {
+    const others = words.filter((other) => other !== word);
+    const isShared = (begin: string): boolean => others.some((other) => other.startsWith(begin));
+    let typed = word.slice(0, word.startsWith("--") ? 3 : 1);
+    while (typed.length < word.length - 1 && isShared(typed)) {
+      typed = word.slice(0, typed.length + 1);
+    }
+    return [
+      `${before}${joined}${typed}`,
+      joined + commonBeginning(words.filter((other) => other.startsWith(typed))),
+    ];
+  });
+}
+
+/** Runs a command with lines as its input; the lines of its output. */
+async function linesOf(command: string, args: string[], input: string[]): Promise<string[]> {
+  const child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input.map((line) => `${line}\n`).join("")));
+  await writer.close();
+  const { code, stdout } = await within(`${command} to end`, child.output());
+  assertEquals(code, 0);
+  return new TextDecoder().decode(stdout).split("\n").slice(0, -1);
+}
+
+/** A way to complete: the last word of each line that is typed, after a tab. */
+type Shell = (script: string, typed: string[]) => Promise<string[]>;
+
+/** What all candidates begin with. */
+function commonBeginning(words: readonly string[]): string {
+  let common = words[0] ?? "";
+  while (!words.every((word) => word.startsWith(common))) common = common.slice(0, -1);
+  return common;
+}
+
+function typist(how: string): Shell {
+  return async (script, typed) => {
+    const input = typed.map((line) => JSON.stringify(line));
+    const lines = await linesOf("python3", [TYPIST, how, script], input);
+    return lines.map((line) => JSON.parse(line).at(-1) ?? "");
+  };
+}
+
+const SHELLS: Readonly<Record<string, Shell>> = {
+  "bash": typist("bash"),
+  "zsh": typist("zsh"),
+  "zsh, from where it looks for functions,": typist("zsh PLACES"),
+  "fish": async (script, typed) => {
+    const ask = `source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
+    const lines = await linesOf("fish", ["--no-config", "-c", ask], typed);
+    const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
+    return answers.map((answer, i) => {
+      const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
+      return words.length > 0 ? commonBeginning(words) : typed[i]!.split(" ").at(-1)!;
+    });
+  },
+};
+
+function lastWord([typed, line]: Case): Case {
+  return [typed, line.split(" ").at(-1)!];
+}
+
+/** All cases; files are those of a place. */
+function cases(place: string): Case[] {
+  const flagsOf = (row: Subcommand): string[] => [
+    ...Object.keys(row.flags).map((flag) => `--${flag}`),
+    "--help",
+  ];
+  const valuesOf = (before: string, { words = [], kind }: Flag): Case[] => [
+    // A file's name may be there as well.
+    ...each(`${before} `, words).map((one) => kind ? cut(`${before} `, one[1]) : one),
+    ...words.slice(0, 1).map((word) => cut("", `${before}=${word}`)).map(lastWord),
+  ];
+  return [
+    ...each("", [...COMMANDS.map(([name]) => name)]),
+    ...each("", GLOBAL_FLAGS.map(({ name }) => `--${name}`)),
+    ...COMMANDS.flatMap(([name, row]) => each(`${name} `, flagsOf(row))),
+    ...COMMANDS.flatMap(([name, { flags }]) =>
+      Object.entries(flags).flatMap(([flag, row]) => valuesOf(`${name} --${flag}`, row))
+    ),
+    ...each("completion ", ["bash", "zsh", "fish"]),
+    ...each("serve --listen ", [...OPTION_NAMES, ...LIMIT_NAMES], "/x,mode=0600,"),
+    ...OPTION_NAMES.flatMap((name) => {
+      const { words = [] }: OptionRow = OPTIONS[name];
+      return each("serve --listen ", words, `unix:/x,${name}=`);
+    }),
+    cut("serve ", "rfc2010", "--listen=unix:/x,dialect="),
+    // Files and addresses.
+    ...each("serve --qemu ", ["unix:", "unix-abstract:", "tcp:"]),
+    ...each("serve --listen ", ["unix:", "unix-abstract:", "tcp:", "fd:"]),
+    cut("serve --config ", `${place}/vm.toml`),
+    cut("check ", `${place}/vm.toml`, "--config="),
+    cut("serve --audit ", `${place}/vm.toml`),
+    cut("serve --qemu ", `${place}/qmp.sock`),
+    cut("serve --qemu ", `unix:${place}/qmp.sock`),
+    cut("serve --listen ", `unix:${place}/qmp.sock`),
+    cut("exec ", `unix:${place}/qmp.sock`, "--socket="),
+    // What is not known is left alone.
+    ["serve --frobnicat", "--frobnicat"],
+    ["serve --listen /x,frobnicat", "/x,frobnicat"],
+    ["serve --listen /x,mode=06", "/x,mode=06"],
+    ["frobnicate --hel", "--hel"],
+    ["exec query-statu", "query-statu"],
+    ["serve --drain-timeout 1", "1"],
+  ];
+}
+
+for (const [how, shell] of Object.entries(SHELLS)) {
+  const name = how.split(",")[0]!;
+  Deno.test({
+    name: `${how} completes every subcommand, flag, option and word of the manual`,
+    ignore: WITHOUT.includes(name) || WITHOUT.includes("python3"),
+    fn: async () => {
+      using place = makePlace();
+      const script = `${place.path}/_qmpmux`;
+      Deno.writeTextFileSync(script, completionText(name));
+      for (const file of ["vm.toml", "qmp.sock"]) {
+        Deno.writeTextFileSync(`${place.path}/${file}`, "");
+      }
+      const all = cases(place.path);
+      assert(all.length > 100);
+      const words = await shell(script, all.map(([typed]) => typed));
+      // An equals sign waits for a value; zsh takes it away where none comes.
+      const seen = (word: string): string => word.replace(/=$/, "");
+      assertEquals(
+        words.map((word, i) => [all[i]![0], seen(word)]),
+        all.map(([typed, word]) => [typed, seen(word)]),
+      );
+    },
+  });
+}
+
+for (const shell of ["bash", "zsh", "fish"]) {
+  Deno.test(`qmpmux completion ${shell} prints the completions and nothing else`, async () => {
+    const { code, stdout, stderr } = await runQmpmux(["completion", shell]);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stdout, completionText(shell));
+  });
+}
+
+Deno.test("completionText() refuses a shell that it does not know", () => {
+  for (const shell of ["tcsh", "toString", ""]) {
+    assertThrows(() => completionText(shell), UsageError, "there are bash, zsh, fish");
+  }
+});
+
+Deno.test("qmpmux completion says that the shell is missing", async () => {
+  assertEquals(await runQmpmux(["completion"]), {
+    code: 64,
+    stdout: "",
+    stderr: "qmpmux: completion: the shell is missing; see qmpmux completion --help\n",
+  });
+});

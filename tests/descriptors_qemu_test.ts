@@ -1,0 +1,336 @@
+/**
+ * Identities and descriptors, with a real QEMU: what it has, its `/proc` shows.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { loadLibc } from "../lib/rim/descriptors.ts";
+import { addressText } from "../lib/terms/address.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { descriptorsOf, memoryFile, memoryFilesOf, PassingClient } from "./support/passing.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+
+const DONE = '{"return": {}}';
+const NOTHING_CAME =
+  '{"error": {"class": "GenericError", "desc": "No file descriptor supplied via SCM_RIGHTS"}}';
+
+/** A QEMU, qmpmux in front of it, and its sockets. */
+interface SetUp extends AsyncDisposable {
+  readonly qemu: TestQemu;
+  readonly mux: TestQmpmux;
+  readonly fds: string;
+  readonly plain: string;
+  readonly place: string;
+  audit(): string;
+}
+
+async function setUp(options = "fds=on", more: readonly string[] = []): Promise<SetUp> {
+  const place = makePlace();
+  const fds = `${place.path}/fds`;
+  const plain = `${place.path}/plain`;
+  const qemu = await startQemu(`${place.path}/qmp`);
+  const mux = await startQmpmux([
+    "--qemu",
+    addressText({ transport: "unix", path: qemu.path }),
+    "--listen",
+    `unix:${fds},${options}`,
+    "--listen",
+    `unix:${plain}`,
+    "--audit",
+    `${place.path}/audit`,
+    ...more,
+  ]);
+  return {
+    qemu,
+    mux,
+    fds,
+    plain,
+    place: place.path,
+    audit: () => Deno.readTextFileSync(`${place.path}/audit`),
+    async [Symbol.asyncDispose](): Promise<void> {
+      await mux[Symbol.asyncDispose]();
+      await qemu[Symbol.asyncDispose]();
+      place[Symbol.dispose]();
+    },
+  };
+}
+
+/** A reply's value; @throws Error where it is an error */
+function valueOf(line: string): Record<string, unknown> {
+  const { return: value } = JSON.parse(line);
+  if (value === undefined) throw new Error(line);
+  return value;
+}
+
+/** Asks again and again until something is so: each answer gives qmpmux and QEMU their turns. */
+async function asked(asker: TestClient, what: string, so: () => boolean): Promise<void> {
+  for (let i = 0; !so(); i++) {
+    if (i === 1000) throw new Error(`It was never so: ${what}`);
+    await asker.ask({ execute: "query-fdsets" });
+  }
+}
+
+function test(name: string, run: () => Promise<void>): void {
+  Deno.test({ name, ignore: WITHOUT_QEMU, fn: run });
+}
+
+test("getfd through qmpmux gives QEMU the descriptor, and qmpmux keeps none", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  const before = descriptorsOf(set.mux.pid);
+  assertEquals(await client.getfd("mine"), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), ["mine"]);
+  assertEquals(await client.closefd("mine"), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), []);
+  assertEquals(descriptorsOf(set.mux.pid), before);
+});
+
+test("descriptors reach their command whatever they came on", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.connect(set.fds);
+  // During the handshake.
+  await client.line();
+  await client.send('{"execute":', ["early"]);
+  assertEquals(await client.ask('"qmp_capabilities"}'), DONE);
+  assertEquals(await client.getfd("a", []), DONE);
+  // On a lone space, several at once: QEMU takes the first.
+  await client.send(" ", ["first", "second", "third"]);
+  assertEquals(await client.getfd("b", []), DONE);
+  // With a command that has no use for it, and with the last byte of one that has.
+  assertMatch(await client.ask('{"execute":"query-name"}', ["on-query"]), /^\{"return": /);
+  assertEquals(await client.getfd("c", []), DONE);
+  await client.send('{"execute":"getfd","arguments":{"fdname":"d"}');
+  assertEquals(await client.ask("}", ["on-brace"]), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), ["early", "first", "on-brace", "on-query"]);
+  assertEquals(memoryFilesOf(set.mux.pid), []);
+  assertEquals(await client.getfd("e", []), NOTHING_CAME);
+});
+
+test("a later message's descriptors take the place of those that wait", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  await client.send(" ", ["waits"]);
+  await client.send(" ", ["comes"]);
+  assertEquals(await client.getfd("x", []), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), ["comes"]);
+});
+
+test("sixteen descriptors with one message are taken, as many as QEMU takes", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  const names = Array.from({ length: 16 }, (_, index) => `n${index}`);
+  assertEquals(await client.getfd("x", names), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), ["n0"]);
+  assertEquals(memoryFilesOf(set.mux.pid), []);
+});
+
+test("each of pipelined commands gets its own descriptor", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds, ["oob"]);
+  for (let i = 0; i < 6; i++) {
+    await client.send(`{"execute":"add-fd","arguments":{"opaque":"o${i}"},"id":${i}}`, [`f${i}`]);
+    await client.send('{"execute":"query-status"}');
+  }
+  const sets: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    const { fd, "fdset-id": id } = valueOf(await client.line());
+    const target = Deno.readLinkSync(`/proc/${set.qemu.pid}/fd/${fd}`);
+    assertEquals(target, `/memfd:f${i} (deleted)`);
+    sets.push(id as number);
+    await client.line();
+  }
+  assertEquals(new Set(sets).size, 6);
+});
+
+test("add-fd to a set, remove-fd, and a block device on /dev/fdset work as direct", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  // While the VM stands still QEMU keeps what was removed.
+  assertMatch(await client.ask('{"execute":"cont"}'), /"event": "RESUME"/);
+  assertEquals(await client.line(), DONE);
+  const { "fdset-id": id } = valueOf(await client.ask('{"execute":"add-fd"}', ["disk"]));
+  const add = JSON.stringify({
+    execute: "add-fd",
+    arguments: { "fdset-id": id, opaque: "again" },
+  });
+  valueOf(await client.ask(add, ["disk"]));
+  const blockdev = JSON.stringify({
+    execute: "blockdev-add",
+    arguments: {
+      driver: "file",
+      filename: `/dev/fdset/${id}`,
+      "node-name": "n",
+    },
+  });
+  assertEquals(await client.ask(blockdev), DONE);
+  assertEquals(
+    await client.ask('{"execute":"blockdev-del","arguments":{"node-name":"n"}}'),
+    DONE,
+  );
+  assertEquals(
+    await client.ask(`{"execute":"remove-fd","arguments":{"fdset-id":${id}}}`),
+    DONE,
+  );
+  assertEquals(await client.ask('{"execute":"query-fdsets"}'), '{"return": []}');
+});
+
+test("a name can be used by its client, for what it was passed for, and is gone then", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  using other = await PassingClient.ready(set.fds);
+  const file = memoryFile("state");
+  const migrate = '{"execute":"migrate","arguments":{"uri":"fd:state"}}';
+  assertEquals(await client.getfd("state", [file]), DONE);
+  assertMatch(await other.ask(migrate), /File descriptor named 'state' has not been found/);
+  assertMatch(await other.closefd("state"), /File descriptor named 'state' not found/);
+  assertMatch(await other.getfd("state", ["theirs"]), /'state' belongs to another client/);
+  assertEquals(await client.ask(migrate), DONE);
+  let status: unknown;
+  while (status !== "completed") {
+    ({ status } = valueOf(await client.ask('{"execute":"query-migrate"}')));
+  }
+  // What QEMU has written into it begins as its streams do.
+  const written = Deno.readFileSync(`/proc/self/fd/${file}`);
+  assertEquals(new TextDecoder().decode(written.subarray(0, 4)), "QEVM");
+  loadLibc().close(file);
+  assertEquals(await other.getfd("state", ["theirs"]), DONE);
+  assertEquals(memoryFilesOf(set.qemu.pid), ["theirs"]);
+});
+
+test("what a client leaves behind is closed, whatever it was doing", async () => {
+  await using set = await setUp();
+  using asker = await TestClient.ready(set.plain);
+  assertMatch(await asker.ask({ execute: "cont" }), /RESUME/);
+  assertEquals(await asker.line(), DONE);
+  const base = descriptorsOf(set.mux.pid);
+  const getfd = (name: string): string => `{"execute":"getfd","arguments":{"fdname":"${name}"}}`;
+  const states: [string, (client: PassingClient) => Promise<unknown>][] = [
+    ["it has said nothing", (client) => client.send(" ", ["l1", "l2"])],
+    ["half a command", (client) => client.send('{"execute":"getfd","argum', ["l3"])],
+    ["a name", (client) => client.ask(getfd("l4"), ["l4"])],
+    ["a set", (client) => client.ask('{"execute":"add-fd"}', ["l5"])],
+    ["a command on its way", (client) => client.send(getfd("l6"), ["l6"])],
+    ["commands that wait", async (client) => {
+      for (let i = 0; i < 20; i++) await client.send(getfd(`l7-${i}`), [`l7-${i}`]);
+    }],
+    ["damage", (client) => client.send("}{ nonsense", ["l8"])],
+  ];
+  for (const [name, state] of states) {
+    for (const ready of [true, false]) {
+      const client = await (ready ? PassingClient.ready(set.fds) : PassingClient.connect(set.fds));
+      if (!ready) await client.line();
+      await state(client);
+      client[Symbol.dispose]();
+      const rest = (): string[] => [...memoryFilesOf(set.qemu.pid), ...memoryFilesOf(set.mux.pid)];
+      await asked(asker, `nothing is left of ${name}`, () => rest().length === 0);
+    }
+  }
+  await asked(asker, "no more descriptors", () => descriptorsOf(set.mux.pid) === base);
+});
+
+test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes all along", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  await client.getfd("kept");
+  set.mux.kill("SIGTERM");
+  await client.lines.rest();
+  await within("qmpmux to end", set.mux.ended);
+  assertEquals(memoryFilesOf(set.qemu.pid), []);
+
+  await using again = await setUp();
+  using other = await PassingClient.ready(again.fds);
+  await other.getfd("kept");
+  await other.send(" ", ["waits"]);
+  again.qemu.kill("SIGKILL");
+  await other.lines.rest();
+  await within("the client's end", again.mux.log.until(/QEMU closed its monitor/));
+  assertEquals(memoryFilesOf(again.mux.pid), []);
+});
+
+test("a listener without fds=on takes none: QEMU says that nothing came", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.plain);
+  assertEquals(await client.getfd("x"), NOTHING_CAME);
+  assertEquals([memoryFilesOf(set.mux.pid), memoryFilesOf(set.qemu.pid)], [[], []]);
+});
+
+test("who connects is known, to administrators and to the audit", async () => {
+  await using set = await setUp("identity=on,role=admin,name=known", ["--audit-all"]);
+  using client = await TestClient.ready(set.fds);
+  const who = { pid: Deno.pid, uid: Deno.uid(), gid: Deno.gid() };
+  const line = await client.ask('{"execute":"__org.qmpmux_query-clients"}');
+  assertEquals(JSON.parse(line).return[0].peer, who);
+  const { stdout } = await runQmpmux(["clients", "--socket", set.fds]);
+  assertMatch(stdout, new RegExp(`^known/1 +${who.uid}:${who.gid}/${who.pid} `, "m"));
+  await set.mux[Symbol.asyncDispose]();
+  const [record] = set.audit().split("\n").filter((each) => each.includes("query-clients"));
+  assertEquals(JSON.parse(record!).peer, who);
+});
+
+/** What a client of another user reads first, `""` where it is sent away. */
+async function greetingOf(path: string, uid: number): Promise<string> {
+  const code = `
+import os, socket, sys
+os.setgroups([]); os.setgid(${uid}); os.setuid(${uid})
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(20)
+sys.stdout.write(s.makefile().readline())`;
+  const command = new Deno.Command("python3", { args: ["-c", code, path], stdin: "null" });
+  const { stdout } = await within("another user's client", command.output());
+  return new TextDecoder().decode(stdout);
+}
+
+test("a listener admits whom it names, and says whom it does not", async () => {
+  const mine = Deno.uid() === 0 ? "root" : String(Deno.uid());
+  await using set = await setUp(`mode=0666,role-for=${mine}:observer+65533:operator,name=some`);
+  Deno.chmodSync(set.place, 0o755);
+  using client = await TestClient.ready(set.fds);
+  assertMatch(await client.ask({ execute: "stop" }), /role observer/);
+  assertMatch(await greetingOf(set.fds, 65533), /^\{"QMP"/);
+  assertEquals(await greetingOf(set.fds, 65532), "");
+  await set.mux.log.until(
+    /some|fds: a client was not let in: process \d+ of user 65532 and group 65532 is not among/,
+  );
+});
+
+test("user-rate= is shared by all clients of a user", async () => {
+  await using set = await setUp("user-rate=3");
+  using one = await TestClient.ready(set.fds);
+  using two = await TestClient.ready(set.fds);
+  // Their two handshakes were the first of three at once: the second of these has to wait.
+  await one.ask({ execute: "query-status" });
+  await two.ask({ execute: "query-status" });
+  await set.mux.log.until(/and others of its user send more than 3 commands a second/);
+});
+
+test("a socket that was passed brings descriptors too", async () => {
+  using place = makePlace();
+  const path = `${place.path}/passed`;
+  await using qemu = await startQemu(`${place.path}/qmp`);
+  const args = ["--qemu", `unix:${qemu.path}`, "--listen", "fd:mux,fds=on"];
+  await using _mux = await startQmpmux(args, { sockets: [`mux=${path}`] });
+  using client = await PassingClient.ready(path);
+  assertEquals(await client.getfd("passed"), DONE);
+  assertEquals(memoryFilesOf(qemu.pid), ["passed"]);
+});
+
+if (!Deno.env.get("QMPMUX_BINARY")) {
+  test("without leave for foreign calls qmpmux runs, says so, and admits nobody by name", async () => {
+    using place = makePlace();
+    await using qemu = await startQemu(`${place.path}/qmp`);
+    const args = ["--qemu", `unix:${qemu.path}`];
+    args.push("--listen", `unix:${place.path}/fds,fds=on`);
+    args.push("--listen", `unix:${place.path}/named,allow=${Deno.uid()}`);
+    await using mux = await startQmpmux(args, { without: ["--allow-ffi"] });
+    const missing =
+      "no descriptors are passed: foreign calls are not allowed; run Deno with --allow-ffi";
+    assertEquals(mux.log.seen.filter((line) => line.endsWith(missing)).length, 1);
+    using client = await PassingClient.ready(`${place.path}/fds`);
+    assertEquals(await client.getfd("x"), NOTHING_CAME);
+    using named = await TestClient.connect(`${place.path}/named`);
+    assertEquals(await named.lines.rest(), []);
+  });
+}

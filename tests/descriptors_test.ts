@@ -1,0 +1,208 @@
+/**
+ * Foreign calls: what they give, what they refuse, and that nothing is left open.
+ *
+ * The other end is Deno's own, so that neither side is tested by itself.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Descriptors, DESCRIPTORS_LIMIT, loadLibc } from "../lib/rim/descriptors.ts";
+import { LadenSocket } from "../lib/rim/unix_socket.ts";
+import { within } from "./support/deadline.ts";
+import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import { makePlace } from "./support/place.ts";
+
+const LIBC = loadLibc();
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
+/** A connection: Deno's end, which can send descriptors too, and a descriptor of the other. */
+async function connected(): Promise<
+  { socket: Deno.UnixConn; laden: LadenSocket; other: number } & Disposable
+> {
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  const listening = LIBC.listen(path);
+  const before = LIBC.outgoing();
+  const socket = await Deno.connect({ transport: "unix", path });
+  const [own] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const other = LIBC.accept(listening);
+  LIBC.close(listening);
+  assert(own !== undefined && other !== undefined);
+  let open = true;
+  return {
+    socket,
+    laden: new LadenSocket(socket, LIBC, own),
+    other,
+    [Symbol.dispose](): void {
+      if (!open) return;
+      open = false;
+      LIBC.close(other);
+      try {
+        socket.close();
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BadResource)) throw error;
+      }
+    },
+  };
+}
+
+function files(...names: string[]): Descriptors {
+  return new Descriptors(LIBC, names.map(memoryFile));
+}
+
+/** What was received, as text, and how many descriptors with it; they are closed. */
+function received(other: number, size = 65536): [string, number] | undefined {
+  const buffer = new Uint8Array(size);
+  const got = LIBC.receive(other, buffer);
+  if (got === undefined) return undefined;
+  const count = got.cargo?.numbers.length ?? 0;
+  got.cargo?.close();
+  return [DECODER.decode(buffer.subarray(0, got.length)), count];
+}
+
+Deno.test("receive() gives nothing while nothing is there, and 0 at the end", async () => {
+  using pair = await connected();
+  assertEquals(LIBC.receive(pair.other, new Uint8Array(8)), undefined);
+  pair.socket.close();
+  assertEquals(LIBC.receive(pair.other, new Uint8Array(8))?.length, 0);
+});
+
+Deno.test("receive() gives plain bytes, as many as fit", async () => {
+  using pair = await connected();
+  await pair.socket.write(ENCODER.encode("hello"));
+  assertEquals(received(pair.other, 3), ["hel", 0]);
+  assertEquals(received(pair.other, 3), ["lo", 0]);
+});
+
+Deno.test("receive() gives descriptors with their bytes, and they are the files that were sent", async () => {
+  using pair = await connected();
+  await pair.laden.writeWith(ENCODER.encode("{}"), files("sent-a", "sent-b"));
+  const got = LIBC.receive(pair.other, new Uint8Array(8));
+  assertEquals(got?.cargo?.numbers.length, 2);
+  assertEquals(memoryFilesOf(Deno.pid), ["sent-a", "sent-b"]);
+  got?.cargo?.close();
+  got?.cargo?.close();
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("receive() lets no command have descriptors that came behind it", async () => {
+  using pair = await connected();
+  await pair.socket.write(ENCODER.encode('{"a":{}} {"b":'));
+  await pair.laden.writeWith(ENCODER.encode('1}{"c":2}'), files("behind"));
+  await pair.socket.write(ENCODER.encode("tail"));
+  const all: [string, number][] = [];
+  for (let got = received(pair.other); got; got = received(pair.other)) all.push(got);
+  assertEquals(all, [['{"a":{}', 0], ["}", 0], [' {"b":1}', 1], ['{"c":2}tail', 0]]);
+});
+
+Deno.test("receive() gives sixteen descriptors at most, as QEMU takes", async () => {
+  using pair = await connected();
+  const before = descriptorsOf(Deno.pid);
+  const names = Array.from({ length: DESCRIPTORS_LIMIT }, (_, index) => `of-16-${index}`);
+  await pair.laden.writeWith(ENCODER.encode("x"), files(...names));
+  assertEquals(received(pair.other), ["x", 16]);
+  assertEquals(descriptorsOf(Deno.pid), before);
+});
+
+Deno.test("receive() throws what Deno's own sockets throw where there is no socket", () => {
+  const error = assertThrows(() => LIBC.receive(999, new Uint8Array(1)));
+  assert(error instanceof Deno.errors.BadResource, String(error));
+});
+
+Deno.test("send() throws BrokenPipe where the peer has gone", async () => {
+  using pair = await connected();
+  pair.socket.close();
+  assertThrows(() => LIBC.send(pair.other, ENCODER.encode("x")), Deno.errors.BrokenPipe);
+});
+
+Deno.test("send() says when nothing more fits", async () => {
+  using pair = await connected();
+  const bytes = new Uint8Array(65536);
+  let sent = 0;
+  for (let once = LIBC.send(pair.other, bytes); once; once = LIBC.send(pair.other, bytes)) {
+    sent += once;
+  }
+  assert(sent > 65536);
+  const cargo = files("waits");
+  assertEquals(LIBC.sendWith(pair.other, ENCODER.encode("x"), cargo), undefined);
+  assertEquals(memoryFilesOf(Deno.pid), ["waits"]);
+  cargo.close();
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("sendWith() refuses descriptors without a byte, bytes without a descriptor, and too many", async () => {
+  using pair = await connected();
+  const some = ENCODER.encode("x");
+  const one = files("one");
+  assertThrows(() => LIBC.sendWith(pair.other, new Uint8Array(0), one), RangeError);
+  one.close();
+  assertThrows(() => LIBC.sendWith(pair.other, some, one), RangeError);
+  const many = new Descriptors(LIBC, Array(DESCRIPTORS_LIMIT + 1).fill(0));
+  assertThrows(() => LIBC.sendWith(pair.other, some, many), RangeError);
+});
+
+Deno.test("credentialsOf() tells process, user and groups of the peer", async () => {
+  using pair = await connected();
+  const { pid, uid, gid } = LIBC.credentialsOf(pair.other)!;
+  assertEquals([pid, uid, gid], [Deno.pid, Deno.uid(), Deno.gid()]);
+});
+
+Deno.test("credentialsOf() tells nothing of what is no socket", () => {
+  assertEquals(LIBC.credentialsOf(999), undefined);
+});
+
+Deno.test("isListening() tells a listening socket from a connected one", async () => {
+  using place = makePlace();
+  const listening = LIBC.listen(`${place.path}/l`);
+  using pair = await connected();
+  assertEquals([LIBC.isListening(listening), LIBC.isListening(pair.other)], [true, false]);
+  LIBC.close(listening);
+});
+
+Deno.test("listen() throws what Deno.listen() throws", () => {
+  using place = makePlace();
+  const path = `${place.path}/taken`;
+  const first = LIBC.listen(path);
+  assertThrows(() => LIBC.listen(path), Deno.errors.AddrInUse);
+  assertThrows(() => LIBC.listen(`${place.path}/none/s`), Deno.errors.NotFound);
+  assertThrows(() => LIBC.listen(`${place.path}/${"x".repeat(108)}`), TypeError);
+  LIBC.close(first);
+});
+
+Deno.test("accept() gives nothing while nobody connects", () => {
+  using place = makePlace();
+  const listening = LIBC.listen(`${place.path}/l`);
+  assertEquals(LIBC.accept(listening), undefined);
+  LIBC.close(listening);
+});
+
+Deno.test("accept() says too many open files in Deno's words", async () => {
+  // A process of its own, that may open few.
+  const code = `
+    import { loadLibc } from ${
+    JSON.stringify(new URL("../lib/rim/descriptors.ts", import.meta.url).href)
+  };
+    const libc = loadLibc();
+    const path = Deno.args[0];
+    const listening = libc.listen(path);
+    const socket = await Deno.connect({ transport: "unix", path });
+    try { for (;;) libc.newBell(); } catch (error) { console.log(error.message); }
+    try { libc.accept(listening); } catch (error) { console.log(error.message); }
+    Deno.exit(0);`;
+  using place = makePlace();
+  const command = new Deno.Command("sh", {
+    args: [
+      "-c",
+      'ulimit -n 200; exec "$0" eval --no-check "$1" "$2"',
+      Deno.execPath(),
+      code,
+      `${place.path}/l`,
+    ],
+    stdin: "null",
+  });
+  const { stdout, stderr } = await within("the process", command.output());
+  const line = "Too many open files (os error 24)\n";
+  assertEquals(DECODER.decode(stdout), line + line, DECODER.decode(stderr));
+});

@@ -1,0 +1,251 @@
+/**
+ * A qmpmux in front of a real QEMU, and what is seen of both from outside.
+ *
+ * The QEMU has a buffer `r` that keeps what commands write, in their order: it
+ * shows which of them ran, and how often.
+ *
+ * @module
+ */
+
+import { Lines } from "./lines.ts";
+import { makePlace } from "./place.ts";
+import { startQemu, type TestQemu } from "./qemu.ts";
+import { programCommand, type TestQmpmux } from "./qmpmux.ts";
+
+/** Are the long forms asked for? */
+export const LONG: boolean = Deno.args.includes("--long");
+
+/** Shared machines are slow at times; this is no measure of speed. */
+const PATIENCE_MS = 60_000;
+
+/** How often is looked at what no event tells. */
+const POLL_MS = 5;
+
+/** A QEMU and a qmpmux in front of it; gone with the test. */
+export interface Scene extends AsyncDisposable {
+  readonly directory: string;
+  readonly qemu: TestQemu;
+  readonly mux: TestQmpmux;
+  /** Where clients connect. */
+  readonly path: string;
+  /** A path of the scene's own. */
+  at(name: string): string;
+}
+
+/** What a scene has otherwise than usual. */
+export interface SceneOptions {
+  /** Options of the listener, as `,cache=off`. */
+  readonly options?: string;
+  /** Flags of `qmpmux serve`. */
+  readonly flags?: readonly string[];
+  /** Is it served by a configuration file, which can be read again? What is at its head. */
+  readonly file?: (at: (name: string) => string) => string;
+  /** A command that becomes the program, which follows it. */
+  readonly under?: (at: (name: string) => string) => readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Is QEMU stopped before qmpmux comes? */
+  readonly stopped?: boolean;
+}
+
+/** Further arguments of each QEMU here. */
+export const RING: readonly string[] = ["-chardev", "ringbuf,id=r,size=65536"];
+
+/** Starts both; unless QEMU is stopped, they are connected. */
+export async function makeScene(
+  { options = "", flags = [], file, under, env, stopped }: SceneOptions = {},
+): Promise<Scene> {
+  await using made = new AsyncDisposableStack();
+  const { path: directory } = made.use(makePlace());
+  const at = (name: string): string => `${directory}/${name}`;
+  const qemu = made.use(await startQemu(at("vm"), RING));
+  if (stopped) {
+    qemu.kill("SIGSTOP");
+    await isStopped(qemu.pid);
+  }
+  if (file !== undefined) Deno.writeTextFileSync(at("x.toml"), configOf(at, file(at)));
+  const given = file === undefined
+    ? ["--qemu", qemu.path, "--listen", at("mux") + options]
+    : ["--config", at("x.toml")];
+  // A QEMU that is stopped for the test's sake is not asked whether it lives: that would be a command.
+  const patient = flags.includes("--stall-timeout") ? [] : ["--stall-timeout", "600"];
+  const mux = made.use(
+    await startUnder(under?.(at) ?? [], [...given, ...patient, ...flags], {
+      ...(env && { env }),
+      listeners: 1,
+    }),
+  );
+  if (!stopped) await mux.log.until(/connected to QEMU/);
+  const owned = made.move();
+  const dispose = (): Promise<void> => owned.disposeAsync();
+  return { directory, qemu, mux, path: at("mux"), at, [Symbol.asyncDispose]: dispose };
+}
+
+/** The text of a configuration file for a scene. */
+export function configOf(at: (name: string) => string, head: string): string {
+  return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
+}
+
+/**
+ * Starts `qmpmux serve` by way of another program, which becomes it.
+ *
+ * @param under that program and its arguments; none: it is started as it is
+ */
+export async function startUnder(
+  under: readonly string[],
+  args: readonly string[],
+  { env = {}, listeners = 0 }: {
+    readonly env?: Readonly<Record<string, string>>;
+    /** So many lines of the log are waited for that tell of a listener. */
+    readonly listeners?: number;
+  } = {},
+): Promise<TestQmpmux> {
+  const [command, first] = programCommand();
+  const [program, ...rest] = [...under, command, ...first, "serve", ...args];
+  const child = new Deno.Command(program!, {
+    args: rest,
+    env,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = new Lines(child.stderr);
+  const ended = child.status;
+  const kill = (signal: Deno.Signal): void => child.kill(signal);
+  await using failing = new AsyncDisposableStack();
+  failing.defer(async () => {
+    try {
+      kill("SIGKILL");
+    } catch (error) {
+      // It has ended by itself.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await ended;
+    await log.rest();
+  });
+  const listening: string[] = [];
+  while (listening.length < listeners) listening.push(await log.until(/: listening on /));
+  const owned = failing.move();
+  const dispose = (): Promise<void> => owned.disposeAsync();
+  return { pid: child.pid, log, listening, ended, kill, [Symbol.asyncDispose]: dispose };
+}
+
+/** How qmpmux stands, as its log tells when it is asked. */
+export interface Standing {
+  readonly clients: number;
+  readonly inFlight: number;
+  readonly waiting: number;
+  /** Commands at QEMU and commands that wait. */
+  readonly pending: number;
+  /** How often a QEMU has been ready. */
+  readonly sessions: number;
+}
+
+/** Asks qmpmux how it stands; what the log told before is passed over. */
+export async function standing(mux: TestQmpmux): Promise<Standing> {
+  // At SIGUSR1 `deno run` opens its debugger as well.
+  mux.kill("SIGUSR2");
+  const line = await mux.log.until(/status: /);
+  const found = /session (\d+); (\d+) clients; (\d+) commands at QEMU, (\d+) waiting/.exec(line);
+  const [sessions, clients, inFlight, waiting] = found!.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { clients, inFlight, waiting, pending: inFlight + waiting, sessions };
+}
+
+/** Asks until qmpmux stands as it should; gives how it stands then. */
+export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promise<Standing> {
+  let last: Standing | undefined;
+  await until(() => `${JSON.stringify(wanted)}, not ${JSON.stringify(last)}`, async () => {
+    const now = await standing(mux);
+    last = now;
+    return Object.entries(wanted).every(([key, value]) => now[key as keyof Standing] === value);
+  });
+  return last!;
+}
+
+/** Looks until something is so that no event tells. */
+export async function until(
+  what: string | (() => string),
+  isSo: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (!await isSo()) {
+    if (performance.now() > end) {
+      throw new Error(`Waited in vain for ${typeof what === "string" ? what : what()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Time passes: for what only the clock brings about. */
+export function passes(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** Resolves when a process that was told to stop has stopped. */
+export function isStopped(pid: number): Promise<void> {
+  return until(`process ${pid} to stop`, () => {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+  });
+}
+
+/** How many descriptors a process has open. */
+export function descriptorsOf(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
+
+/** Lets a process open only so many descriptors more. */
+export async function limitDescriptors(pid: number, more: number): Promise<void> {
+  const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
+  // What counts is the number that a descriptor gets: the least that is free.
+  let below = 0;
+  for (let free = 0; free < more; below++) if (!used.has(below)) free++;
+  const args = ["--pid", `${pid}`, `--nofile=${below}:`];
+  const { success } = await new Deno.Command("prlimit", { args }).output();
+  if (!success) throw new Error("prlimit failed");
+}
+
+/**
+ * A command that becomes the program after a little disk has been mounted at a
+ * place, which only the program sees and which goes with it.
+ *
+ * @param more what the shell runs it with, as `2>FILE`
+ */
+export function withDisk(place: string, more = ""): readonly string[] {
+  const user = Deno.uid() === 0 ? [] : ["--user", "--map-root-user"];
+  const mount = `mkdir ${place} && mount -t tmpfs -o size=64k qmpmux ${place}`;
+  return ["unshare", "--mount", ...user, "sh", "-c", `${mount} && exec "$@" ${more}`, "sh"];
+}
+
+/** Fills the disk at a place that a process sees; gives what makes room again. */
+export function fillDisk(pid: number, place: string): () => void {
+  const path = `/proc/${pid}/root${place}/filler`;
+  const file = Deno.openSync(path, { write: true, create: true });
+  try {
+    for (;;) file.writeSync(new Uint8Array(4096));
+  } catch (error) {
+    if (!/os error 28\b/.test(String(error))) throw error;
+  } finally {
+    file.close();
+  }
+  return () => Deno.removeSync(path);
+}
+
+/** How much memory a process has in use, in bytes. */
+export function memoryOf(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
+}
+
+/** A command that adds a text to QEMU's buffer. */
+export function note(data: string, id?: unknown): string {
+  const command = { execute: "ringbuf-write", arguments: { device: "r", data } };
+  return JSON.stringify(id === undefined ? command : { ...command, id });
+}
+
+/** A command that takes what is in QEMU's buffer. */
+export const NOTES = '{"execute":"ringbuf-read","arguments":{"device":"r","size":65536}}';

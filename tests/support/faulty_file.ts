@@ -1,0 +1,162 @@
+/**
+ * Configuration files with one fault in a known line, in all the shapes that TOML lets them have.
+ *
+ * @module
+ */
+
+import type { Random } from "./random.ts";
+
+/** A file, and where its only fault stands; it has none where `line` is left out. */
+export interface Made {
+  readonly text: string;
+  readonly line?: number;
+}
+
+/** Lines of the top level: right, and wrong. */
+const TOP: readonly (readonly [right: string, wrong: string])[] = [
+  ["once = true", 'once = "yes"'],
+  ['ready = "qemu"', "ready = 1"],
+  ["greeting-timeout = 2.5", "greeting-timeout = 0"],
+  ["drain-timeout = 1", 'drain-timeout = "soon"'],
+  ['on-loss = "hold"', 'on-loss = "wait"'],
+  ["max-clients = 10", "max-clients = 0"],
+  ['log-format = "json"', 'log-format = "xml"'],
+  ['audit = "/var/log/a"', "audit = true"],
+  ['"watchdog" = "qemu"', '"watchdog" = "cat"'],
+  ["stall-timeout = 1", "stall = 1"],
+  ["handshake-timeout = 1", "'hand shake' = 1"],
+  ["audit-all = false", "audit-all = 0"],
+];
+
+/** Lines of a listener. */
+const LISTEN: readonly (readonly [right: string, wrong: string])[] = [
+  ['role = "observer"', 'role = "nobody"'],
+  ['mode = "0660"', 'mode = "999"'],
+  ['dialect = "rfc2010"', 'dialect = "qmp2"'],
+  ["cache = false", 'cache = "maybe"'],
+  ['events = ["STOP",\n  "RES*", # [\n]', 'events = ["ST OP"]'],
+  ["max-clients = 5", "max-clients = -5"],
+  ['rate = "off"', 'rate = "[["'],
+  ["join = true", "joins = true"],
+];
+
+/** Whole roles; in the wrong ones the fault is told at the header. */
+const ROLE: readonly (readonly [right: string, wrong: string])[] = [
+  ['rules = [\n  { allow = "query-*" }, # ]\n]', 'rules = [\n  { permit = "query-*" },\n]'],
+  [
+    'rules = [{ refuse = "*", because = """\nsome\n[[listen]]\nonce = true\nonce = true\n""" }]',
+    'rules = [{ refuse = "*", because = """\n[[listen]]\naddress = 1\n""", allow = "x" }]',
+  ],
+  [
+    '[[role.rules]]\nrefuse = "*"\nbecause = """\n[[listen]]\n[[listen]]\nonce = true\nonce = true"""',
+    "[[role.rules]]\nrefuse = '*'\nbecause = '''\n[[listen]]\nallow = 1\n'''\nallow = 'x'",
+  ],
+  ["rules = []\nadministers = false", "rules = []\nadministers = 1"],
+  ['rules = []\nevents = ["A*"]', "rules = []\nevents = [1]"],
+];
+
+const NOISE = ["", "# once = 5", "  # [[listen]]", "\t", "# it's [ \" {", "# '''", '# """'];
+
+/** Makes files of chance. */
+export class FaultyFile {
+  readonly #random: Random;
+  #lines: string[] = [];
+  #fault: number | undefined;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** A file with one fault, or without. */
+  made(): Made {
+    const random = this.#random;
+    this.#lines = [];
+    this.#fault = undefined;
+    /** Where the fault goes: so many places on. */
+    let left = random.oneIn(5) ? Infinity : random.below(12);
+    const wrong = (): boolean => left-- === 0;
+    this.#line('qemu = "unix:/run/vm"', false);
+    for (const pair of this.#some(TOP)) this.#pair(pair, wrong());
+    let tables = 0;
+    while (tables < 5 && (tables < 1 || !random.oneIn(3))) {
+      tables++;
+      if (random.oneIn(2)) this.#listener(tables, wrong);
+      else this.#role(tables, wrong);
+    }
+    if (random.oneIn(3)) this.#deadline(wrong());
+    if (random.oneIn(20)) this.#syntax();
+    const end = random.oneIn(4) ? "\r\n" : "\n";
+    const text = `${this.#lines.join("\n").split("\n").join(end)}${end}`;
+    return this.#fault === undefined ? { text } : { text, line: this.#fault };
+  }
+
+  /** A file with signs of it changed, lost or doubled. */
+  damaged(): string {
+    const random = this.#random;
+    let { text } = this.made();
+    for (let i = random.below(4); i >= 0; i--) {
+      const at = random.below(text.length);
+      const put = random.pick([
+        '"',
+        "'",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        "\n",
+        "#",
+        ".",
+        "__proto__",
+        "\\",
+      ]);
+      text = text.slice(0, at) + put + text.slice(at + random.below(4));
+    }
+    return text;
+  }
+
+  #listener(number: number, wrong: () => boolean): void {
+    this.#line(this.#random.pick(["[[listen]]", "[[ listen ]]", '[["listen"]] # x']), false);
+    this.#line(`address = "unix:/run/${number}"`, false);
+    for (const pair of this.#some(LISTEN)) this.#pair(pair, wrong());
+  }
+
+  #role(number: number, wrong: () => boolean): void {
+    const isWrong = wrong();
+    this.#line("[[role]]", isWrong);
+    this.#line(`name = "r${number}"`, false);
+    const [right, bad] = this.#random.pick(ROLE);
+    this.#line(isWrong ? bad : right, false);
+  }
+
+  /** A table, whose faults are told at its header; or dotted keys. */
+  #deadline(wrong: boolean): void {
+    this.#line("[deadline]", wrong);
+    this.#line(wrong ? "migrate = 0" : "migrate = 5", false);
+    this.#line('"query-*" = 1', false);
+  }
+
+  /** What is no TOML at all hides every other fault. */
+  #syntax(): void {
+    this.#fault = undefined;
+    this.#line(this.#random.pick(["once", "= 1", "x = ", "x = [1", 'x = "a']), false);
+    this.#lines = ["once = true", "x = ", this.#random.pick(NOISE)];
+    this.#fault = 2;
+  }
+
+  #pair([right, bad]: readonly [string, string], wrong: boolean): void {
+    this.#line(wrong ? bad : right, wrong);
+  }
+
+  #line(text: string, isFault: boolean): void {
+    while (this.#random.oneIn(4)) this.#lines.push(this.#random.pick(NOISE));
+    if (isFault) this.#fault = this.#lines.join("\n").split("\n").length + 1;
+    if (isFault && this.#lines.length === 0) this.#fault = 1;
+    this.#lines.push(this.#random.oneIn(8) ? `${text} # ${text.replaceAll("\n", " ")}` : text);
+  }
+
+  /** Some of the things, in their order. */
+  #some<T>(things: readonly T[]): T[] {
+    return things.filter(() => this.#random.oneIn(3));
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * A client that passes descriptors, and files to pass that can be told apart.
+ *
+ * @module
+ */
+
+import { Descriptors, loadLibc } from "../../lib/rim/descriptors.ts";
+import { connectLaden, LadenSocket } from "../../lib/rim/unix_socket.ts";
+import { Lines } from "./lines.ts";
+
+const ENCODER = new TextEncoder();
+const LIBC = loadLibc();
+
+const { symbols: MEMORY } = Deno.dlopen("libc.so.6", {
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  dup: { parameters: ["i32"], result: "i32" },
+});
+
+/** A new file in memory that `/proc` shows under this name; gives its descriptor. */
+export function memoryFile(name: string): number {
+  const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
+  if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
+  return descriptor;
+}
+
+/** The names of the files in memory that a process has open, sorted. */
+export function memoryFilesOf(pid: number): string[] {
+  const names: string[] = [];
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    const target = linkAt(`/proc/${pid}/fd/${name}`);
+    const found = /^\/memfd:(.*) \(deleted\)$/.exec(target ?? "")?.[1];
+    if (found !== undefined) names.push(found);
+  }
+  return names.sort();
+}
+
+/** How many descriptors a process has. */
+export function descriptorsOf(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    // It has been closed since the list was made.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** One connection to a monitor, with descriptors. */
+export class PassingClient implements Disposable {
+  readonly #socket: LadenSocket;
+  readonly #conn: Deno.UnixConn;
+  readonly lines: Lines;
+
+  private constructor(socket: LadenSocket, conn: Deno.UnixConn) {
+    this.#socket = socket;
+    this.#conn = conn;
+    this.lines = new Lines(conn.readable);
+  }
+
+  /** Connects; nothing has been read yet. */
+  static async connect(path: string): Promise<PassingClient> {
+    let conn: Deno.UnixConn | undefined;
+    const socket = await connectLaden(LIBC, async () => {
+      conn = await Deno.connect({ transport: "unix", path });
+      return conn;
+    });
+    if (!(socket instanceof LadenSocket)) throw new Error("The descriptor was not found");
+    return new PassingClient(socket, conn!);
+  }
+
+  /** Connects, reads the greeting and ends the negotiation. */
+  static async ready(path: string, capabilities: readonly string[] = []): Promise<PassingClient> {
+    const client = await PassingClient.connect(path);
+    await client.line();
+    const enable = JSON.stringify(capabilities);
+    await client.ask(`{"execute":"qmp_capabilities","arguments":{"enable":${enable}}}`);
+    return client;
+  }
+
+  /** Sends text, and with it new files in memory of these names, or what these numbers stand for. */
+  async send(text: string, files: readonly (string | number)[] = []): Promise<void> {
+    const bytes = ENCODER.encode(text);
+    if (files.length === 0) {
+      await this.#socket.write(bytes);
+      return;
+    }
+    const numbers = files.map((file) =>
+      typeof file === "string" ? memoryFile(file) : MEMORY.dup(file)
+    );
+    const cargo = new Descriptors(LIBC, numbers);
+    const sent = await this.#socket.writeWith(bytes, cargo);
+    if (sent < bytes.length) throw new Error("Only a part could be sent");
+  }
+
+  /** The next line; @throws Error at the end of file */
+  async line(): Promise<string> {
+    const line = await this.lines.next();
+    if (line === undefined) throw new Error("The monitor closed the connection");
+    return line;
+  }
+
+  /** Sends a command with files, and gives the next line. */
+  async ask(text: string, files: readonly (string | number)[] = []): Promise<string> {
+    await this.send(text, files);
+    return await this.line();
+  }
+
+  /** `getfd` with a file of the same name. */
+  async getfd(name: string, files: readonly (string | number)[] = [name]): Promise<string> {
+    return await this.ask(`{"execute":"getfd","arguments":{"fdname":"${name}"}}`, files);
+  }
+
+  /** `closefd`. */
+  async closefd(name: string): Promise<string> {
+    return await this.ask(`{"execute":"closefd","arguments":{"fdname":"${name}"}}`);
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#conn.close();
+    } catch (error) {
+      // Reading to the end of file has closed it.
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+}

@@ -1,0 +1,92 @@
+"""Types lines with a tab at their end into a shell, as a person does.
+
+typist.py HOW SCRIPT: reads one JSON text a line, types it behind the
+program's name, then tab and enter, and prints as JSON what words the program
+was then given. The shell is a real one, at a terminal of its own, with nothing
+of the user's in it but the completions in SCRIPT. HOW begins with its name.
+"""
+
+import json
+import os
+import pty
+import shutil
+import sys
+import tempfile
+
+COMMANDS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+}
+
+# How the completions get into it; PLACES is where zsh looks for files of functions.
+BEFORE = {
+    "bash": "source SCRIPT",
+    "zsh": "autoload -U compinit; compinit -D -u; source SCRIPT",
+    "zsh PLACES": "fpath=($(dirname SCRIPT) $fpath); autoload -U compinit; compinit -D -u",
+}
+
+# What the program prints when it has noted its words; no shell echoes it.
+MARK = b"\x1eended\x1e"
+
+
+def read_until_mark(terminal):
+    seen = b""
+    while MARK not in seen:
+        part = os.read(terminal, 65536)
+        if not part:
+            raise EOFError("the shell has gone: " + repr(seen))
+        seen += part
+
+
+def main(how, script):
+    place = tempfile.mkdtemp(prefix="qmpmux-typist-")
+    try:
+        run(how, script, place)
+    finally:
+        shutil.rmtree(place)
+
+
+def run(how, script, place):
+    command = COMMANDS[how.split(" ")[0]]
+    noted = os.path.join(place, "noted")
+    program = os.path.join(place, "qmpmux")
+    with open(program, "w") as file:
+        file.write(f"""#!/bin/sh
+: >{noted}
+[ $# -eq 0 ] || printf '%s\\0' "$@" >{noted}
+printf '\\036ended\\036'
+""")
+    os.chmod(program, 0o755)
+    child, terminal = pty.fork()
+    if child == 0:
+        env = {
+            "HOME": place,
+            "PATH": f"{place}:{os.environ['PATH']}",
+            "TERM": "dumb",
+            "COLUMNS": "1000",
+            "LC_ALL": "C.UTF-8",
+            "HISTFILE": "",
+        }
+        os.chdir(place)
+        os.execvpe(command[0], command, env)
+
+    def enter(text):
+        os.write(terminal, (text + "\n").encode())
+        read_until_mark(terminal)
+        with open(noted) as file:
+            return file.read().split("\0")[:-1]
+
+    enter(BEFORE[how].replace("SCRIPT", script) + "; qmpmux")
+    for line in sys.stdin:
+        print(json.dumps(enter("qmpmux " + json.loads(line) + "\t")), flush=True)
+    os.write(terminal, b"exit\n")
+    # It ends by itself; what it still writes must be read for that.
+    try:
+        while os.read(terminal, 65536):
+            pass
+    except OSError:
+        pass
+    os.waitpid(child, 0)
+
+
+main(*sys.argv[1:])

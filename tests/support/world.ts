@@ -1,0 +1,178 @@
+/**
+ * A world in a directory, where the commands of a document run.
+ *
+ * What a document has in /run, /etc and /var is below a directory of the test's
+ * own, `qmpmux` on PATH is the one that is tested, and groups are one's own. A
+ * command that begins with `tools/` runs in the checkout.
+ *
+ * @module
+ */
+
+import { within } from "./deadline.ts";
+import { Lines } from "./lines.ts";
+import { appears, makePlace } from "./place.ts";
+import { programCommand } from "./qmpmux.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const DECODER = new TextDecoder();
+
+/** Some commands start QEMU and several qmpmux. */
+const PATIENCE_MS = 120_000;
+
+/** What a command has printed, and how it ended. */
+export interface Ran {
+  readonly lines: readonly string[];
+  readonly code: number;
+}
+
+/** A program that runs on. */
+export interface Running extends AsyncDisposable {
+  /** What it prints, on either stream, as it is here. */
+  readonly lines: Lines;
+  /** Types a line. */
+  type(line: string): Promise<void>;
+  /** Ends what it is told; gives its status. */
+  finish(): Promise<number>;
+}
+
+/** The directory, and what there is in it. */
+export class World implements Disposable {
+  readonly #place = makePlace();
+  readonly #home: string;
+
+  /** A world without anything but the programs. */
+  constructor() {
+    const { path } = this.#place;
+    this.#home = `${path}/home`;
+    for (const directory of ["home", "bin", "run/qmpmux/vm1", "etc/qmpmux", "var/log/qmpmux"]) {
+      Deno.mkdirSync(`${path}/${directory}`, { recursive: true });
+    }
+    const [qmpmux, args] = programCommand();
+    this.#program("qmpmux", [qmpmux, ...args]);
+    this.#program("deno", [Deno.execPath()]);
+    const qemu = Deno.env.get("QMPMUX_TEST_QEMU");
+    if (qemu) this.#program("qemu-system-x86_64", [qemu.startsWith("/") ? qemu : ROOT + qemu]);
+  }
+
+  #program(name: string, command: readonly string[]): void {
+    const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+    Deno.writeTextFileSync(`${this.#place.path}/bin/${name}`, `#!/bin/sh\nexec ${words} "$@"\n`, {
+      mode: 0o755,
+    });
+  }
+
+  /** Text of a document as it is here: paths and groups. */
+  inside(text: string): string {
+    return text
+      .replace(/(?<![\w.\/…])\/(run|etc|var)\//g, `${this.#place.path}/$1/`)
+      .replace(/\bgroup=[\w-]+/g, `group=${Deno.gid()}`)
+      .replace(/^group = "[\w-]+"/gm, `group = "${Deno.gid()}"`);
+  }
+
+  /** Text of here as a document has it. */
+  outside(text: string): string {
+    return text.replaceAll(this.#place.path, "");
+  }
+
+  /** The path of a file that a document names. */
+  at(path: string): string {
+    return path.startsWith("/") ? this.inside(path) : `${this.#home}/${path}`;
+  }
+
+  /** Writes a file that a document names. */
+  write(path: string, text: string): string {
+    const file = this.at(path);
+    Deno.mkdirSync(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(file, this.inside(text));
+    return file;
+  }
+
+  /** Runs a command to its end. */
+  async run(command: string): Promise<Ran> {
+    const child = this.#spawn(this.inside(command), "null");
+    try {
+      const { stdout, code } = await within(command, child.output(), PATIENCE_MS);
+      const lines = this.outside(DECODER.decode(stdout)).split(/\r?\n/);
+      if (lines.at(-1) === "") lines.pop();
+      return { lines, code };
+    } catch (error) {
+      end(child);
+      throw error;
+    }
+  }
+
+  /** Starts one program that runs on. */
+  start(command: string): Running {
+    const child = this.#spawn(`exec ${this.inside(command)}`, "piped");
+    const lines = new Lines(child.stdout);
+    const typing = child.stdin.getWriter();
+    const ended = child.status;
+    let open = true;
+    const finish = async (): Promise<number> => {
+      if (open) await typing.close().catch(() => {});
+      open = false;
+      return (await within(`${command} to end`, ended)).code;
+    };
+    return {
+      lines,
+      type: (line) => typing.write(new TextEncoder().encode(`${line}\n`)),
+      finish,
+      async [Symbol.asyncDispose](): Promise<void> {
+        end(child);
+        await finish();
+        await lines.rest();
+      },
+    };
+  }
+
+  /** Resolves when somebody listens at a path that a document names. */
+  async listens(path: string): Promise<void> {
+    await within(`somebody to listen at ${path}`, appears(this.at(path)));
+    const bound = this.inside(path);
+    const listener = (line: string): boolean =>
+      line.endsWith(` ${bound}`) && line.split(/\s+/)[3] === "00010000";
+    while (!Deno.readTextFileSync("/proc/net/unix").split("\n").some(listener)) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** Resolves when there is something in a file that a document names. */
+  async filled(path: string): Promise<void> {
+    const file = this.at(path);
+    await within(`a file ${path}`, appears(file));
+    while (Deno.statSync(file).size === 0) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {
+    // Coverage of what programs do here is counted elsewhere.
+    const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();
+    const path = `${this.#place.path}/bin:${env["PATH"]}`;
+    return new Deno.Command("bash", {
+      args: ["-c", `exec 2>&1\n${command}`],
+      cwd: command.replace(/^exec /, "").startsWith("tools/") ? ROOT : this.#home,
+      clearEnv: true,
+      env: { ...env, PATH: path, NO_COLOR: "1" },
+      stdin,
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+  }
+
+  [Symbol.dispose](): void {
+    this.#place[Symbol.dispose]();
+  }
+}
+
+/** How often something is asked of which no event tells. */
+const POLL_MS = 5;
+
+/** Ends a program that may have ended by itself. */
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Makes the manual pages: `manual.ts --out DIR`.
+ *
+ * What they say of flags, options, limits and keys comes from the tables the
+ * program itself reads by; the rest is beside this file in `manual/`.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { VERSION } from "../lib/cli/version.ts";
+import { protocolPage } from "./manual/protocol.ts";
+import { qmpmuxPage } from "./manual/qmpmux.ts";
+import { type Page, roffOf } from "./manual/roff.ts";
+import { tomlPage } from "./manual/toml.ts";
+
+/** All pages. */
+export function manualPages(): Page[] {
+  return [qmpmuxPage(), tomlPage(), protocolPage()];
+}
+
+/** The name of a page's file. */
+export function fileName({ name, section }: Page): string {
+  return `${name}.${section}`;
+}
+
+/** The day of what is documented: SOURCE_DATE_EPOCH, else the last commit, else today. */
+async function day(): Promise<string> {
+  const given = Deno.env.get("SOURCE_DATE_EPOCH") ?? await commitTime();
+  const time = given === undefined ? Date.now() : Number(given) * 1000;
+  if (!Number.isFinite(time)) throw new Error(`SOURCE_DATE_EPOCH ${given} is no number of seconds`);
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+/** When the last commit was made; `undefined` where git knows of none. */
+async function commitTime(): Promise<string | undefined> {
+  const cwd = new URL("..", import.meta.url).pathname;
+  const args = ["log", "-1", "--format=%ct"];
+  try {
+    const { success, stdout } = await new Deno.Command("git", { args, cwd, stderr: "null" })
+      .output();
+    return success ? new TextDecoder().decode(stdout).trim() : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+if (import.meta.main) {
+  const { out, _: rest } = parseArgs(Deno.args, { string: ["out"] });
+  if (typeof out !== "string" || out === "" || rest.length > 0) {
+    console.error("Say where the pages go: manual.ts --out DIR");
+    Deno.exit(64);
+  }
+  Deno.mkdirSync(out, { recursive: true });
+  const date = await day();
+  for (const page of manualPages()) {
+    Deno.writeTextFileSync(`${out}/${fileName(page)}`, roffOf(page, VERSION, date));
+  }
+}

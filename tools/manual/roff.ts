@@ -1,0 +1,129 @@
+/**
+ * Manual pages as values, and as roff.
+ *
+ * A page is sections of blocks; texts have `literals` in backquotes, and in them
+ * <WORDS> that stand for something. What is written is what man(7) has in every
+ * implementation.
+ *
+ * @module
+ */
+
+/** What a page is made of: a paragraph, terms or items, lines as they are, or a heading. */
+export type Block =
+  | string
+  | { readonly terms: readonly (readonly [term: string, ...meaning: string[]])[] }
+  | { readonly items: readonly string[] }
+  | { readonly lines: string }
+  | { readonly heading: string };
+
+/** One page. */
+export interface Page {
+  readonly name: string;
+  readonly section: 1 | 5 | 7;
+  /** What it is, in half a line. */
+  readonly summary: string;
+  readonly sections: readonly (readonly [title: string, ...blocks: Block[]])[];
+}
+
+/** Lines of roff source are no longer. */
+const WIDTH = 78;
+
+const VOLUMES = {
+  1: "General Commands Manual",
+  5: "File Formats Manual",
+  7: "Miscellaneous Information Manual",
+} as const;
+
+/**
+ * A page as roff.
+ *
+ * @param version of the program
+ * @param date as 2026-01-31
+ */
+export function roffOf(page: Page, version: string, date: string): string {
+  const { name, section, summary, sections } = page;
+  const title = `${name.toUpperCase()} ${section} ${date} "qmpmux ${version}" "${
+    VOLUMES[section]
+  }"`;
+  const lines = [
+    `.\\" Made by tools/manual.ts.`,
+    `.TH ${escaped(title)}`,
+    // No word is broken, least of all one that a user may copy.
+    ".nh",
+    ".SH NAME",
+    `${escaped(name)} \\- ${text(summary)}`,
+    ...sections.flatMap(([title, ...blocks]) => [`.SH ${title}`, ...blocks.map(roffBlock)]),
+  ];
+  // Behind a heading a paragraph begins by itself.
+  return `${lines.join("\n").replace(/(\.S[HS] .*)\n\.PP\n/g, "$1\n")}\n`;
+}
+
+function roffBlock(block: Block): string {
+  if (typeof block === "string") return `.PP\n${filled(text(block))}`;
+  if ("heading" in block) return `.SS ${text(block.heading)}`;
+  if ("items" in block) {
+    return block.items.map((item) => `.IP \\(bu 3\n${filled(text(item))}`).join("\n");
+  }
+  if ("lines" in block) {
+    const lines = block.lines.trimEnd().split("\n").map((line) => guarded(literal(line)));
+    return `.PP\n.RS 4\n.nf\n${lines.join("\n")}\n.fi\n.RE`;
+  }
+  return block.terms.map(([term, ...meaning]) =>
+    `.TP\n${guarded(text(term))}\n${meaning.map((each) => filled(text(each))).join("\n.IP\n")}`
+  ).join("\n");
+}
+
+/** A text with its literals in bold and what they leave open in italics. */
+function text(source: string): string {
+  return source.split("`").map((part, i) => {
+    if (i % 2 === 0) return escaped(part);
+    const pieces = part.split(/(<[A-Z][^>]*>)/).filter((piece) => piece !== "");
+    return pieces.map((piece) =>
+      piece.startsWith("<") && piece.endsWith(">")
+        ? `\\fI${escaped(piece.slice(1, -1))}\\fR`
+        : `\\fB${literal(piece)}\\fR`
+    ).join("");
+  }).join("");
+}
+
+function escaped(source: string): string {
+  const plain = source.replaceAll("\\", "\\e").replaceAll("…", "...").replaceAll("→", "to");
+  const foreign = /[^\x20-\x7e]/.exec(plain);
+  if (foreign) throw new Error(`Cannot write "${foreign[0]}" in a manual page: ${source}`);
+  return plain;
+}
+
+/** What a user may copy: no character becomes a finer one. */
+function literal(source: string): string {
+  return escaped(source).replace(/[-'`^~]/g, (character) => COPIED[character]!);
+}
+
+const COPIED: Readonly<Record<string, string>> = {
+  "-": "\\-",
+  "'": "\\(aq",
+  "`": "\\(ga",
+  "^": "\\(ha",
+  "~": "\\(ti",
+};
+
+/** A line that is no request. */
+function guarded(line: string): string {
+  return /^[.']/.test(line) ? `\\&${line}` : line;
+}
+
+/** Lines of a paragraph: a sentence begins a new one. */
+function filled(paragraph: string): string {
+  const lines: string[] = [];
+  for (const sentence of paragraph.split(/(?<=[a-z0-9)R][.:;]) (?=[A-Z\\(])/)) {
+    let line = "";
+    for (const word of sentence.split(" ")) {
+      if (line !== "" && line.length + 1 + word.length > WIDTH) {
+        lines.push(line);
+        line = "";
+      }
+      line = line === "" ? word : `${line} ${word}`;
+    }
+    lines.push(line);
+  }
+  return lines.map(guarded).join("\n");
+}
