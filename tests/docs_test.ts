@@ -1,0 +1,407 @@
+/**
+ * What README.md and docs/ tell to type is typed, and what they show is compared.
+ *
+ * The commands of a document run in their order, in a world of its own. A block
+ * says behind its fence what it is:
+ *
+ *     console           commands, each behind `$ `, and all that they print; a line of JSON
+ *                       with "execute" that socat shows is typed
+ *     console stays     one command that runs on, with what it prints at once and, behind a line
+ *                       of `…`, what it must print later
+ *     console fails     its last command ends with another status than 0
+ *     console MARK      cannot run here: ELSEWHERE says where each of its commands is run
+ *     toml              a configuration file, or a part of one; a first line `# /path` names it
+ *     ini               a unit, a drop-in, or what goes into /etc/default/qmpmux-NAME
+ *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` says,
+ *                       `<- ` or `S: ` hears
+ *     ts                a part of a program in examples/
+ *     xml, dockerfile, tmpfiles, text
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, fail } from "@std/assert";
+import { TestClient } from "./support/client.ts";
+import {
+  areLines,
+  type Block,
+  blocksOf,
+  commandsOf,
+  DOCUMENTS,
+  isLine,
+  placeOf,
+  proseOf,
+  settled,
+  type Shown,
+  textOf,
+} from "./support/document.ts";
+import { startQemu } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { type Running, World } from "./support/world.ts";
+
+const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
+const WITHOUT_PROGRAMS = ["qemu", "socat", "curl"].some((name) => WITHOUT.includes(name));
+
+const KINDS = ["console", "toml", "ini", "qmp", "ts", "xml", "dockerfile", "tmpfiles", "text"];
+const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
+
+/** Why a block of commands may not run here. */
+const MARKS = ["vm", "release", "long", "container"];
+
+/**
+ * Where the commands are run that cannot run here, by their first line: a file of
+ * the project that has such a command, in other words where they are given.
+ */
+const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]>> = {
+  "tools/deno task test": [".ci/run"],
+  "tools/deno task compile": [".ci/run"],
+  "tools/deno task bench": ["bench/main.ts", "end_to_end"],
+  "tools/deno task bench end_to_end": ["bench/main.ts", "end_to_end"],
+  "tools/deno task bench:picture": ["deno.json", "bench:picture"],
+  "QMPMUX_BENCH_ROUNDS=9 tools/deno task bench": ["bench/end_to_end.ts", "QMPMUX_BENCH_ROUNDS"],
+  "install -m 755 dist/qmpmux /usr/bin/qmpmux": [
+    "tools/vm/inside",
+    "install -m 755 /mnt/qmpmux /usr/bin/qmpmux",
+  ],
+  "install -m 644 systemd/qmpmux@* /etc/systemd/system/": [
+    "tools/vm/inside",
+    "install -m 644 /mnt/systemd/* /etc/systemd/system/",
+  ],
+  "systemctl daemon-reload": ["tools/vm/inside"],
+  "systemctl enable --now qmpmux@vm1": ["tools/vm/inside", 'systemctl start "$unit"'],
+  "systemctl enable --now qmpmux@vm1.socket": [
+    "tools/vm/inside",
+    "systemctl start qmpmux@vm2.socket",
+  ],
+  "apt install ./qmpmux_0.1.0_amd64.deb": ["deno.json", '"release:check"'],
+  "sha256sum --check --ignore-missing SHA256SUMS": [
+    ".github/workflows/release.yml",
+    "sha256sum --check SHA256SUMS",
+  ],
+  "deno add jsr:@qmpmux/qmpmux": ["tests/package_test.ts", '"publish", "--dry-run"'],
+  "podman run --read-only --network none --cap-drop all --volume /run/vm1:/run/vm": [
+    "docs/deployment.md",
+    "No container engine was at hand",
+  ],
+};
+
+function hasMark(block: Block): boolean {
+  return block.marks.some((mark) => MARKS.includes(mark));
+}
+
+function firstLine({ command }: Shown): string {
+  return command.split("\n")[0]!.replace(/^sudo /, "").replace(/ *(\\|#.*)$/, "");
+}
+
+const OF_CONSOLE = BLOCKS.filter(({ kind }) => kind === "console");
+
+Deno.test("every block says what it is", () => {
+  const unknown = BLOCKS.filter(({ kind, marks }) =>
+    !KINDS.includes(kind) ||
+    (kind === "console" && !marks.every((mark) => [...MARKS, "stays", "fails"].includes(mark)))
+  );
+  assertEquals(unknown.map(placeOf), []);
+});
+
+Deno.test("a block of text has no commands", () => {
+  const texts = BLOCKS.filter(({ kind }) => kind === "text");
+  const commands = texts.filter(({ lines }) =>
+    lines.some((line) =>
+      /^ *(\$ |(sudo |tools\/deno |qmpmux |systemctl |deno |apt|socat ))/.test(line)
+    )
+  );
+  assertEquals(commands.map(placeOf), []);
+});
+
+Deno.test("every command that does not run here is listed with where it runs", () => {
+  const shown = OF_CONSOLE.filter(hasMark).flatMap(commandsOf).map(firstLine);
+  assertEquals([...new Set(shown)].sort(), Object.keys(ELSEWHERE).sort());
+});
+
+for (const [command, [file, words = command]] of Object.entries(ELSEWHERE)) {
+  Deno.test(`${file} runs ${command}`, () => assert(textOf(file).includes(words), words));
+}
+
+for (const document of new Set(OF_CONSOLE.filter((b) => !hasMark(b)).map((b) => b.document))) {
+  Deno.test({
+    name: `the commands of ${document} print what it shows`,
+    ignore: WITHOUT_PROGRAMS,
+    fn: () => play(document),
+  });
+}
+
+/** What runs on, and what it must still print. */
+interface Later {
+  readonly running: Running;
+  readonly block: Block;
+  readonly shown: readonly string[];
+}
+
+async function play(document: string): Promise<void> {
+  const blocks = blocksOf(document);
+  await using made = new AsyncDisposableStack();
+  const world = made.use(new World());
+  for (const path of qemusOf(blocks)) {
+    const socket = world.at(path);
+    Deno.mkdirSync(socket.slice(0, socket.lastIndexOf("/")), { recursive: true });
+    made.use(await startQemu(socket));
+  }
+  const later: Later[] = [];
+  for (const block of blocks) {
+    const [, path] = /^# (\/etc\/\S+)$/.exec(block.lines[0] ?? "") ?? [];
+    if (path !== undefined) world.write(path, `${block.lines.join("\n")}\n`);
+    if (block.kind !== "console" || hasMark(block)) continue;
+    const commands = commandsOf(block);
+    if (block.marks.includes("stays")) {
+      assertEquals(commands.length, 1, `${placeOf(block)}: one command stays`);
+      later.push(await begin(world, made, block, commands[0]!));
+      continue;
+    }
+    for (const shown of commands) {
+      if (/\bsocat\b/.test(shown.command)) await converse(world, block, shown);
+      else await compare(world, block, shown, shown === commands.at(-1));
+    }
+  }
+  for (const { running, block, shown } of later) {
+    for (const line of shown) {
+      for (;;) {
+        const next = await running.lines.next(`${placeOf(block)}: ${line}`);
+        if (next === undefined) fail(`${placeOf(block)}: the end came before ${line}`);
+        if (isLine(world.outside(next), line)) break;
+      }
+    }
+  }
+}
+
+/** The monitors that commands connect to, and that no command of the document starts. */
+function qemusOf(blocks: readonly Block[]): string[] {
+  const text = blocks.filter((block) => block.kind !== "text" && !hasMark(block))
+    .flatMap(({ lines }) => lines).join("\n");
+  const paths = new Set(text.match(/(?<![\w.])\/run\/qemu\/[\w-]+\/qmp\.sock/g) ?? []);
+  return [...paths].filter((path) => !text.includes(`-qmp unix:${path}`));
+}
+
+async function begin(
+  world: World,
+  made: AsyncDisposableStack,
+  block: Block,
+  { command, output }: Shown,
+): Promise<Later> {
+  const running = made.use(world.start(command));
+  const [, monitor] = /-qmp unix:([^, ]+)/.exec(command) ?? [];
+  if (monitor !== undefined) await world.listens(monitor);
+  const [, socket] = /^qmpmux events --socket (\S+)/.exec(command) ?? [];
+  if (socket !== undefined) await chosen(world.at(socket));
+  const split = output.indexOf("…");
+  const [now, then] = split < 0 ? [output, []] : [output.slice(0, split), output.slice(split + 1)];
+  for (const line of now) await hear(world, block, running, line);
+  return { running, block, shown: then };
+}
+
+/** Resolves when a client of a listener for administrators has said which events it wants. */
+async function chosen(socket: string): Promise<void> {
+  using admin = await TestClient.ready(socket);
+  const chosen = /"last-command": "__org.qmpmux_set-event-filter"/;
+  while (!chosen.test(await admin.ask({ execute: "__org.qmpmux_query-clients" })));
+}
+
+async function hear(world: World, block: Block, running: Running, line: string): Promise<void> {
+  const next = await running.lines.next(`${placeOf(block)}: ${line}`);
+  if (next === undefined) fail(`${placeOf(block)}: the end came instead of ${line}`);
+  if (!isLine(world.outside(next), line)) {
+    assertEquals(settled(world.outside(next)), settled(line), placeOf(block));
+  }
+}
+
+/** A conversation: what is typed is what QEMU would be asked. */
+async function converse(world: World, block: Block, { command, output }: Shown): Promise<void> {
+  await using running = world.start(command);
+  for (const line of output) {
+    if (/^\{ ?["'](execute|exec-oob)["']/.test(line)) await running.type(line);
+    else await hear(world, block, running, line);
+  }
+  assertEquals(await running.finish(), 0, placeOf(block));
+  assertEquals(await running.lines.rest(), [], placeOf(block));
+}
+
+async function compare(world: World, block: Block, shown: Shown, last: boolean): Promise<void> {
+  const { command, output } = shown;
+  const [, file] = /^cat (\S+)$/.exec(command) ?? [];
+  if (file !== undefined) await world.filled(file);
+  const { lines, code } = await world.run(command);
+  const fails = last && block.marks.includes("fails");
+  if (!areLines(lines, output)) {
+    assertEquals(lines.map(settled), output.map(settled), `${placeOf(block)}: ${command}`);
+  }
+  const ending = `${placeOf(block)}: ${command} ended with ${code}: ${lines.join("\n")}`;
+  assertEquals(code !== 0, fails, ending);
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "toml")) {
+  Deno.test(`qmpmux check finds nothing wrong in ${placeOf(block)}`, async () => {
+    using world = new World();
+    world.write("/etc/qmpmux/here.toml", block.lines.join("\n"));
+    const ran = await world.run("qmpmux check --config /etc/qmpmux/here.toml");
+    assertEquals(ran, { lines: [], code: 0 });
+  });
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "qmp")) {
+  Deno.test({
+    name: `a listener speaks as ${placeOf(block)} shows`,
+    ignore: WITHOUT_PROGRAMS,
+    fn: () => talk(block),
+  });
+}
+
+async function talk(block: Block): Promise<void> {
+  using world = new World();
+  const [vm, mux] = [world.at("vm.sock"), world.at("mux.sock")];
+  await using _qemu = await startQemu(vm);
+  const options = block.marks.map((mark) => `,${mark}`).join("");
+  await using _qmpmux = await startQmpmux(["--qemu", vm, "--listen", `${mux}${options}`]);
+  const greeted = block.lines.some((line) => line.includes('{"QMP"'));
+  using client = greeted ? await TestClient.connect(mux) : await TestClient.ready(mux);
+  for (const line of block.lines) {
+    const [, direction, text] = /^(->|C:|<-|S:) (.*)$/.exec(line) ?? [];
+    if (text === undefined) fail(`${placeOf(block)}: nobody says ${line}`);
+    if (direction === "->" || direction === "C:") await client.send(`${text}\n`);
+    else {
+      const heard = await client.line();
+      if (!isLine(heard, text)) assertEquals(settled(heard), settled(text), placeOf(block));
+    }
+  }
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "ini")) {
+  Deno.test(`${placeOf(block)} is right for who reads it`, async () => {
+    const text = block.lines.join("\n");
+    using world = new World();
+    if (text.startsWith("QMPMUX_ARGS=")) {
+      const words = "qmpmux serve --print-config $QMPMUX_ARGS";
+      const file = block.lines.some((line) => line.includes("--config"));
+      if (file) {
+        world.write(
+          /--config ([^"\s]+)/.exec(text)![1]!,
+          'qemu = "/run/vm.sock"\n[[listen]]\naddress = "/run/mux.sock"\n',
+        );
+      }
+      const { lines, code } = await world.run(`${text}\n${words}`);
+      assertEquals(code, 0, lines.join("\n"));
+    } else assertEquals(await verified(world, text), []);
+  });
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "tmpfiles")) {
+  Deno.test(`${placeOf(block)} makes directories, each with its mode and owners`, () => {
+    for (const line of block.lines) assertMatch(line, /^d \/[\w/-]+ 0[0-7]{3} [\w-]+ [\w-]+$/);
+  });
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
+  Deno.test(`what opens is closed in ${placeOf(block)}`, () => {
+    const open: string[] = [];
+    for (
+      const [, end, name, empty] of block.lines.join("\n").matchAll(/<(\/?)([\w:]+)[^>]*?(\/?)>/g)
+    ) {
+      if (end) assertEquals(open.pop(), name);
+      else if (!empty) open.push(name!);
+    }
+    assertEquals(open, []);
+  });
+}
+
+/** What is wrong with a unit, or with `qmpmux@.service` and a drop-in: as systemd says where it is. */
+async function verified(world: World, text: string): Promise<readonly string[]> {
+  if ((await world.run("systemd-analyze --version")).code !== 0) {
+    const lines = text.replaceAll("\\\n", " ").split("\n");
+    return lines.filter((line) => !/^(#.*|\[[A-Z]\w+\]|[A-Z]\w+=.*|)$/.test(line));
+  }
+  const [, name] = /^# \/etc\/systemd\/system\/(\S+)$/m.exec(text) ?? [];
+  const program = world.at("/run/qmpmux/program");
+  Deno.writeTextFileSync(program, "", { mode: 0o755 });
+  const here = (unit: string): string => unit.replaceAll(/\/usr\/bin\/[\w-]+/g, program);
+  const unit = name ?? "qmpmux@.service";
+  if (name === undefined) {
+    world.write(`units/${unit}.d/more.conf`, text);
+    world.write(`units/${unit}`, here(textOf(`systemd/${unit}`)));
+  } else world.write(`units/${unit}`, here(text));
+  const instance = unit.replace("@.", "@vm1.");
+  const { lines } = await world.run(
+    `SYSTEMD_LOG_LEVEL=warning SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify --man=no ${instance}`,
+  );
+  return lines;
+}
+
+for (const block of BLOCKS.filter(({ kind }) => kind === "ts")) {
+  Deno.test(`${placeOf(block)} is a part of an example`, () => {
+    const examples = [...Deno.readDirSync(new URL("../examples/", import.meta.url))]
+      .map(({ name }) => textOf(`examples/${name}`));
+    const text = leftAligned(block.lines.join("\n"));
+    assert(examples.some((example) => leftAligned(example).includes(text)), text);
+  });
+}
+
+function leftAligned(text: string): string {
+  return text.replace(/^ +/gm, "");
+}
+
+Deno.test("every task that a document names is there", () => {
+  const tasks = Object.keys(JSON.parse(textOf("deno.json")).tasks);
+  const missing = DOCUMENTS.flatMap((document) =>
+    [...textOf(document).matchAll(/\bdeno task (?:--\S+ )*([\w:-]+)/g)]
+      .map(([, task]) => task!)
+      .filter((task) => !tasks.includes(task))
+      .map((task) => `${document}: ${task}`)
+  );
+  assertEquals(missing, []);
+});
+
+Deno.test("every file of the project that a document names is there", () => {
+  const missing = DOCUMENTS.flatMap((document) =>
+    [
+      ...proseOf(document).matchAll(
+        /`(?:tools\/deno \S+ (?:-A )?)?((?:tests|tools|lib|bench|docs|systemd|examples|packaging)\/[\w./@-]+)[^`]*`/g,
+      ),
+    ]
+      .map(([, path]) => path!)
+      .filter((path) => !exists(path))
+      .map((path) => `${document}: ${path}`)
+  );
+  assertEquals(missing, []);
+});
+
+Deno.test("every link of a document leads somewhere", () => {
+  const broken = DOCUMENTS.flatMap((document) =>
+    [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !/^[a-z]+:/.test(link) && !leads(document, link))
+      .map((link) => `${document}: ${link}`)
+  );
+  assertEquals(broken, []);
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(new URL(`../${path}`, import.meta.url));
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function leads(document: string, link: string): boolean {
+  const [path, anchor] = link.split("#");
+  const directory = document.slice(0, document.lastIndexOf("/") + 1);
+  const url = new URL(path || document.slice(directory.length), `file:///${directory}`);
+  const target = url.pathname.slice(1);
+  if (!exists(target)) return false;
+  return anchor === undefined || anchorsOf(textOf(target)).includes(anchor);
+}
+
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-")
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * The package: what others get of this project as a library, and that it can be published.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { within } from "./support/deadline.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+/** Checking all the modules anew takes its time. */
+const PATIENCE_MS = 120_000;
+
+/** The files that would be published, in alphabetical order. */
+async function published(): Promise<string[]> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["publish", "--dry-run", "--allow-dirty"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  });
+  const { code, stderr } = await within("the dry run", command.output(), PATIENCE_MS);
+  const said = new TextDecoder().decode(stderr);
+  assertEquals(code, 0, said);
+  assert(!/^warning/mi.test(said), said);
+  const files = said.matchAll(/^ *(file:\S+) \(.*\)$/gm);
+  return [...files].map(([, url]) => new URL(url!).pathname.slice(ROOT.length)).sort();
+}
+
+Deno.test("deno publish takes the core, its example and its documents, and nothing else", async () => {
+  const files = await published();
+  const places = new Set(files.map((file) => file.replace(/(?<=^lib\/[a-z]+)\/.*/, "")));
+  assertEquals([...places], [
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "deno.json",
+    "docs/library.md",
+    "examples/two_clients.ts",
+    "lib/hub",
+    "lib/mod.ts",
+    "lib/record",
+    "lib/session",
+    "lib/sharing",
+    "lib/terms",
+    "lib/wire",
+  ]);
+});
+
+Deno.test("the library loads without any permission", async () => {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", `${ROOT}examples/two_clients.ts`],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "null",
+  });
+  const { code, stderr } = await within("the example", command.output());
+  assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+});

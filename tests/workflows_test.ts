@@ -1,0 +1,66 @@
+/**
+ * The workflows of the forge: they name what is there, and may do no more than they need.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+const DIRECTORY = new URL(".github/workflows/", ROOT);
+
+const WORKFLOWS = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => ({
+  name,
+  text: Deno.readTextFileSync(new URL(name, DIRECTORY)),
+}));
+
+/** What all lines of a form have in their first group. */
+function all(text: string, form: RegExp): string[] {
+  return [...text.matchAll(form)].map(([, found]) => found!);
+}
+
+Deno.test("a workflow uses actions of a major version", () => {
+  for (const { name, text } of WORKFLOWS) {
+    const uses = all(text, /\buses: (\S+)/g);
+    assert(uses.length > 0, name);
+    for (const action of uses) assertMatch(action, /^[\w-]+\/[\w-]+@v\d+$/, name);
+  }
+});
+
+Deno.test("a workflow runs with the Deno of tools/deno, or with the newest", () => {
+  const tool = Deno.readTextFileSync(new URL("tools/deno", ROOT));
+  const [, version] = /^NPM_DENO=(\S+)/m.exec(tool) ?? [];
+  for (const { name, text } of WORKFLOWS) {
+    const versions = [
+      ...all(text, /deno-version: (v\S+)/g),
+      ...all(text, /\bdeno: \[(.*)\]/g).flatMap((list) => list.split(", ")),
+    ];
+    assert(versions.includes(`v${version}`), name);
+    for (const each of versions) assert([`v${version}`, "vx.x.x"].includes(each), each);
+  }
+});
+
+Deno.test("a workflow names tasks that are there", () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
+  for (const { text } of WORKFLOWS) {
+    for (const task of all(text, /deno task ([\w:-]+)/g)) assert(task in tasks, task);
+  }
+});
+
+Deno.test("a workflow may only read, but for what makes a release", () => {
+  const granted = WORKFLOWS.flatMap(({ name, text }) => {
+    assertMatch(text, /^permissions:( \{\}|\n {2}contents: read\n\n)/m, name);
+    return all(text, /^ +([\w-]+: write)\b/gm).map((right) => `${name} ${right}`);
+  });
+  assertEquals(granted, ["release.yml contents: write", "release.yml id-token: write"]);
+});
+
+Deno.test("a workflow keeps no credentials in its checkout", () => {
+  for (const { name, text } of WORKFLOWS) {
+    assertEquals(
+      all(text, /(actions\/checkout@)/g).length,
+      all(text, /(persist-credentials: false)/g).length,
+      name,
+    );
+  }
+});
