@@ -1,8 +1,8 @@
 /**
  * libvirt for tests: a daemon of its own, kept apart in namespaces.
  *
- * The domain's emulator is `libvirt/emulator.py`, which puts what listens at
- * `mux` between libvirt and QEMU's monitor, at `qemu`.
+ * Unless a test has another wish, the domain's emulator is `libvirt/emulator.py`,
+ * which puts what listens at `mux` between libvirt and QEMU's monitor, at `qemu`.
  *
  * @module
  */
@@ -19,8 +19,18 @@ const DISK_BYTES = 1 << 20;
 /** Starting a domain takes hundreds of commands one after the other. */
 const VIRSH_PATIENCE_MS = 120_000;
 
+/** Another domain than usual. */
+export interface DomainOptions {
+  /** The file in `libvirt/` that defines it. */
+  readonly domain?: string;
+  /** What libvirt starts as QEMU, given the path of a file of the test's. */
+  emulator?(file: (name: string) => string): string;
+}
+
 /** A running libvirtd with one domain defined, `shared`. */
 export interface TestLibvirt extends AsyncDisposable {
+  /** Where libvirtd listens, for a client of its own. */
+  readonly uri: string;
   /** Where the multiplexer finds QEMU's monitor. */
   readonly qemu: string;
   /** Where the multiplexer has to listen. */
@@ -29,19 +39,22 @@ export interface TestLibvirt extends AsyncDisposable {
   file(name: string): string;
   /** Runs a command of libvirt's shell; @throws Error with what it said where it fails */
   virsh(...args: string[]): Promise<string>;
-  /** Ends the daemon and starts it anew; the domain goes on. */
-  restart(): Promise<void>;
+  /** Ends the daemon, if need be by force, and starts it anew; the domain goes on. */
+  restart(how?: "restart" | "kill"): Promise<void>;
 }
 
 /** Starts libvirtd and defines the domain. */
-export async function startLibvirt(): Promise<TestLibvirt> {
+export async function startLibvirt(
+  { domain = "domain.xml", emulator = copyEmulator }: DomainOptions = {},
+): Promise<TestLibvirt> {
   const place = makePlace();
   const file = (name: string): string => join(place.path, name);
-  Deno.copyFileSync(join(FILES, "emulator.py"), file("emulator.py"));
-  Deno.chmodSync(file("emulator.py"), 0o755);
-  for (const name of ["domain.xml", "disk.xml"]) {
+  const program = emulator(file);
+  for (const { name } of Deno.readDirSync(FILES)) {
+    if (!name.endsWith(".xml")) continue;
     const text = Deno.readTextFileSync(join(FILES, name));
-    Deno.writeTextFileSync(file(name), text.replaceAll("PLACE", place.path));
+    const own = text.replaceAll("EMULATOR", program).replaceAll("PLACE", place.path);
+    Deno.writeTextFileSync(file(name), own);
   }
   for (const name of ["disk.img", "second.img"]) {
     Deno.writeFileSync(file(name), new Uint8Array());
@@ -58,8 +71,8 @@ export async function startLibvirt(): Promise<TestLibvirt> {
   const said = new Lines(child.stdout);
   const orders = child.stdin.getWriter();
 
+  const uri = `qemu:///system?socket=${file("libvirt-sock")}`;
   const shell = (args: readonly string[]): Promise<Outcome> => {
-    const uri = `qemu:///system?socket=${file("libvirt-sock")}`;
     const patience = VIRSH_PATIENCE_MS;
     return run("virsh", ["--quiet", "--connect", uri, ...args], { patience });
   };
@@ -82,12 +95,13 @@ export async function startLibvirt(): Promise<TestLibvirt> {
     }
   };
   const libvirt: TestLibvirt = {
+    uri,
     qemu: file("qemu.sock"),
     mux: file("mux.sock"),
     file,
     virsh,
-    async restart(): Promise<void> {
-      await orders.write(new TextEncoder().encode("restart\n"));
+    async restart(how = "restart"): Promise<void> {
+      await orders.write(new TextEncoder().encode(`${how}\n`));
       await said.until(/^restarted$/);
       await serves();
     },
@@ -101,12 +115,18 @@ export async function startLibvirt(): Promise<TestLibvirt> {
   };
   try {
     await serves();
-    await virsh("define", file("domain.xml"));
+    await virsh("define", file(domain));
     return libvirt;
   } catch (error) {
     await libvirt[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function copyEmulator(file: (name: string) => string): string {
+  Deno.copyFileSync(join(FILES, "emulator.py"), file("emulator.py"));
+  Deno.chmodSync(file("emulator.py"), 0o755);
+  return file("emulator.py");
 }
 
 function refuse({ code }: Deno.CommandStatus): never {

@@ -220,10 +220,20 @@ export const getRust = shared(async () => {
   return join(target, "debug/qapi-client");
 });
 
-/** Sees to it that libvirt's daemon, its driver for QEMU and its shell are there. */
+/** Python's bindings of libvirt belong to the system's own Python. */
+export const SYSTEM_PYTHON = "/usr/bin/python3";
+
+/** Sees to it that libvirt's daemon, its driver for QEMU, its shell and its Python are there. */
 export const getLibvirt = shared(async () => {
   const what = "libvirt (libvirt)";
   if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);
-  const there = await works("libvirtd", "--version") && await works("virsh", "--version");
-  if (!there) await apt(what, ["libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients"]);
+  const proofs = [
+    works("libvirtd", "--version"),
+    works("virsh", "--version"),
+    works("ip", "-Version"),
+    works(SYSTEM_PYTHON, "-c", "import libvirt"),
+  ];
+  if ((await Promise.all(proofs)).every((there) => there)) return;
+  const daemon = ["libvirt-daemon", "libvirt-daemon-driver-qemu", "iproute2"];
+  await apt(what, [...daemon, "libvirt-clients", "python3-libvirt"]);
 });

@@ -3,8 +3,9 @@
 # process namespaces of its own, so that nothing of the machine's is touched and
 # nothing is left behind.
 #
-# Its sockets are in PLACE. A line on standard input starts it anew; the end of
-# standard input ends it, and with it everything in the namespaces.
+# Its sockets are in PLACE. A line on standard input starts it anew, `kill` after
+# ending it by force; the end of standard input ends it, and with it everything in
+# the namespaces. The network has a bridge, `bridge0`, and nothing else.
 set -eu
 place=$1
 
@@ -34,6 +35,9 @@ echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/run/own
 echo 'libvirt-qemu:x:64055:' >>/run/own/group
 for file in passwd group; do mount --bind "/run/own/$file" "/etc/$file"; done
 
+ip link add bridge0 type bridge
+ip link set bridge0 up
+
 start() {
   libvirtd -f /run/own/libvirtd.conf -p /run/own/libvirtd.pid </dev/null &
   daemon=$!
@@ -43,13 +47,15 @@ start() {
 # behind, which `wait` does and `read` does not.
 exec 3<&0
 order() {
-  (read -r _) <&3 &
+  (read -r order && echo "$order" >/run/own/order) <&3 &
   wait $!
 }
 
 start
 while order; do
-  kill -TERM "$daemon"
+  signal=TERM
+  [ "$(cat /run/own/order)" != kill ] || signal=KILL
+  kill -"$signal" "$daemon"
   wait "$daemon" || true
   start
   echo restarted

@@ -1,0 +1,95 @@
+/**
+ * What programs hold open, as the kernel tells it.
+ *
+ * A descriptor that has been passed is seen where it has arrived, under the name
+ * of what it is; so is one that should have been closed.
+ *
+ * @module
+ */
+
+import { within } from "../support/deadline.ts";
+
+/** How often the kernel is asked: no event tells. */
+const POLL_MS = 5;
+
+/** The processes with all of these words in their command lines. */
+export function processes(...words: readonly string[]): number[] {
+  const found: number[] = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    const line = commandLine(Number(name));
+    if (words.every((word) => line.includes(word))) found.push(Number(name));
+  }
+  return found;
+}
+
+function commandLine(pid: number): string {
+  return gone(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`)) ?? "";
+}
+
+/** The program a process runs; nothing where it has ended. */
+export function programOf(pid: number): string {
+  return gone(() => Deno.readLinkSync(`/proc/${pid}/exe`)) ?? "";
+}
+
+/** What a process holds open. */
+export interface Held {
+  /** Queues of network interfaces. */
+  readonly taps: number;
+  readonly sockets: number;
+  /** Files in the directory, by name; one that is open twice is there twice. */
+  readonly files: readonly string[];
+}
+
+/** What a process has open now, of taps, sockets and files in a directory. */
+export function held(pid: number, directory: string): Held {
+  const links = [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) =>
+    gone(() => Deno.readLinkSync(`/proc/${pid}/fd/${name}`)) ?? []
+  );
+  const count = (pattern: RegExp): number => links.filter((link) => pattern.test(link)).length;
+  return {
+    taps: count(/^\/dev\/net\/tun$/),
+    sockets: count(/^socket:/),
+    files: links.filter((link) => link.startsWith(`${directory}/`))
+      .map((link) => link.slice(directory.length + 1)).sort(),
+  };
+}
+
+/** What is read of a process or a descriptor, or `undefined` where it has ended meanwhile. */
+function gone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    // The process has ended between opening and reading.
+    if (error instanceof Error && /os error 3\b/.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+/** Asks until what is asked for holds; @throws Error with the last answer where it never does */
+export async function until<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  holds: (answer: T) => boolean,
+): Promise<T> {
+  let waiting = true;
+  let last: T | undefined;
+  const reached = async (): Promise<T> => {
+    while (waiting) {
+      last = await ask();
+      if (holds(last)) break;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    return last as T;
+  };
+  const asking = reached();
+  try {
+    return await within(what, asking);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; at last: ${JSON.stringify(last)}`);
+  } finally {
+    waiting = false;
+    await asking.catch(() => {});
+  }
+}
