@@ -133,7 +133,7 @@ Deno.test("the refusal that docs/roles.md shows is the one a client hears", () =
   client.peer.take();
   client.say(text);
   const [answer] = client.peer.take();
-  assert(page.includes(`${text}\n${answer}\n`), answer);
+  assert(page.includes(`-> ${text}\n<- ${answer}\n`), answer);
 });
 
 Deno.test("full and admin are refused nothing", () => {

@@ -63,7 +63,7 @@ export class Chance {
   #silent = 0;
   /** How often of a thousand a client leaves instead of talking. */
   readonly #restless: number;
-  /** For how many choices QEMU is silent, at most. */
+  /** For how many choices QEMU is silent, at most: long enough for all to be given up. */
   readonly #silence: number;
   /** How slow QEMU is. */
   readonly #slowness: number;
@@ -83,7 +83,8 @@ export class Chance {
     this.#favourite = this.#random.pick(
       this.#alike ? ["query-status", "query-block"] : ["query-status", "query-block", "stop"],
     );
-    this.#silence = this.#random.pick([100, 100, 100, 1000]);
+    const [deadline] = settingOf(seed).deadlines;
+    this.#silence = deadline?.glob === "*" ? 1000 : 100;
     this.#asks = this.#random.pick(this.#alike ? [35, 50] : [18, 60, 60]);
   }
 
@@ -92,7 +93,7 @@ export class Chance {
     const { qemu } = world;
     if (!qemu.connected && random.oneIn(6)) return this.#arrive();
     if (this.#silent > 0) this.#silent--;
-    if (world.drained && random.oneIn(15)) return { do: "lose" };
+    if (world.drained && random.oneIn(7)) return { do: "lose" };
     const kind = random.below(1000);
     const who = random.below(this.#seats);
     const client = world.clients.get(who);

@@ -1,0 +1,93 @@
+/**
+ * Thousands of clients that come and go, in every way there is.
+ *
+ * What is left of them is nothing: no descriptor, no memory that grows with their
+ * number, no command at QEMU.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { TestClient } from "./support/client.ts";
+import {
+  descriptorsOf,
+  LONG,
+  makeScene,
+  memoryOf,
+  note,
+  NOTES,
+  stands,
+  until,
+} from "./support/fault.ts";
+import { WITHOUT_QEMU } from "./support/qemu.ts";
+
+const CONNECTIONS = LONG ? 10_000 : 1000;
+/** After so many all that is made once has been made. */
+const FIRST = LONG ? 2000 : 500;
+const AT_A_TIME = 8;
+const MIB = 1 << 20;
+/** Garbage that has not been collected yet; were 1 KiB of each client kept, it would be exceeded tenfold. */
+const HEAP = 8 * MIB;
+
+const NEGOTIATION = '{"execute":"qmp_capabilities"}';
+
+/** What a client says, how many bytes it then reads, and whether it ends its stream before it closes. */
+const WAYS: readonly { readonly says: string; readonly reads: number; readonly ends?: boolean }[] =
+  [
+    { says: "", reads: 0 },
+    { says: "", reads: 1 },
+    { says: '{"execute":"qmp_cap', reads: 100 },
+    { says: NEGOTIATION, reads: 150 },
+    { says: NEGOTIATION + note("x") + '{"exec', reads: 0 },
+    { says: NEGOTIATION + '{"execute":"query-commands"}', reads: 300, ends: true },
+    { says: NEGOTIATION + '{"execute":"query-rx-filter"}'.repeat(5), reads: 0, ends: true },
+    { says: '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}' + note("x"), reads: 0 },
+    { says: "\xff}]", reads: 120 },
+  ];
+
+async function comeAndGo(path: string, way: typeof WAYS[number]): Promise<void> {
+  using socket = await Deno.connect({ transport: "unix", path });
+  if (way.says) await socket.write(new TextEncoder().encode(way.says));
+  for (let left = way.reads; left > 0;) {
+    const length = await socket.read(new Uint8Array(left));
+    if (length === null) break;
+    left -= length;
+  }
+  if (way.ends) await socket.closeWrite();
+}
+
+Deno.test({
+  name: `${CONNECTIONS} clients come and go: descriptors and memory are as before`,
+  ignore: WITHOUT_QEMU,
+  async fn(): Promise<void> {
+    await using scene = await makeScene();
+    using witness = await TestClient.ready(scene.path);
+    const { pid } = scene.mux;
+    let count = 0;
+    const comers = async (limit: number): Promise<void> => {
+      while (count < limit) await comeAndGo(scene.path, WAYS[count++ % WAYS.length]!);
+    };
+    const rest = async (): Promise<void> => {
+      await stands(scene.mux, { clients: 1, inFlight: 0, waiting: 0, sessions: 1 });
+      assert((await witness.ask(NOTES)).startsWith('{"return": "'));
+    };
+    const descriptors = descriptorsOf(pid);
+    const run = async (limit: number): Promise<number> => {
+      await Promise.all(Array.from({ length: AT_A_TIME }, () => comers(limit)));
+      await rest();
+      return memoryOf(pid);
+    };
+    const before = await run(FIRST);
+    const after = await run(CONNECTIONS);
+    await until("descriptors to be closed", () => descriptorsOf(pid) <= descriptors);
+    if (LONG) {
+      console.log(
+        `${CONNECTIONS} clients: descriptors ${descriptors} -> ${descriptorsOf(pid)}, ` +
+          `memory after ${FIRST} ${(before / MIB).toFixed(1)} MiB, at the end ` +
+          `${(after / MIB).toFixed(1)} MiB`,
+      );
+    }
+    assert(after - before < HEAP, `qmpmux has grown by ${after - before} bytes`);
+    assertEquals(await witness.ask('{"execute":"query-rx-filter"}'), '{"return": []}');
+  },
+});

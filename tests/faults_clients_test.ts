@@ -1,0 +1,245 @@
+/**
+ * Clients that leave, in every state they can be in.
+ *
+ * A client that closes takes along what has not been sent, and nothing else; one
+ * that only ends its stream is answered as QEMU would. Either way nothing of it
+ * is left, and the others and QEMU notice nothing.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { IN_FLIGHT_LIMIT } from "../lib/session/upstream.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import {
+  descriptorsOf,
+  isStopped,
+  makeScene,
+  note,
+  NOTES,
+  type Scene,
+  type Standing,
+  stands,
+  until,
+} from "./support/fault.ts";
+import { Notified } from "./support/passer.ts";
+import { makePlace } from "./support/place.ts";
+import { WITHOUT_QEMU } from "./support/qemu.ts";
+
+/** A state in which a client leaves. */
+interface Situation {
+  /** The state, for the test's name. */
+  readonly name: string;
+  /** Does it negotiate, and with what? */
+  readonly enable?: readonly string[];
+  /** What it says then. */
+  readonly says?: string;
+  /** Does it say that to a QEMU that does not run until it has left? */
+  readonly stopped?: boolean;
+  /** By what qmpmux is seen to have heard it. */
+  readonly stands?: Partial<Standing>;
+  /** Does its last command make an event, by which the others know of it? */
+  readonly resumes?: boolean;
+  /** How many other clients have a command at QEMU before it speaks. */
+  readonly busy?: number;
+  /** What QEMU has run of it in the end, where it closed. */
+  readonly ran: string | ((at: Standing) => string);
+  /** What QEMU has run of it in the end, where it only ended its stream. */
+  readonly ranToTheEnd?: string;
+  /** What it hears then, each line cut to its beginning. */
+  readonly heard: readonly string[];
+}
+
+const SCHEMA = '{"execute":"query-qmp-schema"}';
+
+const SITUATIONS: readonly Situation[] = [
+  { name: "that has been greeted", ran: "", heard: [] },
+  { name: "inside its first command", says: '{"execute":"qmp_cap', ran: "", heard: [] },
+  { name: "inside a command", enable: [], says: '{"execute":"ringb', ran: "", heard: [] },
+  {
+    name: "whose command waits",
+    enable: [],
+    says: note("x"),
+    stopped: true,
+    busy: IN_FLIGHT_LIMIT,
+    stands: { inFlight: IN_FLIGHT_LIMIT, waiting: 1 },
+    ran: "",
+    ranToTheEnd: "x",
+    heard: ['{"return": {}}'],
+  },
+  {
+    name: "whose command is at QEMU",
+    enable: [],
+    says: note("x") + note("y"),
+    stopped: true,
+    stands: { inFlight: 1 },
+    ran: "x",
+    ranToTheEnd: "xy",
+    heard: ['{"return": {}}', '{"return": {}}'],
+  },
+  {
+    name: "whose commands are at QEMU, with oob",
+    enable: ["oob"],
+    says: [1, 2, 3, 4, 5].map((i) => note(`${i}`)).join(""),
+    stopped: true,
+    stands: { pending: 5 },
+    ran: ({ inFlight }) => "12345".slice(0, inFlight),
+    // As QEMU does it: with oob on, what ends its stream is not answered any more.
+    heard: [],
+  },
+  {
+    name: "whose exec-oob is at QEMU",
+    enable: ["oob"],
+    says: '{"exec-oob":"query-yank","id":1}',
+    stopped: true,
+    stands: { inFlight: 1 },
+    ran: "",
+    heard: [],
+  },
+  {
+    name: "that has read half a reply",
+    enable: [],
+    says: `${SCHEMA.repeat(3)}${note("x")}{"execute":"cont"}`,
+    resumes: true,
+    ran: "x",
+    heard: [...Array(3).fill('{"return": [{'), '{"return": {}', '{"timestamp": ', '{"return": {}'],
+  },
+];
+
+/** A command that every other client has answered, whatever one did. */
+const READ = '{"execute":"query-rx-filter","id":"still"}';
+
+/** What is left of a client once it has gone: nothing. */
+async function assertGone(scene: Scene, others: number, descriptors: number): Promise<void> {
+  await stands(scene.mux, { clients: others, inFlight: 0, waiting: 0, sessions: 1 });
+  await until("its descriptors to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors);
+}
+
+/** Plays a situation up to the moment of leaving. */
+async function play(
+  situation: Situation,
+  leave: (client: TestClient, scene: Scene) => Promise<void>,
+  ran: Situation["ran"],
+): Promise<void> {
+  const { enable, says, stopped, busy = 0, stands: seen, resumes } = situation;
+  await using scene = await makeScene({ options: ",cache=off,join=off" });
+  using witness = await TestClient.ready(scene.path, ["oob"]);
+  assertEquals(await witness.ask(READ), '{"return": [], "id": "still"}');
+  await using made = new AsyncDisposableStack();
+  const others: TestClient[] = [];
+  while (others.length < busy) others.push(made.use(await TestClient.ready(scene.path)));
+  const descriptors = descriptorsOf(scene.mux.pid);
+
+  using client = enable
+    ? await TestClient.ready(scene.path, enable)
+    : await TestClient.connect(scene.path);
+  if (enable === undefined) await client.line();
+  if (stopped) {
+    scene.qemu.kill("SIGSTOP");
+    await isStopped(scene.qemu.pid);
+  }
+  for (const each of others) await each.send(READ);
+  if (busy) await stands(scene.mux, { inFlight: busy });
+  if (says) await client.send(says);
+  const at = await stands(scene.mux, seen ?? {});
+  if (resumes) assert((await witness.line()).includes('"event": "RESUME"'));
+  await leave(client, scene);
+
+  for (const each of others) assertEquals(await each.line(), '{"return": [], "id": "still"}');
+  await assertGone(scene, 1 + busy, descriptors);
+  const expected = typeof ran === "string" ? ran : ran(at);
+  assertEquals(JSON.parse(await witness.ask(NOTES)).return, expected);
+}
+
+for (const situation of SITUATIONS) {
+  const { name, ran, ranToTheEnd = ran, heard } = situation;
+
+  Deno.test({
+    name: `a client ${name} closes: nothing of it is left`,
+    ignore: WITHOUT_QEMU,
+    fn: () =>
+      play(situation, async (client, scene) => {
+        client[Symbol.dispose]();
+        await stands(scene.mux, { clients: 1 + (situation.busy ?? 0) });
+        scene.qemu.kill("SIGCONT");
+      }, ran),
+  });
+
+  Deno.test({
+    name: `a client ${name} ends its stream: it is answered as at QEMU`,
+    ignore: WITHOUT_QEMU,
+    fn: () =>
+      play(situation, async (client, scene) => {
+        await client.finish();
+        if (situation.enable?.includes("oob")) await stands(scene.mux, { clients: 1 });
+        scene.qemu.kill("SIGCONT");
+        const lines = await client.lines.rest();
+        assertEquals(lines.map((line, i) => line.slice(0, heard[i]?.length)), heard);
+      }, ranToTheEnd),
+  });
+}
+
+for (const half of [false, true]) {
+  Deno.test({
+    name: half
+      ? "a client that ends its stream before the greeting hears the greeting, then the end"
+      : "a client that closes before the greeting leaves nothing",
+    ignore: WITHOUT_QEMU,
+    async fn(): Promise<void> {
+      await using scene = await makeScene({ stopped: true, flags: ["--greeting-timeout", "60"] });
+      using witness = await TestClient.connect(scene.path);
+      await stands(scene.mux, { clients: 1 });
+      const descriptors = descriptorsOf(scene.mux.pid);
+      using client = await TestClient.connect(scene.path);
+      await stands(scene.mux, { clients: 2 });
+      if (half) await client.finish();
+      else {
+        client[Symbol.dispose]();
+        await stands(scene.mux, { clients: 1 });
+      }
+      scene.qemu.kill("SIGCONT");
+      if (half) {
+        const lines = await client.lines.rest();
+        assertEquals(lines.map((line) => line.slice(0, 7)), ['{"QMP":']);
+      }
+      assert((await witness.line()).startsWith('{"QMP": '));
+      await assertGone(scene, 1, descriptors);
+    },
+  });
+
+  Deno.test({
+    name: half
+      ? "a client that ends its stream while qmpmux drains is answered, then qmpmux ends"
+      : "a client that closes while qmpmux drains does not hold it up",
+    ignore: WITHOUT_QEMU,
+    async fn(): Promise<void> {
+      using desk = makePlace();
+      using manager = new Notified(`${desk.path}/notify`);
+      await using scene = await makeScene({
+        flags: ["--drain-timeout", "60"],
+        env: { NOTIFY_SOCKET: manager.path },
+      });
+      using witness = await TestClient.ready(scene.path);
+      using client = await TestClient.ready(scene.path);
+      scene.qemu.kill("SIGSTOP");
+      await isStopped(scene.qemu.pid);
+      await client.send(note("x"));
+      await stands(scene.mux, { inFlight: 1 });
+      scene.mux.kill("SIGTERM");
+      await manager.until("STOPPING=1");
+      assertEquals(
+        await witness.ask(READ),
+        '{"id": "still", "error": ' +
+          '{"class": "GenericError", "desc": "qmpmux is shutting down"}}',
+      );
+      if (half) await client.finish();
+      else client[Symbol.dispose]();
+      scene.qemu.kill("SIGCONT");
+      if (half) assertEquals(await client.lines.rest(), ['{"return": {}}']);
+      assertEquals((await within("qmpmux to end", scene.mux.ended)).code, 0);
+      using direct = await TestClient.ready(scene.qemu.path);
+      assertEquals(JSON.parse(await direct.ask(NOTES)).return, "x");
+    },
+  });
+}

@@ -1,0 +1,519 @@
+/**
+ * What somebody hostile tries: a client of each role, a QEMU that is broken in, a neighbour
+ * on the machine.
+ *
+ * Many of these are holes that other filtering proxies have had, as they would
+ * look here; `docs/security.md` says which. Nothing forbidden may reach QEMU,
+ * nothing of one client another, and no file stand open for a moment.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Tally } from "../lib/record/tally.ts";
+import { entryOf } from "../lib/rim/journal.ts";
+import { Listener } from "../lib/rim/listener.ts";
+import { printable } from "../lib/rim/log.ts";
+import { EventFilter } from "../lib/terms/event_filter.ts";
+import { globAllows } from "../lib/terms/glob.ts";
+import { LIMITS } from "../lib/terms/limits.ts";
+import { parseListener } from "../lib/terms/options.ts";
+import { judge, type Role } from "../lib/terms/policy.ts";
+import { readRole, ROLES } from "../lib/terms/roles.ts";
+import type { Terms } from "../lib/terms/terms.ts";
+import { MessageSplitter } from "../lib/wire/balance.ts";
+import { StandIn } from "../tools/stand_in.ts";
+import { fieldsOf } from "../lib/record/audit.ts";
+import { TestClient } from "./support/client.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { Stage, type StageClient, terms } from "./support/stage.ts";
+import { allCommands, commandOf } from "./support/verdicts.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+function roleNamed(name: string): Role {
+  return ROLES.get(name)!;
+}
+
+/** A stage with QEMU, and a client on some terms that has said nothing. */
+function behind(some: Partial<Omit<Terms, "events" | "limits">>): [Stage, StageClient] {
+  const stage = new Stage();
+  stage.qemuReady();
+  const client = stage.connect("c", terms(some));
+  client.peer.take();
+  return [stage, client];
+}
+
+const READY = '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}';
+
+/** What QEMU hears of what a client in a role says behind its negotiation, and what the client hears. */
+function passed(role: Role, said: string): { toQemu: string[]; heard: string[] } {
+  const [stage, client] = behind({ role });
+  client.say(READY);
+  client.peer.take();
+  client.say(said);
+  return { toQemu: stage.qemu.take(), heard: client.peer.take() };
+}
+
+// What docker-socket-proxy and its like have had.
+
+for (
+  const name of [
+    ..."query-status/../quit query-statusx QUERY-STATUS Query-Status query query- /query-status"
+      .split(" "),
+    ...["query-status ", " query-status", "query-status\n", "query-status\0", "query-status\0quit"],
+    ...["query%2dstatus", "query‐status", "query-status?", "query-*", "*", ""],
+  ]
+) {
+  Deno.test(`judge() takes no name that only looks like an allowed one: ${JSON.stringify(name)}`, () => {
+    const text = JSON.stringify({ execute: name });
+    for (const role of ["observer", "operator"]) {
+      assertEquals(judge(roleNamed(role), commandOf(text)).allow, false);
+    }
+    assertEquals(passed(roleNamed("observer"), text).toQemu, []);
+  });
+}
+
+Deno.test("judge() says the same of a command whichever way it is sent", () => {
+  for (const name of allCommands().keys()) {
+    for (const role of ["observer", "operator", "full", "admin"]) {
+      const [inBand, oob] = ["execute", "exec-oob"].map((verb) =>
+        judge(roleNamed(role), commandOf(JSON.stringify({ [verb]: name }), true)).allow
+      );
+      assertEquals(inBand, oob, `${role} ${name}`);
+    }
+  }
+});
+
+Deno.test("a rule that looks at an argument does not allow a command that hides it", () => {
+  const role = readRole(
+    { name: "t", rules: [{ allow: "c", where: { a: "x" }, only: ["a"] }] },
+    "f",
+  );
+  for (
+    const args of [
+      ..."{} null [] 1".split(" "),
+      ...['{"a":null}', '{"a":{}}', '{"a":["x"]}', '{"A":"x"}', '{"a ":"x"}', '{"a":{"a":"x"}}'],
+      ...['{"a":"x","b":null}', '{"b":{"a":"x"}}', '{"a":"x","a":"y"}', '{"a":"x","\\u0061":"y"}'],
+    ]
+  ) {
+    const { toQemu, heard } = passed(role, `{"execute":"c","arguments":${args}}`);
+    assertEquals([toQemu, heard.length], [[], 1], args);
+  }
+  assertEquals(passed(role, '{"execute":"c"}').toQemu, []);
+  assertEquals(passed(role, '{"execute":"c","arguments":{"a":"x"}}').toQemu.length, 1);
+});
+
+Deno.test("a command that is too long to be looked at is not sent on, and neither is what is in it", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const limits = { "max-command": 1024 };
+  const client = stage.connect("c", terms({ role: roleNamed("operator"), limits }));
+  client.say(READY);
+  client.peer.take();
+  const inside = '{"execute":"quit"}'.repeat(100);
+  for (
+    const long of [JSON.stringify(inside), `[${inside}]`, `{"a":[${inside}]}`, " ".repeat(5000)]
+  ) {
+    client.say(`{"execute":"query-status","arguments":{"x":${long}}}`.replace(/"x": +}/, "}"));
+    client.say('{"execute":"cont","id":"next"}');
+    const toQemu = stage.qemu.take();
+    assertEquals(toQemu.filter((line) => line.includes("quit")), [], long.slice(0, 40));
+    assert(toQemu.at(-1)!.includes("cont"), toQemu.join());
+    for (const _ of toQemu) stage.qemuSays('{"return": {}}');
+    client.peer.take();
+  }
+});
+
+for (
+  const [glob, value, allows] of [
+    ["/backup/*", "/backup/a.qcow2", true],
+    ["/backup/*", "/backup/a/b..c/..d/e..", true],
+    ["/backup/*", "/backup/../etc/shadow", false],
+    ["/backup/*", "/backup/a/..", false],
+    ["/backup/?*", "/backup//../x", false],
+    ["/a/../b/*", "/a/../b/c", true],
+    ["/a/../b/*", "/a/../b/../c", false],
+    ["*", "../x", true],
+    ["**", "/..", true],
+  ] as [string, string, boolean][]
+) {
+  Deno.test(`globAllows() of ${glob} and ${value} is ${allows}`, () => {
+    assertEquals(globAllows(glob, value), allows);
+  });
+}
+
+Deno.test("judge() refuses by a glob also what climbs", () => {
+  const role = readRole({
+    name: "t",
+    rules: [{ refuse: "c", where: { f: "/etc/*" } }, { refuse: "c", only: { f: "/usr/*" } }, {
+      allow: "c",
+    }],
+  }, "f");
+  for (const f of ["/etc/../x", "/usr/../x"]) {
+    const text = JSON.stringify({ execute: "c", arguments: { f } });
+    assertEquals(judge(role, commandOf(text)).allow, false, f);
+  }
+});
+
+// What xdg-dbus-proxy has had.
+
+for (
+  const before of [
+    "",
+    " \t\r\n",
+    '{"execute":"quit"}',
+    "{'execute':'quit'}\r\n",
+    '{"exec-oob":"migrate-pause"}',
+    '{"execute" : "qmp_capabilities", "arguments": {"enable": ["x"]}}',
+    "]\xff",
+    "\0",
+    "AUTH EXTERNAL 30\r\nBEGIN\r\n",
+    '{"execute":"quit"',
+  ]
+) {
+  Deno.test(`nothing is smuggled past the handshake behind ${JSON.stringify(before)}`, () => {
+    const [stage, full] = behind({});
+    full.say(`${before}{"execute":"stop"} {"execute":"quit"}\t\r\n{"exec-oob":"yank"}`);
+    assertEquals([stage.qemu.take(), full.peer.closed], [[], undefined]);
+    const observer = stage.connect("o", terms({ role: roleNamed("observer") }));
+    observer.say(`${before}${READY}{"execute":"quit"}\t\r\n{"execute":"stop"} {"exec-oob":"yank"}`);
+    assertEquals([stage.qemu.take(), observer.peer.closed], [[], undefined]);
+  });
+}
+
+Deno.test("no event filter of a client shows what its role or its listener hides", () => {
+  const role = readRole({ name: "t", rules: [], events: ["STOP"] }, "f");
+  for (const globs of [["*"], ["?*", "**"], ["RESUME"], [" RESUME"], ["RESUME\0"], ["RESUM?"]]) {
+    const [stage, client] = behind({ role });
+    const limited = stage.connect("l", terms({ events: ["STOP"] }));
+    for (const each of [client, limited]) {
+      each.say(READY);
+      const enable = JSON.stringify({ enable: globs });
+      each.say(`{"execute":"__org.qmpmux_set-event-filter","arguments":${enable}}`);
+      each.peer.take();
+    }
+    stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RESUME"}');
+    stage.qemuSays(
+      '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RESUME", "data": {}}',
+    );
+    assertEquals([client.peer.take(), limited.peer.take()], [[], []], globs.join());
+  }
+});
+
+Deno.test("an own event is hidden like any other", () => {
+  const stage = new Stage(60, { onLoss: "hold" });
+  stage.qemuReady();
+  const client = stage.connect("c", terms({ events: ["STOP"] }));
+  client.say(READY);
+  client.peer.take();
+  stage.qemuGoes();
+  assertEquals(client.peer.take(), []);
+});
+
+for (
+  const said of [
+    '{"return":{},"id":1}',
+    '{"return":{}}',
+    '{"event":"STOP","timestamp":{"seconds":1,"microseconds":2}}',
+    '{"QMP":{"version":{},"capabilities":[]}}',
+    '{"execute":"stop","return":{}}',
+    '{"execute":"stop","event":"STOP"}',
+    '{"error":{"class":"GenericError","desc":"x"},"id":1}',
+    '{"execute":"stop","exec-oob":"stop"}',
+    '{"execute":["stop"]}',
+    '[{"execute":"stop"}]',
+    '"{\\"execute\\":\\"stop\\"}"',
+  ]
+) {
+  Deno.test(`a client cannot say ${said}: QEMU hears nothing, and nobody else`, () => {
+    const [stage, client] = behind({});
+    const other = stage.ready("other");
+    client.say(READY);
+    client.peer.take();
+    client.say(`${said}\n`);
+    assertEquals(stage.qemu.take(), []);
+    assertEquals(other.peer.take(), []);
+    assert(client.peer.take().every((line) => line.includes('"error"')));
+  });
+}
+
+Deno.test("ids of clients that look like qmpmux's own bring no reply to another", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const [a, b] = [stage.ready("a", ["oob"]), stage.ready("b", ["oob"])];
+  a.say('{"exec-oob":"query-yank","id":2}');
+  b.say('{"exec-oob":"query-yank","id":1}');
+  const [first, second] = stage.qemu.take().map((line) => JSON.parse(line).id);
+  assert(first !== second);
+  stage.qemuSays(`{"return": ["for b"], "id": ${second}}`);
+  stage.qemuSays(`{"return": ["for a"], "id": ${first}}`);
+  stage.qemuSays(`{"return": ["late"], "id": ${first}}`);
+  assertEquals(a.peer.take(), ['{"return": ["for a"], "id": 2}']);
+  assertEquals(b.peer.take(), ['{"return": ["for b"], "id": 1}']);
+});
+
+// Commands that carry others in them.
+
+for (
+  const line of [
+    ...["info name\nquit", "info name;quit", "info name\0quit", "info name\r\nquit"],
+    ...["info  name", " info name", "INFO name", "info name -", "i name", "quit", "help|quit"],
+  ]
+) {
+  Deno.test(`the operator may not say ${JSON.stringify(line)} to the human monitor`, () => {
+    const command = { execute: "human-monitor-command", arguments: { "command-line": line } };
+    assertEquals(passed(roleNamed("operator"), JSON.stringify(command)).toQemu, []);
+  });
+}
+
+for (
+  const actions of [
+    '[{"type":"abort","data":{}},{"type":"drive-backup","data":{"device":"d","target":"/etc/x"}}]',
+    '[{"type":"blockdev-snapshot-sync","data":{"device":"d","snapshot-file":"/etc/x"}}]',
+    '{"type":"abort"}',
+    '[[{"type":"abort","data":{}}]]',
+    '[{"type":["abort"],"data":{}}]',
+    '[{"data":{"node":"n","name":"b"}}]',
+    '[{"type":"abort","data":{},"properties":{}}]',
+    "[]",
+  ]
+) {
+  Deno.test(`the operator may not run the transaction ${actions.slice(0, 60)}`, () => {
+    const text = `{"execute":"transaction","arguments":{"actions":${actions}}}`;
+    assertEquals(passed(roleNamed("operator"), text).toQemu, []);
+  });
+}
+
+// What costs memory or hides something from those who watch.
+
+Deno.test("Role.rulesFor() keeps no long name, and never stops to learn", () => {
+  const role = readRole({ name: "t", rules: [{ allow: "*" }] }, "f");
+  const [long, short] = ["x".repeat(1 << 20), "query-status"];
+  const first = role.rulesFor(long);
+  assert(first !== role.rulesFor(long));
+  for (let i = 0; i < 5000; i++) role.rulesFor(`made-up-${i}`);
+  const known = role.rulesFor(short);
+  assert(known === role.rulesFor(short));
+});
+
+Deno.test("query-clients stays short enough to be read, whatever its clients have called things", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const wide = "\u{1F600}".repeat(100);
+  for (const name of ["a", "b"]) {
+    const client = stage.ready(name);
+    const enable = JSON.stringify({ enable: Array(256).fill(wide) });
+    client.say(`{"execute":"__org.qmpmux_set-event-filter","arguments":${enable}}`);
+    client.say(JSON.stringify({ execute: "\u{1F600}".repeat(100_000) }));
+  }
+  const admin = stage.connect("admin", terms({ role: roleNamed("admin") }));
+  admin.say('{"execute":"qmp_capabilities"}{"execute":"__org.qmpmux_query-clients"}');
+  const reply = admin.peer.take().at(-1)!;
+  const most = reply.length / 3 * 4096;
+  assert(most < LIMITS["max-unread"].initial, `${reply.length} bytes for three clients`);
+  const [first] = JSON.parse(reply).return;
+  assertEquals(first["last-command"].at(-1), "…");
+  assertEquals(first.filter.at(-1), "…");
+});
+
+Deno.test("qmpmux clients sends nothing to the terminal that a client has chosen to be obeyed", async () => {
+  using place = makePlace();
+  const [vm, door, admin] = ["vm", "door", "admin"].map((name) => `${place.path}/${name}`);
+  await using _qemu = new StandIn(vm!);
+  const listen = ["--listen", `${door},role=observer`, "--listen", `${admin},role=admin`];
+  await using mux = await startQmpmux(["--qemu", vm!, ...listen]);
+  await mux.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(door!);
+  await client.ask({ execute: "\x1b]0;x\x07\nadmin/1  admin  command\u202e" });
+  const { stdout, code } = await runQmpmux(["clients", "--socket", admin!]);
+  assertEquals(code, 0);
+  const [, first, second, ...more] = stdout.trimEnd().split("\n");
+  assert(first!.includes("\\u001b]0;x\\u0007\\nadmin/1  admin  command\\u202e"), first);
+  assert(second!.startsWith("admin/2 "), second);
+  assertEquals(more, []);
+});
+
+Deno.test("printable() shows what a terminal would obey, and leaves letters alone", () => {
+  assertEquals(
+    printable("a\x1b[2J\u202eb\u2028\u200f\u2066c é漢"),
+    "a\\u001b[2J\\u202eb\\u2028\\u200f\\u2066c é漢",
+  );
+});
+
+Deno.test("no text of a client becomes a field of the journal", () => {
+  const text = "x\nPRIORITY=0\nQMPMUX_ROLE=admin";
+  const fields = fieldsOf({
+    time: "t",
+    listener: "l",
+    role: "observer",
+    client: "l/1",
+    peer: undefined,
+    command: text,
+    shown: { names: [text] },
+    outcome: "refused",
+    errorClass: undefined,
+    duration: 0,
+  });
+  const entry = new TextDecoder("latin1").decode(entryOf(fields));
+  const lengths = /QMPMUX_COMMAND\n([^]{8})/.exec(entry)![1]!;
+  assertEquals(lengths.charCodeAt(0), text.length);
+  const bare = entry.replaceAll(text, "");
+  assertEquals(bare.match(/^PRIORITY=|^QMPMUX_ROLE=/gm), ["PRIORITY=", "QMPMUX_ROLE="]);
+});
+
+Deno.test("no text of a client becomes a label of a metric", () => {
+  const tally = new Tally((name) => name === "query-status", { version: "1", deno: "2" });
+  const party = { name: "l/1", terms: { name: "l", role: { name: "observer" } } };
+  for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {
+    tally.ended(party, commandOf(JSON.stringify({ execute: name })), {
+      result: "refused",
+      took: 0,
+    });
+  }
+  const census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };
+  const lines = tally.render(census).split("\n").filter((line) => line.includes("command="));
+  assertEquals(lines.map((line) => /command="([^"]*)"/.exec(line)![1]), ["query-status", "other"]);
+});
+
+// A QEMU that is broken in.
+
+Deno.test("MessageSplitter.next() takes no object that another bracket closes", () => {
+  const splitter = new MessageSplitter();
+  splitter.load(new TextEncoder().encode('{"return": ]\r\n'));
+  const found = splitter.next();
+  assert(found !== undefined && "damage" in found);
+});
+
+Deno.test("EventFilter.passes() keeps no long name of a QEMU that makes them up", () => {
+  const filter = new EventFilter(["A*"]);
+  for (let i = 0; i < 2000; i++) {
+    assertEquals(filter.passes(`A${"x".repeat(10_000)}${i}`), true);
+    assertEquals(filter.passes(`B${"x".repeat(10_000)}${i}`), false);
+  }
+});
+
+Deno.test("a QEMU that sends replies nobody waits for reaches no client with them", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const [a, b] = [stage.ready("a", ["oob"]), stage.ready("b")];
+  a.say('{"exec-oob":"query-yank","id":1}');
+  for (const id of [0, 99, '"1"', "null", "[1]"]) stage.qemuSays(`{"return": {}, "id": ${id}}`);
+  stage.qemuSays('{"return": {}}');
+  assertEquals([a.peer.take(), b.peer.take()], [[], []]);
+});
+
+// A neighbour on the machine.
+
+/** The calls by which files come to be and change; all of them end before anything else runs. */
+const FILE_CALLS = [
+  ..."listen chmodSync chownSync linkSync mkdirSync symlinkSync removeSync makeTempDirSync".split(
+    " ",
+  ),
+] as readonly (keyof typeof Deno)[];
+
+/** Runs something, and looks around after each call that may change a file. */
+async function watched(act: () => Promise<void>, look: (call: string) => void): Promise<void> {
+  const deno = Deno as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const originals = FILE_CALLS.map((name) => [name, deno[name]!] as const);
+  for (const [name, original] of originals) {
+    deno[name] = (...args) => {
+      const result = original(...args);
+      look(name);
+      return result;
+    };
+  }
+  try {
+    await act();
+  } finally {
+    for (const [name, original] of originals) deno[name] = original;
+  }
+}
+
+/** The sockets below a directory that others can come to, with their modes. */
+function* reachable(directory: string): Generator<[path: string, mode: number]> {
+  const { mode } = Deno.lstatSync(directory);
+  // Whoever may not enter it reaches nothing in it.
+  if ((mode! & 0o011) === 0) return;
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    const path = `${directory}/${name}`;
+    if (isDirectory) yield* reachable(path);
+    else yield [path, Deno.lstatSync(path).mode! & 0o777];
+  }
+}
+
+for (
+  const [mode, more] of [["0600", ""], ["0660", ",group=0"], ["0640", ",user=0,group=0"]] as const
+) {
+  Deno.test(`Listener.open() lets nobody come to a socket of mode ${mode}${more} before it has it`, async () => {
+    using place = makePlace();
+    Deno.chmodSync(place.path, 0o777);
+    const umask = Deno.umask(0);
+    const own = Deno.uid() === 0 ? more : "";
+    const path = `${place.path}/mux.sock`;
+    const seen: string[] = [];
+    const looks: string[] = [];
+    try {
+      await watched(async () => {
+        using _listener = await Listener.open(parseListener(`${path},mode=${mode}${own}`));
+      }, (call) => {
+        looks.push(call);
+        for (const [found, bits] of reachable(place.path)) {
+          seen.push(`${found} ${bits.toString(8)}`);
+        }
+      });
+    } finally {
+      Deno.umask(umask);
+    }
+    assertEquals([...new Set(seen)], [`${path} ${mode.replace(/^0/, "")}`]);
+    // What was to be watched has been.
+    for (const call of ["mkdirSync", "listen", "chmodSync", "linkSync", "removeSync"]) {
+      assert(looks.includes(call), `${call} was not seen`);
+    }
+  });
+}
+
+// What is given up.
+
+/** What is left of a child's permissions when it has surrendered what these arguments do not need. */
+async function leftOver(...args: string[]): Promise<Record<string, string>> {
+  const lib = new URL("../lib/", import.meta.url);
+  const code = `
+    import { surrender } from "${lib}rim/permissions.ts";
+    import { serveSettings } from "${lib}cli/serve.ts";
+    await surrender(serveSettings(${JSON.stringify(args)}));
+    const names = ["env", "ffi", "net", "read", "write"];
+    const states = names.map((name) => [name, Deno.permissions.querySync({ name }).state]);
+    console.log(JSON.stringify(Object.fromEntries(states)));
+  `;
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", code], cwd: ROOT });
+  const { stdout, stderr, success } = await child.output();
+  const decoder = new TextDecoder();
+  assert(success, decoder.decode(stderr));
+  return JSON.parse(decoder.decode(stdout));
+}
+
+Deno.test("surrender() gives up what files and foreign calls need where only TCP is used", async () => {
+  const left = await leftOver("--qemu", "127.0.0.1:1", "--listen", "127.0.0.1:2");
+  const { env, ffi, read, write, net } = left;
+  assertEquals([env, ffi, read, write], Array(4).fill("prompt"));
+  assertEquals(net, "granted");
+});
+
+Deno.test("surrender() gives up the environment and foreign calls where unix sockets are used", async () => {
+  const { env, ffi, read } = await leftOver("--qemu", "/run/vm", "--listen", "/run/mux");
+  assertEquals([env, ffi, read], ["prompt", "prompt", "granted"]);
+});
+
+// What is written about it.
+
+Deno.test("docs/security.md names tests that there are", () => {
+  const page = Deno.readTextFileSync(`${ROOT}docs/security.md`).replaceAll(/\s+/g, " ");
+  const named = [...page.matchAll(/`(\w+_test\.ts)`, “([^”]+)”/g)];
+  assert(named.length > 50);
+  for (const [, file, name] of named) {
+    const source = Deno.readTextFileSync(`${ROOT}tests/${file}`);
+    assert(source.includes(name!), `${file} has no test named “${name}”`);
+  }
+});
