@@ -11,12 +11,7 @@ import type { Ending, Recorder } from "../record/recorder.ts";
 import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
-import {
-  DescriptorLedger,
-  NOTHING_CAME,
-  takesDescriptor,
-  takesSurely,
-} from "../sharing/descriptors.ts";
+import { Belongings, NOTHING_CAME, takesDescriptor, takesSurely } from "../sharing/belongings.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
@@ -110,7 +105,7 @@ export class Mux implements Hub {
   readonly #upstream = new Upstream<ClientJob>();
   readonly #scheduler = new Scheduler<Monitor, ClientJob>();
   readonly #cache = new QueryCache<ClientJob>();
-  readonly #descriptors = new DescriptorLedger<Monitor>();
+  readonly #belongings = new Belongings<Monitor>();
   /** The command at QEMU that takes a descriptor: one at a time, or it could take another's. */
   #taking: ClientJob | undefined;
   /** What overtakes, but came while a descriptor was on its way. */
@@ -242,7 +237,7 @@ export class Mux implements Hub {
     const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
     this.#cache.clear();
     this.#timed.clear();
-    this.#descriptors.clear();
+    this.#belongings.clear();
     this.#taking = undefined;
     this.#strayed = false;
     for (const { cargo } of unsent) cargo?.close();
@@ -442,11 +437,11 @@ export class Mux implements Hub {
   /** Keeps clients off each other's descriptors; what may not go is answered here. */
   #lets(job: ClientJob): boolean {
     const { command, party, cargo, askers } = job;
-    if (party === undefined || !this.#descriptors.concerns(command)) return true;
+    if (party === undefined || !this.#belongings.concerns(command)) return true;
     const taking = takesDescriptor(command) && !job.oob;
     const objection = taking && cargo === undefined && this.#strayed && takesSurely(command)
       ? NOTHING_CAME
-      : this.#descriptors.objection(party, command);
+      : this.#belongings.objection(party, command);
     if (objection !== undefined) {
       cargo?.close();
       this.#timed.delete(job);
@@ -455,7 +450,7 @@ export class Mux implements Hub {
       return false;
     }
     job.tracked = true;
-    this.#descriptors.sent(party, command);
+    this.#belongings.sent(party, command);
     if (taking) this.#taking = job;
     return true;
   }
@@ -470,13 +465,13 @@ export class Mux implements Hub {
     // Where its handler did not run, what came along waits for the next that asks.
     if (cargo) this.#strayed = reply.kind === "error";
     if (party === undefined || !job.tracked) return;
-    this.#descriptors.settled(party, command, reply);
+    this.#belongings.settled(party, command, reply);
     if (party.left) this.#clean(party);
   }
 
   /** Ends what a client that has left leaves at QEMU. */
   #clean(party: Monitor): void {
-    for (const command of this.#descriptors.leftovers(party)) {
+    for (const command of this.#belongings.leftovers(party)) {
       this.#scheduler.enqueue(party, ownJob(command, party));
     }
     this.#feed();
@@ -494,7 +489,7 @@ export class Mux implements Hub {
   readonly #mayGo = (job: ClientJob): Leave => {
     const { question, after, askers, command, cargo } = job;
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
-    if (this.#descriptors.mustWait(command)) return false;
+    if (this.#belongings.mustWait(command)) return false;
     if (
       after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
     ) {

@@ -20,8 +20,10 @@ const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
 /** The commands that need one to be there. */
 const ENDERS: ReadonlySet<string> = new Set(["closefd", "remove-fd"]);
 
-/** The members whose values name descriptors, alone or several with colons between. */
-const NAMING: ReadonlySet<string> = new Set(["fd", "fds", "vhostfd", "vhostfds", "fdname", "str"]);
+/** The members whose values name a descriptor. */
+const NAMING: ReadonlySet<string> = new Set(["fd", "vhostfd", "fdname", "str"]);
+/** Those that name several, with colons between. */
+const NAMING_MANY: ReadonlySet<string> = new Set(["fds", "vhostfds"]);
 
 /** QEMU's error where a command should have come with a descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
@@ -70,7 +72,7 @@ interface FdSet<Party> {
 }
 
 /** QEMU's names and sets, and the clients they belong to. */
-export class DescriptorLedger<Party> {
+export class Belongings<Party> {
   readonly #names = new Map<string, Name<Party>>();
   readonly #sets = new Map<string, FdSet<Party>>();
 
@@ -122,7 +124,7 @@ export class DescriptorLedger<Party> {
     const args = argumentsOf(command);
     const worked = reply.kind === "return";
     if (command.name === "getfd") this.#given(scalar(args, "fdname"), worked);
-    else if (command.name === "add-fd") this.#added(party, reply);
+    else if (command.name === "add-fd") this.#added(party, scalar(args, "fdset-id"), reply);
     else if (command.name === "remove-fd" && worked) this.#removed(args);
     else if (worked || command.name === "closefd") {
       // Whatever has used a name has taken it away.
@@ -189,11 +191,13 @@ export class DescriptorLedger<Party> {
     if (known.coming === 0) this.#names.delete(name);
   }
 
-  #added(party: Party, reply: Reply): void {
+  #added(party: Party, asked: string | undefined, reply: Reply): void {
     const value = returned(reply);
     if (value === undefined) return;
     const { "fdset-id": id, fd } = Object(JSON.parse(value));
-    const set = this.#sets.get(String(id)) ?? { owners: new Map<string, Party>(), uses: 0 };
+    // Where no set was asked for it is a new one, whatever once had its number.
+    const known = asked === undefined ? undefined : this.#sets.get(asked);
+    const set = known ?? { owners: new Map<string, Party>(), uses: 0 };
     set.owners.set(String(fd), party);
     this.#sets.set(String(id), set);
   }
@@ -241,9 +245,10 @@ function* namesIn(value: Value): Generator<string> {
     }
     const text = part.scalar!;
     if (text.startsWith("fd:")) yield text.slice(3);
-    if (!NAMING.has(key.slice(key.lastIndexOf(".") + 1))) continue;
-    yield text;
-    if (text.includes(":")) yield* text.split(":");
+    // QEMU's command line has `addr.str` for what is nested.
+    const last = key.slice(key.lastIndexOf(".") + 1);
+    if (NAMING.has(last)) yield text;
+    if (NAMING_MANY.has(last)) yield* text.split(":");
   }
 }
 
