@@ -1,0 +1,235 @@
+/**
+ * Unix sockets by foreign calls: they wait, wake, take turns, and leave nothing open.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { Connection, type Marks } from "../lib/rim/connection.ts";
+import { Descriptors, loadLibc } from "../lib/rim/descriptors.ts";
+import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/rim/unix_socket.ts";
+import type { UnixSocket } from "../lib/rim/unix_socket.ts";
+import { within } from "./support/deadline.ts";
+import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import { makePlace } from "./support/place.ts";
+
+const LIBC = loadLibc();
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+const MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
+
+/** Both ends of a connection: ours by foreign calls, theirs Deno's, which passes descriptors too. */
+interface Ends extends AsyncDisposable {
+  readonly ours: UnixSocket;
+  readonly theirs: Deno.UnixConn;
+  readonly laden: LadenSocket;
+  /** The number of theirs. */
+  readonly descriptor: number;
+  readonly listener: UnixListener;
+}
+
+async function connected(): Promise<Ends> {
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  const poller = new Poller(LIBC);
+  const listener = new UnixListener(LIBC, poller, LIBC.listen(path), path);
+  const accepting = listener.accept();
+  const before = LIBC.outgoing();
+  const theirs = await Deno.connect({ transport: "unix", path });
+  const [descriptor] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  assert(descriptor !== undefined);
+  const ours = await within("the client", accepting);
+  return {
+    ours,
+    theirs,
+    laden: new LadenSocket(theirs, LIBC, descriptor),
+    descriptor,
+    listener,
+    async [Symbol.asyncDispose](): Promise<void> {
+      ours.close();
+      listener.close();
+      try {
+        theirs.close();
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BadResource)) throw error;
+      }
+      await within("the poller to rest", poller.idle());
+    },
+  };
+}
+
+async function textFrom(socket: { read(buffer: Uint8Array): Promise<number | null> }): Promise<
+  string | null
+> {
+  const buffer = new Uint8Array(65536);
+  const length = await within("something to read", socket.read(buffer));
+  return length === null ? null : DECODER.decode(buffer.subarray(0, length));
+}
+
+function files(...names: string[]): Descriptors {
+  return new Descriptors(LIBC, names.map(memoryFile));
+}
+
+Deno.test("UnixSocket.read() waits for bytes, and for the end", async () => {
+  await using ends = await connected();
+  const reading = textFrom(ends.ours);
+  await ends.theirs.write(ENCODER.encode("hello"));
+  assertEquals(await reading, "hello");
+  const ending = textFrom(ends.ours);
+  ends.theirs.close();
+  assertEquals(await ending, null);
+});
+
+Deno.test("UnixSocket.close() ends what waits, and closes what nobody took", async () => {
+  await using ends = await connected();
+  await ends.laden.writeWith(ENCODER.encode("x"), files("untaken"));
+  assertEquals(await textFrom(ends.ours), "x");
+  assertEquals(memoryFilesOf(Deno.pid), ["untaken"]);
+  const reading = ends.ours.read(new Uint8Array(8));
+  ends.ours.close();
+  ends.ours.close();
+  await assertRejects(() => within("the read", reading), Deno.errors.Interrupted);
+  await assertRejects(() => ends.ours.write(new Uint8Array(1)), Deno.errors.Interrupted);
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("UnixSocket.takeCargo() gives what came with the bytes read last, once", async () => {
+  await using ends = await connected();
+  await ends.laden.writeWith(ENCODER.encode("x"), files("cargo"));
+  await textFrom(ends.ours);
+  const cargo = ends.ours.takeCargo();
+  assert(cargo !== undefined);
+  assertEquals(ends.ours.takeCargo(), undefined);
+  cargo.close();
+});
+
+Deno.test("UnixSocket.write() waits for room, and for nothing else", async () => {
+  await using ends = await connected();
+  const much = new Uint8Array(1 << 20);
+  const writing = (async (): Promise<number> => {
+    let written = 0;
+    while (written < much.length) written += await ends.ours.write(much.subarray(written));
+    return written;
+  })();
+  let read = 0;
+  const buffer = new Uint8Array(65536);
+  while (read < much.length) read += (await ends.theirs.read(buffer)) ?? 0;
+  assertEquals(await writing, much.length);
+});
+
+Deno.test("UnixSocket.closeWrite() shows as the end, and what comes can still be read", async () => {
+  await using ends = await connected();
+  await ends.ours.closeWrite();
+  assertEquals(await textFrom(ends.theirs), null);
+  await ends.theirs.write(ENCODER.encode("still"));
+  assertEquals(await textFrom(ends.ours), "still");
+});
+
+Deno.test("a socket that always has more to read lets everything else have its turn", async () => {
+  await using ends = await connected();
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  const flood = (async (): Promise<void> => {
+    const bytes = new Uint8Array(65536);
+    try {
+      for (;;) await ends.theirs.write(bytes);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
+  })();
+  const buffer = new Uint8Array(16);
+  for (let reads = 0; turns < 3; reads++) {
+    assert(reads < 1_000_000, "nothing else had its turn");
+    await ends.ours.read(buffer);
+  }
+  clearInterval(timer);
+  ends.ours.close();
+  await within("the flood's end", flood);
+});
+
+Deno.test("UnixListener.close() ends what waits for a client", async () => {
+  await using ends = await connected();
+  const accepting = ends.listener.accept();
+  ends.listener.close();
+  await assertRejects(() => within("the end", accepting), Deno.errors.BadResource);
+});
+
+Deno.test("Poller.idle() resolves when the last is closed, and nothing is left open", async () => {
+  const before = descriptorsOf(Deno.pid);
+  for (let i = 0; i < 3; i++) {
+    await using _ends = await connected();
+  }
+  assertEquals(descriptorsOf(Deno.pid), before);
+});
+
+Deno.test("LadenSocket.writeWith() waits for room by white space, and closes what it sent", async () => {
+  await using ends = await connected();
+  const filler = new Uint8Array(4096).fill(0x2e);
+  let filled = 0;
+  for (let sent = LIBC.send(ends.descriptor, filler); sent !== undefined;) {
+    filled += sent;
+    sent = LIBC.send(ends.descriptor, filler);
+  }
+  const sending = ends.laden.writeWith(ENCODER.encode("laden"), files("late"));
+  let text = "";
+  let carried = 0;
+  while (!text.endsWith("laden")) {
+    text += await textFrom(ends.ours);
+    const cargo = ends.ours.takeCargo();
+    if (cargo) carried++;
+    cargo?.close();
+  }
+  assertEquals(await sending, 5);
+  assertEquals(carried, 1);
+  assertEquals(text.replace(/^\.+/, "").trim(), "laden");
+  assertEquals(text.replace(/[^.]/g, "").length, filled);
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("connectLaden() finds the descriptor of what it has connected", async () => {
+  await using ends = await connected();
+  using place = makePlace();
+  const path = `${place.path}/other`;
+  using other = Deno.listen({ transport: "unix", path });
+  const socket = await connectLaden(LIBC, () => Deno.connect({ transport: "unix", path }));
+  using theirs = await other.accept();
+  assertInstanceOf(socket, LadenSocket);
+  await socket.writeWith(ENCODER.encode("right"), files("for-other"));
+  assertEquals(await textFrom(theirs), "right");
+  assertEquals(ends.ours.takeCargo(), undefined);
+  socket.close();
+});
+
+Deno.test("Connection.send() keeps the order around what takes descriptors along", async () => {
+  await using ends = await connected();
+  const connection = new Connection(ends.laden, MARKS, { dropped: () => {}, relieved: () => {} });
+  connection.send(ENCODER.encode("a"));
+  connection.send(ENCODER.encode("b"));
+  connection.send(ENCODER.encode("{c}"), files("with-c"));
+  connection.send(ENCODER.encode("{d}"), files("with-d"));
+  connection.send(ENCODER.encode("e"));
+  let text = "";
+  while (!text.includes("e")) {
+    const piece = await textFrom(ends.ours);
+    const cargo = ends.ours.takeCargo();
+    text += cargo ? `<${piece}>` : piece;
+    if (cargo) {
+      assertEquals(memoryFilesOf(Deno.pid).length >= 1, true);
+      cargo.close();
+    }
+  }
+  assertEquals(text.replace(/\s/g, "").replace("<ab{c}>", "ab<{c}>"), "ab<{c}><{d}>e");
+  connection.end();
+  const late = files("too-late");
+  connection.send(ENCODER.encode("x"), late);
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("Connection.send() closes what a socket cannot take along", async () => {
+  await using ends = await connected();
+  const connection = new Connection(ends.theirs, MARKS, { dropped: () => {}, relieved: () => {} });
+  connection.send(ENCODER.encode("plain"), files("dropped"));
+  assertEquals(await textFrom(ends.ours), "plain");
+  assertEquals(memoryFilesOf(Deno.pid), []);
+  connection.end();
+});
