@@ -76,7 +76,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "rim/session": ["rim/failure"],
   "rim/systemd": ["rim/failure", "rim/log", "rim/permissions"],
   "rim/users": ["rim/failure"],
-  "hub/mux": ["hub/admin", "hub/ledger", "hub/listing"],
+  "hub/mux": ["hub/admin", "hub/custody", "hub/ledger", "hub/listing"],
   "hub/census": ["hub/admin"],
   "record/audit": ["record/recorder", "record/secrets"],
   "record/tally": ["record/metrics", "record/recorder"],

@@ -11,7 +11,6 @@ import type { Ending, Recorder } from "../record/recorder.ts";
 import { Monitor, type Ticket } from "../session/monitor.ts";
 import { type Job, Upstream } from "../session/upstream.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
-import { Belongings, NOTHING_CAME, takesDescriptor, takesSurely } from "../sharing/belongings.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
@@ -30,6 +29,7 @@ import {
 } from "../wire/message.ts";
 import { errorReply, eventMessage } from "../wire/reply.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
+import { cargoFor, Custody } from "./custody.ts";
 import { Ledger } from "./ledger.ts";
 import { seenBy } from "./listing.ts";
 
@@ -53,10 +53,8 @@ interface ClientJob extends Job {
   after: ClientJob | undefined;
   /** Who asked first; nobody else where it concerns descriptors. */
   readonly party: Monitor | undefined;
-  /** Does it concern descriptors? */
-  tracked: boolean;
   /** What goes along. */
-  cargo: Cargo | undefined;
+  readonly cargo: Cargo | undefined;
   /** Has QEMU been sent it? */
   sent: boolean;
   /** When. */
@@ -105,13 +103,9 @@ export class Mux implements Hub {
   readonly #upstream = new Upstream<ClientJob>();
   readonly #scheduler = new Scheduler<Monitor, ClientJob>();
   readonly #cache = new QueryCache<ClientJob>();
-  readonly #belongings = new Belongings<Monitor>();
-  /** The command at QEMU that takes a descriptor: one at a time, or it could take another's. */
-  #taking: ClientJob | undefined;
-  /** What overtakes, but came while a descriptor was on its way. */
+  readonly #custody = new Custody();
+  /** What overtakes, but came while descriptors were on their way. */
   #heldBack: ClientJob[] = [];
-  /** May QEMU have kept descriptors that a command should have taken? */
-  #strayed = false;
   readonly #monitors = new Set<Monitor>();
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
@@ -237,9 +231,7 @@ export class Mux implements Hub {
     const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
     this.#cache.clear();
     this.#timed.clear();
-    this.#belongings.clear();
-    this.#taking = undefined;
-    this.#strayed = false;
+    this.#custody.clear();
     for (const { cargo } of unsent) cargo?.close();
     this.#ledger.unanswered(sent, "lost");
     this.#ledger.unanswered(unsent, "dropped");
@@ -365,8 +357,6 @@ export class Mux implements Hub {
     const joined = this.#joined.get(monitor);
     const after = joined?.sent ? undefined : joined;
     const askers = [asker];
-    const takes = !oob && takesDescriptor(command) && takesSurely(command);
-    const cargo = takes ? monitor.takeCargo() : undefined;
     const job: ClientJob = {
       command,
       bytes,
@@ -375,8 +365,7 @@ export class Mux implements Hub {
       askers,
       after,
       party: monitor,
-      tracked: false,
-      cargo,
+      cargo: cargoFor(monitor, command),
       sent: false,
       issued: since,
     };
@@ -384,7 +373,7 @@ export class Mux implements Hub {
     if (oob) {
       if (!this.#lets(job)) return;
       this.#scheduler.overtakes(monitor, job);
-      if (this.#ladenAtQemu) this.#heldBack.push(job);
+      if (this.#custody.laden) this.#heldBack.push(job);
       else this.#overtake(job);
       return;
     }
@@ -419,7 +408,7 @@ export class Mux implements Hub {
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
-    while (this.#upstream.hasRoom && !this.#ladenAtQemu) {
+    while (this.#upstream.hasRoom && !this.#custody.laden) {
       const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
       if (!this.#lets(job)) {
@@ -434,70 +423,44 @@ export class Mux implements Hub {
     }
   }
 
-  /** Keeps clients off each other's descriptors; what may not go is answered here. */
+  /** May a command go, as far as descriptors are concerned? What may not is answered here. */
   #lets(job: ClientJob): boolean {
-    const { command, party, cargo, askers } = job;
-    if (party === undefined || !this.#belongings.concerns(command)) return true;
-    const taking = takesDescriptor(command) && !job.oob;
-    const objection = taking && cargo === undefined && this.#strayed && takesSurely(command)
-      ? NOTHING_CAME
-      : this.#belongings.objection(party, command);
-    if (objection !== undefined) {
-      cargo?.close();
-      this.#timed.delete(job);
-      for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
-      giveUp(askers, objection);
-      return false;
-    }
-    job.tracked = true;
-    this.#belongings.sent(party, command);
-    if (taking) this.#taking = job;
-    return true;
+    const { command, cargo, askers } = job;
+    const objection = this.#custody.goes(job);
+    if (objection === undefined) return true;
+    cargo?.close();
+    this.#timed.delete(job);
+    for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
+    giveUp(askers, objection);
+    return false;
   }
 
-  /** QEMU has answered what may have had to do with descriptors. */
+  /** QEMU has answered a command: what had to wait for that goes now. */
   #released(job: ClientJob, reply: Reply): void {
-    const { command, party, cargo } = job;
-    if (this.#taking === job) {
-      this.#taking = undefined;
+    this.#custody.settled(job, reply);
+    if (!this.#custody.laden) {
       for (const held of this.#heldBack.splice(0)) this.#overtake(held);
     }
-    // Where its handler did not run, what came along waits for the next that asks.
-    if (cargo) this.#strayed = reply.kind === "error";
-    if (party === undefined || !job.tracked) return;
-    this.#belongings.settled(party, command, reply);
-    if (party.left) this.#clean(party);
+    if (job.party?.left) this.#clean(job.party);
   }
 
   /** Ends what a client that has left leaves at QEMU. */
   #clean(party: Monitor): void {
-    for (const command of this.#belongings.leftovers(party)) {
+    for (const command of this.#custody.leftovers(party)) {
       this.#scheduler.enqueue(party, ownJob(command, party));
     }
     this.#feed();
   }
 
-  /**
-   * Is a command at QEMU that descriptors came with? Nothing may follow it before its answer:
-   * QEMU looks at what waits with each byte it reads, in another thread than the one that
-   * takes it, and can crash of that (7.2 and 10.0 were seen to).
-   */
-  get #ladenAtQemu(): boolean {
-    return this.#taking?.cargo !== undefined;
-  }
-
   readonly #mayGo = (job: ClientJob): Leave => {
-    const { question, after, askers, command, cargo } = job;
-    if (this.#taking !== undefined && takesDescriptor(command)) return false;
-    if (this.#belongings.mustWait(command)) return false;
+    const { question, after, askers } = job;
     if (
       after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
     ) {
       return false;
     }
-    // It goes alone, so that it runs at once.
-    if (cargo && this.#upstream.busy) return "hold";
-    return question === undefined || this.#cache.mayFly(question);
+    if (question !== undefined && !this.#cache.mayFly(question)) return false;
+    return this.#custody.leave(job, this.#upstream.busy);
   };
 
   /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
@@ -606,7 +569,6 @@ function ownJob(command: Command, party?: Monitor): ClientJob {
     askers: [],
     after: undefined,
     party,
-    tracked: false,
     cargo: undefined,
     sent: command.oob,
     issued: 0,
