@@ -52,6 +52,12 @@ for (const [options, ...roles] of CASES) {
   });
 }
 
+Deno.test("termsFor() takes no rule to mean users that cannot be seen", () => {
+  const { admission, terms } = parseListener("/run/m,allow=nobody+@nogroup");
+  const unseen: Somebody = { uid: 65534, gid: 65534, groups: [65534] };
+  assertEquals(termsFor(admission, terms, unseen, () => 65534), undefined);
+});
+
 Deno.test("termsFor() gives the limits of the role", () => {
   const { admission, terms } = parseListener("/run/m,role-for=alice:observer,role=full");
   const limit = (somebody: Somebody): number | undefined =>

@@ -7,6 +7,7 @@
 import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
+import { UNSEEN_ID } from "../terms/admission.ts";
 import { ConfigError } from "../terms/config.ts";
 import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
 import { metricsText } from "../terms/recording.ts";
@@ -490,7 +491,8 @@ const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
 function whoIs(credentials: Credentials | undefined): string {
   if (credentials === undefined) return "it is not known who it is, and it";
   const { pid, uid, gid } = credentials;
-  return `process ${pid} of user ${uid} and group ${gid}`;
+  const who = `process ${pid} of user ${uid} and group ${gid}`;
+  return uid === UNSEEN_ID ? `${who} (that is all users it cannot see: PrivateUsers=no)` : who;
 }
 
 /** What of the settings the hub needs. */

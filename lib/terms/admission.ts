@@ -39,6 +39,13 @@ export interface Admission {
   readonly others: boolean;
 }
 
+/**
+ * What the kernel says of users and groups that a process cannot see, as in a user namespace.
+ *
+ * Anybody can be behind it, so that no rule means it.
+ */
+export const UNSEEN_ID = 65534;
+
 /** Everybody is let in. */
 export const EVERYBODY: Admission = { allow: undefined, special: [], others: true };
 
@@ -59,7 +66,7 @@ export function termsFor(
   if (somebody !== undefined) {
     const is = (who: Who): boolean => {
       const id = idOf(who);
-      if (id === undefined) return false;
+      if (id === undefined || id === UNSEEN_ID) return false;
       if (who.kind === "user") return id === somebody.uid;
       return id === somebody.gid || somebody.groups.includes(id);
     };
