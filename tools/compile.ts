@@ -1,0 +1,192 @@
+/**
+ * The program as one file that needs no Deno, for one target or for all.
+ *
+ * `compile.ts` makes dist/qmpmux for this machine; `--output FILE` puts it
+ * elsewhere, `--all` makes dist/qmpmux-TARGET for every target. Flags and
+ * permissions are those of the task `qmpmux` in deno.json, and nowhere else.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { dirname, resolve } from "node:path";
+
+/** Where Deno compiles to and QEMU runs. */
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+] as const;
+
+/** What a program is made for. */
+export type Target = typeof TARGETS[number];
+
+const ROOT = resolve(import.meta.dirname!, "..");
+
+/** What `deno compile` did not do, as it says it. */
+export class NotCompiled extends Error {}
+
+/** The flags that the program runs with: permissions, V8. */
+export function runFlags(root: string): string[] {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
+  const words = (tasks.qmpmux.command as string).split(" ");
+  if (words.shift() !== "deno" || words.shift() !== "run" || words.pop() !== "main.ts") {
+    throw new Error("The task qmpmux of deno.json is not: deno run FLAGS main.ts");
+  }
+  return words;
+}
+
+/** The commit this tree is at, for `--version`. */
+function commitOf(root: string): string {
+  try {
+    const { success, stdout } = new Deno.Command("git", {
+      args: ["-C", root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+      stderr: "null",
+    }).outputSync();
+    if (success) return new TextDecoder().decode(stdout).trim();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return "unknown";
+}
+
+/** How to compile. */
+export interface CompileOptions {
+  /** Without one, this machine. */
+  readonly target?: Target;
+  /** What Deno's environment is to have besides; `QMPMUX_COMMIT` is what `--version` tells. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Compiles the program in `root`; @throws NotCompiled where there is no denort to put it on */
+export async function compile(
+  root: string,
+  output: string,
+  { target, env: more = {} }: CompileOptions = {},
+): Promise<void> {
+  Deno.mkdirSync(dirname(output), { recursive: true });
+  const environment = Deno.makeTempFileSync({ suffix: ".env" });
+  try {
+    const env = { ...Deno.env.toObject(), ...more };
+    Deno.writeTextFileSync(environment, `QMPMUX_COMMIT=${env.QMPMUX_COMMIT ?? commitOf(root)}\n`);
+    // DENORT_BIN is of this machine's kind: Deno would put a program for any other on it as well.
+    if (target !== undefined && target !== Deno.build.target) delete env.DENORT_BIN;
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "compile",
+        "--quiet",
+        // They are checked by the task ok:types, for the Deno that is meant; others know other types.
+        "--no-check",
+        // Compiled code would be read back from /tmp, where others can put it in our place.
+        "--no-code-cache",
+        `--env-file=${environment}`,
+        ...runFlags(root),
+        ...(target === undefined ? [] : ["--target", target]),
+        ...["--output", output, "main.ts"],
+      ],
+      cwd: root,
+      env: { ...env, NO_COLOR: "1" },
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).output();
+    if (!success) throw new NotCompiled(reason(new TextDecoder().decode(stderr)));
+  } finally {
+    Deno.removeSync(environment);
+  }
+  if (target !== undefined && !isFor(output, target)) {
+    Deno.removeSync(output);
+    throw new NotCompiled("the denort that was used is of another kind of machine");
+  }
+  if ((target ?? Deno.build.target) === Deno.build.target && !await isOfThisDeno(output)) {
+    Deno.removeSync(output);
+    throw new NotCompiled(`the denort that was used is not of Deno ${Deno.version.deno}`);
+  }
+}
+
+/** Does a program run here, and on the Deno that runs this? */
+async function isOfThisDeno(path: string): Promise<boolean> {
+  const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
+  return new TextDecoder().decode(stdout).includes(` Deno ${Deno.version.deno} `);
+}
+
+/** What an error of Deno's came to: its innermost cause, or all of it where it names none. */
+function reason(said: string): string {
+  const [text = ""] = said.split("\nStack backtrace:");
+  const causes = [...text.matchAll(/^ +\d+: (.*)$/gm)].map(([, cause]) => cause!);
+  const told = causes.find((cause) => cause.includes("://")) ?? causes.at(-1);
+  return told ?? text.trim();
+}
+
+const ELF_MACHINES: Readonly<Record<number, string>> = { 62: "x86_64", 183: "aarch64" };
+const MACH_O_MACHINES: Readonly<Record<number, string>> = {
+  0x0100_0007: "x86_64",
+  0x0100_000c: "aarch64",
+};
+
+/** Is a program made for this target, going by its first bytes? */
+function isFor(path: string, target: Target): boolean {
+  const head = new Uint8Array(20);
+  using file = Deno.openSync(path);
+  file.readSync(head);
+  const view = new DataView(head.buffer);
+  const [machine] = target.split("-");
+  if (target.includes("linux")) {
+    return view.getUint32(0) === 0x7f45_4c46 && ELF_MACHINES[view.getUint16(18, true)] === machine;
+  }
+  return view.getUint32(0, true) === 0xfeed_facf &&
+    MACH_O_MACHINES[view.getUint32(4, true)] === machine;
+}
+
+/** Compiles for every target; the programs that could be had, and those that could not, with the reason. */
+export async function compileAll(
+  root: string,
+  output: (target: Target) => string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ made: Map<Target, string>; missing: Map<Target, string> }> {
+  const made = new Map<Target, string>();
+  const missing = new Map<Target, string>();
+  for (const target of TARGETS) {
+    try {
+      await compile(root, output(target), { target, env });
+      made.set(target, output(target));
+    } catch (error) {
+      if (!(error instanceof NotCompiled)) throw error;
+      missing.set(target, error.message);
+    }
+  }
+  return { made, missing };
+}
+
+async function main(): Promise<number> {
+  const wrong: string[] = [];
+  const told = parseArgs(Deno.args, {
+    boolean: ["all"],
+    string: ["output"],
+    unknown: (arg) => wrong.push(arg) === 0,
+  });
+  const all = told.all === true;
+  const output = told.output as string | undefined;
+  if (wrong.length > 0 || (all && output !== undefined)) {
+    console.error("Usage: compile [--all | --output FILE]");
+    return 64;
+  }
+  if (!all) {
+    try {
+      await compile(ROOT, resolve(output ?? `${ROOT}/dist/qmpmux`));
+      return 0;
+    } catch (error) {
+      if (!(error instanceof NotCompiled)) throw error;
+      console.error(`Not compiled: ${error.message}`);
+      return 1;
+    }
+  }
+  const { made, missing } = await compileAll(ROOT, (target) => `${ROOT}/dist/qmpmux-${target}`);
+  for (const path of made.values()) console.log(path);
+  for (const [target, why] of missing) console.error(`Not compiled: qmpmux-${target}: ${why}`);
+  return missing.size === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

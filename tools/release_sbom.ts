@@ -1,0 +1,112 @@
+/**
+ * What is in a released program, as CycloneDX JSON.
+ *
+ * The packages of the standard library that `main.ts` really loads, the Deno
+ * runtime, V8. What the runtime itself is built of is the runtime's to tell.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { digest } from "./release_deb.ts";
+import { run } from "./release_parts.ts";
+
+/** What the list is told. */
+export interface Released {
+  readonly version: string;
+  readonly commit: string;
+  readonly epoch: number;
+  readonly source: string;
+  /** What Deno needs to find the packages. */
+  readonly env: Record<string, string>;
+  /** Files that the list is of, by name. */
+  readonly programs: ReadonlyMap<string, string>;
+}
+
+/** The packages that a program of this tree loads, with their versions. */
+export async function loadedPackages(
+  source: string,
+  env: Record<string, string>,
+): Promise<Map<string, string>> {
+  const text = await run(Deno.execPath(), ["info", "--json", "main.ts"], { cwd: source, env });
+  const { modules } = JSON.parse(text) as { modules: { specifier: string }[] };
+  const found = modules.flatMap(({ specifier }) => {
+    const [, name, version] = /\/(@std\/[a-z-]+)\/(\d+\.\d+\.\d+)\//.exec(specifier) ?? [];
+    return name && version ? [[name, version] as const] : [];
+  });
+  return new Map(found.sort());
+}
+
+/** The list, as text that depends on what is told alone. */
+export async function bom(released: Released): Promise<string> {
+  const { version, commit, epoch, source, env, programs } = released;
+  const mit = [{ license: { id: "MIT" } }];
+  const libraries = Array.from(await loadedPackages(source, env), ([name, its]) => ({
+    type: "library",
+    "bom-ref": `${name}@${its}`,
+    name,
+    version: its,
+    purl: `pkg:jsr/${name}@${its}`,
+    licenses: mit,
+  }));
+  const runtime = [
+    {
+      type: "framework",
+      "bom-ref": `deno@${Deno.version.deno}`,
+      name: "deno",
+      version: Deno.version.deno,
+      purl: `pkg:github/denoland/deno@v${Deno.version.deno}`,
+      licenses: mit,
+    },
+    {
+      type: "library",
+      "bom-ref": `v8@${Deno.version.v8}`,
+      name: "v8",
+      version: Deno.version.v8,
+      purl: `pkg:generic/v8@${Deno.version.v8}`,
+      licenses: [{ license: { id: "BSD-3-Clause" } }],
+    },
+  ];
+  const files = Array.from(programs, ([target, path]) => ({
+    type: "file",
+    "bom-ref": `qmpmux-${target}`,
+    name: `qmpmux for ${target}`,
+    hashes: [{ alg: "SHA-256", content: digest("sha256", path) }],
+  }));
+  const self = `qmpmux@${version}`;
+  const components = [...libraries, ...runtime, ...files];
+  const list = {
+    bomFormat: "CycloneDX",
+    specVersion: "1.5",
+    serialNumber: `urn:uuid:${uuid(JSON.stringify([self, commit, components]))}`,
+    version: 1,
+    metadata: {
+      timestamp: new Date(epoch * 1000).toISOString(),
+      component: {
+        type: "application",
+        "bom-ref": self,
+        name: "qmpmux",
+        version,
+        licenses: mit,
+        properties: [{ name: "commit", value: commit }],
+      },
+    },
+    components,
+    dependencies: [
+      {
+        ref: self,
+        dependsOn: [...libraries, runtime[0]!].map((component) => component["bom-ref"]),
+      },
+      { ref: runtime[0]!["bom-ref"], dependsOn: [runtime[1]!["bom-ref"]] },
+    ],
+  };
+  return `${JSON.stringify(list, null, 2)}\n`;
+}
+
+/** A UUID that is always the same for the same text (version 8 of RFC 9562). */
+function uuid(text: string): string {
+  const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
+  bytes[6] = bytes[6]! & 0x0f | 0x80;
+  bytes[8] = bytes[8]! & 0x3f | 0x80;
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
