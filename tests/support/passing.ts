@@ -6,6 +6,7 @@
 
 import { Descriptors, loadLibc } from "../../lib/rim/descriptors.ts";
 import { connectLaden, LadenSocket } from "../../lib/rim/unix_socket.ts";
+import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 
 const ENCODER = new TextEncoder();
@@ -47,6 +48,14 @@ function linkAt(path: string): string | undefined {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** Looks again until something is so: no event tells of what `/proc` shows. */
+export async function eventually(what: string, so: () => boolean): Promise<void> {
+  const looked = (async (): Promise<void> => {
+    while (!so()) await new Promise((resolve) => setTimeout(resolve, 10));
+  })();
+  await within(what, looked);
 }
 
 /** One connection to a monitor, with descriptors. */
