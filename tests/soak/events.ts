@@ -1,0 +1,184 @@
+/**
+ * No event missed, none twice, none out of place, none that was not wanted.
+ *
+ * A record is all that QEMU said on a monitor of its own, beside qmpmux. A
+ * follower is one client: what it hears must be that record, line by line, less
+ * what its filter holds back.
+ *
+ * @module
+ */
+
+/** An event as the record has it. */
+interface Entry {
+  readonly line: string;
+  readonly name: string;
+  /** When QEMU says it was, in milliseconds of the time of day. */
+  readonly at: number;
+}
+
+/** Which events a client wants: the globs it told qmpmux, `*` only at an end. */
+export type Filter = readonly string[];
+
+/** All of them. */
+export const ALL: Filter = ["*"];
+/** None. */
+export const NONE: Filter = [];
+
+/** Clocks are read at two places, in whole milliseconds. */
+const CLOCK_MS = 2;
+
+/** Does a filter let an event pass? */
+export function passes(filter: Filter, name: string): boolean {
+  return filter.some((glob) =>
+    glob.endsWith("*") ? name.startsWith(glob.slice(0, -1)) : glob === name
+  );
+}
+
+/** The name of the event in a line of QEMU's. */
+export function nameOf(line: string): string {
+  const from = line.indexOf('"event": "') + 10;
+  return line.slice(from, line.indexOf('"', from));
+}
+
+/** All events of one QEMU, in its order; what everybody has passed can be forgotten. */
+export class EventRecord {
+  #entries: Entry[] = [];
+  #forgotten = 0;
+  readonly #places = new Map<string, number>();
+
+  /** How many there have been. */
+  get length(): number {
+    return this.#forgotten + this.#entries.length;
+  }
+
+  /** QEMU has said one more. */
+  add(line: string): void {
+    const [, seconds, microseconds] = /"seconds": (\d+), "microseconds": (\d+)/.exec(line)!;
+    const at = Number(seconds) * 1000 + Number(microseconds) / 1000;
+    this.#places.set(line, this.length);
+    this.#entries.push({ line, name: nameOf(line), at });
+  }
+
+  /** The first that has not been forgotten. */
+  get first(): number {
+    return this.#forgotten;
+  }
+
+  /** Where a line is; `undefined` where it has not come yet, or was forgotten. */
+  placeOf(line: string): number | undefined {
+    return this.#places.get(line);
+  }
+
+  /** The event at a place that has not been forgotten. */
+  at(place: number): Entry {
+    return this.#entries[place - this.#forgotten]!;
+  }
+
+  /** Forgets what lies before a place. */
+  forget(place: number): void {
+    const gone = this.#entries.splice(0, Math.max(0, place - this.#forgotten));
+    for (const { line } of gone) this.#places.delete(line);
+    this.#forgotten += gone.length;
+  }
+}
+
+/** One client's way along the record; what is wrong is given as text. */
+export class Follower {
+  readonly #record: EventRecord;
+  #filter: Filter = NONE;
+  /** Filters that were in force, until when. */
+  #former: { readonly filter: Filter; readonly until: number }[] = [];
+  #place: number;
+  /** Heard, but not in the record yet. */
+  #early: string[] = [];
+  /** How many it has heard. */
+  heard = 0;
+
+  /** A client that has just connected: it hears nothing. */
+  constructor(record: EventRecord) {
+    this.#record = record;
+    // Events can be under way to it that the record has already.
+    this.#place = record.first;
+  }
+
+  /** The first event it may still hear. */
+  get place(): number {
+    return this.#place;
+  }
+
+  /** It has heard an event. */
+  hear(line: string): string | undefined {
+    this.heard++;
+    const name = nameOf(line);
+    if (!passes(this.#filter, name)) return `an event it does not want: ${line}`;
+    this.#early.push(line);
+    return this.catchUp();
+  }
+
+  /** It has heard the reply that puts another filter in force; `now` in milliseconds. */
+  choose(filter: Filter, now: number): void {
+    this.#former.push({ filter: this.#filter, until: now + CLOCK_MS });
+    this.#filter = filter;
+  }
+
+  /** Goes along as far as the record reaches. */
+  catchUp(): string | undefined {
+    let taken = 0;
+    for (const line of this.#early) {
+      const place = this.#record.placeOf(line);
+      if (place === undefined) break;
+      if (place < this.#place) return `an event again, or too late: ${line}`;
+      const missed = this.#passTo(place);
+      if (missed !== undefined) return missed;
+      this.#place = place + 1;
+      taken++;
+    }
+    if (taken > 0) this.#early.splice(0, taken);
+    return undefined;
+  }
+
+  /**
+   * It has heard all there was before a time, by the reply to a command that it
+   * sent then; the record reaches at least as far.
+   *
+   * @param heard how many it had heard when the record was made to reach so far: what
+   *   it has heard since may not be there yet
+   */
+  finish(time: number, heard: number): string | undefined {
+    const wrong = this.catchUp();
+    if (wrong !== undefined) return wrong;
+    const [early] = this.#early;
+    if (early !== undefined && this.heard - this.#early.length < heard) {
+      return `an event that QEMU never sent: ${early}`;
+    }
+    let end = this.#place;
+    while (end < this.#record.length && this.#record.at(end).at < time - CLOCK_MS) end++;
+    const missed = this.#passTo(end);
+    this.#place = end;
+    return missed;
+  }
+
+  /** Passes over what it does not want and is older than a time, so that the record can be forgotten. */
+  skip(time: number): void {
+    while (this.#early.length === 0 && this.#place < this.#record.length) {
+      const { name, at } = this.#record.at(this.#place);
+      if (at >= time || passes(this.#filter, name)) return;
+      this.#place++;
+    }
+  }
+
+  #passTo(end: number): string | undefined {
+    for (let place = this.#place; place < end; place++) {
+      const entry = this.#record.at(place);
+      if (this.#mustHear(entry)) return `not the event ${entry.line}`;
+    }
+    return undefined;
+  }
+
+  /** Have all filters let it pass that can have been in force when it came? */
+  #mustHear({ name, at }: Entry): boolean {
+    while (this.#former.length > 0 && this.#former[0]!.until < at) this.#former.shift();
+    return passes(this.#filter, name) &&
+      this.#former.every(({ filter }) => passes(filter, name));
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Faults and leaks planted in a qmpmux that runs from source, to see that they are found.
+ *
+ * Loaded before its main module, with the name of the fault behind a question mark:
+ *
+ *     deno run … --preload=file://…/plant.ts?event main.ts serve …
+ *
+ * @module
+ */
+
+import { Mux } from "../../lib/hub/mux.ts";
+import { Client } from "../../lib/rim/client.ts";
+
+/** Once in so many, so that all goes well at first. */
+const RARELY = 200;
+
+const kept: unknown[] = [];
+let counted = 0;
+
+function now(): boolean {
+  counted++;
+  return counted % RARELY === 0;
+}
+
+function isEvent(bytes: Uint8Array): boolean {
+  // {"timestamp": …
+  return bytes[2] === 0x74;
+}
+
+const { send } = Client.prototype;
+const { received } = Mux.prototype;
+let other: Client | undefined;
+
+/** What can be planted; a number behind the name is its size. */
+const FAULTS: Readonly<Record<string, (size: number) => void>> = {
+  /** An event does not reach one client. */
+  event: () => {
+    Client.prototype.send = function (bytes: Uint8Array): void {
+      if (!isEvent(bytes) || !now()) send.call(this, bytes);
+    };
+  },
+  /** An event comes twice. */
+  again: () => {
+    Client.prototype.send = function (bytes: Uint8Array): void {
+      send.call(this, bytes);
+      if (isEvent(bytes) && now()) send.call(this, bytes);
+    };
+  },
+  /** A reply comes twice. */
+  twice: () => {
+    Client.prototype.send = function (bytes: Uint8Array): void {
+      send.call(this, bytes);
+      if (!isEvent(bytes) && now()) send.call(this, bytes);
+    };
+  },
+  /** A reply goes to another client. */
+  astray: () => {
+    Client.prototype.send = function (bytes: Uint8Array): void {
+      const goes = isEvent(bytes) || other === undefined || !now() ? this : other;
+      other = this;
+      send.call(goes, bytes);
+    };
+  },
+  /** qmpmux ends. */
+  end: () => {
+    Mux.prototype.received = function (monitor, input): void {
+      if (now()) Deno.exit(3);
+      received.call(this, monitor, input);
+    };
+  },
+  /** So many bytes, and some 70 for the array that has them, are kept of each command. */
+  bytes: (size) => {
+    Mux.prototype.received = function (monitor, input): void {
+      kept.push(new Array(Math.ceil(size / 8)).fill(0.5));
+      received.call(this, monitor, input);
+    };
+  },
+  /** A descriptor is kept of each so many commands. */
+  descriptor: (commands) => {
+    Mux.prototype.received = function (monitor, input): void {
+      if (++counted % commands === 0) kept.push(Deno.openSync("/dev/null"));
+      received.call(this, monitor, input);
+    };
+  },
+};
+
+const [name, size] = new URL(import.meta.url).search.slice(1).split("=");
+const plant = FAULTS[name!];
+if (plant === undefined) throw new Error(`No fault ${name}; there are ${Object.keys(FAULTS)}`);
+plant(Number(size));

@@ -1,0 +1,119 @@
+/**
+ * Leaks found by slope: does something grow, whatever noise lies over it?
+ *
+ * Theil and Sen: the median of the slopes between all pairs of points, which a
+ * few wild points do not move, and bounds for it by Kendall's order statistics.
+ * What grows is what grows by the lower bound.
+ *
+ * @module
+ */
+
+/** Something measured, over commands, connections or time. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** A slope, and bounds that hold it with the confidence asked for. */
+export interface Slope {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Two-sided 99 %: the lower bound is wrong once in 200. */
+const Z = 2.576;
+
+/** So many points: enough for bounds, and the pairs stay few. */
+const BLOCKS = 60;
+/** A block holds at least so many, that a least one can be found. */
+const BLOCK_LEAST = 4;
+
+/** The slope of some points in the order of `x`, at least four; @throws RangeError where they are fewer */
+export function slopeOf(points: readonly Point[]): Slope {
+  const slopes: number[] = [];
+  for (const [at, from] of points.entries()) {
+    for (const to of points.slice(at + 1)) {
+      if (to.x > from.x) slopes.push((to.y - from.y) / (to.x - from.x));
+    }
+  }
+  if (points.length < 4 || slopes.length < 6) throw new RangeError("A slope needs four points");
+  slopes.sort((a, b) => a - b);
+  const last = slopes.length - 1;
+  const value = (slopes[last >> 1]! + slopes[(last + 1) >> 1]!) / 2;
+  const n = points.length;
+  const variance = n * (n - 1) * (2 * n + 5) / 18 * stickiness(points, value);
+  const half = Z * Math.sqrt(variance);
+  const at = (place: number): number => slopes[Math.max(0, Math.min(last, place))]!;
+  return {
+    value,
+    low: at(Math.floor((slopes.length - half) / 2) - 1),
+    high: at(Math.ceil((slopes.length + half) / 2)),
+  };
+}
+
+/**
+ * By how much the variance of Kendall's statistic is greater because neighbours
+ * are alike (Hamed and Rao, 1998): memory that is collected from time to time
+ * wanders, and wandering is no growth.
+ */
+function stickiness(points: readonly Point[], slope: number): number {
+  const n = points.length;
+  const ranks = ranksOf(points.map(({ x, y }) => y - slope * x));
+  const mean = (n - 1) / 2;
+  const square = ranks.reduce((sum, rank) => sum + (rank - mean) ** 2, 0);
+  if (square === 0) return 1;
+  let sum = 0;
+  for (let lag = 1; lag < n - 2; lag++) {
+    let product = 0;
+    for (let at = lag; at < n; at++) product += (ranks[at]! - mean) * (ranks[at - lag]! - mean);
+    const likeness = product / square;
+    // What chance alone would give counts for nothing.
+    if (Math.abs(likeness) < 1.96 / Math.sqrt(n)) continue;
+    sum += (n - lag) * (n - lag - 1) * (n - lag - 2) * likeness;
+  }
+  return Math.max(1, 1 + 2 * sum / (n * (n - 1) * (n - 2)));
+}
+
+/** The place of each among all in order; equals share the middle of their places. */
+function ranksOf(values: readonly number[]): number[] {
+  const sorted = values.toSorted((a, b) => a - b);
+  return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2);
+}
+
+/** The least point of each of some sixty blocks: what is left when garbage has been collected. */
+export function floorOf(points: readonly Point[]): Point[] {
+  const size = Math.max(BLOCK_LEAST, Math.ceil(points.length / BLOCKS));
+  const floor: Point[] = [];
+  for (let at = 0; at + size <= points.length; at += size) {
+    const block = points.slice(at, at + size);
+    floor.push(block.reduce((least, point) => point.y < least.y ? point : least));
+  }
+  return floor;
+}
+
+/** What has come of looking for growth. */
+export interface Verdict extends Slope {
+  /** How many points the slope is of. */
+  readonly points: number;
+  readonly threshold: number;
+  readonly grows: boolean;
+}
+
+/**
+ * Whether something grows by more than a threshold, after a warm-up of a third.
+ *
+ * @param threshold in units of `y` for one of `x`
+ * @param warmUp so many points at least are the warm-up
+ * @returns `undefined` where too little was measured to tell
+ */
+export function judgeGrowth(
+  points: readonly Point[],
+  threshold: number,
+  warmUp = 0,
+): Verdict | undefined {
+  const floor = floorOf(points.slice(Math.max(warmUp, Math.ceil(points.length / 3))));
+  if (floor.length < 10) return undefined;
+  const slope = slopeOf(floor);
+  return { ...slope, points: floor.length, threshold, grows: slope.low > threshold };
+}
