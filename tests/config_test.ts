@@ -6,6 +6,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
+import { readConfigFile } from "../lib/rim/config_file.ts";
+import { Failure } from "../lib/rim/failure.ts";
 import { ConfigError, configText, readConfig } from "../lib/terms/config.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
@@ -169,6 +171,74 @@ for (
     assertEquals([expected.test(problem!), more], [true, []], problem);
   });
 }
+
+for (
+  const [what, text, line] of [
+    ["in quotes", 'once = true\n"__proto__" = 1\n', 2],
+    ["in single quotes", "\n'__proto__' = {a=1}\n", 2],
+    ["bare, and with a space", "__proto__ \t= 1\n", 1],
+    ["with a key behind it", "__proto__.a = 1\n", 1],
+    ["in escapes", String.raw`"\u005f_proto\U0000005f_" = 1`, 1],
+    ["of a listener", '[[listen]]\naddress = "/x"\n"__proto__" = 1\n', 3],
+    ["of a deadline", "[deadline]\nmigrate = 1\n__proto__ = 1\n", 3],
+    [
+      "of a rule, on a line of its own",
+      '[[role]]\nname = "x"\nrules = [\n{ allow = "*" },\n{ allow = "*", __proto__ = 1 },\n]\n',
+      5,
+    ],
+    ["behind a comment and texts", `a = """\n"b\\""""" # "\nonce = ''''c'''\n__proto__ = 1`, 4],
+  ] as [string, string, number][]
+) {
+  Deno.test(`readConfig() refuses a key __proto__ ${what}`, () => {
+    const found = problems(text).filter((problem) => problem.includes("__proto__"));
+    assertEquals(found, [`f:${line}: there is no key "__proto__"; remove it`]);
+  });
+}
+
+Deno.test("readConfig() takes __proto__ for a text where it is one", () => {
+  const config = readConfig(
+    [
+      "# __proto__ = 1",
+      'qemu = "unix:/__proto__"',
+      "[deadline]",
+      String.raw`"\\u005f_proto__" = 5`,
+      "[[role]]",
+      'name = "__proto__"',
+      `rules = [{ refuse = ["__proto__", '__proto__ = 1'], because = """`,
+      '__proto__ = 1""" }]',
+    ].join("\n"),
+    "f",
+  );
+  assertEquals(config.roles.get("__proto__")?.name, "__proto__");
+  assertEquals(config.deadlines.map(({ glob }) => glob), [String.raw`\u005f_proto__`]);
+});
+
+Deno.test("readConfig() takes 500 keys of a table, and names the line of one more", () => {
+  const keys = (count: number, mark: string): string =>
+    Array.from({ length: count }, (_, i) => `${mark}${i} = 1\n`).join("");
+  const most = `[deadline]\n${keys(500, "a")}`;
+  assertEquals(readConfig(most, "f").deadlines.length, 500);
+  assertEquals(problems(`${most}[[listen]]\naddress = "/x"\n[[listen]]\n${keys(501, "b")}`), [
+    "f:1005: this table has more than 500 keys; write fewer",
+  ]);
+});
+
+Deno.test("readConfigFile() reads 256 KiB, and refuses a longer file and one without end", () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  const most = `once = true\n#é${"x".repeat((256 << 10) - 15)}`;
+  Deno.writeTextFileSync(file, most);
+  assertEquals(Deno.statSync(file).size, 256 << 10);
+  assertEquals(readConfigFile(file).once, true);
+  Deno.writeTextFileSync(file, `${most}x`);
+  for (const path of [file, "/dev/zero"]) {
+    const { status, message } = assertThrows(() => readConfigFile(path), Failure);
+    assertEquals([status, message], [
+      78,
+      `${path}: it has more than 262144 bytes (256 KiB); write a shorter one`,
+    ]);
+  }
+});
 
 Deno.test("TomlLines finds keys of tables, and none inside a value", () => {
   const lines = new TomlLines(

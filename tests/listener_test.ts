@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Failure } from "../lib/rim/failure.ts";
 import { directoryOf, Listener } from "../lib/rim/listener.ts";
 import type { Log } from "../lib/rim/log.ts";
@@ -153,6 +153,69 @@ Deno.test("Listener does not mind that its file is gone", async () => {
   Deno.removeSync(`${place.path}/mux.sock`);
   listener[Symbol.dispose]();
   assertEquals(names(place.path), []);
+});
+
+Deno.test("Listener.prepare() changes the file at once, and undo() gives it back as it was", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  // Only root can give to others.
+  const isRoot = Deno.uid() === 0;
+  const [uid, gid] = isRoot ? [12345, 23456] : [Deno.uid()!, Deno.gid()!];
+  using listener = await open(`${path},mode=0640`);
+  const before = Deno.lstatSync(path);
+  const change = listener.prepare(parseListener(`${path},user=${uid},group=${gid},mode=0666`));
+  const between = Deno.lstatSync(path);
+  assertEquals([between.mode! & 0o777, between.uid, between.gid], [0o666, uid, gid]);
+  assertEquals(listener.settings.mode, 0o640);
+  change.undo();
+  const after = Deno.lstatSync(path);
+  assertEquals([after.mode, after.uid, after.gid], [before.mode, before.uid, before.gid]);
+  assertEquals(await greets(listener, path), "hello");
+});
+
+Deno.test("Listener.prepare() that fails has changed nothing", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  using listener = await open(`${path},mode=0640`);
+  const before = Deno.lstatSync(path);
+  const settings = parseListener(`${path},group=no-such-one,mode=0666`);
+  assertThrows(() => listener.prepare(settings), Failure, "has no such group");
+  const after = Deno.lstatSync(path);
+  assertEquals([after.mode, after.uid, after.gid], [before.mode, before.uid, before.gid]);
+  assertEquals(listener.settings.mode, 0o640);
+});
+
+Deno.test("Listener.prepare() makes a lost file anew, and undo() removes it", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  using listener = await open(path);
+  Deno.removeSync(path);
+  const change = listener.prepare(parseListener(`${path},mode=0666`));
+  assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o666);
+  change.undo();
+  assertEquals(names(place.path), []);
+  listener.adopt(parseListener(path));
+  assertEquals(await greets(listener, path), "hello");
+});
+
+Deno.test("Listener.prepare() says what cannot be taken back", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux.sock`;
+  using listener = await open(path);
+  const change = listener.prepare(parseListener(`${path},mode=0666`));
+  Deno.removeSync(path);
+  assertThrows(() => change.undo(), Failure, "cannot have its old mode and owner back: ");
+});
+
+Deno.test("Listener whose directory is gone stops listening all the same", async () => {
+  using place = makePlace();
+  Deno.mkdirSync(`${place.path}/d`);
+  const listener = await open(`${place.path}/d/mux.sock`);
+  const accepting = listener.accept(() => {}, SILENT);
+  Deno.removeSync(`${place.path}/d`, { recursive: true });
+  Deno.writeTextFileSync(`${place.path}/d`, "");
+  listener[Symbol.dispose]();
+  await within("the listener to end", accepting);
 });
 
 Deno.test("Listener.open() replaces a dead socket", async () => {

@@ -98,6 +98,58 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(qemu.connections, 1);
 });
 
+Deno.test("SIGHUP: where one listener cannot have its new settings, none has", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const [file, a, b, c] = ["x.toml", "a", "b", "c"].map((name) => `${place.path}/${name}`) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const write = (...listeners: [string, string][]): void =>
+    Deno.writeTextFileSync(
+      file,
+      `qemu = "${qemu.path}"\n` +
+        listeners.map(([path, more]) => `[[listen]]\naddress = "${path}"\n${more}\n`).join(""),
+    );
+  const modeOf = (path: string): number => Deno.statSync(path).mode! & 0o777;
+  const roleAt = async (path: string): Promise<string> => {
+    using client = await TestClient.ready(path);
+    return JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return.role;
+  };
+
+  write([a, ""], [b, ""]);
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/listening on .*b /);
+  await mux.log.until(/connected to QEMU/);
+
+  // A new one, one with other settings, and one that cannot be made: something lies in its place.
+  Deno.removeSync(b);
+  Deno.writeTextFileSync(b, "precious");
+  write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
+  mux.kill("SIGHUP");
+  await mux.log.until(/not read again: .*b is in use by another process/);
+  assertEquals(mux.log.seen.filter((line) => line.includes(`listening on unix:${c}`)), []);
+  assert(![...Deno.readDirSync(place.path)].some(({ name }) => name === "c"));
+  assertEquals([modeOf(a), await roleAt(a)], [0o600, "full"]);
+  assertEquals(Deno.readTextFileSync(b), "precious");
+
+  // What is gone from the file is still there, too.
+  write([b, 'mode = "0666"']);
+  mux.kill("SIGHUP");
+  await mux.log.until(/not read again/);
+  assertEquals(await roleAt(a), "full");
+
+  // Out of its way, all of it takes effect.
+  Deno.removeSync(b);
+  write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
+  mux.kill("SIGHUP");
+  await mux.log.until(/has been read again/);
+  assertEquals([modeOf(a), modeOf(b), modeOf(c)], [0o666, 0o666, 0o600]);
+  assertEquals([await roleAt(a), await roleAt(b), await roleAt(c)], ["observer", "full", "full"]);
+});
+
 Deno.test("SIGHUP without a file says so and ends nothing", async () => {
   using place = makePlace();
   await using _qemu = new StandIn(`${place.path}/vm`);

@@ -20,13 +20,14 @@ import type { Credentials } from "./descriptors.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
 import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import { LimitNotes } from "./limit_notes.ts";
-import { Listener } from "./listener.ts";
+import { type Change, Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
 import { Records } from "./records.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
+import { WebGuard } from "./web_guard.ts";
 
 const TICK_MS = 1000;
 /** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
@@ -75,6 +76,8 @@ class Daemon {
   readonly #records: Records;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
+  /** Do no listeners listen any more? */
+  #closed = false;
   /** Has a QEMU ever been ready? */
   #served = false;
   /** Versions whose grammar is a guess, each told once. */
@@ -119,7 +122,7 @@ class Daemon {
     using _signals = this.#signals();
     let metrics: MetricsServer | undefined;
     try {
-      for (const each of this.#settings.listeners) await this.#listen(each);
+      for (const each of this.#settings.listeners) this.#listen(await this.#open(each));
       metrics = await this.#tellMetrics();
     } catch (error) {
       this.#closeListeners();
@@ -148,12 +151,17 @@ class Daemon {
     return 0;
   }
 
-  async #listen(settings: ListenerSettings): Promise<void> {
+  #open(settings: ListenerSettings): Promise<Listener> {
     const { sockets } = this.#service;
     const foreign = needsForeign(settings) ? this.#foreign : undefined;
-    const listener = await Listener.open(settings, (name) => sockets.take(name), foreign);
-    this.#listeners.set(addressText(settings.address), listener);
-    this.#log.info(`listening on ${listener.address} (${settings.terms.dialect})`);
+    return Listener.open(settings, (name) => sockets.take(name), foreign);
+  }
+
+  /** Accepts clients from now on. */
+  #listen(listener: Listener): void {
+    const { address, terms } = listener.settings;
+    this.#listeners.set(addressText(address), listener);
+    this.#log.info(`listening on ${listener.address} (${terms.dialect})`);
     this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
   }
 
@@ -171,6 +179,7 @@ class Daemon {
   }
 
   #closeListeners(): void {
+    this.#closed = true;
     for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
     this.#listeners.clear();
   }
@@ -208,26 +217,29 @@ class Daemon {
     }
   }
 
-  /** What is new listens first; only when all of it does, what is gone stops listening. */
+  /** All that can fail comes first; when none of it does, clients notice. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
     for (const [text, each] of wanted) this.#checkMeans(text, each);
-    const opened: string[] = [];
+    const opened: Listener[] = [];
+    const changes: Change[] = [];
     try {
       for (const [text, each] of wanted) {
-        if (this.#listeners.has(text)) continue;
-        await this.#listen(each);
-        opened.push(text);
+        if (!this.#listeners.has(text)) opened.push(await this.#open(each));
+      }
+      if (this.#closed) throw new Failure(1, "qmpmux is ending");
+      for (const [text, listener] of this.#listeners) {
+        const each = wanted.get(text);
+        if (each) changes.push(listener.prepare(each));
       }
     } catch (error) {
-      for (const text of opened) this.#unlisten(text);
+      this.#takeBack(changes);
+      for (const listener of opened) listener[Symbol.dispose]();
       throw error;
     }
-    for (const [text, listener] of this.#listeners) {
-      const each = wanted.get(text);
-      if (each === undefined) this.#unlisten(text);
-      else listener.adopt(each);
-    }
+    for (const { commit } of changes) commit();
+    for (const text of this.#listeners.keys()) if (!wanted.has(text)) this.#unlisten(text);
+    for (const listener of opened) this.#listen(listener);
     for (const [client, listener] of this.#clients) {
       const terms = listener.termsFor(client.identity);
       if (terms) client.adopt(terms);
@@ -235,6 +247,16 @@ class Daemon {
     }
     this.#settings = settings;
     this.#mux.adopt(muxOptions(settings));
+  }
+
+  #takeBack(changes: readonly Change[]): void {
+    for (const { undo } of changes) {
+      try {
+        undo();
+      } catch (error) {
+        for (const problem of problemsOf(error)) this.#log.warn(problem);
+      }
+    }
   }
 
   /** @throws Failure where a listener would need other means than there are since the start */
@@ -376,7 +398,8 @@ class Daemon {
     if (!this.#hasRoom(listener)) return socket.close();
     if (address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const pace = listener.paceOf(who);
-    const client = new Client(socket, this.#mux, terms, this.#log, this.#notes, STEADY, pace);
+    const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
+    const client = new Client(stream, this.#mux, terms, this.#log, this.#notes, STEADY, pace);
     this.#clients.set(client, listener);
     listener.clients++;
     this.#keep(
@@ -385,6 +408,14 @@ class Daemon {
         listener.clients--;
       }),
     );
+  }
+
+  /** A socket that browsers reach as well as clients do. */
+  #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
+    return new WebGuard(socket, (because) => {
+      const line = `${address}: a client was closed: ${because}`;
+      this.#notes.reached("web-request", terms.name, line);
+    });
   }
 
   /** May one more client come? If not, that is told. */

@@ -16,7 +16,8 @@ export type Reached =
   | LimitName
   | "max-clients-in-all"
   | "handshake-timeout"
-  | "not-admitted";
+  | "not-admitted"
+  | "web-request";
 
 /** Whoever counts: which limit was reached, and at which listener. */
 export type Counter = (limit: Reached, listener: string) => void;

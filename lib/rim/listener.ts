@@ -33,6 +33,16 @@ function nothingPassed(name: string): never {
   throw new Failure(78, `fd:${name}: no sockets were passed`);
 }
 
+/** What has been made ready, and is done or taken back: one of the two, once. */
+export interface Change {
+  /** Does it; this cannot fail. */
+  readonly commit: () => void;
+  /** Leaves all as it was; @throws Failure where that cannot be */
+  readonly undo: () => void;
+}
+
+const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
+
 /** A listening socket. */
 export class Listener implements Disposable {
   /** What it was opened with, or has adopted since. */
@@ -93,29 +103,53 @@ export class Listener implements Disposable {
     return new Listener(settings, ...bindFile(settings, address, listen), listen);
   }
 
-  /**
-   * Goes on under other settings for the same address; a socket file that has
-   * been removed is made anew.
-   *
-   * @throws Failure where the socket file cannot have its new owner, where another is in its
-   *   place, or where a rule names nobody
-   */
+  /** Goes on under other settings for the same address; @throws Failure as `prepare` does */
   adopt(settings: ListenerSettings): void {
-    const { address } = settings;
-    this.#ids = idsIn(settings);
-    const rate = settings.terms.limits["user-rate"];
-    for (const pace of this.#paces.values()) pace.adopt(rate, STEADY.now());
-    if (address.transport === "unix" && this.#inode !== undefined) {
-      if (inodeAt(address.path) === this.#inode) admit(settings, address);
-      else this.#bindAnew(settings, address);
-    }
-    this.settings = settings;
+    this.prepare(settings).commit();
   }
 
-  #bindAnew(settings: ListenerSettings, address: UnixAddress): void {
-    const old = this.#listener;
-    [this.#listener, this.#inode] = bindFile(settings, address, this.#listen!);
-    old.close();
+  /**
+   * Does all of going on under other settings that can fail. A socket file has its mode
+   * and owner then; one that has been removed is made anew, and nobody is accepted from it yet.
+   *
+   * @throws Failure where the socket file cannot have its new owner, where another is in its
+   *   place, or where a rule names nobody; then nothing has changed
+   */
+  prepare(settings: ListenerSettings): Change {
+    const { address } = settings;
+    const ids = idsIn(settings);
+    const file = address.transport === "unix" && this.#inode !== undefined
+      ? this.#prepareFile(settings, address)
+      : NO_CHANGE;
+    return {
+      commit: () => {
+        this.#ids = ids;
+        const rate = settings.terms.limits["user-rate"];
+        for (const pace of this.#paces.values()) pace.adopt(rate, STEADY.now());
+        file.commit();
+        this.settings = settings;
+      },
+      undo: file.undo,
+    };
+  }
+
+  #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
+    if (inodeAt(address.path) === this.#inode) return admit(settings, address);
+    const [listener, inode] = bindFile(settings, address, this.#listen!);
+    return {
+      commit: () => {
+        const old = this.#listener;
+        [this.#listener, this.#inode] = [listener, inode];
+        old.close();
+      },
+      undo: () => {
+        try {
+          removeIfThere(address.path, inode);
+        } finally {
+          listener.close();
+        }
+      },
+    };
   }
 
   /** What somebody who connects is granted; `undefined` is nothing. */
@@ -140,6 +174,11 @@ export class Listener implements Disposable {
     const { addr } = this.#listener;
     if (address.transport !== "tcp" || addr.transport !== "tcp") return addressText(address);
     return addressText({ ...address, port: addr.port });
+  }
+
+  /** Do its clients come by TCP? */
+  get isTcp(): boolean {
+    return this.#listener.addr.transport === "tcp";
   }
 
   /** Accepts until it is closed. */
@@ -167,14 +206,18 @@ export class Listener implements Disposable {
     }
   }
 
-  /** Stops listening and removes the socket file, if it is still ours. */
+  /** Stops listening and removes the socket file, if it is still ours and can be. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     const { address } = this.settings;
     // Deno removes the file on closing from 2.6.7 on, whoever has made it since: look first.
     if (address.transport === "unix" && this.#inode !== undefined) {
-      removeIfThere(address.path, this.#inode);
+      try {
+        removeIfThere(address.path, this.#inode);
+      } catch {
+        // What cannot be removed stays; nobody listens on it any more.
+      }
     }
     this.#listener.close();
   }
@@ -393,13 +436,35 @@ function inodeAt(path: string): number | undefined {
   }
 }
 
-/** Gives our socket file its mode and its owner. */
-function admit(settings: ListenerSettings, address: UnixAddress): void {
+/** Gives our socket file its mode and its owner, which it has until that is taken back. */
+function admit(settings: ListenerSettings, address: UnixAddress): Change {
+  const { path } = address;
+  let undo = (): void => {};
   try {
-    Deno.chmodSync(address.path, settings.mode);
-    own(settings, address.path);
+    const before = Deno.lstatSync(path);
+    undo = () => giveBack(address, before);
+    Deno.chmodSync(path, settings.mode);
+    own(settings, path);
   } catch (error) {
+    undo();
     throw notListening(address, error);
+  }
+  return { commit: () => {}, undo };
+}
+
+/** Gives our socket file the mode and the owner that it had. */
+function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void {
+  const { path } = address;
+  try {
+    const now = Deno.lstatSync(path);
+    if (now.uid !== uid || now.gid !== gid) Deno.chownSync(path, uid, gid);
+    Deno.chmodSync(path, mode! & 0o777);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new Failure(
+      77,
+      `${addressText(address)}: the socket cannot have its old mode and owner back: ${reason}`,
+    );
   }
 }
 

@@ -119,6 +119,9 @@ export const CONFIG_KEYS = [
   "listen",
 ] as const;
 
+/** The parser's work grows with the square of a table's keys; so many take it 30 ms. */
+const KEYS_LIMIT = 500;
+
 type Table = Readonly<Record<string, unknown>>;
 
 /**
@@ -211,6 +214,9 @@ class Reader {
 
   read(): Config {
     const table = this.#parsed();
+    for (const line of this.#lines.leftOut()) {
+      this.#wrong(line, 'there is no key "__proto__"; remove it');
+    }
     for (const line of this.#lines.repeated) {
       this.#wrong(line, "this key is given twice; give it once");
     }
@@ -263,6 +269,11 @@ class Reader {
   }
 
   #parsed(): Table {
+    const crowded = this.#lines.crowded(KEYS_LIMIT);
+    if (crowded !== undefined) {
+      const problem = `this table has more than ${KEYS_LIMIT} keys; write fewer`;
+      throw new ConfigError([`${this.#file}:${crowded}: ${problem}`]);
+    }
     try {
       return parse(this.#text);
     } catch (error) {

@@ -10,6 +10,13 @@
 const HEADER = /^\s*\[\[?\s*(["'A-Za-z0-9_.-]+)\s*\]\]?/;
 const KEY = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*([.=])/;
 
+/** Texts and comments, of which nothing inside is a key; and words. */
+const WORD =
+  /"""(?:\\[\s\S]|[^\\])*?"{3,5}|'''[\s\S]*?'{3,5}|("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)([ \t]*[.=])?|#.*/g;
+
+/** The one name that the parser leaves out of a table without a word. */
+const LEFT_OUT = "__proto__";
+
 /** The lines of one file, counted from 1. */
 export class TomlLines {
   /** By `table/index/key`; the top level is the table without a name. */
@@ -18,9 +25,13 @@ export class TomlLines {
   readonly repeated: readonly number[];
   /** What stands by itself: a header, or a key with its value; each with the line where it begins. */
   readonly parts: readonly { readonly line: number; readonly text: string }[];
+  /** For each table with keys of its own, the lines where they stand. */
+  readonly #keys = new Map<string, number[]>();
+  readonly #text: string;
 
   /** Looks through a file once. */
   constructor(text: string) {
+    this.#text = text;
     const repeated: number[] = [];
     const parts: { line: number; text: string }[] = [];
     const counts = new Map<string, number>();
@@ -45,6 +56,9 @@ export class TomlLines {
       }
       const [, double, single, bare, sign] = KEY.exec(line) ?? [];
       if (sign === undefined) continue;
+      const keys = this.#keys.get(place);
+      if (keys) keys.push(index + 1);
+      else this.#keys.set(place, [index + 1]);
       const path = `${place}/${double ?? single ?? bare}`;
       if (!this.#lines.has(path)) this.#lines.set(path, index + 1);
       // A table of its own may be written a dotted key at a time.
@@ -52,6 +66,21 @@ export class TomlLines {
     }
     this.repeated = repeated;
     this.parts = parts;
+  }
+
+  /** The line of the first key of a table that is one too many. */
+  crowded(limit: number): number | undefined {
+    return this.#keys.values().find((lines) => lines.length > limit)?.[limit];
+  }
+
+  /** The lines of keys with a name that the parser leaves out, of a file that is TOML. */
+  leftOut(): number[] {
+    const lines: number[] = [];
+    for (const { 1: name, 2: sign, index } of this.#text.matchAll(WORD)) {
+      if (sign === undefined || nameOf(name!) !== LEFT_OUT) continue;
+      lines.push(this.#text.slice(0, index).split("\n").length);
+    }
+    return lines;
   }
 
   /** The line of a key of the top level, or of the first table of that name. */
@@ -68,6 +97,19 @@ export class TomlLines {
   inTable(name: string, index: number, key: string): number | undefined {
     return this.#lines.get(`${name}/${index}/${key}`);
   }
+}
+
+/** The name that a key is written for; only escapes that can stand for a letter count. */
+function nameOf(key: string): string {
+  if (key.startsWith("'")) return key.slice(1, -1);
+  if (!key.startsWith('"')) return key;
+  return key.slice(1, -1).replace(
+    /\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|[\s\S])/g,
+    (escape, ...codes: (string | undefined)[]) => {
+      const code = parseInt(codes[0] ?? codes[1] ?? codes[2] ?? "", 16);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : escape;
+    },
+  );
 }
 
 /** What a line begins in: so many open brackets, and a text of many lines with its closing quotes. */
