@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Stream } from "../lib/rim/connection.ts";
 import { WebGuard } from "../lib/rim/web_guard.ts";
 import { StandIn } from "../tools/stand_in.ts";
@@ -157,18 +157,29 @@ Deno.test("WebGuard hands on all that is not reading", async () => {
   assertEquals(socket.done, ["write 3", "closeWrite", "close"]);
 });
 
-/** What a page sends without asking anybody: commands as a text. */
+/**
+ * What a page sends without asking anybody: commands as a text.
+ *
+ * By hand: `fetch` may hang up at the greeting before it has sent anything.
+ */
 async function post(port: number): Promise<void> {
   const body = '{"execute":"qmp_capabilities"}\n{"execute":"stop"}\n';
-  await assertRejects(async () => {
-    const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body });
-    await response.body?.cancel();
-  });
+  using socket = await Deno.connect({ hostname: "127.0.0.1", port });
+  const head = `POST / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: text/plain\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n`;
+  await socket.write(ENCODER.encode(head + body));
+  const buffer = new Uint8Array(4096);
+  try {
+    while (await socket.read(buffer) !== null);
+  } catch (error) {
+    // What has not been read is lost with the connection.
+    if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+  }
 }
 
 /** A browser comes, then a client; only the client is heard. */
 async function tryBoth(mux: TestQmpmux, qemu: StandIn, port: number, name: string): Promise<void> {
-  await within("the request to fail", post(port));
+  await within("the request to end", post(port));
   const line = await mux.log.until(/a client was closed/);
   assertEquals(
     line.replace(/^.*?qmpmux: /, ""),

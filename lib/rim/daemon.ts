@@ -1,5 +1,5 @@
 /**
- * The daemon: one QEMU, its listeners, the clients, the clock and the signals.
+ * The daemon: one QEMU, the reception of its clients, the clock and the signals.
  *
  * @module
  */
@@ -7,27 +7,21 @@
 import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
-import { UNSEEN_ID } from "../terms/admission.ts";
 import { ConfigError } from "../terms/config.ts";
-import type { ListenerSettings, ServeSettings } from "../terms/options.ts";
+import type { ServeSettings } from "../terms/options.ts";
 import { metricsText } from "../terms/recording.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
-import { Client } from "./client.ts";
 import { RunningTime, STEADY } from "./clock.ts";
-import type { Stream } from "./connection.ts";
-import type { Credentials } from "./descriptors.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
-import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import { LimitNotes } from "./limit_notes.ts";
-import { type Change, Listener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
+import { Reception } from "./reception.ts";
 import { Records } from "./records.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
-import { WebGuard } from "./web_guard.ts";
 
 const TICK_MS = 1000;
 /** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
@@ -57,13 +51,9 @@ class Daemon {
   #settings: ServeSettings;
   readonly #reread: (() => ServeSettings) | undefined;
   readonly #log: Log;
-  /** By the text of its address in the settings. */
-  readonly #listeners = new Map<string, Listener>();
   readonly #mux: Mux;
-  readonly #clients = new Map<Client, Listener>();
+  #reception: Reception | undefined;
   readonly #notes: LimitNotes;
-  /** Foreign calls, where a listener needs them and they can be had. */
-  #foreign: Foreign | undefined;
   readonly #running = new Set<Promise<void>>();
   /** Told when it is time to end. */
   readonly #stop = new AbortController();
@@ -76,8 +66,6 @@ class Daemon {
   readonly #records: Records;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
-  /** Do no listeners listen any more? */
-  #closed = false;
   /** Has a QEMU ever been ready? */
   #served = false;
   /** Versions whose grammar is a guess, each told once. */
@@ -117,52 +105,41 @@ class Daemon {
 
   async #run(): Promise<ExitStatus> {
     checkPlace(this.#settings.qemu);
-    if (this.#settings.listeners.some(needsForeign)) this.#foreign = openForeign(this.#log);
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    let metrics: MetricsServer | undefined;
+    const reception = this.#newReception();
+    this.#reception = reception;
     try {
-      for (const each of this.#settings.listeners) this.#listen(await this.#open(each));
-      metrics = await this.#tellMetrics();
-    } catch (error) {
-      this.#closeListeners();
-      throw error;
-    }
-    for (const name of sockets.untaken) {
-      this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
-    }
-    await surrender(this.#settings, this.#notifier.active, this.#reread !== undefined);
-    using _watchdog = this.#watchdog(watchdogMs);
-    if (this.#settings.readyWhen === "listening") this.#notifier.ready();
-    this.#report();
-    const time = new RunningTime(LONGEST_TICK, STEADY.now());
-    const clock = setInterval(() => this.#tick(time.tick(STEADY.now())), TICK_MS);
-    try {
-      await this.#serveQemus();
+      await reception.open();
+      using _metrics = await this.#tellMetrics();
+      for (const name of sockets.untaken) {
+        this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
+      }
+      await surrender(this.#settings, this.#notifier.active, this.#reread !== undefined);
+      using _watchdog = this.#watchdog(watchdogMs);
+      if (this.#settings.readyWhen === "listening") this.#notifier.ready();
+      this.#report();
+      using _clock = this.#clock();
+      await this.#serveQemus(reception);
     } finally {
-      clearInterval(clock);
-      this.#closeListeners();
-      metrics?.[Symbol.dispose]();
+      reception[Symbol.dispose]();
       this.#mux.dismissAll("qmpmux is ending");
       await this.#lastWords();
-      await this.#foreign?.poller.idle();
+      await reception.idle();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
   }
 
-  #open(settings: ListenerSettings): Promise<Listener> {
+  #newReception(): Reception {
     const { sockets } = this.#service;
-    const foreign = needsForeign(settings) ? this.#foreign : undefined;
-    return Listener.open(settings, (name) => sockets.take(name), foreign);
-  }
-
-  /** Accepts clients from now on. */
-  #listen(listener: Listener): void {
-    const { address, terms } = listener.settings;
-    this.#listeners.set(addressText(address), listener);
-    this.#log.info(`listening on ${listener.address} (${terms.dialect})`);
-    this.#keep(listener.accept((socket) => this.#accept(socket, listener), this.#log));
+    return new Reception(this.#settings, {
+      mux: this.#mux,
+      log: this.#log,
+      notes: this.#notes,
+      take: (name) => sockets.take(name),
+      keep: (promise) => this.#keep(promise),
+    });
   }
 
   /** Tells the metrics to whoever fetches them. */
@@ -176,12 +153,6 @@ class Daemon {
     this.#log.info(`metrics on ${server.address}`);
     this.#keep(server.run(this.#log));
     return server;
-  }
-
-  #closeListeners(): void {
-    this.#closed = true;
-    for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
-    this.#listeners.clear();
   }
 
   /** Reads the settings again, one time after the other; gives what was wrong with them. */
@@ -205,7 +176,9 @@ class Daemon {
         const keys = "metrics, audit and log-format";
         throw new Failure(78, `${keys} cannot change while qmpmux runs; restart it`);
       }
-      await this.#adopt(settings);
+      await this.#reception?.adopt(settings);
+      this.#settings = settings;
+      this.#mux.adopt(muxOptions(settings));
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {
@@ -217,74 +190,14 @@ class Daemon {
     }
   }
 
-  /** All that can fail comes first; when none of it does, clients notice. */
-  async #adopt(settings: ServeSettings): Promise<void> {
-    const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
-    for (const [text, each] of wanted) this.#checkMeans(text, each);
-    const opened: Listener[] = [];
-    const changes: Change[] = [];
-    try {
-      for (const [text, each] of wanted) {
-        if (!this.#listeners.has(text)) opened.push(await this.#open(each));
-      }
-      if (this.#closed) throw new Failure(1, "qmpmux is ending");
-      for (const [text, listener] of this.#listeners) {
-        const each = wanted.get(text);
-        if (each) changes.push(listener.prepare(each));
-      }
-    } catch (error) {
-      this.#takeBack(changes);
-      for (const listener of opened) listener[Symbol.dispose]();
-      throw error;
-    }
-    for (const { commit } of changes) commit();
-    for (const text of this.#listeners.keys()) if (!wanted.has(text)) this.#unlisten(text);
-    for (const listener of opened) this.#listen(listener);
-    for (const [client, listener] of this.#clients) {
-      const terms = listener.termsFor(client.identity);
-      if (terms) client.adopt(terms);
-      else client.dismiss("it is no longer admitted");
-    }
-    this.#settings = settings;
-    this.#mux.adopt(muxOptions(settings));
-  }
-
-  #takeBack(changes: readonly Change[]): void {
-    for (const { undo } of changes) {
-      try {
-        undo();
-      } catch (error) {
-        for (const problem of problemsOf(error)) this.#log.warn(problem);
-      }
-    }
-  }
-
-  /** @throws Failure where a listener would need other means than there are since the start */
-  #checkMeans(text: string, settings: ListenerSettings): void {
-    const now = this.#listeners.get(text)?.settings;
-    const needs = needsForeign(settings);
-    const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
-    if (needs === has && !(settings.descriptors && !this.#passes)) return;
-    throw new Failure(
-      78,
-      `${text}: identity and fds cannot change while qmpmux runs; restart it`,
-    );
-  }
-
-  #unlisten(text: string): void {
-    this.#listeners.get(text)?.[Symbol.dispose]();
-    this.#listeners.delete(text);
-  }
-
   /** One QEMU after the other. */
-  async #serveQemus(): Promise<void> {
+  async #serveQemus(reception: Reception): Promise<void> {
     const { qemu: address, once } = this.#settings;
     const stop = this.#stop.signal;
     const pauses = new Pauses();
     let told = "";
     for (;;) {
-      const libc = this.#passes ? this.#foreign?.libc : undefined;
-      const socket = await dial(address, pauses, this.#log, stop, libc);
+      const socket = await dial(address, pauses, this.#log, stop, reception.passing?.libc);
       if (socket === undefined) return;
       const qemu = new Qemu(socket, this.#mux);
       const { ready, reason } = await this.#hearOut(qemu);
@@ -378,63 +291,16 @@ class Daemon {
     qemu.close("qmpmux is ending");
   }
 
-  /** May any client pass descriptors? */
-  get #passes(): boolean {
-    return this.#settings.listeners.some(({ descriptors }) => descriptors);
-  }
-
-  #accept(socket: Stream, listener: Listener): void {
-    const { address } = listener.settings;
-    const who = socket.credentials;
-    const terms = listener.termsFor(who);
-    if (terms === undefined) {
-      this.#notes.reached(
-        "not-admitted",
-        listener.settings.terms.name,
-        `${listener.address}: a client was not let in: ${whoIs(who)} is not among those it admits`,
-      );
-      return socket.close();
-    }
-    if (!this.#hasRoom(listener)) return socket.close();
-    if (address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
-    const pace = listener.paceOf(who);
-    const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
-    const client = new Client(stream, this.#mux, terms, this.#log, this.#notes, STEADY, pace);
-    this.#clients.set(client, listener);
-    listener.clients++;
-    this.#keep(
-      client.run().finally(() => {
-        this.#clients.delete(client);
-        listener.clients--;
-      }),
-    );
-  }
-
-  /** A socket that browsers reach as well as clients do. */
-  #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
-    return new WebGuard(socket, (because) => {
-      const line = `${address}: a client was closed: ${because}`;
-      this.#notes.reached("web-request", terms.name, line);
-    });
-  }
-
-  /** May one more client come? If not, that is told. */
-  #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
-    const own = terms.limits["max-clients"];
-    const all = this.#settings.maxClients;
-    const refused = `${address}: a client was not let in:`;
-    if (clients >= own) {
-      this.#notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
-    } else if (this.#clients.size >= all) {
-      const line = `${refused} there are ${all} in all (--max-clients)`;
-      this.#notes.reached("max-clients-in-all", terms.name, line);
-    }
-    return clients < own && this.#clients.size < all;
+  /** Tells the time, once a second. */
+  #clock(): Disposable {
+    const time = new RunningTime(LONGEST_TICK, STEADY.now());
+    const timer = setInterval(() => this.#tick(time.tick(STEADY.now())), TICK_MS);
+    return { [Symbol.dispose]: (): void => clearInterval(timer) };
   }
 
   #tick(now: number): void {
     this.#mux.tick(now);
-    for (const client of this.#clients.keys()) client.tick(now);
+    this.#reception?.tick(now);
     this.#notes.tick(now);
     this.#records.tick();
     this.#report();
@@ -517,14 +383,6 @@ class Daemon {
 
 const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
-
-/** Who a client is, for people. */
-function whoIs(credentials: Credentials | undefined): string {
-  if (credentials === undefined) return "it is not known who it is, and it";
-  const { pid, uid, gid } = credentials;
-  const who = `process ${pid} of user ${uid} and group ${gid}`;
-  return uid === UNSEEN_ID ? `${who} (that is all users it cannot see: PrivateUsers=no)` : who;
-}
 
 /** What of the settings the hub needs. */
 function muxOptions(settings: ServeSettings): MuxOptions {

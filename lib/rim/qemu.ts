@@ -14,7 +14,7 @@ import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import { directoryOf } from "./listener.ts";
 import type { Log } from "./log.ts";
-import { connectLaden } from "./unix_socket.ts";
+import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What we write to QEMU is bounded by the commands in flight. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
@@ -68,7 +68,14 @@ export async function dial(
     try {
       if (address.transport === "tcp") return await connectTcp(address);
       const connect = (): Promise<Deno.Conn> => Deno.connect(address);
-      return await (libc ? connectLaden(libc, connect) : connect());
+      if (libc === undefined) return await connect();
+      const socket = await connectLaden(libc, connect);
+      if (!(socket instanceof LadenSocket)) {
+        log.warn(
+          `${addressText(address)}: no descriptors are passed: which is ours cannot be told`,
+        );
+      }
+      return socket;
     } catch (error) {
       const why = absence(address, error);
       if (why !== told) log.info(`${addressText(address)}: ${why}; waiting`);

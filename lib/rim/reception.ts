@@ -1,0 +1,231 @@
+/**
+ * The reception: all listeners, and the clients that came through them.
+ *
+ * It decides who is let in, on which terms, and takes new settings without
+ * dropping anybody: all of them, or none.
+ *
+ * @module
+ */
+
+import type { Mux } from "../hub/mux.ts";
+import { addressText } from "../terms/address.ts";
+import { UNSEEN_ID } from "../terms/admission.ts";
+import type { ListenerSettings } from "../terms/options.ts";
+import { Client } from "./client.ts";
+import { STEADY } from "./clock.ts";
+import type { Stream } from "./connection.ts";
+import type { Credentials } from "./descriptors.ts";
+import { Failure } from "./failure.ts";
+import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
+import type { LimitNotes } from "./limit_notes.ts";
+import { type Change, Listener, type TakePassed } from "./listener.ts";
+import type { Log } from "./log.ts";
+import { WebGuard } from "./web_guard.ts";
+
+/** What of the settings is about listeners. */
+export interface ReceptionSettings {
+  /** Where clients connect. */
+  readonly listeners: readonly ListenerSettings[];
+  /** How many there may be in all. */
+  readonly maxClients: number;
+}
+
+/** What a reception works with. */
+export interface ReceptionMeans {
+  /** Serves the clients. */
+  readonly mux: Mux;
+  /** Is told what is worth knowing. */
+  readonly log: Log;
+  /** Is told of limits that were reached. */
+  readonly notes: LimitNotes;
+  /** Finds passed sockets. */
+  readonly take: TakePassed;
+  /** Owns what goes on. */
+  keep(promise: Promise<void>): void;
+}
+
+/** The listeners and their clients. */
+export class Reception implements Disposable {
+  #settings: ReceptionSettings;
+  readonly #means: ReceptionMeans;
+  /** By the text of its address in the settings. */
+  readonly #listeners = new Map<string, Listener>();
+  readonly #clients = new Map<Client, Listener>();
+  /** Foreign calls, where a listener needs them and they can be had. */
+  readonly #foreign: Foreign | undefined;
+  #closed = false;
+
+  /** Nobody is let in yet. */
+  constructor(settings: ReceptionSettings, means: ReceptionMeans) {
+    this.#settings = settings;
+    this.#means = means;
+    if (settings.listeners.some(needsForeign)) this.#foreign = openForeign(means.log);
+  }
+
+  /** What is needed to pass descriptors, where any client may. */
+  get passing(): Foreign | undefined {
+    return this.#passes ? this.#foreign : undefined;
+  }
+
+  /**
+   * Begins to let clients in.
+   *
+   * @throws Failure where it cannot listen
+   */
+  async open(): Promise<void> {
+    for (const each of this.#settings.listeners) this.#listen(await this.#opened(each));
+  }
+
+  /**
+   * Takes new settings, all or nothing: what can fail comes first.
+   *
+   * @throws Failure where they cannot be taken; nothing has changed then
+   */
+  async adopt(settings: ReceptionSettings): Promise<void> {
+    const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
+    for (const [text, each] of wanted) this.#checkMeans(text, each);
+    const opened: Listener[] = [];
+    const changes: Change[] = [];
+    try {
+      for (const [text, each] of wanted) {
+        if (!this.#listeners.has(text)) opened.push(await this.#opened(each));
+      }
+      if (this.#closed) throw new Failure(1, "qmpmux is ending");
+      for (const [text, listener] of this.#listeners) {
+        const each = wanted.get(text);
+        if (each) changes.push(listener.prepare(each));
+      }
+    } catch (error) {
+      this.#takeBack(changes);
+      for (const listener of opened) listener[Symbol.dispose]();
+      throw error;
+    }
+    for (const { commit } of changes) commit();
+    for (const text of this.#listeners.keys()) if (!wanted.has(text)) this.#unlisten(text);
+    for (const listener of opened) this.#listen(listener);
+    this.#settings = settings;
+    for (const [client, listener] of this.#clients) {
+      const terms = listener.termsFor(client.identity);
+      if (terms) client.adopt(terms);
+      else client.dismiss("it is no longer admitted");
+    }
+  }
+
+  /** Time has come so far, in seconds. */
+  tick(now: number): void {
+    for (const client of this.#clients.keys()) client.tick(now);
+  }
+
+  /** Lets nobody in any more; who is there stays. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
+    this.#listeners.clear();
+  }
+
+  /** Resolves when nothing waits for sockets; the last client has gone before. */
+  async idle(): Promise<void> {
+    await this.#foreign?.poller.idle();
+  }
+
+  get #passes(): boolean {
+    return this.#settings.listeners.some(({ descriptors }) => descriptors);
+  }
+
+  #opened(settings: ListenerSettings): Promise<Listener> {
+    const foreign = needsForeign(settings) ? this.#foreign : undefined;
+    return Listener.open(settings, this.#means.take, foreign);
+  }
+
+  /** Accepts clients from now on. */
+  #listen(listener: Listener): void {
+    const { log, keep } = this.#means;
+    const { address, terms } = listener.settings;
+    this.#listeners.set(addressText(address), listener);
+    log.info(`listening on ${listener.address} (${terms.dialect})`);
+    keep(listener.accept((socket) => this.#accept(socket, listener), log));
+  }
+
+  #unlisten(text: string): void {
+    this.#listeners.get(text)?.[Symbol.dispose]();
+    this.#listeners.delete(text);
+  }
+
+  #takeBack(changes: readonly Change[]): void {
+    for (const { undo } of changes) {
+      try {
+        undo();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        this.#means.log.warn(error.message);
+      }
+    }
+  }
+
+  /** @throws Failure where a listener would need other means than there are since the start */
+  #checkMeans(text: string, settings: ListenerSettings): void {
+    const now = this.#listeners.get(text)?.settings;
+    const needs = needsForeign(settings);
+    const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
+    if (needs === has && !(settings.descriptors && !this.#passes)) return;
+    throw new Failure(
+      78,
+      `${text}: identity and fds cannot change while qmpmux runs; restart it`,
+    );
+  }
+
+  #accept(socket: Stream, listener: Listener): void {
+    const { mux, log, notes, keep } = this.#means;
+    const { address, settings } = listener;
+    const who = socket.credentials;
+    const terms = listener.termsFor(who);
+    if (terms === undefined) {
+      const line = `${address}: a client was not let in: ${whoIs(who)}`;
+      notes.reached("not-admitted", settings.terms.name, line);
+      return socket.close();
+    }
+    if (!this.#hasRoom(listener)) return socket.close();
+    if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
+    const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
+    const client = new Client(stream, mux, terms, log, notes, STEADY, listener.paceOf(who));
+    this.#clients.set(client, listener);
+    listener.clients++;
+    keep(
+      client.run().finally(() => {
+        this.#clients.delete(client);
+        listener.clients--;
+      }),
+    );
+  }
+
+  /** A socket that browsers reach as well as clients do. */
+  #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
+    return new WebGuard(socket, (because) => {
+      const line = `${address}: a client was closed: ${because}`;
+      this.#means.notes.reached("web-request", terms.name, line);
+    });
+  }
+
+  /** May one more client come? If not, that is told. */
+  #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
+    const { notes } = this.#means;
+    const own = terms.limits["max-clients"];
+    const all = this.#settings.maxClients;
+    const refused = `${address}: a client was not let in:`;
+    if (clients >= own) {
+      notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
+    } else if (this.#clients.size >= all) {
+      const line = `${refused} there are ${all} in all (--max-clients)`;
+      notes.reached("max-clients-in-all", terms.name, line);
+    }
+    return clients < own && this.#clients.size < all;
+  }
+}
+
+/** Who was not let in, and why, for people. */
+function whoIs(credentials: Credentials | undefined): string {
+  if (credentials === undefined) return "it cannot be told who it is";
+  const { pid, uid, gid } = credentials;
+  const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
+  return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
+}
