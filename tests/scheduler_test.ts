@@ -129,3 +129,17 @@ Deno.test("Scheduler.clear() forgets what is on its way", () => {
   scheduler.landed("a1");
   assertEquals(served(scheduler), ["a4", "a5", "a6"]);
 });
+
+Deno.test("Scheduler.landed() keeps no party in mind for ever", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (let i = 0; i < 5000; i++) {
+    scheduler.enqueue(`p${i}`, `job${i}`);
+    scheduler.landed(scheduler.next()!);
+  }
+  assert(scheduler.parties < 1100, String(scheduler.parties));
+  scheduler.enqueue("p", "job");
+  scheduler.landed(scheduler.next()!);
+  const before = scheduler.parties;
+  scheduler.drop("p");
+  assertEquals(scheduler.parties, before - 1);
+});

@@ -26,6 +26,9 @@ export const OVERTAKER_LIMIT = 1;
 /** May a job go now? `hold`: nor may any other before it. */
 export type Leave = boolean | "hold";
 
+/** So many idle parties are kept in mind: to forget each at once costs more than its turn. */
+const IDLE_LIMIT = 1024;
+
 const always = (): boolean => true;
 
 /** Jobs of many parties, handed out a turn each. */
@@ -34,7 +37,7 @@ export class Scheduler<Party, Job> {
   readonly #waiting = new Map<Party, Job[]>();
   /** The jobs that are on their way, and whose they are. */
   readonly #gone = new Map<Job, Party>();
-  /** How many of each party's are, and whether it has overtaken; nothing where it is idle. */
+  /** How many of each party's are, and whether it has overtaken; nothing of most that are idle. */
   readonly #busy = new Map<Party, { gone: number; overtook: boolean }>();
 
   /** Does nothing wait? */
@@ -45,6 +48,11 @@ export class Scheduler<Party, Job> {
   /** How many jobs a party has waiting. */
   waitingOf(party: Party): number {
     return this.#waiting.get(party)?.length ?? 0;
+  }
+
+  /** How many parties it has in mind. */
+  get parties(): number {
+    return new Set([...this.#waiting.keys(), ...this.#busy.keys()]).size;
   }
 
   /** How many jobs wait. */
@@ -128,14 +136,29 @@ export class Scheduler<Party, Job> {
 
   /** A party that is idle begins afresh. */
   #rest(party: Party): void {
-    if (this.#busy.get(party)?.gone === 0 && !this.#waiting.has(party)) this.#busy.delete(party);
+    const busy = this.#busy.get(party);
+    if (busy === undefined || !this.#isIdle(party, busy)) return;
+    busy.overtook = false;
+    // Kept for its next command; those who never come again are not kept for ever.
+    if (this.#busy.size > IDLE_LIMIT + 2 * (this.#gone.size + this.#waiting.size)) this.#sweep();
+  }
+
+  #isIdle(party: Party, { gone }: { gone: number }): boolean {
+    return gone === 0 && !this.#waiting.has(party);
+  }
+
+  #sweep(): void {
+    for (const [party, busy] of this.#busy) {
+      if (this.#isIdle(party, busy)) this.#busy.delete(party);
+    }
   }
 
   /** Forgets what a party has waiting, and gives it back. */
   drop(party: Party): Job[] {
     const jobs = this.#waiting.get(party) ?? [];
     this.#waiting.delete(party);
-    this.#rest(party);
+    const busy = this.#busy.get(party);
+    if (busy && this.#isIdle(party, busy)) this.#busy.delete(party);
     return jobs;
   }
 
