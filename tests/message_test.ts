@@ -245,6 +245,18 @@ Deno.test("readMessage() reads pretty messages", () => {
     bytes: '{\r\n    "return": {\r\n    }\r\n}',
     id: undefined,
   });
+  const event =
+    '{\r\n    "timestamp": {\r\n        "event": "A"\r\n    },\r\n    "event": "B"\r\n}';
+  assertEquals(heard(event), { kind: "event", bytes: event, name: "B" });
+});
+
+Deno.test("readMessage() does not look into a pretty reply, inf and all", () => {
+  const value =
+    '{\r\n        "id": inf,\r\n        "error": [\r\n            -nan\r\n        ]\r\n    }';
+  const bytes = `{\r\n    "return": ${value}\r\n}`;
+  assertEquals(heard(bytes), { kind: "return", bytes, id: undefined });
+  const labelled = `{\r\n    "return": ${value},\r\n    "id": 12\r\n}`;
+  assertEquals(heard(labelled), { kind: "return", bytes, id: "12" });
 });
 
 for (
@@ -281,6 +293,16 @@ Deno.test("errorReply() and withData() put data behind desc", () => {
   const wanted = '{"error": {"class": "A", "desc": "b", "data": {}}}\r\n';
   assertEquals(latinText(errorReply("A", "b", "{}").bytes), wanted);
   assertEquals(latinText(withData(errorReply("A", "b"), "{}").bytes), wanted);
+});
+
+Deno.test("withData() puts data into a pretty error, not behind it", () => {
+  for (const data of ["{}", '{"a": [1]}']) {
+    const wanted = pretty(errorReply("A", "b}", data));
+    assertEquals(
+      latinText(withData(pretty(errorReply("A", "b}")), data).bytes),
+      latinText(wanted.bytes),
+    );
+  }
 });
 
 Deno.test("withId() leaves a reply as it is where there is no id", () => {

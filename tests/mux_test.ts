@@ -119,3 +119,19 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   }
   assertEquals(stage.mux.status().inFlight, 1 + GIVEN_UP_LIMIT);
 });
+
+Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  stage.qemu.take();
+  for (const name of ["w", "x", "y", "z"]) stage.ready(name).say('{"execute":"stop"}');
+  assertEquals(stage.qemu.take().length, 4);
+  stage.ready("a").say('{"execute":"query-status"}');
+  stage.ready("b").say('{"execute":"cont"}');
+  stage.mux.adopt(options({ deadlines: [{ glob: "*", seconds: 2 }] }));
+  stage.ready("c").say('{"execute":"query-status"}');
+  stage.mux.tick(2);
+  assertEquals(stage.clients.get("c")!.peer.take().length, 1);
+  stage.qemuSays('{"return": {}}');
+  assertEquals(stage.qemu.take(), ['{"execute":"query-status"}']);
+});

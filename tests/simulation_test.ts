@@ -22,6 +22,9 @@ const QUICK = [
   "events come before the handshake is over",
   "lasting answers outlive a QEMU",
   "a refused command runs",
+  "descriptors of a command that is refused stay open",
+  "what overtakes follows a command with descriptors",
+  "a name of somebody else's is used",
 ];
 
 Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {

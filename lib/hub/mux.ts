@@ -371,9 +371,10 @@ export class Mux implements Hub {
     };
     if (deadline !== Infinity) this.#timed.add(job);
     if (oob) {
-      if (!this.#lets(job)) return;
+      const held = this.#custody.laden;
+      if (!held && !this.#lets(job)) return;
       this.#scheduler.overtakes(monitor, job);
-      if (this.#custody.laden) this.#heldBack.push(job);
+      if (held) this.#heldBack.push(job);
       else this.#overtake(job);
       return;
     }
@@ -399,11 +400,17 @@ export class Mux implements Hub {
     if (job.question !== undefined) this.#cache.forgotten(job.question);
   }
 
-  /** Hands QEMU an out-of-band command, if anybody still waits for it. */
+  /** Hands QEMU an out-of-band command. */
   #overtake(job: ClientJob): void {
-    if (!isAwaited(job)) return this.#forget(job);
     job.sent = true;
     this.#upstream.issue(job);
+  }
+
+  /** Hands QEMU one that was held back, if anybody still waits for it. */
+  #release(job: ClientJob): void {
+    if (!isAwaited(job)) this.#forget(job);
+    else if (this.#lets(job)) this.#overtake(job);
+    else this.#scheduler.landed(job);
   }
 
   /** Hands QEMU what it has room for. */
@@ -439,7 +446,7 @@ export class Mux implements Hub {
   #released(job: ClientJob, reply: Reply): void {
     this.#custody.settled(job, reply);
     if (!this.#custody.laden) {
-      for (const held of this.#heldBack.splice(0)) this.#overtake(held);
+      for (const held of this.#heldBack.splice(0)) this.#release(held);
     }
     if (job.party?.left) this.#clean(job.party);
   }
@@ -474,26 +481,30 @@ export class Mux implements Hub {
 
   /** Answers those whose commands have taken too long; what comes later is nobody's. */
   #giveUpLate(): void {
+    // An answer can let others go: first all are taken out.
+    const answers: (() => void)[] = [];
     for (const job of this.#timed) {
       const late = job.askers.filter(({ deadline }) => deadline <= this.#now);
       if (late.length === 0) continue;
       const others = job.askers.filter(({ deadline }) => deadline > this.#now);
+      // It waits for the turn of the first who is there.
+      const owner = job.askers.find(({ monitor }) => !monitor.left);
+      const moves = !job.sent && (owner === undefined || late.includes(owner));
       job.askers.splice(0, job.askers.length, ...others);
-      if (!job.sent) this.#scheduler.remove(job);
+      if (moves) this.#scheduler.remove(job);
       if (!job.sent && others.length === 0) job.cargo?.close();
       if (others.length === 0) {
         this.#timed.delete(job);
         if (job.question !== undefined) this.#cache.forgotten(job.question);
-      } else if (!job.sent) this.#inherit(job);
+      } else if (moves) this.#inherit(job);
       this.#ledger.unanswered([{ ...job, askers: late }], job.sent ? "lost" : "dropped");
       const { name } = job.command;
-      giveUp(
-        late,
-        job.sent
-          ? `${name} was not answered in time; it may still run`
-          : `${name} could not be sent in time; it has not run`,
-      );
+      const desc = job.sent
+        ? `${name} was not answered in time; it may still run`
+        : `${name} could not be sent in time; it has not run`;
+      answers.push(() => giveUp(late, desc));
     }
+    for (const answer of answers) answer();
     this.#feed();
     this.#rest();
   }

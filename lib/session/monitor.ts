@@ -75,6 +75,7 @@ export class Monitor {
   #standing: Standing;
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
+  #settling = false;
   /** Descriptors that have come and that no command has taken yet. */
   #cargo: Cargo | undefined;
   #oobWaiting = false;
@@ -311,6 +312,9 @@ export class Monitor {
 
   /** Sends every reply whose turn has come. */
   #settle(): void {
+    // An answer of ours can bring others: they are sent below, in their turn.
+    if (this.#settling) return;
+    this.#settling = true;
     let sent = 0;
     for (const { id, answer } of this.#slots) {
       if (answer === undefined) break;
@@ -321,6 +325,7 @@ export class Monitor {
       sent++;
     }
     if (sent > 0) this.#slots.splice(0, sent);
+    this.#settling = false;
     this.#push();
   }
 

@@ -149,7 +149,8 @@ export class Upstream<J extends Job> {
    *
    * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
    * so that only a QEMU that does not run at all leaves it unanswered. One that
-   * offers no `oob` cannot be asked, and never counts as stalled.
+   * offers no `oob` cannot be asked, and never counts as stalled; nor does one that
+   * was not asked because of a command with descriptors.
    *
    * @param patience seconds of silence after which it counts as stalled
    * @param probe makes the question; called only where it is asked
@@ -160,11 +161,13 @@ export class Upstream<J extends Job> {
     if (this.#spoke) this.#silentSince = now;
     this.#spoke = false;
     const silence = now - this.#silentSince;
-    if (silence >= patience / 2 && !this.#asked) {
+    // Nothing may follow a command with descriptors before its answer.
+    const laden = this.#inBand.some(({ cargo }) => cargo !== undefined);
+    if (silence >= patience / 2 && !this.#asked && !laden) {
       this.#asked = true;
       this.issue(probe());
     }
-    if (silence < patience || this.#stalled) return false;
+    if (silence < patience || !this.#asked || this.#stalled) return false;
     this.#stalled = true;
     return true;
   }

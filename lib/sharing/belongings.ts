@@ -65,8 +65,8 @@ interface Name<Party> {
 
 /** A set of QEMU's. */
 interface FdSet<Party> {
-  /** Whose each of its descriptors is; nobody's are left out. */
-  readonly owners: Map<string, Party>;
+  /** Whose each of its descriptors is; nobody's, where its client has left. */
+  readonly owners: Map<string, Party | undefined>;
   /** Commands that named it, and have not failed. */
   uses: number;
 }
@@ -154,10 +154,10 @@ export class Belongings<Party> {
     for (const [id, { owners, uses }] of this.#sets) {
       for (const [fd, owner] of owners) {
         if (owner !== party) continue;
-        owners.delete(fd);
+        // The set is there until QEMU has answered: what names it meanwhile counts.
+        owners.set(fd, undefined);
         if (uses === 0) commands.push(commandOf("remove-fd", `{"fdset-id":${id},"fd":${fd}}`));
       }
-      if (owners.size === 0 && uses === 0) this.#sets.delete(id);
     }
     return commands;
   }
@@ -174,7 +174,7 @@ export class Belongings<Party> {
     const owners = id === undefined ? undefined : this.#sets.get(id)?.owners;
     if (owners === undefined) return undefined;
     const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? party];
-    if (concerned.every((owner) => owner === party)) return undefined;
+    if (concerned.every((owner) => owner === undefined || owner === party)) return undefined;
     return `File descriptor set ${id} belongs to another client; it ends with that client`;
   }
 
@@ -197,7 +197,7 @@ export class Belongings<Party> {
     const { "fdset-id": id, fd } = Object(JSON.parse(value));
     // Where no set was asked for it is a new one, whatever once had its number.
     const known = asked === undefined ? undefined : this.#sets.get(asked);
-    const set = known ?? { owners: new Map<string, Party>(), uses: 0 };
+    const set = known ?? { owners: new Map<string, Party | undefined>(), uses: 0 };
     set.owners.set(String(fd), party);
     this.#sets.set(String(id), set);
   }

@@ -201,7 +201,7 @@ export function readMessage(bytes: Uint8Array): Message | undefined {
     const name = eventName(bytes);
     if (name !== undefined) return { kind: "event", bytes, name };
   }
-  return leadingId(bytes) ?? readAnySpelling(bytes);
+  return (isPretty(bytes) ? readPretty(bytes) : leadingId(bytes)) ?? readAnySpelling(bytes);
 }
 
 const RETURN = asciiBytes('{"return": ');
@@ -258,7 +258,31 @@ function eventName(bytes: Uint8Array): string | undefined {
   return end < 0 ? undefined : asciiText(bytes, start, end);
 }
 
-/** A message in another spelling than QEMU's plain one: read slowly, by its members. */
+/**
+ * A pretty reply or event, read by its lines.
+ *
+ * Those of its members begin four spaces in, and no string holds a line end. What
+ * is inside belongs to the client that asked, `inf` and all.
+ */
+function readPretty(bytes: Uint8Array): Message | undefined {
+  const text = asciiText(bytes, 0, bytes.length);
+  const valueOf = (key: string): string | undefined => {
+    const line = `\r\n    "${key}": `;
+    const at = text.indexOf(line);
+    if (at < 0) return undefined;
+    const start = at + line.length;
+    return text.slice(start, text.indexOf("\r\n", start)).replace(/,$/, "");
+  };
+  const kind = valueOf("return") ? "return" : valueOf("error") ? "error" : undefined;
+  if (kind !== undefined) {
+    const id = valueOf("id");
+    return { kind, bytes: id === undefined ? bytes : prettyRest(bytes), id };
+  }
+  const [, name] = /^"(\w+)"$/.exec(valueOf("event") ?? "") ?? [];
+  return name === undefined ? undefined : { kind: "event", bytes, name };
+}
+
+/** A message in another spelling than QEMU's: read slowly, by its members. */
 function readAnySpelling(bytes: Uint8Array): Message | undefined {
   const splitter = new FrameSplitter();
   splitter.load(bytes);
@@ -278,7 +302,7 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   const id = member("id");
   if (id === undefined) return { kind, bytes, id: undefined };
   const idText = canonical(frame.bytes, id.start, id.end);
-  return { kind, bytes: isPretty(bytes) ? prettyRest(bytes) : plainRest(frame, id), id: idText };
+  return { kind, bytes: plainRest(frame, id), id: idText };
 }
 
 /** A pretty reply less its id, which is a line of its own. */

@@ -13,6 +13,7 @@ import { asciiBytes, asciiText } from "./text.ts";
 const CLOSE_BRACE = 0x7d;
 const DECODER = new TextDecoder();
 const LINE_END = "\r\n";
+const PRETTY_ERROR_END = "\r\n    }\r\n}\r\n";
 
 /**
  * A command with a number as its id.
@@ -66,8 +67,13 @@ export function errorReply(errorClass: string, desc: string, data?: string): Rep
   return data === undefined ? reply : withData(reply, data);
 }
 
-/** An error of QEMU with a `data` member as its last. */
+/** An error of QEMU, plain or pretty and without an id, with a `data` member as its last. */
 export function withData(reply: Reply, data: string): Reply {
+  if (isPretty(reply.bytes)) {
+    const end = reply.bytes.length - PRETTY_ERROR_END.length;
+    const line = `,\r\n        "data": ${prettied(data, 2)}`;
+    return { ...reply, bytes: inserted(reply.bytes, end, line) };
+  }
   const end = reply.bytes.lastIndexOf(CLOSE_BRACE) - 1;
   return { ...reply, bytes: inserted(reply.bytes, end, `, "data": ${data}`) };
 }

@@ -31,6 +31,8 @@ export interface Message {
   /** The characters are bytes. */
   readonly text: string;
   readonly spoken: readonly Spoken[];
+  /** With which of its bytes descriptors come. */
+  readonly cargo?: number;
 }
 
 /** One thing that happens. */
@@ -44,7 +46,11 @@ export type Action =
   | { readonly do: "flow"; readonly who: number; readonly bytes: number }
   /** It reads nothing, or again. */
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
+  /** It will say no more, and listens still. */
+  | { readonly do: "end"; readonly who: number }
   | { readonly do: "adopt"; readonly who: number; readonly terms: SimTerms }
+  /** The hub has other settings from now on. */
+  | { readonly do: "retune"; readonly rules: Rules }
   /** QEMU executes its next command; `shape` tells how its answer looks. */
   | { readonly do: "run"; readonly fails: boolean; readonly shape: number; readonly event: string }
   | { readonly do: "event"; readonly name: string }
@@ -76,12 +82,21 @@ export type Action =
   /** qmpmux begins to end. */
   | { readonly do: "drain" };
 
-/** The settings of one world. */
-export interface Setting {
-  readonly seed: number;
+/** The settings that can change while qmpmux runs. */
+export interface Rules {
   readonly onLoss: "close" | "hold";
   readonly deadlines: readonly { readonly glob: string; readonly seconds: number }[];
 }
+
+/** The settings of one world. */
+export interface Setting extends Rules {
+  readonly seed: number;
+  /** Does QEMU write each member on a line of its own? */
+  readonly pretty: boolean;
+}
+
+/** Bytes of a command that a client may send. */
+export const COMMAND_LIMIT = 600;
 
 /** Seconds a client waits for a greeting. */
 export const HANDSHAKE_TIME = 60;

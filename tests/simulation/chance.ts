@@ -5,12 +5,29 @@
  */
 
 import { Random } from "../support/random.ts";
-import type { Action, Message, Setting, Spoken } from "./actions.ts";
+import {
+  type Action,
+  COMMAND_LIMIT,
+  type Message,
+  type Rules,
+  type Setting,
+  type Spoken,
+} from "./actions.ts";
 import { SHAPE_COUNT } from "./qemu.ts";
 import { EVENTS, IDS, type RoleName, type SimTerms } from "./rules.ts";
 import type { World } from "./world.ts";
 
-const ROLES: readonly RoleName[] = ["full", "full", "full", "observer", "operator", "guest"];
+const ROLES: readonly RoleName[] = [
+  "full",
+  "full",
+  "full",
+  "observer",
+  "operator",
+  "guest",
+  "admin",
+];
+/** Those that may pass descriptors. */
+const FREE_ROLES: readonly RoleName[] = ["full", "guest", "admin"];
 const FILTERS: readonly (readonly string[])[] = [["STOP"], ["S*", "R*"], ["*"], []];
 const OWN = "__org.qmpmux_";
 
@@ -23,6 +40,8 @@ const DAMAGE: readonly (readonly [string, number])[] = [
   ["[1 2]", 1],
   ['{"execute":"stop","execute":"quit"}', 1],
   ["nope ", 1],
+  [`{"execute":"${"x".repeat(2 * COMMAND_LIMIT)}"}`, 1],
+  [`{"execute":"x","arguments":{"a":"${"x".repeat(COMMAND_LIMIT)}","b":{"execute":"quit"}}}`, 1],
   ['{"execute":\xff}', 2],
 ];
 
@@ -37,11 +56,21 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['{"execute":"quit","x":{}}', "QMP input member 'x' is unexpected"],
 ];
 
+/** The kinds of commands below that concern sets. */
+const SET_KINDS = [4, 4, 6, 6, 7, 8, 8, 13, 13, 13] as const;
+
+/** Names of descriptors: letters that can be written in three ways, so that many commands differ. */
+const FD_NAMES = ["jolo", "monk", "nolo:monk", "joke", "7up"] as const;
+
 const JUNK = ["garbage\r\n", '{"foo": 1}\r\n', '[{"return": {}}]\r\n', "\x00"];
 
 /** The settings of the world of a seed. */
 export function settingOf(seed: number): Setting {
   const random = new Random(seed * 2 + 1);
+  return { seed, pretty: random.oneIn(4), ...rulesOf(random) };
+}
+
+function rulesOf(random: Random): Rules {
   const onLoss = random.oneIn(2) ? "hold" : "close";
   const deadlines = random.pick([
     [],
@@ -50,8 +79,9 @@ export function settingOf(seed: number): Setting {
     [{ glob: "device_del", seconds: 6 }, { glob: "query-b*", seconds: 8 }],
     [{ glob: "device_del", seconds: 6 }, { glob: "query-b*", seconds: 8 }],
     [{ glob: "*", seconds: 2 }],
+    [{ glob: "*fd", seconds: 2 }, { glob: "*", seconds: 9 }],
   ]);
-  return { seed, onLoss, deadlines };
+  return { onLoss, deadlines };
 }
 
 /** Chooses what happens in one world. */
@@ -73,6 +103,14 @@ export class Chance {
   readonly #alike: boolean;
   /** How many of a hundred messages are below untagged commands. */
   readonly #asks: number;
+  /** How many of a hundred messages concern descriptors. */
+  readonly #passes: number;
+  /** The names they have: few are contested. */
+  readonly #names: readonly string[];
+  /** Do many of them concern sets? */
+  readonly #fillsSets: boolean;
+  /** Spellings of commands that have been used. */
+  readonly #spelled = new Set<string>();
 
   constructor(seed: number) {
     this.#random = new Random(seed);
@@ -86,6 +124,14 @@ export class Chance {
     const [deadline] = settingOf(seed).deadlines;
     this.#silence = deadline?.glob === "*" ? 1000 : 100;
     this.#asks = this.#random.pick(this.#alike ? [35, 50] : [18, 60, 60]);
+    this.#passes = this.#random.pick([0, 0, 5, 40, 40]);
+    this.#fillsSets = this.#random.oneIn(2);
+    this.#names = this.#random.pick([
+      FD_NAMES,
+      FD_NAMES,
+      FD_NAMES.slice(1, 3),
+      FD_NAMES.slice(3, 4),
+    ]);
   }
 
   next(world: World): Action {
@@ -133,6 +179,8 @@ export class Chance {
     }
     if (kind < 991) return { do: "stale" };
     if (kind < 996) return { do: "settle" };
+    if (kind < 997 && !absent) return { do: "end", who };
+    if (kind < 998) return { do: "retune", rules: rulesOf(random) };
     return { do: "tick", by: 2 };
   }
 
@@ -162,7 +210,8 @@ export class Chance {
 
   #terms(dialect: SimTerms["dialect"]): SimTerms {
     const random = this.#random;
-    const role = this.#alike ? "full" : random.pick(ROLES);
+    const free = this.#passes > 5 && !random.oneIn(3);
+    const role = this.#alike ? "full" : random.pick(free ? FREE_ROLES : ROLES);
     return {
       name: "stage",
       role,
@@ -177,7 +226,7 @@ export class Chance {
     const random = this.#random;
     return {
       do: "run",
-      fails: random.oneIn(8),
+      fails: random.oneIn(this.#passes > 5 ? 4 : 8),
       shape: random.below(SHAPE_COUNT),
       event: random.oneIn(10) ? random.pick(EVENTS) : "",
     };
@@ -203,8 +252,8 @@ export class Chance {
     if (seat.phase !== "command") count = random.oneIn(6) ? 3 : 1;
     for (let i = 0; i < count; i++) {
       const { phase, terms: { dialect }, oob } = seat;
-      const [text, ...spoken] = this.#message(phase === "command", dialect, oob);
-      messages.push({ text, spoken });
+      const [text, ...spoken] = this.#message(phase === "command", dialect, oob, world);
+      messages.push({ text, spoken, ...this.#cargo(text, spoken) });
     }
     return { do: "say", who, messages };
   }
@@ -213,8 +262,10 @@ export class Chance {
     operational: boolean,
     dialect: SimTerms["dialect"],
     oob: boolean,
+    world: World,
   ): [string, ...Spoken[]] {
     const random = this.#random;
+    if (operational && random.below(100) < this.#passes) return this.#descriptors(oob, world);
     const kind = random.below(100);
     if (kind < 4) {
       const [text, count] = random.pick(DAMAGE);
@@ -229,7 +280,7 @@ export class Chance {
     }
     if (!operational && kind < 80) return this.#handshake(dialect);
     if (kind < 10) return this.#handshake(random.pick(["qmp", "rfc2010"]));
-    if (kind < 16) return this.#own();
+    if (kind < 16) return this.#own(world);
     if (kind < (oob ? 34 : 18)) return this.#command(...this.#tagged(), true);
     if (kind < this.#asks) return this.#command(...this.#tagged());
     if (kind === 99 && random.oneIn(6)) return this.#command("quit");
@@ -274,9 +325,11 @@ export class Chance {
     }
   }
 
-  #own(): [string, ...Spoken[]] {
+  #own(world: World): [string, ...Spoken[]] {
     const random = this.#random;
-    switch (random.below(6)) {
+    switch (random.below(7)) {
+      case 6:
+        return this.#end(world);
       case 0:
         return this.#command(`${OWN}query-clients`, [], random.oneIn(3));
       case 1:
@@ -288,6 +341,14 @@ export class Chance {
       default:
         return this.#command(`${OWN}set-event-filter`, [["enable", random.pick(FILTERS)]]);
     }
+  }
+
+  /** Ends a client, often itself. */
+  #end({ clients }: World): [string, ...Spoken[]] {
+    const random = this.#random;
+    const numbers = [...clients.values()].map(({ seat }) => seat.number);
+    const name = `stage/${random.oneIn(4) ? 0 : random.pick(numbers)}`;
+    return this.#command(`${OWN}disconnect-client`, [["name", name]]);
   }
 
   /** A command that no other says. */
@@ -312,11 +373,113 @@ export class Chance {
     }
   }
 
+  /** Do descriptors come with it, and where? */
+  #cargo(text: string, spoken: readonly Spoken[]): { cargo?: number } {
+    const random = this.#random;
+    if (this.#passes === 0) return {};
+    const takes = spoken.some((each) =>
+      each.kind === "command" && (each.name === "getfd" || each.name === "add-fd")
+    );
+    if (!(takes ? random.below(4) > 0 : random.oneIn(30))) return {};
+    return { cargo: random.oneIn(3) ? random.below(text.length) : 0 };
+  }
+
+  /** A command that gives, uses or ends a descriptor, or would if it were right. */
+  #descriptors(oob: boolean, world: World): [string, ...Spoken[]] {
+    const { qemu } = world;
+    const random = this.#random;
+    const name = random.pick(this.#names);
+    const tag = `t${++this.#tags}`;
+    const sets = [...qemu.table.sets.values()];
+    const set = sets.length > 0 && !random.oneIn(6)
+      ? random.oneIn(2) ? sets.at(-1) : random.pick(sets)
+      : undefined;
+    const id = set?.id ?? random.below(3);
+    const fd = set !== undefined && !random.oneIn(3) ? random.pick([...set.fds.keys()]) : 10;
+    const kind = this.#fillsSets && !random.oneIn(4) ? random.pick(SET_KINDS) : random.below(21);
+    switch (kind) {
+      case 0:
+        return this.#passing("getfd", [["name", name]]);
+      case 1:
+        return this.#passing("getfd", [["fdname", name], ["x", 1]]);
+      case 2:
+        return this.#passing("add-fd", [["fdset-id", "none"]]);
+      case 3:
+        return this.#passing("getfd", [["fdname", random.oneIn(2) ? 7 : name]], oob);
+      case 4:
+      case 5:
+        return this.#passing("add-fd", []);
+      case 6:
+        return this.#passing("add-fd", [["fdset-id", id], ["opaque", "o"]]);
+      case 7:
+        return this.#passing("remove-fd", [["fdset-id", id]]);
+      case 8:
+        return this.#passing("remove-fd", [["fdset-id", id], ["fd", fd]]);
+      case 9:
+        return this.#passing("migrate", [["uri", `fd:${name}`]]);
+      case 10:
+        return this.#passing("add_client", [["protocol", "vnc"], ["fdname", name]]);
+      case 11: {
+        const fds = random.oneIn(2) ? name : `${name}:${random.pick(this.#names)}`;
+        return this.#passing("netdev_add", [["type", "tap"], ["id", tag], ["fds", fds]]);
+      }
+      case 12: {
+        const backend = { type: "socket", data: { addr: { type: "fd", data: { str: name } } } };
+        return this.#passing("chardev-add", [["id", tag], ["backend", backend]]);
+      }
+      case 13:
+        return this.#passing("blockdev-add", [
+          ["driver", "file"],
+          ["node-name", tag],
+          ["filename", `/dev/fdset/${id}`],
+        ]);
+      case 14:
+        return this.#passing("migrate-recover", [["uri", `fd:${name}`]], oob);
+      case 15:
+      case 16:
+        return this.#passing("closefd", [["fdname", name]]);
+      case 17:
+        return this.#end(world);
+      default:
+        return this.#passing("getfd", [["fdname", name]]);
+    }
+  }
+
+  /** Such a command in a spelling that no other has. */
+  #passing(
+    name: string,
+    args: readonly (readonly [string, unknown])[],
+    oob = false,
+  ): [string, ...Spoken[]] {
+    for (let tries = 0;; tries++) {
+      // There are not many ways to write one without arguments.
+      const more = tries < 20 ? args : [...args, ["opaque", `t${++this.#tags}`] as const];
+      const [text, command] = this.#command(name, more, oob, true);
+      const { strict } = command as Spoken & { kind: "command" };
+      // Without an escape it could be one of qmpmux's own.
+      if (!strict.includes("\\u") || this.#spelled.has(strict)) continue;
+      this.#spelled.add(strict);
+      return [text, command!];
+    }
+  }
+
+  /** A JSON text with some of the letters of its strings written otherwise. */
+  #respelled(json: string): string {
+    const random = this.#random;
+    return json.replace(/"[^"]*"/g, (string) =>
+      string.replace(/[a-z]/g, (letter) => {
+        if (!random.oneIn(4)) return letter;
+        const hex = letter.charCodeAt(0).toString(16);
+        return `\\u00${random.oneIn(2) ? hex : hex.toUpperCase()}`;
+      }));
+  }
+
   /** A command in some spelling. */
   #command(
     name: string,
     args: readonly (readonly [string, unknown])[] = [],
     oob = false,
+    respelled = false,
   ): [string, ...Spoken[]] {
     const random = this.#random;
     const argsText = JSON.stringify(Object.fromEntries(args));
@@ -326,8 +489,11 @@ export class Chance {
       ? `\\u00${name.charCodeAt(0).toString(16)}`
       : name[0]!;
     const verb = oob ? "exec-oob" : "execute";
-    const pairs: [string, string][] = [[verb, `"${escaped}${name.slice(1)}"`]];
-    if (args.length > 0 || random.oneIn(12) && tagged) pairs.push(["arguments", argsText]);
+    const said = respelled ? this.#respelled(`"${name}"`) : `"${escaped}${name.slice(1)}"`;
+    const pairs: [string, string][] = [[verb, said]];
+    if (args.length > 0 || random.oneIn(12) && tagged) {
+      pairs.push(["arguments", respelled ? this.#respelled(argsText) : argsText]);
+    }
     const [written, id] = random.oneIn(3) ? [undefined, undefined] : random.pick(IDS);
     const strict = `{${pairs.map(([key, value]) => `"${key}":${value}`).join(",")}}`;
     if (written !== undefined) pairs.splice(random.below(pairs.length + 1), 0, ["id", written]);

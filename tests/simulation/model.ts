@@ -8,7 +8,9 @@
  * @module
  */
 
-import { HANDSHAKE_TIME, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
+import { Holdings, type SimulatedCargo, type Use, useOf } from "./holdings.ts";
+import { Broken } from "./broken.ts";
+import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
 import { type Exec, type Said, type SimulatedQemu, VERSIONS } from "./qemu.ts";
 import {
   allowed,
@@ -35,20 +37,13 @@ const WAITING = { withOob: 9, inBand: 1 };
 const OWN = "__org.qmpmux_";
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
 
-/** A promise that was not kept. */
-export class Broken extends Error {
-  constructor(readonly promise: string, message: string) {
-    super(`${promise}: ${message}`);
-  }
-}
-
 /** What a reply must be: one of some lines, or what passes. */
 type Answer = readonly string[] | ((line: string) => boolean);
 
 type Command = Spoken & { kind: "command" };
 
 /** Something asked, and not answered yet. */
-interface Entry {
+export interface Entry {
   readonly seat: Seat;
   readonly id: string | undefined;
   readonly command: Command | undefined;
@@ -76,6 +71,13 @@ interface Entry {
   /** QEMU's answer, where it is surely this one's. */
   exec: Exec | undefined;
   gone: boolean;
+  /** What it has to do with descriptors, and what came with it. */
+  readonly use: Use | undefined;
+  cargo: SimulatedCargo | undefined;
+  /** Why it may have been refused when its turn came, in the words of errors. */
+  readonly refusals: Set<string>;
+  /** Was it, surely? */
+  refused: boolean;
 }
 
 /** One client, as it must be. */
@@ -87,10 +89,12 @@ export class Seat {
   filter: readonly string[] | undefined;
   entries: Entry[] = [];
   overtaking: Entry | undefined;
+  /** Descriptors that have come, and that no command has taken. */
+  cargo: SimulatedCargo | undefined;
   /** Has it overtaken, and not been idle since? It may have been. */
   overtook = false;
   /** What was taken for its answer, and may have been that of another. */
-  doubt: { text: string; overtaking: Entry } | undefined;
+  doubt: { text: string; first: Entry } | undefined;
   /** The answer to what is refused out of turn, just now. */
   atOnce: Answer | undefined;
   /** Lines, events or a greeting, that it must hear before anything else. */
@@ -118,8 +122,15 @@ export class Seat {
 
   /** The first of its commands that QEMU has not been sent. */
   get unsent(): Entry | undefined {
-    return this.entries.find(({ answer, covered, kept }) =>
-      answer === undefined && !covered && !kept
+    return this.entries.find(({ answer, covered, kept, refused }) =>
+      answer === undefined && !covered && !kept && !refused
+    );
+  }
+
+  /** The first of them that surely was not refused either. */
+  get surelyUnsent(): Entry | undefined {
+    return this.entries.find(({ answer, covered, kept, refusals }) =>
+      answer === undefined && !covered && !kept && refusals.size === 0
     );
   }
 
@@ -134,7 +145,7 @@ export class Seat {
 /** What holds in one world. */
 export class Model {
   readonly seats = new Map<number, Seat>();
-  #setting: Setting;
+  #setting: Rules;
   #qemu: SimulatedQemu;
   #now = 0;
   #sequence = 0;
@@ -147,7 +158,8 @@ export class Model {
   #nonce = "";
   #negotiating = false;
   #greeted = false;
-  draining = false;
+  readonly #holdings: Holdings;
+  readonly #cargoClosed: (cargo: SimulatedCargo) => void;
   #idleTold = false;
   /** Unanswered entries that QEMU owes, by their text for QEMU. */
   readonly #wanted = new Map<string, Entry[]>();
@@ -175,9 +187,30 @@ export class Model {
   #qemuMustClose = false;
   #qemuClosed = false;
 
-  constructor(setting: Setting, qemu: SimulatedQemu) {
+  constructor(setting: Setting, qemu: SimulatedQemu, closed: (cargo: SimulatedCargo) => void) {
     this.#setting = setting;
     this.#qemu = qemu;
+    this.#holdings = new Holdings(qemu);
+    this.#cargoClosed = closed;
+  }
+
+  get draining(): boolean {
+    return this.#holdings.draining;
+  }
+
+  /** The hub goes on under other settings. */
+  retune(rules: Rules): void {
+    this.#setting = rules;
+  }
+
+  /** qmpmux begins to end. */
+  drain(): void {
+    this.#holdings.draining = true;
+  }
+
+  /** Descriptors come to a client. */
+  carried(seat: Seat, name: string): SimulatedCargo {
+    return this.#holdings.carried(seat, name, this.#cargoClosed);
   }
 
   /** A client comes; it must be greeted at once where QEMU is ready. */
@@ -193,6 +226,7 @@ export class Model {
     const seat = this.seats.get(who);
     if (seat === undefined) return;
     this.seats.delete(who);
+    seat.closed = seat.mustClose = true;
     this.#vacate(seat);
   }
 
@@ -222,8 +256,9 @@ export class Model {
       return [replyLine("rfc2010", undefined, { errorClass: "JSONParsing", desc })];
     }
     const where = seat.positioned ? "\\d+:\\d+: " : "";
+    const what = `(${where}JSON parse error, [^\\r]*|JSON token size limit exceeded)`;
     const form = new RegExp(
-      `^\\{"error": \\{"class": "GenericError", "desc": "${where}JSON parse error, [^\\r]*"\\}\\}\\r\\n$`,
+      `^\\{"error": \\{"class": "GenericError", "desc": "${what}"\\}\\}\\r\\n$`,
     );
     return (line) => form.test(line);
   }
@@ -240,8 +275,10 @@ export class Model {
       return this.#here(seat, id, say(handshake.outcome), handshake.then);
     }
     if (name.startsWith(OWN) && name !== `${OWN}nope`) {
-      const admin = name.endsWith("-clients");
-      if (admin) return this.#here(seat, id, this.#refusal(seat, id, name), undefined, oob);
+      const admin = /-clients?$/.test(name);
+      if (admin && role !== "admin") {
+        return this.#here(seat, id, this.#refusal(seat, id, name), undefined, oob);
+      }
       if (oob) return here(generic(`The command ${name} does not support OOB`));
       return this.#own(seat, command);
     }
@@ -269,7 +306,9 @@ export class Model {
   #atQemu(seat: Seat): { sure: number; maybe: number; oob: number } {
     const all = [...this.#carriers.values()].filter((seats) => seats.includes(seat));
     const sure = all.filter((seats) => seats.length === 1).length;
-    const oob = [...this.#overtaking.values()].filter(({ entry }) => entry?.seat === seat).length;
+    const there = [...this.#overtaking.values()].filter(({ entry }) => entry?.seat === seat);
+    const held = seat.overtaking !== undefined && !seat.overtaking.covered ? 1 : 0;
+    const oob = there.length + held;
     return { sure: sure + oob, maybe: all.length + oob, oob };
   }
 
@@ -377,6 +416,8 @@ export class Model {
       const then = (): void => void (seat.filter = enable);
       return this.#here(seat, id, this.#lines(seat, id, { value: "{}" }), then);
     }
+    if (name.endsWith("-client")) return this.#here(seat, id, () => this.#ends(seat, id, args));
+    if (name.endsWith("-clients")) return this.#here(seat, id, () => this.#listed(id));
     this.#here(seat, id, () => {
       const { terms, phase, filter = null } = seat;
       const rfc = terms.dialect === "rfc2010";
@@ -401,6 +442,31 @@ export class Model {
         );
       };
     });
+  }
+
+  /** A client is ended by another, or by itself: then it is told no more. */
+  #ends(seat: Seat, id: string | undefined, args: string): Answer {
+    const { name } = JSON.parse(args);
+    const victim = [...this.seats.values()].find(({ number, closed, mustClose }) =>
+      name === `stage/${number}` && !closed && !mustClose
+    );
+    if (victim === undefined) return this.#lines(seat, id, generic(`Client '${name}' not found`));
+    victim.mustClose = true;
+    this.#vacate(victim);
+    return this.#lines(seat, id, { value: "{}" });
+  }
+
+  /** The list of the clients that are there. */
+  #listed(id: string | undefined): Answer {
+    const there = [...this.seats.values()].filter(({ closed }) => !closed);
+    const names = there.map(({ number }) => number).sort((a, b) => a - b).map((n) => `stage/${n}`);
+    return (line: string): boolean => {
+      const tail = id === undefined ? "}\r\n" : `, "id": ${id}}\r\n`;
+      if (!line.startsWith('{"return": [') || !line.endsWith(tail)) return false;
+      const heard = JSON.parse(line.slice('{"return": '.length, -tail.length));
+      const shown = heard.map((each: { name: string }) => each.name);
+      return JSON.stringify(shown) === JSON.stringify(names);
+    };
   }
 
   #lines(seat: Seat, id: string | undefined, outcome: Outcome): string[] {
@@ -436,7 +502,12 @@ export class Model {
       sure: false,
       exec: undefined,
       gone: false,
+      use: undefined,
+      cargo: undefined,
+      refusals: new Set(),
+      refused: false,
     });
+    this.#itsTurn(seat);
   }
 
   #toBeSent(seat: Seat, command: Command): void {
@@ -464,9 +535,16 @@ export class Model {
       sure: false,
       exec: undefined,
       gone: false,
+      use: useOf(name, oob, args),
+      cargo: undefined,
+      refusals: new Set(),
+      refused: false,
     };
-    if (oob) seat.overtaking = entry;
-    else {
+    this.#holdings.asked(entry);
+    if (oob) {
+      seat.overtaking = entry;
+      seat.overtook = true;
+    } else {
       if (seat.unsent === undefined) seat.waitsSince = this.#serves;
       seat.entries.push(entry);
     }
@@ -482,17 +560,23 @@ export class Model {
   }
 
   /** qmpmux sends something to QEMU. */
-  toQemu(text: string, exec: Exec | undefined): void {
+  toQemu(text: string, exec: Exec | undefined, cargo: SimulatedCargo | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
       throw new Broken("bytes", `QEMU was sent no command: ${text}`);
     }
     if (!this.ready) return this.#negotiates(text);
+    this.#holdings.mayFollow(text);
     this.#sent.set(exec, ++this.#sequence);
-    if (exec.oob !== undefined) return this.#overtakes(text, exec);
+    if (exec.oob !== undefined) return this.#overtakes(text, exec, cargo);
     if (this.#flying.length >= IN_FLIGHT) {
       throw new Broken("lanes", `more than ${IN_FLIGHT} in-band commands are at QEMU: ${text}`);
     }
     const wanted = this.#wanted.get(text);
+    if (wanted === undefined && /^(closefd|remove-fd)$/.test(exec.name)) {
+      this.#holdings.own(exec);
+      this.#flying.push(exec);
+      return;
+    }
     const flying = this.#flying.filter((each) => each.text === text).length;
     if (wanted === undefined || wanted.length + (this.#ghosts.get(text) ?? 0) <= flying) {
       throw new Broken(
@@ -500,17 +584,20 @@ export class Model {
         `QEMU was sent what nobody asked, or once too often: ${text}`,
       );
     }
+    const busy = this.#flying.length > 0;
     this.#flying.push(exec);
     const may = wanted.filter((entry) => {
-      const first = entry.seat.unsent;
+      const first = entry.seat.surelyUnsent;
       return first === undefined || first === entry || first.at > entry.at;
     });
     if (may.length === 0) {
-      const before = wanted.map(({ seat }) => seat.unsent?.command?.strict).join();
+      const before = wanted.map(({ seat }) => seat.surelyUnsent?.command?.strict).join();
       throw new Broken("order", `QEMU was sent ${text} before ${before}`);
     }
     const fresh = may.filter(({ covered }) => !covered);
     const unique = fresh.length === 1 && fresh[0]!.unique;
+    if (unique) this.#passedOver(fresh[0]!);
+    this.#holdings.sent(exec, unique ? fresh[0] : undefined, cargo, busy);
     const seats = new Set((unique ? fresh : may).map(({ seat }) => seat));
     if (seats.size === 1) this.#carries(fresh[0]?.seat ?? may[0]!.seat, text);
     this.#carriers.set(exec, [...seats]);
@@ -522,6 +609,18 @@ export class Model {
       entry.covered = true;
       entry.sure = entry.unique || may.length === 1;
       entry.seat.waitsSince = this.#serves;
+    }
+  }
+
+  /** One of a client's is sent: those before it have been, or have been refused. */
+  #passedOver({ seat, at, command }: Entry): void {
+    for (const other of seat.entries) {
+      if (other.at > at && other.covered && other.sure) {
+        const { strict } = command!;
+        throw new Broken("order", `QEMU was sent ${other.command?.strict} before ${strict}`);
+      }
+      if (other.at >= at || other.answer !== undefined || other.covered) continue;
+      if (other.refusals.size > 0) other.refused = true;
     }
   }
 
@@ -545,7 +644,8 @@ export class Model {
       const unsure = other.entries.some(({ covered, sure }) => covered && !sure);
       // It may wait for a twin, or be held back behind two that are at QEMU, its own or alike.
       const held = this.#isHeld(other);
-      if (first.joined || twins >= 2 || unsure || held) other.waitsSince = turn;
+      const refusable = this.#holdings.isHeld(first);
+      if (first.joined || twins >= 2 || unsure || held || refusable) other.waitsSince = turn;
       else if (seat.served > other.waitsSince) {
         throw new Broken("turns", `${seat.label} was served twice while ${other.label} waited`);
       }
@@ -562,7 +662,7 @@ export class Model {
     this.#negotiating = true;
   }
 
-  #overtakes(text: string, exec: Exec): void {
+  #overtakes(text: string, exec: Exec, cargo: SimulatedCargo | undefined): void {
     if (!this.#qemu.oob) throw new Broken("lanes", "QEMU offered no oob");
     const number = Number(exec.oob);
     if (exec.oob === "" || number <= this.#lastOob) {
@@ -581,6 +681,7 @@ export class Model {
       entry.covered = true;
       entry.seat.overtook = true;
     }
+    this.#holdings.sent(exec, entry, cargo, false);
     this.#overtaking.set(exec.oob!, { exec, entry });
     if (entry) this.#owners.set(exec, entry);
   }
@@ -611,6 +712,7 @@ export class Model {
   }
 
   #replies(exec: Exec): void {
+    this.#holdings.replied(exec);
     if (exec.oob === undefined) {
       const first = this.#flying.shift();
       if (first !== exec) throw new Error("The simulation has lost its order");
@@ -698,6 +800,7 @@ export class Model {
     this.#ghosts.clear();
     this.#answered.clear();
     this.#heardAt = this.#now;
+    this.#holdings.lost();
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") continue;
       if (this.#setting.onLoss === "close") {
@@ -722,8 +825,14 @@ export class Model {
     const [no] = this.#lines(seat, id, unsent);
     const sure = unique || !covered;
     const lines = sure ? [covered ? yes! : no!] : [yes!, no!];
+    if (!covered) lines.push(...this.#refusals(entry));
     entry.answer = entry.kept ? [...lines, ...this.#lastingLines(entry)] : lines;
     this.#unwant(entry);
+  }
+
+  /** The lines that may refuse it. */
+  #refusals({ seat, id, refusals }: Entry): string[] {
+    return [...refusals].flatMap((desc) => this.#lines(seat, id, generic(desc)));
   }
 
   /** Time is about to have come so far. */
@@ -746,6 +855,8 @@ export class Model {
     if (this.#spoke) this.#silentSince = this.#now;
     this.#spoke = false;
     const silence = this.#now - this.#silentSince;
+    // Nothing may follow a command with descriptors.
+    if (!this.#probed && this.#holdings.laden !== undefined) return;
     if (silence >= STALL_TIME / 2 && !this.#probed) {
       throw new Broken("stall", `QEMU is silent for ${silence} s and was not asked`);
     }
@@ -757,6 +868,9 @@ export class Model {
   /** The rim is told that QEMU has stalled, or answers. */
   notice(stalled: boolean): void {
     if (stalled === this.#stalled) throw new Broken("stall", `told twice: ${stalled}`);
+    if (stalled && !this.#probed) {
+      throw new Broken("stall", "QEMU counts as stalled though it was not asked");
+    }
     if (stalled && this.#now - this.#heardAt < STALL_TIME) {
       throw new Broken("stall", "QEMU counts as stalled though it has just said something");
     }
@@ -766,6 +880,7 @@ export class Model {
   /** The rim is told that nothing is under way. */
   idle(): void {
     if (!this.draining) throw new Broken("drain", "idle was told though nothing is drained");
+    this.#holdings.settled();
     this.#idleTold = true;
   }
 
@@ -791,18 +906,21 @@ export class Model {
     const exec = number === undefined ? undefined : this.#qemu.execs[Number(number)];
     const { overtaking, entries: [first] } = seat;
     const { doubt } = seat;
-    if (doubt && first && !fits(first.answer, text) && fits(first.answer, doubt.text)) {
+    const inLine = first?.answer !== undefined && fits(first.answer, text);
+    const outOfTurn = overtaking?.answer !== undefined && fits(overtaking.answer, text);
+    if (doubt && overtaking && !inLine && !outOfTurn && fits(doubt.first.answer, text)) {
+      // What came before was that of the other one.
       seat.doubt = undefined;
-      // It was the other one's answer.
-      seat.overtaking = doubt.overtaking;
-      this.#taken(seat, first);
-      return this.heard(seat, text);
+      seat.overtaking = undefined;
+      return this.#unwant(overtaking);
     }
-    if (overtaking && first?.answer !== undefined && fits(first.answer, text)) {
+    if (first && inLine && outOfTurn) {
       // Two that may say the same: what comes next tells which it was.
-      if (fits(overtaking.answer, text)) seat.doubt = { text, overtaking };
+      seat.doubt = { text, first };
+      return this.#taken(seat, first);
     }
-    if (overtaking && (exec?.oob !== undefined || fits(overtaking.answer, text))) {
+    const refused = overtaking?.covered === false && this.#refusals(overtaking).includes(text);
+    if (overtaking && (refused || exec?.oob !== undefined || fits(overtaking.answer, text))) {
       this.#checkReply(overtaking, exec, text);
       seat.overtaking = undefined;
       this.#unwant(overtaking);
@@ -818,25 +936,27 @@ export class Model {
   /** The first in line has its answer. */
   #taken(seat: Seat, first: Entry): void {
     seat.entries.shift();
+    // What was refused has had its turn.
+    if (first.refusals.size > 0) seat.waitsSince = this.#serves;
     this.#unwant(first);
     first.then?.();
-    for (const [at, entry] of seat.entries.entries()) {
-      // What an answer is that depends on those before it is settled in its turn.
-      if (at === 0 && typeof entry.answer === "function" && entry.answer.length === 0) {
-        entry.answer = (entry.answer as () => Answer)();
-      }
-    }
+    this.#itsTurn(seat);
+  }
+
+  /** What an answer is that depends on those before it is settled in its turn. */
+  #itsTurn({ entries: [first] }: Seat): void {
+    if (typeof first?.answer !== "function" || first.answer.length > 0) return;
+    first.answer = (first.answer as () => Answer)();
   }
 
   #checkReply(entry: Entry, exec: Exec | undefined, text: string): void {
-    const { seat, id, command } = entry;
-    let { answer } = entry;
-    if (typeof answer === "function" && answer.length === 0) answer = (answer as () => Answer)();
+    const { seat, id, command, answer } = entry;
     if (answer !== undefined) {
       if (fits(answer as Answer, text)) return;
       throw new Broken("order", `${seat.label} must hear ${shown(answer)} and heard ${text}`);
     }
     const { name, oob, strict } = command!;
+    if (exec === undefined && !entry.covered && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     const { outcome } = exec;
     if (outcome === undefined || text !== replyLine(seat.terms.dialect, id, outcome)) {
@@ -914,12 +1034,14 @@ export class Model {
     }
     seat.entries = [];
     seat.overtaking = undefined;
+    this.#holdings.left(seat);
   }
 
   /** It waits no more. */
   #unwant(entry: Entry): void {
     if (entry.gone || entry.command === undefined) return;
     entry.gone = true;
+    this.#holdings.over(entry);
     const { strict } = entry.command;
     const alike = this.#wanted.get(strict)!;
     if (alike.length === 1) this.#wanted.delete(strict);
@@ -931,6 +1053,7 @@ export class Model {
 
   /** A step is over. `paused` tells whether a client is not read from. */
   stepDone(paused: (who: number) => boolean): void {
+    this.#holdings.stepDone();
     for (const [who, seat] of this.seats) {
       const { label, entries: [first], due } = seat;
       if (seat.mustClose !== seat.closed) {
@@ -939,12 +1062,15 @@ export class Model {
       seat.doubt = undefined;
       if (seat.closed) continue;
       if (due !== undefined) throw new Broken("events", `${label} was not told ${due}`);
-      if (first && (first.answer !== undefined || first.exec !== undefined)) {
+      if (first && (first.answer !== undefined || first.exec !== undefined || first.refused)) {
         const what = first.answer === undefined ? first.command!.strict : shown(first.answer);
         throw new Broken("none lost", `${label} was not answered in its turn: ${what}`);
       }
       if (seat.overtaking && (seat.overtaking.answer ?? seat.overtaking.exec)) {
         throw new Broken("none lost", `${label} was not answered out of turn`);
+      }
+      if (seat.overtaking?.covered === false && this.#holdings.laden === undefined) {
+        throw new Broken("none lost", `${label}'s command was held back for nothing`);
       }
       if (paused(who) !== seat.paused) {
         throw new Broken(
@@ -955,8 +1081,17 @@ export class Model {
     }
   }
 
+  /** A step is over, and nothing is under way. */
+  atRest(): void {
+    this.#holdings.settled();
+    if (this.draining && !this.#idleTold) {
+      throw new Broken("drain", "nothing is under way, and idle was not told");
+    }
+  }
+
   /** Everything has been given time to finish. */
   settled(status: { waiting: number; inFlight: number; clients: number }): void {
+    this.atRest();
     for (const { label, entries: [first], overtaking, closed } of this.seats.values()) {
       const left = first ?? overtaking;
       if (left && !closed) {
@@ -973,12 +1108,25 @@ export class Model {
     if (status.clients !== there) {
       throw new Broken("bounds", `${status.clients} clients are kept of ${there}`);
     }
-    if (this.draining && !this.#idleTold) throw new Broken("drain", "idle was never told");
+  }
+
+  /** What of a client's is under way, as the rim and administrators are told. */
+  pending(
+    seat: Seat,
+    all: number,
+    { waiting, inFlight }: Record<"waiting" | "inFlight", number>,
+  ): void {
+    const { label, entries, overtaking } = seat;
+    const asked = entries.length + (overtaking === undefined ? 0 : 1);
+    if (all !== asked || waiting + inFlight !== asked) {
+      const told = `${all} to be under way, ${waiting} here and ${inFlight} at QEMU`;
+      throw new Broken("bounds", `${label} waits for ${asked}, and is told to have ${told}`);
+    }
   }
 
   /** What waits in qmpmux is what clients wait for. */
   bounds(waiting: number): void {
-    let asked = 0;
+    let asked = this.#holdings.bound;
     for (const { entries } of this.seats.values()) asked += entries.length;
     if (waiting > asked) {
       throw new Broken("bounds", `${waiting} commands wait here, and clients wait for ${asked}`);

@@ -8,7 +8,9 @@
  * @module
  */
 
-import { LASTING, lastingValue, type Outcome, replyLine } from "./rules.ts";
+import type { SimulatedCargo } from "./holdings.ts";
+import { LASTING, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
+import { DescriptorTable, TABLE_COMMANDS, type Touch } from "./table.ts";
 
 /** A command that QEMU has been sent. */
 export interface Exec {
@@ -17,14 +19,19 @@ export interface Exec {
   /** As it came, less the number of an out-of-band one. */
   readonly text: string;
   readonly name: string;
+  readonly args: Readonly<Record<string, unknown>>;
+  /** What came with it. */
+  readonly cargo: SimulatedCargo | undefined;
   readonly oob: string | undefined;
   readonly process: number;
   readonly connection: number;
   /** What it answered, once it did. */
   outcome: Outcome | undefined;
+  /** Where it has put a descriptor. */
+  put?: { readonly fd: number; readonly id: number };
 }
 
-/** Something QEMU says; `bytes` with its line end. */
+/** Something QEMU says; `text` is plain, with its line end. */
 export interface Said {
   readonly kind:
     | "greeting"
@@ -36,6 +43,8 @@ export interface Said {
     | "junk"
     | "end";
   readonly text: string;
+  /** As it is written, with its line end. */
+  readonly wire: string;
   readonly name?: string;
   readonly exec?: Exec;
 }
@@ -71,11 +80,20 @@ export class SimulatedQemu {
   wire = "";
   /** All commands, by their numbers. */
   readonly execs: Exec[] = [];
+  /** Its descriptors. */
+  table = new DescriptorTable<SimulatedCargo>();
+  /** Told when it does something to a descriptor. */
+  touched: (exec: Exec, how: Touch, cargo: SimulatedCargo) => void = () => {};
+  readonly pretty: boolean;
   readonly #refuses = new Set<number>();
   #late: Exec | undefined;
   #clock = 0;
   #lastOob = "0";
   #quits = false;
+
+  constructor(pretty: boolean) {
+    this.pretty = pretty;
+  }
 
   /** A connection comes up. */
   arrive(fresh: boolean, version: number, oob: boolean, refuses: boolean): void {
@@ -86,6 +104,7 @@ export class SimulatedQemu {
       this.oob = oob;
       this.running = true;
       this.#late = undefined;
+      this.table = new DescriptorTable();
     }
     this.connected = true;
     this.connection++;
@@ -113,14 +132,16 @@ export class SimulatedQemu {
 
   /** What no QEMU says, or not now. */
   junk(text: string): void {
-    this.#say({ kind: text === this.greeting ? "greeting" : "junk", text });
+    this.#say({ kind: text.startsWith('{"QMP"') ? "greeting" : "junk", text });
   }
 
-  #say(said: Said): void {
+  #say(said: Omit<Said, "wire">): void {
     if (this.#quits) return;
     this.#quits = said.kind === "end";
-    this.out.push(said);
-    this.wire += said.text;
+    const { kind, text } = said;
+    const wire = this.pretty && kind !== "junk" && kind !== "end" ? written(text, true) : text;
+    this.out.push({ ...said, wire });
+    this.wire += wire;
   }
 
   event(name: string): void {
@@ -138,10 +159,13 @@ export class SimulatedQemu {
     this.queue = [];
     this.out = [];
     this.wire = "";
+    this.table.waiting = undefined;
   }
 
   /** A command has come in; `undefined` where it is none. */
-  received(text: string): Exec | undefined {
+  received(text: string, cargo?: SimulatedCargo): Exec | undefined {
+    // What comes takes the place of what waits.
+    if (cargo) this.table.waiting = cargo;
     let value: Record<string, unknown>;
     try {
       value = JSON.parse(text);
@@ -160,6 +184,8 @@ export class SimulatedQemu {
       number: this.execs.length,
       text: rest,
       name,
+      args: (value["arguments"] ?? {}) as Exec["args"],
+      cargo,
       oob: execOob === undefined ? undefined : id ?? "",
       process: this.process,
       connection: this.connection,
@@ -168,8 +194,12 @@ export class SimulatedQemu {
     this.execs.push(exec);
     if (name === "qmp_capabilities") this.queue.push({ ...exec, oob: id ?? "" });
     else if (execOob === undefined) this.queue.push(exec);
-    else this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
     return exec;
+  }
+
+  /** Answers what overtakes. */
+  overtake(exec: Exec): void {
+    this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
   }
 
   /** Executes the first that waits. */
@@ -204,9 +234,34 @@ export class SimulatedQemu {
   #answer(exec: Exec, fails: boolean, shape: number): void {
     const mark = `#${exec.number}#`;
     const lasts = LASTING.includes(exec.name) && exec.oob === undefined;
-    exec.outcome = fails
+    exec.outcome = TABLE_COMMANDS.has(exec.name)
+      ? this.#descriptors(exec, fails, shape)
+      : fails
       ? { errorClass: "GenericError", desc: `Failed ${mark}` }
       : { value: lasts ? lastingValue(exec.process, exec.name) : SHAPES[shape]!(mark) };
     this.#say({ kind: "reply", text: replyLine("qmp", exec.oob, exec.outcome), exec });
+  }
+
+  /** What a command does to descriptors. */
+  #descriptors(exec: Exec, fails: boolean, shape: number): Outcome {
+    const { name, args, oob } = exec;
+    const mark = `#${exec.number}#`;
+    const error = (desc: string): Outcome => ({
+      errorClass: "GenericError",
+      desc: `${desc} ${mark}`,
+    });
+    if (oob !== undefined && name !== "migrate-recover") return error("It does not support OOB");
+    const how = fails ? shape % 2 === 0 ? "before" : "in" : "no";
+    const result = this.table.run(
+      name,
+      args,
+      how,
+      (touch, cargo) => this.touched(exec, touch, cargo),
+    );
+    if ("desc" in result) return error(result.desc);
+    if (name !== "add-fd") return { value: SHAPES[shape]!(mark) };
+    const { fd, "fdset-id": id } = JSON.parse(result.value);
+    exec.put = { fd, id };
+    return { value: `${result.value.slice(0, -1)}, "at": "${mark}"}` };
   }
 }

@@ -18,7 +18,7 @@ export interface SimTerms {
 }
 
 /** The roles that simulated clients have. */
-export type RoleName = "full" | "observer" | "operator" | "guest";
+export type RoleName = "full" | "admin" | "observer" | "operator" | "guest";
 
 /** The role `guest`, which is not built in: most commands, few events. */
 export const GUEST = {
@@ -42,7 +42,7 @@ const READERS = [
 
 /** May a client in this role run this? `args` is JSON. */
 export function allowed(role: RoleName, name: string, args: string): boolean {
-  if (role === "full") return true;
+  if (role === "full" || role === "admin") return true;
   const secret = name === "qom-get" && args.includes('"secret"');
   if (role === "guest") return name !== "quit" && !secret;
   if (READERS.includes(name)) return true;
@@ -67,6 +67,7 @@ const LISTED = [
 
 const UNLISTED: Readonly<Record<RoleName, readonly string[]>> = {
   full: [],
+  admin: [],
   guest: ["quit"],
   observer: ["stop", "cont", "quit", "device_del", "human-monitor-command", "migrate-recover"],
   operator: ["migrate-recover"],
@@ -147,6 +148,27 @@ export function replyLine(
   const tail = dialect === "rfc2010" ? `, "data": ${data}` : "";
   const head = id === undefined ? "" : `"id": ${id}, `;
   return `{${head}"error": {"class": "${errorClass}", "desc": "${desc}"${tail}}}\r\n`;
+}
+
+/** A message as QEMU writes it, plain or with `pretty=on`. */
+export function written(text: string, pretty: boolean): string {
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^{}[\],:\s"]+/g) ?? [];
+  let [out, depth] = ["", 0];
+  const line = (): string => pretty ? `\r\n${"    ".repeat(depth)}` : "";
+  for (const [at, token] of tokens.entries()) {
+    const last = tokens[at - 1] ?? "";
+    if ("}]".includes(token)) {
+      depth--;
+      out += line() + token;
+      continue;
+    }
+    if ("{[".includes(last) && last !== "" || last === ",") {
+      out += last === "," && !pretty ? " " : line();
+    }
+    out += token === ":" ? ": " : token;
+    if ("{[".includes(token)) depth++;
+  }
+  return `${out}\r\n`;
 }
 
 /** An error of the most common class. */

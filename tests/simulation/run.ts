@@ -12,7 +12,7 @@
 
 import type { Action, Setting } from "./actions.ts";
 import { Chance, settingOf } from "./chance.ts";
-import { Broken } from "./model.ts";
+import { Broken } from "./broken.ts";
 import { type Core, World } from "./world.ts";
 
 /** Steps of one world. */

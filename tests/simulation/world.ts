@@ -8,19 +8,24 @@
  */
 
 import type { Terms } from "../../lib/terms/terms.ts";
+import type { MuxOptions } from "../../lib/hub/mux.ts";
 import type { Monitor, Mux, Peer } from "../../lib/mod.ts";
 import { options, terms } from "../support/stage.ts";
 import {
   type Action,
+  COMMAND_LIMIT,
   HANDSHAKE_TIME,
   type Message,
+  type Rules,
   type Setting,
   type Spoken,
   STALL_TIME,
 } from "./actions.ts";
-import { Broken, Model, type Seat } from "./model.ts";
+import type { SimulatedCargo } from "./holdings.ts";
+import { Broken } from "./broken.ts";
+import { Model, type Seat } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
-import { GUEST, type SimTerms } from "./rules.ts";
+import { GUEST, type SimTerms, written } from "./rules.ts";
 
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
@@ -37,19 +42,29 @@ function bytesOf(text: string): Uint8Array {
   return bytes;
 }
 
+function optionsOf({ onLoss, deadlines }: Rules): MuxOptions {
+  return options({ onLoss, deadlines, handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME });
+}
+
 /** A client and its rim. */
 class SimulatedClient implements Peer {
   readonly seat: Seat;
   monitor!: Monitor;
   paused = false;
   stalled = false;
+  /** Will it say no more? */
+  ended = false;
   unread = 0;
   /** What it says that has not arrived. */
   outbox = "";
   /** What the splitter must give, in this order. */
   readonly spoken: Spoken[] = [];
   #at = 0;
-  #ahead: Uint8Array[] = [];
+  /** How much has arrived, and where in all it says descriptors come. */
+  #arrived = 0;
+  #said = 0;
+  #laden: number[] = [];
+  #ahead: { bytes: Uint8Array; cargo: string | undefined }[] = [];
   #splitter: InstanceType<Core["FrameSplitter"]> | undefined;
   readonly #world: World;
 
@@ -62,7 +77,18 @@ class SimulatedClient implements Peer {
     const text = DECODER.decode(bytes);
     if (this.stalled) this.unread += bytes.length;
     this.#world.tell(`${this.seat.label}< `, text);
-    this.#world.model.heard(this.seat, text);
+    this.#world.model.heard(this.seat, this.#plain(text));
+  }
+
+  /** What it hears, as a QEMU that is not pretty would have written it. */
+  #plain(text: string): string {
+    const plain = this.#world.qemu.pretty ? written(text, false) : text;
+    // What only qmpmux says is plain always.
+    const own = plain.includes('"event": "__') || plain.includes('["async messages"]');
+    if (this.#world.qemu.pretty && !own && written(text, true) !== text) {
+      throw new Broken("bytes", `${this.seat.label} heard what is not pretty: ${text}`);
+    }
+    return plain;
   }
 
   pause(): void {
@@ -84,7 +110,10 @@ class SimulatedClient implements Peer {
   }
 
   say(messages: readonly Message[]): void {
-    for (const { text, spoken } of messages) {
+    if (this.ended) return;
+    for (const { text, spoken, cargo } of messages) {
+      if (cargo !== undefined) this.#laden.push(this.#said + cargo);
+      this.#said += text.length;
       this.outbox += text;
       this.spoken.push(...spoken);
     }
@@ -94,22 +123,38 @@ class SimulatedClient implements Peer {
     const chunk = this.outbox.slice(0, count);
     if (chunk === "") return;
     this.outbox = this.outbox.slice(count);
-    const bytes = bytesOf(chunk);
-    this.#world.tell(`${this.seat.label}> `, bytes);
-    this.#ahead.push(bytes);
+    // The kernel cuts where descriptors come: with the first byte of what is read.
+    for (let rest = chunk; rest !== "";) {
+      const cargo = this.#laden[0] === this.#arrived ? this.#world.newCargo(this.seat) : undefined;
+      if (cargo !== undefined) this.#laden.shift();
+      const next = Math.min(rest.length, (this.#laden[0] ?? Infinity) - this.#arrived);
+      const bytes = bytesOf(rest.slice(0, next));
+      rest = rest.slice(next);
+      this.#arrived += next;
+      this.#world.tell(`${this.seat.label}> `, bytes);
+      this.#ahead.push({ bytes, cargo });
+    }
     this.read();
   }
 
   /** Hands on as much as is taken. */
   read(): void {
-    while (!this.paused && !this.behind && !this.seat.closed && this.#next());
+    while (!this.paused && !this.behind && this.#next());
   }
 
   #next(): boolean {
     const { core, mux, model } = this.#world;
-    this.#splitter ??= new core.FrameSplitter(this.monitor.grammar);
+    if (this.#splitter === undefined) {
+      this.#splitter = new core.FrameSplitter(this.monitor.grammar);
+      this.#splitter.limit = COMMAND_LIMIT;
+    }
     const input = this.#splitter.next();
     if (input !== undefined) {
+      if (this.seat.closed) {
+        // What it had said already is read on, and nothing comes of it.
+        mux.received(this.monitor, input);
+        return true;
+      }
       model.read(this.seat, this.spoken[this.#at++], "damage" in input);
       mux.received(this.monitor, input);
       model.readDone(this.seat);
@@ -117,7 +162,8 @@ class SimulatedClient implements Peer {
     }
     const chunk = this.#ahead.shift();
     if (chunk === undefined) return false;
-    this.#splitter.load(chunk);
+    if (chunk.cargo !== undefined) mux.carried(this.monitor, model.carried(this.seat, chunk.cargo));
+    this.#splitter.load(chunk.bytes);
     return true;
   }
 
@@ -132,7 +178,7 @@ export class World {
   readonly core: Core;
   readonly mux: Mux;
   readonly model: Model;
-  readonly qemu = new SimulatedQemu();
+  readonly qemu: SimulatedQemu;
   readonly clients = new Map<number, SimulatedClient>();
   /** Clients from which is read on when the step is over. */
   readonly resumed = new Set<SimulatedClient>();
@@ -142,13 +188,16 @@ export class World {
   drained = false;
   #splitter!: InstanceType<Core["MessageSplitter"]>;
   #nonce = 1000;
+  #cargos = 0;
+  #over: Monitor[] = [];
   #closed: string | undefined;
   readonly #trace: boolean;
 
   constructor(core: Core, setting: Setting, trace = false) {
     this.core = core;
     this.#trace = trace;
-    this.model = new Model(setting, this.qemu);
+    this.qemu = new SimulatedQemu(setting.pretty);
+    this.model = new Model(setting, this.qemu, ({ name }) => this.#note(`! closed ${name}`));
     const { onLoss, deadlines } = setting;
     if (trace) {
       this.lines.push("! no qemu");
@@ -156,7 +205,7 @@ export class World {
       for (const { glob, seconds } of deadlines) this.lines.push(`! deadline ${glob} ${seconds}`);
     }
     this.mux = new core.Mux(
-      options({ onLoss, deadlines, handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME }),
+      optionsOf(setting),
       {
         ready: (): void => {},
         stalled: (stalled): void => {
@@ -167,6 +216,13 @@ export class World {
         idle: (): void => this.model.idle(),
       },
     );
+  }
+
+  /** Descriptors arrive; gives what they are called. */
+  newCargo({ label }: Seat): string {
+    const name = `c${++this.#cargos}`;
+    this.#note(`${label}+ ${name}`);
+    return name;
   }
 
   /** Keeps what was said. */
@@ -185,6 +241,11 @@ export class World {
     this.#do(action);
     this.#catchUp();
     this.model.stepDone(this.#paused);
+    for (const { seat, monitor } of this.clients.values()) {
+      if (!seat.closed) this.model.pending(seat, monitor.pending, this.mux.pending(monitor));
+    }
+    const { waiting, inFlight } = this.mux.status();
+    if (waiting + inFlight === 0) this.model.atRest();
   }
 
   readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
@@ -192,6 +253,8 @@ export class World {
   /** What the rim does when the core has finished. */
   #catchUp(): void {
     if (this.#closed !== undefined) this.#lose(this.#closed);
+    // Its rim says so once more when its socket is closed.
+    for (const monitor of this.#over.splice(0)) this.mux.detached(monitor);
     while (this.resumed.size > 0) {
       for (const client of this.resumed) {
         this.resumed.delete(client);
@@ -201,6 +264,14 @@ export class World {
     for (const [who, client] of this.clients) {
       if (client.unread > HARD_MARK && !client.seat.closed) this.#leave(who);
     }
+    for (const [who, client] of this.clients) {
+      if (client.ended && !client.seat.closed && this.#isDone(client)) this.#leave(who);
+    }
+  }
+
+  /** Has a client that will say no more been told all? QEMU drops everything where `oob` is on. */
+  #isDone({ monitor, heardOut }: SimulatedClient): boolean {
+    return monitor.takesOob || (heardOut && monitor.idle && monitor.greeted);
   }
 
   #do(action: Action): void {
@@ -222,6 +293,15 @@ export class World {
         client.unread = 0;
         return client.read();
       }
+      case "end": {
+        const client = this.clients.get(action.who);
+        if (client !== undefined && client.outbox === "") client.ended = true;
+        return;
+      }
+      case "retune":
+        this.#note(`# on-loss=${action.rules.onLoss} from now on`);
+        this.model.retune(action.rules);
+        return this.mux.adopt(optionsOf(action.rules));
       case "adopt":
         return this.#adopt(action.who, action.terms);
       case "run":
@@ -249,7 +329,8 @@ export class World {
         return this.#settle();
       case "drain":
         if (this.drained) return;
-        this.drained = this.model.draining = true;
+        this.drained = true;
+        this.model.drain();
         this.#note("! drain");
         return this.mux.drain();
     }
@@ -287,6 +368,7 @@ export class World {
     this.model.left(who);
     client.seat.closed = client.seat.mustClose = true;
     this.mux.detached(client.monitor);
+    this.#over.push(client.monitor);
   }
 
   #adopt(who: number, simTerms: SimTerms): void {
@@ -312,10 +394,13 @@ export class World {
     this.#note("! qemu arrives");
     this.model.arrive(nonce);
     const upstream: Peer = {
-      send: (bytes) => {
+      send: (bytes, cargo) => {
         const text = DECODER.decode(bytes);
-        this.tell("q< ", text);
-        this.model.toQemu(...this.#received(text));
+        const along = cargo as SimulatedCargo | undefined;
+        this.tell(along ? `q< +${along.name} ` : "q< ", text);
+        const exec = this.#received(text, along);
+        this.model.toQemu(text, exec, along);
+        if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
       pause: () => {
         throw new Broken("slow readers", "QEMU was paused");
@@ -330,12 +415,15 @@ export class World {
     this.mux.qemuArrived(upstream, nonce);
   }
 
-  /** QEMU has been sent something; the text less an out-of-band number. */
-  #received(text: string): [string, ReturnType<SimulatedQemu["received"]>] {
+  /** QEMU has been sent something. */
+  #received(
+    text: string,
+    cargo: SimulatedCargo | undefined,
+  ): ReturnType<SimulatedQemu["received"]> {
     if (this.#closed !== undefined || !this.qemu.connected) {
       throw new Broken("loss", `QEMU was sent ${text} after the end`);
     }
-    return [text, this.qemu.received(text)];
+    return this.qemu.received(text, cargo);
   }
 
   #lose(reason: string): void {
@@ -354,8 +442,8 @@ export class World {
     for (let input = this.#splitter.next(); input !== undefined; input = this.#splitter.next()) {
       const said = qemu.out.shift();
       if (said === undefined) throw new Broken("bytes", "QEMU has not said so many messages");
-      this.tell("q> ", said.text);
-      if (!("damage" in input) && DECODER.decode(input).trim() !== said.text.trim()) {
+      this.tell("q> ", said.wire);
+      if (!("damage" in input) && DECODER.decode(input).trim() !== said.wire.trim()) {
         throw new Broken("bytes", `QEMU said ${said.text}, read otherwise`);
       }
       this.model.fromQemu(said);

@@ -1,0 +1,411 @@
+/**
+ * Whose descriptors are where, as it must be.
+ *
+ * Each is in one place: with its client, with the command that takes it, at QEMU,
+ * or closed. What is at QEMU belongs to who gave it. That is checked where QEMU
+ * does something to it, so by what happens and not by what qmpmux believes.
+ *
+ * @module
+ */
+
+import { Broken } from "./broken.ts";
+import type { Exec, SimulatedQemu } from "./qemu.ts";
+import type { Entry, Seat } from "./model.ts";
+import { type FdSet, namesUsed, setUsed, takerRuns, type Touch } from "./table.ts";
+
+/** What comes with one message of a client. */
+export class SimulatedCargo {
+  closed = false;
+  /** `ended`: it must be closed. */
+  place: "client" | "command" | "QEMU" | "ended" = "client";
+  /** The connection it went to QEMU on. */
+  connection = 0;
+  readonly #tell: () => void;
+
+  constructor(readonly name: string, readonly seat: Seat, tell: () => void) {
+    this.#tell = tell;
+  }
+
+  close(): void {
+    if (this.closed) throw new Broken("descriptors", `${this.name} is closed twice`);
+    if (this.place === "QEMU") {
+      throw new Broken("descriptors", `QEMU has ${this.name}: it is closed`);
+    }
+    this.closed = true;
+    this.#tell();
+  }
+}
+
+/** What a command has to do with descriptors. */
+export interface Use {
+  readonly name: string;
+  readonly oob: boolean;
+  /** Does it take one, if it runs? */
+  readonly takes: boolean;
+  /** Does it surely run? */
+  readonly surely: boolean;
+  /** The names it gives or uses. */
+  readonly names: readonly string[];
+  /** The set that it changes, and what of it. */
+  readonly set: number | undefined;
+  readonly fd: number | undefined;
+}
+
+/** What a command has to do with them; nothing for most. */
+export function useOf(name: string, oob: boolean, args: string): Use | undefined {
+  const takes = name === "getfd" || name === "add-fd";
+  if (!takes && args === "{}") return undefined;
+  const given = JSON.parse(args);
+  const names = namesUsed(name, given);
+  if (name === "getfd" && typeof given.fdname === "string") names.push(given.fdname);
+  const changes = name === "add-fd" || name === "remove-fd";
+  if (!takes && names.length === 0 && !changes) return undefined;
+  return {
+    name,
+    oob,
+    takes: takes && !oob,
+    surely: takes && takerRuns(name, given),
+    names,
+    set: changes && given["fdset-id"] !== undefined ? Number(given["fdset-id"]) : undefined,
+    fd: changes ? given.fd : undefined,
+  };
+}
+
+/** A name, as far as QEMU's answers have told. */
+interface Name {
+  readonly seat: Seat;
+  /** Commands at QEMU that may give it. */
+  pending: number;
+  held: boolean;
+  ending: boolean;
+}
+
+function isGone({ closed, mustClose }: Seat): boolean {
+  return closed || mustClose;
+}
+
+/** All descriptors of one world. */
+export class Holdings {
+  draining = false;
+  readonly #qemu: SimulatedQemu;
+  /** Those that are not closed, and that QEMU has not been given. */
+  readonly #live = new Set<SimulatedCargo>();
+  readonly #names = new Map<string, Name>();
+  readonly #sets = new Map<number, Map<number, Seat>>();
+  /** Commands at QEMU that open a set. */
+  readonly #opening = new Set<Exec>();
+  /** What was left behind in sets that nothing has named. */
+  readonly #doomed = new Set<SimulatedCargo>();
+  /** As many commands of nobody's may have to end something, at most. */
+  #due = 0;
+  readonly #departed = new WeakSet<Seat>();
+  /** Commands that have not been sent. */
+  readonly #unsent = new Set<Entry>();
+  readonly #askers = new Map<Exec, Seat>();
+  /** Commands of nobody's that end something. */
+  readonly #own = new Set<Exec>();
+  /** The command at QEMU that descriptors came with. */
+  laden: Exec | undefined;
+  /** The command at QEMU that takes one. */
+  #taking: Exec | undefined;
+  /** May QEMU have kept what a command should have taken? */
+  #strayed = false;
+
+  constructor(qemu: SimulatedQemu) {
+    this.#qemu = qemu;
+    qemu.touched = (exec, how, cargo): void => this.#touched(exec, how, cargo);
+  }
+
+  /** Descriptors come to a client, in place of what waits there. */
+  carried(seat: Seat, name: string, tell: (cargo: SimulatedCargo) => void): SimulatedCargo {
+    const cargo: SimulatedCargo = new SimulatedCargo(name, seat, () => tell(cargo));
+    this.#live.add(cargo);
+    this.#end(seat.cargo);
+    seat.cargo = cargo;
+    if (isGone(seat)) this.left(seat);
+    return cargo;
+  }
+
+  /** A client has asked something that concerns them. */
+  asked(entry: Entry): void {
+    const { use, seat } = entry;
+    if (use === undefined) return;
+    if (use.takes && use.surely) {
+      entry.cargo = seat.cargo;
+      seat.cargo = undefined;
+      if (entry.cargo) entry.cargo.place = "command";
+    }
+    this.#unsent.add(entry);
+    this.#weigh(entry);
+  }
+
+  /** A command will not be sent any more, or is answered. */
+  over(entry: Entry): void {
+    this.#unsent.delete(entry);
+    if (entry.cargo?.place === "command") this.#end(entry.cargo);
+  }
+
+  /** A client is no more. */
+  left(seat: Seat): void {
+    this.#end(seat.cargo);
+    seat.cargo = undefined;
+    if (this.#departed.has(seat)) return;
+    this.#departed.add(seat);
+    for (const name of this.#names.values()) if (name.seat === seat) this.#due++;
+    for (const [id, fds] of this.#sets) {
+      for (const [fd, owner] of fds) if (owner === seat) this.#leftInSet(id, fd);
+    }
+  }
+
+  #end(cargo: SimulatedCargo | undefined): void {
+    if (cargo) cargo.place = "ended";
+  }
+
+  /** QEMU is about to be sent something: does it follow what nothing may follow? */
+  mayFollow(text: string): void {
+    if (this.laden === undefined) return;
+    const crash = `QEMU was sent ${text} behind a command with descriptors: it may crash`;
+    throw new Broken("descriptors", crash);
+  }
+
+  /** QEMU is sent a command; `busy` while others are there. */
+  sent(
+    exec: Exec,
+    entry: Entry | undefined,
+    cargo: SimulatedCargo | undefined,
+    busy: boolean,
+  ): void {
+    if (cargo !== entry?.cargo) {
+      const [heard, due] = [cargo?.name ?? "nothing", entry?.cargo?.name ?? "nothing"];
+      throw new Broken("descriptors", `${heard} went with ${exec.text} and must be ${due}`);
+    }
+    if (cargo !== undefined) {
+      if (cargo.closed) throw new Broken("descriptors", `${cargo.name} was closed before`);
+      if (busy) throw new Broken("descriptors", `${exec.text} does not go alone`);
+      cargo.place = "QEMU";
+      cargo.connection = this.#qemu.connection;
+      this.#live.delete(cargo);
+      this.laden = exec;
+    }
+    if (setUsed(exec.args) !== undefined) this.#opening.add(exec);
+    const use = entry?.use;
+    if (entry === undefined || use === undefined) return;
+    this.#unsent.delete(entry);
+    this.#askers.set(exec, entry.seat);
+    if (use.takes) {
+      if (this.#taking !== undefined) {
+        throw new Broken("descriptors", `${exec.text} and another that takes one are at QEMU`);
+      }
+      this.#taking = exec;
+    }
+    if (use.name === "getfd") {
+      for (const name of use.names) {
+        const known = this.#names.get(name) ??
+          { seat: entry.seat, pending: 0, held: false, ending: false };
+        known.pending++;
+        this.#names.set(name, known);
+      }
+    }
+    this.#weighAll();
+  }
+
+  /** A command that nobody asked: may it end what it ends? */
+  own(exec: Exec): void {
+    const { name, args, text } = exec;
+    const refuse = (why: string): never => {
+      throw new Broken("descriptors", `QEMU was sent ${text}: ${why}`);
+    };
+    this.#own.add(exec);
+    this.#due--;
+    if (name === "closefd") {
+      const known = this.#names.get(String(args["fdname"]));
+      // It may have been taken away since.
+      if (known === undefined) return;
+      if (!isGone(known.seat) && !this.draining) refuse("its client is there");
+      if (known.ending) refuse("twice");
+      known.ending = true;
+      return;
+    }
+    const [id, fd] = [args["fdset-id"] as number, args["fd"] as number];
+    const set = this.#qemu.table.sets.get(id);
+    const cargo = set?.fds.get(fd);
+    if (set === undefined || cargo === undefined) return;
+    const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
+    if (!this.#doomed.has(cargo) && !nobodys) {
+      refuse("it is not left, or something may use it");
+    }
+  }
+
+  /** Has nothing named a set that nothing at QEMU names either? */
+  #isUnnamed({ id, uses }: FdSet<SimulatedCargo>): boolean {
+    return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
+  }
+
+  /** What somebody who has gone has in a set: it must end, or is nobody's from now on. */
+  #leftInSet(id: number, fd: number): void {
+    this.#sets.get(id)?.delete(fd);
+    this.#due++;
+    const set = this.#qemu.table.sets.get(id);
+    const cargo = set?.fds.get(fd);
+    if (set !== undefined && cargo !== undefined && !set.vague && this.#isUnnamed(set)) {
+      this.#doomed.add(cargo);
+    }
+  }
+
+  /** qmpmux is about to hear QEMU's answer. */
+  replied(exec: Exec): void {
+    const { name, args } = exec;
+    const worked = "value" in exec.outcome!;
+    this.#opening.delete(exec);
+    const owned = this.#own.delete(exec);
+    if (this.laden === exec) {
+      this.laden = undefined;
+      this.#strayed = !worked;
+    }
+    if (this.#taking === exec) this.#taking = undefined;
+    const seat = this.#askers.get(exec);
+    this.#askers.delete(exec);
+    if (seat === undefined && !owned) return;
+    const fdname = String(args["fdname"]);
+    if (name === "getfd") {
+      const known = this.#names.get(fdname);
+      if (known && --known.pending >= 0) {
+        known.held ||= worked;
+        if (!known.held && known.pending === 0) this.#names.delete(fdname);
+      }
+    } else if (name === "add-fd" && worked) {
+      const { fd, id } = exec.put!;
+      const fds = this.#sets.get(id) ?? new Map<number, Seat>();
+      this.#sets.set(id, fds.set(fd, seat!));
+      if (isGone(seat!)) this.#leftInSet(id, fd);
+    } else if (name === "remove-fd" && worked) {
+      const fd = args["fd"];
+      const id = args["fdset-id"] as number;
+      if (fd === undefined) this.#sets.delete(id);
+      else this.#sets.get(id)?.delete(fd as number);
+    } else if (worked || name === "closefd") {
+      for (const used of namesUsed(name, args)) {
+        const known = this.#names.get(used);
+        if (known === undefined || (!owned && known.seat !== seat)) continue;
+        known.held = known.ending = false;
+        if (known.pending === 0) this.#names.delete(used);
+      }
+    }
+    this.#weighAll();
+  }
+
+  /** QEMU is gone, and all of it. */
+  lost(): void {
+    for (const set of this.#qemu.table.sets.values()) set.vague = true;
+    this.#names.clear();
+    this.#sets.clear();
+    this.#opening.clear();
+    this.#doomed.clear();
+    this.#askers.clear();
+    this.#own.clear();
+    this.laden = this.#taking = undefined;
+    this.#strayed = false;
+    this.#due = 0;
+  }
+
+  /** Is a command held back though its turn has come, or may it be refused? */
+  isHeld({ use, refusals }: Entry): boolean {
+    if (use === undefined) return false;
+    if (refusals.size > 0 || (use.takes && this.#taking !== undefined)) return true;
+    return use.name === "getfd" && use.names.some((name) => {
+      const known = this.#names.get(name);
+      return known !== undefined && isGone(known.seat);
+    });
+  }
+
+  #weighAll(): void {
+    for (const entry of this.#unsent) this.#weigh(entry);
+  }
+
+  /** Why a command may be refused from now on. */
+  #weigh({ use, seat, cargo, refusals }: Entry): void {
+    const { name, oob, takes, surely, names, set, fd } = use!;
+    if (takes && surely && cargo === undefined && this.#strayed) {
+      refusals.add("No file descriptor supplied via SCM_RIGHTS");
+    }
+    if (set !== undefined) {
+      const fds = this.#sets.get(set) ?? new Map<number, Seat>();
+      const owners = fd === undefined ? [...fds.values()] : [fds.get(fd) ?? seat];
+      if (owners.some((owner) => owner !== seat && !isGone(owner))) {
+        refusals.add(
+          `File descriptor set ${set} belongs to another client; it ends with that client`,
+        );
+      }
+    }
+    for (const each of names) {
+      const known = this.#names.get(each);
+      if (known === undefined || known.seat === seat) continue;
+      if (name === "getfd") {
+        // It waits until the name is free; what overtakes does not.
+        if (isGone(known.seat) && !oob) continue;
+        refusals.add(
+          `File descriptor name '${each}' belongs to another client; choose another name`,
+        );
+      } else {
+        const found = name === "closefd" ? "not found" : "has not been found";
+        refusals.add(`File descriptor named '${each}' ${found}`);
+      }
+    }
+  }
+
+  /** QEMU does something to one that it has. */
+  #touched(exec: Exec, how: Touch, cargo: SimulatedCargo): void {
+    const { name, seat } = cargo;
+    const refuse = (): never => {
+      throw new Broken("descriptors", `${exec.text}: ${name} of ${seat.label} was ${how}`);
+    };
+    if (how === "taken") return exec.cargo === cargo ? undefined : refuse();
+    if (how === "removed") this.#doomed.delete(cargo);
+    // What an earlier connection left is nobody's.
+    if (cargo.connection !== this.#qemu.connection) return;
+    if (this.#own.has(exec)) return isGone(seat) || this.draining ? undefined : refuse();
+    if (this.#askers.get(exec) === seat) return;
+    if ((how === "removed" || how === "joined") && isGone(seat)) return;
+    refuse();
+  }
+
+  /** A step is over: is each where it must be? */
+  stepDone(): void {
+    for (const cargo of this.#live) {
+      const { name, place, closed, seat } = cargo;
+      if (closed !== (place === "ended")) {
+        const what = closed ? `was closed, though it is with the ${place}` : "was not closed";
+        throw new Broken("descriptors", `${name} of ${seat.label} ${what}`);
+      }
+      if (closed) this.#live.delete(cargo);
+    }
+  }
+
+  /** As many commands of nobody's may wait, at most. */
+  get bound(): number {
+    if (!this.draining) return Math.max(0, this.#due);
+    const sizes = [...this.#sets.values()].map(({ size }) => size);
+    return sizes.reduce((sum, size) => sum + size, this.#names.size + Math.max(0, this.#due));
+  }
+
+  /** Nothing is under way: is anything left that nobody has? */
+  settled(): void {
+    if (!this.#qemu.connected) return;
+    const { names, sets } = this.#qemu.table;
+    for (const [name, cargo] of names) {
+      if (cargo.connection !== this.#qemu.connection) continue;
+      if (this.draining || isGone(cargo.seat)) {
+        throw new Broken("descriptors", `the name ${name} of ${cargo.seat.label} is left`);
+      }
+    }
+    for (const set of sets.values()) {
+      for (const [fd, cargo] of set.fds) {
+        if (cargo.connection !== this.#qemu.connection) continue;
+        const unused = this.draining && !set.vague && this.#isUnnamed(set) && !isGone(cargo.seat);
+        if (this.#doomed.has(cargo) || unused) {
+          throw new Broken("descriptors", `${fd} of ${cargo.seat.label} is left in set ${set.id}`);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * What a simulated QEMU does with descriptors: one table of names, and its sets.
+ *
+ * What came with a message waits until a command takes it, or until more comes.
+ * What takes the place of something, closes it, uses it or adds to it is told, so
+ * that somebody can look whose it was.
+ *
+ * @module
+ */
+
+/** What becomes of something in the table. */
+export type Touch = "taken" | "replaced" | "closed" | "used" | "removed" | "joined";
+
+/** A set of descriptors: there as long as any is in it. */
+export interface FdSet<Cargo> {
+  readonly id: number;
+  readonly fds: Map<number, Cargo>;
+  /** Commands that used it. */
+  uses: number;
+  /** May somebody use it still, of whom qmpmux knows nothing, or the other way round? */
+  vague: boolean;
+}
+
+/** A value, or the words of an error. */
+export type Result = { readonly value: string } | { readonly desc: string };
+
+/** The commands that have to do with descriptors. */
+export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
+  "getfd",
+  "add-fd",
+  "closefd",
+  "remove-fd",
+  "migrate",
+  "add_client",
+  "netdev_add",
+  "chardev-add",
+  "blockdev-add",
+  "migrate-recover",
+]);
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** The names that a command looks up, in that order; a name is taken away by that. */
+export function namesUsed(name: string, args: Arguments): string[] {
+  const { uri, fds, fdname, backend } = args;
+  switch (name) {
+    case "migrate":
+    case "migrate-recover":
+      return typeof uri === "string" && uri.startsWith("fd:") ? [uri.slice(3)] : [];
+    case "netdev_add":
+      return typeof fds === "string" ? fds.split(":") : [];
+    case "closefd":
+    case "add_client":
+      return typeof fdname === "string" ? [fdname] : [];
+    case "chardev-add":
+      return [/"str":"([^"]*)"/.exec(JSON.stringify(backend))![1]!];
+  }
+  return [];
+}
+
+/** The set that a command opens. */
+export function setUsed({ filename }: Arguments): number | undefined {
+  const [, id] = /^\/dev\/fdset\/(\d+)$/.exec(String(filename)) ?? [];
+  return id === undefined ? undefined : Number(id);
+}
+
+/** Would QEMU's handler of `getfd` or `add-fd` run with these? */
+export function takerRuns(name: string, args: Arguments): boolean {
+  const entries = Object.entries(args);
+  if (name === "getfd") return entries.length === 1 && typeof args["fdname"] === "string";
+  return entries.every(([key, value]) =>
+    key === "opaque" ? typeof value === "string" : key === "fdset-id" && typeof value === "number"
+  );
+}
+
+/** The descriptors of one QEMU process. */
+export class DescriptorTable<Cargo> {
+  waiting: Cargo | undefined;
+  readonly names = new Map<string, Cargo>();
+  readonly sets = new Map<number, FdSet<Cargo>>();
+  /** The numbers of sets that were used once. */
+  readonly #used = new Set<number>();
+
+  /**
+   * Executes a command.
+   *
+   * @param fails it does for another reason, before its handler or in it
+   */
+  run(
+    name: string,
+    args: Arguments,
+    fails: "no" | "before" | "in",
+    touch: (how: Touch, cargo: Cargo) => void,
+  ): Result {
+    switch (name) {
+      case "getfd":
+      case "add-fd": {
+        if (!takerRuns(name, args)) return { desc: "Parameter is wrong" };
+        if (fails === "before") return { desc: "The command has been disabled" };
+        const cargo = this.waiting;
+        if (cargo === undefined) return { desc: "No file descriptor supplied via SCM_RIGHTS" };
+        this.waiting = undefined;
+        touch("taken", cargo);
+        if (fails === "in") return { desc: "It failed" };
+        return name === "getfd"
+          ? this.#give(String(args["fdname"]), cargo, touch)
+          : this.#add(args["fdset-id"] as number | undefined, cargo, touch);
+      }
+      case "closefd":
+        return this.#take(namesUsed(name, args), "closed", touch);
+      case "remove-fd":
+        return this.#remove(args, touch);
+    }
+    if (fails === "before") return { desc: "It failed before" };
+    const set = setUsed(args);
+    if (set !== undefined) {
+      const known = this.sets.get(set);
+      if (known === undefined || fails === "in") return { desc: "Could not open" };
+      known.uses++;
+      this.#used.add(set);
+      return { value: "{}" };
+    }
+    const result = this.#take(namesUsed(name, args), "used", touch);
+    return fails === "in" ? { desc: "It failed" } : result;
+  }
+
+  #give(name: string, cargo: Cargo, touch: (how: Touch, cargo: Cargo) => void): Result {
+    if (/^\d/.test(name)) return { desc: "expects a name not starting with a digit" };
+    const before = this.names.get(name);
+    if (before !== undefined) touch("replaced", before);
+    this.names.set(name, cargo);
+    return { value: "{}" };
+  }
+
+  #add(wanted: number | undefined, cargo: Cargo, touch: (how: Touch, c: Cargo) => void): Result {
+    let id = wanted ?? 0;
+    if (wanted === undefined) { while (this.sets.has(id)) id++; }
+    // Who asks for a number may mean the set that had it before.
+    const vague = wanted !== undefined && this.#used.has(id);
+    const set = this.sets.get(id) ?? { id, fds: new Map<number, Cargo>(), uses: 0, vague };
+    for (const other of set.fds.values()) touch("joined", other);
+    // The lowest number is used, as the kernel does.
+    const used = new Set([...this.sets.values()].flatMap(({ fds }) => [...fds.keys()]));
+    let fd = 10;
+    while (used.has(fd)) fd++;
+    set.fds.set(fd, cargo);
+    this.sets.set(id, set);
+    return { value: `{"fd": ${fd}, "fdset-id": ${id}}` };
+  }
+
+  #take(names: string[], how: Touch, touch: (how: Touch, cargo: Cargo) => void): Result {
+    for (const name of names) {
+      const cargo = this.names.get(name);
+      if (cargo === undefined) return { desc: `File descriptor named '${name}' not found` };
+      touch(how, cargo);
+      this.names.delete(name);
+    }
+    return { value: "{}" };
+  }
+
+  #remove(args: Arguments, touch: (how: Touch, cargo: Cargo) => void): Result {
+    const id = args["fdset-id"] as number;
+    const fd = args["fd"] as number | undefined;
+    const set = this.sets.get(id);
+    if (set === undefined || (fd !== undefined && !set.fds.has(fd))) {
+      return { desc: `File descriptor named 'fdset-id:${id}' not found` };
+    }
+    for (const each of fd === undefined ? [...set.fds.keys()] : [fd]) {
+      touch("removed", set.fds.get(each)!);
+      set.fds.delete(each);
+    }
+    if (set.fds.size === 0) this.sets.delete(id);
+    return { value: "{}" };
+  }
+}
