@@ -173,14 +173,14 @@ export class Chance {
       this.#silent = random.below(this.#silence);
       return { do: "tick", by: 5 };
     }
-    if (kind < 987) return random.oneIn(2) ? { do: "lose" } : { do: "tick", by: 1 };
+    if (kind < 985) return { do: "lose" };
+    if (kind < 987) return { do: "retune", rules: rulesOf(random) };
     if (kind < 988) {
       return { do: "junk", text: random.oneIn(3) ? qemu.greeting : random.pick(JUNK) };
     }
     if (kind < 991) return { do: "stale" };
     if (kind < 996) return { do: "settle" };
     if (kind < 997 && !absent) return { do: "end", who };
-    if (kind < 998) return { do: "retune", rules: rulesOf(random) };
     return { do: "tick", by: 2 };
   }
 

@@ -707,7 +707,7 @@ async function copy(from: URL, to: string, fault: Fault): Promise<void> {
 }
 
 if (import.meta.main) {
-  const steps = 4_000_000;
+  const steps = 10_000_000;
   const verbose = Deno.args.includes("--transcripts");
   let found = 0;
   for (const fault of FAULTS) {
