@@ -410,7 +410,6 @@ export class Mux implements Hub {
   #release(job: ClientJob): void {
     if (!isAwaited(job)) this.#forget(job);
     else if (this.#lets(job)) this.#overtake(job);
-    else this.#scheduler.landed(job);
   }
 
   /** Hands QEMU what it has room for. */
@@ -418,10 +417,7 @@ export class Mux implements Hub {
     while (this.#upstream.hasRoom && !this.#custody.laden) {
       const job = this.#scheduler.next(this.#mayGo);
       if (job === undefined) return;
-      if (!this.#lets(job)) {
-        this.#scheduler.landed(job);
-        continue;
-      }
+      if (!this.#lets(job)) continue;
       if (job.question !== undefined) this.#cache.flies(job.question);
       job.sent = true;
       job.after = undefined;
@@ -435,6 +431,7 @@ export class Mux implements Hub {
     const { command, cargo, askers } = job;
     const objection = this.#custody.goes(job);
     if (objection === undefined) return true;
+    this.#scheduler.landed(job);
     cargo?.close();
     this.#timed.delete(job);
     for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");

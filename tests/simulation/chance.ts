@@ -179,6 +179,8 @@ export class Chance {
       return { do: "junk", text: random.oneIn(3) ? qemu.greeting : random.pick(JUNK) };
     }
     if (kind < 991) return { do: "stale" };
+    // A deadline that comes while a question waits is that of who joins it from then on.
+    if (this.#alike && kind < 995) return { do: "retune", rules: this.#sooner() };
     if (kind < 996) return { do: "settle" };
     if (kind < 997 && !absent) return { do: "end", who };
     return { do: "tick", by: 2 };
@@ -189,6 +191,12 @@ export class Chance {
     if (this.#random.oneIn(3)) return otherwise;
     const waiting = [...world.clients].filter(([, { seat }]) => seat.unsent !== undefined);
     return waiting.length === 0 ? otherwise : this.#random.pick(waiting)[0];
+  }
+
+  /** Settings with a short deadline for all, or with none. */
+  #sooner(): Rules {
+    const { onLoss } = rulesOf(this.#random);
+    return { onLoss, deadlines: this.#random.oneIn(2) ? [] : [{ glob: "*", seconds: 1 }] };
   }
 
   #arrive(): Action {
