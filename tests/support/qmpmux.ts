@@ -71,8 +71,24 @@ export async function startQmpmux(
   const log = new Lines(child.stderr);
   const ended = child.status;
   const listening: string[] = [];
-  for (const arg of args) {
-    if (arg === "--listen") listening.push(await log.until(/: listening on /));
+  const stop = async (): Promise<void> => {
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      // It has ended by itself.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await ended;
+    await log.rest();
+  };
+  try {
+    for (const arg of args) {
+      if (arg === "--listen") listening.push(await log.until(/: listening on /));
+    }
+  } catch (error) {
+    // It has ended instead, or is of no use.
+    await stop();
+    throw error;
   }
   return {
     pid: child.pid,
@@ -80,15 +96,6 @@ export async function startQmpmux(
     listening,
     ended,
     kill: (signal) => child.kill(signal),
-    async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
-      await ended;
-      await log.rest();
-    },
+    [Symbol.asyncDispose]: stop,
   };
 }
