@@ -471,6 +471,21 @@ test("clients and QEMU can be reached over TCP on this machine", async () => {
   assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
 });
 
+test("several free TCP ports are listened on, and closed at the end", async () => {
+  const port = ["--listen", "tcp:127.0.0.1:0"];
+  await using set = await setUp({ flags: [...port, ...port] });
+  const ports = set.mux.listening.flatMap((line) => /tcp:.*:(\d+)/.exec(line)?.[1] ?? []).map(
+    Number,
+  );
+  assertEquals(new Set(ports).size, 2);
+  for (const port of ports) {
+    using client = new TestClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+    assertMatch(await client.line(), /^\{"QMP": /);
+  }
+  set.mux.kill("SIGTERM");
+  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+});
+
 test("a QEMU that does not run is told from a busy one, and noticed when it runs again", async () => {
   await using set = await setUp({ flags: ["--stall-timeout", "2"], options: ",cache=off" });
   using client = await TestClient.ready(set.path, ["oob"]);

@@ -44,11 +44,13 @@ export interface ReceptionMeans {
   keep(promise: Promise<void>): void;
 }
 
+type Keyed<T> = readonly [key: string, value: T];
+
 /** The listeners and their clients. */
 export class Reception implements Disposable {
   #settings: ReceptionSettings;
   readonly #means: ReceptionMeans;
-  /** By the text of its address in the settings. */
+  /** By `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, Listener>();
   /** Foreign calls, where a listener needs them and they can be had. */
@@ -73,7 +75,8 @@ export class Reception implements Disposable {
    * @throws Failure where it cannot listen
    */
   async open(): Promise<void> {
-    for (const each of this.#settings.listeners) this.#listen(await this.#opened(each));
+    const opened = await this.#opened(byAddress(this.#settings.listeners));
+    for (const [key, listener] of opened) this.#listen(key, listener);
   }
 
   /**
@@ -82,27 +85,24 @@ export class Reception implements Disposable {
    * @throws Failure where they cannot be taken; nothing has changed then
    */
   async adopt(settings: ReceptionSettings): Promise<void> {
-    const wanted = new Map(settings.listeners.map((each) => [addressText(each.address), each]));
-    for (const [text, each] of wanted) this.#checkMeans(text, each);
-    const opened: Listener[] = [];
+    const wanted = byAddress(settings.listeners);
+    for (const [key, each] of wanted) this.#checkMeans(key, each);
+    const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
     const changes: Change[] = [];
     try {
-      for (const [text, each] of wanted) {
-        if (!this.#listeners.has(text)) opened.push(await this.#opened(each));
-      }
       if (this.#closed) throw new Failure(1, "qmpmux is ending");
-      for (const [text, listener] of this.#listeners) {
-        const each = wanted.get(text);
+      for (const [key, listener] of this.#listeners) {
+        const each = wanted.get(key);
         if (each) changes.push(listener.prepare(each));
       }
     } catch (error) {
       this.#takeBack(changes);
-      for (const listener of opened) listener[Symbol.dispose]();
+      for (const listener of opened.values()) listener[Symbol.dispose]();
       throw error;
     }
     for (const { commit } of changes) commit();
-    for (const text of this.#listeners.keys()) if (!wanted.has(text)) this.#unlisten(text);
-    for (const listener of opened) this.#listen(listener);
+    for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
+    for (const [key, listener] of opened) this.#listen(key, listener);
     this.#settings = settings;
     for (const [client, listener] of this.#clients) {
       const terms = listener.termsFor(client.identity);
@@ -132,23 +132,39 @@ export class Reception implements Disposable {
     return this.#settings.listeners.some(({ descriptors }) => descriptors);
   }
 
-  #opened(settings: ListenerSettings): Promise<Listener> {
-    const foreign = needsForeign(settings) ? this.#foreign : undefined;
-    return Listener.open(settings, this.#means.take, foreign);
+  /**
+   * Opens them all, or none. Passed sockets come last: who holds the other end sees
+   * one close only where qmpmux has said why.
+   */
+  async #opened(all: Iterable<Keyed<ListenerSettings>>): Promise<Map<string, Listener>> {
+    const opened = new Map<string, Listener>();
+    const { passed = [], own = [] } = Object.groupBy(
+      all,
+      ([, { address }]) => address.transport === "fd" ? "passed" : "own",
+    );
+    try {
+      for (const [key, each] of [...own, ...passed]) {
+        const foreign = needsForeign(each) ? this.#foreign : undefined;
+        opened.set(key, await Listener.open(each, this.#means.take, foreign));
+      }
+      return opened;
+    } catch (error) {
+      for (const listener of opened.values()) listener[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Accepts clients from now on. */
-  #listen(listener: Listener): void {
+  #listen(key: string, listener: Listener): void {
     const { log, keep } = this.#means;
-    const { address, terms } = listener.settings;
-    this.#listeners.set(addressText(address), listener);
-    log.info(`listening on ${listener.address} (${terms.dialect})`);
+    this.#listeners.set(key, listener);
+    log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`);
     keep(listener.accept((socket) => this.#accept(socket, listener), log));
   }
 
-  #unlisten(text: string): void {
-    this.#listeners.get(text)?.[Symbol.dispose]();
-    this.#listeners.delete(text);
+  #unlisten(key: string): void {
+    this.#listeners.get(key)?.[Symbol.dispose]();
+    this.#listeners.delete(key);
   }
 
   #takeBack(changes: readonly Change[]): void {
@@ -163,15 +179,13 @@ export class Reception implements Disposable {
   }
 
   /** @throws Failure where a listener would need other means than there are since the start */
-  #checkMeans(text: string, settings: ListenerSettings): void {
-    const now = this.#listeners.get(text)?.settings;
+  #checkMeans(key: string, settings: ListenerSettings): void {
+    const now = this.#listeners.get(key)?.settings;
     const needs = needsForeign(settings);
     const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
     if (needs === has && !(settings.descriptors && !this.#passes)) return;
-    throw new Failure(
-      78,
-      `${text}: identity and fds cannot change while qmpmux runs; restart it`,
-    );
+    const text = addressText(settings.address);
+    throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
   }
 
   #accept(socket: Stream, listener: Listener): void {
@@ -228,4 +242,16 @@ function whoIs(credentials: Credentials | undefined): string {
   const { pid, uid, gid } = credentials;
   const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
+}
+
+/** By the texts of their addresses; those of port 0, which may be several, are numbered. */
+function byAddress(all: readonly ListenerSettings[]): ReadonlyMap<string, ListenerSettings> {
+  const keyed = new Map<string, ListenerSettings>();
+  for (const each of all) {
+    const text = addressText(each.address);
+    let key = text;
+    for (let number = 2; keyed.has(key); number++) key = `${text} ${number}`;
+    keyed.set(key, each);
+  }
+  return keyed;
 }
