@@ -45,7 +45,8 @@ const PLANTED: Readonly<Record<string, RegExp>> = {
   again: / heard an event again, or too late: /,
   twice: / heard (a reply while |to |what is no reply)/,
   astray: / heard (a reply while |to |what is no reply)/,
-  end: /heard the end of the connection|qmpmux has ended|No metrics|could not connect/,
+  end:
+    /heard (the end |half a line|the greeting undefined)|unanswered at its end|qmpmux has ended|No metrics|could not connect/,
   "descriptor=50": / descriptors at the end, /,
 };
 
