@@ -6,7 +6,8 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Failure } from "../lib/rim/failure.ts";
-import { directoryOf, Listener } from "../lib/rim/listener.ts";
+import { Listener } from "../lib/rim/listener.ts";
+import { directoryOf } from "../lib/rim/socket_file.ts";
 import type { Log } from "../lib/rim/log.ts";
 import { parseListener } from "../lib/terms/options.ts";
 import { within } from "./support/deadline.ts";

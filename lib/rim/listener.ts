@@ -1,13 +1,12 @@
 /**
- * Listening sockets: made safely, accepted from for ever, removed at the end.
+ * Listening sockets: opened, accepted from for ever, closed at the end.
  *
- * A socket file has its mode before anyone can reach it; what already lies at
- * its path is replaced only if it is a dead socket.
+ * Each goes on under other settings without a client being dropped.
  *
  * @module
  */
 
-import { type Address, addressText, isLocal, PATH_BYTES_LIMIT } from "../terms/address.ts";
+import { type Address, addressText, isLocal } from "../terms/address.ts";
 import { type Somebody, termsFor, type Who, whoText } from "../terms/admission.ts";
 import type { ListenerSettings } from "../terms/options.ts";
 import type { Terms } from "../terms/terms.ts";
@@ -18,13 +17,23 @@ import type { Foreign } from "./foreign.ts";
 import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./passed.ts";
 import { Pace } from "./pace.ts";
+import {
+  bindFile,
+  type Change,
+  grant,
+  inodeAt,
+  type Listen,
+  makeWay,
+  NO_CHANGE,
+  notListening,
+  removeIfThere,
+  type UnixAddress,
+} from "./socket_file.ts";
 import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
 /** How long to wait before accepting again where the process has no descriptor left. */
 const EXHAUSTED_PAUSE_MS = 100;
-
-type UnixAddress = Address & { transport: "unix" };
 
 /** Gives the descriptor of a passed socket; @throws Failure where there is none of this name */
 export type TakePassed = (name: string) => number;
@@ -32,16 +41,6 @@ export type TakePassed = (name: string) => number;
 function nothingPassed(name: string): never {
   throw new Failure(78, `fd:${name}: no sockets were passed`);
 }
-
-/** What has been made ready, and is done or taken back: one of the two, once. */
-export interface Change {
-  /** Does it; this cannot fail. */
-  readonly commit: () => void;
-  /** Leaves all as it was; @throws Failure where that cannot be */
-  readonly undo: () => void;
-}
-
-const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
 
 /** A listening socket. */
 export class Listener implements Disposable {
@@ -99,7 +98,7 @@ export class Listener implements Disposable {
     if (address.transport === "tcp") return new Listener(settings, listenTcp(address));
     const listen = listenerFor(foreign);
     if (address.path.startsWith("\0")) return new Listener(settings, bind(address, listen));
-    await clear(address);
+    await makeWay(address);
     return new Listener(settings, ...bindFile(settings, address, listen), listen);
   }
 
@@ -134,7 +133,7 @@ export class Listener implements Disposable {
   }
 
   #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
-    if (inodeAt(address.path) === this.#inode) return admit(settings, address);
+    if (inodeAt(address.path) === this.#inode) return grant(settings, address);
     const [listener, inode] = bindFile(settings, address, this.#listen!);
     return {
       commit: () => {
@@ -260,9 +259,6 @@ function listenTcp(address: Address & { transport: "tcp" }): Deno.Listener {
   }
 }
 
-/** Listens on a unix socket, with the means there are. */
-type Listen = (path: string) => Acceptor;
-
 function listenerFor(foreign: Foreign | undefined): Listen {
   if (foreign === undefined) return (path) => Deno.listen({ transport: "unix", path });
   const { libc, poller } = foreign;
@@ -287,202 +283,5 @@ function bind(address: UnixAddress, listen: Listen): Acceptor {
     return listen(address.path);
   } catch (error) {
     throw notListening(address, error);
-  }
-}
-
-/**
- * Binds a socket file that nobody else can open for a moment: in a directory of
- * its own, where it gets its mode and owner; then it is linked to its place,
- * which fails where something has come to be there.
- *
- * @returns the listener, and the file's inode
- */
-function bindFile(
-  settings: ListenerSettings,
-  address: UnixAddress,
-  listen: Listen,
-): [Acceptor, number | undefined] {
-  const nursery = makeNursery(address);
-  const path = `${nursery}/s`;
-  let listener: Acceptor | undefined;
-  try {
-    listener = bindAnyLength(path, listen);
-    Deno.chmodSync(path, settings.mode);
-    own(settings, path);
-    Deno.linkSync(path, address.path);
-    return [listener, Deno.lstatSync(address.path).ino ?? undefined];
-  } catch (error) {
-    listener?.close();
-    if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
-    throw notListening(address, error);
-  } finally {
-    removeIfThere(path);
-    Deno.removeSync(nursery);
-  }
-}
-
-/** A directory beside the socket that only we can enter. */
-function makeNursery(address: UnixAddress): string {
-  for (let tries = 0;; tries++) {
-    const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;
-    try {
-      Deno.mkdirSync(path, { mode: 0o700 });
-      return path;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists) || tries === 16) {
-        throw notListening(address, error);
-      }
-    }
-  }
-}
-
-/** Binds at a path that may be longer than a socket's address, then by way of a link to its directory. */
-function bindAnyLength(path: string, listen: Listen): Acceptor {
-  if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
-  const place = Deno.makeTempDirSync();
-  const link = `${place}/d`;
-  try {
-    Deno.symlinkSync(Deno.realPathSync(directoryOf(path)), link);
-    return listen(`${link}/${path.slice(path.lastIndexOf("/") + 1)}`);
-  } finally {
-    removeIfThere(link);
-    Deno.removeSync(place);
-  }
-}
-
-function inUse(address: Address): Failure {
-  const text = addressText(address);
-  return new Failure(1, `${text} is in use by another process; end that, or listen elsewhere`);
-}
-
-function notListening(address: Address, error: unknown): Error {
-  const text = addressText(address);
-  if (error instanceof Failure) return error;
-  if (error instanceof Deno.errors.AddrInUse) return inUse(address);
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new Failure(78, `${text} is no address of this machine; listen on one that is`);
-  }
-  if (error instanceof Deno.errors.NotFound) {
-    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
-    return new Failure(78, `${text}: the directory ${directory} does not exist; create it`);
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return new Failure(77, `${text}: no permission to listen there; run as a user who has it`);
-  }
-  if (error instanceof Deno.errors.NotCapable) return error;
-  return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
-}
-
-/** The directory a path lies in. */
-export function directoryOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash === -1 ? "." : path.slice(0, slash) || "/";
-}
-
-/** Makes way at the path: removes a dead socket, and nothing else. */
-async function clear(address: UnixAddress): Promise<void> {
-  const { path } = address;
-  const text = addressText(address);
-  let file: Deno.FileInfo;
-  try {
-    file = Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new Failure(78, `${text}: ${directoryOf(path)} is no directory; correct the path`);
-    }
-    throw notListening(address, error);
-  }
-  if (!file.isSocket) {
-    throw new Failure(
-      78,
-      `${text} is there already and is no socket; remove it, or listen elsewhere`,
-    );
-  }
-  try {
-    (await Deno.connect(address)).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.ConnectionRefused)) {
-      if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
-      // A full backlog says "try again": somebody listens.
-      throw inUse(address);
-    }
-    try {
-      removeIfThere(path, file.ino ?? undefined);
-    } catch (error) {
-      throw notListening(address, error);
-    }
-    return;
-  }
-  throw inUse(address);
-}
-
-/** Removes a file, if it is there and still the same. */
-function removeIfThere(path: string, inode?: number): void {
-  try {
-    if (inode !== undefined && Deno.lstatSync(path).ino !== inode) return;
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** The inode of what is at a path, if there is anything to be seen. */
-function inodeAt(path: string): number | undefined {
-  try {
-    return Deno.lstatSync(path).ino ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Gives our socket file its mode and its owner, which it has until that is taken back. */
-function admit(settings: ListenerSettings, address: UnixAddress): Change {
-  const { path } = address;
-  let undo = (): void => {};
-  try {
-    const before = Deno.lstatSync(path);
-    undo = () => giveBack(address, before);
-    Deno.chmodSync(path, settings.mode);
-    own(settings, path);
-  } catch (error) {
-    undo();
-    throw notListening(address, error);
-  }
-  return { commit: () => {}, undo };
-}
-
-/** Gives our socket file the mode and the owner that it had. */
-function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void {
-  const { path } = address;
-  try {
-    const now = Deno.lstatSync(path);
-    if (now.uid !== uid || now.gid !== gid) Deno.chownSync(path, uid, gid);
-    Deno.chmodSync(path, mode! & 0o777);
-  } catch (error) {
-    const reason = (error as Error).message;
-    throw new Failure(
-      77,
-      `${addressText(address)}: the socket cannot have its old mode and owner back: ${reason}`,
-    );
-  }
-}
-
-/** Gives a socket file to its user and group. */
-function own({ user, group, mode, address }: ListenerSettings, path: string): void {
-  const text = addressText(address);
-  if (user === undefined && group === undefined) return;
-  const uid = user === undefined ? null : idOf("user", user);
-  const gid = group === undefined ? null : idOf("group", group);
-  try {
-    Deno.chownSync(path, uid, gid);
-    // A change of owner can take mode bits away.
-    Deno.chmodSync(path, mode);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-    throw new Failure(
-      77,
-      `${text}: no permission to give the socket to ${user ?? ""}:${group ?? ""}`,
-    );
   }
 }

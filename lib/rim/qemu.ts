@@ -12,8 +12,8 @@ import type { Cargo, Peer } from "../wire/message.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
-import { directoryOf } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { directoryOf } from "./socket_file.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What we write to QEMU is bounded by the commands in flight. */

@@ -18,8 +18,9 @@ import type { Credentials } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import type { LimitNotes } from "./limit_notes.ts";
-import { type Change, Listener, type TakePassed } from "./listener.ts";
+import { Listener, type TakePassed } from "./listener.ts";
 import type { Log } from "./log.ts";
+import type { Change } from "./socket_file.ts";
 import { WebGuard } from "./web_guard.ts";
 
 /** What of the settings is about listeners. */

@@ -1,0 +1,272 @@
+/**
+ * The dispatch: what waits for QEMU, what is there, and who is answered.
+ *
+ * It puts together what the rooms of sharing decide: whose turn it is, which
+ * question is asked once for many, which descriptors may go, and what has been
+ * waited for long enough.
+ *
+ * @module
+ */
+
+import type { Monitor } from "../session/monitor.ts";
+import type { Upstream } from "../session/upstream.ts";
+import { QueryCache } from "../sharing/query_cache.ts";
+import { type Leave, Scheduler } from "../sharing/scheduler.ts";
+import type { Command, Reply } from "../wire/message.ts";
+import { cargoFor, Custody } from "./custody.ts";
+import { type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
+import type { Ledger } from "./ledger.ts";
+import { seenBy } from "./listing.ts";
+
+/** What waited for a QEMU that has gone. */
+export interface Stranded {
+  /** What it was sent, and never answered. */
+  readonly sent: readonly Errand[];
+  /** What it was not sent. */
+  readonly unsent: readonly Errand[];
+}
+
+/** Commands on their way, of all clients. */
+export class Dispatch {
+  readonly #upstream: Upstream<Errand>;
+  readonly #ledger: Ledger;
+  readonly #scheduler = new Scheduler<Monitor, Errand>();
+  readonly #cache = new QueryCache<Errand>();
+  readonly #custody = new Custody();
+  /** What overtakes, but came while descriptors were on their way. */
+  #heldBack: Errand[] = [];
+  /** What has a deadline and no answer yet. */
+  readonly #timed = new Set<Errand>();
+  /** The question of somebody else that a monitor joined last. */
+  readonly #joined = new WeakMap<Monitor, Errand>();
+
+  /** Nothing waits yet. */
+  constructor(upstream: Upstream<Errand>, ledger: Ledger) {
+    this.#upstream = upstream;
+    this.#ledger = ledger;
+  }
+
+  /** Does nothing wait, and is nothing at QEMU? */
+  get resting(): boolean {
+    return this.#scheduler.empty && this.#upstream.idle;
+  }
+
+  /** How many commands wait here. */
+  get size(): number {
+    return this.#scheduler.size;
+  }
+
+  /** How many of a client's wait here. */
+  waitingOf(monitor: Monitor): number {
+    return this.#scheduler.waitingOf(monitor);
+  }
+
+  /** May a client's out-of-band command go, for all of those that nobody waits for any more? */
+  get mayOvertake(): boolean {
+    return this.#upstream.mayOvertake(isAwaited);
+  }
+
+  /**
+   * Takes a client's command that QEMU is to answer, or one before it has.
+   *
+   * @param deadline when the client gives up, in seconds of the hub's clock
+   */
+  take(monitor: Monitor, command: Command, deadline: number): void {
+    const { id, oob, bytes } = command;
+    const { role, caches, joins } = monitor.terms;
+    const kept = caches ? this.#cache.answer(command) : undefined;
+    if (kept) {
+      this.#ledger.recorder?.kept();
+      const answer = (): Reply => seenBy(role, command, kept);
+      return monitor.answer(id, false, this.#ledger.noting(monitor, command, answer));
+    }
+    // Who has something unfinished does not join: the answer could overtake it.
+    const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
+    const twin = question === undefined ? undefined : this.#cache.twin(question);
+    const since = this.#ledger.now;
+    const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
+    if (twin) {
+      this.#ledger.recorder?.joined();
+      twin.askers.push(asker);
+      if (deadline !== Infinity) this.#timed.add(twin);
+      this.#joined.set(monitor, twin);
+      return;
+    }
+    const joined = this.#joined.get(monitor);
+    const errand: Errand = {
+      command,
+      bytes,
+      oob,
+      question,
+      askers: [asker],
+      after: joined?.sent ? undefined : joined,
+      party: monitor,
+      cargo: cargoFor(monitor, command),
+      sent: false,
+      issued: since,
+    };
+    if (deadline !== Infinity) this.#timed.add(errand);
+    if (oob) return this.#overtakes(monitor, errand);
+    if (question !== undefined) this.#cache.waits(question, errand);
+    this.#scheduler.enqueue(monitor, errand);
+    this.#feed();
+  }
+
+  /** QEMU has answered: all who wait are told, and what had to wait for that goes. */
+  settled(errand: Errand, reply: Reply): void {
+    const { command, question, askers } = errand;
+    this.#scheduler.landed(errand);
+    if (question !== undefined) this.#cache.landed(question);
+    this.#cache.keep(command, reply);
+    this.#released(errand, reply);
+    this.#timed.delete(errand);
+    this.#ledger.settled(errand, reply);
+    for (const { monitor, ticket } of askers) {
+      monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));
+    }
+    this.#feed();
+  }
+
+  /** A client has left: what it alone waited for is not sent any more. */
+  left(monitor: Monitor): void {
+    for (const errand of this.#scheduler.drop(monitor)) this.#inherit(errand);
+    const held = this.#heldBack.findIndex((errand) => !isAwaited(errand));
+    if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);
+    this.clean(monitor);
+  }
+
+  /** Ends what a client leaves at QEMU. */
+  clean(party: Monitor): void {
+    for (const command of this.#custody.leftovers(party)) {
+      this.#scheduler.enqueue(party, ownErrand(command, party));
+    }
+    this.#feed();
+  }
+
+  /** QEMU has gone: nothing is on its way any more. Who waits is the caller's to tell. */
+  lost(): Stranded {
+    const sent = this.#upstream.lost();
+    const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
+    this.#cache.clear();
+    this.#timed.clear();
+    this.#custody.clear();
+    for (const { cargo } of unsent) cargo?.close();
+    this.#ledger.unanswered(sent, "lost");
+    this.#ledger.unanswered(unsent, "dropped");
+    return { sent, unsent };
+  }
+
+  /** Answers those whose commands have taken too long; what comes later is nobody's. */
+  giveUpLate(now: number): void {
+    // An answer can let others go: first all are taken out.
+    const answers: (() => void)[] = [];
+    for (const errand of this.#timed) {
+      const late = errand.askers.filter(({ deadline }) => deadline <= now);
+      if (late.length === 0) continue;
+      const others = errand.askers.filter(({ deadline }) => deadline > now);
+      // It waits for the turn of the first who is there.
+      const owner = errand.askers.find(({ monitor }) => !monitor.left);
+      const moves = !errand.sent && (owner === undefined || late.includes(owner));
+      errand.askers.splice(0, errand.askers.length, ...others);
+      if (moves) this.#scheduler.remove(errand);
+      if (!errand.sent && others.length === 0) errand.cargo?.close();
+      if (others.length === 0) {
+        this.#timed.delete(errand);
+        if (errand.question !== undefined) this.#cache.forgotten(errand.question);
+      } else if (moves) this.#inherit(errand);
+      this.#ledger.unanswered([{ ...errand, askers: late }], errand.sent ? "lost" : "dropped");
+      const { name } = errand.command;
+      const desc = errand.sent
+        ? `${name} was not answered in time; it may still run`
+        : `${name} could not be sent in time; it has not run`;
+      answers.push(() => giveUp(late, desc));
+    }
+    for (const answer of answers) answer();
+    this.#feed();
+  }
+
+  /** What overtakes goes at once, but not past descriptors. */
+  #overtakes(monitor: Monitor, errand: Errand): void {
+    const held = this.#custody.laden;
+    if (!held && !this.#lets(errand)) return;
+    this.#scheduler.overtakes(monitor, errand);
+    if (held) this.#heldBack.push(errand);
+    else this.#overtake(errand);
+  }
+
+  /** Hands QEMU an out-of-band command. */
+  #overtake(errand: Errand): void {
+    errand.sent = true;
+    this.#upstream.issue(errand);
+  }
+
+  /** Hands QEMU one that was held back, if anybody still waits for it. */
+  #release(errand: Errand): void {
+    if (!isAwaited(errand)) this.#forget(errand);
+    else if (this.#lets(errand)) this.#overtake(errand);
+  }
+
+  /** Hands QEMU what it has room for. */
+  #feed(): void {
+    while (this.#upstream.hasRoom && !this.#custody.laden) {
+      const errand = this.#scheduler.next(this.#mayGo);
+      if (errand === undefined) return;
+      if (!this.#lets(errand)) continue;
+      if (errand.question !== undefined) this.#cache.flies(errand.question);
+      errand.sent = true;
+      errand.after = undefined;
+      errand.issued = this.#ledger.now;
+      this.#upstream.issue(errand);
+    }
+  }
+
+  readonly #mayGo = (errand: Errand): Leave => {
+    const { question, after, askers } = errand;
+    if (
+      after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
+    ) {
+      return false;
+    }
+    if (question !== undefined && !this.#cache.mayFly(question)) return false;
+    return this.#custody.leave(errand, this.#upstream.busy);
+  };
+
+  /** May a command go, as far as descriptors are concerned? What may not is answered here. */
+  #lets(errand: Errand): boolean {
+    const { command, cargo, askers } = errand;
+    const objection = this.#custody.goes(errand);
+    if (objection === undefined) return true;
+    this.#scheduler.landed(errand);
+    cargo?.close();
+    this.#timed.delete(errand);
+    for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
+    giveUp(askers, objection);
+    return false;
+  }
+
+  /** QEMU has answered a command: what descriptors held back goes now. */
+  #released(errand: Errand, reply: Reply): void {
+    this.#custody.settled(errand, reply);
+    if (!this.#custody.laden) {
+      for (const held of this.#heldBack.splice(0)) this.#release(held);
+    }
+    if (errand.party?.left) this.clean(errand.party);
+  }
+
+  /** An errand whose first asker has gone belongs to the next one, if there is one. */
+  #inherit(errand: Errand): void {
+    const heir = errand.askers.find(({ monitor }) => !monitor.left);
+    // It was idle when it joined: all else that it has waiting came later.
+    if (heir) this.#scheduler.enqueueFirst(heir.monitor, errand);
+    else this.#forget(errand);
+  }
+
+  /** An errand that QEMU has not been sent, and that nobody waits for. */
+  #forget(errand: Errand): void {
+    this.#ledger.unanswered([errand], "dropped");
+    this.#timed.delete(errand);
+    this.#scheduler.landed(errand);
+    errand.cargo?.close();
+    if (errand.question !== undefined) this.#cache.forgotten(errand.question);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * An errand: a command on its way to QEMU, and all who wait for its answer.
+ *
+ * @module
+ */
+
+import type { Monitor, Ticket } from "../session/monitor.ts";
+import type { Job } from "../session/upstream.ts";
+import type { Question } from "../sharing/query_cache.ts";
+import { type Frame, frameOf } from "../wire/frame.ts";
+import { type Cargo, type Command, readCommand } from "../wire/message.ts";
+import { errorReply } from "../wire/reply.ts";
+
+/** Who waits for an answer, and where it belongs. */
+export interface Asker {
+  /** Who it is. */
+  readonly monitor: Monitor;
+  /** Its place among the answers. */
+  readonly ticket: Ticket;
+  /** When it asked. */
+  readonly since: number;
+  /** When it gives up, in seconds of the hub's clock; never, where it has no deadline. */
+  readonly deadline: number;
+}
+
+/** A command on its way, and all who wait for its answer. */
+export interface Errand extends Job {
+  /** What was asked. */
+  readonly command: Command;
+  /** Who waits; nobody, where it is an errand of ours. */
+  readonly askers: Asker[];
+  /** What it asks, where others may join. */
+  readonly question: Question | undefined;
+  /** A question its monitor shares with others, which must reach QEMU first. */
+  after: Errand | undefined;
+  /** Who asked first; nobody, where it concerns no descriptors. */
+  readonly party: Monitor | undefined;
+  /** What goes along. */
+  readonly cargo: Cargo | undefined;
+  /** Has QEMU been sent it? */
+  sent: boolean;
+  /** When. */
+  issued: number;
+}
+
+/** What is asked of a QEMU that is silent. */
+const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
+
+/** The question whether QEMU lives; it reads only, and QEMU's I/O thread answers it. */
+export function probe(): Errand {
+  return ownErrand(readCommand(PROBE, true) as Command);
+}
+
+/** A command whose answer nobody waits for. */
+export function ownErrand(command: Command, party?: Monitor): Errand {
+  return {
+    command,
+    bytes: command.bytes,
+    oob: command.oob,
+    question: undefined,
+    askers: [],
+    after: undefined,
+    party,
+    cargo: undefined,
+    sent: command.oob,
+    issued: 0,
+  };
+}
+
+/** Does anybody wait for its answer? */
+export function isAwaited({ askers }: Errand): boolean {
+  return askers.some(({ monitor }) => !monitor.left);
+}
+
+/** Answers all these with an error; whatever becomes of their errand is nobody's from now on. */
+export function giveUp(askers: Asker[], desc: string): void {
+  for (const { monitor, ticket } of askers.splice(0)) {
+    monitor.fill(ticket, errorReply("GenericError", desc));
+  }
+}
