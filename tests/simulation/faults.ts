@@ -364,8 +364,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a text inside a command that is too long becomes a command",
     file: "wire/frame.ts",
-    from: "this.#skipping = true;\n    this.#forget();\n    return { damage: TOO_LONG };",
-    to: "this.#forget();\n    return { damage: TOO_LONG };",
+    from: "this.#skipping = true;\n    this.#speller.forget();\n    return { damage: TOO_LONG };",
+    to: "this.#speller.forget();\n    return { damage: TOO_LONG };",
   },
   {
     name: "descriptors that wait stay open when their client goes",
@@ -640,7 +640,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a key may come twice",
-    file: "wire/frame.ts",
+    file: "wire/speller.ts",
     from: "if (keys.has(key)) return texts.duplicateKey;",
     to: "",
   },
