@@ -28,8 +28,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "rim/qemu",
     "rim/reception",
     "rim/records",
+    "rim/succession",
     "rim/systemd",
   ],
+  "rim/succession": ["rim/descriptors", "rim/failure", "rim/log", "rim/qemu"],
   "rim/reception": [
     "rim/client",
     "rim/clock",

@@ -1,5 +1,5 @@
 /**
- * The daemon: one QEMU, the reception of its clients, the clock and the signals.
+ * The daemon: the reception of clients, the QEMUs they talk to, the clock and the signals.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config.ts";
 import type { ServeSettings } from "../terms/options.ts";
 import { metricsText } from "../terms/recording.ts";
-import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import { RunningTime, STEADY } from "./clock.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
@@ -18,9 +17,10 @@ import { LimitNotes } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
-import { checkPlace, dial, Pauses, Qemu } from "./qemu.ts";
+import { checkPlace } from "./qemu.ts";
 import { Reception } from "./reception.ts";
 import { Records } from "./records.ts";
+import { Succession } from "./succession.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
 const TICK_MS = 1000;
@@ -52,6 +52,7 @@ class Daemon {
   readonly #reread: (() => ServeSettings) | undefined;
   readonly #log: Log;
   readonly #mux: Mux;
+  readonly #qemus: Succession;
   #reception: Reception | undefined;
   readonly #notes: LimitNotes;
   readonly #running = new Set<Promise<void>>();
@@ -59,19 +60,11 @@ class Daemon {
   readonly #stop = new AbortController();
   /** Told when it is time to end at once. */
   readonly #now = new AbortController();
-  /** Told when draining has come to its end. */
-  readonly #idle = Promise.withResolvers<void>();
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
-  /** Has a QEMU ever been ready? */
-  #served = false;
-  /** Versions whose grammar is a guess, each told once. */
-  readonly #warnedOf = new Set<string>();
-  /** Its version, while it is ready. */
-  #version: string | undefined;
 
   constructor(
     settings: ServeSettings,
@@ -86,11 +79,20 @@ class Daemon {
     this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(muxOptions(settings), {
-      stalled: (stalled) => this.#stalled(stalled),
+      stalled: (stalled) => this.#qemus.stalled(stalled),
       ready: (greeting) => this.#ready(greeting),
-      idle: () => this.#idle.resolve(),
+      idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
     }, this.#records.recorder);
+    this.#qemus = new Succession({
+      mux: this.#mux,
+      log,
+      stop: this.#stop.signal,
+      atOnce: this.#now.signal,
+      settings: () => this.#settings,
+      keep: (promise) => this.#keep(promise),
+      gone: () => this.#report(),
+    });
   }
 
   async run(): Promise<ExitStatus> {
@@ -120,7 +122,7 @@ class Daemon {
       if (this.#settings.readyWhen === "listening") this.#notifier.ready();
       this.#report();
       using _clock = this.#clock();
-      await this.#serveQemus(reception);
+      await this.#qemus.run(reception.passing?.libc);
     } finally {
       reception[Symbol.dispose]();
       this.#mux.dismissAll("qmpmux is ending");
@@ -190,105 +192,10 @@ class Daemon {
     }
   }
 
-  /** One QEMU after the other. */
-  async #serveQemus(reception: Reception): Promise<void> {
-    const { qemu: address, once } = this.#settings;
-    const stop = this.#stop.signal;
-    const pauses = new Pauses();
-    let told = "";
-    for (;;) {
-      const socket = await dial(address, pauses, this.#log, stop, reception.passing?.libc);
-      if (socket === undefined) return;
-      const qemu = new Qemu(socket, this.#mux);
-      const { ready, reason } = await this.#hearOut(qemu);
-      this.#version = undefined;
-      this.#report();
-      if (stop.aborted) return;
-      if (!this.#served) this.#judge(qemu, reason);
-      if (ready || reason !== told) this.#log.info(`${addressText(address)}: ${reason}`);
-      told = ready ? "" : reason;
-      if (ready && once) return;
-      if (ready) pauses.reset();
-      else await pauses.take(stop);
-    }
-  }
-
-  /** @throws Failure where what answered is no QEMU; one that just went away is waited for */
-  #judge(qemu: Qemu, reason: string): void {
-    const text = addressText(this.#settings.qemu);
-    if (qemu.damage !== undefined) {
-      throw new Failure(
-        69,
-        `${text} is no QMP server: it said ${JSON.stringify(qemu.damage)}; ` +
-          "name a socket that QEMU was given with -qmp",
-      );
-    }
-    if (reason === SILENCE) {
-      throw new Failure(
-        69,
-        `${text} sent no QMP greeting within ${this.#settings.greetingTime} s: it is no QMP server, ` +
-          "or another client holds QEMU's monitor, which serves one at a time; end that client",
-      );
-    }
-  }
-
-  /** Lets QEMU talk until it goes, is told to go, or does not even greet. */
-  async #hearOut(qemu: Qemu): Promise<{ ready: boolean; reason: string }> {
-    let ready = false;
-    this.#onReady = () => ready = true;
-    const silence = setTimeout(() => {
-      if (!ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
-    }, this.#settings.greetingTime * 1000);
-    const drain = () => this.#keep(this.#drain(qemu));
-    this.#stop.signal.addEventListener("abort", drain);
-    try {
-      if (this.#stop.signal.aborted) drain();
-      const reason = await qemu.run();
-      return { ready, reason };
-    } finally {
-      clearTimeout(silence);
-      this.#stop.signal.removeEventListener("abort", drain);
-    }
-  }
-
-  #onReady: () => void = () => {};
-
-  #stalled(stalled: boolean): void {
-    const text = addressText(this.#settings.qemu);
-    if (stalled) {
-      this.#log.warn(`${text}: QEMU does not answer: stalled for ${this.#settings.stallTime} s`);
-    } else this.#log.info(`${text}: QEMU answers again`);
-  }
-
-  #ready({ version }: Greeting): void {
-    if (!this.#served && this.#settings.readyWhen === "qemu") this.#notifier.ready();
-    this.#served = true;
-    this.#version = version.join(".");
+  #ready(greeting: Greeting): void {
+    const first = this.#qemus.ready(greeting);
+    if (first && this.#settings.readyWhen === "qemu") this.#notifier.ready();
     this.#report();
-    this.#onReady();
-    this.#log.info(`connected to QEMU ${this.#version} at ${addressText(this.#settings.qemu)}`);
-    const [major, minor] = version;
-    if (isUnmeasured(major, minor) && !this.#warnedOf.has(this.#version)) {
-      this.#warnedOf.add(this.#version);
-      const newest = NEWEST_MEASURED.join(".");
-      this.#log.warn(
-        `QEMU ${this.#version} is newer than any that was measured: what is no JSON is answered ` +
-          `as QEMU ${newest} does`,
-      );
-    }
-  }
-
-  /** Lets what is under way finish, then hangs up. */
-  async #drain(qemu: Qemu): Promise<void> {
-    const timer = setTimeout(() => this.#now.abort(), this.#settings.drainTime * 1000);
-    const late = () => this.#idle.resolve();
-    this.#now.signal.addEventListener("abort", late);
-    if (this.#now.signal.aborted) late();
-    this.#mux.drain();
-    await this.#idle.promise;
-    clearTimeout(timer);
-    this.#now.signal.removeEventListener("abort", late);
-    qemu.close("qmpmux is ending");
   }
 
   /** Tells the time, once a second. */
@@ -310,13 +217,7 @@ class Daemon {
   #report(): void {
     const { size } = this.#mux.monitors;
     const clients = `${size} ${size === 1 ? "client" : "clients"}`;
-    const qemu = this.#stop.signal.aborted
-      ? "ending"
-      : this.#version !== undefined
-      ? `connected to QEMU ${this.#version}`
-      : this.#served
-      ? "QEMU away"
-      : "listening, QEMU not there yet";
+    const qemu = this.#stop.signal.aborted ? "ending" : this.#qemus.standing;
     this.#notifier.status(`${qemu}, ${clients}`);
   }
 
@@ -380,9 +281,6 @@ class Daemon {
     };
   }
 }
-
-const SILENCE = "QEMU sent no greeting";
-const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
 
 /** What of the settings the hub needs. */
 function muxOptions(settings: ServeSettings): MuxOptions {

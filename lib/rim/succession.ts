@@ -1,0 +1,178 @@
+/**
+ * One QEMU after the other: dialled, heard out, judged, and told of.
+ *
+ * @module
+ */
+
+import type { Mux } from "../hub/mux.ts";
+import { addressText } from "../terms/address.ts";
+import type { ServeSettings } from "../terms/options.ts";
+import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
+import type { Greeting } from "../wire/message.ts";
+import type { Libc } from "./descriptors.ts";
+import { Failure } from "./failure.ts";
+import type { Log } from "./log.ts";
+import { dial, Pauses, Qemu } from "./qemu.ts";
+
+/** What a succession works with. */
+export interface SuccessionMeans {
+  /** Talks to them. */
+  readonly mux: Mux;
+  /** Is told what is worth knowing. */
+  readonly log: Log;
+  /** Told when it is time to end. */
+  readonly stop: AbortSignal;
+  /** Told when it is time to end at once. */
+  readonly atOnce: AbortSignal;
+  /** What holds at this moment. */
+  settings(): ServeSettings;
+  /** Owns what goes on. */
+  keep(promise: Promise<void>): void;
+  /** Is told when one has gone. */
+  gone(): void;
+}
+
+const SILENCE = "QEMU sent no greeting";
+const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
+
+/** The QEMUs that come and go at one address. */
+export class Succession {
+  readonly #means: SuccessionMeans;
+  /** Told when draining has come to its end. */
+  readonly #idle = Promise.withResolvers<void>();
+  /** Has one ever been ready? */
+  #served = false;
+  /** Is the present one? */
+  #ready = false;
+  /** Its version, while it is. */
+  #version: string | undefined;
+  /** Versions whose grammar is a guess, each told once. */
+  readonly #warnedOf = new Set<string>();
+
+  /** None has been dialled yet. */
+  constructor(means: SuccessionMeans) {
+    this.#means = means;
+  }
+
+  /** How it stands, for people. */
+  get standing(): string {
+    if (this.#version !== undefined) return `connected to QEMU ${this.#version}`;
+    return this.#served ? "QEMU away" : "listening, QEMU not there yet";
+  }
+
+  /** The hub has ended its negotiation with one; tells whether it is the first. */
+  ready({ version }: Greeting): boolean {
+    const { log } = this.#means;
+    const first = !this.#served;
+    this.#served = this.#ready = true;
+    this.#version = version.join(".");
+    log.info(`connected to QEMU ${this.#version} at ${this.#address}`);
+    const [major, minor] = version;
+    if (isUnmeasured(major, minor) && !this.#warnedOf.has(this.#version)) {
+      this.#warnedOf.add(this.#version);
+      const newest = NEWEST_MEASURED.join(".");
+      log.warn(
+        `QEMU ${this.#version} is newer than any that was measured: what is no JSON is answered ` +
+          `as QEMU ${newest} does`,
+      );
+    }
+    return first;
+  }
+
+  /** The present one has left its last question unanswered for too long, or answers again. */
+  stalled(stalled: boolean): void {
+    const { log, settings } = this.#means;
+    if (stalled) {
+      const { stallTime } = settings();
+      log.warn(`${this.#address}: QEMU does not answer: stalled for ${stallTime} s`);
+    } else log.info(`${this.#address}: QEMU answers again`);
+  }
+
+  /** While draining: the last command under way has been answered. */
+  idle(): void {
+    this.#idle.resolve();
+  }
+
+  /**
+   * Serves them until it is time to end, or the one that was to be served has gone.
+   *
+   * @param libc makes connections that take descriptors along
+   * @throws Failure where what answers is no QEMU
+   */
+  async run(libc: Libc | undefined): Promise<void> {
+    const { mux, log, stop, settings, gone } = this.#means;
+    const pauses = new Pauses();
+    let told = "";
+    for (;;) {
+      const socket = await dial(settings().qemu, pauses, log, stop, libc);
+      if (socket === undefined) return;
+      const qemu = new Qemu(socket, mux);
+      this.#ready = false;
+      const reason = await this.#hearOut(qemu);
+      const ready = this.#ready;
+      this.#version = undefined;
+      gone();
+      if (stop.aborted) return;
+      if (!this.#served) this.#judge(qemu, reason);
+      if (ready || reason !== told) log.info(`${this.#address}: ${reason}`);
+      told = ready ? "" : reason;
+      if (ready && settings().once) return;
+      if (ready) pauses.reset();
+      else await pauses.take(stop);
+    }
+  }
+
+  get #address(): string {
+    return addressText(this.#means.settings().qemu);
+  }
+
+  /** @throws Failure where what answered is no QEMU; one that just went away is waited for */
+  #judge(qemu: Qemu, reason: string): void {
+    if (qemu.damage !== undefined) {
+      throw new Failure(
+        69,
+        `${this.#address} is no QMP server: it said ${JSON.stringify(qemu.damage)}; ` +
+          "name a socket that QEMU was given with -qmp",
+      );
+    }
+    if (reason === SILENCE) {
+      const { greetingTime } = this.#means.settings();
+      throw new Failure(
+        69,
+        `${this.#address} sent no QMP greeting within ${greetingTime} s: it is no QMP server, ` +
+          "or another client holds QEMU's monitor, which serves one at a time; end that client",
+      );
+    }
+  }
+
+  /** Lets QEMU talk until it goes, is told to go, or does not even greet; gives the reason. */
+  async #hearOut(qemu: Qemu): Promise<string> {
+    const { stop, settings, keep } = this.#means;
+    const silence = setTimeout(() => {
+      if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
+    }, settings().greetingTime * 1000);
+    const drain = (): void => keep(this.#drain(qemu));
+    stop.addEventListener("abort", drain);
+    try {
+      if (stop.aborted) drain();
+      return await qemu.run();
+    } finally {
+      clearTimeout(silence);
+      stop.removeEventListener("abort", drain);
+    }
+  }
+
+  /** Lets what is under way finish, then hangs up. */
+  async #drain(qemu: Qemu): Promise<void> {
+    const { mux, atOnce, settings } = this.#means;
+    const late = (): void => this.#idle.resolve();
+    const timer = setTimeout(late, settings().drainTime * 1000);
+    atOnce.addEventListener("abort", late);
+    if (atOnce.aborted) late();
+    mux.drain();
+    await this.#idle.promise;
+    clearTimeout(timer);
+    atOnce.removeEventListener("abort", late);
+    qemu.close("qmpmux is ending");
+  }
+}
