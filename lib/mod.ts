@@ -23,7 +23,7 @@ export {
   type Limits,
   type Unit,
 } from "./terms/limits.ts";
-export type { Deadline, OnLoss } from "./terms/options.ts";
+export type { Deadline, OnLoss } from "./terms/settings.ts";
 export {
   type Condition,
   judge,

@@ -8,7 +8,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { readConfigFile } from "../lib/rim/config_file.ts";
 import { Failure } from "../lib/rim/failure.ts";
-import { ConfigError, configText, readConfig } from "../lib/terms/config.ts";
+import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { configText } from "../lib/terms/config_text.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
 

@@ -9,13 +9,10 @@ import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { formatFor, openLog } from "../rim/log.ts";
 import { addressText, type Place, UsageError } from "../terms/address.ts";
-import {
-  type AuditSettings,
-  parseListener,
-  parseQemu,
-  type ServeSettings,
-} from "../terms/options.ts";
-import { type Config, configText, readConfig } from "../terms/config.ts";
+import { parseListener, parseQemu } from "../terms/options.ts";
+import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
+import { type Config, readConfig } from "../terms/config.ts";
+import { configText } from "../terms/config_text.ts";
 import { CLIENTS_IN_ALL, limitRange, readLimit } from "../terms/limits.ts";
 import { parseAudit, parseMetrics, wordOf } from "../terms/recording.ts";
 import { type Given, readFlags, secondsOf } from "./flags.ts";

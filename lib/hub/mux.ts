@@ -12,7 +12,7 @@ import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
-import type { Deadline, OnLoss } from "../terms/options.ts";
+import type { Deadline, OnLoss } from "../terms/settings.ts";
 import type { Terms } from "../terms/terms.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {

@@ -8,7 +8,7 @@ import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config.ts";
-import type { ServeSettings } from "../terms/options.ts";
+import type { ServeSettings } from "../terms/settings.ts";
 import { metricsText } from "../terms/recording.ts";
 import type { Greeting } from "../wire/message.ts";
 import { RunningTime, STEADY } from "./clock.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ListenerSettings } from "../terms/options.ts";
+import type { ListenerSettings } from "../terms/settings.ts";
 import { ForeignError, type Libc, loadLibc } from "./descriptors.ts";
 import type { Log } from "./log.ts";
 import { Poller } from "./unix_socket.ts";

@@ -6,9 +6,9 @@
  * @module
  */
 
-import { type Address, addressText, isLocal } from "../terms/address.ts";
+import { type Address, addressText, isFile, isLocal } from "../terms/address.ts";
 import { type Somebody, termsFor, type Who, whoText } from "../terms/admission.ts";
-import type { ListenerSettings } from "../terms/options.ts";
+import type { ListenerSettings } from "../terms/settings.ts";
 import type { Terms } from "../terms/terms.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
@@ -97,7 +97,7 @@ export class Listener implements Disposable {
     }
     if (address.transport === "tcp") return new Listener(settings, listenTcp(address));
     const listen = listenerFor(foreign);
-    if (address.path.startsWith("\0")) return new Listener(settings, bind(address, listen));
+    if (!isFile(address)) return new Listener(settings, bind(address, listen));
     await makeWay(address);
     return new Listener(settings, ...bindFile(settings, address, listen), listen);
   }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { LogFormat } from "../terms/options.ts";
+import type { LogFormat } from "../terms/settings.ts";
 
 /** Where lines go; each is one sentence without an end of line. */
 export interface Log {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ServeSettings } from "../terms/options.ts";
+import type { ServeSettings } from "../terms/settings.ts";
 
 /**
  * Gives up kinds of permission that serving with these settings never needs again.

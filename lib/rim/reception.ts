@@ -10,7 +10,7 @@
 import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../terms/address.ts";
 import { UNSEEN_ID } from "../terms/admission.ts";
-import type { ListenerSettings } from "../terms/options.ts";
+import type { ListenerSettings } from "../terms/settings.ts";
 import { Client } from "./client.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";

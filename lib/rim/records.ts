@@ -11,7 +11,7 @@ import { Tally } from "../record/tally.ts";
 import { READING } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../terms/observer.ts";
 import { OPERATOR_ROWS } from "../terms/operator.ts";
-import type { AuditSettings, ServeSettings } from "../terms/options.ts";
+import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
 import { AuditFile } from "./audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import { Journal } from "./journal.ts";

@@ -6,7 +6,7 @@
 
 import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../terms/address.ts";
-import type { ServeSettings } from "../terms/options.ts";
+import type { ServeSettings } from "../terms/settings.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { Libc } from "./descriptors.ts";

@@ -12,6 +12,11 @@ export type Address =
 /** Where to listen: an address, or a socket that systemd has opened and passed under a name. */
 export type Place = Address | { readonly transport: "fd"; readonly name: string };
 
+/** Is a place a file, not just a name? */
+export function isFile(place: Place): boolean {
+  return place.transport === "unix" && !place.path.startsWith("\0");
+}
+
 /** A flag, address or option that cannot be; the message names it and the remedy. */
 export class UsageError extends Error {
   /** Its kind. */

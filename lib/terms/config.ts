@@ -8,38 +8,20 @@
  */
 
 import { parse } from "@std/toml/parse";
-import { addressText, UsageError } from "./address.ts";
-import { whoText } from "./admission.ts";
-import {
-  type AuditFailure,
-  type Deadline,
-  type ListenerSettings,
-  type LogFormat,
-  type OnLoss,
-  parseQemu,
-  readListener,
-  type ReadyWhen,
-  type ServeSettings,
-  type WatchdogOf,
-} from "./options.ts";
-import {
-  CLIENTS_IN_ALL,
-  isLimitName,
-  LIMIT_NAMES,
-  type LimitName,
-  limitRange,
-  readLimit,
-} from "./limits.ts";
+import { UsageError } from "./address.ts";
+import { parseQemu, readListener } from "./options.ts";
+import type {
+  AuditFailure,
+  Deadline,
+  ListenerSettings,
+  LogFormat,
+  OnLoss,
+  ReadyWhen,
+  WatchdogOf,
+} from "./settings.ts";
+import { CLIENTS_IN_ALL, isLimitName, limitRange, readLimit } from "./limits.ts";
 import type { Role } from "./policy.ts";
-import {
-  AUDIT_FAILURES,
-  LOG_FORMATS,
-  metricsText,
-  modeText,
-  parseAudit,
-  parseMetrics,
-  wordOf,
-} from "./recording.ts";
+import { AUDIT_FAILURES, LOG_FORMATS, parseAudit, parseMetrics, wordOf } from "./recording.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { TomlLines } from "./toml_lines.ts";
 
@@ -133,71 +115,6 @@ type Table = Readonly<Record<string, unknown>>;
  */
 export function readConfig(text: string, file: string): Config {
   return new Reader(text, file).read();
-}
-
-/** Settings as a configuration file that gives them; the roles of the file itself are named only. */
-export function configText(settings: ServeSettings): string {
-  const lines = [
-    `qemu = ${JSON.stringify(addressText(settings.qemu))}`,
-    `once = ${settings.once}`,
-    `ready = ${JSON.stringify(settings.readyWhen)}`,
-    `greeting-timeout = ${settings.greetingTime}`,
-    `handshake-timeout = ${settings.handshakeTime}`,
-    `drain-timeout = ${settings.drainTime}`,
-    `stall-timeout = ${settings.stallTime}`,
-    `on-loss = "${settings.onLoss}"`,
-    `max-clients = ${settings.maxClients}`,
-    `watchdog = "${settings.watchdogOf}"`,
-  ];
-  if (settings.logFormat) lines.push(`log-format = "${settings.logFormat}"`);
-  if (settings.metrics) lines.push(`metrics = ${JSON.stringify(metricsText(settings.metrics))}`);
-  if (settings.audit) {
-    const { to, failure, all } = settings.audit;
-    lines.push(`audit = ${JSON.stringify(to)}`, `audit-failure = "${failure}"`);
-    lines.push(`audit-all = ${all}`);
-  }
-  if (settings.deadlines.length > 0) lines.push("", "[deadline]");
-  for (const { glob, seconds } of settings.deadlines) {
-    lines.push(`${JSON.stringify(glob)} = ${seconds}`);
-  }
-  for (const listener of settings.listeners) {
-    const { address, remote, terms, mode, user, group } = listener;
-    lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
-    lines.push(`name = "${terms.name}"`);
-    const { allow, others } = listener.admission;
-    if (others || allow) lines.push(`role = "${terms.role.name}"`);
-    lines.push(`dialect = "${terms.dialect}"`);
-    if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
-    const isFile = address.transport === "unix" && !address.path.startsWith("\0");
-    if (isFile) lines.push(`mode = "${modeText(mode)}"`);
-    if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
-    if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
-    lines.push(...admissionLines(listener));
-    if (remote) lines.push("allow-remote = true");
-    lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
-    for (const name of LIMIT_NAMES) {
-      if (!isOfRoles(listener, name)) lines.push(`${name} = ${terms.limits[name]}`);
-    }
-  }
-  return `${lines.join("\n")}\n`;
-}
-
-/** Has nothing been said of a limit, and is it another for some of those that come? */
-function isOfRoles({ terms, admission }: ListenerSettings, limit: LimitName): boolean {
-  const all = [terms, ...admission.special.map((each) => each.terms)];
-  return all.some(({ limits }) => limits[limit] !== terms.limits[limit]);
-}
-
-/** What a file says of who may come; without `role` it lets in nobody else. */
-function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
-  const { allow, special } = admission;
-  const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
-  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(whoText))}`);
-  if (special.length > 0) {
-    const rules = special.map(({ who, terms }) => `${whoText(who)}:${terms.role.name}`);
-    lines.push(`role-for = ${JSON.stringify(rules)}`);
-  }
-  return lines;
 }
 
 class Reader {

@@ -4,13 +4,9 @@
  * @module
  */
 
-import { addressText, isLocal, parsePlace, UsageError } from "./address.ts";
-import {
-  type AuditFailure,
-  type ListenerSettings,
-  type LogFormat,
-  readListener,
-} from "./options.ts";
+import { addressText, isFile, isLocal, parsePlace, UsageError } from "./address.ts";
+import { readListener } from "./options.ts";
+import type { AuditFailure, ListenerSettings, LogFormat } from "./settings.ts";
 import { ROLES } from "./roles.ts";
 
 /** What a metrics address may have behind it: about its socket file, and nothing else. */
@@ -51,9 +47,8 @@ export function modeText(mode: number): string {
 
 /** A metrics address as it is written on the command line. */
 export function metricsText({ address, mode, user, group }: ListenerSettings): string {
-  const isFile = address.transport === "unix" && !address.path.startsWith("\0");
   const parts = [addressText(address)];
-  if (isFile) parts.push(`mode=${modeText(mode)}`);
+  if (isFile(address)) parts.push(`mode=${modeText(mode)}`);
   if (user !== undefined) parts.push(`user=${user}`);
   if (group !== undefined) parts.push(`group=${group}`);
   return parts.join(",");
