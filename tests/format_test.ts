@@ -240,3 +240,20 @@ Deno.test("prettied() breaks the line in what is empty, too", () => {
   assertEquals(prettied('{"return": {}}'), '{\r\n    "return": {\r\n    }\r\n}');
   assertEquals(prettied("[]", 1), "[\r\n    ]");
 });
+
+Deno.test("prettied() loses no sign of a text without spaces, and comes to its end", () => {
+  assertEquals(
+    prettied('{"return":{"a":"]","b":[1,2]}}').split("\r\n"),
+    [
+      "{",
+      '    "return":{',
+      '        "a":"]",',
+      '        "b":[',
+      "            1,",
+      "            2",
+      "        ]",
+      "    }",
+      "}",
+    ],
+  );
+});

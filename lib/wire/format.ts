@@ -312,7 +312,8 @@ export function prettied(text: string, depth = 0): string {
       out += line() + char;
     } else if (char === ",") {
       out += char + line();
-      at++;
+      // QEMU's space behind it; what only claims to be QEMU may leave it out.
+      if (text[at + 1] === " ") at++;
     } else out += char;
   }
   return out;
