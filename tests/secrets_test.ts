@@ -66,6 +66,19 @@ const CARRIERS: readonly [name: string, args: string][] = [
   ["qom-set", '{"path": "/objects/s", "property": "anything", "value": ["hunter2"]}'],
   ["ringbuf-write", '{"device": "r", "data": "hunter2"}'],
   ["migrate", '{"uri": "exec:curl -u me:hunter2 http://x"}'],
+  [
+    "migrate",
+    '{"channels": [{"addr": {"transport": "exec", "args": ["/bin/x", "-p", "hunter2"]}}]}',
+  ],
+  ["migrate-set-parameters", '{"cpr-exec-command": ["/bin/x", "-p", "hunter2"]}'],
+  ["migrate-set-parameters", '{"cpr-exec-command": [["hunter2"]]}'],
+  ["netdev_add", '{"type": "user", "guestfwd": [{"str": "tcp:1.2.3.4:5-cmd:x -p hunter2"}]}'],
+  ["human-monitor-command", '{"command-line": "migrate -d exec:x -p hunter2"}'],
+  ["human-monitor-command", '{"command-line": "migrate -d \\"exec:x -p hunter2\\""}'],
+  [
+    "human-monitor-command",
+    '{"command-line": "netdev_add user,guestfwd=tcp:1.2.3.4:5-cmd:x -p hunter2"}',
+  ],
   ["sev-inject-launch-secret", '{"packet-header": "hunter2", "secret": "hunter2"}'],
   ["human-monitor-command", '{"command-line": "set_password vnc hunter2"}'],
   ["human-monitor-command", '{"command-line": "change vnc password hunter2"}'],
@@ -111,6 +124,10 @@ Deno.test("withoutSecrets() shows what is none", () => {
     '{"command-line":"info block"}',
   );
   assertEquals(shown("migrate", '{"uri": "tcp:host:4444"}'), '{"uri":"tcp:host:4444"}');
+  assertEquals(
+    shown("migrate", '{"channels": [{"addr": {"args": ["/bin/x", "-p"]}}], "args": []}'),
+    '{"channels":[{"addr":{"args":["/bin/x","(removed)"]}}],"args":[]}',
+  );
 });
 
 Deno.test("withoutSecrets() shows numbers and words of qom-set, not texts", () => {

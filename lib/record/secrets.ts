@@ -54,12 +54,18 @@ const SHOWN_OF_SECRETS: ReadonlySet<string> = new Set(["qom-type", "id", "format
 const SECRET_TEXT =
   /(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*[=:]|^\s*json:|-----BEGIN/i;
 
+/** Programs that QEMU runs, as lists: what they are given may be secret, and is not shown. */
+const PROGRAMS: ReadonlySet<string> = new Set(["args", "cpr-exec-command"]);
+
+/** A program that QEMU runs, behind other words: what it is given is not shown. */
+const PROGRAM_TEXT = /(?:^|[-"\s])(?:cmd|exec):/;
+
 /** The user and password in an address. */
 const USER_INFO = /:\/\/[^/\s]*@/g;
 
 /** Lines of the human monitor that carry a secret, or may. */
 const SECRET_LINE =
-  /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|\bchange\b.*\bvnc\b|[\n\r]|:\/\/[^/\s]*@|json:/i;
+  /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|\bchange\b.*\bvnc\b|[\n\r]|:\/\/[^/\s]*@|json:|\b(?:exec|cmd):/i;
 
 /** What is shown of a command's arguments. */
 export type Shown =
@@ -120,7 +126,16 @@ function memberText(name: string, value: Value, command: string, depth: number):
   // A property can be anything, whatever it is called.
   if (command === "qom-set" && name === "value" && !isNumber(value)) return REMOVED;
   if (name === "command-line" && value.isString) return JSON.stringify(lineText(value.scalar!));
+  if (PROGRAMS.has(name) && value.isArray) return programText(value);
   return valueText(value, command, depth + 1);
+}
+
+/** What is run, without what it is given. */
+function programText(words: Value): string {
+  const [program, ...rest] = words.elements();
+  if (program === undefined) return "[]";
+  const first = program.isString ? stringText(program.scalar!) : REMOVED;
+  return rest.length > 0 ? `[${first},${REMOVED}]` : `[${first}]`;
 }
 
 /** A number, `true`, `false` or `null`. */
@@ -144,7 +159,7 @@ function valueText(value: Value, command: string, depth: number): string {
 
 function stringText(text: string): string {
   if (SECRET_TEXT.test(text)) return REMOVED;
-  const shown = text.startsWith("exec:") ? firstWord(text) : text;
+  const shown = PROGRAM_TEXT.test(text) ? firstWord(text) : text;
   return JSON.stringify(shown.replace(USER_INFO, "://(removed)@"));
 }
 
