@@ -9,6 +9,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /** Where Deno compiles to and QEMU runs. */
@@ -140,7 +141,10 @@ function isFor(path: string, target: Target): boolean {
     MACH_O_MACHINES[view.getUint32(4, true)] === machine;
 }
 
-/** Compiles for every target; the programs that could be had, and those that could not, with the reason. */
+/**
+ * Compiles for every target; the programs that could be had, and those that could not, with the reason.
+ * What cannot be had is not there: an earlier program in its place is removed.
+ */
 export async function compileAll(
   root: string,
   output: (target: Target) => string,
@@ -155,6 +159,7 @@ export async function compileAll(
     } catch (error) {
       if (!(error instanceof NotCompiled)) throw error;
       missing.set(target, error.message);
+      rmSync(output(target), { force: true });
     }
   }
   return { made, missing };

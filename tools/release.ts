@@ -115,6 +115,8 @@ async function makeArchive(
     for (const file of ["qmpmux.sysusers", "qmpmux.tmpfiles"]) {
       put(`${parts.source}/packaging/${file}`, `${top}/systemd/${file}`);
     }
+    const emulator = "libvirt/qmpmux-emulator";
+    put(`${parts.source}/${emulator}`, `${top}/${emulator}`, 0o755);
   }
   const tar = `${work}/${name}.tar`;
   await run("tar", [
@@ -149,6 +151,7 @@ async function make(out: string, work: string): Promise<Map<Target, string>> {
     `${digest("sha256", path)}  ${path.slice(out.length + 1)}\n`
   );
   Deno.writeTextFileSync(`${out}/SHA256SUMS`, sums.join(""));
+  for (const path of files(out)) Deno.chmodSync(path, 0o644);
   return missing;
 }
 

@@ -19,7 +19,7 @@ import { within } from "../tests/support/deadline.ts";
 import { Lines } from "../tests/support/lines.ts";
 import { startQemu } from "../tests/support/qemu.ts";
 import { makeRelease } from "./release.ts";
-import { build, digest, files } from "./release_deb.ts";
+import { files, revise } from "./release_deb.ts";
 import { run, Unmade } from "./release_parts.ts";
 
 const ROOT = resolve(import.meta.dirname!, "..");
@@ -39,6 +39,8 @@ const IN_PLACE = [
   "/usr/lib/tmpfiles.d/qmpmux.conf",
   "/usr/share/bash-completion/completions/qmpmux",
   "/usr/share/doc/qmpmux/copyright",
+  "/usr/share/doc/qmpmux/examples/apparmor.qmpmux",
+  "/usr/share/doc/qmpmux/examples/qmpmux-emulator",
   "/usr/share/fish/vendor_completions.d/qmpmux.fish",
   "/usr/share/man/man1/qmpmux.1.gz",
   "/usr/share/man/man5/qmpmux.toml.5.gz",
@@ -157,17 +159,10 @@ class System implements Disposable {
 
 /** The same package as an earlier version had been: another version, another example. */
 async function lowered(deb: string, work: string): Promise<string> {
-  const tree = `${work}/lower`;
-  await run("dpkg-deb", ["--raw-extract", deb, tree]);
-  const change = (path: string, from: RegExp, to: string): void =>
-    Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replace(from, to));
-  change(`${tree}/DEBIAN/control`, /^Version: .*$/m, `Version: ${LOWER}`);
-  const example = "etc/qmpmux/example.toml";
-  change(`${tree}/${example}`, /^/, "# As it was in an earlier version.\n");
-  const sum = `${digest("md5", `${tree}/${example}`)}  ${example}`;
-  change(`${tree}/DEBIAN/md5sums`, new RegExp(`^.*  ${example}$`, "m"), sum);
   const path = `${work}/qmpmux_lower.deb`;
-  await build(tree, path, 0, "gzip");
+  await revise(deb, { version: LOWER, path, work: `${work}/lower` }, {
+    "etc/qmpmux/example.toml": [/^/, "# As it was in an earlier version.\n"],
+  });
   return path;
 }
 
@@ -331,8 +326,10 @@ async function checkFiles(release: string, work: string): Promise<void> {
   await check("the list of what is in it names every package, Deno and V8", () => {
     const list = files(release).find((path) => path.endsWith(".cdx.json"))!;
     const { components } = JSON.parse(Deno.readTextFileSync(list));
-    const names = (components as { name: string; version?: string }[]).map(({ name }) => name);
+    const listed = components as { name: string; purl?: string }[];
+    const names = listed.map(({ name }) => name);
     for (const name of ["@std/cli", "@std/toml", "deno", "v8"]) assert(names.includes(name), name);
+    for (const { purl } of listed) assertMatch(purl ?? "pkg:file@1", /^pkg:[^@]+@[^@]+$/);
   });
   for (const deb of files(release).filter((path) => path.endsWith(".deb"))) {
     await check(
@@ -345,10 +342,29 @@ async function checkFiles(release: string, work: string): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const told = parseArgs(Deno.args, { string: ["release"] });
+  const wrong: string[] = [];
+  const told = parseArgs(Deno.args, {
+    string: ["release"],
+    unknown: (arg) => wrong.push(arg) === 0,
+  });
+  if (wrong.length > 0) {
+    console.error("Usage: release:check [--release DIR]");
+    return 64;
+  }
+  const named = told.release as string | undefined;
+  if (named !== undefined && !existsSync(`${resolve(named)}/SHA256SUMS`)) {
+    console.error(
+      `No release in ${resolve(named)}: make one with the task "release", or leave out --release`,
+    );
+    return 66;
+  }
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
+    console.error("Only root can make a system in a directory");
+    return 69;
+  }
   const work = Deno.makeTempDirSync({ prefix: "qmpmux-check-" });
   try {
-    let release = told.release as string | undefined;
+    let release = named;
     if (release === undefined) {
       release = `${work}/one`;
       await makeRelease(release);
@@ -377,10 +393,4 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
-    console.error("Only root can make a system in a directory");
-    Deno.exit(69);
-  }
-  Deno.exit(await main());
-}
+if (import.meta.main) Deno.exit(await main());

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { gzip, type Parts, put, run } from "./release_parts.ts";
+import { gzip, type Parts, put, run, Unmade } from "./release_parts.ts";
 
 /** Debian's names of machines. */
 export const ARCHITECTURES: Readonly<Record<string, string>> = {
@@ -40,6 +40,11 @@ export async function makeDeb(path: string, parts: Parts, options: PackageOption
   put(
     `${parts.source}/systemd/apparmor.qmpmux`,
     `${work}/${doc}/examples/apparmor.qmpmux`,
+  );
+  put(
+    `${parts.source}/libvirt/qmpmux-emulator`,
+    `${work}/${doc}/examples/qmpmux-emulator`,
+    0o755,
   );
   for (const page of parts.pages) {
     const name = page.slice(page.lastIndexOf("/") + 1);
@@ -95,6 +100,28 @@ export async function build(
   await run("dpkg-deb", [...flags, "--build", tree, path], {
     env: { SOURCE_DATE_EPOCH: String(epoch) },
   });
+}
+
+/** Makes of a package another one, of another version and with other texts, in an empty directory. */
+export async function revise(
+  deb: string,
+  { version, path, work }: { version: string; path: string; work: string },
+  texts: Readonly<Record<string, readonly [from: RegExp, to: string]>> = {},
+): Promise<void> {
+  await run("dpkg-deb", ["--raw-extract", deb, work]);
+  const change = (file: string, from: RegExp, to: string): void => {
+    const text = Deno.readTextFileSync(`${work}/${file}`);
+    if (!from.test(text)) throw new Unmade(`${file} of ${deb} has nothing like ${from}`);
+    Deno.writeTextFileSync(`${work}/${file}`, text.replace(from, to));
+  };
+  change("DEBIAN/control", /^Version: .*$/m, `Version: ${version}`);
+  for (const [file, [from, to]] of Object.entries(texts)) {
+    change(file, from, to);
+    const sum = `${digest("md5", `${work}/${file}`)}  ${file}`;
+    change("DEBIAN/md5sums", new RegExp(`^.*  ${file}$`, "m"), sum);
+  }
+  // It is gone before long: no time is spent on making it small.
+  await build(work, path, 0, "gzip");
 }
 
 function write(path: string, text: string): void {

@@ -46,7 +46,8 @@ export async function bom(released: Released): Promise<string> {
     "bom-ref": `${name}@${its}`,
     name,
     version: its,
-    purl: `pkg:jsr/${name}@${its}`,
+    // The `@` of a scope would begin the version.
+    purl: `pkg:jsr/${name.replace("@", "%40")}@${its}`,
     licenses: mit,
   }));
   const runtime = [

@@ -1,10 +1,9 @@
 /**
- * The units under a real systemd: a Debian VM of its own, booted by QEMU.
+ * A real systemd to try things under: a Debian VM of its own, booted by QEMU.
  *
- * `boot.ts [--limit MINUTES] [--console]` makes a system with debootstrap
- * (once, kept in .cache/vm), boots it without KVM, and runs `inside` in
- * it on the compiled qmpmux (`dist/qmpmux`, or what QMPMUX_BINARY names). What
- * that prints is printed; the exit status is 0 where every line was "ok".
+ * `tryInside` makes a system with debootstrap (once, kept in .cache/vm), boots
+ * it without KVM, and runs in it the script `inside` of what a trial brings.
+ * What that prints is printed; the exit status is 0 where every line was "ok".
  *
  * For root on Debian, as only root can make a system.
  *
@@ -12,8 +11,11 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { existsSync } from "node:fs";
+import { Unmade } from "../release_parts.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+/** The checkout. */
+export const ROOT = new URL("../../", import.meta.url).pathname;
 const CACHE = `${ROOT}.cache/vm`;
 
 const SUITE = "bookworm";
@@ -47,8 +49,15 @@ WantedBy=multi-user.target
 /** Told when this is to end early; what it has started ends with it. */
 const STOP = new AbortController();
 
-/** Something this machine lacks: EX_UNAVAILABLE of sysexits.h. */
-class Unavailable extends Error {}
+/** What is tried in the VM. */
+export interface Trial {
+  /** What else the command line of its task may have, as its usage tells it: `--deb FILE`. */
+  readonly flags?: readonly string[];
+  /** The script, beside this file. */
+  readonly script: string;
+  /** Puts beside the script, into a directory, what it works on; given what the flags say. */
+  fill(content: string, told: Readonly<Record<string, string | undefined>>): Promise<void>;
+}
 
 async function run(program: string, args: string[], log?: string): Promise<void> {
   const command = new Deno.Command(program, {
@@ -65,17 +74,7 @@ async function run(program: string, args: string[], log?: string): Promise<void>
   STOP.signal.throwIfAborted();
   if (!success) {
     const end = said.trim().split("\n").slice(-5).join("\n");
-    throw new Unavailable(`${program} ${args.join(" ")} failed:\n${end}`);
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
+    throw new Unmade(`${program} ${args.join(" ")} failed:\n${end}`);
   }
 }
 
@@ -84,14 +83,14 @@ async function need(program: string, debian: string): Promise<void> {
     await new Deno.Command(program, { args: ["-V"], stdout: "null", stderr: "null" }).output();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Unavailable(`${program} is missing: apt-get install ${debian}`);
+    throw new Unmade(`${program} is missing: apt-get install ${debian}`);
   }
 }
 
 /** The directory of the system: its disk, its kernel. Made where it is not there yet. */
 async function system(): Promise<string> {
   const place = `${CACHE}/${SUITE}-${RECIPE}`;
-  if (exists(place)) return place;
+  if (existsSync(place)) return place;
   console.error(`Making a system from Debian's ${SUITE}; this takes some minutes`);
   Deno.mkdirSync(CACHE, { recursive: true });
   const work = Deno.makeTempDirSync({ dir: CACHE, prefix: "new." });
@@ -130,7 +129,7 @@ async function system(): Promise<string> {
     Deno.renameSync(work, place);
     return place;
   } finally {
-    if (exists(work)) Deno.removeSync(work, { recursive: true });
+    if (existsSync(work)) Deno.removeSync(work, { recursive: true });
   }
 }
 
@@ -141,32 +140,9 @@ async function disk(path: string, content: string, bytes: number): Promise<void>
   await run("mkfs.ext4", ["-q", "-F", "-m", "0", "-d", content, path]);
 }
 
-async function copy(from: string, to: string): Promise<void> {
+/** Copies a file, or a directory with all that is in it. */
+export async function copy(from: string, to: string): Promise<void> {
   await run("cp", ["-rL", "--", from, to]);
-}
-
-/** What the VM gets to test: the program, its units, its source and a Deno to run that. */
-async function payload(place: string, binary: string): Promise<void> {
-  const content = `${place}/content`;
-  Deno.mkdirSync(`${content}/source`, { recursive: true });
-  await copy(binary, `${content}/qmpmux`);
-  await copy(`${ROOT}systemd`, content);
-  await copy(`${ROOT}tools/vm/inside`, content);
-  await copy(Deno.execPath(), `${content}/deno`);
-  for (const name of ["deno.json", "main.ts", "lib"]) {
-    await copy(`${ROOT}${name}`, `${content}/source`);
-  }
-  const mirror = Deno.env.get("JSR_URL");
-  if (mirror?.startsWith("file://")) await copy(new URL(mirror).pathname, `${content}/jsr`);
-  if (await isOld(binary)) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
-  await disk(`${place}/payload`, content, PAYLOAD_BYTES);
-}
-
-/** Was it compiled by a Deno before 2.9, which cannot adopt sockets? */
-async function isOld(binary: string): Promise<boolean> {
-  const { stdout } = await new Deno.Command(binary, { args: ["--version"] }).output();
-  const [, major, minor] = /deno (\d+)\.(\d+)/i.exec(new TextDecoder().decode(stdout)) ?? [];
-  return Number(major) < 2 || (Number(major) === 2 && Number(minor) < 9);
 }
 
 /** Boots it and gives the lines of its second serial port. */
@@ -202,22 +178,29 @@ async function* booted(base: string, place: string, limitMs: number): AsyncGener
 }
 
 /** @returns the exit status: 0 where all is well */
-async function test(limitMinutes: number, showConsole: boolean): Promise<number> {
+async function test(
+  trial: Trial,
+  told: Readonly<Record<string, string | undefined>>,
+  { limitMinutes, showConsole }: { limitMinutes: number; showConsole: boolean },
+): Promise<number> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
-    throw new Unavailable("Only root can make a system in a directory");
+    throw new Unmade("Only root can make a system in a directory");
   }
-  const named = Deno.env.get("QMPMUX_BINARY") ?? "dist/qmpmux";
-  const binary = named.startsWith("/") ? named : ROOT + named;
-  if (!exists(binary)) throw new Unavailable(`No ${named}: run the task "compile" first`);
   await need("debootstrap", "debootstrap");
   await need("mkfs.ext4", "e2fsprogs");
   await need("qemu-system-x86_64", "qemu-system-x86");
-  const base = await system();
+  Deno.mkdirSync(CACHE, { recursive: true });
   const place = Deno.makeTempDirSync({ dir: CACHE, prefix: "run." });
-  const began = performance.now();
-  const seconds = () => ((performance.now() - began) / 1000).toFixed(0);
   try {
-    await payload(place, binary);
+    const content = `${place}/content`;
+    Deno.mkdirSync(content);
+    await trial.fill(content, told);
+    await copy(`${ROOT}tools/vm/${trial.script}`, `${content}/inside`);
+    await copy(`${ROOT}tools/vm/checks`, content);
+    const base = await system();
+    const began = performance.now();
+    const seconds = (): string => ((performance.now() - began) / 1000).toFixed(0);
+    await disk(`${place}/payload`, content, PAYLOAD_BYTES);
     let passed = 0;
     let planned: number | undefined;
     let failed = 0;
@@ -239,19 +222,30 @@ async function test(limitMinutes: number, showConsole: boolean): Promise<number>
   }
 }
 
-if (import.meta.main) {
-  const { limit, console: showConsole } = parseArgs(Deno.args, {
-    string: ["limit"],
+/** Makes a trial of what the command line of its task says, and ends this process. */
+export async function tryInside(task: string, trial: Trial): Promise<never> {
+  const flags = trial.flags ?? [];
+  const wrong: string[] = [];
+  const { limit, console: showConsole, ...told } = parseArgs(Deno.args, {
+    string: ["limit", ...flags.map((flag) => flag.slice(2).split(" ")[0]!)],
     boolean: ["console"],
     default: { limit: String(DEFAULT_LIMIT_MINUTES) },
+    unknown: (arg) => wrong.push(arg) === 0,
   });
+  if (wrong.length > 0 || !(Number(limit) > 0)) {
+    const all = [...flags, "--limit MINUTES", "--console"].map((flag) => `[${flag}]`);
+    console.error(`Usage: ${task} ${all.join(" ")}`);
+    Deno.exit(64);
+  }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => STOP.abort(new Unavailable("Interrupted")));
+    Deno.addSignalListener(signal, () => STOP.abort(new Unmade("Interrupted")));
   }
   try {
-    Deno.exit(await test(Number(limit), showConsole === true));
+    const options = { limitMinutes: Number(limit), showConsole: showConsole === true };
+    const given = told as Readonly<Record<string, string | undefined>>;
+    Deno.exit(await test(trial, given, options));
   } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
+    if (!(error instanceof Unmade)) throw error;
     console.error(error.message);
     Deno.exit(69);
   }

@@ -1,0 +1,82 @@
+/**
+ * The task `compile` where it cannot: what it names, and how it ends.
+ *
+ * What it makes is looked at by everything that runs on `dist/qmpmux`.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { compileAll, TARGETS } from "../tools/compile.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+/** Some seconds a target. */
+const PATIENCE_MS = 120_000;
+
+/** Runs the tool; `denort` is what it puts the program on. */
+async function compile(args: string[], denort = ""): Promise<{ code: number; said: string }> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-all", `${ROOT}tools/compile.ts`, ...args],
+    env: { NO_COLOR: "1", DENORT_BIN: denort },
+    stdin: "null",
+    stdout: "null",
+  });
+  const { code, stderr } = await within("compile", command.output(), PATIENCE_MS);
+  return { code, said: new TextDecoder().decode(stderr) };
+}
+
+/** An environment in which no denort can be had. */
+function withoutDenort(place: string): Record<string, string> {
+  return {
+    DENO_DIR: `${place}/deno`,
+    HTTPS_PROXY: "http://127.0.0.1:1",
+    DENORT_BIN: `${place}/none`,
+  };
+}
+
+Deno.test("compileAll() names every target that no denort can be had for", async () => {
+  using place = makePlace();
+  const compiled = compileAll(
+    ROOT,
+    (target) => `${place.path}/${target}`,
+    withoutDenort(place.path),
+  );
+  const { made, missing } = await within("compileAll()", compiled, PATIENCE_MS);
+  assertEquals([...made.keys()], []);
+  assertEquals([...missing.keys()], [...TARGETS]);
+  assertEquals([...missing.values()].filter((why) => why === "" || why.includes("\n")), []);
+});
+
+Deno.test("compileAll() leaves no earlier program where it makes none", async () => {
+  using place = makePlace();
+  const earlier = TARGETS.map((target) => `${place.path}/qmpmux-${target}`);
+  for (const path of earlier) Deno.writeTextFileSync(path, "");
+  const compiled = compileAll(
+    ROOT,
+    (target) => `${place.path}/qmpmux-${target}`,
+    withoutDenort(place.path),
+  );
+  const { missing } = await within("compileAll()", compiled, PATIENCE_MS);
+  assertEquals([...missing.keys()], [...TARGETS]);
+  const names = [...Deno.readDirSync(place.path)].map(({ name }) => name);
+  assertEquals(names.filter((name) => name.startsWith("qmpmux-")), []);
+});
+
+Deno.test("compile keeps no program that is not of its own Deno, says so and ends with 1", async () => {
+  using place = makePlace();
+  const output = `${place.path}/qmpmux`;
+  assertEquals(await compile(["--output", output], "/bin/true"), {
+    code: 1,
+    said: `Not compiled: the denort that was used is not of Deno ${Deno.version.deno}\n`,
+  });
+  assertEquals([...Deno.readDirSync(place.path)], []);
+});
+
+for (const args of [["--frobnicate"], ["here"], ["--all", "--output", "x"]]) {
+  Deno.test(`compile ${args.join(" ")} tells its usage and ends with 64`, async () => {
+    const said = "Usage: compile [--all | --output FILE]\n";
+    assertEquals(await compile(args), { code: 64, said });
+  });
+}

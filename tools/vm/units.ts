@@ -1,0 +1,39 @@
+/**
+ * The units under a real systemd: a compiled qmpmux, put where an administrator would.
+ *
+ * `units.ts [--limit MINUTES] [--console]` boots a Debian VM and runs `inside` in
+ * it, on `dist/qmpmux` or what QMPMUX_BINARY names.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { isOld } from "../../tests/not_on_2_4.ts";
+import { Unmade } from "../release_parts.ts";
+import { copy, ROOT, tryInside } from "./boot.ts";
+
+/** The program, its units, its source and a Deno to run that. */
+async function fill(content: string): Promise<void> {
+  const named = Deno.env.get("QMPMUX_BINARY") ?? "dist/qmpmux";
+  const binary = named.startsWith("/") ? named : ROOT + named;
+  if (!existsSync(binary)) throw new Unmade(`No ${named}: run the task "compile" first`);
+  await copy(binary, `${content}/qmpmux`);
+  await copy(`${ROOT}systemd`, content);
+  await copy(Deno.execPath(), `${content}/deno`);
+  Deno.mkdirSync(`${content}/source`);
+  for (const name of ["deno.json", "main.ts", "lib"]) {
+    await copy(`${ROOT}${name}`, `${content}/source`);
+  }
+  const mirror = Deno.env.get("JSR_URL");
+  if (mirror?.startsWith("file://")) await copy(new URL(mirror).pathname, `${content}/jsr`);
+  if (await isCompiledByOlder(binary)) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
+}
+
+/** Was it compiled by a Deno before 2.9, which cannot adopt sockets? */
+async function isCompiledByOlder(binary: string): Promise<boolean> {
+  const { stdout } = await new Deno.Command(binary, { args: ["--version"] }).output();
+  const [, version = ""] = /deno (\d+\.\d+)/i.exec(new TextDecoder().decode(stdout)) ?? [];
+  return isOld(version);
+}
+
+if (import.meta.main) await tryInside("vm", { script: "inside", fill });
