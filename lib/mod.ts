@@ -5,6 +5,35 @@
  * feed it what a {@linkcode MessageSplitter} and each client's
  * {@linkcode FrameSplitter} find in the bytes, and it answers through the peers.
  *
+ * `docs/library.md` tells what else is the caller's to do, `examples/two_clients.ts`
+ * does all of it.
+ *
+ * @example A client beside others at one QEMU
+ * ```ts
+ * import { defaultLimits, FULL, Mux, type Peer } from "@qmpmux/qmpmux";
+ *
+ * export function serve(qemu: Peer, client: Peer): void {
+ *   const notices = { ready() {}, stalled() {}, idle() {}, reload() {} };
+ *   const timeOfDay = () => Date.now() / 1000;
+ *   const mux = new Mux(
+ *     { handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay },
+ *     notices,
+ *   );
+ *   mux.qemuArrived(qemu, String(Math.floor(Math.random() * 2 ** 53)));
+ *   const monitor = mux.attach(client, {
+ *     name: "backup",
+ *     role: FULL,
+ *     dialect: "qmp",
+ *     events: undefined,
+ *     caches: true,
+ *     joins: true,
+ *     limits: defaultLimits("full"),
+ *   });
+ *   // From here on: mux.answered(message) and mux.received(monitor, frame), as they come.
+ *   console.log(`${monitor.name} has come`);
+ * }
+ * ```
+ *
  * @module
  */
 
@@ -52,4 +81,4 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
-export { type Part, Value } from "./wire/value.ts";
+export { type Leaf, type Part, Value } from "./wire/value.ts";

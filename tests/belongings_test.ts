@@ -63,10 +63,26 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["netdev_add", { type: "tap", id: "n", vhostfds: "e:f" }, true],
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "f" } }, true],
   ["blockdev-add", { driver: "nbd", "node-name": "n", server: { type: "fd", str: "f" } }, true],
+  ["netdev_add", { type: "af-xdp", id: "n", "sock-fds": "e:f" }, true],
+  ["netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }, false],
   ["device_add", { driver: "vhost-vsock-pci", vhostfd: "f" }, true],
+  ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e", "f"] }, true],
+  ["qom-set", { path: "/objects/i", property: "fd", value: "f" }, true],
+  ["qom-set", { path: "/objects/i", property: "id", value: "f" }, false],
+  ["drive-mirror", { target: 'json:{"driver":"nbd","server":{"type":"fd","str":"f"}}' }, true],
+  ["drive-mirror", { target: "json:{'server.type':'fd','server.str':'f'}" }, true],
+  ["drive-mirror", { target: 'json:{"file":"json:{\\"fd\\":\\"f\\"}"}' }, true],
+  ["drive-mirror", { target: 'json:{"server":' }, false],
+  ["human-monitor-command", { "command-line": "fd:f" }, false],
   ["device_add", { driver: "x", id: "f" }, false],
   ["closefd", { fdname: "e:f" }, false],
   ["netdev_add", { type: "tap", id: "f", fd: 5 }, false],
+  // QEMU's own numbers can be anybody's.
+  ["netdev_add", { type: "tap", id: "n", fd: "5" }, true],
+  ["netdev_add", { type: "tap", id: "n", fds: "e:5" }, true],
+  ["netdev_add", { type: "tap", id: "n", fd: "5up" }, false],
+  ["netdev_add", { type: "user", id: "n", hostname: "5" }, false],
+  ["closefd", { fdname: "5" }, false],
 ];
 
 for (const [name, args, mentions] of USES) {
@@ -76,6 +92,11 @@ for (const [name, args, mentions] of USES) {
     assertEquals(belongings.objection("b", command(name, args)) !== undefined, mentions);
   });
 }
+
+Deno.test("Belongings.objection() takes several names for several, and not for one with colons", () => {
+  const use = command("netdev_add", { type: "tap", id: "n", fds: "e:f" });
+  assertEquals(having("e:f").objection("b", use), undefined);
+});
 
 Deno.test("Belongings.concerns() is false of what has nothing to do with descriptors", () => {
   const none = new Belongings<string>();
@@ -93,6 +114,45 @@ Deno.test("Belongings.settled() keeps a name whose use has failed: who knows", (
   belongings.settled("a", use, FAILED);
   assertEquals(belongings.leftovers("a").map(({ name }) => name), ["closefd"]);
   assertEquals(belongings.leftovers("a"), []);
+});
+
+Deno.test("Belongings.settled() keeps a name whose closefd QEMU did not run, and one that is only a text", () => {
+  for (
+    const [use, reply] of [
+      [command("closefd", { fdname: "f", x: 1 }), FAILED],
+      [command("human-monitor-command", { "command-line": "fd:f" }), DONE],
+      [command("netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }), DONE],
+    ] as const
+  ) {
+    const belongings = having("f");
+    belongings.sent("a", use);
+    belongings.settled("a", use, reply);
+    assertEquals(
+      belongings.objection("b", command("closefd", { fdname: "f" })) !== undefined,
+      true,
+    );
+    assertEquals(belongings.leftovers("a").map(({ name }) => name), ["closefd"]);
+  }
+});
+
+Deno.test("Belongings.settled() forgets a name that QEMU says it has not", () => {
+  const belongings = having("f");
+  const closing = command("closefd", { fdname: "f" });
+  belongings.sent("a", closing);
+  belongings.settled("a", closing, FAILED);
+  assertEquals(belongings.leftovers("a"), []);
+});
+
+Deno.test("Belongings.objection() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
+  const use = command("netdev_add", { type: "tap", id: "n", fd: "9" });
+  const belongings = having("f");
+  belongings.settled("b", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  assertEquals(belongings.objection("b", use), undefined);
+  assertEquals(
+    belongings.objection("a", use),
+    "File descriptor named '9' has not been found",
+  );
+  assertEquals(having("f").objection("a", use), undefined);
 });
 
 Deno.test("Belongings.leftovers() spells a name so that QEMU reads it as it was", () => {
@@ -116,6 +176,94 @@ Deno.test("Belongings.leftovers() leaves a set that a command names, also while 
     // It is nobody's now.
     assertEquals(belongings.objection("b", command("remove-fd", { "fdset-id": 4 })), undefined);
   }
+});
+
+for (
+  const filename of [
+    "/dev/fdset/4",
+    "/dev/fdset/004",
+    "/dev/fdset/ +4",
+    'json:{"driver":"file","filename":"\\/dev\\/fdset\\/4"}',
+  ]
+) {
+  Deno.test(`Belongings.leftovers() leaves a set that a command names as ${filename}`, () => {
+    const belongings = new Belongings<string>();
+    belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+    const use = command("blockdev-snapshot-sync", { "snapshot-file": filename });
+    belongings.sent("b", use);
+    belongings.settled("b", use, DONE);
+    assertEquals(belongings.leftovers("a"), []);
+  });
+}
+
+type Made = [name: string, args: unknown, end: string, endArgs: unknown, closes: boolean];
+const DISK = { driver: "file", "node-name": "n", filename: "/dev/fdset/4" };
+const MADE: Made[] = [
+  ["blockdev-add", DISK, "blockdev-del", { "node-name": "n" }, true],
+  ["blockdev-add", DISK, "blockdev-del", { "node-name": "other" }, false],
+  ["blockdev-add", DISK, "chardev-remove", { id: "n" }, false],
+  // What is inside can be in use by others after the whole is gone.
+  ["blockdev-add", { "node-name": "o", file: DISK }, "blockdev-del", { "node-name": "o" }, false],
+  [
+    "chardev-add",
+    { id: "c", backend: { type: "file", data: { out: "/dev/fdset/4", in: "/dev/fdset/4" } } },
+    "chardev-remove",
+    { id: "c" },
+    true,
+  ],
+  ["object-add", { id: "o", "mem-path": "/dev/fdset/4" }, "object-del", { id: "o" }, true],
+  ["screendump", { filename: "/dev/fdset/4" }, "query-status", undefined, true],
+  ["migrate", { uri: "file:/dev/fdset/4" }, "query-status", undefined, false],
+];
+
+for (const [name, args, end, endArgs, closes] of MADE) {
+  Deno.test(`Belongings.leftovers() ${closes ? "closes" : "leaves"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
+    const belongings = new Belongings<string>();
+    belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+    for (const each of [command(name, args), command(end, endArgs)]) {
+      belongings.sent("b", each);
+      belongings.settled("b", each, DONE);
+    }
+    assertEquals(belongings.leftovers("a").map(({ name }) => name), closes ? ["remove-fd"] : []);
+  });
+}
+
+Deno.test("Belongings.leftovers() leaves a set whose user could not be ended", () => {
+  const belongings = new Belongings<string>();
+  belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  const add = command("blockdev-add", DISK);
+  belongings.sent("a", add);
+  belongings.settled("a", add, DONE);
+  belongings.settled("a", command("blockdev-del", { "node-name": "n" }), FAILED);
+  assertEquals(belongings.leftovers("a"), []);
+});
+
+Deno.test("Belongings.freed() ends what was left in a set when the last use of it is over", () => {
+  const belongings = new Belongings<string>();
+  const run = (party: string, name: string, args: unknown, reply = DONE): void => {
+    const asked = command(name, args);
+    belongings.sent(party, asked);
+    belongings.settled(party, asked, reply);
+  };
+  run("a", "add-fd", {}, returnReply('{"fdset-id": 0, "fd": 9}'));
+  run("a", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
+  for (const name of ["n", "m"]) {
+    run("b", "blockdev-add", { "node-name": name, "filename": "/dev/fdset/0" });
+  }
+  assertEquals(belongings.leftovers("a"), []);
+  run("b", "blockdev-del", { "node-name": "n" });
+  assertEquals(belongings.freed(), []);
+  run("b", "blockdev-del", { "node-name": "m" }, FAILED);
+  assertEquals(belongings.freed(), []);
+  // What somebody has removed, and put there anew, is not what was left.
+  run("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
+  run("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
+  run("b", "blockdev-del", { "node-name": "m" });
+  const freed = belongings.freed().map((
+    { party, command: { name, argumentBytes } },
+  ) => [party, name, new TextDecoder().decode(argumentBytes)]);
+  assertEquals(freed, [["a", "remove-fd", '{"fdset-id":0,"fd":9}']]);
+  assertEquals(belongings.freed(), []);
 });
 
 Deno.test("Belongings.settled() takes a set that QEMU has made anew as a new one", () => {

@@ -10,6 +10,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
 import { Client } from "../lib/rim/client.ts";
 import type { Log } from "../lib/rim/log.ts";
+import { LIMITS } from "../lib/terms/limits.ts";
 import { parseListener } from "../lib/terms/options.ts";
 import type { Peer } from "../lib/wire/message.ts";
 import { within } from "./support/deadline.ts";
@@ -297,6 +298,19 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   assert(
     DROPPED.test(house.log.lines[0]!) && house.log.lines[0]!.endsWith(" bytes unread for 30 s"),
   );
+});
+
+Deno.test("Client.send() that drops its client leaves the hub alone while it tells others", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const client = house.client(pair.ours);
+  const running = client.run();
+  await negotiated(pair.theirs);
+  client.send(new Uint8Array(LIMITS["max-unread"].initial + 1));
+  assert(DROPPED.test(house.log.lines[0]!), house.log.lines[0]);
+  assertEquals(house.mux.monitors.size, 1);
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
 });
 
 Deno.test("Client that never reads costs only itself", async () => {

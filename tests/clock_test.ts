@@ -16,3 +16,10 @@ Deno.test("RunningTime.tick() counts a gap as one long tick, and goes on from th
   const time = new RunningTime(1.5, 100);
   assertEquals([101, 4600, 4601].map((now) => time.tick(now)), [1, 2.5, 3.5]);
 });
+
+Deno.test("RunningTime.at() tells the time between two ticks, and stands still in a gap", () => {
+  const time = new RunningTime(1.5, 100);
+  time.tick(101);
+  assertEquals([101, 101.25, 102.5, 4600].map((now) => time.at(now)), [1, 1.25, 2.5, 2.5]);
+  assertEquals(time.tick(4600), 2.5);
+});

@@ -224,6 +224,12 @@ test("what a client leaves behind is closed, whatever it was doing", async () =>
     ["half a command", (client) => client.send('{"execute":"getfd","argum', ["l3"])],
     ["a name", (client) => client.ask(getfd("l4"), ["l4"])],
     ["a set", (client) => client.ask('{"execute":"add-fd"}', ["l5"])],
+    ["a set that a disk was on", async (client) => {
+      await client.ask('{"execute":"add-fd","arguments":{"fdset-id":77}}', ["l9"]);
+      const disk = { driver: "file", filename: "/dev/fdset/77", "node-name": "n" };
+      await client.ask(JSON.stringify({ execute: "blockdev-add", arguments: disk }));
+      await client.ask('{"execute":"blockdev-del","arguments":{"node-name":"n"}}');
+    }],
     ["a command on its way", (client) => client.send(getfd("l6"), ["l6"])],
     ["commands that wait", async (client) => {
       for (let i = 0; i < 20; i++) await client.send(getfd(`l7-${i}`), [`l7-${i}`]);
@@ -241,6 +247,24 @@ test("what a client leaves behind is closed, whatever it was doing", async () =>
     }
   }
   await hasDescriptors(set.mux.pid, base);
+});
+
+test("a set that another client's disk is on ends with the disk, when its owner has left", async () => {
+  await using set = await setUp();
+  using other = await TestClient.ready(set.plain);
+  assertMatch(await other.ask({ execute: "cont" }), /RESUME/);
+  assertEquals(await other.line(), DONE);
+  const base = descriptorsOf(set.mux.pid);
+  {
+    using owner = await PassingClient.ready(set.fds);
+    await owner.ask('{"execute":"add-fd","arguments":{"fdset-id":5}}', ["lent"]);
+    const disk = { driver: "file", filename: "/dev/fdset/5", "node-name": "n" };
+    assertEquals(await other.ask({ execute: "blockdev-add", arguments: disk }), DONE);
+  }
+  await hasDescriptors(set.mux.pid, base);
+  assertMatch(await other.ask({ execute: "query-fdsets" }), /"fdset-id": 5/);
+  assertEquals(await other.ask({ execute: "blockdev-del", arguments: { "node-name": "n" } }), DONE);
+  await hasFiles(set.qemu.pid);
 });
 
 test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes all along", async () => {
@@ -262,11 +286,70 @@ test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes 
   await hasFiles(again.mux.pid);
 });
 
+test("a stopped QEMU that has been passed a descriptor is told as stalled, and takes it when it goes on", async () => {
+  await using set = await setUp("fds=on", ["--stall-timeout", "1"]);
+  using client = await PassingClient.ready(set.fds);
+  set.qemu.kill("SIGSTOP");
+  await client.send('{"execute":"getfd","arguments":{"fdname":"late"}}', ["late"]);
+  await set.mux.log.until(/QEMU does not answer: stalled for 1 s$/);
+  set.qemu.kill("SIGCONT");
+  assertEquals(await client.line(), DONE);
+  await set.mux.log.until(/QEMU answers again$/);
+  await hasFiles(set.qemu.pid, "late");
+});
+
 test("a listener without fds=on takes none: QEMU says that nothing came", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.plain);
   assertEquals(await client.getfd("x"), NOTHING_CAME);
   await hasFiles(set.mux.pid);
+  await hasFiles(set.qemu.pid);
+});
+
+test("a listener that only knows who connects takes none, beside one that does", async () => {
+  using place = makePlace();
+  const more = ["identity=on", `allow=${Deno.uid()}`, "user-rate=100"];
+  const listens = more.flatMap((each, i) => ["--listen", `unix:${place.path}/${i},${each}`]);
+  await using set = await setUp("fds=on", listens);
+  for (const [i] of more.entries()) {
+    using client = await PassingClient.ready(`${place.path}/${i}`);
+    await client.send(" ", ["x"]);
+    assertEquals(await client.getfd("x"), NOTHING_CAME);
+  }
+  using passer = await PassingClient.ready(set.fds);
+  assertEquals(await passer.getfd("y"), DONE);
+  await hasFiles(set.mux.pid);
+  await hasFiles(set.qemu.pid, "y");
+});
+
+test("what names a descriptor in a file's name, or is QEMU's own number, is no way to another's", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  using other = await PassingClient.ready(set.fds);
+  assertEquals(await client.getfd("mine"), DONE);
+  const ask = (execute: string, args: unknown): Promise<string> =>
+    other.ask(JSON.stringify({ execute, arguments: args }));
+  const device = { driver: "null-co", "node-name": "disk", size: 1 << 20 };
+  assertEquals(await ask("blockdev-add", device), DONE);
+  const target = 'json:{"driver":"nbd","server":{"type":"fd","str":"mine"}}';
+  assertMatch(
+    await ask("drive-mirror", { device: "disk", sync: "full", mode: "existing", target }),
+    /File descriptor named 'mine' has not been found/,
+  );
+  const number =
+    [...Deno.readDirSync(`/proc/${set.qemu.pid}/fd`)].find(({ name }) =>
+      Deno.readLinkSync(`/proc/${set.qemu.pid}/fd/${name}`).startsWith("/memfd:mine")
+    )!.name;
+  assertMatch(
+    await ask("netdev_add", { type: "tap", id: "n", fd: number }),
+    new RegExp(`File descriptor named '${number}' has not been found`),
+  );
+  // What QEMU does not run closes nothing, and gives nothing to anybody.
+  const wrong = '{"execute":"closefd","arguments":{"fdname":"mine","x":1}}';
+  assertMatch(await client.ask(wrong), /Parameter 'x' is unexpected/);
+  assertMatch(await other.closefd("mine"), /File descriptor named 'mine' not found/);
+  await hasFiles(set.qemu.pid, "mine");
+  client[Symbol.dispose]();
   await hasFiles(set.qemu.pid);
 });
 

@@ -52,6 +52,13 @@ function files(...names: string[]): Descriptors {
   return new Descriptors(LIBC, names.map(memoryFile));
 }
 
+/** Runs code in a process that may open few files. */
+async function poorly(code: string, argument: string): Promise<Deno.CommandOutput> {
+  const limited = 'ulimit -n 200; exec "$0" eval --no-check "$1" "$2"';
+  const args = ["-c", limited, Deno.execPath(), code, argument];
+  return await new Deno.Command("sh", { args, stdin: "null" }).output();
+}
+
 /** What was received, as text, and how many descriptors with it; they are closed. */
 function received(other: number, size = 65536): [string, number] | undefined {
   const buffer = new Uint8Array(size);
@@ -104,6 +111,63 @@ Deno.test("receive() gives sixteen descriptors at most, as QEMU takes", async ()
   await pair.laden.writeWith(ENCODER.encode("x"), files(...names));
   assertEquals(received(pair.other), ["x", 16]);
   assertEquals(descriptorsOf(Deno.pid), before);
+});
+
+Deno.test("accept() gives a socket that brings what was sent and nothing else, whatever its listener asked for", async () => {
+  const library = Deno.dlopen("libc.so.6", {
+    setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  });
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  const listening = LIBC.listen(path);
+  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to those who connect later.
+  for (const option of [16, 34, 76]) {
+    library.symbols.setsockopt(listening, 1, option, new Int32Array([1]), 4);
+  }
+  library.close();
+  const before = LIBC.outgoing();
+  using socket = await Deno.connect({ transport: "unix", path });
+  const [own] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const other = LIBC.accept(listening)!;
+  const count = descriptorsOf(Deno.pid);
+  await socket.write(ENCODER.encode("{}{}"));
+  assertEquals(received(other), ["{}{}", 0]);
+  const names = Array.from({ length: DESCRIPTORS_LIMIT }, (_, index) => `beside-${index}`);
+  await new LadenSocket(socket, LIBC, own!).writeWith(ENCODER.encode("x"), files(...names));
+  assertEquals(received(other), ["x", DESCRIPTORS_LIMIT]);
+  assertEquals(descriptorsOf(Deno.pid), count);
+  LIBC.close(other);
+  LIBC.close(listening);
+});
+
+Deno.test("receive() gives the bytes, and as many descriptors as the process has room for", async () => {
+  // A process of its own, that may open few.
+  const code = `
+    import { Descriptors, loadLibc } from ${
+    JSON.stringify(new URL("../lib/rim/descriptors.ts", import.meta.url).href)
+  };
+    const libc = loadLibc();
+    const path = Deno.args[0];
+    const listening = libc.listen(path);
+    const before = libc.outgoing();
+    const socket = await Deno.connect({ transport: "unix", path });
+    const [own] = [...libc.outgoing()].filter((each) => !before.has(each));
+    const other = libc.accept(listening);
+    const bells = [];
+    try { for (;;) bells.push(libc.newBell()); } catch { /* That is all. */ }
+    const passed = new Descriptors(libc, bells.slice(0, 5));
+    for (const room of [0, 2, 5]) {
+      for (const bell of bells.splice(bells.length - room)) libc.close(bell);
+      libc.sendWith(own, new TextEncoder().encode("{}"), passed);
+      const { length, cargo } = libc.receive(other, new Uint8Array(8));
+      console.log(length, cargo?.numbers.length);
+      cargo?.close();
+      for (let i = 0; i < room; i++) bells.push(libc.newBell());
+    }
+    Deno.exit(0);`;
+  using place = makePlace();
+  const { stdout, stderr } = await within("the process", poorly(code, `${place.path}/l`));
+  assertEquals(DECODER.decode(stdout), "2 undefined\n2 2\n2 5\n", DECODER.decode(stderr));
 });
 
 Deno.test("receive() throws what Deno's own sockets throw where there is no socket", () => {
@@ -192,17 +256,7 @@ Deno.test("accept() says too many open files in Deno's words", async () => {
     try { libc.accept(listening); } catch (error) { console.log(error.message); }
     Deno.exit(0);`;
   using place = makePlace();
-  const command = new Deno.Command("sh", {
-    args: [
-      "-c",
-      'ulimit -n 200; exec "$0" eval --no-check "$1" "$2"',
-      Deno.execPath(),
-      code,
-      `${place.path}/l`,
-    ],
-    stdin: "null",
-  });
-  const { stdout, stderr } = await within("the process", command.output());
+  const { stdout, stderr } = await within("the process", poorly(code, `${place.path}/l`));
   const line = "Too many open files (os error 24)\n";
   assertEquals(DECODER.decode(stdout), line + line, DECODER.decode(stderr));
 });

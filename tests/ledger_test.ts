@@ -103,6 +103,14 @@ Deno.test("Mux tells of an answer that was kept, without a time at QEMU", () => 
   assertEquals(book.outcomes.at(-1)?.waited, undefined);
 });
 
+Deno.test("Mux tells of a command of qmpmux's own that is said out of band", () => {
+  const { stage, book } = staged();
+  const client = stage.connect("a", terms({ role: ROLES.get("admin")! }));
+  client.say('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}');
+  client.say('{"exec-oob":"__org.qmpmux_disconnect-client","arguments":{"name":"stage/1"}}');
+  assertEquals(book.lines.at(-1), "stage/1 admin __org.qmpmux_disconnect-client error");
+});
+
 Deno.test("Mux tells of commands of qmpmux's own, and of those it refuses", () => {
   const { stage, book } = staged();
   inRole(stage, "a", "admin").say('{"execute":"__org.qmpmux_reload"}');

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
 import { GIVEN_UP_LIMIT } from "../lib/session/upstream.ts";
+import { KEPT_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { Peer } from "../lib/wire/message.ts";
 import { GREETING, options, Stage, terms } from "./support/stage.ts";
@@ -68,6 +69,31 @@ Deno.test("Mux.drain() tells at once where nothing is under way", () => {
   const stage = new Stage();
   stage.mux.drain();
   assertEquals(stage.notices, ["idle"]);
+});
+
+Deno.test("Mux.tick() gives up nothing before its time, whenever between two ticks it began", () => {
+  let now = 0;
+  const stage = new Stage(60, {
+    deadlines: [{ glob: "*", seconds: 1 }],
+    handshakeTime: 2,
+    running: () => now,
+  });
+  const tick = (at: number): void => stage.mux.tick(now = at);
+  now = 0.9;
+  const early = stage.connect("early");
+  tick(2);
+  assertEquals(early.peer.closed, undefined);
+  tick(3);
+  assertEquals(early.peer.closed, "no QEMU within 2 s");
+
+  stage.qemuReady();
+  const { peer } = stage.ready("a");
+  now = 3.9;
+  stage.clients.get("a")!.say('{"execute":"stop"}');
+  tick(4);
+  assertEquals(peer.heard, []);
+  tick(5);
+  assertStringIncludes(peer.heard[0]!, "stop was not answered in time");
 });
 
 Deno.test("Mux.detached() of a client that waits for QEMU leaves nothing behind", () => {
@@ -134,4 +160,36 @@ Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up
   assertEquals(stage.clients.get("c")!.peer.take().length, 1);
   stage.qemuSays('{"return": {}}');
   assertEquals(stage.qemu.take(), ['{"execute":"query-status"}']);
+});
+
+Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and is given up", () => {
+  const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }] });
+  stage.qemuReady();
+  const client = stage.ready("a", ["oob"]);
+  stage.mux.carried(stage.ready("b").monitor, { close(): void {} });
+  stage.clients.get("b")!.say('{"execute":"getfd","arguments":{"fdname":"f"}}');
+  for (let i = 1; i <= 3; i++) {
+    client.say('{"exec-oob":"query-yank"}');
+    assertEquals(stage.mux.status().waiting, 1);
+    stage.mux.tick(i);
+    assertEquals(client.peer.take().length, 1);
+    assertEquals(stage.mux.status().waiting, 0);
+  }
+});
+
+Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const client = stage.ready("a");
+  const ask = (length: number): boolean => {
+    stage.qemu.take();
+    client.say('{"execute":"query-name"}');
+    const asked = stage.qemu.take().length > 0;
+    if (asked) stage.qemuSays(`{"return": "${"x".repeat(length)}"}`);
+    client.peer.take();
+    return asked;
+  };
+  assert(ask(KEPT_BYTES_LIMIT));
+  assert(ask(KEPT_BYTES_LIMIT - 100));
+  assert(!ask(0));
 });

@@ -98,6 +98,35 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(qemu.connections, 1);
 });
 
+Deno.test("SIGHUP: who came through a listener that was gone has its new terms when it is back", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const [file, a, b] = [`${place.path}/x.toml`, `${place.path}/a`, `${place.path}/b`];
+  const write = (...listeners: string[]): void =>
+    Deno.writeTextFileSync(file, [`qemu = "${qemu.path}"`, ...listeners].join("\n"));
+  const listener = (address: string, more = ""): string =>
+    `[[listen]]\naddress = "${address}"\n${more}`;
+  write(listener(a), listener(b));
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/connected to QEMU/);
+  using client = await TestClient.ready(a);
+  for (
+    const listeners of [
+      [listener(b)],
+      [listener(a, 'role = "observer"\nmax-clients = 1'), listener(b)],
+    ]
+  ) {
+    write(...listeners);
+    mux.kill("SIGHUP");
+    await mux.log.until(/has been read again/);
+  }
+  assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
+  // It counts: there is no room for another.
+  using refused = await TestClient.connect(a);
+  assertEquals(await refused.lines.next(), undefined);
+  await mux.log.until(/a: a client was not let in: there are 1/);
+});
+
 Deno.test("SIGHUP: where one listener cannot have its new settings, none has", async () => {
   using place = makePlace();
   await using qemu = new StandIn(`${place.path}/vm`);

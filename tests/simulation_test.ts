@@ -73,6 +73,15 @@ Deno.test("report() gives the seed and a short transcript of what broke a promis
   assert(text.split("\n").length < 40, text);
 });
 
+Deno.test("FAULTS can all be planted", async () => {
+  const cannot: string[] = [];
+  for (const { name, file, from } of FAULTS) {
+    const text = await Deno.readTextFile(new URL(`../lib/${file}`, import.meta.url));
+    if (text.split(from).length !== 2) cannot.push(name);
+  }
+  assertEquals(cannot, []);
+});
+
 Deno.test("find() refuses a fault that can no longer be planted", async () => {
   const fault = { name: "none", file: "hub/mux.ts", from: "this is nowhere", to: "" };
   let refused = "";

@@ -376,6 +376,23 @@ Deno.test("serve() tells in STATUS that QEMU has gone", async () => {
   await here.manager.until("STATUS=QEMU away, 0 clients");
 });
 
+Deno.test("serve() tells in STATUS that QEMU does not answer, and that it answers again", async () => {
+  using here = stage();
+  let alive = false;
+  await using _qemu = new StandIn(here.at("qemu"), {
+    answer: ({ name }) => name === "query-yank" && !alive ? "" : undefined,
+  });
+  await using _service = new Service(
+    ["--qemu", here.at("qemu"), "--listen", here.at("mux"), "--stall-timeout", "1"],
+    { env: { NOTIFY_SOCKET: here.manager.path } },
+  );
+  await here.manager.until(/^STATUS=QEMU \d+\.\d+\.\d+ does not answer, 0 clients$/);
+  alive = true;
+  using client = await TestClient.ready(here.at("mux"));
+  await client.ask({ execute: "query-status" });
+  await here.manager.until(/^STATUS=connected to QEMU \S+, 1 client$/);
+});
+
 Deno.test("serve() tells STOPPING=1 at SIGTERM", async () => {
   using here = stage();
   await using service = new Service(

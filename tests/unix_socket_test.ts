@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Connection, type Marks } from "../lib/rim/connection.ts";
-import { Descriptors, loadLibc } from "../lib/rim/descriptors.ts";
+import { Descriptors, type Libc, loadLibc } from "../lib/rim/descriptors.ts";
 import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/rim/unix_socket.ts";
 import type { UnixSocket } from "../lib/rim/unix_socket.ts";
 import { within } from "./support/deadline.ts";
@@ -154,12 +154,89 @@ Deno.test("UnixListener.close() ends what waits for a client", async () => {
   await assertRejects(() => within("the end", accepting), Deno.errors.BadResource);
 });
 
+Deno.test("UnixListener.accept() closes what nothing can wait for", async () => {
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  const listening = LIBC.listen(path);
+  const error = new Error("Too many open files are watched (os error 28)");
+  let full = true;
+  /** Has no room for clients for a while. */
+  class FullPoller extends Poller {
+    override watch(...[descriptor, told]: Parameters<Poller["watch"]>): void {
+      if (full && descriptor !== listening) throw error;
+      super.watch(descriptor, told);
+    }
+  }
+  const poller = new FullPoller(LIBC);
+  const listener = new UnixListener(LIBC, poller, listening, path);
+  using _first = await Deno.connect({ transport: "unix", path });
+  const before = descriptorsOf(Deno.pid);
+  assertEquals(await assertRejects(() => within("the client", listener.accept())), error);
+  assertEquals(descriptorsOf(Deno.pid), before);
+  full = false;
+  using _next = await Deno.connect({ transport: "unix", path });
+  const socket = await within("the next client", listener.accept());
+  socket.close();
+  listener.close();
+  await within("the poller to rest", poller.idle());
+});
+
 Deno.test("Poller.idle() resolves when the last is closed, and nothing is left open", async () => {
   const before = descriptorsOf(Deno.pid);
   for (let i = 0; i < 3; i++) {
     await using _ends = await connected();
   }
   assertEquals(descriptorsOf(Deno.pid), before);
+});
+
+Deno.test("Poller.turn() keeps nobody waiting where nothing is watched any more", async () => {
+  const poller = new Poller(LIBC);
+  await within("the turn before", poller.turn());
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  const listener = new UnixListener(LIBC, poller, LIBC.listen(path), path);
+  listener.close();
+  await within("the poller to rest", poller.idle());
+  await within("the turn", poller.turn());
+});
+
+Deno.test("UnixSocket.read() ends for a reader that comes after its close, however much it had read", async () => {
+  let socket: UnixSocket;
+  {
+    await using ends = await connected();
+    socket = ends.ours;
+    await ends.theirs.write(ENCODER.encode("0123456789abcdef"));
+    for (let i = 0; i < 16; i++) await socket.read(new Uint8Array(1));
+  }
+  const reading = socket.read(new Uint8Array(1));
+  await assertRejects(() => within("the read", reading), Deno.errors.Interrupted);
+});
+
+Deno.test("LadenSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
+  await using ends = await connected();
+  // A kernel that says ETOOMANYREFS: the user has too many on their way.
+  const full = {
+    sendWith(): never {
+      throw new Error("sendmsg: os error 109");
+    },
+  } as unknown as Libc;
+  const told: string[] = [];
+  const laden = new LadenSocket(ends.theirs, full, ends.descriptor, (why) => told.push(why));
+  for (const name of ["one", "two"]) {
+    assertEquals(await laden.writeWith(ENCODER.encode(name), files(name)), 3);
+    assertEquals(await textFrom(ends.ours), name);
+    assertEquals(ends.ours.takeCargo(), undefined);
+  }
+  assertEquals(told, ["sendmsg: os error 109"]);
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("LadenSocket.writeWith() fails where the peer has gone", async () => {
+  await using ends = await connected();
+  ends.ours.close();
+  const writing = ends.laden.writeWith(ENCODER.encode("x"), files("x"));
+  await assertRejects(() => within("the write", writing), Deno.errors.BrokenPipe);
+  assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
 Deno.test("LadenSocket.writeWith() waits for room by white space, and closes what it sent", async () => {
@@ -184,6 +261,20 @@ Deno.test("LadenSocket.writeWith() waits for room by white space, and closes wha
   assertEquals(text.replace(/^\.+/, "").trim(), "laden");
   assertEquals(text.replace(/[^.]/g, "").length, filled);
   assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("LadenSocket.unread tells what the other end has not read, and nothing once it is closed", async () => {
+  await using ends = await connected();
+  assertEquals(ends.laden.unread, 0);
+  await ends.laden.writeWith(ENCODER.encode("xy"), files("unread"));
+  assert(ends.laden.unread > 0);
+  ends.ours.takeCargo();
+  assertEquals(await textFrom(ends.ours), "xy");
+  assertEquals(ends.laden.unread, 0);
+  ends.ours.takeCargo()?.close();
+  await ends.laden.write(ENCODER.encode("z"));
+  ends.laden.close();
+  assertEquals(ends.laden.unread, 0);
 });
 
 Deno.test("connectLaden() finds the descriptor of what it has connected", async () => {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { GIVEN_UP_LIMIT, IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
 import { type Message, readMessage } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
-import { FakePeer } from "./support/fake_peer.ts";
+import { FakeCargo, FakePeer } from "./support/fake_peer.ts";
 import { GREETING } from "./support/stage.ts";
 
 function message(text: string): Message {
@@ -19,9 +19,14 @@ function job(text: string, oob = false): Job {
   return { bytes: asciiBytes(text), oob };
 }
 
-function ready(): { upstream: Upstream<Job>; peer: FakePeer } {
+/** A QEMU of which can be told how much it has not read. */
+class Reader extends FakePeer {
+  unread = 0;
+}
+
+function ready(): { upstream: Upstream<Job>; peer: Reader } {
   const upstream = new Upstream<Job>();
-  const peer = new FakePeer();
+  const peer = new Reader();
   upstream.arrived(peer, "77");
   upstream.heard(message(GREETING));
   upstream.heard(message('{"return": {}, "id": 77}'));
@@ -126,4 +131,54 @@ Deno.test("Upstream.lost() hands back who waits and begins anew, with fresh numb
   peer.take();
   upstream.issue(job('{"exec-oob":"c"}', true));
   assertEquals(peer.take(), ['{"exec-oob":"c","id":2}']);
+});
+
+Deno.test("Upstream.listen() counts a QEMU as stalled that does not read a command with descriptors, and none that runs it", () => {
+  const { upstream, peer } = ready();
+  const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
+  upstream.listen(0, 10, probe);
+  upstream.issue({ ...job('{"execute":"getfd"}'), cargo: new FakeCargo("f") });
+  peer.take();
+  // It has read it, and something else keeps it from answering.
+  assertEquals([5, 10, 60].map((now) => upstream.listen(now, 10, probe)), [false, false, false]);
+  peer.unread = 768;
+  assertEquals([61, 62].map((now) => upstream.listen(now, 10, probe)), [true, false]);
+  assertEquals(upstream.stalled, true);
+  // Nothing has followed.
+  assertEquals(peer.take(), []);
+  upstream.heard(message('{"return": {}}'));
+  assertEquals(upstream.stalled, false);
+});
+
+Deno.test("Upstream.listen() does not count what QEMU has not read yet before its time", () => {
+  const { upstream, peer } = ready();
+  const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
+  peer.unread = 768;
+  upstream.issue({ ...job('{"execute":"getfd"}'), cargo: new FakeCargo("f") });
+  assertEquals([0, 9, 10].map((now) => upstream.listen(now, 10, probe)), [false, false, true]);
+});
+
+Deno.test("Upstream.heard() tells little of a refusal that has no end", () => {
+  const upstream = new Upstream<Job>();
+  upstream.arrived(new FakePeer(), "77");
+  upstream.heard(message(GREETING));
+  const desc = "x".repeat(1 << 20);
+  const heard = upstream.heard(
+    message(`{"id": 77, "error": {"class": "GenericError", "desc": "${desc}"}}`),
+  );
+  assert("broken" in heard);
+  assertStringIncludes(heard.broken, "GenericError");
+  assert(heard.broken.length < 2000, `${heard.broken.length} characters`);
+});
+
+Deno.test("Upstream.listen() counts no QEMU as stalled that reads on in a long command with descriptors", () => {
+  const { upstream, peer } = ready();
+  const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
+  upstream.issue({ ...job('{"execute":"add-fd"}'), cargo: new FakeCargo("f") });
+  const told: boolean[] = [];
+  for (const [now, unread] of [[0, 9000], [9, 8000], [18, 7000], [27, 6000], [37, 6000]] as const) {
+    peer.unread = unread;
+    told.push(upstream.listen(now, 10, probe));
+  }
+  assertEquals(told, [false, false, false, false, true]);
 });

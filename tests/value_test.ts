@@ -102,3 +102,18 @@ Deno.test("Value.isString tells a text from a number that looks the same", () =>
   const parts = [...value('["1", 1, "null", null, {}, []]').elements()];
   assertEquals(parts.map(({ isString }) => isString), [true, false, true, false, false, false]);
 });
+
+Deno.test("Value.leaves() gives each scalar the name of the nearest member it is in, and its depth", () => {
+  const leaves = (text: string, prunes?: (name: string) => boolean): string[] =>
+    [...value(text).leaves(prunes)].map(({ name, depth, value: { scalar } }) =>
+      `${name}@${depth}=${scalar}`
+    );
+  const text = `{"a":[1,{"b":2,"c":[{},[3]]},4],"d":"]","e":{"a":5},"\\u0066":6}`;
+  assertEquals(leaves(text), ["a@2=1", "b@3=2", "c@5=3", "a@2=4", "d@1=]", "a@2=5", "f@1=6"]);
+  assertEquals(
+    leaves(text, (name) => name === "c"),
+    leaves(text).filter((leaf) => !/c/.test(leaf)),
+  );
+  assertEquals(leaves(text, (name) => name === "a"), ["d@1=]", "a@2=5", "f@1=6"]);
+  assertEquals(leaves('["x",["y"]]'), ["@1=x", "@2=y"]);
+});

@@ -191,7 +191,8 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
     const because = `role ${role.name}: it is for roles that administer qmpmux`;
     monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
   } else if (oob) {
-    monitor.refuse(id, true, "GenericError", `The command ${name} does not support OOB`);
+    const error = errorReply("GenericError", `The command ${name} does not support OOB`);
+    monitor.answer(id, true, hub.noting(monitor, command, () => monitor.dressed(error)));
   } else run(monitor, command, own, hub);
   return true;
 }

@@ -9,7 +9,13 @@
  */
 
 import type { Monitor } from "../session/monitor.ts";
-import { Belongings, NOTHING_CAME, takesDescriptor, takesSurely } from "../sharing/belongings.ts";
+import {
+  Belongings,
+  type Ending,
+  NOTHING_CAME,
+  takesDescriptor,
+  takesSurely,
+} from "../sharing/belongings.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Cargo, Command, Reply } from "../wire/message.ts";
 
@@ -85,6 +91,11 @@ export class Custody {
   /** What ends that which a client that has left leaves at QEMU; to be asked whenever less is under way. */
   leftovers(party: Monitor): Command[] {
     return this.#belongings.leftovers(party);
+  }
+
+  /** What ends that which clients have left in sets, and which is used no more; to be asked then, too. */
+  freed(): readonly Ending<Monitor>[] {
+    return this.#belongings.freed();
   }
 
   /** QEMU is gone, and all it had. */

@@ -53,7 +53,7 @@ export class Dispatch {
 
   /** How many commands wait here. */
   get size(): number {
-    return this.#scheduler.size;
+    return this.#scheduler.size + this.#heldBack.length;
   }
 
   /** How many of a client's wait here. */
@@ -168,7 +168,8 @@ export class Dispatch {
       const owner = errand.askers.find(({ monitor }) => !monitor.left);
       const moves = !errand.sent && (owner === undefined || late.includes(owner));
       errand.askers.splice(0, errand.askers.length, ...others);
-      if (moves) this.#scheduler.remove(errand);
+      if (moves && errand.oob) this.#letGo(errand);
+      else if (moves) this.#scheduler.remove(errand);
       if (!errand.sent && others.length === 0) errand.cargo?.close();
       if (others.length === 0) {
         this.#timed.delete(errand);
@@ -200,10 +201,10 @@ export class Dispatch {
     this.#upstream.issue(errand);
   }
 
-  /** Hands QEMU one that was held back, if anybody still waits for it. */
-  #release(errand: Errand): void {
-    if (!isAwaited(errand)) this.#forget(errand);
-    else if (this.#lets(errand)) this.#overtake(errand);
+  /** One that was held back is not any more. */
+  #letGo(errand: Errand): void {
+    this.#heldBack.splice(this.#heldBack.indexOf(errand), 1);
+    this.#scheduler.landed(errand);
   }
 
   /** Hands QEMU what it has room for. */
@@ -233,12 +234,13 @@ export class Dispatch {
 
   /** May a command go, as far as descriptors are concerned? What may not is answered here. */
   #lets(errand: Errand): boolean {
-    const { command, cargo, askers } = errand;
+    const { command, cargo, askers, question } = errand;
     const objection = this.#custody.goes(errand);
     if (objection === undefined) return true;
     this.#scheduler.landed(errand);
     cargo?.close();
     this.#timed.delete(errand);
+    if (question !== undefined) this.#cache.forgotten(question);
     for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
     giveUp(askers, objection);
     return false;
@@ -248,7 +250,10 @@ export class Dispatch {
   #released(errand: Errand, reply: Reply): void {
     this.#custody.settled(errand, reply);
     if (!this.#custody.laden) {
-      for (const held of this.#heldBack.splice(0)) this.#release(held);
+      for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
+    }
+    for (const { party, command } of this.#custody.freed()) {
+      this.#scheduler.enqueue(party, ownErrand(command, party));
     }
     if (errand.party?.left) this.clean(errand.party);
   }

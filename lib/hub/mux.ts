@@ -63,6 +63,8 @@ export interface MuxOptions {
   readonly timeOfDay: () => number;
   /** A steady clock in seconds, for what is measured; without it time goes on from tick to tick. */
   readonly clock?: () => number;
+  /** What `tick` would be told now, for what has its time; without it what it was told last. */
+  readonly running?: () => number;
 }
 
 /** Many clients, one QEMU: the whole surface the rim sees. */
@@ -101,7 +103,7 @@ export class Mux implements Hub {
     const { greeting } = this.#upstream;
     if (greeting) monitor.greet(greeting);
     else {
-      this.#ungreeted.set(monitor, this.#now);
+      this.#ungreeted.set(monitor, this.#time);
       peer.pause();
     }
     return monitor;
@@ -277,7 +279,18 @@ export class Mux implements Hub {
       const desc = `QEMU answers no out-of-band commands; ${command.name} was not sent`;
       return monitor.refuse(id, true, "GenericError", desc);
     }
-    this.#dispatch.take(monitor, command, this.#now + secondsFor(command, this.#options.deadlines));
+    this.#dispatch.take(monitor, command, this.#deadlineOf(command));
+  }
+
+  /** The seconds of the clock that `tick` tells, at this moment. */
+  get #time(): number {
+    return this.#options.running?.() ?? this.#now;
+  }
+
+  /** When who asks something now gives up. */
+  #deadlineOf({ name }: Command): number {
+    const deadline = this.#options.deadlines.find(({ glob }) => globMatches(glob, name));
+    return deadline ? this.#time + deadline.seconds : Infinity;
   }
 
   /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
@@ -330,8 +343,4 @@ export class Mux implements Hub {
     this.detached(monitor, ending);
     monitor.peer.close(reason);
   }
-}
-
-function secondsFor({ name }: Command, deadlines: readonly Deadline[]): number {
-  return deadlines.find(({ glob }) => globMatches(glob, name))?.seconds ?? Infinity;
 }

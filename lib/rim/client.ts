@@ -9,6 +9,7 @@
  */
 
 import { type Mux, NO_QEMU } from "../hub/mux.ts";
+import type { Ending } from "../record/recorder.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../terms/limits.ts";
 import type { Terms } from "../terms/terms.ts";
@@ -59,6 +60,8 @@ export class Client implements Peer {
   #early: Frame | Damage | undefined;
   #stopWaiting: (() => void) | undefined;
   #slow = false;
+  /** How it goes, if that is not its own will. */
+  #ending: Ending = "left";
   /** Has anything been said, by it or to it, since the last tick? */
   #stirred = true;
   #quietSince = 0;
@@ -107,7 +110,7 @@ export class Client implements Peer {
       this.#room?.resolve();
       this.#stopWaiting?.();
       for (const { cargo } of this.#ahead.splice(0)) cargo?.close();
-      this.#mux.detached(this.#monitor);
+      this.#mux.detached(this.#monitor, this.#ending);
     });
     const end = await this.#connection.read((chunk, cargo) => this.#take(chunk, cargo));
     if (end === "ended") await this.#finish();
@@ -192,8 +195,9 @@ export class Client implements Peer {
     return this.#waiting >= this.#limits["max-waiting"];
   }
 
-  #take(chunk: Uint8Array, cargo?: Cargo): Promise<void> | undefined {
+  #take(chunk: Uint8Array, came?: Cargo): Promise<void> | undefined {
     this.#stirred = true;
+    const cargo = this.#granted(came);
     this.#ahead.push({ chunk: chunk.slice(), cargo });
     this.#aheadBytes += chunk.length;
     if (cargo) this.#laden++;
@@ -205,6 +209,13 @@ export class Client implements Peer {
     }
     if (chunk.length < TURN_BYTES) return undefined;
     return new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  /** What has come, where it may pass descriptors; where it may not, they are closed. */
+  #granted(cargo: Cargo | undefined): Cargo | undefined {
+    if (cargo === undefined || this.#monitor.terms.passes) return cargo;
+    cargo.close();
+    return undefined;
   }
 
   /** Has enough been read of it that may not be delivered yet? */
@@ -340,8 +351,8 @@ export class Client implements Peer {
     const limit = mark === "hard" ? "max-unread" : "slow-time";
     this.#notes.counted(limit, this.#monitor.terms.name);
     this.#log.warn(`client ${this.name} was dropped: ${reason}`);
-    this.#room?.resolve();
-    this.#mux.detached(this.#monitor, "unread");
+    // The hub is told behind this turn: it may be in the middle of telling others.
+    this.#ending = "unread";
   }
 }
 

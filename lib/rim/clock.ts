@@ -45,8 +45,13 @@ export class RunningTime {
 
   /** How many there are at this tick. */
   tick(now: number): number {
-    this.#seconds += Math.min(now - this.#last, this.#longest);
+    this.#seconds = this.at(now);
     this.#last = now;
     return this.#seconds;
+  }
+
+  /** How many there are at a moment after the last tick. */
+  at(now: number): number {
+    return this.#seconds + Math.min(now - this.#last, this.#longest);
   }
 }

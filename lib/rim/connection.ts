@@ -23,6 +23,8 @@ export interface Stream {
   close(): void;
   /** Who is at the other end, where that is known. */
   readonly credentials?: Credentials | undefined;
+  /** How much of what was written the other end has not read, where that can be told. */
+  readonly unread?: number;
   /** What came with the bytes read last, once. */
   takeCargo?(): Cargo | undefined;
   /** Writes the first bytes with descriptors, and tells how many; they are closed then. */
@@ -109,6 +111,11 @@ export class Connection {
   /** Bytes queued that the kernel has not taken. */
   get queued(): number {
     return this.#queued;
+  }
+
+  /** What the peer has not read, as far as can be told. */
+  get unread(): number {
+    return this.#queued + (this.#socket.unread ?? 0);
   }
 
   /** Is more queued than the peer should leave unread? */
@@ -320,7 +327,7 @@ export class Connection {
 }
 
 /** The ways a socket tells that its peer, or our own end of it, is no more. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.ConnectionAborted ||

@@ -7,7 +7,7 @@
 import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { addressText, UsageError } from "../terms/address.ts";
-import { ConfigError } from "../terms/config.ts";
+import { ConfigError } from "../terms/config_error.ts";
 import type { ServeSettings } from "../terms/settings.ts";
 import { metricsText } from "../terms/recording.ts";
 import type { Greeting } from "../wire/message.ts";
@@ -60,6 +60,8 @@ class Daemon {
   readonly #stop = new AbortController();
   /** Told when it is time to end at once. */
   readonly #now = new AbortController();
+  /** What the clients' and QEMU's times are counted in. */
+  readonly #time = new RunningTime(LONGEST_TICK, STEADY.now());
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
@@ -78,8 +80,11 @@ class Daemon {
     this.#records = new Records(settings, log, version);
     this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
     this.#notifier = new Notifier(this.#service.notifySocket, log);
-    this.#mux = new Mux(muxOptions(settings), {
-      stalled: (stalled) => this.#qemus.stalled(stalled),
+    this.#mux = new Mux(this.#muxOptions(settings), {
+      stalled: (stalled) => {
+        this.#qemus.stalled(stalled);
+        this.#report();
+      },
       ready: (greeting) => this.#ready(greeting),
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
@@ -133,6 +138,15 @@ class Daemon {
     return 0;
   }
 
+  /** What of the settings the hub needs. */
+  #muxOptions(settings: ServeSettings): MuxOptions {
+    const { handshakeTime, onLoss, stallTime, deadlines } = settings;
+    const timeOfDay = (): number => Date.now() / 1000;
+    const clock = (): number => STEADY.now();
+    const running = (): number => this.#time.at(STEADY.now());
+    return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay, clock, running };
+  }
+
   #newReception(): Reception {
     const { sockets } = this.#service;
     return new Reception(this.#settings, {
@@ -180,7 +194,7 @@ class Daemon {
       }
       await this.#reception?.adopt(settings);
       this.#settings = settings;
-      this.#mux.adopt(muxOptions(settings));
+      this.#mux.adopt(this.#muxOptions(settings));
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {
@@ -200,8 +214,7 @@ class Daemon {
 
   /** Tells the time, once a second. */
   #clock(): Disposable {
-    const time = new RunningTime(LONGEST_TICK, STEADY.now());
-    const timer = setInterval(() => this.#tick(time.tick(STEADY.now())), TICK_MS);
+    const timer = setInterval(() => this.#tick(this.#time.tick(STEADY.now())), TICK_MS);
     return { [Symbol.dispose]: (): void => clearInterval(timer) };
   }
 
@@ -280,14 +293,6 @@ class Daemon {
       },
     };
   }
-}
-
-/** What of the settings the hub needs. */
-function muxOptions(settings: ServeSettings): MuxOptions {
-  const { handshakeTime, onLoss, stallTime, deadlines } = settings;
-  const timeOfDay = (): number => Date.now() / 1000;
-  const clock = (): number => performance.now() / 1000;
-  return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay, clock };
 }
 
 /** What is set once, at the start. */

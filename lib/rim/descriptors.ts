@@ -71,6 +71,7 @@ const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
@@ -79,6 +80,7 @@ const SYMBOLS = {
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
@@ -96,10 +98,13 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SO_PASSCRED = 16;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
+const SO_PASSSEC = 34;
 const SO_DOMAIN = 39;
 const SO_PEERGROUPS = 59;
+const SO_PASSPIDFD = 76;
 const SCM_RIGHTS = 1;
 const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
@@ -107,6 +112,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SHUT_WR = 1;
+const SIOCOUTQ = 0x5411n;
 const EPOLLIN = 0x1;
 const EPOLLOUT = 0x4;
 const EPOLLERR = 0x8;
@@ -124,6 +130,7 @@ const EINTR = 4;
 const EAGAIN = 11;
 const EMFILE = 24;
 const ENFILE = 23;
+const ENOSPC = 28;
 const ERANGE = 34;
 const CLOSE_BRACE = 0x7d;
 
@@ -289,7 +296,14 @@ export class Libc {
   accept(descriptor: number): number | undefined {
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
     const accepted = this.#call(() => this.#c.accept4(descriptor, null, null, flags));
-    return accepted < 0 ? this.#again("accept4") : accepted;
+    if (accepted < 0) return this.#again("accept4");
+    // Whoever made a passed socket may have wanted more with each message: a descriptor
+    // of its sender, for one, which nobody here would close.
+    this.#smallView.setInt32(0, 0, true);
+    for (const option of [SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD]) {
+      this.#c.setsockopt(accepted, SOL_SOCKET, option, this.#small, 4);
+    }
+    return accepted;
   }
 
   /** Who is at the other end of a unix socket; `undefined` where the kernel does not tell. */
@@ -368,6 +382,12 @@ export class Libc {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     const sent = this.#call(() => Number(this.#c.sendmsg(descriptor, this.#message, flags)));
     return sent < 0 ? this.#again("sendmsg") : sent;
+  }
+
+  /** How much of what was sent the other end has not read yet; the kernel counts its own bytes too. */
+  unread(descriptor: number): number {
+    const failed = this.#c.ioctl(descriptor, SIOCOUTQ, this.#small);
+    return failed === 0 ? this.#smallView.getInt32(0, true) : 0;
   }
 
   /** Ends the writing side; the other may have gone meanwhile. */
@@ -469,7 +489,11 @@ export class Libc {
     event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
     event.setInt32(EVENT_DATA, descriptor, true);
     const bytes = new Uint8Array(event.buffer);
-    this.#checked(this.#c.epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, bytes), "epoll_ctl");
+    if (this.#c.epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, bytes) === 0) return;
+    const code = this.#errno;
+    // A user may have so many watched (fs.epoll.max_user_watches): known as exhaustion, too.
+    if (code === ENOSPC) throw new Error(`Too many open files are watched (os error ${code})`);
+    throw errorOf(code, "epoll_ctl");
   }
 
   /** The queue tells nothing more of a descriptor. */

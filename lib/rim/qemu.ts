@@ -69,7 +69,9 @@ export async function dial(
       if (address.transport === "tcp") return await connectTcp(address);
       const connect = (): Promise<Deno.Conn> => Deno.connect(address);
       if (libc === undefined) return await connect();
-      const socket = await connectLaden(libc, connect);
+      const socket = await connectLaden(libc, connect, (reason) => {
+        log.warn(`${addressText(address)}: QEMU does not get what a client passed: ${reason}`);
+      });
       if (!(socket instanceof LadenSocket)) {
         log.warn(
           `${addressText(address)}: no descriptors are passed: which is ours cannot be told`,
@@ -198,6 +200,11 @@ export class Qemu implements Peer {
     this.#connection.end();
     this.#mux.qemuLeft(this.#reason);
     return this.#reason;
+  }
+
+  /** What QEMU has not read, as far as can be told. */
+  get unread(): number {
+    return this.#connection.unread;
   }
 
   /** Queues bytes for QEMU, and what goes with them. */

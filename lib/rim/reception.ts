@@ -45,6 +45,14 @@ export interface ReceptionMeans {
   keep(promise: Promise<void>): void;
 }
 
+/** Where a client belongs. */
+interface Seat {
+  /** Of its listener. */
+  readonly key: string;
+  /** The one it came through, or the one of this key that came after it. */
+  listener: Listener;
+}
+
 type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
@@ -53,7 +61,7 @@ export class Reception implements Disposable {
   readonly #means: ReceptionMeans;
   /** By `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
-  readonly #clients = new Map<Client, Listener>();
+  readonly #clients = new Map<Client, Seat>();
   /** Foreign calls, where a listener needs them and they can be had. */
   readonly #foreign: Foreign | undefined;
   #closed = false;
@@ -105,8 +113,9 @@ export class Reception implements Disposable {
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
     this.#settings = settings;
-    for (const [client, listener] of this.#clients) {
-      const terms = listener.termsFor(client.identity);
+    for (const [client, seat] of this.#clients) {
+      this.#reseat(seat);
+      const terms = seat.listener.termsFor(client.identity);
       if (terms) client.adopt(terms);
       else client.dismiss("it is no longer admitted");
     }
@@ -160,7 +169,15 @@ export class Reception implements Disposable {
     const { log, keep } = this.#means;
     this.#listeners.set(key, listener);
     log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`);
-    keep(listener.accept((socket) => this.#accept(socket, listener), log));
+    keep(listener.accept((socket) => this.#accept(socket, { key, listener }), log));
+  }
+
+  /** Who came through a listener that has been gone belongs to the one that is there again. */
+  #reseat(seat: Seat): void {
+    const listener = this.#listeners.get(seat.key) ?? seat.listener;
+    seat.listener.clients--;
+    listener.clients++;
+    seat.listener = listener;
   }
 
   #unlisten(key: string): void {
@@ -189,7 +206,8 @@ export class Reception implements Disposable {
     throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
   }
 
-  #accept(socket: Stream, listener: Listener): void {
+  #accept(socket: Stream, seat: Seat): void {
+    const { listener } = seat;
     const { mux, log, notes, keep } = this.#means;
     const { address, settings } = listener;
     const who = socket.credentials;
@@ -203,12 +221,12 @@ export class Reception implements Disposable {
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
     const client = new Client(stream, mux, terms, log, notes, STEADY, listener.paceOf(who));
-    this.#clients.set(client, listener);
+    this.#clients.set(client, seat);
     listener.clients++;
     keep(
       client.run().finally(() => {
         this.#clients.delete(client);
-        listener.clients--;
+        seat.listener.clients--;
       }),
     );
   }

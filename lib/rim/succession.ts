@@ -46,6 +46,8 @@ export class Succession {
   #ready = false;
   /** Its version, while it is. */
   #version: string | undefined;
+  /** Does it leave questions unanswered? */
+  #stalled = false;
   /** Versions whose grammar is a guess, each told once. */
   readonly #warnedOf = new Set<string>();
 
@@ -56,7 +58,11 @@ export class Succession {
 
   /** How it stands, for people. */
   get standing(): string {
-    if (this.#version !== undefined) return `connected to QEMU ${this.#version}`;
+    if (this.#version !== undefined) {
+      return this.#stalled
+        ? `QEMU ${this.#version} does not answer`
+        : `connected to QEMU ${this.#version}`;
+    }
     return this.#served ? "QEMU away" : "listening, QEMU not there yet";
   }
 
@@ -82,6 +88,7 @@ export class Succession {
   /** The present one has left its last question unanswered for too long, or answers again. */
   stalled(stalled: boolean): void {
     const { log, settings } = this.#means;
+    this.#stalled = stalled;
     if (stalled) {
       const { stallTime } = settings();
       log.warn(`${this.#address}: QEMU does not answer: stalled for ${stallTime} s`);
@@ -107,7 +114,7 @@ export class Succession {
       const socket = await dial(settings().qemu, pauses, log, stop, libc);
       if (socket === undefined) return;
       const qemu = new Qemu(socket, mux);
-      this.#ready = false;
+      this.#ready = this.#stalled = false;
       const reason = await this.#hearOut(qemu);
       const ready = this.#ready;
       this.#version = undefined;

@@ -10,7 +10,7 @@
  */
 
 import type { Cargo } from "../wire/message.ts";
-import type { Stream } from "./connection.ts";
+import { isGone, type Stream } from "./connection.ts";
 import type { Credentials, Descriptors, Libc, Ready } from "./descriptors.ts";
 import type { Acceptor } from "./passed.ts";
 
@@ -49,6 +49,8 @@ export class Poller {
 
   /** Lets everything else have its turn. */
   async turn(): Promise<void> {
+    // Where nobody waits any more, nobody is kept waiting.
+    if (this.#running === undefined) return;
     const turn = Promise.withResolvers<void>();
     this.#turns.push(turn.resolve);
     this.#libc.ring(this.#bell);
@@ -156,7 +158,12 @@ export class UnixListener implements Acceptor {
       if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
       return this.#libc.accept(this.#descriptor);
     });
-    return new UnixSocket(this.#libc, this.#poller, accepted);
+    try {
+      return new UnixSocket(this.#libc, this.#poller, accepted);
+    } catch (error) {
+      this.#libc.close(accepted);
+      throw error;
+    }
   }
 
   /** Stops listening. */
@@ -243,12 +250,28 @@ export class LadenSocket implements Stream {
   readonly #socket: Deno.Conn;
   readonly #libc: Libc;
   readonly #descriptor: number;
+  #refused: ((reason: string) => void) | undefined;
 
-  /** A connection, and its descriptor. */
-  constructor(socket: Deno.Conn, libc: Libc, descriptor: number) {
+  /**
+   * A connection, and its descriptor.
+   *
+   * @param refused is told, once, why the kernel passes no descriptors
+   */
+  constructor(
+    socket: Deno.Conn,
+    libc: Libc,
+    descriptor: number,
+    refused?: (reason: string) => void,
+  ) {
     this.#socket = socket;
     this.#libc = libc;
     this.#descriptor = descriptor;
+    this.#refused = refused;
+  }
+
+  /** How much QEMU has not read yet; nothing, once it is closed. */
+  get unread(): number {
+    return this.#closed ? 0 : this.#libc.unread(this.#descriptor);
   }
 
   /** As Deno reads. */
@@ -277,7 +300,8 @@ export class LadenSocket implements Stream {
   /**
    * Writes the first bytes with descriptors, and closes these: they are sent, or cannot be.
    *
-   * Nobody else may be writing.
+   * Where the kernel does not pass them, the bytes go alone: QEMU says then that none
+   * came. Nobody else may be writing.
    */
   async writeWith(bytes: Uint8Array, cargo: Cargo): Promise<number> {
     try {
@@ -288,6 +312,11 @@ export class LadenSocket implements Stream {
         // Deno waits for room only with something to write.
         await this.#socket.write(SPACE);
       }
+    } catch (error) {
+      if (isGone(error) || error instanceof RangeError) throw error;
+      this.#refused?.((error as Error).message);
+      this.#refused = undefined;
+      return await this.#socket.write(bytes);
     } finally {
       cargo.close();
     }
@@ -298,15 +327,17 @@ export class LadenSocket implements Stream {
  * Connects, and finds out which descriptor that has made.
  *
  * @param connect connects to a unix socket
+ * @param refused is told, once, why the kernel passes no descriptors
  * @returns a socket that takes descriptors along; Deno's own where it cannot be told which it is
  */
 export async function connectLaden(
   libc: Libc,
   connect: () => Promise<Deno.Conn>,
+  refused?: (reason: string) => void,
 ): Promise<Deno.Conn | LadenSocket> {
   const before = libc.outgoing();
   const socket = await connect();
   const [descriptor, ...others] = [...libc.outgoing()].filter((each) => !before.has(each));
   if (descriptor === undefined || others.length > 0) return socket;
-  return new LadenSocket(socket, libc, descriptor);
+  return new LadenSocket(socket, libc, descriptor, refused);
 }

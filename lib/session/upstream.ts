@@ -12,7 +12,7 @@
 import { quoted } from "../wire/format.ts";
 import type { Cargo, Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
 import { numbered } from "../wire/reply.ts";
-import { asciiBytes } from "../wire/text.ts";
+import { asciiBytes, shown } from "../wire/text.ts";
 
 /**
  * In-band commands at QEMU at a time.
@@ -32,6 +32,9 @@ export const IN_FLIGHT_LIMIT = 4;
  * socket.
  */
 export const GIVEN_UP_LIMIT = 16;
+
+/** Of a refused negotiation so much is told. */
+const REFUSAL_BYTES = 256;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {
@@ -67,6 +70,8 @@ export class Upstream<J extends Job> {
   #spoke = true;
   #silentSince = 0;
   #asked = false;
+  /** How much of a command with descriptors it had not read at the last look. */
+  #unread = 0;
   #stalled = false;
 
   /** How far the session has come. */
@@ -149,8 +154,8 @@ export class Upstream<J extends Job> {
    *
    * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
    * so that only a QEMU that does not run at all leaves it unanswered. One that
-   * offers no `oob` cannot be asked, and never counts as stalled; nor does one that
-   * was not asked because of a command with descriptors.
+   * offers no `oob` cannot be asked, and never counts as stalled. Nor can one that has
+   * a command with descriptors: it counts as stalled while it does not even read that.
    *
    * @param patience seconds of silence after which it counts as stalled
    * @param probe makes the question; called only where it is asked
@@ -158,16 +163,20 @@ export class Upstream<J extends Job> {
    */
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
-    if (this.#spoke) this.#silentSince = now;
-    this.#spoke = false;
-    const silence = now - this.#silentSince;
     // Nothing may follow a command with descriptors before its answer.
     const laden = this.#inBand.some(({ cargo }) => cargo !== undefined);
+    const unread = laden ? this.#peer?.unread ?? 0 : 0;
+    // A long one takes its time: who reads on is not silent.
+    if (this.#spoke || unread < this.#unread) this.#silentSince = now;
+    this.#spoke = false;
+    this.#unread = unread;
+    const silence = now - this.#silentSince;
     if (silence >= patience / 2 && !this.#asked && !laden) {
       this.#asked = true;
       this.issue(probe());
     }
-    if (silence < patience || !this.#asked || this.#stalled) return false;
+    const owes = this.#asked || unread > 0;
+    if (silence < patience || !owes || this.#stalled) return false;
     this.#stalled = true;
     return true;
   }
@@ -213,7 +222,9 @@ export class Upstream<J extends Job> {
     const answer = message.kind === "return" || message.kind === "error";
     if (!answer || message.id !== this.#nonce) return { dropped: message };
     if (message.kind === "error") {
-      const text = new TextDecoder().decode(message.bytes).trim();
+      // It ends up in the log, once for each dialling.
+      const { bytes } = message;
+      const text = shown(bytes, 0, Math.min(bytes.length, REFUSAL_BYTES)).trim();
       return { broken: `it refused qmp_capabilities: ${quoted(text)}` };
     }
     this.#state = "ready";

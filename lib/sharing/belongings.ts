@@ -9,7 +9,7 @@
  * @module
  */
 
-import { frameOf } from "../wire/frame.ts";
+import { frameOf, FrameSplitter } from "../wire/frame.ts";
 import { quoted } from "../wire/format.ts";
 import { type Command, readCommand, type Reply } from "../wire/message.ts";
 import { returned } from "../wire/reply.ts";
@@ -20,10 +20,28 @@ const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
 /** The commands that need one to be there. */
 const ENDERS: ReadonlySet<string> = new Set(["closefd", "remove-fd"]);
 
-/** The members whose values name a descriptor. */
-const NAMING: ReadonlySet<string> = new Set(["fd", "vhostfd", "fdname", "str"]);
-/** Those that name several, with colons between. */
-const NAMING_MANY: ReadonlySet<string> = new Set(["fds", "vhostfds"]);
+/** The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`. */
+const NAMING = /fds?$|^(?:fdname|str)$/;
+/** Those of them that can have QEMU's own number of a descriptor instead. */
+const NUMBERING = /fds?$/;
+/** The members that can be `fd:` and a name. */
+const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
+/** Lists whose elements have a `str` that is just a text. */
+const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
+/** What begins a file's name that is a block device's options, as JSON. */
+const PSEUDO = "json:";
+
+/** What is made by a command that may name a set, and the command that ends it: both by this member. */
+const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
+  ["blockdev-add", ["block", "node-name", false]],
+  ["blockdev-del", ["block", "node-name", true]],
+  ["chardev-add", ["chardev", "id", false]],
+  ["chardev-remove", ["chardev", "id", true]],
+  ["object-add", ["object", "id", false]],
+  ["object-del", ["object", "id", true]],
+]);
+/** The commands that are done with a set when they are answered. */
+const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump"]);
 
 /** QEMU's error where a command should have come with a descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
@@ -40,12 +58,9 @@ export function takesDescriptor({ name }: Command): boolean {
  * whoever asks next.
  */
 export function takesSurely(command: Command): boolean {
-  const members = [...argumentsOf(command).members()];
-  if (command.name === "getfd") {
-    const [[key, value] = []] = members;
-    return members.length === 1 && key === "fdname" && value?.isString === true;
-  }
-  return members.every(([key, value]) => {
+  const args = argumentsOf(command);
+  if (command.name === "getfd") return isOneName(args);
+  return [...args.members()].every(([key, value]) => {
     return key === "opaque" ? value.isString : key === "fdset-id" && isSmallNumber(value);
   });
 }
@@ -67,14 +82,36 @@ interface Name<Party> {
 interface FdSet<Party> {
   /** Whose each of its descriptors is; nobody's, where its client has left. */
   readonly owners: Map<string, Party | undefined>;
-  /** Commands that named it, and have not failed. */
+  /** Commands that named it, have not failed, and made what is there still or may be. */
   uses: number;
+}
+
+/** A descriptor of a client that has left, in a set that was used then. */
+interface Remnant<Party> {
+  readonly party: Party;
+  readonly set: FdSet<Party>;
+  readonly id: string;
+  readonly fd: string;
+}
+
+/** A command that ends what a client has left, and that client. */
+export interface Ending<Party> {
+  /** Who has left it. */
+  readonly party: Party;
+  /** Ends it. */
+  readonly command: Command;
 }
 
 /** QEMU's names and sets, and the clients they belong to. */
 export class Belongings<Party> {
   readonly #names = new Map<string, Name<Party>>();
   readonly #sets = new Map<string, FdSet<Party>>();
+  /** The sets that commands under way name, each as often as it is named. */
+  readonly #naming = new WeakMap<Command, readonly FdSet<Party>[]>();
+  /** The sets that were named for what QEMU has. */
+  readonly #users = new Map<string, readonly FdSet<Party>[]>();
+  /** What is to be removed when it is used no more. */
+  #remnants: Remnant<Party>[] = [];
 
   /** Can it matter for a command? Most have nothing to do with descriptors. */
   concerns(command: Command): boolean {
@@ -87,10 +124,8 @@ export class Belongings<Party> {
     const args = argumentsOf(command);
     const { name } = command;
     if (name === "add-fd" || name === "remove-fd") return this.#setObjection(party, args);
-    const foreign = [...namesIn(args)].find((each) => {
-      const known = this.#names.get(each);
-      return known !== undefined && known.owner !== party;
-    });
+    const foreign = this.#foreignName(party, args) ??
+      (TAKERS.has(name) || ENDERS.has(name) ? undefined : this.#foreignNumber(party, args));
     if (foreign === undefined) return undefined;
     if (name === "getfd") {
       return `File descriptor name '${foreign}' belongs to another client; choose another name`;
@@ -116,7 +151,9 @@ export class Belongings<Party> {
       known.coming++;
       this.#names.set(name, known);
     }
-    this.#count(args, 1);
+    const named = this.#setsIn(args);
+    for (const set of named) set.uses++;
+    if (named.length > 0) this.#naming.set(command, named);
   }
 
   /** QEMU has answered a command. */
@@ -126,21 +163,22 @@ export class Belongings<Party> {
     if (command.name === "getfd") this.#given(scalar(args, "fdname"), worked);
     else if (command.name === "add-fd") this.#added(party, scalar(args, "fdset-id"), reply);
     else if (command.name === "remove-fd" && worked) this.#removed(args);
-    else if (worked || command.name === "closefd") {
-      // Whatever has used a name has taken it away.
-      for (const name of namesIn(args)) {
-        const known = this.#names.get(name);
-        if (known?.owner === party) this.#gone(name, known);
+    else if (worked || (command.name === "closefd" && isOneName(args))) {
+      // Whatever has used a name has taken it away. One that cannot be closed is not there.
+      for (const { text } of namesIn(args)) {
+        const known = this.#names.get(text);
+        if (known?.owner === party) this.#gone(text, known);
       }
     }
-    if (!worked) this.#count(args, -1);
+    this.#used(command, args, worked);
   }
 
   /**
    * What a client that has left leaves at QEMU, as commands that end it, each once.
    *
    * What is under way still is no part of it: ask again when that is settled. A
-   * set that a command has named is left as it is; from now on it is nobody's.
+   * set that a command has named for something that is there stays as long as that
+   * does, and then is among those that are `freed`.
    */
   leftovers(party: Party): Command[] {
     const commands: Command[] = [];
@@ -151,21 +189,62 @@ export class Belongings<Party> {
       known.ending = true;
       commands.push(commandOf("closefd", `{"fdname":${quoted(name)}}`));
     }
-    for (const [id, { owners, uses }] of this.#sets) {
+    for (const [id, set] of this.#sets) {
+      const { owners } = set;
       for (const [fd, owner] of owners) {
         if (owner !== party) continue;
         // The set is there until QEMU has answered: what names it meanwhile counts.
         owners.set(fd, undefined);
-        if (uses === 0) commands.push(commandOf("remove-fd", `{"fdset-id":${id},"fd":${fd}}`));
+        if (set.uses === 0) commands.push(removal(id, fd));
+        else this.#remnants.push({ party, set, id, fd });
       }
     }
     return commands;
+  }
+
+  /** What is used no more of sets whose owners have left, each once. */
+  freed(): readonly Ending<Party>[] {
+    if (this.#remnants.length === 0) return NOTHING;
+    const { freed = [], used = [] } = Object.groupBy(
+      this.#remnants,
+      ({ set }) => set.uses === 0 ? "freed" : "used",
+    );
+    this.#remnants = used;
+    // Somebody may have removed it before.
+    const there = freed.filter(({ set: { owners }, fd }) =>
+      owners.has(fd) && owners.get(fd) === undefined
+    );
+    return there.map(({ party, id, fd }) => ({ party, command: removal(id, fd) }));
   }
 
   /** QEMU is gone, and all of it. */
   clear(): void {
     this.#names.clear();
     this.#sets.clear();
+    this.#users.clear();
+    this.#remnants = [];
+  }
+
+  /** A name that is another client's. */
+  #foreignName(party: Party, args: Value): string | undefined {
+    for (const { text } of namesIn(args)) {
+      const known = this.#names.get(text);
+      if (known !== undefined && known.owner !== party) return text;
+    }
+    return undefined;
+  }
+
+  /** A number of QEMU's that may be that of another client's descriptor: which it is nobody can tell. */
+  #foreignNumber(party: Party, args: Value): string | undefined {
+    const owners = [...this.#sets.values()].flatMap(({ owners }) => [...owners]);
+    const isShared = [...this.#names.values()].some(({ owner }) => owner !== party) ||
+      owners.some(([, owner]) => owner !== undefined && owner !== party);
+    if (!isShared) return undefined;
+    const own = new Set(owners.filter(([, owner]) => owner === party).map(([fd]) => fd));
+    for (const { text, key } of namesIn(args)) {
+      if (NUMBERING.test(key) && /^\d+$/.test(text) && !own.has(text)) return text;
+    }
+    return undefined;
   }
 
   #setObjection(party: Party, args: Value): string | undefined {
@@ -207,20 +286,57 @@ export class Belongings<Party> {
     const fd = scalar(args, "fd");
     const set = id === undefined ? undefined : this.#sets.get(id);
     if (id === undefined || set === undefined) return;
-    if (fd !== undefined) set.owners.delete(fd);
-    if (fd === undefined || (set.owners.size === 0 && set.uses === 0)) this.#sets.delete(id);
+    if (fd === undefined) set.owners.clear();
+    else set.owners.delete(fd);
+    // What was opened from it keeps it, for whatever is put into it later.
+    if (set.owners.size === 0 && set.uses === 0) this.#sets.delete(id);
   }
 
-  /** One more command names a set, or one fewer. */
-  #count(args: Value, change: 1 | -1): void {
-    if (this.#sets.size === 0) return;
-    for (const text of args.scalars()) {
-      for (const [, id] of text.matchAll(/\/dev\/fdset\/(\d+)/g)) {
+  /** The sets that are named, each as often as it is. */
+  #setsIn(args: Value): FdSet<Party>[] {
+    const found: FdSet<Party>[] = [];
+    if (this.#sets.size === 0) return found;
+    for (const text of textsIn(args)) {
+      // QEMU reads the number as C does.
+      for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) {
         const set = this.#sets.get(id!);
-        if (set) set.uses += change;
+        if (set) found.push(set);
       }
     }
+    return found;
   }
+
+  /** A command has been answered: the sets it named are used from now on, or no more. */
+  #used(command: Command, args: Value, worked: boolean): void {
+    const named = this.#naming.get(command) ?? [];
+    this.#naming.delete(command);
+    const [kind, member = "", ends] = MADE.get(command.name) ?? [];
+    const user = kind && `${kind} ${scalar(args, member)}`;
+    if (!worked || PASSING.has(command.name)) free(named);
+    else if (user !== undefined && ends) {
+      free(this.#users.get(user) ?? []);
+      this.#users.delete(user);
+    } else if (user !== undefined && named.length > 0 && !hasInner(args, member)) {
+      this.#users.set(user, named);
+    }
+  }
+}
+
+/** Sets are named by one command fewer. */
+function free(sets: readonly FdSet<unknown>[]): void {
+  for (const set of sets) set.uses--;
+}
+
+/** Is there a member of this name deeper inside? What it makes may outlive the whole. */
+function hasInner(args: Value, member: string): boolean {
+  for (const { name, depth } of args.leaves()) if (depth > 1 && name === member) return true;
+  return false;
+}
+
+const NOTHING: readonly never[] = [];
+
+function removal(id: string, fd: string): Command {
+  return commandOf("remove-fd", `{"fdset-id":${id},"fd":${fd}}`);
 }
 
 const NO_ARGUMENTS = new Value(new TextEncoder().encode("{}"));
@@ -235,21 +351,57 @@ function scalar(args: Value, key: string): string | undefined {
   return undefined;
 }
 
+/** What names a descriptor, and the member that does. */
+interface Naming {
+  readonly text: string;
+  readonly key: string;
+}
+
 /** The names of descriptors in a value, at any depth. */
-function* namesIn(value: Value): Generator<string> {
-  for (const element of value.elements()) yield* namesIn(element);
-  for (const [key, part] of value.members()) {
-    if (!part.isString) {
-      yield* namesIn(part);
-      continue;
+function* namesIn(args: Value): Generator<Naming> {
+  // `qom-set` has the name as a value.
+  const property = scalar(args, "property");
+  for (const { name, value } of args.leaves((name) => TEXTS.has(bare(name)))) {
+    if (!value.isString) continue;
+    const text = value.scalar!;
+    const key = name === "value" ? property ?? name : bare(name);
+    if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), key };
+    if (NAMING.test(key)) {
+      const names = key.endsWith("fds") ? text.split(":") : [text];
+      for (const each of names) yield { text: each, key };
     }
-    const text = part.scalar!;
-    if (text.startsWith("fd:")) yield text.slice(3);
-    // QEMU's command line has `addr.str` for what is nested.
-    const last = key.slice(key.lastIndexOf(".") + 1);
-    if (NAMING.has(last)) yield text;
-    if (NAMING_MANY.has(last)) yield* text.split(":");
+    const options = optionsIn(text);
+    if (options) yield* namesIn(options);
   }
+}
+
+/** A member's own name: QEMU's command line has `addr.str` for what is nested. */
+function bare(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1);
+}
+
+/** All texts and numbers in a value, also in a file's name. */
+function* textsIn(value: Value): Generator<string> {
+  for (const text of value.scalars()) {
+    yield text;
+    const options = optionsIn(text);
+    if (options) yield* textsIn(options);
+  }
+}
+
+/** The options that a file's name is. */
+function optionsIn(text: string): Value | undefined {
+  if (!text.startsWith(PSEUDO)) return undefined;
+  const splitter = new FrameSplitter();
+  splitter.load(new TextEncoder().encode(text.slice(PSEUDO.length)));
+  const frame = splitter.next();
+  return frame === undefined || "damage" in frame ? undefined : new Value(frame.bytes);
+}
+
+/** Are these the arguments of a command that takes a name and nothing else? */
+function isOneName(args: Value): boolean {
+  const [[key, value] = [], ...others] = args.members();
+  return key === "fdname" && value?.isString === true && others.length === 0;
 }
 
 /** Is it a number that no reader can take for anything else? */

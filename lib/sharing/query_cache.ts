@@ -23,6 +23,9 @@ const FLYING_LIMIT = 2;
 /** Longer commands are not compared; no query of QEMU comes near. */
 const QUESTION_BYTES_LIMIT = 512;
 
+/** Longer answers are not kept: QEMU's longest has 0.2 MB, and only what claims to be QEMU sends more. */
+export const KEPT_BYTES_LIMIT: number = 4 << 20;
+
 /** The text that twins have in common. */
 export type Question = string;
 
@@ -40,7 +43,7 @@ export class QueryCache<J> {
   /** Keeps the answer to a command, if it is one that lasts. */
   keep(command: Command, reply: Reply): void {
     const lasts = LASTING.has(command.name) && isPlain(command) && reply.kind === "return";
-    if (lasts) this.#kept.set(command.name, reply);
+    if (lasts && reply.bytes.length <= KEPT_BYTES_LIMIT) this.#kept.set(command.name, reply);
   }
 
   /** What a command asks, if others may share its answer. */

@@ -187,9 +187,11 @@ export function readListener(
   const events = filterOf(options.get("events"), where);
   const caches = switchOf("cache", options.get("cache") ?? "on", where);
   const joins = switchOf("join", options.get("join") ?? "on", where);
+  const descriptors = switchOf("fds", options.get("fds") ?? "off", where);
   const termsOf = (role: Role): Terms => {
     const limits = readLimits((name) => options.get(name), role.name, where);
-    return { name, role, dialect, events, caches, joins, limits };
+    const terms = { name, role, dialect, events, caches, joins, limits };
+    return descriptors ? { ...terms, passes: true } : terms;
   };
   const terms = termsOf(roleOf(options.get("role"), "role", where, roles));
   const special = (options.get("role-for")?.split("+") ?? []).map((text) => {
@@ -197,7 +199,6 @@ export function readListener(
     return { who, terms: termsOf(roleOf(role, "role-for", where, roles)) };
   });
   const allow = options.get("allow")?.split("+").map((text) => readWho(text, "allow", where));
-  const descriptors = switchOf("fds", options.get("fds") ?? "off", where);
   const identity = switchOf("identity", options.get("identity") ?? "off", where) ||
     descriptors || allow !== undefined || special.length > 0 || terms.limits["user-rate"] > 0;
   if (identity && address.transport === "tcp") {

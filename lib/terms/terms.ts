@@ -25,6 +25,8 @@ export interface Terms {
   readonly caches: boolean;
   /** May its clients share a question with others? */
   readonly joins: boolean;
+  /** May its clients pass descriptors? Left out where they may not. */
+  readonly passes?: boolean;
   /** How much each of its clients may do, and how many there may be. */
   readonly limits: Limits;
 }

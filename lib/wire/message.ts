@@ -30,7 +30,7 @@ export interface Identity {
 /** All the core knows of a connection. */
 export interface Peer {
   /**
-   * Queues bytes; never blocks, never throws. The bytes must not change afterwards.
+   * Queues bytes; never blocks, never throws, never calls back. The bytes must not change afterwards.
    *
    * @param cargo goes with their first byte; only QEMU's connection takes any
    */
@@ -41,7 +41,7 @@ export interface Peer {
   resume(): void;
   /** Sends what is queued, then ends the connection. */
   close(reason: string): void;
-  /** Bytes queued that have not been taken; left out where nobody counts. */
+  /** Bytes that have not been taken, as far as can be told; left out where nobody counts. */
   readonly unread?: number;
   /** Who it is, where that is known. */
   readonly identity?: Identity | undefined;

@@ -23,6 +23,16 @@ const CLOSE_BRACE = 0x7d;
 /** A member's name and value. */
 export type Part = readonly [name: string, value: Value];
 
+/** A scalar inside a value, and what it is called. */
+export interface Leaf {
+  /** Of the nearest member that it is in; empty where it is in none. */
+  readonly name: string;
+  /** Of how many objects and arrays it is a part. */
+  readonly depth: number;
+  /** It itself. */
+  readonly value: Value;
+}
+
 /** A part of a frame's bytes that is one value. */
 export class Value {
   readonly #bytes: Uint8Array;
@@ -106,17 +116,46 @@ export class Value {
 
   /** All scalars that are in it, or itself; names of members are none. */
   *scalars(): Generator<string> {
+    for (const { value } of this.leaves()) yield value.scalar!;
+  }
+
+  /**
+   * All scalars that are in it, or itself, with what they are called: one look at
+   * each byte, however deep they are.
+   *
+   * @param prunes of the name of an array: are its elements to be left out?
+   */
+  *leaves(prunes: (name: string) => boolean = never): Generator<Leaf> {
     const bytes = this.#bytes;
+    /** What the objects and arrays are called that are open. */
+    const open: string[] = [];
+    let name = "";
+    /** As many are open where something is left out. */
+    let pruned = Infinity;
     for (let at = this.#start; at < this.#end;) {
-      if (isPunctuation(bytes[at]!)) {
+      const byte = bytes[at]!;
+      if (isPunctuation(byte)) {
         at++;
+        if (byte === OPEN_BRACE || byte === OPEN_SQUARE) {
+          open.push(name);
+          if (byte === OPEN_SQUARE && pruned === Infinity && prunes(name)) pruned = open.length;
+        } else if (byte === CLOSE_BRACE || byte === CLOSE_SQUARE) {
+          if (open.length === pruned) pruned = Infinity;
+          name = open.pop()!;
+        }
         continue;
       }
       const end = endOf(bytes, at);
-      if (bytes[end] !== COLON) yield new Value(bytes, at, end).scalar!;
+      const value = new Value(bytes, at, end);
+      if (bytes[end] === COLON) name = value.scalar!;
+      else if (pruned === Infinity) yield { name, depth: open.length, value };
       at = end;
     }
   }
+}
+
+function never(): boolean {
+  return false;
 }
 
 function isPunctuation(byte: number): boolean {

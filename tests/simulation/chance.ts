@@ -57,7 +57,10 @@ const MALFORMED: readonly (readonly [string, string])[] = [
 ];
 
 /** The kinds of commands below that concern sets. */
-const SET_KINDS = [4, 4, 6, 6, 7, 8, 8, 13, 13, 13] as const;
+const SET_KINDS = [4, 4, 6, 6, 7, 8, 8, 13, 13, 13, 19, 19] as const;
+
+/** Paths that few ask for: of each it is known whose question QEMU hears. */
+const PATHS = [..."abcdefghijklmnopqrstuvwxyz"].map((letter) => `/machine/${letter}`);
 
 /** Names of descriptors: letters that can be written in three ways, so that many commands differ. */
 const FD_NAMES = ["jolo", "monk", "nolo:monk", "joke", "7up"] as const;
@@ -101,6 +104,10 @@ export class Chance {
   readonly #favourite: string;
   /** Do most ask the same, and much of it at a time? */
   readonly #alike: boolean;
+  /** Do many ask what another waits to ask, while deadlines come and go? */
+  readonly #echoes: boolean;
+  /** Do questions have a short deadline just now? */
+  #hurried = false;
   /** How many of a hundred messages are below untagged commands. */
   readonly #asks: number;
   /** How many of a hundred messages concern descriptors. */
@@ -114,16 +121,20 @@ export class Chance {
 
   constructor(seed: number) {
     this.#random = new Random(seed);
-    this.#alike = this.#random.oneIn(4);
-    this.#seats = this.#random.pick(this.#alike ? [6, 9] : [1, 2, 4, 6, 9, 12]);
+    const sort = this.#random.below(12);
+    this.#echoes = sort === 0;
+    this.#alike = sort < 4;
+    this.#seats = this.#random.pick(
+      this.#echoes ? [9, 12] : this.#alike ? [6, 9] : [1, 2, 4, 6, 9, 12],
+    );
     this.#restless = this.#random.pick([0, 10, 80]);
-    this.#slowness = this.#random.pick([1, 3, 10, 20]);
+    this.#slowness = this.#random.pick(this.#echoes ? [10, 20] : [1, 3, 10, 20]);
     this.#favourite = this.#random.pick(
       this.#alike ? ["query-status", "query-block"] : ["query-status", "query-block", "stop"],
     );
     const [deadline] = settingOf(seed).deadlines;
     this.#silence = deadline?.glob === "*" ? 1000 : 100;
-    this.#asks = this.#random.pick(this.#alike ? [35, 50] : [18, 60, 60]);
+    this.#asks = this.#random.pick(this.#echoes ? [85] : this.#alike ? [35, 50] : [18, 60, 60]);
     this.#passes = this.#random.pick([0, 0, 5, 40, 40]);
     this.#fillsSets = this.#random.oneIn(2);
     this.#names = this.#random.pick([
@@ -140,7 +151,11 @@ export class Chance {
     if (!qemu.connected && random.oneIn(6)) return this.#arrive();
     if (this.#silent > 0) this.#silent--;
     if (world.drained && random.oneIn(7)) return { do: "lose" };
+    if (this.#echoes && random.oneIn(40)) return { do: "retune", rules: this.#sooner() };
     const kind = random.below(1000);
+    if (this.#echoes && kind >= 980 && kind < 991 && !random.oneIn(5)) {
+      return { do: "tick", by: 1 };
+    }
     const who = random.below(this.#seats);
     const client = world.clients.get(who);
     const absent = client === undefined || client.seat.closed;
@@ -195,8 +210,10 @@ export class Chance {
 
   /** Settings with a short deadline for all, or with none. */
   #sooner(): Rules {
-    const { onLoss } = rulesOf(this.#random);
-    return { onLoss, deadlines: this.#random.oneIn(2) ? [] : [{ glob: "*", seconds: 1 }] };
+    const onLoss = this.#echoes ? "hold" : rulesOf(this.#random).onLoss;
+    this.#hurried = this.#random.oneIn(2);
+    const glob = this.#echoes ? "qom-list" : "*";
+    return { onLoss, deadlines: this.#hurried ? [{ glob, seconds: 1 }] : [] };
   }
 
   #arrive(): Action {
@@ -255,6 +272,8 @@ export class Chance {
   #say(world: World, who: number): Action {
     const random = this.#random;
     const { seat } = world.clients.get(who)!;
+    const asks = this.#echoes && seat.phase === "command" && !seat.oob;
+    if (asks && random.below(4) > 0) return this.#ask(world, who);
     const messages: Message[] = [];
     let count = random.oneIn(seat.oob ? 3 : 12) ? 1 + random.below(random.pick([3, 14])) : 1;
     if (seat.phase !== "command") count = random.oneIn(6) ? 3 : 1;
@@ -264,6 +283,24 @@ export class Chance {
       messages.push({ text, spoken, ...this.#cargo(text, spoken) });
     }
     return { do: "say", who, messages };
+  }
+
+  /** A question of one that asks and waits: another's, while there are deadlines. */
+  #ask({ clients }: World, who: number): Action {
+    const random = this.#random;
+    const { seat } = clients.get(who)!;
+    if (seat.entries.length > 0 || (!this.#hurried && random.oneIn(2))) {
+      return { do: "event", name: random.pick(EVENTS) };
+    }
+    const others = [...clients.values()].flatMap(({ seat: { unsent } }) => {
+      const { name, args } = unsent?.command ?? {};
+      // What has a number in it is one's own.
+      return name === "qom-list" && !/\d/.test(args!) ? [JSON.parse(args!).path as string] : [];
+    });
+    const echo = this.#hurried && others.length > 0;
+    const path = random.pick(echo ? others : PATHS);
+    const [text, ...spoken] = this.#command("qom-list", [["path", path]]);
+    return { do: "say", who, messages: [{ text, spoken }] };
   }
 
   #message(
@@ -284,7 +321,8 @@ export class Chance {
       return [text, { kind: "malformed", because, id: undefined }];
     }
     if (!operational && this.#alike && dialect === "qmp") {
-      return this.#command("qmp_capabilities", [["enable", ["oob"]]]);
+      const oob = !this.#echoes || random.oneIn(2);
+      return this.#command("qmp_capabilities", oob ? [["enable", ["oob"]]] : []);
     }
     if (!operational && kind < 80) return this.#handshake(dialect);
     if (kind < 10) return this.#handshake(random.pick(["qmp", "rfc2010"]));
@@ -404,7 +442,7 @@ export class Chance {
       : undefined;
     const id = set?.id ?? random.below(3);
     const fd = set !== undefined && !random.oneIn(3) ? random.pick([...set.fds.keys()]) : 10;
-    const kind = this.#fillsSets && !random.oneIn(4) ? random.pick(SET_KINDS) : random.below(21);
+    const kind = this.#fillsSets && !random.oneIn(4) ? random.pick(SET_KINDS) : random.below(22);
     switch (kind) {
       case 0:
         return this.#passing("getfd", [["name", name]]);
@@ -441,6 +479,10 @@ export class Chance {
           ["node-name", tag],
           ["filename", `/dev/fdset/${id}`],
         ]);
+      case 19: {
+        const node = [...qemu.table.nodes.keys()].at(random.oneIn(2) ? -1 : 0) ?? tag;
+        return this.#passing("blockdev-del", [["node-name", node]]);
+      }
       case 14:
         return this.#passing("migrate-recover", [["uri", `fd:${name}`]], oob);
       case 15:
@@ -448,6 +490,10 @@ export class Chance {
         return this.#passing("closefd", [["fdname", name]]);
       case 17:
         return this.#end(world);
+      case 18:
+        // A question that can be shared, and must not be where the name is another's.
+        if (/\d/.test(name)) return this.#passing("getfd", [["fdname", name]]);
+        return this.#command("qom-list", [["path", "/"], ["fdname", name]]);
       default:
         return this.#passing("getfd", [["fdname", name]]);
     }

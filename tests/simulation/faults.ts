@@ -278,6 +278,18 @@ export const FAULTS: readonly Fault[] = [
     to: "const moves = !errand.sent && owner !== null;",
   },
   {
+    name: "a shared question that is refused in its turn can be joined still",
+    file: "hub/dispatch.ts",
+    from: "if (question !== undefined) this.#cache.forgotten(question);\n    for",
+    to: "for",
+  },
+  {
+    name: "what is held back waits still when it is given up",
+    file: "hub/dispatch.ts",
+    from: "if (moves && errand.oob) this.#letGo(errand);\n      else if (moves)",
+    to: "if (moves)",
+  },
+  {
     name: "what follows a shared question overtakes it",
     file: "hub/dispatch.ts",
     from: "after: joined?.sent ? undefined : joined,",
@@ -292,7 +304,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a QEMU that was not asked counts as stalled",
     file: "session/upstream.ts",
-    from: "silence < patience || !this.#asked || this.#stalled",
+    from: "silence < patience || !owes || this.#stalled",
     to: "silence < patience || this.#stalled",
   },
   {
@@ -514,14 +526,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was held back is sent though its client has left",
     file: "hub/dispatch.ts",
-    from: "if (!isAwaited(errand)) this.#forget(errand);\n    else if (this.#lets",
-    to: "if (this.#lets",
+    from: "if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);",
+    to: "",
   },
   {
     name: "what was held back is not looked at when it goes",
     file: "hub/dispatch.ts",
-    from: "else if (this.#lets(errand)) this.#overtake(errand);",
-    to: "else if (true) this.#overtake(errand);",
+    from: "if (this.#lets(held)) this.#overtake(held);",
+    to: "this.#overtake(held);",
   },
   {
     name: "what a client leaves is closed though it is another's by now",
@@ -568,19 +580,19 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "names are not seen in addresses",
     file: "sharing/belongings.ts",
-    from: 'if (text.startsWith("fd:")) yield text.slice(3);',
+    from: 'if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), key };',
     to: "",
   },
   {
     name: "names are not seen among several",
     file: "sharing/belongings.ts",
-    from: 'if (NAMING_MANY.has(last)) yield* text.split(":");',
-    to: "if (NAMING_MANY.has(last)) yield text;",
+    from: 'key.endsWith("fds") ? text.split(":") : [text]',
+    to: "[text]",
   },
   {
     name: "a name that was used belongs to its client still",
     file: "sharing/belongings.ts",
-    from: 'else if (worked || command.name === "closefd") {',
+    from: 'else if (worked || (command.name === "closefd" && isOneName(args))) {',
     to: 'else if (command.name === "closefd") {',
   },
   {
@@ -606,7 +618,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a set in use is forgotten with its client",
     file: "sharing/belongings.ts",
     from: "owners.set(fd, undefined);",
-    to: "owners.delete(fd); if (owners.size === 0 && uses === 0) this.#sets.delete(id);",
+    to: "owners.delete(fd); if (owners.size === 0 && set.uses === 0) this.#sets.delete(id);",
   },
   {
     name: "a set that was made anew counts as used",
@@ -617,13 +629,56 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a set that a command has named is closed",
     file: "sharing/belongings.ts",
-    from: "if (uses === 0) commands.push(",
-    to: "commands.push(",
+    from: "if (set.uses === 0) commands.push(",
+    to: "if (true) commands.push(",
+  },
+  {
+    name: "what was left in a set that is used no more stays there",
+    file: "hub/dispatch.ts",
+    from:
+      "this.#scheduler.enqueue(party, ownErrand(command, party));\n    }\n    if (errand.party?.left)",
+    to: "}\n    if (errand.party?.left)",
   },
   {
     name: "a set that a command could not open counts as used",
     file: "sharing/belongings.ts",
-    from: "if (!worked) this.#count(args, -1);",
+    from: "if (!worked || PASSING.has(command.name)) free(named);",
+    to: "if (PASSING.has(command.name)) free(named);",
+  },
+  {
+    name: "what QEMU has answered is not on record",
+    file: "hub/dispatch.ts",
+    from: "this.#ledger.settled(errand, reply);",
+    to: "",
+  },
+  {
+    name: "what a client that left did not wait for is not on record",
+    file: "hub/dispatch.ts",
+    from: 'this.#ledger.unanswered([errand], "dropped");',
+    to: "",
+  },
+  {
+    name: "what was given up is not on record",
+    file: "hub/dispatch.ts",
+    from: "this.#ledger.unanswered([{ ...errand, askers: late }]",
+    to: "this.#ledger.unanswered([{ ...errand, askers: [] }]",
+  },
+  {
+    name: "what was given up is on record again when QEMU answers",
+    file: "hub/dispatch.ts",
+    from: "errand.askers.splice(0, errand.askers.length, ...others);",
+    to: "if (others.length > 0) errand.askers.splice(0, errand.askers.length, ...others);",
+  },
+  {
+    name: "what QEMU did not answer before it went is not on record",
+    file: "hub/dispatch.ts",
+    from: 'this.#ledger.unanswered(sent, "lost");',
+    to: "",
+  },
+  {
+    name: "an answer of ours whose client has left is not on record",
+    file: "hub/mux.ts",
+    from: "this.#ledger.ungiven(ungiven);",
     to: "",
   },
   {

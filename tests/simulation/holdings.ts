@@ -94,8 +94,10 @@ export class Holdings {
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
-  /** What was left behind in sets that nothing has named. */
+  /** What was left behind in sets that nothing names, or names any more. */
   readonly #doomed = new Set<SimulatedCargo>();
+  /** What was left behind in sets that are used. */
+  readonly #kept = new Map<SimulatedCargo, FdSet<SimulatedCargo>>();
   /** As many commands of nobody's may have to end something, at most. */
   #due = 0;
   readonly #departed = new WeakSet<Seat>();
@@ -247,8 +249,17 @@ export class Holdings {
     this.#due++;
     const set = this.#qemu.table.sets.get(id);
     const cargo = set?.fds.get(fd);
-    if (set !== undefined && cargo !== undefined && !set.vague && this.#isUnnamed(set)) {
-      this.#doomed.add(cargo);
+    if (set === undefined || cargo === undefined || set.vague) return;
+    if (this.#isUnnamed(set)) this.#doomed.add(cargo);
+    else this.#kept.set(cargo, set);
+  }
+
+  /** What was kept for a use that is over must end. */
+  #doom(): void {
+    for (const [cargo, set] of this.#kept) {
+      if (!this.#isUnnamed(set)) continue;
+      this.#kept.delete(cargo);
+      if ([...set.fds.values()].includes(cargo)) this.#doomed.add(cargo);
     }
   }
 
@@ -263,6 +274,7 @@ export class Holdings {
       this.#strayed = !worked;
     }
     if (this.#taking === exec) this.#taking = undefined;
+    this.#doom();
     const seat = this.#askers.get(exec);
     this.#askers.delete(exec);
     if (seat === undefined && !owned) return;
@@ -301,6 +313,7 @@ export class Holdings {
     this.#sets.clear();
     this.#opening.clear();
     this.#doomed.clear();
+    this.#kept.clear();
     this.#askers.clear();
     this.#own.clear();
     this.laden = this.#taking = undefined;
@@ -339,7 +352,9 @@ export class Holdings {
     }
     for (const each of names) {
       const known = this.#names.get(each);
-      if (known === undefined || known.seat === seat) continue;
+      // Who shares a question shares its refusal.
+      const shares = name === "qom-list";
+      if (known === undefined || (known.seat === seat && !shares)) continue;
       if (name === "getfd") {
         // It waits until the name is free; what overtakes does not.
         if (isGone(known.seat) && !oob) continue;
@@ -360,7 +375,10 @@ export class Holdings {
       throw new Broken("descriptors", `${exec.text}: ${name} of ${seat.label} was ${how}`);
     };
     if (how === "taken") return exec.cargo === cargo ? undefined : refuse();
-    if (how === "removed") this.#doomed.delete(cargo);
+    if (how === "removed") {
+      this.#doomed.delete(cargo);
+      this.#kept.delete(cargo);
+    }
     // What an earlier connection left is nobody's.
     if (cargo.connection !== this.#qemu.connection) return;
     if (this.#own.has(exec)) return isGone(seat) || this.draining ? undefined : refuse();

@@ -10,6 +10,7 @@
 
 import { Holdings, type SimulatedCargo, type Use, useOf } from "./holdings.ts";
 import { Broken } from "./broken.ts";
+import { Records } from "./records.ts";
 import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
 import { type Exec, type Said, type SimulatedQemu, VERSIONS } from "./qemu.ts";
 import {
@@ -145,6 +146,8 @@ export class Seat {
 /** What holds in one world. */
 export class Model {
   readonly seats = new Map<number, Seat>();
+  /** Is told what became of commands. */
+  readonly records = new Records();
   #setting: Rules;
   #qemu: SimulatedQemu;
   #now = 0;
@@ -269,6 +272,7 @@ export class Model {
     const say = (outcome: Outcome): Answer => this.#lines(seat, id, outcome);
     const here = (outcome: Outcome): void => this.#here(seat, id, say(outcome), undefined, oob);
     if (oob && !seat.oob) return here(generic("QMP input member 'exec-oob' is unexpected"));
+    this.records.asked(`${seat.terms.name}/${seat.number}`, name);
     const handshake = dialect === "qmp" ? this.#today(seat, command) : this.#rfc(seat, command);
     if (handshake !== undefined) {
       if (oob) return here(generic(`The command ${name} does not support OOB`));
@@ -956,7 +960,9 @@ export class Model {
       throw new Broken("order", `${seat.label} must hear ${shown(answer)} and heard ${text}`);
     }
     const { name, oob, strict } = command!;
-    if (exec === undefined && !entry.covered && this.#refusals(entry).includes(text)) return;
+    // What QEMU was sent may have been that of another who says the same.
+    const unsent = !entry.covered || !entry.sure;
+    if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     const { outcome } = exec;
     if (outcome === undefined || text !== replyLine(seat.terms.dialect, id, outcome)) {
@@ -1092,6 +1098,7 @@ export class Model {
   /** Everything has been given time to finish. */
   settled(status: { waiting: number; inFlight: number; clients: number }): void {
     this.atRest();
+    this.records.settled();
     for (const { label, entries: [first], overtaking, closed } of this.seats.values()) {
       const left = first ?? overtaking;
       if (left && !closed) {
@@ -1127,7 +1134,9 @@ export class Model {
   /** What waits in qmpmux is what clients wait for. */
   bounds(waiting: number): void {
     let asked = this.#holdings.bound;
-    for (const { entries } of this.seats.values()) asked += entries.length;
+    for (const { entries, overtaking } of this.seats.values()) {
+      asked += entries.length + (overtaking?.covered === false ? 1 : 0);
+    }
     if (waiting > asked) {
       throw new Broken("bounds", `${waiting} commands wait here, and clients wait for ${asked}`);
     }

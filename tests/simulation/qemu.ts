@@ -236,7 +236,7 @@ export class SimulatedQemu {
     const lasts = LASTING.includes(exec.name) && exec.oob === undefined;
     exec.outcome = TABLE_COMMANDS.has(exec.name)
       ? this.#descriptors(exec, fails, shape)
-      : fails
+      : fails || "fdname" in exec.args
       ? { errorClass: "GenericError", desc: `Failed ${mark}` }
       : { value: lasts ? lastingValue(exec.process, exec.name) : SHAPES[shape]!(mark) };
     this.#say({ kind: "reply", text: replyLine("qmp", exec.oob, exec.outcome), exec });

@@ -3,7 +3,7 @@
  *
  *     deno task simulate [--minutes N] [--seed S] [--steps N]
  *
- * With a seed alone its one world is played. *
+ * With a seed alone its one world is played.
  * A run of many steps is many worlds, each with the seed of the one before and
  * one more, so that a failure needs only its own world again.
  *

@@ -35,6 +35,7 @@ export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
   "netdev_add",
   "chardev-add",
   "blockdev-add",
+  "blockdev-del",
   "migrate-recover",
 ]);
 
@@ -51,6 +52,7 @@ export function namesUsed(name: string, args: Arguments): string[] {
       return typeof fds === "string" ? fds.split(":") : [];
     case "closefd":
     case "add_client":
+    case "qom-list":
       return typeof fdname === "string" ? [fdname] : [];
     case "chardev-add":
       return [/"str":"([^"]*)"/.exec(JSON.stringify(backend))![1]!];
@@ -78,6 +80,8 @@ export class DescriptorTable<Cargo> {
   waiting: Cargo | undefined;
   readonly names = new Map<string, Cargo>();
   readonly sets = new Map<number, FdSet<Cargo>>();
+  /** What has been made of a set, by name. */
+  readonly nodes = new Map<string, FdSet<Cargo>>();
   /** The numbers of sets that were used once. */
   readonly #used = new Set<number>();
 
@@ -118,6 +122,15 @@ export class DescriptorTable<Cargo> {
       if (known === undefined || fails === "in") return { desc: "Could not open" };
       known.uses++;
       this.#used.add(set);
+      this.nodes.set(String(args["node-name"]), known);
+      return { value: "{}" };
+    }
+    if (name === "blockdev-del") {
+      const node = String(args["node-name"]);
+      const known = this.nodes.get(node);
+      if (known === undefined || fails === "in") return { desc: `Failed to delete node '${node}'` };
+      known.uses--;
+      this.nodes.delete(node);
       return { value: "{}" };
     }
     const result = this.#take(namesUsed(name, args), "used", touch);
@@ -169,7 +182,9 @@ export class DescriptorTable<Cargo> {
       touch("removed", set.fds.get(each)!);
       set.fds.delete(each);
     }
-    if (set.fds.size === 0) this.sets.delete(id);
+    // What was opened from it keeps it; from those of odd numbers that is closed again at once.
+    const kept = set.uses > 0 && id % 2 === 0;
+    if (set.fds.size === 0 && !kept) this.sets.delete(id);
     return { value: "{}" };
   }
 }

@@ -215,6 +215,7 @@ export class World {
         reload: (done): void => done([]),
         idle: (): void => this.model.idle(),
       },
+      this.model.records,
     );
   }
 

@@ -67,9 +67,11 @@ export class Notified implements Disposable {
   }
 
   /** Reads on until a line is told; signs of life are passed over. */
-  async until(line: string): Promise<void> {
-    while (!this.#early.includes(line)) this.#early.push(...await this.next());
-    this.#early.splice(0, this.#early.indexOf(line) + 1);
+  async until(line: string | RegExp): Promise<void> {
+    const told = (): number =>
+      this.#early.findIndex((each) => typeof line === "string" ? each === line : line.test(each));
+    while (told() < 0) this.#early.push(...await this.next());
+    this.#early.splice(0, told() + 1);
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,49 @@
+/**
+ * That each command is put on record once, when it has come to its end.
+ *
+ * @module
+ */
+
+import type { Command, Outcome, Party, Recorder } from "../../lib/mod.ts";
+import { Broken } from "./broken.ts";
+
+/** Who is told what became of commands, and compares it with what was asked. */
+export class Records implements Recorder {
+  /** The names of commands that have not come to their end, by who asked them. */
+  readonly #open = new Map<string, string[]>();
+
+  /** A client asks something. */
+  asked(party: string, name: string): void {
+    const names = this.#open.get(party);
+    if (names) names.push(name);
+    else this.#open.set(party, [name]);
+  }
+
+  /** Nothing is under way: is all on record? */
+  settled(): void {
+    for (const [party, names] of this.#open) {
+      throw new Broken("records", `${party}'s ${names.join(", ")} is not on record`);
+    }
+  }
+
+  /** Nothing is ever objected to. */
+  objection(): undefined {
+    return undefined;
+  }
+
+  /** A command has come to its end. */
+  ended({ name: party }: Party, { name }: Command, { result }: Outcome): void {
+    const names = this.#open.get(party) ?? [];
+    const at = names.indexOf(name);
+    if (at < 0) throw new Broken("records", `${party}'s ${name} is on record twice: ${result}`);
+    names.splice(at, 1);
+    if (names.length === 0) this.#open.delete(party);
+  }
+
+  /** How many there are is not looked at, here and below. */
+  joined(): void {}
+  kept(): void {}
+  spread(): void {}
+  left(): void {}
+  qemuCame(): void {}
+}
