@@ -4,42 +4,46 @@
  * @module
  */
 
-import { runAdmin } from "./lib/cli/admin.ts";
-import { runCheck } from "./lib/cli/check.ts";
-import { runEvents } from "./lib/cli/events.ts";
-import { runExec } from "./lib/cli/exec.ts";
+import type { AdminCommand } from "./lib/cli/admin.ts";
 import { overviewText } from "./lib/cli/help.ts";
 import type { SubcommandName } from "./lib/cli/manual.ts";
-import { runServe } from "./lib/cli/serve.ts";
 import { versionText } from "./lib/cli/version.ts";
-import { runWait } from "./lib/cli/wait.ts";
 import { type ExitStatus, Failure } from "./lib/rim/failure.ts";
 import { say } from "./lib/rim/log.ts";
+import { print, Unread } from "./lib/rim/output.ts";
 import { UsageError } from "./lib/terms/address.ts";
-import { ConfigError } from "./lib/terms/config.ts";
+import { ConfigError } from "./lib/terms/config_error.ts";
 
+/** Each loads what it needs and nothing else: a one-shot command starts without the daemon. */
 const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {
-  serve: runServe,
-  check: runCheck,
-  exec: runExec,
-  events: runEvents,
-  wait: runWait,
-  status: (args) => runAdmin("status", args),
-  clients: (args) => runAdmin("clients", args),
-  kick: (args) => runAdmin("kick", args),
-  reload: (args) => runAdmin("reload", args),
+  serve: async (args) => (await import("./lib/cli/serve.ts")).runServe(args),
+  check: async (args) => (await import("./lib/cli/check.ts")).runCheck(args),
+  exec: async (args) => (await import("./lib/cli/exec.ts")).runExec(args),
+  events: async (args) => (await import("./lib/cli/events.ts")).runEvents(args),
+  wait: async (args) => (await import("./lib/cli/wait.ts")).runWait(args),
+  status: (args) => administer("status", args),
+  clients: (args) => administer("clients", args),
+  kick: (args) => administer("kick", args),
+  reload: (args) => administer("reload", args),
   completion: async (args) => (await import("./lib/cli/completion.ts")).runCompletion(args),
 };
+
+async function administer(name: AdminCommand, args: string[]): Promise<ExitStatus> {
+  return (await import("./lib/cli/admin.ts")).runAdmin(name, args);
+}
+
+/** Who calls foreign functions: who serves, and who looks for the holder of a monitor. */
+const FOREIGN: readonly SubcommandName[] = ["serve", "check", "wait"];
 
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   switch (first) {
     case "--version":
     case "-V":
-      console.log(versionText());
+      print(versionText());
       return 0;
     case "--help":
     case "-h":
-      console.log(overviewText().trimEnd());
+      print(overviewText().trimEnd());
       return 0;
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
@@ -47,8 +51,7 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   if (!isSubcommand(first)) {
     throw new UsageError(`there is no subcommand ${first}; see qmpmux --help`);
   }
-  // Foreign calls are for who serves, and for who looks for the holder of a monitor.
-  if (first !== "serve" && first !== "check") await Deno.permissions.revoke({ name: "ffi" });
+  if (!FOREIGN.includes(first)) await Deno.permissions.revoke({ name: "ffi" });
   return await RUN[first](rest);
 }
 
@@ -58,6 +61,7 @@ function isSubcommand(name: string): name is SubcommandName {
 
 /** What ended the program, as an exit status; what is a bug of ours is thrown on and seen whole. */
 function statusOf(error: unknown): ExitStatus {
+  if (error instanceof Unread) return 1;
   if (error instanceof UsageError) {
     say(error.message);
     return 64;

@@ -299,8 +299,8 @@ async function starts({ rows }: Report, place: string): Promise<void> {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}deno.json`));
   const flags = ["compile", ...(tasks.qmpmux.command as string).split(" ").slice(2, -1)];
   try {
-    // Types have been checked elsewhere.
-    const config = ["--no-check", "--config", `${root}deno.json`];
+    // As tools/compile.ts has it; types have been checked elsewhere.
+    const config = ["--no-check", "--no-code-cache", "--config", `${root}deno.json`];
     await output(deno, [...flags, ...config, "--output", qmpmux, `${root}main.ts`]);
     await output(deno, [...flags, ...config, "--output", hello, `${root}bench/hello.ts`]);
   } catch (error) {

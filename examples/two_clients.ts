@@ -19,6 +19,7 @@ import {
   type Peer,
 } from "@qmpmux/qmpmux";
 
+const LIMITS = defaultLimits("full");
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
@@ -52,7 +53,7 @@ class Client implements Peer {
       events: undefined,
       caches: true,
       joins: true,
-      limits: defaultLimits("full"),
+      limits: LIMITS,
     });
   }
 
@@ -90,6 +91,7 @@ class Client implements Peer {
         if (chunk === undefined) return;
         // Its grammar is settled: a monitor is read from once QEMU has greeted it.
         this.#splitter ??= new FrameSplitter(this.#monitor.grammar);
+        this.#splitter.limit = LIMITS["max-command"];
         this.#splitter.load(chunk);
       }
     }

@@ -114,6 +114,14 @@ Deno.test("administration is refused to other roles, and to those who ask wrongl
   assertEquals((await runQmpmux(["status", "more", "--socket", set.admin])).code, 64);
 });
 
+Deno.test("administration says so where something else than a qmpmux answers", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const { code, stderr } = await runQmpmux(["clients", "--socket", qemu.path]);
+  assertEquals(code, 69);
+  assertMatch(stderr, /^qmpmux: clients: unix:.*\/vm is no qmpmux; name a listener .*\n$/);
+});
+
 Deno.test("an administrator can end itself", async () => {
   await using set = await setUp();
   using client = await TestClient.ready(set.admin);

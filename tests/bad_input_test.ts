@@ -352,6 +352,15 @@ Deno.test("qmpmux serve listens nowhere where one of the listeners cannot", asyn
   assertEquals(names(place.path), []);
 });
 
+Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", async () => {
+  using place = makePlace();
+  const args = ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`];
+  assertEquals(await refusal(...args, "--audit", "/dev/full"), [
+    78,
+    "audit /dev/full is no file; name one, or let it be made",
+  ]);
+});
+
 // What answers is no QEMU.
 
 /** A start in front of something else than QEMU, which it finds out. */

@@ -9,7 +9,7 @@ import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 const answers = {
   answer: ({ name }: { name: string }): string | undefined =>
@@ -41,6 +41,40 @@ Deno.test({
     assertMatch(busy.stderr, new RegExp(`gives no greeting: ${who}, which serves one at a time`));
     assertEquals(await holder.ask({ execute: "query-name" }), '{"return": {}}');
   },
+});
+
+Deno.test({
+  name: "qmpmux check --live names the holder also where no more can wait",
+  ignore: WITHOUT_QEMU,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = await startQemu(`${place.path}/vm`);
+    using _holder = await TestClient.ready(qemu.path);
+    const waiting: Deno.Conn[] = [];
+    try {
+      // As many as there is room for.
+      for (;;) waiting.push(await Deno.connect({ transport: "unix", path: qemu.path }));
+    } catch (error) {
+      assertMatch((error as Error).message, /temporarily unavailable/);
+    }
+    const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path]);
+    for (const each of waiting) each.close();
+    assertEquals([busy.code, busy.stdout], [69, ""]);
+    assertMatch(
+      busy.stderr,
+      new RegExp(`: process ${Deno.pid} \\(.*\\) holds this monitor, which`),
+    );
+  },
+});
+
+Deno.test("qmpmux check --live calls no client of a qmpmux without QEMU the holder", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
+  using _other = await TestClient.connect(path);
+  const { code, stderr } = await runQmpmux(["check", "--live", "--qemu", path, "--timeout", "0.3"]);
+  assertEquals(code, 69);
+  assertMatch(stderr, /gives no greeting: it is a qmpmux that waits for its QEMU, or /);
 });
 
 Deno.test("qmpmux check --live says how to find a holder it cannot name", async () => {

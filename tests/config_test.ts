@@ -8,7 +8,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { readConfigFile } from "../lib/rim/config_file.ts";
 import { Failure } from "../lib/rim/failure.ts";
-import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { readConfig } from "../lib/terms/config.ts";
+import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
@@ -98,6 +99,36 @@ Deno.test("configText() is read as the settings it was made of", () => {
   assertEquals(serveSettings(["--config", file]), settings);
 });
 
+Deno.test("configText() writes the roles that listeners have, as they were", () => {
+  const rules = `[
+  { refuse = "blockdev-add", where = { driver = ["nbd", "http*"], n = 5 }, because = "a \\"b\\"" },
+  { allow = "a", where = { "actions[*].type" = true }, present = ["x"], absent = ["y.z", "u"] },
+  { allow = "b", only = ["a", '"a.b".c', "d.**"] },
+  { allow = ["c", "d*"], only = { driver = "qcow2", "file.filename" = "/backup/*", any = "*" } },
+  { allow = "e", only = [] },
+]`;
+  const text = [
+    'qemu = "unix:/run/vm"',
+    `[[role]]\nname = "one"\nevents = []\nrules = ${rules}`,
+    `[[role]]\nname = "two"\nadministers = true\nrules = []`,
+    `[[role]]\nname = "unused"\nrules = []`,
+    '[[listen]]\naddress = "/a"\nrole = "one"',
+    '[[listen]]\naddress = "/b"\nrole = "one"\nrole-for = ["root:two"]',
+  ].join("\n");
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, text);
+  const settings = serveSettings(["--config", file]);
+  assert(settings !== "help");
+  const written = configText(settings);
+  Deno.writeTextFileSync(file, written);
+  assertEquals(serveSettings(["--config", file]), settings);
+  assertEquals([...written.matchAll(/^name = "(one|two|unused)"$/gm)].map(([, name]) => name), [
+    "one",
+    "two",
+  ]);
+});
+
 Deno.test("readConfig() of an empty file says nothing", () => {
   const { listeners, qemu, once } = readConfig("", "f");
   assertEquals([listeners, qemu, once], [[], undefined, undefined]);
@@ -160,6 +191,26 @@ for (
       /^f:3: name is 7; write text/,
     ],
     ["a path too long", `[[listen]]\naddress = "/${"x".repeat(120)}"\n`, /^f:2: .*has 121 bytes/],
+    [
+      "an address of two listeners",
+      '[[listen]]\naddress = "/x"\n[[listen]]\nrole = "observer"\naddress = "unix:/x"\n',
+      /^f:5: unix:\/x is given twice; every address has its own use$/,
+    ],
+    [
+      "QEMU's address for a listener",
+      'qemu = "/x"\n[[listen]]\naddress = "/x"\n',
+      /^f:3: unix:\/x is given twice; every address has its own use$/,
+    ],
+    [
+      "the metrics' address for a listener",
+      'metrics = "/m"\n[[listen]]\naddress = "/m"\n',
+      /^f:3: unix:\/m is given twice; every address has its own use$/,
+    ],
+    [
+      "descriptors for a QEMU on TCP",
+      'qemu = "127.0.0.1:99"\n[[listen]]\naddress = "/x"\nfds = true\n',
+      /^f:4: descriptors pass through unix sockets only; let QEMU listen on one$/,
+    ],
     [
       "a role that is there",
       '[[role]]\nname = "full"\nrules = []\n',

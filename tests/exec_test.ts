@@ -8,8 +8,9 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import { StandIn } from "../tools/stand_in.ts";
+import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux } from "./support/qmpmux.ts";
 
 Deno.test("readArguments() keeps the spelling of values", () => {
   assertEquals(
@@ -54,6 +55,37 @@ Deno.test("qmpmux exec prints the value that is returned", async () => {
     stderr: "",
   });
   assertEquals((await runQmpmux(["exec", "query-status"], { QMPMUX_SOCKET: qemu.path })).code, 0);
+});
+
+Deno.test("qmpmux exec ends without a word where nobody reads what it prints", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const [command, first] = programCommand();
+  const child = new Deno.Command(command, {
+    args: [...first, "exec", "--socket", qemu.path, "query-status"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await child.stdout.cancel();
+  const [words, { code }] = await Promise.all([new Lines(child.stderr).rest(), child.status]);
+  assertEquals({ words, code }, { words: [], code: 1 });
+});
+
+Deno.test("qmpmux exec says so where what it prints cannot be written", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const [command, first] = programCommand();
+  const program = [command, ...first, "exec", "--socket", qemu.path, "query-status"];
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", 'exec "$@" >/dev/full', "sh", ...program],
+    stdin: "null",
+  }).output();
+  assertEquals(code, 1);
+  assertMatch(
+    new TextDecoder().decode(stderr),
+    /^qmpmux: stdout cannot be written: No space .*\n$/,
+  );
 });
 
 Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () => {

@@ -33,7 +33,8 @@ import { printable } from "../lib/rim/log.ts";
 import { type Address, addressText, parseAddress, parsePlace } from "../lib/terms/address.ts";
 import { PATH_BYTES_LIMIT, type Place, UsageError } from "../lib/terms/address.ts";
 import { pathText, readPath } from "../lib/terms/argument_path.ts";
-import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { readConfig } from "../lib/terms/config.ts";
+import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
 import { EventFilter } from "../lib/terms/event_filter.ts";
 import { globAllows, globMatches } from "../lib/terms/glob.ts";
@@ -208,10 +209,11 @@ function isReadBack(settings: ServeSettings): void {
 Deno.test(`check refuses what is no command line, of seed ${SEED}`, async () => {
   using place = makePlace();
   const texts = new UserText(new Random(SEED));
-  const { log } = console;
+  const { stdout } = Deno;
+  const { writeSync } = stdout;
   // What the help says is no concern here.
-  console.log = (): void => {};
-  using _restored = { [Symbol.dispose]: (): void => void (console.log = log) };
+  stdout.writeSync = ({ length }): number => length;
+  using _restored = { [Symbol.dispose]: (): void => void (stdout.writeSync = writeSync) };
   const file = `${place.path}/x.toml`;
   Deno.writeTextFileSync(file, 'qemu = "/run/vm"\n');
   for (let i = 0; i < COUNT / 100; i++) {

@@ -99,6 +99,58 @@ Deno.test("qmpmux wait --status returns when the machine has it", async () => {
   assertEquals({ code, asked }, { code: 0, asked: 2 });
 });
 
+Deno.test("qmpmux wait --status asks again, also where no event tells of the change", async () => {
+  using place = makePlace();
+  let asked = 0;
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }) =>
+      name === "query-status"
+        ? `{"return": {"status": "${asked++ === 0 ? "paused" : "postmigrate"}"}}\r\n`
+        : undefined,
+  });
+  const args = ["wait", "--socket", qemu.path, "--status", "postmigrate"];
+  assertEquals(await runQmpmux(args), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux wait says why it has waited in vain", async () => {
+  using place = makePlace();
+  const args = ["wait", "--socket", `${place.path}/vm`, "--timeout", "0.3"];
+  const none = await runQmpmux(args);
+  assertEquals([none.code, none.stdout], [124, ""]);
+  assertMatch(none.stderr, /^qmpmux: wait: unix:.*\/vm: nobody listens there; .*\n$/);
+  using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
+  const silent = await runQmpmux(args);
+  assertEquals([silent.code, silent.stdout], [124, ""]);
+  assertMatch(silent.stderr, /gives no greeting: another client holds this monitor, .*\n$/);
+});
+
+Deno.test("qmpmux wait says nothing where it has waited for the machine in vain", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`);
+  const args = ["wait", "--socket", qemu.path, "--event", "STOP", "--timeout", "0.3"];
+  assertEquals(await runQmpmux(args), { code: 124, stdout: "", stderr: "" });
+});
+
+for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["kick", "a/1"]]) {
+  Deno.test(`qmpmux ${command} --timeout gives up, and says what it has waited for`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/vm`;
+    const args = [command!, "--socket", path, "--timeout", "0.3", ...operands];
+    {
+      await using _qemu = new StandIn(path, {
+        answer: ({ name }) => name === "qmp_capabilities" ? undefined : "",
+      });
+      const unanswered = await runQmpmux(args);
+      assertEquals([unanswered.code, unanswered.stdout], [124, ""]);
+      assertMatch(unanswered.stderr, / no answer came within 0\.3 s; the command may still run\n$/);
+    }
+    using _silent = Deno.listen({ transport: "unix", path: `${path}2` });
+    const silent = await runQmpmux(args.map((each) => each === path ? `${path}2` : each));
+    assertEquals([silent.code, silent.stdout], [124, ""]);
+    assertMatch(silent.stderr, /vm2 accepts connections but gives no greeting: /);
+  });
+}
+
 Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes before", async () => {
   using place = makePlace();
   {

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -34,7 +35,6 @@ Deno.test("deno publish takes the core, its example and its documents, and nothi
   assertEquals([...places], [
     "CHANGELOG.md",
     "LICENSE",
-    "README.md",
     "deno.json",
     "docs/library.md",
     "examples/two_clients.ts",
@@ -57,4 +57,20 @@ Deno.test("the library loads without any permission", async () => {
   });
   const { code, stderr } = await within("the example", command.output());
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+});
+
+Deno.test("the example in the library's own text is one that can be compiled", async () => {
+  using place = makePlace();
+  const text = Deno.readTextFileSync(`${ROOT}lib/mod.ts`);
+  const [, example] = /^ \* ```ts\n(.*?)^ \* ```$/ms.exec(text) ?? [];
+  assert(example !== undefined);
+  const path = `${place.path}/example.ts`;
+  Deno.writeTextFileSync(path, example.replace(/^ \* ?/gm, ""));
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["check", `--config=${ROOT}deno.json`, path],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  });
+  const { code, stderr } = await within("the check", command.output(), PATIENCE_MS);
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
 });

@@ -162,6 +162,18 @@ Deno.test("judge() refuses where any of many matches", () => {
   assertEquals(verdict(rules, '{"a":[]}'), "allowed");
 });
 
+Deno.test("judge() takes a path from the command's arguments on as well", () => {
+  const rules = role(
+    { refuse: "c", where: { "arguments.actions[*].type": "abort" }, because: "it aborts" },
+    { allow: "c", only: ["arguments.actions[*].type"] },
+  );
+  assertEquals(verdict(rules, '{"actions":[{"type":"x"}]}'), "allowed");
+  assertEquals(
+    verdict(rules, '{"actions":[{"type":"x"},{"type":"abort"}]}'),
+    "role test, rule 1: it aborts",
+  );
+});
+
 Deno.test("judge() finds a value anywhere with **", () => {
   const rules = role({ refuse: "*", where: { "**": "/etc/*" } }, { allow: "*" });
   assertEquals(verdict(rules, '{"a":[{"b":[["/etc/x"]]}]}'), "role test, rule 1");

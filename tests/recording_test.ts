@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { UsageError } from "../lib/terms/address.ts";
-import { ConfigError, readConfig } from "../lib/terms/config.ts";
+import { readConfig } from "../lib/terms/config.ts";
+import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
 import { metricsText, parseAudit, parseMetrics, wordOf } from "../lib/terms/recording.ts";
 

@@ -10,7 +10,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { readPath } from "../lib/terms/argument_path.ts";
 import { OBSERVER_COMMANDS, OBSERVER_REFUSALS } from "../lib/terms/observer.ts";
-import { OPERATOR_ROWS, type Row } from "../lib/terms/operator.ts";
+import { operatorRows, type Row } from "../lib/terms/operator.ts";
 import { refusesEntirely, type Role } from "../lib/terms/policy.ts";
 import { ROLES } from "../lib/terms/roles.ts";
 import { PAGE, VERDICTS, writtenPage } from "../tools/record_roles.ts";
@@ -48,7 +48,7 @@ function isBelow(path: string, other: string): boolean {
 /** Commands and arguments that the operator's table does not name. */
 function unnamed(commands: Commands): string[] {
   return Object.entries(commands).flatMap(([name, paths]) => {
-    const row = OPERATOR_ROWS.get(name);
+    const row = operatorRows().get(name);
     if (row === undefined) return [name];
     if (row.cases.length === 0 || BY_KIND.includes(name)) return [];
     return paths.filter((path) => !isNamed(row, path)).map((path) => `${name} ${path}`);
@@ -86,7 +86,7 @@ Deno.test("a command, an argument or a member that is new is missed in the opera
 
 Deno.test("the operator's table has no row and no argument that no QEMU has", () => {
   const all = allCommands();
-  const strange = [...OPERATOR_ROWS].flatMap(([name, { cases, refused }]) => {
+  const strange = [...operatorRows()].flatMap(([name, { cases, refused }]) => {
     const paths = all.get(name);
     if (paths === undefined) return [name];
     // What `device_add` takes is no matter of the schema.
@@ -176,7 +176,7 @@ Deno.test("an argument the operator's table does not know is refused, whatever t
 });
 
 Deno.test("every path in the operator's table can be read and is written once", () => {
-  for (const [name, { cases, refused }] of OPERATOR_ROWS) {
+  for (const [name, { cases, refused }] of operatorRows()) {
     for (const { only } of cases) {
       for (const path of Object.keys(only)) {
         assert(readPath(path).length > 0);

@@ -12,7 +12,7 @@ import {
   OBSERVER_REFUSALS,
   READABLE_PROPERTIES,
 } from "../lib/terms/observer.ts";
-import { type Case, OPERATOR_ROWS } from "../lib/terms/operator.ts";
+import { type Case, operatorRows } from "../lib/terms/operator.ts";
 import { verdictTable } from "../tests/support/verdicts.ts";
 
 /** The table that the tests compare with. */
@@ -53,7 +53,7 @@ function observer(): string {
 }
 
 function operator(): string {
-  const rows = [...OPERATOR_ROWS];
+  const rows = [...operatorRows()];
   const bare = rows.filter(([, { cases: [way] }]) => way && Object.keys(way.only).length === 0);
   const refused = rows.filter(([, { cases }]) => cases.length === 0);
   const others = rows.filter((row) => !bare.includes(row) && !refused.includes(row));

@@ -9,9 +9,11 @@
 
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { printable } from "../rim/log.ts";
-import { Session } from "../rim/session.ts";
-import { UsageError } from "../terms/address.ts";
-import { readFlags, socketOf } from "./flags.ts";
+import { print } from "../rim/output.ts";
+import type { Refusal } from "../rim/session.ts";
+import { type Address, addressText, UsageError } from "../terms/address.ts";
+import { inSession } from "./deadline.ts";
+import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 
 /** The subcommands. */
@@ -102,12 +104,19 @@ export async function runAdmin(name: AdminCommand, args: string[]): Promise<Exit
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);
   }
   const argumentsText = operand === undefined ? "{}" : JSON.stringify({ [operand]: value });
-  using session = await Session.open(socketOf(name, given));
-  const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
-  if ("desc" in answer) {
-    throw new Failure(answer.errorClass === "CommandNotFound" ? 77 : 1, `${name}: ${answer.desc}`);
-  }
-  const text = given.has("json") ? answer.value : show(JSON.parse(answer.value));
-  if (text !== "") console.log(text);
-  return 0;
+  return await inSession(name, given, async (session, address) => {
+    const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
+    if ("desc" in answer) throw refusalOf(name, answer, address);
+    const text = given.has("json") ? answer.value : show(JSON.parse(answer.value));
+    if (text !== "") print(text);
+    return 0;
+  });
+}
+
+/** Why a command of ours was not done. */
+function refusalOf(name: string, { errorClass, desc }: Refusal, address: Address): Failure {
+  if (errorClass !== "CommandNotFound") return new Failure(1, `${name}: ${desc}`);
+  if (!desc.endsWith("has not been found")) return new Failure(77, `${name}: ${desc}`);
+  const text = addressText(address);
+  return new Failure(69, `${name}: ${text} is no qmpmux; name a listener whose role administers`);
 }

@@ -6,10 +6,11 @@
 
 import { readConfigFile } from "../rim/config_file.ts";
 import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { holdersOf, holderText } from "../rim/holder.ts";
-import { Session } from "../rim/session.ts";
-import { type Address, addressText, UsageError } from "../terms/address.ts";
+import { print } from "../rim/output.ts";
+import { BusyMonitor, Session } from "../rim/session.ts";
+import { type Address, UsageError } from "../terms/address.ts";
 import { parseQemu } from "../terms/options.ts";
+import { noGreeting } from "./busy.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -44,20 +45,17 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
 
 /** @throws Failure where no monitor answers in time; the commonest reason is that another client holds it */
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
-  const status = await beforeDeadline(seconds, async () => {
-    using session = await Session.open(address);
-    const answer = await session.execute("query-version");
-    if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
-    console.log(answer.value);
-    return 0;
-  });
-  if (status !== 124) return status;
-  const holders = address.transport === "unix" ? holdersOf(address.path) : [];
-  const who = holders.length > 0
-    ? `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a time; ` +
-      "end that, or let both connect to qmpmux"
-    : "another client holds this monitor, which serves one at a time; " +
-      "as root, ss -xp shows who is connected";
-  const text = addressText(address);
-  throw new Failure(69, `${text} accepts connections but gives no greeting: ${who}`);
+  try {
+    const status = await beforeDeadline(seconds, async () => {
+      using session = await Session.open(address);
+      const answer = await session.execute("query-version");
+      if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
+      print(answer.value);
+      return 0;
+    });
+    if (status !== 124) return status;
+  } catch (error) {
+    if (!(error instanceof BusyMonitor)) throw error;
+  }
+  throw noGreeting(address);
 }

@@ -8,6 +8,7 @@
  */
 
 import type { ExitStatus } from "../rim/failure.ts";
+import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
 import { LIMIT_NAMES } from "../terms/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
@@ -29,7 +30,7 @@ export function runCompletion(args: string[]): ExitStatus {
   if (shell === undefined) {
     throw new UsageError("completion: the shell is missing; see qmpmux completion --help");
   }
-  console.log(completionText(shell).trimEnd());
+  print(completionText(shell).trimEnd());
   return 0;
 }
 
@@ -200,7 +201,7 @@ function zsh(): string {
   );
   const cases = COMMANDS.map(([name, { flags, operands = [] }]) => {
     const specs = Object.entries(flags).map(([flag, row]) => zshFlag(flag, row));
-    specs.push("'(- *)'{-h,--help}'[this text]'");
+    specs.push("'(- *)'{-h,--help}'[its help]'");
     for (const { value, words = [], many } of operands) {
       // With an empty list, unlike with nothing, flags are completed all the same.
       const action = `(${words.join(" ")})`;
@@ -300,7 +301,7 @@ function fish(): string {
       ...Object.entries(flags).map(([flag, row]) =>
         `${begin} -l ${flag}${fishValue(row)} -d ${fishQuoted(row.help)}`
       ),
-      `${begin} -s h -l help -d 'this text'`,
+      `${begin} -s h -l help -d 'its help'`,
       ...words.map((word) => `${begin} -a ${word}`),
     ];
   });

@@ -5,6 +5,7 @@
  */
 
 import type { ExitStatus } from "../rim/failure.ts";
+import { print } from "../rim/output.ts";
 import { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { EventFilter } from "../terms/event_filter.ts";
@@ -32,7 +33,7 @@ export async function runEvents(args: string[]): Promise<ExitStatus> {
       const event = await session.event();
       if (event === undefined) return 0;
       if (!filter.passes(event.name)) continue;
-      console.log(event.text);
+      print(event.text);
       left--;
     }
     return 0;

@@ -5,9 +5,10 @@
  */
 
 import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { Session } from "../rim/session.ts";
+import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
-import { readFlags, socketOf } from "./flags.ts";
+import { inSession } from "./deadline.ts";
+import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 
 /**
@@ -23,11 +24,12 @@ export async function runExec(args: string[]): Promise<ExitStatus> {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
   }
   const argumentsText = readArguments(rest);
-  using session = await Session.open(socketOf("exec", given));
-  const answer = await session.execute(command, argumentsText);
-  if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
-  console.log(answer.value);
-  return 0;
+  return await inSession("exec", given, async (session) => {
+    const answer = await session.execute(command, argumentsText);
+    if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
+    print(answer.value);
+    return 0;
+  });
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { print } from "../rim/output.ts";
 import { LIMIT_NAMES, type LimitRow, LIMITS } from "../terms/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
 import {
@@ -58,7 +59,7 @@ export function helpText(name: SubcommandName): string {
 
 /** Prints it; the exit status. */
 export function showHelp(name: SubcommandName): 0 {
-  console.log(helpText(name).trimEnd());
+  print(helpText(name).trimEnd());
   return 0;
 }
 

@@ -63,9 +63,12 @@ function socket(help: string): Flag {
   return { value: "ADDR", kind: "address", variable: "QMPMUX_SOCKET", help };
 }
 
+const TIMEOUT: Flag = { value: "S", help: "give up after so many seconds, with status 124" };
+
 const ADMINISTRATION = {
   socket: socket("a listener of a role that administers"),
   json: { help: "print the answer as JSON" },
+  timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
 
 /** The flags of `qmpmux serve`; the keys of the file of the same names mean the same. */
@@ -179,9 +182,9 @@ export const SUBCOMMANDS = {
   },
   exec: {
     summary: "run one command",
-    usage: ["[--socket ADDR] COMMAND [key=value... | JSON]"],
+    usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
     about: ["Runs one command and prints the value it returns as JSON."],
-    flags: { socket: socket("the monitor to talk to") },
+    flags: { socket: socket("the monitor to talk to"), timeout: TIMEOUT },
     operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
@@ -224,31 +227,31 @@ export const SUBCOMMANDS = {
         ],
         help: "wait for a status of the machine: running, paused, shutdown, ...",
       },
-      timeout: { value: "S", help: "give up after so many seconds, with status 124" },
+      timeout: TIMEOUT,
     },
   },
   status: {
     summary: "tell how a running qmpmux stands",
-    usage: ["[--socket ADDR] [--json]"],
+    usage: ["[--socket ADDR] [--json] [--timeout S]"],
     about: ["Tells how a running qmpmux stands."],
     flags: ADMINISTRATION,
   },
   clients: {
     summary: "list the clients of a running qmpmux",
-    usage: ["[--socket ADDR] [--json]"],
+    usage: ["[--socket ADDR] [--json] [--timeout S]"],
     about: ["Lists the clients of a running qmpmux."],
     flags: ADMINISTRATION,
   },
   kick: {
     summary: "end a client",
-    usage: ["[--socket ADDR] [--json] NAME"],
+    usage: ["[--socket ADDR] [--json] [--timeout S] NAME"],
     about: ["Ends a client, behind what is queued for it."],
     flags: ADMINISTRATION,
     operands: [{ value: "NAME" }],
   },
   reload: {
     summary: "have a running qmpmux read its configuration again",
-    usage: ["[--socket ADDR] [--json]"],
+    usage: ["[--socket ADDR] [--json] [--timeout S]"],
     about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
     flags: ADMINISTRATION,
   },

@@ -8,6 +8,7 @@ import { readConfigFile } from "../rim/config_file.ts";
 import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { formatFor, openLog } from "../rim/log.ts";
+import { print } from "../rim/output.ts";
 import { addressText, type Place, UsageError } from "../terms/address.ts";
 import { parseListener, parseQemu } from "../terms/options.ts";
 import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
@@ -33,7 +34,7 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
   if (given.help) return showHelp("serve");
   const settings = settingsOf(given);
   if (given.has("print-config")) {
-    console.log(configText(settings).trimEnd());
+    print(configText(settings).trimEnd());
     return 0;
   }
   const reread = given.one("config") === undefined ? undefined : () => settingsOf(given);

@@ -5,8 +5,11 @@
  */
 
 import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { Session } from "../rim/session.ts";
+import { say } from "../rim/log.ts";
+import { print } from "../rim/output.ts";
+import { BusyMonitor, Session } from "../rim/session.ts";
 import { type Address, UsageError } from "../terms/address.ts";
+import { noGreeting } from "./busy.ts";
 import { beforeDeadline } from "./deadline.ts";
 import { choose } from "./events.ts";
 import { readFlags, secondsOf, socketOf } from "./flags.ts";
@@ -14,6 +17,9 @@ import { showHelp } from "./help.ts";
 
 /** Between two tries to reach a monitor that is not there yet. */
 const RETRY_MS = 100;
+
+/** A machine that is paused and migrates becomes `postmigrate` without an event, for one. */
+const ASK_AGAIN_MS = 1000;
 
 /**
  * Runs `qmpmux wait`.
@@ -31,21 +37,34 @@ export async function runWait(args: string[]): Promise<ExitStatus> {
   const timeout = given.one("timeout");
   const address = socketOf("wait", given);
   const seconds = timeout === undefined ? undefined : secondsOf("wait", "timeout", timeout);
-  return await beforeDeadline(seconds, async () => {
-    using session = await patiently(address);
+  // Why it waits still.
+  let obstacle: string | undefined;
+  const ended = await beforeDeadline(seconds, async () => {
+    using session = await patiently(address, (failure) => obstacle = failure?.message);
+    obstacle = "";
     if (event !== undefined) await untilEvent(session, event);
     else if (status !== undefined) await untilStatus(session, status);
     return 0;
   });
+  if (ended === 124 && obstacle !== "") say(`wait: ${obstacle ?? noGreeting(address).message}`);
+  return ended;
 }
 
-/** Connects as soon as somebody listens; what answers otherwise is an error at once. */
-async function patiently(address: Address): Promise<Session> {
+/**
+ * Connects as soon as somebody listens; what answers otherwise is an error at once.
+ *
+ * @param told is told why it is not connected, or that it is and waits for the greeting, or may not yet
+ */
+async function patiently(
+  address: Address,
+  told: (failure: Failure | undefined) => void,
+): Promise<Session> {
   for (;;) {
     try {
-      return await Session.open(address);
+      return await Session.open(address, () => told(undefined));
     } catch (error) {
       if (!(error instanceof Failure && error.status === 69)) throw error;
+      told(error instanceof BusyMonitor ? undefined : error);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
@@ -56,17 +75,17 @@ async function untilEvent(session: Session, glob: string): Promise<void> {
   for (;;) {
     const event = await session.event();
     if (event === undefined) throw new Failure(1, `wait: QEMU went before an event ${glob} came`);
-    if (filter.passes(event.name)) return console.log(event.text);
+    if (filter.passes(event.name)) return print(event.text);
   }
 }
 
-/** Asks again after every event: a status does not change without one. */
+/** Asks again after every event, and now and then: some changes are told by none. */
 async function untilStatus(session: Session, status: string): Promise<void> {
   for (;;) {
     const answer = await session.execute("query-status");
     if ("desc" in answer) throw new Failure(1, `wait: query-status: ${answer.desc}`);
     if (JSON.parse(answer.value).status === status) return;
-    if (await session.event() === undefined) {
+    if (!await session.quiet(ASK_AGAIN_MS)) {
       throw new Failure(1, `wait: QEMU went before it was ${status}`);
     }
   }

@@ -31,7 +31,8 @@ export class AuditFile implements AuditPlace {
     try {
       this.#file = open(path);
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable || error instanceof Failure) throw error;
+      if (error instanceof Failure) throw error;
+      if (error instanceof Deno.errors.NotCapable) throw noFile(path);
       const denied = error instanceof Deno.errors.PermissionDenied;
       const { message } = error as Error;
       throw new Failure(denied ? 77 : 78, `audit ${path} cannot be opened: ${message}`);
@@ -70,9 +71,13 @@ function open(path: string): Deno.FsFile {
   // Opening a pipe waits for its reader, and holds up everybody.
   const found = infoOf(path);
   if (found && !found.isFile && !found.isCharDevice) {
-    throw new Failure(78, `audit ${path} is no file; name one, or let it be made`);
+    throw noFile(path);
   }
   return Deno.openSync(path, { append: true, create: true, mode: MODE });
+}
+
+function noFile(path: string): Failure {
+  return new Failure(78, `audit ${path} is no file; name one, or let it be made`);
 }
 
 function infoOf(path: string): Deno.FileInfo | undefined {

@@ -18,6 +18,16 @@ export interface Holder {
   readonly program: string;
 }
 
+/** Who is connected to a listener. */
+export interface Connected {
+  /** Is this very process among them? */
+  readonly served: boolean;
+  /** The others. */
+  readonly holders: readonly Holder[];
+}
+
+const NOBODY: Connected = { served: false, holders: [] };
+
 /** A holder, for people. */
 export function holderText({ pid, program }: Holder): string {
   return `process ${pid} (${program})`;
@@ -42,12 +52,12 @@ const ATTRIBUTE_PEER = 2;
  *
  * @returns none where nobody is, or it cannot be told here
  */
-export function holdersOf(path: string): Holder[] {
+export function connectedTo(path: string): Connected {
   let libc: Libc;
   try {
     libc = loadLibc();
   } catch (error) {
-    if (error instanceof ForeignError) return [];
+    if (error instanceof ForeignError) return NOBODY;
     throw error;
   }
   const peers = new Set<number>();
@@ -59,7 +69,11 @@ export function holdersOf(path: string): Holder[] {
       peers.add(socket.peer);
     }
   }
-  return processesWith(libc, peers);
+  const processes = processesWith(libc, peers);
+  return {
+    served: processes.some(({ pid }) => pid === Deno.pid),
+    holders: processes.filter(({ pid }) => pid !== Deno.pid),
+  };
 }
 
 function inodeOf(path: string): number | undefined {
@@ -136,13 +150,13 @@ function aligned(length: number): number {
   return Math.ceil(length / 4) * 4;
 }
 
-/** The other processes that have one of these sockets open, in the order of their numbers. */
+/** The processes that have one of these sockets open, in the order of their numbers. */
 function processesWith(libc: Libc, inodes: ReadonlySet<number>): Holder[] {
   if (inodes.size === 0) return [];
   const links = new Set([...inodes].map((inode) => `socket:[${inode}]`));
   const holders: Holder[] = [];
   const processes = libc.namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
-  for (const pid of processes.filter((each) => each !== Deno.pid)) {
+  for (const pid of processes) {
     const open = libc.namesIn(`/proc/${pid}/fd`);
     if (!open.some((each) => links.has(libc.linkAt(`/proc/${pid}/fd/${each}`) ?? ""))) continue;
     holders.push({ pid, program: libc.linkAt(`/proc/${pid}/exe`) ?? "unknown" });

@@ -10,7 +10,7 @@ import { type Recorder, Recorders } from "../record/recorder.ts";
 import { Tally } from "../record/tally.ts";
 import { READING } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../terms/observer.ts";
-import { OPERATOR_ROWS } from "../terms/operator.ts";
+import { operatorRows } from "../terms/operator.ts";
 import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
 import { AuditFile } from "./audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
@@ -76,7 +76,7 @@ export class Records {
 }
 
 function isKnown(command: string): boolean {
-  return OPERATOR_ROWS.has(command) || isOwn(command);
+  return operatorRows().has(command) || isOwn(command);
 }
 
 function trailOf({ to }: AuditSettings, log: Log, failed: () => void): AuditTrail {

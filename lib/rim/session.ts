@@ -17,10 +17,19 @@ const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 const BUFFER_BYTES = 65536;
 
+/** An error that answers a command. */
+export interface Refusal {
+  /** Its class. */
+  readonly errorClass: string;
+  /** Its text. */
+  readonly desc: string;
+}
+
 /** The answer to a command: the text of its value, or its error. */
-export type Answer =
-  | { readonly value: string }
-  | { readonly errorClass: string; readonly desc: string };
+export type Answer = { readonly value: string } | Refusal;
+
+/** A monitor whose queue of connections is full: it serves somebody else, and others wait already. */
+export class BusyMonitor extends Failure {}
 
 /** A negotiated session. */
 export class Session implements Disposable {
@@ -29,6 +38,8 @@ export class Session implements Disposable {
   readonly #splitter = new MessageSplitter();
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #events: Event[] = [];
+  /** What is being waited for; it stays so where patience has ended before. */
+  #coming: Promise<Message | undefined> | undefined;
 
   private constructor(socket: Deno.Conn, address: string) {
     this.#socket = socket;
@@ -38,10 +49,12 @@ export class Session implements Disposable {
   /**
    * Connects and negotiates, without any capability.
    *
+   * @param connected is told when it is connected, before there is a greeting
    * @throws Failure where nobody listens there, or not a monitor
    */
-  static async open(address: Address): Promise<Session> {
+  static async open(address: Address, connected = (): void => {}): Promise<Session> {
     const session = new Session(await connect(address), addressText(address));
+    connected();
     try {
       const greeting = await session.#next();
       if (greeting?.kind !== "greeting") throw session.#notQmp();
@@ -80,6 +93,20 @@ export class Session implements Disposable {
     return { name: event.name, text: DECODER.decode(event.bytes).trimEnd() };
   }
 
+  /** Waits until there is an event, or so many milliseconds; `false` at the end of the connection. */
+  async quiet(patience: number): Promise<boolean> {
+    if (this.#events.splice(0).length > 0) return true;
+    const { promise: late, resolve } = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => resolve("late"), patience);
+    try {
+      const first = await Promise.race([this.#coming ??= this.#read(), late]);
+      if (first === "late") return true;
+    } finally {
+      clearTimeout(timer);
+    }
+    return await this.event() !== undefined;
+  }
+
   /** Hangs up. */
   [Symbol.dispose](): void {
     this.#socket.close();
@@ -97,6 +124,12 @@ export class Session implements Disposable {
   }
 
   async #next(): Promise<Message | undefined> {
+    const message = await (this.#coming ??= this.#read());
+    this.#coming = undefined;
+    return message;
+  }
+
+  async #read(): Promise<Message | undefined> {
     for (;;) {
       const found = this.#splitter.next();
       if (found !== undefined) {
@@ -104,13 +137,13 @@ export class Session implements Disposable {
         if (message === undefined) throw this.#notQmp();
         return message;
       }
-      const length = await this.#read();
+      const length = await this.#chunk();
       if (length === null) return undefined;
       this.#splitter.load(this.#buffer.subarray(0, length));
     }
   }
 
-  async #read(): Promise<number | null> {
+  async #chunk(): Promise<number | null> {
     try {
       return await this.#socket.read(this.#buffer);
     } catch (error) {
@@ -144,6 +177,11 @@ async function connect(address: Address): Promise<Deno.Conn> {
       throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
     }
     if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new Failure(69, `${text}: ${(error as Error).message}`);
+    const { message } = error as Error;
+    // QEMU's socket has room for the one client it serves and few that wait.
+    if (/os error 11\b|temporarily unavailable/i.test(message)) {
+      throw new BusyMonitor(69, `${text} is busy: it serves one client at a time, and others wait`);
+    }
+    throw new Failure(69, `${text}: ${message}`);
   }
 }

@@ -24,11 +24,14 @@ export const ANYTHING: readonly string[] = ["*"];
 
 /** A list of arguments. */
 export class ArgumentList {
+  /** Each path, and the globs its values must match. */
+  readonly entries: readonly (readonly [Path, readonly string[]])[];
   readonly #root: Place = { below: new Map(), globs: undefined };
 
   /** A list of paths, each with the globs its values must match. */
   constructor(entries: Iterable<readonly [Path, readonly string[]]>) {
-    for (const [path, globs] of entries) {
+    this.entries = [...entries];
+    for (const [path, globs] of this.entries) {
       let place = this.#root;
       for (const step of path) {
         let next = place.below.get(step);

@@ -8,7 +8,8 @@
  */
 
 import { parse } from "@std/toml/parse";
-import { UsageError } from "./address.ts";
+import { addressText, UsageError } from "./address.ts";
+import { ConfigError } from "./config_error.ts";
 import { parseQemu, readListener } from "./options.ts";
 import type {
   AuditFailure,
@@ -24,20 +25,6 @@ import type { Role } from "./policy.ts";
 import { AUDIT_FAILURES, LOG_FORMATS, parseAudit, parseMetrics, wordOf } from "./recording.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { TomlLines } from "./toml_lines.ts";
-
-/** Something wrong in a configuration file; each problem is a line `FILE:LINE: what, and the remedy`. */
-export class ConfigError extends Error {
-  /** Its kind. */
-  override name = "ConfigError";
-  /** All that is wrong, in the order of the file. */
-  readonly problems: readonly string[];
-
-  /** All that is wrong in one file; at least one problem. */
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
-  }
-}
 
 /** What a file says; what it does not say is `undefined`. */
 export interface Config {
@@ -150,14 +137,29 @@ class Reader {
       }
       roles.set(role.name, role);
     });
-    const listeners: ListenerSettings[] = [];
-    this.#each(
-      table,
-      "listen",
-      (form, where) => void listeners.push(listenerOf(form, where, roles)),
+    const qemu = this.#value(table, "qemu", (value) => parseQemu(textOf(value)));
+    const metrics = this.#value(table, "metrics", (value) => parseMetrics(textOf(value)));
+    const taken = new Set(
+      [qemu, metrics?.address].flatMap((each) => each ? [addressText(each)] : []),
     );
+    const listeners: ListenerSettings[] = [];
+    this.#each(table, "listen", (form, where) => {
+      const listener = listenerOf(form, where, roles);
+      const text = addressText(listener.address);
+      if (taken.has(text) && !text.endsWith(":0")) {
+        throw new UsageError(`${where}: ${text} is given twice; every address has its own use`);
+      }
+      taken.add(text);
+      if (listener.descriptors && qemu?.transport === "tcp") {
+        throw new UsageError(
+          `${where}: descriptors pass through unix sockets only; let QEMU listen on one`,
+          "fds",
+        );
+      }
+      listeners.push(listener);
+    });
     const config: Config = {
-      qemu: this.#value(table, "qemu", (value) => parseQemu(textOf(value))),
+      qemu,
       listeners,
       roles,
       once: this.#value(table, "once", switchOf),
@@ -171,7 +173,7 @@ class Reader {
       deadlines: this.#value(table, "deadline", deadlinesOf) ?? [],
       maxClients: this.#value(table, "max-clients", clientsOf),
       logFormat: this.#value(table, "log-format", (value) => wordOf(LOG_FORMATS)(textOf(value))),
-      metrics: this.#value(table, "metrics", (value) => parseMetrics(textOf(value))),
+      metrics,
       audit: this.#value(table, "audit", (value) => parseAudit(textOf(value))),
       auditFailure: this.#value(
         table,

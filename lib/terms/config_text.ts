@@ -7,10 +7,13 @@
 import { addressText, isFile } from "./address.ts";
 import { whoText } from "./admission.ts";
 import { LIMIT_NAMES, type LimitName } from "./limits.ts";
+import type { Role } from "./policy.ts";
 import { metricsText, modeText } from "./recording.ts";
+import { roleLines } from "./role_text.ts";
+import { ROLES } from "./roles.ts";
 import type { ListenerSettings, ServeSettings } from "./settings.ts";
 
-/** Settings as a configuration file that gives them; the roles of the file itself are named only. */
+/** Settings as a configuration file that gives them, with the roles that its listeners have. */
 export function configText(settings: ServeSettings): string {
   const lines = [
     `qemu = ${JSON.stringify(addressText(settings.qemu))}`,
@@ -35,6 +38,7 @@ export function configText(settings: ServeSettings): string {
   for (const { glob, seconds } of settings.deadlines) {
     lines.push(`${JSON.stringify(glob)} = ${seconds}`);
   }
+  for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
   for (const listener of settings.listeners) {
     const { address, remote, terms, mode, user, group } = listener;
     lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
@@ -54,6 +58,14 @@ export function configText(settings: ServeSettings): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** The roles of its listeners that are not built in. */
+function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
+  const roles = listeners.flatMap(({ terms, admission }) =>
+    [terms, ...admission.special.map((each) => each.terms)].map(({ role }) => role)
+  );
+  return new Set(roles.filter((role) => ROLES.get(role.name) !== role));
 }
 
 /** Has nothing been said of a limit, and is it another for some of those that come? */

@@ -108,7 +108,6 @@ export const OBSERVER_COMMANDS: readonly string[] = [
   "x-query-jit",
   "x-query-numa",
   "x-query-opcount",
-  "x-query-profile",
   "x-query-ramblock",
   "x-query-rdma",
   "x-query-roms",
@@ -139,6 +138,7 @@ export const OBSERVER_REFUSALS: Readonly<Record<string, string>> = {
   "ringbuf-read": "who reads takes it from others",
   "screendump": "it writes a file",
   "x-debug-block-dirty-bitmap-sha256": "it keeps QEMU busy for as long as a disk is large",
+  "x-query-profile": "it sets what it tells back to zero, for everybody",
 };
 
 /** The role in the form that files have. */

@@ -120,7 +120,8 @@ const LIMIT_NAMES = "total read write".split(" ").flatMap((kind) =>
 
 const CHARDEVS = "nothing but null and ringbuf is made, without a log file";
 
-const ROWS: Readonly<Record<string, Row>> = {
+/** Made when they are asked for: they take milliseconds, and most programs never do. */
+const rows = (): Readonly<Record<string, Row>> => ({
   "add-fd": refused(DESCRIPTOR),
   "add_client": refused(SOCKET),
   "announce-self": allowed("initial max rounds step interfaces[*] id"),
@@ -534,14 +535,18 @@ const ROWS: Readonly<Record<string, Row>> = {
   "xen-set-global-dirty-log": refused(XEN),
   "xen-set-replication": refused(XEN),
   "yank": allowed("instances[*].type instances[*].id instances[*].node-name"),
-};
+});
 
 /** What the operator may do with each command of QEMU, by its name. */
-export const OPERATOR_ROWS: ReadonlyMap<string, Row> = new Map(Object.entries(ROWS));
+export function operatorRows(): ReadonlyMap<string, Row> {
+  return known ??= new Map(Object.entries(rows()));
+}
+
+let known: ReadonlyMap<string, Row> | undefined;
 
 /** The role in the form that files have: for each row its refusals, its cases, and the rest. */
 export function operator(): { name: string; rules: unknown[] } {
-  const rules = [...OPERATOR_ROWS].flatMap(([command, { cases, refused, otherwise }]) => [
+  const rules = [...operatorRows()].flatMap(([command, { cases, refused, otherwise }]) => [
     ...Object.entries(refused).map(([path, because]) => ({
       refuse: command,
       present: [path],

@@ -155,7 +155,9 @@ function valuesOf(value: unknown, where: string): string[] {
 }
 
 function pathOf(text: string, where: string): Path {
-  return worded(() => readPath(text), where);
+  const path = worded(() => readPath(text), where);
+  // It is the whole command's: no argument of QEMU's is called that, and a rule must not miss by it.
+  return path[0] === "arguments" && path.length > 1 ? path.slice(1) : path;
 }
 
 function eventsOf(value: unknown, where: string): EventFilter {

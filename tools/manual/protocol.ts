@@ -168,6 +168,10 @@ S: {"return": {}}`,
               "`qmpmux is shutting down`.",
               "`QEMU is away; <NAME> was not sent`, `QEMU has gone; <NAME> was not sent`, " +
               "`QEMU has gone; the effect of <NAME> is unknown`, with `--on-loss hold`.",
+              "`<NAME> was not answered in time; it may still run`, `<NAME> could not be sent in time; " +
+              "it has not run`, with a `[deadline]` in the file.",
+              "`QEMU answers no out-of-band commands; <NAME> was not sent`, while it leaves sixteen of " +
+              "them unanswered.",
               "`JSON token size limit exceeded`. The command is longer than the listener allows; " +
               "nothing of it goes on.",
             ],

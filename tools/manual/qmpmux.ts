@@ -54,6 +54,11 @@ const FILES: readonly (readonly [term: string, meaning: string])[] = [
   ["`/etc/default/qmpmux-<VM>`", "What the unit `qmpmux@<VM>` is told, as `QMPMUX_ARGS`."],
   ["`/run/qemu/<VM>/qmp.sock`", "Where the unit looks for QEMU's monitor."],
   ["`/run/qmpmux/<VM>/mux.sock`", "Where the unit's clients connect."],
+  [
+    "`/run/qmpmux/<VM>/admin.sock`",
+    "Where a reload of the unit asks; a listener of the role `admin` that the file has to name.",
+  ],
+  ["`/etc/qmpmux/example.toml`", "What `--config` can be given; the Debian package has it."],
 ];
 
 /** Each line beginning with `qmpmux` is a command line that is possible. */

@@ -1,0 +1,32 @@
+/**
+ * What subcommands tell, on stdout.
+ *
+ * @module
+ */
+
+import { Failure } from "./failure.ts";
+
+/** Nobody reads what is printed any more: there is nothing left to do, and nobody to tell. */
+export class Unread extends Error {
+  /** Its kind. */
+  override name = "Unread";
+}
+
+/**
+ * Prints a text and an end of line.
+ *
+ * @throws Unread where the reader has gone
+ * @throws Failure where it cannot be written
+ */
+export function print(text: string): void {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  try {
+    for (let sent = 0; sent < bytes.length;) {
+      sent += Deno.stdout.writeSync(bytes.subarray(sent));
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw new Unread();
+    if (!(error instanceof Error)) throw error;
+    throw new Failure(1, `stdout cannot be written: ${error.message}`);
+  }
+}
