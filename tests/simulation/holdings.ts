@@ -274,6 +274,7 @@ export class Holdings {
       this.#strayed = !worked;
     }
     if (this.#taking === exec) this.#taking = undefined;
+    if (name === "blockdev-del" && worked) this.#qemu.table.toldOf(String(args["node-name"]));
     this.#doom();
     const seat = this.#askers.get(exec);
     this.#askers.delete(exec);

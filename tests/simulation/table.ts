@@ -15,7 +15,7 @@ export type Touch = "taken" | "replaced" | "closed" | "used" | "removed" | "join
 export interface FdSet<Cargo> {
   readonly id: number;
   readonly fds: Map<number, Cargo>;
-  /** Commands that used it. */
+  /** Commands that used it, less those of which it has been told that they do no more. */
   uses: number;
   /** May somebody use it still, of whom qmpmux knows nothing, or the other way round? */
   vague: boolean;
@@ -82,6 +82,8 @@ export class DescriptorTable<Cargo> {
   readonly sets = new Map<number, FdSet<Cargo>>();
   /** What has been made of a set, by name. */
   readonly nodes = new Map<string, FdSet<Cargo>>();
+  /** What was made of a set and has been ended, which nobody has been told yet. */
+  readonly ended = new Map<string, FdSet<Cargo>>();
   /** The numbers of sets that were used once. */
   readonly #used = new Set<number>();
 
@@ -129,12 +131,19 @@ export class DescriptorTable<Cargo> {
       const node = String(args["node-name"]);
       const known = this.nodes.get(node);
       if (known === undefined || fails === "in") return { desc: `Failed to delete node '${node}'` };
-      known.uses--;
+      this.ended.set(node, known);
       this.nodes.delete(node);
       return { value: "{}" };
     }
     const result = this.#take(namesUsed(name, args), "used", touch);
     return fails === "in" ? { desc: "It failed" } : result;
+  }
+
+  /** It is told that what was made of a set is no more. */
+  toldOf(node: string): void {
+    const set = this.ended.get(node);
+    if (set) set.uses--;
+    this.ended.delete(node);
   }
 
   #give(name: string, cargo: Cargo, touch: (how: Touch, cargo: Cargo) => void): Result {
