@@ -98,6 +98,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "record/tally": ["record/metrics", "record/recorder"],
   "session/monitor": ["session/dialect"],
   "session/dialect": ["session/arguments"],
+  "sharing/belongings": ["sharing/mentions"],
   "sharing/query_cache": ["sharing/queries"],
   "terms/admission": ["terms/address", "terms/terms"],
   "terms/config": [

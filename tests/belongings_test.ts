@@ -5,7 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { Belongings, takesSurely } from "../lib/sharing/belongings.ts";
+import { Belongings } from "../lib/sharing/belongings.ts";
+import { takesSurely } from "../lib/sharing/mentions.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { type Command, readCommand } from "../lib/wire/message.ts";
 import { errorReply, returnReply } from "../lib/wire/reply.ts";

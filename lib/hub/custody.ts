@@ -9,13 +9,8 @@
  */
 
 import type { Monitor } from "../session/monitor.ts";
-import {
-  Belongings,
-  type Ending,
-  NOTHING_CAME,
-  takesDescriptor,
-  takesSurely,
-} from "../sharing/belongings.ts";
+import { Belongings, type Ending, NOTHING_CAME } from "../sharing/belongings.ts";
+import { takesDescriptor, takesSurely } from "../sharing/mentions.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Cargo, Command, Reply } from "../wire/message.ts";
 

@@ -9,27 +9,20 @@
  * @module
  */
 
-import { frameOf, FrameSplitter } from "../wire/frame.ts";
+import { frameOf } from "../wire/frame.ts";
 import { quoted } from "../wire/format.ts";
 import { type Command, readCommand, type Reply } from "../wire/message.ts";
 import { returned } from "../wire/reply.ts";
-import { Value } from "../wire/value.ts";
-
-/** The commands that take a descriptor that has come. */
-const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
-/** The commands that need one to be there. */
-const ENDERS: ReadonlySet<string> = new Set(["closefd", "remove-fd"]);
-
-/** The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`. */
-const NAMING = /fds?$|^(?:fdname|str)$/;
-/** Those of them that can have QEMU's own number of a descriptor instead. */
-const NUMBERING = /fds?$/;
-/** The members that can be `fd:` and a name. */
-const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
-/** Lists whose elements have a `str` that is just a text. */
-const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
-/** What begins a file's name that is a block device's options, as JSON. */
-const PSEUDO = "json:";
+import type { Value } from "../wire/value.ts";
+import {
+  argumentsOf,
+  hasInner,
+  isAboutDescriptors,
+  isOneName,
+  namesIn,
+  scalar,
+  setsNamedIn,
+} from "./mentions.ts";
 
 /** What is made by a command that may name a set, and the command that ends it: both by this member. */
 const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
@@ -45,25 +38,6 @@ const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump
 
 /** QEMU's error where a command should have come with a descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
-
-/** Does a command take a descriptor, if it runs? */
-export function takesDescriptor({ name }: Command): boolean {
-  return TAKERS.has(name);
-}
-
-/**
- * Does QEMU's handler of such a command surely run, and take what came?
- *
- * Where its arguments are wrong it does not, and what came would wait at QEMU for
- * whoever asks next.
- */
-export function takesSurely(command: Command): boolean {
-  const args = argumentsOf(command);
-  if (command.name === "getfd") return isOneName(args);
-  return [...args.members()].every(([key, value]) => {
-    return key === "opaque" ? value.isString : key === "fdset-id" && isSmallNumber(value);
-  });
-}
 
 /** A name of QEMU's. */
 interface Name<Party> {
@@ -115,7 +89,7 @@ export class Belongings<Party> {
 
   /** Can it matter for a command? Most have nothing to do with descriptors. */
   concerns(command: Command): boolean {
-    if (TAKERS.has(command.name) || ENDERS.has(command.name)) return true;
+    if (isAboutDescriptors(command)) return true;
     return command.argumentBytes !== undefined && this.#names.size + this.#sets.size > 0;
   }
 
@@ -125,7 +99,7 @@ export class Belongings<Party> {
     const { name } = command;
     if (name === "add-fd" || name === "remove-fd") return this.#setObjection(party, args);
     const foreign = this.#foreignName(party, args) ??
-      (TAKERS.has(name) || ENDERS.has(name) ? undefined : this.#foreignNumber(party, args));
+      (isAboutDescriptors(command) ? undefined : this.#foreignNumber(party, args));
     if (foreign === undefined) return undefined;
     if (name === "getfd") {
       return `File descriptor name '${foreign}' belongs to another client; choose another name`;
@@ -241,8 +215,8 @@ export class Belongings<Party> {
       owners.some(([, owner]) => owner !== undefined && owner !== party);
     if (!isShared) return undefined;
     const own = new Set(owners.filter(([, owner]) => owner === party).map(([fd]) => fd));
-    for (const { text, key } of namesIn(args)) {
-      if (NUMBERING.test(key) && /^\d+$/.test(text) && !own.has(text)) return text;
+    for (const { text, isNumber } of namesIn(args)) {
+      if (isNumber && !own.has(text)) return text;
     }
     return undefined;
   }
@@ -296,12 +270,9 @@ export class Belongings<Party> {
   #setsIn(args: Value): FdSet<Party>[] {
     const found: FdSet<Party>[] = [];
     if (this.#sets.size === 0) return found;
-    for (const text of textsIn(args)) {
-      // QEMU reads the number as C does.
-      for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) {
-        const set = this.#sets.get(id!);
-        if (set) found.push(set);
-      }
+    for (const id of setsNamedIn(args)) {
+      const set = this.#sets.get(id);
+      if (set) found.push(set);
     }
     return found;
   }
@@ -327,86 +298,10 @@ function free(sets: readonly FdSet<unknown>[]): void {
   for (const set of sets) set.uses--;
 }
 
-/** Is there a member of this name deeper inside? What it makes may outlive the whole. */
-function hasInner(args: Value, member: string): boolean {
-  for (const { name, depth } of args.leaves()) if (depth > 1 && name === member) return true;
-  return false;
-}
-
 const NOTHING: readonly never[] = [];
 
 function removal(id: string, fd: string): Command {
   return commandOf("remove-fd", `{"fdset-id":${id},"fd":${fd}}`);
-}
-
-const NO_ARGUMENTS = new Value(new TextEncoder().encode("{}"));
-
-function argumentsOf({ argumentBytes }: Command): Value {
-  return argumentBytes === undefined ? NO_ARGUMENTS : new Value(argumentBytes);
-}
-
-/** A member that is a string or a number, decoded. */
-function scalar(args: Value, key: string): string | undefined {
-  for (const [name, value] of args.members()) if (name === key) return value.scalar;
-  return undefined;
-}
-
-/** What names a descriptor, and the member that does. */
-interface Naming {
-  readonly text: string;
-  readonly key: string;
-}
-
-/** The names of descriptors in a value, at any depth. */
-function* namesIn(args: Value): Generator<Naming> {
-  // `qom-set` has the name as a value.
-  const property = scalar(args, "property");
-  for (const { name, value } of args.leaves((name) => TEXTS.has(bare(name)))) {
-    if (!value.isString) continue;
-    const text = value.scalar!;
-    const key = name === "value" ? property ?? name : bare(name);
-    if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), key };
-    if (NAMING.test(key)) {
-      const names = key.endsWith("fds") ? text.split(":") : [text];
-      for (const each of names) yield { text: each, key };
-    }
-    const options = optionsIn(text);
-    if (options) yield* namesIn(options);
-  }
-}
-
-/** A member's own name: QEMU's command line has `addr.str` for what is nested. */
-function bare(name: string): string {
-  return name.slice(name.lastIndexOf(".") + 1);
-}
-
-/** All texts and numbers in a value, also in a file's name. */
-function* textsIn(value: Value): Generator<string> {
-  for (const text of value.scalars()) {
-    yield text;
-    const options = optionsIn(text);
-    if (options) yield* textsIn(options);
-  }
-}
-
-/** The options that a file's name is. */
-function optionsIn(text: string): Value | undefined {
-  if (!text.startsWith(PSEUDO)) return undefined;
-  const splitter = new FrameSplitter();
-  splitter.load(new TextEncoder().encode(text.slice(PSEUDO.length)));
-  const frame = splitter.next();
-  return frame === undefined || "damage" in frame ? undefined : new Value(frame.bytes);
-}
-
-/** Are these the arguments of a command that takes a name and nothing else? */
-function isOneName(args: Value): boolean {
-  const [[key, value] = [], ...others] = args.members();
-  return key === "fdname" && value?.isString === true && others.length === 0;
-}
-
-/** Is it a number that no reader can take for anything else? */
-function isSmallNumber(value: Value): boolean {
-  return /^\d{1,9}$/.test(value.raw);
 }
 
 function commandOf(name: string, args: string): Command {

@@ -579,13 +579,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "names are not seen in addresses",
-    file: "sharing/belongings.ts",
-    from: 'if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), key };',
+    file: "sharing/mentions.ts",
+    from:
+      'if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), isNumber: false };',
     to: "",
   },
   {
     name: "names are not seen among several",
-    file: "sharing/belongings.ts",
+    file: "sharing/mentions.ts",
     from: 'key.endsWith("fds") ? text.split(":") : [text]',
     to: "[text]",
   },
