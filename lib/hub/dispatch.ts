@@ -61,13 +61,13 @@ export class Dispatch {
     return this.#scheduler.waitingOf(monitor);
   }
 
-  /** May a client's out-of-band command go, for all of those that nobody waits for any more? */
+  /** May an out-of-band command go, beside those at QEMU that nobody waits for any more? */
   get mayOvertake(): boolean {
     return this.#upstream.mayOvertake(isAwaited);
   }
 
   /**
-   * Takes a client's command that QEMU is to answer, or one before it has.
+   * Takes a client's command: a kept answer answers it, it joins a question, or it waits for QEMU.
    *
    * @param deadline when the client gives up, in seconds of the hub's clock
    */
