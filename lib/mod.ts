@@ -52,7 +52,8 @@ export {
   type Limits,
   type Unit,
 } from "./terms/limits.ts";
-export type { Deadline, OnLoss } from "./terms/settings.ts";
+export type { OnLoss } from "./terms/settings.ts";
+export type { Deadline } from "./terms/value_kinds.ts";
 export {
   type Condition,
   judge,

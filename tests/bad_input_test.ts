@@ -102,7 +102,10 @@ function leaveDeadSocket(path: string): void {
 
 for (
   const [args, message] of [
-    [["--qemu", "vm.sock", "--listen", "/run/mux"], '"vm.sock" is no address; write unix:/path'],
+    [
+      ["--qemu", "vm.sock", "--listen", "/run/mux"],
+      'serve: --qemu: "vm.sock" is no address; write unix:/path',
+    ],
     [["--qemu", "/run/vm", "--listen", "h:99999"], "h:99999: port 99999 is out of range; ports"],
     [
       ["--qemu", "/run/vm", "--listen", "/run/mux,colour=red"],
@@ -115,7 +118,7 @@ for (
     ],
     [
       ["--qemu", "/run/vm", "--listen", "/run/mux", "--greeting-timeout", "soon"],
-      "serve: --greeting-timeout soon is no time; write seconds",
+      'serve: invalid value "soon" for --greeting-timeout: expected seconds',
     ],
   ] as const
 ) {
@@ -131,7 +134,9 @@ for (const flag of ["--qemu", "--listen"]) {
     const other = flag === "--qemu" ? "--listen" : "--qemu";
     assertEquals(await refusal(flag, path, other, "/run/other"), [
       64,
-      `${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+      `${
+        flag === "--qemu" ? "serve: --qemu: " : ""
+      }${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
     ]);
   });
 }

@@ -116,7 +116,7 @@ function isTelling(error: unknown): void {
   for (const line of error instanceof ConfigError ? error.problems : [error.message]) {
     assert(!/[\n\r\u2028]/.test(printable(line)));
     assert(/: | is no /.test(line), `says too little: ${line}`);
-    assert(/; |write |this is no TOML|the limit of/.test(line), `has no remedy: ${line}`);
+    assert(/; |write |: expected |invalid TOML|the limit of/.test(line), `has no remedy: ${line}`);
     assert(!/\.ts:\d|^\s*at /.test(line), `shows the program: ${line}`);
     assert(!line.includes("undefined") && !line.includes("[object"), `is not finished: ${line}`);
   }

@@ -118,7 +118,7 @@ Deno.test("readConfig() tells a wrong limit with its line", () => {
   const text = 'max-clients = 0\n\n[[listen]]\naddress = "/run/a"\nidle = 0.5\n';
   const { problems } = assertThrows(() => readConfig(text, "f")) as Error & { problems: string[] };
   assertEquals(problems, [
-    "f:1: max-clients: 0 is not possible; write clients from 1 to 1000000",
+    "f:1: invalid value 0 for max-clients: expected clients from 1 to 1000000",
     "f:5: idle=0.5 is not possible; write seconds from 1 to 86400, or off",
   ]);
 });

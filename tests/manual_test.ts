@@ -103,7 +103,7 @@ for (const [name, flag] of Object.entries(SUBCOMMANDS.serve.flags as Record<stri
       settingsWith(`--${name}`, word, ...(more ? ["--audit", more] : []));
       readConfig(`${name} = "${word}"`, "f");
     }
-    const known = `write ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+    const known = `expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
     assertThrows(() => settingsWith(`--${name}`, "nonsense"), UsageError, known);
     assertThrows(() => readConfig(`${name} = "nonsense"`, "f"), Error, name);
   });

@@ -172,7 +172,10 @@ Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes befor
 Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
   const cases: [string[], RegExp][] = [
     [["wait", "--socket", "/x", "--event", "A", "--status", "b"], /exclude each other/],
-    [["wait", "--socket", "/x", "--timeout", "x"], /--timeout x is no time/],
+    [
+      ["wait", "--socket", "/x", "--timeout", "x"],
+      /invalid value "x" for --timeout: expected seconds/,
+    ],
     [["events", "--socket", "/x", "--count", "0"], /--count 0 is no number of events/],
     [["events", "--socket", "/x", "--socket", "/y"], /--socket is given twice/],
     [["events", "more"], /there is no argument more/],

@@ -10,7 +10,8 @@ import { UsageError } from "../lib/terms/address.ts";
 import { readConfig } from "../lib/terms/config.ts";
 import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
-import { metricsText, parseAudit, parseMetrics, wordOf } from "../lib/terms/recording.ts";
+import { metricsText, parseAudit, parseMetrics } from "../lib/terms/recording.ts";
+import type { SettingValues } from "../lib/terms/settings.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
 
@@ -19,6 +20,11 @@ function settings(...args: string[]): Exclude<ReturnType<typeof serveSettings>, 
   const given = serveSettings([...BASE, ...args]);
   assert(given !== "help");
   return given;
+}
+
+/** What the settings say of the audit. */
+function auditOf(given: Partial<SettingValues>): unknown[] {
+  return [given.audit, given["audit-failure"], given["audit-all"]];
 }
 
 function refusal(...args: string[]): string {
@@ -56,50 +62,45 @@ Deno.test("parseAudit() takes a path or journal, and nothing that is neither", (
   for (const text of ["", "a\0b"]) assertThrows(() => parseAudit(text), UsageError, "is no file");
 });
 
-Deno.test("wordOf() names the words there are", () => {
-  const read = wordOf(["a", "b", "c"]);
-  assertEquals(read("b"), "b");
-  assertEquals(
-    assertThrows(() => read("d"), UsageError).message,
-    "d is not possible; write a, b or c",
-  );
-});
-
 Deno.test("serveSettings() records nothing where nothing is asked for", () => {
-  const { metrics, audit, logFormat } = settings();
+  const { metrics, audit, "log-format": logFormat } = settings();
   assertEquals([metrics, audit, logFormat], [undefined, undefined, undefined]);
 });
 
 Deno.test("serveSettings() reads where metrics, audit and log go", () => {
-  const { metrics, audit, logFormat } = settings(
+  const given = settings(
     ...["--metrics", "/m", "--audit", "journal", "--audit-failure", "refuse", "--audit-all"],
     ...["--log-format", "json"],
   );
-  assertEquals(metrics && metricsText(metrics), "unix:/m,mode=0600");
-  assertEquals(audit, { to: "journal", failure: "refuse", all: true });
-  assertEquals(logFormat, "json");
+  assertEquals(given.metrics && metricsText(given.metrics), "unix:/m,mode=0600");
+  assertEquals(auditOf(given), ["journal", "refuse", true]);
+  assertEquals(given["log-format"], "json");
 });
 
 Deno.test("serveSettings() goes on without the audit where nothing else is said", () => {
-  assertEquals(settings("--audit", "/a").audit, { to: "/a", failure: "continue", all: false });
+  assertEquals(auditOf(settings("--audit", "/a")), ["/a", "continue", false]);
 });
 
 Deno.test("serveSettings() names the flag that is wrong", () => {
   assertEquals(
     refusal("--audit", "/a", "--audit-failure", "stop"),
-    "serve: --audit-failure stop is not possible; write refuse or continue",
+    'serve: invalid value "stop" for --audit-failure: expected refuse or continue',
   );
   assertEquals(
     refusal("--log-format", "xml"),
-    "serve: --log-format xml is not possible; write text, json or journal",
+    'serve: invalid value "xml" for --log-format: expected text, json or journal',
   );
-  assert(refusal("--metrics", "0.0.0.0:1").startsWith("serve: --metrics 0.0.0.0:1: other"));
+  assert(refusal("--metrics", "0.0.0.0:1").startsWith("serve: --metrics: 0.0.0.0:1: other"));
 });
 
 Deno.test("serveSettings() refuses to say how to audit without where", () => {
-  const message = "serve: --audit is missing; say where records go, as --audit journal";
-  assertEquals(refusal("--audit-all"), message);
-  assertEquals(refusal("--audit-failure", "refuse"), message);
+  for (const flags of [["--audit-all"], ["--audit-failure", "refuse"]]) {
+    const name = flags[0]!.slice(2);
+    assertEquals(
+      refusal(...flags),
+      `serve: ${name} needs audit, which is not set; set audit, or leave ${name} out`,
+    );
+  }
 });
 
 Deno.test("serveSettings() refuses metrics where a listener listens", () => {
@@ -113,10 +114,10 @@ Deno.test("readConfig() reads back what configText() tells of records", () => {
   const given = settings(
     ...["--metrics", "/m,mode=0640", "--audit", "/a", "--audit-all", "--log-format", "journal"],
   );
-  const config = readConfig(configText(given), "x.toml");
-  assertEquals(config.metrics, given.metrics);
-  assertEquals([config.audit, config.auditFailure, config.auditAll], ["/a", "continue", true]);
-  assertEquals(config.logFormat, "journal");
+  const { values } = readConfig(configText(given), "x.toml");
+  assertEquals(values.metrics, given.metrics);
+  assertEquals(auditOf(values), ["/a", "continue", true]);
+  assertEquals(values["log-format"], "journal");
 });
 
 Deno.test("readConfig() names the line of what is wrong with records", () => {
@@ -124,11 +125,11 @@ Deno.test("readConfig() names the line of what is wrong with records", () => {
     'audit-all = "yes"\n';
   const { problems } = assertThrows(() => readConfig(text, "x.toml"), ConfigError);
   assertEquals(problems, [
-    "x.toml:1: log-format: xml is not possible; write text, json or journal",
+    'x.toml:1: invalid value "xml" for log-format: expected text, json or journal',
     "x.toml:2: metrics: 0.0.0.0:1: other machines could read the metrics; " +
     "use a unix socket or 127.0.0.1",
-    "x.toml:3: audit: 1 is no text; write it in quotes",
-    "x.toml:4: audit-failure: x is not possible; write refuse or continue",
-    'x.toml:5: audit-all: "yes" is not possible; write true or false',
+    "x.toml:3: invalid value 1 for audit: expected text in quotes",
+    'x.toml:4: invalid value "x" for audit-failure: expected refuse or continue',
+    'x.toml:5: invalid value "yes" for audit-all: expected true or false',
   ]);
 });

@@ -17,7 +17,7 @@ Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async
   assertEquals(await runQmpmux(["check", "--config", file]), {
     code: 78,
     stdout: "",
-    stderr: `qmpmux: ${file}:2: there is no key "queue"; there are qemu, once, ready, ` +
+    stderr: `qmpmux: ${file}:2: unknown key "queue": expected qemu, once, ready, ` +
       "greeting-timeout, handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
       "log-format, metrics, audit, audit-failure, audit-all, deadline, role, listen\n" +
       `qmpmux: ${file}:5: "x" is no address; write unix:/path, /path, unix-abstract:NAME, ` +

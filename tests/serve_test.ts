@@ -22,19 +22,21 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
   const { listeners, ...rest } = settings();
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
-    readyWhen: "listening",
     once: false,
-    greetingTime: 10,
-    handshakeTime: 60,
-    drainTime: 5,
-    onLoss: "close",
-    stallTime: 10,
-    watchdogOf: "loop",
-    deadlines: [],
-    maxClients: 4096,
+    ready: "listening",
+    "greeting-timeout": 10,
+    "handshake-timeout": 60,
+    "drain-timeout": 5,
+    "stall-timeout": 10,
+    "on-loss": "close",
+    watchdog: "loop",
+    "max-clients": 4096,
+    "log-format": undefined,
     metrics: undefined,
     audit: undefined,
-    logFormat: undefined,
+    "audit-failure": "continue",
+    "audit-all": false,
+    deadline: [],
   });
   assertEquals(listeners.map(({ terms }) => terms.name), ["mux"]);
 });
@@ -44,7 +46,7 @@ Deno.test("serveSettings() reads every flag", () => {
     ...["--once", "--greeting-timeout", "0.5", "--handshake-timeout=7", "--drain-timeout", "86400"],
   );
   assertEquals(
-    [read.once, read.greetingTime, read.handshakeTime, read.drainTime],
+    [read.once, read["greeting-timeout"], read["handshake-timeout"], read["drain-timeout"]],
     [true, 0.5, 7, 86400],
   );
 });
@@ -66,8 +68,8 @@ for (const args of [["--help"], ["-h"], [...NEEDED, "--help"], ["--qemu", "nonse
 }
 
 Deno.test("serveSettings() reads when systemd is told that qmpmux is ready", () => {
-  assertEquals(settings("--ready", "qemu").readyWhen, "qemu");
-  assertEquals(settings("--ready=listening").readyWhen, "listening");
+  assertEquals(settings("--ready", "qemu").ready, "qemu");
+  assertEquals(settings("--ready=listening").ready, "listening");
 });
 
 Deno.test("serveSettings() takes sockets that systemd passes", () => {
@@ -76,7 +78,7 @@ Deno.test("serveSettings() takes sockets that systemd passes", () => {
 });
 
 const SEE = "see qmpmux serve --help";
-const TIME = "is no time; write seconds, above 0 and up to 86400";
+const TIME = "expected seconds above 0 and up to 86400";
 
 const BAD: [string[], string][] = [
   [[], "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock"],
@@ -104,23 +106,41 @@ const BAD: [string[], string][] = [
   [[...NEEDED, "--", "--once"], `serve: there is no argument --once; ${SEE}`],
   [[...NEEDED, "--once=perhaps"], "serve: --once=perhaps is not possible; write --once without a"],
   [["--help=all"], "serve: --help=all is not possible; write --help without a value"],
-  [[...NEEDED, "--drain-timeout", "0"], `serve: --drain-timeout 0 ${TIME}`],
-  [[...NEEDED, "--drain-timeout", "soon"], `serve: --drain-timeout soon ${TIME}`],
-  [[...NEEDED, "--drain-timeout=-1"], `serve: --drain-timeout -1 ${TIME}`],
+  [[...NEEDED, "--drain-timeout", "0"], `serve: invalid value "0" for --drain-timeout: ${TIME}`],
+  [
+    [...NEEDED, "--drain-timeout", "soon"],
+    `serve: invalid value "soon" for --drain-timeout: ${TIME}`,
+  ],
+  [[...NEEDED, "--drain-timeout=-1"], `serve: invalid value "-1" for --drain-timeout: ${TIME}`],
   [
     [...NEEDED, "--ready", "soon"],
-    "serve: --ready soon is not possible; write listening or qemu",
+    'serve: invalid value "soon" for --ready: expected listening or qemu',
   ],
   [
     [...NEEDED, "--listen", "fd:a", "--listen", "fd:a"],
     "serve: fd:a is given twice; every address has its own use",
   ],
-  [[...NEEDED, "--drain-timeout", "1e3"], `serve: --drain-timeout 1e3 ${TIME}`],
-  [[...NEEDED, "--drain-timeout", "86401"], `serve: --drain-timeout 86401 ${TIME}`],
-  [[...NEEDED, "--drain-timeout", "Infinity"], `serve: --drain-timeout Infinity ${TIME}`],
-  [[...NEEDED, "--drain-timeout="], `serve: --drain-timeout  ${TIME}`],
-  [[...NEEDED, "--greeting-timeout", "5s"], `serve: --greeting-timeout 5s ${TIME}`],
-  [[...NEEDED, "--handshake-timeout", "1."], `serve: --handshake-timeout 1. ${TIME}`],
+  [
+    [...NEEDED, "--drain-timeout", "1e3"],
+    `serve: invalid value "1e3" for --drain-timeout: ${TIME}`,
+  ],
+  [
+    [...NEEDED, "--drain-timeout", "86401"],
+    `serve: invalid value "86401" for --drain-timeout: ${TIME}`,
+  ],
+  [
+    [...NEEDED, "--drain-timeout", "Infinity"],
+    `serve: invalid value "Infinity" for --drain-timeout: ${TIME}`,
+  ],
+  [[...NEEDED, "--drain-timeout="], `serve: invalid value "" for --drain-timeout: ${TIME}`],
+  [
+    [...NEEDED, "--greeting-timeout", "5s"],
+    `serve: invalid value "5s" for --greeting-timeout: ${TIME}`,
+  ],
+  [
+    [...NEEDED, "--handshake-timeout", "1."],
+    `serve: invalid value "1." for --handshake-timeout: ${TIME}`,
+  ],
   [
     [...NEEDED, "--drain-timeout", "1", "--drain-timeout", "1"],
     "serve: --drain-timeout is given twice; give it once",

@@ -9,6 +9,7 @@ import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
 import { BusyMonitor, Session } from "../rim/session.ts";
 import { type Address, UsageError } from "../terms/address.ts";
+import { ConfigError } from "../terms/config_error.ts";
 import { parseQemu } from "../terms/options.ts";
 import { noGreeting } from "./busy.ts";
 import { beforeDeadline } from "./deadline.ts";
@@ -32,8 +33,9 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
     throw new UsageError("check: --config is missing; name the file to check");
   }
   const config = file ? readConfigFile(file) : undefined;
+  if (config && config.conflicts.length > 0) throw new ConfigError(config.conflicts);
   if (!given.has("live")) return 0;
-  const address = qemu ? parseQemu(qemu) : config?.qemu;
+  const address = qemu ? parseQemu(qemu) : config?.values.qemu;
   if (address === undefined) {
     throw new UsageError("check: no monitor is named; give --qemu ADDR, or a file that has qemu");
   }

@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Address, parseAddress, UsageError } from "../terms/address.ts";
+import { SECONDS } from "../terms/value_kinds.ts";
 import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./manual.ts";
 
 /** What was given on a command line. */
@@ -86,10 +87,10 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
  * @throws UsageError where it is none, or more than a day
  */
 export function secondsOf(command: string, flag: string, text: string): number {
-  const time = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && time > 0 && time <= 86400) return time;
+  const seconds = SECONDS.read(text);
+  if (seconds !== undefined) return seconds;
   throw new UsageError(
-    `${command}: --${flag} ${text} is no time; write seconds, above 0 and up to 86400`,
+    `${command}: invalid value "${text}" for --${flag}: expected ${SECONDS.expected}`,
   );
 }
 

@@ -9,11 +9,8 @@
  */
 
 import type { ExitStatus } from "../rim/failure.ts";
-import { CLIENTS_IN_ALL } from "../terms/limits.ts";
-import { AUDIT_FAILURES, LOG_FORMATS } from "../terms/recording.ts";
-
-/** How a value is completed: a file's name, an address, or an address with a listener's options. */
-export type ValueKind = "file" | "address" | "listener";
+import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../terms/settings.ts";
+import type { Completed } from "../terms/value_kinds.ts";
 
 /** One flag of a subcommand. */
 export interface Flag {
@@ -22,7 +19,7 @@ export interface Flag {
   /** The values there are, where they are few; of an open value those that are usual. */
   readonly words?: readonly string[];
   /** What kind of value it takes. */
-  readonly kind?: ValueKind;
+  readonly kind?: Completed;
   /** What holds where nothing is said. */
   readonly initial?: string | number;
   /** May it be given many times? */
@@ -71,86 +68,44 @@ const ADMINISTRATION = {
   timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
 
-/** The flags of `qmpmux serve`; the keys of the file of the same names mean the same. */
-const SERVE_FLAGS = {
-  "qemu": {
-    value: "ADDR",
-    kind: "address",
-    help: "QEMU's monitor: the socket it was given with -qmp",
-  },
+/** The flags of `qmpmux serve`: the settings, and what a file cannot say. */
+const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
   "listen": {
     value: "ADDR[,...]",
     kind: "listener",
     many: true,
     help: "where clients connect; may be given many times",
   },
-  "ready": {
-    value: "listening|qemu",
-    words: ["listening", "qemu"],
-    initial: "listening",
-    help: "when systemd is told READY=1: at once, or with QEMU",
-  },
   "config": { value: "FILE", kind: "file", help: "a TOML file that says the same; flags win" },
   "print-config": { help: "print the settings that come of it all, and end" },
-  "once": { help: "end with QEMU, with status 0, instead of waiting for the next" },
-  "greeting-timeout": {
-    value: "S",
-    initial: 10,
-    help: "seconds QEMU may take for its greeting",
-  },
-  "handshake-timeout": {
-    value: "S",
-    initial: 60,
-    help: "seconds a client may wait for QEMU's greeting",
-  },
-  "drain-timeout": {
-    value: "S",
-    initial: 5,
-    help: "seconds commands under way may take to finish at the end",
-  },
-  "stall-timeout": {
-    value: "S",
-    initial: 10,
-    help: "seconds QEMU may be silent, though asked, until it counts as stalled",
-  },
-  "on-loss": {
-    value: "close|hold",
-    words: ["close", "hold"],
-    initial: "close",
-    help: "when QEMU goes its clients see the end, or wait for the next one",
-  },
-  "watchdog": {
-    value: "loop|qemu",
-    words: ["loop", "qemu"],
-    initial: "loop",
-    help: "a stalled QEMU does not concern systemd's watchdog, or does",
-  },
-  "max-clients": { value: "N", initial: CLIENTS_IN_ALL.initial, help: CLIENTS_IN_ALL.help },
-  "metrics": {
-    value: "ADDR[,...]",
-    kind: "address",
-    help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
-  },
-  "audit": {
-    value: "FILE|journal",
-    words: ["journal"],
-    kind: "file",
-    help: "where a record of each command that changes something goes",
-  },
-  "audit-failure": {
-    value: AUDIT_FAILURES.join("|"),
-    words: AUDIT_FAILURES,
-    initial: "continue",
-    help: "what becomes of such commands while no record can be written",
-  },
-  "audit-all": { help: "put commands that only read on record too" },
-  "log-format": {
-    value: LOG_FORMATS.join("|"),
-    words: LOG_FORMATS,
-    initial: "text; journal where systemd reads it",
-    help: "the form of the log on stderr",
-  },
-} as const satisfies Subcommand["flags"];
+});
+
+/** The name of a flag of `qmpmux serve`. */
+type ServeFlag = "listen" | "config" | "print-config" | SettingName;
+
+/** A flag for each setting that is not of the file only; some others behind the first, which is QEMU's. */
+function settingFlags<Other extends string>(
+  others: Readonly<Record<Other, Flag>>,
+): Readonly<Record<SettingName | Other, Flag>> {
+  const flags = SETTING_NAMES.flatMap((name): [SettingName, Flag][] => {
+    const { value, words, kind, initial, shownInitial, fileOnly, help }: Setting<unknown> =
+      SETTINGS[name];
+    if (fileOnly) return [];
+    const shown = shownInitial ?? (typeof initial === "boolean" ? undefined : initial);
+    return [[name, {
+      ...(value !== undefined && { value }),
+      ...(words !== undefined && { words }),
+      ...(kind !== undefined && { kind }),
+      ...(shown !== undefined && { initial: shown as string | number }),
+      help,
+    }]];
+  });
+  const [first, ...rest] = flags;
+  return Object.fromEntries([first!, ...Object.entries<Flag>(others), ...rest]) as Record<
+    SettingName | Other,
+    Flag
+  >;
+}
 
 /** The subcommands, in the order in which they are documented. */
 export const SUBCOMMANDS = {

@@ -9,19 +9,24 @@ import { serve } from "../rim/daemon.ts";
 import type { ExitStatus } from "../rim/failure.ts";
 import { formatFor, openLog } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
-import { addressText, type Place, UsageError } from "../terms/address.ts";
-import { parseListener, parseQemu } from "../terms/options.ts";
-import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
-import { type Config, readConfig } from "../terms/config.ts";
+import { UsageError } from "../terms/address.ts";
+import { readConfig } from "../terms/config.ts";
+import { ConfigError } from "../terms/config_error.ts";
 import { configText } from "../terms/config_text.ts";
-import { CLIENTS_IN_ALL, limitRange, readLimit } from "../terms/limits.ts";
-import { parseAudit, parseMetrics, wordOf } from "../terms/recording.ts";
-import { type Given, readFlags, secondsOf } from "./flags.ts";
+import { conflicts } from "../terms/conflicts.ts";
+import { parseListener } from "../terms/options.ts";
+import {
+  defaults,
+  type ServeSettings,
+  type Setting,
+  SETTING_NAMES,
+  type SettingName,
+  SETTINGS,
+  type SettingValues,
+} from "../terms/settings.ts";
+import { type Given, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { SUBCOMMANDS } from "./manual.ts";
 import { VERSION } from "./version.ts";
-
-const FLAGS = SUBCOMMANDS.serve.flags;
 
 /**
  * Runs `qmpmux serve`.
@@ -38,7 +43,7 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
     return 0;
   }
   const reread = given.one("config") === undefined ? undefined : () => settingsOf(given);
-  const log = openLog(settings.logFormat ?? formatFor(Deno.env.get("JOURNAL_STREAM")));
+  const log = openLog(settings["log-format"] ?? formatFor(Deno.env.get("JOURNAL_STREAM")));
   return await serve(settings, log, reread, VERSION);
 }
 
@@ -52,10 +57,10 @@ export function serveSettings(args: string[]): ServeSettings | "help" {
   return given.help ? "help" : settingsOf(given);
 }
 
-/** The settings that come of the flags and, where they name one, of the file as it is now. */
+/** Merges the flags with the file that they name, as it is now; flags win. */
 function settingsOf(given: Given): ServeSettings {
   const file = given.one("config");
-  const config = file === undefined ? NO_CONFIG : readConfigFile(file);
+  const config = file === undefined ? readConfig("", "") : readConfigFile(file);
   const own = given.all("listen").map((text) => parseListener(text, config.roles));
   const listeners = own.length > 0 ? own : config.listeners;
   if (listeners.length === 0) {
@@ -63,93 +68,44 @@ function settingsOf(given: Given): ServeSettings {
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     );
   }
-  const flag = given.one("qemu");
-  const qemu = flag ? parseQemu(flag) : config.qemu;
+  const values: Partial<SettingValues> = { ...config.values, ...flagValues(given) };
+  const { qemu } = values;
   if (qemu === undefined) {
     throw new UsageError(
       "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
     );
   }
-  if (qemu.transport === "tcp" && listeners.some(({ descriptors }) => descriptors)) {
-    throw new UsageError(
-      "serve: fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
-    );
+  for (const { text } of conflicts(values, listeners)) {
+    if (config.conflicts.length > 0) throw new ConfigError(config.conflicts);
+    throw new UsageError(`serve: ${text}`);
   }
-  const metrics = read(given, "metrics", parseMetrics) ?? config.metrics;
-  const places = [...listeners, ...(metrics ? [metrics] : [])];
-  checkDistinct([qemu, ...places.map(({ address }) => address)]);
-  return {
-    qemu,
-    listeners,
-    readyWhen: read(given, "ready", wordOf(FLAGS.ready.words)) ?? config.readyWhen ??
-      FLAGS.ready.initial,
-    once: given.has("once") || (config.once ?? false),
-    greetingTime: seconds(given, "greeting-timeout", config.greetingTime),
-    handshakeTime: seconds(given, "handshake-timeout", config.handshakeTime),
-    drainTime: seconds(given, "drain-timeout", config.drainTime),
-    stallTime: seconds(given, "stall-timeout", config.stallTime),
-    onLoss: read(given, "on-loss", wordOf(FLAGS["on-loss"].words)) ?? config.onLoss ??
-      FLAGS["on-loss"].initial,
-    watchdogOf: read(given, "watchdog", wordOf(FLAGS.watchdog.words)) ?? config.watchdogOf ??
-      FLAGS.watchdog.initial,
-    deadlines: config.deadlines,
-    maxClients: maxClients(given) ?? config.maxClients ?? CLIENTS_IN_ALL.initial,
-    metrics,
-    audit: auditOf(given, config),
-    logFormat: read(given, "log-format", wordOf(FLAGS["log-format"].words)) ?? config.logFormat,
-  };
+  return { ...defaults(), ...values, qemu, listeners };
 }
 
-const NO_CONFIG = readConfig("", "");
-
-function auditOf(given: Given, config: Config): AuditSettings | undefined {
-  const failure = read(given, "audit-failure", wordOf(FLAGS["audit-failure"].words)) ??
-    config.auditFailure;
-  const all = given.has("audit-all") || (config.auditAll ?? false);
-  const to = read(given, "audit", parseAudit) ?? config.audit;
-  if (to !== undefined) return { to, failure: failure ?? FLAGS["audit-failure"].initial, all };
-  if (failure === undefined && !all) return undefined;
-  throw new UsageError("serve: --audit is missing; say where records go, as --audit journal");
+/** The value of each setting that a flag gives; @throws UsageError that names the flag */
+function flagValues(given: Given): Partial<SettingValues> {
+  const values: [SettingName, unknown][] = [];
+  for (const name of SETTING_NAMES) {
+    const { value, expected, read, fileOnly }: Setting<unknown> = SETTINGS[name];
+    const text = value === undefined ? given.has(name) ? "" : undefined : given.one(name);
+    if (fileOnly || text === undefined || (name === "qemu" && text === "")) continue;
+    values.push([name, flagValue(name, text, expected, read)]);
+  }
+  return Object.fromEntries(values);
 }
 
-/** The value of a flag; @throws UsageError that names it */
-function read<T>(given: Given, flag: string, parse: (text: string) => T): T | undefined {
-  const text = given.one(flag);
-  if (text === undefined) return undefined;
+function flagValue<T>(
+  name: SettingName,
+  text: string,
+  expected: string,
+  read: (text: string) => T | undefined,
+): T {
   try {
-    return parse(text);
+    const value = read(text);
+    if (value !== undefined) return value;
   } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`serve: --${flag} ${error.message}`);
+    if (error instanceof UsageError) throw new UsageError(`serve: --${name}: ${error.message}`);
     throw error;
   }
-}
-
-/** @throws UsageError where an address has two uses; port 0 is another port each time */
-function checkDistinct(addresses: readonly Place[]): void {
-  const taken = new Set<string>();
-  for (const text of addresses.map(addressText)) {
-    if (taken.has(text) && !text.endsWith(":0")) {
-      throw new UsageError(`serve: ${text} is given twice; every address has its own use`);
-    }
-    taken.add(text);
-  }
-}
-
-function maxClients(given: Given): number | undefined {
-  const text = given.one("max-clients");
-  if (text === undefined) return undefined;
-  const count = readLimit(CLIENTS_IN_ALL, text);
-  if (count !== undefined) return count;
-  const range = limitRange(CLIENTS_IN_ALL);
-  throw new UsageError(`serve: --max-clients ${text} is not possible; write ${range}`);
-}
-
-/** The flag, else what the file says, else what the manual says. */
-function seconds(
-  given: Given,
-  flag: keyof typeof FLAGS & `${string}-timeout`,
-  file?: number,
-): number {
-  const text = given.one(flag);
-  return text === undefined ? file ?? FLAGS[flag].initial : secondsOf("serve", flag, text);
+  throw new UsageError(`serve: invalid value "${text}" for --${name}: expected ${expected}`);
 }

@@ -12,7 +12,8 @@ import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
-import type { Deadline, OnLoss } from "../terms/settings.ts";
+import type { OnLoss } from "../terms/settings.ts";
+import type { Deadline } from "../terms/value_kinds.ts";
 import type { Terms } from "../terms/terms.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {

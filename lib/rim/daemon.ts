@@ -6,10 +6,9 @@
 
 import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
-import { addressText, UsageError } from "../terms/address.ts";
+import { UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
-import type { ServeSettings } from "../terms/settings.ts";
-import { metricsText } from "../terms/recording.ts";
+import { changedForRestart, type ServeSettings } from "../terms/settings.ts";
 import type { Greeting } from "../wire/message.ts";
 import { RunningTime, STEADY } from "./clock.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
@@ -124,7 +123,7 @@ class Daemon {
       }
       await surrender(this.#settings, this.#notifier.active, this.#reread !== undefined);
       using _watchdog = this.#watchdog(watchdogMs);
-      if (this.#settings.readyWhen === "listening") this.#notifier.ready();
+      if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
       using _clock = this.#clock();
       await this.#qemus.run(reception.passing?.libc);
@@ -140,11 +139,18 @@ class Daemon {
 
   /** What of the settings the hub needs. */
   #muxOptions(settings: ServeSettings): MuxOptions {
-    const { handshakeTime, onLoss, stallTime, deadlines } = settings;
     const timeOfDay = (): number => Date.now() / 1000;
     const clock = (): number => STEADY.now();
     const running = (): number => this.#time.at(STEADY.now());
-    return { handshakeTime, onLoss, stallTime, deadlines, timeOfDay, clock, running };
+    return {
+      handshakeTime: settings["handshake-timeout"],
+      onLoss: settings["on-loss"],
+      stallTime: settings["stall-timeout"],
+      deadlines: settings.deadline,
+      timeOfDay,
+      clock,
+      running,
+    };
   }
 
   #newReception(): Reception {
@@ -185,12 +191,9 @@ class Daemon {
         throw new Failure(78, "there is no configuration file; start with --config");
       }
       const settings = this.#reread();
-      if (addressText(settings.qemu) !== addressText(this.#settings.qemu)) {
-        throw new Failure(78, "qemu cannot change while qmpmux runs; restart it");
-      }
-      if (recordsText(settings) !== recordsText(this.#settings)) {
-        const keys = "metrics, audit and log-format";
-        throw new Failure(78, `${keys} cannot change while qmpmux runs; restart it`);
+      const changed = changedForRestart(this.#settings, settings);
+      if (changed.length > 0) {
+        throw new Failure(78, `${changed.join(", ")} cannot change while qmpmux runs; restart it`);
       }
       await this.#reception?.adopt(settings);
       this.#settings = settings;
@@ -208,7 +211,7 @@ class Daemon {
 
   #ready(greeting: Greeting): void {
     const first = this.#qemus.ready(greeting);
-    if (first && this.#settings.readyWhen === "qemu") this.#notifier.ready();
+    if (first && this.#settings.ready === "qemu") this.#notifier.ready();
     this.#report();
   }
 
@@ -247,7 +250,7 @@ class Daemon {
   #watchdog(period: number | undefined): Disposable {
     if (period === undefined) return { [Symbol.dispose](): void {} };
     const timer = setInterval(() => {
-      const concerns = this.#settings.watchdogOf === "qemu" &&
+      const concerns = this.#settings.watchdog === "qemu" &&
         this.#mux.status().qemu === "stalled";
       if (!concerns) this.#notifier.alive();
     }, period / 2);
@@ -293,11 +296,6 @@ class Daemon {
       },
     };
   }
-}
-
-/** What is set once, at the start. */
-function recordsText({ metrics, audit, logFormat }: ServeSettings): string {
-  return JSON.stringify([metrics && metricsText(metrics), audit, logFormat]);
 }
 
 /** What is wrong with settings, for people; a bug of ours is thrown on. */

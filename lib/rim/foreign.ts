@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ListenerSettings } from "../terms/settings.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { ForeignError, type Libc, loadLibc } from "./descriptors.ts";
 import type { Log } from "./log.ts";
 import { Poller } from "./unix_socket.ts";

@@ -8,7 +8,7 @@
 
 import { type Address, addressText, isFile, isLocal } from "../terms/address.ts";
 import { type Somebody, termsFor, type Who, whoText } from "../terms/admission.ts";
-import type { ListenerSettings } from "../terms/settings.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import type { Terms } from "../terms/terms.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";

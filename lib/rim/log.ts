@@ -6,7 +6,10 @@
  * @module
  */
 
-import type { LogFormat } from "../terms/settings.ts";
+import type { SettingValues } from "../terms/settings.ts";
+
+/** The form of the log: lines of text, JSON, or lines with the journal's priorities. */
+export type LogFormat = Exclude<SettingValues["log-format"], undefined>;
 
 /** Where lines go; each is one sentence without an end of line. */
 export interface Log {

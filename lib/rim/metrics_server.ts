@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ListenerSettings } from "../terms/settings.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import { Listener, type TakePassed } from "./listener.ts";
 import type { Log } from "./log.ts";

@@ -30,7 +30,7 @@ export async function surrender(
   }
   // From 2.9 on, connecting and sending to a unix socket need this kind too.
   const netForUnix = versionAtLeast(2, 9) &&
-    (notifies || qemu.transport === "unix" || audit?.to === "journal");
+    (notifies || qemu.transport === "unix" || audit === "journal");
   if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
   // What was loaded by them stays; nothing else can be.

@@ -10,7 +10,7 @@
 import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../terms/address.ts";
 import { UNSEEN_ID } from "../terms/admission.ts";
-import type { ListenerSettings } from "../terms/settings.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { Client } from "./client.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
@@ -28,7 +28,7 @@ export interface ReceptionSettings {
   /** Where clients connect. */
   readonly listeners: readonly ListenerSettings[];
   /** How many there may be in all. */
-  readonly maxClients: number;
+  readonly "max-clients": number;
 }
 
 /** What a reception works with. */
@@ -243,7 +243,7 @@ export class Reception implements Disposable {
   #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
     const { notes } = this.#means;
     const own = terms.limits["max-clients"];
-    const all = this.#settings.maxClients;
+    const all = this.#settings["max-clients"];
     const refused = `${address}: a client was not let in:`;
     if (clients >= own) {
       notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);

@@ -11,7 +11,7 @@ import { Tally } from "../record/tally.ts";
 import { READING } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../terms/observer.ts";
 import { operatorRows } from "../terms/operator.ts";
-import type { AuditSettings, ServeSettings } from "../terms/settings.ts";
+import type { ServeSettings } from "../terms/settings.ts";
 import { AuditFile } from "./audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import { Journal } from "./journal.ts";
@@ -44,11 +44,12 @@ export class Records {
    * @param version of qmpmux
    * @throws Failure where the audit cannot be written
    */
-  constructor({ metrics, audit }: ServeSettings, log: Log, version: string) {
+  constructor(settings: ServeSettings, log: Log, version: string) {
+    const { metrics, audit } = settings;
     if (metrics) this.tally = new Tally(isKnown, { version, deno: Deno.version.deno });
     if (audit) this.#trail = trailOf(audit, log, () => this.tally?.auditFailed());
     const recorders: Recorder[] = this.tally ? [this.tally] : [];
-    if (audit && this.#trail) recorders.push(auditOf(audit, this.#trail));
+    if (this.#trail) recorders.push(auditOf(settings, this.#trail));
     this.recorder = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
   }
 
@@ -79,16 +80,16 @@ function isKnown(command: string): boolean {
   return operatorRows().has(command) || isOwn(command);
 }
 
-function trailOf({ to }: AuditSettings, log: Log, failed: () => void): AuditTrail {
+function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
   return new AuditTrail(to === "journal" ? new Journal() : new AuditFile(to), log, failed);
 }
 
-function auditOf({ all, failure }: AuditSettings, trail: AuditTrail): Audit {
+function auditOf(settings: ServeSettings, trail: AuditTrail): Audit {
   return new Audit(trail, {
     isRead: (command) => READ.has(command),
     isKnown,
-    all,
-    refuses: failure === "refuse",
+    all: settings["audit-all"],
+    refuses: settings["audit-failure"] === "refuse",
     timeOfDay: () => Date.now(),
   });
 }

@@ -8,7 +8,7 @@
  */
 
 import { type Address, addressText, PATH_BYTES_LIMIT } from "../terms/address.ts";
-import type { ListenerSettings } from "../terms/settings.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { Failure } from "./failure.ts";
 import type { Acceptor } from "./passed.ts";
 import { idOf } from "./users.ts";

@@ -90,8 +90,8 @@ export class Succession {
     const { log, settings } = this.#means;
     this.#stalled = stalled;
     if (stalled) {
-      const { stallTime } = settings();
-      log.warn(`${this.#address}: QEMU does not answer: stalled for ${stallTime} s`);
+      const { "stall-timeout": time } = settings();
+      log.warn(`${this.#address}: QEMU does not answer: stalled for ${time} s`);
     } else log.info(`${this.#address}: QEMU answers again`);
   }
 
@@ -143,10 +143,10 @@ export class Succession {
       );
     }
     if (reason === SILENCE) {
-      const { greetingTime } = this.#means.settings();
+      const { "greeting-timeout": time } = this.#means.settings();
       throw new Failure(
         69,
-        `${this.#address} sent no QMP greeting within ${greetingTime} s: it is no QMP server, ` +
+        `${this.#address} sent no QMP greeting within ${time} s: it is no QMP server, ` +
           "or another client holds QEMU's monitor, which serves one at a time; end that client",
       );
     }
@@ -157,7 +157,7 @@ export class Succession {
     const { stop, settings, keep } = this.#means;
     const silence = setTimeout(() => {
       if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
-    }, settings().greetingTime * 1000);
+    }, settings()["greeting-timeout"] * 1000);
     const drain = (): void => keep(this.#drain(qemu));
     stop.addEventListener("abort", drain);
     try {
@@ -173,7 +173,7 @@ export class Succession {
   async #drain(qemu: Qemu): Promise<void> {
     const { mux, atOnce, settings } = this.#means;
     const late = (): void => this.#idle.resolve();
-    const timer = setTimeout(late, settings().drainTime * 1000);
+    const timer = setTimeout(late, settings()["drain-timeout"] * 1000);
     atOnce.addEventListener("abort", late);
     if (atOnce.aborted) late();
     mux.drain();

@@ -1,92 +1,38 @@
 /**
  * The configuration file: what the command line says, in TOML.
  *
- * One file, one QEMU. All that is wrong in it is told at once, each with its
- * line; an unknown key is wrong.
+ * One file, one QEMU. All that is wrong in it is reported at once, each problem
+ * with its line; an unknown key is wrong.
  *
  * @module
  */
 
 import { parse } from "@std/toml/parse";
-import { addressText, UsageError } from "./address.ts";
+import { UsageError } from "./address.ts";
 import { ConfigError } from "./config_error.ts";
-import { parseQemu, readListener } from "./options.ts";
-import type {
-  AuditFailure,
-  Deadline,
-  ListenerSettings,
-  LogFormat,
-  OnLoss,
-  ReadyWhen,
-  WatchdogOf,
-} from "./settings.ts";
-import { CLIENTS_IN_ALL, isLimitName, limitRange, readLimit } from "./limits.ts";
+import { conflicts, type Place } from "./conflicts.ts";
+import { isLimitName } from "./limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import { readListener } from "./options.ts";
 import type { Role } from "./policy.ts";
-import { AUDIT_FAILURES, LOG_FORMATS, parseAudit, parseMetrics, wordOf } from "./recording.ts";
 import { readRole, ROLES } from "./roles.ts";
+import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
 import { TomlLines } from "./toml_lines.ts";
 
-/** What a file says; what it does not say is `undefined`. */
+/** A file's content, read and checked. */
 export interface Config {
-  /** QEMU's monitor, checked. */
-  readonly qemu: ReturnType<typeof parseQemu> | undefined;
-  /** Where clients connect; may be none. */
+  /** The settings that the file gives. */
+  readonly values: Partial<SettingValues>;
+  /** The listeners; may be none. */
   readonly listeners: readonly ListenerSettings[];
-  /** The roles there are: the built-in ones and the file's own. */
+  /** The roles: the built-in ones and the file's own. */
   readonly roles: ReadonlyMap<string, Role>;
-  /** End with QEMU. */
-  readonly once: boolean | undefined;
-  /** When readiness is told. */
-  readonly readyWhen: ReadyWhen | undefined;
-  /** Seconds QEMU may take for its greeting. */
-  readonly greetingTime: number | undefined;
-  /** Seconds a client may wait for QEMU's greeting. */
-  readonly handshakeTime: number | undefined;
-  /** Seconds for what is under way at the end. */
-  readonly drainTime: number | undefined;
-  /** What becomes of the clients when QEMU goes. */
-  readonly onLoss: OnLoss | undefined;
-  /** Seconds QEMU may be silent, though asked. */
-  readonly stallTime: number | undefined;
-  /** What keeps the service manager's watchdog quiet. */
-  readonly watchdogOf: WatchdogOf | undefined;
-  /** How long commands may take, in the order of the file. */
-  readonly deadlines: readonly Deadline[];
-  /** How many clients there may be in all. */
-  readonly maxClients: number | undefined;
-  /** The form of the log. */
-  readonly logFormat: LogFormat | undefined;
-  /** Where metrics can be fetched. */
-  readonly metrics: ListenerSettings | undefined;
-  /** Where records of commands go. */
-  readonly audit: string | undefined;
-  /** What becomes of what cannot be put on record. */
-  readonly auditFailure: AuditFailure | undefined;
-  /** Is what only reads put on record too? */
-  readonly auditAll: boolean | undefined;
+  /** What of the file contradicts itself when no flag is given; each with its line. */
+  readonly conflicts: readonly string[];
 }
 
 /** The keys of the top level, in the order in which they are documented. */
-export const CONFIG_KEYS = [
-  "qemu",
-  "once",
-  "ready",
-  "greeting-timeout",
-  "handshake-timeout",
-  "drain-timeout",
-  "stall-timeout",
-  "on-loss",
-  "watchdog",
-  "max-clients",
-  "log-format",
-  "metrics",
-  "audit",
-  "audit-failure",
-  "audit-all",
-  "deadline",
-  "role",
-  "listen",
-] as const;
+export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
 
 /** The parser's work grows with the square of a table's keys; so many take it 30 ms. */
 const KEYS_LIMIT = 500;
@@ -119,15 +65,14 @@ class Reader {
   read(): Config {
     const table = this.#parsed();
     for (const line of this.#lines.leftOut()) {
-      this.#wrong(line, 'there is no key "__proto__"; remove it');
+      this.#wrong(line, 'unknown key "__proto__"; remove it');
     }
     for (const line of this.#lines.repeated) {
       this.#wrong(line, "this key is given twice; give it once");
     }
     for (const key of Object.keys(table)) {
-      if ((CONFIG_KEYS as readonly string[]).includes(key)) continue;
-      const known = CONFIG_KEYS.join(", ");
-      this.#wrong(this.#lines.of(key), `there is no key "${key}"; there are ${known}`);
+      if (CONFIG_KEYS.includes(key)) continue;
+      this.#wrong(this.#lines.of(key), `unknown key "${key}": expected ${CONFIG_KEYS.join(", ")}`);
     }
     const roles = new Map(ROLES);
     this.#each(table, "role", (form, where) => {
@@ -137,54 +82,27 @@ class Reader {
       }
       roles.set(role.name, role);
     });
-    const qemu = this.#value(table, "qemu", (value) => parseQemu(textOf(value)));
-    const metrics = this.#value(table, "metrics", (value) => parseMetrics(textOf(value)));
-    const taken = new Set(
-      [qemu, metrics?.address].flatMap((each) => each ? [addressText(each)] : []),
-    );
+    const values = this.#values(table);
     const listeners: ListenerSettings[] = [];
-    this.#each(table, "listen", (form, where) => {
-      const listener = listenerOf(form, where, roles);
-      const text = addressText(listener.address);
-      if (taken.has(text) && !text.endsWith(":0")) {
-        throw new UsageError(`${where}: ${text} is given twice; every address has its own use`);
-      }
-      taken.add(text);
-      if (listener.descriptors && qemu?.transport === "tcp") {
-        throw new UsageError(
-          `${where}: descriptors pass through unix sockets only; let QEMU listen on one`,
-          "fds",
-        );
-      }
-      listeners.push(listener);
+    /** The numbers of their tables: one that is wrong is not among the listeners. */
+    const numbers: number[] = [];
+    this.#each(table, "listen", (form, where, index) => {
+      listeners.push(listenerOf(form, where, roles));
+      numbers.push(index);
     });
-    const config: Config = {
-      qemu,
-      listeners,
-      roles,
-      once: this.#value(table, "once", switchOf),
-      readyWhen: this.#value(table, "ready", oneOf("listening", "qemu")),
-      greetingTime: this.#value(table, "greeting-timeout", secondsOf),
-      handshakeTime: this.#value(table, "handshake-timeout", secondsOf),
-      drainTime: this.#value(table, "drain-timeout", secondsOf),
-      stallTime: this.#value(table, "stall-timeout", secondsOf),
-      onLoss: this.#value(table, "on-loss", oneOf("close", "hold")),
-      watchdogOf: this.#value(table, "watchdog", oneOf("loop", "qemu")),
-      deadlines: this.#value(table, "deadline", deadlinesOf) ?? [],
-      maxClients: this.#value(table, "max-clients", clientsOf),
-      logFormat: this.#value(table, "log-format", (value) => wordOf(LOG_FORMATS)(textOf(value))),
-      metrics,
-      audit: this.#value(table, "audit", (value) => parseAudit(textOf(value))),
-      auditFailure: this.#value(
-        table,
-        "audit-failure",
-        (value) => wordOf(AUDIT_FAILURES)(textOf(value)),
-      ),
-      auditAll: this.#value(table, "audit-all", switchOf),
+    const lineOf = (place: Place): number => {
+      if ("setting" in place) return this.#lines.of(place.setting);
+      return this.#lineIn("listen", numbers[place.listener]!, place.option);
     };
-    if (this.#problems.length === 0) return config;
-    const sorted = this.#problems.toSorted((a, b) => a.line - b.line);
-    throw new ConfigError(sorted.map(({ line, text }) => `${this.#file}:${line}: ${text}`));
+    const found = [...conflicts(values, listeners)]
+      .map(({ place, text }) => ({ line: lineOf(place), text }));
+    if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found]);
+    return { values, listeners, roles, conflicts: this.#error(found).problems };
+  }
+
+  #error(problems: readonly { line: number; text: string }[]): ConfigError {
+    const sorted = problems.toSorted((a, b) => a.line - b.line);
+    return new ConfigError(sorted.map(({ line, text }) => `${this.#file}:${line}: ${text}`));
   }
 
   #parsed(): Table {
@@ -197,11 +115,11 @@ class Reader {
       return parse(this.#text);
     } catch (error) {
       const { line, text } = this.#notToml() ?? syntaxError(error);
-      throw new ConfigError([`${this.#file}:${line}: this is no TOML: ${text}`]);
+      throw new ConfigError([`${this.#file}:${line}: invalid TOML: ${text}`]);
     }
   }
 
-  /** What is no TOML even by itself: the parser tells the line where it has given up. */
+  /** Finds what is invalid even by itself: the parser reports the line where it has given up. */
   #notToml(): { line: number; text: string } | undefined {
     for (const { line: first, text: part } of this.#lines.parts) {
       try {
@@ -218,7 +136,7 @@ class Reader {
     this.#problems.push({ line, text });
   }
 
-  /** Reads something; what is wrong with it becomes a problem of its line. */
+  /** Reads something; an error becomes a problem of its line. */
   #attempt<T>(lineOf: (option: string) => number, read: (where: string) => T): T | undefined {
     try {
       return read("");
@@ -229,38 +147,57 @@ class Reader {
     }
   }
 
-  #value<T>(table: Table, key: string, read: (value: unknown) => T): T | undefined {
-    if (!(key in table)) return undefined;
-    return this.#attempt(() => this.#lines.of(key), () => {
-      try {
-        return read(table[key]);
-      } catch (error) {
-        if (error instanceof UsageError) throw new UsageError(`${key}: ${error.message}`);
-        throw error;
-      }
-    });
+  /** Reads the settings that the file gives. */
+  #values(table: Table): Partial<SettingValues> {
+    const given = SETTING_NAMES.filter((name) => name in table);
+    const entries = given.map((name): [SettingName, unknown] => [
+      name,
+      this.#attempt(() => this.#lines.of(name), () => settingOf(name, table[name])),
+    ]);
+    return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
-  /** Reads each table of an array of tables, each at the line of its header. */
-  #each(table: Table, key: string, read: (form: Table, where: string) => void): void {
+  /** Reads each table of an array of tables; an error is reported at the key, or the header. */
+  #each(
+    table: Table,
+    key: string,
+    read: (form: Table, where: string, index: number) => void,
+  ): void {
     const forms = table[key] ?? [];
     if (!Array.isArray(forms)) {
-      return this.#wrong(this.#lines.of(key), `${key} is one table; begin it with [[${key}]]`);
+      return this.#wrong(this.#lines.of(key), `${key} is a single table; begin it with [[${key}]]`);
     }
     for (const [index, form] of forms.entries()) {
       this.#attempt(
-        (option) => this.#lines.inTable(key, index, option) ?? this.#lines.ofTable(key, index),
-        (where) => read(form, where),
+        (option) => this.#lineIn(key, index, option),
+        (where) => read(form, where, index),
       );
     }
   }
+
+  #lineIn(table: string, index: number, key: string): number {
+    return this.#lines.inTable(table, index, key) ?? this.#lines.ofTable(table, index);
+  }
 }
 
-/** What the parser says, and of which line. */
+/** A parser's error: its text, and the line it is about. */
 function syntaxError(error: unknown): { line: number; text: string } {
   if (!(error instanceof Error)) throw error;
   const [, line, text] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ?? [];
   return { line: Number(line ?? 1), text: text ?? error.message };
+}
+
+/** A setting's value; @throws UsageError for an invalid one */
+function settingOf(name: SettingName, value: unknown): unknown {
+  const { readFile, expected } = SETTINGS[name];
+  try {
+    const read = readFile(value);
+    if (read !== undefined) return read;
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`${name}: ${error.message}`);
+    throw error;
+  }
+  throw new UsageError(`invalid value ${JSON.stringify(value)} for ${name}: expected ${expected}`);
 }
 
 /** A listener's table: `address`, and the options of `--listen`. */
@@ -272,10 +209,15 @@ function listenerOf(
   if (address === undefined) {
     throw new UsageError(`${where}: address is missing; write address = "unix:/path"`);
   }
+  if (typeof address !== "string") {
+    throw new UsageError(
+      `invalid value ${JSON.stringify(address)} for address: expected text in quotes`,
+    );
+  }
   const pairs = Object.entries(options).map(([key, value]) =>
     [key, optionText(key, value)] as const
   );
-  return readListener(textOf(address), pairs, where, roles);
+  return readListener(address, pairs, where, roles);
 }
 
 /** An option's value as the command line has it. */
@@ -287,50 +229,8 @@ function optionText(key: string, value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value === "number" && isLimitName(key)) return String(value);
   throw new UsageError(
-    `${key} is ${JSON.stringify(value)}; write text, true, false or a list of texts`,
+    `invalid value ${JSON.stringify(value)} for ${key}: ` +
+      "expected text, true, false or a list of texts",
     key,
-  );
-}
-
-function textOf(value: unknown): string {
-  if (typeof value === "string") return value;
-  throw new UsageError(`${JSON.stringify(value)} is no text; write it in quotes`);
-}
-
-function switchOf(value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw new UsageError(`${JSON.stringify(value)} is not possible; write true or false`);
-}
-
-/** Takes one of two words. */
-function oneOf<A extends string, B extends string>(a: A, b: B): (value: unknown) => A | B {
-  return (value) => {
-    if (value === a || value === b) return value as A | B;
-    throw new UsageError(`${JSON.stringify(value)} is not possible; write "${a}" or "${b}"`);
-  };
-}
-
-/** A table of globs of commands, each with its seconds. */
-function deadlinesOf(value: unknown): Deadline[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(
-      `${JSON.stringify(value)} is no table; write [deadline] and "GLOB" = SECONDS`,
-    );
-  }
-  return Object.entries(value).map(([glob, seconds]) => ({ glob, seconds: secondsOf(seconds) }));
-}
-
-function clientsOf(value: unknown): number {
-  const count = typeof value === "number" ? readLimit(CLIENTS_IN_ALL, String(value)) : undefined;
-  if (count !== undefined) return count;
-  throw new UsageError(
-    `${JSON.stringify(value)} is not possible; write ${limitRange(CLIENTS_IN_ALL)}`,
-  );
-}
-
-function secondsOf(value: unknown): number {
-  if (typeof value === "number" && value > 0 && value <= 86400) return value;
-  throw new UsageError(
-    `${JSON.stringify(value)} is no time; write seconds, above 0 and up to 86400`,
   );
 }

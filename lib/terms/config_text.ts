@@ -7,37 +7,21 @@
 import { addressText, isFile } from "./address.ts";
 import { whoText } from "./admission.ts";
 import { LIMIT_NAMES, type LimitName } from "./limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "./policy.ts";
-import { metricsText, modeText } from "./recording.ts";
+import { modeText } from "./recording.ts";
 import { roleLines } from "./role_text.ts";
 import { ROLES } from "./roles.ts";
-import type { ListenerSettings, ServeSettings } from "./settings.ts";
+import { printed, type ServeSettings, type Setting, SETTING_NAMES, SETTINGS } from "./settings.ts";
 
-/** Settings as a configuration file that gives them, with the roles that its listeners have. */
+/** Prints settings as a configuration file that gives them, with the roles of its listeners. */
 export function configText(settings: ServeSettings): string {
-  const lines = [
-    `qemu = ${JSON.stringify(addressText(settings.qemu))}`,
-    `once = ${settings.once}`,
-    `ready = ${JSON.stringify(settings.readyWhen)}`,
-    `greeting-timeout = ${settings.greetingTime}`,
-    `handshake-timeout = ${settings.handshakeTime}`,
-    `drain-timeout = ${settings.drainTime}`,
-    `stall-timeout = ${settings.stallTime}`,
-    `on-loss = "${settings.onLoss}"`,
-    `max-clients = ${settings.maxClients}`,
-    `watchdog = "${settings.watchdogOf}"`,
-  ];
-  if (settings.logFormat) lines.push(`log-format = "${settings.logFormat}"`);
-  if (settings.metrics) lines.push(`metrics = ${JSON.stringify(metricsText(settings.metrics))}`);
-  if (settings.audit) {
-    const { to, failure, all } = settings.audit;
-    lines.push(`audit = ${JSON.stringify(to)}`, `audit-failure = "${failure}"`);
-    lines.push(`audit-all = ${all}`);
-  }
-  if (settings.deadlines.length > 0) lines.push("", "[deadline]");
-  for (const { glob, seconds } of settings.deadlines) {
-    lines.push(`${JSON.stringify(glob)} = ${seconds}`);
-  }
+  const lines = SETTING_NAMES.flatMap((name) => {
+    const { needs }: Setting<unknown> = SETTINGS[name];
+    if (needs !== undefined && settings[needs] === undefined) return [];
+    const value = printed(settings, name);
+    return value === undefined ? [] : [`${name} = ${value}`];
+  });
   for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
   for (const listener of settings.listeners) {
     const { address, remote, terms, mode, user, group } = listener;

@@ -17,9 +17,9 @@ import {
 import { EVERYBODY, readWho, type Who } from "./admission.ts";
 import { EventFilter } from "./event_filter.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "./limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "./policy.ts";
 import { FULL, ROLES } from "./roles.ts";
-import type { ListenerSettings } from "./settings.ts";
 import type { DialectName, Terms } from "./terms.ts";
 
 /** One option of a listener: what stands for its value, and what it says, for the help and the manual. */

@@ -1,22 +1,16 @@
 /**
- * Where metrics, the audit and the log go: texts read into checked values.
+ * Addresses of metrics and the audit: texts read into checked values.
  *
  * @module
  */
 
 import { addressText, isFile, isLocal, parsePlace, UsageError } from "./address.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
-import type { AuditFailure, ListenerSettings, LogFormat } from "./settings.ts";
 import { ROLES } from "./roles.ts";
 
 /** What a metrics address may have behind it: about its socket file, and nothing else. */
 const METRICS_OPTIONS: readonly string[] = ["mode", "user", "group"];
-
-/** The forms of the log. */
-export const LOG_FORMATS: readonly LogFormat[] = ["text", "json", "journal"];
-
-/** What becomes of changing commands while the audit cannot be written. */
-export const AUDIT_FAILURES: readonly AuditFailure[] = ["refuse", "continue"];
 
 /**
  * Reads where metrics can be fetched.
@@ -63,14 +57,4 @@ export function metricsText({ address, mode, user, group }: ListenerSettings): s
 export function parseAudit(text: string): string {
   if (text !== "" && !text.includes("\0")) return text;
   throw new UsageError(`${JSON.stringify(text)} is no file; write a path, or journal`);
-}
-
-/** Reads one of some words; what it gives @throws UsageError where it is none of them. */
-export function wordOf<W extends string>(words: readonly W[]): (text: string) => W {
-  return (text) => {
-    const word = words.find((each) => each === text);
-    if (word !== undefined) return word;
-    const known = `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-    throw new UsageError(`${text} is not possible; write ${known}`);
-  };
 }

@@ -1,98 +1,191 @@
 /**
- * Settings: what `qmpmux serve` is told, read and checked.
+ * The settings of `qmpmux serve`, as one table.
+ *
+ * The keys of the configuration file, the flags, `--print-config`, the help, the
+ * manual page and the completions all follow from it: a new setting is a row
+ * here and the code that uses its value.
  *
  * @module
  */
 
-import type { Address, Place } from "./address.ts";
-import type { Admission } from "./admission.ts";
-import type { Terms } from "./terms.ts";
+import { type Address, addressText } from "./address.ts";
+import { CLIENTS_IN_ALL } from "./limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import { parseQemu } from "./options.ts";
+import { metricsText, parseAudit, parseMetrics } from "./recording.ts";
+import {
+  amount,
+  DEADLINES,
+  optional,
+  SECONDS,
+  SWITCH,
+  text,
+  type ValueKind,
+  word,
+} from "./value_kinds.ts";
 
-/** A listener: where, for whom, on what terms. */
-export interface ListenerSettings {
-  /** Where it listens. */
-  readonly address: Place;
-  /** May other machines reach it? */
-  readonly remote: boolean;
-  /** What it grants. */
-  readonly terms: Terms;
-  /** Who is let in, and who on other terms. */
-  readonly admission: Admission;
-  /** Must it be known who connects? */
-  readonly identity: boolean;
-  /** May its clients pass descriptors? */
-  readonly descriptors: boolean;
-  /** Of the socket file. */
-  readonly mode: number;
-  /** The owner of the socket file, by name or number. */
-  readonly user: string | undefined;
-  /** The group of the socket file, by name or number. */
-  readonly group: string | undefined;
+/** One setting; `T` is its value. */
+export interface Setting<T> extends ValueKind<T> {
+  /** The value that applies when neither a flag nor the file gives one. */
+  readonly initial: T;
+  /** The default as the help shows it; without it, `initial`. */
+  readonly shownInitial?: string;
+  /** Whether a reload takes a new value, or only a restart does. */
+  readonly reload: "live" | "restart";
+  /** The setting without which it means nothing. */
+  readonly needs?: "audit";
+  /** Whether only the file has it, and no flag. */
+  readonly fileOnly?: true;
+  /** A phrase that says what it is, for the help and the manual. */
+  readonly help: string;
+}
+
+const AUDIT_PLACE = { value: "FILE|journal", words: ["journal"], kind: "file" } as const;
+
+/** The settings, in the order in which they are documented. */
+export const SETTINGS = {
+  "qemu": {
+    ...optional(text(parseQemu, addressText, { value: "ADDR", kind: "address" })),
+    initial: undefined,
+    reload: "restart",
+    help: "QEMU's monitor: the socket it was given with -qmp",
+  },
+  "once": {
+    ...SWITCH,
+    initial: false,
+    reload: "live",
+    help: "end with QEMU, with status 0, instead of waiting for the next",
+  },
+  "ready": {
+    ...word("listening", "qemu"),
+    initial: "listening",
+    reload: "live",
+    help: "when systemd is told READY=1: at once, or with QEMU",
+  },
+  "greeting-timeout": {
+    ...SECONDS,
+    initial: 10,
+    reload: "live",
+    help: "seconds QEMU may take for its greeting",
+  },
+  "handshake-timeout": {
+    ...SECONDS,
+    initial: 60,
+    reload: "live",
+    help: "seconds a client may wait for QEMU's greeting",
+  },
+  "drain-timeout": {
+    ...SECONDS,
+    initial: 5,
+    reload: "live",
+    help: "seconds commands under way may take to finish at the end",
+  },
+  "stall-timeout": {
+    ...SECONDS,
+    initial: 10,
+    reload: "live",
+    help: "seconds QEMU may be silent, though asked, until it counts as stalled",
+  },
+  "on-loss": {
+    ...word("close", "hold"),
+    initial: "close",
+    reload: "live",
+    help: "when QEMU goes its clients see the end, or wait for the next one",
+  },
+  "watchdog": {
+    ...word("loop", "qemu"),
+    initial: "loop",
+    reload: "live",
+    help: "what the systemd watchdog covers: qmpmux only, or a stalled QEMU too",
+  },
+  "max-clients": {
+    ...amount(CLIENTS_IN_ALL),
+    initial: CLIENTS_IN_ALL.initial,
+    reload: "live",
+    help: CLIENTS_IN_ALL.help,
+  },
+  "log-format": {
+    ...optional(word("text", "json", "journal")),
+    initial: undefined,
+    shownInitial: "text; journal where systemd reads it",
+    reload: "restart",
+    help: "the form of the log on stderr",
+  },
+  "metrics": {
+    ...optional(text(parseMetrics, metricsText, { value: "ADDR[,...]", kind: "address" })),
+    initial: undefined,
+    reload: "restart",
+    help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
+  },
+  "audit": {
+    ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
+    initial: undefined,
+    reload: "restart",
+    help: "where a record of each command that changes something goes",
+  },
+  "audit-failure": {
+    ...word("refuse", "continue"),
+    initial: "continue",
+    needs: "audit",
+    reload: "restart",
+    help: "what becomes of such commands while no record can be written",
+  },
+  "audit-all": {
+    ...SWITCH,
+    initial: false,
+    needs: "audit",
+    reload: "restart",
+    help: "put commands that only read on record too",
+  },
+  "deadline": {
+    ...DEADLINES,
+    initial: [],
+    reload: "live",
+    fileOnly: true,
+    help: "timeouts in seconds by command, a glob each; the first that matches counts",
+  },
+} as const satisfies Readonly<Record<string, Setting<unknown>>>;
+
+/** The name of a setting: its key in the file, and its flag. */
+export type SettingName = keyof typeof SETTINGS;
+
+/** The names of the settings, in the order in which they are documented. */
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS) as SettingName[];
+
+/** The value of each setting. */
+export type SettingValues = {
+  readonly [Name in SettingName]: Parameters<(typeof SETTINGS)[Name]["print"]>[0];
+};
+
+/** The value of each setting when neither a flag nor a file gives one. */
+export function defaults(): SettingValues {
+  const entries = SETTING_NAMES.map((name): [string, unknown] => [name, SETTINGS[name].initial]);
+  return Object.fromEntries(entries) as SettingValues;
 }
 
 /** What becomes of the clients when QEMU goes. */
 export type OnLoss = "close" | "hold";
 
-/** What keeps the service manager's watchdog quiet: qmpmux's own loop, or QEMU's answers as well. */
-export type WatchdogOf = "loop" | "qemu";
-
-/** How long some commands may take. */
-export interface Deadline {
-  /** A glob of their names. */
-  readonly glob: string;
-  /** Seconds from when qmpmux has read it. */
-  readonly seconds: number;
-}
-
-/** All listeners listen; or QEMU has been there as well. */
-export type ReadyWhen = "listening" | "qemu";
-
-/** The form of the log: lines of text, JSON, or lines with the journal's priorities. */
-export type LogFormat = "text" | "json" | "journal";
-
-/** What becomes of commands that change something while the audit cannot be written. */
-export type AuditFailure = "refuse" | "continue";
-
-/** Where records of commands go. */
-export interface AuditSettings {
-  /** A path, or `journal`. */
-  readonly to: string;
-  /** What becomes of commands that cannot be put on record. */
-  readonly failure: AuditFailure;
-  /** Is what only reads put on record too? */
-  readonly all: boolean;
-}
-
-/** What `qmpmux serve` is told; times in seconds. */
-export interface ServeSettings {
+/** The settings of `qmpmux serve`, all read and checked. */
+export interface ServeSettings extends SettingValues {
   /** QEMU's monitor. */
   readonly qemu: Address;
-  /** Where clients connect; at least one. */
+  /** The listeners; at least one. */
   readonly listeners: readonly ListenerSettings[];
-  /** When the service manager is told that the daemon is ready. */
-  readonly readyWhen: ReadyWhen;
-  /** End with QEMU, instead of waiting for the next one. */
-  readonly once: boolean;
-  /** How long QEMU may take for its greeting. */
-  readonly greetingTime: number;
-  /** How long a client may wait for QEMU's greeting. */
-  readonly handshakeTime: number;
-  /** How long commands under way may take to finish at the end. */
-  readonly drainTime: number;
-  /** What becomes of the clients when QEMU goes. */
-  readonly onLoss: OnLoss;
-  /** How long QEMU may be silent, though asked, before it counts as stalled. */
-  readonly stallTime: number;
-  /** What keeps the service manager's watchdog quiet. */
-  readonly watchdogOf: WatchdogOf;
-  /** How long commands may take. */
-  readonly deadlines: readonly Deadline[];
-  /** How many clients there may be in all. */
-  readonly maxClients: number;
-  /** Where metrics can be fetched, if anywhere. */
-  readonly metrics?: ListenerSettings | undefined;
-  /** Where records of commands go, if anywhere. */
-  readonly audit?: AuditSettings | undefined;
-  /** The form of the log, where one is chosen. */
-  readonly logFormat?: LogFormat | undefined;
+}
+
+/** The names of the settings that only a restart changes and that differ between two sets. */
+export function changedForRestart(before: ServeSettings, after: ServeSettings): SettingName[] {
+  return SETTING_NAMES.filter((name) =>
+    SETTINGS[name].reload === "restart" && printed(before, name) !== printed(after, name)
+  );
+}
+
+/** A setting of a set as TOML; `undefined` where it has no value. */
+export function printed<Name extends SettingName>(
+  values: SettingValues,
+  name: Name,
+): string | undefined {
+  const { print } = SETTINGS[name] as ValueKind<unknown>;
+  return print(values[name]);
 }
