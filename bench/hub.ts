@@ -8,7 +8,7 @@ import { Mux } from "../lib/hub/mux.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { MessageSplitter } from "../lib/wire/balance.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import type { Peer } from "../lib/wire/message.ts";
+import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
 import { options, terms } from "../tests/support/stage.ts";
 
 const ENCODER = new TextEncoder();
@@ -16,9 +16,12 @@ const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major"
   '"package": ""}, "capabilities": ["oob"]}}\r\n';
 
 /** A peer that counts what it is sent. */
-class CountingPeer implements Peer {
+class CountingPeer implements ClientPeer, QemuPeer {
   sent = 0;
   send(_bytes: Uint8Array): void {
+    this.sent++;
+  }
+  sendReply(_bytes: Uint8Array): void {
     this.sent++;
   }
   pause(): void {}
@@ -59,6 +62,9 @@ export class BenchHub {
     idle(): void {},
     reload(): void {},
     stalled(): void {},
+    failed(_, error): void {
+      throw error;
+    },
   });
   readonly #qemu = new CountingPeer();
   readonly #splitter = new MessageSplitter();

@@ -10,13 +10,14 @@
  */
 
 import {
+  type ClientPeer,
   defaultLimits,
   FrameSplitter,
   FULL,
   MessageSplitter,
   type Monitor,
   Mux,
-  type Peer,
+  type QemuPeer,
 } from "@qmpmux/qmpmux";
 
 const LIMITS = defaultLimits("full");
@@ -34,10 +35,11 @@ const mux = new Mux({
   stalled: () => {},
   reload: (done) => done([]),
   idle: () => {},
+  failed: (where, error) => console.error(`An error in ${where}`, error),
 });
 
 /** A client: with sockets, `say` is given what was read, and `send` writes. */
-class Client implements Peer {
+class Client implements ClientPeer {
   readonly #name: string;
   readonly #monitor: Monitor;
   #splitter: FrameSplitter | undefined;
@@ -65,6 +67,10 @@ class Client implements Peer {
 
   send(bytes: Uint8Array): void {
     console.log(`${this.#name} < ${DECODER.decode(bytes).trimEnd()}`);
+  }
+
+  sendReply(bytes: Uint8Array): void {
+    this.send(bytes);
   }
 
   pause(): void {
@@ -99,10 +105,8 @@ class Client implements Peer {
 }
 
 /** The connection to QEMU: what the mux sends is shown, and answered below. */
-const qemu: Peer = {
+const qemu: QemuPeer = {
   send: (bytes) => console.log(`      QEMU hears ${DECODER.decode(bytes).trimEnd()}`),
-  pause: () => {},
-  resume: () => {},
   close: (reason) => console.log(`QEMU is hung up on: ${reason}`),
 };
 

@@ -1,7 +1,7 @@
 /**
  * The core of qmpmux as a library: synchronous, without sockets.
  *
- * Give a {@linkcode Mux} a {@linkcode Peer} for QEMU and one for each client,
+ * Give a {@linkcode Mux} a {@linkcode QemuPeer} for QEMU and a {@linkcode ClientPeer} for each client,
  * feed it what a {@linkcode MessageSplitter} and each client's
  * {@linkcode FrameSplitter} find in the bytes, and it answers through the peers.
  *
@@ -10,10 +10,10 @@
  *
  * @example A client beside others at one QEMU
  * ```ts
- * import { defaultLimits, FULL, Mux, type Peer } from "@qmpmux/qmpmux";
+ * import { defaultLimits, FULL, Mux, type ClientPeer, type QemuPeer } from "@qmpmux/qmpmux";
  *
- * export function serve(qemu: Peer, client: Peer): void {
- *   const notices = { ready() {}, stalled() {}, idle() {}, reload() {} };
+ * export function serve(qemu: QemuPeer, client: ClientPeer): void {
+ *   const notices = { ready() {}, stalled() {}, idle() {}, reload() {}, failed() {} };
  *   const timeOfDay = () => Date.now() / 1000;
  *   const mux = new Mux(
  *     { handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay },
@@ -39,7 +39,14 @@
 
 export type { Hub, HubStatus } from "./hub/admin.ts";
 export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
-export type { Ending, Outcome, Party, Recorder, Result } from "./record/recorder.ts";
+export type {
+  Ending,
+  InternalErrorPlace,
+  Outcome,
+  Party,
+  Recorder,
+  Result,
+} from "./record/recorder.ts";
 export type { Admission, Monitor, Slot, Ticket } from "./session/monitor.ts";
 export { ArgumentList, type Matching } from "./terms/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
@@ -69,17 +76,16 @@ export { MessageSplitter } from "./wire/balance.ts";
 export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
 export {
-  type Cargo,
   type Command,
   type Event,
   type Greeting,
   type Id,
-  type Identity,
   type Malformed,
   type Message,
-  type Peer,
   readCommand,
   readMessage,
   type Reply,
 } from "./wire/message.ts";
+export type { Cargo, ClientPeer, Identity, QemuPeer } from "./wire/peer.ts";
+export { UnexpectedMessage } from "./wire/unexpected.ts";
 export { type Leaf, type Part, Value } from "./wire/value.ts";

@@ -452,7 +452,7 @@ for (
   const [what, bytes, reason] of [
     ["damaged bytes", "}}}garbage\r\n", "it does not speak QMP"],
     ["an object that is no message", '{"hello": "world"}\r\n', "it does not speak QMP"],
-    ["a second greeting", `${GREETING}\r\n`, "it sent a second greeting"],
+    ["a second greeting", `${GREETING}\r\n`, `it sent a second greeting: ${GREETING}`],
   ] as const
 ) {
   Deno.test(`qmpmux hangs up on a QEMU that sends ${what}, ends its clients and dials again`, async () => {

@@ -89,9 +89,9 @@ Deno.test("MessageSplitter.next() comes upon damage behind a message", () => {
 });
 
 Deno.test("MessageSplitter.next() refuses a message of more than its limit", async () => {
-  assertEquals(MESSAGE_BYTES_LIMIT, 268435456);
+  assertEquals(MESSAGE_BYTES_LIMIT, 67108864);
   assertEquals(await printedBy("./limits.ts", "messages"), [
     "nothing yet",
-    { damage: "a message of more than 268435456 bytes" },
+    { damage: "a message of more than 67108864 bytes" },
   ]);
 });

@@ -13,6 +13,7 @@ import { LimitNotes } from "../lib/rim/limit_notes.ts";
 import type { Limits } from "../lib/terms/limits.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
+import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
 import { hangUp, makePair, type Pair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
@@ -66,7 +67,11 @@ class Door implements AsyncDisposable {
     this.pair = pair;
     this.stage.qemuReady();
     const own = terms({ name: "door", limits });
-    this.client = new Client(pair.ours, this.stage.mux, own, log, notes, this.clock);
+    this.client = new Client(
+      pair.ours,
+      own,
+      clientDeps(this.stage.mux, log, { notes, clock: this.clock }),
+    );
     this.#running = this.client.run();
   }
 
@@ -90,8 +95,7 @@ class Door implements AsyncDisposable {
       await within("a command at QEMU", new Promise<void>((heard) => qemu.onSend = heard));
     }
     using pair = await makePair();
-    const log = { info(): void {}, warn(): void {} };
-    const marker = new Client(pair.ours, this.stage.mux, terms(), log);
+    const marker = new Client(pair.ours, terms(), clientDeps(this.stage.mux));
     const running = marker.run();
     await readText(pair.theirs, GREETING.length + 2);
     await write(pair.theirs, '{"execute":"qmp_capabilities"}{"execute":"none","id":1,"x":1}');
@@ -232,7 +236,7 @@ Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () 
   using pair = await makePair();
   const stage = new Stage();
   const log = { info(): void {}, warn(): void {} };
-  const client = new Client(pair.ours, stage.mux, terms({ limits: { idle: 10 } }), log);
+  const client = new Client(pair.ours, terms({ limits: { idle: 10 } }), clientDeps(stage.mux, log));
   const running = client.run();
   for (const now of [0, 20, 40]) client.tick(now);
   stage.qemuReady();
@@ -248,7 +252,11 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   const counts: string[] = [];
   const log = { info(): void {}, warn: (line: string): void => void lines.push(line) };
   const notes = new LimitNotes(log, (limit) => void counts.push(limit));
-  const client = new Client(pair.ours, stage.mux, terms({ name: "door" }), log, notes);
+  const client = new Client(
+    pair.ours,
+    terms({ name: "door" }),
+    clientDeps(stage.mux, log, { notes }),
+  );
   const running = client.run();
   stage.mux.tick(60);
   assertEquals(await readToEnd(pair.theirs), "");
@@ -283,7 +291,7 @@ Deno.test("slow-time: a client behind for longer is dropped, and counted", async
   door.stage.qemuSays(
     `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(2 << 20)}"}`,
   );
-  for (const now of [0, 5, 5.5]) door.client.tick(now);
+  for (const now of [-1, 0, 5, 5.5]) door.client.tick(now);
   await door.over();
   assertEquals(door.counts, ["slow-unread", "slow-time"]);
 });

@@ -12,7 +12,8 @@ import { Client } from "../lib/rim/client.ts";
 import type { Log } from "../lib/rim/log.ts";
 import { LIMITS } from "../lib/terms/limits.ts";
 import { parseListener } from "../lib/terms/options.ts";
-import type { Peer } from "../lib/wire/message.ts";
+import type { QemuPeer } from "../lib/wire/peer.ts";
+import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
 import { options } from "./support/stage.ts";
 import { makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
@@ -25,7 +26,7 @@ const DONE = '{"return": {}}\r\n';
 const DROPPED = /^client door\/1 was dropped: /;
 
 /** QEMU as the hub sees it: every command it was sent, and replies when the test says so. */
-class PlayedQemu implements Peer {
+class PlayedQemu implements QemuPeer {
   readonly commands: string[] = [];
   #next: PromiseWithResolvers<string> | undefined;
   readonly #unseen: string[] = [];
@@ -72,6 +73,9 @@ class House {
     idle: () => {},
     reload: () => {},
     stalled: () => {},
+    failed: (_, error) => {
+      throw error;
+    },
   });
 
   /** A house whose QEMU is ready. */
@@ -95,7 +99,7 @@ class House {
   /** A client at this socket. */
   client(socket: Deno.Conn): Client {
     const { terms } = parseListener("/run/door");
-    return new Client(socket, this.mux, terms, this.log);
+    return new Client(socket, terms, clientDeps(this.mux, this.log));
   }
 }
 
@@ -285,6 +289,7 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   const client = house.client(pair.ours);
   const running = client.run();
   await negotiated(pair.theirs);
+  client.tick(-1);
   house.say(event(3 << 20));
   client.tick(0);
   client.tick(30);
@@ -296,7 +301,8 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   await within("the client to leave", running);
   assertEquals(house.log.lines.length, 1);
   assert(
-    DROPPED.test(house.log.lines[0]!) && house.log.lines[0]!.endsWith(" bytes unread for 30 s"),
+    DROPPED.test(house.log.lines[0]!) &&
+      house.log.lines[0]!.endsWith(" bytes unread and took none for 30 s"),
   );
 });
 

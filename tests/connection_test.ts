@@ -23,6 +23,10 @@ class Notes implements ConnectionNotices {
     this.drops.push(reason);
   }
 
+  failed(error: unknown): void {
+    throw error;
+  }
+
   relieved(): void {
     this.#relief.resolve();
     this.#relief = Promise.withResolvers();
@@ -120,7 +124,7 @@ Deno.test("Connection.tick() drops a peer that stays behind for longer than its 
   assertEquals(notes.drops, []);
   connection.tick(130.5);
   connection.tick(200);
-  assertEquals(notes.drops, [`it left ${MUCH} bytes unread for 30 s`]);
+  assertEquals(notes.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
   await within("the connection to be over", connection.over);
 });
 

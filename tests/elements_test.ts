@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { withElements } from "../lib/wire/elements.ts";
 import type { Reply } from "../lib/wire/message.ts";
 import { errorReply } from "../lib/wire/reply.ts";
+import { UnexpectedMessage } from "../lib/wire/unexpected.ts";
 
 function reply(text: string): Reply {
   return { kind: "return", bytes: new TextEncoder().encode(text), id: undefined };
@@ -45,7 +46,15 @@ Deno.test("withElements() keeps the line ends of a pretty answer", () => {
   assertEquals(without2(pretty(item(2, ""))), pretty(""));
 });
 
-for (const line of ["[]", "[1, 3]", "{}", '{"a": [2]}', '"[2]"', "2"]) {
+for (const line of ["{}", '{"a": [2]}', '"[2]"', "2", "[nope]", "[1 2]", '[{"a"}]', "[inf]"]) {
+  Deno.test(`withElements() takes ${line} for something unexpected`, () => {
+    const whole = reply(`{"return": ${line}}\r\n`);
+    const { message } = assertThrows(() => withElements(whole, () => true), UnexpectedMessage);
+    assertEquals(message, `it did not return an array of JSON values: {"return": ${line}}`);
+  });
+}
+
+for (const line of ["[]", "[1, 3]"]) {
   Deno.test(`withElements() gives back the very reply ${line}`, () => {
     const whole = reply(`{"return": ${line}}\r\n`);
     assertStrictEquals(withElements(whole, (element) => element !== 2), whole);

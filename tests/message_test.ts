@@ -231,12 +231,12 @@ Deno.test("readMessage() reads messages in other spellings than QEMU's", () => {
     bytes: '{"return":{}}',
     id: "1",
   });
-  assertEquals(heard('{"id": [2], "error": {}}'), {
-    kind: "error",
-    bytes: '{"error":{}}',
-    id: "[2]",
-  });
-  assertEquals(heard('{"error": {}}'), { kind: "error", bytes: '{"error": {}}', id: undefined });
+  const error = '"error":{"class":"C","desc":"d"}';
+  assertEquals(heard(`{"id": [2], ${error}}`), { kind: "error", bytes: `{${error}}`, id: "[2]" });
+  assertEquals(heard(`{${error}}`), { kind: "error", bytes: `{${error}}`, id: undefined });
+  for (const body of ["{}", "5", "[]", '{"class": 1, "desc": "d"}']) {
+    assertEquals(heard(`{"error": ${body}}`), undefined);
+  }
 });
 
 Deno.test("readMessage() reads pretty messages", () => {

@@ -10,13 +10,14 @@ import { Mux } from "../lib/hub/mux.ts";
 import { GIVEN_UP_LIMIT } from "../lib/session/upstream.ts";
 import { KEPT_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
-import type { Peer } from "../lib/wire/message.ts";
+import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
 import { GREETING, options, Stage, terms } from "./support/stage.ts";
 
 Deno.test("Mux.answered() sends every client the same bytes of an event", () => {
   const sent: Uint8Array[] = [];
-  const peer: Peer = {
+  const peer: ClientPeer & QemuPeer = {
     send: (bytes) => void sent.push(bytes),
+    sendReply: (bytes) => void sent.push(bytes),
     pause(): void {},
     resume(): void {},
     close(): void {},
@@ -26,6 +27,9 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
     idle(): void {},
     reload(): void {},
     stalled(): void {},
+    failed(_, error): void {
+      throw error;
+    },
   });
   mux.qemuArrived(peer, "7");
   mux.answered(asciiBytes(`${GREETING}\r\n`));

@@ -9,8 +9,10 @@ import { Mux } from "../lib/hub/mux.ts";
 import type { Stream } from "../lib/rim/connection.ts";
 import { Failure } from "../lib/rim/failure.ts";
 import type { Log } from "../lib/rim/log.ts";
-import { checkPlace, dial, Pauses, Qemu } from "../lib/rim/qemu.ts";
+import { checkPlace, dial, Pauses, Qemu, type QemuDeps } from "../lib/rim/qemu.ts";
+import { TURNS } from "../lib/rim/turns.ts";
 import { parseQemu } from "../lib/terms/options.ts";
+import { strictErrors } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
 import { options } from "./support/stage.ts";
 import { makePair, readText, readToEnd, write } from "./support/pair.ts";
@@ -277,18 +279,25 @@ for (
   });
 }
 
+function qemuDeps(): QemuDeps {
+  return { mux: makeMux(), errors: strictErrors(), turns: TURNS, messageLimit: 1 << 20 };
+}
+
 function makeMux(): Mux {
   return new Mux(options(), {
     ready: () => {},
     idle: () => {},
     reload: () => {},
     stalled: () => {},
+    failed: (_, error) => {
+      throw error;
+    },
   });
 }
 
 Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {
   using pair = await makePair();
-  const qemu = new Qemu(pair.ours, makeMux());
+  const qemu = new Qemu(pair.ours, qemuDeps());
   assertEquals(qemu.heard, false);
   const running = qemu.run();
   await write(pair.theirs, '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, ');
@@ -303,7 +312,7 @@ Deno.test("Qemu proves itself with another number on each connection", async () 
   const nonces = new Set<string>();
   for (let i = 0; i < 20; i++) {
     using pair = await makePair();
-    const running = new Qemu(pair.ours, makeMux()).run();
+    const running = new Qemu(pair.ours, qemuDeps()).run();
     await write(pair.theirs, '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, ');
     await write(pair.theirs, '"package": ""}, "capabilities": []}}\r\n');
     let text = "";
@@ -319,7 +328,7 @@ Deno.test("Qemu proves itself with another number on each connection", async () 
 
 Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () => {
   using pair = await makePair();
-  const qemu = new Qemu(pair.ours, makeMux());
+  const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();
   await write(pair.theirs, "SSH-2.0-Example\r\nmore\r\n");
   assertEquals(await within("the end", running), "it does not speak QMP");
@@ -329,18 +338,9 @@ Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () 
 
 Deno.test("Qemu.close() ends the connection, and its reason is what is told", async () => {
   using pair = await makePair();
-  const qemu = new Qemu(pair.ours, makeMux());
+  const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();
   qemu.close("enough");
   assertEquals(await within("the end", running), "enough");
   assertEquals(await readToEnd(pair.theirs), "");
-});
-
-Deno.test("Qemu is never paused", async () => {
-  using pair = await makePair();
-  const qemu = new Qemu(pair.ours, makeMux());
-  assertThrows(() => qemu.pause(), Error, "QEMU is never paused");
-  assertThrows(() => qemu.resume(), Error, "QEMU is never paused");
-  qemu.close("enough");
-  await qemu.run();
 });

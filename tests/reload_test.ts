@@ -19,6 +19,7 @@ Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async
     stdout: "",
     stderr: `qmpmux: ${file}:2: unknown key "queue": expected qemu, once, ready, ` +
       "greeting-timeout, handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
+      "max-unread, max-message, " +
       "log-format, metrics, audit, audit-failure, audit-all, deadline, role, listen\n" +
       `qmpmux: ${file}:5: "x" is no address; write unix:/path, /path, unix-abstract:NAME, ` +
       "tcp:HOST:PORT or HOST:PORT\n",

@@ -31,6 +31,8 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     "on-loss": "close",
     watchdog: "loop",
     "max-clients": 4096,
+    "max-unread": 256 << 20,
+    "max-message": 64 << 20,
     "log-format": undefined,
     metrics: undefined,
     audit: undefined,

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { Connection, type Marks } from "../lib/rim/connection.ts";
+import { Connection, type ConnectionNotices, type Marks } from "../lib/rim/connection.ts";
 import { Descriptors, type Libc, loadLibc } from "../lib/rim/descriptors.ts";
 import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/rim/unix_socket.ts";
 import type { UnixSocket } from "../lib/rim/unix_socket.ts";
@@ -16,6 +16,13 @@ import { makePlace } from "./support/place.ts";
 const LIBC = loadLibc();
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
+const NOTICES: ConnectionNotices = {
+  dropped: () => {},
+  relieved: () => {},
+  failed: (error) => {
+    throw error;
+  },
+};
 const MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
 /** Both ends of a connection: ours by foreign calls, theirs Deno's, which passes descriptors too. */
@@ -293,7 +300,7 @@ Deno.test("connectLaden() finds the descriptor of what it has connected", async 
 
 Deno.test("Connection.send() keeps the order around what takes descriptors along", async () => {
   await using ends = await connected();
-  const connection = new Connection(ends.laden, MARKS, { dropped: () => {}, relieved: () => {} });
+  const connection = new Connection(ends.laden, MARKS, NOTICES);
   connection.send(ENCODER.encode("a"));
   connection.send(ENCODER.encode("b"));
   connection.send(ENCODER.encode("{c}"), files("with-c"));
@@ -318,7 +325,7 @@ Deno.test("Connection.send() keeps the order around what takes descriptors along
 
 Deno.test("Connection.send() closes what a socket cannot take along", async () => {
   await using ends = await connected();
-  const connection = new Connection(ends.theirs, MARKS, { dropped: () => {}, relieved: () => {} });
+  const connection = new Connection(ends.theirs, MARKS, NOTICES);
   connection.send(ENCODER.encode("plain"), files("dropped"));
   assertEquals(await textFrom(ends.ours), "plain");
   assertEquals(memoryFilesOf(Deno.pid), []);

@@ -167,8 +167,9 @@ Deno.test("Upstream.heard() tells little of a refusal that has no end", () => {
     message(`{"id": 77, "error": {"class": "GenericError", "desc": "${desc}"}}`),
   );
   assert("broken" in heard);
-  assertStringIncludes(heard.broken, "GenericError");
-  assert(heard.broken.length < 2000, `${heard.broken.length} characters`);
+  const { message: text } = heard.broken;
+  assertStringIncludes(text, "GenericError");
+  assert(text.length < 2000, `${text.length} characters`);
 });
 
 Deno.test("Upstream.listen() counts no QEMU as stalled that reads on in a long command with descriptors", () => {

@@ -12,7 +12,8 @@ import type { Monitor } from "../session/monitor.ts";
 import { Belongings, type Ending, NOTHING_CAME } from "../sharing/belongings.ts";
 import { takesDescriptor, takesSurely } from "../sharing/mentions.ts";
 import type { Leave } from "../sharing/scheduler.ts";
-import type { Cargo, Command, Reply } from "../wire/message.ts";
+import type { Command, Reply } from "../wire/message.ts";
+import type { Cargo } from "../wire/peer.ts";
 
 /** A command that may have to do with descriptors. */
 export interface Bearer {

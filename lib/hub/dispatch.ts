@@ -14,9 +14,9 @@ import { QueryCache } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { cargoFor, Custody } from "./custody.ts";
-import { type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
+import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
 import type { Ledger } from "./ledger.ts";
-import { seenBy } from "./listing.ts";
+import { checkListing, seenBy } from "./listing.ts";
 
 /** What waited for a QEMU that has gone. */
 export interface Stranded {
@@ -30,6 +30,7 @@ export interface Stranded {
 export class Dispatch {
   readonly #upstream: Upstream<Errand>;
   readonly #ledger: Ledger;
+  readonly #contain: Contain;
   readonly #scheduler = new Scheduler<Monitor, Errand>();
   readonly #cache = new QueryCache<Errand>();
   readonly #custody = new Custody();
@@ -40,10 +41,15 @@ export class Dispatch {
   /** The question of somebody else that a monitor joined last. */
   readonly #joined = new WeakMap<Monitor, Errand>();
 
-  /** Nothing waits yet. */
-  constructor(upstream: Upstream<Errand>, ledger: Ledger) {
+  /**
+   * Creates a dispatch in which nothing waits.
+   *
+   * @param contain runs what concerns one client
+   */
+  constructor(upstream: Upstream<Errand>, ledger: Ledger, contain: Contain) {
     this.#upstream = upstream;
     this.#ledger = ledger;
+    this.#contain = contain;
   }
 
   /** Does nothing wait, and is nothing at QEMU? */
@@ -112,17 +118,32 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** QEMU has answered: all who wait are told, and what had to wait for that goes. */
+  /**
+   * Delivers QEMU's reply to every waiter, then sends whatever it was blocking.
+   *
+   * @throws UnexpectedMessage where it is not what QEMU answers to such a command; those who
+   *   wait are told that its effect is unknown
+   */
   settled(errand: Errand, reply: Reply): void {
     const { command, question, askers } = errand;
     this.#scheduler.landed(errand);
     if (question !== undefined) this.#cache.landed(question);
-    this.#cache.keep(command, reply);
-    this.#released(errand, reply);
     this.#timed.delete(errand);
-    this.#ledger.settled(errand, reply);
-    for (const { monitor, ticket } of askers) {
-      monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));
+    try {
+      checkListing(command, reply);
+      this.#released(errand, reply);
+      this.#cache.keep(command, reply);
+      this.#ledger.settled(errand, reply);
+      for (const { monitor, ticket } of askers.splice(0)) {
+        this.#contain(monitor, () => {
+          monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));
+        });
+      }
+    } catch (error) {
+      const desc = `QEMU's answer to ${command.name} could not be read; its effect is unknown`;
+      this.#ledger.unanswered([errand], "lost");
+      giveUp(askers, desc, this.#contain);
+      throw error;
     }
     this.#feed();
   }
@@ -180,7 +201,7 @@ export class Dispatch {
       const desc = errand.sent
         ? `${name} was not answered in time; it may still run`
         : `${name} could not be sent in time; it has not run`;
-      answers.push(() => giveUp(late, desc));
+      answers.push(() => giveUp(late, desc, this.#contain));
     }
     for (const answer of answers) answer();
     this.#feed();
@@ -242,7 +263,7 @@ export class Dispatch {
     this.#timed.delete(errand);
     if (question !== undefined) this.#cache.forgotten(question);
     for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
-    giveUp(askers, objection);
+    giveUp(askers, objection, this.#contain);
     return false;
   }
 

@@ -8,7 +8,8 @@ import type { Monitor, Ticket } from "../session/monitor.ts";
 import type { Job } from "../session/upstream.ts";
 import type { Question } from "../sharing/query_cache.ts";
 import { type Frame, frameOf } from "../wire/frame.ts";
-import { type Cargo, type Command, readCommand } from "../wire/message.ts";
+import { type Command, readCommand } from "../wire/message.ts";
+import type { Cargo } from "../wire/peer.ts";
 import { errorReply } from "../wire/reply.ts";
 
 /** Who waits for an answer, and where it belongs. */
@@ -72,9 +73,12 @@ export function isAwaited({ askers }: Errand): boolean {
   return askers.some(({ monitor }) => !monitor.left);
 }
 
+/** Runs what concerns one client, so that an error ends that client alone. */
+export type Contain = (monitor: Monitor, run: () => void) => void;
+
 /** Answers all these with an error; whatever becomes of their errand is nobody's from now on. */
-export function giveUp(askers: Asker[], desc: string): void {
+export function giveUp(askers: Asker[], desc: string, contain: Contain): void {
   for (const { monitor, ticket } of askers.splice(0)) {
-    monitor.fill(ticket, errorReply("GenericError", desc));
+    contain(monitor, () => monitor.fill(ticket, errorReply("GenericError", desc)));
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Ending, Recorder } from "../record/recorder.ts";
+import type { Ending, InternalErrorPlace, Recorder } from "../record/recorder.ts";
 import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { globMatches } from "../terms/glob.ts";
@@ -17,22 +17,22 @@ import type { Deadline } from "../terms/value_kinds.ts";
 import type { Terms } from "../terms/terms.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {
-  type Cargo,
   type Command,
   type Event,
   type Greeting,
-  type Peer,
   readCommand,
   readMessage,
   type Reply,
 } from "../wire/message.ts";
+import type { Cargo, ClientPeer, QemuPeer } from "../wire/peer.ts";
 import { eventMessage } from "../wire/reply.ts";
+import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
-import { type Errand, giveUp, probe } from "./errand.ts";
+import { type Contain, type Errand, giveUp, probe } from "./errand.ts";
 import { Ledger } from "./ledger.ts";
 
-/** Why we hang up on what sends something else than QMP's messages. */
+/** The reason for closing the connection to what sends something else than QMP's messages. */
 export const NO_QMP = "it does not speak QMP";
 
 /** How the reason begins why we let go of a client that has waited for QEMU's greeting for too long. */
@@ -48,6 +48,13 @@ export interface Notices {
   reload(done: (problems: readonly string[]) => void): void;
   /** While draining: the last command under way has been answered. */
   idle(): void;
+  /**
+   * Is told of an error of the hub's own, which has been contained: it has ended a client, or
+   * the connection to QEMU, and nothing else.
+   *
+   * @param client the name of the client that was being served, where it was one
+   */
+  failed(where: InternalErrorPlace, error: unknown, client?: string): void;
 }
 
 /** Settings of the hub. */
@@ -78,7 +85,7 @@ export class Mux implements Hub {
   readonly #ungreeted = new Map<Monitor, number>();
   #options: MuxOptions;
   readonly #notices: Notices;
-  #qemu: Peer | undefined;
+  #qemu: QemuPeer | undefined;
   #attached = 0;
   #now = 0;
   #sessions = 0;
@@ -89,7 +96,7 @@ export class Mux implements Hub {
     this.#options = options;
     this.#notices = notices;
     this.#ledger = new Ledger(recorder, options.clock ?? ((): number => this.#now));
-    this.#dispatch = new Dispatch(this.#upstream, this.#ledger);
+    this.#dispatch = new Dispatch(this.#upstream, this.#ledger, this.#contain);
   }
 
   /** The clients that are there. */
@@ -98,11 +105,11 @@ export class Mux implements Hub {
   }
 
   /** A client has come. It hears nothing until QEMU's greeting is there. */
-  attach(peer: Peer, terms: Terms): Monitor {
+  attach(peer: ClientPeer, terms: Terms): Monitor {
     const monitor = new Monitor(peer, terms, ++this.#attached, this.#now);
     this.#monitors.add(monitor);
     const { greeting } = this.#upstream;
-    if (greeting) monitor.greet(greeting);
+    if (greeting) this.#contain(monitor, () => monitor.greet(greeting));
     else {
       this.#ungreeted.set(monitor, this.#time);
       peer.pause();
@@ -110,9 +117,17 @@ export class Mux implements Hub {
     return monitor;
   }
 
-  /** A client has said something. */
+  /** A client has said something. An error while it is served ends that client alone. */
   received(monitor: Monitor, input: Frame | Damage): void {
     if (monitor.left) return;
+    try {
+      this.#receive(monitor, input);
+    } catch (error) {
+      this.#blame(monitor, error);
+    }
+  }
+
+  #receive(monitor: Monitor, input: Frame | Damage): void {
     if ("damage" in input) return monitor.damaged(input.damage);
     const command = readCommand(input, monitor.takesOob);
     const { id, oob } = command;
@@ -142,22 +157,42 @@ export class Mux implements Hub {
   detached(monitor: Monitor, ending: Ending = "left"): void {
     // What is queued under its name later is ours.
     if (!this.#monitors.delete(monitor)) return;
-    const ungiven = monitor.leave();
-    this.#ledger.recorder?.left(ending);
-    this.#ledger.ungiven(ungiven);
     this.#ungreeted.delete(monitor);
-    this.#dispatch.left(monitor);
-    this.#rest();
+    // Whatever fails here, the rest is done all the same.
+    this.#attempt("teardown", () => {
+      const ungiven = monitor.leave();
+      this.#ledger.recorder?.left(ending);
+      this.#ledger.ungiven(ungiven);
+    });
+    this.#attempt("teardown", () => this.#dispatch.left(monitor));
+    this.#attempt("teardown", () => this.#rest());
   }
 
   /** A connection to QEMU is up; `nonce` as {@linkcode Upstream.arrived} takes it. */
-  qemuArrived(peer: Peer, nonce: string): void {
+  qemuArrived(peer: QemuPeer, nonce: string): void {
     this.#qemu = peer;
     this.#upstream.arrived(peer, nonce);
   }
 
-  /** QEMU has said something: a message as {@linkcode MessageSplitter} gives it. */
+  /**
+   * QEMU has said something: a message as {@linkcode MessageSplitter} gives it.
+   *
+   * Something unexpected, and an error while it is heard, close the connection to QEMU and
+   * nothing else.
+   */
   answered(input: Uint8Array | Damage): void {
+    try {
+      this.#hear(input);
+    } catch (error) {
+      if (error instanceof UnexpectedMessage) {
+        return this.#qemu?.close(error.problem, error.message);
+      }
+      this.#notices.failed("qemu", error);
+      this.#qemu?.close("an internal error came up while it was heard");
+    }
+  }
+
+  #hear(input: Uint8Array | Damage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
     const message = "damage" in input ? undefined : readMessage(input);
     if (message === undefined) return this.#qemu?.close(NO_QMP);
@@ -167,7 +202,7 @@ export class Mux implements Hub {
       this.#dispatch.settled(heard.settled, heard.reply);
       this.#rest();
     } else if ("ready" in heard) this.#greetAll(heard.ready);
-    else if ("broken" in heard) this.#qemu?.close(heard.broken);
+    else if ("broken" in heard) throw heard.broken;
   }
 
   /**
@@ -187,10 +222,10 @@ export class Mux implements Hub {
     }
     if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
     for (const { askers, command } of sent) {
-      giveUp(askers, `QEMU has gone; the effect of ${command.name} is unknown`);
+      giveUp(askers, `QEMU has gone; the effect of ${command.name} is unknown`, this.#contain);
     }
     for (const { askers, command } of unsent) {
-      giveUp(askers, `QEMU has gone; ${command.name} was not sent`);
+      giveUp(askers, `QEMU has gone; ${command.name} was not sent`, this.#contain);
     }
     this.#rest();
   }
@@ -313,9 +348,13 @@ export class Mux implements Hub {
   #spread(event: Event): void {
     let told = 0;
     for (const monitor of this.#monitors) {
-      if (!monitor.wants(event)) continue;
-      monitor.peer.send(event.bytes);
-      told++;
+      try {
+        if (!monitor.wants(event)) continue;
+        monitor.peer.send(event.bytes);
+        told++;
+      } catch (error) {
+        this.#blame(monitor, error);
+      }
     }
     this.#ledger.recorder?.spread(event, told);
   }
@@ -324,7 +363,7 @@ export class Mux implements Hub {
     this.#sessions++;
     this.#ledger.recorder?.qemuCame();
     this.#notices.ready(greeting);
-    for (const monitor of this.#monitors) {
+    for (const monitor of [...this.#monitors]) {
       // Under `hold` some have been here before; what they rely on may be gone.
       if (!monitor.greeted || monitor.regreet(greeting)) continue;
       this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
@@ -333,15 +372,39 @@ export class Mux implements Hub {
       this.#spread(this.#ownEvent("QEMU_BACK", { version: greeting.version.join(".") }));
     }
     for (const monitor of this.#ungreeted.keys()) {
-      monitor.greet(greeting);
-      monitor.peer.resume();
+      this.#contain(monitor, () => {
+        monitor.greet(greeting);
+        monitor.peer.resume();
+      });
     }
     this.#ungreeted.clear();
   }
 
-  /** Ends a client, behind what is queued for it. */
+  /** Disconnects a client, behind what is queued for it. */
   dismiss(monitor: Monitor, reason: string, ending: Ending): void {
     this.detached(monitor, ending);
     monitor.peer.close(reason);
+  }
+
+  readonly #contain: Contain = (monitor, run) => {
+    try {
+      run();
+    } catch (error) {
+      this.#blame(monitor, error);
+    }
+  };
+
+  /** Ends the client during whose service an error came up. */
+  #blame(monitor: Monitor, error: unknown): void {
+    this.#notices.failed("client", error, monitor.name);
+    this.dismiss(monitor, "an internal error came up while it was served", "error");
+  }
+
+  #attempt(where: InternalErrorPlace, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#notices.failed(where, error);
+    }
   }
 }

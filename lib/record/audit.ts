@@ -8,7 +8,8 @@
  * @module
  */
 
-import type { Command, Identity } from "../wire/message.ts";
+import type { Command } from "../wire/message.ts";
+import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
 import type { Outcome, Party, Recorder } from "./recorder.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";

@@ -8,7 +8,8 @@
  * @module
  */
 
-import type { Command, Event, Identity, Reply } from "../wire/message.ts";
+import type { Command, Event, Reply } from "../wire/message.ts";
+import type { Identity } from "../wire/peer.ts";
 
 /** A client, as far as records know it. */
 export interface Party {
@@ -47,8 +48,22 @@ export type Ending =
   | "kicked"
   /** It did nothing for too long. */
   | "idle"
+  /** An error of qmpmux's own came up while it was served. */
+  | "error"
   /** qmpmux is ending. */
   | "shutdown";
+
+/** What qmpmux was doing when an error of its own came up. */
+export type InternalErrorPlace = "client" | "qemu" | "listener" | "teardown" | "other";
+
+/** All places where an error of qmpmux's own can come up. */
+export const INTERNAL_ERROR_PLACES: readonly InternalErrorPlace[] = [
+  "client",
+  "qemu",
+  "listener",
+  "teardown",
+  "other",
+];
 
 /** A command that has come to its end. */
 export interface Outcome {

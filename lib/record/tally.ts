@@ -9,7 +9,15 @@
 
 import type { Command, Event } from "../wire/message.ts";
 import { type Cell, type Histogram, Metrics } from "./metrics.ts";
-import type { Ending, Outcome, Party, Recorder, Result } from "./recorder.ts";
+import {
+  type Ending,
+  INTERNAL_ERROR_PLACES,
+  type InternalErrorPlace,
+  type Outcome,
+  type Party,
+  type Recorder,
+  type Result,
+} from "./recorder.ts";
 
 /** How things stand at one moment, for what is not counted but looked up. */
 export interface Census {
@@ -40,7 +48,15 @@ const EVENTS_LIMIT = 256;
 const OTHER = "other";
 
 /** Whatever ends a client but its own will. */
-const DROPS: readonly Ending[] = ["unread", "handshake", "qemu", "kicked", "idle", "shutdown"];
+const DROPS: readonly Ending[] = [
+  "unread",
+  "handshake",
+  "qemu",
+  "kicked",
+  "idle",
+  "error",
+  "shutdown",
+];
 
 /** The counts of one command under one role, by result. */
 type Counts = Partial<Record<Result, Cell>>;
@@ -107,6 +123,11 @@ export class Tally implements Recorder {
     "audit_failures_total",
     "Failed attempts to write the audit, and records given up",
   ).cell();
+  readonly #internalErrors = this.#metrics.counter(
+    "internal_errors_total",
+    "Errors of qmpmux's own, by what it was doing",
+    "where",
+  );
   readonly #limits = this.#metrics.counter(
     "limits_reached_total",
     "Times a limit was reached",
@@ -126,6 +147,7 @@ export class Tally implements Recorder {
     const build = this.#metrics.gauge("build_info", "What is running", "version", "deno");
     build.cell(version, deno).value = 1;
     for (const ending of DROPS) this.#dropped.cell(ending);
+    for (const where of INTERNAL_ERROR_PLACES) this.#internalErrors.cell(where);
   }
 
   /** All of it in Prometheus' text format. */
@@ -182,6 +204,11 @@ export class Tally implements Recorder {
   /** Counts a limit that was reached; `limit` is one of a fixed set. */
   limitReached(limit: string): void {
     this.#limits.cell(limit).value++;
+  }
+
+  /** Counts an error of qmpmux's own. */
+  internalError(where: InternalErrorPlace): void {
+    this.#internalErrors.cell(where).value++;
   }
 
   /** Counts what the audit could not write. */

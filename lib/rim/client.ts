@@ -2,8 +2,9 @@
  * One client's socket, between the kernel and its virtual monitor.
  *
  * Its bytes are split only as fast as the monitor takes commands and its limits
- * allow; a little is read ahead, so that a client that leaves is noticed while
- * its command runs.
+ * allow, a slice at a time; a little is read ahead, so that a client that leaves
+ * is noticed while its command runs. An error of ours ends the client and nothing
+ * else.
  *
  * @module
  */
@@ -14,91 +15,101 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../terms/limits.ts";
 import type { Terms } from "../terms/terms.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
-import type { Cargo, Peer } from "../wire/message.ts";
-import { type Clock, STEADY } from "./clock.ts";
+import type { Cargo, ClientPeer } from "../wire/peer.ts";
+import type { Clock } from "./clock.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import type { Credentials } from "./descriptors.ts";
-import { LimitNotes, type Reached } from "./limit_notes.ts";
+import { Inbox } from "./inbox.ts";
+import type { InternalErrors } from "./internal_errors.ts";
+import type { LimitNotes, Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { Pace } from "./pace.ts";
+import type { ReplyBudget } from "./reply_budget.ts";
+import { SLICE_SECONDS, type Turns } from "./turns.ts";
 
-/**
- * A chunk of so many bytes is followed by a turn for everybody else: where more is
- * there to be read than one read takes, a socket is ready again at once.
- */
+/** A chunk of so many bytes is followed by a turn for everybody else. */
 const TURN_BYTES = 32768;
+
+/** The splitter is given so many bytes at a time: it takes a fraction of a slice for them. */
+const PART_BYTES = 4096;
+
+/** A command longer than this is handed over in a turn of its own. */
+const OWN_TURN_BYTES = 32768;
 
 /** So many chunks with descriptors are read ahead: each is up to sixteen of ours. */
 const LADEN_LIMIT = 2;
 
+/** What all clients have in common. */
+export interface ClientDeps {
+  /** Serves it. */
+  readonly mux: Mux;
+  /** Is told what is worth knowing. */
+  readonly log: Log;
+  /** Are told of the limits it reaches. */
+  readonly notes: LimitNotes;
+  /** Are told of errors of ours. */
+  readonly errors: InternalErrors;
+  /** Measures its pace and its slices. */
+  readonly clock: Clock;
+  /** Runs the slices that have to wait. */
+  readonly turns: Turns;
+  /** Bounds the replies that all clients leave unread. */
+  readonly budget?: ReplyBudget;
+}
+
 /** A client from its connecting to its leaving. */
-export class Client implements Peer {
-  readonly #mux: Mux;
+export class Client implements ClientPeer {
+  readonly #deps: ClientDeps;
   readonly #connection: Connection;
   readonly #monitor: Monitor;
-  readonly #log: Log;
-  readonly #notes: LimitNotes;
-  readonly #clock: Clock;
   readonly #pace: Pace;
-  /** Of all clients of its user. */
+  /** The pace of all clients of its user. */
   readonly #shared: Pace | undefined;
+  readonly #inbox = new Inbox();
   #splitter: FrameSplitter | undefined;
-  /** Is there something in the splitter that has not been looked at? */
+  /** Whether the splitter holds something that has not been looked at. */
   #unsplit = false;
-  #ahead: { readonly chunk: Uint8Array; readonly cargo: Cargo | undefined }[] = [];
-  #aheadBytes = 0;
-  /** How many of the chunks brought descriptors. */
-  #laden = 0;
   #room: PromiseWithResolvers<void> | undefined;
   #paused = false;
   #delivering = false;
+  /** Whether what it has sent waits for a turn. */
+  #awaitsTurn = false;
   #ended = false;
   /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
   #sizes: number[] = [];
   #waiting = 0;
-  /** A command that comes too early for its pace. */
+  /** A command that has been split and not handed over: it is too early, or waits for a turn. */
   #early: Frame | Damage | undefined;
   #stopWaiting: (() => void) | undefined;
   #slow = false;
-  /** How it goes, if that is not its own will. */
+  /** Why it goes, if it does not leave by itself. */
   #ending: Ending = "left";
-  /** Has anything been said, by it or to it, since the last tick? */
+  /** Whether anything has been said, by it or to it, since the last tick. */
   #stirred = true;
   #quietSince = 0;
 
-  /** Who it is, where that is known. */
+  /** The process at the other end, where it is known. */
   readonly identity: Credentials | undefined;
 
   /**
    * Attaches a client that has just connected; `run` serves it.
    *
-   * @param notes are told of the limits it reaches
    * @param shared is the pace of all clients of its user
    */
-  constructor(
-    socket: Stream,
-    mux: Mux,
-    terms: Terms,
-    log: Log,
-    notes: LimitNotes = new LimitNotes(log),
-    clock: Clock = STEADY,
-    shared: Pace | undefined = undefined,
-  ) {
+  constructor(socket: Stream, terms: Terms, deps: ClientDeps, shared?: Pace) {
     this.identity = socket.credentials;
     this.#shared = shared;
-    this.#mux = mux;
-    this.#log = log;
-    this.#notes = notes;
-    this.#clock = clock;
-    this.#pace = new Pace(terms.limits.rate, clock.now());
+    this.#deps = deps;
+    this.#pace = new Pace(terms.limits.rate, deps.clock.now());
     this.#connection = new Connection(socket, marksOf(terms.limits), {
       dropped: (reason, mark) => this.#dropped(reason, mark),
       relieved: () => this.#resumed(),
-    });
-    this.#monitor = mux.attach(this, terms);
+      failed: (error) => this.#fail(error),
+    }, deps.budget);
+    this.#monitor = deps.mux.attach(this, terms);
   }
 
-  /** What it is called in the log: its listener and its number. */
+  /** Its name in the log: its listener and its number. */
   get name(): string {
     return this.#monitor.name;
   }
@@ -109,12 +120,16 @@ export class Client implements Peer {
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
       this.#stopWaiting?.();
-      for (const { cargo } of this.#ahead.splice(0)) cargo?.close();
-      this.#mux.detached(this.#monitor, this.#ending);
+      this.#inbox.clear();
+      this.#deps.mux.detached(this.#monitor, this.#ending);
     });
-    const end = await this.#connection.read((chunk, cargo) => this.#take(chunk, cargo));
-    if (end === "ended") await this.#finish();
-    else this.#leave();
+    try {
+      const end = await this.#connection.read((chunk, cargo) => this.#take(chunk, cargo));
+      if (end === "ended") await this.#finish();
+      else this.#leave();
+    } catch (error) {
+      this.#fail(error);
+    }
     await over;
   }
 
@@ -123,7 +138,7 @@ export class Client implements Peer {
     const { limits } = terms;
     this.#monitor.adopt(terms);
     this.#connection.adopt(marksOf(limits));
-    this.#pace.adopt(limits.rate, this.#clock.now());
+    this.#pace.adopt(limits.rate, this.#deps.clock.now());
     if (this.#splitter) this.#splitter.limit = limits["max-command"];
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
@@ -132,10 +147,14 @@ export class Client implements Peer {
 
   /** Time has come so far, in seconds. */
   tick(now: number): void {
-    this.#noteSlow();
-    this.#connection.tick(now);
-    this.#endIdle(now);
-    // Who ended its stream before it closed looked as if it still listened. What is queued tells by itself.
+    try {
+      this.#noteSlow();
+      this.#connection.tick(now);
+      this.#endIdle(now);
+    } catch (error) {
+      this.#fail(error);
+    }
+    // One that ended its stream before it closed looked as if it still listened. What is queued tells by itself.
     if (this.#ended && this.unread === 0) void this.#leaveIfGone();
   }
 
@@ -143,6 +162,12 @@ export class Client implements Peer {
   send(bytes: Uint8Array): void {
     this.#stirred = true;
     this.#connection.send(bytes);
+  }
+
+  /** Queues a reply, or a part of one. */
+  sendReply(bytes: Uint8Array): void {
+    this.#stirred = true;
+    this.#connection.sendReply(bytes);
     // Not at once: the core may be in the middle of something.
     if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
   }
@@ -160,16 +185,13 @@ export class Client implements Peer {
   /** Reads on, not before the core has finished what it is doing. */
   resume(): void {
     this.#paused = false;
-    // Not at once: the core may be in the middle of something.
-    if (this.#unsplit || this.#ahead.length > 0 || this.#ended) {
-      queueMicrotask(() => this.#deliver());
-    }
+    if (this.#hasMore || this.#ended) queueMicrotask(() => this.#deliver());
   }
 
-  /** Lets it go, for a reason that the log tells. */
+  /** Disconnects it, for a reason that the log tells. */
   dismiss(reason: string): void {
-    this.#log.info(`client ${this.name} was closed: ${reason}`);
-    this.#mux.dismiss(this.#monitor, reason, "kicked");
+    this.#deps.log.info(`client ${this.name} was closed: ${reason}`);
+    this.#deps.mux.dismiss(this.#monitor, reason, "kicked");
   }
 
   /** Ends the connection behind what is queued. */
@@ -183,11 +205,16 @@ export class Client implements Peer {
     return this.#paused || this.#connection.behind || this.#full;
   }
 
+  /** Whether something has come that has not been handed over. */
+  get #hasMore(): boolean {
+    return this.#unsplit || !this.#inbox.empty;
+  }
+
   get #limits(): Limits {
     return this.#monitor.terms.limits;
   }
 
-  /** Do as many bytes of commands wait for their answers as may? */
+  /** Whether as many bytes of commands wait for their answers as may. */
   get #full(): boolean {
     const { pending } = this.#monitor;
     // Answers leave in the order of the commands.
@@ -197,63 +224,84 @@ export class Client implements Peer {
 
   #take(chunk: Uint8Array, came?: Cargo): Promise<void> | undefined {
     this.#stirred = true;
-    const cargo = this.#granted(came);
-    this.#ahead.push({ chunk: chunk.slice(), cargo });
-    this.#aheadBytes += chunk.length;
-    if (cargo) this.#laden++;
+    this.#inbox.push(chunk, this.#granted(came));
     this.#deliver();
     if (this.#connection.closing) return undefined;
     if (this.#farAhead) {
       this.#room = Promise.withResolvers();
       return this.#room.promise;
     }
-    if (chunk.length < TURN_BYTES) return undefined;
-    return new Promise((resolve) => setTimeout(resolve, 0));
+    return chunk.length < TURN_BYTES ? undefined : this.#deps.turns.next();
   }
 
-  /** What has come, where it may pass descriptors; where it may not, they are closed. */
+  /** Descriptors that have come, if its terms let it pass any; otherwise they are closed. */
   #granted(cargo: Cargo | undefined): Cargo | undefined {
     if (cargo === undefined || this.#monitor.terms.passes) return cargo;
     cargo.close();
+    this.#reached("fds", "passed a file descriptor, and its listener has no fds=on: it was closed");
     return undefined;
   }
 
-  /** Has enough been read of it that may not be delivered yet? */
+  /** Whether enough has been read of it that may not be handed over yet. */
   get #farAhead(): boolean {
-    return this.#aheadBytes >= this.#limits["read-ahead"] || this.#laden >= LADEN_LIMIT;
+    return this.#inbox.bytes >= this.#limits["read-ahead"] || this.#inbox.cargos >= LADEN_LIMIT;
   }
 
+  /** Hands over what it has sent, for a slice of time. */
   #deliver(): void {
-    if (this.#delivering || this.#connection.closing) return;
+    if (this.#delivering || this.#awaitsTurn || this.#connection.closing) return;
+    const { clock } = this.#deps;
     this.#delivering = true;
-    while (!this.#blocked && this.#next());
-    this.#delivering = false;
+    try {
+      const end = clock.now() + SLICE_SECONDS;
+      while (!this.#blocked && this.#next()) {
+        if (clock.now() >= end) this.#awaitTurn();
+        if (this.#awaitsTurn) break;
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#delivering = false;
+    }
     if (!this.#farAhead) this.#room?.resolve();
-    if (this.#ended && !this.#unsplit && this.#monitor.idle && this.#monitor.greeted) this.#leave();
+    if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();
   }
 
-  /** Hands over one more command, if there is a whole one. */
+  #awaitTurn(): void {
+    if (this.#awaitsTurn) return;
+    this.#awaitsTurn = true;
+    this.#deps.turns.add(() => {
+      this.#awaitsTurn = false;
+      this.#deliver();
+    });
+  }
+
+  /** Hands over one more command, or gives the splitter one more part; `false` where there is none. */
   #next(): boolean {
     this.#splitter ??= this.#newSplitter();
-    const input = this.#early ?? this.#splitter.next();
-    if (input !== undefined) {
-      this.#unsplit = true;
-      this.#early = input;
-      if (this.#waitsForPace()) return false;
-      this.#early = undefined;
-      this.#hand(input);
+    const early = this.#early;
+    const input = early ?? this.#splitter.next();
+    if (input === undefined) return this.#load(this.#splitter);
+    this.#unsplit = true;
+    this.#early = input;
+    if (early === undefined && sizeOf(input) > OWN_TURN_BYTES) {
+      this.#awaitTurn();
       return true;
     }
-    const next = this.#ahead.shift();
-    this.#unsplit = next !== undefined;
-    if (next === undefined) return false;
-    const { chunk, cargo } = next;
-    this.#aheadBytes -= chunk.length;
-    if (cargo) {
-      this.#laden--;
-      this.#mux.carried(this.#monitor, cargo);
-    }
-    this.#splitter.load(chunk);
+    if (this.#waitsForPace()) return false;
+    this.#early = undefined;
+    this.#hand(input);
+    return true;
+  }
+
+  /** Gives the splitter what comes next. */
+  #load(splitter: FrameSplitter): boolean {
+    const part = this.#inbox.take(PART_BYTES);
+    this.#unsplit = part !== undefined;
+    if (part === undefined) return false;
+    const { bytes, cargo } = part;
+    if (cargo) this.#deps.mux.carried(this.#monitor, cargo);
+    splitter.load(bytes);
     return true;
   }
 
@@ -263,10 +311,10 @@ export class Client implements Peer {
     return splitter;
   }
 
-  /** Must it wait before its next command is taken? */
+  /** Whether it must wait before its next command is taken. */
   #waitsForPace(): boolean {
     if (this.#stopWaiting) return true;
-    const now = this.#clock.now();
+    const now = this.#deps.clock.now();
     const own = this.#pace.wait(now);
     const seconds = Math.max(own, this.#shared?.wait(now) ?? 0);
     if (seconds === 0) {
@@ -274,7 +322,7 @@ export class Client implements Peer {
       this.#shared?.took();
       return false;
     }
-    this.#stopWaiting = this.#clock.after(seconds, () => {
+    this.#stopWaiting = this.#deps.clock.after(seconds, () => {
       this.#stopWaiting = undefined;
       this.#resumed();
     });
@@ -289,10 +337,10 @@ export class Client implements Peer {
 
   #hand(input: Frame | Damage): void {
     const wasFull = this.#full;
-    const size = "damage" in input ? 0 : input.bytes.length;
+    const size = sizeOf(input);
     this.#sizes.push(size);
     this.#waiting += size;
-    this.#mux.received(this.#monitor, input);
+    this.#deps.mux.received(this.#monitor, input);
     if ("damage" in input && input.damage === TOO_LONG) {
       const limit = this.#limits["max-command"];
       this.#reached("max-command", `sent a command of more than ${limit} bytes`);
@@ -303,10 +351,10 @@ export class Client implements Peer {
 
   /** A limit has been reached; `did` is what the log says of this client. */
   #reached(limit: Reached, did: string): void {
-    this.#notes.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
+    this.#deps.notes.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
   }
 
-  /** Tells of one that is still behind when time is told: a moment's burst is nobody's business. */
+  /** Tells of one that is still behind at a tick: a burst of a moment is not told. */
   #noteSlow(): void {
     if (this.#connection.behind && !this.#slow) {
       this.#reached("slow-unread", `leaves ${this.unread} bytes unread: no more of it is read`);
@@ -321,11 +369,11 @@ export class Client implements Peer {
     this.#stirred = false;
     if (idle === 0 || now - this.#quietSince < idle || this.#connection.closing) return;
     this.#reached("idle", `was closed: it said and heard nothing for ${idle} s`);
-    this.#mux.dismiss(this.#monitor, "it was idle", "idle");
+    this.#deps.mux.dismiss(this.#monitor, "it was idle", "idle");
   }
 
   #resumed(): void {
-    if (!this.#blocked && (this.#unsplit || this.#ahead.length > 0)) this.#deliver();
+    if (this.#hasMore) this.#deliver();
   }
 
   /**
@@ -339,21 +387,38 @@ export class Client implements Peer {
   }
 
   async #leaveIfGone(): Promise<void> {
-    if (await this.#connection.hasGone()) this.#leave();
+    try {
+      if (await this.#connection.hasGone()) this.#leave();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #leave(): void {
-    this.#mux.detached(this.#monitor);
+    this.#deps.mux.detached(this.#monitor);
     this.#connection.close();
   }
 
-  #dropped(reason: string, mark: "hard" | "patience"): void {
-    const limit = mark === "hard" ? "max-unread" : "slow-time";
-    this.#notes.counted(limit, this.#monitor.terms.name);
-    this.#log.warn(`client ${this.name} was dropped: ${reason}`);
+  /** An error of ours ends this client. */
+  #fail(error: unknown): void {
+    this.#deps.errors.report("client", error, this.name);
+    this.#ending = "error";
+    this.#connection.end();
+  }
+
+  #dropped(reason: string, mark: "hard" | "patience" | "total"): void {
+    const limit =
+      ({ hard: "max-unread", patience: "slow-time", total: "max-unread-in-all" } as const)[mark];
+    this.#deps.notes.counted(limit, this.#monitor.terms.name);
+    this.#deps.log.warn(`client ${this.name} was dropped: ${reason}`);
     // The hub is told behind this turn: it may be in the middle of telling others.
     this.#ending = "unread";
   }
+}
+
+/** Bytes of a command. */
+function sizeOf(input: Frame | Damage): number {
+  return "damage" in input ? 0 : input.bytes.length;
 }
 
 function marksOf(limits: Limits): Marks {

@@ -8,8 +8,9 @@
  * @module
  */
 
-import type { Cargo } from "../wire/message.ts";
+import type { Cargo } from "../wire/peer.ts";
 import type { Credentials } from "./descriptors.ts";
+import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 
 /** What a connection needs of its socket; a `Deno.Conn` of a stream is one. */
 export interface Stream {
@@ -35,17 +36,21 @@ export interface Stream {
 export interface Marks {
   /** Bytes from which the peer counts as behind. */
   readonly soft: number;
-  /** Bytes at which it is dropped. */
+  /** Bytes beside replies at which it is dropped. */
   readonly hard: number;
-  /** Seconds it may stay behind. */
+  /** Seconds it may stay behind without taking a byte. */
   readonly patience: number;
 }
 
 /** Most commands fit; it is most of what an idle client takes. */
 const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
-/** How long a closed peer may take to read what is left and to close its side. */
+/** Messages are joined into writes of up to this many bytes; a longer one is written by itself. */
+const JOINED_BYTES = 65536;
+/** A closed peer may take this long to read what is queued. */
 const LINGER_MS = 2000;
+/** A closed peer that has been sent everything may take this long to close its side. */
+const FAREWELL_MS = 150;
 
 /** How a connection's reading ended. */
 export type End =
@@ -54,12 +59,14 @@ export type End =
   /** The peer is gone, or we closed. */
   | "gone";
 
-/** What its owner is told. */
+/** What the owner of a connection is told. */
 export interface ConnectionNotices {
-  /** The connection has dropped its peer by itself, and why: at which mark. */
-  dropped(reason: string, mark: "hard" | "patience"): void;
-  /** What was queued has been written, or less of it is left. */
+  /** The connection has dropped its peer by itself, for this reason and at this mark. */
+  dropped(reason: string, mark: "hard" | "patience" | "total"): void;
+  /** Queued bytes have been written. */
   relieved(): void;
+  /** An error of the connection's own has ended it. */
+  failed(error: unknown): void;
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -74,33 +81,44 @@ function beginWriting(): void {
 }
 
 /** A socket with a bounded write queue. */
-export class Connection {
+export class Connection implements ReplyHolder {
   readonly #socket: Stream;
   #marks: Marks;
   readonly #notices: ConnectionNotices;
+  readonly #budget: ReplyBudget | undefined;
   #queue: Uint8Array[] = [];
   #queued = 0;
+  /** The queued bytes that are replies, as far as they have not been written. */
+  #replyBytes = 0;
+  /** What the queued bytes are, in order: replies or not, so many of each. */
+  readonly #runs: { isReply: boolean; length: number }[] = [];
   /** What goes with some of the queued bytes. */
   readonly #cargo = new Map<Uint8Array, Cargo>();
-  #behindSince: number | undefined;
-  /** Is a write under way, or about to begin? */
+  /** Whether the peer has taken a byte since the last tick. */
+  #progressed = false;
+  /** The tick since which it is behind and has taken nothing. */
+  #stalledSince = Infinity;
+  /** Whether a write is under way, or about to begin. */
   #writing = false;
   /** What is being written. */
   #bytes = NOTHING;
   #closing = false;
   #closed = false;
   #peerEnded = false;
+  #linger: ReturnType<typeof setTimeout> | undefined;
   readonly #over = Promise.withResolvers<void>();
 
   /**
-   * A connection with nothing queued.
+   * Creates a connection with nothing queued.
    *
    * @param socket is closed with the connection
+   * @param budget bounds the replies of all connections together
    */
-  constructor(socket: Stream, marks: Marks, notices: ConnectionNotices) {
+  constructor(socket: Stream, marks: Marks, notices: ConnectionNotices, budget?: ReplyBudget) {
     this.#socket = socket;
     this.#marks = marks;
     this.#notices = notices;
+    this.#budget = budget;
   }
 
   /** Resolves when the socket is closed. */
@@ -113,17 +131,32 @@ export class Connection {
     return this.#queued;
   }
 
-  /** What the peer has not read, as far as can be told. */
+  /** Bytes of replies among those queued. */
+  get replyBytes(): number {
+    return this.#replyBytes;
+  }
+
+  /** Since when the peer is behind and takes nothing, in seconds of the clock of `tick`; else `Infinity`. */
+  get stalledSince(): number {
+    return this.#stalledSince;
+  }
+
+  /** Bytes queued that the kernel has not been handed, in a write that is under way or before. */
+  get backlog(): number {
+    return this.#queued - this.#bytes.length;
+  }
+
+  /** Bytes that the peer has not read, as far as can be told. */
   get unread(): number {
     return this.#queued + (this.#socket.unread ?? 0);
   }
 
-  /** Is more queued than the peer should leave unread? */
+  /** Whether more is queued than the peer should leave unread. */
   get behind(): boolean {
     return this.#queued > this.#marks.soft;
   }
 
-  /** Is it closing or closed? */
+  /** Whether it is closing or closed. */
   get closing(): boolean {
     return this.#closing || this.#closed;
   }
@@ -140,12 +173,27 @@ export class Connection {
    */
   send(bytes: Uint8Array, cargo?: Cargo): void {
     if (this.closing) return cargo?.close();
-    this.#queue.push(bytes);
     if (cargo) this.#cargo.set(bytes, cargo);
-    this.#queued += bytes.length;
-    if (this.#queued > this.#marks.hard) {
-      return this.drop(`it left ${this.#queued} bytes unread (the limit is ${this.#marks.hard})`);
+    this.#count(bytes.length, false);
+    const beside = this.#queued - this.#replyBytes;
+    if (beside > this.#marks.hard) {
+      this.#cargo.delete(bytes);
+      cargo?.close();
+      return this.drop(`it left ${beside} bytes unread (the limit is ${this.#marks.hard})`);
     }
+    this.#enqueue(bytes);
+  }
+
+  /** Queues a reply, or a part of one: it is delivered as long as the peer takes bytes. */
+  sendReply(bytes: Uint8Array): void {
+    if (this.closing) return;
+    this.#count(bytes.length, true);
+    this.#enqueue(bytes);
+    this.#budget?.add(this, bytes.length);
+  }
+
+  #enqueue(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
     if (this.#writing) return;
     this.#writing = true;
     // What else this turn queues joins the first write.
@@ -153,26 +201,70 @@ export class Connection {
     if (beginning.length === 1) queueMicrotask(beginWriting);
   }
 
-  /** Time has come so far, in seconds: drops a peer that has been behind for too long. */
-  tick(now: number): void {
-    if (!this.behind) this.#behindSince = undefined;
-    else this.#behindSince ??= now;
-    if (this.#behindSince !== undefined && now - this.#behindSince > this.#marks.patience) {
-      this.drop(`it left ${this.#queued} bytes unread for ${this.#marks.patience} s`, "patience");
+  /** Counts bytes that are queued. */
+  #count(length: number, isReply: boolean): void {
+    this.#queued += length;
+    if (isReply) this.#replyBytes += length;
+    const last = this.#runs.at(-1);
+    if (last?.isReply === isReply) last.length += length;
+    else this.#runs.push({ isReply, length });
+  }
+
+  /** Takes the first bytes off the count: the peer has taken them. */
+  #uncount(length: number): void {
+    this.#queued -= length;
+    this.#progressed = true;
+    let replies = 0;
+    while (length > 0) {
+      const run = this.#runs[0]!;
+      const taken = Math.min(length, run.length);
+      length -= taken;
+      run.length -= taken;
+      if (run.isReply) replies += taken;
+      if (run.length === 0) this.#runs.shift();
     }
+    if (replies > 0) this.#releaseReplies(replies);
+  }
+
+  #releaseReplies(bytes: number): void {
+    this.#replyBytes -= bytes;
+    this.#budget?.release(this, bytes);
+  }
+
+  /** Time has come so far, in seconds: drops a peer that is behind and has taken nothing for too long. */
+  tick(now: number): void {
+    if (this.#progressed || !this.behind) this.#stalledSince = Infinity;
+    else this.#stalledSince = Math.min(this.#stalledSince, now);
+    this.#progressed = false;
+    const { patience } = this.#marks;
+    if (now - this.#stalledSince > patience) {
+      this.drop(`it left ${this.#queued} bytes unread and took none for ${patience} s`, "patience");
+    }
+  }
+
+  /** Drops it as the slowest of those that leave replies unread. */
+  dropSlowest(total: number, limit: number): void {
+    const reason =
+      `it left ${this.#replyBytes} bytes of replies unread, and all clients together ` +
+      `${total} (the limit is ${limit}): it was the slowest`;
+    this.drop(reason, "total");
   }
 
   /** Sends what is queued, ends the stream, waits for the peer to close for a moment, then closes. */
   close(): void {
     if (this.closing) return;
     this.#closing = true;
-    const linger = setTimeout(() => this.end(), LINGER_MS);
-    void this.over.then(() => clearTimeout(linger));
+    this.#endWithin(LINGER_MS);
     if (!this.#writing) void this.#endWriting();
   }
 
+  #endWithin(milliseconds: number): void {
+    clearTimeout(this.#linger);
+    this.#linger = setTimeout(() => this.end(), milliseconds);
+  }
+
   /** Closes at once and tells why. */
-  drop(reason: string, mark: "hard" | "patience" = "hard"): void {
+  drop(reason: string, mark: "hard" | "patience" | "total" = "hard"): void {
     if (this.#closed) return;
     this.end();
     this.#notices.dropped(reason, mark);
@@ -210,8 +302,7 @@ export class Connection {
         }
       }
     } catch (error) {
-      if (!isGone(error)) throw error;
-      this.end();
+      this.#fail(error);
       return "gone";
     }
   }
@@ -257,8 +348,8 @@ export class Connection {
   }
 
   readonly #wrote = (written: number): void => {
-    this.#queued -= written;
     if (this.#closed) return;
+    this.#uncount(written);
     if (written < this.#bytes.length) {
       this.#bytes = this.#bytes.subarray(written);
       return this.#write();
@@ -270,21 +361,23 @@ export class Connection {
     if (this.#closing) void this.#endWriting();
   };
 
-  readonly #failed = (error: unknown): void => {
-    if (!isGone(error)) throw error;
-    this.end();
-  };
+  readonly #failed = (error: unknown): void => this.#fail(error);
 
-  /** What is written next: all that is queued, but what takes something along by itself. */
+  /** Ends with an error: the socket's, which is how a peer goes, or one of our own. */
+  #fail(error: unknown): void {
+    this.end();
+    if (!isGone(error)) this.#notices.failed(error);
+  }
+
+  /** Takes off the queue what is written next. */
   #joined(): Uint8Array {
     const [first] = this.#queue;
     if (this.#queue.length === 1) {
       this.#queue = [];
       return first!;
     }
-    const parts = this.#cargo.size === 0 ? this.#queue : this.#queue.splice(0, this.#unladen());
-    if (parts === this.#queue) this.#queue = [];
-    if (parts.length === 1) return parts[0]!;
+    const parts = this.#queue.splice(0, this.#joinable());
+    if (parts.length === 1) return first!;
     const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const part of parts) {
@@ -294,21 +387,25 @@ export class Connection {
     return bytes;
   }
 
-  /** How many go together: those before the first that takes something along, or that one. */
-  #unladen(): number {
-    const at = this.#queue.findIndex((bytes) => this.#cargo.has(bytes));
-    return at < 0 ? this.#queue.length : Math.max(at, 1);
+  /** How many messages go together: none that takes something along, and no long one is copied. */
+  #joinable(): number {
+    let length = 0;
+    const end = this.#queue.findIndex((bytes) => {
+      length += bytes.length;
+      return length > JOINED_BYTES || this.#cargo.has(bytes);
+    });
+    return end < 0 ? this.#queue.length : Math.max(end, 1);
   }
 
   async #endWriting(): Promise<void> {
     // A peer that has ended its own stream is not waited for.
     if (this.#peerEnded) return this.end();
     if (this.#closed) return;
+    this.#endWithin(FAREWELL_MS);
     try {
       await this.#socket.closeWrite();
     } catch (error) {
-      if (!isGone(error)) throw error;
-      this.end();
+      this.#fail(error);
     }
   }
 
@@ -317,8 +414,12 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.#closing = true;
+    clearTimeout(this.#linger);
     this.#queue = [];
+    this.#bytes = NOTHING;
     this.#queued = 0;
+    this.#runs.length = 0;
+    if (this.#replyBytes > 0) this.#releaseReplies(this.#replyBytes);
     for (const cargo of this.#cargo.values()) cargo.close();
     this.#cargo.clear();
     this.#socket.close();

@@ -9,9 +9,11 @@ import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
 import { changedForRestart, type ServeSettings } from "../terms/settings.ts";
+import type { InternalErrorPlace } from "../record/recorder.ts";
 import type { Greeting } from "../wire/message.ts";
 import { RunningTime, STEADY } from "./clock.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
+import { InternalErrors } from "./internal_errors.ts";
 import { LimitNotes } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { surrender } from "./permissions.ts";
@@ -23,6 +25,10 @@ import { Succession } from "./succession.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
 const TICK_MS = 1000;
+/** The end may take this long when everything under way has finished: clients are given two seconds to read. */
+const TEARDOWN_MS = 10_000;
+/** And this long after a second signal. */
+const SECOND_SIGNAL_MS = 3000;
 /** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
 const LONGEST_TICK = 1.5;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
@@ -43,7 +49,7 @@ export async function serve(
   version = "unknown",
 ): Promise<ExitStatus> {
   const daemon = new Daemon(settings, log, reread, version);
-  return await daemon.run();
+  return await Promise.race([daemon.run(), daemon.forced]);
 }
 
 class Daemon {
@@ -59,6 +65,8 @@ class Daemon {
   readonly #stop = new AbortController();
   /** Told when it is time to end at once. */
   readonly #now = new AbortController();
+  readonly #forced = Promise.withResolvers<ExitStatus>();
+  readonly #errors: InternalErrors;
   /** What the clients' and QEMU's times are counted in. */
   readonly #time = new RunningTime(LONGEST_TICK, STEADY.now());
   readonly #service = readServiceEnvironment();
@@ -78,6 +86,10 @@ class Daemon {
     this.#log = log;
     this.#records = new Records(settings, log, version);
     this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
+    this.#errors = new InternalErrors(
+      this.#notes,
+      (where) => this.#records.tally?.internalError(where),
+    );
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(this.#muxOptions(settings), {
       stalled: (stalled) => {
@@ -87,9 +99,11 @@ class Daemon {
       ready: (greeting) => this.#ready(greeting),
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
+      failed: (where, error, client) => this.#errors.report(where, error, client),
     }, this.#records.recorder);
     this.#qemus = new Succession({
       mux: this.#mux,
+      errors: this.#errors,
       log,
       stop: this.#stop.signal,
       atOnce: this.#now.signal,
@@ -99,7 +113,13 @@ class Daemon {
     });
   }
 
+  /** Resolves where the daemon does not end by itself, though it has to. */
+  get forced(): Promise<ExitStatus> {
+    return this.#forced.promise;
+  }
+
   async run(): Promise<ExitStatus> {
+    using _errors = this.#errors.catchAll();
     try {
       return await this.#run();
     } finally {
@@ -128,8 +148,9 @@ class Daemon {
       using _clock = this.#clock();
       await this.#qemus.run(reception.passing?.libc);
     } finally {
-      reception[Symbol.dispose]();
-      this.#mux.dismissAll("qmpmux is ending");
+      this.#forceWithin(TEARDOWN_MS);
+      this.#attempt(() => reception[Symbol.dispose]());
+      this.#attempt(() => this.#mux.dismissAll("qmpmux is ending"));
       await this.#lastWords();
       await reception.idle();
     }
@@ -159,6 +180,7 @@ class Daemon {
       mux: this.#mux,
       log: this.#log,
       notes: this.#notes,
+      errors: this.#errors,
       take: (name) => sockets.take(name),
       keep: (promise) => this.#keep(promise),
     });
@@ -222,11 +244,29 @@ class Daemon {
   }
 
   #tick(now: number): void {
-    this.#mux.tick(now);
-    this.#reception?.tick(now);
+    this.#attempt(() => this.#mux.tick(now), "other");
+    this.#attempt(() => this.#reception?.tick(now), "other");
     this.#notes.tick(now);
     this.#records.tick();
     this.#report();
+  }
+
+  /** Runs what must not keep the rest from running. */
+  #attempt(run: () => void, where: InternalErrorPlace = "teardown"): void {
+    try {
+      run();
+    } catch (error) {
+      this.#errors.report(where, error);
+    }
+  }
+
+  /** Ends the process after a while, whatever still hangs. */
+  #forceWithin(milliseconds: number): void {
+    const timer = setTimeout(() => {
+      this.#log.warn("qmpmux ends, though something has not come to its end");
+      this.#forced.resolve(1);
+    }, milliseconds);
+    Deno.unrefTimer(timer);
   }
 
   /** Says how things are: at every change of QEMU's, and of the clients once a second. */
@@ -274,7 +314,10 @@ class Daemon {
 
   #signals(): Disposable {
     const stop = () => {
-      if (this.#stop.signal.aborted) this.#now.abort();
+      if (this.#stop.signal.aborted) {
+        this.#now.abort();
+        this.#forceWithin(SECOND_SIGNAL_MS);
+      }
       this.#stop.abort();
       this.#notifier.stopping();
       this.#report();

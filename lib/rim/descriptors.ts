@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/message.ts";
+import type { Cargo } from "../wire/peer.ts";
 
 /** So many descriptors one message brings; the kernel closes what is more (QEMU's `TCP_MAX_FDS`). */
 export const DESCRIPTORS_LIMIT = 16;

@@ -15,6 +15,8 @@ import type { Log } from "./log.ts";
 export type Reached =
   | LimitName
   | "max-clients-in-all"
+  | "max-unread-in-all"
+  | "fds"
   | "handshake-timeout"
   | "not-admitted"
   | "web-request";
@@ -24,10 +26,11 @@ export type Counter = (limit: Reached, listener: string) => void;
 
 const QUIET_SECONDS = 60;
 
+/** Lines about so many subjects are logged within that time; listeners and limits are far fewer. */
+const SUBJECTS_LIMIT = 1024;
+
 /** What is being kept quiet about. */
 interface Quiet {
-  readonly listener: string;
-  readonly limit: Reached;
   readonly since: number;
   more: number;
 }
@@ -54,29 +57,38 @@ export class LimitNotes {
     this.#count(limit, listener);
   }
 
-  /** A limit has been reached: counts it, and tells it, but not without end. */
+  /** A limit has been reached: counts it, and logs it, at most once a minute. */
   reached(limit: Reached, listener: string, line: string): void {
     this.#count(limit, listener);
-    const key = `${listener} ${limit}`;
-    const quiet = this.#quiet.get(key);
+    this.logged(`${listener}: ${limit} was reached`, line);
+  }
+
+  /**
+   * Logs a line, at most once a minute for a subject.
+   *
+   * @param subject begins the line that tells how often it has been since
+   */
+  logged(subject: string, line: string): void {
+    const quiet = this.#quiet.get(subject);
     if (quiet) {
       quiet.more++;
       return;
     }
-    this.#quiet.set(key, { listener, limit, since: this.#now, more: 0 });
+    if (this.#quiet.size >= SUBJECTS_LIMIT) return;
+    this.#quiet.set(subject, { since: this.#now, more: 0 });
     this.#log.warn(line);
   }
 
   /** Time has come so far, in seconds: tells what was kept quiet about for a minute. */
   tick(now: number): void {
     this.#now = now;
-    for (const [key, { listener, limit, since, more }] of this.#quiet) {
+    for (const [subject, { since, more }] of this.#quiet) {
       if (now - since < QUIET_SECONDS) continue;
-      this.#quiet.delete(key);
+      this.#quiet.delete(subject);
       if (more === 0) continue;
       const times = more === 1 ? "once" : `${more} times`;
-      this.#log.warn(`${listener}: ${limit} was reached ${times} more in the last minute`);
-      this.#quiet.set(key, { listener, limit, since: now, more: 0 });
+      this.#log.warn(`${subject} ${times} more in the last minute`);
+      this.#quiet.set(subject, { since: now, more: 0 });
     }
   }
 }

@@ -14,6 +14,7 @@ import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import type { Foreign } from "./foreign.ts";
+import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./passed.ts";
 import { Pace } from "./pace.ts";
@@ -32,8 +33,8 @@ import {
 import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
-/** How long to wait before accepting again where the process has no descriptor left. */
-const EXHAUSTED_PAUSE_MS = 100;
+/** The pause before accepting again after an error, such as that no descriptor is left. */
+const FAILED_PAUSE_MS = 100;
 
 /** Gives the descriptor of a passed socket; @throws Failure where there is none of this name */
 export type TakePassed = (name: string) => number;
@@ -180,8 +181,12 @@ export class Listener implements Disposable {
     return this.#listener.addr.transport === "tcp";
   }
 
-  /** Accepts until it is closed. */
-  async accept(take: (socket: Stream) => void, log: Log): Promise<void> {
+  /**
+   * Accepts until it is closed.
+   *
+   * @param errors are told of what is wrong with it; it goes on accepting
+   */
+  async accept(take: (socket: Stream) => void, log: Log, errors?: InternalErrors): Promise<void> {
     let exhausted = false;
     while (!this.#closed) {
       const listener = this.#listener;
@@ -192,15 +197,17 @@ export class Listener implements Disposable {
         if (this.#closed) return;
         // Another has taken its place.
         if (listener !== this.#listener) continue;
-        if (!isExhaustion(error)) throw error;
-        if (!exhausted) {
+        if (!isExhaustion(error)) {
+          if (errors === undefined) throw error;
+          errors.report("listener", error, this.address);
+        } else if (!exhausted) {
           log.warn(
             `${this.address}: no descriptor is left for another client; ` +
               "raise the limit of open files (LimitNOFILE=)",
           );
         }
-        exhausted = true;
-        await new Promise((resolve) => setTimeout(resolve, EXHAUSTED_PAUSE_MS));
+        exhausted ||= isExhaustion(error);
+        await new Promise((resolve) => setTimeout(resolve, FAILED_PAUSE_MS));
       }
     }
   }

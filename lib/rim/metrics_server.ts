@@ -69,7 +69,11 @@ export class MetricsServer implements Disposable {
 
   #accept(socket: Stream): void {
     if (this.#askers.size >= ASKERS_LIMIT) return socket.close();
-    const asker = new Connection(socket, MARKS, { dropped: () => {}, relieved: () => {} });
+    const asker = new Connection(socket, MARKS, {
+      dropped: () => {},
+      relieved: () => {},
+      failed: () => {},
+    });
     this.#askers.set(asker, this.#serve(asker).finally(() => this.#askers.delete(asker)));
   }
 

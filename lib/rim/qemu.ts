@@ -8,15 +8,18 @@ import { type Mux, NO_QMP } from "../hub/mux.ts";
 import { type Address, addressText } from "../terms/address.ts";
 import { MessageSplitter } from "../wire/balance.ts";
 import { shown } from "../wire/text.ts";
-import type { Cargo, Peer } from "../wire/message.ts";
+import type { Cargo, QemuPeer } from "../wire/peer.ts";
+import { STEADY } from "./clock.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
+import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { directoryOf } from "./socket_file.ts";
+import { SLICE_SECONDS, type Turns } from "./turns.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
-/** What we write to QEMU is bounded by the commands in flight. */
+/** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
 /** So much of what is no QMP is told. */
@@ -162,22 +165,41 @@ function exists(path: string): boolean {
   }
 }
 
+/** What a connection to QEMU works with. */
+export interface QemuDeps {
+  /** Talks to it. */
+  readonly mux: Mux;
+  /** Are told of errors of ours. */
+  readonly errors: InternalErrors;
+  /** Runs the slices that have to wait. */
+  readonly turns: Turns;
+  /** Bytes that a message may have. */
+  readonly messageLimit: number;
+}
+
 /** One connection to QEMU, from its greeting to its end. */
-export class Qemu implements Peer {
+export class Qemu implements QemuPeer {
   readonly #mux: Mux;
+  readonly #turns: Turns;
+  readonly #errors: InternalErrors;
   readonly #connection: Connection;
-  readonly #splitter = new MessageSplitter();
+  readonly #splitter: MessageSplitter;
   #reason = "QEMU closed its monitor";
+  #detail: string | undefined;
   /** The first bytes that were no QMP, where there were some. */
   #damage: string | undefined;
   #heard = false;
 
   /** Begins a session on a connection that is up; `run` hears it out. */
-  constructor(socket: Stream, mux: Mux) {
+  constructor(socket: Stream, { mux, errors, turns, messageLimit }: QemuDeps) {
     this.#mux = mux;
+    this.#turns = turns;
+    this.#errors = errors;
+    this.#splitter = new MessageSplitter(messageLimit);
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
       dropped: (reason) => this.#reason = reason,
       relieved: () => {},
+      failed: (error) => this.#fail(error),
     });
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
     // 53 bits: QEMU gives it back digit for digit.
@@ -189,6 +211,11 @@ export class Qemu implements Peer {
     return this.#heard;
   }
 
+  /** More of the reason, for the log alone. */
+  get detail(): string | undefined {
+    return this.#detail;
+  }
+
   /** What it said that was no QMP. */
   get damage(): string | undefined {
     return this.#damage;
@@ -198,11 +225,20 @@ export class Qemu implements Peer {
   async run(): Promise<string> {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
-    this.#mux.qemuLeft(this.#reason);
+    try {
+      this.#mux.qemuLeft(this.#reason);
+    } catch (error) {
+      this.#errors.report("teardown", error);
+    }
     return this.#reason;
   }
 
-  /** What QEMU has not read, as far as can be told. */
+  /** Bytes that the kernel has not been handed yet. */
+  get backlog(): number {
+    return this.#connection.backlog;
+  }
+
+  /** Bytes that QEMU has not read, as far as can be told. */
   get unread(): number {
     return this.#connection.unread;
   }
@@ -212,35 +248,44 @@ export class Qemu implements Peer {
     this.#connection.send(bytes, cargo);
   }
 
-  /** QEMU is never paused: what it says goes into bounded queues. */
-  pause(): void {
-    throw new Error("QEMU is never paused: what it says goes into bounded queues");
-  }
-
-  /** QEMU is never paused: what it says goes into bounded queues. */
-  resume(): void {
-    throw new Error("QEMU is never paused: what it says goes into bounded queues");
-  }
-
-  /** Hangs up; `run` resolves with the reason. */
-  close(reason: string): void {
+  /** Closes the connection; `run` resolves with the reason. */
+  close(reason: string, detail?: string): void {
     this.#reason = reason;
+    this.#detail = detail;
     this.#connection.end();
   }
 
-  #take(chunk: Uint8Array): undefined {
+  /** Hands over a chunk: the first slice at once, what is left over in later turns. */
+  #take(chunk: Uint8Array): Promise<void> | undefined {
     this.#heard = true;
     this.#splitter.load(chunk);
+    return this.#slice() ? undefined : this.#laterSlices();
+  }
+
+  async #laterSlices(): Promise<void> {
+    do await this.#turns.next(); while (!this.#slice());
+  }
+
+  /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
+  #slice(): boolean {
+    const end = STEADY.now() + SLICE_SECONDS;
     for (;;) {
-      if (this.#connection.closing) return undefined;
+      if (this.#connection.closing) return true;
       const input = this.#splitter.next();
-      if (input === undefined) return undefined;
+      if (input === undefined) return true;
       this.#mux.answered(input);
       if (this.#reason === NO_QMP) {
         this.#damage = "damage" in input
           ? input.damage
           : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
       }
+      if (STEADY.now() >= end) return false;
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#errors.report("qemu", error);
+    this.#reason = "an internal error came up";
+    this.#connection.end();
   }
 }

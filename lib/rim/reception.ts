@@ -11,16 +11,19 @@ import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../terms/address.ts";
 import { UNSEEN_ID } from "../terms/admission.ts";
 import type { ListenerSettings } from "../terms/listener_settings.ts";
-import { Client } from "./client.ts";
+import { Client, type ClientDeps } from "./client.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import type { Credentials } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
+import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitNotes } from "./limit_notes.ts";
 import { Listener, type TakePassed } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { ReplyBudget } from "./reply_budget.ts";
 import type { Change } from "./socket_file.ts";
+import { TURNS } from "./turns.ts";
 import { WebGuard } from "./web_guard.ts";
 
 /** What of the settings is about listeners. */
@@ -29,6 +32,8 @@ export interface ReceptionSettings {
   readonly listeners: readonly ListenerSettings[];
   /** How many there may be in all. */
   readonly "max-clients": number;
+  /** Bytes of replies that all may leave unread together. */
+  readonly "max-unread": number;
 }
 
 /** What a reception works with. */
@@ -37,8 +42,10 @@ export interface ReceptionMeans {
   readonly mux: Mux;
   /** Is told what is worth knowing. */
   readonly log: Log;
-  /** Is told of limits that were reached. */
+  /** Are told of limits that were reached. */
   readonly notes: LimitNotes;
+  /** Are told of errors of ours. */
+  readonly errors: InternalErrors;
   /** Finds passed sockets. */
   readonly take: TakePassed;
   /** Owns what goes on. */
@@ -59,6 +66,8 @@ type Keyed<T> = readonly [key: string, value: T];
 export class Reception implements Disposable {
   #settings: ReceptionSettings;
   readonly #means: ReceptionMeans;
+  readonly #clientDeps: ClientDeps;
+  readonly #budget: ReplyBudget;
   /** By `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, Seat>();
@@ -70,6 +79,8 @@ export class Reception implements Disposable {
   constructor(settings: ReceptionSettings, means: ReceptionMeans) {
     this.#settings = settings;
     this.#means = means;
+    this.#budget = new ReplyBudget(settings["max-unread"]);
+    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, budget: this.#budget };
     if (settings.listeners.some(needsForeign)) this.#foreign = openForeign(means.log);
   }
 
@@ -113,6 +124,7 @@ export class Reception implements Disposable {
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
     this.#settings = settings;
+    this.#budget.limit = settings["max-unread"];
     for (const [client, seat] of this.#clients) {
       this.#reseat(seat);
       const terms = seat.listener.termsFor(client.identity);
@@ -166,10 +178,18 @@ export class Reception implements Disposable {
 
   /** Accepts clients from now on. */
   #listen(key: string, listener: Listener): void {
-    const { log, keep } = this.#means;
+    const { log, keep, errors } = this.#means;
     this.#listeners.set(key, listener);
     log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`);
-    keep(listener.accept((socket) => this.#accept(socket, { key, listener }), log));
+    const accept = (socket: Stream): void => {
+      try {
+        this.#accept(socket, { key, listener });
+      } catch (error) {
+        errors.report("listener", error, listener.address);
+        socket.close();
+      }
+    };
+    keep(listener.accept(accept, log, errors));
   }
 
   /** Who came through a listener that has been gone belongs to the one that is there again. */
@@ -208,7 +228,7 @@ export class Reception implements Disposable {
 
   #accept(socket: Stream, seat: Seat): void {
     const { listener } = seat;
-    const { mux, log, notes, keep } = this.#means;
+    const { notes, keep } = this.#means;
     const { address, settings } = listener;
     const who = socket.credentials;
     const terms = listener.termsFor(who);
@@ -220,7 +240,7 @@ export class Reception implements Disposable {
     if (!this.#hasRoom(listener)) return socket.close();
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
-    const client = new Client(stream, mux, terms, log, notes, STEADY, listener.paceOf(who));
+    const client = new Client(stream, terms, this.#clientDeps, listener.paceOf(who));
     this.#clients.set(client, seat);
     listener.clients++;
     keep(

@@ -10,14 +10,19 @@ import type { ServeSettings } from "../terms/settings.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { Libc } from "./descriptors.ts";
+import { STEADY } from "./clock.ts";
 import { Failure } from "./failure.ts";
+import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { dial, Pauses, Qemu } from "./qemu.ts";
+import { TURNS } from "./turns.ts";
 
 /** What a succession works with. */
 export interface SuccessionMeans {
   /** Talks to them. */
   readonly mux: Mux;
+  /** Are told of errors of ours. */
+  readonly errors: InternalErrors;
   /** Is told what is worth knowing. */
   readonly log: Log;
   /** Told when it is time to end. */
@@ -31,6 +36,9 @@ export interface SuccessionMeans {
   /** Is told when one has gone. */
   gone(): void;
 }
+
+/** A session that lasts this long is followed by the next without a pause. */
+const LASTING_SECONDS = 1;
 
 const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
@@ -48,6 +56,8 @@ export class Succession {
   #version: string | undefined;
   /** Does it leave questions unanswered? */
   #stalled = false;
+  /** Why the last one that did not become ready went, as it was logged. */
+  #told = "";
   /** Versions whose grammar is a guess, each told once. */
   readonly #warnedOf = new Set<string>();
 
@@ -107,26 +117,45 @@ export class Succession {
    * @throws Failure where what answers is no QEMU
    */
   async run(libc: Libc | undefined): Promise<void> {
-    const { mux, log, stop, settings, gone } = this.#means;
+    const { errors, stop } = this.#means;
     const pauses = new Pauses();
-    let told = "";
     for (;;) {
-      const socket = await dial(settings().qemu, pauses, log, stop, libc);
-      if (socket === undefined) return;
-      const qemu = new Qemu(socket, mux);
-      this.#ready = this.#stalled = false;
-      const reason = await this.#hearOut(qemu);
-      const ready = this.#ready;
-      this.#version = undefined;
-      gone();
-      if (stop.aborted) return;
-      if (!this.#served) this.#judge(qemu, reason);
-      if (ready || reason !== told) log.info(`${this.#address}: ${reason}`);
-      told = ready ? "" : reason;
-      if (ready && settings().once) return;
-      if (ready) pauses.reset();
-      else await pauses.take(stop);
+      try {
+        if (await this.#session(pauses, libc) === "end") return;
+      } catch (error) {
+        if (error instanceof Failure || error instanceof Deno.errors.NotCapable) throw error;
+        errors.report("qemu", error);
+        await pauses.take(stop);
+      }
     }
+  }
+
+  /** Serves one QEMU, from dialling it to its end. */
+  async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
+    const { mux, errors, log, stop, settings, gone } = this.#means;
+    const socket = await dial(settings().qemu, pauses, log, stop, libc);
+    if (socket === undefined) return "end";
+    const messageLimit = settings()["max-message"];
+    const qemu = new Qemu(socket, { mux, errors, turns: TURNS, messageLimit });
+    this.#ready = this.#stalled = false;
+    const began = STEADY.now();
+    const reason = await this.#hearOut(qemu);
+    const ready = this.#ready;
+    this.#version = undefined;
+    gone();
+    if (stop.aborted) return "end";
+    if (!this.#served) this.#judge(qemu, reason);
+    if (ready || reason !== this.#told) {
+      const line = `${this.#address}: ${qemu.detail ?? reason}`;
+      if (qemu.detail === undefined) log.info(line);
+      else log.warn(line);
+    }
+    this.#told = ready ? "" : reason;
+    if (ready && settings().once) return "end";
+    // One that breaks off again and again is not dialled without a pause.
+    if (ready && STEADY.now() - began > LASTING_SECONDS) pauses.reset();
+    else await pauses.take(stop);
+    return "next";
   }
 
   get #address(): string {

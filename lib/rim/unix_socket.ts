@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/message.ts";
+import type { Cargo } from "../wire/peer.ts";
 import { isGone, type Stream } from "./connection.ts";
 import type { Credentials, Descriptors, Libc, Ready } from "./descriptors.ts";
 import type { Acceptor } from "./passed.ts";

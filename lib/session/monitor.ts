@@ -12,16 +12,15 @@ import type { EventFilter } from "../terms/event_filter.ts";
 import type { Terms } from "../terms/terms.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import {
-  type Cargo,
   type Command,
   type Event,
   type Greeting,
   type Id,
   isPretty,
-  type Peer,
   type Reply,
 } from "../wire/message.ts";
-import { errorReply, pretty, withId } from "../wire/reply.ts";
+import type { Cargo, ClientPeer } from "../wire/peer.ts";
+import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
 
 /**
@@ -58,7 +57,7 @@ function kept(name: string): string {
 /** One client's virtual monitor. */
 export class Monitor {
   /** Its connection. */
-  readonly peer: Peer;
+  readonly peer: ClientPeer;
   #terms: Terms;
   /** Whole numbers from 1, in the order of arrival. */
   readonly number: number;
@@ -83,7 +82,7 @@ export class Monitor {
   #left = false;
 
   /** A client that has just come: not greeted, nothing enabled. */
-  constructor(peer: Peer, terms: Terms, number: number, since = 0) {
+  constructor(peer: ClientPeer, terms: Terms, number: number, since = 0) {
     this.peer = peer;
     this.#terms = terms;
     this.number = number;
@@ -307,7 +306,7 @@ export class Monitor {
   /** Sends a reply; our own ones in the style of QEMU's, plain or pretty. */
   #send(reply: Reply, id: Id): void {
     const styled = this.#pretty && !isPretty(reply.bytes) ? pretty(reply) : reply;
-    this.peer.send(withId(styled, id));
+    for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
   }
 
   /** Sends every reply whose turn has come. */

@@ -9,10 +9,11 @@
  * @module
  */
 
-import { quoted } from "../wire/format.ts";
-import type { Cargo, Event, Greeting, Message, Peer, Reply } from "../wire/message.ts";
+import type { Event, Greeting, Message, Reply } from "../wire/message.ts";
+import type { Cargo, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
-import { asciiBytes, shown } from "../wire/text.ts";
+import { asciiBytes } from "../wire/text.ts";
+import { UnexpectedMessage } from "../wire/unexpected.ts";
 
 /**
  * In-band commands at QEMU at a time.
@@ -33,8 +34,8 @@ export const IN_FLIGHT_LIMIT = 4;
  */
 export const GIVEN_UP_LIMIT = 16;
 
-/** Of a refused negotiation so much is told. */
-const REFUSAL_BYTES = 256;
+/** QEMU's greeting has some 150 bytes; every client is sent it. */
+const GREETING_BYTES_LIMIT = 4096;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {
@@ -52,7 +53,17 @@ export type Heard<J> =
   | { readonly settled: J; readonly reply: Reply }
   | { readonly event: Event }
   | { readonly dropped: Message }
-  | { readonly broken: string };
+  | { readonly broken: UnexpectedMessage };
+
+/** Bytes of a command as it is sent, with its id if it has one. */
+function sizeOf({ bytes }: Job, id: string | undefined): number {
+  return bytes.length + (id === undefined ? 0 : `,"id":${id}`.length);
+}
+
+/** What ends the session. */
+function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage } {
+  return { broken: new UnexpectedMessage(problem, bytes) };
+}
 
 /** How far the session has come. */
 export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
@@ -60,12 +71,14 @@ export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
 /** The session with QEMU, over as many connections as it takes. */
 export class Upstream<J extends Job> {
   #state: UpstreamState = "absent";
-  #peer: Peer | undefined;
+  #peer: QemuPeer | undefined;
   #greeting: Greeting | undefined;
   #nonce = "";
   #inBand: J[] = [];
   #outOfBand = new Map<string, J>();
   #lastId = 0;
+  /** Bytes of the commands that await an answer. */
+  #bytesInFlight = 0;
   /** Has it said anything since the last look at the clock? */
   #spoke = true;
   #silentSince = 0;
@@ -123,7 +136,7 @@ export class Upstream<J extends Job> {
    *   reply of an earlier connection to whoever connects next, so nothing counts
    *   before the reply that carries it
    */
-  arrived(peer: Peer, nonce: string): void {
+  arrived(peer: QemuPeer, nonce: string): void {
     this.#peer = peer;
     this.#nonce = nonce;
     this.#state = "greeting";
@@ -134,12 +147,13 @@ export class Upstream<J extends Job> {
     if (this.#peer === undefined || this.#state !== "ready") {
       throw new Error(`Cannot issue a command: QEMU is ${this.#state}`);
     }
-    if (!job.oob) {
+    const id = job.oob ? String(++this.#lastId) : undefined;
+    this.#bytesInFlight += sizeOf(job, id);
+    if (id === undefined) {
       this.#inBand.push(job);
       this.#peer.send(job.bytes, job.cargo);
       return;
     }
-    const id = String(++this.#lastId);
     this.#outOfBand.set(id, job);
     this.#peer.send(numbered(job.bytes, id));
   }
@@ -200,6 +214,7 @@ export class Upstream<J extends Job> {
     const waiting = [...this.#inBand, ...this.#outOfBand.values()];
     this.#inBand = [];
     this.#outOfBand.clear();
+    this.#bytesInFlight = 0;
     this.#peer = undefined;
     this.#greeting = undefined;
     this.#state = "absent";
@@ -211,6 +226,8 @@ export class Upstream<J extends Job> {
   #greeted(message: Message): Heard<J> {
     // QEMU before 2026 can let an event slip out ahead of its greeting.
     if (message.kind !== "greeting") return { dropped: message };
+    const { bytes } = message;
+    if (bytes.length > GREETING_BYTES_LIMIT) return broken("its greeting is too long", bytes);
     this.#greeting = message;
     this.#state = "negotiating";
     const enable = message.capabilities.includes("oob") ? `,"arguments":{"enable":["oob"]}` : "";
@@ -221,26 +238,31 @@ export class Upstream<J extends Job> {
   #negotiated(message: Message): Heard<J> {
     const answer = message.kind === "return" || message.kind === "error";
     if (!answer || message.id !== this.#nonce) return { dropped: message };
-    if (message.kind === "error") {
-      // It ends up in the log, once for each dialling.
-      const { bytes } = message;
-      const text = shown(bytes, 0, Math.min(bytes.length, REFUSAL_BYTES)).trim();
-      return { broken: `it refused qmp_capabilities: ${quoted(text)}` };
-    }
+    if (message.kind === "error") return broken("it refused qmp_capabilities", message.bytes);
     this.#state = "ready";
     return { ready: this.#greeting! };
   }
 
   #answered(message: Message): Heard<J> {
     if (message.kind === "event") return { event: message };
-    if (message.kind === "greeting") return { broken: "it sent a second greeting" };
-    const job = message.id === undefined ? this.#inBand.shift() : this.#claimed(message.id);
-    return job === undefined ? { dropped: message } : { settled: job, reply: message };
-  }
-
-  #claimed(id: string): J | undefined {
-    const job = this.#outOfBand.get(id);
-    this.#outOfBand.delete(id);
-    return job;
+    if (message.kind === "greeting") return broken("it sent a second greeting", message.bytes);
+    const { id } = message;
+    const job = id === undefined ? this.#inBand[0] : this.#outOfBand.get(id);
+    if (job === undefined) {
+      // An out-of-band reply may be late; nothing else comes that nobody has asked.
+      const isLate = id !== undefined && /^[1-9]\d{0,15}$/.test(id) && Number(id) <= this.#lastId;
+      return isLate
+        ? { dropped: message }
+        : broken("it answered nothing that was asked", message.bytes);
+    }
+    // A command that has not been handed to the kernel cannot have been answered.
+    const others = this.#bytesInFlight - sizeOf(job, id);
+    if ((this.#peer?.backlog ?? 0) > others) {
+      return broken("it answered what it had not been sent", message.bytes);
+    }
+    this.#bytesInFlight = others;
+    if (id === undefined) this.#inBand.shift();
+    else this.#outOfBand.delete(id);
+    return { settled: job, reply: message };
   }
 }

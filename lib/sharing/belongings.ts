@@ -12,7 +12,8 @@
 import { frameOf } from "../wire/frame.ts";
 import { quoted } from "../wire/format.ts";
 import { type Command, readCommand, type Reply } from "../wire/message.ts";
-import { returned } from "../wire/reply.ts";
+import { objectReturned } from "../wire/reply.ts";
+import { UnexpectedMessage } from "../wire/unexpected.ts";
 import type { Value } from "../wire/value.ts";
 import {
   argumentsOf,
@@ -244,10 +245,16 @@ export class Belongings<Party> {
     if (known.coming === 0) this.#names.delete(name);
   }
 
+  /** @throws UnexpectedMessage where QEMU does not say which descriptor of which set it is */
   #added(party: Party, asked: string | undefined, reply: Reply): void {
-    const value = returned(reply);
-    if (value === undefined) return;
-    const { "fdset-id": id, fd } = Object(JSON.parse(value));
+    if (reply.kind === "error") return;
+    const { "fdset-id": id, fd } = objectReturned(reply);
+    if (!isSmallNumber(id) || !isSmallNumber(fd)) {
+      throw new UnexpectedMessage(
+        "it did not return a number of a set and of a descriptor",
+        reply.bytes,
+      );
+    }
     // Where no set was asked for it is a new one, whatever once had its number.
     const known = asked === undefined ? undefined : this.#sets.get(asked);
     const set = known ?? { owners: new Map<string, Party | undefined>(), uses: 0 };
@@ -299,6 +306,11 @@ function free(sets: readonly FdSet<unknown>[]): void {
 }
 
 const NOTHING: readonly never[] = [];
+
+/** Whether a value is a number that QEMU can have given a set or a descriptor. */
+function isSmallNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
 
 function removal(id: string, fd: string): Command {
   return commandOf("remove-fd", `{"fdset-id":${id},"fd":${fd}}`);

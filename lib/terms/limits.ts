@@ -77,14 +77,14 @@ export const LIMITS = {
     initial: 30,
     least: 1,
     most: DAY,
-    help: "how long a client may be past slow-unread; then it is dropped",
+    help: "how long a client past slow-unread may take nothing; then it is dropped",
   },
   "max-unread": {
     unit: "bytes",
     initial: 16 * MIB,
     least: MIB,
     most: 1024 * MIB,
-    help: "what a client leaves unread; past it it is dropped",
+    help: "what a client leaves unread beside replies; past it it is dropped",
   },
   "rate": {
     unit: "commands/s",
@@ -128,6 +128,24 @@ export const CLIENTS_IN_ALL: LimitRow = {
   least: 1,
   most: 1_000_000,
   help: "clients of all listeners at a time; one more is closed at once",
+};
+
+/** The bound of replies that all clients together leave unread: `--max-unread`. */
+export const UNREAD_IN_ALL: LimitRow = {
+  unit: "bytes",
+  initial: 256 * MIB,
+  least: MIB,
+  most: 64 * 1024 * MIB,
+  help: "replies that all clients together leave unread; past it the slowest is dropped",
+};
+
+/** The length of one message of QEMU's: `--max-message`. */
+export const MESSAGE_BYTES: LimitRow = {
+  unit: "bytes",
+  initial: 64 * MIB,
+  least: MIB,
+  most: 1024 * MIB,
+  help: "a message of QEMU's; a longer one ends the connection to QEMU",
 };
 
 /** Is this the name of a limit? */

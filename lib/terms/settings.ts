@@ -9,7 +9,7 @@
  */
 
 import { type Address, addressText } from "./address.ts";
-import { CLIENTS_IN_ALL } from "./limits.ts";
+import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { parseQemu } from "./options.ts";
 import { metricsText, parseAudit, parseMetrics } from "./recording.ts";
@@ -103,6 +103,18 @@ export const SETTINGS = {
     initial: CLIENTS_IN_ALL.initial,
     reload: "live",
     help: CLIENTS_IN_ALL.help,
+  },
+  "max-unread": {
+    ...amount(UNREAD_IN_ALL),
+    initial: UNREAD_IN_ALL.initial,
+    reload: "live",
+    help: UNREAD_IN_ALL.help,
+  },
+  "max-message": {
+    ...amount(MESSAGE_BYTES),
+    initial: MESSAGE_BYTES.initial,
+    reload: "live",
+    help: MESSAGE_BYTES.help,
   },
   "log-format": {
     ...optional(word("text", "json", "journal")),

@@ -17,11 +17,15 @@ const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
 const CLOSE_BRACE = 0x7d;
 
-/** A message may have this many bytes; QEMU's largest known, its schema, has some 300 kB. */
-export const MESSAGE_BYTES_LIMIT = 256 << 20;
+/** The default limit of a message's bytes. */
+export const MESSAGE_BYTES_LIMIT = 64 << 20;
+
+/** A message that is longer than this grows in a buffer that need not be copied. */
+const LONG_BYTES = 1 << 20;
 
 /** Splits the stream from QEMU; `load` a chunk, then take what is in it with `next`. */
 export class MessageSplitter {
+  readonly #limit: number;
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
   #depth = 0;
@@ -29,6 +33,15 @@ export class MessageSplitter {
   #escaped = false;
   #carry: Uint8Array = new Uint8Array(0);
   #carried = 0;
+
+  /**
+   * Creates a splitter at the beginning of a stream.
+   *
+   * @param limit bytes that a message may have
+   */
+  constructor(limit: number = MESSAGE_BYTES_LIMIT) {
+    this.#limit = limit;
+  }
 
   /** Gives it the next bytes; only after `next` has returned `undefined`. The chunk may be reused then. */
   load(chunk: Uint8Array): void {
@@ -69,6 +82,7 @@ export class MessageSplitter {
           if (byte !== CLOSE_BRACE) {
             return { damage: shown(chunk, start, Math.min(at, start + 80)) };
           }
+          if (this.#carried + at - start > this.#limit) return this.#tooLong();
           return this.#message(start, at);
         }
       }
@@ -77,34 +91,65 @@ export class MessageSplitter {
     this.#depth = depth;
     this.#inString = inString;
     this.#escaped = escaped;
-    if (this.#carried + at - start > MESSAGE_BYTES_LIMIT) {
-      return { damage: `a message of more than ${MESSAGE_BYTES_LIMIT} bytes` };
-    }
+    if (this.#carried + at - start > this.#limit) return this.#tooLong();
     this.#keep(start, at);
     return undefined;
   }
 
+  #tooLong(): Damage {
+    return { damage: `a message of more than ${this.#limit} bytes` };
+  }
+
   #message(start: number, end: number): Uint8Array {
-    const message = new Uint8Array(this.#carried + end - start + 2);
+    const length = this.#carried + end - start + 2;
+    if (this.#carried > LONG_BYTES) return this.#longMessage(start, end, length);
+    const message = new Uint8Array(length);
     message.set(this.#carry.subarray(0, this.#carried));
     message.set(this.#chunk.subarray(start, end), this.#carried);
-    message[message.length - 2] = CARRIAGE_RETURN;
-    message[message.length - 1] = NEWLINE;
+    endLine(message);
     this.#carried = 0;
     if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
     return message;
   }
 
+  /** A long message is the buffer it has grown in: copying it would hold up everybody. */
+  #longMessage(start: number, end: number, length: number): Uint8Array {
+    this.#keep(start, end);
+    if (length > this.#carry.length) this.#grow(length);
+    const message = this.#carry.subarray(0, length);
+    endLine(message);
+    this.#carry = new Uint8Array(0);
+    this.#carried = 0;
+    return message;
+  }
+
   #keep(start: number, end: number): void {
     const length = this.#carried + end - start;
-    if (length > this.#carry.length) {
-      const grown = new Uint8Array(length * 2);
-      grown.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = grown;
-    }
+    if (length > this.#carry.length) this.#grow(length);
     this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
     this.#carried = length;
   }
+
+  /** Makes room for so many bytes. */
+  #grow(length: number): void {
+    const { buffer } = this.#carry;
+    const step = Math.ceil(length / LONG_BYTES + 1) * LONG_BYTES;
+    if (buffer instanceof ArrayBuffer && buffer.resizable) {
+      buffer.resize(Math.min(step, buffer.maxByteLength));
+      this.#carry = new Uint8Array(buffer);
+      return;
+    }
+    const grown = length > LONG_BYTES
+      ? new Uint8Array(new ArrayBuffer(step, { maxByteLength: Math.max(step, this.#limit + 2) }))
+      : new Uint8Array(length * 2);
+    grown.set(this.#carry.subarray(0, this.#carried));
+    this.#carry = grown;
+  }
+}
+
+function endLine(message: Uint8Array): void {
+  message[message.length - 2] = CARRIAGE_RETURN;
+  message[message.length - 1] = NEWLINE;
 }
 
 function isSpace(byte: number): boolean {

@@ -9,27 +9,42 @@
 
 import type { Reply } from "./message.ts";
 import { asciiBytes, asciiText } from "./text.ts";
+import { UnexpectedMessage } from "./unexpected.ts";
 
 /**
  * Leaves out elements of a returned array.
  *
- * @param reply a return without an id, in QEMU's spelling, plain or pretty
- * @param keeps is asked with each element, decoded
- * @returns the reply itself where all are kept, or where it is no array
+ * @param reply a reply without an id, plain or pretty
+ * @param keeps decides on each element, decoded
+ * @returns the reply itself where all are kept, and an error
+ * @throws UnexpectedMessage where it returns something else than an array of JSON values
  */
 export function withElements(reply: Reply, keeps: (element: unknown) => boolean): Reply {
+  if (reply.kind === "error") return reply;
   // QEMU's output is ASCII throughout.
   const text = asciiText(reply.bytes, 0, reply.bytes.length);
   const [head] = /^\{\s*"return": \[\s*/.exec(text) ?? [];
-  if (head === undefined) return reply;
+  if (head === undefined) throw notElements(reply);
   const { elements, end } = elementsFrom(text, head.length);
-  const kept = elements.filter(({ start, end }) => keeps(JSON.parse(text.slice(start, end))));
+  const kept = elements.filter(({ start, end }) => keeps(parsed(text.slice(start, end), reply)));
   if (kept.length === elements.length) return reply;
   const [first, second] = elements;
   const between = second ? text.slice(first!.end, second.start) : "";
   const list = kept.map(({ start, end }) => text.slice(start, end)).join(between);
   const opening = list === "" ? head.trimEnd() : head;
   return { ...reply, bytes: asciiBytes(opening + list + text.slice(end)) };
+}
+
+function parsed(text: string, reply: Reply): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw notElements(reply);
+  }
+}
+
+function notElements({ bytes }: Reply): UnexpectedMessage {
+  return new UnexpectedMessage("it did not return an array of JSON values", bytes);
 }
 
 interface Span {

@@ -11,42 +11,6 @@ import { type Frame, FrameSplitter, type Member } from "./frame.ts";
 import { canonical, inQemuOrder } from "./format.ts";
 import { asciiBytes, asciiText, isPlain } from "./text.ts";
 
-/** Descriptors on their way with a message; they belong to whoever has them. */
-export interface Cargo {
-  /** Closes what has not been sent on; may be called again. */
-  close(): void;
-}
-
-/** Who is at the other end of a connection, as its kernel knows. */
-export interface Identity {
-  /** The process. */
-  readonly pid: number;
-  /** Its user. */
-  readonly uid: number;
-  /** Its group. */
-  readonly gid: number;
-}
-
-/** All the core knows of a connection. */
-export interface Peer {
-  /**
-   * Queues bytes; never blocks, never throws, never calls back. The bytes must not change afterwards.
-   *
-   * @param cargo goes with their first byte; only QEMU's connection takes any
-   */
-  send(bytes: Uint8Array, cargo?: Cargo): void;
-  /** Stop reading commands from it. */
-  pause(): void;
-  /** Read commands from it again. */
-  resume(): void;
-  /** Sends what is queued, then ends the connection. */
-  close(reason: string): void;
-  /** Bytes that have not been taken, as far as can be told; left out where nobody counts. */
-  readonly unread?: number;
-  /** Who it is, where that is known. */
-  readonly identity?: Identity | undefined;
-}
-
 /** A client's id as QEMU prints it back; `undefined` where the command has none. */
 export type Id = string | undefined;
 
@@ -195,8 +159,10 @@ export interface Event {
  */
 export function readMessage(bytes: Uint8Array): Message | undefined {
   // QEMU prints members in the order of its hash table: the first one tells.
-  if (startsWith(bytes, RETURN)) return trailingId(bytes);
-  if (startsWith(bytes, ERROR)) return { kind: "error", bytes, id: undefined };
+  if (startsWith(bytes, RETURN)) return trailingId(bytes, ID_LAST, END.length);
+  if (startsWith(bytes, ERROR) && endsWith(bytes, ERROR_END)) {
+    return { kind: "error", bytes, id: undefined };
+  }
   if (startsWith(bytes, TIMESTAMP)) {
     const name = eventName(bytes);
     if (name !== undefined) return { kind: "event", bytes, name };
@@ -205,28 +171,37 @@ export function readMessage(bytes: Uint8Array): Message | undefined {
 }
 
 const RETURN = asciiBytes('{"return": ');
-const ERROR = asciiBytes('{"error": {"class": ');
+const ERROR = asciiBytes('{"error": {"class": "');
+const ERROR_END = asciiBytes('"}}\r\n');
 const TIMESTAMP = asciiBytes('{"timestamp": {');
 const EVENT = asciiBytes('}, "event": "');
 const ID_FIRST = asciiBytes('{"id": ');
 const ID_LAST = asciiBytes(', "id": ');
+const END = asciiBytes("}\r\n");
+const PRETTY_RETURN = asciiBytes('{\r\n    "return": ');
+const PRETTY_ID_LAST = asciiBytes(',\r\n    "id": ');
+const PRETTY_END = asciiBytes("\r\n}\r\n");
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array, at = 0): boolean {
   for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
   return true;
 }
 
+function endsWith(bytes: Uint8Array, suffix: Uint8Array): boolean {
+  return startsWith(bytes, suffix, bytes.length - suffix.length);
+}
+
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
-/** A return, less the number behind a closing `"id": `; that is its own, for only one brace follows. */
-function trailingId(bytes: Uint8Array): Reply {
-  const close = bytes.lastIndexOf(CLOSE_BRACE);
+/** A return, less the number behind a closing `"id": `; that is its own, for only the end follows. */
+function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
+  const close = bytes.length - end;
   let digits = close;
   while (isDigit(bytes[digits - 1])) digits--;
-  const comma = digits - ID_LAST.length;
-  if (digits === close || !startsWith(bytes, ID_LAST, comma)) {
+  const comma = digits - idLast.length;
+  if (digits === close || !startsWith(bytes, idLast, comma)) {
     return { kind: "return", bytes, id: undefined };
   }
   return { kind: "return", bytes: cut(bytes, comma, close), id: asciiText(bytes, digits, close) };
@@ -239,7 +214,7 @@ function leadingId(bytes: Uint8Array): Reply | undefined {
   while (isDigit(bytes[end])) end++;
   if (end === ID_FIRST.length || bytes[end] !== 0x2c) return undefined;
   const rest = cut(bytes, 1, end + 2);
-  if (!startsWith(rest, ERROR)) return undefined;
+  if (!startsWith(rest, ERROR) || !endsWith(rest, ERROR_END)) return undefined;
   return { kind: "error", bytes: rest, id: asciiText(bytes, ID_FIRST.length, end) };
 }
 
@@ -259,31 +234,39 @@ function eventName(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * A pretty reply or event, read by its lines.
+ * Reads a pretty reply or event by its lines.
  *
- * Those of its members begin four spaces in, and no string holds a line end. What
- * is inside belongs to the client that asked, `inf` and all.
+ * Those of its members begin four spaces in, and no string holds a line end. The
+ * inside belongs to the client that asked, `inf` and all.
  */
 function readPretty(bytes: Uint8Array): Message | undefined {
-  const text = asciiText(bytes, 0, bytes.length);
-  const valueOf = (key: string): string | undefined => {
-    const line = `\r\n    "${key}": `;
-    const at = text.indexOf(line);
-    if (at < 0) return undefined;
-    const start = at + line.length;
-    return text.slice(start, text.indexOf("\r\n", start)).replace(/,$/, "");
-  };
-  const kind = valueOf("return") ? "return" : valueOf("error") ? "error" : undefined;
-  if (kind !== undefined) {
-    const id = valueOf("id");
-    return { kind, bytes: id === undefined ? bytes : prettyRest(bytes), id };
+  if (startsWith(bytes, PRETTY_RETURN)) {
+    return trailingId(bytes, PRETTY_ID_LAST, PRETTY_END.length);
   }
-  const [, name] = /^"(\w+)"$/.exec(valueOf("event") ?? "") ?? [];
+  // An id, an error's class and an event's name stand at the beginning.
+  const text = asciiText(bytes, 0, Math.min(bytes.length, PRETTY_HEAD_BYTES));
+  const [error, , id] = PRETTY_ERROR.exec(text) ?? [];
+  if (error !== undefined && endsWith(bytes, PRETTY_ERROR_END)) {
+    const rest = id === undefined ? bytes : cut(bytes, 1, 1 + PRETTY_ID_FIRST.length + id.length);
+    return { kind: "error", bytes: rest, id };
+  }
+  const name = PRETTY_EVENT.exec(text)?.[1];
   return name === undefined ? undefined : { kind: "event", bytes, name };
 }
 
+const PRETTY_HEAD_BYTES = 1024;
+const PRETTY_ID_FIRST = '\r\n    "id": ,';
+const PRETTY_ERROR = /^\{(\r\n {4}"id": (\d+),)?\r\n {4}"error": \{\r\n {8}"class": "/;
+const PRETTY_ERROR_END = asciiBytes('"\r\n    }\r\n}\r\n');
+const PRETTY_EVENT =
+  /^\{\r\n {4}"timestamp": \{(?:\r\n {8}[^\r]*)*\r\n {4}\},\r\n {4}"event": "(\w+)"/;
+
+/** A message in another spelling is read as a whole, which takes its time. */
+const ANY_SPELLING_BYTES_LIMIT = 512 << 10;
+
 /** A message in another spelling than QEMU's: read slowly, by its members. */
 function readAnySpelling(bytes: Uint8Array): Message | undefined {
+  if (bytes.length > ANY_SPELLING_BYTES_LIMIT) return undefined;
   const splitter = new FrameSplitter();
   splitter.load(bytes);
   const frame = splitter.next();
@@ -297,7 +280,9 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (event && frame.bytes[event.start] === QUOTE) {
     return { kind: "event", bytes, name: stringAt(frame.bytes, event.start, event.end) };
   }
-  const kind = member("return") ? "return" : member("error") ? "error" : undefined;
+  const error = member("error");
+  if (error && !isErrorBody(frame.bytes.subarray(error.start, error.end))) return undefined;
+  const kind = member("return") ? "return" : error ? "error" : undefined;
   if (kind === undefined) return undefined;
   const id = member("id");
   if (id === undefined) return { kind, bytes, id: undefined };
@@ -305,13 +290,11 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   return { kind, bytes: plainRest(frame, id), id: idText };
 }
 
-/** A pretty reply less its id, which is a line of its own. */
-function prettyRest(bytes: Uint8Array): Uint8Array {
-  const text = asciiText(bytes, 0, bytes.length);
-  return asciiBytes(
-    text.replace(/^\{\r\n {4}"id": .*,\r\n/, "{\r\n")
-      .replace(/,\r\n {4}"id": .*\r\n\}\r\n$/, "\r\n}\r\n"),
-  );
+/** Whether the value of an `error` member is what QEMU has there. */
+function isErrorBody(bytes: Uint8Array): boolean {
+  if (bytes[0] !== OPEN_BRACE) return false;
+  const { class: errorClass, desc } = JSON.parse(DECODER.decode(bytes));
+  return typeof errorClass === "string" && typeof desc === "string";
 }
 
 function plainRest(frame: Frame, id: Member): Uint8Array {

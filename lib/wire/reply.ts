@@ -9,6 +9,7 @@
 import { prettied, qemuText, quoted } from "./format.ts";
 import { type Event, type Id, isPretty, type Reply } from "./message.ts";
 import { asciiBytes, asciiText } from "./text.ts";
+import { UnexpectedMessage } from "./unexpected.ts";
 
 const CLOSE_BRACE = 0x7d;
 const DECODER = new TextDecoder();
@@ -31,21 +32,34 @@ export function pretty(reply: Reply): Reply {
   return { ...reply, bytes: asciiBytes(`${prettied(text)}\r\n`) };
 }
 
-/**
- * A reply with a client's id, where QEMU prints it: behind `return`, before `error`.
- *
- * @param reply a reply without an id, in QEMU's spelling, plain or pretty
- */
-export function withId(reply: { kind: Reply["kind"]; bytes: Uint8Array }, id: Id): Uint8Array {
-  if (id === undefined) return reply.bytes;
+/** Longer replies are not copied to put an id into them. */
+const COPIED_BYTES_LIMIT = 65536;
+
+/** A reply as far as its id is concerned: without one, in QEMU's spelling, plain or pretty. */
+export type Bare = Pick<Reply, "kind" | "bytes">;
+
+/** Puts a client's id into a reply where QEMU prints it: behind `return`, before `error`. */
+export function withId(reply: Bare, id: Id): Uint8Array {
+  return id === undefined ? reply.bytes : inserted(reply.bytes, ...idPlace(reply, id));
+}
+
+/** The bytes of a reply with a client's id, in order: a long reply is not copied, but comes in parts. */
+export function partsWithId(reply: Bare, id: Id): readonly Uint8Array[] {
   const { bytes } = reply;
+  if (id === undefined || bytes.length <= COPIED_BYTES_LIMIT) return [withId(reply, id)];
+  const [at, text] = idPlace(reply, id);
+  return [bytes.subarray(0, at), asciiBytes(text), bytes.subarray(at)];
+}
+
+/** The place of an id in a reply, and its text there. */
+function idPlace({ kind, bytes }: Bare, id: string): [at: number, text: string] {
   if (isPretty(bytes)) {
     const line = `\r\n    "id": ${prettied(id, 1)}`;
-    if (reply.kind === "error") return inserted(bytes, 1, `${line},`);
-    return inserted(bytes, bytes.lastIndexOf(CLOSE_BRACE) - LINE_END.length, `,${line}`);
+    if (kind === "error") return [1, `${line},`];
+    return [bytes.lastIndexOf(CLOSE_BRACE) - LINE_END.length, `,${line}`];
   }
-  if (reply.kind === "error") return inserted(bytes, 1, `"id": ${id}, `);
-  return inserted(bytes, bytes.lastIndexOf(CLOSE_BRACE), `, "id": ${id}`);
+  if (kind === "error") return [1, `"id": ${id}, `];
+  return [bytes.lastIndexOf(CLOSE_BRACE), `, "id": ${id}`];
 }
 
 function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {
@@ -85,6 +99,24 @@ export function returned({ kind, bytes }: Reply): string | undefined {
   return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
 }
 
+/**
+ * The object that a return carries, decoded.
+ *
+ * @throws UnexpectedMessage where it carries none
+ */
+export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(returned(reply) ?? "");
+  } catch {
+    // Nothing has been parsed: it is not an object either.
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new UnexpectedMessage("it did not return an object", reply.bytes);
+}
+
 /** An event as QEMU would write it. */
 export function eventMessage(
   name: string,
@@ -95,11 +127,14 @@ export function eventMessage(
   return { kind: "event", bytes, name };
 }
 
+/** The class of an error stands within so many bytes. */
+const CLASS_BYTES = 256;
+
 /** The class of an error, `undefined` for a return. */
 export function errorClass({ kind, bytes }: Reply): string | undefined {
   if (kind === "return") return undefined;
   // What a client wrote comes behind it, and with its quotes escaped.
-  return /"class": "(\w+)"/.exec(DECODER.decode(bytes))?.[1];
+  return /"class": "(\w+)"/.exec(DECODER.decode(bytes.subarray(0, CLASS_BYTES)))?.[1];
 }
 
 /** A return reply without an id; `value` is text as QEMU would write it. */

@@ -81,8 +81,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a second greeting is taken for an event",
     file: "session/upstream.ts",
-    from: 'return { broken: "it sent a second greeting" }',
-    to: "return { dropped: message }",
+    from: 'return broken("it sent a second greeting", message.bytes);',
+    to: "return { dropped: message };",
   },
   {
     name: "a QEMU that is silent is asked too late",
@@ -256,13 +256,13 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the end is not told when QEMU goes meanwhile",
     file: "hub/mux.ts",
-    from: "was not sent`);\n    }\n    this.#rest();",
-    to: "was not sent`);\n    }",
+    from: "was not sent`, this.#contain);\n    }\n    this.#rest();",
+    to: "was not sent`, this.#contain);\n    }",
   },
   {
     name: "who waits for a greeting is forgotten",
     file: "hub/mux.ts",
-    from: "monitor.greet(greeting);\n      monitor.peer.resume();",
+    from: "monitor.greet(greeting);\n        monitor.peer.resume();",
     to: "monitor.greet(greeting);",
   },
   {
@@ -691,7 +691,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "an id is put behind an error",
     file: "wire/reply.ts",
-    from: 'if (reply.kind === "error") return inserted(bytes, 1, `"id": ${id}, `);',
+    from: 'if (kind === "error") return [1, `"id": ${id}, `];',
     to: "",
   },
   {

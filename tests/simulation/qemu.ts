@@ -127,6 +127,7 @@ export class SimulatedQemu {
 
   /** A late out-of-band reply. */
   stale(): void {
+    if (this.#lastOob === "0") return;
     this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
   }
 

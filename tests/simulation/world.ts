@@ -9,7 +9,7 @@
 
 import type { Terms } from "../../lib/terms/terms.ts";
 import type { MuxOptions } from "../../lib/hub/mux.ts";
-import type { Monitor, Mux, Peer } from "../../lib/mod.ts";
+import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { options, terms } from "../support/stage.ts";
 import {
   type Action,
@@ -47,7 +47,7 @@ function optionsOf({ onLoss, deadlines }: Rules): MuxOptions {
 }
 
 /** A client and its rim. */
-class SimulatedClient implements Peer {
+class SimulatedClient implements ClientPeer {
   readonly seat: Seat;
   monitor!: Monitor;
   paused = false;
@@ -78,6 +78,10 @@ class SimulatedClient implements Peer {
     if (this.stalled) this.unread += bytes.length;
     this.#world.tell(`${this.seat.label}< `, text);
     this.#world.model.heard(this.seat, this.#plain(text));
+  }
+
+  sendReply(bytes: Uint8Array): void {
+    this.send(bytes);
   }
 
   /** What it hears, as a QEMU that is not pretty would have written it. */
@@ -214,6 +218,10 @@ export class World {
         },
         reload: (done): void => done([]),
         idle: (): void => this.model.idle(),
+        failed: (where, error): void => {
+          if (error instanceof Broken) throw error;
+          throw new Broken("errors", `an error came up (${where}): ${(error as Error).stack}`);
+        },
       },
       this.model.records,
     );
@@ -394,7 +402,7 @@ export class World {
     const nonce = String(++this.#nonce);
     this.#note("! qemu arrives");
     this.model.arrive(nonce);
-    const upstream: Peer = {
+    const upstream: QemuPeer = {
       send: (bytes, cargo) => {
         const text = DECODER.decode(bytes);
         const along = cargo as SimulatedCargo | undefined;
@@ -403,10 +411,6 @@ export class World {
         this.model.toQemu(text, exec, along);
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
-      pause: () => {
-        throw new Broken("slow readers", "QEMU was paused");
-      },
-      resume: () => {},
       close: (reason) => {
         this.#note("q< EOF");
         this.model.qemuClosed();

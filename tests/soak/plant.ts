@@ -27,7 +27,7 @@ function isEvent(bytes: Uint8Array): boolean {
   return bytes[2] === 0x74;
 }
 
-const { send } = Client.prototype;
+const { send, sendReply } = Client.prototype;
 const { received } = Mux.prototype;
 let other: Client | undefined;
 
@@ -48,17 +48,17 @@ const FAULTS: Readonly<Record<string, (size: number) => void>> = {
   },
   /** A reply comes twice. */
   twice: () => {
-    Client.prototype.send = function (bytes: Uint8Array): void {
-      send.call(this, bytes);
-      if (!isEvent(bytes) && now()) send.call(this, bytes);
+    Client.prototype.sendReply = function (bytes: Uint8Array): void {
+      sendReply.call(this, bytes);
+      if (now()) sendReply.call(this, bytes);
     };
   },
   /** A reply goes to another client. */
   astray: () => {
-    Client.prototype.send = function (bytes: Uint8Array): void {
-      const goes = isEvent(bytes) || other === undefined || !now() ? this : other;
+    Client.prototype.sendReply = function (bytes: Uint8Array): void {
+      const goes = other === undefined || !now() ? this : other;
       other = this;
-      send.call(goes, bytes);
+      sendReply.call(goes, bytes);
     };
   },
   /** qmpmux ends. */

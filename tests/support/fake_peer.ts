@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Cargo, Peer } from "../../lib/wire/message.ts";
+import type { Cargo, ClientPeer, QemuPeer } from "../../lib/wire/peer.ts";
 
 /** Descriptors without any: tells when it is closed. */
 export class FakeCargo implements Cargo {
@@ -22,7 +22,7 @@ export class FakeCargo implements Cargo {
 }
 
 /** What the core sees of a socket. */
-export class FakePeer implements Peer {
+export class FakePeer implements ClientPeer, QemuPeer {
   /** Messages sent to it and not yet looked at, without their line ends. */
   heard: string[] = [];
   paused = false;
@@ -42,6 +42,16 @@ export class FakePeer implements Peer {
     onSend?.();
   }
 
+  /** A long reply comes in parts. */
+  sendReply(bytes: Uint8Array): void {
+    const last = bytes.at(-1) === 0x0a;
+    if (last && this.#parts.length === 0) return this.send(bytes);
+    this.#parts.push(...bytes);
+    if (last) this.send(Uint8Array.from(this.#parts.splice(0)));
+  }
+
+  readonly #parts: number[] = [];
+
   pause(): void {
     this.paused = true;
   }
@@ -50,9 +60,13 @@ export class FakePeer implements Peer {
     this.paused = false;
   }
 
-  close(reason: string): void {
+  close(reason: string, detail?: string): void {
     this.closed = reason;
+    this.detail = detail;
   }
+
+  /** What was said of its end for the log alone. */
+  detail: string | undefined;
 
   /** Takes what was sent so far. */
   take(): string[] {

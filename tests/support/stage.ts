@@ -101,6 +101,8 @@ export class Stage {
   /** The connection to QEMU. */
   qemu = new FakePeer();
   readonly notices: string[] = [];
+  /** Whether errors of the hub's own are noted; otherwise they fail the test. */
+  containsErrors = false;
   /** What is said to be wrong when the settings are read again. */
   reloadProblems: readonly string[] = [];
   /** Reads them again; in a test that wants to, later. */
@@ -116,6 +118,10 @@ export class Stage {
       stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
       idle: (): void => void this.notices.push("idle"),
+      failed: (where, error, client): void => {
+        if (!this.containsErrors) throw error;
+        this.notices.push(`failed ${where}${client ? ` ${client}` : ""}: ${error}`);
+      },
       reload: (done): void => this.reloads(done),
     }, recorder);
   }

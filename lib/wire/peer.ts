@@ -1,0 +1,60 @@
+/**
+ * A connection as the core sees it: one to a client, or the one to QEMU.
+ *
+ * @module
+ */
+
+/** Descriptors on their way with a message; they belong to whoever has them. */
+export interface Cargo {
+  /** Closes what has not been sent on; may be called again. */
+  close(): void;
+}
+
+/** The process at the other end of a connection, as the kernel knows it. */
+export interface Identity {
+  /** The process. */
+  readonly pid: number;
+  /** Its user. */
+  readonly uid: number;
+  /** Its group. */
+  readonly gid: number;
+}
+
+/** A connection to a client. */
+export interface ClientPeer {
+  /** Queues an event or a greeting; never blocks, throws or calls back. The bytes must not change afterwards. */
+  send(bytes: Uint8Array): void;
+  /** Queues a reply, or a part of one, as {@linkcode send} does: the client has asked for it. */
+  sendReply(bytes: Uint8Array): void;
+  /** Sends what is queued, then ends the connection. */
+  close(reason: string): void;
+  /** Stops reading commands. */
+  pause(): void;
+  /** Reads commands again. */
+  resume(): void;
+  /** Bytes queued that the client has not taken; absent where nobody counts. */
+  readonly unread?: number;
+  /** The process at the other end, if it is known. */
+  readonly identity?: Identity | undefined;
+}
+
+/** The connection to QEMU. */
+export interface QemuPeer {
+  /**
+   * Queues a command; never blocks, throws or calls back. The bytes must not change afterwards.
+   *
+   * @param cargo goes with the first of the bytes
+   */
+  send(bytes: Uint8Array, cargo?: Cargo): void;
+  /**
+   * Ends the connection.
+   *
+   * @param reason may be told to clients
+   * @param detail says more, such as the bytes that were not expected, and is for the log alone
+   */
+  close(reason: string, detail?: string): void;
+  /** Bytes of commands that the kernel has not been handed yet; absent where nobody counts. */
+  readonly backlog?: number;
+  /** Bytes of commands that QEMU has not read, as far as can be told; absent where nobody counts. */
+  readonly unread?: number;
+}

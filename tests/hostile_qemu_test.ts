@@ -1,0 +1,194 @@
+/**
+ * A QEMU that says something else than its protocol promises: it ends its connection, and nothing else.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ROLES } from "../lib/terms/roles.ts";
+import { StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { FakeCargo } from "./support/fake_peer.ts";
+import { makePlace } from "./support/place.ts";
+import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { Stage, terms } from "./support/stage.ts";
+
+/** Answers of QEMU to a command, and what is wrong with each. */
+const UNEXPECTED: [command: string, answer: string, problem: string][] = [
+  ["query-commands", '{"return": [nope]}', "it did not return an array of JSON values"],
+  ["query-commands", '{"return": {"a": 1}}', "it did not return an array of JSON values"],
+  ["query-commands", '{"return": [{"name": 7}]}', "its list of commands holds one without a name"],
+  ["query-commands", '{"return": [null]}', "its list of commands holds one without a name"],
+  [
+    "query-commands",
+    `{"return": [{"name": "${"x".repeat(200_000)}"}]}`,
+    "its list of commands is too long",
+  ],
+  ["add-fd", '{"return": nope}', "it did not return an object"],
+  ["add-fd", '{"return": []}', "it did not return an object"],
+  [
+    "add-fd",
+    '{"return": {"fdset-id": "x y", "fd": "}"}}',
+    "it did not return a number of a set and of a descriptor",
+  ],
+  [
+    "add-fd",
+    '{"return": {"fdset-id": 1e9999, "fd": 1}}',
+    "it did not return a number of a set and of a descriptor",
+  ],
+  ["query-status", '{"return": {}, "id": 99}', "it answered nothing that was asked"],
+  ["query-status", '{"error": 5}', "it does not speak QMP"],
+  ["query-status", '{"event": 5}', "it does not speak QMP"],
+  ["query-status", '{"QMP": {}}', "it sent a second greeting"],
+  ["query-status", "[]", "it does not speak QMP"],
+];
+
+for (const onLoss of ["close", "hold"] as const) {
+  for (const [command, answer, problem] of UNEXPECTED) {
+    const shown = answer.length > 60 ? `${answer.slice(0, 59)}…` : answer;
+    Deno.test(`Mux.answered() ends the connection to QEMU at ${shown} to ${command}, on-loss=${onLoss}`, () => {
+      const stage = new Stage(60, { onLoss });
+      stage.qemuReady();
+      const asker = stage.ready("asker");
+      const other = stage.connect("other", terms({ role: ROLES.get("observer")! }));
+      other.say('{"execute":"qmp_capabilities"}');
+      other.peer.take();
+      if (command === "add-fd") stage.mux.carried(asker.monitor, new FakeCargo("fd"));
+      asker.say(`{"execute":"${command}","id":"mine"}`);
+      stage.qemuSays(answer);
+      assertEquals(stage.qemu.closed, problem);
+      stage.qemuGoes(problem);
+      assertEquals(asker.peer.closed === undefined, onLoss === "hold");
+      assertEquals(other.peer.closed === undefined, onLoss === "hold");
+      if (onLoss === "close") return;
+      // The one who asked is told, and both go on with the next QEMU.
+      const errors = asker.peer.take().filter((line) => line.includes('"error"'));
+      assertEquals(errors.length, 1, errors.join());
+      assertMatch(
+        errors[0]!,
+        /^\{"id": "mine", .*the effect of \S+ is unknown|its effect is unknown/,
+      );
+      stage.qemuReady();
+      for (const client of [asker, other]) {
+        client.peer.take();
+        client.say('{"execute":"query-name","id":1}');
+        stage.qemuSays('{"return": {}}');
+        assertEquals(client.peer.take(), ['{"return": {}, "id": 1}']);
+      }
+    });
+  }
+}
+
+Deno.test("Mux.answered() does not tell clients what QEMU has said that was not for them", () => {
+  const stage = new Stage(60, { onLoss: "hold" });
+  stage.qemuReady();
+  const client = stage.ready("client");
+  stage.qemuSays('{"return": "of another"}');
+  stage.qemuGoes(stage.qemu.closed);
+  assert(!client.peer.take().join().includes("of another"));
+  assert(stage.qemu.detail?.includes("of another"));
+});
+
+Deno.test("Mux.answered() takes no answer to a command that has not been handed to the kernel", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const client = stage.ready("client");
+  Object.defineProperty(stage.qemu, "backlog", { value: 26, configurable: true });
+  client.say('{"execute":"query-status"}');
+  stage.qemuSays('{"return": {}}');
+  assertEquals(stage.qemu.closed, "it answered what it had not been sent");
+});
+
+Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one", () => {
+  const stage = new Stage();
+  stage.qemuArrives();
+  stage.qemuSays(`{"QMP": {"version": {}, "capabilities": ["oob", "${"x".repeat(5000)}"]}}`);
+  assertEquals(stage.qemu.closed, "its greeting is too long");
+});
+
+/** A hostile QEMU, and a qmpmux before it that holds its clients. */
+async function held(place: { readonly path: string }, manners: StandInManners, more = ""): Promise<{
+  qemu: StandIn;
+  mux: TestQmpmux;
+}> {
+  const qemu = new StandIn(`${place.path}/vm`, manners);
+  const mux = await startQmpmux([
+    ...["--qemu", qemu.path, "--listen", `${place.path}/watch,role=observer`],
+    ...["--listen", `${place.path}/mux${more}`, "--on-loss", "hold"],
+  ]);
+  await mux.log.until(/connected to QEMU/);
+  return { qemu, mux };
+}
+
+Deno.test("qmpmux logs what a QEMU has sent that is not expected, and dials it again; clients stay", async () => {
+  using place = makePlace();
+  let times = 0;
+  const { qemu, mux } = await held(place, {
+    answer: ({ name }) =>
+      name === "query-commands" && times++ === 0 ? '{"return": [\x1bcnope]}\r\n' : undefined,
+  });
+  await using _qemu = qemu;
+  await using _mux = mux;
+  using watcher = await TestClient.ready(`${place.path}/watch`);
+  using other = await TestClient.ready(`${place.path}/mux`);
+  await watcher.send('{"execute":"query-commands"}');
+  assertEquals(
+    await mux.log.until(/not return/),
+    `qmpmux: unix:${qemu.path}: it did not return an array of JSON values: ` +
+      '{"return": [\\u001bcnope]}',
+  );
+  await mux.log.until(/connected to QEMU/);
+  assertEquals(qemu.connections, 2);
+  await other.lines.until(/QEMU_BACK/);
+  await other.send('{"execute":"query-status","id":1}');
+  await other.lines.until(/"id": 1\}/);
+});
+
+Deno.test("qmpmux ends at SIGTERM after QEMU has said nonsense about a descriptor set", async () => {
+  using place = makePlace();
+  const { qemu, mux } = await held(place, {
+    answer: ({ name }) =>
+      name === "add-fd" ? '{"return": {"fdset-id": "x y", "fd": "}"}}\r\n' : undefined,
+  }, ",fds=on");
+  await using _qemu = qemu;
+  await using _mux = mux;
+  using client = await TestClient.ready(`${place.path}/mux`);
+  await client.send('{"execute":"add-fd"}');
+  await mux.log.until(/it did not return a number of a set/);
+  mux.kill("SIGTERM");
+  assertEquals((await within("the end", mux.ended)).code, 0);
+});
+
+Deno.test("qmpmux hangs up on a QEMU that answers early and does not read", async () => {
+  using place = makePlace();
+  const listener = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
+  await using mux = await startQmpmux([
+    ...["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
+  ]);
+  const socket = await listener.accept();
+  const say = async (text: string): Promise<void> => {
+    for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+      rest = rest.subarray(await socket.write(rest));
+    }
+  };
+  await say(
+    '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}, "capabilities": []}}\n',
+  );
+  const buffer = new Uint8Array(4096);
+  const text = new TextDecoder().decode(buffer.subarray(0, (await socket.read(buffer))!));
+  await say(`{"return": {}, "id": ${/"id":(\d+)/.exec(text)![1]}}\n`);
+  using client = await TestClient.ready(`${place.path}/mux`);
+  // It answers each command of 200 kB as soon as it may have come, and reads none of it.
+  const flood = (async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) {
+      await client.send(`{"execute":"x","arguments":{"a":"${"y".repeat(200_000)}"}}`);
+      await say('{"return": {}}\n').catch(() => {});
+    }
+  })();
+  await mux.log.until(/it answered (what it had not been sent|nothing that was asked)/);
+  client[Symbol.dispose]();
+  await flood.catch(() => {});
+  socket.close();
+  listener.close();
+});

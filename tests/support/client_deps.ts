@@ -1,0 +1,34 @@
+/**
+ * What a `Client` needs, with what a test does not care about filled in.
+ *
+ * @module
+ */
+
+import type { Mux } from "../../lib/hub/mux.ts";
+import type { ClientDeps } from "../../lib/rim/client.ts";
+import { STEADY } from "../../lib/rim/clock.ts";
+import { InternalErrors } from "../../lib/rim/internal_errors.ts";
+import { LimitNotes } from "../../lib/rim/limit_notes.ts";
+import type { Log } from "../../lib/rim/log.ts";
+import { TURNS } from "../../lib/rim/turns.ts";
+
+/** A log that keeps nothing. */
+export const SILENT: Log = { info(): void {}, warn(): void {} };
+
+/** Errors of qmpmux's own fail the test that they come up in. */
+export function strictErrors(): InternalErrors {
+  const errors = new InternalErrors(new LimitNotes(SILENT), () => {});
+  errors.report = (where, error): void => {
+    throw new Error(`An internal error (${where})`, { cause: error });
+  };
+  return errors;
+}
+
+/** What a client before this hub works with. */
+export function clientDeps(
+  mux: Mux,
+  log: Log = SILENT,
+  { notes = new LimitNotes(log), clock = STEADY, ...more }: Partial<ClientDeps> = {},
+): ClientDeps {
+  return { mux, log, notes, clock, errors: strictErrors(), turns: TURNS, ...more };
+}
