@@ -59,6 +59,7 @@ export class BenchClient {
 export class BenchHub {
   readonly #mux = new Mux(options(), {
     ready(): void {},
+    lost(): void {},
     idle(): void {},
     reload(): void {},
     stalled(): void {},

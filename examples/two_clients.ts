@@ -25,6 +25,8 @@ const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 const mux = new Mux({
+  vm: "example", // for those who ask
+  version: "1.0.0",
   handshakeTime: 60, // seconds a client may wait for QEMU's greeting
   onLoss: "close", // when QEMU goes, its clients see the end
   stallTime: 10,
@@ -32,6 +34,7 @@ const mux = new Mux({
   timeOfDay: () => Date.now() / 1000,
 }, {
   ready: ({ version }) => console.log(`QEMU ${version.join(".")} is there`),
+  lost: () => {},
   stalled: () => {},
   reload: (done) => done([]),
   idle: () => {},

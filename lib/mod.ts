@@ -13,10 +13,10 @@
  * import { defaultLimits, FULL, Mux, type ClientPeer, type QemuPeer } from "@qmpmux/qmpmux";
  *
  * export function serve(qemu: QemuPeer, client: ClientPeer): void {
- *   const notices = { ready() {}, stalled() {}, idle() {}, reload() {}, failed() {} };
+ *   const notices = { ready() {}, lost() {}, stalled() {}, idle() {}, reload() {}, failed() {} };
  *   const timeOfDay = () => Date.now() / 1000;
  *   const mux = new Mux(
- *     { handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay },
+ *     { vm: "vm1", version: "1.0.0", handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay },
  *     notices,
  *   );
  *   mux.qemuArrived(qemu, String(Math.floor(Math.random() * 2 ** 53)));

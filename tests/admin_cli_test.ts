@@ -42,6 +42,7 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
   assertEquals(
     { ...status, age: 0 },
     {
+      vm: "default",
       qemu: "ready",
       version: "0.0.0",
       sessions: 1,
@@ -49,6 +50,7 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
       waiting: 0,
       "in-flight": 0,
       age: 0,
+      "qemu-pid": null,
     },
   );
   assertMatch((await runQmpmux(["status", "--socket", set.admin])).stdout, /^qemu: ready$/m);

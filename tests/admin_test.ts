@@ -26,10 +26,12 @@ Deno.test("query-self tells a client who it is", () => {
     id: 1,
     return: {
       name: "stage/1",
+      vm: "vm1",
       role: "full",
       mode: "command",
       capabilities: ["oob"],
       filter: null,
+      "qemu-pid": null,
       commands: ["__org.qmpmux_set-event-filter", "__org.qmpmux_query-self"],
     },
   });
@@ -98,6 +100,7 @@ Deno.test("query-status tells how the hub stands", () => {
   stage.qemuReady();
   admin(stage).say(own("query-status"));
   assertEquals((heard(stage, "root") as { return: unknown }).return, {
+    vm: "vm1",
     qemu: "ready",
     version: "7.2.22",
     sessions: 1,
@@ -105,6 +108,7 @@ Deno.test("query-status tells how the hub stands", () => {
     waiting: 0,
     "in-flight": 0,
     age: 0,
+    "qemu-pid": null,
   });
 });
 

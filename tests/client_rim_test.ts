@@ -70,6 +70,7 @@ class House {
   readonly qemu = new PlayedQemu();
   readonly mux = new Mux(options(), {
     ready: () => {},
+    lost: () => {},
     idle: () => {},
     reload: () => {},
     stalled: () => {},

@@ -164,7 +164,7 @@ rules = [{ permit = "*" }]
 `),
     [
       "f:1: invalid value 7 for qemu: expected text in quotes",
-      'f:2: unknown key "quemu": expected qemu, once, ready, greeting-timeout, ' +
+      'f:2: unknown key "quemu": expected qemu, vm, control, once, ready, greeting-timeout, ' +
       "handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
       "max-unread, max-message, " +
       "log-format, metrics, audit, audit-failure, audit-all, deadline, " +

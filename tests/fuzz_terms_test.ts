@@ -40,7 +40,7 @@ import { EventFilter } from "../lib/terms/event_filter.ts";
 import { globAllows, globMatches } from "../lib/terms/glob.ts";
 import { parseListener, parseQemu } from "../lib/terms/options.ts";
 import type { ServeSettings } from "../lib/terms/settings.ts";
-import { metricsText, parseMetrics } from "../lib/terms/recording.ts";
+import { parseMetrics, placeText } from "../lib/terms/recording.ts";
 import { judge, refusesEntirely, refusesNothing } from "../lib/terms/policy.ts";
 import { readRole, ROLES } from "../lib/terms/roles.ts";
 import { MessageSplitter } from "../lib/wire/balance.ts";
@@ -158,7 +158,7 @@ fuzz("listener readers", COUNT, (texts) => texts.listener(), (text) => {
     assertEquals(readConfig(printed, "f").listeners, [listener]);
   }
   const metrics = attempt(() => parseMetrics(text));
-  if (metrics !== undefined) assertEquals(parseMetrics(metricsText(metrics)), metrics);
+  if (metrics !== undefined) assertEquals(parseMetrics(placeText(metrics)), metrics);
   const qemu: Address | undefined = attempt(() => parseQemu(text));
   if (qemu !== undefined) assertEquals(parseQemu(addressText(qemu)), qemu);
 });

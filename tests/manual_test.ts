@@ -151,6 +151,7 @@ const WRONG: Readonly<Record<keyof typeof OPTIONS, string>> = {
   "name": "a b",
   "role": "nobody",
   "dialect": "latin",
+  "absent": "perhaps",
   "events": "{}",
   "mode": "rwx",
   "user": "",

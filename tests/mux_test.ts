@@ -24,6 +24,7 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
   };
   const mux = new Mux(options(), {
     ready(): void {},
+    lost(): void {},
     idle(): void {},
     reload(): void {},
     stalled(): void {},

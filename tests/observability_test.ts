@@ -192,25 +192,6 @@ async function there(watcher: Deno.FsWatcher, path: string): Promise<void> {
   }
 }
 
-Deno.test("SIGHUP with other metrics or another audit changes nothing, and says so", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
-  const write = (more: string): void =>
-    Deno.writeTextFileSync(
-      at("x.toml"),
-      `qemu = "${qemu.path}"\n${more}\n[[listen]]\naddress = "${at("mux")}"\n`,
-    );
-  write("");
-  await using program = await startQmpmux(["--config", at("x.toml")]);
-  await program.log.until(/connected to QEMU/);
-  for (const name of ["audit", "metrics"]) {
-    write(`${name} = "${at(name)}"`);
-    program.kill("SIGHUP");
-    await program.log.until(new RegExp(`not read again: ${name} cannot change while`));
-  }
-});
-
 Deno.test("an audit that cannot be opened ends qmpmux before it listens", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;

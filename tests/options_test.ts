@@ -30,6 +30,7 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
     admission: EVERYBODY,
     identity: false,
     descriptors: false,
+    absent: "wait",
     mode: 0o600,
     user: undefined,
     group: undefined,
@@ -108,7 +109,8 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN = "there are name, role, dialect, events, mode, user, group, identity, allow, " +
+const KNOWN =
+  "there are name, role, dialect, absent, events, mode, user, group, identity, allow, " +
   "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [

@@ -286,6 +286,7 @@ function qemuDeps(): QemuDeps {
 function makeMux(): Mux {
   return new Mux(options(), {
     ready: () => {},
+    lost: () => {},
     idle: () => {},
     reload: () => {},
     stalled: () => {},

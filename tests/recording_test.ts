@@ -10,7 +10,7 @@ import { UsageError } from "../lib/terms/address.ts";
 import { readConfig } from "../lib/terms/config.ts";
 import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
-import { metricsText, parseAudit, parseMetrics } from "../lib/terms/recording.ts";
+import { parseAudit, parseMetrics, placeText } from "../lib/terms/recording.ts";
 import type { SettingValues } from "../lib/terms/settings.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
@@ -33,12 +33,12 @@ function refusal(...args: string[]): string {
 
 Deno.test("parseMetrics() takes a socket with its mode and owner", () => {
   const text = "unix:/run/m.sock,mode=0640,user=prom,group=7";
-  assertEquals(metricsText(parseMetrics(text)), text);
+  assertEquals(placeText(parseMetrics(text)), text);
 });
 
 Deno.test("parseMetrics() takes a port of this machine, and an abstract socket", () => {
-  assertEquals(metricsText(parseMetrics("127.0.0.1:9100")), "tcp:127.0.0.1:9100");
-  assertEquals(metricsText(parseMetrics("unix-abstract:m")), "unix-abstract:m");
+  assertEquals(placeText(parseMetrics("127.0.0.1:9100")), "tcp:127.0.0.1:9100");
+  assertEquals(placeText(parseMetrics("unix-abstract:m")), "unix-abstract:m");
 });
 
 Deno.test("parseMetrics() refuses an address that others reach", () => {
@@ -52,7 +52,7 @@ Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
   for (const option of ["role=observer", "allow-remote=on", "mode"]) {
     assertEquals(
       assertThrows(() => parseMetrics(`/m,${option}`), UsageError).message,
-      `/m,${option}: "${option}" is no option of it; there are mode=, user=, group=`,
+      `/m,${option}: unknown option "${option}": expected mode=, user=, group=`,
     );
   }
 });
@@ -72,7 +72,7 @@ Deno.test("serveSettings() reads where metrics, audit and log go", () => {
     ...["--metrics", "/m", "--audit", "journal", "--audit-failure", "refuse", "--audit-all"],
     ...["--log-format", "json"],
   );
-  assertEquals(given.metrics && metricsText(given.metrics), "unix:/m,mode=0600");
+  assertEquals(given.metrics && placeText(given.metrics), "unix:/m,mode=0600");
   assertEquals(auditOf(given), ["journal", "refuse", true]);
   assertEquals(given["log-format"], "json");
 });

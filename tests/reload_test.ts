@@ -17,7 +17,7 @@ Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async
   assertEquals(await runQmpmux(["check", "--config", file]), {
     code: 78,
     stdout: "",
-    stderr: `qmpmux: ${file}:2: unknown key "queue": expected qemu, once, ready, ` +
+    stderr: `qmpmux: ${file}:2: unknown key "queue": expected qemu, vm, control, once, ready, ` +
       "greeting-timeout, handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
       "max-unread, max-message, " +
       "log-format, metrics, audit, audit-failure, audit-all, deadline, role, listen\n" +

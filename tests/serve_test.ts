@@ -22,6 +22,8 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
   const { listeners, ...rest } = settings();
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
+    vm: "default",
+    control: undefined,
     once: false,
     ready: "listening",
     "greeting-timeout": 10,

@@ -30,8 +30,8 @@ export interface Hub {
   readonly monitors: ReadonlySet<Monitor>;
   /** How the session with QEMU stands, and what is under way. */
   status(): HubStatus;
-  /** What of a client's waits here and what is at QEMU. */
-  pending(monitor: Monitor): { readonly waiting: number; readonly inFlight: number };
+  /** How many of each client's commands are at QEMU; all others that it has pending wait here. */
+  inFlight(): ReadonlyMap<Monitor, number>;
   /** Ends a client, behind what is queued for it. */
   dismiss(monitor: Monitor, reason: string, ending: Ending): void;
   /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
@@ -44,10 +44,14 @@ export interface Hub {
 
 /** How the hub stands; times in seconds. */
 export interface HubStatus {
+  /** The VM's name. */
+  readonly vm: string;
   /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
   readonly qemu: string;
   /** The version of the QEMU that is there. */
   readonly version: string | null;
+  /** QEMU's process, where its socket tells it. */
+  readonly pid: number | null;
   /** How often a QEMU has been ready. */
   readonly sessions: number;
   /** Clients that are there. */
@@ -83,16 +87,19 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["query-self", {
     administers: false,
-    run: (monitor, args) => {
+    run: (monitor, args, hub) => {
       args.end();
       const { name, terms, mode, capabilities, filter } = monitor;
+      const { vm, pid } = hub.status();
       const may = [...COMMANDS].filter(([, command]) => mayRun(terms.role, command));
       return {
         name,
+        vm,
         role: terms.role.name,
         mode,
         capabilities,
         filter: filter ?? null,
+        "qemu-pid": pid,
         commands: may.map(([name]) => OWN_PREFIX + name),
       };
     },
@@ -101,15 +108,18 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     administers: true,
     run: (_, args, hub) => {
       args.end();
-      return [...hub.monitors].map((monitor) => clientView(monitor, hub));
+      const inFlight = hub.inFlight();
+      const { age } = hub.status();
+      return [...hub.monitors].filter(({ isControl }) => !isControl)
+        .map((monitor) => clientView(monitor, inFlight.get(monitor) ?? 0, age));
     },
   }],
   ["query-status", {
     administers: true,
     run: (_, args, hub) => {
       args.end();
-      const { inFlight, ...status } = hub.status();
-      return { ...status, "in-flight": inFlight };
+      const { inFlight, pid, ...status } = hub.status();
+      return { ...status, "in-flight": inFlight, "qemu-pid": pid };
     },
   }],
   ["disconnect-client", {
@@ -117,7 +127,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     run: (asker, args, hub) => {
       const name = args.takeString("name");
       args.end();
-      const monitor = [...hub.monitors].find((each) => each.name === name);
+      const monitor = [...hub.monitors].find((each) => each.name === name && !each.isControl);
       if (monitor === undefined) throw new ArgumentError(`Client '${name}' not found`);
       hub.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
       return {};
@@ -141,11 +151,15 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
   return role.administers || !administers;
 }
 
-/** A client as an administrator sees it; times in seconds. */
-function clientView(monitor: Monitor, hub: Hub): unknown {
+/**
+ * A client as an administrator sees it; times in seconds.
+ *
+ * @param inFlight how many of its commands are at QEMU
+ * @param now seconds since the start of the hub's clock
+ */
+function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   const { terms, peer, filter, lastCommand } = monitor;
   const { identity } = peer;
-  const { waiting, inFlight } = hub.pending(monitor);
   return {
     name: monitor.name,
     listener: terms.name,
@@ -156,11 +170,11 @@ function clientView(monitor: Monitor, hub: Hub): unknown {
     capabilities: monitor.capabilities,
     filter: filter ? shownGlobs(filter) : null,
     "in-flight": inFlight,
-    waiting,
+    waiting: monitor.pending - inFlight,
     "unread-bytes": peer.unread ?? 0,
     commands: monitor.commands,
     "last-command": lastCommand ?? null,
-    age: hub.status().age - monitor.since,
+    age: now - monitor.since,
   };
 }
 

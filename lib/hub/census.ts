@@ -11,7 +11,8 @@ import type { Hub } from "./admin.ts";
 export function censusOf(hub: Pick<Hub, "monitors" | "status">): Census {
   const clients = new Map<string, number>();
   let unread = 0;
-  for (const { terms, peer } of hub.monitors) {
+  for (const { terms, peer, isControl } of hub.monitors) {
+    if (isControl) continue;
     clients.set(terms.role.name, (clients.get(terms.role.name) ?? 0) + 1);
     unread += peer.unread ?? 0;
   }

@@ -62,9 +62,13 @@ export class Dispatch {
     return this.#scheduler.size + this.#heldBack.length;
   }
 
-  /** How many of a client's wait here. */
-  waitingOf(monitor: Monitor): number {
-    return this.#scheduler.waitingOf(monitor);
+  /** How many of each client's commands are at QEMU; a question that several share counts for each. */
+  inFlight(): ReadonlyMap<Monitor, number> {
+    const counts = new Map<Monitor, number>();
+    for (const { askers } of this.#upstream.sent()) {
+      for (const { monitor } of askers) counts.set(monitor, (counts.get(monitor) ?? 0) + 1);
+    }
+    return counts;
   }
 
   /** May an out-of-band command go, beside those at QEMU that nobody waits for any more? */

@@ -30,7 +30,7 @@ interface Noted {
 
 /** What the hub writes down; the times are seconds of a steady clock. */
 export class Ledger {
-  readonly #recorder: Recorder | undefined;
+  #recorder: Recorder | undefined;
   readonly #clock: () => number;
   /** What answers of ours belong to that have not been given yet. */
   readonly #noted = new WeakMap<() => Reply, Noted>();
@@ -46,9 +46,14 @@ export class Ledger {
     return this.#recorder;
   }
 
-  /** The time, where somebody wants to know. */
+  /** From now on another records, or nobody; what has begun unrecorded stays so. */
+  set recorder(recorder: Recorder | undefined) {
+    this.#recorder = recorder;
+  }
+
+  /** The time; `NaN` while nobody records. */
   get now(): number {
-    return this.#recorder === undefined ? 0 : this.#clock();
+    return this.#recorder === undefined ? NaN : this.#clock();
   }
 
   /** QEMU has answered. */
@@ -57,8 +62,9 @@ export class Ledger {
     if (recorder === undefined) return;
     const now = this.#clock();
     for (const { monitor, since } of askers) {
+      if (Number.isNaN(since)) continue;
       // Who joined after it was sent did not wait.
-      const waited = Math.max(0, issued - since);
+      const waited = Math.max(0, issued - since) || 0;
       recorder.ended(monitor, command, { result: reply.kind, reply, took: now - since, waited });
     }
   }
@@ -70,7 +76,7 @@ export class Ledger {
     const now = this.#clock();
     for (const { command, askers } of entries) {
       for (const { monitor, since } of askers) {
-        recorder.ended(monitor, command, { result, took: now - since });
+        if (!Number.isNaN(since)) recorder.ended(monitor, command, { result, took: now - since });
       }
     }
   }

@@ -25,7 +25,7 @@ import {
   type Reply,
 } from "../wire/message.ts";
 import type { Cargo, ClientPeer, QemuPeer } from "../wire/peer.ts";
-import { eventMessage } from "../wire/reply.ts";
+import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -42,6 +42,8 @@ export const NO_QEMU = "no QEMU within";
 export interface Notices {
   /** QEMU is there and negotiation is done. */
   ready(greeting: Greeting): void;
+  /** A QEMU that was ready has gone; its clients are told next. */
+  lost(): void;
   /** QEMU has left its last question unanswered for too long, or answers again. */
   stalled(stalled: boolean): void;
   /** A client asks that the settings be read again; `done` is told what was wrong with them. */
@@ -59,6 +61,10 @@ export interface Notices {
 
 /** Settings of the hub. */
 export interface MuxOptions {
+  /** The VM's name, for those who ask. */
+  readonly vm: string;
+  /** The version of qmpmux, `MAJOR.MINOR.MICRO`: the greeting of control connections has it. */
+  readonly version: string;
   /** Seconds a client may wait for QEMU's greeting. */
   readonly handshakeTime: number;
   /** What becomes of the clients when QEMU goes: they see the end, or wait for the next one. */
@@ -108,7 +114,9 @@ export class Mux implements Hub {
   attach(peer: ClientPeer, terms: Terms): Monitor {
     const monitor = new Monitor(peer, terms, ++this.#attached, this.#now);
     this.#monitors.add(monitor);
-    const { greeting } = this.#upstream;
+    const greeting = monitor.isControl
+      ? controlGreeting(this.#options.version)
+      : this.#upstream.greeting;
     if (greeting) this.#contain(monitor, () => monitor.greet(greeting));
     else {
       this.#ungreeted.set(monitor, this.#time);
@@ -212,10 +220,11 @@ export class Mux implements Hub {
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
     const wasReady = this.#upstream.state === "ready";
+    if (wasReady) this.#notices.lost();
     const { sent, unsent } = this.#dispatch.lost();
     if (this.#options.onLoss === "close") {
       for (const monitor of [...this.#monitors]) {
-        if (monitor.greeted) this.dismiss(monitor, reason, "qemu");
+        if (monitor.greeted && !monitor.isControl) this.dismiss(monitor, reason, "qemu");
       }
       this.#rest();
       return;
@@ -248,6 +257,11 @@ export class Mux implements Hub {
     this.#options = options;
   }
 
+  /** From now on another records what happens, or nobody does. */
+  record(recorder: Recorder | undefined): void {
+    this.#ledger.recorder = recorder;
+  }
+
   /** From now on new commands are refused; those under way finish. */
   drain(): void {
     this.#draining = true;
@@ -258,20 +272,21 @@ export class Mux implements Hub {
   status(): HubStatus {
     const { greeting, state, stalled, inFlight } = this.#upstream;
     return {
+      vm: this.#options.vm,
       qemu: stalled ? "stalled" : state,
       version: greeting?.version.join(".") ?? null,
+      pid: this.#qemu?.identity?.pid ?? null,
       sessions: this.#sessions,
-      clients: this.#monitors.size,
+      clients: this.#clients,
       waiting: this.#dispatch.size,
       inFlight,
       age: this.#now,
     };
   }
 
-  /** What of a client's waits here and what is at QEMU. */
-  pending(monitor: Monitor): { waiting: number; inFlight: number } {
-    const waiting = this.#dispatch.waitingOf(monitor);
-    return { waiting, inFlight: monitor.pending - waiting };
+  /** How many of each client's commands are at QEMU. */
+  inFlight(): ReadonlyMap<Monitor, number> {
+    return this.#dispatch.inFlight();
   }
 
   /** Asks whoever runs the hub to read the settings again. */
@@ -294,8 +309,20 @@ export class Mux implements Hub {
     this.#ledger.here(monitor, command, "refused");
   }
 
+  /** The clients that are there, less control connections. */
+  get #clients(): number {
+    let count = 0;
+    for (const { isControl } of this.#monitors) if (!isControl) count++;
+    return count;
+  }
+
   #run(monitor: Monitor, command: Command): void {
     const { id, oob } = command;
+    if (monitor.isControl) {
+      this.#ledger.here(monitor, command, "error");
+      const desc = `The command ${command.name} has not been found`;
+      return monitor.refuse(id, oob, "CommandNotFound", desc);
+    }
     if (this.#draining) {
       this.#ledger.here(monitor, command, "dropped");
       return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
@@ -365,7 +392,7 @@ export class Mux implements Hub {
     this.#notices.ready(greeting);
     for (const monitor of [...this.#monitors]) {
       // Under `hold` some have been here before; what they rely on may be gone.
-      if (!monitor.greeted || monitor.regreet(greeting)) continue;
+      if (!monitor.greeted || monitor.isControl || monitor.regreet(greeting)) continue;
       this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
     }
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {

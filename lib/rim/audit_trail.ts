@@ -58,6 +58,11 @@ export class AuditTrail implements AuditSink {
     this.#limit = limit;
   }
 
+  /** The name of its place: a path, or `journal`. */
+  get name(): string {
+    return this.#place.name;
+  }
+
   /** Can nothing be written at the moment? */
   get failing(): boolean {
     return this.#failing;

@@ -8,6 +8,7 @@ import { censusOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
+import { placeText } from "../terms/recording.ts";
 import { changedForRestart, type ServeSettings } from "../terms/settings.ts";
 import type { InternalErrorPlace } from "../record/recorder.ts";
 import type { Greeting } from "../wire/message.ts";
@@ -21,6 +22,7 @@ import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace } from "./qemu.ts";
 import { Reception } from "./reception.ts";
 import { Records } from "./records.ts";
+import { type Change, NO_CHANGE } from "./socket_file.ts";
 import { Succession } from "./succession.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
 
@@ -55,6 +57,7 @@ export async function serve(
 class Daemon {
   #settings: ServeSettings;
   readonly #reread: (() => ServeSettings) | undefined;
+  readonly #version: string;
   readonly #log: Log;
   readonly #mux: Mux;
   readonly #qemus: Succession;
@@ -72,6 +75,9 @@ class Daemon {
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
+  #metrics: MetricsServer | undefined;
+  /** Its address as it is written. */
+  #metricsPlace: string | undefined;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
 
@@ -83,6 +89,7 @@ class Daemon {
   ) {
     this.#settings = settings;
     this.#reread = reread;
+    this.#version = version;
     this.#log = log;
     this.#records = new Records(settings, log, version);
     this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
@@ -97,6 +104,7 @@ class Daemon {
         this.#report();
       },
       ready: (greeting) => this.#ready(greeting),
+      lost: () => this.#reception?.qemuReady(false),
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
       failed: (where, error, client) => this.#errors.report(where, error, client),
@@ -137,7 +145,8 @@ class Daemon {
     this.#reception = reception;
     try {
       await reception.open();
-      using _metrics = await this.#tellMetrics();
+      (await this.#prepareMetrics(this.#settings)).commit();
+      using _metrics = { [Symbol.dispose]: (): void => this.#metrics?.[Symbol.dispose]() };
       for (const name of sockets.untaken) {
         this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
       }
@@ -146,7 +155,7 @@ class Daemon {
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
       using _clock = this.#clock();
-      await this.#qemus.run(reception.passing?.libc);
+      await this.#qemus.run(reception.foreign?.libc);
     } finally {
       this.#forceWithin(TEARDOWN_MS);
       this.#attempt(() => reception[Symbol.dispose]());
@@ -164,6 +173,8 @@ class Daemon {
     const clock = (): number => STEADY.now();
     const running = (): number => this.#time.at(STEADY.now());
     return {
+      vm: settings.vm,
+      version: this.#version,
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],
       stallTime: settings["stall-timeout"],
@@ -186,17 +197,30 @@ class Daemon {
     });
   }
 
-  /** Tells the metrics to whoever fetches them. */
-  async #tellMetrics(): Promise<MetricsServer | undefined> {
-    const { metrics } = this.#settings;
-    const { tally } = this.#records;
-    if (metrics === undefined || tally === undefined) return undefined;
+  /**
+   * Opens where metrics can be fetched, if that is another place than before.
+   *
+   * @throws Failure where it cannot listen there
+   */
+  async #prepareMetrics({ metrics }: ServeSettings): Promise<Change> {
+    const old = this.#metrics;
+    const place = metrics && placeText(metrics);
+    if (place === this.#metricsPlace) return NO_CHANGE;
     const { sockets } = this.#service;
-    const render = (): string => tally.render(censusOf(this.#mux));
-    const server = await MetricsServer.open(metrics, render, (name) => sockets.take(name));
-    this.#log.info(`metrics on ${server.address}`);
-    this.#keep(server.run(this.#log));
-    return server;
+    const render = (): string => this.#records.tally?.render(censusOf(this.#mux)) ?? "";
+    const server = metrics &&
+      await MetricsServer.open(metrics, render, (name) => sockets.take(name));
+    return {
+      commit: () => {
+        this.#metrics = server;
+        this.#metricsPlace = place;
+        old?.[Symbol.dispose]();
+        if (server === undefined) return;
+        this.#log.info(`metrics on ${server.address}`);
+        this.#keep(server.run(this.#log));
+      },
+      undo: () => server?.[Symbol.dispose](),
+    };
   }
 
   /** Reads the settings again, one time after the other; gives what was wrong with them. */
@@ -217,9 +241,10 @@ class Daemon {
       if (changed.length > 0) {
         throw new Failure(78, `${changed.join(", ")} cannot change while qmpmux runs; restart it`);
       }
-      await this.#reception?.adopt(settings);
+      await this.#adopt(settings);
       this.#settings = settings;
       this.#mux.adopt(this.#muxOptions(settings));
+      this.#mux.record(this.#records.recorder);
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {
@@ -231,7 +256,22 @@ class Daemon {
     }
   }
 
+  /** Takes new settings, all or nothing: what can fail comes first. */
+  async #adopt(settings: ServeSettings): Promise<void> {
+    const changes: Change[] = [];
+    try {
+      changes.push(this.#records.prepare(settings));
+      changes.push(await this.#prepareMetrics(settings));
+      await this.#reception?.adopt(settings);
+    } catch (error) {
+      for (const { undo } of changes) undo();
+      throw error;
+    }
+    for (const { commit } of changes) commit();
+  }
+
   #ready(greeting: Greeting): void {
+    this.#reception?.qemuReady(true);
     const first = this.#qemus.ready(greeting);
     if (first && this.#settings.ready === "qemu") this.#notifier.ready();
     this.#report();

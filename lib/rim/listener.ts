@@ -43,33 +43,32 @@ function nothingPassed(name: string): never {
   throw new Failure(78, `fd:${name}: no sockets were passed`);
 }
 
-/** A listening socket. */
+/** A listening socket; closed for a while where its clients are refused. */
 export class Listener implements Disposable {
-  /** What it was opened with, or has adopted since. */
+  /** The settings it was opened with, or has adopted since. */
   settings: ListenerSettings;
   /** How many clients of it are there; counted by whoever accepts. */
   clients = 0;
-  #listener: Acceptor;
-  /** How a socket file is listened on. */
-  readonly #listen: Listen | undefined;
+  /** The socket; `undefined` while it is suspended. */
+  #socket: Acceptor | undefined;
+  /** Opens the socket, as often as it is asked to; not for a passed one. */
+  readonly #bind: Bind | undefined;
   /** The numbers of the users and groups that its rules name. */
   #ids: ReadonlyMap<string, number>;
   /** By the numbers of users; those of one machine are not many. */
   readonly #paces = new Map<number, Pace>();
-  /** Of the socket file, to remove no other. */
+  /** The inode of the socket file, so that no other is removed. */
   #inode: number | undefined;
   #closed = false;
+  /** Resolved when it is no longer suspended, or has been closed. */
+  #awake = Promise.withResolvers<void>();
+  #resuming: Promise<void> | undefined;
 
-  private constructor(
-    settings: ListenerSettings,
-    listener: Acceptor,
-    inode?: number,
-    listen?: Listen,
-  ) {
+  private constructor(settings: ListenerSettings, { socket, inode }: Bound, bind?: Bind) {
     this.settings = settings;
-    this.#listener = listener;
+    this.#socket = socket;
     this.#inode = inode;
-    this.#listen = listen;
+    this.#bind = bind;
     this.#ids = idsIn(settings);
   }
 
@@ -90,17 +89,46 @@ export class Listener implements Disposable {
     idsIn(settings);
     if (address.transport === "fd") {
       const descriptor = take(address.name);
-      const listener = foreign
+      const socket = foreign
         ? adoptKnowing(address.name, descriptor, foreign)
         : await adopt(address.name, descriptor);
-      checkReach(settings, listener);
-      return new Listener(settings, listener);
+      checkReach(settings, socket);
+      return new Listener(settings, { socket, inode: undefined });
     }
-    if (address.transport === "tcp") return new Listener(settings, listenTcp(address));
-    const listen = listenerFor(foreign);
-    if (!isFile(address)) return new Listener(settings, bind(address, listen));
-    await makeWay(address);
-    return new Listener(settings, ...bindFile(settings, address, listen), listen);
+    const bind = binderFor(foreign);
+    if (isFile(address)) await makeWay(address as UnixAddress);
+    return new Listener(settings, bind(settings, address), bind);
+  }
+
+  /** Whether it does not listen at the moment. */
+  get suspended(): boolean {
+    return this.#socket === undefined;
+  }
+
+  /** Stops listening until {@linkcode resume}; who connects meanwhile is refused. */
+  suspend(): void {
+    if (this.#closed || this.#bind === undefined) return;
+    this.#close();
+  }
+
+  /**
+   * Listens again.
+   *
+   * @throws Failure where it cannot; it may be tried again
+   */
+  async resume(): Promise<void> {
+    await (this.#resuming ??= this.#listenAgain().finally(() => this.#resuming = undefined));
+  }
+
+  async #listenAgain(): Promise<void> {
+    const { address } = this.settings;
+    if (this.#closed || !this.suspended || address.transport === "fd") return;
+    if (isFile(address)) await makeWay(address as UnixAddress);
+    if (this.#closed || !this.suspended) return;
+    const { socket, inode } = this.#bind!(this.settings, address);
+    this.#socket = socket;
+    this.#inode = inode;
+    this.#awake.resolve();
   }
 
   /** Goes on under other settings for the same address; @throws Failure as `prepare` does */
@@ -135,18 +163,19 @@ export class Listener implements Disposable {
 
   #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
     if (inodeAt(address.path) === this.#inode) return grant(settings, address);
-    const [listener, inode] = bindFile(settings, address, this.#listen!);
+    const { socket, inode } = this.#bind!(settings, address);
     return {
       commit: () => {
-        const old = this.#listener;
-        [this.#listener, this.#inode] = [listener, inode];
-        old.close();
+        const old = this.#socket;
+        this.#socket = socket;
+        this.#inode = inode;
+        old?.close();
       },
       undo: () => {
         try {
           removeIfThere(address.path, inode);
         } finally {
-          listener.close();
+          socket.close();
         }
       },
     };
@@ -171,14 +200,14 @@ export class Listener implements Disposable {
   /** The address it really has: a TCP port of 0 has become another. */
   get address(): string {
     const { address } = this.settings;
-    const { addr } = this.#listener;
-    if (address.transport !== "tcp" || addr.transport !== "tcp") return addressText(address);
+    const addr = this.#socket?.addr;
+    if (address.transport !== "tcp" || addr?.transport !== "tcp") return addressText(address);
     return addressText({ ...address, port: addr.port });
   }
 
-  /** Do its clients come by TCP? */
+  /** Whether its clients come by TCP. */
   get isTcp(): boolean {
-    return this.#listener.addr.transport === "tcp";
+    return this.#socket?.addr.transport === "tcp";
   }
 
   /**
@@ -189,14 +218,18 @@ export class Listener implements Disposable {
   async accept(take: (socket: Stream) => void, log: Log, errors?: InternalErrors): Promise<void> {
     let exhausted = false;
     while (!this.#closed) {
-      const listener = this.#listener;
+      const socket = this.#socket;
+      if (socket === undefined) {
+        await this.#awake.promise;
+        continue;
+      }
       try {
-        take(await listener.accept());
+        take(await socket.accept());
         exhausted = false;
       } catch (error) {
         if (this.#closed) return;
-        // Another has taken its place.
-        if (listener !== this.#listener) continue;
+        // It has been suspended, or another has taken its place.
+        if (socket !== this.#socket) continue;
         if (!isExhaustion(error)) {
           if (errors === undefined) throw error;
           errors.report("listener", error, this.address);
@@ -212,12 +245,20 @@ export class Listener implements Disposable {
     }
   }
 
-  /** Stops listening and removes the socket file, if it is still ours and can be. */
+  /** Stops listening for good. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#close();
+    this.#awake.resolve();
+  }
+
+  /** Closes the socket and removes its file, if it is still ours and can be. */
+  #close(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
     const { address } = this.settings;
-    // Deno removes the file on closing from 2.6.7 on, whoever has made it since: look first.
+    // Deno removes the file on closing, whoever has made it since: look first.
     if (address.transport === "unix" && this.#inode !== undefined) {
       try {
         removeIfThere(address.path, this.#inode);
@@ -225,7 +266,9 @@ export class Listener implements Disposable {
         // What cannot be removed stays; nobody listens on it any more.
       }
     }
-    this.#listener.close();
+    this.#socket = this.#inode = undefined;
+    this.#awake = Promise.withResolvers();
+    socket.close();
   }
 }
 
@@ -258,18 +301,32 @@ function isExhaustion(error: unknown): boolean {
   return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
 }
 
-function listenTcp(address: Address & { transport: "tcp" }): Deno.Listener {
-  try {
-    return Deno.listen({ hostname: address.hostname, port: address.port });
-  } catch (error) {
-    throw notListening(address, error);
-  }
+/** A socket that listens, and the inode of its file if it has one. */
+interface Bound {
+  readonly socket: Acceptor;
+  readonly inode: number | undefined;
 }
 
-function listenerFor(foreign: Foreign | undefined): Listen {
-  if (foreign === undefined) return (path) => Deno.listen({ transport: "unix", path });
-  const { libc, poller } = foreign;
-  return (path) => new UnixListener(libc, poller, libc.listen(path), path);
+/** Opens the socket of a listener; @throws Failure where that cannot be */
+type Bind = (settings: ListenerSettings, address: Address) => Bound;
+
+function binderFor(foreign: Foreign | undefined): Bind {
+  const listen: Listen = foreign === undefined
+    ? (path) => Deno.listen({ transport: "unix", path })
+    : (path) => new UnixListener(foreign.libc, foreign.poller, foreign.libc.listen(path), path);
+  return (settings, address) => {
+    try {
+      if (address.transport === "tcp") {
+        const { hostname, port } = address;
+        return { socket: Deno.listen({ hostname, port }), inode: undefined };
+      }
+      if (!isFile(address)) return { socket: listen(address.path), inode: undefined };
+    } catch (error) {
+      throw notListening(address, error);
+    }
+    const [socket, inode] = bindFile(settings, address, listen);
+    return { socket, inode };
+  };
 }
 
 /** @throws Failure where it is no listening unix socket */
@@ -283,12 +340,4 @@ function adoptKnowing(name: string, descriptor: number, { libc, poller }: Foreig
     `fd:${name}: descriptor ${descriptor} is no listening unix socket, and no other tells who ` +
       "connects; write ListenStream=/path and Accept=no",
   );
-}
-
-function bind(address: UnixAddress, listen: Listen): Acceptor {
-  try {
-    return listen(address.path);
-  } catch (error) {
-    throw notListening(address, error);
-  }
 }

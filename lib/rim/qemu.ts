@@ -8,7 +8,7 @@ import { type Mux, NO_QMP } from "../hub/mux.ts";
 import { type Address, addressText } from "../terms/address.ts";
 import { MessageSplitter } from "../wire/balance.ts";
 import { shown } from "../wire/text.ts";
-import type { Cargo, QemuPeer } from "../wire/peer.ts";
+import type { Cargo, Identity, QemuPeer } from "../wire/peer.ts";
 import { STEADY } from "./clock.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import type { Libc } from "./descriptors.ts";
@@ -184,6 +184,8 @@ export class Qemu implements QemuPeer {
   readonly #errors: InternalErrors;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
+  /** QEMU's process, if its socket tells it: that of whoever has made the socket listen. */
+  readonly identity: Identity | undefined;
   #reason = "QEMU closed its monitor";
   #detail: string | undefined;
   /** The first bytes that were no QMP, where there were some. */
@@ -196,6 +198,7 @@ export class Qemu implements QemuPeer {
     this.#turns = turns;
     this.#errors = errors;
     this.#splitter = new MessageSplitter(messageLimit);
+    this.identity = socket.credentials;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
       dropped: (reason) => this.#reason = reason,
       relieved: () => {},

@@ -30,6 +30,8 @@ import { WebGuard } from "./web_guard.ts";
 export interface ReceptionSettings {
   /** Where clients connect. */
   readonly listeners: readonly ListenerSettings[];
+  /** Where administrators connect. */
+  readonly control: ListenerSettings | undefined;
   /** How many there may be in all. */
   readonly "max-clients": number;
   /** Bytes of replies that all may leave unread together. */
@@ -74,6 +76,8 @@ export class Reception implements Disposable {
   /** Foreign calls, where a listener needs them and they can be had. */
   readonly #foreign: Foreign | undefined;
   #closed = false;
+  /** Whether a QEMU is ready. */
+  #qemuReady = false;
 
   /** Nobody is let in yet. */
   constructor(settings: ReceptionSettings, means: ReceptionMeans) {
@@ -81,12 +85,17 @@ export class Reception implements Disposable {
     this.#means = means;
     this.#budget = new ReplyBudget(settings["max-unread"]);
     this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, budget: this.#budget };
-    if (settings.listeners.some(needsForeign)) this.#foreign = openForeign(means.log);
+    if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(means.log);
   }
 
-  /** What is needed to pass descriptors, where any client may. */
-  get passing(): Foreign | undefined {
-    return this.#passes ? this.#foreign : undefined;
+  /** Foreign calls, if a listener needs them and they can be had. */
+  get foreign(): Foreign | undefined {
+    return this.#foreign;
+  }
+
+  /** Whether any client may pass descriptors. */
+  get passes(): boolean {
+    return this.#settings.listeners.some(({ descriptors }) => descriptors);
   }
 
   /**
@@ -95,8 +104,14 @@ export class Reception implements Disposable {
    * @throws Failure where it cannot listen
    */
   async open(): Promise<void> {
-    const opened = await this.#opened(byAddress(this.#settings.listeners));
+    const opened = await this.#opened(byAddress(allOf(this.#settings)));
     for (const [key, listener] of opened) this.#listen(key, listener);
+  }
+
+  /** QEMU is ready, or has gone: listeners that refuse clients without one are opened or closed. */
+  qemuReady(ready: boolean): void {
+    this.#qemuReady = ready;
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
   }
 
   /**
@@ -105,7 +120,7 @@ export class Reception implements Disposable {
    * @throws Failure where they cannot be taken; nothing has changed then
    */
   async adopt(settings: ReceptionSettings): Promise<void> {
-    const wanted = byAddress(settings.listeners);
+    const wanted = byAddress(allOf(settings));
     for (const [key, each] of wanted) this.#checkMeans(key, each);
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
     const changes: Change[] = [];
@@ -123,6 +138,7 @@ export class Reception implements Disposable {
     for (const { commit } of changes) commit();
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, seat] of this.#clients) {
@@ -136,6 +152,8 @@ export class Reception implements Disposable {
   /** Time has come so far, in seconds. */
   tick(now: number): void {
     for (const client of this.#clients.keys()) client.tick(now);
+    // One that could not be opened again is tried once more.
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
   }
 
   /** Lets nobody in any more; who is there stays. */
@@ -148,10 +166,6 @@ export class Reception implements Disposable {
   /** Resolves when nothing waits for sockets; the last client has gone before. */
   async idle(): Promise<void> {
     await this.#foreign?.poller.idle();
-  }
-
-  get #passes(): boolean {
-    return this.#settings.listeners.some(({ descriptors }) => descriptors);
   }
 
   /**
@@ -180,7 +194,11 @@ export class Reception implements Disposable {
   #listen(key: string, listener: Listener): void {
     const { log, keep, errors } = this.#means;
     this.#listeners.set(key, listener);
-    log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`);
+    const { absent, terms } = listener.settings;
+    if (absent === "refuse" && !this.#qemuReady) {
+      listener.suspend();
+      log.info(`${listener.address} refuses clients until QEMU is there (absent=refuse)`);
+    } else log.info(`listening on ${listener.address} (${terms.dialect})`);
     const accept = (socket: Stream): void => {
       try {
         this.#accept(socket, { key, listener });
@@ -190,6 +208,22 @@ export class Reception implements Disposable {
       }
     };
     keep(listener.accept(accept, log, errors));
+  }
+
+  /** Opens or closes a listener, by what it does while QEMU is away. */
+  #openOrClose(listener: Listener): void {
+    const { log, notes, keep } = this.#means;
+    const listens = this.#qemuReady || listener.settings.absent === "wait";
+    if (listens !== listener.suspended) return;
+    if (!listens) return listener.suspend();
+    const resumed = listener.resume().then(
+      () => log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`),
+      (error) => {
+        if (!(error instanceof Failure)) throw error;
+        notes.logged(`${listener.address}: not listening again`, error.message);
+      },
+    );
+    keep(resumed);
   }
 
   /** Who came through a listener that has been gone belongs to the one that is there again. */
@@ -221,7 +255,7 @@ export class Reception implements Disposable {
     const now = this.#listeners.get(key)?.settings;
     const needs = needsForeign(settings);
     const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
-    if (needs === has && !(settings.descriptors && !this.#passes)) return;
+    if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
     throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
   }
@@ -259,19 +293,30 @@ export class Reception implements Disposable {
     });
   }
 
+  /** How many clients there are, less control connections. */
+  get #count(): number {
+    let controls = 0;
+    for (const { settings, clients } of this.#listeners.values()) {
+      if (settings.terms.dialect === "control") controls += clients;
+    }
+    return this.#clients.size - controls;
+  }
+
   /** May one more client come? If not, that is told. */
   #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
     const { notes } = this.#means;
     const own = terms.limits["max-clients"];
+    // Administrators are let in whatever clients do.
+    if (terms.dialect === "control") return clients < own;
     const all = this.#settings["max-clients"];
     const refused = `${address}: a client was not let in:`;
     if (clients >= own) {
       notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
-    } else if (this.#clients.size >= all) {
+    } else if (this.#count >= all) {
       const line = `${refused} there are ${all} in all (--max-clients)`;
       notes.reached("max-clients-in-all", terms.name, line);
     }
-    return clients < own && this.#clients.size < all;
+    return clients < own && this.#count < all;
   }
 }
 
@@ -281,6 +326,11 @@ function whoIs(credentials: Credentials | undefined): string {
   const { pid, uid, gid } = credentials;
   const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
+}
+
+/** All listeners. */
+function allOf({ listeners, control }: ReceptionSettings): readonly ListenerSettings[] {
+  return control === undefined ? listeners : [...listeners, control];
 }
 
 /** By the texts of their addresses; those of port 0, which may be several, are numbered. */

@@ -16,6 +16,7 @@ import { AuditFile } from "./audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
+import type { Change } from "./socket_file.ts";
 
 /** What reads, or concerns nobody but the client itself. */
 const READ: ReadonlySet<string> = new Set([
@@ -30,13 +31,16 @@ const READ: ReadonlySet<string> = new Set([
   ),
 ]);
 
-/** All that records. */
+/** Records of what happens, by the settings in force. */
 export class Records {
-  /** The numbers, where somebody may ask for them. */
-  readonly tally: Tally | undefined;
-  readonly #trail: AuditTrail | undefined;
-  /** Who is told what happens, if anybody is. */
-  readonly recorder: Recorder | undefined;
+  readonly #log: Log;
+  readonly #version: string;
+  /** The numbers, if somebody may ask for them; they go on through reloads. */
+  tally: Tally | undefined;
+  #trail: AuditTrail | undefined;
+  #recorder: Recorder | undefined;
+  /** Audits that are no longer written to, and may still be writing. */
+  readonly #closing: Promise<void>[] = [];
 
   /**
    * Opens what the settings ask for.
@@ -45,12 +49,43 @@ export class Records {
    * @throws Failure where the audit cannot be written
    */
   constructor(settings: ServeSettings, log: Log, version: string) {
+    this.#log = log;
+    this.#version = version;
+    this.prepare(settings).commit();
+  }
+
+  /** Is told what happens, if anybody is. */
+  get recorder(): Recorder | undefined {
+    return this.#recorder;
+  }
+
+  /**
+   * Opens what other settings ask for besides; nothing is recorded there before the commit.
+   *
+   * @throws Failure where the audit cannot be written
+   */
+  prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
-    if (metrics) this.tally = new Tally(isKnown, { version, deno: Deno.version.deno });
-    if (audit) this.#trail = trailOf(audit, log, () => this.tally?.auditFailed());
-    const recorders: Recorder[] = this.tally ? [this.tally] : [];
-    if (this.#trail) recorders.push(auditOf(settings, this.#trail));
-    this.recorder = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+    const old = this.#trail;
+    const trail = audit === undefined || audit === old?.name
+      ? old
+      : trailOf(audit, this.#log, () => {
+        this.tally?.auditFailed();
+      });
+    return {
+      commit: () => {
+        if (metrics === undefined) this.tally = undefined;
+        else this.tally ??= new Tally(isKnown, { version: this.#version, deno: Deno.version.deno });
+        this.#trail = audit === undefined ? undefined : trail;
+        if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
+        const recorders: Recorder[] = this.tally ? [this.tally] : [];
+        if (this.#trail) recorders.push(auditOf(settings, this.#trail));
+        this.#recorder = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+      },
+      undo: () => {
+        if (trail !== undefined && trail !== old) this.#closing.push(trail.close());
+      },
+    };
   }
 
   /** Time has gone on. */
@@ -72,7 +107,7 @@ export class Records {
 
   /** Writes what is left, and closes. */
   async close(): Promise<void> {
-    await this.#trail?.close();
+    await Promise.all([...this.#closing, this.#trail?.close()]);
   }
 }
 

@@ -113,7 +113,7 @@ export class Succession {
   /**
    * Serves them until it is time to end, or the one that was to be served has gone.
    *
-   * @param libc makes connections that take descriptors along
+   * @param libc makes connections that take descriptors along, and tells QEMU's process
    * @throws Failure where what answers is no QEMU
    */
   async run(libc: Libc | undefined): Promise<void> {

@@ -267,7 +267,11 @@ export class LadenSocket implements Stream {
     this.#libc = libc;
     this.#descriptor = descriptor;
     this.#refused = refused;
+    this.credentials = libc.credentialsOf(descriptor);
   }
+
+  /** The process at the other end, if the kernel tells it. */
+  readonly credentials: Credentials | undefined;
 
   /** How much QEMU has not read yet; nothing, once it is closed. */
   get unread(): number {

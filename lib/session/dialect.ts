@@ -45,6 +45,8 @@ export type Handler = (standing: Standing, command: Command) => Outcome;
 export interface Dialect {
   /** As `dialect=` names it. */
   readonly name: DialectName;
+  /** Whether it reaches qmpmux itself and no QEMU. */
+  readonly isControl: boolean;
   /** What it starts with. */
   readonly events: ReadonlySet<string> | undefined;
   /** The capabilities a client can come to have here. */
@@ -109,6 +111,7 @@ const ignoreCapabilities = checked((args) => {
 /** Today's QMP. */
 export const QMP: Dialect = {
   name: "qmp",
+  isControl: false,
   events: undefined,
   capabilities: KNOWN_CAPABILITIES,
   modes: { negotiation: "negotiation", command: "command" },
@@ -181,6 +184,7 @@ const noCapabilities: Handler = (_, { name }) => ({
 /** The dialect of the RFC of January 2010. */
 export const RFC2010: Dialect = {
   name: "rfc2010",
+  isControl: false,
   events: new Set(),
   capabilities: [],
   modes: { negotiation: "handshake", command: "operational" },
@@ -206,5 +210,18 @@ export const RFC2010: Dialect = {
   dressed: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
 };
 
+/** The control socket's: today's QMP with the commands of qmpmux alone, and none of QEMU's events. */
+export const CONTROL: Dialect = {
+  ...QMP,
+  name: "control",
+  isControl: true,
+  events: new Set(),
+  capabilities: [],
+};
+
 /** A dialect by its name. */
-export const DIALECTS: Readonly<Record<DialectName, Dialect>> = { qmp: QMP, rfc2010: RFC2010 };
+export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
+  qmp: QMP,
+  rfc2010: RFC2010,
+  control: CONTROL,
+};

@@ -111,6 +111,11 @@ export class Monitor {
     return `${this.#terms.name}/${this.number}`;
   }
 
+  /** Whether it is a connection to qmpmux itself, by its control socket. */
+  get isControl(): boolean {
+    return this.#dialect.isControl;
+  }
+
   /** The dialect it was greeted in. */
   get dialect(): string {
     return this.#dialect.name;

@@ -124,6 +124,12 @@ export class Upstream<J extends Job> {
     return this.#inBand.length + this.#outOfBand.size;
   }
 
+  /** The commands that await QEMU's answer. */
+  *sent(): Generator<J> {
+    yield* this.#inBand;
+    yield* this.#outOfBand.values();
+  }
+
   /** Does no command await QEMU's answer? */
   get idle(): boolean {
     return this.inFlight === 0;

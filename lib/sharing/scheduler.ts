@@ -45,11 +45,6 @@ export class Scheduler<Party, Job> {
     return this.#waiting.size === 0;
   }
 
-  /** How many jobs a party has waiting. */
-  waitingOf(party: Party): number {
-    return this.#waiting.get(party)?.length ?? 0;
-  }
-
   /** How many parties it has in mind. */
   get parties(): number {
     return new Set([...this.#waiting.keys(), ...this.#busy.keys()]).size;

@@ -29,7 +29,7 @@ export function configText(settings: ServeSettings): string {
     lines.push(`name = "${terms.name}"`);
     const { allow, others } = listener.admission;
     if (others || allow) lines.push(`role = "${terms.role.name}"`);
-    lines.push(`dialect = "${terms.dialect}"`);
+    lines.push(`dialect = "${terms.dialect}"`, `absent = "${listener.absent}"`);
     if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
     if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
     if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);

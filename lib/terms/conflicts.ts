@@ -58,12 +58,13 @@ export function* conflicts(
 
 /** Each address has one use; port 0 is another port each time. */
 function* sharedAddresses(
-  { qemu, metrics }: Partial<SettingValues>,
+  { qemu, metrics, control }: Partial<SettingValues>,
   listeners: readonly ListenerSettings[],
 ): Generator<Conflict> {
   const uses: [Place, AnyAddress | undefined][] = [
     [{ setting: "qemu" }, qemu],
     [{ setting: "metrics" }, metrics?.address],
+    [{ setting: "control" }, control?.address],
     ...listeners.map(({ address }, listener): [Place, AnyAddress] => [
       { listener, option: "address" },
       address,

@@ -22,6 +22,8 @@ export interface ListenerSettings {
   readonly identity: boolean;
   /** Whether its clients may pass descriptors. */
   readonly descriptors: boolean;
+  /** What it does while QEMU is away: its clients wait, or it is closed and refuses them. */
+  readonly absent: "wait" | "refuse";
   /** The mode of the socket file. */
   readonly mode: number;
   /** The owner of the socket file, by name or number. */

@@ -49,6 +49,12 @@ export const OPTIONS = {
     initial: "qmp",
     help: "today's QMP, or the negotiation proposed in 2010",
   },
+  "absent": {
+    value: "wait|refuse",
+    words: ["wait", "refuse"],
+    initial: "wait",
+    help: "while QEMU is away clients wait for it, or cannot connect",
+  },
   "events": { value: "GLOB+GLOB...", initial: "all", help: "the events its clients can see" },
   "mode": { value: "MODE", initial: "0600", help: "of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
@@ -218,6 +224,7 @@ export function readListener(
     admission: identity ? { allow, special, others } : EVERYBODY,
     identity,
     descriptors,
+    absent: absentOf(options.get("absent"), address, where),
     mode: modeOf(options.get("mode"), where),
     user: options.get("user"),
     group: options.get("group"),
@@ -306,6 +313,22 @@ function dialectOf(dialect: string | undefined, where: string): DialectName {
   throw new UsageError(
     `${where}: there is no dialect "${dialect}"; there are qmp, rfc2010`,
     "dialect",
+  );
+}
+
+function absentOf(absent: string | undefined, address: Place, where: string): "wait" | "refuse" {
+  if (absent === undefined || absent === "wait") return "wait";
+  if (absent !== "refuse") {
+    throw new UsageError(
+      `${where}: invalid value "${absent}" for absent=: expected wait or refuse`,
+      "absent",
+    );
+  }
+  if (address.transport !== "fd") return absent;
+  throw new UsageError(
+    `${where}: absent=refuse closes the listening socket, and a passed one cannot be opened again; ` +
+      "let qmpmux listen itself (unix:/path)",
+    "absent",
   );
 }
 

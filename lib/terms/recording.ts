@@ -1,5 +1,5 @@
 /**
- * Addresses of metrics and the audit: texts read into checked values.
+ * Addresses of metrics, the control socket and the audit: texts read into checked values.
  *
  * @module
  */
@@ -8,9 +8,10 @@ import { addressText, isFile, isLocal, parsePlace, UsageError } from "./address.
 import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
 import { ROLES } from "./roles.ts";
+import type { Terms } from "./terms.ts";
 
-/** What a metrics address may have behind it: about its socket file, and nothing else. */
-const METRICS_OPTIONS: readonly string[] = ["mode", "user", "group"];
+/** The options of such an address: of its socket file, and nothing else. */
+const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];
 
 /**
  * Reads where metrics can be fetched.
@@ -19,13 +20,7 @@ const METRICS_OPTIONS: readonly string[] = ["mode", "user", "group"];
  * @throws UsageError
  */
 export function parseMetrics(text: string): ListenerSettings {
-  const [address = "", ...options] = text.split(",");
-  const pairs = options.map((option): [string, string] => {
-    const [key = "", ...value] = option.split("=");
-    if (METRICS_OPTIONS.includes(key) && value.length > 0) return [key, value.join("=")];
-    const known = METRICS_OPTIONS.map((name) => `${name}=`).join(", ");
-    throw new UsageError(`${text}: "${option}" is no option of it; there are ${known}`);
-  });
+  const [address, pairs] = split(text);
   if (!isLocal(parsePlace(address))) {
     throw new UsageError(
       `${text}: other machines could read the metrics; use a unix socket or 127.0.0.1`,
@@ -34,13 +29,46 @@ export function parseMetrics(text: string): ListenerSettings {
   return readListener(address, pairs, text, ROLES);
 }
 
+/**
+ * Reads the address of the control socket.
+ *
+ * @param text a path, and `mode=`, `user=`, `group=` of the socket file
+ * @throws UsageError
+ */
+export function parseControl(text: string): ListenerSettings {
+  const [address, pairs] = split(text);
+  if (!isFile(parsePlace(address))) {
+    throw new UsageError(`${text}: expected a unix socket with a path, as unix:/run/control.sock`);
+  }
+  const settings = readListener(address, pairs, text, ROLES);
+  const terms: Terms = {
+    ...settings.terms,
+    name: "control",
+    role: ROLES.get("admin")!,
+    dialect: "control",
+  };
+  return { ...settings, terms, identity: true };
+}
+
+/** Splits an address from the options of its socket file. */
+function split(text: string): [address: string, options: [string, string][]] {
+  const [address = "", ...options] = text.split(",");
+  const pairs = options.map((option): [string, string] => {
+    const [key = "", ...value] = option.split("=");
+    if (FILE_OPTIONS.includes(key) && value.length > 0) return [key, value.join("=")];
+    const known = FILE_OPTIONS.map((name) => `${name}=`).join(", ");
+    throw new UsageError(`${text}: unknown option "${option}": expected ${known}`);
+  });
+  return [address, pairs];
+}
+
 /** The mode of a socket file as it is written: four octal digits. */
 export function modeText(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/** A metrics address as it is written on the command line. */
-export function metricsText({ address, mode, user, group }: ListenerSettings): string {
+/** An address of metrics, or of the control socket, as it is written on the command line. */
+export function placeText({ address, mode, user, group }: ListenerSettings): string {
   const parts = [addressText(address)];
   if (isFile(address)) parts.push(`mode=${modeText(mode)}`);
   if (user !== undefined) parts.push(`user=${user}`);

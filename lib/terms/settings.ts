@@ -12,7 +12,7 @@ import { type Address, addressText } from "./address.ts";
 import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { parseQemu } from "./options.ts";
-import { metricsText, parseAudit, parseMetrics } from "./recording.ts";
+import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
 import {
   amount,
   DEADLINES,
@@ -40,6 +40,13 @@ export interface Setting<T> extends ValueKind<T> {
   readonly help: string;
 }
 
+const VM_NAME_EXPECTED = "1 to 64 letters, digits, _, . or -, and not . or ..";
+
+/** A VM's name: a component of a path, and safe in a label. */
+function parseVmName(name: string): string | undefined {
+  return /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/.test(name) ? name : undefined;
+}
+
 const AUDIT_PLACE = { value: "FILE|journal", words: ["journal"], kind: "file" } as const;
 
 /** The settings, in the order in which they are documented. */
@@ -49,6 +56,18 @@ export const SETTINGS = {
     initial: undefined,
     reload: "restart",
     help: "QEMU's monitor: the socket it was given with -qmp",
+  },
+  "vm": {
+    ...text(parseVmName, (name) => name, { value: "NAME", expected: VM_NAME_EXPECTED }),
+    initial: "default",
+    reload: "restart",
+    help: "the VM's name, in the status and in __org.qmpmux_query-self",
+  },
+  "control": {
+    ...optional(text(parseControl, placeText, { value: "PATH[,...]", kind: "address" })),
+    initial: undefined,
+    reload: "restart",
+    help: "a socket to administer qmpmux by, whether QEMU is there or not",
   },
   "once": {
     ...SWITCH,
@@ -124,29 +143,29 @@ export const SETTINGS = {
     help: "the form of the log on stderr",
   },
   "metrics": {
-    ...optional(text(parseMetrics, metricsText, { value: "ADDR[,...]", kind: "address" })),
+    ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
     initial: undefined,
-    reload: "restart",
+    reload: "live",
     help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
   },
   "audit": {
     ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
     initial: undefined,
-    reload: "restart",
+    reload: "live",
     help: "where a record of each command that changes something goes",
   },
   "audit-failure": {
     ...word("refuse", "continue"),
     initial: "continue",
     needs: "audit",
-    reload: "restart",
+    reload: "live",
     help: "what becomes of such commands while no record can be written",
   },
   "audit-all": {
     ...SWITCH,
     initial: false,
     needs: "audit",
-    reload: "restart",
+    reload: "live",
     help: "put commands that only read on record too",
   },
   "deadline": {

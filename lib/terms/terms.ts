@@ -8,8 +8,8 @@ import type { EventFilter } from "./event_filter.ts";
 import type { Limits } from "./limits.ts";
 import type { Role } from "./policy.ts";
 
-/** The dialects a listener can speak. */
-export type DialectName = "qmp" | "rfc2010";
+/** The dialects a listener can speak; `control` is that of the control socket. */
+export type DialectName = "qmp" | "rfc2010" | "control";
 
 /** The terms of one listener; the same for all its clients. */
 export interface Terms {

@@ -55,6 +55,8 @@ export interface QemuPeer {
   close(reason: string, detail?: string): void;
   /** Bytes of commands that the kernel has not been handed yet; absent where nobody counts. */
   readonly backlog?: number;
+  /** The process at the other end, if it is known. */
+  readonly identity?: Identity | undefined;
   /** Bytes of commands that QEMU has not read, as far as can be told; absent where nobody counts. */
   readonly unread?: number;
 }

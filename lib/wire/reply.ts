@@ -7,7 +7,7 @@
  */
 
 import { prettied, qemuText, quoted } from "./format.ts";
-import { type Event, type Id, isPretty, type Reply } from "./message.ts";
+import { type Event, type Greeting, type Id, isPretty, type Reply } from "./message.ts";
 import { asciiBytes, asciiText } from "./text.ts";
 import { UnexpectedMessage } from "./unexpected.ts";
 
@@ -125,6 +125,18 @@ export function eventMessage(
 ): Event {
   const bytes = asciiBytes(`${qemuText({ timestamp, event: name, data })}\r\n`);
   return { kind: "event", bytes, name };
+}
+
+/**
+ * The greeting of a connection to qmpmux itself, not to a QEMU.
+ *
+ * @param version of qmpmux, `MAJOR.MINOR.MICRO`
+ */
+export function controlGreeting(version: string): Greeting {
+  const [major = 0, minor = 0, micro = 0] = version.split(".").map((part) => parseInt(part) || 0);
+  const numbers = `{"major": ${major}, "minor": ${minor}, "micro": ${micro}}`;
+  const text = `{"QMP": {"version": {"qmpmux": ${numbers}}, "capabilities": []}}\r\n`;
+  return { kind: "greeting", bytes: asciiBytes(text), capabilities: [], version: [0, 0, 0] };
 }
 
 /** The class of an error stands within so many bytes. */

@@ -212,6 +212,7 @@ export class World {
       optionsOf(setting),
       {
         ready: (): void => {},
+        lost: (): void => {},
         stalled: (stalled): void => {
           if (this.#trace) this.lines.push(`! notice ${stalled ? "stalled" : "answers"}`);
           this.model.notice(stalled);
@@ -250,8 +251,9 @@ export class World {
     this.#do(action);
     this.#catchUp();
     this.model.stepDone(this.#paused);
+    const counts = this.mux.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
-      if (!seat.closed) this.model.pending(seat, monitor.pending, this.mux.pending(monitor));
+      if (!seat.closed) this.model.pending(seat, monitor.pending, counts.get(monitor) ?? 0);
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();

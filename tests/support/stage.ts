@@ -50,7 +50,16 @@ export function terms(
 /** Settings of the hub with what a test does not care about filled in; the time of day stands still. */
 export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   const timeOfDay = (): number => 1.5;
-  return { handshakeTime: 60, onLoss: "close", stallTime: 10, deadlines: [], timeOfDay, ...more };
+  return {
+    vm: "vm1",
+    version: "1.2.3",
+    handshakeTime: 60,
+    onLoss: "close",
+    stallTime: 10,
+    deadlines: [],
+    timeOfDay,
+    ...more,
+  };
 }
 
 /** A client on stage: what it says is read as fast as its monitor allows. */
@@ -117,6 +126,7 @@ export class Stage {
     this.mux = new Mux(options({ handshakeTime, ...more }), {
       stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
       ready: ({ version }): void => void this.notices.push(`ready ${version.join(".")}`),
+      lost: (): void => void this.notices.push("lost"),
       idle: (): void => void this.notices.push("idle"),
       failed: (where, error, client): void => {
         if (!this.containsErrors) throw error;

@@ -28,9 +28,9 @@ const FOR_ALL: readonly OwnCommand[] = [
   {
     name: "query-self",
     what: [
-      "Returns what the client is here: its `name`; its `role`; its `mode`, in the words of the " +
-      "dialect; the `capabilities` it has enabled; its `filter`, a list of globs or null; the " +
-      "`commands` of this kind that it may run.",
+      "Returns what the client is here: its `name`; the `vm`; its `role`; its `mode`, in the words of the " +
+      "dialect; the `capabilities` it has enabled; its `filter`, a list of globs or null; `qemu-pid`, " +
+      "QEMU's process, or null where its socket does not tell it; the `commands` of this kind that it may run.",
     ],
   },
 ];
@@ -48,9 +48,9 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   {
     name: "query-status",
     what: [
-      "Returns how qmpmux stands: `qemu` (absent, greeting, negotiating, ready or stalled), its " +
+      "Returns how qmpmux stands: `vm`, its name; `qemu` (absent, greeting, negotiating, ready or stalled), its " +
       "`version` or null, `sessions` (how often a QEMU has been ready), `clients`, `waiting`, " +
-      "`in-flight` and `age` in seconds.",
+      "`in-flight`, `age` in seconds, and `qemu-pid`, QEMU's process or null.",
     ],
   },
   {

@@ -1,0 +1,251 @@
+/**
+ * The control socket: administration whatever QEMU does.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseControl } from "../lib/terms/recording.ts";
+import { StandIn } from "../tools/stand_in.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { Stage } from "./support/stage.ts";
+
+const CONTROL = parseControl("/run/control").terms;
+
+function own(name: string, args: object = {}): string {
+  return JSON.stringify({ execute: `__org.qmpmux_${name}`, arguments: args, id: 1 });
+}
+
+Deno.test("a control connection is greeted at once, and takes qmpmux's commands without QEMU", () => {
+  const stage = new Stage();
+  const admin = stage.connect("admin", CONTROL);
+  assertEquals(admin.peer.take(), [
+    '{"QMP": {"version": {"qmpmux": {"major": 1, "minor": 2, "micro": 3}}, "capabilities": []}}',
+  ]);
+  admin.say(own("query-status"));
+  assertMatch(admin.peer.take().join(), /Expecting capabilities negotiation/);
+  admin.say('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}');
+  assertMatch(admin.peer.take().join(), /Capability oob not available/);
+  admin.say('{"execute":"qmp_capabilities"}');
+  assertEquals(admin.peer.take(), ['{"return": {}}']);
+  admin.say(own("query-status"));
+  const { return: status } = JSON.parse(admin.peer.take().join());
+  assertEquals([status.vm, status.qemu, status.clients], ["vm1", "absent", 0]);
+});
+
+Deno.test("a control connection reaches no QEMU: its commands are not found, its events not told", () => {
+  const stage = new Stage();
+  const admin = stage.connect("admin", CONTROL);
+  stage.qemuReady();
+  admin.say('{"execute":"qmp_capabilities"}');
+  admin.peer.take();
+  for (const name of ["stop", "query-version", "query-commands"]) {
+    admin.say(`{"execute":"${name}","id":"x"}`);
+    assertEquals(admin.peer.take(), [
+      `{"id": "x", "error": {"class": "CommandNotFound", "desc": "The command ${name} has not been found"}}`,
+    ]);
+  }
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  assertEquals(admin.peer.take(), []);
+  assertEquals(stage.qemu.take(), []);
+});
+
+Deno.test("a control connection is no client: it is not listed, cannot be kicked, and outlives QEMU", () => {
+  const stage = new Stage();
+  const admin = stage.connect("admin", CONTROL);
+  admin.say('{"execute":"qmp_capabilities"}');
+  stage.qemuReady();
+  stage.ready("client");
+  admin.peer.take();
+  admin.say(own("query-clients"));
+  const { return: clients } = JSON.parse(admin.peer.take().join());
+  assertEquals(clients.map(({ name }: { name: string }) => name), ["stage/2"]);
+  admin.say(own("disconnect-client", { name: "control/1" }));
+  assertMatch(admin.peer.take().join(), /Client 'control\/1' not found/);
+  stage.qemuGoes();
+  assertEquals(admin.peer.closed, undefined);
+  stage.qemuReady();
+  admin.say(own("query-status"));
+  const { return: status } = JSON.parse(admin.peer.take().join());
+  assertEquals([status.qemu, status.clients, status.sessions], ["ready", 0, 2]);
+});
+
+Deno.test("query-clients tells what is at QEMU from what waits here: joined questions, and a reload", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const admin = stage.connect("admin", CONTROL);
+  admin.say('{"execute":"qmp_capabilities"}');
+  const finish: ((problems: readonly string[]) => void)[] = [];
+  stage.reloads = (done): void => void finish.push(done);
+  const reloading = stage.connect("root", { ...CONTROL, dialect: "qmp", name: "root" });
+  reloading.say(`{"execute":"qmp_capabilities"}${own("reload")}`);
+  // Five clients ask the same: two questions fly, and the others wait here, joined.
+  for (const name of ["a", "b", "c", "d"]) stage.ready(name).say('{"execute":"query-block"}');
+  stage.qemu.take();
+  admin.peer.take();
+  admin.say(own("query-clients"));
+  const { return: clients } = JSON.parse(admin.peer.take().join());
+  const counts = clients.map((
+    each: Record<string, unknown>,
+  ) => [each["in-flight"], each["waiting"]]);
+  assertEquals(counts, [[0, 1], [1, 0], [1, 0], [0, 1], [0, 1]]);
+  admin.say(own("query-status"));
+  assertEquals(JSON.parse(admin.peer.take().join()).return["in-flight"], 2);
+  finish[0]!([]);
+  stage.qemuSays('{"return": []}');
+  stage.qemuSays('{"return": []}');
+  stage.qemuSays('{"return": []}');
+});
+
+/** Asks the control socket. */
+async function asked(admin: TestClient, name: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await admin.ask(own(name))).return;
+}
+
+Deno.test("serve --control is there before QEMU, reloads, and writes who did so into the audit", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  const write = (more: string): void =>
+    Deno.writeTextFileSync(
+      at("x.toml"),
+      `qemu = "${at("vm")}"\nvm = "web-1"\ncontrol = "${at("control")}"\n${more}` +
+        `[[listen]]\naddress = "${at("mux")}"\n`,
+    );
+  write("");
+  await using mux = await startQmpmux(["--config", at("x.toml")]);
+  await mux.log.until(/listening on unix:.*control \(control\)/);
+  assertEquals(Deno.statSync(at("control")).mode! & 0o777, 0o600);
+  using admin = await TestClient.ready(at("control"));
+  const { vm, qemu, "qemu-pid": pid } = await asked(admin, "query-status");
+  assertEquals([vm, qemu, pid], ["web-1", "absent", null]);
+  // Audit and metrics come and go with a reload.
+  write(`audit = "${at("audit")}"\nmetrics = "${at("metrics")}"\n`);
+  assertEquals(await asked(admin, "reload"), {});
+  await mux.log.until(/metrics on unix:/);
+  assertEquals(await asked(admin, "reload"), {});
+  const [record] = Deno.readTextFileSync(at("audit")).trim().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  assertEquals([record.command, record.client.split("/")[0], record.outcome], [
+    "__org.qmpmux_reload",
+    "control",
+    "return",
+  ]);
+  assertEquals([record.peer.pid, record.peer.uid], [Deno.pid, Deno.uid()]);
+  write(`metrics = "${at("other")}"\n`);
+  assertEquals(await asked(admin, "reload"), {});
+  assert(Deno.statSync(at("other")).isSocket);
+  write("");
+  assertEquals(await asked(admin, "reload"), {});
+  const size = Deno.statSync(at("audit")).size;
+  assertEquals(await asked(admin, "reload"), {});
+  assertEquals(Deno.statSync(at("audit")).size, size);
+  // A reload that fails in part changes nothing.
+  write(`audit = "${at("second")}"\nmetrics = "${at("no/metrics")}"\n`);
+  assertMatch(await admin.ask(own("reload")), /no\/metrics: the directory .* does not exist/);
+  mux.kill("SIGTERM");
+  assertEquals((await within("the end", mux.ended)).code, 0);
+});
+
+for (const text of ["127.0.0.1:1", "unix-abstract:x", "fd:x"]) {
+  Deno.test(`--control refuses ${text}, which is no unix socket with a path`, async () => {
+    const { runQmpmux } = await import("./support/qmpmux.ts");
+    const { code, stderr } = await runQmpmux([
+      ...["serve", "--qemu", "/run/vm", "--listen", "/run/mux", "--control", text],
+    ]);
+    assertEquals(code, 64);
+    assertMatch(stderr, /--control: .*: expected a unix socket with a path/);
+  });
+}
+
+Deno.test("--control answers while QEMU is stopped", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using _qemu = new StandIn(at("vm"), { answer: () => "" });
+  Deno.writeTextFileSync(
+    at("x.toml"),
+    `qemu = "${at("vm")}"\ncontrol = "${at("control")}"\n[[listen]]\naddress = "${at("mux")}"\n`,
+  );
+  await using mux = await startQmpmux(["--config", at("x.toml")]);
+  await mux.log.until(/listening on unix:.*control/);
+  using admin = await TestClient.ready(at("control"));
+  assert((await asked(admin, "query-status"))["qemu"] !== "ready");
+  assertEquals(await asked(admin, "reload"), {});
+});
+
+Deno.test({
+  name: "query-self and query-status tell QEMU's process, where its socket does",
+  ignore: WITHOUT_QEMU,
+  async fn(): Promise<void> {
+    using place = makePlace();
+    const at = (name: string): string => `${place.path}/${name}`;
+    await using qemu = await startQemu(at("vm"));
+    await using mux = await startQmpmux([
+      ...["--qemu", at("vm"), "--listen", at("mux"), "--control", at("control"), "--vm", "v"],
+    ]);
+    await mux.log.until(/connected to QEMU/);
+    using client = await TestClient.ready(at("mux"));
+    const self = await asked(client, "query-self");
+    assertEquals([self["vm"], self["qemu-pid"]], ["v", qemu.pid]);
+    using admin = await TestClient.ready(at("control"));
+    assertEquals((await asked(admin, "query-status"))["qemu-pid"], qemu.pid);
+  },
+});
+
+/** Why nobody can connect to a path; nothing where somebody can. */
+async function refusal(path: string): Promise<string | undefined> {
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+    return undefined;
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
+Deno.test("absent=refuse lets nobody connect while QEMU is away, and everybody when it is there", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  await using mux = await startQmpmux([
+    ...["--qemu", at("vm"), "--on-loss", "hold", `--listen=${at("mux")},absent=refuse`],
+    ...["--listen", at("patient")],
+  ]);
+  for (let round = 0; round < 2; round++) {
+    assertEquals(await refusal(at("mux")), "NotFound");
+    assertEquals(await refusal(at("patient")), undefined);
+    const qemu = new StandIn(at("vm"));
+    await mux.log.until(/listening on unix:.*mux \(qmp\)/);
+    using client = await TestClient.ready(at("mux"));
+    assertMatch(await client.ask({ execute: "query-status" }), /"running"/);
+    await qemu[Symbol.asyncDispose]();
+    await client.lines.until(/QEMU_LOST/);
+    // Who is there stays; nobody else comes.
+    assertEquals(await refusal(at("mux")), "NotFound");
+  }
+});
+
+Deno.test("absent= is taken by a reload at once, both ways", async () => {
+  using place = makePlace();
+  const at = (name: string): string => `${place.path}/${name}`;
+  const write = (absent: string): void =>
+    Deno.writeTextFileSync(
+      at("x.toml"),
+      `qemu = "${at("vm")}"\ncontrol = "${at("control")}"\n` +
+        `[[listen]]\naddress = "${at("mux")}"\nabsent = "${absent}"\n`,
+    );
+  write("refuse");
+  await using mux = await startQmpmux(["--config", at("x.toml")]);
+  await mux.log.until(/listening on unix:.*control/);
+  using admin = await TestClient.ready(at("control"));
+  assertEquals(await refusal(at("mux")), "NotFound");
+  write("wait");
+  assertEquals(await asked(admin, "reload"), {});
+  await mux.log.until(/listening on unix:.*mux/);
+  assertEquals(await refusal(at("mux")), undefined);
+  write("refuse");
+  assertEquals(await asked(admin, "reload"), {});
+  assertEquals(await refusal(at("mux")), "NotFound");
+});
