@@ -7,6 +7,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { eventLine, StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
+import { Hostile } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
@@ -40,6 +41,18 @@ Deno.test("qmpmux events prints those asked for, and ends after as many", async 
   assertEquals(code, 0);
   assertMatch(stdout, /^\{"timestamp": \{.*\}, "event": "STOP"\}\n$/);
 });
+
+for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
+  Deno.test(`qmpmux events --count fails where QEMU goes after ${came} of them`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/vm`;
+    await using _qemu = new Hostile(path, "event", eventLine("RESET") + eventLine("RESUME"));
+    const args = ["events", "--socket", path, "--filter", filter, "--count", "3"];
+    const { code, stdout, stderr } = await runQmpmux(args);
+    assertEquals([code, stdout.split("\n").length - 1], [1, came]);
+    assertEquals(stderr, `qmpmux: events: the connection ended after ${came} of 3 events\n`);
+  });
+}
 
 Deno.test("qmpmux events ends with 124 after the time given", async () => {
   using place = makePlace();

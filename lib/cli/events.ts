@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ExitStatus } from "../rim/failure.ts";
+import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
 import { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
@@ -31,13 +31,19 @@ export async function runEvents(args: string[]): Promise<ExitStatus> {
     const filter = await choose(session, globs);
     for (let left = count; left > 0;) {
       const event = await session.event();
-      if (event === undefined) return 0;
+      if (event === undefined) return ended(count, left);
       if (!filter.passes(event.name)) continue;
       print(event.text);
       left--;
     }
     return 0;
   });
+}
+
+/** Ends with QEMU: as it should, unless a number of events was wanted. */
+function ended(count: number, left: number): 0 {
+  if (count === Infinity) return 0;
+  throw new Failure(1, `events: the connection ended after ${count - left} of ${count} events`);
 }
 
 /** The events wanted. qmpmux is asked to send no others; QEMU itself cannot be asked. */

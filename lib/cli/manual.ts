@@ -160,7 +160,7 @@ export const SUBCOMMANDS = {
       count: { value: "N", help: "end after so many" },
       timeout: { value: "S", help: "end after so many seconds, with status 124" },
     },
-    notes: ["Ends with status 0 when QEMU goes."],
+    notes: ["Ends when QEMU goes: with status 0, or with 1 before --count events have come."],
   },
   wait: {
     summary: "wait for QEMU, an event or a status of the machine",
