@@ -19,38 +19,47 @@ import { showHelp } from "./help.ts";
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
 
-/** What a subcommand asks, and how it shows the answer. */
+/** The question of a subcommand, and how the answer is shown. */
 interface Inquiry {
   readonly command: string;
   /** The name of its one argument, if it has one. */
   readonly operand?: string;
-  /** The answer for people; nothing is printed where it is empty. */
-  show(value: unknown): string;
+  /**
+   * Returns the answer for people; nothing is printed where it is empty.
+   *
+   * @param value the answer, of any form
+   * @returns `undefined` where it has another form than a qmpmux gives
+   */
+  show(value: unknown): string | undefined;
 }
 
 const INQUIRIES: Readonly<Record<AdminCommand, Inquiry>> = {
-  status: {
-    command: "query-status",
-    show: (value) =>
-      Object.entries(value as object)
-        .map(([key, item]) => printable(`${key}: ${item ?? "none"}`)).join("\n"),
-  },
-  clients: {
-    command: "query-clients",
-    show: (value) => tableOf(value as Row[]),
-  },
-  kick: {
-    command: "disconnect-client",
-    operand: "name",
-    show: () => "",
-  },
-  reload: {
-    command: "reload",
-    show: () => "",
-  },
+  status: { command: "query-status", show: statusText },
+  clients: { command: "query-clients", show: clientsText },
+  kick: { command: "disconnect-client", operand: "name", show: () => "" },
+  reload: { command: "reload", show: () => "" },
 };
 
+/** The longest answer that is read; 4096 clients with long filters have a third of it. */
+const ANSWER_LENGTH_LIMIT = 16 << 20;
+
 type Row = Readonly<Record<string, unknown>>;
+
+function isRow(value: unknown): value is Row {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Writes each member of the status on a line of its own. */
+function statusText(value: unknown): string | undefined {
+  if (!isRow(value)) return undefined;
+  const lines = Object.entries(value).map(([key, item]) => `${key}: ${valueText(item)}`);
+  return lines.map(printable).join("\n");
+}
+
+function valueText(value: unknown): string {
+  if (value === null) return "none";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
 
 const COLUMNS = [
   "name",
@@ -67,27 +76,39 @@ const COLUMNS = [
   "age",
 ] as const;
 
-/** Rows under a heading, in columns as wide as they need. */
-function tableOf(rows: readonly Row[]): string {
-  const cells = [
-    COLUMNS.map((column) => column.toUpperCase()),
-    ...rows.map((row) => COLUMNS.map((column) => cellOf(row[column]))),
-  ];
-  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  return cells
+/** A cell is no wider; the longest filter that qmpmux gives just fits. */
+const CELL_LIMIT = 256;
+
+/** Writes clients as rows under a heading, in columns as wide as they need. */
+function clientsText(value: unknown): string | undefined {
+  if (!Array.isArray(value) || !value.every(isRow)) return undefined;
+  const cells = value.map((row) => COLUMNS.map((column) => cellOf(row[column])));
+  if (!cells.every((row) => row.every((cell) => cell !== undefined))) return undefined;
+  const table = [COLUMNS.map((column) => column.toUpperCase()), ...cells as string[][]];
+  const widths = COLUMNS.map((_, column) =>
+    table.reduce((widest, row) => Math.max(widest, row[column]!.length), 0)
+  );
+  return table
     .map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd())
     .join("\n");
 }
 
-/** A client has chosen what its last command is called, and its filter. */
-function cellOf(value: unknown): string {
+/** A value of a client as text; `undefined` where no client has such a one. */
+function cellOf(value: unknown): string | undefined {
+  if (value === undefined || value === null) return "-";
   if (typeof value === "number") return String(Math.round(value));
-  if (Array.isArray(value)) return printable(value.join("+")) || "none";
-  if (typeof value === "object" && value !== null) {
-    const { uid, gid, pid } = value as Row;
-    return `${uid}:${gid}/${pid}`;
+  if (typeof value === "string") return shortened(printable(value));
+  if (Array.isArray(value)) {
+    if (!value.every((item) => typeof item === "string")) return undefined;
+    return shortened(printable(value.join("+"))) || "none";
   }
-  return printable(String(value ?? "-"));
+  const { uid, gid, pid } = Object(value) as Row;
+  if (![uid, gid, pid].every((id) => typeof id === "number")) return undefined;
+  return `${uid}:${gid}/${pid}`;
+}
+
+function shortened(text: string): string {
+  return text.length <= CELL_LIMIT ? text : `${text.slice(0, CELL_LIMIT - 1)}…`;
 }
 
 /**
@@ -107,10 +128,22 @@ export async function runAdmin(name: AdminCommand, args: string[]): Promise<Exit
   return await inSession(name, given, async (session, address) => {
     const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
     if ("desc" in answer) throw refusalOf(name, answer, address);
-    const text = given.has("json") ? answer.value : show(JSON.parse(answer.value));
-    if (text !== "") print(text);
+    const { value: json } = answer;
+    const text = json.length > ANSWER_LENGTH_LIMIT ? undefined : show(JSON.parse(json));
+    if (text === undefined) throw otherForm(name, command, address);
+    if (given.has("json")) print(json);
+    else if (text !== "") print(text);
     return 0;
   });
+}
+
+/** The error for an answer that no qmpmux gives. */
+function otherForm(name: string, command: string, address: Address): Failure {
+  return new Failure(
+    69,
+    `${name}: ${addressText(address)} gave another answer to __org.qmpmux_${command} than qmpmux ` +
+      "does; name a socket of qmpmux, of the same version if you can",
+  );
 }
 
 /** Why a command of ours was not done. */

@@ -7,7 +7,7 @@
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { say } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
-import { BusyMonitor, Session } from "../rim/session.ts";
+import { BusyMonitor, NoMonitor, Session } from "../rim/session.ts";
 import { type Address, UsageError } from "../terms/address.ts";
 import { noGreeting } from "./busy.ts";
 import { beforeDeadline } from "./deadline.ts";
@@ -20,6 +20,9 @@ const RETRY_MS = 100;
 
 /** A machine that is paused and migrates becomes `postmigrate` without an event, for one. */
 const ASK_AGAIN_MS = 1000;
+
+/** The longest answer to `query-status` that is read; QEMU's has some 80 characters. */
+const ANSWER_LENGTH_LIMIT = 65536;
 
 /**
  * Runs `qmpmux wait`.
@@ -63,7 +66,7 @@ async function patiently(
     try {
       return await Session.open(address, () => told(undefined));
     } catch (error) {
-      if (!(error instanceof Failure && error.status === 69)) throw error;
+      if (!(error instanceof NoMonitor)) throw error;
       told(error instanceof BusyMonitor ? undefined : error);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -84,9 +87,16 @@ async function untilStatus(session: Session, status: string): Promise<void> {
   for (;;) {
     const answer = await session.execute("query-status");
     if ("desc" in answer) throw new Failure(1, `wait: query-status: ${answer.desc}`);
-    if (JSON.parse(answer.value).status === status) return;
+    if (statusIn(answer.value) === status) return;
     if (!await session.quiet(ASK_AGAIN_MS)) {
       throw new Failure(1, `wait: QEMU went before it was ${status}`);
     }
   }
+}
+
+/** The status in what `query-status` returned; @throws Failure where there is none */
+function statusIn(value: string): string {
+  const { status } = value.length > ANSWER_LENGTH_LIMIT ? {} : Object(JSON.parse(value));
+  if (typeof status === "string") return status;
+  throw new Failure(1, "wait: query-status returned no status; name a monitor of QEMU");
 }
