@@ -32,9 +32,6 @@ async function administer(name: AdminCommand, args: string[]): Promise<ExitStatu
   return (await import("./lib/cli/admin.ts")).runAdmin(name, args);
 }
 
-/** Who calls foreign functions: who serves, and who looks for the holder of a monitor. */
-const FOREIGN: readonly SubcommandName[] = ["serve", "check", "wait"];
-
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   switch (first) {
     case "--version":
@@ -51,7 +48,6 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   if (!isSubcommand(first)) {
     throw new UsageError(`there is no subcommand ${first}; see qmpmux --help`);
   }
-  if (!FOREIGN.includes(first)) await Deno.permissions.revoke({ name: "ffi" });
   return await RUN[first](rest);
 }
 

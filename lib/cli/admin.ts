@@ -12,7 +12,7 @@ import { printable } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
 import type { Refusal } from "../rim/session.ts";
 import { type Address, addressText, UsageError } from "../terms/address.ts";
-import { inSession } from "./deadline.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 
@@ -125,7 +125,10 @@ export async function runAdmin(name: AdminCommand, args: string[]): Promise<Exit
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);
   }
   const argumentsText = operand === undefined ? "{}" : JSON.stringify({ [operand]: value });
-  return await inSession(name, given, async (session, address) => {
+  const attempt = attemptOf(name, given);
+  const { address } = attempt;
+  const late = (): string => unanswered(attempt.seconds);
+  return await inSession({ command: name, ...attempt, late }, async (session) => {
     const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
     if ("desc" in answer) throw refusalOf(name, answer, address);
     const { value: json } = answer;

@@ -7,12 +7,10 @@
 import { readConfigFile } from "../rim/config_file.ts";
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
-import { BusyMonitor, Session } from "../rim/session.ts";
-import { type Address, UsageError } from "../terms/address.ts";
+import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
 import { parseQemu } from "../terms/options.ts";
-import { noGreeting } from "./busy.ts";
-import { beforeDeadline } from "./deadline.ts";
+import { inSession } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { SUBCOMMANDS } from "./manual.ts";
@@ -45,19 +43,14 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
   );
 }
 
-/** @throws Failure where no monitor answers in time; the commonest reason is that another client holds it */
+/** @throws Failure where no monitor answers in time */
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
-  try {
-    const status = await beforeDeadline(seconds, async () => {
-      using session = await Session.open(address);
-      const answer = await session.execute("query-version");
-      if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
-      print(answer.value);
-      return 0;
-    });
-    if (status !== 124) return status;
-  } catch (error) {
-    if (!(error instanceof BusyMonitor)) throw error;
-  }
-  throw noGreeting(address);
+  const late = (): string => `${addressText(address)}: no answer came within ${seconds} s`;
+  const status = await inSession({ command: "check", address, seconds, late }, async (session) => {
+    const answer = await session.execute("query-version");
+    if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
+    print(answer.value);
+    return 0;
+  });
+  return status === 124 ? 69 : status;
 }

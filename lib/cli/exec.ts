@@ -7,7 +7,7 @@
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
-import { inSession } from "./deadline.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 
@@ -24,7 +24,9 @@ export async function runExec(args: string[]): Promise<ExitStatus> {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
   }
   const argumentsText = readArguments(rest);
-  return await inSession("exec", given, async (session) => {
+  const attempt = attemptOf("exec", given);
+  const late = (): string => unanswered(attempt.seconds);
+  return await inSession({ command: "exec", ...attempt, late }, async (session) => {
     const answer = await session.execute(command, argumentsText);
     if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
     print(answer.value);

@@ -5,18 +5,13 @@
  */
 
 import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { say } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
-import { BusyMonitor, NoMonitor, Session } from "../rim/session.ts";
-import { type Address, UsageError } from "../terms/address.ts";
-import { noGreeting } from "./busy.ts";
-import { beforeDeadline } from "./deadline.ts";
+import type { Session } from "../rim/session.ts";
+import { UsageError } from "../terms/address.ts";
+import { attemptOf, inSession } from "./deadline.ts";
 import { choose } from "./events.ts";
-import { readFlags, secondsOf, socketOf } from "./flags.ts";
+import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
-
-/** Between two tries to reach a monitor that is not there yet. */
-const RETRY_MS = 100;
 
 /** A machine that is paused and migrates becomes `postmigrate` without an event, for one. */
 const ASK_AGAIN_MS = 1000;
@@ -37,40 +32,22 @@ export async function runWait(args: string[]): Promise<ExitStatus> {
   if (event !== undefined && status !== undefined) {
     throw new UsageError("wait: --event and --status exclude each other; give one");
   }
-  const timeout = given.one("timeout");
-  const address = socketOf("wait", given);
-  const seconds = timeout === undefined ? undefined : secondsOf("wait", "timeout", timeout);
-  // Why it waits still.
-  let obstacle: string | undefined;
-  const ended = await beforeDeadline(seconds, async () => {
-    using session = await patiently(address, (failure) => obstacle = failure?.message);
-    obstacle = "";
-    if (event !== undefined) await untilEvent(session, event);
-    else if (status !== undefined) await untilStatus(session, status);
-    return 0;
-  });
-  if (ended === 124 && obstacle !== "") say(`wait: ${obstacle ?? noGreeting(address).message}`);
-  return ended;
-}
-
-/**
- * Connects as soon as somebody listens; what answers otherwise is an error at once.
- *
- * @param told is told why it is not connected, or that it is and waits for the greeting, or may not yet
- */
-async function patiently(
-  address: Address,
-  told: (failure: Failure | undefined) => void,
-): Promise<Session> {
-  for (;;) {
-    try {
-      return await Session.open(address, () => told(undefined));
-    } catch (error) {
-      if (!(error instanceof NoMonitor)) throw error;
-      told(error instanceof BusyMonitor ? undefined : error);
-    }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
+  const attempt = attemptOf("wait", given);
+  let found: string | undefined;
+  const late = (): string => {
+    const within = `within ${attempt.seconds} s`;
+    if (event !== undefined) return `no event ${event} came ${within}`;
+    if (found === undefined) return `query-status was not answered ${within}`;
+    return `the machine is ${found}, and was not ${status} ${within}`;
+  };
+  return await inSession(
+    { command: "wait", ...attempt, isPatient: true, late },
+    async (session) => {
+      if (event !== undefined) await untilEvent(session, event);
+      else if (status !== undefined) await untilStatus(session, status, (now) => found = now);
+      return 0;
+    },
+  );
 }
 
 async function untilEvent(session: Session, glob: string): Promise<void> {
@@ -82,12 +59,22 @@ async function untilEvent(session: Session, glob: string): Promise<void> {
   }
 }
 
-/** Asks again after every event, and now and then: some changes are told by none. */
-async function untilStatus(session: Session, status: string): Promise<void> {
+/**
+ * Asks again after every event, and now and then: some changes are told by none.
+ *
+ * @param found is told each status that is found
+ */
+async function untilStatus(
+  session: Session,
+  status: string,
+  found: (status: string) => void,
+): Promise<void> {
   for (;;) {
     const answer = await session.execute("query-status");
     if ("desc" in answer) throw new Failure(1, `wait: query-status: ${answer.desc}`);
-    if (statusIn(answer.value) === status) return;
+    const now = statusIn(answer.value);
+    if (now === status) return;
+    found(now);
     if (!await session.quiet(ASK_AGAIN_MS)) {
       throw new Failure(1, `wait: QEMU went before it was ${status}`);
     }
