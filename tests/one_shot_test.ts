@@ -296,6 +296,26 @@ Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
       ["wait", "--socket", "/x", "--timeout", "x"],
       /invalid value "x" for --timeout: expected seconds/,
     ],
+    [
+      ["wait", "--socket", "/x", "--status", "runing"],
+      /^qmpmux: wait: unknown status "runing"; did you mean "running"\?\n$/,
+    ],
+    [
+      ["wait", "--socket", "/x", "--status", "on fire"],
+      /unknown status "on fire": expected running, paused, shutdown, .*, colo\n$/,
+    ],
+    [
+      ["wait", "--socket", "/x", "--event", "STPO"],
+      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? Write "STPO\*" to /,
+    ],
+    [
+      ["events", "--socket", "/x", "--filter", "STOP", "--filter", "reset"],
+      /^qmpmux: events: --filter: unknown event "reset"; did you mean "RESET"\?/,
+    ],
+    [
+      ["events", "--socket", "/x", "--filter", "a b"],
+      /invalid value "a b" for --filter: expected the name of an event, with \* and \?/,
+    ],
     [["events", "--socket", "/x", "--count", "0"], /--count 0 is no number of events/],
     [["events", "--socket", "/x", "--socket", "/y"], /--socket is given twice/],
     [["events", "more"], /there is no argument more/],

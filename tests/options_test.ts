@@ -133,6 +133,7 @@ const BAD: [string, string][] = [
   ["/run/a,dialect=", 'there is no dialect ""; there are qmp, rfc2010'],
   ["/run/a,events=STOP+", '"" is no event; write names of events with * and ?, joined by +'],
   ["/run/a,events=STOP;RESUME", '"STOP;RESUME" is no event; write names'],
+  ["/run/a,events=STOP+RESUNE", ': unknown event "RESUNE"; did you mean "RESUME"? Write "RESUNE*"'],
   [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
   [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
   ["/run/a,mode=", "mode= is not possible; write three octal digits, as 0660"],

@@ -9,6 +9,7 @@ import { print } from "../rim/output.ts";
 import type { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { EventFilter } from "../terms/event_filter.ts";
+import { misspelt } from "../terms/event_names.ts";
 import { attemptOf, inSession } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -23,6 +24,7 @@ export async function runEvents(args: string[]): Promise<ExitStatus> {
   if (given.help) return showHelp("events");
   const count = countOf(given.one("count"));
   const globs = given.all("filter");
+  for (const glob of globs) checkEvent("events", "filter", glob);
   const attempt = attemptOf("events", given);
   let came = 0;
   const late = (): string => {
@@ -50,6 +52,21 @@ function countText(count: number): string {
 function ended(came: number, count: number): 0 {
   if (count === Infinity) return 0;
   throw new Failure(1, `events: the connection ended after ${came} of ${countText(count)}`);
+}
+
+/**
+ * Checks the name of an event that is to be waited for, or a glob.
+ *
+ * @throws UsageError where no event is called so, or it is nearly a known one
+ */
+export function checkEvent(command: string, flag: string, glob: string): void {
+  if (!/^[A-Za-z0-9_.*?-]+$/.test(glob)) {
+    throw new UsageError(
+      `${command}: invalid value "${glob}" for --${flag}: expected the name of an event, with * and ?`,
+    );
+  }
+  const problem = misspelt(glob);
+  if (problem !== undefined) throw new UsageError(`${command}: --${flag}: ${problem}`);
 }
 
 /** The events wanted. qmpmux is asked to send no others; QEMU itself cannot be asked. */

@@ -8,10 +8,15 @@ import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
 import type { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
+import { instead } from "../terms/suggestion.ts";
 import { attemptOf, inSession } from "./deadline.ts";
-import { choose } from "./events.ts";
+import { checkEvent, choose } from "./events.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { SUBCOMMANDS } from "./manual.ts";
+
+/** The statuses of QEMU 7.2 to 11.1, which are the same. */
+const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
 
 /** A machine that is paused and migrates becomes `postmigrate` without an event, for one. */
 const ASK_AGAIN_MS = 1000;
@@ -31,6 +36,10 @@ export async function runWait(args: string[]): Promise<ExitStatus> {
   const status = given.one("status");
   if (event !== undefined && status !== undefined) {
     throw new UsageError("wait: --event and --status exclude each other; give one");
+  }
+  if (event !== undefined) checkEvent("wait", "event", event);
+  if (status !== undefined && !STATUSES.includes(status)) {
+    throw new UsageError(`wait: unknown status "${status}"${instead(status, STATUSES)}`);
   }
   const attempt = attemptOf("wait", given);
   let found: string | undefined;

@@ -16,6 +16,7 @@ import {
 } from "./address.ts";
 import { EVERYBODY, readWho, type Who } from "./admission.ts";
 import { EventFilter } from "./event_filter.ts";
+import { misspelt } from "./event_names.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "./policy.ts";
@@ -318,6 +319,10 @@ function filterOf(events: string | undefined, where: string): EventFilter | unde
       `${where}: "${wrong}" is no event; write names of events with * and ?, joined by +`,
       "events",
     );
+  }
+  for (const glob of globs) {
+    const problem = misspelt(glob);
+    if (problem !== undefined) throw new UsageError(`${where}: ${problem}`, "events");
   }
   try {
     return new EventFilter(globs);
