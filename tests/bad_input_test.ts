@@ -109,7 +109,7 @@ for (
     [["--qemu", "/run/vm", "--listen", "h:99999"], "h:99999: port 99999 is out of range; ports"],
     [
       ["--qemu", "/run/vm", "--listen", "/run/mux,colour=red"],
-      '--listen /run/mux,colour=red: there is no option "colour"; there are name, role',
+      '--listen /run/mux,colour=red: unknown option "colour": expected name, role',
     ],
     [["--qemu", "/run/vm", "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every"],
     [

@@ -112,6 +112,7 @@ function cases(place: string): Case[] {
       Object.entries(flags).flatMap(([flag, row]) => valuesOf(`${name} --${flag}`, row))
     ),
     ...each("completion ", ["bash", "zsh", "fish"]),
+    ...each("help ", [...COMMANDS.map(([name]) => name)]),
     ...each("serve --listen ", [...OPTION_NAMES, ...LIMIT_NAMES], "/x,mode=0600,"),
     ...OPTION_NAMES.flatMap((name) => {
       const { words = [] }: OptionRow = OPTIONS[name];
@@ -128,6 +129,7 @@ function cases(place: string): Case[] {
     cut("serve --qemu ", `unix:${place}/qmp.sock`),
     cut("serve --listen ", `unix:${place}/qmp.sock`),
     cut("exec ", `unix:${place}/qmp.sock`, "--socket="),
+    cut("exec -s ", `${place}/qmp.sock`),
     // What is not known is left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
@@ -173,7 +175,7 @@ for (const shell of ["bash", "zsh", "fish"]) {
 
 Deno.test("completionText() refuses a shell that it does not know", () => {
   for (const shell of ["tcsh", "toString", ""]) {
-    assertThrows(() => completionText(shell), UsageError, "there are bash, zsh, fish");
+    assertThrows(() => completionText(shell), UsageError, "expected bash, zsh, fish");
   }
 });
 

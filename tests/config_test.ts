@@ -164,14 +164,11 @@ rules = [{ permit = "*" }]
 `),
     [
       "f:1: invalid value 7 for qemu: expected text in quotes",
-      'f:2: unknown key "quemu": expected qemu, once, ready, greeting-timeout, ' +
-      "handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
-      "log-format, metrics, audit, audit-failure, audit-all, deadline, " +
-      "role, listen",
+      'f:2: unknown key "quemu"; did you mean "qemu"?',
       'f:3: invalid value "yes" for once: expected true or false',
       "f:4: invalid value 0 for drain-timeout: expected seconds above 0 and up to 86400",
       "f:5: invalid value 1 for ready: expected listening or qemu",
-      'f:9: there is no role "nobody"; there are full, observer, operator, admin',
+      'f:9: unknown role "nobody": expected full, observer, operator, admin',
       'f:11: address is missing; write address = "unix:/path"',
       ...problems('[[role]]\nname = "x"\nrules = [{ permit = "*" }]\n').map((problem) =>
         problem.replace(/^f:\d+/, "f:14")
@@ -192,7 +189,17 @@ for (
     [
       "an unknown option",
       '[[listen]]\naddress = "/x"\ncolour = "red"\n',
-      /^f:3: there is no option "colour"/,
+      /^f:3: unknown option "colour": expected name, role, /,
+    ],
+    [
+      "a key that is none",
+      "frobnicate = 1\n",
+      /^f:1: unknown key "frobnicate": expected qemu, once, ready, .*, role, listen$/,
+    ],
+    [
+      "a misspelt option",
+      '[[listen]]\naddress = "/x"\nmax-client = 1\n',
+      /^f:3: unknown option "max-client"; did you mean "max-clients"\?$/,
     ],
     [
       "an option of no kind",

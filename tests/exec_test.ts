@@ -102,7 +102,7 @@ Deno.test("qmpmux exec names what is missing, and ends as it should", async () =
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
     [["exec", "--socket", "/x"], 64, /the command is missing/],
     [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nobody listens there/],
-    [["exec", "--nope", "stop"], 64, /there is no flag --nope/],
+    [["exec", "--nope", "stop"], 64, /unknown flag --nope; see/],
   ];
   for (const [args, status, pattern] of cases) {
     const { code, stderr } = await runQmpmux(args);

@@ -318,7 +318,7 @@ Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
     ],
     [["events", "--socket", "/x", "--count", "0"], /--count 0 is no number of events/],
     [["events", "--socket", "/x", "--socket", "/y"], /--socket is given twice/],
-    [["events", "more"], /there is no argument more/],
+    [["events", "more"], /unexpected argument more/],
   ];
   for (const [args, pattern] of cases) {
     const { code, stderr } = await runQmpmux(args);

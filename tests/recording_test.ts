@@ -49,10 +49,17 @@ Deno.test("parseMetrics() refuses an address that others reach", () => {
 });
 
 Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
-  for (const option of ["role=observer", "allow-remote=on", "mode"]) {
+  for (
+    const [option, problem] of [
+      ["role=observer", 'unknown option "role": expected mode, user, group'],
+      ["allow-remote=on", 'unknown option "allow-remote": expected mode, user, group'],
+      ["mdoe=0600", 'unknown option "mdoe"; did you mean "mode"?'],
+      ["mode", '"mode" has no value; write option=value'],
+    ]
+  ) {
     assertEquals(
       assertThrows(() => parseMetrics(`/m,${option}`), UsageError).message,
-      `/m,${option}: "${option}" is no option of it; there are mode=, user=, group=`,
+      `/m,${option}: ${problem}`,
     );
   }
 });

@@ -12,6 +12,7 @@ import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
 import { LIMIT_NAMES } from "../terms/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
+import { instead } from "../terms/suggestion.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "./manual.ts";
@@ -42,8 +43,9 @@ export function runCompletion(args: string[]): ExitStatus {
 export function completionText(shell: string): string {
   const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (script) return script();
-  const known = Object.keys(SCRIPTS).join(", ");
-  throw new UsageError(`completion: there is nothing for the shell ${shell}; there are ${known}`);
+  throw new UsageError(
+    `completion: unknown shell "${shell}"${instead(shell, Object.keys(SCRIPTS))}`,
+  );
 }
 
 /** What an address can begin with; a path too. */
@@ -76,7 +78,8 @@ function bash(): string {
   const values = COMMANDS.flatMap(([name, { flags }]) =>
     Object.entries(flags).flatMap(([flag, row]) => {
       const act = bashValue(row);
-      return act === undefined ? [] : [`    "${name} --${flag}") ${act} ;;`];
+      const patterns = [`--${flag}`, ...shortOf(row)].map((each) => `"${name} ${each}"`);
+      return act === undefined ? [] : [`    ${patterns.join(" | ")}) ${act} ;;`];
     })
   );
   const globals = GLOBAL_FLAGS.map(({ name }) => `--${name}`).join(" ");
@@ -179,6 +182,11 @@ complete -F _qmpmux qmpmux
 `;
 }
 
+/** A flag's letter behind a hyphen, if it has one. */
+function shortOf({ short }: Flag): string[] {
+  return short === undefined ? [] : [`-${short}`];
+}
+
 /** How bash completes a flag's value; a switch has none. */
 function bashValue({ value, words = [], kind }: Flag): string | undefined {
   if (value === undefined) return undefined;
@@ -267,9 +275,10 @@ fi
 }
 
 /** A flag as zsh's `_arguments` takes it. */
-function zshFlag(name: string, { value, words = [], kind, many, help }: Flag): string {
-  const head = `${many ? "*" : ""}--${name}`;
+function zshFlag(name: string, row: Flag): string {
+  const { value, words = [], kind, many, short, help } = row;
   const told = `[${zshText(help)}]`;
+  const head = `${many ? "*" : ""}--${name}`;
   if (value === undefined) return quoted(`${head}${told}`);
   const action = kind === "file"
     ? words.length > 0 ? `{compadd -- ${words.join(" ")}; _files}` : "_files"
@@ -278,7 +287,9 @@ function zshFlag(name: string, { value, words = [], kind, many, help }: Flag): s
     : words.length > 0
     ? `(${words.join(" ")})`
     : "";
-  return quoted(`${head}=${told}:${zshText(value)}:${action}`);
+  const rest = `${told}:${zshText(value)}:${action}`;
+  if (short === undefined) return quoted(`${head}=${rest}`);
+  return `'(-${short} --${name})'{-${short}+,--${name}=}${quoted(rest)}`;
 }
 
 /** What means something in the specifications of `_arguments`, made to mean itself. */
@@ -299,7 +310,9 @@ function fish(): string {
     return [
       "",
       ...Object.entries(flags).map(([flag, row]) =>
-        `${begin} -l ${flag}${fishValue(row)} -d ${fishQuoted(row.help)}`
+        `${begin}${row.short === undefined ? "" : ` -s ${row.short}`} -l ${flag}${
+          fishValue(row)
+        } -d ${fishQuoted(row.help)}`
       ),
       `${begin} -s h -l help -d 'its help'`,
       ...words.map((word) => `${begin} -a ${word}`),

@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Address, parseAddress, UsageError } from "../terms/address.ts";
+import { nearest } from "../terms/suggestion.ts";
 import { SECONDS } from "../terms/value_kinds.ts";
 import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./manual.ts";
 
@@ -33,36 +34,37 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   const isValued = (flag: string): boolean => known[flag]?.value !== undefined;
   const values = Object.keys(known).filter(isValued);
   const switches = [...Object.keys(known).filter((flag) => !isValued(flag)), "help"];
+  const shorts = Object.fromEntries(
+    Object.entries(known).flatMap(([flag, { short }]) =>
+      short === undefined ? [] : [[short, flag]]
+    ),
+  );
   const operands = taken.some(({ many }) => many) ? Infinity : taken.length;
+  const unknown = (argument: string): UsageError => unknownFlag(command, argument);
   // The parser keeps under this name what is no flag.
   const end = args.indexOf("--");
   const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
-  if (own !== undefined) {
-    throw new UsageError(`${command}: there is no flag ${own}; see qmpmux ${command} --help`);
-  }
+  if (own !== undefined) throw unknown(own);
   const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
   if (valued !== undefined) {
     const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
     throw new UsageError(
-      `${command}: ${argument} is not possible; write --${valued} without a value`,
+      `${command}: ${argument}: expected no value; write --${valued} alone`,
     );
   }
   const flags: Record<string, unknown> = parseArgs(args, {
     string: [...values, "_"],
     boolean: switches,
-    alias: { h: "help" },
+    alias: { h: "help", ...shorts },
     collect: values,
     unknown: (argument: string, key?: string) => {
-      if (key === undefined) return;
-      throw new UsageError(
-        `${command}: there is no flag ${argument}; see qmpmux ${command} --help`,
-      );
+      if (key !== undefined) throw unknown(argument);
     },
   });
   const rest = (flags["_"] as (string | number)[]).map(String);
   if (rest.length > operands) {
     throw new UsageError(
-      `${command}: there is no argument ${rest[operands]}; see qmpmux ${command} --help`,
+      `${command}: unexpected argument ${rest[operands]}; see qmpmux ${command} --help`,
     );
   }
   const all = (flag: string): string[] => (flags[flag] ?? []) as string[];
@@ -79,6 +81,16 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
     },
     operands: rest,
   };
+}
+
+/** The error for a flag that the subcommand does not have. */
+function unknownFlag(command: SubcommandName, argument: string): UsageError {
+  const [, name = argument] = /^--([^=]+)/.exec(argument) ?? [];
+  const meant = nearest(name, [...Object.keys(SUBCOMMANDS[command].flags), "help"]);
+  const instead = meant === undefined ? `see qmpmux ${command} --help` : `did you mean --${meant}?`;
+  return new UsageError(
+    `${command}: unknown flag ${argument.replace(/=.*/s, "")}; ${instead}`,
+  );
 }
 
 /**

@@ -9,7 +9,9 @@
  */
 
 import type { ExitStatus } from "../rim/failure.ts";
+import { UsageError } from "../terms/address.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../terms/settings.ts";
+import { nearest } from "../terms/suggestion.ts";
 import type { Completed } from "../terms/value_kinds.ts";
 
 /** One flag of a subcommand. */
@@ -24,6 +26,8 @@ export interface Flag {
   readonly initial?: string | number;
   /** May it be given many times? */
   readonly many?: true;
+  /** The letter that stands for it behind a single hyphen. */
+  readonly short?: string;
   /** The environment variable that can stand for it. */
   readonly variable?: string;
   /** What it is. */
@@ -57,7 +61,7 @@ export interface Subcommand {
 }
 
 function socket(help: string): Flag {
-  return { value: "ADDR", kind: "address", variable: "QMPMUX_SOCKET", help };
+  return { value: "ADDR", kind: "address", short: "s", variable: "QMPMUX_SOCKET", help };
 }
 
 const TIMEOUT: Flag = { value: "S", help: "give up after so many seconds, with status 124" };
@@ -106,6 +110,22 @@ function settingFlags<Other extends string>(
     Flag
   >;
 }
+
+/** The names of the subcommands; the table below has exactly these. */
+const NAMES = [
+  "serve",
+  "check",
+  "exec",
+  "events",
+  "wait",
+  "status",
+  "clients",
+  "kick",
+  "reload",
+  "help",
+  "version",
+  "completion",
+] as const;
 
 /** The subcommands, in the order in which they are documented. */
 export const SUBCOMMANDS = {
@@ -210,6 +230,19 @@ export const SUBCOMMANDS = {
     about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
     flags: ADMINISTRATION,
   },
+  help: {
+    summary: "print the help, or that of a subcommand",
+    usage: ["[SUBCOMMAND]"],
+    about: ["Prints the help, or that of a subcommand."],
+    flags: {},
+    operands: [{ value: "SUBCOMMAND", words: NAMES }],
+  },
+  version: {
+    summary: "print the version",
+    usage: [""],
+    about: ["Prints the version, the commit, and the versions of Deno and V8, in one line."],
+    flags: {},
+  },
   completion: {
     summary: "print the completions of a shell",
     usage: ["bash|zsh|fish"],
@@ -221,10 +254,29 @@ export const SUBCOMMANDS = {
       "fish: qmpmux completion fish | source. Packages put it where the shell looks for it.",
     ],
   },
-} as const satisfies Readonly<Record<string, Subcommand>>;
+} as const satisfies Readonly<Record<typeof NAMES[number], Subcommand>>;
 
 /** The name of a subcommand. */
 export type SubcommandName = keyof typeof SUBCOMMANDS;
+
+/** Returns whether a word is the name of a subcommand. */
+export function isSubcommand(word: string): word is SubcommandName {
+  return Object.hasOwn(SUBCOMMANDS, word);
+}
+
+/**
+ * Returns the error for a word that is not the name of a subcommand.
+ *
+ * @param word a word, or a flag that stands instead of one
+ */
+export function unknownSubcommand(word: string): UsageError {
+  const isFlag = word.startsWith("-");
+  const known = isFlag ? GLOBAL_FLAGS.map(({ name }) => `--${name}`) : NAMES;
+  const meant = nearest(word, known);
+  const kind = isFlag ? "flag" : "subcommand";
+  const instead = meant === undefined ? "see qmpmux --help" : `did you mean ${meant}?`;
+  return new UsageError(`unknown ${kind} ${word === "" ? '""' : word}; ${instead}`);
+}
 
 /** What the program is, in half a line. */
 export const SUMMARY = "one QEMU monitor (QMP) for many clients";

@@ -11,12 +11,12 @@ import { parse } from "@std/toml/parse";
 import { UsageError } from "./address.ts";
 import { ConfigError } from "./config_error.ts";
 import { conflicts, type Place } from "./conflicts.ts";
-import { isLimitName } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
-import { readListener } from "./options.ts";
+import { OPTION_NAMES, readListener } from "./options.ts";
 import type { Role } from "./policy.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
+import { instead } from "./suggestion.ts";
 import { TomlLines } from "./toml_lines.ts";
 
 /** A file's content, read and checked. */
@@ -72,7 +72,7 @@ class Reader {
     }
     for (const key of Object.keys(table)) {
       if (CONFIG_KEYS.includes(key)) continue;
-      this.#wrong(this.#lines.of(key), `unknown key "${key}": expected ${CONFIG_KEYS.join(", ")}`);
+      this.#wrong(this.#lines.of(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
     }
     const roles = new Map(ROLES);
     this.#each(table, "role", (form, where) => {
@@ -227,7 +227,9 @@ function optionText(key: string, value: unknown): string {
     return value.join("+");
   }
   if (typeof value === "string") return value;
-  if (typeof value === "number" && isLimitName(key)) return String(value);
+  // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
+  const isNamed = OPTION_NAMES.some((name) => name === key);
+  if (typeof value === "number" && !isNamed) return String(value);
   throw new UsageError(
     `invalid value ${JSON.stringify(value)} for ${key}: ` +
       "expected text, true, false or a list of texts",

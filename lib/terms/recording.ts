@@ -8,6 +8,7 @@ import { addressText, isFile, isLocal, parsePlace, UsageError } from "./address.
 import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
 import { ROLES } from "./roles.ts";
+import { instead } from "./suggestion.ts";
 
 /** What a metrics address may have behind it: about its socket file, and nothing else. */
 const METRICS_OPTIONS: readonly string[] = ["mode", "user", "group"];
@@ -22,9 +23,11 @@ export function parseMetrics(text: string): ListenerSettings {
   const [address = "", ...options] = text.split(",");
   const pairs = options.map((option): [string, string] => {
     const [key = "", ...value] = option.split("=");
-    if (METRICS_OPTIONS.includes(key) && value.length > 0) return [key, value.join("=")];
-    const known = METRICS_OPTIONS.map((name) => `${name}=`).join(", ");
-    throw new UsageError(`${text}: "${option}" is no option of it; there are ${known}`);
+    if (value.length === 0) {
+      throw new UsageError(`${text}: "${option}" has no value; write option=value`);
+    }
+    if (METRICS_OPTIONS.includes(key)) return [key, value.join("=")];
+    throw new UsageError(`${text}: unknown option "${key}"${instead(key, METRICS_OPTIONS)}`);
   });
   if (!isLocal(parsePlace(address))) {
     throw new UsageError(
