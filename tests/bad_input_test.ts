@@ -103,8 +103,8 @@ function leaveDeadSocket(path: string): void {
 for (
   const [args, message] of [
     [
-      ["--qemu", "vm.sock", "--listen", "/run/mux"],
-      'serve: --qemu: "vm.sock" is no address; write unix:/path',
+      ["--qemu", "vm sock", "--listen", "/run/mux"],
+      'serve: --qemu: invalid address "vm sock": expected unix:/path',
     ],
     [["--qemu", "/run/vm", "--listen", "h:99999"], "h:99999: port 99999 is out of range; ports"],
     [

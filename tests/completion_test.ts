@@ -79,7 +79,8 @@ const SHELLS: Readonly<Record<string, Shell>> = {
   "zsh": typist("zsh"),
   "zsh, from where it looks for functions,": typist("zsh PLACES"),
   "fish": async (script, typed) => {
-    const ask = `source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
+    const ask =
+      `cd (dirname ${script}); source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
     const lines = await linesOf("fish", ["--no-config", "-c", ask], typed);
     const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
     return answers.map((answer, i) => {
@@ -130,6 +131,8 @@ function cases(place: string): Case[] {
     cut("serve --listen ", `unix:${place}/qmp.sock`),
     cut("exec ", `unix:${place}/qmp.sock`, "--socket="),
     cut("exec -s ", `${place}/qmp.sock`),
+    cut("exec -s ", "qmp.sock"),
+    cut("exec -s ", "run/vm.sock"),
     // What is not known is left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
@@ -149,7 +152,8 @@ for (const [how, shell] of Object.entries(SHELLS)) {
       using place = makePlace();
       const script = `${place.path}/_qmpmux`;
       Deno.writeTextFileSync(script, completionText(name));
-      for (const file of ["vm.toml", "qmp.sock"]) {
+      Deno.mkdirSync(`${place.path}/run`);
+      for (const file of ["vm.toml", "qmp.sock", "run/vm.sock"]) {
         Deno.writeTextFileSync(`${place.path}/${file}`, "");
       }
       const all = cases(place.path);

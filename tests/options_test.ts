@@ -112,7 +112,7 @@ const KNOWN = "expected name, role, dialect, events, mode, user, group, identity
   "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [
-  ["", '"" is no address; write unix:/path'],
+  ["", 'invalid address "": expected unix:/path'],
   ["/run/a,", '/run/a,: "" has no value; write option=value'],
   ["/run/a,server", '/run/a,server: "server" has no value; write option=value'],
   ["/run/a,colour=red", `--listen /run/a,colour=red: unknown option "colour": ${KNOWN}`],
@@ -185,7 +185,7 @@ const BAD_QEMU: [string, string][] = [
   ["/run/vm,toString=on", 'unknown option "toString": expected server, wait'],
   ["/run/vm,server=1", "--qemu /run/vm,server=1: server=1 is not possible; write server=on or"],
   ["/run/vm,wait", '/run/vm,wait: "wait" has no value; write option=value'],
-  ["vm", '"vm" is no address; write unix:/path'],
+  ["a b", 'invalid address "a b": expected unix:/path'],
 ];
 
 for (const [text, message] of BAD_QEMU) {

@@ -13,12 +13,12 @@ import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
-  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nquemu = 1\n\n[[listen]]\naddress = "x"\n');
+  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nquemu = 1\n\n[[listen]]\naddress = "x y"\n');
   assertEquals(await runQmpmux(["check", "--config", file]), {
     code: 78,
     stdout: "",
     stderr: `qmpmux: ${file}:2: unknown key "quemu"; did you mean "qemu"?\n` +
-      `qmpmux: ${file}:5: "x" is no address; write unix:/path, /path, unix-abstract:NAME, ` +
+      `qmpmux: ${file}:5: invalid address "x y": expected unix:/path, /path, unix-abstract:NAME, ` +
       "tcp:HOST:PORT or HOST:PORT\n",
   });
   Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\n');

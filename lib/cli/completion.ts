@@ -110,10 +110,14 @@ _qmpmux_files() {
 _qmpmux_address() {
   case $1 in
     unix:*) _qmpmux_files unix: "\${1#unix:}" ;;
-    /* | .*) _qmpmux_files "" "$1" ;;
+    */* | .*) _qmpmux_files "" "$1" ;;
     *)
-      compopt -o nospace 2>/dev/null
       _qmpmux_words "" "$@"
+      if ((\${#COMPREPLY[@]})); then
+        compopt -o nospace 2>/dev/null
+      else
+        _qmpmux_files "" "$1"
+      fi
       ;;
   esac
 }
@@ -226,10 +230,10 @@ function zsh(): string {
 
 # An address: of a file, or what one can begin with.
 _qmpmux_address() {
-  if compset -P unix: || [[ $PREFIX == [/.]* ]]; then
+  if compset -P unix: || [[ $PREFIX == */* || $PREFIX == .* ]]; then
     _files
   else
-    compadd -S '' -- ${FORMS.join(" ")} "$@"
+    compadd -S '' -- ${FORMS.join(" ")} "$@" || _files
   fi
 }
 
@@ -343,14 +347,21 @@ end
 function __qmpmux_address
     set -l value (__qmpmux_value)
     switch "$value"
-        case 'unix:*' '/*' '.*'
+        case 'unix:*' '*/*' '.*'
             set -l path (string replace -r '^unix:' '' -- $value)
             set -l before (string replace -r '^(unix:)?.*' '$1' -- $value)
             for file in $path*
                 test -d $file; and echo $before$file/; or echo $before$file
             end
         case '*'
-            printf '%s\\n' ${FORMS.join(" ")} $argv
+            set -l forms ${FORMS.join(" ")} $argv
+            if string match -q -- "$value*" $forms
+                printf '%s\\n' $forms
+            else
+                for file in $value*
+                    test -d $file; and echo $file/; or echo $file
+                end
+            end
     end
 end
 

@@ -289,7 +289,7 @@ export const GLOBAL_FLAGS: readonly (Flag & { readonly name: string; readonly sh
 
 /** The forms of an address, each with what it is. */
 export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
-  ["unix:/path", "a unix socket; the path alone means the same"],
+  ["unix:/path", "a unix socket; the path alone means the same, and so does the name of a file"],
   ["unix-abstract:NAME", "a unix socket that is no file"],
   ["tcp:HOST:PORT", "a TCP port; HOST:PORT means the same"],
   ["fd:NAME", "a socket that systemd passes under this name; for --listen and --metrics"],
