@@ -122,7 +122,10 @@ Deno.test("administration says so where something else than a qmpmux answers", a
   await using qemu = new StandIn(`${place.path}/vm`);
   const { code, stderr } = await runQmpmux(["clients", "--socket", qemu.path]);
   assertEquals(code, 69);
-  assertMatch(stderr, /^qmpmux: clients: unix:.*\/vm is no qmpmux; name a listener .*\n$/);
+  assertMatch(
+    stderr,
+    /^qmpmux: clients: unix:.*\/vm is not a socket of qmpmux; name a listener .*\n$/,
+  );
 });
 
 Deno.test("an administrator can end itself", async () => {

@@ -15,6 +15,7 @@ import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { statusOfError } from "./refusal.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
@@ -149,10 +150,15 @@ function otherForm(name: string, command: string, address: Address): Failure {
   );
 }
 
-/** Why a command of ours was not done. */
-function refusalOf(name: string, { errorClass, desc }: Refusal, address: Address): Failure {
-  if (errorClass !== "CommandNotFound") return new Failure(1, `${name}: ${desc}`);
-  if (!desc.endsWith("has not been found")) return new Failure(77, `${name}: ${desc}`);
-  const text = addressText(address);
-  return new Failure(69, `${name}: ${text} is no qmpmux; name a listener whose role administers`);
+/** The error for a command of ours that was not done. */
+function refusalOf(name: string, refusal: Refusal, address: Address): Failure {
+  const { errorClass, desc } = refusal;
+  if (errorClass === "CommandNotFound" && desc.endsWith("has not been found")) {
+    return new Failure(
+      69,
+      `${name}: ${addressText(address)} is not a socket of qmpmux; ` +
+        "name a listener whose role administers",
+    );
+  }
+  return new Failure(statusOfError(refusal), `${name}: ${desc}`);
 }

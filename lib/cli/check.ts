@@ -14,6 +14,7 @@ import { inSession } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { SUBCOMMANDS } from "./manual.ts";
+import { statusOfError } from "./refusal.ts";
 
 const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 
@@ -48,7 +49,9 @@ async function live(address: Address, seconds: number): Promise<ExitStatus> {
   const late = (): string => `${addressText(address)}: no answer came within ${seconds} s`;
   const status = await inSession({ command: "check", address, seconds, late }, async (session) => {
     const answer = await session.execute("query-version");
-    if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
+    if ("desc" in answer) {
+      throw new Failure(statusOfError(answer), `check: query-version: ${answer.desc}`);
+    }
     print(answer.value);
     return 0;
   });

@@ -10,6 +10,7 @@ import { UsageError } from "../terms/address.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { statusOfError } from "./refusal.ts";
 
 /**
  * Runs `qmpmux exec`.
@@ -28,7 +29,10 @@ export async function runExec(args: string[]): Promise<ExitStatus> {
   const late = (): string => unanswered(attempt.seconds);
   return await inSession({ command: "exec", ...attempt, late }, async (session) => {
     const answer = await session.execute(command, argumentsText);
-    if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
+    if ("desc" in answer) {
+      const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
+      throw new Failure(statusOfError(answer), text);
+    }
     print(answer.value);
     return 0;
   });

@@ -163,7 +163,7 @@ export const SUBCOMMANDS = {
     operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
-      "nested object. Exit status 1: QEMU answered with an error.",
+      "nested object. Exit status 1: QEMU answered with an error; 77: a role refuses the command.",
     ],
   },
   events: {
@@ -301,7 +301,7 @@ export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
   1: "failure; for exec: QEMU answered with an error",
   64: "bad command line",
   69: "no such QEMU or qmpmux",
-  77: "not permitted",
+  77: "not permitted: by the system, or a role refuses the command",
   78: "bad configuration",
   124: "a one-shot command timed out",
 };

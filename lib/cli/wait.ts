@@ -14,6 +14,7 @@ import { checkEvent, choose } from "./events.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { SUBCOMMANDS } from "./manual.ts";
+import { statusOfError } from "./refusal.ts";
 
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */
 const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
@@ -80,7 +81,9 @@ async function untilStatus(
 ): Promise<void> {
   for (;;) {
     const answer = await session.execute("query-status");
-    if ("desc" in answer) throw new Failure(1, `wait: query-status: ${answer.desc}`);
+    if ("desc" in answer) {
+      throw new Failure(statusOfError(answer), `wait: query-status: ${answer.desc}`);
+    }
     const now = statusIn(answer.value);
     if (now === status) return;
     found(now);
