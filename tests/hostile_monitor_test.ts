@@ -139,7 +139,7 @@ Deno.test("status shows names and values of any text without obeying them", asyn
   const said = `{"return": {"${IN_JSON}": "${IN_JSON}", "age": 1.5, "a": null}}\r\n`;
   const outcome = await run(["status"], "__org.qmpmux_query-status", said);
   assertTame(outcome, "status");
-  assertMatch(outcome.stdout, /^\\u001b.*: \\u001b.*\n(.*\n)*a: none\n$/);
+  assertMatch(outcome.stdout, /^age: 2 s\n\\u001b.*: \\u001b.*\na: none\n$/);
 });
 
 /** A client as qmpmux tells of it, but for some members. */

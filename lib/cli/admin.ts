@@ -2,7 +2,8 @@
  * `qmpmux status`, `clients`, `kick` and `reload`: administration from a shell.
  *
  * Each is one of qmpmux's own commands, told for people or, with `--json`, as it
- * was answered. The socket must be of a role that administers.
+ * was answered. They talk to the control socket, which needs no QEMU, or to a
+ * listener of a role that administers.
  *
  * @module
  */
@@ -13,7 +14,7 @@ import { print } from "../rim/output.ts";
 import type { Refusal } from "../rim/session.ts";
 import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
-import { readFlags } from "./flags.ts";
+import { administrationOf, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { statusOfError } from "./refusal.ts";
 
@@ -50,16 +51,52 @@ function isRow(value: unknown): value is Row {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The members of the status that come first; the others follow as they were answered. */
+const STATUS_ORDER: readonly string[] = [
+  "qemu",
+  "version",
+  "sessions",
+  "clients",
+  "in-flight",
+  "waiting",
+  "age",
+];
+
 /** Writes each member of the status on a line of its own. */
 function statusText(value: unknown): string | undefined {
   if (!isRow(value)) return undefined;
-  const lines = Object.entries(value).map(([key, item]) => `${key}: ${valueText(item)}`);
+  const placeOf = ([key]: [string, unknown]): number =>
+    STATUS_ORDER.includes(key) ? STATUS_ORDER.indexOf(key) : STATUS_ORDER.length;
+  const members = Object.entries(value).toSorted((a, b) => placeOf(a) - placeOf(b));
+  const lines = members.map(([key, item]) =>
+    `${key}: ${key === "age" && typeof item === "number" ? durationText(item) : valueText(item)}`
+  );
   return lines.map(printable).join("\n");
 }
 
 function valueText(value: unknown): string {
   if (value === null) return "none";
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** The units of a duration, the largest first, in seconds. */
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+];
+
+/** Writes a duration in seconds with the two units that matter, as `2 h 5 min`. */
+export function durationText(seconds: number): string {
+  let rest = Math.round(seconds);
+  // Up to two minutes, seconds alone read better.
+  const at = rest < 120 ? -1 : UNITS.findIndex(([, each]) => rest >= each);
+  if (at < 0) return `${rest} s`;
+  const [name, unit] = UNITS[at]!;
+  const count = Math.floor(rest / unit);
+  rest -= count * unit;
+  const [smaller, size] = UNITS[at + 1] ?? ["s", 1];
+  return `${count} ${name} ${Math.floor(rest / size)} ${smaller}`;
 }
 
 const COLUMNS = [
@@ -126,7 +163,7 @@ export async function runAdmin(name: AdminCommand, args: string[]): Promise<Exit
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);
   }
   const argumentsText = operand === undefined ? "{}" : JSON.stringify({ [operand]: value });
-  const attempt = attemptOf(name, given);
+  const attempt = attemptOf(name, given, administrationOf);
   const { address } = attempt;
   const late = (): string => unanswered(attempt.seconds);
   return await inSession({ command: name, ...attempt, late }, async (session) => {
@@ -157,7 +194,7 @@ function refusalOf(name: string, refusal: Refusal, address: Address): Failure {
     return new Failure(
       69,
       `${name}: ${addressText(address)} is not a socket of qmpmux; ` +
-        "name a listener whose role administers",
+        "name its control socket, or a listener whose role administers",
     );
   }
   return new Failure(statusOfError(refusal), `${name}: ${desc}`);

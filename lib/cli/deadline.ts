@@ -93,12 +93,17 @@ export async function inSession(
 /**
  * Reads which monitor a subcommand talks to, and for how long.
  *
+ * @param addressOf reads the address
  * @throws UsageError
  */
-export function attemptOf(command: string, given: Given): Pick<Attempt, "address" | "seconds"> {
+export function attemptOf(
+  command: string,
+  given: Given,
+  addressOf: (command: string, given: Given) => Address = socketOf,
+): Pick<Attempt, "address" | "seconds"> {
   const timeout = given.one("timeout");
   const seconds = timeout === undefined ? undefined : secondsOf(command, "timeout", timeout);
-  return { seconds, address: socketOf(command, given) };
+  return { seconds, address: addressOf(command, given) };
 }
 
 /** Returns what is said of a command whose reply did not come in time. */

@@ -67,6 +67,12 @@ function socket(help: string): Flag {
 const TIMEOUT: Flag = { value: "S", help: "give up after so many seconds, with status 124" };
 
 const ADMINISTRATION = {
+  control: {
+    value: "ADDR",
+    kind: "address",
+    variable: "QMPMUX_CONTROL",
+    help: "the control socket of qmpmux, which answers without QEMU too",
+  },
   socket: socket("a listener of a role that administers"),
   json: { help: "print the answer as JSON" },
   timeout: TIMEOUT,
@@ -207,26 +213,26 @@ export const SUBCOMMANDS = {
   },
   status: {
     summary: "tell how a running qmpmux stands",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Tells how a running qmpmux stands."],
     flags: ADMINISTRATION,
   },
   clients: {
     summary: "list the clients of a running qmpmux",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Lists the clients of a running qmpmux."],
     flags: ADMINISTRATION,
   },
   kick: {
     summary: "end a client",
-    usage: ["[--socket ADDR] [--json] [--timeout S] NAME"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
     about: ["Ends a client, behind what is queued for it."],
     flags: ADMINISTRATION,
     operands: [{ value: "NAME" }],
   },
   reload: {
     summary: "have a running qmpmux read its configuration again",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
     flags: ADMINISTRATION,
   },

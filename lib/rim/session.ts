@@ -268,7 +268,10 @@ async function connect(address: Address): Promise<Deno.Conn> {
     return await Deno.connect({ hostname: address.hostname, port: address.port });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
-      throw new NoMonitor(69, `${text}: nobody listens there; start qmpmux, or correct --socket`);
+      throw new NoMonitor(
+        69,
+        `${text}: nobody listens there; start qmpmux, or correct the address`,
+      );
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
