@@ -163,14 +163,21 @@ for (const base of ["s", "s".repeat(30)]) {
 
 // QEMU's place.
 
-Deno.test("qmpmux serve ends with 69 where QEMU's directory is missing", async () => {
+Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEMU there", async () => {
   using place = makePlace();
-  const path = `${place.path}/no/qemu`;
-  assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
-    69,
-    `unix:${path}: the directory ${place.path}/no does not exist; create it, or correct --qemu`,
-  ]);
-  assertEquals(names(place.path), []);
+  const directory = `${place.path}/run/vm1`;
+  const path = `${place.path}/mux`;
+  const qemu = `${directory}/qemu`;
+  await using qmpmux = await startQmpmux(["--qemu", qemu, "--listen", path]);
+  assertEquals(
+    await qmpmux.log.next(),
+    `qmpmux: unix:${qemu}: the directory ${directory} does not exist yet; waiting`,
+  );
+  using client = await TestClient.connect(path);
+  Deno.mkdirSync(directory, { recursive: true });
+  assertEquals(await qmpmux.log.next(), `qmpmux: unix:${qemu}: QEMU is not there yet; waiting`);
+  await using _qemu = new StandIn(qemu);
+  assertMatch(await client.line(), /^\{"QMP"/);
 });
 
 Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async () => {

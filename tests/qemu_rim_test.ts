@@ -247,11 +247,11 @@ Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () =
   checkPlace(parseQemu("unix-abstract:qemu"));
   checkPlace(parseQemu("127.0.0.1:1"));
   checkPlace(parseQemu("unix:qemu-that-is-not-there"));
+  checkPlace(parseQemu(`${place.path}/no/directory/qemu`));
 });
 
 for (
   const [what, name, message] of [
-    ["a missing directory", "no/qemu", "the directory PLACE/no does not exist; create it, or"],
     ["a file for a directory", "file/qemu", "PLACE/file is no directory; correct --qemu"],
     ["a file above the directory", "file/a/qemu", "PLACE/file/a is no directory; correct --qemu"],
     ["links that lead nowhere", "loop/qemu", "its symbolic links lead nowhere; correct --qemu"],
