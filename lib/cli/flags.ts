@@ -64,7 +64,7 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   const rest = (flags["_"] as (string | number)[]).map(String);
   if (rest.length > operands) {
     throw new UsageError(
-      `${command}: unexpected argument ${rest[operands]}; see qmpmux ${command} --help`,
+      `${command}: unexpected argument ${rest[operands] || '""'}; see qmpmux ${command} --help`,
     );
   }
   const all = (flag: string): string[] => (flags[flag] ?? []) as string[];

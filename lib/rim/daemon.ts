@@ -166,12 +166,13 @@ class Daemon {
 
   /** Tells the metrics to whoever fetches them. */
   async #tellMetrics(): Promise<MetricsServer | undefined> {
-    const { metrics } = this.#settings;
+    const { metrics, "metrics-host": hosts = [] } = this.#settings;
     const { tally } = this.#records;
     if (metrics === undefined || tally === undefined) return undefined;
     const { sockets } = this.#service;
     const render = (): string => tally.render(censusOf(this.#mux));
-    const server = await MetricsServer.open(metrics, render, (name) => sockets.take(name));
+    const take = (name: string): number => sockets.take(name);
+    const server = await MetricsServer.open(metrics, render, hosts, take);
     this.#log.info(`metrics on ${server.address}`);
     this.#keep(server.run(this.#log));
     return server;
