@@ -237,6 +237,20 @@ Deno.test({
   },
 });
 
+Deno.test("dial() does not wait where the process may not use TCP", async () => {
+  const original = Deno.connect;
+  Deno.connect = (() => {
+    throw new Error("Address family not supported by protocol (os error 97)");
+  }) as unknown as typeof Deno.connect;
+  try {
+    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new Notes(), NEVER);
+    const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
+    assertEquals(error.status, 78);
+  } finally {
+    Deno.connect = original;
+  }
+});
+
 Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () => {
   using place = makePlace();
   checkPlace(parseQemu(`${place.path}/qemu`));

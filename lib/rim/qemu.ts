@@ -13,7 +13,7 @@ import { Connection, type Marks, type Stream } from "./connection.ts";
 import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import type { Log } from "./log.ts";
-import { directoryOf } from "./socket_file.ts";
+import { directoryOf, isNoFamily, noFamily } from "./socket_file.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What we write to QEMU is bounded by the commands in flight. */
@@ -111,6 +111,7 @@ function absence(address: Address, error: unknown): string {
   }
   if (error instanceof Deno.errors.NotCapable) throw error;
   if (!(error instanceof Error)) throw error;
+  if (isNoFamily(error)) throw noFamily(address);
   // A full backlog: QEMU's socket has room for the one client it serves and few that wait.
   if (/os error 11\b|temporarily unavailable/i.test(error.message)) {
     return "QEMU's monitor is busy with other clients; it serves one at a time";
