@@ -85,7 +85,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "rim/socket_file",
     "rim/unix_socket",
   ],
-  "rim/config_file": ["rim/failure"],
+  "rim/config_file": ["rim/audit_file", "rim/failure", "rim/users"],
   "rim/output": ["rim/failure"],
   "rim/session": ["rim/failure"],
   "rim/systemd": ["rim/failure", "rim/log", "rim/permissions"],

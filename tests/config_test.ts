@@ -93,7 +93,7 @@ Deno.test("configText() is read as the settings it was made of", () => {
     "[[listen]]",
     'address = "unix:/run/a"',
     'user = "root"',
-    'group = "kvm"',
+    'group = "root"',
     'events = ["STOP"]',
     "[[listen]]",
     'address = "0.0.0.0:4444"',
@@ -174,6 +174,27 @@ rules = [{ permit = "*" }]
         problem.replace(/^f:\d+/, "f:14")
       ),
     ],
+  );
+});
+
+Deno.test("readConfig() tells all that is wrong with a listener", () => {
+  assertEquals(
+    problems(`[[listen]]
+address = "/run/a"
+mode = "rwx"
+role = "nobody"
+events = ["STPO"]
+rate = -1
+frobnicate = 1
+[[listen]]
+address = "/run/a"
+allow-remote = "perhaps"
+[[listen]]
+address = "0.0.0.0:1"
+allow-remote = "perhaps"
+mode = "0600"
+`).map((problem) => Number(/^f:(\d+): /.exec(problem)?.[1])),
+    [3, 4, 5, 6, 7, 9, 10, 13],
   );
 });
 

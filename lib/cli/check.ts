@@ -32,7 +32,7 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
     throw new UsageError("check: --config is missing; name the file to check");
   }
   const config = file ? readConfigFile(file) : undefined;
-  if (config && config.conflicts.length > 0) throw new ConfigError(config.conflicts);
+  if (config && config.problems.length > 0) throw new ConfigError(config.problems);
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;
   if (address === undefined) {
