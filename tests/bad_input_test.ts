@@ -416,8 +416,9 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
   assertEquals(code, 69);
   assertEquals(
     message,
-    "ADDRESS sent no QMP greeting within 0.3 s: it is no QMP server, or another client holds " +
-      "QEMU's monitor, which serves one at a time; end that client",
+    "ADDRESS sent no QMP greeting within 0.3 s: it is not a monitor (the socket of a guest agent " +
+      "gives no greeting), or another client holds QEMU's monitor, which serves one at a time; " +
+      "end that client",
   );
 });
 

@@ -91,6 +91,16 @@ Deno.test("qmpmux check --live tells a program that accepts nobody from a busy m
   assertMatch(stderr, /gives no greeting: the program that listens there has accepted nobody/);
 });
 
+Deno.test("qmpmux check --live says that a socket without a greeting may be a guest agent's", async () => {
+  using place = makePlace();
+  const path = `${place.path}/agent`;
+  await using _agent = new StandIn(path, { greeting: "" });
+  const args = ["check", "--live", "--qemu", path, "--timeout", "0.3"];
+  const { code, stderr } = await runQmpmux(args);
+  assertEquals(code, 69);
+  assertMatch(stderr, /not a monitor \(the socket of a guest agent gives no greeting either\)\n$/);
+});
+
 Deno.test("qmpmux check --live says that a monitor which greets does not answer", async () => {
   using place = makePlace();
   await using qemu = new StandIn(`${place.path}/vm`, {
