@@ -114,7 +114,7 @@ const COLUMNS = [
   "age",
 ] as const;
 
-/** A cell is no wider; the longest filter that qmpmux gives just fits. */
+/** The width of a cell at most; the longest filter that qmpmux gives just fits. */
 const CELL_LIMIT = 256;
 
 /** Writes clients as rows under a heading, in columns as wide as they need. */

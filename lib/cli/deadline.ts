@@ -61,7 +61,7 @@ export async function inSession(
   { command, address, seconds, isPatient = false, late }: Attempt,
   run: (session: Session) => Promise<ExitStatus>,
 ): Promise<ExitStatus> {
-  /** What keeps it from being greeted; `undefined` while it waits for the greeting. */
+  /** The obstacle before the greeting; `undefined` while the greeting is waited for. */
   let obstacle: NoMonitor | undefined;
   let isGreeted = false;
   const open = async (): Promise<Session> => {

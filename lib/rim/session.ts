@@ -18,7 +18,7 @@ const BUFFER_BYTES = 65536;
 /** The longest message that is read. QEMU's longest known, a large memory dump as text, has 23 MB. */
 export const MESSAGE_BYTES_LIMIT = 64 << 20;
 
-/** So much of events is kept while a reply is waited for. */
+/** The bytes of events that are kept while a reply is waited for. */
 const EVENT_BYTES_LIMIT = 64 << 20;
 
 /** The longest error that is read; a long list of errors in a file has a hundredth of it. */

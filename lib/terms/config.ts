@@ -29,7 +29,7 @@ export interface Config {
   readonly roles: ReadonlyMap<string, Role>;
   /** What of the file contradicts itself when no flag is given; each with its line. */
   readonly conflicts: readonly string[];
-  /** What of the file this machine lacks, in the order of the file. */
+  /** Names in the file that this machine does not have, in the order of the file. */
   readonly lacks: readonly Lack[];
   /** Both of them, in the order of the file. */
   readonly problems: readonly string[];

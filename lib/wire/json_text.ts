@@ -67,7 +67,7 @@ const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 /** Strings are escaped in parts of this many characters, so that no list of matches grows large. */
 const PART_LENGTH = 65536;
 
-/** What may come next. */
+/** The kind of token that may come next. */
 type Next = "value" | "value or end" | "key" | "key or end" | "colon" | "comma or end" | "nothing";
 
 /** A member of the outermost object while it is read. */
