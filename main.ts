@@ -5,12 +5,10 @@
  */
 
 import type { AdminCommand } from "./lib/cli/admin.ts";
-import { overviewText } from "./lib/cli/help.ts";
-import type { SubcommandName } from "./lib/cli/manual.ts";
-import { versionText } from "./lib/cli/version.ts";
+import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/manual.ts";
 import { type ExitStatus, Failure } from "./lib/rim/failure.ts";
 import { say } from "./lib/rim/log.ts";
-import { print, Unread } from "./lib/rim/output.ts";
+import { Unread } from "./lib/rim/output.ts";
 import { UsageError } from "./lib/terms/address.ts";
 import { ConfigError } from "./lib/terms/config_error.ts";
 
@@ -25,6 +23,8 @@ const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatu
   clients: (args) => administer("clients", args),
   kick: (args) => administer("kick", args),
   reload: (args) => administer("reload", args),
+  help: async (args) => (await import("./lib/cli/help.ts")).runHelp(args),
+  version: async (args) => (await import("./lib/cli/version.ts")).runVersion(args),
   completion: async (args) => (await import("./lib/cli/completion.ts")).runCompletion(args),
 };
 
@@ -32,31 +32,19 @@ async function administer(name: AdminCommand, args: string[]): Promise<ExitStatu
   return (await import("./lib/cli/admin.ts")).runAdmin(name, args);
 }
 
-/** Who calls foreign functions: who serves, and who looks for the holder of a monitor. */
-const FOREIGN: readonly SubcommandName[] = ["serve", "check", "wait"];
-
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   switch (first) {
     case "--version":
     case "-V":
-      print(versionText());
-      return 0;
+      return await RUN.version([]);
     case "--help":
     case "-h":
-      print(overviewText().trimEnd());
-      return 0;
+      return await RUN.help([]);
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
   }
-  if (!isSubcommand(first)) {
-    throw new UsageError(`there is no subcommand ${first}; see qmpmux --help`);
-  }
-  if (!FOREIGN.includes(first)) await Deno.permissions.revoke({ name: "ffi" });
+  if (!isSubcommand(first)) throw unknownSubcommand(first);
   return await RUN[first](rest);
-}
-
-function isSubcommand(name: string): name is SubcommandName {
-  return Object.hasOwn(RUN, name);
 }
 
 /** What ended the program, as an exit status; what is a bug of ours is thrown on and seen whole. */

@@ -15,12 +15,19 @@ import {
   UsageError,
 } from "../lib/terms/address.ts";
 
-const FORMS = "write unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
+const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 
 const GOOD: [string, Address][] = [
   ["unix:/run/vm.sock", { transport: "unix", path: "/run/vm.sock" }],
   ["/run/vm.sock", { transport: "unix", path: "/run/vm.sock" }],
   ["./vm.sock", { transport: "unix", path: "./vm.sock" }],
+  ["vm.sock", { transport: "unix", path: "vm.sock" }],
+  ["vm1", { transport: "unix", path: "vm1" }],
+  ["VM_1-a+b@c.sock", { transport: "unix", path: "VM_1-a+b@c.sock" }],
+  ["ü.sock", { transport: "unix", path: "ü.sock" }],
+  ["run/vm.sock", { transport: "unix", path: "run/vm.sock" }],
+  ["../vm.sock", { transport: "unix", path: "../vm.sock" }],
+  ["a b/vm:1", { transport: "unix", path: "a b/vm:1" }],
   ["unix:vm.sock", { transport: "unix", path: "vm.sock" }],
   ["/run/a:4444", { transport: "unix", path: "/run/a:4444" }],
   ["unix:localhost:4444", { transport: "unix", path: "localhost:4444" }],
@@ -42,20 +49,26 @@ for (const [text, address] of GOOD) {
 }
 
 const BAD: [string, string][] = [
-  ["", `"" is no address; ${FORMS}`],
-  ["vm.sock", `"vm.sock" is no address; ${FORMS}`],
-  ["unix", `"unix" is no address; ${FORMS}`],
-  ["tcp:", `"tcp:" is no address; ${FORMS}`],
-  ["tcp:host", `"tcp:host" is no address; ${FORMS}`],
-  ["host:", `"host:" is no address; ${FORMS}`],
-  ["host:http", `"host:http" is no address; ${FORMS}`],
-  ["host:-1", `"host:-1" is no address; ${FORMS}`],
-  ["host:80 ", `"host:80 " is no address; ${FORMS}`],
-  ["::1:4444", `"::1:4444" is no address; ${FORMS}`],
-  ["[]:4444", `"[]:4444" is no address; ${FORMS}`],
-  ["a/b:4444", `"a/b:4444" is no address; ${FORMS}`],
-  ["UNIX:/run/vm.sock", `"UNIX:/run/vm.sock" is no address; ${FORMS}`],
-  ["two\nlines", `"two\\nlines" is no address; ${FORMS}`],
+  ["", `invalid address "": expected ${FORMS}`],
+  ["tcp", `invalid address "tcp": expected ${FORMS}`],
+  ["fd", `invalid address "fd": expected ${FORMS}`],
+  ["unix-abstract", `invalid address "unix-abstract": expected ${FORMS}`],
+  ["role=full", `invalid address "role=full": expected ${FORMS}`],
+  ["-vm", `invalid address "-vm": expected ${FORMS}`],
+  ["my vm", `invalid address "my vm": expected ${FORMS}`],
+  ["vsock:2:1", `invalid address "vsock:2:1": expected ${FORMS}`],
+  ["4444", 'invalid address "4444": write :4444 for a port, ./4444 for a file'],
+  ["unix", `invalid address "unix": expected ${FORMS}`],
+  ["tcp:", `invalid address "tcp:": expected ${FORMS}`],
+  ["tcp:host", `invalid address "tcp:host": expected ${FORMS}`],
+  ["host:", `invalid address "host:": expected ${FORMS}`],
+  ["host:http", `invalid address "host:http": expected ${FORMS}`],
+  ["host:-1", `invalid address "host:-1": expected ${FORMS}`],
+  ["host:80 ", `invalid address "host:80 ": expected ${FORMS}`],
+  ["::1:4444", `invalid address "::1:4444": expected ${FORMS}`],
+  ["[]:4444", `invalid address "[]:4444": expected ${FORMS}`],
+  ["UNIX:/run/vm.sock", `invalid address "UNIX:/run/vm.sock": expected ${FORMS}`],
+  ["two\nlines", `invalid address "two\\nlines": expected ${FORMS}`],
   ["host:65536", "host:65536: port 65536 is out of range; ports are 0 to 65535"],
   [
     "host:99999999999999999999",
@@ -95,7 +108,7 @@ for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
 }
 
 Deno.test("parseAddress() takes no passed socket", () => {
-  const message = `fd:mux: only --listen takes passed sockets; ${FORMS}`;
+  const message = `fd:mux: only --listen takes passed sockets; write ${FORMS}`;
   assertThrows(() => parseAddress("fd:mux"), UsageError, message);
 });
 

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { durationText } from "../lib/cli/admin.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
@@ -53,7 +54,12 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
       "qemu-pid": null,
     },
   );
-  assertMatch((await runQmpmux(["status", "--socket", set.admin])).stdout, /^qemu: ready$/m);
+  const shown = (await runQmpmux(["status", "--socket", set.admin])).stdout;
+  assertMatch(
+    shown,
+    /^vm: default\nqemu: ready\nversion: 0\.0\.0\nqemu-pid: none\nsessions: 1\nclients: 2\n/,
+  );
+  assertMatch(shown, /^in-flight: 0\nwaiting: 0\nage: \d+ s\n$/m);
 
   const listed = await runQmpmux(["clients", "--socket", set.admin, "--json"]);
   const [first] = JSON.parse(listed.stdout);
@@ -124,7 +130,10 @@ Deno.test("administration says so where something else than a qmpmux answers", a
   await using qemu = new StandIn(`${place.path}/vm`);
   const { code, stderr } = await runQmpmux(["clients", "--socket", qemu.path]);
   assertEquals(code, 69);
-  assertMatch(stderr, /^qmpmux: clients: unix:.*\/vm is no qmpmux; name a listener .*\n$/);
+  assertMatch(
+    stderr,
+    /^qmpmux: clients: unix:.*\/vm is not a socket of qmpmux; name its control socket, .*\n$/,
+  );
 });
 
 Deno.test("an administrator can end itself", async () => {
@@ -135,4 +144,112 @@ Deno.test("an administrator can end itself", async () => {
     arguments: { name: "admin/1" },
   });
   assertEquals(await client.lines.rest(), []);
+});
+
+for (
+  const [seconds, text] of [
+    [0, "0 s"],
+    [40.053987408999994, "40 s"],
+    [119.4, "119 s"],
+    [120, "2 min 0 s"],
+    [3599, "59 min 59 s"],
+    [3600, "1 h 0 min"],
+    [86399, "23 h 59 min"],
+    [200_000, "2 d 7 h"],
+    [1e9, "11574 d 1 h"],
+  ] as const
+) {
+  Deno.test(`durationText() writes ${seconds} as ${text}`, () => {
+    assertEquals(durationText(seconds), text);
+  });
+}
+
+/** A control socket as qmpmux opens it: it greets at once, and answers qmpmux's own commands alone. */
+function control(path: string, answers: Readonly<Record<string, unknown>>): StandIn {
+  const version = '{"qmpmux": {"major": 0, "minor": 1, "micro": 0}}';
+  return new StandIn(path, {
+    greeting: `{"QMP": {"version": ${version}, "capabilities": []}}\r\n`,
+    answer: ({ name }) => {
+      const value = answers[name.replace("__org.qmpmux_", "")];
+      return value === undefined ? undefined : `{"return": ${JSON.stringify(value)}}\r\n`;
+    },
+  });
+}
+
+Deno.test("the administrative subcommands talk to a control socket", async () => {
+  using place = makePlace();
+  const path = `${place.path}/control.sock`;
+  await using qmpmux = control(path, {
+    "query-status": { qemu: "absent", version: null, age: 3 },
+    "query-clients": [{ name: "a/1", age: 5 }],
+    "disconnect-client": {},
+    "reload": {},
+  });
+  const at = ["--control", path];
+  assertEquals(await runQmpmux(["status", ...at]), {
+    code: 0,
+    stdout: "qemu: absent\nversion: none\nage: 3 s\n",
+    stderr: "",
+  });
+  assertMatch((await runQmpmux(["clients", ...at])).stdout, /^NAME .*\na\/1 .* 5\n$/);
+  assertEquals((await runQmpmux(["kick", ...at, "a/1"])).code, 0);
+  assertMatch(
+    qmpmux.heard.at(-1)!,
+    /"__org.qmpmux_disconnect-client","arguments":\{"name":"a\/1"\}/,
+  );
+  assertEquals((await runQmpmux(["reload", ...at])).code, 0);
+});
+
+Deno.test("the administrative subcommands take flags before the environment, and the control socket first", async () => {
+  using place = makePlace();
+  const [one, two] = [`${place.path}/one`, `${place.path}/two`];
+  await using _one = control(one, { "query-status": { which: "one" } });
+  await using _two = control(two, { "query-status": { which: "two" } });
+  const cases: [string[], Record<string, string>, string][] = [
+    [["--control", one], { QMPMUX_CONTROL: two, QMPMUX_SOCKET: two }, "one"],
+    [["--socket", one], { QMPMUX_CONTROL: two, QMPMUX_SOCKET: two }, "one"],
+    [["-s", one], { QMPMUX_CONTROL: two }, "one"],
+    [[], { QMPMUX_CONTROL: one, QMPMUX_SOCKET: two }, "one"],
+    [[], { QMPMUX_CONTROL: "", QMPMUX_SOCKET: two }, "two"],
+    [[], { QMPMUX_SOCKET: two }, "two"],
+  ];
+  for (const [args, env, which] of cases) {
+    assertEquals((await runQmpmux(["status", ...args], env)).stdout, `which: ${which}\n`);
+  }
+});
+
+for (
+  const [args, env, text] of [
+    [
+      ["--control", "/a", "--socket", "/b"],
+      {},
+      "--control and --socket exclude each other; give one",
+    ],
+    [[], {}, "no socket is named; give --control ADDR or --socket ADDR, or set QMPMUX_CONTROL"],
+    [
+      ["--control", "tcp:localhost:1"],
+      {},
+      'invalid value "tcp:localhost:1" for --control: expected the path of a unix socket',
+    ],
+    [
+      [],
+      { QMPMUX_CONTROL: "unix-abstract:x" },
+      'invalid value "unix-abstract:x" for QMPMUX_CONTROL: expected the path of a unix socket',
+    ],
+    [["--control", "a b"], {}, '--control: invalid address "a b": expected unix:/path'],
+    [["--socket", "a b"], {}, '--socket: invalid address "a b": expected unix:/path'],
+  ] as [string[], Record<string, string>, string][]
+) {
+  Deno.test(`qmpmux status ${args.join(" ")} ${JSON.stringify(env)} is refused with 64`, async () => {
+    const { code, stderr } = await runQmpmux(["status", ...args], env);
+    assertEquals(code, 64);
+    assertEquals(stderr.slice(0, 16 + text.length), `qmpmux: status: ${text}`);
+  });
+}
+
+Deno.test("exec has no control socket, and looks at no QMPMUX_CONTROL", async () => {
+  using place = makePlace();
+  const env = { QMPMUX_CONTROL: `${place.path}/none` };
+  assertEquals((await runQmpmux(["exec", "--control", "/a", "stop"])).code, 64);
+  assertMatch((await runQmpmux(["exec", "stop"], env)).stderr, /no monitor is named/);
 });

@@ -72,7 +72,7 @@ const WRONG: [options: string, text: string][] = [
   ["role-for=alice", 'role-for: "alice" is no rule; write WHO:ROLE'],
   ["role-for=alice:", 'role-for: "alice:" is no rule'],
   ["role-for=alice:admin:x", 'role-for: "alice:admin:x" is no rule'],
-  ["role-for=alice:root", 'there is no role "root"; there are full'],
+  ["role-for=alice:root", 'unknown role "root": expected full'],
   ["fds=yes", "fds=yes is not possible; write fds=on or fds=off"],
 ];
 

@@ -103,13 +103,13 @@ function leaveDeadSocket(path: string): void {
 for (
   const [args, message] of [
     [
-      ["--qemu", "vm.sock", "--listen", "/run/mux"],
-      'serve: --qemu: "vm.sock" is no address; write unix:/path',
+      ["--qemu", "vm sock", "--listen", "/run/mux"],
+      'serve: --qemu: invalid address "vm sock": expected unix:/path',
     ],
     [["--qemu", "/run/vm", "--listen", "h:99999"], "h:99999: port 99999 is out of range; ports"],
     [
       ["--qemu", "/run/vm", "--listen", "/run/mux,colour=red"],
-      '--listen /run/mux,colour=red: there is no option "colour"; there are name, role',
+      '--listen /run/mux,colour=red: unknown option "colour": expected name, role',
     ],
     [["--qemu", "/run/vm", "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every"],
     [
@@ -163,14 +163,21 @@ for (const base of ["s", "s".repeat(30)]) {
 
 // QEMU's place.
 
-Deno.test("qmpmux serve ends with 69 where QEMU's directory is missing", async () => {
+Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEMU there", async () => {
   using place = makePlace();
-  const path = `${place.path}/no/qemu`;
-  assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
-    69,
-    `unix:${path}: the directory ${place.path}/no does not exist; create it, or correct --qemu`,
-  ]);
-  assertEquals(names(place.path), []);
+  const directory = `${place.path}/run/vm1`;
+  const path = `${place.path}/mux`;
+  const qemu = `${directory}/qemu`;
+  await using qmpmux = await startQmpmux(["--qemu", qemu, "--listen", path]);
+  assertEquals(
+    await qmpmux.log.next(),
+    `qmpmux: unix:${qemu}: the directory ${directory} does not exist yet; waiting`,
+  );
+  using client = await TestClient.connect(path);
+  Deno.mkdirSync(directory, { recursive: true });
+  assertEquals(await qmpmux.log.next(), `qmpmux: unix:${qemu}: QEMU is not there yet; waiting`);
+  await using _qemu = new StandIn(qemu);
+  assertMatch(await client.line(), /^\{"QMP"/);
 });
 
 Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async () => {
@@ -409,8 +416,9 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
   assertEquals(code, 69);
   assertEquals(
     message,
-    "ADDRESS sent no QMP greeting within 0.3 s: it is no QMP server, or another client holds " +
-      "QEMU's monitor, which serves one at a time; end that client",
+    "ADDRESS sent no QMP greeting within 0.3 s: it is not a monitor (the socket of a guest agent " +
+      "gives no greeting), or another client holds QEMU's monitor, which serves one at a time; " +
+      "end that client",
   );
 });
 

@@ -74,23 +74,44 @@ Deno.test("qmpmux check --live calls no client of a qmpmux without QEMU the hold
   using _other = await TestClient.connect(path);
   const { code, stderr } = await runQmpmux(["check", "--live", "--qemu", path, "--timeout", "0.3"]);
   assertEquals(code, 69);
-  assertMatch(stderr, /gives no greeting: it is a qmpmux that waits for its QEMU, or /);
+  assertMatch(
+    stderr,
+    /gives no greeting: it is a qmpmux that waits for its QEMU, or not a monitor/,
+  );
 });
 
-Deno.test("qmpmux check --live says how to find a holder it cannot name", async () => {
+Deno.test("qmpmux check --live tells a program that accepts nobody from a busy monitor", async () => {
   using place = makePlace();
-  // Nobody is at the other end of what only listens.
-  using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
-  const busy = await runQmpmux([
-    "check",
-    "--live",
-    "--qemu",
-    `${place.path}/vm`,
-    "--timeout",
-    "0.3",
+  const path = `${place.path}/vm`;
+  using _silent = Deno.listen({ transport: "unix", path });
+  const { code, stdout, stderr } = await runQmpmux(
+    ["check", "--live", "--qemu", path, "--timeout", "0.3"],
+  );
+  assertEquals([code, stdout], [69, ""]);
+  assertMatch(stderr, /gives no greeting: the program that listens there has accepted nobody/);
+});
+
+Deno.test("qmpmux check --live says that a socket without a greeting may be a guest agent's", async () => {
+  using place = makePlace();
+  const path = `${place.path}/agent`;
+  await using _agent = new StandIn(path, { greeting: "" });
+  const args = ["check", "--live", "--qemu", path, "--timeout", "0.3"];
+  const { code, stderr } = await runQmpmux(args);
+  assertEquals(code, 69);
+  assertMatch(stderr, /not a monitor \(the socket of a guest agent gives no greeting either\)\n$/);
+});
+
+Deno.test("qmpmux check --live says that a monitor which greets does not answer", async () => {
+  using place = makePlace();
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }) => name === "query-version" ? "" : undefined,
+  });
+  const args = ["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"];
+  const { code, stderr } = await runQmpmux(args);
+  assertEquals([code, stderr], [
+    69,
+    `qmpmux: check: unix:${qemu.path}: no answer came within 0.3 s\n`,
   ]);
-  assertEquals([busy.code, busy.stdout], [69, ""]);
-  assertMatch(busy.stderr, /gives no greeting: another client holds this monitor, .* ss -xp /);
 });
 
 Deno.test("qmpmux check --live fails where nobody listens, and asks for what is missing", async () => {

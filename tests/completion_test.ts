@@ -79,7 +79,8 @@ const SHELLS: Readonly<Record<string, Shell>> = {
   "zsh": typist("zsh"),
   "zsh, from where it looks for functions,": typist("zsh PLACES"),
   "fish": async (script, typed) => {
-    const ask = `source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
+    const ask =
+      `cd (dirname ${script}); source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
     const lines = await linesOf("fish", ["--no-config", "-c", ask], typed);
     const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
     return answers.map((answer, i) => {
@@ -112,6 +113,7 @@ function cases(place: string): Case[] {
       Object.entries(flags).flatMap(([flag, row]) => valuesOf(`${name} --${flag}`, row))
     ),
     ...each("completion ", ["bash", "zsh", "fish"]),
+    ...each("help ", [...COMMANDS.map(([name]) => name)]),
     ...each("serve --listen ", [...OPTION_NAMES, ...LIMIT_NAMES], "/x,mode=0600,"),
     ...OPTION_NAMES.flatMap((name) => {
       const { words = [] }: OptionRow = OPTIONS[name];
@@ -128,6 +130,9 @@ function cases(place: string): Case[] {
     cut("serve --qemu ", `unix:${place}/qmp.sock`),
     cut("serve --listen ", `unix:${place}/qmp.sock`),
     cut("exec ", `unix:${place}/qmp.sock`, "--socket="),
+    cut("exec -s ", `${place}/qmp.sock`),
+    cut("exec -s ", "qmp.sock"),
+    cut("exec -s ", "run/vm.sock"),
     // What is not known is left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
@@ -147,7 +152,8 @@ for (const [how, shell] of Object.entries(SHELLS)) {
       using place = makePlace();
       const script = `${place.path}/_qmpmux`;
       Deno.writeTextFileSync(script, completionText(name));
-      for (const file of ["vm.toml", "qmp.sock"]) {
+      Deno.mkdirSync(`${place.path}/run`);
+      for (const file of ["vm.toml", "qmp.sock", "run/vm.sock"]) {
         Deno.writeTextFileSync(`${place.path}/${file}`, "");
       }
       const all = cases(place.path);
@@ -173,7 +179,7 @@ for (const shell of ["bash", "zsh", "fish"]) {
 
 Deno.test("completionText() refuses a shell that it does not know", () => {
   for (const shell of ["tcsh", "toString", ""]) {
-    assertThrows(() => completionText(shell), UsageError, "there are bash, zsh, fish");
+    assertThrows(() => completionText(shell), UsageError, "expected bash, zsh, fish");
   }
 });
 

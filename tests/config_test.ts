@@ -93,7 +93,7 @@ Deno.test("configText() is read as the settings it was made of", () => {
     "[[listen]]",
     'address = "unix:/run/a"',
     'user = "root"',
-    'group = "kvm"',
+    'group = "root"',
     'events = ["STOP"]',
     "[[listen]]",
     'address = "0.0.0.0:4444"',
@@ -164,20 +164,37 @@ rules = [{ permit = "*" }]
 `),
     [
       "f:1: invalid value 7 for qemu: expected text in quotes",
-      'f:2: unknown key "quemu": expected qemu, vm, control, once, ready, greeting-timeout, ' +
-      "handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
-      "max-unread, max-message, " +
-      "log-format, metrics, audit, audit-failure, audit-all, deadline, " +
-      "role, listen",
+      'f:2: unknown key "quemu"; did you mean "qemu"?',
       'f:3: invalid value "yes" for once: expected true or false',
       "f:4: invalid value 0 for drain-timeout: expected seconds above 0 and up to 86400",
       "f:5: invalid value 1 for ready: expected listening or qemu",
-      'f:9: there is no role "nobody"; there are full, observer, operator, admin',
+      'f:9: unknown role "nobody": expected full, observer, operator, admin',
       'f:11: address is missing; write address = "unix:/path"',
       ...problems('[[role]]\nname = "x"\nrules = [{ permit = "*" }]\n').map((problem) =>
         problem.replace(/^f:\d+/, "f:14")
       ),
     ],
+  );
+});
+
+Deno.test("readConfig() tells all that is wrong with a listener", () => {
+  assertEquals(
+    problems(`[[listen]]
+address = "/run/a"
+mode = "rwx"
+role = "nobody"
+events = ["STPO"]
+rate = -1
+frobnicate = 1
+[[listen]]
+address = "/run/a"
+allow-remote = "perhaps"
+[[listen]]
+address = "0.0.0.0:1"
+allow-remote = "perhaps"
+mode = "0600"
+`).map((problem) => Number(/^f:(\d+): /.exec(problem)?.[1])),
+    [3, 4, 5, 6, 7, 9, 10, 13],
   );
 });
 
@@ -193,7 +210,17 @@ for (
     [
       "an unknown option",
       '[[listen]]\naddress = "/x"\ncolour = "red"\n',
-      /^f:3: there is no option "colour"/,
+      /^f:3: unknown option "colour": expected name, role, /,
+    ],
+    [
+      "a key that is none",
+      "frobnicate = 1\n",
+      /^f:1: unknown key "frobnicate": expected qemu, vm, control, once, ready, .*, role, listen$/,
+    ],
+    [
+      "a misspelt option",
+      '[[listen]]\naddress = "/x"\nmax-client = 1\n',
+      /^f:3: unknown option "max-client"; did you mean "max-clients"\?$/,
     ],
     [
       "an option of no kind",

@@ -8,9 +8,10 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import { StandIn } from "../tools/stand_in.ts";
+import { Hostile } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 Deno.test("readArguments() keeps the spelling of values", () => {
   assertEquals(
@@ -96,13 +97,57 @@ Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () =
   assertEquals(stderr, "qmpmux: nope: CommandNotFound: The command nope has not been found\n");
 });
 
+Deno.test("a command that a role refuses ends each subcommand with 77", async () => {
+  using place = makePlace();
+  await using _qemu = new StandIn(`${place.path}/vm`);
+  const file = `${place.path}/x.toml`;
+  const path = `${place.path}/mux`;
+  Deno.writeTextFileSync(
+    file,
+    `qemu = "${place.path}/vm"\n[[role]]\nname = "none"\nrules = []\n` +
+      `[[listen]]\naddress = "${path}"\nrole = "none"\n`,
+  );
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/connected to QEMU/);
+  for (
+    const [name, ...rest] of [
+      ["exec", "cont"],
+      ["wait", "--status", "running"],
+      ["status"],
+      ["clients"],
+      ["kick", "a/1"],
+      ["reload"],
+      ["check", "--live"],
+    ]
+  ) {
+    const flag = name === "check" ? "--qemu" : "--socket";
+    const { code, stderr } = await runQmpmux([name!, ...rest, flag, path, "--timeout", "20"]);
+    assertEquals(code, 77, stderr);
+    assertMatch(stderr, /^qmpmux: .*The command \S+ has been refused: role none[:,] .*\n$/);
+  }
+});
+
+for (
+  const [what, error] of [
+    ["another error", { class: "GenericError", desc: "The command x has been refused: role y" }],
+    ["another text", { class: "CommandNotFound", desc: "The command x has been refused: no" }],
+  ] as const
+) {
+  Deno.test(`qmpmux exec takes ${what} for no refusal by a role`, async () => {
+    using place = makePlace();
+    const said = `${JSON.stringify({ error })}\r\n`;
+    await using _qemu = new Hostile(`${place.path}/vm`, "x", said);
+    assertEquals((await runQmpmux(["exec", "--socket", `${place.path}/vm`, "x"])).code, 1);
+  });
+}
+
 Deno.test("qmpmux exec names what is missing, and ends as it should", async () => {
   using place = makePlace();
   const cases: [string[], number, RegExp][] = [
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
     [["exec", "--socket", "/x"], 64, /the command is missing/],
     [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nobody listens there/],
-    [["exec", "--nope", "stop"], 64, /there is no flag --nope/],
+    [["exec", "--nope", "stop"], 64, /unknown flag --nope; see/],
   ];
   for (const [args, status, pattern] of cases) {
     const { code, stderr } = await runQmpmux(args);

@@ -334,6 +334,25 @@ Deno.test("Listener.open() refuses an address that is not this machine's", async
   ]);
 });
 
+Deno.test("Listener.open() names the drop-in where systemd allows no TCP", async () => {
+  const original = Deno.listen;
+  Deno.listen = (() => {
+    throw new Error("Address family not supported by protocol (os error 97)");
+  }) as unknown as typeof Deno.listen;
+  try {
+    const [status, message] = await refusal("127.0.0.1:9636");
+    assertEquals(status, 78);
+    assertEquals(
+      message,
+      "tcp:127.0.0.1:9636: this process may not use such addresses (address family not supported); " +
+        "under systemd, allow TCP by a drop-in (systemctl edit) with PrivateNetwork=no, " +
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 and IPAddressAllow=localhost in [Service]",
+    );
+  } finally {
+    Deno.listen = original;
+  }
+});
+
 Deno.test("Listener.open() refuses a host that cannot be found", async () => {
   const [status, message] = await refusal("no-such-host.invalid:1,allow-remote=on");
   assertEquals(status, 78);

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { formatFor, openLog, say, stderrLog } from "../lib/rim/log.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { formatFor, openLog, printable, say, stderrLog } from "../lib/rim/log.ts";
 
 /** What `talk` writes to stderr; a write is what `take` makes of it. */
 function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {
@@ -32,6 +32,32 @@ Deno.test("say() writes one line behind the program's name", () => {
 Deno.test("say() shows control characters instead of sending them", () => {
   const heard = heardOf(() => say("a\nb\r\x1b[31mc\x00d\x7fe\tf\x9bg"));
   assertEquals(heard, "qmpmux: a\\nb\\r\\u001b[31mc\\u0000d\\u007fe\\tf\\u009bg\n");
+});
+
+for (
+  const [what, codes] of [
+    ["C0", [0x00, 0x07, 0x1b, 0x1f, 0x7f]],
+    ["C1", [0x80, 0x9b, 0x9d, 0x9f]],
+    ["ends of lines", [0x0a, 0x0d, 0x85, 0x2028, 0x2029]],
+    ["changes of direction", [0x061c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069]],
+    ["no width", [0x00ad, 0x034f, 0x200b, 0x200c, 0x200d, 0x2060, 0xfeff, 0xfff9, 0xfe0f]],
+    ["tags", [0xe0001, 0xe0041, 0xe007f]],
+    ["halves of a pair", [0xd800, 0xdbff, 0xdc00, 0xdfff]],
+  ] as const
+) {
+  Deno.test(`printable() escapes as JSON does: ${what}`, () => {
+    for (const code of codes) {
+      const char = String.fromCodePoint(code);
+      const text = printable(`a${char}b`);
+      assertMatch(text, /^a\\(?:u[0-9a-f]{4}|[bfnrt])(?:\\u[0-9a-f]{4})?b$/);
+      assertEquals(JSON.parse(`"${text}"`), `a${char}b`);
+    }
+  });
+}
+
+Deno.test("printable() leaves pairs and letters of every script as they are", () => {
+  const text = 'Gr\u00fc\u00dfe \u6f22\u5b57 \u{1f600} \u0639\u0631\u0628 \\ "';
+  assertEquals(printable(text), text);
 });
 
 Deno.test("say() leaves letters of every script as they are", () => {
@@ -77,11 +103,11 @@ Deno.test("openLog() writes JSON, a line each", () => {
   const log = openLog("json");
   const lines = heardOf(() => {
     log.info('"told"\n\x1b');
-    log.warn("warned\x9b");
+    log.warn("warned\x9b\u{e0041}");
   }).trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(lines.map(({ level, message }) => [level, message]), [
     ["info", '"told"\n\x1b'],
-    ["warning", "warned\x9b"],
+    ["warning", "warned\x9b\u{e0041}"],
   ]);
   assert(lines.every(({ time }) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(time)));
 });

@@ -21,7 +21,7 @@ async function hasCommits(): Promise<boolean> {
   }
 }
 
-for (const flag of ["--version", "-V"]) {
+for (const flag of ["--version", "-V", "version"]) {
   Deno.test(`qmpmux ${flag} prints its version, its commit and what runs it, in one line`, async () => {
     const { code, stdout, stderr } = await runQmpmux([flag]);
     assertEquals([code, stderr], [0, ""]);
@@ -46,7 +46,7 @@ Deno.test("VERSION is the one in deno.json", () => {
   assertEquals(VERSION, version);
 });
 
-for (const flag of ["--help", "-h"]) {
+for (const flag of ["--help", "-h", "help"]) {
   Deno.test(`qmpmux ${flag} prints the subcommands to stdout`, async () => {
     const { code, stdout, stderr } = await runQmpmux([flag]);
     assertEquals([code, stderr], [0, ""]);
@@ -55,27 +55,35 @@ for (const flag of ["--help", "-h"]) {
   });
 }
 
-Deno.test("qmpmux serve --help prints its flags to stdout", async () => {
-  assertEquals(await runQmpmux(["serve", "--help"]), {
-    code: 0,
-    stdout: helpText("serve"),
-    stderr: "",
+for (const args of [["serve", "--help"], ["help", "serve"]]) {
+  Deno.test(`qmpmux ${args.join(" ")} prints its flags to stdout`, async () => {
+    assertEquals(await runQmpmux(args), { code: 0, stdout: helpText("serve"), stderr: "" });
   });
-});
+}
+
+for (const args of [["help", "help"], ["help", "--help"]]) {
+  Deno.test(`qmpmux ${args.join(" ")} prints the help of help`, async () => {
+    assertEquals(await runQmpmux(args), { code: 0, stdout: helpText("help"), stderr: "" });
+  });
+}
 
 for (
   const [args, message] of [
     [[], "a subcommand is missing; see qmpmux --help"],
-    [["frobnicate"], "there is no subcommand frobnicate; see qmpmux --help"],
-    [["toString"], "there is no subcommand toString; see qmpmux --help"],
-    [["--verbose"], "there is no subcommand --verbose; see qmpmux --help"],
-    [[""], "there is no subcommand ; see qmpmux --help"],
-    [["a\nb"], "there is no subcommand a\\nb; see qmpmux --help"],
+    [["frobnicate"], "unknown subcommand frobnicate; see qmpmux --help"],
+    [["toString"], "unknown subcommand toString; see qmpmux --help"],
+    [["--verbose"], "unknown flag --verbose; see qmpmux --help"],
+    [["sttaus"], "unknown subcommand sttaus; did you mean status?"],
+    [["--versoin"], "unknown flag --versoin; did you mean --version?"],
+    [["help", "exce"], "unknown subcommand exce; did you mean exec?"],
+    [["version", "1"], "version: unexpected argument 1; see qmpmux version --help"],
+    [[""], 'unknown subcommand ""; see qmpmux --help'],
+    [["a\nb"], "unknown subcommand a\\nb; see qmpmux --help"],
     [
       ["serve"],
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     ],
-    [["serve", "--verbose"], "serve: there is no flag --verbose; see qmpmux serve --help"],
+    [["serve", "--verbose"], "serve: unknown flag --verbose; see qmpmux serve --help"],
   ] as const
 ) {
   Deno.test(`qmpmux ${JSON.stringify(args)} says what is wrong in one line and ends with 64`, async () => {

@@ -22,8 +22,11 @@ function statusOf(request: string): string {
 }
 
 /** A server at an address, ended with the test. */
-async function serving(text: string): Promise<MetricsServer & AsyncDisposable> {
-  const server = await MetricsServer.open(parseMetrics(text), render);
+async function serving(
+  text: string,
+  hosts: readonly string[] = [],
+): Promise<MetricsServer & AsyncDisposable> {
+  const server = await MetricsServer.open(parseMetrics(text), render, () => hosts);
   const over = server.run(QUIET);
   return Object.assign(server, {
     async [Symbol.asyncDispose](): Promise<void> {
@@ -73,6 +76,73 @@ Deno.test("answerTo() refuses other paths, methods, and what is no request", () 
   assertEquals(statusOf("POST /metrics HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
   assertEquals(statusOf('{"execute": "quit"}\r\n\r\n'), "HTTP/1.1 400 Bad Request");
   assertEquals(statusOf(""), "HTTP/1.1 400 Bad Request");
+});
+
+const HOSTS = ["node1.example", "[fd00::1]"];
+
+for (
+  const [headers, status] of [
+    ["Host: localhost", "200 OK"],
+    ["host:127.0.0.1:9636", "200 OK"],
+    ["HOST: [::1]:1 ", "200 OK"],
+    ["Host: LocalHost:65535", "200 OK"],
+    ["Host: 127.0.0.2", "200 OK"],
+    ["Accept: */*\r\nHost: localhost\r\nX-Host: evil.example", "200 OK"],
+    ["Host: Node1.Example:80", "200 OK"],
+    ["Host: [FD00::1]", "200 OK"],
+    ["Host: evil.example", "403 Forbidden"],
+    ["Host: evil.example:9636", "403 Forbidden"],
+    ["Host: node1.example.evil.example", "403 Forbidden"],
+    ["Host: localhost.evil.example", "403 Forbidden"],
+    ["Host: localhost:1@evil.example", "403 Forbidden"],
+    ["Host: 127.0.0.1.evil.example", "403 Forbidden"],
+    ["Host: 192.0.2.1", "403 Forbidden"],
+    ["Host: [::2]", "403 Forbidden"],
+    ["Host:", "403 Forbidden"],
+    ["X-Host: localhost", "403 Forbidden"],
+    ["Host: localhost\r\nHost: evil.example", "403 Forbidden"],
+    ["Host : localhost", "403 Forbidden"],
+    ["Host: localhost, evil.example", "403 Forbidden"],
+  ] as const
+) {
+  Deno.test(`answerTo() on TCP gives ${status} to ${JSON.stringify(headers)}`, () => {
+    for (const end of ["\r\n", "\n"]) {
+      const request = `GET /metrics HTTP/1.1\r\n${headers}\r\n\r\n`.replaceAll("\r\n", end);
+      const answer = answerTo(request, render, HOSTS);
+      assertEquals(answer.split("\r\n")[0], `HTTP/1.1 ${status}`);
+      assertEquals(answer.includes("qmpmux_a 1"), status === "200 OK");
+    }
+  });
+}
+
+Deno.test("answerTo() on TCP says what to ask for instead, whatever the path", () => {
+  for (const path of ["/metrics", "/"]) {
+    const answer = answerTo(`GET ${path} HTTP/1.1\r\nHost: evil.example\r\n\r\n`, render, []);
+    assert(answer.startsWith("HTTP/1.1 403 "));
+    assert(answer.includes("ask for localhost, 127.0.0.1 or [::1], or allow the name with "));
+    assert(!answer.includes("evil"));
+  }
+});
+
+Deno.test("answerTo() takes no line of the body for a header", () => {
+  const request = "GET /metrics HTTP/1.1\r\n\r\nHost: localhost\r\n\r\n";
+  assert(answerTo(request, render, []).startsWith("HTTP/1.1 403 "));
+});
+
+Deno.test("MetricsServer looks at the host on a port, and not on a socket file", async () => {
+  using place = makePlace();
+  const path = `${place.path}/metrics`;
+  await using onPort = await serving("127.0.0.1:0", ["node1.example"]);
+  await using _onFile = await serving(path);
+  const port = Number(onPort.address.split(":").at(-1));
+  for (const [host, status] of [["node1.example", 200], ["evil.example", 403]] as const) {
+    using tcp = await Deno.connect({ hostname: "127.0.0.1", port });
+    await write(tcp, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assert((await heard(tcp)).startsWith(`HTTP/1.1 ${status} `));
+    using unix = await Deno.connect({ transport: "unix", path });
+    await write(unix, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assert((await heard(unix)).startsWith("HTTP/1.1 200 "));
+  }
 });
 
 Deno.test("MetricsServer answers on a socket file of the mode that is asked for", async () => {
@@ -132,6 +202,6 @@ Deno.test("MetricsServer.open() leaves a file that is no socket alone", async ()
   using place = makePlace();
   const path = `${place.path}/file`;
   Deno.writeTextFileSync(path, "mine");
-  await assertRejects(() => MetricsServer.open(parseMetrics(path), render), Failure);
+  await assertRejects(() => MetricsServer.open(parseMetrics(path), render, () => []), Failure);
   assertEquals(Deno.readTextFileSync(path), "mine");
 });

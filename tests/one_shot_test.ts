@@ -5,8 +5,10 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { reasonOf } from "../lib/cli/busy.ts";
 import { eventLine, StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
+import { Hostile } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
@@ -41,12 +43,38 @@ Deno.test("qmpmux events prints those asked for, and ends after as many", async 
   assertMatch(stdout, /^\{"timestamp": \{.*\}, "event": "STOP"\}\n$/);
 });
 
-Deno.test("qmpmux events ends with 124 after the time given", async () => {
-  using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
-  const args = ["events", "--socket", qemu.path, "--timeout", "0.2"];
-  assertEquals(await runQmpmux(args), { code: 124, stdout: "", stderr: "" });
-});
+for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
+  Deno.test(`qmpmux events --count fails where QEMU goes after ${came} of them`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/vm`;
+    await using _qemu = new Hostile(path, "event", eventLine("RESET") + eventLine("RESUME"));
+    const args = ["events", "--socket", path, "--filter", filter, "--count", "3"];
+    const { code, stdout, stderr } = await runQmpmux(args);
+    assertEquals([code, stdout.split("\n").length - 1], [1, came]);
+    assertEquals(stderr, `qmpmux: events: the connection ended after ${came} of 3 events\n`);
+  });
+}
+
+for (
+  const [more, said] of [
+    [[], "0 events came within 1 s"],
+    [["--filter", "RESET"], "1 event came within 1 s"],
+    [["--filter", "RES*", "--count", "3"], "2 of 3 events came within 1 s"],
+  ] as const
+) {
+  Deno.test(`qmpmux events ${more.join(" ")} ends with 124 after the time, and says so`, async () => {
+    using place = makePlace();
+    await using qemu = new StandIn(`${place.path}/vm`, {
+      answer: ({ name }) =>
+        name.startsWith("__org")
+          ? `{"return": {}}\r\n${eventLine("RESET")}${eventLine("RESUME")}`
+          : undefined,
+    });
+    const args = ["events", "--socket", qemu.path, "--timeout", "1", ...more];
+    const { code, stderr } = await runQmpmux(args);
+    assertEquals([code, stderr], [124, `qmpmux: events: ${said}\n`]);
+  });
+}
 
 Deno.test("qmpmux events through qmpmux hears what others cause, and ends with QEMU", async () => {
   using place = makePlace();
@@ -121,14 +149,41 @@ Deno.test("qmpmux wait says why it has waited in vain", async () => {
   using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
   const silent = await runQmpmux(args);
   assertEquals([silent.code, silent.stdout], [124, ""]);
-  assertMatch(silent.stderr, /gives no greeting: another client holds this monitor, .*\n$/);
+  assertMatch(
+    silent.stderr,
+    /gives no greeting: the program that listens there has accepted nobody/,
+  );
 });
 
-Deno.test("qmpmux wait says nothing where it has waited for the machine in vain", async () => {
+for (
+  const [what, said] of [
+    [["--event", "STOP"], "no event STOP came within 0.3 s"],
+    [["--status", "running"], "the machine is paused, and was not running within 0.3 s"],
+  ] as const
+) {
+  Deno.test(`qmpmux wait ${what[0]} says what it has waited for in vain`, async () => {
+    using place = makePlace();
+    await using qemu = new StandIn(`${place.path}/vm`);
+    const args = ["wait", "--socket", qemu.path, ...what, "--timeout", "0.3"];
+    assertEquals(await runQmpmux(args), {
+      code: 124,
+      stdout: "",
+      stderr: `qmpmux: wait: ${said}\n`,
+    });
+  });
+}
+
+Deno.test("qmpmux wait --status says that no answer came", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
-  const args = ["wait", "--socket", qemu.path, "--event", "STOP", "--timeout", "0.3"];
-  assertEquals(await runQmpmux(args), { code: 124, stdout: "", stderr: "" });
+  await using qemu = new StandIn(`${place.path}/vm`, {
+    answer: ({ name }) => name === "query-status" ? "" : undefined,
+  });
+  const args = ["wait", "--socket", qemu.path, "--status", "running", "--timeout", "0.3"];
+  const { code, stderr } = await runQmpmux(args);
+  assertEquals([code, stderr], [
+    124,
+    "qmpmux: wait: query-status was not answered within 0.3 s\n",
+  ]);
 });
 
 for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["kick", "a/1"]]) {
@@ -150,6 +205,71 @@ for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["ki
     assertMatch(silent.stderr, /vm2 accepts connections but gives no greeting: /);
   });
 }
+
+Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody holds", async () => {
+  using place = makePlace();
+  const path = `${place.path}/mux`;
+  await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
+  using _other = await TestClient.connect(path);
+  for (
+    const [name, ...operands] of [
+      ["exec", "query-status"],
+      ["events"],
+      ["wait"],
+      ["wait", "--event", "STOP"],
+      ["status"],
+      ["clients"],
+      ["kick", "a/1"],
+      ["reload"],
+      ["check", "--live"],
+    ]
+  ) {
+    const flag = name === "check" ? "--qemu" : "--socket";
+    const args = [name!, ...operands, flag, path, "--timeout", "0.3"];
+    const { code, stderr } = await runQmpmux(args);
+    assertEquals(code, name === "check" ? 69 : 124);
+    assertMatch(stderr, /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/, name);
+  }
+});
+
+Deno.test("reasonOf() says no more than can be seen", () => {
+  const nobody = { accepted: false, served: false, holders: [] };
+  const cases: [Parameters<typeof reasonOf>[0], RegExp][] = [
+    [
+      undefined,
+      /^it is a qmpmux that waits for its QEMU, a monitor that another client holds .*, or not/,
+    ],
+    [nobody, /has accepted nobody/],
+    [{ ...nobody, accepted: true }, /^another client holds this monitor, .*ss -xp/],
+    [
+      { ...nobody, accepted: true, served: true },
+      /^it is a qmpmux that waits for its QEMU, or not/,
+    ],
+    [
+      { ...nobody, accepted: true, holders: [{ pid: 7, program: "/bin/x" }] },
+      /^process 7 \(\/bin\/x\) holds this monitor/,
+    ],
+  ];
+  for (const [connected, pattern] of cases) assertMatch(reasonOf(connected), pattern);
+});
+
+Deno.test("qmpmux exec says no more of a TCP port without a greeting than it can know", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = silent.addr as Deno.NetAddr;
+  const args = ["exec", "--socket", `127.0.0.1:${port}`, "--timeout", "0.3", "stop"];
+  const { code, stderr } = await runQmpmux(args);
+  assertEquals(code, 124);
+  assertMatch(stderr, /gives no greeting: it is a qmpmux that waits for its QEMU, a monitor that /);
+});
+
+Deno.test("qmpmux exec says that a monitor was closed without a greeting", async () => {
+  using place = makePlace();
+  const path = `${place.path}/vm`;
+  await using _monitor = new Hostile(path, "greeting", "");
+  const { code, stderr } = await runQmpmux(["exec", "--socket", path, "stop"]);
+  assertEquals(code, 69);
+  assertMatch(stderr, /vm closed the connection without a greeting: its QEMU is away, or it does/);
+});
 
 Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes before", async () => {
   using place = makePlace();
@@ -176,9 +296,29 @@ Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
       ["wait", "--socket", "/x", "--timeout", "x"],
       /invalid value "x" for --timeout: expected seconds/,
     ],
+    [
+      ["wait", "--socket", "/x", "--status", "runing"],
+      /^qmpmux: wait: unknown status "runing"; did you mean "running"\?\n$/,
+    ],
+    [
+      ["wait", "--socket", "/x", "--status", "on fire"],
+      /unknown status "on fire": expected running, paused, shutdown, .*, colo\n$/,
+    ],
+    [
+      ["wait", "--socket", "/x", "--event", "STPO"],
+      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? Write "STPO\*" to /,
+    ],
+    [
+      ["events", "--socket", "/x", "--filter", "STOP", "--filter", "reset"],
+      /^qmpmux: events: --filter: unknown event "reset"; did you mean "RESET"\?/,
+    ],
+    [
+      ["events", "--socket", "/x", "--filter", "a b"],
+      /invalid value "a b" for --filter: expected the name of an event, with \* and \?/,
+    ],
     [["events", "--socket", "/x", "--count", "0"], /--count 0 is no number of events/],
     [["events", "--socket", "/x", "--socket", "/y"], /--socket is given twice/],
-    [["events", "more"], /there is no argument more/],
+    [["events", "more"], /unexpected argument more/],
   ];
   for (const [args, pattern] of cases) {
     const { code, stderr } = await runQmpmux(args);

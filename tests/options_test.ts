@@ -109,32 +109,33 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN =
-  "there are name, role, dialect, absent, events, mode, user, group, identity, allow, " +
+const KNOWN = "expected name, role, dialect, absent, events, mode, user, group, identity, allow, " +
   "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [
-  ["", '"" is no address; write unix:/path'],
-  ["/run/a,", '/run/a,: "" is no option; write option=value'],
-  ["/run/a,server", '/run/a,server: "server" is no option; write option=value'],
-  ["/run/a,colour=red", `--listen /run/a,colour=red: there is no option "colour"; ${KNOWN}`],
-  ["/run/a,Mode=0600", `there is no option "Mode"; ${KNOWN}`],
-  ["/run/a,=on", `there is no option ""; ${KNOWN}`],
-  ["/run/a,toString=on", `there is no option "toString"; ${KNOWN}`],
-  ["/run/a,__proto__=on", `there is no option "__proto__"; ${KNOWN}`],
+  ["", 'invalid address "": expected unix:/path'],
+  ["/run/a,", '/run/a,: "" has no value; write option=value'],
+  ["/run/a,server", '/run/a,server: "server" has no value; write option=value'],
+  ["/run/a,colour=red", `--listen /run/a,colour=red: unknown option "colour": ${KNOWN}`],
+  ["/run/a,Mode=0600", `unknown option "Mode"; did you mean "mode"?`],
+  ["/run/a,=on", `unknown option "": ${KNOWN}`],
+  ["/run/a,toString=on", `unknown option "toString": ${KNOWN}`],
+  ["/run/a,__proto__=on", `unknown option "__proto__": ${KNOWN}`],
   ["/run/a,server=off", "--listen /run/a,server=off: server=off is not possible; leave it out"],
   ["/run/a,wait=on", "--listen /run/a,wait=on: wait=on is not possible; leave it out"],
   ["/run/a,name=x,name=y", "name= is given twice; give it once"],
   ["/run/a,name=", "name= is not possible; a name has 1 to 64 letters"],
   ["/run/a,name=a b", "name=a b is not possible; a name has 1 to 64 letters"],
   [`/run/a,name=${"a".repeat(65)}`, "is not possible; a name has 1 to 64 letters"],
-  ["/run/a,role=root", 'there is no role "root"; there are full, observer, operator, admin'],
-  ["/run/a,role=", 'there is no role ""; there are full, observer, operator, admin'],
-  ["/run/a,role=Full", 'there is no role "Full"; there are full'],
-  ["/run/a,dialect=hmp", 'there is no dialect "hmp"; there are qmp, rfc2010'],
-  ["/run/a,dialect=", 'there is no dialect ""; there are qmp, rfc2010'],
+  ["/run/a,role=root", 'unknown role "root": expected full, observer, operator, admin'],
+  ["/run/a,role=", 'unknown role "": expected full, observer, operator, admin'],
+  ["/run/a,role=Full", 'unknown role "Full"; did you mean "full"?'],
+  ["/run/a,role=obsrever", 'unknown role "obsrever"; did you mean "observer"?'],
+  ["/run/a,dialect=hmp", 'unknown dialect "hmp"; did you mean "qmp"?'],
+  ["/run/a,dialect=", 'unknown dialect "": expected qmp, rfc2010'],
   ["/run/a,events=STOP+", '"" is no event; write names of events with * and ?, joined by +'],
   ["/run/a,events=STOP;RESUME", '"STOP;RESUME" is no event; write names'],
+  ["/run/a,events=STOP+RESUNE", ': unknown event "RESUNE"; did you mean "RESUME"? Write "RESUNE*"'],
   [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
   [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
   ["/run/a,mode=", "mode= is not possible; write three octal digits, as 0660"],
@@ -180,12 +181,12 @@ Deno.test("parseQemu() lets QEMU be on another machine", () => {
 const BAD_QEMU: [string, string][] = [
   [
     "/run/vm,mode=0600",
-    '--qemu /run/vm,mode=0600: there is no option "mode"; there are server, wait',
+    '--qemu /run/vm,mode=0600: unknown option "mode": expected server, wait',
   ],
-  ["/run/vm,toString=on", 'there is no option "toString"; there are server, wait'],
+  ["/run/vm,toString=on", 'unknown option "toString": expected server, wait'],
   ["/run/vm,server=1", "--qemu /run/vm,server=1: server=1 is not possible; write server=on or"],
-  ["/run/vm,wait", '/run/vm,wait: "wait" is no option; write option=value'],
-  ["vm", '"vm" is no address; write unix:/path'],
+  ["/run/vm,wait", '/run/vm,wait: "wait" has no value; write option=value'],
+  ["a b", 'invalid address "a b": expected unix:/path'],
 ];
 
 for (const [text, message] of BAD_QEMU) {

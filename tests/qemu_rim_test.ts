@@ -239,6 +239,20 @@ Deno.test({
   },
 });
 
+Deno.test("dial() does not wait where the process may not use TCP", async () => {
+  const original = Deno.connect;
+  Deno.connect = (() => {
+    throw new Error("Address family not supported by protocol (os error 97)");
+  }) as unknown as typeof Deno.connect;
+  try {
+    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new Notes(), NEVER);
+    const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
+    assertEquals(error.status, 78);
+  } finally {
+    Deno.connect = original;
+  }
+});
+
 Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () => {
   using place = makePlace();
   checkPlace(parseQemu(`${place.path}/qemu`));
@@ -249,11 +263,11 @@ Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () =
   checkPlace(parseQemu("unix-abstract:qemu"));
   checkPlace(parseQemu("127.0.0.1:1"));
   checkPlace(parseQemu("unix:qemu-that-is-not-there"));
+  checkPlace(parseQemu(`${place.path}/no/directory/qemu`));
 });
 
 for (
   const [what, name, message] of [
-    ["a missing directory", "no/qemu", "the directory PLACE/no does not exist; create it, or"],
     ["a file for a directory", "file/qemu", "PLACE/file is no directory; correct --qemu"],
     ["a file above the directory", "file/a/qemu", "PLACE/file/a is no directory; correct --qemu"],
     ["links that lead nowhere", "loop/qemu", "its symbolic links lead nowhere; correct --qemu"],

@@ -12,6 +12,7 @@ import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
 import { parseAudit, parseMetrics, placeText } from "../lib/terms/recording.ts";
 import type { SettingValues } from "../lib/terms/settings.ts";
+import { makePlace } from "./support/place.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
 
@@ -49,10 +50,17 @@ Deno.test("parseMetrics() refuses an address that others reach", () => {
 });
 
 Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
-  for (const option of ["role=observer", "allow-remote=on", "mode"]) {
+  for (
+    const [option, problem] of [
+      ["role=observer", 'unknown option "role": expected mode, user, group'],
+      ["allow-remote=on", 'unknown option "allow-remote": expected mode, user, group'],
+      ["mdoe=0600", 'unknown option "mdoe"; did you mean "mode"?'],
+      ["mode", '"mode" has no value; write option=value'],
+    ]
+  ) {
     assertEquals(
       assertThrows(() => parseMetrics(`/m,${option}`), UsageError).message,
-      `/m,${option}: unknown option "${option}": expected mode=, user=, group=`,
+      `/m,${option}: ${problem}`,
     );
   }
 });
@@ -75,6 +83,40 @@ Deno.test("serveSettings() reads where metrics, audit and log go", () => {
   assertEquals(given.metrics && placeText(given.metrics), "unix:/m,mode=0600");
   assertEquals(auditOf(given), ["journal", "refuse", true]);
   assertEquals(given["log-format"], "json");
+});
+
+Deno.test("serveSettings() reads for which hosts metrics are asked, from a flag or the file", () => {
+  using place = makePlace();
+  const hosts = ["node1.example", "[fd00::1]", "192.0.2.7", "my_host"];
+  const given = settings("--metrics", "127.0.0.1:1", "--metrics-host", hosts.join(","));
+  assertEquals(given["metrics-host"], hosts);
+  const file = `${place.path}/x.toml`;
+  const more = 'qemu = "/q"\n[[listen]]\naddress = "/l"\n';
+  Deno.writeTextFileSync(
+    file,
+    `metrics = "127.0.0.1:1"\nmetrics-host = ${JSON.stringify(hosts)}\n${more}`,
+  );
+  const read = serveSettings(["--config", file]);
+  assert(read !== "help");
+  assertEquals(read["metrics-host"], hosts);
+  Deno.writeTextFileSync(file, configText(read));
+  assertEquals(serveSettings(["--config", file]), read);
+});
+
+for (const names of ["", "a b", "a,", "a:80", "http://a", "-a", ".a", "a."]) {
+  Deno.test(`serveSettings() takes no ${JSON.stringify(names)} for names of hosts`, () => {
+    assertEquals(
+      refusal("--metrics", "127.0.0.1:1", `--metrics-host=${names}`),
+      `serve: invalid value "${names}" for --metrics-host: expected names of hosts without a port`,
+    );
+  });
+}
+
+Deno.test("serveSettings() refuses names of hosts without metrics", () => {
+  assertEquals(
+    refusal("--metrics-host", "a"),
+    "serve: metrics-host needs metrics, which is not set; set metrics, or leave metrics-host out",
+  );
 });
 
 Deno.test("serveSettings() goes on without the audit where nothing else is said", () => {

@@ -13,19 +13,86 @@ import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
-  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nqueue = 1\n\n[[listen]]\naddress = "x"\n');
+  Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nquemu = 1\n\n[[listen]]\naddress = "x y"\n');
   assertEquals(await runQmpmux(["check", "--config", file]), {
     code: 78,
     stdout: "",
-    stderr: `qmpmux: ${file}:2: unknown key "queue": expected qemu, vm, control, once, ready, ` +
-      "greeting-timeout, handshake-timeout, drain-timeout, stall-timeout, on-loss, watchdog, max-clients, " +
-      "max-unread, max-message, " +
-      "log-format, metrics, audit, audit-failure, audit-all, deadline, role, listen\n" +
-      `qmpmux: ${file}:5: "x" is no address; write unix:/path, /path, unix-abstract:NAME, ` +
+    stderr: `qmpmux: ${file}:2: unknown key "quemu"; did you mean "qemu"?\n` +
+      `qmpmux: ${file}:5: invalid address "x y": expected unix:/path, /path, unix-abstract:NAME, ` +
       "tcp:HOST:PORT or HOST:PORT\n",
   });
   Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\n');
   assertEquals(await runQmpmux(["check", "--config", file]), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux check finds what serve would refuse of users, groups and the audit, with lines", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  const lines = [
+    'qemu = "unix:/run/vm"',
+    'metrics = "/run/metrics,group=nosuch"',
+    `audit = "${place.path}"`,
+    "[[listen]]",
+    'address = "/run/a"',
+    'group = "nosuch"',
+    'user = "nosuch"',
+    "[[listen]]",
+    'address = "/run/b"',
+    'role = "full"',
+    'allow = ["root", "@nosuch"]',
+    'role-for = ["nobodyx:admin", "root:observer"]',
+  ];
+  const unknown = (kind: string, what: string): string =>
+    `${what}: /etc/${
+      kind === "user" ? "passwd" : "group"
+    } has no such ${kind}; write one it has, or a number`;
+  const problems = [
+    [2, unknown("group", "group=nosuch")],
+    [3, `audit ${place.path} is no file; name one, or let it be made`],
+    [6, unknown("group", "group=nosuch")],
+    [7, unknown("user", "user=nosuch")],
+    [11, unknown("group", "allow=nosuch")],
+    [12, unknown("user", "role-for=nobodyx")],
+  ].map(([line, text]) => `qmpmux: ${file}:${line}: ${text}\n`);
+  Deno.writeTextFileSync(file, lines.join("\n"));
+  const expected = { code: 78, stdout: "", stderr: problems.join("") };
+  assertEquals(await runQmpmux(["check", "--config", file]), expected);
+  assertEquals(await runQmpmux(["serve", "--config", file]), expected);
+  // Along with errors of another kind, and in the order of the file.
+  Deno.writeTextFileSync(file, ["qemuu = 1", ...lines, "frobnicate = 1", ""].join("\n"));
+  const { stderr } = await runQmpmux(["check", "--config", file]);
+  assertEquals(
+    stderr.trimEnd().split("\n").map((line) => Number(line.split(":")[2])),
+    [1, 3, 4, 7, 8, 12, 13, 14],
+  );
+});
+
+Deno.test("qmpmux serve does not ask for users and groups of what flags replace", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(
+    file,
+    `metrics = "/run/metrics,group=nosuch"\naudit = "${place.path}"\n` +
+      '[[listen]]\naddress = "/run/a"\ngroup = "nosuch"\n',
+  );
+  const [path, other] = [`${place.path}/mux`, `${place.path}/metrics`];
+  const flags = ["--metrics", other, "--audit", `${place.path}/audit`];
+  await using mux = await startQmpmux(
+    ["--qemu", `${place.path}/vm`, "--listen", path, "--config", file, ...flags],
+  );
+  assertEquals(mux.listening.length, 1);
+});
+
+Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its line", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  const text = `qemu = "${place.path}/vm"\n[[listen]]\naddress = "${place.path}/mux"\n`;
+  Deno.writeTextFileSync(file, text);
+  await using mux = await startQmpmux(["--config", file]);
+  await mux.log.until(/listening on/);
+  Deno.writeTextFileSync(file, `${text}allow = "nobodyx"\n`);
+  mux.kill("SIGHUP");
+  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: allow=nobodyx: .*no such user/);
 });
 
 Deno.test("qmpmux check and serve name a file that is not there", async () => {
@@ -83,7 +150,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   // A bad file, and what cannot change: told, and all goes on as before.
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
-  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: there is no role "nobody"/);
+  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: unknown role "nobody"/);
   Deno.writeTextFileSync(file, `qemu = "/elsewhere"\n${listener(a)}`);
   mux.kill("SIGHUP");
   await mux.log.until(/not read again: qemu cannot change/);

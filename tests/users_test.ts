@@ -6,7 +6,8 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { Failure } from "../lib/rim/failure.ts";
-import { idOf } from "../lib/rim/users.ts";
+import { idOf, missingNames } from "../lib/rim/users.ts";
+import { parseListener } from "../lib/terms/options.ts";
 
 Deno.test("idOf() finds a user by name", () => {
   assertEquals(idOf("user", "root"), 0);
@@ -45,3 +46,13 @@ for (
     });
   }
 }
+
+Deno.test("missingNames() finds every option of a listener that names nobody", () => {
+  const options = "user=root,group=no-such-g,allow=0+no-such-u+@root,role-for=@no-such-h:observer";
+  assertEquals([...missingNames(parseListener(`/run/m,${options}`))], [
+    ["group", "group=no-such-g: /etc/group has no such group; write one it has, or a number"],
+    ["allow", "allow=no-such-u: /etc/passwd has no such user; write one it has, or a number"],
+    ["role-for", "role-for=no-such-h: /etc/group has no such group; write one it has, or a number"],
+  ]);
+  assertEquals([...missingNames(parseListener("/run/m,user=root,allow=root"))], []);
+});

@@ -32,6 +32,12 @@ const TOOLS: Tool[] = [
     debian: "qemu-system-x86",
     title: "QEMU for x86_64",
   },
+  {
+    name: "qemu-storage-daemon",
+    proof: ["qemu-storage-daemon", "--version"],
+    debian: "qemu-system-common",
+    title: "QEMU's storage daemon",
+  },
   { name: "socat", proof: ["socat", "-V"], debian: "socat", title: "socat" },
   { name: "curl", proof: ["curl", "--version"], debian: "curl", title: "curl" },
   { name: "python3", proof: ["python3", "--version"], debian: "python3", title: "Python 3" },

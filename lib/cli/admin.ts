@@ -2,7 +2,8 @@
  * `qmpmux status`, `clients`, `kick` and `reload`: administration from a shell.
  *
  * Each is one of qmpmux's own commands, told for people or, with `--json`, as it
- * was answered. The socket must be of a role that administers.
+ * was answered. They talk to the control socket, which needs no QEMU, or to a
+ * listener of a role that administers.
  *
  * @module
  */
@@ -12,45 +13,93 @@ import { printable } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
 import type { Refusal } from "../rim/session.ts";
 import { type Address, addressText, UsageError } from "../terms/address.ts";
-import { inSession } from "./deadline.ts";
-import { readFlags } from "./flags.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
+import { administrationOf, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { statusOfError } from "./refusal.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
 
-/** What a subcommand asks, and how it shows the answer. */
+/** The question of a subcommand, and how the answer is shown. */
 interface Inquiry {
   readonly command: string;
   /** The name of its one argument, if it has one. */
   readonly operand?: string;
-  /** The answer for people; nothing is printed where it is empty. */
-  show(value: unknown): string;
+  /**
+   * Returns the answer for people; nothing is printed where it is empty.
+   *
+   * @param value the answer, of any form
+   * @returns `undefined` where it has another form than a qmpmux gives
+   */
+  show(value: unknown): string | undefined;
 }
 
 const INQUIRIES: Readonly<Record<AdminCommand, Inquiry>> = {
-  status: {
-    command: "query-status",
-    show: (value) =>
-      Object.entries(value as object)
-        .map(([key, item]) => printable(`${key}: ${item ?? "none"}`)).join("\n"),
-  },
-  clients: {
-    command: "query-clients",
-    show: (value) => tableOf(value as Row[]),
-  },
-  kick: {
-    command: "disconnect-client",
-    operand: "name",
-    show: () => "",
-  },
-  reload: {
-    command: "reload",
-    show: () => "",
-  },
+  status: { command: "query-status", show: statusText },
+  clients: { command: "query-clients", show: clientsText },
+  kick: { command: "disconnect-client", operand: "name", show: () => "" },
+  reload: { command: "reload", show: () => "" },
 };
 
+/** The longest answer that is read; 4096 clients with long filters have a third of it. */
+const ANSWER_LENGTH_LIMIT = 16 << 20;
+
 type Row = Readonly<Record<string, unknown>>;
+
+function isRow(value: unknown): value is Row {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The members of the status that come first; the others follow as they were answered. */
+const STATUS_ORDER: readonly string[] = [
+  "vm",
+  "qemu",
+  "version",
+  "qemu-pid",
+  "sessions",
+  "clients",
+  "in-flight",
+  "waiting",
+  "age",
+];
+
+/** Writes each member of the status on a line of its own. */
+function statusText(value: unknown): string | undefined {
+  if (!isRow(value)) return undefined;
+  const placeOf = ([key]: [string, unknown]): number =>
+    STATUS_ORDER.includes(key) ? STATUS_ORDER.indexOf(key) : STATUS_ORDER.length;
+  const members = Object.entries(value).toSorted((a, b) => placeOf(a) - placeOf(b));
+  const lines = members.map(([key, item]) =>
+    `${key}: ${key === "age" && typeof item === "number" ? durationText(item) : valueText(item)}`
+  );
+  return lines.map(printable).join("\n");
+}
+
+function valueText(value: unknown): string {
+  if (value === null) return "none";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** The units of a duration, the largest first, in seconds. */
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+];
+
+/** Writes a duration in seconds with the two units that matter, as `2 h 5 min`. */
+export function durationText(seconds: number): string {
+  let rest = Math.round(seconds);
+  // Up to two minutes, seconds alone read better.
+  const at = rest < 120 ? -1 : UNITS.findIndex(([, each]) => rest >= each);
+  if (at < 0) return `${rest} s`;
+  const [name, unit] = UNITS[at]!;
+  const count = Math.floor(rest / unit);
+  rest -= count * unit;
+  const [smaller, size] = UNITS[at + 1] ?? ["s", 1];
+  return `${count} ${name} ${Math.floor(rest / size)} ${smaller}`;
+}
 
 const COLUMNS = [
   "name",
@@ -67,27 +116,39 @@ const COLUMNS = [
   "age",
 ] as const;
 
-/** Rows under a heading, in columns as wide as they need. */
-function tableOf(rows: readonly Row[]): string {
-  const cells = [
-    COLUMNS.map((column) => column.toUpperCase()),
-    ...rows.map((row) => COLUMNS.map((column) => cellOf(row[column]))),
-  ];
-  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  return cells
+/** The width of a cell at most; the longest filter that qmpmux gives just fits. */
+const CELL_LIMIT = 256;
+
+/** Writes clients as rows under a heading, in columns as wide as they need. */
+function clientsText(value: unknown): string | undefined {
+  if (!Array.isArray(value) || !value.every(isRow)) return undefined;
+  const cells = value.map((row) => COLUMNS.map((column) => cellOf(row[column])));
+  if (!cells.every((row) => row.every((cell) => cell !== undefined))) return undefined;
+  const table = [COLUMNS.map((column) => column.toUpperCase()), ...cells as string[][]];
+  const widths = COLUMNS.map((_, column) =>
+    table.reduce((widest, row) => Math.max(widest, row[column]!.length), 0)
+  );
+  return table
     .map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd())
     .join("\n");
 }
 
-/** A client has chosen what its last command is called, and its filter. */
-function cellOf(value: unknown): string {
+/** A value of a client as text; `undefined` where no client has such a one. */
+function cellOf(value: unknown): string | undefined {
+  if (value === undefined || value === null) return "-";
   if (typeof value === "number") return String(Math.round(value));
-  if (Array.isArray(value)) return printable(value.join("+")) || "none";
-  if (typeof value === "object" && value !== null) {
-    const { uid, gid, pid } = value as Row;
-    return `${uid}:${gid}/${pid}`;
+  if (typeof value === "string") return shortened(printable(value));
+  if (Array.isArray(value)) {
+    if (!value.every((item) => typeof item === "string")) return undefined;
+    return shortened(printable(value.join("+"))) || "none";
   }
-  return printable(String(value ?? "-"));
+  const { uid, gid, pid } = Object(value) as Row;
+  if (![uid, gid, pid].every((id) => typeof id === "number")) return undefined;
+  return `${uid}:${gid}/${pid}`;
+}
+
+function shortened(text: string): string {
+  return text.length <= CELL_LIMIT ? text : `${text.slice(0, CELL_LIMIT - 1)}…`;
 }
 
 /**
@@ -104,19 +165,39 @@ export async function runAdmin(name: AdminCommand, args: string[]): Promise<Exit
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);
   }
   const argumentsText = operand === undefined ? "{}" : JSON.stringify({ [operand]: value });
-  return await inSession(name, given, async (session, address) => {
+  const attempt = attemptOf(name, given, administrationOf);
+  const { address } = attempt;
+  const late = (): string => unanswered(attempt.seconds);
+  return await inSession({ command: name, ...attempt, late }, async (session) => {
     const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
     if ("desc" in answer) throw refusalOf(name, answer, address);
-    const text = given.has("json") ? answer.value : show(JSON.parse(answer.value));
-    if (text !== "") print(text);
+    const { value: json } = answer;
+    const text = json.length > ANSWER_LENGTH_LIMIT ? undefined : show(JSON.parse(json));
+    if (text === undefined) throw otherForm(name, command, address);
+    if (given.has("json")) print(json);
+    else if (text !== "") print(text);
     return 0;
   });
 }
 
-/** Why a command of ours was not done. */
-function refusalOf(name: string, { errorClass, desc }: Refusal, address: Address): Failure {
-  if (errorClass !== "CommandNotFound") return new Failure(1, `${name}: ${desc}`);
-  if (!desc.endsWith("has not been found")) return new Failure(77, `${name}: ${desc}`);
-  const text = addressText(address);
-  return new Failure(69, `${name}: ${text} is no qmpmux; name a listener whose role administers`);
+/** The error for an answer that no qmpmux gives. */
+function otherForm(name: string, command: string, address: Address): Failure {
+  return new Failure(
+    69,
+    `${name}: ${addressText(address)} gave another answer to __org.qmpmux_${command} than qmpmux ` +
+      "does; name a socket of qmpmux, of the same version if you can",
+  );
+}
+
+/** The error for a command of ours that was not done. */
+function refusalOf(name: string, refusal: Refusal, address: Address): Failure {
+  const { errorClass, desc } = refusal;
+  if (errorClass === "CommandNotFound" && desc.endsWith("has not been found")) {
+    return new Failure(
+      69,
+      `${name}: ${addressText(address)} is not a socket of qmpmux; ` +
+        "name its control socket, or a listener whose role administers",
+    );
+  }
+  return new Failure(statusOfError(refusal), `${name}: ${desc}`);
 }

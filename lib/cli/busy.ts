@@ -1,31 +1,42 @@
 /**
- * A monitor that gives no greeting: who has it instead.
+ * A monitor that gives no greeting: why, as far as it can be told.
  *
  * @module
  */
 
 import { Failure } from "../rim/failure.ts";
-import { connectedTo, holderText } from "../rim/holder.ts";
+import { type Connected, connectedTo, holderText } from "../rim/holder.ts";
 import { type Address, addressText } from "../terms/address.ts";
 
-/** Why a monitor that can be connected to does not greet, as far as it can be told, and the remedy. */
+/** Returns why a monitor that can be connected to does not greet, as far as it can be told, and the remedy. */
 export function noGreeting(address: Address): Failure {
+  const connected = address.transport === "unix" ? connectedTo(address.path) : undefined;
   return new Failure(
     69,
-    `${addressText(address)} accepts connections but gives no greeting: ${reason(address)}`,
+    `${addressText(address)} accepts connections but gives no greeting: ${reasonOf(connected)}`,
   );
 }
 
-function reason(address: Address): string {
-  const { served, holders } = address.transport === "unix"
-    ? connectedTo(address.path)
-    : { served: false, holders: [] };
-  // QEMU lets the next one wait in its socket; qmpmux lets everybody in, and waits for QEMU itself.
-  if (served) return "it is a qmpmux that waits for its QEMU, or it does not speak QMP";
-  if (holders.length === 0) {
-    return "another client holds this monitor, which serves one at a time; " +
-      "as root, ss -xp shows who is connected";
+const FIND = "as root, ss -xp shows who is connected";
+const NO_MONITOR = "not a monitor (the socket of a guest agent gives no greeting either)";
+
+/**
+ * Returns the reason in words.
+ *
+ * @param connected the connections of the listener; `undefined` where they cannot be seen
+ */
+export function reasonOf(connected: Connected | undefined): string {
+  if (connected === undefined) {
+    return "it is a qmpmux that waits for its QEMU, a monitor that another client holds " +
+      `(it serves one at a time), or ${NO_MONITOR}; ${FIND}`;
   }
-  return `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a ` +
-    "time; end that, or let both connect to qmpmux";
+  const { served, holders, accepted } = connected;
+  // QEMU lets the next one wait in its socket; qmpmux lets everybody in, and waits for QEMU itself.
+  if (served) return `it is a qmpmux that waits for its QEMU, or ${NO_MONITOR}`;
+  if (holders.length > 0) {
+    return `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a ` +
+      "time; end that, or let both connect to qmpmux";
+  }
+  if (accepted) return `another client holds this monitor, which serves one at a time; ${FIND}`;
+  return "the program that listens there has accepted nobody: it is stopped, or still starting";
 }

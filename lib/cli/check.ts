@@ -7,15 +7,14 @@
 import { readConfigFile } from "../rim/config_file.ts";
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
-import { BusyMonitor, Session } from "../rim/session.ts";
-import { type Address, UsageError } from "../terms/address.ts";
+import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
 import { parseQemu } from "../terms/options.ts";
-import { noGreeting } from "./busy.ts";
-import { beforeDeadline } from "./deadline.ts";
+import { inSession } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { SUBCOMMANDS } from "./manual.ts";
+import { statusOfError } from "./refusal.ts";
 
 const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 
@@ -33,7 +32,7 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
     throw new UsageError("check: --config is missing; name the file to check");
   }
   const config = file ? readConfigFile(file) : undefined;
-  if (config && config.conflicts.length > 0) throw new ConfigError(config.conflicts);
+  if (config && config.problems.length > 0) throw new ConfigError(config.problems);
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;
   if (address === undefined) {
@@ -45,19 +44,16 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
   );
 }
 
-/** @throws Failure where no monitor answers in time; the commonest reason is that another client holds it */
+/** @throws Failure where no monitor answers in time */
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
-  try {
-    const status = await beforeDeadline(seconds, async () => {
-      using session = await Session.open(address);
-      const answer = await session.execute("query-version");
-      if ("desc" in answer) throw new Failure(1, `check: query-version: ${answer.desc}`);
-      print(answer.value);
-      return 0;
-    });
-    if (status !== 124) return status;
-  } catch (error) {
-    if (!(error instanceof BusyMonitor)) throw error;
-  }
-  throw noGreeting(address);
+  const late = (): string => `${addressText(address)}: no answer came within ${seconds} s`;
+  const status = await inSession({ command: "check", address, seconds, late }, async (session) => {
+    const answer = await session.execute("query-version");
+    if ("desc" in answer) {
+      throw new Failure(statusOfError(answer), `check: query-version: ${answer.desc}`);
+    }
+    print(answer.value);
+    return 0;
+  });
+  return status === 124 ? 69 : status;
 }

@@ -12,6 +12,7 @@ import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
 import { LIMIT_NAMES } from "../terms/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
+import { instead } from "../terms/suggestion.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "./manual.ts";
@@ -42,8 +43,9 @@ export function runCompletion(args: string[]): ExitStatus {
 export function completionText(shell: string): string {
   const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (script) return script();
-  const known = Object.keys(SCRIPTS).join(", ");
-  throw new UsageError(`completion: there is nothing for the shell ${shell}; there are ${known}`);
+  throw new UsageError(
+    `completion: unknown shell "${shell}"${instead(shell, Object.keys(SCRIPTS))}`,
+  );
 }
 
 /** What an address can begin with; a path too. */
@@ -76,7 +78,8 @@ function bash(): string {
   const values = COMMANDS.flatMap(([name, { flags }]) =>
     Object.entries(flags).flatMap(([flag, row]) => {
       const act = bashValue(row);
-      return act === undefined ? [] : [`    "${name} --${flag}") ${act} ;;`];
+      const patterns = [`--${flag}`, ...shortOf(row)].map((each) => `"${name} ${each}"`);
+      return act === undefined ? [] : [`    ${patterns.join(" | ")}) ${act} ;;`];
     })
   );
   const globals = GLOBAL_FLAGS.map(({ name }) => `--${name}`).join(" ");
@@ -107,10 +110,14 @@ _qmpmux_files() {
 _qmpmux_address() {
   case $1 in
     unix:*) _qmpmux_files unix: "\${1#unix:}" ;;
-    /* | .*) _qmpmux_files "" "$1" ;;
+    */* | .*) _qmpmux_files "" "$1" ;;
     *)
-      compopt -o nospace 2>/dev/null
       _qmpmux_words "" "$@"
+      if ((\${#COMPREPLY[@]})); then
+        compopt -o nospace 2>/dev/null
+      else
+        _qmpmux_files "" "$1"
+      fi
       ;;
   esac
 }
@@ -179,6 +186,11 @@ complete -F _qmpmux qmpmux
 `;
 }
 
+/** A flag's letter behind a hyphen, if it has one. */
+function shortOf({ short }: Flag): string[] {
+  return short === undefined ? [] : [`-${short}`];
+}
+
 /** How bash completes a flag's value; a switch has none. */
 function bashValue({ value, words = [], kind }: Flag): string | undefined {
   if (value === undefined) return undefined;
@@ -218,10 +230,10 @@ function zsh(): string {
 
 # An address: of a file, or what one can begin with.
 _qmpmux_address() {
-  if compset -P unix: || [[ $PREFIX == [/.]* ]]; then
+  if compset -P unix: || [[ $PREFIX == */* || $PREFIX == .* ]]; then
     _files
   else
-    compadd -S '' -- ${FORMS.join(" ")} "$@"
+    compadd -S '' -- ${FORMS.join(" ")} "$@" || _files
   fi
 }
 
@@ -267,9 +279,10 @@ fi
 }
 
 /** A flag as zsh's `_arguments` takes it. */
-function zshFlag(name: string, { value, words = [], kind, many, help }: Flag): string {
-  const head = `${many ? "*" : ""}--${name}`;
+function zshFlag(name: string, row: Flag): string {
+  const { value, words = [], kind, many, short, help } = row;
   const told = `[${zshText(help)}]`;
+  const head = `${many ? "*" : ""}--${name}`;
   if (value === undefined) return quoted(`${head}${told}`);
   const action = kind === "file"
     ? words.length > 0 ? `{compadd -- ${words.join(" ")}; _files}` : "_files"
@@ -278,7 +291,9 @@ function zshFlag(name: string, { value, words = [], kind, many, help }: Flag): s
     : words.length > 0
     ? `(${words.join(" ")})`
     : "";
-  return quoted(`${head}=${told}:${zshText(value)}:${action}`);
+  const rest = `${told}:${zshText(value)}:${action}`;
+  if (short === undefined) return quoted(`${head}=${rest}`);
+  return `'(-${short} --${name})'{-${short}+,--${name}=}${quoted(rest)}`;
 }
 
 /** What means something in the specifications of `_arguments`, made to mean itself. */
@@ -299,7 +314,9 @@ function fish(): string {
     return [
       "",
       ...Object.entries(flags).map(([flag, row]) =>
-        `${begin} -l ${flag}${fishValue(row)} -d ${fishQuoted(row.help)}`
+        `${begin}${row.short === undefined ? "" : ` -s ${row.short}`} -l ${flag}${
+          fishValue(row)
+        } -d ${fishQuoted(row.help)}`
       ),
       `${begin} -s h -l help -d 'its help'`,
       ...words.map((word) => `${begin} -a ${word}`),
@@ -330,14 +347,21 @@ end
 function __qmpmux_address
     set -l value (__qmpmux_value)
     switch "$value"
-        case 'unix:*' '/*' '.*'
+        case 'unix:*' '*/*' '.*'
             set -l path (string replace -r '^unix:' '' -- $value)
             set -l before (string replace -r '^(unix:)?.*' '$1' -- $value)
             for file in $path*
                 test -d $file; and echo $before$file/; or echo $before$file
             end
         case '*'
-            printf '%s\\n' ${FORMS.join(" ")} $argv
+            set -l forms ${FORMS.join(" ")} $argv
+            if string match -q -- "$value*" $forms
+                printf '%s\\n' $forms
+            else
+                for file in $value*
+                    test -d $file; and echo $file/; or echo $file
+                end
+            end
     end
 end
 

@@ -4,14 +4,15 @@
  * @module
  */
 
-import type { ExitStatus } from "../rim/failure.ts";
+import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
-import { Session } from "../rim/session.ts";
+import type { Session } from "../rim/session.ts";
 import { UsageError } from "../terms/address.ts";
 import { EventFilter } from "../terms/event_filter.ts";
-import { readFlags, secondsOf, socketOf } from "./flags.ts";
+import { misspelt } from "../terms/event_names.ts";
+import { attemptOf, inSession } from "./deadline.ts";
+import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { beforeDeadline } from "./deadline.ts";
 
 /**
  * Runs `qmpmux events`.
@@ -22,22 +23,50 @@ export async function runEvents(args: string[]): Promise<ExitStatus> {
   const given = readFlags("events", args);
   if (given.help) return showHelp("events");
   const count = countOf(given.one("count"));
-  const timeout = given.one("timeout");
   const globs = given.all("filter");
-  const address = socketOf("events", given);
-  const seconds = timeout === undefined ? undefined : secondsOf("events", "timeout", timeout);
-  return await beforeDeadline(seconds, async () => {
-    using session = await Session.open(address);
+  for (const glob of globs) checkEvent("events", "filter", glob);
+  const attempt = attemptOf("events", given);
+  let came = 0;
+  const late = (): string => {
+    const events = count === Infinity ? countText(came) : `${came} of ${countText(count)}`;
+    return `${events} came within ${attempt.seconds} s`;
+  };
+  return await inSession({ command: "events", ...attempt, late }, async (session) => {
     const filter = await choose(session, globs);
-    for (let left = count; left > 0;) {
+    while (came < count) {
       const event = await session.event();
-      if (event === undefined) return 0;
+      if (event === undefined) return ended(came, count);
       if (!filter.passes(event.name)) continue;
       print(event.text);
-      left--;
+      came++;
     }
     return 0;
   });
+}
+
+function countText(count: number): string {
+  return count === 1 ? "1 event" : `${count} events`;
+}
+
+/** Ends with QEMU: as it should, unless a number of events was wanted. */
+function ended(came: number, count: number): 0 {
+  if (count === Infinity) return 0;
+  throw new Failure(1, `events: the connection ended after ${came} of ${countText(count)}`);
+}
+
+/**
+ * Checks the name of an event that is to be waited for, or a glob.
+ *
+ * @throws UsageError where no event is called so, or it is nearly a known one
+ */
+export function checkEvent(command: string, flag: string, glob: string): void {
+  if (!/^[A-Za-z0-9_.*?-]+$/.test(glob)) {
+    throw new UsageError(
+      `${command}: invalid value "${glob}" for --${flag}: expected the name of an event, with * and ?`,
+    );
+  }
+  const problem = misspelt(glob);
+  if (problem !== undefined) throw new UsageError(`${command}: --${flag}: ${problem}`);
 }
 
 /** The events wanted. qmpmux is asked to send no others; QEMU itself cannot be asked. */

@@ -7,9 +7,10 @@
 import { type ExitStatus, Failure } from "../rim/failure.ts";
 import { print } from "../rim/output.ts";
 import { UsageError } from "../terms/address.ts";
-import { inSession } from "./deadline.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
+import { statusOfError } from "./refusal.ts";
 
 /**
  * Runs `qmpmux exec`.
@@ -24,9 +25,14 @@ export async function runExec(args: string[]): Promise<ExitStatus> {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
   }
   const argumentsText = readArguments(rest);
-  return await inSession("exec", given, async (session) => {
+  const attempt = attemptOf("exec", given);
+  const late = (): string => unanswered(attempt.seconds);
+  return await inSession({ command: "exec", ...attempt, late }, async (session) => {
     const answer = await session.execute(command, argumentsText);
-    if ("desc" in answer) throw new Failure(1, `${command}: ${answer.errorClass}: ${answer.desc}`);
+    if ("desc" in answer) {
+      const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
+      throw new Failure(statusOfError(answer), text);
+    }
     print(answer.value);
     return 0;
   });

@@ -5,7 +5,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Address, parseAddress, UsageError } from "../terms/address.ts";
+import { type Address, isFile, parseAddress, UsageError } from "../terms/address.ts";
+import { nearest } from "../terms/suggestion.ts";
 import { SECONDS } from "../terms/value_kinds.ts";
 import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./manual.ts";
 
@@ -33,36 +34,37 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   const isValued = (flag: string): boolean => known[flag]?.value !== undefined;
   const values = Object.keys(known).filter(isValued);
   const switches = [...Object.keys(known).filter((flag) => !isValued(flag)), "help"];
+  const shorts = Object.fromEntries(
+    Object.entries(known).flatMap(([flag, { short }]) =>
+      short === undefined ? [] : [[short, flag]]
+    ),
+  );
   const operands = taken.some(({ many }) => many) ? Infinity : taken.length;
+  const unknown = (argument: string): UsageError => unknownFlag(command, argument);
   // The parser keeps under this name what is no flag.
   const end = args.indexOf("--");
   const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
-  if (own !== undefined) {
-    throw new UsageError(`${command}: there is no flag ${own}; see qmpmux ${command} --help`);
-  }
+  if (own !== undefined) throw unknown(own);
   const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
   if (valued !== undefined) {
     const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
     throw new UsageError(
-      `${command}: ${argument} is not possible; write --${valued} without a value`,
+      `${command}: ${argument}: expected no value; write --${valued} alone`,
     );
   }
   const flags: Record<string, unknown> = parseArgs(args, {
     string: [...values, "_"],
     boolean: switches,
-    alias: { h: "help" },
+    alias: { h: "help", ...shorts },
     collect: values,
     unknown: (argument: string, key?: string) => {
-      if (key === undefined) return;
-      throw new UsageError(
-        `${command}: there is no flag ${argument}; see qmpmux ${command} --help`,
-      );
+      if (key !== undefined) throw unknown(argument);
     },
   });
   const rest = (flags["_"] as (string | number)[]).map(String);
   if (rest.length > operands) {
     throw new UsageError(
-      `${command}: there is no argument ${rest[operands]}; see qmpmux ${command} --help`,
+      `${command}: unexpected argument ${rest[operands] || '""'}; see qmpmux ${command} --help`,
     );
   }
   const all = (flag: string): string[] => (flags[flag] ?? []) as string[];
@@ -81,6 +83,16 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   };
 }
 
+/** The error for a flag that the subcommand does not have. */
+function unknownFlag(command: SubcommandName, argument: string): UsageError {
+  const [, name = argument] = /^--([^=]+)/.exec(argument) ?? [];
+  const meant = nearest(name, [...Object.keys(SUBCOMMANDS[command].flags), "help"]);
+  const instead = meant === undefined ? `see qmpmux ${command} --help` : `did you mean --${meant}?`;
+  return new UsageError(
+    `${command}: unknown flag ${argument.replace(/=.*/s, "")}; ${instead}`,
+  );
+}
+
 /**
  * A time in seconds.
  *
@@ -95,14 +107,65 @@ export function secondsOf(command: string, flag: string, text: string): number {
 }
 
 /**
- * The monitor a one-shot command talks to: `--socket`, or `QMPMUX_SOCKET`.
+ * Reads which monitor a one-shot command talks to: `--socket`, else `QMPMUX_SOCKET`.
  *
- * @throws UsageError where neither is given
+ * @throws UsageError where neither is given, or it is not an address
  */
 export function socketOf(command: string, given: Given): Address {
-  const text = given.one("socket") ?? Deno.env.get("QMPMUX_SOCKET");
-  if (text) return parseAddress(text);
+  const found = socketFlag(command, given) ?? socketVariable(command);
+  if (found !== undefined) return found;
   throw new UsageError(
     `${command}: no monitor is named; give --socket ADDR or set QMPMUX_SOCKET`,
   );
+}
+
+/**
+ * Reads which socket an administrative subcommand talks to: `--control` or `--socket`, else
+ * `QMPMUX_CONTROL`, else `QMPMUX_SOCKET`.
+ *
+ * @throws UsageError where none is given, or both flags are, or it cannot be such a socket
+ */
+export function administrationOf(command: string, given: Given): Address {
+  const control = given.one("control");
+  if (control !== undefined && given.one("socket") !== undefined) {
+    throw new UsageError(`${command}: --control and --socket exclude each other; give one`);
+  }
+  if (control !== undefined) return controlAddress(command, "--control", control);
+  const socket = socketFlag(command, given);
+  if (socket !== undefined) return socket;
+  const variable = Deno.env.get("QMPMUX_CONTROL");
+  if (variable) return controlAddress(command, "QMPMUX_CONTROL", variable);
+  const other = socketVariable(command);
+  if (other !== undefined) return other;
+  throw new UsageError(
+    `${command}: no socket is named; give --control ADDR or --socket ADDR, or set QMPMUX_CONTROL`,
+  );
+}
+
+function socketFlag(command: string, given: Given): Address | undefined {
+  const text = given.one("socket");
+  return text === undefined ? undefined : addressFrom(command, "--socket", text);
+}
+
+function socketVariable(command: string): Address | undefined {
+  const text = Deno.env.get("QMPMUX_SOCKET");
+  return text ? addressFrom(command, "QMPMUX_SOCKET", text) : undefined;
+}
+
+/** The control socket is a file, whose mode and directory say who may use it. */
+function controlAddress(command: string, source: string, text: string): Address {
+  const address = addressFrom(command, source, text);
+  if (isFile(address)) return address;
+  throw new UsageError(
+    `${command}: invalid value "${text}" for ${source}: expected the path of a unix socket`,
+  );
+}
+
+function addressFrom(command: string, source: string, text: string): Address {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${command}: ${source}: ${error.message}`);
+  }
 }

@@ -7,14 +7,17 @@
 import { print } from "../rim/output.ts";
 import { LIMIT_NAMES, type LimitRow, LIMITS } from "../terms/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
+import { readFlags } from "./flags.ts";
 import {
   ADDRESSES,
   type Flag,
   GLOBAL_FLAGS,
+  isSubcommand,
   type Subcommand,
   type SubcommandName,
   SUBCOMMANDS,
   SUMMARY,
+  unknownSubcommand,
 } from "./manual.ts";
 
 /** Prose is no wider. */
@@ -32,7 +35,7 @@ type Row = readonly [term: string, meaning: string];
 /** What `qmpmux --help` prints. */
 export function overviewText(): string {
   const usage = Object.entries(SUBCOMMANDS).flatMap(([name, { usage }]) =>
-    usage.map((words) => `  qmpmux ${name} ${words}`)
+    usage.map((words) => `  qmpmux ${name} ${words}`.trimEnd())
   );
   return parts(
     `qmpmux: ${SUMMARY}`,
@@ -45,7 +48,9 @@ export function overviewText(): string {
 /** What `qmpmux NAME --help` prints. */
 export function helpText(name: SubcommandName): string {
   const { usage, about, flags, notes = [] }: Subcommand = SUBCOMMANDS[name];
-  const heads = usage.map((words, i) => `${i === 0 ? "Usage:" : "      "} qmpmux ${name} ${words}`);
+  const heads = usage.map((words, i) =>
+    `${i === 0 ? "Usage:" : "      "} qmpmux ${name} ${words}`.trimEnd()
+  );
   const rows = Object.entries(flags).map(([flag, row]): Row => [flagText(flag, row), told(row)]);
   const listens = Object.values(flags).some(({ kind }) => kind === "listener");
   return parts(
@@ -63,9 +68,27 @@ export function showHelp(name: SubcommandName): 0 {
   return 0;
 }
 
-/** A flag with what stands for its value. */
-export function flagText(name: string, { value }: Flag): string {
-  return value === undefined ? `--${name}` : `--${name} ${value}`;
+/**
+ * Runs `qmpmux help`.
+ *
+ * @throws UsageError
+ */
+export function runHelp(args: string[]): 0 {
+  const given = readFlags("help", args);
+  const [name] = given.operands;
+  if (given.help || name === "help") return showHelp("help");
+  if (name === undefined) {
+    print(overviewText().trimEnd());
+    return 0;
+  }
+  if (!isSubcommand(name)) throw unknownSubcommand(name);
+  return showHelp(name);
+}
+
+/** A flag, with its letter if it has one, and with what stands for its value. */
+export function flagText(name: string, { value, short }: Flag): string {
+  const both = short === undefined ? `--${name}` : `-${short}, --${name}`;
+  return value === undefined ? both : `${both} ${value}`;
 }
 
 /** What stands for the value of a limit. */

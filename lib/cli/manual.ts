@@ -9,7 +9,9 @@
  */
 
 import type { ExitStatus } from "../rim/failure.ts";
+import { UsageError } from "../terms/address.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../terms/settings.ts";
+import { nearest } from "../terms/suggestion.ts";
 import type { Completed } from "../terms/value_kinds.ts";
 
 /** One flag of a subcommand. */
@@ -24,6 +26,8 @@ export interface Flag {
   readonly initial?: string | number;
   /** May it be given many times? */
   readonly many?: true;
+  /** The letter that stands for it behind a single hyphen. */
+  readonly short?: string;
   /** The environment variable that can stand for it. */
   readonly variable?: string;
   /** What it is. */
@@ -57,12 +61,18 @@ export interface Subcommand {
 }
 
 function socket(help: string): Flag {
-  return { value: "ADDR", kind: "address", variable: "QMPMUX_SOCKET", help };
+  return { value: "ADDR", kind: "address", short: "s", variable: "QMPMUX_SOCKET", help };
 }
 
 const TIMEOUT: Flag = { value: "S", help: "give up after so many seconds, with status 124" };
 
 const ADMINISTRATION = {
+  control: {
+    value: "ADDR",
+    kind: "address",
+    variable: "QMPMUX_CONTROL",
+    help: "the control socket of qmpmux, which answers without QEMU too",
+  },
   socket: socket("a listener of a role that administers"),
   json: { help: "print the answer as JSON" },
   timeout: TIMEOUT,
@@ -107,6 +117,22 @@ function settingFlags<Other extends string>(
   >;
 }
 
+/** The names of the subcommands; the table below has exactly these. */
+const NAMES = [
+  "serve",
+  "check",
+  "exec",
+  "events",
+  "wait",
+  "status",
+  "clients",
+  "kick",
+  "reload",
+  "help",
+  "version",
+  "completion",
+] as const;
+
 /** The subcommands, in the order in which they are documented. */
 export const SUBCOMMANDS = {
   serve: {
@@ -143,7 +169,7 @@ export const SUBCOMMANDS = {
     operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
-      "nested object. Exit status 1: QEMU answered with an error.",
+      "nested object. Exit status 1: QEMU answered with an error; 77: a role refuses the command.",
     ],
   },
   events: {
@@ -160,7 +186,7 @@ export const SUBCOMMANDS = {
       count: { value: "N", help: "end after so many" },
       timeout: { value: "S", help: "end after so many seconds, with status 124" },
     },
-    notes: ["Ends with status 0 when QEMU goes."],
+    notes: ["Ends when QEMU goes: with status 0, or with 1 before --count events have come."],
   },
   wait: {
     summary: "wait for QEMU, an event or a status of the machine",
@@ -187,28 +213,41 @@ export const SUBCOMMANDS = {
   },
   status: {
     summary: "tell how a running qmpmux stands",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Tells how a running qmpmux stands."],
     flags: ADMINISTRATION,
   },
   clients: {
     summary: "list the clients of a running qmpmux",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Lists the clients of a running qmpmux."],
     flags: ADMINISTRATION,
   },
   kick: {
     summary: "end a client",
-    usage: ["[--socket ADDR] [--json] [--timeout S] NAME"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
     about: ["Ends a client, behind what is queued for it."],
     flags: ADMINISTRATION,
     operands: [{ value: "NAME" }],
   },
   reload: {
     summary: "have a running qmpmux read its configuration again",
-    usage: ["[--socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
     about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
     flags: ADMINISTRATION,
+  },
+  help: {
+    summary: "print the help, or that of a subcommand",
+    usage: ["[SUBCOMMAND]"],
+    about: ["Prints the help, or that of a subcommand."],
+    flags: {},
+    operands: [{ value: "SUBCOMMAND", words: NAMES }],
+  },
+  version: {
+    summary: "print the version",
+    usage: [""],
+    about: ["Prints the version, the commit, and the versions of Deno and V8, in one line."],
+    flags: {},
   },
   completion: {
     summary: "print the completions of a shell",
@@ -221,10 +260,29 @@ export const SUBCOMMANDS = {
       "fish: qmpmux completion fish | source. Packages put it where the shell looks for it.",
     ],
   },
-} as const satisfies Readonly<Record<string, Subcommand>>;
+} as const satisfies Readonly<Record<typeof NAMES[number], Subcommand>>;
 
 /** The name of a subcommand. */
 export type SubcommandName = keyof typeof SUBCOMMANDS;
+
+/** Returns whether a word is the name of a subcommand. */
+export function isSubcommand(word: string): word is SubcommandName {
+  return Object.hasOwn(SUBCOMMANDS, word);
+}
+
+/**
+ * Returns the error for a word that is not the name of a subcommand.
+ *
+ * @param word a word, or a flag that stands instead of one
+ */
+export function unknownSubcommand(word: string): UsageError {
+  const isFlag = word.startsWith("-");
+  const known = isFlag ? GLOBAL_FLAGS.map(({ name }) => `--${name}`) : NAMES;
+  const meant = nearest(word, known);
+  const kind = isFlag ? "flag" : "subcommand";
+  const instead = meant === undefined ? "see qmpmux --help" : `did you mean ${meant}?`;
+  return new UsageError(`unknown ${kind} ${word === "" ? '""' : word}; ${instead}`);
+}
 
 /** What the program is, in half a line. */
 export const SUMMARY = "one QEMU monitor (QMP) for many clients";
@@ -237,7 +295,7 @@ export const GLOBAL_FLAGS: readonly (Flag & { readonly name: string; readonly sh
 
 /** The forms of an address, each with what it is. */
 export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
-  ["unix:/path", "a unix socket; the path alone means the same"],
+  ["unix:/path", "a unix socket; the path alone means the same, and so does the name of a file"],
   ["unix-abstract:NAME", "a unix socket that is no file"],
   ["tcp:HOST:PORT", "a TCP port; HOST:PORT means the same"],
   ["fd:NAME", "a socket that systemd passes under this name; for --listen and --metrics"],
@@ -249,7 +307,7 @@ export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
   1: "failure; for exec: QEMU answered with an error",
   64: "bad command line",
   69: "no such QEMU or qmpmux",
-  77: "not permitted",
+  77: "not permitted: by the system, or a role refuses the command",
   78: "bad configuration",
   124: "a one-shot command timed out",
 };

@@ -68,7 +68,15 @@ function settingsOf(given: Given): ServeSettings {
       "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
     );
   }
-  const values: Partial<SettingValues> = { ...config.values, ...flagValues(given) };
+  const flags = flagValues(given);
+  const values: Partial<SettingValues> = { ...config.values, ...flags };
+  const lacks = config.lacks.filter((lack) =>
+    lack.of === "listen" ? own.length === 0 : flags[lack.of] === undefined
+  );
+  // A file that is only printed can be for another machine.
+  if (lacks.length > 0 && !given.has("print-config")) {
+    throw new ConfigError(lacks.map(({ problem }) => problem));
+  }
   const { qemu } = values;
   if (qemu === undefined) {
     throw new UsageError(

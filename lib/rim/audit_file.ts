@@ -67,6 +67,24 @@ export class AuditFile implements AuditPlace {
   }
 }
 
+/**
+ * Says why records cannot be written to a place that is there already.
+ *
+ * @returns `undefined` where they can, or a file could be made there, or that cannot be seen
+ */
+export function auditProblem(path: string): string | undefined {
+  if (path === "journal") return undefined;
+  try {
+    const found = infoOf(path);
+    const mayBe = found === undefined || found.isFile || found.isCharDevice;
+    return mayBe ? undefined : noFile(path).message;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotADirectory) return noFile(path).message;
+    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    throw error;
+  }
+}
+
 function open(path: string): Deno.FsFile {
   // Opening a pipe waits for its reader, and holds up everybody.
   const found = infoOf(path);

@@ -8,7 +8,9 @@
  */
 
 import { type Config, readConfig } from "../terms/config.ts";
+import { auditProblem } from "./audit_file.ts";
 import { Failure } from "./failure.ts";
+import { missingNames } from "./users.ts";
 
 /** A file with a hundred listeners and as many roles has a quarter of it. */
 const BYTES_LIMIT = 256 << 10;
@@ -19,7 +21,7 @@ const BYTES_LIMIT = 256 << 10;
  * @throws Failure where there is none that can be read; ConfigError where something in it is wrong
  */
 export function readConfigFile(path: string): Config {
-  return readConfig(textOf(path), path);
+  return readConfig(textOf(path), path, { missingNames, auditProblem });
 }
 
 function textOf(path: string): string {

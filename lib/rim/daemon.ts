@@ -208,8 +208,9 @@ class Daemon {
     if (place === this.#metricsPlace) return NO_CHANGE;
     const { sockets } = this.#service;
     const render = (): string => this.#records.tally?.render(censusOf(this.#mux)) ?? "";
-    const server = metrics &&
-      await MetricsServer.open(metrics, render, (name) => sockets.take(name));
+    const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
+    const take = (name: string): number => sockets.take(name);
+    const server = metrics && await MetricsServer.open(metrics, render, hosts, take);
     return {
       commit: () => {
         this.#metrics = server;

@@ -18,15 +18,15 @@ export interface Holder {
   readonly program: string;
 }
 
-/** Who is connected to a listener. */
+/** The connections that a listener has accepted. */
 export interface Connected {
-  /** Is this very process among them? */
+  /** Whether it has accepted any. */
+  readonly accepted: boolean;
+  /** Whether this very process is at the other end of one. */
   readonly served: boolean;
-  /** The others. */
+  /** The other processes at the other ends that can be seen. */
   readonly holders: readonly Holder[];
 }
-
-const NOBODY: Connected = { served: false, holders: [] };
 
 /** A holder, for people. */
 export function holderText({ pid, program }: Holder): string {
@@ -40,6 +40,7 @@ const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST_DUMP = 0x301;
 const AF_UNIX = 1;
 const ESTABLISHED = 1;
+const LISTENING = 10;
 const SHOW_NAME_FILE_PEER = 0b111;
 // struct unix_diag_msg: family 0, type 1, state 2, inode 4, cookie 8; then attributes.
 const ANSWER_BYTES = 16;
@@ -48,29 +49,35 @@ const ATTRIBUTE_FILE = 1;
 const ATTRIBUTE_PEER = 2;
 
 /**
- * The processes whose connections a listener at this path has accepted.
+ * Looks for the processes whose connections a listener at this path has accepted.
  *
- * @returns none where nobody is, or it cannot be told here
+ * @returns `undefined` where that cannot be told: without foreign calls, where the kernel does not
+ *   say, or where the listener is in another network namespace
  */
-export function connectedTo(path: string): Connected {
-  let libc: Libc;
+export function connectedTo(path: string): Connected | undefined {
   try {
-    libc = loadLibc();
+    return look(loadLibc(), path);
   } catch (error) {
-    if (error instanceof ForeignError) return NOBODY;
+    const isRefused = error instanceof Error && /\bos error \d+/.test(error.message);
+    if (error instanceof ForeignError || isRefused) return undefined;
     throw error;
   }
+}
+
+function look(libc: Libc, path: string): Connected | undefined {
   const peers = new Set<number>();
   const file = inodeOf(path);
-  for (const socket of connectedSockets(libc)) {
+  let isSeen = false;
+  for (const socket of socketsOf(libc)) {
+    if (socket.name !== path && (file === undefined || socket.file !== file)) continue;
+    if (socket.isListening) isSeen = true;
     // What waits to be accepted has no inode.
-    if (socket.inode === 0 || socket.peer === undefined) continue;
-    if (socket.name === path || (file !== undefined && socket.file === file)) {
-      peers.add(socket.peer);
-    }
+    else if (socket.inode !== 0 && socket.peer !== undefined) peers.add(socket.peer);
   }
+  if (!isSeen) return undefined;
   const processes = processesWith(libc, peers);
   return {
+    accepted: peers.size > 0,
     served: processes.some(({ pid }) => pid === Deno.pid),
     holders: processes.filter(({ pid }) => pid !== Deno.pid),
   };
@@ -78,26 +85,34 @@ export function connectedTo(path: string): Connected {
 
 function inodeOf(path: string): number | undefined {
   if (path.startsWith("\0")) return undefined;
-  const { ino } = Deno.statSync(path);
-  // The kernel tells the lower half.
-  return ino === null ? undefined : ino % 2 ** 32;
+  try {
+    const { ino } = Deno.statSync(path);
+    // The kernel tells the lower half.
+    return ino === null ? undefined : ino % 2 ** 32;
+  } catch (error) {
+    // It can have been removed since.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
-interface ConnectedSocket {
+interface Socket {
+  readonly isListening: boolean;
   readonly inode: number;
   readonly name: string | undefined;
   readonly file: number | undefined;
   readonly peer: number | undefined;
 }
 
-function* connectedSockets(libc: Libc): Generator<ConnectedSocket> {
+/** All unix sockets that are connected or listen. */
+function* socketsOf(libc: Libc): Generator<Socket> {
   const question = new Uint8Array(HEADER_BYTES + REQUEST_BYTES);
   const view = new DataView(question.buffer);
   view.setUint32(0, question.length, true);
   view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
   view.setUint16(6, NLM_F_REQUEST_DUMP, true);
   view.setUint8(HEADER_BYTES, AF_UNIX);
-  view.setUint32(HEADER_BYTES + 4, 1 << ESTABLISHED, true);
+  view.setUint32(HEADER_BYTES + 4, 1 << ESTABLISHED | 1 << LISTENING, true);
   view.setUint32(HEADER_BYTES + 12, SHOW_NAME_FILE_PEER, true);
   const isLast = (bytes: Uint8Array): boolean =>
     messagesIn(bytes).some(({ type }) => type !== SOCK_DIAG_BY_FAMILY);
@@ -124,7 +139,7 @@ function messagesIn(bytes: Uint8Array): { type: number; body: Uint8Array }[] {
   return messages;
 }
 
-function socketIn(body: Uint8Array): ConnectedSocket {
+function socketIn(body: Uint8Array): Socket {
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   let name: string | undefined;
   let file: number | undefined;
@@ -143,7 +158,8 @@ function socketIn(body: Uint8Array): ConnectedSocket {
     if (kind === ATTRIBUTE_PEER) peer = view.getUint32(at + 4, true);
     at += aligned(length);
   }
-  return { inode: view.getUint32(4, true), name, file, peer };
+  const isListening = view.getUint8(2) === LISTENING;
+  return { isListening, inode: view.getUint32(4, true), name, file, peer };
 }
 
 function aligned(length: number): number {

@@ -84,14 +84,15 @@ function write(line: string): void {
   }
 }
 
-/** What a terminal obeys instead of showing it: controls, ends of line, turns of direction. */
-const OBEYED =
-  // deno-lint-ignore no-control-regex
-  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/**
+ * Characters that a terminal obeys, or that nobody sees: controls (C0, C1), line and paragraph
+ * separators, changes of direction, characters without width, tags, and halves of a pair.
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** A text of somebody else for a terminal: control characters are shown, not sent. */
+/** Returns somebody else's text for a terminal: what it would obey, or what nobody sees, is escaped. */
 export function printable(text: string): string {
-  return text.replace(OBEYED, escaped);
+  return text.replace(UNSEEN, escaped);
 }
 
 /** Is it the system that will not take it? */
@@ -100,8 +101,10 @@ function isSystemError(error: unknown): boolean {
     error instanceof Error && /\(os error \d+\)/.test(error.message);
 }
 
-/** A control character as JSON has it, also those that JSON would let through. */
+/** A character as JSON escapes it, also where JSON itself would not. */
 function escaped(char: string): string {
   const text = JSON.stringify(char).slice(1, -1);
-  return text === char ? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}` : text;
+  if (text !== char) return text;
+  const units = Array.from({ length: char.length }, (_, i) => char.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { isLocal } from "../terms/address.ts";
 import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
 import { Listener, type TakePassed } from "./listener.ts";
@@ -29,25 +30,30 @@ const ENCODER = new TextEncoder();
 export class MetricsServer implements Disposable {
   readonly #listener: Listener;
   readonly #render: () => string;
+  /** The names of hosts it answers for; `undefined` where a client cannot be led here by a name. */
+  readonly #hosts: (() => readonly string[]) | undefined;
   readonly #askers = new Map<Connection, Promise<void>>();
 
-  private constructor(listener: Listener, render: () => string) {
+  private constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
     this.#listener = listener;
     this.#render = render;
+    this.#hosts = listener.isTcp ? hosts : undefined;
   }
 
   /**
    * Begins to listen.
    *
+   * @param hosts gives the names of hosts that requests on TCP may be for, besides those of this machine itself
    * @param take finds passed sockets
    * @throws Failure where the address is taken or cannot be listened on
    */
   static async open(
     settings: ListenerSettings,
     render: () => string,
+    hosts: () => readonly string[],
     take?: TakePassed,
   ): Promise<MetricsServer> {
-    return new MetricsServer(await Listener.open(settings, take), render);
+    return new MetricsServer(await Listener.open(settings, take), render, hosts);
   }
 
   /** The address it really has. */
@@ -86,7 +92,8 @@ export class MetricsServer implements Disposable {
         request += decoder.decode(chunk, { stream: true });
         const isWhole = /\r?\n\r?\n/.test(request);
         if (!isWhole && request.length < REQUEST_CHARS_LIMIT) return undefined;
-        asker.send(ENCODER.encode(answerTo(isWhole ? request : "", this.#render)));
+        const answer = answerTo(isWhole ? request : "", this.#render, this.#hosts?.());
+        asker.send(ENCODER.encode(answer));
         asker.close();
         return undefined;
       });
@@ -99,10 +106,26 @@ export class MetricsServer implements Disposable {
   }
 }
 
-/** The answer to a request. */
-export function answerTo(request: string, render: () => string): string {
+/**
+ * Returns the answer to a request.
+ *
+ * @param hosts the names of hosts that are answered for, besides those of this machine itself;
+ *   `undefined` answers for any
+ */
+export function answerTo(
+  request: string,
+  render: () => string,
+  hosts?: readonly string[],
+): string {
   const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.\d\r?\n/.exec(request) ?? [];
   if (method === undefined || target === undefined) return answer("400 Bad Request", "no request");
+  if (hosts !== undefined && !isFor(request, hosts)) {
+    return answer(
+      "403 Forbidden",
+      "this request is for another host: ask for localhost, 127.0.0.1 or [::1], " +
+        "or allow the name with --metrics-host",
+    );
+  }
   if (target.replace(/\?.*$/, "") !== "/metrics") {
     return answer("404 Not Found", "only /metrics is here");
   }
@@ -111,6 +134,25 @@ export function answerTo(request: string, render: () => string): string {
   }
   const whole = answer("200 OK", render(), ["Cache-Control: no-store"], PROMETHEUS);
   return method === "HEAD" ? whole.slice(0, whole.indexOf("\r\n\r\n") + 4) : whole;
+}
+
+/** A `Host:` header, less its port. */
+const HOST_HEADER = /^host:[ \t]*(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?[ \t]*$/i;
+
+/**
+ * Returns whether a request is for this machine, or one of some hosts.
+ *
+ * A web page can lead a browser here by a name of its own that it lets stand for 127.0.0.1; the
+ * browser then says that name.
+ */
+function isFor(request: string, hosts: readonly string[]): boolean {
+  const [, ...lines] = request.split(/\r?\n/);
+  const headers = lines.slice(0, lines.indexOf("")).filter((line) => /^host[ \t]*:/i.test(line));
+  const [, host] = HOST_HEADER.exec(headers[0] ?? "") ?? [];
+  if (headers.length !== 1 || host === undefined) return false;
+  const hostname = host.toLowerCase().replace(/^\[|\]$/g, "");
+  return isLocal({ transport: "tcp", hostname, port: 0 }) ||
+    hosts.some((name) => name.toLowerCase() === host.toLowerCase());
 }
 
 const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";

@@ -15,7 +15,7 @@ import type { Libc } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
-import { directoryOf } from "./socket_file.ts";
+import { directoryOf, isNoFamily, noFamily } from "./socket_file.ts";
 import { SLICE_SECONDS, type Turns } from "./turns.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
@@ -99,7 +99,12 @@ async function connectTcp({ hostname, port }: Address & { transport: "tcp" }): P
 
 /** Why QEMU cannot be reached now; @throws what no waiting helps against */
 function absence(address: Address, error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "QEMU is not there yet";
+  if (error instanceof Deno.errors.NotFound) {
+    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
+    return directory === "" || exists(directory)
+      ? "QEMU is not there yet"
+      : `the directory ${directory} does not exist yet`;
+  }
   if (error instanceof Deno.errors.ConnectionRefused) return "nobody listens there yet";
   if (error instanceof Deno.errors.PermissionDenied) {
     throw new Failure(
@@ -109,6 +114,7 @@ function absence(address: Address, error: unknown): string {
   }
   if (error instanceof Deno.errors.NotCapable) throw error;
   if (!(error instanceof Error)) throw error;
+  if (isNoFamily(error)) throw noFamily(address);
   // A full backlog: QEMU's socket has room for the one client it serves and few that wait.
   if (/os error 11\b|temporarily unavailable/i.test(error.message)) {
     return "QEMU's monitor is busy with other clients; it serves one at a time";
@@ -119,7 +125,8 @@ function absence(address: Address, error: unknown): string {
 /**
  * Looks at the place before it is dialled.
  *
- * @throws Failure where the path cannot be or become QEMU's socket */
+ * @throws Failure where the path is not and cannot become QEMU's socket
+ */
 export function checkPlace(address: Address): void {
   if (address.transport !== "unix" || address.path.startsWith("\0")) return;
   const text = addressText(address);
@@ -145,13 +152,8 @@ export function checkPlace(address: Address): void {
     if (error instanceof Deno.errors.FilesystemLoop) {
       throw new Failure(69, `${text}: its symbolic links lead nowhere; correct --qemu`);
     }
+    // It can still come, and its directory too: the service that runs QEMU may make that.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    if (!exists(directory)) {
-      throw new Failure(
-        69,
-        `${text}: the directory ${directory} does not exist; create it, or correct --qemu`,
-      );
-    }
   }
 }
 
@@ -160,7 +162,9 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    const isMissing = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (isMissing) return false;
     throw error;
   }
 }

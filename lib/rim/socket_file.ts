@@ -111,7 +111,23 @@ export function notListening(address: Address, error: unknown): Error {
     return new Failure(77, `${text}: no permission to listen there; run as a user who has it`);
   }
   if (error instanceof Deno.errors.NotCapable) return error;
+  if (isNoFamily(error)) return noFamily(address);
   return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
+}
+
+/** Returns whether the kernel, or a filter of system calls, refuses this kind of socket altogether. */
+export function isNoFamily(error: unknown): boolean {
+  return error instanceof Error && /address family not supported/i.test(error.message);
+}
+
+/** The error for an address of a kind that this process may not use, with the remedy. */
+export function noFamily(address: Address): Failure {
+  return new Failure(
+    78,
+    `${addressText(address)}: this process may not use such addresses (address family not ` +
+      "supported); under systemd, allow TCP by a drop-in (systemctl edit) with PrivateNetwork=no, " +
+      "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 and IPAddressAllow=localhost in [Service]",
+  );
 }
 
 /** The directory a path lies in. */

@@ -175,8 +175,9 @@ export class Succession {
       const { "greeting-timeout": time } = this.#means.settings();
       throw new Failure(
         69,
-        `${this.#address} sent no QMP greeting within ${time} s: it is no QMP server, ` +
-          "or another client holds QEMU's monitor, which serves one at a time; end that client",
+        `${this.#address} sent no QMP greeting within ${time} s: it is not a monitor (the socket ` +
+          "of a guest agent gives no greeting), or another client holds QEMU's monitor, which " +
+          "serves one at a time; end that client",
       );
     }
   }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Who } from "../terms/admission.ts";
+import type { ListenerSettings } from "../terms/listener_settings.ts";
 import { Failure } from "./failure.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
@@ -31,4 +33,28 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
     78,
     `${option}=${name}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
   );
+}
+
+/**
+ * Finds the options of a listener that name a user or a group which does not exist.
+ *
+ * @returns each with the text of an error
+ */
+export function* missingNames(
+  { user, group, admission: { allow = [], special } }: ListenerSettings,
+): Generator<[option: string, text: string]> {
+  const named: [option: string, who: Who][] = [
+    ...(user === undefined ? [] : [["user", { kind: "user", name: user }] as [string, Who]]),
+    ...(group === undefined ? [] : [["group", { kind: "group", name: group }] as [string, Who]]),
+    ...allow.map((who): [string, Who] => ["allow", who]),
+    ...special.map(({ who }): [string, Who] => ["role-for", who]),
+  ];
+  for (const [option, { kind, name }] of named) {
+    try {
+      idOf(kind, name, option);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      yield [option, error.message];
+    }
+  }
 }

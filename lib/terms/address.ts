@@ -39,10 +39,20 @@ const TCP = /^(?:tcp:)?(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?\]|[\w.-]*):(
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 
+/** A path has a slash before any colon. */
+const PATH = /^[^:/]*\//;
+
+/** A name of a file in the working directory, without anything that could be meant otherwise. */
+const BARE_NAME = /^[\p{L}\p{N}_.@][\p{L}\p{N}_.@+-]*$/u;
+
+/** Words that only begin an address. */
+const SCHEMES: readonly string[] = ["unix", "unix-abstract", "tcp", "fd"];
+
 /**
  * Reads an address.
  *
- * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`
+ * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`; a path
+ *   may be the name of a file in the working directory
  * @throws UsageError where it is none of them, or its path is too long
  */
 export function parseAddress(text: string): Address {
@@ -52,13 +62,19 @@ export function parseAddress(text: string): Address {
     return unix(`\0${name}`, text);
   }
   if (text.startsWith("unix:")) return unix(text.slice("unix:".length), text);
-  if (text.startsWith("/") || text.startsWith("./")) return unix(text, text);
+  if (PATH.test(text)) return unix(text, text);
   if (text.startsWith("fd:")) {
     throw new UsageError(`${text}: only --listen takes passed sockets; write ${FORMS}`);
   }
+  if (/^\d+$/.test(text)) {
+    throw new UsageError(
+      `invalid address "${text}": write :${text} for a port, ./${text} for a file`,
+    );
+  }
+  if (BARE_NAME.test(text) && !SCHEMES.includes(text)) return unix(text, text);
   const [, hostname, port] = TCP.exec(text) ?? [];
   if (hostname === undefined || port === undefined) {
-    throw new UsageError(`${JSON.stringify(text)} is no address; write ${FORMS}`);
+    throw new UsageError(`invalid address ${JSON.stringify(text)}: expected ${FORMS}`);
   }
   if (Number(port) > 65535) {
     throw new UsageError(`${text}: port ${port} is out of range; ports are 0 to 65535`);

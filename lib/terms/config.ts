@@ -11,12 +11,12 @@ import { parse } from "@std/toml/parse";
 import { UsageError } from "./address.ts";
 import { ConfigError } from "./config_error.ts";
 import { conflicts, type Place } from "./conflicts.ts";
-import { isLimitName } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
-import { readListener } from "./options.ts";
+import { OPTION_NAMES, readListener } from "./options.ts";
 import type { Role } from "./policy.ts";
 import { readRole, ROLES } from "./roles.ts";
 import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
+import { instead } from "./suggestion.ts";
 import { TomlLines } from "./toml_lines.ts";
 
 /** A file's content, read and checked. */
@@ -29,7 +29,29 @@ export interface Config {
   readonly roles: ReadonlyMap<string, Role>;
   /** What of the file contradicts itself when no flag is given; each with its line. */
   readonly conflicts: readonly string[];
+  /** Names in the file that this machine does not have, in the order of the file. */
+  readonly lacks: readonly Lack[];
+  /** Both of them, in the order of the file. */
+  readonly problems: readonly string[];
 }
+
+/** Something that the file names and the machine does not have. */
+export interface Lack {
+  /** The setting, or the listener, that needs it. */
+  readonly of: "listen" | "metrics" | "audit";
+  /** The text of the error, with its line. */
+  readonly problem: string;
+}
+
+/** Looks up what a file names on the machine; each finds nothing where nothing is looked up. */
+export interface Machine {
+  /** Returns the options that name a user or a group which does not exist, each with an error text. */
+  missingNames(listener: ListenerSettings): Iterable<readonly [option: string, text: string]>;
+  /** Returns why the audit cannot be written to a place; `undefined` where it can, or could be made. */
+  auditProblem(place: string): string | undefined;
+}
+
+const ANY_MACHINE: Machine = { missingNames: () => [], auditProblem: () => undefined };
 
 /** The keys of the top level, in the order in which they are documented. */
 export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
@@ -44,21 +66,30 @@ type Table = Readonly<Record<string, unknown>>;
  *
  * @param text its content
  * @param file its name, for messages
+ * @param machine the machine that it is for; without it nothing is looked up
  * @throws ConfigError
  */
-export function readConfig(text: string, file: string): Config {
-  return new Reader(text, file).read();
+export function readConfig(text: string, file: string, machine: Machine = ANY_MACHINE): Config {
+  return new Reader(text, file, machine).read();
+}
+
+/** An error and its line. */
+interface Problem {
+  readonly line: number;
+  readonly text: string;
 }
 
 class Reader {
   readonly #text: string;
   readonly #file: string;
   readonly #lines: TomlLines;
-  readonly #problems: { line: number; text: string }[] = [];
+  readonly #machine: Machine;
+  readonly #problems: Problem[] = [];
 
-  constructor(text: string, file: string) {
+  constructor(text: string, file: string, machine: Machine) {
     this.#text = text;
     this.#file = file;
+    this.#machine = machine;
     this.#lines = new TomlLines(text);
   }
 
@@ -72,7 +103,7 @@ class Reader {
     }
     for (const key of Object.keys(table)) {
       if (CONFIG_KEYS.includes(key)) continue;
-      this.#wrong(this.#lines.of(key), `unknown key "${key}": expected ${CONFIG_KEYS.join(", ")}`);
+      this.#wrong(this.#lines.of(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
     }
     const roles = new Map(ROLES);
     this.#each(table, "role", (form, where) => {
@@ -87,7 +118,9 @@ class Reader {
     /** The numbers of their tables: one that is wrong is not among the listeners. */
     const numbers: number[] = [];
     this.#each(table, "listen", (form, where, index) => {
-      listeners.push(listenerOf(form, where, roles));
+      const listener = this.#listener(form, where, index, roles);
+      if (listener === undefined) return;
+      listeners.push(listener);
       numbers.push(index);
     });
     const lineOf = (place: Place): number => {
@@ -96,13 +129,47 @@ class Reader {
     };
     const found = [...conflicts(values, listeners)]
       .map(({ place, text }) => ({ line: lineOf(place), text }));
-    if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found]);
-    return { values, listeners, roles, conflicts: this.#error(found).problems };
+    const lacks = [...this.#lacks(values, listeners, lineOf)];
+    if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found, ...lacks]);
+    return {
+      values,
+      listeners,
+      roles,
+      conflicts: this.#error(found).problems,
+      lacks: lacks.map((lack) => ({ of: lack.of, problem: this.#told(lack) })),
+      problems: this.#error([...found, ...lacks]).problems,
+    };
   }
 
-  #error(problems: readonly { line: number; text: string }[]): ConfigError {
+  /** Finds what the file names and the machine does not have, in the order of the file. */
+  #lacks(
+    { metrics, audit }: Partial<SettingValues>,
+    listeners: readonly ListenerSettings[],
+    lineOf: (place: Place) => number,
+  ): (Problem & Pick<Lack, "of">)[] {
+    const { missingNames, auditProblem } = this.#machine;
+    const lacks = listeners.flatMap((each, listener) =>
+      [...missingNames(each)].map(([option, text]) => {
+        return { of: "listen" as const, line: lineOf({ listener, option }), text };
+      })
+    );
+    const ofMetrics = metrics === undefined ? [] : [...missingNames(metrics)].map(([, text]) => {
+      return { of: "metrics" as const, line: lineOf({ setting: "metrics" }), text };
+    });
+    const text = audit === undefined ? undefined : auditProblem(audit);
+    const ofAudit = text === undefined
+      ? []
+      : [{ of: "audit" as const, line: lineOf({ setting: "audit" }), text }];
+    return [...lacks, ...ofMetrics, ...ofAudit].toSorted((a, b) => a.line - b.line);
+  }
+
+  #error(problems: readonly Problem[]): ConfigError {
     const sorted = problems.toSorted((a, b) => a.line - b.line);
-    return new ConfigError(sorted.map(({ line, text }) => `${this.#file}:${line}: ${text}`));
+    return new ConfigError(sorted.map((problem) => this.#told(problem)));
+  }
+
+  #told({ line, text }: Problem): string {
+    return `${this.#file}:${line}: ${text}`;
   }
 
   #parsed(): Table {
@@ -120,7 +187,7 @@ class Reader {
   }
 
   /** Finds what is invalid even by itself: the parser reports the line where it has given up. */
-  #notToml(): { line: number; text: string } | undefined {
+  #notToml(): Problem | undefined {
     for (const { line: first, text: part } of this.#lines.parts) {
       try {
         parse(part);
@@ -175,13 +242,43 @@ class Reader {
     }
   }
 
+  /**
+   * Reads a listener; what is wrong with an option is reported, and the rest is read without it.
+   *
+   * @returns `undefined` where it cannot be read even so
+   * @throws UsageError where that is not the fault of an option
+   */
+  #listener(
+    form: Table,
+    where: string,
+    index: number,
+    roles: ReadonlyMap<string, Role>,
+  ): ListenerSettings | undefined {
+    let left = form;
+    for (;;) {
+      try {
+        return listenerOf(left, where, roles);
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        const { option } = error;
+        if (option === undefined || !(option in left)) {
+          // It can follow from the lack of what was left out.
+          if (left !== form) return undefined;
+          throw error;
+        }
+        this.#wrong(this.#lineIn("listen", index, option), error.message.replace(/^: /, ""));
+        left = Object.fromEntries(Object.entries(left).filter(([key]) => key !== option));
+      }
+    }
+  }
+
   #lineIn(table: string, index: number, key: string): number {
     return this.#lines.inTable(table, index, key) ?? this.#lines.ofTable(table, index);
   }
 }
 
 /** A parser's error: its text, and the line it is about. */
-function syntaxError(error: unknown): { line: number; text: string } {
+function syntaxError(error: unknown): Problem {
   if (!(error instanceof Error)) throw error;
   const [, line, text] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ?? [];
   return { line: Number(line ?? 1), text: text ?? error.message };
@@ -227,7 +324,9 @@ function optionText(key: string, value: unknown): string {
     return value.join("+");
   }
   if (typeof value === "string") return value;
-  if (typeof value === "number" && isLimitName(key)) return String(value);
+  // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
+  const isNamed = OPTION_NAMES.some((name) => name === key);
+  if (typeof value === "number" && !isNamed) return String(value);
   throw new UsageError(
     `invalid value ${JSON.stringify(value)} for ${key}: ` +
       "expected text, true, false or a list of texts",

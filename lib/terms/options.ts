@@ -16,10 +16,12 @@ import {
 } from "./address.ts";
 import { EVERYBODY, readWho, type Who } from "./admission.ts";
 import { EventFilter } from "./event_filter.ts";
+import { misspelt } from "./event_names.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "./limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "./policy.ts";
 import { FULL, ROLES } from "./roles.ts";
+import { instead } from "./suggestion.ts";
 import type { DialectName, Terms } from "./terms.ts";
 
 /** One option of a listener: what stands for its value, and what it says, for the help and the manual. */
@@ -238,7 +240,7 @@ function split(text: string): [string, [string, string][]] {
     options.map((option) => {
       const [key, ...value] = option.split("=");
       if (value.length === 0) {
-        throw new UsageError(`${text}: "${option}" is no option; write option=value`);
+        throw new UsageError(`${text}: "${option}" has no value; write option=value`);
       }
       return [key!, value.join("=")];
     }),
@@ -250,10 +252,7 @@ function isOption(key: string): key is Option {
 }
 
 function unknownOption(where: string, key: string, known: readonly string[]): UsageError {
-  return new UsageError(
-    `${where}: there is no option "${key}"; there are ${known.join(", ")}`,
-    key,
-  );
+  return new UsageError(`${where}: unknown option "${key}"${instead(key, known)}`, key);
 }
 
 function onOff(where: string, key: string, value: string): UsageError {
@@ -303,15 +302,15 @@ function roleOf(
   if (name === undefined) return FULL;
   const role = roles.get(name);
   if (role) return role;
-  const known = [...roles.keys()].join(", ");
-  throw new UsageError(`${where}: there is no role "${name}"; there are ${known}`, option);
+  const known = [...roles.keys()];
+  throw new UsageError(`${where}: unknown role "${name}"${instead(name, known)}`, option);
 }
 
 function dialectOf(dialect: string | undefined, where: string): DialectName {
   if (dialect === undefined || dialect === "qmp") return "qmp";
   if (dialect === "rfc2010") return dialect;
   throw new UsageError(
-    `${where}: there is no dialect "${dialect}"; there are qmp, rfc2010`,
+    `${where}: unknown dialect "${dialect}"${instead(dialect, OPTIONS.dialect.words)}`,
     "dialect",
   );
 }
@@ -341,6 +340,10 @@ function filterOf(events: string | undefined, where: string): EventFilter | unde
       `${where}: "${wrong}" is no event; write names of events with * and ?, joined by +`,
       "events",
     );
+  }
+  for (const glob of globs) {
+    const problem = misspelt(glob);
+    if (problem !== undefined) throw new UsageError(`${where}: ${problem}`, "events");
   }
   try {
     return new EventFilter(globs);

@@ -8,6 +8,7 @@ import { addressText, isFile, isLocal, parsePlace, UsageError } from "./address.
 import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
 import { ROLES } from "./roles.ts";
+import { instead } from "./suggestion.ts";
 import type { Terms } from "./terms.ts";
 
 /** The options of such an address: of its socket file, and nothing else. */
@@ -55,9 +56,11 @@ function split(text: string): [address: string, options: [string, string][]] {
   const [address = "", ...options] = text.split(",");
   const pairs = options.map((option): [string, string] => {
     const [key = "", ...value] = option.split("=");
-    if (FILE_OPTIONS.includes(key) && value.length > 0) return [key, value.join("=")];
-    const known = FILE_OPTIONS.map((name) => `${name}=`).join(", ");
-    throw new UsageError(`${text}: unknown option "${option}": expected ${known}`);
+    if (value.length === 0) {
+      throw new UsageError(`${text}: "${option}" has no value; write option=value`);
+    }
+    if (FILE_OPTIONS.includes(key)) return [key, value.join("=")];
+    throw new UsageError(`${text}: unknown option "${key}"${instead(key, FILE_OPTIONS)}`);
   });
   return [address, pairs];
 }

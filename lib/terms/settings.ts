@@ -16,6 +16,7 @@ import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.t
 import {
   amount,
   DEADLINES,
+  HOSTS,
   optional,
   SECONDS,
   SWITCH,
@@ -33,7 +34,7 @@ export interface Setting<T> extends ValueKind<T> {
   /** Whether a reload takes a new value, or only a restart does. */
   readonly reload: "live" | "restart";
   /** The setting without which it means nothing. */
-  readonly needs?: "audit";
+  readonly needs?: "audit" | "metrics";
   /** Whether only the file has it, and no flag. */
   readonly fileOnly?: true;
   /** A phrase that says what it is, for the help and the manual. */
@@ -147,6 +148,13 @@ export const SETTINGS = {
     initial: undefined,
     reload: "live",
     help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
+  },
+  "metrics-host": {
+    ...optional(HOSTS),
+    initial: undefined,
+    needs: "metrics",
+    reload: "restart",
+    help: "names besides localhost that a request for metrics on a port may be for",
   },
   "audit": {
     ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),

@@ -102,6 +102,23 @@ export function text<T>(
   };
 }
 
+/** The name or the address of a host, as it stands in a URL before the port. */
+const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])$/;
+
+/** Names of hosts: with commas between them on the command line, a list of texts in the file. */
+export const HOSTS: ValueKind<readonly string[]> = {
+  value: "NAME,...",
+  expected: "names of hosts without a port",
+  read: (text) => hostsOf(text.split(",")),
+  readFile: (value) => Array.isArray(value) ? hostsOf(value) : undefined,
+  print: (names) => `[${names.map((name) => JSON.stringify(name)).join(", ")}]`,
+};
+
+function hostsOf(names: readonly unknown[]): readonly string[] | undefined {
+  const isHost = (name: unknown): name is string => typeof name === "string" && HOST.test(name);
+  return names.length > 0 && names.every(isHost) ? names : undefined;
+}
+
 /** A kind whose value may be left out. */
 export function optional<T>(kind: ValueKind<T>): ValueKind<T | undefined> {
   return { ...kind, print: (value) => value === undefined ? undefined : kind.print(value) };

@@ -2,8 +2,9 @@
 
 typist.py HOW SCRIPT: reads one JSON text a line, types it behind the
 program's name, then tab and enter, and prints as JSON what words the program
-was then given. The shell is a real one, at a terminal of its own, with nothing
-of the user's in it but the completions in SCRIPT. HOW begins with its name.
+was then given. The shell is a real one, at a terminal of its own, in the
+directory of SCRIPT, with nothing of the user's in it but the completions there.
+HOW begins with its name.
 """
 
 import json
@@ -67,7 +68,7 @@ printf '\\036ended\\036'
             "LC_ALL": "C.UTF-8",
             "HISTFILE": "",
         }
-        os.chdir(place)
+        os.chdir(os.path.dirname(script))
         os.execvpe(command[0], command, env)
 
     def enter(text):

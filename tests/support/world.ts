@@ -66,7 +66,8 @@ export class World implements Disposable {
     return text
       .replace(/(?<![\w.\/…])\/(run|etc|var)\//g, `${this.#place.path}/$1/`)
       .replace(/\bgroup=[\w-]+/g, `group=${Deno.gid()}`)
-      .replace(/^group = "[\w-]+"/gm, `group = "${Deno.gid()}"`);
+      .replace(/^group = "[\w-]+"/gm, `group = "${Deno.gid()}"`)
+      .replace(/"@[\w-]+(?=[":])/g, `"@${Deno.gid()}`);
   }
 
   /** Text of here as a document has it. */

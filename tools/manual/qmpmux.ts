@@ -23,7 +23,11 @@ const COMMANDS: readonly (readonly [name: string, row: Subcommand])[] = Object.e
 
 /** The environment variables that are looked at. */
 const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
-  ["QMPMUX_SOCKET", "The monitor that one-shot commands talk to where `--socket` is not given."],
+  ["QMPMUX_SOCKET", "The monitor that one-shot commands talk to without `--socket`."],
+  [
+    "QMPMUX_CONTROL",
+    "The control socket that administrative subcommands talk to; before `QMPMUX_SOCKET`.",
+  ],
   ["NOTIFY_SOCKET", "Where systemd is told of readiness, status and stopping."],
   ["WATCHDOG_USEC", "How often systemd's watchdog wants a sign of life."],
   ["WATCHDOG_PID", "The process whose sign of life it is."],

@@ -128,6 +128,7 @@ function typeOf({ value, words, kind }: Flag): string {
   if (value === undefined) return "True or false.";
   if (kind === undefined && words) return `${listed(words)}.`;
   if (value === "S" || value === "N") return "Number.";
+  if (value.endsWith(",...")) return "List of texts.";
   return "Text.";
 }
 

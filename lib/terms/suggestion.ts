@@ -1,0 +1,63 @@
+/**
+ * The word that a misspelt one was meant to be.
+ *
+ * @module
+ */
+
+/** A suggestion differs by no more letters: left out, added, changed, or two beside each other swapped. */
+const DISTANCE_LIMIT = 2;
+
+/** Longer words are not compared. */
+const LENGTH_LIMIT = 64;
+
+/**
+ * Finds the known word that is nearest to a misspelt one.
+ *
+ * Case does not count, nor does `_` for `-`. Of a short word less than half may differ.
+ *
+ * @returns `undefined` where none is near
+ */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LENGTH_LIMIT) return undefined;
+  const folded = fold(word);
+  const limit = Math.min(DISTANCE_LIMIT, Math.ceil(word.length / 2) - 1);
+  let best: string | undefined;
+  let least = limit + 1;
+  for (const each of known) {
+    const distance = distanceOf(folded, fold(each));
+    if (distance < least) [best, least] = [each, distance];
+  }
+  return best;
+}
+
+/**
+ * Says what may stand instead of an unknown word: `; did you mean "x"?`, or `: expected a, b`.
+ *
+ * @param known the words that may stand there
+ */
+export function instead(word: string, known: readonly string[]): string {
+  const found = nearest(word, known);
+  return found === undefined ? `: expected ${known.join(", ")}` : `; did you mean "${found}"?`;
+}
+
+function fold(word: string): string {
+  return word.toLowerCase().replaceAll("_", "-");
+}
+
+/** Counts the letters that are left out, added, changed or swapped between two words. */
+function distanceOf(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > DISTANCE_LIMIT) return Infinity;
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwap ? before[j - 2]! + 1 : Infinity;
+      row.push(Math.min(last[j]! + 1, row[j - 1]! + 1, change, swap));
+    }
+    [before, last] = [last, row];
+  }
+  return last[b.length]!;
+}

@@ -1,0 +1,85 @@
+/**
+ * Misspelt words, and what they were meant to be.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { EVENT_NAMES, misspelt } from "../lib/terms/event_names.ts";
+import { instead, nearest } from "../lib/terms/suggestion.ts";
+import { TestClient } from "./support/client.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+
+const WORDS = ["status", "clients", "kick", "reload", "exec", "events", "on-loss", "qemu"];
+
+for (
+  const [word, meant] of [
+    ["status", "status"],
+    ["statsu", "status"],
+    ["stats", "status"],
+    ["sttus", "status"],
+    ["stattuss", "status"],
+    ["ststsu", "status"],
+    ["EXEC", "exec"],
+    ["on_loss", "on-loss"],
+    ["kik", "kick"],
+    ["ki", undefined],
+    ["ekcs", undefined],
+    ["", undefined],
+    ["frobnicate", undefined],
+    ["statusstatus", undefined],
+    ["s".repeat(100_000), undefined],
+  ] as const
+) {
+  Deno.test(`nearest() takes ${word.slice(0, 20)} for ${meant}`, () => {
+    assertEquals(nearest(word, WORDS), meant);
+  });
+}
+
+Deno.test("nearest() takes the first of the words that are as near", () => {
+  assertEquals(nearest("abcd", ["abce", "abcf"]), "abce");
+  assertEquals(nearest("abcd", ["abxx", "abcf"]), "abcf");
+});
+
+Deno.test("instead() asks for the word that was meant, or lists all", () => {
+  assertEquals(instead("raod", ["load", "road"]), '; did you mean "road"?');
+  assertEquals(instead("frobnicate", ["load", "road"]), ": expected load, road");
+});
+
+Deno.test("misspelt() says what an event was meant to be, and how to insist", () => {
+  assertEquals(
+    misspelt("BLOCK_JOB_COMPLETE"),
+    'unknown event "BLOCK_JOB_COMPLETE"; did you mean "BLOCK_JOB_COMPLETED"? ' +
+      'Write "BLOCK_JOB_COMPLETE*" to mean it all the same',
+  );
+  for (const name of ["stop", "STPO", "block-job-ready"]) {
+    assertEquals(misspelt(name)?.startsWith(`unknown event "${name}"; did you mean`), true, name);
+  }
+});
+
+for (
+  const name of ["STOP", "STPO*", "ST?P", "*", "SOMETHING_QUITE_NEW", "__org.qmpmux_QEMU_BACK"]
+) {
+  Deno.test(`misspelt() lets ${name} pass`, () => {
+    assertEquals(misspelt(name), undefined);
+  });
+}
+
+Deno.test("EVENT_NAMES is sorted, and has each event once", () => {
+  assertEquals(EVENT_NAMES, [...new Set(EVENT_NAMES)].sort());
+});
+
+Deno.test({
+  name: "EVENT_NAMES has every event of this QEMU",
+  ignore: WITHOUT_QEMU,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = await startQemu(`${place.path}/vm`);
+    using client = await TestClient.ready(qemu.path);
+    const { return: schema } = JSON.parse(await client.ask({ execute: "query-qmp-schema" }));
+    const events = schema.filter((each: Record<string, unknown>) => each["meta-type"] === "event")
+      .map(({ name }: { name: string }) => name);
+    assertEquals(events.filter((name: string) => !EVENT_NAMES.includes(name)), []);
+  },
+});
