@@ -59,8 +59,8 @@ const FILES: readonly (readonly [term: string, meaning: string])[] = [
   ["`/run/qemu/<VM>/qmp.sock`", "Where the unit looks for QEMU's monitor."],
   ["`/run/qmpmux/<VM>/mux.sock`", "Where the unit's clients connect."],
   [
-    "`/run/qmpmux/<VM>/admin.sock`",
-    "Where a reload of the unit asks; a listener of the role `admin` that the file has to name.",
+    "`/run/qmpmux/<VM>/control.sock`",
+    "The unit's control socket, for root and the unit's user. `systemctl reload` uses it.",
   ],
   ["`/etc/qmpmux/example.toml`", "What `--config` can be given; the Debian package has it."],
 ];
