@@ -10,6 +10,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../lib/rim/client.ts";
 import type { Clock } from "../lib/rim/clock.ts";
 import { LimitNotes } from "../lib/rim/limit_notes.ts";
+import { ReplyBudget } from "../lib/rim/reply_budget.ts";
 import type { Limits } from "../lib/terms/limits.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
@@ -381,4 +382,96 @@ Deno.test("max-command, rate: a reload is in force on live clients", async () =>
   await mux.log.until(/has been read again/);
   assertMatch(await client.ask(long), /JSON token size limit exceeded/);
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+});
+
+/** A reply with a long value. */
+function longReply(bytes: number): string {
+  return `{"return": "${"x".repeat(bytes)}"}`;
+}
+
+Deno.test("slow-time, max-unread: a reply is delivered, however long, as long as its reader takes bytes", async () => {
+  await using door = await Door.open({
+    "slow-unread": 4096,
+    "slow-time": 5,
+    "max-unread": 1 << 20,
+  });
+  const { client, stage, pair } = door;
+  await write(pair.theirs, '{"execute":"a"}');
+  await door.qemuHears(1);
+  const size = 8 << 20;
+  stage.qemuSays(longReply(size));
+  client.tick(0);
+  const buffer = new Uint8Array(1 << 20);
+  let read = 0;
+  for (let now = 1; read < size + DONE.length; now += 4) {
+    // What is taken between two ticks is less than a mebibyte; the reply takes longer than slow-time.
+    read += (await pair.theirs.read(buffer))!;
+    client.tick(now);
+  }
+  assertEquals(door.counts, ["slow-unread"]);
+  await write(pair.theirs, '{"execute":"b"}');
+  assertEquals(await door.qemuHears(1), ['{"execute":"b"}']);
+});
+
+Deno.test("max-unread counts what piles up beside a reply, not the reply", async () => {
+  await using door = await Door.open({ "slow-unread": 4096, "max-unread": 1 << 20 });
+  await write(door.pair.theirs, '{"execute":"a"}');
+  await door.qemuHears(1);
+  door.stage.qemuSays(longReply(4 << 20));
+  const event = (bytes: number): string =>
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(bytes)}"}`;
+  door.stage.qemuSays(event(1000 << 10));
+  door.client.tick(0);
+  assertEquals(door.counts, ["slow-unread"]);
+  door.stage.qemuSays(event(1000 << 10));
+  await door.over();
+  assertEquals(door.counts, ["slow-unread", "max-unread"]);
+});
+
+Deno.test("--max-unread: past it the slowest reader of replies is dropped, and the log says why", async () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const lines: string[] = [];
+  const log = {
+    info: (line: string): void => void lines.push(line),
+    warn: (line: string): void => void lines.push(line),
+  };
+  const budget = new ReplyBudget(12 << 20);
+  const running: Promise<void>[] = [];
+  const clients: [Pair, Client][] = [];
+  for (let i = 0; i < 3; i++) {
+    const pair = await makePair();
+    const client = new Client(pair.ours, terms(), clientDeps(stage.mux, log, { budget }));
+    running.push(client.run());
+    clients.push([pair, client]);
+    await readText(pair.theirs, GREETING.length + 2);
+    await write(pair.theirs, `{"execute":"qmp_capabilities"}`);
+    await readText(pair.theirs, DONE.length);
+  }
+  const [second, secondClient] = clients[1]!;
+  const [third] = clients[2]!;
+  for (const [pair, client] of clients) {
+    const asked = new Promise<void>((heard) => stage.qemu.onSend = heard);
+    await write(pair.theirs, '{"execute":"a"}');
+    await within("the command", asked);
+    if (pair !== third) stage.qemuSays(longReply(5 << 20));
+    client.tick(0);
+  }
+  for (const [, client] of clients) client.tick(1);
+  // Of the two only the second takes bytes before the next tick.
+  const before = secondClient.unread;
+  while (secondClient.unread === before) await second.theirs.read(new Uint8Array(1 << 16));
+  for (const [, client] of clients) client.tick(2);
+  const reading = readText(third.theirs, (5 << 20) + '{"return": ""}\r\n'.length);
+  stage.qemuSays(longReply(5 << 20));
+  await within("the first to be dropped", running[0]!);
+  assertMatch(
+    lines.filter((line) => line.includes("dropped")).join(),
+    /^client stage\/1 was dropped: it left \d+ bytes of replies unread, and all clients together \d+ \(the limit is 12582912\): it was the slowest$/,
+  );
+  await reading;
+  assert(budget.total < 6 << 20);
+  for (const [{ theirs }] of clients) hangUp(theirs);
+  await Promise.all(running);
+  assertEquals(budget.total, 0);
 });

@@ -320,3 +320,17 @@ Deno.test("Connection.hasGone() throws on what is no end of a connection", async
   await assertRejects(() => connection.hasGone(), RangeError, "no socket");
   connection.end();
 });
+
+Deno.test("Connection.close() waits less for a peer that has been sent everything than for one that has to read", async () => {
+  using idle = await makePair();
+  using behind = await makePair();
+  const ended: string[] = [];
+  const connections = [idle, behind].map(({ ours }) => new Connection(ours, WIDE, new Notes()));
+  connections[1]!.send(bytes("x".repeat(MUCH)));
+  const all = connections.map((connection, at) =>
+    connection.over.then(() => ended.push(at === 0 ? "idle" : "behind"))
+  );
+  for (const connection of connections.toReversed()) connection.close();
+  await within("both to be over", Promise.all(all));
+  assertEquals(ended, ["idle", "behind"]);
+});
