@@ -52,15 +52,20 @@ export interface TestQmpmux extends AsyncDisposable {
 export interface Means {
   readonly sockets?: readonly string[];
   readonly without?: readonly string[];
+  /** A module that is loaded before the program; only where it runs from source. */
+  readonly preload?: URL;
 }
 
 /** Starts `qmpmux serve`; resolves when all its listeners listen. */
 export async function startQmpmux(
   args: readonly string[],
-  { sockets = [], without = [] }: Means = {},
+  { sockets = [], without = [], preload }: Means = {},
 ): Promise<TestQmpmux> {
   const [program, first] = programCommand();
-  const all = [...first.filter((flag) => !without.includes(flag)), "serve", ...args];
+  const kept = first.filter((flag) => !without.includes(flag));
+  // The last of the first arguments is the main module.
+  if (preload) kept.splice(-1, 0, `--preload=${preload}`);
+  const all = [...kept, "serve", ...args];
   const [command, rest] = sockets.length > 0 ? passing(sockets, [program, all]) : [program, all];
   const child = new Deno.Command(command, {
     args: rest,

@@ -1,0 +1,69 @@
+/**
+ * Errors and hangs planted in a qmpmux that runs from source, to see that they are contained.
+ *
+ * It is loaded before the main module, with what is planted behind a question mark:
+ *
+ *     deno run … --preload=file://…/plant_errors.ts?serve main.ts serve …
+ *
+ * @module
+ */
+
+import { Mux } from "../../lib/hub/mux.ts";
+import { Client } from "../../lib/rim/client.ts";
+import { type Admission, Monitor } from "../../lib/session/monitor.ts";
+import { type Heard, Upstream } from "../../lib/session/upstream.ts";
+import type { Message } from "../../lib/wire/message.ts";
+
+const { admit, leave } = Monitor.prototype;
+const { attach } = Mux.prototype;
+const { heard } = Upstream.prototype;
+
+/** What can be planted, by name. */
+const PLANTED: Readonly<Record<string, () => void>> = {
+  /** Serving the command `query-mice` fails. */
+  serve: () => {
+    Monitor.prototype.admit = function (command): Admission {
+      if (command.name === "query-mice") throw new Error("planted in serving");
+      return admit.call(this, command);
+    };
+  },
+  /** Hearing the second event of QEMU fails. */
+  hear: () => {
+    let events = 0;
+    Upstream.prototype.heard = function <J>(message: Message): Heard<J> {
+      if (message.kind === "event" && ++events === 2) throw new Error("planted in hearing");
+      return heard.call(this, message) as Heard<J>;
+    };
+  },
+  /** The leaving of each client fails. */
+  leave: () => {
+    Monitor.prototype.leave = function (): never {
+      leave.call(this);
+      throw new Error("planted in leaving");
+    };
+  },
+  /** A timer's callback fails, and a promise that nobody owns, once a client has come. */
+  stray: () => {
+    Mux.prototype.attach = function (peer, terms): Monitor {
+      setTimeout(() => {
+        void Promise.reject(new Error("planted in a promise"));
+        throw new Error("planted in a timer");
+      });
+      return attach.call(this, peer, terms);
+    };
+  },
+  /** The end fails, and no client ever ends. */
+  end: () => {
+    Mux.prototype.dismissAll = () => {
+      throw new Error("planted in the end");
+    };
+    Client.prototype.run = () => new Promise(() => {});
+  },
+};
+
+const name = new URL(import.meta.url).search.slice(1);
+const plant = PLANTED[name];
+if (plant === undefined) {
+  throw new Error(`Cannot plant ${name}: not one of ${Object.keys(PLANTED)}`);
+}
+plant();
