@@ -7,6 +7,7 @@
  * @module
  */
 
+import { measureBystanders } from "./bystanders.ts";
 import { measureDescriptors } from "./descriptors.ts";
 import { measureEndToEnd } from "./end_to_end.ts";
 import { measureFanOut } from "./fan_out.ts";
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   fan_out: measureFanOut,
   end_to_end: measureEndToEnd,
   descriptors: measureDescriptors,
+  bystanders: measureBystanders,
 };
 
 function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales"> {

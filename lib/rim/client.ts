@@ -25,7 +25,7 @@ import type { LimitNotes, Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { Pace } from "./pace.ts";
 import type { ReplyBudget } from "./reply_budget.ts";
-import { SLICE_SECONDS, type Turns } from "./turns.ts";
+import { CLIENT_SLICE_SECONDS, type Turns } from "./turns.ts";
 
 /** A chunk of so many bytes is followed by a turn for everybody else. */
 const TURN_BYTES = 32768;
@@ -253,7 +253,7 @@ export class Client implements ClientPeer {
     const { clock } = this.#deps;
     this.#delivering = true;
     try {
-      const end = clock.now() + SLICE_SECONDS;
+      const end = clock.now() + CLIENT_SLICE_SECONDS;
       while (!this.#blocked && this.#next()) {
         if (clock.now() >= end) this.#awaitTurn();
         if (this.#awaitsTurn) break;

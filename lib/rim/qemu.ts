@@ -16,7 +16,7 @@ import { Failure } from "./failure.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { directoryOf, isNoFamily, noFamily } from "./socket_file.ts";
-import { SLICE_SECONDS, type Turns } from "./turns.ts";
+import { QEMU_SLICE_SECONDS, type Turns } from "./turns.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
@@ -275,7 +275,7 @@ export class Qemu implements QemuPeer {
 
   /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
   #slice(): boolean {
-    const end = STEADY.now() + SLICE_SECONDS;
+    const end = STEADY.now() + QEMU_SLICE_SECONDS;
     for (;;) {
       if (this.#connection.closing) return true;
       const input = this.#splitter.next();
