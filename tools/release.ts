@@ -184,7 +184,7 @@ async function main(): Promise<number> {
     console.error("Usage: release [--out DIR]");
     return 64;
   }
-  const out = resolve((told.out as string | undefined) ?? `${ROOT}/dist/release`);
+  const out = resolve(told.out ?? `${ROOT}/dist/release`);
   try {
     const missing = await makeRelease(out);
     for (const path of files(out)) console.log(path);
