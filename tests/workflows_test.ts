@@ -62,6 +62,11 @@ Deno.test("a workflow tells root where the user's programs and toolchains are", 
   }
 });
 
+Deno.test("a workflow runs the tests where everybody may read them", () => {
+  const [run] = WORKFLOWS.flatMap(({ text }) => all(text, /run: \|\n((?: {10}.*\n)*).*\.ci\/run/g));
+  assertMatch(run!, /sudo cp --recursive \. \/srv\/qmpmux\n +cd \/srv\/qmpmux\n/);
+});
+
 Deno.test("a workflow runs with the Deno of tools/deno, or with the newest", () => {
   const tool = Deno.readTextFileSync(new URL("tools/deno", ROOT));
   const [, version] = /^NPM_DENO=(\S+)/m.exec(tool) ?? [];
