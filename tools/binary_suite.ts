@@ -25,7 +25,7 @@ function imports(path: string): string[] {
     .filter((name) => name.startsWith(TESTS));
 }
 
-/** Does a file start the program, itself or through what it imports? */
+/** Whether a file starts the program, itself or through what it imports. */
 function starts(path: string, seen = new Set<string>()): boolean {
   if (seen.has(path)) return false;
   seen.add(path);

@@ -92,7 +92,7 @@ export const SYMBOLS = {
 /** Those functions, as {@linkcode Deno.dlopen} gives them. */
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
-/** Linux' binary interface, where it depends on the machine. */
+/** The binary interface of Linux, where it depends on the machine. */
 export interface Layout {
   /** The flag of `open` that takes nothing but a directory. */
   readonly O_DIRECTORY: number;
