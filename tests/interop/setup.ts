@@ -16,6 +16,9 @@ import { within } from "../support/deadline.ts";
 const HERE = import.meta.dirname!;
 const CACHE = join(HERE, "..", "..", ".cache", "interop");
 
+// Daemons are in directories that the path of ordinary users lacks, and root's under sudo may be theirs.
+Deno.env.set("PATH", `${Deno.env.get("PATH")}:/usr/sbin:/sbin`);
+
 /** Fetching and compiling on a slow network and a slow machine. */
 const FETCH_PATIENCE_MS = 15 * 60_000;
 
@@ -207,17 +210,25 @@ export const getRust = shared("rust", async () => {
 /** Python's bindings of libvirt belong to the system's own Python. */
 export const SYSTEM_PYTHON = "/usr/bin/python3";
 
+/** What shows that libvirt's daemon, its shell, its Python and what it needs work. */
+const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
+  ["libvirtd", "--version"],
+  ["virsh", "--version"],
+  ["ip", "-Version"],
+  [SYSTEM_PYTHON, "-c", "import libvirt"],
+];
+
 /** Sees to it that libvirt's daemon, its driver for QEMU, its shell and its Python are there. */
 export const getLibvirt = shared("libvirt", async () => {
   const what = "libvirt (libvirt)";
   if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);
-  const proofs = [
-    works("libvirtd", "--version"),
-    works("virsh", "--version"),
-    works("ip", "-Version"),
-    works(SYSTEM_PYTHON, "-c", "import libvirt"),
-  ];
-  if ((await Promise.all(proofs)).every((there) => there)) return;
+  const missing = async (): Promise<string[]> => {
+    const found = await Promise.all(LIBVIRT_PROOFS.map(([name, ...args]) => works(name, ...args)));
+    return LIBVIRT_PROOFS.filter((_, i) => !found[i]).map((words) => words.join(" "));
+  };
+  if ((await missing()).length === 0) return;
   const daemon = ["libvirt-daemon", "libvirt-daemon-driver-qemu", "iproute2"];
   await apt(what, [...daemon, "libvirt-clients", "python3-libvirt"]);
+  const [failing] = await missing();
+  if (failing !== undefined) throw new Error(`Cannot run ${what}: "${failing}" fails here`);
 });
