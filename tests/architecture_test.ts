@@ -101,7 +101,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "rim/users",
   ],
   "rim/socket_file": ["rim/failure", "rim/passed", "rim/users"],
-  "rim/passed": ["rim/connection", "rim/failure", "rim/permissions"],
+  "rim/passed": ["rim/connection", "rim/failure", "rim/runtime"],
   "rim/qemu": [
     "rim/clock",
     "rim/connection",
@@ -116,7 +116,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "rim/config_file": ["rim/audit_file", "rim/failure", "rim/users"],
   "rim/output": ["rim/failure"],
   "rim/session": ["rim/failure"],
-  "rim/systemd": ["rim/failure", "rim/log", "rim/permissions"],
+  "rim/systemd": ["rim/failure", "rim/log", "rim/runtime"],
   "rim/users": ["rim/failure"],
   "rim/web_guard": ["rim/connection"],
   "hub/mux": ["hub/admin", "hub/dispatch", "hub/errand", "hub/ledger"],

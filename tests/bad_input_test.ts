@@ -47,11 +47,27 @@ async function refusal(...args: string[]): Promise<[number, string]> {
   return [code, message];
 }
 
+/** The command before a command that takes root's privileges, but not what root owns. */
+const UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] as const;
+
+/** @throws Error where root cannot read the checkout without its privileges: nothing would start */
+function checkReadable(): void {
+  const file = new URL("../main.ts", import.meta.url).pathname;
+  const [command, ...args] = [...UNPRIVILEGED, "test", "-r", file];
+  if (new Deno.Command(command, { args }).outputSync().success) return;
+  throw new Error(
+    `root cannot read ${file} without its privileges; run this in a checkout that everybody may read`,
+  );
+}
+
 /** A start by somebody who has to obey a file's mode: root without its privileges. */
 async function runUnprivileged(...args: string[]): Promise<Ending> {
   const [command, first] = programCommand();
   const words = [command, ...first, "serve", ...args];
-  if (Deno.uid() === 0) words.unshift("setpriv", "--bounding-set=-all", "--inh-caps=-all");
+  if (Deno.uid() === 0) {
+    checkReadable();
+    words.unshift(...UNPRIVILEGED);
+  }
   const [program = "", ...rest] = words;
   const output = await within(
     "the program to end",

@@ -85,7 +85,10 @@ const SHELLS: Readonly<Record<string, Shell>> = {
     const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
     return answers.map((answer, i) => {
       const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
-      return words.length > 0 ? commonBeginning(words) : typed[i]!.split(" ").at(-1)!;
+      const last = typed[i]!.split(" ").at(-1)!;
+      // fish 4 offers words that have the letters somewhere, too; what begins with them comes first.
+      const begun = words.filter((word) => word.startsWith(last));
+      return words.length > 0 ? commonBeginning(begun.length > 0 ? begun : words) : last;
     });
   },
 };

@@ -7,7 +7,15 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Descriptors, DESCRIPTORS_LIMIT, loadLibc } from "../lib/rim/descriptors.ts";
+import {
+  Descriptors,
+  DESCRIPTORS_LIMIT,
+  LAYOUTS,
+  Libc,
+  loadLibc,
+  SYMBOLS,
+  type Symbols,
+} from "../lib/rim/descriptors.ts";
 import { LadenSocket } from "../lib/rim/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
@@ -259,4 +267,53 @@ Deno.test("accept() says too many open files in Deno's words", async () => {
   const { stdout, stderr } = await within("the process", poorly(code, `${place.path}/l`));
   const line = "Too many open files (os error 24)\n";
   assertEquals(DECODER.decode(stdout), line + line, DECODER.decode(stderr));
+});
+
+/** Calls of the C library, some of them replaced. */
+function libcWith(replaced: (symbols: Symbols) => Partial<Symbols>): Libc & Disposable {
+  const library = Deno.dlopen("libc.so.6", SYMBOLS);
+  const libc = new Libc({ ...library.symbols, ...replaced(library.symbols) });
+  return Object.assign(libc, { [Symbol.dispose]: () => library.close() });
+}
+
+Deno.test("LAYOUTS has the numbers of each machine's own headers", () => {
+  // asm/fcntl.h of x86 (asm-generic's) and of arm64; EPOLL_PACKED in linux/eventpoll.h.
+  assertEquals(LAYOUTS, {
+    x86_64: { O_DIRECTORY: 0x10000, EPOLL_EVENT_BYTES: 4 + 8 },
+    aarch64: { O_DIRECTORY: 0x4000, EPOLL_EVENT_BYTES: 4 + 4 + 8 },
+  });
+});
+
+Deno.test("Libc.namesIn() lists a directory, and nothing of what is none", () => {
+  using place = makePlace();
+  for (const name of ["one", "two"]) Deno.writeTextFileSync(`${place.path}/${name}`, "");
+  assertEquals(LIBC.namesIn(place.path).sort(), [".", "..", "one", "two"]);
+  assertEquals(LIBC.namesIn(`${place.path}/one`), []);
+  assertEquals(LIBC.namesIn(`${place.path}/none`), []);
+});
+
+Deno.test("a function that a C library lacks does not take the others along", () => {
+  // The GNU library has no getdents, as musl has no getdents64.
+  const library = Deno.dlopen("libc.so.6", SYMBOLS);
+  try {
+    assertEquals(library.symbols.getdents, null);
+    assert(library.symbols.sendmsg !== null);
+  } finally {
+    library.close();
+  }
+});
+
+Deno.test("Libc.namesIn() takes getdents where there is no getdents64, as with musl", () => {
+  using place = makePlace();
+  Deno.writeTextFileSync(`${place.path}/one`, "");
+  using libc = libcWith(({ getdents64 }) => ({ getdents64: null, getdents: getdents64 }));
+  assertEquals(libc.namesIn(place.path).sort(), [".", "..", "one"]);
+});
+
+Deno.test("Libc.namesIn() lists nothing where the C library has neither, and the rest works", () => {
+  using place = makePlace();
+  Deno.symlinkSync("there", `${place.path}/link`);
+  using libc = libcWith(() => ({ getdents64: null, getdents: null }));
+  assertEquals(libc.namesIn(place.path), []);
+  assertEquals(libc.linkAt(`${place.path}/link`), "there");
 });

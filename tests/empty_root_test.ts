@@ -14,6 +14,7 @@ import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { programCommand } from "./support/qmpmux.ts";
+import { WITHOUT_ROOT } from "./support/without.ts";
 
 const NOBODY = 65534;
 
@@ -101,7 +102,7 @@ class EmptyRoot implements AsyncDisposable {
 }
 
 if (Deno.env.get("QMPMUX_BINARY")) {
-  const ignore = WITHOUT_QEMU || Deno.uid() !== 0;
+  const ignore = WITHOUT_QEMU || WITHOUT_ROOT;
 
   Deno.test({
     name:

@@ -16,6 +16,7 @@ import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { Lines } from "./support/lines.ts";
+import { newDenoTest, OLDER_DENO } from "./support/new_deno.ts";
 import { makePlace } from "./support/place.ts";
 import { readToEnd, write } from "./support/pair.ts";
 import { Notified, passing, WITHOUT_PYTHON } from "./support/passer.ts";
@@ -430,26 +431,66 @@ Deno.test("serve() serves although nobody can be notified, and says so once", as
   assertEquals((await service.ended).code, 0);
 });
 
+newDenoTest({
+  name: "serve() notifies a service manager at an abstract socket",
+  fn: async () => {
+    using place = makePlace();
+    using manager = new Notified(`@${place.path}/manager`);
+    await using _service = new Service(
+      ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`],
+      { env: { NOTIFY_SOCKET: manager.path } },
+    );
+    await manager.until("READY=1");
+  },
+});
+
 function passedTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_PYTHON, fn });
 }
 
-passedTest("serve() serves clients of a passed socket, those too who came before it", async () => {
-  using here = stage();
-  await using _qemu = new StandIn(here.at("qemu"));
-  await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
-    sockets: [`mux=${here.at("mux")}`],
-  });
-  await service.log.until(/: listening on fd:mux \(qmp\)/);
-  using one = await TestClient.ready(here.at("mux"));
-  using two = await TestClient.ready(here.at("mux"), ["oob"]);
-  assertEquals(
-    await one.ask({ execute: "query-version", id: 1 }),
-    await two.ask({ execute: "query-version", id: 1 }),
-  );
-});
+/** A test of the program with a passed socket. */
+function adoptingTest(name: string, fn: () => Promise<void>): void {
+  newDenoTest({ name, ignore: WITHOUT_PYTHON, fn });
+}
 
-passedTest("serve() answers a client of a passed socket that has ended its half", async () => {
+if (OLDER_DENO !== undefined) {
+  passedTest("serve() on an older Deno says that it cannot use a passed socket", async () => {
+    using here = stage();
+    await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
+      sockets: [`mux=${here.at("mux")}`],
+    });
+    const [line = "", ...more] = await service.log.rest();
+    assert(
+      line.endsWith(
+        `fd:mux: Deno ${OLDER_DENO} cannot use sockets that systemd passes; ` +
+          "use 2.9 or later, or let qmpmux listen itself (unix:/path)",
+      ),
+      line,
+    );
+    assertEquals(more, []);
+    assertEquals((await service.ended).code, 78);
+  });
+}
+
+adoptingTest(
+  "serve() serves clients of a passed socket, those too who came before it",
+  async () => {
+    using here = stage();
+    await using _qemu = new StandIn(here.at("qemu"));
+    await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
+      sockets: [`mux=${here.at("mux")}`],
+    });
+    await service.log.until(/: listening on fd:mux \(qmp\)/);
+    using one = await TestClient.ready(here.at("mux"));
+    using two = await TestClient.ready(here.at("mux"), ["oob"]);
+    assertEquals(
+      await one.ask({ execute: "query-version", id: 1 }),
+      await two.ask({ execute: "query-version", id: 1 }),
+    );
+  },
+);
+
+adoptingTest("serve() answers a client of a passed socket that has ended its half", async () => {
   using here = stage();
   await using _qemu = new StandIn(here.at("qemu"));
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
@@ -464,23 +505,26 @@ passedTest("serve() answers a client of a passed socket that has ended its half"
   assertEquals(heard.match(/"id": \d/g), ['"id": 1', '"id": 2', '"id": 3']);
 });
 
-passedTest("serve() outlives a client of a passed socket that resets the connection", async () => {
-  using here = stage();
-  await using _qemu = new StandIn(here.at("qemu"));
-  await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
-    sockets: [`mux=${here.at("mux")}`],
-  });
-  await service.log.until(/: connected to QEMU/);
-  for (let i = 0; i < 5; i++) {
-    // The greeting stays unread, which makes it a reset.
-    const socket = await Deno.connect({ transport: "unix", path: here.at("mux") });
-    await write(socket, '{"execute":"qmp_capabilities"}');
-    socket.close();
-  }
-  using _client = await TestClient.ready(here.at("mux"));
-});
+adoptingTest(
+  "serve() outlives a client of a passed socket that resets the connection",
+  async () => {
+    using here = stage();
+    await using _qemu = new StandIn(here.at("qemu"));
+    await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
+      sockets: [`mux=${here.at("mux")}`],
+    });
+    await service.log.until(/: connected to QEMU/);
+    for (let i = 0; i < 5; i++) {
+      // The greeting stays unread, which makes it a reset.
+      const socket = await Deno.connect({ transport: "unix", path: here.at("mux") });
+      await write(socket, '{"execute":"qmp_capabilities"}');
+      socket.close();
+    }
+    using _client = await TestClient.ready(here.at("mux"));
+  },
+);
 
-passedTest("serve() leaves the file of a passed socket where it is", async () => {
+adoptingTest("serve() leaves the file of a passed socket where it is", async () => {
   using here = stage();
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
     sockets: [`mux=${here.at("mux")}`],
@@ -492,7 +536,7 @@ passedTest("serve() leaves the file of a passed socket where it is", async () =>
   assert(Deno.lstatSync(here.at("mux")).isSocket);
 });
 
-passedTest("serve() drains clients of a passed socket before it ends", async () => {
+adoptingTest("serve() drains clients of a passed socket before it ends", async () => {
   using here = stage();
   let reply: (() => void) | undefined;
   const asked = Promise.withResolvers<void>();
@@ -519,7 +563,7 @@ passedTest("serve() drains clients of a passed socket before it ends", async () 
   assertEquals((await within("the end", service.ended)).code, 0);
 });
 
-passedTest("serve() takes each of several passed sockets by its name", async () => {
+adoptingTest("serve() takes each of several passed sockets by its name", async () => {
   using here = stage();
   await using _qemu = new StandIn(here.at("qemu"));
   await using service = new Service(
@@ -533,7 +577,7 @@ passedTest("serve() takes each of several passed sockets by its name", async () 
   assertEquals(await old.line(), '{"QMP": {"capabilities": ["async messages"]}}');
 });
 
-passedTest("serve() serves a passed TCP socket of this machine", async () => {
+adoptingTest("serve() serves a passed TCP socket of this machine", async () => {
   using here = stage();
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:t"], {
     sockets: ["t=0"],
@@ -541,7 +585,7 @@ passedTest("serve() serves a passed TCP socket of this machine", async () => {
   await service.log.until(/: listening on fd:t \(qmp\)/);
 });
 
-passedTest("serve() warns of a passed socket that no listener takes", async () => {
+adoptingTest("serve() warns of a passed socket that no listener takes", async () => {
   using here = stage();
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:a"], {
     sockets: [`a=${here.at("a")}`, `b=${here.at("b")}`],
@@ -555,6 +599,8 @@ const WRONG: readonly {
   readonly sockets: readonly string[];
   readonly env?: Record<string, string>;
   readonly says: RegExp;
+  /** Whether it is found out by adopting the socket. */
+  readonly adopted?: true;
 }[] = [
   { what: "a name that was not passed", listen: "fd:b", sockets: ["a=a"], says: /but a; correct/ },
   {
@@ -575,17 +621,20 @@ const WRONG: readonly {
     listen: "fd:a",
     sockets: ["a=-"],
     says: /descriptor 3 is no listening socket/,
+    adopted: true,
   },
   {
     what: "a passed TCP socket that other machines reach",
     listen: "fd:a",
     sockets: ["a=0.0.0.0:0"],
     says: /other machines could control the VM through tcp:0\.0\.0\.0:\d+/,
+    adopted: true,
   },
 ];
 
-for (const { what, listen, sockets, env, says } of WRONG) {
-  passedTest(`serve() refuses ${what} with one line and status 78`, async () => {
+for (const { what, listen, sockets, env, says, adopted } of WRONG) {
+  const test = adopted ? adoptingTest : passedTest;
+  test(`serve() refuses ${what} with one line and status 78`, async () => {
     using here = stage();
     const placed = sockets.map((socket) => socket.replace(/=([a-z])$/, `=${here.at("$1")}`));
     await using service = new Service(["--qemu", here.at("qemu"), "--listen", listen], {

@@ -226,6 +226,7 @@ Deno.test("LadenSocket.writeWith() sends the bytes alone where the kernel passes
     sendWith(): never {
       throw new Error("sendmsg: os error 109");
     },
+    credentialsOf: () => undefined,
   } as unknown as Libc;
   const told: string[] = [];
   const laden = new LadenSocket(ends.theirs, full, ends.descriptor, (why) => told.push(why));

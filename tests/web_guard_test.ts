@@ -12,6 +12,7 @@ import { WebGuard } from "../lib/rim/web_guard.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
+import { newDenoTest } from "./support/new_deno.ts";
 import { WITHOUT_PYTHON } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
@@ -230,7 +231,7 @@ function portOf(pid: number, descriptor: number): number {
   return parseInt(local!.split(":")[1]!, 16);
 }
 
-Deno.test({
+newDenoTest({
   name: "a web page's request to a passed TCP socket runs nothing",
   ignore: WITHOUT_PYTHON,
   fn: async () => {

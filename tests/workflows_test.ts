@@ -31,6 +31,42 @@ Deno.test("a workflow uses actions of one commit, and tells their version", () =
   }
 });
 
+/** The first version of each action that runs on Node 24; runners have no older Node any more. */
+const ON_NODE_24: Readonly<Record<string, readonly number[]>> = {
+  "actions/checkout": [5, 0, 0],
+  "actions/download-artifact": [7, 0, 0],
+  "actions/upload-artifact": [6, 0, 0],
+  "denoland/setup-deno": [2, 0, 4],
+};
+
+Deno.test("a workflow uses actions that run on a Node that runners have", () => {
+  for (const { name, text } of WORKFLOWS) {
+    for (const [, action, version] of text.matchAll(/\buses: (\S+)@\S+ # v([\d.]+)$/gm)) {
+      const first = ON_NODE_24[action!];
+      assert(first, `${name}: note in ON_NODE_24 since when ${action} runs on Node 24`);
+      const found = version!.split(".").map(Number);
+      const at = first.findIndex((part, i) => part !== found[i]);
+      assert(
+        at < 0 || found[at]! > first[at]!,
+        `${name}: ${action} v${version} runs on an older Node`,
+      );
+    }
+  }
+});
+
+Deno.test("a workflow tells root where the user's programs and toolchains are", () => {
+  const runs = WORKFLOWS.flatMap(({ text }) => all(text, /(sudo [^\n]*(?:\\\n[^\n]*)*\.ci\/run)/g));
+  assertEquals(runs.length, 1);
+  for (const name of ["PATH", "RUSTUP_HOME", "CARGO_HOME"]) {
+    assertMatch(runs[0]!, new RegExp(`"${name}=`));
+  }
+});
+
+Deno.test("a workflow runs the tests where everybody may read them", () => {
+  const [run] = WORKFLOWS.flatMap(({ text }) => all(text, /run: \|\n((?: {10}.*\n)*).*\.ci\/run/g));
+  assertMatch(run!, /sudo cp --recursive \. \/srv\/qmpmux\n +cd \/srv\/qmpmux\n/);
+});
+
 Deno.test("a workflow runs with the Deno of tools/deno, or with the newest", () => {
   const tool = Deno.readTextFileSync(new URL("tools/deno", ROOT));
   const [, version] = /^NPM_DENO=(\S+)/m.exec(tool) ?? [];

@@ -172,8 +172,7 @@ async function main(): Promise<number> {
     string: ["output"],
     unknown: (arg) => wrong.push(arg) === 0,
   });
-  const all = told.all === true;
-  const output = told.output as string | undefined;
+  const { all, output } = told;
   if (wrong.length > 0 || (all && output !== undefined)) {
     console.error("Usage: compile [--all | --output FILE]");
     return 64;

@@ -13,8 +13,8 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { resolve } from "node:path";
-import { isOld } from "../tests/not_on_2_4.ts";
 import { compileAll, type Target } from "./compile.ts";
+import { isOlder } from "./deno_version.ts";
 import { ARCHITECTURES, digest, files, makeDeb } from "./release_deb.ts";
 import { gzip, type Parts, put, run, type Shell, SHELLS, Unmade } from "./release_parts.ts";
 import { bom } from "./release_sbom.ts";
@@ -65,7 +65,7 @@ async function stage(place: string): Promise<{ release: Release; env: Record<str
   }
   for (const file of files(place)) Deno.utimeSync(file, epoch, epoch);
   const { version } = JSON.parse(Deno.readTextFileSync(`${place}/deno.json`));
-  const rehearsal = isOld(Deno.version.deno) ? "+rehearsal" : "";
+  const rehearsal = isOlder(Deno.version.deno) ? "+rehearsal" : "";
   return { release: { version: version + rehearsal, commit, epoch }, env };
 }
 
@@ -184,13 +184,13 @@ async function main(): Promise<number> {
     console.error("Usage: release [--out DIR]");
     return 64;
   }
-  const out = resolve((told.out as string | undefined) ?? `${ROOT}/dist/release`);
+  const out = resolve(told.out ?? `${ROOT}/dist/release`);
   try {
     const missing = await makeRelease(out);
     for (const path of files(out)) console.log(path);
     for (const [target, why] of missing) console.error(`Not released: ${target}: ${why}`);
     // A rehearsal is of what can be had; a release is whole.
-    return missing.size === 0 || isOld(Deno.version.deno) ? 0 : 1;
+    return missing.size === 0 || isOlder(Deno.version.deno) ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Unmade)) throw error;
     console.error(`Not released: ${error.message}`);

@@ -351,7 +351,7 @@ async function main(): Promise<number> {
     console.error("Usage: release:check [--release DIR]");
     return 64;
   }
-  const named = told.release as string | undefined;
+  const named = told.release;
   if (named !== undefined && !existsSync(`${resolve(named)}/SHA256SUMS`)) {
     console.error(
       `No release in ${resolve(named)}: make one with the task "release", or leave out --release`,

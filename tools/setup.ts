@@ -10,16 +10,22 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
+
 interface Tool {
   /** The name in QMPMUX_TESTS_WITHOUT. */
   name: string;
   /** Shows that it is there, and works. */
   proof: [program: string, ...args: string[]];
-  /** Debian's package, and Ubuntu's. */
-  debian: string;
+  /** Debian's package, and Ubuntu's; none for what cannot be installed. */
+  debian?: string;
   title: string;
-  /** The one file of the package that is taken: it is not installed, for it would start a service. */
-  only?: string;
+  /**
+   * The one file that is taken out of a package, which is not installed, as it would start a service;
+   * and the names of packages that may have it, newer releases' first.
+   */
+  only?: { file: string; packages: readonly string[] };
 }
 
 /** Where such files are put. */
@@ -51,8 +57,10 @@ const TOOLS: Tool[] = [
     proof: ["promtool", "--version"],
     debian: "prometheus",
     title: "Prometheus' promtool",
-    only: "usr/bin/promtool",
+    only: { file: "usr/bin/promtool", packages: ["promtool", "prometheus"] },
   },
+  // Tests act as other users, and start what only root may start.
+  { name: "root", proof: ["sh", "-c", 'test "$(id -u)" = 0'], title: "root" },
 ];
 
 async function succeeds(program: string, args: string[], env = {}): Promise<boolean> {
@@ -78,26 +86,31 @@ async function missing(tools: Tool[]): Promise<Tool[]> {
 async function installed(tools: Tool[]): Promise<boolean> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
   if (!await succeeds("apt-get", ["--version"])) return false;
-  const packages = tools.filter(({ only }) => !only).map(({ debian }) => debian);
+  const packages = tools.flatMap(({ debian, only }) => debian && !only ? [debian] : []);
   console.error(`Installing ${tools.map(({ name }) => name).join(", ")}`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   const options = ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
   await succeeds("apt-get", ["update"], env);
-  for (const { debian, only } of tools) if (only) await take(debian, only);
+  for (const { only } of tools) if (only) await take(only);
   if (packages.length === 0) return true;
   return await succeeds("apt-get", ["install", ...options, ...packages], env);
 }
 
-/** Takes one file out of a package. */
-async function take(debian: string, file: string): Promise<void> {
-  const place = Deno.makeTempDirSync();
-  try {
-    const get = `cd ${place} && apt-get download ${debian} && dpkg-deb --extract *.deb whole`;
-    if (!await succeeds("sh", ["-c", get])) return;
-    Deno.mkdirSync(PROGRAMS, { recursive: true });
-    Deno.copyFileSync(`${place}/whole/${file}`, `${PROGRAMS}/${file.split("/").pop()}`);
-  } finally {
-    Deno.removeSync(place, { recursive: true });
+/** Takes a file out of the first of these packages that has it. */
+async function take({ file, packages }: NonNullable<Tool["only"]>): Promise<void> {
+  for (const name of packages) {
+    const place = Deno.makeTempDirSync();
+    try {
+      const get = `cd ${place} && apt-get download ${name} && dpkg-deb --extract *.deb whole`;
+      if (!await succeeds("sh", ["-c", get])) continue;
+      const found = `${place}/whole/${file}`;
+      if (!existsSync(found)) continue;
+      Deno.mkdirSync(PROGRAMS, { recursive: true });
+      Deno.copyFileSync(found, `${PROGRAMS}/${basename(file)}`);
+      return;
+    } finally {
+      Deno.removeSync(place, { recursive: true });
+    }
   }
 }
 
@@ -105,11 +118,13 @@ async function take(debian: string, file: string): Promise<void> {
 async function without(): Promise<string[]> {
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").filter(Boolean);
   let absent = await missing(TOOLS.filter(({ name }) => !declined.includes(name)));
-  if (absent.length > 0 && await installed(absent)) absent = await missing(absent);
+  const known = absent.filter(({ debian }) => debian !== undefined);
+  if (known.length > 0 && await installed(known)) absent = await missing(absent);
   for (const { name, title, debian } of absent) {
-    console.error(
-      `NOT TESTED: what needs ${name}; install ${title} (Debian, Ubuntu: apt-get install ${debian})`,
-    );
+    const remedy = debian
+      ? `install ${title} (Debian, Ubuntu: apt-get install ${debian})`
+      : `run this as ${title}`;
+    console.error(`NOT TESTED: what needs ${name}; ${remedy}`);
   }
   for (const name of declined) {
     console.error(`NOT TESTED: what needs ${name}; QMPMUX_TESTS_WITHOUT says so`);

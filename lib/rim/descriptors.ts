@@ -52,7 +52,8 @@ export class ForeignError extends Error {
 /** Names under which the C library can be found. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
-const SYMBOLS = {
+/** The functions of the C library that are called here; an `optional` one that it lacks is `null`. */
+export const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -70,7 +71,9 @@ const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // musl calls it by the other name, and has had only that one since 1.2.4.
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
+  getdents: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
@@ -86,14 +89,35 @@ const SYMBOLS = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const;
 
-type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+/** Those functions, as {@linkcode Deno.dlopen} gives them. */
+export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+/** The binary interface of Linux, where it depends on the machine. */
+export interface Layout {
+  /** The flag of `open` that takes nothing but a directory. */
+  readonly O_DIRECTORY: number;
+  /** The size of `struct epoll_event`: packed on x86-64, and nowhere else. */
+  readonly EPOLL_EVENT_BYTES: number;
+}
+
+/**
+ * The layout for each machine that Deno runs on.
+ *
+ * All other numbers here are the same for both: they are those of
+ * `asm-generic`, from which only older architectures differ.
+ */
+export const LAYOUTS: Readonly<Record<typeof Deno.build.arch, Layout>> = {
+  x86_64: { O_DIRECTORY: 0o200000, EPOLL_EVENT_BYTES: 12 },
+  aarch64: { O_DIRECTORY: 0o40000, EPOLL_EVENT_BYTES: 16 },
+};
+
+const { O_DIRECTORY, EPOLL_EVENT_BYTES: EVENT_BYTES } = LAYOUTS[Deno.build.arch];
 
 const AF_UNIX = 1;
 const AF_NETLINK = 16;
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const O_DIRECTORY = 0o200000;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
@@ -158,8 +182,6 @@ const SOCKADDR_BYTES = 110;
 const IO_BYTES = 65536;
 /** One look at what is ready takes so many at most. */
 const READY_LIMIT = 256;
-// struct epoll_event is packed on x86-64, and nowhere else.
-const EVENT_BYTES = Deno.build.arch === "x86_64" ? 12 : 16;
 const EVENT_DATA = EVENT_BYTES - 8;
 /** Beyond this nobody looks for a descriptor. */
 const SEARCH_LIMIT = 65536;
@@ -441,13 +463,15 @@ export class Libc {
 
   /** The names in a directory, also of those that Deno shows to no program; none where it cannot be read. */
   namesIn(directory: string): string[] {
+    const getdents = this.#c.getdents64 ?? this.#c.getdents;
+    if (getdents === null) return [];
     const flags = O_DIRECTORY | SOCK_CLOEXEC;
     const descriptor = this.#c.open(textOf(directory), flags);
     if (descriptor < 0) return [];
     const names: string[] = [];
     const buffer = new Uint8Array(IO_BYTES);
     for (;;) {
-      const length = Number(this.#c.getdents64(descriptor, buffer, BigInt(IO_BYTES)));
+      const length = Number(getdents(descriptor, buffer, BigInt(IO_BYTES)));
       if (length <= 0) break;
       // struct linux_dirent64: inode 0, offset 8, length 16, type 18, name 19.
       const view = new DataView(buffer.buffer);

@@ -10,7 +10,7 @@
 
 import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
-import { versionAtLeast } from "./permissions.ts";
+import { IS_OLDER_DENO } from "./runtime.ts";
 
 /** As much is written at a time: who watches the queue sees it grow shorter. */
 const PIECE_BYTES = 65536;
@@ -32,7 +32,7 @@ export interface Acceptor {
  * @throws Failure where this Deno cannot, or it is no listening socket
  */
 export async function adopt(name: string, descriptor: number): Promise<Acceptor> {
-  if (!versionAtLeast(2, 9)) {
+  if (IS_OLDER_DENO) {
     throw new Failure(
       78,
       `fd:${name}: Deno ${Deno.version.deno} cannot use sockets that systemd passes; ` +

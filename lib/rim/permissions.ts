@@ -28,17 +28,10 @@ export async function surrender(
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
-  // From 2.9 on, connecting and sending to a unix socket need this kind too.
-  const netForUnix = versionAtLeast(2, 9) &&
-    (notifies || qemu.transport === "unix" || audit === "journal");
+  // Connecting and sending to a unix socket need this kind too.
+  const netForUnix = notifies || qemu.transport === "unix" || audit === "journal";
   if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
   // What was loaded by them stays; nothing else can be.
   await Deno.permissions.revoke({ name: "ffi" });
-}
-
-/** Is this Deno of this version or a newer one? */
-export function versionAtLeast(major: number, minor: number, patch = 0): boolean {
-  const [a = 0, b = 0, c = 0] = Deno.version.deno.split(".").map((part) => parseInt(part));
-  return a !== major ? a > major : b !== minor ? b > minor : c >= patch;
 }

@@ -10,7 +10,7 @@
 
 import { Failure } from "./failure.ts";
 import type { Log } from "./log.ts";
-import { versionAtLeast } from "./permissions.ts";
+import { IS_OLDER_DENO } from "./runtime.ts";
 
 /** Passed sockets are numbered from here, behind the three standard streams. */
 const FIRST_PASSED = 3;
@@ -243,12 +243,7 @@ export class Notifier {
     } catch (error) {
       // At the end it is closed without waiting any longer.
       if (this.#socket === undefined) return;
-      const isOld = this.#to!.path.startsWith("\0") && !versionAtLeast(2, 9);
-      this.#fail(
-        isOld
-          ? `Deno ${Deno.version.deno} cannot reach abstract sockets; use 2.9 or later`
-          : (error as Error).message,
-      );
+      this.#fail((error as Error).message);
     }
   }
 
@@ -268,14 +263,14 @@ export class Notifier {
 /**
  * A socket to send datagrams from.
  *
- * Before 2.9 Deno wants a path for it. Its file is removed at once, as nobody
+ * An older Deno requires a path for it. Its file is removed at once, as nobody
  * is to answer.
  */
 export function openDatagram(): Deno.DatagramConn {
   if (typeof Deno.listenDatagram !== "function") {
     throw new Error("Deno was started without --unstable-net");
   }
-  const place = versionAtLeast(2, 9) ? undefined : Deno.makeTempDirSync({ prefix: "qmpmux-" });
+  const place = IS_OLDER_DENO ? Deno.makeTempDirSync({ prefix: "qmpmux-" }) : undefined;
   try {
     return Deno.listenDatagram(
       { transport: "unixpacket", ...(place && { path: `${place}/notify` }) } as

@@ -108,8 +108,8 @@ const python = { ignore: without("python") };
 
 Deno.test("qemu.qmp connect() greets, executes and comes back through qmpmux", python, async () => {
   const outcome = await sameAsAlone((path) => playPython("converse", path));
-  const { status, version, again } = result(outcome) as Record<string, unknown>;
-  assertEquals(status, { status: "prelaunch", singlestep: false, running: false });
+  const { status, version, again } = result(outcome) as Record<string, Record<string, unknown>>;
+  assertEquals([status!.status, status!.running], ["prelaunch", false]);
   assertEquals(version, again);
 });
 
@@ -217,17 +217,19 @@ const go = { ignore: without("go") };
 Deno.test("go-qemu SocketMonitor runs commands and streams events beside another", go, async () => {
   const client = await getGo();
   await using shared = await startShared();
-  const outcome = result(await run(client, [shared.path])) as Record<string, unknown>;
+  const reply = await run(client, [shared.path]);
+  // Newer QEMU has no singlestep.
+  const stdout = reply.stdout.replaceAll(String.raw`\"singlestep\": false, `, "");
+  const outcome = result({ ...reply, stdout }) as Record<string, unknown>;
   assertMatch(String(outcome.version), /^\d+\.\d+\.\d+$/);
   delete outcome.version;
   assertEquals(outcome, {
     capabilities: ["oob"],
     replies: {
       cont: '{"return": {}}',
-      running: '{"return": {"status": "running", "singlestep": false, "running": true}}',
+      running: '{"return": {"status": "running", "running": true}}',
       stop: '{"return": {}}',
-      stopped:
-        '{"return": {"status": "paused", "singlestep": false, "running": false}, "id": "seven"}',
+      stopped: '{"return": {"status": "paused", "running": false}, "id": "seven"}',
       other: '{"return": {}}',
       quit: '{"return": {}}',
     },

@@ -226,13 +226,16 @@ async function test(
 export async function tryInside(task: string, trial: Trial): Promise<never> {
   const flags = trial.flags ?? [];
   const wrong: string[] = [];
-  const { limit, console: showConsole, ...told } = parseArgs(Deno.args, {
-    string: ["limit", ...flags.map((flag) => flag.slice(2).split(" ")[0]!)],
+  const names = flags.map((flag) => flag.slice(2).split(" ")[0]!);
+  // The names of a trial are known only now, so what each of them is has no type.
+  const told: Record<string, unknown> = parseArgs(Deno.args, {
+    string: ["limit", ...names],
     boolean: ["console"],
     default: { limit: String(DEFAULT_LIMIT_MINUTES) },
     unknown: (arg) => wrong.push(arg) === 0,
   });
-  if (wrong.length > 0 || !(Number(limit) > 0)) {
+  const limitMinutes = Number(told.limit);
+  if (wrong.length > 0 || !(limitMinutes > 0)) {
     const all = [...flags, "--limit MINUTES", "--console"].map((flag) => `[${flag}]`);
     console.error(`Usage: ${task} ${all.join(" ")}`);
     Deno.exit(64);
@@ -241,9 +244,10 @@ export async function tryInside(task: string, trial: Trial): Promise<never> {
     Deno.addSignalListener(signal, () => STOP.abort(new Unmade("Interrupted")));
   }
   try {
-    const options = { limitMinutes: Number(limit), showConsole: showConsole === true };
-    const given = told as Readonly<Record<string, string | undefined>>;
-    Deno.exit(await test(trial, given, options));
+    const given = Object.fromEntries(
+      names.map((name) => [name, told[name] as string | undefined]),
+    );
+    Deno.exit(await test(trial, given, { limitMinutes, showConsole: told.console === true }));
   } catch (error) {
     if (!(error instanceof Unmade)) throw error;
     console.error(error.message);

@@ -8,7 +8,7 @@
  */
 
 import { existsSync } from "node:fs";
-import { isOld } from "../../tests/not_on_2_4.ts";
+import { denoOf, isOlder } from "../deno_version.ts";
 import { Unmade } from "../release_parts.ts";
 import { copy, ROOT, tryInside } from "./boot.ts";
 
@@ -26,14 +26,8 @@ async function fill(content: string): Promise<void> {
   }
   const mirror = Deno.env.get("JSR_URL");
   if (mirror?.startsWith("file://")) await copy(new URL(mirror).pathname, `${content}/jsr`);
-  if (await isCompiledByOlder(binary)) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
-}
-
-/** Was it compiled by a Deno before 2.9, which cannot adopt sockets? */
-async function isCompiledByOlder(binary: string): Promise<boolean> {
-  const { stdout } = await new Deno.Command(binary, { args: ["--version"] }).output();
-  const [, version = ""] = /deno (\d+\.\d+)/i.exec(new TextDecoder().decode(stdout)) ?? [];
-  return isOld(version);
+  // An older one than qmpmux is built for cannot adopt sockets.
+  if (isOlder(denoOf(binary))) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
 }
 
 if (import.meta.main) await tryInside("vm", { script: "inside", fill });

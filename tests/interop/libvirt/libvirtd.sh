@@ -21,6 +21,7 @@ namespaces = []
 user = "root"
 group = "root"
 remember_owner = 0
+max_core = 0
 END
 cat >/run/own/libvirtd.conf <<END
 unix_sock_dir = "$place"

@@ -1,4 +1,4 @@
-export function assertInstanceOf<T extends abstract new (...args: never[]) => unknown>(
+export function assertInstanceOf<T extends new (...args: never[]) => unknown>(
   actual: unknown,
   expectedType: T,
   msg?: string,

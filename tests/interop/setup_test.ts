@@ -1,0 +1,29 @@
+/**
+ * What is said where a client cannot be had.
+ *
+ * @module
+ */
+
+import { assert, assertMatch } from "@std/assert";
+import { run } from "./setup.ts";
+
+/** The outcome of getting a client on a machine with no programs. */
+async function withoutPrograms(get: string): Promise<string> {
+  const setup = new URL("setup.ts", import.meta.url).href;
+  const script = `await (await import(${JSON.stringify(setup)})).${get}()`;
+  const { code, stderr } = await run(Deno.execPath(), ["eval", "--quiet", script], {
+    env: { PATH: "/nonexistent" },
+  });
+  assert(code !== 0);
+  return stderr;
+}
+
+Deno.test("getGo() names what is not tested where there is no Go", async () => {
+  const said = await withoutPrograms("getGo");
+  assertMatch(said, /^NOT TESTED: what needs go; Cannot get go-qemu \(go\): install golang-go /m);
+});
+
+Deno.test("getRust() names what is not tested where there is no cargo", async () => {
+  const said = await withoutPrograms("getRust");
+  assertMatch(said, /^NOT TESTED: what needs rust; Cannot get qapi \(rust\): .* no cargo here$/m);
+});

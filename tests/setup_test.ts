@@ -1,0 +1,27 @@
+/**
+ * What tools/setup.ts says of a machine that lacks something.
+ *
+ * @module
+ */
+
+import { assertMatch } from "@std/assert";
+import { within } from "./support/deadline.ts";
+import { makePlace } from "./support/place.ts";
+
+Deno.test("setup.ts names what is not tested where the user is not root", async () => {
+  using place = makePlace();
+  // The only thing it asks of `id` is who runs this.
+  Deno.writeTextFileSync(`${place.path}/id`, "#!/bin/sh\necho 1000\n", { mode: 0o755 });
+  const others = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").filter((name) =>
+    name !== "root"
+  );
+  const env = {
+    PATH: `${place.path}:${Deno.env.get("PATH")}`,
+    QMPMUX_BINARY: "",
+    QMPMUX_TESTS_WITHOUT: others.join(","),
+  };
+  const args = ["run", "-A", new URL("../tools/setup.ts", import.meta.url).pathname];
+  const command = new Deno.Command(Deno.execPath(), { args, env, stdin: "null" });
+  const { stderr } = await within("setup.ts", command.output());
+  assertMatch(new TextDecoder().decode(stderr), /^NOT TESTED: what needs root; run this as root$/m);
+});
