@@ -197,7 +197,8 @@ sourceTest({
   name: "a second SIGTERM ends qmpmux, also where its end fails and no client ever ends",
   async fn(): Promise<void> {
     await using set = await setUp("end");
-    using _client = await TestClient.connect(set.path);
+    using client = await TestClient.connect(set.path);
+    assertMatch(await client.line(), /"QMP"/);
     set.mux.kill("SIGTERM");
     await set.mux.log.until(/planted in the end/);
     set.mux.kill("SIGTERM");
