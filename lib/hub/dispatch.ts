@@ -13,7 +13,7 @@ import type { Upstream } from "../session/upstream.ts";
 import { QueryCache } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import { cargoFor, Custody } from "./custody.ts";
+import { cargoFor, FdGate } from "./fd_gate.ts";
 import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
 import type { Ledger } from "./ledger.ts";
 import { checkListing, seenBy } from "./listing.ts";
@@ -33,7 +33,7 @@ export class Dispatch {
   readonly #contain: Contain;
   readonly #scheduler = new Scheduler<Monitor, Errand>();
   readonly #cache = new QueryCache<Errand>();
-  readonly #custody = new Custody();
+  readonly #gate = new FdGate();
   /** What overtakes, but came while descriptors were on their way. */
   #heldBack: Errand[] = [];
   /** What has a deadline and no answer yet. */
@@ -106,7 +106,7 @@ export class Dispatch {
       question,
       askers: [asker],
       after: joined?.sent ? undefined : joined,
-      party: monitor,
+      owner: monitor,
       cargo: cargoFor(monitor, command),
       sent: false,
       issued: since,
@@ -157,9 +157,9 @@ export class Dispatch {
   }
 
   /** Ends what a client leaves at QEMU. */
-  clean(party: Monitor): void {
-    for (const command of this.#custody.leftovers(party)) {
-      this.#scheduler.enqueue(party, ownErrand(command, party));
+  clean(owner: Monitor): void {
+    for (const command of this.#gate.leftovers(owner)) {
+      this.#scheduler.enqueue(owner, ownErrand(command, owner));
     }
     this.#feed();
   }
@@ -170,7 +170,7 @@ export class Dispatch {
     const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
     this.#cache.clear();
     this.#timed.clear();
-    this.#custody.clear();
+    this.#gate.clear();
     for (const { cargo } of unsent) cargo?.close();
     this.#ledger.unanswered(sent, "lost");
     this.#ledger.unanswered(unsent, "dropped");
@@ -209,7 +209,7 @@ export class Dispatch {
 
   /** What overtakes goes at once, but not past descriptors. */
   #overtakes(monitor: Monitor, errand: Errand): void {
-    const held = this.#custody.laden;
+    const held = this.#gate.hasFds;
     if (!held && !this.#lets(errand)) return;
     this.#scheduler.overtakes(monitor, errand);
     if (held) this.#heldBack.push(errand);
@@ -230,7 +230,7 @@ export class Dispatch {
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
-    while (this.#upstream.hasRoom && !this.#custody.laden) {
+    while (this.#upstream.hasRoom && !this.#gate.hasFds) {
       const errand = this.#scheduler.next(this.#mayGo);
       if (errand === undefined) return;
       if (!this.#lets(errand)) continue;
@@ -250,13 +250,13 @@ export class Dispatch {
       return false;
     }
     if (question !== undefined && !this.#cache.mayFly(question)) return false;
-    return this.#custody.leave(errand, this.#upstream.busy);
+    return this.#gate.leave(errand, this.#upstream.busy);
   };
 
   /** May a command go, as far as descriptors are concerned? What may not is answered here. */
   #lets(errand: Errand): boolean {
     const { command, cargo, askers, question } = errand;
-    const objection = this.#custody.goes(errand);
+    const objection = this.#gate.goes(errand);
     if (objection === undefined) return true;
     this.#scheduler.landed(errand);
     cargo?.close();
@@ -269,14 +269,14 @@ export class Dispatch {
 
   /** QEMU has answered a command: what descriptors held back goes now. */
   #released(errand: Errand, reply: Reply): void {
-    this.#custody.settled(errand, reply);
-    if (!this.#custody.laden) {
+    this.#gate.settled(errand, reply);
+    if (!this.#gate.hasFds) {
       for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
     }
-    for (const { party, command } of this.#custody.freed()) {
-      this.#scheduler.enqueue(party, ownErrand(command, party));
+    for (const { owner, command } of this.#gate.freed()) {
+      this.#scheduler.enqueue(owner, ownErrand(command, owner));
     }
-    if (errand.party?.left) this.clean(errand.party);
+    if (errand.owner?.left) this.clean(errand.owner);
   }
 
   /** An errand whose first asker has gone belongs to the next one, if there is one. */

@@ -35,7 +35,7 @@ export interface Errand extends Job {
   /** A question its monitor shares with others, which must reach QEMU first. */
   after: Errand | undefined;
   /** Who asked first; nobody, where it concerns no descriptors. */
-  readonly party: Monitor | undefined;
+  readonly owner: Monitor | undefined;
   /** What goes along. */
   readonly cargo: Cargo | undefined;
   /** Has QEMU been sent it? */
@@ -53,7 +53,7 @@ export function probe(): Errand {
 }
 
 /** A command whose answer nobody waits for. */
-export function ownErrand(command: Command, party?: Monitor): Errand {
+export function ownErrand(command: Command, owner?: Monitor): Errand {
   return {
     command,
     bytes: command.bytes,
@@ -61,7 +61,7 @@ export function ownErrand(command: Command, party?: Monitor): Errand {
     question: undefined,
     askers: [],
     after: undefined,
-    party,
+    owner,
     cargo: undefined,
     sent: command.oob,
     issued: 0,

@@ -5,8 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { Belongings } from "../lib/sharing/belongings.ts";
-import { takesSurely } from "../lib/sharing/mentions.ts";
+import { FdRegistry } from "../lib/sharing/fd_registry.ts";
+import { takesSurely } from "../lib/sharing/fd_references.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { type Command, readCommand } from "../lib/wire/message.ts";
 import { errorReply, returnReply } from "../lib/wire/reply.ts";
@@ -21,14 +21,14 @@ function command(name: string, args?: unknown): Command {
 
 const getfd = (fdname: string): Command => command("getfd", { fdname });
 
-/** Belongings where `a` has given these names. */
-function having(...names: string[]): Belongings<string> {
-  const belongings = new Belongings<string>();
+/** FdRegistry where `a` has given these names. */
+function having(...names: string[]): FdRegistry<string> {
+  const registry = new FdRegistry<string>();
   for (const name of names) {
-    belongings.sent("a", getfd(name));
-    belongings.settled("a", getfd(name), DONE);
+    registry.sent("a", getfd(name));
+    registry.settled("a", getfd(name), DONE);
   }
-  return belongings;
+  return registry;
 }
 
 const TAKES: [string, boolean][] = [
@@ -87,20 +87,20 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
 ];
 
 for (const [name, args, mentions] of USES) {
-  Deno.test(`Belongings.objection() ${mentions ? "sees" : "sees no"} name in ${name} ${JSON.stringify(args)}`, () => {
-    const belongings = having("f");
-    assertEquals(belongings.objection("a", command(name, args)), undefined);
-    assertEquals(belongings.objection("b", command(name, args)) !== undefined, mentions);
+  Deno.test(`FdRegistry.objection() ${mentions ? "sees" : "sees no"} name in ${name} ${JSON.stringify(args)}`, () => {
+    const registry = having("f");
+    assertEquals(registry.objection("a", command(name, args)), undefined);
+    assertEquals(registry.objection("b", command(name, args)) !== undefined, mentions);
   });
 }
 
-Deno.test("Belongings.objection() takes several names for several, and not for one with colons", () => {
+Deno.test("FdRegistry.objection() takes several names for several, and not for one with colons", () => {
   const use = command("netdev_add", { type: "tap", id: "n", fds: "e:f" });
   assertEquals(having("e:f").objection("b", use), undefined);
 });
 
-Deno.test("Belongings.concerns() is false of what has nothing to do with descriptors", () => {
-  const none = new Belongings<string>();
+Deno.test("FdRegistry.concerns() is false of what has nothing to do with descriptors", () => {
+  const none = new FdRegistry<string>();
   assertEquals(none.concerns(command("netdev_add", { fd: "f" })), false);
   assertEquals(none.concerns(getfd("f")), true);
   const some = having("f");
@@ -108,16 +108,16 @@ Deno.test("Belongings.concerns() is false of what has nothing to do with descrip
   assertEquals(some.concerns(command("query-status")), false);
 });
 
-Deno.test("Belongings.settled() keeps a name whose use has failed: who knows", () => {
-  const belongings = having("f");
+Deno.test("FdRegistry.settled() keeps a name whose use has failed: who knows", () => {
+  const registry = having("f");
   const use = command("migrate", { uri: "fd:f" });
-  belongings.sent("a", use);
-  belongings.settled("a", use, FAILED);
-  assertEquals(belongings.leftovers("a").map(({ name }) => name), ["closefd"]);
-  assertEquals(belongings.leftovers("a"), []);
+  registry.sent("a", use);
+  registry.settled("a", use, FAILED);
+  assertEquals(registry.leftovers("a").map(({ name }) => name), ["closefd"]);
+  assertEquals(registry.leftovers("a"), []);
 });
 
-Deno.test("Belongings.settled() keeps a name whose closefd QEMU did not run, and one that is only a text", () => {
+Deno.test("FdRegistry.settled() keeps a name whose closefd QEMU did not run, and one that is only a text", () => {
   for (
     const [use, reply] of [
       [command("closefd", { fdname: "f", x: 1 }), FAILED],
@@ -125,57 +125,57 @@ Deno.test("Belongings.settled() keeps a name whose closefd QEMU did not run, and
       [command("netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }), DONE],
     ] as const
   ) {
-    const belongings = having("f");
-    belongings.sent("a", use);
-    belongings.settled("a", use, reply);
+    const registry = having("f");
+    registry.sent("a", use);
+    registry.settled("a", use, reply);
     assertEquals(
-      belongings.objection("b", command("closefd", { fdname: "f" })) !== undefined,
+      registry.objection("b", command("closefd", { fdname: "f" })) !== undefined,
       true,
     );
-    assertEquals(belongings.leftovers("a").map(({ name }) => name), ["closefd"]);
+    assertEquals(registry.leftovers("a").map(({ name }) => name), ["closefd"]);
   }
 });
 
-Deno.test("Belongings.settled() forgets a name that QEMU says it has not", () => {
-  const belongings = having("f");
+Deno.test("FdRegistry.settled() forgets a name that QEMU says it has not", () => {
+  const registry = having("f");
   const closing = command("closefd", { fdname: "f" });
-  belongings.sent("a", closing);
-  belongings.settled("a", closing, FAILED);
-  assertEquals(belongings.leftovers("a"), []);
+  registry.sent("a", closing);
+  registry.settled("a", closing, FAILED);
+  assertEquals(registry.leftovers("a"), []);
 });
 
-Deno.test("Belongings.objection() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
+Deno.test("FdRegistry.objection() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
   const use = command("netdev_add", { type: "tap", id: "n", fd: "9" });
-  const belongings = having("f");
-  belongings.settled("b", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
-  assertEquals(belongings.objection("b", use), undefined);
+  const registry = having("f");
+  registry.settled("b", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  assertEquals(registry.objection("b", use), undefined);
   assertEquals(
-    belongings.objection("a", use),
+    registry.objection("a", use),
     "File descriptor named '9' has not been found",
   );
   assertEquals(having("f").objection("a", use), undefined);
 });
 
-Deno.test("Belongings.leftovers() spells a name so that QEMU reads it as it was", () => {
+Deno.test("FdRegistry.leftovers() spells a name so that QEMU reads it as it was", () => {
   const name = 'q"\\ü\u0001';
   const [closing] = having(name).leftovers("a");
   const args = JSON.parse(new TextDecoder().decode(closing!.argumentBytes));
   assertEquals(args, { fdname: name });
 });
 
-Deno.test("Belongings.leftovers() leaves a set that a command names, also while it is on its way", () => {
+Deno.test("FdRegistry.leftovers() leaves a set that a command names, also while it is on its way", () => {
   for (const reply of [undefined, DONE, FAILED]) {
-    const belongings = new Belongings<string>();
+    const registry = new FdRegistry<string>();
     const add = command("add-fd");
-    belongings.sent("a", add);
-    belongings.settled("a", add, returnReply('{"fd": 9, "fdset-id": 4}'));
+    registry.sent("a", add);
+    registry.settled("a", add, returnReply('{"fd": 9, "fdset-id": 4}'));
     const use = command("blockdev-add", { filename: "/dev/fdset/4" });
-    belongings.sent("b", use);
-    if (reply) belongings.settled("b", use, reply);
-    const left = belongings.leftovers("a").map(({ name }) => name);
+    registry.sent("b", use);
+    if (reply) registry.settled("b", use, reply);
+    const left = registry.leftovers("a").map(({ name }) => name);
     assertEquals(left, reply === FAILED ? ["remove-fd"] : []);
     // It is nobody's now.
-    assertEquals(belongings.objection("b", command("remove-fd", { "fdset-id": 4 })), undefined);
+    assertEquals(registry.objection("b", command("remove-fd", { "fdset-id": 4 })), undefined);
   }
 });
 
@@ -187,13 +187,13 @@ for (
     'json:{"driver":"file","filename":"\\/dev\\/fdset\\/4"}',
   ]
 ) {
-  Deno.test(`Belongings.leftovers() leaves a set that a command names as ${filename}`, () => {
-    const belongings = new Belongings<string>();
-    belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  Deno.test(`FdRegistry.leftovers() leaves a set that a command names as ${filename}`, () => {
+    const registry = new FdRegistry<string>();
+    registry.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
     const use = command("blockdev-snapshot-sync", { "snapshot-file": filename });
-    belongings.sent("b", use);
-    belongings.settled("b", use, DONE);
-    assertEquals(belongings.leftovers("a"), []);
+    registry.sent("b", use);
+    registry.settled("b", use, DONE);
+    assertEquals(registry.leftovers("a"), []);
   });
 }
 
@@ -218,84 +218,84 @@ const MADE: Made[] = [
 ];
 
 for (const [name, args, end, endArgs, closes] of MADE) {
-  Deno.test(`Belongings.leftovers() ${closes ? "closes" : "leaves"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
-    const belongings = new Belongings<string>();
-    belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  Deno.test(`FdRegistry.leftovers() ${closes ? "closes" : "leaves"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
+    const registry = new FdRegistry<string>();
+    registry.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
     for (const each of [command(name, args), command(end, endArgs)]) {
-      belongings.sent("b", each);
-      belongings.settled("b", each, DONE);
+      registry.sent("b", each);
+      registry.settled("b", each, DONE);
     }
-    assertEquals(belongings.leftovers("a").map(({ name }) => name), closes ? ["remove-fd"] : []);
+    assertEquals(registry.leftovers("a").map(({ name }) => name), closes ? ["remove-fd"] : []);
   });
 }
 
-Deno.test("Belongings.leftovers() leaves a set whose user could not be ended", () => {
-  const belongings = new Belongings<string>();
-  belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+Deno.test("FdRegistry.leftovers() leaves a set whose user could not be ended", () => {
+  const registry = new FdRegistry<string>();
+  registry.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
   const add = command("blockdev-add", DISK);
-  belongings.sent("a", add);
-  belongings.settled("a", add, DONE);
-  belongings.settled("a", command("blockdev-del", { "node-name": "n" }), FAILED);
-  assertEquals(belongings.leftovers("a"), []);
+  registry.sent("a", add);
+  registry.settled("a", add, DONE);
+  registry.settled("a", command("blockdev-del", { "node-name": "n" }), FAILED);
+  assertEquals(registry.leftovers("a"), []);
 });
 
-Deno.test("Belongings.freed() ends what was left in a set when the last use of it is over", () => {
-  const belongings = new Belongings<string>();
-  const run = (party: string, name: string, args: unknown, reply = DONE): void => {
+Deno.test("FdRegistry.freed() ends what was left in a set when the last use of it is over", () => {
+  const registry = new FdRegistry<string>();
+  const run = (owner: string, name: string, args: unknown, reply = DONE): void => {
     const asked = command(name, args);
-    belongings.sent(party, asked);
-    belongings.settled(party, asked, reply);
+    registry.sent(owner, asked);
+    registry.settled(owner, asked, reply);
   };
   run("a", "add-fd", {}, returnReply('{"fdset-id": 0, "fd": 9}'));
   run("a", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
   for (const name of ["n", "m"]) {
     run("b", "blockdev-add", { "node-name": name, "filename": "/dev/fdset/0" });
   }
-  assertEquals(belongings.leftovers("a"), []);
+  assertEquals(registry.leftovers("a"), []);
   run("b", "blockdev-del", { "node-name": "n" });
-  assertEquals(belongings.freed(), []);
+  assertEquals(registry.freed(), []);
   run("b", "blockdev-del", { "node-name": "m" }, FAILED);
-  assertEquals(belongings.freed(), []);
+  assertEquals(registry.freed(), []);
   // What somebody has removed, and put there anew, is not what was left.
   run("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
   run("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
   run("b", "blockdev-del", { "node-name": "m" });
-  const freed = belongings.freed().map((
-    { party, command: { name, argumentBytes } },
-  ) => [party, name, new TextDecoder().decode(argumentBytes)]);
+  const freed = registry.freed().map((
+    { owner, command: { name, argumentBytes } },
+  ) => [owner, name, new TextDecoder().decode(argumentBytes)]);
   assertEquals(freed, [["a", "remove-fd", '{"fdset-id":0,"fd":9}']]);
-  assertEquals(belongings.freed(), []);
+  assertEquals(registry.freed(), []);
 });
 
-Deno.test("Belongings.settled() takes a set that QEMU has made anew as a new one", () => {
-  const belongings = new Belongings<string>();
+Deno.test("FdRegistry.settled() takes a set that QEMU has made anew as a new one", () => {
+  const registry = new FdRegistry<string>();
   const add = command("add-fd");
   const made = returnReply('{"fd": 9, "fdset-id": 4}');
-  belongings.settled("a", add, made);
+  registry.settled("a", add, made);
   const use = command("blockdev-add", { filename: "/dev/fdset/4" });
-  belongings.sent("a", use);
-  belongings.settled("a", use, DONE);
-  belongings.settled("b", add, made);
-  assertEquals(belongings.leftovers("b").map(({ name }) => name), ["remove-fd"]);
+  registry.sent("a", use);
+  registry.settled("a", use, DONE);
+  registry.settled("b", add, made);
+  assertEquals(registry.leftovers("b").map(({ name }) => name), ["remove-fd"]);
 });
 
-Deno.test("Belongings.settled() forgets a descriptor that was removed, and the set with its last", () => {
-  const belongings = new Belongings<string>();
-  belongings.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
-  belongings.settled(
+Deno.test("FdRegistry.settled() forgets a descriptor that was removed, and the set with its last", () => {
+  const registry = new FdRegistry<string>();
+  registry.settled("a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  registry.settled(
     "a",
     command("add-fd", { "fdset-id": 4 }),
     returnReply('{"fd": 10, "fdset-id": 4}'),
   );
-  belongings.settled("a", command("remove-fd", { "fdset-id": 4, fd: 9 }), DONE);
+  registry.settled("a", command("remove-fd", { "fdset-id": 4, fd: 9 }), DONE);
   assertEquals(
-    belongings.objection("b", command("remove-fd", { "fdset-id": 4, fd: 9 })),
+    registry.objection("b", command("remove-fd", { "fdset-id": 4, fd: 9 })),
     undefined,
   );
   assertEquals(
-    belongings.objection("b", command("remove-fd", { "fdset-id": 4, fd: 10 })) === undefined,
+    registry.objection("b", command("remove-fd", { "fdset-id": 4, fd: 10 })) === undefined,
     false,
   );
-  belongings.settled("a", command("remove-fd", { "fdset-id": 4 }), DONE);
-  assertEquals(belongings.leftovers("a"), []);
+  registry.settled("a", command("remove-fd", { "fdset-id": 4 }), DONE);
+  assertEquals(registry.leftovers("a"), []);
 });

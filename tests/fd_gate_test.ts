@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Bearer, cargoFor, Custody } from "../lib/hub/custody.ts";
+import { cargoFor, FdGate, type FdRequest } from "../lib/hub/fd_gate.ts";
 import { Monitor } from "../lib/session/monitor.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { type Command, readCommand } from "../lib/wire/message.ts";
@@ -23,8 +23,8 @@ function command(text: string): Command {
 const GETFD = command('{"execute":"getfd","arguments":{"fdname":"f"}}');
 const STATUS = command('{"execute":"query-status"}');
 
-function bearer(of: Command, cargo?: Cargo, party = someone(1)): Bearer {
-  return { command: of, oob: of.oob, party, cargo };
+function bearer(of: Command, cargo?: Cargo, owner = someone(1)): FdRequest {
+  return { command: of, oob: of.oob, owner, cargo };
 }
 
 function someone(number: number): Monitor {
@@ -42,43 +42,43 @@ Deno.test("cargoFor() takes what waits only for a command that surely takes it",
   assertEquals(cargoFor(monitor, GETFD), undefined);
 });
 
-Deno.test("Custody.leave() lets what brings a descriptor go alone, and holds all others up for it", () => {
-  const custody = new Custody();
+Deno.test("FdGate.leave() lets what brings a descriptor go alone, and holds all others up for it", () => {
+  const gate = new FdGate();
   const laden = bearer(GETFD, new FakeCargo("x"));
-  assertEquals(custody.leave(laden, true), "hold");
-  assertEquals(custody.leave(laden, false), true);
-  assertEquals(custody.leave(bearer(STATUS), true), true);
-  assertEquals(custody.laden, false);
-  custody.goes(laden);
-  assertEquals(custody.laden, true);
-  assertEquals(custody.leave(bearer(GETFD), true), false);
-  custody.settled(laden, DONE);
-  assertEquals([custody.laden, custody.leave(bearer(GETFD), true)], [false, true]);
+  assertEquals(gate.leave(laden, true), "hold");
+  assertEquals(gate.leave(laden, false), true);
+  assertEquals(gate.leave(bearer(STATUS), true), true);
+  assertEquals(gate.hasFds, false);
+  gate.goes(laden);
+  assertEquals(gate.hasFds, true);
+  assertEquals(gate.leave(bearer(GETFD), true), false);
+  gate.settled(laden, DONE);
+  assertEquals([gate.hasFds, gate.leave(bearer(GETFD), true)], [false, true]);
 });
 
-Deno.test("Custody.goes() lets nobody have what QEMU may have kept of a command it did not run", () => {
-  const custody = new Custody();
+Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command it did not run", () => {
+  const gate = new FdGate();
   const laden = bearer(GETFD, new FakeCargo("x"));
-  custody.goes(laden);
-  custody.settled(laden, errorReply("CommandNotFound", "The command getfd has not been found"));
+  gate.goes(laden);
+  gate.settled(laden, errorReply("CommandNotFound", "The command getfd has not been found"));
   const empty = bearer(GETFD, undefined, someone(2));
-  assertEquals(custody.goes(empty), "No file descriptor supplied via SCM_RIGHTS");
-  assertEquals(custody.leave(empty, true), true);
+  assertEquals(gate.goes(empty), "No file descriptor supplied via SCM_RIGHTS");
+  assertEquals(gate.leave(empty, true), true);
   // With the next that comes QEMU lets go of what it kept.
   const next = bearer(GETFD, new FakeCargo("y"));
-  assertEquals(custody.goes(next), undefined);
-  custody.settled(next, DONE);
-  const mine = bearer(GETFD, undefined, next.party);
-  assertEquals(custody.goes(mine), undefined);
+  assertEquals(gate.goes(next), undefined);
+  gate.settled(next, DONE);
+  const mine = bearer(GETFD, undefined, next.owner);
+  assertEquals(gate.goes(mine), undefined);
 });
 
-Deno.test("Custody.clear() forgets all of a QEMU that has gone", () => {
-  const custody = new Custody();
+Deno.test("FdGate.clear() forgets all of a QEMU that has gone", () => {
+  const gate = new FdGate();
   const laden = bearer(GETFD, new FakeCargo("x"));
-  custody.goes(laden);
-  custody.clear();
-  assertEquals(custody.laden, false);
+  gate.goes(laden);
+  gate.clear();
+  assertEquals(gate.hasFds, false);
   // Its late answer means nothing.
-  custody.settled(laden, DONE);
-  assertEquals(custody.leftovers(laden.party!), []);
+  gate.settled(laden, DONE);
+  assertEquals(gate.leftovers(laden.owner!), []);
 });

@@ -23,7 +23,7 @@ import {
   namesIn,
   scalar,
   setsNamedIn,
-} from "./mentions.ts";
+} from "./fd_references.ts";
 
 /** What is made by a command that may name a set, and the command that ends it: both by this member. */
 const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
@@ -41,8 +41,8 @@ const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
 
 /** A name of QEMU's. */
-interface Name<Party> {
-  readonly owner: Party;
+interface Name<Owner> {
+  readonly owner: Owner;
   /** Has QEMU said that it has it? */
   held: boolean;
   /** Commands under way that may give it. */
@@ -54,39 +54,39 @@ interface Name<Party> {
 }
 
 /** A set of QEMU's. */
-interface FdSet<Party> {
+interface FdSet<Owner> {
   /** Whose each of its descriptors is; nobody's, where its client has left. */
-  readonly owners: Map<string, Party | undefined>;
+  readonly owners: Map<string, Owner | undefined>;
   /** Commands that named it, have not failed, and made what is there still or may be. */
   uses: number;
 }
 
 /** A descriptor of a client that has left, in a set that was used then. */
-interface Remnant<Party> {
-  readonly party: Party;
-  readonly set: FdSet<Party>;
+interface Remnant<Owner> {
+  readonly owner: Owner;
+  readonly set: FdSet<Owner>;
   readonly id: string;
   readonly fd: string;
 }
 
 /** A command that ends what a client has left, and that client. */
-export interface Ending<Party> {
+export interface Ending<Owner> {
   /** Who has left it. */
-  readonly party: Party;
+  readonly owner: Owner;
   /** Ends it. */
   readonly command: Command;
 }
 
 /** QEMU's names and sets, and the clients they belong to. */
-export class Belongings<Party> {
-  readonly #names = new Map<string, Name<Party>>();
-  readonly #sets = new Map<string, FdSet<Party>>();
+export class FdRegistry<Owner> {
+  readonly #names = new Map<string, Name<Owner>>();
+  readonly #sets = new Map<string, FdSet<Owner>>();
   /** The sets that commands under way name, each as often as it is named. */
-  readonly #naming = new WeakMap<Command, readonly FdSet<Party>[]>();
+  readonly #naming = new WeakMap<Command, readonly FdSet<Owner>[]>();
   /** The sets that were named for what QEMU has. */
-  readonly #users = new Map<string, readonly FdSet<Party>[]>();
+  readonly #users = new Map<string, readonly FdSet<Owner>[]>();
   /** What is to be removed when it is used no more. */
-  #remnants: Remnant<Party>[] = [];
+  #remnants: Remnant<Owner>[] = [];
 
   /** Can it matter for a command? Most have nothing to do with descriptors. */
   concerns(command: Command): boolean {
@@ -95,12 +95,12 @@ export class Belongings<Party> {
   }
 
   /** Why a command of a client must not go to QEMU now, in the words of an error. */
-  objection(party: Party, command: Command): string | undefined {
+  objection(owner: Owner, command: Command): string | undefined {
     const args = argumentsOf(command);
     const { name } = command;
-    if (name === "add-fd" || name === "remove-fd") return this.#setObjection(party, args);
-    const foreign = this.#foreignName(party, args) ??
-      (isAboutDescriptors(command) ? undefined : this.#foreignNumber(party, args));
+    if (name === "add-fd" || name === "remove-fd") return this.#setObjection(owner, args);
+    const foreign = this.#foreignName(owner, args) ??
+      (isAboutDescriptors(command) ? undefined : this.#foreignNumber(owner, args));
     if (foreign === undefined) return undefined;
     if (name === "getfd") {
       return `File descriptor name '${foreign}' belongs to another client; choose another name`;
@@ -116,13 +116,13 @@ export class Belongings<Party> {
   }
 
   /** A command is on its way to QEMU. */
-  sent(party: Party, command: Command): void {
+  sent(owner: Owner, command: Command): void {
     const args = argumentsOf(command);
     if (command.name === "getfd") {
       const name = scalar(args, "fdname");
       if (name === undefined) return;
       const known = this.#names.get(name) ??
-        { owner: party, held: false, coming: 0, left: false, ending: false };
+        { owner, held: false, coming: 0, left: false, ending: false };
       known.coming++;
       this.#names.set(name, known);
     }
@@ -132,17 +132,17 @@ export class Belongings<Party> {
   }
 
   /** QEMU has answered a command. */
-  settled(party: Party, command: Command, reply: Reply): void {
+  settled(owner: Owner, command: Command, reply: Reply): void {
     const args = argumentsOf(command);
     const worked = reply.kind === "return";
     if (command.name === "getfd") this.#given(scalar(args, "fdname"), worked);
-    else if (command.name === "add-fd") this.#added(party, scalar(args, "fdset-id"), reply);
+    else if (command.name === "add-fd") this.#added(owner, scalar(args, "fdset-id"), reply);
     else if (command.name === "remove-fd" && worked) this.#removed(args);
     else if (worked || (command.name === "closefd" && isOneName(args))) {
       // Whatever has used a name has taken it away. One that cannot be closed is not there.
       for (const { text } of namesIn(args)) {
         const known = this.#names.get(text);
-        if (known?.owner === party) this.#gone(text, known);
+        if (known?.owner === owner) this.#gone(text, known);
       }
     }
     this.#used(command, args, worked);
@@ -155,10 +155,10 @@ export class Belongings<Party> {
    * set that a command has named for something that is there stays as long as that
    * does, and then is among those that are `freed`.
    */
-  leftovers(party: Party): Command[] {
+  leftovers(owner: Owner): Command[] {
     const commands: Command[] = [];
     for (const [name, known] of this.#names) {
-      if (known.owner !== party) continue;
+      if (known.owner !== owner) continue;
       known.left = true;
       if (known.ending || known.coming > 0) continue;
       known.ending = true;
@@ -166,19 +166,19 @@ export class Belongings<Party> {
     }
     for (const [id, set] of this.#sets) {
       const { owners } = set;
-      for (const [fd, owner] of owners) {
-        if (owner !== party) continue;
+      for (const [fd, each] of owners) {
+        if (each !== owner) continue;
         // The set is there until QEMU has answered: what names it meanwhile counts.
         owners.set(fd, undefined);
         if (set.uses === 0) commands.push(removal(id, fd));
-        else this.#remnants.push({ party, set, id, fd });
+        else this.#remnants.push({ owner, set, id, fd });
       }
     }
     return commands;
   }
 
   /** What is used no more of sets whose owners have left, each once. */
-  freed(): readonly Ending<Party>[] {
+  freed(): readonly Ending<Owner>[] {
     if (this.#remnants.length === 0) return NOTHING;
     const { freed = [], used = [] } = Object.groupBy(
       this.#remnants,
@@ -189,7 +189,7 @@ export class Belongings<Party> {
     const there = freed.filter(({ set: { owners }, fd }) =>
       owners.has(fd) && owners.get(fd) === undefined
     );
-    return there.map(({ party, id, fd }) => ({ party, command: removal(id, fd) }));
+    return there.map(({ owner, id, fd }) => ({ owner, command: removal(id, fd) }));
   }
 
   /** QEMU is gone, and all of it. */
@@ -201,34 +201,34 @@ export class Belongings<Party> {
   }
 
   /** A name that is another client's. */
-  #foreignName(party: Party, args: Value): string | undefined {
+  #foreignName(owner: Owner, args: Value): string | undefined {
     for (const { text } of namesIn(args)) {
       const known = this.#names.get(text);
-      if (known !== undefined && known.owner !== party) return text;
+      if (known !== undefined && known.owner !== owner) return text;
     }
     return undefined;
   }
 
   /** A number of QEMU's that may be that of another client's descriptor: which it is nobody can tell. */
-  #foreignNumber(party: Party, args: Value): string | undefined {
+  #foreignNumber(owner: Owner, args: Value): string | undefined {
     const owners = [...this.#sets.values()].flatMap(({ owners }) => [...owners]);
-    const isShared = [...this.#names.values()].some(({ owner }) => owner !== party) ||
-      owners.some(([, owner]) => owner !== undefined && owner !== party);
+    const isShared = [...this.#names.values()].some((name) => name.owner !== owner) ||
+      owners.some(([, each]) => each !== undefined && each !== owner);
     if (!isShared) return undefined;
-    const own = new Set(owners.filter(([, owner]) => owner === party).map(([fd]) => fd));
+    const own = new Set(owners.filter(([, each]) => each === owner).map(([fd]) => fd));
     for (const { text, isNumber } of namesIn(args)) {
       if (isNumber && !own.has(text)) return text;
     }
     return undefined;
   }
 
-  #setObjection(party: Party, args: Value): string | undefined {
+  #setObjection(owner: Owner, args: Value): string | undefined {
     const id = scalar(args, "fdset-id");
     const fd = scalar(args, "fd");
     const owners = id === undefined ? undefined : this.#sets.get(id)?.owners;
     if (owners === undefined) return undefined;
-    const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? party];
-    if (concerned.every((owner) => owner === undefined || owner === party)) return undefined;
+    const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? owner];
+    if (concerned.every((each) => each === undefined || each === owner)) return undefined;
     return `File descriptor set ${id} belongs to another client; it ends with that client`;
   }
 
@@ -240,13 +240,13 @@ export class Belongings<Party> {
     if (!known.held && known.coming === 0) this.#names.delete(name);
   }
 
-  #gone(name: string, known: Name<Party>): void {
+  #gone(name: string, known: Name<Owner>): void {
     known.held = false;
     if (known.coming === 0) this.#names.delete(name);
   }
 
   /** @throws UnexpectedMessage where QEMU does not say which descriptor of which set it is */
-  #added(party: Party, asked: string | undefined, reply: Reply): void {
+  #added(owner: Owner, asked: string | undefined, reply: Reply): void {
     if (reply.kind === "error") return;
     const { "fdset-id": id, fd } = objectReturned(reply);
     if (!isSmallNumber(id) || !isSmallNumber(fd)) {
@@ -257,8 +257,8 @@ export class Belongings<Party> {
     }
     // Where no set was asked for it is a new one, whatever once had its number.
     const known = asked === undefined ? undefined : this.#sets.get(asked);
-    const set = known ?? { owners: new Map<string, Party | undefined>(), uses: 0 };
-    set.owners.set(String(fd), party);
+    const set = known ?? { owners: new Map<string, Owner | undefined>(), uses: 0 };
+    set.owners.set(String(fd), owner);
     this.#sets.set(String(id), set);
   }
 
@@ -274,8 +274,8 @@ export class Belongings<Party> {
   }
 
   /** The sets that are named, each as often as it is. */
-  #setsIn(args: Value): FdSet<Party>[] {
-    const found: FdSet<Party>[] = [];
+  #setsIn(args: Value): FdSet<Owner>[] {
+    const found: FdSet<Owner>[] = [];
     if (this.#sets.size === 0) return found;
     for (const id of setsNamedIn(args)) {
       const set = this.#sets.get(id);
