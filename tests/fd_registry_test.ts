@@ -84,6 +84,22 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["netdev_add", { type: "tap", id: "n", fd: "5up" }, false],
   ["netdev_add", { type: "user", id: "n", hostname: "5" }, false],
   ["closefd", { fdname: "5" }, false],
+  // Measured on QEMU 7.2 to 11.1: these take numbers too.
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "5" } }, true],
+  ["netdev_add", { type: "dgram", id: "n", local: { type: "fd", str: "5" } }, true],
+  ["migrate-incoming", { uri: "fd:5" }, true],
+  ["migrate-incoming", { uri: "tcp:5" }, false],
+  // The name of an object, not of a descriptor.
+  ["device_add", { driver: "vfio-pci", iommufd: "f" }, false],
+  ["object-add", { "qom-type": "iommufd", id: "i", fd: "f" }, true],
+  // An element of a list is one name.
+  ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e:f"] }, false],
+  // QEMU spells NUL as C0 80, so that the text goes on behind it.
+  ["drive-mirror", { target: 'json:{"x":"\0","fd":"f"}' }, true],
+  // More than one value: QEMU opens nothing.
+  ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
+  ["drive-mirror", { target: 'json:{"fd":"f"} "' }, false],
+  ["drive-mirror", { target: 'json: {"fd":"f"}\n' }, true],
 ];
 
 for (const [name, args, mentions] of USES) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { qemuBytes } from "../wire/format.ts";
 import { FrameSplitter } from "../wire/frame.ts";
 import type { Command } from "../wire/message.ts";
 import { Value } from "../wire/value.ts";
@@ -13,16 +14,21 @@ const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
 /** The commands that need one to be there. */
 const ENDERS: ReadonlySet<string> = new Set(["closefd", "remove-fd"]);
 
-/** The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`. */
-const NAMING = /fds?$|^(?:fdname|str)$/;
-/** Those of them that can have QEMU's own number of a descriptor instead. */
-const NUMBERING = /fds?$/;
-/** The members that can be `fd:` and a name. */
+/**
+ * The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`.
+ * An `iommufd` is an object.
+ */
+const NAMING = /(?<!^iommu)fds?$|^(?:fdname|str)$/;
+/** Those of them that can have QEMU's own number of a descriptor instead; `str` has it for `netdev_add`. */
+const NUMBERING = /fds?$|^str$/;
+/** The members that can be `fd:` and a name; for `migrate-incoming` a number, too. */
 const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
 /** Lists whose elements have a `str` that is just a text. */
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
 /** What begins a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
+/** A value to put behind options, to see that they are one value and not half of another. */
+const LAST = "[] ";
 
 /** Does a command take a descriptor, if it runs? */
 export function takesDescriptor({ name }: Command): boolean {
@@ -73,13 +79,15 @@ export interface Naming {
 export function* namesIn(args: Value): Generator<Naming> {
   // `qom-set` has the name as a value.
   const property = scalar(args, "property");
-  for (const { name, value } of args.leaves((name) => TEXTS.has(bare(name)))) {
+  for (const { name, inArray, value } of args.leaves((name) => TEXTS.has(bare(name)))) {
     if (!value.isString) continue;
     const text = value.scalar!;
     const key = name === "value" ? property ?? name : bare(name);
-    if (PREFIXED.has(key) && text.startsWith("fd:")) yield { text: text.slice(3), isNumber: false };
+    if (PREFIXED.has(key) && text.startsWith("fd:")) {
+      yield { text: text.slice(3), isNumber: /^\d+$/.test(text.slice(3)) };
+    }
     if (NAMING.test(key)) {
-      const names = key.endsWith("fds") ? text.split(":") : [text];
+      const names = key.endsWith("fds") && !inArray ? text.split(":") : [text];
       for (const each of names) {
         yield { text: each, isNumber: NUMBERING.test(key) && /^\d+$/.test(each) };
       }
@@ -111,13 +119,16 @@ function* textsIn(value: Value): Generator<string> {
   }
 }
 
-/** The options that a file's name is. */
+/** The options that a file's name is; `undefined` where QEMU cannot read them either. */
 function optionsIn(text: string): Value | undefined {
   if (!text.startsWith(PSEUDO)) return undefined;
   const splitter = new FrameSplitter();
-  splitter.load(new TextEncoder().encode(text.slice(PSEUDO.length)));
+  splitter.load(qemuBytes(`${text.slice(PSEUDO.length)} ${LAST}`));
   const frame = splitter.next();
-  return frame === undefined || "damage" in frame ? undefined : new Value(frame.bytes);
+  if (frame === undefined || "damage" in frame || !frame.isObject) return undefined;
+  const last = splitter.next();
+  const isWhole = last !== undefined && !("damage" in last) && !last.isObject;
+  return isWhole && splitter.next() === undefined ? new Value(frame.bytes) : undefined;
 }
 
 /** Are these the arguments of a command that takes a name and nothing else? */

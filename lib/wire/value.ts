@@ -29,6 +29,8 @@ export interface Leaf {
   readonly name: string;
   /** Of how many objects and arrays it is a part. */
   readonly depth: number;
+  /** Whether the innermost of these is an array. */
+  readonly inArray: boolean;
   /** It itself. */
   readonly value: Value;
 }
@@ -129,6 +131,8 @@ export class Value {
     const bytes = this.#bytes;
     /** What the objects and arrays are called that are open. */
     const open: string[] = [];
+    /** Which of them are arrays. */
+    const arrays: boolean[] = [];
     let name = "";
     /** As many are open where something is left out. */
     let pruned = Infinity;
@@ -138,17 +142,21 @@ export class Value {
         at++;
         if (byte === OPEN_BRACE || byte === OPEN_SQUARE) {
           open.push(name);
+          arrays.push(byte === OPEN_SQUARE);
           if (byte === OPEN_SQUARE && pruned === Infinity && prunes(name)) pruned = open.length;
         } else if (byte === CLOSE_BRACE || byte === CLOSE_SQUARE) {
           if (open.length === pruned) pruned = Infinity;
           name = open.pop()!;
+          arrays.pop();
         }
         continue;
       }
       const end = endOf(bytes, at);
       const value = new Value(bytes, at, end);
       if (bytes[end] === COLON) name = value.scalar!;
-      else if (pruned === Infinity) yield { name, depth: open.length, value };
+      else if (pruned === Infinity) {
+        yield { name, depth: open.length, inArray: arrays.at(-1) === true, value };
+      }
       at = end;
     }
   }
