@@ -201,6 +201,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "wire/format": ["wire/text"],
   "wire/elements": ["wire/message", "wire/text", "wire/unexpected"],
   "wire/unexpected": ["wire/text"],
+  "wire/string_edits": ["wire/value"],
   "wire/value": ["wire/format", "wire/text"],
 };
 

@@ -38,8 +38,10 @@ export interface Leaf {
 /** A part of a frame's bytes that is one value. */
 export class Value {
   readonly #bytes: Uint8Array;
-  readonly #start: number;
-  readonly #end: number;
+  /** Its first byte's offset. */
+  readonly start: number;
+  /** The offset behind its last byte. */
+  readonly end: number;
   /** The parts found so far, in their order; those of an array have no name. */
   readonly #parts: Part[] = [];
   /** Where the next part begins, or the closing bracket stands. */
@@ -48,35 +50,35 @@ export class Value {
   /** The value between these offsets of re-spelled bytes. */
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
     this.#bytes = bytes;
-    this.#start = start;
-    this.#end = end;
+    this.start = start;
+    this.end = end;
     this.#next = start + 1;
   }
 
   /** Is it an object? */
   get isObject(): boolean {
-    return this.#bytes[this.#start] === OPEN_BRACE;
+    return this.#bytes[this.start] === OPEN_BRACE;
   }
 
   /** Is it an array? */
   get isArray(): boolean {
-    return this.#bytes[this.#start] === OPEN_SQUARE;
+    return this.#bytes[this.start] === OPEN_SQUARE;
   }
 
   /** Is it a string? */
   get isString(): boolean {
-    return this.#bytes[this.#start] === QUOTE;
+    return this.#bytes[this.start] === QUOTE;
   }
 
   /** Its bytes as they stand; for what is known to be ASCII. */
   get raw(): string {
-    return asciiText(this.#bytes, this.#start, this.#end);
+    return asciiText(this.#bytes, this.start, this.end);
   }
 
   /** What is no object and no array: a decoded string, a number, or `true`, `false`, `null`. */
   get scalar(): string | undefined {
     if (this.isObject || this.isArray) return undefined;
-    const [bytes, start, end] = [this.#bytes, this.#start, this.#end];
+    const [bytes, start, end] = [this.#bytes, this.start, this.end];
     if (bytes[start] !== QUOTE) {
       const text = canonical(bytes, start, end);
       return text === "-0" ? "0" : text;
@@ -104,7 +106,7 @@ export class Value {
   /** A part by its number: found when it is first asked for, and kept for the next who asks. */
   #part(index: number): Part | undefined {
     const known = this.#parts[index];
-    if (known || this.#next === this.#end - 1) return known;
+    if (known || this.#next === this.end - 1) return known;
     const bytes = this.#bytes;
     const start = this.#next;
     const colon = this.isObject ? endOf(bytes, start) : start - 1;
@@ -136,7 +138,7 @@ export class Value {
     let name = "";
     /** As many are open where something is left out. */
     let pruned = Infinity;
-    for (let at = this.#start; at < this.#end;) {
+    for (let at = this.start; at < this.end;) {
       const byte = bytes[at]!;
       if (isPunctuation(byte)) {
         at++;
