@@ -119,7 +119,14 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "record/tally": ["record/metrics", "record/recorder"],
   "session/monitor": ["session/dialect"],
   "session/dialect": ["session/arguments"],
-  "sharing/fd_registry": ["sharing/fd_references"],
+  "sharing/fd_names": ["sharing/fd_references", "sharing/own_command"],
+  "sharing/fd_registry": [
+    "sharing/fd_names",
+    "sharing/fd_references",
+    "sharing/fd_sets",
+    "sharing/own_command",
+  ],
+  "sharing/fd_sets": ["sharing/fd_references", "sharing/own_command"],
   "sharing/query_cache": ["sharing/queries"],
   "terms/admission": ["terms/address", "terms/terms"],
   "terms/config": [

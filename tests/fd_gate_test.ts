@@ -66,10 +66,10 @@ Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command i
   assertEquals(gate.leave(empty, true), true);
   // With the next that comes QEMU lets go of what it kept.
   const next = bearer(GETFD, new FakeCargo("y"));
-  assertEquals(gate.goes(next), undefined);
+  assertEquals(gate.goes(next), GETFD.bytes);
   gate.settled(next, DONE);
   const mine = bearer(GETFD, undefined, next.owner);
-  assertEquals(gate.goes(mine), undefined);
+  assertEquals(gate.goes(mine), GETFD.bytes);
 });
 
 Deno.test("FdGate.clear() forgets all of a QEMU that has gone", () => {

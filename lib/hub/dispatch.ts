@@ -10,7 +10,8 @@
 
 import type { Monitor } from "../session/monitor.ts";
 import type { Upstream } from "../session/upstream.ts";
-import { QueryCache } from "../sharing/query_cache.ts";
+import { namesDescriptors } from "../sharing/fd_references.ts";
+import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { cargoFor, FdGate } from "./fd_gate.ts";
@@ -52,6 +53,16 @@ export class Dispatch {
     this.#contain = contain;
   }
 
+  /** A QEMU has come; `secret` is a number in digits that no client can know. */
+  arrived(secret: string): void {
+    this.#gate.arrived(secret);
+  }
+
+  /** A message of QEMU's, as clients may see it: with the names of descriptors that they have chosen. */
+  withOwnNames(message: Uint8Array): Uint8Array {
+    return this.#gate.withOwnNames(message);
+  }
+
   /** Does nothing wait, and is nothing at QEMU? */
   get resting(): boolean {
     return this.#scheduler.empty && this.#upstream.idle;
@@ -87,7 +98,7 @@ export class Dispatch {
       return monitor.answer(id, false, this.#ledger.noting(monitor, command, answer));
     }
     // Who has something unfinished does not join: the answer could overtake it.
-    const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
+    const question = joins && monitor.idle ? this.#question(command) : undefined;
     const twin = question === undefined ? undefined : this.#cache.twin(question);
     const since = this.#ledger.now;
     const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
@@ -242,6 +253,12 @@ export class Dispatch {
     }
   }
 
+  /** What a command asks that others may ask, too: not of descriptors, whose names are each client's own. */
+  #question(command: Command): Question | undefined {
+    const question = this.#cache.question(command);
+    return question === undefined || namesDescriptors(command) ? undefined : question;
+  }
+
   readonly #mayGo = (errand: Errand): Leave => {
     const { question, after, askers } = errand;
     if (
@@ -253,17 +270,22 @@ export class Dispatch {
     return this.#gate.leave(errand, this.#upstream.busy);
   };
 
-  /** May a command go, as far as descriptors are concerned? What may not is answered here. */
+  /**
+   * Whether a command may go, as far as descriptors are concerned; one that may not is answered here.
+   * It is no question that others share: see `#question`.
+   */
   #lets(errand: Errand): boolean {
-    const { command, cargo, askers, question } = errand;
-    const objection = this.#gate.goes(errand);
-    if (objection === undefined) return true;
+    const { command, cargo, askers } = errand;
+    const admitted = this.#gate.goes(errand);
+    if (typeof admitted !== "string") {
+      errand.bytes = admitted;
+      return true;
+    }
     this.#scheduler.landed(errand);
     cargo?.close();
     this.#timed.delete(errand);
-    if (question !== undefined) this.#cache.forgotten(question);
     for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
-    giveUp(askers, objection, this.#contain);
+    giveUp(askers, admitted, this.#contain);
     return false;
   }
 

@@ -28,6 +28,8 @@ export interface Asker {
 export interface Errand extends Job {
   /** What was asked. */
   readonly command: Command;
+  /** The bytes for QEMU: with QEMU's names for descriptors, once it may go. */
+  bytes: Uint8Array;
   /** Who waits; nobody, where it is an errand of ours. */
   readonly askers: Asker[];
   /** What it asks, where others may join. */

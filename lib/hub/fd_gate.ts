@@ -9,7 +9,8 @@
  */
 
 import type { Monitor } from "../session/monitor.ts";
-import { type Ending, FdRegistry, NOTHING_CAME } from "../sharing/fd_registry.ts";
+import { FdRegistry, NOTHING_CAME } from "../sharing/fd_registry.ts";
+import type { Ending } from "../sharing/own_command.ts";
 import { takesDescriptor, takesSurely } from "../sharing/fd_references.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
@@ -43,6 +44,16 @@ export class FdGate {
   /** May QEMU have kept what a command should have taken? */
   #strayed = false;
 
+  /** A QEMU has come; `secret` as {@linkcode FdRegistry.arrived} takes it. */
+  arrived(secret: string): void {
+    this.#registry.arrived(secret);
+  }
+
+  /** A message of QEMU's, as clients may see it: with the names that they have chosen. */
+  withOwnNames(message: Uint8Array): Uint8Array {
+    return this.#registry.withOwnNames(message);
+  }
+
   /** Has a command gone that descriptors went along with? Nothing may follow before its answer. */
   get hasFds(): boolean {
     return this.#taking?.cargo !== undefined;
@@ -51,7 +62,6 @@ export class FdGate {
   /** May a command go now? `busy`: others are at QEMU. */
   leave({ command, cargo }: FdRequest, busy: boolean): Leave {
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
-    if (this.#registry.mustWait(command)) return false;
     // It goes alone, so that it runs at once.
     return cargo !== undefined && busy ? "hold" : true;
   }
@@ -59,19 +69,19 @@ export class FdGate {
   /**
    * A command is about to go.
    *
-   * @returns why it must not, in the words of an error; then nothing is noted
+   * @returns its bytes for QEMU; or why it must not go, in the words of an error, and then nothing
+   *   is noted
    */
-  goes(request: FdRequest): string | undefined {
+  goes(request: FdRequest): Uint8Array | string {
     const { command, oob, owner, cargo } = request;
-    if (owner === undefined || !this.#registry.concerns(command)) return undefined;
+    if (owner === undefined || !this.#registry.concerns(command)) return command.bytes;
     const taking = !oob && takesDescriptor(command);
     if (taking && cargo === undefined && this.#strayed && takesSurely(command)) return NOTHING_CAME;
-    const objection = this.#registry.objection(owner, command);
-    if (objection !== undefined) return objection;
-    this.#registry.sent(owner, command);
+    const bytes = this.#registry.goes(owner, command);
+    if (typeof bytes === "string") return bytes;
     this.#tracked.add(request);
     if (taking) this.#taking = request;
-    return undefined;
+    return bytes;
   }
 
   /** QEMU has answered a command. */

@@ -171,6 +171,7 @@ export class Mux implements Hub {
   /** A connection to QEMU is up; `nonce` as {@linkcode Upstream.arrived} takes it. */
   qemuArrived(peer: QemuPeer, nonce: string): void {
     this.#qemu = peer;
+    this.#dispatch.arrived(nonce);
     this.#upstream.arrived(peer, nonce);
   }
 
@@ -194,7 +195,7 @@ export class Mux implements Hub {
 
   #hear(input: Uint8Array | Damage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
-    const message = "damage" in input ? undefined : readMessage(input);
+    const message = "damage" in input ? undefined : readMessage(this.#dispatch.withOwnNames(input));
     if (message === undefined) return this.#qemu?.close(NO_QMP);
     const heard = this.#upstream.heard(message);
     if ("event" in heard) this.#spread(heard.event);

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Holdings, type SimulatedCargo, type Use, useOf } from "./holdings.ts";
+import { Holdings, type SimulatedCargo, untagged, type Use, useOf } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { Records } from "./records.ts";
 import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
@@ -520,7 +520,9 @@ export class Model {
     const plain = !oob && args === "{}";
     const alike = this.#wanted.get(strict) ?? [];
     const idle = seat.entries.length === 0 && seat.overtaking === undefined;
-    const sharing = !oob && seat.terms.joins && idle && SHARED.includes(name);
+    const use = useOf(name, oob, args);
+    // What names a descriptor is nobody else's question.
+    const sharing = !oob && seat.terms.joins && idle && SHARED.includes(name) && use === undefined;
     const entry: Entry = {
       seat,
       id: command.id,
@@ -539,7 +541,7 @@ export class Model {
       sure: false,
       exec: undefined,
       gone: false,
-      use: useOf(name, oob, args),
+      use,
       cargo: undefined,
       refusals: new Set(),
       refused: false,
@@ -561,6 +563,11 @@ export class Model {
     if (seat.atOnce !== undefined) {
       throw new Broken("none lost", `${seat.label} was not answered out of turn`);
     }
+  }
+
+  /** A text for QEMU as its client wrote it: tags are behind the names of descriptors. */
+  asAsked(text: string): string {
+    return this.#wanted.has(text) ? text : untagged(text);
   }
 
   /** qmpmux sends something to QEMU. */
@@ -708,7 +715,7 @@ export class Model {
         this.#qemuMustClose = true;
         return;
       case "event":
-        if (this.ready) this.#spread(said.name!, said.text);
+        if (this.ready) this.#spread(said.name!, untagged(said.text));
         return;
       case "reply":
         return this.#replies(said.exec!);
@@ -965,7 +972,7 @@ export class Model {
     if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     const { outcome } = exec;
-    if (outcome === undefined || text !== replyLine(seat.terms.dialect, id, outcome)) {
+    if (outcome === undefined || text !== untagged(replyLine(seat.terms.dialect, id, outcome))) {
       throw new Broken("bytes", `${seat.label} heard ${text} as the answer to ${strict}`);
     }
     if (exec.text !== strict || (exec.oob !== undefined) !== oob) {

@@ -15,6 +15,7 @@ const LIBC = loadLibc();
 const { symbols: MEMORY } = Deno.dlopen("libc.so.6", {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   dup: { parameters: ["i32"], result: "i32" },
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
 });
 
 /** A new file in memory that `/proc` shows under this name; gives its descriptor. */
@@ -22,6 +23,14 @@ export function memoryFile(name: string): number {
   const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
   if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
   return descriptor;
+}
+
+/** Two connected unix sockets; gives their descriptors. */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(32);
+  // AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
+  if (MEMORY.socketpair(1, 0o2000001, 0, pair) !== 0) throw new Error("No sockets could be made");
+  return [pair[0]!, pair[1]!];
 }
 
 /** The names of the files in memory that a process has open, sorted. */
