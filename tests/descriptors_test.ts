@@ -10,7 +10,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Descriptors, DESCRIPTORS_LIMIT, loadLibc } from "../lib/rim/descriptors.ts";
 import { LadenSocket } from "../lib/rim/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import {
+  descriptorsOf,
+  duplicate,
+  memoryFile,
+  memoryFilesOf,
+  socketPair,
+} from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 
 const LIBC = loadLibc();
@@ -216,6 +222,40 @@ Deno.test("credentialsOf() tells process, user and groups of the peer", async ()
 Deno.test("credentialsOf() tells nothing of what is no socket", () => {
   assertEquals(LIBC.credentialsOf(999), undefined);
 });
+
+Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners that are closed", async () => {
+  using place = makePlace();
+  const path = `${place.path}/own`;
+  const listening = LIBC.listen(path);
+  using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using early = await connected();
+  LIBC.noteListening();
+  const before = LIBC.outgoing();
+  using _client = await Deno.connect({ transport: "unix", path });
+  const [end] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const accepted = LIBC.accept(listening)!;
+  LIBC.close(listening);
+  assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);
+  // Of a listener that was not noted, a pair, a file, and what is no descriptor.
+  const pair = socketPair();
+  const file = memoryFile("file");
+  for (const each of [early.other, ...pair, file, 999]) assertEquals(LIBC.isOwnEnd(each), false);
+  const ends = new Descriptors(LIBC, [file, duplicate(end!), ...pair]);
+  assertEquals([ends.closeOwnEnds(), ends.numbers], [1, [file, ...pair]]);
+  assertEquals(ends.closeOwnEnds(), 0);
+  ends.close();
+  LIBC.close(accepted);
+  const ownEnds = (): number => openDescriptors().filter((each) => LIBC.isOwnEnd(each)).length;
+  const count = ownEnds();
+  using _other = await Deno.connect({ hostname: "127.0.0.1", port: tcp.addr.port });
+  assertEquals(ownEnds(), count + 1);
+  (await tcp.accept()).close();
+});
+
+/** Our descriptors. */
+function openDescriptors(): number[] {
+  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
+}
 
 Deno.test("isListening() tells a listening socket from a connected one", async () => {
   using place = makePlace();

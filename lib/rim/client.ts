@@ -18,7 +18,7 @@ import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.
 import type { Cargo, ClientPeer } from "../wire/peer.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
-import type { Credentials } from "./descriptors.ts";
+import { type Credentials, Descriptors } from "./descriptors.ts";
 import { Inbox } from "./inbox.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitNotes, Reached } from "./limit_notes.ts";
@@ -234,12 +234,24 @@ export class Client implements ClientPeer {
     return chunk.length < TURN_BYTES ? undefined : this.#deps.turns.next();
   }
 
-  /** Descriptors that have come, if its terms let it pass any; otherwise they are closed. */
+  /** Descriptors that have come, less those that it may not pass; these are closed. */
   #granted(cargo: Cargo | undefined): Cargo | undefined {
-    if (cargo === undefined || this.#monitor.terms.passes) return cargo;
-    cargo.close();
-    this.#reached("fds", "passed a file descriptor, and its listener has no fds=on: it was closed");
-    return undefined;
+    if (cargo === undefined) return undefined;
+    const { name, passes } = this.#monitor.terms;
+    if (!passes) {
+      cargo.close();
+      this.#reached(
+        "fds",
+        "passed a file descriptor, and its listener has no fds=on: it was closed",
+      );
+      return undefined;
+    }
+    if (!(cargo instanceof Descriptors) || cargo.closeOwnEnds() === 0) return cargo;
+    this.#deps.notes.logged(
+      `${name}: an end of a connection to qmpmux was passed`,
+      `client ${this.name} passed an end of a connection to qmpmux: it was closed`,
+    );
+    return cargo.numbers.length > 0 ? cargo : undefined;
   }
 
   /** Whether enough has been read of it that may not be handed over yet. */

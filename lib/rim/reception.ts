@@ -97,6 +97,7 @@ export class Reception implements Disposable {
   async open(): Promise<void> {
     const opened = await this.#opened(byAddress(this.#settings.listeners));
     for (const [key, listener] of opened) this.#listen(key, listener);
+    this.#foreign?.libc.noteListening();
   }
 
   /**
@@ -123,6 +124,7 @@ export class Reception implements Disposable {
     for (const { commit } of changes) commit();
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
+    this.#foreign?.libc.noteListening();
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, seat] of this.#clients) {

@@ -5,7 +5,7 @@
  */
 
 import { Descriptors, loadLibc } from "../../lib/rim/descriptors.ts";
-import { connectLaden, LadenSocket } from "../../lib/rim/unix_socket.ts";
+import { LadenSocket } from "../../lib/rim/unix_socket.ts";
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 
@@ -23,6 +23,11 @@ export function memoryFile(name: string): number {
   const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
   if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
   return descriptor;
+}
+
+/** Another descriptor of the same. */
+export function duplicate(descriptor: number): number {
+  return MEMORY.dup(descriptor);
 }
 
 /** Two connected unix sockets; gives their descriptors. */
@@ -71,23 +76,24 @@ export async function eventually(what: string, so: () => boolean): Promise<void>
 export class PassingClient implements Disposable {
   readonly #socket: LadenSocket;
   readonly #conn: Deno.UnixConn;
+  /** The descriptor of its end. */
+  readonly number: number;
   readonly lines: Lines;
 
-  private constructor(socket: LadenSocket, conn: Deno.UnixConn) {
-    this.#socket = socket;
+  private constructor(conn: Deno.UnixConn, number: number) {
+    this.#socket = new LadenSocket(conn, LIBC, number);
     this.#conn = conn;
+    this.number = number;
     this.lines = new Lines(conn.readable);
   }
 
   /** Connects; nothing has been read yet. */
   static async connect(path: string): Promise<PassingClient> {
-    let conn: Deno.UnixConn | undefined;
-    const socket = await connectLaden(LIBC, async () => {
-      conn = await Deno.connect({ transport: "unix", path });
-      return conn;
-    });
-    if (!(socket instanceof LadenSocket)) throw new Error("The descriptor was not found");
-    return new PassingClient(socket, conn!);
+    const before = LIBC.outgoing();
+    const conn = await Deno.connect({ transport: "unix", path });
+    const [number, ...others] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+    if (number === undefined || others.length > 0) throw new Error("It cannot be told which it is");
+    return new PassingClient(conn, number);
   }
 
   /** Connects, reads the greeting and ends the negotiation. */
@@ -107,7 +113,7 @@ export class PassingClient implements Disposable {
       return;
     }
     const numbers = files.map((file) =>
-      typeof file === "string" ? memoryFile(file) : MEMORY.dup(file)
+      typeof file === "string" ? memoryFile(file) : duplicate(file)
     );
     const cargo = new Descriptors(LIBC, numbers);
     const sent = await this.#socket.writeWith(bytes, cargo);
