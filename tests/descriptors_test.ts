@@ -8,6 +8,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Descriptors, DESCRIPTORS_LIMIT, loadLibc } from "../lib/rim/descriptors.ts";
+import { FdBudget, FDS_IN_ALL } from "../lib/rim/fd_budget.ts";
 import { LadenSocket } from "../lib/rim/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import {
@@ -221,6 +222,37 @@ Deno.test("credentialsOf() tells process, user and groups of the peer", async ()
 
 Deno.test("credentialsOf() tells nothing of what is no socket", () => {
   assertEquals(LIBC.credentialsOf(999), undefined);
+});
+
+Deno.test("Descriptors tell what is closed of them, and close all but the first", () => {
+  const some = files("kept", "second", "third");
+  const closed: number[] = [];
+  some.whenClosed((count) => closed.push(count));
+  const [first] = some.numbers;
+  some.keepFirst();
+  assertEquals([some.numbers, memoryFilesOf(Deno.pid)], [[first], ["kept"]]);
+  some.keepFirst();
+  some.close();
+  some.close();
+  assertEquals([closed, memoryFilesOf(Deno.pid)], [[2, 1], []]);
+});
+
+Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is too much", () => {
+  const budget = new FdBudget();
+  const all: Descriptors[] = [];
+  // What these numbers stand for is nothing.
+  const sixteen = Array.from({ length: 16 }, (_, index) => 900_000 + index);
+  for (let held = 0; held < FDS_IN_ALL; held += 16) {
+    const some = new Descriptors(LIBC, sixteen);
+    assertEquals(budget.admit(some), true);
+    all.push(some);
+  }
+  const one = new Descriptors(LIBC, [900_000]);
+  assertEquals([budget.held, budget.admit(one)], [FDS_IN_ALL, false]);
+  all[0]!.keepFirst();
+  assertEquals([budget.held, budget.admit(one)], [FDS_IN_ALL - 15, true]);
+  for (const each of [...all, one]) each.close();
+  assertEquals(budget.held, 0);
 });
 
 Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners that are closed", async () => {

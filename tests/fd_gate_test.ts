@@ -42,6 +42,16 @@ Deno.test("cargoFor() takes what waits only for a command that surely takes it",
   assertEquals(cargoFor(monitor, GETFD), undefined);
 });
 
+Deno.test("cargoFor() keeps the first of several, which is all that QEMU takes", () => {
+  const monitor = someone(1);
+  let kept = 0;
+  monitor.carried({ close(): void {}, keepFirst: (): void => void kept++ });
+  assertEquals(cargoFor(monitor, STATUS), undefined);
+  assertEquals([monitor.hasCargo, kept], [true, 0]);
+  cargoFor(monitor, GETFD);
+  assertEquals([monitor.hasCargo, kept], [false, 1]);
+});
+
 Deno.test("FdGate.leave() lets what brings a descriptor go alone, and holds all others up for it", () => {
   const gate = new FdGate();
   const laden = bearer(GETFD, new FakeCargo("x"));

@@ -1,5 +1,6 @@
 /**
- * Clients that pass what keeps their own connections open, and go.
+ * Clients that pass what keeps their own connections open, and go; and descriptors
+ * that nothing takes.
  *
  * A descriptor of a client's own end that is held here keeps the connection from
  * ending: nobody would see that the client has gone.
@@ -7,13 +8,20 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { loadLibc } from "../lib/rim/descriptors.ts";
+import { Descriptors, loadLibc } from "../lib/rim/descriptors.ts";
+import { FDS_IN_ALL } from "../lib/rim/fd_budget.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { WITHOUT_PYTHON } from "./support/passer.ts";
-import { descriptorsOf, eventually, PassingClient, socketPair } from "./support/passing.ts";
+import {
+  descriptorsOf,
+  eventually,
+  memoryFilesOf,
+  PassingClient,
+  socketPair,
+} from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
@@ -115,6 +123,51 @@ test("the end of another connection to qmpmux is no descriptor either, whichever
     const answer = await client.getfd("f", []);
     assertEquals(/No file descriptor supplied/.test(answer), true, `${other}: ${answer}`);
   }
+  await scene.isEmpty();
+});
+
+test("descriptors that no command takes are closed after fds-time=, and with them what is on its way in them", async () => {
+  await using scene = await makeScene(",fds-time=1");
+  using patient = await PassingClient.ready(scene.at("fds"));
+  await patient.send('{"execute":', ["waits"]);
+  // Its own end is on its way in a socket that it passes.
+  const [mine, theirs] = socketPair();
+  const client = await PassingClient.ready(scene.at("fds"));
+  LIBC.sendWith(mine, new Uint8Array(1), new Descriptors(LIBC, [client.number]));
+  await client.send(" ", [theirs]);
+  for (const each of [mine, theirs]) LIBC.close(each);
+  client[Symbol.dispose]();
+  await scene.mux.log.until(
+    /client fds\/\d+ passed file descriptors that no command took for 1 s: they were closed$/,
+  );
+  await eventually("the file to be closed", () => memoryFilesOf(scene.mux.pid).length === 0);
+  // The client itself goes on, and gets what it passes later.
+  assertMatch(await patient.ask('"query-name"}'), /^\{"return"/);
+  assertMatch(await patient.getfd("f", []), /No file descriptor supplied via SCM_RIGHTS/);
+  assertEquals(await patient.getfd("g"), '{"return": {}}');
+  patient[Symbol.dispose]();
+  await scene.isEmpty();
+});
+
+test("past 1024 descriptors of all clients those that come are closed", async () => {
+  await using scene = await makeScene(",fds-time=3600");
+  const sixteen = Array.from({ length: 16 }, (_, index) => `of-16-${index}`);
+  const clients: PassingClient[] = [];
+  for (let held = 0; held < FDS_IN_ALL; held += 16) {
+    const client = await PassingClient.ready(scene.at("fds"));
+    await client.send(" ", sixteen);
+    clients.push(client);
+  }
+  await eventually("all to be there", () => memoryFilesOf(scene.mux.pid).length === FDS_IN_ALL);
+  using late = await PassingClient.ready(scene.at("fds"));
+  assertMatch(await late.getfd("f"), /No file descriptor supplied via SCM_RIGHTS/);
+  await scene.mux.log.until(
+    /client fds\/\d+ passed a file descriptor, and 1024 of all clients wait: it was closed$/,
+  );
+  // Of sixteen a command takes one: then there is room for fifteen.
+  assertEquals(await clients[0]!.getfd("first", []), '{"return": {}}');
+  assertEquals(await late.getfd("f"), '{"return": {}}');
+  for (const client of [...clients, late]) client[Symbol.dispose]();
   await scene.isEmpty();
 });
 

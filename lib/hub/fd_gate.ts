@@ -31,7 +31,9 @@ export interface FdRequest {
 /** What a command of a client takes along of what waits for one; it is the caller's then. */
 export function cargoFor(monitor: Monitor, command: Command): Cargo | undefined {
   const takes = !command.oob && takesDescriptor(command) && takesSurely(command);
-  return takes ? monitor.takeCargo() : undefined;
+  const cargo = takes ? monitor.takeCargo() : undefined;
+  cargo?.keepFirst?.();
+  return cargo;
 }
 
 /** Who may send what, as far as descriptors go. */

@@ -170,6 +170,7 @@ const FIXED_BYTES = 128;
 export class Descriptors implements Cargo {
   #numbers: readonly number[];
   readonly #libc: Libc;
+  #closed: (count: number) => void = () => {};
 
   /** Takes over what these numbers stand for. */
   constructor(libc: Libc, numbers: readonly number[]) {
@@ -190,16 +191,29 @@ export class Descriptors implements Cargo {
    */
   closeOwnEnds(): number {
     const ends = this.#numbers.filter((number) => this.#libc.isOwnEnd(number));
-    this.#numbers = this.#numbers.filter((number) => !ends.includes(number));
-    for (const number of ends) this.#libc.close(number);
+    if (ends.length > 0) this.#close(ends);
     return ends.length;
+  }
+
+  /** Has this called, from now on, with how many have been closed. */
+  whenClosed(closed: (count: number) => void): void {
+    this.#closed = closed;
+  }
+
+  /** Closes all but the first. */
+  keepFirst(): void {
+    this.#close(this.#numbers.slice(1));
   }
 
   /** Closes them, once. */
   close(): void {
-    const numbers = this.#numbers;
-    this.#numbers = [];
+    this.#close(this.#numbers);
+  }
+
+  #close(numbers: readonly number[]): void {
+    this.#numbers = this.#numbers.filter((number) => !numbers.includes(number));
     for (const number of numbers) this.#libc.close(number);
+    if (numbers.length > 0) this.#closed(numbers.length);
   }
 }
 

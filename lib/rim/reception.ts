@@ -16,6 +16,7 @@ import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import type { Credentials } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
+import { FdBudget } from "./fd_budget.ts";
 import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitNotes } from "./limit_notes.ts";
@@ -80,7 +81,8 @@ export class Reception implements Disposable {
     this.#settings = settings;
     this.#means = means;
     this.#budget = new ReplyBudget(settings["max-unread"]);
-    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, budget: this.#budget };
+    const budgets = { budget: this.#budget, fds: new FdBudget() };
+    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, ...budgets };
     if (settings.listeners.some(needsForeign)) this.#foreign = openForeign(means.log);
   }
 

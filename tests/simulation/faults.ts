@@ -442,8 +442,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a command with wrong arguments takes what came",
     file: "hub/fd_gate.ts",
-    from: "takesDescriptor(command) && takesSurely(command);\n  return takes",
-    to: "takesDescriptor(command);\n  return takes",
+    from: "takesDescriptor(command) && takesSurely(command);\n  const cargo",
+    to: "takesDescriptor(command);\n  const cargo",
   },
   {
     name: "an out-of-band command takes what came",
