@@ -115,7 +115,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "rim/systemd": ["rim/failure", "rim/log", "rim/permissions"],
   "rim/users": ["rim/failure"],
   "rim/web_guard": ["rim/connection"],
-  "hub/mux": ["hub/admin", "hub/dispatch", "hub/errand", "hub/ledger"],
+  "hub/mux": ["hub/admin", "hub/dispatch", "hub/errand", "hub/fd_gate", "hub/ledger"],
   "hub/dispatch": ["hub/fd_gate", "hub/errand", "hub/ledger", "hub/listing"],
   "hub/census": ["hub/admin"],
   "record/audit": ["record/recorder", "record/secrets"],

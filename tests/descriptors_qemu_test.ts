@@ -367,10 +367,20 @@ test("a stopped QEMU that has been passed a descriptor is told as stalled, and t
   await hasFiles(set.qemu.pid, "late");
 });
 
-test("a listener without fds=on takes none: QEMU says that nothing came", async () => {
+test("a listener without fds=on takes none: QEMU says that nothing came, and the log what may be missing", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.plain);
-  assertEquals(await client.getfd("x"), NOTHING_CAME);
+  for (const name of ["x", "y"]) assertEquals(await client.getfd(name), NOTHING_CAME);
+  using passer = await PassingClient.ready(set.fds);
+  assertEquals(await passer.getfd("z", []), NOTHING_CAME);
+  await set.mux.log.until(
+    /^qmpmux: client plain\/1 asked QEMU to take a file descriptor, and none came: /,
+  );
+  const lines = set.mux.log.seen.filter((line) => line.includes("fds=on"));
+  assertEquals(lines, [
+    "qmpmux: client plain/1 asked QEMU to take a file descriptor, and none came: its listener has no " +
+    "fds=on; add it if clients are to pass descriptors",
+  ]);
   await hasFiles(set.mux.pid);
   await hasFiles(set.qemu.pid);
 });
@@ -384,6 +394,12 @@ test("a listener that only knows who connects takes none, beside one that does",
     using client = await PassingClient.ready(`${place.path}/${i}`);
     await client.send(" ", ["x"]);
     assertEquals(await client.getfd("x"), NOTHING_CAME);
+    const line =
+      `qmpmux: client ${i}/${1 + Number(i)} passed a file descriptor, which was closed: ` +
+      "its listener takes none; add fds=on to it";
+    await set.mux.log.until(new RegExp(`^${line}$`));
+    const lines = set.mux.log.seen.filter((each) => each.includes(`client ${i}/`));
+    assertEquals(lines, [line]);
   }
   using passer = await PassingClient.ready(set.fds);
   assertEquals(await passer.getfd("y"), DONE);

@@ -1,9 +1,9 @@
 /**
  * Descriptors on their way to QEMU: with their own command, alone, and for their own client.
  *
- * QEMU keeps what has come until a command takes it, looks at it with each byte
- * it reads, and takes it in another thread. So one command that takes a
- * descriptor is there at a time, and behind one that brings some goes nothing.
+ * QEMU keeps descriptors that have come until a command takes them, looks at them
+ * with each byte it reads, and takes them in another thread. So one command that
+ * takes a descriptor is at QEMU at a time, and nothing follows one that brings some.
  *
  * @module
  */
@@ -20,15 +20,15 @@ import type { Cargo } from "../wire/peer.ts";
 export interface FdRequest {
   /** The command. */
   readonly command: Command;
-  /** Does it overtake? */
+  /** Whether it overtakes. */
   readonly oob: boolean;
-  /** Whose it is; nobody's, where it concerns none. */
+  /** The client that asked it first; `undefined` where it concerns no descriptors. */
   readonly owner: Monitor | undefined;
-  /** What goes along. */
+  /** The descriptors that go along. */
   readonly cargo: Cargo | undefined;
 }
 
-/** What a command of a client takes along of what waits for one; it is the caller's then. */
+/** The descriptors of a client that a command takes along; they are the caller's then. */
 export function cargoFor(monitor: Monitor, command: Command): Cargo | undefined {
   const takes = !command.oob && takesDescriptor(command) && takesSurely(command);
   const cargo = takes ? monitor.takeCargo() : undefined;
@@ -36,14 +36,24 @@ export function cargoFor(monitor: Monitor, command: Command): Cargo | undefined 
   return cargo;
 }
 
-/** Who may send what, as far as descriptors go. */
+/**
+ * Whether QEMU has told a client that it passed no descriptor, where its listener takes none and
+ * cannot see whether it did: then the listener may lack `fds=on`.
+ */
+export function lacksFds({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
+  if (kind === "return" || owner === undefined || !takesDescriptor(command)) return false;
+  if (owner.terms.passes || owner.peer.identity !== undefined) return false;
+  return new TextDecoder().decode(bytes).includes(`"desc": "${NOTHING_CAME}"`);
+}
+
+/** Lets commands go to QEMU as far as descriptors are concerned. */
 export class FdGate {
   readonly #registry = new FdRegistry<Monitor>();
   /** Commands at QEMU that had to do with descriptors when they went. */
   readonly #tracked = new Set<FdRequest>();
   /** The one of them that takes a descriptor. */
   #taking: FdRequest | undefined;
-  /** May QEMU have kept what a command should have taken? */
+  /** Whether QEMU may have kept what a command should have taken. */
   #strayed = false;
 
   /** A QEMU has come; `secret` as {@linkcode FdRegistry.arrived} takes it. */
@@ -56,12 +66,12 @@ export class FdGate {
     return this.#registry.withOwnNames(message);
   }
 
-  /** Has a command gone that descriptors went along with? Nothing may follow before its answer. */
+  /** Whether a command with descriptors is at QEMU: nothing may follow before its answer. */
   get hasFds(): boolean {
     return this.#taking?.cargo !== undefined;
   }
 
-  /** May a command go now? `busy`: others are at QEMU. */
+  /** Whether a command may go now; `busy` where others are at QEMU. */
   leave({ command, cargo }: FdRequest, busy: boolean): Leave {
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
     // It goes alone, so that it runs at once.
@@ -96,12 +106,12 @@ export class FdGate {
     if (owner) this.#registry.settled(owner, command, reply);
   }
 
-  /** What ends that which a client that has left leaves at QEMU; to be asked whenever less is under way. */
+  /** Gives commands that clean up what a departed client left at QEMU. Call it again after every reply. */
   leftovers(owner: Monitor): Command[] {
     return this.#registry.leftovers(owner);
   }
 
-  /** What ends that which clients have left in sets, and which is used no more; to be asked then, too. */
+  /** Gives commands that clean up besides. Call it after every reply. */
   freed(): readonly Ending<Monitor>[] {
     return this.#registry.freed();
   }

@@ -248,7 +248,7 @@ export class Client implements ClientPeer {
       cargo.close();
       this.#reached(
         "fds",
-        "passed a file descriptor, and its listener has no fds=on: it was closed",
+        "passed a file descriptor, which was closed: its listener takes none; add fds=on to it",
       );
       return undefined;
     }

@@ -47,21 +47,21 @@ const TAKING_AWAY: ReadonlyMap<string, RegExp> = new Map([
   ["netdev_add", /fds?$/],
 ]);
 
-/** Does a command take a descriptor, if it runs? */
+/** Whether a command takes a descriptor, if it runs. */
 export function takesDescriptor({ name }: Command): boolean {
   return TAKERS.has(name);
 }
 
-/** Is it about descriptors, and nothing else? */
+/** Whether a command is about descriptors, and nothing else. */
 export function isAboutDescriptors({ name }: Command): boolean {
   return TAKERS.has(name) || ENDERS.has(name);
 }
 
 /**
- * Does QEMU's handler of such a command surely run, and take what came?
+ * Whether QEMU's handler of such a command surely runs, and takes what came.
  *
- * Where its arguments are wrong it does not, and what came would wait at QEMU for
- * whoever asks next.
+ * With wrong arguments it does not, and what came would wait at QEMU for the
+ * client that asks next.
  */
 export function takesSurely(command: Command): boolean {
   const args = argumentsOf(command);
@@ -229,18 +229,18 @@ export function nameGivenBy(command: Command): string | undefined {
   return undefined;
 }
 
-/** Are these the arguments of a command that takes a name and nothing else? */
+/** Whether these are the arguments of a command that takes a name and nothing else. */
 export function isOneName(args: Value): boolean {
   const [[key, value] = [], ...others] = args.members();
   return key === "fdname" && value?.isString === true && others.length === 0;
 }
 
-/** Is it a number that no reader can take for anything else? */
+/** Whether a value is a number that no reader can take for anything else. */
 function isSmallNumber(value: Value): boolean {
   return /^\d{1,9}$/.test(value.raw);
 }
 
-/** Is there a member of this name deeper inside? What it makes may outlive the whole. */
+/** Whether a member of this name is deeper inside; what it makes may outlive the whole. */
 export function hasInner(args: Value, member: string): boolean {
   for (const { name, depth } of args.leaves()) if (depth > 1 && name === member) return true;
   return false;
