@@ -355,6 +355,22 @@ test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes 
   await hasFiles(again.mux.pid);
 });
 
+test("a QEMU that is connected to again has no name of before", async () => {
+  const more = ["--on-loss", "hold", "--max-message", "1M"];
+  await using set = await setUp("fds=on", more, ["-machine", "pc", "-m", "16"]);
+  using client = await PassingClient.ready(set.fds);
+  using other = await TestClient.ready(set.plain);
+  for (const name of ["before", "too"]) assertEquals(await client.getfd(name), DONE);
+  await hasFiles(set.qemu.pid, "before", "too");
+  // Its answer is longer than one may be.
+  const line = { "command-line": "xp /300000xb 0" };
+  await other.send(JSON.stringify({ execute: "human-monitor-command", arguments: line }));
+  for (let times = 0; times < 2; times++) await set.mux.log.until(/: connected to QEMU /);
+  await hasFiles(set.qemu.pid);
+  // Both have been told that it had gone.
+  assertMatch(await client.line(), /"event": "__org.qmpmux_QEMU_LOST"/);
+});
+
 test("a stopped QEMU that has been passed a descriptor is told as stalled, and takes it when it goes on", async () => {
   await using set = await setUp("fds=on", ["--stall-timeout", "1"]);
   using client = await PassingClient.ready(set.fds);

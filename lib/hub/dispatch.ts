@@ -175,6 +175,12 @@ export class Dispatch {
     this.#feed();
   }
 
+  /** QEMU is ready: what an earlier connection has left there is ended. */
+  ready(): void {
+    this.#free();
+    this.#feed();
+  }
+
   /** QEMU has gone: nothing is on its way any more. Who waits is the caller's to tell. */
   lost(): Stranded {
     const sent = this.#upstream.lost();
@@ -295,10 +301,15 @@ export class Dispatch {
     if (!this.#gate.hasFds) {
       for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
     }
+    this.#free();
+    if (errand.owner?.left) this.clean(errand.owner);
+  }
+
+  /** Ends what is left at QEMU and concerns no departing client. */
+  #free(): void {
     for (const { owner, command } of this.#gate.freed()) {
       this.#scheduler.enqueue(owner, ownErrand(command, owner));
     }
-    if (errand.owner?.left) this.clean(errand.owner);
   }
 
   /** An errand whose first asker has gone belongs to the next one, if there is one. */

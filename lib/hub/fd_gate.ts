@@ -111,7 +111,7 @@ export class FdGate {
     return this.#registry.leftovers(owner);
   }
 
-  /** Gives commands that clean up besides. Call it after every reply. */
+  /** Gives commands that clean up besides. Call it when QEMU is ready and after every reply. */
   freed(): readonly Ending<Monitor>[] {
     return this.#registry.freed();
   }

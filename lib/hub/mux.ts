@@ -372,6 +372,7 @@ export class Mux implements Hub {
     this.#sessions++;
     this.#ledger.recorder?.qemuCame();
     this.#notices.ready(greeting);
+    this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
       // Under `hold` some have been here before; what they rely on may be gone.
       if (!monitor.greeted || monitor.regreet(greeting)) continue;

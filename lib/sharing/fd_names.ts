@@ -56,7 +56,7 @@ export class FdNames<Owner> {
   readonly #uses = new WeakMap<Command, Uses<Owner>>();
   /** The commands of ours, each with the name that it closes. */
   readonly #closings = new WeakMap<Command, Name<Owner>>();
-  /** Doubted names past their limit, which are to be closed. */
+  /** The names that are to be closed: doubted ones past their limit, and those of an earlier connection. */
   #excess: Name<Owner>[] = [];
 
   /** Whether there are none. */
@@ -146,18 +146,22 @@ export class FdNames<Owner> {
     return names.filter(({ atQemu }) => atQemu === 0).map((name) => this.#closing(name));
   }
 
-  /** Gives the commands that close doubted names past their limit, each once. */
+  /** Gives the commands that close doubted names past their limit, and lost ones, each once. */
   excess(): readonly Ending<Owner>[] {
     if (this.#excess.length === 0) return NOTHING;
     const excess = this.#excess.splice(0);
     return excess.map((name) => ({ owner: name.owner, command: this.#closing(name) }));
   }
 
-  /** QEMU is gone, and all of them. */
+  /**
+   * The connection to QEMU is gone, and no client has a name any more. A QEMU that is still there
+   * has them all: on the next connection they are among those in `excess`.
+   */
   clear(): void {
     this.#namespaces.clear();
+    this.#excess = [...this.#upstream.values()].map((name) => ({ ...name, atQemu: 0 }));
     this.#upstream.clear();
-    this.#excess = [];
+    for (const name of this.#excess) this.#upstream.set(name.upstream, name);
   }
 
   /** A name that a client is about to give. */

@@ -79,14 +79,14 @@ export class FdRegistry<Owner> {
 
   /**
    * Gives the commands that end what else has to be ended, each once: descriptors of departed
-   * clients in sets that nothing uses any more, and doubted names past their limit. Call it after
-   * every reply.
+   * clients in sets that nothing uses any more, doubted names past their limit, and the names of an
+   * earlier connection. Call it when QEMU is ready and after every reply.
    */
   freed(): readonly Ending<Owner>[] {
     return [...this.#sets.freed(), ...this.#names.excess()];
   }
 
-  /** QEMU is gone, and all of it. */
+  /** The connection to QEMU is gone, and nothing belongs to anybody. */
   clear(): void {
     this.#names.clear();
     this.#sets.clear();

@@ -671,8 +671,20 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "names of a QEMU that has gone belong to somebody",
     file: "sharing/fd_names.ts",
-    from: "this.#namespaces.clear();\n    this.#upstream.clear();",
-    to: "this.#namespaces.clear();",
+    from: "this.#namespaces.clear();",
+    to: "",
+  },
+  {
+    name: "the names of an earlier connection are anybody's",
+    file: "sharing/fd_names.ts",
+    from: "for (const name of this.#excess) this.#upstream.set(name.upstream, name);",
+    to: "",
+  },
+  {
+    name: "the names of an earlier connection stay at QEMU",
+    file: "hub/mux.ts",
+    from: "this.#dispatch.ready();",
+    to: "",
   },
   {
     name: "a set of somebody else's is changed",
@@ -707,9 +719,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was left in a set that is used no more stays there",
     file: "hub/dispatch.ts",
-    from:
-      "this.#scheduler.enqueue(owner, ownErrand(command, owner));\n    }\n    if (errand.owner?.left)",
-    to: "}\n    if (errand.owner?.left)",
+    from: "this.#free();\n    if (errand",
+    to: "if (errand",
   },
   {
     name: "a set that a command could not open counts as used",

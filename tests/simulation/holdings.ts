@@ -102,6 +102,8 @@ interface Name {
   /** Is it there, or may it be? */
   held: boolean;
   ending: boolean;
+  /** Is it of an earlier connection, and so nobody's? */
+  left: boolean;
 }
 
 function isGone({ closed, mustClose }: Seat): boolean {
@@ -223,7 +225,14 @@ export class Holdings {
     }
     if (setUsed(exec.args) !== undefined) this.#opening.add(exec);
     const use = entry?.use;
-    if (entry === undefined || use === undefined) return;
+    if (entry === undefined || use === undefined) {
+      // It may be that of one of several.
+      for (const upstream of namesIn(exec)) {
+        const known = this.#names.get(upstream);
+        if (known !== undefined) this.#says(exec, known);
+      }
+      return;
+    }
     this.#unsent.delete(entry);
     this.#askers.set(exec, entry);
     if (use.takes) {
@@ -247,8 +256,9 @@ export class Holdings {
     const known = this.#names.get(upstream);
     if (known !== undefined && known.seat !== seat) refuse(`it is that of ${known.seat.label}`);
     if (known !== undefined && known.own !== own) refuse(`it is its ${known.own}`);
-    const others = [...this.#names].some(([name, { seat: other, ending }]) =>
-      name === own && (other !== seat || ending)
+    if (known?.left) refuse("an earlier connection has left it");
+    const others = [...this.#names].some(([name, { seat: other, ending, left }]) =>
+      name === own && (other !== seat || ending || left)
     );
     const isNeeded = others || own.includes("~");
     if (upstream !== own && known === undefined && !isNeeded) refuse("nobody else has it");
@@ -260,7 +270,8 @@ export class Holdings {
       if (this.#tagged.has(upstream)) refuse("that was given before");
       this.#tagged.add(upstream);
     }
-    const name = known ?? { seat, own, upstream, pending: 0, held: false, ending: false };
+    const name = known ??
+      { seat, own, upstream, pending: 0, held: false, ending: false, left: false };
     this.#says(exec, name);
     this.#names.set(upstream, name);
   }
@@ -272,8 +283,8 @@ export class Holdings {
     else this.#said.set(exec, [name]);
   }
 
-  /** A command that nobody asked: may it end what it ends? */
-  own(exec: Exec): void {
+  /** A command that nobody asked: may it end what it ends? Gives the client whose that was, if known. */
+  own(exec: Exec): Seat | undefined {
     const { name, args, text } = exec;
     const refuse = (why: string): never => {
       throw new Broken("descriptors", `QEMU was sent ${text}: ${why}`);
@@ -283,21 +294,22 @@ export class Holdings {
     if (name === "closefd") {
       const known = this.#names.get(String(args["fdname"]));
       // It may have been taken away since.
-      if (known === undefined) return;
-      if (!isGone(known.seat) && !this.draining) refuse("its client is there");
+      if (known === undefined) return undefined;
+      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is there");
       if (known.ending) refuse("twice");
       known.ending = true;
       this.#says(exec, known);
-      return;
+      return known.seat;
     }
     const [id, fd] = [args["fdset-id"] as number, args["fd"] as number];
     const set = this.#qemu.table.sets.get(id);
     const cargo = set?.fds.get(fd);
-    if (set === undefined || cargo === undefined) return;
+    if (set === undefined || cargo === undefined) return undefined;
     const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
     if (!this.#doomed.has(cargo) && !nobodys) {
       refuse("it is not left, or something may use it");
     }
+    return cargo.seat;
   }
 
   /** Has nothing named a set that nothing at QEMU names either? */
@@ -340,7 +352,6 @@ export class Holdings {
     this.#doom();
     const seat = this.#askers.get(exec)?.seat;
     this.#askers.delete(exec);
-    if (seat === undefined && !owned) return;
     for (const known of this.#said.get(exec) ?? []) {
       known.pending--;
       if (name === "getfd") known.held ||= worked;
@@ -350,6 +361,7 @@ export class Holdings {
       if (!known.held && known.pending === 0) this.#names.delete(known.upstream);
     }
     this.#said.delete(exec);
+    if (seat === undefined && !owned) return;
     if (name === "add-fd" && worked) {
       const { fd, id } = exec.put!;
       const fds = this.#sets.get(id) ?? new Map<number, Seat>();
@@ -367,7 +379,11 @@ export class Holdings {
   /** QEMU is gone, and all of it. */
   lost(): void {
     for (const set of this.#qemu.table.sets.values()) set.vague = true;
-    this.#names.clear();
+    for (const name of this.#names.values()) {
+      name.left = name.held = true;
+      name.ending = false;
+      name.pending = 0;
+    }
     this.#given.clear();
     this.#sets.clear();
     this.#opening.clear();
@@ -378,7 +394,7 @@ export class Holdings {
     this.#own.clear();
     this.laden = this.#taking = undefined;
     this.#strayed = false;
-    this.#due = 0;
+    this.#due = this.#names.size;
   }
 
   /** Is a command held back though its turn has come, or may it be refused? */
@@ -411,9 +427,7 @@ export class Holdings {
   /** QEMU looks up a name: its client must find what it gave by that name, and nothing else. */
   #looked(exec: Exec, nth: number, cargo: SimulatedCargo | undefined): void {
     const entry = this.#askers.get(exec);
-    // What an earlier connection left is nobody's.
-    const isLeft = cargo !== undefined && cargo.connection !== this.#qemu.connection;
-    if (entry === undefined || isLeft) return;
+    if (entry === undefined) return;
     const { seat, use } = entry;
     const own = use!.names[nth]!;
     const due = this.#given.get(seat)?.get(own);
@@ -447,9 +461,10 @@ export class Holdings {
       this.#doomed.delete(cargo);
       this.#kept.delete(cargo);
     }
-    // What an earlier connection left is nobody's.
-    if (cargo.connection !== this.#qemu.connection) return;
-    if (this.#own.has(exec)) return isGone(seat) || this.draining ? undefined : refuse();
+    const isLeft = cargo.connection !== this.#qemu.connection;
+    // What an earlier connection left in a set is nobody's.
+    if (isLeft && (how === "removed" || how === "joined")) return;
+    if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
     if (this.#askers.get(exec)?.seat === seat) return;
     if ((how === "removed" || how === "joined") && isGone(seat)) return;
     refuse();
@@ -474,13 +489,13 @@ export class Holdings {
     return sizes.reduce((sum, size) => sum + size, this.#names.size + Math.max(0, this.#due));
   }
 
-  /** Nothing is under way: is anything left that nobody has? */
-  settled(): void {
+  /** Nothing is under way: is anything left that nobody has? `ready`: the session is negotiated. */
+  settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
     const { names, sets } = this.#qemu.table;
     for (const [name, cargo] of names) {
-      if (cargo.connection !== this.#qemu.connection) continue;
-      if (this.draining || isGone(cargo.seat)) {
+      const isLeft = cargo.connection !== this.#qemu.connection;
+      if (isLeft ? ready : this.draining || isGone(cargo.seat)) {
         throw new Broken("descriptors", `the name ${name} of ${cargo.seat.label} is left`);
       }
     }

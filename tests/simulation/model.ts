@@ -38,6 +38,9 @@ const WAITING = { withOob: 9, inBand: 1 };
 const OWN = "__org.qmpmux_";
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
 
+/** A tag where the name of a descriptor ends in a command. */
+const LAST_TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?=[":])/g;
+
 /** What a reply must be: one of some lines, or what passes. */
 type Answer = readonly string[] | ((line: string) => boolean);
 
@@ -567,7 +570,8 @@ export class Model {
 
   /** A text for QEMU as its client wrote it: tags are behind the names of descriptors. */
   asAsked(text: string): string {
-    return this.#wanted.has(text) ? text : untagged(text);
+    // It may have written something like a tag itself, with escapes: the last one is none of its.
+    return this.#wanted.has(text) ? text : text.replace(LAST_TAG, "");
   }
 
   /** qmpmux sends something to QEMU. */
@@ -584,8 +588,11 @@ export class Model {
     }
     const wanted = this.#wanted.get(text);
     if (wanted === undefined && /^(closefd|remove-fd)$/.test(exec.name)) {
-      this.#holdings.own(exec);
+      const seat = this.#holdings.own(exec);
       this.#flying.push(exec);
+      // It is that client's turn, and one of its two.
+      this.#carriers.set(exec, seat === undefined ? [] : [seat]);
+      if (seat !== undefined) seat.waitsSince = ++this.#serves;
       return;
     }
     const flying = this.#flying.filter((each) => each.text === text).length;
@@ -891,7 +898,7 @@ export class Model {
   /** The rim is told that nothing is under way. */
   idle(): void {
     if (!this.draining) throw new Broken("drain", "idle was told though nothing is drained");
-    this.#holdings.settled();
+    this.#holdings.settled(this.ready);
     this.#idleTold = true;
   }
 
@@ -1096,7 +1103,7 @@ export class Model {
 
   /** A step is over, and nothing is under way. */
   atRest(): void {
-    this.#holdings.settled();
+    this.#holdings.settled(this.ready);
     if (this.draining && !this.#idleTold) {
       throw new Broken("drain", "nothing is under way, and idle was not told");
     }
