@@ -346,6 +346,31 @@ Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody 
   assertEquals(isChanged(registry, "b", getfd("n1")), false);
 });
 
+Deno.test("FdRegistry.clear() leaves nobody a name, and freed() closes all that the same QEMU may have still", () => {
+  const registry = having("f", "g");
+  run(registry, "b", getfd("f"));
+  registry.goes("b", getfd("coming"));
+  const [closing] = registry.leftovers("a");
+  registry.goes("a", closing!);
+  registry.clear();
+  const use = command("x", { fds: "f:g:coming" });
+  assertEquals(
+    run(registry, "b", use),
+    `{"execute":"x","arguments":{"fds":"f${NONE}:g${NONE}:coming${NONE}"}}`,
+  );
+  assertEquals([registry.leftovers("a"), registry.leftovers("b")], [[], []]);
+  const closed = registry.freed().map(({ owner, command }) => {
+    assertEquals(registry.goes(owner, command), command.bytes);
+    registry.settled(owner, command, FAILED);
+    return new TextDecoder().decode(command.argumentBytes);
+  });
+  assertEquals(closed, ["f", "g", `f${ONE}`, "coming"].map((name) => `{"fdname":"${name}"}`));
+  assertEquals(registry.freed(), []);
+  for (const name of ["f", "g", "coming"]) {
+    assertEquals(isChanged(registry, "c", getfd(name)), false);
+  }
+});
+
 Deno.test("FdRegistry.goes() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
   const use = command("netdev_add", { type: "tap", id: "n", fd: "9" });
   const registry = having("f");
