@@ -9,6 +9,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../lib/rim/client.ts";
 import type { Clock } from "../lib/rim/clock.ts";
+import type { Stream } from "../lib/rim/connection.ts";
 import { LimitNotes } from "../lib/rim/limit_notes.ts";
 import { ReplyBudget } from "../lib/rim/reply_budget.ts";
 import type { Limits } from "../lib/terms/limits.ts";
@@ -16,6 +17,7 @@ import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
+import { FakeCargo } from "./support/fake_peer.ts";
 import { hangUp, makePair, type Pair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
@@ -59,7 +61,7 @@ class Door implements AsyncDisposable {
   readonly client: Client;
   readonly #running: Promise<void>;
 
-  private constructor(pair: Pair, limits: Partial<Limits>) {
+  private constructor(pair: Pair, limits: Partial<Limits>, stream: Stream = pair.ours) {
     const log = {
       info: (line: string): void => void this.lines.push(line),
       warn: (line: string): void => void this.lines.push(line),
@@ -67,9 +69,9 @@ class Door implements AsyncDisposable {
     const notes = new LimitNotes(log, (limit) => void this.counts.push(limit));
     this.pair = pair;
     this.stage.qemuReady();
-    const own = terms({ name: "door", limits });
+    const own = { ...terms({ name: "door", limits }), passes: stream !== pair.ours };
     this.client = new Client(
-      pair.ours,
+      stream,
       own,
       clientDeps(this.stage.mux, log, { notes, clock: this.clock }),
     );
@@ -77,8 +79,12 @@ class Door implements AsyncDisposable {
   }
 
   /** A client that has been greeted and has negotiated. */
-  static async open(limits: Partial<Limits>, enable = ""): Promise<Door> {
-    const door = new Door(await makePair(), limits);
+  static async open(
+    limits: Partial<Limits>,
+    { enable = "", streamOf }: { enable?: string; streamOf?: (ours: Deno.UnixConn) => Stream } = {},
+  ): Promise<Door> {
+    const pair = await makePair();
+    const door = new Door(pair, limits, streamOf?.(pair.ours));
     const { theirs } = door.pair;
     await readText(theirs, GREETING.length + 2);
     await write(theirs, `{"execute":"qmp_capabilities","arguments":{"enable":[${enable}]}}`);
@@ -137,7 +143,7 @@ Deno.test("max-command: a longer one is an error, nothing of it goes on, the nex
 });
 
 Deno.test("max-waiting: past it no more is read until what waits has been answered", async () => {
-  await using door = await Door.open({ "max-waiting": 1024 }, '"oob"');
+  await using door = await Door.open({ "max-waiting": 1024 }, { enable: '"oob"' });
   const { theirs } = door.pair;
   const large = (name: string): string =>
     `{"execute":"${name}","arguments":{"a":"${"x".repeat(600)}"}}`;
@@ -474,4 +480,43 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   for (const [{ theirs }] of clients) hangUp(theirs);
   await Promise.all(running);
   assertEquals(budget.total, 0);
+});
+
+/** A stream whose next bytes bring descriptors. */
+function passing(ours: Deno.UnixConn): Stream {
+  const cargos = [undefined, new FakeCargo("passed")];
+  return {
+    read: (buffer) => ours.read(buffer),
+    write: (bytes) => ours.write(bytes),
+    closeWrite: () => ours.closeWrite(),
+    close: () => ours.close(),
+    takeCargo: () => cargos.shift(),
+  };
+}
+
+Deno.test("fds-time: time does not run while the client waits for an answer, nor after a command took them", async () => {
+  FakeCargo.closed = [];
+  await using door = await Door.open({ "fds-time": 5 }, { streamOf: passing });
+  const { theirs } = door.pair;
+  await write(theirs, '{"execute":"stop"} ');
+  assertEquals(await door.qemuHears(1), ['{"execute":"stop"}']);
+  for (const now of [1, 10, 20]) door.client.tick(now);
+  assertEquals(FakeCargo.closed, []);
+  door.stage.qemuSays('{"return": {}}');
+  assertEquals(await readText(theirs, DONE.length), DONE);
+  for (const now of [21, 22, 24.9]) door.client.tick(now);
+  assertEquals([FakeCargo.closed, door.counts], [[], []]);
+  door.client.tick(25);
+  assertEquals([FakeCargo.closed, door.counts], [["passed"], ["fds-time"]]);
+  door.client.tick(100);
+  assertEquals(door.lines, [
+    "client door/1 passed file descriptors that no command took for 5 s: they were closed",
+  ]);
+
+  FakeCargo.closed = [];
+  await using other = await Door.open({ "fds-time": 5 }, { streamOf: passing });
+  await write(other.pair.theirs, '{"execute":"add-fd"}');
+  assertEquals(await other.qemuHears(1), ['+passed {"execute":"add-fd"}']);
+  for (const now of [1, 10, 20]) other.client.tick(now);
+  assertEquals([FakeCargo.closed, other.counts], [[], []]);
 });

@@ -15,6 +15,7 @@ import {
   memoryFile,
   memoryFilesOf,
   PassingClient,
+  socketPair,
 } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
@@ -35,11 +36,15 @@ interface SetUp extends AsyncDisposable {
   audit(): string;
 }
 
-async function setUp(options = "fds=on", more: readonly string[] = []): Promise<SetUp> {
+async function setUp(
+  options = "fds=on",
+  more: readonly string[] = [],
+  machine: readonly string[] = [],
+): Promise<SetUp> {
   const place = makePlace();
   const fds = `${place.path}/fds`;
   const plain = `${place.path}/plain`;
-  const qemu = await startQemu(`${place.path}/qmp`);
+  const qemu = await startQemu(`${place.path}/qmp`, machine);
   const mux = await startQmpmux([
     "--qemu",
     addressText({ transport: "unix", path: qemu.path }),
@@ -204,7 +209,7 @@ test("a name can be used by its client, for what it was passed for, and is gone 
   assertEquals(await client.getfd("state", [file]), DONE);
   assertMatch(await other.ask(migrate), /File descriptor named 'state' has not been found/);
   assertMatch(await other.closefd("state"), /File descriptor named 'state' not found/);
-  assertMatch(await other.getfd("state", ["theirs"]), /'state' belongs to another client/);
+  assertEquals(await other.getfd("state", ["theirs"]), DONE);
   assertEquals(await client.ask(migrate), DONE);
   let status: unknown;
   while (status !== "completed") {
@@ -214,8 +219,72 @@ test("a name can be used by its client, for what it was passed for, and is gone 
   const written = Deno.readFileSync(`/proc/self/fd/${file}`);
   assertEquals(new TextDecoder().decode(written.subarray(0, 4)), "QEVM");
   loadLibc().close(file);
-  assertEquals(await other.getfd("state", ["theirs"]), DONE);
   await hasFiles(set.qemu.pid, "theirs");
+  assertMatch(await client.closefd("state"), /File descriptor named 'state' not found/);
+  assertEquals(await other.closefd("state"), DONE);
+  await hasFiles(set.qemu.pid);
+});
+
+test("24 clients that give the same name each use their own", async () => {
+  await using set = await setUp("fds=on", [], ["-m", "1"]);
+  const dump =
+    '{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"fd:drgn-dump"}}';
+  const events = '{"execute":"__org.qmpmux_set-event-filter","arguments":{"enable":[]}}';
+  const files = Array.from({ length: 24 }, (_, index) => memoryFile(`dump-${index}`));
+  const clients: PassingClient[] = [];
+  for (const _ of files) clients.push(await PassingClient.ready(set.fds));
+  const all = async (each: (index: number) => Promise<string>): Promise<void> => {
+    const answers = await Promise.all(files.map((_, index) => each(index)));
+    assertEquals(new Set(answers), new Set([DONE]));
+  };
+  await all((index) => clients[index]!.ask(events));
+  await all((index) => clients[index]!.getfd("drgn-dump", [files[index]!]));
+  await hasFiles(set.qemu.pid, ...files.map((_, index) => `dump-${index}`));
+  // Half of them use theirs, the others' are closed when they leave.
+  await Promise.all(clients.map(async (client, index) => {
+    if (index % 2 === 0) assertEquals(await client.ask(dump), DONE);
+  }));
+  for (const client of clients) client[Symbol.dispose]();
+  await hasFiles(set.qemu.pid);
+  for (const [index, file] of files.entries()) {
+    const written = Deno.readFileSync(`/proc/self/fd/${file}`);
+    assertEquals(written.length > 1 << 20, index % 2 === 0, `dump-${index}`);
+    if (index % 2 === 0) assertEquals(new TextDecoder().decode(written.subarray(1, 4)), "ELF");
+    loadLibc().close(file);
+  }
+});
+
+test("everybody reads the name that its owner chose, also where another has it, too", async () => {
+  await using set = await setUp();
+  using client = await PassingClient.ready(set.fds);
+  using other = await PassingClient.ready(set.fds);
+  using asker = await TestClient.ready(set.plain);
+  const name = 'caf\\u00e9 \\"1\\"';
+  const addr = { type: "fd", data: { str: "NAME" } };
+  const backend = { type: "socket", data: { server: false, addr } };
+  for (const [each, id] of [[client, "one"], [other, "two"]] as const) {
+    const [mine, theirs] = socketPair();
+    assertEquals(await each.getfd(name, [mine]), DONE);
+    const args = JSON.stringify({ id, backend }).replace("NAME", name);
+    assertEquals(await each.ask(`{"execute":"chardev-add","arguments":${args}}`), DONE);
+    // QEMU shows the name of one that has ended.
+    for (const end of [mine, theirs]) loadLibc().close(end);
+  }
+  const shown = async (command: string): Promise<string[]> => {
+    const line = await asker.ask(command);
+    return [...line.matchAll(/disconnected:fd:[^,}]*?1\\"/g)].map(([text]) => text);
+  };
+  const asked = 'disconnected:fd:caf\\u00E9 \\"1\\"';
+  let seen: string[] = [];
+  while (seen.length < 2) seen = await shown('{"execute":"query-chardev"}');
+  assertEquals(seen, [asked, asked]);
+  const info = { "command-line": "info chardev" };
+  const line = JSON.stringify({ execute: "human-monitor-command", arguments: info });
+  assertEquals(await shown(line), [asked, asked]);
+  // Each name has been used: neither client has it any more.
+  for (const each of [client, other]) {
+    assertMatch(await each.closefd(name), /File descriptor named 'caf\\u00E9 \\"1\\"' not found/);
+  }
 });
 
 test("what a client leaves behind is closed, whatever it was doing", async () => {
@@ -292,6 +361,22 @@ test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes 
   await hasFiles(again.mux.pid);
 });
 
+test("a QEMU that is connected to again has no name of before", async () => {
+  const more = ["--on-loss", "hold", "--max-message", "1M"];
+  await using set = await setUp("fds=on", more, ["-machine", "pc", "-m", "16"]);
+  using client = await PassingClient.ready(set.fds);
+  using other = await TestClient.ready(set.plain);
+  for (const name of ["before", "too"]) assertEquals(await client.getfd(name), DONE);
+  await hasFiles(set.qemu.pid, "before", "too");
+  // Its answer is longer than one may be.
+  const line = { "command-line": "xp /300000xb 0" };
+  await other.send(JSON.stringify({ execute: "human-monitor-command", arguments: line }));
+  for (let times = 0; times < 2; times++) await set.mux.log.until(/: connected to QEMU /);
+  await hasFiles(set.qemu.pid);
+  // Both have been told that it had gone.
+  assertMatch(await client.line(), /"event": "__org.qmpmux_QEMU_LOST"/);
+});
+
 test("a stopped QEMU that has been passed a descriptor is told as stalled, and takes it when it goes on", async () => {
   await using set = await setUp("fds=on", ["--stall-timeout", "1"]);
   using client = await PassingClient.ready(set.fds);
@@ -304,10 +389,20 @@ test("a stopped QEMU that has been passed a descriptor is told as stalled, and t
   await hasFiles(set.qemu.pid, "late");
 });
 
-test("a listener without fds=on takes none: QEMU says that nothing came", async () => {
+test("a listener without fds=on takes none: QEMU says that nothing came, and the log what may be missing", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.plain);
-  assertEquals(await client.getfd("x"), NOTHING_CAME);
+  for (const name of ["x", "y"]) assertEquals(await client.getfd(name), NOTHING_CAME);
+  using passer = await PassingClient.ready(set.fds);
+  assertEquals(await passer.getfd("z", []), NOTHING_CAME);
+  await set.mux.log.until(
+    /^qmpmux: client plain\/1 asked QEMU to take a file descriptor, and none came: /,
+  );
+  const lines = set.mux.log.seen.filter((line) => line.includes("fds=on"));
+  assertEquals(lines, [
+    "qmpmux: client plain/1 asked QEMU to take a file descriptor, and none came: its listener has no " +
+    "fds=on; add it if clients are to pass descriptors",
+  ]);
   await hasFiles(set.mux.pid);
   await hasFiles(set.qemu.pid);
 });
@@ -321,6 +416,12 @@ test("a listener that only knows who connects takes none, beside one that does",
     using client = await PassingClient.ready(`${place.path}/${i}`);
     await client.send(" ", ["x"]);
     assertEquals(await client.getfd("x"), NOTHING_CAME);
+    const line =
+      `qmpmux: client ${i}/${1 + Number(i)} passed a file descriptor, which was closed: ` +
+      "its listener takes none; add fds=on to it";
+    await set.mux.log.until(new RegExp(`^${line}$`));
+    const lines = set.mux.log.seen.filter((each) => each.includes(`client ${i}/`));
+    assertEquals(lines, [line]);
   }
   using passer = await PassingClient.ready(set.fds);
   assertEquals(await passer.getfd("y"), DONE);
@@ -350,6 +451,14 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
     await ask("netdev_add", { type: "tap", id: "n", fd: number }),
     new RegExp(`File descriptor named '${number}' has not been found`),
   );
+  // HMP has names of its own.
+  for (const line of ["closefd mine", "migrate fd:mine", "chardev-add socket,id=c,fd=mine"]) {
+    const answer = await client.ask(JSON.stringify({
+      execute: "human-monitor-command",
+      arguments: { "command-line": line },
+    }));
+    assertMatch(answer, /^\{"return": "Error: File descriptor named 'mine' (has )?not /);
+  }
   // What QEMU does not run closes nothing, and gives nothing to anybody.
   const wrong = '{"execute":"closefd","arguments":{"fdname":"mine","x":1}}';
   assertMatch(await client.ask(wrong), /Parameter 'x' is unexpected/);

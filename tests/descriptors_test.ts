@@ -16,9 +16,16 @@ import {
   SYMBOLS,
   type Symbols,
 } from "../lib/rim/descriptors.ts";
+import { FdBudget, FDS_IN_ALL } from "../lib/rim/fd_budget.ts";
 import { LadenSocket } from "../lib/rim/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import {
+  descriptorsOf,
+  duplicate,
+  memoryFile,
+  memoryFilesOf,
+  socketPair,
+} from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 
 const LIBC = loadLibc();
@@ -224,6 +231,71 @@ Deno.test("credentialsOf() tells process, user and groups of the peer", async ()
 Deno.test("credentialsOf() tells nothing of what is no socket", () => {
   assertEquals(LIBC.credentialsOf(999), undefined);
 });
+
+Deno.test("Descriptors tell what is closed of them, and close all but the first", () => {
+  const some = files("kept", "second", "third");
+  const closed: number[] = [];
+  some.whenClosed((count) => closed.push(count));
+  const [first] = some.numbers;
+  some.keepFirst();
+  assertEquals([some.numbers, memoryFilesOf(Deno.pid)], [[first], ["kept"]]);
+  some.keepFirst();
+  some.close();
+  some.close();
+  assertEquals([closed, memoryFilesOf(Deno.pid)], [[2, 1], []]);
+});
+
+Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is too much", () => {
+  const budget = new FdBudget();
+  const all: Descriptors[] = [];
+  // What these numbers stand for is nothing.
+  const sixteen = Array.from({ length: 16 }, (_, index) => 900_000 + index);
+  for (let held = 0; held < FDS_IN_ALL; held += 16) {
+    const some = new Descriptors(LIBC, sixteen);
+    assertEquals(budget.admit(some), true);
+    all.push(some);
+  }
+  const one = new Descriptors(LIBC, [900_000]);
+  assertEquals([budget.held, budget.admit(one)], [FDS_IN_ALL, false]);
+  all[0]!.keepFirst();
+  assertEquals([budget.held, budget.admit(one)], [FDS_IN_ALL - 15, true]);
+  for (const each of [...all, one]) each.close();
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners that are closed", async () => {
+  using place = makePlace();
+  const path = `${place.path}/own`;
+  const listening = LIBC.listen(path);
+  using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using early = await connected();
+  LIBC.noteListening();
+  const before = LIBC.outgoing();
+  using _client = await Deno.connect({ transport: "unix", path });
+  const [end] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const accepted = LIBC.accept(listening)!;
+  LIBC.close(listening);
+  assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);
+  // Of a listener that was not noted, a pair, a file, and what is no descriptor.
+  const pair = socketPair();
+  const file = memoryFile("file");
+  for (const each of [early.other, ...pair, file, 999]) assertEquals(LIBC.isOwnEnd(each), false);
+  const ends = new Descriptors(LIBC, [file, duplicate(end!), ...pair]);
+  assertEquals([ends.closeOwnEnds(), ends.numbers], [1, [file, ...pair]]);
+  assertEquals(ends.closeOwnEnds(), 0);
+  ends.close();
+  LIBC.close(accepted);
+  const ownEnds = (): number => openDescriptors().filter((each) => LIBC.isOwnEnd(each)).length;
+  const count = ownEnds();
+  using _other = await Deno.connect({ hostname: "127.0.0.1", port: tcp.addr.port });
+  assertEquals(ownEnds(), count + 1);
+  (await tcp.accept()).close();
+});
+
+/** Our descriptors. */
+function openDescriptors(): number[] {
+  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
+}
 
 Deno.test("isListening() tells a listening socket from a connected one", async () => {
   using place = makePlace();

@@ -25,6 +25,8 @@ const QUICK = [
   "descriptors of a command that is refused stay open",
   "what overtakes follows a command with descriptors",
   "a name of somebody else's is used",
+  "a client reaches another's by the name that QEMU has for it",
+  "tags stay in errors",
 ];
 
 Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {

@@ -10,10 +10,11 @@
 
 import type { Monitor } from "../session/monitor.ts";
 import type { Upstream } from "../session/upstream.ts";
-import { QueryCache } from "../sharing/query_cache.ts";
+import { namesDescriptors } from "../sharing/fd_references.ts";
+import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import { cargoFor, Custody } from "./custody.ts";
+import { cargoFor, FdGate } from "./fd_gate.ts";
 import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
 import type { Ledger } from "./ledger.ts";
 import { checkListing, seenBy } from "./listing.ts";
@@ -33,7 +34,7 @@ export class Dispatch {
   readonly #contain: Contain;
   readonly #scheduler = new Scheduler<Monitor, Errand>();
   readonly #cache = new QueryCache<Errand>();
-  readonly #custody = new Custody();
+  readonly #gate = new FdGate();
   /** What overtakes, but came while descriptors were on their way. */
   #heldBack: Errand[] = [];
   /** What has a deadline and no answer yet. */
@@ -50,6 +51,16 @@ export class Dispatch {
     this.#upstream = upstream;
     this.#ledger = ledger;
     this.#contain = contain;
+  }
+
+  /** A QEMU has come; `secret` is a number in digits that no client can know. */
+  arrived(secret: string): void {
+    this.#gate.arrived(secret);
+  }
+
+  /** A message of QEMU's, as clients may see it: with the names of descriptors that they have chosen. */
+  withOwnNames(message: Uint8Array): Uint8Array {
+    return this.#gate.withOwnNames(message);
   }
 
   /** Does nothing wait, and is nothing at QEMU? */
@@ -91,7 +102,7 @@ export class Dispatch {
       return monitor.answer(id, false, this.#ledger.noting(monitor, command, answer));
     }
     // Who has something unfinished does not join: the answer could overtake it.
-    const question = joins && monitor.idle ? this.#cache.question(command) : undefined;
+    const question = joins && monitor.idle ? this.#question(command) : undefined;
     const twin = question === undefined ? undefined : this.#cache.twin(question);
     const since = this.#ledger.now;
     const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
@@ -110,7 +121,7 @@ export class Dispatch {
       question,
       askers: [asker],
       after: joined?.sent ? undefined : joined,
-      party: monitor,
+      owner: monitor,
       cargo: cargoFor(monitor, command),
       sent: false,
       issued: since,
@@ -161,10 +172,16 @@ export class Dispatch {
   }
 
   /** Ends what a client leaves at QEMU. */
-  clean(party: Monitor): void {
-    for (const command of this.#custody.leftovers(party)) {
-      this.#scheduler.enqueue(party, ownErrand(command, party));
+  clean(owner: Monitor): void {
+    for (const command of this.#gate.leftovers(owner)) {
+      this.#scheduler.enqueue(owner, ownErrand(command, owner));
     }
+    this.#feed();
+  }
+
+  /** QEMU is ready: what an earlier connection has left there is ended. */
+  ready(): void {
+    this.#free();
     this.#feed();
   }
 
@@ -174,7 +191,7 @@ export class Dispatch {
     const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
     this.#cache.clear();
     this.#timed.clear();
-    this.#custody.clear();
+    this.#gate.clear();
     for (const { cargo } of unsent) cargo?.close();
     this.#ledger.unanswered(sent, "lost");
     this.#ledger.unanswered(unsent, "dropped");
@@ -213,7 +230,7 @@ export class Dispatch {
 
   /** What overtakes goes at once, but not past descriptors. */
   #overtakes(monitor: Monitor, errand: Errand): void {
-    const held = this.#custody.laden;
+    const held = this.#gate.hasFds;
     if (!held && !this.#lets(errand)) return;
     this.#scheduler.overtakes(monitor, errand);
     if (held) this.#heldBack.push(errand);
@@ -234,7 +251,7 @@ export class Dispatch {
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
-    while (this.#upstream.hasRoom && !this.#custody.laden) {
+    while (this.#upstream.hasRoom && !this.#gate.hasFds) {
       const errand = this.#scheduler.next(this.#mayGo);
       if (errand === undefined) return;
       if (!this.#lets(errand)) continue;
@@ -246,6 +263,12 @@ export class Dispatch {
     }
   }
 
+  /** What a command asks that others may ask, too: not of descriptors, whose names are each client's own. */
+  #question(command: Command): Question | undefined {
+    const question = this.#cache.question(command);
+    return question === undefined || namesDescriptors(command) ? undefined : question;
+  }
+
   readonly #mayGo = (errand: Errand): Leave => {
     const { question, after, askers } = errand;
     if (
@@ -254,33 +277,43 @@ export class Dispatch {
       return false;
     }
     if (question !== undefined && !this.#cache.mayFly(question)) return false;
-    return this.#custody.leave(errand, this.#upstream.busy);
+    return this.#gate.leave(errand, this.#upstream.busy);
   };
 
-  /** May a command go, as far as descriptors are concerned? What may not is answered here. */
+  /**
+   * Whether a command may go, as far as descriptors are concerned; one that may not is answered here.
+   * It is no question that others share: see `#question`.
+   */
   #lets(errand: Errand): boolean {
-    const { command, cargo, askers, question } = errand;
-    const objection = this.#custody.goes(errand);
-    if (objection === undefined) return true;
+    const { command, cargo, askers } = errand;
+    const admitted = this.#gate.goes(errand);
+    if (typeof admitted !== "string") {
+      errand.bytes = admitted;
+      return true;
+    }
     this.#scheduler.landed(errand);
     cargo?.close();
     this.#timed.delete(errand);
-    if (question !== undefined) this.#cache.forgotten(question);
     for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
-    giveUp(askers, objection, this.#contain);
+    giveUp(askers, admitted, this.#contain);
     return false;
   }
 
   /** QEMU has answered a command: what descriptors held back goes now. */
   #released(errand: Errand, reply: Reply): void {
-    this.#custody.settled(errand, reply);
-    if (!this.#custody.laden) {
+    this.#gate.settled(errand, reply);
+    if (!this.#gate.hasFds) {
       for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
     }
-    for (const { party, command } of this.#custody.freed()) {
-      this.#scheduler.enqueue(party, ownErrand(command, party));
+    this.#free();
+    if (errand.owner?.left) this.clean(errand.owner);
+  }
+
+  /** Ends what is left at QEMU and concerns no departing client. */
+  #free(): void {
+    for (const { owner, command } of this.#gate.freed()) {
+      this.#scheduler.enqueue(owner, ownErrand(command, owner));
     }
-    if (errand.party?.left) this.clean(errand.party);
   }
 
   /** An errand whose first asker has gone belongs to the next one, if there is one. */

@@ -28,6 +28,8 @@ export interface Asker {
 export interface Errand extends Job {
   /** What was asked. */
   readonly command: Command;
+  /** The bytes for QEMU: with QEMU's names for descriptors, once it may go. */
+  bytes: Uint8Array;
   /** Who waits; nobody, where it is an errand of ours. */
   readonly askers: Asker[];
   /** What it asks, where others may join. */
@@ -35,7 +37,7 @@ export interface Errand extends Job {
   /** A question its monitor shares with others, which must reach QEMU first. */
   after: Errand | undefined;
   /** Who asked first; nobody, where it concerns no descriptors. */
-  readonly party: Monitor | undefined;
+  readonly owner: Monitor | undefined;
   /** What goes along. */
   readonly cargo: Cargo | undefined;
   /** Has QEMU been sent it? */
@@ -53,7 +55,7 @@ export function probe(): Errand {
 }
 
 /** A command whose answer nobody waits for. */
-export function ownErrand(command: Command, party?: Monitor): Errand {
+export function ownErrand(command: Command, owner?: Monitor): Errand {
   return {
     command,
     bytes: command.bytes,
@@ -61,7 +63,7 @@ export function ownErrand(command: Command, party?: Monitor): Errand {
     question: undefined,
     askers: [],
     after: undefined,
-    party,
+    owner,
     cargo: undefined,
     sent: command.oob,
     issued: 0,

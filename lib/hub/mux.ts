@@ -30,6 +30,7 @@ import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
 import { type Contain, type Errand, giveUp, probe } from "./errand.ts";
+import { lacksFds } from "./fd_gate.ts";
 import { Ledger } from "./ledger.ts";
 
 /** The reason for closing the connection to what sends something else than QMP's messages. */
@@ -50,6 +51,11 @@ export interface Notices {
   reload(done: (problems: readonly string[]) => void): void;
   /** While draining: the last command under way has been answered. */
   idle(): void;
+  /**
+   * Is told of a client to which QEMU has said that it passed no descriptor, where its listener takes
+   * none and cannot see whether it did.
+   */
+  lacksFds?(client: Monitor): void;
   /**
    * Is told of an error of the hub's own, which has been contained: it has ended a client, or
    * the connection to QEMU, and nothing else.
@@ -179,6 +185,7 @@ export class Mux implements Hub {
   /** A connection to QEMU is up; `nonce` as {@linkcode Upstream.arrived} takes it. */
   qemuArrived(peer: QemuPeer, nonce: string): void {
     this.#qemu = peer;
+    this.#dispatch.arrived(nonce);
     this.#upstream.arrived(peer, nonce);
   }
 
@@ -202,12 +209,14 @@ export class Mux implements Hub {
 
   #hear(input: Uint8Array | Damage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
-    const message = "damage" in input ? undefined : readMessage(input);
+    const message = "damage" in input ? undefined : readMessage(this.#dispatch.withOwnNames(input));
     if (message === undefined) return this.#qemu?.close(NO_QMP);
     const heard = this.#upstream.heard(message);
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {
-      this.#dispatch.settled(heard.settled, heard.reply);
+      const { settled, reply } = heard;
+      if (lacksFds(settled, reply)) this.#notices.lacksFds?.(settled.owner!);
+      this.#dispatch.settled(settled, reply);
       this.#rest();
     } else if ("ready" in heard) this.#greetAll(heard.ready);
     else if ("broken" in heard) throw heard.broken;
@@ -390,6 +399,7 @@ export class Mux implements Hub {
     this.#sessions++;
     this.#ledger.recorder?.qemuCame();
     this.#notices.ready(greeting);
+    this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
       // Under `hold` some have been here before; what they rely on may be gone.
       if (!monitor.greeted || monitor.isControl || monitor.regreet(greeting)) continue;

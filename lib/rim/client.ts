@@ -18,7 +18,8 @@ import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.
 import type { Cargo, ClientPeer } from "../wire/peer.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type Marks, type Stream } from "./connection.ts";
-import type { Credentials } from "./descriptors.ts";
+import { type Credentials, Descriptors } from "./descriptors.ts";
+import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitNotes, Reached } from "./limit_notes.ts";
@@ -55,6 +56,8 @@ export interface ClientDeps {
   readonly turns: Turns;
   /** Bounds the replies that all clients leave unread. */
   readonly budget?: ReplyBudget;
+  /** Bounds the descriptors of all clients that wait here. */
+  readonly fds?: FdBudget;
 }
 
 /** A client from its connecting to its leaving. */
@@ -87,6 +90,8 @@ export class Client implements ClientPeer {
   /** Whether anything has been said, by it or to it, since the last tick. */
   #stirred = true;
   #quietSince = 0;
+  /** The tick since which descriptors wait here and its next command may come. */
+  #fdsSince = 0;
 
   /** The process at the other end, where it is known. */
   readonly identity: Credentials | undefined;
@@ -150,6 +155,7 @@ export class Client implements ClientPeer {
     try {
       this.#noteSlow();
       this.#connection.tick(now);
+      this.#closeFds(now);
       this.#endIdle(now);
     } catch (error) {
       this.#fail(error);
@@ -234,11 +240,30 @@ export class Client implements ClientPeer {
     return chunk.length < TURN_BYTES ? undefined : this.#deps.turns.next();
   }
 
-  /** Descriptors that have come, if its terms let it pass any; otherwise they are closed. */
+  /** Descriptors that have come, less those that it may not pass; these are closed. */
   #granted(cargo: Cargo | undefined): Cargo | undefined {
-    if (cargo === undefined || this.#monitor.terms.passes) return cargo;
+    if (cargo === undefined) return undefined;
+    const { name, passes } = this.#monitor.terms;
+    if (!passes) {
+      cargo.close();
+      this.#reached(
+        "fds",
+        "passed a file descriptor, which was closed: its listener takes none; add fds=on to it",
+      );
+      return undefined;
+    }
+    if (!(cargo instanceof Descriptors)) return cargo;
+    if (cargo.closeOwnEnds() > 0) {
+      this.#deps.notes.logged(
+        `${name}: an end of a connection to qmpmux was passed`,
+        `client ${this.name} passed an end of a connection to qmpmux: it was closed`,
+      );
+    }
+    if (cargo.numbers.length === 0) return undefined;
+    if (this.#deps.fds?.admit(cargo) !== false) return cargo;
     cargo.close();
-    this.#reached("fds", "passed a file descriptor, and its listener has no fds=on: it was closed");
+    const line = `passed a file descriptor, and ${FDS_IN_ALL} of all clients wait: it was closed`;
+    this.#reached("fds-in-all", line);
     return undefined;
   }
 
@@ -360,6 +385,22 @@ export class Client implements ClientPeer {
       this.#reached("slow-unread", `leaves ${this.unread} bytes unread: no more of it is read`);
     }
     this.#slow = this.#connection.behind;
+  }
+
+  /**
+   * Closes descriptors that no command has taken for too long: one may keep its client's own
+   * connection open, after the client has gone.
+   */
+  #closeFds(now: number): void {
+    const limit = this.#limits["fds-time"];
+    // While its commands wait, that which takes them may be behind.
+    if (!this.#monitor.hasCargo || !this.#monitor.idle || this.#hasMore) this.#fdsSince = now;
+    if (now - this.#fdsSince < limit) return;
+    this.#monitor.takeCargo()?.close();
+    this.#reached(
+      "fds-time",
+      `passed file descriptors that no command took for ${limit} s: they were closed`,
+    );
   }
 
   /** Closes one that has had nothing to say and to hear for too long. */

@@ -108,6 +108,12 @@ class Daemon {
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
       failed: (where, error, client) => this.#errors.report(where, error, client),
+      lacksFds: ({ name, terms }) =>
+        this.#notes.logged(
+          `${terms.name}: no file descriptor came`,
+          `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
+            "fds=on; add it if clients are to pass descriptors",
+        ),
     }, this.#records.recorder);
     this.#qemus = new Succession({
       mux: this.#mux,

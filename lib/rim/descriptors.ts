@@ -192,6 +192,7 @@ const FIXED_BYTES = 128;
 export class Descriptors implements Cargo {
   #numbers: readonly number[];
   readonly #libc: Libc;
+  #closed: (count: number) => void = () => {};
 
   /** Takes over what these numbers stand for. */
   constructor(libc: Libc, numbers: readonly number[]) {
@@ -204,11 +205,37 @@ export class Descriptors implements Cargo {
     return this.#numbers;
   }
 
+  /**
+   * Closes those that are clients' ends of connections to us: held here they would keep a client
+   * connected that has gone.
+   *
+   * @returns how many there were
+   */
+  closeOwnEnds(): number {
+    const ends = this.#numbers.filter((number) => this.#libc.isOwnEnd(number));
+    if (ends.length > 0) this.#close(ends);
+    return ends.length;
+  }
+
+  /** Has this called, from now on, with how many have been closed. */
+  whenClosed(closed: (count: number) => void): void {
+    this.#closed = closed;
+  }
+
+  /** Closes all but the first. */
+  keepFirst(): void {
+    this.#close(this.#numbers.slice(1));
+  }
+
   /** Closes them, once. */
   close(): void {
-    const numbers = this.#numbers;
-    this.#numbers = [];
+    this.#close(this.#numbers);
+  }
+
+  #close(numbers: readonly number[]): void {
+    this.#numbers = this.#numbers.filter((number) => !numbers.includes(number));
     for (const number of numbers) this.#libc.close(number);
+    if (numbers.length > 0) this.#closed(numbers.length);
   }
 }
 
@@ -257,6 +284,8 @@ export class Libc {
   readonly #smallView = new DataView(this.#small.buffer);
   readonly #error = new Uint8Array(FIXED_BYTES);
   readonly #errorView = new DataView(this.#error.buffer);
+  /** The addresses that our listening sockets have had. */
+  readonly #listening = new Set<string>();
   readonly #length = new Uint8Array(FIXED_BYTES);
   readonly #lengthView = new DataView(this.#length.buffer);
 
@@ -426,11 +455,43 @@ export class Libc {
   /** Our descriptors that are connections we have made to a unix socket, as a set of their numbers. */
   outgoing(): Set<number> {
     const found = new Set<number>();
-    const end = Math.min(this.#c.getdtablesize(), SEARCH_LIMIT);
-    for (let descriptor = 0; descriptor < end; descriptor++) {
-      if (this.#isOutgoing(descriptor)) found.add(descriptor);
-    }
+    for (const descriptor of this.#all()) if (this.#isOutgoing(descriptor)) found.add(descriptor);
     return found;
+  }
+
+  /** Notes the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it when there are new ones. */
+  noteListening(): void {
+    for (const descriptor of this.#all()) {
+      if (this.#option(descriptor, SO_ACCEPTCONN) !== 1) continue;
+      const address = this.#nameOf(descriptor, this.#c.getsockname);
+      if (address !== undefined) this.#listening.add(address);
+    }
+  }
+
+  /**
+   * Whether a descriptor is the client's end of a connection that we have accepted, or will: its
+   * peer has the address of a listening socket of ours. A socket file of ours is bound at a random
+   * place before it is linked to its own, so that nobody else's has the same.
+   */
+  isOwnEnd(descriptor: number): boolean {
+    if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
+    const address = this.#nameOf(descriptor, this.#c.getpeername);
+    return address !== undefined && this.#listening.has(address);
+  }
+
+  /** All numbers that a descriptor of ours can have. */
+  *#all(): Generator<number> {
+    const end = Math.min(this.#c.getdtablesize(), SEARCH_LIMIT);
+    for (let descriptor = 0; descriptor < end; descriptor++) yield descriptor;
+  }
+
+  /** An address of a socket, its bytes as text; `undefined` where it has none. */
+  #nameOf(descriptor: number, call: Symbols["getpeername"]): string | undefined {
+    this.#lengthView.setUint32(0, FIXED_BYTES, true);
+    if (call(descriptor, this.#small, this.#length) !== 0) return undefined;
+    const length = this.#lengthView.getUint32(0, true);
+    if (length <= SUN_PATH) return undefined;
+    return String.fromCharCode(...this.#small.subarray(0, length));
   }
 
   /**

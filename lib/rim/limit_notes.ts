@@ -17,6 +17,7 @@ export type Reached =
   | "max-clients-in-all"
   | "max-unread-in-all"
   | "fds"
+  | "fds-in-all"
   | "handshake-timeout"
   | "not-admitted"
   | "web-request";

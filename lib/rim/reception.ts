@@ -16,6 +16,7 @@ import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import type { Credentials } from "./descriptors.ts";
 import { Failure } from "./failure.ts";
+import { FdBudget } from "./fd_budget.ts";
 import { type Foreign, needsForeign, openForeign } from "./foreign.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitNotes } from "./limit_notes.ts";
@@ -84,7 +85,8 @@ export class Reception implements Disposable {
     this.#settings = settings;
     this.#means = means;
     this.#budget = new ReplyBudget(settings["max-unread"]);
-    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, budget: this.#budget };
+    const budgets = { budget: this.#budget, fds: new FdBudget() };
+    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, ...budgets };
     if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(means.log);
   }
 
@@ -106,6 +108,7 @@ export class Reception implements Disposable {
   async open(): Promise<void> {
     const opened = await this.#opened(byAddress(allOf(this.#settings)));
     for (const [key, listener] of opened) this.#listen(key, listener);
+    this.#foreign?.libc.noteListening();
   }
 
   /** QEMU is ready, or has gone: listeners that refuse clients without one are opened or closed. */
@@ -139,6 +142,7 @@ export class Reception implements Disposable {
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
+    this.#foreign?.libc.noteListening();
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, seat] of this.#clients) {

@@ -218,6 +218,11 @@ export class Monitor {
     this.#cargo = cargo;
   }
 
+  /** Whether descriptors wait for a command that takes them. */
+  get hasCargo(): boolean {
+    return this.#cargo !== undefined;
+  }
+
   /** Takes what waits. */
   takeCargo(): Cargo | undefined {
     const cargo = this.#cargo;

@@ -86,6 +86,13 @@ export const LIMITS = {
     most: 1024 * MIB,
     help: "what a client leaves unread beside replies; past it it is dropped",
   },
+  "fds-time": {
+    unit: "seconds",
+    initial: 10,
+    least: 1,
+    most: DAY,
+    help: "how long passed descriptors wait for getfd or add-fd; then they are closed",
+  },
   "rate": {
     unit: "commands/s",
     initial: 0,

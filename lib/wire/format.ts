@@ -99,14 +99,14 @@ const BUCKETS = 512;
  * put in last (its `tdb_hash`; checked against the order QEMU prints).
  */
 export function bucketOf(key: string): number {
-  const bytes = modifiedUtf8(key);
+  const bytes = qemuBytes(key);
   let value = Math.imul(0x238f13af, bytes.length);
   for (let i = 0; i < bytes.length; i++) value = (value + (bytes[i]! << (i * 5 % 24))) | 0;
   return ((Math.imul(1103515243, value) + 12345) >>> 0) % BUCKETS;
 }
 
 /** UTF-8 with NUL as `C0 80`, as QEMU holds its strings. */
-function modifiedUtf8(text: string): Uint8Array {
+export function qemuBytes(text: string): Uint8Array {
   if (!text.includes("\0")) return ENCODER.encode(text);
   const bytes: number[] = [];
   for (const byte of ENCODER.encode(text)) bytes.push(...(byte === 0 ? [0xc0, 0x80] : [byte]));
@@ -162,7 +162,7 @@ export function firstUnexpected(
 /** GLib's `g_str_hash`; it counts bytes as signed, and 0 and 1 mean something else in its table. */
 function glibHash(key: string): number {
   let hash = 5381;
-  for (const byte of modifiedUtf8(key)) hash = (Math.imul(hash, 33) + (byte << 24 >> 24)) >>> 0;
+  for (const byte of qemuBytes(key)) hash = (Math.imul(hash, 33) + (byte << 24 >> 24)) >>> 0;
   return hash < 2 ? 2 : hash;
 }
 

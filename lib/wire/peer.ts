@@ -8,6 +8,8 @@
 export interface Cargo {
   /** Closes what has not been sent on; may be called again. */
   close(): void;
+  /** Closes all but the first, where there can be several: no command of QEMU's takes more. */
+  keepFirst?(): void;
 }
 
 /** The process at the other end of a connection, as the kernel knows it. */

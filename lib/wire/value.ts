@@ -29,6 +29,8 @@ export interface Leaf {
   readonly name: string;
   /** Of how many objects and arrays it is a part. */
   readonly depth: number;
+  /** Whether the innermost of these is an array. */
+  readonly inArray: boolean;
   /** It itself. */
   readonly value: Value;
 }
@@ -36,8 +38,10 @@ export interface Leaf {
 /** A part of a frame's bytes that is one value. */
 export class Value {
   readonly #bytes: Uint8Array;
-  readonly #start: number;
-  readonly #end: number;
+  /** Its first byte's offset. */
+  readonly start: number;
+  /** The offset behind its last byte. */
+  readonly end: number;
   /** The parts found so far, in their order; those of an array have no name. */
   readonly #parts: Part[] = [];
   /** Where the next part begins, or the closing bracket stands. */
@@ -46,35 +50,35 @@ export class Value {
   /** The value between these offsets of re-spelled bytes. */
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
     this.#bytes = bytes;
-    this.#start = start;
-    this.#end = end;
+    this.start = start;
+    this.end = end;
     this.#next = start + 1;
   }
 
   /** Is it an object? */
   get isObject(): boolean {
-    return this.#bytes[this.#start] === OPEN_BRACE;
+    return this.#bytes[this.start] === OPEN_BRACE;
   }
 
   /** Is it an array? */
   get isArray(): boolean {
-    return this.#bytes[this.#start] === OPEN_SQUARE;
+    return this.#bytes[this.start] === OPEN_SQUARE;
   }
 
   /** Is it a string? */
   get isString(): boolean {
-    return this.#bytes[this.#start] === QUOTE;
+    return this.#bytes[this.start] === QUOTE;
   }
 
   /** Its bytes as they stand; for what is known to be ASCII. */
   get raw(): string {
-    return asciiText(this.#bytes, this.#start, this.#end);
+    return asciiText(this.#bytes, this.start, this.end);
   }
 
   /** What is no object and no array: a decoded string, a number, or `true`, `false`, `null`. */
   get scalar(): string | undefined {
     if (this.isObject || this.isArray) return undefined;
-    const [bytes, start, end] = [this.#bytes, this.#start, this.#end];
+    const [bytes, start, end] = [this.#bytes, this.start, this.end];
     if (bytes[start] !== QUOTE) {
       const text = canonical(bytes, start, end);
       return text === "-0" ? "0" : text;
@@ -102,7 +106,7 @@ export class Value {
   /** A part by its number: found when it is first asked for, and kept for the next who asks. */
   #part(index: number): Part | undefined {
     const known = this.#parts[index];
-    if (known || this.#next === this.#end - 1) return known;
+    if (known || this.#next === this.end - 1) return known;
     const bytes = this.#bytes;
     const start = this.#next;
     const colon = this.isObject ? endOf(bytes, start) : start - 1;
@@ -129,26 +133,32 @@ export class Value {
     const bytes = this.#bytes;
     /** What the objects and arrays are called that are open. */
     const open: string[] = [];
+    /** Which of them are arrays. */
+    const arrays: boolean[] = [];
     let name = "";
     /** As many are open where something is left out. */
     let pruned = Infinity;
-    for (let at = this.#start; at < this.#end;) {
+    for (let at = this.start; at < this.end;) {
       const byte = bytes[at]!;
       if (isPunctuation(byte)) {
         at++;
         if (byte === OPEN_BRACE || byte === OPEN_SQUARE) {
           open.push(name);
+          arrays.push(byte === OPEN_SQUARE);
           if (byte === OPEN_SQUARE && pruned === Infinity && prunes(name)) pruned = open.length;
         } else if (byte === CLOSE_BRACE || byte === CLOSE_SQUARE) {
           if (open.length === pruned) pruned = Infinity;
           name = open.pop()!;
+          arrays.pop();
         }
         continue;
       }
       const end = endOf(bytes, at);
       const value = new Value(bytes, at, end);
       if (bytes[end] === COLON) name = value.scalar!;
-      else if (pruned === Infinity) yield { name, depth: open.length, value };
+      else if (pruned === Infinity) {
+        yield { name, depth: open.length, inArray: arrays.at(-1) === true, value };
+      }
       at = end;
     }
   }

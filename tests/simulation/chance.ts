@@ -116,6 +116,8 @@ export class Chance {
   readonly #names: readonly string[];
   /** Do many of them concern sets? */
   readonly #fillsSets: boolean;
+  /** Names of descriptors that QEMU has had and no client has chosen. */
+  readonly #upstreamNames = new Set<string>();
   /** Spellings of commands that have been used. */
   readonly #spelled = new Set<string>();
 
@@ -434,7 +436,7 @@ export class Chance {
   #descriptors(oob: boolean, world: World): [string, ...Spoken[]] {
     const { qemu } = world;
     const random = this.#random;
-    const name = random.pick(this.#names);
+    const name = this.#fdName(world);
     const tag = `t${++this.#tags}`;
     const sets = [...qemu.table.sets.values()];
     const set = sets.length > 0 && !random.oneIn(6)
@@ -442,7 +444,7 @@ export class Chance {
       : undefined;
     const id = set?.id ?? random.below(3);
     const fd = set !== undefined && !random.oneIn(3) ? random.pick([...set.fds.keys()]) : 10;
-    const kind = this.#fillsSets && !random.oneIn(4) ? random.pick(SET_KINDS) : random.below(22);
+    const kind = this.#fillsSets && !random.oneIn(4) ? random.pick(SET_KINDS) : random.below(25);
     switch (kind) {
       case 0:
         return this.#passing("getfd", [["name", name]]);
@@ -483,6 +485,13 @@ export class Chance {
         const node = [...qemu.table.nodes.keys()].at(random.oneIn(2) ? -1 : 0) ?? tag;
         return this.#passing("blockdev-del", [["node-name", node]]);
       }
+      case 20:
+        // QEMU does not look at the name.
+        return this.#passing("netdev_add", [
+          ["type", "stream"],
+          ["id", tag],
+          ["addr", { type: "fd", str: name }],
+        ]);
       case 14:
         return this.#passing("migrate-recover", [["uri", `fd:${name}`]], oob);
       case 15:
@@ -491,12 +500,22 @@ export class Chance {
       case 17:
         return this.#end(world);
       case 18:
-        // A question that can be shared, and must not be where the name is another's.
+      case 21:
+      case 22:
+        // A question that could be shared, and must not be: its name is each client's own.
         if (/\d/.test(name)) return this.#passing("getfd", [["fdname", name]]);
         return this.#command("qom-list", [["path", "/"], ["fdname", name]]);
       default:
         return this.#passing("getfd", [["fdname", name]]);
     }
+  }
+
+  /** A name of a descriptor; now and then QEMU's for one that somebody has given, or had. */
+  #fdName({ qemu: { table } }: World): string {
+    const random = this.#random;
+    for (const name of table.names.keys()) if (name.includes("~")) this.#upstreamNames.add(name);
+    const tagged = [...this.#upstreamNames].slice(-4);
+    return tagged.length > 0 && random.oneIn(12) ? random.pick(tagged) : random.pick(this.#names);
   }
 
   /** Such a command in a spelling that no other has. */

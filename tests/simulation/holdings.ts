@@ -1,9 +1,11 @@
 /**
- * Whose descriptors are where, as it must be.
+ * The descriptors of a world and their owners, as they must be.
  *
  * Each is in one place: with its client, with the command that takes it, at QEMU,
- * or closed. What is at QEMU belongs to who gave it. That is checked where QEMU
- * does something to it, so by what happens and not by what qmpmux believes.
+ * or closed. What is at QEMU belongs to who gave it, and its name is that client's
+ * own: a command finds under it what it would find on a monitor to itself. That is
+ * checked where QEMU does something to it, so by what happens and not by what
+ * qmpmux believes.
  *
  * @module
  */
@@ -11,7 +13,23 @@
 import { Broken } from "./broken.ts";
 import type { Exec, SimulatedQemu } from "./qemu.ts";
 import type { Entry, Seat } from "./model.ts";
-import { type FdSet, namesUsed, setUsed, takerRuns, type Touch } from "./table.ts";
+import {
+  type FdSet,
+  namesUsed,
+  nameUnused,
+  setUsed,
+  takerRuns,
+  TAKING_AWAY,
+  type Touch,
+} from "./table.ts";
+
+/** What makes a client's name another one for QEMU; the last of several was put there last. */
+const TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?!~[0-9A-Za-z]{6}[0-9a-z]+~)/g;
+
+/** A text of QEMU's with the names that clients have chosen. */
+export function untagged(text: string): string {
+  return text.includes("~") ? text.replace(TAG, "") : text;
+}
 
 /** What comes with one message of a client. */
 export class SimulatedCargo {
@@ -58,6 +76,8 @@ export function useOf(name: string, oob: boolean, args: string): Use | undefined
   const given = JSON.parse(args);
   const names = namesUsed(name, given);
   if (name === "getfd" && typeof given.fdname === "string") names.push(given.fdname);
+  const unused = nameUnused(name, given);
+  if (unused !== undefined) names.push(unused);
   const changes = name === "add-fd" || name === "remove-fd";
   if (!takes && names.length === 0 && !changes) return undefined;
   return {
@@ -71,13 +91,19 @@ export function useOf(name: string, oob: boolean, args: string): Use | undefined
   };
 }
 
-/** A name, as far as QEMU's answers have told. */
+/** A name of QEMU's, as far as its answers have told. */
 interface Name {
   readonly seat: Seat;
-  /** Commands at QEMU that may give it. */
+  /** Its client's name for it. */
+  readonly own: string;
+  readonly upstream: string;
+  /** Commands at QEMU that say it. */
   pending: number;
+  /** Is it there, or may it be? */
   held: boolean;
   ending: boolean;
+  /** Is it of an earlier connection, and so nobody's? */
+  left: boolean;
 }
 
 function isGone({ closed, mustClose }: Seat): boolean {
@@ -90,7 +116,12 @@ export class Holdings {
   readonly #qemu: SimulatedQemu;
   /** Those that are not closed, and that QEMU has not been given. */
   readonly #live = new Set<SimulatedCargo>();
+  /** By QEMU's names. */
   readonly #names = new Map<string, Name>();
+  /** What each client has at QEMU, by its own names. */
+  readonly #given = new Map<Seat, Map<string, SimulatedCargo>>();
+  /** All names with tags that have been given. */
+  readonly #tagged = new Set<string>();
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
@@ -103,7 +134,9 @@ export class Holdings {
   readonly #departed = new WeakSet<Seat>();
   /** Commands that have not been sent. */
   readonly #unsent = new Set<Entry>();
-  readonly #askers = new Map<Exec, Seat>();
+  readonly #askers = new Map<Exec, Entry>();
+  /** The names that commands at QEMU say. */
+  readonly #said = new Map<Exec, Name[]>();
   /** Commands of nobody's that end something. */
   readonly #own = new Set<Exec>();
   /** The command at QEMU that descriptors came with. */
@@ -116,6 +149,7 @@ export class Holdings {
   constructor(qemu: SimulatedQemu) {
     this.#qemu = qemu;
     qemu.touched = (exec, how, cargo): void => this.#touched(exec, how, cargo);
+    qemu.looked = (exec, nth, cargo): void => this.#looked(exec, nth, cargo);
   }
 
   /** Descriptors come to a client, in place of what waits there. */
@@ -191,28 +225,66 @@ export class Holdings {
     }
     if (setUsed(exec.args) !== undefined) this.#opening.add(exec);
     const use = entry?.use;
-    if (entry === undefined || use === undefined) return;
+    if (entry === undefined || use === undefined) {
+      // It may be that of one of several.
+      for (const upstream of namesIn(exec)) {
+        const known = this.#names.get(upstream);
+        if (known !== undefined) this.#says(exec, known);
+      }
+      return;
+    }
     this.#unsent.delete(entry);
-    this.#askers.set(exec, entry.seat);
+    this.#askers.set(exec, entry);
     if (use.takes) {
       if (this.#taking !== undefined) {
         throw new Broken("descriptors", `${exec.text} and another that takes one are at QEMU`);
       }
       this.#taking = exec;
     }
-    if (use.name === "getfd") {
-      for (const name of use.names) {
-        const known = this.#names.get(name) ??
-          { seat: entry.seat, pending: 0, held: false, ending: false };
-        known.pending++;
-        this.#names.set(name, known);
-      }
+    for (const [nth, upstream] of namesIn(exec).entries()) {
+      this.#mapped(exec, entry.seat, use.names[nth]!, upstream);
     }
     this.#weighAll();
   }
 
-  /** A command that nobody asked: may it end what it ends? */
-  own(exec: Exec): void {
+  /** A command says a name to QEMU that its client knows as its own one: may it be that? */
+  #mapped(exec: Exec, seat: Seat, own: string, upstream: string): void {
+    const refuse = (why: string): never => {
+      throw new Broken("descriptors", `${seat.label}'s ${own} is ${upstream} to QEMU: ${why}`);
+    };
+    if (untagged(upstream) !== own && upstream !== own) refuse("it is another name");
+    const known = this.#names.get(upstream);
+    if (known !== undefined && known.seat !== seat) refuse(`it is that of ${known.seat.label}`);
+    if (known !== undefined && known.own !== own) refuse(`it is its ${known.own}`);
+    if (known?.left) refuse("an earlier connection has left it");
+    const others = [...this.#names].some(([name, { seat: other, ending, left }]) =>
+      name === own && (other !== seat || ending || left)
+    );
+    const isNeeded = others || own.includes("~");
+    if (upstream !== own && known === undefined && !isNeeded) refuse("nobody else has it");
+    if (exec.name !== "getfd") {
+      if (known !== undefined) this.#says(exec, known);
+      return;
+    }
+    if (upstream !== own && known === undefined) {
+      if (this.#tagged.has(upstream)) refuse("that was given before");
+      this.#tagged.add(upstream);
+    }
+    const name = known ??
+      { seat, own, upstream, pending: 0, held: false, ending: false, left: false };
+    this.#says(exec, name);
+    this.#names.set(upstream, name);
+  }
+
+  #says(exec: Exec, name: Name): void {
+    name.pending++;
+    const said = this.#said.get(exec);
+    if (said) said.push(name);
+    else this.#said.set(exec, [name]);
+  }
+
+  /** A command that nobody asked: may it end what it ends? Gives the client whose that was, if known. */
+  own(exec: Exec): Seat | undefined {
     const { name, args, text } = exec;
     const refuse = (why: string): never => {
       throw new Broken("descriptors", `QEMU was sent ${text}: ${why}`);
@@ -222,20 +294,22 @@ export class Holdings {
     if (name === "closefd") {
       const known = this.#names.get(String(args["fdname"]));
       // It may have been taken away since.
-      if (known === undefined) return;
-      if (!isGone(known.seat) && !this.draining) refuse("its client is there");
+      if (known === undefined) return undefined;
+      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is there");
       if (known.ending) refuse("twice");
       known.ending = true;
-      return;
+      this.#says(exec, known);
+      return known.seat;
     }
     const [id, fd] = [args["fdset-id"] as number, args["fd"] as number];
     const set = this.#qemu.table.sets.get(id);
     const cargo = set?.fds.get(fd);
-    if (set === undefined || cargo === undefined) return;
+    if (set === undefined || cargo === undefined) return undefined;
     const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
     if (!this.#doomed.has(cargo) && !nobodys) {
       refuse("it is not left, or something may use it");
     }
+    return cargo.seat;
   }
 
   /** Has nothing named a set that nothing at QEMU names either? */
@@ -276,17 +350,19 @@ export class Holdings {
     if (this.#taking === exec) this.#taking = undefined;
     if (name === "blockdev-del" && worked) this.#qemu.table.toldOf(String(args["node-name"]));
     this.#doom();
-    const seat = this.#askers.get(exec);
+    const seat = this.#askers.get(exec)?.seat;
     this.#askers.delete(exec);
-    if (seat === undefined && !owned) return;
-    const fdname = String(args["fdname"]);
-    if (name === "getfd") {
-      const known = this.#names.get(fdname);
-      if (known && --known.pending >= 0) {
-        known.held ||= worked;
-        if (!known.held && known.pending === 0) this.#names.delete(fdname);
+    for (const known of this.#said.get(exec) ?? []) {
+      known.pending--;
+      if (name === "getfd") known.held ||= worked;
+      else if (name === "closefd" || (worked && isTakenAway(exec))) {
+        known.held = known.ending = false;
       }
-    } else if (name === "add-fd" && worked) {
+      if (!known.held && known.pending === 0) this.#names.delete(known.upstream);
+    }
+    this.#said.delete(exec);
+    if (seat === undefined && !owned) return;
+    if (name === "add-fd" && worked) {
       const { fd, id } = exec.put!;
       const fds = this.#sets.get(id) ?? new Map<number, Seat>();
       this.#sets.set(id, fds.set(fd, seat!));
@@ -296,13 +372,6 @@ export class Holdings {
       const id = args["fdset-id"] as number;
       if (fd === undefined) this.#sets.delete(id);
       else this.#sets.get(id)?.delete(fd as number);
-    } else if (worked || name === "closefd") {
-      for (const used of namesUsed(name, args)) {
-        const known = this.#names.get(used);
-        if (known === undefined || (!owned && known.seat !== seat)) continue;
-        known.held = known.ending = false;
-        if (known.pending === 0) this.#names.delete(used);
-      }
     }
     this.#weighAll();
   }
@@ -310,26 +379,28 @@ export class Holdings {
   /** QEMU is gone, and all of it. */
   lost(): void {
     for (const set of this.#qemu.table.sets.values()) set.vague = true;
-    this.#names.clear();
+    for (const name of this.#names.values()) {
+      name.left = name.held = true;
+      name.ending = false;
+      name.pending = 0;
+    }
+    this.#given.clear();
     this.#sets.clear();
     this.#opening.clear();
     this.#doomed.clear();
     this.#kept.clear();
     this.#askers.clear();
+    this.#said.clear();
     this.#own.clear();
     this.laden = this.#taking = undefined;
     this.#strayed = false;
-    this.#due = 0;
+    this.#due = this.#names.size;
   }
 
   /** Is a command held back though its turn has come, or may it be refused? */
   isHeld({ use, refusals }: Entry): boolean {
     if (use === undefined) return false;
-    if (refusals.size > 0 || (use.takes && this.#taking !== undefined)) return true;
-    return use.name === "getfd" && use.names.some((name) => {
-      const known = this.#names.get(name);
-      return known !== undefined && isGone(known.seat);
-    });
+    return refusals.size > 0 || (use.takes && this.#taking !== undefined);
   }
 
   #weighAll(): void {
@@ -338,7 +409,7 @@ export class Holdings {
 
   /** Why a command may be refused from now on. */
   #weigh({ use, seat, cargo, refusals }: Entry): void {
-    const { name, oob, takes, surely, names, set, fd } = use!;
+    const { takes, surely, set, fd } = use!;
     if (takes && surely && cargo === undefined && this.#strayed) {
       refusals.add("No file descriptor supplied via SCM_RIGHTS");
     }
@@ -351,21 +422,30 @@ export class Holdings {
         );
       }
     }
-    for (const each of names) {
-      const known = this.#names.get(each);
-      // Who shares a question shares its refusal.
-      const shares = name === "qom-list";
-      if (known === undefined || (known.seat === seat && !shares)) continue;
-      if (name === "getfd") {
-        // It waits until the name is free; what overtakes does not.
-        if (isGone(known.seat) && !oob) continue;
-        refusals.add(
-          `File descriptor name '${each}' belongs to another client; choose another name`,
-        );
-      } else {
-        const found = name === "closefd" ? "not found" : "has not been found";
-        refusals.add(`File descriptor named '${each}' ${found}`);
-      }
+  }
+
+  /** QEMU looks up a name: its client must find what it gave by that name, and nothing else. */
+  #looked(exec: Exec, nth: number, cargo: SimulatedCargo | undefined): void {
+    const entry = this.#askers.get(exec);
+    if (entry === undefined) return;
+    const { seat, use } = entry;
+    const own = use!.names[nth]!;
+    const due = this.#given.get(seat)?.get(own);
+    if (cargo === due) return;
+    const [found, wanted] = [cargo?.name ?? "nothing", due?.name ?? "nothing"];
+    throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
+  }
+
+  /** What a name stands for is there, or is no more. */
+  #note(exec: Exec, how: Touch, cargo: SimulatedCargo): void {
+    if (how === "given") {
+      const { seat, use } = this.#askers.get(exec)!;
+      const given = this.#given.get(seat) ?? new Map<string, SimulatedCargo>();
+      this.#given.set(seat, given.set(use!.names[0]!, cargo));
+    }
+    if (how !== "closed" && how !== "used") return;
+    for (const given of this.#given.values()) {
+      for (const [own, each] of given) if (each === cargo) given.delete(own);
     }
   }
 
@@ -375,15 +455,17 @@ export class Holdings {
     const refuse = (): never => {
       throw new Broken("descriptors", `${exec.text}: ${name} of ${seat.label} was ${how}`);
     };
-    if (how === "taken") return exec.cargo === cargo ? undefined : refuse();
+    this.#note(exec, how, cargo);
+    if (how === "taken" || how === "given") return exec.cargo === cargo ? undefined : refuse();
     if (how === "removed") {
       this.#doomed.delete(cargo);
       this.#kept.delete(cargo);
     }
-    // What an earlier connection left is nobody's.
-    if (cargo.connection !== this.#qemu.connection) return;
-    if (this.#own.has(exec)) return isGone(seat) || this.draining ? undefined : refuse();
-    if (this.#askers.get(exec) === seat) return;
+    const isLeft = cargo.connection !== this.#qemu.connection;
+    // What an earlier connection left in a set is nobody's.
+    if (isLeft && (how === "removed" || how === "joined")) return;
+    if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
+    if (this.#askers.get(exec)?.seat === seat) return;
     if ((how === "removed" || how === "joined") && isGone(seat)) return;
     refuse();
   }
@@ -407,13 +489,13 @@ export class Holdings {
     return sizes.reduce((sum, size) => sum + size, this.#names.size + Math.max(0, this.#due));
   }
 
-  /** Nothing is under way: is anything left that nobody has? */
-  settled(): void {
+  /** Nothing is under way: is anything left that nobody has? `ready`: the session is negotiated. */
+  settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
     const { names, sets } = this.#qemu.table;
     for (const [name, cargo] of names) {
-      if (cargo.connection !== this.#qemu.connection) continue;
-      if (this.draining || isGone(cargo.seat)) {
+      const isLeft = cargo.connection !== this.#qemu.connection;
+      if (isLeft ? ready : this.draining || isGone(cargo.seat)) {
         throw new Broken("descriptors", `the name ${name} of ${cargo.seat.label} is left`);
       }
     }
@@ -427,4 +509,14 @@ export class Holdings {
       }
     }
   }
+}
+
+/** The names that a command says to QEMU, in the order of {@linkcode Use.names}. */
+function namesIn({ name, args, oob }: Exec): string[] {
+  return useOf(name, oob !== undefined, JSON.stringify(args))?.names.slice() ?? [];
+}
+
+/** Has QEMU surely taken the names of a command away, if it has succeeded? */
+function isTakenAway({ name, args }: Exec): boolean {
+  return TAKING_AWAY.has(name) && nameUnused(name, args) === undefined;
 }

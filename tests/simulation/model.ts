@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Holdings, type SimulatedCargo, type Use, useOf } from "./holdings.ts";
+import { Holdings, type SimulatedCargo, untagged, type Use, useOf } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { Records } from "./records.ts";
 import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
@@ -37,6 +37,9 @@ const GIVEN_UP = 16;
 const WAITING = { withOob: 9, inBand: 1 };
 const OWN = "__org.qmpmux_";
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
+
+/** A tag where the name of a descriptor ends in a command. */
+const LAST_TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?=[":])/g;
 
 /** What a reply must be: one of some lines, or what passes. */
 type Answer = readonly string[] | ((line: string) => boolean);
@@ -520,7 +523,9 @@ export class Model {
     const plain = !oob && args === "{}";
     const alike = this.#wanted.get(strict) ?? [];
     const idle = seat.entries.length === 0 && seat.overtaking === undefined;
-    const sharing = !oob && seat.terms.joins && idle && SHARED.includes(name);
+    const use = useOf(name, oob, args);
+    // What names a descriptor is nobody else's question.
+    const sharing = !oob && seat.terms.joins && idle && SHARED.includes(name) && use === undefined;
     const entry: Entry = {
       seat,
       id: command.id,
@@ -539,7 +544,7 @@ export class Model {
       sure: false,
       exec: undefined,
       gone: false,
-      use: useOf(name, oob, args),
+      use,
       cargo: undefined,
       refusals: new Set(),
       refused: false,
@@ -563,6 +568,12 @@ export class Model {
     }
   }
 
+  /** A text for QEMU as its client wrote it: tags are behind the names of descriptors. */
+  asAsked(text: string): string {
+    // It may have written something like a tag itself, with escapes: the last one is none of its.
+    return this.#wanted.has(text) ? text : text.replace(LAST_TAG, "");
+  }
+
   /** qmpmux sends something to QEMU. */
   toQemu(text: string, exec: Exec | undefined, cargo: SimulatedCargo | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
@@ -577,8 +588,11 @@ export class Model {
     }
     const wanted = this.#wanted.get(text);
     if (wanted === undefined && /^(closefd|remove-fd)$/.test(exec.name)) {
-      this.#holdings.own(exec);
+      const seat = this.#holdings.own(exec);
       this.#flying.push(exec);
+      // It is that client's turn, and one of its two.
+      this.#carriers.set(exec, seat === undefined ? [] : [seat]);
+      if (seat !== undefined) seat.waitsSince = ++this.#serves;
       return;
     }
     const flying = this.#flying.filter((each) => each.text === text).length;
@@ -708,7 +722,7 @@ export class Model {
         this.#qemuMustClose = true;
         return;
       case "event":
-        if (this.ready) this.#spread(said.name!, said.text);
+        if (this.ready) this.#spread(said.name!, untagged(said.text));
         return;
       case "reply":
         return this.#replies(said.exec!);
@@ -884,7 +898,7 @@ export class Model {
   /** The rim is told that nothing is under way. */
   idle(): void {
     if (!this.draining) throw new Broken("drain", "idle was told though nothing is drained");
-    this.#holdings.settled();
+    this.#holdings.settled(this.ready);
     this.#idleTold = true;
   }
 
@@ -965,7 +979,7 @@ export class Model {
     if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     const { outcome } = exec;
-    if (outcome === undefined || text !== replyLine(seat.terms.dialect, id, outcome)) {
+    if (outcome === undefined || text !== untagged(replyLine(seat.terms.dialect, id, outcome))) {
       throw new Broken("bytes", `${seat.label} heard ${text} as the answer to ${strict}`);
     }
     if (exec.text !== strict || (exec.oob !== undefined) !== oob) {
@@ -1089,7 +1103,7 @@ export class Model {
 
   /** A step is over, and nothing is under way. */
   atRest(): void {
-    this.#holdings.settled();
+    this.#holdings.settled(this.ready);
     if (this.draining && !this.#idleTold) {
       throw new Broken("drain", "nothing is under way, and idle was not told");
     }

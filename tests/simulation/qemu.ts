@@ -10,15 +10,19 @@
 
 import type { SimulatedCargo } from "./holdings.ts";
 import { LASTING, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
-import { DescriptorTable, TABLE_COMMANDS, type Touch } from "./table.ts";
+import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
 /** A command that QEMU has been sent. */
 export interface Exec {
   /** Its number over the life of the world; its answer carries it. */
   readonly number: number;
-  /** As it came, less the number of an out-of-band one. */
-  readonly text: string;
+  /**
+   * As it came, less the number of an out-of-band one; and as its client asked it, less the tags of
+   * names, once that is known.
+   */
+  text: string;
   readonly name: string;
+  /** As they came. */
   readonly args: Readonly<Record<string, unknown>>;
   /** What came with it. */
   readonly cargo: SimulatedCargo | undefined;
@@ -84,6 +88,8 @@ export class SimulatedQemu {
   table = new DescriptorTable<SimulatedCargo>();
   /** Told when it does something to a descriptor. */
   touched: (exec: Exec, how: Touch, cargo: SimulatedCargo) => void = () => {};
+  /** Told what it finds under the names of a command, one after the other. */
+  looked: (exec: Exec, nth: number, cargo: SimulatedCargo | undefined) => void = () => {};
   readonly pretty: boolean;
   readonly #refuses = new Set<number>();
   #late: Exec | undefined;
@@ -145,10 +151,11 @@ export class SimulatedQemu {
     this.wire += wire;
   }
 
-  event(name: string): void {
+  event(name: string, more?: string): void {
     const stamp = `{"seconds": 1700000000, "microseconds": ${++this.#clock}}`;
-    const data = name === "SHUTDOWN" ? ', "data": {"guest": false, "reason": "host-qmp-quit"}' : "";
-    const text = `{"timestamp": ${stamp}, "event": "${name}"${data}}\r\n`;
+    const data = name === "SHUTDOWN" ? '{"guest": false, "reason": "host-qmp-quit"}' : more;
+    const tail = data === undefined ? "" : `, "data": ${data}`;
+    const text = `{"timestamp": ${stamp}, "event": "${name}"${tail}}\r\n`;
     this.#say({ kind: "event", name, text });
   }
 
@@ -258,8 +265,16 @@ export class SimulatedQemu {
       args,
       how,
       (touch, cargo) => this.touched(exec, touch, cargo),
+      (nth, cargo) => this.looked(exec, nth, cargo),
     );
     if ("desc" in result) return error(result.desc);
+    const [used] = namesUsed(name, args);
+    if (name === "chardev-add" && used !== undefined) {
+      // A name is shown in more than one way.
+      this.event("JOB_STATUS_CHANGE", `{"addr": {"str": "${used}", "type": "fd"}}`);
+      const file = `json:{\\"server.str\\": \\"${used}\\"}`;
+      return { value: `[{"filename": "fd:${used},server=on"}, "${file}", "${mark}"]` };
+    }
     if (name !== "add-fd") return { value: SHAPES[shape]!(mark) };
     const { fd, "fdset-id": id } = JSON.parse(result.value);
     exec.put = { fd, id };

@@ -1,5 +1,5 @@
 /**
- * What a simulated QEMU does with descriptors: one table of names, and its sets.
+ * A simulated QEMU's descriptors: one table of names, and its sets.
  *
  * What came with a message waits until a command takes it, or until more comes.
  * What takes the place of something, closes it, uses it or adds to it is told, so
@@ -9,7 +9,7 @@
  */
 
 /** What becomes of something in the table. */
-export type Touch = "taken" | "replaced" | "closed" | "used" | "removed" | "joined";
+export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "removed" | "joined";
 
 /** A set of descriptors: there as long as any is in it. */
 export interface FdSet<Cargo> {
@@ -41,6 +41,20 @@ export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
 
 type Arguments = Readonly<Record<string, unknown>>;
 
+/**
+ * The commands that have surely taken a name away when they have succeeded. Of others a client of
+ * QEMU's cannot know: `netdev_add` of a stream leaves it there.
+ */
+export const TAKING_AWAY: ReadonlySet<string> = new Set([
+  "closefd",
+  "migrate",
+  "add_client",
+  "netdev_add",
+]);
+
+/** Told what a name was found to be when it was looked up; `nth` is its place among a command's. */
+export type Looked<Cargo> = (nth: number, cargo: Cargo | undefined) => void;
+
 /** The names that a command looks up, in that order; a name is taken away by that. */
 export function namesUsed(name: string, args: Arguments): string[] {
   const { uri, fds, fdname, backend } = args;
@@ -58,6 +72,11 @@ export function namesUsed(name: string, args: Arguments): string[] {
       return [/"str":"([^"]*)"/.exec(JSON.stringify(backend))![1]!];
   }
   return [];
+}
+
+/** The name that a command says and QEMU does not look up. */
+export function nameUnused(name: string, { addr }: Arguments): string | undefined {
+  return name === "netdev_add" ? (addr as { str: string } | undefined)?.str : undefined;
 }
 
 /** The set that a command opens. */
@@ -97,6 +116,7 @@ export class DescriptorTable<Cargo> {
     args: Arguments,
     fails: "no" | "before" | "in",
     touch: (how: Touch, cargo: Cargo) => void,
+    looked: Looked<Cargo>,
   ): Result {
     switch (name) {
       case "getfd":
@@ -113,7 +133,7 @@ export class DescriptorTable<Cargo> {
           : this.#add(args["fdset-id"] as number | undefined, cargo, touch);
       }
       case "closefd":
-        return this.#take(namesUsed(name, args), "closed", touch);
+        return this.#take(namesUsed(name, args), "closed", touch, looked);
       case "remove-fd":
         return this.#remove(args, touch);
     }
@@ -135,7 +155,7 @@ export class DescriptorTable<Cargo> {
       this.nodes.delete(node);
       return { value: "{}" };
     }
-    const result = this.#take(namesUsed(name, args), "used", touch);
+    const result = this.#take(namesUsed(name, args), "used", touch, looked);
     return fails === "in" ? { desc: "It failed" } : result;
   }
 
@@ -151,6 +171,7 @@ export class DescriptorTable<Cargo> {
     const before = this.names.get(name);
     if (before !== undefined) touch("replaced", before);
     this.names.set(name, cargo);
+    touch("given", cargo);
     return { value: "{}" };
   }
 
@@ -170,9 +191,15 @@ export class DescriptorTable<Cargo> {
     return { value: `{"fd": ${fd}, "fdset-id": ${id}}` };
   }
 
-  #take(names: string[], how: Touch, touch: (how: Touch, cargo: Cargo) => void): Result {
-    for (const name of names) {
+  #take(
+    names: string[],
+    how: Touch,
+    touch: (how: Touch, cargo: Cargo) => void,
+    looked: Looked<Cargo>,
+  ): Result {
+    for (const [nth, name] of names.entries()) {
       const cargo = this.names.get(name);
+      looked(nth, cargo);
       if (cargo === undefined) return { desc: `File descriptor named '${name}' not found` };
       touch(how, cargo);
       this.names.delete(name);

@@ -410,7 +410,7 @@ export class World {
         const along = cargo as SimulatedCargo | undefined;
         this.tell(along ? `q< +${along.name} ` : "q< ", text);
         const exec = this.#received(text, along);
-        this.model.toQemu(text, exec, along);
+        this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
       close: (reason) => {
@@ -430,7 +430,9 @@ export class World {
     if (this.#closed !== undefined || !this.qemu.connected) {
       throw new Broken("loss", `QEMU was sent ${text} after the end`);
     }
-    return this.qemu.received(text, cargo);
+    const exec = this.qemu.received(text, cargo);
+    if (exec !== undefined) exec.text = this.model.asAsked(exec.text);
+    return exec;
   }
 
   #lose(reason: string): void {

@@ -166,13 +166,15 @@ export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promis
   return last!;
 }
 
-/** Looks until something is so that no event tells. */
-export async function until(
+/** Looks until something is so that no event tells; gives what `isSo` gave then. */
+export async function until<T>(
   what: string | (() => string),
-  isSo: () => boolean | Promise<boolean>,
-): Promise<void> {
+  isSo: () => T | false | Promise<T | false>,
+): Promise<T> {
   const end = performance.now() + PATIENCE_MS;
-  while (!await isSo()) {
+  while (true) {
+    const found = await isSo();
+    if (found) return found;
     if (performance.now() > end) {
       throw new Error(`Waited in vain for ${typeof what === "string" ? what : what()}`);
     }
@@ -186,7 +188,7 @@ export function passes(seconds: number): Promise<void> {
 }
 
 /** Resolves when a process that was told to stop has stopped. */
-export function isStopped(pid: number): Promise<void> {
+export function isStopped(pid: number): Promise<boolean> {
   return until(`process ${pid} to stop`, () => {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");

@@ -5,7 +5,7 @@
  */
 
 import { Descriptors, loadLibc } from "../../lib/rim/descriptors.ts";
-import { connectLaden, LadenSocket } from "../../lib/rim/unix_socket.ts";
+import { LadenSocket } from "../../lib/rim/unix_socket.ts";
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 
@@ -15,6 +15,7 @@ const LIBC = loadLibc();
 const { symbols: MEMORY } = Deno.dlopen("libc.so.6", {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   dup: { parameters: ["i32"], result: "i32" },
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
 });
 
 /** A new file in memory that `/proc` shows under this name; gives its descriptor. */
@@ -22,6 +23,19 @@ export function memoryFile(name: string): number {
   const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
   if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
   return descriptor;
+}
+
+/** Another descriptor of the same. */
+export function duplicate(descriptor: number): number {
+  return MEMORY.dup(descriptor);
+}
+
+/** Two connected unix sockets; gives their descriptors. */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(32);
+  // AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
+  if (MEMORY.socketpair(1, 0o2000001, 0, pair) !== 0) throw new Error("No sockets could be made");
+  return [pair[0]!, pair[1]!];
 }
 
 /** The names of the files in memory that a process has open, sorted. */
@@ -62,23 +76,24 @@ export async function eventually(what: string, so: () => boolean): Promise<void>
 export class PassingClient implements Disposable {
   readonly #socket: LadenSocket;
   readonly #conn: Deno.UnixConn;
+  /** The descriptor of its end. */
+  readonly number: number;
   readonly lines: Lines;
 
-  private constructor(socket: LadenSocket, conn: Deno.UnixConn) {
-    this.#socket = socket;
+  private constructor(conn: Deno.UnixConn, number: number) {
+    this.#socket = new LadenSocket(conn, LIBC, number);
     this.#conn = conn;
+    this.number = number;
     this.lines = new Lines(conn.readable);
   }
 
   /** Connects; nothing has been read yet. */
   static async connect(path: string): Promise<PassingClient> {
-    let conn: Deno.UnixConn | undefined;
-    const socket = await connectLaden(LIBC, async () => {
-      conn = await Deno.connect({ transport: "unix", path });
-      return conn;
-    });
-    if (!(socket instanceof LadenSocket)) throw new Error("The descriptor was not found");
-    return new PassingClient(socket, conn!);
+    const before = LIBC.outgoing();
+    const conn = await Deno.connect({ transport: "unix", path });
+    const [number, ...others] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+    if (number === undefined || others.length > 0) throw new Error("It cannot be told which it is");
+    return new PassingClient(conn, number);
   }
 
   /** Connects, reads the greeting and ends the negotiation. */
@@ -98,7 +113,7 @@ export class PassingClient implements Disposable {
       return;
     }
     const numbers = files.map((file) =>
-      typeof file === "string" ? memoryFile(file) : MEMORY.dup(file)
+      typeof file === "string" ? memoryFile(file) : duplicate(file)
     );
     const cargo = new Descriptors(LIBC, numbers);
     const sent = await this.#socket.writeWith(bytes, cargo);

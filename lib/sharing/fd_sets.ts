@@ -1,0 +1,206 @@
+/**
+ * The owners of the descriptors in QEMU's sets (`add-fd`).
+ *
+ * A set can be used by everybody. A descriptor in it belongs to the client that
+ * put it there, until that has left: then it is removed as soon as nothing uses
+ * the set.
+ *
+ * @module
+ */
+
+import type { Command, Reply } from "../wire/message.ts";
+import { objectReturned } from "../wire/reply.ts";
+import { UnexpectedMessage } from "../wire/unexpected.ts";
+import type { Value } from "../wire/value.ts";
+import { hasInner, scalar, setsNamedIn } from "./fd_references.ts";
+import { type Ending, ownCommand } from "./own_command.ts";
+
+/** The commands that make something of a set, and those that end it, with the member that names it. */
+const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
+  ["blockdev-add", ["block", "node-name", false]],
+  ["blockdev-del", ["block", "node-name", true]],
+  ["chardev-add", ["chardev", "id", false]],
+  ["chardev-remove", ["chardev", "id", true]],
+  ["object-add", ["object", "id", false]],
+  ["object-del", ["object", "id", true]],
+]);
+/** The commands that use a set until they are answered, and no longer. */
+const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump"]);
+
+/** A set of QEMU's. */
+interface FdSet<Owner> {
+  /** The owner of each of its descriptors; `undefined` where its client has left. */
+  readonly owners: Map<string, Owner | undefined>;
+  /** Commands that named it and have not failed, less those of which what they made is no more. */
+  uses: number;
+}
+
+/** A descriptor of a client that has left, in a set that was used then. */
+interface Remnant<Owner> {
+  readonly owner: Owner;
+  readonly set: FdSet<Owner>;
+  readonly id: string;
+  readonly fd: string;
+}
+
+/** QEMU's sets, and the clients that their descriptors belong to. */
+export class FdSets<Owner> {
+  readonly #sets = new Map<string, FdSet<Owner>>();
+  /** The sets that commands under way name, each as often as it is named. */
+  readonly #naming = new WeakMap<Command, readonly FdSet<Owner>[]>();
+  /** The sets that were named for what QEMU has. */
+  readonly #users = new Map<string, readonly FdSet<Owner>[]>();
+  /** The descriptors to remove when their sets are used no more. */
+  #remnants: Remnant<Owner>[] = [];
+
+  /** Whether there are none. */
+  get empty(): boolean {
+    return this.#sets.size === 0;
+  }
+
+  /** The numbers that QEMU has given a client's descriptors. */
+  numbersOf(owner: Owner): ReadonlySet<string> {
+    return new Set(this.#all().filter(([, each]) => each === owner).map(([fd]) => fd));
+  }
+
+  /** Whether another client that is there has put something into a set. */
+  hasOthers(owner: Owner): boolean {
+    return this.#all().some(([, each]) => each !== undefined && each !== owner);
+  }
+
+  /** Why a client must not change a set with `add-fd` or `remove-fd`, in the words of an error. */
+  objection(owner: Owner, args: Value): string | undefined {
+    const id = scalar(args, "fdset-id");
+    const fd = scalar(args, "fd");
+    const owners = id === undefined ? undefined : this.#sets.get(id)?.owners;
+    if (owners === undefined) return undefined;
+    const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? owner];
+    if (concerned.every((each) => each === undefined || each === owner)) return undefined;
+    return `File descriptor set ${id} belongs to another client; it ends with that client`;
+  }
+
+  /** A command goes to QEMU. */
+  sent(command: Command, args: Value): void {
+    if (this.empty) return;
+    const named: FdSet<Owner>[] = [];
+    for (const id of setsNamedIn(args)) {
+      const set = this.#sets.get(id);
+      if (set) named.push(set);
+    }
+    for (const set of named) set.uses++;
+    if (named.length > 0) this.#naming.set(command, named);
+  }
+
+  /**
+   * QEMU has answered a command.
+   *
+   * @throws UnexpectedMessage where QEMU does not say which descriptor of which set it has added
+   */
+  settled(owner: Owner, command: Command, args: Value, reply: Reply): void {
+    const worked = reply.kind === "return";
+    if (command.name === "add-fd") this.#added(owner, scalar(args, "fdset-id"), reply);
+    else if (command.name === "remove-fd" && worked) this.#removed(args);
+    this.#used(command, args, worked);
+  }
+
+  /** Gives the commands that remove what a departed client left, each once; what is used stays. */
+  leftovers(owner: Owner): Command[] {
+    const commands: Command[] = [];
+    for (const [id, set] of this.#sets) {
+      const { owners } = set;
+      for (const [fd, each] of owners) {
+        if (each !== owner) continue;
+        // The set is there until QEMU has answered: what names it meanwhile counts.
+        owners.set(fd, undefined);
+        if (set.uses === 0) commands.push(removal(id, fd));
+        else this.#remnants.push({ owner, set, id, fd });
+      }
+    }
+    return commands;
+  }
+
+  /** Gives the commands that remove what departed clients left in sets and nothing uses any more. */
+  freed(): readonly Ending<Owner>[] {
+    if (this.#remnants.length === 0) return NOTHING;
+    const { freed = [], used = [] } = Object.groupBy(
+      this.#remnants,
+      ({ set }) => set.uses === 0 ? "freed" : "used",
+    );
+    this.#remnants = used;
+    // Somebody may have removed it before.
+    const there = freed.filter(({ set: { owners }, fd }) =>
+      owners.has(fd) && owners.get(fd) === undefined
+    );
+    return there.map(({ owner, id, fd }) => ({ owner, command: removal(id, fd) }));
+  }
+
+  /** QEMU is gone, and all of them. */
+  clear(): void {
+    this.#sets.clear();
+    this.#users.clear();
+    this.#remnants = [];
+  }
+
+  /** All descriptors in sets, each with its owner. */
+  #all(): [fd: string, owner: Owner | undefined][] {
+    return [...this.#sets.values()].flatMap(({ owners }) => [...owners]);
+  }
+
+  #added(owner: Owner, asked: string | undefined, reply: Reply): void {
+    if (reply.kind === "error") return;
+    const { "fdset-id": id, fd } = objectReturned(reply);
+    if (!isSmallNumber(id) || !isSmallNumber(fd)) {
+      throw new UnexpectedMessage(
+        "it did not return a number of a set and of a descriptor",
+        reply.bytes,
+      );
+    }
+    // Where no set was asked for it is a new one, whatever once had its number.
+    const known = asked === undefined ? undefined : this.#sets.get(asked);
+    const set = known ?? { owners: new Map<string, Owner | undefined>(), uses: 0 };
+    set.owners.set(String(fd), owner);
+    this.#sets.set(String(id), set);
+  }
+
+  #removed(args: Value): void {
+    const id = scalar(args, "fdset-id");
+    const fd = scalar(args, "fd");
+    const set = id === undefined ? undefined : this.#sets.get(id);
+    if (id === undefined || set === undefined) return;
+    if (fd === undefined) set.owners.clear();
+    else set.owners.delete(fd);
+    // What was opened from it keeps it, for whatever is put into it later.
+    if (set.owners.size === 0 && set.uses === 0) this.#sets.delete(id);
+  }
+
+  /** A command has been answered: the sets it named are used from now on, or no more. */
+  #used(command: Command, args: Value, worked: boolean): void {
+    const named = this.#naming.get(command) ?? [];
+    this.#naming.delete(command);
+    const [kind, member = "", ends] = MADE.get(command.name) ?? [];
+    const user = kind && `${kind} ${scalar(args, member)}`;
+    if (!worked || PASSING.has(command.name)) free(named);
+    else if (user !== undefined && ends) {
+      free(this.#users.get(user) ?? []);
+      this.#users.delete(user);
+    } else if (user !== undefined && named.length > 0 && !hasInner(args, member)) {
+      this.#users.set(user, named);
+    }
+  }
+}
+
+const NOTHING: readonly never[] = [];
+
+/** Sets are named by one command fewer. */
+function free(sets: readonly FdSet<unknown>[]): void {
+  for (const set of sets) set.uses--;
+}
+
+/** Whether a value is a number that QEMU can have given a set or a descriptor. */
+function isSmallNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
+
+function removal(id: string, fd: string): Command {
+  return ownCommand("remove-fd", `{"fdset-id":${id},"fd":${fd}}`);
+}

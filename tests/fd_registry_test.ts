@@ -1,0 +1,516 @@
+/**
+ * The owners of QEMU's descriptors: what the transcripts of descriptors do not show.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { DOUBTED_LIMIT } from "../lib/sharing/fd_names.ts";
+import { FdRegistry } from "../lib/sharing/fd_registry.ts";
+import { takesSurely } from "../lib/sharing/fd_references.ts";
+import { frameOf } from "../lib/wire/frame.ts";
+import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
+import { errorReply, returnReply } from "../lib/wire/reply.ts";
+import { Tags } from "../lib/wire/tags.ts";
+
+const DONE = returnReply("{}");
+const FAILED = errorReply("GenericError", "no");
+
+function command(name: string, args?: unknown): Command {
+  const text = args === undefined ? "" : `,"arguments":${JSON.stringify(args)}`;
+  return readCommand(frameOf(`{"execute":"${name}"${text}}`), true) as Command;
+}
+
+const getfd = (fdname: string): Command => command("getfd", { fdname });
+
+/** A registry to which a QEMU has come, and the tag of what is not there. */
+function emptyRegistry(): FdRegistry<string> {
+  const registry = new FdRegistry<string>();
+  registry.arrived(SECRET);
+  return registry;
+}
+
+const SECRET = "1234567890123456";
+const MARK = new Tags(SECRET).mark;
+
+/** Lets a command go and be answered; gives what went to QEMU, or why it did not. */
+function run(
+  registry: FdRegistry<string>,
+  owner: string,
+  asked: Command,
+  reply: Reply = DONE,
+): string {
+  const bytes = registry.goes(owner, asked);
+  if (typeof bytes === "string") return bytes;
+  registry.settled(owner, asked, reply);
+  return new TextDecoder().decode(bytes);
+}
+
+/** A registry where `a` has given these names. */
+function having(...names: string[]): FdRegistry<string> {
+  const registry = emptyRegistry();
+  for (const name of names) run(registry, "a", getfd(name));
+  return registry;
+}
+
+/** The commands that end what a client has left, as QEMU is sent them. */
+function leftBy(registry: FdRegistry<string>, owner: string): string[] {
+  return registry.leftovers(owner).map(({ name, argumentBytes }) =>
+    `${name} ${new TextDecoder().decode(argumentBytes)}`
+  );
+}
+
+const TAKES: [string, boolean][] = [
+  ['{"execute":"getfd","arguments":{"fdname":"f"}}', true],
+  ['{"execute":"getfd","arguments":{"fdname":""}}', true],
+  ['{"execute":"getfd","arguments":{"fdname":5}}', false],
+  ['{"execute":"getfd","arguments":{"fdname":"f","x":1}}', false],
+  ['{"execute":"getfd"}', false],
+  ['{"execute":"add-fd"}', true],
+  ['{"execute":"add-fd","arguments":{}}', true],
+  ['{"execute":"add-fd","arguments":{"opaque":"x","fdset-id":7}}', true],
+  ['{"execute":"add-fd","arguments":{"fdset-id":-7}}', false],
+  ['{"execute":"add-fd","arguments":{"fdset-id":7e0}}', false],
+  ['{"execute":"add-fd","arguments":{"fdset-id":9999999999}}', false],
+  ['{"execute":"add-fd","arguments":{"opaque":null}}', false],
+];
+
+for (const [text, takes] of TAKES) {
+  Deno.test(`takesSurely() says ${takes} of ${text}`, () => {
+    assertEquals(takesSurely(readCommand(frameOf(text), true) as Command), takes);
+  });
+}
+
+const USES: [name: string, args: unknown, mentions: boolean][] = [
+  ["migrate", { uri: "fd:f" }, true],
+  ["migrate", { uri: "fd:ff" }, false],
+  ["migrate-incoming", { uri: "fd:f" }, true],
+  ["dump-guest-memory", { paging: false, protocol: "fd:f" }, true],
+  ["add_client", { protocol: "vnc", fdname: "f" }, true],
+  ["netdev_add", { type: "tap", id: "n", fd: "f" }, true],
+  ["netdev_add", { type: "tap", id: "n", fds: "e:f:g" }, true],
+  ["netdev_add", { type: "tap", id: "n", vhostfd: "f" }, true],
+  ["netdev_add", { type: "tap", id: "n", vhostfds: "e:f" }, true],
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "f" } }, true],
+  ["blockdev-add", { driver: "nbd", "node-name": "n", server: { type: "fd", str: "f" } }, true],
+  ["netdev_add", { type: "af-xdp", id: "n", "sock-fds": "e:f" }, true],
+  ["netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }, false],
+  ["device_add", { driver: "vhost-vsock-pci", vhostfd: "f" }, true],
+  ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e", "f"] }, true],
+  ["qom-set", { path: "/objects/i", property: "fd", value: "f" }, true],
+  ["qom-set", { path: "/objects/i", property: "id", value: "f" }, false],
+  ["drive-mirror", { target: 'json:{"driver":"nbd","server":{"type":"fd","str":"f"}}' }, true],
+  ["drive-mirror", { target: "json:{'server.type':'fd','server.str':'f'}" }, true],
+  ["drive-mirror", { target: 'json:{"file":"json:{\\"fd\\":\\"f\\"}"}' }, true],
+  ["drive-mirror", { target: 'json:{"server":' }, false],
+  ["human-monitor-command", { "command-line": "fd:f" }, false],
+  ["device_add", { driver: "x", id: "f" }, false],
+  ["closefd", { fdname: "e:f" }, false],
+  ["netdev_add", { type: "tap", id: "f", fd: 5 }, false],
+  // QEMU's own numbers can be anybody's.
+  ["netdev_add", { type: "tap", id: "n", fd: "5" }, true],
+  ["netdev_add", { type: "tap", id: "n", fds: "e:5" }, true],
+  ["netdev_add", { type: "tap", id: "n", fd: "5up" }, false],
+  ["netdev_add", { type: "user", id: "n", hostname: "5" }, false],
+  ["closefd", { fdname: "5" }, false],
+  // Measured on QEMU 7.2 to 11.1: these take numbers too.
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "5" } }, true],
+  ["netdev_add", { type: "dgram", id: "n", local: { type: "fd", str: "5" } }, true],
+  ["migrate-incoming", { uri: "fd:5" }, true],
+  ["migrate-incoming", { uri: "tcp:5" }, false],
+  // The name of an object, not of a descriptor.
+  ["device_add", { driver: "vfio-pci", iommufd: "f" }, false],
+  ["object-add", { "qom-type": "iommufd", id: "i", fd: "f" }, true],
+  // An element of a list is one name.
+  ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e:f"] }, false],
+  // QEMU spells NUL as C0 80, so that the text goes on behind it.
+  ["drive-mirror", { target: 'json:{"x":"\0","fd":"f"}' }, true],
+  // More than one value: QEMU opens nothing.
+  ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
+  ["drive-mirror", { target: 'json:{"fd":"f"} "' }, false],
+  ["drive-mirror", { target: 'json: {"fd":"f"}\n' }, true],
+];
+
+/** Whether what goes to QEMU for a client is not what it wrote. */
+function isChanged(registry: FdRegistry<string>, owner: string, asked: Command): boolean {
+  const bytes = registry.goes(owner, asked);
+  return typeof bytes === "string" || bytes !== asked.bytes;
+}
+
+for (const [name, args, mentions] of USES) {
+  Deno.test(`FdRegistry.goes() sees ${mentions ? "a" : "no"} reference in ${name} ${JSON.stringify(args)}`, () => {
+    assertEquals(isChanged(having("f"), "a", command(name, args)), false);
+    assertEquals(isChanged(having("f"), "b", command(name, args)), mentions);
+  });
+}
+
+Deno.test("FdRegistry.goes() takes several names for several, and not for one with colons", () => {
+  const use = command("netdev_add", { type: "tap", id: "n", fds: "e:f" });
+  assertEquals(isChanged(having("e:f"), "b", use), false);
+  // An element of a list is one name, colons and all.
+  const list = command("device_add", { driver: "x", "ebpf-rss-fds": ["e:f"] });
+  assertEquals(isChanged(having("e:f"), "b", list), true);
+});
+
+const [ONE, NONE] = [`${MARK}1~`, `${MARK}0~`];
+const TAGGED: [text: string, upstream: string][] = [
+  ['{"uri":"fd:f"}', `{"uri":"fd:f${ONE}"}`],
+  ['{"fds":"e:f:g:f"}', `{"fds":"e:f${ONE}:g:f${ONE}"}`],
+  // Escapes, pairs of them and UTF-8 stay as they are written; QEMU has single quotes from its client.
+  ['{"fds":"\\u0065\\u003A\\u0066:g"}', `{"fds":"\\u0065\\u003A\\u0066${ONE}:g"}`],
+  ['{"fds":"\\ud83d\\ude00:f:😀:f"}', `{"fds":"\\ud83d\\ude00:f${ONE}:😀:f${ONE}"}`],
+  ['{"fds":"é€\\n\\/:f","a":1.50}', `{"fds":"é€\\n\\/:f${ONE}","a":1.50}`],
+  ['{"a":[{"data":{"x.str":"\\u0066"}},"f"]}', `{"a":[{"data":{"x.str":"\\u0066${ONE}"}},"f"]}`],
+  ['{"fd":"u"}', '{"fd":"u"}'],
+  [
+    '{"target":"json:{\'server.str\':\'f\',\\"x\\":\\"\\\\u00e9é\\"}"}',
+    `{"target":"json:{\\"server.str\\":\\"f${ONE}\\",\\"x\\":\\"\\\\u00e9é\\"}"}`,
+  ],
+  [
+    '{"target":"json:{\\"file\\":\\"json:{\'fd\':\'f\'}\\"}"}',
+    `{"target":"json:{\\"file\\":\\"json:{\\\\\\"fd\\\\\\":\\\\\\"f${ONE}\\\\\\"}\\"}"}`,
+  ],
+  // What its client has not given is none of anybody's.
+  ['{"fd":"h"}', `{"fd":"h${NONE}"}`],
+  ['{"fds":"h:f"}', `{"fds":"h${NONE}:f${ONE}"}`],
+  // So is what looks like a name that another has at QEMU, and what looks like a tag.
+  [`{"fd":"f${ONE}"}`, `{"fd":"f${ONE}${NONE}"}`],
+  [`{"fd":"x${MARK}"}`, `{"fd":"x${MARK}${NONE}"}`],
+];
+
+for (const [text, upstream] of TAGGED) {
+  Deno.test(`FdRegistry.goes() gives QEMU its own names in ${text}`, () => {
+    const registry = having("f", "h");
+    assertEquals(
+      run(registry, "b", getfd("f")),
+      `{"execute":"getfd","arguments":{"fdname":"f${ONE}"}}`,
+    );
+    const asked = readCommand(frameOf(`{"arguments":${text},"id":7,"execute":"x"}`), true);
+    const went = run(registry, "b", asked as Command);
+    assertEquals(went, `{"arguments":${upstream},"execute":"x"}`);
+    const said = registry.withOwnNames(new TextEncoder().encode(upstream));
+    const own = text.includes("json:") ? upstream.replace(ONE, "") : text;
+    assertEquals(new TextDecoder().decode(said), own);
+  });
+}
+
+Deno.test("FdRegistry.goes() gives each name of another's a tag that none has had", () => {
+  const registry = having("f");
+  const tags = new Set<string>();
+  for (let i = 0; i < 50; i++) {
+    const went = run(registry, "b", getfd("f"));
+    const again = run(registry, "b", getfd("f"));
+    assertEquals(again, went);
+    tags.add(went);
+    run(registry, "b", command("closefd", { fdname: "f" }));
+  }
+  assertEquals(tags.size, 50);
+  registry.clear();
+  run(registry, "a", getfd("f"));
+  assertEquals(tags.has(run(registry, "b", getfd("f"))), false);
+});
+
+Deno.test("FdRegistry.goes() lets a name go as it is when the other has it no more", () => {
+  const registry = having("f");
+  run(registry, "a", command("closefd", { fdname: "f" }));
+  assertEquals(isChanged(registry, "b", getfd("f")), false);
+});
+
+Deno.test("FdRegistry.goes() takes another name while QEMU is about to forget one, and while one may come", () => {
+  const registry = having("f");
+  const [closing] = registry.leftovers("a");
+  assertEquals(registry.goes("a", closing!), closing!.bytes);
+  assertEquals(isChanged(registry, "b", getfd("f")), true);
+  registry.settled("a", closing!, DONE);
+  assertEquals(isChanged(registry, "c", getfd("f")), false);
+
+  const coming = emptyRegistry();
+  const mine = getfd("f");
+  assertEquals(coming.goes("a", mine), mine.bytes);
+  assertEquals(isChanged(coming, "b", getfd("f")), true);
+  coming.settled("a", mine, FAILED);
+  assertEquals(isChanged(coming, "c", getfd("f")), false);
+});
+
+Deno.test("FdRegistry.settled() keeps a name from others until QEMU has answered all that says it", () => {
+  for (const worked of [DONE, FAILED]) {
+    const registry = having("f");
+    const late = command("closefd", { fdname: "f" });
+    const later = command("x", { fd: "f" });
+    registry.goes("a", late);
+    registry.goes("a", later);
+    run(registry, "a", command("migrate", { uri: "fd:f" }));
+    assertEquals(leftBy(registry, "a"), []);
+    assertEquals(isChanged(registry, "b", command("x", { fd: "f" })), true);
+    registry.settled("a", late, FAILED);
+    assertEquals(isChanged(registry, "b", command("x", { fd: "f" })), true);
+    registry.settled("a", later, worked);
+    assertEquals(leftBy(registry, "a"), []);
+    assertEquals(isChanged(registry, "b", getfd("f")), false);
+  }
+});
+
+Deno.test("FdRegistry.goes() refuses a command that many tags would make much longer", () => {
+  const registry = having("f");
+  const few = command("netdev_add", { type: "tap", id: "n", fds: Array(2000).fill("f").join(":") });
+  const went = run(registry, "b", few);
+  assertEquals(went.split(NONE).length, 2001);
+  const many = command("netdev_add", { id: "n", fds: Array(20_000).fill("f").join(":") });
+  assertEquals(run(registry, "b", many), "File descriptor named 'f' has not been found");
+});
+
+Deno.test("FdRegistry.withOwnNames() leaves messages alone before the first tag has gone", () => {
+  const registry = having("f");
+  const said = new TextEncoder().encode(`{"return": "x${ONE}"}`);
+  assertEquals(registry.withOwnNames(said), said);
+  run(registry, "b", command("closefd", { fdname: "f" }));
+  assertEquals(
+    new TextDecoder().decode(registry.withOwnNames(said)),
+    '{"return": "x"}',
+  );
+});
+
+Deno.test("FdRegistry.concerns() is false of what has nothing to do with descriptors", () => {
+  const none = emptyRegistry();
+  assertEquals(none.concerns(command("netdev_add", { fd: "f" })), false);
+  assertEquals(none.concerns(getfd("f")), true);
+  const some = having("f");
+  assertEquals(some.concerns(command("netdev_add", { fd: "f" })), true);
+  assertEquals(some.concerns(command("query-status")), false);
+});
+
+const KEPT: [name: string, args: unknown, reply: Reply][] = [
+  ["migrate", { uri: "fd:f" }, FAILED],
+  ["closefd", { fdname: "f", x: 1 }, FAILED],
+  ["human-monitor-command", { "command-line": "fd:f" }, DONE],
+  ["netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }, DONE],
+  // These succeed and leave the name (measured on QEMU 7.2 to 11.1), or may.
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "f" } }, DONE],
+  ["chardev-add", { id: "c", backend: { data: { addr: { data: { str: "f" } } } } }, DONE],
+  ["change-backing-file", { "backing-file": 'json:{"fd":"f"}' }, DONE],
+];
+
+for (const [name, args, reply] of KEPT) {
+  Deno.test(`FdRegistry.settled() keeps a name after ${name} ${JSON.stringify(args)}`, () => {
+    const registry = having("f");
+    run(registry, "a", command(name, args), reply);
+    assertEquals(isChanged(registry, "b", command("closefd", { fdname: "f" })), true);
+    assertEquals(leftBy(registry, "a"), ['closefd {"fdname":"f"}']);
+    assertEquals(leftBy(registry, "a"), []);
+  });
+}
+
+const TAKEN: [name: string, args: unknown, reply: Reply][] = [
+  ["closefd", { fdname: "f" }, DONE],
+  // QEMU says that it has it not.
+  ["closefd", { fdname: "f" }, FAILED],
+  ["migrate", { uri: "fd:f" }, DONE],
+  ["migrate-incoming", { uri: "fd:f" }, DONE],
+  ["dump-guest-memory", { paging: false, protocol: "fd:f" }, DONE],
+  ["add_client", { protocol: "vnc", fdname: "f" }, DONE],
+  ["netdev_add", { type: "tap", id: "n", fds: "e:f" }, DONE],
+  ["netdev_add", { type: "tap", id: "n", vhostfd: "f" }, DONE],
+];
+
+for (const [name, args, reply] of TAKEN) {
+  Deno.test(`FdRegistry.settled() forgets a name after ${name} ${JSON.stringify(args)}`, () => {
+    const registry = having("f");
+    run(registry, "a", command(name, args), reply);
+    assertEquals(isChanged(registry, "b", command("closefd", { fdname: "f" })), false);
+    assertEquals(leftBy(registry, "a"), []);
+  });
+}
+
+Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody is sure of, past their limit", () => {
+  const registry = emptyRegistry();
+  const doubt = (name: string): void => {
+    run(registry, "a", getfd(name));
+    run(registry, "a", command("device_add", { driver: "x", fd: name }));
+  };
+  for (let i = 0; i < DOUBTED_LIMIT; i++) doubt(`n${i}`);
+  // One that is given anew is not in doubt any more, and one that is in doubt again is a late one.
+  doubt("n0");
+  assertEquals(registry.freed(), []);
+  doubt("more");
+  const [ending, ...others] = registry.freed();
+  assertEquals(others, []);
+  assertEquals(new TextDecoder().decode(ending!.command.argumentBytes), '{"fdname":"n1"}');
+  assertEquals(registry.freed(), []);
+  // Its owner has it no more, and can give it again, while QEMU closes it.
+  assertEquals(registry.goes("a", ending!.command), ending!.command.bytes);
+  assertEquals(
+    run(registry, "a", getfd("n1")),
+    `{"execute":"getfd","arguments":{"fdname":"n1${ONE}"}}`,
+  );
+  registry.settled("a", ending!.command, FAILED);
+  assertEquals(isChanged(registry, "b", getfd("n1")), false);
+});
+
+Deno.test("FdRegistry.clear() leaves nobody a name, and freed() closes all that the same QEMU may have still", () => {
+  const registry = having("f", "g");
+  run(registry, "b", getfd("f"));
+  registry.goes("b", getfd("coming"));
+  const [closing] = registry.leftovers("a");
+  registry.goes("a", closing!);
+  registry.clear();
+  const use = command("x", { fds: "f:g:coming" });
+  assertEquals(
+    run(registry, "b", use),
+    `{"execute":"x","arguments":{"fds":"f${NONE}:g${NONE}:coming${NONE}"}}`,
+  );
+  assertEquals([registry.leftovers("a"), registry.leftovers("b")], [[], []]);
+  const closed = registry.freed().map(({ owner, command }) => {
+    assertEquals(registry.goes(owner, command), command.bytes);
+    registry.settled(owner, command, FAILED);
+    return new TextDecoder().decode(command.argumentBytes);
+  });
+  assertEquals(closed, ["f", "g", `f${ONE}`, "coming"].map((name) => `{"fdname":"${name}"}`));
+  assertEquals(registry.freed(), []);
+  for (const name of ["f", "g", "coming"]) {
+    assertEquals(isChanged(registry, "c", getfd(name)), false);
+  }
+});
+
+Deno.test("FdRegistry.goes() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
+  const use = command("netdev_add", { type: "tap", id: "n", fd: "9" });
+  const registry = having("f");
+  run(registry, "b", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  assertEquals(registry.goes("b", use), use.bytes);
+  assertEquals(registry.goes("a", use), "File descriptor named '9' has not been found");
+  assertEquals(having("f").goes("a", use), use.bytes);
+});
+
+Deno.test("FdRegistry.leftovers() spells a name so that QEMU reads it as it was", () => {
+  const name = 'q"\\ü\u0001';
+  const [closing] = having(name).leftovers("a");
+  const args = JSON.parse(new TextDecoder().decode(closing!.argumentBytes));
+  assertEquals(args, { fdname: name });
+});
+
+Deno.test("FdRegistry.leftovers() leaves a set that a command names, also while it is on its way", () => {
+  for (const reply of [undefined, DONE, FAILED]) {
+    const registry = emptyRegistry();
+    const add = command("add-fd");
+    run(registry, "a", add, returnReply('{"fd": 9, "fdset-id": 4}'));
+    const use = command("blockdev-add", { filename: "/dev/fdset/4" });
+    registry.goes("b", use);
+    if (reply) registry.settled("b", use, reply);
+    const left = registry.leftovers("a").map(({ name }) => name);
+    assertEquals(left, reply === FAILED ? ["remove-fd"] : []);
+    // It is nobody's now.
+    assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4 })), false);
+  }
+});
+
+for (
+  const filename of [
+    "/dev/fdset/4",
+    "/dev/fdset/004",
+    "/dev/fdset/ +4",
+    'json:{"driver":"file","filename":"\\/dev\\/fdset\\/4"}',
+  ]
+) {
+  Deno.test(`FdRegistry.leftovers() leaves a set that a command names as ${filename}`, () => {
+    const registry = emptyRegistry();
+    run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+    const use = command("blockdev-snapshot-sync", { "snapshot-file": filename });
+    run(registry, "b", use);
+    assertEquals(registry.leftovers("a"), []);
+  });
+}
+
+type Made = [name: string, args: unknown, end: string, endArgs: unknown, closes: boolean];
+const DISK = { driver: "file", "node-name": "n", filename: "/dev/fdset/4" };
+const MADE: Made[] = [
+  ["blockdev-add", DISK, "blockdev-del", { "node-name": "n" }, true],
+  ["blockdev-add", DISK, "blockdev-del", { "node-name": "other" }, false],
+  ["blockdev-add", DISK, "chardev-remove", { id: "n" }, false],
+  // What is inside can be in use by others after the whole is gone.
+  ["blockdev-add", { "node-name": "o", file: DISK }, "blockdev-del", { "node-name": "o" }, false],
+  [
+    "chardev-add",
+    { id: "c", backend: { type: "file", data: { out: "/dev/fdset/4", in: "/dev/fdset/4" } } },
+    "chardev-remove",
+    { id: "c" },
+    true,
+  ],
+  ["object-add", { id: "o", "mem-path": "/dev/fdset/4" }, "object-del", { id: "o" }, true],
+  ["screendump", { filename: "/dev/fdset/4" }, "query-status", undefined, true],
+  ["migrate", { uri: "file:/dev/fdset/4" }, "query-status", undefined, false],
+];
+
+for (const [name, args, end, endArgs, closes] of MADE) {
+  Deno.test(`FdRegistry.leftovers() ${closes ? "closes" : "leaves"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
+    const registry = emptyRegistry();
+    run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+    for (const each of [command(name, args), command(end, endArgs)]) {
+      run(registry, "b", each);
+    }
+    assertEquals(registry.leftovers("a").map(({ name }) => name), closes ? ["remove-fd"] : []);
+  });
+}
+
+Deno.test("FdRegistry.leftovers() leaves a set whose user could not be ended", () => {
+  const registry = emptyRegistry();
+  run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  const add = command("blockdev-add", DISK);
+  run(registry, "a", add);
+  run(registry, "a", command("blockdev-del", { "node-name": "n" }), FAILED);
+  assertEquals(registry.leftovers("a"), []);
+});
+
+Deno.test("FdRegistry.freed() ends what was left in a set when the last use of it is over", () => {
+  const registry = emptyRegistry();
+  const ask = (owner: string, name: string, args: unknown, reply = DONE): void => {
+    run(registry, owner, command(name, args), reply);
+  };
+  ask("a", "add-fd", {}, returnReply('{"fdset-id": 0, "fd": 9}'));
+  ask("a", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
+  for (const name of ["n", "m"]) {
+    ask("b", "blockdev-add", { "node-name": name, "filename": "/dev/fdset/0" });
+  }
+  assertEquals(registry.leftovers("a"), []);
+  ask("b", "blockdev-del", { "node-name": "n" });
+  assertEquals(registry.freed(), []);
+  ask("b", "blockdev-del", { "node-name": "m" }, FAILED);
+  assertEquals(registry.freed(), []);
+  // What somebody has removed, and put there anew, is not what was left.
+  ask("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
+  ask("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
+  ask("b", "blockdev-del", { "node-name": "m" });
+  const freed = registry.freed().map((
+    { owner, command: { name, argumentBytes } },
+  ) => [owner, name, new TextDecoder().decode(argumentBytes)]);
+  assertEquals(freed, [["a", "remove-fd", '{"fdset-id":0,"fd":9}']]);
+  assertEquals(registry.freed(), []);
+});
+
+Deno.test("FdRegistry.settled() takes a set that QEMU has made anew as a new one", () => {
+  const registry = emptyRegistry();
+  const add = command("add-fd");
+  const made = returnReply('{"fd": 9, "fdset-id": 4}');
+  run(registry, "a", add, made);
+  const use = command("blockdev-add", { filename: "/dev/fdset/4" });
+  run(registry, "a", use);
+  run(registry, "b", command("add-fd"), made);
+  assertEquals(registry.leftovers("b").map(({ name }) => name), ["remove-fd"]);
+});
+
+Deno.test("FdRegistry.settled() forgets a descriptor that was removed, and the set with its last", () => {
+  const registry = emptyRegistry();
+  run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
+  run(
+    registry,
+    "a",
+    command("add-fd", { "fdset-id": 4 }),
+    returnReply('{"fd": 10, "fdset-id": 4}'),
+  );
+  run(registry, "a", command("remove-fd", { "fdset-id": 4, fd: 9 }));
+  assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 9 })), false);
+  assertEquals(
+    run(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 10 })),
+    "File descriptor set 4 belongs to another client; it ends with that client",
+  );
+  run(registry, "a", command("remove-fd", { "fdset-id": 4 }));
+  assertEquals(registry.leftovers("a"), []);
+});
