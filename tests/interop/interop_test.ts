@@ -186,6 +186,34 @@ Deno.test("qemu.qmp execute() is interrupted when QEMU dies under way", python, 
   await within("the client's end", child.status);
 });
 
+/** Where a paused machine has the BIOS's first instruction. */
+const RESET_VECTOR = 0xffff0;
+
+Deno.test("drgn reads a guest's memory through fds=on, 24 at once", python, async () => {
+  using place = makePlace();
+  const at = (name: string): string => join(place.path, name);
+  await using qemu = await startQemu(at("qemu"), ["-machine", "q35", "-device", "vmcoreinfo"]);
+  await using _mux = await startQmpmux(["--qemu", qemu.path, "--listen", `${at("mux")},fds=on`]);
+  const script = at("read.py");
+  Deno.writeTextFileSync(script, `print(prog.read(${RESET_VECTOR}, 8, True).hex())\n`);
+  const folder = await getPython();
+  const env = { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1" };
+  const args = [join(folder, "bin/drgn"), "--no-default-symbols", "--qemu", at("mux"), script];
+  const outcomes = await Promise.all(
+    Array.from({ length: 24 }, () => run("python3", args, { env })),
+  );
+  using client = await TestClient.ready(at("mux"));
+  const line = await client.ask({
+    execute: "human-monitor-command",
+    arguments: { "command-line": `xp /8xb ${RESET_VECTOR}` },
+  });
+  const bytes = [...line.matchAll(/ 0x([0-9a-f]{2})/g)].map(([, byte]) => byte).join("");
+  assertMatch(bytes, /^ea.{14}$/);
+  for (const outcome of outcomes) {
+    assertEquals(outcome, { code: 0, stdout: `${bytes}\n`, stderr: "" });
+  }
+});
+
 async function playShell(input: string, path: string, home: string): Promise<Outcome> {
   const folder = await getPython();
   const env = { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1", HOME: home };
