@@ -8,7 +8,7 @@
  * @module
  */
 
-import { READABLE_PROPERTIES } from "./observer.ts";
+import { READABLE_PROPERTIES, UNSTABLE } from "./observer.ts";
 
 /** A glob, or several of which one must match. */
 export type Values = string | readonly string[];
@@ -66,6 +66,18 @@ function refused(because: string): Row {
 function only(cases: readonly Case[], otherwise: string): Row {
   return { cases, refused: {}, otherwise };
 }
+
+/** Rows of the commands that QEMU calls unstable. */
+const UNSTABLE_ROWS = Object.fromEntries(
+  ("x-accel-stats x-blockdev-amend x-blockdev-change x-blockdev-set-iothread " +
+    "x-colo-lost-heartbeat x-debug-block-dirty-bitmap-sha256 x-debug-query-block-graph " +
+    "x-exit-preconfig x-query-interrupt-controllers x-query-irq x-query-jit x-query-numa " +
+    "x-query-opcount x-query-profile x-query-ramblock x-query-rdma x-query-roms x-query-usb " +
+    "x-query-virtio x-query-virtio-queue-element x-query-virtio-queue-status " +
+    "x-query-virtio-status x-query-virtio-vhost-queue-status").split(" ").map(
+      (name) => [name, refused(UNSTABLE)],
+    ),
+);
 
 /** A driver by its own name, and as the bus's older and newer kind. */
 function virtio(...kinds: string[]): string[] {
@@ -504,29 +516,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
     otherwise: "each action must be one that the operator may run by itself",
   },
   "watchdog-set-action": allowed("action"),
-  "x-accel-stats": allowed(),
-  "x-blockdev-amend": refused(SECRET),
-  "x-blockdev-change": refused(EXPERIMENT),
-  "x-blockdev-set-iothread": refused(EXPERIMENT),
-  "x-colo-lost-heartbeat": refused(EXPERIMENT),
-  "x-debug-block-dirty-bitmap-sha256": allowed(BITMAP),
-  "x-debug-query-block-graph": allowed(),
-  "x-exit-preconfig": allowed(),
-  "x-query-interrupt-controllers": allowed(),
-  "x-query-irq": allowed(),
-  "x-query-jit": allowed(),
-  "x-query-numa": allowed(),
-  "x-query-opcount": allowed(),
-  "x-query-profile": allowed(),
-  "x-query-ramblock": allowed(),
-  "x-query-rdma": allowed(),
-  "x-query-roms": allowed(),
-  "x-query-usb": allowed(),
-  "x-query-virtio": allowed(),
-  "x-query-virtio-queue-element": allowed("path queue index"),
-  "x-query-virtio-queue-status": allowed("path queue"),
-  "x-query-virtio-status": allowed("path"),
-  "x-query-virtio-vhost-queue-status": allowed("path queue"),
+  ...UNSTABLE_ROWS,
   "xen-colo-do-checkpoint": refused(XEN),
   "xen-event-inject": refused(XEN),
   "xen-event-list": allowed(),
