@@ -146,6 +146,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/listener_settings",
     "terms/options",
     "terms/policy",
+    "terms/role_form",
     "terms/roles",
     "terms/settings",
     "terms/suggestion",
@@ -210,7 +211,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/argument_list",
     "terms/argument_path",
     "terms/event_filter",
+    "terms/event_names",
     "terms/policy",
+    "terms/suggestion",
   ],
   "terms/roles": [
     "terms/address",

@@ -168,10 +168,10 @@ rules = [{ permit = "*" }]
       'f:3: invalid value "yes" for once: expected true or false',
       "f:4: invalid value 0 for drain-timeout: expected seconds above 0 and up to 86400",
       "f:5: invalid value 1 for ready: expected listening or qemu",
-      'f:9: unknown role "nobody": expected full, observer, operator, admin',
+      'f:9: unknown role "nobody": expected full, observer, operator, admin, x',
       'f:11: address is missing; write address = "unix:/path"',
       ...problems('[[role]]\nname = "x"\nrules = [{ permit = "*" }]\n').map((problem) =>
-        problem.replace(/^f:\d+/, "f:14")
+        problem.replace(/^f:3/, "f:16")
       ),
     ],
   );
@@ -251,13 +251,74 @@ for (
     [
       "a role that is there",
       '[[role]]\nname = "full"\nrules = []\n',
-      /^f:1: there is a role full already; /,
+      /^f:2: role full: full is a built-in role; choose another name$/,
+    ],
+    [
+      "a role that is given twice",
+      '[[role]]\nname = "x"\nrules = []\n[[role]]\nrules = []\nname = "x"\n',
+      /^f:6: role x is given twice; choose another name$/,
     ],
   ] as [string, string, RegExp][]
 ) {
   Deno.test(`readConfig() refuses ${what}`, () => {
     const [problem, ...more] = problems(text);
     assertEquals([expected.test(problem!), more], [true, []], problem);
+  });
+}
+
+Deno.test("readConfig() tells all that is wrong in a role, each at its own line", () => {
+  const found = problems(`[[role]]
+colour = 1
+name = "x"
+rules = [ # [
+  { allow = "a" }, { permit = "b" },
+  # { allow = 1 },
+  { allow = """[
+{""", where = { a = "]}", b = [] } },
+  { allow = "a", because = "so" },
+]
+events = 7
+[[role]]
+rules = [
+]
+[[role]]
+name = "y"
+[[role.rules]]
+allow = "a"
+[[role.rules]]
+refuse = ""
+[[role]]
+name = "z"
+rules = [7, { allow = "a" }]
+[[listen]]
+address = "/a"
+role = "x"
+`);
+  assertEquals(found.map((problem) => problem.slice(0, problem.indexOf(": expected"))), [
+    'f:2: role x: unknown key "colour"',
+    'f:5: role x: rule 2: unknown key "permit"',
+    "f:7: role x: rule 3: invalid value [] for where.b",
+    'f:9: role x: rule 4: invalid value "so" for because',
+    "f:11: role x: invalid value 7 for events",
+    "f:12: role: name is missing",
+    'f:19: role y: rule 2: invalid value "" for refuse',
+    "f:23: role z: rule 1: invalid value 7",
+    // Nothing of the listener: its role is there, though it is wrong.
+  ]);
+});
+
+for (
+  const [what, role] of [
+    ["has no name", '[[role]]\nnmae = "x"\nrules = []\n'],
+    ["is a single table", '[role]\nname = "x"\nrules = []\n'],
+  ] as const
+) {
+  Deno.test(`readConfig() reports no unknown role where one ${what}`, () => {
+    const listener = '[[listen]]\naddress = "/a"\nrole = "x"\nrole-for = "root:x"\n';
+    const found = problems(role + listener);
+    assertEquals(found.filter((problem) => problem.includes("unknown role")), []);
+    assert(found.length > 0);
+    assertEquals(problems(listener).length, 2);
   });
 }
 

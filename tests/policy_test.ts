@@ -10,7 +10,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { pathText, readPath, valueText } from "../lib/terms/argument_path.ts";
 import { globMatches } from "../lib/terms/glob.ts";
 import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/terms/policy.ts";
-import { FULL, readRole, ROLES } from "../lib/terms/roles.ts";
+import { FULL, readOwnForm, readRole, ROLES } from "../lib/terms/roles.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import { Random } from "./support/random.ts";
 import { Stage, terms } from "./support/stage.ts";
@@ -458,30 +458,45 @@ for (
   ]
 ) {
   Deno.test(`readPath() refuses ${JSON.stringify(text)}`, () => {
-    assertThrows(() => readPath(text), RangeError, `${JSON.stringify(text)} is no argument; write`);
+    assertThrows(
+      () => readPath(text),
+      RangeError,
+      `invalid argument ${JSON.stringify(text)}: expected`,
+    );
   });
 }
 
 Deno.test("valueText() refuses a number that is not what was written", () => {
-  assertThrows(() => valueText(2 ** 53), RangeError, "too large to be told from its neighbours");
+  assertThrows(() => valueText(2 ** 53), RangeError, "expected digits in quotes");
 });
 
 const FORMS: [unknown, string][] = [
-  [undefined, "f:1: missing is no table; write key = value pairs"],
-  ["role", 'f:1: "role" is no table'],
-  [[], "f:1: [] is no table"],
-  [{ name: "a", rules: [], colour: 1 }, 'f:1: there is no key "colour"; there are name, rules, '],
-  [{ rules: [] }, "f:1: name is missing; a role's name has 1 to 64 letters"],
-  [{ name: "a b", rules: [] }, 'f:1: name is "a b"; a role\'s name'],
-  [{ name: "full", rules: [] }, "f:1: there is a role full already; choose another name"],
-  [{ name: "a" }, "f:1: role a: rules is missing; write a list of rules"],
-  [{ name: "a", rules: {} }, "f:1: role a: rules is {}; write a list of rules"],
-  [{ name: "a", rules: [], administers: 1 }, "role a: administers is 1; write true or false"],
-  [{ name: "a", rules: [], events: [1] }, "f:1: role a: events: 1 is not possible; write the name"],
-  [{ name: "a", rules: [], events: [""] }, 'role a: events: "" is not possible'],
+  [undefined, "f:1: role: invalid value nothing: expected a table of key = value pairs"],
+  ["role", 'f:1: role: invalid value "role": expected a table'],
+  [[], "f:1: role: invalid value []: expected a table"],
+  [{ name: "a", rules: [], colour: 1 }, 'role a: unknown key "colour": expected name, rules, '],
+  [{ name: "a", rules: [], event: [] }, 'role a: unknown key "event"; did you mean "events"?'],
+  [{ rules: [] }, "f:1: role: name is missing: expected 1 to 64 letters"],
+  [{ name: "a b", rules: [] }, 'f:1: role: invalid value "a b" for name: expected 1 to 64 letters'],
+  [{ name: "full", rules: [] }, "role full: full is a built-in role; choose another name"],
+  [{ name: "a" }, "f:1: role a: rules is missing: expected a list of rules"],
+  [{ name: "a", rules: {} }, "f:1: role a: invalid value {} for rules: expected a list of rules"],
+  [
+    { name: "a", rules: [], administers: 1 },
+    "role a: invalid value 1 for administers: expected true or false",
+  ],
+  [
+    { name: "a", rules: [], events: [1] },
+    "f:1: role a: invalid value 1 for events: expected the name of an event, with * and ?",
+  ],
+  [{ name: "a", rules: [], events: [""] }, 'role a: invalid value "" for events'],
+  [
+    { name: "a", rules: [], events: ["STOP", "RESUM"] },
+    'role a: events: unknown event "RESUM"; did you mean "RESUME"? Write "RESUM*" to mean it',
+  ],
   [
     { name: "a", rules: [], events: Array(300).fill("X") },
-    "f:1: role a: Too many event globs: 300 exceed the limit of 256",
+    "f:1: role a: events: Too many event globs: 300 exceed the limit of 256",
   ],
 ];
 
@@ -491,31 +506,36 @@ for (const [form, message] of FORMS) {
   });
 }
 
+const EITHER = 'expected either allow = "GLOB" or refuse = "GLOB", with a command';
 const RULES: [unknown, string][] = [
-  ["allow", '"allow" is no table'],
-  [{}, 'write either allow = "GLOB" or refuse = "GLOB"'],
-  [{ allow: "a", refuse: "b" }, 'write either allow = "GLOB" or refuse = "GLOB"'],
-  [{ allow: "a", when: {} }, 'there is no key "when"; there are allow, refuse, where, '],
-  [{ allow: 1 }, "allow: 1 is not possible; write a command, with * and ?"],
-  [{ allow: [undefined] }, "allow: missing is not possible; write a command"],
-  [{ refuse: ["a", ""] }, 'refuse: "" is not possible; write a command, with * and ?'],
-  [{ refuse: "a".repeat(300) }, "… is not possible; write a command"],
-  [{ allow: [] }, "allow: the list is empty; write a command, with * and ?"],
-  [{ allow: "a", because: "x" }, 'because is "x"; write a short text, in a rule that refuses'],
-  [{ refuse: "a", because: "" }, 'because is ""; write a short text'],
-  [{ refuse: "a", where: [] }, "where: [] is no table; write key = value pairs"],
-  [{ refuse: "a", where: { "a.": 1 } }, '"a." is no argument; write names joined by "."'],
-  [{ refuse: "a", where: { a: {} } }, "where: a: {} is not possible; write a text of at most 256"],
-  [{ refuse: "a", where: { a: [[1n]] } }, 'where: a: ["1"] is not possible'],
-  [{ refuse: "a", where: { a: [] } }, "where: a: the list is empty; write a value"],
-  [{ refuse: "a", where: { a: NaN } }, "where: a: NaN is not possible"],
-  [{ refuse: "a", where: { a: 2 ** 60 } }, "where: a: 1152921504606847000 is too large to be told"],
-  [{ refuse: "a", present: [1] }, "present: 1 is not possible; write an argument"],
-  [{ refuse: "a", absent: "[" }, '"[" is no argument'],
-  [{ allow: "a", only: 1 }, "only: 1 is not possible; write an argument"],
-  [{ allow: "a", only: ["a[0]"] }, '"a[0]" is no argument'],
-  [{ allow: "a", only: { a: [] } }, "only: a: the list is empty; write a value"],
-  [{ allow: "a", only: null }, "only: null is no table; write key = value pairs"],
+  ["allow", 'invalid value "allow": expected a table of key = value pairs'],
+  [{}, EITHER],
+  [{ allow: "a", refuse: "b" }, EITHER],
+  [{ allow: "a", when: {} }, 'unknown key "when": expected allow, refuse, where, present, '],
+  [{ alow: "a" }, 'unknown key "alow"; did you mean "allow"?'],
+  [{ allow: 1 }, "invalid value 1 for allow: expected a command, with * and ?, in 1 to 256"],
+  [{ allow: [undefined] }, "allow is missing: expected a command"],
+  [{ refuse: ["a", ""] }, 'invalid value "" for refuse: expected a command, with * and ?'],
+  [{ refuse: "a".repeat(300) }, "… for refuse: expected a command"],
+  [{ allow: [] }, "invalid value [] for allow: expected at least one command, with * and ?"],
+  [{ allow: "a", because: "x" }, 'invalid value "x" for because: expected a short text, in a rule'],
+  [{ refuse: "a", because: "" }, 'invalid value "" for because: expected a short text'],
+  [{ refuse: "a", where: [] }, "invalid value [] for where: expected a table"],
+  [{ refuse: "a", where: { "a.": 1 } }, 'invalid argument "a.": expected names joined by "."'],
+  [
+    { refuse: "a", where: { a: {} } },
+    "invalid value {} for where.a: expected a text of at most 256",
+  ],
+  [{ refuse: "a", where: { a: [[1n]] } }, 'invalid value ["1"] for where.a'],
+  [{ refuse: "a", where: { a: [] } }, "invalid value [] for where.a: expected at least one value"],
+  [{ refuse: "a", where: { a: NaN } }, "invalid value NaN for where.a"],
+  [{ refuse: "a", where: { a: 2 ** 60 } }, "1152921504606847000 is not exact: expected digits"],
+  [{ refuse: "a", present: [1] }, "invalid value 1 for present: expected an argument"],
+  [{ refuse: "a", absent: "[" }, 'invalid argument "[": expected names'],
+  [{ allow: "a", only: 1 }, "invalid value 1 for only: expected an argument"],
+  [{ allow: "a", only: ["a[0]"] }, 'invalid argument "a[0]": expected names'],
+  [{ allow: "a", only: { a: [] } }, "invalid value [] for only.a: expected at least one value"],
+  [{ allow: "a", only: null }, "invalid value null for only: expected a table"],
 ];
 
 for (const [rule, message] of RULES) {
@@ -526,6 +546,39 @@ for (const [rule, message] of RULES) {
     assertThrows(() => readRole(form, "f:1"), UsageError, "f:1: role a: rule 2: ");
   });
 }
+
+Deno.test("readRole() tells all that is wrong in a role, a line each", () => {
+  const form = {
+    name: "a",
+    colour: 1,
+    administers: "no",
+    events: 7,
+    rules: [{ allow: "a" }, 5, { refuse: "b", where: { "": {}, c: {} }, only: 1, x: 2 }],
+  };
+  const { message } = assertThrows(() => readRole(form, "f:1"), UsageError);
+  const scalar = "expected a text of at most 256 characters, with * and ?, a number, true or false";
+  assertEquals(message.split("\n"), [
+    'f:1: role a: unknown key "colour": expected name, rules, events, administers',
+    "f:1: role a: rule 2: invalid value 5: expected a table of key = value pairs",
+    'f:1: role a: rule 3: unknown key "x": expected allow, refuse, where, present, absent, only, ' +
+    "because",
+    'f:1: role a: rule 3: invalid argument "": expected names joined by ".", [*] after an array, ' +
+    '"…" around a name with other characters, or ** at the end',
+    `f:1: role a: rule 3: invalid value {} for where.c: ${scalar}`,
+    "f:1: role a: rule 3: invalid value 1 for only: expected an argument, in 1 to 256 characters",
+    "f:1: role a: invalid value 7 for events: expected the name of an event, with * and ?, in 1 to " +
+    "256 characters",
+    'f:1: role a: invalid value "no" for administers: expected true or false',
+  ]);
+});
+
+Deno.test("readOwnForm() tells of each problem the part of the role where it stands", () => {
+  const form = { name: "full", rules: [{ allow: "a" }, {}], events: 1, colour: 1 };
+  const { name, role, problems } = readOwnForm(form);
+  assertEquals([name, role], ["full", undefined]);
+  assertEquals(problems.map(({ part }) => part), ["colour", 1, "events", "name"]);
+  assertEquals(readOwnForm(7).problems.map(({ part }) => part), [undefined]);
+});
 
 Deno.test("readRole() reads every key", () => {
   const read = readRole({
