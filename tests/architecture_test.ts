@@ -164,6 +164,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/roles",
     "terms/settings",
   ],
+  "terms/rule_name": ["terms/argument_path"],
   "terms/role_text": ["terms/argument_list", "terms/argument_path", "terms/policy"],
   "terms/event_filter": ["terms/glob"],
   "terms/options": [
@@ -204,6 +205,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/argument_path",
     "terms/event_filter",
     "terms/glob",
+    "terms/rule_name",
   ],
   "terms/argument_list": ["terms/argument_path", "terms/glob"],
   "terms/role_form": [
@@ -213,6 +215,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/event_filter",
     "terms/event_names",
     "terms/policy",
+    "terms/rule_name",
     "terms/suggestion",
   ],
   "terms/roles": [

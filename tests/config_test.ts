@@ -11,6 +11,8 @@ import { Failure } from "../lib/rim/failure.ts";
 import { readConfig } from "../lib/terms/config.ts";
 import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
+import type { ListenerSettings } from "../lib/terms/listener_settings.ts";
+import { ruleName } from "../lib/terms/rule_name.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
 
@@ -108,6 +110,12 @@ Deno.test("configText() is read as the settings it was made of", () => {
   assertEquals(serveSettings(["--config", file]), settings);
 });
 
+/** The rules of a listener's roles, without the lines where they stand. */
+function rulesOf({ terms, admission }: ListenerSettings): unknown[] {
+  const roles = [terms.role, ...admission.special.map(({ terms }) => terms.role)];
+  return roles.map(({ rules }) => rules.map(({ name: { text }, ...rule }) => ({ text, ...rule })));
+}
+
 Deno.test("configText() writes the roles that listeners have, as they were", () => {
   const rules = `[
   { refuse = "blockdev-add", where = { driver = ["nbd", "http*"], n = 5 }, because = "a \\"b\\"" },
@@ -131,7 +139,10 @@ Deno.test("configText() writes the roles that listeners have, as they were", () 
   assert(settings !== "help");
   const written = configText(settings);
   Deno.writeTextFileSync(file, written);
-  assertEquals(serveSettings(["--config", file]), settings);
+  const again = serveSettings(["--config", file]);
+  assert(again !== "help");
+  assertEquals(again.listeners.map(rulesOf), settings.listeners.map(rulesOf));
+  assertEquals(configText(again), written);
   assertEquals([...written.matchAll(/^name = "(one|two|unused)"$/gm)].map(([, name]) => name), [
     "one",
     "two",
@@ -305,6 +316,37 @@ role = "x"
     "f:23: role z: rule 1: invalid value 7",
     // Nothing of the listener: its role is there, though it is wrong.
   ]);
+});
+
+Deno.test("readConfig() tells each rule where it stands", () => {
+  const { roles } = readConfig(
+    `[[role]]
+name = "x"
+rules = [{ allow = "a" },
+
+  { refuse = "b", where = { a = "1" } }, { allow = "c" }]
+[[role]]
+name = "y"
+[[role.rules]]
+allow = "a"
+[[role]]
+name = "z"
+[[role.rules]]
+allow = "b"
+[[role.rules]]
+allow = "c"
+`,
+    "/etc/f.toml",
+  );
+  const names = (role: string): string[] =>
+    roles.get(role)!.rules.map(({ name }) => ruleName(role, name));
+  assertEquals(names("x"), [
+    "/etc/f.toml:3 (allow a)",
+    "/etc/f.toml:5 (refuse b if a=1)",
+    "/etc/f.toml:5 (allow c)",
+  ]);
+  assertEquals(names("y"), ["/etc/f.toml:8 (allow a)"]);
+  assertEquals(names("z"), ["/etc/f.toml:12 (allow b)", "/etc/f.toml:14 (allow c)"]);
 });
 
 for (

@@ -11,6 +11,7 @@ import { pathText, readPath, valueText } from "../lib/terms/argument_path.ts";
 import { globMatches } from "../lib/terms/glob.ts";
 import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/terms/policy.ts";
 import { FULL, readOwnForm, readRole, ROLES } from "../lib/terms/roles.ts";
+import { ruleName } from "../lib/terms/rule_name.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import { Random } from "./support/random.ts";
 import { Stage, terms } from "./support/stage.ts";
@@ -27,11 +28,17 @@ function verdict(judging: Role, args: string, name = "c"): string {
   return found.allow ? "allowed" : found.because;
 }
 
+/** The rule that decides, by its full name. */
+function decisive(judging: Role, args: string, name = "c"): string {
+  const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
+  return ruleName(judging.name, judge(judging, commandOf(text)).rule);
+}
+
 const NOTHING = "role test, no rule allows it";
 
 Deno.test("judge() takes the first rule that matches", () => {
   const rules = role({ refuse: "query-x", because: "it is x" }, { allow: "query-*" });
-  assertEquals(verdict(rules, "{}", "query-x"), "role test, rule 1: it is x");
+  assertEquals(verdict(rules, "{}", "query-x"), "role test, rule 'refuse query-x': it is x");
   assertEquals(verdict(rules, "{}", "query-y"), "allowed");
 });
 
@@ -41,7 +48,7 @@ Deno.test("judge() refuses what no rule matches", () => {
 });
 
 Deno.test("judge() names the rule where it has no reason", () => {
-  assertEquals(verdict(role({ refuse: "*" }), "{}"), "role test, rule 1");
+  assertEquals(verdict(role({ refuse: "*" }), "{}"), "role test, rule 'refuse *'");
 });
 
 Deno.test("judge() counts case in names, and takes the whole name", () => {
@@ -157,7 +164,10 @@ for (const [path, args, has] of PLACES) {
 
 Deno.test("judge() refuses where any of many matches", () => {
   const rules = role({ refuse: "c", where: { "a[*].b": "x" } }, { allow: "c" });
-  assertEquals(verdict(rules, '{"a":[{"b":"y"},{"b":"x"}]}'), "role test, rule 1");
+  assertEquals(
+    verdict(rules, '{"a":[{"b":"y"},{"b":"x"}]}'),
+    "role test, rule 'refuse c if a[*].b=x'",
+  );
   assertEquals(verdict(rules, '{"a":[{"b":"y"},{}]}'), "allowed");
   assertEquals(verdict(rules, '{"a":[]}'), "allowed");
 });
@@ -170,13 +180,16 @@ Deno.test("judge() takes a path from the command's arguments on as well", () => 
   assertEquals(verdict(rules, '{"actions":[{"type":"x"}]}'), "allowed");
   assertEquals(
     verdict(rules, '{"actions":[{"type":"x"},{"type":"abort"}]}'),
-    "role test, rule 1: it aborts",
+    "role test, rule 'refuse c if actions[*].type=abort': it aborts",
   );
 });
 
 Deno.test("judge() finds a value anywhere with **", () => {
   const rules = role({ refuse: "*", where: { "**": "/etc/*" } }, { allow: "*" });
-  assertEquals(verdict(rules, '{"a":[{"b":[["/etc/x"]]}]}'), "role test, rule 1");
+  assertEquals(
+    verdict(rules, '{"a":[{"b":[["/etc/x"]]}]}'),
+    "role test, rule 'refuse * if **=/etc/*'",
+  );
   assertEquals(verdict(rules, '{"/etc/x":[]}'), "allowed");
 });
 
@@ -287,14 +300,18 @@ Deno.test("the role in docs/roles.md makes backups, of files in one directory", 
   );
   assertEquals(
     add({ driver: "qcow2", file, backing: "/etc/x" }),
-    "role backup, rule 2: it does not allow the argument backing",
+    "role backup, rule 'allow blockdev-add if driver=qcow2 and file.driver=file and " +
+      "file.filename=/backup/*': argument backing is not allowed",
   );
-  assertEquals(add({ driver: "https" }), "role backup, rule 1: no network disks");
+  assertEquals(
+    add({ driver: "https" }),
+    "role backup, rule 'refuse blockdev-add if driver=nbd|http*': no network disks",
+  );
   assertEquals(verdict(backup, "{}", "job-cancel"), "allowed");
   assertEquals(verdict(backup, "{}", "quit"), "role backup, no rule allows it");
 });
 
-/** `only`, arguments, and the place that is outside. */
+/** `only`, arguments, and what is outside: an argument, or the value of one. */
 const LISTS: [unknown, string, string | undefined][] = [
   [[], "{}", undefined],
   [["a"], "{}", undefined],
@@ -306,7 +323,7 @@ const LISTS: [unknown, string, string | undefined][] = [
   [["a"], '{"a":[]}', undefined],
   [["a.b"], '{"a":{"b":1}}', undefined],
   [["a.b"], '{"a":{}}', undefined],
-  [["a.b"], '{"a":1}', "a"],
+  [["a.b"], '{"a":1}', "the value of argument a"],
   [["a.b"], '{"a.b":1}', '"a.b"'],
   [['"a.b"'], '{"a.b":1}', undefined],
   [["a[*]"], '{"a":[1,2]}', undefined],
@@ -318,9 +335,9 @@ const LISTS: [unknown, string, string | undefined][] = [
   [["a.**"], '{"b":{}}', "b"],
   [["**"], '{"a":1,"b":{"c":2}}', undefined],
   [{ a: ["x", "y"] }, '{"a":"y"}', undefined],
-  [{ a: ["x", "y"] }, '{"a":"z"}', "a"],
-  [{ a: "x" }, '{"a":{}}', "a"],
-  [{ a: "x" }, '{"a":[]}', "a"],
+  [{ a: ["x", "y"] }, '{"a":"z"}', "the value of argument a"],
+  [{ a: "x" }, '{"a":{}}', "the value of argument a"],
+  [{ a: "x" }, '{"a":[]}', "the value of argument a"],
   [{ a: 7 }, '{"a":7.0}', undefined],
   [["__proto__"], '{"__proto__":1}', undefined],
   [["a"], '{"__proto__":{"a":1}}', "__proto__"],
@@ -332,27 +349,29 @@ for (const [only, args, outside] of LISTS) {
   Deno.test(`judge() lists ${JSON.stringify(only)} and finds outside of it in ${args}: ${outside}`, () => {
     const expected = outside === undefined
       ? "allowed"
-      : `role test, rule 1: it does not allow the argument ${outside}`;
+      : `role test, rule 'allow c': ${
+        outside.startsWith("the value") ? outside : `argument ${outside}`
+      } is not allowed`;
     assertEquals(verdict(role({ allow: "c", only }), args), expected);
   });
 }
 
 Deno.test("judge() refuses with a list only what is within it", () => {
   const rules = role({ refuse: "c", only: ["a"] }, { allow: "c" });
-  assertEquals(verdict(rules, '{"a":1}'), "role test, rule 1");
+  assertEquals(verdict(rules, '{"a":1}'), "role test, rule 'refuse c'");
   assertEquals(verdict(rules, '{"a":1,"b":2}'), "allowed");
 });
 
 Deno.test("judge() cuts a long name that a client has made up", () => {
   const rules = role({ allow: "c", only: ["a"] });
   const text = verdict(rules, `{"${"b".repeat(500)}":1}`);
-  assertEquals(text.length, "role test, rule 1: it does not allow ".length + 120);
+  assertEquals(text.length, "role test, rule 'allow c':  is not allowed".length + 120);
 });
 
 Deno.test("judge() goes to the depth that QEMU allows", () => {
   const deep = `${"[".repeat(1000)}"x"${"]".repeat(1000)}`;
   const rules = role({ refuse: "c", where: { "**": "x" } }, { allow: "c" });
-  assertEquals(verdict(rules, `{"a":${deep}}`), "role test, rule 1");
+  assertEquals(verdict(rules, `{"a":${deep}}`), "role test, rule 'refuse c if **=x'");
 });
 
 Deno.test("judge() remembers a bounded number of names, and judges others all the same", () => {
@@ -580,6 +599,44 @@ Deno.test("readOwnForm() tells of each problem the part of the role where it sta
   assertEquals(readOwnForm(7).problems.map(({ part }) => part), [undefined]);
 });
 
+Deno.test("judge() names the rule that decides, also where it allows", () => {
+  const rules = role(
+    { refuse: "c", where: { a: [1, "x*"], "b.c": true }, present: "d", absent: ["e", "f"] },
+    { allow: ["c", "d*"], only: ["a", "b.c", "d"] },
+  );
+  const refusing =
+    "refuse c if a=1|x* and b.c=true and d is given and e is not given and f is not given";
+  assertEquals(decisive(rules, '{"a":"xy","b":{"c":true},"d":0}'), `role test: ${refusing}`);
+  assertEquals(decisive(rules, '{"a":7}'), "role test: allow c, d*");
+  assertEquals(decisive(rules, '{"z":7}'), "role test: allow c, d*");
+  assertEquals(decisive(rules, "{}", "x"), "role test: no rule allows it");
+  assertEquals(judge(rules, commandOf('{"execute":"x"}')).rule, undefined);
+  assertEquals(decisive(FULL, "{}", "x"), "role full: allow *");
+  const odd = role({ refuse: "c", where: { a: ["", "?????*", "??"] } });
+  assertEquals(
+    decisive(odd, '{"a":""}'),
+    'role test: refuse c if a=""|(5 or more characters)|??',
+  );
+});
+
+Deno.test("judge() cuts the text of a long rule, always to the same", () => {
+  const rules = role({ refuse: "c", where: { a: ["b".repeat(200)] } }, { allow: "c" });
+  const name = decisive(rules, `{"a":"${"b".repeat(200)}"}`);
+  assertEquals(name, `role test: refuse c if a=${"b".repeat(105)}…`);
+  assertEquals(name.length, "role test: ".length + 120);
+});
+
+Deno.test("judge() names a rule of a file by its line", () => {
+  const form = { name: "a", rules: [{ refuse: "c", because: "so" }, { allow: "d", only: [] }] };
+  const { role } = readOwnForm(form, (rule) => `/etc/x.toml:${rule + 7}`);
+  assertEquals(decisive(role!, "{}"), "/etc/x.toml:7 (refuse c)");
+  assertEquals(verdict(role!, "{}"), "role a, rule /etc/x.toml:7 (refuse c): so");
+  assertEquals(
+    verdict(role!, '{"x":1}', "d"),
+    "role a, rule /etc/x.toml:8 (allow d): argument x is not allowed",
+  );
+});
+
 Deno.test("readRole() reads every key", () => {
   const read = readRole({
     name: "backup",
@@ -625,7 +682,10 @@ Deno.test("what is kept or already asked is refused all the same to who may not 
   for (const name of ["query-version", "query-status", "query-commands"]) {
     client.say(`{"execute":"${name}"}`);
     const [line] = client.peer.take();
-    assertStringIncludes(line!, `The command ${name} has been refused: role blind, rule 1`);
+    assertStringIncludes(
+      line!,
+      `The command ${name} has been refused: role blind, rule 'refuse query-*'`,
+    );
   }
   assertEquals(stage.qemu.take(), []);
 });

@@ -179,6 +179,17 @@ Deno.test("no command whose name begins with x- is allowed to observer and opera
   }
 });
 
+Deno.test("docs/roles.md has the text of each rule that is built in", () => {
+  const page = Deno.readTextFileSync(PAGE);
+  for (const role of [observer, operator]) {
+    for (const { name: { text }, effect } of role.rules) {
+      // What the observer is allowed stands there as names.
+      if (role === observer && effect === "allow") continue;
+      assert(page.includes(`\`${text}\``), text);
+    }
+  }
+});
+
 Deno.test("an argument the operator's table does not know is refused, whatever the command", () => {
   for (const name of allCommands().keys()) {
     assert(refusalOf(operator, name, { "new-argument": 1 }) !== undefined, name);

@@ -233,7 +233,8 @@ class Reader {
         // The lines of other elements, such as numbers, are not found.
         return lines.length === count ? lines[part]! : this.#lineIn("role", index, "rules");
       };
-      const { name, role, problems } = readOwnForm(form);
+      const sourceOf = (rule: number): string => `${this.#file}:${lineOf(rule)}`;
+      const { name, role, problems } = readOwnForm(form, sourceOf);
       for (const { part, text } of problems) this.#wrong(lineOf(part), text);
       if (name === undefined) hasNameless = true;
       if (name === undefined || ROLES.has(name)) return;

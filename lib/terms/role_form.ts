@@ -17,6 +17,7 @@ import { type Path, readPath, valueText } from "./argument_path.ts";
 import { EventFilter } from "./event_filter.ts";
 import { misspelt } from "./event_names.ts";
 import { type Condition, Role, type Rule } from "./policy.ts";
+import { ruleText } from "./rule_name.ts";
 import { instead } from "./suggestion.ts";
 
 const ROLE_KEYS = ["name", "rules", "events", "administers"];
@@ -52,8 +53,12 @@ type Table = Readonly<Record<string, unknown>>;
  * Reads a role.
  *
  * @param value plain values: objects, arrays, strings, numbers, booleans
+ * @param sourceOf returns where a rule stands, as `FILE:LINE`, by its index
  */
-export function readForm(value: unknown): ReadForm {
+export function readForm(
+  value: unknown,
+  sourceOf: (rule: number) => string | undefined = () => undefined,
+): ReadForm {
   const problems: RoleProblem[] = [];
   let place = "role";
   const attempt = <T>(part: RolePart, where: string, read: () => T): T | undefined => {
@@ -76,6 +81,7 @@ export function readForm(value: unknown): ReadForm {
       rules: rules.flatMap((rule, index) =>
         ruleOf(
           rule,
+          sourceOf(index),
           (read) => attempt(index, `rule ${index + 1}: `, read),
         ) ?? []
       ),
@@ -96,6 +102,7 @@ export function readForm(value: unknown): ReadForm {
 /** Reads a rule, piece by piece, each of which `attempt` may find wrong. */
 function ruleOf(
   value: unknown,
+  source: string | undefined,
   attempt: <T>(read: () => T) => T | undefined,
 ): Rule | undefined {
   const form = attempt(() => tableOf(value));
@@ -132,6 +139,7 @@ function ruleOf(
   }
   const only = form.only === undefined ? undefined : attempt(() => argumentsOf(form.only));
   return {
+    name: { text: ruleText({ effect, commands, conditions }), source },
     effect,
     commands,
     conditions,
