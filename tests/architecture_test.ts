@@ -164,6 +164,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/roles",
     "terms/settings",
   ],
+  "terms/role_warnings": [
+    "terms/glob",
+    "terms/operator",
+    "terms/policy",
+    "terms/roles",
+    "terms/suggestion",
+  ],
   "terms/rule_name": ["terms/argument_path"],
   "terms/role_text": ["terms/argument_list", "terms/argument_path", "terms/policy"],
   "terms/event_filter": ["terms/glob"],

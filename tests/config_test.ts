@@ -12,6 +12,7 @@ import { readConfig } from "../lib/terms/config.ts";
 import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
 import type { ListenerSettings } from "../lib/terms/listener_settings.ts";
+import { roleWarnings } from "../lib/terms/role_warnings.ts";
 import { ruleName } from "../lib/terms/rule_name.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
@@ -347,6 +348,28 @@ allow = "c"
   ]);
   assertEquals(names("y"), ["/etc/f.toml:8 (allow a)"]);
   assertEquals(names("z"), ["/etc/f.toml:12 (allow b)", "/etc/f.toml:14 (allow c)"]);
+});
+
+Deno.test("roleWarnings() tells of each name that no known QEMU has, where its rule stands", () => {
+  const { roles } = readConfig(
+    `[[role]]
+name = "x"
+rules = [
+  { allow = ["query-*", "blockdev-ad", "query-status"] },
+  { refuse = "nonsense-*" },
+  { refuse = "guest-shutdown-now" },
+  { allow = ["__com.redhat_drive-mirror", "x-*", "*"] },
+]
+`,
+    "/etc/f.toml",
+  );
+  assertEquals(roleWarnings(roles.values()), [
+    '/etc/f.toml:4: warning: role x: no known QEMU has a command "blockdev-ad"; ' +
+    'did you mean "blockdev-add"?',
+    '/etc/f.toml:5: warning: role x: no known QEMU has a command "nonsense-*"; check its spelling',
+    '/etc/f.toml:6: warning: role x: no known QEMU has a command "guest-shutdown-now"; ' +
+    "check its spelling",
+  ]);
 });
 
 for (
