@@ -291,6 +291,9 @@ const REFUSED: [string, unknown, string][] = [
   ["migrate-set-parameters", { "tls-creds": "" }, "which secret is used"],
   ["migrate-set-parameters", { "cpr-exec-command": ["sh"] }, "it names a program"],
   ["screendump", { filename: "/etc/passwd" }, "it writes a file"],
+  ["blockdev-backup", { device: "a", target: "b", sync: "full" }, "QEMU crashes"],
+  ["blockdev-add", { driver: "null-co", size: -1 }, "QEMU crashes or hangs on such a value"],
+  ["blockdev-add", { driver: "copy-before-write", file: "a", target: "b" }, "only filters"],
   ["set_password", { protocol: "vnc", password: "x" }, "it carries a secret"],
   ["transaction", { actions: [] }, "each action"],
   [
@@ -300,8 +303,8 @@ const REFUSED: [string, unknown, string][] = [
   ],
   [
     "transaction",
-    { actions: [{ type: "blockdev-backup", data: { device: "a", "x-perf": {} } }] },
-    "an experiment",
+    { actions: [{ type: "blockdev-backup", data: { device: "a", target: "b", sync: "full" } }] },
+    "it belongs to a backup",
   ],
 ];
 
