@@ -48,7 +48,7 @@ export type {
   Result,
 } from "./record/recorder.ts";
 export type { Admission, Monitor, Slot, Ticket } from "./session/monitor.ts";
-export { ArgumentList, type Matching } from "./terms/argument_list.ts";
+export { ArgumentList, type Matching, type Outside } from "./terms/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
 export { EventFilter } from "./terms/event_filter.ts";
 export {
@@ -64,13 +64,13 @@ export type { Deadline } from "./terms/value_kinds.ts";
 export {
   type Condition,
   judge,
-  type Numbered,
   Role,
   type RoleParts,
   type Rule,
   type Verdict,
 } from "./terms/policy.ts";
 export { FULL, readRole, ROLES } from "./terms/roles.ts";
+export { type RuleName, ruleName } from "./terms/rule_name.ts";
 export type { DialectName, Terms } from "./terms/terms.ts";
 export { MessageSplitter } from "./wire/balance.ts";
 export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";

@@ -146,6 +146,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/listener_settings",
     "terms/options",
     "terms/policy",
+    "terms/role_form",
     "terms/roles",
     "terms/settings",
     "terms/suggestion",
@@ -163,6 +164,14 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/roles",
     "terms/settings",
   ],
+  "terms/role_warnings": [
+    "terms/glob",
+    "terms/operator",
+    "terms/policy",
+    "terms/roles",
+    "terms/suggestion",
+  ],
+  "terms/rule_name": ["terms/argument_path"],
   "terms/role_text": ["terms/argument_list", "terms/argument_path", "terms/policy"],
   "terms/event_filter": ["terms/glob"],
   "terms/options": [
@@ -203,6 +212,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/argument_path",
     "terms/event_filter",
     "terms/glob",
+    "terms/rule_name",
   ],
   "terms/argument_list": ["terms/argument_path", "terms/glob"],
   "terms/role_form": [
@@ -210,7 +220,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "terms/argument_list",
     "terms/argument_path",
     "terms/event_filter",
+    "terms/event_names",
     "terms/policy",
+    "terms/rule_name",
+    "terms/suggestion",
   ],
   "terms/roles": [
     "terms/address",

@@ -125,6 +125,18 @@ Deno.test("Audit.ended() puts what was refused on record", () => {
   assertEquals(records.map(({ outcome }) => outcome), ["refused"]);
 });
 
+Deno.test("a record of what was refused names the rule, in a line and in fields", () => {
+  const rule = "/etc/vm.toml:14 (refuse quit)";
+  const { audit, records } = audited();
+  audit.ended(PARTY, command("quit"), { result: "refused", took: 0, rule });
+  const line = lineOf(records[0]!);
+  assertEquals(
+    line.slice(line.indexOf('"outcome"')),
+    '"outcome":"refused","rule":"/etc/vm.toml:14 (refuse quit)","duration":0}',
+  );
+  assertEquals(fieldsOf(records[0]!).QMPMUX_RULE, rule);
+});
+
 Deno.test("Audit.objection() is none while records are kept", () => {
   const { audit } = audited({ refuses: true });
   assertEquals(audit.objection(command("quit")), undefined);

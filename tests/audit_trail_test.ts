@@ -24,6 +24,7 @@ function record(command: string): AuditRecord {
     command,
     shown: undefined,
     outcome: "return",
+    rule: undefined,
     errorClass: undefined,
     duration: 0,
   };

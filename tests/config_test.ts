@@ -11,6 +11,9 @@ import { Failure } from "../lib/rim/failure.ts";
 import { readConfig } from "../lib/terms/config.ts";
 import { ConfigError } from "../lib/terms/config_error.ts";
 import { configText } from "../lib/terms/config_text.ts";
+import type { ListenerSettings } from "../lib/terms/listener_settings.ts";
+import { roleWarnings } from "../lib/terms/role_warnings.ts";
+import { ruleName } from "../lib/terms/rule_name.ts";
 import { TomlLines } from "../lib/terms/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
 
@@ -108,6 +111,12 @@ Deno.test("configText() is read as the settings it was made of", () => {
   assertEquals(serveSettings(["--config", file]), settings);
 });
 
+/** The rules of a listener's roles, without the lines where they stand. */
+function rulesOf({ terms, admission }: ListenerSettings): unknown[] {
+  const roles = [terms.role, ...admission.special.map(({ terms }) => terms.role)];
+  return roles.map(({ rules }) => rules.map(({ name: { text }, ...rule }) => ({ text, ...rule })));
+}
+
 Deno.test("configText() writes the roles that listeners have, as they were", () => {
   const rules = `[
   { refuse = "blockdev-add", where = { driver = ["nbd", "http*"], n = 5 }, because = "a \\"b\\"" },
@@ -131,7 +140,10 @@ Deno.test("configText() writes the roles that listeners have, as they were", () 
   assert(settings !== "help");
   const written = configText(settings);
   Deno.writeTextFileSync(file, written);
-  assertEquals(serveSettings(["--config", file]), settings);
+  const again = serveSettings(["--config", file]);
+  assert(again !== "help");
+  assertEquals(again.listeners.map(rulesOf), settings.listeners.map(rulesOf));
+  assertEquals(configText(again), written);
   assertEquals([...written.matchAll(/^name = "(one|two|unused)"$/gm)].map(([, name]) => name), [
     "one",
     "two",
@@ -168,10 +180,10 @@ rules = [{ permit = "*" }]
       'f:3: invalid value "yes" for once: expected true or false',
       "f:4: invalid value 0 for drain-timeout: expected seconds above 0 and up to 86400",
       "f:5: invalid value 1 for ready: expected listening or qemu",
-      'f:9: unknown role "nobody": expected full, observer, operator, admin',
+      'f:9: unknown role "nobody": expected full, observer, operator, admin, x',
       'f:11: address is missing; write address = "unix:/path"',
       ...problems('[[role]]\nname = "x"\nrules = [{ permit = "*" }]\n').map((problem) =>
-        problem.replace(/^f:\d+/, "f:14")
+        problem.replace(/^f:3/, "f:16")
       ),
     ],
   );
@@ -251,13 +263,127 @@ for (
     [
       "a role that is there",
       '[[role]]\nname = "full"\nrules = []\n',
-      /^f:1: there is a role full already; /,
+      /^f:2: role full: full is a built-in role; choose another name$/,
+    ],
+    [
+      "a role that is given twice",
+      '[[role]]\nname = "x"\nrules = []\n[[role]]\nrules = []\nname = "x"\n',
+      /^f:6: role x is given twice; choose another name$/,
     ],
   ] as [string, string, RegExp][]
 ) {
   Deno.test(`readConfig() refuses ${what}`, () => {
     const [problem, ...more] = problems(text);
     assertEquals([expected.test(problem!), more], [true, []], problem);
+  });
+}
+
+Deno.test("readConfig() tells all that is wrong in a role, each at its own line", () => {
+  const found = problems(`[[role]]
+colour = 1
+name = "x"
+rules = [ # [
+  { allow = "a" }, { permit = "b" },
+  # { allow = 1 },
+  { allow = """[
+{""", where = { a = "]}", b = [] } },
+  { allow = "a", because = "so" },
+]
+events = 7
+[[role]]
+rules = [
+]
+[[role]]
+name = "y"
+[[role.rules]]
+allow = "a"
+[[role.rules]]
+refuse = ""
+[[role]]
+name = "z"
+rules = [7, { allow = "a" }]
+[[listen]]
+address = "/a"
+role = "x"
+`);
+  assertEquals(found.map((problem) => problem.slice(0, problem.indexOf(": expected"))), [
+    'f:2: role x: unknown key "colour"',
+    'f:5: role x: rule 2: unknown key "permit"',
+    "f:7: role x: rule 3: invalid value [] for where.b",
+    'f:9: role x: rule 4: invalid value "so" for because',
+    "f:11: role x: invalid value 7 for events",
+    "f:12: role: name is missing",
+    'f:19: role y: rule 2: invalid value "" for refuse',
+    "f:23: role z: rule 1: invalid value 7",
+    // Nothing of the listener: its role is there, though it is wrong.
+  ]);
+});
+
+Deno.test("readConfig() tells each rule where it stands", () => {
+  const { roles } = readConfig(
+    `[[role]]
+name = "x"
+rules = [{ allow = "a" },
+
+  { refuse = "b", where = { a = "1" } }, { allow = "c" }]
+[[role]]
+name = "y"
+[[role.rules]]
+allow = "a"
+[[role]]
+name = "z"
+[[role.rules]]
+allow = "b"
+[[role.rules]]
+allow = "c"
+`,
+    "/etc/f.toml",
+  );
+  const names = (role: string): string[] =>
+    roles.get(role)!.rules.map(({ name }) => ruleName(role, name));
+  assertEquals(names("x"), [
+    "/etc/f.toml:3 (allow a)",
+    "/etc/f.toml:5 (refuse b if a=1)",
+    "/etc/f.toml:5 (allow c)",
+  ]);
+  assertEquals(names("y"), ["/etc/f.toml:8 (allow a)"]);
+  assertEquals(names("z"), ["/etc/f.toml:12 (allow b)", "/etc/f.toml:14 (allow c)"]);
+});
+
+Deno.test("roleWarnings() tells of each name that no known QEMU has, where its rule stands", () => {
+  const { roles } = readConfig(
+    `[[role]]
+name = "x"
+rules = [
+  { allow = ["query-*", "blockdev-ad", "query-status"] },
+  { refuse = "nonsense-*" },
+  { refuse = "guest-shutdown-now" },
+  { allow = ["__com.redhat_drive-mirror", "x-*", "*"] },
+]
+`,
+    "/etc/f.toml",
+  );
+  assertEquals(roleWarnings(roles.values()), [
+    '/etc/f.toml:4: warning: role x: no known QEMU has a command "blockdev-ad"; ' +
+    'did you mean "blockdev-add"?',
+    '/etc/f.toml:5: warning: role x: no known QEMU has a command "nonsense-*"; check its spelling',
+    '/etc/f.toml:6: warning: role x: no known QEMU has a command "guest-shutdown-now"; ' +
+    "check its spelling",
+  ]);
+});
+
+for (
+  const [what, role] of [
+    ["has no name", '[[role]]\nnmae = "x"\nrules = []\n'],
+    ["is a single table", '[role]\nname = "x"\nrules = []\n'],
+  ] as const
+) {
+  Deno.test(`readConfig() reports no unknown role where one ${what}`, () => {
+    const listener = '[[listen]]\naddress = "/a"\nrole = "x"\nrole-for = "root:x"\n';
+    const found = problems(role + listener);
+    assertEquals(found.filter((problem) => problem.includes("unknown role")), []);
+    assert(found.length > 0);
+    assertEquals(problems(listener).length, 2);
   });
 }
 

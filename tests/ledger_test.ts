@@ -76,6 +76,9 @@ Deno.test("Mux tells what a role refuses", () => {
   const { stage, book } = staged();
   inRole(stage, "a", "observer").say('{"execute":"stop"}');
   assertEquals(book.lines.at(-1), "stage/1 observer stop refused");
+  assertEquals(book.outcomes.at(-1)?.rule, "role observer: no rule allows it");
+  stage.clients.get("a")!.say('{"execute":"screendump"}');
+  assertEquals(book.outcomes.at(-1)?.rule, "role observer: refuse screendump");
 });
 
 Deno.test("Mux tells who joined, and then of both", () => {

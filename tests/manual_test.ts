@@ -185,7 +185,7 @@ Deno.test("qmpmux.1 and qmpmux.toml.5 have exactly the options and limits that -
 Deno.test("qmpmux.toml.5 has exactly the keys that a role and a rule can have", () => {
   const known = (role: unknown): string[] => {
     const { message } = assertThrows(() => readRole(role, "f"), UsageError);
-    return /there are (.*)$/.exec(message)![1]!.split(", ").sort();
+    return /^f: .*unknown key "frobnicate": expected (.*)$/m.exec(message)![1]!.split(", ").sort();
   };
   const told = (title: string): string[] =>
     termsIn(part("qmpmux.toml.5", title)).flatMap((term) => term.split(/, | or /)).sort();

@@ -10,7 +10,8 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { pathText, readPath, valueText } from "../lib/terms/argument_path.ts";
 import { globMatches } from "../lib/terms/glob.ts";
 import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/terms/policy.ts";
-import { FULL, readRole, ROLES } from "../lib/terms/roles.ts";
+import { FULL, readOwnForm, readRole, ROLES } from "../lib/terms/roles.ts";
+import { ruleName } from "../lib/terms/rule_name.ts";
 import { UsageError } from "../lib/terms/address.ts";
 import { Random } from "./support/random.ts";
 import { Stage, terms } from "./support/stage.ts";
@@ -27,11 +28,17 @@ function verdict(judging: Role, args: string, name = "c"): string {
   return found.allow ? "allowed" : found.because;
 }
 
+/** The rule that decides, by its full name. */
+function decisive(judging: Role, args: string, name = "c"): string {
+  const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
+  return ruleName(judging.name, judge(judging, commandOf(text)).rule);
+}
+
 const NOTHING = "role test, no rule allows it";
 
 Deno.test("judge() takes the first rule that matches", () => {
   const rules = role({ refuse: "query-x", because: "it is x" }, { allow: "query-*" });
-  assertEquals(verdict(rules, "{}", "query-x"), "role test, rule 1: it is x");
+  assertEquals(verdict(rules, "{}", "query-x"), "role test, rule 'refuse query-x': it is x");
   assertEquals(verdict(rules, "{}", "query-y"), "allowed");
 });
 
@@ -41,7 +48,7 @@ Deno.test("judge() refuses what no rule matches", () => {
 });
 
 Deno.test("judge() names the rule where it has no reason", () => {
-  assertEquals(verdict(role({ refuse: "*" }), "{}"), "role test, rule 1");
+  assertEquals(verdict(role({ refuse: "*" }), "{}"), "role test, rule 'refuse *'");
 });
 
 Deno.test("judge() counts case in names, and takes the whole name", () => {
@@ -157,7 +164,10 @@ for (const [path, args, has] of PLACES) {
 
 Deno.test("judge() refuses where any of many matches", () => {
   const rules = role({ refuse: "c", where: { "a[*].b": "x" } }, { allow: "c" });
-  assertEquals(verdict(rules, '{"a":[{"b":"y"},{"b":"x"}]}'), "role test, rule 1");
+  assertEquals(
+    verdict(rules, '{"a":[{"b":"y"},{"b":"x"}]}'),
+    "role test, rule 'refuse c if a[*].b=x'",
+  );
   assertEquals(verdict(rules, '{"a":[{"b":"y"},{}]}'), "allowed");
   assertEquals(verdict(rules, '{"a":[]}'), "allowed");
 });
@@ -170,13 +180,16 @@ Deno.test("judge() takes a path from the command's arguments on as well", () => 
   assertEquals(verdict(rules, '{"actions":[{"type":"x"}]}'), "allowed");
   assertEquals(
     verdict(rules, '{"actions":[{"type":"x"},{"type":"abort"}]}'),
-    "role test, rule 1: it aborts",
+    "role test, rule 'refuse c if actions[*].type=abort': it aborts",
   );
 });
 
 Deno.test("judge() finds a value anywhere with **", () => {
   const rules = role({ refuse: "*", where: { "**": "/etc/*" } }, { allow: "*" });
-  assertEquals(verdict(rules, '{"a":[{"b":[["/etc/x"]]}]}'), "role test, rule 1");
+  assertEquals(
+    verdict(rules, '{"a":[{"b":[["/etc/x"]]}]}'),
+    "role test, rule 'refuse * if **=/etc/*'",
+  );
   assertEquals(verdict(rules, '{"/etc/x":[]}'), "allowed");
 });
 
@@ -287,14 +300,18 @@ Deno.test("the role in docs/roles.md makes backups, of files in one directory", 
   );
   assertEquals(
     add({ driver: "qcow2", file, backing: "/etc/x" }),
-    "role backup, rule 2: it does not allow the argument backing",
+    "role backup, rule 'allow blockdev-add if driver=qcow2 and file.driver=file and " +
+      "file.filename=/backup/*': argument backing is not allowed",
   );
-  assertEquals(add({ driver: "https" }), "role backup, rule 1: no network disks");
+  assertEquals(
+    add({ driver: "https" }),
+    "role backup, rule 'refuse blockdev-add if driver=nbd|http*': no network disks",
+  );
   assertEquals(verdict(backup, "{}", "job-cancel"), "allowed");
   assertEquals(verdict(backup, "{}", "quit"), "role backup, no rule allows it");
 });
 
-/** `only`, arguments, and the place that is outside. */
+/** `only`, arguments, and what is outside: an argument, or the value of one. */
 const LISTS: [unknown, string, string | undefined][] = [
   [[], "{}", undefined],
   [["a"], "{}", undefined],
@@ -306,7 +323,7 @@ const LISTS: [unknown, string, string | undefined][] = [
   [["a"], '{"a":[]}', undefined],
   [["a.b"], '{"a":{"b":1}}', undefined],
   [["a.b"], '{"a":{}}', undefined],
-  [["a.b"], '{"a":1}', "a"],
+  [["a.b"], '{"a":1}', "the value of argument a"],
   [["a.b"], '{"a.b":1}', '"a.b"'],
   [['"a.b"'], '{"a.b":1}', undefined],
   [["a[*]"], '{"a":[1,2]}', undefined],
@@ -318,9 +335,9 @@ const LISTS: [unknown, string, string | undefined][] = [
   [["a.**"], '{"b":{}}', "b"],
   [["**"], '{"a":1,"b":{"c":2}}', undefined],
   [{ a: ["x", "y"] }, '{"a":"y"}', undefined],
-  [{ a: ["x", "y"] }, '{"a":"z"}', "a"],
-  [{ a: "x" }, '{"a":{}}', "a"],
-  [{ a: "x" }, '{"a":[]}', "a"],
+  [{ a: ["x", "y"] }, '{"a":"z"}', "the value of argument a"],
+  [{ a: "x" }, '{"a":{}}', "the value of argument a"],
+  [{ a: "x" }, '{"a":[]}', "the value of argument a"],
   [{ a: 7 }, '{"a":7.0}', undefined],
   [["__proto__"], '{"__proto__":1}', undefined],
   [["a"], '{"__proto__":{"a":1}}', "__proto__"],
@@ -332,27 +349,29 @@ for (const [only, args, outside] of LISTS) {
   Deno.test(`judge() lists ${JSON.stringify(only)} and finds outside of it in ${args}: ${outside}`, () => {
     const expected = outside === undefined
       ? "allowed"
-      : `role test, rule 1: it does not allow the argument ${outside}`;
+      : `role test, rule 'allow c': ${
+        outside.startsWith("the value") ? outside : `argument ${outside}`
+      } is not allowed`;
     assertEquals(verdict(role({ allow: "c", only }), args), expected);
   });
 }
 
 Deno.test("judge() refuses with a list only what is within it", () => {
   const rules = role({ refuse: "c", only: ["a"] }, { allow: "c" });
-  assertEquals(verdict(rules, '{"a":1}'), "role test, rule 1");
+  assertEquals(verdict(rules, '{"a":1}'), "role test, rule 'refuse c'");
   assertEquals(verdict(rules, '{"a":1,"b":2}'), "allowed");
 });
 
 Deno.test("judge() cuts a long name that a client has made up", () => {
   const rules = role({ allow: "c", only: ["a"] });
   const text = verdict(rules, `{"${"b".repeat(500)}":1}`);
-  assertEquals(text.length, "role test, rule 1: it does not allow ".length + 120);
+  assertEquals(text.length, "role test, rule 'allow c':  is not allowed".length + 120);
 });
 
 Deno.test("judge() goes to the depth that QEMU allows", () => {
   const deep = `${"[".repeat(1000)}"x"${"]".repeat(1000)}`;
   const rules = role({ refuse: "c", where: { "**": "x" } }, { allow: "c" });
-  assertEquals(verdict(rules, `{"a":${deep}}`), "role test, rule 1");
+  assertEquals(verdict(rules, `{"a":${deep}}`), "role test, rule 'refuse c if **=x'");
 });
 
 Deno.test("judge() remembers a bounded number of names, and judges others all the same", () => {
@@ -458,30 +477,45 @@ for (
   ]
 ) {
   Deno.test(`readPath() refuses ${JSON.stringify(text)}`, () => {
-    assertThrows(() => readPath(text), RangeError, `${JSON.stringify(text)} is no argument; write`);
+    assertThrows(
+      () => readPath(text),
+      RangeError,
+      `invalid argument ${JSON.stringify(text)}: expected`,
+    );
   });
 }
 
 Deno.test("valueText() refuses a number that is not what was written", () => {
-  assertThrows(() => valueText(2 ** 53), RangeError, "too large to be told from its neighbours");
+  assertThrows(() => valueText(2 ** 53), RangeError, "expected digits in quotes");
 });
 
 const FORMS: [unknown, string][] = [
-  [undefined, "f:1: missing is no table; write key = value pairs"],
-  ["role", 'f:1: "role" is no table'],
-  [[], "f:1: [] is no table"],
-  [{ name: "a", rules: [], colour: 1 }, 'f:1: there is no key "colour"; there are name, rules, '],
-  [{ rules: [] }, "f:1: name is missing; a role's name has 1 to 64 letters"],
-  [{ name: "a b", rules: [] }, 'f:1: name is "a b"; a role\'s name'],
-  [{ name: "full", rules: [] }, "f:1: there is a role full already; choose another name"],
-  [{ name: "a" }, "f:1: role a: rules is missing; write a list of rules"],
-  [{ name: "a", rules: {} }, "f:1: role a: rules is {}; write a list of rules"],
-  [{ name: "a", rules: [], administers: 1 }, "role a: administers is 1; write true or false"],
-  [{ name: "a", rules: [], events: [1] }, "f:1: role a: events: 1 is not possible; write the name"],
-  [{ name: "a", rules: [], events: [""] }, 'role a: events: "" is not possible'],
+  [undefined, "f:1: role: invalid value nothing: expected a table of key = value pairs"],
+  ["role", 'f:1: role: invalid value "role": expected a table'],
+  [[], "f:1: role: invalid value []: expected a table"],
+  [{ name: "a", rules: [], colour: 1 }, 'role a: unknown key "colour": expected name, rules, '],
+  [{ name: "a", rules: [], event: [] }, 'role a: unknown key "event"; did you mean "events"?'],
+  [{ rules: [] }, "f:1: role: name is missing: expected 1 to 64 letters"],
+  [{ name: "a b", rules: [] }, 'f:1: role: invalid value "a b" for name: expected 1 to 64 letters'],
+  [{ name: "full", rules: [] }, "role full: full is a built-in role; choose another name"],
+  [{ name: "a" }, "f:1: role a: rules is missing: expected a list of rules"],
+  [{ name: "a", rules: {} }, "f:1: role a: invalid value {} for rules: expected a list of rules"],
+  [
+    { name: "a", rules: [], administers: 1 },
+    "role a: invalid value 1 for administers: expected true or false",
+  ],
+  [
+    { name: "a", rules: [], events: [1] },
+    "f:1: role a: invalid value 1 for events: expected the name of an event, with * and ?",
+  ],
+  [{ name: "a", rules: [], events: [""] }, 'role a: invalid value "" for events'],
+  [
+    { name: "a", rules: [], events: ["STOP", "RESUM"] },
+    'role a: events: unknown event "RESUM"; did you mean "RESUME"? Write "RESUM*" to mean it',
+  ],
   [
     { name: "a", rules: [], events: Array(300).fill("X") },
-    "f:1: role a: Too many event globs: 300 exceed the limit of 256",
+    "f:1: role a: events: Too many event globs: 300 exceed the limit of 256",
   ],
 ];
 
@@ -491,31 +525,36 @@ for (const [form, message] of FORMS) {
   });
 }
 
+const EITHER = 'expected either allow = "GLOB" or refuse = "GLOB", with a command';
 const RULES: [unknown, string][] = [
-  ["allow", '"allow" is no table'],
-  [{}, 'write either allow = "GLOB" or refuse = "GLOB"'],
-  [{ allow: "a", refuse: "b" }, 'write either allow = "GLOB" or refuse = "GLOB"'],
-  [{ allow: "a", when: {} }, 'there is no key "when"; there are allow, refuse, where, '],
-  [{ allow: 1 }, "allow: 1 is not possible; write a command, with * and ?"],
-  [{ allow: [undefined] }, "allow: missing is not possible; write a command"],
-  [{ refuse: ["a", ""] }, 'refuse: "" is not possible; write a command, with * and ?'],
-  [{ refuse: "a".repeat(300) }, "… is not possible; write a command"],
-  [{ allow: [] }, "allow: the list is empty; write a command, with * and ?"],
-  [{ allow: "a", because: "x" }, 'because is "x"; write a short text, in a rule that refuses'],
-  [{ refuse: "a", because: "" }, 'because is ""; write a short text'],
-  [{ refuse: "a", where: [] }, "where: [] is no table; write key = value pairs"],
-  [{ refuse: "a", where: { "a.": 1 } }, '"a." is no argument; write names joined by "."'],
-  [{ refuse: "a", where: { a: {} } }, "where: a: {} is not possible; write a text of at most 256"],
-  [{ refuse: "a", where: { a: [[1n]] } }, 'where: a: ["1"] is not possible'],
-  [{ refuse: "a", where: { a: [] } }, "where: a: the list is empty; write a value"],
-  [{ refuse: "a", where: { a: NaN } }, "where: a: NaN is not possible"],
-  [{ refuse: "a", where: { a: 2 ** 60 } }, "where: a: 1152921504606847000 is too large to be told"],
-  [{ refuse: "a", present: [1] }, "present: 1 is not possible; write an argument"],
-  [{ refuse: "a", absent: "[" }, '"[" is no argument'],
-  [{ allow: "a", only: 1 }, "only: 1 is not possible; write an argument"],
-  [{ allow: "a", only: ["a[0]"] }, '"a[0]" is no argument'],
-  [{ allow: "a", only: { a: [] } }, "only: a: the list is empty; write a value"],
-  [{ allow: "a", only: null }, "only: null is no table; write key = value pairs"],
+  ["allow", 'invalid value "allow": expected a table of key = value pairs'],
+  [{}, EITHER],
+  [{ allow: "a", refuse: "b" }, EITHER],
+  [{ allow: "a", when: {} }, 'unknown key "when": expected allow, refuse, where, present, '],
+  [{ alow: "a" }, 'unknown key "alow"; did you mean "allow"?'],
+  [{ allow: 1 }, "invalid value 1 for allow: expected a command, with * and ?, in 1 to 256"],
+  [{ allow: [undefined] }, "allow is missing: expected a command"],
+  [{ refuse: ["a", ""] }, 'invalid value "" for refuse: expected a command, with * and ?'],
+  [{ refuse: "a".repeat(300) }, "… for refuse: expected a command"],
+  [{ allow: [] }, "invalid value [] for allow: expected at least one command, with * and ?"],
+  [{ allow: "a", because: "x" }, 'invalid value "x" for because: expected a short text, in a rule'],
+  [{ refuse: "a", because: "" }, 'invalid value "" for because: expected a short text'],
+  [{ refuse: "a", where: [] }, "invalid value [] for where: expected a table"],
+  [{ refuse: "a", where: { "a.": 1 } }, 'invalid argument "a.": expected names joined by "."'],
+  [
+    { refuse: "a", where: { a: {} } },
+    "invalid value {} for where.a: expected a text of at most 256",
+  ],
+  [{ refuse: "a", where: { a: [[1n]] } }, 'invalid value ["1"] for where.a'],
+  [{ refuse: "a", where: { a: [] } }, "invalid value [] for where.a: expected at least one value"],
+  [{ refuse: "a", where: { a: NaN } }, "invalid value NaN for where.a"],
+  [{ refuse: "a", where: { a: 2 ** 60 } }, "1152921504606847000 is not exact: expected digits"],
+  [{ refuse: "a", present: [1] }, "invalid value 1 for present: expected an argument"],
+  [{ refuse: "a", absent: "[" }, 'invalid argument "[": expected names'],
+  [{ allow: "a", only: 1 }, "invalid value 1 for only: expected an argument"],
+  [{ allow: "a", only: ["a[0]"] }, 'invalid argument "a[0]": expected names'],
+  [{ allow: "a", only: { a: [] } }, "invalid value [] for only.a: expected at least one value"],
+  [{ allow: "a", only: null }, "invalid value null for only: expected a table"],
 ];
 
 for (const [rule, message] of RULES) {
@@ -526,6 +565,77 @@ for (const [rule, message] of RULES) {
     assertThrows(() => readRole(form, "f:1"), UsageError, "f:1: role a: rule 2: ");
   });
 }
+
+Deno.test("readRole() tells all that is wrong in a role, a line each", () => {
+  const form = {
+    name: "a",
+    colour: 1,
+    administers: "no",
+    events: 7,
+    rules: [{ allow: "a" }, 5, { refuse: "b", where: { "": {}, c: {} }, only: 1, x: 2 }],
+  };
+  const { message } = assertThrows(() => readRole(form, "f:1"), UsageError);
+  const scalar = "expected a text of at most 256 characters, with * and ?, a number, true or false";
+  assertEquals(message.split("\n"), [
+    'f:1: role a: unknown key "colour": expected name, rules, events, administers',
+    "f:1: role a: rule 2: invalid value 5: expected a table of key = value pairs",
+    'f:1: role a: rule 3: unknown key "x": expected allow, refuse, where, present, absent, only, ' +
+    "because",
+    'f:1: role a: rule 3: invalid argument "": expected names joined by ".", [*] after an array, ' +
+    '"…" around a name with other characters, or ** at the end',
+    `f:1: role a: rule 3: invalid value {} for where.c: ${scalar}`,
+    "f:1: role a: rule 3: invalid value 1 for only: expected an argument, in 1 to 256 characters",
+    "f:1: role a: invalid value 7 for events: expected the name of an event, with * and ?, in 1 to " +
+    "256 characters",
+    'f:1: role a: invalid value "no" for administers: expected true or false',
+  ]);
+});
+
+Deno.test("readOwnForm() tells of each problem the part of the role where it stands", () => {
+  const form = { name: "full", rules: [{ allow: "a" }, {}], events: 1, colour: 1 };
+  const { name, role, problems } = readOwnForm(form);
+  assertEquals([name, role], ["full", undefined]);
+  assertEquals(problems.map(({ part }) => part), ["colour", 1, "events", "name"]);
+  assertEquals(readOwnForm(7).problems.map(({ part }) => part), [undefined]);
+});
+
+Deno.test("judge() names the rule that decides, also where it allows", () => {
+  const rules = role(
+    { refuse: "c", where: { a: [1, "x*"], "b.c": true }, present: "d", absent: ["e", "f"] },
+    { allow: ["c", "d*"], only: ["a", "b.c", "d"] },
+  );
+  const refusing =
+    "refuse c if a=1|x* and b.c=true and d is given and e is not given and f is not given";
+  assertEquals(decisive(rules, '{"a":"xy","b":{"c":true},"d":0}'), `role test: ${refusing}`);
+  assertEquals(decisive(rules, '{"a":7}'), "role test: allow c, d*");
+  assertEquals(decisive(rules, '{"z":7}'), "role test: allow c, d*");
+  assertEquals(decisive(rules, "{}", "x"), "role test: no rule allows it");
+  assertEquals(judge(rules, commandOf('{"execute":"x"}')).rule, undefined);
+  assertEquals(decisive(FULL, "{}", "x"), "role full: allow *");
+  const odd = role({ refuse: "c", where: { a: ["", "?????*", "??"] } });
+  assertEquals(
+    decisive(odd, '{"a":""}'),
+    'role test: refuse c if a=""|(5 or more characters)|??',
+  );
+});
+
+Deno.test("judge() cuts the text of a long rule, always to the same", () => {
+  const rules = role({ refuse: "c", where: { a: ["b".repeat(200)] } }, { allow: "c" });
+  const name = decisive(rules, `{"a":"${"b".repeat(200)}"}`);
+  assertEquals(name, `role test: refuse c if a=${"b".repeat(105)}…`);
+  assertEquals(name.length, "role test: ".length + 120);
+});
+
+Deno.test("judge() names a rule of a file by its line", () => {
+  const form = { name: "a", rules: [{ refuse: "c", because: "so" }, { allow: "d", only: [] }] };
+  const { role } = readOwnForm(form, (rule) => `/etc/x.toml:${rule + 7}`);
+  assertEquals(decisive(role!, "{}"), "/etc/x.toml:7 (refuse c)");
+  assertEquals(verdict(role!, "{}"), "role a, rule /etc/x.toml:7 (refuse c): so");
+  assertEquals(
+    verdict(role!, '{"x":1}', "d"),
+    "role a, rule /etc/x.toml:8 (allow d): argument x is not allowed",
+  );
+});
 
 Deno.test("readRole() reads every key", () => {
   const read = readRole({
@@ -572,7 +682,10 @@ Deno.test("what is kept or already asked is refused all the same to who may not 
   for (const name of ["query-version", "query-status", "query-commands"]) {
     client.say(`{"execute":"${name}"}`);
     const [line] = client.peer.take();
-    assertStringIncludes(line!, `The command ${name} has been refused: role blind, rule 1`);
+    assertStringIncludes(
+      line!,
+      `The command ${name} has been refused: role blind, rule 'refuse query-*'`,
+    );
   }
   assertEquals(stage.qemu.take(), []);
 });

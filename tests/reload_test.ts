@@ -95,6 +95,19 @@ Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its
   assertMatch(await mux.log.until(/not read again/), /x\.toml:4: allow=nobodyx: .*no such user/);
 });
 
+Deno.test("qmpmux check warns of a rule that matches no command, and ends with 0", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  const rules = '[\n  { allow = "query-*" },\n  { allow = "block-comit" },\n]';
+  Deno.writeTextFileSync(file, `[[role]]\nname = "x"\nrules = ${rules}\n`);
+  assertEquals(await runQmpmux(["check", "--config", file]), {
+    code: 0,
+    stdout: "",
+    stderr: `qmpmux: ${file}:5: warning: role x: no known QEMU has a command "block-comit"; ` +
+      'did you mean "block-commit"?\n',
+  });
+});
+
 Deno.test("qmpmux check and serve name a file that is not there", async () => {
   for (const args of [["check"], ["serve"]]) {
     const { code, stderr } = await runQmpmux([...args, "--config", "/nowhere/x.toml"]);

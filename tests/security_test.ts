@@ -353,6 +353,7 @@ Deno.test("no text of a client becomes a field of the journal", () => {
     command: text,
     shown: { names: [text] },
     outcome: "refused",
+    rule: undefined,
     errorClass: undefined,
     duration: 0,
   });

@@ -7,12 +7,11 @@
  * @module
  */
 
-import {
-  OBSERVER_COMMANDS,
-  OBSERVER_REFUSALS,
-  READABLE_PROPERTIES,
-} from "../lib/terms/observer.ts";
-import { type Case, operatorRows } from "../lib/terms/operator.ts";
+import { pathText } from "../lib/terms/argument_path.ts";
+import { OBSERVER_COMMANDS, READABLE_PROPERTIES } from "../lib/terms/observer.ts";
+import { operatorRows } from "../lib/terms/operator.ts";
+import type { Rule } from "../lib/terms/policy.ts";
+import { ROLES } from "../lib/terms/roles.ts";
 import { verdictTable } from "../tests/support/verdicts.ts";
 
 /** The table that the tests compare with. */
@@ -29,47 +28,66 @@ function codes(names: readonly string[]): string {
 }
 
 /** Lines `- KEY: VALUE, VALUE…` for values that share a key. */
-function grouped(pairs: readonly (readonly [key: string, value: string])[]): string {
+function grouped(pairs: readonly (readonly [key: string, value: string])[]): string[] {
   const groups = new Map<string, string[]>();
   for (const [key, value] of pairs) groups.set(key, [...groups.get(key) ?? [], value]);
-  return [...groups].map(([key, values]) => `- ${key}: ${codes(values)}`).join("\n");
+  return [...groups].map(([key, values]) => `- ${codes(values)}: ${key}`);
 }
 
-function argumentsText({ where = {}, only }: Case): string {
-  return Object.entries(only).map(([path, any]) => {
-    const values = where[path] ?? (any === "*" ? undefined : any);
-    const list = Array.isArray(values) ? values : values === undefined ? [] : [String(values)];
-    return list.length === 0 ? code(path) : `${code(path)} (${list.map(code).join(" or ")})`;
+function nameOf({ name }: Rule): string {
+  return name.text;
+}
+
+function reasonOf({ because }: Rule): string {
+  return because!;
+}
+
+/** The arguments that a rule allows; with each its values where not all are. */
+function argumentsText({ conditions, only }: Rule): string {
+  return only!.entries.map(([path, globs]) => {
+    const text = pathText(path);
+    const condition = conditions.find((each) => pathText(each.path) === text);
+    const values = Array.isArray(condition?.is) ? condition.is : globs.includes("*") ? [] : globs;
+    return values.length === 0 ? code(text) : `${code(text)} (${values.map(code).join(" or ")})`;
   }).join(", ");
 }
 
 function observer(): string {
+  const { rules } = ROLES.get("observer")!;
+  const refused = rules.filter(({ effect }) => effect === "refuse");
   return [
-    `Allowed: ${codes(OBSERVER_COMMANDS)}; ${code("qom-get")} of ${codes(READABLE_PROPERTIES)}.`,
+    `Allowed with any arguments: ${codes(OBSERVER_COMMANDS)}.`,
+    `Allowed: ${code("qom-get")} with ${codes(["path", "property"])}, which may be ` +
+    `${READABLE_PROPERTIES.map(code).join(" or ")}.`,
     "Refused though they read, or seem to:",
-    grouped(Object.entries(OBSERVER_REFUSALS).map(([name, because]) => [because, name])),
+    grouped(refused.map((rule) => [reasonOf(rule), nameOf(rule)])).join("\n"),
     "All else is refused.",
   ].join("\n\n");
 }
 
 function operator(): string {
-  const rows = [...operatorRows()];
-  const bare = rows.filter(([, { cases: [way] }]) => way && Object.keys(way.only).length === 0);
-  const refused = rows.filter(([, { cases }]) => cases.length === 0);
-  const others = rows.filter((row) => !bare.includes(row) && !refused.includes(row));
-  const lines = others.flatMap(([name, { cases, refused, otherwise }]) => [
-    ...cases.map((way) => `- ${code(name)}: ${argumentsText(way)}`),
-    ...Object.entries(Object.groupBy(Object.entries(refused), ([, because]) => because)).map(
-      ([because, list]) => `  - not ${codes(list!.map(([path]) => path))}: ${because}`,
+  const role = ROLES.get("operator")!;
+  const rows = [...operatorRows().keys()].map((name) => role.rulesFor(name));
+  const bare = rows.filter(([rule]) => rule!.only?.entries.length === 0);
+  const refused = rows.filter((rules) => rules.every(({ effect }) => effect === "refuse"));
+  const others = rows.filter((rules) => !bare.includes(rules) && !refused.includes(rules));
+  const lines = others.flatMap((rules) => [
+    ...rules.filter(({ effect }) => effect === "allow").map((rule) =>
+      `- ${code(nameOf(rule))}: ${argumentsText(rule)}`
     ),
-    ...(otherwise === undefined ? [] : [`  - nothing else: ${otherwise}`]),
+    ...grouped(
+      rules.filter(({ effect }) => effect === "refuse").map((rule) => [
+        reasonOf(rule),
+        nameOf(rule),
+      ]),
+    ).map((line) => `  ${line}`),
   ]);
   return [
-    `Commands without arguments: ${codes(bare.map(([name]) => name))}.`,
+    `Commands without arguments: ${codes(bare.flat().map(nameOf))}.`,
     "Commands with no other arguments than these:",
     lines.join("\n"),
     "Refused, whatever the arguments:",
-    grouped(refused.map(([name, { otherwise }]) => [otherwise!, name])),
+    grouped(refused.flat().map((rule) => [reasonOf(rule), nameOf(rule)])).join("\n"),
   ].join("\n\n");
 }
 

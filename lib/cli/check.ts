@@ -6,10 +6,12 @@
 
 import { readConfigFile } from "../rim/config_file.ts";
 import { type ExitStatus, Failure } from "../rim/failure.ts";
+import { say } from "../rim/log.ts";
 import { print } from "../rim/output.ts";
 import { type Address, addressText, UsageError } from "../terms/address.ts";
 import { ConfigError } from "../terms/config_error.ts";
 import { parseQemu } from "../terms/options.ts";
+import { roleWarnings } from "../terms/role_warnings.ts";
 import { inSession } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -32,6 +34,7 @@ export async function runCheck(args: string[]): Promise<ExitStatus> {
     throw new UsageError("check: --config is missing; name the file to check");
   }
   const config = file ? readConfigFile(file) : undefined;
+  if (config) roleWarnings(config.roles.values()).forEach(say);
   if (config && config.problems.length > 0) throw new ConfigError(config.problems);
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;

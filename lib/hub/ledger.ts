@@ -81,9 +81,9 @@ export class Ledger {
     }
   }
 
-  /** A command was answered here, at once. */
-  here(monitor: Monitor, command: Command, result: Result): void {
-    this.#recorder?.ended(monitor, command, { result, took: 0 });
+  /** Records a command that was answered here, at once; `rule` names the rule that refused it. */
+  here(monitor: Monitor, command: Command, result: Result, rule?: string): void {
+    this.#recorder?.ended(monitor, command, { result, took: 0, rule });
   }
 
   /** Gives what an answer of ours gives, and tells of it when it is given. */

@@ -12,6 +12,7 @@ import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { globMatches } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
+import { ruleName } from "../terms/rule_name.ts";
 import type { OnLoss } from "../terms/settings.ts";
 import type { Deadline } from "../terms/value_kinds.ts";
 import type { Terms } from "../terms/terms.ts";
@@ -338,7 +339,8 @@ export class Mux implements Hub {
     }
     const verdict = judge(monitor.terms.role, command);
     if (!verdict.allow) {
-      this.#ledger.here(monitor, command, "refused");
+      const rule = ruleName(monitor.terms.role.name, verdict.rule);
+      this.#ledger.here(monitor, command, "refused", rule);
       return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
     }
     if (this.#qemu === undefined || this.#upstream.state !== "ready") {

@@ -35,6 +35,8 @@ export interface AuditRecord {
   readonly shown: Shown | undefined;
   /** What became of it: a {@linkcode Result}. */
   readonly outcome: string;
+  /** The name of the rule that refused it, where a role did. */
+  readonly rule: string | undefined;
   /** The class of the error it was answered with. */
   readonly errorClass: string | undefined;
   /** Seconds until it came to its end. */
@@ -86,7 +88,7 @@ export class Audit implements Recorder {
     const { all, isRead, isKnown, timeOfDay } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
-    const { result, reply, took } = outcome;
+    const { result, reply, took, rule } = outcome;
     this.#sink.keep({
       time: new Date(timeOfDay() - took * 1000).toISOString(),
       listener: terms.name,
@@ -96,6 +98,7 @@ export class Audit implements Recorder {
       command: name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name,
       shown: withoutSecrets(command, isKnown(name)),
       outcome: result,
+      rule,
       errorClass: reply && errorClass(reply),
       duration: Math.round(took * 1e6) / 1e6,
     });
@@ -119,7 +122,7 @@ export class Audit implements Recorder {
 
 /** A record as one line of JSON, without its end. */
 export function lineOf(record: AuditRecord): string {
-  const { shown, errorClass, duration, peer, ...rest } = record;
+  const { shown, rule, errorClass, duration, peer, ...rest } = record;
   const parts = Object.entries(rest).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
   if (peer) {
     const { pid, uid, gid } = peer;
@@ -131,6 +134,7 @@ export function lineOf(record: AuditRecord): string {
   if (shown && "arguments" in shown) parts.push(`"arguments":${shown.arguments}`);
   if (shown && "names" in shown) parts.push(`"argument-names":${JSON.stringify(shown.names)}`);
   parts.push(outcome);
+  if (rule !== undefined) parts.push(`"rule":${JSON.stringify(rule)}`);
   if (errorClass !== undefined) parts.push(`"error-class":${JSON.stringify(errorClass)}`);
   parts.push(`"duration":${duration}`);
   return `{${parts.join(",")}}`;
@@ -138,7 +142,8 @@ export function lineOf(record: AuditRecord): string {
 
 /** A record as fields of the journal, which has the time and much else itself. */
 export function fieldsOf(record: AuditRecord): Record<string, string> {
-  const { client, peer, command, role, listener, shown, outcome, errorClass, duration } = record;
+  const { client, peer, command, role, listener, shown, outcome, rule, errorClass, duration } =
+    record;
   const failed = errorClass === undefined ? outcome : `${outcome} (${errorClass})`;
   return {
     MESSAGE: `${client} (${role}): ${command}: ${failed}`,
@@ -157,6 +162,7 @@ export function fieldsOf(record: AuditRecord): Record<string, string> {
     ...(shown && "arguments" in shown && { QMPMUX_ARGUMENTS: shown.arguments }),
     ...(shown && "names" in shown && { QMPMUX_ARGUMENT_NAMES: JSON.stringify(shown.names) }),
     QMPMUX_OUTCOME: outcome,
+    ...(rule !== undefined && { QMPMUX_RULE: rule }),
     ...(errorClass !== undefined && { QMPMUX_ERROR_CLASS: errorClass }),
     QMPMUX_DURATION: String(duration),
   };

@@ -71,6 +71,8 @@ export interface Outcome {
   readonly result: Result;
   /** Its answer, where there was one that is not a refusal. */
   readonly reply?: Reply | undefined;
+  /** The name of the rule that refused it, where a role did. */
+  readonly rule?: string | undefined;
   /** Seconds from its coming to its end. */
   readonly took: number;
   /** How many of them it waited here; `undefined` where QEMU was not asked. */

@@ -22,6 +22,14 @@ interface Place {
 /** Any scalar. */
 export const ANYTHING: readonly string[] = ["*"];
 
+/** An argument that is outside a list. */
+export interface Outside {
+  /** The path of the argument. */
+  readonly path: Path;
+  /** The list has an argument of this path; its value is outside. */
+  readonly known: boolean;
+}
+
 /** A list of arguments. */
 export class ArgumentList {
   /** Each path, and the globs its values must match. */
@@ -45,11 +53,11 @@ export class ArgumentList {
   }
 
   /**
-   * Where a command's arguments leave the list first, or `undefined` where they do not.
+   * Finds the first argument of a command that is outside the list.
    *
-   * @param matches does a scalar match a glob?
+   * @param matches tells whether a scalar matches a glob
    */
-  firstOutside(args: Value, matches: Matching = globMatches): Path | undefined {
+  firstOutside(args: Value, matches: Matching = globMatches): Outside | undefined {
     return outside(this.#root, args, [], matches);
   }
 }
@@ -57,24 +65,24 @@ export class ArgumentList {
 /** Does a text match a glob? */
 export type Matching = (glob: string, text: string) => boolean;
 
-function outside(place: Place, value: Value, path: Path, matches: Matching): Path | undefined {
+function outside(place: Place, value: Value, path: Path, matches: Matching): Outside | undefined {
   if (place.below.has(BELOW)) return undefined;
   const { scalar } = value;
   if (scalar !== undefined) {
     const inside = place.globs?.some((glob) => matches(glob, scalar)) ?? false;
-    return inside ? undefined : path;
+    return inside ? undefined : { path, known: true };
   }
   let empty = true;
   for (const [step, inner] of parts(value)) {
     empty = false;
     const here: Path = [...path, step];
     const next = place.below.get(step);
-    const found = next ? outside(next, inner, here, matches) : here;
+    const found = next ? outside(next, inner, here, matches) : { path: here, known: false };
     if (found) return found;
   }
-  // Nothing in it that could be outside; but where only certain values may stand, it is another one.
+  // An empty container has nothing to check, but where the list has values it matches none of them.
   const fits = !empty || path.length === 0 || place.below.size > 0 || place.globs?.includes("*");
-  return fits ? undefined : path;
+  return fits ? undefined : { path, known: true };
 }
 
 function* parts(value: Value): Generator<readonly [Step, Value]> {

@@ -30,21 +30,21 @@ export function argumentsOf({ argumentBytes }: Command): Value {
 
 const NO_ARGUMENTS = new Value(asciiBytes("{}"));
 
-/** The text of a value that a rule names; @throws RangeError where a number cannot be told from others */
+/** Returns the text of a value that a rule names; @throws RangeError for an integer that is not exact */
 export function valueText(value: string | number | bigint | boolean): string {
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new RangeError(`${value} is too large to be told from its neighbours; write it as text`);
+    throw new RangeError(`${value} is not exact: expected digits in quotes for so large a number`);
   }
   return typeof value === "number" ? number(String(value)) : String(value);
 }
 
 const STEP = /(?<any>\*\*)$|(?<bare>[^.[\]"*]+)|(?<quoted>"(?:[^"\\]|\\.)*")/y;
 
-/** Reads a path; @throws RangeError where the text is none */
+/** Reads a path; @throws RangeError where the text is malformed */
 export function readPath(text: string): Path {
   const wrong = new RangeError(
-    `${JSON.stringify(text)} is no argument; write names joined by ".", [*] behind an array, ` +
-      '"…" around a name with other signs in it, or ** at the end',
+    `invalid argument ${JSON.stringify(text)}: expected names joined by ".", [*] after an array, ` +
+      '"…" around a name with other characters, or ** at the end',
   );
   const steps: Step[] = [];
   for (let at = 0;;) {

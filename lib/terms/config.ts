@@ -13,8 +13,9 @@ import { ConfigError } from "./config_error.ts";
 import { conflicts, type Place } from "./conflicts.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { OPTION_NAMES, readListener } from "./options.ts";
-import type { Role } from "./policy.ts";
-import { readRole, ROLES } from "./roles.ts";
+import { Role } from "./policy.ts";
+import type { RolePart } from "./role_form.ts";
+import { readOwnForm, ROLES } from "./roles.ts";
 import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
 import { instead } from "./suggestion.ts";
 import { TomlLines } from "./toml_lines.ts";
@@ -105,14 +106,7 @@ class Reader {
       if (CONFIG_KEYS.includes(key)) continue;
       this.#wrong(this.#lines.of(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
     }
-    const roles = new Map(ROLES);
-    this.#each(table, "role", (form, where) => {
-      const role = readRole(form, where);
-      if (roles.has(role.name)) {
-        throw new UsageError(`${where}: there is a role ${role.name} already`);
-      }
-      roles.set(role.name, role);
-    });
+    const roles = this.#roles(table);
     const values = this.#values(table);
     const listeners: ListenerSettings[] = [];
     /** The numbers of their tables: one that is wrong is not among the listeners. */
@@ -224,6 +218,35 @@ class Reader {
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
+  /** Reads the roles. One that is wrong keeps its name, so that its listeners are not reported too. */
+  #roles(table: Table): ReadonlyMap<string, Role> {
+    const roles = new Map(ROLES);
+    // A single table is reported, and may have any name.
+    let hasNameless = !Array.isArray(table.role ?? []);
+    this.#each(table, "role", (form, _where, index) => {
+      const header = this.#lines.ofTable("role", index);
+      const count = Array.isArray(form.rules) ? form.rules.length : 0;
+      const lines = this.#lines.elements("role", index, "rules");
+      const lineOf = (part: RolePart): number => {
+        if (part === undefined) return header;
+        if (typeof part === "string") return this.#lineIn("role", index, part);
+        // The lines of other elements, such as numbers, are not found.
+        return lines.length === count ? lines[part]! : this.#lineIn("role", index, "rules");
+      };
+      const sourceOf = (rule: number): string => `${this.#file}:${lineOf(rule)}`;
+      const { name, role, problems } = readOwnForm(form, sourceOf);
+      for (const { part, text } of problems) this.#wrong(lineOf(part), text);
+      if (name === undefined) hasNameless = true;
+      if (name === undefined || ROLES.has(name)) return;
+      if (roles.has(name)) {
+        this.#wrong(lineOf("name"), `role ${name} is given twice; choose another name`);
+      } else {
+        roles.set(name, role ?? emptyRole(name));
+      }
+    });
+    return hasNameless ? new AnyRole(roles) : roles;
+  }
+
   /** Reads each table of an array of tables; an error is reported at the key, or the header. */
   #each(
     table: Table,
@@ -275,6 +298,17 @@ class Reader {
   #lineIn(table: string, index: number, key: string): number {
     return this.#lines.inTable(table, index, key) ?? this.#lines.ofTable(table, index);
   }
+}
+
+/** Roles, one of which has no name that can be read: it may be any that a listener names. */
+class AnyRole extends Map<string, Role> {
+  override get(name: string): Role {
+    return super.get(name) ?? emptyRole(name);
+  }
+}
+
+function emptyRole(name: string): Role {
+  return new Role({ name, rules: [], events: undefined, administers: false });
 }
 
 /** A parser's error: its text, and the line it is about. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { READABLE_PROPERTIES } from "./observer.ts";
+import { READABLE_PROPERTIES, UNSTABLE } from "./observer.ts";
 
 /** A glob, or several of which one must match. */
 export type Values = string | readonly string[];
@@ -27,6 +27,11 @@ export interface Row {
   readonly cases: readonly Case[];
   /** The paths of arguments that are refused, with the reason. */
   readonly refused: Readonly<Record<string, string>>;
+  /**
+   * Values of allowed arguments that are refused, as globs by path, because some QEMU does not
+   * live through them (`tests/roles_machine_test.ts`).
+   */
+  readonly fatal: Readonly<Record<string, readonly string[]>>;
   /** Why all else is refused; where it is missing, each argument of QEMU's is named. */
   readonly otherwise: string | undefined;
 }
@@ -40,32 +45,61 @@ const DESCRIPTOR = "it is about files that were handed over";
 const EXPORTS = "it decides who is served a disk through a socket";
 const ADMITS = "it decides who may connect";
 const EXPERIMENT = "it is an experiment of QEMU's";
+/** The reason for refusing each value in {@linkcode Row.fatal}. */
+export const FATAL = "QEMU crashes or hangs on such a value";
+const CUTS_OFF = "it can cut off a user of a character device, such as a monitor";
+const MAKES = "it makes an object of any type to look at it";
 const XEN = "it is for Xen's own tools";
+/** A backup or mirror that fails leaves its target in the iothread of the disk: the next backup is fatal. */
+const AFTER_FAILURE = "QEMU crashes where an earlier backup or mirror has failed";
+const OF_BACKUP = "it belongs to a backup, which operators may not run";
 
 function anyOf(paths: string): Record<string, string> {
   return Object.fromEntries(paths.split(" ").filter(Boolean).map((path) => [path, "*"]));
 }
 
-/** It may run with these arguments; `refused` lists others by the reason. */
-function allowed(paths = "", refused: Readonly<Record<string, string>> = {}): Row {
+/** Allows these arguments; `refused` lists others by the reason. */
+function allowed(
+  paths = "",
+  refused: Readonly<Record<string, string>> = {},
+  fatal: Row["fatal"] = {},
+): Row {
   const pairs = Object.entries(refused).flatMap(([because, list]) =>
     list.split(" ").map((path) => [path, because])
   );
   return {
     cases: [{ only: anyOf(paths) }],
     refused: Object.fromEntries(pairs),
+    fatal,
     otherwise: undefined,
   };
 }
 
 function refused(because: string): Row {
-  return { cases: [], refused: {}, otherwise: because };
+  return { cases: [], refused: {}, fatal: {}, otherwise: because };
 }
 
-/** It may run in these ways; the reason is for all others. */
-function only(cases: readonly Case[], otherwise: string): Row {
-  return { cases, refused: {}, otherwise };
+/** Allows these ways to run it; the reason is for all others. */
+function only(cases: readonly Case[], otherwise: string, fatal: Row["fatal"] = {}): Row {
+  return { cases, refused: {}, fatal, otherwise };
 }
+
+/** Globs of all values that are written with more characters than that. */
+function longerThan(chars: number): string[] {
+  return [`${"?".repeat(chars + 1)}*`];
+}
+
+/** Rows of the commands that QEMU calls unstable. */
+const UNSTABLE_ROWS = Object.fromEntries(
+  ("x-accel-stats x-blockdev-amend x-blockdev-change x-blockdev-set-iothread " +
+    "x-colo-lost-heartbeat x-debug-block-dirty-bitmap-sha256 x-debug-query-block-graph " +
+    "x-exit-preconfig x-query-interrupt-controllers x-query-irq x-query-jit x-query-numa " +
+    "x-query-opcount x-query-profile x-query-ramblock x-query-rdma x-query-roms x-query-usb " +
+    "x-query-virtio x-query-virtio-queue-element x-query-virtio-queue-status " +
+    "x-query-virtio-status x-query-virtio-vhost-queue-status").split(" ").map(
+      (name) => [name, refused(UNSTABLE)],
+    ),
+);
 
 /** A driver by its own name, and as the bus's older and newer kind. */
 function virtio(...kinds: string[]): string[] {
@@ -75,10 +109,14 @@ function virtio(...kinds: string[]): string[] {
   ]);
 }
 
-/** Devices that connect the guest to what QEMU already has, and to nothing else of the host. */
+/**
+ * Devices that connect the guest to what QEMU already has, and to nothing else of the host.
+ *
+ * Not `virtio-mem-pci`: QEMU 7.2 aborts when a device behind the same PCIe port is unplugged.
+ */
 const DRIVERS = [
   ...virtio("balloon", "blk", "net", "rng", "scsi", "serial"),
-  ..."virtio-keyboard-pci virtio-mem-pci virtio-mouse-pci virtio-tablet-pci".split(" "),
+  ..."virtio-keyboard-pci virtio-mouse-pci virtio-tablet-pci".split(" "),
   ..."virtconsole virtserialport e1000 e1000e igb rtl8139 vmxnet3".split(" "),
   ..."ide-cd ide-hd nvme nvme-ns scsi-cd scsi-hd usb-storage".split(" "),
   ..."nec-usb-xhci qemu-xhci usb-hub usb-kbd usb-mouse usb-tablet".split(" "),
@@ -86,15 +124,22 @@ const DRIVERS = [
   ..."pc-dimm i6300esb *-i386-cpu *-x86_64-cpu".split(" "),
 ];
 
+/**
+ * The properties of these devices that may be set.
+ *
+ * Not `guest-stats-polling-interval`: it starts a timer, and QEMU 7.2 crashes when that runs out
+ * after the device could not be made. And not `io-reserve` and its like: where one is too large, QEMU 7.2
+ * keeps a part of the port that could not be made, and crashes at the next.
+ */
 const DEVICE_PROPERTIES =
   "id bus addr acpi-index multifunction bootindex rombar hotplug slot port chassis " +
-  "chassis_nr io-reserve mem-reserve bus-reserve pref32-reserve pref64-reserve " +
+  "chassis_nr " +
   "drive iothread num-queues queue-size serial write-cache share-rw werror rerror discard " +
   "detect-zeroes physical_block_size logical_block_size min_io_size opt_io_size removable " +
   "rotation_rate device_id product vendor wwn ver scsi-id channel lun nsid " +
   "netdev mac mq vectors host_mtu chardev name nr max_ports rng max-bytes period " +
-  "memdev node block-size requested-size deflate-on-oom free-page-reporting free-page-hint " +
-  "guest-stats-polling-interval disable-legacy disable-modern packed event_idx indirect_desc " +
+  "memdev node deflate-on-oom free-page-reporting free-page-hint " +
+  "disable-legacy disable-modern packed event_idx indirect_desc " +
   "socket-id die-id cluster-id module-id core-id thread-id node-id p2 p3";
 
 /** Human commands without an argument, which print what queries tell as well. */
@@ -107,9 +152,9 @@ const INFOS =
 
 const JOB = "job-id auto-finalize auto-dismiss";
 const BITMAP = "node name";
-const BACKUP = `${JOB} device target sync speed bitmap bitmap-mode compress on-source-error ` +
-  "on-target-error on-cbw-error filter-node-name discard-source";
-const UNTRIED = { [EXPERIMENT]: "x-perf" };
+/** Arguments of a backup, beside those of other actions. */
+const BACKUP = `${JOB} sync speed bitmap bitmap-mode compress on-source-error on-target-error ` +
+  "on-cbw-error filter-node-name discard-source x-perf";
 const JOIN_BITMAPS = "node target bitmaps[*] bitmaps[*].node bitmaps[*].name";
 
 const LIMIT_NAMES = "total read write".split(" ").flatMap((kind) =>
@@ -120,11 +165,27 @@ const LIMIT_NAMES = "total read write".split(" ").flatMap((kind) =>
 
 const CHARDEVS = "nothing but null and ringbuf is made, without a log file";
 
+/** QEMU 11.1 makes announcements without end, and answers no more, where `max` is negative. */
+const DELAYS = ["-*", ...longerThan(6)];
+/** QEMU takes a negative size for one of nearly 2^64 bytes, and aborts on what it has no room for. */
+const MEMORY_SIZES = ["-*", ...longerThan(12)];
+/** QEMU aborts where it cannot allocate the buffer, and writes behind one of 0 bytes. */
+const BUFFER_SIZES = ["0", "-*", ...longerThan(8)];
+/** QEMU 10.0 takes a device with such an id for its parent, and aborts. */
+const PATHS = ["", "*/*"];
+/** QEMU 7.2 aborts on the second attempt to plug a CPU of the host where there is no KVM. */
+const HOST_CPUS = ["host-*-cpu"];
+
 /** Made when they are asked for: they take milliseconds, and most programs never do. */
 const rows = (): Readonly<Record<string, Row>> => ({
   "add-fd": refused(DESCRIPTOR),
   "add_client": refused(SOCKET),
-  "announce-self": allowed("initial max rounds step interfaces[*] id"),
+  "announce-self": allowed("initial max rounds step interfaces[*] id", {}, {
+    initial: DELAYS,
+    max: DELAYS,
+    rounds: DELAYS,
+    step: DELAYS,
+  }),
   "balloon": allowed("value"),
   "block-commit": allowed(
     `${JOB} device base-node top-node speed on-error filter-node-name`,
@@ -180,19 +241,19 @@ const rows = (): Readonly<Record<string, Row>> => ({
         where: { driver: "throttle" },
         only: anyOf("driver node-name file throttle-group read-only"),
       },
+      // Not `copy-before-write`, for the same reason as `blockdev-backup`.
       {
+        // `bottom` is left out: QEMU looks for a node that is not below for ever.
         where: { driver: "copy-on-read" },
-        only: anyOf("driver node-name file bottom read-only"),
-      },
-      {
-        where: { driver: "copy-before-write" },
-        only: anyOf("driver node-name file target on-cbw-error cbw-timeout"),
+        only: anyOf("driver node-name file read-only"),
       },
       { where: { driver: "snapshot-access" }, only: anyOf("driver node-name file read-only") },
     ],
     "only filters over nodes that are there, and null, are made",
+    // QEMU aborts on a null device of negative size.
+    { size: ["-*"] },
   ),
-  "blockdev-backup": allowed(BACKUP, UNTRIED),
+  "blockdev-backup": refused(AFTER_FAILURE),
   "blockdev-change-medium": refused(FILE),
   "blockdev-close-tray": allowed("device id"),
   "blockdev-create": refused(WRITES),
@@ -210,7 +271,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
   "blockdev-snapshot-delete-internal-sync": allowed("device id name"),
   "blockdev-snapshot-internal-sync": allowed("device name"),
   "blockdev-snapshot-sync": refused(WRITES),
-  "calc-dirty-rate": allowed("calc-time calc-time-unit sample-pages mode"),
+  "calc-dirty-rate": refused("QEMU crashes where two measure at once"),
   "cancel-vcpu-dirty-limit": allowed("cpu-index"),
   "change-backing-file": refused(FILE),
   "change-vnc-password": refused(SECRET),
@@ -220,8 +281,9 @@ const rows = (): Readonly<Record<string, Row>> => ({
       { where: { "backend.type": "ringbuf" }, only: anyOf("id backend.type backend.data.size") },
     ],
     CHARDEVS,
+    { id: PATHS, "backend.data.size": BUFFER_SIZES },
   ),
-  "chardev-change": refused("it can cut off who uses the character device"),
+  "chardev-change": refused(CUTS_OFF),
   "chardev-remove": allowed("id"),
   "chardev-send-break": allowed("id"),
   "client_migrate_info": refused("it sends display clients to another host"),
@@ -253,11 +315,19 @@ const rows = (): Readonly<Record<string, Row>> => ({
     "path host-id removal-policy forced-removal sanitize-on-release region tag " +
       "extents[*].offset extents[*].len",
   ),
-  "device-list-properties": allowed("typename"),
+  "device-list-properties": refused(MAKES),
   "device-sync-config": allowed("id"),
   "device_add": {
     cases: [{ where: { driver: DRIVERS }, only: anyOf(`driver ${DEVICE_PROPERTIES}`) }],
     refused: { romfile: FILE },
+    fatal: {
+      driver: HOST_CPUS,
+      id: PATHS,
+      // A virtio input device aborts on a long one.
+      serial: longerThan(20),
+      // QEMU 7.2 allocates as much as it is asked for, and aborts where that fails.
+      vectors: ["-*", ...longerThan(4)],
+    },
     otherwise: "only listed devices are made, with listed properties, out of what QEMU has",
   },
   "device_del": allowed("id"),
@@ -318,7 +388,8 @@ const rows = (): Readonly<Record<string, Row>> => ({
   "nbd-server-start": refused(SOCKET),
   "nbd-server-stop": refused(EXPORTS),
   "netdev_add": only(
-    [{ where: { type: "hubport" }, only: anyOf("id type hubid netdev") }],
+    // `netdev` is left out: QEMU aborts where that has a peer.
+    [{ where: { type: "hubport" }, only: anyOf("id type hubid") }],
     "all but a hubport reaches a socket, a program or the host's network",
   ),
   "netdev_del": allowed("id"),
@@ -347,6 +418,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
       { where: { "qom-type": "rng-builtin" }, only: anyOf("id qom-type") },
     ],
     "only iothread, throttle-group, memory-backend-ram and rng-builtin are made",
+    { size: MEMORY_SIZES },
   ),
   "object-del": allowed("id"),
   "pmemsave": refused(WRITES),
@@ -357,7 +429,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
   ),
   "qom-list": allowed("path"),
   "qom-list-get": refused("it reads every property, those of secrets too"),
-  "qom-list-properties": allowed("typename"),
+  "qom-list-properties": refused(MAKES),
   "qom-list-types": allowed("implements abstract"),
   "qom-set": only(
     [{
@@ -479,17 +551,15 @@ const rows = (): Readonly<Record<string, Row>> => ({
           "block-dirty-bitmap-add",
           "block-dirty-bitmap-clear",
           "block-dirty-bitmap-disable",
-          "block-dirty-bitmap-enable",
           "block-dirty-bitmap-merge",
           "block-dirty-bitmap-remove",
-          "blockdev-backup",
           "blockdev-snapshot",
           "blockdev-snapshot-internal-sync",
         ],
       },
       only: anyOf(
         "properties.completion-mode actions[*].type " +
-          `${BITMAP} granularity persistent disabled ${JOIN_BITMAPS} ${BACKUP} overlay`.split(" ")
+          `${BITMAP} granularity persistent disabled ${JOIN_BITMAPS} device overlay`.split(" ")
             .map((path) => `actions[*].data.${path}`).join(" "),
       ),
     }],
@@ -499,34 +569,18 @@ const rows = (): Readonly<Record<string, Row>> => ({
       "actions[*].data.node-name": FILE,
       "actions[*].data.snapshot-file": FILE,
       "actions[*].data.snapshot-node-name": FILE,
-      "actions[*].data.x-perf": EXPERIMENT,
+      ...Object.fromEntries(
+        BACKUP.split(" ").map((path) => [`actions[*].data.${path}`, OF_BACKUP]),
+      ),
+    },
+    fatal: {
+      // Where the bitmap is missing, QEMU undoes what it has not done, and reads a null pointer.
+      "actions[*].type": ["block-dirty-bitmap-enable"],
     },
     otherwise: "each action must be one that the operator may run by itself",
   },
   "watchdog-set-action": allowed("action"),
-  "x-accel-stats": allowed(),
-  "x-blockdev-amend": refused(SECRET),
-  "x-blockdev-change": refused(EXPERIMENT),
-  "x-blockdev-set-iothread": refused(EXPERIMENT),
-  "x-colo-lost-heartbeat": refused(EXPERIMENT),
-  "x-debug-block-dirty-bitmap-sha256": allowed(BITMAP),
-  "x-debug-query-block-graph": allowed(),
-  "x-exit-preconfig": allowed(),
-  "x-query-interrupt-controllers": allowed(),
-  "x-query-irq": allowed(),
-  "x-query-jit": allowed(),
-  "x-query-numa": allowed(),
-  "x-query-opcount": allowed(),
-  "x-query-profile": allowed(),
-  "x-query-ramblock": allowed(),
-  "x-query-rdma": allowed(),
-  "x-query-roms": allowed(),
-  "x-query-usb": allowed(),
-  "x-query-virtio": allowed(),
-  "x-query-virtio-queue-element": allowed("path queue index"),
-  "x-query-virtio-queue-status": allowed("path queue"),
-  "x-query-virtio-status": allowed("path"),
-  "x-query-virtio-vhost-queue-status": allowed("path queue"),
+  ...UNSTABLE_ROWS,
   "xen-colo-do-checkpoint": refused(XEN),
   "xen-event-inject": refused(XEN),
   "xen-event-list": allowed(),
@@ -534,7 +588,15 @@ const rows = (): Readonly<Record<string, Row>> => ({
   "xen-save-devices-state": refused(WRITES),
   "xen-set-global-dirty-log": refused(XEN),
   "xen-set-replication": refused(XEN),
-  "yank": allowed("instances[*].type instances[*].id instances[*].node-name"),
+  "yank": {
+    cases: [{
+      where: { "instances[*].type": ["block-node", "migration"] },
+      only: anyOf("instances[*].type instances[*].node-name"),
+    }],
+    refused: { "instances[*].id": CUTS_OFF },
+    fatal: {},
+    otherwise: "only connections of block nodes and of migration are closed",
+  },
 });
 
 /** What the operator may do with each command of QEMU, by its name. */
@@ -546,11 +608,16 @@ let known: ReadonlyMap<string, Row> | undefined;
 
 /** The role in the form that files have: for each row its refusals, its cases, and the rest. */
 export function operator(): { name: string; rules: unknown[] } {
-  const rules = [...operatorRows()].flatMap(([command, { cases, refused, otherwise }]) => [
+  const rules = [...operatorRows()].flatMap(([command, { cases, refused, fatal, otherwise }]) => [
     ...Object.entries(refused).map(([path, because]) => ({
       refuse: command,
       present: [path],
       because,
+    })),
+    ...Object.entries(fatal).map(([path, values]) => ({
+      refuse: command,
+      where: { [path]: values },
+      because: FATAL,
     })),
     ...cases.map((way) => ({ allow: command, ...way })),
     ...(otherwise === undefined ? [] : [{ refuse: command, because: otherwise }]),

@@ -10,18 +10,25 @@
 
 import type { Command } from "../wire/message.ts";
 import type { Value } from "../wire/value.ts";
-import type { ArgumentList, Matching } from "./argument_list.ts";
+import type { ArgumentList, Matching, Outside } from "./argument_list.ts";
 import { argumentsOf, type Path, pathText, valuesAt } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
 import { globAllows, globMatches } from "./glob.ts";
+import { cut, type RuleName } from "./rule_name.ts";
 
-/** May a command run? */
+/** The decision on one command. */
 export type Verdict =
-  | { readonly allow: true }
+  | {
+    readonly allow: true;
+    /** The rule that allows it. */
+    readonly rule: RuleName;
+  }
   | {
     readonly allow: false;
-    /** The role and the rule, in words. */
+    /** The role, the rule and its reason, in words. */
     readonly because: string;
+    /** The rule that refuses it, or does not allow its arguments; `undefined` where none matches. */
+    readonly rule: RuleName | undefined;
   };
 
 /**
@@ -39,6 +46,8 @@ export interface Condition {
 
 /** One rule: a command that matches it is allowed, or refused. */
 export interface Rule {
+  /** The name of the rule, for people. */
+  readonly name: RuleName;
   /** What it does. */
   readonly effect: "allow" | "refuse";
   /** Globs; the command's name must match one. */
@@ -63,14 +72,6 @@ export interface RoleParts {
   readonly administers: boolean;
 }
 
-/** A rule, and its number for people. */
-export interface Numbered {
-  /** The rule. */
-  readonly rule: Rule;
-  /** Its place in the role, counted from 1. */
-  readonly number: number;
-}
-
 /** A client can name commands without end: only so many are remembered, and no long ones. */
 const REMEMBERED_LIMIT = 1024;
 /** QEMU's longest name has 38 characters. */
@@ -85,7 +86,7 @@ export class Role implements RoleParts {
   /** May its clients administer qmpmux itself? */
   readonly administers: boolean;
   #rules: readonly Rule[] | (() => readonly Rule[]);
-  readonly #byName = new Map<string, readonly Numbered[]>();
+  readonly #byName = new Map<string, readonly Rule[]>();
 
   /** A role of these parts; rules that take time to make are made when they are asked for. */
   constructor(
@@ -106,11 +107,12 @@ export class Role implements RoleParts {
   }
 
   /** The rules that are about a command, in their order. */
-  rulesFor(command: string): readonly Numbered[] {
+  rulesFor(command: string): readonly Rule[] {
     const known = this.#byName.get(command);
     if (known) return known;
-    const found = this.rules.map((rule, index) => ({ rule, number: index + 1 }))
-      .filter(({ rule }) => rule.commands.some((glob) => globMatches(glob, command)));
+    const found = this.rules.filter(({ commands }) =>
+      commands.some((glob) => globMatches(glob, command))
+    );
     if (command.length <= REMEMBERED_CHARS_LIMIT) {
       // Names that one client has made up must not slow down all others for good.
       if (this.#byName.size >= REMEMBERED_LIMIT) this.#byName.clear();
@@ -120,27 +122,26 @@ export class Role implements RoleParts {
   }
 }
 
-/** May a client in this role run this command, with these arguments? */
+/** Decides whether a client in this role may run this command, with these arguments. */
 export function judge(role: Role, command: Command): Verdict {
   let args: Value | undefined;
-  let why = "no rule allows it";
-  for (const { rule, number } of role.rulesFor(command.name)) {
+  let why: { readonly rule: Rule; readonly text: string } | undefined;
+  for (const rule of role.rulesFor(command.name)) {
     if (!isUnconditional(rule)) {
       args ??= argumentsOf(command);
       if (!rule.conditions.every((condition) => holds(condition, rule, args!))) continue;
       const outside = rule.only?.firstOutside(args, matchingOf(rule));
       if (outside) {
-        if (rule.effect === "allow") {
-          why = `rule ${number}: it does not allow ${shownPath(outside)}`;
-        }
+        if (rule.effect === "allow") why = { rule, text: `: ${outsideText(outside)}` };
         continue;
       }
     }
-    if (rule.effect === "allow") return { allow: true };
-    why = `rule ${number}${rule.because === undefined ? "" : `: ${rule.because}`}`;
+    if (rule.effect === "allow") return { allow: true, rule: rule.name };
+    why = { rule, text: rule.because === undefined ? "" : `: ${rule.because}` };
     break;
   }
-  return { allow: false, because: `role ${role.name}, ${why}` };
+  const shown = why ? `rule ${shownName(why.rule.name)}${why.text}` : "no rule allows it";
+  return { allow: false, because: `role ${role.name}, ${shown}`, rule: why?.rule.name };
 }
 
 /** May a client in this role run everything, also what is new? */
@@ -155,7 +156,7 @@ export function refusalText(command: Command, because: string): string {
 
 /** Is there nothing a client in this role could give a command that would let it run? */
 export function refusesEntirely(role: Role, command: string): boolean {
-  for (const { rule } of role.rulesFor(command)) {
+  for (const rule of role.rulesFor(command)) {
     if (rule.effect === "allow") return false;
     if (isUnconditional(rule)) return true;
   }
@@ -184,8 +185,11 @@ function holds({ path, is }: Condition, rule: Rule, args: Value): boolean {
   return rule.effect === "allow" ? ends.every(test) : ends.some(test);
 }
 
-/** A client chose its names: long ones are cut. */
-function shownPath(path: Path): string {
-  const text = path.length === 0 ? "its arguments" : `the argument ${pathText(path)}`;
-  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+function shownName({ text, source }: RuleName): string {
+  return source === undefined ? `'${text}'` : `${source} (${text})`;
+}
+
+/** Says which argument is not allowed. A client chose the name: a long one is cut. */
+function outsideText({ path, known }: Outside): string {
+  return `${known ? "the value of " : ""}${cut(`argument ${pathText(path)}`)} is not allowed`;
 }

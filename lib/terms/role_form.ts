@@ -6,6 +6,8 @@
  *         where: { PATH: VALUE or [VALUE…] }, present: [PATH…], absent: [PATH…],
  *         only: [PATH…] or { PATH: VALUE or [VALUE…] }, because: "…" } ] }
  *
+ * All that is wrong is found at once, each problem with the part of the role where it stands.
+ *
  * @module
  */
 
@@ -13,13 +15,37 @@ import { UsageError } from "./address.ts";
 import { ANYTHING, ArgumentList } from "./argument_list.ts";
 import { type Path, readPath, valueText } from "./argument_path.ts";
 import { EventFilter } from "./event_filter.ts";
+import { misspelt } from "./event_names.ts";
 import { type Condition, Role, type Rule } from "./policy.ts";
+import { ruleText } from "./rule_name.ts";
+import { instead } from "./suggestion.ts";
 
 const ROLE_KEYS = ["name", "rules", "events", "administers"];
 const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "because"];
 
-/** What a rule's reason, or a glob, may have in characters. */
+/** The most characters of a reason, or of a glob. */
 const TEXT_LIMIT = 256;
+
+/** A part of a role: a key of it, one of its rules counted from 0, or the whole of it. */
+export type RolePart = string | number | undefined;
+
+/** Something wrong in a role. */
+export interface RoleProblem {
+  /** The part where it stands. */
+  readonly part: RolePart;
+  /** The text for people, with the name of the role and the number of the rule. */
+  readonly text: string;
+}
+
+/** A role that has been read. */
+export interface ReadForm {
+  /** The name, where a text is given; it may be wrong. */
+  readonly name: string | undefined;
+  /** The role; `undefined` where something is wrong. */
+  readonly role: Role | undefined;
+  /** All that is wrong. */
+  readonly problems: readonly RoleProblem[];
+}
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -27,157 +53,200 @@ type Table = Readonly<Record<string, unknown>>;
  * Reads a role.
  *
  * @param value plain values: objects, arrays, strings, numbers, booleans
- * @param where what the messages begin with, such as the file's name and line
- * @throws UsageError where it is none; the message names what is wrong and the remedy
+ * @param sourceOf returns where a rule stands, as `FILE:LINE`, by its index
  */
-export function readForm(value: unknown, where: string): Role {
-  const form = tableOf(value, where, ROLE_KEYS);
-  const name = form.name;
-  if (typeof name !== "string" || !/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
-    throw new UsageError(
-      `${where}: name is ${
-        shown(name)
-      }; a role's name has 1 to 64 letters, digits, ".", "_" or "-"`,
-    );
+export function readForm(
+  value: unknown,
+  sourceOf: (rule: number) => string | undefined = () => undefined,
+): ReadForm {
+  const problems: RoleProblem[] = [];
+  let place = "role";
+  const attempt = <T>(part: RolePart, where: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof UsageError) && !(error instanceof RangeError)) throw error;
+      problems.push({ part, text: `${place}: ${where}${error.message}` });
+      return undefined;
+    }
+  };
+  const form = attempt(undefined, "", () => tableOf(value)) ?? {};
+  const name = typeof form.name === "string" ? form.name : undefined;
+  const parts = (): Omit<ConstructorParameters<typeof Role>[0], "name"> => {
+    for (const key of unknownKeys(form, ROLE_KEYS)) {
+      attempt(key, "", () => refuseKey(key, ROLE_KEYS));
+    }
+    const rules = attempt("rules", "", () => listOf(form.rules, "rules", "a list of rules")) ?? [];
+    return {
+      rules: rules.flatMap((rule, index) =>
+        ruleOf(
+          rule,
+          sourceOf(index),
+          (read) => attempt(index, `rule ${index + 1}: `, read),
+        ) ?? []
+      ),
+      events: form.events === undefined
+        ? undefined
+        : attempt("events", "", () => eventsOf(form.events)),
+      administers: attempt("administers", "", () => switchOf(form.administers ?? false)) ?? false,
+    };
+  };
+  if (problems.length === 0 && attempt("name", "", () => checkName(form.name))) {
+    place = `role ${name}`;
   }
-  const place = `${where}: role ${name}`;
-  if (!Array.isArray(form.rules)) {
-    throw new UsageError(`${place}: rules is ${shown(form.rules)}; write a list of rules`);
-  }
-  const administers = form.administers ?? false;
-  if (typeof administers !== "boolean") {
-    throw new UsageError(
-      `${place}: administers is ${shown(administers)}; write true or false`,
-    );
-  }
-  return new Role({
-    name,
-    rules: form.rules.map((rule, index) => ruleOf(rule, `${place}: rule ${index + 1}`)),
-    events: form.events === undefined ? undefined : eventsOf(form.events, place),
-    administers,
-  });
+  const read = problems.some(({ part }) => part === undefined) ? undefined : parts();
+  const role = problems.length === 0 ? new Role({ name: name!, ...read! }) : undefined;
+  return { name, role, problems };
 }
 
-function ruleOf(value: unknown, where: string): Rule {
-  const form = tableOf(value, where, RULE_KEYS);
+/** Reads a rule, piece by piece, each of which `attempt` may find wrong. */
+function ruleOf(
+  value: unknown,
+  source: string | undefined,
+  attempt: <T>(read: () => T) => T | undefined,
+): Rule | undefined {
+  const form = attempt(() => tableOf(value));
+  if (form === undefined) return undefined;
+  const unknown = unknownKeys(form, RULE_KEYS);
+  for (const key of unknown) attempt(() => refuseKey(key, RULE_KEYS));
   const { allow, refuse, because } = form;
-  if ((allow === undefined) === (refuse === undefined)) {
-    throw new UsageError(
-      `${where}: write either allow = "GLOB" or refuse = "GLOB", with the name of a command`,
-    );
-  }
   const effect = refuse === undefined ? "allow" : "refuse";
-  const commands = textsOf(form[effect], `${where}: ${effect}`, "a command, with * and ?");
-  if (commands.length === 0) {
-    throw new UsageError(`${where}: ${effect}: the list is empty; write a command, with * and ?`);
-  }
-  if (because !== undefined && (!isText(because) || effect === "allow")) {
-    throw new UsageError(
-      `${where}: because is ${shown(because)}; write a short text, in a rule that refuses`,
-    );
-  }
-  const conditions: Condition[] = form.where === undefined
-    ? []
-    : Object.entries(tableOf(form.where, `${where}: where`)).map(([path, wanted]) => ({
-      path: pathOf(path, where),
-      is: valuesOf(wanted, `${where}: where: ${path}`),
-    }));
-  for (const is of ["present", "absent"] as const) {
-    for (const text of textsOf(form[is] ?? [], `${where}: ${is}`, "an argument")) {
-      conditions.push({ path: pathOf(text, where), is });
+  const commands = attempt(() => {
+    // A key that is misspelt may be the one that is missing.
+    if (allow === undefined && refuse === undefined && unknown.length > 0) return [];
+    if ((allow === undefined) === (refuse === undefined)) {
+      throw new UsageError('expected either allow = "GLOB" or refuse = "GLOB", with a command');
     }
+    const globs = textsOf(form[effect], effect, "a command, with * and ?");
+    if (globs.length === 0) throw wrong([], effect, "at least one command, with * and ?");
+    return globs;
+  }) ?? [];
+  attempt(() => {
+    if (because === undefined || (isText(because) && effect === "refuse")) return;
+    throw wrong(because, "because", "a short text, in a rule that refuses");
+  });
+  const conditions: Condition[] = [];
+  const wanted = attempt(() => tableOf(form.where ?? {}, "where")) ?? {};
+  for (const [path, values] of Object.entries(wanted)) {
+    attempt(() => conditions.push({ path: pathOf(path), is: valuesOf(values, `where.${path}`) }));
   }
+  for (const is of ["present", "absent"] as const) {
+    attempt(() => {
+      for (const text of textsOf(form[is] ?? [], is, "an argument")) {
+        conditions.push({ path: pathOf(text), is });
+      }
+    });
+  }
+  const only = form.only === undefined ? undefined : attempt(() => argumentsOf(form.only));
   return {
+    name: { text: ruleText({ effect, commands, conditions }), source },
     effect,
     commands,
     conditions,
-    only: form.only === undefined ? undefined : listOf(form.only, where),
-    because,
+    only,
+    because: because as string | undefined,
   };
 }
 
-function listOf(value: unknown, where: string): ArgumentList {
+function argumentsOf(value: unknown): ArgumentList {
   if (!Array.isArray(value) && typeof value === "object") {
     return new ArgumentList(
-      Object.entries(tableOf(value, `${where}: only`)).map(([path, values]) => [
-        pathOf(path, where),
-        valuesOf(values, `${where}: only: ${path}`),
+      Object.entries(tableOf(value, "only")).map(([path, values]) => [
+        pathOf(path),
+        valuesOf(values, `only.${path}`),
       ]),
     );
   }
-  const paths = textsOf(value, `${where}: only`, "an argument");
-  return new ArgumentList(paths.map((path) => [pathOf(path, where), ANYTHING]));
+  const paths = textsOf(value, "only", "an argument");
+  return new ArgumentList(paths.map((path) => [pathOf(path), ANYTHING]));
 }
 
-function tableOf(value: unknown, where: string, known?: readonly string[]): Table {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`${where}: ${shown(value)} is no table; write key = value pairs`);
-  }
-  const unknown = known && Object.keys(value).find((key) => !known.includes(key));
-  if (unknown !== undefined) {
-    throw new UsageError(
-      `${where}: there is no key "${unknown}"; there are ${known!.join(", ")}`,
-    );
-  }
-  return value as Table;
+function checkName(name: unknown): true {
+  if (typeof name === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(name)) return true;
+  throw wrong(name, "name", '1 to 64 letters, digits, ".", "_" or "-"');
+}
+
+/** An error about a value: the value, its key, and what is expected in its place. */
+function wrong(value: unknown, key: string, expected: string): UsageError {
+  return new UsageError(
+    value === undefined
+      ? `${key} is missing: expected ${expected}`
+      : `invalid value ${shown(value)} for ${key}: expected ${expected}`,
+  );
+}
+
+function unknownKeys(form: Table, known: readonly string[]): string[] {
+  return Object.keys(form).filter((key) => !known.includes(key));
+}
+
+function refuseKey(key: string, known: readonly string[]): never {
+  throw new UsageError(`unknown key ${shown(key)}${instead(key, known)}`);
+}
+
+function tableOf(value: unknown, key?: string): Table {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Table;
+  const expected = "a table of key = value pairs";
+  throw key === undefined
+    ? new UsageError(`invalid value ${shown(value)}: expected ${expected}`)
+    : wrong(value, key, expected);
+}
+
+function listOf(value: unknown, key: string, expected: string): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw wrong(value, key, expected);
+}
+
+function switchOf(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw wrong(value, "administers", "true or false");
 }
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value.length > 0 && value.length <= TEXT_LIMIT;
 }
 
-function textsOf(value: unknown, where: string, what: string): string[] {
+function textsOf(value: unknown, key: string, expected: string): string[] {
   const texts: unknown[] = Array.isArray(value) ? value : [value];
-  const wrong = texts.find((text) => !isText(text));
-  if (wrong !== undefined || texts.includes(undefined)) {
-    throw new UsageError(
-      `${where}: ${shown(wrong)} is not possible; write ${what}, in 1 to ${TEXT_LIMIT} characters`,
-    );
-  }
+  const at = texts.findIndex((text) => !isText(text));
+  if (at >= 0) throw wrong(texts[at], key, `${expected}, in 1 to ${TEXT_LIMIT} characters`);
   return texts as string[];
 }
 
-function valuesOf(value: unknown, where: string): string[] {
+function valuesOf(value: unknown, key: string): string[] {
   const values: unknown[] = Array.isArray(value) ? value : [value];
-  if (values.length === 0) throw new UsageError(`${where}: the list is empty; write a value`);
+  if (values.length === 0) throw wrong(value, key, "at least one value");
   return values.map((one) => {
     const scalar = typeof one === "boolean" || typeof one === "bigint" ||
       (typeof one === "number" && Number.isFinite(one)) ||
       (typeof one === "string" && one.length <= TEXT_LIMIT);
-    if (!scalar) {
-      throw new UsageError(
-        `${where}: ${shown(one)} is not possible; write a text of at most ${TEXT_LIMIT} ` +
-          "characters, with * and ?, a number, true or false",
-      );
-    }
-    return worded(() => valueText(one as string | number | bigint | boolean), where);
+    if (scalar) return valueText(one as string | number | bigint | boolean);
+    const expected = `a text of at most ${TEXT_LIMIT} characters, with * and ?, a number, ` +
+      "true or false";
+    throw wrong(one, key, expected);
   });
 }
 
-function pathOf(text: string, where: string): Path {
-  const path = worded(() => readPath(text), where);
+function pathOf(text: string): Path {
+  const path = readPath(text);
   // It is the whole command's: no argument of QEMU's is called that, and a rule must not miss by it.
   return path[0] === "arguments" && path.length > 1 ? path.slice(1) : path;
 }
 
-function eventsOf(value: unknown, where: string): EventFilter {
+function eventsOf(value: unknown): EventFilter {
   // An empty list shows no event at all.
-  const globs = textsOf(value, `${where}: events`, "the name of an event, with * and ?");
-  return worded(() => new EventFilter(globs), where);
-}
-
-/** A refusal of a lower room, with the place in front. */
-function worded<T>(read: () => T, where: string): T {
+  const globs = textsOf(value, "events", "the name of an event, with * and ?");
+  const problem = globs.map(misspelt).find((text) => text !== undefined);
+  if (problem !== undefined) throw new UsageError(`events: ${problem}`);
   try {
-    return read();
+    return new EventFilter(globs);
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`${where}: ${error.message}`);
+    if (error instanceof RangeError) throw new UsageError(`events: ${error.message}`);
     throw error;
   }
 }
 
 function shown(value: unknown): string {
-  if (value === undefined) return "missing";
+  if (value === undefined) return "nothing";
   const text = typeof value === "bigint" || typeof value === "number"
     ? String(value)
     : JSON.stringify(value, (_, inner) => typeof inner === "bigint" ? String(inner) : inner);

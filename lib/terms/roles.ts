@@ -11,7 +11,7 @@ import { UsageError } from "./address.ts";
 import { OBSERVER } from "./observer.ts";
 import { operator } from "./operator.ts";
 import { Role } from "./policy.ts";
-import { readForm } from "./role_form.ts";
+import { type ReadForm, readForm } from "./role_form.ts";
 
 /** What QEMU's own monitor allows: everything. */
 export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }] });
@@ -28,7 +28,7 @@ export const ROLES: ReadonlyMap<string, Role> = new Map(
 );
 
 function builtIn(form: unknown): Role {
-  return readForm(form, "built in");
+  return readForm(form).role!;
 }
 
 function large(name: string, form: () => unknown): Role {
@@ -40,13 +40,21 @@ function large(name: string, form: () => unknown): Role {
  * Reads a role of the user's own; the form is told in {@linkcode readForm}.
  *
  * @param value plain values, as a TOML file gives them
- * @param where what the messages begin with, such as the file's name and line
- * @throws UsageError where it is none; the message names what is wrong and the remedy
+ * @param where the beginning of the messages, such as the file's name and line
+ * @throws UsageError where something is wrong; the message has a line for each problem
  */
 export function readRole(value: unknown, where: string): Role {
-  const role = readForm(value, where);
-  if (ROLES.has(role.name)) {
-    throw new UsageError(`${where}: there is a role ${role.name} already; choose another name`);
+  const { role, problems } = readOwnForm(value);
+  if (role === undefined) {
+    throw new UsageError(problems.map(({ text }) => `${where}: ${text}`).join("\n"));
   }
   return role;
+}
+
+/** Like {@linkcode readForm}; the names of the built-in roles are taken. */
+export function readOwnForm(...args: Parameters<typeof readForm>): ReadForm {
+  const { name, role, problems } = readForm(...args);
+  if (name === undefined || !ROLES.has(name)) return { name, role, problems };
+  const text = `role ${name}: ${name} is a built-in role; choose another name`;
+  return { name, role: undefined, problems: [...problems, { part: "name", text }] };
 }

@@ -14,6 +14,10 @@ const KEY = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*([.=])/;
 const WORD =
   /"""(?:\\[\s\S]|[^\\])*?"{3,5}|'''[\s\S]*?'{3,5}|("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)([ \t]*[.=])?|#.*/g;
 
+/** Texts and comments, each whole, and brackets. */
+const TOKEN =
+  /"""(?:\\[\s\S]|[^\\])*?"{3,5}|'''[\s\S]*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#.*|[[\]{}]/g;
+
 /** The one name that the parser leaves out of a table without a word. */
 const LEFT_OUT = "__proto__";
 
@@ -91,6 +95,40 @@ export class TomlLines {
   /** The line where the table of a name and number begins. */
   ofTable(name: string, index: number): number {
     return this.#lines.get(`${name}/${index}`) ?? this.of(name);
+  }
+
+  /**
+   * Finds the lines where the elements of an array begin, if they are inline tables, or tables
+   * with headers such as `[[role.rules]]`.
+   *
+   * @returns none where they are neither
+   */
+  elements(name: string, index: number, key: string): number[] {
+    const first = this.inTable(name, index, key);
+    const part = this.parts.find(({ line }) => line === first);
+    if (part === undefined) return this.#headersIn(name, index, key);
+    const lines: number[] = [];
+    let depth = 0;
+    for (const { 0: token, index: at } of part.text.matchAll(TOKEN)) {
+      if (token === "{" && depth === 1) {
+        lines.push(part.line + part.text.slice(0, at).split("\n").length - 1);
+      }
+      if (token === "[" || token === "{") depth++;
+      else if (token === "]" || token === "}") depth--;
+    }
+    return lines;
+  }
+
+  /** Finds the headers `[[name.key]]` that belong to one table of an array. */
+  #headersIn(name: string, index: number, key: string): number[] {
+    const first = this.ofTable(name, index);
+    const end = this.#lines.get(`${name}/${index + 1}`) ?? Infinity;
+    const lines: number[] = [];
+    for (let count = 0;; count++) {
+      const line = this.#lines.get(`${name}.${key}/${count}`);
+      if (line === undefined || line >= end) return lines;
+      if (line > first) lines.push(line);
+    }
   }
 
   /** The line of a key in such a table, if it stands there by itself. */

@@ -212,7 +212,6 @@ async function toggle(caller: Caller, around: Surroundings): Promise<void> {
 async function operate(caller: Caller, around: Surroundings): Promise<void> {
   const { random } = around;
   if (random.oneIn(8) && around.spend("toggle")) return await toggle(caller, around);
-  if (random.oneIn(8) && around.spend("job")) return await backUp(caller, around);
   if (random.oneIn(6)) return await addNode(caller, around);
   if (random.oneIn(6)) return await addObject(caller, around);
   await oneByOne(caller, around, some(around, [STATUS, BLOCK, IOTHREADS, MACHINE, ROOT, UNKNOWN]));
@@ -272,6 +271,7 @@ export const KINDS: readonly Kind[] = [
     stays: true,
     act: async (caller, around) => {
       if (around.random.oneIn(4)) return await oneByOne(caller, around, [ALWAYS_RUNS, HUMAN]);
+      if (around.random.oneIn(4) && around.spend("job")) return await backUp(caller, around);
       await operate(caller, around);
     },
   },

@@ -9,13 +9,23 @@
  */
 
 /** One entry of the schema, as far as it is looked at. */
-interface Entity {
+export interface Entity {
   readonly name: string;
   readonly "meta-type": string;
+  readonly "json-type"?: string;
   readonly "arg-type"?: string;
   readonly "element-type"?: string;
-  readonly members?: readonly { readonly name: string; readonly type: string }[];
-  readonly variants?: readonly { readonly type: string }[];
+  /** The member that tells which variant it is. */
+  readonly tag?: string;
+  /** What an enum may be. */
+  readonly values?: readonly string[];
+  /** Those that need not be given have a `default`. */
+  readonly members?: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly default?: null;
+  }[];
+  readonly variants?: readonly { readonly case: string; readonly type: string }[];
 }
 
 /** The argument paths of each command, both in alphabetical order. */

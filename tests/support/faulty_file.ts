@@ -40,19 +40,25 @@ const LISTEN: readonly (readonly [right: string, wrong: string])[] = [
   ["join = true", "joins = true"],
 ];
 
-/** Whole roles; in the wrong ones the fault is told at the header. */
-const ROLE: readonly (readonly [right: string, wrong: string])[] = [
-  ['rules = [\n  { allow = "query-*" }, # ]\n]', 'rules = [\n  { permit = "query-*" },\n]'],
+/** Whole roles; with the wrong ones the line of the fault, counted from their first. */
+const ROLE: readonly (readonly [right: string, wrong: string, at: number])[] = [
+  [
+    'rules = [\n  { allow = "query-*" }, # ]\n]',
+    'rules = [ # {\n  { allow = "[{", only = { a = "]" } },\n  { permit = "query-*" },\n]',
+    2,
+  ],
   [
     'rules = [{ refuse = "*", because = """\nsome\n[[listen]]\nonce = true\nonce = true\n""" }]',
     'rules = [{ refuse = "*", because = """\n[[listen]]\naddress = 1\n""", allow = "x" }]',
+    0,
   ],
   [
     '[[role.rules]]\nrefuse = "*"\nbecause = """\n[[listen]]\n[[listen]]\nonce = true\nonce = true"""',
     "[[role.rules]]\nrefuse = '*'\nbecause = '''\n[[listen]]\nallow = 1\n'''\nallow = 'x'",
+    0,
   ],
-  ["rules = []\nadministers = false", "rules = []\nadministers = 1"],
-  ['rules = []\nevents = ["A*"]', "rules = []\nevents = [1]"],
+  ["rules = []\nadministers = false", "rules = []\nadministers = 1", 1],
+  ['rules = []\nevents = ["A*"]', "rules = []\nevents = [1]", 1],
 ];
 
 const NOISE = ["", "# once = 5", "  # [[listen]]", "\t", "# it's [ \" {", "# '''", '# """'];
@@ -123,10 +129,11 @@ export class FaultyFile {
 
   #role(number: number, wrong: () => boolean): void {
     const isWrong = wrong();
-    this.#line("[[role]]", isWrong);
+    const [right, bad, at] = this.#random.pick(ROLE);
+    this.#line("[[role]]", false);
     this.#line(`name = "r${number}"`, false);
-    const [right, bad] = this.#random.pick(ROLE);
-    this.#line(isWrong ? bad : right, false);
+    this.#line(isWrong ? bad : right, isWrong);
+    if (isWrong) this.#fault! += at;
   }
 
   /** A table, whose faults are told at its header; or dotted keys. */

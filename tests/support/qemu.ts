@@ -13,7 +13,7 @@ export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split("
 );
 
 /** The program to run: `QMPMUX_TEST_QEMU`, or the QEMU that is installed. */
-const PROGRAM = Deno.env.get("QMPMUX_TEST_QEMU") ?? "qemu-system-x86_64";
+export const PROGRAM = Deno.env.get("QMPMUX_TEST_QEMU") ?? "qemu-system-x86_64";
 
 /** A running QEMU. */
 export interface TestQemu extends AsyncDisposable {
@@ -29,8 +29,13 @@ export interface TestQemu extends AsyncDisposable {
  * Starts a QEMU whose monitor is at `path`.
  *
  * @param extra further arguments of QEMU
+ * @param said gets what QEMU writes to stderr, if anybody wants to know
  */
-export async function startQemu(path: string, extra: readonly string[] = []): Promise<TestQemu> {
+export async function startQemu(
+  path: string,
+  extra: readonly string[] = [],
+  said: ((text: string) => void) | undefined = undefined,
+): Promise<TestQemu> {
   const child = new Deno.Command(PROGRAM, {
     args: [
       ..."-machine none -nodefaults -display none -S".split(" "),
@@ -40,9 +45,13 @@ export async function startQemu(path: string, extra: readonly string[] = []): Pr
     ],
     stdin: "null",
     stdout: "null",
-    stderr: "null",
+    stderr: said ? "piped" : "null",
   }).spawn();
-  const ended = child.status;
+  const heard = said ? listen(child.stderr, said) : undefined;
+  const ended = child.status.then(async (status) => {
+    await heard;
+    return status;
+  });
   await within("QEMU's socket", Promise.race([listens(path), ended.then(refuseToStart)]));
   const kill = (signal: Deno.Signal): void => {
     try {
@@ -63,6 +72,14 @@ export async function startQemu(path: string, extra: readonly string[] = []): Pr
       removeSocket(path);
     },
   };
+}
+
+async function listen(
+  stderr: ReadableStream<Uint8Array>,
+  said: (text: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const bytes of stderr) said(decoder.decode(bytes, { stream: true }));
 }
 
 function refuseToStart({ code }: Deno.CommandStatus): never {

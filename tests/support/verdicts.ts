@@ -24,11 +24,11 @@ export function commandOf(text: string, takesOob = false): Command {
   return command;
 }
 
-/** Why a role refuses a command, less the rule's number; `undefined` where it does not. */
+/** The reason why a role refuses a command, without the rule's name; `undefined` where it does not. */
 export function refusalOf(role: Role, name: string, args: unknown = {}): string | undefined {
   const verdict = judge(role, commandOf(JSON.stringify({ execute: name, arguments: args })));
   if (verdict.allow) return undefined;
-  return verdict.because.replace(/^role \S+, /, "").replace(/^rule \d+: /, "");
+  return verdict.because.replace(/^role \S+, /, "").replace(/^rule '[^']*': /, "");
 }
 
 /** Every recorded command, with the arguments of all versions. */

@@ -157,7 +157,7 @@ S: {"return": {}}`,
           terms: [
             [
               "`CommandNotFound`",
-              "`The command <NAME> has been refused: role <ROLE>, <RULE>: <REASON>`. The role does not " +
+              "`The command <NAME> has been refused: role <ROLE>, rule <RULE>: <REASON>`. The role does not " +
               "allow the command, or not with these arguments. `query-commands` lists what the role " +
               "does not refuse altogether.",
             ],
