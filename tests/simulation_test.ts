@@ -25,6 +25,9 @@ const QUICK = [
   "descriptors of a command that is refused stay open",
   "what overtakes follows a command with descriptors",
   "a name of somebody else's is used",
+  "a list of commands may have any length",
+  "a list of commands may hold anything",
+  "a connection with unexpected bytes goes on",
   "a client reaches another's by the name that QEMU has for it",
   "tags stay in errors",
 ];
