@@ -19,11 +19,18 @@ import { startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
 
 /** Pairs of connections; qmpmux waits longer and longer before it dials again. */
-const ROUNDS = 5;
+const ROUNDS = 6;
 /** Commands that one hostile connection is asked at most. */
 const COMMANDS = 40;
 /** Memory wanders by some tens of MiB. */
 const GROWTH_BYTES = 192 << 20;
+
+/** What the first hostile connections are asked first, and reply. */
+const FIRST: readonly (readonly [command: string, reply: string])[] = [
+  ["query-commands", '{"return": [nope]}'],
+  ["add-fd", '{"return": nope}'],
+  ["query-commands", '{"return": [{"name": 7}]}'],
+];
 
 const [CONVERSATION] = readConversations();
 const { commands, replies, events } = CONVERSATION!;
@@ -38,6 +45,10 @@ function startHostile(path: string, random: Random): StandIn {
     const known = replies.get(name) ?? ['{"return": {}}'];
     const line = name === "add-fd" ? '{"return": {"fdset-id": 1, "fd": 20}}' : random.pick(known);
     if (!isHostile) return `${line}\r\n`;
+    const [first, reply] = FIRST[qemu!.connections / 2 - 1] ?? [];
+    if (name === first) return `${reply}\r\n`;
+    // What qmpmux reads itself is mutated each time.
+    if (name === "query-commands") return ended(mutated(line, random, "type").text);
     const event = random.oneIn(4) ? ended(mutated(random.pick(events), random).text) : "";
     return event + (random.oneIn(2) ? ended(mutated(line, random).text) : `${line}\r\n`);
   };
@@ -120,10 +131,14 @@ for (const onLoss of ["hold", "close"] as const) {
       const clients = onLoss === "hold" ? [...stayed, one, two] : [one, two];
       const isUp = (): boolean => qemu.connections === connections;
       for (let i = 0; i < COMMANDS && isUp(); i++) {
-        const command = random.oneIn(8)
+        const [first] = FIRST[round] ?? [];
+        const command = i === 0 && first
+          ? `{"execute":"${first}"}`
+          : random.oneIn(4)
           ? random.pick(['{"execute":"query-commands"}', '{"execute":"add-fd"}'])
           : random.pick(commands);
-        if (!await asks(random.pick(clients), command, `x${++ids}`)) break;
+        const client = i === 0 ? one : random.pick(clients);
+        if (!await asks(client, command, `x${++ids}`)) break;
       }
       // One that has said nothing wrong does so now.
       if (isUp()) await one.trySend('{"execute":"x-garbage"}');

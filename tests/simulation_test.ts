@@ -58,7 +58,7 @@ for (const name of QUICK) {
   Deno.test(`find() finds the planted fault: ${name}`, async () => {
     const fault = FAULTS.find((each) => each.name === name);
     assert(fault);
-    const { failure, core: faulty, steps } = await find(fault, 20 * WORLD_STEPS);
+    const { failure, core: faulty, steps } = await find(fault, 200 * WORLD_STEPS);
     assert(failure, `not found in ${steps} steps`);
     const short = shrunk(faulty, failure);
     assert(short.actions.length <= failure.actions.length);

@@ -101,6 +101,8 @@ function rulesOf(random: Random): Rules {
 /** Chooses what happens in one world. */
 export class Chance {
   readonly #random: Random;
+  /** Chance of its own: all else goes on as it would. */
+  readonly #hostility: Random;
   readonly #seats: number;
   #tags = 0;
   /** Is QEMU silent, and for how many choices? */
@@ -134,6 +136,7 @@ export class Chance {
 
   constructor(seed: number) {
     this.#random = new Random(seed);
+    this.#hostility = new Random(~seed);
     const sort = this.#random.below(12);
     this.#echoes = sort === 0;
     this.#alike = sort < 4;
@@ -263,8 +266,8 @@ export class Chance {
   #run({ queue }: SimulatedQemu): Action {
     const random = this.#random;
     const isRead = /^(query-commands|add-fd)$/.test(queue[0]?.name ?? "");
-    if (random.oneIn(isRead ? 30 : 1000)) {
-      return { do: "defy", shape: random.below(HOSTILE_COUNT) };
+    if (this.#hostility.oneIn(isRead ? 40 : 2000)) {
+      return { do: "defy", shape: this.#hostility.below(HOSTILE_COUNT) };
     }
     return {
       do: "run",
