@@ -266,7 +266,7 @@ export class Chance {
   #run({ queue }: SimulatedQemu): Action {
     const random = this.#random;
     const isRead = /^(query-commands|add-fd)$/.test(queue[0]?.name ?? "");
-    if (this.#hostility.oneIn(isRead ? 40 : 2000)) {
+    if (this.#hostility.oneIn(isRead ? 10 : 2000)) {
       return { do: "defy", shape: this.#hostility.below(HOSTILE_COUNT) };
     }
     return {
