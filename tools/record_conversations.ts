@@ -61,6 +61,15 @@ const COMMANDS: readonly (readonly [name: string, args?: object])[] = [
   ["system_reset"],
 ];
 
+/** Ends a program, which may have ended by itself. */
+function end(program: Deno.ChildProcess): void {
+  try {
+    program.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
 async function record(program: string): Promise<string[]> {
   using place = makePlace();
   const path = `${place.path}/qmp`;
@@ -101,12 +110,7 @@ async function record(program: string): Promise<string[]> {
     socket.close();
     return records;
   } finally {
-    try {
-      qemu.kill("SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
+    end(qemu);
     await qemu.status;
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 
 /** A JSON value that can have what JSON forbids: members twice, values of any text. */
 type Node =
