@@ -277,7 +277,9 @@ Deno.test("slow-unread, max-unread: what a listener says is in force, also when 
   await using door = await Door.open({ "slow-unread": 300_000, "max-unread": 4 << 20 });
   const { client, stage } = door;
   const event = (bytes: number): string =>
-    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(bytes)}"}`;
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": "${
+      "x".repeat(bytes)
+    }"}`;
   stage.qemuSays(event(2 << 20));
   client.tick(0);
   client.tick(1);
@@ -296,7 +298,9 @@ Deno.test("slow-unread, max-unread: what a listener says is in force, also when 
 Deno.test("slow-time: a client behind for longer is dropped, and counted", async () => {
   await using door = await Door.open({ "slow-unread": 4096, "slow-time": 5 });
   door.stage.qemuSays(
-    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(2 << 20)}"}`,
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": "${
+      "x".repeat(2 << 20)
+    }"}`,
   );
   for (const now of [-1, 0, 5, 5.5]) door.client.tick(now);
   await door.over();
@@ -425,7 +429,9 @@ Deno.test("max-unread counts what piles up beside a reply, not the reply", async
   await door.qemuHears(1);
   door.stage.qemuSays(longReply(4 << 20));
   const event = (bytes: number): string =>
-    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${"A".repeat(bytes)}"}`;
+    `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": "${
+      "x".repeat(bytes)
+    }"}`;
   door.stage.qemuSays(event(1000 << 10));
   door.client.tick(0);
   assertEquals(door.counts, ["slow-unread"]);

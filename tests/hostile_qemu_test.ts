@@ -12,7 +12,7 @@ import { within } from "./support/deadline.ts";
 import { FakeCargo } from "./support/fake_peer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { GREETING, Stage, terms } from "./support/stage.ts";
 
 /** Answers of QEMU to a command, and what is wrong with each. */
 const UNEXPECTED: [command: string, answer: string, problem: string][] = [
@@ -36,6 +36,16 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
     "add-fd",
     '{"return": {"fdset-id": 1e9999, "fd": 1}}',
     "it did not return a number of a set and of a descriptor",
+  ],
+  [
+    "add-fd",
+    `{"return": {"fdset-id": 1, "fd": 1, "x": "${"x".repeat(5000)}"}}`,
+    "the object that it returned is too long",
+  ],
+  [
+    "query-status",
+    `{"timestamp": {}, "event": "${"X".repeat(257)}"}`,
+    "the name of its event is too long",
   ],
   ["query-status", '{"return": {}, "id": 99}', "it answered nothing that was asked"],
   ["query-status", '{"error": 5}', "it does not speak QMP"],
@@ -98,6 +108,28 @@ Deno.test("Mux.answered() takes no answer to a command that has not been handed 
   client.say('{"execute":"query-status"}');
   stage.qemuSays('{"return": {}}');
   assertEquals(stage.qemu.closed, "it answered what it had not been sent");
+});
+
+Deno.test("Mux.answered() takes no plain reply of a QEMU that has greeted with pretty=on", () => {
+  const stage = new Stage(60, { onLoss: "hold" });
+  const greeting = JSON.stringify(JSON.parse(GREETING), undefined, 4).replaceAll("\n", "\r\n");
+  stage.qemuReady(greeting);
+  const client = stage.ready("client");
+  // Indented, it would be of 800 MB.
+  const deep = `{"return": ${"[".repeat(14_000)}${"]".repeat(14_000)}}`;
+  client.say('{"execute":"query-status","id":1}');
+  stage.qemuSays(deep);
+  assertEquals(stage.qemu.closed, "it greeted with pretty=on and replies without");
+  stage.qemuGoes(stage.qemu.closed);
+  // The next one is plain, and so is what it returns.
+  stage.qemuReady();
+  client.peer.take();
+  client.say('{"execute":"query-status"}');
+  stage.qemuSays(deep);
+  assertEquals(client.peer.take(), [deep]);
+  client.say("{}");
+  assertEquals(client.peer.take().length, 1);
+  assertEquals(client.peer.closed, undefined);
 });
 
 Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one", () => {

@@ -509,12 +509,14 @@ Deno.test("surrender() gives up the environment and foreign calls where unix soc
 
 // What is written about it.
 
-Deno.test("docs/security.md names tests that there are", () => {
-  const page = Deno.readTextFileSync(`${ROOT}docs/security.md`).replaceAll(/\s+/g, " ");
-  const named = [...page.matchAll(/`(\w+_test\.ts)`, “([^”]+)”/g)];
-  assert(named.length > 50);
-  for (const [, file, name] of named) {
-    const source = Deno.readTextFileSync(`${ROOT}tests/${file}`);
-    assert(source.includes(name!), `${file} has no test named “${name}”`);
-  }
-});
+for (const [page, least] of [["security", 70], ["reliability", 20]] as const) {
+  Deno.test(`docs/${page}.md names tests that there are`, () => {
+    const text = Deno.readTextFileSync(`${ROOT}docs/${page}.md`).replaceAll(/\s+/g, " ");
+    const named = [...text.matchAll(/`(\w+_test\.ts)`, “([^”…]+)”/g)];
+    assert(named.length >= least, `${named.length}`);
+    for (const [, file, name] of named) {
+      const source = Deno.readTextFileSync(`${ROOT}tests/${file}`);
+      assert(source.includes(name!), `${file} has no test named “${name}”`);
+    }
+  });
+}

@@ -25,6 +25,9 @@ const QUICK = [
   "descriptors of a command that is refused stay open",
   "what overtakes follows a command with descriptors",
   "a name of somebody else's is used",
+  "a list of commands may have any length",
+  "a list of commands may hold anything",
+  "a connection with unexpected bytes goes on",
   "a client reaches another's by the name that QEMU has for it",
   "tags stay in errors",
 ];
@@ -55,7 +58,7 @@ for (const name of QUICK) {
   Deno.test(`find() finds the planted fault: ${name}`, async () => {
     const fault = FAULTS.find((each) => each.name === name);
     assert(fault);
-    const { failure, core: faulty, steps } = await find(fault, 20 * WORLD_STEPS);
+    const { failure, core: faulty, steps } = await find(fault, 200 * WORLD_STEPS);
     assert(failure, `not found in ${steps} steps`);
     const short = shrunk(faulty, failure);
     assert(short.actions.length <= failure.actions.length);

@@ -185,6 +185,7 @@ export class Monitor {
   regreet(greeting: Greeting): boolean {
     const offered = this.#offeredBy(greeting);
     this.#greeting = greeting;
+    this.#pretty = isPretty(greeting.bytes);
     this.#standing = { ...this.#standing, offered };
     return [...this.#standing.capabilities].every((name) => offered.includes(name));
   }

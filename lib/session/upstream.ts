@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Event, Greeting, Message, Reply } from "../wire/message.ts";
+import { type Event, type Greeting, isPretty, type Message, type Reply } from "../wire/message.ts";
 import type { Cargo, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
@@ -36,6 +36,9 @@ export const GIVEN_UP_LIMIT = 16;
 
 /** QEMU's greeting has some 150 bytes; every client is sent it. */
 const GREETING_BYTES_LIMIT = 4096;
+
+/** QEMU's longest name of an event has 29 characters; filters and counts take time and room with it. */
+const EVENT_NAME_CHARS_LIMIT = 256;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {
@@ -250,8 +253,16 @@ export class Upstream<J extends Job> {
   }
 
   #answered(message: Message): Heard<J> {
-    if (message.kind === "event") return { event: message };
+    if (message.kind === "event") {
+      return message.name.length <= EVENT_NAME_CHARS_LIMIT
+        ? { event: message }
+        : broken("the name of its event is too long", message.bytes);
+    }
     if (message.kind === "greeting") return broken("it sent a second greeting", message.bytes);
+    // Clients get all replies in the style of the greeting; only ours are short enough to be put into it.
+    if (isPretty(this.#greeting!.bytes) && !isPretty(message.bytes)) {
+      return broken("it greeted with pretty=on and replies without", message.bytes);
+    }
     const { id } = message;
     const job = id === undefined ? this.#inBand[0] : this.#outOfBand.get(id);
     if (job === undefined) {

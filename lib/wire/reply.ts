@@ -99,12 +99,18 @@ export function returned({ kind, bytes }: Reply): string | undefined {
   return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
 }
 
+/** What is decoded here, an answer to `add-fd`, has some 50 bytes; a value takes many times its text. */
+const OBJECT_BYTES_LIMIT = 4096;
+
 /**
  * The object that a return carries, decoded.
  *
- * @throws UnexpectedMessage where it carries none
+ * @throws UnexpectedMessage where it carries none, or a long one
  */
 export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> {
+  if (reply.bytes.length > OBJECT_BYTES_LIMIT) {
+    throw new UnexpectedMessage("the object that it returned is too long", reply.bytes);
+  }
   let value: unknown;
   try {
     value = JSON.parse(returned(reply) ?? "");

@@ -53,6 +53,8 @@ export type Action =
   | { readonly do: "retune"; readonly rules: Rules }
   /** QEMU executes its next command; `shape` tells how its answer looks. */
   | { readonly do: "run"; readonly fails: boolean; readonly shape: number; readonly event: string }
+  /** QEMU says something hostile instead of executing its next command; `shape` chooses what. */
+  | { readonly do: "defy"; readonly shape: number }
   | { readonly do: "event"; readonly name: string }
   /** So many bytes of what QEMU says arrive. */
   | { readonly do: "hear"; readonly bytes: number }

@@ -13,7 +13,7 @@ import {
   type Setting,
   type Spoken,
 } from "./actions.ts";
-import { SHAPE_COUNT } from "./qemu.ts";
+import { HOSTILE_COUNT, SHAPE_COUNT, type SimulatedQemu } from "./qemu.ts";
 import { EVENTS, IDS, type RoleName, type SimTerms } from "./rules.ts";
 import type { World } from "./world.ts";
 
@@ -65,7 +65,18 @@ const PATHS = [..."abcdefghijklmnopqrstuvwxyz"].map((letter) => `/machine/${lett
 /** Names of descriptors: letters that can be written in three ways, so that many commands differ. */
 const FD_NAMES = ["jolo", "monk", "nolo:monk", "joke", "7up"] as const;
 
-const JUNK = ["garbage\r\n", '{"foo": 1}\r\n', '[{"return": {}}]\r\n', "\x00"];
+const JUNK = [
+  "garbage\r\n",
+  '{"foo": 1}\r\n',
+  '[{"return": {}}]\r\n',
+  "\x00",
+  '{"error": 5}\r\n',
+  '{"error": {"class": 7, "desc": []}}\r\n',
+  '{"event": {}}\r\n',
+  '{"return":}\r\n',
+  '{"return":[]]\r\n',
+  `{"foo": ${"[".repeat(1100)}${"]".repeat(1100)}, "return": 1}\r\n`,
+];
 
 /** The settings of the world of a seed. */
 export function settingOf(seed: number): Setting {
@@ -90,6 +101,8 @@ function rulesOf(random: Random): Rules {
 /** Chooses what happens in one world. */
 export class Chance {
   readonly #random: Random;
+  /** Chance of its own: all else goes on as it would. */
+  readonly #hostility: Random;
   readonly #seats: number;
   #tags = 0;
   /** Is QEMU silent, and for how many choices? */
@@ -123,6 +136,7 @@ export class Chance {
 
   constructor(seed: number) {
     this.#random = new Random(seed);
+    this.#hostility = new Random(~seed);
     const sort = this.#random.below(12);
     this.#echoes = sort === 0;
     this.#alike = sort < 4;
@@ -172,7 +186,7 @@ export class Chance {
     if (kind < 880) {
       if (this.#silent === 0) {
         const runs = qemu.queue.length > 0 && random.oneIn(this.#slowness);
-        if (runs && (qemu.wire === "" || random.oneIn(3))) return this.#run();
+        if (runs && (qemu.wire === "" || random.oneIn(3))) return this.#run(qemu);
         if (qemu.wire !== "") return this.#hear(Math.max(1, qemu.wire.indexOf("\n") + 1));
       }
       if (absent) return { do: "event", name: random.pick(EVENTS) };
@@ -249,8 +263,12 @@ export class Chance {
     };
   }
 
-  #run(): Action {
+  #run({ queue }: SimulatedQemu): Action {
     const random = this.#random;
+    const isRead = /^(query-commands|add-fd)$/.test(queue[0]?.name ?? "");
+    if (this.#hostility.oneIn(isRead ? 10 : 2000)) {
+      return { do: "defy", shape: this.#hostility.below(HOSTILE_COUNT) };
+    }
     return {
       do: "run",
       fails: random.oneIn(this.#passes > 5 ? 4 : 8),

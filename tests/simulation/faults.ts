@@ -788,6 +788,79 @@ export const FAULTS: readonly Fault[] = [
     from: "else if (byte === BACKSLASH) escaped = true;",
     to: "",
   },
+  {
+    name: "an element of QEMU's list is parsed unguarded",
+    file: "wire/elements.ts",
+    from: "} catch {\n    throw notElements(reply);",
+    to: "} catch (error) {\n    throw error;",
+  },
+  {
+    name: "an object that QEMU returns is parsed unguarded",
+    file: "wire/reply.ts",
+    from: "} catch {\n    // Nothing has been parsed",
+    to: "} catch (error) {\n    if (reply) throw error;\n    // Nothing has been parsed",
+  },
+  {
+    name: "an object that QEMU returns may have any length",
+    file: "wire/reply.ts",
+    from: "if (reply.bytes.length > OBJECT_BYTES_LIMIT) {",
+    to: "if (reply.bytes.length > 1e9 * OBJECT_BYTES_LIMIT) {",
+  },
+  {
+    name: "a list of commands may have any length",
+    file: "hub/listing.ts",
+    from: "if (reply.bytes.length > LIST_BYTES_LIMIT) {",
+    to: "if (reply.bytes.length > 1e9 * LIST_BYTES_LIMIT) {",
+  },
+  {
+    name: "a list of commands may hold anything",
+    file: "hub/listing.ts",
+    from: 'if (typeof Object(element).name === "string") return true;',
+    to: "if (element !== undefined) return true;",
+  },
+  {
+    name: "the name of an event may have any length",
+    file: "session/upstream.ts",
+    from: "message.name.length <= EVENT_NAME_CHARS_LIMIT",
+    to: "message.name.length <= 1e9 * EVENT_NAME_CHARS_LIMIT",
+  },
+  {
+    name: "a plain reply is indented where QEMU has greeted with pretty=on",
+    file: "session/upstream.ts",
+    from: "isPretty(this.#greeting!.bytes) && !isPretty(message.bytes)",
+    to: "isPretty(this.#greeting!.bytes) && message.bytes.length === 0",
+  },
+  {
+    name: "a set of QEMU's may have any number",
+    file: "sharing/fd_sets.ts",
+    from: "if (!isSmallNumber(id) || !isSmallNumber(fd)) {",
+    to: "if (id === undefined || fd === undefined) {",
+  },
+  {
+    name: "an error of QEMU's may have any shape",
+    file: "wire/message.ts",
+    from:
+      "if (error && !isErrorBody(frame.bytes.subarray(error.start, error.end))) return undefined;",
+    to: "",
+  },
+  {
+    name: "an answer with a number that nobody was given is dropped",
+    file: "session/upstream.ts",
+    from: "Number(id) <= this.#lastId;",
+    to: "Number(id) > 0;",
+  },
+  {
+    name: "a connection with unexpected bytes goes on",
+    file: "hub/mux.ts",
+    from: "return this.#qemu?.close(error.problem, error.message);",
+    to: "return;",
+  },
+  {
+    name: "who waits for an answer that cannot be read is told nothing",
+    file: "hub/dispatch.ts",
+    from: "giveUp(askers, desc, this.#contain);\n      throw error;",
+    to: "if (desc === undefined) giveUp(askers, desc, this.#contain);\n      throw error;",
+  },
 ];
 
 /** How a fault was found, and in which world; `undefined` where it was not. */

@@ -192,6 +192,8 @@ export class Model {
   #silentSince = 0;
   #qemuMustClose = false;
   #qemuClosed = false;
+  /** The command whose answer could not be read. */
+  #unreadable: Exec | undefined;
 
   constructor(setting: Setting, qemu: SimulatedQemu, closed: (cargo: SimulatedCargo) => void) {
     this.#setting = setting;
@@ -721,6 +723,15 @@ export class Model {
       case "junk":
         this.#qemuMustClose = true;
         return;
+      case "hostile":
+        // Before the end of the negotiation nothing counts.
+        if (this.ready) this.#qemuMustClose = true;
+        return;
+      case "unreadable":
+        this.#qemuMustClose = true;
+        // One that greets with pretty=on does not reply without: that reply is nobody's.
+        if (!this.#qemu.pretty) this.#unreadable = said.exec;
+        return;
       case "event":
         if (this.ready) this.#spread(said.name!, untagged(said.text));
         return;
@@ -749,6 +760,10 @@ export class Model {
   heardDone(): void {
     if (this.#qemuMustClose && !this.#qemuClosed) {
       throw new Broken("one fault, one peer", "what is no QMP did not end the connection to QEMU");
+    }
+    const owner = this.#unreadable && this.#owners.get(this.#unreadable);
+    if (owner && !owner.gone) {
+      throw new Broken("none lost", `${owner.seat.label} was not told that it cannot be answered`);
     }
     for (const seat of this.seats.values()) {
       if (seat.overtaking?.exec !== undefined) {
@@ -810,6 +825,7 @@ export class Model {
     this.#probed = this.#stalled = false;
     this.#spoke = true;
     this.#qemuMustClose = false;
+    this.#unreadable = undefined;
     this.#flying.length = 0;
     this.#overtaking.clear();
     this.#owners.clear();
@@ -974,6 +990,10 @@ export class Model {
       throw new Broken("order", `${seat.label} must hear ${shown(answer)} and heard ${text}`);
     }
     const { name, oob, strict } = command!;
+    if (exec === undefined && this.#unreadable?.text === strict && entry.covered) {
+      const desc = `QEMU's answer to ${name} could not be read; its effect is unknown`;
+      if (text === this.#lines(seat, id, generic(desc))[0]) return;
+    }
     // What QEMU was sent may have been that of another who says the same.
     const unsent = !entry.covered || !entry.sure;
     if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;

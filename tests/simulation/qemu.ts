@@ -45,6 +45,8 @@ export interface Said {
     | "refused"
     | "late"
     | "junk"
+    | "hostile"
+    | "unreadable"
     | "end";
   readonly text: string;
   /** As it is written, with its line end. */
@@ -67,6 +69,39 @@ const SHAPES: readonly ((mark: string) => string)[] = [
 ];
 /** How many ways there are to answer. */
 export const SHAPE_COUNT = SHAPES.length;
+
+/** A text longer than any name of QEMU's. */
+const LONG_NAME = "X".repeat(300);
+/** A text longer than any list of commands. */
+const LONG_LIST = "x".repeat(140_000);
+
+/** What no QEMU says once its negotiation is done, whoever has asked what. */
+const HOSTILE: readonly string[] = [
+  '{"return": {}, "id": 9007199254740993}\r\n',
+  '{"id": [1], "error": {"class": "GenericError", "desc": "another\'s"}}\r\n',
+  `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${LONG_NAME}"}\r\n`,
+];
+/** Values that are no answer to a command. */
+const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
+  ["query-commands", [
+    "[nope]",
+    '[{"name": 7}]',
+    "[null]",
+    '{"name": "stop"}',
+    `[{"name": "${LONG_LIST}"}]`,
+    `["${"\\\n".repeat(20)}"]`,
+  ]],
+  ["add-fd", [
+    "nope",
+    "[]",
+    '{"fdset-id": "x y", "fd": "}"}',
+    '{"fdset-id": 1e999, "fd": 1}',
+    '{"fdset-id": -1, "fd": 1.5}',
+    `{"fdset-id": 1, "fd": 20, "x": "${"x".repeat(5000)}"}`,
+  ]],
+]);
+/** How many ways there are to be hostile, at most. */
+export const HOSTILE_COUNT = 6;
 
 /** All QEMUs of one world, one after the other. */
 export class SimulatedQemu {
@@ -146,7 +181,8 @@ export class SimulatedQemu {
     if (this.#quits) return;
     this.#quits = said.kind === "end";
     const { kind, text } = said;
-    const wire = this.pretty && kind !== "junk" && kind !== "end" ? written(text, true) : text;
+    const isPlain = !this.pretty || /^(junk|hostile|unreadable|end)$/.test(kind);
+    const wire = isPlain ? text : written(text, true);
     this.out.push({ ...said, wire });
     this.wire += wire;
   }
@@ -208,6 +244,18 @@ export class SimulatedQemu {
   /** Answers what overtakes. */
   overtake(exec: Exec): void {
     this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
+  }
+
+  /** Says what is no answer to the first that waits, or what no QEMU says. */
+  defy(shape: number): void {
+    const exec = this.queue[0];
+    const values = exec?.connection === this.connection ? UNREADABLE.get(exec.name) : undefined;
+    if (exec === undefined || values === undefined) {
+      return this.#say({ kind: "hostile", text: HOSTILE[shape % HOSTILE.length]! });
+    }
+    this.queue.shift();
+    const text = `{"return": ${values[shape % values.length]}}\r\n`;
+    this.#say({ kind: "unreadable", text, exec });
   }
 
   /** Executes the first that waits. */

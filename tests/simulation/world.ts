@@ -317,6 +317,8 @@ export class World {
         return this.#adopt(action.who, action.terms);
       case "run":
         return qemu.run(action.fails, action.shape, action.event);
+      case "defy":
+        return this.model.ready ? qemu.defy(action.shape) : undefined;
       case "event":
         return this.model.ready ? qemu.event(action.name) : undefined;
       case "hear":

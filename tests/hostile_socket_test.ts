@@ -1,0 +1,170 @@
+/**
+ * The program before a QEMU that mutates real conversations, over sockets.
+ *
+ * Every second connection is hostile, the others are honest: what the first do
+ * must hurt nobody on the second.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { StandIn } from "../tools/stand_in.ts";
+import type { Command } from "../lib/wire/message.ts";
+import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
+import { memoryOf } from "./support/fault.ts";
+import { mutated, readConversations } from "./support/mutation.ts";
+import { makePlace } from "./support/place.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { Random } from "./support/random.ts";
+
+/** Pairs of connections; qmpmux waits longer and longer before it dials again. */
+const ROUNDS = 6;
+/** Commands that one hostile connection is asked at most. */
+const COMMANDS = 40;
+/** Memory wanders by some tens of MiB. */
+const GROWTH_BYTES = 192 << 20;
+
+/** What the first hostile connections are asked first, and reply. */
+const FIRST: readonly (readonly [command: string, reply: string])[] = [
+  ["query-commands", '{"return": [nope]}'],
+  ["add-fd", '{"return": nope}'],
+  ["query-commands", '{"return": [{"name": 7}]}'],
+];
+
+const [CONVERSATION] = readConversations();
+const { commands, replies, events } = CONVERSATION!;
+
+/** A QEMU whose connections are honest and hostile in turn. */
+function startHostile(path: string, random: Random): StandIn {
+  let qemu: StandIn | undefined = undefined;
+  const answer = ({ name, oob }: Command): string | undefined => {
+    if (name === "qmp_capabilities" || oob) return undefined;
+    if (name === "x-garbage") return "\x1b[2Jgarbage\u202e\r\n";
+    const isHostile = qemu!.connections % 2 === 0;
+    const known = replies.get(name) ?? ['{"return": {}}'];
+    const line = name === "add-fd" ? '{"return": {"fdset-id": 1, "fd": 20}}' : random.pick(known);
+    if (!isHostile) return `${line}\r\n`;
+    const [first, reply] = FIRST[qemu!.connections / 2 - 1] ?? [];
+    if (name === first) return `${reply}\r\n`;
+    // What qmpmux reads itself is mutated each time.
+    if (name === "query-commands") return ended(mutated(line, random, "type").text);
+    const event = random.oneIn(4) ? ended(mutated(random.pick(events), random).text) : "";
+    return event + (random.oneIn(2) ? ended(mutated(line, random).text) : `${line}\r\n`);
+  };
+  return qemu = new StandIn(path, {
+    answer: (command, connection) => {
+      if (command.name !== "x-hang-up") return answer(command);
+      connection.hangUp();
+      return "";
+    },
+  });
+}
+
+/** A text with what it leaves open closed: the test is not to wait for a message that never ends. */
+function ended(text: string): string {
+  // As an event it would leave its command without a reply.
+  if (text.startsWith('{"event": "')) return `{"return": ${text.slice('{"event": '.length)}`;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!;
+    if (inString && char === "\\") at++;
+    else if (char === '"') inString = !inString;
+    else if (inString) continue;
+    else if (char === "{" || char === "[") depth++;
+    else if (char === "}" || char === "]") depth--;
+  }
+  const open = (inString ? ' "' : "") + "}".repeat(Math.max(0, depth));
+  return open === "" ? text : `${text}${open}\r\n`;
+}
+
+/** Asks, and waits for the reply; whether it came, from QEMU. */
+async function asks(client: TestClient, command: string, id: string): Promise<boolean> {
+  if (!await client.trySend(`${command.slice(0, -1)},"id":"${id}"}`)) return false;
+  try {
+    const line = await client.lines.until(new RegExp(`"id": "${id}"`));
+    return !/QEMU has gone|QEMU is away|could not be read/.test(line);
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("No line like")) return false;
+    throw error;
+  }
+}
+
+/** The internal errors that the metrics count. */
+async function internalErrors(path: string): Promise<number> {
+  using socket = await Deno.connect({ transport: "unix", path });
+  await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const text = await new Response(socket.readable).text();
+  const counts = [...text.matchAll(/^qmpmux_internal_errors_total\{.*\} (\d+)$/gm)];
+  assert(counts.length > 0, text);
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+for (const onLoss of ["hold", "close"] as const) {
+  Deno.test(`qmpmux serves the next QEMU after each hostile one, on-loss=${onLoss}`, async () => {
+    using place = makePlace();
+    const at = (name: string): string => `${place.path}/${name}`;
+    const random = new Random(onLoss === "hold" ? 7 : 8);
+    await using qemu = startHostile(at("vm"), random);
+    await using mux = await startQmpmux([
+      ...["--qemu", qemu.path, "--on-loss", onLoss, "--metrics", at("metrics")],
+      ...["--listen", `${at("full")},fds=on`, "--listen", `${at("watch")},role=observer`],
+    ]);
+    await mux.log.until(/connected to QEMU/);
+    let ids = 0;
+    const stayed = [await TestClient.ready(at("full")), await TestClient.ready(at("watch"))];
+    const before = memoryOf(mux.pid);
+    const ends: string[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      // An honest QEMU: who is there is served, and so is a new client.
+      using bystander = await TestClient.ready(at("full"));
+      for (const client of onLoss === "hold" ? [...stayed, bystander] : [bystander]) {
+        assert(await asks(client, '{"execute":"query-status"}', `x${++ids}`), "not served");
+      }
+      await bystander.send('{"execute":"x-hang-up"}');
+      await mux.log.until(/connected to QEMU/);
+      const { connections } = qemu;
+      assertEquals(connections % 2, 0);
+      using one = await TestClient.ready(at("full"));
+      using two = await TestClient.ready(at("watch"));
+      const clients = onLoss === "hold" ? [...stayed, one, two] : [one, two];
+      const isUp = (): boolean => qemu.connections === connections;
+      for (let i = 0; i < COMMANDS && isUp(); i++) {
+        const [first] = FIRST[round] ?? [];
+        const command = i === 0 && first
+          ? `{"execute":"${first}"}`
+          : random.oneIn(4)
+          ? random.pick(['{"execute":"query-commands"}', '{"execute":"add-fd"}'])
+          : random.pick(commands);
+        const client = i === 0 ? one : random.pick(clients);
+        if (!await asks(client, command, `x${++ids}`)) break;
+      }
+      // One that has said nothing wrong does so now.
+      if (isUp()) await one.trySend('{"execute":"x-garbage"}');
+      const seen = mux.log.seen.length;
+      await mux.log.until(/connected to QEMU/);
+      ends.push(...mux.log.seen.slice(seen).filter((line) => !/connected to QEMU/.test(line)));
+      assertEquals(qemu.connections, connections + 1);
+    }
+    using last = await TestClient.ready(at("full"));
+    assert(await asks(last, '{"execute":"query-status"}', "last"));
+    for (const client of stayed) {
+      assertEquals(await asks(client, '{"execute":"query-status"}', "stayed"), onLoss === "hold");
+      client[Symbol.dispose]();
+    }
+    assert(ends.length >= ROUNDS, ends.join("\n"));
+    for (const line of mux.log.seen) {
+      // One line each, escaped and cut.
+      assertMatch(line, /^qmpmux: /);
+      assert(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(line), line);
+      assert(line.length < 1000, `${line.length}: ${line}`);
+      assert(!/internal error/.test(line), line);
+    }
+    assertEquals(await internalErrors(at("metrics")), 0);
+    const grown = memoryOf(mux.pid) - before;
+    assert(grown < GROWTH_BYTES, `memory has grown by ${grown} bytes`);
+    mux.kill("SIGTERM");
+    assertEquals((await within("the end", mux.ended)).code, 0);
+  });
+}
