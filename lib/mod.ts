@@ -47,10 +47,10 @@ export type {
   Recorder,
   Result,
 } from "./record/recorder.ts";
-export type { Admission, Monitor, Slot, Ticket } from "./session/monitor.ts";
-export { ArgumentList, type Matching, type Outside } from "./terms/argument_list.ts";
+export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export { ArgumentList, type Outside } from "./terms/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
-export { EventFilter } from "./terms/event_filter.ts";
+export { EventFilter, EventName } from "./terms/event_filter.ts";
 export {
   defaultLimits,
   type LimitName,
@@ -73,9 +73,10 @@ export { FULL, readRole, ROLES } from "./terms/roles.ts";
 export { type RuleName, ruleName } from "./terms/rule_name.ts";
 export type { DialectName, Terms } from "./terms/terms.ts";
 export { MessageSplitter } from "./wire/balance.ts";
-export { type Damage, type Frame, FrameSplitter, type Member } from "./wire/frame.ts";
+export { type Damage, type Frame, FrameSplitter, type Offsets } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
 export {
+  argumentsOf,
   type Command,
   type Event,
   type Greeting,
@@ -88,4 +89,5 @@ export {
 } from "./wire/message.ts";
 export type { Cargo, ClientPeer, Identity, QemuPeer } from "./wire/peer.ts";
 export { UnexpectedMessage } from "./wire/unexpected.ts";
-export { type Leaf, type Part, Value } from "./wire/value.ts";
+export { Cursor } from "./wire/cursor.ts";
+export { NameTable } from "./wire/names.ts";

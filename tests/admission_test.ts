@@ -62,7 +62,7 @@ Deno.test("termsFor() gives the limits of the role", () => {
   const { admission, terms } = parseListener("/run/m,role-for=alice:observer,role=full");
   const limit = (somebody: Somebody): number | undefined =>
     termsFor(admission, terms, somebody, idOf)?.limits["max-command"];
-  assertEquals([limit(ALICE), limit(BOB)], [65536, 1048576]);
+  assertEquals([limit(ALICE), limit(BOB)], [65536, 262144]);
 });
 
 const WRONG: [options: string, text: string][] = [

@@ -11,7 +11,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { canonical } from "../lib/wire/format.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import { bytesOf, cutsOf, fed } from "./support/cuts.ts";
+import { bytesOf, cutsOf, fed, membersOf } from "./support/cuts.ts";
 import {
   type Case,
   CORPORA,
@@ -54,7 +54,7 @@ function idsOf(splitter: FrameSplitter, bytes: Uint8Array): string[] {
   const ids: string[] = [];
   for (const thing of fed(splitter, [bytes])) {
     if ("damage" in thing) continue;
-    const id = thing.members.find(({ key }) => key === "id");
+    const id = membersOf(thing).find(({ key }) => key === "id");
     if (id) ids.push(canonical(thing.bytes, id.start, id.end));
   }
   return ids;

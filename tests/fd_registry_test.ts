@@ -250,13 +250,31 @@ Deno.test("FdRegistry.settled() keeps a name from others until QEMU has answered
   }
 });
 
-Deno.test("FdRegistry.goes() refuses a command that many tags would make much longer", () => {
+Deno.test("FdRegistry.goes() looks at 1,024 references of a command, and refuses one that has more", () => {
   const registry = having("f");
-  const few = command("netdev_add", { type: "tap", id: "n", fds: Array(2000).fill("f").join(":") });
-  const went = run(registry, "b", few);
-  assertEquals(went.split(NONE).length, 2001);
-  const many = command("netdev_add", { id: "n", fds: Array(20_000).fill("f").join(":") });
-  assertEquals(run(registry, "b", many), "File descriptor named 'f' has not been found");
+  const names = (count: number): string => Array(count).fill("f").join(":");
+  const sets = (count: number): string[] => Array(count).fill("/dev/fdset/1");
+  const few = command("netdev_add", { type: "tap", id: "n", fds: names(1024) });
+  assertEquals(run(registry, "b", few).split(NONE).length, 1025);
+  const refused = [
+    command("netdev_add", { id: "n", fds: names(1025) }),
+    command("netdev_add", { id: "n", fd: Array(1025).fill("7") }),
+    command("blockdev-add", { fd: names(1).split(":"), a: sets(1024) }),
+    command("blockdev-add", { a: Array(129).fill("json:{}") }),
+    command("blockdev-add", { a: `json:{"a":"${"x".repeat(65536)}"}` }),
+  ];
+  for (const asked of refused) {
+    assertEquals(
+      run(registry, "b", asked),
+      "A command may refer to at most 1024 file descriptors, and have at most 128 file names in " +
+        "JSON, of 64 KiB in all; use several commands",
+    );
+  }
+  const others = command("blockdev-add", {
+    a: Array(2000).fill("f"),
+    b: Array(128).fill("json:{}"),
+  });
+  assertEquals(JSON.parse(run(registry, "b", others)).arguments.a.length, 2000);
 });
 
 Deno.test("FdRegistry.withOwnNames() leaves messages alone before the first tag has gone", () => {

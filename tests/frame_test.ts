@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Damage, type Frame, FrameSplitter, NESTING_LIMIT } from "../lib/wire/frame.ts";
 import { CLASSIC, type Grammar, POSITIONED } from "../lib/wire/grammar.ts";
-import { bytesOf, fed, fedAtCuts, latin, latinText, pairsOf } from "./support/cuts.ts";
+import { bytesOf, fed, fedAtCuts, latin, latinText, membersOf, pairsOf } from "./support/cuts.ts";
 import { printedBy } from "./support/program.ts";
 import { Random } from "./support/random.ts";
 
@@ -79,14 +79,15 @@ Deno.test("FrameSplitter.next() gives each frame bytes of its own", () => {
 Deno.test("FrameSplitter.next() tells an object from what has no members", () => {
   assertEquals(only("{}").isObject, true);
   for (const text of ["[]", '["{"]', '"{}"']) assertEquals(only(text).isObject, false);
-  assertEquals(only('[{"a":1}]').members, []);
+  assertEquals(only('[{"a":1}]').offsets, []);
 });
 
-Deno.test("Frame.members tells where each key and value of the object stands", () => {
-  const { bytes, members } = only(`{ 'a"' : 1 , "b" : {"c": [ 2 ]}, "\\u0064" : "e" }`);
+Deno.test("Frame.offsets tells where each key and value of the object stands", () => {
+  const frame = only(`{ 'a"' : 1 , "b" : {"c": [ 2 ]}, "\\u0064" : "e" }`);
+  const { bytes } = frame;
   assertEquals(latinText(bytes), '{"a\\"":1,"b":{"c":[2]},"\\u0064":"e"}');
   assertEquals(
-    members.map(({ key, keyStart, start, end }) => [
+    membersOf(frame).map(({ key, keyStart, start, end }) => [
       key,
       latinText(bytes.subarray(keyStart, start)),
       latinText(bytes.subarray(start, end)),
@@ -95,10 +96,10 @@ Deno.test("Frame.members tells where each key and value of the object stands", (
   );
 });
 
-Deno.test("Frame.members has any key, one that means something to JavaScript too", () => {
+Deno.test("Frame.offsets has any key, one that means something to JavaScript too", () => {
   const keys = ["__proto__", "constructor", "", "1", "0"];
-  const { members } = only(`{${keys.map((key) => `"${key}":0`).join()}}`);
-  assertEquals(members.map(({ key }) => key), keys);
+  const frame = only(`{${keys.map((key) => `"${key}":0`).join()}}`);
+  assertEquals(membersOf(frame).map(({ key }) => key), keys);
 });
 
 Deno.test("FrameSplitter.next() gives a large value whole, and small ones after it", () => {

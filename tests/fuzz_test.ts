@@ -26,7 +26,7 @@ import { canonical, quoted } from "../lib/wire/format.ts";
 import { type Damage, type Frame, FrameSplitter } from "../lib/wire/frame.ts";
 import { CLASSIC, POSITIONED } from "../lib/wire/grammar.ts";
 import { Exchange, type Phase, RESYNC } from "./support/corpus.ts";
-import { fed, latin, pairsOf, randomCut } from "./support/cuts.ts";
+import { fed, latin, membersOf, pairsOf, randomCut } from "./support/cuts.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
@@ -101,12 +101,13 @@ function told(things: readonly (Frame | Damage)[]): string {
   return things.map((thing) =>
     "damage" in thing
       ? `damage ${thing.damage}`
-      : `${LATIN.decode(thing.bytes)} ${thing.isObject} ${JSON.stringify(thing.members)}`
+      : `${LATIN.decode(thing.bytes)} ${thing.isObject} ${thing.offsets.join()}`
   ).join("\n");
 }
 
 function isSound(frame: Frame): void {
-  const { bytes, isObject, members } = frame;
+  const { bytes, isObject } = frame;
+  const members = membersOf(frame);
   const text = TEXT.decode(bytes);
   const value = JSON.parse(text);
   assert(!/[\s']/.test(text.replace(STRINGS, "")), "white space or a single quote");

@@ -29,7 +29,7 @@ Deno.test("parseListener() gives every limit its default", () => {
   const { limits } = parseListener("/run/a").terms;
   for (const name of LIMIT_NAMES) assertEquals(limits[name], LIMITS[name].initial, name);
   assertEquals(limits["max-clients"], 2048);
-  assertEquals(limits["max-command"], 1 << 20);
+  assertEquals(limits["max-command"], 256 << 10);
 });
 
 Deno.test("parseListener() gives an observer's commands 64 KiB, unless it is told otherwise", () => {

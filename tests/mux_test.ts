@@ -9,6 +9,7 @@ import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
 import { GIVEN_UP_LIMIT } from "../lib/session/upstream.ts";
 import { KEPT_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
+import { frameOf } from "../lib/wire/frame.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
 import { GREETING, options, Stage, terms } from "./support/stage.ts";
@@ -38,8 +39,7 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
   const command = asciiBytes('{"execute":"qmp_capabilities"}');
   const join = (): Monitor => {
     const monitor = mux.attach(peer, terms());
-    const members = [{ key: "execute", keyStart: 1, start: 11, end: 29 }];
-    mux.received(monitor, { bytes: command, isObject: true, members });
+    mux.received(monitor, { bytes: command, isObject: true, offsets: [1, 11, 29] });
     return monitor;
   };
   assertEquals(mux.monitors, new Set([join(), join()]));
@@ -198,3 +198,50 @@ Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", ()
   assert(ask(KEPT_BYTES_LIMIT - 100));
   assert(!ask(0));
 });
+
+Deno.test("Mux refuses an id that pretty=on would print far longer than its client wrote it", () => {
+  const sent: string[] = [];
+  const keep = (bytes: Uint8Array): void => void sent.push(new TextDecoder().decode(bytes));
+  const peer: ClientPeer & QemuPeer = {
+    send: keep,
+    sendReply: keep,
+    pause(): void {},
+    resume(): void {},
+    close(): void {},
+  };
+  const mux = new Mux(options(), {
+    ready(): void {},
+    lost(): void {},
+    idle(): void {},
+    reload(): void {},
+    stalled(): void {},
+    failed(_, error): void {
+      throw error;
+    },
+  });
+  const answers = (text: string): void => mux.answered(asciiBytes(`${text}\r\n`));
+  mux.qemuArrived(peer, "7");
+  answers(PRETTY_GREETING);
+  answers('{\r\n    "return": {\r\n    },\r\n    "id": 7\r\n}');
+  const monitor = mux.attach(peer, terms());
+  mux.received(monitor, frameOf('{"execute":"qmp_capabilities"}'));
+  const says = (id: string): string => {
+    sent.length = 0;
+    mux.received(monitor, frameOf(`{"execute":"qmp_capabilities","id":${id}}`));
+    return sent.join("");
+  };
+  const nested = (depth: number, count: number): string =>
+    `${"[".repeat(depth)}${"1,".repeat(count)}1${"]".repeat(depth)}`;
+  // Each element on a line of its own, four spaces a level.
+  assert(says(nested(1000, 20_000)).includes('"desc": "JSON token size limit exceeded"'));
+  assert(!says(nested(1000, 20_000)).includes('"id"'));
+  assertStringIncludes(
+    says(nested(3, 2)),
+    '"id": [\r\n        [\r\n            [\r\n                1,\r\n                1,\r\n',
+  );
+});
+
+const PRETTY_GREETING = '{\r\n    "QMP": {\r\n        "version": {\r\n            "qemu": {\r\n' +
+  '                "micro": 1,\r\n                "minor": 2,\r\n                "major": 7\r\n' +
+  '            },\r\n            "package": ""\r\n        },\r\n        "capabilities": [\r\n' +
+  '            "oob"\r\n        ]\r\n    }\r\n}';

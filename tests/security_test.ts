@@ -306,7 +306,7 @@ Deno.test("query-clients stays short enough to be read, whatever its clients hav
     const client = stage.ready(name);
     const enable = JSON.stringify({ enable: Array(256).fill(wide) });
     client.say(`{"execute":"__org.qmpmux_set-event-filter","arguments":${enable}}`);
-    client.say(JSON.stringify({ execute: "\u{1F600}".repeat(100_000) }));
+    client.say(JSON.stringify({ execute: "\u{1F600}".repeat(60_000) }));
   }
   const admin = stage.connect("admin", terms({ role: roleNamed("admin") }));
   admin.say('{"execute":"qmp_capabilities"}{"execute":"__org.qmpmux_query-clients"}');
@@ -387,10 +387,10 @@ Deno.test("MessageSplitter.next() takes no object that another bracket closes", 
   assert(found !== undefined && "damage" in found);
 });
 
-Deno.test("EventFilter.passes() keeps no long name of a QEMU that makes them up", () => {
+Deno.test("EventFilter.passes() tries no wildcards on long names of a QEMU that makes them up", () => {
   const filter = new EventFilter(["A*"]);
   for (let i = 0; i < 2000; i++) {
-    assertEquals(filter.passes(`A${"x".repeat(10_000)}${i}`), true);
+    assertEquals(filter.passes(`A${"X".repeat(10_000)}${i}`), false);
     assertEquals(filter.passes(`B${"x".repeat(10_000)}${i}`), false);
   }
 });

@@ -234,7 +234,7 @@ test("a command of 64 MiB is refused, and costs QEMU nothing", {
   kind: "long",
   size: 64 * MIB,
   seen: { refused: 1, answered: 1 },
-  told: /client mux\/\d+ sent a command of more than 1048576 bytes/,
+  told: /client mux\/\d+ sent a command of more than 262144 bytes/,
   growth: HEAP,
 });
 

@@ -5,17 +5,36 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { Cursor } from "../lib/wire/cursor.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { type StringEdit, withEdits } from "../lib/wire/string_edits.ts";
-import { Value } from "../lib/wire/value.ts";
 import { Random } from "./support/random.ts";
 
 /** A frame with edits of its strings, by their number. */
-function edited(text: string, edits: readonly [number, Omit<StringEdit, "value">][]): string {
+function edited(
+  text: string,
+  edits: readonly [number, Omit<StringEdit, "start" | "end">][],
+): string {
   const { bytes } = frameOf(text);
-  const values = [...new Value(bytes).leaves()].map(({ value }) => value);
-  const all = edits.map(([index, edit]) => ({ ...edit, value: values[index]! }));
+  const places = scalarsAt(new Cursor(bytes));
+  const all = edits.map(([index, edit]) => ({ ...edit, ...places[index]! }));
   return new TextDecoder().decode(withEdits(bytes, all));
+}
+
+/** The places of the scalars from a cursor on. */
+function scalarsAt(cursor: Cursor): { start: number; end: number }[] {
+  const { at: start, isScalar, isObject } = cursor;
+  if (isScalar) {
+    cursor.skip();
+    return [{ start, end: cursor.at }];
+  }
+  const places: { start: number; end: number }[] = [];
+  if (!cursor.enter()) return places;
+  do {
+    if (isObject) cursor.skipKey();
+    places.push(...scalarsAt(cursor));
+  } while (cursor.next());
+  return places;
 }
 
 Deno.test("withEdits() puts texts into strings and others in their stead, and leaves all else", () => {

@@ -9,12 +9,12 @@
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
 import type { Ending } from "../record/recorder.ts";
-import type { Monitor } from "../session/monitor.ts";
-import { EventFilter } from "../terms/event_filter.ts";
+import type { Answer, Monitor } from "../session/monitor.ts";
+import { EventFilter, GLOBS_LIMIT } from "../terms/event_filter.ts";
 import { refusalText, type Role } from "../terms/policy.ts";
 import { qemuText } from "../wire/format.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import { errorReply, returnReply } from "../wire/reply.ts";
+import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
 
 /** What all names of ours begin with. */
 export const OWN_PREFIX = "__org.qmpmux_";
@@ -36,10 +36,12 @@ export interface Hub {
   dismiss(monitor: Monitor, reason: string, ending: Ending): void;
   /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
   reload(done: (problems: readonly string[]) => void): void;
-  /** Gives what an answer gives, and records it. */
-  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply;
+  /** Wraps an answer so that it is recorded when it gives its reply. */
+  noting(monitor: Monitor, command: Command, answer: Answer): Answer;
   /** A command is refused. */
   refused(monitor: Monitor, command: Command): void;
+  /** Runs a task for a client in a later turn; returns whether it will, or it has to be run at once. */
+  later(monitor: Monitor, task: () => void): boolean;
 }
 
 /** How the hub stands; times in seconds. */
@@ -70,16 +72,22 @@ type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
 /** Begins a command that takes its time; calls `done` once, with what gives the value or throws. */
 type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
 
+/** Gives the elements of a list one by one; between two, everybody else may have a turn. */
+type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
+
 /** A command, and who may run it: every client, or those whose role administers qmpmux. */
 type OwnCommand =
   & { readonly administers: boolean }
-  & ({ readonly run: Run } | { readonly start: Start });
+  & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
+
+/** As many elements of a list are made in a turn. */
+const ELEMENTS_A_TURN = 16;
 
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   ["set-event-filter", {
     administers: false,
     run: (monitor, args) => {
-      const globs = args.takeStrings("enable");
+      const globs = args.takeStrings("enable", GLOBS_LIMIT);
       args.end();
       monitor.chooseEvents(new EventFilter(globs));
       return {};
@@ -106,12 +114,15 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["query-clients", {
     administers: true,
-    run: (_, args, hub) => {
+    list: function* (args, hub): Generator<unknown> {
       args.end();
       const inFlight = hub.inFlight();
       const { age } = hub.status();
-      return [...hub.monitors].filter(({ isControl }) => !isControl)
-        .map((monitor) => clientView(monitor, inFlight.get(monitor) ?? 0, age));
+      for (const monitor of [...hub.monitors]) {
+        // It may have left since.
+        if (monitor.isControl || monitor.left) continue;
+        yield clientView(monitor, inFlight.get(monitor) ?? 0, age);
+      }
     },
   }],
   ["query-status", {
@@ -217,13 +228,14 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
     const answer = (): Reply => monitor.dressed(replyOf(value));
     return monitor.answer(command.id, false, hub.noting(monitor, command, answer));
   }
+  if ("list" in own) return list(monitor, command, own.list, hub);
   // What takes its time keeps its place.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
   const answer = hub.noting(monitor, command, () => replyOf(outcome));
   const settle = (value: () => unknown): void => {
     outcome = value;
-    monitor.fill(ticket, answer());
+    monitor.fill(ticket, answer(ticket)!);
   };
   try {
     own.start(new Arguments(command), hub, settle);
@@ -234,9 +246,49 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   }
 }
 
+/** Answers with a list, which is made turn by turn from when its turn among the replies has come. */
+function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
+  const { isPretty } = monitor;
+  const elements: string[] = [];
+  let made: Iterator<unknown> | undefined;
+  /** Makes some more; returns whether that were all. */
+  const step = (): boolean => {
+    made ??= make(new Arguments(command), hub);
+    for (let i = 0; i < ELEMENTS_A_TURN; i++) {
+      const { done, value } = made.next();
+      if (done) return true;
+      elements.push(elementText(value, isPretty));
+    }
+    return false;
+  };
+  let outcome: (() => Reply) | undefined;
+  const answer = hub.noting(monitor, command, (slot) => {
+    if (outcome) return attempted(outcome);
+    const go = (): void => {
+      try {
+        while (!step()) if (hub.later(monitor, go)) return;
+        outcome = () => listReply(elements, isPretty);
+      } catch (error) {
+        outcome = () => {
+          throw error;
+        };
+      }
+      monitor.fill(slot, answer(slot)!);
+    };
+    go();
+    return undefined;
+  });
+  monitor.answer(command.id, false, answer);
+}
+
 function replyOf(value: () => unknown): Reply {
+  return attempted(() => returnReply(qemuText(value())));
+}
+
+/** A reply, or the error for an argument that is wrong. */
+function attempted(reply: () => Reply): Reply {
   try {
-    return returnReply(qemuText(value()));
+    return reply();
   } catch (error) {
     if (error instanceof ArgumentError || error instanceof RangeError) {
       return errorReply("GenericError", error.message);

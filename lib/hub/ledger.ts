@@ -8,7 +8,7 @@
  */
 
 import type { Outcome, Recorder, Result } from "../record/recorder.ts";
-import type { Monitor } from "../session/monitor.ts";
+import type { Answer, Monitor } from "../session/monitor.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
 /** A command, and who waits for its answer since when. */
@@ -33,7 +33,7 @@ export class Ledger {
   #recorder: Recorder | undefined;
   readonly #clock: () => number;
   /** What answers of ours belong to that have not been given yet. */
-  readonly #noted = new WeakMap<() => Reply, Noted>();
+  readonly #noted = new WeakMap<Answer, Noted>();
 
   /** Without a recorder all it does is nothing. */
   constructor(recorder: Recorder | undefined, clock: () => number) {
@@ -86,24 +86,27 @@ export class Ledger {
     this.#recorder?.ended(monitor, command, { result, took: 0, rule });
   }
 
-  /** Gives what an answer of ours gives, and tells of it when it is given. */
-  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply {
+  /** Wraps an answer of ours so that it is recorded when it gives its reply, which may be at a later call. */
+  noting(monitor: Monitor, command: Command, answer: Answer): Answer {
     const recorder = this.#recorder;
     if (recorder === undefined) return answer;
-    const since = this.#clock();
-    const noting = (): Reply => {
+    const noted: Noted = { monitor, command, since: this.#clock() };
+    const noting: Answer = (slot) => {
       this.#noted.delete(noting);
-      const reply = answer();
-      const outcome: Outcome = { result: reply.kind, reply, took: this.#clock() - since };
-      recorder.ended(monitor, command, outcome);
+      const reply = answer(slot);
+      if (reply === undefined) this.#noted.set(noting, noted);
+      else {
+        const took = this.#clock() - noted.since;
+        recorder.ended(monitor, command, { result: reply.kind, reply, took });
+      }
       return reply;
     };
-    this.#noted.set(noting, { monitor, command, since });
+    this.#noted.set(noting, noted);
     return noting;
   }
 
   /** Answers of ours will not be given: their client has left before their turn came. */
-  ungiven(answers: readonly (() => Reply)[]): void {
+  ungiven(answers: readonly Answer[]): void {
     for (const answer of answers) {
       const noted = this.#noted.get(answer);
       if (noted === undefined) continue;

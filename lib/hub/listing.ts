@@ -13,7 +13,7 @@ import type { Command, Reply } from "../wire/message.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 
 /** QEMU's list has some 10 kB; filtering takes time with its length. */
-const LIST_BYTES_LIMIT = 128 << 10;
+const LIST_BYTES_LIMIT = 64 << 10;
 
 /** The filtered replies, by QEMU's: a reply that is cached is filtered once for a role. */
 const filtered = new WeakMap<Reply, WeakMap<Role, Reply>>();

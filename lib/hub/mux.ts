@@ -8,9 +8,10 @@
  */
 
 import type { Ending, InternalErrorPlace, Recorder } from "../record/recorder.ts";
-import { Monitor } from "../session/monitor.ts";
+import { type Answer, Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
-import { globMatches } from "../terms/glob.ts";
+import { EventNames } from "../terms/event_filter.ts";
+import { type Matcher, matcherOf } from "../terms/glob.ts";
 import { judge, refusalText } from "../terms/policy.ts";
 import { ruleName } from "../terms/rule_name.ts";
 import type { OnLoss } from "../terms/settings.ts";
@@ -21,9 +22,9 @@ import {
   type Command,
   type Event,
   type Greeting,
+  prepareCommand,
   readCommand,
   readMessage,
-  type Reply,
 } from "../wire/message.ts";
 import type { Cargo, ClientPeer, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
@@ -39,6 +40,12 @@ export const NO_QMP = "it does not speak QMP";
 
 /** How the reason begins why we let go of a client that has waited for QEMU's greeting for too long. */
 export const NO_QEMU = "no QEMU within";
+
+/** A step of preparing looks at so many bytes. */
+const PREPARED_BYTES = 512;
+
+/** What is answered here to a command with longer arguments is made in a turn of its own. */
+const OWN_TURN_BYTES = 32768;
 
 /** What the rim may want to know; all of it has happened already. */
 export interface Notices {
@@ -84,6 +91,8 @@ export interface MuxOptions {
   readonly timeOfDay: () => number;
   /** A steady clock in seconds, for what is measured; without it time goes on from tick to tick. */
   readonly clock?: () => number;
+  /** Runs a task in a later turn of the event loop; without it what takes long is done at once. */
+  readonly later?: (task: () => void) => void;
   /** What `tick` would be told now, for what has its time; without it what it was told last. */
   readonly running?: () => number;
 }
@@ -97,6 +106,8 @@ export class Mux implements Hub {
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
   #options: MuxOptions;
+  #deadlines: readonly { readonly matches: Matcher; readonly seconds: number }[];
+  readonly #eventNames = new EventNames();
   readonly #notices: Notices;
   #qemu: QemuPeer | undefined;
   #attached = 0;
@@ -107,6 +118,7 @@ export class Mux implements Hub {
   /** A hub without clients and without QEMU. */
   constructor(options: MuxOptions, notices: Notices, recorder?: Recorder) {
     this.#options = options;
+    this.#deadlines = compiled(options.deadlines);
     this.#notices = notices;
     this.#ledger = new Ledger(recorder, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#ledger, this.#contain);
@@ -132,6 +144,16 @@ export class Mux implements Hub {
     return monitor;
   }
 
+  /**
+   * Prepares what a client has said, a step each time it is called: what takes long and can be done
+   * before it is said.
+   *
+   * @returns whether nothing is left to prepare
+   */
+  prepare(monitor: Monitor, input: Frame | Damage): boolean {
+    return "damage" in input || prepareCommand(input, monitor.isPretty, PREPARED_BYTES);
+  }
+
   /** A client has said something. An error while it is served ends that client alone. */
   received(monitor: Monitor, input: Frame | Damage): void {
     if (monitor.left) return;
@@ -144,7 +166,7 @@ export class Mux implements Hub {
 
   #receive(monitor: Monitor, input: Frame | Damage): void {
     if ("damage" in input) return monitor.damaged(input.damage);
-    const command = readCommand(input, monitor.takesOob);
+    const command = readCommand(input, monitor.takesOob, monitor.isPretty);
     const { id, oob } = command;
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const admission = monitor.admit(command);
@@ -157,7 +179,10 @@ export class Mux implements Hub {
       if (!runOwn(monitor, command, this)) this.#run(monitor, command);
       return;
     }
-    if (!oob) return monitor.answer(id, false, this.#ledger.noting(monitor, command, admission));
+    if (!oob) {
+      const answer = this.#ledger.noting(monitor, command, admission);
+      return monitor.answer(id, false, this.#inOwnTurn(monitor, command, answer));
+    }
     this.#ledger.here(monitor, command, "error");
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
   }
@@ -265,6 +290,7 @@ export class Mux implements Hub {
   /** Goes on under other settings. */
   adopt(options: MuxOptions): void {
     this.#options = options;
+    this.#deadlines = compiled(options.deadlines);
   }
 
   /** From now on another records what happens, or nobody does. */
@@ -310,7 +336,7 @@ export class Mux implements Hub {
   }
 
   /** Gives what an answer of ours gives, and records it. */
-  noting(monitor: Monitor, command: Command, answer: () => Reply): () => Reply {
+  noting(monitor: Monitor, command: Command, answer: Answer): Answer {
     return this.#ledger.noting(monitor, command, answer);
   }
 
@@ -324,6 +350,25 @@ export class Mux implements Hub {
     let count = 0;
     for (const { isControl } of this.#monitors) if (!isControl) count++;
     return count;
+  }
+
+  /** An answer that is made in a later turn where its command is long; several may wait in a row. */
+  #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: Answer): Answer {
+    if (argumentBytes === undefined || argumentBytes.length <= OWN_TURN_BYTES) return answer;
+    return (slot) => {
+      const make = (): void => {
+        const reply = answer(slot);
+        if (reply !== undefined) monitor.fill(slot, reply);
+      };
+      return this.later(monitor, make) ? undefined : answer(slot);
+    };
+  }
+
+  /** Runs a task for a client in a later turn, where that is possible. */
+  later(monitor: Monitor, task: () => void): boolean {
+    const { later } = this.#options;
+    later?.(() => this.#contain(monitor, task));
+    return later !== undefined;
   }
 
   #run(monitor: Monitor, command: Command): void {
@@ -363,7 +408,7 @@ export class Mux implements Hub {
 
   /** When who asks something now gives up. */
   #deadlineOf({ name }: Command): number {
-    const deadline = this.#options.deadlines.find(({ glob }) => globMatches(glob, name));
+    const deadline = this.#deadlines.find(({ matches }) => matches(name));
     return deadline ? this.#time + deadline.seconds : Infinity;
   }
 
@@ -385,9 +430,10 @@ export class Mux implements Hub {
 
   #spread(event: Event): void {
     let told = 0;
+    const name = this.#eventNames.named(event.name);
     for (const monitor of this.#monitors) {
       try {
-        if (!monitor.wants(event)) continue;
+        if (!monitor.wants(name)) continue;
         monitor.peer.send(event.bytes);
         told++;
       } catch (error) {
@@ -446,4 +492,10 @@ export class Mux implements Hub {
       this.#notices.failed(where, error);
     }
   }
+}
+
+function compiled(
+  deadlines: readonly Deadline[],
+): readonly { readonly matches: Matcher; readonly seconds: number }[] {
+  return deadlines.map(({ glob, seconds }) => ({ matches: matcherOf(glob), seconds }));
 }

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { Command } from "../wire/message.ts";
-import { Value } from "../wire/value.ts";
+import { argumentsOf, type Command } from "../wire/message.ts";
+import type { Cursor } from "../wire/cursor.ts";
 
 /** What stands for what was removed. */
 const REMOVED = '"(removed)"';
@@ -50,9 +50,14 @@ const WELL_KNOWN = /^(?:vnc|spice|keep|fail|disconnect)$/;
 /** Of an object that is a secret only these are shown. */
 const SHOWN_OF_SECRETS: ReadonlySet<string> = new Set(["qom-type", "id", "format"]);
 
-/** A text that carries a secret by the look of it: `password=…`, a file name in JSON, a PEM key. */
+/**
+ * A text that carries a secret by the look of it: `password=…`, a file name in JSON, a PEM key.
+ *
+ * The sign behind a name is looked for first: from each name on, the time would grow with the
+ * square of the text.
+ */
 const SECRET_TEXT =
-  /(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*[=:]|^\s*json:|-----BEGIN/i;
+  /(?<=(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*)[=:]|^\s*json:|-----BEGIN/i;
 
 /** Programs that QEMU runs, as lists: what they are given may be secret, and is not shown. */
 const PROGRAMS: ReadonlySet<string> = new Set(["args", "cpr-exec-command"]);
@@ -65,7 +70,11 @@ const USER_INFO = /:\/\/[^/\s]*@/g;
 
 /** Lines of the human monitor that carry a secret, or may. */
 const SECRET_LINE =
-  /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|\bchange\b.*\bvnc\b|[\n\r]|:\/\/[^/\s]*@|json:|\b(?:exec|cmd):/i;
+  /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|[\n\r]|:\/\/[^/\s]*@|json:|\b(?:exec|cmd):/i;
+
+/** `change DEVICE TARGET` carries a secret where the device is `vnc`. */
+const CHANGE = /\bchange\b/i;
+const VNC = /\bvnc\b/i;
 
 /** What is shown of a command's arguments. */
 export type Shown =
@@ -82,17 +91,18 @@ export type Shown =
 export function withoutSecrets(command: Command, isKnown: boolean): Shown | undefined {
   const { argumentBytes } = command;
   if (argumentBytes === undefined) return undefined;
-  const args = new Value(argumentBytes);
+  const args = argumentsOf(command);
   if (!isKnown || argumentBytes.length > ARGUMENT_BYTES_LIMIT) return { names: namesOf(args) };
   return { arguments: objectText(args, command.name, 0) };
 }
 
-function namesOf(args: Value): string[] {
+function namesOf(args: Cursor): string[] {
   const names: string[] = [];
-  for (const [name] of args.members()) {
-    if (names.length === NAMES_LIMIT) break;
-    names.push(shortened(name));
-  }
+  if (!args.enter()) return names;
+  do {
+    names.push(shortened(args.key()));
+    args.skip();
+  } while (args.next() && names.length < NAMES_LIMIT);
   return names;
 }
 
@@ -101,60 +111,83 @@ function shortened(name: string): string {
   return name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name;
 }
 
-function objectText(object: Value, command: string, depth: number): string {
+// What follows goes behind the value at a cursor.
+
+function objectText(object: Cursor, command: string, depth: number): string {
   const isSecret = isSecretObject(object);
   const members: string[] = [];
-  for (const [name, value] of object.members()) {
-    const hidden = SECRET_COMMANDS.has(command) && !WELL_KNOWN.test(value.scalar ?? "") ||
+  if (!object.enter()) return "{}";
+  do {
+    const name = object.key();
+    const hidden = SECRET_COMMANDS.has(command) && !isWellKnown(object) ||
       isSecret && !SHOWN_OF_SECRETS.has(name) ||
       SECRET_NAME.test(name) || SECRET_OF.get(command)?.has(name);
-    const text = hidden ? REMOVED : memberText(name, value, command, depth);
+    const text = hidden ? removed(object) : memberText(name, object, command, depth);
     members.push(`${JSON.stringify(name)}:${text}`);
-  }
+  } while (object.next());
   return `{${members.join(",")}}`;
 }
 
-/** Is it what `object-add` makes a secret of? */
-function isSecretObject(object: Value): boolean {
-  for (const [name, value] of object.members()) {
-    if (name === "qom-type" && value.scalar?.startsWith("secret")) return true;
-  }
-  return false;
+function removed(value: Cursor): string {
+  value.skip();
+  return REMOVED;
 }
 
-function memberText(name: string, value: Value, command: string, depth: number): string {
+function isWellKnown(value: Cursor): boolean {
+  return value.isScalar && WELL_KNOWN.test(value.scalar);
+}
+
+/** Tells whether the object at a cursor is what `object-add` makes a secret of; stays there. */
+function isSecretObject(object: Cursor): boolean {
+  const { at } = object;
+  const isSecret = object.member("qom-type") && object.isScalar &&
+    object.scalar.startsWith("secret");
+  object.at = at;
+  return isSecret;
+}
+
+function memberText(name: string, value: Cursor, command: string, depth: number): string {
   // A property can be anything, whatever it is called.
-  if (command === "qom-set" && name === "value" && !isNumber(value)) return REMOVED;
-  if (name === "command-line" && value.isString) return JSON.stringify(lineText(value.scalar!));
+  if (command === "qom-set" && name === "value" && (value.isString || !value.isScalar)) {
+    return removed(value);
+  }
+  if (name === "command-line" && value.isString) return JSON.stringify(lineText(taken(value)));
   if (PROGRAMS.has(name) && value.isArray) return programText(value);
   return valueText(value, command, depth + 1);
 }
 
+/** The scalar at a cursor. */
+function taken(value: Cursor): string {
+  const { scalar } = value;
+  value.skip();
+  return scalar;
+}
+
 /** What is run, without what it is given. */
-function programText(words: Value): string {
-  const [program, ...rest] = words.elements();
-  if (program === undefined) return "[]";
-  const first = program.isString ? stringText(program.scalar!) : REMOVED;
-  return rest.length > 0 ? `[${first},${REMOVED}]` : `[${first}]`;
+function programText(words: Cursor): string {
+  if (!words.enter()) return "[]";
+  const first = words.isString ? stringText(taken(words)) : removed(words);
+  let others = false;
+  while (words.next()) {
+    others = true;
+    words.skip();
+  }
+  return others ? `[${first},${REMOVED}]` : `[${first}]`;
 }
 
-/** A number, `true`, `false` or `null`. */
-function isNumber(value: Value): boolean {
-  return value.scalar !== undefined && !value.isString;
-}
-
-function valueText(value: Value, command: string, depth: number): string {
-  if (depth > DEPTH_LIMIT) return REMOVED;
+function valueText(value: Cursor, command: string, depth: number): string {
+  if (depth > DEPTH_LIMIT) return removed(value);
   if (value.isObject) return objectText(value, command, depth);
   if (value.isArray) {
-    return `[${
-      [...value.elements()].map((each) => valueText(each, command, depth + 1)).join(",")
-    }]`;
+    const elements: string[] = [];
+    if (!value.enter()) return "[]";
+    do elements.push(valueText(value, command, depth + 1)); while (value.next());
+    return `[${elements.join(",")}]`;
   }
-  const text = value.scalar!;
-  if (value.isString) return stringText(text);
+  if (value.isString) return stringText(taken(value));
+  const text = taken(value);
   // QEMU would print 1e400 as `inf`.
-  return /inf/.test(text) ? JSON.stringify(text) : text;
+  return text.endsWith("inf") ? JSON.stringify(text) : text;
 }
 
 function stringText(text: string): string {
@@ -164,7 +197,12 @@ function stringText(text: string): string {
 }
 
 function lineText(line: string): string {
-  return SECRET_LINE.test(line) ? firstWord(line) : line;
+  return SECRET_LINE.test(line) || changesVnc(line) ? firstWord(line) : line;
+}
+
+function changesVnc(line: string): boolean {
+  const change = line.search(CHANGE);
+  return change >= 0 && VNC.test(line.slice(change));
 }
 
 /** What is run, without what it is given. */

@@ -26,13 +26,16 @@ import type { LimitNotes, Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { Pace } from "./pace.ts";
 import type { ReplyBudget } from "./reply_budget.ts";
-import { CLIENT_SLICE_SECONDS, type Turns } from "./turns.ts";
+import { CLIENT_SLICE_SECONDS, READING_SECONDS, type Turns } from "./turns.ts";
 
 /** A chunk of so many bytes is followed by a turn for everybody else. */
 const TURN_BYTES = 32768;
 
 /** The splitter is given so many bytes at a time: it takes a fraction of a slice for them. */
 const PART_BYTES = 4096;
+
+/** A command longer than this is prepared in slices before it is handed over. */
+const PREPARED_BYTES = 4096;
 
 /** A command longer than this is handed over in a turn of its own. */
 const OWN_TURN_BYTES = 32768;
@@ -78,11 +81,15 @@ export class Client implements ClientPeer {
   /** Whether what it has sent waits for a turn. */
   #awaitsTurn = false;
   #ended = false;
+  /** Seconds of work since its reading has waited for a turn. */
+  #worked = 0;
   /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
   #sizes: number[] = [];
   #waiting = 0;
   /** A command that has been split and not handed over: it is too early, or waits for a turn. */
   #early: Frame | Damage | undefined;
+  /** Whether nothing is left to prepare of it. */
+  #prepared = false;
   #stopWaiting: (() => void) | undefined;
   #slow = false;
   /** Why it goes, if it does not leave by itself. */
@@ -237,7 +244,9 @@ export class Client implements ClientPeer {
       this.#room = Promise.withResolvers();
       return this.#room.promise;
     }
-    return chunk.length < TURN_BYTES ? undefined : this.#deps.turns.next();
+    if (chunk.length < TURN_BYTES && this.#worked < READING_SECONDS) return undefined;
+    this.#worked = 0;
+    return this.#deps.turns.next();
   }
 
   /** Descriptors that have come, less those that it may not pass; these are closed. */
@@ -277,8 +286,9 @@ export class Client implements ClientPeer {
     if (this.#delivering || this.#awaitsTurn || this.#connection.closing) return;
     const { clock } = this.#deps;
     this.#delivering = true;
+    const began = clock.now();
     try {
-      const end = clock.now() + CLIENT_SLICE_SECONDS;
+      const end = began + CLIENT_SLICE_SECONDS;
       while (!this.#blocked && this.#next()) {
         if (clock.now() >= end) this.#awaitTurn();
         if (this.#awaitsTurn) break;
@@ -287,6 +297,7 @@ export class Client implements ClientPeer {
       this.#fail(error);
     } finally {
       this.#delivering = false;
+      this.#worked += clock.now() - began;
     }
     if (!this.#farAhead) this.#room?.resolve();
     if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();
@@ -309,12 +320,14 @@ export class Client implements ClientPeer {
     if (input === undefined) return this.#load(this.#splitter);
     this.#unsplit = true;
     this.#early = input;
-    if (early === undefined && sizeOf(input) > OWN_TURN_BYTES) {
-      this.#awaitTurn();
+    if (!this.#prepared && sizeOf(input) > PREPARED_BYTES) {
+      this.#prepared = this.#deps.mux.prepare(this.#monitor, input);
+      if (this.#prepared && sizeOf(input) > OWN_TURN_BYTES) this.#awaitTurn();
       return true;
     }
     if (this.#waitsForPace()) return false;
     this.#early = undefined;
+    this.#prepared = false;
     this.#hand(input);
     return true;
   }

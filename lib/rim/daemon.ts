@@ -25,6 +25,7 @@ import { Records } from "./records.ts";
 import { type Change, NO_CHANGE } from "./socket_file.ts";
 import { Succession } from "./succession.ts";
 import { Notifier, readServiceEnvironment } from "./systemd.ts";
+import { TURNS } from "./turns.ts";
 
 const TICK_MS = 1000;
 /** The end may take this long when everything under way has finished: clients are given two seconds to read. */
@@ -188,6 +189,7 @@ class Daemon {
       timeOfDay,
       clock,
       running,
+      later: (task) => TURNS.add(task),
     };
   }
 

@@ -16,7 +16,7 @@ import { Failure } from "./failure.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { directoryOf, isNoFamily, noFamily } from "./socket_file.ts";
-import { QEMU_SLICE_SECONDS, type Turns } from "./turns.ts";
+import { QEMU_SLICE_SECONDS, READING_SECONDS, type Turns } from "./turns.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
@@ -195,6 +195,8 @@ export class Qemu implements QemuPeer {
   /** The first bytes that were no QMP, where there were some. */
   #damage: string | undefined;
   #heard = false;
+  /** Seconds of work since its reading has waited for a turn. */
+  #worked = 0;
 
   /** Begins a session on a connection that is up; `run` hears it out. */
   constructor(socket: Stream, { mux, errors, turns, messageLimit }: QemuDeps) {
@@ -265,17 +267,22 @@ export class Qemu implements QemuPeer {
   /** Hands over a chunk: the first slice at once, what is left over in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
     this.#heard = true;
+    const began = STEADY.now();
     this.#splitter.load(chunk);
-    return this.#slice() ? undefined : this.#laterSlices();
+    if (!this.#slice(began)) return this.#laterSlices();
+    this.#worked += STEADY.now() - began;
+    if (this.#worked < READING_SECONDS) return undefined;
+    this.#worked = 0;
+    return this.#turns.next();
   }
 
   async #laterSlices(): Promise<void> {
-    do await this.#turns.next(); while (!this.#slice());
+    this.#worked = 0;
+    do await this.#turns.next(); while (!this.#slice(STEADY.now()));
   }
 
   /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
-  #slice(): boolean {
-    const end = STEADY.now() + QEMU_SLICE_SECONDS;
+  #slice(began: number): boolean {
     for (;;) {
       if (this.#connection.closing) return true;
       const input = this.#splitter.next();
@@ -286,7 +293,7 @@ export class Qemu implements QemuPeer {
           ? input.damage
           : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
       }
-      if (STEADY.now() >= end) return false;
+      if (STEADY.now() >= began + QEMU_SLICE_SECONDS) return false;
     }
   }
 

@@ -14,6 +14,14 @@ export const CLIENT_SLICE_SECONDS = 0.00025;
 /** A slice of what QEMU says: it is for all clients. */
 export const QEMU_SLICE_SECONDS = 0.004;
 
+/**
+ * After so many seconds of work for one connection its next chunk is read in a later turn.
+ *
+ * Where the next one is there already, reading it takes no turn of the event loop: a hundred
+ * chunks would follow one another without a break.
+ */
+export const READING_SECONDS = 0.001;
+
 /** Tasks that wait for a turn of their own. */
 export class Turns {
   #waiting: (() => void)[] = [];

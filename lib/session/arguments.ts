@@ -7,9 +7,10 @@
  * @module
  */
 
-import { firstUnexpected } from "../wire/format.ts";
-import { FrameSplitter, type Member } from "../wire/frame.ts";
-import { argumentsText, type Command } from "../wire/message.ts";
+import type { Cursor } from "../wire/cursor.ts";
+import { NameTable } from "../wire/names.ts";
+import { argumentsOf, type Command } from "../wire/message.ts";
+import { firstUnexpected } from "../wire/order.ts";
 
 /** What is wrong with an argument, in QEMU's words. */
 export class ArgumentError extends Error {
@@ -19,13 +20,12 @@ export class ArgumentError extends Error {
 
 /** One command's arguments; each `take…` uses one up, `end` refuses the rest. */
 export class Arguments {
-  readonly #text: string;
-  readonly #left: Map<string, unknown>;
+  readonly #command: Command;
+  readonly #taken = new Set<string>();
 
   /** The arguments of a command, none used up. */
   constructor(command: Command) {
-    this.#text = argumentsText(command);
-    this.#left = new Map(Object.entries(JSON.parse(this.#text)));
+    this.#command = command;
   }
 
   /**
@@ -35,17 +35,22 @@ export class Arguments {
    */
   takeString(name: string): string {
     const value = this.#take(name);
-    if (typeof value !== "string") throw wrongType(name, "string");
-    return value;
+    if (!value.isString) throw wrongType(name, "string");
+    return value.scalar;
   }
 
   /**
    * Takes an array of strings.
    *
+   * @param most the texts of so many are read; those behind are empty
    * @throws ArgumentError where it is missing or no array of strings
    */
-  takeStrings(name: string): string[] {
-    return [...strings(name, this.#take(name))];
+  takeStrings(name: string, most = Infinity): string[] {
+    const strings: string[] = [];
+    eachString(name, this.#take(name), (value) => {
+      strings.push(strings.length < most ? value.scalar : "");
+    });
+    return strings;
   }
 
   /**
@@ -54,15 +59,18 @@ export class Arguments {
    * @throws ArgumentError where it is no array of known values
    */
   takeOptionalValues(name: string, known: readonly string[]): string[] {
-    if (!this.#left.has(name)) return [];
+    const value = this.#find(name);
+    if (value === undefined) return [];
+    const table = new NameTable(known.map((each) => [each, each]));
     const values: string[] = [];
-    for (const value of strings(name, this.#take(name))) {
+    eachString(name, value, (element) => {
+      const taken = element.stringIn(table);
       // QEMU names the parameter 'null': an element of a list has no name of its own.
-      if (!known.includes(value)) {
-        throw new ArgumentError(`Parameter 'null' does not accept value '${value}'`);
+      if (taken === undefined) {
+        throw new ArgumentError(`Parameter 'null' does not accept value '${element.scalar}'`);
       }
-      values.push(value);
-    }
+      values.push(taken);
+    });
     return values;
   }
 
@@ -72,36 +80,48 @@ export class Arguments {
    * @throws ArgumentError where something is left
    */
   end(): void {
-    if (this.#left.size === 0) return;
-    const name = firstUnexpected(membersOf(this.#text), this.#left);
+    if (!this.#hasOthers()) return;
+    const name = firstUnexpected(this.#command.argumentBytes!, (key) => this.#taken.has(key));
     throw new ArgumentError(`Parameter '${name}' is unexpected`);
   }
 
-  #take(name: string): unknown {
-    if (!this.#left.has(name)) throw new ArgumentError(`Parameter '${name}' is missing`);
-    const value = this.#left.get(name);
-    this.#left.delete(name);
+  #hasOthers(): boolean {
+    const cursor = argumentsOf(this.#command);
+    if (!cursor.enter()) return false;
+    do {
+      if (!this.#taken.has(cursor.key())) return true;
+      cursor.skip();
+    } while (cursor.next());
+    return false;
+  }
+
+  #take(name: string): Cursor {
+    const value = this.#find(name);
+    if (value === undefined) throw new ArgumentError(`Parameter '${name}' is missing`);
     return value;
   }
-}
 
-/** The members of an object's text in its own order, which `JSON.parse` does not keep for digits. */
-function membersOf(text: string): readonly Member[] {
-  const splitter = new FrameSplitter();
-  splitter.load(new TextEncoder().encode(text));
-  const frame = splitter.next();
-  return frame !== undefined && "members" in frame ? frame.members : [];
+  #find(name: string): Cursor | undefined {
+    const cursor = argumentsOf(this.#command);
+    if (!cursor.member(name)) return undefined;
+    this.#taken.add(name);
+    return cursor;
+  }
 }
 
 function wrongType(name: string, expected: string): ArgumentError {
   return new ArgumentError(`Invalid parameter type for '${name}', expected: ${expected}`);
 }
 
-/** Elements one by one, so that each is checked whole before the next is looked at. */
-function* strings(name: string, value: unknown): Generator<string> {
-  if (!Array.isArray(value)) throw wrongType(name, "array");
-  for (const [index, item] of value.entries()) {
-    if (typeof item !== "string") throw wrongType(`${name}[${index}]`, "string");
-    yield item;
-  }
+/** Visits elements one by one, so that each is checked whole before the next is looked at. */
+function eachString(name: string, value: Cursor, visit: (string: Cursor) => void): void {
+  if (!value.isArray) throw wrongType(name, "array");
+  let index = 0;
+  if (!value.enter()) return;
+  do {
+    if (!value.isString) throw wrongType(`${name}[${index}]`, "string");
+    visit(value);
+    value.skip();
+    index++;
+  } while (value.next());
 }

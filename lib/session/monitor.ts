@@ -8,17 +8,10 @@
  * @module
  */
 
-import type { EventFilter } from "../terms/event_filter.ts";
+import type { EventFilter, EventName } from "../terms/event_filter.ts";
 import type { Terms } from "../terms/terms.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
-import {
-  type Command,
-  type Event,
-  type Greeting,
-  type Id,
-  isPretty,
-  type Reply,
-} from "../wire/message.ts";
+import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
 import type { Cargo, ClientPeer } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
@@ -30,12 +23,15 @@ import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
  * enabled, and none otherwise (`QMP_REQ_QUEUE_LEN_MAX`, measured).
  */
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
+/** Gives an answer of ours when its turn comes; `undefined` where {@linkcode Monitor.fill} gives it later. */
+export type Answer = (ticket: Ticket) => Reply | undefined;
+
 /** A place in the order of replies; answered by a reply, or by what gives one when its turn comes. */
 export interface Slot {
   /** The id that the reply will carry. */
   readonly id: Id;
-  /** The reply, or what gives it when its turn comes; `undefined` while QEMU owes it. */
-  answer: Reply | (() => Reply) | undefined;
+  /** The reply, or what gives it when its turn comes; `undefined` while it is owed. */
+  answer: Reply | Answer | undefined;
 }
 
 /** A command that has been sent on, and where its reply belongs. */
@@ -46,6 +42,14 @@ export type Admission = "run" | (() => Reply);
 
 /** QEMU's longest name has 38 characters; a client can make up one as long as a command may be. */
 const NAME_CHARS_LIMIT = 64;
+
+/** No reply of ours is longer; what a QEMU says that changes its style would take too long. */
+const OUR_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
+
+/** Whether a reply is put in the style of QEMU's with `pretty=on`. */
+function isPrettied({ kind, bytes }: Reply): boolean {
+  return !isPretty(bytes) && bytes.length <= OUR_BYTES_LIMIT[kind];
+}
 
 /** A name that may be kept for as long as its client is there. */
 function kept(name: string): string {
@@ -134,6 +138,11 @@ export class Monitor {
   /** The grammar its bytes are read by; settled once it is greeted. */
   get grammar(): Grammar {
     return this.#grammar;
+  }
+
+  /** Whether QEMU prints with `pretty=on`. */
+  get isPretty(): boolean {
+    return this.#pretty;
   }
 
   /** Has this client enabled `oob`? */
@@ -236,11 +245,11 @@ export class Monitor {
     this.#filter = filter;
   }
 
-  /** May and will this client see an event of this name? */
-  wants({ name }: Event): boolean {
+  /** Tells whether this client may and will see an event of this name. */
+  wants(name: EventName): boolean {
     const { mode, events } = this.#standing;
     if (mode !== "command" || this.#left) return false;
-    if (events !== undefined && !events.has(name)) return false;
+    if (events !== undefined && !events.has(name.text)) return false;
     const { role, events: shown } = this.terms;
     if (role.events !== undefined && !role.events.passes(name)) return false;
     if (shown !== undefined && !shown.passes(name)) return false;
@@ -278,12 +287,14 @@ export class Monitor {
    * Answers here. An in-band answer is given when its turn comes and sees what
    * the commands before it have done.
    */
-  answer(id: Id, oob: boolean, answer: () => Reply): void {
+  answer(id: Id, oob: boolean, answer: Answer): void {
+    const slot: Slot = { id, answer };
     if (oob) {
-      this.#send(answer(), id);
+      const reply = replyIn(slot);
+      if (reply) this.#send(reply, id);
       return;
     }
-    this.#slots.push({ id, answer });
+    this.#slots.push(slot);
     this.#settle();
   }
 
@@ -307,7 +318,7 @@ export class Monitor {
    *
    * @returns the answers of ours whose turn has not come
    */
-  leave(): (() => Reply)[] {
+  leave(): Answer[] {
     this.#left = true;
     const slots = this.#slots.splice(0);
     this.takeCargo()?.close();
@@ -316,7 +327,7 @@ export class Monitor {
 
   /** Sends a reply; our own ones in the style of QEMU's, plain or pretty. */
   #send(reply: Reply, id: Id): void {
-    const styled = this.#pretty && !isPretty(reply.bytes) ? pretty(reply) : reply;
+    const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;
     for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
   }
 
@@ -326,12 +337,12 @@ export class Monitor {
     if (this.#settling) return;
     this.#settling = true;
     let sent = 0;
-    for (const { id, answer } of this.#slots) {
-      if (answer === undefined) break;
-      const reply = typeof answer === "function" ? answer() : answer;
+    for (const slot of this.#slots) {
+      const reply = replyIn(slot);
       // It may have been the client's own end.
       if (this.#left) return;
-      this.#send(reply, id);
+      if (reply === undefined) break;
+      this.#send(reply, slot.id);
       sent++;
     }
     if (sent > 0) this.#slots.splice(0, sent);
@@ -350,4 +361,17 @@ export class Monitor {
     if (full) this.peer.pause();
     else this.peer.resume();
   }
+}
+
+/** The reply in a slot, which may give it now. */
+function replyIn(slot: Slot): Reply | undefined {
+  const { answer } = slot;
+  if (typeof answer !== "function") return answer;
+  slot.answer = undefined;
+  return answer(slot) ?? filled(slot);
+}
+
+/** What has been put into a slot meanwhile. */
+function filled({ answer }: Slot): Reply | undefined {
+  return typeof answer === "function" ? undefined : answer;
 }

@@ -9,7 +9,14 @@
  * @module
  */
 
-import { type Event, type Greeting, isPretty, type Message, type Reply } from "../wire/message.ts";
+import {
+  type Event,
+  EVENT_NAME_CHARS_LIMIT,
+  type Greeting,
+  isPretty,
+  type Message,
+  type Reply,
+} from "../wire/message.ts";
 import type { Cargo, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
@@ -36,9 +43,6 @@ export const GIVEN_UP_LIMIT = 16;
 
 /** QEMU's greeting has some 150 bytes; every client is sent it. */
 const GREETING_BYTES_LIMIT = 4096;
-
-/** QEMU's longest name of an event has 29 characters; filters and counts take time and room with it. */
-const EVENT_NAME_CHARS_LIMIT = 256;
 
 /** A command on its way: its bytes without id, `{…}`. */
 export interface Job {

@@ -11,11 +11,8 @@
 import { quoted } from "../wire/format.ts";
 import type { Command } from "../wire/message.ts";
 import { Tags } from "../wire/tags.ts";
-import { argumentsOf, type FdReference, isOneName, nameGivenBy, tagged } from "./fd_references.ts";
+import { type FdReference, isOneName, nameGivenBy, tagged } from "./fd_references.ts";
 import { type Ending, ownCommand } from "./own_command.ts";
-
-/** So many bytes of tags a command may get: QEMU reads its monitor one byte a system call. */
-const GROWTH_LIMIT = 64 << 10;
 
 /** A client may have so many names of which it is not known whether QEMU has them still. */
 export const DOUBTED_LIMIT = 256;
@@ -88,9 +85,9 @@ export class FdNames<Owner> {
   /**
    * A command is about to go to QEMU: notes what it gives and uses.
    *
-   * @returns its bytes for QEMU, with QEMU's names; or why it must not go, in the words of an error
+   * @returns its bytes for QEMU, with QEMU's names
    */
-  goes(owner: Owner, command: Command, references: readonly FdReference[]): Uint8Array | string {
+  goes(owner: Owner, command: Command, references: readonly FdReference[]): Uint8Array {
     // One of ours has QEMU's names.
     const closing = this.#closings.get(command);
     if (closing !== undefined) {
@@ -109,7 +106,6 @@ export class FdNames<Owner> {
       if (used.get(name)?.isTakenAway !== true) used.set(name, reference);
     }
     const bytes = this.#forQemu(command, references, nameOf);
-    if (typeof bytes === "string") return bytes;
     if (given !== undefined) this.#comes(given);
     for (const name of used.keys()) name.atQemu++;
     if (given !== undefined || used.size > 0) this.#uses.set(command, { given, used });
@@ -128,7 +124,7 @@ export class FdNames<Owner> {
     this.#uses.delete(command);
     if (uses.given !== undefined) this.#given(uses.given, worked);
     // One that cannot be closed is not there.
-    const isClosed = command.name === "closefd" && (worked || isOneName(argumentsOf(command)));
+    const isClosed = command.name === "closefd" && (worked || isOneName(command));
     for (const [name, { isTakenAway }] of uses.used) {
       name.atQemu--;
       if (isClosed || (worked && isTakenAway)) this.#gone(name);
@@ -177,23 +173,21 @@ export class FdNames<Owner> {
     return this.#tags === undefined || !own.includes(this.#tags.mark);
   }
 
-  /** The bytes of a command with QEMU's names; or the words of an error. */
+  /** The bytes of a command with QEMU's names. */
   #forQemu(
     command: Command,
     references: readonly FdReference[],
     nameOf: (text: string) => Name<Owner> | undefined,
-  ): Uint8Array | string {
+  ): Uint8Array {
     const tagOf = (text: string): string => {
       const tag = nameOf(text)?.upstream.slice(text.length);
       // A name that its client has not given must not be another's at QEMU.
       return tag ?? (this.#isFree(text) ? "" : this.#tags!.none);
     };
-    const first = references.find(({ text, isNumber }) => !isNumber && tagOf(text) !== "");
-    if (first === undefined) return command.bytes;
-    const bytes = tagged(command, tagOf);
-    if (bytes.length > command.bytes.length + GROWTH_LIMIT) return notFound(first.text);
+    const needsTag = references.some(({ text, isNumber }) => !isNumber && tagOf(text) !== "");
+    if (!needsTag) return command.bytes;
     this.#tags!.sent();
-    return bytes;
+    return tagged(command, tagOf);
   }
 
   /** A command is under way that may give a name. */

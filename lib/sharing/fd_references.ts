@@ -4,11 +4,11 @@
  * @module
  */
 
-import { qemuBytes } from "../wire/format.ts";
+import { Cursor } from "../wire/cursor.ts";
 import { FrameSplitter } from "../wire/frame.ts";
-import type { Command } from "../wire/message.ts";
+import { argumentsOf, type Command } from "../wire/message.ts";
 import { type StringEdit, withEdits } from "../wire/string_edits.ts";
-import { type Leaf, Value } from "../wire/value.ts";
+import { qemuBytes } from "../wire/text.ts";
 
 /** The commands that take a descriptor that has come. */
 const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
@@ -29,6 +29,17 @@ const PREFIX = "fd:";
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
 /** What begins a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
+/** What is in the name of a file that QEMU opens by a set. */
+const SET_PATH = "/dev/fdset/";
+/** A command refers to at most so many names, numbers and sets; QEMU's network devices have 1,024 queues. */
+const REFERENCES_LIMIT = 1024;
+/** So many options are looked at in one command, of so many bytes in all. */
+const OPTIONS_LIMIT = 128;
+const OPTIONS_BYTES_LIMIT = 64 << 10;
+/** The words of our error for a command with more of them. */
+export const TOO_MANY: string =
+  `A command may refer to at most ${REFERENCES_LIMIT} file descriptors, and ` +
+  `have at most ${OPTIONS_LIMIT} file names in JSON, of 64 KiB in all; use several commands`;
 /** A value to put behind options, to see that they are one value and not half of another. */
 const LAST = "[] ";
 
@@ -64,24 +75,25 @@ export function isAboutDescriptors({ name }: Command): boolean {
  * client that asks next.
  */
 export function takesSurely(command: Command): boolean {
+  if (command.name === "getfd") return isOneName(command);
   const args = argumentsOf(command);
-  if (command.name === "getfd") return isOneName(args);
-  return [...args.members()].every(([key, value]) => {
-    return key === "opaque" ? value.isString : key === "fdset-id" && isSmallNumber(value);
-  });
+  if (!args.enter()) return true;
+  do {
+    const key = args.key();
+    const fits = key === "opaque" ? args.isString : key === "fdset-id" && isSmallNumber(args);
+    if (!fits) return false;
+    args.skip();
+  } while (args.next());
+  return true;
 }
 
-const NO_ARGUMENTS = new Value(new TextEncoder().encode("{}"));
-
-/** The arguments of a command; an empty object where it has none. */
-export function argumentsOf({ argumentBytes }: Command): Value {
-  return argumentBytes === undefined ? NO_ARGUMENTS : new Value(argumentBytes);
+/** A member of a command's arguments that is a string or a number, decoded. */
+export function scalar(command: Command, key: string): string | undefined {
+  return scalarIn(argumentsOf(command), key);
 }
 
-/** A member that is a string or a number, decoded. */
-export function scalar(args: Value, key: string): string | undefined {
-  for (const [name, value] of args.members()) if (name === key) return value.scalar;
-  return undefined;
+function scalarIn(object: Cursor, key: string): string | undefined {
+  return object.member(key) && object.isScalar ? object.scalar : undefined;
 }
 
 /** A reference to a descriptor. */
@@ -95,16 +107,31 @@ export interface FdReference {
 }
 
 /** The references of a command to descriptors, at any depth. */
-export function* referencesIn(command: Command): Generator<FdReference> {
-  const takingAway = TAKING_AWAY.get(command.name);
-  for (const { text, depth, key, isNumber } of placesIn(argumentsOf(command))) {
-    yield { text, isNumber, isTakenAway: depth === 1 && takingAway?.test(key) === true };
-  }
+export interface FdReferences {
+  /** Names and numbers. */
+  readonly names: readonly FdReference[];
+  /** The numbers of sets, each as often as it is named. */
+  readonly sets: readonly string[];
 }
 
-/** Whether a command refers to descriptors by name. */
+/** The references of a command; `undefined` where it has more than are looked at. */
+export function referencesIn(command: Command): FdReferences | undefined {
+  const found = searched(command);
+  if (found === undefined) return undefined;
+  const takingAway = TAKING_AWAY.get(command.name);
+  const names = [...partsIn(found.texts)].map(({ part: { text, isNumber }, isTop, key }) => ({
+    text,
+    isNumber,
+    isTakenAway: isTop && takingAway?.test(key) === true,
+  }));
+  return { names, sets: found.sets };
+}
+
+/** Whether a command refers to descriptors by name, or may. */
 export function namesDescriptors(command: Command): boolean {
-  return command.argumentBytes !== undefined && !placesIn(argumentsOf(command)).next().done;
+  if (command.argumentBytes === undefined) return false;
+  const found = searched(command);
+  return found === undefined || !partsIn(found.texts).next().done;
 }
 
 /**
@@ -112,68 +139,226 @@ export function namesDescriptors(command: Command): boolean {
  *
  * @param tagOf gives the tag of a name, empty where it has none
  */
-export function tagged({ bytes }: Command, tagOf: (name: string) => string): Uint8Array {
-  for (const [name, args] of new Value(bytes).members()) {
-    if (name === "arguments") return withEdits(bytes, editsIn(args, tagOf));
-  }
-  return bytes;
+export function tagged(command: Command, tagOf: (name: string) => string): Uint8Array {
+  const { bytes } = command;
+  const args = new Cursor(bytes);
+  const found = searched(command);
+  if (found === undefined || !args.member("arguments")) return bytes;
+  return withEdits(bytes, editsOf(found.texts, tagOf, args.at));
 }
 
-/** A name or a number of a descriptor, and its place. */
-interface Place {
+/** A name or a number in a text, with its end in UTF-16 units. */
+interface Part {
   readonly text: string;
   readonly isNumber: boolean;
-  /** The member that it is in, and how deep; infinitely deep in a file's name. */
-  readonly key: string;
-  readonly depth: number;
+  readonly end: number;
 }
 
-function* placesIn(args: Value): Generator<Place> {
-  for (const { leaf, key } of textsOf(args)) {
-    const text = leaf.value.scalar!;
-    for (const part of partsOf(key, leaf, text)) yield { ...part, key, depth: leaf.depth };
-    const options = optionsIn(text);
-    if (options === undefined) continue;
-    for (const place of placesIn(new Value(options))) yield { ...place, depth: Infinity };
+/** A string that names descriptors, or options that may. */
+interface Text {
+  /** Where it begins in the bytes of the arguments or options that it is in. */
+  readonly start: number;
+  readonly end: number;
+  /** The member that it is in. */
+  readonly key: string;
+  /** Whether this is a member of the arguments themselves. */
+  readonly isTop: boolean;
+  readonly parts: readonly Part[];
+  readonly options: Options | undefined;
+}
+
+/** A file's name that is options as JSON. */
+interface Options {
+  /** The options, re-spelled. */
+  readonly bytes: Uint8Array;
+  readonly texts: readonly Text[];
+}
+
+/** What has been found in the arguments of a command. */
+interface Found {
+  readonly texts: readonly Text[];
+  readonly sets: readonly string[];
+}
+
+const NO_ARGUMENTS = qemuBytes("{}");
+
+const found = new WeakMap<Command, Found | "too many">();
+
+/** Looks through the arguments of a command, once. */
+function searched(command: Command): Found | undefined {
+  let known = found.get(command);
+  if (known === undefined) {
+    const search = new Search(command.argumentBytes ?? NO_ARGUMENTS);
+    known = search.run() ? search : "too many";
+    found.set(command, known);
+  }
+  return known === "too many" ? undefined : known;
+}
+
+/** The names and numbers in texts, with those in options behind their file's name. */
+function* partsIn(
+  texts: readonly Text[],
+  inOptions = false,
+): Generator<{ part: Part; key: string; isTop: boolean }> {
+  for (const { parts, key, isTop, options } of texts) {
+    for (const part of parts) yield { part, key, isTop: isTop && !inOptions };
+    if (options) yield* partsIn(options.texts, true);
   }
 }
 
-function editsIn(args: Value, tagOf: (name: string) => string): StringEdit[] {
+function editsOf(
+  texts: readonly Text[],
+  tagOf: (name: string) => string,
+  offset = 0,
+): StringEdit[] {
   const edits: StringEdit[] = [];
-  for (const { leaf, key } of textsOf(args)) {
-    const { value } = leaf;
-    const text = value.scalar!;
+  for (const { start, end, parts, options } of texts) {
+    const place = { start: offset + start, end: offset + end };
     const before = edits.length;
-    for (const part of partsOf(key, leaf, text)) {
+    for (const part of parts) {
       const tag = part.isNumber ? "" : tagOf(part.text);
-      if (tag !== "") edits.push({ value, at: part.end, text: tag });
+      if (tag !== "") edits.push({ ...place, at: part.end, text: tag });
     }
     // A text that is the name of a descriptor is not that of a file.
-    if (edits.length > before) continue;
-    const options = optionsIn(text);
-    const inner = options && editsIn(new Value(options), tagOf);
-    if (inner === undefined || inner.length === 0) continue;
-    edits.push({ value, text: PSEUDO + new TextDecoder().decode(withEdits(options!, inner)) });
+    if (edits.length > before || options === undefined) continue;
+    const inner = editsOf(options.texts, tagOf);
+    if (inner.length === 0) continue;
+    const text = PSEUDO + new TextDecoder().decode(withEdits(options.bytes, inner));
+    edits.push({ ...place, text });
   }
   return edits;
 }
 
-/** The strings that can refer to descriptors, with the member that says so. */
-function* textsOf(args: Value): Generator<{ leaf: Leaf; key: string }> {
-  // `qom-set` has the name as a value.
-  const property = scalar(args, "property");
-  for (const leaf of args.leaves((name) => TEXTS.has(bare(name)))) {
-    if (!leaf.value.isString) continue;
-    yield { leaf, key: leaf.name === "value" ? property ?? leaf.name : bare(leaf.name) };
+/** The references of a command that have been found so far. */
+interface Count {
+  references: number;
+  options: number;
+  optionsBytes: number;
+}
+
+/** The place of a key that is not there. */
+const NO_KEY = -1;
+
+/** A look through arguments or options, that decodes only what can be a reference. */
+class Search implements Found {
+  readonly texts: Text[] = [];
+  readonly sets: string[];
+  readonly #bytes: Uint8Array;
+  readonly #cursor: Cursor;
+  readonly #count: Count;
+  /** The key that was decoded last, by its place. */
+  #keyAt = NO_KEY;
+  #key = "";
+
+  constructor(
+    bytes: Uint8Array,
+    sets: string[] = [],
+    count: Count = { references: 0, options: 0, optionsBytes: 0 },
+  ) {
+    this.#bytes = bytes;
+    this.#cursor = new Cursor(bytes);
+    this.sets = sets;
+    this.#count = count;
+  }
+
+  /**
+   * Looks at all of it.
+   *
+   * @param setsOnly whether its texts name nothing but sets
+   * @returns whether it has no more references than are looked at
+   */
+  run(setsOnly = false): boolean {
+    return this.#value(NO_KEY, 0, false, setsOnly);
+  }
+
+  /** Looks at the value at the cursor, in a member of this key, and goes behind it. */
+  #value(keyAt: number, depth: number, inArray: boolean, setsOnly: boolean): boolean {
+    const cursor = this.#cursor;
+    if (cursor.isString) {
+      const { at } = cursor;
+      if (!this.#string(keyAt, depth, inArray, setsOnly)) return false;
+      cursor.at = at;
+    }
+    if (cursor.isScalar) {
+      cursor.skip();
+      return true;
+    }
+    const { isObject } = cursor;
+    const onlySets = setsOnly || (!isObject && TEXTS.has(bare(this.#keyOf(keyAt))));
+    if (!cursor.enter()) return true;
+    do {
+      if (isObject) {
+        keyAt = cursor.at;
+        cursor.skipKey();
+      }
+      if (!this.#value(keyAt, depth + 1, !isObject, onlySets)) return false;
+    } while (cursor.next());
+    return true;
+  }
+
+  #string(keyAt: number, depth: number, inArray: boolean, setsOnly: boolean): boolean {
+    const key = setsOnly ? "" : this.#member(keyAt);
+    const isNaming = NAMING.test(key) || PREFIXED.has(key);
+    const cursor = this.#cursor;
+    if (!isNaming && !cursor.canContain(PSEUDO) && !cursor.canContain(SET_PATH)) return true;
+    const { at: start, scalar: text } = cursor;
+    // QEMU reads the number as C does.
+    for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) {
+      this.sets.push(id!);
+      if (!this.#counts()) return false;
+    }
+    const parts: Part[] = [];
+    if (isNaming) {
+      for (const part of partsOf(key, inArray, text)) {
+        parts.push(part);
+        if (!this.#counts()) return false;
+      }
+    }
+    let options: Options | undefined;
+    if (text.startsWith(PSEUDO)) {
+      if (!this.#countsOptions(text.length)) return false;
+      const bytes = optionsIn(text);
+      if (bytes !== undefined) {
+        const inner = new Search(bytes, this.sets, this.#count);
+        if (!inner.run(setsOnly)) return false;
+        options = { bytes, texts: inner.texts };
+      }
+    }
+    if (setsOnly || (parts.length === 0 && options === undefined)) return true;
+    cursor.skip();
+    this.texts.push({ start, end: cursor.at, key, isTop: depth === 1, parts, options });
+    return true;
+  }
+
+  #counts(): boolean {
+    return ++this.#count.references <= REFERENCES_LIMIT;
+  }
+
+  #countsOptions(length: number): boolean {
+    this.#count.optionsBytes += length;
+    return ++this.#count.options <= OPTIONS_LIMIT &&
+      this.#count.optionsBytes <= OPTIONS_BYTES_LIMIT;
+  }
+
+  /** The member that says what a string is. */
+  #member(keyAt: number): string {
+    const key = this.#keyOf(keyAt);
+    // `qom-set` has the name as a value.
+    if (key === "value") return scalarIn(new Cursor(this.#bytes), "property") ?? key;
+    return bare(key);
+  }
+
+  #keyOf(at: number): string {
+    if (at !== this.#keyAt) {
+      this.#keyAt = at;
+      this.#key = at === NO_KEY ? "" : new Cursor(this.#bytes, at).key();
+    }
+    return this.#key;
   }
 }
 
-/** The names and numbers that a text of a member is, each with its end in UTF-16 units. */
-function* partsOf(
-  key: string,
-  { inArray }: Leaf,
-  text: string,
-): Generator<{ text: string; isNumber: boolean; end: number }> {
+/** The names and numbers that a text of a member is. */
+function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> {
   const isPrefixed = PREFIXED.has(key) && text.startsWith(PREFIX);
   if (!isPrefixed && !NAMING.test(key)) return;
   const start = isPrefixed ? PREFIX.length : 0;
@@ -191,26 +376,8 @@ function bare(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
-/** The numbers of the sets that are named in a value, each as often as it is. */
-export function* setsNamedIn(args: Value): Generator<string> {
-  for (const text of allTextsIn(args)) {
-    // QEMU reads the number as C does.
-    for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) yield id!;
-  }
-}
-
-/** All texts and numbers in a value, also in a file's name. */
-function* allTextsIn(value: Value): Generator<string> {
-  for (const text of value.scalars()) {
-    yield text;
-    const options = optionsIn(text);
-    if (options) yield* allTextsIn(new Value(options));
-  }
-}
-
 /** The options that a file's name is, re-spelled; `undefined` where QEMU cannot read them either. */
 function optionsIn(text: string): Uint8Array | undefined {
-  if (!text.startsWith(PSEUDO)) return undefined;
   const splitter = new FrameSplitter();
   splitter.load(qemuBytes(`${text.slice(PSEUDO.length)} ${LAST}`));
   const frame = splitter.next();
@@ -223,25 +390,36 @@ function optionsIn(text: string): Uint8Array | undefined {
 /** The name that `getfd` gives; `undefined` for other commands, and where it is none. */
 export function nameGivenBy(command: Command): string | undefined {
   if (command.name !== "getfd") return undefined;
-  for (const [key, value] of argumentsOf(command).members()) {
-    if (key === "fdname" && value.isString) return value.scalar;
-  }
-  return undefined;
+  const args = argumentsOf(command);
+  return args.member("fdname") && args.isString ? args.scalar : undefined;
 }
 
-/** Whether these are the arguments of a command that takes a name and nothing else. */
-export function isOneName(args: Value): boolean {
-  const [[key, value] = [], ...others] = args.members();
-  return key === "fdname" && value?.isString === true && others.length === 0;
+/** Whether a command has a name and no other argument. */
+export function isOneName(command: Command): boolean {
+  const args = argumentsOf(command);
+  if (!args.enter() || !args.keyIs("fdname") || !args.isString) return false;
+  args.skip();
+  return !args.next();
 }
 
 /** Whether a value is a number that no reader can take for anything else. */
-function isSmallNumber(value: Value): boolean {
-  return /^\d{1,9}$/.test(value.raw);
+function isSmallNumber(value: Cursor): boolean {
+  return value.isNumber && /^\d{1,9}$/.test(value.raw);
 }
 
 /** Whether a member of this name is deeper inside; what it makes may outlive the whole. */
-export function hasInner(args: Value, member: string): boolean {
-  for (const { name, depth } of args.leaves()) if (depth > 1 && name === member) return true;
-  return false;
+export function hasInner(command: Command, member: string): boolean {
+  const args = argumentsOf(command);
+  const hasIt = (depth: number): boolean => {
+    const { isObject } = args;
+    if (args.isScalar) args.skip();
+    else if (args.enter()) {
+      do {
+        if (isObject && args.keyIs(member) && depth > 0) return true;
+        if (hasIt(depth + 1)) return true;
+      } while (args.next());
+    }
+    return false;
+  };
+  return hasIt(0);
 }

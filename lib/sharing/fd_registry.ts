@@ -9,12 +9,7 @@
 
 import type { Command, Reply } from "../wire/message.ts";
 import { FdNames, notFound } from "./fd_names.ts";
-import {
-  argumentsOf,
-  type FdReference,
-  isAboutDescriptors,
-  referencesIn,
-} from "./fd_references.ts";
+import { type FdReference, isAboutDescriptors, referencesIn, TOO_MANY } from "./fd_references.ts";
 import { FdSets } from "./fd_sets.ts";
 import type { Ending } from "./own_command.ts";
 
@@ -49,11 +44,13 @@ export class FdRegistry<Owner> {
    *   words of an error, and then nothing is noted
    */
   goes(owner: Owner, command: Command): Uint8Array | string {
-    const references = [...referencesIn(command)];
-    const objection = this.#objection(owner, command, references);
+    const references = referencesIn(command);
+    if (references === undefined) return TOO_MANY;
+    const { names, sets } = references;
+    const objection = this.#objection(owner, command, names);
     if (objection !== undefined) return objection;
-    const bytes = this.#names.goes(owner, command, references);
-    if (typeof bytes !== "string") this.#sets.sent(command, argumentsOf(command));
+    const bytes = this.#names.goes(owner, command, names);
+    this.#sets.sent(command, sets);
     return bytes;
   }
 
@@ -64,7 +61,7 @@ export class FdRegistry<Owner> {
    */
   settled(owner: Owner, command: Command, reply: Reply): void {
     this.#names.settled(command, reply.kind === "return");
-    this.#sets.settled(owner, command, argumentsOf(command), reply);
+    this.#sets.settled(owner, command, reply);
   }
 
   /**
@@ -100,7 +97,7 @@ export class FdRegistry<Owner> {
   ): string | undefined {
     const { name } = command;
     const changesSet = name === "add-fd" || name === "remove-fd";
-    if (changesSet) return this.#sets.objection(owner, argumentsOf(command));
+    if (changesSet) return this.#sets.objection(owner, command);
     if (isAboutDescriptors(command)) return undefined;
     const foreign = this.#foreignNumber(owner, references);
     return foreign === undefined ? undefined : notFound(foreign);

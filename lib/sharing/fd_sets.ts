@@ -11,8 +11,7 @@
 import type { Command, Reply } from "../wire/message.ts";
 import { objectReturned } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
-import type { Value } from "../wire/value.ts";
-import { hasInner, scalar, setsNamedIn } from "./fd_references.ts";
+import { hasInner, scalar } from "./fd_references.ts";
 import { type Ending, ownCommand } from "./own_command.ts";
 
 /** The commands that make something of a set, and those that end it, with the member that names it. */
@@ -69,9 +68,9 @@ export class FdSets<Owner> {
   }
 
   /** Why a client must not change a set with `add-fd` or `remove-fd`, in the words of an error. */
-  objection(owner: Owner, args: Value): string | undefined {
-    const id = scalar(args, "fdset-id");
-    const fd = scalar(args, "fd");
+  objection(owner: Owner, command: Command): string | undefined {
+    const id = scalar(command, "fdset-id");
+    const fd = scalar(command, "fd");
     const owners = id === undefined ? undefined : this.#sets.get(id)?.owners;
     if (owners === undefined) return undefined;
     const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? owner];
@@ -79,11 +78,11 @@ export class FdSets<Owner> {
     return `File descriptor set ${id} belongs to another client; it ends with that client`;
   }
 
-  /** A command goes to QEMU. */
-  sent(command: Command, args: Value): void {
+  /** A command goes to QEMU that names sets by these numbers. */
+  sent(command: Command, sets: readonly string[]): void {
     if (this.empty) return;
     const named: FdSet<Owner>[] = [];
-    for (const id of setsNamedIn(args)) {
+    for (const id of sets) {
       const set = this.#sets.get(id);
       if (set) named.push(set);
     }
@@ -96,11 +95,11 @@ export class FdSets<Owner> {
    *
    * @throws UnexpectedMessage where QEMU does not say which descriptor of which set it has added
    */
-  settled(owner: Owner, command: Command, args: Value, reply: Reply): void {
+  settled(owner: Owner, command: Command, reply: Reply): void {
     const worked = reply.kind === "return";
-    if (command.name === "add-fd") this.#added(owner, scalar(args, "fdset-id"), reply);
-    else if (command.name === "remove-fd" && worked) this.#removed(args);
-    this.#used(command, args, worked);
+    if (command.name === "add-fd") this.#added(owner, scalar(command, "fdset-id"), reply);
+    else if (command.name === "remove-fd" && worked) this.#removed(command);
+    this.#used(command, worked);
   }
 
   /** Gives the commands that remove what a departed client left, each once; what is used stays. */
@@ -162,9 +161,9 @@ export class FdSets<Owner> {
     this.#sets.set(String(id), set);
   }
 
-  #removed(args: Value): void {
-    const id = scalar(args, "fdset-id");
-    const fd = scalar(args, "fd");
+  #removed(command: Command): void {
+    const id = scalar(command, "fdset-id");
+    const fd = scalar(command, "fd");
     const set = id === undefined ? undefined : this.#sets.get(id);
     if (id === undefined || set === undefined) return;
     if (fd === undefined) set.owners.clear();
@@ -174,16 +173,16 @@ export class FdSets<Owner> {
   }
 
   /** A command has been answered: the sets it named are used from now on, or no more. */
-  #used(command: Command, args: Value, worked: boolean): void {
+  #used(command: Command, worked: boolean): void {
     const named = this.#naming.get(command) ?? [];
     this.#naming.delete(command);
     const [kind, member = "", ends] = MADE.get(command.name) ?? [];
-    const user = kind && `${kind} ${scalar(args, member)}`;
+    const user = kind && `${kind} ${scalar(command, member)}`;
     if (!worked || PASSING.has(command.name)) free(named);
     else if (user !== undefined && ends) {
       free(this.#users.get(user) ?? []);
       this.#users.delete(user);
-    } else if (user !== undefined && named.length > 0 && !hasInner(args, member)) {
+    } else if (user !== undefined && named.length > 0 && !hasInner(command, member)) {
       this.#users.set(user, named);
     }
   }

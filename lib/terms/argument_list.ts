@@ -8,15 +8,23 @@
  * @module
  */
 
-import type { Value } from "../wire/value.ts";
-import { BELOW, ELEMENTS, type Path, type Step } from "./argument_path.ts";
-import { globMatches } from "./glob.ts";
+import type { Cursor } from "../wire/cursor.ts";
+import { NameTable } from "../wire/names.ts";
+import { BELOW, ELEMENTS, type Path } from "./argument_path.ts";
+import { type GlobList, globListOf } from "./glob_list.ts";
 
 /** One place of the tree. */
 interface Place {
-  readonly below: Map<Step, Place>;
+  /** The members that may stand here. */
+  readonly members: NameTable<Place>;
+  /** The elements that may stand here. */
+  readonly elements: Place | undefined;
+  /** Whether anything may stand here and below. */
+  readonly below: boolean;
   /** The globs one of which a scalar here must match; `undefined` where none may stand here. */
-  globs: readonly string[] | undefined;
+  readonly globs: GlobList | undefined;
+  /** Whether an object or array may stand here that is empty. */
+  readonly mayBeEmpty: boolean;
 }
 
 /** Any scalar. */
@@ -30,62 +38,83 @@ export interface Outside {
   readonly known: boolean;
 }
 
+type Entry = readonly [Path, readonly string[]];
+
 /** A list of arguments. */
 export class ArgumentList {
   /** Each path, and the globs its values must match. */
   readonly entries: readonly (readonly [Path, readonly string[]])[];
-  readonly #root: Place = { below: new Map(), globs: undefined };
+  readonly #root: Place;
 
   /** A list of paths, each with the globs its values must match. */
   constructor(entries: Iterable<readonly [Path, readonly string[]]>) {
     this.entries = [...entries];
-    for (const [path, globs] of this.entries) {
-      let place = this.#root;
-      for (const step of path) {
-        let next = place.below.get(step);
-        if (next === undefined) {
-          place.below.set(step, next = { below: new Map(), globs: undefined });
-        }
-        place = next;
-      }
-      place.globs = globs;
-    }
+    this.#root = placeOf(this.entries, 0);
   }
 
   /**
    * Finds the first argument of a command that is outside the list.
    *
-   * @param matches tells whether a scalar matches a glob
+   * @param args a cursor at the beginning of the arguments; it is moved
+   * @param allows whether a command within the list is allowed: wildcards do not climb then
    */
-  firstOutside(args: Value, matches: Matching = globMatches): Outside | undefined {
-    return outside(this.#root, args, [], matches);
+  firstOutside(args: Cursor, allows = false): Outside | undefined {
+    return outside(this.#root, args, allows);
   }
 }
 
-/** Does a text match a glob? */
-export type Matching = (glob: string, text: string) => boolean;
+/** The place to which so many steps of these paths lead. */
+function placeOf(entries: readonly Entry[], depth: number): Place {
+  const here = entries.filter(([path]) => path.length === depth).at(-1);
+  const below = Map.groupBy(
+    entries.filter(([path]) => path.length > depth),
+    ([path]) => path[depth]!,
+  );
+  const elements = below.get(ELEMENTS);
+  const members = [...below].flatMap(([step, rest]): [string, Place][] =>
+    typeof step === "string" ? [[step, placeOf(rest, depth + 1)]] : []
+  );
+  return {
+    members: new NameTable(members),
+    elements: elements && placeOf(elements, depth + 1),
+    below: below.has(BELOW),
+    globs: here && globListOf(here[1]),
+    mayBeEmpty: depth === 0 || below.size > 0 || here?.[1].includes("*") === true,
+  };
+}
 
-function outside(place: Place, value: Value, path: Path, matches: Matching): Outside | undefined {
-  if (place.below.has(BELOW)) return undefined;
-  const { scalar } = value;
-  if (scalar !== undefined) {
-    const inside = place.globs?.some((glob) => matches(glob, scalar)) ?? false;
-    return inside ? undefined : { path, known: true };
+/** Finds where the value at a cursor leaves the list first; skips the value if it does not. */
+function outside(place: Place, cursor: Cursor, allows: boolean): Outside | undefined {
+  if (place.below) {
+    cursor.skip();
+    return undefined;
   }
-  let empty = true;
-  for (const [step, inner] of parts(value)) {
-    empty = false;
-    const here: Path = [...path, step];
-    const next = place.below.get(step);
-    const found = next ? outside(next, inner, here, matches) : { path: here, known: false };
-    if (found) return found;
+  if (cursor.isScalar) {
+    if (!place.globs?.matches(cursor, allows)) return VALUE;
+    cursor.skip();
+    return undefined;
   }
+  const { isObject } = cursor;
   // An empty container has nothing to check, but where the list has values it matches none of them.
-  const fits = !empty || path.length === 0 || place.below.size > 0 || place.globs?.includes("*");
-  return fits ? undefined : { path, known: true };
+  if (!cursor.enter()) return place.mayBeEmpty ? undefined : VALUE;
+  do {
+    const { at } = cursor;
+    const next = isObject ? cursor.keyIn(place.members) : place.elements;
+    const found = next ? outside(next, cursor, allows) : UNKNOWN;
+    if (found) {
+      return { ...found, path: [isObject ? keyAt(cursor, at) : ELEMENTS, ...found.path] };
+    }
+  } while (cursor.next());
+  return undefined;
 }
 
-function* parts(value: Value): Generator<readonly [Step, Value]> {
-  yield* value.members();
-  for (const element of value.elements()) yield [ELEMENTS, element];
+/** The value at this place is outside. */
+const VALUE: Outside = { path: [], known: true };
+/** The list has no argument at this place. */
+const UNKNOWN: Outside = { path: [], known: false };
+
+/** The key that begins at a place where a cursor has been. */
+function keyAt(cursor: Cursor, at: number): string {
+  cursor.at = at;
+  return cursor.key();
 }

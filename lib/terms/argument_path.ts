@@ -8,10 +8,8 @@
  * @module
  */
 
+import type { Cursor } from "../wire/cursor.ts";
 import { number } from "../wire/format.ts";
-import type { Command } from "../wire/message.ts";
-import { asciiBytes } from "../wire/text.ts";
-import { Value } from "../wire/value.ts";
 
 /** All elements of an array. */
 export const ELEMENTS = Symbol("[*]");
@@ -22,13 +20,6 @@ export const BELOW = Symbol("**");
 export type Step = string | typeof ELEMENTS | typeof BELOW;
 /** The way from a command's arguments to a value. */
 export type Path = readonly Step[];
-
-/** The arguments of a command, decoded where they are looked at. */
-export function argumentsOf({ argumentBytes }: Command): Value {
-  return argumentBytes === undefined ? NO_ARGUMENTS : new Value(argumentBytes);
-}
-
-const NO_ARGUMENTS = new Value(asciiBytes("{}"));
 
 /** Returns the text of a value that a rule names; @throws RangeError for an integer that is not exact */
 export function valueText(value: string | number | bigint | boolean): string {
@@ -84,25 +75,84 @@ export function pathText(path: Path): string {
   return text;
 }
 
+/** Looks at what stands at an end of a path, at nothing where nothing is there; whether to go on. */
+export type Visit = (end: Cursor | undefined) => boolean;
+
 /**
- * What stands at a path: its value in each branch, a scalar's text, or that some
- * object or array is there (`true`); `false` for a branch where nothing is.
+ * Visits what stands at a path, in each branch, until a visit says to stop.
+ *
+ * The cursor goes behind its value then. A visit may move the one that it is given.
+ *
+ * @param from the first step that leads on from the value at the cursor
+ * @returns whether every visit said to go on
  */
-export function* valuesAt(value: Value, path: Path, from = 0): Generator<string | boolean> {
+export function visitEnds(cursor: Cursor, path: Path, visit: Visit, from = 0): boolean {
   const step = path[from];
-  if (step === undefined) yield value.scalar ?? true;
-  else if (step === BELOW) yield* value.scalars();
-  else if (step === ELEMENTS) {
-    if (!value.isArray) yield false;
-    else for (const element of value.elements()) yield* valuesAt(element, path, from + 1);
-  } else {
-    const member = memberOf(value, step);
-    if (member === undefined) yield false;
-    else yield* valuesAt(member, path, from + 1);
+  if (step === undefined) return visitHere(cursor, visit);
+  if (step === BELOW) return visitScalars(cursor, visit);
+  if (step !== ELEMENTS) {
+    if (!cursor.member(step)) return visit(undefined);
+    if (!visitEnds(cursor, path, visit, from + 1)) return false;
+    cursor.leaveObject();
+    return true;
   }
+  if (!cursor.isArray) {
+    cursor.skip();
+    return visit(undefined);
+  }
+  if (!cursor.enter()) return true;
+  const inner = path[from + 1];
+  return typeof inner === "string"
+    ? visitInner(cursor, inner, path, visit, from + 2)
+    : visitEach(cursor, path, visit, from + 1);
 }
 
-function memberOf(value: Value, wanted: string): Value | undefined {
-  for (const [name, member] of value.members()) if (name === wanted) return member;
-  return undefined;
+/** Visits the ends in each element from the cursor on. */
+function visitEach(cursor: Cursor, path: Path, visit: Visit, from: number): boolean {
+  do if (!visitEnds(cursor, path, visit, from)) return false; while (cursor.next());
+  return true;
+}
+
+/** Visits the ends in a member of each element from the cursor on. */
+function visitInner(
+  cursor: Cursor,
+  member: string,
+  path: Path,
+  visit: Visit,
+  from: number,
+): boolean {
+  /** Whether a visit has been told that nothing is there, which is enough. */
+  let lacks = false;
+  do {
+    const { isObject } = cursor;
+    if (!isObject) cursor.skip();
+    else if (cursor.member(member)) {
+      if (!visitEnds(cursor, path, visit, from)) return false;
+      cursor.leaveObject();
+      continue;
+    }
+    if (!lacks && !visit(undefined)) return false;
+    lacks = true;
+  } while (cursor.next());
+  return true;
+}
+
+function visitHere(cursor: Cursor, visit: Visit): boolean {
+  const { at } = cursor;
+  if (!visit(cursor)) return false;
+  cursor.at = at;
+  cursor.skip();
+  return true;
+}
+
+/** Visits all scalars in the value at a cursor, or itself; goes behind it. */
+function visitScalars(cursor: Cursor, visit: Visit): boolean {
+  if (cursor.isScalar) return visitHere(cursor, visit);
+  const { isObject } = cursor;
+  if (!cursor.enter()) return true;
+  do {
+    if (isObject) cursor.skipKey();
+    if (!visitScalars(cursor, visit)) return false;
+  } while (cursor.next());
+  return true;
 }

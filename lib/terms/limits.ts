@@ -45,7 +45,7 @@ export const LIMITS = {
   },
   "max-command": {
     unit: "bytes",
-    initial: MIB,
+    initial: 256 * KIB,
     least: KIB,
     most: 64 * MIB,
     forRole: { observer: 64 * KIB },
@@ -53,7 +53,7 @@ export const LIMITS = {
   },
   "max-waiting": {
     unit: "bytes",
-    initial: MIB,
+    initial: 256 * KIB,
     least: KIB,
     most: 1024 * MIB,
     help: "commands of a client that wait; past it no more is read",

@@ -8,12 +8,13 @@
  * @module
  */
 
-import type { Command } from "../wire/message.ts";
-import type { Value } from "../wire/value.ts";
-import type { ArgumentList, Matching, Outside } from "./argument_list.ts";
-import { argumentsOf, type Path, pathText, valuesAt } from "./argument_path.ts";
+import type { Cursor } from "../wire/cursor.ts";
+import { argumentsOf, type Command } from "../wire/message.ts";
+import type { ArgumentList, Outside } from "./argument_list.ts";
+import { type Path, pathText, visitEnds } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
-import { globAllows, globMatches } from "./glob.ts";
+import { hasWildcard, type Matcher, matcherOf } from "./glob.ts";
+import { globListOf } from "./glob_list.ts";
 import { cut, type RuleName } from "./rule_name.ts";
 
 /** The decision on one command. */
@@ -87,6 +88,7 @@ export class Role implements RoleParts {
   readonly administers: boolean;
   #rules: readonly Rule[] | (() => readonly Rule[]);
   readonly #byName = new Map<string, readonly Rule[]>();
+  #index: RuleIndex | undefined;
 
   /** A role of these parts; rules that take time to make are made when they are asked for. */
   constructor(
@@ -110,9 +112,8 @@ export class Role implements RoleParts {
   rulesFor(command: string): readonly Rule[] {
     const known = this.#byName.get(command);
     if (known) return known;
-    const found = this.rules.filter(({ commands }) =>
-      commands.some((glob) => globMatches(glob, command))
-    );
+    this.#index ??= new RuleIndex(this.rules);
+    const found = this.#index.rulesFor(command);
     if (command.length <= REMEMBERED_CHARS_LIMIT) {
       // Names that one client has made up must not slow down all others for good.
       if (this.#byName.size >= REMEMBERED_LIMIT) this.#byName.clear();
@@ -124,13 +125,11 @@ export class Role implements RoleParts {
 
 /** Decides whether a client in this role may run this command, with these arguments. */
 export function judge(role: Role, command: Command): Verdict {
-  let args: Value | undefined;
   let why: { readonly rule: Rule; readonly text: string } | undefined;
   for (const rule of role.rulesFor(command.name)) {
     if (!isUnconditional(rule)) {
-      args ??= argumentsOf(command);
-      if (!rule.conditions.every((condition) => holds(condition, rule, args!))) continue;
-      const outside = rule.only?.firstOutside(args, matchingOf(rule));
+      if (!rule.conditions.every((condition) => holds(condition, rule, command))) continue;
+      const outside = rule.only?.firstOutside(argumentsOf(command), rule.effect === "allow");
       if (outside) {
         if (rule.effect === "allow") why = { rule, text: `: ${outsideText(outside)}` };
         continue;
@@ -167,22 +166,26 @@ function isUnconditional({ conditions, only }: Rule): boolean {
   return conditions.length === 0 && only === undefined;
 }
 
-/** Who allows is strict with paths that climb, who refuses is not. */
-function matchingOf({ effect }: Rule): Matching {
-  return effect === "allow" ? globAllows : globMatches;
-}
-
-function holds({ path, is }: Condition, rule: Rule, args: Value): boolean {
-  const ends = [...valuesAt(args, path)];
-  const matches = matchingOf(rule);
-  const test = (end: string | boolean): boolean => {
-    if (is === "present") return end !== false;
-    if (is === "absent") return end === false;
-    return typeof end === "string" && is.some((glob) => matches(glob, end));
+/**
+ * Tells whether a condition of a rule holds. A rule that allows is strict with paths that
+ * climb, one that refuses is not.
+ */
+function holds({ path, is }: Condition, { effect }: Rule, command: Command): boolean {
+  const allows = effect === "allow";
+  const globs = typeof is === "string" ? undefined : globListOf(is);
+  const test = (end: Cursor | undefined): boolean => {
+    if (globs === undefined) return (end !== undefined) === (is === "present");
+    return end !== undefined && end.isScalar && globs.matches(end, allows);
   };
+  let ends = 0;
+  // A rule that allows asks it of all, one that refuses looks for one.
+  const went = visitEnds(argumentsOf(command), path, (end) => {
+    ends++;
+    return test(end) === allows;
+  });
   // No element at all: nothing is there.
-  if (ends.length === 0) return is === "absent";
-  return rule.effect === "allow" ? ends.every(test) : ends.some(test);
+  if (ends === 0) return is === "absent";
+  return went === allows;
 }
 
 function shownName({ text, source }: RuleName): string {
@@ -192,4 +195,33 @@ function shownName({ text, source }: RuleName): string {
 /** Says which argument is not allowed. A client chose the name: a long one is cut. */
 function outsideText({ path, known }: Outside): string {
   return `${known ? "the value of " : ""}${cut(`argument ${pathText(path)}`)} is not allowed`;
+}
+
+/** The rules of a role by the commands that they name: a new name is tried on wildcards alone. */
+class RuleIndex {
+  readonly #order = new Map<Rule, number>();
+  readonly #exact = new Map<string, Rule[]>();
+  readonly #wild: { readonly rule: Rule; readonly matchers: readonly Matcher[] }[] = [];
+
+  constructor(rules: readonly Rule[]) {
+    for (const [index, rule] of rules.entries()) {
+      this.#order.set(rule, index);
+      const matchers = rule.commands.filter(hasWildcard).map(matcherOf);
+      if (matchers.length > 0) this.#wild.push({ rule, matchers });
+      for (const name of new Set(rule.commands)) {
+        const rules = this.#exact.get(name);
+        if (rules) rules.push(rule);
+        else this.#exact.set(name, [rule]);
+      }
+    }
+  }
+
+  /** Returns the rules that are about a command, in their order. */
+  rulesFor(command: string): readonly Rule[] {
+    const found = new Set(this.#exact.get(command));
+    for (const { rule, matchers } of this.#wild) {
+      if (matchers.some((matches) => matches(command))) found.add(rule);
+    }
+    return [...found].sort((a, b) => this.#order.get(a)! - this.#order.get(b)!);
+  }
 }

@@ -8,8 +8,16 @@
  */
 
 import type { Reply } from "./message.ts";
+import { BRACE_BIT, endOfString } from "./scan.ts";
 import { asciiBytes, asciiText } from "./text.ts";
 import { UnexpectedMessage } from "./unexpected.ts";
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const SPACE = 0x20;
+const CLOSE_SQUARE = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
 
 /**
  * Leaves out elements of a returned array.
@@ -25,17 +33,19 @@ export function withElements(reply: Reply, keeps: (element: unknown) => boolean)
   const text = asciiText(reply.bytes, 0, reply.bytes.length);
   const [head] = /^\{\s*"return": \[\s*/.exec(text) ?? [];
   if (head === undefined) throw notElements(reply);
-  const { elements, end } = elementsFrom(text, head.length);
-  const kept = elements.filter(({ start, end }) => keeps(parsed(text.slice(start, end), reply)));
-  if (kept.length === elements.length) return reply;
-  const [first, second] = elements;
+  const { spans, close } = spansFrom(reply.bytes, head.length);
+  const elements = parsed(`[${text.slice(head.length, close + 1)}`, reply);
+  if (elements.length !== spans.length) throw notElements(reply);
+  const kept = spans.filter((_, index) => keeps(elements[index]));
+  if (kept.length === spans.length) return reply;
+  const [first, second] = spans;
   const between = second ? text.slice(first!.end, second.start) : "";
   const list = kept.map(({ start, end }) => text.slice(start, end)).join(between);
   const opening = list === "" ? head.trimEnd() : head;
-  return { ...reply, bytes: asciiBytes(opening + list + text.slice(end)) };
+  return { ...reply, bytes: asciiBytes(opening + list + text.slice(spans.at(-1)!.end)) };
 }
 
-function parsed(text: string, reply: Reply): unknown {
+function parsed(text: string, reply: Reply): unknown[] {
   try {
     return JSON.parse(text);
   } catch {
@@ -52,27 +62,27 @@ interface Span {
   readonly end: number;
 }
 
-/** The spans of an array's elements, and where the last of them ends. */
-function elementsFrom(text: string, from: number): { elements: Span[]; end: number } {
-  const elements: Span[] = [];
-  // A string is one token: what is in it opens and closes nothing.
-  const token = /"(?:[^"\\]|\\.)*"|[[\]{},]|[^\s"[\]{},]+/g;
-  token.lastIndex = from;
+/** The spans of an array's elements, from the first of them on, and where its bracket closes. */
+function spansFrom(bytes: Uint8Array, from: number): { spans: Span[]; close: number } {
+  const spans: Span[] = [];
   let depth = 0;
   let start = -1;
   let end = from;
-  for (let found = token.exec(text); found; found = token.exec(text)) {
-    const [piece] = found;
-    if (depth === 0 && (piece === "," || piece === "]")) {
-      if (start >= 0) elements.push({ start, end });
+  let at = from;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at]!;
+    if (byte <= SPACE) continue;
+    if (depth === 0 && (byte === COMMA || byte === CLOSE_SQUARE)) {
+      if (start >= 0) spans.push({ start, end });
       start = -1;
-      if (piece === "]") break;
+      if (byte === CLOSE_SQUARE) break;
       continue;
     }
-    if (start < 0) start = found.index;
-    if (piece === "[" || piece === "{") depth++;
-    else if (piece === "]" || piece === "}") depth--;
-    end = token.lastIndex;
+    if (start < 0) start = at;
+    if (byte === QUOTE) at = endOfString(bytes, at) - 1;
+    else if ((byte | BRACE_BIT) === OPEN_BRACE) depth++;
+    else if ((byte | BRACE_BIT) === CLOSE_BRACE) depth--;
+    end = at + 1;
   }
-  return { elements, end };
+  return { spans, close: at };
 }

@@ -14,7 +14,8 @@ import { Lexer } from "./lexer.ts";
 import { type Frame, Speller, SYNTAX_TEXT_BYTES } from "./speller.ts";
 import { shown } from "./text.ts";
 
-export type { Frame, Member } from "./speller.ts";
+export type { Frame } from "./speller.ts";
+export type { Offsets } from "./scan.ts";
 
 /** What is no value; `damage` is the `desc` that QEMU answers. */
 export interface Damage {

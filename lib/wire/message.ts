@@ -7,9 +7,13 @@
  * @module
  */
 
-import { type Frame, FrameSplitter, type Member } from "./frame.ts";
-import { canonical, inQemuOrder } from "./format.ts";
-import { asciiBytes, asciiText, isPlain } from "./text.ts";
+import { type Frame, FrameSplitter, TOO_LONG } from "./frame.ts";
+import { Cursor } from "./cursor.ts";
+import { canonical } from "./format.ts";
+import { NameTable } from "./names.ts";
+import { bucketAt, orderOf } from "./order.ts";
+import { Printer } from "./printer.ts";
+import { asciiBytes, asciiText, stringAt } from "./text.ts";
 
 /** A client's id as QEMU prints it back; `undefined` where the command has none. */
 export type Id = string | undefined;
@@ -43,42 +47,122 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const DECODER = new TextDecoder();
 
+/** The members that a command can have. */
+const EXECUTE = 0;
+const EXEC_OOB = 1;
+const ARGUMENTS = 2;
+const ID = 3;
+const MEMBERS = new NameTable([
+  ["execute", EXECUTE],
+  ["exec-oob", EXEC_OOB],
+  ["arguments", ARGUMENTS],
+  ["id", ID],
+]);
+
+/** A pretty id may have so many times the bytes that the client wrote, and always so many bytes. */
+const PRETTY_GROWTH = 8;
+const PRETTY_BYTES = 65536;
+
+/** The members of a command in its frame, and its id. */
+interface Parts {
+  /** The places in `offsets` of the members of each kind, and of one that no command has. */
+  readonly places: readonly number[];
+  /** Prints the id. */
+  readonly printer: Printer | undefined;
+  readonly isPretty: boolean;
+}
+
+/** What has been prepared of long frames. */
+const prepared = new WeakMap<Frame, Parts>();
+
+/** The level of a reply's members in pretty text. */
+const ID_DEPTH = 1;
+
+/** Where no member is. */
+const ABSENT = -1;
+
+/** Looks for the members that a command can have, and begins to print its id. */
+function partsOf({ bytes, offsets }: Frame, isPretty: boolean): Parts {
+  const places = [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT];
+  for (let place = 0; place < offsets.length; place += 3) {
+    places[MEMBERS.at(bytes, offsets[place]!, offsets[place + 1]! - 1) ?? OTHER] = place;
+  }
+  const id = places[ID]!;
+  if (id === ABSENT) return { places, printer: undefined, isPretty };
+  const [start, end] = [offsets[id + 1]!, offsets[id + 2]!];
+  const limit = Math.max(PRETTY_BYTES, PRETTY_GROWTH * (end - start));
+  const style = isPretty ? { depth: ID_DEPTH, limit } : {};
+  return { places, printer: new Printer(bytes, start, end, style), isPretty };
+}
+
+/**
+ * Prepares a frame for {@linkcode readCommand}, a step each time it is called: prints its id.
+ *
+ * A client may choose an id that takes a hundred milliseconds to print. A frame that has not been
+ * prepared is read as well, all at once.
+ *
+ * @param isPretty whether QEMU prints with `pretty=on`
+ * @param step bytes of the id that are looked at
+ * @returns whether there is nothing left to prepare
+ */
+export function prepareCommand(frame: Frame, isPretty: boolean, step: number): boolean {
+  let parts = prepared.get(frame);
+  if (parts?.isPretty !== isPretty) prepared.set(frame, parts = partsOf(frame, isPretty));
+  return parts.printer === undefined || parts.printer.step(step);
+}
+
+const OTHER = 4;
+
 /**
  * Reads a frame as QEMU's dispatcher does.
  *
  * @param takesOob has this client enabled `oob`? Without it `exec-oob` is an unknown member.
+ * @param isPretty whether QEMU prints with `pretty=on`: then the id is printed so, and one that
+ *   becomes far too long is refused
  */
-export function readCommand(frame: Frame, takesOob: boolean): Command | Malformed {
+export function readCommand(
+  frame: Frame,
+  takesOob: boolean,
+  isPretty = false,
+): Command | Malformed {
   if (!frame.isObject) {
     return { because: "QMP input must be a JSON object", oob: false, id: undefined };
   }
-  let execute: Member | undefined;
-  let execOob: Member | undefined;
-  let args: Member | undefined;
-  let idMember: Member | undefined;
-  let others = false;
-  for (const member of frame.members) {
-    if (member.key === "execute") execute = member;
-    else if (member.key === "exec-oob") execOob = member;
-    else if (member.key === "arguments") args = member;
-    else if (member.key === "id") idMember = member;
-    else others = true;
+  const { bytes, offsets } = frame;
+  const known = prepared.get(frame);
+  const { places, printer } = known?.isPretty === isPretty ? known : partsOf(frame, isPretty);
+  const [execute, execOob, args, idPlace, other] = places as Places;
+  const oob = execOob !== ABSENT && execute === ABSENT;
+  let id: Id;
+  if (printer) {
+    while (!printer.step(bytes.length));
+    id = printer.text;
+    if (id === undefined) return { because: TOO_LONG, oob: false, id };
   }
-  const { bytes } = frame;
-  const id = idMember && canonical(bytes, idMember.start, idMember.end);
-  const oob = execOob !== undefined && execute === undefined;
-  const verb = execute ?? (takesOob ? execOob : undefined);
-  const wellFormed = verb !== undefined && !others && !(execute && execOob) &&
-    (takesOob || !execOob) && bytes[verb.start] === QUOTE &&
-    (args === undefined || bytes[args.start] === OPEN_BRACE);
+  const verb = execute !== ABSENT ? execute : takesOob ? execOob : ABSENT;
+  const wellFormed = verb !== ABSENT && other === ABSENT &&
+    (execOob === ABSENT || (takesOob && execute === ABSENT)) &&
+    bytes[offsets[verb + 1]!] === QUOTE &&
+    (args === ABSENT || bytes[offsets[args + 1]!] === OPEN_BRACE);
   if (!wellFormed) return { because: firstOffence(frame, takesOob), oob, id };
   return {
-    name: stringAt(bytes, verb.start, verb.end),
+    name: stringAt(bytes, offsets[verb + 1]!, offsets[verb + 2]!),
     oob,
     id,
-    bytes: idMember ? without(frame, idMember) : bytes,
-    argumentBytes: args && bytes.subarray(args.start, args.end),
+    bytes: idPlace === ABSENT ? bytes : without(frame, idPlace),
+    argumentBytes: args === ABSENT
+      ? undefined
+      : bytes.subarray(offsets[args + 1], offsets[args + 2]),
   };
+}
+
+type Places = readonly [number, number, number, number, number];
+
+const NO_ARGUMENTS = asciiBytes("{}");
+
+/** The arguments of a command, at their beginning; an empty object where it has none. */
+export function argumentsOf({ argumentBytes = NO_ARGUMENTS }: Command): Cursor {
+  return new Cursor(argumentBytes);
 }
 
 /** The arguments of a command as JSON text, `{}` where it has none. */
@@ -87,33 +171,57 @@ export function argumentsText({ argumentBytes }: Command): string {
 }
 
 /** What is wrong with a command: members in QEMU's order, the first offence wins. */
-function firstOffence({ bytes, members }: Frame, takesOob: boolean): string {
+function firstOffence(frame: Frame, takesOob: boolean): string {
+  const { bytes, offsets } = frame;
   let verb: string | undefined;
-  for (const { key, start } of inQemuOrder(members)) {
+  for (const place of suspects(frame, takesOob)) {
+    const first = bytes[offsets[place + 1]!];
+    const key = stringAt(bytes, offsets[place]!, offsets[place + 1]! - 1);
     if (key === "execute" || (key === "exec-oob" && takesOob)) {
-      if (bytes[start] !== QUOTE) return `QMP input member '${key}' must be a string`;
+      if (first !== QUOTE) return `QMP input member '${key}' must be a string`;
       if (verb !== undefined) return `QMP input member '${key}' clashes with '${verb}'`;
       verb = key;
     } else if (key === "arguments") {
-      if (bytes[start] !== OPEN_BRACE) return "QMP input member 'arguments' must be an object";
+      if (first !== OPEN_BRACE) return "QMP input member 'arguments' must be an object";
     } else if (key !== "id") return `QMP input member '${key}' is unexpected`;
   }
   return "QMP input lacks member 'execute'";
 }
 
-/** A re-spelled string, decoded. */
-function stringAt(bytes: Uint8Array, start: number, end: number): string {
-  if (isPlain(bytes, start, end)) return asciiText(bytes, start + 1, end - 1);
-  return JSON.parse(DECODER.decode(bytes.subarray(start, end)));
+/** The places of the members that QEMU knows, and of the first that it does not, in QEMU's order. */
+function suspects({ bytes, offsets }: Frame, takesOob: boolean): number[] {
+  const places: number[] = [];
+  let unknown = ABSENT;
+  let lowest = Infinity;
+  for (let place = 0; place < offsets.length; place += 3) {
+    const [keyStart, keyEnd] = [offsets[place]!, offsets[place + 1]! - 1];
+    const kind = MEMBERS.at(bytes, keyStart, keyEnd);
+    if (kind !== undefined && (kind !== EXEC_OOB || takesOob)) places.push(place);
+    else {
+      const bucket = bucketAt(bytes, keyStart, keyEnd);
+      // Of one bucket the last comes first.
+      if (bucket > lowest) continue;
+      lowest = bucket;
+      unknown = place;
+    }
+  }
+  if (unknown !== ABSENT) places.push(unknown);
+  places.sort((a, b) => a - b);
+  const buckets = places.map((place) => bucketAt(bytes, offsets[place]!, offsets[place + 1]! - 1));
+  return Array.from(orderOf(buckets), (number) => places[number]!);
 }
 
 /** The frame's bytes less one member and one comma. */
-function without({ bytes }: Frame, member: Member): Uint8Array {
-  const first = bytes[member.keyStart - 1] === OPEN_BRACE;
-  const last = bytes[member.end] === CLOSE_BRACE;
-  const from = first ? member.keyStart : member.keyStart - 1;
-  const to = first && !last ? member.end + 1 : member.end;
-  return cut(bytes, from, to);
+function without({ bytes, offsets }: Frame, place: number): Uint8Array {
+  const [keyStart, end] = [offsets[place]!, offsets[place + 2]!];
+  const first = bytes[keyStart - 1] === OPEN_BRACE;
+  const last = bytes[end] === CLOSE_BRACE;
+  const from = first ? keyStart : keyStart - 1;
+  const to = first && !last ? end + 1 : end;
+  const rest = new Uint8Array(bytes.length - (to - from));
+  rest.set(bytes.subarray(0, from));
+  rest.set(bytes.subarray(to), from);
+  return rest;
 }
 
 /** A message of QEMU, its bytes whole: `{…}` and a line end. */
@@ -139,6 +247,8 @@ export interface Reply {
   readonly bytes: Uint8Array;
   /** Its id as text, which is no longer in the bytes. */
   readonly id: Id;
+  /** The text of a `data` member that is put into a long error when it is sent. */
+  readonly data?: string;
 }
 
 /** An asynchronous message. */
@@ -147,14 +257,14 @@ export interface Event {
   readonly kind: "event";
   /** The whole line. */
   readonly bytes: Uint8Array;
-  /** As QEMU names it, decoded. */
+  /** As QEMU names it, decoded; one that no QEMU has may be cut, and ends in `…` then. */
   readonly name: string;
 }
 
 /**
  * Reads one message of QEMU.
  *
- * @param bytes as {@linkcode MessageSplitter} gives them
+ * @param bytes as {@linkcode MessageSplitter} gives them; an id may be taken off in their place
  * @returns `undefined` where it is neither greeting, reply nor event
  */
 export function readMessage(bytes: Uint8Array): Message | undefined {
@@ -172,6 +282,7 @@ export function readMessage(bytes: Uint8Array): Message | undefined {
 
 const RETURN = asciiBytes('{"return": ');
 const ERROR = asciiBytes('{"error": {"class": "');
+const ERROR_LAST = ERROR.subarray(1);
 const ERROR_END = asciiBytes('"}}\r\n');
 const TIMESTAMP = asciiBytes('{"timestamp": {');
 const EVENT = asciiBytes('}, "event": "');
@@ -204,7 +315,8 @@ function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
   if (digits === close || !startsWith(bytes, idLast, comma)) {
     return { kind: "return", bytes, id: undefined };
   }
-  return { kind: "return", bytes: cut(bytes, comma, close), id: asciiText(bytes, digits, close) };
+  const id = asciiText(bytes, digits, close);
+  return { kind: "return", bytes: cut(bytes, comma, close), id };
 }
 
 /** An error that begins with a number as its id, less that id. */
@@ -213,13 +325,29 @@ function leadingId(bytes: Uint8Array): Reply | undefined {
   let end = ID_FIRST.length;
   while (isDigit(bytes[end])) end++;
   if (end === ID_FIRST.length || bytes[end] !== 0x2c) return undefined;
-  const rest = cut(bytes, 1, end + 2);
-  if (!startsWith(rest, ERROR) || !endsWith(rest, ERROR_END)) return undefined;
-  return { kind: "error", bytes: rest, id: asciiText(bytes, ID_FIRST.length, end) };
+  if (!startsWith(bytes, ERROR_LAST, end + 2) || !endsWith(bytes, ERROR_END)) return undefined;
+  const id = asciiText(bytes, ID_FIRST.length, end);
+  return { kind: "error", bytes: cut(bytes, 1, end + 2), id };
 }
 
+/**
+ * QEMU's longest name of an event has 29 characters; filters and counts take time and room with it.
+ *
+ * A longer name is read up to here, with `…` behind.
+ */
+export const EVENT_NAME_CHARS_LIMIT = 256;
+
+/** A message that is longer than this is not copied to take an id off it. */
+const COPIED_BYTES_LIMIT = 1 << 20;
+
+/** Bytes less a part of them; of a long message the shorter rest is moved in its place. */
 function cut(bytes: Uint8Array, from: number, to: number): Uint8Array {
-  const rest = new Uint8Array(bytes.length - (to - from));
+  const length = bytes.length - (to - from);
+  if (length > COPIED_BYTES_LIMIT) {
+    if (from < bytes.length - to) return bytes.copyWithin(to - from, 0, from).subarray(to - from);
+    return bytes.copyWithin(from, to).subarray(0, length);
+  }
+  const rest = new Uint8Array(length);
   rest.set(bytes.subarray(0, from));
   rest.set(bytes.subarray(to), from);
   return rest;
@@ -230,7 +358,12 @@ function eventName(bytes: Uint8Array): string | undefined {
   if (at < 0 || !startsWith(bytes, EVENT, at)) return undefined;
   const start = at + EVENT.length;
   const end = bytes.indexOf(QUOTE, start);
-  return end < 0 ? undefined : asciiText(bytes, start, end);
+  if (end < 0) return undefined;
+  return shortName(asciiText(bytes, start, Math.min(end, start + EVENT_NAME_CHARS_LIMIT + 1)));
+}
+
+function shortName(name: string): string {
+  return name.length > EVENT_NAME_CHARS_LIMIT ? `${name.slice(0, EVENT_NAME_CHARS_LIMIT)}…` : name;
 }
 
 /**
@@ -251,7 +384,7 @@ function readPretty(bytes: Uint8Array): Message | undefined {
     return { kind: "error", bytes: rest, id };
   }
   const name = PRETTY_EVENT.exec(text)?.[1];
-  return name === undefined ? undefined : { kind: "event", bytes, name };
+  return name === undefined ? undefined : { kind: "event", bytes, name: shortName(name) };
 }
 
 const PRETTY_HEAD_BYTES = 1024;
@@ -262,7 +395,17 @@ const PRETTY_EVENT =
   /^\{\r\n {4}"timestamp": \{(?:\r\n {8}[^\r]*)*\r\n {4}\},\r\n {4}"event": "(\w+)"/;
 
 /** A message in another spelling is read as a whole, which takes its time. */
-const ANY_SPELLING_BYTES_LIMIT = 512 << 10;
+const ANY_SPELLING_BYTES_LIMIT = 64 << 10;
+
+/** Ids that qmpmux has sent are shorter; a longer one is another's, whatever it is. */
+const OWN_ID_BYTES = 64;
+const FOREIGN_ID = "…";
+
+/** The members by which a message in another spelling is known. */
+type MessageMember = "QMP" | "event" | "error" | "return" | "id";
+const MESSAGE_MEMBERS = new NameTable<MessageMember>(
+  (["QMP", "event", "error", "return", "id"] as const).map((name) => [name, name]),
+);
 
 /** A message in another spelling than QEMU's: read slowly, by its members. */
 function readAnySpelling(bytes: Uint8Array): Message | undefined {
@@ -271,22 +414,26 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   splitter.load(bytes);
   const frame = splitter.next();
   if (frame === undefined || "damage" in frame || !frame.isObject) return undefined;
-  const member = (key: string) => frame.members.find((member) => member.key === key);
-  const qmp = member("QMP");
-  if (qmp) {
-    return greeting(bytes, JSON.parse(DECODER.decode(frame.bytes.subarray(qmp.start, qmp.end))));
+  const places: Partial<Record<MessageMember, number>> = {};
+  const { offsets } = frame;
+  for (let place = 0; place < offsets.length; place += 3) {
+    const name = MESSAGE_MEMBERS.at(frame.bytes, offsets[place]!, offsets[place + 1]! - 1);
+    if (name !== undefined) places[name] = place;
   }
-  const event = member("event");
-  if (event && frame.bytes[event.start] === QUOTE) {
-    return { kind: "event", bytes, name: stringAt(frame.bytes, event.start, event.end) };
+  const span = (place: number): [number, number] => [offsets[place + 1]!, offsets[place + 2]!];
+  const { QMP: qmp, event, error, id } = places;
+  if (qmp !== undefined) {
+    return greeting(bytes, JSON.parse(DECODER.decode(frame.bytes.subarray(...span(qmp)))));
   }
-  const error = member("error");
-  if (error && !isErrorBody(frame.bytes.subarray(error.start, error.end))) return undefined;
-  const kind = member("return") ? "return" : error ? "error" : undefined;
+  if (event !== undefined && frame.bytes[span(event)[0]] === QUOTE) {
+    return { kind: "event", bytes, name: shortName(stringAt(frame.bytes, ...span(event))) };
+  }
+  if (error !== undefined && !isErrorBody(frame.bytes.subarray(...span(error)))) return undefined;
+  const kind = places.return !== undefined ? "return" : error !== undefined ? "error" : undefined;
   if (kind === undefined) return undefined;
-  const id = member("id");
   if (id === undefined) return { kind, bytes, id: undefined };
-  const idText = canonical(frame.bytes, id.start, id.end);
+  const [start, end] = span(id);
+  const idText = end - start > OWN_ID_BYTES ? FOREIGN_ID : canonical(frame.bytes, start, end);
   return { kind, bytes: plainRest(frame, id), id: idText };
 }
 
@@ -297,7 +444,7 @@ function isErrorBody(bytes: Uint8Array): boolean {
   return typeof errorClass === "string" && typeof desc === "string";
 }
 
-function plainRest(frame: Frame, id: Member): Uint8Array {
+function plainRest(frame: Frame, id: number): Uint8Array {
   const rest = without(frame, id);
   const line = new Uint8Array(rest.length + 2);
   line.set(rest);

@@ -6,9 +6,9 @@
  * @module
  */
 
-import { prettied, qemuText, quoted } from "./format.ts";
+import { prettied, prettyBytes, qemuText, quoted } from "./format.ts";
 import { type Event, type Greeting, type Id, isPretty, type Reply } from "./message.ts";
-import { asciiBytes, asciiText } from "./text.ts";
+import { asciiBytes, putAscii } from "./text.ts";
 import { UnexpectedMessage } from "./unexpected.ts";
 
 const CLOSE_BRACE = 0x7d;
@@ -28,33 +28,45 @@ export function numbered(bytes: Uint8Array, id: string): Uint8Array {
 
 /** A plain reply, as a monitor with `pretty=on` would print it. */
 export function pretty(reply: Reply): Reply {
-  const text = asciiText(reply.bytes, 0, reply.bytes.length - LINE_END.length);
-  return { ...reply, bytes: asciiBytes(`${prettied(text)}\r\n`) };
+  return { ...reply, bytes: prettyBytes(reply.bytes) };
 }
 
 /** Longer replies are not copied to put an id into them. */
 const COPIED_BYTES_LIMIT = 65536;
 
 /** A reply as far as its id is concerned: without one, in QEMU's spelling, plain or pretty. */
-export type Bare = Pick<Reply, "kind" | "bytes">;
+export type Bare = Pick<Reply, "kind" | "bytes" | "data">;
 
-/** Puts a client's id into a reply where QEMU prints it: behind `return`, before `error`. */
+/**
+ * Puts a client's id into a reply where QEMU prints it: behind `return`, before `error`.
+ *
+ * @param id as QEMU prints it in a reply of this style, plain or pretty
+ */
 export function withId(reply: Bare, id: Id): Uint8Array {
   return id === undefined ? reply.bytes : inserted(reply.bytes, ...idPlace(reply, id));
 }
 
 /** The bytes of a reply with a client's id, in order: a long reply is not copied, but comes in parts. */
 export function partsWithId(reply: Bare, id: Id): readonly Uint8Array[] {
-  const { bytes } = reply;
-  if (id === undefined || bytes.length <= COPIED_BYTES_LIMIT) return [withId(reply, id)];
-  const [at, text] = idPlace(reply, id);
-  return [bytes.subarray(0, at), asciiBytes(text), bytes.subarray(at)];
+  const { bytes, data } = reply;
+  if (data === undefined && bytes.length + (id?.length ?? 0) <= COPIED_BYTES_LIMIT) {
+    return [withId(reply, id)];
+  }
+  const places = id === undefined ? [] : [idPlace(reply, id)];
+  if (data !== undefined) places.push(dataPlace(bytes, data));
+  const parts: Uint8Array[] = [];
+  let from = 0;
+  for (const [at, text] of places) {
+    parts.push(bytes.subarray(from, at), asciiBytes(text));
+    from = at;
+  }
+  return [...parts, bytes.subarray(from)];
 }
 
 /** The place of an id in a reply, and its text there. */
 function idPlace({ kind, bytes }: Bare, id: string): [at: number, text: string] {
   if (isPretty(bytes)) {
-    const line = `\r\n    "id": ${prettied(id, 1)}`;
+    const line = `\r\n    "id": ${id}`;
     if (kind === "error") return [1, `${line},`];
     return [bytes.lastIndexOf(CLOSE_BRACE) - LINE_END.length, `,${line}`];
   }
@@ -65,7 +77,7 @@ function idPlace({ kind, bytes }: Bare, id: string): [at: number, text: string] 
 function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {
   const whole = new Uint8Array(bytes.length + text.length);
   whole.set(bytes.subarray(0, at));
-  for (let i = 0; i < text.length; i++) whole[at + i] = text.charCodeAt(i);
+  putAscii(text, whole, at);
   whole.set(bytes.subarray(at), at + text.length);
   return whole;
 }
@@ -83,13 +95,18 @@ export function errorReply(errorClass: string, desc: string, data?: string): Rep
 
 /** An error of QEMU, plain or pretty and without an id, with a `data` member as its last. */
 export function withData(reply: Reply, data: string): Reply {
-  if (isPretty(reply.bytes)) {
-    const end = reply.bytes.length - PRETTY_ERROR_END.length;
+  const { bytes } = reply;
+  if (bytes.length > COPIED_BYTES_LIMIT) return { ...reply, data };
+  return { ...reply, bytes: inserted(bytes, ...dataPlace(bytes, data)) };
+}
+
+/** The place of a `data` member in an error, and its text there. */
+function dataPlace(bytes: Uint8Array, data: string): [at: number, text: string] {
+  if (isPretty(bytes)) {
     const line = `,\r\n        "data": ${prettied(data, 2)}`;
-    return { ...reply, bytes: inserted(reply.bytes, end, line) };
+    return [bytes.length - PRETTY_ERROR_END.length, line];
   }
-  const end = reply.bytes.lastIndexOf(CLOSE_BRACE) - 1;
-  return { ...reply, bytes: inserted(reply.bytes, end, `, "data": ${data}`) };
+  return [bytes.lastIndexOf(CLOSE_BRACE) - 1, `, "data": ${data}`];
 }
 
 /** The value of a return as text, as QEMU spelled it; `undefined` for an error. */
@@ -158,4 +175,22 @@ export function errorClass({ kind, bytes }: Reply): string | undefined {
 /** A return reply without an id; `value` is text as QEMU would write it. */
 export function returnReply(value: string): Reply {
   return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };
+}
+
+/** The level of the elements of a returned list in pretty text. */
+const ELEMENT_DEPTH = 2;
+
+/** An element of a returned list, as QEMU would write it there. */
+export function elementText(value: unknown, isPretty: boolean): string {
+  const text = qemuText(value);
+  return isPretty ? prettied(text, ELEMENT_DEPTH) : text;
+}
+
+/** A return of a list without an id, of the texts of its elements. */
+export function listReply(elements: readonly string[], isPretty: boolean): Reply {
+  if (!isPretty || elements.length === 0) return returnReply(`[${elements.join(", ")}]`);
+  const line = `\r\n${" ".repeat(4 * ELEMENT_DEPTH)}`;
+  const list = `[${line}${elements.join(`,${line}`)}\r\n    ]`;
+  const bytes = asciiBytes(`{\r\n    "return": ${list}\r\n}\r\n`);
+  return { kind: "return", bytes, id: undefined };
 }

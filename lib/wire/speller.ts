@@ -10,19 +10,9 @@
 import type { Grammar } from "./grammar.ts";
 import * as token from "./lexer.ts";
 import type { Lexer } from "./lexer.ts";
-import { asciiText, isPlain, readString, respellString, shown } from "./text.ts";
-
-/** One member of a top-level object; offsets are into the frame's bytes. */
-export interface Member {
-  /** Decoded. */
-  readonly key: string;
-  /** Where the key's opening quote stands. */
-  readonly keyStart: number;
-  /** Where the value begins. */
-  readonly start: number;
-  /** Where the value ends, exclusive. */
-  readonly end: number;
-}
+import { KeyTable } from "./keys.ts";
+import type { Offsets } from "./scan.ts";
+import { asciiText, isPlain, respellString, wrongString } from "./text.ts";
 
 /** A whole value, re-spelled: valid JSON, no white space, double quotes, no key twice. */
 export interface Frame {
@@ -30,8 +20,8 @@ export interface Frame {
   readonly bytes: Uint8Array;
   /** Is it an object? Else it has no members. */
   readonly isObject: boolean;
-  /** The members of an object, in the order they came. */
-  readonly members: readonly Member[];
+  /** The members of an object in the order they came, as offsets into `bytes`. */
+  readonly offsets: Offsets;
 }
 
 /** QEMU formats the text of a syntax error into a buffer of this many bytes, NUL included. */
@@ -50,12 +40,15 @@ const ITEM_END = 6;
 interface Container {
   /** What its parent awaited when it began. */
   readonly within: number;
-  /** The keys it has; an array has none. */
-  readonly keys: Set<string> | undefined;
-  /** The key whose value is being read. */
-  key: string;
+  /** The number of an object, from 1; 0 for an array. */
+  readonly object: number;
+  /** Where the key whose value is being read begins in the new spelling, and where it ends. */
+  keyStart: number;
+  keyEnd: number;
 }
 
+const OPEN_BRACE = 0x7b;
+const LONGEST_KEYWORD = 5;
 const KEYWORDS = new Set(["true", "false", "null"]);
 const PUNCTUATION: Record<number, number> = {
   [token.LEFT_BRACE]: 0x7b,
@@ -66,7 +59,7 @@ const PUNCTUATION: Record<number, number> = {
   [token.COMMA]: 0x2c,
 };
 
-const NO_MEMBERS: readonly Member[] = [];
+const NO_OFFSETS: Offsets = [];
 
 /** Reads one value after the other from a lexer's tokens. */
 export class Speller {
@@ -80,9 +73,10 @@ export class Speller {
   // The new spelling.
   #out = new Uint8Array(256);
   #written = 0;
-  #members: Member[] = [];
-  #keyStart = 0;
+  #offsets: number[] = [];
   #valueStart = 0;
+  readonly #keys = new KeyTable();
+  #objects = 0;
 
   /**
    * Nothing has been read of a value yet.
@@ -130,20 +124,21 @@ export class Speller {
     }
   }
 
-  /** What has been taken since it was forgotten last, where that is a whole value. */
+  /** The value that has been taken since the last `forget`; to be called only where it is whole. */
   frame(): Frame {
+    const offsets = this.#offsets.length > 0 ? this.#offsets : NO_OFFSETS;
     const bytes = this.#out.slice(0, this.#written);
-    const isObject = bytes[0] === PUNCTUATION[token.LEFT_BRACE];
-    const members = this.#members.length > 0 ? this.#members : NO_MEMBERS;
-    return { bytes, isObject, members };
+    return { bytes, isObject: bytes[0] === OPEN_BRACE, offsets };
   }
 
-  /** Lets go of what has been read of a value. */
+  /** Forgets what has been read of a value. */
   forget(): void {
     this.#awaits = VALUE;
     this.#containers.length = 0;
     this.#written = 0;
-    if (this.#members.length > 0) this.#members = [];
+    this.#objects = 0;
+    this.#keys.clear();
+    if (this.#offsets.length > 0) this.#offsets = [];
     // A large value's buffer is not kept for the next one.
     if (this.#out.length > 65536) this.#out = new Uint8Array(256);
   }
@@ -155,18 +150,11 @@ export class Speller {
       this.#awaits = KEY;
       return this.#value(kind, this.#grammar.texts.key);
     }
-    const { bytes, start, end } = this.#lexer;
-    let key: string;
-    if (isPlain(bytes, start, end)) key = asciiText(bytes, start + 1, end - 1);
-    else {
-      const read = readString(bytes, start, end);
-      if ("wrong" in read) return read.wrong;
-      key = read.text;
-    }
-    const depth = this.#containers.length;
-    if (depth === 1) this.#keyStart = this.#written;
-    this.#write(kind);
-    this.#containers[depth - 1]!.key = key;
+    const container = this.#containers.at(-1)!;
+    container.keyStart = this.#written;
+    const wrong = this.#string();
+    if (wrong !== undefined) return wrong;
+    container.keyEnd = this.#written;
     this.#awaits = COLON;
     return undefined;
   }
@@ -182,27 +170,26 @@ export class Speller {
         break;
       case token.KEYWORD: {
         const { bytes, start, end } = this.#lexer;
-        const word = shown(bytes, start, end);
-        if (!KEYWORDS.has(word)) return `invalid keyword '${word}'`.slice(0, SYNTAX_TEXT_BYTES - 1);
+        const word = asciiText(bytes, start, Math.min(end, start + SYNTAX_TEXT_BYTES));
+        if (end - start > LONGEST_KEYWORD || !KEYWORDS.has(word)) {
+          return `invalid keyword '${word}'`.slice(0, SYNTAX_TEXT_BYTES - 1);
+        }
         break;
       }
       case token.STRING: {
-        const { bytes, start, end } = this.#lexer;
-        if (isPlain(bytes, start, end)) break;
-        const read = readString(bytes, start, end);
-        if ("wrong" in read) return read.wrong;
-        break;
+        const wrong = this.#string();
+        return wrong === undefined ? this.#finished() : wrong;
       }
       default:
         return otherwise;
     }
-    this.#write(kind);
+    this.#write();
     return this.#finished();
   }
 
   #openUp(kind: number, awaits: number): undefined {
-    const keys = kind === token.LEFT_BRACE ? new Set<string>() : undefined;
-    this.#containers.push({ within: this.#awaits, keys, key: "" });
+    const object = kind === token.LEFT_BRACE ? ++this.#objects : 0;
+    this.#containers.push({ within: this.#awaits, object, keyStart: 0, keyEnd: 0 });
     this.#punctuate(kind);
     this.#awaits = awaits;
   }
@@ -213,23 +200,19 @@ export class Speller {
     return this.#finished();
   }
 
-  /** A value has ended; what its container makes of it. */
+  /** Hands a value that has ended to its container; returns what is wrong with it there. */
   #finished(): string | undefined {
     const { texts } = this.#grammar;
     const depth = this.#containers.length;
     if (depth === 0) return undefined;
-    const { keys, key } = this.#containers[depth - 1]!;
-    if (keys === undefined) {
+    const { object, keyStart, keyEnd } = this.#containers[depth - 1]!;
+    if (object === 0) {
       this.#awaits = ITEM_END;
       return undefined;
     }
     if (this.#awaits === KEY) return texts.keyNotString;
-    if (keys.has(key)) return texts.duplicateKey;
-    keys.add(key);
-    if (depth === 1) {
-      const keyStart = this.#keyStart;
-      this.#members.push({ key, keyStart, start: this.#valueStart, end: this.#written });
-    }
+    if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;
+    if (depth === 1) this.#offsets.push(keyStart, this.#valueStart, this.#written);
     this.#awaits = PAIR_END;
     return undefined;
   }
@@ -239,16 +222,25 @@ export class Speller {
     this.#out[this.#written++] = PUNCTUATION[kind]!;
   }
 
-  /** Writes the present token. */
-  #write(kind: number): void {
+  /** Writes the present token, a string; returns what is wrong with it. */
+  #string(): string | undefined {
+    const { bytes, start, end } = this.#lexer;
+    if (isPlain(bytes, start, end)) {
+      this.#write();
+      return undefined;
+    }
+    const wrong = wrongString(bytes, start, end);
+    if (wrong !== undefined) return wrong;
+    // At worst each `"` becomes two bytes, each two-byte NUL six.
+    this.#room(3 * (end - start));
+    this.#written = respellString(bytes, start, end, this.#out, this.#written);
+    return undefined;
+  }
+
+  /** Writes the present token as it is. */
+  #write(): void {
     const { bytes, start, end } = this.#lexer;
     const length = end - start;
-    if (kind === token.STRING && !isPlain(bytes, start, end)) {
-      // At worst each `"` becomes two bytes, each two-byte NUL six.
-      this.#room(3 * length);
-      this.#written = respellString(bytes, start, end, this.#out, this.#written);
-      return;
-    }
     this.#room(length);
     if (length > 64) this.#out.set(bytes.subarray(start, end), this.#written);
     else {

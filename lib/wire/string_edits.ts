@@ -4,16 +4,16 @@
  * @module
  */
 
-import type { Value } from "./value.ts";
-
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 const ENCODER = new TextEncoder();
 
 /** A change of a string. */
 export interface StringEdit {
-  /** The string, in the bytes that are changed. */
-  readonly value: Value;
+  /** Where the string begins in the bytes that are changed. */
+  readonly start: number;
+  /** Where it ends there, exclusive. */
+  readonly end: number;
   /** The text is put behind so many UTF-16 units of the string; without it, it replaces the string. */
   readonly at?: number;
   /** The text; ASCII without quotes, backslashes and control characters where it is put into a string. */
@@ -29,15 +29,15 @@ export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint
   const pieces: Uint8Array[] = [];
   let copied = 0;
   /** The string that was looked at last, and how far. */
-  let string: Value | undefined;
+  let string = -1;
   let [offset, units] = [0, 0];
-  for (const { value, at, text } of edits) {
+  for (const { start, end, at, text } of edits) {
     if (at === undefined) {
-      pieces.push(bytes.subarray(copied, value.start), ENCODER.encode(JSON.stringify(text)));
-      copied = value.end;
+      pieces.push(bytes.subarray(copied, start), ENCODER.encode(JSON.stringify(text)));
+      copied = end;
       continue;
     }
-    if (value !== string) [string, offset, units] = [value, value.start + 1, 0];
+    if (start !== string) [string, offset, units] = [start, start + 1, 0];
     offset = behind(bytes, offset, at - units);
     units = at;
     pieces.push(bytes.subarray(copied, offset), ENCODER.encode(text));

@@ -117,14 +117,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a reply does not wait for those before it",
     file: "session/monitor.ts",
-    from: "if (answer === undefined) break;",
-    to: "if (answer === undefined) continue;",
+    from: "if (reply === undefined) break;",
+    to: "if (reply === undefined) continue;",
   },
   {
     name: "an answer of ours is given before its turn",
     file: "session/monitor.ts",
-    from: "this.#slots.push({ id, answer });\n    this.#settle();",
-    to: "const reply = answer(); this.#slots.push({ id, answer: reply });\n    this.#settle();",
+    from: "this.#slots.push(slot);\n    this.#settle();",
+    to: "slot.answer = answer(slot); this.#slots.push(slot);\n    this.#settle();",
   },
   {
     name: "events come before the handshake is over",
@@ -141,7 +141,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events are shown that the dialect has not enabled",
     file: "session/monitor.ts",
-    from: "if (events !== undefined && !events.has(name)) return false;",
+    from: "if (events !== undefined && !events.has(name.text)) return false;",
     to: "",
   },
   {
@@ -346,8 +346,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "our own answers are plain where QEMU's are pretty",
     file: "session/monitor.ts",
-    from: "const styled = this.#pretty && !isPretty(reply.bytes) ? pretty(reply) : reply;",
-    to: "const styled = this.#pretty && !isPretty(reply.bytes) && pretty ? reply : reply;",
+    from: "const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;",
+    to: "const styled = this.#pretty && isPrettied(reply) && pretty ? reply : reply;",
   },
   {
     name: "a pretty reply is read to its depths",
@@ -358,14 +358,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "data comes behind a pretty error",
     file: "wire/reply.ts",
-    from: "if (isPretty(reply.bytes)) {\n    const end = reply",
-    to: "if (reply.bytes.length === 0) {\n    const end = reply",
+    from: "if (isPretty(bytes)) {\n    const line = `,",
+    to: "if (bytes.length === 0) {\n    const line = `,",
   },
   {
     name: "an id is not indented",
-    file: "wire/reply.ts",
-    from: "prettied(id, 1)",
-    to: "id",
+    file: "wire/message.ts",
+    from: "isPretty ? { depth: ID_DEPTH, limit } : {}",
+    to: "isPretty ? { limit } : {}",
   },
   {
     name: "a command that is too long runs",
@@ -767,7 +767,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client's id goes on to QEMU",
     file: "wire/message.ts",
-    from: "bytes: idMember ? without(frame, idMember) : bytes,",
+    from: "bytes: idPlace === ABSENT ? bytes : without(frame, idPlace),",
     to: "bytes,",
   },
   {
@@ -779,7 +779,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a key may come twice",
     file: "wire/speller.ts",
-    from: "if (keys.has(key)) return texts.duplicateKey;",
+    from: "if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;",
     to: "",
   },
   {
@@ -840,7 +840,7 @@ export const FAULTS: readonly Fault[] = [
     name: "an error of QEMU's may have any shape",
     file: "wire/message.ts",
     from:
-      "if (error && !isErrorBody(frame.bytes.subarray(error.start, error.end))) return undefined;",
+      "if (error !== undefined && !isErrorBody(frame.bytes.subarray(...span(error)))) return undefined;",
     to: "",
   },
   {

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import type { Frame } from "../../lib/wire/frame.ts";
 import { Random } from "./random.ts";
 
 const ENCODER = new TextEncoder();
@@ -86,4 +87,21 @@ export function fedAtCuts<T>(make: () => Splitter<T>, input: string | Uint8Array
 /** Bytes as text of characters up to U+00FF. */
 export function latinText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** A member of a frame: its key decoded, and where it begins, where its value begins and ends. */
+export interface Member {
+  readonly key: string;
+  readonly keyStart: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The members of a frame. */
+export function membersOf({ bytes, offsets }: Frame): Member[] {
+  return Array.from({ length: offsets.length / 3 }, (_, i) => {
+    const [keyStart, start, end] = offsets.slice(3 * i, 3 * i + 3) as [number, number, number];
+    const key = JSON.parse(new TextDecoder().decode(bytes.subarray(keyStart, start - 1)));
+    return { key, keyStart, start, end };
+  });
 }

@@ -1,0 +1,487 @@
+/**
+ * A whole qmpmux in one process, its sockets played, and a watch on the event loop.
+ *
+ * Every client is a real `Client`, QEMU's connection a real `Qemu`, the hub a real
+ * `Mux` with metrics and an audit. The sockets behave as Deno's do: what is there is
+ * read at once, in the same turn, until the runtime makes a break.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { Mux } from "../../lib/hub/mux.ts";
+import { Audit, type AuditSink, lineOf } from "../../lib/record/audit.ts";
+import { Recorders } from "../../lib/record/recorder.ts";
+import { Tally } from "../../lib/record/tally.ts";
+import { Client, type ClientDeps } from "../../lib/rim/client.ts";
+import { STEADY } from "../../lib/rim/clock.ts";
+import type { Stream } from "../../lib/rim/connection.ts";
+import { InternalErrors } from "../../lib/rim/internal_errors.ts";
+import { LimitNotes } from "../../lib/rim/limit_notes.ts";
+import { Qemu } from "../../lib/rim/qemu.ts";
+import { ReplyBudget } from "../../lib/rim/reply_budget.ts";
+import { Turns } from "../../lib/rim/turns.ts";
+import { defaultLimits, UNREAD_IN_ALL } from "../../lib/terms/limits.ts";
+import { operatorRows } from "../../lib/terms/operator.ts";
+import type { Role } from "../../lib/terms/policy.ts";
+import { FULL } from "../../lib/terms/roles.ts";
+import type { DialectName, Terms } from "../../lib/terms/terms.ts";
+import { MessageSplitter } from "../../lib/wire/balance.ts";
+import type { Cargo } from "../../lib/wire/peer.ts";
+
+const ENCODER = new TextEncoder();
+
+/** The runtime makes a break after so many reads and writes that could be done at once (tokio's budget). */
+const OPERATIONS_A_TURN = 128;
+
+/** A socket of the kernel takes so many bytes before it has to be read. */
+const SOCKET_BYTES = 212_992;
+
+/** Turns that take longer than this hang: the rig gives up. */
+const PATIENCE_MS = 60_000;
+
+/** What the sockets of one rig share: how much more they may do in this turn. */
+class Allowance {
+  operations = OPERATIONS_A_TURN;
+  readonly sockets = new Set<PlayedSocket>();
+
+  /** A turn begins: whatever waited goes on. */
+  renew(): void {
+    this.operations = OPERATIONS_A_TURN;
+    for (const socket of this.sockets) socket.renew();
+  }
+
+  /** Whether a read or write waits that could go on in the next turn. */
+  get waits(): boolean {
+    for (const socket of this.sockets) if (socket.waits) return true;
+    return false;
+  }
+}
+
+/** One end of a socket; the bench is the other. */
+export class PlayedSocket implements Stream {
+  /** Chunks that have come and have not been read, and what came with each. */
+  readonly #coming: { bytes: Uint8Array; cargo: Cargo | undefined }[] = [];
+  #cargo: Cargo | undefined;
+  #ended = false;
+  #closed = false;
+  /** Whether the other end reads what is written. */
+  listens = true;
+  /** What was written, where it is kept. */
+  readonly written: Uint8Array[] = [];
+  /** How many bytes were written. */
+  bytesWritten = 0;
+  #room = SOCKET_BYTES;
+  #reading: { buffer: Uint8Array; done: PromiseWithResolvers<number | null> } | undefined;
+  #writing: { bytes: Uint8Array; done: PromiseWithResolvers<number> } | undefined;
+  readonly #allowance: Allowance;
+  readonly #keeps: boolean;
+
+  constructor(allowance: Allowance, keeps: boolean) {
+    this.#allowance = allowance;
+    this.#keeps = keeps;
+    allowance.sockets.add(this);
+  }
+
+  /** The other end sends something; it is read in the next turn. */
+  feed(bytes: Uint8Array, cargo?: Cargo): void {
+    this.#coming.push({ bytes, cargo });
+  }
+
+  /** The other end closes. */
+  hangUp(): void {
+    this.#ended = true;
+  }
+
+  /** Whether all that was fed has been read. */
+  get drained(): boolean {
+    return this.#coming.length === 0;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Whether a read or a write can go on in the next turn. */
+  get waits(): boolean {
+    if (this.#closed) return false;
+    return (this.#reading !== undefined && (this.#coming.length > 0 || this.#ended)) ||
+      this.#writing !== undefined && this.listens;
+  }
+
+  renew(): void {
+    if (this.#closed) return;
+    if (this.listens) this.#room = SOCKET_BYTES;
+    const reading = this.#reading;
+    if (reading) {
+      const length = this.#readable(reading.buffer);
+      if (length !== undefined) {
+        this.#reading = undefined;
+        reading.done.resolve(length);
+      }
+    }
+    const writing = this.#writing;
+    if (writing && this.#room > 0) {
+      this.#writing = undefined;
+      writing.done.resolve(this.#write(writing.bytes));
+    }
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    const length = this.#readable(buffer);
+    if (length !== undefined) return Promise.resolve(length);
+    this.#reading = { buffer, done: Promise.withResolvers() };
+    return this.#reading.done.promise;
+  }
+
+  #readable(buffer: Uint8Array): number | null | undefined {
+    const first = this.#coming[0];
+    if (this.#allowance.operations === 0 || (first === undefined && !this.#ended)) return undefined;
+    this.#allowance.operations--;
+    if (first === undefined) return null;
+    const part = first.bytes.subarray(0, buffer.length);
+    buffer.set(part);
+    this.#cargo = first.cargo;
+    first.cargo = undefined;
+    if (part.length === first.bytes.length) this.#coming.shift();
+    else first.bytes = first.bytes.subarray(part.length);
+    return part.length;
+  }
+
+  takeCargo(): Cargo | undefined {
+    const cargo = this.#cargo;
+    this.#cargo = undefined;
+    return cargo;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    if (this.#room > 0 && this.#allowance.operations > 0) {
+      this.#allowance.operations--;
+      return Promise.resolve(this.#write(bytes));
+    }
+    this.#writing = { bytes, done: Promise.withResolvers() };
+    return this.#writing.done.promise;
+  }
+
+  #write(bytes: Uint8Array): number {
+    const length = Math.min(bytes.length, this.#room);
+    this.#room -= length;
+    this.bytesWritten += length;
+    if (this.#keeps) this.written.push(bytes.slice(0, length));
+    return length;
+  }
+
+  closeWrite(): Promise<void> {
+    this.#ended = true;
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#allowance.sockets.delete(this);
+    this.#reading?.done.resolve(null);
+    this.#writing?.done.reject(new Deno.errors.BadResource("closed"));
+    this.#reading = this.#writing = undefined;
+  }
+}
+
+/** Turns that tell whether any is left. */
+class CountedTurns extends Turns {
+  left = 0;
+
+  override add(task: () => void): void {
+    this.left++;
+    super.add(() => {
+      this.left--;
+      task();
+    });
+  }
+}
+
+/** What a QEMU is like. */
+export interface QemuKind {
+  readonly version: "7.2" | "11.1";
+  readonly pretty: boolean;
+}
+
+/** QEMU's greeting. */
+function greetingOf({ version, pretty }: QemuKind): string {
+  const [major, minor] = version.split(".");
+  if (pretty) {
+    return '{\r\n    "QMP": {\r\n        "version": {\r\n            "qemu": {\r\n' +
+      `                "micro": 1,\r\n                "minor": ${minor},\r\n` +
+      `                "major": ${major}\r\n            },\r\n            "package": ""\r\n` +
+      '        },\r\n        "capabilities": [\r\n            "oob"\r\n        ]\r\n    }\r\n}\r\n';
+  }
+  return `{"QMP": {"version": {"qemu": {"micro": 1, "minor": ${minor}, "major": ${major}}, ` +
+    '"package": ""}, "capabilities": ["oob"]}}\r\n';
+}
+
+/** A client of the rig. */
+export interface RigClient {
+  readonly socket: PlayedSocket;
+  readonly client: Client;
+}
+
+/** The answers of the rig's QEMU to what it is asked; by default `{}` to each. */
+export type Answering = (command: string) => readonly Uint8Array[];
+
+/** How long the event loop was busy without a break. */
+export interface Busy {
+  /** The longest turn, in milliseconds. */
+  readonly longest: number;
+  /** How many there were. */
+  readonly turns: number;
+  /** All of them together, in milliseconds. */
+  readonly total: number;
+}
+
+/** QEMU's commands, as it lists them. */
+const LIST = ENCODER.encode(
+  `{"return": [${[...operatorRows().keys()].map((name) => `{"name": "${name}"}`).join(", ")}]}\r\n`,
+);
+
+const FAILURE = ENCODER.encode('{"error": {"class": "GenericError", "desc": "No"}}\r\n');
+
+/** Descriptors without any. */
+const NO_CARGO: Cargo = { close(): void {} };
+
+/** One qmpmux, with its QEMU. */
+export class Rig {
+  readonly #allowance = new Allowance();
+  readonly #turns = new CountedTurns();
+  readonly #mux: Mux;
+  readonly #deps: ClientDeps;
+  readonly #kind: QemuKind;
+  readonly #qemu: PlayedSocket;
+  readonly #running = new Set<Promise<unknown>>();
+  #splitter = new MessageSplitter();
+  /** What QEMU answers. */
+  answering: Answering = (command) => [
+    command.includes('"query-commands"')
+      ? LIST
+      : command.includes('"add-fd"')
+      ? FAILURE
+      : this.#style('{"return": {}}', '{\r\n    "return": {\r\n    }\r\n}'),
+  ];
+  /** Whether out-of-band commands are answered with `{}`. */
+  answersOob = true;
+  /** How many commands QEMU has heard. */
+  heard = 0;
+  /** How many records the audit has kept. */
+  kept = 0;
+
+  private constructor(kind: QemuKind) {
+    this.#kind = kind;
+    this.#qemu = new PlayedSocket(this.#allowance, true);
+    const sink: AuditSink = {
+      failing: false,
+      keep: (record): void => {
+        this.kept += Math.sign(lineOf(record).length);
+      },
+    };
+    const isKnown = (command: string): boolean => operatorRows().has(command);
+    const tally = new Tally(isKnown, { version: "bench", deno: Deno.version.deno });
+    const audit = new Audit(sink, {
+      isRead: () => false,
+      isKnown,
+      all: true,
+      refuses: true,
+      timeOfDay: () => 0,
+    });
+    const log = { info(): void {}, warn(): void {} };
+    const notes = new LimitNotes(log);
+    const errors = new InternalErrors(notes, () => {});
+    errors.report = (where, error): void => {
+      throw new Error(`An internal error (${where})`, { cause: error });
+    };
+    this.#mux = new Mux({
+      vm: "bench",
+      version: "0.0.0",
+      handshakeTime: 60,
+      onLoss: "close",
+      stallTime: 10,
+      deadlines: [{ glob: "*-a*b*c*", seconds: 1e6 }, { glob: "*", seconds: 1e6 }],
+      timeOfDay: () => 0,
+      clock: () => STEADY.now(),
+      later: (task) => this.#turns.add(task),
+    }, {
+      ready(): void {},
+      lost(): void {},
+      idle(): void {},
+      stalled(): void {},
+      reload: (done): void => done([]),
+      failed(where, error): void {
+        throw new Error(`An internal error (${where})`, { cause: error });
+      },
+    }, new Recorders([tally, audit]));
+    const budget = new ReplyBudget(UNREAD_IN_ALL.initial);
+    this.#deps = { mux: this.#mux, log, notes, errors, clock: STEADY, turns: this.#turns, budget };
+    const qemu = new Qemu(this.#qemu, {
+      mux: this.#mux,
+      errors,
+      turns: this.#turns,
+      messageLimit: 64 << 20,
+    });
+    this.#keep(qemu.run());
+  }
+
+  /** A rig whose QEMU is ready. */
+  static async open(kind: QemuKind): Promise<Rig> {
+    const rig = new Rig(kind);
+    rig.says(ENCODER.encode(greetingOf(kind)));
+    await rig.run(() => rig.#qemu.bytesWritten > 0);
+    const [nonce] = /(?<="id":)\d+/.exec(rig.#takeWritten()) ?? [];
+    const id = rig.#style(
+      `{"return": {}, "id": ${nonce}}`,
+      `{\r\n    "return": {\r\n    },\r\n    "id": ${nonce}\r\n}`,
+    );
+    rig.says(id);
+    await rig.run();
+    return rig;
+  }
+
+  #keep(promise: Promise<unknown>): void {
+    const kept = promise.finally(() => this.#running.delete(kept));
+    this.#running.add(kept);
+  }
+
+  /** A message of QEMU's in its style. */
+  #style(plain: string, pretty: string): Uint8Array {
+    return ENCODER.encode(`${this.#kind.pretty ? pretty : plain}\r\n`);
+  }
+
+  #takeWritten(): string {
+    const decoder = new TextDecoder();
+    return this.#qemu.written.splice(0).map((bytes) => decoder.decode(bytes)).join("");
+  }
+
+  /** QEMU says something. */
+  says(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += 65536) {
+      this.#qemu.feed(bytes.subarray(at, at + 65536));
+    }
+  }
+
+  /** A client connects; nothing is said yet. */
+  connect(
+    { role = FULL, dialect = "qmp", passes = false, limits = {} }: {
+      role?: Role;
+      dialect?: DialectName;
+      passes?: boolean;
+      limits?: Partial<Terms["limits"]>;
+    } = {},
+  ): RigClient {
+    const socket = new PlayedSocket(this.#allowance, false);
+    const terms: Terms = {
+      name: "bench",
+      role,
+      dialect,
+      events: undefined,
+      caches: true,
+      joins: true,
+      passes,
+      limits: { ...defaultLimits(role.name), ...limits },
+    };
+    const client = new Client(socket, terms, this.#deps);
+    this.#keep(client.run());
+    return { socket, client };
+  }
+
+  /** A client says something, in chunks as they are given; it comes with descriptors where that is wanted. */
+  send(client: RigClient, chunks: readonly Uint8Array[], cargo = false): void {
+    for (const [index, chunk] of chunks.entries()) {
+      client.socket.feed(chunk, cargo && index === 0 ? NO_CARGO : undefined);
+    }
+  }
+
+  /** A client says a text. */
+  saysText(client: RigClient, text: string, cargo = false): void {
+    this.send(client, [ENCODER.encode(text)], cargo);
+  }
+
+  /** A client leaves. */
+  leaves({ socket }: RigClient): void {
+    socket.hangUp();
+  }
+
+  /** Lets QEMU read what it was sent, and answer. */
+  #answer(): boolean {
+    const parts = this.#qemu.written.splice(0);
+    for (const part of parts) {
+      this.#splitter.load(part);
+      for (let message = this.#splitter.next(); message; message = this.#splitter.next()) {
+        if ("damage" in message) throw new Error(`QEMU was sent damage: ${message.damage}`);
+        this.heard++;
+        const text = message.length < 4096
+          ? new TextDecoder().decode(message)
+          : new TextDecoder().decode(message.subarray(0, 64)) +
+            new TextDecoder().decode(message.subarray(-64));
+        const id = /^\{"exec-oob"/.test(text) ? /"id":(\d+)\}\r\n$/.exec(text)?.[1] : undefined;
+        if (id !== undefined && this.answersOob) {
+          this.says(this.#style(
+            `{"return": {}, "id": ${id}}`,
+            `{\r\n    "return": {\r\n    },\r\n    "id": ${id}\r\n}`,
+          ));
+        } else for (const answer of this.answering(text)) this.says(answer);
+      }
+    }
+    return parts.length > 0;
+  }
+
+  /**
+   * Lets everything run until nothing is left to do, and watches the event loop.
+   *
+   * A turn is measured as the time of the wall clock or of the processor, whichever is
+   * shorter: what other programs take is no time of ours, what our collector of garbage
+   * takes is.
+   */
+  async run(done?: () => boolean): Promise<Busy> {
+    let longest = 0;
+    let total = 0;
+    let turns = 0;
+    let quiet = 0;
+    const until = performance.now() + PATIENCE_MS;
+    while (quiet < 4) {
+      const answered = this.#answer();
+      const waits = this.#allowance.waits;
+      quiet = answered || waits || this.#turns.left > 0 ? 0 : quiet + 1;
+      const before = processorTime();
+      const began = performance.now();
+      this.#allowance.renew();
+      await nextPass();
+      const wall = performance.now() - began;
+      const busy = Math.min(wall, processorTime() - before);
+      longest = Math.max(longest, busy);
+      total += busy;
+      turns++;
+      if (done?.()) break;
+      if (performance.now() > until) throw new Error("The rig does not come to rest");
+    }
+    return { longest, total, turns };
+  }
+
+  /** Whether QEMU is connected. */
+  get alive(): boolean {
+    return !this.#qemu.closed;
+  }
+
+  /** Ends every client. */
+  async close(): Promise<void> {
+    this.#qemu.hangUp();
+    for (const socket of this.#allowance.sockets) socket.hangUp();
+    await this.run();
+    await Promise.all(this.#running);
+  }
+}
+
+/** Milliseconds of all processors that this process has had. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Resolves when the event loop has made a break. */
+function nextPass(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

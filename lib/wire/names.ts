@@ -1,0 +1,81 @@
+/**
+ * Texts that are looked for, found by the bytes of a string token.
+ *
+ * No text is built for a token that is none of them: what a client sends may be a
+ * hundred thousand names.
+ *
+ * @module
+ */
+
+import { decodeString, isPlain, qemuBytes } from "./text.ts";
+
+/** An escape has at most so many bytes for one of the text. */
+const ESCAPED_BYTES = 6;
+
+interface Entry<T> {
+  readonly name: Uint8Array;
+  readonly value: T;
+  readonly next: Entry<T> | undefined;
+}
+
+/** A map from texts to values, looked up by string tokens of a frame. */
+export class NameTable<T> {
+  readonly #byText: Map<string, T>;
+  readonly #buckets: (Entry<T> | undefined)[];
+  readonly #mask: number;
+  /** Room for a token with escapes; longer ones are none of the texts. */
+  readonly #scratch: Uint8Array;
+
+  /** Creates a table of these texts; of two that are equal the last counts. */
+  constructor(entries: Iterable<readonly [string, T]>) {
+    this.#byText = new Map(entries);
+    let size = 8;
+    while (size < 2 * this.#byText.size) size *= 2;
+    this.#mask = size - 1;
+    this.#buckets = Array.from({ length: size }, () => undefined);
+    let longest = 0;
+    for (const [text, value] of this.#byText) {
+      const name = qemuBytes(text);
+      longest = Math.max(longest, name.length);
+      const bucket = hashOf(name, 0, name.length) & this.#mask;
+      this.#buckets[bucket] = { name, value, next: this.#buckets[bucket] };
+    }
+    this.#scratch = new Uint8Array(ESCAPED_BYTES * longest + 2);
+  }
+
+  /** Whether it holds no text. */
+  get empty(): boolean {
+    return this.#byText.size === 0;
+  }
+
+  /** The value for a text. */
+  get(text: string): T | undefined {
+    return this.#byText.get(text);
+  }
+
+  /** The value for the text of a string token, quotes included. */
+  at(bytes: Uint8Array, start: number, end: number): T | undefined {
+    if (end - start > this.#scratch.length) return undefined;
+    if (isPlain(bytes, start, end)) return this.#find(bytes, start + 1, end - 1);
+    return this.#find(this.#scratch, 0, decodeString(bytes, start, end, this.#scratch));
+  }
+
+  #find(bytes: Uint8Array, from: number, to: number): T | undefined {
+    let entry = this.#buckets[hashOf(bytes, from, to) & this.#mask];
+    while (entry && !isSame(entry.name, bytes, from, to)) entry = entry.next;
+    return entry?.value;
+  }
+}
+
+function hashOf(bytes: Uint8Array, from: number, to: number): number {
+  let hash = to - from;
+  for (let at = from; at < to; at++) hash = Math.imul(hash, 31) + bytes[at]! | 0;
+  return hash ^ (hash >>> 7);
+}
+
+function isSame(name: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
+  const { length } = name;
+  if (to - from !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== name[i]) return false;
+  return true;
+}

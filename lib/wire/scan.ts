@@ -1,0 +1,84 @@
+/**
+ * Where the parts of a frame's value end.
+ *
+ * @module
+ */
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** The bit in which a square bracket differs from a brace. */
+export const BRACE_BIT = 0x20;
+
+/** What a byte of a frame is, outside of strings: a part of a number or word, or one of these. */
+const SEPARATES = 1;
+const QUOTES = 2;
+const OPENS = 3;
+const CLOSES = 4;
+const KINDS = kinds();
+
+function kinds(): Uint8Array {
+  const kinds = new Uint8Array(256);
+  kinds[COMMA] = kinds[COLON] = SEPARATES;
+  kinds[QUOTE] = QUOTES;
+  kinds[OPEN_BRACE] = kinds[OPEN_BRACE & ~BRACE_BIT] = OPENS;
+  kinds[CLOSE_BRACE] = kinds[CLOSE_BRACE & ~BRACE_BIT] = CLOSES;
+  return kinds;
+}
+
+/** Returns where the string ends that begins at `at` of a frame, exclusive. */
+export function endOfString(bytes: Uint8Array, at: number): number {
+  const { length } = bytes;
+  at++;
+  while (at < length) {
+    const byte = bytes[at]!;
+    if (byte === QUOTE) return at + 1;
+    at += byte === BACKSLASH ? 2 : 1;
+  }
+  return length;
+}
+
+/** Returns where the value ends that begins at `at` of a frame, exclusive. */
+export function endOfValue(bytes: Uint8Array, at: number): number {
+  const { length } = bytes;
+  const first = KINDS[bytes[at]!]!;
+  if (first === QUOTES) return endOfString(bytes, at);
+  if (first !== OPENS) {
+    do at++; while (at < length && KINDS[bytes[at]!] === 0);
+    return at;
+  }
+  for (let depth = 0; at < length;) {
+    const kind = KINDS[bytes[at]!]!;
+    if (kind <= SEPARATES) at++;
+    else if (kind === QUOTES) at = endOfString(bytes, at);
+    else {
+      at++;
+      depth += kind === OPENS ? 1 : -1;
+      if (depth === 0) break;
+    }
+  }
+  return at;
+}
+
+/**
+ * Offsets of the members of an object, three for each: where its key begins, where its value
+ * begins, and where that ends.
+ */
+export type Offsets = readonly number[];
+
+/** Finds the members of the object that begins at `at` of a frame. */
+export function membersAt(bytes: Uint8Array, at: number): Offsets {
+  const offsets: number[] = [];
+  at++;
+  while (bytes[at] === QUOTE) {
+    const start = endOfString(bytes, at) + 1;
+    const end = endOfValue(bytes, start);
+    offsets.push(at, start, end);
+    at = end + 1;
+  }
+  return offsets;
+}
