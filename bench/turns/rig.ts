@@ -236,12 +236,29 @@ export interface Busy {
   readonly total: number;
 }
 
-/** QEMU's commands, as it lists them. */
-const LIST = ENCODER.encode(
-  `{"return": [${[...operatorRows().keys()].map((name) => `{"name": "${name}"}`).join(", ")}]}\r\n`,
-);
+/** QEMU's commands, as it lists them, plain and pretty. */
+const NAMES = [...operatorRows().keys()];
+const LIST = [
+  `{"return": [${NAMES.map((name) => `{"name": "${name}"}`).join(", ")}]}`,
+  `{\r\n    "return": [${
+    NAMES.map((name) => `\r\n        {\r\n            "name": "${name}"\r\n        }`).join(",")
+  }\r\n    ]\r\n}`,
+] as const;
 
-const FAILURE = ENCODER.encode('{"error": {"class": "GenericError", "desc": "No"}}\r\n');
+const FAILURE = [
+  '{"error": {"class": "GenericError", "desc": "No"}}',
+  '{\r\n    "error": {\r\n        "class": "GenericError",\r\n        "desc": "No"\r\n    }\r\n}',
+] as const;
+
+const DONE = ['{"return": {}}', '{\r\n    "return": {\r\n    }\r\n}'] as const;
+
+/** The answer to a command with an id, plain and pretty. */
+function doneWith(id: string): readonly [string, string] {
+  return [
+    `{"return": {}, "id": ${id}}`,
+    `{\r\n    "return": {\r\n    },\r\n    "id": ${id}\r\n}`,
+  ];
+}
 
 /** Descriptors without any. */
 const NO_CARGO: Cargo = { close(): void {} };
@@ -258,11 +275,9 @@ export class Rig {
   #splitter = new MessageSplitter();
   /** What QEMU answers. */
   answering: Answering = (command) => [
-    command.includes('"query-commands"')
-      ? LIST
-      : command.includes('"add-fd"')
-      ? FAILURE
-      : this.#style('{"return": {}}', '{\r\n    "return": {\r\n    }\r\n}'),
+    this.#style(
+      command.includes('"query-commands"') ? LIST : command.includes('"add-fd"') ? FAILURE : DONE,
+    ),
   ];
   /** Whether out-of-band commands are answered with `{}`. */
   answersOob = true;
@@ -332,11 +347,7 @@ export class Rig {
     rig.says(ENCODER.encode(greetingOf(kind)));
     await rig.run(() => rig.#qemu.bytesWritten > 0);
     const [nonce] = /(?<="id":)\d+/.exec(rig.#takeWritten()) ?? [];
-    const id = rig.#style(
-      `{"return": {}, "id": ${nonce}}`,
-      `{\r\n    "return": {\r\n    },\r\n    "id": ${nonce}\r\n}`,
-    );
-    rig.says(id);
+    rig.says(rig.#style(doneWith(nonce ?? "")));
     await rig.run();
     return rig;
   }
@@ -347,7 +358,7 @@ export class Rig {
   }
 
   /** A message of QEMU's in its style. */
-  #style(plain: string, pretty: string): Uint8Array {
+  #style([plain, pretty]: readonly [string, string]): Uint8Array {
     return ENCODER.encode(`${this.#kind.pretty ? pretty : plain}\r\n`);
   }
 
@@ -419,10 +430,7 @@ export class Rig {
             new TextDecoder().decode(message.subarray(-64));
         const id = /^\{"exec-oob"/.test(text) ? /"id":(\d+)\}\r\n$/.exec(text)?.[1] : undefined;
         if (id !== undefined && this.answersOob) {
-          this.says(this.#style(
-            `{"return": {}, "id": ${id}}`,
-            `{\r\n    "return": {\r\n    },\r\n    "id": ${id}\r\n}`,
-          ));
+          this.says(this.#style(doneWith(id)));
         } else for (const answer of this.answering(text)) this.says(answer);
       }
     }
