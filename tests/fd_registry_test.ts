@@ -129,6 +129,16 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
   ["drive-mirror", { target: 'json:{"fd":"f"} "' }, false],
   ["drive-mirror", { target: 'json: {"fd":"f"}\n' }, true],
+  // QEMU reads a number as C does where no monitor is at hand.
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "+5" } }, true],
+  ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "\t 05" } }, true],
+  // Texts that other readers of QEMU's take apart.
+  ["netdev_add", { type: "user", guestfwd: [{ str: "tcp:1:1-unix:fd=f" }] }, true],
+  ["netdev_add", { type: "user", guestfwd: [{ str: "tcp:1:1-unix:a" }] }, false],
+  ["drive-mirror", { target: 'blkdebug::json:{"fd":"f"}' }, true],
+  ["drive-mirror", { target: 'blkverify:/i:json:{"fd":"f"}' }, true],
+  ["blockdev-add", { file: 'json:{"file":"blkdebug::json:{}"}' }, true],
+  ["human-monitor-command", { "command-line": 'drive_add 0 file=json:{"fd":"f"}' }, false],
 ];
 
 /** Whether what goes to QEMU for a client is not what it wrote. */

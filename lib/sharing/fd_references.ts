@@ -25,8 +25,12 @@ const NUMBERING = /fds?$|^str$/;
 /** The members that can be `fd:` and a name; for `migrate-incoming` a number, too. */
 const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
 const PREFIX = "fd:";
-/** Lists whose elements have a `str` that is just a text. */
+/** Lists whose elements have a `str` that is just a text, or a chardev as on QEMU's command line. */
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
+/** The option by which such a chardev names a descriptor. */
+const CHARDEV_FD = "fd=";
+/** A number as C reads it: QEMU connects to one where no monitor is at hand to look a name up. */
+const NUMBER = /^\s*[+-]?\d+$/;
 /** What begins a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
 /** What is in the name of a file that QEMU opens by a set. */
@@ -112,6 +116,8 @@ export interface FdReferences {
   readonly names: readonly FdReference[];
   /** The numbers of sets, each as often as it is named. */
   readonly sets: readonly string[];
+  /** Whether a text may have references that are not found here. */
+  readonly mayHaveMore: boolean;
 }
 
 /** The references of a command; `undefined` where it has more than are looked at. */
@@ -124,7 +130,9 @@ export function referencesIn(command: Command): FdReferences | undefined {
     isNumber,
     isTakenAway: isTop && takingAway?.test(key) === true,
   }));
-  return { names, sets: found.sets };
+  // A line of HMP runs on a monitor of its own, which has none of these names.
+  const mayHaveMore = found.mayHaveMore && command.name !== "human-monitor-command";
+  return { names, sets: found.sets, mayHaveMore };
 }
 
 /** Whether a command refers to descriptors by name, or may. */
@@ -178,6 +186,7 @@ interface Options {
 interface Found {
   readonly texts: readonly Text[];
   readonly sets: readonly string[];
+  readonly mayHaveMore: boolean;
 }
 
 const NO_ARGUMENTS = qemuBytes("{}");
@@ -231,6 +240,8 @@ function editsOf(
 
 /** The references of a command that have been found so far. */
 interface Count {
+  /** Whether a text may have more that is not found. */
+  mayHaveMore: boolean;
   references: number;
   options: number;
   optionsBytes: number;
@@ -253,12 +264,16 @@ class Search implements Found {
   constructor(
     bytes: Uint8Array,
     sets: string[] = [],
-    count: Count = { references: 0, options: 0, optionsBytes: 0 },
+    count: Count = { mayHaveMore: false, references: 0, options: 0, optionsBytes: 0 },
   ) {
     this.#bytes = bytes;
     this.#cursor = new Cursor(bytes);
     this.sets = sets;
     this.#count = count;
+  }
+
+  get mayHaveMore(): boolean {
+    return this.#count.mayHaveMore;
   }
 
   /**
@@ -300,8 +315,13 @@ class Search implements Found {
     const key = setsOnly ? "" : this.#member(keyAt);
     const isNaming = NAMING.test(key) || PREFIXED.has(key);
     const cursor = this.#cursor;
-    if (!isNaming && !cursor.canContain(PSEUDO) && !cursor.canContain(SET_PATH)) return true;
+    const isChardev = setsOnly && cursor.canContain(CHARDEV_FD);
+    const isFile = cursor.canContain(PSEUDO) || cursor.canContain(SET_PATH);
+    if (!isNaming && !isChardev && !isFile) return true;
     const { at: start, scalar: text } = cursor;
+    // `blkdebug::json:…` opens what stands behind it, as some other protocols do.
+    if (text.indexOf(PSEUDO, 1) > 0 && !text.startsWith(PSEUDO)) this.#count.mayHaveMore = true;
+    if (isChardev && text.includes(CHARDEV_FD)) this.#count.mayHaveMore = true;
     // QEMU reads the number as C does.
     for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) {
       this.sets.push(id!);
@@ -367,7 +387,7 @@ function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> 
   let end = start - 1;
   for (const part of parts) {
     end += 1 + part.length;
-    yield { text: part, isNumber: numbers && /^\d+$/.test(part), end };
+    yield { text: part, isNumber: numbers && NUMBER.test(part), end };
   }
 }
 

@@ -16,6 +16,11 @@ import type { Ending } from "./own_command.ts";
 /** QEMU's error where a command should have come with a descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
 
+/** The words of our error for a text that could name another client's descriptor unseen. */
+export const UNREADABLE =
+  "While other clients have passed file descriptors, a file name may have 'json:' at its beginning " +
+  "only, and a chardev in 'guestfwd' no 'fd='; write the block device as an object, or name a chardev";
+
 /** QEMU's names and sets, and the clients that they belong to. */
 export class FdRegistry<Owner> {
   readonly #names = new FdNames<Owner>();
@@ -46,7 +51,8 @@ export class FdRegistry<Owner> {
   goes(owner: Owner, command: Command): Uint8Array | string {
     const references = referencesIn(command);
     if (references === undefined) return TOO_MANY;
-    const { names, sets } = references;
+    const { names, sets, mayHaveMore } = references;
+    if (mayHaveMore && this.#hasOthers(owner)) return UNREADABLE;
     const objection = this.#objection(owner, command, names);
     if (objection !== undefined) return objection;
     const bytes = this.#names.goes(owner, command, names);
@@ -103,11 +109,16 @@ export class FdRegistry<Owner> {
     return foreign === undefined ? undefined : notFound(foreign);
   }
 
+  /** Whether another client has passed descriptors. */
+  #hasOthers(owner: Owner): boolean {
+    return this.#names.hasOthers(owner) || this.#sets.hasOthers(owner);
+  }
+
   /** A number of QEMU's that may be that of another client's descriptor. */
   #foreignNumber(owner: Owner, references: readonly FdReference[]): string | undefined {
     const numbers = references.filter(({ isNumber }) => isNumber);
     if (numbers.length === 0) return undefined;
-    if (!this.#names.hasOthers(owner) && !this.#sets.hasOthers(owner)) return undefined;
+    if (!this.#hasOthers(owner)) return undefined;
     const own = this.#sets.numbersOf(owner);
     return numbers.find(({ text }) => !own.has(text))?.text;
   }
