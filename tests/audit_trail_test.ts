@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { AuditRecord } from "../lib/record/audit.ts";
-import { AuditFile } from "../lib/rim/audit_file.ts";
+import { AuditFile, auditProblem } from "../lib/rim/audit_file.ts";
 import { type AuditPlace, AuditTrail } from "../lib/rim/audit_trail.ts";
 import { Failure } from "../lib/rim/failure.ts";
 import { entryOf, Journal } from "../lib/rim/journal.ts";
@@ -254,6 +254,15 @@ Deno.test("AuditFile.write() ends a line of which only a part could be written",
   }
   file.close();
   assertEquals(Deno.readTextFileSync(path), "fir\nfirst\nsecond\n");
+});
+
+Deno.test("AuditFile() and auditProblem() name a directory that does not exist", () => {
+  using place = makePlace();
+  const path = `${place.path}/logs/audit`;
+  const text = `audit ${path}: the directory ${place.path}/logs does not exist; make it first`;
+  assertEquals(assertThrows(() => new AuditFile(path), Failure).message, text);
+  assertEquals(auditProblem(path), text);
+  assertEquals(auditProblem(`${place.path}/audit`), undefined);
 });
 
 Deno.test("AuditFile() refuses what is no file", () => {

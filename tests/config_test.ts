@@ -256,6 +256,16 @@ for (
       /^f:3: unix:\/m is given twice; every address has its own use$/,
     ],
     [
+      "the audit's path for a listener",
+      'audit = "/a"\n[[listen]]\naddress = "/a"\n',
+      /^f:3: unix:\/a is given twice; every address has its own use$/,
+    ],
+    [
+      "one path in two spellings",
+      '[[listen]]\naddress = "/b/x"\n[[listen]]\naddress = "/b/c/.././/x"\n',
+      /^f:4: unix:\/b\/c\/.* is given twice; every address has its own use$/,
+    ],
+    [
       "descriptors for a QEMU on TCP",
       'qemu = "127.0.0.1:99"\n[[listen]]\naddress = "/x"\nfds = true\n',
       /^f:4: fds=on: descriptors pass through unix sockets only; let QEMU listen on one$/,

@@ -51,7 +51,7 @@ Deno.test("qmpmux check finds what serve would refuse of users, groups and the a
     [3, `audit ${place.path} is no file; name one, or let it be made`],
     [6, unknown("group", "group=nosuch")],
     [7, unknown("user", "user=nosuch")],
-    [11, unknown("group", "allow=nosuch")],
+    [11, unknown("group", "allow=@nosuch")],
     [12, unknown("user", "role-for=nobodyx")],
   ].map(([line, text]) => `qmpmux: ${file}:${line}: ${text}\n`);
   Deno.writeTextFileSync(file, lines.join("\n"));

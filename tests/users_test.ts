@@ -52,7 +52,10 @@ Deno.test("missingNames() finds every option of a listener that names nobody", (
   assertEquals([...missingNames(parseListener(`/run/m,${options}`))], [
     ["group", "group=no-such-g: /etc/group has no such group; write one it has, or a number"],
     ["allow", "allow=no-such-u: /etc/passwd has no such user; write one it has, or a number"],
-    ["role-for", "role-for=no-such-h: /etc/group has no such group; write one it has, or a number"],
+    [
+      "role-for",
+      "role-for=@no-such-h: /etc/group has no such group; write one it has, or a number",
+    ],
   ]);
   assertEquals([...missingNames(parseListener("/run/m,user=root,allow=root"))], []);
 });

@@ -33,6 +33,7 @@ export class AuditFile implements AuditPlace {
     } catch (error) {
       if (error instanceof Failure) throw error;
       if (error instanceof Deno.errors.NotCapable) throw noFile(path);
+      if (error instanceof Deno.errors.NotFound) throw noDirectory(path);
       const denied = error instanceof Deno.errors.PermissionDenied;
       const { message } = error as Error;
       throw new Failure(denied ? 77 : 78, `audit ${path} cannot be opened: ${message}`);
@@ -76,8 +77,8 @@ export function auditProblem(path: string): string | undefined {
   if (path === "journal") return undefined;
   try {
     const found = infoOf(path);
-    const mayBe = found === undefined || found.isFile || found.isCharDevice;
-    return mayBe ? undefined : noFile(path).message;
+    if (found) return found.isFile || found.isCharDevice ? undefined : noFile(path).message;
+    return infoOf(directoryOf(path)) ? undefined : noDirectory(path).message;
   } catch (error) {
     if (error instanceof Deno.errors.NotADirectory) return noFile(path).message;
     if (error instanceof Deno.errors.PermissionDenied) return undefined;
@@ -96,6 +97,15 @@ function open(path: string): Deno.FsFile {
 
 function noFile(path: string): Failure {
   return new Failure(78, `audit ${path} is no file; name one, or let it be made`);
+}
+
+function noDirectory(path: string): Failure {
+  const text = `audit ${path}: the directory ${directoryOf(path)} does not exist; make it first`;
+  return new Failure(78, text);
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || (path.startsWith("/") ? "/" : ".");
 }
 
 function infoOf(path: string): Deno.FileInfo | undefined {

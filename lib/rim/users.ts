@@ -29,9 +29,11 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
     const [found, , id] = line.split(":");
     if (found === name && id !== undefined) return Number(id);
   }
+  // Lists of users and groups have groups behind `@`.
+  const shown = kind === "group" && option !== "group" ? `@${name}` : name;
   throw new Failure(
     78,
-    `${option}=${name}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
+    `${option}=${shown}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
   );
 }
 

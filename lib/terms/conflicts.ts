@@ -58,10 +58,15 @@ export function* conflicts(
 
 /** Each address has one use; port 0 is another port each time. */
 function* sharedAddresses(
-  { qemu, metrics, control }: Partial<SettingValues>,
+  { qemu, metrics, control, audit }: Partial<SettingValues>,
   listeners: readonly ListenerSettings[],
 ): Generator<Conflict> {
+  // The audit is opened first: a file would be made where a listener wants its socket.
+  const file: AnyAddress | undefined = audit === undefined || audit === "journal"
+    ? undefined
+    : { transport: "unix", path: audit };
   const uses: [Place, AnyAddress | undefined][] = [
+    [{ setting: "audit" }, file],
     [{ setting: "qemu" }, qemu],
     [{ setting: "metrics" }, metrics?.address],
     [{ setting: "control" }, control?.address],
@@ -74,9 +79,21 @@ function* sharedAddresses(
   for (const [place, address] of uses) {
     if (address === undefined) continue;
     const text = addressText(address);
-    if (taken.has(text) && !text.endsWith(":0")) {
+    const key = addressText(plain(address));
+    if (taken.has(key) && !text.endsWith(":0")) {
       yield { place, text: `${text} is given twice; every address has its own use` };
     }
-    taken.add(text);
+    taken.add(key);
   }
+}
+
+/** An address whose path has no `.`, `..` or empty part, for comparing. */
+function plain(address: AnyAddress): AnyAddress {
+  if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
+  const parts: string[] = [];
+  for (const part of address.path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return { ...address, path: `/${parts.join("/")}` };
 }
