@@ -17,7 +17,7 @@ import type { Ending } from "./own_command.ts";
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
 
 /** The words of our error for a text that could name another client's descriptor unseen. */
-export const UNREADABLE =
+export const UNREADABLE: string =
   "While other clients have passed file descriptors, a file name may have 'json:' at its beginning " +
   "only, and a chardev in 'guestfwd' no 'fd='; write the block device as an object, or name a chardev";
 
