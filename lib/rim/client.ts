@@ -26,7 +26,7 @@ import type { LimitNotes, Reached } from "./limit_notes.ts";
 import type { Log } from "./log.ts";
 import { Pace } from "./pace.ts";
 import type { ReplyBudget } from "./reply_budget.ts";
-import { CLIENT_SLICE_SECONDS, READING_SECONDS, type Turns } from "./turns.ts";
+import { CLIENT_SLICE_SECONDS, type Turns, UnbrokenWork } from "./turns.ts";
 
 /** A chunk of so many bytes is followed by a turn for everybody else. */
 const TURN_BYTES = 32768;
@@ -81,8 +81,7 @@ export class Client implements ClientPeer {
   /** Whether what it has sent waits for a turn. */
   #awaitsTurn = false;
   #ended = false;
-  /** Seconds of work since its reading has waited for a turn. */
-  #worked = 0;
+  readonly #work = new UnbrokenWork();
   /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
   #sizes: number[] = [];
   #waiting = 0;
@@ -244,8 +243,8 @@ export class Client implements ClientPeer {
       this.#room = Promise.withResolvers();
       return this.#room.promise;
     }
-    if (chunk.length < TURN_BYTES && this.#worked < READING_SECONDS) return undefined;
-    this.#worked = 0;
+    if (chunk.length < TURN_BYTES && !this.#work.takeExcess()) return undefined;
+    this.#work.clear();
     return this.#deps.turns.next();
   }
 
@@ -297,7 +296,7 @@ export class Client implements ClientPeer {
       this.#fail(error);
     } finally {
       this.#delivering = false;
-      this.#worked += clock.now() - began;
+      this.#work.add(began, clock.now());
     }
     if (!this.#farAhead) this.#room?.resolve();
     if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();

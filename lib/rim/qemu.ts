@@ -16,7 +16,7 @@ import { Failure } from "./failure.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "./log.ts";
 import { directoryOf, isNoFamily, noFamily } from "./socket_file.ts";
-import { QEMU_SLICE_SECONDS, READING_SECONDS, type Turns } from "./turns.ts";
+import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "./turns.ts";
 import { connectLaden, LadenSocket } from "./unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
@@ -195,8 +195,7 @@ export class Qemu implements QemuPeer {
   /** The first bytes that were no QMP, where there were some. */
   #damage: string | undefined;
   #heard = false;
-  /** Seconds of work since its reading has waited for a turn. */
-  #worked = 0;
+  readonly #work = new UnbrokenWork();
 
   /** Begins a session on a connection that is up; `run` hears it out. */
   constructor(socket: Stream, { mux, errors, turns, messageLimit }: QemuDeps) {
@@ -270,14 +269,12 @@ export class Qemu implements QemuPeer {
     const began = STEADY.now();
     this.#splitter.load(chunk);
     if (!this.#slice(began)) return this.#laterSlices();
-    this.#worked += STEADY.now() - began;
-    if (this.#worked < READING_SECONDS) return undefined;
-    this.#worked = 0;
-    return this.#turns.next();
+    this.#work.add(began, STEADY.now());
+    return this.#work.takeExcess() ? this.#turns.next() : undefined;
   }
 
   async #laterSlices(): Promise<void> {
-    this.#worked = 0;
+    this.#work.clear();
     do await this.#turns.next(); while (!this.#slice(STEADY.now()));
   }
 

@@ -14,13 +14,39 @@ export const CLIENT_SLICE_SECONDS = 0.00025;
 /** A slice of what QEMU says: it is for all clients. */
 export const QEMU_SLICE_SECONDS = 0.004;
 
+/** After so many seconds of work without a break the next chunk of a connection is read in a later turn. */
+const READING_SECONDS = 0.001;
+
 /**
- * After so many seconds of work for one connection its next chunk is read in a later turn.
+ * The work for one connection since the event loop has last had a break from it.
  *
- * Where the next one is there already, reading it takes no turn of the event loop: a hundred
- * chunks would follow one another without a break.
+ * Where the next chunk is there already, reading it takes no turn of the event loop: a
+ * hundred chunks would follow one another without a break.
  */
-export const READING_SECONDS = 0.001;
+export class UnbrokenWork {
+  #seconds = 0;
+  #ended = -Infinity;
+
+  /** Counts a piece of work, by the seconds of a steady clock at which it began and ended. */
+  add(began: number, ended: number): void {
+    // In a break as long as the work, others have been served.
+    if (began - this.#ended >= this.#seconds) this.#seconds = 0;
+    this.#seconds += ended - began;
+    this.#ended = ended;
+  }
+
+  /** Whether others have to be served before more is read; the count begins anew then. */
+  takeExcess(): boolean {
+    if (this.#seconds < READING_SECONDS) return false;
+    this.#seconds = 0;
+    return true;
+  }
+
+  /** A turn has been waited for. */
+  clear(): void {
+    this.#seconds = 0;
+  }
+}
 
 /** Tasks that wait for a turn of their own. */
 export class Turns {

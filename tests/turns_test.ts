@@ -1,0 +1,30 @@
+/**
+ * Turns of the event loop: when a connection has to make room for others.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { UnbrokenWork } from "../lib/rim/turns.ts";
+
+/** How many of a hundred equal pieces of work, in microseconds, are followed by a turn for others. */
+function turnsAmong(work: number, pause: number): number {
+  const unbroken = new UnbrokenWork();
+  let turns = 0;
+  for (let i = 0; i < 100; i++) {
+    const began = i * (work + pause) / 1e6;
+    unbroken.add(began, began + work / 1e6);
+    if (unbroken.takeExcess()) turns++;
+  }
+  return turns;
+}
+
+Deno.test("UnbrokenWork.takeExcess() asks for a turn after a millisecond of work with hardly a pause", () => {
+  assertEquals(turnsAmong(110, 1), 10);
+  assertEquals(turnsAmong(2000, 1), 100);
+});
+
+Deno.test("UnbrokenWork.takeExcess() asks for none of a client that asks one thing after the other", () => {
+  assertEquals(turnsAmong(40, 160), 0);
+  assertEquals(turnsAmong(500, 600), 0);
+});
