@@ -85,7 +85,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "rim/turns",
   ],
   "rim/fd_budget": ["rim/descriptors"],
-  "rim/connection": ["rim/descriptors", "rim/reply_budget"],
+  "rim/connection": ["rim/descriptors", "rim/reply_budget", "rim/turns"],
   "rim/internal_errors": ["rim/limit_notes"],
   "rim/holder": ["rim/descriptors"],
   "rim/foreign": ["rim/descriptors", "rim/log", "rim/unix_socket"],

@@ -11,6 +11,7 @@
 import type { Cargo } from "../wire/peer.ts";
 import type { Credentials } from "./descriptors.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
+import { TURNS } from "./turns.ts";
 
 /** What a connection needs of its socket; a `Deno.Conn` of a stream is one. */
 export interface Stream {
@@ -69,6 +70,12 @@ export interface ConnectionNotices {
   failed(error: unknown): void;
 }
 
+/**
+ * After so many bytes the rest is written in a later turn: while its peer takes all at once,
+ * a hundred writes would follow one another without a turn of the event loop.
+ */
+const UNBROKEN_BYTES = 256 << 10;
+
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Connections that begin to write at the end of this turn: one microtask for all. */
@@ -102,6 +109,8 @@ export class Connection implements ReplyHolder {
   #writing = false;
   /** What is being written. */
   #bytes = NOTHING;
+  /** Bytes written since a turn has been waited for. */
+  #unbroken = 0;
   #closing = false;
   #closed = false;
   #peerEnded = false;
@@ -350,6 +359,15 @@ export class Connection implements ReplyHolder {
   readonly #wrote = (written: number): void => {
     if (this.#closed) return;
     this.#uncount(written);
+    this.#unbroken += written;
+    const more = written < this.#bytes.length || this.#queue.length > 0;
+    if (!more || this.#unbroken < UNBROKEN_BYTES) return this.#goOn(written);
+    this.#unbroken = 0;
+    TURNS.add(() => this.#goOn(written));
+  };
+
+  #goOn(written: number): void {
+    if (this.#closed) return;
     if (written < this.#bytes.length) {
       this.#bytes = this.#bytes.subarray(written);
       return this.#write();
@@ -359,7 +377,7 @@ export class Connection implements ReplyHolder {
     if (this.#queue.length > 0) return this.writeOn();
     this.#writing = false;
     if (this.#closing) void this.#endWriting();
-  };
+  }
 
   readonly #failed = (error: unknown): void => this.#fail(error);
 
