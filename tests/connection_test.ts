@@ -7,7 +7,12 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Connection, type ConnectionNotices, type Marks } from "../lib/rim/connection.ts";
+import {
+  Connection,
+  type ConnectionNotices,
+  type Marks,
+  type Stream,
+} from "../lib/rim/connection.ts";
 import { within } from "./support/deadline.ts";
 import { hangUp, makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 
@@ -67,6 +72,28 @@ Deno.test("Connection.send() writes in order what is queued while a write is und
   const heard = await readText(pair.theirs, MUCH + 6);
   assertEquals(heard.slice(MUCH), "onetwo");
   assertEquals(heard.length, MUCH + 6);
+  connection.end();
+});
+
+Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB that a peer takes at once", async () => {
+  let written = 0;
+  const all = Promise.withResolvers<void>();
+  const socket: Stream = {
+    read: (): Promise<null> => new Promise(() => {}),
+    write(bytes: Uint8Array): Promise<number> {
+      written += bytes.length;
+      if (written === 16 << 16) all.resolve();
+      return Promise.resolve(bytes.length);
+    },
+    closeWrite: (): Promise<void> => Promise.resolve(),
+    close(): void {},
+  };
+  const connection = new Connection(socket, WIDE, new Notes());
+  for (let part = 0; part < 16; part++) connection.send(new Uint8Array(1 << 16));
+  // All that microtasks can write has been written when a timer fires.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert(written <= 512 << 10, `${written} bytes were written`);
+  await within("the rest", all.promise);
   connection.end();
 });
 
