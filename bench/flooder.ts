@@ -16,7 +16,7 @@ const OVERTAKER = '{"exec-oob":"query-yank"}';
 interface Flood {
   readonly enable?: readonly string[];
   readonly text: string;
-  /** How many such clients there are. */
+  /** The number of such clients. */
   readonly clients?: number;
 }
 

@@ -14,7 +14,7 @@ export function bytes(text: string): Uint8Array {
   return ENCODER.encode(text);
 }
 
-/** As many pieces as fit between two texts into so many bytes. */
+/** Fills so many bytes with pieces between two texts. */
 export function filled(before: string, piece: string, after: string, size: number): Uint8Array {
   const [head, part, tail] = [bytes(before), bytes(piece), bytes(after)];
   const count = Math.max(0, Math.floor((size - head.length - tail.length) / part.length));

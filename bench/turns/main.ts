@@ -105,7 +105,7 @@ function limitOf(role: Role | undefined): number {
     : Number(flags.limit);
 }
 
-/** What a client says, once, and then it leaves; the longest turn of it all. */
+/** Measures the longest turn while a client says something once and leaves. */
 async function said(
   setting: Setting,
   made: (size: number) => Uint8Array,

@@ -67,9 +67,9 @@ export class PlayedSocket implements Stream {
   #closed = false;
   /** Whether the other end reads what is written. */
   listens = true;
-  /** What was written, where it is kept. */
+  /** The bytes written, where they are kept. */
   readonly written: Uint8Array[] = [];
-  /** How many bytes were written. */
+  /** The number of bytes written. */
   bytesWritten = 0;
   #room = SOCKET_BYTES;
   #reading: { buffer: Uint8Array; done: PromiseWithResolvers<number | null> } | undefined;
@@ -198,7 +198,7 @@ class CountedTurns extends Turns {
   }
 }
 
-/** What a QEMU is like. */
+/** The properties of a QEMU. */
 export interface QemuKind {
   readonly version: "7.2" | "11.1";
   readonly pretty: boolean;
@@ -226,7 +226,7 @@ export interface RigClient {
 /** The answers of the rig's QEMU to what it is asked; by default `{}` to each. */
 export type Answering = (command: string) => readonly Uint8Array[];
 
-/** How long the event loop was busy without a break. */
+/** The time for which the event loop was busy without a break. */
 export interface Busy {
   /** The longest turn, in milliseconds. */
   readonly longest: number;

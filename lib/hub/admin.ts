@@ -30,7 +30,7 @@ export interface Hub {
   readonly monitors: ReadonlySet<Monitor>;
   /** How the session with QEMU stands, and what is under way. */
   status(): HubStatus;
-  /** How many of each client's commands are at QEMU; all others that it has pending wait here. */
+  /** The number of each client's commands at QEMU; all others that it has pending wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
   /** Ends a client, behind what is queued for it. */
   dismiss(monitor: Monitor, reason: string, ending: Ending): void;
@@ -80,7 +80,7 @@ type OwnCommand =
   & { readonly administers: boolean }
   & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
 
-/** As many elements of a list are made in a turn. */
+/** The number of elements of a list made in a turn. */
 const ELEMENTS_A_TURN = 16;
 
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([

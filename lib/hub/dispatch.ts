@@ -73,7 +73,7 @@ export class Dispatch {
     return this.#scheduler.size + this.#heldBack.length;
   }
 
-  /** How many of each client's commands are at QEMU; a question that several share counts for each. */
+  /** Counts each client's commands at QEMU; a question that several share counts for each. */
   inFlight(): ReadonlyMap<Monitor, number> {
     const counts = new Map<Monitor, number>();
     for (const { askers } of this.#upstream.sent()) {

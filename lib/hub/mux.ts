@@ -44,7 +44,7 @@ export const NO_QEMU = "no QEMU within";
 /** A step of preparing looks at so many bytes. */
 const PREPARED_BYTES = 512;
 
-/** What is answered here to a command with longer arguments is made in a turn of its own. */
+/** An answer made here to a command with longer arguments gets a turn of its own. */
 const OWN_TURN_BYTES = 32768;
 
 /** What the rim may want to know; all of it has happened already. */
@@ -60,7 +60,7 @@ export interface Notices {
   /** While draining: the last command under way has been answered. */
   idle(): void;
   /**
-   * Is told of a client to which QEMU has said that it passed no descriptor, where its listener takes
+   * Reports a client to which QEMU has said that it passed no descriptor, where its listener takes
    * none and cannot see whether it did.
    */
   lacksFds?(client: Monitor): void;
@@ -320,7 +320,7 @@ export class Mux implements Hub {
     };
   }
 
-  /** How many of each client's commands are at QEMU. */
+  /** Counts each client's commands at QEMU. */
   inFlight(): ReadonlyMap<Monitor, number> {
     return this.#dispatch.inFlight();
   }

@@ -111,7 +111,7 @@ function shortened(name: string): string {
   return name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name;
 }
 
-// What follows goes behind the value at a cursor.
+// The methods below move a cursor behind its value.
 
 function objectText(object: Cursor, command: string, depth: number): string {
   const isSecret = isSecretObject(object);
@@ -163,7 +163,7 @@ function taken(value: Cursor): string {
   return scalar;
 }
 
-/** What is run, without what it is given. */
+/** The command without its arguments. */
 function programText(words: Cursor): string {
   if (!words.enter()) return "[]";
   const first = words.isString ? stringText(taken(words)) : removed(words);
@@ -205,7 +205,7 @@ function changesVnc(line: string): boolean {
   return change >= 0 && VNC.test(line.slice(change));
 }
 
-/** What is run, without what it is given. */
+/** The command without its arguments. */
 function firstWord(text: string): string {
   const [first = ""] = text.trim().split(/\s/, 1);
   return `${SECRET_TEXT.test(first) ? "" : shortened(first)} (removed)`;

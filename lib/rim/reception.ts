@@ -31,7 +31,7 @@ import { WebGuard } from "./web_guard.ts";
 export interface ReceptionSettings {
   /** Where clients connect. */
   readonly listeners: readonly ListenerSettings[];
-  /** Where administrators connect. */
+  /** The address of the control socket. */
   readonly control: ListenerSettings | undefined;
   /** How many there may be in all. */
   readonly "max-clients": number;
@@ -297,7 +297,7 @@ export class Reception implements Disposable {
     });
   }
 
-  /** How many clients there are, less control connections. */
+  /** The number of clients, less control connections. */
   get #count(): number {
     let controls = 0;
     for (const { settings, clients } of this.#listeners.values()) {

@@ -371,7 +371,7 @@ function replyIn(slot: Slot): Reply | undefined {
   return answer(slot) ?? filled(slot);
 }
 
-/** What has been put into a slot meanwhile. */
+/** Returns the reply that has been put into a slot meanwhile. */
 function filled({ answer }: Slot): Reply | undefined {
   return typeof answer === "function" ? undefined : answer;
 }

@@ -33,11 +33,11 @@ const CHARDEV_FD = "fd=";
 const NUMBER = /^\s*[+-]?\d+$/;
 /** What begins a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
-/** What is in the name of a file that QEMU opens by a set. */
+/** A part of the name of each file that QEMU opens by a set. */
 const SET_PATH = "/dev/fdset/";
 /** A command refers to at most so many names, numbers and sets; QEMU's network devices have 1,024 queues. */
 const REFERENCES_LIMIT = 1024;
-/** So many options are looked at in one command, of so many bytes in all. */
+/** The number of options examined in one command, and their bytes in all. */
 const OPTIONS_LIMIT = 128;
 const OPTIONS_BYTES_LIMIT = 64 << 10;
 /** The words of our error for a command with more of them. */
@@ -164,7 +164,7 @@ interface Part {
 
 /** A string that names descriptors, or options that may. */
 interface Text {
-  /** Where it begins in the bytes of the arguments or options that it is in. */
+  /** The offset of its beginning in the bytes of the arguments or options that hold it. */
   readonly start: number;
   readonly end: number;
   /** The member that it is in. */
@@ -182,7 +182,7 @@ interface Options {
   readonly texts: readonly Text[];
 }
 
-/** What has been found in the arguments of a command. */
+/** The references found in the arguments of a command. */
 interface Found {
   readonly texts: readonly Text[];
   readonly sets: readonly string[];

@@ -22,7 +22,7 @@ export interface ListenerSettings {
   readonly identity: boolean;
   /** Whether its clients may pass descriptors. */
   readonly descriptors: boolean;
-  /** What it does while QEMU is away: its clients wait, or it is closed and refuses them. */
+  /** The behaviour while QEMU is away: its clients wait, or it is closed and refuses them. */
   readonly absent: "wait" | "refuse";
   /** The mode of the socket file. */
   readonly mode: number;

@@ -72,13 +72,13 @@ interface Parts {
   readonly isPretty: boolean;
 }
 
-/** What has been prepared of long frames. */
+/** The parts prepared of long frames. */
 const prepared = new WeakMap<Frame, Parts>();
 
 /** The level of a reply's members in pretty text. */
 const ID_DEPTH = 1;
 
-/** Where no member is. */
+/** The offset of a member that is absent. */
 const ABSENT = -1;
 
 /** Looks for the members that a command can have, and begins to print its id. */

@@ -26,17 +26,17 @@ export class Output {
     this.#bytes = new Uint8Array(room);
   }
 
-  /** How many bytes have been written. */
+  /** The number of bytes written. */
   get length(): number {
     return this.#length;
   }
 
-  /** What has been written; valid until more is. */
+  /** The bytes written; valid until more are. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** What has been written, where it is ASCII. */
+  /** The text written, where it is ASCII. */
   get text(): string {
     return asciiText(this.#bytes, 0, this.#length);
   }

@@ -240,9 +240,9 @@ class Survey {
   readonly #bytes: Uint8Array;
   readonly #end: number;
   #at: number;
-  /** Where in `members` those of each object are; -1 where the text has them in order. Objects are numbered from 0. */
+  /** The offset in `members` of those of each object; -1 where the text has them in order. Objects are numbered from 0. */
   readonly listOf: number[] = [];
-  /** Where each object ends, exclusive. */
+  /** The end of each object, exclusive. */
   readonly endOf: number[] = [];
   /** How many objects have begun before that. */
   readonly nextOf: number[] = [];

@@ -10,9 +10,9 @@ const ENCODER = new TextEncoder();
 
 /** A change of a string. */
 export interface StringEdit {
-  /** Where the string begins in the bytes that are changed. */
+  /** The offset of the string in the bytes that are changed. */
   readonly start: number;
-  /** Where it ends there, exclusive. */
+  /** The end of the string there, exclusive. */
   readonly end: number;
   /** The text is put behind so many UTF-16 units of the string; without it, it replaces the string. */
   readonly at?: number;

@@ -213,7 +213,7 @@ function damaged(problem: string): Error {
   return new Error(`A frame holds a damaged string: ${problem}`);
 }
 
-/** What is wrong with a string token, in QEMU's words; `undefined` where nothing is. */
+/** Returns the fault of a string token in QEMU's words; `undefined` where it has none. */
 export function wrongString(bytes: Uint8Array, start: number, end: number): string | undefined {
   const length = readUnits(bytes, start, end);
   if (units.length > KEPT_UNITS) units = new Uint16Array(1024);
@@ -268,7 +268,7 @@ function readUnits(bytes: Uint8Array, start: number, end: number): number | stri
   return length;
 }
 
-/** What each byte behind a backslash stands for; 0 where it stands for nothing. */
+/** The character for each byte behind a backslash; 0 where there is none. */
 const SIMPLE_ESCAPES = simpleEscapes();
 
 function simpleEscapes(): Uint8Array {
