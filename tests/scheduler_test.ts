@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { PARTY_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
+import { LONE_ROW, PARTY_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
 
 function served(scheduler: Scheduler<string, string>): string[] {
   const order: string[] = [];
@@ -27,6 +27,7 @@ Deno.test("Scheduler.next() serves a party in the round it joins", () => {
   for (const job of ["a1", "a2", "b1", "b2"]) scheduler.enqueue(job[0]!, job);
   assertEquals(scheduler.next(), "a1");
   scheduler.enqueue("c", "c1");
+  scheduler.landed("a1");
   assertEquals(served(scheduler), ["b1", "a2", "c1", "b2"]);
 });
 
@@ -56,8 +57,7 @@ Deno.test("Scheduler.enqueueFirst() puts a job before the party's others, and gi
   for (const job of ["a1", "b1"]) scheduler.enqueue(job[0]!, job);
   scheduler.enqueueFirst("b", "b0");
   scheduler.enqueueFirst("c", "c0");
-  const order = Array.from({ length: 4 }, () => scheduler.next());
-  assertEquals(order, ["a1", "b0", "c0", "b1"]);
+  assertEquals(served(scheduler), ["a1", "b0", "c0", "b1"]);
 });
 
 Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", () => {
@@ -71,12 +71,29 @@ Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", 
 
 Deno.test("Scheduler.next() passes over a party with as many jobs on their way as it may have", () => {
   const scheduler = new Scheduler<string, string>();
-  for (const job of ["a1", "a2", "a3", "a4", "b1"]) scheduler.enqueue(job[0]!, job);
-  const order = Array.from({ length: 4 }, () => scheduler.next());
+  for (const job of ["a1", "a2", "a3", "a4"]) scheduler.enqueue(job[0]!, job);
+  const order = Array.from({ length: 3 }, () => scheduler.next());
   assertEquals(PARTY_LIMIT, 2);
-  assertEquals(order, ["a1", "b1", "a2", undefined]);
+  assertEquals(order, ["a1", "a2", undefined]);
   scheduler.landed("a2");
   assertEquals([scheduler.next(), scheduler.next()], ["a3", undefined]);
+});
+
+Deno.test("Scheduler.next() sends one job of a party at a time while others send jobs, too", () => {
+  const scheduler = new Scheduler<string, string>();
+  for (const job of ["a1", "a2", "b1"]) scheduler.enqueue(job[0]!, job);
+  assertEquals([scheduler.next(), scheduler.next(), scheduler.next()], ["a1", "b1", undefined]);
+  scheduler.landed("b1");
+  assertEquals(scheduler.next(), undefined);
+  scheduler.landed("a1");
+  for (let i = 0; i < LONE_ROW - 1; i++) {
+    scheduler.enqueue("a", `more ${i}`);
+    const sent = scheduler.next()!;
+    assertEquals(scheduler.next(), undefined, `${i} in a row`);
+    scheduler.landed(sent);
+  }
+  scheduler.enqueue("a", "last");
+  assertEquals([scheduler.next(), scheduler.next()], [`more ${LONE_ROW - 2}`, "last"]);
 });
 
 Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () => {

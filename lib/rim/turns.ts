@@ -9,7 +9,7 @@
  */
 
 /** A slice of a client's work takes this many seconds, and the input it is in the middle of. */
-export const CLIENT_SLICE_SECONDS = 0.00025;
+export const CLIENT_SLICE_SECONDS = 0.000125;
 
 /** A slice of what QEMU says: it is for all clients. */
 export const QEMU_SLICE_SECONDS = 0.004;

@@ -9,12 +9,16 @@
  */
 
 /**
- * Jobs of one party on their way at a time.
+ * Jobs of one party on their way at a time, while no other party sends any.
  *
  * QEMU reads one command while it runs another, so that two keep it busy; others
  * wait behind no more than these, however many a party has.
  */
 export const PARTY_LIMIT = 2;
+/** The same while other parties send jobs, too: each waits behind one of every other. */
+export const SHARED_LIMIT = 1;
+/** A party that has sent so many jobs in a row, or the first of all, sends alone. */
+export const LONE_ROW = 16;
 /**
  * The same for a party that has overtaken since it last was idle.
  *
@@ -39,6 +43,8 @@ export class Scheduler<Party, Job> {
   readonly #gone = new Map<Job, Party>();
   /** How many of each party's are, and whether it has overtaken; nothing of most that are idle. */
   readonly #busy = new Map<Party, { gone: number; overtook: boolean }>();
+  /** The party that sent last, and how many jobs in a row. */
+  #row: { party: Party; jobs: number } | undefined;
 
   /** Does nothing wait? */
   get empty(): boolean {
@@ -119,11 +125,16 @@ export class Scheduler<Party, Job> {
 
   #hasRoom(party: Party): boolean {
     const busy = this.#busy.get(party);
-    return busy === undefined || busy.gone < (busy.overtook ? OVERTAKER_LIMIT : PARTY_LIMIT);
+    if (busy === undefined) return true;
+    if (busy.overtook) return busy.gone < OVERTAKER_LIMIT;
+    const isAlone = this.#row?.party === party && this.#row.jobs >= LONE_ROW;
+    return busy.gone < (isAlone ? PARTY_LIMIT : SHARED_LIMIT);
   }
 
   #goes(party: Party, job: Job): void {
     this.#gone.set(job, party);
+    if (this.#row?.party === party) this.#row.jobs++;
+    else this.#row = { party, jobs: this.#row === undefined ? LONE_ROW : 1 };
     const busy = this.#busy.get(party);
     if (busy) busy.gone++;
     else this.#busy.set(party, { gone: 1, overtook: false });
@@ -163,6 +174,7 @@ export class Scheduler<Party, Job> {
     this.#waiting.clear();
     this.#gone.clear();
     this.#busy.clear();
+    this.#row = undefined;
     return jobs;
   }
 }

@@ -37,10 +37,16 @@ export const FAULTS: readonly Fault[] = [
     to: "PARTY_LIMIT = 3",
   },
   {
+    name: "two commands of one client at QEMU while others are served",
+    file: "sharing/scheduler.ts",
+    from: "isAlone ? PARTY_LIMIT : SHARED_LIMIT",
+    to: "PARTY_LIMIT",
+  },
+  {
     name: "what overtakes is not one of a client's two",
     file: "sharing/scheduler.ts",
-    from: "busy.overtook ? OVERTAKER_LIMIT : PARTY_LIMIT",
-    to: "PARTY_LIMIT",
+    from: "if (busy.overtook) return",
+    to: "if (false) return",
   },
   {
     name: "what has been answered still counts as at QEMU",

@@ -29,7 +29,7 @@ import {
 
 /** In-band commands at QEMU. */
 const IN_FLIGHT = 4;
-/** And those of one client, with the out-of-band ones. */
+/** And those of one client, with the out-of-band ones, while no other client is served. */
 const IN_FLIGHT_EACH = 2;
 /** Out-of-band commands at QEMU for whose answers nobody waits. */
 const GIVEN_UP = 16;
@@ -183,6 +183,8 @@ export class Model {
   readonly #sent = new Map<Exec, number>();
   #lastOob = 0;
   #serves = 0;
+  /** The client whose command was the last that QEMU was sent, as far as that is sure. */
+  #servedLast: Seat | undefined;
   #answered = new Set<string>();
   #heardAt = 0;
   #probed = false;
@@ -647,7 +649,8 @@ export class Model {
   /** An in-band command is surely this client's: may it have one more at QEMU? */
   #carries(seat: Seat, text: string): void {
     const { sure, oob } = this.#atQemu(seat);
-    if (sure >= IN_FLIGHT_EACH || oob > 0) {
+    const isShared = this.#servedLast !== undefined && this.#servedLast !== seat;
+    if (sure >= (isShared ? 1 : IN_FLIGHT_EACH) || oob > 0) {
       throw new Broken("lanes", `${seat.label} has ${sure} at QEMU, ${oob} oob, and now ${text}`);
     }
   }
@@ -671,6 +674,7 @@ export class Model {
       }
     }
     seat.served = turn;
+    this.#servedLast = seat;
   }
 
   #negotiates(text: string): void {
@@ -834,6 +838,7 @@ export class Model {
     this.#ghosts.clear();
     this.#answered.clear();
     this.#heardAt = this.#now;
+    this.#servedLast = undefined;
     this.#holdings.lost();
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") continue;
