@@ -5,12 +5,12 @@
  */
 
 import type { AdminCommand } from "./lib/cli/admin.ts";
-import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/manual.ts";
-import { type ExitStatus, Failure } from "./lib/rim/failure.ts";
-import { say } from "./lib/rim/log.ts";
-import { Unread } from "./lib/rim/output.ts";
-import { UsageError } from "./lib/terms/address.ts";
-import { ConfigError } from "./lib/terms/config_error.ts";
+import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/command_table.ts";
+import { type ExitStatus, Failure } from "./lib/platform/failure.ts";
+import { say } from "./lib/platform/log.ts";
+import { Unread } from "./lib/platform/output.ts";
+import { UsageError } from "./lib/policy/address.ts";
+import { ConfigError } from "./lib/config/config_error.ts";
 
 /** Each loads what it needs and nothing else: a one-shot command starts without the daemon. */
 const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {

@@ -6,7 +6,7 @@
 
 import { Mux } from "../lib/hub/mux.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
-import { MessageSplitter } from "../lib/wire/balance.ts";
+import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
 import { options, terms } from "../tests/support/stage.ts";

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { MessageSplitter } from "../lib/wire/balance.ts";
-import { canonical } from "../lib/wire/format.ts";
+import { MessageSplitter } from "../lib/wire/message_splitter.ts";
+import { canonical } from "../lib/wire/qemu_json.ts";
 import { type Frame, FrameSplitter } from "../lib/wire/frame.ts";
 import { readCommand, readMessage } from "../lib/wire/message.ts";
 import { withId } from "../lib/wire/reply.ts";

@@ -46,11 +46,11 @@ export type {
   Party,
   Recorder,
   Result,
-} from "./record/recorder.ts";
+} from "./observe/observer.ts";
 export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
-export { ArgumentList, type Outside } from "./terms/argument_list.ts";
-export { BELOW, ELEMENTS, type Path, type Step } from "./terms/argument_path.ts";
-export { EventFilter, EventName } from "./terms/event_filter.ts";
+export { ArgumentList, type Outside } from "./policy/argument_list.ts";
+export { BELOW, ELEMENTS, type Path, type Step } from "./policy/argument_path.ts";
+export { EventFilter, EventName } from "./policy/event_filter.ts";
 export {
   defaultLimits,
   type LimitName,
@@ -58,9 +58,9 @@ export {
   LIMITS,
   type Limits,
   type Unit,
-} from "./terms/limits.ts";
-export type { OnLoss } from "./terms/settings.ts";
-export type { Deadline } from "./terms/value_kinds.ts";
+} from "./policy/limits.ts";
+export type { OnLoss } from "./config/settings.ts";
+export type { Deadline } from "./config/value_kinds.ts";
 export {
   type Condition,
   judge,
@@ -68,11 +68,11 @@ export {
   type RoleParts,
   type Rule,
   type Verdict,
-} from "./terms/policy.ts";
-export { FULL, readRole, ROLES } from "./terms/roles.ts";
-export { type RuleName, ruleName } from "./terms/rule_name.ts";
-export type { DialectName, Terms } from "./terms/terms.ts";
-export { MessageSplitter } from "./wire/balance.ts";
+} from "./policy/policy.ts";
+export { FULL, readRole, ROLES } from "./policy/roles.ts";
+export { type RuleName, ruleName } from "./policy/rule_name.ts";
+export type { DialectName, Terms } from "./policy/grant.ts";
+export { MessageSplitter } from "./wire/message_splitter.ts";
 export { type Damage, type Frame, FrameSplitter, type Offsets } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
 export {

@@ -13,7 +13,7 @@ import {
   parsePlace,
   PATH_BYTES_LIMIT,
   UsageError,
-} from "../lib/terms/address.ts";
+} from "../lib/policy/address.ts";
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 

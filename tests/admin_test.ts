@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { ROLES } from "../lib/terms/roles.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import { Stage, terms } from "./support/stage.ts";
 
 function own(name: string, args?: object): string {

@@ -5,9 +5,9 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "../lib/terms/address.ts";
-import { type Somebody, termsFor, type Who, whoText } from "../lib/terms/admission.ts";
-import { parseListener } from "../lib/terms/options.ts";
+import { UsageError } from "../lib/policy/address.ts";
+import { type Somebody, termsFor, type Who, whoText } from "../lib/policy/admission.ts";
+import { parseListener } from "../lib/config/options.ts";
 
 const IDS: Readonly<Record<string, number>> = { alice: 1000, bob: 1001, "@kvm": 36, "@wheel": 10 };
 const idOf = (who: Who): number | undefined => IDS[whoText(who)];

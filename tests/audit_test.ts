@@ -11,8 +11,8 @@ import {
   type AuditRecord,
   fieldsOf,
   lineOf,
-} from "../lib/record/audit.ts";
-import type { Outcome } from "../lib/record/recorder.ts";
+} from "../lib/observe/audit.ts";
+import type { Outcome } from "../lib/observe/observer.ts";
 import type { Command } from "../lib/wire/message.ts";
 import { errorReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";

@@ -5,12 +5,13 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { AuditRecord } from "../lib/record/audit.ts";
-import { AuditFile, auditProblem } from "../lib/rim/audit_file.ts";
-import { type AuditPlace, AuditTrail } from "../lib/rim/audit_trail.ts";
-import { Failure } from "../lib/rim/failure.ts";
-import { entryOf, Journal } from "../lib/rim/journal.ts";
-import type { Log } from "../lib/rim/log.ts";
+import type { AuditRecord } from "../lib/observe/audit.ts";
+import { AuditFile, auditProblem } from "../lib/platform/audit_file.ts";
+import { AuditTrail } from "../lib/daemon/audit_trail.ts";
+import type { AuditWriter } from "../lib/platform/audit_writer.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { entryOf, Journal } from "../lib/platform/journal.ts";
+import type { Log } from "../lib/platform/log.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 
@@ -31,7 +32,7 @@ function record(command: string): AuditRecord {
 }
 
 /** A place that writes, fails or waits as the test has it. */
-class FakePlace implements AuditPlace {
+class FakePlace implements AuditWriter {
   readonly name = "fake";
   readonly written: string[] = [];
   wrong: string | undefined;

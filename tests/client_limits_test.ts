@@ -7,12 +7,12 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Client } from "../lib/rim/client.ts";
-import type { Clock } from "../lib/rim/clock.ts";
-import type { Stream } from "../lib/rim/connection.ts";
-import { LimitNotes } from "../lib/rim/limit_notes.ts";
-import { ReplyBudget } from "../lib/rim/reply_budget.ts";
-import type { Limits } from "../lib/terms/limits.ts";
+import { Client } from "../lib/daemon/client.ts";
+import type { Clock } from "../lib/platform/clock.ts";
+import type { Stream } from "../lib/platform/connection.ts";
+import { LimitNotes } from "../lib/daemon/limit_log.ts";
+import { ReplyBudget } from "../lib/platform/reply_budget.ts";
+import type { Limits } from "../lib/policy/limits.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";

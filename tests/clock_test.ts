@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { RunningTime } from "../lib/rim/clock.ts";
+import { RunningTime } from "../lib/platform/clock.ts";
 
 Deno.test("RunningTime.tick() is the time since the start, while ticks come as they should", () => {
   const time = new RunningTime(1.5, 100);

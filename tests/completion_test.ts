@@ -9,10 +9,10 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { completionText } from "../lib/cli/completion.ts";
-import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/manual.ts";
-import { UsageError } from "../lib/terms/address.ts";
-import { LIMIT_NAMES } from "../lib/terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/terms/options.ts";
+import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/command_table.ts";
+import { UsageError } from "../lib/policy/address.ts";
+import { LIMIT_NAMES } from "../lib/policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux } from "./support/qmpmux.ts";

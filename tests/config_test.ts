@@ -6,15 +6,15 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
-import { readConfigFile } from "../lib/rim/config_file.ts";
-import { Failure } from "../lib/rim/failure.ts";
-import { readConfig } from "../lib/terms/config.ts";
-import { ConfigError } from "../lib/terms/config_error.ts";
-import { configText } from "../lib/terms/config_text.ts";
-import type { ListenerSettings } from "../lib/terms/listener_settings.ts";
-import { roleWarnings } from "../lib/terms/role_warnings.ts";
-import { ruleName } from "../lib/terms/rule_name.ts";
-import { TomlLines } from "../lib/terms/toml_lines.ts";
+import { readConfigFile } from "../lib/platform/config_file.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { readConfig } from "../lib/config/config.ts";
+import { ConfigError } from "../lib/config/config_error.ts";
+import { configText } from "../lib/config/config_text.ts";
+import type { ListenerSettings } from "../lib/config/listener_settings.ts";
+import { roleWarnings } from "../lib/policy/role_warnings.ts";
+import { ruleName } from "../lib/policy/rule_name.ts";
+import { TomlLines } from "../lib/config/toml_lines.ts";
 import { makePlace } from "./support/place.ts";
 
 function problems(text: string): readonly string[] {

@@ -12,7 +12,7 @@ import {
   type ConnectionNotices,
   type Marks,
   type Stream,
-} from "../lib/rim/connection.ts";
+} from "../lib/platform/connection.ts";
 import { within } from "./support/deadline.ts";
 import { hangUp, makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 

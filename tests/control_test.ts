@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parseControl } from "../lib/terms/recording.ts";
+import { parseControl } from "../lib/config/recording.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

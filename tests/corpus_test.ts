@@ -9,7 +9,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { canonical } from "../lib/wire/format.ts";
+import { canonical } from "../lib/wire/qemu_json.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { bytesOf, cutsOf, fed, membersOf } from "./support/cuts.ts";
 import {

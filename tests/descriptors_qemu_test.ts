@@ -5,8 +5,8 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { loadLibc } from "../lib/rim/descriptors.ts";
-import { addressText } from "../lib/terms/address.ts";
+import { loadLibc } from "../lib/platform/libc.ts";
+import { addressText } from "../lib/policy/address.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {

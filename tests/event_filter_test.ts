@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { EventFilter, GLOB_LENGTH_LIMIT, GLOBS_LIMIT } from "../lib/terms/event_filter.ts";
+import { EventFilter, GLOB_LENGTH_LIMIT, GLOBS_LIMIT } from "../lib/policy/event_filter.ts";
 
 const CASES: [string[], string, boolean][] = [
   [[], "STOP", false],

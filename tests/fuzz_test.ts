@@ -21,8 +21,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { MessageSplitter } from "../lib/wire/balance.ts";
-import { canonical, quoted } from "../lib/wire/format.ts";
+import { MessageSplitter } from "../lib/wire/message_splitter.ts";
+import { canonical, quoted } from "../lib/wire/qemu_json.ts";
 import { type Damage, type Frame, FrameSplitter } from "../lib/wire/frame.ts";
 import { CLASSIC, POSITIONED } from "../lib/wire/grammar.ts";
 import { Exchange, type Phase, RESYNC } from "./support/corpus.ts";

@@ -12,11 +12,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
-import { Tally } from "../lib/record/tally.ts";
+import { Tally } from "../lib/observe/metrics_recorder.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
-import { readRole, ROLES } from "../lib/terms/roles.ts";
-import type { Terms } from "../lib/terms/terms.ts";
-import { MessageSplitter } from "../lib/wire/balance.ts";
+import { readRole, ROLES } from "../lib/policy/roles.ts";
+import type { Terms } from "../lib/policy/grant.ts";
+import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import type { Cargo, ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
 import { LONG } from "./support/fault.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { ROLES } from "../lib/terms/roles.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import { StandIn, type StandInManners } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

@@ -6,11 +6,11 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
-import { LimitNotes } from "../lib/rim/limit_notes.ts";
-import type { Log } from "../lib/rim/log.ts";
-import { Pace } from "../lib/rim/pace.ts";
-import { UsageError } from "../lib/terms/address.ts";
-import { readConfig } from "../lib/terms/config.ts";
+import { LimitNotes } from "../lib/daemon/limit_log.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { Pace } from "../lib/policy/rate_limit.ts";
+import { UsageError } from "../lib/policy/address.ts";
+import { readConfig } from "../lib/config/config.ts";
 import {
   CLIENTS_IN_ALL,
   defaultLimits,
@@ -18,8 +18,8 @@ import {
   type LimitName,
   type LimitRow,
   LIMITS,
-} from "../lib/terms/limits.ts";
-import { parseListener } from "../lib/terms/options.ts";
+} from "../lib/policy/limits.ts";
+import { parseListener } from "../lib/config/options.ts";
 
 function limitOf(name: LimitName, text: string): number {
   return parseListener(`/run/a,${name}=${text}`).terms.limits[name];

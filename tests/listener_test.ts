@@ -5,11 +5,11 @@
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Failure } from "../lib/rim/failure.ts";
-import { Listener } from "../lib/rim/listener.ts";
-import { directoryOf } from "../lib/rim/socket_file.ts";
-import type { Log } from "../lib/rim/log.ts";
-import { parseListener } from "../lib/terms/options.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { Listener } from "../lib/platform/listener.ts";
+import { directoryOf } from "../lib/platform/socket_file.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { parseListener } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { formatFor, openLog, printable, say, stderrLog } from "../lib/rim/log.ts";
+import { formatFor, openLog, printable, say, stderrLog } from "../lib/platform/log.ts";
 
 /** What `talk` writes to stderr; a write is what `take` makes of it. */
 function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {

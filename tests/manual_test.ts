@@ -8,19 +8,19 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { SUBCOMMANDS } from "../lib/cli/manual.ts";
-import type { Flag, SubcommandName } from "../lib/cli/manual.ts";
+import { SUBCOMMANDS } from "../lib/cli/command_table.ts";
+import type { Flag, SubcommandName } from "../lib/cli/command_table.ts";
 import { helpText, overviewText } from "../lib/cli/help.ts";
 import { readFlags } from "../lib/cli/flags.ts";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { RFC2010 } from "../lib/session/dialect.ts";
-import { UsageError } from "../lib/terms/address.ts";
-import { CONFIG_KEYS, readConfig } from "../lib/terms/config.ts";
-import { configText } from "../lib/terms/config_text.ts";
-import { LIMIT_NAMES } from "../lib/terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS, parseListener } from "../lib/terms/options.ts";
-import { readRole, ROLES } from "../lib/terms/roles.ts";
+import { UsageError } from "../lib/policy/address.ts";
+import { CONFIG_KEYS, readConfig } from "../lib/config/config.ts";
+import { configText } from "../lib/config/config_text.ts";
+import { LIMIT_NAMES } from "../lib/policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS, parseListener } from "../lib/config/options.ts";
+import { readRole, ROLES } from "../lib/policy/roles.ts";
 import { fileName, manualPages } from "../tools/manual.ts";
 import { roffOf } from "../tools/manual/roff.ts";
 import { EXAMPLE } from "../tools/manual/toml.ts";

@@ -5,10 +5,10 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Failure } from "../lib/rim/failure.ts";
-import type { Log } from "../lib/rim/log.ts";
-import { answerTo, MetricsServer } from "../lib/rim/metrics_server.ts";
-import { parseMetrics } from "../lib/terms/recording.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { answerTo, MetricsServer } from "../lib/daemon/metrics_server.ts";
+import { parseMetrics } from "../lib/config/recording.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 

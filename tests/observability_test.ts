@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { StandIn } from "../tools/stand_in.ts";
-import { Tally } from "../lib/record/tally.ts";
+import { Tally } from "../lib/observe/metrics_recorder.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

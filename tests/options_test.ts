@@ -7,12 +7,12 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Address, UsageError } from "../lib/terms/address.ts";
-import { GLOB_LENGTH_LIMIT } from "../lib/terms/event_filter.ts";
-import { defaultLimits } from "../lib/terms/limits.ts";
-import { EVERYBODY } from "../lib/terms/admission.ts";
-import { parseListener, parseQemu } from "../lib/terms/options.ts";
-import { FULL } from "../lib/terms/roles.ts";
+import { type Address, UsageError } from "../lib/policy/address.ts";
+import { GLOB_LENGTH_LIMIT } from "../lib/policy/event_filter.ts";
+import { defaultLimits } from "../lib/policy/limits.ts";
+import { EVERYBODY } from "../lib/policy/admission.ts";
+import { parseListener, parseQemu } from "../lib/config/options.ts";
+import { FULL } from "../lib/policy/roles.ts";
 
 Deno.test("parseListener() gives an address without options the defaults", () => {
   assertEquals(parseListener("unix:/run/mux.sock"), {

@@ -38,12 +38,13 @@ Deno.test("deno publish takes the core, its example and its documents, and nothi
     "deno.json",
     "docs/library.md",
     "examples/two_clients.ts",
+    "lib/config",
     "lib/hub",
     "lib/mod.ts",
-    "lib/record",
+    "lib/observe",
+    "lib/policy",
     "lib/session",
     "lib/sharing",
-    "lib/terms",
     "lib/wire",
   ]);
 });

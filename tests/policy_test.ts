@@ -7,12 +7,12 @@
  */
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { pathText, readPath, valueText } from "../lib/terms/argument_path.ts";
-import { globMatches } from "../lib/terms/glob.ts";
-import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/terms/policy.ts";
-import { FULL, readOwnForm, readRole, ROLES } from "../lib/terms/roles.ts";
-import { ruleName } from "../lib/terms/rule_name.ts";
-import { UsageError } from "../lib/terms/address.ts";
+import { pathText, readPath, valueText } from "../lib/policy/argument_path.ts";
+import { globMatches } from "../lib/policy/glob.ts";
+import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/policy/policy.ts";
+import { FULL, readOwnForm, readRole, ROLES } from "../lib/policy/roles.ts";
+import { ruleName } from "../lib/policy/rule_name.ts";
+import { UsageError } from "../lib/policy/address.ts";
 import { Random } from "./support/random.ts";
 import { Stage, terms } from "./support/stage.ts";
 import { commandOf } from "./support/verdicts.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { canonical, prettied } from "../lib/wire/format.ts";
+import { canonical, prettied } from "../lib/wire/qemu_json.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { Printer, type PrintStyle } from "../lib/wire/printer.ts";
 import { bytesOf, fed } from "./support/cuts.ts";

@@ -6,12 +6,12 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
-import { UsageError } from "../lib/terms/address.ts";
-import { readConfig } from "../lib/terms/config.ts";
-import { ConfigError } from "../lib/terms/config_error.ts";
-import { configText } from "../lib/terms/config_text.ts";
-import { parseAudit, parseMetrics, placeText } from "../lib/terms/recording.ts";
-import type { SettingValues } from "../lib/terms/settings.ts";
+import { UsageError } from "../lib/policy/address.ts";
+import { readConfig } from "../lib/config/config.ts";
+import { ConfigError } from "../lib/config/config_error.ts";
+import { configText } from "../lib/config/config_text.ts";
+import { parseAudit, parseMetrics, placeText } from "../lib/config/recording.ts";
+import type { SettingValues } from "../lib/config/settings.ts";
 import { makePlace } from "./support/place.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];

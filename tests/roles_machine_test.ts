@@ -12,10 +12,10 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { globMatches } from "../lib/terms/glob.ts";
-import { operatorRows } from "../lib/terms/operator.ts";
-import { judge, refusesEntirely } from "../lib/terms/policy.ts";
-import { ROLES } from "../lib/terms/roles.ts";
+import { globMatches } from "../lib/policy/glob.ts";
+import { operatorRows } from "../lib/policy/operator_role.ts";
+import { judge, refusesEntirely } from "../lib/policy/policy.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import {
   type Arguments,
   CallMaker,

@@ -13,7 +13,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 import { allCommands, argumentsWith, leaves, refusalOf } from "./support/verdicts.ts";
-import { ROLES } from "../lib/terms/roles.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 
 /** A QEMU that writes down its commands, and a client in each of some roles. */
 interface Scene extends AsyncDisposable {

@@ -8,11 +8,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { readPath } from "../lib/terms/argument_path.ts";
-import { OBSERVER_COMMANDS, OBSERVER_REFUSALS } from "../lib/terms/observer.ts";
-import { operatorRows, type Row } from "../lib/terms/operator.ts";
-import { refusesEntirely, type Role } from "../lib/terms/policy.ts";
-import { ROLES } from "../lib/terms/roles.ts";
+import { readPath } from "../lib/policy/argument_path.ts";
+import { OBSERVER_COMMANDS, OBSERVER_REFUSALS } from "../lib/policy/observer_role.ts";
+import { operatorRows, type Row } from "../lib/policy/operator_role.ts";
+import { refusesEntirely, type Role } from "../lib/policy/policy.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import { PAGE, VERDICTS, writtenPage } from "../tools/record_roles.ts";
 import { type Commands, RECORDED, recordedCommands } from "./support/commands.ts";
 import { TestClient } from "./support/client.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Shown, withoutSecrets } from "../lib/record/secrets.ts";
+import { type Shown, withoutSecrets } from "../lib/observe/secrets.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { type Command, readCommand } from "../lib/wire/message.ts";
 

@@ -10,20 +10,20 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Tally } from "../lib/record/tally.ts";
-import { entryOf } from "../lib/rim/journal.ts";
-import { Listener } from "../lib/rim/listener.ts";
-import { printable } from "../lib/rim/log.ts";
-import { EventFilter } from "../lib/terms/event_filter.ts";
-import { globAllows } from "../lib/terms/glob.ts";
-import { LIMITS } from "../lib/terms/limits.ts";
-import { parseListener } from "../lib/terms/options.ts";
-import { judge, type Role } from "../lib/terms/policy.ts";
-import { readRole, ROLES } from "../lib/terms/roles.ts";
-import type { Terms } from "../lib/terms/terms.ts";
-import { MessageSplitter } from "../lib/wire/balance.ts";
+import { Tally } from "../lib/observe/metrics_recorder.ts";
+import { entryOf } from "../lib/platform/journal.ts";
+import { Listener } from "../lib/platform/listener.ts";
+import { printable } from "../lib/platform/log.ts";
+import { EventFilter } from "../lib/policy/event_filter.ts";
+import { globAllows } from "../lib/policy/glob.ts";
+import { LIMITS } from "../lib/policy/limits.ts";
+import { parseListener } from "../lib/config/options.ts";
+import { judge, type Role } from "../lib/policy/policy.ts";
+import { readRole, ROLES } from "../lib/policy/roles.ts";
+import type { Terms } from "../lib/policy/grant.ts";
+import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { StandIn } from "../tools/stand_in.ts";
-import { fieldsOf } from "../lib/record/audit.ts";
+import { fieldsOf } from "../lib/observe/audit.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
@@ -481,7 +481,7 @@ for (
 async function leftOver(...args: string[]): Promise<Record<string, string>> {
   const lib = new URL("../lib/", import.meta.url);
   const code = `
-    import { surrender } from "${lib}rim/permissions.ts";
+    import { surrender } from "${lib}platform/permissions.ts";
     import { serveSettings } from "${lib}cli/serve.ts";
     await surrender(serveSettings(${JSON.stringify(args)}));
     const names = ["env", "ffi", "net", "read", "write"];

@@ -5,8 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { EVENT_NAMES, misspelt } from "../lib/terms/event_names.ts";
-import { instead, nearest } from "../lib/terms/suggestion.ts";
+import { EVENT_NAMES, misspelt } from "../lib/policy/event_names.ts";
+import { instead, nearest } from "../lib/policy/suggestion.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";

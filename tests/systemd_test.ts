@@ -9,9 +9,9 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
-import { Failure } from "../lib/rim/failure.ts";
-import type { Log } from "../lib/rim/log.ts";
-import { Notifier, PassedSockets, readServiceEnvironment } from "../lib/rim/systemd.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { Notifier, PassedSockets, readServiceEnvironment } from "../lib/platform/systemd.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

@@ -33,8 +33,8 @@
  */
 
 import { assert, assertEquals, fail } from "@std/assert";
-import { ROLES } from "../lib/terms/roles.ts";
-import type { DialectName } from "../lib/terms/terms.ts";
+import { ROLES } from "../lib/policy/roles.ts";
+import type { DialectName } from "../lib/policy/grant.ts";
 import { FakeCargo, type FakePeer } from "./support/fake_peer.ts";
 import { Stage, terms } from "./support/stage.ts";
 

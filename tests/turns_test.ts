@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { UnbrokenWork } from "../lib/rim/turns.ts";
+import { UnbrokenWork } from "../lib/platform/turns.ts";
 
 /** How many of a hundred equal pieces of work, in microseconds, are followed by a turn for others. */
 function turnsAmong(work: number, pause: number): number {

@@ -5,10 +5,10 @@
  */
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { Connection, type ConnectionNotices, type Marks } from "../lib/rim/connection.ts";
-import { Descriptors, type Libc, loadLibc } from "../lib/rim/descriptors.ts";
-import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/rim/unix_socket.ts";
-import type { UnixSocket } from "../lib/rim/unix_socket.ts";
+import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/connection.ts";
+import { Descriptors, type Libc, loadLibc } from "../lib/platform/libc.ts";
+import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
+import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";

@@ -5,9 +5,9 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { Failure } from "../lib/rim/failure.ts";
-import { idOf, missingNames } from "../lib/rim/users.ts";
-import { parseListener } from "../lib/terms/options.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { idOf, missingNames } from "../lib/platform/users.ts";
+import { parseListener } from "../lib/config/options.ts";
 
 Deno.test("idOf() finds a user by name", () => {
   assertEquals(idOf("user", "root"), 0);

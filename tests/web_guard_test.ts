@@ -7,8 +7,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Stream } from "../lib/rim/connection.ts";
-import { WebGuard } from "../lib/rim/web_guard.ts";
+import type { Stream } from "../lib/platform/connection.ts";
+import { WebGuard } from "../lib/daemon/web_guard.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

@@ -7,11 +7,11 @@
  * @module
  */
 
-import { pathText } from "../lib/terms/argument_path.ts";
-import { OBSERVER_COMMANDS, READABLE_PROPERTIES } from "../lib/terms/observer.ts";
-import { operatorRows } from "../lib/terms/operator.ts";
-import type { Rule } from "../lib/terms/policy.ts";
-import { ROLES } from "../lib/terms/roles.ts";
+import { pathText } from "../lib/policy/argument_path.ts";
+import { OBSERVER_COMMANDS, READABLE_PROPERTIES } from "../lib/policy/observer_role.ts";
+import { operatorRows } from "../lib/policy/operator_role.ts";
+import type { Rule } from "../lib/policy/policy.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import { verdictTable } from "../tests/support/verdicts.ts";
 
 /** The table that the tests compare with. */

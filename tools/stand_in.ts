@@ -8,7 +8,7 @@
  */
 
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import { qemuText } from "../lib/wire/format.ts";
+import { qemuText } from "../lib/wire/qemu_json.ts";
 import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
 import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
 

@@ -10,9 +10,9 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { defaultLimits } from "../../lib/terms/limits.ts";
-import { readRole, ROLES } from "../../lib/terms/roles.ts";
-import type { Role } from "../../lib/terms/policy.ts";
+import { defaultLimits } from "../../lib/policy/limits.ts";
+import { readRole, ROLES } from "../../lib/policy/roles.ts";
+import type { Role } from "../../lib/policy/policy.ts";
 import { Random } from "../../tests/support/random.ts";
 import { median } from "../measure.ts";
 import * as inputs from "./inputs.ts";

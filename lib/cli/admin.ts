@@ -8,11 +8,11 @@
  * @module
  */
 
-import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { printable } from "../rim/log.ts";
-import { print } from "../rim/output.ts";
-import type { Refusal } from "../rim/session.ts";
-import { type Address, addressText, UsageError } from "../terms/address.ts";
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { printable } from "../platform/log.ts";
+import { print } from "../platform/output.ts";
+import type { Refusal } from "../client/session.ts";
+import { type Address, addressText, UsageError } from "../policy/address.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { administrationOf, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";

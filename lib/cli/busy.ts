@@ -4,9 +4,9 @@
  * @module
  */
 
-import { Failure } from "../rim/failure.ts";
-import { type Connected, connectedTo, holderText } from "../rim/holder.ts";
-import { type Address, addressText } from "../terms/address.ts";
+import { Failure } from "../platform/failure.ts";
+import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
+import { type Address, addressText } from "../policy/address.ts";
 
 /** Returns why a monitor that can be connected to does not greet, as far as it can be told, and the remedy. */
 export function noGreeting(address: Address): Failure {

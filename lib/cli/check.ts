@@ -4,18 +4,18 @@
  * @module
  */
 
-import { readConfigFile } from "../rim/config_file.ts";
-import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { say } from "../rim/log.ts";
-import { print } from "../rim/output.ts";
-import { type Address, addressText, UsageError } from "../terms/address.ts";
-import { ConfigError } from "../terms/config_error.ts";
-import { parseQemu } from "../terms/options.ts";
-import { roleWarnings } from "../terms/role_warnings.ts";
+import { readConfigFile } from "../platform/config_file.ts";
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { say } from "../platform/log.ts";
+import { print } from "../platform/output.ts";
+import { type Address, addressText, UsageError } from "../policy/address.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { parseQemu } from "../config/options.ts";
+import { roleWarnings } from "../policy/role_warnings.ts";
 import { inSession } from "./deadline.ts";
 import { readFlags, secondsOf } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { SUBCOMMANDS } from "./manual.ts";
+import { SUBCOMMANDS } from "./command_table.ts";
 import { statusOfError } from "./refusal.ts";
 
 const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;

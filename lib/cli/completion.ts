@@ -7,15 +7,15 @@
  * @module
  */
 
-import type { ExitStatus } from "../rim/failure.ts";
-import { print } from "../rim/output.ts";
-import { UsageError } from "../terms/address.ts";
-import { LIMIT_NAMES } from "../terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
-import { instead } from "../terms/suggestion.ts";
+import type { ExitStatus } from "../platform/failure.ts";
+import { print } from "../platform/output.ts";
+import { UsageError } from "../policy/address.ts";
+import { LIMIT_NAMES } from "../policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../config/options.ts";
+import { instead } from "../policy/suggestion.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "./manual.ts";
+import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "./command_table.ts";
 
 const SCRIPTS: Readonly<Record<string, () => string>> = { bash, zsh, fish };
 

@@ -6,10 +6,10 @@
  * @module
  */
 
-import type { ExitStatus } from "../rim/failure.ts";
-import { say } from "../rim/log.ts";
-import { BusyMonitor, NoMonitor, Session } from "../rim/session.ts";
-import type { Address } from "../terms/address.ts";
+import type { ExitStatus } from "../platform/failure.ts";
+import { say } from "../platform/log.ts";
+import { BusyMonitor, NoMonitor, Session } from "../client/session.ts";
+import type { Address } from "../policy/address.ts";
 import { noGreeting } from "./busy.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { print } from "../rim/output.ts";
-import type { Session } from "../rim/session.ts";
-import { UsageError } from "../terms/address.ts";
-import { EventFilter } from "../terms/event_filter.ts";
-import { misspelt } from "../terms/event_names.ts";
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { print } from "../platform/output.ts";
+import type { Session } from "../client/session.ts";
+import { UsageError } from "../policy/address.ts";
+import { EventFilter } from "../policy/event_filter.ts";
+import { misspelt } from "../policy/event_names.ts";
 import { attemptOf, inSession } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";

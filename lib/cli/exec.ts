@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { print } from "../rim/output.ts";
-import { UsageError } from "../terms/address.ts";
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { print } from "../platform/output.ts";
+import { UsageError } from "../policy/address.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";

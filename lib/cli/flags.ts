@@ -5,10 +5,10 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Address, isFile, parseAddress, UsageError } from "../terms/address.ts";
-import { nearest } from "../terms/suggestion.ts";
-import { SECONDS } from "../terms/value_kinds.ts";
-import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./manual.ts";
+import { type Address, isFile, parseAddress, UsageError } from "../policy/address.ts";
+import { nearest } from "../policy/suggestion.ts";
+import { SECONDS } from "../config/value_kinds.ts";
+import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./command_table.ts";
 
 /** What was given on a command line. */
 export interface Given {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { print } from "../rim/output.ts";
-import { LIMIT_NAMES, type LimitRow, LIMITS } from "../terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS } from "../terms/options.ts";
+import { print } from "../platform/output.ts";
+import { LIMIT_NAMES, type LimitRow, LIMITS } from "../policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../config/options.ts";
 import { readFlags } from "./flags.ts";
 import {
   ADDRESSES,
@@ -18,7 +18,7 @@ import {
   SUBCOMMANDS,
   SUMMARY,
   unknownSubcommand,
-} from "./manual.ts";
+} from "./command_table.ts";
 
 /** Prose is no wider. */
 const WIDTH = 80;

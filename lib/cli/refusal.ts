@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Refusal } from "../rim/session.ts";
+import type { Refusal } from "../client/session.ts";
 
 /** The text by which qmpmux refuses a command because of a role. */
 const REFUSED_BY_ROLE = /^The command .+ has been refused: role /s;

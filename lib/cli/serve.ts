@@ -4,17 +4,17 @@
  * @module
  */
 
-import { readConfigFile } from "../rim/config_file.ts";
-import { serve } from "../rim/daemon.ts";
-import type { ExitStatus } from "../rim/failure.ts";
-import { formatFor, openLog } from "../rim/log.ts";
-import { print } from "../rim/output.ts";
-import { UsageError } from "../terms/address.ts";
-import { readConfig } from "../terms/config.ts";
-import { ConfigError } from "../terms/config_error.ts";
-import { configText } from "../terms/config_text.ts";
-import { conflicts } from "../terms/conflicts.ts";
-import { parseListener } from "../terms/options.ts";
+import { readConfigFile } from "../platform/config_file.ts";
+import { serve } from "../daemon/daemon.ts";
+import type { ExitStatus } from "../platform/failure.ts";
+import { formatFor, openLog } from "../platform/log.ts";
+import { print } from "../platform/output.ts";
+import { UsageError } from "../policy/address.ts";
+import { readConfig } from "../config/config.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { configText } from "../config/config_text.ts";
+import { conflicts } from "../config/conflicts.ts";
+import { parseListener } from "../config/options.ts";
 import {
   defaults,
   type ServeSettings,
@@ -23,7 +23,7 @@ import {
   type SettingName,
   SETTINGS,
   type SettingValues,
-} from "../terms/settings.ts";
+} from "../config/settings.ts";
 import { type Given, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { VERSION } from "./version.ts";

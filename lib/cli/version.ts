@@ -4,7 +4,7 @@
  * @module
  */
 
-import { print } from "../rim/output.ts";
+import { print } from "../platform/output.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 

@@ -4,16 +4,16 @@
  * @module
  */
 
-import { type ExitStatus, Failure } from "../rim/failure.ts";
-import { print } from "../rim/output.ts";
-import type { Session } from "../rim/session.ts";
-import { UsageError } from "../terms/address.ts";
-import { instead } from "../terms/suggestion.ts";
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { print } from "../platform/output.ts";
+import type { Session } from "../client/session.ts";
+import { UsageError } from "../policy/address.ts";
+import { instead } from "../policy/suggestion.ts";
 import { attemptOf, inSession } from "./deadline.ts";
 import { checkEvent, choose } from "./events.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
-import { SUBCOMMANDS } from "./manual.ts";
+import { SUBCOMMANDS } from "./command_table.ts";
 import { statusOfError } from "./refusal.ts";
 
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */

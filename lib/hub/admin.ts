@@ -8,11 +8,11 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
-import type { Ending } from "../record/recorder.ts";
+import type { Ending } from "../observe/observer.ts";
 import type { Answer, Monitor } from "../session/monitor.ts";
-import { EventFilter, GLOBS_LIMIT } from "../terms/event_filter.ts";
-import { refusalText, type Role } from "../terms/policy.ts";
-import { qemuText } from "../wire/format.ts";
+import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
+import { refusalText, type Role } from "../policy/policy.ts";
+import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
 

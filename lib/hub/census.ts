@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Census } from "../record/tally.ts";
+import type { Census } from "../observe/metrics_recorder.ts";
 import type { Hub } from "./admin.ts";
 
 /** Counts what is there just now. */

@@ -15,8 +15,8 @@ import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { cargoFor, FdGate } from "./fd_gate.ts";
-import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./errand.ts";
-import type { Ledger } from "./ledger.ts";
+import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./request.ts";
+import type { Ledger } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
 
 /** What waited for a QEMU that has gone. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { refusesEntirely, refusesNothing, type Role } from "../terms/policy.ts";
+import { refusesEntirely, refusesNothing, type Role } from "../policy/policy.ts";
 import { withElements } from "../wire/elements.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";

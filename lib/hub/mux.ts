@@ -7,16 +7,16 @@
  * @module
  */
 
-import type { Ending, InternalErrorPlace, Recorder } from "../record/recorder.ts";
+import type { Ending, InternalErrorPlace, Recorder } from "../observe/observer.ts";
 import { type Answer, Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
-import { EventNames } from "../terms/event_filter.ts";
-import { type Matcher, matcherOf } from "../terms/glob.ts";
-import { judge, refusalText } from "../terms/policy.ts";
-import { ruleName } from "../terms/rule_name.ts";
-import type { OnLoss } from "../terms/settings.ts";
-import type { Deadline } from "../terms/value_kinds.ts";
-import type { Terms } from "../terms/terms.ts";
+import { EventNames } from "../policy/event_filter.ts";
+import { type Matcher, matcherOf } from "../policy/glob.ts";
+import { judge, refusalText } from "../policy/policy.ts";
+import { ruleName } from "../policy/rule_name.ts";
+import type { OnLoss } from "../config/settings.ts";
+import type { Deadline } from "../config/value_kinds.ts";
+import type { Terms } from "../policy/grant.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {
   type Command,
@@ -31,9 +31,9 @@ import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
-import { type Contain, type Errand, giveUp, probe } from "./errand.ts";
+import { type Contain, type Errand, giveUp, probe } from "./request.ts";
 import { lacksFds } from "./fd_gate.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger } from "./request_recorder.ts";
 
 /** The reason for closing the connection to what sends something else than QMP's messages. */
 export const NO_QMP = "it does not speak QMP";

@@ -8,11 +8,11 @@
  * @module
  */
 
-import { quoted } from "../wire/format.ts";
+import { quoted } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { errorReply, returnReply, withData } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
-import type { DialectName } from "../terms/terms.ts";
+import type { DialectName } from "../policy/grant.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
 /** Has the client ended its negotiation? */

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { EventFilter, EventName } from "../terms/event_filter.ts";
-import type { Terms } from "../terms/terms.ts";
+import type { EventFilter, EventName } from "../policy/event_filter.ts";
+import type { Terms } from "../policy/grant.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
 import type { Cargo, ClientPeer } from "../wire/peer.ts";

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { quoted } from "../wire/format.ts";
+import { quoted } from "../wire/qemu_json.ts";
 import type { Command } from "../wire/message.ts";
 import { Tags } from "../wire/tags.ts";
 import { type FdReference, isOneName, nameGivenBy, tagged } from "./fd_references.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quoted } from "../wire/format.ts";
+import { quoted } from "../wire/qemu_json.ts";
 import { frameOf } from "../wire/frame.ts";
 import { type Command, readCommand } from "../wire/message.ts";
 

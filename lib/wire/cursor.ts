@@ -7,7 +7,7 @@
  * @module
  */
 
-import { canonical } from "./format.ts";
+import { canonical } from "./qemu_json.ts";
 import type { NameTable } from "./names.ts";
 import { BRACE_BIT, endOfString, endOfValue } from "./scan.ts";
 import { asciiText, canContain, isString, stringAt } from "./text.ts";

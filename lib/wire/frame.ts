@@ -11,10 +11,10 @@
 import { CLASSIC, type Grammar } from "./grammar.ts";
 import * as token from "./lexer.ts";
 import { Lexer } from "./lexer.ts";
-import { type Frame, Speller, SYNTAX_TEXT_BYTES } from "./speller.ts";
+import { type Frame, Speller, SYNTAX_TEXT_BYTES } from "./normalizer.ts";
 import { shown } from "./text.ts";
 
-export type { Frame } from "./speller.ts";
+export type { Frame } from "./normalizer.ts";
 export type { Offsets } from "./scan.ts";
 
 /** What is no value; `damage` is the `desc` that QEMU answers. */

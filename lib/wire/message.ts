@@ -9,7 +9,7 @@
 
 import { type Frame, FrameSplitter, TOO_LONG } from "./frame.ts";
 import { Cursor } from "./cursor.ts";
-import { canonical } from "./format.ts";
+import { canonical } from "./qemu_json.ts";
 import { NameTable } from "./names.ts";
 import { bucketAt, orderOf } from "./order.ts";
 import { Printer } from "./printer.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { prettied, prettyBytes, qemuText, quoted } from "./format.ts";
+import { prettied, prettyBytes, qemuText, quoted } from "./qemu_json.ts";
 import { type Event, type Greeting, type Id, isPretty, type Reply } from "./message.ts";
 import { asciiBytes, putAscii } from "./text.ts";
 import { UnexpectedMessage } from "./unexpected.ts";

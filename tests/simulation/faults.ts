@@ -784,13 +784,13 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a key may come twice",
-    file: "wire/speller.ts",
+    file: "wire/normalizer.ts",
     from: "if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;",
     to: "",
   },
   {
     name: "an escaped quote ends a string of QEMU's",
-    file: "wire/balance.ts",
+    file: "wire/message_splitter.ts",
     from: "else if (byte === BACKSLASH) escaped = true;",
     to: "",
   },

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Terms } from "../../lib/terms/terms.ts";
+import type { Terms } from "../../lib/policy/grant.ts";
 import type { MuxOptions } from "../../lib/hub/mux.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { options, terms } from "../support/stage.ts";

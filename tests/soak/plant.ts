@@ -9,7 +9,7 @@
  */
 
 import { Mux } from "../../lib/hub/mux.ts";
-import { Client } from "../../lib/rim/client.ts";
+import { Client } from "../../lib/daemon/client.ts";
 
 /** Once in so many, so that all goes well at first. */
 const RARELY = 200;

@@ -5,12 +5,12 @@
  */
 
 import type { Mux } from "../../lib/hub/mux.ts";
-import type { ClientDeps } from "../../lib/rim/client.ts";
-import { STEADY } from "../../lib/rim/clock.ts";
-import { InternalErrors } from "../../lib/rim/internal_errors.ts";
-import { LimitNotes } from "../../lib/rim/limit_notes.ts";
-import type { Log } from "../../lib/rim/log.ts";
-import { TURNS } from "../../lib/rim/turns.ts";
+import type { ClientDeps } from "../../lib/daemon/client.ts";
+import { STEADY } from "../../lib/platform/clock.ts";
+import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
+import { LimitNotes } from "../../lib/daemon/limit_log.ts";
+import type { Log } from "../../lib/platform/log.ts";
+import { TURNS } from "../../lib/platform/turns.ts";
 
 /** A log that keeps nothing. */
 export const SILENT: Log = { info(): void {}, warn(): void {} };

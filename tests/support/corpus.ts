@@ -8,7 +8,7 @@
  * @module
  */
 
-import { quoted } from "../../lib/wire/format.ts";
+import { quoted } from "../../lib/wire/qemu_json.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../../lib/wire/grammar.ts";
 import { bytesOf, bytesOfHex, fed } from "./cuts.ts";

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { MESSAGE_BYTES_LIMIT, MessageSplitter } from "../../lib/wire/balance.ts";
+import { MESSAGE_BYTES_LIMIT, MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import { FrameSplitter, TOKEN_COUNT_LIMIT } from "../../lib/wire/frame.ts";
 import { CLASSIC, type Grammar, POSITIONED } from "../../lib/wire/grammar.ts";
 import { TOKEN_BYTES_LIMIT } from "../../lib/wire/lexer.ts";

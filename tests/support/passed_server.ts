@@ -7,8 +7,8 @@
  * @module
  */
 
-import { adopt } from "../../lib/rim/passed.ts";
-import { PassedSockets } from "../../lib/rim/systemd.ts";
+import { adopt } from "../../lib/platform/socket_activation.ts";
+import { PassedSockets } from "../../lib/platform/systemd.ts";
 
 const MUCH = 4 << 20;
 

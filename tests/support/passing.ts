@@ -4,8 +4,8 @@
  * @module
  */
 
-import { Descriptors, loadLibc } from "../../lib/rim/descriptors.ts";
-import { LadenSocket } from "../../lib/rim/unix_socket.ts";
+import { Descriptors, loadLibc } from "../../lib/platform/libc.ts";
+import { LadenSocket } from "../../lib/platform/unix_socket.ts";
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 

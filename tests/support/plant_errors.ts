@@ -9,7 +9,7 @@
  */
 
 import { Mux } from "../../lib/hub/mux.ts";
-import { Client } from "../../lib/rim/client.ts";
+import { Client } from "../../lib/daemon/client.ts";
 import { type Admission, Monitor } from "../../lib/session/monitor.ts";
 import { type Heard, Upstream } from "../../lib/session/upstream.ts";
 import type { Message } from "../../lib/wire/message.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Ending, Outcome, Party, Recorder } from "../../lib/record/recorder.ts";
+import type { Ending, Outcome, Party, Recorder } from "../../lib/observe/observer.ts";
 import type { Command, Event } from "../../lib/wire/message.ts";
 
 /** What was told, in its order. */

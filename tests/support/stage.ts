@@ -5,14 +5,14 @@
  */
 
 import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
-import type { Recorder } from "../../lib/record/recorder.ts";
+import type { Recorder } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
-import { EventFilter } from "../../lib/terms/event_filter.ts";
-import { defaultLimits, type Limits } from "../../lib/terms/limits.ts";
-import type { Role } from "../../lib/terms/policy.ts";
-import { FULL } from "../../lib/terms/roles.ts";
-import type { DialectName, Terms } from "../../lib/terms/terms.ts";
-import { MessageSplitter } from "../../lib/wire/balance.ts";
+import { EventFilter } from "../../lib/policy/event_filter.ts";
+import { defaultLimits, type Limits } from "../../lib/policy/limits.ts";
+import type { Role } from "../../lib/policy/policy.ts";
+import { FULL } from "../../lib/policy/roles.ts";
+import type { DialectName, Terms } from "../../lib/policy/grant.ts";
+import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
 import { FakePeer } from "./fake_peer.ts";
 

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { judge, refusesEntirely, refusesNothing, type Role } from "../../lib/terms/policy.ts";
-import { ROLES } from "../../lib/terms/roles.ts";
+import { judge, refusesEntirely, refusesNothing, type Role } from "../../lib/policy/policy.ts";
+import { ROLES } from "../../lib/policy/roles.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
 import { type Command, readCommand } from "../../lib/wire/message.ts";
 import { RECORDED, recordedCommands } from "./commands.ts";

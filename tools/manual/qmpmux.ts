@@ -13,9 +13,9 @@ import {
   type Subcommand,
   SUBCOMMANDS,
   SUMMARY,
-} from "../../lib/cli/manual.ts";
-import { LIMIT_NAMES, limitRange, type LimitRow, LIMITS } from "../../lib/terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS } from "../../lib/terms/options.ts";
+} from "../../lib/cli/command_table.ts";
+import { LIMIT_NAMES, limitRange, type LimitRow, LIMITS } from "../../lib/policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../../lib/config/options.ts";
 import { rowsOf } from "./markdown.ts";
 import type { Block, Page } from "./roff.ts";
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type Flag, SUBCOMMANDS } from "../../lib/cli/manual.ts";
-import { CONFIG_KEYS } from "../../lib/terms/config.ts";
-import { LIMIT_NAMES, limitRange, type LimitRow, LIMITS } from "../../lib/terms/limits.ts";
-import { OPTION_NAMES, type OptionRow, OPTIONS } from "../../lib/terms/options.ts";
+import { type Flag, SUBCOMMANDS } from "../../lib/cli/command_table.ts";
+import { CONFIG_KEYS } from "../../lib/config/config.ts";
+import { LIMIT_NAMES, limitRange, type LimitRow, LIMITS } from "../../lib/policy/limits.ts";
+import { OPTION_NAMES, type OptionRow, OPTIONS } from "../../lib/config/options.ts";
 import { rowsOf } from "./markdown.ts";
 import { otherwise, sentence } from "./qmpmux.ts";
 import { limitInitial } from "../../lib/cli/help.ts";

@@ -1,0 +1,288 @@
+/**
+ * A client's session with a monitor, for the one-shot commands.
+ *
+ * One command at a time; events that come meanwhile wait in their order. Works
+ * with qmpmux and with QEMU's own monitor.
+ *
+ * @module
+ */
+
+import { type Address, addressText } from "../policy/address.ts";
+import { MessageSplitter } from "../wire/message_splitter.ts";
+import { readJsonObject } from "../wire/json_text.ts";
+import { Failure } from "../platform/failure.ts";
+
+const ENCODER = new TextEncoder();
+const BUFFER_BYTES = 65536;
+
+/** The longest message that is read. QEMU's longest known, a large memory dump as text, has 23 MB. */
+export const MESSAGE_BYTES_LIMIT = 64 << 20;
+
+/** The bytes of events that are kept while a reply is waited for. */
+const EVENT_BYTES_LIMIT = 64 << 20;
+
+/** The longest error that is read; a long list of errors in a file has a hundredth of it. */
+const ERROR_LENGTH_LIMIT = 1 << 20;
+
+/** An error that answers a command. */
+export interface Refusal {
+  /** Its class. */
+  readonly errorClass: string;
+  /** Its text, which can hold anything: for a terminal it must be made printable. */
+  readonly desc: string;
+}
+
+/** The answer to a command: its value as JSON on one line of printable ASCII, or its error. */
+export type Answer = { readonly value: string } | Refusal;
+
+/** An event. */
+export interface SessionEvent {
+  /** Its name, which can hold anything. */
+  readonly name: string;
+  /** The whole message, as JSON on one line of printable ASCII. */
+  readonly text: string;
+}
+
+/** A message of the monitor; texts are JSON on one line of printable ASCII. */
+type Message =
+  | { readonly kind: "greeting" }
+  | { readonly kind: "return"; readonly value: string }
+  | { readonly kind: "error"; readonly error: string }
+  | { readonly kind: "event" } & SessionEvent
+  | { readonly kind: "invalid"; readonly wrong: string };
+
+/** No monitor answers at an address now; later one may. */
+export class NoMonitor extends Failure {}
+
+/** A monitor whose queue of connections is full: it serves somebody else, and others wait already. */
+export class BusyMonitor extends NoMonitor {}
+
+/** A negotiated session. */
+export class Session implements Disposable {
+  readonly #socket: Deno.Conn;
+  readonly #address: string;
+  // What is longer is refused below, with its own words.
+  readonly #splitter = new MessageSplitter(MESSAGE_BYTES_LIMIT + (1 << 20));
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #events: SessionEvent[] = [];
+  #eventBytes = 0;
+  /** Bytes of a message that is not complete. */
+  #begun = 0;
+  /** What is being waited for; it stays so where patience has ended before. */
+  #coming: Promise<Message | undefined> | undefined;
+
+  private constructor(socket: Deno.Conn, address: string) {
+    this.#socket = socket;
+    this.#address = address;
+  }
+
+  /**
+   * Connects and negotiates, without any capability.
+   *
+   * @param connected is told when it is connected, before there is a greeting
+   * @throws NoMonitor where nobody listens there, or hangs up at once; Failure where it is not a monitor
+   */
+  static async open(address: Address, connected = (): void => {}): Promise<Session> {
+    const session = new Session(await connect(address), addressText(address));
+    connected();
+    try {
+      const greeting = await session.#next();
+      if (greeting === undefined) {
+        throw new NoMonitor(
+          69,
+          `${session.#address} closed the connection without a greeting: its QEMU is away, ` +
+            "or it does not admit this client",
+        );
+      }
+      if (greeting.kind !== "greeting") throw session.#notQmp();
+      const answer = await session.execute("qmp_capabilities");
+      if ("desc" in answer) throw new Failure(1, `${session.#address}: ${answer.desc}`);
+      return session;
+    } catch (error) {
+      session[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs a command; events that come before its reply are kept for `event`.
+   *
+   * @param args the arguments as JSON text
+   * @throws Failure where the connection ends before the reply, or the reply is not QMP's
+   */
+  async execute(name: string, args = "{}"): Promise<Answer> {
+    await this.#write(`{"execute":${JSON.stringify(name)},"arguments":${args}}\n`);
+    for (;;) {
+      const message = await this.#next();
+      switch (message?.kind) {
+        case undefined:
+          throw this.#failed(`the connection ended before the reply to ${name}`);
+        case "invalid":
+          throw this.#failed(`invalid reply to ${name}: ${message.wrong}`);
+        case "return":
+          return { value: message.value };
+        case "error":
+          return this.#refusalOf(name, message.error);
+        case "event":
+          this.#keep(message);
+      }
+    }
+  }
+
+  /**
+   * Waits for the next event.
+   *
+   * @returns `undefined` at the end of the connection
+   * @throws Failure where something else than an event comes
+   */
+  async event(): Promise<SessionEvent | undefined> {
+    const kept = this.#events.shift();
+    if (kept !== undefined) {
+      this.#eventBytes -= kept.text.length;
+      return kept;
+    }
+    const message = await this.#next();
+    if (message === undefined) return undefined;
+    if (message.kind === "invalid") throw this.#failed(`invalid event: ${message.wrong}`);
+    if (message.kind !== "event") throw this.#notQmp();
+    return message;
+  }
+
+  /** Waits until there is an event, or so many milliseconds; `false` at the end of the connection. */
+  async quiet(patience: number): Promise<boolean> {
+    this.#eventBytes = 0;
+    if (this.#events.splice(0).length > 0) return true;
+    const { promise: late, resolve } = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => resolve("late"), patience);
+    try {
+      const first = await Promise.race([this.#coming ??= this.#read(), late]);
+      if (first === "late") return true;
+    } finally {
+      clearTimeout(timer);
+    }
+    return await this.event() !== undefined;
+  }
+
+  /** Hangs up. */
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+
+  async #write(text: string): Promise<void> {
+    try {
+      for (let bytes = ENCODER.encode(text); bytes.length > 0;) {
+        bytes = bytes.subarray(await this.#socket.write(bytes));
+      }
+    } catch (error) {
+      // Its end is then read, behind its last words.
+      if (!isHangUp(error)) throw this.#broken(error);
+    }
+  }
+
+  async #next(): Promise<Message | undefined> {
+    const message = await (this.#coming ??= this.#read());
+    this.#coming = undefined;
+    return message;
+  }
+
+  async #read(): Promise<Message | undefined> {
+    for (;;) {
+      const found = this.#splitter.next();
+      if (found !== undefined) {
+        this.#begun = 0;
+        return "damage" in found ? { kind: "invalid", wrong: "not JSON" } : messageOf(found);
+      }
+      if (this.#begun > MESSAGE_BYTES_LIMIT) {
+        throw this.#failed(`a message is longer than ${MESSAGE_BYTES_LIMIT} bytes (64 MiB)`);
+      }
+      const length = await this.#chunk();
+      if (length === null) return undefined;
+      this.#begun += length;
+      this.#splitter.load(this.#buffer.subarray(0, length));
+    }
+  }
+
+  async #chunk(): Promise<number | null> {
+    try {
+      return await this.#socket.read(this.#buffer);
+    } catch (error) {
+      if (isHangUp(error)) return null;
+      throw this.#broken(error);
+    }
+  }
+
+  #keep(event: SessionEvent): void {
+    this.#events.push(event);
+    this.#eventBytes += event.text.length;
+    if (this.#eventBytes <= EVENT_BYTES_LIMIT) return;
+    throw this.#failed(`more than ${EVENT_BYTES_LIMIT} bytes of events came instead of a reply`);
+  }
+
+  #refusalOf(name: string, text: string): Refusal {
+    if (text.length > ERROR_LENGTH_LIMIT) {
+      throw this.#failed(`invalid reply to ${name}: an error of ${text.length} bytes`);
+    }
+    const { class: errorClass, desc } = Object(JSON.parse(text));
+    if (typeof errorClass === "string" && typeof desc === "string") return { errorClass, desc };
+    throw this.#failed(`invalid reply to ${name}: an error has a class and a desc, both texts`);
+  }
+
+  #failed(what: string): Failure {
+    return new Failure(1, `${this.#address}: ${what}`);
+  }
+
+  /** An error of the socket, as one for people; a bug of ours as it is. */
+  #broken(error: unknown): unknown {
+    if (!(error instanceof Error) || !/\(os error \d+\)/.test(error.message)) return error;
+    return this.#failed(error.message);
+  }
+
+  #notQmp(): Failure {
+    return new Failure(69, `${this.#address} does not speak QMP; name a monitor`);
+  }
+}
+
+/** Reads a message; `invalid` where it is neither greeting, reply nor event. */
+function messageOf(bytes: Uint8Array): Message {
+  const read = readJsonObject(bytes);
+  if ("wrong" in read) return { kind: "invalid", wrong: `not JSON: ${read.wrong}` };
+  const { text, members } = read;
+  const value = members.get("return");
+  if (value !== undefined) return { kind: "return", value };
+  const error = members.get("error");
+  if (error !== undefined) return { kind: "error", error };
+  const event = members.get("event");
+  if (event?.startsWith('"')) return { kind: "event", name: JSON.parse(event), text };
+  if (members.get("QMP")?.startsWith("{")) return { kind: "greeting" };
+  return { kind: "invalid", wrong: "it is neither a reply nor an event" };
+}
+
+function isHangUp(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted;
+}
+
+async function connect(address: Address): Promise<Deno.Conn> {
+  const text = addressText(address);
+  try {
+    if (address.transport === "unix") return await Deno.connect(address);
+    return await Deno.connect({ hostname: address.hostname, port: address.port });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
+      throw new NoMonitor(
+        69,
+        `${text}: nobody listens there; start qmpmux, or correct the address`,
+      );
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
+    }
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const { message } = error as Error;
+    // QEMU's socket has room for the one client it serves and few that wait.
+    if (/os error 11\b|temporarily unavailable/i.test(message)) {
+      throw new BusyMonitor(69, `${text} is busy: it serves one client at a time, and others wait`);
+    }
+    throw new NoMonitor(69, `${text}: ${message}`);
+  }
+}

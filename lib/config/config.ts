@@ -1,0 +1,369 @@
+/**
+ * The configuration file: what the command line says, in TOML.
+ *
+ * One file, one QEMU. All that is wrong in it is reported at once, each problem
+ * with its line; an unknown key is wrong.
+ *
+ * @module
+ */
+
+import { parse } from "@std/toml/parse";
+import { UsageError } from "../policy/address.ts";
+import { ConfigError } from "./config_error.ts";
+import { conflicts, type Place } from "./conflicts.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import { OPTION_NAMES, readListener } from "./options.ts";
+import { Role } from "../policy/policy.ts";
+import type { RolePart } from "../policy/role_form.ts";
+import { readOwnForm, ROLES } from "../policy/roles.ts";
+import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
+import { instead } from "../policy/suggestion.ts";
+import { TomlLines } from "./toml_lines.ts";
+
+/** A file's content, read and checked. */
+export interface Config {
+  /** The settings that the file gives. */
+  readonly values: Partial<SettingValues>;
+  /** The listeners; may be none. */
+  readonly listeners: readonly ListenerSettings[];
+  /** The roles: the built-in ones and the file's own. */
+  readonly roles: ReadonlyMap<string, Role>;
+  /** What of the file contradicts itself when no flag is given; each with its line. */
+  readonly conflicts: readonly string[];
+  /** Names in the file that this machine does not have, in the order of the file. */
+  readonly lacks: readonly Lack[];
+  /** Both of them, in the order of the file. */
+  readonly problems: readonly string[];
+}
+
+/** Something that the file names and the machine does not have. */
+export interface Lack {
+  /** The setting, or the listener, that needs it. */
+  readonly of: "listen" | "metrics" | "audit";
+  /** The text of the error, with its line. */
+  readonly problem: string;
+}
+
+/** Looks up what a file names on the machine; each finds nothing where nothing is looked up. */
+export interface Machine {
+  /** Returns the options that name a user or a group which does not exist, each with an error text. */
+  missingNames(listener: ListenerSettings): Iterable<readonly [option: string, text: string]>;
+  /** Returns why the audit cannot be written to a place; `undefined` where it can, or could be made. */
+  auditProblem(place: string): string | undefined;
+}
+
+const ANY_MACHINE: Machine = { missingNames: () => [], auditProblem: () => undefined };
+
+/** The keys of the top level, in the order in which they are documented. */
+export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
+
+/** The parser's work grows with the square of a table's keys; so many take it 30 ms. */
+const KEYS_LIMIT = 500;
+
+type Table = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a configuration file.
+ *
+ * @param text its content
+ * @param file its name, for messages
+ * @param machine the machine that it is for; without it nothing is looked up
+ * @throws ConfigError
+ */
+export function readConfig(text: string, file: string, machine: Machine = ANY_MACHINE): Config {
+  return new Reader(text, file, machine).read();
+}
+
+/** An error and its line. */
+interface Problem {
+  readonly line: number;
+  readonly text: string;
+}
+
+class Reader {
+  readonly #text: string;
+  readonly #file: string;
+  readonly #lines: TomlLines;
+  readonly #machine: Machine;
+  readonly #problems: Problem[] = [];
+
+  constructor(text: string, file: string, machine: Machine) {
+    this.#text = text;
+    this.#file = file;
+    this.#machine = machine;
+    this.#lines = new TomlLines(text);
+  }
+
+  read(): Config {
+    const table = this.#parsed();
+    for (const line of this.#lines.leftOut()) {
+      this.#wrong(line, 'unknown key "__proto__"; remove it');
+    }
+    for (const line of this.#lines.repeated) {
+      this.#wrong(line, "this key is given twice; give it once");
+    }
+    for (const key of Object.keys(table)) {
+      if (CONFIG_KEYS.includes(key)) continue;
+      this.#wrong(this.#lines.of(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
+    }
+    const roles = this.#roles(table);
+    const values = this.#values(table);
+    const listeners: ListenerSettings[] = [];
+    /** The numbers of their tables: one that is wrong is not among the listeners. */
+    const numbers: number[] = [];
+    this.#each(table, "listen", (form, where, index) => {
+      const listener = this.#listener(form, where, index, roles);
+      if (listener === undefined) return;
+      listeners.push(listener);
+      numbers.push(index);
+    });
+    const lineOf = (place: Place): number => {
+      if ("setting" in place) return this.#lines.of(place.setting);
+      return this.#lineIn("listen", numbers[place.listener]!, place.option);
+    };
+    const found = [...conflicts(values, listeners)]
+      .map(({ place, text }) => ({ line: lineOf(place), text }));
+    const lacks = [...this.#lacks(values, listeners, lineOf)];
+    if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found, ...lacks]);
+    return {
+      values,
+      listeners,
+      roles,
+      conflicts: this.#error(found).problems,
+      lacks: lacks.map((lack) => ({ of: lack.of, problem: this.#told(lack) })),
+      problems: this.#error([...found, ...lacks]).problems,
+    };
+  }
+
+  /** Finds what the file names and the machine does not have, in the order of the file. */
+  #lacks(
+    { metrics, audit }: Partial<SettingValues>,
+    listeners: readonly ListenerSettings[],
+    lineOf: (place: Place) => number,
+  ): (Problem & Pick<Lack, "of">)[] {
+    const { missingNames, auditProblem } = this.#machine;
+    const lacks = listeners.flatMap((each, listener) =>
+      [...missingNames(each)].map(([option, text]) => {
+        return { of: "listen" as const, line: lineOf({ listener, option }), text };
+      })
+    );
+    const ofMetrics = metrics === undefined ? [] : [...missingNames(metrics)].map(([, text]) => {
+      return { of: "metrics" as const, line: lineOf({ setting: "metrics" }), text };
+    });
+    const text = audit === undefined ? undefined : auditProblem(audit);
+    const ofAudit = text === undefined
+      ? []
+      : [{ of: "audit" as const, line: lineOf({ setting: "audit" }), text }];
+    return [...lacks, ...ofMetrics, ...ofAudit].toSorted((a, b) => a.line - b.line);
+  }
+
+  #error(problems: readonly Problem[]): ConfigError {
+    const sorted = problems.toSorted((a, b) => a.line - b.line);
+    return new ConfigError(sorted.map((problem) => this.#told(problem)));
+  }
+
+  #told({ line, text }: Problem): string {
+    return `${this.#file}:${line}: ${text}`;
+  }
+
+  #parsed(): Table {
+    const crowded = this.#lines.crowded(KEYS_LIMIT);
+    if (crowded !== undefined) {
+      const problem = `this table has more than ${KEYS_LIMIT} keys; write fewer`;
+      throw new ConfigError([`${this.#file}:${crowded}: ${problem}`]);
+    }
+    try {
+      return parse(this.#text);
+    } catch (error) {
+      const { line, text } = this.#notToml() ?? syntaxError(error);
+      throw new ConfigError([`${this.#file}:${line}: invalid TOML: ${text}`]);
+    }
+  }
+
+  /** Finds what is invalid even by itself: the parser reports the line where it has given up. */
+  #notToml(): Problem | undefined {
+    for (const { line: first, text: part } of this.#lines.parts) {
+      try {
+        parse(part);
+      } catch (error) {
+        const { line, text } = syntaxError(error);
+        return { line: Math.min(first + line - 1, first + part.split("\n").length - 1), text };
+      }
+    }
+    return undefined;
+  }
+
+  #wrong(line: number, text: string): void {
+    this.#problems.push({ line, text });
+  }
+
+  /** Reads something; an error becomes a problem of its line. */
+  #attempt<T>(lineOf: (option: string) => number, read: (where: string) => T): T | undefined {
+    try {
+      return read("");
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#wrong(lineOf(error.option ?? "address"), error.message.replace(/^: /, ""));
+      return undefined;
+    }
+  }
+
+  /** Reads the settings that the file gives. */
+  #values(table: Table): Partial<SettingValues> {
+    const given = SETTING_NAMES.filter((name) => name in table);
+    const entries = given.map((name): [SettingName, unknown] => [
+      name,
+      this.#attempt(() => this.#lines.of(name), () => settingOf(name, table[name])),
+    ]);
+    return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  }
+
+  /** Reads the roles. One that is wrong keeps its name, so that its listeners are not reported too. */
+  #roles(table: Table): ReadonlyMap<string, Role> {
+    const roles = new Map(ROLES);
+    // A single table is reported, and may have any name.
+    let hasNameless = !Array.isArray(table.role ?? []);
+    this.#each(table, "role", (form, _where, index) => {
+      const header = this.#lines.ofTable("role", index);
+      const count = Array.isArray(form.rules) ? form.rules.length : 0;
+      const lines = this.#lines.elements("role", index, "rules");
+      const lineOf = (part: RolePart): number => {
+        if (part === undefined) return header;
+        if (typeof part === "string") return this.#lineIn("role", index, part);
+        // The lines of other elements, such as numbers, are not found.
+        return lines.length === count ? lines[part]! : this.#lineIn("role", index, "rules");
+      };
+      const sourceOf = (rule: number): string => `${this.#file}:${lineOf(rule)}`;
+      const { name, role, problems } = readOwnForm(form, sourceOf);
+      for (const { part, text } of problems) this.#wrong(lineOf(part), text);
+      if (name === undefined) hasNameless = true;
+      if (name === undefined || ROLES.has(name)) return;
+      if (roles.has(name)) {
+        this.#wrong(lineOf("name"), `role ${name} is given twice; choose another name`);
+      } else {
+        roles.set(name, role ?? emptyRole(name));
+      }
+    });
+    return hasNameless ? new AnyRole(roles) : roles;
+  }
+
+  /** Reads each table of an array of tables; an error is reported at the key, or the header. */
+  #each(
+    table: Table,
+    key: string,
+    read: (form: Table, where: string, index: number) => void,
+  ): void {
+    const forms = table[key] ?? [];
+    if (!Array.isArray(forms)) {
+      return this.#wrong(this.#lines.of(key), `${key} is a single table; begin it with [[${key}]]`);
+    }
+    for (const [index, form] of forms.entries()) {
+      this.#attempt(
+        (option) => this.#lineIn(key, index, option),
+        (where) => read(form, where, index),
+      );
+    }
+  }
+
+  /**
+   * Reads a listener; what is wrong with an option is reported, and the rest is read without it.
+   *
+   * @returns `undefined` where it cannot be read even so
+   * @throws UsageError where that is not the fault of an option
+   */
+  #listener(
+    form: Table,
+    where: string,
+    index: number,
+    roles: ReadonlyMap<string, Role>,
+  ): ListenerSettings | undefined {
+    let left = form;
+    for (;;) {
+      try {
+        return listenerOf(left, where, roles);
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        const { option } = error;
+        if (option === undefined || !(option in left)) {
+          // It can follow from the lack of what was left out.
+          if (left !== form) return undefined;
+          throw error;
+        }
+        this.#wrong(this.#lineIn("listen", index, option), error.message.replace(/^: /, ""));
+        left = Object.fromEntries(Object.entries(left).filter(([key]) => key !== option));
+      }
+    }
+  }
+
+  #lineIn(table: string, index: number, key: string): number {
+    return this.#lines.inTable(table, index, key) ?? this.#lines.ofTable(table, index);
+  }
+}
+
+/** Roles, one of which has no name that can be read: it may be any that a listener names. */
+class AnyRole extends Map<string, Role> {
+  override get(name: string): Role {
+    return super.get(name) ?? emptyRole(name);
+  }
+}
+
+function emptyRole(name: string): Role {
+  return new Role({ name, rules: [], events: undefined, administers: false });
+}
+
+/** A parser's error: its text, and the line it is about. */
+function syntaxError(error: unknown): Problem {
+  if (!(error instanceof Error)) throw error;
+  const [, line, text] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ?? [];
+  return { line: Number(line ?? 1), text: text ?? error.message };
+}
+
+/** A setting's value; @throws UsageError for an invalid one */
+function settingOf(name: SettingName, value: unknown): unknown {
+  const { readFile, expected } = SETTINGS[name];
+  try {
+    const read = readFile(value);
+    if (read !== undefined) return read;
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`${name}: ${error.message}`);
+    throw error;
+  }
+  throw new UsageError(`invalid value ${JSON.stringify(value)} for ${name}: expected ${expected}`);
+}
+
+/** A listener's table: `address`, and the options of `--listen`. */
+function listenerOf(
+  { address, ...options }: Table,
+  where: string,
+  roles: ReadonlyMap<string, Role>,
+): ListenerSettings {
+  if (address === undefined) {
+    throw new UsageError(`${where}: address is missing; write address = "unix:/path"`);
+  }
+  if (typeof address !== "string") {
+    throw new UsageError(
+      `invalid value ${JSON.stringify(address)} for address: expected text in quotes`,
+    );
+  }
+  const pairs = Object.entries(options).map(([key, value]) =>
+    [key, optionText(key, value)] as const
+  );
+  return readListener(address, pairs, where, roles);
+}
+
+/** An option's value as the command line has it. */
+function optionText(key: string, value: unknown): string {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
+    return value.join("+");
+  }
+  if (typeof value === "string") return value;
+  // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
+  const isNamed = OPTION_NAMES.some((name) => name === key);
+  if (typeof value === "number" && !isNamed) return String(value);
+  throw new UsageError(
+    `invalid value ${JSON.stringify(value)} for ${key}: ` +
+      "expected text, true, false or a list of texts",
+    key,
+  );
+}

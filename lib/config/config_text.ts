@@ -1,0 +1,71 @@
+/**
+ * Settings written as the configuration file that gives them.
+ *
+ * @module
+ */
+
+import { addressText, isFile } from "../policy/address.ts";
+import { whoText } from "../policy/admission.ts";
+import { LIMIT_NAMES, type LimitName } from "../policy/limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import type { Role } from "../policy/policy.ts";
+import { modeText } from "./recording.ts";
+import { roleLines } from "./role_text.ts";
+import { ROLES } from "../policy/roles.ts";
+import { printed, type ServeSettings, type Setting, SETTING_NAMES, SETTINGS } from "./settings.ts";
+
+/** Prints settings as a configuration file that gives them, with the roles of its listeners. */
+export function configText(settings: ServeSettings): string {
+  const lines = SETTING_NAMES.flatMap((name) => {
+    const { needs }: Setting<unknown> = SETTINGS[name];
+    if (needs !== undefined && settings[needs] === undefined) return [];
+    const value = printed(settings, name);
+    return value === undefined ? [] : [`${name} = ${value}`];
+  });
+  for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
+  for (const listener of settings.listeners) {
+    const { address, remote, terms, mode, user, group } = listener;
+    lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
+    lines.push(`name = "${terms.name}"`);
+    const { allow, others } = listener.admission;
+    if (others || allow) lines.push(`role = "${terms.role.name}"`);
+    lines.push(`dialect = "${terms.dialect}"`, `absent = "${listener.absent}"`);
+    if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
+    if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
+    if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
+    if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
+    lines.push(...admissionLines(listener));
+    if (remote) lines.push("allow-remote = true");
+    lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
+    for (const name of LIMIT_NAMES) {
+      if (!isOfRoles(listener, name)) lines.push(`${name} = ${terms.limits[name]}`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** The roles of its listeners that are not built in. */
+function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
+  const roles = listeners.flatMap(({ terms, admission }) =>
+    [terms, ...admission.special.map((each) => each.terms)].map(({ role }) => role)
+  );
+  return new Set(roles.filter((role) => ROLES.get(role.name) !== role));
+}
+
+/** Has nothing been said of a limit, and is it another for some of those that come? */
+function isOfRoles({ terms, admission }: ListenerSettings, limit: LimitName): boolean {
+  const all = [terms, ...admission.special.map((each) => each.terms)];
+  return all.some(({ limits }) => limits[limit] !== terms.limits[limit]);
+}
+
+/** What a file says of who may come; without `role` it lets in nobody else. */
+function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
+  const { allow, special } = admission;
+  const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
+  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(whoText))}`);
+  if (special.length > 0) {
+    const rules = special.map(({ who, terms }) => `${whoText(who)}:${terms.role.name}`);
+    lines.push(`role-for = ${JSON.stringify(rules)}`);
+  }
+  return lines;
+}

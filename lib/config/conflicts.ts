@@ -1,0 +1,99 @@
+/**
+ * Settings that are right one by one and contradict each other.
+ *
+ * @module
+ */
+
+import { addressText, type Place as AnyAddress } from "../policy/address.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import {
+  type Setting,
+  SETTING_NAMES,
+  type SettingName,
+  SETTINGS,
+  type SettingValues,
+} from "./settings.ts";
+
+/** The setting, or the option of a listener, that a conflict is reported at. */
+export type Place =
+  | { readonly setting: SettingName }
+  | { readonly listener: number; readonly option: string };
+
+/** A contradiction: where it is reported, and its text with the remedy. */
+export interface Conflict {
+  /** The later of the two settings that contradict each other. */
+  readonly place: Place;
+  /** The text of an error. */
+  readonly text: string;
+}
+
+/**
+ * Finds contradictions.
+ *
+ * @param values the settings that are given
+ * @param listeners all listeners
+ */
+export function* conflicts(
+  values: Partial<SettingValues>,
+  listeners: readonly ListenerSettings[],
+): Generator<Conflict> {
+  yield* sharedAddresses(values, listeners);
+  for (const [listener, { descriptors }] of listeners.entries()) {
+    if (!descriptors || values.qemu?.transport !== "tcp") continue;
+    yield {
+      place: { listener, option: "fds" },
+      text: "fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
+    };
+  }
+  for (const setting of SETTING_NAMES) {
+    const { needs, initial }: Setting<unknown> = SETTINGS[setting];
+    const given = values[setting] !== undefined && values[setting] !== initial;
+    if (needs === undefined || !given || values[needs] !== undefined) continue;
+    yield {
+      place: { setting },
+      text: `${setting} needs ${needs}, which is not set; set ${needs}, or leave ${setting} out`,
+    };
+  }
+}
+
+/** Each address has one use; port 0 is another port each time. */
+function* sharedAddresses(
+  { qemu, metrics, control, audit }: Partial<SettingValues>,
+  listeners: readonly ListenerSettings[],
+): Generator<Conflict> {
+  // The audit is opened first: a file would be made where a listener wants its socket.
+  const file: AnyAddress | undefined = audit === undefined || audit === "journal"
+    ? undefined
+    : { transport: "unix", path: audit };
+  const uses: [Place, AnyAddress | undefined][] = [
+    [{ setting: "audit" }, file],
+    [{ setting: "qemu" }, qemu],
+    [{ setting: "metrics" }, metrics?.address],
+    [{ setting: "control" }, control?.address],
+    ...listeners.map(({ address }, listener): [Place, AnyAddress] => [
+      { listener, option: "address" },
+      address,
+    ]),
+  ];
+  const taken = new Set<string>();
+  for (const [place, address] of uses) {
+    if (address === undefined) continue;
+    const text = addressText(address);
+    const key = addressText(plain(address));
+    if (taken.has(key) && !text.endsWith(":0")) {
+      yield { place, text: `${text} is given twice; every address has its own use` };
+    }
+    taken.add(key);
+  }
+}
+
+/** An address whose path has no `.`, `..` or empty part, for comparing. */
+function plain(address: AnyAddress): AnyAddress {
+  if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
+  const parts: string[] = [];
+  for (const part of address.path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return { ...address, path: `/${parts.join("/")}` };
+}

@@ -1,0 +1,230 @@
+/**
+ * The settings of `qmpmux serve`, as one table.
+ *
+ * The keys of the configuration file, the flags, `--print-config`, the help, the
+ * manual page and the completions all follow from it: a new setting is a row
+ * here and the code that uses its value.
+ *
+ * @module
+ */
+
+import { type Address, addressText } from "../policy/address.ts";
+import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL } from "../policy/limits.ts";
+import type { ListenerSettings } from "./listener_settings.ts";
+import { parseQemu } from "./options.ts";
+import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
+import {
+  amount,
+  DEADLINES,
+  HOSTS,
+  optional,
+  SECONDS,
+  SWITCH,
+  text,
+  type ValueKind,
+  word,
+} from "./value_kinds.ts";
+
+/** One setting; `T` is its value. */
+export interface Setting<T> extends ValueKind<T> {
+  /** The value that applies when neither a flag nor the file gives one. */
+  readonly initial: T;
+  /** The default as the help shows it; without it, `initial`. */
+  readonly shownInitial?: string;
+  /** Whether a reload takes a new value, or only a restart does. */
+  readonly reload: "live" | "restart";
+  /** The setting without which it means nothing. */
+  readonly needs?: "audit" | "metrics";
+  /** Whether only the file has it, and no flag. */
+  readonly fileOnly?: true;
+  /** A phrase that says what it is, for the help and the manual. */
+  readonly help: string;
+}
+
+const VM_NAME_EXPECTED = "1 to 64 letters, digits, _, . or -, and not . or ..";
+
+/** A VM's name: a component of a path, and safe in a label. */
+function parseVmName(name: string): string | undefined {
+  return /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/.test(name) ? name : undefined;
+}
+
+const AUDIT_PLACE = { value: "FILE|journal", words: ["journal"], kind: "file" } as const;
+
+/** The settings, in the order in which they are documented. */
+export const SETTINGS = {
+  "qemu": {
+    ...optional(text(parseQemu, addressText, { value: "ADDR", kind: "address" })),
+    initial: undefined,
+    reload: "restart",
+    help: "QEMU's monitor: the socket it was given with -qmp",
+  },
+  "vm": {
+    ...text(parseVmName, (name) => name, { value: "NAME", expected: VM_NAME_EXPECTED }),
+    initial: "default",
+    reload: "restart",
+    help: "the VM's name, in the status and in __org.qmpmux_query-self",
+  },
+  "control": {
+    ...optional(text(parseControl, placeText, { value: "PATH[,...]", kind: "address" })),
+    initial: undefined,
+    reload: "restart",
+    help: "a socket to administer qmpmux by, whether QEMU is there or not",
+  },
+  "once": {
+    ...SWITCH,
+    initial: false,
+    reload: "live",
+    help: "end with QEMU, with status 0, instead of waiting for the next",
+  },
+  "ready": {
+    ...word("listening", "qemu"),
+    initial: "listening",
+    reload: "live",
+    help: "when systemd is told READY=1: at once, or with QEMU",
+  },
+  "greeting-timeout": {
+    ...SECONDS,
+    initial: 10,
+    reload: "live",
+    help: "seconds QEMU may take for its greeting",
+  },
+  "handshake-timeout": {
+    ...SECONDS,
+    initial: 60,
+    reload: "live",
+    help: "seconds a client may wait for QEMU's greeting",
+  },
+  "drain-timeout": {
+    ...SECONDS,
+    initial: 5,
+    reload: "live",
+    help: "seconds commands under way may take to finish at the end",
+  },
+  "stall-timeout": {
+    ...SECONDS,
+    initial: 10,
+    reload: "live",
+    help: "seconds QEMU may be silent, though asked, until it counts as stalled",
+  },
+  "on-loss": {
+    ...word("close", "hold"),
+    initial: "close",
+    reload: "live",
+    help: "when QEMU goes its clients see the end, or wait for the next one",
+  },
+  "watchdog": {
+    ...word("loop", "qemu"),
+    initial: "loop",
+    reload: "live",
+    help: "what the systemd watchdog covers: qmpmux only, or a stalled QEMU too",
+  },
+  "max-clients": {
+    ...amount(CLIENTS_IN_ALL),
+    initial: CLIENTS_IN_ALL.initial,
+    reload: "live",
+    help: CLIENTS_IN_ALL.help,
+  },
+  "max-unread": {
+    ...amount(UNREAD_IN_ALL),
+    initial: UNREAD_IN_ALL.initial,
+    reload: "live",
+    help: UNREAD_IN_ALL.help,
+  },
+  "max-message": {
+    ...amount(MESSAGE_BYTES),
+    initial: MESSAGE_BYTES.initial,
+    reload: "live",
+    help: MESSAGE_BYTES.help,
+  },
+  "log-format": {
+    ...optional(word("text", "json", "journal")),
+    initial: undefined,
+    shownInitial: "text; journal where systemd reads it",
+    reload: "restart",
+    help: "the form of the log on stderr",
+  },
+  "metrics": {
+    ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
+    initial: undefined,
+    reload: "live",
+    help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
+  },
+  "metrics-host": {
+    ...optional(HOSTS),
+    initial: undefined,
+    needs: "metrics",
+    reload: "restart",
+    help: "names besides localhost that a request for metrics on a port may be for",
+  },
+  "audit": {
+    ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
+    initial: undefined,
+    reload: "live",
+    help: "where a record of each command that changes something goes",
+  },
+  "audit-failure": {
+    ...word("refuse", "continue"),
+    initial: "continue",
+    needs: "audit",
+    reload: "live",
+    help: "what becomes of such commands while no record can be written",
+  },
+  "audit-all": {
+    ...SWITCH,
+    initial: false,
+    needs: "audit",
+    reload: "live",
+    help: "put commands that only read on record too",
+  },
+  "deadline": {
+    ...DEADLINES,
+    initial: [],
+    reload: "live",
+    fileOnly: true,
+    help: "timeouts in seconds by command, a glob each; the first that matches counts",
+  },
+} as const satisfies Readonly<Record<string, Setting<unknown>>>;
+
+/** The name of a setting: its key in the file, and its flag. */
+export type SettingName = keyof typeof SETTINGS;
+
+/** The names of the settings, in the order in which they are documented. */
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS) as SettingName[];
+
+/** The value of each setting. */
+export type SettingValues = {
+  readonly [Name in SettingName]: Parameters<(typeof SETTINGS)[Name]["print"]>[0];
+};
+
+/** The value of each setting when neither a flag nor a file gives one. */
+export function defaults(): SettingValues {
+  const entries = SETTING_NAMES.map((name): [string, unknown] => [name, SETTINGS[name].initial]);
+  return Object.fromEntries(entries) as SettingValues;
+}
+
+/** What becomes of the clients when QEMU goes. */
+export type OnLoss = "close" | "hold";
+
+/** The settings of `qmpmux serve`, all read and checked. */
+export interface ServeSettings extends SettingValues {
+  /** QEMU's monitor. */
+  readonly qemu: Address;
+  /** The listeners; at least one. */
+  readonly listeners: readonly ListenerSettings[];
+}
+
+/** The names of the settings that only a restart changes and that differ between two sets. */
+export function changedForRestart(before: ServeSettings, after: ServeSettings): SettingName[] {
+  return SETTING_NAMES.filter((name) =>
+    SETTINGS[name].reload === "restart" && printed(before, name) !== printed(after, name)
+  );
+}
+
+/** A setting of a set as TOML; `undefined` where it has no value. */
+export function printed<Name extends SettingName>(
+  values: SettingValues,
+  name: Name,
+): string | undefined {
+  const { print } = SETTINGS[name] as ValueKind<unknown>;
+  return print(values[name]);
+}

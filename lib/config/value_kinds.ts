@@ -1,0 +1,154 @@
+/**
+ * Kinds of values that a setting can have: how each is read, checked and printed.
+ *
+ * A value is text on the command line and a TOML value in the file; both come to
+ * the same checked value.
+ *
+ * @module
+ */
+
+import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
+
+/** How a value is completed in a shell: as a file name, an address, or an address with listener options. */
+export type Completed = "file" | "address" | "listener";
+
+/** A kind of value; `T` is the checked value. */
+export interface ValueKind<T> {
+  /** The placeholder for the value in the help; a switch has none. */
+  readonly value?: string;
+  /** The values, where they are few. */
+  readonly words?: readonly string[];
+  /** How a shell completes it. */
+  readonly kind?: Completed;
+  /** The phrase behind `expected` in an error. */
+  readonly expected: string;
+  /**
+   * Reads the text of a flag.
+   *
+   * @returns `undefined` for an invalid value
+   * @throws UsageError for an invalid value, where there is more to say than `expected` does
+   */
+  read(text: string): T | undefined;
+  /** Reads a value of the file, as {@linkcode read} does. */
+  readFile(value: unknown): T | undefined;
+  /** Prints a value as TOML; `undefined` leaves it out. */
+  print(value: T): string | undefined;
+}
+
+/** A switch: on where the flag is given, `true` or `false` in the file. */
+export const SWITCH: ValueKind<boolean> = {
+  expected: "true or false",
+  read: () => true,
+  readFile: (value) => typeof value === "boolean" ? value : undefined,
+  print: String,
+};
+
+/** The longest time a setting can have, in seconds: a day. */
+const SECONDS_LIMIT = 86400;
+
+/** A time in seconds, above 0 and up to a day. */
+export const SECONDS: ValueKind<number> = {
+  value: "S",
+  expected: `seconds above 0 and up to ${SECONDS_LIMIT}`,
+  read: (text) => /^\d+(\.\d+)?$/.test(text) ? secondsOf(Number(text)) : undefined,
+  readFile: (value) => typeof value === "number" ? secondsOf(value) : undefined,
+  print: String,
+};
+
+function secondsOf(value: number): number | undefined {
+  return value > 0 && value <= SECONDS_LIMIT ? value : undefined;
+}
+
+/** One of some words. */
+export function word<const W extends string>(...words: readonly W[]): ValueKind<W> {
+  const read = (text: unknown): W | undefined => words.find((each) => each === text);
+  return {
+    value: words.join("|"),
+    words,
+    expected: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
+    read,
+    readFile: read,
+    print: JSON.stringify,
+  };
+}
+
+/** A number within the bounds of a limit; of bytes also text such as `64K`. */
+export function amount(row: LimitRow): ValueKind<number> {
+  return {
+    value: row.unit === "bytes" ? "BYTES" : "N",
+    expected: limitRange(row),
+    read: (text) => readLimit(row, text),
+    readFile: (value) => {
+      const takesText = row.unit === "bytes" && typeof value === "string";
+      return typeof value === "number" || takesText ? readLimit(row, String(value)) : undefined;
+    },
+    print: String,
+  };
+}
+
+/** Text that a function reads. */
+export function text<T>(
+  read: (text: string) => T | undefined,
+  print: (value: T) => string,
+  { value, ...rest }: Pick<ValueKind<T>, "value" | "words" | "kind"> & { expected?: string },
+): ValueKind<T> {
+  return {
+    ...(value !== undefined && { value }),
+    expected: "text in quotes",
+    ...rest,
+    read,
+    readFile: (value) => typeof value === "string" ? read(value) : undefined,
+    print: (value) => JSON.stringify(print(value)),
+  };
+}
+
+/** The name or the address of a host, as it stands in a URL before the port. */
+const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])$/;
+
+/** Names of hosts: with commas between them on the command line, a list of texts in the file. */
+export const HOSTS: ValueKind<readonly string[]> = {
+  value: "NAME,...",
+  expected: "names of hosts without a port",
+  read: (text) => hostsOf(text.split(",")),
+  readFile: (value) => Array.isArray(value) ? hostsOf(value) : undefined,
+  print: (names) => `[${names.map((name) => JSON.stringify(name)).join(", ")}]`,
+};
+
+function hostsOf(names: readonly unknown[]): readonly string[] | undefined {
+  const isHost = (name: unknown): name is string => typeof name === "string" && HOST.test(name);
+  return names.length > 0 && names.every(isHost) ? names : undefined;
+}
+
+/** A kind whose value may be left out. */
+export function optional<T>(kind: ValueKind<T>): ValueKind<T | undefined> {
+  return { ...kind, print: (value) => value === undefined ? undefined : kind.print(value) };
+}
+
+/** Seconds that commands may take. */
+export interface Deadline {
+  /** A glob of command names. */
+  readonly glob: string;
+  /** Seconds from when qmpmux has read the command. */
+  readonly seconds: number;
+}
+
+/** A table of the file: globs of commands, each with its seconds. */
+export const DEADLINES: ValueKind<readonly Deadline[]> = {
+  expected: `a table of "GLOB" = SECONDS, each above 0 and up to ${SECONDS_LIMIT}`,
+  read: () => undefined,
+  readFile: (value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    const rows: Deadline[] = [];
+    for (const [glob, each] of Object.entries(value)) {
+      const seconds = SECONDS.readFile(each);
+      if (seconds === undefined) return undefined;
+      rows.push({ glob, seconds });
+    }
+    return rows;
+  },
+  print: (rows) => {
+    if (rows.length === 0) return undefined;
+    const pairs = rows.map(({ glob, seconds }) => `${JSON.stringify(glob)} = ${seconds}`);
+    return `{ ${pairs.join(", ")} }`;
+  },
+};

@@ -1,0 +1,351 @@
+/**
+ * The reception: all listeners, and the clients that came through them.
+ *
+ * It decides who is let in, on which terms, and takes new settings without
+ * dropping anybody: all of them, or none.
+ *
+ * @module
+ */
+
+import type { Mux } from "../hub/mux.ts";
+import { addressText } from "../policy/address.ts";
+import { UNSEEN_ID } from "../policy/admission.ts";
+import type { ListenerSettings } from "../config/listener_settings.ts";
+import { Client, type ClientDeps } from "./client.ts";
+import { STEADY } from "../platform/clock.ts";
+import type { Stream } from "../platform/connection.ts";
+import type { Credentials } from "../platform/libc.ts";
+import { Failure } from "../platform/failure.ts";
+import { FdBudget } from "./fd_budget.ts";
+import { type Foreign, needsForeign, openForeign } from "../platform/ffi.ts";
+import type { InternalErrors } from "./internal_errors.ts";
+import type { LimitNotes } from "./limit_log.ts";
+import { Listener, type TakePassed } from "../platform/listener.ts";
+import type { Log } from "../platform/log.ts";
+import { ReplyBudget } from "../platform/reply_budget.ts";
+import type { Change } from "../platform/socket_file.ts";
+import { TURNS } from "../platform/turns.ts";
+import { WebGuard } from "./web_guard.ts";
+
+/** What of the settings is about listeners. */
+export interface ReceptionSettings {
+  /** Where clients connect. */
+  readonly listeners: readonly ListenerSettings[];
+  /** The address of the control socket. */
+  readonly control: ListenerSettings | undefined;
+  /** How many there may be in all. */
+  readonly "max-clients": number;
+  /** Bytes of replies that all may leave unread together. */
+  readonly "max-unread": number;
+}
+
+/** What a reception works with. */
+export interface ReceptionMeans {
+  /** Serves the clients. */
+  readonly mux: Mux;
+  /** Is told what is worth knowing. */
+  readonly log: Log;
+  /** Are told of limits that were reached. */
+  readonly notes: LimitNotes;
+  /** Are told of errors of ours. */
+  readonly errors: InternalErrors;
+  /** Finds passed sockets. */
+  readonly take: TakePassed;
+  /** Owns what goes on. */
+  keep(promise: Promise<void>): void;
+}
+
+/** Where a client belongs. */
+interface Seat {
+  /** Of its listener. */
+  readonly key: string;
+  /** The one it came through, or the one of this key that came after it. */
+  listener: Listener;
+}
+
+type Keyed<T> = readonly [key: string, value: T];
+
+/** The listeners and their clients. */
+export class Reception implements Disposable {
+  #settings: ReceptionSettings;
+  readonly #means: ReceptionMeans;
+  readonly #clientDeps: ClientDeps;
+  readonly #budget: ReplyBudget;
+  /** By `byAddress`. */
+  readonly #listeners = new Map<string, Listener>();
+  readonly #clients = new Map<Client, Seat>();
+  /** Foreign calls, where a listener needs them and they can be had. */
+  readonly #foreign: Foreign | undefined;
+  #closed = false;
+  /** Whether a QEMU is ready. */
+  #qemuReady = false;
+
+  /** Nobody is let in yet. */
+  constructor(settings: ReceptionSettings, means: ReceptionMeans) {
+    this.#settings = settings;
+    this.#means = means;
+    this.#budget = new ReplyBudget(settings["max-unread"]);
+    const budgets = { budget: this.#budget, fds: new FdBudget() };
+    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, ...budgets };
+    if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(means.log);
+  }
+
+  /** Foreign calls, if a listener needs them and they can be had. */
+  get foreign(): Foreign | undefined {
+    return this.#foreign;
+  }
+
+  /** Whether any client may pass descriptors. */
+  get passes(): boolean {
+    return this.#settings.listeners.some(({ descriptors }) => descriptors);
+  }
+
+  /**
+   * Begins to let clients in.
+   *
+   * @throws Failure where it cannot listen
+   */
+  async open(): Promise<void> {
+    const opened = await this.#opened(byAddress(allOf(this.#settings)));
+    for (const [key, listener] of opened) this.#listen(key, listener);
+    this.#foreign?.libc.noteListening();
+  }
+
+  /** QEMU is ready, or has gone: listeners that refuse clients without one are opened or closed. */
+  qemuReady(ready: boolean): void {
+    this.#qemuReady = ready;
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
+  }
+
+  /**
+   * Takes new settings, all or nothing: what can fail comes first.
+   *
+   * @throws Failure where they cannot be taken; nothing has changed then
+   */
+  async adopt(settings: ReceptionSettings): Promise<void> {
+    const wanted = byAddress(allOf(settings));
+    for (const [key, each] of wanted) this.#checkMeans(key, each);
+    const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
+    const changes: Change[] = [];
+    try {
+      if (this.#closed) throw new Failure(1, "qmpmux is ending");
+      for (const [key, listener] of this.#listeners) {
+        const each = wanted.get(key);
+        if (each) changes.push(listener.prepare(each));
+      }
+    } catch (error) {
+      this.#takeBack(changes);
+      for (const listener of opened.values()) listener[Symbol.dispose]();
+      throw error;
+    }
+    for (const { commit } of changes) commit();
+    for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
+    for (const [key, listener] of opened) this.#listen(key, listener);
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
+    this.#foreign?.libc.noteListening();
+    this.#settings = settings;
+    this.#budget.limit = settings["max-unread"];
+    for (const [client, seat] of this.#clients) {
+      this.#reseat(seat);
+      const terms = seat.listener.termsFor(client.identity);
+      if (terms) client.adopt(terms);
+      else client.dismiss("it is no longer admitted");
+    }
+  }
+
+  /** Time has come so far, in seconds. */
+  tick(now: number): void {
+    for (const client of this.#clients.keys()) client.tick(now);
+    // One that could not be opened again is tried once more.
+    for (const listener of this.#listeners.values()) this.#openOrClose(listener);
+  }
+
+  /** Lets nobody in any more; who is there stays. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
+    this.#listeners.clear();
+  }
+
+  /** Resolves when nothing waits for sockets; the last client has gone before. */
+  async idle(): Promise<void> {
+    await this.#foreign?.poller.idle();
+  }
+
+  /**
+   * Opens them all, or none. Passed sockets come last: who holds the other end sees
+   * one close only where qmpmux has said why.
+   */
+  async #opened(all: Iterable<Keyed<ListenerSettings>>): Promise<Map<string, Listener>> {
+    const opened = new Map<string, Listener>();
+    const { passed = [], own = [] } = Object.groupBy(
+      all,
+      ([, { address }]) => address.transport === "fd" ? "passed" : "own",
+    );
+    try {
+      for (const [key, each] of [...own, ...passed]) {
+        const foreign = needsForeign(each) ? this.#foreign : undefined;
+        opened.set(key, await Listener.open(each, this.#means.take, foreign));
+      }
+      return opened;
+    } catch (error) {
+      for (const listener of opened.values()) listener[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Accepts clients from now on. */
+  #listen(key: string, listener: Listener): void {
+    const { log, keep, errors } = this.#means;
+    this.#listeners.set(key, listener);
+    const { absent, terms } = listener.settings;
+    if (absent === "refuse" && !this.#qemuReady) {
+      listener.suspend();
+      log.info(`${listener.address} refuses clients until QEMU is there (absent=refuse)`);
+    } else log.info(`listening on ${listener.address} (${terms.dialect})`);
+    const accept = (socket: Stream): void => {
+      try {
+        this.#accept(socket, { key, listener });
+      } catch (error) {
+        errors.report("listener", error, listener.address);
+        socket.close();
+      }
+    };
+    const onError = (error: unknown): void => errors.report("listener", error, listener.address);
+    keep(listener.accept(accept, log, onError));
+  }
+
+  /** Opens or closes a listener, by what it does while QEMU is away. */
+  #openOrClose(listener: Listener): void {
+    const { log, notes, keep } = this.#means;
+    const listens = this.#qemuReady || listener.settings.absent === "wait";
+    if (listens !== listener.suspended) return;
+    if (!listens) return listener.suspend();
+    const resumed = listener.resume().then(
+      () => log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`),
+      (error) => {
+        if (!(error instanceof Failure)) throw error;
+        notes.logged(`${listener.address}: not listening again`, error.message);
+      },
+    );
+    keep(resumed);
+  }
+
+  /** Who came through a listener that has been gone belongs to the one that is there again. */
+  #reseat(seat: Seat): void {
+    const listener = this.#listeners.get(seat.key) ?? seat.listener;
+    seat.listener.clients--;
+    listener.clients++;
+    seat.listener = listener;
+  }
+
+  #unlisten(key: string): void {
+    this.#listeners.get(key)?.[Symbol.dispose]();
+    this.#listeners.delete(key);
+  }
+
+  #takeBack(changes: readonly Change[]): void {
+    for (const { undo } of changes) {
+      try {
+        undo();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        this.#means.log.warn(error.message);
+      }
+    }
+  }
+
+  /** @throws Failure where a listener would need other means than there are since the start */
+  #checkMeans(key: string, settings: ListenerSettings): void {
+    const now = this.#listeners.get(key)?.settings;
+    const needs = needsForeign(settings);
+    const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
+    if (needs === has && !(settings.descriptors && !this.passes)) return;
+    const text = addressText(settings.address);
+    throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
+  }
+
+  #accept(socket: Stream, seat: Seat): void {
+    const { listener } = seat;
+    const { notes, keep } = this.#means;
+    const { address, settings } = listener;
+    const who = socket.credentials;
+    const terms = listener.termsFor(who);
+    if (terms === undefined) {
+      const line = `${address}: a client was not let in: ${whoIs(who)}`;
+      notes.reached("not-admitted", settings.terms.name, line);
+      return socket.close();
+    }
+    if (!this.#hasRoom(listener)) return socket.close();
+    if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
+    const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
+    const client = new Client(stream, terms, this.#clientDeps, listener.paceOf(who));
+    this.#clients.set(client, seat);
+    listener.clients++;
+    keep(
+      client.run().finally(() => {
+        this.#clients.delete(client);
+        seat.listener.clients--;
+      }),
+    );
+  }
+
+  /** A socket that browsers reach as well as clients do. */
+  #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
+    return new WebGuard(socket, (because) => {
+      const line = `${address}: a client was closed: ${because}`;
+      this.#means.notes.reached("web-request", terms.name, line);
+    });
+  }
+
+  /** The number of clients, less control connections. */
+  get #count(): number {
+    let controls = 0;
+    for (const { settings, clients } of this.#listeners.values()) {
+      if (settings.terms.dialect === "control") controls += clients;
+    }
+    return this.#clients.size - controls;
+  }
+
+  /** May one more client come? If not, that is told. */
+  #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
+    const { notes } = this.#means;
+    const own = terms.limits["max-clients"];
+    // Administrators are let in whatever clients do.
+    if (terms.dialect === "control") return clients < own;
+    const all = this.#settings["max-clients"];
+    const refused = `${address}: a client was not let in:`;
+    if (clients >= own) {
+      notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
+    } else if (this.#count >= all) {
+      const line = `${refused} there are ${all} in all (--max-clients)`;
+      notes.reached("max-clients-in-all", terms.name, line);
+    }
+    return clients < own && this.#count < all;
+  }
+}
+
+/** Who was not let in, and why, for people. */
+function whoIs(credentials: Credentials | undefined): string {
+  if (credentials === undefined) return "it cannot be told who it is";
+  const { pid, uid, gid } = credentials;
+  const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
+  return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
+}
+
+/** All listeners. */
+function allOf({ listeners, control }: ReceptionSettings): readonly ListenerSettings[] {
+  return control === undefined ? listeners : [...listeners, control];
+}
+
+/** By the texts of their addresses; those of port 0, which may be several, are numbered. */
+function byAddress(all: readonly ListenerSettings[]): ReadonlyMap<string, ListenerSettings> {
+  const keyed = new Map<string, ListenerSettings>();
+  for (const each of all) {
+    const text = addressText(each.address);
+    let key = text;
+    for (let number = 2; keyed.has(key); number++) key = `${text} ${number}`;
+    keyed.set(key, each);
+  }
+  return keyed;
+}

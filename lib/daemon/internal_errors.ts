@@ -1,0 +1,66 @@
+/**
+ * Errors of qmpmux's own: each is logged with its stack and counted, and ends no process.
+ *
+ * Whoever runs something for one client or for one QEMU catches what it throws,
+ * ends that client or that connection, and reports the error here.
+ *
+ * @module
+ */
+
+import type { InternalErrorPlace } from "../observe/observer.ts";
+import type { LimitNotes } from "./limit_log.ts";
+
+/** Reports errors. */
+export class InternalErrors {
+  readonly #notes: LimitNotes;
+  readonly #count: (where: InternalErrorPlace) => void;
+
+  /**
+   * Creates a reporter that has reported nothing.
+   *
+   * @param notes logs each error, but the same one at most once a minute
+   * @param count is told of every error
+   */
+  constructor(notes: LimitNotes, count: (where: InternalErrorPlace) => void) {
+    this.#notes = notes;
+    this.#count = count;
+  }
+
+  /**
+   * Reports an error.
+   *
+   * @param where what qmpmux was doing
+   * @param subject what the error has ended, such as a client's name
+   */
+  report(where: InternalErrorPlace, error: unknown, subject?: string): void {
+    this.#count(where);
+    const [message, ...frames] = stackOf(error);
+    const of = subject === undefined ? where : `${where} ${subject}`;
+    const line = `internal error (${of}): ${[message, ...frames].join(" | ")}`;
+    // One that a client can bring about again and again does not fill the log.
+    this.#notes.logged(`internal error (${where}) ${message} ${frames[0] ?? ""}`, line);
+  }
+
+  /** Reports what nobody has caught, for as long as the process goes on. */
+  catchAll(): Disposable {
+    const report = (event: ErrorEvent | PromiseRejectionEvent): void => {
+      event.preventDefault();
+      this.report("other", event instanceof ErrorEvent ? event.error : event.reason);
+    };
+    globalThis.addEventListener("error", report);
+    globalThis.addEventListener("unhandledrejection", report);
+    return {
+      [Symbol.dispose](): void {
+        globalThis.removeEventListener("error", report);
+        globalThis.removeEventListener("unhandledrejection", report);
+      },
+    };
+  }
+}
+
+/** The lines of an error's stack, its message first. */
+function stackOf(error: unknown): [string, ...string[]] {
+  const text = error instanceof Error ? error.stack ?? String(error) : String(error);
+  const [first = "", ...frames] = text.split("\n").map((line) => line.trim());
+  return [first, ...frames];
+}

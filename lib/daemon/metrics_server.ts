@@ -1,0 +1,175 @@
+/**
+ * Metrics for whoever asks: `GET /metrics`, and nothing else.
+ *
+ * The little of HTTP/1.1 that this takes is below: one request a connection,
+ * small, in time, and from few at once.
+ *
+ * @module
+ */
+
+import { isLocal } from "../policy/address.ts";
+import type { ListenerSettings } from "../config/listener_settings.ts";
+import { Connection, type Marks, type Stream } from "../platform/connection.ts";
+import { Listener, type TakePassed } from "../platform/listener.ts";
+import type { Log } from "../platform/log.ts";
+
+/** Longer requests are none of a scraper's. */
+const REQUEST_CHARS_LIMIT = 8192;
+
+/** How long a request and its answer may take together. */
+const PATIENCE_MS = 10_000;
+
+/** So many may ask at once; one more is closed. */
+const ASKERS_LIMIT = 16;
+
+const MARKS: Marks = { soft: Infinity, hard: 64 << 20, patience: Infinity };
+
+const ENCODER = new TextEncoder();
+
+/** Answers with what `render` gives. */
+export class MetricsServer implements Disposable {
+  readonly #listener: Listener;
+  readonly #render: () => string;
+  /** The names of hosts it answers for; `undefined` where a client cannot be led here by a name. */
+  readonly #hosts: (() => readonly string[]) | undefined;
+  readonly #askers = new Map<Connection, Promise<void>>();
+
+  private constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
+    this.#listener = listener;
+    this.#render = render;
+    this.#hosts = listener.isTcp ? hosts : undefined;
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @param hosts gives the names of hosts that requests on TCP may be for, besides those of this machine itself
+   * @param take finds passed sockets
+   * @throws Failure where the address is taken or cannot be listened on
+   */
+  static async open(
+    settings: ListenerSettings,
+    render: () => string,
+    hosts: () => readonly string[],
+    take?: TakePassed,
+  ): Promise<MetricsServer> {
+    return new MetricsServer(await Listener.open(settings, take), render, hosts);
+  }
+
+  /** The address it really has. */
+  get address(): string {
+    return this.#listener.address;
+  }
+
+  /** Answers until it is closed; resolves when the last asker has gone. */
+  async run(log: Log): Promise<void> {
+    await this.#listener.accept((socket) => this.#accept(socket), log);
+    await Promise.all(this.#askers.values());
+  }
+
+  /** Stops listening, and hangs up. */
+  [Symbol.dispose](): void {
+    this.#listener[Symbol.dispose]();
+    for (const asker of this.#askers.keys()) asker.end();
+  }
+
+  #accept(socket: Stream): void {
+    if (this.#askers.size >= ASKERS_LIMIT) return socket.close();
+    const asker = new Connection(socket, MARKS, {
+      dropped: () => {},
+      relieved: () => {},
+      failed: () => {},
+    });
+    this.#askers.set(asker, this.#serve(asker).finally(() => this.#askers.delete(asker)));
+  }
+
+  async #serve(asker: Connection): Promise<void> {
+    const late = setTimeout(() => asker.end(), PATIENCE_MS);
+    const decoder = new TextDecoder();
+    let request = "";
+    try {
+      await asker.read((chunk) => {
+        request += decoder.decode(chunk, { stream: true });
+        const isWhole = /\r?\n\r?\n/.test(request);
+        if (!isWhole && request.length < REQUEST_CHARS_LIMIT) return undefined;
+        const answer = answerTo(isWhole ? request : "", this.#render, this.#hosts?.());
+        asker.send(ENCODER.encode(answer));
+        asker.close();
+        return undefined;
+      });
+      // It has ended its side without a whole request.
+      if (!asker.closing) asker.end();
+      await asker.over;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+}
+
+/**
+ * Returns the answer to a request.
+ *
+ * @param hosts the names of hosts that are answered for, besides those of this machine itself;
+ *   `undefined` answers for any
+ */
+export function answerTo(
+  request: string,
+  render: () => string,
+  hosts?: readonly string[],
+): string {
+  const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.\d\r?\n/.exec(request) ?? [];
+  if (method === undefined || target === undefined) return answer("400 Bad Request", "no request");
+  if (hosts !== undefined && !isFor(request, hosts)) {
+    return answer(
+      "403 Forbidden",
+      "this request is for another host: ask for localhost, 127.0.0.1 or [::1], " +
+        "or allow the name with --metrics-host",
+    );
+  }
+  if (target.replace(/\?.*$/, "") !== "/metrics") {
+    return answer("404 Not Found", "only /metrics is here");
+  }
+  if (method !== "GET" && method !== "HEAD") {
+    return answer("405 Method Not Allowed", "only GET", ["Allow: GET, HEAD"]);
+  }
+  const whole = answer("200 OK", render(), ["Cache-Control: no-store"], PROMETHEUS);
+  return method === "HEAD" ? whole.slice(0, whole.indexOf("\r\n\r\n") + 4) : whole;
+}
+
+/** A `Host:` header, less its port. */
+const HOST_HEADER = /^host:[ \t]*(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?[ \t]*$/i;
+
+/**
+ * Returns whether a request is for this machine, or one of some hosts.
+ *
+ * A web page can lead a browser here by a name of its own that it lets stand for 127.0.0.1; the
+ * browser then says that name.
+ */
+function isFor(request: string, hosts: readonly string[]): boolean {
+  const [, ...lines] = request.split(/\r?\n/);
+  const headers = lines.slice(0, lines.indexOf("")).filter((line) => /^host[ \t]*:/i.test(line));
+  const [, host] = HOST_HEADER.exec(headers[0] ?? "") ?? [];
+  if (headers.length !== 1 || host === undefined) return false;
+  const hostname = host.toLowerCase().replace(/^\[|\]$/g, "");
+  return isLocal({ transport: "tcp", hostname, port: 0 }) ||
+    hosts.some((name) => name.toLowerCase() === host.toLowerCase());
+}
+
+const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";
+
+function answer(
+  status: string,
+  text: string,
+  headers: readonly string[] = [],
+  type = "text/plain; charset=utf-8",
+): string {
+  const body = text.endsWith("\n") ? text : `${text}\n`;
+  const head = [
+    `HTTP/1.1 ${status}`,
+    `Content-Type: ${type}`,
+    `Content-Length: ${ENCODER.encode(body).length}`,
+    ...headers,
+    "Connection: close",
+  ];
+  return `${head.join("\r\n")}\r\n\r\n${body}`;
+}

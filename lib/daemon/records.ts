@@ -1,0 +1,130 @@
+/**
+ * What is recorded while the daemon runs: numbers for Prometheus, and the audit.
+ *
+ * @module
+ */
+
+import { isOwn } from "../hub/admin.ts";
+import { Audit } from "../observe/audit.ts";
+import { type Recorder, Recorders } from "../observe/observer.ts";
+import { Tally } from "../observe/metrics_recorder.ts";
+import { READING } from "../sharing/queries.ts";
+import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
+import { operatorRows } from "../policy/operator_role.ts";
+import type { ServeSettings } from "../config/settings.ts";
+import { AuditFile } from "../platform/audit_file.ts";
+import { AuditTrail } from "./audit_trail.ts";
+import { Journal } from "../platform/journal.ts";
+import type { Log } from "../platform/log.ts";
+import type { Change } from "../platform/socket_file.ts";
+
+/** What reads, or concerns nobody but the client itself. */
+const READ: ReadonlySet<string> = new Set([
+  ...OBSERVER_COMMANDS,
+  ...READING,
+  "async_msg_enable",
+  "async_msg_disable",
+  "qmp_switch_mode",
+  "query-qmp-mode",
+  ...["query-self", "query-clients", "query-status", "set-event-filter"].map((name) =>
+    `__org.qmpmux_${name}`
+  ),
+]);
+
+/** Records of what happens, by the settings in force. */
+export class Records {
+  readonly #log: Log;
+  readonly #version: string;
+  /** The numbers, if somebody may ask for them; they go on through reloads. */
+  tally: Tally | undefined;
+  #trail: AuditTrail | undefined;
+  #recorder: Recorder | undefined;
+  /** Audits that are no longer written to, and may still be writing. */
+  readonly #closing: Promise<void>[] = [];
+
+  /**
+   * Opens what the settings ask for.
+   *
+   * @param version of qmpmux
+   * @throws Failure where the audit cannot be written
+   */
+  constructor(settings: ServeSettings, log: Log, version: string) {
+    this.#log = log;
+    this.#version = version;
+    this.prepare(settings).commit();
+  }
+
+  /** Is told what happens, if anybody is. */
+  get recorder(): Recorder | undefined {
+    return this.#recorder;
+  }
+
+  /**
+   * Opens what other settings ask for besides; nothing is recorded there before the commit.
+   *
+   * @throws Failure where the audit cannot be written
+   */
+  prepare(settings: ServeSettings): Change {
+    const { metrics, audit } = settings;
+    const old = this.#trail;
+    const trail = audit === undefined || audit === old?.name
+      ? old
+      : trailOf(audit, this.#log, () => {
+        this.tally?.auditFailed();
+      });
+    return {
+      commit: () => {
+        if (metrics === undefined) this.tally = undefined;
+        else this.tally ??= new Tally(isKnown, { version: this.#version, deno: Deno.version.deno });
+        this.#trail = audit === undefined ? undefined : trail;
+        if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
+        const recorders: Recorder[] = this.tally ? [this.tally] : [];
+        if (this.#trail) recorders.push(auditOf(settings, this.#trail));
+        this.#recorder = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+      },
+      undo: () => {
+        if (trail !== undefined && trail !== old) this.#closing.push(trail.close());
+      },
+    };
+  }
+
+  /** Time has gone on. */
+  tick(): void {
+    this.#trail?.tick();
+  }
+
+  /** Opens the audit anew; whether there is one. */
+  reopen(): boolean {
+    this.#trail?.reopen();
+    return this.#trail !== undefined;
+  }
+
+  /** How the audit stands, for the log. */
+  get status(): string {
+    if (this.#trail === undefined) return "no audit";
+    return this.#trail.failing ? "audit cannot be written" : "audit is written";
+  }
+
+  /** Writes what is left, and closes. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#closing, this.#trail?.close()]);
+  }
+}
+
+function isKnown(command: string): boolean {
+  return operatorRows().has(command) || isOwn(command);
+}
+
+function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
+  return new AuditTrail(to === "journal" ? new Journal() : new AuditFile(to), log, failed);
+}
+
+function auditOf(settings: ServeSettings, trail: AuditTrail): Audit {
+  return new Audit(trail, {
+    isRead: (command) => READ.has(command),
+    isKnown,
+    all: settings["audit-all"],
+    refuses: settings["audit-failure"] === "refuse",
+    timeOfDay: () => Date.now(),
+  });
+}

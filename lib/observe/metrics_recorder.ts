@@ -1,0 +1,236 @@
+/**
+ * What qmpmux counts.
+ *
+ * Every label is one of a bounded set: a client's text never becomes one, and no
+ * number is kept for a single client.
+ *
+ * @module
+ */
+
+import type { Command, Event } from "../wire/message.ts";
+import { type Cell, type Histogram, Metrics } from "./prometheus.ts";
+import {
+  type Ending,
+  INTERNAL_ERROR_PLACES,
+  type InternalErrorPlace,
+  type Outcome,
+  type Party,
+  type Recorder,
+  type Result,
+} from "./observer.ts";
+
+/** How things stand at one moment, for what is not counted but looked up. */
+export interface Census {
+  /** How many clients there are, by the name of their role. */
+  readonly clients: ReadonlyMap<string, number>;
+  /** Commands at QEMU. */
+  readonly inFlight: number;
+  /** Commands that wait here. */
+  readonly waiting: number;
+  /** Bytes that clients have not taken. */
+  readonly unread: number;
+  /** Is QEMU there, and does it answer? */
+  readonly up: boolean;
+}
+
+/** What is the same for as long as the program runs. */
+export interface Build {
+  /** Of qmpmux. */
+  readonly version: string;
+  /** Of Deno. */
+  readonly deno: string;
+}
+
+/** QEMU names some sixty; one that lets its events grow without end is no QEMU. */
+const EVENTS_LIMIT = 256;
+
+/** What stands for every command QEMU does not have, and for events past their bound. */
+const OTHER = "other";
+
+/** Whatever ends a client but its own will. */
+const DROPS: readonly Ending[] = [
+  "unread",
+  "handshake",
+  "qemu",
+  "kicked",
+  "idle",
+  "error",
+  "shutdown",
+];
+
+/** The counts of one command under one role, by result. */
+type Counts = Partial<Record<Result, Cell>>;
+
+/** Counts what happens. */
+export class Tally implements Recorder {
+  readonly #metrics = new Metrics();
+  readonly #isKnown: (command: string) => boolean;
+  readonly #clients = this.#metrics.gauge("clients", "Clients that are connected", "role");
+  readonly #commands = this.#metrics.counter(
+    "commands_total",
+    "Commands that have come to their end",
+    "command",
+    "role",
+    "result",
+  );
+  readonly #durations: Histogram = this.#metrics.histogram(
+    "command_duration_seconds",
+    "Time from a command's coming to QEMU's answer",
+  );
+  readonly #waits: Histogram = this.#metrics.histogram(
+    "queue_wait_seconds",
+    "Time a command waited before it was sent to QEMU",
+  );
+  readonly #events = this.#metrics.counter(
+    "events_total",
+    "Events, of QEMU and of qmpmux",
+    "event",
+  );
+  readonly #deliveries = this.#metrics.counter(
+    "event_deliveries_total",
+    "Events sent to clients, each client counted",
+  ).cell();
+  readonly #refused = this.#metrics.counter(
+    "refused_total",
+    "Commands that were not let through",
+    "role",
+  );
+  readonly #joined = this.#metrics.counter(
+    "joined_total",
+    "Commands that shared the answer to one that asked the same",
+  ).cell();
+  readonly #kept = this.#metrics.counter(
+    "kept_answers_total",
+    "Commands answered with an answer that was kept",
+  ).cell();
+  readonly #dropped = this.#metrics.counter(
+    "dropped_clients_total",
+    "Clients that were disconnected",
+    "reason",
+  );
+  readonly #inFlight = this.#metrics.gauge("inflight", "Commands at QEMU").cell();
+  readonly #waiting = this.#metrics.gauge("waiting", "Commands that wait to be sent").cell();
+  readonly #unread = this.#metrics.gauge(
+    "unread_bytes",
+    "Bytes queued that clients have not read",
+  ).cell();
+  readonly #up = this.#metrics.gauge("upstream_up", "Is QEMU there, and does it answer").cell();
+  readonly #sessions = this.#metrics.counter(
+    "upstream_sessions_total",
+    "Sessions with QEMU that became ready",
+  ).cell();
+  readonly #auditFailures = this.#metrics.counter(
+    "audit_failures_total",
+    "Failed attempts to write the audit, and records given up",
+  ).cell();
+  readonly #internalErrors = this.#metrics.counter(
+    "internal_errors_total",
+    "Errors of qmpmux's own, by what it was doing",
+    "where",
+  );
+  readonly #limits = this.#metrics.counter(
+    "limits_reached_total",
+    "Times a limit was reached",
+    "limit",
+  );
+  /** By role, then by command. */
+  readonly #counts = new Map<string, Map<string, Counts>>();
+  readonly #eventCells = new Map<string, Cell>();
+
+  /**
+   * Nothing has been counted.
+   *
+   * @param isKnown is this a command of QEMU or of qmpmux, so that it may be a label?
+   */
+  constructor(isKnown: (command: string) => boolean, { version, deno }: Build) {
+    this.#isKnown = isKnown;
+    const build = this.#metrics.gauge("build_info", "What is running", "version", "deno");
+    build.cell(version, deno).value = 1;
+    for (const ending of DROPS) this.#dropped.cell(ending);
+    for (const where of INTERNAL_ERROR_PLACES) this.#internalErrors.cell(where);
+  }
+
+  /** All of it in Prometheus' text format. */
+  render({ clients, inFlight, waiting, unread, up }: Census): string {
+    this.#clients.clear();
+    for (const [role, count] of clients) this.#clients.cell(role).value = count;
+    this.#inFlight.value = inFlight;
+    this.#waiting.value = waiting;
+    this.#unread.value = unread;
+    this.#up.value = up ? 1 : 0;
+    return this.#metrics.render();
+  }
+
+  /** Who counts objects to nothing. */
+  objection(): undefined {
+    return undefined;
+  }
+
+  /** Counts a command, and measures it where QEMU has answered. */
+  ended({ terms }: Party, { name }: Command, { result, took, waited }: Outcome): void {
+    this.#cellOf(terms.role.name, name, result).value++;
+    if (result === "refused") this.#refused.cell(terms.role.name).value++;
+    if (waited === undefined) return;
+    this.#waits.observe(waited);
+    this.#durations.observe(took);
+  }
+
+  /** Counts a command that has joined another. */
+  joined(): void {
+    this.#joined.value++;
+  }
+
+  /** Counts an answer that was kept. */
+  kept(): void {
+    this.#kept.value++;
+  }
+
+  /** Counts an event. */
+  spread({ name }: Event, clients: number): void {
+    this.#deliveries.value += clients;
+    this.#eventCell(name).value++;
+  }
+
+  /** Counts a client that did not go by itself. */
+  left(ending: Ending): void {
+    if (ending !== "left") this.#dropped.cell(ending).value++;
+  }
+
+  /** Counts a session. */
+  qemuCame(): void {
+    this.#sessions.value++;
+  }
+
+  /** Counts a limit that was reached; `limit` is one of a fixed set. */
+  limitReached(limit: string): void {
+    this.#limits.cell(limit).value++;
+  }
+
+  /** Counts an error of qmpmux's own. */
+  internalError(where: InternalErrorPlace): void {
+    this.#internalErrors.cell(where).value++;
+  }
+
+  /** Counts what the audit could not write. */
+  auditFailed(): void {
+    this.#auditFailures.value++;
+  }
+
+  #cellOf(role: string, command: string, result: Result): Cell {
+    const label = this.#isKnown(command) ? command : OTHER;
+    let commands = this.#counts.get(role);
+    if (commands === undefined) this.#counts.set(role, commands = new Map());
+    let counts = commands.get(label);
+    if (counts === undefined) commands.set(label, counts = {});
+    return counts[result] ??= this.#commands.cell(label, role, result);
+  }
+
+  #eventCell(name: string): Cell {
+    const known = this.#eventCells.get(name);
+    if (known) return known;
+    if (this.#eventCells.size >= EVENTS_LIMIT) return this.#events.cell(OTHER);
+    const cell = this.#events.cell(name);
+    this.#eventCells.set(name, cell);
+    return cell;
+  }
+}

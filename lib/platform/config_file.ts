@@ -1,0 +1,56 @@
+/**
+ * The configuration file, from where it lies.
+ *
+ * It is read whole, as long as it is no longer than anybody writes one: while it
+ * is being read nobody is served.
+ *
+ * @module
+ */
+
+import { type Config, readConfig } from "../config/config.ts";
+import { auditProblem } from "./audit_file.ts";
+import { Failure } from "./failure.ts";
+import { missingNames } from "./users.ts";
+
+/** A file with a hundred listeners and as many roles has a quarter of it. */
+const BYTES_LIMIT = 256 << 10;
+
+/**
+ * Reads and checks a configuration file.
+ *
+ * @throws Failure where there is none that can be read; ConfigError where something in it is wrong
+ */
+export function readConfigFile(path: string): Config {
+  return readConfig(textOf(path), path, { missingNames, auditProblem });
+}
+
+function textOf(path: string): string {
+  try {
+    using file = Deno.openSync(path);
+    const bytes = new Uint8Array(BYTES_LIMIT + 1);
+    let length = 0;
+    // What has no end, as a device, is not read to it.
+    while (length < bytes.length) {
+      const read = file.readSync(bytes.subarray(length));
+      if (read === null) break;
+      length += read;
+    }
+    if (length > BYTES_LIMIT) {
+      throw new Failure(
+        78,
+        `${path}: it has more than ${BYTES_LIMIT} bytes (256 KiB); write a shorter one`,
+      );
+    }
+    return new TextDecoder().decode(bytes.subarray(0, length));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    if (error instanceof Deno.errors.NotFound) {
+      throw new Failure(78, `${path}: there is no such file; correct --config`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Failure(77, `${path}: no permission to read it; run as a user who has it`);
+    }
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new Failure(78, `${path}: it cannot be read: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * Listening sockets: opened, accepted from for ever, closed at the end.
+ *
+ * Each goes on under other settings without a client being dropped.
+ *
+ * @module
+ */
+
+import { type Address, addressText, isFile, isLocal } from "../policy/address.ts";
+import { type Somebody, termsFor, type Who, whoText } from "../policy/admission.ts";
+import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { Terms } from "../policy/grant.ts";
+import { STEADY } from "./clock.ts";
+import type { Stream } from "./connection.ts";
+import { Failure } from "./failure.ts";
+import type { Foreign } from "./ffi.ts";
+import type { Log } from "./log.ts";
+import { type Acceptor, adopt } from "./socket_activation.ts";
+import { Pace } from "../policy/rate_limit.ts";
+import {
+  bindFile,
+  type Change,
+  grant,
+  inodeAt,
+  type Listen,
+  makeWay,
+  NO_CHANGE,
+  notListening,
+  removeIfThere,
+  type UnixAddress,
+} from "./socket_file.ts";
+import { UnixListener } from "./unix_socket.ts";
+import { idOf } from "./users.ts";
+
+/** The pause before accepting again after an error, such as that no descriptor is left. */
+const FAILED_PAUSE_MS = 100;
+
+/** Gives the descriptor of a passed socket; @throws Failure where there is none of this name */
+export type TakePassed = (name: string) => number;
+
+function nothingPassed(name: string): never {
+  throw new Failure(78, `fd:${name}: no sockets were passed`);
+}
+
+/** A listening socket; closed for a while where its clients are refused. */
+export class Listener implements Disposable {
+  /** The settings it was opened with, or has adopted since. */
+  settings: ListenerSettings;
+  /** How many clients of it are there; counted by whoever accepts. */
+  clients = 0;
+  /** The socket; `undefined` while it is suspended. */
+  #socket: Acceptor | undefined;
+  /** Opens the socket, as often as it is asked to; not for a passed one. */
+  readonly #bind: Bind | undefined;
+  /** The numbers of the users and groups that its rules name. */
+  #ids: ReadonlyMap<string, number>;
+  /** By the numbers of users; those of one machine are not many. */
+  readonly #paces = new Map<number, Pace>();
+  /** The inode of the socket file, so that no other is removed. */
+  #inode: number | undefined;
+  #closed = false;
+  /** Resolved when it is no longer suspended, or has been closed. */
+  #awake = Promise.withResolvers<void>();
+  #resuming: Promise<void> | undefined;
+
+  private constructor(settings: ListenerSettings, { socket, inode }: Bound, bind?: Bind) {
+    this.settings = settings;
+    this.#socket = socket;
+    this.#inode = inode;
+    this.#bind = bind;
+    this.#ids = idsIn(settings);
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @param take finds passed sockets
+   * @param foreign makes foreign calls, for sockets that tell who connects
+   * @throws Failure where the address is taken or cannot be listened on
+   */
+  static async open(
+    settings: ListenerSettings,
+    take: TakePassed = nothingPassed,
+    foreign: Foreign | undefined = undefined,
+  ): Promise<Listener> {
+    const { address } = settings;
+    // What is wrong with the rules is told before anything is made.
+    idsIn(settings);
+    if (address.transport === "fd") {
+      const descriptor = take(address.name);
+      const socket = foreign
+        ? adoptKnowing(address.name, descriptor, foreign)
+        : await adopt(address.name, descriptor);
+      checkReach(settings, socket);
+      return new Listener(settings, { socket, inode: undefined });
+    }
+    const bind = binderFor(foreign);
+    if (isFile(address)) await makeWay(address as UnixAddress);
+    return new Listener(settings, bind(settings, address), bind);
+  }
+
+  /** Whether it does not listen at the moment. */
+  get suspended(): boolean {
+    return this.#socket === undefined;
+  }
+
+  /** Stops listening until {@linkcode resume}; who connects meanwhile is refused. */
+  suspend(): void {
+    if (this.#closed || this.#bind === undefined) return;
+    this.#close();
+  }
+
+  /**
+   * Listens again.
+   *
+   * @throws Failure where it cannot; it may be tried again
+   */
+  async resume(): Promise<void> {
+    await (this.#resuming ??= this.#listenAgain().finally(() => this.#resuming = undefined));
+  }
+
+  async #listenAgain(): Promise<void> {
+    const { address } = this.settings;
+    if (this.#closed || !this.suspended || address.transport === "fd") return;
+    if (isFile(address)) await makeWay(address as UnixAddress);
+    if (this.#closed || !this.suspended) return;
+    const { socket, inode } = this.#bind!(this.settings, address);
+    this.#socket = socket;
+    this.#inode = inode;
+    this.#awake.resolve();
+  }
+
+  /** Goes on under other settings for the same address; @throws Failure as `prepare` does */
+  adopt(settings: ListenerSettings): void {
+    this.prepare(settings).commit();
+  }
+
+  /**
+   * Does all of going on under other settings that can fail. A socket file has its mode
+   * and owner then; one that has been removed is made anew, and nobody is accepted from it yet.
+   *
+   * @throws Failure where the socket file cannot have its new owner, where another is in its
+   *   place, or where a rule names nobody; then nothing has changed
+   */
+  prepare(settings: ListenerSettings): Change {
+    const { address } = settings;
+    const ids = idsIn(settings);
+    const file = address.transport === "unix" && this.#inode !== undefined
+      ? this.#prepareFile(settings, address)
+      : NO_CHANGE;
+    return {
+      commit: () => {
+        this.#ids = ids;
+        const rate = settings.terms.limits["user-rate"];
+        for (const pace of this.#paces.values()) pace.adopt(rate, STEADY.now());
+        file.commit();
+        this.settings = settings;
+      },
+      undo: file.undo,
+    };
+  }
+
+  #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
+    if (inodeAt(address.path) === this.#inode) return grant(settings, address);
+    const { socket, inode } = this.#bind!(settings, address);
+    return {
+      commit: () => {
+        const old = this.#socket;
+        this.#socket = socket;
+        this.#inode = inode;
+        old?.close();
+      },
+      undo: () => {
+        try {
+          removeIfThere(address.path, inode);
+        } finally {
+          socket.close();
+        }
+      },
+    };
+  }
+
+  /** What somebody who connects is granted; `undefined` is nothing. */
+  termsFor(somebody: Somebody | undefined): Terms | undefined {
+    const { admission, terms } = this.settings;
+    return termsFor(admission, terms, somebody, (who) => this.#ids.get(whoText(who)));
+  }
+
+  /** The pace that all clients of a user share; `undefined` where it is not known who it is. */
+  paceOf(somebody: Somebody | undefined): Pace | undefined {
+    if (somebody === undefined) return undefined;
+    const known = this.#paces.get(somebody.uid);
+    if (known) return known;
+    const pace = new Pace(this.settings.terms.limits["user-rate"], STEADY.now());
+    this.#paces.set(somebody.uid, pace);
+    return pace;
+  }
+
+  /** The address it really has: a TCP port of 0 has become another. */
+  get address(): string {
+    const { address } = this.settings;
+    const addr = this.#socket?.addr;
+    if (address.transport !== "tcp" || addr?.transport !== "tcp") return addressText(address);
+    return addressText({ ...address, port: addr.port });
+  }
+
+  /** Whether its clients come by TCP. */
+  get isTcp(): boolean {
+    return this.#socket?.addr.transport === "tcp";
+  }
+
+  /**
+   * Accepts until it is closed.
+   *
+   * @param onError is given what accepting throws, and accepting goes on; without it, it ends
+   */
+  async accept(
+    take: (socket: Stream) => void,
+    log: Log,
+    onError?: (error: unknown) => void,
+  ): Promise<void> {
+    let exhausted = false;
+    while (!this.#closed) {
+      const socket = this.#socket;
+      if (socket === undefined) {
+        await this.#awake.promise;
+        continue;
+      }
+      try {
+        take(await socket.accept());
+        exhausted = false;
+      } catch (error) {
+        if (this.#closed) return;
+        // It has been suspended, or another has taken its place.
+        if (socket !== this.#socket) continue;
+        if (!isExhaustion(error)) {
+          if (onError === undefined) throw error;
+          onError(error);
+        } else if (!exhausted) {
+          log.warn(
+            `${this.address}: no descriptor is left for another client; ` +
+              "raise the limit of open files (LimitNOFILE=)",
+          );
+        }
+        exhausted ||= isExhaustion(error);
+        await new Promise((resolve) => setTimeout(resolve, FAILED_PAUSE_MS));
+      }
+    }
+  }
+
+  /** Stops listening for good. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#close();
+    this.#awake.resolve();
+  }
+
+  /** Closes the socket and removes its file, if it is still ours and can be. */
+  #close(): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    const { address } = this.settings;
+    // Deno removes the file on closing, whoever has made it since: look first.
+    if (address.transport === "unix" && this.#inode !== undefined) {
+      try {
+        removeIfThere(address.path, this.#inode);
+      } catch {
+        // What cannot be removed stays; nobody listens on it any more.
+      }
+    }
+    this.#socket = this.#inode = undefined;
+    this.#awake = Promise.withResolvers();
+    socket.close();
+  }
+}
+
+/** The numbers of those whom a listener's rules name; @throws Failure where there is no such one */
+function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<string, number> {
+  const ids = new Map<string, number>();
+  const add = (who: Who, option: string): void => {
+    ids.set(whoText(who), idOf(who.kind, who.name, option));
+  };
+  for (const who of allow) add(who, "allow");
+  for (const { who } of special) add(who, "role-for");
+  return ids;
+}
+
+/** @throws Failure where other machines reach a passed socket without leave; it is closed then */
+function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): void {
+  const { addr } = listener;
+  if (remote || addr.transport !== "tcp") return;
+  const real = { transport: "tcp", hostname: addr.hostname, port: addr.port } as const;
+  if (isLocal(real)) return;
+  listener.close();
+  throw new Failure(
+    78,
+    `${addressText(address)}: other machines could control the VM through ${addressText(real)}; ` +
+      "pass a unix socket or one of 127.0.0.1, or add allow-remote=on",
+  );
+}
+
+function isExhaustion(error: unknown): boolean {
+  return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
+}
+
+/** A socket that listens, and the inode of its file if it has one. */
+interface Bound {
+  readonly socket: Acceptor;
+  readonly inode: number | undefined;
+}
+
+/** Opens the socket of a listener; @throws Failure where that cannot be */
+type Bind = (settings: ListenerSettings, address: Address) => Bound;
+
+function binderFor(foreign: Foreign | undefined): Bind {
+  const listen: Listen = foreign === undefined
+    ? (path) => Deno.listen({ transport: "unix", path })
+    : (path) => new UnixListener(foreign.libc, foreign.poller, foreign.libc.listen(path), path);
+  return (settings, address) => {
+    try {
+      if (address.transport === "tcp") {
+        const { hostname, port } = address;
+        return { socket: Deno.listen({ hostname, port }), inode: undefined };
+      }
+      if (!isFile(address)) return { socket: listen(address.path), inode: undefined };
+    } catch (error) {
+      throw notListening(address, error);
+    }
+    const [socket, inode] = bindFile(settings, address, listen);
+    return { socket, inode };
+  };
+}
+
+/** @throws Failure where it is no listening unix socket */
+function adoptKnowing(name: string, descriptor: number, { libc, poller }: Foreign): Acceptor {
+  if (libc.isListening(descriptor)) {
+    libc.unblock(descriptor);
+    return new UnixListener(libc, poller, descriptor, "");
+  }
+  throw new Failure(
+    78,
+    `fd:${name}: descriptor ${descriptor} is no listening unix socket, and no other tells who ` +
+      "connects; write ListenStream=/path and Accept=no",
+  );
+}

@@ -1,0 +1,181 @@
+/**
+ * Who holds a unix socket: the processes at the other ends of its connections.
+ *
+ * A monitor serves one client at a time, and gives the next no greeting. The
+ * kernel knows which socket is connected to which; which process has it open
+ * shows in `/proc`, for processes of one's own, or for root.
+ *
+ * @module
+ */
+
+import { ForeignError, type Libc, loadLibc } from "./libc.ts";
+
+/** A process that is connected. */
+export interface Holder {
+  /** Its number. */
+  readonly pid: number;
+  /** The program it runs. */
+  readonly program: string;
+}
+
+/** The connections that a listener has accepted. */
+export interface Connected {
+  /** Whether it has accepted any. */
+  readonly accepted: boolean;
+  /** Whether this very process is at the other end of one. */
+  readonly served: boolean;
+  /** The other processes at the other ends that can be seen. */
+  readonly holders: readonly Holder[];
+}
+
+/** A holder, for people. */
+export function holderText({ pid, program }: Holder): string {
+  return `process ${pid} (${program})`;
+}
+
+// struct nlmsghdr: length 0, type 4, flags 6, sequence 8, port 12; struct unix_diag_req behind it.
+const HEADER_BYTES = 16;
+const REQUEST_BYTES = 24;
+const SOCK_DIAG_BY_FAMILY = 20;
+const NLM_F_REQUEST_DUMP = 0x301;
+const AF_UNIX = 1;
+const ESTABLISHED = 1;
+const LISTENING = 10;
+const SHOW_NAME_FILE_PEER = 0b111;
+// struct unix_diag_msg: family 0, type 1, state 2, inode 4, cookie 8; then attributes.
+const ANSWER_BYTES = 16;
+const ATTRIBUTE_NAME = 0;
+const ATTRIBUTE_FILE = 1;
+const ATTRIBUTE_PEER = 2;
+
+/**
+ * Looks for the processes whose connections a listener at this path has accepted.
+ *
+ * @returns `undefined` where that cannot be told: without foreign calls, where the kernel does not
+ *   say, or where the listener is in another network namespace
+ */
+export function connectedTo(path: string): Connected | undefined {
+  try {
+    return look(loadLibc(), path);
+  } catch (error) {
+    const isRefused = error instanceof Error && /\bos error \d+/.test(error.message);
+    if (error instanceof ForeignError || isRefused) return undefined;
+    throw error;
+  }
+}
+
+function look(libc: Libc, path: string): Connected | undefined {
+  const peers = new Set<number>();
+  const file = inodeOf(path);
+  let isSeen = false;
+  for (const socket of socketsOf(libc)) {
+    if (socket.name !== path && (file === undefined || socket.file !== file)) continue;
+    if (socket.isListening) isSeen = true;
+    // What waits to be accepted has no inode.
+    else if (socket.inode !== 0 && socket.peer !== undefined) peers.add(socket.peer);
+  }
+  if (!isSeen) return undefined;
+  const processes = processesWith(libc, peers);
+  return {
+    accepted: peers.size > 0,
+    served: processes.some(({ pid }) => pid === Deno.pid),
+    holders: processes.filter(({ pid }) => pid !== Deno.pid),
+  };
+}
+
+function inodeOf(path: string): number | undefined {
+  if (path.startsWith("\0")) return undefined;
+  try {
+    const { ino } = Deno.statSync(path);
+    // The kernel tells the lower half.
+    return ino === null ? undefined : ino % 2 ** 32;
+  } catch (error) {
+    // It can have been removed since.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+interface Socket {
+  readonly isListening: boolean;
+  readonly inode: number;
+  readonly name: string | undefined;
+  readonly file: number | undefined;
+  readonly peer: number | undefined;
+}
+
+/** All unix sockets that are connected or listen. */
+function* socketsOf(libc: Libc): Generator<Socket> {
+  const question = new Uint8Array(HEADER_BYTES + REQUEST_BYTES);
+  const view = new DataView(question.buffer);
+  view.setUint32(0, question.length, true);
+  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
+  view.setUint16(6, NLM_F_REQUEST_DUMP, true);
+  view.setUint8(HEADER_BYTES, AF_UNIX);
+  view.setUint32(HEADER_BYTES + 4, 1 << ESTABLISHED | 1 << LISTENING, true);
+  view.setUint32(HEADER_BYTES + 12, SHOW_NAME_FILE_PEER, true);
+  const isLast = (bytes: Uint8Array): boolean =>
+    messagesIn(bytes).some(({ type }) => type !== SOCK_DIAG_BY_FAMILY);
+  for (const datagram of libc.diagnose(question, isLast)) {
+    for (const { type, body } of messagesIn(datagram)) {
+      if (type === SOCK_DIAG_BY_FAMILY) yield socketIn(body);
+    }
+  }
+}
+
+/** The messages of a datagram; one that ends the answer is among them as it is. */
+function messagesIn(bytes: Uint8Array): { type: number; body: Uint8Array }[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const messages: { type: number; body: Uint8Array }[] = [];
+  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
+    const length = view.getUint32(at, true);
+    if (length < HEADER_BYTES) break;
+    messages.push({
+      type: view.getUint16(at + 4, true),
+      body: bytes.subarray(at + HEADER_BYTES, at + length),
+    });
+    at += aligned(length);
+  }
+  return messages;
+}
+
+function socketIn(body: Uint8Array): Socket {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  let name: string | undefined;
+  let file: number | undefined;
+  let peer: number | undefined;
+  for (let at = ANSWER_BYTES; at + 4 <= body.length;) {
+    const length = view.getUint16(at, true);
+    if (length < 4) break;
+    const kind = view.getUint16(at + 2, true);
+    if (kind === ATTRIBUTE_NAME) {
+      name = new TextDecoder().decode(body.subarray(at + 4, at + length)).replace(
+        /(?<=.)\0+$/s,
+        "",
+      );
+    }
+    if (kind === ATTRIBUTE_FILE) file = view.getUint32(at + 4, true);
+    if (kind === ATTRIBUTE_PEER) peer = view.getUint32(at + 4, true);
+    at += aligned(length);
+  }
+  const isListening = view.getUint8(2) === LISTENING;
+  return { isListening, inode: view.getUint32(4, true), name, file, peer };
+}
+
+function aligned(length: number): number {
+  return Math.ceil(length / 4) * 4;
+}
+
+/** The processes that have one of these sockets open, in the order of their numbers. */
+function processesWith(libc: Libc, inodes: ReadonlySet<number>): Holder[] {
+  if (inodes.size === 0) return [];
+  const links = new Set([...inodes].map((inode) => `socket:[${inode}]`));
+  const holders: Holder[] = [];
+  const processes = libc.namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  for (const pid of processes) {
+    const open = libc.namesIn(`/proc/${pid}/fd`);
+    if (!open.some((each) => links.has(libc.linkAt(`/proc/${pid}/fd/${each}`) ?? ""))) continue;
+    holders.push({ pid, program: libc.linkAt(`/proc/${pid}/exe`) ?? "unknown" });
+  }
+  return holders.sort((a, b) => a.pid - b.pid);
+}

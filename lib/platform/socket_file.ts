@@ -1,0 +1,245 @@
+/**
+ * Socket files: made safely, given to whom they are for, removed at the end.
+ *
+ * A file has its mode before anyone can reach it; what already lies at its path
+ * is replaced only if it is a dead socket.
+ *
+ * @module
+ */
+
+import { type Address, addressText, PATH_BYTES_LIMIT } from "../policy/address.ts";
+import type { ListenerSettings } from "../config/listener_settings.ts";
+import { Failure } from "./failure.ts";
+import type { Acceptor } from "./socket_activation.ts";
+import { idOf } from "./users.ts";
+
+/** Where a socket file is, or an abstract name. */
+export type UnixAddress = Address & { transport: "unix" };
+
+/** Listens on a unix socket, with the means there are. */
+export type Listen = (path: string) => Acceptor;
+
+/** What has been made ready, and is done or taken back: one of the two, once. */
+export interface Change {
+  /** Does it; this cannot fail. */
+  readonly commit: () => void;
+  /** Leaves all as it was; @throws Failure where that cannot be */
+  readonly undo: () => void;
+}
+
+/** Where there is nothing to do. */
+export const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
+
+/**
+ * Binds a socket file that nobody else can open for a moment: in a directory of
+ * its own, where it gets its mode and owner; then it is linked to its place,
+ * which fails where something has come to be there.
+ *
+ * @returns the listener, and the file's inode
+ */
+export function bindFile(
+  settings: ListenerSettings,
+  address: UnixAddress,
+  listen: Listen,
+): [Acceptor, number | undefined] {
+  const nursery = makeNursery(address);
+  const path = `${nursery}/s`;
+  let listener: Acceptor | undefined;
+  try {
+    listener = bindAnyLength(path, listen);
+    Deno.chmodSync(path, settings.mode);
+    own(settings, path);
+    Deno.linkSync(path, address.path);
+    return [listener, Deno.lstatSync(address.path).ino ?? undefined];
+  } catch (error) {
+    listener?.close();
+    if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
+    throw notListening(address, error);
+  } finally {
+    removeIfThere(path);
+    Deno.removeSync(nursery);
+  }
+}
+
+/** A directory beside the socket that only we can enter. */
+function makeNursery(address: UnixAddress): string {
+  for (let tries = 0;; tries++) {
+    const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;
+    try {
+      Deno.mkdirSync(path, { mode: 0o700 });
+      return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists) || tries === 16) {
+        throw notListening(address, error);
+      }
+    }
+  }
+}
+
+/** Binds at a path that may be longer than a socket's address, then by way of a link to its directory. */
+function bindAnyLength(path: string, listen: Listen): Acceptor {
+  if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
+  const place = Deno.makeTempDirSync();
+  const link = `${place}/d`;
+  try {
+    Deno.symlinkSync(Deno.realPathSync(directoryOf(path)), link);
+    return listen(`${link}/${path.slice(path.lastIndexOf("/") + 1)}`);
+  } finally {
+    removeIfThere(link);
+    Deno.removeSync(place);
+  }
+}
+
+function inUse(address: Address): Failure {
+  const text = addressText(address);
+  return new Failure(1, `${text} is in use by another process; end that, or listen elsewhere`);
+}
+
+/** Why an address cannot be listened on, for people; a bug of ours as it is. */
+export function notListening(address: Address, error: unknown): Error {
+  const text = addressText(address);
+  if (error instanceof Failure) return error;
+  if (error instanceof Deno.errors.AddrInUse) return inUse(address);
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new Failure(78, `${text} is no address of this machine; listen on one that is`);
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
+    return new Failure(78, `${text}: the directory ${directory} does not exist; create it`);
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new Failure(77, `${text}: no permission to listen there; run as a user who has it`);
+  }
+  if (error instanceof Deno.errors.NotCapable) return error;
+  if (isNoFamily(error)) return noFamily(address);
+  return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
+}
+
+/** Returns whether the kernel, or a filter of system calls, refuses this kind of socket altogether. */
+export function isNoFamily(error: unknown): boolean {
+  return error instanceof Error && /address family not supported/i.test(error.message);
+}
+
+/** The error for an address of a kind that this process may not use, with the remedy. */
+export function noFamily(address: Address): Failure {
+  return new Failure(
+    78,
+    `${addressText(address)}: this process may not use such addresses (address family not ` +
+      "supported); under systemd, allow TCP by a drop-in (systemctl edit) with PrivateNetwork=no, " +
+      "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 and IPAddressAllow=localhost in [Service]",
+  );
+}
+
+/** The directory a path lies in. */
+export function directoryOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash === -1 ? "." : path.slice(0, slash) || "/";
+}
+
+/** Makes way at the path: removes a dead socket, and nothing else. */
+export async function makeWay(address: UnixAddress): Promise<void> {
+  const { path } = address;
+  const text = addressText(address);
+  let file: Deno.FileInfo;
+  try {
+    file = Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Failure(78, `${text}: ${directoryOf(path)} is no directory; correct the path`);
+    }
+    throw notListening(address, error);
+  }
+  if (!file.isSocket) {
+    throw new Failure(
+      78,
+      `${text} is there already and is no socket; remove it, or listen elsewhere`,
+    );
+  }
+  try {
+    (await Deno.connect(address)).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.ConnectionRefused)) {
+      if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
+      // A full backlog says "try again": somebody listens.
+      throw inUse(address);
+    }
+    try {
+      removeIfThere(path, file.ino ?? undefined);
+    } catch (error) {
+      throw notListening(address, error);
+    }
+    return;
+  }
+  throw inUse(address);
+}
+
+/** Removes a file, if it is there and still the same. */
+export function removeIfThere(path: string, inode?: number): void {
+  try {
+    if (inode !== undefined && Deno.lstatSync(path).ino !== inode) return;
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The inode of what is at a path, if there is anything to be seen. */
+export function inodeAt(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).ino ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Gives our socket file its mode and its owner, which it has until that is taken back. */
+export function grant(settings: ListenerSettings, address: UnixAddress): Change {
+  const { path } = address;
+  let undo = (): void => {};
+  try {
+    const before = Deno.lstatSync(path);
+    undo = () => giveBack(address, before);
+    Deno.chmodSync(path, settings.mode);
+    own(settings, path);
+  } catch (error) {
+    undo();
+    throw notListening(address, error);
+  }
+  return { commit: () => {}, undo };
+}
+
+/** Gives our socket file the mode and the owner that it had. */
+function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void {
+  const { path } = address;
+  try {
+    const now = Deno.lstatSync(path);
+    if (now.uid !== uid || now.gid !== gid) Deno.chownSync(path, uid, gid);
+    Deno.chmodSync(path, mode! & 0o777);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new Failure(
+      77,
+      `${addressText(address)}: the socket cannot have its old mode and owner back: ${reason}`,
+    );
+  }
+}
+
+/** Gives a socket file to its user and group. */
+function own({ user, group, mode, address }: ListenerSettings, path: string): void {
+  const text = addressText(address);
+  if (user === undefined && group === undefined) return;
+  const uid = user === undefined ? null : idOf("user", user);
+  const gid = group === undefined ? null : idOf("group", group);
+  try {
+    Deno.chownSync(path, uid, gid);
+    // A change of owner can take mode bits away.
+    Deno.chmodSync(path, mode);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    throw new Failure(
+      77,
+      `${text}: no permission to give the socket to ${user ?? ""}:${group ?? ""}`,
+    );
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Users and groups by name, from the files that list them.
+ *
+ * @module
+ */
+
+import type { Who } from "../policy/admission.ts";
+import type { ListenerSettings } from "../config/listener_settings.ts";
+import { Failure } from "./failure.ts";
+
+const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
+
+/** The kernel keeps 32 bits, and the last of their numbers means "as it was". */
+const LARGEST_ID = 2 ** 32 - 2;
+
+/**
+ * The number of a user or group.
+ *
+ * @param name a name, or a number in digits
+ * @param option what asks for it, for messages
+ * @throws Failure where there is none of that name
+ */
+export function idOf(kind: "user" | "group", name: string, option: string = kind): number {
+  if (/^\d+$/.test(name)) {
+    if (Number(name) <= LARGEST_ID) return Number(name);
+    throw new Failure(78, `${option}=${name} is out of range; numbers go up to ${LARGEST_ID}`);
+  }
+  for (const line of Deno.readTextFileSync(FILES[kind]).split("\n")) {
+    const [found, , id] = line.split(":");
+    if (found === name && id !== undefined) return Number(id);
+  }
+  // Lists of users and groups have groups behind `@`.
+  const shown = kind === "group" && option !== "group" ? `@${name}` : name;
+  throw new Failure(
+    78,
+    `${option}=${shown}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
+  );
+}
+
+/**
+ * Finds the options of a listener that name a user or a group which does not exist.
+ *
+ * @returns each with the text of an error
+ */
+export function* missingNames(
+  { user, group, admission: { allow = [], special } }: ListenerSettings,
+): Generator<[option: string, text: string]> {
+  const named: [option: string, who: Who][] = [
+    ...(user === undefined ? [] : [["user", { kind: "user", name: user }] as [string, Who]]),
+    ...(group === undefined ? [] : [["group", { kind: "group", name: group }] as [string, Who]]),
+    ...allow.map((who): [string, Who] => ["allow", who]),
+    ...special.map(({ who }): [string, Who] => ["role-for", who]),
+  ];
+  for (const [option, { kind, name }] of named) {
+    try {
+      idOf(kind, name, option);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      yield [option, error.message];
+    }
+  }
+}

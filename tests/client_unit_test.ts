@@ -1,0 +1,386 @@
+/**
+ * One client's socket before a whole hub, QEMU being played by the test.
+ *
+ * When it is read, when it is not, and what becomes of its commands when it goes.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Mux } from "../lib/hub/mux.ts";
+import { Client } from "../lib/daemon/client.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { TURNS } from "../lib/platform/turns.ts";
+import { LIMITS } from "../lib/policy/limits.ts";
+import { parseListener } from "../lib/config/options.ts";
+import type { QemuPeer } from "../lib/wire/peer.ts";
+import { clientDeps } from "./support/client_deps.ts";
+import { within } from "./support/deadline.ts";
+import { options } from "./support/stage.ts";
+import { makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
+
+const GREETING =
+  '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, ' +
+  '"capabilities": ["oob"]}}\r\n';
+const NEGOTIATION = '{"execute":"qmp_capabilities"}';
+const DONE = '{"return": {}}\r\n';
+const DROPPED = /^client door\/1 was dropped: /;
+
+/** QEMU as the hub sees it: every command it was sent, and replies when the test says so. */
+class PlayedQemu implements QemuPeer {
+  readonly commands: string[] = [];
+  #next: PromiseWithResolvers<string> | undefined;
+  readonly #unseen: string[] = [];
+
+  send(bytes: Uint8Array): void {
+    const command = new TextDecoder().decode(bytes);
+    this.commands.push(command);
+    if (this.#next) this.#next.resolve(command);
+    else this.#unseen.push(command);
+    this.#next = undefined;
+  }
+
+  /** The next command that reaches it. */
+  hears(): Promise<string> {
+    const command = this.#unseen.shift();
+    if (command !== undefined) return Promise.resolve(command);
+    this.#next = Promise.withResolvers();
+    return within("a command at QEMU", this.#next.promise);
+  }
+
+  pause(): void {}
+  resume(): void {}
+  close(): void {}
+}
+
+class Notes implements Log {
+  readonly lines: string[] = [];
+
+  info(line: string): void {
+    this.lines.push(line);
+  }
+
+  warn(line: string): void {
+    this.lines.push(line);
+  }
+}
+
+/** A hub, a QEMU and a log. */
+class House {
+  readonly log = new Notes();
+  readonly qemu = new PlayedQemu();
+  readonly mux = new Mux(options(), {
+    ready: () => {},
+    lost: () => {},
+    idle: () => {},
+    reload: () => {},
+    stalled: () => {},
+    failed: (_, error) => {
+      throw error;
+    },
+  });
+
+  /** A house whose QEMU is ready. */
+  static open(): House {
+    const house = new House();
+    house.arrive();
+    return house;
+  }
+
+  arrive(): void {
+    this.mux.qemuArrived(this.qemu, "77");
+    this.say(GREETING);
+    this.say('{"return": {}, "id": 77}\r\n');
+    void this.qemu.hears();
+  }
+
+  say(text: string): void {
+    this.mux.answered(new TextEncoder().encode(text));
+  }
+
+  /** A client at this socket. */
+  client(socket: Deno.Conn): Client {
+    const { terms } = parseListener("/run/door");
+    return new Client(socket, terms, clientDeps(this.mux, this.log));
+  }
+}
+
+function event(bytes: number): string {
+  const head = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": {"a": "';
+  const tail = '"}}\r\n';
+  return head + "x".repeat(bytes - head.length - tail.length) + tail;
+}
+
+/** Connects and negotiates. */
+async function negotiated(theirs: Deno.Conn, enable = ""): Promise<void> {
+  await readText(theirs, GREETING.length);
+  await write(theirs, `{"execute":"qmp_capabilities","arguments":{"enable":[${enable}]}}`);
+  assertEquals(await readText(theirs, DONE.length), DONE);
+}
+
+Deno.test("Client reads what came before QEMU was there, once it is", async () => {
+  using pair = await makePair();
+  const house = new House();
+  const running = house.client(pair.ours).run();
+  await write(pair.theirs, `${NEGOTIATION}{"execute":"cont"}`);
+  house.arrive();
+  assertEquals(await readText(pair.theirs, GREETING.length + DONE.length), GREETING + DONE);
+  assertEquals(await house.qemu.hears(), '{"execute":"cont"}');
+  house.say(DONE);
+  assertEquals(await readText(pair.theirs, DONE.length), DONE);
+  pair.theirs.close();
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client that ends its stream before QEMU is there is answered when it comes", async () => {
+  using pair = await makePair();
+  const house = new House();
+  const running = house.client(pair.ours).run();
+  await write(pair.theirs, NEGOTIATION);
+  await pair.theirs.closeWrite();
+  house.arrive();
+  assertEquals(await readToEnd(pair.theirs), GREETING + DONE);
+  await within("the client to leave", running);
+});
+
+Deno.test("Client that ends its stream is answered to the end, then hears the end of file", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await write(pair.theirs, `${NEGOTIATION}{"execute":"a","id":1}{"execute":"b"}{"execute":"c"}{`);
+  await pair.theirs.closeWrite();
+  for (const name of ["a", "b", "c"]) {
+    assertEquals(await house.qemu.hears(), `{"execute":"${name}"}`);
+    house.say(`{"return": "${name}"}\r\n`);
+  }
+  assertEquals(
+    await readToEnd(pair.theirs),
+    `${GREETING}${DONE}{"return": "a", "id": 1}\r\n{"return": "b"}\r\n{"return": "c"}\r\n`,
+  );
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client that ends its stream with oob on is not answered any more, as at QEMU", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs, '"oob"');
+  await write(pair.theirs, '{"execute":"a"}');
+  await house.qemu.hears();
+  await pair.theirs.closeWrite();
+  assertEquals(await readToEnd(pair.theirs), "");
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
+  house.say(DONE);
+});
+
+Deno.test("Client that closes takes its unsent commands with it", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  await write(pair.theirs, '{"execute":"a"}{"execute":"b"}{"execute":"c"}');
+  await house.qemu.hears();
+  pair.theirs.close();
+  await within("the client to leave", running);
+  house.say(DONE);
+  assertEquals(house.qemu.commands.slice(1), ['{"execute":"a"}']);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client that ends its stream and then closes is found out by the next write", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  await write(pair.theirs, '{"execute":"a"}');
+  await house.qemu.hears();
+  await pair.theirs.closeWrite();
+  // Its end has been seen once a second client, which came later, has ended.
+  using second = await makePair();
+  const ending = house.client(second.ours).run();
+  second.theirs.close();
+  await within("the second client to leave", ending);
+  pair.theirs.close();
+  house.say(event(200));
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client that closes while much of it is unread is found out by the next write", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const socket = new WatchedSocket(pair.ours);
+  const running = house.client(socket.conn).run();
+  await negotiated(pair.theirs);
+  await write(pair.theirs, '{"execute":"a"}');
+  await house.qemu.hears();
+  await write(pair.theirs, `{"execute":"b"}${" ".repeat(150_000)}`);
+  for (let turns = 0; socket.bytesRead < 65536 && turns < 10_000; turns++) {
+    house.say(event(200));
+    await readText(pair.theirs, 200);
+  }
+  pair.theirs.close();
+  house.say(event(200));
+  await within("the client to leave", running);
+  house.say(DONE);
+  assertEquals(house.mux.monitors.size, 0);
+  assertEquals(house.qemu.commands.slice(1), ['{"execute":"a"}']);
+});
+
+Deno.test("Client is read no further than a little while its command runs", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const socket = new WatchedSocket(pair.ours);
+  const running = house.client(socket.conn).run();
+  await negotiated(pair.theirs);
+  const writing = write(pair.theirs, `{"execute":"a"}${" ".repeat(4 << 20)}{"execute":"b"}`);
+  await house.qemu.hears();
+  // Turns enough for a reader that reads all it can get.
+  for (let turn = 0; turn < 200; turn++) {
+    house.say(event(200));
+    await readText(pair.theirs, 200);
+  }
+  assert(socket.bytesRead <= 2 * 65536 + 4096, `${socket.bytesRead} bytes were read`);
+  house.say(DONE);
+  assertEquals(await readText(pair.theirs, DONE.length), DONE);
+  assertEquals(await house.qemu.hears(), '{"execute":"b"}');
+  await within("the client's bytes to be read", writing);
+  pair.theirs.close();
+  await within("the client to leave", running);
+  // Its reading may still wait for a turn.
+  await TURNS.next();
+});
+
+Deno.test("Client that is behind has no further command taken until it has read", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  house.say(event(3 << 20));
+  await write(pair.theirs, '{"execute":"late"}');
+  using second = await makePair();
+  const other = house.client(second.ours).run();
+  await negotiated(second.theirs);
+  await write(second.theirs, '{"execute":"other"}');
+  assertEquals(await house.qemu.hears(), '{"execute":"other"}');
+  await readText(pair.theirs, 3 << 20);
+  assertEquals(await house.qemu.hears(), '{"execute":"late"}');
+  pair.theirs.close();
+  second.theirs.close();
+  await within("the clients to leave", Promise.all([running, other]));
+});
+
+Deno.test("Client that never reads is dropped at the hard mark, which is told once", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  const large = event(1 << 20);
+  for (let i = 0; i < 20; i++) house.say(large);
+  await within("the client to leave", running);
+  assertEquals(house.log.lines, [
+    `client door/1 was dropped: it left ${17 << 20} bytes unread (the limit is ${16 << 20})`,
+  ]);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client.tick() drops one that is behind for too long, which is told once", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const client = house.client(pair.ours);
+  const running = client.run();
+  await negotiated(pair.theirs);
+  client.tick(-1);
+  house.say(event(3 << 20));
+  client.tick(0);
+  client.tick(30);
+  assertEquals(house.log.lines.splice(0).map((line) => line.replace(/\d{3,}/, "…")), [
+    "client door/1 leaves … bytes unread: no more of it is read",
+  ]);
+  client.tick(31);
+  client.tick(32);
+  await within("the client to leave", running);
+  assertEquals(house.log.lines.length, 1);
+  assert(
+    DROPPED.test(house.log.lines[0]!) &&
+      house.log.lines[0]!.endsWith(" bytes unread and took none for 30 s"),
+  );
+});
+
+Deno.test("Client.send() that drops its client leaves the hub alone while it tells others", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const client = house.client(pair.ours);
+  const running = client.run();
+  await negotiated(pair.theirs);
+  client.send(new Uint8Array(LIMITS["max-unread"].initial + 1));
+  assert(DROPPED.test(house.log.lines[0]!), house.log.lines[0]);
+  assertEquals(house.mux.monitors.size, 1);
+  await within("the client to leave", running);
+  assertEquals(house.mux.monitors.size, 0);
+});
+
+Deno.test("Client that never reads costs only itself", async () => {
+  using pair = await makePair();
+  using second = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  const other = house.client(second.ours).run();
+  await negotiated(pair.theirs);
+  await negotiated(second.theirs);
+  const large = event(1 << 20);
+  for (let i = 0; i < 20; i++) {
+    house.say(large);
+    assertEquals(await readText(second.theirs, large.length), large);
+  }
+  await within("the client to leave", running);
+  await write(second.theirs, '{"execute":"a"}');
+  await house.qemu.hears();
+  house.say(DONE);
+  assertEquals(await readText(second.theirs, DONE.length), DONE);
+  assertEquals(house.log.lines.length, 1);
+  second.theirs.close();
+  await within("the other client to leave", other);
+});
+
+Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  await write(pair.theirs, `{"execute":"quit"}${" ".repeat(100_000)}`);
+  await house.qemu.hears();
+  house.say(event(200));
+  house.say(DONE);
+  house.mux.qemuLeft("gone");
+  assertEquals(await readToEnd(pair.theirs), event(200) + DONE);
+  pair.theirs.close();
+  await within("the client to leave", running);
+});
+
+Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU goes", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const running = house.client(pair.ours).run();
+  await negotiated(pair.theirs);
+  await write(pair.theirs, '{"execute":"a"}');
+  await house.qemu.hears();
+  await write(pair.theirs, " ".repeat(200_000));
+  house.mux.qemuLeft("gone");
+  assertEquals(await readToEnd(pair.theirs), "");
+  pair.theirs.close();
+  await within("the client to leave", running);
+});
+
+Deno.test("Client.name is its listener's and its number", async () => {
+  using pair = await makePair();
+  const house = House.open();
+  const client = house.client(pair.ours);
+  assertEquals(client.name, "door/1");
+  const running = client.run();
+  pair.theirs.close();
+  await within("the client to leave", running);
+});

@@ -1,0 +1,142 @@
+/**
+ * What is counted, and that its labels are bounded.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { Ending, Party, Result } from "../lib/observe/observer.ts";
+import { type Census, Tally } from "../lib/observe/metrics_recorder.ts";
+import type { Command, Event } from "../lib/wire/message.ts";
+import { asciiBytes } from "../lib/wire/text.ts";
+
+const NOTHING: Census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+
+function tally(): Tally {
+  return new Tally((name) => name === "stop" || name === "cont", { version: "1.2", deno: "2.9" });
+}
+
+function party(role: string): Party {
+  return { name: "a/1", terms: { name: "a", role: { name: role } } };
+}
+
+function command(name: string): Command {
+  const bytes = asciiBytes("{}");
+  return { name, oob: false, id: undefined, bytes, argumentBytes: undefined };
+}
+
+function event(name: string): Event {
+  return { kind: "event", name, bytes: asciiBytes("{}") };
+}
+
+function samples(counted: Tally, name: string, census = NOTHING): string[] {
+  return counted.render(census).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
+}
+
+Deno.test("Tally.ended() counts by command, role and result", () => {
+  const counted = tally();
+  const results: Result[] = ["return", "error", "return"];
+  for (const result of results) counted.ended(party("full"), command("stop"), { result, took: 1 });
+  counted.ended(party("observer"), command("stop"), { result: "refused", took: 0 });
+  assertEquals(samples(counted, "commands_total"), [
+    'qmpmux_commands_total{command="stop",role="full",result="return"} 2',
+    'qmpmux_commands_total{command="stop",role="full",result="error"} 1',
+    'qmpmux_commands_total{command="stop",role="observer",result="refused"} 1',
+  ]);
+  assertEquals(samples(counted, "refused_total"), ['qmpmux_refused_total{role="observer"} 1']);
+});
+
+Deno.test("Tally.ended() counts every name it does not know as other", () => {
+  const counted = tally();
+  for (let i = 0; i < 1000; i++) {
+    counted.ended(party("full"), command(`made-up-${i}`), { result: "error", took: 0 });
+  }
+  assertEquals(samples(counted, "commands_total"), [
+    'qmpmux_commands_total{command="other",role="full",result="error"} 1000',
+  ]);
+});
+
+Deno.test("Tally.ended() measures only what QEMU has answered", () => {
+  const counted = tally();
+  counted.ended(party("full"), command("stop"), { result: "return", took: 0.3, waited: 0.2 });
+  counted.ended(party("full"), command("stop"), { result: "return", took: 9 });
+  assertEquals(samples(counted, "command_duration_seconds_sum"), [
+    "qmpmux_command_duration_seconds_sum 0.3",
+  ]);
+  assertEquals(samples(counted, "queue_wait_seconds_count"), [
+    "qmpmux_queue_wait_seconds_count 1",
+  ]);
+});
+
+Deno.test("Tally.spread() counts events and to how many they went", () => {
+  const counted = tally();
+  counted.spread(event("STOP"), 3);
+  counted.spread(event("STOP"), 2);
+  assertEquals(samples(counted, "events_total"), ['qmpmux_events_total{event="STOP"} 2']);
+  assertEquals(samples(counted, "event_deliveries"), ["qmpmux_event_deliveries_total 5"]);
+});
+
+Deno.test("Tally.spread() bounds the names of events", () => {
+  const counted = tally();
+  for (let i = 0; i < 300; i++) counted.spread(event(`E${i}`), 0);
+  const told = samples(counted, "events_total");
+  assertEquals(told.length, 257);
+  assertEquals(told.at(-1), 'qmpmux_events_total{event="other"} 44');
+});
+
+Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () => {
+  const counted = tally();
+  for (const ending of ["left", "unread", "unread", "kicked"] as Ending[]) counted.left(ending);
+  const told = samples(counted, "dropped_clients_total");
+  assertEquals(told.filter((line) => !line.endsWith(" 0")), [
+    'qmpmux_dropped_clients_total{reason="unread"} 2',
+    'qmpmux_dropped_clients_total{reason="kicked"} 1',
+  ]);
+});
+
+Deno.test("Tally counts joins, kept answers, sessions, limits and failures of the audit", () => {
+  const counted = tally();
+  counted.joined();
+  counted.kept();
+  counted.kept();
+  counted.qemuCame();
+  counted.limitReached("rate");
+  counted.auditFailed();
+  const text = counted.render(NOTHING);
+  for (
+    const line of [
+      "qmpmux_joined_total 1",
+      "qmpmux_kept_answers_total 2",
+      "qmpmux_upstream_sessions_total 1",
+      'qmpmux_limits_reached_total{limit="rate"} 1',
+      "qmpmux_audit_failures_total 1",
+      'qmpmux_build_info{version="1.2",deno="2.9"} 1',
+    ]
+  ) assertStringIncludes(text, `${line}\n`);
+});
+
+Deno.test("Tally.render() tells the census it is given, and no longer who has gone", () => {
+  const counted = tally();
+  counted.render({ ...NOTHING, clients: new Map([["observer", 2]]) });
+  const text = counted.render({
+    clients: new Map([["full", 3]]),
+    inFlight: 4,
+    waiting: 5,
+    unread: 6,
+    up: true,
+  });
+  for (
+    const line of [
+      'qmpmux_clients{role="full"} 3',
+      "qmpmux_inflight 4",
+      "qmpmux_waiting 5",
+      "qmpmux_unread_bytes 6",
+      "qmpmux_upstream_up 1",
+    ]
+  ) assertStringIncludes(text, `${line}\n`);
+  assert(!text.includes("observer"));
+});
+
+Deno.test("Tally.objection() is none", () => {
+  assertEquals(tally().objection(), undefined);
+});

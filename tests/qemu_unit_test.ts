@@ -1,0 +1,361 @@
+/**
+ * The way to QEMU: what is waited for, what no waiting helps against, how it ends.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Mux } from "../lib/hub/mux.ts";
+import type { Stream } from "../lib/platform/connection.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import type { Log } from "../lib/platform/log.ts";
+import { checkPlace, dial, Pauses, Qemu, type QemuDeps } from "../lib/daemon/qemu.ts";
+import { TURNS } from "../lib/platform/turns.ts";
+import { parseQemu } from "../lib/config/options.ts";
+import { strictErrors } from "./support/client_deps.ts";
+import { within } from "./support/deadline.ts";
+import { options } from "./support/stage.ts";
+import { makePair, readText, readToEnd, write } from "./support/pair.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+
+/** A log that can be waited for. */
+class Notes implements Log {
+  readonly lines: string[] = [];
+  #next = Promise.withResolvers<void>();
+
+  info(line: string): void {
+    this.lines.push(line);
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
+  }
+
+  warn(line: string): void {
+    this.info(line);
+  }
+
+  get next(): Promise<void> {
+    return within("a line of the log", this.#next.promise);
+  }
+}
+
+/** Pauses that the test ends. */
+class HeldPauses extends Pauses {
+  taken = 0;
+  #held = Promise.withResolvers<void>();
+  #begun = Promise.withResolvers<void>();
+
+  /** Resolves when the next pause has begun. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
+  go(): void {
+    this.#held.resolve();
+  }
+
+  override async take(abandoned: AbortSignal): Promise<void> {
+    this.taken++;
+    this.#held = Promise.withResolvers();
+    this.#begun.resolve();
+    this.#begun = Promise.withResolvers();
+    abandoned.addEventListener("abort", () => this.#held.resolve(), { once: true });
+    await this.#held.promise;
+  }
+}
+
+/** The times that a timer was set to, while `act` runs. */
+async function timesOf(act: () => Promise<void>): Promise<number[]> {
+  const original = globalThis.setTimeout;
+  const times: number[] = [];
+  globalThis.setTimeout = ((handler: () => void, time: number) => {
+    times.push(time);
+    return original(handler, 0);
+  }) as unknown as typeof setTimeout;
+  try {
+    await act();
+  } finally {
+    globalThis.setTimeout = original;
+  }
+  return times;
+}
+
+const NEVER = new AbortController().signal;
+
+Deno.test("Pauses.take() waits twice as long each time, up to a second", async () => {
+  const pauses = new Pauses();
+  const times = await timesOf(async () => {
+    for (let i = 0; i < 8; i++) await pauses.take(NEVER);
+  });
+  assertEquals(times, [20, 40, 80, 160, 320, 640, 1000, 1000]);
+});
+
+Deno.test("Pauses.reset() makes the next pause a short one", async () => {
+  const pauses = new Pauses();
+  const times = await timesOf(async () => {
+    for (let i = 0; i < 3; i++) await pauses.take(NEVER);
+    pauses.reset();
+    await pauses.take(NEVER);
+  });
+  assertEquals(times, [20, 40, 80, 20]);
+});
+
+Deno.test("Pauses.take() ends when it is abandoned, and leaves no timer", async () => {
+  const pauses = new Pauses();
+  const abandon = new AbortController();
+  const pause = pauses.take(abandon.signal);
+  abandon.abort();
+  await within("the pause to end", pause);
+  const times = await timesOf(() => pauses.take(abandon.signal));
+  assertEquals(times, []);
+});
+
+Deno.test("dial() waits until QEMU is there, and tells each reason once", async () => {
+  using place = makePlace();
+  const path = `${place.path}/qemu`;
+  const log = new Notes();
+  const pauses = new HeldPauses();
+  let begun = pauses.begun;
+  const dialling = dial(parseQemu(path), pauses, log, NEVER);
+  const again = async (): Promise<void> => {
+    await within("a pause", begun);
+    begun = pauses.begun;
+    pauses.go();
+  };
+  await again();
+  await again();
+  await within("a pause", begun);
+  assertEquals(log.lines, [`unix:${path}: QEMU is not there yet; waiting`]);
+  // A socket that nobody listens on, as a killed QEMU leaves it.
+  const dead = Deno.listen({ transport: "unix", path: `${place.path}/made` });
+  Deno.linkSync(`${place.path}/made`, path);
+  dead.close();
+  await again();
+  await within("a pause", begun);
+  assertEquals(log.lines.slice(1), [`unix:${path}: nobody listens there yet; waiting`]);
+  Deno.removeSync(path);
+  using listener = Deno.listen({ transport: "unix", path });
+  await again();
+  using socket = await within("a connection", dialling) as Deno.Conn;
+  assert(socket !== undefined);
+  (await listener.accept()).close();
+  assertEquals(log.lines.length, 2);
+  assertEquals(pauses.taken, 4);
+});
+
+Deno.test("dial() gives up when it is abandoned", async () => {
+  using place = makePlace();
+  const abandon = new AbortController();
+  const log = new Notes();
+  const told = log.next;
+  const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
+  await told;
+  abandon.abort();
+  assertEquals(await within("the dialling to end", dialling), undefined);
+  assertEquals(
+    await dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal),
+    undefined,
+  );
+  assertEquals(log.lines.length, 1);
+});
+
+Deno.test("dial() connects over TCP, and waits there too", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const log = new Notes();
+  const pauses = new HeldPauses();
+  const { begun } = pauses;
+  const dialling = dial(parseQemu(`127.0.0.1:${port}`), pauses, log, NEVER);
+  await within("a pause", begun);
+  assertEquals(log.lines, [`tcp:127.0.0.1:${port}: nobody listens there yet; waiting`]);
+  using back = Deno.listen({ hostname: "127.0.0.1", port });
+  pauses.go();
+  using socket = await within("a connection", dialling) as Deno.Conn;
+  assert(socket !== undefined);
+  (await back.accept()).close();
+});
+
+Deno.test("dial() tells what else keeps it from connecting, and waits", async () => {
+  using place = makePlace();
+  Deno.writeTextFileSync(`${place.path}/file`, "");
+  const abandon = new AbortController();
+  const log = new Notes();
+  const pauses = new HeldPauses();
+  const { begun } = pauses;
+  const dialling = dial(parseQemu(`${place.path}/file/qemu`), pauses, log, abandon.signal);
+  await within("a pause", begun);
+  assert(/^unix:.*: .*Not a directory.*; waiting$/.test(log.lines[0]!), log.lines[0]);
+  abandon.abort();
+  assertEquals(await dialling, undefined);
+});
+
+Deno.test("dial() throws what is our own mistake", async () => {
+  const address = { transport: "unix", path: "\0".repeat(200) } as const;
+  const pauses = new HeldPauses();
+  const broken: Log = {
+    info: () => {
+      throw new RangeError("bug");
+    },
+    warn: () => {},
+  };
+  await assertRejects(() => dial(address, pauses, broken, NEVER), RangeError, "bug");
+});
+
+Deno.test({
+  name: "dial() says that QEMU's monitor is busy when others are before it",
+  ignore: WITHOUT_QEMU,
+  async fn(): Promise<void> {
+    using place = makePlace();
+    const path = `${place.path}/qemu`;
+    await using _qemu = await startQemu(path);
+    // QEMU's socket file is there a moment before QEMU listens.
+    const served = await dial(parseQemu(path), new Pauses(), new Notes(), NEVER);
+    const others: Stream[] = [served!];
+    const abandon = new AbortController();
+    const log = new Notes();
+    const told = log.next;
+    try {
+      const filling = new HeldPauses();
+      const { begun } = filling;
+      const fill = async (): Promise<void> => {
+        for (;;) {
+          const socket = await dial(parseQemu(path), filling, log, abandon.signal);
+          if (socket === undefined) return;
+          others.push(socket);
+        }
+      };
+      const filled = fill();
+      await within("a pause", begun);
+      await told;
+      abandon.abort();
+      await filled;
+      assertEquals(log.lines, [
+        `unix:${path}: QEMU's monitor is busy with other clients; it serves one at a time; waiting`,
+      ]);
+    } finally {
+      for (const other of others) other.close();
+    }
+  },
+});
+
+Deno.test("dial() does not wait where the process may not use TCP", async () => {
+  const original = Deno.connect;
+  Deno.connect = (() => {
+    throw new Error("Address family not supported by protocol (os error 97)");
+  }) as unknown as typeof Deno.connect;
+  try {
+    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new Notes(), NEVER);
+    const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
+    assertEquals(error.status, 78);
+  } finally {
+    Deno.connect = original;
+  }
+});
+
+Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () => {
+  using place = makePlace();
+  checkPlace(parseQemu(`${place.path}/qemu`));
+  using _listener = Deno.listen({ transport: "unix", path: `${place.path}/qemu` });
+  checkPlace(parseQemu(`${place.path}/qemu`));
+  Deno.symlinkSync("qemu", `${place.path}/link`);
+  checkPlace(parseQemu(`${place.path}/link`));
+  checkPlace(parseQemu("unix-abstract:qemu"));
+  checkPlace(parseQemu("127.0.0.1:1"));
+  checkPlace(parseQemu("unix:qemu-that-is-not-there"));
+  checkPlace(parseQemu(`${place.path}/no/directory/qemu`));
+});
+
+for (
+  const [what, name, message] of [
+    ["a file for a directory", "file/qemu", "PLACE/file is no directory; correct --qemu"],
+    ["a file above the directory", "file/a/qemu", "PLACE/file/a is no directory; correct --qemu"],
+    ["links that lead nowhere", "loop/qemu", "its symbolic links lead nowhere; correct --qemu"],
+    [
+      "a file",
+      "file",
+      "PLACE/file is no socket; correct --qemu, or start QEMU with -qmp unix:PLACE",
+    ],
+    ["a directory", "directory", "PLACE/directory is no socket; correct --qemu, or start QEMU"],
+  ] as const
+) {
+  Deno.test(`checkPlace() refuses ${what} and says what to do`, () => {
+    using place = makePlace();
+    Deno.writeTextFileSync(`${place.path}/file`, "");
+    Deno.mkdirSync(`${place.path}/directory`);
+    Deno.symlinkSync("loop", `${place.path}/loop`);
+    const error = assertThrows(
+      () => checkPlace(parseQemu(`${place.path}/${name}`)),
+      Failure,
+      message.replaceAll("PLACE", place.path),
+    );
+    assertEquals(error.status, 69);
+  });
+}
+
+function qemuDeps(): QemuDeps {
+  return { mux: makeMux(), errors: strictErrors(), turns: TURNS, messageLimit: 1 << 20 };
+}
+
+function makeMux(): Mux {
+  return new Mux(options(), {
+    ready: () => {},
+    lost: () => {},
+    idle: () => {},
+    reload: () => {},
+    stalled: () => {},
+    failed: (_, error) => {
+      throw error;
+    },
+  });
+}
+
+Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {
+  using pair = await makePair();
+  const qemu = new Qemu(pair.ours, qemuDeps());
+  assertEquals(qemu.heard, false);
+  const running = qemu.run();
+  await write(pair.theirs, '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, ');
+  await write(pair.theirs, '"package": ""}, "capabilities": []}}\r\n');
+  assert((await readText(pair.theirs, 31)).startsWith('{"execute":"qmp_capabilities",'));
+  pair.theirs.close();
+  assertEquals(await within("QEMU to be gone", running), "QEMU closed its monitor");
+  assertEquals([qemu.heard, qemu.damage], [true, undefined]);
+});
+
+Deno.test("Qemu proves itself with another number on each connection", async () => {
+  const nonces = new Set<string>();
+  for (let i = 0; i < 20; i++) {
+    using pair = await makePair();
+    const running = new Qemu(pair.ours, qemuDeps()).run();
+    await write(pair.theirs, '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, ');
+    await write(pair.theirs, '"package": ""}, "capabilities": []}}\r\n');
+    let text = "";
+    while (!text.endsWith("}")) text += await readText(pair.theirs, 1);
+    const { id } = JSON.parse(text);
+    assert(Number.isSafeInteger(id) && id >= 0, text);
+    nonces.add(String(id));
+    pair.theirs.close();
+    await running;
+  }
+  assertEquals(nonces.size, 20);
+});
+
+Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () => {
+  using pair = await makePair();
+  const qemu = new Qemu(pair.ours, qemuDeps());
+  const running = qemu.run();
+  await write(pair.theirs, "SSH-2.0-Example\r\nmore\r\n");
+  assertEquals(await within("the end", running), "it does not speak QMP");
+  assert(qemu.damage?.startsWith("SSH-2.0-Example"), qemu.damage);
+  assertEquals(await readToEnd(pair.theirs), "");
+});
+
+Deno.test("Qemu.close() ends the connection, and its reason is what is told", async () => {
+  using pair = await makePair();
+  const qemu = new Qemu(pair.ours, qemuDeps());
+  const running = qemu.run();
+  qemu.close("enough");
+  assertEquals(await within("the end", running), "enough");
+  assertEquals(await readToEnd(pair.theirs), "");
+});
