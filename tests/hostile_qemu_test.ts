@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
 import { StandIn, type StandInManners } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
@@ -130,6 +130,19 @@ Deno.test("Mux.answered() takes no plain reply of a QEMU that has greeted with p
   client.say("{}");
   assertEquals(client.peer.take().length, 1);
   assertEquals(client.peer.closed, undefined);
+});
+
+Deno.test("Mux.answered() sends nothing more to a QEMU whose answer could not be read", () => {
+  const stage = new Stage(60, { onLoss: "hold" });
+  stage.qemuReady();
+  const client = stage.ready("a");
+  client.say('{"execute":"query-commands"}{"execute":"stop"}');
+  stage.qemu.take();
+  stage.qemuSays('{"return": [{}]}');
+  assertEquals(stage.qemu.take(), []);
+  assertStringIncludes(client.peer.take()[0]!, "could not be read");
+  stage.qemuGoes();
+  assertStringIncludes(client.peer.heard.join(), "stop");
 });
 
 Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one", () => {

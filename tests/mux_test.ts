@@ -182,6 +182,27 @@ Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and
   }
 });
 
+Deno.test("Mux.detached() lets what an earlier connection has left at QEMU be closed all the same", () => {
+  const stage = new Stage(60, { onLoss: "hold" });
+  stage.qemuReady();
+  const client = stage.ready("a");
+  const names = ["e", "f", "g"];
+  for (const name of names) {
+    stage.mux.carried(client.monitor, { close(): void {} });
+    client.say(`{"execute":"getfd","arguments":{"fdname":"${name}"}}`);
+    stage.qemuSays('{"return": {}}');
+  }
+  stage.qemuGoes();
+  stage.qemuReady();
+  client.leave();
+  const closed: string[] = [];
+  for (let sent = stage.qemu.take(); sent.length > 0; sent = stage.qemu.take()) {
+    closed.push(...sent.flatMap((text) => text.match(/"closefd".*"fdname":"(\w+)"/)?.[1] ?? []));
+    stage.qemuSays('{"return": {}}');
+  }
+  assertEquals(closed, names);
+});
+
 Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", () => {
   const stage = new Stage();
   stage.qemuReady();

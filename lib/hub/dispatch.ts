@@ -39,6 +39,8 @@ export class Dispatch {
   #heldBack: Errand[] = [];
   /** What has a deadline and no answer yet. */
   readonly #timed = new Set<Errand>();
+  /** Whether QEMU has sent what could not be read; its connection is about to be closed. */
+  #isBroken = false;
   /** The question of somebody else that a monitor joined last. */
   readonly #joined = new WeakMap<Monitor, Errand>();
 
@@ -155,6 +157,8 @@ export class Dispatch {
         });
       }
     } catch (error) {
+      // Who is told now may ask for more at once; this connection is not used any more.
+      this.#isBroken = true;
       const desc = `QEMU's answer to ${command.name} could not be read; its effect is unknown`;
       this.#ledger.unanswered([errand], "lost");
       giveUp(askers, desc, this.#contain);
@@ -165,7 +169,11 @@ export class Dispatch {
 
   /** A client has left: what it alone waited for is not sent any more. */
   left(monitor: Monitor): void {
-    for (const errand of this.#scheduler.drop(monitor)) this.#inherit(errand);
+    for (const errand of this.#scheduler.drop(monitor)) {
+      // Nobody has asked for what closes that which was left at QEMU: it is sent all the same.
+      if (errand.askers.length === 0) this.#scheduler.enqueue(monitor, errand);
+      else this.#inherit(errand);
+    }
     const held = this.#heldBack.findIndex((errand) => !isAwaited(errand));
     if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);
     this.clean(monitor);
@@ -192,6 +200,7 @@ export class Dispatch {
     this.#cache.clear();
     this.#timed.clear();
     this.#gate.clear();
+    this.#isBroken = false;
     for (const { cargo } of unsent) cargo?.close();
     this.#ledger.unanswered(sent, "lost");
     this.#ledger.unanswered(unsent, "dropped");
@@ -230,7 +239,7 @@ export class Dispatch {
 
   /** What overtakes goes at once, but not past descriptors. */
   #overtakes(monitor: Monitor, errand: Errand): void {
-    const held = this.#gate.hasFds;
+    const held = this.#gate.hasFds || this.#isBroken;
     if (!held && !this.#lets(errand)) return;
     this.#scheduler.overtakes(monitor, errand);
     if (held) this.#heldBack.push(errand);
@@ -251,6 +260,7 @@ export class Dispatch {
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
+    if (this.#isBroken) return;
     while (this.#upstream.hasRoom && !this.#gate.hasFds) {
       const errand = this.#scheduler.next(this.#mayGo);
       if (errand === undefined) return;
