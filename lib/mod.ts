@@ -42,9 +42,9 @@ export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
 export type {
   Ending,
   InternalErrorPlace,
+  Observer,
   Outcome,
   Party,
-  Recorder,
   Result,
 } from "./observe/observer.ts";
 export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";

@@ -69,7 +69,7 @@ Deno.test("an error while a client leaves keeps nothing of it", () => {
 Deno.test("an error while QEMU is heard closes its connection alone; clients go on with the next", () => {
   const stage = new Stage(60, {
     onLoss: "hold",
-    recorder: {
+    observer: {
       objection: () => undefined,
       ended(): void {},
       joined(): void {},

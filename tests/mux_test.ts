@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
-import { GIVEN_UP_LIMIT } from "../lib/session/upstream.ts";
+import { ABANDONED_LIMIT } from "../lib/session/upstream.ts";
 import { KEPT_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
@@ -116,25 +116,25 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   stage.qemuReady();
   const { peer, monitor } = stage.ready("a", ["oob"]);
   const client = stage.clients.get("a")!;
-  for (let i = 0; i < GIVEN_UP_LIMIT; i++) {
+  for (let i = 0; i < ABANDONED_LIMIT; i++) {
     client.say('{"exec-oob":"query-yank"}');
     stage.mux.tick(10 * (i + 1));
   }
   const late = '{"error": {"class": "GenericError", "desc": ' +
     '"query-yank was not answered in time; it may still run"}}';
-  assertEquals(peer.take(), new Array(GIVEN_UP_LIMIT).fill(late));
+  assertEquals(peer.take(), new Array(ABANDONED_LIMIT).fill(late));
   client.say('{"exec-oob":"query-yank","id":"x"}');
   assertEquals(peer.take(), [
     '{"id": "x", "error": {"class": "GenericError", "desc": ' +
     '"QEMU answers no out-of-band commands; query-yank was not sent"}}',
   ]);
-  assertEquals(stage.mux.status().inFlight, GIVEN_UP_LIMIT);
+  assertEquals(stage.mux.status().inFlight, ABANDONED_LIMIT);
   assert(monitor.idle);
   stage.qemu.take();
   stage.qemuSays('{"return": [], "id": 1}');
   client.say('{"exec-oob":"query-yank","id":"y"}');
-  assertEquals(stage.qemu.take(), [`{"exec-oob":"query-yank","id":${GIVEN_UP_LIMIT + 1}}`]);
-  stage.qemuSays(`{"return": [], "id": ${GIVEN_UP_LIMIT + 1}}`);
+  assertEquals(stage.qemu.take(), [`{"exec-oob":"query-yank","id":${ABANDONED_LIMIT + 1}}`]);
+  stage.qemuSays(`{"return": [], "id": ${ABANDONED_LIMIT + 1}}`);
   assertEquals(peer.take(), ['{"return": [], "id": "y"}']);
 });
 
@@ -143,12 +143,12 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   stage.qemuReady();
   const waiting = stage.ready("w", ["oob"]);
   waiting.say('{"exec-oob":"query-yank"}');
-  for (let i = 0; i < GIVEN_UP_LIMIT + 5; i++) {
+  for (let i = 0; i < ABANDONED_LIMIT + 5; i++) {
     const client = stage.ready("a", ["oob"]);
     client.say('{"exec-oob":"query-yank"}');
     client.leave();
   }
-  assertEquals(stage.mux.status().inFlight, 1 + GIVEN_UP_LIMIT);
+  assertEquals(stage.mux.status().inFlight, 1 + ABANDONED_LIMIT);
 });
 
 Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up", () => {

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { censusOf } from "../lib/hub/census.ts";
 import type { MuxOptions } from "../lib/hub/mux.ts";
-import { type Recorder, Recorders } from "../lib/observe/observer.ts";
+import { type Observer, Recorders } from "../lib/observe/observer.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { Stage, type StageClient, terms } from "./support/stage.ts";
@@ -20,7 +20,7 @@ function staged(more: Partial<MuxOptions> = {}): {
 } {
   const book = new Notebook();
   const clock = { now: 100 };
-  const stage = new Stage(60, { clock: () => clock.now, ...more, recorder: book });
+  const stage = new Stage(60, { clock: () => clock.now, ...more, observer: book });
   stage.qemuReady();
   return { stage, book, clock };
 }
@@ -277,7 +277,7 @@ Deno.test("Mux tells why a client is no longer there, once", () => {
 
 Deno.test("Mux tells of a client that no QEMU came for", () => {
   const book = new Notebook();
-  const stage = new Stage(60, { recorder: book });
+  const stage = new Stage(60, { observer: book });
   stage.connect("a");
   stage.mux.tick(61);
   assertEquals(book.take(), ["left: handshake"]);
@@ -298,7 +298,7 @@ Deno.test("Mux.received() refuses what its recorder objects to, in its place", (
 
 Deno.test("Mux measures from tick to tick where it has no clock", () => {
   const book = new Notebook();
-  const stage = new Stage(60, { recorder: book });
+  const stage = new Stage(60, { observer: book });
   stage.qemuReady();
   stage.mux.tick(10);
   stage.ready("a").say('{"execute":"stop"}');
@@ -309,8 +309,8 @@ Deno.test("Mux measures from tick to tick where it has no clock", () => {
 
 Deno.test("Recorders tells each of several, and takes the first objection", () => {
   const books = [new Notebook(), new Notebook()];
-  const all: Recorder = new Recorders(books);
-  const stage = new Stage(60, { recorder: all });
+  const all: Observer = new Recorders(books);
+  const stage = new Stage(60, { observer: all });
   stage.qemuReady();
   const client = stage.ready("a");
   client.say('{"execute":"query-version"}');

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { GIVEN_UP_LIMIT, IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
+import { ABANDONED_LIMIT, IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
 import { type Message, readMessage } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { FakeCargo, FakePeer } from "./support/fake_peer.ts";
@@ -78,7 +78,7 @@ Deno.test("Upstream.mayOvertake() ends where too many are at QEMU that nobody wa
   const { upstream } = ready();
   const givenUp = new Set<Job>();
   const mayOvertake = (): boolean => upstream.mayOvertake((each) => !givenUp.has(each));
-  for (let i = 0; i < GIVEN_UP_LIMIT; i++) {
+  for (let i = 0; i < ABANDONED_LIMIT; i++) {
     assert(mayOvertake());
     const [awaited, other] = [job('{"exec-oob":"a"}', true), job('{"exec-oob":"b"}', true)];
     givenUp.add(other);

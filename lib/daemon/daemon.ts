@@ -115,7 +115,7 @@ class Daemon {
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
             "fds=on; add it if clients are to pass descriptors",
         ),
-    }, this.#records.recorder);
+    }, this.#records.observer);
     this.#qemus = new Succession({
       mux: this.#mux,
       errors: this.#errors,
@@ -253,7 +253,7 @@ class Daemon {
       await this.#adopt(settings);
       this.#settings = settings;
       this.#mux.adopt(this.#muxOptions(settings));
-      this.#mux.record(this.#records.recorder);
+      this.#mux.record(this.#records.observer);
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {

@@ -6,7 +6,7 @@
 
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
-import { type Recorder, Recorders } from "../observe/observer.ts";
+import { type Observer, Recorders } from "../observe/observer.ts";
 import { Tally } from "../observe/metrics_recorder.ts";
 import { READING } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
@@ -38,7 +38,7 @@ export class Records {
   /** The numbers, if somebody may ask for them; they go on through reloads. */
   tally: Tally | undefined;
   #trail: AuditTrail | undefined;
-  #recorder: Recorder | undefined;
+  #observer: Observer | undefined;
   /** Audits that are no longer written to, and may still be writing. */
   readonly #closing: Promise<void>[] = [];
 
@@ -55,8 +55,8 @@ export class Records {
   }
 
   /** Is told what happens, if anybody is. */
-  get recorder(): Recorder | undefined {
-    return this.#recorder;
+  get observer(): Observer | undefined {
+    return this.#observer;
   }
 
   /**
@@ -78,9 +78,9 @@ export class Records {
         else this.tally ??= new Tally(isKnown, { version: this.#version, deno: Deno.version.deno });
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const recorders: Recorder[] = this.tally ? [this.tally] : [];
+        const recorders: Observer[] = this.tally ? [this.tally] : [];
         if (this.#trail) recorders.push(auditOf(settings, this.#trail));
-        this.#recorder = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+        this.#observer = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
       },
       undo: () => {
         if (trail !== undefined && trail !== old) this.#closing.push(trail.close());

@@ -37,7 +37,7 @@ export interface Hub {
   /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
   reload(done: (problems: readonly string[]) => void): void;
   /** Wraps an answer so that it is recorded when it gives its reply. */
-  noting(monitor: Monitor, command: Command, answer: Answer): Answer;
+  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer;
   /** A command is refused. */
   refused(monitor: Monitor, command: Command): void;
   /** Runs a task for a client in a later turn; returns whether it will, or it has to be run at once. */
@@ -217,7 +217,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
     monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
   } else if (oob) {
     const error = errorReply("GenericError", `The command ${name} does not support OOB`);
-    monitor.answer(id, true, hub.noting(monitor, command, () => monitor.dressed(error)));
+    monitor.answer(id, true, hub.recordWhenSent(monitor, command, () => monitor.dressed(error)));
   } else run(monitor, command, own, hub);
   return true;
 }
@@ -226,13 +226,13 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   if ("run" in own) {
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
     const answer = (): Reply => monitor.dressed(replyOf(value));
-    return monitor.answer(command.id, false, hub.noting(monitor, command, answer));
+    return monitor.answer(command.id, false, hub.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);
   // What takes its time keeps its place.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
-  const answer = hub.noting(monitor, command, () => replyOf(outcome));
+  const answer = hub.recordWhenSent(monitor, command, () => replyOf(outcome));
   const settle = (value: () => unknown): void => {
     outcome = value;
     monitor.fill(ticket, answer(ticket)!);
@@ -262,7 +262,7 @@ function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
     return false;
   };
   let outcome: (() => Reply) | undefined;
-  const answer = hub.noting(monitor, command, (slot) => {
+  const answer = hub.recordWhenSent(monitor, command, (slot) => {
     if (outcome) return attempted(outcome);
     const go = (): void => {
       try {

@@ -15,43 +15,43 @@ import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { cargoFor, FdGate } from "./fd_gate.ts";
-import { type Contain, type Errand, giveUp, isAwaited, ownErrand } from "./request.ts";
-import type { Ledger } from "./request_recorder.ts";
+import { type Contain, failAll, internalRequest, isAwaited, type Request } from "./request.ts";
+import type { RequestRecorder } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
 
 /** What waited for a QEMU that has gone. */
 export interface Stranded {
   /** What it was sent, and never answered. */
-  readonly sent: readonly Errand[];
+  readonly sent: readonly Request[];
   /** What it was not sent. */
-  readonly unsent: readonly Errand[];
+  readonly unsent: readonly Request[];
 }
 
 /** Commands on their way, of all clients. */
 export class Dispatch {
-  readonly #upstream: Upstream<Errand>;
-  readonly #ledger: Ledger;
+  readonly #upstream: Upstream<Request>;
+  readonly #recorder: RequestRecorder;
   readonly #contain: Contain;
-  readonly #scheduler = new Scheduler<Monitor, Errand>();
-  readonly #cache = new QueryCache<Errand>();
+  readonly #scheduler = new Scheduler<Monitor, Request>();
+  readonly #cache = new QueryCache<Request>();
   readonly #gate = new FdGate();
   /** What overtakes, but came while descriptors were on their way. */
-  #heldBack: Errand[] = [];
+  #heldBack: Request[] = [];
   /** What has a deadline and no answer yet. */
-  readonly #timed = new Set<Errand>();
+  readonly #timed = new Set<Request>();
   /** Whether QEMU has sent what could not be read; its connection is about to be closed. */
   #isBroken = false;
   /** The question of somebody else that a monitor joined last. */
-  readonly #joined = new WeakMap<Monitor, Errand>();
+  readonly #joined = new WeakMap<Monitor, Request>();
 
   /**
    * Creates a dispatch in which nothing waits.
    *
    * @param contain runs what concerns one client
    */
-  constructor(upstream: Upstream<Errand>, ledger: Ledger, contain: Contain) {
+  constructor(upstream: Upstream<Request>, recorder: RequestRecorder, contain: Contain) {
     this.#upstream = upstream;
-    this.#ledger = ledger;
+    this.#recorder = recorder;
     this.#contain = contain;
   }
 
@@ -99,24 +99,24 @@ export class Dispatch {
     const { role, caches, joins } = monitor.terms;
     const kept = caches ? this.#cache.answer(command) : undefined;
     if (kept) {
-      this.#ledger.recorder?.kept();
+      this.#recorder.observer?.kept();
       const answer = (): Reply => seenBy(role, command, kept);
-      return monitor.answer(id, false, this.#ledger.noting(monitor, command, answer));
+      return monitor.answer(id, false, this.#recorder.recordWhenSent(monitor, command, answer));
     }
     // Who has something unfinished does not join: the answer could overtake it.
     const question = joins && monitor.idle ? this.#question(command) : undefined;
     const twin = question === undefined ? undefined : this.#cache.twin(question);
-    const since = this.#ledger.now;
+    const since = this.#recorder.now;
     const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
     if (twin) {
-      this.#ledger.recorder?.joined();
+      this.#recorder.observer?.joined();
       twin.askers.push(asker);
       if (deadline !== Infinity) this.#timed.add(twin);
       this.#joined.set(monitor, twin);
       return;
     }
     const joined = this.#joined.get(monitor);
-    const errand: Errand = {
+    const request: Request = {
       command,
       bytes,
       oob,
@@ -126,12 +126,12 @@ export class Dispatch {
       owner: monitor,
       cargo: cargoFor(monitor, command),
       sent: false,
-      issued: since,
+      sentAt: since,
     };
-    if (deadline !== Infinity) this.#timed.add(errand);
-    if (oob) return this.#overtakes(monitor, errand);
-    if (question !== undefined) this.#cache.waits(question, errand);
-    this.#scheduler.enqueue(monitor, errand);
+    if (deadline !== Infinity) this.#timed.add(request);
+    if (oob) return this.#overtakes(monitor, request);
+    if (question !== undefined) this.#cache.waits(question, request);
+    this.#scheduler.enqueue(monitor, request);
     this.#feed();
   }
 
@@ -141,16 +141,16 @@ export class Dispatch {
    * @throws UnexpectedMessage where it is not what QEMU answers to such a command; those who
    *   wait are told that its effect is unknown
    */
-  settled(errand: Errand, reply: Reply): void {
-    const { command, question, askers } = errand;
-    this.#scheduler.landed(errand);
+  settled(request: Request, reply: Reply): void {
+    const { command, question, askers } = request;
+    this.#scheduler.landed(request);
     if (question !== undefined) this.#cache.landed(question);
-    this.#timed.delete(errand);
+    this.#timed.delete(request);
     try {
       checkListing(command, reply);
-      this.#released(errand, reply);
+      this.#released(request, reply);
       this.#cache.keep(command, reply);
-      this.#ledger.settled(errand, reply);
+      this.#recorder.settled(request, reply);
       for (const { monitor, ticket } of askers.splice(0)) {
         this.#contain(monitor, () => {
           monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));
@@ -160,8 +160,8 @@ export class Dispatch {
       // Who is told now may ask for more at once; this connection is not used any more.
       this.#isBroken = true;
       const desc = `QEMU's answer to ${command.name} could not be read; its effect is unknown`;
-      this.#ledger.unanswered([errand], "lost");
-      giveUp(askers, desc, this.#contain);
+      this.#recorder.unanswered([request], "lost");
+      failAll(askers, desc, this.#contain);
       throw error;
     }
     this.#feed();
@@ -169,12 +169,12 @@ export class Dispatch {
 
   /** A client has left: what it alone waited for is not sent any more. */
   left(monitor: Monitor): void {
-    for (const errand of this.#scheduler.drop(monitor)) {
+    for (const request of this.#scheduler.drop(monitor)) {
       // Nobody has asked for what closes that which was left at QEMU: it is sent all the same.
-      if (errand.askers.length === 0) this.#scheduler.enqueue(monitor, errand);
-      else this.#inherit(errand);
+      if (request.askers.length === 0) this.#scheduler.enqueue(monitor, request);
+      else this.#inherit(request);
     }
-    const held = this.#heldBack.findIndex((errand) => !isAwaited(errand));
+    const held = this.#heldBack.findIndex((request) => !isAwaited(request));
     if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);
     this.clean(monitor);
   }
@@ -182,7 +182,7 @@ export class Dispatch {
   /** Ends what a client leaves at QEMU. */
   clean(owner: Monitor): void {
     for (const command of this.#gate.leftovers(owner)) {
-      this.#scheduler.enqueue(owner, ownErrand(command, owner));
+      this.#scheduler.enqueue(owner, internalRequest(command, owner));
     }
     this.#feed();
   }
@@ -202,74 +202,74 @@ export class Dispatch {
     this.#gate.clear();
     this.#isBroken = false;
     for (const { cargo } of unsent) cargo?.close();
-    this.#ledger.unanswered(sent, "lost");
-    this.#ledger.unanswered(unsent, "dropped");
+    this.#recorder.unanswered(sent, "lost");
+    this.#recorder.unanswered(unsent, "dropped");
     return { sent, unsent };
   }
 
   /** Answers those whose commands have taken too long; what comes later is nobody's. */
-  giveUpLate(now: number): void {
+  failLate(now: number): void {
     // An answer can let others go: first all are taken out.
     const answers: (() => void)[] = [];
-    for (const errand of this.#timed) {
-      const late = errand.askers.filter(({ deadline }) => deadline <= now);
+    for (const request of this.#timed) {
+      const late = request.askers.filter(({ deadline }) => deadline <= now);
       if (late.length === 0) continue;
-      const others = errand.askers.filter(({ deadline }) => deadline > now);
+      const others = request.askers.filter(({ deadline }) => deadline > now);
       // It waits for the turn of the first who is there.
-      const owner = errand.askers.find(({ monitor }) => !monitor.left);
-      const moves = !errand.sent && (owner === undefined || late.includes(owner));
-      errand.askers.splice(0, errand.askers.length, ...others);
-      if (moves && errand.oob) this.#letGo(errand);
-      else if (moves) this.#scheduler.remove(errand);
-      if (!errand.sent && others.length === 0) errand.cargo?.close();
+      const owner = request.askers.find(({ monitor }) => !monitor.left);
+      const moves = !request.sent && (owner === undefined || late.includes(owner));
+      request.askers.splice(0, request.askers.length, ...others);
+      if (moves && request.oob) this.#letGo(request);
+      else if (moves) this.#scheduler.remove(request);
+      if (!request.sent && others.length === 0) request.cargo?.close();
       if (others.length === 0) {
-        this.#timed.delete(errand);
-        if (errand.question !== undefined) this.#cache.forgotten(errand.question);
-      } else if (moves) this.#inherit(errand);
-      this.#ledger.unanswered([{ ...errand, askers: late }], errand.sent ? "lost" : "dropped");
-      const { name } = errand.command;
-      const desc = errand.sent
+        this.#timed.delete(request);
+        if (request.question !== undefined) this.#cache.forgotten(request.question);
+      } else if (moves) this.#inherit(request);
+      this.#recorder.unanswered([{ ...request, askers: late }], request.sent ? "lost" : "dropped");
+      const { name } = request.command;
+      const desc = request.sent
         ? `${name} was not answered in time; it may still run`
         : `${name} could not be sent in time; it has not run`;
-      answers.push(() => giveUp(late, desc, this.#contain));
+      answers.push(() => failAll(late, desc, this.#contain));
     }
     for (const answer of answers) answer();
     this.#feed();
   }
 
   /** What overtakes goes at once, but not past descriptors. */
-  #overtakes(monitor: Monitor, errand: Errand): void {
+  #overtakes(monitor: Monitor, request: Request): void {
     const held = this.#gate.hasFds || this.#isBroken;
-    if (!held && !this.#lets(errand)) return;
-    this.#scheduler.overtakes(monitor, errand);
-    if (held) this.#heldBack.push(errand);
-    else this.#overtake(errand);
+    if (!held && !this.#lets(request)) return;
+    this.#scheduler.overtakes(monitor, request);
+    if (held) this.#heldBack.push(request);
+    else this.#overtake(request);
   }
 
   /** Hands QEMU an out-of-band command. */
-  #overtake(errand: Errand): void {
-    errand.sent = true;
-    this.#upstream.issue(errand);
+  #overtake(request: Request): void {
+    request.sent = true;
+    this.#upstream.issue(request);
   }
 
   /** One that was held back is not any more. */
-  #letGo(errand: Errand): void {
-    this.#heldBack.splice(this.#heldBack.indexOf(errand), 1);
-    this.#scheduler.landed(errand);
+  #letGo(request: Request): void {
+    this.#heldBack.splice(this.#heldBack.indexOf(request), 1);
+    this.#scheduler.landed(request);
   }
 
   /** Hands QEMU what it has room for. */
   #feed(): void {
     if (this.#isBroken) return;
     while (this.#upstream.hasRoom && !this.#gate.hasFds) {
-      const errand = this.#scheduler.next(this.#mayGo);
-      if (errand === undefined) return;
-      if (!this.#lets(errand)) continue;
-      if (errand.question !== undefined) this.#cache.flies(errand.question);
-      errand.sent = true;
-      errand.after = undefined;
-      errand.issued = this.#ledger.now;
-      this.#upstream.issue(errand);
+      const request = this.#scheduler.next(this.#mayGo);
+      if (request === undefined) return;
+      if (!this.#lets(request)) continue;
+      if (request.question !== undefined) this.#cache.flies(request.question);
+      request.sent = true;
+      request.after = undefined;
+      request.sentAt = this.#recorder.now;
+      this.#upstream.issue(request);
     }
   }
 
@@ -279,67 +279,67 @@ export class Dispatch {
     return question === undefined || namesDescriptors(command) ? undefined : question;
   }
 
-  readonly #mayGo = (errand: Errand): Leave => {
-    const { question, after, askers } = errand;
+  readonly #mayGo = (request: Request): Leave => {
+    const { question, after, askers } = request;
     if (
       after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
     ) {
       return false;
     }
     if (question !== undefined && !this.#cache.mayFly(question)) return false;
-    return this.#gate.leave(errand, this.#upstream.busy);
+    return this.#gate.leave(request, this.#upstream.busy);
   };
 
   /**
    * Whether a command may go, as far as descriptors are concerned; one that may not is answered here.
    * It is no question that others share: see `#question`.
    */
-  #lets(errand: Errand): boolean {
-    const { command, cargo, askers } = errand;
-    const admitted = this.#gate.goes(errand);
+  #lets(request: Request): boolean {
+    const { command, cargo, askers } = request;
+    const admitted = this.#gate.goes(request);
     if (typeof admitted !== "string") {
-      errand.bytes = admitted;
+      request.bytes = admitted;
       return true;
     }
-    this.#scheduler.landed(errand);
+    this.#scheduler.landed(request);
     cargo?.close();
-    this.#timed.delete(errand);
-    for (const { monitor } of askers) this.#ledger.here(monitor, command, "refused");
-    giveUp(askers, admitted, this.#contain);
+    this.#timed.delete(request);
+    for (const { monitor } of askers) this.#recorder.recordLocal(monitor, command, "refused");
+    failAll(askers, admitted, this.#contain);
     return false;
   }
 
   /** QEMU has answered a command: what descriptors held back goes now. */
-  #released(errand: Errand, reply: Reply): void {
-    this.#gate.settled(errand, reply);
+  #released(request: Request, reply: Reply): void {
+    this.#gate.settled(request, reply);
     if (!this.#gate.hasFds) {
       for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
     }
     this.#free();
-    if (errand.owner?.left) this.clean(errand.owner);
+    if (request.owner?.left) this.clean(request.owner);
   }
 
   /** Ends what is left at QEMU and concerns no departing client. */
   #free(): void {
     for (const { owner, command } of this.#gate.freed()) {
-      this.#scheduler.enqueue(owner, ownErrand(command, owner));
+      this.#scheduler.enqueue(owner, internalRequest(command, owner));
     }
   }
 
-  /** An errand whose first asker has gone belongs to the next one, if there is one. */
-  #inherit(errand: Errand): void {
-    const heir = errand.askers.find(({ monitor }) => !monitor.left);
+  /** A request whose first asker has gone belongs to the next one, if there is one. */
+  #inherit(request: Request): void {
+    const heir = request.askers.find(({ monitor }) => !monitor.left);
     // It was idle when it joined: all else that it has waiting came later.
-    if (heir) this.#scheduler.enqueueFirst(heir.monitor, errand);
-    else this.#forget(errand);
+    if (heir) this.#scheduler.enqueueFirst(heir.monitor, request);
+    else this.#forget(request);
   }
 
-  /** An errand that QEMU has not been sent, and that nobody waits for. */
-  #forget(errand: Errand): void {
-    this.#ledger.unanswered([errand], "dropped");
-    this.#timed.delete(errand);
-    this.#scheduler.landed(errand);
-    errand.cargo?.close();
-    if (errand.question !== undefined) this.#cache.forgotten(errand.question);
+  /** A request that QEMU has not been sent, and that nobody waits for. */
+  #forget(request: Request): void {
+    this.#recorder.unanswered([request], "dropped");
+    this.#timed.delete(request);
+    this.#scheduler.landed(request);
+    request.cargo?.close();
+    if (request.question !== undefined) this.#cache.forgotten(request.question);
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Ending, InternalErrorPlace, Recorder } from "../observe/observer.ts";
+import type { Ending, InternalErrorPlace, Observer } from "../observe/observer.ts";
 import { type Answer, Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
@@ -31,9 +31,9 @@ import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
-import { type Contain, type Errand, giveUp, probe } from "./request.ts";
+import { type Contain, failAll, probe, type Request } from "./request.ts";
 import { lacksFds } from "./fd_gate.ts";
-import { Ledger } from "./request_recorder.ts";
+import { RequestRecorder } from "./request_recorder.ts";
 
 /** The reason for closing the connection to what sends something else than QMP's messages. */
 export const NO_QMP = "it does not speak QMP";
@@ -99,9 +99,9 @@ export interface MuxOptions {
 
 /** Many clients, one QEMU: the whole surface the rim sees. */
 export class Mux implements Hub {
-  readonly #upstream = new Upstream<Errand>();
+  readonly #upstream = new Upstream<Request>();
   readonly #dispatch: Dispatch;
-  readonly #ledger: Ledger;
+  readonly #recorder: RequestRecorder;
   readonly #monitors = new Set<Monitor>();
   /** Since when, in seconds, the clients wait that have no greeting yet. */
   readonly #ungreeted = new Map<Monitor, number>();
@@ -116,12 +116,12 @@ export class Mux implements Hub {
   #draining = false;
 
   /** A hub without clients and without QEMU. */
-  constructor(options: MuxOptions, notices: Notices, recorder?: Recorder) {
+  constructor(options: MuxOptions, notices: Notices, observer?: Observer) {
     this.#options = options;
     this.#deadlines = compiled(options.deadlines);
     this.#notices = notices;
-    this.#ledger = new Ledger(recorder, options.clock ?? ((): number => this.#now));
-    this.#dispatch = new Dispatch(this.#upstream, this.#ledger, this.#contain);
+    this.#recorder = new RequestRecorder(observer, options.clock ?? ((): number => this.#now));
+    this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
   }
 
   /** The clients that are there. */
@@ -171,19 +171,19 @@ export class Mux implements Hub {
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const admission = monitor.admit(command);
     if (admission === "run") {
-      const objection = this.#ledger.recorder?.objection(command);
+      const objection = this.#recorder.observer?.objection(command);
       if (objection !== undefined) {
-        this.#ledger.here(monitor, command, "refused");
+        this.#recorder.recordLocal(monitor, command, "refused");
         return monitor.refuse(id, oob, "GenericError", refusalText(command, objection));
       }
       if (!runOwn(monitor, command, this)) this.#run(monitor, command);
       return;
     }
     if (!oob) {
-      const answer = this.#ledger.noting(monitor, command, admission);
+      const answer = this.#recorder.recordWhenSent(monitor, command, admission);
       return monitor.answer(id, false, this.#inOwnTurn(monitor, command, answer));
     }
-    this.#ledger.here(monitor, command, "error");
+    this.#recorder.recordLocal(monitor, command, "error");
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
   }
 
@@ -200,9 +200,9 @@ export class Mux implements Hub {
     this.#ungreeted.delete(monitor);
     // Whatever fails here, the rest is done all the same.
     this.#attempt("teardown", () => {
-      const ungiven = monitor.leave();
-      this.#ledger.recorder?.left(ending);
-      this.#ledger.ungiven(ungiven);
+      const recordDropped = monitor.leave();
+      this.#recorder.observer?.left(ending);
+      this.#recorder.recordDropped(recordDropped);
     });
     this.#attempt("teardown", () => this.#dispatch.left(monitor));
     this.#attempt("teardown", () => this.#rest());
@@ -266,10 +266,10 @@ export class Mux implements Hub {
     }
     if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
     for (const { askers, command } of sent) {
-      giveUp(askers, `QEMU has gone; the effect of ${command.name} is unknown`, this.#contain);
+      failAll(askers, `QEMU has gone; the effect of ${command.name} is unknown`, this.#contain);
     }
     for (const { askers, command } of unsent) {
-      giveUp(askers, `QEMU has gone; ${command.name} was not sent`, this.#contain);
+      failAll(askers, `QEMU has gone; ${command.name} was not sent`, this.#contain);
     }
     this.#rest();
   }
@@ -282,7 +282,7 @@ export class Mux implements Hub {
       if (now - since < handshakeTime) continue;
       this.dismiss(monitor, `${NO_QEMU} ${handshakeTime} s`, "handshake");
     }
-    this.#dispatch.giveUpLate(now);
+    this.#dispatch.failLate(now);
     this.#rest();
     if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
   }
@@ -294,8 +294,8 @@ export class Mux implements Hub {
   }
 
   /** From now on another records what happens, or nobody does. */
-  record(recorder: Recorder | undefined): void {
-    this.#ledger.recorder = recorder;
+  record(observer: Observer | undefined): void {
+    this.#recorder.observer = observer;
   }
 
   /** From now on new commands are refused; those under way finish. */
@@ -336,13 +336,13 @@ export class Mux implements Hub {
   }
 
   /** Gives what an answer of ours gives, and records it. */
-  noting(monitor: Monitor, command: Command, answer: Answer): Answer {
-    return this.#ledger.noting(monitor, command, answer);
+  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
+    return this.#recorder.recordWhenSent(monitor, command, answer);
   }
 
   /** A command of ours is refused. */
   refused(monitor: Monitor, command: Command): void {
-    this.#ledger.here(monitor, command, "refused");
+    this.#recorder.recordLocal(monitor, command, "refused");
   }
 
   /** The clients that are there, less control connections. */
@@ -374,27 +374,27 @@ export class Mux implements Hub {
   #run(monitor: Monitor, command: Command): void {
     const { id, oob } = command;
     if (monitor.isControl) {
-      this.#ledger.here(monitor, command, "error");
+      this.#recorder.recordLocal(monitor, command, "error");
       const desc = `The command ${command.name} has not been found`;
       return monitor.refuse(id, oob, "CommandNotFound", desc);
     }
     if (this.#draining) {
-      this.#ledger.here(monitor, command, "dropped");
+      this.#recorder.recordLocal(monitor, command, "dropped");
       return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
     }
     const verdict = judge(monitor.terms.role, command);
     if (!verdict.allow) {
       const rule = ruleName(monitor.terms.role.name, verdict.rule);
-      this.#ledger.here(monitor, command, "refused", rule);
+      this.#recorder.recordLocal(monitor, command, "refused", rule);
       return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
     }
     if (this.#qemu === undefined || this.#upstream.state !== "ready") {
-      this.#ledger.here(monitor, command, "dropped");
+      this.#recorder.recordLocal(monitor, command, "dropped");
       const desc = `QEMU is away; ${command.name} was not sent`;
       return monitor.refuse(id, oob, "GenericError", desc);
     }
     if (oob && !this.#dispatch.mayOvertake) {
-      this.#ledger.here(monitor, command, "dropped");
+      this.#recorder.recordLocal(monitor, command, "dropped");
       const desc = `QEMU answers no out-of-band commands; ${command.name} was not sent`;
       return monitor.refuse(id, true, "GenericError", desc);
     }
@@ -440,12 +440,12 @@ export class Mux implements Hub {
         this.#blame(monitor, error);
       }
     }
-    this.#ledger.recorder?.spread(event, told);
+    this.#recorder.observer?.spread(event, told);
   }
 
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
-    this.#ledger.recorder?.qemuCame();
+    this.#recorder.observer?.qemuCame();
     this.#notices.ready(greeting);
     this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {

@@ -1,5 +1,5 @@
 /**
- * An errand: a command on its way to QEMU, and all who wait for its answer.
+ * A request: a command on its way to QEMU, and all who wait for its answer.
  *
  * @module
  */
@@ -25,17 +25,17 @@ export interface Asker {
 }
 
 /** A command on its way, and all who wait for its answer. */
-export interface Errand extends Job {
+export interface Request extends Job {
   /** What was asked. */
   readonly command: Command;
   /** The bytes for QEMU: with QEMU's names for descriptors, once it may go. */
   bytes: Uint8Array;
-  /** Who waits; nobody, where it is an errand of ours. */
+  /** Who waits; nobody, where it is a request of ours. */
   readonly askers: Asker[];
   /** What it asks, where others may join. */
   readonly question: Question | undefined;
   /** A question its monitor shares with others, which must reach QEMU first. */
-  after: Errand | undefined;
+  after: Request | undefined;
   /** Who asked first; nobody, where it concerns no descriptors. */
   readonly owner: Monitor | undefined;
   /** What goes along. */
@@ -43,19 +43,19 @@ export interface Errand extends Job {
   /** Has QEMU been sent it? */
   sent: boolean;
   /** When. */
-  issued: number;
+  sentAt: number;
 }
 
 /** What is asked of a QEMU that is silent. */
 const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
 
 /** The question whether QEMU lives; it reads only, and QEMU's I/O thread answers it. */
-export function probe(): Errand {
-  return ownErrand(readCommand(PROBE, true) as Command);
+export function probe(): Request {
+  return internalRequest(readCommand(PROBE, true) as Command);
 }
 
 /** A command whose answer nobody waits for. */
-export function ownErrand(command: Command, owner?: Monitor): Errand {
+export function internalRequest(command: Command, owner?: Monitor): Request {
   return {
     command,
     bytes: command.bytes,
@@ -66,20 +66,20 @@ export function ownErrand(command: Command, owner?: Monitor): Errand {
     owner,
     cargo: undefined,
     sent: command.oob,
-    issued: 0,
+    sentAt: 0,
   };
 }
 
 /** Does anybody wait for its answer? */
-export function isAwaited({ askers }: Errand): boolean {
+export function isAwaited({ askers }: Request): boolean {
   return askers.some(({ monitor }) => !monitor.left);
 }
 
 /** Runs what concerns one client, so that an error ends that client alone. */
 export type Contain = (monitor: Monitor, run: () => void) => void;
 
-/** Answers all these with an error; whatever becomes of their errand is nobody's from now on. */
-export function giveUp(askers: Asker[], desc: string, contain: Contain): void {
+/** Answers all these with an error; whatever becomes of their request is nobody's from now on. */
+export function failAll(askers: Asker[], desc: string, contain: Contain): void {
   for (const { monitor, ticket } of askers.splice(0)) {
     contain(monitor, () => monitor.fill(ticket, errorReply("GenericError", desc)));
   }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Outcome, Recorder, Result } from "../observe/observer.ts";
+import type { Observer, Outcome, Result } from "../observe/observer.ts";
 import type { Answer, Monitor } from "../session/monitor.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
@@ -18,7 +18,7 @@ export interface Entry {
   /** Who asked it, and when. */
   readonly askers: readonly { readonly monitor: Monitor; readonly since: number }[];
   /** When QEMU was sent it. */
-  readonly issued: number;
+  readonly sentAt: number;
 }
 
 /** A command that is answered here when its turn comes. */
@@ -29,90 +29,90 @@ interface Noted {
 }
 
 /** What the hub writes down; the times are seconds of a steady clock. */
-export class Ledger {
-  #recorder: Recorder | undefined;
+export class RequestRecorder {
+  #observer: Observer | undefined;
   readonly #clock: () => number;
   /** What answers of ours belong to that have not been given yet. */
   readonly #noted = new WeakMap<Answer, Noted>();
 
   /** Without a recorder all it does is nothing. */
-  constructor(recorder: Recorder | undefined, clock: () => number) {
-    this.#recorder = recorder;
+  constructor(observer: Observer | undefined, clock: () => number) {
+    this.#observer = observer;
     this.#clock = clock;
   }
 
   /** Who records, if anybody does. */
-  get recorder(): Recorder | undefined {
-    return this.#recorder;
+  get observer(): Observer | undefined {
+    return this.#observer;
   }
 
   /** From now on another records, or nobody; what has begun unrecorded stays so. */
-  set recorder(recorder: Recorder | undefined) {
-    this.#recorder = recorder;
+  set observer(observer: Observer | undefined) {
+    this.#observer = observer;
   }
 
   /** The time; `NaN` while nobody records. */
   get now(): number {
-    return this.#recorder === undefined ? NaN : this.#clock();
+    return this.#observer === undefined ? NaN : this.#clock();
   }
 
   /** QEMU has answered. */
-  settled({ command, askers, issued }: Entry, reply: Reply): void {
-    const recorder = this.#recorder;
-    if (recorder === undefined) return;
+  settled({ command, askers, sentAt }: Entry, reply: Reply): void {
+    const observer = this.#observer;
+    if (observer === undefined) return;
     const now = this.#clock();
     for (const { monitor, since } of askers) {
       if (Number.isNaN(since)) continue;
       // Who joined after it was sent did not wait.
-      const waited = Math.max(0, issued - since) || 0;
-      recorder.ended(monitor, command, { result: reply.kind, reply, took: now - since, waited });
+      const waited = Math.max(0, sentAt - since) || 0;
+      observer.ended(monitor, command, { result: reply.kind, reply, took: now - since, waited });
     }
   }
 
   /** QEMU will not answer: it was sent these, or was not. */
   unanswered(entries: readonly Entry[], result: "lost" | "dropped"): void {
-    const recorder = this.#recorder;
-    if (recorder === undefined) return;
+    const observer = this.#observer;
+    if (observer === undefined) return;
     const now = this.#clock();
     for (const { command, askers } of entries) {
       for (const { monitor, since } of askers) {
-        if (!Number.isNaN(since)) recorder.ended(monitor, command, { result, took: now - since });
+        if (!Number.isNaN(since)) observer.ended(monitor, command, { result, took: now - since });
       }
     }
   }
 
   /** Records a command that was answered here, at once; `rule` names the rule that refused it. */
-  here(monitor: Monitor, command: Command, result: Result, rule?: string): void {
-    this.#recorder?.ended(monitor, command, { result, took: 0, rule });
+  recordLocal(monitor: Monitor, command: Command, result: Result, rule?: string): void {
+    this.#observer?.ended(monitor, command, { result, took: 0, rule });
   }
 
   /** Wraps an answer of ours so that it is recorded when it gives its reply, which may be at a later call. */
-  noting(monitor: Monitor, command: Command, answer: Answer): Answer {
-    const recorder = this.#recorder;
-    if (recorder === undefined) return answer;
+  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
+    const observer = this.#observer;
+    if (observer === undefined) return answer;
     const noted: Noted = { monitor, command, since: this.#clock() };
-    const noting: Answer = (slot) => {
-      this.#noted.delete(noting);
+    const wrapped: Answer = (slot) => {
+      this.#noted.delete(wrapped);
       const reply = answer(slot);
-      if (reply === undefined) this.#noted.set(noting, noted);
+      if (reply === undefined) this.#noted.set(wrapped, noted);
       else {
         const took = this.#clock() - noted.since;
-        recorder.ended(monitor, command, { result: reply.kind, reply, took });
+        observer.ended(monitor, command, { result: reply.kind, reply, took });
       }
       return reply;
     };
-    this.#noted.set(noting, noted);
-    return noting;
+    this.#noted.set(wrapped, noted);
+    return wrapped;
   }
 
   /** Answers of ours will not be given: their client has left before their turn came. */
-  ungiven(answers: readonly Answer[]): void {
+  recordDropped(answers: readonly Answer[]): void {
     for (const answer of answers) {
       const noted = this.#noted.get(answer);
       if (noted === undefined) continue;
       const { monitor, command, since } = noted;
       const outcome: Outcome = { result: "dropped", took: this.#clock() - since };
-      this.#recorder?.ended(monitor, command, outcome);
+      this.#observer?.ended(monitor, command, outcome);
     }
   }
 }

@@ -11,7 +11,7 @@
 import type { Command } from "../wire/message.ts";
 import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
-import type { Outcome, Party, Recorder } from "./observer.ts";
+import type { Observer, Outcome, Party } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
 
 /** A client chose the name of its command: a long one is cut. */
@@ -66,7 +66,7 @@ export interface AuditOptions {
 }
 
 /** Puts commands on record. */
-export class Audit implements Recorder {
+export class Audit implements Observer {
   readonly #sink: AuditSink;
   readonly #options: AuditOptions;
 

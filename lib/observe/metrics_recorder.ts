@@ -13,9 +13,9 @@ import {
   type Ending,
   INTERNAL_ERROR_PLACES,
   type InternalErrorPlace,
+  type Observer,
   type Outcome,
   type Party,
-  type Recorder,
   type Result,
 } from "./observer.ts";
 
@@ -62,7 +62,7 @@ const DROPS: readonly Ending[] = [
 type Counts = Partial<Record<Result, Cell>>;
 
 /** Counts what happens. */
-export class Tally implements Recorder {
+export class Tally implements Observer {
   readonly #metrics = new Metrics();
   readonly #isKnown: (command: string) => boolean;
   readonly #clients = this.#metrics.gauge("clients", "Clients that are connected", "role");

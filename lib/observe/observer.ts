@@ -80,7 +80,7 @@ export interface Outcome {
 }
 
 /** Who records what happens. */
-export interface Recorder {
+export interface Observer {
   /** Why a command must not run now, if it must not. */
   objection(command: Command): string | undefined;
   /** A command has come to its end. */
@@ -98,11 +98,11 @@ export interface Recorder {
 }
 
 /** Tells each of several. */
-export class Recorders implements Recorder {
-  readonly #all: readonly Recorder[];
+export class Recorders implements Observer {
+  readonly #all: readonly Observer[];
 
   /** Several in one. */
-  constructor(all: readonly Recorder[]) {
+  constructor(all: readonly Observer[]) {
     this.#all = all;
   }
 

@@ -18,9 +18,9 @@ import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./socket_activation.ts";
 import { Pace } from "../policy/rate_limit.ts";
 import {
+  applyAccess,
   bindFile,
   type Change,
-  grant,
   inodeAt,
   type Listen,
   makeWay,
@@ -161,7 +161,7 @@ export class Listener implements Disposable {
   }
 
   #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
-    if (inodeAt(address.path) === this.#inode) return grant(settings, address);
+    if (inodeAt(address.path) === this.#inode) return applyAccess(settings, address);
     const { socket, inode } = this.#bind!(settings, address);
     return {
       commit: () => {

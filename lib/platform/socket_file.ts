@@ -194,7 +194,7 @@ export function inodeAt(path: string): number | undefined {
 }
 
 /** Gives our socket file its mode and its owner, which it has until that is taken back. */
-export function grant(settings: ListenerSettings, address: UnixAddress): Change {
+export function applyAccess(settings: ListenerSettings, address: UnixAddress): Change {
   const { path } = address;
   let undo = (): void => {};
   try {

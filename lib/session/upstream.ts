@@ -39,7 +39,7 @@ export const IN_FLIGHT_LIMIT = 4;
  * at once; while one is stopped they would pile up, and be kept here and in its
  * socket.
  */
-export const GIVEN_UP_LIMIT = 16;
+export const ABANDONED_LIMIT = 16;
 
 /** QEMU's greeting has some 150 bytes; every client is sent it. */
 const GREETING_BYTES_LIMIT = 4096;
@@ -115,10 +115,10 @@ export class Upstream<J extends Job> {
    * @param awaited whether anybody waits for a job's answer
    */
   mayOvertake(awaited: (job: J) => boolean): boolean {
-    if (this.#outOfBand.size < GIVEN_UP_LIMIT) return true;
+    if (this.#outOfBand.size < ABANDONED_LIMIT) return true;
     let givenUp = 0;
     for (const job of this.#outOfBand.values()) if (!awaited(job)) givenUp++;
-    return givenUp < GIVEN_UP_LIMIT;
+    return givenUp < ABANDONED_LIMIT;
   }
 
   /** Does an in-band command await QEMU's answer? */

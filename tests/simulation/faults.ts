@@ -51,14 +51,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what has been answered still counts as at QEMU",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.landed(errand);\n    if (question",
+    from: "this.#scheduler.landed(request);\n    if (question",
     to: "if (question",
   },
   {
     name: "what overtakes is sent though too much of it was given up",
     file: "session/upstream.ts",
-    from: "GIVEN_UP_LIMIT = 16",
-    to: "GIVEN_UP_LIMIT = 17",
+    from: "ABANDONED_LIMIT = 16",
+    to: "ABANDONED_LIMIT = 17",
   },
   {
     name: "what was at QEMU is still awaited after a loss",
@@ -232,14 +232,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a shared question goes with the first who asked it",
     file: "hub/dispatch.ts",
-    from: "for (const errand of this.#scheduler.drop(monitor)) this.#inherit(errand);",
+    from: "for (const request of this.#scheduler.drop(monitor)) this.#inherit(request);",
     to: "this.#scheduler.drop(monitor);",
   },
   {
     name: "a shared question that is inherited waits behind what came later",
     file: "hub/dispatch.ts",
-    from: "if (heir) this.#scheduler.enqueueFirst(heir.monitor, errand);",
-    to: "if (heir) this.#scheduler.enqueue(heir.monitor, errand);",
+    from: "if (heir) this.#scheduler.enqueueFirst(heir.monitor, request);",
+    to: "if (heir) this.#scheduler.enqueue(heir.monitor, request);",
   },
   {
     name: "a refused command runs",
@@ -274,14 +274,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a command given up still waits",
     file: "hub/dispatch.ts",
-    from: "if (moves) this.#scheduler.remove(errand);",
-    to: "if (moves && others.length > 0) this.#scheduler.remove(errand);",
+    from: "if (moves) this.#scheduler.remove(request);",
+    to: "if (moves && others.length > 0) this.#scheduler.remove(request);",
   },
   {
     name: "a shared question loses its turn when one who joined it gives up",
     file: "hub/dispatch.ts",
-    from: "const moves = !errand.sent && (owner === undefined || late.includes(owner));",
-    to: "const moves = !errand.sent && owner !== null;",
+    from: "const moves = !request.sent && (owner === undefined || late.includes(owner));",
+    to: "const moves = !request.sent && owner !== null;",
   },
   {
     name: "a question about a descriptor is shared",
@@ -292,7 +292,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what is held back waits still when it is given up",
     file: "hub/dispatch.ts",
-    from: "if (moves && errand.oob) this.#letGo(errand);\n      else if (moves)",
+    from: "if (moves && request.oob) this.#letGo(request);\n      else if (moves)",
     to: "if (moves)",
   },
   {
@@ -304,8 +304,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "only the first who shares a question has a deadline",
     file: "hub/dispatch.ts",
-    from: "const late = errand.askers.filter(({ deadline }) => deadline <= now);",
-    to: "const late = errand.askers.filter(() => errand.askers[0]!.deadline <= now);",
+    from: "const late = request.askers.filter(({ deadline }) => deadline <= now);",
+    to: "const late = request.askers.filter(() => request.askers[0]!.deadline <= now);",
   },
   {
     name: "a QEMU that was not asked counts as stalled",
@@ -412,20 +412,20 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors of a command that is forgotten stay open",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.landed(errand);\n    errand.cargo?.close();",
-    to: "this.#scheduler.landed(errand);",
+    from: "this.#scheduler.landed(request);\n    request.cargo?.close();",
+    to: "this.#scheduler.landed(request);",
   },
   {
     name: "descriptors of a command given up stay open",
     file: "hub/dispatch.ts",
-    from: "if (!errand.sent && others.length === 0) errand.cargo?.close();",
+    from: "if (!request.sent && others.length === 0) request.cargo?.close();",
     to: "",
   },
   {
     name: "descriptors of a command given up are closed though QEMU has them",
     file: "hub/dispatch.ts",
-    from: "if (!errand.sent && others.length === 0) errand.cargo?.close();",
-    to: "if (others.length === 0) errand.cargo?.close();",
+    from: "if (!request.sent && others.length === 0) request.cargo?.close();",
+    to: "if (others.length === 0) request.cargo?.close();",
   },
   {
     name: "descriptors of what was not sent stay open when QEMU goes",
@@ -436,8 +436,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors of a command that is refused stay open",
     file: "hub/dispatch.ts",
-    from: "cargo?.close();\n    this.#timed.delete(errand);",
-    to: "this.#timed.delete(errand);",
+    from: "cargo?.close();\n    this.#timed.delete(request);",
+    to: "this.#timed.delete(request);",
   },
   {
     name: "a command that a role refuses takes what came",
@@ -526,8 +526,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what is held back counts before it is sent",
     file: "hub/dispatch.ts",
-    from: "if (!held && !this.#lets(errand)) return;",
-    to: "if (!this.#lets(errand)) return;",
+    from: "if (!held && !this.#lets(request)) return;",
+    to: "if (!this.#lets(request)) return;",
   },
   {
     name: "what was held back is sent though its client has left",
@@ -550,7 +550,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what a client leaves is not asked for after its last command",
     file: "hub/dispatch.ts",
-    from: "if (errand.owner?.left) this.clean(errand.owner);",
+    from: "if (request.owner?.left) this.clean(request.owner);",
     to: "",
   },
   {
@@ -641,7 +641,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the names of descriptors are not those that QEMU has",
     file: "hub/dispatch.ts",
-    from: "errand.bytes = admitted;",
+    from: "request.bytes = admitted;",
     to: "",
   },
   {
@@ -725,8 +725,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was left in a set that is used no more stays there",
     file: "hub/dispatch.ts",
-    from: "this.#free();\n    if (errand",
-    to: "if (errand",
+    from: "this.#free();\n    if (request",
+    to: "if (request",
   },
   {
     name: "a set that a command could not open counts as used",
@@ -737,37 +737,37 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU has answered is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#ledger.settled(errand, reply);",
+    from: "this.#recorder.settled(request, reply);",
     to: "",
   },
   {
     name: "what a client that left did not wait for is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#ledger.unanswered([errand], "dropped");',
+    from: 'this.#recorder.unanswered([request], "dropped");',
     to: "",
   },
   {
     name: "what was given up is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#ledger.unanswered([{ ...errand, askers: late }]",
-    to: "this.#ledger.unanswered([{ ...errand, askers: [] }]",
+    from: "this.#recorder.unanswered([{ ...request, askers: late }]",
+    to: "this.#recorder.unanswered([{ ...request, askers: [] }]",
   },
   {
     name: "what was given up is on record again when QEMU answers",
     file: "hub/dispatch.ts",
-    from: "errand.askers.splice(0, errand.askers.length, ...others);",
-    to: "if (others.length > 0) errand.askers.splice(0, errand.askers.length, ...others);",
+    from: "request.askers.splice(0, request.askers.length, ...others);",
+    to: "if (others.length > 0) request.askers.splice(0, request.askers.length, ...others);",
   },
   {
     name: "what QEMU did not answer before it went is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#ledger.unanswered(sent, "lost");',
+    from: 'this.#recorder.unanswered(sent, "lost");',
     to: "",
   },
   {
     name: "an answer of ours whose client has left is not on record",
     file: "hub/mux.ts",
-    from: "this.#ledger.ungiven(ungiven);",
+    from: "this.#recorder.ungiven(ungiven);",
     to: "",
   },
   {
@@ -864,8 +864,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "who waits for an answer that cannot be read is told nothing",
     file: "hub/dispatch.ts",
-    from: "giveUp(askers, desc, this.#contain);\n      throw error;",
-    to: "if (desc === undefined) giveUp(askers, desc, this.#contain);\n      throw error;",
+    from: "failAll(askers, desc, this.#contain);\n      throw error;",
+    to: "if (desc === undefined) failAll(askers, desc, this.#contain);\n      throw error;",
   },
 ];
 

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Command, Outcome, Party, Recorder } from "../../lib/mod.ts";
+import type { Command, Observer, Outcome, Party } from "../../lib/mod.ts";
 import { Broken } from "./broken.ts";
 
 /** Who is told what became of commands, and compares it with what was asked. */
-export class Records implements Recorder {
+export class Records implements Observer {
   /** The names of commands that have not come to their end, by who asked them. */
   readonly #open = new Map<string, string[]>();
 

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Ending, Outcome, Party, Recorder } from "../../lib/observe/observer.ts";
+import type { Ending, Observer, Outcome, Party } from "../../lib/observe/observer.ts";
 import type { Command, Event } from "../../lib/wire/message.ts";
 
 /** What was told, in its order. */
-export class Notebook implements Recorder {
+export class Notebook implements Observer {
   lines: string[] = [];
   /** The outcomes of commands. */
   readonly outcomes: Outcome[] = [];
