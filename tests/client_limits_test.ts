@@ -10,7 +10,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../lib/daemon/client.ts";
 import type { Clock } from "../lib/platform/clock.ts";
 import type { Stream } from "../lib/platform/connection.ts";
-import { LimitNotes } from "../lib/daemon/limit_log.ts";
+import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
 import { StandIn } from "../tools/stand_in.ts";
@@ -66,14 +66,14 @@ class Door implements AsyncDisposable {
       info: (line: string): void => void this.lines.push(line),
       warn: (line: string): void => void this.lines.push(line),
     };
-    const notes = new LimitNotes(log, (limit) => void this.counts.push(limit));
+    const limitLog = new LimitLog(log, (limit) => void this.counts.push(limit));
     this.pair = pair;
     this.stage.qemuReady();
     const own = { ...terms({ name: "door", limits }), passes: stream !== pair.ours };
     this.client = new Client(
       stream,
       own,
-      clientDeps(this.stage.mux, log, { notes, clock: this.clock }),
+      clientDeps(this.stage.mux, log, { limitLog, clock: this.clock }),
     );
     this.#running = this.client.run();
   }
@@ -258,11 +258,11 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   const lines: string[] = [];
   const counts: string[] = [];
   const log = { info(): void {}, warn: (line: string): void => void lines.push(line) };
-  const notes = new LimitNotes(log, (limit) => void counts.push(limit));
+  const limitLog = new LimitLog(log, (limit) => void counts.push(limit));
   const client = new Client(
     pair.ours,
     terms({ name: "door" }),
-    clientDeps(stage.mux, log, { notes }),
+    clientDeps(stage.mux, log, { limitLog }),
   );
   const running = client.run();
   stage.mux.tick(60);

@@ -12,7 +12,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
-import { Tally } from "../lib/observe/metrics_recorder.ts";
+import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
 import type { Terms } from "../lib/policy/grant.ts";
@@ -220,7 +220,10 @@ class Play {
     mutations: new Map(),
     replies: 0,
   };
-  readonly tally = new Tally((name) => NAMES.has(name), { version: "1", deno: "2" });
+  readonly metricsRecorder = new MetricsRecorder((name) => NAMES.has(name), {
+    version: "1",
+    deno: "2",
+  });
   readonly mux: Mux;
   readonly #random: Random;
   readonly #failures: string[] = [];
@@ -247,7 +250,7 @@ class Play {
       failed: (where, error): void => {
         this.#failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
       },
-    }, this.tally);
+    }, this.metricsRecorder);
   }
 
   /** Plays sessions, a hostile one and an honest one in turn, until so many messages were said. */
@@ -430,8 +433,8 @@ class Play {
     }
     assertEquals(clients, this.#clients.length);
     assert(this.mux.monitors.size === this.#clients.length);
-    const census = { clients: new Map(), inFlight, waiting, unread: 0, up: false };
-    assert(this.tally.render(census).length < 200_000, "the metrics grow");
+    const gauges = { clients: new Map(), inFlight, waiting, unread: 0, up: false };
+    assert(this.metricsRecorder.render(gauges).length < 200_000, "the metrics grow");
   }
 
   /** An honest QEMU: whoever is there, and one more, gets exactly what it says. */

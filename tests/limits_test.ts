@@ -6,9 +6,9 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
-import { LimitNotes } from "../lib/daemon/limit_log.ts";
+import { LimitLog } from "../lib/daemon/limit_log.ts";
 import type { Log } from "../lib/platform/log.ts";
-import { Pace } from "../lib/policy/rate_limit.ts";
+import { TokenBucket } from "../lib/policy/rate_limit.ts";
 import { UsageError } from "../lib/policy/address.ts";
 import { readConfig } from "../lib/config/config.ts";
 import {
@@ -141,47 +141,47 @@ Deno.test("helpText() of serve and docs/limits.md name every limit with its defa
 });
 
 Deno.test("Pace.wait() lets a second's worth go at once, then one by one", () => {
-  const pace = new Pace(4, 100);
+  const bucket = new TokenBucket(4, 100);
   for (let i = 0; i < 4; i++) {
-    assertEquals(pace.wait(100), 0);
-    pace.took();
+    assertEquals(bucket.wait(100), 0);
+    bucket.took();
   }
-  assertEquals(pace.wait(100), 0.25);
-  assertEquals(pace.wait(100.125), 0.125);
-  assertEquals(pace.wait(100.25), 0);
-  pace.took();
-  assertEquals(pace.wait(100.25), 0.25);
+  assertEquals(bucket.wait(100), 0.25);
+  assertEquals(bucket.wait(100.125), 0.125);
+  assertEquals(bucket.wait(100.25), 0);
+  bucket.took();
+  assertEquals(bucket.wait(100.25), 0.25);
   // It never holds more than a second's worth.
   for (let i = 0; i < 4; i++) {
-    assertEquals(pace.wait(1000), 0);
-    pace.took();
+    assertEquals(bucket.wait(1000), 0);
+    bucket.took();
   }
-  assertEquals(pace.wait(1000), 0.25);
+  assertEquals(bucket.wait(1000), 0.25);
 });
 
 Deno.test("Pace.wait() lets one go at a time below one a second", () => {
-  const pace = new Pace(0.5, 0);
-  assertEquals(pace.wait(0), 0);
-  pace.took();
-  assertEquals(pace.wait(0), 2);
-  assertEquals(pace.wait(2), 0);
+  const bucket = new TokenBucket(0.5, 0);
+  assertEquals(bucket.wait(0), 0);
+  bucket.took();
+  assertEquals(bucket.wait(0), 2);
+  assertEquals(bucket.wait(2), 0);
 });
 
 Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with a full bucket", () => {
-  const pace = new Pace(0, 0);
+  const bucket = new TokenBucket(0, 0);
   for (let i = 0; i < 1000; i++) {
-    assertEquals(pace.wait(0), 0);
-    pace.took();
+    assertEquals(bucket.wait(0), 0);
+    bucket.took();
   }
-  pace.adopt(1, 0);
-  assertEquals(pace.wait(0), 0);
-  pace.took();
-  assertEquals(pace.wait(0), 1);
+  bucket.adopt(1, 0);
+  assertEquals(bucket.wait(0), 0);
+  bucket.took();
+  assertEquals(bucket.wait(0), 1);
   // A higher rate fills the same bucket sooner; what is in it stays.
-  pace.adopt(10, 0);
-  assertEquals(pace.wait(0), 0.1);
-  pace.adopt(0, 0);
-  assertEquals(pace.wait(0), 0);
+  bucket.adopt(10, 0);
+  assertEquals(bucket.wait(0), 0.1);
+  bucket.adopt(0, 0);
+  assertEquals(bucket.wait(0), 0);
 });
 
 class Lines implements Log {
@@ -203,26 +203,26 @@ class Lines implements Log {
 Deno.test("LimitNotes.reached() counts every time, and tells the first of a minute", () => {
   const log = new Lines();
   const counts: string[] = [];
-  const notes = new LimitNotes(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
-  notes.tick(5);
-  notes.reached("rate", "a", "one");
-  notes.reached("rate", "a", "two");
-  notes.reached("rate", "a", "three");
-  notes.reached("idle", "a", "another limit");
-  notes.reached("rate", "b", "another listener");
-  notes.counted("slow-time", "a");
+  const limitLog = new LimitLog(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
+  limitLog.tick(5);
+  limitLog.reached("rate", "a", "one");
+  limitLog.reached("rate", "a", "two");
+  limitLog.reached("rate", "a", "three");
+  limitLog.reached("idle", "a", "another limit");
+  limitLog.reached("rate", "b", "another listener");
+  limitLog.counted("slow-time", "a");
   assertEquals(log.take(), ["one", "another limit", "another listener"]);
   assertEquals(counts, ["a rate", "a rate", "a rate", "a idle", "b rate", "a slow-time"]);
-  notes.tick(64);
+  limitLog.tick(64);
   assertEquals(log.take(), []);
-  notes.tick(65);
+  limitLog.tick(65);
   assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
   // What goes on stays quiet; what has ended is told at once when it begins again.
-  notes.reached("rate", "a", "four");
-  notes.reached("rate", "b", "anew");
-  notes.tick(125);
+  limitLog.reached("rate", "a", "four");
+  limitLog.reached("rate", "b", "anew");
+  limitLog.tick(125);
   assertEquals(log.take(), ["anew", "a: rate was reached once more in the last minute"]);
-  notes.tick(185);
-  notes.reached("rate", "a", "five");
+  limitLog.tick(185);
+  limitLog.reached("rate", "a", "five");
   assertEquals(log.take(), ["five"]);
 });

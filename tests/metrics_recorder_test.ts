@@ -6,14 +6,17 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Ending, Party, Result } from "../lib/observe/observer.ts";
-import { type Census, Tally } from "../lib/observe/metrics_recorder.ts";
+import { type Gauges, MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import type { Command, Event } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 
-const NOTHING: Census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+const NOTHING: Gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
 
-function tally(): Tally {
-  return new Tally((name) => name === "stop" || name === "cont", { version: "1.2", deno: "2.9" });
+function metricsRecorder(): MetricsRecorder {
+  return new MetricsRecorder((name) => name === "stop" || name === "cont", {
+    version: "1.2",
+    deno: "2.9",
+  });
 }
 
 function party(role: string): Party {
@@ -29,12 +32,12 @@ function event(name: string): Event {
   return { kind: "event", name, bytes: asciiBytes("{}") };
 }
 
-function samples(counted: Tally, name: string, census = NOTHING): string[] {
-  return counted.render(census).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
+function samples(counted: MetricsRecorder, name: string, gauges = NOTHING): string[] {
+  return counted.render(gauges).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
 }
 
 Deno.test("Tally.ended() counts by command, role and result", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   const results: Result[] = ["return", "error", "return"];
   for (const result of results) counted.ended(party("full"), command("stop"), { result, took: 1 });
   counted.ended(party("observer"), command("stop"), { result: "refused", took: 0 });
@@ -47,7 +50,7 @@ Deno.test("Tally.ended() counts by command, role and result", () => {
 });
 
 Deno.test("Tally.ended() counts every name it does not know as other", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   for (let i = 0; i < 1000; i++) {
     counted.ended(party("full"), command(`made-up-${i}`), { result: "error", took: 0 });
   }
@@ -57,7 +60,7 @@ Deno.test("Tally.ended() counts every name it does not know as other", () => {
 });
 
 Deno.test("Tally.ended() measures only what QEMU has answered", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   counted.ended(party("full"), command("stop"), { result: "return", took: 0.3, waited: 0.2 });
   counted.ended(party("full"), command("stop"), { result: "return", took: 9 });
   assertEquals(samples(counted, "command_duration_seconds_sum"), [
@@ -69,7 +72,7 @@ Deno.test("Tally.ended() measures only what QEMU has answered", () => {
 });
 
 Deno.test("Tally.spread() counts events and to how many they went", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   counted.spread(event("STOP"), 3);
   counted.spread(event("STOP"), 2);
   assertEquals(samples(counted, "events_total"), ['qmpmux_events_total{event="STOP"} 2']);
@@ -77,7 +80,7 @@ Deno.test("Tally.spread() counts events and to how many they went", () => {
 });
 
 Deno.test("Tally.spread() bounds the names of events", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   for (let i = 0; i < 300; i++) counted.spread(event(`E${i}`), 0);
   const told = samples(counted, "events_total");
   assertEquals(told.length, 257);
@@ -85,7 +88,7 @@ Deno.test("Tally.spread() bounds the names of events", () => {
 });
 
 Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   for (const ending of ["left", "unread", "unread", "kicked"] as Ending[]) counted.left(ending);
   const told = samples(counted, "dropped_clients_total");
   assertEquals(told.filter((line) => !line.endsWith(" 0")), [
@@ -95,7 +98,7 @@ Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () 
 });
 
 Deno.test("Tally counts joins, kept answers, sessions, limits and failures of the audit", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   counted.joined();
   counted.kept();
   counted.kept();
@@ -116,7 +119,7 @@ Deno.test("Tally counts joins, kept answers, sessions, limits and failures of th
 });
 
 Deno.test("Tally.render() tells the census it is given, and no longer who has gone", () => {
-  const counted = tally();
+  const counted = metricsRecorder();
   counted.render({ ...NOTHING, clients: new Map([["observer", 2]]) });
   const text = counted.render({
     clients: new Map([["full", 3]]),
@@ -138,5 +141,5 @@ Deno.test("Tally.render() tells the census it is given, and no longer who has go
 });
 
 Deno.test("Tally.objection() is none", () => {
-  assertEquals(tally().objection(), undefined);
+  assertEquals(metricsRecorder().objection(), undefined);
 });

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { StandIn } from "../tools/stand_in.ts";
-import { Tally } from "../lib/observe/metrics_recorder.ts";
+import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
@@ -206,17 +206,20 @@ Deno.test({
   name: "Tally.render() is what promtool takes for metrics, with nothing to object to",
   ignore: WITHOUT_PROMTOOL,
   async fn(): Promise<void> {
-    const tally = new Tally(() => true, { version: "0.1.0", deno: Deno.version.deno });
+    const metricsRecorder = new MetricsRecorder(() => true, {
+      version: "0.1.0",
+      deno: Deno.version.deno,
+    });
     const party = { name: "a/1", terms: { name: "a", role: { name: 'a"b\\c' } } };
     const bytes = asciiBytes("{}");
     const command = { name: "stop", oob: false, id: undefined, bytes, argumentBytes: undefined };
-    tally.ended(party, command, { result: "return", took: 0.01, waited: 0.002 });
-    tally.ended(party, command, { result: "refused", took: 0 });
-    tally.spread({ kind: "event", name: "STOP", bytes }, 3);
-    tally.left("unread");
-    tally.limitReached("rate");
+    metricsRecorder.ended(party, command, { result: "return", took: 0.01, waited: 0.002 });
+    metricsRecorder.ended(party, command, { result: "refused", took: 0 });
+    metricsRecorder.spread({ kind: "event", name: "STOP", bytes }, 3);
+    metricsRecorder.left("unread");
+    metricsRecorder.limitReached("rate");
     const clients = new Map([["full", 1]]);
-    const text = tally.render({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
+    const text = metricsRecorder.render({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
     const programs = new URL("../.cache/programs", import.meta.url).pathname;
     const tool = new Deno.Command("promtool", {
       env: { PATH: `${programs}:${Deno.env.get("PATH")}` },
@@ -235,9 +238,11 @@ Deno.test({
 });
 
 Deno.test("docs/observability.md names every metric", () => {
-  const tally = new Tally(() => true, { version: "0", deno: "0" });
-  const census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+  const metricsRecorder = new MetricsRecorder(() => true, { version: "0", deno: "0" });
+  const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
   const docs = Deno.readTextFileSync(new URL("../docs/observability.md", import.meta.url));
-  const names = tally.render(census).matchAll(/^# TYPE (\w+) /gm).map(([, name]) => name!);
+  const names = metricsRecorder.render(gauges).matchAll(/^# TYPE (\w+) /gm).map(([, name]) =>
+    name!
+  );
   assertEquals([...names].filter((name) => !docs.includes(`\`${name}`)), []);
 });

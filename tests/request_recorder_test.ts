@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { censusOf } from "../lib/hub/census.ts";
+import { gaugesOf } from "../lib/hub/census.ts";
 import type { MuxOptions } from "../lib/hub/mux.ts";
 import { type Observer, Recorders } from "../lib/observe/observer.ts";
 import { ROLES } from "../lib/policy/roles.ts";
@@ -333,7 +333,7 @@ Deno.test("censusOf() counts clients by role, and what is under way", () => {
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   const watcher = inRole(stage, "f", "observer");
   Object.assign(watcher.peer, { unread: 12 });
-  assertEquals(censusOf(stage.mux), {
+  assertEquals(gaugesOf(stage.mux), {
     clients: new Map([["full", 5], ["observer", 1]]),
     inFlight: 4,
     waiting: 1,
@@ -341,5 +341,5 @@ Deno.test("censusOf() counts clients by role, and what is under way", () => {
     up: true,
   });
   stage.qemuGoes();
-  assertEquals(censusOf(stage.mux).up, false);
+  assertEquals(gaugesOf(stage.mux).up, false);
 });

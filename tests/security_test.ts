@@ -10,7 +10,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Tally } from "../lib/observe/metrics_recorder.ts";
+import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import { entryOf } from "../lib/platform/journal.ts";
 import { Listener } from "../lib/platform/listener.ts";
 import { printable } from "../lib/platform/log.ts";
@@ -365,16 +365,21 @@ Deno.test("no text of a client becomes a field of the journal", () => {
 });
 
 Deno.test("no text of a client becomes a label of a metric", () => {
-  const tally = new Tally((name) => name === "query-status", { version: "1", deno: "2" });
+  const metricsRecorder = new MetricsRecorder((name) => name === "query-status", {
+    version: "1",
+    deno: "2",
+  });
   const party = { name: "l/1", terms: { name: "l", role: { name: "observer" } } };
   for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {
-    tally.ended(party, commandOf(JSON.stringify({ execute: name })), {
+    metricsRecorder.ended(party, commandOf(JSON.stringify({ execute: name })), {
       result: "refused",
       took: 0,
     });
   }
-  const census = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };
-  const lines = tally.render(census).split("\n").filter((line) => line.includes("command="));
+  const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };
+  const lines = metricsRecorder.render(gauges).split("\n").filter((line) =>
+    line.includes("command=")
+  );
   assertEquals(lines.map((line) => /command="([^"]*)"/.exec(line)![1]), ["query-status", "other"]);
 });
 

@@ -12,12 +12,12 @@ import process from "node:process";
 import { Mux } from "../../lib/hub/mux.ts";
 import { Audit, type AuditSink, lineOf } from "../../lib/observe/audit.ts";
 import { Recorders } from "../../lib/observe/observer.ts";
-import { Tally } from "../../lib/observe/metrics_recorder.ts";
+import { MetricsRecorder } from "../../lib/observe/metrics_recorder.ts";
 import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
 import { STEADY } from "../../lib/platform/clock.ts";
 import type { Stream } from "../../lib/platform/connection.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
-import { LimitNotes } from "../../lib/daemon/limit_log.ts";
+import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import { Qemu } from "../../lib/daemon/qemu.ts";
 import { ReplyBudget } from "../../lib/platform/reply_budget.ts";
 import { Turns } from "../../lib/platform/turns.ts";
@@ -296,7 +296,10 @@ export class Rig {
       },
     };
     const isKnown = (command: string): boolean => operatorRows().has(command);
-    const tally = new Tally(isKnown, { version: "bench", deno: Deno.version.deno });
+    const metricsRecorder = new MetricsRecorder(isKnown, {
+      version: "bench",
+      deno: Deno.version.deno,
+    });
     const audit = new Audit(sink, {
       isRead: () => false,
       isKnown,
@@ -305,8 +308,8 @@ export class Rig {
       timeOfDay: () => 0,
     });
     const log = { info(): void {}, warn(): void {} };
-    const notes = new LimitNotes(log);
-    const errors = new InternalErrors(notes, () => {});
+    const limitLog = new LimitLog(log);
+    const errors = new InternalErrors(limitLog, () => {});
     errors.report = (where, error): void => {
       throw new Error(`An internal error (${where})`, { cause: error });
     };
@@ -329,9 +332,17 @@ export class Rig {
       failed(where, error): void {
         throw new Error(`An internal error (${where})`, { cause: error });
       },
-    }, new Recorders([tally, audit]));
+    }, new Recorders([metricsRecorder, audit]));
     const budget = new ReplyBudget(UNREAD_IN_ALL.initial);
-    this.#deps = { mux: this.#mux, log, notes, errors, clock: STEADY, turns: this.#turns, budget };
+    this.#deps = {
+      mux: this.#mux,
+      log,
+      limitLog,
+      errors,
+      clock: STEADY,
+      turns: this.#turns,
+      budget,
+    };
     const qemu = new Qemu(this.#qemu, {
       mux: this.#mux,
       errors,

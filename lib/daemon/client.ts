@@ -22,9 +22,9 @@ import { type Credentials, Descriptors } from "../platform/libc.ts";
 import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
 import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitNotes, Reached } from "./limit_log.ts";
+import type { LimitLog, Reached } from "./limit_log.ts";
 import type { Log } from "../platform/log.ts";
-import { Pace } from "../policy/rate_limit.ts";
+import { TokenBucket } from "../policy/rate_limit.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
 import { CLIENT_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
 
@@ -50,7 +50,7 @@ export interface ClientDeps {
   /** Is told what is worth knowing. */
   readonly log: Log;
   /** Are told of the limits it reaches. */
-  readonly notes: LimitNotes;
+  readonly limitLog: LimitLog;
   /** Are told of errors of ours. */
   readonly errors: InternalErrors;
   /** Measures its pace and its slices. */
@@ -68,9 +68,9 @@ export class Client implements ClientPeer {
   readonly #deps: ClientDeps;
   readonly #connection: Connection;
   readonly #monitor: Monitor;
-  readonly #pace: Pace;
+  readonly #bucket: TokenBucket;
   /** The pace of all clients of its user. */
-  readonly #shared: Pace | undefined;
+  readonly #shared: TokenBucket | undefined;
   readonly #inbox = new Inbox();
   #splitter: FrameSplitter | undefined;
   /** Whether the splitter holds something that has not been looked at. */
@@ -107,11 +107,11 @@ export class Client implements ClientPeer {
    *
    * @param shared is the pace of all clients of its user
    */
-  constructor(socket: Stream, terms: Terms, deps: ClientDeps, shared?: Pace) {
+  constructor(socket: Stream, terms: Terms, deps: ClientDeps, shared?: TokenBucket) {
     this.identity = socket.credentials;
     this.#shared = shared;
     this.#deps = deps;
-    this.#pace = new Pace(terms.limits.rate, deps.clock.now());
+    this.#bucket = new TokenBucket(terms.limits.rate, deps.clock.now());
     this.#connection = new Connection(socket, marksOf(terms.limits), {
       dropped: (reason, mark) => this.#dropped(reason, mark),
       relieved: () => this.#resumed(),
@@ -149,7 +149,7 @@ export class Client implements ClientPeer {
     const { limits } = terms;
     this.#monitor.adopt(terms);
     this.#connection.adopt(marksOf(limits));
-    this.#pace.adopt(limits.rate, this.#deps.clock.now());
+    this.#bucket.adopt(limits.rate, this.#deps.clock.now());
     if (this.#splitter) this.#splitter.limit = limits["max-command"];
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
@@ -262,7 +262,7 @@ export class Client implements ClientPeer {
     }
     if (!(cargo instanceof Descriptors)) return cargo;
     if (cargo.closeOwnEnds() > 0) {
-      this.#deps.notes.logged(
+      this.#deps.limitLog.logged(
         `${name}: an end of a connection to qmpmux was passed`,
         `client ${this.name} passed an end of a connection to qmpmux: it was closed`,
       );
@@ -352,10 +352,10 @@ export class Client implements ClientPeer {
   #waitsForPace(): boolean {
     if (this.#stopWaiting) return true;
     const now = this.#deps.clock.now();
-    const own = this.#pace.wait(now);
+    const own = this.#bucket.wait(now);
     const seconds = Math.max(own, this.#shared?.wait(now) ?? 0);
     if (seconds === 0) {
-      this.#pace.took();
+      this.#bucket.took();
       this.#shared?.took();
       return false;
     }
@@ -388,7 +388,7 @@ export class Client implements ClientPeer {
 
   /** A limit has been reached; `did` is what the log says of this client. */
   #reached(limit: Reached, did: string): void {
-    this.#deps.notes.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
+    this.#deps.limitLog.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
   }
 
   /** Tells of one that is still behind at a tick: a burst of a moment is not told. */
@@ -462,7 +462,7 @@ export class Client implements ClientPeer {
   #dropped(reason: string, mark: "hard" | "patience" | "total"): void {
     const limit =
       ({ hard: "max-unread", patience: "slow-time", total: "max-unread-in-all" } as const)[mark];
-    this.#deps.notes.counted(limit, this.#monitor.terms.name);
+    this.#deps.limitLog.counted(limit, this.#monitor.terms.name);
     this.#deps.log.warn(`client ${this.name} was dropped: ${reason}`);
     // The hub is told behind this turn: it may be in the middle of telling others.
     this.#ending = "unread";

@@ -19,7 +19,7 @@ import { Failure } from "../platform/failure.ts";
 import { FdBudget } from "./fd_budget.ts";
 import { type Foreign, needsForeign, openForeign } from "../platform/ffi.ts";
 import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitNotes } from "./limit_log.ts";
+import type { LimitLog } from "./limit_log.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 import { ReplyBudget } from "../platform/reply_budget.ts";
@@ -46,7 +46,7 @@ export interface ReceptionMeans {
   /** Is told what is worth knowing. */
   readonly log: Log;
   /** Are told of limits that were reached. */
-  readonly notes: LimitNotes;
+  readonly limitLog: LimitLog;
   /** Are told of errors of ours. */
   readonly errors: InternalErrors;
   /** Finds passed sockets. */
@@ -56,7 +56,7 @@ export interface ReceptionMeans {
 }
 
 /** Where a client belongs. */
-interface Seat {
+interface ClientEntry {
   /** Of its listener. */
   readonly key: string;
   /** The one it came through, or the one of this key that came after it. */
@@ -66,14 +66,14 @@ interface Seat {
 type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
-export class Reception implements Disposable {
+export class ClientRegistry implements Disposable {
   #settings: ReceptionSettings;
-  readonly #means: ReceptionMeans;
+  readonly #deps: ReceptionMeans;
   readonly #clientDeps: ClientDeps;
   readonly #budget: ReplyBudget;
   /** By `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
-  readonly #clients = new Map<Client, Seat>();
+  readonly #clients = new Map<Client, ClientEntry>();
   /** Foreign calls, where a listener needs them and they can be had. */
   readonly #foreign: Foreign | undefined;
   #closed = false;
@@ -81,13 +81,13 @@ export class Reception implements Disposable {
   #qemuReady = false;
 
   /** Nobody is let in yet. */
-  constructor(settings: ReceptionSettings, means: ReceptionMeans) {
+  constructor(settings: ReceptionSettings, deps: ReceptionMeans) {
     this.#settings = settings;
-    this.#means = means;
+    this.#deps = deps;
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
-    this.#clientDeps = { ...means, clock: STEADY, turns: TURNS, ...budgets };
-    if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(means.log);
+    this.#clientDeps = { ...deps, clock: STEADY, turns: TURNS, ...budgets };
+    if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(deps.log);
   }
 
   /** Foreign calls, if a listener needs them and they can be had. */
@@ -145,9 +145,9 @@ export class Reception implements Disposable {
     this.#foreign?.libc.noteListening();
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
-    for (const [client, seat] of this.#clients) {
-      this.#reseat(seat);
-      const terms = seat.listener.termsFor(client.identity);
+    for (const [client, entry] of this.#clients) {
+      this.#reseat(entry);
+      const terms = entry.listener.termsFor(client.identity);
       if (terms) client.adopt(terms);
       else client.dismiss("it is no longer admitted");
     }
@@ -185,7 +185,7 @@ export class Reception implements Disposable {
     try {
       for (const [key, each] of [...own, ...passed]) {
         const foreign = needsForeign(each) ? this.#foreign : undefined;
-        opened.set(key, await Listener.open(each, this.#means.take, foreign));
+        opened.set(key, await Listener.open(each, this.#deps.take, foreign));
       }
       return opened;
     } catch (error) {
@@ -196,7 +196,7 @@ export class Reception implements Disposable {
 
   /** Accepts clients from now on. */
   #listen(key: string, listener: Listener): void {
-    const { log, keep, errors } = this.#means;
+    const { log, keep, errors } = this.#deps;
     this.#listeners.set(key, listener);
     const { absent, terms } = listener.settings;
     if (absent === "refuse" && !this.#qemuReady) {
@@ -217,7 +217,7 @@ export class Reception implements Disposable {
 
   /** Opens or closes a listener, by what it does while QEMU is away. */
   #openOrClose(listener: Listener): void {
-    const { log, notes, keep } = this.#means;
+    const { log, limitLog, keep } = this.#deps;
     const listens = this.#qemuReady || listener.settings.absent === "wait";
     if (listens !== listener.suspended) return;
     if (!listens) return listener.suspend();
@@ -225,18 +225,18 @@ export class Reception implements Disposable {
       () => log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`),
       (error) => {
         if (!(error instanceof Failure)) throw error;
-        notes.logged(`${listener.address}: not listening again`, error.message);
+        limitLog.logged(`${listener.address}: not listening again`, error.message);
       },
     );
     keep(resumed);
   }
 
   /** Who came through a listener that has been gone belongs to the one that is there again. */
-  #reseat(seat: Seat): void {
-    const listener = this.#listeners.get(seat.key) ?? seat.listener;
-    seat.listener.clients--;
+  #reseat(entry: ClientEntry): void {
+    const listener = this.#listeners.get(entry.key) ?? entry.listener;
+    entry.listener.clients--;
     listener.clients++;
-    seat.listener = listener;
+    entry.listener = listener;
   }
 
   #unlisten(key: string): void {
@@ -250,7 +250,7 @@ export class Reception implements Disposable {
         undo();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        this.#means.log.warn(error.message);
+        this.#deps.log.warn(error.message);
       }
     }
   }
@@ -265,27 +265,27 @@ export class Reception implements Disposable {
     throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
   }
 
-  #accept(socket: Stream, seat: Seat): void {
-    const { listener } = seat;
-    const { notes, keep } = this.#means;
+  #accept(socket: Stream, entry: ClientEntry): void {
+    const { listener } = entry;
+    const { limitLog, keep } = this.#deps;
     const { address, settings } = listener;
     const who = socket.credentials;
     const terms = listener.termsFor(who);
     if (terms === undefined) {
       const line = `${address}: a client was not let in: ${whoIs(who)}`;
-      notes.reached("not-admitted", settings.terms.name, line);
+      limitLog.reached("not-admitted", settings.terms.name, line);
       return socket.close();
     }
     if (!this.#hasRoom(listener)) return socket.close();
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
-    const client = new Client(stream, terms, this.#clientDeps, listener.paceOf(who));
-    this.#clients.set(client, seat);
+    const client = new Client(stream, terms, this.#clientDeps, listener.bucketOf(who));
+    this.#clients.set(client, entry);
     listener.clients++;
     keep(
       client.run().finally(() => {
         this.#clients.delete(client);
-        seat.listener.clients--;
+        entry.listener.clients--;
       }),
     );
   }
@@ -294,7 +294,7 @@ export class Reception implements Disposable {
   #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
     return new WebGuard(socket, (because) => {
       const line = `${address}: a client was closed: ${because}`;
-      this.#means.notes.reached("web-request", terms.name, line);
+      this.#deps.limitLog.reached("web-request", terms.name, line);
     });
   }
 
@@ -309,17 +309,17 @@ export class Reception implements Disposable {
 
   /** May one more client come? If not, that is told. */
   #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
-    const { notes } = this.#means;
+    const { limitLog } = this.#deps;
     const own = terms.limits["max-clients"];
     // Administrators are let in whatever clients do.
     if (terms.dialect === "control") return clients < own;
     const all = this.#settings["max-clients"];
     const refused = `${address}: a client was not let in:`;
     if (clients >= own) {
-      notes.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
+      limitLog.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
     } else if (this.#count >= all) {
       const line = `${refused} there are ${all} in all (--max-clients)`;
-      notes.reached("max-clients-in-all", terms.name, line);
+      limitLog.reached("max-clients-in-all", terms.name, line);
     }
     return clients < own && this.#count < all;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { censusOf } from "../hub/census.ts";
+import { gaugesOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
 import { UsageError } from "../policy/address.ts";
 import { ConfigError } from "../config/config_error.ts";
@@ -15,15 +15,15 @@ import type { Greeting } from "../wire/message.ts";
 import { RunningTime, STEADY } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { InternalErrors } from "./internal_errors.ts";
-import { LimitNotes } from "./limit_log.ts";
+import { LimitLog } from "./limit_log.ts";
 import type { Log } from "../platform/log.ts";
 import { surrender } from "../platform/permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace } from "./qemu.ts";
-import { Reception } from "./client_registry.ts";
+import { ClientRegistry } from "./client_registry.ts";
 import { Records } from "./records.ts";
 import { type Change, NO_CHANGE } from "../platform/socket_file.ts";
-import { Succession } from "./qemu_link.ts";
+import { QemuLink } from "./qemu_link.ts";
 import { Notifier, readServiceEnvironment } from "../platform/systemd.ts";
 import { TURNS } from "../platform/turns.ts";
 
@@ -61,9 +61,9 @@ class Daemon {
   readonly #version: string;
   readonly #log: Log;
   readonly #mux: Mux;
-  readonly #qemus: Succession;
-  #reception: Reception | undefined;
-  readonly #notes: LimitNotes;
+  readonly #qemus: QemuLink;
+  #clientRegistry: ClientRegistry | undefined;
+  readonly #limitLog: LimitLog;
   readonly #running = new Set<Promise<void>>();
   /** Told when it is time to end. */
   readonly #stop = new AbortController();
@@ -93,10 +93,13 @@ class Daemon {
     this.#version = version;
     this.#log = log;
     this.#records = new Records(settings, log, version);
-    this.#notes = new LimitNotes(log, (limit) => this.#records.tally?.limitReached(limit));
+    this.#limitLog = new LimitLog(
+      log,
+      (limit) => this.#records.metricsRecorder?.limitReached(limit),
+    );
     this.#errors = new InternalErrors(
-      this.#notes,
-      (where) => this.#records.tally?.internalError(where),
+      this.#limitLog,
+      (where) => this.#records.metricsRecorder?.internalError(where),
     );
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(this.#muxOptions(settings), {
@@ -105,18 +108,18 @@ class Daemon {
         this.#report();
       },
       ready: (greeting) => this.#ready(greeting),
-      lost: () => this.#reception?.qemuReady(false),
+      lost: () => this.#clientRegistry?.qemuReady(false),
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
       failed: (where, error, client) => this.#errors.report(where, error, client),
       lacksFds: ({ name, terms }) =>
-        this.#notes.logged(
+        this.#limitLog.logged(
           `${terms.name}: no file descriptor came`,
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
             "fds=on; add it if clients are to pass descriptors",
         ),
     }, this.#records.observer);
-    this.#qemus = new Succession({
+    this.#qemus = new QemuLink({
       mux: this.#mux,
       errors: this.#errors,
       log,
@@ -148,10 +151,10 @@ class Daemon {
     checkPlace(this.#settings.qemu);
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    const reception = this.#newReception();
-    this.#reception = reception;
+    const clientRegistry = this.#newReception();
+    this.#clientRegistry = clientRegistry;
     try {
-      await reception.open();
+      await clientRegistry.open();
       (await this.#prepareMetrics(this.#settings)).commit();
       using _metrics = { [Symbol.dispose]: (): void => this.#metrics?.[Symbol.dispose]() };
       for (const name of sockets.untaken) {
@@ -162,13 +165,13 @@ class Daemon {
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
       using _clock = this.#clock();
-      await this.#qemus.run(reception.foreign?.libc);
+      await this.#qemus.run(clientRegistry.foreign?.libc);
     } finally {
       this.#forceWithin(TEARDOWN_MS);
-      this.#attempt(() => reception[Symbol.dispose]());
+      this.#attempt(() => clientRegistry[Symbol.dispose]());
       this.#attempt(() => this.#mux.dismissAll("qmpmux is ending"));
       await this.#lastWords();
-      await reception.idle();
+      await clientRegistry.idle();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
@@ -193,12 +196,12 @@ class Daemon {
     };
   }
 
-  #newReception(): Reception {
+  #newReception(): ClientRegistry {
     const { sockets } = this.#service;
-    return new Reception(this.#settings, {
+    return new ClientRegistry(this.#settings, {
       mux: this.#mux,
       log: this.#log,
-      notes: this.#notes,
+      limitLog: this.#limitLog,
       errors: this.#errors,
       take: (name) => sockets.take(name),
       keep: (promise) => this.#keep(promise),
@@ -215,7 +218,7 @@ class Daemon {
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
     const { sockets } = this.#service;
-    const render = (): string => this.#records.tally?.render(censusOf(this.#mux)) ?? "";
+    const render = (): string => this.#records.metricsRecorder?.render(gaugesOf(this.#mux)) ?? "";
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => sockets.take(name);
     const server = metrics && await MetricsServer.open(metrics, render, hosts, take);
@@ -271,7 +274,7 @@ class Daemon {
     try {
       changes.push(this.#records.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
-      await this.#reception?.adopt(settings);
+      await this.#clientRegistry?.adopt(settings);
     } catch (error) {
       for (const { undo } of changes) undo();
       throw error;
@@ -280,7 +283,7 @@ class Daemon {
   }
 
   #ready(greeting: Greeting): void {
-    this.#reception?.qemuReady(true);
+    this.#clientRegistry?.qemuReady(true);
     const first = this.#qemus.ready(greeting);
     if (first && this.#settings.ready === "qemu") this.#notifier.ready();
     this.#report();
@@ -294,8 +297,8 @@ class Daemon {
 
   #tick(now: number): void {
     this.#attempt(() => this.#mux.tick(now), "other");
-    this.#attempt(() => this.#reception?.tick(now), "other");
-    this.#notes.tick(now);
+    this.#attempt(() => this.#clientRegistry?.tick(now), "other");
+    this.#limitLog.tick(now);
     this.#records.tick();
     this.#report();
   }
@@ -322,12 +325,12 @@ class Daemon {
   #report(): void {
     const { size } = this.#mux.monitors;
     const clients = `${size} ${size === 1 ? "client" : "clients"}`;
-    const qemu = this.#stop.signal.aborted ? "ending" : this.#qemus.standing;
+    const qemu = this.#stop.signal.aborted ? "ending" : this.#qemus.statusText;
     this.#notifier.status(`${qemu}, ${clients}`);
   }
 
   /** How it stands, in one line. */
-  #standing(): string {
+  #statusText(): string {
     const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
     const state = version === null ? qemu : `${version} ${qemu}`;
     return `status: QEMU ${state}, session ${sessions}; ${clients} clients; ` +
@@ -376,7 +379,7 @@ class Daemon {
       if (this.#reread === undefined && this.#records.reopen()) return;
       this.#keep(this.#nextReload().then(() => {}));
     };
-    const tell = () => this.#log.info(this.#standing());
+    const tell = () => this.#log.info(this.#statusText());
     for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
     Deno.addSignalListener("SIGHUP", reload);
     for (const signal of STATUS_SIGNALS) Deno.addSignalListener(signal, tell);

@@ -8,21 +8,21 @@
  */
 
 import type { InternalErrorPlace } from "../observe/observer.ts";
-import type { LimitNotes } from "./limit_log.ts";
+import type { LimitLog } from "./limit_log.ts";
 
 /** Reports errors. */
 export class InternalErrors {
-  readonly #notes: LimitNotes;
+  readonly #limitLog: LimitLog;
   readonly #count: (where: InternalErrorPlace) => void;
 
   /**
    * Creates a reporter that has reported nothing.
    *
-   * @param notes logs each error, but the same one at most once a minute
+   * @param limitLog logs each error, but the same one at most once a minute
    * @param count is told of every error
    */
-  constructor(notes: LimitNotes, count: (where: InternalErrorPlace) => void) {
-    this.#notes = notes;
+  constructor(limitLog: LimitLog, count: (where: InternalErrorPlace) => void) {
+    this.#limitLog = limitLog;
     this.#count = count;
   }
 
@@ -38,7 +38,7 @@ export class InternalErrors {
     const of = subject === undefined ? where : `${where} ${subject}`;
     const line = `internal error (${of}): ${[message, ...frames].join(" | ")}`;
     // One that a client can bring about again and again does not fill the log.
-    this.#notes.logged(`internal error (${where}) ${message} ${frames[0] ?? ""}`, line);
+    this.#limitLog.logged(`internal error (${where}) ${message} ${frames[0] ?? ""}`, line);
   }
 
   /** Reports what nobody has caught, for as long as the process goes on. */

@@ -37,7 +37,7 @@ interface Quiet {
 }
 
 /** Counts and tells. */
-export class LimitNotes {
+export class LimitLog {
   readonly #log: Log;
   readonly #count: Counter;
   readonly #quiet = new Map<string, Quiet>();

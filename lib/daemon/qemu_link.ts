@@ -18,7 +18,7 @@ import { dial, Pauses, Qemu } from "./qemu.ts";
 import { TURNS } from "../platform/turns.ts";
 
 /** What a succession works with. */
-export interface SuccessionMeans {
+export interface QemuLinkDeps {
   /** Talks to them. */
   readonly mux: Mux;
   /** Are told of errors of ours. */
@@ -44,8 +44,8 @@ const SILENCE = "QEMU sent no greeting";
 const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
 
 /** The QEMUs that come and go at one address. */
-export class Succession {
-  readonly #means: SuccessionMeans;
+export class QemuLink {
+  readonly #deps: QemuLinkDeps;
   /** Told when draining has come to its end. */
   readonly #idle = Promise.withResolvers<void>();
   /** Has one ever been ready? */
@@ -62,12 +62,12 @@ export class Succession {
   readonly #warnedOf = new Set<string>();
 
   /** None has been dialled yet. */
-  constructor(means: SuccessionMeans) {
-    this.#means = means;
+  constructor(deps: QemuLinkDeps) {
+    this.#deps = deps;
   }
 
   /** How it stands, for people. */
-  get standing(): string {
+  get statusText(): string {
     if (this.#version !== undefined) {
       return this.#stalled
         ? `QEMU ${this.#version} does not answer`
@@ -78,7 +78,7 @@ export class Succession {
 
   /** The hub has ended its negotiation with one; tells whether it is the first. */
   ready({ version }: Greeting): boolean {
-    const { log } = this.#means;
+    const { log } = this.#deps;
     const first = !this.#served;
     this.#served = this.#ready = true;
     this.#version = version.join(".");
@@ -97,7 +97,7 @@ export class Succession {
 
   /** The present one has left its last question unanswered for too long, or answers again. */
   stalled(stalled: boolean): void {
-    const { log, settings } = this.#means;
+    const { log, settings } = this.#deps;
     this.#stalled = stalled;
     if (stalled) {
       const { "stall-timeout": time } = settings();
@@ -117,7 +117,7 @@ export class Succession {
    * @throws Failure where what answers is no QEMU
    */
   async run(libc: Libc | undefined): Promise<void> {
-    const { errors, stop } = this.#means;
+    const { errors, stop } = this.#deps;
     const pauses = new Pauses();
     for (;;) {
       try {
@@ -132,19 +132,19 @@ export class Succession {
 
   /** Serves one QEMU, from dialling it to its end. */
   async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
-    const { mux, errors, log, stop, settings, gone } = this.#means;
+    const { mux, errors, log, stop, settings, gone } = this.#deps;
     const socket = await dial(settings().qemu, pauses, log, stop, libc);
     if (socket === undefined) return "end";
     const messageLimit = settings()["max-message"];
     const qemu = new Qemu(socket, { mux, errors, turns: TURNS, messageLimit });
     this.#ready = this.#stalled = false;
     const began = STEADY.now();
-    const reason = await this.#hearOut(qemu);
+    const reason = await this.#runSession(qemu);
     const ready = this.#ready;
     this.#version = undefined;
     gone();
     if (stop.aborted) return "end";
-    if (!this.#served) this.#judge(qemu, reason);
+    if (!this.#served) this.#checkFirst(qemu, reason);
     if (ready || reason !== this.#told) {
       const line = `${this.#address}: ${qemu.detail ?? reason}`;
       if (qemu.detail === undefined) log.info(line);
@@ -159,11 +159,11 @@ export class Succession {
   }
 
   get #address(): string {
-    return addressText(this.#means.settings().qemu);
+    return addressText(this.#deps.settings().qemu);
   }
 
   /** @throws Failure where what answered is no QEMU; one that just went away is waited for */
-  #judge(qemu: Qemu, reason: string): void {
+  #checkFirst(qemu: Qemu, reason: string): void {
     if (qemu.damage !== undefined) {
       throw new Failure(
         69,
@@ -172,7 +172,7 @@ export class Succession {
       );
     }
     if (reason === SILENCE) {
-      const { "greeting-timeout": time } = this.#means.settings();
+      const { "greeting-timeout": time } = this.#deps.settings();
       throw new Failure(
         69,
         `${this.#address} sent no QMP greeting within ${time} s: it is not a monitor (the socket ` +
@@ -183,8 +183,8 @@ export class Succession {
   }
 
   /** Lets QEMU talk until it goes, is told to go, or does not even greet; gives the reason. */
-  async #hearOut(qemu: Qemu): Promise<string> {
-    const { stop, settings, keep } = this.#means;
+  async #runSession(qemu: Qemu): Promise<string> {
+    const { stop, settings, keep } = this.#deps;
     const silence = setTimeout(() => {
       if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
     }, settings()["greeting-timeout"] * 1000);
@@ -201,7 +201,7 @@ export class Succession {
 
   /** Lets what is under way finish, then hangs up. */
   async #drain(qemu: Qemu): Promise<void> {
-    const { mux, atOnce, settings } = this.#means;
+    const { mux, atOnce, settings } = this.#deps;
     const late = (): void => this.#idle.resolve();
     const timer = setTimeout(late, settings()["drain-timeout"] * 1000);
     atOnce.addEventListener("abort", late);

@@ -7,7 +7,7 @@
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
 import { type Observer, Recorders } from "../observe/observer.ts";
-import { Tally } from "../observe/metrics_recorder.ts";
+import { MetricsRecorder } from "../observe/metrics_recorder.ts";
 import { READING } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
@@ -36,7 +36,7 @@ export class Records {
   readonly #log: Log;
   readonly #version: string;
   /** The numbers, if somebody may ask for them; they go on through reloads. */
-  tally: Tally | undefined;
+  metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
   #observer: Observer | undefined;
   /** Audits that are no longer written to, and may still be writing. */
@@ -70,15 +70,18 @@ export class Records {
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, () => {
-        this.tally?.auditFailed();
+        this.metricsRecorder?.auditFailed();
       });
     return {
       commit: () => {
-        if (metrics === undefined) this.tally = undefined;
-        else this.tally ??= new Tally(isKnown, { version: this.#version, deno: Deno.version.deno });
+        if (metrics === undefined) this.metricsRecorder = undefined;
+        else {this.metricsRecorder ??= new MetricsRecorder(isKnown, {
+            version: this.#version,
+            deno: Deno.version.deno,
+          });}
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const recorders: Observer[] = this.tally ? [this.tally] : [];
+        const recorders: Observer[] = this.metricsRecorder ? [this.metricsRecorder] : [];
         if (this.#trail) recorders.push(auditOf(settings, this.#trail));
         this.#observer = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
       },

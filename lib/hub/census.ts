@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Census } from "../observe/metrics_recorder.ts";
+import type { Gauges } from "../observe/metrics_recorder.ts";
 import type { Hub } from "./admin.ts";
 
 /** Counts what is there just now. */
-export function censusOf(hub: Pick<Hub, "monitors" | "status">): Census {
+export function gaugesOf(hub: Pick<Hub, "monitors" | "status">): Gauges {
   const clients = new Map<string, number>();
   let unread = 0;
   for (const { terms, peer, isControl } of hub.monitors) {

@@ -20,7 +20,7 @@ import {
 } from "./observer.ts";
 
 /** How things stand at one moment, for what is not counted but looked up. */
-export interface Census {
+export interface Gauges {
   /** How many clients there are, by the name of their role. */
   readonly clients: ReadonlyMap<string, number>;
   /** Commands at QEMU. */
@@ -62,7 +62,7 @@ const DROPS: readonly Ending[] = [
 type Counts = Partial<Record<Result, Cell>>;
 
 /** Counts what happens. */
-export class Tally implements Observer {
+export class MetricsRecorder implements Observer {
   readonly #metrics = new Metrics();
   readonly #isKnown: (command: string) => boolean;
   readonly #clients = this.#metrics.gauge("clients", "Clients that are connected", "role");
@@ -151,7 +151,7 @@ export class Tally implements Observer {
   }
 
   /** All of it in Prometheus' text format. */
-  render({ clients, inFlight, waiting, unread, up }: Census): string {
+  render({ clients, inFlight, waiting, unread, up }: Gauges): string {
     this.#clients.clear();
     for (const [role, count] of clients) this.#clients.cell(role).value = count;
     this.#inFlight.value = inFlight;

@@ -16,7 +16,7 @@ import { Failure } from "./failure.ts";
 import type { Foreign } from "./ffi.ts";
 import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./socket_activation.ts";
-import { Pace } from "../policy/rate_limit.ts";
+import { TokenBucket } from "../policy/rate_limit.ts";
 import {
   applyAccess,
   bindFile,
@@ -55,7 +55,7 @@ export class Listener implements Disposable {
   /** The numbers of the users and groups that its rules name. */
   #ids: ReadonlyMap<string, number>;
   /** By the numbers of users; those of one machine are not many. */
-  readonly #paces = new Map<number, Pace>();
+  readonly #buckets = new Map<number, TokenBucket>();
   /** The inode of the socket file, so that no other is removed. */
   #inode: number | undefined;
   #closed = false;
@@ -152,7 +152,7 @@ export class Listener implements Disposable {
       commit: () => {
         this.#ids = ids;
         const rate = settings.terms.limits["user-rate"];
-        for (const pace of this.#paces.values()) pace.adopt(rate, STEADY.now());
+        for (const bucket of this.#buckets.values()) bucket.adopt(rate, STEADY.now());
         file.commit();
         this.settings = settings;
       },
@@ -187,13 +187,13 @@ export class Listener implements Disposable {
   }
 
   /** The pace that all clients of a user share; `undefined` where it is not known who it is. */
-  paceOf(somebody: Somebody | undefined): Pace | undefined {
+  bucketOf(somebody: Somebody | undefined): TokenBucket | undefined {
     if (somebody === undefined) return undefined;
-    const known = this.#paces.get(somebody.uid);
+    const known = this.#buckets.get(somebody.uid);
     if (known) return known;
-    const pace = new Pace(this.settings.terms.limits["user-rate"], STEADY.now());
-    this.#paces.set(somebody.uid, pace);
-    return pace;
+    const bucket = new TokenBucket(this.settings.terms.limits["user-rate"], STEADY.now());
+    this.#buckets.set(somebody.uid, bucket);
+    return bucket;
   }
 
   /** The address it really has: a TCP port of 0 has become another. */

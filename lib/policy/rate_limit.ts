@@ -8,7 +8,7 @@
  */
 
 /** The pace of one client. */
-export class Pace {
+export class TokenBucket {
   #rate: number;
   #tokens: number;
   #filled: number;

@@ -19,7 +19,7 @@ import { ArgumentError, Arguments } from "./arguments.ts";
 export type Mode = "negotiation" | "command";
 
 /** What a handshake has come to: one client's mode, capabilities and enabled events. */
-export interface Standing {
+export interface HandshakeState {
   /** Before or after the end of its negotiation. */
   readonly mode: Mode;
   /** Capabilities this QEMU offers. */
@@ -35,11 +35,11 @@ export interface Outcome {
   /** What the client hears. */
   readonly reply: Reply;
   /** What is different from then on. */
-  readonly change?: Partial<Standing>;
+  readonly change?: Partial<HandshakeState>;
 }
 
 /** Answers one command of a dialect. */
-export type Handler = (standing: Standing, command: Command) => Outcome;
+export type Handler = (state: HandshakeState, command: Command) => Outcome;
 
 /** A dialect: what a client hears first, what it may say when, and how errors look. */
 export interface Dialect {
@@ -71,12 +71,12 @@ const DONE = returnReply("{}");
 
 /** Answers the first wrong argument, or goes on. */
 function checked(
-  read: (args: Arguments, standing: Standing) => Outcome,
+  read: (args: Arguments, state: HandshakeState) => Outcome,
   refuse: Refusing,
 ): Handler {
-  return (standing, command) => {
+  return (state, command) => {
     try {
-      return read(new Arguments(command), standing);
+      return read(new Arguments(command), state);
     } catch (error) {
       if (error instanceof ArgumentError) return { reply: refuse(error.message) };
       throw error;

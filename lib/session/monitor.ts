@@ -14,7 +14,7 @@ import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
 import type { Cargo, ClientPeer } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
-import { type Dialect, DIALECTS, type Standing } from "./dialect.ts";
+import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 
 /**
  * In-band commands of one client that may wait for their answers.
@@ -75,7 +75,7 @@ export class Monitor {
   #greeting: Greeting | undefined;
   #grammar: Grammar = CLASSIC;
   #pretty = false;
-  #standing: Standing;
+  #state: HandshakeState;
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
   #settling = false;
@@ -92,7 +92,7 @@ export class Monitor {
     this.number = number;
     this.since = since;
     this.#dialect = DIALECTS[terms.dialect];
-    this.#standing = {
+    this.#state = {
       mode: "negotiation",
       offered: [],
       capabilities: new Set(),
@@ -147,17 +147,17 @@ export class Monitor {
 
   /** Has this client enabled `oob`? */
   get takesOob(): boolean {
-    return this.#standing.capabilities.has("oob");
+    return this.#state.capabilities.has("oob");
   }
 
   /** Its mode in the words of its dialect. */
   get mode(): string {
-    return this.#dialect.modes[this.#standing.mode];
+    return this.#dialect.modes[this.#state.mode];
   }
 
   /** The names of its enabled capabilities. */
   get capabilities(): string[] {
-    return [...this.#standing.capabilities];
+    return [...this.#state.capabilities];
   }
 
   /** The globs it chose its events by; `undefined` while it has chosen none. */
@@ -182,7 +182,7 @@ export class Monitor {
     this.#grammar = grammarOf(major, minor);
     this.#pretty = isPretty(greeting.bytes);
     const offered = this.#offeredBy(greeting);
-    this.#standing = { ...this.#standing, offered };
+    this.#state = { ...this.#state, offered };
     this.peer.send(this.#dialect.greeting(greeting.bytes));
   }
 
@@ -195,8 +195,8 @@ export class Monitor {
     const offered = this.#offeredBy(greeting);
     this.#greeting = greeting;
     this.#pretty = isPretty(greeting.bytes);
-    this.#standing = { ...this.#standing, offered };
-    return [...this.#standing.capabilities].every((name) => offered.includes(name));
+    this.#state = { ...this.#state, offered };
+    return [...this.#state.capabilities].every((name) => offered.includes(name));
   }
 
   #offeredBy({ capabilities }: Greeting): string[] {
@@ -207,12 +207,12 @@ export class Monitor {
   admit(command: Command): Admission {
     this.commands++;
     this.lastCommand = kept(command.name);
-    const { mode } = this.#standing;
+    const { mode } = this.#state;
     const handler = this.#dialect.own[mode].get(command.name);
     if (handler) {
       return () => {
-        const { reply, change } = handler(this.#standing, command);
-        if (change) this.#standing = { ...this.#standing, ...change };
+        const { reply, change } = handler(this.#state, command);
+        if (change) this.#state = { ...this.#state, ...change };
         return reply;
       };
     }
@@ -247,7 +247,7 @@ export class Monitor {
 
   /** Tells whether this client may and will see an event of this name. */
   wants(name: EventName): boolean {
-    const { mode, events } = this.#standing;
+    const { mode, events } = this.#state;
     if (mode !== "command" || this.#left) return false;
     if (events !== undefined && !events.has(name.text)) return false;
     const { role, events: shown } = this.terms;

@@ -11,7 +11,7 @@
 import { CLASSIC, type Grammar } from "./grammar.ts";
 import * as token from "./lexer.ts";
 import { Lexer } from "./lexer.ts";
-import { type Frame, Speller, SYNTAX_TEXT_BYTES } from "./normalizer.ts";
+import { type Frame, Normalizer, SYNTAX_TEXT_BYTES } from "./normalizer.ts";
 import { shown } from "./text.ts";
 
 export type { Frame } from "./normalizer.ts";
@@ -35,7 +35,7 @@ export const TOO_LONG = "JSON token size limit exceeded";
 export class FrameSplitter {
   readonly #grammar: Grammar;
   readonly #lexer = new Lexer();
-  readonly #speller: Speller;
+  readonly #normalizer: Normalizer;
   #limit = token.TOKEN_BYTES_LIMIT;
 
   // The value being read.
@@ -54,7 +54,7 @@ export class FrameSplitter {
    */
   constructor(grammar: Grammar = CLASSIC) {
     this.#grammar = grammar;
-    this.#speller = new Speller(this.#lexer, grammar);
+    this.#normalizer = new Normalizer(this.#lexer, grammar);
   }
 
   /**
@@ -107,7 +107,7 @@ export class FrameSplitter {
     this.#tokenBytes += length;
 
     if (this.#wrong === undefined) {
-      const wrong = this.#speller.take(kind);
+      const wrong = this.#normalizer.take(kind);
       if (wrong !== undefined) {
         this.#wrong = this.#syntax(wrong);
         if (this.#grammar.atOnce) return this.#told(this.#wrong);
@@ -152,7 +152,7 @@ export class FrameSplitter {
     if (this.#limit === token.TOKEN_BYTES_LIMIT) return this.#past("token size");
     if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);
     this.#skipping = true;
-    this.#speller.forget();
+    this.#normalizer.forget();
     return { damage: TOO_LONG };
   }
 
@@ -174,7 +174,7 @@ export class FrameSplitter {
   }
 
   #whole(): Frame {
-    const frame = this.#speller.frame();
+    const frame = this.#normalizer.frame();
     this.#reset();
     return frame;
   }
@@ -187,7 +187,7 @@ export class FrameSplitter {
         0;
     this.#wrong = undefined;
     this.#skipping = false;
-    this.#speller.forget();
+    this.#normalizer.forget();
   }
 }
 

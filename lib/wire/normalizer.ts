@@ -62,7 +62,7 @@ const PUNCTUATION: Record<number, number> = {
 const NO_OFFSETS: Offsets = [];
 
 /** Reads one value after the other from a lexer's tokens. */
-export class Speller {
+export class Normalizer {
   readonly #lexer: Lexer;
   readonly #grammar: Grammar;
 

@@ -382,8 +382,9 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a text inside a command that is too long becomes a command",
     file: "wire/frame.ts",
-    from: "this.#skipping = true;\n    this.#speller.forget();\n    return { damage: TOO_LONG };",
-    to: "this.#speller.forget();\n    return { damage: TOO_LONG };",
+    from:
+      "this.#skipping = true;\n    this.#normalizer.forget();\n    return { damage: TOO_LONG };",
+    to: "this.#normalizer.forget();\n    return { damage: TOO_LONG };",
   },
   {
     name: "descriptors that wait stay open when their client goes",

@@ -8,7 +8,7 @@ import type { Mux } from "../../lib/hub/mux.ts";
 import type { ClientDeps } from "../../lib/daemon/client.ts";
 import { STEADY } from "../../lib/platform/clock.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
-import { LimitNotes } from "../../lib/daemon/limit_log.ts";
+import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
 import { TURNS } from "../../lib/platform/turns.ts";
 
@@ -17,7 +17,7 @@ export const SILENT: Log = { info(): void {}, warn(): void {} };
 
 /** Errors of qmpmux's own fail the test that they come up in. */
 export function strictErrors(): InternalErrors {
-  const errors = new InternalErrors(new LimitNotes(SILENT), () => {});
+  const errors = new InternalErrors(new LimitLog(SILENT), () => {});
   errors.report = (where, error): void => {
     throw new Error(`An internal error (${where})`, { cause: error });
   };
@@ -28,7 +28,7 @@ export function strictErrors(): InternalErrors {
 export function clientDeps(
   mux: Mux,
   log: Log = SILENT,
-  { notes = new LimitNotes(log), clock = STEADY, ...more }: Partial<ClientDeps> = {},
+  { limitLog = new LimitLog(log), clock = STEADY, ...more }: Partial<ClientDeps> = {},
 ): ClientDeps {
-  return { mux, log, notes, clock, errors: strictErrors(), turns: TURNS, ...more };
+  return { mux, log, limitLog, clock, errors: strictErrors(), turns: TURNS, ...more };
 }
