@@ -158,7 +158,7 @@ Deno.test("Audit.objection() is none where the audit is to go on", () => {
 Deno.test("Audit keeps nothing of what is no command", () => {
   const { audit, records } = audited({ all: true });
   audit.joined();
-  audit.kept();
+  audit.cached();
   audit.spread();
   audit.left();
   audit.qemuCame();

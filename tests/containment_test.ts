@@ -73,7 +73,7 @@ Deno.test("an error while QEMU is heard closes its connection alone; clients go 
       objection: () => undefined,
       ended(): void {},
       joined(): void {},
-      kept(): void {},
+      cached(): void {},
       spread: fails,
       left(): void {},
       qemuCame(): void {},

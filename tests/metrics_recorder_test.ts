@@ -100,8 +100,8 @@ Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () 
 Deno.test("Tally counts joins, kept answers, sessions, limits and failures of the audit", () => {
   const counted = metricsRecorder();
   counted.joined();
-  counted.kept();
-  counted.kept();
+  counted.cached();
+  counted.cached();
   counted.qemuCame();
   counted.limitReached("rate");
   counted.auditFailed();

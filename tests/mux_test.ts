@@ -8,7 +8,7 @@ import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "
 import type { Monitor } from "../lib/session/monitor.ts";
 import { Mux } from "../lib/hub/mux.ts";
 import { ABANDONED_LIMIT } from "../lib/session/upstream.ts";
-import { KEPT_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
+import { CACHED_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
@@ -215,8 +215,8 @@ Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", ()
     client.peer.take();
     return asked;
   };
-  assert(ask(KEPT_BYTES_LIMIT));
-  assert(ask(KEPT_BYTES_LIMIT - 100));
+  assert(ask(CACHED_BYTES_LIMIT));
+  assert(ask(CACHED_BYTES_LIMIT - 100));
   assert(!ask(0));
 });
 

@@ -5,13 +5,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { LONE_ROW, PARTY_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
+import { LONE_ROW, OWNER_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
 
 function served(scheduler: Scheduler<string, string>): string[] {
   const order: string[] = [];
   for (let job = scheduler.next(); job !== undefined; job = scheduler.next()) {
     order.push(job);
-    scheduler.landed(job);
+    scheduler.finished(job);
   }
   return order;
 }
@@ -27,7 +27,7 @@ Deno.test("Scheduler.next() serves a party in the round it joins", () => {
   for (const job of ["a1", "a2", "b1", "b2"]) scheduler.enqueue(job[0]!, job);
   assertEquals(scheduler.next(), "a1");
   scheduler.enqueue("c", "c1");
-  scheduler.landed("a1");
+  scheduler.finished("a1");
   assertEquals(served(scheduler), ["b1", "a2", "c1", "b2"]);
 });
 
@@ -73,9 +73,9 @@ Deno.test("Scheduler.next() passes over a party with as many jobs on their way a
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3", "a4"]) scheduler.enqueue(job[0]!, job);
   const order = Array.from({ length: 3 }, () => scheduler.next());
-  assertEquals(PARTY_LIMIT, 2);
+  assertEquals(OWNER_LIMIT, 2);
   assertEquals(order, ["a1", "a2", undefined]);
-  scheduler.landed("a2");
+  scheduler.finished("a2");
   assertEquals([scheduler.next(), scheduler.next()], ["a3", undefined]);
 });
 
@@ -83,14 +83,14 @@ Deno.test("Scheduler.next() sends one job of a party at a time while others send
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "b1"]) scheduler.enqueue(job[0]!, job);
   assertEquals([scheduler.next(), scheduler.next(), scheduler.next()], ["a1", "b1", undefined]);
-  scheduler.landed("b1");
+  scheduler.finished("b1");
   assertEquals(scheduler.next(), undefined);
-  scheduler.landed("a1");
+  scheduler.finished("a1");
   for (let i = 0; i < LONE_ROW - 1; i++) {
     scheduler.enqueue("a", `more ${i}`);
     const sent = scheduler.next()!;
     assertEquals(scheduler.next(), undefined, `${i} in a row`);
-    scheduler.landed(sent);
+    scheduler.finished(sent);
   }
   scheduler.enqueue("a", "last");
   assertEquals([scheduler.next(), scheduler.next()], [`more ${LONE_ROW - 2}`, "last"]);
@@ -99,9 +99,9 @@ Deno.test("Scheduler.next() sends one job of a party at a time while others send
 Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
-  for (let i = 0; i < PARTY_LIMIT; i++) scheduler.next();
+  for (let i = 0; i < OWNER_LIMIT; i++) scheduler.next();
   scheduler.enqueue("b", "b1");
-  scheduler.landed("a1");
+  scheduler.finished("a1");
   assertEquals([scheduler.next(), scheduler.next()], ["a3", "b1"]);
 });
 
@@ -111,9 +111,9 @@ Deno.test("Scheduler.overtakes() leaves a party one place for what waits", () =>
   scheduler.next();
   scheduler.overtakes("a", "a0");
   assertEquals(scheduler.next(), undefined);
-  scheduler.landed("a0");
+  scheduler.finished("a0");
   assertEquals(scheduler.next(), undefined);
-  scheduler.landed("a1");
+  scheduler.finished("a1");
   assertEquals([scheduler.next(), scheduler.next()], ["a2", undefined]);
 });
 
@@ -121,16 +121,16 @@ for (
   const [how, empties] of [
     ["taken out", (scheduler): void => scheduler.remove("a2")],
     ["dropped", (scheduler): unknown => scheduler.drop("a")],
-    ["sent", (scheduler): void => scheduler.landed(scheduler.next()!)],
+    ["sent", (scheduler): void => scheduler.finished(scheduler.next()!)],
   ] as [string, (scheduler: Scheduler<string, string>) => void][]
 ) {
   Deno.test(`Scheduler.overtakes() is forgotten when the last of the party's jobs is ${how}`, () => {
     const scheduler = new Scheduler<string, string>();
     for (const job of ["a1", "a2"]) scheduler.enqueue("a", job);
     scheduler.overtakes("a", "a0");
-    scheduler.landed("a0");
+    scheduler.finished("a0");
     assertEquals([scheduler.next(), scheduler.next()], ["a1", undefined]);
-    scheduler.landed("a1");
+    scheduler.finished("a1");
     empties(scheduler);
     for (const job of ["a3", "a4"]) scheduler.enqueue("a", job);
     assertEquals([scheduler.next(), scheduler.next()], ["a3", "a4"]);
@@ -140,10 +140,10 @@ for (
 Deno.test("Scheduler.clear() forgets what is on its way", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
-  for (let i = 0; i < PARTY_LIMIT; i++) scheduler.next();
+  for (let i = 0; i < OWNER_LIMIT; i++) scheduler.next();
   assertEquals(scheduler.clear(), ["a3"]);
   for (const job of ["a4", "a5", "a6"]) scheduler.enqueue("a", job);
-  scheduler.landed("a1");
+  scheduler.finished("a1");
   assertEquals(served(scheduler), ["a4", "a5", "a6"]);
 });
 
@@ -151,12 +151,12 @@ Deno.test("Scheduler.landed() keeps no party in mind for ever", () => {
   const scheduler = new Scheduler<string, string>();
   for (let i = 0; i < 5000; i++) {
     scheduler.enqueue(`p${i}`, `job${i}`);
-    scheduler.landed(scheduler.next()!);
+    scheduler.finished(scheduler.next()!);
   }
-  assert(scheduler.parties < 1100, String(scheduler.parties));
+  assert(scheduler.owners < 1100, String(scheduler.owners));
   scheduler.enqueue("p", "job");
-  scheduler.landed(scheduler.next()!);
-  const before = scheduler.parties;
+  scheduler.finished(scheduler.next()!);
+  const before = scheduler.owners;
   scheduler.drop("p");
-  assertEquals(scheduler.parties, before - 1);
+  assertEquals(scheduler.owners, before - 1);
 });

@@ -97,22 +97,22 @@ export class Dispatch {
   take(monitor: Monitor, command: Command, deadline: number): void {
     const { id, oob, bytes } = command;
     const { role, caches, joins } = monitor.terms;
-    const kept = caches ? this.#cache.answer(command) : undefined;
-    if (kept) {
-      this.#recorder.observer?.kept();
-      const answer = (): Reply => seenBy(role, command, kept);
+    const cached = caches ? this.#cache.answer(command) : undefined;
+    if (cached) {
+      this.#recorder.observer?.cached();
+      const answer = (): Reply => seenBy(role, command, cached);
       return monitor.answer(id, false, this.#recorder.recordWhenSent(monitor, command, answer));
     }
     // Who has something unfinished does not join: the answer could overtake it.
     const question = joins && monitor.idle ? this.#question(command) : undefined;
-    const twin = question === undefined ? undefined : this.#cache.twin(question);
+    const pending = question === undefined ? undefined : this.#cache.pending(question);
     const since = this.#recorder.now;
     const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
-    if (twin) {
+    if (pending) {
       this.#recorder.observer?.joined();
-      twin.askers.push(asker);
-      if (deadline !== Infinity) this.#timed.add(twin);
-      this.#joined.set(monitor, twin);
+      pending.askers.push(asker);
+      if (deadline !== Infinity) this.#timed.add(pending);
+      this.#joined.set(monitor, pending);
       return;
     }
     const joined = this.#joined.get(monitor);
@@ -130,7 +130,7 @@ export class Dispatch {
     };
     if (deadline !== Infinity) this.#timed.add(request);
     if (oob) return this.#overtakes(monitor, request);
-    if (question !== undefined) this.#cache.waits(question, request);
+    if (question !== undefined) this.#cache.add(question, request);
     this.#scheduler.enqueue(monitor, request);
     this.#feed();
   }
@@ -143,13 +143,13 @@ export class Dispatch {
    */
   settled(request: Request, reply: Reply): void {
     const { command, question, askers } = request;
-    this.#scheduler.landed(request);
-    if (question !== undefined) this.#cache.landed(question);
+    this.#scheduler.finished(request);
+    if (question !== undefined) this.#cache.finished(question);
     this.#timed.delete(request);
     try {
       checkListing(command, reply);
       this.#released(request, reply);
-      this.#cache.keep(command, reply);
+      this.#cache.store(command, reply);
       this.#recorder.settled(request, reply);
       for (const { monitor, ticket } of askers.splice(0)) {
         this.#contain(monitor, () => {
@@ -224,7 +224,7 @@ export class Dispatch {
       if (!request.sent && others.length === 0) request.cargo?.close();
       if (others.length === 0) {
         this.#timed.delete(request);
-        if (request.question !== undefined) this.#cache.forgotten(request.question);
+        if (request.question !== undefined) this.#cache.remove(request.question);
       } else if (moves) this.#inherit(request);
       this.#recorder.unanswered([{ ...request, askers: late }], request.sent ? "lost" : "dropped");
       const { name } = request.command;
@@ -255,7 +255,7 @@ export class Dispatch {
   /** One that was held back is not any more. */
   #letGo(request: Request): void {
     this.#heldBack.splice(this.#heldBack.indexOf(request), 1);
-    this.#scheduler.landed(request);
+    this.#scheduler.finished(request);
   }
 
   /** Hands QEMU what it has room for. */
@@ -265,7 +265,7 @@ export class Dispatch {
       const request = this.#scheduler.next(this.#mayGo);
       if (request === undefined) return;
       if (!this.#lets(request)) continue;
-      if (request.question !== undefined) this.#cache.flies(request.question);
+      if (request.question !== undefined) this.#cache.started(request.question);
       request.sent = true;
       request.after = undefined;
       request.sentAt = this.#recorder.now;
@@ -286,7 +286,7 @@ export class Dispatch {
     ) {
       return false;
     }
-    if (question !== undefined && !this.#cache.mayFly(question)) return false;
+    if (question !== undefined && !this.#cache.mayStart(question)) return false;
     return this.#gate.leave(request, this.#upstream.busy);
   };
 
@@ -301,7 +301,7 @@ export class Dispatch {
       request.bytes = admitted;
       return true;
     }
-    this.#scheduler.landed(request);
+    this.#scheduler.finished(request);
     cargo?.close();
     this.#timed.delete(request);
     for (const { monitor } of askers) this.#recorder.recordLocal(monitor, command, "refused");
@@ -338,8 +338,8 @@ export class Dispatch {
   #forget(request: Request): void {
     this.#recorder.unanswered([request], "dropped");
     this.#timed.delete(request);
-    this.#scheduler.landed(request);
+    this.#scheduler.finished(request);
     request.cargo?.close();
-    if (request.question !== undefined) this.#cache.forgotten(request.question);
+    if (request.question !== undefined) this.#cache.remove(request.question);
   }
 }

@@ -108,7 +108,7 @@ export class Audit implements Observer {
   joined(): void {}
 
   /** That is no command of its own. */
-  kept(): void {}
+  cached(): void {}
 
   /** Events are no commands. */
   spread(): void {}

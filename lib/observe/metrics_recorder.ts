@@ -99,7 +99,7 @@ export class MetricsRecorder implements Observer {
     "joined_total",
     "Commands that shared the answer to one that asked the same",
   ).cell();
-  readonly #kept = this.#metrics.counter(
+  readonly #cached = this.#metrics.counter(
     "kept_answers_total",
     "Commands answered with an answer that was kept",
   ).cell();
@@ -181,8 +181,8 @@ export class MetricsRecorder implements Observer {
   }
 
   /** Counts an answer that was kept. */
-  kept(): void {
-    this.#kept.value++;
+  cached(): void {
+    this.#cached.value++;
   }
 
   /** Counts an event. */

@@ -88,7 +88,7 @@ export interface Observer {
   /** A command has joined one that asks the same. */
   joined(): void;
   /** A command has been answered with an answer that was kept. */
-  kept(): void;
+  cached(): void;
   /** An event of QEMU has been sent to so many clients. */
   spread(event: Event, clients: number): void;
   /** A client is no longer there. */
@@ -126,8 +126,8 @@ export class Recorders implements Observer {
   }
 
   /** A command has been answered with an answer that was kept. */
-  kept(): void {
-    for (const each of this.#all) each.kept();
+  cached(): void {
+    for (const each of this.#all) each.cached();
   }
 
   /** An event of QEMU has been sent to so many clients. */

@@ -28,7 +28,7 @@ import { UnexpectedMessage } from "../wire/unexpected.ts";
  * The eighth can block the oob lane while another monitor is busy (measured on
  * 7.2); two to four already reach full throughput, and what waits here can
  * still be dropped. With four there is room at once for who asks now and then,
- * beside one that has as many at QEMU as it may (`PARTY_LIMIT`).
+ * beside one that has as many at QEMU as it may (`OWNER_LIMIT`).
  */
 export const IN_FLIGHT_LIMIT = 4;
 

@@ -15,7 +15,7 @@
  * byte before and after devices, objects, chardevs and block nodes came and
  * the machine ran.
  */
-export const LASTING: ReadonlyMap<string, string> = new Map([
+export const IMMUTABLE: ReadonlyMap<string, string> = new Map([
   ["query-version", "compiled in"],
   ["query-qmp-schema", "compiled in, filtered by -compat at the start"],
   ["query-commands", "the commands are registered at the start"],
@@ -31,8 +31,8 @@ export const LASTING: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Queries that read and change nothing: who asks the same while one waits may share its answer. */
-export const READING: ReadonlySet<string> = new Set([
-  ...LASTING.keys(),
+export const READ_ONLY: ReadonlySet<string> = new Set([
+  ...IMMUTABLE.keys(),
   "query-acpi-ospm-status",
   "query-audiodevs",
   "query-balloon",

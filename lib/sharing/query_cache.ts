@@ -9,7 +9,7 @@
  */
 
 import { argumentsText, type Command, type Reply } from "../wire/message.ts";
-import { LASTING, READING } from "./queries.ts";
+import { IMMUTABLE, READ_ONLY } from "./queries.ts";
 
 /**
  * Twins of one question at QEMU at a time.
@@ -18,79 +18,79 @@ import { LASTING, READING } from "./queries.ts";
  * joined. With one only, two clients that ask in turns would lose QEMU's reading
  * of the next command while it runs the present one.
  */
-const FLYING_LIMIT = 2;
+const CONCURRENT_LIMIT = 2;
 
 /** Longer commands are not compared; no query of QEMU comes near. */
 const QUESTION_BYTES_LIMIT = 512;
 
 /** Longer answers are not kept: QEMU's longest has 0.2 MB, and only what claims to be QEMU sends more. */
-export const KEPT_BYTES_LIMIT: number = 4 << 20;
+export const CACHED_BYTES_LIMIT: number = 4 << 20;
 
 /** The text that twins have in common. */
 export type Question = string;
 
 /** Kept answers, and questions that can be joined; `J` is a question on its way. */
 export class QueryCache<J> {
-  readonly #kept = new Map<string, Reply>();
-  readonly #waiting = new Map<Question, J>();
-  readonly #flying = new Map<Question, number>();
+  readonly #cached = new Map<string, Reply>();
+  readonly #pending = new Map<Question, J>();
+  readonly #started = new Map<Question, number>();
 
   /** The answer that was kept for a command, if there is one. */
   answer(command: Command): Reply | undefined {
-    return isPlain(command) ? this.#kept.get(command.name) : undefined;
+    return isPlain(command) ? this.#cached.get(command.name) : undefined;
   }
 
   /** Keeps the answer to a command, if it is one that lasts. */
-  keep(command: Command, reply: Reply): void {
-    const lasts = LASTING.has(command.name) && isPlain(command) && reply.kind === "return";
-    if (lasts && reply.bytes.length <= KEPT_BYTES_LIMIT) this.#kept.set(command.name, reply);
+  store(command: Command, reply: Reply): void {
+    const lasts = IMMUTABLE.has(command.name) && isPlain(command) && reply.kind === "return";
+    if (lasts && reply.bytes.length <= CACHED_BYTES_LIMIT) this.#cached.set(command.name, reply);
   }
 
   /** What a command asks, if others may share its answer. */
   question(command: Command): Question | undefined {
     const { name, oob, bytes } = command;
-    if (oob || bytes.length > QUESTION_BYTES_LIMIT || !READING.has(name)) return undefined;
+    if (oob || bytes.length > QUESTION_BYTES_LIMIT || !READ_ONLY.has(name)) return undefined;
     return name + argumentsText(command);
   }
 
   /** The same question that still waits here. */
-  twin(question: Question): J | undefined {
-    return this.#waiting.get(question);
+  pending(question: Question): J | undefined {
+    return this.#pending.get(question);
   }
 
   /** A question begins to wait. */
-  waits(question: Question, job: J): void {
-    this.#waiting.set(question, job);
+  add(question: Question, job: J): void {
+    this.#pending.set(question, job);
   }
 
   /** May one more of these go to QEMU? */
-  mayFly(question: Question): boolean {
-    return (this.#flying.get(question) ?? 0) < FLYING_LIMIT;
+  mayStart(question: Question): boolean {
+    return (this.#started.get(question) ?? 0) < CONCURRENT_LIMIT;
   }
 
   /** A question leaves for QEMU: from now on it cannot be joined. */
-  flies(question: Question): void {
-    this.#waiting.delete(question);
-    this.#flying.set(question, (this.#flying.get(question) ?? 0) + 1);
+  started(question: Question): void {
+    this.#pending.delete(question);
+    this.#started.set(question, (this.#started.get(question) ?? 0) + 1);
   }
 
   /** Its answer has come. */
-  landed(question: Question): void {
-    const others = this.#flying.get(question)! - 1;
-    if (others > 0) this.#flying.set(question, others);
-    else this.#flying.delete(question);
+  finished(question: Question): void {
+    const others = this.#started.get(question)! - 1;
+    if (others > 0) this.#started.set(question, others);
+    else this.#started.delete(question);
   }
 
   /** Nobody waits for a question any more. */
-  forgotten(question: Question): void {
-    this.#waiting.delete(question);
+  remove(question: Question): void {
+    this.#pending.delete(question);
   }
 
   /** QEMU has gone, and all it knew. */
   clear(): void {
-    this.#kept.clear();
-    this.#waiting.clear();
-    this.#flying.clear();
+    this.#cached.clear();
+    this.#pending.clear();
+    this.#started.clear();
   }
 }
 

@@ -14,7 +14,7 @@
  * QEMU reads one command while it runs another, so that two keep it busy; others
  * wait behind no more than these, however many a party has.
  */
-export const PARTY_LIMIT = 2;
+export const OWNER_LIMIT = 2;
 /** The same while other parties send jobs, too: each waits behind one of every other. */
 export const SHARED_LIMIT = 1;
 /** A party that has sent so many jobs in a row, or the first of all, sends alone. */
@@ -36,15 +36,15 @@ const IDLE_LIMIT = 1024;
 const always = (): boolean => true;
 
 /** Jobs of many parties, handed out a turn each. */
-export class Scheduler<Party, Job> {
+export class Scheduler<Owner, Job> {
   /** The parties that wait, in the order of their turns; a Map keeps it. */
-  readonly #waiting = new Map<Party, Job[]>();
+  readonly #waiting = new Map<Owner, Job[]>();
   /** The jobs that are on their way, and whose they are. */
-  readonly #gone = new Map<Job, Party>();
+  readonly #inFlight = new Map<Job, Owner>();
   /** How many of each party's are, and whether it has overtaken; nothing of most that are idle. */
-  readonly #busy = new Map<Party, { gone: number; overtook: boolean }>();
+  readonly #busy = new Map<Owner, { inFlight: number; overtook: boolean }>();
   /** The party that sent last, and how many jobs in a row. */
-  #row: { party: Party; jobs: number } | undefined;
+  #row: { owner: Owner; jobs: number } | undefined;
 
   /** Does nothing wait? */
   get empty(): boolean {
@@ -52,7 +52,7 @@ export class Scheduler<Party, Job> {
   }
 
   /** How many parties it has in mind. */
-  get parties(): number {
+  get owners(): number {
     return new Set([...this.#waiting.keys(), ...this.#busy.keys()]).size;
   }
 
@@ -64,27 +64,27 @@ export class Scheduler<Party, Job> {
   }
 
   /** Adds a job behind the party's others; a party new to the ring joins at its end. */
-  enqueue(party: Party, job: Job): void {
-    const jobs = this.#waiting.get(party);
+  enqueue(owner: Owner, job: Job): void {
+    const jobs = this.#waiting.get(owner);
     if (jobs) jobs.push(job);
-    else this.#waiting.set(party, [job]);
+    else this.#waiting.set(owner, [job]);
   }
 
   /** Adds a job before the party's others; a party new to the ring joins at its end. */
-  enqueueFirst(party: Party, job: Job): void {
-    const jobs = this.#waiting.get(party);
+  enqueueFirst(owner: Owner, job: Job): void {
+    const jobs = this.#waiting.get(owner);
     if (jobs) jobs.unshift(job);
-    else this.#waiting.set(party, [job]);
+    else this.#waiting.set(owner, [job]);
   }
 
   /** Takes a job out, wherever it waits; the party's others keep their turn. */
   remove(job: Job): void {
-    for (const [party, jobs] of this.#waiting) {
+    for (const [owner, jobs] of this.#waiting) {
       const at = jobs.indexOf(job);
       if (at < 0) continue;
       jobs.splice(at, 1);
-      if (jobs.length === 0) this.#waiting.delete(party);
-      this.#rest(party);
+      if (jobs.length === 0) this.#waiting.delete(owner);
+      this.#rest(owner);
       return;
     }
   }
@@ -95,76 +95,78 @@ export class Scheduler<Party, Job> {
    * many on their way as it may, keeps its turn.
    */
   next(mayGo: (job: Job) => Leave = always): Job | undefined {
-    for (const [party, jobs] of this.#waiting) {
-      const leave = this.#hasRoom(party) && mayGo(jobs[0]!);
+    for (const [owner, jobs] of this.#waiting) {
+      const leave = this.#hasRoom(owner) && mayGo(jobs[0]!);
       if (leave === "hold") return undefined;
       if (!leave) continue;
       const job = jobs.shift()!;
-      this.#waiting.delete(party);
-      if (jobs.length > 0) this.#waiting.set(party, jobs);
-      this.#goes(party, job);
+      this.#waiting.delete(owner);
+      if (jobs.length > 0) this.#waiting.set(owner, jobs);
+      this.#started(owner, job);
       return job;
     }
     return undefined;
   }
 
   /** A job of a party goes without waiting. */
-  overtakes(party: Party, job: Job): void {
-    this.#goes(party, job);
-    this.#busy.get(party)!.overtook = true;
+  overtakes(owner: Owner, job: Job): void {
+    this.#started(owner, job);
+    this.#busy.get(owner)!.overtook = true;
   }
 
   /** A job is no longer on its way. */
-  landed(job: Job): void {
-    const party = this.#gone.get(job);
-    if (party === undefined) return;
-    this.#gone.delete(job);
-    this.#busy.get(party)!.gone--;
-    this.#rest(party);
+  finished(job: Job): void {
+    const owner = this.#inFlight.get(job);
+    if (owner === undefined) return;
+    this.#inFlight.delete(job);
+    this.#busy.get(owner)!.inFlight--;
+    this.#rest(owner);
   }
 
-  #hasRoom(party: Party): boolean {
-    const busy = this.#busy.get(party);
+  #hasRoom(owner: Owner): boolean {
+    const busy = this.#busy.get(owner);
     if (busy === undefined) return true;
-    if (busy.overtook) return busy.gone < OVERTAKER_LIMIT;
-    const isAlone = this.#row?.party === party && this.#row.jobs >= LONE_ROW;
-    return busy.gone < (isAlone ? PARTY_LIMIT : SHARED_LIMIT);
+    if (busy.overtook) return busy.inFlight < OVERTAKER_LIMIT;
+    const isAlone = this.#row?.owner === owner && this.#row.jobs >= LONE_ROW;
+    return busy.inFlight < (isAlone ? OWNER_LIMIT : SHARED_LIMIT);
   }
 
-  #goes(party: Party, job: Job): void {
-    this.#gone.set(job, party);
-    if (this.#row?.party === party) this.#row.jobs++;
-    else this.#row = { party, jobs: this.#row === undefined ? LONE_ROW : 1 };
-    const busy = this.#busy.get(party);
-    if (busy) busy.gone++;
-    else this.#busy.set(party, { gone: 1, overtook: false });
+  #started(owner: Owner, job: Job): void {
+    this.#inFlight.set(job, owner);
+    if (this.#row?.owner === owner) this.#row.jobs++;
+    else this.#row = { owner, jobs: this.#row === undefined ? LONE_ROW : 1 };
+    const busy = this.#busy.get(owner);
+    if (busy) busy.inFlight++;
+    else this.#busy.set(owner, { inFlight: 1, overtook: false });
   }
 
   /** A party that is idle begins afresh. */
-  #rest(party: Party): void {
-    const busy = this.#busy.get(party);
-    if (busy === undefined || !this.#isIdle(party, busy)) return;
+  #rest(owner: Owner): void {
+    const busy = this.#busy.get(owner);
+    if (busy === undefined || !this.#isIdle(owner, busy)) return;
     busy.overtook = false;
     // Kept for its next command; those who never come again are not kept for ever.
-    if (this.#busy.size > IDLE_LIMIT + 2 * (this.#gone.size + this.#waiting.size)) this.#sweep();
+    if (this.#busy.size > IDLE_LIMIT + 2 * (this.#inFlight.size + this.#waiting.size)) {
+      this.#sweep();
+    }
   }
 
-  #isIdle(party: Party, { gone }: { gone: number }): boolean {
-    return gone === 0 && !this.#waiting.has(party);
+  #isIdle(owner: Owner, { inFlight }: { inFlight: number }): boolean {
+    return inFlight === 0 && !this.#waiting.has(owner);
   }
 
   #sweep(): void {
-    for (const [party, busy] of this.#busy) {
-      if (this.#isIdle(party, busy)) this.#busy.delete(party);
+    for (const [owner, busy] of this.#busy) {
+      if (this.#isIdle(owner, busy)) this.#busy.delete(owner);
     }
   }
 
   /** Forgets what a party has waiting, and gives it back. */
-  drop(party: Party): Job[] {
-    const jobs = this.#waiting.get(party) ?? [];
-    this.#waiting.delete(party);
-    const busy = this.#busy.get(party);
-    if (busy && this.#isIdle(party, busy)) this.#busy.delete(party);
+  drop(owner: Owner): Job[] {
+    const jobs = this.#waiting.get(owner) ?? [];
+    this.#waiting.delete(owner);
+    const busy = this.#busy.get(owner);
+    if (busy && this.#isIdle(owner, busy)) this.#busy.delete(owner);
     return jobs;
   }
 
@@ -172,7 +174,7 @@ export class Scheduler<Party, Job> {
   clear(): Job[] {
     const jobs = [...this.#waiting.values()].flat();
     this.#waiting.clear();
-    this.#gone.clear();
+    this.#inFlight.clear();
     this.#busy.clear();
     this.#row = undefined;
     return jobs;

@@ -33,14 +33,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "three commands of one client at QEMU",
     file: "sharing/scheduler.ts",
-    from: "PARTY_LIMIT = 2",
-    to: "PARTY_LIMIT = 3",
+    from: "OWNER_LIMIT = 2",
+    to: "OWNER_LIMIT = 3",
   },
   {
     name: "two commands of one client at QEMU while others are served",
     file: "sharing/scheduler.ts",
-    from: "isAlone ? PARTY_LIMIT : SHARED_LIMIT",
-    to: "PARTY_LIMIT",
+    from: "isAlone ? OWNER_LIMIT : SHARED_LIMIT",
+    to: "OWNER_LIMIT",
   },
   {
     name: "what overtakes is not one of a client's two",
@@ -51,7 +51,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what has been answered still counts as at QEMU",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.landed(request);\n    if (question",
+    from: "this.#scheduler.finished(request);\n    if (question",
     to: "if (question",
   },
   {
@@ -183,8 +183,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a question can be joined when it has left",
     file: "sharing/query_cache.ts",
-    from: "flies(question: Question): void {\n    this.#waiting.delete(question);",
-    to: "flies(question: Question): void {",
+    from: "started(question: Question): void {\n    this.#waiting.delete(question);",
+    to: "started(question: Question): void {",
   },
   {
     name: "errors are kept as lasting answers",
@@ -413,8 +413,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors of a command that is forgotten stay open",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.landed(request);\n    request.cargo?.close();",
-    to: "this.#scheduler.landed(request);",
+    from: "this.#scheduler.finished(request);\n    request.cargo?.close();",
+    to: "this.#scheduler.finished(request);",
   },
   {
     name: "descriptors of a command given up stay open",

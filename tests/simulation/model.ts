@@ -17,7 +17,7 @@ import {
   allowed,
   EVENTS,
   generic,
-  LASTING,
+  IMMUTABLE,
   lastingValue,
   type Outcome,
   passes,
@@ -543,7 +543,7 @@ export class Model {
       sharing,
       joined: sharing && alike.some(({ sure, gone }) => !sure && !gone),
       role: seat.terms.role,
-      kept: plain && seat.terms.caches && LASTING.includes(name) && this.#answered.has(name),
+      kept: plain && seat.terms.caches && IMMUTABLE.includes(name) && this.#answered.has(name),
       covered: false,
       sure: false,
       exec: undefined,
@@ -751,7 +751,7 @@ export class Model {
       if (first !== exec) throw new Error("The simulation has lost its order");
       this.#carriers.delete(exec);
       const { name } = exec;
-      if (LASTING.includes(name) && "value" in exec.outcome! && /^\{[^{}]*\}$/.test(exec.text)) {
+      if (IMMUTABLE.includes(name) && "value" in exec.outcome! && /^\{[^{}]*\}$/.test(exec.text)) {
         this.#answered.add(name);
       }
       if (!this.#flying.some(({ text }) => text === exec.text)) this.#ghosts.delete(exec.text);
@@ -1050,7 +1050,7 @@ export class Model {
   #checkLasting(entry: Entry, text: string): void {
     const { seat, command } = entry;
     const { name, strict, oob } = command!;
-    if (!LASTING.includes(name) || oob) {
+    if (!IMMUTABLE.includes(name) || oob) {
       throw new Broken("order", `${seat.label} asked ${strict} and heard ${text}`);
     }
     const lines = this.#lastingLines(entry);

@@ -9,7 +9,7 @@
  */
 
 import type { SimulatedCargo } from "./holdings.ts";
-import { LASTING, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
+import { IMMUTABLE, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
 import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
 /** A command that QEMU has been sent. */
@@ -289,7 +289,7 @@ export class SimulatedQemu {
 
   #answer(exec: Exec, fails: boolean, shape: number): void {
     const mark = `#${exec.number}#`;
-    const lasts = LASTING.includes(exec.name) && exec.oob === undefined;
+    const lasts = IMMUTABLE.includes(exec.name) && exec.oob === undefined;
     exec.outcome = TABLE_COMMANDS.has(exec.name)
       ? this.#descriptors(exec, fails, shape)
       : fails || "fdname" in exec.args

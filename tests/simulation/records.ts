@@ -42,7 +42,7 @@ export class Records implements Observer {
 
   /** How many there are is not looked at, here and below. */
   joined(): void {}
-  kept(): void {}
+  cached(): void {}
   spread(): void {}
   left(): void {}
   qemuCame(): void {}

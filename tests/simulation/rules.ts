@@ -77,10 +77,10 @@ const UNLISTED: Readonly<Record<RoleName, readonly string[]>> = {
 };
 
 /** Answers that are the same as long as a QEMU process lives. */
-export const LASTING: readonly string[] = ["query-version", "query-name", "query-commands"];
+export const IMMUTABLE: readonly string[] = ["query-version", "query-name", "query-commands"];
 
 /** Queries that only read: who asks the same may share the answer. */
-export const SHARED: readonly string[] = [...LASTING, "query-status", "query-block", "qom-list"];
+export const SHARED: readonly string[] = [...IMMUTABLE, "query-status", "query-block", "qom-list"];
 
 /** The value of a lasting answer of one QEMU process, as a role sees it. */
 export function lastingValue(process: number, name: string, role: RoleName = "full"): string {

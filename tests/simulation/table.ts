@@ -219,8 +219,8 @@ export class DescriptorTable<Cargo> {
       set.fds.delete(each);
     }
     // What was opened from it keeps it; from those of odd numbers that is closed again at once.
-    const kept = set.uses > 0 && id % 2 === 0;
-    if (set.fds.size === 0 && !kept) this.sets.delete(id);
+    const cached = set.uses > 0 && id % 2 === 0;
+    if (set.fds.size === 0 && !cached) this.sets.delete(id);
     return { value: "{}" };
   }
 }

@@ -29,7 +29,7 @@ export class Notebook implements Observer {
     this.lines.push("joined");
   }
 
-  kept(): void {
+  cached(): void {
     this.lines.push("kept");
   }
 
