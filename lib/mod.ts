@@ -87,7 +87,7 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
-export type { Cargo, ClientPeer, Identity, QemuPeer } from "./wire/peer.ts";
+export type { ClientPeer, Fds, Identity, QemuPeer } from "./wire/peer.ts";
 export { UnexpectedMessage } from "./wire/unexpected.ts";
 export { Cursor } from "./wire/cursor.ts";
 export { NameTable } from "./wire/names.ts";

@@ -17,7 +17,7 @@ import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
-import { FakeCargo } from "./support/fake_peer.ts";
+import { FakeFds } from "./support/fake_peer.ts";
 import { hangUp, makePair, type Pair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
@@ -490,39 +490,39 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
 
 /** A stream whose next bytes bring descriptors. */
 function passing(ours: Deno.UnixConn): Stream {
-  const cargos = [undefined, new FakeCargo("passed")];
+  const fdMessages = [undefined, new FakeFds("passed")];
   return {
     read: (buffer) => ours.read(buffer),
     write: (bytes) => ours.write(bytes),
     closeWrite: () => ours.closeWrite(),
     close: () => ours.close(),
-    takeCargo: () => cargos.shift(),
+    takeFds: () => fdMessages.shift(),
   };
 }
 
 Deno.test("fds-time: time does not run while the client waits for an answer, nor after a command took them", async () => {
-  FakeCargo.closed = [];
+  FakeFds.closed = [];
   await using door = await Door.open({ "fds-time": 5 }, { streamOf: passing });
   const { theirs } = door.pair;
   await write(theirs, '{"execute":"stop"} ');
   assertEquals(await door.qemuHears(1), ['{"execute":"stop"}']);
   for (const now of [1, 10, 20]) door.client.tick(now);
-  assertEquals(FakeCargo.closed, []);
+  assertEquals(FakeFds.closed, []);
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readText(theirs, DONE.length), DONE);
   for (const now of [21, 22, 24.9]) door.client.tick(now);
-  assertEquals([FakeCargo.closed, door.counts], [[], []]);
+  assertEquals([FakeFds.closed, door.counts], [[], []]);
   door.client.tick(25);
-  assertEquals([FakeCargo.closed, door.counts], [["passed"], ["fds-time"]]);
+  assertEquals([FakeFds.closed, door.counts], [["passed"], ["fds-time"]]);
   door.client.tick(100);
   assertEquals(door.lines, [
     "client door/1 passed file descriptors that no command took for 5 s: they were closed",
   ]);
 
-  FakeCargo.closed = [];
+  FakeFds.closed = [];
   await using other = await Door.open({ "fds-time": 5 }, { streamOf: passing });
   await write(other.pair.theirs, '{"execute":"add-fd"}');
   assertEquals(await other.qemuHears(1), ['+passed {"execute":"add-fd"}']);
   for (const now of [1, 10, 20]) other.client.tick(now);
-  assertEquals([FakeCargo.closed, other.counts], [[], []]);
+  assertEquals([FakeFds.closed, other.counts], [[], []]);
 });

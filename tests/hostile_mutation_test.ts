@@ -18,7 +18,7 @@ import { readRole, ROLES } from "../lib/policy/roles.ts";
 import type { Terms } from "../lib/policy/grant.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import type { Cargo, ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
+import type { ClientPeer, Fds, QemuPeer } from "../lib/wire/peer.ts";
 import { LONG } from "./support/fault.ts";
 import { bytesOf, type Conversation, mutated, readConversations } from "./support/mutation.ts";
 import { Random } from "./support/random.ts";
@@ -69,7 +69,7 @@ class CheckingClient implements ClientPeer {
   /** Replies that it has heard. */
   replies = 0;
   /** Descriptors that it has passed and that are open. */
-  readonly descriptors = new Set<Cargo>();
+  readonly descriptors = new Set<Fds>();
   /** Commands that wait for their replies, the oldest first. */
   readonly pending: Pending[] = [];
   readonly #mux: Mux;
@@ -167,7 +167,7 @@ class CheckingClient implements ClientPeer {
       const next = this.#ahead.shift();
       if (next === undefined) return;
       if (this.fds && next.includes('"add-fd"')) {
-        this.#mux.carried(this.monitor, new Descriptor(this.descriptors));
+        this.#mux.fdsReceived(this.monitor, new Descriptor(this.descriptors));
       }
       this.#splitter.load(ENCODER.encode(next));
     }
@@ -180,11 +180,11 @@ class CheckingClient implements ClientPeer {
 }
 
 /** A descriptor that a client has passed; it is closed once. */
-class Descriptor implements Cargo {
-  readonly #open: Set<Cargo>;
+class Descriptor implements Fds {
+  readonly #open: Set<Fds>;
 
   /** @param open holds it until it is closed */
-  constructor(open: Set<Cargo>) {
+  constructor(open: Set<Fds>) {
     this.#open = open;
     open.add(this);
   }
@@ -381,8 +381,8 @@ class Play {
     this.#isReady = false;
     this.#queue = [];
     const peer: QemuPeer = {
-      send: (bytes, cargo) => {
-        cargo?.close();
+      send: (bytes, fds) => {
+        fds?.close();
         const { execute, "exec-oob": oob } = JSON.parse(DECODER.decode(bytes));
         // JSON.parse() would round it.
         const [, id] = /,"id":(\d+)\}$/.exec(DECODER.decode(bytes)) ?? [];

@@ -9,7 +9,7 @@ import { ROLES } from "../lib/policy/roles.ts";
 import { StandIn, type StandInManners } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
-import { FakeCargo } from "./support/fake_peer.ts";
+import { FakeFds } from "./support/fake_peer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { GREETING, Stage, terms } from "./support/stage.ts";
@@ -64,7 +64,7 @@ for (const onLoss of ["close", "hold"] as const) {
       const other = stage.connect("other", terms({ role: ROLES.get("observer")! }));
       other.say('{"execute":"qmp_capabilities"}');
       other.peer.take();
-      if (command === "add-fd") stage.mux.carried(asker.monitor, new FakeCargo("fd"));
+      if (command === "add-fd") stage.mux.fdsReceived(asker.monitor, new FakeFds("fd"));
       asker.say(`{"execute":"${command}","id":"mine"}`);
       stage.qemuSays(answer);
       assertEquals(stage.qemu.closed, problem);

@@ -17,7 +17,7 @@ import {
   type Symbols,
 } from "../lib/platform/libc.ts";
 import { FdBudget, FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
-import { LadenSocket } from "../lib/platform/unix_socket.ts";
+import { FdSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import {
   descriptorsOf,
@@ -34,7 +34,7 @@ const DECODER = new TextDecoder();
 
 /** A connection: Deno's end, which can send descriptors too, and a descriptor of the other. */
 async function connected(): Promise<
-  { socket: Deno.UnixConn; laden: LadenSocket; other: number } & Disposable
+  { socket: Deno.UnixConn; hasFds: FdSocket; other: number } & Disposable
 > {
   using place = makePlace();
   const path = `${place.path}/s`;
@@ -48,7 +48,7 @@ async function connected(): Promise<
   let open = true;
   return {
     socket,
-    laden: new LadenSocket(socket, LIBC, own),
+    hasFds: new FdSocket(socket, LIBC, own),
     other,
     [Symbol.dispose](): void {
       if (!open) return;
@@ -79,8 +79,8 @@ function received(other: number, size = 65536): [string, number] | undefined {
   const buffer = new Uint8Array(size);
   const got = LIBC.receive(other, buffer);
   if (got === undefined) return undefined;
-  const count = got.cargo?.numbers.length ?? 0;
-  got.cargo?.close();
+  const count = got.fds?.numbers.length ?? 0;
+  got.fds?.close();
   return [DECODER.decode(buffer.subarray(0, got.length)), count];
 }
 
@@ -100,19 +100,19 @@ Deno.test("receive() gives plain bytes, as many as fit", async () => {
 
 Deno.test("receive() gives descriptors with their bytes, and they are the files that were sent", async () => {
   using pair = await connected();
-  await pair.laden.writeWith(ENCODER.encode("{}"), files("sent-a", "sent-b"));
+  await pair.hasFds.writeWith(ENCODER.encode("{}"), files("sent-a", "sent-b"));
   const got = LIBC.receive(pair.other, new Uint8Array(8));
-  assertEquals(got?.cargo?.numbers.length, 2);
+  assertEquals(got?.fds?.numbers.length, 2);
   assertEquals(memoryFilesOf(Deno.pid), ["sent-a", "sent-b"]);
-  got?.cargo?.close();
-  got?.cargo?.close();
+  got?.fds?.close();
+  got?.fds?.close();
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
 Deno.test("receive() lets no command have descriptors that came behind it", async () => {
   using pair = await connected();
   await pair.socket.write(ENCODER.encode('{"a":{}} {"b":'));
-  await pair.laden.writeWith(ENCODER.encode('1}{"c":2}'), files("behind"));
+  await pair.hasFds.writeWith(ENCODER.encode('1}{"c":2}'), files("behind"));
   await pair.socket.write(ENCODER.encode("tail"));
   const all: [string, number][] = [];
   for (let got = received(pair.other); got; got = received(pair.other)) all.push(got);
@@ -123,7 +123,7 @@ Deno.test("receive() gives sixteen descriptors at most, as QEMU takes", async ()
   using pair = await connected();
   const before = descriptorsOf(Deno.pid);
   const names = Array.from({ length: DESCRIPTORS_LIMIT }, (_, index) => `of-16-${index}`);
-  await pair.laden.writeWith(ENCODER.encode("x"), files(...names));
+  await pair.hasFds.writeWith(ENCODER.encode("x"), files(...names));
   assertEquals(received(pair.other), ["x", 16]);
   assertEquals(descriptorsOf(Deno.pid), before);
 });
@@ -148,7 +148,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
   await socket.write(ENCODER.encode("{}{}"));
   assertEquals(received(other), ["{}{}", 0]);
   const names = Array.from({ length: DESCRIPTORS_LIMIT }, (_, index) => `beside-${index}`);
-  await new LadenSocket(socket, LIBC, own!).writeWith(ENCODER.encode("x"), files(...names));
+  await new FdSocket(socket, LIBC, own!).writeWith(ENCODER.encode("x"), files(...names));
   assertEquals(received(other), ["x", DESCRIPTORS_LIMIT]);
   assertEquals(descriptorsOf(Deno.pid), count);
   LIBC.close(other);
@@ -174,9 +174,9 @@ Deno.test("receive() gives the bytes, and as many descriptors as the process has
     for (const room of [0, 2, 5]) {
       for (const bell of bells.splice(bells.length - room)) libc.close(bell);
       libc.sendWith(own, new TextEncoder().encode("{}"), passed);
-      const { length, cargo } = libc.receive(other, new Uint8Array(8));
-      console.log(length, cargo?.numbers.length);
-      cargo?.close();
+      const { length, fds } = libc.receive(other, new Uint8Array(8));
+      console.log(length, fds?.numbers.length);
+      fds?.close();
       for (let i = 0; i < room; i++) bells.push(libc.newBell());
     }
     Deno.exit(0);`;
@@ -204,10 +204,10 @@ Deno.test("send() says when nothing more fits", async () => {
     sent += once;
   }
   assert(sent > 65536);
-  const cargo = files("waits");
-  assertEquals(LIBC.sendWith(pair.other, ENCODER.encode("x"), cargo), undefined);
+  const fds = files("waits");
+  assertEquals(LIBC.sendWith(pair.other, ENCODER.encode("x"), fds), undefined);
   assertEquals(memoryFilesOf(Deno.pid), ["waits"]);
-  cargo.close();
+  fds.close();
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 

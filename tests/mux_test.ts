@@ -171,7 +171,7 @@ Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and
   const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }] });
   stage.qemuReady();
   const client = stage.ready("a", ["oob"]);
-  stage.mux.carried(stage.ready("b").monitor, { close(): void {} });
+  stage.mux.fdsReceived(stage.ready("b").monitor, { close(): void {} });
   stage.clients.get("b")!.say('{"execute":"getfd","arguments":{"fdname":"f"}}');
   for (let i = 1; i <= 3; i++) {
     client.say('{"exec-oob":"query-yank"}');
@@ -188,7 +188,7 @@ Deno.test("Mux.detached() lets what an earlier connection has left at QEMU be cl
   const client = stage.ready("a");
   const names = ["e", "f", "g"];
   for (const name of names) {
-    stage.mux.carried(client.monitor, { close(): void {} });
+    stage.mux.fdsReceived(client.monitor, { close(): void {} });
     client.say(`{"execute":"getfd","arguments":{"fdname":"${name}"}}`);
     stage.qemuSays('{"return": {}}');
   }

@@ -35,7 +35,7 @@
 import { assert, assertEquals, fail } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
 import type { DialectName } from "../lib/policy/grant.ts";
-import { FakeCargo, type FakePeer } from "./support/fake_peer.ts";
+import { FakeFds, type FakePeer } from "./support/fake_peer.ts";
 import { Stage, terms } from "./support/stage.ts";
 
 const DIRECTORY = new URL("./transcripts/", import.meta.url);
@@ -54,7 +54,7 @@ class Player {
     });
     const onLoss = lines.includes("! hold") ? "hold" : "close";
     this.#stage = new Stage(60, { onLoss, deadlines });
-    FakeCargo.closed = [];
+    FakeFds.closed = [];
     if (!lines.includes("! no qemu")) this.#stage.qemuReady();
     for (const [index, line] of lines.entries()) {
       try {
@@ -76,7 +76,7 @@ class Player {
     if (who === "!") this.#direct(rest!.split(" "));
     else if (who === "q") this.#stage.qemuSays(rest!);
     else if (direction === "+") {
-      this.#stage.mux.carried(this.#client(who!).monitor, new FakeCargo(rest!));
+      this.#stage.mux.fdsReceived(this.#client(who!).monitor, new FakeFds(rest!));
     } else this.#client(who!).say(`${rest}\n`);
   }
 
@@ -119,7 +119,7 @@ class Player {
         stage.mux.drain();
         break;
       case "closed":
-        assertEquals(FakeCargo.closed.shift(), name);
+        assertEquals(FakeFds.closed.shift(), name);
         break;
       case "notice":
         assertEquals(stage.notices.pop(), name);
@@ -154,7 +154,7 @@ class Player {
       assertEquals(peer.heard, [], `${name} heard what is not written`);
       assertEquals(peer.closed, undefined, `${name} saw an end that is not written`);
     }
-    assertEquals(FakeCargo.closed, [], "Something was closed that is not written");
+    assertEquals(FakeFds.closed, [], "Something was closed that is not written");
   }
 }
 

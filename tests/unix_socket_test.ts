@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/connection.ts";
 import { Descriptors, type Libc, loadLibc } from "../lib/platform/libc.ts";
-import { connectLaden, LadenSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
+import { connectWithFds, FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
@@ -29,7 +29,7 @@ const MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 interface Ends extends AsyncDisposable {
   readonly ours: UnixSocket;
   readonly theirs: Deno.UnixConn;
-  readonly laden: LadenSocket;
+  readonly withFds: FdSocket;
   /** The number of theirs. */
   readonly descriptor: number;
   readonly listener: UnixListener;
@@ -49,7 +49,7 @@ async function connected(): Promise<Ends> {
   return {
     ours,
     theirs,
-    laden: new LadenSocket(theirs, LIBC, descriptor),
+    withFds: new FdSocket(theirs, LIBC, descriptor),
     descriptor,
     listener,
     async [Symbol.asyncDispose](): Promise<void> {
@@ -89,7 +89,7 @@ Deno.test("UnixSocket.read() waits for bytes, and for the end", async () => {
 
 Deno.test("UnixSocket.close() ends what waits, and closes what nobody took", async () => {
   await using ends = await connected();
-  await ends.laden.writeWith(ENCODER.encode("x"), files("untaken"));
+  await ends.withFds.writeWith(ENCODER.encode("x"), files("untaken"));
   assertEquals(await textFrom(ends.ours), "x");
   assertEquals(memoryFilesOf(Deno.pid), ["untaken"]);
   const reading = ends.ours.read(new Uint8Array(8));
@@ -100,14 +100,14 @@ Deno.test("UnixSocket.close() ends what waits, and closes what nobody took", asy
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("UnixSocket.takeCargo() gives what came with the bytes read last, once", async () => {
+Deno.test("UnixSocket.takeFds() gives what came with the bytes read last, once", async () => {
   await using ends = await connected();
-  await ends.laden.writeWith(ENCODER.encode("x"), files("cargo"));
+  await ends.withFds.writeWith(ENCODER.encode("x"), files("fds"));
   await textFrom(ends.ours);
-  const cargo = ends.ours.takeCargo();
-  assert(cargo !== undefined);
-  assertEquals(ends.ours.takeCargo(), undefined);
-  cargo.close();
+  const fds = ends.ours.takeFds();
+  assert(fds !== undefined);
+  assertEquals(ends.ours.takeFds(), undefined);
+  fds.close();
 });
 
 Deno.test("UnixSocket.write() waits for room, and for nothing else", async () => {
@@ -219,7 +219,7 @@ Deno.test("UnixSocket.read() ends for a reader that comes after its close, howev
   await assertRejects(() => within("the read", reading), Deno.errors.Interrupted);
 });
 
-Deno.test("LadenSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
+Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
   await using ends = await connected();
   // A kernel that says ETOOMANYREFS: the user has too many on their way.
   const full = {
@@ -229,25 +229,25 @@ Deno.test("LadenSocket.writeWith() sends the bytes alone where the kernel passes
     credentialsOf: () => undefined,
   } as unknown as Libc;
   const told: string[] = [];
-  const laden = new LadenSocket(ends.theirs, full, ends.descriptor, (why) => told.push(why));
+  const withFds = new FdSocket(ends.theirs, full, ends.descriptor, (why) => told.push(why));
   for (const name of ["one", "two"]) {
-    assertEquals(await laden.writeWith(ENCODER.encode(name), files(name)), 3);
+    assertEquals(await withFds.writeWith(ENCODER.encode(name), files(name)), 3);
     assertEquals(await textFrom(ends.ours), name);
-    assertEquals(ends.ours.takeCargo(), undefined);
+    assertEquals(ends.ours.takeFds(), undefined);
   }
   assertEquals(told, ["sendmsg: os error 109"]);
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("LadenSocket.writeWith() fails where the peer has gone", async () => {
+Deno.test("FdSocket.writeWith() fails where the peer has gone", async () => {
   await using ends = await connected();
   ends.ours.close();
-  const writing = ends.laden.writeWith(ENCODER.encode("x"), files("x"));
+  const writing = ends.withFds.writeWith(ENCODER.encode("x"), files("x"));
   await assertRejects(() => within("the write", writing), Deno.errors.BrokenPipe);
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("LadenSocket.writeWith() waits for room by white space, and closes what it sent", async () => {
+Deno.test("FdSocket.writeWith() waits for room by white space, and closes what it sent", async () => {
   await using ends = await connected();
   const filler = new Uint8Array(4096).fill(0x2e);
   let filled = 0;
@@ -255,53 +255,53 @@ Deno.test("LadenSocket.writeWith() waits for room by white space, and closes wha
     filled += sent;
     sent = LIBC.send(ends.descriptor, filler);
   }
-  const sending = ends.laden.writeWith(ENCODER.encode("laden"), files("late"));
+  const sending = ends.withFds.writeWith(ENCODER.encode("laden"), files("late"));
   let text = "";
-  let carried = 0;
+  let fdsReceived = 0;
   while (!text.endsWith("laden")) {
     text += await textFrom(ends.ours);
-    const cargo = ends.ours.takeCargo();
-    if (cargo) carried++;
-    cargo?.close();
+    const fds = ends.ours.takeFds();
+    if (fds) fdsReceived++;
+    fds?.close();
   }
   assertEquals(await sending, 5);
-  assertEquals(carried, 1);
+  assertEquals(fdsReceived, 1);
   assertEquals(text.replace(/^\.+/, "").trim(), "laden");
   assertEquals(text.replace(/[^.]/g, "").length, filled);
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("LadenSocket.unread tells what the other end has not read, and nothing once it is closed", async () => {
+Deno.test("FdSocket.unread tells what the other end has not read, and nothing once it is closed", async () => {
   await using ends = await connected();
-  assertEquals(ends.laden.unread, 0);
-  await ends.laden.writeWith(ENCODER.encode("xy"), files("unread"));
-  assert(ends.laden.unread > 0);
-  ends.ours.takeCargo();
+  assertEquals(ends.withFds.unread, 0);
+  await ends.withFds.writeWith(ENCODER.encode("xy"), files("unread"));
+  assert(ends.withFds.unread > 0);
+  ends.ours.takeFds();
   assertEquals(await textFrom(ends.ours), "xy");
-  assertEquals(ends.laden.unread, 0);
-  ends.ours.takeCargo()?.close();
-  await ends.laden.write(ENCODER.encode("z"));
-  ends.laden.close();
-  assertEquals(ends.laden.unread, 0);
+  assertEquals(ends.withFds.unread, 0);
+  ends.ours.takeFds()?.close();
+  await ends.withFds.write(ENCODER.encode("z"));
+  ends.withFds.close();
+  assertEquals(ends.withFds.unread, 0);
 });
 
-Deno.test("connectLaden() finds the descriptor of what it has connected", async () => {
+Deno.test("connectWithFds() finds the descriptor of what it has connected", async () => {
   await using ends = await connected();
   using place = makePlace();
   const path = `${place.path}/other`;
   using other = Deno.listen({ transport: "unix", path });
-  const socket = await connectLaden(LIBC, () => Deno.connect({ transport: "unix", path }));
+  const socket = await connectWithFds(LIBC, () => Deno.connect({ transport: "unix", path }));
   using theirs = await other.accept();
-  assertInstanceOf(socket, LadenSocket);
+  assertInstanceOf(socket, FdSocket);
   await socket.writeWith(ENCODER.encode("right"), files("for-other"));
   assertEquals(await textFrom(theirs), "right");
-  assertEquals(ends.ours.takeCargo(), undefined);
+  assertEquals(ends.ours.takeFds(), undefined);
   socket.close();
 });
 
 Deno.test("Connection.send() keeps the order around what takes descriptors along", async () => {
   await using ends = await connected();
-  const connection = new Connection(ends.laden, MARKS, NOTICES);
+  const connection = new Connection(ends.withFds, MARKS, NOTICES);
   connection.send(ENCODER.encode("a"));
   connection.send(ENCODER.encode("b"));
   connection.send(ENCODER.encode("{c}"), files("with-c"));
@@ -310,11 +310,11 @@ Deno.test("Connection.send() keeps the order around what takes descriptors along
   let text = "";
   while (!text.includes("e")) {
     const piece = await textFrom(ends.ours);
-    const cargo = ends.ours.takeCargo();
-    text += cargo ? `<${piece}>` : piece;
-    if (cargo) {
+    const fds = ends.ours.takeFds();
+    text += fds ? `<${piece}>` : piece;
+    if (fds) {
       assertEquals(memoryFilesOf(Deno.pid).length >= 1, true);
-      cargo.close();
+      fds.close();
     }
   }
   assertEquals(text.replace(/\s/g, "").replace("<ab{c}>", "ab<{c}>"), "ab<{c}><{d}>e");

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { ABANDONED_LIMIT, IN_FLIGHT_LIMIT, type Job, Upstream } from "../lib/session/upstream.ts";
 import { type Message, readMessage } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
-import { FakeCargo, FakePeer } from "./support/fake_peer.ts";
+import { FakeFds, FakePeer } from "./support/fake_peer.ts";
 import { GREETING } from "./support/stage.ts";
 
 function message(text: string): Message {
@@ -137,7 +137,7 @@ Deno.test("Upstream.listen() counts a QEMU as stalled that does not read a comma
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
   upstream.listen(0, 10, probe);
-  upstream.issue({ ...job('{"execute":"getfd"}'), cargo: new FakeCargo("f") });
+  upstream.issue({ ...job('{"execute":"getfd"}'), fds: new FakeFds("f") });
   peer.take();
   // It has read it, and something else keeps it from answering.
   assertEquals([5, 10, 60].map((now) => upstream.listen(now, 10, probe)), [false, false, false]);
@@ -154,7 +154,7 @@ Deno.test("Upstream.listen() does not count what QEMU has not read yet before it
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
   peer.unread = 768;
-  upstream.issue({ ...job('{"execute":"getfd"}'), cargo: new FakeCargo("f") });
+  upstream.issue({ ...job('{"execute":"getfd"}'), fds: new FakeFds("f") });
   assertEquals([0, 9, 10].map((now) => upstream.listen(now, 10, probe)), [false, false, true]);
 });
 
@@ -175,7 +175,7 @@ Deno.test("Upstream.heard() tells little of a refusal that has no end", () => {
 Deno.test("Upstream.listen() counts no QEMU as stalled that reads on in a long command with descriptors", () => {
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
-  upstream.issue({ ...job('{"execute":"add-fd"}'), cargo: new FakeCargo("f") });
+  upstream.issue({ ...job('{"execute":"add-fd"}'), fds: new FakeFds("f") });
   const told: boolean[] = [];
   for (const [now, unread] of [[0, 9000], [9, 8000], [18, 7000], [27, 6000], [37, 6000]] as const) {
     peer.unread = unread;

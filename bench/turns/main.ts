@@ -109,12 +109,12 @@ function limitOf(role: Role | undefined): number {
 async function said(
   setting: Setting,
   made: (size: number) => Uint8Array,
-  cargo = false,
+  fds = false,
 ): Promise<number> {
   const rig = await rigOf({ version: "7.2", pretty: false, ...setting.kind });
   const who = await client(rig, setting);
   const bytes = made(limitOf(setting.role) - 2);
-  rig.send(who, [bytes], cargo);
+  rig.send(who, [bytes], fds);
   const { longest } = await rig.run();
   rig.leaves(who);
   const left = await rig.run();
@@ -126,10 +126,10 @@ function* rows(): Generator<Row> {
     section: string,
     list: Readonly<Record<string, (size: number) => Uint8Array>>,
     setting: Setting = {},
-    cargo = false,
+    fds = false,
   ): Generator<Row> {
     for (const [what, made] of Object.entries(list)) {
-      yield { section, what, measure: () => said(setting, made, cargo) };
+      yield { section, what, measure: () => said(setting, made, fds) };
     }
   };
   const [admin, operator, observer] = ["admin", "operator", "observer"].map((name) =>
@@ -152,10 +152,10 @@ function* rows(): Generator<Row> {
   yield* add("own, pretty", inputs.OWN, { role: admin!, kind: { pretty: true } });
   yield* add("audit", inputs.RECORDED);
   for (
-    const [section, cargo] of [["descriptors", false], ["descriptors, one came", true]] as const
+    const [section, fds] of [["descriptors", false], ["descriptors, one came", true]] as const
   ) {
     for (const [what, made] of Object.entries(inputs.DESCRIPTORS)) {
-      yield { section, what, measure: () => withDescriptors(made, cargo) };
+      yield { section, what, measure: () => withDescriptors(made, fds) };
     }
   }
   yield* special();
@@ -165,7 +165,7 @@ function* rows(): Generator<Row> {
 /** As `said`, where another client has names and a set at QEMU. */
 async function withDescriptors(
   made: (size: number) => Uint8Array,
-  cargo: boolean,
+  fds: boolean,
 ): Promise<number> {
   const rig = await rigOf({ version: "7.2", pretty: false });
   const owner = await client(rig, { passes: true });
@@ -182,7 +182,7 @@ async function withDescriptors(
   // It has some itself.
   rig.saysText(who, '{"execute":"getfd","arguments":{"fdname":"x"}}', true);
   await rig.run();
-  rig.send(who, [made(limitOf(undefined) - 2)], cargo);
+  rig.send(who, [made(limitOf(undefined) - 2)], fds);
   const { longest } = await rig.run();
   rig.leaves(who);
   const left = await rig.run();

@@ -27,7 +27,7 @@ import type { Role } from "../../lib/policy/policy.ts";
 import { FULL } from "../../lib/policy/roles.ts";
 import type { DialectName, Terms } from "../../lib/policy/grant.ts";
 import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
-import type { Cargo } from "../../lib/wire/peer.ts";
+import type { Fds } from "../../lib/wire/peer.ts";
 
 const ENCODER = new TextEncoder();
 
@@ -61,8 +61,8 @@ class Allowance {
 /** One end of a socket; the bench is the other. */
 export class PlayedSocket implements Stream {
   /** Chunks that have come and have not been read, and what came with each. */
-  readonly #coming: { bytes: Uint8Array; cargo: Cargo | undefined }[] = [];
-  #cargo: Cargo | undefined;
+  readonly #coming: { bytes: Uint8Array; fds: Fds | undefined }[] = [];
+  #fds: Fds | undefined;
   #ended = false;
   #closed = false;
   /** Whether the other end reads what is written. */
@@ -84,8 +84,8 @@ export class PlayedSocket implements Stream {
   }
 
   /** The other end sends something; it is read in the next turn. */
-  feed(bytes: Uint8Array, cargo?: Cargo): void {
-    this.#coming.push({ bytes, cargo });
+  feed(bytes: Uint8Array, fds?: Fds): void {
+    this.#coming.push({ bytes, fds });
   }
 
   /** The other end closes. */
@@ -141,17 +141,17 @@ export class PlayedSocket implements Stream {
     if (first === undefined) return null;
     const part = first.bytes.subarray(0, buffer.length);
     buffer.set(part);
-    this.#cargo = first.cargo;
-    first.cargo = undefined;
+    this.#fds = first.fds;
+    first.fds = undefined;
     if (part.length === first.bytes.length) this.#coming.shift();
     else first.bytes = first.bytes.subarray(part.length);
     return part.length;
   }
 
-  takeCargo(): Cargo | undefined {
-    const cargo = this.#cargo;
-    this.#cargo = undefined;
-    return cargo;
+  takeFds(): Fds | undefined {
+    const fds = this.#fds;
+    this.#fds = undefined;
+    return fds;
   }
 
   write(bytes: Uint8Array): Promise<number> {
@@ -261,7 +261,7 @@ function doneWith(id: string): readonly [string, string] {
 }
 
 /** Descriptors without any. */
-const NO_CARGO: Cargo = { close(): void {} };
+const NO_FDS: Fds = { close(): void {} };
 
 /** One qmpmux, with its QEMU. */
 export class Rig {
@@ -411,15 +411,15 @@ export class Rig {
   }
 
   /** A client says something, in chunks as they are given; it comes with descriptors where that is wanted. */
-  send(client: RigClient, chunks: readonly Uint8Array[], cargo = false): void {
+  send(client: RigClient, chunks: readonly Uint8Array[], fds = false): void {
     for (const [index, chunk] of chunks.entries()) {
-      client.socket.feed(chunk, cargo && index === 0 ? NO_CARGO : undefined);
+      client.socket.feed(chunk, fds && index === 0 ? NO_FDS : undefined);
     }
   }
 
   /** A client says a text. */
-  saysText(client: RigClient, text: string, cargo = false): void {
-    this.send(client, [ENCODER.encode(text)], cargo);
+  saysText(client: RigClient, text: string, fds = false): void {
+    this.send(client, [ENCODER.encode(text)], fds);
   }
 
   /** A client leaves. */

@@ -15,7 +15,7 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Terms } from "../policy/grant.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
-import type { Cargo, ClientPeer } from "../wire/peer.ts";
+import type { ClientPeer, Fds } from "../wire/peer.ts";
 import type { Clock } from "../platform/clock.ts";
 import { Connection, type Marks, type Stream } from "../platform/connection.ts";
 import { type Credentials, Descriptors } from "../platform/libc.ts";
@@ -41,7 +41,7 @@ const PREPARED_BYTES = 4096;
 const OWN_TURN_BYTES = 32768;
 
 /** So many chunks with descriptors are read ahead: each is up to sixteen of ours. */
-const LADEN_LIMIT = 2;
+const FD_MESSAGES_LIMIT = 2;
 
 /** What all clients have in common. */
 export interface ClientDeps {
@@ -135,7 +135,7 @@ export class Client implements ClientPeer {
       this.#deps.mux.detached(this.#monitor, this.#ending);
     });
     try {
-      const end = await this.#connection.read((chunk, cargo) => this.#take(chunk, cargo));
+      const end = await this.#connection.read((chunk, fds) => this.#take(chunk, fds));
       if (end === "ended") await this.#finish();
       else this.#leave();
     } catch (error) {
@@ -234,7 +234,7 @@ export class Client implements ClientPeer {
     return this.#waiting >= this.#limits["max-waiting"];
   }
 
-  #take(chunk: Uint8Array, came?: Cargo): Promise<void> | undefined {
+  #take(chunk: Uint8Array, came?: Fds): Promise<void> | undefined {
     this.#stirred = true;
     this.#inbox.push(chunk, this.#granted(came));
     this.#deliver();
@@ -249,27 +249,27 @@ export class Client implements ClientPeer {
   }
 
   /** Descriptors that have come, less those that it may not pass; these are closed. */
-  #granted(cargo: Cargo | undefined): Cargo | undefined {
-    if (cargo === undefined) return undefined;
+  #granted(fds: Fds | undefined): Fds | undefined {
+    if (fds === undefined) return undefined;
     const { name, passes } = this.#monitor.terms;
     if (!passes) {
-      cargo.close();
+      fds.close();
       this.#reached(
         "fds",
         "passed a file descriptor, which was closed: its listener takes none; add fds=on to it",
       );
       return undefined;
     }
-    if (!(cargo instanceof Descriptors)) return cargo;
-    if (cargo.closeOwnEnds() > 0) {
+    if (!(fds instanceof Descriptors)) return fds;
+    if (fds.closeOwnEnds() > 0) {
       this.#deps.limitLog.logged(
         `${name}: an end of a connection to qmpmux was passed`,
         `client ${this.name} passed an end of a connection to qmpmux: it was closed`,
       );
     }
-    if (cargo.numbers.length === 0) return undefined;
-    if (this.#deps.fds?.admit(cargo) !== false) return cargo;
-    cargo.close();
+    if (fds.numbers.length === 0) return undefined;
+    if (this.#deps.fds?.admit(fds) !== false) return fds;
+    fds.close();
     const line = `passed a file descriptor, and ${FDS_IN_ALL} of all clients wait: it was closed`;
     this.#reached("fds-in-all", line);
     return undefined;
@@ -277,7 +277,8 @@ export class Client implements ClientPeer {
 
   /** Whether enough has been read of it that may not be handed over yet. */
   get #farAhead(): boolean {
-    return this.#inbox.bytes >= this.#limits["read-ahead"] || this.#inbox.cargos >= LADEN_LIMIT;
+    return this.#inbox.bytes >= this.#limits["read-ahead"] ||
+      this.#inbox.fdMessages >= FD_MESSAGES_LIMIT;
   }
 
   /** Hands over what it has sent, for a slice of time. */
@@ -336,8 +337,8 @@ export class Client implements ClientPeer {
     const part = this.#inbox.take(PART_BYTES);
     this.#unsplit = part !== undefined;
     if (part === undefined) return false;
-    const { bytes, cargo } = part;
-    if (cargo) this.#deps.mux.carried(this.#monitor, cargo);
+    const { bytes, fds } = part;
+    if (fds) this.#deps.mux.fdsReceived(this.#monitor, fds);
     splitter.load(bytes);
     return true;
   }
@@ -406,9 +407,9 @@ export class Client implements ClientPeer {
   #closeFds(now: number): void {
     const limit = this.#limits["fds-time"];
     // While its commands wait, that which takes them may be behind.
-    if (!this.#monitor.hasCargo || !this.#monitor.idle || this.#hasMore) this.#fdsSince = now;
+    if (!this.#monitor.hasFds || !this.#monitor.idle || this.#hasMore) this.#fdsSince = now;
     if (now - this.#fdsSince < limit) return;
-    this.#monitor.takeCargo()?.close();
+    this.#monitor.takeFds()?.close();
     this.#reached(
       "fds-time",
       `passed file descriptors that no command took for ${limit} s: they were closed`,

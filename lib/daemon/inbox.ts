@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 
 /** Gathers small chunks; most clients never have one, as their commands are split at once. */
 const BLOCK_BYTES = 4096;
@@ -17,21 +17,21 @@ export interface Part {
   /** The bytes; valid for good. */
   readonly bytes: Uint8Array;
   /** The descriptors. */
-  readonly cargo: Cargo | undefined;
+  readonly fds: Fds | undefined;
 }
 
 interface Block {
   bytes: Uint8Array;
   from: number;
   to: number;
-  cargo: Cargo | undefined;
+  fds: Fds | undefined;
 }
 
 /** The bytes, in order. */
 export class Inbox {
   #blocks: Block[] = [];
   #bytes = 0;
-  #cargos = 0;
+  #fdMessages = 0;
 
   /** Bytes of memory it holds. */
   get bytes(): number {
@@ -39,8 +39,8 @@ export class Inbox {
   }
 
   /** How many times descriptors have come and have not been taken. */
-  get cargos(): number {
-    return this.#cargos;
+  get fdMessages(): number {
+    return this.#fdMessages;
   }
 
   /** Whether it is empty. */
@@ -49,10 +49,10 @@ export class Inbox {
   }
 
   /** Appends a chunk; it is copied. */
-  push(chunk: Uint8Array, cargo: Cargo | undefined): void {
-    if (cargo) this.#cargos++;
+  push(chunk: Uint8Array, fds: Fds | undefined): void {
+    if (fds) this.#fdMessages++;
     const last = this.#blocks.at(-1);
-    if (last && !cargo && last.bytes.length - last.to >= chunk.length) {
+    if (last && !fds && last.bytes.length - last.to >= chunk.length) {
       last.bytes.set(chunk, last.to);
       last.to += chunk.length;
       return;
@@ -61,7 +61,7 @@ export class Inbox {
     const size = last ? Math.max(BLOCK_BYTES, chunk.length) : chunk.length;
     const bytes = new Uint8Array(size);
     bytes.set(chunk);
-    this.#blocks.push({ bytes, from: 0, to: chunk.length, cargo });
+    this.#blocks.push({ bytes, from: 0, to: chunk.length, fds });
     this.#bytes += size;
   }
 
@@ -73,22 +73,22 @@ export class Inbox {
   take(limit: number): Part | undefined {
     const first = this.#blocks[0];
     if (first === undefined) return undefined;
-    const { cargo, from } = first;
-    first.cargo = undefined;
-    if (cargo) this.#cargos--;
+    const { fds, from } = first;
+    first.fds = undefined;
+    if (fds) this.#fdMessages--;
     first.from = Math.min(first.to, from + limit);
     const bytes = first.bytes.subarray(from, first.from);
     if (first.from === first.to) {
       this.#blocks.shift();
       this.#bytes -= first.bytes.length;
     }
-    return { bytes, cargo };
+    return { bytes, fds };
   }
 
   /** Closes the descriptors, and forgets everything. */
   clear(): void {
-    for (const { cargo } of this.#blocks.splice(0)) cargo?.close();
+    for (const { fds } of this.#blocks.splice(0)) fds?.close();
     this.#bytes = 0;
-    this.#cargos = 0;
+    this.#fdMessages = 0;
   }
 }

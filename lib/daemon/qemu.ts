@@ -8,7 +8,7 @@ import { type Mux, NO_QMP } from "../hub/mux.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import { shown } from "../wire/text.ts";
-import type { Cargo, Identity, QemuPeer } from "../wire/peer.ts";
+import type { Fds, Identity, QemuPeer } from "../wire/peer.ts";
 import { STEADY } from "../platform/clock.ts";
 import { Connection, type Marks, type Stream } from "../platform/connection.ts";
 import type { Libc } from "../platform/libc.ts";
@@ -17,7 +17,7 @@ import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "../platform/log.ts";
 import { directoryOf, isNoFamily, noFamily } from "../platform/socket_file.ts";
 import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
-import { connectLaden, LadenSocket } from "../platform/unix_socket.ts";
+import { connectWithFds, FdSocket } from "../platform/unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
@@ -72,10 +72,10 @@ export async function dial(
       if (address.transport === "tcp") return await connectTcp(address);
       const connect = (): Promise<Deno.Conn> => Deno.connect(address);
       if (libc === undefined) return await connect();
-      const socket = await connectLaden(libc, connect, (reason) => {
+      const socket = await connectWithFds(libc, connect, (reason) => {
         log.warn(`${addressText(address)}: QEMU does not get what a client passed: ${reason}`);
       });
-      if (!(socket instanceof LadenSocket)) {
+      if (!(socket instanceof FdSocket)) {
         log.warn(
           `${addressText(address)}: no descriptors are passed: which is ours cannot be told`,
         );
@@ -252,8 +252,8 @@ export class Qemu implements QemuPeer {
   }
 
   /** Queues bytes for QEMU, and what goes with them. */
-  send(bytes: Uint8Array, cargo?: Cargo): void {
-    this.#connection.send(bytes, cargo);
+  send(bytes: Uint8Array, fds?: Fds): void {
+    this.#connection.send(bytes, fds);
   }
 
   /** Closes the connection; `run` resolves with the reason. */

@@ -14,7 +14,7 @@ import { namesDescriptors } from "../sharing/fd_references.ts";
 import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import { cargoFor, FdGate } from "./fd_gate.ts";
+import { FdGate, fdsFor } from "./fd_gate.ts";
 import { type Contain, failAll, internalRequest, isAwaited, type Request } from "./request.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
@@ -124,7 +124,7 @@ export class Dispatch {
       askers: [asker],
       after: joined?.sent ? undefined : joined,
       owner: monitor,
-      cargo: cargoFor(monitor, command),
+      fds: fdsFor(monitor, command),
       sent: false,
       sentAt: since,
     };
@@ -201,7 +201,7 @@ export class Dispatch {
     this.#timed.clear();
     this.#gate.clear();
     this.#isBroken = false;
-    for (const { cargo } of unsent) cargo?.close();
+    for (const { fds } of unsent) fds?.close();
     this.#recorder.unanswered(sent, "lost");
     this.#recorder.unanswered(unsent, "dropped");
     return { sent, unsent };
@@ -221,7 +221,7 @@ export class Dispatch {
       request.askers.splice(0, request.askers.length, ...others);
       if (moves && request.oob) this.#letGo(request);
       else if (moves) this.#scheduler.remove(request);
-      if (!request.sent && others.length === 0) request.cargo?.close();
+      if (!request.sent && others.length === 0) request.fds?.close();
       if (others.length === 0) {
         this.#timed.delete(request);
         if (request.question !== undefined) this.#cache.remove(request.question);
@@ -295,14 +295,14 @@ export class Dispatch {
    * It is no question that others share: see `#question`.
    */
   #lets(request: Request): boolean {
-    const { command, cargo, askers } = request;
+    const { command, fds, askers } = request;
     const admitted = this.#gate.goes(request);
     if (typeof admitted !== "string") {
       request.bytes = admitted;
       return true;
     }
     this.#scheduler.finished(request);
-    cargo?.close();
+    fds?.close();
     this.#timed.delete(request);
     for (const { monitor } of askers) this.#recorder.recordLocal(monitor, command, "refused");
     failAll(askers, admitted, this.#contain);
@@ -339,7 +339,7 @@ export class Dispatch {
     this.#recorder.unanswered([request], "dropped");
     this.#timed.delete(request);
     this.#scheduler.finished(request);
-    request.cargo?.close();
+    request.fds?.close();
     if (request.question !== undefined) this.#cache.remove(request.question);
   }
 }

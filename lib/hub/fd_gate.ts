@@ -14,7 +14,7 @@ import type { Ending } from "../sharing/own_command.ts";
 import { takesDescriptor, takesSurely } from "../sharing/fd_references.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 
 /** A command that may have to do with descriptors. */
 export interface FdRequest {
@@ -25,15 +25,15 @@ export interface FdRequest {
   /** The client that asked it first; `undefined` where it concerns no descriptors. */
   readonly owner: Monitor | undefined;
   /** The descriptors that go along. */
-  readonly cargo: Cargo | undefined;
+  readonly fds: Fds | undefined;
 }
 
 /** The descriptors of a client that a command takes along; they are the caller's then. */
-export function cargoFor(monitor: Monitor, command: Command): Cargo | undefined {
+export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
   const takes = !command.oob && takesDescriptor(command) && takesSurely(command);
-  const cargo = takes ? monitor.takeCargo() : undefined;
-  cargo?.keepFirst?.();
-  return cargo;
+  const fds = takes ? monitor.takeFds() : undefined;
+  fds?.keepFirst?.();
+  return fds;
 }
 
 /**
@@ -68,14 +68,14 @@ export class FdGate {
 
   /** Whether a command with descriptors is at QEMU: nothing may follow before its answer. */
   get hasFds(): boolean {
-    return this.#taking?.cargo !== undefined;
+    return this.#taking?.fds !== undefined;
   }
 
   /** Whether a command may go now; `busy` where others are at QEMU. */
-  leave({ command, cargo }: FdRequest, busy: boolean): Leave {
+  leave({ command, fds }: FdRequest, busy: boolean): Leave {
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
     // It goes alone, so that it runs at once.
-    return cargo !== undefined && busy ? "hold" : true;
+    return fds !== undefined && busy ? "hold" : true;
   }
 
   /**
@@ -85,10 +85,10 @@ export class FdGate {
    *   is noted
    */
   goes(request: FdRequest): Uint8Array | string {
-    const { command, oob, owner, cargo } = request;
+    const { command, oob, owner, fds } = request;
     if (owner === undefined || !this.#registry.concerns(command)) return command.bytes;
     const taking = !oob && takesDescriptor(command);
-    if (taking && cargo === undefined && this.#strayed && takesSurely(command)) return NOTHING_CAME;
+    if (taking && fds === undefined && this.#strayed && takesSurely(command)) return NOTHING_CAME;
     const bytes = this.#registry.goes(owner, command);
     if (typeof bytes === "string") return bytes;
     this.#tracked.add(request);
@@ -99,10 +99,10 @@ export class FdGate {
   /** QEMU has answered a command. */
   settled(request: FdRequest, reply: Reply): void {
     if (!this.#tracked.delete(request)) return;
-    const { command, owner, cargo } = request;
+    const { command, owner, fds } = request;
     if (this.#taking === request) this.#taking = undefined;
     // Where its handler did not run, what came along waits for the next that asks.
-    if (cargo) this.#strayed = reply.kind === "error";
+    if (fds) this.#strayed = reply.kind === "error";
     if (owner) this.#registry.settled(owner, command, reply);
   }
 

@@ -26,7 +26,7 @@ import {
   readCommand,
   readMessage,
 } from "../wire/message.ts";
-import type { Cargo, ClientPeer, QemuPeer } from "../wire/peer.ts";
+import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
@@ -188,9 +188,9 @@ export class Mux implements Hub {
   }
 
   /** Descriptors have come from a client, before the bytes that follow. */
-  carried(monitor: Monitor, cargo: Cargo): void {
-    if (monitor.left) cargo.close();
-    else monitor.carried(cargo);
+  fdsReceived(monitor: Monitor, fds: Fds): void {
+    if (monitor.left) fds.close();
+    else monitor.fdsReceived(fds);
   }
 
   /** A client has gone: its unsent commands with it, and its late replies vanish. */

@@ -9,7 +9,7 @@ import type { Job } from "../session/upstream.ts";
 import type { Question } from "../sharing/query_cache.ts";
 import { type Frame, frameOf } from "../wire/frame.ts";
 import { type Command, readCommand } from "../wire/message.ts";
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 import { errorReply } from "../wire/reply.ts";
 
 /** Who waits for an answer, and where it belongs. */
@@ -39,7 +39,7 @@ export interface Request extends Job {
   /** Who asked first; nobody, where it concerns no descriptors. */
   readonly owner: Monitor | undefined;
   /** What goes along. */
-  readonly cargo: Cargo | undefined;
+  readonly fds: Fds | undefined;
   /** Has QEMU been sent it? */
   sent: boolean;
   /** When. */
@@ -64,7 +64,7 @@ export function internalRequest(command: Command, owner?: Monitor): Request {
     askers: [],
     after: undefined,
     owner,
-    cargo: undefined,
+    fds: undefined,
     sent: command.oob,
     sentAt: 0,
   };

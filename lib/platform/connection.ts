@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 import type { Credentials } from "./libc.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { TURNS } from "./turns.ts";
@@ -28,9 +28,9 @@ export interface Stream {
   /** How much of what was written the other end has not read, where that can be told. */
   readonly unread?: number;
   /** What came with the bytes read last, once. */
-  takeCargo?(): Cargo | undefined;
+  takeFds?(): Fds | undefined;
   /** Writes the first bytes with descriptors, and tells how many; they are closed then. */
-  writeWith?(bytes: Uint8Array, cargo: Cargo): Promise<number>;
+  writeWith?(bytes: Uint8Array, fds: Fds): Promise<number>;
 }
 
 /** Bounds of a connection's write queue. */
@@ -100,7 +100,7 @@ export class Connection implements ReplyHolder {
   /** What the queued bytes are, in order: replies or not, so many of each. */
   readonly #runs: { isReply: boolean; length: number }[] = [];
   /** What goes with some of the queued bytes. */
-  readonly #cargo = new Map<Uint8Array, Cargo>();
+  readonly #fds = new Map<Uint8Array, Fds>();
   /** Whether the peer has taken a byte since the last tick. */
   #progressed = false;
   /** The tick since which it is behind and has taken nothing. */
@@ -178,16 +178,16 @@ export class Connection implements ReplyHolder {
   /**
    * Queues bytes, which must not change any more.
    *
-   * @param cargo goes with the first of them; closed here once it is sent, or cannot be
+   * @param fds goes with the first of them; closed here once it is sent, or cannot be
    */
-  send(bytes: Uint8Array, cargo?: Cargo): void {
-    if (this.closing) return cargo?.close();
-    if (cargo) this.#cargo.set(bytes, cargo);
+  send(bytes: Uint8Array, fds?: Fds): void {
+    if (this.closing) return fds?.close();
+    if (fds) this.#fds.set(bytes, fds);
     this.#count(bytes.length, false);
     const beside = this.#queued - this.#replyBytes;
     if (beside > this.#marks.hard) {
-      this.#cargo.delete(bytes);
-      cargo?.close();
+      this.#fds.delete(bytes);
+      fds?.close();
       return this.drop(`it left ${beside} bytes unread (the limit is ${this.#marks.hard})`);
     }
     this.#enqueue(bytes);
@@ -286,7 +286,7 @@ export class Connection implements ReplyHolder {
    *   came with it; where it returns a promise, nothing more is read until then
    */
   async read(
-    take: (chunk: Uint8Array, cargo?: Cargo) => Promise<void> | undefined,
+    take: (chunk: Uint8Array, fds?: Fds) => Promise<void> | undefined,
   ): Promise<End> {
     let buffer = new Uint8Array(SMALL_BUFFER);
     try {
@@ -298,13 +298,13 @@ export class Connection implements ReplyHolder {
           this.end();
           return "gone";
         }
-        const cargo = this.#socket.takeCargo?.();
+        const fds = this.#socket.takeFds?.();
         // After our own close what still comes is read only so that the peer sees a clean end.
         if (this.closing) {
-          cargo?.close();
+          fds?.close();
           continue;
         }
-        const wait = take(buffer.subarray(0, length), cargo);
+        const wait = take(buffer.subarray(0, length), fds);
         if (wait) await wait;
         if (length === buffer.length && length < LARGE_BUFFER) {
           buffer = new Uint8Array(Math.min(8 * length, LARGE_BUFFER));
@@ -337,18 +337,18 @@ export class Connection implements ReplyHolder {
   writeOn(): void {
     if (this.#closed) return;
     this.#bytes = this.#joined();
-    const cargo = this.#cargo.get(this.#bytes);
-    if (cargo === undefined) return this.#write();
-    this.#cargo.delete(this.#bytes);
-    this.#writeWith(cargo);
+    const fds = this.#fds.get(this.#bytes);
+    if (fds === undefined) return this.#write();
+    this.#fds.delete(this.#bytes);
+    this.#writeWith(fds);
   }
 
-  #writeWith(cargo: Cargo): void {
+  #writeWith(fds: Fds): void {
     if (this.#socket.writeWith === undefined) {
-      cargo.close();
+      fds.close();
       return this.#write();
     }
-    this.#socket.writeWith(this.#bytes, cargo).then(this.#wrote, this.#failed);
+    this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
   }
 
   // Callbacks, not an async function: an event to 1,000 clients takes an eighth less time.
@@ -410,7 +410,7 @@ export class Connection implements ReplyHolder {
     let length = 0;
     const end = this.#queue.findIndex((bytes) => {
       length += bytes.length;
-      return length > JOINED_BYTES || this.#cargo.has(bytes);
+      return length > JOINED_BYTES || this.#fds.has(bytes);
     });
     return end < 0 ? this.#queue.length : Math.max(end, 1);
   }
@@ -438,8 +438,8 @@ export class Connection implements ReplyHolder {
     this.#queued = 0;
     this.#runs.length = 0;
     if (this.#replyBytes > 0) this.#releaseReplies(this.#replyBytes);
-    for (const cargo of this.#cargo.values()) cargo.close();
-    this.#cargo.clear();
+    for (const fds of this.#fds.values()) fds.close();
+    this.#fds.clear();
     this.#socket.close();
     this.#over.resolve();
   }

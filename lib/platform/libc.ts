@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 
 /** So many descriptors one message brings; the kernel closes what is more (QEMU's `TCP_MAX_FDS`). */
 export const DESCRIPTORS_LIMIT = 16;
@@ -30,7 +30,7 @@ export interface Received {
   /** 0 is the end. */
   readonly length: number;
   /** `undefined` where none came. */
-  readonly cargo: Descriptors | undefined;
+  readonly fds: Descriptors | undefined;
 }
 
 /** A descriptor for which something has happened. */
@@ -189,7 +189,7 @@ const SEARCH_LIMIT = 65536;
 const FIXED_BYTES = 128;
 
 /** Descriptors that are ours until they are closed or on their way. */
-export class Descriptors implements Cargo {
+export class Descriptors implements Fds {
   #numbers: readonly number[];
   readonly #libc: Libc;
   #closed: (count: number) => void = () => {};
@@ -394,7 +394,7 @@ export class Libc {
       return this.#plain(descriptor, buffer, length);
     }
     const brace = this.#io.subarray(0, length).indexOf(CLOSE_BRACE);
-    return this.#laden(descriptor, buffer, brace < 0 ? length : brace + 1);
+    return this.#hasFds(descriptor, buffer, brace < 0 ? length : brace + 1);
   }
 
   /**
@@ -626,16 +626,16 @@ export class Libc {
         this.#c.recv(descriptor, buffer as Uint8Array<ArrayBuffer>, BigInt(size), MSG_DONTWAIT),
       )
     );
-    return length < 0 ? this.#again("recv") : { length, cargo: undefined };
+    return length < 0 ? this.#again("recv") : { length, fds: undefined };
   }
 
-  #laden(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
+  #hasFds(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
     const flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
     const length = this.#receive(descriptor, size, CONTROL_BYTES, flags);
     if (length === undefined) return undefined;
     const numbers = this.#arrived();
     buffer.set(this.#io.subarray(0, length));
-    return { length, cargo: numbers.length > 0 ? new Descriptors(this, numbers) : undefined };
+    return { length, fds: numbers.length > 0 ? new Descriptors(this, numbers) : undefined };
   }
 
   /** The descriptors in the control data; where it was cut, the kernel has closed the others. */

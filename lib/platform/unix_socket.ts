@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Cargo } from "../wire/peer.ts";
+import type { Fds } from "../wire/peer.ts";
 import { isGone, type Stream } from "./connection.ts";
 import type { Credentials, Descriptors, Libc, Ready } from "./libc.ts";
 import type { Acceptor } from "./socket_activation.ts";
@@ -185,7 +185,7 @@ export class UnixSocket implements Stream {
   readonly #descriptor: number;
   readonly #input: Gate;
   readonly #output: Gate;
-  #cargo: Cargo | undefined;
+  #fds: Fds | undefined;
   #closed = false;
 
   /** Takes over a connected descriptor. */
@@ -205,15 +205,15 @@ export class UnixSocket implements Stream {
   /** Reads what is there; `null` at the end. */
   async read(buffer: Uint8Array): Promise<number | null> {
     const received = await this.#input.tried(() => this.#libc.receive(this.#open(), buffer));
-    this.#cargo = received.cargo;
+    this.#fds = received.fds;
     return received.length === 0 ? null : received.length;
   }
 
   /** What came with the bytes read last, once. */
-  takeCargo(): Cargo | undefined {
-    const cargo = this.#cargo;
-    this.#cargo = undefined;
-    return cargo;
+  takeFds(): Fds | undefined {
+    const fds = this.#fds;
+    this.#fds = undefined;
+    return fds;
   }
 
   /** Writes the first bytes, and tells how many. */
@@ -231,7 +231,7 @@ export class UnixSocket implements Stream {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.takeCargo()?.close();
+    this.takeFds()?.close();
     this.#poller.unwatch(this.#descriptor);
     this.#libc.close(this.#descriptor);
     this.#input.open();
@@ -246,7 +246,7 @@ export class UnixSocket implements Stream {
 }
 
 /** A connection of Deno's own whose descriptor is known: all but what it takes along goes as ever. */
-export class LadenSocket implements Stream {
+export class FdSocket implements Stream {
   readonly #socket: Deno.Conn;
   readonly #libc: Libc;
   readonly #descriptor: number;
@@ -307,11 +307,11 @@ export class LadenSocket implements Stream {
    * Where the kernel does not pass them, the bytes go alone: QEMU says then that none
    * came. Nobody else may be writing.
    */
-  async writeWith(bytes: Uint8Array, cargo: Cargo): Promise<number> {
+  async writeWith(bytes: Uint8Array, fds: Fds): Promise<number> {
     try {
       for (;;) {
         if (this.#closed) throw new Deno.errors.Interrupted("operation canceled");
-        const sent = this.#libc.sendWith(this.#descriptor, bytes, cargo as Descriptors);
+        const sent = this.#libc.sendWith(this.#descriptor, bytes, fds as Descriptors);
         if (sent !== undefined) return sent;
         // Deno waits for room only with something to write.
         await this.#socket.write(SPACE);
@@ -322,7 +322,7 @@ export class LadenSocket implements Stream {
       this.#refused = undefined;
       return await this.#socket.write(bytes);
     } finally {
-      cargo.close();
+      fds.close();
     }
   }
 }
@@ -334,14 +334,14 @@ export class LadenSocket implements Stream {
  * @param refused is told, once, why the kernel passes no descriptors
  * @returns a socket that takes descriptors along; Deno's own where it cannot be told which it is
  */
-export async function connectLaden(
+export async function connectWithFds(
   libc: Libc,
   connect: () => Promise<Deno.Conn>,
   refused?: (reason: string) => void,
-): Promise<Deno.Conn | LadenSocket> {
+): Promise<Deno.Conn | FdSocket> {
   const before = libc.outgoing();
   const socket = await connect();
   const [descriptor, ...others] = [...libc.outgoing()].filter((each) => !before.has(each));
   if (descriptor === undefined || others.length > 0) return socket;
-  return new LadenSocket(socket, libc, descriptor, refused);
+  return new FdSocket(socket, libc, descriptor, refused);
 }

@@ -12,7 +12,7 @@ import type { EventFilter, EventName } from "../policy/event_filter.ts";
 import type { Terms } from "../policy/grant.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
-import type { Cargo, ClientPeer } from "../wire/peer.ts";
+import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 
@@ -80,7 +80,7 @@ export class Monitor {
   #slots: Slot[] = [];
   #settling = false;
   /** Descriptors that have come and that no command has taken yet. */
-  #cargo: Cargo | undefined;
+  #fds: Fds | undefined;
   #oobWaiting = false;
   #paused = false;
   #left = false;
@@ -223,21 +223,21 @@ export class Monitor {
   }
 
   /** Descriptors have come: they wait for the command that takes them, in place of any before. */
-  carried(cargo: Cargo): void {
-    this.#cargo?.close();
-    this.#cargo = cargo;
+  fdsReceived(fds: Fds): void {
+    this.#fds?.close();
+    this.#fds = fds;
   }
 
   /** Whether descriptors wait for a command that takes them. */
-  get hasCargo(): boolean {
-    return this.#cargo !== undefined;
+  get hasFds(): boolean {
+    return this.#fds !== undefined;
   }
 
   /** Takes what waits. */
-  takeCargo(): Cargo | undefined {
-    const cargo = this.#cargo;
-    this.#cargo = undefined;
-    return cargo;
+  takeFds(): Fds | undefined {
+    const fds = this.#fds;
+    this.#fds = undefined;
+    return fds;
   }
 
   /** Chooses its events, in place of what it chose before. */
@@ -321,7 +321,7 @@ export class Monitor {
   leave(): Answer[] {
     this.#left = true;
     const slots = this.#slots.splice(0);
-    this.takeCargo()?.close();
+    this.takeFds()?.close();
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 

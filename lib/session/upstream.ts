@@ -17,7 +17,7 @@ import {
   type Message,
   type Reply,
 } from "../wire/message.ts";
-import type { Cargo, QemuPeer } from "../wire/peer.ts";
+import type { Fds, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
@@ -51,7 +51,7 @@ export interface Job {
   /** Does it overtake? */
   readonly oob: boolean;
   /** What goes along with an in-band one. */
-  readonly cargo?: Cargo | undefined;
+  readonly fds?: Fds | undefined;
 }
 
 /** What a message of QEMU turned out to be. */
@@ -164,7 +164,7 @@ export class Upstream<J extends Job> {
     this.#bytesInFlight += sizeOf(job, id);
     if (id === undefined) {
       this.#inBand.push(job);
-      this.#peer.send(job.bytes, job.cargo);
+      this.#peer.send(job.bytes, job.fds);
       return;
     }
     this.#outOfBand.set(id, job);
@@ -191,14 +191,14 @@ export class Upstream<J extends Job> {
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
     // Nothing may follow a command with descriptors before its answer.
-    const laden = this.#inBand.some(({ cargo }) => cargo !== undefined);
-    const unread = laden ? this.#peer?.unread ?? 0 : 0;
+    const hasFds = this.#inBand.some(({ fds }) => fds !== undefined);
+    const unread = hasFds ? this.#peer?.unread ?? 0 : 0;
     // A long one takes its time: who reads on is not silent.
     if (this.#spoke || unread < this.#unread) this.#silentSince = now;
     this.#spoke = false;
     this.#unread = unread;
     const silence = now - this.#silentSince;
-    if (silence >= patience / 2 && !this.#asked && !laden) {
+    if (silence >= patience / 2 && !this.#asked && !hasFds) {
       this.#asked = true;
       this.issue(probe());
     }

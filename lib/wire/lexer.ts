@@ -162,7 +162,7 @@ export class Lexer {
   #at = 0;
   #state = START;
   #carry = new Uint8Array(0);
-  #carried = 0;
+  #fdsReceived = 0;
   #lines = 1;
   /** Bytes of the stream before this chunk, and before the present line. */
   #before = 0;
@@ -193,7 +193,7 @@ export class Lexer {
     let peeked = this.#peeked;
     let offset = 0;
     // A token that began earlier may pass the limit in this chunk: stop at the byte that does.
-    const room = this.limit + 1 - this.#carried;
+    const room = this.limit + 1 - this.#fdsReceived;
     const end = this.#cutting ? chunk.length : Math.min(chunk.length, at + room);
     while (at < end) {
       const byte = chunk[at]!;
@@ -227,7 +227,7 @@ export class Lexer {
     if (state !== START && state !== RECOVERY && !this.#cutting) {
       this.#began(start + offset);
       this.#keep(start, at);
-      if (this.#carried > this.limit) {
+      if (this.#fdsReceived > this.limit) {
         this.#ended(at, at);
         if (this.limit < TOKEN_BYTES_LIMIT) this.#cutting = true;
         else {
@@ -248,7 +248,7 @@ export class Lexer {
   /** Notes where a token began, unless it began in an earlier chunk. */
   #began(start: number): void {
     // What follows an oversized token without a space has its place, to QEMU.
-    if (this.#carried > 0 || this.#before + start === this.#cut) return;
+    if (this.#fdsReceived > 0 || this.#before + start === this.#cut) return;
     this.#tokenLine = this.#lines;
     this.#tokenColumn = this.#before + start - this.#lineBegan + 1;
   }
@@ -256,7 +256,7 @@ export class Lexer {
   #ended(start: number, end: number): void {
     this.line = this.#tokenLine;
     this.column = this.#tokenColumn;
-    if (this.#carried === 0) {
+    if (this.#fdsReceived === 0) {
       this.bytes = this.#chunk;
       this.start = start;
       this.end = end;
@@ -265,20 +265,20 @@ export class Lexer {
     this.#keep(start, end);
     this.bytes = this.#carry;
     this.start = 0;
-    this.end = this.#carried;
-    this.#carried = 0;
+    this.end = this.#fdsReceived;
+    this.#fdsReceived = 0;
     // A large token's buffer is not kept for the next one.
     if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
   }
 
   #keep(start: number, end: number): void {
-    const length = this.#carried + end - start;
+    const length = this.#fdsReceived + end - start;
     if (length > this.#carry.length) {
       const grown = new Uint8Array(Math.max(64, length * 2));
-      grown.set(this.#carry.subarray(0, this.#carried));
+      grown.set(this.#carry.subarray(0, this.#fdsReceived));
       this.#carry = grown;
     }
-    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
-    this.#carried = length;
+    this.#carry.set(this.#chunk.subarray(start, end), this.#fdsReceived);
+    this.#fdsReceived = length;
   }
 }

@@ -32,7 +32,7 @@ export class MessageSplitter {
   #inString = false;
   #escaped = false;
   #carry: Uint8Array = new Uint8Array(0);
-  #carried = 0;
+  #fdsReceived = 0;
 
   /**
    * Creates a splitter at the beginning of a stream.
@@ -82,7 +82,7 @@ export class MessageSplitter {
           if (byte !== CLOSE_BRACE) {
             return { damage: shown(chunk, start, Math.min(at, start + 80)) };
           }
-          if (this.#carried + at - start > this.#limit) return this.#tooLong();
+          if (this.#fdsReceived + at - start > this.#limit) return this.#tooLong();
           return this.#message(start, at);
         }
       }
@@ -91,7 +91,7 @@ export class MessageSplitter {
     this.#depth = depth;
     this.#inString = inString;
     this.#escaped = escaped;
-    if (this.#carried + at - start > this.#limit) return this.#tooLong();
+    if (this.#fdsReceived + at - start > this.#limit) return this.#tooLong();
     this.#keep(start, at);
     return undefined;
   }
@@ -101,13 +101,13 @@ export class MessageSplitter {
   }
 
   #message(start: number, end: number): Uint8Array {
-    const length = this.#carried + end - start + 2;
-    if (this.#carried > LONG_BYTES) return this.#longMessage(start, end, length);
+    const length = this.#fdsReceived + end - start + 2;
+    if (this.#fdsReceived > LONG_BYTES) return this.#longMessage(start, end, length);
     const message = new Uint8Array(length);
-    message.set(this.#carry.subarray(0, this.#carried));
-    message.set(this.#chunk.subarray(start, end), this.#carried);
+    message.set(this.#carry.subarray(0, this.#fdsReceived));
+    message.set(this.#chunk.subarray(start, end), this.#fdsReceived);
     endLine(message);
-    this.#carried = 0;
+    this.#fdsReceived = 0;
     if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
     return message;
   }
@@ -119,15 +119,15 @@ export class MessageSplitter {
     const message = this.#carry.subarray(0, length);
     endLine(message);
     this.#carry = new Uint8Array(0);
-    this.#carried = 0;
+    this.#fdsReceived = 0;
     return message;
   }
 
   #keep(start: number, end: number): void {
-    const length = this.#carried + end - start;
+    const length = this.#fdsReceived + end - start;
     if (length > this.#carry.length) this.#grow(length);
-    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
-    this.#carried = length;
+    this.#carry.set(this.#chunk.subarray(start, end), this.#fdsReceived);
+    this.#fdsReceived = length;
   }
 
   /** Makes room for so many bytes. */
@@ -142,7 +142,7 @@ export class MessageSplitter {
     const grown = length > LONG_BYTES
       ? new Uint8Array(new ArrayBuffer(step, { maxByteLength: Math.max(step, this.#limit + 2) }))
       : new Uint8Array(length * 2);
-    grown.set(this.#carry.subarray(0, this.#carried));
+    grown.set(this.#carry.subarray(0, this.#fdsReceived));
     this.#carry = grown;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 /** Descriptors on their way with a message; they belong to whoever has them. */
-export interface Cargo {
+export interface Fds {
   /** Closes what has not been sent on; may be called again. */
   close(): void;
   /** Closes all but the first, where there can be several: no command of QEMU's takes more. */
@@ -45,9 +45,9 @@ export interface QemuPeer {
   /**
    * Queues a command; never blocks, throws or calls back. The bytes must not change afterwards.
    *
-   * @param cargo goes with the first of the bytes
+   * @param fds goes with the first of the bytes
    */
-  send(bytes: Uint8Array, cargo?: Cargo): void;
+  send(bytes: Uint8Array, fds?: Fds): void;
   /**
    * Ends the connection.
    *

@@ -32,7 +32,7 @@ export interface Message {
   readonly text: string;
   readonly spoken: readonly Spoken[];
   /** With which of its bytes descriptors come. */
-  readonly cargo?: number;
+  readonly fds?: number;
 }
 
 /** One thing that happens. */

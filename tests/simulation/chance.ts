@@ -300,7 +300,7 @@ export class Chance {
     for (let i = 0; i < count; i++) {
       const { phase, terms: { dialect }, oob } = seat;
       const [text, ...spoken] = this.#message(phase === "command", dialect, oob, world);
-      messages.push({ text, spoken, ...this.#cargo(text, spoken) });
+      messages.push({ text, spoken, ...this.#fds(text, spoken) });
     }
     return { do: "say", who, messages };
   }
@@ -440,14 +440,14 @@ export class Chance {
   }
 
   /** Do descriptors come with it, and where? */
-  #cargo(text: string, spoken: readonly Spoken[]): { cargo?: number } {
+  #fds(text: string, spoken: readonly Spoken[]): { fds?: number } {
     const random = this.#random;
     if (this.#passes === 0) return {};
     const takes = spoken.some((each) =>
       each.kind === "command" && (each.name === "getfd" || each.name === "add-fd")
     );
     if (!(takes ? random.below(4) > 0 : random.oneIn(30))) return {};
-    return { cargo: random.oneIn(3) ? random.below(text.length) : 0 };
+    return { fds: random.oneIn(3) ? random.below(text.length) : 0 };
   }
 
   /** A command that gives, uses or ends a descriptor, or would if it were right. */

@@ -389,68 +389,68 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors that wait stay open when their client goes",
     file: "session/monitor.ts",
-    from: "const slots = this.#slots.splice(0);\n    this.takeCargo()?.close();",
+    from: "const slots = this.#slots.splice(0);\n    this.takeFds()?.close();",
     to: "const slots = this.#slots.splice(0);",
   },
   {
     name: "descriptors that come after the end of their client stay open",
     file: "hub/mux.ts",
-    from: "if (monitor.left) cargo.close();\n    else monitor",
+    from: "if (monitor.left) fds.close();\n    else monitor",
     to: "monitor",
   },
   {
     name: "what comes later does not close what waits",
     file: "session/monitor.ts",
-    from: "this.#cargo?.close();",
+    from: "this.#fds?.close();",
     to: "",
   },
   {
     name: "what a command takes is not taken away",
     file: "session/monitor.ts",
-    from: "this.#cargo = undefined;",
+    from: "this.#fds = undefined;",
     to: "",
   },
   {
     name: "descriptors of a command that is forgotten stay open",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.finished(request);\n    request.cargo?.close();",
+    from: "this.#scheduler.finished(request);\n    request.fds?.close();",
     to: "this.#scheduler.finished(request);",
   },
   {
     name: "descriptors of a command given up stay open",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.cargo?.close();",
+    from: "if (!request.sent && others.length === 0) request.fds?.close();",
     to: "",
   },
   {
     name: "descriptors of a command given up are closed though QEMU has them",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.cargo?.close();",
-    to: "if (others.length === 0) request.cargo?.close();",
+    from: "if (!request.sent && others.length === 0) request.fds?.close();",
+    to: "if (others.length === 0) request.fds?.close();",
   },
   {
     name: "descriptors of what was not sent stay open when QEMU goes",
     file: "hub/dispatch.ts",
-    from: "for (const { cargo } of unsent) cargo?.close();",
+    from: "for (const { fds } of unsent) fds?.close();",
     to: "",
   },
   {
     name: "descriptors of a command that is refused stay open",
     file: "hub/dispatch.ts",
-    from: "cargo?.close();\n    this.#timed.delete(request);",
+    from: "fds?.close();\n    this.#timed.delete(request);",
     to: "this.#timed.delete(request);",
   },
   {
     name: "a command that a role refuses takes what came",
     file: "hub/mux.ts",
     from: "if (!verdict.allow) {",
-    to: "if (!verdict.allow) {\n      cargoFor(monitor, command)?.close();",
+    to: "if (!verdict.allow) {\n      fdsFor(monitor, command)?.close();",
   },
   {
     name: "a command with wrong arguments takes what came",
     file: "hub/fd_gate.ts",
-    from: "takesDescriptor(command) && takesSurely(command);\n  const cargo",
-    to: "takesDescriptor(command);\n  const cargo",
+    from: "takesDescriptor(command) && takesSurely(command);\n  const fds",
+    to: "takesDescriptor(command);\n  const fds",
   },
   {
     name: "an out-of-band command takes what came",
@@ -461,7 +461,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "something follows a command with descriptors",
     file: "hub/fd_gate.ts",
-    from: "return this.#taking?.cargo !== undefined;",
+    from: "return this.#taking?.fds !== undefined;",
     to: "return false;",
   },
   {
@@ -473,14 +473,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a silent QEMU is asked behind a command with descriptors",
     file: "session/upstream.ts",
-    from: "!this.#asked && !laden",
+    from: "!this.#asked && !hasFds",
     to: "!this.#asked",
   },
   {
     name: "a command with descriptors does not go alone",
     file: "hub/fd_gate.ts",
-    from: 'return cargo !== undefined && busy ? "hold" : true;',
-    to: "return cargo === undefined || !busy || true;",
+    from: 'return fds !== undefined && busy ? "hold" : true;',
+    to: "return fds === undefined || !busy || true;",
   },
   {
     name: "others go before a command with descriptors",
@@ -509,7 +509,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU has kept can be taken by another",
     file: "hub/fd_gate.ts",
-    from: 'if (cargo) this.#strayed = reply.kind === "error";',
+    from: 'if (fds) this.#strayed = reply.kind === "error";',
     to: "",
   },
   {

@@ -32,7 +32,7 @@ export function untagged(text: string): string {
 }
 
 /** What comes with one message of a client. */
-export class SimulatedCargo {
+export class SimulatedFds {
   closed = false;
   /** `ended`: it must be closed. */
   place: "client" | "command" | "QEMU" | "ended" = "client";
@@ -115,20 +115,20 @@ export class Holdings {
   draining = false;
   readonly #qemu: SimulatedQemu;
   /** Those that are not closed, and that QEMU has not been given. */
-  readonly #live = new Set<SimulatedCargo>();
+  readonly #live = new Set<SimulatedFds>();
   /** By QEMU's names. */
   readonly #names = new Map<string, Name>();
   /** What each client has at QEMU, by its own names. */
-  readonly #given = new Map<Seat, Map<string, SimulatedCargo>>();
+  readonly #given = new Map<Seat, Map<string, SimulatedFds>>();
   /** All names with tags that have been given. */
   readonly #tagged = new Set<string>();
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
   /** What was left behind in sets that nothing names, or names any more. */
-  readonly #doomed = new Set<SimulatedCargo>();
+  readonly #doomed = new Set<SimulatedFds>();
   /** What was left behind in sets that are used. */
-  readonly #kept = new Map<SimulatedCargo, FdSet<SimulatedCargo>>();
+  readonly #kept = new Map<SimulatedFds, FdSet<SimulatedFds>>();
   /** As many commands of nobody's may have to end something, at most. */
   #due = 0;
   readonly #departed = new WeakSet<Seat>();
@@ -140,7 +140,7 @@ export class Holdings {
   /** Commands of nobody's that end something. */
   readonly #own = new Set<Exec>();
   /** The command at QEMU that descriptors came with. */
-  laden: Exec | undefined;
+  hasFds: Exec | undefined;
   /** The command at QEMU that takes one. */
   #taking: Exec | undefined;
   /** May QEMU have kept what a command should have taken? */
@@ -148,18 +148,18 @@ export class Holdings {
 
   constructor(qemu: SimulatedQemu) {
     this.#qemu = qemu;
-    qemu.touched = (exec, how, cargo): void => this.#touched(exec, how, cargo);
-    qemu.looked = (exec, nth, cargo): void => this.#looked(exec, nth, cargo);
+    qemu.touched = (exec, how, fds): void => this.#touched(exec, how, fds);
+    qemu.looked = (exec, nth, fds): void => this.#looked(exec, nth, fds);
   }
 
   /** Descriptors come to a client, in place of what waits there. */
-  carried(seat: Seat, name: string, tell: (cargo: SimulatedCargo) => void): SimulatedCargo {
-    const cargo: SimulatedCargo = new SimulatedCargo(name, seat, () => tell(cargo));
-    this.#live.add(cargo);
-    this.#end(seat.cargo);
-    seat.cargo = cargo;
+  fdsReceived(seat: Seat, name: string, tell: (fds: SimulatedFds) => void): SimulatedFds {
+    const fds: SimulatedFds = new SimulatedFds(name, seat, () => tell(fds));
+    this.#live.add(fds);
+    this.#end(seat.fds);
+    seat.fds = fds;
     if (isGone(seat)) this.left(seat);
-    return cargo;
+    return fds;
   }
 
   /** A client has asked something that concerns them. */
@@ -167,9 +167,9 @@ export class Holdings {
     const { use, seat } = entry;
     if (use === undefined) return;
     if (use.takes && use.surely) {
-      entry.cargo = seat.cargo;
-      seat.cargo = undefined;
-      if (entry.cargo) entry.cargo.place = "command";
+      entry.fds = seat.fds;
+      seat.fds = undefined;
+      if (entry.fds) entry.fds.place = "command";
     }
     this.#unsent.add(entry);
     this.#weigh(entry);
@@ -178,13 +178,13 @@ export class Holdings {
   /** A command will not be sent any more, or is answered. */
   over(entry: Entry): void {
     this.#unsent.delete(entry);
-    if (entry.cargo?.place === "command") this.#end(entry.cargo);
+    if (entry.fds?.place === "command") this.#end(entry.fds);
   }
 
   /** A client is no more. */
   left(seat: Seat): void {
-    this.#end(seat.cargo);
-    seat.cargo = undefined;
+    this.#end(seat.fds);
+    seat.fds = undefined;
     if (this.#departed.has(seat)) return;
     this.#departed.add(seat);
     for (const name of this.#names.values()) if (name.seat === seat) this.#due++;
@@ -193,13 +193,13 @@ export class Holdings {
     }
   }
 
-  #end(cargo: SimulatedCargo | undefined): void {
-    if (cargo) cargo.place = "ended";
+  #end(fds: SimulatedFds | undefined): void {
+    if (fds) fds.place = "ended";
   }
 
   /** QEMU is about to be sent something: does it follow what nothing may follow? */
   mayFollow(text: string): void {
-    if (this.laden === undefined) return;
+    if (this.hasFds === undefined) return;
     const crash = `QEMU was sent ${text} behind a command with descriptors: it may crash`;
     throw new Broken("descriptors", crash);
   }
@@ -208,20 +208,20 @@ export class Holdings {
   sent(
     exec: Exec,
     entry: Entry | undefined,
-    cargo: SimulatedCargo | undefined,
+    fds: SimulatedFds | undefined,
     busy: boolean,
   ): void {
-    if (cargo !== entry?.cargo) {
-      const [heard, due] = [cargo?.name ?? "nothing", entry?.cargo?.name ?? "nothing"];
+    if (fds !== entry?.fds) {
+      const [heard, due] = [fds?.name ?? "nothing", entry?.fds?.name ?? "nothing"];
       throw new Broken("descriptors", `${heard} went with ${exec.text} and must be ${due}`);
     }
-    if (cargo !== undefined) {
-      if (cargo.closed) throw new Broken("descriptors", `${cargo.name} was closed before`);
+    if (fds !== undefined) {
+      if (fds.closed) throw new Broken("descriptors", `${fds.name} was closed before`);
       if (busy) throw new Broken("descriptors", `${exec.text} does not go alone`);
-      cargo.place = "QEMU";
-      cargo.connection = this.#qemu.connection;
-      this.#live.delete(cargo);
-      this.laden = exec;
+      fds.place = "QEMU";
+      fds.connection = this.#qemu.connection;
+      this.#live.delete(fds);
+      this.hasFds = exec;
     }
     if (setUsed(exec.args) !== undefined) this.#opening.add(exec);
     const use = entry?.use;
@@ -303,17 +303,17 @@ export class Holdings {
     }
     const [id, fd] = [args["fdset-id"] as number, args["fd"] as number];
     const set = this.#qemu.table.sets.get(id);
-    const cargo = set?.fds.get(fd);
-    if (set === undefined || cargo === undefined) return undefined;
+    const fds = set?.fds.get(fd);
+    if (set === undefined || fds === undefined) return undefined;
     const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
-    if (!this.#doomed.has(cargo) && !nobodys) {
+    if (!this.#doomed.has(fds) && !nobodys) {
       refuse("it is not left, or something may use it");
     }
-    return cargo.seat;
+    return fds.seat;
   }
 
   /** Has nothing named a set that nothing at QEMU names either? */
-  #isUnnamed({ id, uses }: FdSet<SimulatedCargo>): boolean {
+  #isUnnamed({ id, uses }: FdSet<SimulatedFds>): boolean {
     return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
   }
 
@@ -322,18 +322,18 @@ export class Holdings {
     this.#sets.get(id)?.delete(fd);
     this.#due++;
     const set = this.#qemu.table.sets.get(id);
-    const cargo = set?.fds.get(fd);
-    if (set === undefined || cargo === undefined || set.vague) return;
-    if (this.#isUnnamed(set)) this.#doomed.add(cargo);
-    else this.#kept.set(cargo, set);
+    const fds = set?.fds.get(fd);
+    if (set === undefined || fds === undefined || set.vague) return;
+    if (this.#isUnnamed(set)) this.#doomed.add(fds);
+    else this.#kept.set(fds, set);
   }
 
   /** What was kept for a use that is over must end. */
   #doom(): void {
-    for (const [cargo, set] of this.#kept) {
+    for (const [fds, set] of this.#kept) {
       if (!this.#isUnnamed(set)) continue;
-      this.#kept.delete(cargo);
-      if ([...set.fds.values()].includes(cargo)) this.#doomed.add(cargo);
+      this.#kept.delete(fds);
+      if ([...set.fds.values()].includes(fds)) this.#doomed.add(fds);
     }
   }
 
@@ -343,8 +343,8 @@ export class Holdings {
     const worked = "value" in exec.outcome!;
     this.#opening.delete(exec);
     const owned = this.#own.delete(exec);
-    if (this.laden === exec) {
-      this.laden = undefined;
+    if (this.hasFds === exec) {
+      this.hasFds = undefined;
       this.#strayed = !worked;
     }
     if (this.#taking === exec) this.#taking = undefined;
@@ -392,7 +392,7 @@ export class Holdings {
     this.#askers.clear();
     this.#said.clear();
     this.#own.clear();
-    this.laden = this.#taking = undefined;
+    this.hasFds = this.#taking = undefined;
     this.#strayed = false;
     this.#due = this.#names.size;
   }
@@ -408,9 +408,9 @@ export class Holdings {
   }
 
   /** Why a command may be refused from now on. */
-  #weigh({ use, seat, cargo, refusals }: Entry): void {
+  #weigh({ use, seat, fds, refusals }: Entry): void {
     const { takes, surely, set, fd } = use!;
-    if (takes && surely && cargo === undefined && this.#strayed) {
+    if (takes && surely && fds === undefined && this.#strayed) {
       refusals.add("No file descriptor supplied via SCM_RIGHTS");
     }
     if (set !== undefined) {
@@ -425,43 +425,43 @@ export class Holdings {
   }
 
   /** QEMU looks up a name: its client must find what it gave by that name, and nothing else. */
-  #looked(exec: Exec, nth: number, cargo: SimulatedCargo | undefined): void {
+  #looked(exec: Exec, nth: number, fds: SimulatedFds | undefined): void {
     const entry = this.#askers.get(exec);
     if (entry === undefined) return;
     const { seat, use } = entry;
     const own = use!.names[nth]!;
     const due = this.#given.get(seat)?.get(own);
-    if (cargo === due) return;
-    const [found, wanted] = [cargo?.name ?? "nothing", due?.name ?? "nothing"];
+    if (fds === due) return;
+    const [found, wanted] = [fds?.name ?? "nothing", due?.name ?? "nothing"];
     throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
   }
 
   /** What a name stands for is there, or is no more. */
-  #note(exec: Exec, how: Touch, cargo: SimulatedCargo): void {
+  #note(exec: Exec, how: Touch, fds: SimulatedFds): void {
     if (how === "given") {
       const { seat, use } = this.#askers.get(exec)!;
-      const given = this.#given.get(seat) ?? new Map<string, SimulatedCargo>();
-      this.#given.set(seat, given.set(use!.names[0]!, cargo));
+      const given = this.#given.get(seat) ?? new Map<string, SimulatedFds>();
+      this.#given.set(seat, given.set(use!.names[0]!, fds));
     }
     if (how !== "closed" && how !== "used") return;
     for (const given of this.#given.values()) {
-      for (const [own, each] of given) if (each === cargo) given.delete(own);
+      for (const [own, each] of given) if (each === fds) given.delete(own);
     }
   }
 
   /** QEMU does something to one that it has. */
-  #touched(exec: Exec, how: Touch, cargo: SimulatedCargo): void {
-    const { name, seat } = cargo;
+  #touched(exec: Exec, how: Touch, fds: SimulatedFds): void {
+    const { name, seat } = fds;
     const refuse = (): never => {
       throw new Broken("descriptors", `${exec.text}: ${name} of ${seat.label} was ${how}`);
     };
-    this.#note(exec, how, cargo);
-    if (how === "taken" || how === "given") return exec.cargo === cargo ? undefined : refuse();
+    this.#note(exec, how, fds);
+    if (how === "taken" || how === "given") return exec.fds === fds ? undefined : refuse();
     if (how === "removed") {
-      this.#doomed.delete(cargo);
-      this.#kept.delete(cargo);
+      this.#doomed.delete(fds);
+      this.#kept.delete(fds);
     }
-    const isLeft = cargo.connection !== this.#qemu.connection;
+    const isLeft = fds.connection !== this.#qemu.connection;
     // What an earlier connection left in a set is nobody's.
     if (isLeft && (how === "removed" || how === "joined")) return;
     if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
@@ -472,13 +472,13 @@ export class Holdings {
 
   /** A step is over: is each where it must be? */
   stepDone(): void {
-    for (const cargo of this.#live) {
-      const { name, place, closed, seat } = cargo;
+    for (const fds of this.#live) {
+      const { name, place, closed, seat } = fds;
       if (closed !== (place === "ended")) {
         const what = closed ? `was closed, though it is with the ${place}` : "was not closed";
         throw new Broken("descriptors", `${name} of ${seat.label} ${what}`);
       }
-      if (closed) this.#live.delete(cargo);
+      if (closed) this.#live.delete(fds);
     }
   }
 
@@ -493,18 +493,18 @@ export class Holdings {
   settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
     const { names, sets } = this.#qemu.table;
-    for (const [name, cargo] of names) {
-      const isLeft = cargo.connection !== this.#qemu.connection;
-      if (isLeft ? ready : this.draining || isGone(cargo.seat)) {
-        throw new Broken("descriptors", `the name ${name} of ${cargo.seat.label} is left`);
+    for (const [name, fds] of names) {
+      const isLeft = fds.connection !== this.#qemu.connection;
+      if (isLeft ? ready : this.draining || isGone(fds.seat)) {
+        throw new Broken("descriptors", `the name ${name} of ${fds.seat.label} is left`);
       }
     }
     for (const set of sets.values()) {
-      for (const [fd, cargo] of set.fds) {
-        if (cargo.connection !== this.#qemu.connection) continue;
-        const unused = this.draining && !set.vague && this.#isUnnamed(set) && !isGone(cargo.seat);
-        if (this.#doomed.has(cargo) || unused) {
-          throw new Broken("descriptors", `${fd} of ${cargo.seat.label} is left in set ${set.id}`);
+      for (const [fd, fds] of set.fds) {
+        if (fds.connection !== this.#qemu.connection) continue;
+        const unused = this.draining && !set.vague && this.#isUnnamed(set) && !isGone(fds.seat);
+        if (this.#doomed.has(fds) || unused) {
+          throw new Broken("descriptors", `${fd} of ${fds.seat.label} is left in set ${set.id}`);
         }
       }
     }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Holdings, type SimulatedCargo, untagged, type Use, useOf } from "./holdings.ts";
+import { Holdings, type SimulatedFds, untagged, type Use, useOf } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { Records } from "./records.ts";
 import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken, STALL_TIME } from "./actions.ts";
@@ -77,7 +77,7 @@ export interface Entry {
   gone: boolean;
   /** What it has to do with descriptors, and what came with it. */
   readonly use: Use | undefined;
-  cargo: SimulatedCargo | undefined;
+  fds: SimulatedFds | undefined;
   /** Why it may have been refused when its turn came, in the words of errors. */
   readonly refusals: Set<string>;
   /** Was it, surely? */
@@ -94,7 +94,7 @@ export class Seat {
   entries: Entry[] = [];
   overtaking: Entry | undefined;
   /** Descriptors that have come, and that no command has taken. */
-  cargo: SimulatedCargo | undefined;
+  fds: SimulatedFds | undefined;
   /** Has it overtaken, and not been idle since? It may have been. */
   overtook = false;
   /** What was taken for its answer, and may have been that of another. */
@@ -165,7 +165,7 @@ export class Model {
   #negotiating = false;
   #greeted = false;
   readonly #holdings: Holdings;
-  readonly #cargoClosed: (cargo: SimulatedCargo) => void;
+  readonly #fdsClosed: (fds: SimulatedFds) => void;
   #idleTold = false;
   /** Unanswered entries that QEMU owes, by their text for QEMU. */
   readonly #wanted = new Map<string, Entry[]>();
@@ -197,11 +197,11 @@ export class Model {
   /** The command whose answer could not be read. */
   #unreadable: Exec | undefined;
 
-  constructor(setting: Setting, qemu: SimulatedQemu, closed: (cargo: SimulatedCargo) => void) {
+  constructor(setting: Setting, qemu: SimulatedQemu, closed: (fds: SimulatedFds) => void) {
     this.#setting = setting;
     this.#qemu = qemu;
     this.#holdings = new Holdings(qemu);
-    this.#cargoClosed = closed;
+    this.#fdsClosed = closed;
   }
 
   get draining(): boolean {
@@ -219,8 +219,8 @@ export class Model {
   }
 
   /** Descriptors come to a client. */
-  carried(seat: Seat, name: string): SimulatedCargo {
-    return this.#holdings.carried(seat, name, this.#cargoClosed);
+  fdsReceived(seat: Seat, name: string): SimulatedFds {
+    return this.#holdings.fdsReceived(seat, name, this.#fdsClosed);
   }
 
   /** A client comes; it must be greeted at once where QEMU is ready. */
@@ -514,7 +514,7 @@ export class Model {
       exec: undefined,
       gone: false,
       use: undefined,
-      cargo: undefined,
+      fds: undefined,
       refusals: new Set(),
       refused: false,
     });
@@ -549,7 +549,7 @@ export class Model {
       exec: undefined,
       gone: false,
       use,
-      cargo: undefined,
+      fds: undefined,
       refusals: new Set(),
       refused: false,
     };
@@ -579,14 +579,14 @@ export class Model {
   }
 
   /** qmpmux sends something to QEMU. */
-  toQemu(text: string, exec: Exec | undefined, cargo: SimulatedCargo | undefined): void {
+  toQemu(text: string, exec: Exec | undefined, fds: SimulatedFds | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
       throw new Broken("bytes", `QEMU was sent no command: ${text}`);
     }
     if (!this.ready) return this.#negotiates(text);
     this.#holdings.mayFollow(text);
     this.#sent.set(exec, ++this.#sequence);
-    if (exec.oob !== undefined) return this.#overtakes(text, exec, cargo);
+    if (exec.oob !== undefined) return this.#overtakes(text, exec, fds);
     if (this.#flying.length >= IN_FLIGHT) {
       throw new Broken("lanes", `more than ${IN_FLIGHT} in-band commands are at QEMU: ${text}`);
     }
@@ -619,7 +619,7 @@ export class Model {
     const fresh = may.filter(({ covered }) => !covered);
     const unique = fresh.length === 1 && fresh[0]!.unique;
     if (unique) this.#passedOver(fresh[0]!);
-    this.#holdings.sent(exec, unique ? fresh[0] : undefined, cargo, busy);
+    this.#holdings.sent(exec, unique ? fresh[0] : undefined, fds, busy);
     const seats = new Set((unique ? fresh : may).map(({ seat }) => seat));
     if (seats.size === 1) this.#carries(fresh[0]?.seat ?? may[0]!.seat, text);
     this.#carriers.set(exec, [...seats]);
@@ -686,7 +686,7 @@ export class Model {
     this.#negotiating = true;
   }
 
-  #overtakes(text: string, exec: Exec, cargo: SimulatedCargo | undefined): void {
+  #overtakes(text: string, exec: Exec, fds: SimulatedFds | undefined): void {
     if (!this.#qemu.oob) throw new Broken("lanes", "QEMU offered no oob");
     const number = Number(exec.oob);
     if (exec.oob === "" || number <= this.#lastOob) {
@@ -705,7 +705,7 @@ export class Model {
       entry.covered = true;
       entry.seat.overtook = true;
     }
-    this.#holdings.sent(exec, entry, cargo, false);
+    this.#holdings.sent(exec, entry, fds, false);
     this.#overtaking.set(exec.oob!, { exec, entry });
     if (entry) this.#owners.set(exec, entry);
   }
@@ -895,7 +895,7 @@ export class Model {
     this.#spoke = false;
     const silence = this.#now - this.#silentSince;
     // Nothing may follow a command with descriptors.
-    if (!this.#probed && this.#holdings.laden !== undefined) return;
+    if (!this.#probed && this.#holdings.hasFds !== undefined) return;
     if (silence >= STALL_TIME / 2 && !this.#probed) {
       throw new Broken("stall", `QEMU is silent for ${silence} s and was not asked`);
     }
@@ -1114,7 +1114,7 @@ export class Model {
       if (seat.overtaking && (seat.overtaking.answer ?? seat.overtaking.exec)) {
         throw new Broken("none lost", `${label} was not answered out of turn`);
       }
-      if (seat.overtaking?.covered === false && this.#holdings.laden === undefined) {
+      if (seat.overtaking?.covered === false && this.#holdings.hasFds === undefined) {
         throw new Broken("none lost", `${label}'s command was held back for nothing`);
       }
       if (paused(who) !== seat.paused) {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { SimulatedCargo } from "./holdings.ts";
+import type { SimulatedFds } from "./holdings.ts";
 import { IMMUTABLE, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
 import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
@@ -25,7 +25,7 @@ export interface Exec {
   /** As they came. */
   readonly args: Readonly<Record<string, unknown>>;
   /** What came with it. */
-  readonly cargo: SimulatedCargo | undefined;
+  readonly fds: SimulatedFds | undefined;
   readonly oob: string | undefined;
   readonly process: number;
   readonly connection: number;
@@ -120,11 +120,11 @@ export class SimulatedQemu {
   /** All commands, by their numbers. */
   readonly execs: Exec[] = [];
   /** Its descriptors. */
-  table = new DescriptorTable<SimulatedCargo>();
+  table = new DescriptorTable<SimulatedFds>();
   /** Told when it does something to a descriptor. */
-  touched: (exec: Exec, how: Touch, cargo: SimulatedCargo) => void = () => {};
+  touched: (exec: Exec, how: Touch, fds: SimulatedFds) => void = () => {};
   /** Told what it finds under the names of a command, one after the other. */
-  looked: (exec: Exec, nth: number, cargo: SimulatedCargo | undefined) => void = () => {};
+  looked: (exec: Exec, nth: number, fds: SimulatedFds | undefined) => void = () => {};
   readonly pretty: boolean;
   readonly #refuses = new Set<number>();
   #late: Exec | undefined;
@@ -207,9 +207,9 @@ export class SimulatedQemu {
   }
 
   /** A command has come in; `undefined` where it is none. */
-  received(text: string, cargo?: SimulatedCargo): Exec | undefined {
+  received(text: string, fds?: SimulatedFds): Exec | undefined {
     // What comes takes the place of what waits.
-    if (cargo) this.table.waiting = cargo;
+    if (fds) this.table.waiting = fds;
     let value: Record<string, unknown>;
     try {
       value = JSON.parse(text);
@@ -229,7 +229,7 @@ export class SimulatedQemu {
       text: rest,
       name,
       args: (value["arguments"] ?? {}) as Exec["args"],
-      cargo,
+      fds,
       oob: execOob === undefined ? undefined : id ?? "",
       process: this.process,
       connection: this.connection,
@@ -312,8 +312,8 @@ export class SimulatedQemu {
       name,
       args,
       how,
-      (touch, cargo) => this.touched(exec, touch, cargo),
-      (nth, cargo) => this.looked(exec, nth, cargo),
+      (touch, fds) => this.touched(exec, touch, fds),
+      (nth, fds) => this.looked(exec, nth, fds),
     );
     if ("desc" in result) return error(result.desc);
     const [used] = namesUsed(name, args);

@@ -12,9 +12,9 @@
 export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "removed" | "joined";
 
 /** A set of descriptors: there as long as any is in it. */
-export interface FdSet<Cargo> {
+export interface FdSet<Fds> {
   readonly id: number;
-  readonly fds: Map<number, Cargo>;
+  readonly fds: Map<number, Fds>;
   /** Commands that used it, less those of which it has been told that they do no more. */
   uses: number;
   /** May somebody use it still, of whom qmpmux knows nothing, or the other way round? */
@@ -53,7 +53,7 @@ export const TAKING_AWAY: ReadonlySet<string> = new Set([
 ]);
 
 /** Told what a name was found to be when it was looked up; `nth` is its place among a command's. */
-export type Looked<Cargo> = (nth: number, cargo: Cargo | undefined) => void;
+export type Looked<Fds> = (nth: number, fds: Fds | undefined) => void;
 
 /** The names that a command looks up, in that order; a name is taken away by that. */
 export function namesUsed(name: string, args: Arguments): string[] {
@@ -95,14 +95,14 @@ export function takerRuns(name: string, args: Arguments): boolean {
 }
 
 /** The descriptors of one QEMU process. */
-export class DescriptorTable<Cargo> {
-  waiting: Cargo | undefined;
-  readonly names = new Map<string, Cargo>();
-  readonly sets = new Map<number, FdSet<Cargo>>();
+export class DescriptorTable<Fds> {
+  waiting: Fds | undefined;
+  readonly names = new Map<string, Fds>();
+  readonly sets = new Map<number, FdSet<Fds>>();
   /** What has been made of a set, by name. */
-  readonly nodes = new Map<string, FdSet<Cargo>>();
+  readonly nodes = new Map<string, FdSet<Fds>>();
   /** What was made of a set and has been ended, which nobody has been told yet. */
-  readonly ended = new Map<string, FdSet<Cargo>>();
+  readonly ended = new Map<string, FdSet<Fds>>();
   /** The numbers of sets that were used once. */
   readonly #used = new Set<number>();
 
@@ -115,22 +115,22 @@ export class DescriptorTable<Cargo> {
     name: string,
     args: Arguments,
     fails: "no" | "before" | "in",
-    touch: (how: Touch, cargo: Cargo) => void,
-    looked: Looked<Cargo>,
+    touch: (how: Touch, fds: Fds) => void,
+    looked: Looked<Fds>,
   ): Result {
     switch (name) {
       case "getfd":
       case "add-fd": {
         if (!takerRuns(name, args)) return { desc: "Parameter is wrong" };
         if (fails === "before") return { desc: "The command has been disabled" };
-        const cargo = this.waiting;
-        if (cargo === undefined) return { desc: "No file descriptor supplied via SCM_RIGHTS" };
+        const fds = this.waiting;
+        if (fds === undefined) return { desc: "No file descriptor supplied via SCM_RIGHTS" };
         this.waiting = undefined;
-        touch("taken", cargo);
+        touch("taken", fds);
         if (fails === "in") return { desc: "It failed" };
         return name === "getfd"
-          ? this.#give(String(args["fdname"]), cargo, touch)
-          : this.#add(args["fdset-id"] as number | undefined, cargo, touch);
+          ? this.#give(String(args["fdname"]), fds, touch)
+          : this.#add(args["fdset-id"] as number | undefined, fds, touch);
       }
       case "closefd":
         return this.#take(namesUsed(name, args), "closed", touch, looked);
@@ -166,27 +166,27 @@ export class DescriptorTable<Cargo> {
     this.ended.delete(node);
   }
 
-  #give(name: string, cargo: Cargo, touch: (how: Touch, cargo: Cargo) => void): Result {
+  #give(name: string, fds: Fds, touch: (how: Touch, fds: Fds) => void): Result {
     if (/^\d/.test(name)) return { desc: "expects a name not starting with a digit" };
     const before = this.names.get(name);
     if (before !== undefined) touch("replaced", before);
-    this.names.set(name, cargo);
-    touch("given", cargo);
+    this.names.set(name, fds);
+    touch("given", fds);
     return { value: "{}" };
   }
 
-  #add(wanted: number | undefined, cargo: Cargo, touch: (how: Touch, c: Cargo) => void): Result {
+  #add(wanted: number | undefined, fds: Fds, touch: (how: Touch, c: Fds) => void): Result {
     let id = wanted ?? 0;
     if (wanted === undefined) { while (this.sets.has(id)) id++; }
     // Who asks for a number may mean the set that had it before.
     const vague = wanted !== undefined && this.#used.has(id);
-    const set = this.sets.get(id) ?? { id, fds: new Map<number, Cargo>(), uses: 0, vague };
+    const set = this.sets.get(id) ?? { id, fds: new Map<number, Fds>(), uses: 0, vague };
     for (const other of set.fds.values()) touch("joined", other);
     // The lowest number is used, as the kernel does.
     const used = new Set([...this.sets.values()].flatMap(({ fds }) => [...fds.keys()]));
     let fd = 10;
     while (used.has(fd)) fd++;
-    set.fds.set(fd, cargo);
+    set.fds.set(fd, fds);
     this.sets.set(id, set);
     return { value: `{"fd": ${fd}, "fdset-id": ${id}}` };
   }
@@ -194,20 +194,20 @@ export class DescriptorTable<Cargo> {
   #take(
     names: string[],
     how: Touch,
-    touch: (how: Touch, cargo: Cargo) => void,
-    looked: Looked<Cargo>,
+    touch: (how: Touch, fds: Fds) => void,
+    looked: Looked<Fds>,
   ): Result {
     for (const [nth, name] of names.entries()) {
-      const cargo = this.names.get(name);
-      looked(nth, cargo);
-      if (cargo === undefined) return { desc: `File descriptor named '${name}' not found` };
-      touch(how, cargo);
+      const fds = this.names.get(name);
+      looked(nth, fds);
+      if (fds === undefined) return { desc: `File descriptor named '${name}' not found` };
+      touch(how, fds);
       this.names.delete(name);
     }
     return { value: "{}" };
   }
 
-  #remove(args: Arguments, touch: (how: Touch, cargo: Cargo) => void): Result {
+  #remove(args: Arguments, touch: (how: Touch, fds: Fds) => void): Result {
     const id = args["fdset-id"] as number;
     const fd = args["fd"] as number | undefined;
     const set = this.sets.get(id);

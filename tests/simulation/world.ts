@@ -21,7 +21,7 @@ import {
   type Spoken,
   STALL_TIME,
 } from "./actions.ts";
-import type { SimulatedCargo } from "./holdings.ts";
+import type { SimulatedFds } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { Model, type Seat } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
@@ -63,8 +63,8 @@ class SimulatedClient implements ClientPeer {
   /** How much has arrived, and where in all it says descriptors come. */
   #arrived = 0;
   #said = 0;
-  #laden: number[] = [];
-  #ahead: { bytes: Uint8Array; cargo: string | undefined }[] = [];
+  #withFds: number[] = [];
+  #ahead: { bytes: Uint8Array; fds: string | undefined }[] = [];
   #splitter: InstanceType<Core["FrameSplitter"]> | undefined;
   readonly #world: World;
 
@@ -115,8 +115,8 @@ class SimulatedClient implements ClientPeer {
 
   say(messages: readonly Message[]): void {
     if (this.ended) return;
-    for (const { text, spoken, cargo } of messages) {
-      if (cargo !== undefined) this.#laden.push(this.#said + cargo);
+    for (const { text, spoken, fds } of messages) {
+      if (fds !== undefined) this.#withFds.push(this.#said + fds);
       this.#said += text.length;
       this.outbox += text;
       this.spoken.push(...spoken);
@@ -129,14 +129,14 @@ class SimulatedClient implements ClientPeer {
     this.outbox = this.outbox.slice(count);
     // The kernel cuts where descriptors come: with the first byte of what is read.
     for (let rest = chunk; rest !== "";) {
-      const cargo = this.#laden[0] === this.#arrived ? this.#world.newCargo(this.seat) : undefined;
-      if (cargo !== undefined) this.#laden.shift();
-      const next = Math.min(rest.length, (this.#laden[0] ?? Infinity) - this.#arrived);
+      const fds = this.#withFds[0] === this.#arrived ? this.#world.newFds(this.seat) : undefined;
+      if (fds !== undefined) this.#withFds.shift();
+      const next = Math.min(rest.length, (this.#withFds[0] ?? Infinity) - this.#arrived);
       const bytes = bytesOf(rest.slice(0, next));
       rest = rest.slice(next);
       this.#arrived += next;
       this.#world.tell(`${this.seat.label}> `, bytes);
-      this.#ahead.push({ bytes, cargo });
+      this.#ahead.push({ bytes, fds });
     }
     this.read();
   }
@@ -166,7 +166,9 @@ class SimulatedClient implements ClientPeer {
     }
     const chunk = this.#ahead.shift();
     if (chunk === undefined) return false;
-    if (chunk.cargo !== undefined) mux.carried(this.monitor, model.carried(this.seat, chunk.cargo));
+    if (chunk.fds !== undefined) {
+      mux.fdsReceived(this.monitor, model.fdsReceived(this.seat, chunk.fds));
+    }
     this.#splitter.load(chunk.bytes);
     return true;
   }
@@ -192,7 +194,7 @@ export class World {
   drained = false;
   #splitter!: InstanceType<Core["MessageSplitter"]>;
   #nonce = 1000;
-  #cargos = 0;
+  #fdMessages = 0;
   #over: Monitor[] = [];
   #closed: string | undefined;
   readonly #trace: boolean;
@@ -229,8 +231,8 @@ export class World {
   }
 
   /** Descriptors arrive; gives what they are called. */
-  newCargo({ label }: Seat): string {
-    const name = `c${++this.#cargos}`;
+  newFds({ label }: Seat): string {
+    const name = `c${++this.#fdMessages}`;
     this.#note(`${label}+ ${name}`);
     return name;
   }
@@ -407,9 +409,9 @@ export class World {
     this.#note("! qemu arrives");
     this.model.arrive(nonce);
     const upstream: QemuPeer = {
-      send: (bytes, cargo) => {
+      send: (bytes, fds) => {
         const text = DECODER.decode(bytes);
-        const along = cargo as SimulatedCargo | undefined;
+        const along = fds as SimulatedFds | undefined;
         this.tell(along ? `q< +${along.name} ` : "q< ", text);
         const exec = this.#received(text, along);
         this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
@@ -427,12 +429,12 @@ export class World {
   /** QEMU has been sent something. */
   #received(
     text: string,
-    cargo: SimulatedCargo | undefined,
+    fds: SimulatedFds | undefined,
   ): ReturnType<SimulatedQemu["received"]> {
     if (this.#closed !== undefined || !this.qemu.connected) {
       throw new Broken("loss", `QEMU was sent ${text} after the end`);
     }
-    const exec = this.qemu.received(text, cargo);
+    const exec = this.qemu.received(text, fds);
     if (exec !== undefined) exec.text = this.model.asAsked(exec.text);
     return exec;
   }

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Cargo, ClientPeer, QemuPeer } from "../../lib/wire/peer.ts";
+import type { ClientPeer, Fds, QemuPeer } from "../../lib/wire/peer.ts";
 
 /** Descriptors without any: tells when it is closed. */
-export class FakeCargo implements Cargo {
+export class FakeFds implements Fds {
   /** The names of those that were closed, in that order. */
   static closed: string[] = [];
   readonly name: string;
@@ -17,7 +17,7 @@ export class FakeCargo implements Cargo {
   }
 
   close(): void {
-    FakeCargo.closed.push(this.name);
+    FakeFds.closed.push(this.name);
   }
 }
 
@@ -32,11 +32,11 @@ export class FakePeer implements ClientPeer, QemuPeer {
   closed: string | undefined;
 
   /** What something goes along with is kept behind `+` and its name. */
-  send(bytes: Uint8Array, cargo?: Cargo): void {
+  send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
     // A hostile QEMU's bytes may be no UTF-8: what does not decode shows as U+FFFD.
     const text = new TextDecoder().decode(bytes);
-    const along = cargo instanceof FakeCargo ? `+${cargo.name} ` : "";
+    const along = fds instanceof FakeFds ? `+${fds.name} ` : "";
     this.heard.push(along + text.replace(/\r\n$/, ""));
     const { onSend } = this;
     this.onSend = undefined;

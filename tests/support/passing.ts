@@ -5,7 +5,7 @@
  */
 
 import { Descriptors, loadLibc } from "../../lib/platform/libc.ts";
-import { LadenSocket } from "../../lib/platform/unix_socket.ts";
+import { FdSocket } from "../../lib/platform/unix_socket.ts";
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 
@@ -74,14 +74,14 @@ export async function eventually(what: string, so: () => boolean): Promise<void>
 
 /** One connection to a monitor, with descriptors. */
 export class PassingClient implements Disposable {
-  readonly #socket: LadenSocket;
+  readonly #socket: FdSocket;
   readonly #conn: Deno.UnixConn;
   /** The descriptor of its end. */
   readonly number: number;
   readonly lines: Lines;
 
   private constructor(conn: Deno.UnixConn, number: number) {
-    this.#socket = new LadenSocket(conn, LIBC, number);
+    this.#socket = new FdSocket(conn, LIBC, number);
     this.#conn = conn;
     this.number = number;
     this.lines = new Lines(conn.readable);
@@ -115,8 +115,8 @@ export class PassingClient implements Disposable {
     const numbers = files.map((file) =>
       typeof file === "string" ? memoryFile(file) : duplicate(file)
     );
-    const cargo = new Descriptors(LIBC, numbers);
-    const sent = await this.#socket.writeWith(bytes, cargo);
+    const fds = new Descriptors(LIBC, numbers);
+    const sent = await this.#socket.writeWith(bytes, fds);
     if (sent < bytes.length) throw new Error("Only a part could be sent");
   }
 
