@@ -9,7 +9,7 @@ import type { Monitor } from "../lib/session/monitor.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
-import { options, terms } from "../tests/support/stage.ts";
+import { grant, options } from "../tests/support/stage.ts";
 
 const ENCODER = new TextEncoder();
 const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
@@ -39,7 +39,7 @@ export class BenchClient {
 
   constructor(mux: Mux) {
     this.#mux = mux;
-    this.#monitor = mux.attach(new CountingPeer(), terms());
+    this.#monitor = mux.attach(new CountingPeer(), grant());
     this.say('{"execute":"qmp_capabilities"}');
   }
 

@@ -6,7 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 
 function own(name: string, args?: object): string {
   return JSON.stringify({ execute: `__org.qmpmux_${name}`, arguments: args ?? {}, id: 1 });
@@ -40,7 +40,7 @@ Deno.test("query-self tells a client who it is", () => {
 Deno.test("query-self names the mode in the words of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
-  const client = stage.connect("a", terms({ dialect: "rfc2010" }));
+  const client = stage.connect("a", grant({ dialect: "rfc2010" }));
   client.say('{"execute":"qmp_switch_mode","arguments":{"mode":"operational"}}');
   client.peer.take();
   client.say(own("query-self"));
@@ -72,7 +72,7 @@ Deno.test("an unknown command of our prefix is answered by QEMU", () => {
 });
 
 function admin(stage: Stage, name = "root"): ReturnType<Stage["connect"]> {
-  const client = stage.connect(name, terms({ role: ROLES.get("admin")!, name: "door" }));
+  const client = stage.connect(name, grant({ role: ROLES.get("admin")!, name: "door" }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   return client;
@@ -167,7 +167,7 @@ Deno.test("commands of administrators are refused to others, and none supports o
 Deno.test("errors of our own commands have the form of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
-  const client = stage.connect("a", terms({ dialect: "rfc2010" }));
+  const client = stage.connect("a", grant({ dialect: "rfc2010" }));
   client.say('{"execute":"qmp_switch_mode","arguments":{"mode":"operational"}}');
   client.peer.take();
   client.say(own("set-event-filter"));

@@ -6,21 +6,26 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../lib/policy/address.ts";
-import { type Somebody, termsFor, type Who, whoText } from "../lib/policy/admission.ts";
+import {
+  type Credentials,
+  grantFor,
+  type Principal,
+  principalText,
+} from "../lib/policy/admission.ts";
 import { parseListener } from "../lib/config/options.ts";
 
 const IDS: Readonly<Record<string, number>> = { alice: 1000, bob: 1001, "@kvm": 36, "@wheel": 10 };
-const idOf = (who: Who): number | undefined => IDS[whoText(who)];
+const idOf = (who: Principal): number | undefined => IDS[principalText(who)];
 
-const ALICE: Somebody = { uid: 1000, gid: 1000, groups: [] };
-const BOB: Somebody = { uid: 1001, gid: 1001, groups: [36] };
-const MALLORY: Somebody = { uid: 666, gid: 666, groups: [] };
-const KVM: Somebody = { uid: 107, gid: 36, groups: [] };
+const ALICE: Credentials = { uid: 1000, gid: 1000, groups: [] };
+const BOB: Credentials = { uid: 1001, gid: 1001, groups: [36] };
+const MALLORY: Credentials = { uid: 666, gid: 666, groups: [] };
+const KVM: Credentials = { uid: 107, gid: 36, groups: [] };
 
 /** The role that somebody gets through a listener, `-` where none. */
-function roleOf(listener: string, somebody: Somebody | undefined): string {
-  const { admission, terms } = parseListener(`/run/m,${listener}`);
-  return termsFor(admission, terms, somebody, idOf)?.role.name ?? "-";
+function roleOf(listener: string, credentials: Credentials | undefined): string {
+  const { admission, grant } = parseListener(`/run/m,${listener}`);
+  return grantFor(admission, grant, credentials, idOf)?.role.name ?? "-";
 }
 
 const CASES: [
@@ -53,15 +58,15 @@ for (const [options, ...roles] of CASES) {
 }
 
 Deno.test("termsFor() takes no rule to mean users that cannot be seen", () => {
-  const { admission, terms } = parseListener("/run/m,allow=nobody+@nogroup");
-  const unseen: Somebody = { uid: 65534, gid: 65534, groups: [65534] };
-  assertEquals(termsFor(admission, terms, unseen, () => 65534), undefined);
+  const { admission, grant } = parseListener("/run/m,allow=nobody+@nogroup");
+  const unseen: Credentials = { uid: 65534, gid: 65534, groups: [65534] };
+  assertEquals(grantFor(admission, grant, unseen, () => 65534), undefined);
 });
 
 Deno.test("termsFor() gives the limits of the role", () => {
-  const { admission, terms } = parseListener("/run/m,role-for=alice:observer,role=full");
-  const limit = (somebody: Somebody): number | undefined =>
-    termsFor(admission, terms, somebody, idOf)?.limits["max-command"];
+  const { admission, grant } = parseListener("/run/m,role-for=alice:observer,role=full");
+  const limit = (credentials: Credentials): number | undefined =>
+    grantFor(admission, grant, credentials, idOf)?.limits["max-command"];
   assertEquals([limit(ALICE), limit(BOB)], [65536, 262144]);
 });
 

@@ -17,7 +17,7 @@ import type { Command } from "../lib/wire/message.ts";
 import { errorReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 
-const PARTY = { name: "mux/3", terms: { name: "mux", role: { name: "operator" } } };
+const PARTY = { name: "mux/3", grant: { name: "mux", role: { name: "operator" } } };
 
 function command(name: string, args?: string): Command {
   const argumentBytes = args === undefined ? undefined : asciiBytes(args);

@@ -21,7 +21,7 @@ import { FakeFds } from "./support/fake_peer.ts";
 import { hangUp, makePair, type Pair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
-import { GREETING, Stage, terms } from "./support/stage.ts";
+import { grant, GREETING, Stage } from "./support/stage.ts";
 
 const DONE = '{"return": {}}\r\n';
 const TOO_LONG =
@@ -69,7 +69,7 @@ class Door implements AsyncDisposable {
     const limitLog = new LimitLog(log, (limit) => void this.counts.push(limit));
     this.pair = pair;
     this.stage.qemuReady();
-    const own = { ...terms({ name: "door", limits }), passes: stream !== pair.ours };
+    const own = { ...grant({ name: "door", limits }), passes: stream !== pair.ours };
     this.client = new Client(
       stream,
       own,
@@ -102,7 +102,7 @@ class Door implements AsyncDisposable {
       await within("a command at QEMU", new Promise<void>((heard) => qemu.onSend = heard));
     }
     using pair = await makePair();
-    const marker = new Client(pair.ours, terms(), clientDeps(this.stage.mux));
+    const marker = new Client(pair.ours, grant(), clientDeps(this.stage.mux));
     const running = marker.run();
     await readText(pair.theirs, GREETING.length + 2);
     await write(pair.theirs, '{"execute":"qmp_capabilities"}{"execute":"none","id":1,"x":1}');
@@ -183,7 +183,7 @@ Deno.test("rate: a client over it waits, and is answered all the same", async ()
   assertEquals([...clock.due.values()], [1]);
   // Told once; a higher rate is in force at once.
   assertEquals([door.lines.length, door.counts.length], [1, 2]);
-  door.client.adopt(terms({ name: "door", limits: { rate: 0 } }));
+  door.client.adopt(grant({ name: "door", limits: { rate: 0 } }));
   assertEquals(await readText(theirs, refusal.length), refusal);
   assertEquals(stage.qemu.take(), []);
 });
@@ -243,7 +243,7 @@ Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () 
   using pair = await makePair();
   const stage = new Stage();
   const log = { info(): void {}, warn(): void {} };
-  const client = new Client(pair.ours, terms({ limits: { idle: 10 } }), clientDeps(stage.mux, log));
+  const client = new Client(pair.ours, grant({ limits: { idle: 10 } }), clientDeps(stage.mux, log));
   const running = client.run();
   for (const now of [0, 20, 40]) client.tick(now);
   stage.qemuReady();
@@ -261,7 +261,7 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   const limitLog = new LimitLog(log, (limit) => void counts.push(limit));
   const client = new Client(
     pair.ours,
-    terms({ name: "door" }),
+    grant({ name: "door" }),
     clientDeps(stage.mux, log, { limitLog }),
   );
   const running = client.run();
@@ -288,7 +288,7 @@ Deno.test("slow-unread, max-unread: what a listener says is in force, also when 
     door.lines.splice(0).join(),
     /^client door\/1 leaves \d+ bytes unread: no more of it is/,
   );
-  client.adopt(terms({ name: "door", limits: { "slow-unread": 4096, "max-unread": 1 << 20 } }));
+  client.adopt(grant({ name: "door", limits: { "slow-unread": 4096, "max-unread": 1 << 20 } }));
   stage.qemuSays(event(10));
   await door.over();
   assertEquals(door.counts, ["slow-unread", "max-unread"]);
@@ -453,7 +453,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   const clients: [Pair, Client][] = [];
   for (let i = 0; i < 3; i++) {
     const pair = await makePair();
-    const client = new Client(pair.ours, terms(), clientDeps(stage.mux, log, { budget }));
+    const client = new Client(pair.ours, grant(), clientDeps(stage.mux, log, { budget }));
     running.push(client.run());
     clients.push([pair, client]);
     await readText(pair.theirs, GREETING.length + 2);

@@ -100,8 +100,8 @@ class House {
 
   /** A client at this socket. */
   client(socket: Deno.Conn): Client {
-    const { terms } = parseListener("/run/door");
-    return new Client(socket, terms, clientDeps(this.mux, this.log));
+    const { grant } = parseListener("/run/door");
+    return new Client(socket, grant, clientDeps(this.mux, this.log));
   }
 }
 

@@ -67,10 +67,10 @@ dialect = "rfc2010"
     [2.5, 30, 1],
   );
   const [first, second] = config.listeners;
-  assertEquals([first!.terms.name, first!.terms.role.name], ["a", "backup"]);
-  assertEquals(first!.terms.events!.globs, ["STOP", "RES*"]);
-  assertEquals([first!.mode, first!.group, first!.terms.caches], [0o660, "kvm", false]);
-  assertEquals([second!.terms.dialect, second!.terms.role.name], ["rfc2010", "full"]);
+  assertEquals([first!.grant.name, first!.grant.role.name], ["a", "backup"]);
+  assertEquals(first!.grant.events!.globs, ["STOP", "RES*"]);
+  assertEquals([first!.mode, first!.group, first!.grant.caches], [0o660, "kvm", false]);
+  assertEquals([second!.grant.dialect, second!.grant.role.name], ["rfc2010", "full"]);
   assertEquals(config.roles.has("observer"), true);
 });
 
@@ -112,8 +112,8 @@ Deno.test("configText() is read as the settings it was made of", () => {
 });
 
 /** The rules of a listener's roles, without the lines where they stand. */
-function rulesOf({ terms, admission }: ListenerSettings): unknown[] {
-  const roles = [terms.role, ...admission.special.map(({ terms }) => terms.role)];
+function rulesOf({ grant, admission }: ListenerSettings): unknown[] {
+  const roles = [grant.role, ...admission.special.map(({ grant }) => grant.role)];
   return roles.map(({ rules }) => rules.map(({ name: { text }, ...rule }) => ({ text, ...rule })));
 }
 

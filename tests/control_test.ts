@@ -15,7 +15,7 @@ import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 import { Stage } from "./support/stage.ts";
 
-const CONTROL = parseControl("/run/control").terms;
+const CONTROL = parseControl("/run/control").grant;
 
 function own(name: string, args: object = {}): string {
   return JSON.stringify({ execute: `__org.qmpmux_${name}`, arguments: args, id: 1 });

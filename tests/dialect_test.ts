@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DIALECTS, QMP, RFC2010 } from "../lib/session/dialect.ts";
 import { errorReply, returnReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
@@ -34,7 +34,7 @@ Deno.test("RFC2010.dressed() gives errors an empty data, and leaves returns alon
 Deno.test("RFC2010 remembers only so many enabled events", () => {
   const stage = new Stage();
   stage.qemuReady();
-  const client = stage.connect("a", terms({ dialect: "rfc2010" }));
+  const client = stage.connect("a", grant({ dialect: "rfc2010" }));
   client.peer.take();
   const enable = (name: string): string => {
     client.say(`{"execute":"async_msg_enable","arguments":{"name":"${name}"}}`);

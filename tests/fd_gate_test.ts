@@ -12,7 +12,7 @@ import { type Command, readCommand } from "../lib/wire/message.ts";
 import type { Fds } from "../lib/wire/peer.ts";
 import { errorReply, returnReply } from "../lib/wire/reply.ts";
 import { FakeFds, FakePeer } from "./support/fake_peer.ts";
-import { terms } from "./support/stage.ts";
+import { grant } from "./support/stage.ts";
 
 const DONE = returnReply("{}");
 
@@ -28,7 +28,7 @@ function bearer(of: Command, fds?: Fds, owner = someone(1)): FdRequest {
 }
 
 function someone(number: number): Monitor {
-  return new Monitor(new FakePeer(), terms(), number);
+  return new Monitor(new FakePeer(), grant(), number);
 }
 
 Deno.test("fdsFor() takes what waits only for a command that surely takes it", () => {

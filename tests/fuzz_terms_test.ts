@@ -53,7 +53,7 @@ import { randomCut } from "./support/cuts.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
-import { GREETING, Stage, StageClient, terms } from "./support/stage.ts";
+import { grant, GREETING, Stage, StageClient } from "./support/stage.ts";
 import { FaultyFile } from "./support/faulty_file.ts";
 import { UserText } from "./support/user_text.ts";
 import { commandOf } from "./support/verdicts.ts";
@@ -344,7 +344,7 @@ fuzz(
     stage.reloadProblems = ["f:1: it is wrong; mend it"];
     stage.qemuReady();
     stage.ready("other");
-    const client = new StageClient(stage.mux, terms({ role: ROLES.get(role)! }));
+    const client = new StageClient(stage.mux, grant({ role: ROLES.get(role)! }));
     client.say('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}');
     client.peer.take();
     const verb = oob ? "exec-oob" : "execute";

@@ -15,14 +15,14 @@ import { Mux } from "../lib/hub/mux.ts";
 import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
-import type { Terms } from "../lib/policy/grant.ts";
+import type { Grant } from "../lib/policy/grant.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../lib/wire/peer.ts";
 import { LONG } from "./support/fault.ts";
 import { bytesOf, type Conversation, mutated, readConversations } from "./support/mutation.ts";
 import { Random } from "./support/random.ts";
-import { options, terms } from "./support/stage.ts";
+import { grant, options } from "./support/stage.ts";
 
 const SEED = 20261128;
 const MESSAGES = LONG ? 1_000_000 : 20_000;
@@ -43,15 +43,15 @@ const GUEST = readRole({
 }, "test");
 
 /** The kinds of clients. */
-const KINDS: readonly { readonly terms: Terms; readonly oob?: boolean; readonly fds?: boolean }[] =
+const KINDS: readonly { readonly grant: Grant; readonly oob?: boolean; readonly fds?: boolean }[] =
   [
-    { terms: terms({ role: ROLES.get("full")! }), fds: true },
-    { terms: terms({ role: ROLES.get("full")! }), oob: true },
-    { terms: terms({ role: ROLES.get("observer")! }) },
-    { terms: terms({ role: ROLES.get("operator")!, caches: false, joins: false }) },
-    { terms: terms({ role: ROLES.get("admin")!, events: ["*_*", "R?SET"] }) },
-    { terms: terms({ role: ROLES.get("full")!, dialect: "rfc2010" }) },
-    { terms: terms({ role: GUEST }), fds: true },
+    { grant: grant({ role: ROLES.get("full")! }), fds: true },
+    { grant: grant({ role: ROLES.get("full")! }), oob: true },
+    { grant: grant({ role: ROLES.get("observer")! }) },
+    { grant: grant({ role: ROLES.get("operator")!, caches: false, joins: false }) },
+    { grant: grant({ role: ROLES.get("admin")!, events: ["*_*", "R?SET"] }) },
+    { grant: grant({ role: ROLES.get("full")!, dialect: "rfc2010" }) },
+    { grant: grant({ role: GUEST }), fds: true },
   ];
 
 /** A command that waits for its reply. */
@@ -86,10 +86,10 @@ class CheckingClient implements ClientPeer {
     this.#name = name;
     this.#oob = kind.oob ?? false;
     this.fds = kind.fds ?? false;
-    this.monitor = mux.attach(this, kind.terms);
+    this.monitor = mux.attach(this, kind.grant);
     const enable = this.#oob ? ',"arguments":{"enable":["oob"]}' : "";
     this.say(
-      kind.terms.dialect === "qmp"
+      kind.grant.dialect === "qmp"
         ? `{"execute":"qmp_capabilities"${enable}`
         : '{"execute":"qmp_switch_mode","arguments":{"mode":"operational"}',
     );

@@ -12,7 +12,7 @@ import { within } from "./support/deadline.ts";
 import { FakeFds } from "./support/fake_peer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
-import { GREETING, Stage, terms } from "./support/stage.ts";
+import { grant, GREETING, Stage } from "./support/stage.ts";
 
 /** Answers of QEMU to a command, and what is wrong with each. */
 const UNEXPECTED: [command: string, answer: string, problem: string][] = [
@@ -61,7 +61,7 @@ for (const onLoss of ["close", "hold"] as const) {
       const stage = new Stage(60, { onLoss });
       stage.qemuReady();
       const asker = stage.ready("asker");
-      const other = stage.connect("other", terms({ role: ROLES.get("observer")! }));
+      const other = stage.connect("other", grant({ role: ROLES.get("observer")! }));
       other.say('{"execute":"qmp_capabilities"}');
       other.peer.take();
       if (command === "add-fd") stage.mux.fdsReceived(asker.monitor, new FakeFds("fd"));

@@ -224,12 +224,12 @@ Deno.test("sendWith() refuses descriptors without a byte, bytes without a descri
 
 Deno.test("credentialsOf() tells process, user and groups of the peer", async () => {
   using pair = await connected();
-  const { pid, uid, gid } = LIBC.credentialsOf(pair.other)!;
+  const { pid, uid, gid } = LIBC.identityOf(pair.other)!;
   assertEquals([pid, uid, gid], [Deno.pid, Deno.uid(), Deno.gid()]);
 });
 
 Deno.test("credentialsOf() tells nothing of what is no socket", () => {
-  assertEquals(LIBC.credentialsOf(999), undefined);
+  assertEquals(LIBC.identityOf(999), undefined);
 });
 
 Deno.test("Descriptors tell what is closed of them, and close all but the first", () => {

@@ -22,20 +22,20 @@ import {
 import { parseListener } from "../lib/config/options.ts";
 
 function limitOf(name: LimitName, text: string): number {
-  return parseListener(`/run/a,${name}=${text}`).terms.limits[name];
+  return parseListener(`/run/a,${name}=${text}`).grant.limits[name];
 }
 
 Deno.test("parseListener() gives every limit its default", () => {
-  const { limits } = parseListener("/run/a").terms;
+  const { limits } = parseListener("/run/a").grant;
   for (const name of LIMIT_NAMES) assertEquals(limits[name], LIMITS[name].initial, name);
   assertEquals(limits["max-clients"], 2048);
   assertEquals(limits["max-command"], 256 << 10);
 });
 
 Deno.test("parseListener() gives an observer's commands 64 KiB, unless it is told otherwise", () => {
-  const { limits } = parseListener("/run/a,role=observer").terms;
+  const { limits } = parseListener("/run/a,role=observer").grant;
   assertEquals(limits, { ...defaultLimits("full"), "max-command": 65536 });
-  const other = parseListener("/run/a,role=observer,max-command=1M").terms.limits;
+  const other = parseListener("/run/a,role=observer,max-command=1M").grant.limits;
   assertEquals(other["max-command"], 1 << 20);
 });
 
@@ -48,7 +48,7 @@ for (const name of LIMIT_NAMES) {
       parseListener(
         `/run/a,${name}=${text}${slow}${name === "slow-unread" ? ",max-unread=1G" : ""}`,
       )
-        .terms.limits[name];
+        .grant.limits[name];
     assertEquals(read(String(row.least)), row.least);
     assertEquals(read(String(row.most)), row.most);
     assert(row.initial === 0 ? row.off : row.initial >= row.least && row.initial <= row.most);
@@ -103,7 +103,7 @@ Deno.test("parseListener() refuses a soft mark past the hard one", () => {
 Deno.test("readConfig() takes every limit by its name, as a number or as text", () => {
   const lines = LIMIT_NAMES.map((name) => `${name} = ${LIMITS[name].least}`);
   const read = (text: string): unknown =>
-    readConfig(`[[listen]]\naddress = "/run/a"\n${text}`, "f").listeners[0]!.terms.limits;
+    readConfig(`[[listen]]\naddress = "/run/a"\n${text}`, "f").listeners[0]!.grant.limits;
   assertEquals(
     read(lines.join("\n")),
     Object.fromEntries(LIMIT_NAMES.map((name) => [name, LIMITS[name].least])),

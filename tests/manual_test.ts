@@ -26,7 +26,7 @@ import { roffOf } from "../tools/manual/roff.ts";
 import { EXAMPLE } from "../tools/manual/toml.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
@@ -235,7 +235,7 @@ Deno.test("qmpmux.1 has every signal and every environment variable that the pro
 /** A client that administers qmpmux, with a QEMU there; `asks` gives what a command returns. */
 function administrator(stage: Stage): (command: string) => unknown {
   stage.qemuReady();
-  const client = stage.connect("a", terms({ role: ROLES.get("admin")! }));
+  const client = stage.connect("a", grant({ role: ROLES.get("admin")! }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   return (command) => {

@@ -20,7 +20,7 @@ function metricsRecorder(): MetricsRecorder {
 }
 
 function party(role: string): Party {
-  return { name: "a/1", terms: { name: "a", role: { name: role } } };
+  return { name: "a/1", grant: { name: "a", role: { name: role } } };
 }
 
 function command(name: string): Command {

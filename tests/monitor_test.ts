@@ -11,17 +11,17 @@ import { returnReply } from "../lib/wire/reply.ts";
 import { CLASSIC, POSITIONED } from "../lib/wire/grammar.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { FakePeer } from "./support/fake_peer.ts";
-import { GREETING, Stage, terms } from "./support/stage.ts";
+import { grant, GREETING, Stage } from "./support/stage.ts";
 
 function greeting(text = GREETING): Greeting {
   return readMessage(asciiBytes(`${text}\r\n`)) as Greeting;
 }
 
 Deno.test("Monitor.grammar follows the version in the greeting", () => {
-  const monitor = new Monitor(new FakePeer(), terms(), 1);
+  const monitor = new Monitor(new FakePeer(), grant(), 1);
   monitor.greet(greeting());
   assertEquals(monitor.grammar, CLASSIC);
-  const newer = new Monitor(new FakePeer(), terms(), 2);
+  const newer = new Monitor(new FakePeer(), grant(), 2);
   newer.greet(
     greeting('{"QMP": {"version": {"qemu": {"major": 11, "minor": 1}}, "capabilities": []}}'),
   );
@@ -30,7 +30,7 @@ Deno.test("Monitor.grammar follows the version in the greeting", () => {
 
 Deno.test("Monitor.fill() after the client has left sends nothing", () => {
   const peer = new FakePeer();
-  const monitor = new Monitor(peer, terms(), 1);
+  const monitor = new Monitor(peer, grant(), 1);
   const ticket = monitor.reserve("1", false);
   const oob = monitor.reserve("2", true);
   monitor.leave();
@@ -42,7 +42,7 @@ Deno.test("Monitor.fill() after the client has left sends nothing", () => {
 
 Deno.test("Monitor.fill() holds a reply back until those before it have gone", () => {
   const peer = new FakePeer();
-  const monitor = new Monitor(peer, terms(), 1);
+  const monitor = new Monitor(peer, grant(), 1);
   const [first, second] = [monitor.reserve("1", false), monitor.reserve(undefined, false)];
   monitor.fill(second, returnReply("2"));
   assertEquals(peer.take(), []);

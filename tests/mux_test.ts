@@ -12,7 +12,7 @@ import { CACHED_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
-import { GREETING, options, Stage, terms } from "./support/stage.ts";
+import { grant, GREETING, options, Stage } from "./support/stage.ts";
 
 Deno.test("Mux.answered() sends every client the same bytes of an event", () => {
   const sent: Uint8Array[] = [];
@@ -38,7 +38,7 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
   mux.answered(asciiBytes('{"return": {}, "id": 7}\r\n'));
   const command = asciiBytes('{"execute":"qmp_capabilities"}');
   const join = (): Monitor => {
-    const monitor = mux.attach(peer, terms());
+    const monitor = mux.attach(peer, grant());
     mux.received(monitor, { bytes: command, isObject: true, offsets: [1, 11, 29] });
     return monitor;
   };
@@ -244,7 +244,7 @@ Deno.test("Mux refuses an id that pretty=on would print far longer than its clie
   mux.qemuArrived(peer, "7");
   answers(PRETTY_GREETING);
   answers('{\r\n    "return": {\r\n    },\r\n    "id": 7\r\n}');
-  const monitor = mux.attach(peer, terms());
+  const monitor = mux.attach(peer, grant());
   mux.received(monitor, frameOf('{"execute":"qmp_capabilities"}'));
   const says = (id: string): string => {
     sent.length = 0;

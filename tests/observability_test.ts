@@ -210,7 +210,7 @@ Deno.test({
       version: "0.1.0",
       deno: Deno.version.deno,
     });
-    const party = { name: "a/1", terms: { name: "a", role: { name: 'a"b\\c' } } };
+    const party = { name: "a/1", grant: { name: "a", role: { name: 'a"b\\c' } } };
     const bytes = asciiBytes("{}");
     const command = { name: "stop", oob: false, id: undefined, bytes, argumentBytes: undefined };
     metricsRecorder.ended(party, command, { result: "return", took: 0.01, waited: 0.002 });

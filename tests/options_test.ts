@@ -18,7 +18,7 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
   assertEquals(parseListener("unix:/run/mux.sock"), {
     address: { transport: "unix", path: "/run/mux.sock" },
     remote: false,
-    terms: {
+    grant: {
       name: "mux",
       role: FULL,
       dialect: "qmp",
@@ -38,12 +38,12 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
 });
 
 Deno.test("parseListener() reads every option", () => {
-  const { address, terms, mode, user, group } = parseListener(
+  const { address, grant, mode, user, group } = parseListener(
     "/run/a.sock,name=libvirt-1,dialect=rfc2010,events=STOP+BLOCK_*,mode=0660,user=alice,group=kvm",
   );
   assertEquals(address, { transport: "unix", path: "/run/a.sock" });
-  assertEquals([terms.name, terms.dialect], ["libvirt-1", "rfc2010"]);
-  assertEquals(terms.events?.globs, ["STOP", "BLOCK_*"]);
+  assertEquals([grant.name, grant.dialect], ["libvirt-1", "rfc2010"]);
+  assertEquals(grant.events?.globs, ["STOP", "BLOCK_*"]);
   assertEquals([mode, user, group], [0o660, "alice", "kvm"]);
 });
 
@@ -68,26 +68,26 @@ const NAMES: [string, string][] = [
 
 for (const [text, name] of NAMES) {
   Deno.test(`parseListener() calls ${text} ${name}`, () => {
-    assertEquals(parseListener(text).terms.name, name);
+    assertEquals(parseListener(text).grant.name, name);
   });
 }
 
 Deno.test("parseListener() takes events= as none at all", () => {
-  assertEquals(parseListener("/run/a,events=").terms.events?.globs, []);
+  assertEquals(parseListener("/run/a,events=").grant.events?.globs, []);
 });
 
 Deno.test("parseListener() takes dialect=qmp", () => {
-  assertEquals(parseListener("/run/a,dialect=qmp").terms.dialect, "qmp");
+  assertEquals(parseListener("/run/a,dialect=qmp").grant.dialect, "qmp");
 });
 
 Deno.test("parseListener() can leave out what clients share", () => {
-  const { caches, joins } = parseListener("/run/a,cache=off,join=off").terms;
+  const { caches, joins } = parseListener("/run/a,cache=off,join=off").grant;
   assertEquals([caches, joins], [false, false]);
 });
 
 for (const name of ["full", "observer", "operator", "admin"]) {
   Deno.test(`parseListener() takes role=${name}`, () => {
-    assertEquals(parseListener(`/run/a,role=${name}`).terms.role.name, name);
+    assertEquals(parseListener(`/run/a,role=${name}`).grant.role.name, name);
   });
 }
 

@@ -14,7 +14,7 @@ import { FULL, readOwnForm, readRole, ROLES } from "../lib/policy/roles.ts";
 import { ruleName } from "../lib/policy/rule_name.ts";
 import { UsageError } from "../lib/policy/address.ts";
 import { Random } from "./support/random.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 import { commandOf } from "./support/verdicts.ts";
 
 function role(...rules: unknown[]): Role {
@@ -676,7 +676,7 @@ Deno.test("what is kept or already asked is refused all the same to who may not 
   stage.qemuSays('{"return": {}}');
   for (const name of ["b", "c", "d"]) stage.ready(name).say('{"execute":"query-status"}');
   stage.qemu.take();
-  const client = stage.connect("e", terms({ role: blind }));
+  const client = stage.connect("e", grant({ role: blind }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   for (const name of ["query-version", "query-status", "query-commands"]) {
@@ -694,7 +694,7 @@ Deno.test("a role's events, its listener's and its client's choice must all let 
   const stage = new Stage();
   stage.qemuReady();
   const seeing = readRole({ name: "a", rules: [], events: ["STOP", "RESUME"] }, "f");
-  const client = stage.connect("a", terms({ role: seeing, events: ["STOP", "RESET"] }));
+  const client = stage.connect("a", grant({ role: seeing, events: ["STOP", "RESET"] }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   const event = (name: string): string =>

@@ -10,7 +10,7 @@ import type { MuxOptions } from "../lib/hub/mux.ts";
 import { type Observer, Recorders } from "../lib/observe/observer.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
-import { Stage, type StageClient, terms } from "./support/stage.ts";
+import { grant, Stage, type StageClient } from "./support/stage.ts";
 
 /** A stage whose hub is recorded; its clock is set by the test. */
 function staged(more: Partial<MuxOptions> = {}): {
@@ -27,7 +27,7 @@ function staged(more: Partial<MuxOptions> = {}): {
 
 /** A client that has negotiated through a listener of a role. */
 function inRole(stage: Stage, name: string, role: string): StageClient {
-  const client = stage.connect(name, terms({ role: ROLES.get(role)! }));
+  const client = stage.connect(name, grant({ role: ROLES.get(role)! }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   return client;
@@ -108,7 +108,7 @@ Deno.test("Mux tells of an answer that was kept, without a time at QEMU", () => 
 
 Deno.test("Mux tells of a command of qmpmux's own that is said out of band", () => {
   const { stage, book } = staged();
-  const client = stage.connect("a", terms({ role: ROLES.get("admin")! }));
+  const client = stage.connect("a", grant({ role: ROLES.get("admin")! }));
   client.say('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}');
   client.say('{"exec-oob":"__org.qmpmux_disconnect-client","arguments":{"name":"stage/1"}}');
   assertEquals(book.lines.at(-1), "stage/1 admin __org.qmpmux_disconnect-client error");
@@ -197,7 +197,7 @@ Deno.test("Mux tells of what waited to be answered here as dropped with its clie
 Deno.test("Mux tells once of a command that ends its own client, and of those around it", () => {
   const { stage, book } = staged();
   const enable = '"arguments":{"enable":["oob"]}';
-  const root = stage.connect("root", terms({ role: ROLES.get("admin")! }));
+  const root = stage.connect("root", grant({ role: ROLES.get("admin")! }));
   root.say(`{"execute":"qmp_capabilities",${enable}}{"execute":"stop"}`);
   book.take();
   const self = '"arguments":{"name":"stage/1"}';

@@ -19,7 +19,7 @@ import { TestClient } from "./support/client.ts";
 import { commandsOf } from "./support/commands.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 import { allCommands, argumentsWith, leaves, refusalOf, verdictTable } from "./support/verdicts.ts";
 
 const observer = roleOf("observer");
@@ -128,7 +128,7 @@ Deno.test("the refusal that docs/roles.md shows is the one a client hears", () =
   const text = /\{"execute": "migrate".*\}/.exec(page)![0];
   const stage = new Stage();
   stage.qemuReady();
-  const client = stage.connect("a", terms({ role: operator }));
+  const client = stage.connect("a", grant({ role: operator }));
   client.say('{"execute":"qmp_capabilities"}');
   client.peer.take();
   client.say(text);

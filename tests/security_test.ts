@@ -20,14 +20,14 @@ import { LIMITS } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { judge, type Role } from "../lib/policy/policy.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
-import type { Terms } from "../lib/policy/grant.ts";
+import type { Grant } from "../lib/policy/grant.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { fieldsOf } from "../lib/observe/audit.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
-import { Stage, type StageClient, terms } from "./support/stage.ts";
+import { grant, Stage, type StageClient } from "./support/stage.ts";
 import { allCommands, commandOf } from "./support/verdicts.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -37,10 +37,10 @@ function roleNamed(name: string): Role {
 }
 
 /** A stage with QEMU, and a client on some terms that has said nothing. */
-function behind(some: Partial<Omit<Terms, "events" | "limits">>): [Stage, StageClient] {
+function behind(some: Partial<Omit<Grant, "events" | "limits">>): [Stage, StageClient] {
   const stage = new Stage();
   stage.qemuReady();
-  const client = stage.connect("c", terms(some));
+  const client = stage.connect("c", grant(some));
   client.peer.take();
   return [stage, client];
 }
@@ -109,7 +109,7 @@ Deno.test("a command that is too long to be looked at is not sent on, and neithe
   const stage = new Stage();
   stage.qemuReady();
   const limits = { "max-command": 1024 };
-  const client = stage.connect("c", terms({ role: roleNamed("operator"), limits }));
+  const client = stage.connect("c", grant({ role: roleNamed("operator"), limits }));
   client.say(READY);
   client.peer.take();
   const inside = '{"execute":"quit"}'.repeat(100);
@@ -177,7 +177,7 @@ for (
     const [stage, full] = behind({});
     full.say(`${before}{"execute":"stop"} {"execute":"quit"}\t\r\n{"exec-oob":"yank"}`);
     assertEquals([stage.qemu.take(), full.peer.closed], [[], undefined]);
-    const observer = stage.connect("o", terms({ role: roleNamed("observer") }));
+    const observer = stage.connect("o", grant({ role: roleNamed("observer") }));
     observer.say(`${before}${READY}{"execute":"quit"}\t\r\n{"execute":"stop"} {"exec-oob":"yank"}`);
     assertEquals([stage.qemu.take(), observer.peer.closed], [[], undefined]);
   });
@@ -187,7 +187,7 @@ Deno.test("no event filter of a client shows what its role or its listener hides
   const role = readRole({ name: "t", rules: [], events: ["STOP"] }, "f");
   for (const globs of [["*"], ["?*", "**"], ["RESUME"], [" RESUME"], ["RESUME\0"], ["RESUM?"]]) {
     const [stage, client] = behind({ role });
-    const limited = stage.connect("l", terms({ events: ["STOP"] }));
+    const limited = stage.connect("l", grant({ events: ["STOP"] }));
     for (const each of [client, limited]) {
       each.say(READY);
       const enable = JSON.stringify({ enable: globs });
@@ -205,7 +205,7 @@ Deno.test("no event filter of a client shows what its role or its listener hides
 Deno.test("an own event is hidden like any other", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   stage.qemuReady();
-  const client = stage.connect("c", terms({ events: ["STOP"] }));
+  const client = stage.connect("c", grant({ events: ["STOP"] }));
   client.say(READY);
   client.peer.take();
   stage.qemuGoes();
@@ -308,7 +308,7 @@ Deno.test("query-clients stays short enough to be read, whatever its clients hav
     client.say(`{"execute":"__org.qmpmux_set-event-filter","arguments":${enable}}`);
     client.say(JSON.stringify({ execute: "\u{1F600}".repeat(60_000) }));
   }
-  const admin = stage.connect("admin", terms({ role: roleNamed("admin") }));
+  const admin = stage.connect("admin", grant({ role: roleNamed("admin") }));
   admin.say('{"execute":"qmp_capabilities"}{"execute":"__org.qmpmux_query-clients"}');
   const reply = admin.peer.take().at(-1)!;
   const most = reply.length / 3 * 4096;
@@ -369,7 +369,7 @@ Deno.test("no text of a client becomes a label of a metric", () => {
     version: "1",
     deno: "2",
   });
-  const party = { name: "l/1", terms: { name: "l", role: { name: "observer" } } };
+  const party = { name: "l/1", grant: { name: "l", role: { name: "observer" } } };
   for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {
     metricsRecorder.ended(party, commandOf(JSON.stringify({ execute: name })), {
       result: "refused",

@@ -43,7 +43,7 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     "audit-all": false,
     deadline: [],
   });
-  assertEquals(listeners.map(({ terms }) => terms.name), ["mux"]);
+  assertEquals(listeners.map(({ grant }) => grant.name), ["mux"]);
 });
 
 Deno.test("serveSettings() reads every flag", () => {
@@ -58,7 +58,7 @@ Deno.test("serveSettings() reads every flag", () => {
 
 Deno.test("serveSettings() takes many listeners, in their order", () => {
   const { listeners } = settings("--listen", "/run/b.sock", "--listen=127.0.0.1:4444");
-  assertEquals(listeners.map(({ terms }) => terms.name), ["mux", "b", "127.0.0.1:4444"]);
+  assertEquals(listeners.map(({ grant }) => grant.name), ["mux", "b", "127.0.0.1:4444"]);
 });
 
 Deno.test("serveSettings() takes port 0 many times, which is another port each time", () => {
@@ -79,7 +79,7 @@ Deno.test("serveSettings() reads when systemd is told that qmpmux is ready", () 
 
 Deno.test("serveSettings() takes sockets that systemd passes", () => {
   const { listeners } = settings("--listen", "fd:a", "--listen", "fd:b,name=c");
-  assertEquals(listeners.map(({ terms }) => terms.name), ["mux", "a", "c"]);
+  assertEquals(listeners.map(({ grant }) => grant.name), ["mux", "a", "c"]);
 });
 
 const SEE = "see qmpmux serve --help";

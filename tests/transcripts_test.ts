@@ -36,7 +36,7 @@ import { assert, assertEquals, fail } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
 import type { DialectName } from "../lib/policy/grant.ts";
 import { FakeFds, type FakePeer } from "./support/fake_peer.ts";
-import { Stage, terms } from "./support/stage.ts";
+import { grant, Stage } from "./support/stage.ts";
 
 const DIRECTORY = new URL("./transcripts/", import.meta.url);
 
@@ -91,7 +91,7 @@ class Player {
         const [caches, joins] = [options.cache !== "off", options.join !== "off"];
         const command = options["max-command"];
         const limits = command === undefined ? {} : { "max-command": Number(command) };
-        stage.connect(name, terms({ role, dialect, events, caches, joins, limits }));
+        stage.connect(name, grant({ role, dialect, events, caches, joins, limits }));
         break;
       }
       case "ready":

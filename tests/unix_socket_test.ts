@@ -226,7 +226,7 @@ Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no
     sendWith(): never {
       throw new Error("sendmsg: os error 109");
     },
-    credentialsOf: () => undefined,
+    identityOf: () => undefined,
   } as unknown as Libc;
   const told: string[] = [];
   const withFds = new FdSocket(ends.theirs, full, ends.descriptor, (why) => told.push(why));

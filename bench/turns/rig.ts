@@ -25,7 +25,7 @@ import { defaultLimits, UNREAD_IN_ALL } from "../../lib/policy/limits.ts";
 import { operatorRows } from "../../lib/policy/operator_role.ts";
 import type { Role } from "../../lib/policy/policy.ts";
 import { FULL } from "../../lib/policy/roles.ts";
-import type { DialectName, Terms } from "../../lib/policy/grant.ts";
+import type { DialectName, Grant } from "../../lib/policy/grant.ts";
 import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import type { Fds } from "../../lib/wire/peer.ts";
 
@@ -391,11 +391,11 @@ export class Rig {
       role?: Role;
       dialect?: DialectName;
       passes?: boolean;
-      limits?: Partial<Terms["limits"]>;
+      limits?: Partial<Grant["limits"]>;
     } = {},
   ): RigClient {
     const socket = new PlayedSocket(this.#allowance, false);
-    const terms: Terms = {
+    const grant: Grant = {
       name: "bench",
       role,
       dialect,
@@ -405,7 +405,7 @@ export class Rig {
       passes,
       limits: { ...defaultLimits(role.name), ...limits },
     };
-    const client = new Client(socket, terms, this.#deps);
+    const client = new Client(socket, grant, this.#deps);
     this.#keep(client.run());
     return { socket, client };
   }

@@ -5,7 +5,7 @@
  */
 
 import { addressText, isFile } from "../policy/address.ts";
-import { whoText } from "../policy/admission.ts";
+import { principalText } from "../policy/admission.ts";
 import { LIMIT_NAMES, type LimitName } from "../policy/limits.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "../policy/policy.ts";
@@ -24,21 +24,21 @@ export function configText(settings: ServeSettings): string {
   });
   for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
   for (const listener of settings.listeners) {
-    const { address, remote, terms, mode, user, group } = listener;
+    const { address, remote, grant, mode, user, group } = listener;
     lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
-    lines.push(`name = "${terms.name}"`);
+    lines.push(`name = "${grant.name}"`);
     const { allow, others } = listener.admission;
-    if (others || allow) lines.push(`role = "${terms.role.name}"`);
-    lines.push(`dialect = "${terms.dialect}"`, `absent = "${listener.absent}"`);
-    if (terms.events) lines.push(`events = ${JSON.stringify(terms.events.globs)}`);
+    if (others || allow) lines.push(`role = "${grant.role.name}"`);
+    lines.push(`dialect = "${grant.dialect}"`, `absent = "${listener.absent}"`);
+    if (grant.events) lines.push(`events = ${JSON.stringify(grant.events.globs)}`);
     if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
     if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
     if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
     lines.push(...admissionLines(listener));
     if (remote) lines.push("allow-remote = true");
-    lines.push(`cache = ${terms.caches}`, `join = ${terms.joins}`);
+    lines.push(`cache = ${grant.caches}`, `join = ${grant.joins}`);
     for (const name of LIMIT_NAMES) {
-      if (!isOfRoles(listener, name)) lines.push(`${name} = ${terms.limits[name]}`);
+      if (!isOfRoles(listener, name)) lines.push(`${name} = ${grant.limits[name]}`);
     }
   }
   return `${lines.join("\n")}\n`;
@@ -46,25 +46,25 @@ export function configText(settings: ServeSettings): string {
 
 /** The roles of its listeners that are not built in. */
 function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
-  const roles = listeners.flatMap(({ terms, admission }) =>
-    [terms, ...admission.special.map((each) => each.terms)].map(({ role }) => role)
+  const roles = listeners.flatMap(({ grant, admission }) =>
+    [grant, ...admission.special.map((each) => each.grant)].map(({ role }) => role)
   );
   return new Set(roles.filter((role) => ROLES.get(role.name) !== role));
 }
 
 /** Has nothing been said of a limit, and is it another for some of those that come? */
-function isOfRoles({ terms, admission }: ListenerSettings, limit: LimitName): boolean {
-  const all = [terms, ...admission.special.map((each) => each.terms)];
-  return all.some(({ limits }) => limits[limit] !== terms.limits[limit]);
+function isOfRoles({ grant, admission }: ListenerSettings, limit: LimitName): boolean {
+  const all = [grant, ...admission.special.map((each) => each.grant)];
+  return all.some(({ limits }) => limits[limit] !== grant.limits[limit]);
 }
 
 /** What a file says of who may come; without `role` it lets in nobody else. */
 function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
   const { allow, special } = admission;
   const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
-  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(whoText))}`);
+  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(principalText))}`);
   if (special.length > 0) {
-    const rules = special.map(({ who, terms }) => `${whoText(who)}:${terms.role.name}`);
+    const rules = special.map(({ who, grant }) => `${principalText(who)}:${grant.role.name}`);
     lines.push(`role-for = ${JSON.stringify(rules)}`);
   }
   return lines;

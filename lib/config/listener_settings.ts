@@ -6,7 +6,7 @@
 
 import type { Place } from "../policy/address.ts";
 import type { Admission } from "../policy/admission.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 
 /** A listener's settings, read and checked. */
 export interface ListenerSettings {
@@ -15,7 +15,7 @@ export interface ListenerSettings {
   /** Whether other machines may reach it. */
   readonly remote: boolean;
   /** The terms it grants. */
-  readonly terms: Terms;
+  readonly grant: Grant;
   /** The clients it admits, and those it grants other terms. */
   readonly admission: Admission;
   /** Whether the process behind each client must be known. */

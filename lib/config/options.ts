@@ -14,7 +14,7 @@ import {
   type Place,
   UsageError,
 } from "../policy/address.ts";
-import { EVERYBODY, readWho, type Who } from "../policy/admission.ts";
+import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
 import { EventFilter } from "../policy/event_filter.ts";
 import { misspelt } from "../policy/event_names.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "../policy/limits.ts";
@@ -22,7 +22,7 @@ import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "../policy/policy.ts";
 import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
-import type { DialectName, Terms } from "../policy/grant.ts";
+import type { DialectName, Grant } from "../policy/grant.ts";
 
 /** One option of a listener: what stands for its value, and what it says, for the help and the manual. */
 export interface OptionRow {
@@ -196,19 +196,19 @@ export function readListener(
   const caches = switchOf("cache", options.get("cache") ?? "on", where);
   const joins = switchOf("join", options.get("join") ?? "on", where);
   const descriptors = switchOf("fds", options.get("fds") ?? "off", where);
-  const termsOf = (role: Role): Terms => {
+  const termsOf = (role: Role): Grant => {
     const limits = readLimits((name) => options.get(name), role.name, where);
-    const terms = { name, role, dialect, events, caches, joins, limits };
-    return descriptors ? { ...terms, passes: true } : terms;
+    const grant = { name, role, dialect, events, caches, joins, limits };
+    return descriptors ? { ...grant, passes: true } : grant;
   };
-  const terms = termsOf(roleOf(options.get("role"), "role", where, roles));
+  const grant = termsOf(roleOf(options.get("role"), "role", where, roles));
   const special = (options.get("role-for")?.split("+") ?? []).map((text) => {
     const [who, role] = readRule(text, where);
-    return { who, terms: termsOf(roleOf(role, "role-for", where, roles)) };
+    return { who, grant: termsOf(roleOf(role, "role-for", where, roles)) };
   });
-  const allow = options.get("allow")?.split("+").map((text) => readWho(text, "allow", where));
+  const allow = options.get("allow")?.split("+").map((text) => readPrincipal(text, "allow", where));
   const identity = switchOf("identity", options.get("identity") ?? "off", where) ||
-    descriptors || allow !== undefined || special.length > 0 || terms.limits["user-rate"] > 0;
+    descriptors || allow !== undefined || special.length > 0 || grant.limits["user-rate"] > 0;
   if (identity && address.transport === "tcp") {
     const key = (["allow", "role-for", "fds", "user-rate"] as const).find((each) =>
       options.has(each) && options.get(each) !== "off"
@@ -222,7 +222,7 @@ export function readListener(
   return {
     address,
     remote,
-    terms,
+    grant,
     admission: identity ? { allow, special, others } : EVERYBODY,
     identity,
     descriptors,
@@ -282,7 +282,7 @@ function nameOf(name: string | undefined, address: Place, where: string): string
 }
 
 /** Reads `WHO:ROLE`. */
-function readRule(text: string, where: string): [Who, string] {
+function readRule(text: string, where: string): [Principal, string] {
   const [who, role, ...rest] = text.split(":");
   if (role === undefined || role === "" || rest.length > 0) {
     throw new UsageError(
@@ -290,7 +290,7 @@ function readRule(text: string, where: string): [Who, string] {
       "role-for",
     );
   }
-  return [readWho(who!, "role-for", where), role];
+  return [readPrincipal(who!, "role-for", where), role];
 }
 
 function roleOf(

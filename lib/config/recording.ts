@@ -9,7 +9,7 @@ import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 
 /** The options of such an address: of its socket file, and nothing else. */
 const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];
@@ -42,13 +42,13 @@ export function parseControl(text: string): ListenerSettings {
     throw new UsageError(`${text}: expected a unix socket with a path, as unix:/run/control.sock`);
   }
   const settings = readListener(address, pairs, text, ROLES);
-  const terms: Terms = {
-    ...settings.terms,
+  const grant: Grant = {
+    ...settings.grant,
     name: "control",
     role: ROLES.get("admin")!,
     dialect: "control",
   };
-  return { ...settings, terms, identity: true };
+  return { ...settings, grant, identity: true };
 }
 
 /** Splits an address from the options of its socket file. */

@@ -13,12 +13,12 @@ import { type Mux, NO_QEMU } from "../hub/mux.ts";
 import type { Ending } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import type { Clock } from "../platform/clock.ts";
 import { Connection, type Marks, type Stream } from "../platform/connection.ts";
-import { type Credentials, Descriptors } from "../platform/libc.ts";
+import { Descriptors, type PeerCredentials } from "../platform/libc.ts";
 import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
 import type { InternalErrors } from "./internal_errors.ts";
@@ -100,24 +100,24 @@ export class Client implements ClientPeer {
   #fdsSince = 0;
 
   /** The process at the other end, where it is known. */
-  readonly identity: Credentials | undefined;
+  readonly identity: PeerCredentials | undefined;
 
   /**
    * Attaches a client that has just connected; `run` serves it.
    *
    * @param shared is the pace of all clients of its user
    */
-  constructor(socket: Stream, terms: Terms, deps: ClientDeps, shared?: TokenBucket) {
-    this.identity = socket.credentials;
+  constructor(socket: Stream, grant: Grant, deps: ClientDeps, shared?: TokenBucket) {
+    this.identity = socket.identity;
     this.#shared = shared;
     this.#deps = deps;
-    this.#bucket = new TokenBucket(terms.limits.rate, deps.clock.now());
-    this.#connection = new Connection(socket, marksOf(terms.limits), {
+    this.#bucket = new TokenBucket(grant.limits.rate, deps.clock.now());
+    this.#connection = new Connection(socket, marksOf(grant.limits), {
       dropped: (reason, mark) => this.#dropped(reason, mark),
       relieved: () => this.#resumed(),
       failed: (error) => this.#fail(error),
     }, deps.budget);
-    this.#monitor = deps.mux.attach(this, terms);
+    this.#monitor = deps.mux.attach(this, grant);
   }
 
   /** Its name in the log: its listener and its number. */
@@ -145,9 +145,9 @@ export class Client implements ClientPeer {
   }
 
   /** Goes on under other terms. */
-  adopt(terms: Terms): void {
-    const { limits } = terms;
-    this.#monitor.adopt(terms);
+  adopt(grant: Grant): void {
+    const { limits } = grant;
+    this.#monitor.adopt(grant);
     this.#connection.adopt(marksOf(limits));
     this.#bucket.adopt(limits.rate, this.#deps.clock.now());
     if (this.#splitter) this.#splitter.limit = limits["max-command"];
@@ -223,7 +223,7 @@ export class Client implements ClientPeer {
   }
 
   get #limits(): Limits {
-    return this.#monitor.terms.limits;
+    return this.#monitor.grant.limits;
   }
 
   /** Whether as many bytes of commands wait for their answers as may. */
@@ -251,7 +251,7 @@ export class Client implements ClientPeer {
   /** Descriptors that have come, less those that it may not pass; these are closed. */
   #granted(fds: Fds | undefined): Fds | undefined {
     if (fds === undefined) return undefined;
-    const { name, passes } = this.#monitor.terms;
+    const { name, passes } = this.#monitor.grant;
     if (!passes) {
       fds.close();
       this.#reached(
@@ -389,7 +389,7 @@ export class Client implements ClientPeer {
 
   /** A limit has been reached; `did` is what the log says of this client. */
   #reached(limit: Reached, did: string): void {
-    this.#deps.limitLog.reached(limit, this.#monitor.terms.name, `client ${this.name} ${did}`);
+    this.#deps.limitLog.reached(limit, this.#monitor.grant.name, `client ${this.name} ${did}`);
   }
 
   /** Tells of one that is still behind at a tick: a burst of a moment is not told. */
@@ -463,7 +463,7 @@ export class Client implements ClientPeer {
   #dropped(reason: string, mark: "hard" | "patience" | "total"): void {
     const limit =
       ({ hard: "max-unread", patience: "slow-time", total: "max-unread-in-all" } as const)[mark];
-    this.#deps.limitLog.counted(limit, this.#monitor.terms.name);
+    this.#deps.limitLog.counted(limit, this.#monitor.grant.name);
     this.#deps.log.warn(`client ${this.name} was dropped: ${reason}`);
     // The hub is told behind this turn: it may be in the middle of telling others.
     this.#ending = "unread";

@@ -14,7 +14,7 @@ import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
 import { STEADY } from "../platform/clock.ts";
 import type { Stream } from "../platform/connection.ts";
-import type { Credentials } from "../platform/libc.ts";
+import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import { FdBudget } from "./fd_budget.ts";
 import { type Foreign, needsForeign, openForeign } from "../platform/ffi.ts";
@@ -147,8 +147,8 @@ export class ClientRegistry implements Disposable {
     this.#budget.limit = settings["max-unread"];
     for (const [client, entry] of this.#clients) {
       this.#reseat(entry);
-      const terms = entry.listener.termsFor(client.identity);
-      if (terms) client.adopt(terms);
+      const grant = entry.listener.grantFor(client.identity);
+      if (grant) client.adopt(grant);
       else client.dismiss("it is no longer admitted");
     }
   }
@@ -198,11 +198,11 @@ export class ClientRegistry implements Disposable {
   #listen(key: string, listener: Listener): void {
     const { log, keep, errors } = this.#deps;
     this.#listeners.set(key, listener);
-    const { absent, terms } = listener.settings;
+    const { absent, grant } = listener.settings;
     if (absent === "refuse" && !this.#qemuReady) {
       listener.suspend();
       log.info(`${listener.address} refuses clients until QEMU is there (absent=refuse)`);
-    } else log.info(`listening on ${listener.address} (${terms.dialect})`);
+    } else log.info(`listening on ${listener.address} (${grant.dialect})`);
     const accept = (socket: Stream): void => {
       try {
         this.#accept(socket, { key, listener });
@@ -222,7 +222,7 @@ export class ClientRegistry implements Disposable {
     if (listens !== listener.suspended) return;
     if (!listens) return listener.suspend();
     const resumed = listener.resume().then(
-      () => log.info(`listening on ${listener.address} (${listener.settings.terms.dialect})`),
+      () => log.info(`listening on ${listener.address} (${listener.settings.grant.dialect})`),
       (error) => {
         if (!(error instanceof Failure)) throw error;
         limitLog.logged(`${listener.address}: not listening again`, error.message);
@@ -269,17 +269,17 @@ export class ClientRegistry implements Disposable {
     const { listener } = entry;
     const { limitLog, keep } = this.#deps;
     const { address, settings } = listener;
-    const who = socket.credentials;
-    const terms = listener.termsFor(who);
-    if (terms === undefined) {
+    const who = socket.identity;
+    const grant = listener.grantFor(who);
+    if (grant === undefined) {
       const line = `${address}: a client was not let in: ${whoIs(who)}`;
-      limitLog.reached("not-admitted", settings.terms.name, line);
+      limitLog.reached("not-admitted", settings.grant.name, line);
       return socket.close();
     }
     if (!this.#hasRoom(listener)) return socket.close();
     if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
-    const client = new Client(stream, terms, this.#clientDeps, listener.bucketOf(who));
+    const client = new Client(stream, grant, this.#clientDeps, listener.bucketOf(who));
     this.#clients.set(client, entry);
     listener.clients++;
     keep(
@@ -291,10 +291,10 @@ export class ClientRegistry implements Disposable {
   }
 
   /** A socket that browsers reach as well as clients do. */
-  #guarded(socket: Stream, { address, settings: { terms } }: Listener): Stream {
+  #guarded(socket: Stream, { address, settings: { grant } }: Listener): Stream {
     return new WebGuard(socket, (because) => {
       const line = `${address}: a client was closed: ${because}`;
-      this.#deps.limitLog.reached("web-request", terms.name, line);
+      this.#deps.limitLog.reached("web-request", grant.name, line);
     });
   }
 
@@ -302,33 +302,33 @@ export class ClientRegistry implements Disposable {
   get #count(): number {
     let controls = 0;
     for (const { settings, clients } of this.#listeners.values()) {
-      if (settings.terms.dialect === "control") controls += clients;
+      if (settings.grant.dialect === "control") controls += clients;
     }
     return this.#clients.size - controls;
   }
 
   /** May one more client come? If not, that is told. */
-  #hasRoom({ clients, address, settings: { terms } }: Listener): boolean {
+  #hasRoom({ clients, address, settings: { grant } }: Listener): boolean {
     const { limitLog } = this.#deps;
-    const own = terms.limits["max-clients"];
+    const own = grant.limits["max-clients"];
     // Administrators are let in whatever clients do.
-    if (terms.dialect === "control") return clients < own;
+    if (grant.dialect === "control") return clients < own;
     const all = this.#settings["max-clients"];
     const refused = `${address}: a client was not let in:`;
     if (clients >= own) {
-      limitLog.reached("max-clients", terms.name, `${refused} there are ${own} (max-clients)`);
+      limitLog.reached("max-clients", grant.name, `${refused} there are ${own} (max-clients)`);
     } else if (this.#count >= all) {
       const line = `${refused} there are ${all} in all (--max-clients)`;
-      limitLog.reached("max-clients-in-all", terms.name, line);
+      limitLog.reached("max-clients-in-all", grant.name, line);
     }
     return clients < own && this.#count < all;
   }
 }
 
 /** Who was not let in, and why, for people. */
-function whoIs(credentials: Credentials | undefined): string {
-  if (credentials === undefined) return "it cannot be told who it is";
-  const { pid, uid, gid } = credentials;
+function whoIs(identity: PeerCredentials | undefined): string {
+  if (identity === undefined) return "it cannot be told who it is";
+  const { pid, uid, gid } = identity;
   const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
 }

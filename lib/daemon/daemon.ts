@@ -112,9 +112,9 @@ class Daemon {
       idle: () => this.#qemus.idle(),
       reload: (done) => this.#keep(this.#nextReload().then(done)),
       failed: (where, error, client) => this.#errors.report(where, error, client),
-      lacksFds: ({ name, terms }) =>
+      lacksFds: ({ name, grant }) =>
         this.#limitLog.logged(
-          `${terms.name}: no file descriptor came`,
+          `${grant.name}: no file descriptor came`,
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
             "fds=on; add it if clients are to pass descriptors",
         ),

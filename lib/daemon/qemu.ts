@@ -203,7 +203,7 @@ export class Qemu implements QemuPeer {
     this.#turns = turns;
     this.#errors = errors;
     this.#splitter = new MessageSplitter(messageLimit);
-    this.identity = socket.credentials;
+    this.identity = socket.identity;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
       dropped: (reason) => this.#reason = reason,
       relieved: () => {},

@@ -97,13 +97,13 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     administers: false,
     run: (monitor, args, hub) => {
       args.end();
-      const { name, terms, mode, capabilities, filter } = monitor;
+      const { name, grant, mode, capabilities, filter } = monitor;
       const { vm, pid } = hub.status();
-      const may = [...COMMANDS].filter(([, command]) => mayRun(terms.role, command));
+      const may = [...COMMANDS].filter(([, command]) => mayRun(grant.role, command));
       return {
         name,
         vm,
-        role: terms.role.name,
+        role: grant.role.name,
         mode,
         capabilities,
         filter: filter ?? null,
@@ -169,13 +169,13 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
  * @param now seconds since the start of the hub's clock
  */
 function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
-  const { terms, peer, filter, lastCommand } = monitor;
+  const { grant, peer, filter, lastCommand } = monitor;
   const { identity } = peer;
   return {
     name: monitor.name,
-    listener: terms.name,
+    listener: grant.name,
     peer: identity ? { pid: identity.pid, uid: identity.uid, gid: identity.gid } : null,
-    role: terms.role.name,
+    role: grant.role.name,
     dialect: monitor.dialect,
     mode: monitor.mode,
     capabilities: monitor.capabilities,
@@ -210,7 +210,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (!name.startsWith(OWN_PREFIX)) return false;
   const own = COMMANDS.get(name.slice(OWN_PREFIX.length));
   if (own === undefined) return false;
-  const { role } = monitor.terms;
+  const { role } = monitor.grant;
   if (!mayRun(role, own)) {
     hub.refused(monitor, command);
     const because = `role ${role.name}: it is for roles that administer qmpmux`;

@@ -11,9 +11,9 @@ import type { Hub } from "./admin.ts";
 export function gaugesOf(hub: Pick<Hub, "monitors" | "status">): Gauges {
   const clients = new Map<string, number>();
   let unread = 0;
-  for (const { terms, peer, isControl } of hub.monitors) {
+  for (const { grant, peer, isControl } of hub.monitors) {
     if (isControl) continue;
-    clients.set(terms.role.name, (clients.get(terms.role.name) ?? 0) + 1);
+    clients.set(grant.role.name, (clients.get(grant.role.name) ?? 0) + 1);
     unread += peer.unread ?? 0;
   }
   const { qemu, inFlight, waiting } = hub.status();

@@ -96,7 +96,7 @@ export class Dispatch {
    */
   take(monitor: Monitor, command: Command, deadline: number): void {
     const { id, oob, bytes } = command;
-    const { role, caches, joins } = monitor.terms;
+    const { role, caches, joins } = monitor.grant;
     const cached = caches ? this.#cache.answer(command) : undefined;
     if (cached) {
       this.#recorder.observer?.cached();
@@ -153,7 +153,7 @@ export class Dispatch {
       this.#recorder.settled(request, reply);
       for (const { monitor, ticket } of askers.splice(0)) {
         this.#contain(monitor, () => {
-          monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));
+          monitor.fill(ticket, seenBy(monitor.grant.role, command, reply));
         });
       }
     } catch (error) {

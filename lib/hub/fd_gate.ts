@@ -42,7 +42,7 @@ export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
  */
 export function lacksFds({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
   if (kind === "return" || owner === undefined || !takesDescriptor(command)) return false;
-  if (owner.terms.passes || owner.peer.identity !== undefined) return false;
+  if (owner.grant.passes || owner.peer.identity !== undefined) return false;
   return new TextDecoder().decode(bytes).includes(`"desc": "${NOTHING_CAME}"`);
 }
 

@@ -16,7 +16,7 @@ import { judge, refusalText } from "../policy/policy.ts";
 import { ruleName } from "../policy/rule_name.ts";
 import type { OnLoss } from "../config/settings.ts";
 import type { Deadline } from "../config/value_kinds.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import {
   type Command,
@@ -130,8 +130,8 @@ export class Mux implements Hub {
   }
 
   /** A client has come. It hears nothing until QEMU's greeting is there. */
-  attach(peer: ClientPeer, terms: Terms): Monitor {
-    const monitor = new Monitor(peer, terms, ++this.#attached, this.#now);
+  attach(peer: ClientPeer, grant: Grant): Monitor {
+    const monitor = new Monitor(peer, grant, ++this.#attached, this.#now);
     this.#monitors.add(monitor);
     const greeting = monitor.isControl
       ? controlGreeting(this.#options.version)
@@ -200,9 +200,9 @@ export class Mux implements Hub {
     this.#ungreeted.delete(monitor);
     // Whatever fails here, the rest is done all the same.
     this.#attempt("teardown", () => {
-      const recordDropped = monitor.leave();
+      const dropped = monitor.leave();
       this.#recorder.observer?.left(ending);
-      this.#recorder.recordDropped(recordDropped);
+      this.#recorder.recordDropped(dropped);
     });
     this.#attempt("teardown", () => this.#dispatch.left(monitor));
     this.#attempt("teardown", () => this.#rest());
@@ -382,9 +382,9 @@ export class Mux implements Hub {
       this.#recorder.recordLocal(monitor, command, "dropped");
       return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
     }
-    const verdict = judge(monitor.terms.role, command);
+    const verdict = judge(monitor.grant.role, command);
     if (!verdict.allow) {
-      const rule = ruleName(monitor.terms.role.name, verdict.rule);
+      const rule = ruleName(monitor.grant.role.name, verdict.rule);
       this.#recorder.recordLocal(monitor, command, "refused", rule);
       return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
     }

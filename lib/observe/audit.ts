@@ -84,15 +84,15 @@ export class Audit implements Observer {
   }
 
   /** Puts a command on record. */
-  ended({ name: client, terms, peer }: Party, command: Command, outcome: Outcome): void {
+  ended({ name: client, grant, peer }: Party, command: Command, outcome: Outcome): void {
     const { all, isRead, isKnown, timeOfDay } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
     const { result, reply, took, rule } = outcome;
     this.#sink.keep({
       time: new Date(timeOfDay() - took * 1000).toISOString(),
-      listener: terms.name,
-      role: terms.role.name,
+      listener: grant.name,
+      role: grant.role.name,
       client,
       peer: peer?.identity,
       command: name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name,

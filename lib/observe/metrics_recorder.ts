@@ -167,9 +167,9 @@ export class MetricsRecorder implements Observer {
   }
 
   /** Counts a command, and measures it where QEMU has answered. */
-  ended({ terms }: Party, { name }: Command, { result, took, waited }: Outcome): void {
-    this.#cellOf(terms.role.name, name, result).value++;
-    if (result === "refused") this.#refused.cell(terms.role.name).value++;
+  ended({ grant }: Party, { name }: Command, { result, took, waited }: Outcome): void {
+    this.#cellOf(grant.role.name, name, result).value++;
+    if (result === "refused") this.#refused.cell(grant.role.name).value++;
     if (waited === undefined) return;
     this.#waits.observe(waited);
     this.#durations.observe(took);

@@ -16,7 +16,7 @@ export interface Party {
   /** Its listener and its number. */
   readonly name: string;
   /** What its listener grants it. */
-  readonly terms: { readonly name: string; readonly role: { readonly name: string } };
+  readonly grant: { readonly name: string; readonly role: { readonly name: string } };
   /** Its connection, which may know who it is. */
   readonly peer?: { readonly identity?: Identity | undefined };
 }

@@ -9,7 +9,7 @@
  */
 
 import type { Fds } from "../wire/peer.ts";
-import type { Credentials } from "./libc.ts";
+import type { PeerCredentials } from "./libc.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { TURNS } from "./turns.ts";
 
@@ -24,7 +24,7 @@ export interface Stream {
   /** Closes it; what is under way fails. */
   close(): void;
   /** Who is at the other end, where that is known. */
-  readonly credentials?: Credentials | undefined;
+  readonly identity?: PeerCredentials | undefined;
   /** How much of what was written the other end has not read, where that can be told. */
   readonly unread?: number;
   /** What came with the bytes read last, once. */

@@ -8,19 +8,13 @@
  * @module
  */
 
-import type { Fds } from "../wire/peer.ts";
+import type { Fds, Identity } from "../wire/peer.ts";
 
 /** So many descriptors one message brings; the kernel closes what is more (QEMU's `TCP_MAX_FDS`). */
 export const DESCRIPTORS_LIMIT = 16;
 
-/** Who is at the other end of a socket, as the kernel noted when it connected. */
-export interface Credentials {
-  /** The process. */
-  readonly pid: number;
-  /** Its user. */
-  readonly uid: number;
-  /** Its group. */
-  readonly gid: number;
+/** The process at the other end of a socket, as the kernel noted when it connected. */
+export interface PeerCredentials extends Identity {
   /** All other groups it is in. */
   readonly groups: readonly number[];
 }
@@ -358,12 +352,12 @@ export class Libc {
   }
 
   /** Who is at the other end of a unix socket; `undefined` where the kernel does not tell. */
-  credentialsOf(descriptor: number): Credentials | undefined {
-    const credentials = this.#longOption(descriptor, SO_PEERCRED);
-    if (credentials === undefined || credentials.byteLength < 12) return undefined;
-    const pid = credentials.getInt32(0, true);
-    const uid = credentials.getUint32(4, true);
-    const gid = credentials.getUint32(8, true);
+  identityOf(descriptor: number): PeerCredentials | undefined {
+    const identity = this.#longOption(descriptor, SO_PEERCRED);
+    if (identity === undefined || identity.byteLength < 12) return undefined;
+    const pid = identity.getInt32(0, true);
+    const uid = identity.getUint32(4, true);
+    const gid = identity.getUint32(8, true);
     // Outside of any process the kernel knows: of another namespace, or none.
     if (uid === 0xffffffff) return undefined;
     const list = this.#longOption(descriptor, SO_PEERGROUPS);

@@ -7,9 +7,9 @@
  */
 
 import { type Address, addressText, isFile, isLocal } from "../policy/address.ts";
-import { type Somebody, termsFor, type Who, whoText } from "../policy/admission.ts";
+import { type Credentials, grantFor, type Principal, principalText } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
@@ -151,7 +151,7 @@ export class Listener implements Disposable {
     return {
       commit: () => {
         this.#ids = ids;
-        const rate = settings.terms.limits["user-rate"];
+        const rate = settings.grant.limits["user-rate"];
         for (const bucket of this.#buckets.values()) bucket.adopt(rate, STEADY.now());
         file.commit();
         this.settings = settings;
@@ -181,18 +181,18 @@ export class Listener implements Disposable {
   }
 
   /** What somebody who connects is granted; `undefined` is nothing. */
-  termsFor(somebody: Somebody | undefined): Terms | undefined {
-    const { admission, terms } = this.settings;
-    return termsFor(admission, terms, somebody, (who) => this.#ids.get(whoText(who)));
+  grantFor(credentials: Credentials | undefined): Grant | undefined {
+    const { admission, grant } = this.settings;
+    return grantFor(admission, grant, credentials, (who) => this.#ids.get(principalText(who)));
   }
 
   /** The pace that all clients of a user share; `undefined` where it is not known who it is. */
-  bucketOf(somebody: Somebody | undefined): TokenBucket | undefined {
-    if (somebody === undefined) return undefined;
-    const known = this.#buckets.get(somebody.uid);
+  bucketOf(credentials: Credentials | undefined): TokenBucket | undefined {
+    if (credentials === undefined) return undefined;
+    const known = this.#buckets.get(credentials.uid);
     if (known) return known;
-    const bucket = new TokenBucket(this.settings.terms.limits["user-rate"], STEADY.now());
-    this.#buckets.set(somebody.uid, bucket);
+    const bucket = new TokenBucket(this.settings.grant.limits["user-rate"], STEADY.now());
+    this.#buckets.set(credentials.uid, bucket);
     return bucket;
   }
 
@@ -278,8 +278,8 @@ export class Listener implements Disposable {
 /** The numbers of those whom a listener's rules name; @throws Failure where there is no such one */
 function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<string, number> {
   const ids = new Map<string, number>();
-  const add = (who: Who, option: string): void => {
-    ids.set(whoText(who), idOf(who.kind, who.name, option));
+  const add = (who: Principal, option: string): void => {
+    ids.set(principalText(who), idOf(who.kind, who.name, option));
   };
   for (const who of allow) add(who, "allow");
   for (const { who } of special) add(who, "role-for");

@@ -11,7 +11,7 @@
 
 import type { Fds } from "../wire/peer.ts";
 import { isGone, type Stream } from "./connection.ts";
-import type { Credentials, Descriptors, Libc, Ready } from "./libc.ts";
+import type { Descriptors, Libc, PeerCredentials, Ready } from "./libc.ts";
 import type { Acceptor } from "./socket_activation.ts";
 
 /** White space between commands: QEMU makes nothing of it. */
@@ -179,7 +179,7 @@ export class UnixListener implements Acceptor {
 /** A connection that knows its peer, and brings descriptors. */
 export class UnixSocket implements Stream {
   /** Who is at the other end. */
-  readonly credentials: Credentials | undefined;
+  readonly identity: PeerCredentials | undefined;
   readonly #libc: Libc;
   readonly #poller: Poller;
   readonly #descriptor: number;
@@ -195,7 +195,7 @@ export class UnixSocket implements Stream {
     this.#descriptor = descriptor;
     this.#input = new Gate(poller);
     this.#output = new Gate(poller);
-    this.credentials = libc.credentialsOf(descriptor);
+    this.identity = libc.identityOf(descriptor);
     poller.watch(descriptor, ({ readable, writable }) => {
       if (readable) this.#input.open();
       if (writable) this.#output.open();
@@ -267,11 +267,11 @@ export class FdSocket implements Stream {
     this.#libc = libc;
     this.#descriptor = descriptor;
     this.#refused = refused;
-    this.credentials = libc.credentialsOf(descriptor);
+    this.identity = libc.identityOf(descriptor);
   }
 
   /** The process at the other end, if the kernel tells it. */
-  readonly credentials: Credentials | undefined;
+  readonly identity: PeerCredentials | undefined;
 
   /** How much QEMU has not read yet; nothing, once it is closed. */
   get unread(): number {

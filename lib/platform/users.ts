@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Who } from "../policy/admission.ts";
+import type { Principal } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Failure } from "./failure.ts";
 
@@ -45,11 +45,13 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
 export function* missingNames(
   { user, group, admission: { allow = [], special } }: ListenerSettings,
 ): Generator<[option: string, text: string]> {
-  const named: [option: string, who: Who][] = [
-    ...(user === undefined ? [] : [["user", { kind: "user", name: user }] as [string, Who]]),
-    ...(group === undefined ? [] : [["group", { kind: "group", name: group }] as [string, Who]]),
-    ...allow.map((who): [string, Who] => ["allow", who]),
-    ...special.map(({ who }): [string, Who] => ["role-for", who]),
+  const named: [option: string, who: Principal][] = [
+    ...(user === undefined ? [] : [["user", { kind: "user", name: user }] as [string, Principal]]),
+    ...(group === undefined
+      ? []
+      : [["group", { kind: "group", name: group }] as [string, Principal]]),
+    ...allow.map((who): [string, Principal] => ["allow", who]),
+    ...special.map(({ who }): [string, Principal] => ["role-for", who]),
   ];
   for (const [option, { kind, name }] of named) {
     try {

@@ -9,10 +9,10 @@
  */
 
 import { UsageError } from "./address.ts";
-import type { Terms } from "./grant.ts";
+import type { Grant } from "./grant.ts";
 
 /** A user or a group, by name or by number. */
-export interface Who {
+export interface Principal {
   /** Which of the two. */
   readonly kind: "user" | "group";
   /** A name, or a number in digits. */
@@ -20,7 +20,7 @@ export interface Who {
 }
 
 /** Somebody whose identity is known. */
-export interface Somebody {
+export interface Credentials {
   /** The user. */
   readonly uid: number;
   /** The group. */
@@ -32,9 +32,9 @@ export interface Somebody {
 /** What a listener grants to whom. */
 export interface Admission {
   /** Who is let in, on the listener's own terms; `undefined` where nobody is named. */
-  readonly allow: readonly Who[] | undefined;
+  readonly allow: readonly Principal[] | undefined;
   /** Who is let in on other terms; the first that fits counts, before all else. */
-  readonly special: readonly { readonly who: Who; readonly terms: Terms }[];
+  readonly special: readonly { readonly who: Principal; readonly grant: Grant }[];
   /** Is who is not named let in too, or whose identity is not known? */
   readonly others: boolean;
 }
@@ -53,32 +53,32 @@ export const EVERYBODY: Admission = { allow: undefined, special: [], others: tru
  * The terms somebody gets.
  *
  * @param own the listener's terms
- * @param somebody `undefined` where the identity is not known
+ * @param credentials `undefined` where the identity is not known
  * @param idOf the number of a user or group; `undefined` where there is none of that name
  * @returns `undefined` where it gets none
  */
-export function termsFor(
+export function grantFor(
   { allow, special, others }: Admission,
-  own: Terms,
-  somebody: Somebody | undefined,
-  idOf: (who: Who) => number | undefined,
-): Terms | undefined {
-  if (somebody !== undefined) {
-    const is = (who: Who): boolean => {
+  own: Grant,
+  credentials: Credentials | undefined,
+  idOf: (who: Principal) => number | undefined,
+): Grant | undefined {
+  if (credentials !== undefined) {
+    const is = (who: Principal): boolean => {
       const id = idOf(who);
       if (id === undefined || id === UNSEEN_ID) return false;
-      if (who.kind === "user") return id === somebody.uid;
-      return id === somebody.gid || somebody.groups.includes(id);
+      if (who.kind === "user") return id === credentials.uid;
+      return id === credentials.gid || credentials.groups.includes(id);
     };
     const found = special.find(({ who }) => is(who));
-    if (found) return found.terms;
+    if (found) return found.grant;
     if (allow?.some(is)) return own;
   }
   return others ? own : undefined;
 }
 
 /** Somebody as the options have it: a user, or `@` and a group. */
-export function whoText({ kind, name }: Who): string {
+export function principalText({ kind, name }: Principal): string {
   return kind === "group" ? `@${name}` : name;
 }
 
@@ -89,7 +89,7 @@ export function whoText({ kind, name }: Who): string {
  * @param where what the messages begin with
  * @throws UsageError
  */
-export function readWho(text: string, option: string, where: string): Who {
+export function readPrincipal(text: string, option: string, where: string): Principal {
   const [, at, name] = /^(@?)([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?)$/.exec(text) ?? [];
   if (name !== undefined) return { kind: at === "@" ? "group" : "user", name };
   throw new UsageError(

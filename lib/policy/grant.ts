@@ -12,7 +12,7 @@ import type { Role } from "./policy.ts";
 export type DialectName = "qmp" | "rfc2010" | "control";
 
 /** The terms of one listener; the same for all its clients. */
-export interface Terms {
+export interface Grant {
   /** The listener's name, for logs and `__org.qmpmux_query-self`. */
   readonly name: string;
   /** The handshake its clients speak. */

@@ -9,7 +9,7 @@
  */
 
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
-import type { Terms } from "../policy/grant.ts";
+import type { Grant } from "../policy/grant.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
@@ -62,7 +62,7 @@ function kept(name: string): string {
 export class Monitor {
   /** Its connection. */
   readonly peer: ClientPeer;
-  #terms: Terms;
+  #grant: Grant;
   /** Whole numbers from 1, in the order of arrival. */
   readonly number: number;
   /** When it came, in seconds since the start of the hub's clock. */
@@ -86,12 +86,12 @@ export class Monitor {
   #left = false;
 
   /** A client that has just come: not greeted, nothing enabled. */
-  constructor(peer: ClientPeer, terms: Terms, number: number, since = 0) {
+  constructor(peer: ClientPeer, grant: Grant, number: number, since = 0) {
     this.peer = peer;
-    this.#terms = terms;
+    this.#grant = grant;
     this.number = number;
     this.since = since;
-    this.#dialect = DIALECTS[terms.dialect];
+    this.#dialect = DIALECTS[grant.dialect];
     this.#state = {
       mode: "negotiation",
       offered: [],
@@ -101,18 +101,18 @@ export class Monitor {
   }
 
   /** What its listener grants it. */
-  get terms(): Terms {
-    return this.#terms;
+  get grant(): Grant {
+    return this.#grant;
   }
 
   /** Goes on under other terms; its dialect stays what it was greeted with. */
-  adopt(terms: Terms): void {
-    this.#terms = terms;
+  adopt(grant: Grant): void {
+    this.#grant = grant;
   }
 
   /** What it is called: its listener and its number. */
   get name(): string {
-    return `${this.#terms.name}/${this.number}`;
+    return `${this.#grant.name}/${this.number}`;
   }
 
   /** Whether it is a connection to qmpmux itself, by its control socket. */
@@ -250,7 +250,7 @@ export class Monitor {
     const { mode, events } = this.#state;
     if (mode !== "command" || this.#left) return false;
     if (events !== undefined && !events.has(name.text)) return false;
-    const { role, events: shown } = this.terms;
+    const { role, events: shown } = this.grant;
     if (role.events !== undefined && !role.events.passes(name)) return false;
     if (shown !== undefined && !shown.passes(name)) return false;
     return this.#filter === undefined || this.#filter.passes(name);

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { SimTerms } from "./rules.ts";
+import type { SimGrant } from "./rules.ts";
 
 /** One thing of which the splitter of a client must tell. */
 export type Spoken =
@@ -37,7 +37,7 @@ export interface Message {
 
 /** One thing that happens. */
 export type Action =
-  | { readonly do: "connect"; readonly who: number; readonly terms: SimTerms }
+  | { readonly do: "connect"; readonly who: number; readonly grant: SimGrant }
   /** A client goes, wherever it is in its messages. */
   | { readonly do: "leave"; readonly who: number }
   /** A client begins to say something. */
@@ -48,7 +48,7 @@ export type Action =
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
   /** It will say no more, and listens still. */
   | { readonly do: "end"; readonly who: number }
-  | { readonly do: "adopt"; readonly who: number; readonly terms: SimTerms }
+  | { readonly do: "adopt"; readonly who: number; readonly grant: SimGrant }
   /** The hub has other settings from now on. */
   | { readonly do: "retune"; readonly rules: Rules }
   /** QEMU executes its next command; `shape` tells how its answer looks. */

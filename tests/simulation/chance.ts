@@ -14,7 +14,7 @@ import {
   type Spoken,
 } from "./actions.ts";
 import { HOSTILE_COUNT, SHAPE_COUNT, type SimulatedQemu } from "./qemu.ts";
-import { EVENTS, IDS, type RoleName, type SimTerms } from "./rules.ts";
+import { EVENTS, IDS, type RoleName, type SimGrant } from "./rules.ts";
 import type { World } from "./world.ts";
 
 const ROLES: readonly RoleName[] = [
@@ -176,7 +176,7 @@ export class Chance {
     const client = world.clients.get(who);
     const absent = client === undefined || client.seat.closed;
     if (kind < 500) {
-      if (absent) return { do: "connect", who, terms: this.#terms(this.#dialect()) };
+      if (absent) return { do: "connect", who, grant: this.#grant(this.#dialect()) };
       if (random.below(1000) < this.#restless) {
         return { do: "leave", who: this.#leaver(world, who) };
       }
@@ -197,7 +197,7 @@ export class Chance {
     if (kind < 945) return { do: "leave", who };
     if (kind < 960) return { do: "tick", by: random.pick([0.5, 1, 1, 2, 3, 5, 5, 70]) };
     if (kind < 970 && !absent) {
-      return { do: "adopt", who, terms: this.#terms(client.seat.terms.dialect) };
+      return { do: "adopt", who, grant: this.#grant(client.seat.grant.dialect) };
     }
     if (kind < 980) return { do: "stall", who, stalled: random.oneIn(2) };
     if (kind < 983) {
@@ -245,11 +245,11 @@ export class Chance {
     };
   }
 
-  #dialect(): SimTerms["dialect"] {
+  #dialect(): SimGrant["dialect"] {
     return this.#random.pick(["qmp", this.#alike ? "qmp" : "rfc2010"]);
   }
 
-  #terms(dialect: SimTerms["dialect"]): SimTerms {
+  #grant(dialect: SimGrant["dialect"]): SimGrant {
     const random = this.#random;
     const free = this.#passes > 5 && !random.oneIn(3);
     const role = this.#alike ? "full" : random.pick(free ? FREE_ROLES : ROLES);
@@ -298,7 +298,7 @@ export class Chance {
     let count = random.oneIn(seat.oob ? 3 : 12) ? 1 + random.below(random.pick([3, 14])) : 1;
     if (seat.phase !== "command") count = random.oneIn(6) ? 3 : 1;
     for (let i = 0; i < count; i++) {
-      const { phase, terms: { dialect }, oob } = seat;
+      const { phase, grant: { dialect }, oob } = seat;
       const [text, ...spoken] = this.#message(phase === "command", dialect, oob, world);
       messages.push({ text, spoken, ...this.#fds(text, spoken) });
     }
@@ -325,7 +325,7 @@ export class Chance {
 
   #message(
     operational: boolean,
-    dialect: SimTerms["dialect"],
+    dialect: SimGrant["dialect"],
     oob: boolean,
     world: World,
   ): [string, ...Spoken[]] {
@@ -369,7 +369,7 @@ export class Chance {
     return this.#command(name);
   }
 
-  #handshake(dialect: SimTerms["dialect"]): [string, ...Spoken[]] {
+  #handshake(dialect: SimGrant["dialect"]): [string, ...Spoken[]] {
     const random = this.#random;
     if (dialect === "qmp") {
       const enable = random.pick([undefined, [], ["oob"], ["oob"], ["oob"], ["oob", "oob"], [

@@ -159,14 +159,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client keeps a capability that QEMU has lost",
     file: "session/monitor.ts",
-    from: "return [...this.#standing.capabilities].every((name) => offered.includes(name));",
+    from: "return [...this.#state.capabilities].every((name) => offered.includes(name));",
     to: "return true;",
   },
   {
     name: "new terms are not taken",
     file: "session/monitor.ts",
-    from: "adopt(terms: Terms): void {\n    this.#terms = terms;",
-    to: "adopt(_terms: Terms): void {",
+    from: "adopt(grant: Grant): void {\n    this.#grant = grant;",
+    to: "adopt(_terms: Grant): void {",
   },
   {
     name: "oob is enabled where QEMU does not offer it",
@@ -177,13 +177,13 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "lasting answers outlive a QEMU",
     file: "sharing/query_cache.ts",
-    from: "this.#kept.clear();",
+    from: "this.#cached.clear();",
     to: "",
   },
   {
     name: "a question can be joined when it has left",
     file: "sharing/query_cache.ts",
-    from: "started(question: Question): void {\n    this.#waiting.delete(question);",
+    from: "started(question: Question): void {\n    this.#pending.delete(question);",
     to: "started(question: Question): void {",
   },
   {
@@ -202,7 +202,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a client keeps its turn when it was served",
     file: "sharing/scheduler.ts",
     from:
-      "      this.#waiting.delete(party);\n      if (jobs.length > 0) this.#waiting.set(party, jobs);",
+      "      this.#waiting.delete(owner);\n      if (jobs.length > 0) this.#waiting.set(owner, jobs);",
     to: "      if (jobs.length === 0) this.#waiting.delete(party);",
   },
   {
@@ -232,8 +232,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a shared question goes with the first who asked it",
     file: "hub/dispatch.ts",
-    from: "for (const request of this.#scheduler.drop(monitor)) this.#inherit(request);",
-    to: "this.#scheduler.drop(monitor);",
+    from: "else this.#inherit(request);\n    }",
+    to: "}",
   },
   {
     name: "a shared question that is inherited waits behind what came later",
@@ -250,7 +250,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the list of commands is not cut to the role",
     file: "hub/dispatch.ts",
-    from: "monitor.fill(ticket, seenBy(monitor.terms.role, command, reply));",
+    from: "monitor.fill(ticket, seenBy(monitor.grant.role, command, reply));",
     to: "monitor.fill(ticket, reply);",
   },
   {
@@ -467,7 +467,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what overtakes follows a command with descriptors",
     file: "hub/dispatch.ts",
-    from: "const held = this.#gate.hasFds;",
+    from: "const held = this.#gate.hasFds || this.#isBroken;",
     to: "const held = false;",
   },
   {
@@ -768,7 +768,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "an answer of ours whose client has left is not on record",
     file: "hub/mux.ts",
-    from: "this.#recorder.ungiven(ungiven);",
+    from: "this.#recorder.recordDropped(dropped);",
     to: "",
   },
   {

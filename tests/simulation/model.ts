@@ -24,7 +24,7 @@ import {
   replyLine,
   roleEvents,
   SHARED,
-  type SimTerms,
+  type SimGrant,
 } from "./rules.ts";
 
 /** In-band commands at QEMU. */
@@ -65,7 +65,7 @@ export interface Entry {
   readonly sharing: boolean;
   /** May it have joined one that waited already? */
   readonly joined: boolean;
-  readonly role: SimTerms["role"];
+  readonly role: SimGrant["role"];
   /** May its answer have been kept? */
   readonly kept: boolean;
   /** QEMU has been sent it, or may have been. */
@@ -113,7 +113,7 @@ export class Seat {
 
   constructor(
     readonly label: string,
-    public terms: SimTerms,
+    public grant: SimGrant,
     readonly number: number,
     readonly since: number,
   ) {}
@@ -140,8 +140,8 @@ export class Seat {
 
   sees(name: string): boolean {
     if (this.phase !== "command" || this.closed) return false;
-    if (this.terms.dialect === "rfc2010" && !this.enabled.has(name)) return false;
-    return passes(roleEvents(this.terms.role), name) && passes(this.terms.events, name) &&
+    if (this.grant.dialect === "rfc2010" && !this.enabled.has(name)) return false;
+    return passes(roleEvents(this.grant.role), name) && passes(this.grant.events, name) &&
       passes(this.filter, name);
   }
 }
@@ -224,8 +224,8 @@ export class Model {
   }
 
   /** A client comes; it must be greeted at once where QEMU is ready. */
-  attach(who: number, terms: SimTerms): Seat {
-    const seat = new Seat("abcdefghijklmnop"[who]!, terms, ++this.#attached, this.#now);
+  attach(who: number, grant: SimGrant): Seat {
+    const seat = new Seat("abcdefghijklmnop"[who]!, grant, ++this.#attached, this.#now);
     this.seats.set(who, seat);
     if (this.ready) this.#greet(seat);
     return seat;
@@ -240,8 +240,8 @@ export class Model {
     this.#vacate(seat);
   }
 
-  adopt(who: number, terms: SimTerms): void {
-    this.seats.get(who)!.terms = terms;
+  adopt(who: number, grant: SimGrant): void {
+    this.seats.get(who)!.grant = grant;
   }
 
   /** qmpmux is about to be given something of a client. */
@@ -261,7 +261,7 @@ export class Model {
   }
 
   #damageText(seat: Seat): Answer {
-    if (seat.terms.dialect === "rfc2010") {
+    if (seat.grant.dialect === "rfc2010") {
       const desc = "Invalid JSON syntax";
       return [replyLine("rfc2010", undefined, { errorClass: "JSONParsing", desc })];
     }
@@ -275,11 +275,11 @@ export class Model {
 
   #command(seat: Seat, command: Command): void {
     const { name, id, oob, args } = command;
-    const { dialect, role } = seat.terms;
+    const { dialect, role } = seat.grant;
     const say = (outcome: Outcome): Answer => this.#lines(seat, id, outcome);
     const here = (outcome: Outcome): void => this.#here(seat, id, say(outcome), undefined, oob);
     if (oob && !seat.oob) return here(generic("QMP input member 'exec-oob' is unexpected"));
-    this.records.asked(`${seat.terms.name}/${seat.number}`, name);
+    this.records.asked(`${seat.grant.name}/${seat.number}`, name);
     const handshake = dialect === "qmp" ? this.#today(seat, command) : this.#rfc(seat, command);
     if (handshake !== undefined) {
       if (oob) return here(generic(`The command ${name} does not support OOB`));
@@ -333,7 +333,7 @@ export class Model {
   }
 
   #refusal(seat: Seat, id: string | undefined, name: string): Answer {
-    const { dialect, role } = seat.terms;
+    const { dialect, role } = seat.grant;
     const desc = `The command ${name} has been refused: role ${role}`;
     const whole = replyLine(dialect, id, { errorClass: "CommandNotFound", desc });
     const at = whole.indexOf(desc) + desc.length;
@@ -430,16 +430,16 @@ export class Model {
     if (name.endsWith("-client")) return this.#here(seat, id, () => this.#ends(seat, id, args));
     if (name.endsWith("-clients")) return this.#here(seat, id, () => this.#listed(id));
     this.#here(seat, id, () => {
-      const { terms, phase, filter = null } = seat;
-      const rfc = terms.dialect === "rfc2010";
+      const { grant, phase, filter = null } = seat;
+      const rfc = grant.dialect === "rfc2010";
       const mode = phase === "command"
         ? rfc ? "operational" : "command"
         : rfc
         ? "handshake"
         : "negotiation";
       const expected = {
-        name: `${terms.name}/${seat.number}`,
-        role: terms.role,
+        name: `${grant.name}/${seat.number}`,
+        role: grant.role,
         mode,
         capabilities: seat.oob ? ["oob"] : [],
         filter,
@@ -481,7 +481,7 @@ export class Model {
   }
 
   #lines(seat: Seat, id: string | undefined, outcome: Outcome): string[] {
-    return [replyLine(seat.terms.dialect, id, outcome)];
+    return [replyLine(seat.grant.dialect, id, outcome)];
   }
 
   #here(
@@ -507,7 +507,7 @@ export class Model {
       unique: false,
       sharing: false,
       joined: false,
-      role: seat.terms.role,
+      role: seat.grant.role,
       kept: false,
       covered: false,
       sure: false,
@@ -529,7 +529,7 @@ export class Model {
     const idle = seat.entries.length === 0 && seat.overtaking === undefined;
     const use = useOf(name, oob, args);
     // What names a descriptor is nobody else's question.
-    const sharing = !oob && seat.terms.joins && idle && SHARED.includes(name) && use === undefined;
+    const sharing = !oob && seat.grant.joins && idle && SHARED.includes(name) && use === undefined;
     const entry: Entry = {
       seat,
       id: command.id,
@@ -542,8 +542,8 @@ export class Model {
       unique: /[0-9]/.test(strict),
       sharing,
       joined: sharing && alike.some(({ sure, gone }) => !sure && !gone),
-      role: seat.terms.role,
-      kept: plain && seat.terms.caches && IMMUTABLE.includes(name) && this.#answered.has(name),
+      role: seat.grant.role,
+      kept: plain && seat.grant.caches && IMMUTABLE.includes(name) && this.#answered.has(name),
       covered: false,
       sure: false,
       exec: undefined,
@@ -794,7 +794,7 @@ export class Model {
   #greet(seat: Seat): void {
     seat.phase = "negotiation";
     seat.positioned = this.#qemu.version === 1;
-    seat.due = seat.terms.dialect === "qmp"
+    seat.due = seat.grant.dialect === "qmp"
       ? this.#qemu.greeting
       : '{"QMP": {"capabilities": ["async messages"]}}\r\n';
   }
@@ -1004,7 +1004,7 @@ export class Model {
     if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     const { outcome } = exec;
-    if (outcome === undefined || text !== untagged(replyLine(seat.terms.dialect, id, outcome))) {
+    if (outcome === undefined || text !== untagged(replyLine(seat.grant.dialect, id, outcome))) {
       throw new Broken("bytes", `${seat.label} heard ${text} as the answer to ${strict}`);
     }
     if (exec.text !== strict || (exec.oob !== undefined) !== oob) {
@@ -1041,9 +1041,9 @@ export class Model {
 
   /** What its lasting answer may be: as its role sees it, or saw it when it asked. */
   #lastingLines({ seat, id, command, role }: Entry): string[] {
-    return [seat.terms.role, role].map((each) => {
+    return [seat.grant.role, role].map((each) => {
       const value = lastingValue(this.#qemu.process, command!.name, each);
-      return replyLine(seat.terms.dialect, id, { value });
+      return replyLine(seat.grant.dialect, id, { value });
     });
   }
 

@@ -8,7 +8,7 @@
  */
 
 /** The terms of a simulated client, as plain data. */
-export interface SimTerms {
+export interface SimGrant {
   readonly name: string;
   readonly role: RoleName;
   readonly dialect: "qmp" | "rfc2010";
@@ -140,7 +140,7 @@ export type Outcome =
 
 /** A reply's line, as a client of a dialect must hear it. */
 export function replyLine(
-  dialect: SimTerms["dialect"],
+  dialect: SimGrant["dialect"],
   id: string | undefined,
   outcome: Outcome,
 ): string {

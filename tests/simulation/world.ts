@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { Terms } from "../../lib/policy/grant.ts";
+import type { Grant } from "../../lib/policy/grant.ts";
 import type { MuxOptions } from "../../lib/hub/mux.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
-import { options, terms } from "../support/stage.ts";
+import { grant, options } from "../support/stage.ts";
 import {
   type Action,
   COMMAND_LIMIT,
@@ -25,7 +25,7 @@ import type { SimulatedFds } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { Model, type Seat } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
-import { GUEST, type SimTerms, written } from "./rules.ts";
+import { GUEST, type SimGrant, written } from "./rules.ts";
 
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
@@ -291,7 +291,7 @@ export class World {
     const { qemu } = this;
     switch (action.do) {
       case "connect":
-        return this.#connect(action.who, action.terms);
+        return this.#connect(action.who, action.grant);
       case "leave":
         return this.#leave(action.who);
       case "say":
@@ -316,7 +316,7 @@ export class World {
         this.model.retune(action.rules);
         return this.mux.adopt(optionsOf(action.rules));
       case "adopt":
-        return this.#adopt(action.who, action.terms);
+        return this.#adopt(action.who, action.grant);
       case "run":
         return qemu.run(action.fails, action.shape, action.event);
       case "defy":
@@ -351,14 +351,14 @@ export class World {
     }
   }
 
-  #terms({ name, role, dialect, events, caches, joins }: SimTerms): Terms {
+  #grant({ name, role, dialect, events, caches, joins }: SimGrant): Grant {
     const { ROLES, EventFilter, readRole } = this.core;
     const made = role === "guest" ? readRole(GUEST, "simulation") : ROLES.get(role)!;
     const filter = events && new EventFilter(events);
-    return { ...terms({ name, dialect, caches, joins }), role: made, events: filter };
+    return { ...grant({ name, dialect, caches, joins }), role: made, events: filter };
   }
 
-  #connect(who: number, simTerms: SimTerms): void {
+  #connect(who: number, simTerms: SimGrant): void {
     if (this.clients.get(who)?.seat.closed === false) return;
     const { role, dialect, events, caches, joins } = simTerms;
     const words = [
@@ -372,7 +372,7 @@ export class World {
     this.#note(`! connect ${seat.label} ${words.join(" ")}`);
     const client = new SimulatedClient(this, seat);
     this.clients.set(who, client);
-    client.monitor = this.mux.attach(client, this.#terms(simTerms));
+    client.monitor = this.mux.attach(client, this.#grant(simTerms));
   }
 
   #leave(who: number): void {
@@ -386,14 +386,14 @@ export class World {
     this.#over.push(client.monitor);
   }
 
-  #adopt(who: number, simTerms: SimTerms): void {
+  #adopt(who: number, simTerms: SimGrant): void {
     const client = this.clients.get(who);
     if (client === undefined || client.seat.closed) return;
     // The dialect stays what it was greeted in.
-    const adopted = { ...simTerms, dialect: client.seat.terms.dialect };
+    const adopted = { ...simTerms, dialect: client.seat.grant.dialect };
     this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
     this.model.adopt(who, adopted);
-    client.monitor.adopt(this.#terms(adopted));
+    client.monitor.adopt(this.#grant(adopted));
   }
 
   #arrive(action: Action & { do: "arrive" }): void {

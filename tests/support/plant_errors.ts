@@ -44,12 +44,12 @@ const PLANTED: Readonly<Record<string, () => void>> = {
   },
   /** A timer's callback fails, and a promise that nobody owns, once a client has come. */
   stray: () => {
-    Mux.prototype.attach = function (peer, terms): Monitor {
+    Mux.prototype.attach = function (peer, grant): Monitor {
       setTimeout(() => {
         void Promise.reject(new Error("planted in a promise"));
         throw new Error("planted in a timer");
       });
-      return attach.call(this, peer, terms);
+      return attach.call(this, peer, grant);
     };
   },
   /** The end fails, and no client ever ends. */

@@ -20,8 +20,8 @@ export class Notebook implements Observer {
     return this.exempt.has(name) ? undefined : this.objected;
   }
 
-  ended({ name, terms }: Party, command: Command, outcome: Outcome): void {
-    this.lines.push(`${name} ${terms.role.name} ${command.name} ${outcome.result}`);
+  ended({ name, grant }: Party, command: Command, outcome: Outcome): void {
+    this.lines.push(`${name} ${grant.role.name} ${command.name} ${outcome.result}`);
     this.outcomes.push(outcome);
   }
 

@@ -11,7 +11,7 @@ import { EventFilter } from "../../lib/policy/event_filter.ts";
 import { defaultLimits, type Limits } from "../../lib/policy/limits.ts";
 import type { Role } from "../../lib/policy/policy.ts";
 import { FULL } from "../../lib/policy/roles.ts";
-import type { DialectName, Terms } from "../../lib/policy/grant.ts";
+import type { DialectName, Grant } from "../../lib/policy/grant.ts";
 import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
 import { FakePeer } from "./fake_peer.ts";
@@ -23,7 +23,7 @@ export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, 
   '"package": ""}, "capabilities": ["oob"]}}';
 
 /** Terms with what a test does not care about filled in. */
-export function terms(
+export function grant(
   {
     name = "stage",
     role = FULL,
@@ -41,7 +41,7 @@ export function terms(
     joins?: boolean;
     limits?: Partial<Limits>;
   } = {},
-): Terms {
+): Grant {
   const filter = events && new EventFilter(events);
   const all = { ...defaultLimits(role.name), ...limits };
   return { name, role, dialect, events: filter, caches, joins, limits: all };
@@ -70,7 +70,7 @@ export class StageClient {
   #splitter: FrameSplitter | undefined;
   #unread = "";
 
-  constructor(mux: Mux, clientTerms: Terms) {
+  constructor(mux: Mux, clientTerms: Grant) {
     this.#mux = mux;
     this.monitor = mux.attach(this.peer, clientTerms);
   }
@@ -91,7 +91,7 @@ export class StageClient {
       }
       if (this.peer.paused || this.#unread === "") return;
       this.#splitter ??= new FrameSplitter(this.monitor.grammar);
-      this.#splitter.limit = this.monitor.terms.limits["max-command"];
+      this.#splitter.limit = this.monitor.grant.limits["max-command"];
       this.#splitter.load(ENCODER.encode(this.#unread));
       this.#unread = "";
     }
@@ -169,7 +169,7 @@ export class Stage {
   }
 
   /** A client connects. */
-  connect(name: string, clientTerms: Terms = terms()): StageClient {
+  connect(name: string, clientTerms: Grant = grant()): StageClient {
     const client = new StageClient(this.mux, clientTerms);
     this.clients.set(name, client);
     return client;

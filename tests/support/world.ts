@@ -128,7 +128,7 @@ export class World implements Disposable {
 
   /** Resolves when somebody listens at a path that a document names. */
   async listens(path: string): Promise<void> {
-    await within(`somebody to listen at ${path}`, appears(this.at(path)));
+    await within(`credentials to listen at ${path}`, appears(this.at(path)));
     const bound = this.inside(path);
     const listener = (line: string): boolean =>
       line.endsWith(` ${bound}`) && line.split(/\s+/)[3] === "00010000";

@@ -104,7 +104,7 @@ S: {"return": {}}`,
         },
         "What the commands return, and whether others run:",
         {
-          terms: rowsOf("dialects.md", "command").map(([name, handshake, operational]) =>
+          grant: rowsOf("dialects.md", "command").map(([name, handshake, operational]) =>
             [name!, `Handshake mode: ${handshake}. Operational mode: ${operational}.`] as const
           ),
         },
@@ -117,7 +117,7 @@ S: {"return": {}}`,
         "only, and only those that were enabled by name and that the listener shows. There is no way " +
         "back. Errors have a `data` object, empty where QEMU's has none.",
         { heading: "Where the proposal is silent" },
-        { terms: rowsOf("dialects.md", "question").map(([what, how]) => [what!, sentence(how!)]) },
+        { grant: rowsOf("dialects.md", "question").map(([what, how]) => [what!, sentence(how!)]) },
       ],
       [
         "OWN COMMANDS",
@@ -125,16 +125,16 @@ S: {"return": {}}`,
         "downstreams. They are answered here, in their turn, and are no part of `query-commands`. " +
         "They run once the negotiation has ended, and not out of band.",
         { heading: "For every client" },
-        { terms: FOR_ALL.map(commandTerm) },
+        { grant: FOR_ALL.map(commandTerm) },
         { heading: "For clients whose role administers qmpmux" },
-        { terms: FOR_ADMINISTRATORS.map(commandTerm) },
+        { grant: FOR_ADMINISTRATORS.map(commandTerm) },
         "To other roles they are refused; see below.",
       ],
       [
         "OWN EVENTS",
         "With `--on-loss hold` only:",
         {
-          terms: [
+          grant: [
             [
               `\`${OWN_PREFIX}QEMU_LOST\``,
               "QEMU has gone; `data` has a `reason`. Commands at QEMU are answered with an error that " +
@@ -154,7 +154,7 @@ S: {"return": {}}`,
         "REFUSALS",
         "What qmpmux answers in QEMU's place, in its turn among the replies and with its id:",
         {
-          terms: [
+          grant: [
             [
               "`CommandNotFound`",
               "`The command <NAME> has been refused: role <ROLE>, rule <RULE>: <REASON>`. The role does not " +

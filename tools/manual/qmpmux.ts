@@ -113,7 +113,7 @@ export function qmpmuxPage(): Page {
         "Data goes to standard output, all else to standard error.",
       ],
       ["OPTIONS", {
-        terms: GLOBAL_FLAGS.map((
+        grant: GLOBAL_FLAGS.map((
           { name, short, help },
         ) => [`\`-${short}\`, \`--${name}\``, sentence(help)]),
       }],
@@ -121,7 +121,7 @@ export function qmpmuxPage(): Page {
       [
         "ADDRESSES",
         "An `<ADDR>` is one of:",
-        { terms: ADDRESSES.map(([form, help]) => [spelled(form), sentence(help)]) },
+        { grant: ADDRESSES.map(([form, help]) => [spelled(form), sentence(help)]) },
         "QEMU's own spelling of a listening socket is taken too: `,server=on,wait=off` behind it " +
         "means what it does anyway. A path has at most 107 bytes. Listening on an address that " +
         "other machines can reach needs `allow-remote=on`.",
@@ -130,25 +130,25 @@ export function qmpmuxPage(): Page {
         "LISTENER OPTIONS",
         "They follow the address of `--listen`, each behind a comma; in the file they are keys of " +
         "the table of the listener.",
-        { terms: OPTION_NAMES.map(option) },
+        { grant: OPTION_NAMES.map(option) },
         { heading: "Limits" },
         "What one client may cost the others, QEMU and the machine. `<BYTES>` may be written 64K, " +
         "1M or 1G.",
-        { terms: LIMIT_NAMES.map(limit) },
+        { grant: LIMIT_NAMES.map(limit) },
       ],
       [
         "ROLES",
-        { terms: rowsOf("roles.md", "role").map(([name, what]) => [name!, sentence(what!)]) },
+        { grant: rowsOf("roles.md", "role").map(([name, what]) => [name!, sentence(what!)]) },
         "More are made in the file; see `qmpmux.toml`(5). What a role refuses never reaches QEMU.",
       ],
       ["EXIT STATUS", {
-        terms: Object.entries(EXIT_STATUSES).map((
+        grant: Object.entries(EXIT_STATUSES).map((
           [status, what],
         ) => [`\`${status}\``, sentence(what)]),
       }],
-      ["SIGNALS", "Of `qmpmux serve`:", { terms: SIGNALS }],
-      ["ENVIRONMENT", { terms: VARIABLES.map(([name, what]) => [`\`${name}\``, what]) }],
-      ["FILES", { terms: FILES }],
+      ["SIGNALS", "Of `qmpmux serve`:", { grant: SIGNALS }],
+      ["ENVIRONMENT", { grant: VARIABLES.map(([name, what]) => [`\`${name}\``, what]) }],
+      ["FILES", { grant: FILES }],
       ["EXAMPLES", ...EXAMPLES.flatMap(([what, lines]): Block[] => [what, { lines }])],
       ["SEE ALSO", "`qmpmux.toml`(5), `qmpmux-protocol`(7), `qemu`(1), `systemd.socket`(5)"],
     ],
@@ -163,13 +163,13 @@ function synopsis(): string[] {
 }
 
 function subcommand(name: string, { about, flags, notes = [] }: Subcommand): Block[] {
-  const terms = Object.entries(flags).map(([flag, row]) =>
+  const grant = Object.entries(flags).map(([flag, row]) =>
     [spelled(flagText(flag, row)), told(row)] as const
   );
   return [
     { heading: `qmpmux ${name}` },
     ...about.map(marked),
-    { terms: [...terms, ["`-h`, `--help`", "Its help."]] },
+    { grant: [...grant, ["`-h`, `--help`", "Its help."]] },
     ...notes.map(marked),
   ];
 }

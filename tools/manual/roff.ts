@@ -11,7 +11,7 @@
 /** What a page is made of: a paragraph, terms or items, lines as they are, or a heading. */
 export type Block =
   | string
-  | { readonly terms: readonly (readonly [term: string, ...meaning: string[]])[] }
+  | { readonly grant: readonly (readonly [term: string, ...meaning: string[]])[] }
   | { readonly items: readonly string[] }
   | { readonly lines: string }
   | { readonly heading: string };
@@ -68,7 +68,7 @@ function roffBlock(block: Block): string {
     const lines = block.lines.trimEnd().split("\n").map((line) => guarded(literal(line)));
     return `.PP\n.RS 4\n.nf\n${lines.join("\n")}\n.fi\n.RE`;
   }
-  return block.terms.map(([term, ...meaning]) =>
+  return block.grant.map(([term, ...meaning]) =>
     `.TP\n${guarded(text(term))}\n${meaning.map((each) => filled(text(each))).join("\n.IP\n")}`
   ).join("\n");
 }

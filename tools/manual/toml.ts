@@ -68,7 +68,7 @@ export function tomlPage(): Page {
         "`SIGHUP`, or `qmpmux reload`, reads the file again. A good file takes effect on the clients " +
         "that are there without dropping one; a bad one changes nothing.",
       ],
-      ["TOP LEVEL", { terms: CONFIG_KEYS.map((key) => [`\`${key}\``, keyText(key)]) }],
+      ["TOP LEVEL", { grant: CONFIG_KEYS.map((key) => [`\`${key}\``, keyText(key)]) }],
       [
         "DEADLINES",
         "In `[deadline]` each key is the name of a command, with * and ?, and its value the seconds " +
@@ -79,7 +79,7 @@ export function tomlPage(): Page {
         "LISTENERS",
         "Each `[[listen]]` is a listener. Its keys are the options of `--listen`; see qmpmux(1).",
         {
-          terms: [
+          grant: [
             ["`address`", "Text. Where it listens; needed."],
             ...OPTION_NAMES.map((name) => [`\`${name}\``, optionText(OPTIONS[name])] as const),
             ...LIMIT_NAMES.map((name) => [`\`${name}\``, limitText(LIMITS[name])] as const),
@@ -91,11 +91,11 @@ export function tomlPage(): Page {
         "Each `[[role]]` is a role. Rules are tried in their order, and the first that matches " +
         "decides; where none matches, the command is refused.",
         {
-          terms: rowsOf("roles.md", "key of a role").map(([key, what]) => [key!, sentence(what!)]),
+          grant: rowsOf("roles.md", "key of a role").map(([key, what]) => [key!, sentence(what!)]),
         },
         { heading: "Rules" },
         {
-          terms: rowsOf("roles.md", "key of a rule").map(([key, what]) => [key!, sentence(what!)]),
+          grant: rowsOf("roles.md", "key of a rule").map(([key, what]) => [key!, sentence(what!)]),
         },
         "All that a rule asks must hold. An argument is named by its path: `device`, " +
         '`target.driver`, `actions[*].type`, `"a.b".c` where a name has a dot in it; `**` at the ' +
