@@ -34,7 +34,7 @@ export async function measureDescriptors(report: Report): Promise<void> {
     "--listen",
     `unix:${at("without")}`,
   ]);
-  await using foreign = await startQmpmux([
+  await using ffi = await startQmpmux([
     "--qemu",
     `unix:${qemu.path}`,
     ...["plain", "identity,identity=on", "fds,fds=on"].flatMap((each) => [
@@ -42,7 +42,7 @@ export async function measureDescriptors(report: Report): Promise<void> {
       `unix:${at(each)}`,
     ]),
   ]);
-  const weights = [weigh(without.pid).anonymous, weigh(foreign.pid).anonymous];
+  const weights = [weigh(without.pid).anonymous, weigh(ffi.pid).anonymous];
   const bench = "descriptors";
   const rows = report.rows;
 

@@ -22,13 +22,13 @@ Deno.test("QMP.greeting() is QEMU's own bytes", () => {
 });
 
 Deno.test("RFC2010.dressed() gives errors an empty data, and leaves returns alone", () => {
-  const error = RFC2010.dressed(errorReply("X", 'a "}}" b'));
+  const error = RFC2010.inDialect(errorReply("X", 'a "}}" b'));
   assertEquals(
     text(error.bytes),
     '{"error": {"class": "X", "desc": "a \\"}}\\" b", "data": {}}}\r\n',
   );
   const reply = returnReply("{}");
-  assertEquals(RFC2010.dressed(reply), reply);
+  assertEquals(RFC2010.inDialect(reply), reply);
 });
 
 Deno.test("RFC2010 remembers only so many enabled events", () => {

@@ -17,7 +17,7 @@ import type { Stream } from "../platform/connection.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import { FdBudget } from "./fd_budget.ts";
-import { type Foreign, needsForeign, openForeign } from "../platform/ffi.ts";
+import { type Ffi, needsFfi, openFfi } from "../platform/ffi.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { LimitLog } from "./limit_log.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
@@ -75,7 +75,7 @@ export class ClientRegistry implements Disposable {
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, ClientEntry>();
   /** Foreign calls, where a listener needs them and they can be had. */
-  readonly #foreign: Foreign | undefined;
+  readonly #ffi: Ffi | undefined;
   #closed = false;
   /** Whether a QEMU is ready. */
   #qemuReady = false;
@@ -87,12 +87,12 @@ export class ClientRegistry implements Disposable {
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
     this.#clientDeps = { ...deps, clock: STEADY, turns: TURNS, ...budgets };
-    if (allOf(settings).some(needsForeign)) this.#foreign = openForeign(deps.log);
+    if (allOf(settings).some(needsFfi)) this.#ffi = openFfi(deps.log);
   }
 
   /** Foreign calls, if a listener needs them and they can be had. */
-  get foreign(): Foreign | undefined {
-    return this.#foreign;
+  get ffi(): Ffi | undefined {
+    return this.#ffi;
   }
 
   /** Whether any client may pass descriptors. */
@@ -108,7 +108,7 @@ export class ClientRegistry implements Disposable {
   async open(): Promise<void> {
     const opened = await this.#opened(byAddress(allOf(this.#settings)));
     for (const [key, listener] of opened) this.#listen(key, listener);
-    this.#foreign?.libc.noteListening();
+    this.#ffi?.libc.noteListening();
   }
 
   /** QEMU is ready, or has gone: listeners that refuse clients without one are opened or closed. */
@@ -142,7 +142,7 @@ export class ClientRegistry implements Disposable {
     for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
     for (const [key, listener] of opened) this.#listen(key, listener);
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
-    this.#foreign?.libc.noteListening();
+    this.#ffi?.libc.noteListening();
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, entry] of this.#clients) {
@@ -169,7 +169,7 @@ export class ClientRegistry implements Disposable {
 
   /** Resolves when nothing waits for sockets; the last client has gone before. */
   async idle(): Promise<void> {
-    await this.#foreign?.poller.idle();
+    await this.#ffi?.poller.idle();
   }
 
   /**
@@ -184,8 +184,8 @@ export class ClientRegistry implements Disposable {
     );
     try {
       for (const [key, each] of [...own, ...passed]) {
-        const foreign = needsForeign(each) ? this.#foreign : undefined;
-        opened.set(key, await Listener.open(each, this.#deps.take, foreign));
+        const ffi = needsFfi(each) ? this.#ffi : undefined;
+        opened.set(key, await Listener.open(each, this.#deps.take, ffi));
       }
       return opened;
     } catch (error) {
@@ -258,8 +258,8 @@ export class ClientRegistry implements Disposable {
   /** @throws Failure where a listener would need other means than there are since the start */
   #checkMeans(key: string, settings: ListenerSettings): void {
     const now = this.#listeners.get(key)?.settings;
-    const needs = needsForeign(settings);
-    const has = now === undefined ? needs && this.#foreign !== undefined : needsForeign(now);
+    const needs = needsFfi(settings);
+    const has = now === undefined ? needs && this.#ffi !== undefined : needsFfi(now);
     if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
     throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);

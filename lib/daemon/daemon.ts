@@ -17,7 +17,7 @@ import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { InternalErrors } from "./internal_errors.ts";
 import { LimitLog } from "./limit_log.ts";
 import type { Log } from "../platform/log.ts";
-import { surrender } from "../platform/permissions.ts";
+import { dropPermissions } from "../platform/permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { checkPlace } from "./qemu.ts";
 import { ClientRegistry } from "./client_registry.ts";
@@ -160,12 +160,12 @@ class Daemon {
       for (const name of sockets.untaken) {
         this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
       }
-      await surrender(this.#settings, this.#notifier.active, this.#reread !== undefined);
+      await dropPermissions(this.#settings, this.#notifier.active, this.#reread !== undefined);
       using _watchdog = this.#watchdog(watchdogMs);
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
       using _clock = this.#clock();
-      await this.#qemus.run(clientRegistry.foreign?.libc);
+      await this.#qemus.run(clientRegistry.ffi?.libc);
     } finally {
       this.#forceWithin(TEARDOWN_MS);
       this.#attempt(() => clientRegistry[Symbol.dispose]());

@@ -217,7 +217,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
     monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
   } else if (oob) {
     const error = errorReply("GenericError", `The command ${name} does not support OOB`);
-    monitor.answer(id, true, hub.recordWhenSent(monitor, command, () => monitor.dressed(error)));
+    monitor.answer(id, true, hub.recordWhenSent(monitor, command, () => monitor.inDialect(error)));
   } else run(monitor, command, own, hub);
   return true;
 }
@@ -225,7 +225,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
 function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): void {
   if ("run" in own) {
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
-    const answer = (): Reply => monitor.dressed(replyOf(value));
+    const answer = (): Reply => monitor.inDialect(replyOf(value));
     return monitor.answer(command.id, false, hub.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);

@@ -450,7 +450,7 @@ export class Mux implements Hub {
     this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
       // Under `hold` some have been here before; what they rely on may be gone.
-      if (!monitor.greeted || monitor.isControl || monitor.regreet(greeting)) continue;
+      if (!monitor.greeted || monitor.isControl || monitor.resume(greeting)) continue;
       this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
     }
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {

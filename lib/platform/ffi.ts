@@ -8,12 +8,12 @@
  */
 
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import { ForeignError, type Libc, loadLibc } from "./libc.ts";
+import { FfiError, type Libc, loadLibc } from "./libc.ts";
 import type { Log } from "./log.ts";
 import { Poller } from "./unix_socket.ts";
 
 /** Foreign calls, and what waits for the sockets made by them. */
-export interface Foreign {
+export interface Ffi {
   /** The calls. */
   readonly libc: Libc;
   /** Who waits. */
@@ -21,17 +21,17 @@ export interface Foreign {
 }
 
 /** Does a listener need foreign calls? */
-export function needsForeign({ identity }: ListenerSettings): boolean {
+export function needsFfi({ identity }: ListenerSettings): boolean {
   return identity;
 }
 
 /** Gets the means; `undefined` and a line in the log where they cannot be had. */
-export function openForeign(log: Log): Foreign | undefined {
+export function openFfi(log: Log): Ffi | undefined {
   try {
     const libc = loadLibc();
     return { libc, poller: new Poller(libc) };
   } catch (error) {
-    if (!(error instanceof ForeignError)) throw error;
+    if (!(error instanceof FfiError)) throw error;
     log.warn(`nobody's identity is known, and no descriptors are passed: ${error.message}`);
     return undefined;
   }

@@ -38,7 +38,7 @@ export interface Ready {
 }
 
 /** Why there are no foreign calls here, and what would help. */
-export class ForeignError extends Error {
+export class FfiError extends Error {
   /** Its kind. */
   override name = "ForeignError";
 }
@@ -246,7 +246,7 @@ export function loadLibc(): Libc {
 
 function open(): Symbols {
   if (Deno.build.os !== "linux") {
-    throw new ForeignError(`foreign calls are made on Linux only, and this is ${Deno.build.os}`);
+    throw new FfiError(`foreign calls are made on Linux only, and this is ${Deno.build.os}`);
   }
   let why = "";
   for (const library of LIBRARIES) {
@@ -254,12 +254,12 @@ function open(): Symbols {
       return Deno.dlopen(library, SYMBOLS).symbols;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) {
-        throw new ForeignError("foreign calls are not allowed; run Deno with --allow-ffi");
+        throw new FfiError("foreign calls are not allowed; run Deno with --allow-ffi");
       }
       why ||= (error as Error).message;
     }
   }
-  throw new ForeignError(`no C library could be loaded (${why})`);
+  throw new FfiError(`no C library could be loaded (${why})`);
 }
 
 /** The calls, each as a method; descriptors are plain numbers, and blocking ones do not exist. */

@@ -13,7 +13,7 @@ import type { Grant } from "../policy/grant.ts";
 import { STEADY } from "./clock.ts";
 import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
-import type { Foreign } from "./ffi.ts";
+import type { Ffi } from "./ffi.ts";
 import type { Log } from "./log.ts";
 import { type Acceptor, adopt } from "./socket_activation.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
@@ -23,10 +23,10 @@ import {
   type Change,
   inodeAt,
   type Listen,
-  makeWay,
   NO_CHANGE,
   notListening,
   removeIfThere,
+  removeStaleSocket,
   type UnixAddress,
 } from "./socket_file.ts";
 import { UnixListener } from "./unix_socket.ts";
@@ -75,27 +75,27 @@ export class Listener implements Disposable {
    * Begins to listen.
    *
    * @param take finds passed sockets
-   * @param foreign makes foreign calls, for sockets that tell who connects
+   * @param ffi makes foreign calls, for sockets that tell who connects
    * @throws Failure where the address is taken or cannot be listened on
    */
   static async open(
     settings: ListenerSettings,
     take: TakePassed = nothingPassed,
-    foreign: Foreign | undefined = undefined,
+    ffi: Ffi | undefined = undefined,
   ): Promise<Listener> {
     const { address } = settings;
     // What is wrong with the rules is told before anything is made.
     idsIn(settings);
     if (address.transport === "fd") {
       const descriptor = take(address.name);
-      const socket = foreign
-        ? adoptKnowing(address.name, descriptor, foreign)
+      const socket = ffi
+        ? adoptKnowing(address.name, descriptor, ffi)
         : await adopt(address.name, descriptor);
       checkReach(settings, socket);
       return new Listener(settings, { socket, inode: undefined });
     }
-    const bind = binderFor(foreign);
-    if (isFile(address)) await makeWay(address as UnixAddress);
+    const bind = binderFor(ffi);
+    if (isFile(address)) await removeStaleSocket(address as UnixAddress);
     return new Listener(settings, bind(settings, address), bind);
   }
 
@@ -122,7 +122,7 @@ export class Listener implements Disposable {
   async #listenAgain(): Promise<void> {
     const { address } = this.settings;
     if (this.#closed || !this.suspended || address.transport === "fd") return;
-    if (isFile(address)) await makeWay(address as UnixAddress);
+    if (isFile(address)) await removeStaleSocket(address as UnixAddress);
     if (this.#closed || !this.suspended) return;
     const { socket, inode } = this.#bind!(this.settings, address);
     this.#socket = socket;
@@ -313,10 +313,10 @@ interface Bound {
 /** Opens the socket of a listener; @throws Failure where that cannot be */
 type Bind = (settings: ListenerSettings, address: Address) => Bound;
 
-function binderFor(foreign: Foreign | undefined): Bind {
-  const listen: Listen = foreign === undefined
+function binderFor(ffi: Ffi | undefined): Bind {
+  const listen: Listen = ffi === undefined
     ? (path) => Deno.listen({ transport: "unix", path })
-    : (path) => new UnixListener(foreign.libc, foreign.poller, foreign.libc.listen(path), path);
+    : (path) => new UnixListener(ffi.libc, ffi.poller, ffi.libc.listen(path), path);
   return (settings, address) => {
     try {
       if (address.transport === "tcp") {
@@ -333,7 +333,7 @@ function binderFor(foreign: Foreign | undefined): Bind {
 }
 
 /** @throws Failure where it is no listening unix socket */
-function adoptKnowing(name: string, descriptor: number, { libc, poller }: Foreign): Acceptor {
+function adoptKnowing(name: string, descriptor: number, { libc, poller }: Ffi): Acceptor {
   if (libc.isListening(descriptor)) {
     libc.unblock(descriptor);
     return new UnixListener(libc, poller, descriptor, "");

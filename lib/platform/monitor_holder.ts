@@ -8,10 +8,10 @@
  * @module
  */
 
-import { ForeignError, type Libc, loadLibc } from "./libc.ts";
+import { FfiError, type Libc, loadLibc } from "./libc.ts";
 
 /** A process that is connected. */
-export interface Holder {
+export interface MonitorHolder {
   /** Its number. */
   readonly pid: number;
   /** The program it runs. */
@@ -25,11 +25,11 @@ export interface Connected {
   /** Whether this very process is at the other end of one. */
   readonly served: boolean;
   /** The other processes at the other ends that can be seen. */
-  readonly holders: readonly Holder[];
+  readonly holders: readonly MonitorHolder[];
 }
 
 /** A holder, for people. */
-export function holderText({ pid, program }: Holder): string {
+export function holderText({ pid, program }: MonitorHolder): string {
   return `process ${pid} (${program})`;
 }
 
@@ -59,7 +59,7 @@ export function connectedTo(path: string): Connected | undefined {
     return look(loadLibc(), path);
   } catch (error) {
     const isRefused = error instanceof Error && /\bos error \d+/.test(error.message);
-    if (error instanceof ForeignError || isRefused) return undefined;
+    if (error instanceof FfiError || isRefused) return undefined;
     throw error;
   }
 }
@@ -167,10 +167,10 @@ function aligned(length: number): number {
 }
 
 /** The processes that have one of these sockets open, in the order of their numbers. */
-function processesWith(libc: Libc, inodes: ReadonlySet<number>): Holder[] {
+function processesWith(libc: Libc, inodes: ReadonlySet<number>): MonitorHolder[] {
   if (inodes.size === 0) return [];
   const links = new Set([...inodes].map((inode) => `socket:[${inode}]`));
-  const holders: Holder[] = [];
+  const holders: MonitorHolder[] = [];
   const processes = libc.namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
   for (const pid of processes) {
     const open = libc.namesIn(`/proc/${pid}/fd`);

@@ -15,7 +15,7 @@ import type { ServeSettings } from "../config/settings.ts";
  * @param rereads may the settings change, and with them what is needed?
  * @param notifies are datagrams sent to the service manager's unix socket?
  */
-export async function surrender(
+export async function dropPermissions(
   { qemu, listeners, metrics, audit }: ServeSettings,
   notifies = false,
   rereads = false,

@@ -42,8 +42,8 @@ export function bindFile(
   address: UnixAddress,
   listen: Listen,
 ): [Acceptor, number | undefined] {
-  const nursery = makeNursery(address);
-  const path = `${nursery}/s`;
+  const stagingDir = makeNursery(address);
+  const path = `${stagingDir}/s`;
   let listener: Acceptor | undefined;
   try {
     listener = bindAnyLength(path, listen);
@@ -57,7 +57,7 @@ export function bindFile(
     throw notListening(address, error);
   } finally {
     removeIfThere(path);
-    Deno.removeSync(nursery);
+    Deno.removeSync(stagingDir);
   }
 }
 
@@ -137,7 +137,7 @@ export function directoryOf(path: string): string {
 }
 
 /** Makes way at the path: removes a dead socket, and nothing else. */
-export async function makeWay(address: UnixAddress): Promise<void> {
+export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   const { path } = address;
   const text = addressText(address);
   let file: Deno.FileInfo;

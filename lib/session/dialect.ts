@@ -64,7 +64,7 @@ export interface Dialect {
   /** The answer to what is no JSON; `desc` is QEMU's. */
   damage(desc: string): Reply;
   /** A reply of QEMU's form in the dialect's. */
-  dressed(reply: Reply): Reply;
+  inDialect(reply: Reply): Reply;
 }
 
 const DONE = returnReply("{}");
@@ -126,7 +126,7 @@ export const QMP: Dialect = {
     "Expecting capabilities negotiation with 'qmp_capabilities'",
   ),
   damage: generic,
-  dressed: (reply) => reply,
+  inDialect: (reply) => reply,
 };
 
 /** An error of 2010: with `data`, an object. */
@@ -207,7 +207,7 @@ export const RFC2010: Dialect = {
   exceptions: new Set(["query-version", "query-commands"]),
   refusal: INVALID_MODE,
   damage: () => rfcError("JSONParsing", "Invalid JSON syntax"),
-  dressed: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
+  inDialect: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
 };
 
 /** The control socket's: today's QMP with the commands of qmpmux alone, and none of QEMU's events. */

@@ -191,7 +191,7 @@ export class Monitor {
    *
    * @returns whether it can: all capabilities it has enabled are offered still
    */
-  regreet(greeting: Greeting): boolean {
+  resume(greeting: Greeting): boolean {
     const offered = this.#offeredBy(greeting);
     this.#greeting = greeting;
     this.#pretty = isPretty(greeting.bytes);
@@ -272,14 +272,14 @@ export class Monitor {
   /** QEMU has answered: the reply leaves when its turn comes, an out-of-band one at once. */
   fill(ticket: Ticket, reply: Reply): void {
     if (this.#left) return;
-    const dressed = this.dressed(reply);
+    const inDialect = this.inDialect(reply);
     if ("oob" in ticket) {
       this.#oobWaiting = false;
-      this.#send(dressed, ticket.id);
+      this.#send(inDialect, ticket.id);
       this.#push();
       return;
     }
-    ticket.answer = dressed;
+    ticket.answer = inDialect;
     this.#settle();
   }
 
@@ -300,12 +300,12 @@ export class Monitor {
 
   /** Answers an error of QEMU's form. */
   refuse(id: Id, oob: boolean, errorClass: string, desc: string): void {
-    this.answer(id, oob, () => this.dressed(errorReply(errorClass, desc)));
+    this.answer(id, oob, () => this.inDialect(errorReply(errorClass, desc)));
   }
 
   /** A reply of QEMU's form in that of its dialect. */
-  dressed(reply: Reply): Reply {
-    return this.#dialect.dressed(reply);
+  inDialect(reply: Reply): Reply {
+    return this.#dialect.inDialect(reply);
   }
 
   /** Answers what is no JSON; `desc` is QEMU's. */

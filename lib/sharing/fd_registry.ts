@@ -105,8 +105,8 @@ export class FdRegistry<Owner> {
     const changesSet = name === "add-fd" || name === "remove-fd";
     if (changesSet) return this.#sets.objection(owner, command);
     if (isAboutDescriptors(command)) return undefined;
-    const foreign = this.#foreignNumber(owner, references);
-    return foreign === undefined ? undefined : notFound(foreign);
+    const ffi = this.#foreignNumber(owner, references);
+    return ffi === undefined ? undefined : notFound(ffi);
   }
 
   /** Whether another client has passed descriptors. */

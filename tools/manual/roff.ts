@@ -88,8 +88,8 @@ function text(source: string): string {
 
 function escaped(source: string): string {
   const plain = source.replaceAll("\\", "\\e").replaceAll("…", "...").replaceAll("→", "to");
-  const foreign = /[^\x20-\x7e]/.exec(plain);
-  if (foreign) throw new Error(`Cannot write "${foreign[0]}" in a manual page: ${source}`);
+  const ffi = /[^\x20-\x7e]/.exec(plain);
+  if (ffi) throw new Error(`Cannot write "${ffi[0]}" in a manual page: ${source}`);
   return plain;
 }
 
