@@ -191,7 +191,9 @@ async function scale(
   pid: number,
 ): Promise<void> {
   const SECONDS = 2;
-  for (const [what, command] of [["every time", EVERY_TIME], ["same query", STATUS]] as const) {
+  for (
+    const [what, command] of [["uncached command", EVERY_TIME], ["shared query", STATUS]] as const
+  ) {
     const direct = await qmpload(["thr", ways["direct"]!, "1", "1", String(SECONDS), command]);
     const { p50, p99 } = direct;
     const perSecond = direct["replies/s"]!;
