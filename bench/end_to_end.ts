@@ -186,7 +186,7 @@ async function quiet(
 }
 
 async function scale(
-  { scales }: Report,
+  { machine: { date }, scales }: Report,
   ways: Readonly<Record<string, string>>,
   pid: number,
 ): Promise<void> {
@@ -197,7 +197,7 @@ async function scale(
     const direct = await qmpload(["thr", ways["direct"]!, "1", "1", String(SECONDS), command]);
     const { p50, p99 } = direct;
     const perSecond = direct["replies/s"]!;
-    scales.push({ who: `direct, ${what}`, clients: 1, perSecond, p50: p50!, p99: p99! });
+    scales.push({ date, who: `direct, ${what}`, clients: 1, perSecond, p50: p50!, p99: p99! });
     for (const clients of [1, 10, 100, 1000]) {
       const before = weigh(pid);
       const said = await qmpload([
@@ -211,6 +211,7 @@ async function scale(
       const after = weigh(pid);
       const perSecond = said["replies/s"]!;
       scales.push({
+        date,
         who: `qmpmux, ${what}`,
         clients,
         perSecond,

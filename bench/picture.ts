@@ -82,14 +82,14 @@ function draw({ title, unit, lines, direct, note }: Picture): string {
 }
 
 const { machine, scales } = JSON.parse(Deno.readTextFileSync(RESULTS)) as Report;
-const note = `${machine.processors} processors (${machine.processor}), ` +
-  `${/version [\d.]+/.exec(machine.qemu)?.[0].replace("version", "QEMU")}, ` +
-  `Deno ${machine.deno}, ${machine.date}`;
 const of = (who: string, value: (scale: Scale) => number): Line["points"] =>
   scales.filter((scale) => scale.who === who).map((scale) => [scale.clients, value(scale)]);
 const direct = scales.find(({ who }) => who === "direct, shared query");
 if (direct === undefined) throw new Error("results.json has no scaling run: run the task bench");
 
+const note = `${machine.processors} processors (${machine.processor}), ` +
+  `${/version [\d.]+/.exec(machine.qemu)?.[0].replace("version", "QEMU")}, ` +
+  `Deno ${machine.deno}, ${direct.date}`;
 const uncached = (value: (scale: Scale) => number) =>
   ({ colour: "orange", points: of("qmpmux, uncached command", value) }) as const;
 const shared = (value: (scale: Scale) => number) =>
