@@ -66,7 +66,7 @@ const ROUND_TRIPS: readonly {
     direct: 1,
   },
   {
-    work: "a command that runs every time, pretty-printed",
+    work: "an uncached command, pretty-printed",
     command: '{\n    "execute": "qom-get",\n    "arguments": {\n        "path": "/machine",\n' +
       '        "property": "type"\n    },\n    "id": "libvirt-417"\n}',
     count: 500,
@@ -144,9 +144,9 @@ async function crowds({ rows }: Report, ways: Readonly<Record<string, string>>):
   const thr = (args: readonly string[]) => async () => (await qmpload(args))["replies/s"]!;
   for (
     const [clients, command, goal, what] of [
-      [16, EVERY_TIME, 0.95, "a command that must run every time"],
-      [16, STATUS, 3, "the same query"],
-      [200, STATUS, 8, "the same query"],
+      [16, EVERY_TIME, 0.95, "an uncached command"],
+      [16, STATUS, 3, "a shared query"],
+      [200, STATUS, 8, "a shared query"],
     ] as const
   ) {
     const figures = await inTurns(ROUNDS, {
