@@ -98,7 +98,7 @@ class Client implements ClientPeer {
       else {
         const chunk = this.#unread.shift();
         if (chunk === undefined) return;
-        // Its grammar is settled: a monitor is read from once QEMU has greeted it.
+        // The grammar is known: a monitor is read only after QEMU's greeting.
         this.#splitter ??= new FrameSplitter(this.#monitor.grammar);
         this.#splitter.limit = LIMITS["max-command"];
         this.#splitter.load(chunk);
