@@ -1,8 +1,8 @@
 /**
- * A reply that is an array, less some of its elements.
+ * Elements removed from a reply that returns an array.
  *
- * What remains keeps its bytes and its order, so that a shortened answer cannot
- * be told from one that QEMU has given.
+ * The other elements keep their bytes and order: a client cannot distinguish the shorter
+ * reply from one of QEMU's.
  *
  * @module
  */
@@ -20,12 +20,12 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Leaves out elements of a returned array.
+ * Removes elements from a returned array.
  *
  * @param reply a reply without an id, plain or pretty
- * @param keeps decides on each element, decoded
- * @returns the reply itself where all are kept, and an error
- * @throws UnexpectedMessage where it returns something else than an array of JSON values
+ * @param keeps whether to keep an element, which it gets decoded
+ * @returns the reply itself when it is an error or nothing is removed
+ * @throws UnexpectedMessage when it does not return an array of JSON values
  */
 export function withElements(reply: Reply, keeps: (element: unknown) => boolean): Reply {
   if (reply.kind === "error") return reply;
@@ -62,7 +62,7 @@ interface Span {
   readonly end: number;
 }
 
-/** The spans of an array's elements, from the first of them on, and where its bracket closes. */
+/** Finds the spans of an array's elements, the first of which begins at `from`, and its closing bracket. */
 function spansFrom(bytes: Uint8Array, from: number): { spans: Span[]; close: number } {
   const spans: Span[] = [];
   let depth = 0;
