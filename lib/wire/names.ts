@@ -7,10 +7,8 @@
  * @module
  */
 
-import { decodeString, isPlain, qemuBytes } from "./text.ts";
-
-/** The most bytes of an escape for one byte of the text. */
-const ESCAPED_BYTES = 6;
+import { decodeString, qemuBytes } from "./spelling.ts";
+import { ESCAPE_BYTES, isPlain } from "./text.ts";
 
 interface Entry<T> {
   readonly name: Uint8Array;
@@ -40,7 +38,7 @@ export class NameTable<T> {
       const bucket = hashOf(name, 0, name.length) & this.#mask;
       this.#buckets[bucket] = { name, value, next: this.#buckets[bucket] };
     }
-    this.#scratch = new Uint8Array(ESCAPED_BYTES * longest + 2);
+    this.#scratch = new Uint8Array(ESCAPE_BYTES * longest + 2);
   }
 
   /** Whether it contains no text. */

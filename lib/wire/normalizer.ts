@@ -12,7 +12,8 @@ import * as token from "./lexer.ts";
 import type { Lexer } from "./lexer.ts";
 import { KeyTable } from "./keys.ts";
 import type { Offsets } from "./scan.ts";
-import { asciiText, isPlain, respellString, wrongString } from "./text.ts";
+import { respellString } from "./spelling.ts";
+import { asciiText, isPlain, wrongString } from "./text.ts";
 
 /** A whole value, respelled: valid JSON with double quotes, no white space and no duplicate key. */
 export interface Frame {

@@ -8,7 +8,8 @@
  */
 
 import { membersAt } from "./scan.ts";
-import { decodeString, isPlain, qemuBytes, stringAt } from "./text.ts";
+import { decodeString, qemuBytes } from "./spelling.ts";
+import { isPlain, stringAt } from "./text.ts";
 
 const BUCKETS = 512;
 

@@ -11,7 +11,8 @@ import { number } from "./number.ts";
 import { bucketAt, orderOf } from "./order.ts";
 import { Output } from "./output.ts";
 import { endOfString } from "./scan.ts";
-import { asciiText, isPlain, PRINTED_BYTES, printString } from "./text.ts";
+import { printString } from "./spelling.ts";
+import { asciiText, ESCAPE_BYTES, isPlain } from "./text.ts";
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -201,7 +202,7 @@ export class Printer {
     this.#at = end;
     if (isPlain(bytes, start, end)) return this.#out.copy(bytes, start, end);
     this.#out.within(
-      PRINTED_BYTES * (end - start),
+      ESCAPE_BYTES * (end - start),
       (out, at) => printString(bytes, start, end, out, at),
     );
   }

@@ -10,7 +10,8 @@
 import { number } from "./number.ts";
 import { Output } from "./output.ts";
 import { Printer } from "./printer.ts";
-import { asciiBytes, asciiText, quoted } from "./text.ts";
+import { quoted } from "./spelling.ts";
+import { asciiBytes, asciiText } from "./text.ts";
 
 export { number, quoted };
 
