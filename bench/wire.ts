@@ -10,7 +10,8 @@
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { canonical } from "../lib/wire/qemu_json.ts";
 import { type Frame, FrameSplitter } from "../lib/wire/frame.ts";
-import { readCommand, readMessage } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import { readMessage } from "../lib/wire/message.ts";
 import { withId } from "../lib/wire/reply.ts";
 import { type Report, timed } from "./measure.ts";
 

@@ -9,7 +9,8 @@
 
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { qemuText } from "../lib/wire/qemu_json.ts";
-import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import type { Command, Reply } from "../lib/wire/message.ts";
 import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
 
 const ENCODER = new TextEncoder();

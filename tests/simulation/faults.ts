@@ -369,7 +369,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an id is not indented",
-    file: "wire/message.ts",
+    file: "wire/command_reader.ts",
     from: "isPretty ? { depth: ID_DEPTH, limit } : {}",
     to: "isPretty ? { limit } : {}",
   },
@@ -773,7 +773,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a client's id goes on to QEMU",
-    file: "wire/message.ts",
+    file: "wire/command_reader.ts",
     from: "bytes: idPlace === ABSENT ? bytes : withoutMember(frame, idPlace),",
     to: "bytes,",
   },
