@@ -1,8 +1,7 @@
 /**
  * Draws docs/latency.svg and docs/throughput.svg from results.json.
  *
- * Both over the number of clients, both axes logarithmic: what grows in
- * proportion is a straight line.
+ * Both show the number of clients on logarithmic axes: proportional growth is a straight line.
  *
  * @module
  */
@@ -27,12 +26,12 @@ interface Picture {
   readonly title: string;
   readonly unit: string;
   readonly lines: readonly Line[];
-  /** One client on a direct connection. */
+  /** The figures of one client on a direct connection. */
   readonly direct: number;
   readonly note: string;
 }
 
-/** Places a value between two ends on a logarithmic axis. */
+/** Places a value between the ends of a logarithmic axis. */
 function place(value: number, from: number, to: number, low: number, high: number): number {
   return low + (Math.log10(value / from) / Math.log10(to / from)) * (high - low);
 }
