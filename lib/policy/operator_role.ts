@@ -72,6 +72,21 @@ function only(cases: readonly Case[], otherwise: string, fatal: Row["fatal"] = {
   return { cases, refused: {}, fatal, otherwise };
 }
 
+/** Allows the forms that the value of one argument selects: their arguments, by value. */
+function byValue(
+  argument: string,
+  forms: Readonly<Record<string, string>>,
+  otherwise: string,
+  fatal?: Row["fatal"],
+): Row {
+  const cases = Object.entries(forms).map(([values, paths]) => {
+    const list = words(values);
+    const [value = ""] = list;
+    return { where: { [argument]: list.length > 1 ? list : value }, only: anyOf(paths) };
+  });
+  return only(cases, otherwise, fatal);
+}
+
 /** Returns globs of all values of more than this many characters. */
 function longerThan(chars: number): string[] {
   return [`${"?".repeat(chars + 1)}*`];
@@ -90,15 +105,14 @@ function virtio(...kinds: string[]): string[] {
  *
  * `virtio-mem-pci` is not listed: QEMU 7.2 aborts when a device on the same PCIe port is unplugged.
  */
-const DRIVERS = [
-  ...virtio("balloon", "blk", "net", "rng", "scsi", "serial"),
-  ..."virtio-keyboard-pci virtio-mouse-pci virtio-tablet-pci".split(" "),
-  ..."virtconsole virtserialport e1000 e1000e igb rtl8139 vmxnet3".split(" "),
-  ..."ide-cd ide-hd nvme nvme-ns scsi-cd scsi-hd usb-storage".split(" "),
-  ..."nec-usb-xhci qemu-xhci usb-hub usb-kbd usb-mouse usb-tablet".split(" "),
-  ..."ioh3420 pci-bridge pcie-pci-bridge pcie-root-port".split(" "),
-  ..."pc-dimm i6300esb *-i386-cpu *-x86_64-cpu".split(" "),
-];
+const DRIVERS = virtio("balloon", "blk", "net", "rng", "scsi", "serial").concat(words(`
+  virtio-keyboard-pci virtio-mouse-pci virtio-tablet-pci
+  virtconsole virtserialport e1000 e1000e igb rtl8139 vmxnet3
+  ide-cd ide-hd nvme nvme-ns scsi-cd scsi-hd usb-storage
+  nec-usb-xhci qemu-xhci usb-hub usb-kbd usb-mouse usb-tablet
+  ioh3420 pci-bridge pcie-pci-bridge pcie-root-port
+  pc-dimm i6300esb *-i386-cpu *-x86_64-cpu
+`));
 
 /**
  * The properties of these devices that may be set.
@@ -119,12 +133,13 @@ const DEVICE_PROPERTIES =
   "socket-id die-id cluster-id module-id core-id thread-id node-id p2 p3";
 
 /** The human commands without arguments that print the same data as queries. */
-const INFOS =
-  ("balloon block block-jobs blockstats capture chardev cpus cryptodev dirty_rate dump " +
-    "hotpluggable-cpus iothreads irq jit kvm memdev memory-devices memory_size_summary mice " +
-    "migrate migrate_capabilities migrate_parameters mtree name network numa pci pic qdm qom-tree " +
-    "qtree ramblock replay roms sgx snapshots spice status tpm usb usernet uuid vcpu_dirty_limit " +
-    "version virtio vm-generation-id vnc").split(" ");
+const INFOS = words(`
+  balloon block block-jobs blockstats capture chardev cpus cryptodev dirty_rate dump
+  hotpluggable-cpus iothreads irq jit kvm memdev memory-devices memory_size_summary mice migrate
+  migrate_capabilities migrate_parameters mtree name network numa pci pic qdm qom-tree qtree
+  ramblock replay roms sgx snapshots spice status tpm usb usernet uuid vcpu_dirty_limit version
+  virtio vm-generation-id vnc
+`);
 
 const JOB = "job-id auto-finalize auto-dismiss";
 const BITMAP = "node name";
@@ -138,8 +153,6 @@ const LIMIT_NAMES = "total read write".split(" ").flatMap((kind) =>
     ["", "-max", "-max-length"].map((end) => `${unit}-${kind}${end}`)
   )
 ).concat("iops-size");
-
-const CHARDEVS = "nothing but null and ringbuf is made, without a log file";
 
 /** Fatal delays: with a negative `max`, QEMU 11.1 sends announcements forever and stops replying. */
 const DELAYS = ["-*", ...longerThan(6)];
@@ -276,28 +289,17 @@ const rows = (): Readonly<Record<string, Row>> => ({
         )
       ).join(" "),
   ),
-  "blockdev-add": only(
-    [
-      {
-        where: { driver: ["null-aio", "null-co"] },
-        only: anyOf("driver node-name size latency-ns read-zeroes read-only"),
-      },
-      {
-        where: { driver: "raw" },
-        only: anyOf("driver node-name file offset size read-only"),
-      },
-      {
-        where: { driver: "throttle" },
-        only: anyOf("driver node-name file throttle-group read-only"),
-      },
+  "blockdev-add": byValue(
+    "driver",
+    {
+      "null-aio null-co": "driver node-name size latency-ns read-zeroes read-only",
+      "raw": "driver node-name file offset size read-only",
+      "throttle": "driver node-name file throttle-group read-only",
+      // `bottom` is not listed: QEMU searches forever for a node that is not below.
+      "copy-on-read": "driver node-name file read-only",
       // `copy-before-write` is not allowed, for the same reason as `blockdev-backup`.
-      {
-        // `bottom` is not listed: QEMU searches forever for a node that is not below.
-        where: { driver: "copy-on-read" },
-        only: anyOf("driver node-name file read-only"),
-      },
-      { where: { driver: "snapshot-access" }, only: anyOf("driver node-name file read-only") },
-    ],
+      "snapshot-access": "driver node-name file read-only",
+    },
     "only filters over nodes that are there, and null, are made",
     // QEMU aborts on a null device of negative size.
     { size: ["-*"] },
@@ -314,12 +316,10 @@ const rows = (): Readonly<Record<string, Row>> => ({
   "blockdev-snapshot-delete-internal-sync": allowed("device id name"),
   "blockdev-snapshot-internal-sync": allowed("device name"),
   "cancel-vcpu-dirty-limit": allowed("cpu-index"),
-  "chardev-add": only(
-    [
-      { where: { "backend.type": "null" }, only: anyOf("id backend.type backend.data") },
-      { where: { "backend.type": "ringbuf" }, only: anyOf("id backend.type backend.data.size") },
-    ],
-    CHARDEVS,
+  "chardev-add": byValue(
+    "backend.type",
+    { null: "id backend.type backend.data", ringbuf: "id backend.type backend.data.size" },
+    "nothing but null and ringbuf is made, without a log file",
     { id: PATHS, "backend.data.size": BUFFER_SIZES },
   ),
   "cxl-add-dynamic-capacity": allowed(
@@ -390,35 +390,23 @@ const rows = (): Readonly<Record<string, Row>> => ({
         "x-checkpoint-delay x-rdma-chunk-size x-vcpu-dirty-limit-period",
     },
   ),
-  "netdev_add": only(
-    // `netdev` is not listed: QEMU aborts when that has a peer.
-    [{ where: { type: "hubport" }, only: anyOf("id type hubid") }],
+  // `netdev` is not listed: QEMU aborts when that has a peer.
+  "netdev_add": byValue(
+    "type",
+    { hubport: "id type hubid" },
     "all but a hubport reaches a socket, a program or the host's network",
   ),
-  "object-add": only(
-    [
-      {
-        where: { "qom-type": "iothread" },
-        only: anyOf(
-          "id qom-type poll-max-ns poll-grow poll-shrink poll-weight aio-max-batch " +
-            "thread-pool-min thread-pool-max",
-        ),
-      },
-      {
-        where: { "qom-type": "throttle-group" },
-        only: anyOf(
-          "id qom-type " +
-            LIMIT_NAMES.flatMap((name) => [`limits.${name}`, `x-${name}`]).join(" "),
-        ),
-      },
-      {
-        where: { "qom-type": "memory-backend-ram" },
-        only: anyOf(
-          "id qom-type size dump merge prealloc prealloc-threads reserve share host-nodes[*] policy",
-        ),
-      },
-      { where: { "qom-type": "rng-builtin" }, only: anyOf("id qom-type") },
-    ],
+  "object-add": byValue(
+    "qom-type",
+    {
+      "iothread": "id qom-type poll-max-ns poll-grow poll-shrink poll-weight aio-max-batch " +
+        "thread-pool-min thread-pool-max",
+      "throttle-group": "id qom-type " +
+        LIMIT_NAMES.flatMap((name) => [`limits.${name}`, `x-${name}`]).join(" "),
+      "memory-backend-ram": "id qom-type size dump merge prealloc prealloc-threads reserve share " +
+        "host-nodes[*] policy",
+      "rng-builtin": "id qom-type",
+    },
     "only iothread, throttle-group, memory-backend-ram and rng-builtin are made",
     { size: MEMORY_SIZES },
   ),

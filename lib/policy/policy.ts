@@ -61,16 +61,7 @@ export interface Rule {
 }
 
 /** The parts of a role. */
-export interface RoleParts {
-  /** The name, as in `role=`. */
-  readonly name: string;
-  /** The rules in their order. */
-  readonly rules: readonly Rule[];
-  /** The events that its clients may see; `undefined` means all. */
-  readonly events: EventFilter | undefined;
-  /** Whether its clients may administer qmpmux itself. */
-  readonly administers: boolean;
-}
+export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers">;
 
 /** The most names of commands whose rules are cached, since clients can invent names. */
 const REMEMBERED_LIMIT = 1024;
@@ -78,7 +69,7 @@ const REMEMBERED_LIMIT = 1024;
 const REMEMBERED_CHARS_LIMIT = 64;
 
 /** A role: the permissions of clients. */
-export class Role implements RoleParts {
+export class Role {
   /** The name, as in `role=`. */
   readonly name: string;
   /** The events that its clients may see; `undefined` means all. */

@@ -109,9 +109,8 @@ export class Cursor {
   /** Moves from a key to its value and returns a table's value for the key. */
   keyIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;
-    const end = endOfString(this.#bytes, at);
-    this.at = end + 1;
-    return table.at(this.#bytes, at, end);
+    this.skipKey();
+    return table.at(this.#bytes, at, this.at - 1);
   }
 
   /** Moves from a key to its value. */
@@ -122,9 +121,8 @@ export class Cursor {
   /** Moves from a key to its value and returns the key. */
   key(): string {
     const { at } = this;
-    const end = endOfString(this.#bytes, at);
-    this.at = end + 1;
-    return stringAt(this.#bytes, at, end);
+    this.skipKey();
+    return stringAt(this.#bytes, at, this.at - 1);
   }
 
   /** Moves from a key to its value and tells whether the key is this text. */

@@ -75,9 +75,7 @@ export const POSITIONED: Grammar = {
  * @param minor the greeting's `version.qemu.minor`
  */
 export function grammarOf(major: number, minor: number): Grammar {
-  const [sinceMajor, sinceMinor] = POSITIONED.since;
-  const newer = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-  return newer ? POSITIONED : CLASSIC;
+  return compared(POSITIONED.since, major, minor) >= 0 ? POSITIONED : CLASSIC;
 }
 
 /** The newest QEMU whose grammar has been measured, `[major, minor]`. */
@@ -85,6 +83,14 @@ export const NEWEST_MEASURED = [11, 1] as const;
 
 /** Tells whether a version is newer than those measured, so that its grammar is a guess. */
 export function isUnmeasured(major: number, minor: number): boolean {
-  const [newestMajor, newestMinor] = NEWEST_MEASURED;
-  return major > newestMajor || (major === newestMajor && minor > newestMinor);
+  return compared(NEWEST_MEASURED, major, minor) > 0;
+}
+
+/** Compares a version with another: above 0 when it is newer, below 0 when it is older. */
+function compared(
+  [first, second]: readonly [number, number],
+  major: number,
+  minor: number,
+): number {
+  return major - first || minor - second;
 }

@@ -86,11 +86,6 @@ export class Printer {
     this.#survey = new Survey(bytes, start, end);
   }
 
-  /** Whether the value is printed, or the text is longer than the limit. */
-  get done(): boolean {
-    return this.#done;
-  }
-
   /** The text, in ASCII; `undefined` when it is longer than the limit. */
   get text(): string | undefined {
     return this.#out.length > this.#limit ? undefined : this.#out.text;
