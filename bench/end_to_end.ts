@@ -340,7 +340,7 @@ async function timeToGreeting(program: string, path: string, args: string[]): Pr
   return took;
 }
 
-/** Connects, and retries until a listener exists. */
+/** Connects to a socket, and retries until a listener exists. */
 async function connect(path: string): Promise<Deno.UnixConn> {
   for (;;) {
     try {

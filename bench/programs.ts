@@ -58,7 +58,7 @@ export async function start(
   };
 }
 
-/** The flags of qmpmux, which allow the thousands of clients that benches connect. */
+/** Returns the flags of qmpmux, which allow the thousands of clients that benches connect. */
 export function muxArguments(qemu: string, listen: string): string[] {
   return ["--qemu", qemu, "--max-clients", "4096", "--listen", `${listen},max-clients=4096`];
 }

@@ -28,7 +28,7 @@ const ROOT = resolve(import.meta.dirname!, "..");
 /** A failure of `deno compile`, with its message. */
 export class NotCompiled extends Error {}
 
-/** The flags that the program runs with: permissions, V8. */
+/** Returns the flags of the program: permissions and those of V8. */
 export function runFlags(root: string): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
   const words = (tasks.qmpmux.command as string).split(" ");

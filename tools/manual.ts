@@ -14,7 +14,7 @@ import { qmpmuxPage } from "./manual/qmpmux.ts";
 import { type Page, roffOf } from "./manual/roff.ts";
 import { tomlPage } from "./manual/toml.ts";
 
-/** All pages. */
+/** Returns all pages. */
 export function manualPages(): Page[] {
   return [qmpmuxPage(), tomlPage(), protocolPage()];
 }

@@ -28,7 +28,7 @@ interface Package {
   version: string;
 }
 
-/** The packages that deno.json imports from JSR. */
+/** Returns the packages that deno.json imports from JSR. */
 function wanted(): Package[] {
   const { imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
   return Object.values(imports as Record<string, string>).flatMap((specifier) => {

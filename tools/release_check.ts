@@ -109,7 +109,7 @@ class System implements Disposable {
     return system;
   }
 
-  /** The command line to run a command inside, with temporary mounts and without a network. */
+  /** Returns the command line to run a command inside, with temporary mounts and without a network. */
   command(args: readonly string[], user = "0:0"): [string, string[]] {
     const script = 'mount -t proc proc "$1/proc" && mount --bind "$2" "$1/run/vm" && ' +
       'root=$1 user=$3 && shift 3 && exec chroot --userspec="$user" "$root" "$@"';

@@ -98,7 +98,7 @@ async function client(
   return made;
 }
 
-/** The limit of a role's commands. */
+/** Returns the limit of a role's commands. */
 function limitOf(role: Role | undefined): number {
   return flags.limit === undefined
     ? defaultLimits(role?.name ?? "full")["max-command"]

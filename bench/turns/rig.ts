@@ -252,7 +252,7 @@ const FAILURE = [
 
 const DONE = ['{"return": {}}', '{\r\n    "return": {\r\n    }\r\n}'] as const;
 
-/** The reply to a command with an id, plain and pretty. */
+/** Returns the reply to a command with an id, plain and pretty. */
 function doneWith(id: string): readonly [string, string] {
   return [
     `{"return": {}, "id": ${id}}`,

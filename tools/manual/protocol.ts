@@ -67,7 +67,7 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   },
 ];
 
-/** The page. */
+/** Returns the page. */
 export function protocolPage(): Page {
   return {
     name: "qmpmux-protocol",

@@ -93,7 +93,7 @@ qmpmux kick --socket /run/vm/admin.sock watch/3`,
   ],
 ];
 
-/** The page. */
+/** Returns the page. */
 export function qmpmuxPage(): Page {
   return {
     name: "qmpmux",

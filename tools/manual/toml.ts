@@ -52,7 +52,7 @@ address = "unix:/run/qmpmux/admin.sock"
 role = "admin"
 `;
 
-/** The page. */
+/** Returns the page. */
 export function tomlPage(): Page {
   return {
     name: "qmpmux.toml",

@@ -35,7 +35,7 @@ function packageFor(named: string | undefined): string {
   );
 }
 
-/** The package, and one of a higher version. */
+/** Writes the package, and one of a higher version. */
 async function fill(content: string, { deb }: { deb?: string }): Promise<void> {
   const first = packageFor(deb);
   await copy(first, `${content}/first.deb`);

@@ -12,7 +12,7 @@ import { denoOf, isOlder } from "../deno_version.ts";
 import { Unmade } from "../release_parts.ts";
 import { copy, ROOT, tryInside } from "./boot.ts";
 
-/** The program, its units, its source and a Deno to run that. */
+/** Writes the program, its units, its source and a Deno to run that. */
 async function fill(content: string): Promise<void> {
   const named = Deno.env.get("QMPMUX_BINARY") ?? "dist/qmpmux";
   const binary = named.startsWith("/") ? named : ROOT + named;
