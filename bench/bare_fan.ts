@@ -1,8 +1,8 @@
 /**
  * A bare loop that hands every event to every client: the floor for fan-out in Deno.
  *
- * It knows just enough of QMP to be measured: it greets, answers
- * `qmp_capabilities`, and passes one command at a time on for whoever asked.
+ * It implements just enough of QMP to be measured: it sends a greeting, replies to
+ * `qmp_capabilities`, and forwards one command at a time.
  *
  *   deno run -A bench/bare_fan.ts FROM TO
  *

@@ -1,8 +1,8 @@
 /**
- * What a flood costs those who do no harm.
+ * The cost of a flood for other clients.
  *
- * A bystander asks one thing after the other, alone and beside each flood in turn;
- * each ratio is the median over rounds. The load comes from processes of its own.
+ * A bystander sends one command after the other, alone and beside each flood in turn; each
+ * ratio is the median over rounds. Separate processes generate the load.
  *
  *   QMPMUX_BENCH_ROUNDS=9 deno task bench bystanders
  *
@@ -20,16 +20,16 @@ import { qmpload } from "./programs.ts";
 const ROUNDS = Number(Deno.env.get("QMPMUX_BENCH_ROUNDS") ?? 7);
 const COMMANDS = 600;
 
-/** It runs at QEMU every time: no list of queries that only read has it. */
+/** A command that QEMU runs every time: it is not in the list of cached queries. */
 const COMMAND = '{"execute":"query-rx-filter"}';
 
-/** A bystander's 99th percentile in microseconds. */
+/** Measures a bystander's 99th percentile in microseconds. */
 async function bystander(path: string): Promise<number> {
   const { p99 } = await qmpload(["lat", path, String(COMMANDS), COMMAND]);
   return p99!;
 }
 
-/** Runs something while a flood goes on. */
+/** Runs something during a flood. */
 async function beside(kind: string, path: string, run: () => Promise<number>): Promise<number> {
   const flooder = new URL("./flooder.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {

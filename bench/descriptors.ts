@@ -1,8 +1,8 @@
 /**
- * What it costs to know who connects, and to pass descriptors.
+ * The cost of peer credentials and of passing descriptors.
  *
- * The same load on a listener of each kind: of a qmpmux that makes no foreign
- * calls, and of one that does, where a plain listener must be as fast as ever.
+ * It puts the same load on a listener of each kind: of a qmpmux that makes no foreign calls,
+ * and of one that does, whose plain listener must be as fast.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const ROUNDS = Number(Deno.env.get("QMPMUX_BENCH_ROUNDS") ?? 7);
 const STATUS = '{"execute":"query-status"}';
 const PASSES = 200;
 
-/** Measures all of it. */
+/** Adds the rows of this bench. */
 export async function measureDescriptors(report: Report): Promise<void> {
   using place = makePlace();
   await using qemu = await startQemu(`${place.path}/qmp`, [
@@ -84,7 +84,7 @@ export async function measureDescriptors(report: Report): Promise<void> {
   ]));
 }
 
-/** Microseconds to pass a descriptor, and to have it closed. */
+/** Measures the microseconds to pass a descriptor and to close it. */
 async function pass(path: string): Promise<number> {
   using client = await PassingClient.ready(path);
   const began = performance.now();

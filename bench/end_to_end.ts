@@ -1,13 +1,12 @@
 /**
- * A real QEMU, real sockets, the program as users run it.
+ * The program as users run it, with a real QEMU and real sockets.
  *
- * One QEMU with a monitor for each way to it: direct, qmpmux, a bare relay in
- * Deno, socat. They take turns, so that each has QEMU to itself; every figure is
- * a ratio of one run.
+ * One QEMU has a monitor for each path to it: direct, qmpmux, a bare relay in Deno, and socat.
+ * They take turns, so that each has QEMU to itself; every figure is a ratio within one run.
  *
  *   QMPMUX_BENCH_ROUNDS=9 deno task bench end_to_end
  *
- * `QMPMUX_BENCH_DENO` names the Deno that compiles for the row on starting.
+ * `QMPMUX_BENCH_DENO` names the Deno that compiles the programs whose start is measured.
  *
  * @module
  */
@@ -29,10 +28,10 @@ import {
 const ROUNDS = Number(Deno.env.get("QMPMUX_BENCH_ROUNDS") ?? 7);
 
 const STATUS = '{"execute":"query-status"}';
-/** It runs every time: no list of queries that only read has it. */
+/** A command that QEMU runs every time: it is not in the list of cached queries. */
 const EVERY_TIME = '{"execute":"query-rx-filter"}';
 
-/** What is asked one by one, how often a turn, and the goals. */
+/** The commands sent one by one, their number in each turn, and the goals. */
 const ROUND_TRIPS: readonly {
   work: string;
   command: string;
@@ -139,7 +138,7 @@ async function roundTrips({ rows }: Report, ways: Readonly<Record<string, string
   }
 }
 
-/** Many clients, one command each in flight, against the fastest way to use a monitor alone. */
+/** Compares many clients, each with one command in flight, with the fastest use of a direct monitor. */
 async function crowds({ rows }: Report, ways: Readonly<Record<string, string>>): Promise<void> {
   const thr = (args: readonly string[]) => async () => (await qmpload(args))["replies/s"]!;
   for (
@@ -158,7 +157,7 @@ async function crowds({ rows }: Report, ways: Readonly<Record<string, string>>):
   }
 }
 
-/** One that asks now and then, beside one that always has 10,000 queries waiting. */
+/** Measures a client that sends few commands beside one that always has 10,000 queries waiting. */
 async function quiet(
   { rows }: Report,
   { qmpmux }: Readonly<Record<string, string>>,
@@ -174,7 +173,7 @@ async function quiet(
       EVERY_TIME,
     ]);
     await using _ = flood;
-    // It floods once it has processor time to show for it.
+    // The flood has begun when its process has used processor time.
     while (weigh(flood.pid).cpu < 20_000) await new Promise((resolve) => setTimeout(resolve, 5));
     return await p99();
   };
@@ -231,8 +230,8 @@ function weighIdle({ rows }: Report, pid: number): void {
 }
 
 /**
- * What a thousand idle clients weigh, each: the second thousand, so that what is made once does not
- * count, of a qmpmux that has served nobody, so that no memory of former clients takes them up.
+ * Measures the memory of an idle client: of each of the second thousand, which excludes memory that
+ * is allocated once, in a new qmpmux, which has no memory of former clients to reuse.
  */
 async function weighClients({ rows }: Report, place: string): Promise<void> {
   const CLIENTS = 1000;
@@ -268,7 +267,7 @@ async function startIdle(path: string, clients: number): Promise<AsyncDisposable
   };
 }
 
-/** Does memory grow with the commands? Weighed each second over a million of them. */
+/** Measures the growth of memory with commands, each second over a million of them. */
 async function million({ rows }: Report, path: string, pid: number): Promise<void> {
   let commands = 0;
   const weights: { commands: number; anonymous: number }[] = [];
@@ -290,7 +289,7 @@ async function million({ rows }: Report, path: string, pid: number): Promise<voi
   rows.push({ bench, work: `${work}, growth`, unit: "bytes a command", values, ratios: [] });
 }
 
-/** Bytes a command, by least squares. */
+/** Returns the bytes of memory per command, by least squares. */
 function slope(points: readonly { commands: number; anonymous: number }[]): number {
   const mean = (of: (point: typeof points[number]) => number) =>
     points.reduce((sum, point) => sum + of(point), 0) / points.length;
@@ -300,7 +299,7 @@ function slope(points: readonly { commands: number; anonymous: number }[]): numb
   return up / mean((point) => (point.commands - x) ** 2);
 }
 
-/** From start to first greeting, compiled, against the smallest program that greets. */
+/** Compares the time from start to greeting, compiled, with that of the smallest such program. */
 async function starts({ rows }: Report, place: string): Promise<void> {
   const deno = Deno.env.get("QMPMUX_BENCH_DENO") ?? Deno.execPath();
   const root = new URL("../", import.meta.url).pathname;
@@ -309,7 +308,7 @@ async function starts({ rows }: Report, place: string): Promise<void> {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}deno.json`));
   const flags = ["compile", ...(tasks.qmpmux.command as string).split(" ").slice(2, -1)];
   try {
-    // As tools/compile.ts has it; types have been checked elsewhere.
+    // Use the flags of tools/compile.ts; types are checked elsewhere.
     const config = ["--no-check", "--no-code-cache", "--config", `${root}deno.json`];
     await output(deno, [...flags, ...config, "--output", qmpmux, `${root}main.ts`]);
     await output(deno, [...flags, ...config, "--output", hello, `${root}bench/hello.ts`]);
@@ -344,7 +343,7 @@ async function timeToGreeting(program: string, path: string, args: string[]): Pr
   return took;
 }
 
-/** Connects as soon as somebody listens. */
+/** Connects to a socket, and retries until a listener exists. */
 async function connect(path: string): Promise<Deno.UnixConn> {
   for (;;) {
     try {

@@ -1,9 +1,8 @@
 /**
- * One event to many: in the core, and over sockets.
+ * The delivery of one event to many clients, in the core and over sockets.
  *
- * Over sockets a real QEMU tells the event, and the time until the last client
- * has it is compared with a bare loop that writes the same bytes to as many
- * sockets.
+ * Over sockets a real QEMU sends the event, and the time until the last client has it is
+ * compared with that of a bare loop that writes the same bytes to as many sockets.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A client that floods a monitor until it is ended, in a process of its own.
+ * A client that floods a monitor until it is killed, as a separate process.
  *
  *     flooder.ts KIND SOCKET
  *
@@ -12,7 +12,7 @@ const ENCODER = new TextEncoder();
 const QUERY = '{"execute":"query-rx-filter"}';
 const OVERTAKER = '{"exec-oob":"query-yank"}';
 
-/** A flood: the capabilities it needs, and what is sent again and again. */
+/** A flood: the capabilities that it needs, and the bytes that it repeats. */
 interface Flood {
   readonly enable?: readonly string[];
   readonly text: string;

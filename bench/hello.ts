@@ -1,5 +1,5 @@
 /**
- * The smallest program that greets: what starting a compiled Deno costs, whatever it does.
+ * The smallest program that sends a greeting: the cost of starting any compiled Deno program.
  *
  *   hello PATH
  *

@@ -1,5 +1,5 @@
 /**
- * A hub without sockets, whose clients and QEMU are as cheap as can be.
+ * A hub without sockets, whose clients and QEMU cost as little as possible.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const ENCODER = new TextEncoder();
 const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
   '"package": ""}, "capabilities": ["oob"]}}\r\n';
 
-/** A peer that counts what it is sent. */
+/** A peer that counts the messages that it gets. */
 class CountingPeer implements ClientPeer, QemuPeer {
   sent = 0;
   send(_bytes: Uint8Array): void {
@@ -55,7 +55,7 @@ export class BenchClient {
   }
 }
 
-/** The hub, its QEMU ready. */
+/** A hub whose QEMU is ready. */
 export class BenchHub {
   readonly #mux = new Mux(options(), {
     ready(): void {},
@@ -78,23 +78,23 @@ export class BenchHub {
     this.#answered = this.#qemu.sent;
   }
 
-  /** A client that has negotiated. */
+  /** Adds a client that has negotiated. */
   client(): BenchClient {
     return new BenchClient(this.#mux);
   }
 
-  /** Has QEMU been asked what it has not answered? */
+  /** Whether QEMU has a pending command. */
   get asked(): boolean {
     return this.#qemu.sent > this.#answered;
   }
 
-  /** QEMU answers. */
+  /** Sends a reply of QEMU. */
   qemuSays(bytes: Uint8Array): void {
     this.#answered++;
     this.hears(bytes);
   }
 
-  /** QEMU tells an event. */
+  /** Sends an event of QEMU. */
   hears(bytes: Uint8Array): void {
     this.#splitter.load(bytes);
     for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {

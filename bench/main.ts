@@ -1,8 +1,8 @@
 /**
  * `deno task bench [NAME…]`: runs the benches, prints ratios, writes results.json.
  *
- * Without names all of them run; those named take the place of their former
- * rows, the rest of the file stays.
+ * Without names it runs all of them. With names it replaces their rows and keeps the rest of
+ * the file.
  *
  * @module
  */

@@ -1,41 +1,41 @@
 /**
- * What all benches share: taking turns, medians, and the report.
+ * The code that all benches share: turns, medians, and the report.
  *
- * Machines differ and are shared. So nothing is compared but within one run,
- * where the things compared take turns, round by round, while the others are
- * silent; a ratio is the median of the rounds' ratios.
+ * Machines differ and are shared, so figures are compared only within one run. The programs
+ * compared take turns, round by round, while the others are idle; a ratio is the median of
+ * the rounds' ratios.
  *
  * @module
  */
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** Where what the benches compile is kept. */
+/** The directory for programs that the benches compile. */
 export const CACHE = `${ROOT}.cache/bench`;
 
-/** The file all results are written to. */
+/** The file of all results. */
 export const RESULTS = `${ROOT}bench/results.json`;
 
-/** One kind of work, measured for one or more that do it. */
+/** A kind of work, measured for one or more programs. */
 export interface Row {
   readonly bench: string;
   readonly work: string;
   readonly unit: string;
-  /** The median of each. */
+  /** The median of each program. */
   readonly values: Readonly<Record<string, number>>;
   readonly ratios: readonly Ratio[];
 }
 
-/** qmpmux against something else, and what is aimed at. */
+/** The ratio of qmpmux to another program, and the goal. */
 export interface Ratio {
   readonly against: string;
   readonly value: number;
   readonly goal?: number;
-  /** Is less better (times), or more (throughput)? */
+  /** Whether less is better, as for times, or more, as for throughput. */
   readonly better: "less" | "more";
 }
 
-/** How many clients do how much. */
+/** The throughput and latency of a number of clients. */
 export interface Scale {
   /** The date of the run; later runs of other benches keep these figures. */
   readonly date: string;
@@ -44,13 +44,13 @@ export interface Scale {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
-  /** Of the process in the middle, in MiB; none where there is no such process. */
+  /** The memory of the process in the middle in MiB, if there is such a process. */
   readonly rss?: number;
-  /** Microseconds of processor time of the process in the middle. */
+  /** The processor time of that process in microseconds. */
   readonly cpu?: number;
 }
 
-/** Where, when and with what. */
+/** The machine, the time and the versions. */
 export interface Machine {
   readonly date: string;
   readonly processor: string;
@@ -62,20 +62,20 @@ export interface Machine {
   readonly peers: string;
 }
 
-/** All that a run has measured. */
+/** The results of a run. */
 export interface Report {
   readonly machine: Machine;
   readonly rows: Row[];
   readonly scales: Scale[];
 }
 
-/** The middle one. */
+/** Returns the median. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-/** Measures each in turn, round by round; the figures of every round. */
+/** Measures each in turn, round by round; returns the figures of every round. */
 export async function inTurns(
   rounds: number,
   turns: Readonly<Record<string, () => Promise<number>>>,
@@ -87,7 +87,7 @@ export async function inTurns(
   return figures;
 }
 
-/** A row of what `inTurns` has measured. */
+/** Makes a row from the figures of `inTurns`. */
 export function row(
   bench: string,
   work: string,
@@ -108,7 +108,7 @@ export function row(
   return { bench, work, unit, values, ratios };
 }
 
-/** Nanoseconds a call takes: the best of some rounds, for nothing but noise makes it slower. */
+/** Measures a call in nanoseconds: the best of some rounds, since noise only makes it slower. */
 export function timed(call: () => void, atLeastMs = 100, rounds = 7): number {
   let best = Infinity;
   for (let round = 0; round < rounds; round++) {
@@ -125,7 +125,7 @@ export function timed(call: () => void, atLeastMs = 100, rounds = 7): number {
   return best * 1e6;
 }
 
-/** Runs a program to its end; what it prints. */
+/** Runs a program to its end; returns its output. */
 export async function output(program: string, args: readonly string[]): Promise<string> {
   const command = new Deno.Command(program, { args: [...args], stdin: "null", stderr: "piped" });
   const { success, stdout, stderr } = await command.output();
@@ -135,7 +135,7 @@ export async function output(program: string, args: readonly string[]): Promise<
   return new TextDecoder().decode(stdout);
 }
 
-/** The first line a program prints, `undefined` where it is not installed. */
+/** Returns the first line that a program prints, `undefined` when it is not installed. */
 export async function versionOf(program: string, flag = "--version"): Promise<string | undefined> {
   try {
     return (await output(program, [flag])).split("\n")[0];
@@ -144,7 +144,7 @@ export async function versionOf(program: string, flag = "--version"): Promise<st
   }
 }
 
-/** This machine, as it is now. */
+/** Describes this machine. */
 export async function thisMachine(): Promise<Machine> {
   const processor = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1];
   const socat = /version (\S+)/.exec(await output("socat", ["-V"]).catch(() => ""))?.[1];

@@ -1,5 +1,5 @@
 /**
- * The programs that benches start: the load, the peers, and what is compiled.
+ * The programs that benches start: the load, the peers, and compiled programs.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { CACHE, output } from "./measure.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 
-/** What qmpload says: `p50=12.3 … replies/s=456` by name. */
+/** Reads the output of qmpload: `p50=12.3 … replies/s=456` by name. */
 export async function qmpload(args: readonly string[]): Promise<Record<string, number>> {
   const said = await output(await qmploadProgram(), args);
   return Object.fromEntries(
@@ -19,7 +19,7 @@ export async function qmpload(args: readonly string[]): Promise<Record<string, n
 
 let program: Promise<string> | undefined;
 
-/** Where qmpload is, compiled from the source as it is now. */
+/** Returns the path of qmpload, compiled from the present source. */
 export function qmploadProgram(): Promise<string> {
   program ??= (async () => {
     await Deno.mkdir(CACHE, { recursive: true });
@@ -30,12 +30,12 @@ export function qmploadProgram(): Promise<string> {
   return program;
 }
 
-/** A program that runs until it is disposed of. */
+/** A program that runs until it is disposed. */
 export interface Running extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Starts a program, and waits for a file it makes, if one is named. */
+/** Starts a program, and waits for a file that it creates, if one is named. */
 export async function start(
   command: string,
   args: readonly string[],
@@ -50,7 +50,7 @@ export async function start(
       try {
         child.kill("SIGKILL");
       } catch (error) {
-        // It has ended by itself.
+        // It has exited already.
         if (!(error instanceof TypeError)) throw error;
       }
       await child.status;
@@ -58,24 +58,24 @@ export async function start(
   };
 }
 
-/** What qmpmux is started with: room for the thousands of clients that benches connect. */
+/** Returns the flags of qmpmux, which allow the thousands of clients that benches connect. */
 export function muxArguments(qemu: string, listen: string): string[] {
   return ["--qemu", qemu, "--max-clients", "4096", "--listen", `${listen},max-clients=4096`];
 }
 
-/** Starts a script of this folder that makes the socket it is told first. */
+/** Starts a script of this folder whose first argument is the socket that it creates. */
 export function startScript(name: string, args: readonly string[]): Promise<Running> {
   return start(Deno.execPath(), ["run", "--no-config", "-A", HERE + name, ...args], args[0]);
 }
 
-/** A process's memory in bytes, and its processor time in microseconds. */
+/** Returns a process's memory in bytes, and its processor time in microseconds. */
 export function weigh(pid: number): { rss: number; anonymous: number; cpu: number } {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const of = (name: string) =>
     Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)![1]) * 1024;
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  // Ticks of a hundredth of a second: USER_HZ, the same everywhere.
+  // A tick is a hundredth of a second: USER_HZ, on every machine.
   const cpu = (Number(fields[11]) + Number(fields[12])) * 10_000;
   return { rss: of("VmRSS"), anonymous: of("RssAnon"), cpu };
 }

@@ -9,8 +9,8 @@
  *   qmpload [-o] idle SOCKET CLIENTS SECS              connects and negotiates, then stays silent (to weigh idle clients)
  *
  * -o enables oob: without it QEMU takes one command a turn, whatever DEPTH says. COMMAND is the JSON text to send. Only
- * lines that are no events count. Greeting and qmp_capabilities are done first. A QEMU socket serves one client: use
- * CLIENTS = 1 there, and no fan. Exit 2: no answer for 10 s, or an event lost. */
+ * replies count, not events. It negotiates first. A QEMU socket serves one client: use CLIENTS = 1 there, and not fan.
+ * Exit 2: no reply for 10 s, or an event lost. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

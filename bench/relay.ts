@@ -1,7 +1,7 @@
 /**
- * A bare byte relay: what a hop through Deno costs, whatever it does.
+ * A bare byte relay: the cost of any hop through Deno.
  *
- * One connection to `TO` for each client of `FROM`, bytes copied as they come.
+ * It makes one connection to `TO` for each client of `FROM`, and copies the bytes.
  *
  *   deno run -A bench/relay.ts FROM TO
  *

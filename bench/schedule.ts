@@ -1,5 +1,5 @@
 /**
- * The core alone: what a command's way to QEMU and back costs without sockets.
+ * The core alone: the cost of a command to QEMU and back without sockets.
  *
  * @module
  */

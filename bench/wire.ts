@@ -1,8 +1,8 @@
 /**
- * Bytes and messages: what splitting, reading and labelling cost.
+ * Bytes and messages: the cost of splitting, reading and labelling.
  *
- * Three sizes: 99 bytes, as most; 2 kB, as a large query; 207 kB, as QEMU's
- * schema, the largest that is known.
+ * There are three sizes: 99 bytes, like most messages; 2 kB, like a large query; 207 kB, like
+ * QEMU's schema, the largest known.
  *
  * @module
  */
@@ -10,21 +10,22 @@
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { canonical } from "../lib/wire/qemu_json.ts";
 import { type Frame, FrameSplitter } from "../lib/wire/frame.ts";
-import { readCommand, readMessage } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import { readMessage } from "../lib/wire/message.ts";
 import { withId } from "../lib/wire/reply.ts";
 import { type Report, timed } from "./measure.ts";
 
 const SIZES = { "99 B": 99, "2 kB": 2048, "207 kB": 207_000 } as const;
 const ENCODER = new TextEncoder();
 
-/** A command of this length, most of it in its arguments. */
+/** Makes a command of this length, most of it in its arguments. */
 function command(length: number): Uint8Array {
   const frame = (items: string) =>
     `{"execute":"qom-set","arguments":{"value":[${items}],"path":"/a/b"},"id":"libvirt-42"}`;
   return ENCODER.encode(frame(filling(length - frame("").length)));
 }
 
-/** A reply of this length, as QEMU writes it. */
+/** Makes a reply of this length, as QEMU writes it. */
 function reply(length: number): Uint8Array {
   const frame = (items: string) => `{"return": [${items}], "id": 42}\r\n`;
   return ENCODER.encode(frame(filling(length - frame("").length)));
@@ -39,7 +40,7 @@ function filling(length: number): string {
   return items.join(", ");
 }
 
-/** The one frame in these bytes. */
+/** Returns the only frame in these bytes. */
 function frameOf(bytes: Uint8Array): Frame {
   const splitter = new FrameSplitter();
   splitter.load(bytes);

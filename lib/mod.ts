@@ -75,6 +75,7 @@ export type { DialectName, Grant } from "./policy/grant.ts";
 export { MessageSplitter } from "./wire/message_splitter.ts";
 export { type Damage, type Frame, FrameSplitter, type Offsets } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
+export { readCommand } from "./wire/command_reader.ts";
 export {
   argumentsOf,
   type Command,
@@ -83,7 +84,6 @@ export {
   type Id,
   type Malformed,
   type Message,
-  readCommand,
   readMessage,
   type Reply,
 } from "./wire/message.ts";

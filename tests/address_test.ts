@@ -10,7 +10,7 @@ import {
   addressText,
   isLocal,
   parseAddress,
-  parsePlace,
+  parseListenAddress,
   PATH_BYTES_LIMIT,
   UsageError,
 } from "../lib/policy/address.ts";
@@ -87,23 +87,23 @@ for (const [text, message] of BAD) {
 }
 
 for (const name of ["mux", "qmpmux@vm1.socket", "a b"]) {
-  Deno.test(`parsePlace() takes fd:${name}, a passed socket`, () => {
-    const place = parsePlace(`fd:${name}`);
+  Deno.test(`parseListenAddress() takes fd:${name}, a passed socket`, () => {
+    const place = parseListenAddress(`fd:${name}`);
     assertEquals(place, { transport: "fd", name });
     assertEquals(addressText(place), `fd:${name}`);
     assert(isLocal(place));
   });
 }
 
-Deno.test("parsePlace() takes what parseAddress() takes", () => {
-  assertEquals(parsePlace("/run/vm.sock"), parseAddress("/run/vm.sock"));
+Deno.test("parseListenAddress() takes what parseAddress() takes", () => {
+  assertEquals(parseListenAddress("/run/vm.sock"), parseAddress("/run/vm.sock"));
 });
 
 for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
   const text = JSON.stringify(name);
-  Deno.test(`parsePlace() refuses the name ${text.slice(0, 20)} of a passed socket`, () => {
+  Deno.test(`parseListenAddress() refuses the name ${text.slice(0, 20)} of a passed socket`, () => {
     const message = `${text} is no name of a passed socket; write fd:NAME`;
-    assertThrows(() => parsePlace(`fd:${name}`), UsageError, message);
+    assertThrows(() => parseListenAddress(`fd:${name}`), UsageError, message);
   });
 }
 

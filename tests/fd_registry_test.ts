@@ -9,7 +9,8 @@ import { DOUBTED_LIMIT } from "../lib/sharing/fd_names.ts";
 import { FdRegistry } from "../lib/sharing/fd_registry.ts";
 import { takesSurely } from "../lib/sharing/fd_references.ts";
 import { frameOf } from "../lib/wire/frame.ts";
-import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import type { Command, Reply } from "../lib/wire/message.ts";
 import { errorReply, returnReply } from "../lib/wire/reply.ts";
 import { Tags } from "../lib/wire/tags.ts";
 

@@ -30,8 +30,13 @@ import { serveSettings } from "../lib/cli/serve.ts";
 import { isOwn } from "../lib/hub/admin.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { printable } from "../lib/platform/log.ts";
-import { type Address, addressText, parseAddress, parsePlace } from "../lib/policy/address.ts";
-import { PATH_BYTES_LIMIT, type Place, UsageError } from "../lib/policy/address.ts";
+import {
+  type Address,
+  addressText,
+  parseAddress,
+  parseListenAddress,
+} from "../lib/policy/address.ts";
+import { type ListenAddress, PATH_BYTES_LIMIT, UsageError } from "../lib/policy/address.ts";
 import { pathText, readPath } from "../lib/policy/argument_path.ts";
 import { readConfig } from "../lib/config/config.ts";
 import { ConfigError } from "../lib/config/config_error.ts";
@@ -122,7 +127,7 @@ function isTelling(error: unknown): void {
   }
 }
 
-function isSound(place: Place): void {
+function isSound(place: ListenAddress): void {
   if (place.transport === "tcp") {
     assert(place.port >= 0 && place.port <= 65535 && Number.isInteger(place.port));
     assert(/^[\w.:%-]+$/.test(place.hostname), "odd signs in a host's name");
@@ -133,11 +138,11 @@ function isSound(place: Place): void {
 }
 
 fuzz("address readers", COUNT, (texts) => texts.address(), (text) => {
-  const place = attempt(() => parsePlace(text));
+  const place = attempt(() => parseListenAddress(text));
   const address = attempt(() => parseAddress(text));
   if (place === undefined) return assertEquals(address, undefined);
   isSound(place);
-  assertEquals(parsePlace(addressText(place)), place);
+  assertEquals(parseListenAddress(addressText(place)), place);
   if (place.transport === "fd") assertEquals(address, undefined);
   else assertEquals(address, place);
 });
@@ -468,7 +473,9 @@ Deno.test("readers come to their end with very many signs", () => {
     const part of ["x", ",", "=", "a=b,", "[", '"', '\\"', "*", "?", ".", ":", "+", " ", "\n", "é"]
   ) {
     const long = part.repeat(many / part.length);
-    for (const lead of ["", "unix:", "tcp:", "[", "fd:"]) attempt(() => parsePlace(lead + long));
+    for (const lead of ["", "unix:", "tcp:", "[", "fd:"]) {
+      attempt(() => parseListenAddress(lead + long));
+    }
     attempt(() => parseListener(`/run/a,events=${long}`));
     attempt(() => parseListener(`/run/a,${long}`));
     attempt(() => parseQemu(long));

@@ -6,11 +6,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FrameSplitter } from "../lib/wire/frame.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
 import {
   argumentsText,
   type Command,
   type Malformed,
-  readCommand,
   readMessage,
   type Reply,
 } from "../lib/wire/message.ts";

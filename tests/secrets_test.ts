@@ -7,7 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Shown, withoutSecrets } from "../lib/observe/secrets.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import { type Command, readCommand } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import type { Command } from "../lib/wire/message.ts";
 
 function commandOf(text: string): Command {
   const splitter = new FrameSplitter();

@@ -5,21 +5,15 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  asciiBytes,
-  asciiText,
-  isPlain,
-  readString,
-  respellString,
-  shown,
-} from "../lib/wire/text.ts";
+import { respellString } from "../lib/wire/spelling.ts";
+import { asciiBytes, asciiText, isPlain, shown, stringAt, wrongString } from "../lib/wire/text.ts";
 import { bytesOf, latin, latinText } from "./support/cuts.ts";
 
-/** What `readString` makes of a token of these bytes in double quotes. */
+/** Reads a token of these bytes in double quotes, or says what is wrong with it. */
 function read(body: string): string {
   const bytes = latin(`"${body}"`);
-  const result = readString(bytes, 0, bytes.length);
-  return "text" in result ? result.text : `wrong: ${result.wrong}`;
+  const wrong = wrongString(bytes, 0, bytes.length);
+  return wrong === undefined ? stringAt(bytes, 0, bytes.length) : `wrong: ${wrong}`;
 }
 
 /** Text as the bytes of its UTF-8, a character for each. */
@@ -27,27 +21,27 @@ function utf8(text: string): string {
   return latinText(bytesOf(text));
 }
 
-Deno.test("readString() reads ASCII and UTF-8 of two, three and four bytes", () => {
+Deno.test("stringAt() reads ASCII and UTF-8 of two, three and four bytes", () => {
   assertEquals(read("plain \x7f~"), "plain \x7f~");
-  assertEquals(readString(bytesOf('"é€😀"'), 0, 11), { text: "é€😀" });
+  assertEquals(stringAt(bytesOf('"é€😀"'), 0, 11), "é€😀");
 });
 
-Deno.test("readString() reads every escape of JSON, and a single quote's", () => {
+Deno.test("stringAt() reads every escape of JSON, and a single quote's", () => {
   assertEquals(read(`\\"\\'\\\\\\/\\b\\f\\n\\r\\t`), "\"'\\/\b\f\n\r\t");
   assertEquals(read("\\u0041\\u00e9\\u20AC\\uFffd"), "Aé€\ufffd");
 });
 
-Deno.test("readString() reads NUL, as an escape and as C0 80", () => {
+Deno.test("stringAt() reads NUL, as an escape and as C0 80", () => {
   assertEquals(read("a\\u0000b"), "a\0b");
   assertEquals(read("a\xc0\x80b"), "a\0b");
 });
 
-Deno.test("readString() reads a pair of escaped surrogates as one character", () => {
+Deno.test("stringAt() reads a pair of escaped surrogates as one character", () => {
   assertEquals(read("\\ud83d\\ude00"), "😀");
   assertEquals(read("\\uDBFF\\uDFFD"), "\u{10fffd}");
 });
 
-Deno.test("readString() names a lone surrogate", () => {
+Deno.test("wrongString() names a lone surrogate", () => {
   for (const rest of ["", "x", "\\n", "\\u0041", "\\ud83d", "\\u12", "\\"]) {
     if (rest === "\\") continue;
     const wanted = "wrong: \\ud83d is not a valid Unicode character";
@@ -56,14 +50,14 @@ Deno.test("readString() names a lone surrogate", () => {
   assertEquals(read("\\ude00\\ud83d"), "wrong: \\ude00 is not a valid Unicode character");
 });
 
-Deno.test("readString() names an escaped non-character", () => {
+Deno.test("wrongString() names an escaped non-character", () => {
   for (const code of ["fdd0", "fdef", "fffe", "FFFF"]) {
     assertEquals(read(`\\u${code}`), `wrong: \\u${code} is not a valid Unicode character`);
   }
   assertEquals(read("\\ud83f\\udffe"), "wrong: \\ud83f\\udffe is not a valid Unicode character");
 });
 
-Deno.test("readString() shows the four bytes behind an escape that is none", () => {
+Deno.test("wrongString() shows the four bytes behind an escape that is none", () => {
   assertEquals(read("\\uzzzzzz"), "wrong: \\uzzzz is not a valid Unicode character");
   assertEquals(read("\\u12"), 'wrong: \\u12" is not a valid Unicode character');
   assertEquals(read("\\u"), 'wrong: \\u" is not a valid Unicode character');
@@ -71,7 +65,7 @@ Deno.test("readString() shows the four bytes behind an escape that is none", () 
   assertEquals(read("\\u 123"), "wrong: \\u 123 is not a valid Unicode character");
 });
 
-Deno.test("readString() refuses other escapes", () => {
+Deno.test("wrongString() refuses other escapes", () => {
   for (const escape of ["x", "a", "0", "U", "v", " "]) {
     assertEquals(read(`\\${escape}`), "wrong: invalid escape sequence in string");
   }
@@ -96,7 +90,7 @@ const WRONG_UTF8 = {
 };
 
 for (const [name, bytes] of Object.entries(WRONG_UTF8)) {
-  Deno.test(`readString() refuses ${name}, with anything before and behind`, () => {
+  Deno.test(`wrongString() refuses ${name}, with anything before and behind`, () => {
     assertEquals(read(bytes), "wrong: invalid UTF-8 sequence in string");
     assertEquals(read(`ok${bytes}ok`), "wrong: invalid UTF-8 sequence in string");
   });

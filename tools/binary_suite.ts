@@ -1,10 +1,9 @@
 /**
- * All tests that start qmpmux as a program, on the compiled one.
+ * Runs all tests that start qmpmux as a program, with the compiled one.
  *
- * `binary_suite.ts [FLAG…]`, with `QMPMUX_BINARY`: finds them by what they
- * import, and hands the flags on to `deno test`. Where the program has an older
- * Deno than it is built for, the tests that were left out therefore are listed at
- * the end (tests/support/new_deno.ts).
+ * `binary_suite.ts [FLAG…]`, with `QMPMUX_BINARY`, finds them by their imports, and passes the
+ * flags to `deno test`. If the program has an older Deno than it is built for, the tests that
+ * are skipped for that reason are listed at the end (tests/support/new_deno.ts).
  *
  * @module
  */
@@ -15,7 +14,7 @@ import { denoOf } from "./deno_version.ts";
 const ROOT = resolve(import.meta.dirname!, "..");
 const TESTS = join(ROOT, "tests");
 
-/** The modules of tests/ that a file imports, by path. */
+/** Returns the modules of tests/ that a file imports, by path. */
 function imports(path: string): string[] {
   const text = Deno.readTextFileSync(path);
   return Array.from(
@@ -25,14 +24,14 @@ function imports(path: string): string[] {
     .filter((name) => name.startsWith(TESTS));
 }
 
-/** Whether a file starts the program, itself or through what it imports. */
+/** Tells whether a file starts the program, itself or through its imports. */
 function starts(path: string, seen = new Set<string>()): boolean {
   if (seen.has(path)) return false;
   seen.add(path);
   return basename(path) === "qmpmux.ts" || imports(path).some((name) => starts(name, seen));
 }
 
-/** The test files that start the program. */
+/** Returns the test files that start the program. */
 export function programTests(): string[] {
   return Array.from(Deno.readDirSync(TESTS), ({ name }) => join(TESTS, name))
     .filter((path) => path.endsWith("_test.ts") && starts(path))

@@ -1,5 +1,5 @@
 /**
- * The program as one file that needs no Deno, for one target or for all.
+ * Compiles the program to one file that needs no Deno, for one target or for all.
  *
  * `compile.ts` makes dist/qmpmux for this machine; `--output FILE` puts it
  * elsewhere, `--all` makes dist/qmpmux-TARGET for every target. Flags and
@@ -12,7 +12,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** Where Deno compiles to and QEMU runs. */
+/** The targets that Deno compiles for and QEMU runs on. */
 export const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
@@ -20,15 +20,15 @@ export const TARGETS = [
   "aarch64-apple-darwin",
 ] as const;
 
-/** What a program is made for. */
+/** A target of a program. */
 export type Target = typeof TARGETS[number];
 
 const ROOT = resolve(import.meta.dirname!, "..");
 
-/** What `deno compile` did not do, as it says it. */
+/** A failure of `deno compile`, with its message. */
 export class NotCompiled extends Error {}
 
-/** The flags that the program runs with: permissions, V8. */
+/** Returns the flags of the program: permissions and those of V8. */
 export function runFlags(root: string): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
   const words = (tasks.qmpmux.command as string).split(" ");
@@ -38,7 +38,7 @@ export function runFlags(root: string): string[] {
   return words;
 }
 
-/** The commit this tree is at, for `--version`. */
+/** Returns the commit of this tree, for `--version`. */
 function commitOf(root: string): string {
   try {
     const { success, stdout } = new Deno.Command("git", {
@@ -52,15 +52,15 @@ function commitOf(root: string): string {
   return "unknown";
 }
 
-/** How to compile. */
+/** The options of a compilation. */
 export interface CompileOptions {
-  /** Without one, this machine. */
+  /** The target; by default this machine. */
   readonly target?: Target;
-  /** What Deno's environment is to have besides; `QMPMUX_COMMIT` is what `--version` tells. */
+  /** Further variables for Deno's environment; `--version` prints `QMPMUX_COMMIT`. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Compiles the program in `root`; @throws NotCompiled where there is no denort to put it on */
+/** Compiles the program in `root`; @throws NotCompiled when there is no denort for it */
 export async function compile(
   root: string,
   output: string,
@@ -71,15 +71,15 @@ export async function compile(
   try {
     const env = { ...Deno.env.toObject(), ...more };
     Deno.writeTextFileSync(environment, `QMPMUX_COMMIT=${env.QMPMUX_COMMIT ?? commitOf(root)}\n`);
-    // DENORT_BIN is of this machine's kind: Deno would put a program for any other on it as well.
+    // DENORT_BIN is for this machine, but Deno would use it for any other target, too.
     if (target !== undefined && target !== Deno.build.target) delete env.DENORT_BIN;
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",
         "--quiet",
-        // They are checked by the task ok:types, for the Deno that is meant; others know other types.
+        // The task ok:types checks types, with the right Deno; other versions have other types.
         "--no-check",
-        // Compiled code would be read back from /tmp, where others can put it in our place.
+        // Compiled code would be cached in /tmp, where other users can replace it.
         "--no-code-cache",
         `--env-file=${environment}`,
         ...runFlags(root),
@@ -107,13 +107,13 @@ export async function compile(
   }
 }
 
-/** Does a program run here, and on the Deno that runs this? */
+/** Tells whether a program runs here, with the same version of Deno as this script. */
 async function isOfThisDeno(path: string): Promise<boolean> {
   const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
   return new TextDecoder().decode(stdout).includes(` Deno ${Deno.version.deno} `);
 }
 
-/** What an error of Deno's came to: its innermost cause, or all of it where it names none. */
+/** Returns the innermost cause of an error of Deno, or all of it when it names none. */
 function reason(said: string): string {
   const [text = ""] = said.split("\nStack backtrace:");
   const causes = [...text.matchAll(/^ +\d+: (.*)$/gm)].map(([, cause]) => cause!);
@@ -127,7 +127,7 @@ const MACH_O_MACHINES: Readonly<Record<number, string>> = {
   0x0100_000c: "aarch64",
 };
 
-/** Is a program made for this target, going by its first bytes? */
+/** Tells by its first bytes whether a program is for this target. */
 function isFor(path: string, target: Target): boolean {
   const head = new Uint8Array(20);
   using file = Deno.openSync(path);
@@ -142,8 +142,8 @@ function isFor(path: string, target: Target): boolean {
 }
 
 /**
- * Compiles for every target; the programs that could be had, and those that could not, with the reason.
- * What cannot be had is not there: an earlier program in its place is removed.
+ * Compiles for every target; returns the programs, and the targets that failed, with the reason.
+ * The earlier program of a target that failed is removed.
  */
 export async function compileAll(
   root: string,

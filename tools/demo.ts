@@ -1,8 +1,8 @@
 /**
- * The demo: a QEMU, qmpmux in front of it, two clients sharing it.
+ * The demo: two clients that share a QEMU through qmpmux.
  *
- * Shows what each client says and hears, and checks it: what is printed has
- * happened. With `--stay` everything keeps running afterwards.
+ * It shows what each client sends and receives, and checks it. With `--stay` everything keeps
+ * running afterwards.
  *
  * @module
  */
@@ -32,7 +32,7 @@ class Shown {
     await this.#client.send(`${text}\n`);
   }
 
-  /** Shows the next line; @throws Error where it is not as told beforehand */
+  /** Shows the next line; @throws Error when it is not the expected one */
   async hears(pattern: RegExp): Promise<void> {
     const line = await this.#client.line();
     this.#show("<", line);
@@ -55,7 +55,7 @@ function step(text: string): void {
   console.log(`\n${text}`);
 }
 
-/** A QEMU if there is one, else a stand-in that says it is one. */
+/** Starts a QEMU if it is installed, otherwise a stand-in. */
 async function startMachine(path: string): Promise<AsyncDisposable> {
   let version: string;
   try {

@@ -1,5 +1,5 @@
 /**
- * The Deno that qmpmux is built for, and the one that a program was compiled with.
+ * The version of Deno that qmpmux is built for, and that of a compiled program.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 /** The oldest Deno that qmpmux is built for: major and minor version. */
 const BUILT_FOR = [2, 9] as const;
 
-/** Whether a version of Deno is older than those that qmpmux is built for. */
+/** Tells whether a version of Deno is older than those that qmpmux is built for. */
 export function isOlder(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major < BUILT_FOR[0] || (major === BUILT_FOR[0] && minor < BUILT_FOR[1]);
 }
 
-/** The version of Deno that a qmpmux runs on, as its `--version` says. */
+/** Returns the version of Deno that a qmpmux runs on, from its `--version`. */
 export function denoOf(program: string): string {
   const { stdout } = new Deno.Command(program, { args: ["--version"], stdin: "null" }).outputSync();
   const said = new TextDecoder().decode(stdout);

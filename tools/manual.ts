@@ -1,8 +1,8 @@
 /**
  * Makes the manual pages: `manual.ts --out DIR`.
  *
- * What they say of flags, options, limits and keys comes from the tables the
- * program itself reads by; the rest is beside this file in `manual/`.
+ * Their flags, options, limits and keys come from the tables of the program itself; the rest is
+ * in `manual/`.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import { qmpmuxPage } from "./manual/qmpmux.ts";
 import { type Page, roffOf } from "./manual/roff.ts";
 import { tomlPage } from "./manual/toml.ts";
 
-/** All pages. */
+/** Returns all pages. */
 export function manualPages(): Page[] {
   return [qmpmuxPage(), tomlPage(), protocolPage()];
 }
 
-/** The name of a page's file. */
+/** Returns the name of a page's file. */
 export function fileName({ name, section }: Page): string {
   return `${name}.${section}`;
 }
 
-/** The day of what is documented: SOURCE_DATE_EPOCH, else the last commit, else today. */
+/** Returns the date of the pages: SOURCE_DATE_EPOCH, else the last commit's, else today. */
 async function day(): Promise<string> {
   const given = Deno.env.get("SOURCE_DATE_EPOCH") ?? await commitTime();
   const time = given === undefined ? Date.now() : Number(given) * 1000;
@@ -32,7 +32,7 @@ async function day(): Promise<string> {
   return new Date(time).toISOString().slice(0, 10);
 }
 
-/** When the last commit was made; `undefined` where git knows of none. */
+/** Returns the time of the last commit; `undefined` when git has none. */
 async function commitTime(): Promise<string | undefined> {
   const cwd = new URL("..", import.meta.url).pathname;
   const args = ["log", "-1", "--format=%ct"];

@@ -1,10 +1,9 @@
 /**
- * The packages of deno.json where JSR cannot be reached.
+ * Provides the packages of deno.json when JSR cannot be reached.
  *
- * `tools/deno` starts this once: `mirror.ts DIR`. If Deno can load the packages,
- * the file `DIR.not-needed` says so from then on. Otherwise DIR becomes what
- * `JSR_URL` may point to: the standard library as npm has it, with the
- * declarations beside this file, as npm's has none.
+ * `tools/deno` starts this once: `mirror.ts DIR`. If Deno can load the packages, it creates the
+ * file `DIR.not-needed`. Otherwise DIR becomes a mirror for `JSR_URL`: npm's copy of the standard
+ * library, with the declarations of this folder, since npm's has none.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 const LIBRARY = "deno-std";
 const LIBRARY_VERSION = "1.4.0";
 
-/** How long loading from JSR may take before the mirror is the better way. */
+/** The timeout for loading from JSR, after which the mirror is made. */
 const PATIENCE_MS = 20_000;
 
 const ROOT = resolve(import.meta.dirname!, "..");
@@ -29,7 +28,7 @@ interface Package {
   version: string;
 }
 
-/** What deno.json imports from JSR. */
+/** Returns the packages that deno.json imports from JSR. */
 function wanted(): Package[] {
   const { imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
   return Object.values(imports as Record<string, string>).flatMap((specifier) => {
@@ -38,7 +37,7 @@ function wanted(): Package[] {
   });
 }
 
-/** Runs a program with no output but its errors; whether it went well. */
+/** Runs a program that shows only its errors; returns whether it succeeded. */
 async function ran(
   program: string,
   args: string[],
@@ -53,7 +52,7 @@ async function ran(
   }
 }
 
-/** Whether Deno itself can load the packages; it asks nobody for what it has already. */
+/** Tells whether Deno itself can load the packages, from its cache or the network. */
 function reachable(packages: Package[]): Promise<boolean> {
   const specifiers = packages.map(({ name, version }) => `jsr:@std/${name}@${version}`);
   return ran(Deno.execPath(), ["cache", "--quiet", "--no-config", "--no-lock", ...specifiers], {
@@ -62,7 +61,7 @@ function reachable(packages: Package[]): Promise<boolean> {
   });
 }
 
-/** The folder of npm's library, which npm gets, or else Deno. */
+/** Returns the folder of npm's library, which npm or else Deno downloads. */
 async function library(): Promise<string> {
   const place = join(CACHE, `${LIBRARY}-${LIBRARY_VERSION}`);
   if (existsSync(place)) return place;
@@ -87,7 +86,7 @@ async function library(): Promise<string> {
   return place;
 }
 
-/** Every module that `module` needs, itself included. */
+/** Returns every module that `module` needs, including itself. */
 function closure(module: string, found: Set<string> = new Set()): Set<string> {
   if (found.has(module)) return found;
   found.add(module);
@@ -97,17 +96,17 @@ function closure(module: string, found: Set<string> = new Set()): Set<string> {
   return found;
 }
 
-/** A module's text without its comments, whose examples import as well. */
+/** Returns a module's text without its comments, whose examples have imports, too. */
 function code(module: string): string {
   return Deno.readTextFileSync(module).replaceAll(/^\s*(\/\*[^]*?\*\/|\/\/.*$)/gm, "");
 }
 
 /**
- * Writes one package as JSR would serve it, as far as it has declarations: what
- * has none would be imported as `any`.
+ * Writes the modules of a package that have declarations as JSR serves them: others would be
+ * imported as `any`.
  *
- * All packages are siblings below the version's folder, as they are in the
- * library, so that what one imports from another is found.
+ * All packages are siblings below the version's folder, as in the library, so that their
+ * imports of each other are found.
  */
 function writePackage({ name, version }: Package, source: string, mirror: string): void {
   const home = join(mirror, "@std", name);
@@ -148,7 +147,7 @@ function writePackage({ name, version }: Package, source: string, mirror: string
   write(`${version}_meta.json`, { manifest, exports });
 }
 
-/** Hands `fill` a new folder in the cache, gone afterwards; those of killed starts go too. */
+/** Calls `fill` with a new folder in the cache, and removes it afterwards with those of killed starts. */
 async function inNewFolder(fill: (folder: string) => Promise<void> | void): Promise<void> {
   const folder = Deno.makeTempDirSync({ dir: CACHE, prefix: "new." });
   try {
@@ -158,7 +157,7 @@ async function inNewFolder(fill: (folder: string) => Promise<void> | void): Prom
   }
 }
 
-/** Moves a finished file or folder to where it is looked for; the first one there stays. */
+/** Moves a finished file or folder to its path, unless another start was first. */
 function putInPlace(from: string, to: string): void {
   try {
     Deno.renameSync(from, to);
@@ -167,7 +166,7 @@ function putInPlace(from: string, to: string): void {
   }
 }
 
-/** Sweeps up after starts that were killed, unless they may still be at work. */
+/** Removes the folders of starts that were killed, unless these may still run. */
 function sweep(): void {
   const hour = 3_600_000;
   for (const { name } of Deno.readDirSync(CACHE)) {
@@ -178,7 +177,7 @@ function sweep(): void {
   }
 }
 
-/** Makes the mirror, or the file that says that there is no need of one. */
+/** Makes the mirror, or the file that says that it is not needed. */
 async function main(mirror: string): Promise<void> {
   Deno.mkdirSync(dirname(mirror), { recursive: true });
   sweep();

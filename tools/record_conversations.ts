@@ -1,12 +1,12 @@
 /**
- * Records what QEMU says to common commands, for the tests that mutate it:
+ * Records QEMU's replies to common commands, for the tests that mutate them:
  * `tests/fixtures/conversations.jsonl`.
  *
  *     tools/deno run -A tools/record_conversations.ts QEMU...
  *
- * Each QEMU is a program that takes QEMU's arguments. It runs a machine of some
- * devices that does not start. A line of the file is a command and the messages
- * that came up to its reply; the first line of a QEMU has no command.
+ * Each QEMU is a program that takes QEMU's arguments. It runs a machine with some devices that
+ * does not start. A line of the file has a command and the messages up to its reply; the
+ * first line of a QEMU has no command.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { listens, makePlace } from "../tests/support/place.ts";
 
 const FIXTURE = new URL("../tests/fixtures/conversations.jsonl", import.meta.url);
 
-/** Longer replies are left out, but for the list of commands. */
+/** The length above which replies are omitted, except for the list of commands. */
 const REPLY_CHARS_LIMIT = 2500;
 
 const MACHINE = [
@@ -27,7 +27,7 @@ const MACHINE = [
   ..."-chardev ringbuf,id=ring,size=1024 -object memory-backend-ram,id=mem,size=65536".split(" "),
 ];
 
-/** Commands that change something, and commands that fail. */
+/** The commands that change something, and those that fail. */
 const COMMANDS: readonly (readonly [name: string, args?: object])[] = [
   ["cont"],
   ["stop"],
@@ -61,7 +61,7 @@ const COMMANDS: readonly (readonly [name: string, args?: object])[] = [
   ["system_reset"],
 ];
 
-/** Ends a program, which may have ended by itself. */
+/** Kills a program, which may have exited already. */
 function end(program: Deno.ChildProcess): void {
   try {
     program.kill("SIGKILL");

@@ -1,5 +1,5 @@
 /**
- * Writes down what the roles allow, for tests and for people: the table in
+ * Records the permissions of the roles for tests and documentation: the table in
  * `tests/fixtures/verdicts.txt` and the lists in `docs/roles.md`.
  *
  *     tools/deno run -A tools/record_roles.ts
@@ -16,7 +16,7 @@ import { verdictTable } from "../tests/support/verdicts.ts";
 
 /** The table that the tests compare with. */
 export const VERDICTS = new URL("../tests/fixtures/verdicts.txt", import.meta.url);
-/** The page of which parts are written here. */
+/** The page of which this script writes parts. */
 export const PAGE = new URL("../docs/roles.md", import.meta.url);
 
 function code(name: string): string {
@@ -27,7 +27,7 @@ function codes(names: readonly string[]): string {
   return names.map(code).join(", ");
 }
 
-/** Lines `- KEY: VALUE, VALUE…` for values that share a key. */
+/** Returns lines `- KEY: VALUE, VALUE…` for values that share a key. */
 function grouped(pairs: readonly (readonly [key: string, value: string])[]): string[] {
   const groups = new Map<string, string[]>();
   for (const [key, value] of pairs) groups.set(key, [...groups.get(key) ?? [], value]);
@@ -42,7 +42,7 @@ function reasonOf({ because }: Rule): string {
   return because!;
 }
 
-/** The arguments that a rule allows; with each its values where not all are. */
+/** Returns the arguments that a rule allows, with their values unless all are allowed. */
 function argumentsText({ conditions, only }: Rule): string {
   return only!.entries.map(([path, globs]) => {
     const text = pathText(path);
@@ -91,7 +91,7 @@ function operator(): string {
   ].join("\n\n");
 }
 
-/** The page with its parts written anew. */
+/** Returns the page with its parts replaced. */
 export function writtenPage(page: string): string {
   const parts = { observer, operator };
   return Object.entries(parts).reduce((text, [name, part]) => {

@@ -1,12 +1,11 @@
 /**
- * All files of a release: archives, packages, a list of what is in them, sums.
+ * Makes all files of a release: archives, packages, a list of their contents, and checksums.
  *
- * `release.ts [--out DIR]` releases the commit that is checked out, not what
- * lies about: from a copy of its tree, in which every file is as old as the
- * commit. So two runs, wherever and whenever, make the same bytes.
+ * `release.ts [--out DIR]` releases the commit that is checked out, without uncommitted files,
+ * from a copy of its tree in which every file has the time of the commit. Two runs make the
+ * same bytes, on any machine and at any time.
  *
- * A release needs Deno 2.9. What an older one compiles is a rehearsal, and named
- * so.
+ * A release needs Deno 2.9. With an older one it is a rehearsal, and has that in its name.
  *
  * @module
  */
@@ -23,23 +22,23 @@ const ROOT = resolve(import.meta.dirname!, "..");
 
 const MANUAL = ["qmpmux.1", "qmpmux.toml.5", "qmpmux-protocol.7"];
 
-/** The names that completions have in an archive. */
+/** The names of completions in an archive. */
 const COMPLETIONS: Readonly<Record<Shell, string>> = {
   bash: "qmpmux.bash",
   zsh: "_qmpmux",
   fish: "qmpmux.fish",
 };
 
-/** What is released. */
+/** The properties of a release. */
 export interface Release {
-  /** The version, with what tells a rehearsal. */
+  /** The version, with a suffix for a rehearsal. */
   readonly version: string;
   readonly commit: string;
-  /** When the commit was made, in seconds since 1970. */
+  /** The time of the commit, in seconds since 1970. */
   readonly epoch: number;
 }
 
-/** Copies the tree of the commit, and the packages where they are files; how to run Deno there. */
+/** Copies the tree of the commit, and packages that are files; returns how to run Deno there. */
 async function stage(place: string): Promise<{ release: Release; env: Record<string, string> }> {
   const git = (...args: string[]): Promise<string> => run("git", ["-C", ROOT, ...args]);
   if ((await git("status", "--porcelain")).trim() !== "") {
@@ -59,7 +58,7 @@ async function stage(place: string): Promise<{ release: Release; env: Record<str
   };
   const mirror = Deno.env.get("JSR_URL");
   if (mirror?.startsWith("file://")) {
-    // A compiled program tells where its modules were and how old they are.
+    // A compiled program contains the paths and times of its modules.
     await run("cp", ["-r", "--", new URL(mirror).pathname, `${place}/packages`]);
     env.JSR_URL = new URL(`file://${place}/packages/`).href;
   }
@@ -69,7 +68,7 @@ async function stage(place: string): Promise<{ release: Release; env: Record<str
   return { release: { version: version + rehearsal, commit, epoch }, env };
 }
 
-/** Manual pages and completions, which the source makes of its own tables. */
+/** Makes the manual pages and completions, from the tables of the source. */
 async function texts(
   source: string,
   place: string,
@@ -89,7 +88,7 @@ async function texts(
   return { source, pages, documents, completions };
 }
 
-/** The archive for one target. */
+/** Makes the archive for one target. */
 async function makeArchive(
   path: string,
   parts: Parts,
@@ -127,7 +126,7 @@ async function makeArchive(
   Deno.removeSync(tar);
 }
 
-/** Makes all of it in an empty directory; the targets that there is no denort for, with the reason. */
+/** Makes all files in an empty directory; returns the targets without a denort, with the reason. */
 async function make(out: string, work: string): Promise<Map<Target, string>> {
   const source = `${work}/source`;
   const { release, env } = await stage(source);
@@ -155,7 +154,7 @@ async function make(out: string, work: string): Promise<Map<Target, string>> {
   return missing;
 }
 
-/** Makes a release at `out`, whole or not at all. */
+/** Makes a release at `out`; when it fails, `out` is unchanged. */
 export async function makeRelease(out: string): Promise<Map<Target, string>> {
   const work = Deno.makeTempDirSync({ prefix: "qmpmux-release-" });
   try {
@@ -189,7 +188,7 @@ async function main(): Promise<number> {
     const missing = await makeRelease(out);
     for (const path of files(out)) console.log(path);
     for (const [target, why] of missing) console.error(`Not released: ${target}: ${why}`);
-    // A rehearsal is of what can be had; a release is whole.
+    // A rehearsal may lack targets; a release must not.
     return missing.size === 0 || isOlder(Deno.version.deno) ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Unmade)) throw error;

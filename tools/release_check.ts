@@ -1,12 +1,11 @@
 /**
- * A release as its users get it: the same twice, and a package that comes and goes.
+ * Checks a release: that it is reproducible, and that its package can be installed and removed.
  *
- * `release_check.ts [--release DIR]` makes a release two times and compares, or
- * takes the one in DIR. Then its package is the only thing added to a Debian root
- * of debootstrap's (kept in .cache/release): installed, used in front of a QEMU
- * that runs outside, upgraded, configured again, removed, purged.
+ * `release_check.ts [--release DIR]` makes a release twice and compares, or takes the one in
+ * DIR. Then its package is installed in a minimal Debian root of debootstrap (kept in
+ * .cache/release), used with a QEMU that runs outside, upgraded, reconfigured, removed and purged.
  *
- * For root on Debian, as only root can make a system.
+ * It needs root on Debian, because only root can make such a system.
  *
  * @module
  */
@@ -25,11 +24,11 @@ import { run, Unmade } from "./release_parts.ts";
 const ROOT = resolve(import.meta.dirname!, "..");
 const CACHE = `${ROOT}/.cache/release`;
 const SUITE = "bookworm";
-/** A version below any that is released. */
+/** A version lower than all releases. */
 const LOWER = "0.0.1~lower";
 const NOBODY = "65534:65534";
 
-/** Where the package has what it brings; what is needed is what is listed. */
+/** The paths of the package's files; all of them are required, and no others. */
 const IN_PLACE = [
   "/etc/qmpmux/example.toml",
   "/usr/bin/qmpmux",
@@ -48,13 +47,13 @@ const IN_PLACE = [
   "/usr/share/zsh/vendor-completions/_qmpmux",
 ];
 
-/** What any package leaves its traces in. */
+/** The paths that any package changes. */
 const BOOKS = /^\/(var\/(log|cache|lib\/(dpkg|apt))|proc|sys|dev|tmp|run\/vm)\//;
 
 let passed = 0;
 let failed = 0;
 
-/** One thing that must hold. */
+/** Checks one condition. */
 async function check(name: string, hold: () => Promise<void> | void): Promise<void> {
   try {
     await hold();
@@ -67,7 +66,7 @@ async function check(name: string, hold: () => Promise<void> | void): Promise<vo
   }
 }
 
-/** A Debian root with nothing in it but what every system has. Made where it is not there yet. */
+/** Returns a minimal Debian root, which is made if it does not exist. */
 async function minimal(): Promise<string> {
   const place = `${CACHE}/${SUITE}`;
   if (existsSync(place)) return place;
@@ -87,10 +86,10 @@ async function minimal(): Promise<string> {
   }
 }
 
-/** A copy of that root, to do with as one likes. */
+/** A copy of that root, which may be changed. */
 class System implements Disposable {
   readonly root: string;
-  /** A directory that inside is /run/vm. */
+  /** The directory that is /run/vm inside. */
   readonly vm: string;
   readonly #place = Deno.makeTempDirSync({ prefix: "qmpmux-check-" });
 
@@ -110,7 +109,7 @@ class System implements Disposable {
     return system;
   }
 
-  /** How to run a command inside: nothing is mounted that stays, and there is no network. */
+  /** Returns the command line to run a command inside, with temporary mounts and without a network. */
   command(args: readonly string[], user = "0:0"): [string, string[]] {
     const script = 'mount -t proc proc "$1/proc" && mount --bind "$2" "$1/run/vm" && ' +
       'root=$1 user=$3 && shift 3 && exec chroot --userspec="$user" "$root" "$@"';
@@ -118,7 +117,7 @@ class System implements Disposable {
     return ["unshare", [...spaces, "sh", "-c", script, "sh", this.root, this.vm, user, ...args]];
   }
 
-  /** Runs a command inside; what it printed. */
+  /** Runs a command inside; returns its output. */
   async run(args: readonly string[], user?: string): Promise<string> {
     const [program, words] = this.command(args, user);
     return await run(program, words, {
@@ -130,7 +129,7 @@ class System implements Disposable {
     });
   }
 
-  /** Installs a package as a user does, with apt; the administrator's files are kept. */
+  /** Installs a package with apt, as a user does; the administrator's files are kept. */
   async install(deb: string): Promise<void> {
     Deno.copyFileSync(deb, `${this.root}/tmp/it.deb`);
     const keep = ["-o", "Dpkg::Options::=--force-confold", "-o", "APT::Sandbox::User=root"];
@@ -146,7 +145,7 @@ class System implements Disposable {
     return Deno.readTextFileSync(this.root + path);
   }
 
-  /** All paths with their modes, less where every package leaves traces. */
+  /** Returns all paths with their modes, without those that every package changes. */
   async paths(): Promise<string[]> {
     const text = await run("find", [this.root, "-printf", "/%P %M %U:%G\\n"]);
     return text.split("\n").filter((line) => !BOOKS.test(line)).sort();
@@ -157,7 +156,7 @@ class System implements Disposable {
   }
 }
 
-/** The same package as an earlier version had been: another version, another example. */
+/** Makes an earlier version of the same package, with another example. */
 async function lowered(deb: string, work: string): Promise<string> {
   const path = `${work}/qmpmux_lower.deb`;
   await revise(deb, { version: LOWER, path, work: `${work}/lower` }, {
@@ -166,7 +165,7 @@ async function lowered(deb: string, work: string): Promise<string> {
   return path;
 }
 
-/** Two clients share a QEMU through the installed program, by what its README says. */
+/** Lets two clients share a QEMU through the installed program, as in its README. */
 async function mainJob(system: System): Promise<void> {
   await using qemu = await startQemu(`${system.vm}/qmp.sock`);
   Deno.chmodSync(qemu.path, 0o666);
@@ -194,7 +193,7 @@ async function mainJob(system: System): Promise<void> {
         ? 1
         : 0;
     assertEquals(await clients(), 0);
-    // The other client is ready when qmpmux counts it; until then the VM is told again.
+    // The other client is ready when qmpmux counts it; until then the command is repeated.
     let event: string | undefined;
     const first = heard.next("RESUME", 60_000).then((line) => event = line);
     while (event === undefined) {
@@ -217,7 +216,7 @@ async function mainJob(system: System): Promise<void> {
   }
 }
 
-/** Ends a process that may have ended by itself. */
+/** Kills a process that may have exited already. */
 function end(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
@@ -226,7 +225,7 @@ function end(child: Deno.ChildProcess): void {
   }
 }
 
-/** Everything about one package, in one root. */
+/** Checks one package in one root. */
 async function checkPackage(deb: string, version: string, work: string): Promise<void> {
   using system = await System.copy();
   const before = await system.paths();
@@ -298,10 +297,10 @@ async function checkPackage(deb: string, version: string, work: string): Promise
   });
 }
 
-/** What dpkg --verify says of an edited file of configuration. */
+/** The output of dpkg --verify for an edited configuration file. */
 const CHANGED = "??5?????? c /etc/qmpmux/example.toml\n";
 
-/** Everything that is not the package. */
+/** Checks everything but the package. */
 async function checkFiles(release: string, work: string): Promise<void> {
   await check("the sums are right, and are of all files", async () => {
     await run("sha256sum", ["--check", "--strict", "SHA256SUMS"], { cwd: release });

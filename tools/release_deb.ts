@@ -1,5 +1,5 @@
 /**
- * The Debian package: packaging/debian/ and what a release is made of, put where Debian has it.
+ * Makes the Debian package: packaging/debian/ and the parts of a release, at Debian's paths.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { gzip, type Parts, put, run, Unmade } from "./release_parts.ts";
 
-/** Debian's names of machines. */
+/** Debian's names of architectures. */
 export const ARCHITECTURES: Readonly<Record<string, string>> = {
   "x86_64-unknown-linux-gnu": "amd64",
   "aarch64-unknown-linux-gnu": "arm64",
@@ -15,11 +15,11 @@ export const ARCHITECTURES: Readonly<Record<string, string>> = {
 
 const MAINTAINER_SCRIPTS = ["postinst", "prerm", "postrm"] as const;
 
-/** What is to be in a package, beside the parts. */
+/** The properties of a package, besides its parts. */
 export interface PackageOptions {
   readonly version: string;
   readonly architecture: string;
-  /** Seconds since 1970: the age of all files. */
+  /** The time of all files, in seconds since 1970. */
   readonly epoch: number;
   /** An empty directory to work in. */
   readonly work: string;
@@ -90,21 +90,21 @@ export async function makeDeb(path: string, parts: Parts, options: PackageOption
   await build(work, path, epoch);
 }
 
-/** Packs a directory with DEBIAN/ in it: the same bytes whenever and wherever. */
+/** Packs a directory that contains DEBIAN/, with the same bytes on any machine and at any time. */
 export async function build(
   tree: string,
   path: string,
   epoch: number,
   compression: "xz" | "gzip" = "xz",
 ): Promise<void> {
-  // More threads would cut the data elsewhere.
+  // More threads would split the data differently.
   const flags = ["--root-owner-group", "--threads-max=1", `-Z${compression}`];
   await run("dpkg-deb", [...flags, "--build", tree, path], {
     env: { SOURCE_DATE_EPOCH: String(epoch) },
   });
 }
 
-/** Makes of a package another one, of another version and with other texts, in an empty directory. */
+/** Makes another version of a package, with other texts, in an empty directory. */
 export async function revise(
   deb: string,
   { version, path, work }: { version: string; path: string; work: string },
@@ -122,7 +122,7 @@ export async function revise(
     const sum = `${digest("md5", `${work}/${file}`)}  ${file}`;
     change("DEBIAN/md5sums", new RegExp(`^.*  ${file}$`, "m"), sum);
   }
-  // It is gone before long: no time is spent on making it small.
+  // It is removed soon: good compression would take too long.
   await build(work, path, 0, "gzip");
 }
 
@@ -131,7 +131,7 @@ function write(path: string, text: string): void {
   Deno.chmodSync(path, 0o644);
 }
 
-/** Directories are as open as Debian has them, whatever the umask. */
+/** Sets the modes of directories to Debian's, for any umask. */
 function modes(directory: string): void {
   Deno.chmodSync(directory, 0o755);
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
@@ -139,7 +139,7 @@ function modes(directory: string): void {
   }
 }
 
-/** All files below a directory, in order. */
+/** Returns all files below a directory, in order. */
 export function files(directory: string): string[] {
   return Array.from(Deno.readDirSync(directory)).flatMap(({ name, isDirectory }) => {
     const path = `${directory}/${name}`;
@@ -147,12 +147,12 @@ export function files(directory: string): string[] {
   }).sort();
 }
 
-/** The digest of a file, in hexadecimal. */
+/** Returns the digest of a file, in hexadecimal. */
 export function digest(algorithm: "md5" | "sha256", path: string): string {
   return createHash(algorithm).update(Deno.readFileSync(path)).digest("hex");
 }
 
-/** The newest version of the C library that a program names symbols of. */
+/** Returns the newest version of the C library whose symbols a program uses. */
 function libcOf(program: string): string {
   const text = new TextDecoder("latin1").decode(Deno.readFileSync(program));
   const minors = text.matchAll(/\0GLIBC_2\.(\d{1,2})(?=\0)/g);
@@ -161,7 +161,7 @@ function libcOf(program: string): string {
   return `2.${newest}`;
 }
 
-/** CHANGELOG.md in the form that Debian's tools read. */
+/** Returns CHANGELOG.md in the form that Debian's tools read. */
 function debianChangelog(
   text: string,
   version: string,
@@ -180,7 +180,7 @@ function debianChangelog(
   }).join("\n");
 }
 
-/** An item of a change log, in lines of the length that Debian allows. */
+/** Returns an item of a changelog, in lines of the length that Debian allows. */
 function filled(item: string): string {
   const lines: string[] = [];
   let line = "  *";

@@ -1,41 +1,41 @@
 /**
- * What a release is made of, before it is an archive or a package.
+ * The parts of a release, from which archives and packages are made.
  *
  * @module
  */
 
 import { dirname } from "node:path";
 
-/** Files that go into every archive and package. */
+/** The files of every archive and package. */
 export interface Parts {
-  /** The program, compiled. */
+  /** The compiled program. */
   readonly program: string;
   /** The tree of the commit that is released. */
   readonly source: string;
-  /** Manual pages. */
+  /** The manual pages. */
   readonly pages: readonly string[];
-  /** Files of docs/, by name. */
+  /** The files of docs/, by name. */
   readonly documents: readonly string[];
   readonly completions: Readonly<Record<Shell, string>>;
 }
 
-/** Shells that have completions. */
+/** The shells that have completions. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** One of them. */
+/** A shell that has completions. */
 export type Shell = typeof SHELLS[number];
 
-/** Something that cannot be made here, told in a line. */
+/** An error for something that cannot be made here, with a message of one line. */
 export class Unmade extends Error {}
 
-/** Copies a file to where it belongs. */
+/** Copies a file to its path. */
 export function put(from: string, to: string, mode = 0o644): void {
   Deno.mkdirSync(dirname(to), { recursive: true });
   Deno.copyFileSync(from, to);
   Deno.chmodSync(to, mode);
 }
 
-/** Compresses a file, without its name and age. */
+/** Compresses a file, without its name and time. */
 export async function gzip(from: string, to: string): Promise<void> {
   Deno.mkdirSync(dirname(to), { recursive: true });
   const child = new Deno.Command("gzip", {
@@ -51,7 +51,7 @@ export async function gzip(from: string, to: string): Promise<void> {
   Deno.chmodSync(to, 0o644);
 }
 
-/** Runs a program; what it printed. @throws Unmade with what it said */
+/** Runs a program and returns its output; @throws Unmade with its error output */
 export async function run(
   program: string,
   args: readonly string[],

@@ -1,8 +1,8 @@
 /**
- * What is in a released program, as CycloneDX JSON.
+ * The contents of a released program, as CycloneDX JSON.
  *
- * The packages of the standard library that `main.ts` really loads, the Deno
- * runtime, V8. What the runtime itself is built of is the runtime's to tell.
+ * It lists the packages of the standard library that `main.ts` really loads, the Deno runtime
+ * and V8, but not the components of the runtime.
  *
  * @module
  */
@@ -11,19 +11,19 @@ import { createHash } from "node:crypto";
 import { digest } from "./release_deb.ts";
 import { run } from "./release_parts.ts";
 
-/** What the list is told. */
+/** The input of the list. */
 export interface Released {
   readonly version: string;
   readonly commit: string;
   readonly epoch: number;
   readonly source: string;
-  /** What Deno needs to find the packages. */
+  /** The environment with which Deno finds the packages. */
   readonly env: Record<string, string>;
-  /** Files that the list is of, by name. */
+  /** The files that the list describes, by name. */
   readonly programs: ReadonlyMap<string, string>;
 }
 
-/** The packages that a program of this tree loads, with their versions. */
+/** Returns the packages that a program of this tree loads, with their versions. */
 export async function loadedPackages(
   source: string,
   env: Record<string, string>,
@@ -37,7 +37,7 @@ export async function loadedPackages(
   return new Map(found.sort());
 }
 
-/** The list, as text that depends on what is told alone. */
+/** Returns the list as a text that depends on nothing but the input. */
 export async function bom(released: Released): Promise<string> {
   const { version, commit, epoch, source, env, programs } = released;
   const mit = [{ license: { id: "MIT" } }];
@@ -46,7 +46,7 @@ export async function bom(released: Released): Promise<string> {
     "bom-ref": `${name}@${its}`,
     name,
     version: its,
-    // The `@` of a scope would begin the version.
+    // A second `@`, that of a scope, would begin the version.
     purl: `pkg:jsr/${name.replace("@", "%40")}@${its}`,
     licenses: mit,
   }));
@@ -104,7 +104,7 @@ export async function bom(released: Released): Promise<string> {
   return `${JSON.stringify(list, null, 2)}\n`;
 }
 
-/** A UUID that is always the same for the same text (version 8 of RFC 9562). */
+/** Returns a UUID that depends on the text alone (version 8 of RFC 9562). */
 function uuid(text: string): string {
   const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
   bytes[6] = bytes[6]! & 0x0f | 0x80;

@@ -1,11 +1,10 @@
 /**
- * What the tests need of a machine, then a task.
+ * Installs the programs that the tests need, then runs a task.
  *
- * `setup.ts TASK` installs what is missing where that is allowed: as root, where
- * there is apt-get. Elsewhere it says what to install and which tests have to
- * wait for it, names that in QMPMUX_TESTS_WITHOUT (see TOOLS below) and runs the
- * task all the same, with whose exit status it ends. Without that variable a
- * test misses nothing silently: it fails.
+ * `setup.ts TASK` installs missing programs if it can: as root with apt-get. Otherwise it prints
+ * them with the tests that need them, names them in QMPMUX_TESTS_WITHOUT (see TOOLS below), runs
+ * the task, and exits with its status. A test whose program is missing fails unless that
+ * variable names it.
  *
  * @module
  */
@@ -16,19 +15,19 @@ import { basename } from "node:path";
 interface Tool {
   /** The name in QMPMUX_TESTS_WITHOUT. */
   name: string;
-  /** Shows that it is there, and works. */
+  /** The command that shows that it is installed and works. */
   proof: [program: string, ...args: string[]];
-  /** Debian's package, and Ubuntu's; none for what cannot be installed. */
+  /** The package of Debian and Ubuntu, if there is one. */
   debian?: string;
   title: string;
   /**
-   * The one file that is taken out of a package, which is not installed, as it would start a service;
-   * and the names of packages that may have it, newer releases' first.
+   * The only file that is extracted from a package, since installing that would start a service,
+   * and the names of the packages that may contain it, newer releases first.
    */
   only?: { file: string; packages: readonly string[] };
 }
 
-/** Where such files are put. */
+/** The directory for such files. */
 const PROGRAMS = new URL("../.cache/programs", import.meta.url).pathname;
 
 const TOOLS: Tool[] = [
@@ -59,7 +58,7 @@ const TOOLS: Tool[] = [
     title: "Prometheus' promtool",
     only: { file: "usr/bin/promtool", packages: ["promtool", "prometheus"] },
   },
-  // Tests act as other users, and start what only root may start.
+  // Tests act as other users, and start programs that only root may start.
   { name: "root", proof: ["sh", "-c", 'test "$(id -u)" = 0'], title: "root" },
 ];
 
@@ -74,7 +73,7 @@ async function succeeds(program: string, args: string[], env = {}): Promise<bool
   }
 }
 
-/** Those of `tools` that are not here. */
+/** Returns those of `tools` that are missing. */
 async function missing(tools: Tool[]): Promise<Tool[]> {
   const found = await Promise.all(
     tools.map(({ proof: [program, ...args] }) => succeeds(program, args)),
@@ -82,7 +81,7 @@ async function missing(tools: Tool[]): Promise<Tool[]> {
   return tools.filter((_, i) => !found[i]);
 }
 
-/** Installs what apt-get has; whether it did. */
+/** Installs packages with apt-get; returns whether it succeeded. */
 async function installed(tools: Tool[]): Promise<boolean> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
   if (!await succeeds("apt-get", ["--version"])) return false;
@@ -96,7 +95,7 @@ async function installed(tools: Tool[]): Promise<boolean> {
   return await succeeds("apt-get", ["install", ...options, ...packages], env);
 }
 
-/** Takes a file out of the first of these packages that has it. */
+/** Extracts a file from the first of these packages that contains it. */
 async function take({ file, packages }: NonNullable<Tool["only"]>): Promise<void> {
   for (const name of packages) {
     const place = Deno.makeTempDirSync();
@@ -114,7 +113,7 @@ async function take({ file, packages }: NonNullable<Tool["only"]>): Promise<void
   }
 }
 
-/** The names in QMPMUX_TESTS_WITHOUT, after installing what can be. */
+/** Installs what it can; returns the names for QMPMUX_TESTS_WITHOUT. */
 async function without(): Promise<string[]> {
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").filter(Boolean);
   let absent = await missing(TOOLS.filter(({ name }) => !declined.includes(name)));
@@ -132,7 +131,7 @@ async function without(): Promise<string[]> {
   return [...declined, ...absent.map(({ name }) => name)];
 }
 
-/** A plain word where a task needs a file that another task makes. */
+/** Checks that the file exists that another task makes for this one. */
 function checkBinary(): void {
   const binary = Deno.env.get("QMPMUX_BINARY");
   if (!binary) return;

@@ -1,46 +1,47 @@
 /**
- * A stand-in for QEMU: its monitor's manners, no machine behind them.
+ * A stand-in for QEMU: a monitor without a machine.
  *
- * For the demo where no QEMU is installed, and for tests of faults that a real
- * QEMU cannot be made to show. It serves one client at a time, as QEMU does.
+ * It is for the demo without an installed QEMU, and for tests of faults that a real QEMU does
+ * not have. It serves one client at a time, like QEMU.
  *
  * @module
  */
 
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import { qemuText } from "../lib/wire/qemu_json.ts";
-import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
+import { readCommand } from "../lib/wire/command_reader.ts";
+import type { Command, Reply } from "../lib/wire/message.ts";
 import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
 
 const ENCODER = new TextEncoder();
 
-/** What a stand-in can be told to do otherwise. */
+/** The options of a stand-in. */
 export interface StandInManners {
-  /** What it says of itself. */
+  /** The name in its greeting. */
   readonly version?: { readonly major: number; readonly minor: number; readonly micro: number };
   readonly capabilities?: readonly string[];
-  /** The bytes it greets with, where they are no greeting; empty: it stays silent. */
+  /** The bytes that it sends instead of a greeting; if empty, it sends none. */
   readonly greeting?: string;
-  /** What it says right after its greeting. */
+  /** The bytes that it sends directly after its greeting. */
   readonly blurts?: string;
-  /** Answers a command in its own way: raw bytes, nothing for ever, or `undefined`: as usual. */
+  /** Returns the raw bytes of a reply, empty for none; `undefined` for the usual reply. */
   answer?(command: Command, connection: StandInConnection): string | undefined;
 }
 
-/** The client a stand-in is serving. */
+/** The client of a stand-in. */
 export interface StandInConnection {
-  /** Sends bytes, whatever they are. */
+  /** Sends raw bytes. */
   say(text: string): void;
-  /** Hangs up. */
+  /** Closes the connection. */
   hangUp(): void;
 }
 
 /** A listening stand-in. */
 export class StandIn implements AsyncDisposable {
   readonly path: string;
-  /** Everything it was sent after its greeting, as text, one entry a read. */
+  /** The text of all input after its greeting, one entry for each read. */
   readonly heard: string[] = [];
-  /** How many connections it has served. */
+  /** The number of connections that it has served. */
   connections = 0;
   readonly #manners: StandInManners;
   readonly #listener: Deno.Listener;
@@ -147,7 +148,7 @@ export class StandIn implements AsyncDisposable {
     await last;
   }
 
-  /** The few commands it knows. */
+  /** Runs the few commands that it knows. */
   #run({ name }: Command): { events: string[]; reply: Reply } {
     const events: string[] = [];
     const change = (running: boolean, event: string): void => {
@@ -187,7 +188,7 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** An event as QEMU writes it, with the present time. */
+/** Returns an event as QEMU writes it, with the present time. */
 export function eventLine(event: string, data?: object): string {
   const now = Date.now();
   const seconds = Math.floor(now / 1000);

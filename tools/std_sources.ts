@@ -1,13 +1,12 @@
 /**
- * Deno with the standard library from its own sources, where JSR cannot be reached.
+ * Runs Deno with the standard library from its sources, when JSR cannot be reached.
  *
- * `std_sources.ts DIR [ARG…]` takes a checkout of the standard library at the
- * release whose versions deno.json names, serves it as JSR would, and runs Deno
- * with the arguments; without any, it runs `deno task ok:types`. The mirror of
- * tools/mirror.ts has our own declarations; this shows that they promise no more
- * than the real ones.
+ * `std_sources.ts DIR [ARG…]` serves a checkout of the standard library, at the release whose
+ * versions deno.json names, as JSR does, and runs Deno with the arguments; without any, it runs
+ * `deno task ok:types`. The mirror of tools/mirror.ts has our own declarations; this shows that
+ * they agree with the real ones.
  *
- * Over HTTP, as Deno checks packages from `file://` as strictly as local code.
+ * It serves over HTTP, because Deno checks packages from `file://` as strictly as local code.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import { join, relative, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname!, "..");
 
-/** One package of the checkout, as its own deno.json describes it. */
+/** A package of the checkout, as its deno.json describes it. */
 interface Package {
   readonly folder: string;
   readonly name: string;
@@ -25,7 +24,7 @@ interface Package {
   readonly exports: Readonly<Record<string, string>>;
 }
 
-/** The packages in a checkout, by name (`@std/cli`). */
+/** Returns the packages of a checkout, by name (`@std/cli`). */
 function packagesIn(checkout: string): Map<string, Package> {
   const found = new Map<string, Package>();
   for (const entry of Deno.readDirSync(checkout)) {
@@ -38,7 +37,7 @@ function packagesIn(checkout: string): Map<string, Package> {
   return found;
 }
 
-/** The text of a file; `undefined` where there is none. */
+/** Returns the text of a file; `undefined` when it does not exist. */
 function textOf(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
@@ -50,7 +49,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Versions in deno.json that a checkout does not have, one line each. */
+/** Returns the versions in deno.json that a checkout does not have, one line each. */
 function differences(packages: ReadonlyMap<string, Package>): string[] {
   const { imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
   return Object.values(imports as Record<string, string>).flatMap((specifier) => {
@@ -61,7 +60,7 @@ function differences(packages: ReadonlyMap<string, Package>): string[] {
   });
 }
 
-/** A module as JSR publishes it: imports of other packages name JSR and a version. */
+/** Returns a module as JSR publishes it: imports of other packages name JSR and a version. */
 function published(source: string, packages: ReadonlyMap<string, Package>): string {
   return source.replaceAll(
     /^(import|export|\})(.*?)"(@std\/[a-z-]+)((?:\/[^"]+)?)"/gm,
@@ -72,7 +71,7 @@ function published(source: string, packages: ReadonlyMap<string, Package>): stri
   );
 }
 
-/** The modules of a package, by their path in it (`/parse_args.ts`). */
+/** Returns the modules of a package, by their path in it (`/parse_args.ts`). */
 function modulesOf(
   { folder }: Package,
   packages: ReadonlyMap<string, Package>,
@@ -92,7 +91,7 @@ function modulesOf(
   return found;
 }
 
-/** Everything that JSR would serve, by path. */
+/** Returns everything that JSR would serve, by path. */
 function contents(packages: ReadonlyMap<string, Package>): Map<string, Uint8Array> {
   const all = new Map<string, Uint8Array>();
   const put = (path: string, value: unknown) =>
@@ -112,12 +111,12 @@ function contents(packages: ReadonlyMap<string, Package>): Map<string, Uint8Arra
   return all;
 }
 
-/** The type that a path is served with. */
+/** Returns the content type of a path. */
 function mediaType(path: string): string {
   return path.endsWith(".ts") ? "application/typescript" : "application/json";
 }
 
-/** Runs Deno with `JSR_URL` at the checkout and caches of its own; its exit status. */
+/** Runs Deno with `JSR_URL` at the checkout and separate caches; returns its exit status. */
 async function runWith(checkout: string, args: readonly string[]): Promise<number> {
   const packages = packagesIn(checkout);
   const wrong = differences(packages);

@@ -1,5 +1,5 @@
 /**
- * What one client, or QEMU, can say to keep qmpmux busy: a list made by an adversary, and chance.
+ * The inputs of a client, or of QEMU, that keep qmpmux busy: an adversary's list, and random ones.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import type { Random } from "../../tests/support/random.ts";
 
 const ENCODER = new TextEncoder();
 
-/** Text as bytes; a character up to U+00FF is a byte where it is said so. */
+/** Returns a text as UTF-8. */
 export function bytes(text: string): Uint8Array {
   return ENCODER.encode(text);
 }
 
-/** Fills so many bytes with pieces between two texts. */
+/** Fills this many bytes with pieces between two texts. */
 export function filled(before: string, piece: string, after: string, size: number): Uint8Array {
   const [head, part, tail] = [bytes(before), bytes(piece), bytes(after)];
   const count = Math.max(0, Math.floor((size - head.length - tail.length) / part.length));
@@ -23,7 +23,7 @@ export function filled(before: string, piece: string, after: string, size: numbe
   const end = head.length + count * part.length;
   if (count > 0) {
     whole.set(part, head.length);
-    // Each copy doubles what is there.
+    // Each copy doubles the filled part.
     for (let done = part.length; head.length + done < end; done *= 2) {
       whole.copyWithin(head.length + done, head.length, Math.min(head.length + done, end - done));
     }
@@ -32,7 +32,7 @@ export function filled(before: string, piece: string, after: string, size: numbe
   return whole;
 }
 
-/** As many made-up pieces as fit, commas between them. */
+/** Joins as many generated pieces as fit, with commas. */
 export function listed(
   before: string,
   piece: (index: number) => string,
@@ -43,7 +43,7 @@ export function listed(
   let left = size - bytes(before).length - bytes(after).length;
   for (let index = 0;; index++) {
     const part = piece(index);
-    // Pieces have the same length in bytes and characters but for a few letters.
+    // Most pieces have the same length in bytes and in characters.
     left -= part.length + 1;
     if (left < 0) break;
     parts.push(part);
@@ -53,7 +53,7 @@ export function listed(
 
 const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-/** A short text for each number. */
+/** Returns a short text for each number. */
 export function name(index: number): string {
   let text = "";
   do {
@@ -63,7 +63,7 @@ export function name(index: number): string {
   return text;
 }
 
-/** Keys whose hashes are the same to GLib: pairs of letters that weigh as much. */
+/** Returns keys with the same GLib hash, from pairs of letters with the same weight. */
 export function collidingKeys(count: number): string[] {
   const keys = [""];
   while (keys.length < count) {
@@ -74,11 +74,11 @@ export function collidingKeys(count: number): string[] {
   return keys.slice(0, count);
 }
 
-/** Texts of one length that have chosen hashes of GLib's. */
+/** Returns texts of one length that have the given GLib hashes. */
 export function keyOfHash(hash: number): string {
-  // Six letters of the upper and lower case, each worth a power of 33: the first that fits.
+  // Six letters, each with the weight of a power of 33: take the first that fits.
   let rest = hash >>> 0;
-  // 5381 * 33 ** 7 modulo 2 ** 32, and seven letters behind it.
+  // 5381 * 33 ** 7 modulo 2 ** 32, followed by seven letters.
   let base = 5381;
   for (let i = 0; i < 7; i++) base = Math.imul(base, 33) >>> 0;
   rest = (rest - base) >>> 0;
@@ -99,7 +99,7 @@ export function keyOfHash(hash: number): string {
   return "";
 }
 
-/** Keys of one bucket of QEMU's dictionary. */
+/** Returns keys of one bucket of QEMU's dictionary. */
 export function bucketKeys(count: number): string[] {
   const keys: string[] = [];
   for (let index = 0; keys.length < count; index++) {
@@ -108,7 +108,7 @@ export function bucketKeys(count: number): string[] {
   return keys;
 }
 
-/** A command with an id that fills it. */
+/** Returns a command that is filled by its id. */
 export const IDS: Readonly<Record<string, (size: number) => Uint8Array>> = idsIn(
   '{"execute":"stop","id":',
   "}",
@@ -174,7 +174,7 @@ function idsIn(before: string, after: string): Record<string, (size: number) => 
   return made;
 }
 
-/** Values that are no command, or one with something wrong. */
+/** The values that are malformed commands. */
 export const WRONG: Readonly<Record<string, (size: number) => Uint8Array>> = {
   "unknown members": (size) => listed('{"execute":"stop",', (i) => `"${name(i)}":1`, "}", size),
   "unknown members with escapes": (size) =>
@@ -216,7 +216,7 @@ export const WRONG: Readonly<Record<string, (size: number) => Uint8Array>> = {
   "lines": (size) => filled("", "\n", '{"execute":"stop"}', size),
 };
 
-/** Commands, with arguments that fill them. */
+/** The commands that are filled by their arguments. */
 export const COMMANDS: Readonly<Record<string, (size: number) => Uint8Array>> = {
   "blockdev-add, elements": (size) =>
     filled('{"execute":"blockdev-add","arguments":{"a":[', "1,", "1]}}", size),
@@ -370,7 +370,7 @@ export const COMMANDS: Readonly<Record<string, (size: number) => Uint8Array>> = 
     filled("", '{"execute":"query-name","id":{"b":[1,0.1],"a":"é"}}', "\n", size / 8),
 };
 
-/** Commands that qmpmux answers itself. */
+/** The commands of qmpmux itself. */
 export const OWN: Readonly<Record<string, (size: number) => Uint8Array>> = {
   "qmp_capabilities, unexpected arguments": (size) =>
     listed('{"execute":"qmp_capabilities","arguments":{', (i) => `"${name(i)}":1`, "}}", size),
@@ -439,7 +439,7 @@ export const OWN: Readonly<Record<string, (size: number) => Uint8Array>> = {
     filled("", '{"execute":"__org.qmpmux_query-self"}', "\n", size / 8),
 };
 
-/** Arguments whose places in GLib's table form a block, each place twice. */
+/** Returns arguments whose places in GLib's table form a block, each place twice. */
 function crowdedArguments(size: number): Uint8Array {
   const count = Math.floor(size / 13);
   let shift = 3;
@@ -448,7 +448,7 @@ function crowdedArguments(size: number): Uint8Array {
   const keys: string[] = [];
   const half = Math.floor(count / 2);
   for (let i = 0; i < count; i++) {
-    // The hash that begins at this place: hash * 11 is the place, modulo 2 ** 32 and the prime.
+    // The hash for this place: hash * 11 is the place, modulo 2 ** 32 and the prime.
     const place = i % half;
     const product = place + prime * Math.floor(i / half);
     const hash = Math.imul(product, 3123612579) >>> 0;
@@ -464,7 +464,7 @@ function crowdedArguments(size: number): Uint8Array {
   );
 }
 
-/** A filter of as many globs as may be, as long as they may be. */
+/** Returns a filter of the most globs of the greatest length. */
 export function worstFilter(piece: string): string {
   const globs = Array.from(
     { length: 256 },
@@ -475,7 +475,7 @@ export function worstFilter(piece: string): string {
   }}}`;
 }
 
-/** Commands that name descriptors. */
+/** The commands that name descriptors. */
 export const DESCRIPTORS: Readonly<Record<string, (size: number) => Uint8Array>> = {
   "getfd, a long name": (size) =>
     filled('{"execute":"getfd","arguments":{"fdname":"', "x", '"}}', size),
@@ -535,7 +535,7 @@ export const DESCRIPTORS: Readonly<Record<string, (size: number) => Uint8Array>>
   "transaction, small actions": COMMANDS["transaction, small actions"]!,
 };
 
-/** A file name in JSON whose file name is in JSON, as deep as fits. */
+/** Returns a file name in JSON that contains a file name in JSON, as deep as fits. */
 function nestedJson(size: number): Uint8Array {
   let text = "x";
   for (;;) {
@@ -547,10 +547,10 @@ function nestedJson(size: number): Uint8Array {
   return bytes(`{"execute":"blockdev-add","arguments":{"filename":${JSON.stringify(text)}}}`);
 }
 
-/** Arguments of the size that the audit shows. */
+/** The length of arguments that the audit shows. */
 const SHOWN = 16_300;
 
-/** Commands whose arguments are put on record. */
+/** The commands whose arguments are recorded. */
 export const RECORDED: Readonly<Record<string, () => Uint8Array>> = Object.fromEntries(
   Object.entries({
     "elements": ["[", "1,", "1]"],
@@ -585,7 +585,7 @@ export const RECORDED: Readonly<Record<string, () => Uint8Array>> = Object.fromE
   ),
 );
 
-/** A value of chance that is some bytes long, and wide or deep. */
+/** Returns a random value of some bytes that is wide or deep. */
 export class Chances {
   readonly #random: Random;
 
@@ -593,7 +593,7 @@ export class Chances {
     this.#random = random;
   }
 
-  /** A client's input at a limit: one of the listed pieces, mixed and nested by chance. */
+  /** Returns a client's input at a limit: a listed piece, mixed and nested at random. */
   input(size: number): Uint8Array {
     const random = this.#random;
     const before = random.pick(HEADS);
@@ -619,7 +619,7 @@ export class Chances {
       `${leave}${close.join("")}${random.oneIn(20) ? "" : random.oneIn(20) ? "]" : "}}"}\n`,
       random.oneIn(10) ? size + 100 : size - 20,
     );
-    // Damage at some places.
+    // Corrupt some bytes.
     if (random.oneIn(3)) {
       for (let i = 1 + random.below(4); i > 0; i--) {
         whole[random.below(whole.length)] = random.below(256);

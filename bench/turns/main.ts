@@ -1,10 +1,10 @@
 /**
- * The longest turn: how long one client, or QEMU, can keep the event loop busy without a break.
+ * The longest turn: the longest time for which one client, or QEMU, can keep the event loop busy.
  *
  *   deno run -A --v8-flags=--max-semi-space-size=2 bench/turns/main.ts [--check] [--only TEXT]
  *     [--repeats N] [--random N] [--seed N]
  *
- * `--check` ends with 1 where a row, or an input of chance, takes more than 10 ms.
+ * With `--check` the exit status is 1 when a row, or a random input, takes more than 10 ms.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { median } from "../measure.ts";
 import * as inputs from "./inputs.ts";
 import { type QemuKind, Rig, type RigClient } from "./rig.ts";
 
-/** No turn may take longer, in milliseconds. */
+/** The longest time for a turn, in milliseconds. */
 const GOAL_MS = 10;
 
 const flags = parseArgs(Deno.args, {
@@ -29,7 +29,7 @@ const REPEATS = Number(flags.repeats ?? 9);
 const WARM_UPS = 2;
 const only = flags.only as string | undefined;
 
-/** A role of a file, with conditions as deep as they are written. */
+/** A role of a file with deep conditions. */
 const FILE_ROLE = readRole({
   name: "nested",
   rules: [
@@ -52,7 +52,7 @@ const FILE_ROLE = readRole({
   ],
 }, "bench");
 
-/** A row: a client that has said something before, and what it says. */
+/** A row: the setup of a client, and its input. */
 interface Row {
   readonly section: string;
   readonly what: string;
@@ -98,14 +98,14 @@ async function client(
   return made;
 }
 
-/** The limit of a role's commands. */
+/** Returns the limit of a role's commands. */
 function limitOf(role: Role | undefined): number {
   return flags.limit === undefined
     ? defaultLimits(role?.name ?? "full")["max-command"]
     : Number(flags.limit);
 }
 
-/** Measures the longest turn while a client says something once and leaves. */
+/** Measures the longest turn while a client sends an input and disconnects. */
 async function said(
   setting: Setting,
   made: (size: number) => Uint8Array,
@@ -162,7 +162,7 @@ function* rows(): Generator<Row> {
   yield* ofQemu();
 }
 
-/** As `said`, where another client has names and a set at QEMU. */
+/** Measures like `said`, while another client has names and a set at QEMU. */
 async function withDescriptors(
   made: (size: number) => Uint8Array,
   fds: boolean,
@@ -179,7 +179,7 @@ async function withDescriptors(
   await rig.run();
   rig.answering = answering;
   const who = await client(rig, { passes: true });
-  // It has some itself.
+  // This client has some, too.
   rig.saysText(who, '{"execute":"getfd","arguments":{"fdname":"x"}}', true);
   await rig.run();
   rig.send(who, [made(limitOf(undefined) - 2)], fds);
@@ -292,7 +292,7 @@ function* special(): Generator<Row> {
 let events = 0;
 let made: Promise<Rig> | undefined;
 
-/** A rig with 2,000 clients, all with filters, 100 with the worst. */
+/** Makes a rig of 2,000 clients with filters, 100 of them the worst. */
 function crowd(): Promise<Rig> {
   return made ??= (async (): Promise<Rig> => {
     const rig = await Rig.open({ version: "7.2", pretty: false });
@@ -319,7 +319,7 @@ function eventOf(name: string, data = ""): Uint8Array {
 }
 
 function* ofQemu(): Generator<Row> {
-  /** QEMU answers a command so; or says it by itself. */
+  /** Makes a row in which QEMU sends a message, as the reply to a command or unasked. */
   const answered = (
     what: string,
     command: string,
@@ -564,7 +564,7 @@ for (const row of rows()) {
   console.log(shown(result));
 }
 
-/** Inputs of chance: the longest turns of the first try, and how long they take when tried again. */
+/** Measures random inputs, and repeats those with the longest turns. */
 async function byChance(count: number, seed: number): Promise<Result[]> {
   const worst: { index: number; longest: number }[] = [];
   let most = 0;

@@ -1,9 +1,9 @@
 /**
- * A whole qmpmux in one process, its sockets played, and a watch on the event loop.
+ * A whole qmpmux in one process with simulated sockets, and a watch on the event loop.
  *
- * Every client is a real `Client`, QEMU's connection a real `Qemu`, the hub a real
- * `Mux` with metrics and an audit. The sockets behave as Deno's do: what is there is
- * read at once, in the same turn, until the runtime makes a break.
+ * Every client is a real `Client`, QEMU's connection a real `Qemu`, and the hub a real `Mux`
+ * with metrics and an audit. The sockets behave like Deno's: available bytes are read at once,
+ * in the same turn, until the runtime yields.
  *
  * @module
  */
@@ -31,21 +31,21 @@ import type { Fds } from "../../lib/wire/peer.ts";
 
 const ENCODER = new TextEncoder();
 
-/** The runtime makes a break after so many reads and writes that could be done at once (tokio's budget). */
+/** The number of ready reads and writes after which the runtime yields (tokio's budget). */
 const OPERATIONS_A_TURN = 128;
 
-/** A socket of the kernel takes so many bytes before it has to be read. */
+/** The size of a kernel socket's buffer in bytes. */
 const SOCKET_BYTES = 212_992;
 
-/** Turns that take longer than this hang: the rig gives up. */
+/** The time after which the rig considers a turn to hang, and stops. */
 const PATIENCE_MS = 60_000;
 
-/** What the sockets of one rig share: how much more they may do in this turn. */
+/** The budget that the sockets of one rig share in a turn. */
 class Allowance {
   operations = OPERATIONS_A_TURN;
   readonly sockets = new Set<PlayedSocket>();
 
-  /** A turn begins: whatever waited goes on. */
+  /** Begins a turn, and continues all that waited. */
   renew(): void {
     this.operations = OPERATIONS_A_TURN;
     for (const socket of this.sockets) socket.renew();
@@ -58,16 +58,16 @@ class Allowance {
   }
 }
 
-/** One end of a socket; the bench is the other. */
+/** One end of a socket; the bench has the other. */
 export class PlayedSocket implements Stream {
-  /** Chunks that have come and have not been read, and what came with each. */
+  /** The chunks that are not read yet, with their descriptors. */
   readonly #coming: { bytes: Uint8Array; fds: Fds | undefined }[] = [];
   #fds: Fds | undefined;
   #ended = false;
   #closed = false;
-  /** Whether the other end reads what is written. */
+  /** Whether the other end reads. */
   listens = true;
-  /** The bytes written, where they are kept. */
+  /** The bytes written, if they are kept. */
   readonly written: Uint8Array[] = [];
   /** The number of bytes written. */
   bytesWritten = 0;
@@ -83,12 +83,12 @@ export class PlayedSocket implements Stream {
     allowance.sockets.add(this);
   }
 
-  /** The other end sends something; it is read in the next turn. */
+  /** Sends something from the other end, which is read in the next turn. */
   feed(bytes: Uint8Array, fds?: Fds): void {
     this.#coming.push({ bytes, fds });
   }
 
-  /** The other end closes. */
+  /** Closes the other end. */
   hangUp(): void {
     this.#ended = true;
   }
@@ -185,7 +185,7 @@ export class PlayedSocket implements Stream {
   }
 }
 
-/** Turns that tell whether any is left. */
+/** A turn scheduler that shows whether any turn is left. */
 class CountedTurns extends Turns {
   left = 0;
 
@@ -223,16 +223,16 @@ export interface RigClient {
   readonly client: Client;
 }
 
-/** The answers of the rig's QEMU to what it is asked; by default `{}` to each. */
+/** The replies of the rig's QEMU; `{}` by default. */
 export type Answering = (command: string) => readonly Uint8Array[];
 
-/** The time for which the event loop was busy without a break. */
+/** The times for which the event loop was busy without a break. */
 export interface Busy {
   /** The longest turn, in milliseconds. */
   readonly longest: number;
-  /** How many there were. */
+  /** The number of turns. */
   readonly turns: number;
-  /** All of them together, in milliseconds. */
+  /** The sum of all turns, in milliseconds. */
   readonly total: number;
 }
 
@@ -252,7 +252,7 @@ const FAILURE = [
 
 const DONE = ['{"return": {}}', '{\r\n    "return": {\r\n    }\r\n}'] as const;
 
-/** The answer to a command with an id, plain and pretty. */
+/** Returns the reply to a command with an id, plain and pretty. */
 function doneWith(id: string): readonly [string, string] {
   return [
     `{"return": {}, "id": ${id}}`,
@@ -260,10 +260,10 @@ function doneWith(id: string): readonly [string, string] {
   ];
 }
 
-/** Descriptors without any. */
+/** An empty set of descriptors. */
 const NO_FDS: Fds = { close(): void {} };
 
-/** One qmpmux, with its QEMU. */
+/** A qmpmux with its QEMU. */
 export class Rig {
   readonly #allowance = new Allowance();
   readonly #turns = new CountedTurns();
@@ -273,17 +273,17 @@ export class Rig {
   readonly #qemu: PlayedSocket;
   readonly #running = new Set<Promise<unknown>>();
   #splitter = new MessageSplitter();
-  /** What QEMU answers. */
+  /** The replies of QEMU. */
   answering: Answering = (command) => [
     this.#style(
       command.includes('"query-commands"') ? LIST : command.includes('"add-fd"') ? FAILURE : DONE,
     ),
   ];
-  /** Whether out-of-band commands are answered with `{}`. */
+  /** Whether QEMU replies to out-of-band commands, with `{}`. */
   answersOob = true;
-  /** How many commands QEMU has heard. */
+  /** The number of commands that QEMU has received. */
   heard = 0;
-  /** How many records the audit has kept. */
+  /** The number of records in the audit. */
   kept = 0;
 
   private constructor(kind: QemuKind) {
@@ -352,7 +352,7 @@ export class Rig {
     this.#keep(qemu.run());
   }
 
-  /** A rig whose QEMU is ready. */
+  /** Makes a rig whose QEMU is ready. */
   static async open(kind: QemuKind): Promise<Rig> {
     const rig = new Rig(kind);
     rig.says(ENCODER.encode(greetingOf(kind)));
@@ -368,7 +368,7 @@ export class Rig {
     this.#running.add(kept);
   }
 
-  /** A message of QEMU's in its style. */
+  /** Returns a message in the style of this QEMU. */
   #style([plain, pretty]: readonly [string, string]): Uint8Array {
     return ENCODER.encode(`${this.#kind.pretty ? pretty : plain}\r\n`);
   }
@@ -378,14 +378,14 @@ export class Rig {
     return this.#qemu.written.splice(0).map((bytes) => decoder.decode(bytes)).join("");
   }
 
-  /** QEMU says something. */
+  /** Sends something from QEMU. */
   says(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; at += 65536) {
       this.#qemu.feed(bytes.subarray(at, at + 65536));
     }
   }
 
-  /** A client connects; nothing is said yet. */
+  /** Connects a client. */
   connect(
     { role = FULL, dialect = "qmp", passes = false, limits = {} }: {
       role?: Role;
@@ -410,24 +410,24 @@ export class Rig {
     return { socket, client };
   }
 
-  /** A client says something, in chunks as they are given; it comes with descriptors where that is wanted. */
+  /** Sends chunks from a client, with or without descriptors. */
   send(client: RigClient, chunks: readonly Uint8Array[], fds = false): void {
     for (const [index, chunk] of chunks.entries()) {
       client.socket.feed(chunk, fds && index === 0 ? NO_FDS : undefined);
     }
   }
 
-  /** A client says a text. */
+  /** Sends a text from a client. */
   saysText(client: RigClient, text: string, fds = false): void {
     this.send(client, [ENCODER.encode(text)], fds);
   }
 
-  /** A client leaves. */
+  /** Disconnects a client. */
   leaves({ socket }: RigClient): void {
     socket.hangUp();
   }
 
-  /** Lets QEMU read what it was sent, and answer. */
+  /** Lets QEMU read its commands and reply. */
   #answer(): boolean {
     const parts = this.#qemu.written.splice(0);
     for (const part of parts) {
@@ -449,11 +449,10 @@ export class Rig {
   }
 
   /**
-   * Lets everything run until nothing is left to do, and watches the event loop.
+   * Runs everything until it is idle, and watches the event loop.
    *
-   * A turn is measured as the time of the wall clock or of the processor, whichever is
-   * shorter: what other programs take is no time of ours, what our collector of garbage
-   * takes is.
+   * The time of a turn is the shorter of wall clock and processor time: it excludes the time of
+   * other programs and includes that of the garbage collector.
    */
   async run(done?: () => boolean): Promise<Busy> {
     let longest = 0;
@@ -485,7 +484,7 @@ export class Rig {
     return !this.#qemu.closed;
   }
 
-  /** Ends every client. */
+  /** Disconnects every client. */
   async close(): Promise<void> {
     this.#qemu.hangUp();
     for (const socket of this.#allowance.sockets) socket.hangUp();
@@ -494,13 +493,13 @@ export class Rig {
   }
 }
 
-/** Milliseconds of all processors that this process has had. */
+/** Returns the processor time of this process in milliseconds, over all processors. */
 function processorTime(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
 
-/** Resolves when the event loop has made a break. */
+/** Resolves when the event loop has yielded. */
 function nextPass(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

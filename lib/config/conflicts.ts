@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressText, type Place as AnyAddress } from "../policy/address.ts";
+import { addressText, type ListenAddress } from "../policy/address.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import {
   type Setting,
@@ -62,15 +62,15 @@ function* sharedAddresses(
   listeners: readonly ListenerSettings[],
 ): Generator<Conflict> {
   // The audit is opened first: a file would be made where a listener wants its socket.
-  const file: AnyAddress | undefined = audit === undefined || audit === "journal"
+  const file: ListenAddress | undefined = audit === undefined || audit === "journal"
     ? undefined
     : { transport: "unix", path: audit };
-  const uses: [Place, AnyAddress | undefined][] = [
+  const uses: [Place, ListenAddress | undefined][] = [
     [{ setting: "audit" }, file],
     [{ setting: "qemu" }, qemu],
     [{ setting: "metrics" }, metrics?.address],
     [{ setting: "control" }, control?.address],
-    ...listeners.map(({ address }, listener): [Place, AnyAddress] => [
+    ...listeners.map(({ address }, listener): [Place, ListenAddress] => [
       { listener, option: "address" },
       address,
     ]),
@@ -88,7 +88,7 @@ function* sharedAddresses(
 }
 
 /** An address whose path has no `.`, `..` or empty part, for comparing. */
-function plain(address: AnyAddress): AnyAddress {
+function plain(address: ListenAddress): ListenAddress {
   if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
   const parts: string[] = [];
   for (const part of address.path.split("/")) {

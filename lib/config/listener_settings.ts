@@ -4,20 +4,20 @@
  * @module
  */
 
-import type { Place } from "../policy/address.ts";
-import type { Admission } from "../policy/admission.ts";
+import type { ListenAddress } from "../policy/address.ts";
+import type { AccessRules } from "../policy/admission.ts";
 import type { Grant } from "../policy/grant.ts";
 
 /** A listener's settings, read and checked. */
 export interface ListenerSettings {
   /** The address it listens on. */
-  readonly address: Place;
+  readonly address: ListenAddress;
   /** Whether other machines may reach it. */
   readonly remote: boolean;
   /** The terms it grants. */
   readonly grant: Grant;
   /** The clients it admits, and those it grants other terms. */
-  readonly admission: Admission;
+  readonly admission: AccessRules;
   /** Whether the process behind each client must be known. */
   readonly identity: boolean;
   /** Whether its clients may pass descriptors. */

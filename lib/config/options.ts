@@ -9,9 +9,9 @@ import {
   addressText,
   isFile,
   isLocal,
+  type ListenAddress,
   parseAddress,
-  parsePlace,
-  type Place,
+  parseListenAddress,
   UsageError,
 } from "../policy/address.ts";
 import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
@@ -155,7 +155,7 @@ export function readListener(
   where: string,
   roles: ReadonlyMap<string, Role>,
 ): ListenerSettings {
-  const address = parsePlace(addressPart);
+  const address = parseListenAddress(addressPart);
   const options = new Map<Option, string>();
   for (const [key, value] of pairs) {
     if (QEMU_SPELLING.has(key)) {
@@ -267,7 +267,7 @@ function switchOf(key: string, value: string, where: string): boolean {
   return value === "on";
 }
 
-function nameOf(name: string | undefined, address: Place, where: string): string {
+function nameOf(name: string | undefined, address: ListenAddress, where: string): string {
   if (name === undefined) {
     const base = addressText(address).split(/[/]/).pop()!
       .replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
@@ -315,7 +315,11 @@ function dialectOf(dialect: string | undefined, where: string): DialectName {
   );
 }
 
-function absentOf(absent: string | undefined, address: Place, where: string): "wait" | "refuse" {
+function absentOf(
+  absent: string | undefined,
+  address: ListenAddress,
+  where: string,
+): "wait" | "refuse" {
   if (absent === undefined || absent === "wait") return "wait";
   if (absent !== "refuse") {
     throw new UsageError(

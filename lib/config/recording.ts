@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressText, isFile, isLocal, parsePlace, UsageError } from "../policy/address.ts";
+import { addressText, isFile, isLocal, parseListenAddress, UsageError } from "../policy/address.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
@@ -22,7 +22,7 @@ const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];
  */
 export function parseMetrics(text: string): ListenerSettings {
   const [address, pairs] = split(text);
-  if (!isLocal(parsePlace(address))) {
+  if (!isLocal(parseListenAddress(address))) {
     throw new UsageError(
       `${text}: other machines could read the metrics; use a unix socket or 127.0.0.1`,
     );
@@ -38,7 +38,7 @@ export function parseMetrics(text: string): ListenerSettings {
  */
 export function parseControl(text: string): ListenerSettings {
   const [address, pairs] = split(text);
-  if (!isFile(parsePlace(address))) {
+  if (!isFile(parseListenAddress(address))) {
     throw new UsageError(`${text}: expected a unix socket with a path, as unix:/run/control.sock`);
   }
   const settings = readListener(address, pairs, text, ROLES);

@@ -18,14 +18,8 @@ import type { OnLoss } from "../config/settings.ts";
 import type { Deadline } from "../config/value_kinds.ts";
 import type { Grant } from "../policy/grant.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
-import {
-  type Command,
-  type Event,
-  type Greeting,
-  prepareCommand,
-  readCommand,
-  readMessage,
-} from "../wire/message.ts";
+import { prepareCommand, readCommand } from "../wire/command_reader.ts";
+import { type Command, type Event, type Greeting, readMessage } from "../wire/message.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";

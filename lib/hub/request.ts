@@ -8,7 +8,8 @@ import type { Monitor, Ticket } from "../session/monitor.ts";
 import type { Job } from "../session/upstream.ts";
 import type { Question } from "../sharing/query_cache.ts";
 import { type Frame, frameOf } from "../wire/frame.ts";
-import { type Command, readCommand } from "../wire/message.ts";
+import { readCommand } from "../wire/command_reader.ts";
+import type { Command } from "../wire/message.ts";
 import type { Fds } from "../wire/peer.ts";
 import { errorReply } from "../wire/reply.ts";
 

@@ -1,40 +1,40 @@
 /**
- * Addresses, as QEMU and its users spell them.
+ * Addresses in the spelling of QEMU and its users.
  *
  * @module
  */
 
-/** Where to connect or to listen. */
+/** An address to connect to or to listen on. */
 export type Address =
   | { readonly transport: "unix"; readonly path: string }
   | { readonly transport: "tcp"; readonly hostname: string; readonly port: number };
 
-/** Where to listen: an address, or a socket that systemd has opened and passed under a name. */
-export type Place = Address | { readonly transport: "fd"; readonly name: string };
+/** An address to listen on, or the name of a socket that systemd has opened and passed. */
+export type ListenAddress = Address | { readonly transport: "fd"; readonly name: string };
 
-/** Is a place a file, not just a name? */
-export function isFile(place: Place): boolean {
-  return place.transport === "unix" && !place.path.startsWith("\0");
+/** Tells whether an address is a file. */
+export function isFile(address: ListenAddress): boolean {
+  return address.transport === "unix" && !address.path.startsWith("\0");
 }
 
-/** A flag, address or option that cannot be; the message names it and the remedy. */
+/** An invalid flag, address or option; the message names it and the remedy. */
 export class UsageError extends Error {
-  /** Its kind. */
+  /** The kind of error. */
   override name = "UsageError";
-  /** The option that is wrong, where it is one. */
+  /** The invalid option, if it is an option. */
   readonly option: string | undefined;
 
-  /** Something wrong, for people. */
+  /** Creates the error. */
   constructor(message: string, option?: string) {
     super(message);
     this.option = option;
   }
 }
 
-/** The kernel's `sun_path` holds 108 bytes, the closing NUL among them. */
+/** The most bytes of a socket's path: the kernel's `sun_path` holds 108 with the final NUL. */
 export const PATH_BYTES_LIMIT = 107;
 
-/** `HOST:PORT`: an IPv6 address in brackets, with its zone if it has one, or a name. */
+/** `HOST:PORT`: an IPv6 address in brackets with an optional zone, an IPv4 address or a name. */
 const TCP = /^(?:tcp:)?(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?\]|[\w.-]*):(\d+)$/;
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
@@ -42,10 +42,10 @@ const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT
 /** A path has a slash before any colon. */
 const PATH = /^[^:/]*\//;
 
-/** A name of a file in the working directory, without anything that could be meant otherwise. */
+/** An unambiguous name of a file in the working directory. */
 const BARE_NAME = /^[\p{L}\p{N}_.@][\p{L}\p{N}_.@+-]*$/u;
 
-/** Words that only begin an address. */
+/** The words that begin an address and are not one. */
 const SCHEMES: readonly string[] = ["unix", "unix-abstract", "tcp", "fd"];
 
 /**
@@ -53,7 +53,7 @@ const SCHEMES: readonly string[] = ["unix", "unix-abstract", "tcp", "fd"];
  *
  * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`; a path
  *   may be the name of a file in the working directory
- * @throws UsageError where it is none of them, or its path is too long
+ * @throws UsageError when it is none of them, or its path is too long
  */
 export function parseAddress(text: string): Address {
   if (text.startsWith("unix-abstract:")) {
@@ -84,12 +84,12 @@ export function parseAddress(text: string): Address {
 }
 
 /**
- * Reads where to listen.
+ * Reads an address to listen on.
  *
  * @param text an address, or `fd:NAME`
- * @throws UsageError where it is neither
+ * @throws UsageError when it is neither
  */
-export function parsePlace(text: string): Place {
+export function parseListenAddress(text: string): ListenAddress {
   if (!text.startsWith("fd:")) return parseAddress(text);
   const name = text.slice("fd:".length);
   // deno-lint-ignore no-control-regex
@@ -102,7 +102,7 @@ export function parsePlace(text: string): Place {
 
 function unix(path: string, text: string): Address {
   if (path === "") throw new UsageError(`${text}: the path is empty; write unix:/path`);
-  // An abstract name is told by the NUL in front.
+  // An abstract name begins with a NUL.
   if (path.includes("\0", text.startsWith("unix-abstract:") ? 1 : 0)) {
     throw new UsageError(`${shownPath(path)}: the path holds a NUL; leave it out`);
   }
@@ -118,13 +118,13 @@ function unix(path: string, text: string): Address {
   return { transport: "unix", path };
 }
 
-/** A path for people: an abstract one with `@`. */
+/** Returns a path for messages: an abstract one with `@`. */
 function shownPath(path: string): string {
   return path.startsWith("\0") ? `@${path.slice(1)}` : path;
 }
 
-/** An address as it is written on the command line. */
-export function addressText(address: Place): string {
+/** Returns an address in the spelling of the command line. */
+export function addressText(address: ListenAddress): string {
   if (address.transport === "fd") return `fd:${address.name}`;
   if (address.transport === "tcp") {
     const { hostname, port } = address;
@@ -134,8 +134,8 @@ export function addressText(address: Place): string {
   return path.startsWith("\0") ? `unix-abstract:${path.slice(1)}` : `unix:${path}`;
 }
 
-/** Can only this machine reach it? Of a passed socket that is known only later. */
-export function isLocal(address: Place): boolean {
+/** Tells whether only this machine can reach an address; true for a passed socket, which is checked later. */
+export function isLocal(address: ListenAddress): boolean {
   if (address.transport !== "tcp") return true;
   return address.hostname === "localhost" || address.hostname === "::1" ||
     /^127(\.(\d\d?|1\d\d|2[0-4]\d|25[0-5])){3}$/.test(address.hostname);

@@ -1,9 +1,8 @@
 /**
- * Who may come through a listener, and on what terms.
+ * The access control of a listener: the clients that may connect, and their grants.
  *
- * A rule names a user or a group of the process that connects. Whoever no rule
- * names gets what the listener says of everybody; where it says nothing of
- * everybody, it gets nothing.
+ * A rule names a user or a group of the process that connects. A client that no rule names
+ * gets the grant of the listener if that admits everybody, and is refused otherwise.
  *
  * @module
  */
@@ -13,52 +12,52 @@ import type { Grant } from "./grant.ts";
 
 /** A user or a group, by name or by number. */
 export interface Principal {
-  /** Which of the two. */
+  /** The kind of name. */
   readonly kind: "user" | "group";
   /** A name, or a number in digits. */
   readonly name: string;
 }
 
-/** Somebody whose identity is known. */
+/** The user and groups of a process. */
 export interface Credentials {
-  /** The user. */
+  /** The user ID. */
   readonly uid: number;
-  /** The group. */
+  /** The group ID. */
   readonly gid: number;
-  /** All other groups. */
+  /** The IDs of all other groups. */
   readonly groups: readonly number[];
 }
 
-/** What a listener grants to whom. */
-export interface Admission {
-  /** Who is let in, on the listener's own terms; `undefined` where nobody is named. */
+/** The access rules of a listener. */
+export interface AccessRules {
+  /** The clients that get the listener's own grant; `undefined` when none are named. */
   readonly allow: readonly Principal[] | undefined;
-  /** Who is let in on other terms; the first that fits counts, before all else. */
+  /** The clients that get another grant; the first match counts, before `allow`. */
   readonly special: readonly { readonly who: Principal; readonly grant: Grant }[];
-  /** Is who is not named let in too, or whose identity is not known? */
+  /** Whether clients that no rule names, or that cannot be identified, are admitted. */
   readonly others: boolean;
 }
 
 /**
- * What the kernel says of users and groups that a process cannot see, as in a user namespace.
+ * The kernel's ID for users and groups that a process cannot see, as in a user namespace.
  *
- * Anybody can be behind it, so that no rule means it.
+ * It can stand for any user, so that no rule matches it.
  */
 export const UNSEEN_ID = 65534;
 
-/** Everybody is let in. */
-export const EVERYBODY: Admission = { allow: undefined, special: [], others: true };
+/** The rules that admit everybody. */
+export const EVERYBODY: AccessRules = { allow: undefined, special: [], others: true };
 
 /**
- * The terms somebody gets.
+ * Returns the grant of a client.
  *
- * @param own the listener's terms
- * @param credentials `undefined` where the identity is not known
- * @param idOf the number of a user or group; `undefined` where there is none of that name
- * @returns `undefined` where it gets none
+ * @param own the listener's grant
+ * @param credentials `undefined` when the identity is not known
+ * @param idOf returns the ID of a user or group, `undefined` when it does not exist
+ * @returns `undefined` when the client is refused
  */
 export function grantFor(
-  { allow, special, others }: Admission,
+  { allow, special, others }: AccessRules,
   own: Grant,
   credentials: Credentials | undefined,
   idOf: (who: Principal) => number | undefined,
@@ -77,17 +76,17 @@ export function grantFor(
   return others ? own : undefined;
 }
 
-/** Somebody as the options have it: a user, or `@` and a group. */
+/** Returns a principal in the spelling of the options: a user, or `@` and a group. */
 export function principalText({ kind, name }: Principal): string {
   return kind === "group" ? `@${name}` : name;
 }
 
 /**
- * Reads users and groups.
+ * Reads a user or a group.
  *
- * @param text `alice+@kvm+1000`
- * @param where what the messages begin with
- * @throws UsageError
+ * @param text a name or number, with `@` before a group
+ * @param where the beginning of the messages
+ * @throws UsageError when it is malformed
  */
 export function readPrincipal(text: string, option: string, where: string): Principal {
   const [, at, name] = /^(@?)([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?)$/.exec(text) ?? [];

@@ -1,9 +1,9 @@
 /**
- * Where in a command's arguments: a path of names, and what stands there.
+ * Paths in a command's arguments, and the values at them.
  *
- * `target.driver` is a member of a member, `actions[*].type` of each element of
- * an array, `"a.b"` in quotes one name with a dot in it, `**` at the end the
- * value and all below it. A step is one decoded name, never a part of one.
+ * `target.driver` is a member of a member, `actions[*].type` a member of each element of an
+ * array, `"a.b"` in quotes one name with a dot, and `**` at the end a value and all below it.
+ * A step is a whole decoded name.
  *
  * @module
  */
@@ -16,9 +16,9 @@ export const ELEMENTS = Symbol("[*]");
 /** The value here and all below it. */
 export const BELOW = Symbol("**");
 
-/** One step of a path. */
+/** A step of a path. */
 export type Step = string | typeof ELEMENTS | typeof BELOW;
-/** The way from a command's arguments to a value. */
+/** The steps from a command's arguments to a value. */
 export type Path = readonly Step[];
 
 /** Returns the text of a value that a rule names; @throws RangeError for an integer that is not exact */
@@ -58,7 +58,7 @@ function unquoted(text: string, wrong: RangeError): string {
   }
 }
 
-/** A path as {@linkcode readPath} reads it. */
+/** Returns a path in the spelling that {@linkcode readPath} reads. */
 export function pathText(path: Path): string {
   let text = "";
   for (const step of path) {
@@ -75,16 +75,16 @@ export function pathText(path: Path): string {
   return text;
 }
 
-/** Looks at what stands at an end of a path, at nothing where nothing is there; whether to go on. */
+/** A visitor of the value at an end of a path, `undefined` when it is absent; returns whether to continue. */
 export type Visit = (end: Cursor | undefined) => boolean;
 
 /**
- * Visits what stands at a path, in each branch, until a visit says to stop.
+ * Visits the values at a path, in each branch, until a visit returns false.
  *
- * The cursor goes behind its value then. A visit may move the one that it is given.
+ * Otherwise the cursor ends after its value. A visit may move the cursor that it gets.
  *
- * @param from the first step that leads on from the value at the cursor
- * @returns whether every visit said to go on
+ * @param from the index of the step that follows the value at the cursor
+ * @returns whether every visit returned true
  */
 export function visitEnds(cursor: Cursor, path: Path, visit: Visit, from = 0): boolean {
   const step = path[from];
@@ -107,13 +107,13 @@ export function visitEnds(cursor: Cursor, path: Path, visit: Visit, from = 0): b
     : visitEach(cursor, path, visit, from + 1);
 }
 
-/** Visits the ends in each element from the cursor on. */
+/** Visits the ends in this element and all that follow. */
 function visitEach(cursor: Cursor, path: Path, visit: Visit, from: number): boolean {
   do if (!visitEnds(cursor, path, visit, from)) return false; while (cursor.next());
   return true;
 }
 
-/** Visits the ends in a member of each element from the cursor on. */
+/** Visits the ends in a member of this element and of all that follow. */
 function visitInner(
   cursor: Cursor,
   member: string,
@@ -121,7 +121,7 @@ function visitInner(
   visit: Visit,
   from: number,
 ): boolean {
-  /** Whether a visit has been told that nothing is there, which is enough. */
+  /** Whether one absent value was visited, which is enough. */
   let lacks = false;
   do {
     const { isObject } = cursor;
@@ -145,7 +145,7 @@ function visitHere(cursor: Cursor, visit: Visit): boolean {
   return true;
 }
 
-/** Visits all scalars in the value at a cursor, or itself; goes behind it. */
+/** Visits all scalars in the value at a cursor, or the value itself, and moves past it. */
 function visitScalars(cursor: Cursor, visit: Visit): boolean {
   if (cursor.isScalar) return visitHere(cursor, visit);
   const { isObject } = cursor;

@@ -1,42 +1,43 @@
 /**
- * Which events pass: a list of globs.
+ * Filters of events: lists of globs for their names.
  *
- * `*` stands for any run of characters, `?` for one; case counts; the whole
- * name must match. An empty list lets nothing pass.
+ * `*` matches any run of characters and `?` one, with case; the whole name must match. An
+ * empty list matches no event.
  *
  * @module
  */
 
 import { hasWildcard, isAnything, leastLength } from "./glob.ts";
 
-/** A list has at most this many globs, a glob this many characters. */
+/** The most globs of a list. */
 export const GLOBS_LIMIT = 256;
-/** A glob has at most this many characters. */
+/** The most characters of a glob. */
 export const GLOB_LENGTH_LIMIT = 256;
 
-/** Wildcards are tried on so many names; QEMU knows some sixty events. */
-export const EVENT_NAMES_LIMIT = 1024;
+/** The number of names that are matched against wildcards; QEMU has some sixty events. */
+const EVENT_NAMES_LIMIT = 1024;
 
-/** The names of QEMU's events, and of others behind a prefix of their vendor's. QEMU's longest has 29 characters. */
+/** The form of QEMU's names of events, with or without a vendor's prefix. */
 const EVENT_NAME = /^(?=.{1,64}$)(?:__[A-Za-z0-9.-]+_)?[A-Z][A-Z0-9_]*$/;
 
+/** The most characters of such a name; QEMU's longest has 29. */
 const NAME_LIMIT = 64;
 
 /** A set of events, by their names. */
 export class EventFilter {
-  /** The globs it was made of. */
+  /** The globs that were given. */
   readonly globs: readonly string[];
   readonly #isAnything: boolean;
   readonly #exact: ReadonlySet<string>;
   readonly #wildcards: readonly string[];
-  /** The events that wildcards have been tried on, and whether they pass. */
+  /** The cached results of the wildcards. */
   readonly #tried = new Map<EventName, boolean>();
 
   /**
-   * A set of the events that match any of some globs.
+   * Creates the set of the events that match any of these globs.
    *
    * @param globs at most {@linkcode GLOBS_LIMIT}
-   * @throws RangeError where there are more, or one is too long
+   * @throws RangeError when there are more, or one is too long
    */
   constructor(globs: readonly string[]) {
     if (globs.length > GLOBS_LIMIT) {
@@ -58,11 +59,11 @@ export class EventFilter {
   }
 
   /**
-   * Tells whether an event passes.
+   * Tells whether an event is in the set.
    *
-   * Wildcards, but for a glob of stars alone, match only names that QEMU can have.
+   * Wildcards match only names that QEMU can have, except for a glob of stars alone.
    *
-   * @param event its name; one that is prepared is not matched against the same globs twice
+   * @param event the name; the result for a prepared name is cached
    */
   passes(event: string | EventName): boolean {
     const name = typeof event === "string" ? new EventName(event) : event;
@@ -77,20 +78,20 @@ export class EventFilter {
   }
 }
 
-/** The name of an event, ready to be matched against many globs. */
+/** The name of an event, prepared for many globs. */
 export class EventName {
   /** The name itself. */
   readonly text: string;
-  /** Whether it is a name that QEMU can have, and one of the first so many; others match no wildcards. */
+  /** Whether it matches wildcards: QEMU can have it, and it is among the first names. */
   readonly isQemus: boolean;
-  /** The places of each character, a bit for each: the first 32, and those behind. */
+  /** The places of each character, one bit for each: the first 32, and the next. */
   readonly #low = new Int32Array(CODES);
   readonly #high = new Int32Array(CODES);
 
   /**
    * Prepares a name.
    *
-   * @param isTried whether wildcards are tried on it, where it is a name that QEMU can have
+   * @param isTried whether it matches wildcards if QEMU can have it
    */
   constructor(text: string, isTried = true) {
     this.text = text;
@@ -104,20 +105,20 @@ export class EventName {
   }
 
   /**
-   * Tells whether it matches a glob: one look at each sign, with all places in the name at once
-   * that the signs so far may end at.
+   * Tells whether it matches a glob, in one pass over the glob: bits hold all places in the name
+   * where the present part of the glob may end.
    */
   matches(glob: string): boolean {
     const lows = this.#low;
     const highs = this.#high;
     let low = 0;
     let high = 0;
-    /** Whether the signs so far may be nothing. */
+    /** Whether the present part of the glob matches the empty text. */
     let nothing = true;
     for (let at = 0; at < glob.length; at++) {
       const sign = glob.codePointAt(at)!;
       if (sign === STAR) {
-        // From the first place on.
+        // Keep the first place, and add all that follow it.
         high = highs[ANY]! & (nothing || low !== 0 ? -1 : -(high & -high));
         low = lows[ANY]! & (nothing ? -1 : -(low & -low));
         continue;
@@ -133,22 +134,22 @@ export class EventName {
   }
 }
 
-/** Names have ASCII characters alone. */
+/** The number of ASCII characters, the only ones in names. */
 const CODES = 128;
 const STAR = 0x2a;
 const ANY = 0x3f;
 
-/** A number whose lowest so many bits are set, at most 32. */
+/** Returns a number whose lowest `count` bits are set, at most 32. */
 function bitsBelow(count: number): number {
   if (count <= 0) return 0;
   return count >= 32 ? -1 : (1 << count) - 1;
 }
 
-/** The names of the events that have come from one QEMU after the other. */
+/** The names of the events that were received, also from earlier QEMUs. */
 export class EventNames {
   readonly #known = new Map<string, EventName>();
 
-  /** Prepares a name; only the first so many are ones that QEMU can have. */
+  /** Prepares a name; only the first {@linkcode EVENT_NAMES_LIMIT} match wildcards. */
   named(text: string): EventName {
     let name = this.#known.get(text);
     if (name === undefined) {

@@ -1,10 +1,9 @@
 /**
- * The events that QEMU is known to send.
+ * The known events of QEMU.
  *
- * A misspelt event never comes, and who waits for it waits in silence. QEMU itself
- * tells its events only to those who are connected and read a schema of 0.2 MB, so
- * the names are kept here. A newer QEMU has others: only a name that is nearly one
- * of these counts as misspelt.
+ * A client that waits for a misspelt event waits forever. QEMU lists its events only in a
+ * schema of 0.2 MB, so the names are copied here. A newer QEMU has others: only a name that
+ * is nearly one of these counts as misspelt.
  *
  * @module
  */
@@ -32,10 +31,10 @@ export const EVENT_NAMES: readonly string[] = [
 ];
 
 /**
- * Says that an event is misspelt, what it was meant to be, and how to insist.
+ * Returns an error for a misspelt event, with a suggestion and a way to insist on the name.
  *
  * @param glob a name, or a glob, which is never misspelt
- * @returns `undefined` where it is a known event, or nothing like one
+ * @returns `undefined` when it is a known event, or similar to none
  */
 export function misspelt(glob: string): string | undefined {
   if (/[*?]/.test(glob) || EVENT_NAMES.includes(glob)) return undefined;

@@ -1,9 +1,8 @@
 /**
- * Globs: `*` stands for any run of characters, `?` for one; case counts.
+ * Globs: `*` matches any run of characters and `?` one, with case.
  *
- * The whole text must match. The time is bounded by glob times text, so that a
- * client cannot choose a text on which matching never ends; without `?` it grows with
- * the text alone.
+ * The whole text must match. The time is at most linear in the text times the glob, and
+ * without `?` linear in the text, so that no text of a client is slow.
  *
  * @module
  */
@@ -17,31 +16,31 @@ export function globMatches(glob: string, text: string): boolean {
 }
 
 /**
- * Tells whether a value matches a glob that allows it.
+ * Tells whether a value matches a glob of an allow rule.
  *
- * As {@linkcode globMatches}, but what `*` and `?` stand for does not climb out of
- * a directory: `/backup/*` is not `/backup/../etc`. A glob of stars alone is anything.
+ * Unlike in {@linkcode globMatches}, `*` and `?` never match a `..` component: `/backup/*` does
+ * not match `/backup/../etc`. A glob of stars alone matches anything.
  */
 export function globAllows(glob: string, text: string): boolean {
   return globMatches(glob, text) && (isAnything(glob) || climbs(text) <= climbs(glob));
 }
 
-/** Tells whether every text matches a glob: it is made of stars alone. */
+/** Tells whether a glob matches every text, because it has only stars. */
 export function isAnything(glob: string): boolean {
   return /^\*+$/.test(glob);
 }
 
-/** Tells whether a glob stands for more than one text. */
+/** Tells whether a glob can match more than one text. */
 export function hasWildcard(glob: string): boolean {
   return /[*?]/.test(glob);
 }
 
-/** The length of the shortest text that a glob matches. */
+/** Returns the length of the shortest text that a glob matches. */
 export function leastLength(glob: string): number {
   return glob.replaceAll("*", "").length;
 }
 
-/** Counts how often a path goes up. */
+/** Counts the `..` components of a path. */
 export function climbs(path: string): number {
   let count = 0;
   for (let at = path.indexOf(".."); at >= 0; at = path.indexOf("..", at + 1)) {
@@ -52,13 +51,13 @@ export function climbs(path: string): number {
   return count;
 }
 
-/** Makes the function that tells whether a text matches a glob. */
+/** Compiles a glob. */
 export function matcherOf(glob: string): Matcher {
   if (!hasWildcard(glob)) return (text) => text === glob;
   return glob.includes("?") ? signwise(glob) : piecewise(glob);
 }
 
-/** A glob without `?`: the pieces between its stars must come one behind the other. */
+/** Compiles a glob without `?`: a text must contain the pieces between its stars in order. */
 function piecewise(glob: string): Matcher {
   const [first = "", ...inner] = glob.split(/\*+/);
   const last = inner.pop() ?? "";
@@ -74,12 +73,12 @@ function piecewise(glob: string): Matcher {
   };
 }
 
-/** So many bits of a number are used. */
+/** The number of bits that are used of a number. */
 const WORD_BITS = 32;
 
 /**
- * A glob with `?`: of each number of its signs, stars not counted, a bit tells whether the text
- * so far can be these. A character beyond U+FFFF counts as one.
+ * Compiles a glob with `?`: bit `n` of a set tells whether the text so far matches the first `n`
+ * characters of the glob, stars not counted. A character beyond U+FFFF counts as one.
  */
 function signwise(glob: string): Matcher {
   const signs = [...glob].filter((char) => char !== "*");
@@ -88,14 +87,14 @@ function signwise(glob: string): Matcher {
   const set = (bits: Int32Array, bit: number): void => {
     bits[bit >> 5]! |= 1 << (bit & 31);
   };
-  /** A star comes behind so many signs. */
+  /** The numbers of characters that a star follows. */
   const stays = empty();
   let before = 0;
   for (const char of glob) {
     if (char === "*") set(stays, before);
     else before++;
   }
-  /** What follows so many signs is `?`, or this character. */
+  /** The numbers of characters that `?` follows; in `takes`, `?` or this character. */
   const any = empty();
   for (const [index, sign] of signs.entries()) if (sign === "?") set(any, index);
   const takes = new Map<string, Int32Array>();

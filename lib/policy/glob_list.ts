@@ -1,8 +1,8 @@
 /**
- * A list of globs for values: whether a scalar matches one of them.
+ * Lists of globs for scalar values.
  *
- * A list is compiled once. Values that it names exactly are found by the bytes of the
- * frame, so that no text is built for most of what a client sends.
+ * A list is compiled once. Globs without wildcards are found by the bytes of the frame, so
+ * that most values of a client need no string.
  *
  * @module
  */
@@ -11,21 +11,21 @@ import type { Cursor } from "../wire/cursor.ts";
 import { NameTable } from "../wire/names.ts";
 import { climbs, hasWildcard, isAnything, leastLength, type Matcher, matcherOf } from "./glob.ts";
 
-/** A glob that stands for more than one text. */
+/** A glob with wildcards. */
 interface Wildcard {
   readonly matches: Matcher;
-  /** How often it goes up itself. */
+  /** The number of its own `..` components. */
   readonly climbs: number;
 }
 
-/** Globs that a number of QEMU's can match. */
+/** The form of globs that can match a number in QEMU's spelling. */
 const NUMERIC = /^[-+.\d*?einf]*$/;
 
 /** A compiled list of globs. */
 export class GlobList {
   readonly #exact: NameTable<true>;
   readonly #wildcards: readonly Wildcard[];
-  /** Those of them that a number can match. */
+  /** The wildcards that can match a number. */
   readonly #numeric: readonly Wildcard[];
   /** Whether every scalar matches. */
   readonly isAnything: boolean;
@@ -49,8 +49,7 @@ export class GlobList {
   /**
    * Tells whether the scalar at a cursor matches.
    *
-   * @param allows whether the list allows: what a wildcard stands for does not climb out of a
-   *   directory then, as in {@linkcode globAllows}
+   * @param allows whether the list is of an allow rule, as in {@linkcode globAllows}
    */
   matches(cursor: Cursor, allows: boolean): boolean {
     if (this.isAnything) return true;
@@ -76,7 +75,7 @@ function matchesOne(wildcards: readonly Wildcard[], text: string, allows: boolea
 
 const compiled = new WeakMap<readonly string[], GlobList>();
 
-/** The compiled form of a list, which must not change any more. */
+/** Returns the compiled form of a list, which must not change afterwards. */
 export function globListOf(globs: readonly string[]): GlobList {
   let list = compiled.get(globs);
   if (list === undefined) compiled.set(globs, list = new GlobList(globs));

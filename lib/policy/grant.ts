@@ -1,5 +1,5 @@
 /**
- * What a listener grants the clients that come through it.
+ * The grant that a listener gives its clients.
  *
  * @module
  */
@@ -8,25 +8,25 @@ import type { EventFilter } from "./event_filter.ts";
 import type { Limits } from "./limits.ts";
 import type { Role } from "./policy.ts";
 
-/** The dialects a listener can speak; `control` is that of the control socket. */
+/** The dialect of a listener; `control` is that of the control socket. */
 export type DialectName = "qmp" | "rfc2010" | "control";
 
-/** The terms of one listener; the same for all its clients. */
+/** The permissions, settings and limits of a listener's clients. */
 export interface Grant {
   /** The listener's name, for logs and `__org.qmpmux_query-self`. */
   readonly name: string;
-  /** The handshake its clients speak. */
+  /** The dialect of its clients. */
   readonly dialect: DialectName;
-  /** What its clients may run and see. */
+  /** The role of its clients. */
   readonly role: Role;
-  /** The events its clients can see at all; `undefined` is every one. */
+  /** The events that its clients can see; `undefined` means all. */
   readonly events: EventFilter | undefined;
-  /** Are its clients given answers that were kept? */
+  /** Whether its clients get cached replies. */
   readonly caches: boolean;
-  /** May its clients share a question with others? */
+  /** Whether its clients share pending queries with others. */
   readonly joins: boolean;
-  /** May its clients pass descriptors? Left out where they may not. */
+  /** Whether its clients may pass descriptors; false by default. */
   readonly passes?: boolean;
-  /** How much each of its clients may do, and how many there may be. */
+  /** The limits of its clients. */
   readonly limits: Limits;
 }

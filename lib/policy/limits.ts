@@ -2,31 +2,31 @@
  * The limits of a listener's clients, as one table.
  *
  * The options of `--listen`, the keys of the file, the defaults, the help and
- * `docs/limits.md` all have their names and figures from here.
+ * `docs/limits.md` take their names and numbers from this table.
  *
  * @module
  */
 
 import { UsageError } from "./address.ts";
 
-/** What a limit is counted in; `bytes` may be written with K, M or G behind them. */
+/** The unit of a limit; `bytes` may have the suffix K, M or G. */
 export type Unit = "clients" | "bytes" | "seconds" | "commands/s";
 
 /** One limit. */
 export interface LimitRow {
-  /** What it is counted in. */
+  /** The unit. */
   readonly unit: Unit;
-  /** What holds where nothing is said. */
+  /** The default. */
   readonly initial: number;
-  /** The least that can be chosen; besides 0, where `off` is possible. */
+  /** The least value, besides 0 if `off` is allowed. */
   readonly least: number;
-  /** The most that can be chosen. */
+  /** The greatest value. */
   readonly most: number;
-  /** May it be 0 or `off`, and is not in force then? */
+  /** Whether 0 or `off` is allowed, which removes the limit. */
   readonly off?: boolean;
-  /** What holds instead for listeners with this role, where nothing is said. */
+  /** The default for listeners with a role, by role. */
   readonly forRole?: Readonly<Record<string, number>>;
-  /** What it bounds, for the help. */
+  /** The description in the help. */
   readonly help: string;
 }
 
@@ -122,13 +122,13 @@ export const LIMITS = {
 /** The name of a limit. */
 export type LimitName = keyof typeof LIMITS;
 
-/** The limits of one listener; 0 is none. */
+/** The limits of one listener; 0 means no limit. */
 export type Limits = Readonly<Record<LimitName, number>>;
 
 /** The names of all limits, in the order in which they are documented. */
 export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitName[];
 
-/** The one limit over all listeners, clients in all: `--max-clients`. */
+/** The limit of the clients of all listeners: `--max-clients`. */
 export const CLIENTS_IN_ALL: LimitRow = {
   unit: "clients",
   initial: 4096,
@@ -137,7 +137,7 @@ export const CLIENTS_IN_ALL: LimitRow = {
   help: "clients of all listeners at a time; one more is closed at once",
 };
 
-/** The bound of replies that all clients together leave unread: `--max-unread`. */
+/** The limit of the unread replies of all clients: `--max-unread`. */
 export const UNREAD_IN_ALL: LimitRow = {
   unit: "bytes",
   initial: 256 * MIB,
@@ -146,7 +146,7 @@ export const UNREAD_IN_ALL: LimitRow = {
   help: "replies that all clients together leave unread; past it the slowest is dropped",
 };
 
-/** The length of one message of QEMU's: `--max-message`. */
+/** The limit of a message of QEMU: `--max-message`. */
 export const MESSAGE_BYTES: LimitRow = {
   unit: "bytes",
   initial: 64 * MIB,
@@ -155,17 +155,12 @@ export const MESSAGE_BYTES: LimitRow = {
   help: "a message of QEMU's; a longer one ends the connection to QEMU",
 };
 
-/** Is this the name of a limit? */
-export function isLimitName(name: string): name is LimitName {
-  return Object.hasOwn(LIMITS, name);
-}
-
 /**
  * Reads the value of a limit.
  *
  * @param row the limit
- * @param text a number; of bytes also as 64K, 1M or 1G
- * @returns `undefined` where it is none, or out of range
+ * @param text a number; bytes also as 64K, 1M or 1G
+ * @returns `undefined` when it is malformed or out of range
  */
 export function readLimit(row: LimitRow, text: string): number | undefined {
   if (row.off && (text === "off" || text === "0")) return 0;
@@ -173,14 +168,14 @@ export function readLimit(row: LimitRow, text: string): number | undefined {
   return value >= row.least && value <= row.most ? value : undefined;
 }
 
-/** What may be written for a limit, for messages. */
+/** Describes the values of a limit, for messages. */
 export function limitRange({ unit, least, most, off }: LimitRow): string {
   const range = `${unit} from ${least} to ${most}`;
   if (unit === "bytes") return `${range}, as 65536 or 64K`;
   return off ? `${range}, or off` : range;
 }
 
-/** The limits of a role's listeners where nothing is said. */
+/** Returns the default limits of a role's listeners. */
 export function defaultLimits(role: string): Limits {
   const initial = (row: LimitRow): number => row.forRole?.[role] ?? row.initial;
   return limitsBy((name) => initial(LIMITS[name]));
@@ -189,10 +184,10 @@ export function defaultLimits(role: string): Limits {
 /**
  * Reads the limits of a listener.
  *
- * @param given what is said of a limit, if anything is
+ * @param given returns the text for a limit, if there is one
  * @param role the name of the listener's role
- * @param where what the messages begin with
- * @throws UsageError
+ * @param where the beginning of the messages
+ * @throws UsageError when a limit is invalid
  */
 export function readLimits(
   given: (name: LimitName) => string | undefined,

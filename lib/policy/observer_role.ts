@@ -1,112 +1,51 @@
 /**
- * The role `observer`: it reads, and only reads.
+ * The role `observer`, which only reads.
  *
- * A list of names, one by one, because names do not tell: `query-rx-filter`
- * re-arms an event, `screendump` writes a file. What is not listed is refused,
- * so that what a newer QEMU brings is refused until somebody has looked at it.
- * Commands whose name begins with `x-` are refused: QEMU calls them unstable, and
- * 11.1 aborted on `x-query-virtio-status` for each of twelve virtio devices.
+ * It lists each command, because a name does not show the effect: `query-rx-filter` re-arms an
+ * event, `screendump` writes a file. Other commands are refused, so that those of a newer QEMU
+ * are refused until they are reviewed. Commands that begin with `x-` are refused: QEMU calls
+ * them unstable, and 11.1 aborted on `x-query-virtio-status` for each of twelve virtio devices.
  *
  * @module
  */
 
+/** Splits a text at its white space. */
+export function words(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
 /**
- * Properties that anybody may read with `qom-get`.
+ * The properties that every role may read with `qom-get`.
  *
- * Not all: a getter is any code of QEMU's, and a `secret` object gives its data
- * to whoever reads the property (measured on QEMU 7.2).
+ * Others can run any code of QEMU, and reading a property of a `secret` object returns its
+ * data (measured on QEMU 7.2).
  */
-export const READABLE_PROPERTIES: readonly string[] = [
-  "date",
-  "guest-stats",
-  "guest-stats-polling-interval",
-  "hotpluggable",
-  "hotplugged",
-  "realized",
-  "requested-size",
-  "rtc-time",
-  "size",
-  "type",
-];
+export const READABLE_PROPERTIES: readonly string[] = words(`
+  date guest-stats guest-stats-polling-interval hotpluggable hotplugged realized requested-size
+  rtc-time size type
+`);
 
-/** What an observer may run. */
-export const OBSERVER_COMMANDS: readonly string[] = [
-  // Answered by qmpmux, and the same for everybody.
-  "qmp_capabilities",
-  "qom-list",
-  "qom-list-types",
-  "query-accelerators",
-  "query-acpi-ospm-status",
-  "query-audiodevs",
-  "query-balloon",
-  "query-block",
-  "query-block-exports",
-  "query-block-jobs",
-  "query-blockstats",
-  "query-chardev",
-  "query-chardev-backends",
-  "query-colo-status",
-  "query-command-line-options",
-  "query-commands",
-  "query-cpu-definitions",
-  "query-cpus-fast",
-  "query-cryptodev",
-  "query-current-machine",
-  "query-dirty-rate",
-  "query-display-options",
-  "query-dump",
-  "query-dump-guest-memory-capability",
-  "query-fdsets",
-  "query-gic-capabilities",
-  "query-hotpluggable-cpus",
-  "query-hv-balloon-status-report",
-  "query-iothreads",
-  "query-jobs",
-  "query-kvm",
-  "query-machines",
-  "query-memdev",
-  "query-memory-devices",
-  "query-memory-size-summary",
-  "query-mice",
-  "query-migrate",
-  "query-migrate-capabilities",
-  "query-migrate-parameters",
-  "query-migrationthreads",
-  "query-name",
-  "query-named-block-nodes",
-  "query-pci",
-  "query-pr-managers",
-  "query-qmp-schema",
-  "query-replay",
-  "query-rocker",
-  "query-rocker-of-dpa-flows",
-  "query-rocker-of-dpa-groups",
-  "query-rocker-ports",
-  "query-s390x-cpu-polarization",
-  "query-sev",
-  "query-sgx",
-  "query-sgx-capabilities",
-  "query-spice",
-  "query-stats",
-  "query-stats-schemas",
-  "query-status",
-  "query-target",
-  "query-tpm",
-  "query-tpm-models",
-  "query-tpm-types",
-  "query-uuid",
-  "query-vcpu-dirty-limit",
-  "query-version",
-  "query-vm-generation-id",
-  "query-vnc",
-  "query-vnc-servers",
-  "query-xen-replication-status",
-  "query-yank",
-  "trace-event-get-state",
-  "xen-event-list",
-];
+/** The commands that an observer may run; qmpmux itself answers the first. */
+export const OBSERVER_COMMANDS: readonly string[] = words(`
+  qmp_capabilities qom-list qom-list-types query-accelerators query-acpi-ospm-status
+  query-audiodevs query-balloon query-block query-block-exports query-block-jobs
+  query-blockstats query-chardev query-chardev-backends query-colo-status
+  query-command-line-options query-commands query-cpu-definitions query-cpus-fast
+  query-cryptodev query-current-machine query-dirty-rate query-display-options query-dump
+  query-dump-guest-memory-capability query-fdsets query-gic-capabilities query-hotpluggable-cpus
+  query-hv-balloon-status-report query-iothreads query-jobs query-kvm query-machines
+  query-memdev query-memory-devices query-memory-size-summary query-mice query-migrate
+  query-migrate-capabilities query-migrate-parameters query-migrationthreads query-name
+  query-named-block-nodes query-pci query-pr-managers query-qmp-schema query-replay query-rocker
+  query-rocker-of-dpa-flows query-rocker-of-dpa-groups query-rocker-ports
+  query-s390x-cpu-polarization query-sev query-sgx query-sgx-capabilities query-spice
+  query-stats query-stats-schemas query-status query-target query-tpm query-tpm-models
+  query-tpm-types query-uuid query-vcpu-dirty-limit query-version query-vm-generation-id
+  query-vnc query-vnc-servers query-xen-replication-status query-yank trace-event-get-state
+  xen-event-list
+`);
 
-/** What seems to read only, and why it is refused all the same. */
+/** The commands that seem to only read, and the reasons why they are refused. */
 export const OBSERVER_REFUSALS: Readonly<Record<string, string>> = {
   "device-list-properties": "it makes an object of any type to look at it",
   "human-monitor-command": "it can do anything",
@@ -125,10 +64,10 @@ export const OBSERVER_REFUSALS: Readonly<Record<string, string>> = {
   "screendump": "it writes a file",
 };
 
-/** The reason for refusing commands that QEMU calls unstable, whatever they do. */
+/** The reason for refusing all commands that QEMU calls unstable. */
 export const UNSTABLE = "its name begins with x-, so QEMU may change or break it";
 
-/** The role in the form that files have. */
+/** The role in the form of a file. */
 export const OBSERVER = {
   name: "observer",
   rules: [

@@ -1,9 +1,8 @@
 /**
- * What a client may run: roles, made of rules.
+ * Roles, whose rules decide which commands a client may run.
  *
- * Rules are tried in their order and the first that matches decides; where none
- * does, the command is refused. They look at the command as QEMU will read it,
- * decoded, so that no spelling passes that another does not.
+ * The first rule that matches decides; a command that no rule matches is refused. Rules
+ * check the decoded command, as QEMU reads it, so that its spelling makes no difference.
  *
  * @module
  */
@@ -28,69 +27,60 @@ export type Verdict =
     readonly allow: false;
     /** The role, the rule and its reason, in words. */
     readonly because: string;
-    /** The rule that refuses it, or does not allow its arguments; `undefined` where none matches. */
+    /** The rule that refuses it or does not allow its arguments; `undefined` when none matches. */
     readonly rule: RuleName | undefined;
   };
 
 /**
- * What must be at a path: a scalar that matches a glob of the list, something, or nothing.
+ * A condition on the value at a path: a scalar that matches one of the globs, present, or absent.
  *
- * Where a path has many ends (`actions[*].type`), a rule that allows asks it of each of them,
- * and of at least one; a rule that refuses asks whether there is one of which it holds.
+ * A path can have many ends (`actions[*].type`). In an allow rule the condition must hold for
+ * all of them, and for at least one; in a refuse rule it must hold for any of them.
  */
 export interface Condition {
-  /** Where. */
+  /** The path. */
   readonly path: Path;
-  /** What. */
+  /** The globs, or whether the value must be present. */
   readonly is: readonly string[] | "present" | "absent";
 }
 
-/** One rule: a command that matches it is allowed, or refused. */
+/** A rule that allows or refuses commands. */
 export interface Rule {
-  /** The name of the rule, for people. */
+  /** The name for messages. */
   readonly name: RuleName;
-  /** What it does. */
+  /** The effect on a command that matches. */
   readonly effect: "allow" | "refuse";
-  /** Globs; the command's name must match one. */
+  /** The globs one of which the command's name must match. */
   readonly commands: readonly string[];
-  /** All of them must hold. */
+  /** The conditions, all of which must hold. */
   readonly conditions: readonly Condition[];
-  /** With any argument outside this list the rule does not match; `undefined` lists all. */
+  /** The only arguments that a command may have to match; `undefined` means all. */
   readonly only: ArgumentList | undefined;
-  /** Why it refuses. */
+  /** The reason for a refusal. */
   readonly because: string | undefined;
 }
 
-/** What a role is made of. */
-export interface RoleParts {
-  /** As `role=` names it. */
-  readonly name: string;
-  /** Tried in their order. */
-  readonly rules: readonly Rule[];
-  /** The events its clients may see; `undefined` is every one. */
-  readonly events: EventFilter | undefined;
-  /** May its clients administer qmpmux itself? */
-  readonly administers: boolean;
-}
+/** The parts of a role. */
+export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers">;
 
-/** A client can name commands without end: only so many are remembered, and no long ones. */
+/** The most names of commands whose rules are cached, since clients can invent names. */
 const REMEMBERED_LIMIT = 1024;
-/** QEMU's longest name has 38 characters. */
+/** The most characters of such a name; QEMU's longest has 38. */
 const REMEMBERED_CHARS_LIMIT = 64;
 
-/** What its clients may run and see. */
-export class Role implements RoleParts {
-  /** As `role=` names it. */
+/** A role: the permissions of clients. */
+export class Role {
+  /** The name, as in `role=`. */
   readonly name: string;
-  /** The events its clients may see; `undefined` is every one. */
+  /** The events that its clients may see; `undefined` means all. */
   readonly events: EventFilter | undefined;
-  /** May its clients administer qmpmux itself? */
+  /** Whether its clients may administer qmpmux itself. */
   readonly administers: boolean;
   #rules: readonly Rule[] | (() => readonly Rule[]);
   readonly #byName = new Map<string, readonly Rule[]>();
   #index: RuleIndex | undefined;
 
-  /** A role of these parts; rules that take time to make are made when they are asked for. */
+  /** Creates a role of these parts; a function for the rules is called when they are first needed. */
   constructor(
     { name, rules, events, administers }: Omit<RoleParts, "rules"> & {
       readonly rules: RoleParts["rules"] | (() => RoleParts["rules"]);
@@ -102,20 +92,20 @@ export class Role implements RoleParts {
     this.administers = administers;
   }
 
-  /** Tried in their order. */
+  /** The rules in their order. */
   get rules(): readonly Rule[] {
     if (typeof this.#rules === "function") this.#rules = this.#rules();
     return this.#rules;
   }
 
-  /** The rules that are about a command, in their order. */
+  /** Returns the rules that name a command, in their order. */
   rulesFor(command: string): readonly Rule[] {
     const known = this.#byName.get(command);
     if (known) return known;
     this.#index ??= new RuleIndex(this.rules);
     const found = this.#index.rulesFor(command);
     if (command.length <= REMEMBERED_CHARS_LIMIT) {
-      // Names that one client has made up must not slow down all others for good.
+      // The names that one client invents must not slow down all others permanently.
       if (this.#byName.size >= REMEMBERED_LIMIT) this.#byName.clear();
       this.#byName.set(command, found);
     }
@@ -143,17 +133,17 @@ export function judge(role: Role, command: Command): Verdict {
   return { allow: false, because: `role ${role.name}, ${shown}`, rule: why?.rule.name };
 }
 
-/** May a client in this role run everything, also what is new? */
+/** Tells whether a client in this role may run everything, also unknown commands. */
 export function refusesNothing({ rules: [first] }: Role): boolean {
   return first?.effect === "allow" && first.commands.includes("*") && isUnconditional(first);
 }
 
-/** What a client hears whose command is refused. */
+/** Returns the text of the error for a refused command. */
 export function refusalText(command: Command, because: string): string {
   return `The command ${command.name} has been refused: ${because}`;
 }
 
-/** Is there nothing a client in this role could give a command that would let it run? */
+/** Tells whether this role refuses a command with any arguments. */
 export function refusesEntirely(role: Role, command: string): boolean {
   for (const rule of role.rulesFor(command)) {
     if (rule.effect === "allow") return false;
@@ -166,10 +156,7 @@ function isUnconditional({ conditions, only }: Rule): boolean {
   return conditions.length === 0 && only === undefined;
 }
 
-/**
- * Tells whether a condition of a rule holds. A rule that allows is strict with paths that
- * climb, one that refuses is not.
- */
+/** Tells whether a condition holds; in an allow rule, wildcards do not match `..`. */
 function holds({ path, is }: Condition, { effect }: Rule, command: Command): boolean {
   const allows = effect === "allow";
   const globs = typeof is === "string" ? undefined : globListOf(is);
@@ -178,12 +165,12 @@ function holds({ path, is }: Condition, { effect }: Rule, command: Command): boo
     return end !== undefined && end.isScalar && globs.matches(end, allows);
   };
   let ends = 0;
-  // A rule that allows asks it of all, one that refuses looks for one.
+  // An allow rule stops at an end that fails, a refuse rule at one that holds.
   const went = visitEnds(argumentsOf(command), path, (end) => {
     ends++;
     return test(end) === allows;
   });
-  // No element at all: nothing is there.
+  // In an empty array the value is absent.
   if (ends === 0) return is === "absent";
   return went === allows;
 }
@@ -192,12 +179,12 @@ function shownName({ text, source }: RuleName): string {
   return source === undefined ? `'${text}'` : `${source} (${text})`;
 }
 
-/** Says which argument is not allowed. A client chose the name: a long one is cut. */
+/** Says which argument is not allowed; cuts its name, which a client chose. */
 function outsideText({ path, known }: Outside): string {
   return `${known ? "the value of " : ""}${cut(`argument ${pathText(path)}`)} is not allowed`;
 }
 
-/** The rules of a role by the commands that they name: a new name is tried on wildcards alone. */
+/** An index of rules by command: an unknown name is matched against wildcards alone. */
 class RuleIndex {
   readonly #order = new Map<Rule, number>();
   readonly #exact = new Map<string, Rule[]>();
@@ -216,7 +203,7 @@ class RuleIndex {
     }
   }
 
-  /** Returns the rules that are about a command, in their order. */
+  /** Returns the rules that name a command, in their order. */
   rulesFor(command: string): readonly Rule[] {
     const found = new Set(this.#exact.get(command));
     for (const { rule, matchers } of this.#wild) {

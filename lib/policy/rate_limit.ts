@@ -1,22 +1,22 @@
 /**
- * So many commands a second, and no more: a bucket of tokens.
+ * A limit of commands a second: a token bucket.
  *
- * It fills at the rate and holds what comes in one second, so that a client may
- * say that much at once. Time is told to it.
+ * It fills at the rate and holds the tokens of one second, which a client may use at once.
+ * Its callers pass the time.
  *
  * @module
  */
 
-/** The pace of one client. */
+/** A token bucket for the commands of one client or user. */
 export class TokenBucket {
   #rate: number;
   #tokens: number;
   #filled: number;
 
   /**
-   * A full bucket.
+   * Creates a full bucket.
    *
-   * @param rate commands a second; 0 is no limit
+   * @param rate commands a second; 0 means no limit
    * @param now seconds of a steady clock
    */
   constructor(rate: number, now: number) {
@@ -25,7 +25,7 @@ export class TokenBucket {
     this.#filled = now;
   }
 
-  /** Goes on at another rate; what is in the bucket stays, as far as there is room. */
+  /** Changes the rate; the bucket keeps the tokens that it has room for. */
   adopt(rate: number, now: number): void {
     this.#fill(now);
     const was = this.#rate;
@@ -33,15 +33,15 @@ export class TokenBucket {
     this.#tokens = was === 0 ? this.#room : Math.min(this.#tokens, this.#room);
   }
 
-  /** Seconds until the next command may be taken; 0 is now. */
+  /** Returns the seconds until the next command may be taken; 0 means now. */
   wait(now: number): number {
     if (this.#rate === 0) return 0;
     this.#fill(now);
-    // A hair less than a whole one counts: sums of parts of a second are not exact.
+    // Sums of parts of a second are not exact: slightly less than a token is enough.
     return this.#tokens > 1 - 1e-9 ? 0 : (1 - this.#tokens) / this.#rate;
   }
 
-  /** A command has been taken. */
+  /** Removes the token of a command that was taken. */
   took(): void {
     if (this.#rate > 0) this.#tokens -= 1;
   }

@@ -1,12 +1,12 @@
 /**
- * A role as plain values, as a file has it, read into a checked one.
+ * The reading of a role from the plain values of a file.
  *
  *     { name, events: [GLOB…], administers, rules: [
  *       { allow: GLOB or [GLOB…],          // or refuse:
  *         where: { PATH: VALUE or [VALUE…] }, present: [PATH…], absent: [PATH…],
  *         only: [PATH…] or { PATH: VALUE or [VALUE…] }, because: "…" } ] }
  *
- * All that is wrong is found at once, each problem with the part of the role where it stands.
+ * It finds all problems at once, each with the part of the role that contains it.
  *
  * @module
  */
@@ -26,24 +26,24 @@ const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "bec
 /** The most characters of a reason, or of a glob. */
 const TEXT_LIMIT = 256;
 
-/** A part of a role: a key of it, one of its rules counted from 0, or the whole of it. */
+/** A part of a role: a key, a rule counted from 0, or the whole role. */
 export type RolePart = string | number | undefined;
 
-/** Something wrong in a role. */
+/** A problem in a role. */
 export interface RoleProblem {
-  /** The part where it stands. */
+  /** The part that contains it. */
   readonly part: RolePart;
-  /** The text for people, with the name of the role and the number of the rule. */
+  /** The message, with the name of the role and the number of the rule. */
   readonly text: string;
 }
 
-/** A role that has been read. */
+/** The result of reading a role. */
 export interface ReadForm {
-  /** The name, where a text is given; it may be wrong. */
+  /** The name if it is a text, also an invalid one. */
   readonly name: string | undefined;
-  /** The role; `undefined` where something is wrong. */
+  /** The role; `undefined` when there are problems. */
   readonly role: Role | undefined;
-  /** All that is wrong. */
+  /** All problems. */
   readonly problems: readonly RoleProblem[];
 }
 
@@ -53,7 +53,7 @@ type Table = Readonly<Record<string, unknown>>;
  * Reads a role.
  *
  * @param value plain values: objects, arrays, strings, numbers, booleans
- * @param sourceOf returns where a rule stands, as `FILE:LINE`, by its index
+ * @param sourceOf returns the place of a rule as `FILE:LINE`, by its index
  */
 export function readForm(
   value: unknown,
@@ -99,7 +99,7 @@ export function readForm(
   return { name, role, problems };
 }
 
-/** Reads a rule, piece by piece, each of which `attempt` may find wrong. */
+/** Reads a rule; `attempt` reads each part of it and records a problem. */
 function ruleOf(
   value: unknown,
   source: string | undefined,
@@ -166,7 +166,7 @@ function checkName(name: unknown): true {
   throw wrong(name, "name", '1 to 64 letters, digits, ".", "_" or "-"');
 }
 
-/** An error about a value: the value, its key, and what is expected in its place. */
+/** Returns the error for an invalid or missing value of a key. */
 function wrong(value: unknown, key: string, expected: string): UsageError {
   return new UsageError(
     value === undefined
@@ -228,7 +228,7 @@ function valuesOf(value: unknown, key: string): string[] {
 
 function pathOf(text: string): Path {
   const path = readPath(text);
-  // It is the whole command's: no argument of QEMU's is called that, and a rule must not miss by it.
+  // This path begins at the command: no argument of QEMU is called `arguments`.
   return path[0] === "arguments" && path.length > 1 ? path.slice(1) : path;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Warnings about roles that are right and do less than they seem to.
+ * Warnings about valid roles that do less than they seem to.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { nearest } from "./suggestion.ts";
 /**
  * Finds names of commands in rules that match no command of any known QEMU.
  *
- * Names that begin with `__` are not looked at: vendors name their own commands so.
+ * It skips names that begin with `__`, the prefix of vendors' commands.
  *
- * @param roles roles that were read from a file; built-in ones are not looked at
+ * @param roles the roles of a file; built-in ones are skipped
  * @returns a text for each name, `FILE:LINE: warning: …`
  */
 export function roleWarnings(roles: Iterable<Role>): string[] {

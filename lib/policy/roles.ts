@@ -1,8 +1,8 @@
 /**
- * The roles that are always there, by their names.
+ * The built-in roles.
  *
- * `full` is QEMU's own monitor and the default; `admin` may administer qmpmux as
- * well; `operator` and `observer` have tables of their own.
+ * `full`, the default, allows everything, like QEMU's own monitor; `admin` may also administer
+ * qmpmux; `operator` and `observer` have their own tables.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import { operator } from "./operator_role.ts";
 import { Role } from "./policy.ts";
 import { type ReadForm, readForm } from "./role_form.ts";
 
-/** What QEMU's own monitor allows: everything. */
+/** The default role, which allows everything. */
 export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }] });
 
-/** The roles that need no file. */
+/** The built-in roles, by name. */
 export const ROLES: ReadonlyMap<string, Role> = new Map(
   [
     FULL,
-    // Their tables take ten milliseconds to read: only who uses them pays.
+    // Their tables take ten milliseconds to read, so they are read when first used.
     large("observer", () => OBSERVER),
     large("operator", operator),
     builtIn({ name: "admin", rules: [{ allow: "*" }], administers: true }),
@@ -37,11 +37,11 @@ function large(name: string, form: () => unknown): Role {
 }
 
 /**
- * Reads a role of the user's own; the form is told in {@linkcode readForm}.
+ * Reads a user's role in the form of {@linkcode readForm}.
  *
- * @param value plain values, as a TOML file gives them
+ * @param value plain values, as from a TOML file
  * @param where the beginning of the messages, such as the file's name and line
- * @throws UsageError where something is wrong; the message has a line for each problem
+ * @throws UsageError when there are problems; the message has a line for each
  */
 export function readRole(value: unknown, where: string): Role {
   const { role, problems } = readOwnForm(value);
@@ -51,7 +51,7 @@ export function readRole(value: unknown, where: string): Role {
   return role;
 }
 
-/** Like {@linkcode readForm}; the names of the built-in roles are taken. */
+/** Reads a role like {@linkcode readForm}, but refuses the names of built-in roles. */
 export function readOwnForm(...args: Parameters<typeof readForm>): ReadForm {
   const { name, role, problems } = readForm(...args);
   if (name === undefined || !ROLES.has(name)) return { name, role, problems };

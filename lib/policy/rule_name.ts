@@ -1,5 +1,5 @@
 /**
- * Names of rules, for refusals and records: a short text, and the line where the rule stands.
+ * Names of rules for refusals and records: a short text, and the line of the rule.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { type Path, pathText } from "./argument_path.ts";
 export interface RuleName {
   /** The rule in short, such as `allow blockdev-add if driver=null-co`. */
   readonly text: string;
-  /** The file and line where it stands, as `FILE:LINE`; `undefined` for a built-in role. */
+  /** The file and line of the rule, as `FILE:LINE`; `undefined` for a built-in role. */
   readonly source: string | undefined;
 }
 
-/** The parts of a rule that its text tells; a `Rule` has them. */
+/** The parts of a rule that are in its text. */
 export interface RuleParts {
   /** The effect: `allow` or `refuse`. */
   readonly effect: string;
@@ -27,7 +27,7 @@ export interface RuleParts {
   }[];
 }
 
-/** A longer text is cut. */
+/** The most characters of a text. */
 const CHARS_LIMIT = 120;
 
 /** Returns a rule as a short text: its effect, its commands and its conditions. */
@@ -41,24 +41,24 @@ export function ruleText({ effect, commands, conditions }: RuleParts): string {
   return cut(`${effect} ${commands.join(", ")}${condition}`);
 }
 
-/** A glob for people: many `?` are counted. */
+/** Returns a glob for messages: many `?` are counted. */
 function valueText(glob: string): string {
   if (glob === "") return '""';
   return /^\?{3,}\*$/.test(glob) ? `(${glob.length - 1} or more characters)` : glob;
 }
 
 /**
- * Returns the full name of a rule: `FILE:LINE (TEXT)`, or `role NAME: TEXT` where no file has it.
+ * Returns the full name of a rule: `FILE:LINE (TEXT)`, or `role NAME: TEXT` in a built-in role.
  *
  * @param role the name of the role
- * @param rule the rule that decided; `undefined` where no rule matched
+ * @param rule the rule that decided; `undefined` when none matched
  */
 export function ruleName(role: string, rule: RuleName | undefined): string {
   if (rule?.source === undefined) return `role ${role}: ${rule?.text ?? "no rule allows it"}`;
   return `${rule.source} (${rule.text})`;
 }
 
-/** Cuts a long text, and marks that. */
+/** Cuts a long text and appends `…`. */
 export function cut(text: string): string {
   return text.length > CHARS_LIMIT ? `${text.slice(0, CHARS_LIMIT - 1)}…` : text;
 }

@@ -1,21 +1,21 @@
 /**
- * The word that a misspelt one was meant to be.
+ * Suggestions for misspelt words.
  *
  * @module
  */
 
-/** A suggestion differs by no more letters: left out, added, changed, or two beside each other swapped. */
+/** The most edits to a suggestion: letters omitted, added or changed, or two neighbours swapped. */
 const DISTANCE_LIMIT = 2;
 
-/** Longer words are not compared. */
+/** The length above which words are not compared. */
 const LENGTH_LIMIT = 64;
 
 /**
  * Finds the known word that is nearest to a misspelt one.
  *
- * Case does not count, nor does `_` for `-`. Of a short word less than half may differ.
+ * Case does not count, nor does `_` for `-`. Less than half of a short word may differ.
  *
- * @returns `undefined` where none is near
+ * @returns `undefined` when none is near
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length > LENGTH_LIMIT) return undefined;
@@ -31,9 +31,9 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 }
 
 /**
- * Says what may stand instead of an unknown word: `; did you mean "x"?`, or `: expected a, b`.
+ * Returns a suggestion for an unknown word: `; did you mean "x"?`, or `: expected a, b`.
  *
- * @param known the words that may stand there
+ * @param known the words that are expected
  */
 export function instead(word: string, known: readonly string[]): string {
   const found = nearest(word, known);
@@ -44,7 +44,7 @@ function fold(word: string): string {
   return word.toLowerCase().replaceAll("_", "-");
 }
 
-/** Counts the letters that are left out, added, changed or swapped between two words. */
+/** Counts the edits between two words; a swap of neighbours is one edit. */
 function distanceOf(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > DISTANCE_LIMIT) return Infinity;
   let before: number[] = [];

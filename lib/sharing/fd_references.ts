@@ -8,7 +8,7 @@ import { Cursor } from "../wire/cursor.ts";
 import { FrameSplitter } from "../wire/frame.ts";
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { type StringEdit, withEdits } from "../wire/string_edits.ts";
-import { qemuBytes } from "../wire/text.ts";
+import { qemuBytes } from "../wire/spelling.ts";
 
 /** The commands that take a descriptor that has come. */
 const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);

@@ -6,7 +6,8 @@
 
 import { quoted } from "../wire/qemu_json.ts";
 import { frameOf } from "../wire/frame.ts";
-import { type Command, readCommand } from "../wire/message.ts";
+import { readCommand } from "../wire/command_reader.ts";
+import type { Command } from "../wire/message.ts";
 
 /** A command that ends something of a client's, and that client. */
 export interface Ending<Owner> {

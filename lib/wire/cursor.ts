@@ -1,8 +1,8 @@
 /**
- * A way through a frame's value, from front to back.
+ * A cursor that moves through a frame's value from front to back.
  *
- * Nothing is built but the texts that are asked for: half a million small elements are
- * gone through in a few milliseconds.
+ * It builds no objects, and only the texts that are asked for: half a million small
+ * elements take a few milliseconds.
  *
  * @module
  */
@@ -19,13 +19,13 @@ const OPEN_SQUARE = 0x5b;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** A place in a value, which moves on. */
+/** A position in a value. */
 export class Cursor {
   readonly #bytes: Uint8Array;
-  /** Where it stands: at a value, or at a member's key. To be set only to where it has stood. */
+  /** The offset of a value or of a member's key. Set it only to an offset that it has had. */
   at: number;
 
-  /** Stands at the value that begins at `at`. */
+  /** Creates a cursor at the value that begins at `at`. */
   constructor(bytes: Uint8Array, at = 0) {
     this.#bytes = bytes;
     this.at = at;
@@ -57,7 +57,7 @@ export class Cursor {
     return (this.#bytes[this.at]! | BRACE_BIT) !== OPEN_BRACE;
   }
 
-  /** The string, number or word here: a string decoded, all else as QEMU prints it; zero has no sign. */
+  /** The string, number or word here: a string decoded, others as QEMU prints them, zero without a sign. */
   get scalar(): string {
     const bytes = this.#bytes;
     const { at } = this;
@@ -67,28 +67,28 @@ export class Cursor {
     return text === "-0" ? "0" : text;
   }
 
-  /** The text of the number or word here as it stands. */
+  /** The spelling of the number or word here. */
   get raw(): string {
     return asciiText(this.#bytes, this.at, endOfValue(this.#bytes, this.at));
   }
 
-  /** What a table has for the string here; for nothing else. */
+  /** Returns a table's value for the string here; `undefined` when there is no string here. */
   stringIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;
     return this.isString ? table.at(this.#bytes, at, endOfString(this.#bytes, at)) : undefined;
   }
 
-  /** Whether the text of the string here can have so many UTF-16 units. */
+  /** Tells whether the string here can have this many UTF-16 units. */
   mayHaveLength(units: number): boolean {
     return endOfString(this.#bytes, this.at) - this.at - 2 >= units;
   }
 
-  /** Whether the string here can contain some ASCII text: it does, or has escapes that could be it. */
+  /** Tells whether the string here contains an ASCII text, or has escapes that could stand for it. */
   canContain(text: string): boolean {
     return canContain(this.#bytes, this.at, endOfString(this.#bytes, this.at), text);
   }
 
-  /** Goes to the first member's key, or the first element; behind the value where there is none. */
+  /** Moves to the first key or element and returns true; past an empty container it returns false. */
   enter(): boolean {
     this.at++;
     if ((this.#bytes[this.at]! | BRACE_BIT) !== CLOSE_BRACE) return true;
@@ -96,45 +96,43 @@ export class Cursor {
     return false;
   }
 
-  /** Goes from the end of a value to the next key or element; behind the whole where there is none. */
+  /** Moves from the end of a value to the next key or element; past the container it returns false. */
   next(): boolean {
     return this.#bytes[this.at++] === COMMA;
   }
 
-  /** Goes behind the value. */
+  /** Moves past the value. */
   skip(): void {
     this.at = endOfValue(this.#bytes, this.at);
   }
 
-  /** Goes from a member's key to its value; returns what a table has for the key. */
+  /** Moves from a key to its value and returns a table's value for the key. */
   keyIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;
-    const end = endOfString(this.#bytes, at);
-    this.at = end + 1;
-    return table.at(this.#bytes, at, end);
+    this.skipKey();
+    return table.at(this.#bytes, at, this.at - 1);
   }
 
-  /** Goes from a member's key to its value. */
+  /** Moves from a key to its value. */
   skipKey(): void {
     this.at = endOfString(this.#bytes, this.at) + 1;
   }
 
-  /** Goes from a member's key to its value; returns the key. */
+  /** Moves from a key to its value and returns the key. */
   key(): string {
     const { at } = this;
-    const end = endOfString(this.#bytes, at);
-    this.at = end + 1;
-    return stringAt(this.#bytes, at, end);
+    this.skipKey();
+    return stringAt(this.#bytes, at, this.at - 1);
   }
 
-  /** Goes from a member's key to its value; returns whether the key is this text. */
+  /** Moves from a key to its value and tells whether the key is this text. */
   keyIs(text: string): boolean {
     const { at } = this;
     this.skipKey();
     return isString(this.#bytes, at, text);
   }
 
-  /** Goes to the value of a member of the object here; behind the value here where it has none. */
+  /** Moves to the value of a member of the object here; without such a member, past the value here. */
   member(name: string): boolean {
     if (!this.isObject) {
       this.skip();
@@ -148,7 +146,7 @@ export class Cursor {
     return false;
   }
 
-  /** Goes from the end of a member's value behind its object. */
+  /** Moves from the end of a member's value past its object. */
   leaveObject(): void {
     while (this.next()) {
       this.skipKey();

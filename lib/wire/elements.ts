@@ -1,31 +1,28 @@
 /**
- * A reply that is an array, less some of its elements.
+ * Elements removed from a reply that returns an array.
  *
- * What remains keeps its bytes and its order, so that a shortened answer cannot
- * be told from one that QEMU has given.
+ * The other elements keep their bytes and order: a client cannot distinguish the shorter
+ * reply from one of QEMU's.
  *
  * @module
  */
 
 import type { Reply } from "./message.ts";
-import { BRACE_BIT, endOfString } from "./scan.ts";
+import { endOfValue } from "./scan.ts";
 import { asciiBytes, asciiText } from "./text.ts";
 import { UnexpectedMessage } from "./unexpected.ts";
 
-const QUOTE = 0x22;
 const COMMA = 0x2c;
 const SPACE = 0x20;
 const CLOSE_SQUARE = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
 
 /**
- * Leaves out elements of a returned array.
+ * Removes elements from a returned array.
  *
  * @param reply a reply without an id, plain or pretty
- * @param keeps decides on each element, decoded
- * @returns the reply itself where all are kept, and an error
- * @throws UnexpectedMessage where it returns something else than an array of JSON values
+ * @param keeps whether to keep an element, which it gets decoded
+ * @returns the reply itself when it is an error or nothing is removed
+ * @throws UnexpectedMessage when it does not return an array of JSON values
  */
 export function withElements(reply: Reply, keeps: (element: unknown) => boolean): Reply {
   if (reply.kind === "error") return reply;
@@ -62,27 +59,24 @@ interface Span {
   readonly end: number;
 }
 
-/** The spans of an array's elements, from the first of them on, and where its bracket closes. */
+/** Finds the spans of an array's elements, the first of which begins at `from`, and its closing bracket. */
 function spansFrom(bytes: Uint8Array, from: number): { spans: Span[]; close: number } {
   const spans: Span[] = [];
-  let depth = 0;
-  let start = -1;
-  let end = from;
   let at = from;
-  for (; at < bytes.length; at++) {
-    const byte = bytes[at]!;
-    if (byte <= SPACE) continue;
-    if (depth === 0 && (byte === COMMA || byte === CLOSE_SQUARE)) {
-      if (start >= 0) spans.push({ start, end });
-      start = -1;
-      if (byte === CLOSE_SQUARE) break;
-      continue;
-    }
-    if (start < 0) start = at;
-    if (byte === QUOTE) at = endOfString(bytes, at) - 1;
-    else if ((byte | BRACE_BIT) === OPEN_BRACE) depth++;
-    else if ((byte | BRACE_BIT) === CLOSE_BRACE) depth--;
-    end = at + 1;
+  const skipSpace = (): void => {
+    while (bytes[at]! <= SPACE) at++;
+  };
+  while (at < bytes.length && bytes[at] !== CLOSE_SQUARE) {
+    const start = at;
+    at = endOfValue(bytes, at);
+    // The end of a number or word includes white space.
+    let end = at;
+    while (bytes[end - 1]! <= SPACE) end--;
+    spans.push({ start, end });
+    skipSpace();
+    if (bytes[at] !== COMMA) continue;
+    at++;
+    skipSpace();
   }
   return { spans, close: at };
 }

@@ -1,9 +1,8 @@
 /**
- * Bytes in, whole values out: QEMU's framing.
+ * QEMU's framing: bytes in, whole values out.
  *
- * A value ends where its brackets balance, not where a line ends. What is no
- * value is told in QEMU's words, where QEMU would tell it, and so is one past
- * its limits.
+ * A value ends where its brackets balance, not at a line end. Malformed values and values
+ * past QEMU's limits are reported in QEMU's words, at the byte where QEMU reports them.
  *
  * @module
  */
@@ -17,21 +16,21 @@ import { shown } from "./text.ts";
 export type { Frame } from "./normalizer.ts";
 export type { Offsets } from "./scan.ts";
 
-/** What is no value; `damage` is the `desc` that QEMU answers. */
+/** Malformed input. */
 export interface Damage {
-  /** QEMU's text for it. */
+  /** The `desc` of QEMU's error. */
   readonly damage: string;
 }
 
 /** QEMU's limits on one value (measured; its `MAX_NESTING`, `MAX_TOKEN_COUNT`, `MAX_TOKEN_SIZE`). */
 export const NESTING_LIMIT = 1024;
-/** A value may have this many tokens (QEMU: `2 << 20`, measured). */
+/** The most tokens of a value. */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
-/** What is answered to a value of too many bytes, also at a limit of ours. */
+/** The error for a value of too many bytes, at QEMU's limit and at a lower one. */
 export const TOO_LONG = "JSON token size limit exceeded";
 
-/** Splits one client's stream; `load` a chunk, then take what is in it with `next`. */
+/** A splitter of one client's stream: `load` a chunk, then call `next` until it returns `undefined`. */
 export class FrameSplitter {
   readonly #grammar: Grammar;
   readonly #lexer = new Lexer();
@@ -44,13 +43,13 @@ export class FrameSplitter {
   #tokens = 0;
   #tokenBytes = 0;
   #wrong: string | undefined;
-  /** An error has been told; the rest is skipped until brackets balance. */
+  /** Whether an error was returned, so that the rest of the value is skipped. */
   #skipping = false;
 
   /**
-   * A splitter at the beginning of a stream.
+   * Creates a splitter at the beginning of a stream.
    *
-   * @param grammar whose errors the client is to hear
+   * @param grammar the grammar that the errors follow
    */
   constructor(grammar: Grammar = CLASSIC) {
     this.#grammar = grammar;
@@ -58,23 +57,22 @@ export class FrameSplitter {
   }
 
   /**
-   * Bytes of tokens a value may have, at most QEMU's own 64 MiB.
+   * The most bytes of a value's tokens, up to QEMU's own 64 MiB.
    *
-   * Past a lower limit the rest of the value is skipped, to where its brackets
-   * balance: were it read as fresh input, as past QEMU's own, a text inside it
-   * could become a command.
+   * Past a lower limit the rest of the value is skipped until its brackets balance. QEMU reads
+   * the rest as fresh input, and a text inside the value could then become a command.
    */
   set limit(bytes: number) {
     this.#limit = Math.min(bytes, token.TOKEN_BYTES_LIMIT);
     this.#lexer.limit = this.#limit;
   }
 
-  /** Gives it the next bytes; only after `next` has returned `undefined`. The chunk may be reused then. */
+  /** Takes the next chunk; call it only after `next` has returned `undefined`. Its bytes may be reused then. */
   load(chunk: Uint8Array): void {
     this.#lexer.load(chunk);
   }
 
-  /** The next value or damage, or `undefined` when it needs more bytes. */
+  /** Returns the next value or damage, or `undefined` when it needs more bytes. */
   next(): Frame | Damage | undefined {
     for (;;) {
       const kind = this.#lexer.next();
@@ -117,7 +115,7 @@ export class FrameSplitter {
     return this.#wrong === undefined ? this.#whole() : this.#dropped(this.#wrong);
   }
 
-  /** Must more tokens follow before QEMU looks at the value? */
+  /** Whether QEMU reads more tokens before it looks at the value. */
   get #open(): boolean {
     const braces = this.#braces;
     const squares = this.#squares;
@@ -129,7 +127,7 @@ export class FrameSplitter {
     return `${at}JSON parse error, ${text}`;
   }
 
-  /** Stray bytes end the value, whatever it was; unseen where its damage has been told. */
+  /** Ends the value at stray bytes; returns no second error for a value whose error was returned. */
   #stray(): Damage | undefined {
     if (this.#skipping && this.#grammar.atOnce) {
       this.#reset();
@@ -147,7 +145,7 @@ export class FrameSplitter {
     return this.#dropped(this.#syntax(`stray '${text}${quote}`));
   }
 
-  /** More bytes than the limit: the rest of this value, also of this token, is skipped at a limit of ours. */
+  /** Ends a value that is too long; below QEMU's own limit its rest is skipped, and that of the token. */
   #tooLong(kind: number): Damage {
     if (this.#limit === token.TOKEN_BYTES_LIMIT) return this.#past("token size");
     if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);
@@ -161,7 +159,7 @@ export class FrameSplitter {
     return this.#grammar.atOnce ? this.#told(damage) : this.#dropped(damage);
   }
 
-  /** Damage told at once: the rest of the value is skipped, unless it has ended here. */
+  /** Returns damage at once, and skips the rest of the value unless it ends here. */
   #told(damage: string): Damage {
     if (!this.#open) return this.#dropped(damage);
     this.#skipping = true;
@@ -192,9 +190,9 @@ export class FrameSplitter {
 }
 
 /**
- * The one value in a text of ours.
+ * Reads the only value in a trusted text.
  *
- * @throws Error where it is not exactly one
+ * @throws Error when it is not exactly one value
  */
 export function frameOf(text: string): Frame {
   const splitter = new FrameSplitter();

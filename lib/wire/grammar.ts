@@ -1,26 +1,26 @@
 /**
  * The two grammars of QEMU's monitor input, as tables.
  *
- * QEMU 11.1 got a new JSON parser: it names line and column, answers a syntax
- * error at once instead of when the brackets balance, and recovers in another
- * way. Which one a client must hear follows from the version in the greeting.
+ * QEMU 11.1 has a new JSON parser: it names line and column, reports a syntax error at once
+ * instead of when the brackets balance, and recovers differently. The version in the
+ * greeting selects the grammar.
  *
  * @module
  */
 
-/** What of QEMU's JSON parser differs between its versions. */
+/** The differences between QEMU's JSON parsers. */
 export interface Grammar {
-  /** The first QEMU version that speaks it, `[major, minor]`. */
+  /** The first QEMU version with it, `[major, minor]`. */
   readonly since: readonly [number, number];
-  /** Are errors told with `LINE:COLUMN: ` of the offending token, counted from 1? */
+  /** Whether errors begin with `LINE:COLUMN: ` of the token, counted from 1. */
   readonly positions: boolean;
-  /** Is a syntax error told at once, or when brackets and braces balance? */
+  /** Whether a syntax error is reported at once, not when the brackets balance. */
   readonly atOnce: boolean;
-  /** Must a key be a string before anything else of it is read? */
+  /** Whether a key that is not a string is refused before its value is read. */
   readonly keysAreStrings: boolean;
-  /** Are stray bytes shown as far as the text of a syntax error may go, or whole? */
+  /** Whether stray bytes are cut to the length of a syntax error's text. */
   readonly cutsStray: boolean;
-  /** The texts of syntax errors, by what was awaited. */
+  /** The texts of syntax errors, by the token that was expected. */
   readonly texts: {
     readonly value: string;
     readonly key: string;
@@ -69,22 +69,28 @@ export const POSITIONED: Grammar = {
 };
 
 /**
- * The grammar of a QEMU version: the newest that is not newer than it.
+ * Returns the grammar of a QEMU version.
  *
  * @param major the greeting's `version.qemu.major`
  * @param minor the greeting's `version.qemu.minor`
  */
 export function grammarOf(major: number, minor: number): Grammar {
-  const [sinceMajor, sinceMinor] = POSITIONED.since;
-  const newer = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-  return newer ? POSITIONED : CLASSIC;
+  return compared(POSITIONED.since, major, minor) >= 0 ? POSITIONED : CLASSIC;
 }
 
 /** The newest QEMU whose grammar has been measured, `[major, minor]`. */
 export const NEWEST_MEASURED = [11, 1] as const;
 
-/** Is a version newer than all that have been measured, so that its grammar is a guess? */
+/** Tells whether a version is newer than those measured, so that its grammar is a guess. */
 export function isUnmeasured(major: number, minor: number): boolean {
-  const [newestMajor, newestMinor] = NEWEST_MEASURED;
-  return major > newestMajor || (major === newestMajor && minor > newestMinor);
+  return compared(NEWEST_MEASURED, major, minor) > 0;
+}
+
+/** Compares a version with another: above 0 when it is newer, below 0 when it is older. */
+function compared(
+  [first, second]: readonly [number, number],
+  major: number,
+  minor: number,
+): number {
+  return major - first || minor - second;
 }

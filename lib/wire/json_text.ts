@@ -1,25 +1,25 @@
 /**
- * JSON that somebody else wrote, checked and made fit for a terminal.
+ * Untrusted JSON, checked and made safe for a terminal.
  *
- * The text of a message is checked against JSON's grammar in one pass, without
- * building its value: a hostile message costs its length and no more. What is
- * returned is one line of printable ASCII that has the same value.
+ * One pass checks a message against JSON's grammar without building its value: a hostile
+ * message takes time linear in its length. The result is one line of printable ASCII with
+ * the same value.
  *
  * @module
  */
 
-/** The deepest nesting that is read; QEMU reads no deeper either. */
+/** The deepest nesting that is read, which is QEMU's own limit. */
 export const NESTING_LIMIT = 1024;
 
 /** A JSON object as text. */
 export interface JsonObject {
   /** The whole object on one line, in printable ASCII. */
   readonly text: string;
-  /** The values of its members by their decoded names, in the same form; the last of a name counts. */
+  /** The values of its members in the same form, by decoded name; of equal names the last counts. */
   readonly members: ReadonlyMap<string, string>;
 }
 
-/** A text that is not the JSON that was expected. */
+/** The result for a text that is not a JSON object. */
 export interface NotJson {
   /** A phrase that names the error and its place. */
   readonly wrong: string;
@@ -30,8 +30,8 @@ const DECODER = new TextDecoder("utf-8", { fatal: true });
 /**
  * Reads one JSON object.
  *
- * Numbers keep their spelling. Within strings, what is not printable ASCII becomes
- * `\uXXXX`; line ends outside them are left out.
+ * Numbers keep their spelling. Characters of strings that are not printable ASCII become
+ * `\uXXXX`; line ends between tokens are removed.
  *
  * @param bytes UTF-8; white space around the object is allowed
  */
@@ -64,7 +64,7 @@ const WORDS: readonly string[] = ["true", "false", "null"];
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
-/** Strings are escaped in parts of this many characters, so that no list of matches grows large. */
+/** The length of the parts in which a string is escaped, so that no list of matches grows large. */
 const PART_LENGTH = 65536;
 
 /** The kind of token that may come next. */
@@ -115,7 +115,7 @@ class Reader {
     return { text, members: new Map(members) };
   }
 
-  /** Takes one token; false where it may not stand here. */
+  /** Takes one token; returns false when it is not allowed here. */
   #take(): boolean {
     const code = this.#source.charCodeAt(this.#at);
     switch (code) {
@@ -175,18 +175,18 @@ class Reader {
     return this.#next === "value" || this.#next === "value or end";
   }
 
-  /** A value is complete. */
+  /** Continues after a complete value. */
   #ended(): void {
     this.#next = this.#open.length === 0 ? "nothing" : "comma or end";
   }
 
-  /** A comma or the closing brace of the outermost object ends a member of it. */
+  /** Ends a member of the outermost object, at a comma or its closing brace. */
   #endMember(): void {
     const member = this.#members.at(-1);
     if (this.#open.length === 1 && member !== undefined) member.to = this.#position;
   }
 
-  /** The place in the output that the source has come to. */
+  /** The place in the output for the present place in the source. */
   get #position(): number {
     return this.#length + this.#at - this.#copied;
   }
@@ -217,7 +217,7 @@ class Reader {
     return true;
   }
 
-  /** Goes over digits; false where there are none. */
+  /** Moves past digits; returns false when there are none. */
   #digits(): boolean {
     const from = this.#at;
     for (;;) {
@@ -245,7 +245,7 @@ class Reader {
     return true;
   }
 
-  /** Goes to the end of a string, or to what is wrong in it. */
+  /** Moves past a string and returns true, or moves to its first malformed character. */
   #stringEnd(): boolean {
     const source = this.#source;
     for (this.#at++; this.#at < source.length; this.#at++) {
@@ -264,7 +264,7 @@ class Reader {
     return false;
   }
 
-  /** Goes over white space, of which one line keeps a space at most. */
+  /** Moves past white space, and keeps one space of it at most. */
   #skipSpace(): void {
     const source = this.#source;
     const from = this.#at;
@@ -279,7 +279,7 @@ class Reader {
     this.#replace(from, isInside && !isBeside ? " " : "");
   }
 
-  /** Writes another text for the source from a place to here. */
+  /** Replaces the source from a place to here with a text. */
   #replace(from: number, text: string): void {
     this.#parts.push(this.#source.slice(this.#copied, from), text);
     this.#length += from - this.#copied + text.length;
@@ -298,7 +298,7 @@ function isSpace(code: number): boolean {
   return code === SPACE || code === 0x0a || code === 0x0d || code === 0x09;
 }
 
-/** A string token in printable ASCII. */
+/** Returns a string token in printable ASCII. */
 function ascii(token: string): string {
   let text = "";
   for (let at = 0; at < token.length; at += PART_LENGTH) {

@@ -1,15 +1,15 @@
 /**
- * The keys of the objects of one value: whether one comes twice.
+ * The keys of the objects of one value, to find duplicates.
  *
- * One table holds those of all objects, as offsets into the value's spelling, so that
- * a hundred thousand keys make no texts and no garbage.
+ * One table holds the keys of all objects as offsets into the value's spelling: a hundred
+ * thousand keys allocate no strings.
  *
  * @module
  */
 
 import { isPlain, stringAt } from "./text.ts";
 
-/** Chance that no client knows: keys that collide cannot be chosen. */
+/** A random seed, so that clients cannot choose keys that collide. */
 const SEED = chance();
 const FACTOR = chance() | 1;
 
@@ -17,27 +17,27 @@ function chance(): number {
   return Math.floor(Math.random() * 2 ** 32) | 0;
 }
 
-/** A table begins with room for so many keys. */
+/** The initial number of keys that a table has room for. */
 const SMALL = 32;
 
-/** Numbers kept of a key: its hash, its object, and where it begins and ends. */
+/** The numbers kept of each key: its hash, its object, its start and its end. */
 const FIELDS = 4;
 
 /** The keys of one value. */
 export class KeyTable {
   #count = 0;
   #keys = new Int32Array(SMALL * FIELDS);
-  /** The number of a key, from 1, where its hash says or behind; 0 is free. */
+  /** The number of a key, from 1, at its hash or the next free slot after it; 0 is free. */
   #slots = new Int32Array(2 * SMALL);
 
   /**
    * Adds a key of an object.
    *
-   * @param object a number of the object's
-   * @param bytes the spelling that all keys are in; earlier ones must still be in their places
-   * @param start where the key's opening quote stands
-   * @param end where the key ends, exclusive
-   * @returns whether the object had no such key
+   * @param object the number of the object
+   * @param bytes the spelling that contains all keys; earlier keys must not have moved
+   * @param start the offset of the key's opening quote
+   * @param end the end of the key, exclusive
+   * @returns false when the object has that key already
    */
   add(object: number, bytes: Uint8Array, start: number, end: number): boolean {
     const hash = hashOf(object, bytes, start, end);
@@ -71,7 +71,7 @@ export class KeyTable {
       this.#slots.fill(0);
       return;
     }
-    // A large table is not kept for the next value.
+    // Free the memory of a large table.
     this.#keys = new Int32Array(SMALL * FIELDS);
     this.#slots = new Int32Array(2 * SMALL);
   }
@@ -91,7 +91,7 @@ export class KeyTable {
   }
 }
 
-/** The hash of a key's text. */
+/** Hashes the text of a key. */
 function hashOf(object: number, bytes: Uint8Array, start: number, end: number): number {
   let hash = Math.imul(object ^ SEED, FACTOR);
   if (isPlain(bytes, start, end)) {
@@ -108,7 +108,7 @@ function mixed(hash: number, unit: number): number {
   return product ^ (product >>> 15);
 }
 
-/** Tells whether two tokens of the same spelling are the same text. */
+/** Tells whether two string tokens have the same text. */
 function isSame(
   bytes: Uint8Array,
   start: number,

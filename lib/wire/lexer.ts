@@ -1,14 +1,14 @@
 /**
  * QEMU's lexical grammar: bytes in, tokens out.
  *
- * JSON's tokens, and what QEMU adds: strings in single quotes, keywords of any
- * lower-case letters, and its own way out of damage: after a stray byte it skips
- * to the next structural or control byte. A table drives it, as it drives QEMU.
+ * It has JSON's tokens and QEMU's extensions: strings in single quotes and keywords of any
+ * lower-case letters. After a stray byte it skips to the next structural or control byte,
+ * as QEMU does. Like QEMU's lexer it is driven by a table.
  *
  * @module
  */
 
-/** What a token is. `NONE`: the input ended inside or between tokens. */
+/** The end of the input, inside or between tokens. */
 export const NONE = 0;
 /** `{` */
 export const LEFT_BRACE = 1;
@@ -22,23 +22,23 @@ export const RIGHT_SQUARE = 4;
 export const COLON = 5;
 /** `,` */
 export const COMMA = 6;
-/** A number without point and exponent. */
+/** A number without a point and an exponent. */
 export const INTEGER = 7;
 /** A number with a point or an exponent. */
 export const FLOAT = 8;
 /** Lower-case letters. */
 export const KEYWORD = 9;
-/** A string in either kind of quotes. */
+/** A string in single or double quotes. */
 export const STRING = 10;
-/** Bytes that begin no token; the offending byte is the last of them. */
+/** Bytes that are not a token; the last of them is the one that does not fit. */
 export const STRAY = 11;
 /**
- * A token that grew past the limit. At QEMU's own one, {@linkcode TOKEN_BYTES_LIMIT}, what follows is
- * read as fresh input, as QEMU reads it; at a lower one the rest of the token follows as a token.
+ * A token past the limit. At QEMU's own limit, {@linkcode TOKEN_BYTES_LIMIT}, the next bytes are
+ * read as fresh input, as in QEMU; at a lower limit the rest of the token follows as a token.
  */
 export const OVERSIZE = 12;
 
-/** A single token may have this many bytes (QEMU: `64 << 20`, measured). */
+/** The most bytes of a token in QEMU (measured). */
 export const TOKEN_BYTES_LIMIT = 64 << 20;
 
 const START = 16;
@@ -58,14 +58,14 @@ const EXPONENT_DIGITS = 29;
 const WORD = 30;
 const STATES = 31;
 
-/** Set on a step that ends a token without taking the byte. */
+/** The flag of a step that ends a token without taking the byte. */
 const STAY = 0x80;
 
 const NEWLINE = 0x0a;
 
 const STEPS = steps();
 
-/** `STEPS[state << 8 | byte]`: the next state, or the token that ends here; what is not named is stray. */
+/** Builds `STEPS[state << 8 | byte]`: the next state, or the token that ends here; by default stray. */
 function steps(): Uint8Array {
   const table = new Uint8Array(STATES << 8).fill(STRAY);
   const on = (state: number, bytes: string | [number, number], next: number) => {
@@ -90,7 +90,7 @@ function steps(): Uint8Array {
   on(START, ":", COLON);
   on(START, ",", COMMA);
 
-  // A string takes everything but control bytes and 0xFE, 0xFF; the parser judges escapes and UTF-8.
+  // A string takes all bytes but controls, 0xFE and 0xFF; the parser checks escapes and UTF-8.
   for (
     const [quoted, escape, quote] of [
       [DOUBLE_QUOTED, DOUBLE_ESCAPE, '"'],
@@ -105,7 +105,7 @@ function steps(): Uint8Array {
 
   on(MINUS, "0", ZERO);
   on(MINUS, [0x31, 0x39], DIGITS);
-  // `0e0` is no number to QEMU: after a leading zero only a point goes on.
+  // QEMU refuses `0e0`: after a leading zero only a point continues a number.
   on(ZERO, any, INTEGER | STAY);
   on(ZERO, digits, STRAY);
   on(ZERO, ".", POINT);
@@ -135,55 +135,56 @@ function steps(): Uint8Array {
 }
 
 /**
- * Cuts a stream of bytes into QEMU's tokens.
+ * A lexer of a stream of bytes.
  *
- * `load` gives it a chunk, `next` the tokens one by one until `NONE`. A token
- * may begin in one chunk and end in another; `bytes`, `start` and `end` tell
- * where the last token stands, until the next call.
+ * `load` takes a chunk, and `next` returns the kinds of its tokens until `NONE`. A token may
+ * begin in one chunk and end in another. `bytes`, `start` and `end` locate the last token
+ * until the next call.
  */
 export class Lexer {
-  /** The buffer that holds the last token, at `start` to `end`. */
+  /** The buffer that holds the last token, from `start` to `end`. */
   bytes: Uint8Array = new Uint8Array(0);
-  /** Where the last token begins in `bytes`. */
+  /** The beginning of the last token in `bytes`. */
   start = 0;
-  /** Where the last token ends in `bytes`, exclusive. */
+  /** The end of the last token in `bytes`, exclusive. */
   end = 0;
-  /**
-   * Where the last token began, as QEMU 11.1 counts: from 1, in bytes, and one too
-   * many where the byte before it belongs to a number or word, or to skipped damage.
-   */
+  /** The line in which the last token began, from 1. */
   line = 1;
-  /** See `line`. */
+  /**
+   * The column in which the last token began, as QEMU 11.1 counts: from 1, in bytes, and one
+   * too many when the byte before it belongs to a number, a word or skipped bytes.
+   */
   column = 1;
-  /** A single token may have this many bytes. */
+  /** The most bytes of a token. */
   limit: number = TOKEN_BYTES_LIMIT;
 
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
   #state = START;
+  /** The bytes of the present token from earlier chunks, and their number. */
   #carry = new Uint8Array(0);
-  #fdsReceived = 0;
+  #carried = 0;
   #lines = 1;
-  /** Bytes of the stream before this chunk, and before the present line. */
+  /** The number of bytes of the stream before this chunk, and before the present line. */
   #before = 0;
   #lineBegan = 0;
   #tokenLine = 1;
   #tokenColumn = 1;
-  /** Where in the stream an oversized token was cut off. */
+  /** The place in the stream at which an oversized token was cut off. */
   #cut = -1;
-  /** Has the next byte been looked at already, to see that a token ended before it? */
+  /** Whether the next byte was read before, to see that a token ended. */
   #peeked = false;
-  /** Is this the rest of a token that grew past a limit below QEMU's? */
+  /** Whether this is the rest of a token past a limit lower than QEMU's. */
   #cutting = false;
 
-  /** Gives it the next bytes of the stream; only after `next` has returned `NONE`. */
+  /** Takes the next chunk; call it only after `next` has returned `NONE`. */
   load(chunk: Uint8Array): void {
     this.#before += this.#chunk.length;
     this.#chunk = chunk;
     this.#at = 0;
   }
 
-  /** The kind of the next token, or `NONE` when more bytes are needed. */
+  /** Returns the kind of the next token, or `NONE` when it needs more bytes. */
   next(): number {
     const chunk = this.#chunk;
     const steps = STEPS;
@@ -192,8 +193,8 @@ export class Lexer {
     let state = this.#state;
     let peeked = this.#peeked;
     let offset = 0;
-    // A token that began earlier may pass the limit in this chunk: stop at the byte that does.
-    const room = this.limit + 1 - this.#fdsReceived;
+    // Stop at the byte with which a token passes the limit.
+    const room = this.limit + 1 - this.#carried;
     const end = this.#cutting ? chunk.length : Math.min(chunk.length, at + room);
     while (at < end) {
       const byte = chunk[at]!;
@@ -217,7 +218,7 @@ export class Lexer {
       this.#state = next === STRAY ? RECOVERY : START;
       this.#cutting = false;
       this.#ended(start, at);
-      // A line may end inside damage: the byte has been taken as part of it.
+      // A line end that is among stray bytes has been taken with them.
       if (next === STRAY && byte === NEWLINE) this.#newline(at - 1);
       return next;
     }
@@ -227,7 +228,7 @@ export class Lexer {
     if (state !== START && state !== RECOVERY && !this.#cutting) {
       this.#began(start + offset);
       this.#keep(start, at);
-      if (this.#fdsReceived > this.limit) {
+      if (this.#carried > this.limit) {
         this.#ended(at, at);
         if (this.limit < TOKEN_BYTES_LIMIT) this.#cutting = true;
         else {
@@ -245,10 +246,10 @@ export class Lexer {
     this.#lineBegan = this.#before + at + 1;
   }
 
-  /** Notes where a token began, unless it began in an earlier chunk. */
+  /** Stores the line and column of a token, unless it began in an earlier chunk. */
   #began(start: number): void {
-    // What follows an oversized token without a space has its place, to QEMU.
-    if (this.#fdsReceived > 0 || this.#before + start === this.#cut) return;
+    // For QEMU, a token directly after an oversized one has the position of that.
+    if (this.#carried > 0 || this.#before + start === this.#cut) return;
     this.#tokenLine = this.#lines;
     this.#tokenColumn = this.#before + start - this.#lineBegan + 1;
   }
@@ -256,7 +257,7 @@ export class Lexer {
   #ended(start: number, end: number): void {
     this.line = this.#tokenLine;
     this.column = this.#tokenColumn;
-    if (this.#fdsReceived === 0) {
+    if (this.#carried === 0) {
       this.bytes = this.#chunk;
       this.start = start;
       this.end = end;
@@ -265,20 +266,20 @@ export class Lexer {
     this.#keep(start, end);
     this.bytes = this.#carry;
     this.start = 0;
-    this.end = this.#fdsReceived;
-    this.#fdsReceived = 0;
-    // A large token's buffer is not kept for the next one.
+    this.end = this.#carried;
+    this.#carried = 0;
+    // Free the memory of a large token.
     if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
   }
 
   #keep(start: number, end: number): void {
-    const length = this.#fdsReceived + end - start;
+    const length = this.#carried + end - start;
     if (length > this.#carry.length) {
       const grown = new Uint8Array(Math.max(64, length * 2));
-      grown.set(this.#carry.subarray(0, this.#fdsReceived));
+      grown.set(this.#carry.subarray(0, this.#carried));
       this.#carry = grown;
     }
-    this.#carry.set(this.#chunk.subarray(start, end), this.#fdsReceived);
-    this.#fdsReceived = length;
+    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
+    this.#carried = length;
   }
 }

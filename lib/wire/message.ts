@@ -1,44 +1,41 @@
 /**
- * What a frame says: a command of a client, or a greeting, reply or event of QEMU.
+ * The messages of QMP, and the reading of QEMU's: greetings, replies and events.
  *
- * Commands are checked in the order QEMU checks them. Replies are never parsed,
- * only labelled.
+ * Replies are never parsed: they get a label and lose their id.
  *
  * @module
  */
 
-import { type Frame, FrameSplitter, TOO_LONG } from "./frame.ts";
+import { type Frame, FrameSplitter } from "./frame.ts";
 import { Cursor } from "./cursor.ts";
 import { canonical } from "./qemu_json.ts";
 import { NameTable } from "./names.ts";
-import { bucketAt, orderOf } from "./order.ts";
-import { Printer } from "./printer.ts";
 import { asciiBytes, asciiText, stringAt } from "./text.ts";
 
-/** A client's id as QEMU prints it back; `undefined` where the command has none. */
+/** A client's id as QEMU prints it, `undefined` for a command without an id. */
 export type Id = string | undefined;
 
 /** A well-formed command. */
 export interface Command {
-  /** What it asks to run, decoded. */
+  /** The decoded name. */
   readonly name: string;
-  /** Was it sent with `exec-oob`? */
+  /** Whether it was sent with `exec-oob`. */
   readonly oob: boolean;
-  /** What its reply will carry. */
+  /** The id for its reply. */
   readonly id: Id;
-  /** The command without its id, re-spelled; what goes to QEMU. */
+  /** The respelled command without its id, for QEMU. */
   readonly bytes: Uint8Array;
   /** The bytes of the `arguments` object, if there is one. */
   readonly argumentBytes: Uint8Array | undefined;
 }
 
-/** A value that is no command, and the `desc` that QEMU answers it with. */
+/** A malformed command. */
 export interface Malformed {
-  /** QEMU's text for it. */
+  /** The `desc` of QEMU's error. */
   readonly because: string;
-  /** Does QEMU answer it out of turn? */
+  /** Whether QEMU replies to it out of band. */
   readonly oob: boolean;
-  /** What its answer will carry. */
+  /** The id for its reply. */
   readonly id: Id;
 }
 
@@ -47,228 +44,80 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const DECODER = new TextDecoder();
 
-/** The members that a command can have. */
-const EXECUTE = 0;
-const EXEC_OOB = 1;
-const ARGUMENTS = 2;
-const ID = 3;
-const MEMBERS = new NameTable([
-  ["execute", EXECUTE],
-  ["exec-oob", EXEC_OOB],
-  ["arguments", ARGUMENTS],
-  ["id", ID],
-]);
-
-/** A pretty id may have so many times the bytes that the client wrote, and always so many bytes. */
-const PRETTY_GROWTH = 8;
-const PRETTY_BYTES = 65536;
-
-/** The members of a command in its frame, and its id. */
-interface Parts {
-  /** The places in `offsets` of the members of each kind, and of one that no command has. */
-  readonly places: readonly number[];
-  /** Prints the id. */
-  readonly printer: Printer | undefined;
-  readonly isPretty: boolean;
-}
-
-/** The parts prepared of long frames. */
-const prepared = new WeakMap<Frame, Parts>();
-
-/** The level of a reply's members in pretty text. */
-const ID_DEPTH = 1;
-
-/** The offset of a member that is absent. */
-const ABSENT = -1;
-
-/** Looks for the members that a command can have, and begins to print its id. */
-function partsOf({ bytes, offsets }: Frame, isPretty: boolean): Parts {
-  const places = [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT];
-  for (let place = 0; place < offsets.length; place += 3) {
-    places[MEMBERS.at(bytes, offsets[place]!, offsets[place + 1]! - 1) ?? OTHER] = place;
-  }
-  const id = places[ID]!;
-  if (id === ABSENT) return { places, printer: undefined, isPretty };
-  const [start, end] = [offsets[id + 1]!, offsets[id + 2]!];
-  const limit = Math.max(PRETTY_BYTES, PRETTY_GROWTH * (end - start));
-  const style = isPretty ? { depth: ID_DEPTH, limit } : {};
-  return { places, printer: new Printer(bytes, start, end, style), isPretty };
-}
-
-/**
- * Prepares a frame for {@linkcode readCommand}, a step each time it is called: prints its id.
- *
- * A client may choose an id that takes a hundred milliseconds to print. A frame that has not been
- * prepared is read as well, all at once.
- *
- * @param isPretty whether QEMU prints with `pretty=on`
- * @param step bytes of the id that are looked at
- * @returns whether there is nothing left to prepare
- */
-export function prepareCommand(frame: Frame, isPretty: boolean, step: number): boolean {
-  let parts = prepared.get(frame);
-  if (parts?.isPretty !== isPretty) prepared.set(frame, parts = partsOf(frame, isPretty));
-  return parts.printer === undefined || parts.printer.step(step);
-}
-
-const OTHER = 4;
-
-/**
- * Reads a frame as QEMU's dispatcher does.
- *
- * @param takesOob has this client enabled `oob`? Without it `exec-oob` is an unknown member.
- * @param isPretty whether QEMU prints with `pretty=on`: then the id is printed so, and one that
- *   becomes far too long is refused
- */
-export function readCommand(
-  frame: Frame,
-  takesOob: boolean,
-  isPretty = false,
-): Command | Malformed {
-  if (!frame.isObject) {
-    return { because: "QMP input must be a JSON object", oob: false, id: undefined };
-  }
-  const { bytes, offsets } = frame;
-  const known = prepared.get(frame);
-  const { places, printer } = known?.isPretty === isPretty ? known : partsOf(frame, isPretty);
-  const [execute, execOob, args, idPlace, other] = places as Places;
-  const oob = execOob !== ABSENT && execute === ABSENT;
-  let id: Id;
-  if (printer) {
-    while (!printer.step(bytes.length));
-    id = printer.text;
-    if (id === undefined) return { because: TOO_LONG, oob: false, id };
-  }
-  const verb = execute !== ABSENT ? execute : takesOob ? execOob : ABSENT;
-  const wellFormed = verb !== ABSENT && other === ABSENT &&
-    (execOob === ABSENT || (takesOob && execute === ABSENT)) &&
-    bytes[offsets[verb + 1]!] === QUOTE &&
-    (args === ABSENT || bytes[offsets[args + 1]!] === OPEN_BRACE);
-  if (!wellFormed) return { because: firstOffence(frame, takesOob), oob, id };
-  return {
-    name: stringAt(bytes, offsets[verb + 1]!, offsets[verb + 2]!),
-    oob,
-    id,
-    bytes: idPlace === ABSENT ? bytes : without(frame, idPlace),
-    argumentBytes: args === ABSENT
-      ? undefined
-      : bytes.subarray(offsets[args + 1], offsets[args + 2]),
-  };
-}
-
-type Places = readonly [number, number, number, number, number];
-
 const NO_ARGUMENTS = asciiBytes("{}");
 
-/** The arguments of a command, at their beginning; an empty object where it has none. */
+/** Returns a cursor at the arguments of a command; at an empty object when it has none. */
 export function argumentsOf({ argumentBytes = NO_ARGUMENTS }: Command): Cursor {
   return new Cursor(argumentBytes);
 }
 
-/** The arguments of a command as JSON text, `{}` where it has none. */
+/** Returns the arguments of a command as JSON text, `{}` when it has none. */
 export function argumentsText({ argumentBytes }: Command): string {
   return argumentBytes === undefined ? "{}" : DECODER.decode(argumentBytes);
 }
 
-/** What is wrong with a command: members in QEMU's order, the first offence wins. */
-function firstOffence(frame: Frame, takesOob: boolean): string {
-  const { bytes, offsets } = frame;
-  let verb: string | undefined;
-  for (const place of suspects(frame, takesOob)) {
-    const first = bytes[offsets[place + 1]!];
-    const key = stringAt(bytes, offsets[place]!, offsets[place + 1]! - 1);
-    if (key === "execute" || (key === "exec-oob" && takesOob)) {
-      if (first !== QUOTE) return `QMP input member '${key}' must be a string`;
-      if (verb !== undefined) return `QMP input member '${key}' clashes with '${verb}'`;
-      verb = key;
-    } else if (key === "arguments") {
-      if (first !== OPEN_BRACE) return "QMP input member 'arguments' must be an object";
-    } else if (key !== "id") return `QMP input member '${key}' is unexpected`;
-  }
-  return "QMP input lacks member 'execute'";
-}
-
-/** The places of the members that QEMU knows, and of the first that it does not, in QEMU's order. */
-function suspects({ bytes, offsets }: Frame, takesOob: boolean): number[] {
-  const places: number[] = [];
-  let unknown = ABSENT;
-  let lowest = Infinity;
-  for (let place = 0; place < offsets.length; place += 3) {
-    const [keyStart, keyEnd] = [offsets[place]!, offsets[place + 1]! - 1];
-    const kind = MEMBERS.at(bytes, keyStart, keyEnd);
-    if (kind !== undefined && (kind !== EXEC_OOB || takesOob)) places.push(place);
-    else {
-      const bucket = bucketAt(bytes, keyStart, keyEnd);
-      // Of one bucket the last comes first.
-      if (bucket > lowest) continue;
-      lowest = bucket;
-      unknown = place;
-    }
-  }
-  if (unknown !== ABSENT) places.push(unknown);
-  places.sort((a, b) => a - b);
-  const buckets = places.map((place) => bucketAt(bytes, offsets[place]!, offsets[place + 1]! - 1));
-  return Array.from(orderOf(buckets), (number) => places[number]!);
-}
-
-/** The frame's bytes less one member and one comma. */
-function without({ bytes, offsets }: Frame, place: number): Uint8Array {
+/** Returns a frame's bytes without one member and its comma. */
+export function withoutMember({ bytes, offsets }: Frame, place: number): Uint8Array {
   const [keyStart, end] = [offsets[place]!, offsets[place + 2]!];
   const first = bytes[keyStart - 1] === OPEN_BRACE;
   const last = bytes[end] === CLOSE_BRACE;
   const from = first ? keyStart : keyStart - 1;
-  const to = first && !last ? end + 1 : end;
+  return without(bytes, from, first && !last ? end + 1 : end);
+}
+
+/** Copies bytes without a part of them. */
+function without(bytes: Uint8Array, from: number, to: number): Uint8Array {
   const rest = new Uint8Array(bytes.length - (to - from));
   rest.set(bytes.subarray(0, from));
   rest.set(bytes.subarray(to), from);
   return rest;
 }
 
-/** A message of QEMU, its bytes whole: `{…}` and a line end. */
+/** A message of QEMU; its bytes are `{…}` and a line end. */
 export type Message = Greeting | Reply | Event;
 
 /** QEMU's first line. */
 export interface Greeting {
-  /** What it is. */
+  /** The kind of message. */
   readonly kind: "greeting";
   /** The whole line. */
   readonly bytes: Uint8Array;
-  /** The capabilities QEMU offers. */
+  /** The capabilities that QEMU offers. */
   readonly capabilities: readonly string[];
-  /** `[major, minor, micro]`, `[0, 0, 0]` where it does not say. */
+  /** `[major, minor, micro]`; a number that is missing is 0. */
   readonly version: readonly [number, number, number];
 }
 
-/** The answer to a command. */
+/** The reply to a command. */
 export interface Reply {
-  /** Has it worked? */
+  /** Success or failure. */
   readonly kind: "return" | "error";
-  /** The whole line, less its id. */
+  /** The whole line without its id. */
   readonly bytes: Uint8Array;
-  /** Its id as text, which is no longer in the bytes. */
+  /** The text of the id that was removed from the bytes. */
   readonly id: Id;
-  /** The text of a `data` member that is put into a long error when it is sent. */
+  /** The text of a `data` member, which is added to a long error only when it is sent. */
   readonly data?: string;
 }
 
 /** An asynchronous message. */
 export interface Event {
-  /** What it is. */
+  /** The kind of message. */
   readonly kind: "event";
   /** The whole line. */
   readonly bytes: Uint8Array;
-  /** As QEMU names it, decoded; one that no QEMU has may be cut, and ends in `…` then. */
+  /** The decoded name; one of more than {@linkcode EVENT_NAME_CHARS_LIMIT} characters is cut and ends in `…`. */
   readonly name: string;
 }
 
 /**
  * Reads one message of QEMU.
  *
- * @param bytes as {@linkcode MessageSplitter} gives them; an id may be taken off in their place
- * @returns `undefined` where it is neither greeting, reply nor event
+ * @param bytes a message of {@linkcode MessageSplitter}; an id may be removed in place
+ * @returns `undefined` when it is neither a greeting, a reply nor an event
  */
 export function readMessage(bytes: Uint8Array): Message | undefined {
-  // QEMU prints members in the order of its hash table: the first one tells.
+  // QEMU prints members in the order of its hash table: the first one shows the kind.
   if (startsWith(bytes, RETURN)) return trailingId(bytes, ID_LAST, END.length);
   if (startsWith(bytes, ERROR) && endsWith(bytes, ERROR_END)) {
     return { kind: "error", bytes, id: undefined };
@@ -306,7 +155,7 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
-/** A return, less the number behind a closing `"id": `; that is its own, for only the end follows. */
+/** Reads a return and removes its id: a number after the last `"id": `, directly before the end. */
 function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
   const close = bytes.length - end;
   let digits = close;
@@ -319,7 +168,7 @@ function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
   return { kind: "return", bytes: cut(bytes, comma, close), id };
 }
 
-/** An error that begins with a number as its id, less that id. */
+/** Reads an error that begins with its id, a number, and removes that. */
 function leadingId(bytes: Uint8Array): Reply | undefined {
   if (!startsWith(bytes, ID_FIRST)) return undefined;
   let end = ID_FIRST.length;
@@ -331,26 +180,21 @@ function leadingId(bytes: Uint8Array): Reply | undefined {
 }
 
 /**
- * QEMU's longest name of an event has 29 characters; filters and counts take time and room with it.
+ * The most characters of an event's name: filters and counters need time and memory for each.
  *
- * A longer name is read up to here, with `…` behind.
+ * QEMU's longest name has 29. A longer name is cut and gets a `…`.
  */
 export const EVENT_NAME_CHARS_LIMIT = 256;
 
-/** A message that is longer than this is not copied to take an id off it. */
+/** The length above which an id is removed in place, without a copy of the message. */
 const COPIED_BYTES_LIMIT = 1 << 20;
 
-/** Bytes less a part of them; of a long message the shorter rest is moved in its place. */
+/** Removes a part of bytes; in a long message it moves the shorter rest. */
 function cut(bytes: Uint8Array, from: number, to: number): Uint8Array {
   const length = bytes.length - (to - from);
-  if (length > COPIED_BYTES_LIMIT) {
-    if (from < bytes.length - to) return bytes.copyWithin(to - from, 0, from).subarray(to - from);
-    return bytes.copyWithin(from, to).subarray(0, length);
-  }
-  const rest = new Uint8Array(length);
-  rest.set(bytes.subarray(0, from));
-  rest.set(bytes.subarray(to), from);
-  return rest;
+  if (length <= COPIED_BYTES_LIMIT) return without(bytes, from, to);
+  if (from < bytes.length - to) return bytes.copyWithin(to - from, 0, from).subarray(to - from);
+  return bytes.copyWithin(from, to).subarray(0, length);
 }
 
 function eventName(bytes: Uint8Array): string | undefined {
@@ -369,14 +213,14 @@ function shortName(name: string): string {
 /**
  * Reads a pretty reply or event by its lines.
  *
- * Those of its members begin four spaces in, and no string holds a line end. The
- * inside belongs to the client that asked, `inf` and all.
+ * The lines of its members have four spaces, and no string contains a line end. The content
+ * belongs to the client that asked, and `inf` in it is valid.
  */
 function readPretty(bytes: Uint8Array): Message | undefined {
   if (startsWith(bytes, PRETTY_RETURN)) {
     return trailingId(bytes, PRETTY_ID_LAST, PRETTY_END.length);
   }
-  // An id, an error's class and an event's name stand at the beginning.
+  // An id, an error's class and an event's name are at the beginning.
   const text = asciiText(bytes, 0, Math.min(bytes.length, PRETTY_HEAD_BYTES));
   const [error, , id] = PRETTY_ERROR.exec(text) ?? [];
   if (error !== undefined && endsWith(bytes, PRETTY_ERROR_END)) {
@@ -394,20 +238,20 @@ const PRETTY_ERROR_END = asciiBytes('"\r\n    }\r\n}\r\n');
 const PRETTY_EVENT =
   /^\{\r\n {4}"timestamp": \{(?:\r\n {8}[^\r]*)*\r\n {4}\},\r\n {4}"event": "(\w+)"/;
 
-/** A message in another spelling is read as a whole, which takes its time. */
+/** The most bytes of a message in another spelling, which is slow to read. */
 const ANY_SPELLING_BYTES_LIMIT = 64 << 10;
 
-/** Ids that qmpmux has sent are shorter; a longer one is another's, whatever it is. */
+/** The length above which an id cannot be one of qmpmux's, and is not read. */
 const OWN_ID_BYTES = 64;
 const FOREIGN_ID = "…";
 
-/** The members by which a message in another spelling is known. */
+/** The members that identify a message in another spelling. */
 type MessageMember = "QMP" | "event" | "error" | "return" | "id";
 const MESSAGE_MEMBERS = new NameTable<MessageMember>(
   (["QMP", "event", "error", "return", "id"] as const).map((name) => [name, name]),
 );
 
-/** A message in another spelling than QEMU's: read slowly, by its members. */
+/** Reads a message in another spelling than QEMU's, by its members. */
 function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (bytes.length > ANY_SPELLING_BYTES_LIMIT) return undefined;
   const splitter = new FrameSplitter();
@@ -434,25 +278,21 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (id === undefined) return { kind, bytes, id: undefined };
   const [start, end] = span(id);
   const idText = end - start > OWN_ID_BYTES ? FOREIGN_ID : canonical(frame.bytes, start, end);
-  return { kind, bytes: plainRest(frame, id), id: idText };
+  const rest = withoutMember(frame, id);
+  const line = new Uint8Array(rest.length + LINE_END.length);
+  line.set(rest);
+  line.set(LINE_END, rest.length);
+  return { kind, bytes: line, id: idText };
 }
 
-/** Whether the value of an `error` member is what QEMU has there. */
+/** Tells whether the value of an `error` member has QEMU's form. */
 function isErrorBody(bytes: Uint8Array): boolean {
   if (bytes[0] !== OPEN_BRACE) return false;
   const { class: errorClass, desc } = JSON.parse(DECODER.decode(bytes));
   return typeof errorClass === "string" && typeof desc === "string";
 }
 
-function plainRest(frame: Frame, id: number): Uint8Array {
-  const rest = without(frame, id);
-  const line = new Uint8Array(rest.length + 2);
-  line.set(rest);
-  line.set(LINE_END, rest.length);
-  return line;
-}
-
-/** Does this message come from a monitor with `pretty=on`? */
+/** Tells whether a message has the form of `pretty=on`. */
 export function isPretty(bytes: Uint8Array): boolean {
   return bytes[1] === LINE_END[0];
 }

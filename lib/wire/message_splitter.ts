@@ -1,9 +1,9 @@
 /**
- * QEMU's output, cut into messages.
+ * QEMU's output, split into messages.
  *
- * QEMU writes one object a message and a line end behind it. Where its brackets
- * balance is found by counting alone: what is inside belongs to the client that
- * asked, `inf` and all. What does not begin with a brace is no QMP.
+ * A message is one object and a line end. Its end is found by counting brackets: the content
+ * belongs to the client that asked, and `inf` in it is valid. Anything that does not begin
+ * with a brace is not QMP.
  *
  * @module
  */
@@ -20,10 +20,10 @@ const CLOSE_BRACE = 0x7d;
 /** The default limit of a message's bytes. */
 export const MESSAGE_BYTES_LIMIT = 64 << 20;
 
-/** A message that is longer than this grows in a buffer that need not be copied. */
+/** The length above which a message grows in a resizable buffer, which is not copied. */
 const LONG_BYTES = 1 << 20;
 
-/** Splits the stream from QEMU; `load` a chunk, then take what is in it with `next`. */
+/** A splitter of QEMU's stream: `load` a chunk, then call `next` until it returns `undefined`. */
 export class MessageSplitter {
   readonly #limit: number;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -31,25 +31,26 @@ export class MessageSplitter {
   #depth = 0;
   #inString = false;
   #escaped = false;
+  /** The bytes of the present message from earlier chunks, and their number. */
   #carry: Uint8Array = new Uint8Array(0);
-  #fdsReceived = 0;
+  #carried = 0;
 
   /**
    * Creates a splitter at the beginning of a stream.
    *
-   * @param limit bytes that a message may have
+   * @param limit the most bytes of a message
    */
   constructor(limit: number = MESSAGE_BYTES_LIMIT) {
     this.#limit = limit;
   }
 
-  /** Gives it the next bytes; only after `next` has returned `undefined`. The chunk may be reused then. */
+  /** Takes the next chunk; call it only after `next` has returned `undefined`. Its bytes may be reused then. */
   load(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#at = 0;
   }
 
-  /** The next message, `{…}` and CR LF, in bytes of its own; `undefined` when it needs more. */
+  /** Returns the next message, `{…}` and CR LF, in its own buffer; `undefined` when it needs more bytes. */
   next(): Uint8Array | Damage | undefined {
     const chunk = this.#chunk;
     const end = chunk.length;
@@ -78,11 +79,11 @@ export class MessageSplitter {
           this.#depth = 0;
           this.#inString = false;
           this.#escaped = false;
-          // What another bracket closes is no object.
+          // A message is an object, which only a brace closes.
           if (byte !== CLOSE_BRACE) {
             return { damage: shown(chunk, start, Math.min(at, start + 80)) };
           }
-          if (this.#fdsReceived + at - start > this.#limit) return this.#tooLong();
+          if (this.#carried + at - start > this.#limit) return this.#tooLong();
           return this.#message(start, at);
         }
       }
@@ -91,7 +92,7 @@ export class MessageSplitter {
     this.#depth = depth;
     this.#inString = inString;
     this.#escaped = escaped;
-    if (this.#fdsReceived + at - start > this.#limit) return this.#tooLong();
+    if (this.#carried + at - start > this.#limit) return this.#tooLong();
     this.#keep(start, at);
     return undefined;
   }
@@ -101,36 +102,36 @@ export class MessageSplitter {
   }
 
   #message(start: number, end: number): Uint8Array {
-    const length = this.#fdsReceived + end - start + 2;
-    if (this.#fdsReceived > LONG_BYTES) return this.#longMessage(start, end, length);
+    const length = this.#carried + end - start + 2;
+    if (this.#carried > LONG_BYTES) return this.#longMessage(start, end, length);
     const message = new Uint8Array(length);
-    message.set(this.#carry.subarray(0, this.#fdsReceived));
-    message.set(this.#chunk.subarray(start, end), this.#fdsReceived);
+    message.set(this.#carry.subarray(0, this.#carried));
+    message.set(this.#chunk.subarray(start, end), this.#carried);
     endLine(message);
-    this.#fdsReceived = 0;
+    this.#carried = 0;
     if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
     return message;
   }
 
-  /** A long message is the buffer it has grown in: copying it would hold up everybody. */
+  /** Returns the buffer that a long message has grown in: a copy would delay all clients. */
   #longMessage(start: number, end: number, length: number): Uint8Array {
     this.#keep(start, end);
     if (length > this.#carry.length) this.#grow(length);
     const message = this.#carry.subarray(0, length);
     endLine(message);
     this.#carry = new Uint8Array(0);
-    this.#fdsReceived = 0;
+    this.#carried = 0;
     return message;
   }
 
   #keep(start: number, end: number): void {
-    const length = this.#fdsReceived + end - start;
+    const length = this.#carried + end - start;
     if (length > this.#carry.length) this.#grow(length);
-    this.#carry.set(this.#chunk.subarray(start, end), this.#fdsReceived);
-    this.#fdsReceived = length;
+    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
+    this.#carried = length;
   }
 
-  /** Makes room for so many bytes. */
+  /** Makes room for this many bytes. */
   #grow(length: number): void {
     const { buffer } = this.#carry;
     const step = Math.ceil(length / LONG_BYTES + 1) * LONG_BYTES;
@@ -142,7 +143,7 @@ export class MessageSplitter {
     const grown = length > LONG_BYTES
       ? new Uint8Array(new ArrayBuffer(step, { maxByteLength: Math.max(step, this.#limit + 2) }))
       : new Uint8Array(length * 2);
-    grown.set(this.#carry.subarray(0, this.#fdsReceived));
+    grown.set(this.#carry.subarray(0, this.#carried));
     this.#carry = grown;
   }
 }

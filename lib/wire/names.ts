@@ -1,16 +1,14 @@
 /**
- * Texts that are looked for, found by the bytes of a string token.
+ * A map that is looked up by the bytes of a string token.
  *
- * No text is built for a token that is none of them: what a client sends may be a
- * hundred thousand names.
+ * It builds no string for a token that it does not contain: a client may send a hundred
+ * thousand names.
  *
  * @module
  */
 
-import { decodeString, isPlain, qemuBytes } from "./text.ts";
-
-/** An escape has at most so many bytes for one of the text. */
-const ESCAPED_BYTES = 6;
+import { decodeString, qemuBytes } from "./spelling.ts";
+import { ESCAPE_BYTES, isPlain } from "./text.ts";
 
 interface Entry<T> {
   readonly name: Uint8Array;
@@ -23,10 +21,10 @@ export class NameTable<T> {
   readonly #byText: Map<string, T>;
   readonly #buckets: (Entry<T> | undefined)[];
   readonly #mask: number;
-  /** Room for a token with escapes; longer ones are none of the texts. */
+  /** A buffer for a token with escapes; longer tokens are not in the map. */
   readonly #scratch: Uint8Array;
 
-  /** Creates a table of these texts; of two that are equal the last counts. */
+  /** Creates a table of these texts; of equal texts the last counts. */
   constructor(entries: Iterable<readonly [string, T]>) {
     this.#byText = new Map(entries);
     let size = 8;
@@ -40,20 +38,20 @@ export class NameTable<T> {
       const bucket = hashOf(name, 0, name.length) & this.#mask;
       this.#buckets[bucket] = { name, value, next: this.#buckets[bucket] };
     }
-    this.#scratch = new Uint8Array(ESCAPED_BYTES * longest + 2);
+    this.#scratch = new Uint8Array(ESCAPE_BYTES * longest + 2);
   }
 
-  /** Whether it holds no text. */
+  /** Whether it contains no text. */
   get empty(): boolean {
     return this.#byText.size === 0;
   }
 
-  /** The value for a text. */
+  /** Returns the value for a text. */
   get(text: string): T | undefined {
     return this.#byText.get(text);
   }
 
-  /** The value for the text of a string token, quotes included. */
+  /** Returns the value for the text of a string token, quotes included. */
   at(bytes: Uint8Array, start: number, end: number): T | undefined {
     if (end - start > this.#scratch.length) return undefined;
     if (isPlain(bytes, start, end)) return this.#find(bytes, start + 1, end - 1);

@@ -1,8 +1,8 @@
 /**
- * A value, token by token: checked as QEMU's parser would, and spelled anew.
+ * A value, token by token: checked as QEMU's parser checks it, and respelled.
  *
- * The new spelling has no white space, double quotes and no key twice, so that
- * what goes on is surely one value to everybody. Numbers and escapes are kept.
+ * The new spelling has double quotes, no white space and no duplicate key, so that every
+ * reader takes it for the same value. Numbers and escapes are kept.
  *
  * @module
  */
@@ -12,22 +12,23 @@ import * as token from "./lexer.ts";
 import type { Lexer } from "./lexer.ts";
 import { KeyTable } from "./keys.ts";
 import type { Offsets } from "./scan.ts";
-import { asciiText, isPlain, respellString, wrongString } from "./text.ts";
+import { respellString } from "./spelling.ts";
+import { asciiText, isPlain, wrongString } from "./text.ts";
 
-/** A whole value, re-spelled: valid JSON, no white space, double quotes, no key twice. */
+/** A whole value, respelled: valid JSON with double quotes, no white space and no duplicate key. */
 export interface Frame {
   /** The new spelling. */
   readonly bytes: Uint8Array;
-  /** Is it an object? Else it has no members. */
+  /** Whether it is an object. */
   readonly isObject: boolean;
-  /** The members of an object in the order they came, as offsets into `bytes`. */
+  /** The members of an object in the client's order, as offsets into `bytes`. */
   readonly offsets: Offsets;
 }
 
-/** QEMU formats the text of a syntax error into a buffer of this many bytes, NUL included. */
+/** The size of QEMU's buffer for the text of a syntax error, NUL included. */
 export const SYNTAX_TEXT_BYTES = 1024;
 
-/** What the parser awaits. */
+/** The tokens that the parser expects next. */
 const VALUE = 0;
 const VALUE_OR_END = 1;
 const KEY = 2;
@@ -38,11 +39,11 @@ const ITEM_END = 6;
 
 /** An object or array that is still open. */
 interface Container {
-  /** What its parent awaited when it began. */
+  /** The tokens that the parser expected when it began. */
   readonly within: number;
   /** The number of an object, from 1; 0 for an array. */
   readonly object: number;
-  /** Where the key whose value is being read begins in the new spelling, and where it ends. */
+  /** The beginning and the end, in the new spelling, of the key whose value is being read. */
   keyStart: number;
   keyEnd: number;
 }
@@ -61,7 +62,7 @@ const PUNCTUATION: Record<number, number> = {
 
 const NO_OFFSETS: Offsets = [];
 
-/** Reads one value after the other from a lexer's tokens. */
+/** A parser of the tokens of a lexer. */
 export class Normalizer {
   readonly #lexer: Lexer;
   readonly #grammar: Grammar;
@@ -79,17 +80,17 @@ export class Normalizer {
   #objects = 0;
 
   /**
-   * Nothing has been read of a value yet.
+   * Creates a parser before the first token of a value.
    *
-   * @param lexer has the token that is to be taken
-   * @param grammar whose errors are told
+   * @param lexer the lexer whose present token `take` takes
+   * @param grammar the grammar that the errors follow
    */
   constructor(lexer: Lexer, grammar: Grammar) {
     this.#lexer = lexer;
     this.#grammar = grammar;
   }
 
-  /** Takes the lexer's present token into the value; returns what is wrong with it in QEMU's words. */
+  /** Adds the lexer's present token to the value; returns QEMU's error text if it does not fit. */
   take(kind: number): string | undefined {
     const { texts } = this.#grammar;
     switch (this.#awaits) {
@@ -124,14 +125,14 @@ export class Normalizer {
     }
   }
 
-  /** The value that has been taken since the last `forget`; to be called only where it is whole. */
+  /** Returns the value taken since the last `forget`. Call it only when the value is complete. */
   frame(): Frame {
     const offsets = this.#offsets.length > 0 ? this.#offsets : NO_OFFSETS;
     const bytes = this.#out.slice(0, this.#written);
     return { bytes, isObject: bytes[0] === OPEN_BRACE, offsets };
   }
 
-  /** Forgets what has been read of a value. */
+  /** Drops the present value. */
   forget(): void {
     this.#awaits = VALUE;
     this.#containers.length = 0;
@@ -139,14 +140,14 @@ export class Normalizer {
     this.#objects = 0;
     this.#keys.clear();
     if (this.#offsets.length > 0) this.#offsets = [];
-    // A large value's buffer is not kept for the next one.
+    // Free the memory of a large value.
     if (this.#out.length > 65536) this.#out = new Uint8Array(256);
   }
 
   #key(kind: number): string | undefined {
     if (kind !== token.STRING) {
       if (this.#grammar.keysAreStrings) return this.#grammar.texts.key;
-      // The classic parser reads any value as a key and complains afterwards.
+      // The classic parser reads any value as a key and reports the error afterwards.
       this.#awaits = KEY;
       return this.#value(kind, this.#grammar.texts.key);
     }
@@ -200,7 +201,7 @@ export class Normalizer {
     return this.#finished();
   }
 
-  /** Hands a value that has ended to its container; returns what is wrong with it there. */
+  /** Adds a value that has ended to its container; returns QEMU's error text if it does not fit. */
   #finished(): string | undefined {
     const { texts } = this.#grammar;
     const depth = this.#containers.length;
@@ -222,7 +223,7 @@ export class Normalizer {
     this.#out[this.#written++] = PUNCTUATION[kind]!;
   }
 
-  /** Writes the present token, a string; returns what is wrong with it. */
+  /** Writes the present token, a string; returns QEMU's error text if it is malformed. */
   #string(): string | undefined {
     const { bytes, start, end } = this.#lexer;
     if (isPlain(bytes, start, end)) {
@@ -231,13 +232,13 @@ export class Normalizer {
     }
     const wrong = wrongString(bytes, start, end);
     if (wrong !== undefined) return wrong;
-    // At worst each `"` becomes two bytes, each two-byte NUL six.
+    // A `"` becomes at most two bytes, a two-byte NUL six.
     this.#room(3 * (end - start));
     this.#written = respellString(bytes, start, end, this.#out, this.#written);
     return undefined;
   }
 
-  /** Writes the present token as it is. */
+  /** Copies the present token. */
   #write(): void {
     const { bytes, start, end } = this.#lexer;
     const length = end - start;

@@ -1,5 +1,5 @@
 /**
- * Numbers as QEMU prints them back: 64-bit integers, and doubles as `%.17g`.
+ * Numbers as QEMU prints them: 64-bit integers, and doubles as `%.17g`.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 const INT64_MIN = -(2n ** 63n);
 const UINT64_MAX = 2n ** 64n - 1n;
 
-/** An integer with more digits has more than 64 bits. */
+/** The most digits of a 64-bit integer. */
 const INTEGER_DIGITS = 20;
-/** Every integer with at most so many digits is exact in a double. */
+/** The number of digits up to which every integer is exact in a double. */
 const EXACT_DIGITS = 15;
 
-/** A number literal as QEMU prints it back: int64, else uint64, else a double. */
+/** Returns a number literal as QEMU prints it: as int64, else as uint64, else as a double. */
 export function number(literal: string): string {
   if (!/^-?\d+$/.test(literal)) return double(Number(literal));
   const digits = literal.replace(/^-?0*/, "");
@@ -26,7 +26,7 @@ export function number(literal: string): string {
 }
 
 /**
- * A double as C's `%.17g` prints it.
+ * Prints a double like C's `%.17g`.
  *
  * JavaScript's `toExponential(16)` differs: it rounds an exact half up, C to even.
  */
@@ -47,10 +47,10 @@ export function double(value: number): string {
   return `${sign}${whole}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
-/** So many decimal digits of a double are printed. */
+/** The number of decimal digits that are printed. */
 const DIGITS = 17;
 
-/** The first 17 decimal digits of a positive double, rounded half to even, and its decimal exponent. */
+/** Returns the first 17 decimal digits of a positive double, rounded half to even, and its exponent. */
 function significant(value: number): { digits: string; exponent: number } {
   if (mayBeHalf(value)) return exactly(value);
   const text = value.toExponential(DIGITS - 1);
@@ -58,14 +58,14 @@ function significant(value: number): { digits: string; exponent: number } {
   return { digits: text[0] + text.slice(2, mark), exponent: Number(text.slice(mark + 1)) };
 }
 
-/** A double that ends in a half behind its 17th digit has at most so many binary places. */
+/** The most binary places of a double that is halfway between two numbers of 17 digits. */
 const HALF_PLACES = 25;
 
 /**
- * Whether a positive double may lie just between two numbers of 17 digits.
+ * Tells whether a positive double may be halfway between two numbers of 17 digits.
  *
- * With `k` binary places it has `k` decimal places, the last of them a five: for a half it
- * has to have 18 digits in all. Without any it has to be a multiple of a high power of five.
+ * With `k` binary places it has `k` decimal places, the last of them a five: it is halfway
+ * only with 18 digits in all. An integer must be a multiple of a high power of five.
  */
 function mayBeHalf(value: number): boolean {
   if (Number.isInteger(value)) return value >= 1e17 && value < 1e40;
@@ -75,7 +75,7 @@ function mayBeHalf(value: number): boolean {
   return value * 10 ** places > 0.9e17;
 }
 
-/** As `significant`, from all the digits that the double has. */
+/** Returns the same as `significant`, computed from all digits of the double. */
 function exactly(value: number): { digits: string; exponent: number } {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
@@ -85,7 +85,7 @@ function exactly(value: number): { digits: string; exponent: number } {
   const mantissa = biased === 0 ? fraction : fraction | 0x10000000000000n;
   const power = (biased === 0 ? 1 : biased) - 1075;
 
-  // value = numerator / 10 ** places, exactly: a half is five tenths.
+  // The value is exactly numerator / 10 ** places.
   const places = power < 0 ? -power : 0;
   const numerator = power < 0 ? mantissa * 5n ** BigInt(places) : mantissa << BigInt(power);
   const exact = numerator.toString();

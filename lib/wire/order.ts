@@ -1,22 +1,23 @@
 /**
- * The orders in which QEMU goes through the members of an object.
+ * The orders in which QEMU iterates over the members of an object.
  *
- * Its own dictionary has 512 buckets; where it checks arguments it puts their names
- * into a hash table of GLib's. Measured on QEMU 7.2 to 11.1.
+ * Its dictionary has 512 buckets; to check arguments it puts their names into a GLib hash
+ * table. Measured on QEMU 7.2 to 11.1.
  *
  * @module
  */
 
 import { membersAt } from "./scan.ts";
-import { decodeString, isPlain, qemuBytes, stringAt } from "./text.ts";
+import { decodeString, qemuBytes } from "./spelling.ts";
+import { isPlain, stringAt } from "./text.ts";
 
 const BUCKETS = 512;
 
-/** Room for a key that is being decoded; kept for the next one unless it is large. */
+/** A buffer for the key that is being decoded, freed when it is large. */
 let scratch = new Uint8Array(256);
 const KEPT_BYTES = 65536;
 
-/** The bytes of a key as QEMU holds them: in modified UTF-8, `bytes` from `from` to `to`. */
+/** A key as QEMU stores it, in modified UTF-8: `bytes` from `from` to `to`. */
 interface Held {
   bytes: Uint8Array;
   from: number;
@@ -25,7 +26,7 @@ interface Held {
 
 const held: Held = { bytes: scratch, from: 0, to: 0 };
 
-/** A string token as QEMU holds it; the same object each time. */
+/** Returns a string token as QEMU stores it, in the same object at each call. */
 function heldAt(bytes: Uint8Array, start: number, end: number): Held {
   if (isPlain(bytes, start, end)) {
     held.bytes = bytes;
@@ -43,17 +44,17 @@ function heldAt(bytes: Uint8Array, start: number, end: number): Held {
 }
 
 /**
- * The bucket of a key in QEMU's dictionary.
+ * Returns the bucket of a key in QEMU's dictionary.
  *
- * QEMU walks a dictionary bucket by bucket, and within a bucket from the member
- * put in last (its `tdb_hash`; checked against the order QEMU prints).
+ * QEMU iterates bucket by bucket, and within a bucket from the member added last (its
+ * `tdb_hash`; checked against the order in which QEMU prints).
  */
 export function bucketOf(key: string): number {
   const bytes = qemuBytes(key);
   return bucketOfBytes({ bytes, from: 0, to: bytes.length });
 }
 
-/** The bucket of the key that a string token of a frame is. */
+/** Returns the bucket of a key that is a string token of a frame. */
 export function bucketAt(bytes: Uint8Array, start: number, end: number): number {
   return bucketOfBytes(heldAt(bytes, start, end));
 }
@@ -69,14 +70,15 @@ function bucketOfBytes({ bytes, from, to }: Held): number {
   return ((Math.imul(1103515243, value) + 12345) >>> 0) % BUCKETS;
 }
 
-/** Below so many it takes less to put each in its place among those before. */
+/** The number of members up to which insertion sort is faster. */
 const FEW = 16;
 
 /**
- * Puts numbers from 0 into QEMU's order: by bucket, and in one bucket the last first.
+ * Sorts members into QEMU's order: by bucket, and within a bucket the last first.
  *
- * @param buckets the bucket of each number
- * @param from the first number in `buckets` that is put in order
+ * @param buckets the bucket of each member
+ * @param from the index in `buckets` of the first member
+ * @returns the members, numbered from 0
  */
 export function orderOf(buckets: readonly number[], from = 0): Int32Array {
   const count = buckets.length - from;
@@ -99,20 +101,20 @@ export function orderOf(buckets: readonly number[], from = 0): Int32Array {
   return order;
 }
 
-/** GLib's table sizes are powers of two; it takes a hash modulo the largest prime below. */
+/** The largest primes up to GLib's table sizes, the powers of two: a hash is taken modulo the prime. */
 // deno-fmt-ignore
 const PRIMES = [
   1, 2, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749,
-  // As many members as a value can have fit the last.
+  // The last table has room for as many members as a value can have.
   65521, 131071, 262139, 524287, 1048573, 2097143,
 ];
 
 /**
- * Which of several unexpected arguments QEMU names.
+ * Returns the unexpected argument that QEMU names in its error.
  *
- * It puts all keys of `arguments` into a hash table of GLib's, takes out those it
- * knows, and names the first that is left: the one in the lowest place. (`g_str_hash`,
- * quadratic probing; measured on QEMU 7.2 with GLib 2.74.)
+ * QEMU puts all keys of `arguments` into a GLib hash table, removes those it knows, and names
+ * the one in the lowest place. (`g_str_hash`, quadratic probing; measured on QEMU 7.2 with
+ * GLib 2.74.)
  *
  * @param bytes an object of a frame
  * @param isKnown whether QEMU knows a key
@@ -138,7 +140,7 @@ export function firstUnexpected(
   return undefined;
 }
 
-/** GLib's `g_str_hash`; it counts bytes as signed, and 0 and 1 mean something else in its table. */
+/** Computes GLib's `g_str_hash`: its bytes are signed, and its table reserves the hashes 0 and 1. */
 function glibHash({ bytes, from, to }: Held): number {
   let hash = 5381;
   for (let at = from; at < to; at++) hash = (Math.imul(hash, 33) + (bytes[at]! << 24 >> 24)) | 0;
@@ -146,11 +148,11 @@ function glibHash({ bytes, from, to }: Held): number {
 }
 
 /**
- * The places that keys get in a hash table of GLib's.
+ * The places of keys in a GLib hash table.
  *
- * Where a place is taken GLib tries others, always the same ones in the same order. Nothing
- * is taken out meanwhile, so that what was taken once need not be tried again: the table
- * notes how far it has come for each place that it has begun at.
+ * When a place is taken GLib tries others, in an order that depends on the first place alone.
+ * No key is removed, so that places that were taken stay taken: for each first place the
+ * table stores how far the search has advanced.
  */
 class GlibTable {
   readonly #hashes: Int32Array;
@@ -165,7 +167,7 @@ class GlibTable {
     this.#hashes = hashes;
   }
 
-  /** Puts a key in by its number. */
+  /** Adds a key by its number. */
   insert(number: number): void {
     this.#places[this.#tried.free(this.#start(number), this.#places)] = number + 1;
     this.#used++;
@@ -173,7 +175,7 @@ class GlibTable {
     if (size <= this.#used + Math.floor(this.#used / 16)) this.#resize();
   }
 
-  /** The numbers of its keys by their places. */
+  /** Yields the numbers of its keys in the order of their places. */
   *numbers(): Generator<number> {
     for (const number of this.#places) if (number !== 0) yield number - 1;
   }
@@ -182,7 +184,7 @@ class GlibTable {
     return (Math.imul(this.#hashes[number]!, 11) >>> 0) % PRIMES[this.#shift]!;
   }
 
-  /** Takes another size. GLib moves keys in place: one that is in the way is moved next. */
+  /** Resizes the table. GLib moves keys in place: a key whose place is needed is moved next. */
   #resize(): void {
     const before = this.#places;
     this.#shift = 32 - Math.clz32(Math.floor(this.#used * 1.333));
@@ -204,12 +206,12 @@ class GlibTable {
         moving = evicted;
       }
     }
-    // What is settled is what is taken: how far it has come holds on.
+    // All settled places are taken, so that the progress of the searches stays valid.
     this.#tried = tried;
   }
 }
 
-/** How far the search for a free place has come, by where it began. */
+/** The progress of the searches for a free place, by first place. */
 class Tried {
   readonly #steps: Int32Array;
   readonly #places: Int32Array;
@@ -219,7 +221,7 @@ class Tried {
     this.#places = new Int32Array(size);
   }
 
-  /** The first free place of those that are tried from this one. */
+  /** Returns the first free place that a search from `start` finds. */
   free(start: number, taken: Int32Array): number {
     const mask = taken.length - 1;
     let step = this.#steps[start]!;

@@ -1,5 +1,5 @@
 /**
- * A buffer that grows with what is written into it.
+ * A buffer that grows as it is written.
  *
  * @module
  */
@@ -10,18 +10,18 @@ const SPACE = 0x20;
 const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
 
-/** A level of pretty text is so many spaces. */
+/** The number of spaces for a level of pretty text. */
 const INDENT = 4;
 
-/** Fewer bytes are copied one by one, which takes less time than a call. */
+/** The number of bytes up to which a loop copies faster than a call. */
 const FEW = 64;
 
-/** Bytes that are written one behind the other. */
+/** A growing buffer. */
 export class Output {
   #bytes: Uint8Array;
   #length = 0;
 
-  /** Creates an empty buffer with room for so many bytes. */
+  /** Creates an empty buffer with room for this many bytes. */
   constructor(room: number) {
     this.#bytes = new Uint8Array(room);
   }
@@ -31,12 +31,12 @@ export class Output {
     return this.#length;
   }
 
-  /** The bytes written; valid until more are. */
+  /** The bytes written; valid until the next write. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** The text written, where it is ASCII. */
+  /** The bytes written, which must be ASCII, as text. */
   get text(): string {
     return asciiText(this.#bytes, 0, this.#length);
   }
@@ -65,7 +65,7 @@ export class Output {
     this.#length += text.length;
   }
 
-  /** Begins a new line of pretty text, so many levels in. */
+  /** Begins a line of pretty text at this level. */
   line(depth: number): void {
     const spaces = INDENT * depth;
     this.#room(2 + spaces);
@@ -77,9 +77,9 @@ export class Output {
   }
 
   /**
-   * Writes with a function that needs room for at most so many bytes.
+   * Writes with a function that needs room for at most `length` bytes.
    *
-   * @param write is given the buffer and where to write, and returns where it has come to
+   * @param write gets the buffer and the offset to write at, and returns the end of what it wrote
    */
   within(length: number, write: (bytes: Uint8Array, at: number) => number): void {
     this.#room(length);

@@ -1,24 +1,24 @@
 /**
- * A connection as the core sees it: one to a client, or the one to QEMU.
+ * The core's interface to a connection: to a client, or to QEMU.
  *
  * @module
  */
 
-/** Descriptors on their way with a message; they belong to whoever has them. */
+/** Descriptors that travel with a message; the holder of this object owns them. */
 export interface Fds {
-  /** Closes what has not been sent on; may be called again. */
+  /** Closes those that were not sent on; may be called again. */
   close(): void;
-  /** Closes all but the first, where there can be several: no command of QEMU's takes more. */
+  /** Closes all but the first, if there can be several: no QEMU command takes more. */
   keepFirst?(): void;
 }
 
-/** The process at the other end of a connection, as the kernel knows it. */
+/** The process at the other end of a connection, as the kernel reports it. */
 export interface Identity {
-  /** The process. */
+  /** The process ID. */
   readonly pid: number;
-  /** Its user. */
+  /** The user ID. */
   readonly uid: number;
-  /** Its group. */
+  /** The group ID. */
   readonly gid: number;
 }
 
@@ -26,15 +26,15 @@ export interface Identity {
 export interface ClientPeer {
   /** Queues an event or a greeting; never blocks, throws or calls back. The bytes must not change afterwards. */
   send(bytes: Uint8Array): void;
-  /** Queues a reply, or a part of one, as {@linkcode send} does: the client has asked for it. */
+  /** Queues a reply, or a part of one, as {@linkcode send} does. */
   sendReply(bytes: Uint8Array): void;
-  /** Sends what is queued, then ends the connection. */
+  /** Sends the queued bytes, then closes the connection. */
   close(reason: string): void;
   /** Stops reading commands. */
   pause(): void;
   /** Reads commands again. */
   resume(): void;
-  /** Bytes queued that the client has not taken; absent where nobody counts. */
+  /** The number of queued bytes that the client has not read, if it is counted. */
   readonly unread?: number;
   /** The process at the other end, if it is known. */
   readonly identity?: Identity | undefined;
@@ -45,20 +45,20 @@ export interface QemuPeer {
   /**
    * Queues a command; never blocks, throws or calls back. The bytes must not change afterwards.
    *
-   * @param fds goes with the first of the bytes
+   * @param fds descriptors to send with the first byte
    */
   send(bytes: Uint8Array, fds?: Fds): void;
   /**
-   * Ends the connection.
+   * Closes the connection.
    *
-   * @param reason may be told to clients
-   * @param detail says more, such as the bytes that were not expected, and is for the log alone
+   * @param reason a text that clients may see
+   * @param detail more for the log alone, such as the unexpected bytes
    */
   close(reason: string, detail?: string): void;
-  /** Bytes of commands that the kernel has not been handed yet; absent where nobody counts. */
+  /** The number of bytes of commands that the kernel has not taken, if it is counted. */
   readonly backlog?: number;
   /** The process at the other end, if it is known. */
   readonly identity?: Identity | undefined;
-  /** Bytes of commands that QEMU has not read, as far as can be told; absent where nobody counts. */
+  /** The number of bytes of commands that QEMU has not read, if it is known. */
   readonly unread?: number;
 }

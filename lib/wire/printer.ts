@@ -1,9 +1,8 @@
 /**
- * A value as QEMU prints it back, plain or as with `pretty=on`.
+ * A value as QEMU prints it, plain or as with `pretty=on`.
  *
- * It is written into one buffer, in steps: a client may choose a value that takes a
- * hundred milliseconds. Members are put in QEMU's order first, by one look at the
- * value, so that no part of it is written twice.
+ * It is printed in steps: a client may choose a value that takes a hundred milliseconds.
+ * A survey first puts the members in QEMU's order, so that each part is written once.
  *
  * @module
  */
@@ -12,7 +11,8 @@ import { number } from "./number.ts";
 import { bucketAt, orderOf } from "./order.ts";
 import { Output } from "./output.ts";
 import { endOfString } from "./scan.ts";
-import { asciiText, isPlain, PRINTED_BYTES, printString } from "./text.ts";
+import { printString } from "./spelling.ts";
+import { asciiText, ESCAPE_BYTES, isPlain } from "./text.ts";
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -24,14 +24,14 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const SPACE = 0x20;
 
-/** Integers with at most so many digits are printed as they are. */
+/** The most digits of an integer that is copied. */
 const COPIED_DIGITS = 15;
 
 /** The style of a value that is printed. */
 export interface PrintStyle {
-  /** Levels of the message that it stands in; `undefined` prints it plain, in one line. */
+  /** The level of the value in its message; `undefined` prints it plain, in one line. */
   readonly depth?: number | undefined;
-  /** Bytes that it may have. */
+  /** The most bytes of the text. */
   readonly limit?: number;
 }
 
@@ -40,36 +40,36 @@ interface Open {
   readonly close: number;
   /** The number of an object; -1 for an array. */
   readonly object: number;
-  /** The place of its next member, where they are not in order; else -1. */
+  /** The place of its next member in the survey; -1 when its members are in order. */
   place: number;
-  /** How many are left then. */
+  /** The number of members left, when they are not in order. */
   left: number;
 }
 
-/** Prints one value, in steps. */
+/** A printer of one value. */
 export class Printer {
   readonly #bytes: Uint8Array;
   readonly #end: number;
   readonly #limit: number;
   readonly #out: Output;
-  /** Levels of the message around the present value; -1 where it is printed plain. */
+  /** The level of the present value in its message; -1 when it is printed plain. */
   #depth: number;
   #at: number;
   readonly #survey: Survey;
   #surveyed = false;
   readonly #open: Open[] = [];
-  /** How many objects have begun before `#at`. */
+  /** The number of objects that begin before `#at`. */
   #objects = 0;
-  /** Whether a value begins at `#at`; otherwise one has ended there. */
+  /** Whether a value begins at `#at`; otherwise a value ends there. */
   #begins = true;
   #done = false;
 
   /**
    * Begins to print a value.
    *
-   * @param bytes a frame's bytes: valid, without white space
-   * @param start where the value begins
-   * @param end where it ends
+   * @param bytes the bytes of a frame: valid, without white space
+   * @param start the beginning of the value
+   * @param end its end
    */
   constructor(
     bytes: Uint8Array,
@@ -86,18 +86,13 @@ export class Printer {
     this.#survey = new Survey(bytes, start, end);
   }
 
-  /** Whether all of it has been printed, or more than the limit. */
-  get done(): boolean {
-    return this.#done;
-  }
-
-  /** The text, ASCII; `undefined` where it has more bytes than the limit. */
+  /** The text, in ASCII; `undefined` when it is longer than the limit. */
   get text(): string | undefined {
     return this.#out.length > this.#limit ? undefined : this.#out.text;
   }
 
   /**
-   * Goes on for some bytes of the value, and the string or number that it is in then.
+   * Prints the next bytes of the value, to the end of a string or number.
    *
    * @returns whether it is done
    */
@@ -111,7 +106,7 @@ export class Printer {
       const before = this.#at;
       if (this.#begins) this.#value();
       else this.#next();
-      // The place of a member may be anywhere.
+      // A member may be at any place, also at an earlier one.
       left -= Math.max(1, this.#at - before);
       if (this.#out.length > this.#limit) this.#done = true;
     }
@@ -146,7 +141,7 @@ export class Printer {
     if (isObject) this.#member();
   }
 
-  /** A value has ended: goes on with the next of its object or array, or ends that. */
+  /** Continues after a value with the next one of its object or array, or ends that. */
   #next(): void {
     const open = this.#open.at(-1);
     if (open === undefined) {
@@ -162,7 +157,7 @@ export class Printer {
     this.#begins = true;
   }
 
-  /** Whether the member or element that has ended is the last one. */
+  /** Tells whether the present member or element is the last one. */
   #isLast({ close, place, left }: Open): boolean {
     return place < 0 ? this.#bytes[this.#at] === close : left === 0;
   }
@@ -181,7 +176,7 @@ export class Printer {
     }
   }
 
-  /** Goes to the next member of the innermost object, and prints its key. */
+  /** Moves to the next member of the innermost object and prints its key. */
   #member(): void {
     const open = this.#open.at(-1)!;
     if (open.place >= 0) {
@@ -202,12 +197,12 @@ export class Printer {
     this.#at = end;
     if (isPlain(bytes, start, end)) return this.#out.copy(bytes, start, end);
     this.#out.within(
-      PRINTED_BYTES * (end - start),
+      ESCAPE_BYTES * (end - start),
       (out, at) => printString(bytes, start, end, out, at),
     );
   }
 
-  /** A number, `true`, `false` or `null`. */
+  /** Prints a number, `true`, `false` or `null`. */
   #word(): void {
     const bytes = this.#bytes;
     const start = this.#at;
@@ -220,7 +215,7 @@ export class Printer {
     while (at < this.#end && !isDelimiter(bytes[at]!)) at++;
     this.#at = at;
     const isNumber = first === MINUS || isDigit(first);
-    // A zero loses its sign.
+    // QEMU prints a zero without its sign.
     const isExact = isInteger && at - digits <= COPIED_DIGITS && bytes[digits] !== 0x30;
     if (!isNumber || isExact) this.#out.copy(bytes, start, at);
     else this.#out.ascii(number(asciiText(bytes, start, at)));
@@ -235,27 +230,27 @@ function isDelimiter(byte: number): boolean {
   return byte === COMMA || byte === CLOSE_SQUARE || byte === CLOSE_BRACE;
 }
 
-/** A look at a value: which of its objects have their members in another order than QEMU. */
+/** A survey of the objects of a value that do not have their members in QEMU's order. */
 class Survey {
   readonly #bytes: Uint8Array;
   readonly #end: number;
   #at: number;
-  /** The offset in `members` of those of each object; -1 where the text has them in order. Objects are numbered from 0. */
+  /** The list in `members` of each object, numbered from 0; -1 when its members are in order. */
   readonly listOf: number[] = [];
   /** The end of each object, exclusive. */
   readonly endOf: number[] = [];
-  /** How many objects have begun before that. */
+  /** The number of objects that begin before that end. */
   readonly nextOf: number[] = [];
   /**
-   * The lists of members of the objects that are not in order: how many there are, then for
-   * each in QEMU's order where its key begins, and how many objects have begun before.
+   * The lists of members of the objects that are not in order: the number of members, then for
+   * each, in QEMU's order, the offset of its key and the number of objects that begin before it.
    */
   readonly members: number[] = [];
-  /** The members of the objects that are open: where their keys begin, how many objects before, the bucket. */
+  /** The members of the open objects: their keys, the numbers of objects before, their buckets. */
   readonly #keys: number[] = [];
   readonly #before: number[] = [];
   readonly #buckets: number[] = [];
-  /** The objects that are open, and how many members were known when each began. */
+  /** The open objects, and the number of members before each. */
   readonly #open: number[] = [];
   readonly #bases: number[] = [];
 
@@ -264,11 +259,11 @@ class Survey {
     this.#end = end;
     const isContainer = bytes[start] === OPEN_BRACE || bytes[start] === OPEN_SQUARE;
     const brace = isContainer ? bytes.indexOf(OPEN_BRACE, start) : -1;
-    // Without a brace there is no object.
+    // Without a brace there is no object to look for.
     this.#at = brace < 0 || brace >= end ? end : start;
   }
 
-  /** Looks at some more bytes; returns whether that were the last. */
+  /** Surveys this many bytes; returns whether they were the last. */
   step(count: number): boolean {
     const bytes = this.#bytes;
     const until = Math.min(this.#end, this.#at + count);

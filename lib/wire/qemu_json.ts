@@ -1,9 +1,8 @@
 /**
- * QEMU's own way of writing a value.
+ * QEMU's spelling of a value, for qmpmux's own replies and for ids.
  *
- * For what qmpmux answers itself, and for ids it gives back: members in the
- * order of QEMU's hash table, numbers as `%.17g`, everything but ASCII as
- * `\uXXXX`. Measured on QEMU 7.2 to 11.1.
+ * Members have the order of QEMU's hash table, doubles are printed as `%.17g`, and characters
+ * other than ASCII as `\uXXXX`. Measured on QEMU 7.2 to 11.1.
  *
  * @module
  */
@@ -11,7 +10,8 @@
 import { number } from "./number.ts";
 import { Output } from "./output.ts";
 import { Printer } from "./printer.ts";
-import { asciiBytes, asciiText, quoted } from "./text.ts";
+import { quoted } from "./spelling.ts";
+import { asciiBytes, asciiText } from "./text.ts";
 
 export { number, quoted };
 
@@ -22,12 +22,12 @@ const SPACE = 0x20;
 const ENCODER = new TextEncoder();
 
 /**
- * A value as QEMU prints it back.
+ * Prints a value as QEMU does.
  *
- * @param bytes a frame's bytes: valid, without white space
- * @param start where the value begins
- * @param end where it ends
- * @returns ASCII text; `inf` and `-inf` included, which QEMU prints though JSON has no such thing
+ * @param bytes the bytes of a frame: valid, without white space
+ * @param start the beginning of the value
+ * @param end its end
+ * @returns ASCII text, with QEMU's `inf` and `-inf`, which are not JSON
  */
 export function canonical(bytes: Uint8Array, start: number, end: number): string {
   const first = bytes[start]!;
@@ -41,11 +41,11 @@ export function canonical(bytes: Uint8Array, start: number, end: number): string
 }
 
 /**
- * Text of a value as a monitor with `pretty=on` prints it: every member and
- * element on a line of its own, also the closing bracket of an empty container.
+ * Returns a value as a monitor with `pretty=on` prints it: each member and element, and
+ * the closing bracket even of an empty container, is on a separate line.
  *
  * @param text a value in QEMU's plain spelling
- * @param depth how deep in the message it stands
+ * @param depth its level in the message
  */
 export function prettied(text: string, depth = 0): string {
   const bytes = prettyBytes(asciiBytes(text), depth);
@@ -58,10 +58,10 @@ const CLOSE_SQUARE = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** As {@linkcode prettied}, of bytes; a line end behind the value stays. */
+/** Prints bytes like {@linkcode prettied}, and keeps a line end after the value. */
 export function prettyBytes(bytes: Uint8Array, depth = 0): Uint8Array {
   const out = new Output(2 * bytes.length + 64);
-  /** What has not been copied begins here. */
+  /** The first byte that is not copied yet. */
   let from = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at]!;
@@ -81,7 +81,7 @@ export function prettyBytes(bytes: Uint8Array, depth = 0): Uint8Array {
       from = at;
     } else if (byte === COMMA) {
       out.copy(bytes, from, at + 1);
-      // QEMU's space behind it; what only claims to be QEMU may leave it out.
+      // QEMU writes a space here; another program may omit it.
       if (bytes[at + 1] === SPACE) at++;
       from = at + 1;
     } else continue;
@@ -91,7 +91,7 @@ export function prettyBytes(bytes: Uint8Array, depth = 0): Uint8Array {
   return out.bytes;
 }
 
-/** A plain value as QEMU would write it. */
+/** Returns a JavaScript value in QEMU's spelling. */
 export function qemuText(value: unknown): string {
   const bytes = ENCODER.encode(JSON.stringify(value));
   return canonical(bytes, 0, bytes.length);

@@ -1,7 +1,7 @@
 /**
- * Messages written: replies and events in QEMU's spelling, ids put where QEMU prints them.
+ * The writing of messages: replies and events in QEMU's spelling, with ids where QEMU prints them.
  *
- * What QEMU has said is spliced, never parsed and written anew.
+ * QEMU's own messages are spliced, never parsed and serialized again.
  *
  * @module
  */
@@ -17,36 +17,36 @@ const LINE_END = "\r\n";
 const PRETTY_ERROR_END = "\r\n    }\r\n}\r\n";
 
 /**
- * A command with a number as its id.
+ * Adds a number as the id of a command.
  *
- * @param bytes a command without an id, as {@linkcode Command} has it
+ * @param bytes the bytes of a {@linkcode Command}, which have no id
  * @param id digits
  */
 export function numbered(bytes: Uint8Array, id: string): Uint8Array {
   return inserted(bytes, bytes.length - 1, `,"id":${id}`);
 }
 
-/** A plain reply, as a monitor with `pretty=on` would print it. */
+/** Returns a plain reply as a monitor with `pretty=on` prints it. */
 export function pretty(reply: Reply): Reply {
   return { ...reply, bytes: prettyBytes(reply.bytes) };
 }
 
-/** Longer replies are not copied to put an id into them. */
+/** The length above which a reply is not copied to insert an id. */
 const COPIED_BYTES_LIMIT = 65536;
 
-/** A reply as far as its id is concerned: without one, in QEMU's spelling, plain or pretty. */
+/** A reply without its id, in QEMU's spelling, plain or pretty. */
 export type Bare = Pick<Reply, "kind" | "bytes" | "data">;
 
 /**
- * Puts a client's id into a reply where QEMU prints it: behind `return`, before `error`.
+ * Inserts a client's id into a reply where QEMU prints it: after `return`, before `error`.
  *
- * @param id as QEMU prints it in a reply of this style, plain or pretty
+ * @param id the id as QEMU prints it in a reply of this style, plain or pretty
  */
 export function withId(reply: Bare, id: Id): Uint8Array {
   return id === undefined ? reply.bytes : inserted(reply.bytes, ...idPlace(reply, id));
 }
 
-/** The bytes of a reply with a client's id, in order: a long reply is not copied, but comes in parts. */
+/** Returns a reply with a client's id as parts to send in order: a long reply is not copied. */
 export function partsWithId(reply: Bare, id: Id): readonly Uint8Array[] {
   const { bytes, data } = reply;
   if (data === undefined && bytes.length + (id?.length ?? 0) <= COPIED_BYTES_LIMIT) {
@@ -63,7 +63,7 @@ export function partsWithId(reply: Bare, id: Id): readonly Uint8Array[] {
   return [...parts, bytes.subarray(from)];
 }
 
-/** The place of an id in a reply, and its text there. */
+/** Returns the offset for an id in a reply, and the text to insert there. */
 function idPlace({ kind, bytes }: Bare, id: string): [at: number, text: string] {
   if (isPretty(bytes)) {
     const line = `\r\n    "id": ${id}`;
@@ -83,9 +83,9 @@ function inserted(bytes: Uint8Array, at: number, text: string): Uint8Array {
 }
 
 /**
- * An error reply without an id, as QEMU writes it.
+ * Returns an error reply without an id, as QEMU writes it.
  *
- * @param data the text of a `data` member, which QEMU itself has given up in 2012
+ * @param data the text of a `data` member, which QEMU removed in 2012
  */
 export function errorReply(errorClass: string, desc: string, data?: string): Reply {
   const text = `{"error": {"class": ${quoted(errorClass)}, "desc": ${quoted(desc)}}}\r\n`;
@@ -93,14 +93,14 @@ export function errorReply(errorClass: string, desc: string, data?: string): Rep
   return data === undefined ? reply : withData(reply, data);
 }
 
-/** An error of QEMU, plain or pretty and without an id, with a `data` member as its last. */
+/** Adds a `data` member to an error of QEMU, plain or pretty, without an id. */
 export function withData(reply: Reply, data: string): Reply {
   const { bytes } = reply;
   if (bytes.length > COPIED_BYTES_LIMIT) return { ...reply, data };
   return { ...reply, bytes: inserted(bytes, ...dataPlace(bytes, data)) };
 }
 
-/** The place of a `data` member in an error, and its text there. */
+/** Returns the offset for a `data` member in an error, and the text to insert there. */
 function dataPlace(bytes: Uint8Array, data: string): [at: number, text: string] {
   if (isPretty(bytes)) {
     const line = `,\r\n        "data": ${prettied(data, 2)}`;
@@ -109,20 +109,20 @@ function dataPlace(bytes: Uint8Array, data: string): [at: number, text: string] 
   return [bytes.lastIndexOf(CLOSE_BRACE) - 1, `, "data": ${data}`];
 }
 
-/** The value of a return as text, as QEMU spelled it; `undefined` for an error. */
+/** Returns the text of a return's value in QEMU's spelling; `undefined` for an error. */
 export function returned({ kind, bytes }: Reply): string | undefined {
   if (kind === "error") return undefined;
   const text = DECODER.decode(bytes);
   return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
 }
 
-/** What is decoded here, an answer to `add-fd`, has some 50 bytes; a value takes many times its text. */
+/** The most bytes of a reply that is decoded; that to `add-fd` has some 50. */
 const OBJECT_BYTES_LIMIT = 4096;
 
 /**
- * The object that a return carries, decoded.
+ * Decodes the object of a return.
  *
- * @throws UnexpectedMessage where it carries none, or a long one
+ * @throws UnexpectedMessage when it has no object, or is too long
  */
 export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> {
   if (reply.bytes.length > OBJECT_BYTES_LIMIT) {
@@ -132,7 +132,7 @@ export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> 
   try {
     value = JSON.parse(returned(reply) ?? "");
   } catch {
-    // Nothing has been parsed: it is not an object either.
+    // Malformed JSON is refused below, like any value but an object.
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
@@ -140,7 +140,7 @@ export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> 
   throw new UnexpectedMessage("it did not return an object", reply.bytes);
 }
 
-/** An event as QEMU would write it. */
+/** Returns an event in QEMU's spelling. */
 export function eventMessage(
   name: string,
   timestamp: { readonly seconds: number; readonly microseconds: number },
@@ -151,9 +151,9 @@ export function eventMessage(
 }
 
 /**
- * The greeting of a connection to qmpmux itself, not to a QEMU.
+ * Returns the greeting of a connection to qmpmux itself, not to a QEMU.
  *
- * @param version of qmpmux, `MAJOR.MINOR.MICRO`
+ * @param version the version of qmpmux, `MAJOR.MINOR.MICRO`
  */
 export function controlGreeting(version: string): Greeting {
   const [major = 0, minor = 0, micro = 0] = version.split(".").map((part) => parseInt(part) || 0);
@@ -162,17 +162,17 @@ export function controlGreeting(version: string): Greeting {
   return { kind: "greeting", bytes: asciiBytes(text), capabilities: [], version: [0, 0, 0] };
 }
 
-/** The class of an error stands within so many bytes. */
+/** The length of the beginning of an error that contains its class. */
 const CLASS_BYTES = 256;
 
-/** The class of an error, `undefined` for a return. */
+/** Returns the class of an error, `undefined` for a return. */
 export function errorClass({ kind, bytes }: Reply): string | undefined {
   if (kind === "return") return undefined;
-  // What a client wrote comes behind it, and with its quotes escaped.
+  // A client's text comes after the class, with its quotes escaped.
   return /"class": "(\w+)"/.exec(DECODER.decode(bytes.subarray(0, CLASS_BYTES)))?.[1];
 }
 
-/** A return reply without an id; `value` is text as QEMU would write it. */
+/** Makes a return without an id; `value` is text in QEMU's spelling. */
 export function returnReply(value: string): Reply {
   return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };
 }
@@ -180,13 +180,13 @@ export function returnReply(value: string): Reply {
 /** The level of the elements of a returned list in pretty text. */
 const ELEMENT_DEPTH = 2;
 
-/** An element of a returned list, as QEMU would write it there. */
+/** Returns an element of a returned list in QEMU's spelling. */
 export function elementText(value: unknown, isPretty: boolean): string {
   const text = qemuText(value);
   return isPretty ? prettied(text, ELEMENT_DEPTH) : text;
 }
 
-/** A return of a list without an id, of the texts of its elements. */
+/** Makes a return of a list, without an id, from the texts of its elements. */
 export function listReply(elements: readonly string[], isPretty: boolean): Reply {
   if (!isPretty || elements.length === 0) return returnReply(`[${elements.join(", ")}]`);
   const line = `\r\n${" ".repeat(4 * ELEMENT_DEPTH)}`;

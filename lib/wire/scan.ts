@@ -1,5 +1,5 @@
 /**
- * Where the parts of a frame's value end.
+ * The ends of the strings, values and members of a frame.
  *
  * @module
  */
@@ -11,10 +11,10 @@ const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** The bit in which a square bracket differs from a brace. */
+/** The bit by which a square bracket differs from a brace. */
 export const BRACE_BIT = 0x20;
 
-/** What a byte of a frame is, outside of strings: a part of a number or word, or one of these. */
+/** The kinds of bytes outside of strings; 0 is a part of a number or word. */
 const SEPARATES = 1;
 const QUOTES = 2;
 const OPENS = 3;
@@ -30,7 +30,7 @@ function kinds(): Uint8Array {
   return kinds;
 }
 
-/** Returns where the string ends that begins at `at` of a frame, exclusive. */
+/** Returns the end, exclusive, of the string that begins at `at` of a frame. */
 export function endOfString(bytes: Uint8Array, at: number): number {
   const { length } = bytes;
   at++;
@@ -42,7 +42,7 @@ export function endOfString(bytes: Uint8Array, at: number): number {
   return length;
 }
 
-/** Returns where the value ends that begins at `at` of a frame, exclusive. */
+/** Returns the end, exclusive, of the value that begins at `at` of a frame. */
 export function endOfValue(bytes: Uint8Array, at: number): number {
   const { length } = bytes;
   const first = KINDS[bytes[at]!]!;
@@ -64,10 +64,7 @@ export function endOfValue(bytes: Uint8Array, at: number): number {
   return at;
 }
 
-/**
- * Offsets of the members of an object, three for each: where its key begins, where its value
- * begins, and where that ends.
- */
+/** The offsets of the members of an object, three for each: its key, its value, and the value's end. */
 export type Offsets = readonly number[];
 
 /** Finds the members of the object that begins at `at` of a frame. */

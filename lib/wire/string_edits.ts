@@ -1,5 +1,5 @@
 /**
- * Strings changed where they stand, in bytes that are else left as they are.
+ * Edits of strings in a frame, which leave all other bytes unchanged.
  *
  * @module
  */
@@ -10,25 +10,25 @@ const ENCODER = new TextEncoder();
 
 /** A change of a string. */
 export interface StringEdit {
-  /** The offset of the string in the bytes that are changed. */
+  /** The offset of the string in the frame. */
   readonly start: number;
-  /** The end of the string there, exclusive. */
+  /** The end of the string in the frame, exclusive. */
   readonly end: number;
-  /** The text is put behind so many UTF-16 units of the string; without it, it replaces the string. */
+  /** The place for the text in the string, in UTF-16 units; without it the text replaces the string. */
   readonly at?: number;
-  /** The text; ASCII without quotes, backslashes and control characters where it is put into a string. */
+  /** The text; one that is inserted is ASCII without quotes, backslashes and control characters. */
   readonly text: string;
 }
 
 /**
- * Bytes of a frame with strings in them changed.
+ * Returns the bytes of a frame with its strings edited.
  *
- * @param edits in the order of the places that they change
+ * @param edits the edits in the order of their places
  */
 export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint8Array {
   const pieces: Uint8Array[] = [];
   let copied = 0;
-  /** The string that was looked at last, and how far. */
+  /** The last edited string, the place of the edit in it, and its UTF-16 units before that. */
   let string = -1;
   let [offset, units] = [0, 0];
   for (const { start, end, at, text } of edits) {
@@ -47,11 +47,11 @@ export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint
   return joined(pieces);
 }
 
-/** The offset behind so many more UTF-16 units of a string's text. */
+/** Returns the offset after this many UTF-16 units of a string's text. */
 function behind(bytes: Uint8Array, offset: number, units: number): number {
   while (units > 0) {
     const byte = bytes[offset]!;
-    // Half of a pair is an escape of its own, a character of four bytes is both.
+    // An escape stands for one unit, a character of four bytes for two.
     if (byte === BACKSLASH) offset += bytes[offset + 1] === LETTER_U ? 6 : 2;
     else offset += byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
     units -= byte >= 0xf0 ? 2 : 1;

@@ -1,32 +1,32 @@
 /**
- * Tags behind names: they make a name another one for QEMU, and are taken off again.
+ * Tags that are appended to names for QEMU and removed from its messages.
  *
- * A tag is `~`, a secret of six signs, a number and `~`. It survives wherever QEMU
- * prints a name, at any depth of quoting, as no sign of it is ever escaped.
+ * A tag is `~`, a secret of six characters, a number and `~`. None of its characters is ever
+ * escaped, so that it can be found at any depth of quoting.
  *
  * @module
  */
 
 const TILDE = 0x7e;
 const SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/** No client guesses 36 bits, also where a command of it tries a hundred thousand at a time. */
+/** The length of the secret: clients cannot guess 36 bits, even with 100,000 guesses a command. */
 const SECRET_SIGNS = 6;
-/** A number up to 2^53 in base 36. */
+/** The length of 2^53 in base 36. */
 const NUMBER_SIGNS_LIMIT = 11;
 
 /** The tags of one process. */
 export class Tags {
-  /** The text that each of them begins with. */
+  /** The text with which each tag begins. */
   readonly mark: string;
-  /** A tag that is behind no name that QEMU has. */
+  /** A tag that no name of QEMU's has. */
   readonly none: string;
   readonly #needle: Uint8Array;
-  /** How far the search may go on, by the byte at the end of where the needle could be. */
+  /** The distance that the search may skip, by the byte at the end of the window. */
   readonly #skips: Uint8Array;
   #last = 0;
   #used = false;
 
-  /** Tags with a secret: digits that no client can know. */
+  /** Creates tags with a secret: digits that clients cannot know. */
   constructor(secret: string) {
     let rest = BigInt(secret);
     let signs = "";
@@ -41,19 +41,19 @@ export class Tags {
     for (let i = 0; i < length - 1; i++) this.#skips[this.#needle[i]!] = length - 1 - i;
   }
 
-  /** A tag that no name has had. */
+  /** Returns a new tag. */
   next(): string {
     return `${this.mark}${(++this.#last).toString(36)}~`;
   }
 
-  /** Names with tags are sent to QEMU from now on. */
+  /** Begins to look for tags: names with tags are sent to QEMU from now on. */
   sent(): void {
     this.#used = true;
   }
 
   /**
-   * A message of QEMU's without the tags in it: of several behind each other the last is taken
-   * off, which was put there last. Until names with tags are sent it is not looked at.
+   * Removes the tags from a message of QEMU; of adjacent tags only the last, which is the newest.
+   * Until names with tags are sent the message is not scanned.
    */
   without(bytes: Uint8Array): Uint8Array {
     if (!this.#used) return bytes;
@@ -68,7 +68,7 @@ export class Tags {
     return tags.length === 0 ? bytes : cut(bytes, tags);
   }
 
-  /** The place of the next mark, -1 where there is none; it looks at one byte of seven (Horspool). */
+  /** Returns the offset of the next mark, or -1. It reads about one byte of seven (Horspool). */
   #find(bytes: Uint8Array, from: number): number {
     const needle = this.#needle;
     const skips = this.#skips;
@@ -81,7 +81,7 @@ export class Tags {
     return -1;
   }
 
-  /** Where the tag ends that begins at `at`; `undefined` where none does. */
+  /** Returns the end of the tag that begins at `at`; `undefined` when it is not a tag. */
   #end(bytes: Uint8Array, at: number): number | undefined {
     const start = at + this.#needle.length;
     for (let end = start; end <= start + NUMBER_SIGNS_LIMIT; end++) {
@@ -97,7 +97,7 @@ function isNumberSign(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a);
 }
 
-/** Bytes less these parts of them. */
+/** Copies bytes without some parts of them. */
 function cut(bytes: Uint8Array, parts: readonly (readonly [number, number])[]): Uint8Array {
   const removed = parts.reduce((sum, [start, end]) => sum + end - start, 0);
   const rest = new Uint8Array(bytes.length - removed);

@@ -1,7 +1,7 @@
 /**
- * The error for bytes of QEMU that are not what its protocol promises.
+ * The error for bytes of QEMU that violate its protocol.
  *
- * It ends the connection to QEMU and nothing else: a QEMU that a guest has taken
+ * It closes the connection to QEMU and has no other effect: a QEMU that a guest has taken
  * over may send anything.
  *
  * @module
@@ -9,21 +9,21 @@
 
 import { shown } from "./text.ts";
 
-/** An error shows at most this many of the bytes. */
+/** The most bytes that an error shows. */
 const SHOWN_BYTES = 200;
 
-/** QEMU has sent something unexpected; the message says what was expected and shows the bytes, cut. */
+/** An unexpected message of QEMU; the text names the problem and shows the first bytes. */
 export class UnexpectedMessage extends Error {
   /** The kind of error. */
   override name = "UnexpectedMessage";
-  /** What is wrong, without the bytes: these may be another client's, and are for the log alone. */
+  /** The problem without the bytes, which may be another client's and are for the log alone. */
   readonly problem: string;
 
   /**
-   * Describes what was unexpected.
+   * Creates the error.
    *
-   * @param problem what is wrong with the bytes, such as `its greeting is too long`
-   * @param bytes what QEMU sent; shown as text
+   * @param problem the problem, such as `its greeting is too long`
+   * @param bytes the bytes that QEMU sent
    */
   constructor(problem: string, bytes: Uint8Array) {
     super(`${problem}: ${shownBytes(bytes)}`);
@@ -31,7 +31,7 @@ export class UnexpectedMessage extends Error {
   }
 }
 
-/** Bytes as text for a log, cut to some 200 bytes; the log escapes control characters. */
+/** Returns bytes as text for a log, cut to some 200 bytes; the log escapes control characters. */
 export function shownBytes(bytes: Uint8Array): string {
   const text = shown(bytes, 0, Math.min(bytes.length, SHOWN_BYTES)).trim();
   return bytes.length > SHOWN_BYTES ? `${text}… (${bytes.length} bytes)` : text;

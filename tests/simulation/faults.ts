@@ -369,7 +369,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an id is not indented",
-    file: "wire/message.ts",
+    file: "wire/command_reader.ts",
     from: "isPretty ? { depth: ID_DEPTH, limit } : {}",
     to: "isPretty ? { limit } : {}",
   },
@@ -773,8 +773,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a client's id goes on to QEMU",
-    file: "wire/message.ts",
-    from: "bytes: idPlace === ABSENT ? bytes : without(frame, idPlace),",
+    file: "wire/command_reader.ts",
+    from: "bytes: idPlace === ABSENT ? bytes : withoutMember(frame, idPlace),",
     to: "bytes,",
   },
   {
@@ -804,8 +804,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "an object that QEMU returns is parsed unguarded",
     file: "wire/reply.ts",
-    from: "} catch {\n    // Nothing has been parsed",
-    to: "} catch (error) {\n    if (reply) throw error;\n    // Nothing has been parsed",
+    from: "} catch {\n    // Malformed JSON is refused",
+    to: "} catch (error) {\n    if (reply) throw error;\n    // Malformed JSON is refused",
   },
   {
     name: "an object that QEMU returns may have any length",

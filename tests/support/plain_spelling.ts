@@ -6,7 +6,7 @@
  * @module
  */
 
-import { readString } from "../../lib/wire/text.ts";
+import { stringAt } from "../../lib/wire/text.ts";
 
 const SHORT_ESCAPES: Record<string, string> = {
   '"': '\\"',
@@ -213,9 +213,7 @@ class Reader {
     const start = this.#at;
     for (this.#at++; this.#here !== '"'; this.#at++) if (this.#here === "\\") this.#at++;
     this.#at++;
-    const read = readString(this.#bytes, start, this.#at);
-    if ("wrong" in read) throw new Error(read.wrong);
-    return read.text;
+    return stringAt(this.#bytes, start, this.#at);
   }
 }
 

@@ -10,7 +10,8 @@
 import { judge, refusesEntirely, refusesNothing, type Role } from "../../lib/policy/policy.ts";
 import { ROLES } from "../../lib/policy/roles.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
-import { type Command, readCommand } from "../../lib/wire/message.ts";
+import { readCommand } from "../../lib/wire/command_reader.ts";
+import type { Command } from "../../lib/wire/message.ts";
 import { RECORDED, recordedCommands } from "./commands.ts";
 
 /** A command as the hub reads it out of a client's text. */

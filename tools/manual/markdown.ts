@@ -1,7 +1,7 @@
 /**
- * What the manual takes out of `docs/`: the rows of a table under a heading.
+ * The tables that the manual takes from `docs/`.
  *
- * So that a fact has one home, and a page that loses it fails to be made.
+ * Each fact is written once, and a page cannot be made when its table is missing.
  *
  * @module
  */
@@ -9,11 +9,11 @@
 const DOCS = new URL("../../docs/", import.meta.url);
 
 /**
- * The rows of a table, without its head.
+ * Returns the rows of a table, without its head.
  *
- * @param file in `docs/`
- * @param head the head's first cell
- * @throws Error where there is no such table
+ * @param file the file in `docs/`
+ * @param head the first cell of the table's head
+ * @throws Error when the table does not exist
  */
 export function rowsOf(file: string, head: string): string[][] {
   const lines = Deno.readTextFileSync(new URL(file, DOCS)).split("\n");

@@ -1,5 +1,5 @@
 /**
- * qmpmux-protocol(7): what goes over a listener's socket.
+ * qmpmux-protocol(7): the protocol of a listener's socket.
  *
  * @module
  */
@@ -67,7 +67,7 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   },
 ];
 
-/** The page. */
+/** Returns the page. */
 export function protocolPage(): Page {
   return {
     name: "qmpmux-protocol",

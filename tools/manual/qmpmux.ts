@@ -1,5 +1,5 @@
 /**
- * qmpmux(1): the program, its flags and what else a shell or a unit sees of it.
+ * qmpmux(1): the program, its flags, environment, signals and exit statuses.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import type { Block, Page } from "./roff.ts";
 
 const COMMANDS: readonly (readonly [name: string, row: Subcommand])[] = Object.entries(SUBCOMMANDS);
 
-/** The environment variables that are looked at. */
+/** The environment variables that it reads. */
 const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ["QMPMUX_SOCKET", "The monitor that one-shot commands talk to without `--socket`."],
   [
@@ -39,7 +39,7 @@ const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ["QMPMUX_COMMIT", "Is set within the compiled program: what `--version` says."],
 ];
 
-/** The signals that `serve` listens to. */
+/** The signals that `serve` handles. */
 const SIGNALS: readonly (readonly [term: string, meaning: string])[] = [
   [
     "`SIGTERM`, `SIGINT`",
@@ -65,7 +65,7 @@ const FILES: readonly (readonly [term: string, meaning: string])[] = [
   ["`/etc/qmpmux/example.toml`", "What `--config` can be given; the Debian package has it."],
 ];
 
-/** Each line beginning with `qmpmux` is a command line that is possible. */
+/** The examples; each line that begins with `qmpmux` is a valid command line. */
 const EXAMPLES: readonly (readonly [what: string, lines: string])[] = [
   [
     "Give QEMU a monitor, and many clients one each:",
@@ -93,7 +93,7 @@ qmpmux kick --socket /run/vm/admin.sock watch/3`,
   ],
 ];
 
-/** The page. */
+/** Returns the page. */
 export function qmpmuxPage(): Page {
   return {
     name: "qmpmux",
@@ -155,7 +155,7 @@ export function qmpmuxPage(): Page {
   };
 }
 
-/** Every way to write the program, a line each. */
+/** Returns the synopsis, one line for each form of the command line. */
 function synopsis(): string[] {
   const usage = COMMANDS.flatMap(([name, { usage }]) => usage.map((words) => `${name} ${words}`));
   const globals = GLOBAL_FLAGS.map(({ name }) => `--${name}`);
@@ -195,24 +195,24 @@ function limit(name: keyof typeof LIMITS): [string, string] {
   ];
 }
 
-/** A flag or an address in its spelling; words in capitals stand for something. */
+/** Returns the spelling of a flag or address; words in capitals are placeholders. */
 export function spelled(form: string): string {
   const parts = form.split(/([A-Z]{2,}|(?<=[ =])[A-Z]\b)/);
   return `\`${parts.map((part, i) => i % 2 === 1 ? `<${part}>` : part).join("")}\``;
 }
 
-/** A text with its flags as literals. */
+/** Returns a text with its flags as literals. */
 function marked(text: string): string {
   return text.replace(/(?<![\w`-])--?[a-z][a-z-]*/g, "`$&`");
 }
 
-/** A text that begins and ends as a sentence does. */
+/** Returns a text with a capital letter and a full stop, as a sentence. */
 export function sentence(text: string): string {
   const begun = /^[a-z']+([ ,;]|$)/.test(text) ? text[0]!.toUpperCase() + text.slice(1) : text;
   return begun.endsWith(".") ? begun : `${begun}.`;
 }
 
-/** What holds where nothing is said, as a sentence behind others. */
+/** Returns the default as a sentence that follows others. */
 export function otherwise({ initial, words }: Flag | OptionRow): string {
   if (initial === undefined) return "";
   return ` Without it: ${words?.includes(String(initial)) ? `\`${initial}\`` : initial}.`;

@@ -1,14 +1,13 @@
 /**
  * Manual pages as values, and as roff.
  *
- * A page is sections of blocks; texts have `literals` in backquotes, and in them
- * <WORDS> that stand for something. What is written is what man(7) has in every
- * implementation.
+ * A page consists of sections of blocks. Texts have `literals` in backquotes, which may contain
+ * <WORDS> as placeholders. The output uses only requests that every implementation of man(7) has.
  *
  * @module
  */
 
-/** What a page is made of: a paragraph, terms or items, lines as they are, or a heading. */
+/** A part of a page: a paragraph, terms or items, literal lines, or a heading. */
 export type Block =
   | string
   | { readonly grant: readonly (readonly [term: string, ...meaning: string[]])[] }
@@ -16,16 +15,16 @@ export type Block =
   | { readonly lines: string }
   | { readonly heading: string };
 
-/** One page. */
+/** A page. */
 export interface Page {
   readonly name: string;
   readonly section: 1 | 5 | 7;
-  /** What it is, in half a line. */
+  /** The description in half a line. */
   readonly summary: string;
   readonly sections: readonly (readonly [title: string, ...blocks: Block[]])[];
 }
 
-/** Lines of roff source are no longer. */
+/** The most characters of a line of roff source. */
 const WIDTH = 78;
 
 const VOLUMES = {
@@ -35,10 +34,10 @@ const VOLUMES = {
 } as const;
 
 /**
- * A page as roff.
+ * Returns a page as roff.
  *
- * @param version of the program
- * @param date as 2026-01-31
+ * @param version the version of the program
+ * @param date a date like 2026-01-31
  */
 export function roffOf(page: Page, version: string, date: string): string {
   const { name, section, summary, sections } = page;
@@ -48,13 +47,13 @@ export function roffOf(page: Page, version: string, date: string): string {
   const lines = [
     `.\\" Made by tools/manual.ts.`,
     `.TH ${escaped(title)}`,
-    // No word is broken, least of all one that a user may copy.
+    // Hyphenation is off, so that users can copy words.
     ".nh",
     ".SH NAME",
     `${escaped(name)} \\- ${text(summary)}`,
     ...sections.flatMap(([title, ...blocks]) => [`.SH ${title}`, ...blocks.map(roffBlock)]),
   ];
-  // Behind a heading a paragraph begins by itself.
+  // A heading begins a paragraph.
   return `${lines.join("\n").replace(/(\.S[HS] .*)\n\.PP\n/g, "$1\n")}\n`;
 }
 
@@ -73,7 +72,7 @@ function roffBlock(block: Block): string {
   ).join("\n");
 }
 
-/** A text with its literals in bold and what they leave open in italics. */
+/** Returns a text with its literals in bold and their placeholders in italics. */
 function text(source: string): string {
   return source.split("`").map((part, i) => {
     if (i % 2 === 0) return escaped(part);
@@ -93,7 +92,7 @@ function escaped(source: string): string {
   return plain;
 }
 
-/** What a user may copy: no character becomes a finer one. */
+/** Escapes a text for users to copy: no character becomes a typographic one. */
 function literal(source: string): string {
   return escaped(source).replace(/[-'`^~]/g, (character) => COPIED[character]!);
 }
@@ -106,12 +105,12 @@ const COPIED: Readonly<Record<string, string>> = {
   "~": "\\(ti",
 };
 
-/** A line that is no request. */
+/** Escapes a line that would be a request. */
 function guarded(line: string): string {
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }
 
-/** Lines of a paragraph: a sentence begins a new one. */
+/** Returns the lines of a paragraph, with a new line for each sentence. */
 function filled(paragraph: string): string {
   const lines: string[] = [];
   for (const sentence of paragraph.split(/(?<=[a-z0-9)R][.:;]) (?=[A-Z\\(])/)) {

@@ -13,14 +13,14 @@ import { otherwise, sentence } from "./qmpmux.ts";
 import { limitInitial } from "../../lib/cli/help.ts";
 import type { Page } from "./roff.ts";
 
-/** The keys of the top level that are tables; all others are named as flags are. */
+/** The top-level keys that are tables; all others have the names of flags. */
 const TABLES: Readonly<Record<string, string>> = {
   deadline: "A table: how long commands may take. See DEADLINES.",
   role: "An array of tables: roles of the file's own. See ROLES.",
   listen: "An array of tables: where clients connect. See LISTENERS.",
 };
 
-/** A file with all that it can have; a test reads it. */
+/** A file with every key; a test reads it. */
 export const EXAMPLE = `qemu = "unix:/run/vm/qmp.sock"
 on-loss = "hold"
 drain-timeout = 10
@@ -52,7 +52,7 @@ address = "unix:/run/qmpmux/admin.sock"
 role = "admin"
 `;
 
-/** The page. */
+/** Returns the page. */
 export function tomlPage(): Page {
   return {
     name: "qmpmux.toml",

@@ -1,11 +1,11 @@
 /**
- * A real systemd to try things under: a Debian VM of its own, booted by QEMU.
+ * A Debian VM with a real systemd for trials, booted by QEMU.
  *
- * `tryInside` makes a system with debootstrap (once, kept in .cache/vm), boots
- * it without KVM, and runs in it the script `inside` of what a trial brings.
- * What that prints is printed; the exit status is 0 where every line was "ok".
+ * `tryInside` makes a system with debootstrap (once, kept in .cache/vm), boots it without KVM,
+ * and runs the script `inside` of a trial in it. It prints the output of the script; the exit
+ * status is 0 when every line is "ok".
  *
- * For root on Debian, as only root can make a system.
+ * It needs root on Debian, because only root can make such a system.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const PACKAGES = [
   ...["systemd", "systemd-sysv", "dbus", "linux-image-cloud-amd64"],
   ...["qemu-system-x86", "socat"],
 ];
-/** What the rest of the recipe makes of it; another number makes it anew. */
+/** The version of the recipe; a new number makes the system again. */
 const RECIPE = 1;
 const GIB = 2 ** 30;
 const DISK_BYTES = 3 * GIB;
@@ -31,7 +31,7 @@ const PAYLOAD_BYTES = GIB;
 const MEMORY_MB = 1536;
 const DEFAULT_LIMIT_MINUTES = 20;
 
-/** Runs `inside` when the system is up, says how it ended, and switches off. */
+/** The unit that runs `inside` when the system is up, reports the result, and powers off. */
 const UNIT = `[Unit]
 Description=The tests of qmpmux
 After=basic.target dbus.service
@@ -46,16 +46,16 @@ StandardError=inherit
 WantedBy=multi-user.target
 `;
 
-/** Told when this is to end early; what it has started ends with it. */
+/** The signal to stop early, which also stops the programs that were started. */
 const STOP = new AbortController();
 
-/** What is tried in the VM. */
+/** A trial in the VM. */
 export interface Trial {
-  /** What else the command line of its task may have, as its usage tells it: `--deb FILE`. */
+  /** Further flags of its task, as in its usage: `--deb FILE`. */
   readonly flags?: readonly string[];
-  /** The script, beside this file. */
+  /** The script in this folder. */
   readonly script: string;
-  /** Puts beside the script, into a directory, what it works on; given what the flags say. */
+  /** Writes the script's input into its directory; gets the values of the flags. */
   fill(content: string, told: Readonly<Record<string, string | undefined>>): Promise<void>;
 }
 
@@ -87,7 +87,7 @@ async function need(program: string, debian: string): Promise<void> {
   }
 }
 
-/** The directory of the system: its disk, its kernel. Made where it is not there yet. */
+/** Returns the directory of the system's disk and kernel, which are made if they do not exist. */
 async function system(): Promise<string> {
   const place = `${CACHE}/${SUITE}-${RECIPE}`;
   if (existsSync(place)) return place;
@@ -96,7 +96,7 @@ async function system(): Promise<string> {
   const work = Deno.makeTempDirSync({ dir: CACHE, prefix: "new." });
   try {
     const root = `${work}/root`;
-    // In name spaces of its own: what debootstrap mounts and starts is gone with it.
+    // Namespaces end the mounts and processes of debootstrap.
     await run("unshare", [
       ...[
         "--mount",
@@ -133,19 +133,19 @@ async function system(): Promise<string> {
   }
 }
 
-/** An ext4 file system of what is in a directory. */
+/** Makes an ext4 file system of the contents of a directory. */
 async function disk(path: string, content: string, bytes: number): Promise<void> {
   using file = Deno.createSync(path);
   file.truncateSync(bytes);
   await run("mkfs.ext4", ["-q", "-F", "-m", "0", "-d", content, path]);
 }
 
-/** Copies a file, or a directory with all that is in it. */
+/** Copies a file, or a directory with its contents. */
 export async function copy(from: string, to: string): Promise<void> {
   await run("cp", ["-rL", "--", from, to]);
 }
 
-/** Boots it and gives the lines of its second serial port. */
+/** Boots it and yields the lines of its second serial port. */
 async function* booted(base: string, place: string, limitMs: number): AsyncGenerator<string> {
   const child = new Deno.Command("qemu-system-x86_64", {
     args: [
@@ -177,7 +177,7 @@ async function* booted(base: string, place: string, limitMs: number): AsyncGener
   }
 }
 
-/** @returns the exit status: 0 where all is well */
+/** Runs a trial; returns the exit status, 0 on success. */
 async function test(
   trial: Trial,
   told: Readonly<Record<string, string | undefined>>,
@@ -222,12 +222,12 @@ async function test(
   }
 }
 
-/** Makes a trial of what the command line of its task says, and ends this process. */
+/** Runs a trial with the flags of its command line, and exits. */
 export async function tryInside(task: string, trial: Trial): Promise<never> {
   const flags = trial.flags ?? [];
   const wrong: string[] = [];
   const names = flags.map((flag) => flag.slice(2).split(" ")[0]!);
-  // The names of a trial are known only now, so what each of them is has no type.
+  // A trial's flags are known only at run time, so their values have no type.
   const told: Record<string, unknown> = parseArgs(Deno.args, {
     string: ["limit", ...names],
     boolean: ["console"],

@@ -1,9 +1,9 @@
 /**
- * The Debian package under a real systemd: installed, upgraded, removed, purged.
+ * Tests the Debian package under a real systemd: installs, upgrades, removes and purges it.
  *
  * `package.ts [--deb FILE] [--limit MINUTES] [--console]` boots a Debian VM and runs
- * `inside_package` in it, on FILE or the package of dist/release. What that is
- * upgraded to is made of it: the same but for its version and a line of the unit.
+ * `inside_package` in it, with FILE or the package of dist/release. The upgrade is made from
+ * that package, with another version and a line added to the unit.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { run, Unmade } from "../release_parts.ts";
 import { copy, ROOT, tryInside } from "./boot.ts";
 
 const RELEASE = `${ROOT}dist/release`;
-/** Debian's name of what the VM is. */
+/** Debian's name of the VM's architecture. */
 const ARCHITECTURE = "amd64";
 const UNIT = "usr/lib/systemd/system/qmpmux@.service";
 
-/** The package that is tried. */
+/** Returns the package to test. */
 function packageFor(named: string | undefined): string {
   if (named !== undefined) {
     if (existsSync(named)) return resolve(named);
@@ -35,7 +35,7 @@ function packageFor(named: string | undefined): string {
   );
 }
 
-/** The package, and one of a higher version. */
+/** Writes the package, and one of a higher version. */
 async function fill(content: string, { deb }: { deb?: string }): Promise<void> {
   const first = packageFor(deb);
   await copy(first, `${content}/first.deb`);

@@ -1,8 +1,8 @@
 /**
- * The units under a real systemd: a compiled qmpmux, put where an administrator would.
+ * Tests the units under a real systemd, with a compiled qmpmux at an administrator's path.
  *
- * `units.ts [--limit MINUTES] [--console]` boots a Debian VM and runs `inside` in
- * it, on `dist/qmpmux` or what QMPMUX_BINARY names.
+ * `units.ts [--limit MINUTES] [--console]` boots a Debian VM and runs `inside` in it, with
+ * `dist/qmpmux` or the program that QMPMUX_BINARY names.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { denoOf, isOlder } from "../deno_version.ts";
 import { Unmade } from "../release_parts.ts";
 import { copy, ROOT, tryInside } from "./boot.ts";
 
-/** The program, its units, its source and a Deno to run that. */
+/** Writes the program, its units, its source and a Deno to run that. */
 async function fill(content: string): Promise<void> {
   const named = Deno.env.get("QMPMUX_BINARY") ?? "dist/qmpmux";
   const binary = named.startsWith("/") ? named : ROOT + named;
@@ -26,7 +26,7 @@ async function fill(content: string): Promise<void> {
   }
   const mirror = Deno.env.get("JSR_URL");
   if (mirror?.startsWith("file://")) await copy(new URL(mirror).pathname, `${content}/jsr`);
-  // An older one than qmpmux is built for cannot adopt sockets.
+  // An older Deno than qmpmux is built for cannot adopt sockets.
   if (isOlder(denoOf(binary))) Deno.writeTextFileSync(`${content}/compiled-by-older`, "");
 }
 
