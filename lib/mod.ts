@@ -40,11 +40,14 @@
 export type { Hub, HubStatus } from "./hub/admin.ts";
 export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
 export type {
-  Ending,
+  ClientEnding,
+  ClientInfo,
+  Gate,
+  Happening,
   InternalErrorPlace,
   Observer,
   Outcome,
-  Party,
+  Recording,
   Result,
 } from "./observe/observer.ts";
 export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";

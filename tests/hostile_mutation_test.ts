@@ -250,7 +250,7 @@ class Play {
       failed: (where, error): void => {
         this.#failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
       },
-    }, this.metricsRecorder);
+    }, { observers: [this.metricsRecorder] });
   }
 
   /** Plays sessions, a hostile one and an honest one in turn, until so many messages were said. */

@@ -10,7 +10,7 @@
  */
 
 import { type Mux, NO_QEMU } from "../hub/mux.ts";
-import type { Ending } from "../observe/observer.ts";
+import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/grant.ts";
@@ -92,7 +92,7 @@ export class Client implements ClientPeer {
   #stopWaiting: (() => void) | undefined;
   #slow = false;
   /** Why it goes, if it does not leave by itself. */
-  #ending: Ending = "left";
+  #ending: ClientEnding = "left";
   /** Whether anything has been said, by it or to it, since the last tick. */
   #stirred = true;
   #quietSince = 0;

@@ -95,11 +95,11 @@ class Daemon {
     this.#records = new Records(settings, log, version);
     this.#limitLog = new LimitLog(
       log,
-      (limit) => this.#records.metricsRecorder?.limitReached(limit),
+      (limit) => this.#records.metricsRecorder?.observe({ kind: "limit", limit }),
     );
     this.#errors = new InternalErrors(
       this.#limitLog,
-      (where) => this.#records.metricsRecorder?.internalError(where),
+      (place) => this.#records.metricsRecorder?.observe({ kind: "internal-error", place }),
     );
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(this.#muxOptions(settings), {
@@ -118,7 +118,7 @@ class Daemon {
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
             "fds=on; add it if clients are to pass descriptors",
         ),
-    }, this.#records.observer);
+    }, this.#records.recording);
     this.#qemus = new QemuLink({
       mux: this.#mux,
       errors: this.#errors,
@@ -256,7 +256,7 @@ class Daemon {
       await this.#adopt(settings);
       this.#settings = settings;
       this.#mux.adopt(this.#muxOptions(settings));
-      this.#mux.record(this.#records.observer);
+      this.#mux.record(this.#records.recording);
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {

@@ -6,7 +6,7 @@
 
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
-import { type Observer, Recorders } from "../observe/observer.ts";
+import type { Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
 import { READ_ONLY } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
@@ -38,7 +38,7 @@ export class Records {
   /** The numbers, if somebody may ask for them; they go on through reloads. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
-  #observer: Observer | undefined;
+  #recording: Recording = { observers: [] };
   /** Audits that are no longer written to, and may still be writing. */
   readonly #closing: Promise<void>[] = [];
 
@@ -54,9 +54,9 @@ export class Records {
     this.prepare(settings).commit();
   }
 
-  /** Is told what happens, if anybody is. */
-  get observer(): Observer | undefined {
-    return this.#observer;
+  /** The observers of the hub, and its gate. */
+  get recording(): Recording {
+    return this.#recording;
   }
 
   /**
@@ -70,7 +70,7 @@ export class Records {
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, () => {
-        this.metricsRecorder?.auditFailed();
+        this.metricsRecorder?.observe({ kind: "audit-failed" });
       });
     return {
       commit: () => {
@@ -81,9 +81,9 @@ export class Records {
           });}
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const recorders: Observer[] = this.metricsRecorder ? [this.metricsRecorder] : [];
-        if (this.#trail) recorders.push(auditOf(settings, this.#trail));
-        this.#observer = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+        const gate = this.#trail && auditOf(settings, this.#trail);
+        const observers = [this.metricsRecorder, gate].filter((each) => each !== undefined);
+        this.#recording = { observers, gate };
       },
       undo: () => {
         if (trail !== undefined && trail !== old) this.#closing.push(trail.close());

@@ -8,7 +8,7 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
-import type { Ending } from "../observe/observer.ts";
+import type { ClientEnding } from "../observe/observer.ts";
 import type { Answer, Monitor } from "../session/monitor.ts";
 import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
 import { refusalText, type Role } from "../policy/policy.ts";
@@ -33,7 +33,7 @@ export interface Hub {
   /** The number of each client's commands at QEMU; all others that it has pending wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
   /** Ends a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string, ending: Ending): void;
+  dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
   /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
   reload(done: (problems: readonly string[]) => void): void;
   /** Wraps an answer so that it is recorded when it gives its reply. */

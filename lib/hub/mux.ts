@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Ending, InternalErrorPlace, Observer } from "../observe/observer.ts";
+import type { ClientEnding, InternalErrorPlace, Recording } from "../observe/observer.ts";
 import { type Answer, Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
@@ -116,11 +116,11 @@ export class Mux implements Hub {
   #draining = false;
 
   /** A hub without clients and without QEMU. */
-  constructor(options: MuxOptions, notices: Notices, observer?: Observer) {
+  constructor(options: MuxOptions, notices: Notices, recording: Recording = { observers: [] }) {
     this.#options = options;
     this.#deadlines = compiled(options.deadlines);
     this.#notices = notices;
-    this.#recorder = new RequestRecorder(observer, options.clock ?? ((): number => this.#now));
+    this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
   }
 
@@ -171,7 +171,7 @@ export class Mux implements Hub {
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const admission = monitor.admit(command);
     if (admission === "run") {
-      const objection = this.#recorder.observer?.objection(command);
+      const objection = this.#recorder.recording.gate?.objection(command);
       if (objection !== undefined) {
         this.#recorder.recordLocal(monitor, command, "refused");
         return monitor.refuse(id, oob, "GenericError", refusalText(command, objection));
@@ -194,14 +194,14 @@ export class Mux implements Hub {
   }
 
   /** A client has gone: its unsent commands with it, and its late replies vanish. */
-  detached(monitor: Monitor, ending: Ending = "left"): void {
+  detached(monitor: Monitor, ending: ClientEnding = "left"): void {
     // What is queued under its name later is ours.
     if (!this.#monitors.delete(monitor)) return;
     this.#ungreeted.delete(monitor);
     // Whatever fails here, the rest is done all the same.
     this.#attempt("teardown", () => {
       const dropped = monitor.leave();
-      this.#recorder.observer?.left(ending);
+      this.#recorder.observe({ kind: "left", ending });
       this.#recorder.recordDropped(dropped);
     });
     this.#attempt("teardown", () => this.#dispatch.left(monitor));
@@ -293,9 +293,9 @@ export class Mux implements Hub {
     this.#deadlines = compiled(options.deadlines);
   }
 
-  /** From now on another records what happens, or nobody does. */
-  record(observer: Observer | undefined): void {
-    this.#recorder.observer = observer;
+  /** Replaces the observers and the gate. */
+  record(recording: Recording): void {
+    this.#recorder.recording = recording;
   }
 
   /** From now on new commands are refused; those under way finish. */
@@ -440,12 +440,12 @@ export class Mux implements Hub {
         this.#blame(monitor, error);
       }
     }
-    this.#recorder.observer?.spread(event, told);
+    this.#recorder.observe({ kind: "event", event, clients: told });
   }
 
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
-    this.#recorder.observer?.qemuCame();
+    this.#recorder.observe({ kind: "ready" });
     this.#notices.ready(greeting);
     this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
@@ -466,7 +466,7 @@ export class Mux implements Hub {
   }
 
   /** Disconnects a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string, ending: Ending): void {
+  dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void {
     this.detached(monitor, ending);
     monitor.peer.close(reason);
   }

@@ -11,7 +11,7 @@
 import type { Command } from "../wire/message.ts";
 import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
-import type { Observer, Outcome, Party } from "./observer.ts";
+import type { Gate, Happening, Observer } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
 
 /** A client chose the name of its command: a long one is cut. */
@@ -66,7 +66,7 @@ export interface AuditOptions {
 }
 
 /** Puts commands on record. */
-export class Audit implements Observer {
+export class Audit implements Observer, Gate {
   readonly #sink: AuditSink;
   readonly #options: AuditOptions;
 
@@ -76,15 +76,17 @@ export class Audit implements Observer {
     this.#options = options;
   }
 
-  /** What could not be put on record does not run, where that is wanted. */
+  /** Objects to a command that could not be put on record, if the settings say so. */
   objection({ name }: Command): string | undefined {
     const { refuses, isRead } = this.#options;
     if (!refuses || !this.#sink.failing || isRead(name)) return undefined;
     return "it cannot be put on record";
   }
 
-  /** Puts a command on record. */
-  ended({ name: client, grant, peer }: Party, command: Command, outcome: Outcome): void {
+  /** Puts a command on record that has ended. */
+  observe(happening: Happening): void {
+    if (happening.kind !== "command") return;
+    const { client: { name: client, grant, peer }, command, outcome } = happening;
     const { all, isRead, isKnown, timeOfDay } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
@@ -103,21 +105,6 @@ export class Audit implements Observer {
       duration: Math.round(took * 1e6) / 1e6,
     });
   }
-
-  /** That is no command of its own. */
-  joined(): void {}
-
-  /** That is no command of its own. */
-  cached(): void {}
-
-  /** Events are no commands. */
-  spread(): void {}
-
-  /** Clients are no commands. */
-  left(): void {}
-
-  /** QEMU is no command. */
-  qemuCame(): void {}
 }
 
 /** A record as one line of JSON, without its end. */

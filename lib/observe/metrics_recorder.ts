@@ -7,15 +7,12 @@
  * @module
  */
 
-import type { Command, Event } from "../wire/message.ts";
 import { type Cell, type Histogram, Metrics } from "./prometheus.ts";
 import {
-  type Ending,
+  type ClientEnding,
+  type Happening,
   INTERNAL_ERROR_PLACES,
-  type InternalErrorPlace,
   type Observer,
-  type Outcome,
-  type Party,
   type Result,
 } from "./observer.ts";
 
@@ -48,7 +45,7 @@ const EVENTS_LIMIT = 256;
 const OTHER = "other";
 
 /** Whatever ends a client but its own will. */
-const DROPS: readonly Ending[] = [
+const DROPS: readonly ClientEnding[] = [
   "unread",
   "handshake",
   "qemu",
@@ -161,59 +158,48 @@ export class MetricsRecorder implements Observer {
     return this.#metrics.render();
   }
 
-  /** Who counts objects to nothing. */
-  objection(): undefined {
-    return undefined;
-  }
-
-  /** Counts a command, and measures it where QEMU has answered. */
-  ended({ grant }: Party, { name }: Command, { result, took, waited }: Outcome): void {
-    this.#cellOf(grant.role.name, name, result).value++;
-    if (result === "refused") this.#refused.cell(grant.role.name).value++;
-    if (waited === undefined) return;
-    this.#waits.observe(waited);
-    this.#durations.observe(took);
-  }
-
-  /** Counts a command that has joined another. */
-  joined(): void {
-    this.#joined.value++;
-  }
-
-  /** Counts an answer that was kept. */
-  cached(): void {
-    this.#cached.value++;
-  }
-
-  /** Counts an event. */
-  spread({ name }: Event, clients: number): void {
-    this.#deliveries.value += clients;
-    this.#eventCell(name).value++;
-  }
-
-  /** Counts a client that did not go by itself. */
-  left(ending: Ending): void {
-    if (ending !== "left") this.#dropped.cell(ending).value++;
-  }
-
-  /** Counts a session. */
-  qemuCame(): void {
-    this.#sessions.value++;
-  }
-
-  /** Counts a limit that was reached; `limit` is one of a fixed set. */
-  limitReached(limit: string): void {
-    this.#limits.cell(limit).value++;
-  }
-
-  /** Counts an error of qmpmux's own. */
-  internalError(where: InternalErrorPlace): void {
-    this.#internalErrors.cell(where).value++;
-  }
-
-  /** Counts what the audit could not write. */
-  auditFailed(): void {
-    this.#auditFailures.value++;
+  /** Counts what has happened, and measures a command that QEMU has answered. */
+  observe(happening: Happening): void {
+    const { kind } = happening;
+    switch (kind) {
+      case "command": {
+        const { client: { grant: { role } }, command, outcome } = happening;
+        const { result, took, waited } = outcome;
+        this.#cellOf(role.name, command.name, result).value++;
+        if (result === "refused") this.#refused.cell(role.name).value++;
+        if (waited === undefined) return;
+        this.#waits.observe(waited);
+        this.#durations.observe(took);
+        return;
+      }
+      case "joined":
+        this.#joined.value++;
+        return;
+      case "cached":
+        this.#cached.value++;
+        return;
+      case "event":
+        this.#deliveries.value += happening.clients;
+        this.#eventCell(happening.event.name).value++;
+        return;
+      case "left":
+        if (happening.ending !== "left") this.#dropped.cell(happening.ending).value++;
+        return;
+      case "ready":
+        this.#sessions.value++;
+        return;
+      case "limit":
+        this.#limits.cell(happening.limit).value++;
+        return;
+      case "internal-error":
+        this.#internalErrors.cell(happening.place).value++;
+        return;
+      case "audit-failed":
+        this.#auditFailures.value++;
+        return;
+      default:
+        throw new Error(`Cannot count ${kind satisfies never}`);
+    }
   }
 
   #cellOf(role: string, command: string, result: Result): Cell {

@@ -51,8 +51,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what has been answered still counts as at QEMU",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.finished(request);\n    if (question",
-    to: "if (question",
+    from: "this.#scheduler.remove(request);\n    if (state",
+    to: 'if (state === "waiting") this.#scheduler.remove(request);\n    if (state',
   },
   {
     name: "what overtakes is sent though too much of it was given up",
@@ -233,13 +233,13 @@ export const FAULTS: readonly Fault[] = [
     name: "a shared question goes with the first who asked it",
     file: "hub/dispatch.ts",
     from: "else this.#inherit(request);\n    }",
-    to: "}",
+    to: 'else this.#retire(request, "dropped");\n    }',
   },
   {
     name: "a shared question that is inherited waits behind what came later",
     file: "hub/dispatch.ts",
-    from: "if (heir) this.#scheduler.enqueueFirst(heir.monitor, request);",
-    to: "if (heir) this.#scheduler.enqueue(heir.monitor, request);",
+    from: "this.#scheduler.enqueueFirst(heir.monitor, request);",
+    to: "this.#scheduler.enqueue(heir.monitor, request);",
   },
   {
     name: "a refused command runs",
@@ -274,14 +274,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a command given up still waits",
     file: "hub/dispatch.ts",
-    from: "if (moves) this.#scheduler.remove(request);",
-    to: "if (moves && others.length > 0) this.#scheduler.remove(request);",
+    from: "this.#scheduler.remove(request);\n    if (state",
+    to: 'if (state === "sent") this.#scheduler.remove(request);\n    if (state',
   },
   {
     name: "a shared question loses its turn when one who joined it gives up",
     file: "hub/dispatch.ts",
-    from: "const moves = !request.sent && (owner === undefined || late.includes(owner));",
-    to: "const moves = !request.sent && owner !== null;",
+    from: "(owner === undefined || late.includes(owner))",
+    to: "owner !== null",
   },
   {
     name: "a question about a descriptor is shared",
@@ -292,13 +292,13 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what is held back waits still when it is given up",
     file: "hub/dispatch.ts",
-    from: "if (moves && request.oob) this.#letGo(request);\n      else if (moves)",
-    to: "if (moves)",
+    from: "this.#heldBack.delete(request);\n    this.#scheduler.remove",
+    to: "this.#scheduler.remove",
   },
   {
     name: "what follows a shared question overtakes it",
     file: "hub/dispatch.ts",
-    from: "after: joined?.sent ? undefined : joined,",
+    from: 'after: joined?.state === "waiting" ? joined : undefined,',
     to: "after: undefined,",
   },
   {
@@ -413,32 +413,32 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors of a command that is forgotten stay open",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.finished(request);\n    request.fds?.close();",
-    to: "this.#scheduler.finished(request);",
+    from: 'if (state === "waiting") fds?.close();',
+    to: 'if (state === "waiting" && end !== "dropped") fds?.close();',
   },
   {
     name: "descriptors of a command given up stay open",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.fds?.close();",
-    to: "",
+    from: 'else if (others.length === 0) this.#retire(request, "dropped");',
+    to: 'else if (others.length === 0) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
     name: "descriptors of a command given up are closed though QEMU has them",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.fds?.close();",
-    to: "if (others.length === 0) request.fds?.close();",
+    from: 'if (state === "waiting") fds?.close();',
+    to: "fds?.close();",
   },
   {
     name: "descriptors of what was not sent stay open when QEMU goes",
     file: "hub/dispatch.ts",
-    from: "for (const { fds } of unsent) fds?.close();",
-    to: "",
+    from: 'for (const request of unsent) this.#retire(request, "dropped");',
+    to: 'for (const request of unsent) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
     name: "descriptors of a command that is refused stay open",
     file: "hub/dispatch.ts",
-    from: "fds?.close();\n    this.#timed.delete(request);",
-    to: "this.#timed.delete(request);",
+    from: 'this.#retire(request, "refused");',
+    to: 'this.#retire({ ...request, fds: undefined }, "refused");',
   },
   {
     name: "a command that a role refuses takes what came",
@@ -533,14 +533,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was held back is sent though its client has left",
     file: "hub/dispatch.ts",
-    from: "if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);",
-    to: "",
+    from: 'if (!isAwaited(request)) this.#retire(request, "dropped");',
+    to: 'if (request === undefined) this.#retire(request, "dropped");',
   },
   {
     name: "what was held back is not looked at when it goes",
     file: "hub/dispatch.ts",
-    from: "if (this.#lets(held)) this.#overtake(held);",
-    to: "this.#overtake(held);",
+    from: "if (this.#lets(request)) this.#send(request);\n      }",
+    to: "this.#send(request);\n      }",
   },
   {
     name: "what a client leaves is closed though it is another's by now",
@@ -551,7 +551,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what a client leaves is not asked for after its last command",
     file: "hub/dispatch.ts",
-    from: "if (request.owner?.left) this.clean(request.owner);",
+    from: "if (owner?.left) this.clean(owner);",
     to: "",
   },
   {
@@ -726,8 +726,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was left in a set that is used no more stays there",
     file: "hub/dispatch.ts",
-    from: "this.#free();\n    if (request",
-    to: "if (request",
+    from: "this.#free();\n    if (owner",
+    to: "if (owner",
   },
   {
     name: "a set that a command could not open counts as used",
@@ -738,20 +738,20 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU has answered is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#recorder.settled(request, reply);",
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (typeof end === "string") this.#recorder.ended(request, end);',
   },
   {
     name: "what a client that left did not wait for is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#recorder.unanswered([request], "dropped");',
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (end !== "dropped") this.#recorder.ended(request, end);',
   },
   {
     name: "what was given up is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#recorder.unanswered([{ ...request, askers: late }]",
-    to: "this.#recorder.unanswered([{ ...request, askers: [] }]",
+    from: "this.#recorder.ended({ ...request, askers: late }",
+    to: "this.#recorder.ended({ ...request, askers: [] }",
   },
   {
     name: "what was given up is on record again when QEMU answers",
@@ -762,8 +762,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU did not answer before it went is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#recorder.unanswered(sent, "lost");',
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (end !== "lost") this.#recorder.ended(request, end);',
   },
   {
     name: "an answer of ours whose client has left is not on record",

@@ -226,7 +226,7 @@ export class World {
           throw new Broken("errors", `an error came up (${where}): ${(error as Error).stack}`);
         },
       },
-      this.model.records,
+      { observers: [this.model.records] },
     );
   }
 
