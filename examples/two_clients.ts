@@ -110,7 +110,7 @@ class Client implements ClientPeer {
 /** The connection to QEMU: what the mux sends is shown, and answered below. */
 const qemu: QemuPeer = {
   send: (bytes) => console.log(`      QEMU hears ${DECODER.decode(bytes).trimEnd()}`),
-  close: (reason) => console.log(`QEMU is hung up on: ${reason}`),
+  close: ({ text }) => console.log(`QEMU is hung up on: ${text}`),
 };
 
 const messages = new MessageSplitter();

@@ -38,7 +38,8 @@
  */
 
 export type { Hub, HubStatus } from "./hub/admin.ts";
-export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
+export { Mux } from "./hub/mux.ts";
+export type { MuxOptions, Notices } from "./hub/options.ts";
 export type {
   ClientEnding,
   ClientInfo,
@@ -50,7 +51,7 @@ export type {
   Recording,
   Result,
 } from "./observe/observer.ts";
-export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export type { Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
 export { ArgumentList, type Outside } from "./policy/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./policy/argument_path.ts";
 export { EventFilter, EventName } from "./policy/event_filter.ts";
@@ -90,7 +91,7 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
-export type { ClientPeer, Fds, Identity, QemuPeer } from "./wire/peer.ts";
+export type { ClientPeer, Fds, Identity, QemuEnding, QemuPeer } from "./wire/peer.ts";
 export { UnexpectedMessage } from "./wire/unexpected.ts";
 export { Cursor } from "./wire/cursor.ts";
 export { NameTable } from "./wire/names.ts";

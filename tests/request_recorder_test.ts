@@ -5,8 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { gaugesOf } from "../lib/hub/census.ts";
-import type { MuxOptions } from "../lib/hub/mux.ts";
+import type { MuxOptions } from "../lib/hub/options.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";
@@ -326,12 +325,12 @@ Deno.test("Mux tells each of several observers, and asks the gate", () => {
   assertEquals(books[0]!.lines.includes("joined"), true);
 });
 
-Deno.test("censusOf() counts clients by role, and what is under way", () => {
+Deno.test("Mux.gauges() counts clients by role, and what is under way", () => {
   const { stage } = staged();
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   const watcher = inRole(stage, "f", "observer");
   Object.assign(watcher.peer, { unread: 12 });
-  assertEquals(gaugesOf(stage.mux), {
+  assertEquals(stage.mux.gauges(), {
     clients: new Map([["full", 5], ["observer", 1]]),
     inFlight: 4,
     waiting: 1,
@@ -339,5 +338,5 @@ Deno.test("censusOf() counts clients by role, and what is under way", () => {
     up: true,
   });
   stage.qemuGoes();
-  assertEquals(gaugesOf(stage.mux).up, false);
+  assertEquals(stage.mux.gauges().up, false);
 });

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Mux, NO_QEMU } from "../hub/mux.ts";
+import type { Mux } from "../hub/mux.ts";
 import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
@@ -208,7 +208,9 @@ export class Client implements ClientPeer {
 
   /** Ends the connection behind what is queued. */
   close(reason: string): void {
-    if (reason.startsWith(NO_QEMU)) this.#reached("handshake-timeout", `was closed: ${reason}`);
+    if (this.#monitor.ending === "handshake") {
+      this.#reached("handshake-timeout", `was closed: ${reason}`);
+    }
     this.#connection.close();
     this.#room?.resolve();
   }

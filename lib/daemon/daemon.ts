@@ -4,8 +4,8 @@
  * @module
  */
 
-import { gaugesOf } from "../hub/census.ts";
-import { Mux, type MuxOptions } from "../hub/mux.ts";
+import { Mux } from "../hub/mux.ts";
+import type { MuxOptions } from "../hub/options.ts";
 import { UsageError } from "../policy/address.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { placeText } from "../config/recording.ts";
@@ -218,7 +218,7 @@ class Daemon {
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
     const { sockets } = this.#service;
-    const render = (): string => this.#records.metricsRecorder?.render(gaugesOf(this.#mux)) ?? "";
+    const render = (): string => this.#records.metricsRecorder?.render(this.#mux.gauges()) ?? "";
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => sockets.take(name);
     const server = metrics && await MetricsServer.open(metrics, render, hosts, take);

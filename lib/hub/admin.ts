@@ -9,12 +9,13 @@
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
 import type { ClientEnding } from "../observe/observer.ts";
-import type { Answer, Monitor } from "../session/monitor.ts";
+import type { Monitor } from "../session/monitor.ts";
 import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
 import { refusalText, type Role } from "../policy/policy.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
+import type { RequestRecorder } from "./request_recorder.ts";
 
 /** What all names of ours begin with. */
 export const OWN_PREFIX = "__org.qmpmux_";
@@ -24,23 +25,21 @@ export function isOwn(name: string): boolean {
   return name.startsWith(OWN_PREFIX) && COMMANDS.has(name.slice(OWN_PREFIX.length));
 }
 
-/** What the commands may ask of the hub. */
+/** The part of the hub that the commands use. */
 export interface Hub {
-  /** The clients that are there. */
+  /** The connected clients. */
   readonly monitors: ReadonlySet<Monitor>;
-  /** How the session with QEMU stands, and what is under way. */
+  /** Records the commands. */
+  readonly recorder: RequestRecorder;
+  /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
-  /** The number of each client's commands at QEMU; all others that it has pending wait here. */
+  /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
-  /** Ends a client, behind what is queued for it. */
+  /** Disconnects a client, behind what is queued for it. */
   dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
-  /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
+  /** Reads the settings again and calls `done` with the problems found; none if they are in force. */
   reload(done: (problems: readonly string[]) => void): void;
-  /** Wraps an answer so that it is recorded when it gives its reply. */
-  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer;
-  /** A command is refused. */
-  refused(monitor: Monitor, command: Command): void;
-  /** Runs a task for a client in a later turn; returns whether it will, or it has to be run at once. */
+  /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
   later(monitor: Monitor, task: () => void): boolean;
 }
 
@@ -212,12 +211,16 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.grant;
   if (!mayRun(role, own)) {
-    hub.refused(monitor, command);
+    hub.recorder.recordLocal(monitor, command, "refused");
     const because = `role ${role.name}: it is for roles that administer qmpmux`;
     monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
   } else if (oob) {
     const error = errorReply("GenericError", `The command ${name} does not support OOB`);
-    monitor.answer(id, true, hub.recordWhenSent(monitor, command, () => monitor.inDialect(error)));
+    monitor.answer(
+      id,
+      true,
+      hub.recorder.recordWhenSent(monitor, command, () => monitor.inDialect(error)),
+    );
   } else run(monitor, command, own, hub);
   return true;
 }
@@ -226,13 +229,13 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   if ("run" in own) {
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
     const answer = (): Reply => monitor.inDialect(replyOf(value));
-    return monitor.answer(command.id, false, hub.recordWhenSent(monitor, command, answer));
+    return monitor.answer(command.id, false, hub.recorder.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);
   // What takes its time keeps its place.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
-  const answer = hub.recordWhenSent(monitor, command, () => replyOf(outcome));
+  const answer = hub.recorder.recordWhenSent(monitor, command, () => replyOf(outcome));
   const settle = (value: () => unknown): void => {
     outcome = value;
     monitor.fill(ticket, answer(ticket)!);
@@ -262,7 +265,7 @@ function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
     return false;
   };
   let outcome: (() => Reply) | undefined;
-  const answer = hub.recordWhenSent(monitor, command, (slot) => {
+  const answer = hub.recorder.recordWhenSent(monitor, command, (slot) => {
     if (outcome) return attempted(outcome);
     const go = (): void => {
       try {

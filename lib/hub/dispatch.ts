@@ -19,14 +19,6 @@ import { type Contain, failAll, internalRequest, isAwaited, type Request } from 
 import type { RequestRecorder, Unanswered } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
 
-/** The requests that a lost QEMU has not answered. */
-export interface Stranded {
-  /** Those that it was sent. */
-  readonly sent: readonly Request[];
-  /** Those that it was not sent. */
-  readonly unsent: readonly Request[];
-}
-
 /** The requests of all clients. */
 export class Dispatch {
   readonly #upstream: Upstream<Request>;
@@ -67,7 +59,9 @@ export class Dispatch {
 
   /** Whether no request waits or is in flight. */
   get resting(): boolean {
-    return this.#scheduler.empty && this.#upstream.idle;
+    const rests = this.size === 0 && this.#upstream.idle;
+    if (rests) this.#checkEmpty();
+    return rests;
   }
 
   /** The number of requests that wait here. */
@@ -190,18 +184,25 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** Ends every request, because QEMU is lost. The caller answers the askers. */
-  lost(): Stranded {
+  /** Ends every request, because QEMU is lost. Returns a function that tells the askers. */
+  lost(): () => void {
     const sent = this.#upstream.lost();
     const unsent = [...this.#scheduler.waiting(), ...this.#heldBack];
     for (const request of sent) this.#retire(request, "lost");
     for (const request of unsent) this.#retire(request, "dropped");
-    if (this.#timed.size > 0) throw new Error(`${this.#timed.size} requests have a deadline still`);
+    this.#checkEmpty();
     this.#scheduler.clear();
     this.#cache.clear();
     this.#gate.clear();
     this.#isBroken = false;
-    return { sent, unsent };
+    return () => {
+      for (const { askers, command: { name } } of sent) {
+        failAll(askers, `QEMU has gone; the effect of ${name} is unknown`, this.#contain);
+      }
+      for (const { askers, command: { name } } of unsent) {
+        failAll(askers, `QEMU has gone; ${name} was not sent`, this.#contain);
+      }
+    };
   }
 
   /** Answers the askers whose deadline has passed with an error. A late reply reaches nobody. */
@@ -311,6 +312,11 @@ export class Dispatch {
     this.#scheduler.remove(request);
     // It was idle when it joined: all its other commands are younger.
     this.#scheduler.enqueueFirst(heir.monitor, request);
+  }
+
+  #checkEmpty(): void {
+    const left = this.#timed.size + this.#heldBack.size;
+    if (left > 0) throw new Error(`${left} requests have ended and are still registered`);
   }
 
   /** Ends a request, in every register that has it: the only place where a request ends. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { ClientEnding } from "../observe/observer.ts";
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
 import type { Grant } from "../policy/grant.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
@@ -36,9 +37,6 @@ export interface Slot {
 
 /** A command that has been sent on, and where its reply belongs. */
 export type Ticket = Slot | { readonly id: Id; readonly oob: true };
-
-/** What becomes of a command: it runs at QEMU, or is answered here. */
-export type Admission = "run" | (() => Reply);
 
 /** QEMU's longest name has 38 characters; a client can make up one as long as a command may be. */
 const NAME_CHARS_LIMIT = 64;
@@ -83,7 +81,7 @@ export class Monitor {
   #fds: Fds | undefined;
   #oobWaiting = false;
   #paused = false;
-  #left = false;
+  #ending: ClientEnding | undefined;
 
   /** A client that has just come: not greeted, nothing enabled. */
   constructor(peer: ClientPeer, grant: Grant, number: number, since = 0) {
@@ -130,9 +128,14 @@ export class Monitor {
     return this.#greeting !== undefined;
   }
 
-  /** Is it gone, or being closed? */
+  /** Whether the client has left, or is being closed. */
   get left(): boolean {
-    return this.#left;
+    return this.#ending !== undefined;
+  }
+
+  /** The reason for which the client has left, if it has. */
+  get ending(): ClientEnding | undefined {
+    return this.#ending;
   }
 
   /** The grammar its bytes are read by; settled once it is greeted. */
@@ -203,8 +206,8 @@ export class Monitor {
     return capabilities.filter((name) => this.#dialect.capabilities.includes(name));
   }
 
-  /** What becomes of a command in this client's present mode. */
-  admit(command: Command): Admission {
+  /** Decides about a command in the present mode: it runs, or the returned function answers it. */
+  admit(command: Command): "run" | (() => Reply) {
     this.commands++;
     this.lastCommand = kept(command.name);
     const { mode } = this.#state;
@@ -248,7 +251,7 @@ export class Monitor {
   /** Tells whether this client may and will see an event of this name. */
   wants(name: EventName): boolean {
     const { mode, events } = this.#state;
-    if (mode !== "command" || this.#left) return false;
+    if (mode !== "command" || this.left) return false;
     if (events !== undefined && !events.has(name.text)) return false;
     const { role, events: shown } = this.grant;
     if (role.events !== undefined && !role.events.passes(name)) return false;
@@ -271,7 +274,7 @@ export class Monitor {
 
   /** QEMU has answered: the reply leaves when its turn comes, an out-of-band one at once. */
   fill(ticket: Ticket, reply: Reply): void {
-    if (this.#left) return;
+    if (this.left) return;
     const inDialect = this.inDialect(reply);
     if ("oob" in ticket) {
       this.#oobWaiting = false;
@@ -314,12 +317,12 @@ export class Monitor {
   }
 
   /**
-   * The client has gone, or is told to: nothing more is sent to it.
+   * Ends the client's session: nothing more is sent to it.
    *
-   * @returns the answers of ours whose turn has not come
+   * @returns the local answers that have not been sent
    */
-  leave(): Answer[] {
-    this.#left = true;
+  leave(ending: ClientEnding): Answer[] {
+    this.#ending = ending;
     const slots = this.#slots.splice(0);
     this.takeFds()?.close();
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
@@ -340,7 +343,7 @@ export class Monitor {
     for (const slot of this.#slots) {
       const reply = replyIn(slot);
       // It may have been the client's own end.
-      if (this.#left) return;
+      if (this.left) return;
       if (reply === undefined) break;
       this.#send(reply, slot.id);
       sent++;

@@ -86,11 +86,11 @@ export class QueryCache<J> {
     this.#pending.delete(question);
   }
 
-  /** QEMU has gone, and all it knew. */
+  /** Forgets the cached replies of a lost QEMU. All questions must have ended. */
   clear(): void {
+    const questions = this.#pending.size + this.#started.size;
+    if (questions > 0) throw new Error(`Cannot clear: ${questions} questions are left`);
     this.#cached.clear();
-    this.#pending.clear();
-    this.#started.clear();
   }
 }
 

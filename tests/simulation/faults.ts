@@ -135,7 +135,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events come before the handshake is over",
     file: "session/monitor.ts",
-    from: 'if (mode !== "command" || this.#left) return false;',
+    from: 'if (mode !== "command" || this.left) return false;',
     to: "if (this.#left) return false;",
   },
   {
@@ -153,7 +153,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client that has left is still sent its reply",
     file: "session/monitor.ts",
-    from: "fill(ticket: Ticket, reply: Reply): void {\n    if (this.#left) return;",
+    from: "fill(ticket: Ticket, reply: Reply): void {\n    if (this.left) return;",
     to: "fill(ticket: Ticket, reply: Reply): void {",
   },
   {
@@ -243,7 +243,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a refused command runs",
-    file: "hub/mux.ts",
+    file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
     to: "if (!verdict.allow && oob) {",
   },
@@ -262,8 +262,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the end is not told when QEMU goes meanwhile",
     file: "hub/mux.ts",
-    from: "was not sent`, this.#contain);\n    }\n    this.#rest();",
-    to: "was not sent`, this.#contain);\n    }",
+    from: "answerAskers();\n    }\n    this.#rest();",
+    to: "answerAskers();\n    }",
   },
   {
     name: "who waits for a greeting is forgotten",
@@ -316,7 +316,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client that has ended itself is told so",
     file: "session/monitor.ts",
-    from: "// It may have been the client's own end.\n      if (this.#left) return;",
+    from: "// It may have been the client's own end.\n      if (this.left) return;",
     to: "",
   },
   {
@@ -442,7 +442,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a command that a role refuses takes what came",
-    file: "hub/mux.ts",
+    file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
     to: "if (!verdict.allow) {\n      fdsFor(monitor, command)?.close();",
   },
@@ -859,8 +859,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a connection with unexpected bytes goes on",
     file: "hub/mux.ts",
-    from: "return this.#qemu?.close(error.problem, error.message);",
-    to: "return;",
+    from: 'return this.#qemu?.close({ kind: "unexpected", text, detail });',
+    to: "return void [text, detail];",
   },
   {
     name: "who waits for an answer that cannot be read is told nothing",

@@ -8,7 +8,7 @@
  */
 
 import type { Grant } from "../../lib/policy/grant.ts";
-import type { MuxOptions } from "../../lib/hub/mux.ts";
+import type { MuxOptions } from "../../lib/hub/options.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { grant, options } from "../support/stage.ts";
 import {
@@ -417,10 +417,10 @@ export class World {
         this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
-      close: (reason) => {
+      close: ({ text }) => {
         this.#note("q< EOF");
         this.model.qemuClosed();
-        this.#closed = reason;
+        this.#closed = text;
       },
     };
     this.mux.qemuArrived(upstream, nonce);

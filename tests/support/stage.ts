@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
+import { Mux } from "../../lib/hub/mux.ts";
+import type { MuxOptions } from "../../lib/hub/options.ts";
 import type { Recording } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/policy/event_filter.ts";
