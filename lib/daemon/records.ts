@@ -8,7 +8,6 @@ import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
 import type { Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
-import { READ_ONLY } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
@@ -21,7 +20,6 @@ import type { Change } from "../platform/socket_file.ts";
 /** What reads, or concerns nobody but the client itself. */
 const READ: ReadonlySet<string> = new Set([
   ...OBSERVER_COMMANDS,
-  ...READ_ONLY,
   "async_msg_enable",
   "async_msg_disable",
   "qmp_switch_mode",

@@ -17,10 +17,10 @@ import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
 
-/** What all names of ours begin with. */
+/** The prefix of the commands of qmpmux's own. */
 export const OWN_PREFIX = "__org.qmpmux_";
 
-/** Is this one of our commands? */
+/** Returns whether this is a command of qmpmux's own. */
 export function isOwn(name: string): boolean {
   return name.startsWith(OWN_PREFIX) && COMMANDS.has(name.slice(OWN_PREFIX.length));
 }
@@ -43,43 +43,43 @@ export interface Hub {
   later(monitor: Monitor, task: () => void): boolean;
 }
 
-/** How the hub stands; times in seconds. */
+/** The state of the hub; times in seconds. */
 export interface HubStatus {
   /** The VM's name. */
   readonly vm: string;
   /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
   readonly qemu: string;
-  /** The version of the QEMU that is there. */
+  /** QEMU's version, while it is ready. */
   readonly version: string | null;
-  /** QEMU's process, where its socket tells it. */
+  /** QEMU's process, if its socket tells it. */
   readonly pid: number | null;
-  /** How often a QEMU has been ready. */
+  /** The number of sessions with QEMU that became ready. */
   readonly sessions: number;
-  /** Clients that are there. */
+  /** The number of clients, without control connections. */
   readonly clients: number;
-  /** Commands that wait here. */
+  /** The number of commands that wait here. */
   readonly waiting: number;
-  /** Commands at QEMU. */
+  /** The number of commands in flight. */
   readonly inFlight: number;
-  /** Since the start. */
+  /** Seconds since the start. */
   readonly age: number;
 }
 
-/** Runs a command for a client; @throws ArgumentError, RangeError where an argument is wrong */
+/** Runs a command for a client; throws ArgumentError or RangeError if an argument is wrong. */
 type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
 
-/** Begins a command that takes its time; calls `done` once, with what gives the value or throws. */
+/** Starts a command that finishes later; calls `done` once, with a function that returns its value or throws. */
 type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
 
-/** Gives the elements of a list one by one; between two, everybody else may have a turn. */
+/** Yields the elements of a list; between two, every other client may have a turn. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 
-/** A command, and who may run it: every client, or those whose role administers qmpmux. */
+/** A command, and whether only a role that administers qmpmux may run it. */
 type OwnCommand =
   & { readonly administers: boolean }
   & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
 
-/** The number of elements of a list made in a turn. */
+/** The number of list elements made in a turn. */
 const ELEMENTS_A_TURN = 16;
 
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
@@ -118,7 +118,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       const inFlight = hub.inFlight();
       const { age } = hub.status();
       for (const monitor of [...hub.monitors]) {
-        // It may have left since.
+        // It may have left meanwhile.
         if (monitor.isControl || monitor.left) continue;
         yield clientView(monitor, inFlight.get(monitor) ?? 0, age);
       }
@@ -162,10 +162,10 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
 }
 
 /**
- * A client as an administrator sees it; times in seconds.
+ * Returns a client as an administrator sees it; times in seconds.
  *
- * @param inFlight how many of its commands are at QEMU
- * @param now seconds since the start of the hub's clock
+ * @param inFlight the number of its commands in flight
+ * @param now the seconds since the start of the hub's clock
  */
 function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   const { grant, peer, filter, lastCommand } = monitor;
@@ -188,10 +188,10 @@ function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   };
 }
 
-/** Of a filter in the list of clients: a few clients must not make the list too long to be taken. */
+/** The characters of a filter in the list of clients: a few clients must not make the list too long to be received. */
 const FILTER_CHARS_LIMIT = 256;
 
-/** A client's globs, or the first of them with `…` behind. */
+/** Returns a client's globs, or the first of them followed by `…`. */
 function shownGlobs(globs: readonly string[]): readonly string[] {
   let room = FILTER_CHARS_LIMIT;
   const past = globs.findIndex((glob) => (room -= glob.length + 1) < 0);
@@ -199,10 +199,10 @@ function shownGlobs(globs: readonly string[]): readonly string[] {
 }
 
 /**
- * Answers a command of ours.
+ * Answers a command of qmpmux's own.
  *
- * @returns whether it is one; a command of our prefix that we do not know goes
- *   on, and QEMU says in its own words that it has not been found
+ * @returns whether it is one; QEMU answers an unknown command with our prefix, in
+ *   its own words
  */
 export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   const { name, id, oob } = command;
@@ -232,7 +232,7 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
     return monitor.answer(command.id, false, hub.recorder.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);
-  // What takes its time keeps its place.
+  // A command that finishes later keeps its place among the replies.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
   const answer = hub.recorder.recordWhenSent(monitor, command, () => replyOf(outcome));
@@ -249,12 +249,12 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   }
 }
 
-/** Answers with a list, which is made turn by turn from when its turn among the replies has come. */
+/** Answers with a list, which is made in several turns once its place among the replies is reached. */
 function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
   const { isPretty } = monitor;
   const elements: string[] = [];
   let made: Iterator<unknown> | undefined;
-  /** Makes some more; returns whether that were all. */
+  /** Makes some more elements; returns whether the list is complete. */
   const step = (): boolean => {
     made ??= make(new Arguments(command), hub);
     for (let i = 0; i < ELEMENTS_A_TURN; i++) {
@@ -288,7 +288,7 @@ function replyOf(value: () => unknown): Reply {
   return attempted(() => returnReply(qemuText(value())));
 }
 
-/** A reply, or the error for an argument that is wrong. */
+/** Returns the reply, or the error for a wrong argument. */
 function attempted(reply: () => Reply): Reply {
   try {
     return reply();

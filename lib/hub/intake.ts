@@ -66,7 +66,8 @@ export class Intake {
     const answer = monitor.admit(command);
     if (answer !== "run") {
       if (oob) {
-        return this.#refuse(monitor, command, "error", `The command ${name} does not support OOB`);
+        const desc = `The command ${command.name} does not support OOB`;
+        return this.#refuse(monitor, command, "error", desc);
       }
       const recorded = this.#hub.recorder.recordWhenSent(monitor, command, answer);
       return monitor.answer(id, false, this.#inOwnTurn(monitor, command, recorded));

@@ -1,5 +1,5 @@
 /**
- * What the hub needs from the program around it: settings, and somebody to notify.
+ * The interface to the program around the hub: settings, and notifications.
  *
  * @module
  */

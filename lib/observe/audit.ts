@@ -1,9 +1,8 @@
 /**
- * One record for each command that changes something, or tried to.
+ * The audit: one record for each command that changes something, or tries to.
  *
- * It is made when the command has come to its end, and handed to a sink that
- * keeps it. Where nothing can be kept, changing commands can be refused until it
- * can again.
+ * It is made when the command has ended, and handed to a sink that keeps it. While
+ * the sink fails, commands that change something can be refused.
  *
  * @module
  */
@@ -14,52 +13,52 @@ import { errorClass } from "../wire/reply.ts";
 import type { Gate, Happening, Observer } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
 
-/** A client chose the name of its command: a long one is cut. */
+/** The longest name of a command: a client chose it, and a longer one is cut. */
 const NAME_CHARS_LIMIT = 128;
 
 /** One record. */
 export interface AuditRecord {
-  /** When the command came, RFC 3339. */
+  /** The time of the command's arrival, RFC 3339. */
   readonly time: string;
   /** The listener's name. */
   readonly listener: string;
-  /** What the client's role is called. */
+  /** The name of the client's role. */
   readonly role: string;
   /** The client's name: its listener's, and its number. */
   readonly client: string;
-  /** Who that is, where it is known. */
+  /** The process at the other end, if it is known. */
   readonly peer: Identity | undefined;
   /** The command. */
   readonly command: string;
   /** Its arguments without secrets, or their names. */
   readonly shown: Shown | undefined;
-  /** What became of it: a {@linkcode Result}. */
+  /** Its result: a {@linkcode Result}. */
   readonly outcome: string;
-  /** The name of the rule that refused it, where a role did. */
+  /** The name of the rule that refused it, if a role did. */
   readonly rule: string | undefined;
-  /** The class of the error it was answered with. */
+  /** The class of the error that answered it. */
   readonly errorClass: string | undefined;
-  /** Seconds until it came to its end. */
+  /** Seconds from its arrival to its end. */
   readonly duration: number;
 }
 
 /** Keeps records. */
 export interface AuditSink {
-  /** Can nothing be kept at the moment? */
+  /** Whether no record can be kept at the moment. */
   readonly failing: boolean;
   /** Keeps a record; never blocks, never throws. */
   keep(record: AuditRecord): void;
 }
 
-/** What is put on record, and how. */
+/** Settings of the audit. */
 export interface AuditOptions {
-  /** Does a command only read? */
+  /** Returns whether a command only reads. */
   readonly isRead: (command: string) => boolean;
-  /** Is it known what a command's arguments carry? */
+  /** Returns whether the meaning of a command's arguments is known. */
   readonly isKnown: (command: string) => boolean;
-  /** Is what only reads put on record too? */
+  /** Whether commands that only read are audited, too. */
   readonly all: boolean;
-  /** Is what changes something refused while nothing can be kept? */
+  /** Whether commands that change something are refused while no record can be kept. */
   readonly refuses: boolean;
   /** The time of day in milliseconds since 1970. */
   readonly timeOfDay: () => number;
@@ -70,7 +69,7 @@ export class Audit implements Observer, Gate {
   readonly #sink: AuditSink;
   readonly #options: AuditOptions;
 
-  /** Nothing has been kept yet. */
+  /** Creates an audit that writes to a sink. */
   constructor(sink: AuditSink, options: AuditOptions) {
     this.#sink = sink;
     this.#options = options;
@@ -107,13 +106,13 @@ export class Audit implements Observer, Gate {
   }
 }
 
-/** A record as one line of JSON, without its end. */
+/** Returns a record as one line of JSON, without the line end. */
 export function lineOf(record: AuditRecord): string {
   const { shown, rule, errorClass, duration, peer, ...rest } = record;
   const parts = Object.entries(rest).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
   if (peer) {
     const { pid, uid, gid } = peer;
-    // Behind the client's name.
+    // After the client's name.
     parts.splice(4, 0, `"peer":${JSON.stringify({ pid, uid, gid })}`);
   }
   // In the order in which one reads it: what, then what became of it.

@@ -1,8 +1,8 @@
 /**
- * What qmpmux counts.
+ * The metrics of qmpmux.
  *
- * Every label is one of a bounded set: a client's text never becomes one, and no
- * number is kept for a single client.
+ * Every label is one of a bounded set: a client's text never becomes a label, and no
+ * metric belongs to a single client.
  *
  * @module
  */
@@ -16,35 +16,35 @@ import {
   type Result,
 } from "./observer.ts";
 
-/** How things stand at one moment, for what is not counted but looked up. */
+/** The values that are looked up rather than counted. */
 export interface Gauges {
-  /** How many clients there are, by the name of their role. */
+  /** The number of clients by the name of their role. */
   readonly clients: ReadonlyMap<string, number>;
-  /** Commands at QEMU. */
+  /** The number of commands in flight. */
   readonly inFlight: number;
-  /** Commands that wait here. */
+  /** The number of commands that wait here. */
   readonly waiting: number;
-  /** Bytes that clients have not taken. */
+  /** The bytes that clients have not read. */
   readonly unread: number;
-  /** Is QEMU there, and does it answer? */
+  /** Whether QEMU is connected and answers. */
   readonly up: boolean;
 }
 
-/** What is the same for as long as the program runs. */
+/** The versions of the program. */
 export interface Build {
-  /** Of qmpmux. */
+  /** The version of qmpmux. */
   readonly version: string;
-  /** Of Deno. */
+  /** The version of Deno. */
   readonly deno: string;
 }
 
-/** QEMU names some sixty; one that lets its events grow without end is no QEMU. */
+/** The number of events with a metric of their own: QEMU has some sixty. */
 const EVENTS_LIMIT = 256;
 
-/** What stands for every command QEMU does not have, and for events past their bound. */
+/** The label of every command that QEMU does not have, and of events past their limit. */
 const OTHER = "other";
 
-/** Whatever ends a client but its own will. */
+/** The reasons for which qmpmux disconnects a client. */
 const DROPS: readonly ClientEnding[] = [
   "unread",
   "handshake",
@@ -135,9 +135,9 @@ export class MetricsRecorder implements Observer {
   readonly #eventCells = new Map<string, Cell>();
 
   /**
-   * Nothing has been counted.
+   * Creates metrics that are all zero.
    *
-   * @param isKnown is this a command of QEMU or of qmpmux, so that it may be a label?
+   * @param isKnown returns whether a command is one of QEMU or of qmpmux, so that it may be a label
    */
   constructor(isKnown: (command: string) => boolean, { version, deno }: Build) {
     this.#isKnown = isKnown;
@@ -147,7 +147,7 @@ export class MetricsRecorder implements Observer {
     for (const where of INTERNAL_ERROR_PLACES) this.#internalErrors.cell(where);
   }
 
-  /** All of it in Prometheus' text format. */
+  /** Returns all metrics in Prometheus' text format. */
   render({ clients, inFlight, waiting, unread, up }: Gauges): string {
     this.#clients.clear();
     for (const [role, count] of clients) this.#clients.cell(role).value = count;

@@ -1,8 +1,8 @@
 /**
- * What the hub tells those who record it, and asks those who may object.
+ * Observers, which record what happens in the hub, and gates, which may object to commands.
  *
- * An observer is told of what has happened, and changes nothing. A gate is asked
- * before a command runs, and may object to it.
+ * An observer is called after the fact, and changes nothing. A gate is called before
+ * a command runs.
  *
  * @module
  */

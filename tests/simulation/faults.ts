@@ -136,7 +136,7 @@ export const FAULTS: readonly Fault[] = [
     name: "events come before the handshake is over",
     file: "session/monitor.ts",
     from: 'if (mode !== "command" || this.left) return false;',
-    to: "if (this.#left) return false;",
+    to: "if (this.left) return false;",
   },
   {
     name: "a role's events are not looked at",
@@ -203,7 +203,7 @@ export const FAULTS: readonly Fault[] = [
     file: "sharing/scheduler.ts",
     from:
       "      this.#waiting.delete(owner);\n      if (jobs.length > 0) this.#waiting.set(owner, jobs);",
-    to: "      if (jobs.length === 0) this.#waiting.delete(party);",
+    to: "      if (jobs.length === 0) this.#waiting.delete(owner);",
   },
   {
     name: "the last of a client's commands goes first",
@@ -316,7 +316,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client that has ended itself is told so",
     file: "session/monitor.ts",
-    from: "// It may have been the client's own end.\n      if (this.left) return;",
+    from: "// The answer may have disconnected the client.\n      if (this.left) return;",
     to: "",
   },
   {
@@ -444,7 +444,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a command that a role refuses takes what came",
     file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
-    to: "if (!verdict.allow) {\n      fdsFor(monitor, command)?.close();",
+    to: "if (!verdict.allow) {\n      monitor.takeFds()?.close();",
   },
   {
     name: "a command with wrong arguments takes what came",
@@ -606,7 +606,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a client reaches another's by the name that QEMU has for it",
     file: "sharing/fd_names.ts",
     from:
-      "if (this.#upstream.has(own)) return false;\n    // What looks like a tag would be taken off in what QEMU answers.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
+      "if (this.#upstream.has(own)) return false;\n    // A name that looks tagged would lose its end in QEMU's messages.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
     to: "return this.#upstream.get(own)?.own !== own;",
   },
   {
