@@ -103,14 +103,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "session/dialect": ["session/arguments"],
   "session/monitor": ["session/dialect"],
-  "sharing/fd_names": ["sharing/fd_references", "sharing/own_command"],
+  "sharing/fd_names": ["sharing/fd_commands", "sharing/fd_references", "sharing/own_command"],
+  "sharing/fd_references": ["sharing/fd_commands"],
   "sharing/fd_registry": [
+    "sharing/fd_commands",
     "sharing/fd_names",
     "sharing/fd_references",
     "sharing/fd_sets",
     "sharing/own_command",
   ],
-  "sharing/fd_sets": ["sharing/fd_references", "sharing/own_command"],
+  "sharing/fd_sets": ["sharing/fd_commands", "sharing/own_command"],
   "sharing/query_cache": ["sharing/queries"],
   "config/config": [
     "config/config_error",

@@ -211,16 +211,13 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.grant;
   if (!mayRun(role, own)) {
-    hub.recorder.recordLocal(monitor, command, "refused");
     const because = `role ${role.name}: it is for roles that administer qmpmux`;
-    monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
+    const desc = refusalText(command, because);
+    hub.recorder.refuse(monitor, command, "refused", desc, { errorClass: "CommandNotFound" });
   } else if (oob) {
     const error = errorReply("GenericError", `The command ${name} does not support OOB`);
-    monitor.answer(
-      id,
-      true,
-      hub.recorder.recordWhenSent(monitor, command, () => monitor.inDialect(error)),
-    );
+    const answer = (): Reply => monitor.inDialect(error);
+    monitor.answer(id, true, hub.recorder.recordWhenSent(monitor, command, answer));
   } else run(monitor, command, own, hub);
   return true;
 }

@@ -7,7 +7,6 @@
  * @module
  */
 
-import type { Result } from "../observe/observer.ts";
 import type { Answer, Monitor } from "../session/monitor.ts";
 import type { Upstream } from "../session/upstream.ts";
 import { type Matcher, matcherOf } from "../policy/glob.ts";
@@ -63,46 +62,48 @@ export class Intake {
     const command = readCommand(input, monitor.takesOob, monitor.isPretty);
     const { id, oob } = command;
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
+    const { recorder } = this.#hub;
     const answer = monitor.admit(command);
     if (answer !== "run") {
       if (oob) {
         const desc = `The command ${command.name} does not support OOB`;
-        return this.#refuse(monitor, command, "error", desc);
+        return recorder.refuse(monitor, command, "error", desc);
       }
-      const recorded = this.#hub.recorder.recordWhenSent(monitor, command, answer);
+      const recorded = recorder.recordWhenSent(monitor, command, answer);
       return monitor.answer(id, false, this.#inOwnTurn(monitor, command, recorded));
     }
-    const objection = this.#hub.recorder.recording.gate?.objection(command);
+    const objection = recorder.recording.gate?.objection(command);
     if (objection !== undefined) {
-      return this.#refuse(monitor, command, "refused", refusalText(command, objection));
+      return recorder.refuse(monitor, command, "refused", refusalText(command, objection));
     }
     if (!runOwn(monitor, command, this.#hub)) this.#run(monitor, command);
   }
 
   #run(monitor: Monitor, command: Command): void {
     const { name, oob } = command;
+    const { recorder } = this.#hub;
     if (monitor.isControl) {
       const desc = `The command ${name} has not been found`;
-      return this.#refuse(monitor, command, "error", desc, { errorClass: "CommandNotFound" });
+      return recorder.refuse(monitor, command, "error", desc, { errorClass: "CommandNotFound" });
     }
     if (this.draining) {
-      return this.#refuse(monitor, command, "dropped", "qmpmux is shutting down");
+      return recorder.refuse(monitor, command, "dropped", "qmpmux is shutting down");
     }
     const verdict = judge(monitor.grant.role, command);
     if (!verdict.allow) {
       const rule = ruleName(monitor.grant.role.name, verdict.rule);
       const desc = refusalText(command, verdict.because);
-      return this.#refuse(monitor, command, "refused", desc, {
+      return recorder.refuse(monitor, command, "refused", desc, {
         errorClass: "CommandNotFound",
         rule,
       });
     }
     if (this.#upstream.state !== "ready") {
-      return this.#refuse(monitor, command, "dropped", `QEMU is away; ${name} was not sent`);
+      return recorder.refuse(monitor, command, "dropped", `QEMU is away; ${name} was not sent`);
     }
     if (oob && !this.#dispatch.mayOvertake) {
       const desc = `QEMU answers no out-of-band commands; ${name} was not sent`;
-      return this.#refuse(monitor, command, "dropped", desc);
+      return recorder.refuse(monitor, command, "dropped", desc);
     }
     this.#dispatch.take(monitor, command, this.#deadlineOf(command));
   }
@@ -123,17 +124,5 @@ export class Intake {
   #deadlineOf({ name }: Command): number {
     const deadline = this.#deadlines.find(({ matches }) => matches(name));
     return deadline ? this.#time() + deadline.seconds : Infinity;
-  }
-
-  /** Answers a command with an error at once, and records it; `rule` names the rule that refused it. */
-  #refuse(
-    monitor: Monitor,
-    command: Command,
-    result: Result,
-    desc: string,
-    { errorClass = "GenericError", rule }: { errorClass?: string; rule?: string } = {},
-  ): void {
-    this.#hub.recorder.recordLocal(monitor, command, result, rule);
-    monitor.refuse(command.id, command.oob, errorClass, desc);
   }
 }

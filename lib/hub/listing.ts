@@ -40,13 +40,8 @@ export function seenBy(role: Role, { name }: Command, reply: Reply): Reply {
   let byRole = filtered.get(reply);
   if (byRole === undefined) filtered.set(reply, byRole = new WeakMap());
   let seen = byRole.get(role);
-  if (seen === undefined) byRole.set(role, seen = visibleTo(role, reply));
+  const isVisible = (element: unknown): boolean =>
+    !refusesEntirely(role, (element as { name: string }).name);
+  if (seen === undefined) byRole.set(role, seen = withElements(reply, isVisible));
   return seen;
-}
-
-function visibleTo(role: Role, reply: Reply): Reply {
-  return withElements(
-    reply,
-    (element) => !refusesEntirely(role, (element as { name: string }).name),
-  );
 }

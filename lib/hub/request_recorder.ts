@@ -63,9 +63,16 @@ export class RequestRecorder {
     }
   }
 
-  /** Records a command that is answered here at once; `rule` names the rule that refused it. */
-  recordLocal(monitor: Monitor, command: Command, result: Result, rule?: string): void {
+  /** Answers a command with an error at once, and records it; `rule` names the rule that refused it. */
+  refuse(
+    monitor: Monitor,
+    command: Command,
+    result: Result,
+    desc: string,
+    { errorClass = "GenericError", rule }: { errorClass?: string; rule?: string } = {},
+  ): void {
     this.#command(monitor, command, { result, took: 0, rule });
+    monitor.refuse(command.id, command.oob, errorClass, desc);
   }
 
   /** Wraps a local answer so that it is recorded when it gives its reply, which may be at a later call. */

@@ -9,7 +9,8 @@
 
 import type { Command, Reply } from "../wire/message.ts";
 import { FdNames, notFound } from "./fd_names.ts";
-import { type FdReference, isAboutDescriptors, referencesIn, TOO_MANY } from "./fd_references.ts";
+import { isAboutDescriptors } from "./fd_commands.ts";
+import { type FdReference, referencesIn, TOO_MANY } from "./fd_references.ts";
 import { FdSets } from "./fd_sets.ts";
 import type { Cleanup } from "./own_command.ts";
 

@@ -10,7 +10,7 @@
 import type { Command, Reply } from "../wire/message.ts";
 import { objectReturned } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
-import { hasInner, scalar } from "./fd_references.ts";
+import { hasInner, scalar } from "./fd_commands.ts";
 import { type Cleanup, ownCommand } from "./own_command.ts";
 
 /** The commands that create an object, and those that delete it, with the member that names it. */
