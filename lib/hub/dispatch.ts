@@ -1,8 +1,8 @@
 /**
  * The dispatch: commands that wait for QEMU or are in flight, and the replies to them.
  *
- * It combines what the rooms of sharing decide: whose turn it is, which question
- * is asked once for many, which descriptors may go, and which deadline has passed.
+ * It combines the decisions of the rooms of sharing: whose turn it is, which question
+ * is sent once for many clients, and which descriptors may be sent.
  * A request ends in one place, `#retire`, whatever ends it.
  *
  * @module
@@ -162,7 +162,7 @@ export class Dispatch {
   /** Removes a client: requests that only it waited for are not sent. */
   left(monitor: Monitor): void {
     for (const request of this.#scheduler.drop(monitor)) {
-      // An internal request closes what clients left at QEMU: it is sent all the same.
+      // An internal request closes leftovers of clients: it is sent all the same.
       if (request.askers.length === 0) this.#scheduler.enqueue(monitor, request);
       else this.#inherit(request);
     }
@@ -170,7 +170,7 @@ export class Dispatch {
     this.clean(monitor);
   }
 
-  /** Closes what a client leaves at QEMU. */
+  /** Closes a client's leftovers at QEMU. */
   clean(owner: Monitor): void {
     for (const command of this.#gate.leftovers(owner)) {
       this.#scheduler.enqueue(owner, internalRequest(command, owner));
@@ -178,7 +178,7 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** Begins to send to a QEMU that is ready: first what closes leftovers of an earlier connection. */
+  /** Begins to send to a QEMU that is ready, and closes leftovers of an earlier connection first. */
   ready(): void {
     this.#free();
     this.#feed();
@@ -286,7 +286,7 @@ export class Dispatch {
     return false;
   }
 
-  /** Sends what a command with descriptors held back, and closes what QEMU has no use for any more. */
+  /** Sends the requests that a command with descriptors held back, and closes leftovers that are now free. */
   #release(owner: Monitor | undefined): void {
     if (!this.#gate.hasFds) {
       for (const request of this.#heldBack) {
@@ -298,7 +298,7 @@ export class Dispatch {
     if (owner?.left) this.clean(owner);
   }
 
-  /** Closes what is left at QEMU besides the leftovers of one client. */
+  /** Closes leftovers at QEMU that have become free. */
   #free(): void {
     for (const { owner, command } of this.#gate.freed()) {
       this.#scheduler.enqueue(owner, internalRequest(command, owner));

@@ -106,7 +106,7 @@ export class FdGate {
     if (owner) this.#registry.settled(owner, command, reply);
   }
 
-  /** Returns commands that clean up what a departed client left at QEMU. Call it again after every reply. */
+  /** Returns commands that close a departed client's leftovers at QEMU. Call it again after every reply. */
   leftovers(owner: Monitor): Command[] {
     return this.#registry.leftovers(owner);
   }

@@ -90,8 +90,8 @@ export class Mux {
   }
 
   /**
-   * Prepares a client's input, one step a call: what takes long and can be done before it is
-   * handed to {@linkcode received}.
+   * Prepares a client's input for {@linkcode received}, one step a call, so that a long one does
+   * not delay other clients.
    *
    * @returns whether nothing is left to prepare
    */
@@ -173,7 +173,7 @@ export class Mux {
 
   /**
    * Ends the session with QEMU. Greeted clients are closed behind their last bytes; under `hold`
-   * they stay, and their commands are answered with errors that say what is known of them.
+   * they stay, and their commands are answered with errors that say whether QEMU was sent them.
    */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
@@ -191,7 +191,7 @@ export class Mux {
     this.#rest();
   }
 
-  /** Sets the time, in seconds of a steady clock, and does what is due. */
+  /** Sets the time, in seconds of a steady clock, and does the work that is due. */
   tick(now: number): void {
     this.#now = now;
     const { handshakeTime, stallTime } = this.#options;
@@ -281,7 +281,7 @@ export class Mux {
   /** Reports, while draining, that no command waits or is in flight. */
   #rest(): void {
     if (!this.#draining || !this.#dispatch.resting) return;
-    // Clients can no longer use what they have left at QEMU.
+    // Clients can no longer use their descriptors at QEMU.
     for (const monitor of this.#monitors) this.#dispatch.clean(monitor);
     if (this.#dispatch.resting) this.#notices.idle();
   }

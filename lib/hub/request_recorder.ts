@@ -1,8 +1,8 @@
 /**
- * The hub's side of recording: it tells observers what happens, and when.
+ * The hub's side of recording: it passes happenings to the observers.
  *
- * Each asker of a command is told of by itself, also one that has left since: its
- * command has run. Without observers nothing is measured.
+ * The end of a command is recorded for each of its askers, also for one that has
+ * left since: its command has run. Without observers nothing is measured.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface Entry {
   readonly sentAt: number;
 }
 
-/** Tells observers what happens; the times are seconds of a steady clock. */
+/** Passes happenings to the observers; the times are seconds of a steady clock. */
 export class RequestRecorder {
   /** The observers and the gate. Commands that began unobserved stay so. */
   recording: Recording;
@@ -43,7 +43,7 @@ export class RequestRecorder {
     return this.recording.observers.length === 0 ? NaN : this.#clock();
   }
 
-  /** Tells the observers what has happened. */
+  /** Passes a happening to every observer. */
   observe(happening: Happening): void {
     for (const observer of this.recording.observers) observer.observe(happening);
   }

@@ -115,7 +115,7 @@ export function lineOf(record: AuditRecord): string {
     // After the client's name.
     parts.splice(4, 0, `"peer":${JSON.stringify({ pid, uid, gid })}`);
   }
-  // In the order in which one reads it: what, then what became of it.
+  // In reading order: the command, then its result.
   const outcome = parts.pop()!;
   if (shown && "arguments" in shown) parts.push(`"arguments":${shown.arguments}`);
   if (shown && "names" in shown) parts.push(`"argument-names":${JSON.stringify(shown.names)}`);

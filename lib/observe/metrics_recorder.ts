@@ -58,7 +58,7 @@ const DROPS: readonly ClientEnding[] = [
 /** The counts of one command under one role, by result. */
 type Counts = Partial<Record<Result, Cell>>;
 
-/** Counts what happens. */
+/** Counts happenings. */
 export class MetricsRecorder implements Observer {
   readonly #metrics = new Metrics();
   readonly #isKnown: (command: string) => boolean;
@@ -158,7 +158,7 @@ export class MetricsRecorder implements Observer {
     return this.#metrics.render();
   }
 
-  /** Counts what has happened, and measures a command that QEMU has answered. */
+  /** Counts a happening, and measures a command that QEMU has answered. */
   observe(happening: Happening): void {
     const { kind } = happening;
     switch (kind) {

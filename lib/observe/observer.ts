@@ -1,8 +1,8 @@
 /**
- * Observers, which record what happens in the hub, and gates, which may object to commands.
+ * Observers, which record what the hub does, and gates, which may object to commands.
  *
- * An observer is called after the fact, and changes nothing. A gate is called before
- * a command runs.
+ * An observer is called afterwards, and changes nothing. A gate is called before a
+ * command runs.
  *
  * @module
  */
@@ -98,7 +98,7 @@ export type Happening =
   /** The audit could not be written. */
   | { readonly kind: "audit-failed" };
 
-/** Records what happens. */
+/** Records happenings. */
 export interface Observer {
   /** Takes note of something that has happened. */
   observe(happening: Happening): void;

@@ -65,7 +65,7 @@ export class Arguments {
     const values: string[] = [];
     eachString(name, value, (element) => {
       const taken = element.stringIn(table);
-      // QEMU names the parameter 'null': an element of a list has no name of its own.
+      // QEMU names the parameter 'null': an element of a list has no name.
       if (taken === undefined) {
         throw new ArgumentError(`Parameter 'null' does not accept value '${element.scalar}'`);
       }

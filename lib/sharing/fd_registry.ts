@@ -72,7 +72,7 @@ export class FdRegistry<Owner> {
   }
 
   /**
-   * Returns the commands that clean up what a departed client left at QEMU, each once.
+   * Returns the commands that close a departed client's leftovers at QEMU, each once.
    *
    * A name that a command in flight may give is left out: call it again after its reply. A set
    * that is in use stays until it is not, and is then among those of `freed`.

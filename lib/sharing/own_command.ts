@@ -1,5 +1,5 @@
 /**
- * Commands that qmpmux sends itself, to clean up what clients have left at QEMU.
+ * Commands that qmpmux itself sends, to close leftovers of clients at QEMU.
  *
  * @module
  */

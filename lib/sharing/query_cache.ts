@@ -1,9 +1,9 @@
 /**
  * One question sent once.
  *
- * Fixed replies are cached as long as QEMU lives. A client that asks what another
- * is waiting to ask joins that question while it still waits here, so that the
- * reply is newer than both.
+ * Fixed replies are cached as long as QEMU lives. A client joins an equal question
+ * of another client while that still waits here, so that the reply is newer than
+ * both commands.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { IMMUTABLE, SHARED } from "./queries.ts";
  */
 const CONCURRENT_LIMIT = 2;
 
-/** Longer commands are not compared; no query of QEMU comes near. */
+/** The longest command that is compared; QEMU's queries are far shorter. */
 const QUESTION_BYTES_LIMIT = 512;
 
 /** Longer replies are not cached: QEMU's longest has 0.2 MB, and no real QEMU sends more. */

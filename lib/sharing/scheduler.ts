@@ -2,7 +2,7 @@
  * Fair turns upstream.
  *
  * QEMU runs in-band commands one by one. What waits, waits here, where it can
- * still be dropped: each owner's jobs in a queue of its own, the owners in a ring.
+ * still be dropped: each owner has its own queue, and the owners form a ring.
  * The number of jobs an owner may have waiting is bounded where they are read.
  *
  * @module
@@ -17,7 +17,7 @@
 export const OWNER_LIMIT = 2;
 /** The same while other owners send jobs, too: each waits behind one of every other. */
 export const SHARED_LIMIT = 1;
-/** Jobs in a row after which their owner counts as the only one that sends. The first of all does at once. */
+/** Jobs in a row after which their owner counts as the only one that sends. The first owner of all counts at once. */
 export const LONE_ROW = 16;
 /**
  * The same for an owner that has overtaken since it was last idle.
