@@ -108,25 +108,18 @@ export class Audit implements Observer, Gate {
 
 /** Returns a record as one line of JSON, without the line end. */
 export function lineOf(record: AuditRecord): string {
-  const { shown, rule, errorClass, duration, peer, ...rest } = record;
-  const parts = Object.entries(rest).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
-  if (peer) {
-    const { pid, uid, gid } = peer;
-    // After the client's name.
-    parts.splice(4, 0, `"peer":${JSON.stringify({ pid, uid, gid })}`);
-  }
-  // In reading order: the command, then its result.
-  const outcome = parts.pop()!;
-  if (shown && "arguments" in shown) parts.push(`"arguments":${shown.arguments}`);
-  if (shown && "names" in shown) parts.push(`"argument-names":${JSON.stringify(shown.names)}`);
-  parts.push(outcome);
-  if (rule !== undefined) parts.push(`"rule":${JSON.stringify(rule)}`);
-  if (errorClass !== undefined) parts.push(`"error-class":${JSON.stringify(errorClass)}`);
-  parts.push(`"duration":${duration}`);
-  return `{${parts.join(",")}}`;
+  const { time, listener, role, client, command, shown, outcome, rule, duration } = record;
+  const { pid, uid, gid } = record.peer ?? {};
+  const peer = record.peer && { pid, uid, gid };
+  const names = shown && "names" in shown ? shown.names : undefined;
+  const head = { time, listener, role, client, peer, command, "argument-names": names };
+  const tail = { outcome, rule, "error-class": record.errorClass, duration };
+  // The arguments are JSON already.
+  const args = shown && "arguments" in shown ? `,"arguments":${shown.arguments}` : "";
+  return `${JSON.stringify(head).slice(0, -1)}${args},${JSON.stringify(tail).slice(1)}`;
 }
 
-/** A record as fields of the journal, which has the time and much else itself. */
+/** Returns a record as fields of the journal, which adds the time and more itself. */
 export function fieldsOf(record: AuditRecord): Record<string, string> {
   const { client, peer, command, role, listener, shown, outcome, rule, errorClass, duration } =
     record;
