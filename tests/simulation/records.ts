@@ -12,6 +12,9 @@ export class Records implements Observer {
   /** The names of commands that have not come to their end, by who asked them. */
   readonly #open = new Map<string, string[]>();
 
+  /** The number of clients that have left. */
+  left = 0;
+
   /** A client asks something. */
   asked(party: string, name: string): void {
     const names = this.#open.get(party);
@@ -28,6 +31,7 @@ export class Records implements Observer {
 
   /** Takes note of a command that has ended. */
   observe(happening: Happening): void {
+    if (happening.kind === "left") this.left++;
     if (happening.kind !== "command") return;
     const { client: { name: party }, command: { name }, outcome: { result } } = happening;
     const names = this.#open.get(party) ?? [];

@@ -195,6 +195,7 @@ export class World {
   #splitter!: InstanceType<Core["MessageSplitter"]>;
   #nonce = 1000;
   #fdMessages = 0;
+  #attached = 0;
   #over: Monitor[] = [];
   #closed: string | undefined;
   readonly #trace: boolean;
@@ -256,6 +257,10 @@ export class World {
     const counts = this.mux.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
       if (!seat.closed) this.model.pending(seat, monitor.pending, counts.get(monitor) ?? 0);
+    }
+    const left = this.#attached - this.mux.monitors.size;
+    if (this.model.records.left !== left) {
+      throw new Broken("records", `${left} clients have left, not ${this.model.records.left}`);
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
@@ -372,6 +377,7 @@ export class World {
     this.#note(`! connect ${seat.label} ${words.join(" ")}`);
     const client = new SimulatedClient(this, seat);
     this.clients.set(who, client);
+    this.#attached++;
     client.monitor = this.mux.attach(client, this.#grant(simTerms));
   }
 
