@@ -8,7 +8,7 @@ import { Mux } from "../lib/hub/mux.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
-import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
+import type { ClientPeer, QemuEnding, QemuPeer } from "../lib/wire/peer.ts";
 import { grant, options } from "../tests/support/stage.ts";
 
 const ENCODER = new TextEncoder();
@@ -26,8 +26,8 @@ class CountingPeer implements ClientPeer, QemuPeer {
   }
   pause(): void {}
   resume(): void {}
-  close(reason: string): void {
-    throw new Error(`The bench's peer was closed: ${reason}`);
+  close(reason: string | QemuEnding): void {
+    throw new Error(`The bench's peer was closed: ${JSON.stringify(reason)}`);
   }
 }
 

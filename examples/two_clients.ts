@@ -110,7 +110,7 @@ class Client implements ClientPeer {
 /** The connection to QEMU. It prints what the mux sends; the replies are below. */
 const qemu: QemuPeer = {
   send: (bytes) => console.log(`      QEMU hears ${DECODER.decode(bytes).trimEnd()}`),
-  close: (reason) => console.log(`QEMU is hung up on: ${reason}`),
+  close: ({ text }) => console.log(`QEMU is hung up on: ${text}`),
 };
 
 const messages = new MessageSplitter();

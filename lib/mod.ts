@@ -2,11 +2,11 @@
  * The core of qmpmux as a library: synchronous, without sockets.
  *
  * Give a {@linkcode Mux} a {@linkcode QemuPeer} for QEMU and a {@linkcode ClientPeer} for each client,
- * feed it what a {@linkcode MessageSplitter} and each client's
- * {@linkcode FrameSplitter} find in the bytes, and it answers through the peers.
+ * feed it the messages of a {@linkcode MessageSplitter} and of each client's
+ * {@linkcode FrameSplitter}, and it answers through the peers.
  *
- * `docs/library.md` tells what else is the caller's to do, `examples/two_clients.ts`
- * does all of it.
+ * `docs/library.md` lists the caller's other tasks; `examples/two_clients.ts` is a
+ * complete example.
  *
  * @example A client beside others at one QEMU
  * ```ts
@@ -29,25 +29,30 @@
  *     joins: true,
  *     limits: defaultLimits("full"),
  *   });
- *   // From here on: mux.answered(message) and mux.received(monitor, frame), as they come.
- *   console.log(`${monitor.name} has come`);
+ *   // From here on: mux.answered(message) and mux.received(monitor, frame), as they arrive.
+ *   console.log(`${monitor.name} is connected`);
  * }
  * ```
  *
  * @module
  */
 
-export type { Hub, HubStatus } from "./hub/admin.ts";
-export { Mux, type MuxOptions, type Notices } from "./hub/mux.ts";
+export type { HubStatus } from "./hub/admin.ts";
+export { Mux } from "./hub/mux.ts";
+export type { MuxOptions, Notices } from "./hub/options.ts";
 export type {
-  Ending,
+  ClientEnding,
+  ClientInfo,
+  Gate,
+  Happening,
   InternalErrorPlace,
   Observer,
   Outcome,
-  Party,
+  Recording,
   Result,
 } from "./observe/observer.ts";
-export type { Admission, Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export type { Gauges } from "./observe/metrics_recorder.ts";
+export type { Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
 export { ArgumentList, type Outside } from "./policy/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./policy/argument_path.ts";
 export { EventFilter, EventName } from "./policy/event_filter.ts";
@@ -87,7 +92,7 @@ export {
   readMessage,
   type Reply,
 } from "./wire/message.ts";
-export type { ClientPeer, Fds, Identity, QemuPeer } from "./wire/peer.ts";
+export type { ClientPeer, Fds, Identity, QemuEnding, QemuPeer } from "./wire/peer.ts";
 export { UnexpectedMessage } from "./wire/unexpected.ts";
 export { Cursor } from "./wire/cursor.ts";
 export { NameTable } from "./wire/names.ts";

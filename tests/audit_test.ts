@@ -17,7 +17,7 @@ import type { Command } from "../lib/wire/message.ts";
 import { errorReply } from "../lib/wire/reply.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 
-const PARTY = { name: "mux/3", grant: { name: "mux", role: { name: "operator" } } };
+const CLIENT = { name: "mux/3", grant: { name: "mux", role: { name: "operator" } } };
 
 function command(name: string, args?: string): Command {
   const argumentBytes = args === undefined ? undefined : asciiBytes(args);
@@ -46,7 +46,7 @@ function audited(more: Partial<AuditOptions> = {}): {
 /** The line of one command with this outcome. */
 function lineFor(asked: Command, outcome: Outcome): string {
   const { audit, records } = audited();
-  audit.ended(PARTY, asked, outcome);
+  audit.observe({ kind: "command", client: CLIENT, command: asked, outcome });
   return lineOf(records[0]!);
 }
 
@@ -83,8 +83,18 @@ Deno.test("lineOf() cuts the name of a command that a client made up", () => {
 Deno.test("fieldsOf() tells the same in fields of the journal", () => {
   const { audit, records } = audited();
   const reply = errorReply("GenericError", "no");
-  audit.ended(PARTY, command("device_add", '{"driver":"x"}'), { result: "error", reply, took: 1 });
-  audit.ended(PARTY, command("unknown", '{"a":1}'), { result: "return", took: 1 });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("device_add", '{"driver":"x"}'),
+    outcome: { result: "error", reply, took: 1 },
+  });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("unknown", '{"a":1}'),
+    outcome: { result: "return", took: 1 },
+  });
   assertEquals(fieldsOf(records[0]!), {
     MESSAGE: "mux/3 (operator): device_add: error (GenericError)",
     PRIORITY: "5",
@@ -107,28 +117,48 @@ Deno.test("fieldsOf() tells the same in fields of the journal", () => {
   ]);
 });
 
-Deno.test("Audit.ended() leaves out what only reads", () => {
+Deno.test("Audit.observe() leaves out what only reads", () => {
   const { audit, records } = audited();
-  audit.ended(PARTY, command("query-status"), { result: "return", took: 0 });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("query-status"),
+    outcome: { result: "return", took: 0 },
+  });
   assertEquals(records, []);
 });
 
-Deno.test("Audit.ended() puts what only reads on record where that is asked for", () => {
+Deno.test("Audit.observe() puts what only reads on record where that is asked for", () => {
   const { audit, records } = audited({ all: true });
-  audit.ended(PARTY, command("query-status"), { result: "return", took: 0 });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("query-status"),
+    outcome: { result: "return", took: 0 },
+  });
   assertEquals(records.map(({ command }) => command), ["query-status"]);
 });
 
-Deno.test("Audit.ended() puts what was refused on record", () => {
+Deno.test("Audit.observe() puts what was refused on record", () => {
   const { audit, records } = audited();
-  audit.ended(PARTY, command("quit"), { result: "refused", took: 0 });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("quit"),
+    outcome: { result: "refused", took: 0 },
+  });
   assertEquals(records.map(({ outcome }) => outcome), ["refused"]);
 });
 
 Deno.test("a record of what was refused names the rule, in a line and in fields", () => {
   const rule = "/etc/vm.toml:14 (refuse quit)";
   const { audit, records } = audited();
-  audit.ended(PARTY, command("quit"), { result: "refused", took: 0, rule });
+  audit.observe({
+    kind: "command",
+    client: CLIENT,
+    command: command("quit"),
+    outcome: { result: "refused", took: 0, rule },
+  });
   const line = lineOf(records[0]!);
   assertEquals(
     line.slice(line.indexOf('"outcome"')),
@@ -157,10 +187,8 @@ Deno.test("Audit.objection() is none where the audit is to go on", () => {
 
 Deno.test("Audit keeps nothing of what is no command", () => {
   const { audit, records } = audited({ all: true });
-  audit.joined();
-  audit.cached();
-  audit.spread();
-  audit.left();
-  audit.qemuCame();
+  audit.observe({ kind: "joined" });
+  audit.observe({ kind: "left", ending: "left" });
+  audit.observe({ kind: "ready" });
   assertEquals(records, []);
 });

@@ -69,15 +69,7 @@ Deno.test("an error while a client leaves keeps nothing of it", () => {
 Deno.test("an error while QEMU is heard closes its connection alone; clients go on with the next", () => {
   const stage = new Stage(60, {
     onLoss: "hold",
-    observer: {
-      objection: () => undefined,
-      ended(): void {},
-      joined(): void {},
-      cached(): void {},
-      spread: fails,
-      left(): void {},
-      qemuCame(): void {},
-    },
+    recording: { observers: [{ observe: ({ kind }) => kind === "event" ? fails() : undefined }] },
   });
   stage.containsErrors = true;
   stage.qemuReady();

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { DOUBTED_LIMIT } from "../lib/sharing/fd_names.ts";
 import { FdRegistry } from "../lib/sharing/fd_registry.ts";
-import { takesSurely } from "../lib/sharing/fd_references.ts";
+import { takesSurely } from "../lib/sharing/fd_commands.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { readCommand } from "../lib/wire/command_reader.ts";
 import type { Command, Reply } from "../lib/wire/message.ts";

@@ -250,7 +250,7 @@ class Play {
       failed: (where, error): void => {
         this.#failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
       },
-    }, this.metricsRecorder);
+    }, { observers: [this.metricsRecorder] });
   }
 
   /** Plays sessions, a hostile one and an honest one in turn, until so many messages were said. */
@@ -388,7 +388,7 @@ class Play {
         const [, id] = /,"id":(\d+)\}$/.exec(DECODER.decode(bytes)) ?? [];
         this.#queue.push({ name: execute ?? oob, id });
       },
-      close: (reason) => void (this.#closed ??= reason),
+      close: ({ text }) => void (this.#closed ??= text),
     };
     this.#nonce = String(1_000_000_000 + this.figures.sessions);
     this.mux.qemuArrived(peer, this.#nonce);

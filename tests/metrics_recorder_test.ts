@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Ending, Party, Result } from "../lib/observe/observer.ts";
+import type { ClientEnding, ClientInfo, Result } from "../lib/observe/observer.ts";
 import { type Gauges, MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import type { Command, Event } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
@@ -19,7 +19,7 @@ function metricsRecorder(): MetricsRecorder {
   });
 }
 
-function party(role: string): Party {
+function party(role: string): ClientInfo {
   return { name: "a/1", grant: { name: "a", role: { name: role } } };
 }
 
@@ -36,11 +36,23 @@ function samples(counted: MetricsRecorder, name: string, gauges = NOTHING): stri
   return counted.render(gauges).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
 }
 
-Deno.test("Tally.ended() counts by command, role and result", () => {
+Deno.test("MetricsRecorder.observe() counts by command, role and result", () => {
   const counted = metricsRecorder();
   const results: Result[] = ["return", "error", "return"];
-  for (const result of results) counted.ended(party("full"), command("stop"), { result, took: 1 });
-  counted.ended(party("observer"), command("stop"), { result: "refused", took: 0 });
+  for (const result of results) {
+    counted.observe({
+      kind: "command",
+      client: party("full"),
+      command: command("stop"),
+      outcome: { result, took: 1 },
+    });
+  }
+  counted.observe({
+    kind: "command",
+    client: party("observer"),
+    command: command("stop"),
+    outcome: { result: "refused", took: 0 },
+  });
   assertEquals(samples(counted, "commands_total"), [
     'qmpmux_commands_total{command="stop",role="full",result="return"} 2',
     'qmpmux_commands_total{command="stop",role="full",result="error"} 1',
@@ -49,20 +61,35 @@ Deno.test("Tally.ended() counts by command, role and result", () => {
   assertEquals(samples(counted, "refused_total"), ['qmpmux_refused_total{role="observer"} 1']);
 });
 
-Deno.test("Tally.ended() counts every name it does not know as other", () => {
+Deno.test("MetricsRecorder.observe() counts every name it does not know as other", () => {
   const counted = metricsRecorder();
   for (let i = 0; i < 1000; i++) {
-    counted.ended(party("full"), command(`made-up-${i}`), { result: "error", took: 0 });
+    counted.observe({
+      kind: "command",
+      client: party("full"),
+      command: command(`made-up-${i}`),
+      outcome: { result: "error", took: 0 },
+    });
   }
   assertEquals(samples(counted, "commands_total"), [
     'qmpmux_commands_total{command="other",role="full",result="error"} 1000',
   ]);
 });
 
-Deno.test("Tally.ended() measures only what QEMU has answered", () => {
+Deno.test("MetricsRecorder.observe() measures only what QEMU has answered", () => {
   const counted = metricsRecorder();
-  counted.ended(party("full"), command("stop"), { result: "return", took: 0.3, waited: 0.2 });
-  counted.ended(party("full"), command("stop"), { result: "return", took: 9 });
+  counted.observe({
+    kind: "command",
+    client: party("full"),
+    command: command("stop"),
+    outcome: { result: "return", took: 0.3, waited: 0.2 },
+  });
+  counted.observe({
+    kind: "command",
+    client: party("full"),
+    command: command("stop"),
+    outcome: { result: "return", took: 9 },
+  });
   assertEquals(samples(counted, "command_duration_seconds_sum"), [
     "qmpmux_command_duration_seconds_sum 0.3",
   ]);
@@ -71,25 +98,29 @@ Deno.test("Tally.ended() measures only what QEMU has answered", () => {
   ]);
 });
 
-Deno.test("Tally.spread() counts events and to how many they went", () => {
+Deno.test("MetricsRecorder.observe() counts events and to how many they went", () => {
   const counted = metricsRecorder();
-  counted.spread(event("STOP"), 3);
-  counted.spread(event("STOP"), 2);
+  counted.observe({ kind: "event", event: event("STOP"), clients: 3 });
+  counted.observe({ kind: "event", event: event("STOP"), clients: 2 });
   assertEquals(samples(counted, "events_total"), ['qmpmux_events_total{event="STOP"} 2']);
   assertEquals(samples(counted, "event_deliveries"), ["qmpmux_event_deliveries_total 5"]);
 });
 
-Deno.test("Tally.spread() bounds the names of events", () => {
+Deno.test("MetricsRecorder.observe() bounds the names of events", () => {
   const counted = metricsRecorder();
-  for (let i = 0; i < 300; i++) counted.spread(event(`E${i}`), 0);
+  for (let i = 0; i < 300; i++) {
+    counted.observe({ kind: "event", event: event(`E${i}`), clients: 0 });
+  }
   const told = samples(counted, "events_total");
   assertEquals(told.length, 257);
   assertEquals(told.at(-1), 'qmpmux_events_total{event="other"} 44');
 });
 
-Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () => {
+Deno.test("MetricsRecorder.observe() counts whom qmpmux has disconnected, by the reason", () => {
   const counted = metricsRecorder();
-  for (const ending of ["left", "unread", "unread", "kicked"] as Ending[]) counted.left(ending);
+  for (const ending of ["left", "unread", "unread", "kicked"] as ClientEnding[]) {
+    counted.observe({ kind: "left", ending });
+  }
   const told = samples(counted, "dropped_clients_total");
   assertEquals(told.filter((line) => !line.endsWith(" 0")), [
     'qmpmux_dropped_clients_total{reason="unread"} 2',
@@ -97,14 +128,14 @@ Deno.test("Tally.left() counts whom qmpmux has disconnected, by the reason", () 
   ]);
 });
 
-Deno.test("Tally counts joins, kept answers, sessions, limits and failures of the audit", () => {
+Deno.test("MetricsRecorder counts joins, kept answers, sessions, limits and failures of the audit", () => {
   const counted = metricsRecorder();
-  counted.joined();
-  counted.cached();
-  counted.cached();
-  counted.qemuCame();
-  counted.limitReached("rate");
-  counted.auditFailed();
+  counted.observe({ kind: "joined" });
+  counted.observe({ kind: "cached" });
+  counted.observe({ kind: "cached" });
+  counted.observe({ kind: "ready" });
+  counted.observe({ kind: "limit", limit: "rate" });
+  counted.observe({ kind: "audit-failed" });
   const text = counted.render(NOTHING);
   for (
     const line of [
@@ -118,7 +149,7 @@ Deno.test("Tally counts joins, kept answers, sessions, limits and failures of th
   ) assertStringIncludes(text, `${line}\n`);
 });
 
-Deno.test("Tally.render() tells the census it is given, and no longer who has gone", () => {
+Deno.test("MetricsRecorder.render() tells the gauges it is given, and no longer clients that have left", () => {
   const counted = metricsRecorder();
   counted.render({ ...NOTHING, clients: new Map([["observer", 2]]) });
   const text = counted.render({
@@ -138,8 +169,4 @@ Deno.test("Tally.render() tells the census it is given, and no longer who has go
     ]
   ) assertStringIncludes(text, `${line}\n`);
   assert(!text.includes("observer"));
-});
-
-Deno.test("Tally.objection() is none", () => {
-  assertEquals(metricsRecorder().objection(), undefined);
 });

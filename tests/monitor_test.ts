@@ -33,7 +33,7 @@ Deno.test("Monitor.fill() after the client has left sends nothing", () => {
   const monitor = new Monitor(peer, grant(), 1);
   const ticket = monitor.reserve("1", false);
   const oob = monitor.reserve("2", true);
-  monitor.leave();
+  monitor.leave("left");
   monitor.fill(ticket, returnReply("{}"));
   monitor.fill(oob, returnReply("{}"));
   assertEquals(peer.heard, []);

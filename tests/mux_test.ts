@@ -167,6 +167,19 @@ Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up
   assertEquals(stage.qemu.take(), ['{"execute":"query-status"}']);
 });
 
+Deno.test("Mux.tick() lets clients join a waiting question when an equal one in flight fails", () => {
+  const stage = new Stage(60, { deadlines: [{ glob: "*", seconds: 1 }] });
+  stage.qemuReady();
+  stage.qemu.take();
+  for (const name of ["a", "b"]) stage.ready(name).say('{"execute":"query-status"}');
+  assertEquals(stage.qemu.take().length, 2);
+  stage.mux.adopt(options());
+  stage.ready("c").say('{"execute":"query-status"}');
+  stage.mux.tick(2);
+  stage.ready("d").say('{"execute":"query-status"}');
+  assertEquals(stage.mux.status().waiting, 1);
+});
+
 Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and is given up", () => {
   const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }] });
   stage.qemuReady();

@@ -203,7 +203,7 @@ Deno.test("an audit that cannot be opened ends qmpmux before it listens", async 
 });
 
 Deno.test({
-  name: "Tally.render() is what promtool takes for metrics, with nothing to object to",
+  name: "MetricsRecorder.render() is what promtool takes for metrics, with nothing to object to",
   ignore: WITHOUT_PROMTOOL,
   async fn(): Promise<void> {
     const metricsRecorder = new MetricsRecorder(() => true, {
@@ -213,11 +213,25 @@ Deno.test({
     const party = { name: "a/1", grant: { name: "a", role: { name: 'a"b\\c' } } };
     const bytes = asciiBytes("{}");
     const command = { name: "stop", oob: false, id: undefined, bytes, argumentBytes: undefined };
-    metricsRecorder.ended(party, command, { result: "return", took: 0.01, waited: 0.002 });
-    metricsRecorder.ended(party, command, { result: "refused", took: 0 });
-    metricsRecorder.spread({ kind: "event", name: "STOP", bytes }, 3);
-    metricsRecorder.left("unread");
-    metricsRecorder.limitReached("rate");
+    metricsRecorder.observe({
+      kind: "command",
+      client: party,
+      command,
+      outcome: { result: "return", took: 0.01, waited: 0.002 },
+    });
+    metricsRecorder.observe({
+      kind: "command",
+      client: party,
+      command,
+      outcome: { result: "refused", took: 0 },
+    });
+    metricsRecorder.observe({
+      kind: "event",
+      event: { kind: "event", name: "STOP", bytes },
+      clients: 3,
+    });
+    metricsRecorder.observe({ kind: "left", ending: "unread" });
+    metricsRecorder.observe({ kind: "limit", limit: "rate" });
     const clients = new Map([["full", 1]]);
     const text = metricsRecorder.render({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
     const programs = new URL("../.cache/programs", import.meta.url).pathname;

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
+import type { QemuEnding } from "../lib/wire/peer.ts";
 import type { Stream } from "../lib/platform/connection.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import type { Log } from "../lib/platform/log.ts";
@@ -319,8 +320,9 @@ Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {
   await write(pair.theirs, '"package": ""}, "capabilities": []}}\r\n');
   assert((await readText(pair.theirs, 31)).startsWith('{"execute":"qmp_capabilities",'));
   pair.theirs.close();
-  assertEquals(await within("QEMU to be gone", running), "QEMU closed its monitor");
-  assertEquals([qemu.heard, qemu.damage], [true, undefined]);
+  const ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
+  assertEquals(await within("QEMU to be gone", running), ending);
+  assertEquals(qemu.heard, true);
 });
 
 Deno.test("Qemu proves itself with another number on each connection", async () => {
@@ -346,8 +348,9 @@ Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () 
   const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();
   await write(pair.theirs, "SSH-2.0-Example\r\nmore\r\n");
-  assertEquals(await within("the end", running), "it does not speak QMP");
-  assert(qemu.damage?.startsWith("SSH-2.0-Example"), qemu.damage);
+  const ending = await within("the end", running);
+  assertEquals(ending.text, "it does not speak QMP");
+  assert(ending.kind === "no-qmp" && ending.said.startsWith("SSH-2.0-Example"));
   assertEquals(await readToEnd(pair.theirs), "");
 });
 
@@ -355,7 +358,8 @@ Deno.test("Qemu.close() ends the connection, and its reason is what is told", as
   using pair = await makePair();
   const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();
-  qemu.close("enough");
-  assertEquals(await within("the end", running), "enough");
+  const ending: QemuEnding = { kind: "shutdown", text: "enough" };
+  qemu.close(ending);
+  assertEquals(await within("the end", running), ending);
   assertEquals(await readToEnd(pair.theirs), "");
 });

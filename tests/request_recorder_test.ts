@@ -5,9 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { gaugesOf } from "../lib/hub/census.ts";
-import type { MuxOptions } from "../lib/hub/mux.ts";
-import { type Observer, Recorders } from "../lib/observe/observer.ts";
+import type { MuxOptions } from "../lib/hub/options.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";
@@ -20,7 +18,7 @@ function staged(more: Partial<MuxOptions> = {}): {
 } {
   const book = new Notebook();
   const clock = { now: 100 };
-  const stage = new Stage(60, { clock: () => clock.now, ...more, observer: book });
+  const stage = new Stage(60, { clock: () => clock.now, ...more, recording: book.recording });
   stage.qemuReady();
   return { stage, book, clock };
 }
@@ -40,7 +38,7 @@ Deno.test("Mux tells its recorder that QEMU has come and what a client ran", () 
   stage.ready("a").say('{"execute":"stop"}');
   stage.qemuSays('{"return": {}}');
   assertEquals(book.take(), [
-    "qemu",
+    "ready",
     "stage/1 full qmp_capabilities return",
     "stage/1 full stop return",
   ]);
@@ -102,7 +100,7 @@ Deno.test("Mux tells of an answer that was kept, without a time at QEMU", () => 
   stage.qemuSays('{"return": {}}');
   book.take();
   client.say('{"execute":"query-version"}');
-  assertEquals(book.take(), ["kept", "stage/1 full query-version return"]);
+  assertEquals(book.take(), ["cached", "stage/1 full query-version return"]);
   assertEquals(book.outcomes.at(-1)?.waited, undefined);
 });
 
@@ -277,7 +275,7 @@ Deno.test("Mux tells why a client is no longer there, once", () => {
 
 Deno.test("Mux tells of a client that no QEMU came for", () => {
   const book = new Notebook();
-  const stage = new Stage(60, { observer: book });
+  const stage = new Stage(60, { recording: book.recording });
   stage.connect("a");
   stage.mux.tick(61);
   assertEquals(book.take(), ["left: handshake"]);
@@ -298,7 +296,7 @@ Deno.test("Mux.received() refuses what its recorder objects to, in its place", (
 
 Deno.test("Mux measures from tick to tick where it has no clock", () => {
   const book = new Notebook();
-  const stage = new Stage(60, { observer: book });
+  const stage = new Stage(60, { recording: book.recording });
   stage.qemuReady();
   stage.mux.tick(10);
   stage.ready("a").say('{"execute":"stop"}');
@@ -307,10 +305,9 @@ Deno.test("Mux measures from tick to tick where it has no clock", () => {
   assertEquals(book.outcomes.at(-1)?.took, 2);
 });
 
-Deno.test("Recorders tells each of several, and takes the first objection", () => {
+Deno.test("Mux tells each of several observers, and asks the gate", () => {
   const books = [new Notebook(), new Notebook()];
-  const all: Observer = new Recorders(books);
-  const stage = new Stage(60, { observer: all });
+  const stage = new Stage(60, { recording: { observers: books, gate: books[1] } });
   stage.qemuReady();
   const client = stage.ready("a");
   client.say('{"execute":"query-version"}');
@@ -328,12 +325,12 @@ Deno.test("Recorders tells each of several, and takes the first objection", () =
   assertEquals(books[0]!.lines.includes("joined"), true);
 });
 
-Deno.test("censusOf() counts clients by role, and what is under way", () => {
+Deno.test("Mux.gauges() counts clients by role, and what is under way", () => {
   const { stage } = staged();
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   const watcher = inRole(stage, "f", "observer");
   Object.assign(watcher.peer, { unread: 12 });
-  assertEquals(gaugesOf(stage.mux), {
+  assertEquals(stage.mux.gauges(), {
     clients: new Map([["full", 5], ["observer", 1]]),
     inFlight: 4,
     waiting: 1,
@@ -341,5 +338,5 @@ Deno.test("censusOf() counts clients by role, and what is under way", () => {
     up: true,
   });
   stage.qemuGoes();
-  assertEquals(gaugesOf(stage.mux).up, false);
+  assertEquals(stage.mux.gauges().up, false);
 });

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LONE_ROW, OWNER_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
 
 function served(scheduler: Scheduler<string, string>): string[] {
   const order: string[] = [];
   for (let job = scheduler.next(); job !== undefined; job = scheduler.next()) {
     order.push(job);
-    scheduler.finished(job);
+    scheduler.remove(job);
   }
   return order;
 }
@@ -27,7 +27,7 @@ Deno.test("Scheduler.next() serves a party in the round it joins", () => {
   for (const job of ["a1", "a2", "b1", "b2"]) scheduler.enqueue(job[0]!, job);
   assertEquals(scheduler.next(), "a1");
   scheduler.enqueue("c", "c1");
-  scheduler.finished("a1");
+  scheduler.remove("a1");
   assertEquals(served(scheduler), ["b1", "a2", "c1", "b2"]);
 });
 
@@ -47,7 +47,7 @@ Deno.test("Scheduler.empty tells whether anything waits", () => {
   scheduler.next();
   assert(scheduler.empty);
   scheduler.enqueue("a", "a2");
-  scheduler.clear();
+  scheduler.remove("a2");
   assert(scheduler.empty);
   assertEquals(scheduler.next(), undefined);
 });
@@ -75,7 +75,7 @@ Deno.test("Scheduler.next() passes over a party with as many jobs on their way a
   const order = Array.from({ length: 3 }, () => scheduler.next());
   assertEquals(OWNER_LIMIT, 2);
   assertEquals(order, ["a1", "a2", undefined]);
-  scheduler.finished("a2");
+  scheduler.remove("a2");
   assertEquals([scheduler.next(), scheduler.next()], ["a3", undefined]);
 });
 
@@ -83,14 +83,14 @@ Deno.test("Scheduler.next() sends one job of a party at a time while others send
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "b1"]) scheduler.enqueue(job[0]!, job);
   assertEquals([scheduler.next(), scheduler.next(), scheduler.next()], ["a1", "b1", undefined]);
-  scheduler.finished("b1");
+  scheduler.remove("b1");
   assertEquals(scheduler.next(), undefined);
-  scheduler.finished("a1");
+  scheduler.remove("a1");
   for (let i = 0; i < LONE_ROW - 1; i++) {
     scheduler.enqueue("a", `more ${i}`);
     const sent = scheduler.next()!;
     assertEquals(scheduler.next(), undefined, `${i} in a row`);
-    scheduler.finished(sent);
+    scheduler.remove(sent);
   }
   scheduler.enqueue("a", "last");
   assertEquals([scheduler.next(), scheduler.next()], [`more ${LONE_ROW - 2}`, "last"]);
@@ -101,7 +101,7 @@ Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () =
   for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
   for (let i = 0; i < OWNER_LIMIT; i++) scheduler.next();
   scheduler.enqueue("b", "b1");
-  scheduler.finished("a1");
+  scheduler.remove("a1");
   assertEquals([scheduler.next(), scheduler.next()], ["a3", "b1"]);
 });
 
@@ -111,9 +111,9 @@ Deno.test("Scheduler.overtakes() leaves a party one place for what waits", () =>
   scheduler.next();
   scheduler.overtakes("a", "a0");
   assertEquals(scheduler.next(), undefined);
-  scheduler.finished("a0");
+  scheduler.remove("a0");
   assertEquals(scheduler.next(), undefined);
-  scheduler.finished("a1");
+  scheduler.remove("a1");
   assertEquals([scheduler.next(), scheduler.next()], ["a2", undefined]);
 });
 
@@ -121,41 +121,52 @@ for (
   const [how, empties] of [
     ["taken out", (scheduler): void => scheduler.remove("a2")],
     ["dropped", (scheduler): unknown => scheduler.drop("a")],
-    ["sent", (scheduler): void => scheduler.finished(scheduler.next()!)],
+    ["sent", (scheduler): void => scheduler.remove(scheduler.next()!)],
   ] as [string, (scheduler: Scheduler<string, string>) => void][]
 ) {
   Deno.test(`Scheduler.overtakes() is forgotten when the last of the party's jobs is ${how}`, () => {
     const scheduler = new Scheduler<string, string>();
     for (const job of ["a1", "a2"]) scheduler.enqueue("a", job);
     scheduler.overtakes("a", "a0");
-    scheduler.finished("a0");
+    scheduler.remove("a0");
     assertEquals([scheduler.next(), scheduler.next()], ["a1", undefined]);
-    scheduler.finished("a1");
+    scheduler.remove("a1");
     empties(scheduler);
     for (const job of ["a3", "a4"]) scheduler.enqueue("a", job);
     assertEquals([scheduler.next(), scheduler.next()], ["a3", "a4"]);
   });
 }
 
-Deno.test("Scheduler.clear() forgets what is on its way", () => {
+Deno.test("Scheduler.clear() forgets what owners did", () => {
   const scheduler = new Scheduler<string, string>();
-  for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
-  for (let i = 0; i < OWNER_LIMIT; i++) scheduler.next();
-  assertEquals(scheduler.clear(), ["a3"]);
-  for (const job of ["a4", "a5", "a6"]) scheduler.enqueue("a", job);
-  scheduler.finished("a1");
-  assertEquals(served(scheduler), ["a4", "a5", "a6"]);
+  for (const job of ["a1", "a2", "a3", "b1"]) scheduler.enqueue(job[0]!, job);
+  assertEquals([scheduler.next(), scheduler.next()], ["a1", "b1"]);
+  scheduler.overtakes("a", "a0");
+  assertEquals([...scheduler.waiting()], ["a2", "a3"]);
+  for (const job of ["a0", "a1", "a2", "a3", "b1"]) scheduler.remove(job);
+  scheduler.clear();
+  assertEquals(scheduler.owners, 0);
+  for (const job of ["b2", "b3", "b4"]) scheduler.enqueue("b", job);
+  assertEquals([scheduler.next(), scheduler.next(), scheduler.next()], ["b2", "b3", undefined]);
 });
 
-Deno.test("Scheduler.landed() keeps no party in mind for ever", () => {
+Deno.test("Scheduler.clear() throws while a job waits or is in flight", () => {
+  const scheduler = new Scheduler<string, string>();
+  scheduler.enqueue("a", "a1");
+  assertThrows(() => scheduler.clear(), Error, "1 jobs are left");
+  scheduler.next();
+  assertThrows(() => scheduler.clear(), Error, "1 jobs are left");
+});
+
+Deno.test("Scheduler.remove() keeps no party in mind for ever", () => {
   const scheduler = new Scheduler<string, string>();
   for (let i = 0; i < 5000; i++) {
     scheduler.enqueue(`p${i}`, `job${i}`);
-    scheduler.finished(scheduler.next()!);
+    scheduler.remove(scheduler.next()!);
   }
   assert(scheduler.owners < 1100, String(scheduler.owners));
   scheduler.enqueue("p", "job");
-  scheduler.finished(scheduler.next()!);
+  scheduler.remove(scheduler.next()!);
   const before = scheduler.owners;
   scheduler.drop("p");
   assertEquals(scheduler.owners, before - 1);

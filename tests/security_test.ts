@@ -371,9 +371,14 @@ Deno.test("no text of a client becomes a label of a metric", () => {
   });
   const party = { name: "l/1", grant: { name: "l", role: { name: "observer" } } };
   for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {
-    metricsRecorder.ended(party, commandOf(JSON.stringify({ execute: name })), {
-      result: "refused",
-      took: 0,
+    metricsRecorder.observe({
+      kind: "command",
+      client: party,
+      command: commandOf(JSON.stringify({ execute: name })),
+      outcome: {
+        result: "refused",
+        took: 0,
+      },
     });
   }
   const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };

@@ -11,7 +11,6 @@
 import process from "node:process";
 import { Mux } from "../../lib/hub/mux.ts";
 import { Audit, type AuditSink, lineOf } from "../../lib/observe/audit.ts";
-import { Recorders } from "../../lib/observe/observer.ts";
 import { MetricsRecorder } from "../../lib/observe/metrics_recorder.ts";
 import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
 import { STEADY } from "../../lib/platform/clock.ts";
@@ -332,7 +331,7 @@ export class Rig {
       failed(where, error): void {
         throw new Error(`An internal error (${where})`, { cause: error });
       },
-    }, new Recorders([metricsRecorder, audit]));
+    }, { observers: [metricsRecorder, audit], gate: audit });
     const budget = new ReplyBudget(UNREAD_IN_ALL.initial);
     this.#deps = {
       mux: this.#mux,

@@ -9,8 +9,8 @@
  * @module
  */
 
-import { type Mux, NO_QEMU } from "../hub/mux.ts";
-import type { Ending } from "../observe/observer.ts";
+import type { Mux } from "../hub/mux.ts";
+import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/grant.ts";
@@ -92,7 +92,7 @@ export class Client implements ClientPeer {
   #stopWaiting: (() => void) | undefined;
   #slow = false;
   /** Why it goes, if it does not leave by itself. */
-  #ending: Ending = "left";
+  #ending: ClientEnding = "left";
   /** Whether anything has been said, by it or to it, since the last tick. */
   #stirred = true;
   #quietSince = 0;
@@ -208,7 +208,9 @@ export class Client implements ClientPeer {
 
   /** Ends the connection behind what is queued. */
   close(reason: string): void {
-    if (reason.startsWith(NO_QEMU)) this.#reached("handshake-timeout", `was closed: ${reason}`);
+    if (this.#monitor.ending === "handshake") {
+      this.#reached("handshake-timeout", `was closed: ${reason}`);
+    }
     this.#connection.close();
     this.#room?.resolve();
   }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { gaugesOf } from "../hub/census.ts";
-import { Mux, type MuxOptions } from "../hub/mux.ts";
+import { Mux } from "../hub/mux.ts";
+import type { MuxOptions } from "../hub/options.ts";
 import { UsageError } from "../policy/address.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { placeText } from "../config/recording.ts";
@@ -95,11 +95,11 @@ class Daemon {
     this.#records = new Records(settings, log, version);
     this.#limitLog = new LimitLog(
       log,
-      (limit) => this.#records.metricsRecorder?.limitReached(limit),
+      (limit) => this.#records.metricsRecorder?.observe({ kind: "limit", limit }),
     );
     this.#errors = new InternalErrors(
       this.#limitLog,
-      (where) => this.#records.metricsRecorder?.internalError(where),
+      (place) => this.#records.metricsRecorder?.observe({ kind: "internal-error", place }),
     );
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     this.#mux = new Mux(this.#muxOptions(settings), {
@@ -118,7 +118,7 @@ class Daemon {
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
             "fds=on; add it if clients are to pass descriptors",
         ),
-    }, this.#records.observer);
+    }, this.#records.recording);
     this.#qemus = new QemuLink({
       mux: this.#mux,
       errors: this.#errors,
@@ -218,7 +218,7 @@ class Daemon {
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
     const { sockets } = this.#service;
-    const render = (): string => this.#records.metricsRecorder?.render(gaugesOf(this.#mux)) ?? "";
+    const render = (): string => this.#records.metricsRecorder?.render(this.#mux.gauges()) ?? "";
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => sockets.take(name);
     const server = metrics && await MetricsServer.open(metrics, render, hosts, take);
@@ -256,7 +256,7 @@ class Daemon {
       await this.#adopt(settings);
       this.#settings = settings;
       this.#mux.adopt(this.#muxOptions(settings));
-      this.#mux.record(this.#records.observer);
+      this.#mux.record(this.#records.recording);
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { type Mux, NO_QMP } from "../hub/mux.ts";
+import type { Mux } from "../hub/mux.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
-import { shown } from "../wire/text.ts";
-import type { Fds, Identity, QemuPeer } from "../wire/peer.ts";
+import type { Fds, Identity, QemuEnding, QemuPeer } from "../wire/peer.ts";
 import { STEADY } from "../platform/clock.ts";
 import { Connection, type Marks, type Stream } from "../platform/connection.ts";
 import type { Libc } from "../platform/libc.ts";
@@ -21,9 +20,6 @@ import { connectWithFds, FdSocket } from "../platform/unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
-
-/** So much of what is no QMP is told. */
-const SHOWN_BYTES = 80;
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1000;
@@ -190,10 +186,7 @@ export class Qemu implements QemuPeer {
   readonly #splitter: MessageSplitter;
   /** QEMU's process, if its socket tells it: that of whoever has made the socket listen. */
   readonly identity: Identity | undefined;
-  #reason = "QEMU closed its monitor";
-  #detail: string | undefined;
-  /** The first bytes that were no QMP, where there were some. */
-  #damage: string | undefined;
+  #ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
   #heard = false;
   readonly #work = new UnbrokenWork();
 
@@ -205,7 +198,7 @@ export class Qemu implements QemuPeer {
     this.#splitter = new MessageSplitter(messageLimit);
     this.identity = socket.identity;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
-      dropped: (reason) => this.#reason = reason,
+      dropped: (text) => this.#ending = { kind: "closed", text },
       relieved: () => {},
       failed: (error) => this.#fail(error),
     });
@@ -219,26 +212,16 @@ export class Qemu implements QemuPeer {
     return this.#heard;
   }
 
-  /** More of the reason, for the log alone. */
-  get detail(): string | undefined {
-    return this.#detail;
-  }
-
-  /** What it said that was no QMP. */
-  get damage(): string | undefined {
-    return this.#damage;
-  }
-
   /** Hears QEMU out; resolves with the reason when the connection is gone. */
-  async run(): Promise<string> {
+  async run(): Promise<QemuEnding> {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
     try {
-      this.#mux.qemuLeft(this.#reason);
+      this.#mux.qemuLeft(this.#ending.text);
     } catch (error) {
       this.#errors.report("teardown", error);
     }
-    return this.#reason;
+    return this.#ending;
   }
 
   /** Bytes that the kernel has not been handed yet. */
@@ -257,9 +240,8 @@ export class Qemu implements QemuPeer {
   }
 
   /** Closes the connection; `run` resolves with the reason. */
-  close(reason: string, detail?: string): void {
-    this.#reason = reason;
-    this.#detail = detail;
+  close(ending: QemuEnding): void {
+    this.#ending = ending;
     this.#connection.end();
   }
 
@@ -285,18 +267,13 @@ export class Qemu implements QemuPeer {
       const input = this.#splitter.next();
       if (input === undefined) return true;
       this.#mux.answered(input);
-      if (this.#reason === NO_QMP) {
-        this.#damage = "damage" in input
-          ? input.damage
-          : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
-      }
       if (STEADY.now() >= began + QEMU_SLICE_SECONDS) return false;
     }
   }
 
   #fail(error: unknown): void {
     this.#errors.report("qemu", error);
-    this.#reason = "an internal error came up";
+    this.#ending = { kind: "error", text: "an internal error came up" };
     this.#connection.end();
   }
 }

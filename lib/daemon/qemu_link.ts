@@ -9,6 +9,7 @@ import { addressText } from "../policy/address.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
+import type { QemuEnding } from "../wire/peer.ts";
 import type { Libc } from "../platform/libc.ts";
 import { STEADY } from "../platform/clock.ts";
 import { Failure } from "../platform/failure.ts";
@@ -40,8 +41,11 @@ export interface QemuLinkDeps {
 /** A session that lasts this long is followed by the next without a pause. */
 const LASTING_SECONDS = 1;
 
-const SILENCE = "QEMU sent no greeting";
-const UNFINISHED = "QEMU has greeted, but does not finish the negotiation";
+const SILENT: QemuEnding = { kind: "silent", text: "QEMU sent no greeting" };
+const UNFINISHED: QemuEnding = {
+  kind: "unfinished",
+  text: "QEMU has greeted, but does not finish the negotiation",
+};
 
 /** The QEMUs that come and go at one address. */
 export class QemuLink {
@@ -139,15 +143,17 @@ export class QemuLink {
     const qemu = new Qemu(socket, { mux, errors, turns: TURNS, messageLimit });
     this.#ready = this.#stalled = false;
     const began = STEADY.now();
-    const reason = await this.#runSession(qemu);
+    const ending = await this.#runSession(qemu);
+    const reason = ending.text;
     const ready = this.#ready;
     this.#version = undefined;
     gone();
     if (stop.aborted) return "end";
-    if (!this.#served) this.#checkFirst(qemu, reason);
+    if (!this.#served) this.#checkFirst(ending);
     if (ready || reason !== this.#told) {
-      const line = `${this.#address}: ${qemu.detail ?? reason}`;
-      if (qemu.detail === undefined) log.info(line);
+      const detail = "detail" in ending ? ending.detail : undefined;
+      const line = `${this.#address}: ${detail ?? reason}`;
+      if (detail === undefined) log.info(line);
       else log.warn(line);
     }
     this.#told = ready ? "" : reason;
@@ -163,15 +169,15 @@ export class QemuLink {
   }
 
   /** @throws Failure where what answered is no QEMU; one that just went away is waited for */
-  #checkFirst(qemu: Qemu, reason: string): void {
-    if (qemu.damage !== undefined) {
+  #checkFirst(ending: QemuEnding): void {
+    if (ending.kind === "no-qmp") {
       throw new Failure(
         69,
-        `${this.#address} is no QMP server: it said ${JSON.stringify(qemu.damage)}; ` +
+        `${this.#address} is no QMP server: it said ${JSON.stringify(ending.said)}; ` +
           "name a socket that QEMU was given with -qmp",
       );
     }
-    if (reason === SILENCE) {
+    if (ending.kind === "silent") {
       const { "greeting-timeout": time } = this.#deps.settings();
       throw new Failure(
         69,
@@ -183,10 +189,10 @@ export class QemuLink {
   }
 
   /** Lets QEMU talk until it goes, is told to go, or does not even greet; gives the reason. */
-  async #runSession(qemu: Qemu): Promise<string> {
+  async #runSession(qemu: Qemu): Promise<QemuEnding> {
     const { stop, settings, keep } = this.#deps;
     const silence = setTimeout(() => {
-      if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENCE);
+      if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENT);
     }, settings()["greeting-timeout"] * 1000);
     const drain = (): void => keep(this.#drain(qemu));
     stop.addEventListener("abort", drain);
@@ -210,6 +216,6 @@ export class QemuLink {
     await this.#idle.promise;
     clearTimeout(timer);
     atOnce.removeEventListener("abort", late);
-    qemu.close("qmpmux is ending");
+    qemu.close({ kind: "shutdown", text: "qmpmux is ending" });
   }
 }

@@ -6,9 +6,8 @@
 
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
-import { type Observer, Recorders } from "../observe/observer.ts";
+import type { Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
-import { READ_ONLY } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
@@ -21,7 +20,6 @@ import type { Change } from "../platform/socket_file.ts";
 /** What reads, or concerns nobody but the client itself. */
 const READ: ReadonlySet<string> = new Set([
   ...OBSERVER_COMMANDS,
-  ...READ_ONLY,
   "async_msg_enable",
   "async_msg_disable",
   "qmp_switch_mode",
@@ -38,7 +36,7 @@ export class Records {
   /** The numbers, if somebody may ask for them; they go on through reloads. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
-  #observer: Observer | undefined;
+  #recording: Recording = { observers: [] };
   /** Audits that are no longer written to, and may still be writing. */
   readonly #closing: Promise<void>[] = [];
 
@@ -54,9 +52,9 @@ export class Records {
     this.prepare(settings).commit();
   }
 
-  /** Is told what happens, if anybody is. */
-  get observer(): Observer | undefined {
-    return this.#observer;
+  /** The observers of the hub, and its gate. */
+  get recording(): Recording {
+    return this.#recording;
   }
 
   /**
@@ -70,7 +68,7 @@ export class Records {
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, () => {
-        this.metricsRecorder?.auditFailed();
+        this.metricsRecorder?.observe({ kind: "audit-failed" });
       });
     return {
       commit: () => {
@@ -81,9 +79,9 @@ export class Records {
           });}
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const recorders: Observer[] = this.metricsRecorder ? [this.metricsRecorder] : [];
-        if (this.#trail) recorders.push(auditOf(settings, this.#trail));
-        this.#observer = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
+        const gate = this.#trail && auditOf(settings, this.#trail);
+        const observers = [this.metricsRecorder, gate].filter((each) => each !== undefined);
+        this.#recording = { observers, gate };
       },
       undo: () => {
         if (trail !== undefined && trail !== old) this.#closing.push(trail.close());

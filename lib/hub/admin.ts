@@ -8,79 +8,78 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
-import type { Ending } from "../observe/observer.ts";
-import type { Answer, Monitor } from "../session/monitor.ts";
+import type { ClientEnding } from "../observe/observer.ts";
+import type { Monitor } from "../session/monitor.ts";
 import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
 import { refusalText, type Role } from "../policy/policy.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
+import type { RequestRecorder } from "./request_recorder.ts";
 
-/** What all names of ours begin with. */
+/** The prefix of the commands of qmpmux's own. */
 export const OWN_PREFIX = "__org.qmpmux_";
 
-/** Is this one of our commands? */
+/** Returns whether this is a command of qmpmux's own. */
 export function isOwn(name: string): boolean {
   return name.startsWith(OWN_PREFIX) && COMMANDS.has(name.slice(OWN_PREFIX.length));
 }
 
-/** What the commands may ask of the hub. */
+/** The part of the hub that the commands use. */
 export interface Hub {
-  /** The clients that are there. */
+  /** The connected clients. */
   readonly monitors: ReadonlySet<Monitor>;
-  /** How the session with QEMU stands, and what is under way. */
+  /** Records the commands. */
+  readonly recorder: RequestRecorder;
+  /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
-  /** The number of each client's commands at QEMU; all others that it has pending wait here. */
+  /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
-  /** Ends a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string, ending: Ending): void;
-  /** Reads the settings again and tells what was wrong with them; nothing is wrong where they are taken. */
+  /** Disconnects a client, behind what is queued for it. */
+  dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
+  /** Reads the settings again and calls `done` with the problems found; none if they are in force. */
   reload(done: (problems: readonly string[]) => void): void;
-  /** Wraps an answer so that it is recorded when it gives its reply. */
-  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer;
-  /** A command is refused. */
-  refused(monitor: Monitor, command: Command): void;
-  /** Runs a task for a client in a later turn; returns whether it will, or it has to be run at once. */
+  /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
   later(monitor: Monitor, task: () => void): boolean;
 }
 
-/** How the hub stands; times in seconds. */
+/** The state of the hub; times in seconds. */
 export interface HubStatus {
   /** The VM's name. */
   readonly vm: string;
   /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
   readonly qemu: string;
-  /** The version of the QEMU that is there. */
+  /** QEMU's version, while it is ready. */
   readonly version: string | null;
-  /** QEMU's process, where its socket tells it. */
+  /** QEMU's process, if its socket tells it. */
   readonly pid: number | null;
-  /** How often a QEMU has been ready. */
+  /** The number of sessions with QEMU that became ready. */
   readonly sessions: number;
-  /** Clients that are there. */
+  /** The number of clients, without control connections. */
   readonly clients: number;
-  /** Commands that wait here. */
+  /** The number of commands that wait here. */
   readonly waiting: number;
-  /** Commands at QEMU. */
+  /** The number of commands in flight. */
   readonly inFlight: number;
-  /** Since the start. */
+  /** Seconds since the start. */
   readonly age: number;
 }
 
-/** Runs a command for a client; @throws ArgumentError, RangeError where an argument is wrong */
+/** Runs a command for a client; throws ArgumentError or RangeError if an argument is wrong. */
 type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
 
-/** Begins a command that takes its time; calls `done` once, with what gives the value or throws. */
+/** Starts a command that finishes later; calls `done` once, with a function that returns its value or throws. */
 type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
 
-/** Gives the elements of a list one by one; between two, everybody else may have a turn. */
+/** Yields the elements of a list; between two, every other client may have a turn. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 
-/** A command, and who may run it: every client, or those whose role administers qmpmux. */
+/** A command, and whether only a role that administers qmpmux may run it. */
 type OwnCommand =
   & { readonly administers: boolean }
   & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
 
-/** The number of elements of a list made in a turn. */
+/** The number of list elements made in a turn. */
 const ELEMENTS_A_TURN = 16;
 
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
@@ -119,7 +118,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       const inFlight = hub.inFlight();
       const { age } = hub.status();
       for (const monitor of [...hub.monitors]) {
-        // It may have left since.
+        // It may have left meanwhile.
         if (monitor.isControl || monitor.left) continue;
         yield clientView(monitor, inFlight.get(monitor) ?? 0, age);
       }
@@ -163,10 +162,10 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
 }
 
 /**
- * A client as an administrator sees it; times in seconds.
+ * Returns a client as an administrator sees it; times in seconds.
  *
- * @param inFlight how many of its commands are at QEMU
- * @param now seconds since the start of the hub's clock
+ * @param inFlight the number of its commands in flight
+ * @param now the seconds since the start of the hub's clock
  */
 function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   const { grant, peer, filter, lastCommand } = monitor;
@@ -189,10 +188,10 @@ function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   };
 }
 
-/** Of a filter in the list of clients: a few clients must not make the list too long to be taken. */
+/** The characters of a filter in the list of clients: a few clients must not make the list too long to be received. */
 const FILTER_CHARS_LIMIT = 256;
 
-/** A client's globs, or the first of them with `…` behind. */
+/** Returns a client's globs, or the first of them followed by `…`. */
 function shownGlobs(globs: readonly string[]): readonly string[] {
   let room = FILTER_CHARS_LIMIT;
   const past = globs.findIndex((glob) => (room -= glob.length + 1) < 0);
@@ -200,10 +199,10 @@ function shownGlobs(globs: readonly string[]): readonly string[] {
 }
 
 /**
- * Answers a command of ours.
+ * Answers a command of qmpmux's own.
  *
- * @returns whether it is one; a command of our prefix that we do not know goes
- *   on, and QEMU says in its own words that it has not been found
+ * @returns whether it is one; QEMU answers an unknown command with our prefix, in
+ *   its own words
  */
 export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   const { name, id, oob } = command;
@@ -212,12 +211,13 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.grant;
   if (!mayRun(role, own)) {
-    hub.refused(monitor, command);
     const because = `role ${role.name}: it is for roles that administer qmpmux`;
-    monitor.refuse(id, oob, "CommandNotFound", refusalText(command, because));
+    const desc = refusalText(command, because);
+    hub.recorder.refuse(monitor, command, "refused", desc, { errorClass: "CommandNotFound" });
   } else if (oob) {
     const error = errorReply("GenericError", `The command ${name} does not support OOB`);
-    monitor.answer(id, true, hub.recordWhenSent(monitor, command, () => monitor.inDialect(error)));
+    const answer = (): Reply => monitor.inDialect(error);
+    monitor.answer(id, true, hub.recorder.recordWhenSent(monitor, command, answer));
   } else run(monitor, command, own, hub);
   return true;
 }
@@ -226,13 +226,13 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   if ("run" in own) {
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
     const answer = (): Reply => monitor.inDialect(replyOf(value));
-    return monitor.answer(command.id, false, hub.recordWhenSent(monitor, command, answer));
+    return monitor.answer(command.id, false, hub.recorder.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);
-  // What takes its time keeps its place.
+  // A command that finishes later keeps its place among the replies.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
-  const answer = hub.recordWhenSent(monitor, command, () => replyOf(outcome));
+  const answer = hub.recorder.recordWhenSent(monitor, command, () => replyOf(outcome));
   const settle = (value: () => unknown): void => {
     outcome = value;
     monitor.fill(ticket, answer(ticket)!);
@@ -246,12 +246,12 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   }
 }
 
-/** Answers with a list, which is made turn by turn from when its turn among the replies has come. */
+/** Answers with a list, which is made in several turns once its place among the replies is reached. */
 function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
   const { isPretty } = monitor;
   const elements: string[] = [];
   let made: Iterator<unknown> | undefined;
-  /** Makes some more; returns whether that were all. */
+  /** Makes some more elements; returns whether the list is complete. */
   const step = (): boolean => {
     made ??= make(new Arguments(command), hub);
     for (let i = 0; i < ELEMENTS_A_TURN; i++) {
@@ -262,7 +262,7 @@ function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
     return false;
   };
   let outcome: (() => Reply) | undefined;
-  const answer = hub.recordWhenSent(monitor, command, (slot) => {
+  const answer = hub.recorder.recordWhenSent(monitor, command, (slot) => {
     if (outcome) return attempted(outcome);
     const go = (): void => {
       try {
@@ -285,7 +285,7 @@ function replyOf(value: () => unknown): Reply {
   return attempted(() => returnReply(qemuText(value())));
 }
 
-/** A reply, or the error for an argument that is wrong. */
+/** Returns the reply, or the error for a wrong argument. */
 function attempted(reply: () => Reply): Reply {
   try {
     return reply();

@@ -1,9 +1,9 @@
 /**
- * The dispatch: what waits for QEMU, what is there, and who is answered.
+ * The dispatch: commands that wait for QEMU or are in flight, and the replies to them.
  *
- * It puts together what the rooms of sharing decide: whose turn it is, which
- * question is asked once for many, which descriptors may go, and what has been
- * waited for long enough.
+ * It combines the decisions of the rooms of sharing: whose turn it is, which question
+ * is sent once for many clients, and which descriptors may be sent.
+ * A request ends in one place, `#retire`, whatever ends it.
  *
  * @module
  */
@@ -16,18 +16,10 @@ import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { FdGate, fdsFor } from "./fd_gate.ts";
 import { type Contain, failAll, internalRequest, isAwaited, type Request } from "./request.ts";
-import type { RequestRecorder } from "./request_recorder.ts";
+import type { RequestRecorder, Unanswered } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
 
-/** What waited for a QEMU that has gone. */
-export interface Stranded {
-  /** What it was sent, and never answered. */
-  readonly sent: readonly Request[];
-  /** What it was not sent. */
-  readonly unsent: readonly Request[];
-}
-
-/** Commands on their way, of all clients. */
+/** The requests of all clients. */
 export class Dispatch {
   readonly #upstream: Upstream<Request>;
   readonly #recorder: RequestRecorder;
@@ -35,19 +27,19 @@ export class Dispatch {
   readonly #scheduler = new Scheduler<Monitor, Request>();
   readonly #cache = new QueryCache<Request>();
   readonly #gate = new FdGate();
-  /** What overtakes, but came while descriptors were on their way. */
-  #heldBack: Request[] = [];
-  /** What has a deadline and no answer yet. */
+  /** Out-of-band requests that wait until a command with descriptors is answered. */
+  readonly #heldBack = new Set<Request>();
+  /** The requests of which an asker has a deadline. */
   readonly #timed = new Set<Request>();
-  /** Whether QEMU has sent what could not be read; its connection is about to be closed. */
+  /** Whether QEMU has sent an unreadable reply; its connection is about to be closed. */
   #isBroken = false;
-  /** The question of somebody else that a monitor joined last. */
+  /** The question of another client that a client joined last. */
   readonly #joined = new WeakMap<Monitor, Request>();
 
   /**
-   * Creates a dispatch in which nothing waits.
+   * Creates a dispatch without requests.
    *
-   * @param contain runs what concerns one client
+   * @param contain runs work for one client
    */
   constructor(upstream: Upstream<Request>, recorder: RequestRecorder, contain: Contain) {
     this.#upstream = upstream;
@@ -55,27 +47,29 @@ export class Dispatch {
     this.#contain = contain;
   }
 
-  /** A QEMU has come; `secret` is a number in digits that no client can know. */
+  /** Begins a connection to QEMU; `secret` is a number in digits that no client can know. */
   arrived(secret: string): void {
     this.#gate.arrived(secret);
   }
 
-  /** A message of QEMU's, as clients may see it: with the names of descriptors that they have chosen. */
+  /** Returns a message of QEMU's as clients see it: with the names of descriptors that they have chosen. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#gate.withOwnNames(message);
   }
 
-  /** Does nothing wait, and is nothing at QEMU? */
+  /** Whether no request waits or is in flight. */
   get resting(): boolean {
-    return this.#scheduler.empty && this.#upstream.idle;
+    const rests = this.size === 0 && this.#upstream.idle;
+    if (rests) this.#checkEmpty();
+    return rests;
   }
 
-  /** How many commands wait here. */
+  /** The number of requests that wait here. */
   get size(): number {
-    return this.#scheduler.size + this.#heldBack.length;
+    return this.#scheduler.size + this.#heldBack.size;
   }
 
-  /** Counts each client's commands at QEMU; a question that several share counts for each. */
+  /** Counts each client's requests in flight; a shared question counts for each of its askers. */
   inFlight(): ReadonlyMap<Monitor, number> {
     const counts = new Map<Monitor, number>();
     for (const { askers } of this.#upstream.sent()) {
@@ -84,32 +78,32 @@ export class Dispatch {
     return counts;
   }
 
-  /** May an out-of-band command go, beside those at QEMU that nobody waits for any more? */
+  /** Whether an out-of-band command may be sent, considering the abandoned ones in flight. */
   get mayOvertake(): boolean {
     return this.#upstream.mayOvertake(isAwaited);
   }
 
   /**
-   * Takes a client's command: a kept answer answers it, it joins a question, or it waits for QEMU.
+   * Takes a client's command: a cached reply answers it, it joins a question, or it waits for QEMU.
    *
-   * @param deadline when the client gives up, in seconds of the hub's clock
+   * @param deadline the time at which the command fails, in seconds of the hub's clock
    */
   take(monitor: Monitor, command: Command, deadline: number): void {
     const { id, oob, bytes } = command;
     const { role, caches, joins } = monitor.grant;
     const cached = caches ? this.#cache.answer(command) : undefined;
     if (cached) {
-      this.#recorder.observer?.cached();
+      this.#recorder.observe({ kind: "cached" });
       const answer = (): Reply => seenBy(role, command, cached);
       return monitor.answer(id, false, this.#recorder.recordWhenSent(monitor, command, answer));
     }
-    // Who has something unfinished does not join: the answer could overtake it.
+    // A busy client does not join: the reply could overtake its other commands.
     const question = joins && monitor.idle ? this.#question(command) : undefined;
     const pending = question === undefined ? undefined : this.#cache.pending(question);
     const since = this.#recorder.now;
     const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
     if (pending) {
-      this.#recorder.observer?.joined();
+      this.#recorder.observe({ kind: "joined" });
       pending.askers.push(asker);
       if (deadline !== Infinity) this.#timed.add(pending);
       this.#joined.set(monitor, pending);
@@ -122,64 +116,61 @@ export class Dispatch {
       oob,
       question,
       askers: [asker],
-      after: joined?.sent ? undefined : joined,
+      after: joined?.state === "waiting" ? joined : undefined,
       owner: monitor,
       fds: fdsFor(monitor, command),
-      sent: false,
+      state: "waiting",
       sentAt: since,
     };
     if (deadline !== Infinity) this.#timed.add(request);
-    if (oob) return this.#overtakes(monitor, request);
+    if (oob) return this.#overtake(monitor, request);
     if (question !== undefined) this.#cache.add(question, request);
     this.#scheduler.enqueue(monitor, request);
     this.#feed();
   }
 
   /**
-   * Delivers QEMU's reply to every waiter, then sends whatever it was blocking.
+   * Delivers QEMU's reply to every asker, then sends the requests that it was blocking.
    *
-   * @throws UnexpectedMessage where it is not what QEMU answers to such a command; those who
-   *   wait are told that its effect is unknown
+   * @throws UnexpectedMessage if QEMU does not reply to such a command like this; the askers get an
+   *   error that says that the effect is unknown
    */
   settled(request: Request, reply: Reply): void {
-    const { command, question, askers } = request;
-    this.#scheduler.finished(request);
-    if (question !== undefined) this.#cache.finished(question);
-    this.#timed.delete(request);
+    const { command, askers } = request;
     try {
       checkListing(command, reply);
-      this.#released(request, reply);
+      this.#gate.settled(request, reply);
+      this.#retire(request, reply);
+      this.#release(request.owner);
       this.#cache.store(command, reply);
-      this.#recorder.settled(request, reply);
       for (const { monitor, ticket } of askers.splice(0)) {
         this.#contain(monitor, () => {
           monitor.fill(ticket, seenBy(monitor.grant.role, command, reply));
         });
       }
     } catch (error) {
-      // Who is told now may ask for more at once; this connection is not used any more.
+      // An asker may send more at once; this connection is not used any more.
       this.#isBroken = true;
+      this.#retire(request, "lost");
       const desc = `QEMU's answer to ${command.name} could not be read; its effect is unknown`;
-      this.#recorder.unanswered([request], "lost");
       failAll(askers, desc, this.#contain);
       throw error;
     }
     this.#feed();
   }
 
-  /** A client has left: what it alone waited for is not sent any more. */
+  /** Removes a client: requests that only it waited for are not sent. */
   left(monitor: Monitor): void {
     for (const request of this.#scheduler.drop(monitor)) {
-      // Nobody has asked for what closes that which was left at QEMU: it is sent all the same.
+      // An internal request closes leftovers of clients: it is sent all the same.
       if (request.askers.length === 0) this.#scheduler.enqueue(monitor, request);
       else this.#inherit(request);
     }
-    const held = this.#heldBack.findIndex((request) => !isAwaited(request));
-    if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);
+    for (const request of this.#heldBack) if (!isAwaited(request)) this.#retire(request, "dropped");
     this.clean(monitor);
   }
 
-  /** Ends what a client leaves at QEMU. */
+  /** Closes a client's leftovers at QEMU. */
   clean(owner: Monitor): void {
     for (const command of this.#gate.leftovers(owner)) {
       this.#scheduler.enqueue(owner, internalRequest(command, owner));
@@ -187,48 +178,51 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** QEMU is ready: what an earlier connection has left there is ended. */
+  /** Begins to send to a QEMU that is ready, and closes leftovers of an earlier connection first. */
   ready(): void {
     this.#free();
     this.#feed();
   }
 
-  /** QEMU has gone: nothing is on its way any more. Who waits is the caller's to tell. */
-  lost(): Stranded {
+  /** Ends every request, because QEMU is lost. Returns a function that tells the askers. */
+  lost(): () => void {
     const sent = this.#upstream.lost();
-    const unsent = [...this.#scheduler.clear(), ...this.#heldBack.splice(0)];
+    const unsent = [...this.#scheduler.waiting(), ...this.#heldBack];
+    for (const request of sent) this.#retire(request, "lost");
+    for (const request of unsent) this.#retire(request, "dropped");
+    this.#checkEmpty();
+    this.#scheduler.clear();
     this.#cache.clear();
-    this.#timed.clear();
     this.#gate.clear();
     this.#isBroken = false;
-    for (const { fds } of unsent) fds?.close();
-    this.#recorder.unanswered(sent, "lost");
-    this.#recorder.unanswered(unsent, "dropped");
-    return { sent, unsent };
+    return () => {
+      for (const { askers, command: { name } } of sent) {
+        failAll(askers, `QEMU has gone; the effect of ${name} is unknown`, this.#contain);
+      }
+      for (const { askers, command: { name } } of unsent) {
+        failAll(askers, `QEMU has gone; ${name} was not sent`, this.#contain);
+      }
+    };
   }
 
-  /** Answers those whose commands have taken too long; what comes later is nobody's. */
+  /** Answers the askers whose deadline has passed with an error. A late reply reaches nobody. */
   failLate(now: number): void {
-    // An answer can let others go: first all are taken out.
+    // A reply can make other clients leave: all are taken out first.
     const answers: (() => void)[] = [];
     for (const request of this.#timed) {
       const late = request.askers.filter(({ deadline }) => deadline <= now);
       if (late.length === 0) continue;
-      const others = request.askers.filter(({ deadline }) => deadline > now);
-      // It waits for the turn of the first who is there.
+      const isSent = request.state === "sent";
+      // The request waits for the turn of its first asker that is there.
       const owner = request.askers.find(({ monitor }) => !monitor.left);
-      const moves = !request.sent && (owner === undefined || late.includes(owner));
+      const others = request.askers.filter(({ deadline }) => deadline > now);
       request.askers.splice(0, request.askers.length, ...others);
-      if (moves && request.oob) this.#letGo(request);
-      else if (moves) this.#scheduler.remove(request);
-      if (!request.sent && others.length === 0) request.fds?.close();
-      if (others.length === 0) {
-        this.#timed.delete(request);
-        if (request.question !== undefined) this.#cache.remove(request.question);
-      } else if (moves) this.#inherit(request);
-      this.#recorder.unanswered([{ ...request, askers: late }], request.sent ? "lost" : "dropped");
+      this.#recorder.ended({ ...request, askers: late }, isSent ? "lost" : "dropped");
+      if (isSent && others.length === 0) this.#timed.delete(request);
+      else if (others.length === 0) this.#retire(request, "dropped");
+      else if (!isSent && (owner === undefined || late.includes(owner))) this.#inherit(request);
       const { name } = request.command;
-      const desc = request.sent
+      const desc = isSent
         ? `${name} was not answered in time; it may still run`
         : `${name} could not be sent in time; it has not run`;
       answers.push(() => failAll(late, desc, this.#contain));
@@ -237,28 +231,16 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** What overtakes goes at once, but not past descriptors. */
-  #overtakes(monitor: Monitor, request: Request): void {
+  /** Sends an out-of-band request at once, but not past descriptors. */
+  #overtake(monitor: Monitor, request: Request): void {
     const held = this.#gate.hasFds || this.#isBroken;
     if (!held && !this.#lets(request)) return;
     this.#scheduler.overtakes(monitor, request);
-    if (held) this.#heldBack.push(request);
-    else this.#overtake(request);
+    if (held) this.#heldBack.add(request);
+    else this.#send(request);
   }
 
-  /** Hands QEMU an out-of-band command. */
-  #overtake(request: Request): void {
-    request.sent = true;
-    this.#upstream.issue(request);
-  }
-
-  /** One that was held back is not any more. */
-  #letGo(request: Request): void {
-    this.#heldBack.splice(this.#heldBack.indexOf(request), 1);
-    this.#scheduler.finished(request);
-  }
-
-  /** Hands QEMU what it has room for. */
+  /** Sends QEMU the requests that it has room for. */
   #feed(): void {
     if (this.#isBroken) return;
     while (this.#upstream.hasRoom && !this.#gate.hasFds) {
@@ -266,14 +248,18 @@ export class Dispatch {
       if (request === undefined) return;
       if (!this.#lets(request)) continue;
       if (request.question !== undefined) this.#cache.started(request.question);
-      request.sent = true;
       request.after = undefined;
       request.sentAt = this.#recorder.now;
-      this.#upstream.issue(request);
+      this.#send(request);
     }
   }
 
-  /** What a command asks that others may ask, too: not of descriptors, whose names are each client's own. */
+  #send(request: Request): void {
+    request.state = "sent";
+    this.#upstream.issue(request);
+  }
+
+  /** Returns the question of a command that others may share: of none that names descriptors, as each client has its own names. */
   #question(command: Command): Question | undefined {
     const question = this.#cache.question(command);
     return question === undefined || namesDescriptors(command) ? undefined : question;
@@ -281,65 +267,71 @@ export class Dispatch {
 
   readonly #mayGo = (request: Request): Leave => {
     const { question, after, askers } = request;
-    if (
-      after && !after.sent && after.askers.some(({ monitor }) => monitor === askers[0]?.monitor)
-    ) {
-      return false;
-    }
+    const follows = after?.state === "waiting" &&
+      after.askers.some(({ monitor }) => monitor === askers[0]?.monitor);
+    if (follows) return false;
     if (question !== undefined && !this.#cache.mayStart(question)) return false;
     return this.#gate.leave(request, this.#upstream.busy);
   };
 
-  /**
-   * Whether a command may go, as far as descriptors are concerned; one that may not is answered here.
-   * It is no question that others share: see `#question`.
-   */
+  /** Returns whether a request may go, as far as descriptors are concerned. If not, it is answered here. */
   #lets(request: Request): boolean {
-    const { command, fds, askers } = request;
     const admitted = this.#gate.goes(request);
     if (typeof admitted !== "string") {
       request.bytes = admitted;
       return true;
     }
-    this.#scheduler.finished(request);
-    fds?.close();
-    this.#timed.delete(request);
-    for (const { monitor } of askers) this.#recorder.recordLocal(monitor, command, "refused");
-    failAll(askers, admitted, this.#contain);
+    this.#retire(request, "refused");
+    failAll(request.askers, admitted, this.#contain);
     return false;
   }
 
-  /** QEMU has answered a command: what descriptors held back goes now. */
-  #released(request: Request, reply: Reply): void {
-    this.#gate.settled(request, reply);
+  /** Sends the requests that a command with descriptors held back, and closes leftovers that are now free. */
+  #release(owner: Monitor | undefined): void {
     if (!this.#gate.hasFds) {
-      for (const held of this.#heldBack.splice(0)) if (this.#lets(held)) this.#overtake(held);
+      for (const request of this.#heldBack) {
+        this.#heldBack.delete(request);
+        if (this.#lets(request)) this.#send(request);
+      }
     }
     this.#free();
-    if (request.owner?.left) this.clean(request.owner);
+    if (owner?.left) this.clean(owner);
   }
 
-  /** Ends what is left at QEMU and concerns no departing client. */
+  /** Closes leftovers at QEMU that have become free. */
   #free(): void {
     for (const { owner, command } of this.#gate.freed()) {
       this.#scheduler.enqueue(owner, internalRequest(command, owner));
     }
   }
 
-  /** A request whose first asker has gone belongs to the next one, if there is one. */
+  /** Gives a waiting request whose owner has left or failed to its next asker, if there is one. */
   #inherit(request: Request): void {
     const heir = request.askers.find(({ monitor }) => !monitor.left);
-    // It was idle when it joined: all else that it has waiting came later.
-    if (heir) this.#scheduler.enqueueFirst(heir.monitor, request);
-    else this.#forget(request);
+    if (heir === undefined) return this.#retire(request, "dropped");
+    this.#scheduler.remove(request);
+    // It was idle when it joined: all its other commands are younger.
+    this.#scheduler.enqueueFirst(heir.monitor, request);
   }
 
-  /** A request that QEMU has not been sent, and that nobody waits for. */
-  #forget(request: Request): void {
-    this.#recorder.unanswered([request], "dropped");
+  #checkEmpty(): void {
+    const left = this.#timed.size + this.#heldBack.size;
+    if (left > 0) throw new Error(`${left} requests have ended and are still registered`);
+  }
+
+  /** Ends a request, in every register that has it: the only place where a request ends. */
+  #retire(request: Request, end: Reply | Unanswered): void {
+    const { state, question, fds } = request;
+    if (state === "done") return;
+    request.state = "done";
     this.#timed.delete(request);
-    this.#scheduler.finished(request);
-    request.fds?.close();
-    if (request.question !== undefined) this.#cache.remove(request.question);
+    this.#heldBack.delete(request);
+    this.#scheduler.remove(request);
+    if (state === "waiting") fds?.close();
+    if (question !== undefined) {
+      if (state === "waiting") this.#cache.remove(question);
+      else this.#cache.finished(question);
+    }
+    this.#recorder.ended(request, end);
   }
 }

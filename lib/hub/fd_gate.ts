@@ -1,34 +1,34 @@
 /**
- * Descriptors on their way to QEMU: with their own command, alone, and for their own client.
+ * The gate for descriptors: each is sent with its own command, alone, and for its own client.
  *
- * QEMU keeps descriptors that have come until a command takes them, looks at them
- * with each byte it reads, and takes them in another thread. So one command that
- * takes a descriptor is at QEMU at a time, and nothing follows one that brings some.
+ * QEMU keeps received descriptors until a command takes them, inspects them with
+ * each byte it reads, and takes them in another thread. So only one command that
+ * takes a descriptor is in flight at a time, and nothing follows one that carries some.
  *
  * @module
  */
 
 import type { Monitor } from "../session/monitor.ts";
 import { FdRegistry, NOTHING_CAME } from "../sharing/fd_registry.ts";
-import type { Ending } from "../sharing/own_command.ts";
-import { takesDescriptor, takesSurely } from "../sharing/fd_references.ts";
+import type { Cleanup } from "../sharing/own_command.ts";
+import { takesDescriptor, takesSurely } from "../sharing/fd_commands.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import type { Fds } from "../wire/peer.ts";
 
-/** A command that may have to do with descriptors. */
+/** A request as the gate sees it. */
 export interface FdRequest {
   /** The command. */
   readonly command: Command;
-  /** Whether it overtakes. */
+  /** Whether it is out-of-band. */
   readonly oob: boolean;
-  /** The client that asked it first; `undefined` where it concerns no descriptors. */
+  /** The client that asked first; `undefined` if the command concerns no descriptors. */
   readonly owner: Monitor | undefined;
-  /** The descriptors that go along. */
+  /** The descriptors to send with it. */
   readonly fds: Fds | undefined;
 }
 
-/** The descriptors of a client that a command takes along; they are the caller's then. */
+/** Takes the descriptors of a client that a command carries; the caller owns them then. */
 export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
   const takes = !command.oob && takesDescriptor(command) && takesSurely(command);
   const fds = takes ? monitor.takeFds() : undefined;
@@ -37,8 +37,8 @@ export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
 }
 
 /**
- * Whether QEMU has told a client that it passed no descriptor, where its listener takes none and
- * cannot see whether it did: then the listener may lack `fds=on`.
+ * Returns whether QEMU has told a client that it passed no descriptor, while its listener takes none
+ * and cannot see whether it did: the listener may lack `fds=on`.
  */
 export function lacksFds({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
   if (kind === "return" || owner === undefined || !takesDescriptor(command)) return false;
@@ -46,43 +46,43 @@ export function lacksFds({ command, owner }: FdRequest, { kind, bytes }: Reply):
   return new TextDecoder().decode(bytes).includes(`"desc": "${NOTHING_CAME}"`);
 }
 
-/** Lets commands go to QEMU as far as descriptors are concerned. */
+/** Decides whether requests may be sent, as far as descriptors are concerned. */
 export class FdGate {
   readonly #registry = new FdRegistry<Monitor>();
-  /** Commands at QEMU that had to do with descriptors when they went. */
+  /** The requests in flight that concern descriptors. */
   readonly #tracked = new Set<FdRequest>();
-  /** The one of them that takes a descriptor. */
+  /** The one in flight that takes a descriptor. */
   #taking: FdRequest | undefined;
-  /** Whether QEMU may have kept what a command should have taken. */
+  /** Whether QEMU may have kept a descriptor that a command should have taken. */
   #strayed = false;
 
-  /** A QEMU has come; `secret` as {@linkcode FdRegistry.arrived} takes it. */
+  /** Begins a connection to QEMU; `secret` as {@linkcode FdRegistry.arrived} takes it. */
   arrived(secret: string): void {
     this.#registry.arrived(secret);
   }
 
-  /** A message of QEMU's, as clients may see it: with the names that they have chosen. */
+  /** Returns a message of QEMU's with the names that clients have chosen. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#registry.withOwnNames(message);
   }
 
-  /** Whether a command with descriptors is at QEMU: nothing may follow before its answer. */
+  /** Whether a command with descriptors is in flight: nothing may follow before its reply. */
   get hasFds(): boolean {
     return this.#taking?.fds !== undefined;
   }
 
-  /** Whether a command may go now; `busy` where others are at QEMU. */
+  /** Returns whether a request may be sent now; `busy` if others are in flight. */
   leave({ command, fds }: FdRequest, busy: boolean): Leave {
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
-    // It goes alone, so that it runs at once.
+    // It is sent alone, so that it runs at once.
     return fds !== undefined && busy ? "hold" : true;
   }
 
   /**
-   * A command is about to go.
+   * Registers a request that is about to be sent.
    *
-   * @returns its bytes for QEMU; or why it must not go, in the words of an error, and then nothing
-   *   is noted
+   * @returns its bytes for QEMU; or the text of the error if it must not be sent, and then nothing
+   *   is registered
    */
   goes(request: FdRequest): Uint8Array | string {
     const { command, oob, owner, fds } = request;
@@ -96,27 +96,27 @@ export class FdGate {
     return bytes;
   }
 
-  /** QEMU has answered a command. */
+  /** Takes note of QEMU's reply to a request. */
   settled(request: FdRequest, reply: Reply): void {
     if (!this.#tracked.delete(request)) return;
     const { command, owner, fds } = request;
     if (this.#taking === request) this.#taking = undefined;
-    // Where its handler did not run, what came along waits for the next that asks.
+    // If its handler did not run, its descriptors wait for the next command that takes one.
     if (fds) this.#strayed = reply.kind === "error";
     if (owner) this.#registry.settled(owner, command, reply);
   }
 
-  /** Gives commands that clean up what a departed client left at QEMU. Call it again after every reply. */
+  /** Returns commands that close a departed client's leftovers at QEMU. Call it again after every reply. */
   leftovers(owner: Monitor): Command[] {
     return this.#registry.leftovers(owner);
   }
 
-  /** Gives commands that clean up besides. Call it when QEMU is ready and after every reply. */
-  freed(): readonly Ending<Monitor>[] {
+  /** Returns further commands that clean up. Call it when QEMU is ready and after every reply. */
+  freed(): readonly Cleanup<Monitor>[] {
     return this.#registry.freed();
   }
 
-  /** QEMU is gone, and all it had. */
+  /** Forgets everything with a lost QEMU. */
   clear(): void {
     this.#registry.clear();
     this.#tracked.clear();

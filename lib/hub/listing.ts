@@ -1,8 +1,8 @@
 /**
- * The list of commands as a role may see it.
+ * The list of commands that a role may see.
  *
- * It is QEMU's own answer to `query-commands`, less what the role refuses whatever
- * the arguments. Where it refuses nothing, the bytes are QEMU's.
+ * It is QEMU's reply to `query-commands` without the commands that the role
+ * refuses whatever the arguments. If it refuses none, the bytes are QEMU's.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import { withElements } from "../wire/elements.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 
-/** QEMU's list has some 10 kB; filtering takes time with its length. */
+/** The longest list: QEMU's has some 10 kB, and filtering takes time with its length. */
 const LIST_BYTES_LIMIT = 64 << 10;
 
-/** The filtered replies, by QEMU's: a reply that is cached is filtered once for a role. */
+/** The filtered replies by QEMU's: a cached reply is filtered once for each role. */
 const filtered = new WeakMap<Reply, WeakMap<Role, Reply>>();
 
 /**
- * Checks that a reply to `query-commands` is a list of commands; any other passes.
+ * Checks that a reply to `query-commands` is a list of commands; every other reply passes.
  *
- * @throws UnexpectedMessage where it is not one
+ * @throws UnexpectedMessage if it is not one
  */
 export function checkListing({ name }: Command, reply: Reply): void {
   if (name !== "query-commands") return;
@@ -34,19 +34,14 @@ export function checkListing({ name }: Command, reply: Reply): void {
   });
 }
 
-/** A reply to a command, checked, as a client in a role may see it. */
+/** Returns a checked reply to a command as a client in a role may see it. */
 export function seenBy(role: Role, { name }: Command, reply: Reply): Reply {
   if (name !== "query-commands" || refusesNothing(role)) return reply;
   let byRole = filtered.get(reply);
   if (byRole === undefined) filtered.set(reply, byRole = new WeakMap());
   let seen = byRole.get(role);
-  if (seen === undefined) byRole.set(role, seen = visibleTo(role, reply));
+  const isVisible = (element: unknown): boolean =>
+    !refusesEntirely(role, (element as { name: string }).name);
+  if (seen === undefined) byRole.set(role, seen = withElements(reply, isVisible));
   return seen;
-}
-
-function visibleTo(role: Role, reply: Reply): Reply {
-  return withElements(
-    reply,
-    (element) => !refusesEntirely(role, (element as { name: string }).name),
-  );
 }

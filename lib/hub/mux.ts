@@ -1,106 +1,49 @@
 /**
- * The hub: hands each message to the room that decides.
+ * The hub: hands each message to the room that decides about it.
  *
  * One QEMU on one side, any number of clients on the other. Everything here is
- * synchronous; what waits, waits on the rim.
+ * synchronous; whatever waits, waits outside.
  *
  * @module
  */
 
-import type { Ending, InternalErrorPlace, Observer } from "../observe/observer.ts";
-import { type Answer, Monitor } from "../session/monitor.ts";
+import type { ClientEnding, InternalErrorPlace, Recording } from "../observe/observer.ts";
+import type { Gauges } from "../observe/metrics_recorder.ts";
+import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
-import { type Matcher, matcherOf } from "../policy/glob.ts";
-import { judge, refusalText } from "../policy/policy.ts";
-import { ruleName } from "../policy/rule_name.ts";
-import type { OnLoss } from "../config/settings.ts";
-import type { Deadline } from "../config/value_kinds.ts";
 import type { Grant } from "../policy/grant.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
-import { prepareCommand, readCommand } from "../wire/command_reader.ts";
-import { type Command, type Event, type Greeting, readMessage } from "../wire/message.ts";
+import { prepareCommand } from "../wire/command_reader.ts";
+import { type Event, type Greeting, readMessage } from "../wire/message.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
+import { shown } from "../wire/text.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
-import { type Hub, type HubStatus, OWN_PREFIX, runOwn } from "./admin.ts";
+import { type Hub, type HubStatus, OWN_PREFIX } from "./admin.ts";
 import { Dispatch } from "./dispatch.ts";
-import { type Contain, failAll, probe, type Request } from "./request.ts";
+import { Intake } from "./intake.ts";
+import type { MuxOptions, Notices } from "./options.ts";
+import { type Contain, probe, type Request } from "./request.ts";
 import { lacksFds } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";
 
-/** The reason for closing the connection to what sends something else than QMP's messages. */
-export const NO_QMP = "it does not speak QMP";
+/** A message that is not QMP is shown up to this many bytes. */
+const SHOWN_BYTES = 80;
 
-/** How the reason begins why we let go of a client that has waited for QEMU's greeting for too long. */
-export const NO_QEMU = "no QEMU within";
-
-/** A step of preparing looks at so many bytes. */
+/** A step of preparing looks at this many bytes. */
 const PREPARED_BYTES = 512;
 
-/** An answer made here to a command with longer arguments gets a turn of its own. */
-const OWN_TURN_BYTES = 32768;
-
-/** What the rim may want to know; all of it has happened already. */
-export interface Notices {
-  /** QEMU is there and negotiation is done. */
-  ready(greeting: Greeting): void;
-  /** A QEMU that was ready has gone; its clients are told next. */
-  lost(): void;
-  /** QEMU has left its last question unanswered for too long, or answers again. */
-  stalled(stalled: boolean): void;
-  /** A client asks that the settings be read again; `done` is told what was wrong with them. */
-  reload(done: (problems: readonly string[]) => void): void;
-  /** While draining: the last command under way has been answered. */
-  idle(): void;
-  /**
-   * Reports a client to which QEMU has said that it passed no descriptor, where its listener takes
-   * none and cannot see whether it did.
-   */
-  lacksFds?(client: Monitor): void;
-  /**
-   * Is told of an error of the hub's own, which has been contained: it has ended a client, or
-   * the connection to QEMU, and nothing else.
-   *
-   * @param client the name of the client that was being served, where it was one
-   */
-  failed(where: InternalErrorPlace, error: unknown, client?: string): void;
-}
-
-/** Settings of the hub. */
-export interface MuxOptions {
-  /** The VM's name, for those who ask. */
-  readonly vm: string;
-  /** The version of qmpmux, `MAJOR.MINOR.MICRO`: the greeting of control connections has it. */
-  readonly version: string;
-  /** Seconds a client may wait for QEMU's greeting. */
-  readonly handshakeTime: number;
-  /** What becomes of the clients when QEMU goes: they see the end, or wait for the next one. */
-  readonly onLoss: OnLoss;
-  /** Seconds of silence after which a QEMU that was asked counts as stalled. */
-  readonly stallTime: number;
-  /** How long commands may take; the first glob that matches a name counts. */
-  readonly deadlines: readonly Deadline[];
-  /** The time of day in seconds, for events of our own. */
-  readonly timeOfDay: () => number;
-  /** A steady clock in seconds, for what is measured; without it time goes on from tick to tick. */
-  readonly clock?: () => number;
-  /** Runs a task in a later turn of the event loop; without it what takes long is done at once. */
-  readonly later?: (task: () => void) => void;
-  /** What `tick` would be told now, for what has its time; without it what it was told last. */
-  readonly running?: () => number;
-}
-
-/** Many clients, one QEMU: the whole surface the rim sees. */
-export class Mux implements Hub {
+/** Many clients, one QEMU: everything that the program around it calls. */
+export class Mux {
   readonly #upstream = new Upstream<Request>();
   readonly #dispatch: Dispatch;
   readonly #recorder: RequestRecorder;
   readonly #monitors = new Set<Monitor>();
-  /** Since when, in seconds, the clients wait that have no greeting yet. */
+  /** The clients that wait for a greeting, each with the seconds since which it waits. */
   readonly #ungreeted = new Map<Monitor, number>();
   #options: MuxOptions;
-  #deadlines: readonly { readonly matches: Matcher; readonly seconds: number }[];
+  readonly #intake: Intake;
   readonly #eventNames = new EventNames();
   readonly #notices: Notices;
   #qemu: QemuPeer | undefined;
@@ -109,21 +52,30 @@ export class Mux implements Hub {
   #sessions = 0;
   #draining = false;
 
-  /** A hub without clients and without QEMU. */
-  constructor(options: MuxOptions, notices: Notices, observer?: Observer) {
+  /** Creates a hub without clients and without QEMU. */
+  constructor(options: MuxOptions, notices: Notices, recording: Recording = { observers: [] }) {
     this.#options = options;
-    this.#deadlines = compiled(options.deadlines);
     this.#notices = notices;
-    this.#recorder = new RequestRecorder(observer, options.clock ?? ((): number => this.#now));
+    this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
+    const hub: Hub = {
+      monitors: this.#monitors,
+      recorder: this.#recorder,
+      status: () => this.status(),
+      inFlight: () => this.inFlight(),
+      dismiss: (monitor, reason, ending) => this.dismiss(monitor, reason, ending),
+      reload: (done) => notices.reload(done),
+      later: (monitor, task) => this.#later(monitor, task),
+    };
+    this.#intake = new Intake(options, this.#upstream, this.#dispatch, hub, () => this.#time);
   }
 
-  /** The clients that are there. */
+  /** The connected clients. */
   get monitors(): ReadonlySet<Monitor> {
     return this.#monitors;
   }
 
-  /** A client has come. It hears nothing until QEMU's greeting is there. */
+  /** Adds a client. Nothing is sent to it before QEMU's greeting. */
   attach(peer: ClientPeer, grant: Grant): Monitor {
     const monitor = new Monitor(peer, grant, ++this.#attached, this.#now);
     this.#monitors.add(monitor);
@@ -139,8 +91,8 @@ export class Mux implements Hub {
   }
 
   /**
-   * Prepares what a client has said, a step each time it is called: what takes long and can be done
-   * before it is said.
+   * Prepares a client's input for {@linkcode received}, one step a call, so that a long one does
+   * not delay other clients.
    *
    * @returns whether nothing is left to prepare
    */
@@ -148,61 +100,33 @@ export class Mux implements Hub {
     return "damage" in input || prepareCommand(input, monitor.isPretty, PREPARED_BYTES);
   }
 
-  /** A client has said something. An error while it is served ends that client alone. */
+  /** Takes a client's input. An error while it is served disconnects that client only. */
   received(monitor: Monitor, input: Frame | Damage): void {
-    if (monitor.left) return;
-    try {
-      this.#receive(monitor, input);
-    } catch (error) {
-      this.#blame(monitor, error);
-    }
+    if (!monitor.left) this.#contain(monitor, () => this.#intake.receive(monitor, input));
   }
 
-  #receive(monitor: Monitor, input: Frame | Damage): void {
-    if ("damage" in input) return monitor.damaged(input.damage);
-    const command = readCommand(input, monitor.takesOob, monitor.isPretty);
-    const { id, oob } = command;
-    if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
-    const admission = monitor.admit(command);
-    if (admission === "run") {
-      const objection = this.#recorder.observer?.objection(command);
-      if (objection !== undefined) {
-        this.#recorder.recordLocal(monitor, command, "refused");
-        return monitor.refuse(id, oob, "GenericError", refusalText(command, objection));
-      }
-      if (!runOwn(monitor, command, this)) this.#run(monitor, command);
-      return;
-    }
-    if (!oob) {
-      const answer = this.#recorder.recordWhenSent(monitor, command, admission);
-      return monitor.answer(id, false, this.#inOwnTurn(monitor, command, answer));
-    }
-    this.#recorder.recordLocal(monitor, command, "error");
-    monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
-  }
-
-  /** Descriptors have come from a client, before the bytes that follow. */
+  /** Takes descriptors from a client, before the bytes that follow them. */
   fdsReceived(monitor: Monitor, fds: Fds): void {
     if (monitor.left) fds.close();
     else monitor.fdsReceived(fds);
   }
 
-  /** A client has gone: its unsent commands with it, and its late replies vanish. */
-  detached(monitor: Monitor, ending: Ending = "left"): void {
-    // What is queued under its name later is ours.
+  /** Removes a client: its waiting commands are dropped, and later replies to it are discarded. */
+  detached(monitor: Monitor, ending: ClientEnding = "left"): void {
+    // Commands queued under its name later are ours.
     if (!this.#monitors.delete(monitor)) return;
     this.#ungreeted.delete(monitor);
-    // Whatever fails here, the rest is done all the same.
+    // Each step is done even if another fails.
     this.#attempt("teardown", () => {
-      const dropped = monitor.leave();
-      this.#recorder.observer?.left(ending);
+      const dropped = monitor.leave(ending);
+      this.#recorder.observe({ kind: "left", ending });
       this.#recorder.recordDropped(dropped);
     });
     this.#attempt("teardown", () => this.#dispatch.left(monitor));
     this.#attempt("teardown", () => this.#rest());
   }
 
-  /** A connection to QEMU is up; `nonce` as {@linkcode Upstream.arrived} takes it. */
+  /** Takes a new connection to QEMU; `nonce` as {@linkcode Upstream.arrived} takes it. */
   qemuArrived(peer: QemuPeer, nonce: string): void {
     this.#qemu = peer;
     this.#dispatch.arrived(nonce);
@@ -210,9 +134,9 @@ export class Mux implements Hub {
   }
 
   /**
-   * QEMU has said something: a message as {@linkcode MessageSplitter} gives it.
+   * Takes a message of QEMU's, as {@linkcode MessageSplitter} gives it.
    *
-   * Something unexpected, and an error while it is heard, close the connection to QEMU and
+   * An unexpected one, and an error while it is handled, close the connection to QEMU and
    * nothing else.
    */
   answered(input: Uint8Array | Damage): void {
@@ -220,17 +144,23 @@ export class Mux implements Hub {
       this.#hear(input);
     } catch (error) {
       if (error instanceof UnexpectedMessage) {
-        return this.#qemu?.close(error.problem, error.message);
+        const { problem: text, message: detail } = error;
+        return this.#qemu?.close({ kind: "unexpected", text, detail });
       }
       this.#notices.failed("qemu", error);
-      this.#qemu?.close("an internal error came up while it was heard");
+      this.#qemu?.close({ kind: "error", text: "an internal error came up while it was heard" });
     }
   }
 
   #hear(input: Uint8Array | Damage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
     const message = "damage" in input ? undefined : readMessage(this.#dispatch.withOwnNames(input));
-    if (message === undefined) return this.#qemu?.close(NO_QMP);
+    if (message === undefined) {
+      const said = "damage" in input
+        ? input.damage
+        : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
+      return this.#qemu?.close({ kind: "no-qmp", text: "it does not speak QMP", said });
+    }
     const heard = this.#upstream.heard(message);
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {
@@ -243,62 +173,56 @@ export class Mux implements Hub {
   }
 
   /**
-   * QEMU is gone: who has been greeted hears its last bytes, then end of file.
-   * Under `hold` it stays, and is told what is known of its commands.
+   * Ends the session with QEMU. Greeted clients are closed behind their last bytes; under `hold`
+   * they stay, and their commands are answered with errors that say whether QEMU was sent them.
    */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
     const wasReady = this.#upstream.state === "ready";
     if (wasReady) this.#notices.lost();
-    const { sent, unsent } = this.#dispatch.lost();
+    const answerAskers = this.#dispatch.lost();
     if (this.#options.onLoss === "close") {
       for (const monitor of [...this.#monitors]) {
         if (monitor.greeted && !monitor.isControl) this.dismiss(monitor, reason, "qemu");
       }
-      this.#rest();
-      return;
-    }
-    if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
-    for (const { askers, command } of sent) {
-      failAll(askers, `QEMU has gone; the effect of ${command.name} is unknown`, this.#contain);
-    }
-    for (const { askers, command } of unsent) {
-      failAll(askers, `QEMU has gone; ${command.name} was not sent`, this.#contain);
+    } else {
+      if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
+      answerAskers();
     }
     this.#rest();
   }
 
-  /** Time has come so far, in seconds of any steady clock. */
+  /** Sets the time, in seconds of a steady clock, and does the work that is due. */
   tick(now: number): void {
     this.#now = now;
     const { handshakeTime, stallTime } = this.#options;
     for (const [monitor, since] of [...this.#ungreeted]) {
       if (now - since < handshakeTime) continue;
-      this.dismiss(monitor, `${NO_QEMU} ${handshakeTime} s`, "handshake");
+      this.dismiss(monitor, `no QEMU within ${handshakeTime} s`, "handshake");
     }
     this.#dispatch.failLate(now);
     this.#rest();
     if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
   }
 
-  /** Goes on under other settings. */
+  /** Replaces the settings. */
   adopt(options: MuxOptions): void {
     this.#options = options;
-    this.#deadlines = compiled(options.deadlines);
+    this.#intake.adopt(options);
   }
 
-  /** From now on another records what happens, or nobody does. */
-  record(observer: Observer | undefined): void {
-    this.#recorder.observer = observer;
+  /** Replaces the observers and the gate. */
+  record(recording: Recording): void {
+    this.#recorder.recording = recording;
   }
 
-  /** From now on new commands are refused; those under way finish. */
+  /** Refuses new commands from now on; those that wait or are in flight finish. */
   drain(): void {
-    this.#draining = true;
+    this.#draining = this.#intake.draining = true;
     this.#rest();
   }
 
-  /** How it stands. */
+  /** Returns the state of the hub. */
   status(): HubStatus {
     const { greeting, state, stalled, inFlight } = this.#upstream;
     return {
@@ -307,114 +231,63 @@ export class Mux implements Hub {
       version: greeting?.version.join(".") ?? null,
       pid: this.#qemu?.identity?.pid ?? null,
       sessions: this.#sessions,
-      clients: this.#clients,
+      clients: [...this.#monitors].filter(({ isControl }) => !isControl).length,
       waiting: this.#dispatch.size,
       inFlight,
       age: this.#now,
     };
   }
 
-  /** Counts each client's commands at QEMU. */
+  /** Returns the values of the metrics that are looked up rather than counted. */
+  gauges(): Gauges {
+    const clients = new Map<string, number>();
+    let unread = 0;
+    for (const { grant: { role }, peer, isControl } of this.#monitors) {
+      if (isControl) continue;
+      clients.set(role.name, (clients.get(role.name) ?? 0) + 1);
+      unread += peer.unread ?? 0;
+    }
+    const { qemu, inFlight, waiting } = this.status();
+    return { clients, inFlight, waiting, unread, up: qemu === "ready" };
+  }
+
+  /** Counts each client's commands in flight. */
   inFlight(): ReadonlyMap<Monitor, number> {
     return this.#dispatch.inFlight();
   }
 
-  /** Asks whoever runs the hub to read the settings again. */
-  reload(done: (problems: readonly string[]) => void): void {
-    this.#notices.reload(done);
+  /** Disconnects a client, behind what is queued for it. */
+  dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void {
+    this.detached(monitor, ending);
+    monitor.peer.close(reason);
   }
 
-  /** Ends every client, after what is queued for it. */
+  /** Disconnects every client, behind what is queued for it. */
   dismissAll(reason: string): void {
     for (const monitor of [...this.#monitors]) this.dismiss(monitor, reason, "shutdown");
   }
 
-  /** Gives what an answer of ours gives, and records it. */
-  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
-    return this.#recorder.recordWhenSent(monitor, command, answer);
-  }
-
-  /** A command of ours is refused. */
-  refused(monitor: Monitor, command: Command): void {
-    this.#recorder.recordLocal(monitor, command, "refused");
-  }
-
-  /** The clients that are there, less control connections. */
-  get #clients(): number {
-    let count = 0;
-    for (const { isControl } of this.#monitors) if (!isControl) count++;
-    return count;
-  }
-
-  /** An answer that is made in a later turn where its command is long; several may wait in a row. */
-  #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: Answer): Answer {
-    if (argumentBytes === undefined || argumentBytes.length <= OWN_TURN_BYTES) return answer;
-    return (slot) => {
-      const make = (): void => {
-        const reply = answer(slot);
-        if (reply !== undefined) monitor.fill(slot, reply);
-      };
-      return this.later(monitor, make) ? undefined : answer(slot);
-    };
-  }
-
-  /** Runs a task for a client in a later turn, where that is possible. */
-  later(monitor: Monitor, task: () => void): boolean {
+  /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
+  #later(monitor: Monitor, task: () => void): boolean {
     const { later } = this.#options;
     later?.(() => this.#contain(monitor, task));
     return later !== undefined;
   }
 
-  #run(monitor: Monitor, command: Command): void {
-    const { id, oob } = command;
-    if (monitor.isControl) {
-      this.#recorder.recordLocal(monitor, command, "error");
-      const desc = `The command ${command.name} has not been found`;
-      return monitor.refuse(id, oob, "CommandNotFound", desc);
-    }
-    if (this.#draining) {
-      this.#recorder.recordLocal(monitor, command, "dropped");
-      return monitor.refuse(id, oob, "GenericError", "qmpmux is shutting down");
-    }
-    const verdict = judge(monitor.grant.role, command);
-    if (!verdict.allow) {
-      const rule = ruleName(monitor.grant.role.name, verdict.rule);
-      this.#recorder.recordLocal(monitor, command, "refused", rule);
-      return monitor.refuse(id, oob, "CommandNotFound", refusalText(command, verdict.because));
-    }
-    if (this.#qemu === undefined || this.#upstream.state !== "ready") {
-      this.#recorder.recordLocal(monitor, command, "dropped");
-      const desc = `QEMU is away; ${command.name} was not sent`;
-      return monitor.refuse(id, oob, "GenericError", desc);
-    }
-    if (oob && !this.#dispatch.mayOvertake) {
-      this.#recorder.recordLocal(monitor, command, "dropped");
-      const desc = `QEMU answers no out-of-band commands; ${command.name} was not sent`;
-      return monitor.refuse(id, true, "GenericError", desc);
-    }
-    this.#dispatch.take(monitor, command, this.#deadlineOf(command));
-  }
-
-  /** The seconds of the clock that `tick` tells, at this moment. */
+  /** The seconds that `tick` would be given now. */
   get #time(): number {
     return this.#options.running?.() ?? this.#now;
   }
 
-  /** When who asks something now gives up. */
-  #deadlineOf({ name }: Command): number {
-    const deadline = this.#deadlines.find(({ matches }) => matches(name));
-    return deadline ? this.#time + deadline.seconds : Infinity;
-  }
-
-  /** Tells that nothing waits and nothing is at QEMU, where that is waited for. */
+  /** Reports, while draining, that no command waits or is in flight. */
   #rest(): void {
     if (!this.#draining || !this.#dispatch.resting) return;
-    // Nobody can use what they have left there any more.
+    // Clients can no longer use their descriptors at QEMU.
     for (const monitor of this.#monitors) this.#dispatch.clean(monitor);
     if (this.#dispatch.resting) this.#notices.idle();
   }
 
-  /** An event of our own, as QEMU would write it. */
+  /** Returns an event of our own, as QEMU would write it. */
   #ownEvent(name: string, data: object): Event {
     const now = this.#options.timeOfDay();
     const seconds = Math.floor(now);
@@ -423,27 +296,25 @@ export class Mux implements Hub {
   }
 
   #spread(event: Event): void {
-    let told = 0;
+    let clients = 0;
     const name = this.#eventNames.named(event.name);
     for (const monitor of this.#monitors) {
-      try {
-        if (!monitor.wants(name)) continue;
+      this.#contain(monitor, () => {
+        if (!monitor.wants(name)) return;
         monitor.peer.send(event.bytes);
-        told++;
-      } catch (error) {
-        this.#blame(monitor, error);
-      }
+        clients++;
+      });
     }
-    this.#recorder.observer?.spread(event, told);
+    this.#recorder.observe({ kind: "event", event, clients });
   }
 
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
-    this.#recorder.observer?.qemuCame();
+    this.#recorder.observe({ kind: "ready" });
     this.#notices.ready(greeting);
     this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
-      // Under `hold` some have been here before; what they rely on may be gone.
+      // Under `hold` some were greeted by an earlier QEMU; this one may offer less.
       if (!monitor.greeted || monitor.isControl || monitor.resume(greeting)) continue;
       this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
     }
@@ -459,12 +330,6 @@ export class Mux implements Hub {
     this.#ungreeted.clear();
   }
 
-  /** Disconnects a client, behind what is queued for it. */
-  dismiss(monitor: Monitor, reason: string, ending: Ending): void {
-    this.detached(monitor, ending);
-    monitor.peer.close(reason);
-  }
-
   readonly #contain: Contain = (monitor, run) => {
     try {
       run();
@@ -473,7 +338,7 @@ export class Mux implements Hub {
     }
   };
 
-  /** Ends the client during whose service an error came up. */
+  /** Disconnects the client that was being served when an error occurred. */
   #blame(monitor: Monitor, error: unknown): void {
     this.#notices.failed("client", error, monitor.name);
     this.dismiss(monitor, "an internal error came up while it was served", "error");
@@ -486,10 +351,4 @@ export class Mux implements Hub {
       this.#notices.failed(where, error);
     }
   }
-}
-
-function compiled(
-  deadlines: readonly Deadline[],
-): readonly { readonly matches: Matcher; readonly seconds: number }[] {
-  return deadlines.map(({ glob, seconds }) => ({ matches: matcherOf(glob), seconds }));
 }

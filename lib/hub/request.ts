@@ -1,5 +1,5 @@
 /**
- * A request: a command on its way to QEMU, and all who wait for its answer.
+ * A request: a command for QEMU, and the clients that wait for its reply.
  *
  * @module
  */
@@ -13,49 +13,49 @@ import type { Command } from "../wire/message.ts";
 import type { Fds } from "../wire/peer.ts";
 import { errorReply } from "../wire/reply.ts";
 
-/** Who waits for an answer, and where it belongs. */
+/** A client that waits for a reply. */
 export interface Asker {
-  /** Who it is. */
+  /** The client. */
   readonly monitor: Monitor;
-  /** Its place among the answers. */
+  /** Its place among the client's replies. */
   readonly ticket: Ticket;
-  /** When it asked. */
+  /** The time of its command. */
   readonly since: number;
-  /** When it gives up, in seconds of the hub's clock; never, where it has no deadline. */
+  /** The time at which its command fails, in seconds of the hub's clock; infinite without a deadline. */
   readonly deadline: number;
 }
 
-/** A command on its way, and all who wait for its answer. */
+/** A command for QEMU, and the clients that wait for its reply. */
 export interface Request extends Job {
-  /** What was asked. */
+  /** The command. */
   readonly command: Command;
-  /** The bytes for QEMU: with QEMU's names for descriptors, once it may go. */
+  /** The bytes for QEMU, from its sending on with QEMU's names for descriptors. */
   bytes: Uint8Array;
-  /** Who waits; nobody, where it is a request of ours. */
+  /** The clients that wait; none for an internal request. */
   readonly askers: Asker[];
-  /** What it asks, where others may join. */
+  /** The question it asks, if others may join. */
   readonly question: Question | undefined;
-  /** A question its monitor shares with others, which must reach QEMU first. */
+  /** A question that its client shares with others and that must reach QEMU first. */
   after: Request | undefined;
-  /** Who asked first; nobody, where it concerns no descriptors. */
+  /** The client that owns the descriptors it concerns: the one that asked first. */
   readonly owner: Monitor | undefined;
-  /** What goes along. */
+  /** The descriptors to send with it. */
   readonly fds: Fds | undefined;
-  /** Has QEMU been sent it? */
-  sent: boolean;
-  /** When. */
+  /** Whether it waits here, has been sent to QEMU, or has ended. */
+  state: "waiting" | "sent" | "done";
+  /** The time at which it was sent. */
   sentAt: number;
 }
 
-/** What is asked of a QEMU that is silent. */
+/** The command that asks a silent QEMU whether it lives. */
 const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
 
-/** The question whether QEMU lives; it reads only, and QEMU's I/O thread answers it. */
+/** Returns the request that asks a silent QEMU whether it lives. QEMU's I/O thread answers it. */
 export function probe(): Request {
   return internalRequest(readCommand(PROBE, true) as Command);
 }
 
-/** A command whose answer nobody waits for. */
+/** Returns a request whose reply nobody waits for. */
 export function internalRequest(command: Command, owner?: Monitor): Request {
   return {
     command,
@@ -66,20 +66,20 @@ export function internalRequest(command: Command, owner?: Monitor): Request {
     after: undefined,
     owner,
     fds: undefined,
-    sent: command.oob,
+    state: command.oob ? "sent" : "waiting",
     sentAt: 0,
   };
 }
 
-/** Does anybody wait for its answer? */
+/** Returns whether any client waits for the reply. */
 export function isAwaited({ askers }: Request): boolean {
   return askers.some(({ monitor }) => !monitor.left);
 }
 
-/** Runs what concerns one client, so that an error ends that client alone. */
+/** Runs work for one client, so that an error disconnects that client only. */
 export type Contain = (monitor: Monitor, run: () => void) => void;
 
-/** Answers all these with an error; whatever becomes of their request is nobody's from now on. */
+/** Answers these clients with an error; they no longer wait for the request. */
 export function failAll(askers: Asker[], desc: string, contain: Contain): void {
   for (const { monitor, ticket } of askers.splice(0)) {
     contain(monitor, () => monitor.fill(ticket, errorReply("GenericError", desc)));

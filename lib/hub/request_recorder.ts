@@ -1,118 +1,107 @@
 /**
- * How the hub tells a recorder what became of commands.
+ * The hub's side of recording: it passes happenings to the observers.
  *
- * Each asker of a command is told of by itself, also one that has left since:
- * what it asked has run. Where nobody records, nothing is measured.
+ * The end of a command is recorded for each of its askers, also for one that has
+ * left since: its command has run. Without observers nothing is measured.
  *
  * @module
  */
 
-import type { Observer, Outcome, Result } from "../observe/observer.ts";
+import type { Happening, Outcome, Recording, Result } from "../observe/observer.ts";
 import type { Answer, Monitor } from "../session/monitor.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
-/** A command, and who waits for its answer since when. */
+/** The end of a command without a reply of QEMU's. */
+export type Unanswered = "lost" | "dropped" | "refused";
+
+/** A command, and the clients that wait for its reply. */
 export interface Entry {
-  /** What was asked. */
+  /** The command. */
   readonly command: Command;
-  /** Who asked it, and when. */
+  /** The clients, each with the time of its command. */
   readonly askers: readonly { readonly monitor: Monitor; readonly since: number }[];
-  /** When QEMU was sent it. */
+  /** The time at which QEMU was sent the command. */
   readonly sentAt: number;
 }
 
-/** A command that is answered here when its turn comes. */
-interface Noted {
-  readonly monitor: Monitor;
-  readonly command: Command;
-  readonly since: number;
-}
-
-/** What the hub writes down; the times are seconds of a steady clock. */
+/** Passes happenings to the observers; the times are seconds of a steady clock. */
 export class RequestRecorder {
-  #observer: Observer | undefined;
+  /** The observers and the gate. Commands that began unobserved stay so. */
+  recording: Recording;
   readonly #clock: () => number;
-  /** What answers of ours belong to that have not been given yet. */
-  readonly #noted = new WeakMap<Answer, Noted>();
+  /** Records the drop of a local answer that has not been given yet. */
+  readonly #drops = new WeakMap<Answer, () => void>();
 
-  /** Without a recorder all it does is nothing. */
-  constructor(observer: Observer | undefined, clock: () => number) {
-    this.#observer = observer;
+  /** Creates a recorder that tells these observers. */
+  constructor(recording: Recording, clock: () => number) {
+    this.recording = recording;
     this.#clock = clock;
   }
 
-  /** Who records, if anybody does. */
-  get observer(): Observer | undefined {
-    return this.#observer;
-  }
-
-  /** From now on another records, or nobody; what has begun unrecorded stays so. */
-  set observer(observer: Observer | undefined) {
-    this.#observer = observer;
-  }
-
-  /** The time; `NaN` while nobody records. */
+  /** The time; `NaN` without observers. */
   get now(): number {
-    return this.#observer === undefined ? NaN : this.#clock();
+    return this.recording.observers.length === 0 ? NaN : this.#clock();
   }
 
-  /** QEMU has answered. */
-  settled({ command, askers, sentAt }: Entry, reply: Reply): void {
-    const observer = this.#observer;
-    if (observer === undefined) return;
-    const now = this.#clock();
+  /** Passes a happening to every observer. */
+  observe(happening: Happening): void {
+    for (const observer of this.recording.observers) observer.observe(happening);
+  }
+
+  /** Records the end of a command for each of its askers: QEMU's reply, or the lack of one. */
+  ended({ command, askers, sentAt }: Entry, end: Reply | Unanswered): void {
+    const { now } = this;
     for (const { monitor, since } of askers) {
-      if (Number.isNaN(since)) continue;
-      // Who joined after it was sent did not wait.
-      const waited = Math.max(0, sentAt - since) || 0;
-      observer.ended(monitor, command, { result: reply.kind, reply, took: now - since, waited });
-    }
-  }
-
-  /** QEMU will not answer: it was sent these, or was not. */
-  unanswered(entries: readonly Entry[], result: "lost" | "dropped"): void {
-    const observer = this.#observer;
-    if (observer === undefined) return;
-    const now = this.#clock();
-    for (const { command, askers } of entries) {
-      for (const { monitor, since } of askers) {
-        if (!Number.isNaN(since)) observer.ended(monitor, command, { result, took: now - since });
-      }
-    }
-  }
-
-  /** Records a command that was answered here, at once; `rule` names the rule that refused it. */
-  recordLocal(monitor: Monitor, command: Command, result: Result, rule?: string): void {
-    this.#observer?.ended(monitor, command, { result, took: 0, rule });
-  }
-
-  /** Wraps an answer of ours so that it is recorded when it gives its reply, which may be at a later call. */
-  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
-    const observer = this.#observer;
-    if (observer === undefined) return answer;
-    const noted: Noted = { monitor, command, since: this.#clock() };
-    const wrapped: Answer = (slot) => {
-      this.#noted.delete(wrapped);
-      const reply = answer(slot);
-      if (reply === undefined) this.#noted.set(wrapped, noted);
+      const took = now - since;
+      if (Number.isNaN(took)) continue;
+      if (typeof end === "string") this.#command(monitor, command, { result: end, took });
       else {
-        const took = this.#clock() - noted.since;
-        observer.ended(monitor, command, { result: reply.kind, reply, took });
+        // An asker that joined after the command was sent did not wait.
+        const waited = Math.max(0, sentAt - since) || 0;
+        this.#command(monitor, command, { result: end.kind, reply: end, took, waited });
       }
+    }
+  }
+
+  /** Answers a command with an error at once, and records it; `rule` names the rule that refused it. */
+  refuse(
+    monitor: Monitor,
+    command: Command,
+    result: Result,
+    desc: string,
+    { errorClass = "GenericError", rule }: { errorClass?: string; rule?: string } = {},
+  ): void {
+    this.#command(monitor, command, { result, took: 0, rule });
+    monitor.refuse(command.id, command.oob, errorClass, desc);
+  }
+
+  /** Wraps a local answer so that it is recorded when it gives its reply, which may be at a later call. */
+  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
+    const since = this.now;
+    if (Number.isNaN(since)) return answer;
+    const record = (result: Result, reply?: Reply): void =>
+      this.#command(monitor, command, {
+        result,
+        took: this.#clock() - since,
+        ...(reply && { reply }),
+      });
+    const wrapped: Answer = (slot) => {
+      this.#drops.delete(wrapped);
+      const reply = answer(slot);
+      if (reply === undefined) this.#drops.set(wrapped, () => record("dropped"));
+      else record(reply.kind, reply);
       return reply;
     };
-    this.#noted.set(wrapped, noted);
+    this.#drops.set(wrapped, () => record("dropped"));
     return wrapped;
   }
 
-  /** Answers of ours will not be given: their client has left before their turn came. */
+  /** Records local answers that will not be given, because their client has left. */
   recordDropped(answers: readonly Answer[]): void {
-    for (const answer of answers) {
-      const noted = this.#noted.get(answer);
-      if (noted === undefined) continue;
-      const { monitor, command, since } = noted;
-      const outcome: Outcome = { result: "dropped", took: this.#clock() - since };
-      this.#observer?.ended(monitor, command, outcome);
-    }
+    for (const answer of answers) this.#drops.get(answer)?.();
+  }
+
+  #command(client: Monitor, command: Command, outcome: Outcome): void {
+    this.observe({ kind: "command", client, command, outcome });
   }
 }

@@ -1,9 +1,8 @@
 /**
- * One record for each command that changes something, or tried to.
+ * The audit: one record for each command that changes something, or tries to.
  *
- * It is made when the command has come to its end, and handed to a sink that
- * keeps it. Where nothing can be kept, changing commands can be refused until it
- * can again.
+ * It is made when the command has ended, and handed to a sink that keeps it. While
+ * the sink fails, commands that change something can be refused.
  *
  * @module
  */
@@ -11,80 +10,82 @@
 import type { Command } from "../wire/message.ts";
 import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
-import type { Observer, Outcome, Party } from "./observer.ts";
+import type { Gate, Happening, Observer } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
 
-/** A client chose the name of its command: a long one is cut. */
+/** The longest name of a command: a client chose it, and a longer one is cut. */
 const NAME_CHARS_LIMIT = 128;
 
 /** One record. */
 export interface AuditRecord {
-  /** When the command came, RFC 3339. */
+  /** The time of the command's arrival, RFC 3339. */
   readonly time: string;
   /** The listener's name. */
   readonly listener: string;
-  /** What the client's role is called. */
+  /** The name of the client's role. */
   readonly role: string;
   /** The client's name: its listener's, and its number. */
   readonly client: string;
-  /** Who that is, where it is known. */
+  /** The process at the other end, if it is known. */
   readonly peer: Identity | undefined;
   /** The command. */
   readonly command: string;
   /** Its arguments without secrets, or their names. */
   readonly shown: Shown | undefined;
-  /** What became of it: a {@linkcode Result}. */
+  /** Its result: a {@linkcode Result}. */
   readonly outcome: string;
-  /** The name of the rule that refused it, where a role did. */
+  /** The name of the rule that refused it, if a role did. */
   readonly rule: string | undefined;
-  /** The class of the error it was answered with. */
+  /** The class of the error that answered it. */
   readonly errorClass: string | undefined;
-  /** Seconds until it came to its end. */
+  /** Seconds from its arrival to its end. */
   readonly duration: number;
 }
 
 /** Keeps records. */
 export interface AuditSink {
-  /** Can nothing be kept at the moment? */
+  /** Whether no record can be kept at the moment. */
   readonly failing: boolean;
   /** Keeps a record; never blocks, never throws. */
   keep(record: AuditRecord): void;
 }
 
-/** What is put on record, and how. */
+/** Settings of the audit. */
 export interface AuditOptions {
-  /** Does a command only read? */
+  /** Returns whether a command only reads. */
   readonly isRead: (command: string) => boolean;
-  /** Is it known what a command's arguments carry? */
+  /** Returns whether the meaning of a command's arguments is known. */
   readonly isKnown: (command: string) => boolean;
-  /** Is what only reads put on record too? */
+  /** Whether commands that only read are audited, too. */
   readonly all: boolean;
-  /** Is what changes something refused while nothing can be kept? */
+  /** Whether commands that change something are refused while no record can be kept. */
   readonly refuses: boolean;
   /** The time of day in milliseconds since 1970. */
   readonly timeOfDay: () => number;
 }
 
 /** Puts commands on record. */
-export class Audit implements Observer {
+export class Audit implements Observer, Gate {
   readonly #sink: AuditSink;
   readonly #options: AuditOptions;
 
-  /** Nothing has been kept yet. */
+  /** Creates an audit that writes to a sink. */
   constructor(sink: AuditSink, options: AuditOptions) {
     this.#sink = sink;
     this.#options = options;
   }
 
-  /** What could not be put on record does not run, where that is wanted. */
+  /** Objects to a command that could not be put on record, if the settings say so. */
   objection({ name }: Command): string | undefined {
     const { refuses, isRead } = this.#options;
     if (!refuses || !this.#sink.failing || isRead(name)) return undefined;
     return "it cannot be put on record";
   }
 
-  /** Puts a command on record. */
-  ended({ name: client, grant, peer }: Party, command: Command, outcome: Outcome): void {
+  /** Puts a command on record that has ended. */
+  observe(happening: Happening): void {
+    if (happening.kind !== "command") return;
+    const { client: { name: client, grant, peer }, command, outcome } = happening;
     const { all, isRead, isKnown, timeOfDay } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
@@ -103,44 +104,22 @@ export class Audit implements Observer {
       duration: Math.round(took * 1e6) / 1e6,
     });
   }
-
-  /** That is no command of its own. */
-  joined(): void {}
-
-  /** That is no command of its own. */
-  cached(): void {}
-
-  /** Events are no commands. */
-  spread(): void {}
-
-  /** Clients are no commands. */
-  left(): void {}
-
-  /** QEMU is no command. */
-  qemuCame(): void {}
 }
 
-/** A record as one line of JSON, without its end. */
+/** Returns a record as one line of JSON, without the line end. */
 export function lineOf(record: AuditRecord): string {
-  const { shown, rule, errorClass, duration, peer, ...rest } = record;
-  const parts = Object.entries(rest).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
-  if (peer) {
-    const { pid, uid, gid } = peer;
-    // Behind the client's name.
-    parts.splice(4, 0, `"peer":${JSON.stringify({ pid, uid, gid })}`);
-  }
-  // In the order in which one reads it: what, then what became of it.
-  const outcome = parts.pop()!;
-  if (shown && "arguments" in shown) parts.push(`"arguments":${shown.arguments}`);
-  if (shown && "names" in shown) parts.push(`"argument-names":${JSON.stringify(shown.names)}`);
-  parts.push(outcome);
-  if (rule !== undefined) parts.push(`"rule":${JSON.stringify(rule)}`);
-  if (errorClass !== undefined) parts.push(`"error-class":${JSON.stringify(errorClass)}`);
-  parts.push(`"duration":${duration}`);
-  return `{${parts.join(",")}}`;
+  const { time, listener, role, client, command, shown, outcome, rule, duration } = record;
+  const { pid, uid, gid } = record.peer ?? {};
+  const peer = record.peer && { pid, uid, gid };
+  const names = shown && "names" in shown ? shown.names : undefined;
+  const head = { time, listener, role, client, peer, command, "argument-names": names };
+  const tail = { outcome, rule, "error-class": record.errorClass, duration };
+  // The arguments are JSON already.
+  const args = shown && "arguments" in shown ? `,"arguments":${shown.arguments}` : "";
+  return `${JSON.stringify(head).slice(0, -1)}${args},${JSON.stringify(tail).slice(1)}`;
 }
 
-/** A record as fields of the journal, which has the time and much else itself. */
+/** Returns a record as fields of the journal, which adds the time and more itself. */
 export function fieldsOf(record: AuditRecord): Record<string, string> {
   const { client, peer, command, role, listener, shown, outcome, rule, errorClass, duration } =
     record;

@@ -1,54 +1,51 @@
 /**
- * What qmpmux counts.
+ * The metrics of qmpmux.
  *
- * Every label is one of a bounded set: a client's text never becomes one, and no
- * number is kept for a single client.
+ * Every label is one of a bounded set: a client's text never becomes a label, and no
+ * metric belongs to a single client.
  *
  * @module
  */
 
-import type { Command, Event } from "../wire/message.ts";
 import { type Cell, type Histogram, Metrics } from "./prometheus.ts";
 import {
-  type Ending,
+  type ClientEnding,
+  type Happening,
   INTERNAL_ERROR_PLACES,
-  type InternalErrorPlace,
   type Observer,
-  type Outcome,
-  type Party,
   type Result,
 } from "./observer.ts";
 
-/** How things stand at one moment, for what is not counted but looked up. */
+/** The values that are looked up rather than counted. */
 export interface Gauges {
-  /** How many clients there are, by the name of their role. */
+  /** The number of clients by the name of their role. */
   readonly clients: ReadonlyMap<string, number>;
-  /** Commands at QEMU. */
+  /** The number of commands in flight. */
   readonly inFlight: number;
-  /** Commands that wait here. */
+  /** The number of commands that wait here. */
   readonly waiting: number;
-  /** Bytes that clients have not taken. */
+  /** The bytes that clients have not read. */
   readonly unread: number;
-  /** Is QEMU there, and does it answer? */
+  /** Whether QEMU is connected and answers. */
   readonly up: boolean;
 }
 
-/** What is the same for as long as the program runs. */
+/** The versions of the program. */
 export interface Build {
-  /** Of qmpmux. */
+  /** The version of qmpmux. */
   readonly version: string;
-  /** Of Deno. */
+  /** The version of Deno. */
   readonly deno: string;
 }
 
-/** QEMU names some sixty; one that lets its events grow without end is no QEMU. */
+/** The number of events with a metric of their own: QEMU has some sixty. */
 const EVENTS_LIMIT = 256;
 
-/** What stands for every command QEMU does not have, and for events past their bound. */
+/** The label of every command that QEMU does not have, and of events past their limit. */
 const OTHER = "other";
 
-/** Whatever ends a client but its own will. */
-const DROPS: readonly Ending[] = [
+/** The reasons for which qmpmux disconnects a client. */
+const DROPS: readonly ClientEnding[] = [
   "unread",
   "handshake",
   "qemu",
@@ -61,7 +58,7 @@ const DROPS: readonly Ending[] = [
 /** The counts of one command under one role, by result. */
 type Counts = Partial<Record<Result, Cell>>;
 
-/** Counts what happens. */
+/** Counts happenings. */
 export class MetricsRecorder implements Observer {
   readonly #metrics = new Metrics();
   readonly #isKnown: (command: string) => boolean;
@@ -138,9 +135,9 @@ export class MetricsRecorder implements Observer {
   readonly #eventCells = new Map<string, Cell>();
 
   /**
-   * Nothing has been counted.
+   * Creates metrics that are all zero.
    *
-   * @param isKnown is this a command of QEMU or of qmpmux, so that it may be a label?
+   * @param isKnown returns whether a command is one of QEMU or of qmpmux, so that it may be a label
    */
   constructor(isKnown: (command: string) => boolean, { version, deno }: Build) {
     this.#isKnown = isKnown;
@@ -150,7 +147,7 @@ export class MetricsRecorder implements Observer {
     for (const where of INTERNAL_ERROR_PLACES) this.#internalErrors.cell(where);
   }
 
-  /** All of it in Prometheus' text format. */
+  /** Returns all metrics in Prometheus' text format. */
   render({ clients, inFlight, waiting, unread, up }: Gauges): string {
     this.#clients.clear();
     for (const [role, count] of clients) this.#clients.cell(role).value = count;
@@ -161,59 +158,48 @@ export class MetricsRecorder implements Observer {
     return this.#metrics.render();
   }
 
-  /** Who counts objects to nothing. */
-  objection(): undefined {
-    return undefined;
-  }
-
-  /** Counts a command, and measures it where QEMU has answered. */
-  ended({ grant }: Party, { name }: Command, { result, took, waited }: Outcome): void {
-    this.#cellOf(grant.role.name, name, result).value++;
-    if (result === "refused") this.#refused.cell(grant.role.name).value++;
-    if (waited === undefined) return;
-    this.#waits.observe(waited);
-    this.#durations.observe(took);
-  }
-
-  /** Counts a command that has joined another. */
-  joined(): void {
-    this.#joined.value++;
-  }
-
-  /** Counts an answer that was kept. */
-  cached(): void {
-    this.#cached.value++;
-  }
-
-  /** Counts an event. */
-  spread({ name }: Event, clients: number): void {
-    this.#deliveries.value += clients;
-    this.#eventCell(name).value++;
-  }
-
-  /** Counts a client that did not go by itself. */
-  left(ending: Ending): void {
-    if (ending !== "left") this.#dropped.cell(ending).value++;
-  }
-
-  /** Counts a session. */
-  qemuCame(): void {
-    this.#sessions.value++;
-  }
-
-  /** Counts a limit that was reached; `limit` is one of a fixed set. */
-  limitReached(limit: string): void {
-    this.#limits.cell(limit).value++;
-  }
-
-  /** Counts an error of qmpmux's own. */
-  internalError(where: InternalErrorPlace): void {
-    this.#internalErrors.cell(where).value++;
-  }
-
-  /** Counts what the audit could not write. */
-  auditFailed(): void {
-    this.#auditFailures.value++;
+  /** Counts a happening, and measures a command that QEMU has answered. */
+  observe(happening: Happening): void {
+    const { kind } = happening;
+    switch (kind) {
+      case "command": {
+        const { client: { grant: { role } }, command, outcome } = happening;
+        const { result, took, waited } = outcome;
+        this.#cellOf(role.name, command.name, result).value++;
+        if (result === "refused") this.#refused.cell(role.name).value++;
+        if (waited === undefined) return;
+        this.#waits.observe(waited);
+        this.#durations.observe(took);
+        return;
+      }
+      case "joined":
+        this.#joined.value++;
+        return;
+      case "cached":
+        this.#cached.value++;
+        return;
+      case "event":
+        this.#deliveries.value += happening.clients;
+        this.#eventCell(happening.event.name).value++;
+        return;
+      case "left":
+        if (happening.ending !== "left") this.#dropped.cell(happening.ending).value++;
+        return;
+      case "ready":
+        this.#sessions.value++;
+        return;
+      case "limit":
+        this.#limits.cell(happening.limit).value++;
+        return;
+      case "internal-error":
+        this.#internalErrors.cell(happening.place).value++;
+        return;
+      case "audit-failed":
+        this.#auditFailures.value++;
+        return;
+      default:
+        throw new Error(`Cannot count ${kind satisfies never}`);
+    }
   }
 
   #cellOf(role: string, command: string, result: Result): Cell {

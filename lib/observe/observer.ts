@@ -1,9 +1,8 @@
 /**
- * What the hub tells whoever records it.
+ * Observers, which record what the hub does, and gates, which may object to commands.
  *
- * All of it has happened already. Who records sees a client as its names, and
- * never changes what is under way; one thing only may be objected to: a command
- * that could not be put on record.
+ * An observer is called afterwards, and changes nothing. A gate is called before a
+ * command runs.
  *
  * @module
  */
@@ -11,137 +10,110 @@
 import type { Command, Event, Reply } from "../wire/message.ts";
 import type { Identity } from "../wire/peer.ts";
 
-/** A client, as far as records know it. */
-export interface Party {
+/** A client as records show it. */
+export interface ClientInfo {
   /** Its listener and its number. */
   readonly name: string;
-  /** What its listener grants it. */
+  /** The names of its listener and its role. */
   readonly grant: { readonly name: string; readonly role: { readonly name: string } };
-  /** Its connection, which may know who it is. */
+  /** Its connection, which may know the process at the other end. */
   readonly peer?: { readonly identity?: Identity | undefined };
 }
 
-/** What became of a command. */
+/** The result of a command. */
 export type Result =
-  /** It was answered, by QEMU or here, and has worked. */
+  /** QEMU or qmpmux answered it, and it worked. */
   | "return"
   /** It was answered with an error. */
   | "error"
-  /** It was not let through. */
+  /** It was refused. */
   | "refused"
-  /** QEMU was sent it, and nobody knows what became of it. */
+  /** QEMU was sent it, and its effect is unknown. */
   | "lost"
-  /** QEMU was never sent it: its client left, its time was over, or QEMU went. */
+  /** QEMU was never sent it: its client left, its deadline passed, or QEMU was lost. */
   | "dropped";
 
-/** Why a client is no longer there. */
-export type Ending =
-  /** It went by itself. */
+/** The reason for which a client is no longer connected. */
+export type ClientEnding =
+  /** It disconnected. */
   | "left"
   /** It left too much unread, or for too long. */
   | "unread"
-  /** No QEMU came in its time. */
+  /** No QEMU greeted it in time. */
   | "handshake"
-  /** QEMU went. */
+  /** QEMU was lost. */
   | "qemu"
-  /** An administrator ended it. */
+  /** An administrator disconnected it. */
   | "kicked"
-  /** It did nothing for too long. */
+  /** It was idle for too long. */
   | "idle"
-  /** An error of qmpmux's own came up while it was served. */
+  /** An internal error occurred while it was served. */
   | "error"
-  /** qmpmux is ending. */
+  /** qmpmux is shutting down. */
   | "shutdown";
 
-/** What qmpmux was doing when an error of its own came up. */
-export type InternalErrorPlace = "client" | "qemu" | "listener" | "teardown" | "other";
+/** The work during which an internal error can occur. */
+export const INTERNAL_ERROR_PLACES = ["client", "qemu", "listener", "teardown", "other"] as const;
 
-/** All places where an error of qmpmux's own can come up. */
-export const INTERNAL_ERROR_PLACES: readonly InternalErrorPlace[] = [
-  "client",
-  "qemu",
-  "listener",
-  "teardown",
-  "other",
-];
+/** The work during which an internal error occurred. */
+export type InternalErrorPlace = typeof INTERNAL_ERROR_PLACES[number];
 
-/** A command that has come to its end. */
+/** The end of a command. */
 export interface Outcome {
-  /** What became of it. */
+  /** Its result. */
   readonly result: Result;
-  /** Its answer, where there was one that is not a refusal. */
+  /** Its reply, if there is one that is not a refusal. */
   readonly reply?: Reply | undefined;
-  /** The name of the rule that refused it, where a role did. */
+  /** The name of the rule that refused it, if a role did. */
   readonly rule?: string | undefined;
-  /** Seconds from its coming to its end. */
+  /** Seconds from its arrival to its end. */
   readonly took: number;
-  /** How many of them it waited here; `undefined` where QEMU was not asked. */
+  /** Seconds of those that it waited here; `undefined` if QEMU was not asked. */
   readonly waited?: number | undefined;
 }
 
-/** Who records what happens. */
-export interface Observer {
-  /** Why a command must not run now, if it must not. */
-  objection(command: Command): string | undefined;
-  /** A command has come to its end. */
-  ended(party: Party, command: Command, outcome: Outcome): void;
+/** Something that has happened. */
+export type Happening =
+  /** A command has ended. */
+  | {
+    readonly kind: "command";
+    readonly client: ClientInfo;
+    readonly command: Command;
+    readonly outcome: Outcome;
+  }
   /** A command has joined one that asks the same. */
-  joined(): void;
-  /** A command has been answered with an answer that was kept. */
-  cached(): void;
-  /** An event of QEMU has been sent to so many clients. */
-  spread(event: Event, clients: number): void;
-  /** A client is no longer there. */
-  left(ending: Ending): void;
-  /** A QEMU is ready. */
-  qemuCame(): void;
+  | { readonly kind: "joined" }
+  /** A cached reply has answered a command. */
+  | { readonly kind: "cached" }
+  /** An event has been sent to so many clients. */
+  | { readonly kind: "event"; readonly event: Event; readonly clients: number }
+  /** A client is no longer connected. */
+  | { readonly kind: "left"; readonly ending: ClientEnding }
+  /** A session with QEMU is ready. */
+  | { readonly kind: "ready" }
+  /** A limit, one of a fixed set, has been reached. */
+  | { readonly kind: "limit"; readonly limit: string }
+  /** An internal error has been contained. */
+  | { readonly kind: "internal-error"; readonly place: InternalErrorPlace }
+  /** The audit could not be written. */
+  | { readonly kind: "audit-failed" };
+
+/** Records happenings. */
+export interface Observer {
+  /** Takes note of something that has happened. */
+  observe(happening: Happening): void;
 }
 
-/** Tells each of several. */
-export class Recorders implements Observer {
-  readonly #all: readonly Observer[];
+/** Decides about commands besides the roles. */
+export interface Gate {
+  /** Returns the reason why a command must not run now, if there is one. */
+  objection(command: Command): string | undefined;
+}
 
-  /** Several in one. */
-  constructor(all: readonly Observer[]) {
-    this.#all = all;
-  }
-
-  /** The first objection. */
-  objection(command: Command): string | undefined {
-    for (const each of this.#all) {
-      const objection = each.objection(command);
-      if (objection !== undefined) return objection;
-    }
-    return undefined;
-  }
-
-  /** A command has come to its end. */
-  ended(party: Party, command: Command, outcome: Outcome): void {
-    for (const each of this.#all) each.ended(party, command, outcome);
-  }
-
-  /** A command has joined one that asks the same. */
-  joined(): void {
-    for (const each of this.#all) each.joined();
-  }
-
-  /** A command has been answered with an answer that was kept. */
-  cached(): void {
-    for (const each of this.#all) each.cached();
-  }
-
-  /** An event of QEMU has been sent to so many clients. */
-  spread(event: Event, clients: number): void {
-    for (const each of this.#all) each.spread(event, clients);
-  }
-
-  /** A client is no longer there. */
-  left(ending: Ending): void {
-    for (const each of this.#all) each.left(ending);
-  }
-
-  /** A QEMU is ready. */
-  qemuCame(): void {
-    for (const each of this.#all) each.qemuCame();
-  }
+/** Observers and a gate of the hub. */
+export interface Recording {
+  /** The observers, each told of everything. */
+  readonly observers: readonly Observer[];
+  /** The gate, if there is one. */
+  readonly gate?: Gate | undefined;
 }

@@ -1,9 +1,9 @@
 /**
- * A command's arguments, less what is nobody else's business.
+ * The arguments of a command without secrets.
  *
- * Secrets are known by a list: by the names of arguments, by the commands they
- * belong to, and by what texts look like. Of a command that is not known nothing
- * is shown but the names of its arguments: nobody can tell what they carry.
+ * Secrets are recognized by the names of arguments, by the commands that they
+ * belong to, and by the form of texts. Of an unknown command only the names of the
+ * arguments are shown, because their values may be anything.
  *
  * @module
  */
@@ -11,33 +11,33 @@
 import { argumentsOf, type Command } from "../wire/message.ts";
 import type { Cursor } from "../wire/cursor.ts";
 
-/** What stands for what was removed. */
+/** The text that replaces a secret. */
 const REMOVED = '"(removed)"';
 
-/** Longer arguments are named only: it takes time to look at them, and room to keep them. */
+/** The longest arguments that are shown with their values: longer ones take time to examine, and room to keep. */
 const ARGUMENT_BYTES_LIMIT = 16384;
 
-/** Deeper values are removed: no command of QEMU comes near. */
+/** The depth below which values are removed; no command of QEMU needs more. */
 const DEPTH_LIMIT = 24;
 
-/** So many names of arguments are shown, and so much of each. */
+/** The number of argument names that are shown, and the characters of each. */
 const NAMES_LIMIT = 32;
 const NAME_CHARS_LIMIT = 64;
 
-/** Arguments that carry a secret wherever they are: passwords, secret data, keys, credentials. */
+/** The names of arguments that carry a secret in every command: passwords, secret data, keys, credentials. */
 const SECRET_NAME =
   /pass(?:w|phrase|code)|secret|token|credential|cookie|private|auth-?key|(?:^|[-_.])keys?$/i;
 
-/** Arguments of one command that carry a secret there. */
+/** The arguments that carry a secret in one command. */
 const SECRET_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  // What is typed into a guest may be its password.
+  // The keys typed into a guest may be its password.
   ["send-key", new Set(["keys"])],
   ["input-send-event", new Set(["events"])],
   ["ringbuf-write", new Set(["data"])],
   ["object-add", new Set(["data"])],
 ]);
 
-/** Commands about secrets: of these only what is well known is shown, whatever it is called. */
+/** Commands about secrets: only well-known values of their arguments are shown. */
 const SECRET_COMMANDS: ReadonlySet<string> = new Set([
   "block_passwd",
   "change-vnc-password",
@@ -47,46 +47,46 @@ const SECRET_COMMANDS: ReadonlySet<string> = new Set([
 ]);
 const WELL_KNOWN = /^(?:vnc|spice|keep|fail|disconnect)$/;
 
-/** Of an object that is a secret only these are shown. */
+/** The members that are shown of an object that is a secret. */
 const SHOWN_OF_SECRETS: ReadonlySet<string> = new Set(["qom-type", "id", "format"]);
 
 /**
- * A text that carries a secret by the look of it: `password=…`, a file name in JSON, a PEM key.
+ * The form of a text that carries a secret: `password=…`, a file name in JSON, a PEM key.
  *
- * The sign behind a name is looked for first: from each name on, the time would grow with the
+ * The sign after a name is matched first: from each name on, the time would grow with the
  * square of the text.
  */
 const SECRET_TEXT =
   /(?<=(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*)[=:]|^\s*json:|-----BEGIN/i;
 
-/** Programs that QEMU runs, as lists: what they are given may be secret, and is not shown. */
+/** The members that are a program that QEMU runs, as a list. Its arguments may be secret, and are not shown. */
 const PROGRAMS: ReadonlySet<string> = new Set(["args", "cpr-exec-command"]);
 
-/** A program that QEMU runs, behind other words: what it is given is not shown. */
+/** The form of a text with a program that QEMU runs. Its arguments are not shown. */
 const PROGRAM_TEXT = /(?:^|[-"\s])(?:cmd|exec):/;
 
 /** The user and password in an address. */
 const USER_INFO = /:\/\/[^/\s]*@/g;
 
-/** Lines of the human monitor that carry a secret, or may. */
+/** The form of a line of the human monitor that may carry a secret. */
 const SECRET_LINE =
   /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|[\n\r]|:\/\/[^/\s]*@|json:|\b(?:exec|cmd):/i;
 
-/** `change DEVICE TARGET` carries a secret where the device is `vnc`. */
+/** The command `change DEVICE TARGET`, which carries a secret if the device is `vnc`. */
 const CHANGE = /\bchange\b/i;
 const VNC = /\bvnc\b/i;
 
-/** What is shown of a command's arguments. */
+/** The part of a command's arguments that is shown. */
 export type Shown =
-  /** All of them as JSON, without secrets. */
+  /** All arguments as JSON, without secrets. */
   | { readonly arguments: string }
-  /** Only what they are called. */
+  /** Only their names. */
   | { readonly names: readonly string[] };
 
 /**
- * A command's arguments without secrets; `undefined` where it has none.
+ * Returns a command's arguments without secrets; `undefined` if it has none.
  *
- * @param isKnown is it a command whose arguments are known?
+ * @param isKnown whether the meaning of the command's arguments is known
  */
 export function withoutSecrets(command: Command, isKnown: boolean): Shown | undefined {
   const { argumentBytes } = command;
@@ -106,12 +106,12 @@ function namesOf(args: Cursor): string[] {
   return names;
 }
 
-/** A client chose it: a long one is cut. */
+/** Returns a name that a client chose; a long one is cut. */
 function shortened(name: string): string {
   return name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name;
 }
 
-// The methods below move a cursor behind its value.
+// The functions below move a cursor behind its value.
 
 function objectText(object: Cursor, command: string, depth: number): string {
   const isSecret = isSecretObject(object);
@@ -137,7 +137,7 @@ function isWellKnown(value: Cursor): boolean {
   return value.isScalar && WELL_KNOWN.test(value.scalar);
 }
 
-/** Tells whether the object at a cursor is what `object-add` makes a secret of; stays there. */
+/** Returns whether the object at a cursor describes a secret for `object-add`; the cursor stays. */
 function isSecretObject(object: Cursor): boolean {
   const { at } = object;
   const isSecret = object.member("qom-type") && object.isScalar &&
@@ -147,7 +147,7 @@ function isSecretObject(object: Cursor): boolean {
 }
 
 function memberText(name: string, value: Cursor, command: string, depth: number): string {
-  // A property can be anything, whatever it is called.
+  // The value of a property can be anything, whatever its name.
   if (command === "qom-set" && name === "value" && (value.isString || !value.isScalar)) {
     return removed(value);
   }
@@ -156,14 +156,14 @@ function memberText(name: string, value: Cursor, command: string, depth: number)
   return valueText(value, command, depth + 1);
 }
 
-/** The scalar at a cursor. */
+/** Takes the scalar at a cursor. */
 function taken(value: Cursor): string {
   const { scalar } = value;
   value.skip();
   return scalar;
 }
 
-/** The command without its arguments. */
+/** Returns a program without its arguments. */
 function programText(words: Cursor): string {
   if (!words.enter()) return "[]";
   const first = words.isString ? stringText(taken(words)) : removed(words);
@@ -186,7 +186,7 @@ function valueText(value: Cursor, command: string, depth: number): string {
   }
   if (value.isString) return stringText(taken(value));
   const text = taken(value);
-  // QEMU would print 1e400 as `inf`.
+  // QEMU prints 1e400 as `inf`.
   return text.endsWith("inf") ? JSON.stringify(text) : text;
 }
 
@@ -205,7 +205,7 @@ function changesVnc(line: string): boolean {
   return change >= 0 && VNC.test(line.slice(change));
 }
 
-/** The command without its arguments. */
+/** Returns the first word of a command, without its arguments. */
 function firstWord(text: string): string {
   const [first = ""] = text.trim().split(/\s/, 1);
   return `${SECRET_TEXT.test(first) ? "" : shortened(first)} (removed)`;

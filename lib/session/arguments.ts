@@ -1,8 +1,8 @@
 /**
  * Arguments checked as QEMU checks them, for the commands qmpmux answers itself.
  *
- * Members are looked at in the order the command's schema lists them, what is
- * left over is an error; the first offence wins. Texts measured on QEMU 7.2.
+ * Members are checked in the order of the command's schema; a member that is left
+ * over is an error. The first error wins. Texts measured on QEMU 7.2.
  *
  * @module
  */
@@ -12,18 +12,18 @@ import { NameTable } from "../wire/names.ts";
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { firstUnexpected } from "../wire/order.ts";
 
-/** What is wrong with an argument, in QEMU's words. */
+/** The error in an argument, in QEMU's words. */
 export class ArgumentError extends Error {
-  /** Its kind. */
+  /** The kind of error. */
   override name = "ArgumentError";
 }
 
-/** One command's arguments; each `take…` uses one up, `end` refuses the rest. */
+/** One command's arguments; each `take…` takes one, `end` refuses the rest. */
 export class Arguments {
   readonly #command: Command;
   readonly #taken = new Set<string>();
 
-  /** The arguments of a command, none used up. */
+  /** Creates the arguments of a command, none taken. */
   constructor(command: Command) {
     this.#command = command;
   }
@@ -31,7 +31,7 @@ export class Arguments {
   /**
    * Takes a string.
    *
-   * @throws ArgumentError where it is missing or no string
+   * @throws ArgumentError if it is missing or not a string
    */
   takeString(name: string): string {
     const value = this.#take(name);
@@ -42,8 +42,8 @@ export class Arguments {
   /**
    * Takes an array of strings.
    *
-   * @param most the texts of so many are read; those behind are empty
-   * @throws ArgumentError where it is missing or no array of strings
+   * @param most the number of strings that are read; further ones are empty
+   * @throws ArgumentError if it is missing or not an array of strings
    */
   takeStrings(name: string, most = Infinity): string[] {
     const strings: string[] = [];
@@ -54,9 +54,9 @@ export class Arguments {
   }
 
   /**
-   * Like `takeStrings`, but may be absent, and each value must be among `known`.
+   * Takes an array of strings that may be absent, each among `known`.
    *
-   * @throws ArgumentError where it is no array of known values
+   * @throws ArgumentError if it is not an array of known values
    */
   takeOptionalValues(name: string, known: readonly string[]): string[] {
     const value = this.#find(name);
@@ -65,7 +65,7 @@ export class Arguments {
     const values: string[] = [];
     eachString(name, value, (element) => {
       const taken = element.stringIn(table);
-      // QEMU names the parameter 'null': an element of a list has no name of its own.
+      // QEMU names the parameter 'null': an element of a list has no name.
       if (taken === undefined) {
         throw new ArgumentError(`Parameter 'null' does not accept value '${element.scalar}'`);
       }
@@ -75,9 +75,9 @@ export class Arguments {
   }
 
   /**
-   * All arguments have been taken.
+   * Checks that all arguments have been taken.
    *
-   * @throws ArgumentError where something is left
+   * @throws ArgumentError if one is left
    */
   end(): void {
     if (!this.#hasOthers()) return;
@@ -113,7 +113,7 @@ function wrongType(name: string, expected: string): ArgumentError {
   return new ArgumentError(`Invalid parameter type for '${name}', expected: ${expected}`);
 }
 
-/** Visits elements one by one, so that each is checked whole before the next is looked at. */
+/** Visits elements one by one, so that each is checked completely before the next. */
 function eachString(name: string, value: Cursor, visit: (string: Cursor) => void): void {
   if (!value.isArray) throw wrongType(name, "array");
   let index = 0;

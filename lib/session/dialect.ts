@@ -1,7 +1,7 @@
 /**
- * The handshakes a client can be met with, as tables.
+ * The handshakes with clients, as tables.
  *
- * `qmp` is today's: one command, `qmp_capabilities`, ends negotiation. `rfc2010`
+ * `qmp` is today's: one command, `qmp_capabilities`, ends the negotiation. `rfc2010`
  * is the negotiation proposed in January 2010: a handshake mode, in which each
  * event is enabled by name, and a switch to the operational mode.
  *
@@ -15,63 +15,63 @@ import { asciiBytes } from "../wire/text.ts";
 import type { DialectName } from "../policy/grant.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
-/** Has the client ended its negotiation? */
+/** The part of the session: before or after the end of the client's negotiation. */
 export type Mode = "negotiation" | "command";
 
-/** What a handshake has come to: one client's mode, capabilities and enabled events. */
+/** The state of a handshake: one client's mode, capabilities and enabled events. */
 export interface HandshakeState {
-  /** Before or after the end of its negotiation. */
+  /** The mode. */
   readonly mode: Mode;
-  /** Capabilities this QEMU offers. */
+  /** The capabilities that this QEMU offers. */
   readonly offered: readonly string[];
-  /** The capabilities it has enabled. */
+  /** The capabilities that the client has enabled. */
   readonly capabilities: ReadonlySet<string>;
-  /** Events enabled by name; `undefined` where the dialect sends every one. */
+  /** The events enabled by name; `undefined` if the dialect sends every one. */
   readonly events: ReadonlySet<string> | undefined;
 }
 
-/** The answer to a command of the dialect, and what it changes. */
-export interface Outcome {
-  /** What the client hears. */
+/** The answer to a command of the dialect, and the change it makes. */
+export interface Handled {
+  /** The reply to the client. */
   readonly reply: Reply;
-  /** What is different from then on. */
+  /** The change of the state, if any. */
   readonly change?: Partial<HandshakeState>;
 }
 
 /** Answers one command of a dialect. */
-export type Handler = (state: HandshakeState, command: Command) => Outcome;
+export type Handler = (state: HandshakeState, command: Command) => Handled;
 
-/** A dialect: what a client hears first, what it may say when, and how errors look. */
+/** A dialect: its greeting, the commands it accepts in each mode, and the form of its errors. */
 export interface Dialect {
-  /** As `dialect=` names it. */
+  /** The name, for `dialect=`. */
   readonly name: DialectName;
-  /** Whether it reaches qmpmux itself and no QEMU. */
+  /** Whether it reaches qmpmux only, not QEMU. */
   readonly isControl: boolean;
-  /** What it starts with. */
+  /** The enabled events at the start. */
   readonly events: ReadonlySet<string> | undefined;
-  /** The capabilities a client can come to have here. */
+  /** The capabilities that a client can enable. */
   readonly capabilities: readonly string[];
-  /** What a client is called to be in, in the dialect's own words. */
+  /** The dialect's own names of the modes. */
   readonly modes: Readonly<Record<Mode, string>>;
-  /** The first bytes a client gets, made of QEMU's greeting. */
+  /** Returns a client's greeting, made of QEMU's. */
   greeting(qemus: Uint8Array): Uint8Array;
-  /** The commands it answers itself. */
+  /** The commands that it answers itself. */
   readonly own: Readonly<Record<Mode, ReadonlyMap<string, Handler>>>;
   /** Other commands that run during negotiation. */
   readonly exceptions: ReadonlySet<string>;
-  /** The answer to all the rest during negotiation. */
+  /** The answer to every other command during negotiation. */
   readonly refusal: Reply;
-  /** The answer to what is no JSON; `desc` is QEMU's. */
+  /** Returns the answer to malformed JSON; `desc` is QEMU's. */
   damage(desc: string): Reply;
-  /** A reply of QEMU's form in the dialect's. */
+  /** Converts a reply of QEMU's form to the dialect's. */
   inDialect(reply: Reply): Reply;
 }
 
 const DONE = returnReply("{}");
 
-/** Answers the first wrong argument, or goes on. */
+/** Returns a handler that answers the first wrong argument with an error. */
 function checked(
-  read: (args: Arguments, state: HandshakeState) => Outcome,
+  read: (args: Arguments, state: HandshakeState) => Handled,
   refuse: Refusing,
 ): Handler {
   return (state, command) => {
@@ -88,7 +88,7 @@ type Refusing = (desc: string) => Reply;
 
 const generic: Refusing = (desc) => errorReply("GenericError", desc);
 
-/** Capabilities of today's QMP that qmpmux can give a client of its own. */
+/** The capabilities of today's QMP that each client can enable for itself. */
 const KNOWN_CAPABILITIES = ["oob"] as const;
 
 const acceptCapabilities = checked((args, { offered }) => {
@@ -129,7 +129,7 @@ export const QMP: Dialect = {
   inDialect: (reply) => reply,
 };
 
-/** An error of 2010: with `data`, an object. */
+/** Returns an error of 2010, which has `data`, an object. */
 function rfcError(errorClass: string, desc: string, data = "{}"): Reply {
   return errorReply(errorClass, desc, data);
 }
@@ -154,7 +154,7 @@ const queryMode = checked((args, { mode }) => {
 }, rfcGeneric);
 
 const EVENT_NAME = /^[A-Z][A-Z0-9_]{0,127}$/;
-/** A client cannot make qmpmux remember more names than this. */
+/** The number of events that a client may enable. */
 const ENABLED_LIMIT = 1024;
 
 function changeEvents(change: (enabled: Set<string>, name: string) => void): Handler {
@@ -176,7 +176,7 @@ const switchMode = checked((args) => {
   return { reply: DONE, change: { mode: "command" } };
 }, rfcGeneric);
 
-/** In 2010 there was no such command yet. */
+/** Answers a command that did not exist in 2010. */
 const noCapabilities: Handler = (_, { name }) => ({
   reply: rfcError("CommandNotFound", `The command ${name} has not been found`),
 });
@@ -210,7 +210,7 @@ export const RFC2010: Dialect = {
   inDialect: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
 };
 
-/** The control socket's: today's QMP with the commands of qmpmux alone, and none of QEMU's events. */
+/** The dialect of the control socket: today's QMP with qmpmux's own commands only, and without QEMU's events. */
 export const CONTROL: Dialect = {
   ...QMP,
   name: "control",
@@ -219,7 +219,7 @@ export const CONTROL: Dialect = {
   capabilities: [],
 };
 
-/** A dialect by its name. */
+/** The dialects by name. */
 export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   qmp: QMP,
   rfc2010: RFC2010,

@@ -1,13 +1,14 @@
 /**
  * One client: a virtual monitor.
  *
- * It has a mode, a capability set and an event filter of its own, and a slot for
- * each in-band command that awaits its answer, so that replies leave in the
- * order the commands came, however they were obtained.
+ * It has its own mode, capabilities and event filter, and a slot for each pending
+ * in-band command, so that replies are sent in the order of the commands, however
+ * they were obtained.
  *
  * @module
  */
 
+import type { ClientEnding } from "../observe/observer.ts";
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
 import type { Grant } from "../policy/grant.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
@@ -17,44 +18,42 @@ import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 
 /**
- * In-band commands of one client that may wait for their answers.
+ * In-band commands of one client that may be pending.
  *
  * QEMU reads no further while one runs and eight are queued behind it if `oob` is
  * enabled, and none otherwise (`QMP_REQ_QUEUE_LEN_MAX`, measured).
  */
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
-/** Gives an answer of ours when its turn comes; `undefined` where {@linkcode Monitor.fill} gives it later. */
+
+/** Returns a local reply when its turn has come; `undefined` if {@linkcode Monitor.fill} gives it later. */
 export type Answer = (ticket: Ticket) => Reply | undefined;
 
-/** A place in the order of replies; answered by a reply, or by what gives one when its turn comes. */
+/** A place in the order of replies. */
 export interface Slot {
   /** The id that the reply will carry. */
   readonly id: Id;
-  /** The reply, or what gives it when its turn comes; `undefined` while it is owed. */
+  /** The reply, or a function that returns it when its turn has come; `undefined` while it is pending. */
   answer: Reply | Answer | undefined;
 }
 
-/** A command that has been sent on, and where its reply belongs. */
+/** The place of a pending command's reply. */
 export type Ticket = Slot | { readonly id: Id; readonly oob: true };
 
-/** What becomes of a command: it runs at QEMU, or is answered here. */
-export type Admission = "run" | (() => Reply);
-
-/** QEMU's longest name has 38 characters; a client can make up one as long as a command may be. */
+/** The longest name of a command that is kept: QEMU's longest has 38 characters, a client's can have any length. */
 const NAME_CHARS_LIMIT = 64;
 
-/** No reply of ours is longer; what a QEMU says that changes its style would take too long. */
+/** The longest local replies. Converting a longer one, of a QEMU that changes its style, would take too long. */
 const OUR_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
 
-/** Whether a reply is put in the style of QEMU's with `pretty=on`. */
+/** Returns whether a reply has to be converted to the style of QEMU's `pretty=on`. */
 function isPrettied({ kind, bytes }: Reply): boolean {
   return !isPretty(bytes) && bytes.length <= OUR_BYTES_LIMIT[kind];
 }
 
-/** A name that may be kept for as long as its client is there. */
+/** Returns a name that may be kept as long as its client is connected. */
 function kept(name: string): string {
   if (name.length <= NAME_CHARS_LIMIT) return name;
-  // Joined of its signs it is a text of its own: a part of the long one would keep all of that.
+  // Copy: a V8 slice would keep the whole long string alive.
   return [...name.slice(0, NAME_CHARS_LIMIT - 1).toWellFormed(), "…"].join("");
 }
 
@@ -63,13 +62,13 @@ export class Monitor {
   /** Its connection. */
   readonly peer: ClientPeer;
   #grant: Grant;
-  /** Whole numbers from 1, in the order of arrival. */
+  /** The client's number, from 1, in the order of arrival. */
   readonly number: number;
-  /** When it came, in seconds since the start of the hub's clock. */
+  /** The time of its arrival, in seconds since the start of the hub's clock. */
   readonly since: number;
-  /** How many well-formed commands it has sent. */
+  /** The number of well-formed commands that it has sent. */
   commands = 0;
-  /** The last of them; a long name is cut. */
+  /** The name of the last of them; a long one is cut. */
   lastCommand: string | undefined;
   readonly #dialect: Dialect;
   #greeting: Greeting | undefined;
@@ -79,13 +78,13 @@ export class Monitor {
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
   #settling = false;
-  /** Descriptors that have come and that no command has taken yet. */
+  /** Received descriptors that no command has taken yet. */
   #fds: Fds | undefined;
   #oobWaiting = false;
   #paused = false;
-  #left = false;
+  #ending: ClientEnding | undefined;
 
-  /** A client that has just come: not greeted, nothing enabled. */
+  /** Creates the monitor of a new client: not greeted, nothing enabled. */
   constructor(peer: ClientPeer, grant: Grant, number: number, since = 0) {
     this.peer = peer;
     this.#grant = grant;
@@ -100,42 +99,47 @@ export class Monitor {
     };
   }
 
-  /** What its listener grants it. */
+  /** The grant of its listener. */
   get grant(): Grant {
     return this.#grant;
   }
 
-  /** Goes on under other terms; its dialect stays what it was greeted with. */
+  /** Replaces the grant. The dialect of the greeting stays. */
   adopt(grant: Grant): void {
     this.#grant = grant;
   }
 
-  /** What it is called: its listener and its number. */
+  /** The client's name: its listener and its number. */
   get name(): string {
     return `${this.#grant.name}/${this.number}`;
   }
 
-  /** Whether it is a connection to qmpmux itself, by its control socket. */
+  /** Whether the client is connected to the control socket. */
   get isControl(): boolean {
     return this.#dialect.isControl;
   }
 
-  /** The dialect it was greeted in. */
+  /** The dialect of its greeting. */
   get dialect(): string {
     return this.#dialect.name;
   }
 
-  /** Has it been sent its greeting? Before that nothing it says is read. */
+  /** Whether it has been sent its greeting. Before that nothing is read from it. */
   get greeted(): boolean {
     return this.#greeting !== undefined;
   }
 
-  /** Is it gone, or being closed? */
+  /** Whether the client has left, or is being closed. */
   get left(): boolean {
-    return this.#left;
+    return this.#ending !== undefined;
   }
 
-  /** The grammar its bytes are read by; settled once it is greeted. */
+  /** The reason for which the client has left, if it has. */
+  get ending(): ClientEnding | undefined {
+    return this.#ending;
+  }
+
+  /** The grammar of its bytes, which is settled by its greeting. */
   get grammar(): Grammar {
     return this.#grammar;
   }
@@ -145,7 +149,7 @@ export class Monitor {
     return this.#pretty;
   }
 
-  /** Has this client enabled `oob`? */
+  /** Whether this client has enabled `oob`. */
   get takesOob(): boolean {
     return this.#state.capabilities.has("oob");
   }
@@ -160,22 +164,22 @@ export class Monitor {
     return [...this.#state.capabilities];
   }
 
-  /** The globs it chose its events by; `undefined` while it has chosen none. */
+  /** The globs of the events that it chose; `undefined` while it has chosen none. */
   get filter(): readonly string[] | undefined {
     return this.#filter?.globs;
   }
 
-  /** Does none of its commands await an answer? */
+  /** Whether none of its commands is pending. */
   get idle(): boolean {
     return this.#slots.length === 0 && !this.#oobWaiting;
   }
 
-  /** How many of its commands await an answer. */
+  /** The number of its pending commands. */
   get pending(): number {
     return this.#slots.length + (this.#oobWaiting ? 1 : 0);
   }
 
-  /** QEMU is there: sends the greeting and begins to read. */
+  /** Sends the greeting of a QEMU that is ready. */
   greet(greeting: Greeting): void {
     const [major, minor] = greeting.version;
     this.#greeting = greeting;
@@ -187,9 +191,9 @@ export class Monitor {
   }
 
   /**
-   * Another QEMU is there: it goes on with that one, in its dialect and grammar.
+   * Goes on with another QEMU, in the same dialect and grammar.
    *
-   * @returns whether it can: all capabilities it has enabled are offered still
+   * @returns whether it can: that QEMU offers all capabilities that the client has enabled
    */
   resume(greeting: Greeting): boolean {
     const offered = this.#offeredBy(greeting);
@@ -203,8 +207,8 @@ export class Monitor {
     return capabilities.filter((name) => this.#dialect.capabilities.includes(name));
   }
 
-  /** What becomes of a command in this client's present mode. */
-  admit(command: Command): Admission {
+  /** Decides about a command in the present mode: it runs, or the returned function answers it. */
+  admit(command: Command): "run" | (() => Reply) {
     this.commands++;
     this.lastCommand = kept(command.name);
     const { mode } = this.#state;
@@ -222,33 +226,33 @@ export class Monitor {
     return "run";
   }
 
-  /** Descriptors have come: they wait for the command that takes them, in place of any before. */
+  /** Keeps received descriptors for the command that takes them, in place of any before. */
   fdsReceived(fds: Fds): void {
     this.#fds?.close();
     this.#fds = fds;
   }
 
-  /** Whether descriptors wait for a command that takes them. */
+  /** Whether received descriptors wait for a command. */
   get hasFds(): boolean {
     return this.#fds !== undefined;
   }
 
-  /** Takes what waits. */
+  /** Takes the waiting descriptors. */
   takeFds(): Fds | undefined {
     const fds = this.#fds;
     this.#fds = undefined;
     return fds;
   }
 
-  /** Chooses its events, in place of what it chose before. */
+  /** Chooses the client's events, in place of those chosen before. */
   chooseEvents(filter: EventFilter): void {
     this.#filter = filter;
   }
 
-  /** Tells whether this client may and will see an event of this name. */
+  /** Returns whether this client may and will see an event of this name. */
   wants(name: EventName): boolean {
     const { mode, events } = this.#state;
-    if (mode !== "command" || this.#left) return false;
+    if (mode !== "command" || this.left) return false;
     if (events !== undefined && !events.has(name.text)) return false;
     const { role, events: shown } = this.grant;
     if (role.events !== undefined && !role.events.passes(name)) return false;
@@ -256,7 +260,7 @@ export class Monitor {
     return this.#filter === undefined || this.#filter.passes(name);
   }
 
-  /** Takes a place in the order of replies, or none for an out-of-band command. */
+  /** Reserves a place in the order of replies, or none for an out-of-band command. */
   reserve(id: Id, oob: boolean): Ticket {
     if (oob) {
       this.#oobWaiting = true;
@@ -269,9 +273,9 @@ export class Monitor {
     return slot;
   }
 
-  /** QEMU has answered: the reply leaves when its turn comes, an out-of-band one at once. */
+  /** Takes a reply: it is sent when its turn has come, an out-of-band one at once. */
   fill(ticket: Ticket, reply: Reply): void {
-    if (this.#left) return;
+    if (this.left) return;
     const inDialect = this.inDialect(reply);
     if ("oob" in ticket) {
       this.#oobWaiting = false;
@@ -284,8 +288,8 @@ export class Monitor {
   }
 
   /**
-   * Answers here. An in-band answer is given when its turn comes and sees what
-   * the commands before it have done.
+   * Answers locally. An in-band answer is called when its turn has come, so that it
+   * sees the effects of the commands before it.
    */
   answer(id: Id, oob: boolean, answer: Answer): void {
     const slot: Slot = { id, answer };
@@ -298,34 +302,34 @@ export class Monitor {
     this.#settle();
   }
 
-  /** Answers an error of QEMU's form. */
+  /** Answers with an error of QEMU's form. */
   refuse(id: Id, oob: boolean, errorClass: string, desc: string): void {
     this.answer(id, oob, () => this.inDialect(errorReply(errorClass, desc)));
   }
 
-  /** A reply of QEMU's form in that of its dialect. */
+  /** Converts a reply of QEMU's form to that of the dialect. */
   inDialect(reply: Reply): Reply {
     return this.#dialect.inDialect(reply);
   }
 
-  /** Answers what is no JSON; `desc` is QEMU's. */
+  /** Answers malformed JSON; `desc` is QEMU's. */
   damaged(desc: string): void {
     this.answer(undefined, false, () => this.#dialect.damage(desc));
   }
 
   /**
-   * The client has gone, or is told to: nothing more is sent to it.
+   * Ends the client's session: nothing more is sent to it.
    *
-   * @returns the answers of ours whose turn has not come
+   * @returns the local answers that have not been sent
    */
-  leave(): Answer[] {
-    this.#left = true;
+  leave(ending: ClientEnding): Answer[] {
+    this.#ending = ending;
     const slots = this.#slots.splice(0);
     this.takeFds()?.close();
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 
-  /** Sends a reply; our own ones in the style of QEMU's, plain or pretty. */
+  /** Sends a reply; local ones in QEMU's style, plain or pretty. */
   #send(reply: Reply, id: Id): void {
     const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;
     for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
@@ -333,14 +337,14 @@ export class Monitor {
 
   /** Sends every reply whose turn has come. */
   #settle(): void {
-    // An answer of ours can bring others: they are sent below, in their turn.
+    // A local answer can cause others: they are sent below, in their turn.
     if (this.#settling) return;
     this.#settling = true;
     let sent = 0;
     for (const slot of this.#slots) {
       const reply = replyIn(slot);
-      // It may have been the client's own end.
-      if (this.#left) return;
+      // The answer may have disconnected the client.
+      if (this.left) return;
       if (reply === undefined) break;
       this.#send(reply, slot.id);
       sent++;
@@ -350,11 +354,11 @@ export class Monitor {
     this.#push();
   }
 
-  /** Pushes back while as many commands wait as QEMU would let wait. */
+  /** Pushes back while as many commands are pending as QEMU would accept. */
   #push(): void {
     const limit = this.takesOob ? WAITING_LIMIT.withOob : WAITING_LIMIT.inBand;
-    // QEMU runs an out-of-band command before it reads on: what is sent behind
-    // it is answered behind it.
+    // QEMU runs an out-of-band command before it reads on: later commands are
+    // answered after it.
     const full = this.#slots.length >= limit || this.#oobWaiting;
     if (full === this.#paused) return;
     this.#paused = full;
@@ -363,7 +367,7 @@ export class Monitor {
   }
 }
 
-/** The reply in a slot, which may give it now. */
+/** Returns the reply in a slot, or `undefined` if it is pending. */
 function replyIn(slot: Slot): Reply | undefined {
   const { answer } = slot;
   if (typeof answer !== "function") return answer;
@@ -371,7 +375,7 @@ function replyIn(slot: Slot): Reply | undefined {
   return answer(slot) ?? filled(slot);
 }
 
-/** Returns the reply that has been put into a slot meanwhile. */
+/** Returns the reply that was put into a slot meanwhile. */
 function filled({ answer }: Slot): Reply | undefined {
   return typeof answer === "function" ? undefined : answer;
 }

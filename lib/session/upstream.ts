@@ -1,10 +1,10 @@
 /**
  * Our one session with QEMU.
  *
- * In-band replies come back in the order the commands went (QEMU runs one at a
- * time), so in-band commands carry no id: each byte of it would cost QEMU a
- * system call. Out-of-band commands overtake and carry a number that is never
- * used twice, not even on the next connection.
+ * QEMU runs in-band commands one at a time and replies in their order, so they
+ * carry no id: each byte of it would cost QEMU a system call. Out-of-band commands
+ * overtake and carry a number that is never used twice, not even on the next
+ * connection.
  *
  * @module
  */
@@ -23,38 +23,37 @@ import { asciiBytes } from "../wire/text.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
 
 /**
- * In-band commands at QEMU at a time.
+ * In-band commands in flight at a time.
  *
  * The eighth can block the oob lane while another monitor is busy (measured on
- * 7.2); two to four already reach full throughput, and what waits here can
- * still be dropped. With four there is room at once for who asks now and then,
- * beside one that has as many at QEMU as it may (`OWNER_LIMIT`).
+ * 7.2). Two to four already reach full throughput, and commands that wait here can
+ * still be dropped. With four, a client that asks now and then finds room at once
+ * beside one that has its maximum in flight (`OWNER_LIMIT`).
  */
 export const IN_FLIGHT_LIMIT = 4;
 
 /**
- * Out-of-band commands at QEMU for whose answers nobody waits any more.
+ * Abandoned out-of-band commands in flight: their deadlines have passed, or their clients have left.
  *
- * They were given up, or their clients have left. A QEMU that runs answers each
- * at once; while one is stopped they would pile up, and be kept here and in its
- * socket.
+ * A QEMU that runs answers each at once. While it is stopped they would pile up,
+ * here and in its socket.
  */
 export const ABANDONED_LIMIT = 16;
 
-/** QEMU's greeting has some 150 bytes; every client is sent it. */
+/** The longest greeting: QEMU's has some 150 bytes, and every client is sent it. */
 const GREETING_BYTES_LIMIT = 4096;
 
-/** A command on its way: its bytes without id, `{…}`. */
+/** A command for QEMU. */
 export interface Job {
   /** The command without an id, `{…}`. */
   readonly bytes: Uint8Array;
-  /** Does it overtake? */
+  /** Whether it is out-of-band. */
   readonly oob: boolean;
-  /** What goes along with an in-band one. */
+  /** The descriptors to send with an in-band one. */
   readonly fds?: Fds | undefined;
 }
 
-/** What a message of QEMU turned out to be. */
+/** The meaning of a message of QEMU's. */
 export type Heard<J> =
   | { readonly ready: Greeting }
   | { readonly settled: J; readonly reply: Reply }
@@ -62,17 +61,17 @@ export type Heard<J> =
   | { readonly dropped: Message }
   | { readonly broken: UnexpectedMessage };
 
-/** Bytes of a command as it is sent, with its id if it has one. */
+/** Returns the length of a command as it is sent, with its id if it has one. */
 function sizeOf({ bytes }: Job, id: string | undefined): number {
   return bytes.length + (id === undefined ? 0 : `,"id":${id}`.length);
 }
 
-/** What ends the session. */
+/** Returns the meaning of a message that ends the session. */
 function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage } {
   return { broken: new UnexpectedMessage(problem, bytes) };
 }
 
-/** How far the session has come. */
+/** The state of the session. */
 export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
 
 /** The session with QEMU, over as many connections as it takes. */
@@ -84,17 +83,17 @@ export class Upstream<J extends Job> {
   #inBand: J[] = [];
   #outOfBand = new Map<string, J>();
   #lastId = 0;
-  /** Bytes of the commands that await an answer. */
+  /** The bytes of the commands in flight. */
   #bytesInFlight = 0;
-  /** Has it said anything since the last look at the clock? */
+  /** Whether QEMU has sent anything since the last look at the clock. */
   #spoke = true;
   #silentSince = 0;
   #asked = false;
-  /** How much of a command with descriptors it had not read at the last look. */
+  /** The bytes of a command with descriptors that QEMU had not read at the last look. */
   #unread = 0;
   #stalled = false;
 
-  /** How far the session has come. */
+  /** The state of the session. */
   get state(): UpstreamState {
     return this.#state;
   }
@@ -104,50 +103,50 @@ export class Upstream<J extends Job> {
     return this.#state === "ready" ? this.#greeting : undefined;
   }
 
-  /** May an in-band command go now? */
+  /** Whether an in-band command may be sent now. */
   get hasRoom(): boolean {
     return this.#state === "ready" && this.#inBand.length < IN_FLIGHT_LIMIT;
   }
 
   /**
-   * May an out-of-band command go now?
+   * Returns whether an out-of-band command may be sent now.
    *
-   * @param awaited whether anybody waits for a job's answer
+   * @param awaited returns whether anybody waits for a job's reply
    */
   mayOvertake(awaited: (job: J) => boolean): boolean {
     if (this.#outOfBand.size < ABANDONED_LIMIT) return true;
-    let givenUp = 0;
-    for (const job of this.#outOfBand.values()) if (!awaited(job)) givenUp++;
-    return givenUp < ABANDONED_LIMIT;
+    let abandoned = 0;
+    for (const job of this.#outOfBand.values()) if (!awaited(job)) abandoned++;
+    return abandoned < ABANDONED_LIMIT;
   }
 
-  /** Does an in-band command await QEMU's answer? */
+  /** Whether an in-band command is in flight. */
   get busy(): boolean {
     return this.#inBand.length > 0;
   }
 
-  /** How many commands await QEMU's answer. */
+  /** The number of commands in flight. */
   get inFlight(): number {
     return this.#inBand.length + this.#outOfBand.size;
   }
 
-  /** The commands that await QEMU's answer. */
+  /** Yields the commands in flight. */
   *sent(): Generator<J> {
     yield* this.#inBand;
     yield* this.#outOfBand.values();
   }
 
-  /** Does no command await QEMU's answer? */
+  /** Whether no command is in flight. */
   get idle(): boolean {
     return this.inFlight === 0;
   }
 
   /**
-   * A connection to QEMU is up.
+   * Begins a session on a new connection.
    *
-   * @param nonce a number in digits that no one else can know: QEMU hands a late
-   *   reply of an earlier connection to whoever connects next, so nothing counts
-   *   before the reply that carries it
+   * @param nonce a number in digits that nobody else can know: QEMU sends a late
+   *   reply of an earlier connection to the next one, so nothing counts before the
+   *   reply that carries it
    */
   arrived(peer: QemuPeer, nonce: string): void {
     this.#peer = peer;
@@ -155,7 +154,7 @@ export class Upstream<J extends Job> {
     this.#state = "greeting";
   }
 
-  /** Sends a command on. An in-band one only where {@linkcode hasRoom}. */
+  /** Sends a command; an in-band one requires {@linkcode hasRoom}. */
   issue(job: J): void {
     if (this.#peer === undefined || this.#state !== "ready") {
       throw new Error(`Cannot issue a command: QEMU is ${this.#state}`);
@@ -171,29 +170,30 @@ export class Upstream<J extends Job> {
     this.#peer.send(numbered(job.bytes, id));
   }
 
-  /** Has QEMU been silent for too long, though it was asked? */
+  /** Whether QEMU has been silent for too long, though it was asked. */
   get stalled(): boolean {
     return this.#stalled;
   }
 
   /**
-   * Time has come so far, in seconds: asks a QEMU that is silent whether it lives.
+   * Asks a QEMU that is silent at this time, in seconds, whether it lives.
    *
    * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
-   * so that only a QEMU that does not run at all leaves it unanswered. One that
-   * offers no `oob` cannot be asked, and never counts as stalled. Nor can one that has
-   * a command with descriptors: it counts as stalled while it does not even read that.
+   * so only a QEMU that does not run at all leaves it unanswered. A QEMU without
+   * `oob` cannot be asked, and never counts as stalled. A QEMU that has a command
+   * with descriptors cannot be asked either: it counts as stalled while it does not
+   * even read that command.
    *
-   * @param patience seconds of silence after which it counts as stalled
-   * @param probe makes the question; called only where it is asked
-   * @returns whether it has begun to count as stalled
+   * @param patience seconds of silence after which QEMU counts as stalled
+   * @param probe makes the question; called only if it is sent
+   * @returns whether QEMU has begun to count as stalled
    */
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
-    // Nothing may follow a command with descriptors before its answer.
+    // Nothing may follow a command with descriptors before its reply.
     const hasFds = this.#inBand.some(({ fds }) => fds !== undefined);
     const unread = hasFds ? this.#peer?.unread ?? 0 : 0;
-    // A long one takes its time: who reads on is not silent.
+    // A long command takes a while: a QEMU that reads on is not silent.
     if (this.#spoke || unread < this.#unread) this.#silentSince = now;
     this.#spoke = false;
     this.#unread = unread;
@@ -208,7 +208,7 @@ export class Upstream<J extends Job> {
     return true;
   }
 
-  /** What a message of QEMU means. */
+  /** Returns the meaning of a message of QEMU's. */
   heard(message: Message): Heard<J> {
     this.#spoke = true;
     this.#asked = this.#stalled = false;
@@ -222,7 +222,7 @@ export class Upstream<J extends Job> {
     }
   }
 
-  /** The connection is gone; who still waited waits in vain. */
+  /** Ends the session with its connection, and returns the commands that were in flight. */
   lost(): J[] {
     const waiting = [...this.#inBand, ...this.#outOfBand.values()];
     this.#inBand = [];
@@ -237,7 +237,7 @@ export class Upstream<J extends Job> {
   }
 
   #greeted(message: Message): Heard<J> {
-    // QEMU before 2026 can let an event slip out ahead of its greeting.
+    // QEMU before 2026 can send an event ahead of its greeting.
     if (message.kind !== "greeting") return { dropped: message };
     const { bytes } = message;
     if (bytes.length > GREETING_BYTES_LIMIT) return broken("its greeting is too long", bytes);
@@ -263,14 +263,14 @@ export class Upstream<J extends Job> {
         : broken("the name of its event is too long", message.bytes);
     }
     if (message.kind === "greeting") return broken("it sent a second greeting", message.bytes);
-    // Clients get all replies in the style of the greeting; only ours are short enough to be put into it.
+    // Clients get every reply in the style of the greeting; QEMU's are too long to be converted.
     if (isPretty(this.#greeting!.bytes) && !isPretty(message.bytes)) {
       return broken("it greeted with pretty=on and replies without", message.bytes);
     }
     const { id } = message;
     const job = id === undefined ? this.#inBand[0] : this.#outOfBand.get(id);
     if (job === undefined) {
-      // An out-of-band reply may be late; nothing else comes that nobody has asked.
+      // An out-of-band reply may be late; any other unexpected reply is an error.
       const isLate = id !== undefined && /^[1-9]\d{0,15}$/.test(id) && Number(id) <= this.#lastId;
       return isLate
         ? { dropped: message }

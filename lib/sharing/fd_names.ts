@@ -1,9 +1,9 @@
 /**
- * The names of descriptors (`getfd`): each client has names of its own.
+ * The names of descriptors (`getfd`): each client has its own names.
  *
- * QEMU keeps a table of names for each monitor, and all clients share our one.
- * A name goes to QEMU as its client wrote it, unless another client has it, or
- * may have it: then with a tag behind it, which is taken off what QEMU answers.
+ * QEMU keeps a table of names for each monitor, and all clients share ours. A name
+ * is sent as its client wrote it, unless another client has it, or may have it:
+ * then with a tag after it, which is removed from QEMU's messages.
  *
  * @module
  */
@@ -11,64 +11,65 @@
 import { quoted } from "../wire/qemu_json.ts";
 import type { Command } from "../wire/message.ts";
 import { Tags } from "../wire/tags.ts";
-import { type FdReference, isOneName, nameGivenBy, tagged } from "./fd_references.ts";
-import { type Ending, ownCommand } from "./own_command.ts";
+import { isOneName, nameGivenBy } from "./fd_commands.ts";
+import { type FdReference, tagged } from "./fd_references.ts";
+import { type Cleanup, ownCommand } from "./own_command.ts";
 
-/** A client may have so many names of which it is not known whether QEMU has them still. */
+/** The number of a client's names that QEMU may or may not have. */
 export const DOUBTED_LIMIT = 256;
 
 /** A name that QEMU has, or may have. */
 interface Name<Owner> {
   readonly owner: Owner;
-  /** Its owner's name for it. */
+  /** Its owner's spelling. */
   readonly own: string;
-  /** QEMU's name for it. */
+  /** QEMU's spelling. */
   readonly upstream: string;
-  /** Commands at QEMU that give, use or close it; until all are answered nobody else gets it. */
+  /** The number of commands in flight that give, use or close it. Until it is 0, no other client gets the name. */
   atQemu: number;
-  /** Whether QEMU has it; `maybe` where a command may have taken it away since QEMU said so. */
+  /** Whether QEMU has it; `maybe` if a command may have taken it away since. */
   held: boolean | "maybe";
 }
 
 /** The names of one client. */
 interface Namespace<Owner> {
-  /** By its own names for them. */
+  /** The names by the client's spelling. */
   readonly names: Map<string, Name<Owner>>;
-  /** Those that QEMU has `maybe`, the oldest first. */
+  /** The names that QEMU has `maybe`, the oldest first. */
   readonly doubted: Set<Name<Owner>>;
 }
 
-/** The names that a command under way gives, and uses. */
+/** The names that a command in flight gives, and uses. */
 interface Uses<Owner> {
   readonly given: Name<Owner> | undefined;
   readonly used: ReadonlyMap<Name<Owner>, FdReference>;
 }
 
-/** QEMU's names, and the clients that they belong to. */
+/** QEMU's names, and the clients that own them. */
 export class FdNames<Owner> {
   #tags: Tags | undefined;
   readonly #namespaces = new Map<Owner, Namespace<Owner>>();
-  /** By QEMU's names for them. */
+  /** The names by QEMU's spelling. */
   readonly #upstream = new Map<string, Name<Owner>>();
   readonly #uses = new WeakMap<Command, Uses<Owner>>();
-  /** The commands of ours, each with the name that it closes. */
+  /** The internal commands, each with the name that it closes. */
   readonly #closings = new WeakMap<Command, Name<Owner>>();
-  /** The names that are to be closed: doubted ones past their limit, and those of an earlier connection. */
+  /** The names to be closed: doubted ones past their limit, and those of an earlier connection. */
   #excess: Name<Owner>[] = [];
 
-  /** Whether there are none. */
+  /** Whether QEMU has none. */
   get empty(): boolean {
     return this.#upstream.size === 0;
   }
 
-  /** Whether another client has a name. */
+  /** Returns whether another client has a name. */
   hasOthers(owner: Owner): boolean {
     for (const name of this.#upstream.values()) if (name.owner !== owner) return true;
     return false;
   }
 
   /**
-   * A QEMU has come.
+   * Begins a connection to QEMU.
    *
    * @param secret a number in digits that no client can know; the first one counts, as a later
    *   QEMU may be the same process
@@ -77,18 +78,18 @@ export class FdNames<Owner> {
     this.#tags ??= new Tags(secret);
   }
 
-  /** A message of QEMU's with the names that their owners have chosen. */
+  /** Returns a message of QEMU's with the names that their owners have chosen. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#tags?.without(message) ?? message;
   }
 
   /**
-   * A command is about to go to QEMU: notes what it gives and uses.
+   * Registers the names that a command gives and uses, before it is sent.
    *
    * @returns its bytes for QEMU, with QEMU's names
    */
   goes(owner: Owner, command: Command, references: readonly FdReference[]): Uint8Array {
-    // One of ours has QEMU's names.
+    // An internal command has QEMU's names.
     const closing = this.#closings.get(command);
     if (closing !== undefined) {
       closing.atQemu++;
@@ -112,7 +113,7 @@ export class FdNames<Owner> {
     return bytes;
   }
 
-  /** QEMU has answered a command. */
+  /** Takes note of QEMU's reply to a command. */
   settled(command: Command, worked: boolean): void {
     const closed = this.#closings.get(command);
     if (closed !== undefined) {
@@ -123,7 +124,7 @@ export class FdNames<Owner> {
     if (uses === undefined) return;
     this.#uses.delete(command);
     if (uses.given !== undefined) this.#given(uses.given, worked);
-    // One that cannot be closed is not there.
+    // A name that cannot be closed does not exist.
     const isClosed = command.name === "closefd" && (worked || isOneName(command));
     for (const [name, { isTakenAway }] of uses.used) {
       name.atQemu--;
@@ -133,25 +134,25 @@ export class FdNames<Owner> {
   }
 
   /**
-   * Gives the commands that close what a departed client left, each once.
+   * Returns the commands that close the names of a departed client, each once.
    *
-   * A name that a command at QEMU gives or uses is left out: call it again when that is settled.
+   * A name that a command in flight gives or uses is left out: call it again after its reply.
    */
   leftovers(owner: Owner): Command[] {
     const names = [...this.#namespaces.get(owner)?.names.values() ?? []];
     return names.filter(({ atQemu }) => atQemu === 0).map((name) => this.#closing(name));
   }
 
-  /** Gives the commands that close doubted names past their limit, and lost ones, each once. */
-  excess(): readonly Ending<Owner>[] {
+  /** Returns the commands that close doubted names past their limit, and lost ones, each once. */
+  excess(): readonly Cleanup<Owner>[] {
     if (this.#excess.length === 0) return NOTHING;
     const excess = this.#excess.splice(0);
     return excess.map((name) => ({ owner: name.owner, command: this.#closing(name) }));
   }
 
   /**
-   * The connection to QEMU is gone, and no client has a name any more. A QEMU that is still there
-   * has them all: on the next connection they are among those in `excess`.
+   * Forgets the owners with a lost connection. A QEMU that is still running has the names: on the
+   * next connection they are among those in `excess`.
    */
   clear(): void {
     this.#namespaces.clear();
@@ -160,20 +161,20 @@ export class FdNames<Owner> {
     for (const name of this.#excess) this.#upstream.set(name.upstream, name);
   }
 
-  /** A name that a client is about to give. */
+  /** Returns a name that a client is about to give. */
   #newName(owner: Owner, own: string): Name<Owner> {
     const tag = this.#isFree(own) ? "" : this.#tags!.next();
     return { owner, own, upstream: own + tag, atQemu: 0, held: false };
   }
 
-  /** Whether a name can go to QEMU as it is, for a client that has none of that name. */
+  /** Returns whether a name can be sent without a tag, for a client that has no such name. */
   #isFree(own: string): boolean {
     if (this.#upstream.has(own)) return false;
-    // What looks like a tag would be taken off in what QEMU answers.
+    // A name that looks tagged would lose its end in QEMU's messages.
     return this.#tags === undefined || !own.includes(this.#tags.mark);
   }
 
-  /** The bytes of a command with QEMU's names. */
+  /** Returns the bytes of a command with QEMU's names. */
   #forQemu(
     command: Command,
     references: readonly FdReference[],
@@ -181,7 +182,7 @@ export class FdNames<Owner> {
   ): Uint8Array {
     const tagOf = (text: string): string => {
       const tag = nameOf(text)?.upstream.slice(text.length);
-      // A name that its client has not given must not be another's at QEMU.
+      // A name that its client has not given must not be another client's at QEMU.
       return tag ?? (this.#isFree(text) ? "" : this.#tags!.none);
     };
     const needsTag = references.some(({ text, isNumber }) => !isNumber && tagOf(text) !== "");
@@ -190,7 +191,7 @@ export class FdNames<Owner> {
     return tagged(command, tagOf);
   }
 
-  /** A command is under way that may give a name. */
+  /** Registers a name that a command in flight may give. */
   #comes(name: Name<Owner>): void {
     name.atQemu++;
     let namespace = this.#namespaces.get(name.owner);
@@ -211,14 +212,14 @@ export class FdNames<Owner> {
     this.#forgetAbsent(name);
   }
 
-  /** QEMU has a name no more. */
+  /** Takes note that QEMU no longer has a name. */
   #gone(name: Name<Owner>): void {
     name.held = false;
     this.#namespaces.get(name.owner)?.doubted.delete(name);
     this.#forgetAbsent(name);
   }
 
-  /** A command has named it, and QEMU may have taken it away or not. */
+  /** Takes note of a command that may have taken a name away. */
   #doubt(name: Name<Owner>): void {
     const doubted = this.#namespaces.get(name.owner)?.doubted;
     if (doubted === undefined || name.held !== true) return this.#forgetAbsent(name);
@@ -233,14 +234,14 @@ export class FdNames<Owner> {
     }
   }
 
-  /** Frees a name that QEMU has not, once no command at QEMU says it. */
+  /** Frees a name that QEMU does not have, once no command in flight uses it. */
   #forgetAbsent(name: Name<Owner>): void {
     if (name.held !== false || name.atQemu > 0) return;
     this.#disown(name);
     this.#upstream.delete(name.upstream);
   }
 
-  /** A name is its owner's no more, though QEMU may have it still. */
+  /** Takes a name from its owner, though QEMU may still have it. */
   #disown(name: Name<Owner>): void {
     const { owner, own } = name;
     const namespace = this.#namespaces.get(owner);
@@ -250,7 +251,7 @@ export class FdNames<Owner> {
     if (namespace.names.size === 0) this.#namespaces.delete(owner);
   }
 
-  /** The command that closes a name; it is its owner's no more. */
+  /** Returns the command that closes a name, and takes the name from its owner. */
   #closing(name: Name<Owner>): Command {
     this.#disown(name);
     const command = ownCommand("closefd", `{"fdname":${quoted(name.upstream)}}`);
@@ -261,7 +262,7 @@ export class FdNames<Owner> {
 
 const NOTHING: readonly never[] = [];
 
-/** The words of QEMU's error for a name or a number that is not there. */
+/** Returns the text of QEMU's error for a name or a number that does not exist. */
 export function notFound(name: string): string {
   return `File descriptor named '${name}' has not been found`;
 }

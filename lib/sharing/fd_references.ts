@@ -1,57 +1,53 @@
 /**
- * References of a command to QEMU's descriptors: names, numbers and sets, wherever they stand.
+ * References of a command to QEMU's descriptors: names, numbers and sets, at any depth.
  *
  * @module
  */
 
 import { Cursor } from "../wire/cursor.ts";
 import { FrameSplitter } from "../wire/frame.ts";
-import { argumentsOf, type Command } from "../wire/message.ts";
+import type { Command } from "../wire/message.ts";
 import { type StringEdit, withEdits } from "../wire/string_edits.ts";
 import { qemuBytes } from "../wire/spelling.ts";
-
-/** The commands that take a descriptor that has come. */
-const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
-/** The commands that need one to be there. */
-const ENDERS: ReadonlySet<string> = new Set(["closefd", "remove-fd"]);
+import { scalarIn } from "./fd_commands.ts";
 
 /**
  * The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`.
  * An `iommufd` is an object.
  */
 const NAMING = /(?<!^iommu)fds?$|^(?:fdname|str)$/;
-/** Those of them that can have QEMU's own number of a descriptor instead; `str` has it for `netdev_add`. */
+/** The ones whose value can be QEMU's own number of a descriptor instead; `str` can for `netdev_add`. */
 const NUMBERING = /fds?$|^str$/;
-/** The members that can be `fd:` and a name; for `migrate-incoming` a number, too. */
+/** The members whose value can be `fd:` and a name; for `migrate-incoming` a number, too. */
 const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
 const PREFIX = "fd:";
-/** Lists whose elements have a `str` that is just a text, or a chardev as on QEMU's command line. */
+/** The lists whose elements have a `str` that is just a text, or a chardev as on QEMU's command line. */
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
 /** The option by which such a chardev names a descriptor. */
 const CHARDEV_FD = "fd=";
-/** A number as C reads it: QEMU connects to one where no monitor is at hand to look a name up. */
+/** A number as C reads it, which QEMU uses when it has no monitor to look a name up in. */
 const NUMBER = /^\s*[+-]?\d+$/;
-/** What begins a file's name that is a block device's options, as JSON. */
+/** The prefix of a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
-/** A part of the name of each file that QEMU opens by a set. */
+/** A part of the name of each file that QEMU opens from a set. */
 const SET_PATH = "/dev/fdset/";
-/** A command refers to at most so many names, numbers and sets; QEMU's network devices have 1,024 queues. */
+/** The number of references in one command; QEMU's network devices have 1,024 queues. */
 const REFERENCES_LIMIT = 1024;
 /** The number of options examined in one command, and their bytes in all. */
 const OPTIONS_LIMIT = 128;
 const OPTIONS_BYTES_LIMIT = 64 << 10;
-/** The words of our error for a command with more of them. */
+/** The text of our error for a command with more of them. */
 export const TOO_MANY: string =
   `A command may refer to at most ${REFERENCES_LIMIT} file descriptors, and ` +
   `have at most ${OPTIONS_LIMIT} file names in JSON, of 64 KiB in all; use several commands`;
-/** A value to put behind options, to see that they are one value and not half of another. */
+/** A value appended to options, to check that they are one complete value. */
 const LAST = "[] ";
 
 /**
- * The members whose names QEMU has surely taken away when the command has succeeded.
+ * The members whose names QEMU has certainly taken away when the command has succeeded.
  *
- * Measured on QEMU 7.2 to 11.1. Others succeed and leave the name there, such as
- * `netdev_add` with a `str`, or do not look at it at all.
+ * Measured on QEMU 7.2 to 11.1. Other commands succeed and leave the name, such as
+ * `netdev_add` with a `str`, or ignore it.
  */
 const TAKING_AWAY: ReadonlyMap<string, RegExp> = new Map([
   ["closefd", /^fdname$/],
@@ -62,51 +58,13 @@ const TAKING_AWAY: ReadonlyMap<string, RegExp> = new Map([
   ["netdev_add", /fds?$/],
 ]);
 
-/** Whether a command takes a descriptor, if it runs. */
-export function takesDescriptor({ name }: Command): boolean {
-  return TAKERS.has(name);
-}
-
-/** Whether a command is about descriptors, and nothing else. */
-export function isAboutDescriptors({ name }: Command): boolean {
-  return TAKERS.has(name) || ENDERS.has(name);
-}
-
-/**
- * Whether QEMU's handler of such a command surely runs, and takes what came.
- *
- * With wrong arguments it does not, and what came would wait at QEMU for the
- * client that asks next.
- */
-export function takesSurely(command: Command): boolean {
-  if (command.name === "getfd") return isOneName(command);
-  const args = argumentsOf(command);
-  if (!args.enter()) return true;
-  do {
-    const key = args.key();
-    const fits = key === "opaque" ? args.isString : key === "fdset-id" && isSmallNumber(args);
-    if (!fits) return false;
-    args.skip();
-  } while (args.next());
-  return true;
-}
-
-/** A member of a command's arguments that is a string or a number, decoded. */
-export function scalar(command: Command, key: string): string | undefined {
-  return scalarIn(argumentsOf(command), key);
-}
-
-function scalarIn(object: Cursor, key: string): string | undefined {
-  return object.member(key) && object.isScalar ? object.scalar : undefined;
-}
-
 /** A reference to a descriptor. */
 export interface FdReference {
-  /** Its name, or its number. */
+  /** The descriptor's name or number. */
   readonly text: string;
   /** Whether it is QEMU's own number. */
   readonly isNumber: boolean;
-  /** Whether QEMU has surely taken the name away once the command has succeeded. */
+  /** Whether QEMU has certainly taken the name away once the command has succeeded. */
   readonly isTakenAway: boolean;
 }
 
@@ -116,11 +74,11 @@ export interface FdReferences {
   readonly names: readonly FdReference[];
   /** The numbers of sets, each as often as it is named. */
   readonly sets: readonly string[];
-  /** Whether a text may have references that are not found here. */
+  /** Whether a text may contain references that were not found. */
   readonly mayHaveMore: boolean;
 }
 
-/** The references of a command; `undefined` where it has more than are looked at. */
+/** Returns the references of a command; `undefined` if it has too many. */
 export function referencesIn(command: Command): FdReferences | undefined {
   const found = searched(command);
   if (found === undefined) return undefined;
@@ -130,12 +88,12 @@ export function referencesIn(command: Command): FdReferences | undefined {
     isNumber,
     isTakenAway: isTop && takingAway?.test(key) === true,
   }));
-  // A line of HMP runs on a monitor of its own, which has none of these names.
+  // A line of HMP runs on its own monitor, which has none of these names.
   const mayHaveMore = found.mayHaveMore && command.name !== "human-monitor-command";
   return { names, sets: found.sets, mayHaveMore };
 }
 
-/** Whether a command refers to descriptors by name, or may. */
+/** Returns whether a command refers to descriptors by name, or may. */
 export function namesDescriptors(command: Command): boolean {
   if (command.argumentBytes === undefined) return false;
   const found = searched(command);
@@ -143,9 +101,9 @@ export function namesDescriptors(command: Command): boolean {
 }
 
 /**
- * The bytes of a command with tags behind the names of descriptors.
+ * Returns the bytes of a command with tags after the names of descriptors.
  *
- * @param tagOf gives the tag of a name, empty where it has none
+ * @param tagOf returns the tag of a name, empty if it has none
  */
 export function tagged(command: Command, tagOf: (name: string) => string): Uint8Array {
   const { bytes } = command;
@@ -164,20 +122,20 @@ interface Part {
 
 /** A string that names descriptors, or options that may. */
 interface Text {
-  /** The offset of its beginning in the bytes of the arguments or options that hold it. */
+  /** The offset of its start in the bytes of the arguments or options that contain it. */
   readonly start: number;
   readonly end: number;
-  /** The member that it is in. */
+  /** The name of its member. */
   readonly key: string;
-  /** Whether this is a member of the arguments themselves. */
+  /** Whether its member is at the top level of the arguments. */
   readonly isTop: boolean;
   readonly parts: readonly Part[];
   readonly options: Options | undefined;
 }
 
-/** A file's name that is options as JSON. */
+/** Options as JSON in a file's name. */
 interface Options {
-  /** The options, re-spelled. */
+  /** The options, normalized. */
   readonly bytes: Uint8Array;
   readonly texts: readonly Text[];
 }
@@ -193,7 +151,7 @@ const NO_ARGUMENTS = qemuBytes("{}");
 
 const found = new WeakMap<Command, Found | "too many">();
 
-/** Looks through the arguments of a command, once. */
+/** Searches the arguments of a command, once. */
 function searched(command: Command): Found | undefined {
   let known = found.get(command);
   if (known === undefined) {
@@ -204,7 +162,7 @@ function searched(command: Command): Found | undefined {
   return known === "too many" ? undefined : known;
 }
 
-/** The names and numbers in texts, with those in options behind their file's name. */
+/** Yields the names and numbers in texts and in the options of file names. */
 function* partsIn(
   texts: readonly Text[],
   inOptions = false,
@@ -228,7 +186,7 @@ function editsOf(
       const tag = part.isNumber ? "" : tagOf(part.text);
       if (tag !== "") edits.push({ ...place, at: part.end, text: tag });
     }
-    // A text that is the name of a descriptor is not that of a file.
+    // The name of a descriptor is not the name of a file.
     if (edits.length > before || options === undefined) continue;
     const inner = editsOf(options.texts, tagOf);
     if (inner.length === 0) continue;
@@ -238,26 +196,26 @@ function editsOf(
   return edits;
 }
 
-/** The references of a command that have been found so far. */
+/** The number of references found so far. */
 interface Count {
-  /** Whether a text may have more that is not found. */
+  /** Whether a text may contain more that is not found. */
   mayHaveMore: boolean;
   references: number;
   options: number;
   optionsBytes: number;
 }
 
-/** The place of a key that is not there. */
+/** The position of a missing key. */
 const NO_KEY = -1;
 
-/** A look through arguments or options, that decodes only what can be a reference. */
+/** A search through arguments or options that decodes only possible references. */
 class Search implements Found {
   readonly texts: Text[] = [];
   readonly sets: string[];
   readonly #bytes: Uint8Array;
   readonly #cursor: Cursor;
   readonly #count: Count;
-  /** The key that was decoded last, by its place. */
+  /** The position of the key that was decoded last. */
   #keyAt = NO_KEY;
   #key = "";
 
@@ -277,16 +235,16 @@ class Search implements Found {
   }
 
   /**
-   * Looks at all of it.
+   * Searches all of it.
    *
-   * @param setsOnly whether its texts name nothing but sets
-   * @returns whether it has no more references than are looked at
+   * @param setsOnly whether its texts can name sets only
+   * @returns whether it stays within the limits
    */
   run(setsOnly = false): boolean {
     return this.#value(NO_KEY, 0, false, setsOnly);
   }
 
-  /** Looks at the value at the cursor, in a member of this key, and goes behind it. */
+  /** Searches the value at the cursor, in a member of this key, and moves behind it. */
   #value(keyAt: number, depth: number, inArray: boolean, setsOnly: boolean): boolean {
     const cursor = this.#cursor;
     if (cursor.isString) {
@@ -319,7 +277,7 @@ class Search implements Found {
     const isFile = cursor.canContain(PSEUDO) || cursor.canContain(SET_PATH);
     if (!isNaming && !isChardev && !isFile) return true;
     const { at: start, scalar: text } = cursor;
-    // `blkdebug::json:…` opens what stands behind it, as some other protocols do.
+    // `blkdebug::json:…` opens the rest of the text, as some other protocols do.
     if (text.indexOf(PSEUDO, 1) > 0 && !text.startsWith(PSEUDO)) this.#count.mayHaveMore = true;
     if (isChardev && text.includes(CHARDEV_FD)) this.#count.mayHaveMore = true;
     // QEMU reads the number as C does.
@@ -360,10 +318,10 @@ class Search implements Found {
       this.#count.optionsBytes <= OPTIONS_BYTES_LIMIT;
   }
 
-  /** The member that says what a string is. */
+  /** Returns the name that gives a string its meaning. */
   #member(keyAt: number): string {
     const key = this.#keyOf(keyAt);
-    // `qom-set` has the name as a value.
+    // `qom-set` has the name in another member.
     if (key === "value") return scalarIn(new Cursor(this.#bytes), "property") ?? key;
     return bare(key);
   }
@@ -377,7 +335,7 @@ class Search implements Found {
   }
 }
 
-/** The names and numbers that a text of a member is. */
+/** Yields the names and numbers in the text of a member. */
 function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> {
   const isPrefixed = PREFIXED.has(key) && text.startsWith(PREFIX);
   if (!isPrefixed && !NAMING.test(key)) return;
@@ -391,12 +349,12 @@ function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> 
   }
 }
 
-/** A member's own name: QEMU's command line has `addr.str` for what is nested. */
+/** Returns the last part of a member's name: QEMU's command line has `addr.str` for nested members. */
 function bare(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
-/** The options that a file's name is, re-spelled; `undefined` where QEMU cannot read them either. */
+/** Returns the options in a file's name, normalized; `undefined` if QEMU cannot read them either. */
 function optionsIn(text: string): Uint8Array | undefined {
   const splitter = new FrameSplitter();
   splitter.load(qemuBytes(`${text.slice(PSEUDO.length)} ${LAST}`));
@@ -405,41 +363,4 @@ function optionsIn(text: string): Uint8Array | undefined {
   const last = splitter.next();
   const isWhole = last !== undefined && !("damage" in last) && !last.isObject;
   return isWhole && splitter.next() === undefined ? frame.bytes : undefined;
-}
-
-/** The name that `getfd` gives; `undefined` for other commands, and where it is none. */
-export function nameGivenBy(command: Command): string | undefined {
-  if (command.name !== "getfd") return undefined;
-  const args = argumentsOf(command);
-  return args.member("fdname") && args.isString ? args.scalar : undefined;
-}
-
-/** Whether a command has a name and no other argument. */
-export function isOneName(command: Command): boolean {
-  const args = argumentsOf(command);
-  if (!args.enter() || !args.keyIs("fdname") || !args.isString) return false;
-  args.skip();
-  return !args.next();
-}
-
-/** Whether a value is a number that no reader can take for anything else. */
-function isSmallNumber(value: Cursor): boolean {
-  return value.isNumber && /^\d{1,9}$/.test(value.raw);
-}
-
-/** Whether a member of this name is deeper inside; what it makes may outlive the whole. */
-export function hasInner(command: Command, member: string): boolean {
-  const args = argumentsOf(command);
-  const hasIt = (depth: number): boolean => {
-    const { isObject } = args;
-    if (args.isScalar) args.skip();
-    else if (args.enter()) {
-      do {
-        if (isObject && args.keyIs(member) && depth > 0) return true;
-        if (hasIt(depth + 1)) return true;
-      } while (args.next());
-    }
-    return false;
-  };
-  return hasIt(0);
 }

@@ -1,9 +1,8 @@
 /**
  * The owners of the descriptors in QEMU's sets (`add-fd`).
  *
- * A set can be used by everybody. A descriptor in it belongs to the client that
- * put it there, until that has left: then it is removed as soon as nothing uses
- * the set.
+ * Every client can use a set. A descriptor in it belongs to the client that added
+ * it. When that client has left, it is removed as soon as the set is not in use.
  *
  * @module
  */
@@ -11,10 +10,10 @@
 import type { Command, Reply } from "../wire/message.ts";
 import { objectReturned } from "../wire/reply.ts";
 import { UnexpectedMessage } from "../wire/unexpected.ts";
-import { hasInner, scalar } from "./fd_references.ts";
-import { type Ending, ownCommand } from "./own_command.ts";
+import { hasInner, scalar } from "./fd_commands.ts";
+import { type Cleanup, ownCommand } from "./own_command.ts";
 
-/** The commands that make something of a set, and those that end it, with the member that names it. */
+/** The commands that create an object, and those that delete it, with the member that names it. */
 const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
   ["blockdev-add", ["block", "node-name", false]],
   ["blockdev-del", ["block", "node-name", true]],
@@ -23,18 +22,18 @@ const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: bo
   ["object-add", ["object", "id", false]],
   ["object-del", ["object", "id", true]],
 ]);
-/** The commands that use a set until they are answered, and no longer. */
+/** The commands that use a set only until they are answered. */
 const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump"]);
 
 /** A set of QEMU's. */
 interface FdSet<Owner> {
-  /** The owner of each of its descriptors; `undefined` where its client has left. */
+  /** The owner of each of its descriptors; `undefined` if its client has left. */
   readonly owners: Map<string, Owner | undefined>;
-  /** Commands that named it and have not failed, less those of which what they made is no more. */
+  /** The number of commands that named it, without those that failed or whose objects were deleted. */
   uses: number;
 }
 
-/** A descriptor of a client that has left, in a set that was used then. */
+/** A descriptor of a departed client, in a set that was in use then. */
 interface Remnant<Owner> {
   readonly owner: Owner;
   readonly set: FdSet<Owner>;
@@ -42,32 +41,32 @@ interface Remnant<Owner> {
   readonly fd: string;
 }
 
-/** QEMU's sets, and the clients that their descriptors belong to. */
+/** QEMU's sets, and the clients that own their descriptors. */
 export class FdSets<Owner> {
   readonly #sets = new Map<string, FdSet<Owner>>();
-  /** The sets that commands under way name, each as often as it is named. */
+  /** The sets that commands in flight name, each as often as it is named. */
   readonly #naming = new WeakMap<Command, readonly FdSet<Owner>[]>();
-  /** The sets that were named for what QEMU has. */
+  /** The sets that QEMU's objects use, by object. */
   readonly #users = new Map<string, readonly FdSet<Owner>[]>();
-  /** The descriptors to remove when their sets are used no more. */
+  /** The descriptors to remove when their sets are no longer in use. */
   #remnants: Remnant<Owner>[] = [];
 
-  /** Whether there are none. */
+  /** Whether QEMU has none. */
   get empty(): boolean {
     return this.#sets.size === 0;
   }
 
-  /** The numbers that QEMU has given a client's descriptors. */
+  /** Returns the numbers that QEMU has given a client's descriptors. */
   numbersOf(owner: Owner): ReadonlySet<string> {
     return new Set(this.#all().filter(([, each]) => each === owner).map(([fd]) => fd));
   }
 
-  /** Whether another client that is there has put something into a set. */
+  /** Returns whether another connected client has added a descriptor to a set. */
   hasOthers(owner: Owner): boolean {
     return this.#all().some(([, each]) => each !== undefined && each !== owner);
   }
 
-  /** Why a client must not change a set with `add-fd` or `remove-fd`, in the words of an error. */
+  /** Returns the text of the error if a client must not change a set with `add-fd` or `remove-fd`. */
   objection(owner: Owner, command: Command): string | undefined {
     const id = scalar(command, "fdset-id");
     const fd = scalar(command, "fd");
@@ -78,7 +77,7 @@ export class FdSets<Owner> {
     return `File descriptor set ${id} belongs to another client; it ends with that client`;
   }
 
-  /** A command goes to QEMU that names sets by these numbers. */
+  /** Registers a command for QEMU that names sets by these numbers. */
   sent(command: Command, sets: readonly string[]): void {
     if (this.empty) return;
     const named: FdSet<Owner>[] = [];
@@ -91,9 +90,9 @@ export class FdSets<Owner> {
   }
 
   /**
-   * QEMU has answered a command.
+   * Takes note of QEMU's reply to a command.
    *
-   * @throws UnexpectedMessage where QEMU does not say which descriptor of which set it has added
+   * @throws UnexpectedMessage if QEMU does not say which descriptor of which set it has added
    */
   settled(owner: Owner, command: Command, reply: Reply): void {
     const worked = reply.kind === "return";
@@ -102,14 +101,14 @@ export class FdSets<Owner> {
     this.#used(command, worked);
   }
 
-  /** Gives the commands that remove what a departed client left, each once; what is used stays. */
+  /** Returns the commands that remove a departed client's descriptors, each once; those in use stay. */
   leftovers(owner: Owner): Command[] {
     const commands: Command[] = [];
     for (const [id, set] of this.#sets) {
       const { owners } = set;
       for (const [fd, each] of owners) {
         if (each !== owner) continue;
-        // The set is there until QEMU has answered: what names it meanwhile counts.
+        // The set exists until QEMU replies: commands that name it meanwhile count.
         owners.set(fd, undefined);
         if (set.uses === 0) commands.push(removal(id, fd));
         else this.#remnants.push({ owner, set, id, fd });
@@ -118,29 +117,29 @@ export class FdSets<Owner> {
     return commands;
   }
 
-  /** Gives the commands that remove what departed clients left in sets and nothing uses any more. */
-  freed(): readonly Ending<Owner>[] {
+  /** Returns the commands that remove departed clients' descriptors from sets that are no longer in use. */
+  freed(): readonly Cleanup<Owner>[] {
     if (this.#remnants.length === 0) return NOTHING;
     const { freed = [], used = [] } = Object.groupBy(
       this.#remnants,
       ({ set }) => set.uses === 0 ? "freed" : "used",
     );
     this.#remnants = used;
-    // Somebody may have removed it before.
+    // Another client may have removed it before.
     const there = freed.filter(({ set: { owners }, fd }) =>
       owners.has(fd) && owners.get(fd) === undefined
     );
     return there.map(({ owner, id, fd }) => ({ owner, command: removal(id, fd) }));
   }
 
-  /** QEMU is gone, and all of them. */
+  /** Forgets the sets of a lost QEMU. */
   clear(): void {
     this.#sets.clear();
     this.#users.clear();
     this.#remnants = [];
   }
 
-  /** All descriptors in sets, each with its owner. */
+  /** Returns all descriptors in sets, each with its owner. */
   #all(): [fd: string, owner: Owner | undefined][] {
     return [...this.#sets.values()].flatMap(({ owners }) => [...owners]);
   }
@@ -154,7 +153,7 @@ export class FdSets<Owner> {
         reply.bytes,
       );
     }
-    // Where no set was asked for it is a new one, whatever once had its number.
+    // Without a number in the command it is a new set, even if an earlier one had its number.
     const known = asked === undefined ? undefined : this.#sets.get(asked);
     const set = known ?? { owners: new Map<string, Owner | undefined>(), uses: 0 };
     set.owners.set(String(fd), owner);
@@ -168,11 +167,11 @@ export class FdSets<Owner> {
     if (id === undefined || set === undefined) return;
     if (fd === undefined) set.owners.clear();
     else set.owners.delete(fd);
-    // What was opened from it keeps it, for whatever is put into it later.
+    // Open files keep an empty set alive; later descriptors are added to it.
     if (set.owners.size === 0 && set.uses === 0) this.#sets.delete(id);
   }
 
-  /** A command has been answered: the sets it named are used from now on, or no more. */
+  /** Registers the use of the sets that an answered command named, or its end. */
   #used(command: Command, worked: boolean): void {
     const named = this.#naming.get(command) ?? [];
     this.#naming.delete(command);
@@ -190,12 +189,12 @@ export class FdSets<Owner> {
 
 const NOTHING: readonly never[] = [];
 
-/** Sets are named by one command fewer. */
+/** Removes one use of each set. */
 function free(sets: readonly FdSet<unknown>[]): void {
   for (const set of sets) set.uses--;
 }
 
-/** Whether a value is a number that QEMU can have given a set or a descriptor. */
+/** Returns whether a value is a number that QEMU can have given a set or a descriptor. */
 function isSmallNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
 }

@@ -1,5 +1,5 @@
 /**
- * Commands that qmpmux sends on its own account, to end what clients have left at QEMU.
+ * Commands that qmpmux itself sends, to close leftovers of clients at QEMU.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { frameOf } from "../wire/frame.ts";
 import { readCommand } from "../wire/command_reader.ts";
 import type { Command } from "../wire/message.ts";
 
-/** A command that ends something of a client's, and that client. */
-export interface Ending<Owner> {
+/** A command that cleans up after a client, and that client. */
+export interface Cleanup<Owner> {
   /** The client. */
   readonly owner: Owner;
   /** The command. */
   readonly command: Command;
 }
 
-/** Makes a command; `args` is the text of its arguments. */
+/** Returns a command; `args` is the text of its arguments. */
 export function ownCommand(name: string, args: string): Command {
   const frame = frameOf(`{"execute":${quoted(name)},"arguments":${args}}`);
   return readCommand(frame, false) as Command;

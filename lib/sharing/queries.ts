@@ -1,18 +1,20 @@
 /**
- * What is known of QEMU's queries: which only read, and which answers last.
+ * Properties of QEMU's queries: the ones that clients may share, and the ones with a fixed reply.
  *
- * By name, one by one: `query-` at the front of a name promises nothing
- * (`query-rx-filter` re-arms an event, `query-sev-attestation-report` talks to
- * firmware). What is not listed here runs every time it is asked.
+ * By name, one by one: the prefix `query-` promises nothing (`query-rx-filter`
+ * re-arms an event, `query-sev-attestation-report` talks to firmware). A command
+ * that is not listed runs every time a client sends it.
  *
  * @module
  */
 
+import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
+
 /**
- * Queries whose answer is fixed for the life of a QEMU process, each with its reason.
+ * Queries whose reply is fixed for the life of a QEMU process, each with the reason.
  *
- * Asked without arguments only. Answers of a QEMU 7.2 were compared byte for
- * byte before and after devices, objects, chardevs and block nodes came and
+ * This holds without arguments only. Replies of a QEMU 7.2 were compared byte for
+ * byte before and after devices, objects, chardevs and block nodes were added and
  * the machine ran.
  */
 export const IMMUTABLE: ReadonlyMap<string, string> = new Map([
@@ -30,56 +32,22 @@ export const IMMUTABLE: ReadonlyMap<string, string> = new Map([
   ["query-kvm", "the accelerator is chosen at the start"],
 ]);
 
-/** Queries that read and change nothing: who asks the same while one waits may share its answer. */
-export const READ_ONLY: ReadonlySet<string> = new Set([
-  ...IMMUTABLE.keys(),
-  "query-acpi-ospm-status",
-  "query-audiodevs",
-  "query-balloon",
-  "query-block",
-  "query-block-exports",
-  "query-block-jobs",
-  "query-blockstats",
-  "query-chardev",
-  "query-colo-status",
-  "query-cpu-definitions",
-  "query-cpus-fast",
-  "query-cryptodev",
-  "query-current-machine",
-  "query-dirty-rate",
-  "query-display-options",
-  "query-dump",
-  "query-dump-guest-memory-capability",
-  "query-fdsets",
-  "query-gic-capabilities",
-  "query-hotpluggable-cpus",
-  "query-hv-balloon-status-report",
-  "query-iothreads",
-  "query-jobs",
-  "query-memdev",
-  "query-memory-devices",
-  "query-memory-size-summary",
-  "query-mice",
-  "query-migrate",
-  "query-migrate-capabilities",
-  "query-migrate-parameters",
-  "query-named-block-nodes",
-  "query-pci",
-  "query-pr-managers",
-  "query-replay",
-  "query-rocker",
-  "query-sgx",
-  "query-spice",
-  "query-stats",
-  "query-stats-schemas",
-  "query-status",
-  "query-tpm",
-  "query-vcpu-dirty-limit",
-  "query-vm-generation-id",
-  "query-vnc",
-  "query-vnc-servers",
-  "query-xen-replication-status",
-  "query-yank",
-  "qom-list",
-  "qom-list-types",
+/** Commands of an observer that always run on their own. */
+const NOT_SHARED: ReadonlySet<string> = new Set([
+  "qmp_capabilities",
+  "query-accelerators",
+  "query-migrationthreads",
+  "query-rocker-of-dpa-flows",
+  "query-rocker-of-dpa-groups",
+  "query-rocker-ports",
+  "query-s390x-cpu-polarization",
+  "query-sev",
+  "query-sgx-capabilities",
+  "trace-event-get-state",
+  "xen-event-list",
 ]);
+
+/** Queries that clients may share: a client that asks the same while one waits gets its reply. */
+export const SHARED: ReadonlySet<string> = new Set(
+  OBSERVER_COMMANDS.filter((name) => !NOT_SHARED.has(name)),
+);

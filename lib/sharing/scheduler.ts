@@ -2,97 +2,106 @@
  * Fair turns upstream.
  *
  * QEMU runs in-band commands one by one. What waits, waits here, where it can
- * still be dropped: each monitor in its own queue, the monitors in a ring. How
- * many commands a monitor may have waiting is bounded where they are read.
+ * still be dropped: each owner has its own queue, and the owners form a ring.
+ * The number of jobs an owner may have waiting is bounded where they are read.
  *
  * @module
  */
 
 /**
- * Jobs of one party on their way at a time, while no other party sends any.
+ * Jobs of one owner in flight at a time, while no other owner sends any.
  *
- * QEMU reads one command while it runs another, so that two keep it busy; others
- * wait behind no more than these, however many a party has.
+ * QEMU reads one command while it runs another, so two keep it busy. Other owners
+ * wait behind no more than these, however many jobs this one has.
  */
 export const OWNER_LIMIT = 2;
-/** The same while other parties send jobs, too: each waits behind one of every other. */
+/** The same while other owners send jobs, too: each waits behind one of every other. */
 export const SHARED_LIMIT = 1;
-/** A party that has sent so many jobs in a row, or the first of all, sends alone. */
+/** Jobs in a row after which their owner counts as the only one that sends. The first owner of all counts at once. */
 export const LONE_ROW = 16;
 /**
- * The same for a party that has overtaken since it last was idle.
+ * The same for an owner that has overtaken since it was last idle.
  *
- * What overtakes is never held back. But QEMU reads it before what comes later,
- * so that it is one of the two.
+ * A job that overtakes is never held back. But QEMU reads it before later jobs, so
+ * it counts as one of the two.
  */
 export const OVERTAKER_LIMIT = 1;
 
-/** May a job go now? `hold`: nor may any other before it. */
+/** Whether a job may go now. `hold` also keeps back every other job. */
 export type Leave = boolean | "hold";
 
-/** So many idle parties are kept in mind: to forget each at once costs more than its turn. */
+/** Idle owners that are remembered: forgetting each at once costs more than its turn. */
 const IDLE_LIMIT = 1024;
 
 const always = (): boolean => true;
 
-/** Jobs of many parties, handed out a turn each. */
+/** Jobs of many owners, handed out one turn each. */
 export class Scheduler<Owner, Job> {
-  /** The parties that wait, in the order of their turns; a Map keeps it. */
+  /** The waiting jobs of each owner, in the order of the turns, which a Map keeps. */
   readonly #waiting = new Map<Owner, Job[]>();
-  /** The jobs that are on their way, and whose they are. */
-  readonly #inFlight = new Map<Job, Owner>();
-  /** How many of each party's are, and whether it has overtaken; nothing of most that are idle. */
+  /** The owner of every job that waits or is in flight. */
+  readonly #owners = new Map<Job, Owner>();
+  /** Each owner's jobs in flight, and whether it has overtaken. Most idle owners have no entry. */
   readonly #busy = new Map<Owner, { inFlight: number; overtook: boolean }>();
-  /** The party that sent last, and how many jobs in a row. */
+  /** The owner that sent last, and its number of jobs in a row. */
   #row: { owner: Owner; jobs: number } | undefined;
 
-  /** Does nothing wait? */
+  /** Whether no job waits. */
   get empty(): boolean {
     return this.#waiting.size === 0;
   }
 
-  /** How many parties it has in mind. */
+  /** The number of owners that are remembered. */
   get owners(): number {
     return new Set([...this.#waiting.keys(), ...this.#busy.keys()]).size;
   }
 
-  /** How many jobs wait. */
+  /** The number of waiting jobs. */
   get size(): number {
     let size = 0;
     for (const jobs of this.#waiting.values()) size += jobs.length;
     return size;
   }
 
-  /** Adds a job behind the party's others; a party new to the ring joins at its end. */
+  /** Yields the waiting jobs. */
+  *waiting(): Generator<Job> {
+    for (const jobs of this.#waiting.values()) yield* jobs;
+  }
+
+  /** Adds a job behind the owner's others. A new owner joins the ring at its end. */
   enqueue(owner: Owner, job: Job): void {
-    const jobs = this.#waiting.get(owner);
-    if (jobs) jobs.push(job);
-    else this.#waiting.set(owner, [job]);
+    this.#queueOf(owner, job).push(job);
   }
 
-  /** Adds a job before the party's others; a party new to the ring joins at its end. */
+  /** Adds a job before the owner's others. A new owner joins the ring at its end. */
   enqueueFirst(owner: Owner, job: Job): void {
-    const jobs = this.#waiting.get(owner);
-    if (jobs) jobs.unshift(job);
-    else this.#waiting.set(owner, [job]);
+    this.#queueOf(owner, job).unshift(job);
   }
 
-  /** Takes a job out, wherever it waits; the party's others keep their turn. */
+  #queueOf(owner: Owner, job: Job): Job[] {
+    this.#owners.set(job, owner);
+    let jobs = this.#waiting.get(owner);
+    if (jobs === undefined) this.#waiting.set(owner, jobs = []);
+    return jobs;
+  }
+
+  /** Removes a job, whether it waits or is in flight. The owner's others keep their turn. */
   remove(job: Job): void {
-    for (const [owner, jobs] of this.#waiting) {
-      const at = jobs.indexOf(job);
-      if (at < 0) continue;
-      jobs.splice(at, 1);
-      if (jobs.length === 0) this.#waiting.delete(owner);
-      this.#rest(owner);
-      return;
-    }
+    const owner = this.#owners.get(job);
+    if (owner === undefined) return;
+    this.#owners.delete(job);
+    const jobs = this.#waiting.get(owner);
+    const at = jobs?.indexOf(job) ?? -1;
+    if (jobs === undefined || at < 0) this.#busy.get(owner)!.inFlight--;
+    else if (jobs.length > 1) jobs.splice(at, 1);
+    else this.#waiting.delete(owner);
+    this.#rest(owner);
   }
 
   /**
-   * The next job: the first of the party whose turn it is, which then goes to
-   * the end of the ring. A party whose first job may not go yet, or that has as
-   * many on their way as it may, keeps its turn.
+   * Starts the next job: the first of the owner whose turn it is, which then moves to
+   * the end of the ring. An owner whose first job may not go yet, or that has as
+   * many in flight as it may, keeps its turn.
    */
   next(mayGo: (job: Job) => Leave = always): Job | undefined {
     for (const [owner, jobs] of this.#waiting) {
@@ -102,25 +111,16 @@ export class Scheduler<Owner, Job> {
       const job = jobs.shift()!;
       this.#waiting.delete(owner);
       if (jobs.length > 0) this.#waiting.set(owner, jobs);
-      this.#started(owner, job);
+      this.#started(owner);
       return job;
     }
     return undefined;
   }
 
-  /** A job of a party goes without waiting. */
+  /** Counts a job as in flight that does not wait for a turn. */
   overtakes(owner: Owner, job: Job): void {
-    this.#started(owner, job);
-    this.#busy.get(owner)!.overtook = true;
-  }
-
-  /** A job is no longer on its way. */
-  finished(job: Job): void {
-    const owner = this.#inFlight.get(job);
-    if (owner === undefined) return;
-    this.#inFlight.delete(job);
-    this.#busy.get(owner)!.inFlight--;
-    this.#rest(owner);
+    this.#owners.set(job, owner);
+    this.#started(owner).overtook = true;
   }
 
   #hasRoom(owner: Owner): boolean {
@@ -131,24 +131,22 @@ export class Scheduler<Owner, Job> {
     return busy.inFlight < (isAlone ? OWNER_LIMIT : SHARED_LIMIT);
   }
 
-  #started(owner: Owner, job: Job): void {
-    this.#inFlight.set(job, owner);
+  #started(owner: Owner): { overtook: boolean } {
     if (this.#row?.owner === owner) this.#row.jobs++;
     else this.#row = { owner, jobs: this.#row === undefined ? LONE_ROW : 1 };
-    const busy = this.#busy.get(owner);
-    if (busy) busy.inFlight++;
-    else this.#busy.set(owner, { inFlight: 1, overtook: false });
+    let busy = this.#busy.get(owner);
+    if (busy === undefined) this.#busy.set(owner, busy = { inFlight: 0, overtook: false });
+    busy.inFlight++;
+    return busy;
   }
 
-  /** A party that is idle begins afresh. */
+  /** Resets an owner that has become idle. */
   #rest(owner: Owner): void {
     const busy = this.#busy.get(owner);
     if (busy === undefined || !this.#isIdle(owner, busy)) return;
     busy.overtook = false;
-    // Kept for its next command; those who never come again are not kept for ever.
-    if (this.#busy.size > IDLE_LIMIT + 2 * (this.#inFlight.size + this.#waiting.size)) {
-      this.#sweep();
-    }
+    // Kept for the owner's next job, but not for ever.
+    if (this.#busy.size > IDLE_LIMIT + 2 * this.#owners.size) this.#sweep();
   }
 
   #isIdle(owner: Owner, { inFlight }: { inFlight: number }): boolean {
@@ -161,22 +159,20 @@ export class Scheduler<Owner, Job> {
     }
   }
 
-  /** Forgets what a party has waiting, and gives it back. */
+  /** Removes an owner's waiting jobs and returns them. */
   drop(owner: Owner): Job[] {
     const jobs = this.#waiting.get(owner) ?? [];
+    for (const job of jobs) this.#owners.delete(job);
     this.#waiting.delete(owner);
     const busy = this.#busy.get(owner);
     if (busy && this.#isIdle(owner, busy)) this.#busy.delete(owner);
     return jobs;
   }
 
-  /** Forgets everything, also what has gone, and gives back what waits. */
-  clear(): Job[] {
-    const jobs = [...this.#waiting.values()].flat();
-    this.#waiting.clear();
-    this.#inFlight.clear();
+  /** Forgets every owner. All jobs must have been removed. */
+  clear(): void {
+    if (this.#owners.size > 0) throw new Error(`Cannot clear: ${this.#owners.size} jobs are left`);
     this.#busy.clear();
     this.#row = undefined;
-    return jobs;
   }
 }

@@ -40,6 +40,18 @@ export interface ClientPeer {
   readonly identity?: Identity | undefined;
 }
 
+/** The reason for which a connection to QEMU has ended: a kind to decide by, and a text for people. */
+export type QemuEnding =
+  | {
+    /** The kind; `closed` is not qmpmux's doing. */
+    readonly kind: "closed" | "unexpected" | "error" | "silent" | "unfinished" | "shutdown";
+    /** The reason in words, which clients may see. */
+    readonly text: string;
+    /** More of it, such as the unexpected bytes, for the log alone. */
+    readonly detail?: string;
+  }
+  | { readonly kind: "no-qmp"; readonly text: string; readonly said: string };
+
 /** The connection to QEMU. */
 export interface QemuPeer {
   /**
@@ -48,13 +60,8 @@ export interface QemuPeer {
    * @param fds descriptors to send with the first byte
    */
   send(bytes: Uint8Array, fds?: Fds): void;
-  /**
-   * Closes the connection.
-   *
-   * @param reason a text that clients may see
-   * @param detail more for the log alone, such as the unexpected bytes
-   */
-  close(reason: string, detail?: string): void;
+  /** Closes the connection. */
+  close(ending: QemuEnding): void;
   /** The number of bytes of commands that the kernel has not taken, if it is counted. */
   readonly backlog?: number;
   /** The process at the other end, if it is known. */

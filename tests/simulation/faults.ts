@@ -51,8 +51,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what has been answered still counts as at QEMU",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.finished(request);\n    if (question",
-    to: "if (question",
+    from: "this.#scheduler.remove(request);\n    if (state",
+    to: 'if (state === "waiting") this.#scheduler.remove(request);\n    if (state',
   },
   {
     name: "what overtakes is sent though too much of it was given up",
@@ -135,8 +135,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events come before the handshake is over",
     file: "session/monitor.ts",
-    from: 'if (mode !== "command" || this.#left) return false;',
-    to: "if (this.#left) return false;",
+    from: 'if (mode !== "command" || this.left) return false;',
+    to: "if (this.left) return false;",
   },
   {
     name: "a role's events are not looked at",
@@ -153,7 +153,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client that has left is still sent its reply",
     file: "session/monitor.ts",
-    from: "fill(ticket: Ticket, reply: Reply): void {\n    if (this.#left) return;",
+    from: "fill(ticket: Ticket, reply: Reply): void {\n    if (this.left) return;",
     to: "fill(ticket: Ticket, reply: Reply): void {",
   },
   {
@@ -203,7 +203,7 @@ export const FAULTS: readonly Fault[] = [
     file: "sharing/scheduler.ts",
     from:
       "      this.#waiting.delete(owner);\n      if (jobs.length > 0) this.#waiting.set(owner, jobs);",
-    to: "      if (jobs.length === 0) this.#waiting.delete(party);",
+    to: "      if (jobs.length === 0) this.#waiting.delete(owner);",
   },
   {
     name: "the last of a client's commands goes first",
@@ -233,17 +233,17 @@ export const FAULTS: readonly Fault[] = [
     name: "a shared question goes with the first who asked it",
     file: "hub/dispatch.ts",
     from: "else this.#inherit(request);\n    }",
-    to: "}",
+    to: 'else this.#retire(request, "dropped");\n    }',
   },
   {
     name: "a shared question that is inherited waits behind what came later",
     file: "hub/dispatch.ts",
-    from: "if (heir) this.#scheduler.enqueueFirst(heir.monitor, request);",
-    to: "if (heir) this.#scheduler.enqueue(heir.monitor, request);",
+    from: "this.#scheduler.enqueueFirst(heir.monitor, request);",
+    to: "this.#scheduler.enqueue(heir.monitor, request);",
   },
   {
     name: "a refused command runs",
-    file: "hub/mux.ts",
+    file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
     to: "if (!verdict.allow && oob) {",
   },
@@ -262,8 +262,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the end is not told when QEMU goes meanwhile",
     file: "hub/mux.ts",
-    from: "was not sent`, this.#contain);\n    }\n    this.#rest();",
-    to: "was not sent`, this.#contain);\n    }",
+    from: "answerAskers();\n    }\n    this.#rest();",
+    to: "answerAskers();\n    }",
   },
   {
     name: "who waits for a greeting is forgotten",
@@ -274,14 +274,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a command given up still waits",
     file: "hub/dispatch.ts",
-    from: "if (moves) this.#scheduler.remove(request);",
-    to: "if (moves && others.length > 0) this.#scheduler.remove(request);",
+    from: "this.#scheduler.remove(request);\n    if (state",
+    to: 'if (state === "sent") this.#scheduler.remove(request);\n    if (state',
   },
   {
     name: "a shared question loses its turn when one who joined it gives up",
     file: "hub/dispatch.ts",
-    from: "const moves = !request.sent && (owner === undefined || late.includes(owner));",
-    to: "const moves = !request.sent && owner !== null;",
+    from: "(owner === undefined || late.includes(owner))",
+    to: "owner !== null",
   },
   {
     name: "a question about a descriptor is shared",
@@ -292,13 +292,13 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what is held back waits still when it is given up",
     file: "hub/dispatch.ts",
-    from: "if (moves && request.oob) this.#letGo(request);\n      else if (moves)",
-    to: "if (moves)",
+    from: "this.#heldBack.delete(request);\n    this.#scheduler.remove",
+    to: "this.#scheduler.remove",
   },
   {
     name: "what follows a shared question overtakes it",
     file: "hub/dispatch.ts",
-    from: "after: joined?.sent ? undefined : joined,",
+    from: 'after: joined?.state === "waiting" ? joined : undefined,',
     to: "after: undefined,",
   },
   {
@@ -316,7 +316,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client that has ended itself is told so",
     file: "session/monitor.ts",
-    from: "// It may have been the client's own end.\n      if (this.#left) return;",
+    from: "// The answer may have disconnected the client.\n      if (this.left) return;",
     to: "",
   },
   {
@@ -413,38 +413,38 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "descriptors of a command that is forgotten stay open",
     file: "hub/dispatch.ts",
-    from: "this.#scheduler.finished(request);\n    request.fds?.close();",
-    to: "this.#scheduler.finished(request);",
+    from: 'if (state === "waiting") fds?.close();',
+    to: 'if (state === "waiting" && end !== "dropped") fds?.close();',
   },
   {
     name: "descriptors of a command given up stay open",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.fds?.close();",
-    to: "",
+    from: 'else if (others.length === 0) this.#retire(request, "dropped");',
+    to: 'else if (others.length === 0) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
     name: "descriptors of a command given up are closed though QEMU has them",
     file: "hub/dispatch.ts",
-    from: "if (!request.sent && others.length === 0) request.fds?.close();",
-    to: "if (others.length === 0) request.fds?.close();",
+    from: 'if (state === "waiting") fds?.close();',
+    to: "fds?.close();",
   },
   {
     name: "descriptors of what was not sent stay open when QEMU goes",
     file: "hub/dispatch.ts",
-    from: "for (const { fds } of unsent) fds?.close();",
-    to: "",
+    from: 'for (const request of unsent) this.#retire(request, "dropped");',
+    to: 'for (const request of unsent) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
     name: "descriptors of a command that is refused stay open",
     file: "hub/dispatch.ts",
-    from: "fds?.close();\n    this.#timed.delete(request);",
-    to: "this.#timed.delete(request);",
+    from: 'this.#retire(request, "refused");',
+    to: 'this.#retire({ ...request, fds: undefined }, "refused");',
   },
   {
     name: "a command that a role refuses takes what came",
-    file: "hub/mux.ts",
+    file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
-    to: "if (!verdict.allow) {\n      fdsFor(monitor, command)?.close();",
+    to: "if (!verdict.allow) {\n      monitor.takeFds()?.close();",
   },
   {
     name: "a command with wrong arguments takes what came",
@@ -533,14 +533,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was held back is sent though its client has left",
     file: "hub/dispatch.ts",
-    from: "if (held >= 0) this.#forget(this.#heldBack.splice(held, 1)[0]!);",
-    to: "",
+    from: 'if (!isAwaited(request)) this.#retire(request, "dropped");',
+    to: 'if (request === undefined) this.#retire(request, "dropped");',
   },
   {
     name: "what was held back is not looked at when it goes",
     file: "hub/dispatch.ts",
-    from: "if (this.#lets(held)) this.#overtake(held);",
-    to: "this.#overtake(held);",
+    from: "if (this.#lets(request)) this.#send(request);\n      }",
+    to: "this.#send(request);\n      }",
   },
   {
     name: "what a client leaves is closed though it is another's by now",
@@ -551,7 +551,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what a client leaves is not asked for after its last command",
     file: "hub/dispatch.ts",
-    from: "if (request.owner?.left) this.clean(request.owner);",
+    from: "if (owner?.left) this.clean(owner);",
     to: "",
   },
   {
@@ -606,7 +606,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a client reaches another's by the name that QEMU has for it",
     file: "sharing/fd_names.ts",
     from:
-      "if (this.#upstream.has(own)) return false;\n    // What looks like a tag would be taken off in what QEMU answers.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
+      "if (this.#upstream.has(own)) return false;\n    // A name that looks tagged would lose its end in QEMU's messages.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
     to: "return this.#upstream.get(own)?.own !== own;",
   },
   {
@@ -726,8 +726,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what was left in a set that is used no more stays there",
     file: "hub/dispatch.ts",
-    from: "this.#free();\n    if (request",
-    to: "if (request",
+    from: "this.#free();\n    if (owner",
+    to: "if (owner",
   },
   {
     name: "a set that a command could not open counts as used",
@@ -738,20 +738,20 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU has answered is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#recorder.settled(request, reply);",
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (typeof end === "string") this.#recorder.ended(request, end);',
   },
   {
     name: "what a client that left did not wait for is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#recorder.unanswered([request], "dropped");',
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (end !== "dropped") this.#recorder.ended(request, end);',
   },
   {
     name: "what was given up is not on record",
     file: "hub/dispatch.ts",
-    from: "this.#recorder.unanswered([{ ...request, askers: late }]",
-    to: "this.#recorder.unanswered([{ ...request, askers: [] }]",
+    from: "this.#recorder.ended({ ...request, askers: late }",
+    to: "this.#recorder.ended({ ...request, askers: [] }",
   },
   {
     name: "what was given up is on record again when QEMU answers",
@@ -762,8 +762,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "what QEMU did not answer before it went is not on record",
     file: "hub/dispatch.ts",
-    from: 'this.#recorder.unanswered(sent, "lost");',
-    to: "",
+    from: "this.#recorder.ended(request, end);",
+    to: 'if (end !== "lost") this.#recorder.ended(request, end);',
   },
   {
     name: "an answer of ours whose client has left is not on record",
@@ -859,8 +859,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a connection with unexpected bytes goes on",
     file: "hub/mux.ts",
-    from: "return this.#qemu?.close(error.problem, error.message);",
-    to: "return;",
+    from: 'return this.#qemu?.close({ kind: "unexpected", text, detail });',
+    to: "return void [text, detail];",
   },
   {
     name: "who waits for an answer that cannot be read is told nothing",

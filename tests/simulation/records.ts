@@ -4,13 +4,16 @@
  * @module
  */
 
-import type { Command, Observer, Outcome, Party } from "../../lib/mod.ts";
+import type { Happening, Observer } from "../../lib/mod.ts";
 import { Broken } from "./broken.ts";
 
 /** Who is told what became of commands, and compares it with what was asked. */
 export class Records implements Observer {
   /** The names of commands that have not come to their end, by who asked them. */
   readonly #open = new Map<string, string[]>();
+
+  /** The number of clients that have left. */
+  left = 0;
 
   /** A client asks something. */
   asked(party: string, name: string): void {
@@ -26,24 +29,15 @@ export class Records implements Observer {
     }
   }
 
-  /** Nothing is ever objected to. */
-  objection(): undefined {
-    return undefined;
-  }
-
-  /** A command has come to its end. */
-  ended({ name: party }: Party, { name }: Command, { result }: Outcome): void {
+  /** Takes note of a command that has ended. */
+  observe(happening: Happening): void {
+    if (happening.kind === "left") this.left++;
+    if (happening.kind !== "command") return;
+    const { client: { name: party }, command: { name }, outcome: { result } } = happening;
     const names = this.#open.get(party) ?? [];
     const at = names.indexOf(name);
     if (at < 0) throw new Broken("records", `${party}'s ${name} is on record twice: ${result}`);
     names.splice(at, 1);
     if (names.length === 0) this.#open.delete(party);
   }
-
-  /** How many there are is not looked at, here and below. */
-  joined(): void {}
-  cached(): void {}
-  spread(): void {}
-  left(): void {}
-  qemuCame(): void {}
 }

@@ -8,7 +8,7 @@
  */
 
 import type { Grant } from "../../lib/policy/grant.ts";
-import type { MuxOptions } from "../../lib/hub/mux.ts";
+import type { MuxOptions } from "../../lib/hub/options.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { grant, options } from "../support/stage.ts";
 import {
@@ -195,6 +195,7 @@ export class World {
   #splitter!: InstanceType<Core["MessageSplitter"]>;
   #nonce = 1000;
   #fdMessages = 0;
+  #attached = 0;
   #over: Monitor[] = [];
   #closed: string | undefined;
   readonly #trace: boolean;
@@ -226,7 +227,7 @@ export class World {
           throw new Broken("errors", `an error came up (${where}): ${(error as Error).stack}`);
         },
       },
-      this.model.records,
+      { observers: [this.model.records] },
     );
   }
 
@@ -256,6 +257,10 @@ export class World {
     const counts = this.mux.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
       if (!seat.closed) this.model.pending(seat, monitor.pending, counts.get(monitor) ?? 0);
+    }
+    const left = this.#attached - this.mux.monitors.size;
+    if (this.model.records.left !== left) {
+      throw new Broken("records", `${left} clients have left, not ${this.model.records.left}`);
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
@@ -372,6 +377,7 @@ export class World {
     this.#note(`! connect ${seat.label} ${words.join(" ")}`);
     const client = new SimulatedClient(this, seat);
     this.clients.set(who, client);
+    this.#attached++;
     client.monitor = this.mux.attach(client, this.#grant(simTerms));
   }
 
@@ -417,10 +423,10 @@ export class World {
         this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
-      close: (reason) => {
+      close: ({ text }) => {
         this.#note("q< EOF");
         this.model.qemuClosed();
-        this.#closed = reason;
+        this.#closed = text;
       },
     };
     this.mux.qemuArrived(upstream, nonce);

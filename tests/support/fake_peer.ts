@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClientPeer, Fds, QemuPeer } from "../../lib/wire/peer.ts";
+import type { ClientPeer, Fds, QemuEnding, QemuPeer } from "../../lib/wire/peer.ts";
 
 /** Descriptors without any: tells when it is closed. */
 export class FakeFds implements Fds {
@@ -61,9 +61,10 @@ export class FakePeer implements ClientPeer, QemuPeer {
     this.paused = false;
   }
 
-  close(reason: string, detail?: string): void {
-    this.closed = reason;
-    this.detail = detail;
+  close(ending: string | QemuEnding): void {
+    const { text, ...more } = typeof ending === "string" ? { text: ending } : ending;
+    this.closed = text;
+    this.detail = "detail" in more ? more.detail : undefined;
   }
 
   /** What was said of its end for the log alone. */

@@ -10,7 +10,7 @@
 
 import { Mux } from "../../lib/hub/mux.ts";
 import { Client } from "../../lib/daemon/client.ts";
-import { type Admission, Monitor } from "../../lib/session/monitor.ts";
+import { Monitor } from "../../lib/session/monitor.ts";
 import { type Heard, Upstream } from "../../lib/session/upstream.ts";
 import type { Message } from "../../lib/wire/message.ts";
 
@@ -22,7 +22,7 @@ const { heard } = Upstream.prototype;
 const PLANTED: Readonly<Record<string, () => void>> = {
   /** Serving the command `query-mice` fails. */
   serve: () => {
-    Monitor.prototype.admit = function (command): Admission {
+    Monitor.prototype.admit = function (command): ReturnType<typeof admit> {
       if (command.name === "query-mice") throw new Error("planted in serving");
       return admit.call(this, command);
     };
@@ -37,8 +37,8 @@ const PLANTED: Readonly<Record<string, () => void>> = {
   },
   /** The leaving of each client fails. */
   leave: () => {
-    Monitor.prototype.leave = function (): never {
-      leave.call(this);
+    Monitor.prototype.leave = function (ending): never {
+      leave.call(this, ending);
       throw new Error("planted in leaving");
     };
   },

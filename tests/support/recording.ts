@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Ending, Observer, Outcome, Party } from "../../lib/observe/observer.ts";
-import type { Command, Event } from "../../lib/wire/message.ts";
+import type { Gate, Happening, Observer, Outcome, Recording } from "../../lib/observe/observer.ts";
+import type { Command } from "../../lib/wire/message.ts";
 
 /** What was told, in its order. */
-export class Notebook implements Observer {
+export class Notebook implements Observer, Gate {
   lines: string[] = [];
   /** The outcomes of commands. */
   readonly outcomes: Outcome[] = [];
@@ -20,29 +20,14 @@ export class Notebook implements Observer {
     return this.exempt.has(name) ? undefined : this.objected;
   }
 
-  ended({ name, grant }: Party, command: Command, outcome: Outcome): void {
-    this.lines.push(`${name} ${grant.role.name} ${command.name} ${outcome.result}`);
-    this.outcomes.push(outcome);
+  observe(happening: Happening): void {
+    this.lines.push(lineOf(happening));
+    if (happening.kind === "command") this.outcomes.push(happening.outcome);
   }
 
-  joined(): void {
-    this.lines.push("joined");
-  }
-
-  cached(): void {
-    this.lines.push("kept");
-  }
-
-  spread({ name }: Event, clients: number): void {
-    this.lines.push(`${name} to ${clients}`);
-  }
-
-  left(ending: Ending): void {
-    this.lines.push(`left: ${ending}`);
-  }
-
-  qemuCame(): void {
-    this.lines.push("qemu");
+  /** It as the only observer, and as the gate. */
+  get recording(): Recording {
+    return { observers: [this], gate: this };
   }
 
   /** Takes what was told so far. */
@@ -50,5 +35,20 @@ export class Notebook implements Observer {
     const { lines } = this;
     this.lines = [];
     return lines;
+  }
+}
+
+function lineOf(happening: Happening): string {
+  switch (happening.kind) {
+    case "command": {
+      const { client: { name, grant }, command, outcome } = happening;
+      return `${name} ${grant.role.name} ${command.name} ${outcome.result}`;
+    }
+    case "event":
+      return `${happening.event.name} to ${happening.clients}`;
+    case "left":
+      return `left: ${happening.ending}`;
+    default:
+      return happening.kind;
   }
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
-import type { Observer } from "../../lib/observe/observer.ts";
+import { Mux } from "../../lib/hub/mux.ts";
+import type { MuxOptions } from "../../lib/hub/options.ts";
+import type { Recording } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/policy/event_filter.ts";
 import { defaultLimits, type Limits } from "../../lib/policy/limits.ts";
@@ -121,7 +122,7 @@ export class Stage {
 
   constructor(
     handshakeTime = 60,
-    { observer, ...more }: Partial<MuxOptions> & { observer?: Observer } = {},
+    { recording, ...more }: Partial<MuxOptions> & { recording?: Recording } = {},
   ) {
     this.mux = new Mux(options({ handshakeTime, ...more }), {
       stalled: (stalled): void => void this.notices.push(stalled ? "stalled" : "answers"),
@@ -133,7 +134,7 @@ export class Stage {
         this.notices.push(`failed ${where}${client ? ` ${client}` : ""}: ${error}`);
       },
       reload: (done): void => this.reloads(done),
-    }, observer);
+    }, recording);
   }
 
   /** A connection to QEMU comes up; nothing has been said. Gives our number for its negotiation. */

@@ -1,0 +1,129 @@
+/**
+ * The intake: decides about each command of a client, from its arrival to its dispatch.
+ *
+ * A command is answered here, by its client's handshake, by a command of qmpmux's
+ * own or with a refusal; or the dispatch takes it.
+ *
+ * @module
+ */
+
+import type { Answer, Monitor } from "../session/monitor.ts";
+import type { Upstream } from "../session/upstream.ts";
+import { type Matcher, matcherOf } from "../policy/glob.ts";
+import { judge, refusalText } from "../policy/policy.ts";
+import { ruleName } from "../policy/rule_name.ts";
+import type { Damage, Frame } from "../wire/frame.ts";
+import { readCommand } from "../wire/command_reader.ts";
+import type { Command } from "../wire/message.ts";
+import { type Hub, runOwn } from "./admin.ts";
+import type { Dispatch } from "./dispatch.ts";
+import type { MuxOptions } from "./options.ts";
+import type { Request } from "./request.ts";
+
+/** A local answer to a command with longer arguments gets a turn of its own. */
+const OWN_TURN_BYTES = 32768;
+
+/** Decides about the commands of all clients. */
+export class Intake {
+  readonly #upstream: Upstream<Request>;
+  readonly #dispatch: Dispatch;
+  readonly #hub: Hub;
+  readonly #time: () => number;
+  #deadlines: readonly { readonly matches: Matcher; readonly seconds: number }[] = [];
+  /** Whether new commands for QEMU are refused because qmpmux is shutting down. */
+  draining = false;
+
+  /**
+   * Creates an intake that passes commands on to a dispatch.
+   *
+   * @param time gives the seconds of the hub's clock
+   */
+  constructor(
+    options: MuxOptions,
+    upstream: Upstream<Request>,
+    dispatch: Dispatch,
+    hub: Hub,
+    time: () => number,
+  ) {
+    this.#upstream = upstream;
+    this.#dispatch = dispatch;
+    this.#hub = hub;
+    this.#time = time;
+    this.adopt(options);
+  }
+
+  /** Replaces the settings. */
+  adopt({ deadlines }: MuxOptions): void {
+    this.#deadlines = deadlines.map(({ glob, seconds }) => ({ matches: matcherOf(glob), seconds }));
+  }
+
+  /** Takes a client's input: it is answered here, or passed on. */
+  receive(monitor: Monitor, input: Frame | Damage): void {
+    if ("damage" in input) return monitor.damaged(input.damage);
+    const command = readCommand(input, monitor.takesOob, monitor.isPretty);
+    const { id, oob } = command;
+    if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
+    const { recorder } = this.#hub;
+    const answer = monitor.admit(command);
+    if (answer !== "run") {
+      if (oob) {
+        const desc = `The command ${command.name} does not support OOB`;
+        return recorder.refuse(monitor, command, "error", desc);
+      }
+      const recorded = recorder.recordWhenSent(monitor, command, answer);
+      return monitor.answer(id, false, this.#inOwnTurn(monitor, command, recorded));
+    }
+    const objection = recorder.recording.gate?.objection(command);
+    if (objection !== undefined) {
+      return recorder.refuse(monitor, command, "refused", refusalText(command, objection));
+    }
+    if (!runOwn(monitor, command, this.#hub)) this.#run(monitor, command);
+  }
+
+  #run(monitor: Monitor, command: Command): void {
+    const { name, oob } = command;
+    const { recorder } = this.#hub;
+    if (monitor.isControl) {
+      const desc = `The command ${name} has not been found`;
+      return recorder.refuse(monitor, command, "error", desc, { errorClass: "CommandNotFound" });
+    }
+    if (this.draining) {
+      return recorder.refuse(monitor, command, "dropped", "qmpmux is shutting down");
+    }
+    const verdict = judge(monitor.grant.role, command);
+    if (!verdict.allow) {
+      const rule = ruleName(monitor.grant.role.name, verdict.rule);
+      const desc = refusalText(command, verdict.because);
+      return recorder.refuse(monitor, command, "refused", desc, {
+        errorClass: "CommandNotFound",
+        rule,
+      });
+    }
+    if (this.#upstream.state !== "ready") {
+      return recorder.refuse(monitor, command, "dropped", `QEMU is away; ${name} was not sent`);
+    }
+    if (oob && !this.#dispatch.mayOvertake) {
+      const desc = `QEMU answers no out-of-band commands; ${name} was not sent`;
+      return recorder.refuse(monitor, command, "dropped", desc);
+    }
+    this.#dispatch.take(monitor, command, this.#deadlineOf(command));
+  }
+
+  /** Delays a local answer to a long command until a later turn; several may be delayed in a row. */
+  #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: Answer): Answer {
+    if (argumentBytes === undefined || argumentBytes.length <= OWN_TURN_BYTES) return answer;
+    return (slot) => {
+      const make = (): void => {
+        const reply = answer(slot);
+        if (reply !== undefined) monitor.fill(slot, reply);
+      };
+      return this.#hub.later(monitor, make) ? undefined : answer(slot);
+    };
+  }
+
+  /** Returns the time at which a command that arrives now fails. */
+  #deadlineOf({ name }: Command): number {
+    const deadline = this.#deadlines.find(({ matches }) => matches(name));
+    return deadline ? this.#time() + deadline.seconds : Infinity;
+  }
+}

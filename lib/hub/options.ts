@@ -1,0 +1,60 @@
+/**
+ * The interface to the program around the hub: settings, and notifications.
+ *
+ * @module
+ */
+
+import type { InternalErrorPlace } from "../observe/observer.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { OnLoss } from "../config/settings.ts";
+import type { Deadline } from "../config/value_kinds.ts";
+import type { Greeting } from "../wire/message.ts";
+
+/** Notifications of what has happened, for the program around the hub. */
+export interface Notices {
+  /** Reports that QEMU has greeted and the negotiation is complete. */
+  ready(greeting: Greeting): void;
+  /** Reports that a QEMU that was ready is lost. The clients learn of it afterwards. */
+  lost(): void;
+  /** Reports that QEMU has left its last command unanswered for too long, or answers again. */
+  stalled(stalled: boolean): void;
+  /** Reads the settings again at a client's request, and calls `done` with the problems found. */
+  reload(done: (problems: readonly string[]) => void): void;
+  /** Reports, while draining, that the last command has been answered. */
+  idle(): void;
+  /**
+   * Reports a client to which QEMU has said that it passed no descriptor, while its listener takes
+   * none and cannot see whether it did.
+   */
+  lacksFds?(client: Monitor): void;
+  /**
+   * Reports a contained internal error: it has disconnected a client, or QEMU, and nothing else.
+   *
+   * @param client the name of the client that was being served, if there was one
+   */
+  failed(where: InternalErrorPlace, error: unknown, client?: string): void;
+}
+
+/** Settings of the hub. */
+export interface MuxOptions {
+  /** The VM's name. */
+  readonly vm: string;
+  /** The version of qmpmux, `MAJOR.MINOR.MICRO`, for the greeting of control connections. */
+  readonly version: string;
+  /** Seconds a client may wait for QEMU's greeting. */
+  readonly handshakeTime: number;
+  /** The fate of clients when QEMU is lost: they are closed, or wait for the next QEMU. */
+  readonly onLoss: OnLoss;
+  /** Seconds without a reply after which QEMU counts as stalled. */
+  readonly stallTime: number;
+  /** Deadlines of commands. The first glob that matches a name counts. */
+  readonly deadlines: readonly Deadline[];
+  /** Returns the time of day in seconds, for events of our own. */
+  readonly timeOfDay: () => number;
+  /** A steady clock in seconds, for measurements. Defaults to the time of the last tick. */
+  readonly clock?: () => number;
+  /** Runs a task in a later turn of the event loop. Without it, long work is done at once. */
+  readonly later?: (task: () => void) => void;
+  /** Returns the seconds that `tick` would be given now. Defaults to the last tick. */
+  readonly running?: () => number;
+}
