@@ -1,9 +1,7 @@
 /**
  * Untrusted JSON, checked and made safe for a terminal.
  *
- * One pass checks a message against JSON's grammar without building its value: a hostile
- * message takes time linear in its length. The result is one line of printable ASCII with
- * the same value.
+ * The result is one line of printable ASCII with the same value.
  *
  * @module
  */
@@ -21,11 +19,16 @@ export interface JsonObject {
 
 /** The result for a text that is not a JSON object. */
 export interface NotJson {
-  /** A phrase that names the error and its place. */
+  /** A phrase that names the error, in printable ASCII. */
   readonly wrong: string;
 }
 
 const DECODER = new TextDecoder("utf-8", { fatal: true });
+const NOT_PRINTABLE = /[^\x20-\x7e]/g;
+const WHITE_SPACE = /[ \r\n\t]{2,}|[\r\n\t]/g;
+/** The length of the parts that are replaced at once, so that no list of matches grows large. */
+const PART_LENGTH = 65536;
+const WRONG_LENGTH = 120;
 
 /**
  * Reads one JSON object.
@@ -36,269 +39,73 @@ const DECODER = new TextDecoder("utf-8", { fatal: true });
  * @param bytes UTF-8; white space around the object is allowed
  */
 export function readJsonObject(bytes: Uint8Array): JsonObject | NotJson {
-  let source: string;
   try {
-    source = DECODER.decode(bytes);
+    const source = DECODER.decode(bytes).trim();
+    if (!source.startsWith("{")) return { wrong: "it is not an object" };
+    const spans = spansOf(source);
+    if (spans === undefined) return { wrong: `nested deeper than ${NESTING_LIMIT} levels` };
+    JSON.parse(source);
+    const members = spans.map(([name, from, to]): [string, string] => [
+      JSON.parse(source.slice(...name)),
+      onOneLine(source.slice(from, to).trim()),
+    ]);
+    return { text: onOneLine(source), members: new Map(members) };
   } catch (error) {
     if (error instanceof TypeError) return { wrong: "invalid UTF-8" };
-    throw error;
-  }
-  return new Reader(source).read();
-}
-
-const QUOTE = 0x22;
-const PLUS = 0x2b;
-const COMMA = 0x2c;
-const MINUS = 0x2d;
-const POINT = 0x2e;
-const ZERO = 0x30;
-const COLON = 0x3a;
-const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const SPACE = 0x20;
-
-const WORDS: readonly string[] = ["true", "false", "null"];
-const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
-const NOT_PRINTABLE = /[^\x20-\x7e]/g;
-
-/** The length of the parts in which a string is escaped, so that no list of matches grows large. */
-const PART_LENGTH = 65536;
-
-/** The kind of token that may come next. */
-type Next = "value" | "value or end" | "key" | "key or end" | "colon" | "comma or end" | "nothing";
-
-/** A member of the outermost object while it is read. */
-interface Member {
-  readonly name: string;
-  /** The place of its value in the output; `undefined` before the colon. */
-  from: number | undefined;
-  to: number;
-}
-
-class Reader {
-  readonly #source: string;
-  #at = 0;
-  #next: Next = "value";
-  /** The open containers, outermost first: true for an object. */
-  readonly #open: boolean[] = [];
-  readonly #members: Member[] = [];
-  /** The output so far: some parts, and the source from `#copied` on. */
-  readonly #parts: string[] = [];
-  #length = 0;
-  #copied = 0;
-
-  constructor(source: string) {
-    this.#source = source;
-  }
-
-  read(): JsonObject | NotJson {
-    const source = this.#source;
-    this.#skipSpace();
-    if (source.charCodeAt(this.#at) !== OPEN_BRACE) return this.#wrong();
-    while (this.#at < source.length) {
-      if (!this.#take()) return this.#wrong();
-      if (this.#open.length > NESTING_LIMIT) {
-        return { wrong: `nested deeper than ${NESTING_LIMIT} levels` };
-      }
-      this.#skipSpace();
-    }
-    if (this.#next !== "nothing") return this.#wrong();
-    this.#replace(this.#at, "");
-    const text = this.#parts.join("");
-    const members = this.#members.map(({ name, from, to }): [string, string] => [
-      name,
-      text.slice(from, to).trim(),
-    ]);
-    return { text, members: new Map(members) };
-  }
-
-  /** Takes one token; returns false when it is not allowed here. */
-  #take(): boolean {
-    const code = this.#source.charCodeAt(this.#at);
-    switch (code) {
-      case OPEN_BRACE:
-      case OPEN_BRACKET:
-        return this.#begin(code === OPEN_BRACE);
-      case CLOSE_BRACE:
-      case CLOSE_BRACKET:
-        return this.#end(code === CLOSE_BRACE);
-      case COLON:
-        return this.#colon();
-      case COMMA:
-        return this.#comma();
-      case QUOTE:
-        return this.#string();
-      default:
-        return this.#takesValue() && this.#scalar(code);
-    }
-  }
-
-  #begin(isObject: boolean): boolean {
-    if (!this.#takesValue()) return false;
-    this.#open.push(isObject);
-    this.#next = isObject ? "key or end" : "value or end";
-    this.#at++;
-    return true;
-  }
-
-  #end(isObject: boolean): boolean {
-    const mayEnd = this.#next === "comma or end" ||
-      this.#next === (isObject ? "key or end" : "value or end");
-    if (!mayEnd || this.#open.at(-1) !== isObject) return false;
-    this.#endMember();
-    this.#open.pop();
-    this.#at++;
-    this.#ended();
-    return true;
-  }
-
-  #colon(): boolean {
-    if (this.#next !== "colon") return false;
-    this.#next = "value";
-    this.#at++;
-    if (this.#open.length === 1) this.#members.at(-1)!.from = this.#position;
-    return true;
-  }
-
-  #comma(): boolean {
-    if (this.#next !== "comma or end") return false;
-    this.#endMember();
-    this.#next = this.#open.at(-1) ? "key" : "value";
-    this.#at++;
-    return true;
-  }
-
-  #takesValue(): boolean {
-    return this.#next === "value" || this.#next === "value or end";
-  }
-
-  /** Continues after a complete value. */
-  #ended(): void {
-    this.#next = this.#open.length === 0 ? "nothing" : "comma or end";
-  }
-
-  /** Ends a member of the outermost object, at a comma or its closing brace. */
-  #endMember(): void {
-    const member = this.#members.at(-1);
-    if (this.#open.length === 1 && member !== undefined) member.to = this.#position;
-  }
-
-  /** The place in the output for the present place in the source. */
-  get #position(): number {
-    return this.#length + this.#at - this.#copied;
-  }
-
-  #scalar(first: number): boolean {
-    const word = WORDS.find((each) => this.#source.startsWith(each, this.#at));
-    if (word !== undefined) this.#at += word.length;
-    else if (!this.#number(first)) return false;
-    this.#ended();
-    return true;
-  }
-
-  #number(first: number): boolean {
-    if (first === MINUS) this.#at++;
-    const isZero = this.#source.charCodeAt(this.#at) === ZERO;
-    if (isZero) this.#at++;
-    else if (!this.#digits()) return false;
-    if (this.#source.charCodeAt(this.#at) === POINT) {
-      this.#at++;
-      if (!this.#digits()) return false;
-    }
-    if (/^[eE]$/.test(this.#source.charAt(this.#at))) {
-      this.#at++;
-      const sign = this.#source.charCodeAt(this.#at);
-      if (sign === PLUS || sign === MINUS) this.#at++;
-      if (!this.#digits()) return false;
-    }
-    return true;
-  }
-
-  /** Moves past digits; returns false when there are none. */
-  #digits(): boolean {
-    const from = this.#at;
-    for (;;) {
-      const code = this.#source.charCodeAt(this.#at);
-      if (!(code >= ZERO && code < COLON)) return this.#at > from;
-      this.#at++;
-    }
-  }
-
-  #string(): boolean {
-    const isKey = this.#next === "key" || this.#next === "key or end";
-    if (!isKey && !this.#takesValue()) return false;
-    const start = this.#at;
-    if (!this.#stringEnd()) return false;
-    const token = this.#source.slice(start, this.#at);
-    if (token.search(NOT_PRINTABLE) >= 0) this.#replace(start, ascii(token));
-    if (!isKey) {
-      this.#ended();
-      return true;
-    }
-    this.#next = "colon";
-    if (this.#open.length === 1) {
-      this.#members.push({ name: JSON.parse(token), from: undefined, to: 0 });
-    }
-    return true;
-  }
-
-  /** Moves past a string and returns true, or moves to its first malformed character. */
-  #stringEnd(): boolean {
-    const source = this.#source;
-    for (this.#at++; this.#at < source.length; this.#at++) {
-      const code = source.charCodeAt(this.#at);
-      if (code === QUOTE) {
-        this.#at++;
-        return true;
-      }
-      if (code < SPACE) return false;
-      if (code !== BACKSLASH) continue;
-      ESCAPE.lastIndex = this.#at;
-      const [escape] = ESCAPE.exec(source) ?? [];
-      if (escape === undefined) return false;
-      this.#at += escape.length - 1;
-    }
-    return false;
-  }
-
-  /** Moves past white space, and keeps one space of it at most. */
-  #skipSpace(): void {
-    const source = this.#source;
-    const from = this.#at;
-    while (isSpace(source.charCodeAt(this.#at))) this.#at++;
-    const isOne = this.#at === from + 1 && source.charCodeAt(from) === SPACE;
-    const isInside = this.#open.length > 0;
-    if (this.#at === from || (isOne && isInside)) return;
-    const before = source.charCodeAt(from - 1);
-    const after = source.charCodeAt(this.#at);
-    const isBeside = before === OPEN_BRACE || before === OPEN_BRACKET || after === CLOSE_BRACE ||
-      after === CLOSE_BRACKET;
-    this.#replace(from, isInside && !isBeside ? " " : "");
-  }
-
-  /** Replaces the source from a place to here with a text. */
-  #replace(from: number, text: string): void {
-    this.#parts.push(this.#source.slice(this.#copied, from), text);
-    this.#length += from - this.#copied + text.length;
-    this.#copied = this.#at;
-  }
-
-  #wrong(): NotJson {
-    const { length } = this.#source;
-    if (this.#at >= length) return { wrong: `it ends too early, after ${length} characters` };
-    const char = String.fromCodePoint(this.#source.codePointAt(this.#at)!);
-    return { wrong: `unexpected ${JSON.stringify(char)} at character ${this.#at + 1}` };
+    if (!(error instanceof SyntaxError)) throw error;
+    // V8 quotes what it has read behind the error: of a hostile text, that says nothing.
+    const message = error.message.replace(/, (?:\.\.\.)?"[^]* is not valid JSON$/, "");
+    return { wrong: ascii(message.slice(0, WRONG_LENGTH)) };
   }
 }
 
-function isSpace(code: number): boolean {
-  return code === SPACE || code === 0x0a || code === 0x0d || code === 0x09;
+/** The places of a member: its name's, and where its value begins and ends. */
+type Span = [name: [from: number, to: number], from: number, to: number];
+
+/** Finds the members of an object in a text that may be malformed; `undefined` when it is nested too deep. */
+function spansOf(source: string): Span[] | undefined {
+  const spans: Span[] = [];
+  let depth = 0;
+  let string: [from: number, to: number] = [0, 0];
+  for (let at = 0; at < source.length; at++) {
+    const char = source[at]!;
+    if (char === '"') {
+      string = [at, stringEnd(source, at)];
+      at = string[1] - 1;
+    } else if (char === "{" || char === "[") {
+      if (++depth > NESTING_LIMIT) return undefined;
+    } else if (char === ":" && depth === 1) spans.push([string, at + 1, at + 1]);
+    else if (char === "}" || char === "]" || char === ",") {
+      const span = spans.at(-1);
+      if (depth === 1 && span !== undefined) span[2] = at;
+      if (char !== ",") depth--;
+    }
+  }
+  return spans;
 }
 
-/** Returns a string token in printable ASCII. */
+/** Returns the place behind a string, or behind the text if the string has no end. */
+function stringEnd(source: string, from: number): number {
+  for (let at = from + 1;;) {
+    const quote = source.indexOf('"', at);
+    if (quote < 0) return source.length;
+    let escape = quote;
+    while (source[escape - 1] === "\\") escape--;
+    at = quote + 1;
+    if ((quote - escape) % 2 === 0) return at;
+  }
+}
+
+/** Returns a valid JSON text on one line, spaced as QEMU does where it had line ends or tabs. */
+function onOneLine(json: string): string {
+  return ascii(json.replace(WHITE_SPACE, (space, at, whole) => {
+    // A string has none of these.
+    if (!/[\r\n\t]/.test(space)) return space;
+    return /[[{]/.test(whole[at - 1]) || /[\]}]/.test(whole[at + space.length]) ? "" : " ";
+  }));
+}
+
+/** Returns a text with `\uXXXX` for what is not printable ASCII. */
 function ascii(token: string): string {
   let text = "";
   for (let at = 0; at < token.length; at += PART_LENGTH) {
