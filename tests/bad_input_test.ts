@@ -202,7 +202,7 @@ Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async ()
   const path = `${place.path}/file/a/qemu`;
   assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
     69,
-    `unix:${path}: ${place.path}/file/a is no directory; correct --qemu`,
+    `unix:${path}: ${place.path}/file/a is not a directory; correct --qemu`,
   ]);
 });
 
@@ -212,7 +212,7 @@ Deno.test("qmpmux serve ends with 69 where a file is in QEMU's place, and leaves
   Deno.writeTextFileSync(path, "precious");
   assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
     69,
-    `unix:${path} is no socket; correct --qemu, or start QEMU with ` +
+    `unix:${path} is not a socket; correct --qemu, or start QEMU with ` +
     `-qmp unix:${path},server=on,wait=off`,
   ]);
   assertEquals(Deno.readTextFileSync(path), "precious");

@@ -15,7 +15,7 @@ import { Recorders } from "../../lib/observe/observer.ts";
 import { MetricsRecorder } from "../../lib/observe/metrics_recorder.ts";
 import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
 import { STEADY } from "../../lib/platform/clock.ts";
-import type { Stream } from "../../lib/platform/connection.ts";
+import type { Stream } from "../../lib/platform/stream.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import { Qemu } from "../../lib/daemon/qemu.ts";

@@ -10,7 +10,10 @@
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import { readJsonObject } from "../wire/json_text.ts";
+import { withTimeout } from "../platform/clock.ts";
+import { DialError, dialOnce } from "../platform/dial.ts";
 import { Failure } from "../platform/failure.ts";
+import { isHangUp, type Stream } from "../platform/stream.ts";
 
 const ENCODER = new TextEncoder();
 const BUFFER_BYTES = 65536;
@@ -59,7 +62,7 @@ export class BusyMonitor extends NoMonitor {}
 
 /** A negotiated session. */
 export class Session implements Disposable {
-  readonly #socket: Deno.Conn;
+  readonly #socket: Stream;
   readonly #address: string;
   // What is longer is refused below, with its own words.
   readonly #splitter = new MessageSplitter(MESSAGE_BYTES_LIMIT + (1 << 20));
@@ -71,7 +74,7 @@ export class Session implements Disposable {
   /** What is being waited for; it stays so where patience has ended before. */
   #coming: Promise<Message | undefined> | undefined;
 
-  private constructor(socket: Deno.Conn, address: string) {
+  private constructor(socket: Stream, address: string) {
     this.#socket = socket;
     this.#address = address;
   }
@@ -152,14 +155,7 @@ export class Session implements Disposable {
   async quiet(patience: number): Promise<boolean> {
     this.#eventBytes = 0;
     if (this.#events.splice(0).length > 0) return true;
-    const { promise: late, resolve } = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => resolve("late"), patience);
-    try {
-      const first = await Promise.race([this.#coming ??= this.#read(), late]);
-      if (first === "late") return true;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (await withTimeout(patience, this.#coming ??= this.#read(), "late") === "late") return true;
     return await this.event() !== undefined;
   }
 
@@ -257,32 +253,29 @@ function messageOf(bytes: Uint8Array): Message {
   return { kind: "invalid", wrong: "it is neither a reply nor an event" };
 }
 
-function isHangUp(error: unknown): boolean {
-  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted;
-}
-
-async function connect(address: Address): Promise<Deno.Conn> {
+async function connect(address: Address): Promise<Stream> {
   const text = addressText(address);
   try {
-    if (address.transport === "unix") return await Deno.connect(address);
-    return await Deno.connect({ hostname: address.hostname, port: address.port });
+    return await dialOnce(address);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
-      throw new NoMonitor(
-        69,
-        `${text}: nobody listens there; start qmpmux, or correct the address`,
-      );
+    if (!(error instanceof DialError)) throw error;
+    switch (error.problem) {
+      case "no directory":
+      case "no socket":
+      case "refused":
+        throw new NoMonitor(
+          69,
+          `${text}: nobody listens there; start qmpmux, or correct the address`,
+        );
+      case "denied":
+        throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
+      case "busy":
+        throw new BusyMonitor(
+          69,
+          `${text} is busy: it serves one client at a time, and others wait`,
+        );
+      default:
+        throw new NoMonitor(69, `${text}: ${error.message}`);
     }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
-    }
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    const { message } = error as Error;
-    // QEMU's socket has room for the one client it serves and few that wait.
-    if (/os error 11\b|temporarily unavailable/i.test(message)) {
-      throw new BusyMonitor(69, `${text} is busy: it serves one client at a time, and others wait`);
-    }
-    throw new NoMonitor(69, `${text}: ${message}`);
   }
 }

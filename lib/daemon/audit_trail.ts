@@ -10,6 +10,7 @@
 
 import type { AuditRecord, AuditSink } from "../observe/audit.ts";
 import type { AuditWriter } from "../platform/audit_writer.ts";
+import { withTimeout } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 
 /** So many characters of records may wait. */
@@ -83,12 +84,7 @@ export class AuditTrail implements AuditSink {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#go();
-    if (this.#writing !== undefined) {
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(() => late.resolve(), FAREWELL_MS);
-      await Promise.race([this.#writing, late.promise]);
-      clearTimeout(timer);
-    }
+    if (this.#writing) await withTimeout(FAREWELL_MS, this.#writing, undefined);
     this.#closed = true;
     this.#place.close();
     const lost = this.#queue.length + this.#givenUp;

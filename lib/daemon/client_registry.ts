@@ -13,7 +13,7 @@ import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
 import { STEADY } from "../platform/clock.ts";
-import type { Stream } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import { FdBudget } from "./fd_budget.ts";
@@ -277,7 +277,7 @@ export class ClientRegistry implements Disposable {
       return socket.close();
     }
     if (!this.#hasRoom(listener)) return socket.close();
-    if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
+    socket.setNoDelay?.(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
     const client = new Client(stream, grant, this.#clientDeps, listener.bucketOf(who));
     this.#clients.set(client, entry);

@@ -12,18 +12,19 @@ import { placeText } from "../config/recording.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";
 import type { InternalErrorPlace } from "../observe/observer.ts";
 import type { Greeting } from "../wire/message.ts";
-import { RunningTime, STEADY } from "../platform/clock.ts";
+import { runLater, RunningTime, STEADY } from "../platform/clock.ts";
+import { checkPlace } from "../platform/dial.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { InternalErrors } from "./internal_errors.ts";
 import { LimitLog } from "./limit_log.ts";
 import type { Log } from "../platform/log.ts";
 import { dropPermissions } from "../platform/permissions.ts";
 import { MetricsServer } from "./metrics_server.ts";
-import { checkPlace } from "./qemu.ts";
 import { ClientRegistry } from "./client_registry.ts";
 import { Records } from "./records.ts";
 import { type Change, NO_CHANGE } from "../platform/socket_file.ts";
 import { QemuLink } from "./qemu_link.ts";
+import { onSignals } from "../platform/signals.ts";
 import { Notifier, readServiceEnvironment } from "../platform/systemd.ts";
 import { TURNS } from "../platform/turns.ts";
 
@@ -34,9 +35,6 @@ const TEARDOWN_MS = 10_000;
 const SECOND_SIGNAL_MS = 3000;
 /** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
 const LONGEST_TICK = 1.5;
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
-/** `deno run` of 2.9.2 and later opens its debugger as well at the first of them, not at the second. */
-const STATUS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /**
  * Serves until it is told to end.
@@ -314,11 +312,10 @@ class Daemon {
 
   /** Ends the process after a while, whatever still hangs. */
   #forceWithin(milliseconds: number): void {
-    const timer = setTimeout(() => {
+    runLater(milliseconds, () => {
       this.#log.warn("qmpmux ends, though something has not come to its end");
       this.#forced.resolve(1);
-    }, milliseconds);
-    Deno.unrefTimer(timer);
+    });
   }
 
   /** Says how things are: at every change of QEMU's, and of the clients once a second. */
@@ -379,17 +376,8 @@ class Daemon {
       if (this.#reread === undefined && this.#records.reopen()) return;
       this.#keep(this.#nextReload().then(() => {}));
     };
-    const tell = () => this.#log.info(this.#statusText());
-    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
-    Deno.addSignalListener("SIGHUP", reload);
-    for (const signal of STATUS_SIGNALS) Deno.addSignalListener(signal, tell);
-    return {
-      [Symbol.dispose](): void {
-        Deno.removeSignalListener("SIGHUP", reload);
-        for (const signal of STATUS_SIGNALS) Deno.removeSignalListener(signal, tell);
-        for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
-      },
-    };
+    const status = () => this.#log.info(this.#statusText());
+    return onSignals({ stop, reload, status });
   }
 }
 

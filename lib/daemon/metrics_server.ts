@@ -9,7 +9,8 @@
 
 import { isLocal } from "../policy/address.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import { Connection, type Marks, type Stream } from "../platform/connection.ts";
+import { Connection, type Marks } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 

@@ -9,15 +9,16 @@ import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import { shown } from "../wire/text.ts";
 import type { Fds, Identity, QemuPeer } from "../wire/peer.ts";
+import { DialError, dialOnce } from "../platform/dial.ts";
 import { STEADY } from "../platform/clock.ts";
-import { Connection, type Marks, type Stream } from "../platform/connection.ts";
+import { Connection, type Marks } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "../platform/log.ts";
-import { directoryOf, isNoFamily, noFamily } from "../platform/socket_file.ts";
+import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
 import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
-import { connectWithFds, FdSocket } from "../platform/unix_socket.ts";
 
 /** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
@@ -55,9 +56,9 @@ export class Pauses {
  * Connects to QEMU, however long that takes.
  *
  * @param abandoned ends the waiting
- * @param libc makes a connection that takes descriptors along
- * @returns `undefined` where it was abandoned
- * @throws Failure where the address can never be QEMU's
+ * @param libc makes a connection that passes descriptors
+ * @returns `undefined` if it was abandoned
+ * @throws Failure if waiting cannot help
  */
 export async function dial(
   address: Address,
@@ -66,106 +67,43 @@ export async function dial(
   abandoned: AbortSignal,
   libc?: Libc,
 ): Promise<Stream | undefined> {
-  let told = "";
+  const refused = (reason: string): void =>
+    log.warn(`${addressText(address)}: QEMU does not get the fds that clients pass: ${reason}`);
+  let logged = "";
   while (!abandoned.aborted) {
     try {
-      if (address.transport === "tcp") return await connectTcp(address);
-      const connect = (): Promise<Deno.Conn> => Deno.connect(address);
-      if (libc === undefined) return await connect();
-      const socket = await connectWithFds(libc, connect, (reason) => {
-        log.warn(`${addressText(address)}: QEMU does not get what a client passed: ${reason}`);
-      });
-      if (!(socket instanceof FdSocket)) {
-        log.warn(
-          `${addressText(address)}: no descriptors are passed: which is ours cannot be told`,
-        );
-      }
-      return socket;
+      return await dialOnce(address, libc && { libc, refused });
     } catch (error) {
-      const why = absence(address, error);
-      if (why !== told) log.info(`${addressText(address)}: ${why}; waiting`);
-      told = why;
+      if (!(error instanceof DialError)) throw error;
+      const reason = absence(address, error);
+      if (reason !== logged) log.info(`${addressText(address)}: ${reason}; waiting`);
+      logged = reason;
     }
     await pauses.take(abandoned);
   }
   return undefined;
 }
 
-async function connectTcp({ hostname, port }: Address & { transport: "tcp" }): Promise<Deno.Conn> {
-  const socket = await Deno.connect({ hostname, port });
-  socket.setNoDelay(true);
-  return socket;
-}
-
-/** Why QEMU cannot be reached now; @throws what no waiting helps against */
-function absence(address: Address, error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) {
-    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
-    return directory === "" || exists(directory)
-      ? "QEMU is not there yet"
-      : `the directory ${directory} does not exist yet`;
-  }
-  if (error instanceof Deno.errors.ConnectionRefused) return "nobody listens there yet";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    throw new Failure(
-      77,
-      `${addressText(address)}: no permission to connect; run as a user who has it`,
-    );
-  }
-  if (error instanceof Deno.errors.NotCapable) throw error;
-  if (!(error instanceof Error)) throw error;
-  if (isNoFamily(error)) throw noFamily(address);
-  // A full backlog: QEMU's socket has room for the one client it serves and few that wait.
-  if (/os error 11\b|temporarily unavailable/i.test(error.message)) {
-    return "QEMU's monitor is busy with other clients; it serves one at a time";
-  }
-  return error.message;
-}
-
-/**
- * Looks at the place before it is dialled.
- *
- * @throws Failure where the path is not and cannot become QEMU's socket
- */
-export function checkPlace(address: Address): void {
-  if (address.transport !== "unix" || address.path.startsWith("\0")) return;
-  const text = addressText(address);
-  const directory = directoryOf(address.path);
-  try {
-    const place = Deno.statSync(directory);
-    if (!place.isDirectory) {
-      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
-    }
-    if (!Deno.statSync(address.path).isSocket) {
+/** Returns why QEMU cannot be reached now; @throws Failure if waiting cannot help */
+function absence(address: Address, { problem, message }: DialError): string {
+  switch (problem) {
+    case "no directory":
+      return `the directory ${directoryOf((address as UnixAddress).path)} does not exist yet`;
+    case "no socket":
+      return "QEMU is not there yet";
+    case "refused":
+      return "nobody listens there yet";
+    case "busy":
+      return "QEMU's monitor is busy with other clients; it serves one at a time";
+    case "no family":
+      throw noFamily(address);
+    case "denied":
       throw new Failure(
-        69,
-        `${text} is no socket; correct --qemu, or start QEMU with -qmp ${text},server=on,wait=off`,
+        77,
+        `${addressText(address)}: no permission to connect; run as a user who has it`,
       );
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${text}: no permission to look there; run as a user who has it`);
-    }
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
-    }
-    if (error instanceof Deno.errors.FilesystemLoop) {
-      throw new Failure(69, `${text}: its symbolic links lead nowhere; correct --qemu`);
-    }
-    // It can still come, and its directory too: the service that runs QEMU may make that.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    const isMissing = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (isMissing) return false;
-    throw error;
+    case "other":
+      return message;
   }
 }
 

@@ -123,7 +123,7 @@ export class QemuLink {
       try {
         if (await this.#session(pauses, libc) === "end") return;
       } catch (error) {
-        if (error instanceof Failure || error instanceof Deno.errors.NotCapable) throw error;
+        if (error instanceof Failure) throw error;
         errors.report("qemu", error);
         await pauses.take(stop);
       }

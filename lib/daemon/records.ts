@@ -16,6 +16,7 @@ import { AuditFile } from "../platform/audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import { Journal } from "../platform/journal.ts";
 import type { Log } from "../platform/log.ts";
+import { DENO_VERSION } from "../platform/runtime.ts";
 import type { Change } from "../platform/socket_file.ts";
 
 /** What reads, or concerns nobody but the client itself. */
@@ -77,7 +78,7 @@ export class Records {
         if (metrics === undefined) this.metricsRecorder = undefined;
         else {this.metricsRecorder ??= new MetricsRecorder(isKnown, {
             version: this.#version,
-            deno: Deno.version.deno,
+            deno: DENO_VERSION,
           });}
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());

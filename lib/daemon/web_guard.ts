@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Stream } from "../platform/connection.ts";
+import { aborted, type Stream } from "../platform/stream.ts";
 
 /** No name of a method is longer, and no command of QMP begins with such a word. */
 const WORD_LIMIT = 1024;
@@ -51,7 +51,7 @@ export class WebGuard implements Stream {
   /**
    * Reads as the socket does.
    *
-   * @throws Deno.errors.ConnectionAborted where a browser is at the other end
+   * @throws ConnectionAborted if a browser is at the other end
    */
   read(buffer: Uint8Array): Promise<number | null> {
     if (this.#inDoubt) return this.#firstRead(buffer);
@@ -95,7 +95,7 @@ export class WebGuard implements Stream {
     if (verdict === "in doubt" || verdict === "harmless") return;
     this.#held = NOTHING;
     this.#refused(`what it sent begins like ${verdict}, as web browsers speak it`);
-    throw new Deno.errors.ConnectionAborted(`${verdict} is not spoken here`);
+    throw aborted(`${verdict} is not spoken here`);
   }
 
   #give(buffer: Uint8Array): number {

@@ -55,3 +55,23 @@ export class RunningTime {
     return this.#seconds + Math.min(now - this.#last, this.#longest);
   }
 }
+
+/** Calls back once after a time, if the process still runs then. */
+export function runLater(milliseconds: number, run: () => void): void {
+  Deno.unrefTimer(setTimeout(run, milliseconds));
+}
+
+/** Waits for a promise, but no longer than this; returns `late` after that. */
+export async function withTimeout<T, L>(
+  milliseconds: number,
+  promise: Promise<T>,
+  late: L,
+): Promise<T | L> {
+  const timeout = Promise.withResolvers<L>();
+  const timer = setTimeout(() => timeout.resolve(late), milliseconds);
+  try {
+    return await Promise.race([promise, timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -9,29 +9,9 @@
  */
 
 import type { Fds } from "../wire/peer.ts";
-import type { PeerCredentials } from "./libc.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
+import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
-
-/** What a connection needs of its socket; a `Deno.Conn` of a stream is one. */
-export interface Stream {
-  /** Reads what is there, at least one byte; `null` at the end. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes the first bytes, and tells how many. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Ends the writing side. */
-  closeWrite(): Promise<void>;
-  /** Closes it; what is under way fails. */
-  close(): void;
-  /** Who is at the other end, where that is known. */
-  readonly identity?: PeerCredentials | undefined;
-  /** How much of what was written the other end has not read, where that can be told. */
-  readonly unread?: number;
-  /** What came with the bytes read last, once. */
-  takeFds?(): Fds | undefined;
-  /** Writes the first bytes with descriptors, and tells how many; they are closed then. */
-  writeWith?(bytes: Uint8Array, fds: Fds): Promise<number>;
-}
 
 /** Bounds of a connection's write queue. */
 export interface Marks {
@@ -443,15 +423,4 @@ export class Connection implements ReplyHolder {
     this.#socket.close();
     this.#over.resolve();
   }
-}
-
-/** The ways a socket tells that its peer, or our own end of it, is no more. */
-export function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.NotConnected ||
-    error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.TimedOut;
 }

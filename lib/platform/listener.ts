@@ -11,11 +11,10 @@ import { type Credentials, grantFor, type Principal, principalText } from "../po
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import type { Grant } from "../policy/grant.ts";
 import { STEADY } from "./clock.ts";
-import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import type { Ffi } from "./ffi.ts";
 import type { Log } from "./log.ts";
-import { type Acceptor, adopt } from "./socket_activation.ts";
+import { adopt } from "./socket_activation.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import {
   applyAccess,
@@ -29,6 +28,7 @@ import {
   removeStaleSocket,
   type UnixAddress,
 } from "./socket_file.ts";
+import type { Acceptor, Stream } from "./stream.ts";
 import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 

@@ -8,22 +8,12 @@
  * @module
  */
 
-import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
-import { IS_OLDER_DENO } from "./runtime.ts";
+import { DENO_VERSION, IS_OLDER_DENO } from "./runtime.ts";
+import type { Acceptor, Stream } from "./stream.ts";
 
 /** As much is written at a time: who watches the queue sees it grow shorter. */
 const PIECE_BYTES = 65536;
-
-/** What {@linkcode Listener} needs of a socket it accepts from. */
-export interface Acceptor {
-  /** Where it listens. */
-  readonly addr: Deno.Addr;
-  /** The next connection. */
-  accept(): Promise<Stream>;
-  /** Stops listening. */
-  close(): void;
-}
 
 /**
  * Adopts a listening socket.
@@ -35,7 +25,7 @@ export async function adopt(name: string, descriptor: number): Promise<Acceptor>
   if (IS_OLDER_DENO) {
     throw new Failure(
       78,
-      `fd:${name}: Deno ${Deno.version.deno} cannot use sockets that systemd passes; ` +
+      `fd:${name}: Deno ${DENO_VERSION} cannot use sockets that systemd passes; ` +
         "use 2.9 or later, or let qmpmux listen itself (unix:/path)",
     );
   }

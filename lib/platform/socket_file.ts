@@ -10,7 +10,7 @@
 import { type Address, addressText, PATH_BYTES_LIMIT } from "../policy/address.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Failure } from "./failure.ts";
-import type { Acceptor } from "./socket_activation.ts";
+import type { Acceptor } from "./stream.ts";
 import { idOf } from "./users.ts";
 
 /** Where a socket file is, or an abstract name. */

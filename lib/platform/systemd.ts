@@ -8,6 +8,7 @@
  * @module
  */
 
+import { withTimeout } from "./clock.ts";
 import { Failure } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { IS_OLDER_DENO } from "./runtime.ts";
@@ -206,12 +207,7 @@ export class Notifier {
 
   /** Waits until all has been told, but not for long, and closes. */
   async close(): Promise<void> {
-    if (this.#telling !== undefined) {
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(() => late.resolve(), FAREWELL_MS);
-      await Promise.race([this.#telling, late.promise]);
-      clearTimeout(timer);
-    }
+    if (this.#telling) await withTimeout(FAREWELL_MS, this.#telling, undefined);
     this.#hangUp();
   }
 

@@ -10,9 +10,8 @@
  */
 
 import type { Fds } from "../wire/peer.ts";
-import { isGone, type Stream } from "./connection.ts";
 import type { Descriptors, Libc, PeerCredentials, Ready } from "./libc.ts";
-import type { Acceptor } from "./socket_activation.ts";
+import { type Acceptor, isGone, type Stream } from "./stream.ts";
 
 /** White space between commands: QEMU makes nothing of it. */
 const SPACE: Uint8Array = new Uint8Array([0x20]);
@@ -325,23 +324,4 @@ export class FdSocket implements Stream {
       fds.close();
     }
   }
-}
-
-/**
- * Connects, and finds out which descriptor that has made.
- *
- * @param connect connects to a unix socket
- * @param refused is told, once, why the kernel passes no descriptors
- * @returns a socket that takes descriptors along; Deno's own where it cannot be told which it is
- */
-export async function connectWithFds(
-  libc: Libc,
-  connect: () => Promise<Deno.Conn>,
-  refused?: (reason: string) => void,
-): Promise<Deno.Conn | FdSocket> {
-  const before = libc.outgoing();
-  const socket = await connect();
-  const [descriptor, ...others] = [...libc.outgoing()].filter((each) => !before.has(each));
-  if (descriptor === undefined || others.length > 0) return socket;
-  return new FdSocket(socket, libc, descriptor, refused);
 }
