@@ -419,7 +419,7 @@ for (
     assertEquals(code, 69);
     assert(
       message.startsWith(
-        `ADDRESS is no QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
+        `ADDRESS is not a QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
       ),
       message,
     );

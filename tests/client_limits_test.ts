@@ -36,6 +36,10 @@ class HandClock implements Clock {
     return this.#now;
   }
 
+  timeOfDay(): number {
+    return this.now();
+  }
+
   after(seconds: number, run: () => void): () => void {
     this.due.set(run, this.#now + seconds);
     return () => void this.due.delete(run);

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
+import { CLOCK } from "../lib/platform/clock.ts";
 import { checkPlace } from "../lib/platform/dial.ts";
 import type { Stream } from "../lib/platform/stream.ts";
 import { Failure } from "../lib/platform/failure.ts";
@@ -299,7 +300,13 @@ for (
 }
 
 function qemuDeps(): QemuDeps {
-  return { mux: makeMux(), errors: strictErrors(), turns: TURNS, messageLimit: 1 << 20 };
+  return {
+    mux: makeMux(),
+    errors: strictErrors(),
+    turns: TURNS,
+    clock: CLOCK,
+    messageLimit: 1 << 20,
+  };
 }
 
 function makeMux(): Mux {

@@ -14,7 +14,7 @@ import { Audit, type AuditSink, lineOf } from "../../lib/observe/audit.ts";
 import { Recorders } from "../../lib/observe/observer.ts";
 import { MetricsRecorder } from "../../lib/observe/metrics_recorder.ts";
 import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
-import { STEADY } from "../../lib/platform/clock.ts";
+import { CLOCK } from "../../lib/platform/clock.ts";
 import type { Stream } from "../../lib/platform/stream.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
@@ -321,7 +321,7 @@ export class Rig {
       stallTime: 10,
       deadlines: [{ glob: "*-a*b*c*", seconds: 1e6 }, { glob: "*", seconds: 1e6 }],
       timeOfDay: () => 0,
-      clock: () => STEADY.now(),
+      clock: () => CLOCK.now(),
       later: (task) => this.#turns.add(task),
     }, {
       ready(): void {},
@@ -339,7 +339,7 @@ export class Rig {
       log,
       limitLog,
       errors,
-      clock: STEADY,
+      clock: CLOCK,
       turns: this.#turns,
       budget,
     };
@@ -347,6 +347,7 @@ export class Rig {
       mux: this.#mux,
       errors,
       turns: this.#turns,
+      clock: CLOCK,
       messageLimit: 64 << 20,
     });
     this.#keep(qemu.run());

@@ -12,7 +12,7 @@ import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
-import { STEADY } from "../platform/clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
@@ -49,6 +49,8 @@ export interface ReceptionMeans {
   readonly limitLog: LimitLog;
   /** Are told of errors of ours. */
   readonly errors: InternalErrors;
+  /** Measures the time. */
+  readonly clock: Clock;
   /** Finds passed sockets. */
   readonly take: TakePassed;
   /** Owns what goes on. */
@@ -86,7 +88,7 @@ export class ClientRegistry implements Disposable {
     this.#deps = deps;
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
-    this.#clientDeps = { ...deps, clock: STEADY, turns: TURNS, ...budgets };
+    this.#clientDeps = { ...deps, turns: TURNS, ...budgets };
     if (allOf(settings).some(needsFfi)) this.#ffi = openFfi(deps.log);
   }
 

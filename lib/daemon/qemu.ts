@@ -10,7 +10,7 @@ import { MessageSplitter } from "../wire/message_splitter.ts";
 import { shown } from "../wire/text.ts";
 import type { Fds, Identity, QemuPeer } from "../wire/peer.ts";
 import { DialError, dialOnce } from "../platform/dial.ts";
-import { STEADY } from "../platform/clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
@@ -115,6 +115,8 @@ export interface QemuDeps {
   readonly errors: InternalErrors;
   /** Runs the slices that have to wait. */
   readonly turns: Turns;
+  /** Measures the slices. */
+  readonly clock: Clock;
   /** Bytes that a message may have. */
   readonly messageLimit: number;
 }
@@ -123,6 +125,7 @@ export interface QemuDeps {
 export class Qemu implements QemuPeer {
   readonly #mux: Mux;
   readonly #turns: Turns;
+  readonly #clock: Clock;
   readonly #errors: InternalErrors;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
@@ -136,9 +139,10 @@ export class Qemu implements QemuPeer {
   readonly #work = new UnbrokenWork();
 
   /** Begins a session on a connection that is up; `run` hears it out. */
-  constructor(socket: Stream, { mux, errors, turns, messageLimit }: QemuDeps) {
+  constructor(socket: Stream, { mux, errors, turns, clock, messageLimit }: QemuDeps) {
     this.#mux = mux;
     this.#turns = turns;
+    this.#clock = clock;
     this.#errors = errors;
     this.#splitter = new MessageSplitter(messageLimit);
     this.identity = socket.identity;
@@ -204,16 +208,16 @@ export class Qemu implements QemuPeer {
   /** Hands over a chunk: the first slice at once, what is left over in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
     this.#heard = true;
-    const began = STEADY.now();
+    const began = this.#clock.now();
     this.#splitter.load(chunk);
     if (!this.#slice(began)) return this.#laterSlices();
-    this.#work.add(began, STEADY.now());
+    this.#work.add(began, this.#clock.now());
     return this.#work.takeExcess() ? this.#turns.next() : undefined;
   }
 
   async #laterSlices(): Promise<void> {
     this.#work.clear();
-    do await this.#turns.next(); while (!this.#slice(STEADY.now()));
+    do await this.#turns.next(); while (!this.#slice(this.#clock.now()));
   }
 
   /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
@@ -228,7 +232,7 @@ export class Qemu implements QemuPeer {
           ? input.damage
           : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
       }
-      if (STEADY.now() >= began + QEMU_SLICE_SECONDS) return false;
+      if (this.#clock.now() >= began + QEMU_SLICE_SECONDS) return false;
     }
   }
 

@@ -6,7 +6,7 @@
 
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
-import { type Observer, Recorders } from "../observe/observer.ts";
+import { type InternalErrorPlace, type Observer, Recorders } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
 import { READ_ONLY } from "../sharing/queries.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
@@ -14,6 +14,8 @@ import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { AuditFile } from "../platform/audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
+import type { Reached } from "./limit_log.ts";
+import type { Clock } from "../platform/clock.ts";
 import { Journal } from "../platform/journal.ts";
 import type { Log } from "../platform/log.ts";
 import { DENO_VERSION } from "../platform/runtime.ts";
@@ -36,6 +38,7 @@ const READ: ReadonlySet<string> = new Set([
 export class Records {
   readonly #log: Log;
   readonly #version: string;
+  readonly #clock: Clock;
   /** The numbers, if somebody may ask for them; they go on through reloads. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
@@ -49,9 +52,10 @@ export class Records {
    * @param version of qmpmux
    * @throws Failure where the audit cannot be written
    */
-  constructor(settings: ServeSettings, log: Log, version: string) {
+  constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
     this.#log = log;
     this.#version = version;
+    this.#clock = clock;
     this.prepare(settings).commit();
   }
 
@@ -83,7 +87,7 @@ export class Records {
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
         const recorders: Observer[] = this.metricsRecorder ? [this.metricsRecorder] : [];
-        if (this.#trail) recorders.push(auditOf(settings, this.#trail));
+        if (this.#trail) recorders.push(auditOf(settings, this.#trail, this.#clock));
         this.#observer = recorders.length > 1 ? new Recorders(recorders) : recorders[0];
       },
       undo: () => {
@@ -91,6 +95,13 @@ export class Records {
       },
     };
   }
+
+  /** Counts a limit that was reached. */
+  readonly limitReached = (limit: Reached): void => this.metricsRecorder?.limitReached(limit);
+
+  /** Counts an internal error. */
+  readonly internalError = (where: InternalErrorPlace): void =>
+    this.metricsRecorder?.internalError(where);
 
   /** Time has gone on. */
   tick(): void {
@@ -123,12 +134,12 @@ function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
   return new AuditTrail(to === "journal" ? new Journal() : new AuditFile(to), log, failed);
 }
 
-function auditOf(settings: ServeSettings, trail: AuditTrail): Audit {
+function auditOf(settings: ServeSettings, trail: AuditTrail, clock: Clock): Audit {
   return new Audit(trail, {
     isRead: (command) => READ.has(command),
     isKnown,
     all: settings["audit-all"],
     refuses: settings["audit-failure"] === "refuse",
-    timeOfDay: () => Date.now(),
+    timeOfDay: () => clock.timeOfDay() * 1000,
   });
 }

@@ -10,7 +10,7 @@ import { type Address, addressText, isFile, isLocal } from "../policy/address.ts
 import { type Credentials, grantFor, type Principal, principalText } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import type { Grant } from "../policy/grant.ts";
-import { STEADY } from "./clock.ts";
+import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
 import type { Ffi } from "./ffi.ts";
 import type { Log } from "./log.ts";
@@ -152,7 +152,7 @@ export class Listener implements Disposable {
       commit: () => {
         this.#ids = ids;
         const rate = settings.grant.limits["user-rate"];
-        for (const bucket of this.#buckets.values()) bucket.adopt(rate, STEADY.now());
+        for (const bucket of this.#buckets.values()) bucket.adopt(rate, CLOCK.now());
         file.commit();
         this.settings = settings;
       },
@@ -191,7 +191,7 @@ export class Listener implements Disposable {
     if (credentials === undefined) return undefined;
     const known = this.#buckets.get(credentials.uid);
     if (known) return known;
-    const bucket = new TokenBucket(this.settings.grant.limits["user-rate"], STEADY.now());
+    const bucket = new TokenBucket(this.settings.grant.limits["user-rate"], CLOCK.now());
     this.#buckets.set(credentials.uid, bucket);
     return bucket;
   }
