@@ -40,17 +40,11 @@ const PURE: readonly Floor[] = [
 
 /** Along these arrows rooms of one floor import each other; `a: ["b"]` is a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  "daemon/client": [
-    "daemon/fd_budget",
-    "daemon/inbox",
-    "daemon/internal_errors",
-    "daemon/limit_log",
-  ],
+  "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
     "daemon/client",
+    "daemon/deps",
     "daemon/fd_budget",
-    "daemon/internal_errors",
-    "daemon/limit_log",
     "daemon/web_guard",
   ],
   "daemon/daemon": [
@@ -60,6 +54,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/metrics_server",
     "daemon/records",
   ],
+  "daemon/deps": ["daemon/internal_errors", "daemon/limit_log"],
   "daemon/internal_errors": ["daemon/limit_log"],
   "daemon/machine": [
     "daemon/client_registry",
@@ -68,8 +63,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/qemu_link",
     "daemon/records",
   ],
-  "daemon/qemu": ["daemon/internal_errors"],
-  "daemon/qemu_link": ["daemon/internal_errors", "daemon/qemu"],
+  "daemon/qemu": ["daemon/deps", "daemon/internal_errors"],
+  "daemon/qemu_link": ["daemon/deps", "daemon/qemu"],
   "daemon/records": ["daemon/audit_trail", "daemon/limit_log"],
   "platform/audit_file": ["platform/audit_writer", "platform/failure"],
   "platform/config_file": ["platform/audit_file", "platform/failure", "platform/users"],
@@ -100,6 +95,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],
   "platform/stream": ["platform/libc"],
   "platform/systemd": ["platform/clock", "platform/failure", "platform/log", "platform/runtime"],
+  "platform/turns": ["platform/clock"],
   "platform/unix_socket": ["platform/libc", "platform/stream"],
   "platform/users": ["platform/failure"],
   "hub/census": ["hub/admin"],

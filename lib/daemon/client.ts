@@ -9,25 +9,23 @@
  * @module
  */
 
-import { type Mux, NO_QEMU } from "../hub/mux.ts";
+import { NO_QEMU } from "../hub/mux.ts";
 import type { Ending } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/grant.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
-import type { Clock } from "../platform/clock.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import { Descriptors, type PeerCredentials } from "../platform/libc.ts";
+import type { Deps } from "./deps.ts";
 import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitLog, Reached } from "./limit_log.ts";
-import type { Log } from "../platform/log.ts";
+import type { Reached } from "./limit_log.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
-import { CLIENT_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
+import { CLIENT_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
 /** A chunk of so many bytes is followed by a turn for everybody else. */
 const TURN_BYTES = 32768;
@@ -44,23 +42,11 @@ const OWN_TURN_BYTES = 32768;
 /** So many chunks with descriptors are read ahead: each is up to sixteen of ours. */
 const FD_MESSAGES_LIMIT = 2;
 
-/** What all clients have in common. */
-export interface ClientDeps {
-  /** Serves it. */
-  readonly mux: Mux;
-  /** Is told what is worth knowing. */
-  readonly log: Log;
-  /** Are told of the limits it reaches. */
-  readonly limitLog: LimitLog;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Measures its pace and its slices. */
-  readonly clock: Clock;
-  /** Runs the slices that have to wait. */
-  readonly turns: Turns;
-  /** Bounds the replies that all clients leave unread. */
+/** The parts of a machine that all clients share. */
+export interface ClientDeps extends Deps {
+  /** Limits the replies that all clients leave unread. */
   readonly budget?: ReplyBudget;
-  /** Bounds the descriptors of all clients that wait here. */
+  /** Limits the descriptors of all clients that wait here. */
   readonly fds?: FdBudget;
 }
 
@@ -82,7 +68,7 @@ export class Client implements ClientPeer {
   /** Whether what it has sent waits for a turn. */
   #awaitsTurn = false;
   #ended = false;
-  readonly #work = new UnbrokenWork();
+  readonly #work: UnbrokenWork;
   /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
   #sizes: number[] = [];
   #waiting = 0;
@@ -112,6 +98,7 @@ export class Client implements ClientPeer {
     this.identity = socket.identity;
     this.#shared = shared;
     this.#deps = deps;
+    this.#work = new UnbrokenWork(deps.clock, CLIENT_SLICE_SECONDS);
     this.#bucket = new TokenBucket(grant.limits.rate, deps.clock.now());
     this.#connection = new Connection(socket, marksOf(grant.limits), {
       dropped: (reason, mark) => this.#dropped(reason, mark),
@@ -285,24 +272,19 @@ export class Client implements ClientPeer {
   /** Hands over what it has sent, for a slice of time. */
   #deliver(): void {
     if (this.#delivering || this.#awaitsTurn || this.#connection.closing) return;
-    const { clock } = this.#deps;
     this.#delivering = true;
-    const began = clock.now();
     try {
-      const end = began + CLIENT_SLICE_SECONDS;
-      while (!this.#blocked && this.#next()) {
-        if (clock.now() >= end) this.#awaitTurn();
-        if (this.#awaitsTurn) break;
-      }
+      if (this.#work.run(this.#step)) this.#awaitTurn();
     } catch (error) {
       this.#fail(error);
     } finally {
       this.#delivering = false;
-      this.#work.add(began, clock.now());
     }
     if (!this.#farAhead) this.#room?.resolve();
     if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();
   }
+
+  readonly #step = (): boolean => !this.#blocked && this.#next() && !this.#awaitsTurn;
 
   #awaitTurn(): void {
     if (this.#awaitsTurn) return;

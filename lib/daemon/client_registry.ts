@@ -7,53 +7,33 @@
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ServeSettings } from "../config/settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
-import type { Clock } from "../platform/clock.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
+import type { Deps } from "./deps.ts";
 import { FdBudget } from "./fd_budget.ts";
 import { type Ffi, needsFfi, openFfi } from "../platform/ffi.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitLog } from "./limit_log.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
-import type { Log } from "../platform/log.ts";
 import { ReplyBudget } from "../platform/reply_budget.ts";
 import type { Change } from "../platform/socket_file.ts";
-import { TURNS } from "../platform/turns.ts";
 import { WebGuard } from "./web_guard.ts";
 
-/** What of the settings is about listeners. */
-export interface ReceptionSettings {
-  /** Where clients connect. */
-  readonly listeners: readonly ListenerSettings[];
-  /** The address of the control socket. */
-  readonly control: ListenerSettings | undefined;
-  /** How many there may be in all. */
-  readonly "max-clients": number;
-  /** Bytes of replies that all may leave unread together. */
-  readonly "max-unread": number;
-}
+/** The settings that concern clients. */
+export type ClientSettings = Pick<
+  ServeSettings,
+  "listeners" | "control" | "max-clients" | "max-unread"
+>;
 
-/** What a reception works with. */
-export interface ReceptionMeans {
-  /** Serves the clients. */
-  readonly mux: Mux;
-  /** Is told what is worth knowing. */
-  readonly log: Log;
-  /** Are told of limits that were reached. */
-  readonly limitLog: LimitLog;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Measures the time. */
-  readonly clock: Clock;
+/** The parts of a machine that a registry uses. */
+export interface RegistryDeps extends Deps {
   /** Finds passed sockets. */
   readonly take: TakePassed;
-  /** Owns what goes on. */
+  /** Owns a promise. */
   keep(promise: Promise<void>): void;
 }
 
@@ -69,8 +49,8 @@ type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
 export class ClientRegistry implements Disposable {
-  #settings: ReceptionSettings;
-  readonly #deps: ReceptionMeans;
+  #settings: ClientSettings;
+  readonly #deps: RegistryDeps;
   readonly #clientDeps: ClientDeps;
   readonly #budget: ReplyBudget;
   /** By `byAddress`. */
@@ -83,12 +63,12 @@ export class ClientRegistry implements Disposable {
   #qemuReady = false;
 
   /** Nobody is let in yet. */
-  constructor(settings: ReceptionSettings, deps: ReceptionMeans) {
+  constructor(settings: ClientSettings, deps: RegistryDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
-    this.#clientDeps = { ...deps, turns: TURNS, ...budgets };
+    this.#clientDeps = { ...deps, ...budgets };
     if (allOf(settings).some(needsFfi)) this.#ffi = openFfi(deps.log);
   }
 
@@ -124,7 +104,7 @@ export class ClientRegistry implements Disposable {
    *
    * @throws Failure where they cannot be taken; nothing has changed then
    */
-  async adopt(settings: ReceptionSettings): Promise<void> {
+  async adopt(settings: ClientSettings): Promise<void> {
     const wanted = byAddress(allOf(settings));
     for (const [key, each] of wanted) this.#checkMeans(key, each);
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
@@ -336,7 +316,7 @@ function whoIs(identity: PeerCredentials | undefined): string {
 }
 
 /** All listeners. */
-function allOf({ listeners, control }: ReceptionSettings): readonly ListenerSettings[] {
+function allOf({ listeners, control }: ClientSettings): readonly ListenerSettings[] {
   return control === undefined ? listeners : [...listeners, control];
 }
 

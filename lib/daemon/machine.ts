@@ -89,18 +89,14 @@ export class Machine implements Disposable {
             "fds=on; add it if clients are to pass descriptors",
         ),
     }, records.observer);
-    const mux = this.#mux;
-    const limitLog = this.#limitLog;
+    const shared = { mux: this.#mux, log, limitLog: this.#limitLog, errors, clock, turns: TURNS };
     this.#link = new QemuLink({
-      mux,
-      errors,
-      log,
-      clock,
+      ...shared,
       stop: this.#stop.signal,
       settings: () => this.#settings,
       disconnected: changed,
     });
-    this.#clients = new ClientRegistry(settings, { mux, log, limitLog, errors, clock, take, keep });
+    this.#clients = new ClientRegistry(settings, { ...shared, take, keep });
   }
 
   /** Listens for clients; @throws Failure if it cannot */

@@ -10,11 +10,11 @@ import { MessageSplitter } from "../wire/message_splitter.ts";
 import { shown } from "../wire/text.ts";
 import type { Fds, Identity, QemuPeer } from "../wire/peer.ts";
 import { DialError, dialOnce } from "../platform/dial.ts";
-import type { Clock } from "../platform/clock.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
+import type { Deps } from "./deps.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "../platform/log.ts";
 import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
@@ -107,17 +107,9 @@ function absence(address: Address, { problem, message }: DialError): string {
   }
 }
 
-/** What a connection to QEMU works with. */
-export interface QemuDeps {
-  /** Talks to it. */
-  readonly mux: Mux;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Runs the slices that have to wait. */
-  readonly turns: Turns;
-  /** Measures the slices. */
-  readonly clock: Clock;
-  /** Bytes that a message may have. */
+/** The parts of a machine that a connection to QEMU uses. */
+export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock"> {
+  /** The limit of a message in bytes. */
   readonly messageLimit: number;
 }
 
@@ -125,7 +117,6 @@ export interface QemuDeps {
 export class Qemu implements QemuPeer {
   readonly #mux: Mux;
   readonly #turns: Turns;
-  readonly #clock: Clock;
   readonly #errors: InternalErrors;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
@@ -136,13 +127,13 @@ export class Qemu implements QemuPeer {
   /** The first bytes that were no QMP, where there were some. */
   #damage: string | undefined;
   #heard = false;
-  readonly #work = new UnbrokenWork();
+  readonly #work: UnbrokenWork;
 
   /** Begins a session on a connection that is up; `run` hears it out. */
   constructor(socket: Stream, { mux, errors, turns, clock, messageLimit }: QemuDeps) {
     this.#mux = mux;
     this.#turns = turns;
-    this.#clock = clock;
+    this.#work = new UnbrokenWork(clock, QEMU_SLICE_SECONDS);
     this.#errors = errors;
     this.#splitter = new MessageSplitter(messageLimit);
     this.identity = socket.identity;
@@ -205,36 +196,32 @@ export class Qemu implements QemuPeer {
     this.#connection.end();
   }
 
-  /** Hands over a chunk: the first slice at once, what is left over in later turns. */
+  /** Hands over a chunk: the first slice now, the others in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
     this.#heard = true;
-    const began = this.#clock.now();
     this.#splitter.load(chunk);
-    if (!this.#slice(began)) return this.#laterSlices();
-    this.#work.add(began, this.#clock.now());
+    if (this.#work.run(this.#next)) return this.#laterSlices();
     return this.#work.takeExcess() ? this.#turns.next() : undefined;
   }
 
   async #laterSlices(): Promise<void> {
+    do await this.#turns.next(); while (this.#work.run(this.#next));
     this.#work.clear();
-    do await this.#turns.next(); while (!this.#slice(this.#clock.now()));
   }
 
-  /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
-  #slice(began: number): boolean {
-    for (;;) {
-      if (this.#connection.closing) return true;
-      const input = this.#splitter.next();
-      if (input === undefined) return true;
-      this.#mux.answered(input);
-      if (this.#reason === NO_QMP) {
-        this.#damage = "damage" in input
-          ? input.damage
-          : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
-      }
-      if (this.#clock.now() >= began + QEMU_SLICE_SECONDS) return false;
+  /** Hands over one message; returns whether there was one. */
+  readonly #next = (): boolean => {
+    if (this.#connection.closing) return false;
+    const input = this.#splitter.next();
+    if (input === undefined) return false;
+    this.#mux.answered(input);
+    if (this.#reason === NO_QMP) {
+      this.#damage = "damage" in input
+        ? input.damage
+        : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
     }
-  }
+    return true;
+  };
 
   #fail(error: unknown): void {
     this.#errors.report("qemu", error);

@@ -4,29 +4,17 @@
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../policy/address.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { Libc } from "../platform/libc.ts";
-import type { Clock } from "../platform/clock.ts";
 import { Failure } from "../platform/failure.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { Log } from "../platform/log.ts";
+import type { Deps } from "./deps.ts";
 import { dial, Pauses, Qemu } from "./qemu.ts";
-import { TURNS } from "../platform/turns.ts";
 
 /** The parts of a machine that the link uses. */
-export interface QemuLinkDeps {
-  /** Talks to QEMU. */
-  readonly mux: Mux;
-  /** Reports internal errors. */
-  readonly errors: InternalErrors;
-  /** Receives its lines. */
-  readonly log: Log;
-  /** Measures its time. */
-  readonly clock: Clock;
+export interface QemuLinkDeps extends Deps {
   /** Aborted when no further connection is to be made. */
   readonly stop: AbortSignal;
   /** Returns the present settings. */
@@ -138,15 +126,14 @@ export class QemuLink {
 
   /** Serves one QEMU, from connecting to it to its end. */
   async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
-    const { mux, errors, log, clock, stop, settings, disconnected } = this.#deps;
+    const { log, clock, stop, settings, disconnected } = this.#deps;
     const socket = await dial(settings().qemu, pauses, log, stop, libc);
     if (socket === undefined) return "end";
     if (stop.aborted) {
       socket.close();
       return "end";
     }
-    const messageLimit = settings()["max-message"];
-    const qemu = new Qemu(socket, { mux, errors, clock, turns: TURNS, messageLimit });
+    const qemu = new Qemu(socket, { ...this.#deps, messageLimit: settings()["max-message"] });
     this.#qemu = qemu;
     this.#ready = this.#stalled = false;
     const began = clock.now();
