@@ -12,7 +12,7 @@ import { Unread } from "./lib/platform/output.ts";
 import { UsageError } from "./lib/policy/address.ts";
 import { ConfigError } from "./lib/config/config_error.ts";
 
-/** Each loads what it needs and nothing else: a one-shot command starts without the daemon. */
+/** The subcommands. Each loads only the modules it needs: one-shot commands start without the daemon. */
 const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {
   serve: async (args) => (await import("./lib/cli/serve.ts")).runServe(args),
   check: async (args) => (await import("./lib/cli/check.ts")).runCheck(args),

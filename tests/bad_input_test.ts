@@ -268,7 +268,7 @@ Deno.test("qmpmux serve ends with 78 where a file is in a listener's place, and 
   Deno.writeTextFileSync(path, "precious");
   assertEquals(await listening(path), [
     78,
-    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+    `unix:${path} already exists and is not a socket; remove it, or listen elsewhere`,
   ]);
   assertEquals(Deno.readTextFileSync(path), "precious");
 });
@@ -280,7 +280,7 @@ Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's pl
   Deno.symlinkSync("target", path);
   assertEquals(await listening(path), [
     78,
-    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+    `unix:${path} already exists and is not a socket; remove it, or listen elsewhere`,
   ]);
   assertEquals(Deno.readLinkSync(path), "target");
   assertEquals(Deno.readTextFileSync(`${place.path}/target`), "precious");
@@ -385,7 +385,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   const args = ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`];
   assertEquals(await refusal(...args, "--audit", "/dev/full"), [
     78,
-    "audit /dev/full is no file; name one, or let it be made",
+    "audit /dev/full is not a file; name one, or a path for a new one",
   ]);
 });
 

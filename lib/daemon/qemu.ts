@@ -1,5 +1,5 @@
 /**
- * The way to QEMU: dials until it is there, reads until it goes.
+ * A connection to QEMU, from the first attempt to its end.
  *
  * @module
  */
@@ -20,20 +20,20 @@ import type { Log } from "../platform/log.ts";
 import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
 import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
 
-/** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
+/** No limits: the commands in flight limit what is written to QEMU; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
-/** So much of what is no QMP is told. */
+/** The limit of bytes that are shown of a peer that does not speak QMP. */
 const SHOWN_BYTES = 80;
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1000;
 
-/** The pauses between tries, each twice the one before, up to a second. */
+/** The pauses between attempts; each is twice the one before, up to a second. */
 export class Pauses {
   #next = FIRST_PAUSE_MS;
 
-  /** Waits for the next pause, or until `abandoned`. */
+  /** Waits for the next pause, or until `abandoned` is aborted. */
   async take(abandoned: AbortSignal): Promise<void> {
     if (abandoned.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -46,7 +46,7 @@ export class Pauses {
     clearTimeout(timer);
   }
 
-  /** It has worked: the next pause is a short one again. */
+  /** Makes the next pause the shortest again. */
   reset(): void {
     this.#next = FIRST_PAUSE_MS;
   }
@@ -113,23 +113,23 @@ export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock
   readonly messageLimit: number;
 }
 
-/** One connection to QEMU, from its greeting to its end. */
+/** A connection to QEMU, from its greeting to its end. */
 export class Qemu implements QemuPeer {
   readonly #mux: Mux;
   readonly #turns: Turns;
   readonly #errors: InternalErrors;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
-  /** QEMU's process, if its socket tells it: that of whoever has made the socket listen. */
+  /** The process that made QEMU's socket listen, if known. */
   readonly identity: Identity | undefined;
   #reason = "QEMU closed its monitor";
   #detail: string | undefined;
-  /** The first bytes that were no QMP, where there were some. */
+  /** The first bytes received that were not QMP. */
   #damage: string | undefined;
   #heard = false;
   readonly #work: UnbrokenWork;
 
-  /** Begins a session on a connection that is up; `run` hears it out. */
+  /** Begins a session on an open connection; `run` reads it. */
   constructor(socket: Stream, { mux, errors, turns, clock, messageLimit }: QemuDeps) {
     this.#mux = mux;
     this.#turns = turns;
@@ -143,26 +143,26 @@ export class Qemu implements QemuPeer {
       failed: (error) => this.#fail(error),
     });
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
-    // 53 bits: QEMU gives it back digit for digit.
+    // 53 bits: QEMU returns it digit by digit.
     mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
   }
 
-  /** Has QEMU said anything at all? */
+  /** Whether any bytes have been received. */
   get heard(): boolean {
     return this.#heard;
   }
 
-  /** More of the reason, for the log alone. */
+  /** A longer reason, for the log. */
   get detail(): string | undefined {
     return this.#detail;
   }
 
-  /** What it said that was no QMP. */
+  /** The first bytes received that were not QMP. */
   get damage(): string | undefined {
     return this.#damage;
   }
 
-  /** Hears QEMU out; resolves with the reason when the connection is gone. */
+  /** Reads until the connection is closed; resolves with the reason. */
   async run(): Promise<string> {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
@@ -174,17 +174,17 @@ export class Qemu implements QemuPeer {
     return this.#reason;
   }
 
-  /** Bytes that the kernel has not been handed yet. */
+  /** Bytes that have not been written yet. */
   get backlog(): number {
     return this.#connection.backlog;
   }
 
-  /** Bytes that QEMU has not read, as far as can be told. */
+  /** Bytes that QEMU has not read, as far as is known. */
   get unread(): number {
     return this.#connection.unread;
   }
 
-  /** Queues bytes for QEMU, and what goes with them. */
+  /** Queues bytes for QEMU, and the descriptors to pass with them. */
   send(bytes: Uint8Array, fds?: Fds): void {
     this.#connection.send(bytes, fds);
   }

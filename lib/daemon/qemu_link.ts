@@ -81,7 +81,7 @@ export class QemuLink {
       this.#warnedOf.add(this.#version);
       const newest = NEWEST_MEASURED.join(".");
       log.warn(
-        `QEMU ${this.#version} is newer than any that was measured: what is no JSON is answered ` +
+        `QEMU ${this.#version} is newer than any that was measured: malformed JSON is answered ` +
           `as QEMU ${newest} does`,
       );
     }

@@ -1,5 +1,5 @@
 /**
- * What is recorded while the daemon runs: numbers for Prometheus, and the audit.
+ * The records of a running daemon: metrics for Prometheus, and the audit.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import type { Log } from "../platform/log.ts";
 import { DENO_VERSION } from "../platform/runtime.ts";
 import type { Change } from "../platform/socket_file.ts";
 
-/** What reads, or concerns nobody but the client itself. */
+/** The commands that only read, or concern only the client itself. */
 const READ: ReadonlySet<string> = new Set([
   ...OBSERVER_COMMANDS,
   ...READ_ONLY,
@@ -34,23 +34,23 @@ const READ: ReadonlySet<string> = new Set([
   ),
 ]);
 
-/** Records of what happens, by the settings in force. */
+/** The recorders that the settings ask for. */
 export class Records {
   readonly #log: Log;
   readonly #version: string;
   readonly #clock: Clock;
-  /** The numbers, if somebody may ask for them; they go on through reloads. */
+  /** The metrics, if they are configured; a reload does not reset them. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
   #observer: Observer | undefined;
-  /** Audits that are no longer written to, and may still be writing. */
+  /** The audits that are being closed. */
   readonly #closing: Promise<void>[] = [];
 
   /**
-   * Opens what the settings ask for.
+   * Opens the recorders that the settings ask for.
    *
-   * @param version of qmpmux
-   * @throws Failure where the audit cannot be written
+   * @param version the version of qmpmux
+   * @throws Failure if the audit cannot be written
    */
   constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
     this.#log = log;
@@ -59,15 +59,15 @@ export class Records {
     this.prepare(settings).commit();
   }
 
-  /** Is told what happens, if anybody is. */
+  /** The observer for the hub, if anything is recorded. */
   get observer(): Observer | undefined {
     return this.#observer;
   }
 
   /**
-   * Opens what other settings ask for besides; nothing is recorded there before the commit.
+   * Opens the recorders that new settings ask for; they record nothing before the commit.
    *
-   * @throws Failure where the audit cannot be written
+   * @throws Failure if the audit cannot be written
    */
   prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
@@ -103,24 +103,24 @@ export class Records {
   readonly internalError = (where: InternalErrorPlace): void =>
     this.metricsRecorder?.internalError(where);
 
-  /** Time has gone on. */
+  /** Retries records that could not be written. */
   tick(): void {
     this.#trail?.tick();
   }
 
-  /** Opens the audit anew; whether there is one. */
+  /** Reopens the audit; returns whether there is one. */
   reopen(): boolean {
     this.#trail?.reopen();
     return this.#trail !== undefined;
   }
 
-  /** How the audit stands, for the log. */
+  /** The state of the audit, for the log. */
   get status(): string {
     if (this.#trail === undefined) return "no audit";
     return this.#trail.failing ? "audit cannot be written" : "audit is written";
   }
 
-  /** Writes what is left, and closes. */
+  /** Writes what is queued, then closes. */
   async close(): Promise<void> {
     await Promise.all([...this.#closing, this.#trail?.close()]);
   }

@@ -1,9 +1,9 @@
 /**
  * One socket: reads into one buffer, writes from one bounded queue.
  *
- * Whatever is queued in the same turn leaves in one write. A peer that reads too
- * slowly is first told so (`behind`), then dropped: nothing grows without bound,
- * and nothing is left out in silence.
+ * Bytes queued in the same turn are written together. A peer that reads too slowly
+ * first counts as `behind`, then is dropped: the queue cannot grow without limit,
+ * and nothing is omitted silently.
  *
  * @module
  */
@@ -13,52 +13,52 @@ import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
 
-/** Bounds of a connection's write queue. */
+/** The limits of a write queue. */
 export interface Marks {
-  /** Bytes from which the peer counts as behind. */
+  /** The bytes above which the peer counts as behind. */
   readonly soft: number;
-  /** Bytes beside replies at which it is dropped. */
+  /** The bytes, not counting replies, above which the peer is dropped. */
   readonly hard: number;
-  /** Seconds it may stay behind without taking a byte. */
+  /** The seconds it may stay behind without reading a byte. */
   readonly patience: number;
 }
 
-/** Most commands fit; it is most of what an idle client takes. */
+/** The initial buffer: most commands fit, and it is most of the memory of an idle client. */
 const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
-/** Messages are joined into writes of up to this many bytes; a longer one is written by itself. */
+/** The limit of a write that joins messages; a longer message is written alone. */
 const JOINED_BYTES = 65536;
-/** A closed peer may take this long to read what is queued. */
+/** The time for the peer to read what is queued at the close. */
 const LINGER_MS = 2000;
-/** A closed peer that has been sent everything may take this long to close its side. */
+/** The time for the peer to close its side after it was sent everything. */
 const FAREWELL_MS = 150;
 
-/** How a connection's reading ended. */
+/** The end of reading. */
 export type End =
-  /** The peer will say no more, but may still listen. */
+  /** The peer sends nothing more, but may still read. */
   | "ended"
-  /** The peer is gone, or we closed. */
+  /** The peer has disconnected, or we have. */
   | "gone";
 
-/** What the owner of a connection is told. */
+/** The callbacks to the owner of a connection. */
 export interface ConnectionNotices {
-  /** The connection has dropped its peer by itself, for this reason and at this mark. */
+  /** Called when the peer was dropped, with the reason and the limit. */
   dropped(reason: string, mark: "hard" | "patience" | "total"): void;
-  /** Queued bytes have been written. */
+  /** Called when queued bytes have been written. */
   relieved(): void;
-  /** An error of the connection's own has ended it. */
+  /** Called when an internal error has closed the connection. */
   failed(error: unknown): void;
 }
 
 /**
- * After so many bytes the rest is written in a later turn: while its peer takes all at once,
- * a hundred writes would follow one another without a turn of the event loop.
+ * The bytes after which the rest is written in a later turn: while the peer reads fast, a
+ * hundred writes would follow one another without a turn of the event loop.
  */
 const UNBROKEN_BYTES = 256 << 10;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Connections that begin to write at the end of this turn: one microtask for all. */
+/** The connections that begin to write at the end of this turn, in one microtask. */
 let beginning: Connection[] = [];
 
 function beginWriting(): void {
@@ -75,21 +75,21 @@ export class Connection implements ReplyHolder {
   readonly #budget: ReplyBudget | undefined;
   #queue: Uint8Array[] = [];
   #queued = 0;
-  /** The queued bytes that are replies, as far as they have not been written. */
+  /** The bytes of replies among those queued. */
   #replyBytes = 0;
-  /** What the queued bytes are, in order: replies or not, so many of each. */
+  /** The queued bytes in order, as runs of replies and of other messages. */
   readonly #runs: { isReply: boolean; length: number }[] = [];
-  /** What goes with some of the queued bytes. */
+  /** The descriptors to pass with some of the queued bytes. */
   readonly #fds = new Map<Uint8Array, Fds>();
-  /** Whether the peer has taken a byte since the last tick. */
+  /** Whether any byte was written since the last tick. */
   #progressed = false;
-  /** The tick since which it is behind and has taken nothing. */
+  /** The tick since which the peer is behind and has read nothing. */
   #stalledSince = Infinity;
-  /** Whether a write is under way, or about to begin. */
+  /** Whether a write is pending, or about to begin. */
   #writing = false;
-  /** What is being written. */
+  /** The bytes of the pending write. */
   #bytes = NOTHING;
-  /** Bytes written since a turn has been waited for. */
+  /** The bytes written since the last turn of the event loop. */
   #unbroken = 0;
   #closing = false;
   #closed = false;
@@ -101,7 +101,7 @@ export class Connection implements ReplyHolder {
    * Creates a connection with nothing queued.
    *
    * @param socket is closed with the connection
-   * @param budget bounds the replies of all connections together
+   * @param budget limits the replies of all connections together
    */
   constructor(socket: Stream, marks: Marks, notices: ConnectionNotices, budget?: ReplyBudget) {
     this.#socket = socket;
@@ -125,17 +125,17 @@ export class Connection implements ReplyHolder {
     return this.#replyBytes;
   }
 
-  /** Since when the peer is behind and takes nothing, in seconds of the clock of `tick`; else `Infinity`. */
+  /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
   get stalledSince(): number {
     return this.#stalledSince;
   }
 
-  /** Bytes queued that the kernel has not been handed, in a write that is under way or before. */
+  /** Bytes queued that are not part of the pending write. */
   get backlog(): number {
     return this.#queued - this.#bytes.length;
   }
 
-  /** Bytes that the peer has not read, as far as can be told. */
+  /** Bytes that the peer has not read, as far as is known. */
   get unread(): number {
     return this.#queued + (this.#socket.unread ?? 0);
   }
@@ -150,15 +150,15 @@ export class Connection implements ReplyHolder {
     return this.#closing || this.#closed;
   }
 
-  /** Goes on with other marks. */
+  /** Adopts new limits. */
   adopt(marks: Marks): void {
     this.#marks = marks;
   }
 
   /**
-   * Queues bytes, which must not change any more.
+   * Queues bytes, which must not change afterwards.
    *
-   * @param fds goes with the first of them; closed here once it is sent, or cannot be
+   * @param fds are passed with the first byte, and closed when they were sent or cannot be
    */
   send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closing) return fds?.close();
@@ -173,7 +173,7 @@ export class Connection implements ReplyHolder {
     this.#enqueue(bytes);
   }
 
-  /** Queues a reply, or a part of one: it is delivered as long as the peer takes bytes. */
+  /** Queues a reply, or a part of one: it is delivered as long as the peer reads. */
   sendReply(bytes: Uint8Array): void {
     if (this.closing) return;
     this.#count(bytes.length, true);
@@ -185,7 +185,7 @@ export class Connection implements ReplyHolder {
     this.#queue.push(bytes);
     if (this.#writing) return;
     this.#writing = true;
-    // What else this turn queues joins the first write.
+    // Other messages of this turn join the first write.
     beginning.push(this);
     if (beginning.length === 1) queueMicrotask(beginWriting);
   }
@@ -199,7 +199,7 @@ export class Connection implements ReplyHolder {
     else this.#runs.push({ isReply, length });
   }
 
-  /** Takes the first bytes off the count: the peer has taken them. */
+  /** Subtracts bytes that were written. */
   #uncount(length: number): void {
     this.#queued -= length;
     this.#progressed = true;
@@ -220,7 +220,7 @@ export class Connection implements ReplyHolder {
     this.#budget?.release(this, bytes);
   }
 
-  /** Time has come so far, in seconds: drops a peer that is behind and has taken nothing for too long. */
+  /** Advances the time to `now`; drops a peer that is behind and has read nothing for too long. */
   tick(now: number): void {
     if (this.#progressed || !this.behind) this.#stalledSince = Infinity;
     else this.#stalledSince = Math.min(this.#stalledSince, now);
@@ -231,7 +231,7 @@ export class Connection implements ReplyHolder {
     }
   }
 
-  /** Drops it as the slowest of those that leave replies unread. */
+  /** Drops the peer as the slowest of those that leave replies unread. */
   dropSlowest(total: number, limit: number): void {
     const reason =
       `it left ${this.#replyBytes} bytes of replies unread, and all clients together ` +
@@ -239,7 +239,7 @@ export class Connection implements ReplyHolder {
     this.drop(reason, "total");
   }
 
-  /** Sends what is queued, ends the stream, waits for the peer to close for a moment, then closes. */
+  /** Sends what is queued, shuts down, gives the peer a moment to close, then closes. */
   close(): void {
     if (this.closing) return;
     this.#closing = true;
@@ -252,7 +252,7 @@ export class Connection implements ReplyHolder {
     this.#linger = setTimeout(() => this.end(), milliseconds);
   }
 
-  /** Closes at once and tells why. */
+  /** Closes at once and reports the reason. */
   drop(reason: string, mark: "hard" | "patience" | "total" = "hard"): void {
     if (this.#closed) return;
     this.end();
@@ -260,10 +260,10 @@ export class Connection implements ReplyHolder {
   }
 
   /**
-   * Reads until the peer ends.
+   * Reads until the end of the stream.
    *
-   * @param take gets each chunk, which is only valid during the call, and what
-   *   came with it; where it returns a promise, nothing more is read until then
+   * @param take gets each chunk, which is only valid during the call, and its descriptors; if it
+   *   returns a promise, nothing more is read until that resolves
    */
   async read(
     take: (chunk: Uint8Array, fds?: Fds) => Promise<void> | undefined,
@@ -279,7 +279,7 @@ export class Connection implements ReplyHolder {
           return "gone";
         }
         const fds = this.#socket.takeFds?.();
-        // After our own close what still comes is read only so that the peer sees a clean end.
+        // After our close, reading on gives the peer a clean end of the connection.
         if (this.closing) {
           fds?.close();
           continue;
@@ -297,10 +297,10 @@ export class Connection implements ReplyHolder {
   }
 
   /**
-   * Has a peer that has ended its stream gone altogether?
+   * Returns whether a peer that has ended its stream has closed its socket.
    *
-   * A write of no bytes fails on a socket whose other side is closed, and does
-   * nothing where only its writing side is (Linux, AF_UNIX; measured).
+   * A write of no bytes fails if the peer has closed its socket, and does nothing if it has only
+   * shut down its writing side (Linux, AF_UNIX; measured).
    */
   async hasGone(): Promise<boolean> {
     if (this.#closed) return true;
@@ -331,7 +331,7 @@ export class Connection implements ReplyHolder {
     this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
   }
 
-  // Callbacks, not an async function: an event to 1,000 clients takes an eighth less time.
+  // Callbacks instead of an async function: an event to 1,000 clients takes an eighth less time.
   #write(): void {
     this.#socket.write(this.#bytes).then(this.#wrote, this.#failed);
   }
@@ -361,13 +361,13 @@ export class Connection implements ReplyHolder {
 
   readonly #failed = (error: unknown): void => this.#fail(error);
 
-  /** Ends with an error: the socket's, which is how a peer goes, or one of our own. */
+  /** Closes after an error: a disconnect, or an internal error, which is reported. */
   #fail(error: unknown): void {
     this.end();
     if (!isGone(error)) this.#notices.failed(error);
   }
 
-  /** Takes off the queue what is written next. */
+  /** Takes the bytes of the next write off the queue. */
   #joined(): Uint8Array {
     const [first] = this.#queue;
     if (this.#queue.length === 1) {
@@ -385,7 +385,7 @@ export class Connection implements ReplyHolder {
     return bytes;
   }
 
-  /** How many messages go together: none that takes something along, and no long one is copied. */
+  /** Returns the number of messages to join: none with descriptors, and no long one. */
   #joinable(): number {
     let length = 0;
     const end = this.#queue.findIndex((bytes) => {
@@ -396,7 +396,7 @@ export class Connection implements ReplyHolder {
   }
 
   async #endWriting(): Promise<void> {
-    // A peer that has ended its own stream is not waited for.
+    // A peer that has ended its stream needs no time to read.
     if (this.#peerEnded) return this.end();
     if (this.#closed) return;
     this.#endWithin(FAREWELL_MS);
