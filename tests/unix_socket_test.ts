@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/connection.ts";
 import { dialOnce } from "../lib/platform/dial.ts";
-import { Descriptors, type Libc, loadLibc } from "../lib/platform/libc.ts";
+import { Descriptors } from "../lib/platform/descriptors.ts";
+import { type Libc, loadLibc } from "../lib/platform/libc.ts";
 import { FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";

@@ -17,7 +17,8 @@ import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
-import { Descriptors, type PeerCredentials } from "../platform/libc.ts";
+import { Descriptors } from "../platform/descriptors.ts";
+import type { PeerCredentials } from "../platform/libc.ts";
 import type { Deps } from "./deps.ts";
 import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Descriptors } from "../platform/libc.ts";
+import type { Descriptors } from "../platform/descriptors.ts";
 
 /** The limit of waiting descriptors; one message has up to sixteen. */
 export const FDS_IN_ALL = 1024;

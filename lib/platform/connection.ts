@@ -12,6 +12,7 @@ import type { Fds } from "../wire/peer.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
+import { WriteQueue } from "./write_queue.ts";
 
 /** The limits of a write queue. */
 export interface Marks {
@@ -26,8 +27,6 @@ export interface Marks {
 /** The initial buffer: most commands fit, and it is most of the memory of an idle client. */
 const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
-/** The limit of a write that joins messages; a longer message is written alone. */
-const JOINED_BYTES = 65536;
 /** The time for the peer to read what is queued at the close. */
 const LINGER_MS = 2000;
 /** The time for the peer to close its side after it was sent everything. */
@@ -73,14 +72,7 @@ export class Connection implements ReplyHolder {
   #marks: Marks;
   readonly #notices: ConnectionNotices;
   readonly #budget: ReplyBudget | undefined;
-  #queue: Uint8Array[] = [];
-  #queued = 0;
-  /** The bytes of replies among those queued. */
-  #replyBytes = 0;
-  /** The queued bytes in order, as runs of replies and of other messages. */
-  readonly #runs: { isReply: boolean; length: number }[] = [];
-  /** The descriptors to pass with some of the queued bytes. */
-  readonly #fds = new Map<Uint8Array, Fds>();
+  readonly #queue = new WriteQueue();
   /** Whether any byte was written since the last tick. */
   #progressed = false;
   /** The tick since which the peer is behind and has read nothing. */
@@ -117,12 +109,12 @@ export class Connection implements ReplyHolder {
 
   /** Bytes queued that the kernel has not taken. */
   get queued(): number {
-    return this.#queued;
+    return this.#queue.bytes;
   }
 
   /** Bytes of replies among those queued. */
   get replyBytes(): number {
-    return this.#replyBytes;
+    return this.#queue.replyBytes;
   }
 
   /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
@@ -132,17 +124,17 @@ export class Connection implements ReplyHolder {
 
   /** Bytes queued that are not part of the pending write. */
   get backlog(): number {
-    return this.#queued - this.#bytes.length;
+    return this.queued - this.#bytes.length;
   }
 
   /** Bytes that the peer has not read, as far as is known. */
   get unread(): number {
-    return this.#queued + (this.#socket.unread ?? 0);
+    return this.queued + (this.#socket.unread ?? 0);
   }
 
   /** Whether more is queued than the peer should leave unread. */
   get behind(): boolean {
-    return this.#queued > this.#marks.soft;
+    return this.queued > this.#marks.soft;
   }
 
   /** Whether it is closing or closed. */
@@ -162,62 +154,28 @@ export class Connection implements ReplyHolder {
    */
   send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closing) return fds?.close();
-    if (fds) this.#fds.set(bytes, fds);
-    this.#count(bytes.length, false);
-    const beside = this.#queued - this.#replyBytes;
+    const beside = this.queued - this.replyBytes + bytes.length;
     if (beside > this.#marks.hard) {
-      this.#fds.delete(bytes);
       fds?.close();
       return this.drop(`it left ${beside} bytes unread (the limit is ${this.#marks.hard})`);
     }
-    this.#enqueue(bytes);
+    this.#enqueue(bytes, false, fds);
   }
 
   /** Queues a reply, or a part of one: it is delivered as long as the peer reads. */
   sendReply(bytes: Uint8Array): void {
     if (this.closing) return;
-    this.#count(bytes.length, true);
-    this.#enqueue(bytes);
+    this.#enqueue(bytes, true);
     this.#budget?.add(this, bytes.length);
   }
 
-  #enqueue(bytes: Uint8Array): void {
-    this.#queue.push(bytes);
+  #enqueue(bytes: Uint8Array, isReply: boolean, fds?: Fds): void {
+    this.#queue.push(bytes, isReply, fds);
     if (this.#writing) return;
     this.#writing = true;
     // Other messages of this turn join the first write.
     beginning.push(this);
     if (beginning.length === 1) queueMicrotask(beginWriting);
-  }
-
-  /** Counts bytes that are queued. */
-  #count(length: number, isReply: boolean): void {
-    this.#queued += length;
-    if (isReply) this.#replyBytes += length;
-    const last = this.#runs.at(-1);
-    if (last?.isReply === isReply) last.length += length;
-    else this.#runs.push({ isReply, length });
-  }
-
-  /** Subtracts bytes that were written. */
-  #uncount(length: number): void {
-    this.#queued -= length;
-    this.#progressed = true;
-    let replies = 0;
-    while (length > 0) {
-      const run = this.#runs[0]!;
-      const taken = Math.min(length, run.length);
-      length -= taken;
-      run.length -= taken;
-      if (run.isReply) replies += taken;
-      if (run.length === 0) this.#runs.shift();
-    }
-    if (replies > 0) this.#releaseReplies(replies);
-  }
-
-  #releaseReplies(bytes: number): void {
-    this.#replyBytes -= bytes;
-    this.#budget?.release(this, bytes);
   }
 
   /** Advances the time to `now`; drops a peer that is behind and has read nothing for too long. */
@@ -227,14 +185,13 @@ export class Connection implements ReplyHolder {
     this.#progressed = false;
     const { patience } = this.#marks;
     if (now - this.#stalledSince > patience) {
-      this.drop(`it left ${this.#queued} bytes unread and took none for ${patience} s`, "patience");
+      this.drop(`it left ${this.queued} bytes unread and took none for ${patience} s`, "patience");
     }
   }
 
   /** Drops the peer as the slowest of those that leave replies unread. */
   dropSlowest(total: number, limit: number): void {
-    const reason =
-      `it left ${this.#replyBytes} bytes of replies unread, and all clients together ` +
+    const reason = `it left ${this.replyBytes} bytes of replies unread, and all clients together ` +
       `${total} (the limit is ${limit}): it was the slowest`;
     this.drop(reason, "total");
   }
@@ -316,11 +273,10 @@ export class Connection implements ReplyHolder {
   /** Begins to write what is queued. */
   writeOn(): void {
     if (this.#closed) return;
-    this.#bytes = this.#joined();
-    const fds = this.#fds.get(this.#bytes);
-    if (fds === undefined) return this.#write();
-    this.#fds.delete(this.#bytes);
-    this.#writeWith(fds);
+    this.#bytes = this.#queue.take();
+    const fds = this.#queue.takeFds(this.#bytes);
+    if (fds === undefined) this.#write();
+    else this.#writeWith(fds);
   }
 
   #writeWith(fds: Fds): void {
@@ -338,9 +294,11 @@ export class Connection implements ReplyHolder {
 
   readonly #wrote = (written: number): void => {
     if (this.#closed) return;
-    this.#uncount(written);
+    this.#progressed = true;
+    const replies = this.#queue.written(written);
+    if (replies > 0) this.#budget?.release(this, replies);
     this.#unbroken += written;
-    const more = written < this.#bytes.length || this.#queue.length > 0;
+    const more = written < this.#bytes.length || !this.#queue.empty;
     if (!more || this.#unbroken < UNBROKEN_BYTES) return this.#goOn(written);
     this.#unbroken = 0;
     TURNS.add(() => this.#goOn(written));
@@ -354,7 +312,7 @@ export class Connection implements ReplyHolder {
     }
     this.#bytes = NOTHING;
     this.#notices.relieved();
-    if (this.#queue.length > 0) return this.writeOn();
+    if (!this.#queue.empty) return this.writeOn();
     this.#writing = false;
     if (this.#closing) void this.#endWriting();
   }
@@ -365,34 +323,6 @@ export class Connection implements ReplyHolder {
   #fail(error: unknown): void {
     this.end();
     if (!isGone(error)) this.#notices.failed(error);
-  }
-
-  /** Takes the bytes of the next write off the queue. */
-  #joined(): Uint8Array {
-    const [first] = this.#queue;
-    if (this.#queue.length === 1) {
-      this.#queue = [];
-      return first!;
-    }
-    const parts = this.#queue.splice(0, this.#joinable());
-    if (parts.length === 1) return first!;
-    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
-  }
-
-  /** Returns the number of messages to join: none with descriptors, and no long one. */
-  #joinable(): number {
-    let length = 0;
-    const end = this.#queue.findIndex((bytes) => {
-      length += bytes.length;
-      return length > JOINED_BYTES || this.#fds.has(bytes);
-    });
-    return end < 0 ? this.#queue.length : Math.max(end, 1);
   }
 
   async #endWriting(): Promise<void> {
@@ -413,13 +343,9 @@ export class Connection implements ReplyHolder {
     this.#closed = true;
     this.#closing = true;
     clearTimeout(this.#linger);
-    this.#queue = [];
     this.#bytes = NOTHING;
-    this.#queued = 0;
-    this.#runs.length = 0;
-    if (this.#replyBytes > 0) this.#releaseReplies(this.#replyBytes);
-    for (const fds of this.#fds.values()) fds.close();
-    this.#fds.clear();
+    const replies = this.#queue.clear();
+    if (replies > 0) this.#budget?.release(this, replies);
     this.#socket.close();
     this.#over.resolve();
   }

@@ -8,7 +8,8 @@
  */
 
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import { FfiError, type Libc, loadLibc } from "./libc.ts";
+import { type Libc, loadLibc } from "./libc.ts";
+import { FfiError } from "./libc_symbols.ts";
 import type { Log } from "./log.ts";
 import { Poller } from "./unix_socket.ts";
 

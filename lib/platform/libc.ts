@@ -7,7 +7,9 @@
  * @module
  */
 
-import type { Fds, Identity } from "../wire/peer.ts";
+import type { Identity } from "../wire/peer.ts";
+import { Descriptors } from "./descriptors.ts";
+import { LAYOUTS, openSymbols, type Symbols } from "./libc_symbols.ts";
 
 /** The limit of descriptors of a message (QEMU's `TCP_MAX_FDS`); the kernel closes the others. */
 export const DESCRIPTORS_LIMIT = 16;
@@ -35,73 +37,6 @@ export interface Ready {
   /** Whether it can be written, or has failed. */
   readonly writable: boolean;
 }
-
-/** The error if FFI is not available, with the remedy. */
-export class FfiError extends Error {
-  /** Its kind. */
-  override name = "FfiError";
-}
-
-/** The file names of the C library. */
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
-
-/** The functions that are called here; an `optional` one that is missing is `null`. */
-export const SYMBOLS = {
-  __errno_location: { parameters: [], result: "pointer" },
-  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
-  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
-  epoll_create1: { parameters: ["i32"], result: "i32" },
-  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
-  epoll_wait: {
-    parameters: ["i32", "buffer", "i32", "i32"],
-    result: "i32",
-    nonblocking: true,
-  },
-  eventfd: { parameters: ["u32", "i32"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  getdtablesize: { parameters: [], result: "i32" },
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  // musl has only the second name since 1.2.4.
-  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
-  getdents: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
-  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
-  listen: { parameters: ["i32", "i32"], result: "i32" },
-  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
-  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
-  shutdown: { parameters: ["i32", "i32"], result: "i32" },
-  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-} as const;
-
-/** Those functions, as {@linkcode Deno.dlopen} returns them. */
-export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
-/** The part of the binary interface of Linux that depends on the processor. */
-export interface Layout {
-  /** The flag of `open` for directories only. */
-  readonly O_DIRECTORY: number;
-  /** The size of `struct epoll_event`, which is packed on x86-64 only. */
-  readonly EPOLL_EVENT_BYTES: number;
-}
-
-/**
- * The layout for each processor that Deno runs on, with 64-bit Linux.
- *
- * All other numbers are those of `asm-generic`, which both use.
- */
-export const LAYOUTS: Readonly<Record<typeof Deno.build.arch, Layout>> = {
-  x86_64: { O_DIRECTORY: 0o200000, EPOLL_EVENT_BYTES: 12 },
-  aarch64: { O_DIRECTORY: 0o40000, EPOLL_EVENT_BYTES: 16 },
-};
 
 const { O_DIRECTORY, EPOLL_EVENT_BYTES: EVENT_BYTES } = LAYOUTS[Deno.build.arch];
 
@@ -180,57 +115,6 @@ const SEARCH_LIMIT = 65536;
 /** The size of small buffers: V8 may move those below 65 bytes. */
 const FIXED_BYTES = 128;
 
-/** Received descriptors, until they are closed or sent on. */
-export class Descriptors implements Fds {
-  #numbers: readonly number[];
-  readonly #libc: Libc;
-  #closed: (count: number) => void = () => {};
-
-  /** Takes ownership of descriptors. */
-  constructor(libc: Libc, numbers: readonly number[]) {
-    this.#libc = libc;
-    this.#numbers = numbers;
-  }
-
-  /** Their numbers; none once they are closed. */
-  get numbers(): readonly number[] {
-    return this.#numbers;
-  }
-
-  /**
-   * Closes those that are clients' ends of connections to qmpmux: held here, they would keep a
-   * client connected after its exit.
-   *
-   * @returns their number
-   */
-  closeOwnEnds(): number {
-    const ends = this.#numbers.filter((number) => this.#libc.isOwnEnd(number));
-    if (ends.length > 0) this.#close(ends);
-    return ends.length;
-  }
-
-  /** Sets a callback that gets the number of descriptors at each close. */
-  whenClosed(closed: (count: number) => void): void {
-    this.#closed = closed;
-  }
-
-  /** Closes all but the first. */
-  keepFirst(): void {
-    this.#close(this.#numbers.slice(1));
-  }
-
-  /** Closes them, once. */
-  close(): void {
-    this.#close(this.#numbers);
-  }
-
-  #close(numbers: readonly number[]): void {
-    this.#numbers = this.#numbers.filter((number) => !numbers.includes(number));
-    for (const number of numbers) this.#libc.close(number);
-    if (numbers.length > 0) this.#closed(numbers.length);
-  }
-}
-
 let loaded: Libc | undefined;
 
 /**
@@ -239,25 +123,7 @@ let loaded: Libc | undefined;
  * @throws FfiError if it cannot be found, or Deno does not allow it
  */
 export function loadLibc(): Libc {
-  return loaded ??= new Libc(open());
-}
-
-function open(): Symbols {
-  if (Deno.build.os !== "linux") {
-    throw new FfiError(`FFI is used on Linux only, and this is ${Deno.build.os}`);
-  }
-  let why = "";
-  for (const library of LIBRARIES) {
-    try {
-      return Deno.dlopen(library, SYMBOLS).symbols;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) {
-        throw new FfiError("FFI is not allowed; run Deno with --allow-ffi");
-      }
-      why ||= (error as Error).message;
-    }
-  }
-  throw new FfiError(`no C library could be loaded (${why})`);
+  return loaded ??= new Libc(openSymbols());
 }
 
 /** The calls as methods; descriptors are plain numbers, and no call blocks. */

@@ -8,7 +8,8 @@
  * @module
  */
 
-import { FfiError, type Libc, loadLibc } from "./libc.ts";
+import { type Libc, loadLibc } from "./libc.ts";
+import { FfiError } from "./libc_symbols.ts";
 
 /** A connected process. */
 export interface MonitorHolder {

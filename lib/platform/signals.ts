@@ -4,24 +4,30 @@
  * @module
  */
 
-const SIGNALS = {
-  stop: ["SIGTERM", "SIGINT"],
-  reload: ["SIGHUP"],
-  // `deno run` of 2.9.2 and later also opens its debugger at SIGUSR1; SIGUSR2 has no such effect.
-  status: ["SIGUSR1", "SIGUSR2"],
-} as const;
+/** The handlers of signals. */
+export interface SignalHandlers {
+  /** Handles SIGTERM and SIGINT. */
+  readonly stop: () => void;
+  /** Handles SIGHUP. */
+  readonly reload: () => void;
+  /** Handles SIGUSR1 and SIGUSR2; `deno run` of 2.9.2 and later opens its debugger at SIGUSR1 too. */
+  readonly status: () => void;
+}
 
-/** Calls these handlers at their signals, until it is disposed of. */
-export function onSignals(
-  handlers: Readonly<Record<keyof typeof SIGNALS, () => void>>,
-): Disposable {
-  const listeners = (["stop", "reload", "status"] as const).flatMap((name) =>
-    SIGNALS[name].map((signal) => [signal, handlers[name]] as const)
-  );
-  for (const [signal, handler] of listeners) Deno.addSignalListener(signal, handler);
+/** Handles signals until it is disposed of. */
+export function onSignals({ stop, reload, status }: SignalHandlers): Disposable {
+  const handlers = {
+    SIGTERM: stop,
+    SIGINT: stop,
+    SIGHUP: reload,
+    SIGUSR1: status,
+    SIGUSR2: status,
+  };
+  const all = Object.entries(handlers) as [Deno.Signal, () => void][];
+  for (const [signal, handler] of all) Deno.addSignalListener(signal, handler);
   return {
     [Symbol.dispose](): void {
-      for (const [signal, handler] of listeners) Deno.removeSignalListener(signal, handler);
+      for (const [signal, handler] of all) Deno.removeSignalListener(signal, handler);
     },
   };
 }

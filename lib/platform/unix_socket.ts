@@ -9,7 +9,8 @@
  */
 
 import type { Fds } from "../wire/peer.ts";
-import type { Descriptors, Libc, PeerCredentials, Ready } from "./libc.ts";
+import type { Descriptors } from "./descriptors.ts";
+import type { Libc, PeerCredentials, Ready } from "./libc.ts";
 import { type Acceptor, isGone, type Stream } from "./stream.ts";
 
 /** White space, which QEMU ignores between commands. */
