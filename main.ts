@@ -6,13 +6,13 @@
 
 import type { AdminCommand } from "./lib/cli/admin.ts";
 import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/command_table.ts";
-import { type ExitStatus, Failure } from "./lib/platform/failure.ts";
+import { asFailure, type ExitStatus, Failure } from "./lib/platform/failure.ts";
 import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
 import { UsageError } from "./lib/policy/address.ts";
 import { ConfigError } from "./lib/config/config_error.ts";
 
-/** Each loads what it needs and nothing else: a one-shot command starts without the daemon. */
+/** The subcommands. Each loads only the modules it needs: one-shot commands start without the daemon. */
 const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {
   serve: async (args) => (await import("./lib/cli/serve.ts")).runServe(args),
   check: async (args) => (await import("./lib/cli/check.ts")).runCheck(args),
@@ -47,8 +47,9 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   return await RUN[first](rest);
 }
 
-/** What ended the program, as an exit status; what is a bug of ours is thrown on and seen whole. */
-function statusOf(error: unknown): ExitStatus {
+/** Explains an error on stderr, and returns its exit status; throws bugs on, to show them whole. */
+function statusOf(thrown: unknown): ExitStatus {
+  const error = asFailure(thrown);
   if (error instanceof Unread) return 1;
   if (error instanceof UsageError) {
     say(error.message);
@@ -61,10 +62,6 @@ function statusOf(error: unknown): ExitStatus {
   if (error instanceof Failure) {
     say(error.message);
     return error.status;
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    say(`a permission is missing: ${error.message}`);
-    return 77;
   }
   throw error;
 }

@@ -40,54 +40,74 @@ const PURE: readonly Floor[] = [
 
 /** Along these arrows rooms of one floor import each other; `a: ["b"]` is a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  "daemon/client": [
-    "daemon/fd_budget",
-    "daemon/inbox",
-    "daemon/internal_errors",
-    "daemon/limit_log",
-  ],
+  "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
     "daemon/client",
+    "daemon/deps",
     "daemon/fd_budget",
-    "daemon/internal_errors",
-    "daemon/limit_log",
     "daemon/web_guard",
   ],
   "daemon/daemon": [
+    "daemon/internal_errors",
+    "daemon/limit_log",
+    "daemon/machine",
+    "daemon/metrics_server",
+    "daemon/records",
+  ],
+  "daemon/deps": ["daemon/internal_errors", "daemon/limit_log"],
+  "daemon/internal_errors": ["daemon/limit_log"],
+  "daemon/machine": [
     "daemon/client_registry",
     "daemon/internal_errors",
     "daemon/limit_log",
-    "daemon/metrics_server",
-    "daemon/qemu",
     "daemon/qemu_link",
     "daemon/records",
   ],
-  "daemon/internal_errors": ["daemon/limit_log"],
-  "daemon/qemu": ["daemon/internal_errors"],
-  "daemon/qemu_link": ["daemon/internal_errors", "daemon/qemu"],
-  "daemon/records": ["daemon/audit_trail"],
+  "daemon/qemu": ["daemon/deps", "daemon/internal_errors"],
+  "daemon/qemu_link": ["daemon/deps", "daemon/qemu"],
+  "daemon/records": ["daemon/audit_trail", "daemon/limit_log"],
   "platform/audit_file": ["platform/audit_writer", "platform/failure"],
   "platform/config_file": ["platform/audit_file", "platform/failure", "platform/users"],
-  "platform/connection": ["platform/libc", "platform/reply_budget", "platform/turns"],
-  "platform/ffi": ["platform/libc", "platform/log", "platform/unix_socket"],
+  "platform/connection": [
+    "platform/reply_budget",
+    "platform/stream",
+    "platform/turns",
+    "platform/write_queue",
+  ],
+  "platform/dial": [
+    "platform/failure",
+    "platform/libc",
+    "platform/socket_file",
+    "platform/stream",
+    "platform/unix_socket",
+  ],
+  "platform/ffi": [
+    "platform/libc",
+    "platform/libc_symbols",
+    "platform/log",
+    "platform/unix_socket",
+  ],
   "platform/journal": ["platform/audit_writer", "platform/failure", "platform/systemd"],
+  "platform/libc": ["platform/descriptors", "platform/libc_symbols"],
   "platform/listener": [
     "platform/clock",
-    "platform/connection",
     "platform/failure",
     "platform/ffi",
     "platform/log",
     "platform/socket_activation",
     "platform/socket_file",
+    "platform/stream",
     "platform/unix_socket",
     "platform/users",
   ],
-  "platform/monitor_holder": ["platform/libc"],
+  "platform/monitor_holder": ["platform/libc", "platform/libc_symbols"],
   "platform/output": ["platform/failure"],
-  "platform/socket_activation": ["platform/connection", "platform/failure", "platform/runtime"],
-  "platform/socket_file": ["platform/failure", "platform/socket_activation", "platform/users"],
-  "platform/systemd": ["platform/failure", "platform/log", "platform/runtime"],
-  "platform/unix_socket": ["platform/connection", "platform/libc", "platform/socket_activation"],
+  "platform/socket_activation": ["platform/failure", "platform/runtime", "platform/stream"],
+  "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],
+  "platform/stream": ["platform/libc"],
+  "platform/systemd": ["platform/clock", "platform/failure", "platform/log", "platform/runtime"],
+  "platform/turns": ["platform/clock"],
+  "platform/unix_socket": ["platform/descriptors", "platform/libc", "platform/stream"],
   "platform/users": ["platform/failure"],
   "hub/admin": ["hub/request_recorder"],
   "hub/dispatch": ["hub/fd_gate", "hub/listing", "hub/request", "hub/request_recorder"],
@@ -224,6 +244,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const IMPURE =
   /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
 
+/** The runtime and the system, which `platform` alone knows. */
+const RUNTIME = /\bDeno\.[\w.]+|"node:[\w/]+"|\bgetBuiltinModule\b/g;
+
+/** The command line, the environment, the versions and the exit belong to the program itself. */
+const OF_PROGRAM = /^Deno\.(?:args|env\.get|exit|std(?:in|out|err)\.isTerminal|version\.\w+)$/;
+
 /** Bytes are looked at in `wire` alone; elsewhere they are handed on whole. */
 const BYTE_WORK = /charCodeAt|\bsubarray\(|\.indexOf\(0x|\[\w+\]\s*===\s*0x/;
 
@@ -231,7 +257,9 @@ interface Room {
   /** `floor/name`. */
   readonly name: string;
   readonly floor: Floor;
-  /** Its text without comments and texts. */
+  /** Its text without comments. */
+  readonly source: string;
+  /** That without string literals. */
   readonly code: string;
   /** What of this project it imports, `floor/name`. */
   readonly imports: readonly string[];
@@ -255,7 +283,7 @@ function* roomsOf(floor: Floor): Generator<Room> {
     const imports = [...source.matchAll(/\bfrom "(\.[^"]+)"/g)].map(([, path]) =>
       new URL(path!, url).pathname.replace(/^.*\/lib\//, "").replace(/\.ts$/, "")
     );
-    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, code, imports };
+    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, source, code, imports };
   }
 }
 
@@ -289,6 +317,16 @@ Deno.test("pure rooms do not wait, and know no world", () => {
   for (const { name, floor, code } of rooms) {
     if (!PURE.includes(floor)) continue;
     assertEquals(code.match(IMPURE)?.[0], undefined, name);
+  }
+});
+
+Deno.test("only platform knows Deno and the system; the program has its command line and exit", () => {
+  const main = uncommented(Deno.readTextFileSync(new URL("main.ts", ROOT)));
+  for (const { name, floor, source } of [...rooms, { name: "main", floor: "cli", source: main }]) {
+    if (floor === "platform") continue;
+    const used = [...source.matchAll(RUNTIME)].map(([text]) => text);
+    const foreign = used.filter((text) => floor !== "cli" || !OF_PROGRAM.test(text));
+    assertEquals(foreign, [], name);
   }
 });
 

@@ -223,7 +223,7 @@ Deno.test("AuditFile.reopen() that fails leaves the old file open", async () => 
   const file = new AuditFile(path);
   Deno.renameSync(path, `${path}.1`);
   Deno.mkdirSync(path);
-  assertThrows(() => file.reopen(), Failure, "is no file");
+  assertThrows(() => file.reopen(), Failure, "is not a file");
   await file.write("a\n");
   file.close();
   assertEquals(Deno.readTextFileSync(`${path}.1`), "a\n");
@@ -270,7 +270,10 @@ Deno.test("AuditFile() refuses what is no file", () => {
   using place = makePlace();
   const error = assertThrows(() => new AuditFile(place.path), Failure);
   assertEquals(error.status, 78);
-  assertEquals(error.message, `audit ${place.path} is no file; name one, or let it be made`);
+  assertEquals(
+    error.message,
+    `audit ${place.path} is not a file; name one, or a path for a new one`,
+  );
 });
 
 Deno.test("AuditFile() refuses a path without a directory", () => {

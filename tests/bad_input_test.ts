@@ -202,7 +202,7 @@ Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async ()
   const path = `${place.path}/file/a/qemu`;
   assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
     69,
-    `unix:${path}: ${place.path}/file/a is no directory; correct --qemu`,
+    `unix:${path}: ${place.path}/file/a is not a directory; correct --qemu`,
   ]);
 });
 
@@ -212,7 +212,7 @@ Deno.test("qmpmux serve ends with 69 where a file is in QEMU's place, and leaves
   Deno.writeTextFileSync(path, "precious");
   assertEquals(await refusal("--qemu", path, "--listen", `${place.path}/mux`), [
     69,
-    `unix:${path} is no socket; correct --qemu, or start QEMU with ` +
+    `unix:${path} is not a socket; correct --qemu, or start QEMU with ` +
     `-qmp unix:${path},server=on,wait=off`,
   ]);
   assertEquals(Deno.readTextFileSync(path), "precious");
@@ -268,7 +268,7 @@ Deno.test("qmpmux serve ends with 78 where a file is in a listener's place, and 
   Deno.writeTextFileSync(path, "precious");
   assertEquals(await listening(path), [
     78,
-    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+    `unix:${path} already exists and is not a socket; remove it, or listen elsewhere`,
   ]);
   assertEquals(Deno.readTextFileSync(path), "precious");
 });
@@ -280,7 +280,7 @@ Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's pl
   Deno.symlinkSync("target", path);
   assertEquals(await listening(path), [
     78,
-    `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+    `unix:${path} already exists and is not a socket; remove it, or listen elsewhere`,
   ]);
   assertEquals(Deno.readLinkSync(path), "target");
   assertEquals(Deno.readTextFileSync(`${place.path}/target`), "precious");
@@ -385,7 +385,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   const args = ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`];
   assertEquals(await refusal(...args, "--audit", "/dev/full"), [
     78,
-    "audit /dev/full is no file; name one, or let it be made",
+    "audit /dev/full is not a file; name one, or a path for a new one",
   ]);
 });
 
@@ -419,7 +419,7 @@ for (
     assertEquals(code, 69);
     assert(
       message.startsWith(
-        `ADDRESS is no QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
+        `ADDRESS is not a QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
       ),
       message,
     );

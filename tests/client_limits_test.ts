@@ -9,7 +9,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../lib/daemon/client.ts";
 import type { Clock } from "../lib/platform/clock.ts";
-import type { Stream } from "../lib/platform/connection.ts";
+import type { Stream } from "../lib/platform/stream.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
@@ -34,6 +34,10 @@ class HandClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  timeOfDay(): number {
+    return this.now();
   }
 
   after(seconds: number, run: () => void): () => void {

@@ -7,12 +7,8 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  Connection,
-  type ConnectionNotices,
-  type Marks,
-  type Stream,
-} from "../lib/platform/connection.ts";
+import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/connection.ts";
+import type { Stream } from "../lib/platform/stream.ts";
 import { within } from "./support/deadline.ts";
 import { hangUp, makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 
@@ -20,7 +16,7 @@ const WIDE: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 /** The kernel takes some 200 kB for a peer that does not read. */
 const MUCH = 4 << 20;
 
-class Notes implements ConnectionNotices {
+class Notices implements ConnectionNotices {
   readonly drops: string[] = [];
   #relief = Promise.withResolvers<void>();
 
@@ -53,7 +49,7 @@ function swallow(): undefined {
 Deno.test("Connection.send() joins what one turn queues into one write", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   for (const part of ["a", "bc", "def"]) connection.send(bytes(part));
   assertEquals(await readText(pair.theirs, 6), "abcdef");
   assertEquals(socket.writes, [6]);
@@ -62,7 +58,7 @@ Deno.test("Connection.send() joins what one turn queues into one write", async (
 
 Deno.test("Connection.send() writes in order what is queued while a write is under way", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, WIDE, notes);
   connection.send(bytes("x".repeat(MUCH)));
   await Promise.resolve();
@@ -88,7 +84,7 @@ Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB tha
     closeWrite: (): Promise<void> => Promise.resolve(),
     close(): void {},
   };
-  const connection = new Connection(socket, WIDE, new Notes());
+  const connection = new Connection(socket, WIDE, new Notices());
   for (let part = 0; part < 16; part++) connection.send(new Uint8Array(1 << 16));
   // All that microtasks can write has been written when a timer fires.
   await new Promise((resolve) => setTimeout(resolve, 0));
@@ -100,7 +96,7 @@ Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB tha
 Deno.test("Connection.send() goes on where the kernel takes a part", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours, 4);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   connection.send(bytes("0123456789"));
   assertEquals(await readText(pair.theirs, 10), "0123456789");
   assertEquals(socket.writes, [10, 6, 2]);
@@ -109,7 +105,7 @@ Deno.test("Connection.send() goes on where the kernel takes a part", async () =>
 
 Deno.test("Connection.behind tells when more is queued than the soft mark, until it is read", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notes);
   connection.send(bytes("0123456789"));
   assertEquals(connection.behind, false);
@@ -125,7 +121,7 @@ Deno.test("Connection.behind tells when more is queued than the soft mark, until
 
 Deno.test("Connection.send() drops a peer past the hard mark at once, and tells it once", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notes);
   connection.send(bytes("0123456789"));
   assertEquals(notes.drops, []);
@@ -142,7 +138,7 @@ Deno.test("Connection.send() drops a peer past the hard mark at once, and tells 
 
 Deno.test("Connection.tick() drops a peer that stays behind for longer than its patience, once", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
   connection.tick(0);
   connection.send(bytes("x".repeat(MUCH)));
@@ -157,7 +153,7 @@ Deno.test("Connection.tick() drops a peer that stays behind for longer than its 
 
 Deno.test("Connection.tick() counts anew when the peer has caught up in between", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(0);
@@ -175,7 +171,7 @@ Deno.test("Connection.tick() counts anew when the peer has caught up in between"
 
 Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large chunks of a fast peer", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const lengths: number[] = [];
   const reading = connection.read((chunk) => {
     lengths.push(chunk.length);
@@ -193,7 +189,7 @@ Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large c
 Deno.test("Connection.read() reads nothing more until what took the last chunk is ready", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   const first = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<void>();
   const reading = connection.read(() => {
@@ -215,7 +211,7 @@ Deno.test("Connection.read() reads nothing more until what took the last chunk i
 
 Deno.test("Connection.read() tells the end of a peer that still listens", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
   assertEquals(await connection.read(swallow), "ended");
   connection.send(bytes("late"));
@@ -226,7 +222,7 @@ Deno.test("Connection.read() tells the end of a peer that still listens", async 
 
 Deno.test("Connection.read() tells a reset as gone", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   connection.send(bytes("unread"));
   await write(pair.theirs, "x");
   // Closing with something unread resets.
@@ -245,14 +241,14 @@ Deno.test("Connection.read() throws on what is no end of a connection", async ()
     read: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
   } as unknown as Deno.Conn;
-  const connection = new Connection(broken, WIDE, new Notes());
+  const connection = new Connection(broken, WIDE, new Notices());
   await assertRejects(() => connection.read(swallow), RangeError, "no socket");
   connection.end();
 });
 
 Deno.test("Connection.close() lets the peer read its last bytes and the end of file, though it has sent more", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const first = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
   const reading = connection.read(() => {
@@ -272,7 +268,7 @@ Deno.test("Connection.close() lets the peer read its last bytes and the end of f
 
 Deno.test("Connection.close() sends all that is queued, however long that is", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
@@ -283,7 +279,7 @@ Deno.test("Connection.close() sends all that is queued, however long that is", a
 
 Deno.test("Connection.close() does not wait for ever for a peer that neither reads nor closes", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, WIDE, notes);
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
@@ -295,7 +291,7 @@ Deno.test("Connection.close() does not wait for ever for a peer that neither rea
 
 Deno.test("Connection.close() ends the stream once; what is sent afterwards is not", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
   connection.send(bytes("before"));
   connection.close();
@@ -308,7 +304,7 @@ Deno.test("Connection.close() ends the stream once; what is sent afterwards is n
 
 Deno.test("Connection.close() of a peer that is gone ends at once", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   pair.theirs.close();
   connection.close();
   assertEquals(await within("the reading to end", connection.read(swallow)), "gone");
@@ -317,7 +313,7 @@ Deno.test("Connection.close() of a peer that is gone ends at once", async () => 
 
 Deno.test("Connection.send() to a peer that is gone ends the connection, and drops nobody", async () => {
   using pair = await makePair();
-  const notes = new Notes();
+  const notes = new Notices();
   const connection = new Connection(pair.ours, WIDE, notes);
   pair.theirs.close();
   connection.send(bytes("x"));
@@ -328,7 +324,7 @@ Deno.test("Connection.send() to a peer that is gone ends the connection, and dro
 
 Deno.test("Connection.hasGone() tells a peer that has closed from one that still listens", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
   assertEquals(await connection.read(swallow), "ended");
   assertEquals(await connection.hasGone(), false);
@@ -343,7 +339,7 @@ Deno.test("Connection.hasGone() throws on what is no end of a connection", async
     write: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
   } as unknown as Deno.Conn;
-  const connection = new Connection(broken, WIDE, new Notes());
+  const connection = new Connection(broken, WIDE, new Notices());
   await assertRejects(() => connection.hasGone(), RangeError, "no socket");
   connection.end();
 });
@@ -352,7 +348,7 @@ Deno.test("Connection.close() waits less for a peer that has been sent everythin
   using idle = await makePair();
   using behind = await makePair();
   const ended: string[] = [];
-  const connections = [idle, behind].map(({ ours }) => new Connection(ours, WIDE, new Notes()));
+  const connections = [idle, behind].map(({ ours }) => new Connection(ours, WIDE, new Notices()));
   connections[1]!.send(bytes("x".repeat(MUCH)));
   const all = connections.map((connection, at) =>
     connection.over.then(() => ended.push(at === 0 ? "idle" : "behind"))

@@ -536,8 +536,7 @@ if (!Deno.env.get("QMPMUX_BINARY")) {
     args.push("--listen", `unix:${place.path}/fds,fds=on`);
     args.push("--listen", `unix:${place.path}/named,allow=${Deno.uid()}`);
     await using mux = await startQmpmux(args, { without: ["--allow-ffi"] });
-    const missing =
-      "no descriptors are passed: foreign calls are not allowed; run Deno with --allow-ffi";
+    const missing = "no descriptors are passed: FFI is not allowed; run Deno with --allow-ffi";
     assertEquals(mux.log.seen.filter((line) => line.endsWith(missing)).length, 1);
     using client = await PassingClient.ready(`${place.path}/fds`);
     assertEquals(await client.getfd("x"), NOTHING_CAME);

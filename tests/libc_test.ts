@@ -7,15 +7,9 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  Descriptors,
-  DESCRIPTORS_LIMIT,
-  LAYOUTS,
-  Libc,
-  loadLibc,
-  SYMBOLS,
-  type Symbols,
-} from "../lib/platform/libc.ts";
+import { Descriptors } from "../lib/platform/descriptors.ts";
+import { DESCRIPTORS_LIMIT, Libc, loadLibc } from "../lib/platform/libc.ts";
+import { LAYOUTS, SYMBOLS, type Symbols } from "../lib/platform/libc_symbols.ts";
 import { FdBudget, FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { FdSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
@@ -158,8 +152,11 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
 Deno.test("receive() gives the bytes, and as many descriptors as the process has room for", async () => {
   // A process of its own, that may open few.
   const code = `
-    import { Descriptors, loadLibc } from ${
+    import { loadLibc } from ${
     JSON.stringify(new URL("../lib/platform/libc.ts", import.meta.url).href)
+  };
+    import { Descriptors } from ${
+    JSON.stringify(new URL("../lib/platform/descriptors.ts", import.meta.url).href)
   };
     const libc = loadLibc();
     const path = Deno.args[0];

@@ -260,7 +260,7 @@ for (
     assertEquals(status, 78);
     assertEquals(
       message,
-      `unix:${path} is there already and is no socket; remove it, or listen elsewhere`,
+      `unix:${path} already exists and is not a socket; remove it, or listen elsewhere`,
     );
     assertEquals(Deno.lstatSync(path).ino, before.ino);
     assertEquals(names(place.path), ["mux.sock"]);
@@ -273,7 +273,7 @@ Deno.test("Listener.open() leaves a symbolic link to a live socket alone", async
   Deno.symlinkSync("live", `${place.path}/mux.sock`);
   const [status, message] = await refusal(`${place.path}/mux.sock`);
   assertEquals(status, 78);
-  assert(message.includes("is there already and is no socket"), message);
+  assert(message.includes("already exists and is not a socket"), message);
   assertEquals(names(place.path), ["live", "mux.sock"]);
 });
 
@@ -294,7 +294,7 @@ Deno.test("Listener.open() says which directory is none", async () => {
   assertEquals(status, 78);
   assertEquals(
     message,
-    `unix:${place.path}/file/mux.sock: ${place.path}/file is no directory; correct the path`,
+    `unix:${place.path}/file/mux.sock: ${place.path}/file is not a directory; correct the path`,
   );
 });
 
@@ -330,7 +330,7 @@ Deno.test("Listener.address is the port that port 0 has become, and taken for an
 Deno.test("Listener.open() refuses an address that is not this machine's", async () => {
   assertEquals(await refusal("192.0.2.1:0,allow-remote=on"), [
     78,
-    "tcp:192.0.2.1:0 is no address of this machine; listen on one that is",
+    "tcp:192.0.2.1:0 is not an address of this machine; listen on one that is",
   ]);
 });
 

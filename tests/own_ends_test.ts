@@ -10,7 +10,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { Descriptors, loadLibc } from "../lib/platform/libc.ts";
+import { Descriptors } from "../lib/platform/descriptors.ts";
+import { loadLibc } from "../lib/platform/libc.ts";
 import { FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";

@@ -7,10 +7,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
 import type { QemuEnding } from "../lib/wire/peer.ts";
-import type { Stream } from "../lib/platform/connection.ts";
+import { CLOCK } from "../lib/platform/clock.ts";
+import { checkPlace } from "../lib/platform/dial.ts";
+import type { Stream } from "../lib/platform/stream.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import type { Log } from "../lib/platform/log.ts";
-import { checkPlace, dial, Pauses, Qemu, type QemuDeps } from "../lib/daemon/qemu.ts";
+import { dial, Pauses, Qemu, type QemuDeps } from "../lib/daemon/qemu.ts";
 import { TURNS } from "../lib/platform/turns.ts";
 import { parseQemu } from "../lib/config/options.ts";
 import { strictErrors } from "./support/client_deps.ts";
@@ -269,15 +271,19 @@ Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () =
 
 for (
   const [what, name, message] of [
-    ["a file for a directory", "file/qemu", "PLACE/file is no directory; correct --qemu"],
-    ["a file above the directory", "file/a/qemu", "PLACE/file/a is no directory; correct --qemu"],
+    ["a file for a directory", "file/qemu", "PLACE/file is not a directory; correct --qemu"],
+    [
+      "a file above the directory",
+      "file/a/qemu",
+      "PLACE/file/a is not a directory; correct --qemu",
+    ],
     ["links that lead nowhere", "loop/qemu", "its symbolic links lead nowhere; correct --qemu"],
     [
       "a file",
       "file",
-      "PLACE/file is no socket; correct --qemu, or start QEMU with -qmp unix:PLACE",
+      "PLACE/file is not a socket; correct --qemu, or start QEMU with -qmp unix:PLACE",
     ],
-    ["a directory", "directory", "PLACE/directory is no socket; correct --qemu, or start QEMU"],
+    ["a directory", "directory", "PLACE/directory is not a socket; correct --qemu, or start QEMU"],
   ] as const
 ) {
   Deno.test(`checkPlace() refuses ${what} and says what to do`, () => {
@@ -295,7 +301,13 @@ for (
 }
 
 function qemuDeps(): QemuDeps {
-  return { mux: makeMux(), errors: strictErrors(), turns: TURNS, messageLimit: 1 << 20 };
+  return {
+    mux: makeMux(),
+    errors: strictErrors(),
+    turns: TURNS,
+    clock: CLOCK,
+    messageLimit: 1 << 20,
+  };
 }
 
 function makeMux(): Mux {

@@ -48,7 +48,7 @@ Deno.test("qmpmux check finds what serve would refuse of users, groups and the a
     } has no such ${kind}; write one it has, or a number`;
   const problems = [
     [2, unknown("group", "group=nosuch")],
-    [3, `audit ${place.path} is no file; name one, or let it be made`],
+    [3, `audit ${place.path} is not a file; name one, or a path for a new one`],
     [6, unknown("group", "group=nosuch")],
     [7, unknown("user", "user=nosuch")],
     [11, unknown("group", "allow=@nosuch")],
@@ -112,7 +112,7 @@ Deno.test("qmpmux check and serve name a file that is not there", async () => {
   for (const args of [["check"], ["serve"]]) {
     const { code, stderr } = await runQmpmux([...args, "--config", "/nowhere/x.toml"]);
     assertEquals(code, 78);
-    assertEquals(stderr, "qmpmux: /nowhere/x.toml: there is no such file; correct --config\n");
+    assertEquals(stderr, "qmpmux: /nowhere/x.toml: file not found; correct --config\n");
   }
 });
 

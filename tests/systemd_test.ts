@@ -620,7 +620,7 @@ const WRONG: readonly {
     what: "what is no socket",
     listen: "fd:a",
     sockets: ["a=-"],
-    says: /descriptor 3 is no listening socket/,
+    says: /descriptor 3 is not a listening socket/,
     adopted: true,
   },
   {

@@ -6,8 +6,10 @@
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/connection.ts";
-import { Descriptors, type Libc, loadLibc } from "../lib/platform/libc.ts";
-import { connectWithFds, FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
+import { dialOnce } from "../lib/platform/dial.ts";
+import { Descriptors } from "../lib/platform/descriptors.ts";
+import { type Libc, loadLibc } from "../lib/platform/libc.ts";
+import { FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
@@ -285,17 +287,43 @@ Deno.test("FdSocket.unread tells what the other end has not read, and nothing on
   assertEquals(ends.withFds.unread, 0);
 });
 
-Deno.test("connectWithFds() finds the descriptor of what it has connected", async () => {
+Deno.test("dialOnce() finds the descriptor of each connection, however many are made at once", async () => {
   await using ends = await connected();
   using place = makePlace();
-  const path = `${place.path}/other`;
-  using other = Deno.listen({ transport: "unix", path });
-  const socket = await connectWithFds(LIBC, () => Deno.connect({ transport: "unix", path }));
-  using theirs = await other.accept();
-  assertInstanceOf(socket, FdSocket);
-  await socket.writeWith(ENCODER.encode("right"), files("for-other"));
-  assertEquals(await textFrom(theirs), "right");
+  const paths = ["a", "b", "c"].map((name) => `${place.path}/${name}`);
+  const listeners = paths.map((path) => Deno.listen({ transport: "unix", path }));
+  const refused = (reason: string): never => {
+    throw new Error(reason);
+  };
+  const sockets = await within(
+    "the connections",
+    Promise.all(
+      [...paths, ...paths].map((path) =>
+        dialOnce({ transport: "unix", path }, { libc: LIBC, refused })
+      ),
+    ),
+  );
+  for (const [i, socket] of sockets.entries()) {
+    assertInstanceOf(socket, FdSocket);
+    await socket.writeWith(ENCODER.encode(`right ${i}`), files(`for-${i}`));
+    using theirs = await listeners[i % listeners.length]!.accept();
+    assertEquals(await textFrom(theirs), `right ${i}`);
+    socket.close();
+  }
   assertEquals(ends.ours.takeFds(), undefined);
+  for (const listener of listeners) listener.close();
+  assertEquals(memoryFilesOf(Deno.pid), []);
+});
+
+Deno.test("dialOnce() uses Deno's socket alone where its descriptor cannot be told", async () => {
+  using place = makePlace();
+  const path = `${place.path}/s`;
+  using _listener = Deno.listen({ transport: "unix", path });
+  const unknown = { outgoing: () => new Set<number>() } as unknown as Libc;
+  const reasons: string[] = [];
+  const passing = { libc: unknown, refused: (reason: string) => void reasons.push(reason) };
+  const socket = await dialOnce({ transport: "unix", path }, passing);
+  assertEquals([socket.writeWith, reasons.length], [undefined, 1]);
   socket.close();
 });
 

@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Stream } from "../lib/platform/connection.ts";
+import type { Stream } from "../lib/platform/stream.ts";
 import { WebGuard } from "../lib/daemon/web_guard.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { TestClient } from "./support/client.ts";

@@ -13,8 +13,8 @@ import { Mux } from "../../lib/hub/mux.ts";
 import { Audit, type AuditSink, lineOf } from "../../lib/observe/audit.ts";
 import { MetricsRecorder } from "../../lib/observe/metrics_recorder.ts";
 import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
-import { STEADY } from "../../lib/platform/clock.ts";
-import type { Stream } from "../../lib/platform/connection.ts";
+import { CLOCK } from "../../lib/platform/clock.ts";
+import type { Stream } from "../../lib/platform/stream.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import { Qemu } from "../../lib/daemon/qemu.ts";
@@ -320,7 +320,7 @@ export class Rig {
       stallTime: 10,
       deadlines: [{ glob: "*-a*b*c*", seconds: 1e6 }, { glob: "*", seconds: 1e6 }],
       timeOfDay: () => 0,
-      clock: () => STEADY.now(),
+      clock: () => CLOCK.now(),
       later: (task) => this.#turns.add(task),
     }, {
       ready(): void {},
@@ -338,7 +338,7 @@ export class Rig {
       log,
       limitLog,
       errors,
-      clock: STEADY,
+      clock: CLOCK,
       turns: this.#turns,
       budget,
     };
@@ -346,6 +346,7 @@ export class Rig {
       mux: this.#mux,
       errors,
       turns: this.#turns,
+      clock: CLOCK,
       messageLimit: 64 << 20,
     });
     this.#keep(qemu.run());

@@ -6,8 +6,10 @@
  * @module
  */
 
+import { withTimeout } from "../platform/clock.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
+import { dropFfi } from "../platform/permissions.ts";
 import { BusyMonitor, NoMonitor, Session } from "../client/session.ts";
 import type { Address } from "../policy/address.ts";
 import { noGreeting } from "./busy.ts";
@@ -27,14 +29,7 @@ async function beforeDeadline(
   seconds: number | undefined,
   run: () => Promise<ExitStatus>,
 ): Promise<ExitStatus> {
-  if (seconds === undefined) return await run();
-  const late = Promise.withResolvers<ExitStatus>();
-  const timer = setTimeout(() => late.resolve(124), seconds * 1000);
-  try {
-    return await Promise.race([run(), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return seconds === undefined ? await run() : await withTimeout(seconds * 1000, run(), 124);
 }
 
 /** A session to be, and what is said where it takes too long. */
@@ -81,7 +76,7 @@ export async function inSession(
     using session = await open();
     isGreeted = true;
     // Foreign calls are for finding out who holds a monitor that does not greet.
-    await Deno.permissions.revoke({ name: "ffi" });
+    await dropFfi();
     return await run(session);
   });
   if (status === 124) {

@@ -1,7 +1,7 @@
 /**
- * A client's session with a monitor, for the one-shot commands.
+ * A QMP session with a monitor, for the one-shot commands.
  *
- * One command at a time; events that come meanwhile wait in their order. Works
+ * One command at a time; events received meanwhile are queued in order. Works
  * with qmpmux and with QEMU's own monitor.
  *
  * @module
@@ -10,34 +10,37 @@
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import { readJsonObject } from "../wire/json_text.ts";
+import { withTimeout } from "../platform/clock.ts";
+import { DialError, dialOnce } from "../platform/dial.ts";
 import { Failure } from "../platform/failure.ts";
+import { isHangUp, type Stream } from "../platform/stream.ts";
 
 const ENCODER = new TextEncoder();
 const BUFFER_BYTES = 65536;
 
-/** The longest message that is read. QEMU's longest known, a large memory dump as text, has 23 MB. */
+/** The limit of a message. QEMU's longest known, a large memory dump as text, has 23 MB. */
 export const MESSAGE_BYTES_LIMIT = 64 << 20;
 
-/** The bytes of events that are kept while a reply is waited for. */
+/** The limit of queued events while a reply is pending, in bytes. */
 const EVENT_BYTES_LIMIT = 64 << 20;
 
-/** The longest error that is read; a long list of errors in a file has a hundredth of it. */
+/** The limit of an error; a long list of errors in a file has a hundredth of it. */
 const ERROR_LENGTH_LIMIT = 1 << 20;
 
-/** An error that answers a command. */
+/** An error reply. */
 export interface Refusal {
   /** Its class. */
   readonly errorClass: string;
-  /** Its text, which can hold anything: for a terminal it must be made printable. */
+  /** Its text; escape it before printing it to a terminal. */
   readonly desc: string;
 }
 
-/** The answer to a command: its value as JSON on one line of printable ASCII, or its error. */
+/** The reply to a command: its value as JSON on one line of printable ASCII, or its error. */
 export type Answer = { readonly value: string } | Refusal;
 
 /** An event. */
 export interface SessionEvent {
-  /** Its name, which can hold anything. */
+  /** Its name; escape it before printing it to a terminal. */
   readonly name: string;
   /** The whole message, as JSON on one line of printable ASCII. */
   readonly text: string;
@@ -51,27 +54,27 @@ type Message =
   | { readonly kind: "event" } & SessionEvent
   | { readonly kind: "invalid"; readonly wrong: string };
 
-/** No monitor answers at an address now; later one may. */
+/** The failure if no monitor answers at an address now; one may later. */
 export class NoMonitor extends Failure {}
 
-/** A monitor whose queue of connections is full: it serves somebody else, and others wait already. */
+/** The failure if the backlog of a monitor is full: it serves one client, and others wait. */
 export class BusyMonitor extends NoMonitor {}
 
 /** A negotiated session. */
 export class Session implements Disposable {
-  readonly #socket: Deno.Conn;
+  readonly #socket: Stream;
   readonly #address: string;
-  // What is longer is refused below, with its own words.
+  // Higher than the limit, which `#read` checks: it names the limit in its error.
   readonly #splitter = new MessageSplitter(MESSAGE_BYTES_LIMIT + (1 << 20));
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #events: SessionEvent[] = [];
   #eventBytes = 0;
-  /** Bytes of a message that is not complete. */
-  #begun = 0;
-  /** What is being waited for; it stays so where patience has ended before. */
-  #coming: Promise<Message | undefined> | undefined;
+  /** Bytes received of an incomplete message. */
+  #partial = 0;
+  /** The pending read; it stays pending after a timeout of `quiet`. */
+  #reading: Promise<Message | undefined> | undefined;
 
-  private constructor(socket: Deno.Conn, address: string) {
+  private constructor(socket: Stream, address: string) {
     this.#socket = socket;
     this.#address = address;
   }
@@ -79,8 +82,8 @@ export class Session implements Disposable {
   /**
    * Connects and negotiates, without any capability.
    *
-   * @param connected is told when it is connected, before there is a greeting
-   * @throws NoMonitor where nobody listens there, or hangs up at once; Failure where it is not a monitor
+   * @param connected is called when it is connected, before the greeting
+   * @throws NoMonitor if nobody listens or the peer disconnects; Failure if it is not a monitor
    */
   static async open(address: Address, connected = (): void => {}): Promise<Session> {
     const session = new Session(await connect(address), addressText(address));
@@ -105,10 +108,10 @@ export class Session implements Disposable {
   }
 
   /**
-   * Runs a command; events that come before its reply are kept for `event`.
+   * Runs a command; events received before its reply are queued for `event`.
    *
    * @param args the arguments as JSON text
-   * @throws Failure where the connection ends before the reply, or the reply is not QMP's
+   * @throws Failure if the connection is closed before the reply, or the reply is malformed
    */
   async execute(name: string, args = "{}"): Promise<Answer> {
     await this.#write(`{"execute":${JSON.stringify(name)},"arguments":${args}}\n`);
@@ -133,7 +136,7 @@ export class Session implements Disposable {
    * Waits for the next event.
    *
    * @returns `undefined` at the end of the connection
-   * @throws Failure where something else than an event comes
+   * @throws Failure if anything but an event is received
    */
   async event(): Promise<SessionEvent | undefined> {
     const kept = this.#events.shift();
@@ -148,22 +151,15 @@ export class Session implements Disposable {
     return message;
   }
 
-  /** Waits until there is an event, or so many milliseconds; `false` at the end of the connection. */
+  /** Waits for an event or a timeout in milliseconds; returns `false` at the end of the connection. */
   async quiet(patience: number): Promise<boolean> {
     this.#eventBytes = 0;
     if (this.#events.splice(0).length > 0) return true;
-    const { promise: late, resolve } = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => resolve("late"), patience);
-    try {
-      const first = await Promise.race([this.#coming ??= this.#read(), late]);
-      if (first === "late") return true;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (await withTimeout(patience, this.#reading ??= this.#read(), "late") === "late") return true;
     return await this.event() !== undefined;
   }
 
-  /** Hangs up. */
+  /** Disconnects. */
   [Symbol.dispose](): void {
     this.#socket.close();
   }
@@ -174,14 +170,14 @@ export class Session implements Disposable {
         bytes = bytes.subarray(await this.#socket.write(bytes));
       }
     } catch (error) {
-      // Its end is then read, behind its last words.
+      // The next read returns its last bytes, then the end.
       if (!isHangUp(error)) throw this.#broken(error);
     }
   }
 
   async #next(): Promise<Message | undefined> {
-    const message = await (this.#coming ??= this.#read());
-    this.#coming = undefined;
+    const message = await (this.#reading ??= this.#read());
+    this.#reading = undefined;
     return message;
   }
 
@@ -189,15 +185,15 @@ export class Session implements Disposable {
     for (;;) {
       const found = this.#splitter.next();
       if (found !== undefined) {
-        this.#begun = 0;
+        this.#partial = 0;
         return "damage" in found ? { kind: "invalid", wrong: "not JSON" } : messageOf(found);
       }
-      if (this.#begun > MESSAGE_BYTES_LIMIT) {
+      if (this.#partial > MESSAGE_BYTES_LIMIT) {
         throw this.#failed(`a message is longer than ${MESSAGE_BYTES_LIMIT} bytes (64 MiB)`);
       }
       const length = await this.#chunk();
       if (length === null) return undefined;
-      this.#begun += length;
+      this.#partial += length;
       this.#splitter.load(this.#buffer.subarray(0, length));
     }
   }
@@ -231,7 +227,7 @@ export class Session implements Disposable {
     return new Failure(1, `${this.#address}: ${what}`);
   }
 
-  /** An error of the socket, as one for people; a bug of ours as it is. */
+  /** Returns a socket's error as a failure; an internal error unchanged. */
   #broken(error: unknown): unknown {
     if (!(error instanceof Error) || !/\(os error \d+\)/.test(error.message)) return error;
     return this.#failed(error.message);
@@ -242,7 +238,7 @@ export class Session implements Disposable {
   }
 }
 
-/** Reads a message; `invalid` where it is neither greeting, reply nor event. */
+/** Reads a message; `invalid` if it is not a greeting, a reply or an event. */
 function messageOf(bytes: Uint8Array): Message {
   const read = readJsonObject(bytes);
   if ("wrong" in read) return { kind: "invalid", wrong: `not JSON: ${read.wrong}` };
@@ -257,32 +253,29 @@ function messageOf(bytes: Uint8Array): Message {
   return { kind: "invalid", wrong: "it is neither a reply nor an event" };
 }
 
-function isHangUp(error: unknown): boolean {
-  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted;
-}
-
-async function connect(address: Address): Promise<Deno.Conn> {
+async function connect(address: Address): Promise<Stream> {
   const text = addressText(address);
   try {
-    if (address.transport === "unix") return await Deno.connect(address);
-    return await Deno.connect({ hostname: address.hostname, port: address.port });
+    return await dialOnce(address);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
-      throw new NoMonitor(
-        69,
-        `${text}: nobody listens there; start qmpmux, or correct the address`,
-      );
+    if (!(error instanceof DialError)) throw error;
+    switch (error.problem) {
+      case "no directory":
+      case "no socket":
+      case "refused":
+        throw new NoMonitor(
+          69,
+          `${text}: nobody listens there; start qmpmux, or correct the address`,
+        );
+      case "denied":
+        throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
+      case "busy":
+        throw new BusyMonitor(
+          69,
+          `${text} is busy: it serves one client at a time, and others wait`,
+        );
+      default:
+        throw new NoMonitor(69, `${text}: ${error.message}`);
     }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
-    }
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    const { message } = error as Error;
-    // QEMU's socket has room for the one client it serves and few that wait.
-    if (/os error 11\b|temporarily unavailable/i.test(message)) {
-      throw new BusyMonitor(69, `${text} is busy: it serves one client at a time, and others wait`);
-    }
-    throw new NoMonitor(69, `${text}: ${message}`);
   }
 }

@@ -1,65 +1,66 @@
 /**
- * Where records of commands go: behind a bounded queue, in their order.
+ * The queue of audit records: bounded, and written in order.
  *
- * What cannot be written waits and is tried again, at the next record and once a
- * second; past the bound of the queue records are given up. Each failure is
- * counted, the first of them told.
+ * A record that cannot be written stays queued; the write is retried at the next
+ * record and once a second. Records beyond the limit of the queue are dropped.
+ * Each failure is counted, the first one logged.
  *
  * @module
  */
 
 import type { AuditRecord, AuditSink } from "../observe/audit.ts";
 import type { AuditWriter } from "../platform/audit_writer.ts";
+import { withTimeout } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 
-/** So many characters of records may wait. */
+/** The limit of the queue, in characters. */
 const QUEUE_LIMIT = 4 << 20;
 
-/** How long the last records may take at the end. */
+/** The time for the last records at exit. */
 const FAREWELL_MS = 2000;
 
 /** Writes records one after the other. */
 export class AuditTrail implements AuditSink {
-  readonly #place: AuditWriter;
+  readonly #writer: AuditWriter;
   readonly #log: Log;
   readonly #failed: () => void;
   readonly #limit: number;
   readonly #queue: string[] = [];
   #queued = 0;
   #writing: Promise<void> | undefined;
-  #stale = false;
+  #reopens = false;
   #closed = false;
   #failing = false;
-  #givenUp = 0;
+  #dropped = 0;
 
   /**
-   * Nothing has been written.
+   * Creates a trail of which nothing has been written.
    *
-   * @param place is closed with it
-   * @param failed is told of each failure
+   * @param writer is closed with it
+   * @param failed is called at each failure
    */
-  constructor(place: AuditWriter, log: Log, failed: () => void, limit = QUEUE_LIMIT) {
-    this.#place = place;
+  constructor(writer: AuditWriter, log: Log, failed: () => void, limit = QUEUE_LIMIT) {
+    this.#writer = writer;
     this.#log = log;
     this.#failed = failed;
     this.#limit = limit;
   }
 
-  /** The name of its place: a path, or `journal`. */
+  /** The name of the target: a path, or `journal`. */
   get name(): string {
-    return this.#place.name;
+    return this.#writer.name;
   }
 
-  /** Can nothing be written at the moment? */
+  /** Whether the last write failed. */
   get failing(): boolean {
     return this.#failing;
   }
 
-  /** Writes a record in its turn. */
+  /** Queues a record. */
   keep(record: AuditRecord): void {
-    const text = this.#place.format(record);
+    const text = this.#writer.format(record);
     if (this.#queued + text.length > this.#limit) {
-      this.#givenUp++;
+      this.#dropped++;
       this.#fail(`more than ${this.#limit} characters wait to be written`);
     } else {
       this.#queue.push(text);
@@ -68,31 +69,28 @@ export class AuditTrail implements AuditSink {
     this.#go();
   }
 
-  /** Opens the place anew before the next record, at once where none is being written. */
+  /** Reopens the target before the next record; at once if none is being written. */
   reopen(): void {
-    this.#stale = true;
+    this.#reopens = true;
     this.#go();
   }
 
-  /** Time has gone on: tries again what has failed. */
+  /** Retries a failed write. */
   tick(): void {
     if (this.#failing) this.#go();
   }
 
-  /** Waits for what is queued, but not for long, and closes; tells what is lost. */
+  /** Writes what is queued, within a short time, then closes; logs how much is lost. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#go();
-    if (this.#writing !== undefined) {
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(() => late.resolve(), FAREWELL_MS);
-      await Promise.race([this.#writing, late.promise]);
-      clearTimeout(timer);
-    }
+    if (this.#writing) await withTimeout(FAREWELL_MS, this.#writing, undefined);
     this.#closed = true;
-    this.#place.close();
-    const lost = this.#queue.length + this.#givenUp;
-    if (lost > 0) this.#log.warn(`audit ${this.#place.name}: ${lost} records could not be written`);
+    this.#writer.close();
+    const lost = this.#queue.length + this.#dropped;
+    if (lost > 0) {
+      this.#log.warn(`audit ${this.#writer.name}: ${lost} records could not be written`);
+    }
   }
 
   #go(): void {
@@ -101,17 +99,17 @@ export class AuditTrail implements AuditSink {
 
   async #writeAll(): Promise<void> {
     try {
-      // What the hub is doing comes first.
+      // Let the hub finish what it is doing.
       await undefined;
-      if (this.#stale) this.#place.reopen();
-      this.#stale = false;
+      if (this.#reopens) this.#writer.reopen();
+      this.#reopens = false;
       while (this.#queue.length > 0) {
-        await this.#place.write(this.#queue[0]!);
+        await this.#writer.write(this.#queue[0]!);
         if (this.#closed) return;
         this.#queued -= this.#queue.shift()!.length;
         this.#recover();
-        if (this.#stale) this.#place.reopen();
-        this.#stale = false;
+        if (this.#reopens) this.#writer.reopen();
+        this.#reopens = false;
       }
       this.#recover();
     } catch (error) {
@@ -123,15 +121,15 @@ export class AuditTrail implements AuditSink {
 
   #fail(reason: string): void {
     this.#failed();
-    if (!this.#failing) this.#log.warn(`audit ${this.#place.name} cannot be written: ${reason}`);
+    if (!this.#failing) this.#log.warn(`audit ${this.#writer.name} cannot be written: ${reason}`);
     this.#failing = true;
   }
 
   #recover(): void {
     if (!this.#failing) return;
     this.#failing = false;
-    const lost = this.#givenUp === 0 ? "nothing is lost" : `${this.#givenUp} records are lost`;
-    this.#givenUp = 0;
-    this.#log.info(`audit ${this.#place.name} is written again; ${lost}`);
+    const lost = this.#dropped === 0 ? "nothing is lost" : `${this.#dropped} records are lost`;
+    this.#dropped = 0;
+    this.#log.info(`audit ${this.#writer.name} is written again; ${lost}`);
   }
 }

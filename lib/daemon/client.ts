@@ -1,116 +1,103 @@
 /**
- * One client's socket, between the kernel and its virtual monitor.
+ * One client: its socket, its limits, and its virtual monitor.
  *
  * Its bytes are split only as fast as the monitor takes commands and its limits
- * allow, a slice at a time; a little is read ahead, so that a client that leaves
- * is noticed while its command runs. An error of ours ends the client and nothing
- * else.
+ * allow, one slice at a time. A little is read ahead, to notice a disconnect while
+ * a command runs. An internal error disconnects this client only.
  *
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/grant.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
-import type { Clock } from "../platform/clock.ts";
-import { Connection, type Marks, type Stream } from "../platform/connection.ts";
-import { Descriptors, type PeerCredentials } from "../platform/libc.ts";
+import { Connection, type Marks } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
+import { Descriptors } from "../platform/descriptors.ts";
+import type { PeerCredentials } from "../platform/libc.ts";
+import type { Deps } from "./deps.ts";
 import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitLog, Reached } from "./limit_log.ts";
-import type { Log } from "../platform/log.ts";
+import type { Reached } from "./limit_log.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
-import { CLIENT_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
+import { CLIENT_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
-/** A chunk of so many bytes is followed by a turn for everybody else. */
+/** The size of a chunk after which all others get a turn. */
 const TURN_BYTES = 32768;
 
-/** The splitter is given so many bytes at a time: it takes a fraction of a slice for them. */
+/** The bytes given to the splitter at a time: they take it a fraction of a slice. */
 const PART_BYTES = 4096;
 
-/** A command longer than this is prepared in slices before it is handed over. */
+/** The size above which a command is prepared in slices before the hub gets it. */
 const PREPARED_BYTES = 4096;
 
-/** A command longer than this is handed over in a turn of its own. */
+/** The size above which the hub gets a command in a separate turn. */
 const OWN_TURN_BYTES = 32768;
 
-/** So many chunks with descriptors are read ahead: each is up to sixteen of ours. */
+/** The chunks with descriptors that are read ahead: each has up to sixteen. */
 const FD_MESSAGES_LIMIT = 2;
 
-/** What all clients have in common. */
-export interface ClientDeps {
-  /** Serves it. */
-  readonly mux: Mux;
-  /** Is told what is worth knowing. */
-  readonly log: Log;
-  /** Are told of the limits it reaches. */
-  readonly limitLog: LimitLog;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Measures its pace and its slices. */
-  readonly clock: Clock;
-  /** Runs the slices that have to wait. */
-  readonly turns: Turns;
-  /** Bounds the replies that all clients leave unread. */
+/** The parts of a machine that all clients share. */
+export interface ClientDeps extends Deps {
+  /** Limits the replies that all clients leave unread. */
   readonly budget?: ReplyBudget;
-  /** Bounds the descriptors of all clients that wait here. */
+  /** Limits the descriptors of all clients that wait here. */
   readonly fds?: FdBudget;
 }
 
-/** A client from its connecting to its leaving. */
+/** A client, from its connection to its disconnect. */
 export class Client implements ClientPeer {
   readonly #deps: ClientDeps;
   readonly #connection: Connection;
   readonly #monitor: Monitor;
   readonly #bucket: TokenBucket;
-  /** The pace of all clients of its user. */
+  /** The rate limit of all clients of its user. */
   readonly #shared: TokenBucket | undefined;
   readonly #inbox = new Inbox();
   #splitter: FrameSplitter | undefined;
-  /** Whether the splitter holds something that has not been looked at. */
+  /** Whether the splitter may hold another command. */
   #unsplit = false;
   #room: PromiseWithResolvers<void> | undefined;
   #paused = false;
   #delivering = false;
-  /** Whether what it has sent waits for a turn. */
+  /** Whether its input waits for a turn. */
   #awaitsTurn = false;
   #ended = false;
-  readonly #work = new UnbrokenWork();
-  /** The sizes of its last commands, all that wait for their answers among them, and their sum. */
+  readonly #work: UnbrokenWork;
+  /** The sizes of its last commands, including all that are pending, and their sum. */
   #sizes: number[] = [];
   #waiting = 0;
-  /** A command that has been split and not handed over: it is too early, or waits for a turn. */
+  /** A command that the hub has not got: the rate limit delays it, or it waits for a turn. */
   #early: Frame | Damage | undefined;
-  /** Whether nothing is left to prepare of it. */
+  /** Whether that command is fully prepared. */
   #prepared = false;
   #stopWaiting: (() => void) | undefined;
   #slow = false;
-  /** Why it goes, if it does not leave by itself. */
+  /** The reason of its disconnect; "left" unless we cause it. */
   #ending: ClientEnding = "left";
-  /** Whether anything has been said, by it or to it, since the last tick. */
+  /** Whether it has sent or received anything since the last tick. */
   #stirred = true;
   #quietSince = 0;
-  /** The tick since which descriptors wait here and its next command may come. */
+  /** The tick since which descriptors wait here without a command. */
   #fdsSince = 0;
 
-  /** The process at the other end, where it is known. */
+  /** The process at the other end, if known. */
   readonly identity: PeerCredentials | undefined;
 
   /**
    * Attaches a client that has just connected; `run` serves it.
    *
-   * @param shared is the pace of all clients of its user
+   * @param shared the rate limit of all clients of its user
    */
   constructor(socket: Stream, grant: Grant, deps: ClientDeps, shared?: TokenBucket) {
     this.identity = socket.identity;
     this.#shared = shared;
     this.#deps = deps;
+    this.#work = new UnbrokenWork(deps.clock, CLIENT_SLICE_SECONDS);
     this.#bucket = new TokenBucket(grant.limits.rate, deps.clock.now());
     this.#connection = new Connection(socket, marksOf(grant.limits), {
       dropped: (reason, mark) => this.#dropped(reason, mark),
@@ -120,14 +107,14 @@ export class Client implements ClientPeer {
     this.#monitor = deps.mux.attach(this, grant);
   }
 
-  /** Its name in the log: its listener and its number. */
+  /** The name in the log: the listener and a number. */
   get name(): string {
     return this.#monitor.name;
   }
 
-  /** Reads until the client leaves; resolves when its socket is closed. */
+  /** Reads until the client disconnects; resolves when its socket is closed. */
   async run(): Promise<void> {
-    // A write can find out first that the client is gone, also one that no more is read from.
+    // A write can notice a disconnect first, for example while nothing is read.
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
       this.#stopWaiting?.();
@@ -144,7 +131,7 @@ export class Client implements ClientPeer {
     await over;
   }
 
-  /** Goes on under other terms. */
+  /** Adopts a new grant. */
   adopt(grant: Grant): void {
     const { limits } = grant;
     this.#monitor.adopt(grant);
@@ -156,7 +143,7 @@ export class Client implements ClientPeer {
     this.#resumed();
   }
 
-  /** Time has come so far, in seconds. */
+  /** Advances the time to `now`, in seconds. */
   tick(now: number): void {
     try {
       this.#noteSlow();
@@ -166,7 +153,7 @@ export class Client implements ClientPeer {
     } catch (error) {
       this.#fail(error);
     }
-    // One that ended its stream before it closed looked as if it still listened. What is queued tells by itself.
+    // A client that shut down its stream, then closed, still seems to listen. A queued write would fail.
     if (this.#ended && this.unread === 0) void this.#leaveIfGone();
   }
 
@@ -180,11 +167,11 @@ export class Client implements ClientPeer {
   sendReply(bytes: Uint8Array): void {
     this.#stirred = true;
     this.#connection.sendReply(bytes);
-    // Not at once: the core may be in the middle of something.
+    // Later: the hub may be in the middle of something.
     if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
   }
 
-  /** Bytes queued that the client has not taken. */
+  /** Bytes queued that the kernel has not taken. */
   get unread(): number {
     return this.#connection.queued;
   }
@@ -194,19 +181,19 @@ export class Client implements ClientPeer {
     this.#paused = true;
   }
 
-  /** Reads on, not before the core has finished what it is doing. */
+  /** Reads on, after the hub has finished what it is doing. */
   resume(): void {
     this.#paused = false;
     if (this.#hasMore || this.#ended) queueMicrotask(() => this.#deliver());
   }
 
-  /** Disconnects it, for a reason that the log tells. */
+  /** Disconnects the client, and logs the reason. */
   dismiss(reason: string): void {
     this.#deps.log.info(`client ${this.name} was closed: ${reason}`);
     this.#deps.mux.dismiss(this.#monitor, reason, "kicked");
   }
 
-  /** Ends the connection behind what is queued. */
+  /** Closes the connection after what is queued. */
   close(reason: string): void {
     if (this.#monitor.ending === "handshake") {
       this.#reached("handshake-timeout", `was closed: ${reason}`);
@@ -219,7 +206,7 @@ export class Client implements ClientPeer {
     return this.#paused || this.#connection.behind || this.#full;
   }
 
-  /** Whether something has come that has not been handed over. */
+  /** Whether there is input that the hub has not got. */
   get #hasMore(): boolean {
     return this.#unsplit || !this.#inbox.empty;
   }
@@ -228,10 +215,10 @@ export class Client implements ClientPeer {
     return this.#monitor.grant.limits;
   }
 
-  /** Whether as many bytes of commands wait for their answers as may. */
+  /** Whether the bytes of pending commands have reached their limit. */
   get #full(): boolean {
     const { pending } = this.#monitor;
-    // Answers leave in the order of the commands.
+    // Replies are sent in the order of the commands.
     while (this.#sizes.length > pending) this.#waiting -= this.#sizes.shift()!;
     return this.#waiting >= this.#limits["max-waiting"];
   }
@@ -250,7 +237,7 @@ export class Client implements ClientPeer {
     return this.#deps.turns.next();
   }
 
-  /** Descriptors that have come, less those that it may not pass; these are closed. */
+  /** Returns the received descriptors that it may pass, and closes the others. */
   #granted(fds: Fds | undefined): Fds | undefined {
     if (fds === undefined) return undefined;
     const { name, passes } = this.#monitor.grant;
@@ -277,33 +264,28 @@ export class Client implements ClientPeer {
     return undefined;
   }
 
-  /** Whether enough has been read of it that may not be handed over yet. */
+  /** Whether enough has been read ahead. */
   get #farAhead(): boolean {
     return this.#inbox.bytes >= this.#limits["read-ahead"] ||
       this.#inbox.fdMessages >= FD_MESSAGES_LIMIT;
   }
 
-  /** Hands over what it has sent, for a slice of time. */
+  /** Gives the hub its commands, for one slice of time. */
   #deliver(): void {
     if (this.#delivering || this.#awaitsTurn || this.#connection.closing) return;
-    const { clock } = this.#deps;
     this.#delivering = true;
-    const began = clock.now();
     try {
-      const end = began + CLIENT_SLICE_SECONDS;
-      while (!this.#blocked && this.#next()) {
-        if (clock.now() >= end) this.#awaitTurn();
-        if (this.#awaitsTurn) break;
-      }
+      if (this.#work.run(this.#step)) this.#awaitTurn();
     } catch (error) {
       this.#fail(error);
     } finally {
       this.#delivering = false;
-      this.#work.add(began, clock.now());
     }
     if (!this.#farAhead) this.#room?.resolve();
     if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();
   }
+
+  readonly #step = (): boolean => !this.#blocked && this.#next() && !this.#awaitsTurn;
 
   #awaitTurn(): void {
     if (this.#awaitsTurn) return;
@@ -314,7 +296,7 @@ export class Client implements ClientPeer {
     });
   }
 
-  /** Hands over one more command, or gives the splitter one more part; `false` where there is none. */
+  /** Gives the hub one command, or the splitter one part; returns `false` if there is neither. */
   #next(): boolean {
     this.#splitter ??= this.#newSplitter();
     const early = this.#early;
@@ -334,7 +316,7 @@ export class Client implements ClientPeer {
     return true;
   }
 
-  /** Gives the splitter what comes next. */
+  /** Gives the splitter the next part. */
   #load(splitter: FrameSplitter): boolean {
     const part = this.#inbox.take(PART_BYTES);
     this.#unsplit = part !== undefined;
@@ -351,7 +333,7 @@ export class Client implements ClientPeer {
     return splitter;
   }
 
-  /** Whether it must wait before its next command is taken. */
+  /** Whether a rate limit delays its next command. */
   #waitsForPace(): boolean {
     if (this.#stopWaiting) return true;
     const now = this.#deps.clock.now();
@@ -389,12 +371,12 @@ export class Client implements ClientPeer {
     }
   }
 
-  /** A limit has been reached; `did` is what the log says of this client. */
+  /** Counts and logs a limit that was reached; `did` completes the sentence in the log. */
   #reached(limit: Reached, did: string): void {
     this.#deps.limitLog.reached(limit, this.#monitor.grant.name, `client ${this.name} ${did}`);
   }
 
-  /** Tells of one that is still behind at a tick: a burst of a moment is not told. */
+  /** Logs a client that is behind at a tick; a short burst is not logged. */
   #noteSlow(): void {
     if (this.#connection.behind && !this.#slow) {
       this.#reached("slow-unread", `leaves ${this.unread} bytes unread: no more of it is read`);
@@ -403,12 +385,12 @@ export class Client implements ClientPeer {
   }
 
   /**
-   * Closes descriptors that no command has taken for too long: one may keep its client's own
-   * connection open, after the client has gone.
+   * Closes descriptors that no command has taken for too long: one of them may keep the client's
+   * connection open after the client has exited.
    */
   #closeFds(now: number): void {
     const limit = this.#limits["fds-time"];
-    // While its commands wait, that which takes them may be behind.
+    // While commands are pending, the one that takes the descriptors may be among them.
     if (!this.#monitor.hasFds || !this.#monitor.idle || this.#hasMore) this.#fdsSince = now;
     if (now - this.#fdsSince < limit) return;
     this.#monitor.takeFds()?.close();
@@ -418,7 +400,7 @@ export class Client implements ClientPeer {
     );
   }
 
-  /** Closes one that has had nothing to say and to hear for too long. */
+  /** Disconnects a client that has sent and received nothing for too long. */
   #endIdle(now: number): void {
     const { idle } = this.#limits;
     if (this.#stirred || !this.#monitor.idle || !this.#monitor.greeted) this.#quietSince = now;
@@ -433,8 +415,8 @@ export class Client implements ClientPeer {
   }
 
   /**
-   * The client has ended its stream. QEMU answers what was sent before, one by
-   * one, unless `oob` is on: then it drops everything (measured).
+   * Handles the end of the client's stream. QEMU answers the commands sent before, one by one,
+   * unless `oob` is on: then it drops them all (measured).
    */
   async #finish(): Promise<void> {
     if (this.#monitor.takesOob || await this.#connection.hasGone()) return this.#leave();
@@ -455,7 +437,7 @@ export class Client implements ClientPeer {
     this.#connection.close();
   }
 
-  /** An error of ours ends this client. */
+  /** Disconnects the client after an internal error. */
   #fail(error: unknown): void {
     this.#deps.errors.report("client", error, this.name);
     this.#ending = "error";
@@ -467,12 +449,12 @@ export class Client implements ClientPeer {
       ({ hard: "max-unread", patience: "slow-time", total: "max-unread-in-all" } as const)[mark];
     this.#deps.limitLog.counted(limit, this.#monitor.grant.name);
     this.#deps.log.warn(`client ${this.name} was dropped: ${reason}`);
-    // The hub is told behind this turn: it may be in the middle of telling others.
+    // The hub learns of it later: it may be in the middle of sending to others.
     this.#ending = "unread";
   }
 }
 
-/** Bytes of a command. */
+/** Returns the bytes of a command. */
 function sizeOf(input: Frame | Damage): number {
   return "damage" in input ? 0 : input.bytes.length;
 }

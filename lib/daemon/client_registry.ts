@@ -1,65 +1,47 @@
 /**
- * The reception: all listeners, and the clients that came through them.
+ * The listeners of a machine and their clients.
  *
- * It decides who is let in, on which terms, and takes new settings without
- * dropping anybody: all of them, or none.
+ * The registry decides which clients are admitted, and with which grant. It adopts
+ * new settings without dropping a client, all or nothing.
  *
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ServeSettings } from "../config/settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
-import { STEADY } from "../platform/clock.ts";
-import type { Stream } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
+import type { Deps } from "./deps.ts";
 import { FdBudget } from "./fd_budget.ts";
 import { type Ffi, needsFfi, openFfi } from "../platform/ffi.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitLog } from "./limit_log.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
-import type { Log } from "../platform/log.ts";
 import { ReplyBudget } from "../platform/reply_budget.ts";
 import type { Change } from "../platform/socket_file.ts";
-import { TURNS } from "../platform/turns.ts";
 import { WebGuard } from "./web_guard.ts";
 
-/** What of the settings is about listeners. */
-export interface ReceptionSettings {
-  /** Where clients connect. */
-  readonly listeners: readonly ListenerSettings[];
-  /** The address of the control socket. */
-  readonly control: ListenerSettings | undefined;
-  /** How many there may be in all. */
-  readonly "max-clients": number;
-  /** Bytes of replies that all may leave unread together. */
-  readonly "max-unread": number;
-}
+/** The settings that concern clients. */
+export type ClientSettings = Pick<
+  ServeSettings,
+  "listeners" | "control" | "max-clients" | "max-unread"
+>;
 
-/** What a reception works with. */
-export interface ReceptionMeans {
-  /** Serves the clients. */
-  readonly mux: Mux;
-  /** Is told what is worth knowing. */
-  readonly log: Log;
-  /** Are told of limits that were reached. */
-  readonly limitLog: LimitLog;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
+/** The parts of a machine that a registry uses. */
+export interface RegistryDeps extends Deps {
   /** Finds passed sockets. */
   readonly take: TakePassed;
-  /** Owns what goes on. */
+  /** Owns a promise. */
   keep(promise: Promise<void>): void;
 }
 
-/** Where a client belongs. */
+/** The listener of a client. */
 interface ClientEntry {
-  /** Of its listener. */
+  /** The key of the listener. */
   readonly key: string;
-  /** The one it came through, or the one of this key that came after it. */
+  /** The listener it connected to, or the later one with the same key. */
   listener: Listener;
 }
 
@@ -67,30 +49,30 @@ type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
 export class ClientRegistry implements Disposable {
-  #settings: ReceptionSettings;
-  readonly #deps: ReceptionMeans;
+  #settings: ClientSettings;
+  readonly #deps: RegistryDeps;
   readonly #clientDeps: ClientDeps;
   readonly #budget: ReplyBudget;
-  /** By `byAddress`. */
+  /** The listeners by the keys of `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, ClientEntry>();
-  /** Foreign calls, where a listener needs them and they can be had. */
+  /** FFI, if a listener needs it and it is available. */
   readonly #ffi: Ffi | undefined;
   #closed = false;
   /** Whether a QEMU is ready. */
   #qemuReady = false;
 
-  /** Nobody is let in yet. */
-  constructor(settings: ReceptionSettings, deps: ReceptionMeans) {
+  /** Creates a registry that does not listen yet. */
+  constructor(settings: ClientSettings, deps: RegistryDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
-    this.#clientDeps = { ...deps, clock: STEADY, turns: TURNS, ...budgets };
+    this.#clientDeps = { ...deps, ...budgets };
     if (allOf(settings).some(needsFfi)) this.#ffi = openFfi(deps.log);
   }
 
-  /** Foreign calls, if a listener needs them and they can be had. */
+  /** FFI, if a listener needs it and it is available. */
   get ffi(): Ffi | undefined {
     return this.#ffi;
   }
@@ -101,7 +83,7 @@ export class ClientRegistry implements Disposable {
   }
 
   /**
-   * Begins to let clients in.
+   * Listens for clients.
    *
    * @throws Failure where it cannot listen
    */
@@ -111,20 +93,20 @@ export class ClientRegistry implements Disposable {
     this.#ffi?.libc.noteListening();
   }
 
-  /** QEMU is ready, or has gone: listeners that refuse clients without one are opened or closed. */
+  /** Opens or closes the listeners that refuse clients while QEMU is away. */
   qemuReady(ready: boolean): void {
     this.#qemuReady = ready;
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
   }
 
   /**
-   * Takes new settings, all or nothing: what can fail comes first.
+   * Adopts new settings, all or nothing: the steps that can fail are first.
    *
-   * @throws Failure where they cannot be taken; nothing has changed then
+   * @throws Failure if it cannot; nothing has changed then
    */
-  async adopt(settings: ReceptionSettings): Promise<void> {
+  async adopt(settings: ClientSettings): Promise<void> {
     const wanted = byAddress(allOf(settings));
-    for (const [key, each] of wanted) this.#checkMeans(key, each);
+    for (const [key, each] of wanted) this.#checkFfi(key, each);
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
     const changes: Change[] = [];
     try {
@@ -146,35 +128,35 @@ export class ClientRegistry implements Disposable {
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, entry] of this.#clients) {
-      this.#reseat(entry);
+      this.#moveToPresent(entry);
       const grant = entry.listener.grantFor(client.identity);
       if (grant) client.adopt(grant);
       else client.dismiss("it is no longer admitted");
     }
   }
 
-  /** Time has come so far, in seconds. */
+  /** Advances the time to `now`, in seconds. */
   tick(now: number): void {
     for (const client of this.#clients.keys()) client.tick(now);
-    // One that could not be opened again is tried once more.
+    // Retry a listener that could not be opened again.
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
   }
 
-  /** Lets nobody in any more; who is there stays. */
+  /** Stops listening; connected clients stay. */
   [Symbol.dispose](): void {
     this.#closed = true;
     for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
     this.#listeners.clear();
   }
 
-  /** Resolves when nothing waits for sockets; the last client has gone before. */
+  /** Resolves when no thread waits for sockets; call it when the last client has left. */
   async idle(): Promise<void> {
     await this.#ffi?.poller.idle();
   }
 
   /**
-   * Opens them all, or none. Passed sockets come last: who holds the other end sees
-   * one close only where qmpmux has said why.
+   * Opens all listeners, or none. Passed sockets are last: a failure closes them, and by
+   * then all others have been checked.
    */
   async #opened(all: Iterable<Keyed<ListenerSettings>>): Promise<Map<string, Listener>> {
     const opened = new Map<string, Listener>();
@@ -194,7 +176,7 @@ export class ClientRegistry implements Disposable {
     }
   }
 
-  /** Accepts clients from now on. */
+  /** Accepts clients at a listener. */
   #listen(key: string, listener: Listener): void {
     const { log, keep, errors } = this.#deps;
     this.#listeners.set(key, listener);
@@ -215,7 +197,7 @@ export class ClientRegistry implements Disposable {
     keep(listener.accept(accept, log, onError));
   }
 
-  /** Opens or closes a listener, by what it does while QEMU is away. */
+  /** Opens or closes a listener, by its setting for the time when QEMU is away. */
   #openOrClose(listener: Listener): void {
     const { log, limitLog, keep } = this.#deps;
     const listens = this.#qemuReady || listener.settings.absent === "wait";
@@ -231,8 +213,8 @@ export class ClientRegistry implements Disposable {
     keep(resumed);
   }
 
-  /** Who came through a listener that has been gone belongs to the one that is there again. */
-  #reseat(entry: ClientEntry): void {
+  /** Moves a client to the present listener of its key, if that was opened again. */
+  #moveToPresent(entry: ClientEntry): void {
     const listener = this.#listeners.get(entry.key) ?? entry.listener;
     entry.listener.clients--;
     listener.clients++;
@@ -255,8 +237,8 @@ export class ClientRegistry implements Disposable {
     }
   }
 
-  /** @throws Failure where a listener would need other means than there are since the start */
-  #checkMeans(key: string, settings: ListenerSettings): void {
+  /** Checks that FFI is used as at the start; @throws Failure if a listener changes that */
+  #checkFfi(key: string, settings: ListenerSettings): void {
     const now = this.#listeners.get(key)?.settings;
     const needs = needsFfi(settings);
     const has = now === undefined ? needs && this.#ffi !== undefined : needsFfi(now);
@@ -277,7 +259,7 @@ export class ClientRegistry implements Disposable {
       return socket.close();
     }
     if (!this.#hasRoom(listener)) return socket.close();
-    if (settings.address.transport === "tcp") (socket as Deno.TcpConn).setNoDelay(true);
+    socket.setNoDelay?.(true);
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
     const client = new Client(stream, grant, this.#clientDeps, listener.bucketOf(who));
     this.#clients.set(client, entry);
@@ -290,7 +272,7 @@ export class ClientRegistry implements Disposable {
     );
   }
 
-  /** A socket that browsers reach as well as clients do. */
+  /** Guards a socket that web browsers can reach. */
   #guarded(socket: Stream, { address, settings: { grant } }: Listener): Stream {
     return new WebGuard(socket, (because) => {
       const line = `${address}: a client was closed: ${because}`;
@@ -298,7 +280,7 @@ export class ClientRegistry implements Disposable {
     });
   }
 
-  /** The number of clients, less control connections. */
+  /** The number of clients, without control connections. */
   get #count(): number {
     let controls = 0;
     for (const { settings, clients } of this.#listeners.values()) {
@@ -307,11 +289,11 @@ export class ClientRegistry implements Disposable {
     return this.#clients.size - controls;
   }
 
-  /** May one more client come? If not, that is told. */
+  /** Returns whether one more client may connect; logs if not. */
   #hasRoom({ clients, address, settings: { grant } }: Listener): boolean {
     const { limitLog } = this.#deps;
     const own = grant.limits["max-clients"];
-    // Administrators are let in whatever clients do.
+    // Administrators are admitted however many clients there are.
     if (grant.dialect === "control") return clients < own;
     const all = this.#settings["max-clients"];
     const refused = `${address}: a client was not let in:`;
@@ -325,7 +307,7 @@ export class ClientRegistry implements Disposable {
   }
 }
 
-/** Who was not let in, and why, for people. */
+/** Describes a client that was not admitted, for people. */
 function whoIs(identity: PeerCredentials | undefined): string {
   if (identity === undefined) return "it cannot be told who it is";
   const { pid, uid, gid } = identity;
@@ -333,12 +315,12 @@ function whoIs(identity: PeerCredentials | undefined): string {
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
 }
 
-/** All listeners. */
-function allOf({ listeners, control }: ReceptionSettings): readonly ListenerSettings[] {
+/** Returns all listeners. */
+function allOf({ listeners, control }: ClientSettings): readonly ListenerSettings[] {
   return control === undefined ? listeners : [...listeners, control];
 }
 
-/** By the texts of their addresses; those of port 0, which may be several, are numbered. */
+/** Keys the listeners by the texts of their addresses; several with port 0 are numbered. */
 function byAddress(all: readonly ListenerSettings[]): ReadonlyMap<string, ListenerSettings> {
   const keyed = new Map<string, ListenerSettings>();
   for (const each of all) {

@@ -1,49 +1,40 @@
 /**
- * The daemon: the reception of clients, the QEMUs they talk to, the clock and the signals.
+ * The process: the clock, the signals, systemd, what is recorded, and the machines.
  *
  * @module
  */
 
-import { Mux } from "../hub/mux.ts";
-import type { MuxOptions } from "../hub/options.ts";
 import { UsageError } from "../policy/address.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { placeText } from "../config/recording.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";
-import type { InternalErrorPlace } from "../observe/observer.ts";
-import type { Greeting } from "../wire/message.ts";
-import { RunningTime, STEADY } from "../platform/clock.ts";
+import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
-import { InternalErrors } from "./internal_errors.ts";
-import { LimitLog } from "./limit_log.ts";
 import type { Log } from "../platform/log.ts";
 import { dropPermissions } from "../platform/permissions.ts";
-import { MetricsServer } from "./metrics_server.ts";
-import { checkPlace } from "./qemu.ts";
-import { ClientRegistry } from "./client_registry.ts";
-import { Records } from "./records.ts";
+import { onSignals } from "../platform/signals.ts";
 import { type Change, NO_CHANGE } from "../platform/socket_file.ts";
-import { QemuLink } from "./qemu_link.ts";
 import { Notifier, readServiceEnvironment } from "../platform/systemd.ts";
-import { TURNS } from "../platform/turns.ts";
+import { InternalErrors } from "./internal_errors.ts";
+import { LimitLog } from "./limit_log.ts";
+import { Machine } from "./machine.ts";
+import { MetricsServer } from "./metrics_server.ts";
+import { Records } from "./records.ts";
 
 const TICK_MS = 1000;
-/** The end may take this long when everything under way has finished: clients are given two seconds to read. */
+/** The time for teardown after draining: clients are given two seconds to read. */
 const TEARDOWN_MS = 10_000;
-/** And this long after a second signal. */
+/** The time for everything after a second signal. */
 const SECOND_SIGNAL_MS = 3000;
-/** Seconds that count at most from one tick to the next; a loaded machine makes ticks a little late. */
+/** The seconds that count at most between two ticks; a loaded machine makes ticks a little late. */
 const LONGEST_TICK = 1.5;
-const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
-/** `deno run` of 2.9.2 and later opens its debugger as well at the first of them, not at the second. */
-const STATUS_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
 
 /**
- * Serves until it is told to end.
+ * Serves until a signal ends it.
  *
- * @param reread gives the settings anew, at SIGHUP; what it throws is told, and changes nothing
- * @param version of qmpmux, for the metrics
- * @throws Failure where it cannot
+ * @param reread reads the settings again at SIGHUP; an error is logged, and changes nothing
+ * @param version the version of qmpmux, for the metrics
+ * @throws Failure if it cannot serve
  */
 export async function serve(
   settings: ServeSettings,
@@ -60,24 +51,20 @@ class Daemon {
   readonly #reread: (() => ServeSettings) | undefined;
   readonly #version: string;
   readonly #log: Log;
-  readonly #mux: Mux;
-  readonly #qemus: QemuLink;
-  #clientRegistry: ClientRegistry | undefined;
-  readonly #limitLog: LimitLog;
+  /** The machines by the names of their VMs. */
+  readonly #machines = new Map<string, Machine>();
   readonly #running = new Set<Promise<void>>();
-  /** Told when it is time to end. */
-  readonly #stop = new AbortController();
-  /** Told when it is time to end at once. */
-  readonly #now = new AbortController();
+  #stopping = false;
   readonly #forced = Promise.withResolvers<ExitStatus>();
+  readonly #limitLog: LimitLog;
   readonly #errors: InternalErrors;
-  /** What the clients' and QEMU's times are counted in. */
-  readonly #time = new RunningTime(LONGEST_TICK, STEADY.now());
+  /** The time in which timeouts of clients and of QEMU are counted. */
+  readonly #time = new RunningTime(LONGEST_TICK, CLOCK.now());
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
   #metrics: MetricsServer | undefined;
-  /** Its address as it is written. */
+  /** The address of the metrics as it is configured. */
   #metricsPlace: string | undefined;
   #reloading: Promise<readonly string[]> = Promise.resolve([]);
   #failed: unknown;
@@ -92,46 +79,13 @@ class Daemon {
     this.#reread = reread;
     this.#version = version;
     this.#log = log;
-    this.#records = new Records(settings, log, version);
-    this.#limitLog = new LimitLog(
-      log,
-      (limit) => this.#records.metricsRecorder?.observe({ kind: "limit", limit }),
-    );
-    this.#errors = new InternalErrors(
-      this.#limitLog,
-      (place) => this.#records.metricsRecorder?.observe({ kind: "internal-error", place }),
-    );
+    this.#records = new Records(settings, log, version, CLOCK);
+    this.#limitLog = new LimitLog(log, this.#records.limitReached);
+    this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     this.#notifier = new Notifier(this.#service.notifySocket, log);
-    this.#mux = new Mux(this.#muxOptions(settings), {
-      stalled: (stalled) => {
-        this.#qemus.stalled(stalled);
-        this.#report();
-      },
-      ready: (greeting) => this.#ready(greeting),
-      lost: () => this.#clientRegistry?.qemuReady(false),
-      idle: () => this.#qemus.idle(),
-      reload: (done) => this.#keep(this.#nextReload().then(done)),
-      failed: (where, error, client) => this.#errors.report(where, error, client),
-      lacksFds: ({ name, grant }) =>
-        this.#limitLog.logged(
-          `${grant.name}: no file descriptor came`,
-          `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
-            "fds=on; add it if clients are to pass descriptors",
-        ),
-    }, this.#records.recording);
-    this.#qemus = new QemuLink({
-      mux: this.#mux,
-      errors: this.#errors,
-      log,
-      stop: this.#stop.signal,
-      atOnce: this.#now.signal,
-      settings: () => this.#settings,
-      keep: (promise) => this.#keep(promise),
-      gone: () => this.#report(),
-    });
   }
 
-  /** Resolves where the daemon does not end by itself, though it has to. */
+  /** Resolves if the daemon must end and does not end by itself. */
   get forced(): Promise<ExitStatus> {
     return this.#forced.promise;
   }
@@ -148,13 +102,12 @@ class Daemon {
   }
 
   async #run(): Promise<ExitStatus> {
-    checkPlace(this.#settings.qemu);
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    const clientRegistry = this.#newReception();
-    this.#clientRegistry = clientRegistry;
+    this.#machines.set(this.#settings.vm, this.#newMachine(this.#settings));
+    const machines = [...this.#machines.values()];
     try {
-      await clientRegistry.open();
+      for (const machine of machines) await machine.open();
       (await this.#prepareMetrics(this.#settings)).commit();
       using _metrics = { [Symbol.dispose]: (): void => this.#metrics?.[Symbol.dispose]() };
       for (const name of sockets.untaken) {
@@ -164,63 +117,51 @@ class Daemon {
       using _watchdog = this.#watchdog(watchdogMs);
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
-      using _clock = this.#clock();
-      await this.#qemus.run(clientRegistry.ffi?.libc);
+      using _clock = every(TICK_MS, () => this.#tick(this.#time.tick(CLOCK.now())));
+      await Promise.all(machines.map((machine) => machine.run()));
     } finally {
       this.#forceWithin(TEARDOWN_MS);
-      this.#attempt(() => clientRegistry[Symbol.dispose]());
-      this.#attempt(() => this.#mux.dismissAll("qmpmux is ending"));
-      await this.#lastWords();
-      await clientRegistry.idle();
+      for (const machine of machines) machine[Symbol.dispose]();
+      // Clients get time to read what is queued for them.
+      while (this.#running.size > 0) await Promise.all(this.#running);
+      for (const machine of machines) await machine.idle();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
   }
 
-  /** What of the settings the hub needs. */
-  #muxOptions(settings: ServeSettings): MuxOptions {
-    const timeOfDay = (): number => Date.now() / 1000;
-    const clock = (): number => STEADY.now();
-    const running = (): number => this.#time.at(STEADY.now());
-    return {
-      vm: settings.vm,
-      version: this.#version,
-      handshakeTime: settings["handshake-timeout"],
-      onLoss: settings["on-loss"],
-      stallTime: settings["stall-timeout"],
-      deadlines: settings.deadline,
-      timeOfDay,
-      clock,
-      running,
-      later: (task) => TURNS.add(task),
-    };
-  }
-
-  #newReception(): ClientRegistry {
-    const { sockets } = this.#service;
-    return new ClientRegistry(this.#settings, {
-      mux: this.#mux,
+  #newMachine(settings: ServeSettings): Machine {
+    return new Machine(settings, {
       log: this.#log,
-      limitLog: this.#limitLog,
-      errors: this.#errors,
-      take: (name) => sockets.take(name),
+      clock: CLOCK,
+      records: this.#records,
+      version: this.#version,
+      take: (name) => this.#service.sockets.take(name),
+      running: () => this.#time.at(CLOCK.now()),
       keep: (promise) => this.#keep(promise),
+      reload: () => this.#nextReload(),
+      ready: () => {
+        const served = [...this.#machines.values()].every((machine) => machine.served);
+        if (served && this.#settings.ready === "qemu") this.#notifier.ready();
+      },
+      changed: () => this.#report(),
     });
   }
 
   /**
-   * Opens where metrics can be fetched, if that is another place than before.
+   * Opens the metrics server if its address is a new one.
    *
-   * @throws Failure where it cannot listen there
+   * @throws Failure if it cannot listen there
    */
   async #prepareMetrics({ metrics }: ServeSettings): Promise<Change> {
     const old = this.#metrics;
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
-    const { sockets } = this.#service;
-    const render = (): string => this.#records.metricsRecorder?.render(this.#mux.gauges()) ?? "";
+    const render = (): string =>
+      this.#machines.values().map(({ gauges }) => this.#records.metricsRecorder?.render(gauges))
+        .toArray().join("");
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
-    const take = (name: string): number => sockets.take(name);
+    const take = (name: string): number => this.#service.sockets.take(name);
     const server = metrics && await MetricsServer.open(metrics, render, hosts, take);
     return {
       commit: () => {
@@ -235,12 +176,12 @@ class Daemon {
     };
   }
 
-  /** Reads the settings again, one time after the other; gives what was wrong with them. */
+  /** Reads the settings again, after any reload in progress; returns what was wrong with them. */
   #nextReload(): Promise<readonly string[]> {
     return this.#reloading = this.#reloading.then(() => this.#reload());
   }
 
-  /** Takes new settings without dropping a client; where they are wrong nothing changes. */
+  /** Adopts new settings without dropping a client; if they are invalid, nothing changes. */
   async #reload(): Promise<readonly string[]> {
     this.#notifier.reloading();
     this.#records.reopen();
@@ -254,9 +195,6 @@ class Daemon {
         throw new Failure(78, `${changed.join(", ")} cannot change while qmpmux runs; restart it`);
       }
       await this.#adopt(settings);
-      this.#settings = settings;
-      this.#mux.adopt(this.#muxOptions(settings));
-      this.#mux.record(this.#records.recording);
       this.#log.info("the configuration has been read again");
       return [];
     } catch (error) {
@@ -268,132 +206,99 @@ class Daemon {
     }
   }
 
-  /** Takes new settings, all or nothing: what can fail comes first. */
+  /** Adopts new settings, all or nothing: the steps that can fail are first. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const changes: Change[] = [];
     try {
       changes.push(this.#records.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
-      await this.#clientRegistry?.adopt(settings);
+      await this.#machines.get(settings.vm)?.adopt(settings);
     } catch (error) {
       for (const { undo } of changes) undo();
       throw error;
     }
     for (const { commit } of changes) commit();
-  }
-
-  #ready(greeting: Greeting): void {
-    this.#clientRegistry?.qemuReady(true);
-    const first = this.#qemus.ready(greeting);
-    if (first && this.#settings.ready === "qemu") this.#notifier.ready();
-    this.#report();
-  }
-
-  /** Tells the time, once a second. */
-  #clock(): Disposable {
-    const timer = setInterval(() => this.#tick(this.#time.tick(STEADY.now())), TICK_MS);
-    return { [Symbol.dispose]: (): void => clearInterval(timer) };
+    this.#settings = settings;
+    for (const machine of this.#machines.values()) machine.record();
   }
 
   #tick(now: number): void {
-    this.#attempt(() => this.#mux.tick(now), "other");
-    this.#attempt(() => this.#clientRegistry?.tick(now), "other");
+    for (const machine of this.#machines.values()) machine.tick(now);
     this.#limitLog.tick(now);
     this.#records.tick();
     this.#report();
   }
 
-  /** Runs what must not keep the rest from running. */
-  #attempt(run: () => void, where: InternalErrorPlace = "teardown"): void {
-    try {
-      run();
-    } catch (error) {
-      this.#errors.report(where, error);
-    }
-  }
-
-  /** Ends the process after a while, whatever still hangs. */
+  /** Ends the process after a while, even if something is still pending. */
   #forceWithin(milliseconds: number): void {
-    const timer = setTimeout(() => {
+    runLater(milliseconds, () => {
       this.#log.warn("qmpmux ends, though something has not come to its end");
       this.#forced.resolve(1);
-    }, milliseconds);
-    Deno.unrefTimer(timer);
+    });
   }
 
-  /** Says how things are: at every change of QEMU's, and of the clients once a second. */
+  /** Sends the state to systemd: at each change of QEMU's, and once a second for the clients. */
   #report(): void {
-    const { size } = this.#mux.monitors;
-    const clients = `${size} ${size === 1 ? "client" : "clients"}`;
-    const qemu = this.#stop.signal.aborted ? "ending" : this.#qemus.statusText;
-    this.#notifier.status(`${qemu}, ${clients}`);
+    const states = this.#machines.values().map(({ statusText }) => statusText);
+    this.#notifier.status(states.toArray().join("; "));
   }
 
-  /** How it stands, in one line. */
-  #statusText(): string {
-    const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
-    const state = version === null ? qemu : `${version} ${qemu}`;
-    return `status: QEMU ${state}, session ${sessions}; ${clients} clients; ` +
-      `${inFlight} commands at QEMU, ${waiting} waiting; ${this.#records.status}; ` +
-      `up ${Math.floor(age)} s`;
+  /** Notifies the watchdog of this loop, and of QEMU only if it is configured so. */
+  #watchdog(period: number | undefined): Disposable | undefined {
+    return period === undefined ? undefined : every(period / 2, () => {
+      const stalled = this.#machines.values().some((machine) => machine.stalled);
+      if (!stalled || this.#settings.watchdog !== "qemu") this.#notifier.alive();
+    });
   }
 
-  /** Tells of this loop, whatever QEMU does: no healthy qmpmux is to end for QEMU's fault. */
-  #watchdog(period: number | undefined): Disposable {
-    if (period === undefined) return { [Symbol.dispose](): void {} };
-    const timer = setInterval(() => {
-      const concerns = this.#settings.watchdog === "qemu" &&
-        this.#mux.status().qemu === "stalled";
-      if (!concerns) this.#notifier.alive();
-    }, period / 2);
-    return { [Symbol.dispose]: (): void => clearInterval(timer) };
-  }
-
-  /** Owns a promise: what it throws ends the daemon. */
+  /** Owns a promise: an error ends the daemon. */
   #keep(promise: Promise<void>): void {
     const kept = promise.catch((error) => {
       this.#failed ??= error;
-      this.#stop.abort();
-      this.#now.abort();
+      this.#stop();
+      this.#disconnect();
     }).finally(() => this.#running.delete(kept));
     this.#running.add(kept);
   }
 
-  /** Waits for the clients to read what is left for them. */
-  async #lastWords(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+  #stop(): void {
+    this.#stopping = true;
+    for (const machine of this.#machines.values()) machine.drain();
+  }
+
+  #disconnect(): void {
+    for (const machine of this.#machines.values()) machine.disconnect();
   }
 
   #signals(): Disposable {
-    const stop = () => {
-      if (this.#stop.signal.aborted) {
-        this.#now.abort();
-        this.#forceWithin(SECOND_SIGNAL_MS);
-      }
-      this.#stop.abort();
-      this.#notifier.stopping();
-      this.#report();
-    };
-    const reload = () => {
-      // Without a file of settings there is nothing else to read again.
-      if (this.#reread === undefined && this.#records.reopen()) return;
-      this.#keep(this.#nextReload().then(() => {}));
-    };
-    const tell = () => this.#log.info(this.#statusText());
-    for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
-    Deno.addSignalListener("SIGHUP", reload);
-    for (const signal of STATUS_SIGNALS) Deno.addSignalListener(signal, tell);
-    return {
-      [Symbol.dispose](): void {
-        Deno.removeSignalListener("SIGHUP", reload);
-        for (const signal of STATUS_SIGNALS) Deno.removeSignalListener(signal, tell);
-        for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
+    return onSignals({
+      stop: () => {
+        if (this.#stopping) {
+          this.#disconnect();
+          this.#forceWithin(SECOND_SIGNAL_MS);
+        }
+        this.#stop();
+        this.#notifier.stopping();
+        this.#report();
       },
-    };
+      reload: () => {
+        // Without a configuration file only the audit can be opened again.
+        if (this.#reread === undefined && this.#records.reopen()) return;
+        this.#keep(this.#nextReload().then(() => {}));
+      },
+      status: () => {
+        for (const { summary } of this.#machines.values()) this.#log.info(`status: ${summary}`);
+      },
+    });
   }
 }
 
-/** What is wrong with settings, for people; a bug of ours is thrown on. */
+function every(milliseconds: number, run: () => void): Disposable {
+  const timer = setInterval(run, milliseconds);
+  return { [Symbol.dispose]: (): void => clearInterval(timer) };
+}
+
+/** Returns what is wrong with settings, for people; throws a bug on. */
 function problemsOf(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.problems;
   if (error instanceof Failure || error instanceof UsageError) return [error.message];

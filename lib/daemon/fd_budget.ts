@@ -1,15 +1,15 @@
 /**
- * The number of descriptors that clients have passed and that wait here, over all clients.
+ * The limit on descriptors of all clients that wait here for a command.
  *
- * Each is one of the files that qmpmux may have open. Past the bound those that
- * come are closed.
+ * Each counts against the limit of open files of qmpmux. Descriptors beyond the
+ * limit are closed.
  *
  * @module
  */
 
-import type { Descriptors } from "../platform/libc.ts";
+import type { Descriptors } from "../platform/descriptors.ts";
 
-/** Descriptors of all clients that may wait at a time; sixteen come with one message. */
+/** The limit of waiting descriptors; one message has up to sixteen. */
 export const FDS_IN_ALL = 1024;
 
 /** Counts the descriptors until they are closed or sent. */
@@ -21,7 +21,7 @@ export class FdBudget {
     return this.#held;
   }
 
-  /** Counts descriptors that have come; returns `false` where there is no room for them. */
+  /** Counts received descriptors; returns `false` if they exceed the limit. */
   admit(fds: Descriptors): boolean {
     const count = fds.numbers.length;
     if (this.#held + count > FDS_IN_ALL) return false;

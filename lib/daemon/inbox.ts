@@ -1,20 +1,20 @@
 /**
- * Bytes that have come from a client and have not been split yet.
+ * Bytes received from a client that have not been split yet.
  *
- * Small chunks are gathered in blocks, so that what is held is near to what has
- * come. Descriptors stay before the bytes they came with.
+ * Small chunks share blocks, so that little more memory is used than was received.
+ * Descriptors stay before the bytes they were received with.
  *
  * @module
  */
 
 import type { Fds } from "../wire/peer.ts";
 
-/** Gathers small chunks; most clients never have one, as their commands are split at once. */
+/** The size of a block; most clients have none, as their commands are split at once. */
 const BLOCK_BYTES = 4096;
 
-/** A part of the bytes, and the descriptors that came before it. */
+/** A part of the bytes, and the descriptors received with it. */
 export interface Part {
-  /** The bytes; valid for good. */
+  /** The bytes, which do not change any more. */
   readonly bytes: Uint8Array;
   /** The descriptors. */
   readonly fds: Fds | undefined;
@@ -38,7 +38,7 @@ export class Inbox {
     return this.#bytes;
   }
 
-  /** How many times descriptors have come and have not been taken. */
+  /** The number of chunks with descriptors. */
   get fdMessages(): number {
     return this.#fdMessages;
   }
@@ -57,7 +57,7 @@ export class Inbox {
       last.to += chunk.length;
       return;
     }
-    // The first chunk is mostly split at once: it gets a block of its own size.
+    // The first chunk is mostly split at once: its block has no spare room.
     const size = last ? Math.max(BLOCK_BYTES, chunk.length) : chunk.length;
     const bytes = new Uint8Array(size);
     bytes.set(chunk);
@@ -85,7 +85,7 @@ export class Inbox {
     return { bytes, fds };
   }
 
-  /** Closes the descriptors, and forgets everything. */
+  /** Closes the descriptors and drops everything. */
   clear(): void {
     for (const { fds } of this.#blocks.splice(0)) fds?.close();
     this.#bytes = 0;

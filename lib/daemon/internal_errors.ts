@@ -1,8 +1,8 @@
 /**
- * Errors of qmpmux's own: each is logged with its stack and counted, and ends no process.
+ * Internal errors: each is logged with its stack and counted; none ends the process.
  *
- * Whoever runs something for one client or for one QEMU catches what it throws,
- * ends that client or that connection, and reports the error here.
+ * Code that serves one client or one QEMU catches its errors, closes that client
+ * or that connection, and reports the error here.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export class InternalErrors {
    * Creates a reporter that has reported nothing.
    *
    * @param limitLog logs each error, but the same one at most once a minute
-   * @param count is told of every error
+   * @param count counts every error
    */
   constructor(limitLog: LimitLog, count: (where: InternalErrorPlace) => void) {
     this.#limitLog = limitLog;
@@ -37,11 +37,20 @@ export class InternalErrors {
     const [message, ...frames] = stackOf(error);
     const of = subject === undefined ? where : `${where} ${subject}`;
     const line = `internal error (${of}): ${[message, ...frames].join(" | ")}`;
-    // One that a client can bring about again and again does not fill the log.
+    // A client that causes the same error again and again must not fill the log.
     this.#limitLog.logged(`internal error (${where}) ${message} ${frames[0] ?? ""}`, line);
   }
 
-  /** Reports what nobody has caught, for as long as the process goes on. */
+  /** Runs something, and reports the error it throws. */
+  attempt(where: InternalErrorPlace, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.report(where, error);
+    }
+  }
+
+  /** Reports uncaught errors until it is disposed of. */
   catchAll(): Disposable {
     const report = (event: ErrorEvent | PromiseRejectionEvent): void => {
       event.preventDefault();

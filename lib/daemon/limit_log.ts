@@ -1,9 +1,9 @@
 /**
- * What is told of limits that were reached.
+ * The log of limits that were reached.
  *
  * Each time is counted. The log gets the first of a minute for each listener and
- * limit, and then how many there were besides: a client that runs against a
- * limit all day must not fill a disk.
+ * limit, then the number of the others: a client that reaches a limit all day must
+ * not fill a disk.
  *
  * @module
  */
@@ -11,7 +11,7 @@
 import type { LimitName } from "../policy/limits.ts";
 import type { Log } from "../platform/log.ts";
 
-/** A limit of a listener, or one over all of them. */
+/** A limit of a listener, or one for all listeners. */
 export type Reached =
   | LimitName
   | "max-clients-in-all"
@@ -22,21 +22,21 @@ export type Reached =
   | "not-admitted"
   | "web-request";
 
-/** Whoever counts: which limit was reached, and at which listener. */
+/** A function that counts a limit reached at a listener. */
 export type Counter = (limit: Reached, listener: string) => void;
 
 const QUIET_SECONDS = 60;
 
-/** Lines about so many subjects are logged within that time; listeners and limits are far fewer. */
+/** The limit of subjects within that time; listeners and limits are far fewer. */
 const SUBJECTS_LIMIT = 1024;
 
-/** What is being kept quiet about. */
+/** A subject that is not logged again for now. */
 interface Quiet {
   readonly since: number;
   more: number;
 }
 
-/** Counts and tells. */
+/** Counts and logs limits that were reached. */
 export class LimitLog {
   readonly #log: Log;
   readonly #count: Counter;
@@ -44,21 +44,21 @@ export class LimitLog {
   #now = 0;
 
   /**
-   * Nothing has been reached.
+   * Creates an empty log.
    *
-   * @param count is told of every time
+   * @param count is called every time
    */
   constructor(log: Log, count: Counter = () => {}) {
     this.#log = log;
     this.#count = count;
   }
 
-  /** A limit has been reached, and the owner has told so itself. */
+  /** Counts a limit that the caller logs. */
   counted(limit: Reached, listener: string): void {
     this.#count(limit, listener);
   }
 
-  /** A limit has been reached: counts it, and logs it, at most once a minute. */
+  /** Counts a limit, and logs it at most once a minute. */
   reached(limit: Reached, listener: string, line: string): void {
     this.#count(limit, listener);
     this.logged(`${listener}: ${limit} was reached`, line);
@@ -67,7 +67,7 @@ export class LimitLog {
   /**
    * Logs a line, at most once a minute for a subject.
    *
-   * @param subject begins the line that tells how often it has been since
+   * @param subject begins the line that says how often it was repeated
    */
   logged(subject: string, line: string): void {
     const quiet = this.#quiet.get(subject);
@@ -80,7 +80,7 @@ export class LimitLog {
     this.#log.warn(line);
   }
 
-  /** Time has come so far, in seconds: tells what was kept quiet about for a minute. */
+  /** Advances the time to `now`, in seconds; logs how often each line was repeated in a minute. */
   tick(now: number): void {
     this.#now = now;
     for (const [subject, { since, more }] of this.#quiet) {

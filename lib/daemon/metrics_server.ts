@@ -1,36 +1,37 @@
 /**
- * Metrics for whoever asks: `GET /metrics`, and nothing else.
+ * An HTTP server for metrics: `GET /metrics`, and nothing else.
  *
- * The little of HTTP/1.1 that this takes is below: one request a connection,
- * small, in time, and from few at once.
+ * It implements the part of HTTP/1.1 that this needs: one small request per
+ * connection, within a timeout, from few clients at a time.
  *
  * @module
  */
 
 import { isLocal } from "../policy/address.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import { Connection, type Marks, type Stream } from "../platform/connection.ts";
+import { Connection, type Marks } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 
-/** Longer requests are none of a scraper's. */
+/** The limit of a request; those of a scraper are shorter. */
 const REQUEST_CHARS_LIMIT = 8192;
 
-/** How long a request and its answer may take together. */
+/** The timeout of a request and its response. */
 const PATIENCE_MS = 10_000;
 
-/** So many may ask at once; one more is closed. */
+/** The limit of connections; more are closed. */
 const ASKERS_LIMIT = 16;
 
 const MARKS: Marks = { soft: Infinity, hard: 64 << 20, patience: Infinity };
 
 const ENCODER = new TextEncoder();
 
-/** Answers with what `render` gives. */
+/** Responds with the text that `render` returns. */
 export class MetricsServer implements Disposable {
   readonly #listener: Listener;
   readonly #render: () => string;
-  /** The names of hosts it answers for; `undefined` where a client cannot be led here by a name. */
+  /** The host names it accepts; `undefined` if clients do not connect by name. */
   readonly #hosts: (() => readonly string[]) | undefined;
   readonly #askers = new Map<Connection, Promise<void>>();
 
@@ -41,11 +42,11 @@ export class MetricsServer implements Disposable {
   }
 
   /**
-   * Begins to listen.
+   * Listens for connections.
    *
-   * @param hosts gives the names of hosts that requests on TCP may be for, besides those of this machine itself
+   * @param hosts returns the host names that requests by TCP may have, besides those of this host
    * @param take finds passed sockets
-   * @throws Failure where the address is taken or cannot be listened on
+   * @throws Failure if it cannot listen at the address
    */
   static async open(
     settings: ListenerSettings,
@@ -56,18 +57,18 @@ export class MetricsServer implements Disposable {
     return new MetricsServer(await Listener.open(settings, take), render, hosts);
   }
 
-  /** The address it really has. */
+  /** The address, with its real port. */
   get address(): string {
     return this.#listener.address;
   }
 
-  /** Answers until it is closed; resolves when the last asker has gone. */
+  /** Responds until it is closed; resolves when the last client has disconnected. */
   async run(log: Log): Promise<void> {
     await this.#listener.accept((socket) => this.#accept(socket), log);
     await Promise.all(this.#askers.values());
   }
 
-  /** Stops listening, and hangs up. */
+  /** Stops listening and disconnects its clients. */
   [Symbol.dispose](): void {
     this.#listener[Symbol.dispose]();
     for (const asker of this.#askers.keys()) asker.end();
@@ -97,7 +98,7 @@ export class MetricsServer implements Disposable {
         asker.close();
         return undefined;
       });
-      // It has ended its side without a whole request.
+      // The client has ended its stream without a complete request.
       if (!asker.closing) asker.end();
       await asker.over;
     } finally {
@@ -107,10 +108,9 @@ export class MetricsServer implements Disposable {
 }
 
 /**
- * Returns the answer to a request.
+ * Returns the response to a request.
  *
- * @param hosts the names of hosts that are answered for, besides those of this machine itself;
- *   `undefined` answers for any
+ * @param hosts the accepted host names, besides those of this host; `undefined` accepts any
  */
 export function answerTo(
   request: string,
@@ -136,14 +136,14 @@ export function answerTo(
   return method === "HEAD" ? whole.slice(0, whole.indexOf("\r\n\r\n") + 4) : whole;
 }
 
-/** A `Host:` header, less its port. */
+/** A `Host:` header, with its host captured. */
 const HOST_HEADER = /^host:[ \t]*(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?[ \t]*$/i;
 
 /**
- * Returns whether a request is for this machine, or one of some hosts.
+ * Returns whether a request is for this host, or one of the given names.
  *
- * A web page can lead a browser here by a name of its own that it lets stand for 127.0.0.1; the
- * browser then says that name.
+ * A web page can direct a browser here through a domain that resolves to 127.0.0.1; the request
+ * then has the name of that domain.
  */
 function isFor(request: string, hosts: readonly string[]): boolean {
   const [, ...lines] = request.split(/\r?\n/);

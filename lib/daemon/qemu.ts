@@ -1,5 +1,5 @@
 /**
- * The way to QEMU: dials until it is there, reads until it goes.
+ * A connection to QEMU, from the first attempt to its end.
  *
  * @module
  */
@@ -8,27 +8,28 @@ import type { Mux } from "../hub/mux.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import type { Fds, Identity, QemuEnding, QemuPeer } from "../wire/peer.ts";
-import { STEADY } from "../platform/clock.ts";
-import { Connection, type Marks, type Stream } from "../platform/connection.ts";
+import { DialError, dialOnce } from "../platform/dial.ts";
+import { Connection, type Marks } from "../platform/connection.ts";
+import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
+import type { Deps } from "./deps.ts";
 import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "../platform/log.ts";
-import { directoryOf, isNoFamily, noFamily } from "../platform/socket_file.ts";
+import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
 import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
-import { connectWithFds, FdSocket } from "../platform/unix_socket.ts";
 
-/** What is written to QEMU is bounded by the commands in flight; see `Upstream`. */
+/** No limits: the commands in flight limit what is written to QEMU; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1000;
 
-/** The pauses between tries, each twice the one before, up to a second. */
+/** The pauses between attempts; each is twice the one before, up to a second. */
 export class Pauses {
   #next = FIRST_PAUSE_MS;
 
-  /** Waits for the next pause, or until `abandoned`. */
+  /** Waits for the next pause, or until `abandoned` is aborted. */
   async take(abandoned: AbortSignal): Promise<void> {
     if (abandoned.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -41,7 +42,7 @@ export class Pauses {
     clearTimeout(timer);
   }
 
-  /** It has worked: the next pause is a short one again. */
+  /** Makes the next pause the shortest again. */
   reset(): void {
     this.#next = FIRST_PAUSE_MS;
   }
@@ -51,9 +52,9 @@ export class Pauses {
  * Connects to QEMU, however long that takes.
  *
  * @param abandoned ends the waiting
- * @param libc makes a connection that takes descriptors along
- * @returns `undefined` where it was abandoned
- * @throws Failure where the address can never be QEMU's
+ * @param libc makes a connection that passes descriptors
+ * @returns `undefined` if it was abandoned
+ * @throws Failure if waiting cannot help
  */
 export async function dial(
   address: Address,
@@ -62,138 +63,70 @@ export async function dial(
   abandoned: AbortSignal,
   libc?: Libc,
 ): Promise<Stream | undefined> {
-  let told = "";
+  const refused = (reason: string): void =>
+    log.warn(`${addressText(address)}: QEMU does not get the fds that clients pass: ${reason}`);
+  let logged = "";
   while (!abandoned.aborted) {
     try {
-      if (address.transport === "tcp") return await connectTcp(address);
-      const connect = (): Promise<Deno.Conn> => Deno.connect(address);
-      if (libc === undefined) return await connect();
-      const socket = await connectWithFds(libc, connect, (reason) => {
-        log.warn(`${addressText(address)}: QEMU does not get what a client passed: ${reason}`);
-      });
-      if (!(socket instanceof FdSocket)) {
-        log.warn(
-          `${addressText(address)}: no descriptors are passed: which is ours cannot be told`,
-        );
-      }
-      return socket;
+      return await dialOnce(address, libc && { libc, refused });
     } catch (error) {
-      const why = absence(address, error);
-      if (why !== told) log.info(`${addressText(address)}: ${why}; waiting`);
-      told = why;
+      if (!(error instanceof DialError)) throw error;
+      const reason = absence(address, error);
+      if (reason !== logged) log.info(`${addressText(address)}: ${reason}; waiting`);
+      logged = reason;
     }
     await pauses.take(abandoned);
   }
   return undefined;
 }
 
-async function connectTcp({ hostname, port }: Address & { transport: "tcp" }): Promise<Deno.Conn> {
-  const socket = await Deno.connect({ hostname, port });
-  socket.setNoDelay(true);
-  return socket;
-}
-
-/** Why QEMU cannot be reached now; @throws what no waiting helps against */
-function absence(address: Address, error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) {
-    const directory = address.transport === "unix" ? directoryOf(address.path) : "";
-    return directory === "" || exists(directory)
-      ? "QEMU is not there yet"
-      : `the directory ${directory} does not exist yet`;
-  }
-  if (error instanceof Deno.errors.ConnectionRefused) return "nobody listens there yet";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    throw new Failure(
-      77,
-      `${addressText(address)}: no permission to connect; run as a user who has it`,
-    );
-  }
-  if (error instanceof Deno.errors.NotCapable) throw error;
-  if (!(error instanceof Error)) throw error;
-  if (isNoFamily(error)) throw noFamily(address);
-  // A full backlog: QEMU's socket has room for the one client it serves and few that wait.
-  if (/os error 11\b|temporarily unavailable/i.test(error.message)) {
-    return "QEMU's monitor is busy with other clients; it serves one at a time";
-  }
-  return error.message;
-}
-
-/**
- * Looks at the place before it is dialled.
- *
- * @throws Failure where the path is not and cannot become QEMU's socket
- */
-export function checkPlace(address: Address): void {
-  if (address.transport !== "unix" || address.path.startsWith("\0")) return;
-  const text = addressText(address);
-  const directory = directoryOf(address.path);
-  try {
-    const place = Deno.statSync(directory);
-    if (!place.isDirectory) {
-      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
-    }
-    if (!Deno.statSync(address.path).isSocket) {
+/** Returns why QEMU cannot be reached now; @throws Failure if waiting cannot help */
+function absence(address: Address, { problem, message }: DialError): string {
+  switch (problem) {
+    case "no directory":
+      return `the directory ${directoryOf((address as UnixAddress).path)} does not exist yet`;
+    case "no socket":
+      return "QEMU is not there yet";
+    case "refused":
+      return "nobody listens there yet";
+    case "busy":
+      return "QEMU's monitor is busy with other clients; it serves one at a time";
+    case "no family":
+      throw noFamily(address);
+    case "denied":
       throw new Failure(
-        69,
-        `${text} is no socket; correct --qemu, or start QEMU with -qmp ${text},server=on,wait=off`,
+        77,
+        `${addressText(address)}: no permission to connect; run as a user who has it`,
       );
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${text}: no permission to look there; run as a user who has it`);
-    }
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new Failure(69, `${text}: ${directory} is no directory; correct --qemu`);
-    }
-    if (error instanceof Deno.errors.FilesystemLoop) {
-      throw new Failure(69, `${text}: its symbolic links lead nowhere; correct --qemu`);
-    }
-    // It can still come, and its directory too: the service that runs QEMU may make that.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    case "other":
+      return message;
   }
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    const isMissing = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (isMissing) return false;
-    throw error;
-  }
-}
-
-/** What a connection to QEMU works with. */
-export interface QemuDeps {
-  /** Talks to it. */
-  readonly mux: Mux;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Runs the slices that have to wait. */
-  readonly turns: Turns;
-  /** Bytes that a message may have. */
+/** The parts of a machine that a connection to QEMU uses. */
+export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock"> {
+  /** The limit of a message in bytes. */
   readonly messageLimit: number;
 }
 
-/** One connection to QEMU, from its greeting to its end. */
+/** A connection to QEMU, from its greeting to its end. */
 export class Qemu implements QemuPeer {
   readonly #mux: Mux;
   readonly #turns: Turns;
   readonly #errors: InternalErrors;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
-  /** QEMU's process, if its socket tells it: that of whoever has made the socket listen. */
+  /** The process that made QEMU's socket listen, if known. */
   readonly identity: Identity | undefined;
   #ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
   #heard = false;
-  readonly #work = new UnbrokenWork();
+  readonly #work: UnbrokenWork;
 
-  /** Begins a session on a connection that is up; `run` hears it out. */
-  constructor(socket: Stream, { mux, errors, turns, messageLimit }: QemuDeps) {
+  /** Begins a session on an open connection; `run` reads it. */
+  constructor(socket: Stream, { mux, errors, turns, clock, messageLimit }: QemuDeps) {
     this.#mux = mux;
     this.#turns = turns;
+    this.#work = new UnbrokenWork(clock, QEMU_SLICE_SECONDS);
     this.#errors = errors;
     this.#splitter = new MessageSplitter(messageLimit);
     this.identity = socket.identity;
@@ -203,16 +136,16 @@ export class Qemu implements QemuPeer {
       failed: (error) => this.#fail(error),
     });
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
-    // 53 bits: QEMU gives it back digit for digit.
+    // 53 bits: QEMU returns it digit by digit.
     mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
   }
 
-  /** Has QEMU said anything at all? */
+  /** Whether any bytes have been received. */
   get heard(): boolean {
     return this.#heard;
   }
 
-  /** Hears QEMU out; resolves with the reason when the connection is gone. */
+  /** Reads until the connection is closed; resolves with the reason. */
   async run(): Promise<QemuEnding> {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
@@ -224,17 +157,17 @@ export class Qemu implements QemuPeer {
     return this.#ending;
   }
 
-  /** Bytes that the kernel has not been handed yet. */
+  /** Bytes that have not been written yet. */
   get backlog(): number {
     return this.#connection.backlog;
   }
 
-  /** Bytes that QEMU has not read, as far as can be told. */
+  /** Bytes that QEMU has not read, as far as is known. */
   get unread(): number {
     return this.#connection.unread;
   }
 
-  /** Queues bytes for QEMU, and what goes with them. */
+  /** Queues bytes for QEMU, and the descriptors to pass with them. */
   send(bytes: Uint8Array, fds?: Fds): void {
     this.#connection.send(bytes, fds);
   }
@@ -245,31 +178,27 @@ export class Qemu implements QemuPeer {
     this.#connection.end();
   }
 
-  /** Hands over a chunk: the first slice at once, what is left over in later turns. */
+  /** Hands over a chunk: the first slice now, the others in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
     this.#heard = true;
-    const began = STEADY.now();
     this.#splitter.load(chunk);
-    if (!this.#slice(began)) return this.#laterSlices();
-    this.#work.add(began, STEADY.now());
+    if (this.#work.run(this.#next)) return this.#laterSlices();
     return this.#work.takeExcess() ? this.#turns.next() : undefined;
   }
 
   async #laterSlices(): Promise<void> {
+    do await this.#turns.next(); while (this.#work.run(this.#next));
     this.#work.clear();
-    do await this.#turns.next(); while (!this.#slice(STEADY.now()));
   }
 
-  /** Hands over messages for a slice of time; returns whether that were all of the chunk. */
-  #slice(began: number): boolean {
-    for (;;) {
-      if (this.#connection.closing) return true;
-      const input = this.#splitter.next();
-      if (input === undefined) return true;
-      this.#mux.answered(input);
-      if (STEADY.now() >= began + QEMU_SLICE_SECONDS) return false;
-    }
-  }
+  /** Hands over one message; returns whether there was one. */
+  readonly #next = (): boolean => {
+    if (this.#connection.closing) return false;
+    const input = this.#splitter.next();
+    if (input === undefined) return false;
+    this.#mux.answered(input);
+    return true;
+  };
 
   #fail(error: unknown): void {
     this.#errors.report("qemu", error);

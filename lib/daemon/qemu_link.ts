@@ -1,44 +1,30 @@
 /**
- * One QEMU after the other: dialled, heard out, judged, and told of.
+ * The link to QEMU: connects, reconnects, and refuses what is not QEMU.
  *
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import { addressText } from "../policy/address.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
 import type { Libc } from "../platform/libc.ts";
-import { STEADY } from "../platform/clock.ts";
 import { Failure } from "../platform/failure.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { Log } from "../platform/log.ts";
+import type { Deps } from "./deps.ts";
 import { dial, Pauses, Qemu } from "./qemu.ts";
-import { TURNS } from "../platform/turns.ts";
 
-/** What a succession works with. */
-export interface QemuLinkDeps {
-  /** Talks to them. */
-  readonly mux: Mux;
-  /** Are told of errors of ours. */
-  readonly errors: InternalErrors;
-  /** Is told what is worth knowing. */
-  readonly log: Log;
-  /** Told when it is time to end. */
+/** The parts of a machine that the link uses. */
+export interface QemuLinkDeps extends Deps {
+  /** Aborted when no further connection is to be made. */
   readonly stop: AbortSignal;
-  /** Told when it is time to end at once. */
-  readonly atOnce: AbortSignal;
-  /** What holds at this moment. */
+  /** Returns the present settings. */
   settings(): ServeSettings;
-  /** Owns what goes on. */
-  keep(promise: Promise<void>): void;
-  /** Is told when one has gone. */
-  gone(): void;
+  /** Called when QEMU has disconnected. */
+  disconnected(): void;
 }
 
-/** A session that lasts this long is followed by the next without a pause. */
+/** The seconds of a session after which the next connection is tried without a pause. */
 const LASTING_SECONDS = 1;
 
 const SILENT: QemuEnding = { kind: "silent", text: "QEMU sent no greeting" };
@@ -47,30 +33,38 @@ const UNFINISHED: QemuEnding = {
   text: "QEMU has greeted, but does not finish the negotiation",
 };
 
-/** The QEMUs that come and go at one address. */
+/** The connections to the QEMUs at one address, one after the other. */
 export class QemuLink {
   readonly #deps: QemuLinkDeps;
-  /** Told when draining has come to its end. */
-  readonly #idle = Promise.withResolvers<void>();
-  /** Has one ever been ready? */
+  /** The present connection. */
+  #qemu: Qemu | undefined;
   #served = false;
-  /** Is the present one? */
+  /** Whether the present QEMU is ready. */
   #ready = false;
-  /** Its version, while it is. */
+  /** The version of the QEMU that is ready. */
   #version: string | undefined;
-  /** Does it leave questions unanswered? */
   #stalled = false;
-  /** Why the last one that did not become ready went, as it was logged. */
-  #told = "";
-  /** Versions whose grammar is a guess, each told once. */
+  /** The reason logged for the last QEMU that did not become ready. */
+  #logged = "";
+  /** The versions of QEMU with a grammar that is a guess; a warning has been logged for each. */
   readonly #warnedOf = new Set<string>();
 
-  /** None has been dialled yet. */
+  /** Creates a link without a connection. */
   constructor(deps: QemuLinkDeps) {
     this.#deps = deps;
   }
 
-  /** How it stands, for people. */
+  /** Whether a QEMU has been ready. */
+  get served(): boolean {
+    return this.#served;
+  }
+
+  /** Whether a connection is open. */
+  get connected(): boolean {
+    return this.#qemu !== undefined;
+  }
+
+  /** Its state, for people. */
   get statusText(): string {
     if (this.#version !== undefined) {
       return this.#stalled
@@ -80,10 +74,9 @@ export class QemuLink {
     return this.#served ? "QEMU away" : "listening, QEMU not there yet";
   }
 
-  /** The hub has ended its negotiation with one; tells whether it is the first. */
-  ready({ version }: Greeting): boolean {
+  /** Notes that the hub has finished the negotiation with QEMU. */
+  ready({ version }: Greeting): void {
     const { log } = this.#deps;
-    const first = !this.#served;
     this.#served = this.#ready = true;
     this.#version = version.join(".");
     log.info(`connected to QEMU ${this.#version} at ${this.#address}`);
@@ -92,14 +85,13 @@ export class QemuLink {
       this.#warnedOf.add(this.#version);
       const newest = NEWEST_MEASURED.join(".");
       log.warn(
-        `QEMU ${this.#version} is newer than any that was measured: what is no JSON is answered ` +
+        `QEMU ${this.#version} is newer than any that was measured: malformed JSON is answered ` +
           `as QEMU ${newest} does`,
       );
     }
-    return first;
   }
 
-  /** The present one has left its last question unanswered for too long, or answers again. */
+  /** Notes that QEMU has stalled, or answers again. */
   stalled(stalled: boolean): void {
     const { log, settings } = this.#deps;
     this.#stalled = stalled;
@@ -109,16 +101,16 @@ export class QemuLink {
     } else log.info(`${this.#address}: QEMU answers again`);
   }
 
-  /** While draining: the last command under way has been answered. */
-  idle(): void {
-    this.#idle.resolve();
+  /** Closes the present connection. */
+  close(ending: QemuEnding): void {
+    this.#qemu?.close(ending);
   }
 
   /**
-   * Serves them until it is time to end, or the one that was to be served has gone.
+   * Serves one QEMU after the other until `stop` is aborted, or the only one to be served has left.
    *
-   * @param libc makes connections that take descriptors along, and tells QEMU's process
-   * @throws Failure where what answers is no QEMU
+   * @param libc makes connections that pass descriptors, and finds out QEMU's process
+   * @throws Failure if the peer is not QEMU
    */
   async run(libc: Libc | undefined): Promise<void> {
     const { errors, stop } = this.#deps;
@@ -127,39 +119,45 @@ export class QemuLink {
       try {
         if (await this.#session(pauses, libc) === "end") return;
       } catch (error) {
-        if (error instanceof Failure || error instanceof Deno.errors.NotCapable) throw error;
+        if (error instanceof Failure) throw error;
         errors.report("qemu", error);
         await pauses.take(stop);
+      } finally {
+        this.#qemu = undefined;
       }
     }
   }
 
-  /** Serves one QEMU, from dialling it to its end. */
+  /** Serves one QEMU, from connecting to it to its end. */
   async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
-    const { mux, errors, log, stop, settings, gone } = this.#deps;
+    const { log, clock, stop, settings, disconnected } = this.#deps;
     const socket = await dial(settings().qemu, pauses, log, stop, libc);
     if (socket === undefined) return "end";
-    const messageLimit = settings()["max-message"];
-    const qemu = new Qemu(socket, { mux, errors, turns: TURNS, messageLimit });
+    if (stop.aborted) {
+      socket.close();
+      return "end";
+    }
+    const qemu = new Qemu(socket, { ...this.#deps, messageLimit: settings()["max-message"] });
+    this.#qemu = qemu;
     this.#ready = this.#stalled = false;
-    const began = STEADY.now();
+    const began = clock.now();
     const ending = await this.#runSession(qemu);
     const reason = ending.text;
     const ready = this.#ready;
-    this.#version = undefined;
-    gone();
+    this.#version = this.#qemu = undefined;
+    disconnected();
     if (stop.aborted) return "end";
     if (!this.#served) this.#checkFirst(ending);
-    if (ready || reason !== this.#told) {
+    if (ready || reason !== this.#logged) {
       const detail = "detail" in ending ? ending.detail : undefined;
       const line = `${this.#address}: ${detail ?? reason}`;
       if (detail === undefined) log.info(line);
       else log.warn(line);
     }
-    this.#told = ready ? "" : reason;
+    this.#logged = ready ? "" : reason;
     if (ready && settings().once) return "end";
-    // One that breaks off again and again is not dialled without a pause.
-    if (ready && STEADY.now() - began > LASTING_SECONDS) pauses.reset();
+    // A QEMU that disconnects again and again is connected to only after pauses.
+    if (ready && clock.now() - began > LASTING_SECONDS) pauses.reset();
     else await pauses.take(stop);
     return "next";
   }
@@ -168,12 +166,12 @@ export class QemuLink {
     return addressText(this.#deps.settings().qemu);
   }
 
-  /** @throws Failure where what answered is no QEMU; one that just went away is waited for */
+  /** Checks the first peer; @throws Failure if it is not QEMU, but not if it only disconnected */
   #checkFirst(ending: QemuEnding): void {
     if (ending.kind === "no-qmp") {
       throw new Failure(
         69,
-        `${this.#address} is no QMP server: it said ${JSON.stringify(ending.said)}; ` +
+        `${this.#address} is not a QMP server: it said ${JSON.stringify(ending.said)}; ` +
           "name a socket that QEMU was given with -qmp",
       );
     }
@@ -188,34 +186,15 @@ export class QemuLink {
     }
   }
 
-  /** Lets QEMU talk until it goes, is told to go, or does not even greet; gives the reason. */
+  /** Serves QEMU until it disconnects, is closed, or sends no greeting in time; returns the reason. */
   async #runSession(qemu: Qemu): Promise<QemuEnding> {
-    const { stop, settings, keep } = this.#deps;
     const silence = setTimeout(() => {
       if (!this.#ready) qemu.close(qemu.heard ? UNFINISHED : SILENT);
-    }, settings()["greeting-timeout"] * 1000);
-    const drain = (): void => keep(this.#drain(qemu));
-    stop.addEventListener("abort", drain);
+    }, this.#deps.settings()["greeting-timeout"] * 1000);
     try {
-      if (stop.aborted) drain();
       return await qemu.run();
     } finally {
       clearTimeout(silence);
-      stop.removeEventListener("abort", drain);
     }
-  }
-
-  /** Lets what is under way finish, then hangs up. */
-  async #drain(qemu: Qemu): Promise<void> {
-    const { mux, atOnce, settings } = this.#deps;
-    const late = (): void => this.#idle.resolve();
-    const timer = setTimeout(late, settings()["drain-timeout"] * 1000);
-    atOnce.addEventListener("abort", late);
-    if (atOnce.aborted) late();
-    mux.drain();
-    await this.#idle.promise;
-    clearTimeout(timer);
-    atOnce.removeEventListener("abort", late);
-    qemu.close({ kind: "shutdown", text: "qmpmux is ending" });
   }
 }

@@ -1,23 +1,26 @@
 /**
- * What is recorded while the daemon runs: numbers for Prometheus, and the audit.
+ * The records of a running daemon: metrics for Prometheus, and the audit.
  *
  * @module
  */
 
 import { isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
-import type { Recording } from "../observe/observer.ts";
+import type { InternalErrorPlace, Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { AuditFile } from "../platform/audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
+import type { Reached } from "./limit_log.ts";
+import type { Clock } from "../platform/clock.ts";
 import { Journal } from "../platform/journal.ts";
 import type { Log } from "../platform/log.ts";
+import { DENO_VERSION } from "../platform/runtime.ts";
 import type { Change } from "../platform/socket_file.ts";
 
-/** What reads, or concerns nobody but the client itself. */
+/** The commands that only read, or concern only the client itself. */
 const READ: ReadonlySet<string> = new Set([
   ...OBSERVER_COMMANDS,
   "async_msg_enable",
@@ -29,26 +32,28 @@ const READ: ReadonlySet<string> = new Set([
   ),
 ]);
 
-/** Records of what happens, by the settings in force. */
+/** The recorders that the settings ask for. */
 export class Records {
   readonly #log: Log;
   readonly #version: string;
-  /** The numbers, if somebody may ask for them; they go on through reloads. */
+  readonly #clock: Clock;
+  /** The metrics, if they are configured; a reload does not reset them. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
   #recording: Recording = { observers: [] };
-  /** Audits that are no longer written to, and may still be writing. */
+  /** The audits that are being closed. */
   readonly #closing: Promise<void>[] = [];
 
   /**
-   * Opens what the settings ask for.
+   * Opens the recorders that the settings ask for.
    *
-   * @param version of qmpmux
-   * @throws Failure where the audit cannot be written
+   * @param version the version of qmpmux
+   * @throws Failure if the audit cannot be written
    */
-  constructor(settings: ServeSettings, log: Log, version: string) {
+  constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
     this.#log = log;
     this.#version = version;
+    this.#clock = clock;
     this.prepare(settings).commit();
   }
 
@@ -58,9 +63,9 @@ export class Records {
   }
 
   /**
-   * Opens what other settings ask for besides; nothing is recorded there before the commit.
+   * Opens the recorders that new settings ask for; they record nothing before the commit.
    *
-   * @throws Failure where the audit cannot be written
+   * @throws Failure if the audit cannot be written
    */
   prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
@@ -75,11 +80,11 @@ export class Records {
         if (metrics === undefined) this.metricsRecorder = undefined;
         else {this.metricsRecorder ??= new MetricsRecorder(isKnown, {
             version: this.#version,
-            deno: Deno.version.deno,
+            deno: DENO_VERSION,
           });}
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const gate = this.#trail && auditOf(settings, this.#trail);
+        const gate = this.#trail && auditOf(settings, this.#trail, this.#clock);
         const observers = [this.metricsRecorder, gate].filter((each) => each !== undefined);
         this.#recording = { observers, gate };
       },
@@ -89,24 +94,32 @@ export class Records {
     };
   }
 
-  /** Time has gone on. */
+  /** Counts a limit that was reached. */
+  readonly limitReached = (limit: Reached): void =>
+    this.metricsRecorder?.observe({ kind: "limit", limit });
+
+  /** Counts an internal error. */
+  readonly internalError = (place: InternalErrorPlace): void =>
+    this.metricsRecorder?.observe({ kind: "internal-error", place });
+
+  /** Retries records that could not be written. */
   tick(): void {
     this.#trail?.tick();
   }
 
-  /** Opens the audit anew; whether there is one. */
+  /** Reopens the audit; returns whether there is one. */
   reopen(): boolean {
     this.#trail?.reopen();
     return this.#trail !== undefined;
   }
 
-  /** How the audit stands, for the log. */
+  /** The state of the audit, for the log. */
   get status(): string {
     if (this.#trail === undefined) return "no audit";
     return this.#trail.failing ? "audit cannot be written" : "audit is written";
   }
 
-  /** Writes what is left, and closes. */
+  /** Writes what is queued, then closes. */
   async close(): Promise<void> {
     await Promise.all([...this.#closing, this.#trail?.close()]);
   }
@@ -120,12 +133,12 @@ function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
   return new AuditTrail(to === "journal" ? new Journal() : new AuditFile(to), log, failed);
 }
 
-function auditOf(settings: ServeSettings, trail: AuditTrail): Audit {
+function auditOf(settings: ServeSettings, trail: AuditTrail, clock: Clock): Audit {
   return new Audit(trail, {
     isRead: (command) => READ.has(command),
     isKnown,
     all: settings["audit-all"],
     refuses: settings["audit-failure"] === "refuse",
-    timeOfDay: () => Date.now(),
+    timeOfDay: () => clock.timeOfDay() * 1000,
   });
 }

@@ -1,47 +1,47 @@
 /**
- * A TCP socket on which web browsers get nowhere.
+ * A TCP socket that refuses web browsers.
  *
- * A page can make a browser send a request to any port of this machine, with
- * commands in its body. What begins like a request is given up before a byte of
- * it is read as one; all else passes as it came.
+ * A web page can make a browser send a request to any port of this host, with
+ * commands in its body. A connection that begins like a request is closed before
+ * any of its bytes are read as a command; all others pass unchanged.
  *
  * @module
  */
 
-import type { Stream } from "../platform/connection.ts";
+import { aborted, type Stream } from "../platform/stream.ts";
 
-/** No name of a method is longer, and no command of QMP begins with such a word. */
+/** The length above which a word is neither an HTTP method nor the start of a QMP command. */
 const WORD_LIMIT = 1024;
 
-/** A page chooses the method by itself where its name has come to mean this machine. */
+/** An HTTP method: a page can choose any if its domain resolves to this host. */
 const WORD = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
 
-/** A request of HTTP; what a browser asks a server itself for begins with a slash. */
+/** The start of an HTTP request; the target of a browser's own request begins with a slash. */
 const REQUEST = new RegExp(
   "^(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) " +
     `|${WORD}+ /|${WORD}{${WORD_LIMIT}})`,
 );
 
-/** What may still become one. */
+/** An incomplete start of a request. */
 const BEGINNING = new RegExp(`^${WORD}+ ?$`);
 
-/** A record of TLS: what a page can put into it lies open. */
+/** The start of a TLS record: parts that a page can choose are sent in the clear. */
 const TLS = [0x16, 0x03] as const;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Ends the reading of what a browser sends; holds back bytes only while that is in doubt. */
+/** A socket that fails to read from a browser; it holds bytes back only while in doubt. */
 export class WebGuard implements Stream {
   readonly #socket: Stream;
   readonly #refused: (because: string) => void;
-  /** Bytes that have come and have not been passed on. */
+  /** Bytes received that have not been returned yet. */
   #held = NOTHING;
   #inDoubt = true;
 
   /**
    * Guards a socket from which nothing has been read.
    *
-   * @param refused is told why, once, where it is a browser's
+   * @param refused is called once, with the reason, if the peer is a browser
    */
   constructor(socket: Stream, refused: (because: string) => void) {
     this.#socket = socket;
@@ -51,7 +51,7 @@ export class WebGuard implements Stream {
   /**
    * Reads as the socket does.
    *
-   * @throws Deno.errors.ConnectionAborted where a browser is at the other end
+   * @throws ConnectionAborted if a browser is at the other end
    */
   read(buffer: Uint8Array): Promise<number | null> {
     if (this.#inDoubt) return this.#firstRead(buffer);
@@ -64,7 +64,7 @@ export class WebGuard implements Stream {
     return this.#socket.write(bytes);
   }
 
-  /** Ends the writing side. */
+  /** Shuts down the writing side. */
   closeWrite(): Promise<void> {
     return this.#socket.closeWrite();
   }
@@ -95,7 +95,7 @@ export class WebGuard implements Stream {
     if (verdict === "in doubt" || verdict === "harmless") return;
     this.#held = NOTHING;
     this.#refused(`what it sent begins like ${verdict}, as web browsers speak it`);
-    throw new Deno.errors.ConnectionAborted(`${verdict} is not spoken here`);
+    throw aborted(`${verdict} is not spoken here`);
   }
 
   #give(buffer: Uint8Array): number {
@@ -106,7 +106,7 @@ export class WebGuard implements Stream {
   }
 }
 
-/** What bytes begin with, of which there is at least one. */
+/** Classifies at least one byte from the start of a connection. */
 function judge(bytes: Uint8Array): "HTTP" | "TLS" | "in doubt" | "harmless" {
   if (bytes[0] === TLS[0]) {
     if (bytes.length === 1) return "in doubt";

@@ -1,5 +1,5 @@
 /**
- * Records of commands as lines of JSON in a file that only grows.
+ * The audit as lines of JSON in a file that is only appended to.
  *
  * @module
  */
@@ -10,21 +10,21 @@ import { Failure } from "./failure.ts";
 
 const ENCODER = new TextEncoder();
 
-/** A new file is its owner's alone. */
+/** The mode of a new file: only its owner may read it. */
 const MODE = 0o600;
 
-/** A file of records. */
+/** An audit file. */
 export class AuditFile implements AuditWriter {
   /** Its path. */
   readonly name: string;
   #file: Deno.FsFile;
-  /** Does it end in a part of a line? */
+  /** Whether it ends in a part of a line. */
   #torn = false;
 
   /**
-   * Opens it, and makes it where it is not there.
+   * Opens the file; creates it if necessary.
    *
-   * @throws Failure where that is not possible
+   * @throws Failure if it cannot
    */
   constructor(path: string) {
     this.name = path;
@@ -40,12 +40,12 @@ export class AuditFile implements AuditWriter {
     }
   }
 
-  /** One line. */
+  /** Returns a record as a line. */
   format(record: AuditRecord): string {
     return `${lineOf(record)}\n`;
   }
 
-  /** Writes a line; what is left of one that failed gets an end first. */
+  /** Writes a line; ends the part of a failed one first. */
   async write(text: string): Promise<void> {
     const bytes = ENCODER.encode(this.#torn ? `\n${text}` : text);
     for (let sent = 0; sent < bytes.length;) {
@@ -54,7 +54,7 @@ export class AuditFile implements AuditWriter {
     }
   }
 
-  /** Opens the path anew: what was there has been moved away. */
+  /** Opens the path again, after the file was moved away. */
   reopen(): void {
     const file = open(this.name);
     this.#file.close();
@@ -62,16 +62,16 @@ export class AuditFile implements AuditWriter {
     this.#torn = false;
   }
 
-  /** Closes it. */
+  /** Closes the file. */
   close(): void {
     this.#file.close();
   }
 }
 
 /**
- * Says why records cannot be written to a place that is there already.
+ * Returns why an audit cannot be written to a path.
  *
- * @returns `undefined` where they can, or a file could be made there, or that cannot be seen
+ * @returns `undefined` if it can, if a file could be created, or if that cannot be known
  */
 export function auditProblem(path: string): string | undefined {
   if (path === "journal") return undefined;
@@ -87,7 +87,7 @@ export function auditProblem(path: string): string | undefined {
 }
 
 function open(path: string): Deno.FsFile {
-  // Opening a pipe waits for its reader, and holds up everybody.
+  // Opening a pipe would block until it has a reader.
   const found = infoOf(path);
   if (found && !found.isFile && !found.isCharDevice) {
     throw noFile(path);
@@ -96,7 +96,7 @@ function open(path: string): Deno.FsFile {
 }
 
 function noFile(path: string): Failure {
-  return new Failure(78, `audit ${path} is no file; name one, or let it be made`);
+  return new Failure(78, `audit ${path} is not a file; name one, or a path for a new one`);
 }
 
 function noDirectory(path: string): Failure {

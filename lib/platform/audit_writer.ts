@@ -1,21 +1,21 @@
 /**
- * The interface of what records of commands are written to.
+ * The interface of audit targets.
  *
  * @module
  */
 
 import type { AuditRecord } from "../observe/audit.ts";
 
-/** A file or the journal. */
+/** An audit target: a file or the journal. */
 export interface AuditWriter {
-  /** As people call it. */
+  /** The name in settings and in the log. */
   readonly name: string;
-  /** A record as it is written there. */
+  /** Returns a record in the format of the target. */
   format(record: AuditRecord): string;
-  /** Writes one, or throws. */
+  /** Writes a formatted record, or throws. */
   write(text: string): Promise<void>;
-  /** Opens it anew, or throws. */
+  /** Opens it again, or throws. */
   reopen(): void;
-  /** Closes it; what is being written may fail. */
+  /** Closes it; a pending write may fail. */
   close(): void;
 }

@@ -1,20 +1,23 @@
 /**
- * Time, as the rim has it; tests have one of their own.
+ * Time: the clock of the system, running time, and timeouts.
  *
  * @module
  */
 
-/** A steady clock. */
+/** A clock; tests have their own. */
 export interface Clock {
-  /** Seconds since some moment. */
+  /** Returns the seconds since some moment; they never jump. */
   now(): number;
-  /** Calls back once, in so many seconds; what it gives calls that off. */
+  /** Returns the seconds since 1970. */
+  timeOfDay(): number;
+  /** Calls back once after a time in seconds; returns a function that cancels it. */
   after(seconds: number, run: () => void): () => void;
 }
 
-/** The machine's. */
-export const STEADY: Clock = {
+/** The system's clock. */
+export const CLOCK: Clock = {
   now: () => performance.now() / 1000,
+  timeOfDay: () => Date.now() / 1000,
   after(seconds, run): () => void {
     const timer = setTimeout(run, seconds * 1000);
     return () => clearTimeout(timer);
@@ -22,10 +25,10 @@ export const STEADY: Clock = {
 };
 
 /**
- * The seconds for which we have run, from tick to tick.
+ * The seconds that qmpmux has run, from tick to tick.
  *
- * While the process was stopped, or the machine, nothing was heard of anybody, so
- * nobody was late: a longer gap counts as if the next tick had come soon.
+ * While the process or the host was stopped, nobody could be heard and nobody was late: a
+ * longer gap between two ticks counts only up to a limit.
  */
 export class RunningTime {
   readonly #longest: number;
@@ -33,25 +36,45 @@ export class RunningTime {
   #last: number;
 
   /**
-   * None has passed.
+   * Creates it with no time passed.
    *
-   * @param longest as many seconds count at most from one tick to the next
-   * @param now seconds of a steady clock
+   * @param longest the seconds that count at most between two ticks
+   * @param now the seconds of a clock
    */
   constructor(longest: number, now: number) {
     this.#longest = longest;
     this.#last = now;
   }
 
-  /** How many there are at this tick. */
+  /** Counts the time up to a tick; returns the seconds. */
   tick(now: number): number {
     this.#seconds = this.at(now);
     this.#last = now;
     return this.#seconds;
   }
 
-  /** How many there are at a moment after the last tick. */
+  /** Returns the seconds at a moment after the last tick. */
   at(now: number): number {
     return this.#seconds + Math.min(now - this.#last, this.#longest);
+  }
+}
+
+/** Calls back once after a time, if the process still runs then. */
+export function runLater(milliseconds: number, run: () => void): void {
+  Deno.unrefTimer(setTimeout(run, milliseconds));
+}
+
+/** Waits for a promise, but no longer than this; returns `late` after that. */
+export async function withTimeout<T, L>(
+  milliseconds: number,
+  promise: Promise<T>,
+  late: L,
+): Promise<T | L> {
+  const timeout = Promise.withResolvers<L>();
+  const timer = setTimeout(() => timeout.resolve(late), milliseconds);
+  try {
+    return await Promise.race([promise, timeout.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }

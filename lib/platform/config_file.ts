@@ -1,8 +1,7 @@
 /**
- * The configuration file, from where it lies.
+ * Reading the configuration file.
  *
- * It is read whole, as long as it is no longer than anybody writes one: while it
- * is being read nobody is served.
+ * The size of the file is limited: nobody is served while it is read.
  *
  * @module
  */
@@ -12,13 +11,13 @@ import { auditProblem } from "./audit_file.ts";
 import { Failure } from "./failure.ts";
 import { missingNames } from "./users.ts";
 
-/** A file with a hundred listeners and as many roles has a quarter of it. */
+/** The limit of a file; one with a hundred listeners and as many roles has a quarter of it. */
 const BYTES_LIMIT = 256 << 10;
 
 /**
  * Reads and checks a configuration file.
  *
- * @throws Failure where there is none that can be read; ConfigError where something in it is wrong
+ * @throws Failure if it cannot be read; ConfigError if it is invalid
  */
 export function readConfigFile(path: string): Config {
   return readConfig(textOf(path), path, { missingNames, auditProblem });
@@ -29,7 +28,7 @@ function textOf(path: string): string {
     using file = Deno.openSync(path);
     const bytes = new Uint8Array(BYTES_LIMIT + 1);
     let length = 0;
-    // What has no end, as a device, is not read to it.
+    // A device may have no end.
     while (length < bytes.length) {
       const read = file.readSync(bytes.subarray(length));
       if (read === null) break;
@@ -45,7 +44,7 @@ function textOf(path: string): string {
   } catch (error) {
     if (error instanceof Failure) throw error;
     if (error instanceof Deno.errors.NotFound) {
-      throw new Failure(78, `${path}: there is no such file; correct --config`);
+      throw new Failure(78, `${path}: file not found; correct --config`);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new Failure(77, `${path}: no permission to read it; run as a user who has it`);

@@ -1,84 +1,63 @@
 /**
  * One socket: reads into one buffer, writes from one bounded queue.
  *
- * Whatever is queued in the same turn leaves in one write. A peer that reads too
- * slowly is first told so (`behind`), then dropped: nothing grows without bound,
- * and nothing is left out in silence.
+ * Bytes queued in the same turn are written together. A peer that reads too slowly
+ * first counts as `behind`, then is dropped: the queue cannot grow without limit,
+ * and nothing is omitted silently.
  *
  * @module
  */
 
 import type { Fds } from "../wire/peer.ts";
-import type { PeerCredentials } from "./libc.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
+import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
+import { WriteQueue } from "./write_queue.ts";
 
-/** What a connection needs of its socket; a `Deno.Conn` of a stream is one. */
-export interface Stream {
-  /** Reads what is there, at least one byte; `null` at the end. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes the first bytes, and tells how many. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Ends the writing side. */
-  closeWrite(): Promise<void>;
-  /** Closes it; what is under way fails. */
-  close(): void;
-  /** Who is at the other end, where that is known. */
-  readonly identity?: PeerCredentials | undefined;
-  /** How much of what was written the other end has not read, where that can be told. */
-  readonly unread?: number;
-  /** What came with the bytes read last, once. */
-  takeFds?(): Fds | undefined;
-  /** Writes the first bytes with descriptors, and tells how many; they are closed then. */
-  writeWith?(bytes: Uint8Array, fds: Fds): Promise<number>;
-}
-
-/** Bounds of a connection's write queue. */
+/** The limits of a write queue. */
 export interface Marks {
-  /** Bytes from which the peer counts as behind. */
+  /** The bytes above which the peer counts as behind. */
   readonly soft: number;
-  /** Bytes beside replies at which it is dropped. */
+  /** The bytes, not counting replies, above which the peer is dropped. */
   readonly hard: number;
-  /** Seconds it may stay behind without taking a byte. */
+  /** The seconds it may stay behind without reading a byte. */
   readonly patience: number;
 }
 
-/** Most commands fit; it is most of what an idle client takes. */
+/** The initial buffer: most commands fit, and it is most of the memory of an idle client. */
 const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
-/** Messages are joined into writes of up to this many bytes; a longer one is written by itself. */
-const JOINED_BYTES = 65536;
-/** A closed peer may take this long to read what is queued. */
+/** The time for the peer to read what is queued at the close. */
 const LINGER_MS = 2000;
-/** A closed peer that has been sent everything may take this long to close its side. */
+/** The time for the peer to close its side after it was sent everything. */
 const FAREWELL_MS = 150;
 
-/** How a connection's reading ended. */
+/** The end of reading. */
 export type End =
-  /** The peer will say no more, but may still listen. */
+  /** The peer sends nothing more, but may still read. */
   | "ended"
-  /** The peer is gone, or we closed. */
+  /** The peer has disconnected, or we have. */
   | "gone";
 
-/** What the owner of a connection is told. */
+/** The callbacks to the owner of a connection. */
 export interface ConnectionNotices {
-  /** The connection has dropped its peer by itself, for this reason and at this mark. */
+  /** Called when the peer was dropped, with the reason and the limit. */
   dropped(reason: string, mark: "hard" | "patience" | "total"): void;
-  /** Queued bytes have been written. */
+  /** Called when queued bytes have been written. */
   relieved(): void;
-  /** An error of the connection's own has ended it. */
+  /** Called when an internal error has closed the connection. */
   failed(error: unknown): void;
 }
 
 /**
- * After so many bytes the rest is written in a later turn: while its peer takes all at once,
- * a hundred writes would follow one another without a turn of the event loop.
+ * The bytes after which the rest is written in a later turn: while the peer reads fast, a
+ * hundred writes would follow one another without a turn of the event loop.
  */
 const UNBROKEN_BYTES = 256 << 10;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Connections that begin to write at the end of this turn: one microtask for all. */
+/** The connections that begin to write at the end of this turn, in one microtask. */
 let beginning: Connection[] = [];
 
 function beginWriting(): void {
@@ -93,23 +72,16 @@ export class Connection implements ReplyHolder {
   #marks: Marks;
   readonly #notices: ConnectionNotices;
   readonly #budget: ReplyBudget | undefined;
-  #queue: Uint8Array[] = [];
-  #queued = 0;
-  /** The queued bytes that are replies, as far as they have not been written. */
-  #replyBytes = 0;
-  /** What the queued bytes are, in order: replies or not, so many of each. */
-  readonly #runs: { isReply: boolean; length: number }[] = [];
-  /** What goes with some of the queued bytes. */
-  readonly #fds = new Map<Uint8Array, Fds>();
-  /** Whether the peer has taken a byte since the last tick. */
+  readonly #queue = new WriteQueue();
+  /** Whether any byte was written since the last tick. */
   #progressed = false;
-  /** The tick since which it is behind and has taken nothing. */
+  /** The tick since which the peer is behind and has read nothing. */
   #stalledSince = Infinity;
-  /** Whether a write is under way, or about to begin. */
+  /** Whether a write is pending, or about to begin. */
   #writing = false;
-  /** What is being written. */
+  /** The bytes of the pending write. */
   #bytes = NOTHING;
-  /** Bytes written since a turn has been waited for. */
+  /** The bytes written since the last turn of the event loop. */
   #unbroken = 0;
   #closing = false;
   #closed = false;
@@ -121,7 +93,7 @@ export class Connection implements ReplyHolder {
    * Creates a connection with nothing queued.
    *
    * @param socket is closed with the connection
-   * @param budget bounds the replies of all connections together
+   * @param budget limits the replies of all connections together
    */
   constructor(socket: Stream, marks: Marks, notices: ConnectionNotices, budget?: ReplyBudget) {
     this.#socket = socket;
@@ -137,32 +109,32 @@ export class Connection implements ReplyHolder {
 
   /** Bytes queued that the kernel has not taken. */
   get queued(): number {
-    return this.#queued;
+    return this.#queue.bytes;
   }
 
   /** Bytes of replies among those queued. */
   get replyBytes(): number {
-    return this.#replyBytes;
+    return this.#queue.replyBytes;
   }
 
-  /** Since when the peer is behind and takes nothing, in seconds of the clock of `tick`; else `Infinity`. */
+  /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
   get stalledSince(): number {
     return this.#stalledSince;
   }
 
-  /** Bytes queued that the kernel has not been handed, in a write that is under way or before. */
+  /** Bytes queued that are not part of the pending write. */
   get backlog(): number {
-    return this.#queued - this.#bytes.length;
+    return this.queued - this.#bytes.length;
   }
 
-  /** Bytes that the peer has not read, as far as can be told. */
+  /** Bytes that the peer has not read, as far as is known. */
   get unread(): number {
-    return this.#queued + (this.#socket.unread ?? 0);
+    return this.queued + (this.#socket.unread ?? 0);
   }
 
   /** Whether more is queued than the peer should leave unread. */
   get behind(): boolean {
-    return this.#queued > this.#marks.soft;
+    return this.queued > this.#marks.soft;
   }
 
   /** Whether it is closing or closed. */
@@ -170,96 +142,61 @@ export class Connection implements ReplyHolder {
     return this.#closing || this.#closed;
   }
 
-  /** Goes on with other marks. */
+  /** Adopts new limits. */
   adopt(marks: Marks): void {
     this.#marks = marks;
   }
 
   /**
-   * Queues bytes, which must not change any more.
+   * Queues bytes, which must not change afterwards.
    *
-   * @param fds goes with the first of them; closed here once it is sent, or cannot be
+   * @param fds are passed with the first byte, and closed when they were sent or cannot be
    */
   send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closing) return fds?.close();
-    if (fds) this.#fds.set(bytes, fds);
-    this.#count(bytes.length, false);
-    const beside = this.#queued - this.#replyBytes;
+    const beside = this.queued - this.replyBytes + bytes.length;
     if (beside > this.#marks.hard) {
-      this.#fds.delete(bytes);
       fds?.close();
       return this.drop(`it left ${beside} bytes unread (the limit is ${this.#marks.hard})`);
     }
-    this.#enqueue(bytes);
+    this.#enqueue(bytes, false, fds);
   }
 
-  /** Queues a reply, or a part of one: it is delivered as long as the peer takes bytes. */
+  /** Queues a reply, or a part of one: it is delivered as long as the peer reads. */
   sendReply(bytes: Uint8Array): void {
     if (this.closing) return;
-    this.#count(bytes.length, true);
-    this.#enqueue(bytes);
+    this.#enqueue(bytes, true);
     this.#budget?.add(this, bytes.length);
   }
 
-  #enqueue(bytes: Uint8Array): void {
-    this.#queue.push(bytes);
+  #enqueue(bytes: Uint8Array, isReply: boolean, fds?: Fds): void {
+    this.#queue.push(bytes, isReply, fds);
     if (this.#writing) return;
     this.#writing = true;
-    // What else this turn queues joins the first write.
+    // Other messages of this turn join the first write.
     beginning.push(this);
     if (beginning.length === 1) queueMicrotask(beginWriting);
   }
 
-  /** Counts bytes that are queued. */
-  #count(length: number, isReply: boolean): void {
-    this.#queued += length;
-    if (isReply) this.#replyBytes += length;
-    const last = this.#runs.at(-1);
-    if (last?.isReply === isReply) last.length += length;
-    else this.#runs.push({ isReply, length });
-  }
-
-  /** Takes the first bytes off the count: the peer has taken them. */
-  #uncount(length: number): void {
-    this.#queued -= length;
-    this.#progressed = true;
-    let replies = 0;
-    while (length > 0) {
-      const run = this.#runs[0]!;
-      const taken = Math.min(length, run.length);
-      length -= taken;
-      run.length -= taken;
-      if (run.isReply) replies += taken;
-      if (run.length === 0) this.#runs.shift();
-    }
-    if (replies > 0) this.#releaseReplies(replies);
-  }
-
-  #releaseReplies(bytes: number): void {
-    this.#replyBytes -= bytes;
-    this.#budget?.release(this, bytes);
-  }
-
-  /** Time has come so far, in seconds: drops a peer that is behind and has taken nothing for too long. */
+  /** Advances the time to `now`; drops a peer that is behind and has read nothing for too long. */
   tick(now: number): void {
     if (this.#progressed || !this.behind) this.#stalledSince = Infinity;
     else this.#stalledSince = Math.min(this.#stalledSince, now);
     this.#progressed = false;
     const { patience } = this.#marks;
     if (now - this.#stalledSince > patience) {
-      this.drop(`it left ${this.#queued} bytes unread and took none for ${patience} s`, "patience");
+      this.drop(`it left ${this.queued} bytes unread and took none for ${patience} s`, "patience");
     }
   }
 
-  /** Drops it as the slowest of those that leave replies unread. */
+  /** Drops the peer as the slowest of those that leave replies unread. */
   dropSlowest(total: number, limit: number): void {
-    const reason =
-      `it left ${this.#replyBytes} bytes of replies unread, and all clients together ` +
+    const reason = `it left ${this.replyBytes} bytes of replies unread, and all clients together ` +
       `${total} (the limit is ${limit}): it was the slowest`;
     this.drop(reason, "total");
   }
 
-  /** Sends what is queued, ends the stream, waits for the peer to close for a moment, then closes. */
+  /** Sends what is queued, shuts down, gives the peer a moment to close, then closes. */
   close(): void {
     if (this.closing) return;
     this.#closing = true;
@@ -272,7 +209,7 @@ export class Connection implements ReplyHolder {
     this.#linger = setTimeout(() => this.end(), milliseconds);
   }
 
-  /** Closes at once and tells why. */
+  /** Closes at once and reports the reason. */
   drop(reason: string, mark: "hard" | "patience" | "total" = "hard"): void {
     if (this.#closed) return;
     this.end();
@@ -280,10 +217,10 @@ export class Connection implements ReplyHolder {
   }
 
   /**
-   * Reads until the peer ends.
+   * Reads until the end of the stream.
    *
-   * @param take gets each chunk, which is only valid during the call, and what
-   *   came with it; where it returns a promise, nothing more is read until then
+   * @param take gets each chunk, which is only valid during the call, and its descriptors; if it
+   *   returns a promise, nothing more is read until that resolves
    */
   async read(
     take: (chunk: Uint8Array, fds?: Fds) => Promise<void> | undefined,
@@ -299,7 +236,7 @@ export class Connection implements ReplyHolder {
           return "gone";
         }
         const fds = this.#socket.takeFds?.();
-        // After our own close what still comes is read only so that the peer sees a clean end.
+        // After our close, reading on gives the peer a clean end of the connection.
         if (this.closing) {
           fds?.close();
           continue;
@@ -317,10 +254,10 @@ export class Connection implements ReplyHolder {
   }
 
   /**
-   * Has a peer that has ended its stream gone altogether?
+   * Returns whether a peer that has ended its stream has closed its socket.
    *
-   * A write of no bytes fails on a socket whose other side is closed, and does
-   * nothing where only its writing side is (Linux, AF_UNIX; measured).
+   * A write of no bytes fails if the peer has closed its socket, and does nothing if it has only
+   * shut down its writing side (Linux, AF_UNIX; measured).
    */
   async hasGone(): Promise<boolean> {
     if (this.#closed) return true;
@@ -336,11 +273,10 @@ export class Connection implements ReplyHolder {
   /** Begins to write what is queued. */
   writeOn(): void {
     if (this.#closed) return;
-    this.#bytes = this.#joined();
-    const fds = this.#fds.get(this.#bytes);
-    if (fds === undefined) return this.#write();
-    this.#fds.delete(this.#bytes);
-    this.#writeWith(fds);
+    this.#bytes = this.#queue.take();
+    const fds = this.#queue.takeFds(this.#bytes);
+    if (fds === undefined) this.#write();
+    else this.#writeWith(fds);
   }
 
   #writeWith(fds: Fds): void {
@@ -351,16 +287,18 @@ export class Connection implements ReplyHolder {
     this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
   }
 
-  // Callbacks, not an async function: an event to 1,000 clients takes an eighth less time.
+  // Callbacks instead of an async function: an event to 1,000 clients takes an eighth less time.
   #write(): void {
     this.#socket.write(this.#bytes).then(this.#wrote, this.#failed);
   }
 
   readonly #wrote = (written: number): void => {
     if (this.#closed) return;
-    this.#uncount(written);
+    this.#progressed = true;
+    const replies = this.#queue.written(written);
+    if (replies > 0) this.#budget?.release(this, replies);
     this.#unbroken += written;
-    const more = written < this.#bytes.length || this.#queue.length > 0;
+    const more = written < this.#bytes.length || !this.#queue.empty;
     if (!more || this.#unbroken < UNBROKEN_BYTES) return this.#goOn(written);
     this.#unbroken = 0;
     TURNS.add(() => this.#goOn(written));
@@ -374,49 +312,21 @@ export class Connection implements ReplyHolder {
     }
     this.#bytes = NOTHING;
     this.#notices.relieved();
-    if (this.#queue.length > 0) return this.writeOn();
+    if (!this.#queue.empty) return this.writeOn();
     this.#writing = false;
     if (this.#closing) void this.#endWriting();
   }
 
   readonly #failed = (error: unknown): void => this.#fail(error);
 
-  /** Ends with an error: the socket's, which is how a peer goes, or one of our own. */
+  /** Closes after an error: a disconnect, or an internal error, which is reported. */
   #fail(error: unknown): void {
     this.end();
     if (!isGone(error)) this.#notices.failed(error);
   }
 
-  /** Takes off the queue what is written next. */
-  #joined(): Uint8Array {
-    const [first] = this.#queue;
-    if (this.#queue.length === 1) {
-      this.#queue = [];
-      return first!;
-    }
-    const parts = this.#queue.splice(0, this.#joinable());
-    if (parts.length === 1) return first!;
-    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
-  }
-
-  /** How many messages go together: none that takes something along, and no long one is copied. */
-  #joinable(): number {
-    let length = 0;
-    const end = this.#queue.findIndex((bytes) => {
-      length += bytes.length;
-      return length > JOINED_BYTES || this.#fds.has(bytes);
-    });
-    return end < 0 ? this.#queue.length : Math.max(end, 1);
-  }
-
   async #endWriting(): Promise<void> {
-    // A peer that has ended its own stream is not waited for.
+    // A peer that has ended its stream needs no time to read.
     if (this.#peerEnded) return this.end();
     if (this.#closed) return;
     this.#endWithin(FAREWELL_MS);
@@ -433,25 +343,10 @@ export class Connection implements ReplyHolder {
     this.#closed = true;
     this.#closing = true;
     clearTimeout(this.#linger);
-    this.#queue = [];
     this.#bytes = NOTHING;
-    this.#queued = 0;
-    this.#runs.length = 0;
-    if (this.#replyBytes > 0) this.#releaseReplies(this.#replyBytes);
-    for (const fds of this.#fds.values()) fds.close();
-    this.#fds.clear();
+    const replies = this.#queue.clear();
+    if (replies > 0) this.#budget?.release(this, replies);
     this.#socket.close();
     this.#over.resolve();
   }
-}
-
-/** The ways a socket tells that its peer, or our own end of it, is no more. */
-export function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.NotConnected ||
-    error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.TimedOut;
 }

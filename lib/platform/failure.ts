@@ -1,27 +1,33 @@
 /**
- * What ends the program: an exit status and one line that names the thing and the remedy.
+ * Failures: reasons to exit, with a status and one line that names the thing and the remedy.
  *
  * @module
  */
 
-/** Exit statuses, as the conventions of sysexits and systemd have them. */
+/** Exit statuses, by the conventions of sysexits and systemd. */
 export type ExitStatus = 0 | 1 | 64 | 69 | 77 | 78 | 124;
 
-/** A reason to end, for people. */
+/** A reason to exit, for people. */
 export class Failure extends Error {
   /** Its kind. */
   override name = "Failure";
-  /** What the program exits with. */
+  /** The exit status. */
   readonly status: ExitStatus;
 
   /**
-   * A reason with its status.
+   * Creates a failure.
    *
-   * @param status 1 failure, 64 bad command line, 69 no such QEMU, 77 not permitted, 78 bad configuration
+   * @param status 1 failure, 64 bad command line, 69 QEMU unavailable, 77 not permitted, 78 bad configuration
    * @param message one line without an end of line
    */
   constructor(status: ExitStatus, message: string) {
     super(message);
     this.status = status;
   }
+}
+
+/** Returns the lack of a permission of Deno's as a failure; any other error unchanged. */
+export function asFailure(error: unknown): unknown {
+  if (!(error instanceof Deno.errors.NotCapable)) return error;
+  return new Failure(77, `a permission is missing: ${error.message}`);
 }

@@ -1,31 +1,32 @@
 /**
- * The means to know who connects and to pass descriptors, if there are any here.
+ * FFI for listeners that identify their clients or receive descriptors.
  *
- * They are asked for where a listener needs them, and not before; without them
- * qmpmux runs on, and says what is missing.
+ * It is opened only if a listener needs it; without it qmpmux runs on, and logs
+ * what is missing.
  *
  * @module
  */
 
 import type { ListenerSettings } from "../config/listener_settings.ts";
-import { FfiError, type Libc, loadLibc } from "./libc.ts";
+import { type Libc, loadLibc } from "./libc.ts";
+import { FfiError } from "./libc_symbols.ts";
 import type { Log } from "./log.ts";
 import { Poller } from "./unix_socket.ts";
 
-/** Foreign calls, and what waits for the sockets made by them. */
+/** The C library, and the poller of the sockets made by it. */
 export interface Ffi {
   /** The calls. */
   readonly libc: Libc;
-  /** Who waits. */
+  /** Waits for the sockets. */
   readonly poller: Poller;
 }
 
-/** Does a listener need foreign calls? */
+/** Returns whether a listener needs FFI. */
 export function needsFfi({ identity }: ListenerSettings): boolean {
   return identity;
 }
 
-/** Gets the means; `undefined` and a line in the log where they cannot be had. */
+/** Opens FFI; returns `undefined` and logs the reason if it is not available. */
 export function openFfi(log: Log): Ffi | undefined {
   try {
     const libc = loadLibc();

@@ -1,8 +1,8 @@
 /**
- * Records of commands as entries of systemd's journal, with fields of their own.
+ * The audit as entries of systemd's journal, with fields.
  *
- * Its native protocol: one datagram an entry, `NAME=value` lines; a value with
- * an end of line in it is sent behind its length.
+ * The journal's native protocol: one datagram per entry, with `NAME=value` lines; a
+ * value that contains a newline follows its length instead.
  *
  * @module
  */
@@ -12,22 +12,22 @@ import type { AuditWriter } from "./audit_writer.ts";
 import { Failure } from "./failure.ts";
 import { openDatagram } from "./systemd.ts";
 
-/** Where journald listens. */
+/** The socket of journald. */
 const JOURNAL_SOCKET = "/run/systemd/journal/socket";
 
 const ENCODER = new TextEncoder();
 
-/** The journal. */
+/** The journal as an audit target. */
 export class Journal implements AuditWriter {
-  /** As people call it. */
+  /** The name in settings and in the log. */
   readonly name = "journal";
   readonly #to: Deno.UnixAddr;
   #socket: Deno.DatagramConn;
 
   /**
-   * Opens what entries are sent from.
+   * Opens the socket that entries are sent from.
    *
-   * @throws Failure where no journal is there
+   * @throws Failure if there is no journal
    */
   constructor(path = JOURNAL_SOCKET) {
     this.#to = { transport: "unixpacket", path };
@@ -41,7 +41,7 @@ export class Journal implements AuditWriter {
     }
   }
 
-  /** An entry's bytes, as text. */
+  /** Returns the fields of an entry, as JSON. */
   format(record: AuditRecord): string {
     return JSON.stringify(fieldsOf(record));
   }
@@ -51,19 +51,19 @@ export class Journal implements AuditWriter {
     await this.#socket.send(entryOf(JSON.parse(text)), this.#to);
   }
 
-  /** A journal that is there anew is found by its path. */
+  /** Opens the socket again; a restarted journal has the same path. */
   reopen(): void {
     this.#socket.close();
     this.#socket = openDatagram();
   }
 
-  /** Closes it. */
+  /** Closes the socket. */
   close(): void {
     this.#socket.close();
   }
 }
 
-/** Fields in the journal's native form. */
+/** Returns fields in the journal's native format. */
 export function entryOf(fields: Readonly<Record<string, string>>): Uint8Array {
   const parts = Object.entries(fields).map(([name, value]) => {
     if (!value.includes("\n")) return ENCODER.encode(`${name}=${value}\n`);

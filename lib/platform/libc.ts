@@ -1,109 +1,42 @@
 /**
- * Foreign calls: what Linux does with descriptors and Deno does not.
+ * The C library: calls about descriptors that Deno does not have.
  *
- * The C library is loaded when it is first asked for, and nowhere else. Every
- * call is checked here; who calls sees numbers of descriptors, bytes, and the
- * errors that Deno's own sockets throw. Laid out for 64-bit Linux.
+ * It is loaded at the first use. Every call is checked here; callers see numbers
+ * of descriptors, bytes, and the errors that Deno's own sockets throw.
  *
  * @module
  */
 
-import type { Fds, Identity } from "../wire/peer.ts";
+import type { Identity } from "../wire/peer.ts";
+import { Descriptors } from "./descriptors.ts";
+import { LAYOUTS, openSymbols, type Symbols } from "./libc_symbols.ts";
 
-/** So many descriptors one message brings; the kernel closes what is more (QEMU's `TCP_MAX_FDS`). */
+/** The limit of descriptors of a message (QEMU's `TCP_MAX_FDS`); the kernel closes the others. */
 export const DESCRIPTORS_LIMIT = 16;
 
-/** The process at the other end of a socket, as the kernel noted when it connected. */
+/** The process at the other end of a socket, at the time it connected. */
 export interface PeerCredentials extends Identity {
-  /** All other groups it is in. */
+  /** Its other groups. */
   readonly groups: readonly number[];
 }
 
-/** What a socket gave: how many bytes, and the descriptors that came with some of them. */
+/** The result of a read. */
 export interface Received {
-  /** 0 is the end. */
+  /** The number of bytes; 0 at the end. */
   readonly length: number;
-  /** `undefined` where none came. */
+  /** The descriptors received with the bytes, if any. */
   readonly fds: Descriptors | undefined;
 }
 
-/** A descriptor for which something has happened. */
+/** A descriptor that is ready. */
 export interface Ready {
   /** Its number. */
   readonly descriptor: number;
-  /** Can it be read, or has it ended or failed? */
+  /** Whether it can be read, or has ended or failed. */
   readonly readable: boolean;
-  /** Can it be written, or has it failed? */
+  /** Whether it can be written, or has failed. */
   readonly writable: boolean;
 }
-
-/** Why there are no foreign calls here, and what would help. */
-export class FfiError extends Error {
-  /** Its kind. */
-  override name = "ForeignError";
-}
-
-/** Names under which the C library can be found. */
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
-
-/** The functions of the C library that are called here; an `optional` one that it lacks is `null`. */
-export const SYMBOLS = {
-  __errno_location: { parameters: [], result: "pointer" },
-  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
-  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
-  epoll_create1: { parameters: ["i32"], result: "i32" },
-  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
-  epoll_wait: {
-    parameters: ["i32", "buffer", "i32", "i32"],
-    result: "i32",
-    nonblocking: true,
-  },
-  eventfd: { parameters: ["u32", "i32"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  getdtablesize: { parameters: [], result: "i32" },
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  // musl calls it by the other name, and has had only that one since 1.2.4.
-  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
-  getdents: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
-  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
-  listen: { parameters: ["i32", "i32"], result: "i32" },
-  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
-  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
-  shutdown: { parameters: ["i32", "i32"], result: "i32" },
-  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-} as const;
-
-/** Those functions, as {@linkcode Deno.dlopen} gives them. */
-export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
-/** The binary interface of Linux, where it depends on the machine. */
-export interface Layout {
-  /** The flag of `open` that takes nothing but a directory. */
-  readonly O_DIRECTORY: number;
-  /** The size of `struct epoll_event`: packed on x86-64, and nowhere else. */
-  readonly EPOLL_EVENT_BYTES: number;
-}
-
-/**
- * The layout for each machine that Deno runs on.
- *
- * All other numbers here are the same for both: they are those of
- * `asm-generic`, from which only older architectures differ.
- */
-export const LAYOUTS: Readonly<Record<typeof Deno.build.arch, Layout>> = {
-  x86_64: { O_DIRECTORY: 0o200000, EPOLL_EVENT_BYTES: 12 },
-  aarch64: { O_DIRECTORY: 0o40000, EPOLL_EVENT_BYTES: 16 },
-};
 
 const { O_DIRECTORY, EPOLL_EVENT_BYTES: EVENT_BYTES } = LAYOUTS[Deno.build.arch];
 
@@ -174,95 +107,26 @@ const CONTROL_BYTES = CMSG_DATA + 4 * DESCRIPTORS_LIMIT;
 const SUN_PATH = 2;
 const SOCKADDR_BYTES = 110;
 const IO_BYTES = 65536;
-/** One look at what is ready takes so many at most. */
+/** The limit of ready descriptors per call. */
 const READY_LIMIT = 256;
 const EVENT_DATA = EVENT_BYTES - 8;
-/** Beyond this nobody looks for a descriptor. */
+/** The limit of a search through all descriptors. */
 const SEARCH_LIMIT = 65536;
-/** Buffers smaller than 65 bytes can lie where V8 moves them. */
+/** The size of small buffers: V8 may move those below 65 bytes. */
 const FIXED_BYTES = 128;
-
-/** Descriptors that are ours until they are closed or on their way. */
-export class Descriptors implements Fds {
-  #numbers: readonly number[];
-  readonly #libc: Libc;
-  #closed: (count: number) => void = () => {};
-
-  /** Takes over what these numbers stand for. */
-  constructor(libc: Libc, numbers: readonly number[]) {
-    this.#libc = libc;
-    this.#numbers = numbers;
-  }
-
-  /** Their numbers; none once they are closed. */
-  get numbers(): readonly number[] {
-    return this.#numbers;
-  }
-
-  /**
-   * Closes those that are clients' ends of connections to us: held here they would keep a client
-   * connected that has gone.
-   *
-   * @returns how many there were
-   */
-  closeOwnEnds(): number {
-    const ends = this.#numbers.filter((number) => this.#libc.isOwnEnd(number));
-    if (ends.length > 0) this.#close(ends);
-    return ends.length;
-  }
-
-  /** Has this called, from now on, with how many have been closed. */
-  whenClosed(closed: (count: number) => void): void {
-    this.#closed = closed;
-  }
-
-  /** Closes all but the first. */
-  keepFirst(): void {
-    this.#close(this.#numbers.slice(1));
-  }
-
-  /** Closes them, once. */
-  close(): void {
-    this.#close(this.#numbers);
-  }
-
-  #close(numbers: readonly number[]): void {
-    this.#numbers = this.#numbers.filter((number) => !numbers.includes(number));
-    for (const number of numbers) this.#libc.close(number);
-    if (numbers.length > 0) this.#closed(numbers.length);
-  }
-}
 
 let loaded: Libc | undefined;
 
 /**
- * The C library.
+ * Loads the C library, once.
  *
- * @throws ForeignError where it is not there, or may not be called
+ * @throws FfiError if it cannot be found, or Deno does not allow it
  */
 export function loadLibc(): Libc {
-  return loaded ??= new Libc(open());
+  return loaded ??= new Libc(openSymbols());
 }
 
-function open(): Symbols {
-  if (Deno.build.os !== "linux") {
-    throw new FfiError(`foreign calls are made on Linux only, and this is ${Deno.build.os}`);
-  }
-  let why = "";
-  for (const library of LIBRARIES) {
-    try {
-      return Deno.dlopen(library, SYMBOLS).symbols;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) {
-        throw new FfiError("foreign calls are not allowed; run Deno with --allow-ffi");
-      }
-      why ||= (error as Error).message;
-    }
-  }
-  throw new FfiError(`no C library could be loaded (${why})`);
-}
-
-/** The calls, each as a method; descriptors are plain numbers, and blocking ones do not exist. */
+/** The calls as methods; descriptors are plain numbers, and no call blocks. */
 export class Libc {
   readonly #c: Symbols;
   readonly #errnoPlace: Deno.PointerValue;
@@ -283,10 +147,10 @@ export class Libc {
   readonly #length = new Uint8Array(FIXED_BYTES);
   readonly #lengthView = new DataView(this.#length.buffer);
 
-  /** Lays out what the calls share. */
+  /** Prepares the memory that the calls share. */
   constructor(symbols: Symbols) {
     this.#c = symbols;
-    // All that needs the permission for foreign calls is done here: it can be given up then.
+    // Everything that needs the permission for FFI is done here, so that it can be dropped.
     this.#errnoPlace = symbols.__errno_location();
     this.#controlAddress = addressOf(this.#control);
     this.#vectorView.setBigUint64(0, addressOf(this.#io), true);
@@ -320,30 +184,30 @@ export class Libc {
     }
   }
 
-  /** Is this a listening unix stream socket? */
+  /** Returns whether a descriptor is a listening unix stream socket. */
   isListening(descriptor: number): boolean {
     return this.#option(descriptor, SO_DOMAIN) === AF_UNIX &&
       this.#option(descriptor, SO_TYPE) === SOCK_STREAM &&
       this.#option(descriptor, SO_ACCEPTCONN) === 1;
   }
 
-  /** Lets calls on a descriptor fail where they would wait: others hand over what does wait. */
+  /** Makes a descriptor non-blocking; a passed one may not be. */
   unblock(descriptor: number): void {
     const flags = this.#checked(this.#c.fcntl(descriptor, F_GETFL, 0), "fcntl");
     this.#checked(this.#c.fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl");
   }
 
   /**
-   * The next connection, `undefined` where none waits.
+   * Accepts the next connection; returns `undefined` if there is none.
    *
-   * @throws Error where none can be accepted, as `Deno.Listener.accept` does
+   * @throws Error as `Deno.Listener.accept` does
    */
   accept(descriptor: number): number | undefined {
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
     const accepted = this.#call(() => this.#c.accept4(descriptor, null, null, flags));
     if (accepted < 0) return this.#again("accept4");
-    // Whoever made a passed socket may have wanted more with each message: a descriptor
-    // of its sender, for one, which nobody here would close.
+    // A passed socket may have options that add something to each message, for example a
+    // descriptor of its sender, which nobody here would close.
     this.#smallView.setInt32(0, 0, true);
     for (const option of [SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD]) {
       this.#c.setsockopt(accepted, SOL_SOCKET, option, this.#small, 4);
@@ -351,14 +215,14 @@ export class Libc {
     return accepted;
   }
 
-  /** Who is at the other end of a unix socket; `undefined` where the kernel does not tell. */
+  /** Returns the process at the other end of a unix socket, if the kernel knows it. */
   identityOf(descriptor: number): PeerCredentials | undefined {
     const identity = this.#longOption(descriptor, SO_PEERCRED);
     if (identity === undefined || identity.byteLength < 12) return undefined;
     const pid = identity.getInt32(0, true);
     const uid = identity.getUint32(4, true);
     const gid = identity.getUint32(8, true);
-    // Outside of any process the kernel knows: of another namespace, or none.
+    // The kernel shows no process, for example that of another namespace.
     if (uid === 0xffffffff) return undefined;
     const list = this.#longOption(descriptor, SO_PEERGROUPS);
     const groups = [];
@@ -369,21 +233,21 @@ export class Libc {
   }
 
   /**
-   * Reads what is there.
+   * Reads the bytes that have arrived.
    *
-   * Linux gives descriptors with whatever it reads in one go, also with bytes
-   * that came before theirs. QEMU reads byte by byte and has them with the first
-   * of their own. Here they come with the part up to the next closing brace: no
-   * command ends before that, so that none can take what came behind it.
+   * Linux returns descriptors together with bytes that were sent before them. QEMU reads byte by
+   * byte, and gets descriptors with the first byte sent with them. Here they are returned with the
+   * part up to the next closing brace: no command ends before that, so that no command can take
+   * descriptors that were sent after it.
    *
-   * @returns `undefined` where nothing is there yet
+   * @returns `undefined` if nothing has arrived
    * @throws Error as `Deno.Conn.read` does
    */
   receive(descriptor: number, buffer: Uint8Array): Received | undefined {
     const size = Math.min(buffer.length, IO_BYTES);
     const length = this.#receive(descriptor, size, 0, MSG_PEEK | MSG_DONTWAIT);
     if (length === undefined) return undefined;
-    // Without room for descriptors Linux says so: some come with these bytes or later ones.
+    // Linux reports a lack of room for descriptors: some belong to these bytes or later ones.
     if ((this.#messageView.getInt32(48, true) & MSG_CTRUNC) === 0) {
       return this.#plain(descriptor, buffer, length);
     }
@@ -392,9 +256,9 @@ export class Libc {
   }
 
   /**
-   * Writes what fits.
+   * Writes the bytes that fit.
    *
-   * @returns how many bytes; `undefined` where none does
+   * @returns their number; `undefined` if none fits
    * @throws Error as `Deno.Conn.write` does
    */
   send(descriptor: number, bytes: Uint8Array): number | undefined {
@@ -405,9 +269,9 @@ export class Libc {
   }
 
   /**
-   * Writes what fits, and descriptors with its first byte.
+   * Writes the bytes that fit, and passes descriptors with the first.
    *
-   * @returns how many bytes; `undefined` where nothing was sent
+   * @returns the number of bytes; `undefined` if nothing was sent
    * @throws Error as `Deno.Conn.write` does
    */
   sendWith(descriptor: number, bytes: Uint8Array, { numbers }: Descriptors): number | undefined {
@@ -429,31 +293,31 @@ export class Libc {
     return sent < 0 ? this.#again("sendmsg") : sent;
   }
 
-  /** How much of what was sent the other end has not read yet; the kernel counts its own bytes too. */
+  /** Returns the bytes sent that the peer has not read; the kernel adds some overhead. */
   unread(descriptor: number): number {
     const failed = this.#c.ioctl(descriptor, SIOCOUTQ, this.#small);
     return failed === 0 ? this.#smallView.getInt32(0, true) : 0;
   }
 
-  /** Ends the writing side; the other may have gone meanwhile. */
+  /** Shuts down the writing side. */
   endWriting(descriptor: number): void {
     this.#checked(this.#c.shutdown(descriptor, SHUT_WR), "shutdown");
   }
 
   /** Closes a descriptor. */
   close(descriptor: number): void {
-    // Linux has closed it also where it says it was interrupted.
+    // Linux has closed it even if it reports an interruption.
     this.#c.close(descriptor);
   }
 
-  /** Our descriptors that are connections we have made to a unix socket, as a set of their numbers. */
+  /** Returns the descriptors of all connections that this process has made to unix sockets. */
   outgoing(): Set<number> {
     const found = new Set<number>();
     for (const descriptor of this.#all()) if (this.#isOutgoing(descriptor)) found.add(descriptor);
     return found;
   }
 
-  /** Notes the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it when there are new ones. */
+  /** Notes the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it after opening one. */
   noteListening(): void {
     for (const descriptor of this.#all()) {
       if (this.#option(descriptor, SO_ACCEPTCONN) !== 1) continue;
@@ -463,9 +327,9 @@ export class Libc {
   }
 
   /**
-   * Whether a descriptor is the client's end of a connection that we have accepted, or will: its
-   * peer has the address of a listening socket of ours. A socket file of ours is bound at a random
-   * place before it is linked to its own, so that nobody else's has the same.
+   * Returns whether a descriptor is a client's end of a connection to qmpmux: its peer has the
+   * address of a listening socket of ours. Our socket files are bound at random paths, then linked
+   * to their own, so that the addresses are unique.
    */
   isOwnEnd(descriptor: number): boolean {
     if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
@@ -473,13 +337,13 @@ export class Libc {
     return address !== undefined && this.#listening.has(address);
   }
 
-  /** All numbers that a descriptor of ours can have. */
+  /** Lists all possible descriptors. */
   *#all(): Generator<number> {
     const end = Math.min(this.#c.getdtablesize(), SEARCH_LIMIT);
     for (let descriptor = 0; descriptor < end; descriptor++) yield descriptor;
   }
 
-  /** An address of a socket, its bytes as text; `undefined` where it has none. */
+  /** Returns an address of a socket, its bytes as text; `undefined` if it has none. */
   #nameOf(descriptor: number, call: Symbols["getpeername"]): string | undefined {
     this.#lengthView.setUint32(0, FIXED_BYTES, true);
     if (call(descriptor, this.#small, this.#length) !== 0) return undefined;
@@ -504,7 +368,7 @@ export class Libc {
       const answer: Uint8Array[] = [];
       for (;;) {
         const buffer = new Uint8Array(IO_BYTES);
-        // The kernel has made its answer by now; nothing is waited for.
+        // The kernel has its answer ready by now.
         const flags = MSG_DONTWAIT;
         const length = Number(this.#c.recv(descriptor, buffer, BigInt(IO_BYTES), flags));
         if (length <= 0) return answer;
@@ -516,7 +380,7 @@ export class Libc {
     }
   }
 
-  /** The names in a directory, also of those that Deno shows to no program; none where it cannot be read. */
+  /** Returns the names in a directory, also one that Deno does not list; none if it cannot be read. */
   namesIn(directory: string): string[] {
     const getdents = this.#c.getdents64 ?? this.#c.getdents;
     if (getdents === null) return [];
@@ -539,19 +403,19 @@ export class Libc {
     return names;
   }
 
-  /** Where a link leads; `undefined` where that cannot be read. */
+  /** Returns the target of a symbolic link; `undefined` if it cannot be read. */
   linkAt(path: string): string | undefined {
     const buffer = new Uint8Array(4096);
     const length = Number(this.#c.readlink(textOf(path), buffer, BigInt(buffer.length)));
     return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
   }
 
-  /** What waits for many descriptors at once. */
+  /** Creates a queue, which waits for many descriptors at once. */
   newQueue(): number {
     return this.#checked(this.#c.epoll_create1(SOCK_CLOEXEC), "epoll_create1");
   }
 
-  /** What wakes a waiting queue. */
+  /** Creates a bell, which wakes a waiting queue. */
   newBell(): number {
     return this.#checked(this.#c.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
   }
@@ -562,7 +426,7 @@ export class Libc {
     this.#c.write(bell, this.#small, 8n);
   }
 
-  /** From now on the queue tells when something changes for a descriptor. */
+  /** Adds a descriptor to a queue. */
   watch(queue: number, descriptor: number): void {
     const event = new DataView(new ArrayBuffer(FIXED_BYTES));
     event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
@@ -570,24 +434,24 @@ export class Libc {
     const bytes = new Uint8Array(event.buffer);
     if (this.#c.epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, bytes) === 0) return;
     const code = this.#errno;
-    // A user may have so many watched (fs.epoll.max_user_watches): known as exhaustion, too.
+    // The limit of a user (fs.epoll.max_user_watches) counts as exhaustion too.
     if (code === ENOSPC) throw new Error(`Too many open files are watched (os error ${code})`);
     throw errorOf(code, "epoll_ctl");
   }
 
-  /** The queue tells nothing more of a descriptor. */
+  /** Removes a descriptor from a queue. */
   unwatch(queue: number, descriptor: number): void {
     this.#c.epoll_ctl(queue, EPOLL_CTL_DEL, descriptor, this.#small);
   }
 
-  /** A buffer for {@linkcode wait}. */
+  /** Creates a buffer for {@linkcode wait}. */
   readyBuffer(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(EVENT_BYTES * READY_LIMIT);
   }
 
-  /** Waits, on a thread of its own, until something has changed for some of them. */
+  /** Waits, in another thread, until some descriptors of a queue are ready. */
   async wait(queue: number, buffer: Uint8Array<ArrayBuffer>): Promise<Ready[]> {
-    // The thread's errno is out of reach; all that can go wrong here is an interruption.
+    // The errno of the other thread is out of reach; the only possible error is an interruption.
     const count = await this.#c.epoll_wait(queue, buffer, READY_LIMIT, -1);
     const view = new DataView(buffer.buffer);
     const ready: Ready[] = [];
@@ -610,7 +474,7 @@ export class Libc {
     if (this.#c.getpeername(descriptor, this.#small, this.#length) !== 0) return false;
     this.#lengthView.setUint32(0, FIXED_BYTES, true);
     if (this.#c.getsockname(descriptor, this.#small, this.#length) !== 0) return false;
-    // What was accepted has the name of what it came to.
+    // An accepted socket has the address of its listener.
     return this.#lengthView.getUint32(0, true) === SUN_PATH;
   }
 
@@ -632,7 +496,7 @@ export class Libc {
     return { length, fds: numbers.length > 0 ? new Descriptors(this, numbers) : undefined };
   }
 
-  /** The descriptors in the control data; where it was cut, the kernel has closed the others. */
+  /** Returns the descriptors in the control data; if it was cut, the kernel has closed the others. */
   #arrived(): number[] {
     const numbers: number[] = [];
     const end = Math.min(Number(this.#messageView.getBigUint64(40, true)), CONTROL_BYTES);
@@ -645,7 +509,7 @@ export class Libc {
       for (let data = at + CMSG_DATA; rights && data + 4 <= last; data += 4) {
         numbers.push(this.#controlView.getInt32(data, true));
       }
-      // Each begins at a multiple of eight.
+      // Each part begins at a multiple of eight.
       at += Math.ceil(length / 8) * 8;
     }
     return numbers;
@@ -665,7 +529,7 @@ export class Libc {
     this.#messageView.setInt32(48, 0, true);
   }
 
-  /** An option that is a number; `undefined` where this is no socket. */
+  /** Returns an option that is a number; `undefined` if the descriptor is not a socket. */
   #option(descriptor: number, option: number): number | undefined {
     this.#lengthView.setUint32(0, 4, true);
     const failed = this.#c.getsockopt(
@@ -678,7 +542,7 @@ export class Libc {
     return failed === 0 ? this.#smallView.getInt32(0, true) : undefined;
   }
 
-  /** An option that is long; `undefined` where it cannot be read. */
+  /** Returns an option of any length; `undefined` if it cannot be read. */
   #longOption(descriptor: number, option: number): DataView | undefined {
     for (let size = FIXED_BYTES;;) {
       const value = new Uint8Array(size);
@@ -686,13 +550,13 @@ export class Libc {
       const failed = this.#c.getsockopt(descriptor, SOL_SOCKET, option, value, this.#length);
       const length = this.#lengthView.getUint32(0, true);
       if (failed === 0) return new DataView(value.buffer, 0, length);
-      // Where the room is too small, Linux says how much there should be.
+      // If the buffer is too small, Linux returns the necessary size.
       if (this.#errno !== ERANGE || length <= size) return undefined;
       size = length;
     }
   }
 
-  /** Calls again where a signal came between. */
+  /** Repeats a call that a signal interrupts. */
   #call(call: () => number): number {
     for (;;) {
       const result = call();
@@ -700,14 +564,14 @@ export class Libc {
     }
   }
 
-  /** What a call says that did nothing: `undefined` where it would have had to wait. */
+  /** Returns `undefined` if the last call would have blocked; throws its error otherwise. */
   #again(call: string): undefined {
     const code = this.#errno;
     if (code === EAGAIN) return undefined;
     throw errorOf(code, call);
   }
 
-  /** Why the last call has failed. */
+  /** The error number of the last call. */
   get #errno(): number {
     this.#c.memcpy(this.#error, this.#errnoPlace, 4n);
     return this.#errorView.getInt32(0, true);
@@ -720,7 +584,7 @@ export class Libc {
 }
 
 function errorOf(code: number, call: string): Error {
-  // The words of Deno's own errors, by which exhaustion is known.
+  // The text of Deno's own error, by which exhaustion is recognized.
   if (code === EMFILE || code === ENFILE) {
     return new Error(`Too many open files (os error ${code})`);
   }
@@ -728,7 +592,7 @@ function errorOf(code: number, call: string): Error {
   return new kind(`${call}: os error ${code}`);
 }
 
-/** A text as C has it. */
+/** Returns a string of C. */
 function textOf(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${text}\0`);
 }

@@ -1,7 +1,7 @@
 /**
- * Listening sockets: opened, accepted from for ever, closed at the end.
+ * Listening sockets.
  *
- * Each goes on under other settings without a client being dropped.
+ * A listener adopts new settings without dropping a client.
  *
  * @module
  */
@@ -10,12 +10,11 @@ import { type Address, addressText, isFile, isLocal } from "../policy/address.ts
 import { type Credentials, grantFor, type Principal, principalText } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import type { Grant } from "../policy/grant.ts";
-import { STEADY } from "./clock.ts";
-import type { Stream } from "./connection.ts";
+import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
 import type { Ffi } from "./ffi.ts";
 import type { Log } from "./log.ts";
-import { type Acceptor, adopt } from "./socket_activation.ts";
+import { adopt } from "./socket_activation.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import {
   applyAccess,
@@ -29,37 +28,38 @@ import {
   removeStaleSocket,
   type UnixAddress,
 } from "./socket_file.ts";
+import type { Acceptor, Stream } from "./stream.ts";
 import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
 /** The pause before accepting again after an error, such as that no descriptor is left. */
 const FAILED_PAUSE_MS = 100;
 
-/** Gives the descriptor of a passed socket; @throws Failure where there is none of this name */
+/** Returns the descriptor of a passed socket; @throws Failure if there is none of this name */
 export type TakePassed = (name: string) => number;
 
 function nothingPassed(name: string): never {
   throw new Failure(78, `fd:${name}: no sockets were passed`);
 }
 
-/** A listening socket; closed for a while where its clients are refused. */
+/** A listening socket; it can be suspended, to refuse clients. */
 export class Listener implements Disposable {
-  /** The settings it was opened with, or has adopted since. */
+  /** The present settings. */
   settings: ListenerSettings;
-  /** How many clients of it are there; counted by whoever accepts. */
+  /** The number of its clients; the owner counts them. */
   clients = 0;
   /** The socket; `undefined` while it is suspended. */
   #socket: Acceptor | undefined;
-  /** Opens the socket, as often as it is asked to; not for a passed one. */
+  /** Opens the socket; `undefined` for a passed one. */
   readonly #bind: Bind | undefined;
   /** The numbers of the users and groups that its rules name. */
   #ids: ReadonlyMap<string, number>;
-  /** By the numbers of users; those of one machine are not many. */
+  /** The rate limits by the ids of users; one host has few users. */
   readonly #buckets = new Map<number, TokenBucket>();
   /** The inode of the socket file, so that no other is removed. */
   #inode: number | undefined;
   #closed = false;
-  /** Resolved when it is no longer suspended, or has been closed. */
+  /** Resolves when it is resumed or closed. */
   #awake = Promise.withResolvers<void>();
   #resuming: Promise<void> | undefined;
 
@@ -72,11 +72,11 @@ export class Listener implements Disposable {
   }
 
   /**
-   * Begins to listen.
+   * Opens a listening socket.
    *
    * @param take finds passed sockets
-   * @param ffi makes foreign calls, for sockets that tell who connects
-   * @throws Failure where the address is taken or cannot be listened on
+   * @param ffi makes sockets that identify their clients
+   * @throws Failure if it cannot listen at the address
    */
   static async open(
     settings: ListenerSettings,
@@ -84,12 +84,12 @@ export class Listener implements Disposable {
     ffi: Ffi | undefined = undefined,
   ): Promise<Listener> {
     const { address } = settings;
-    // What is wrong with the rules is told before anything is made.
+    // Report errors of the rules before anything is created.
     idsIn(settings);
     if (address.transport === "fd") {
       const descriptor = take(address.name);
       const socket = ffi
-        ? adoptKnowing(address.name, descriptor, ffi)
+        ? adoptWithFfi(address.name, descriptor, ffi)
         : await adopt(address.name, descriptor);
       checkReach(settings, socket);
       return new Listener(settings, { socket, inode: undefined });
@@ -99,12 +99,12 @@ export class Listener implements Disposable {
     return new Listener(settings, bind(settings, address), bind);
   }
 
-  /** Whether it does not listen at the moment. */
+  /** Whether it is suspended. */
   get suspended(): boolean {
     return this.#socket === undefined;
   }
 
-  /** Stops listening until {@linkcode resume}; who connects meanwhile is refused. */
+  /** Stops listening until {@linkcode resume}; connections are refused meanwhile. */
   suspend(): void {
     if (this.#closed || this.#bind === undefined) return;
     this.#close();
@@ -113,7 +113,7 @@ export class Listener implements Disposable {
   /**
    * Listens again.
    *
-   * @throws Failure where it cannot; it may be tried again
+   * @throws Failure if it cannot; it may be called again
    */
   async resume(): Promise<void> {
     await (this.#resuming ??= this.#listenAgain().finally(() => this.#resuming = undefined));
@@ -130,17 +130,17 @@ export class Listener implements Disposable {
     this.#awake.resolve();
   }
 
-  /** Goes on under other settings for the same address; @throws Failure as `prepare` does */
+  /** Adopts new settings for the same address; @throws Failure as `prepare` does */
   adopt(settings: ListenerSettings): void {
     this.prepare(settings).commit();
   }
 
   /**
-   * Does all of going on under other settings that can fail. A socket file has its mode
-   * and owner then; one that has been removed is made anew, and nobody is accepted from it yet.
+   * Runs every step of adopting new settings that can fail. It changes the mode and owner of the
+   * socket file; a removed file is created again, and accepts nobody before the commit.
    *
-   * @throws Failure where the socket file cannot have its new owner, where another is in its
-   *   place, or where a rule names nobody; then nothing has changed
+   * @throws Failure if the socket file cannot get its owner, if another file is in its place, or
+   *   if a rule names an unknown user or group; then nothing has changed
    */
   prepare(settings: ListenerSettings): Change {
     const { address } = settings;
@@ -152,7 +152,7 @@ export class Listener implements Disposable {
       commit: () => {
         this.#ids = ids;
         const rate = settings.grant.limits["user-rate"];
-        for (const bucket of this.#buckets.values()) bucket.adopt(rate, STEADY.now());
+        for (const bucket of this.#buckets.values()) bucket.adopt(rate, CLOCK.now());
         file.commit();
         this.settings = settings;
       },
@@ -180,23 +180,23 @@ export class Listener implements Disposable {
     };
   }
 
-  /** What somebody who connects is granted; `undefined` is nothing. */
+  /** Returns the grant of a client; `undefined` if it is not admitted. */
   grantFor(credentials: Credentials | undefined): Grant | undefined {
     const { admission, grant } = this.settings;
     return grantFor(admission, grant, credentials, (who) => this.#ids.get(principalText(who)));
   }
 
-  /** The pace that all clients of a user share; `undefined` where it is not known who it is. */
+  /** Returns the rate limit that all clients of a user share; `undefined` if the user is unknown. */
   bucketOf(credentials: Credentials | undefined): TokenBucket | undefined {
     if (credentials === undefined) return undefined;
     const known = this.#buckets.get(credentials.uid);
     if (known) return known;
-    const bucket = new TokenBucket(this.settings.grant.limits["user-rate"], STEADY.now());
+    const bucket = new TokenBucket(this.settings.grant.limits["user-rate"], CLOCK.now());
     this.#buckets.set(credentials.uid, bucket);
     return bucket;
   }
 
-  /** The address it really has: a TCP port of 0 has become another. */
+  /** The address, with the real port instead of 0. */
   get address(): string {
     const { address } = this.settings;
     const addr = this.#socket?.addr;
@@ -204,15 +204,15 @@ export class Listener implements Disposable {
     return addressText({ ...address, port: addr.port });
   }
 
-  /** Whether its clients come by TCP. */
+  /** Whether it listens on TCP. */
   get isTcp(): boolean {
     return this.#socket?.addr.transport === "tcp";
   }
 
   /**
-   * Accepts until it is closed.
+   * Accepts connections until it is closed.
    *
-   * @param onError is given what accepting throws, and accepting goes on; without it, it ends
+   * @param onError gets the errors of accepting, which then continues; without it they are thrown
    */
   async accept(
     take: (socket: Stream) => void,
@@ -231,7 +231,7 @@ export class Listener implements Disposable {
         exhausted = false;
       } catch (error) {
         if (this.#closed) return;
-        // It has been suspended, or another has taken its place.
+        // The socket was suspended or replaced.
         if (socket !== this.#socket) continue;
         if (!isExhaustion(error)) {
           if (onError === undefined) throw error;
@@ -256,17 +256,17 @@ export class Listener implements Disposable {
     this.#awake.resolve();
   }
 
-  /** Closes the socket and removes its file, if it is still ours and can be. */
+  /** Closes the socket, and removes its file if that is still ours. */
   #close(): void {
     const socket = this.#socket;
     if (socket === undefined) return;
     const { address } = this.settings;
-    // Deno removes the file on closing, whoever has made it since: look first.
+    // Deno's close removes any file at the path, also another's.
     if (address.transport === "unix" && this.#inode !== undefined) {
       try {
         removeIfThere(address.path, this.#inode);
       } catch {
-        // What cannot be removed stays; nobody listens on it any more.
+        // The file stays; nobody listens on it any more.
       }
     }
     this.#socket = this.#inode = undefined;
@@ -275,7 +275,7 @@ export class Listener implements Disposable {
   }
 }
 
-/** The numbers of those whom a listener's rules name; @throws Failure where there is no such one */
+/** Returns the ids of the users and groups in a listener's rules; @throws Failure if one is unknown */
 function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<string, number> {
   const ids = new Map<string, number>();
   const add = (who: Principal, option: string): void => {
@@ -286,7 +286,7 @@ function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<st
   return ids;
 }
 
-/** @throws Failure where other machines reach a passed socket without leave; it is closed then */
+/** Closes a passed socket that other hosts can reach without `allow-remote`; @throws Failure then */
 function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): void {
   const { addr } = listener;
   if (remote || addr.transport !== "tcp") return;
@@ -304,13 +304,13 @@ function isExhaustion(error: unknown): boolean {
   return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
 }
 
-/** A socket that listens, and the inode of its file if it has one. */
+/** A listening socket, and the inode of its file if it has one. */
 interface Bound {
   readonly socket: Acceptor;
   readonly inode: number | undefined;
 }
 
-/** Opens the socket of a listener; @throws Failure where that cannot be */
+/** Opens the socket of a listener; @throws Failure if it cannot */
 type Bind = (settings: ListenerSettings, address: Address) => Bound;
 
 function binderFor(ffi: Ffi | undefined): Bind {
@@ -332,15 +332,15 @@ function binderFor(ffi: Ffi | undefined): Bind {
   };
 }
 
-/** @throws Failure where it is no listening unix socket */
-function adoptKnowing(name: string, descriptor: number, { libc, poller }: Ffi): Acceptor {
+/** Adopts a passed unix socket that identifies its clients; @throws Failure if it is another kind */
+function adoptWithFfi(name: string, descriptor: number, { libc, poller }: Ffi): Acceptor {
   if (libc.isListening(descriptor)) {
     libc.unblock(descriptor);
     return new UnixListener(libc, poller, descriptor, "");
   }
   throw new Failure(
     78,
-    `fd:${name}: descriptor ${descriptor} is no listening unix socket, and no other tells who ` +
+    `fd:${name}: descriptor ${descriptor} is not a listening unix socket, and no other tells who ` +
       "connects; write ListenStream=/path and Accept=no",
   );
 }

@@ -1,27 +1,27 @@
 /**
- * Lines for whoever runs qmpmux, on stderr.
+ * The log, on stderr.
  *
- * They tell of qmpmux and its clients, never of what is in a command.
+ * It reports on qmpmux and its clients, never on the contents of commands.
  *
  * @module
  */
 
 import type { SettingValues } from "../config/settings.ts";
 
-/** The form of the log: lines of text, JSON, or lines with the journal's priorities. */
+/** The format of the log: lines of text, JSON, or lines with the journal's priorities. */
 export type LogFormat = Exclude<SettingValues["log-format"], undefined>;
 
-/** Where lines go; each is one sentence without an end of line. */
+/** A log; a line is one sentence without an end of line. */
 export interface Log {
-  /** What an operator expects to see: few lines, at the start and at changes. */
+  /** Logs what an operator expects: few lines, at the start and at changes. */
   info(line: string): void;
-  /** What an operator should look at. */
+  /** Logs what an operator should look at. */
   warn(line: string): void;
 }
 
 const ENCODER = new TextEncoder();
 
-/** A level: its number, as sd-daemon(3) has them, and its name. */
+/** A level: its number, as in sd-daemon(3), and its name. */
 interface Level {
   readonly priority: number;
   readonly name: string;
@@ -30,7 +30,7 @@ interface Level {
 const INFO: Level = { priority: 6, name: "info" };
 const WARNING: Level = { priority: 4, name: "warning" };
 
-/** How a line looks in each form. */
+/** The formats. */
 const FORMS: Readonly<Record<LogFormat, (line: string, level: Level) => string>> = {
   text: (line) => `qmpmux: ${line}`,
   journal: (line, { priority }) => `<${priority}>${line}`,
@@ -38,10 +38,10 @@ const FORMS: Readonly<Record<LogFormat, (line: string, level: Level) => string>>
     JSON.stringify({ time: new Date().toISOString(), level, message }),
 };
 
-/** Writes lines of text, behind the program's name. */
+/** A log of lines of text that begin with the program's name. */
 export const stderrLog: Log = openLog("text");
 
-/** A log in a form. */
+/** Opens a log in a format. */
 export function openLog(format: LogFormat): Log {
   const form = FORMS[format];
   return {
@@ -51,9 +51,9 @@ export function openLog(format: LogFormat): Log {
 }
 
 /**
- * The form to choose where none is chosen.
+ * Returns the default format.
  *
- * @param journalStream the variable JOURNAL_STREAM, by which systemd says that the journal reads stderr
+ * @param journalStream the variable JOURNAL_STREAM: systemd sets it if the journal reads stderr
  */
 export function formatFor(
   journalStream: string | undefined,
@@ -67,10 +67,10 @@ export function say(line: string): void {
   stderrLog.info(line);
 }
 
-/** Does what was written last lack its end? */
+/** Whether the last line was written in part. */
 let torn = false;
 
-/** Writes a line to stderr; control characters are shown, not sent. */
+/** Writes a line to stderr, with control characters escaped. */
 function write(line: string): void {
   const bytes = ENCODER.encode(torn ? `\n${printable(line)}\n` : `${printable(line)}\n`);
   try {
@@ -80,28 +80,28 @@ function write(line: string): void {
     }
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    // A log that nobody reads any more, or whose disk is full, is no reason to end the clients.
+    // A closed stderr or a full disk must not disconnect the clients.
   }
 }
 
 /**
- * Characters that a terminal obeys, or that nobody sees: controls (C0, C1), line and paragraph
- * separators, changes of direction, characters without width, tags, and halves of a pair.
+ * Characters that a terminal interprets or does not show: controls (C0, C1), line and paragraph
+ * separators, changes of direction, characters without width, tags, and lone surrogates.
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** Returns somebody else's text for a terminal: what it would obey, or what nobody sees, is escaped. */
+/** Returns untrusted text for a terminal: control and invisible characters are escaped. */
 export function printable(text: string): string {
   return text.replace(UNSEEN, escaped);
 }
 
-/** Is it the system that will not take it? */
+/** Returns whether an error is the system's. */
 function isSystemError(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe ||
     error instanceof Error && /\(os error \d+\)/.test(error.message);
 }
 
-/** A character as JSON escapes it, also where JSON itself would not. */
+/** Returns a character escaped as in JSON, even if JSON would not escape it. */
 function escaped(char: string): string {
   const text = JSON.stringify(char).slice(1, -1);
   if (text !== char) return text;

@@ -1,34 +1,35 @@
 /**
- * Who holds a unix socket: the processes at the other ends of its connections.
+ * The processes connected to a unix socket.
  *
- * A monitor serves one client at a time, and gives the next no greeting. The
- * kernel knows which socket is connected to which; which process has it open
- * shows in `/proc`, for processes of one's own, or for root.
+ * A monitor serves one client at a time, and sends the next no greeting. The kernel
+ * knows which sockets are connected; `/proc` shows which process has one open, for
+ * processes of the same user, or to root.
  *
  * @module
  */
 
-import { FfiError, type Libc, loadLibc } from "./libc.ts";
+import { type Libc, loadLibc } from "./libc.ts";
+import { FfiError } from "./libc_symbols.ts";
 
-/** A process that is connected. */
+/** A connected process. */
 export interface MonitorHolder {
-  /** Its number. */
+  /** Its id. */
   readonly pid: number;
-  /** The program it runs. */
+  /** Its executable. */
   readonly program: string;
 }
 
-/** The connections that a listener has accepted. */
+/** The accepted connections of a listener. */
 export interface Connected {
-  /** Whether it has accepted any. */
+  /** Whether any were accepted. */
   readonly accepted: boolean;
-  /** Whether this very process is at the other end of one. */
+  /** Whether this process has one of them. */
   readonly served: boolean;
-  /** The other processes at the other ends that can be seen. */
+  /** The other processes that have one, as far as they are visible. */
   readonly holders: readonly MonitorHolder[];
 }
 
-/** A holder, for people. */
+/** Describes a holder, for people. */
 export function holderText({ pid, program }: MonitorHolder): string {
   return `process ${pid} (${program})`;
 }
@@ -49,10 +50,10 @@ const ATTRIBUTE_FILE = 1;
 const ATTRIBUTE_PEER = 2;
 
 /**
- * Looks for the processes whose connections a listener at this path has accepted.
+ * Finds the processes whose connections a listener at a path has accepted.
  *
- * @returns `undefined` where that cannot be told: without foreign calls, where the kernel does not
- *   say, or where the listener is in another network namespace
+ * @returns `undefined` if that is unknown: without FFI, if the kernel refuses to say, or if the
+ *   listener is in another network namespace
  */
 export function connectedTo(path: string): Connected | undefined {
   try {
@@ -71,7 +72,7 @@ function look(libc: Libc, path: string): Connected | undefined {
   for (const socket of socketsOf(libc)) {
     if (socket.name !== path && (file === undefined || socket.file !== file)) continue;
     if (socket.isListening) isSeen = true;
-    // What waits to be accepted has no inode.
+    // A connection that is not accepted yet has no inode.
     else if (socket.inode !== 0 && socket.peer !== undefined) peers.add(socket.peer);
   }
   if (!isSeen) return undefined;
@@ -87,10 +88,10 @@ function inodeOf(path: string): number | undefined {
   if (path.startsWith("\0")) return undefined;
   try {
     const { ino } = Deno.statSync(path);
-    // The kernel tells the lower half.
+    // The kernel reports the lower half.
     return ino === null ? undefined : ino % 2 ** 32;
   } catch (error) {
-    // It can have been removed since.
+    // The socket may have been removed since.
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
@@ -104,7 +105,7 @@ interface Socket {
   readonly peer: number | undefined;
 }
 
-/** All unix sockets that are connected or listen. */
+/** Lists all unix sockets that are connected or listening. */
 function* socketsOf(libc: Libc): Generator<Socket> {
   const question = new Uint8Array(HEADER_BYTES + REQUEST_BYTES);
   const view = new DataView(question.buffer);
@@ -123,7 +124,7 @@ function* socketsOf(libc: Libc): Generator<Socket> {
   }
 }
 
-/** The messages of a datagram; one that ends the answer is among them as it is. */
+/** Returns the messages of a datagram, including the one that ends the answer. */
 function messagesIn(bytes: Uint8Array): { type: number; body: Uint8Array }[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const messages: { type: number; body: Uint8Array }[] = [];
@@ -166,7 +167,7 @@ function aligned(length: number): number {
   return Math.ceil(length / 4) * 4;
 }
 
-/** The processes that have one of these sockets open, in the order of their numbers. */
+/** Returns the processes that have one of these sockets open, ordered by id. */
 function processesWith(libc: Libc, inodes: ReadonlySet<number>): MonitorHolder[] {
   if (inodes.size === 0) return [];
   const links = new Set([...inodes].map((inode) => `socket:[${inode}]`));

@@ -1,12 +1,12 @@
 /**
- * What subcommands tell, on stdout.
+ * The output of subcommands, on stdout.
  *
  * @module
  */
 
 import { Failure } from "./failure.ts";
 
-/** Nobody reads what is printed any more: there is nothing left to do, and nobody to tell. */
+/** The error if the reader of stdout has closed it: there is nothing left to do. */
 export class Unread extends Error {
   /** Its kind. */
   override name = "Unread";
@@ -15,8 +15,8 @@ export class Unread extends Error {
 /**
  * Prints a text and an end of line.
  *
- * @throws Unread where the reader has gone
- * @throws Failure where it cannot be written
+ * @throws Unread if the reader has closed stdout
+ * @throws Failure if stdout cannot be written
  */
 export function print(text: string): void {
   const bytes = new TextEncoder().encode(`${text}\n`);

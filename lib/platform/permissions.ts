@@ -1,8 +1,8 @@
 /**
- * Gives up what the configuration turns out not to need.
+ * Permissions of Deno's that are dropped when they are no longer needed.
  *
- * Only whole kinds can be given up: Deno ignores a revocation of part of what
- * was granted whole. Which paths may be touched is the service manager's to say.
+ * Only whole kinds are dropped: Deno ignores the revocation of a part of what was
+ * granted whole. The service manager decides which paths may be used.
  *
  * @module
  */
@@ -10,10 +10,10 @@
 import type { ServeSettings } from "../config/settings.ts";
 
 /**
- * Gives up kinds of permission that serving with these settings never needs again.
+ * Drops the kinds of permission that serving with these settings never needs again.
  *
- * @param rereads may the settings change, and with them what is needed?
- * @param notifies are datagrams sent to the service manager's unix socket?
+ * @param notifies whether datagrams are sent to the service manager's unix socket
+ * @param rereads whether the settings may change, and with them the need
  */
 export async function dropPermissions(
   { qemu, listeners, metrics, audit }: ServeSettings,
@@ -23,15 +23,19 @@ export async function dropPermissions(
   const unix = notifies || rereads || qemu.transport === "unix" ||
     listeners.some(({ address }) => address.transport === "unix") ||
     metrics?.address.transport === "unix" || audit !== undefined;
-  const tcp = qemu.transport === "tcp";
   if (!unix) {
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
-  // Connecting and sending to a unix socket need this kind too.
-  const netForUnix = notifies || qemu.transport === "unix" || audit === "journal";
-  if (!tcp && !netForUnix && !rereads) await Deno.permissions.revoke({ name: "net" });
+  // Unix sockets need this kind as well, to connect and to send.
+  const net = qemu.transport === "tcp" || notifies || rereads || qemu.transport === "unix" ||
+    audit === "journal";
+  if (!net) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
-  // What was loaded by them stays; nothing else can be.
+  await dropFfi();
+}
+
+/** Drops the permission for FFI; a library that is loaded stays usable. */
+export async function dropFfi(): Promise<void> {
   await Deno.permissions.revoke({ name: "ffi" });
 }

@@ -1,25 +1,25 @@
 /**
- * The memory that replies take which clients have not read, over all clients.
+ * The limit on replies that all clients together leave unread.
  *
- * A client is sent a reply however long it is, for as long as it reads on. What
- * all of them together leave unread has a bound; past it the slowest is dropped.
+ * A client gets a reply of any size as long as it reads. If all clients together
+ * leave more than the limit unread, the slowest is dropped.
  *
  * @module
  */
 
-/** A connection that holds replies. */
+/** A connection with queued replies. */
 export interface ReplyHolder {
-  /** Bytes of replies that its client has not taken. */
+  /** Bytes of queued replies. */
   readonly replyBytes: number;
-  /** Since when its client takes nothing, in seconds of a steady clock; `Infinity` while it does. */
+  /** The time since which its client reads nothing; `Infinity` while it reads. */
   readonly stalledSince: number;
-  /** Drops it; `total` bytes are more than `limit`. */
+  /** Drops the client, because `total` bytes exceed `limit`. */
   dropSlowest(total: number, limit: number): void;
 }
 
 /** Counts the bytes of replies over all connections. */
 export class ReplyBudget {
-  /** Bytes that all may hold together. */
+  /** The limit in bytes. */
   limit: number;
   #total = 0;
   readonly #holders = new Set<ReplyHolder>();
@@ -29,12 +29,12 @@ export class ReplyBudget {
     this.limit = limit;
   }
 
-  /** Bytes that all hold together. */
+  /** Bytes that all connections hold together. */
   get total(): number {
     return this.#total;
   }
 
-  /** A connection holds more; past the limit the slowest is dropped. */
+  /** Adds bytes of a connection; above the limit the slowest is dropped. */
   add(holder: ReplyHolder, bytes: number): void {
     this.#total += bytes;
     this.#holders.add(holder);
@@ -45,13 +45,13 @@ export class ReplyBudget {
     }
   }
 
-  /** A connection holds less. */
+  /** Subtracts bytes of a connection. */
   release(holder: ReplyHolder, bytes: number): void {
     this.#total -= bytes;
     if (holder.replyBytes === 0) this.#holders.delete(holder);
   }
 
-  /** The holder that has taken nothing for longest; of several, the one that holds most. */
+  /** Returns the holder that has read nothing for longest; of several, the one that holds most. */
   #slowest(): ReplyHolder {
     let slowest: ReplyHolder | undefined;
     for (const each of this.#holders) {

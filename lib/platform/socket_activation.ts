@@ -1,41 +1,31 @@
 /**
- * A listening socket that systemd has opened, used as if it were our own.
+ * Listening sockets that systemd has opened.
  *
- * Deno adopts descriptors only by way of `node:net`, which is loaded where such
- * a socket is used and nowhere else. Its connections are made to look like
- * Deno's: read on demand, written piece by piece, closed by halves.
+ * Deno adopts descriptors only through `node:net`, which is loaded only if such a
+ * socket is used. Its connections get the interface of Deno's: reads on demand,
+ * writes in pieces, and a separate shutdown.
  *
  * @module
  */
 
-import type { Stream } from "./connection.ts";
 import { Failure } from "./failure.ts";
-import { IS_OLDER_DENO } from "./runtime.ts";
+import { DENO_VERSION, IS_OLDER_DENO } from "./runtime.ts";
+import type { Acceptor, Stream } from "./stream.ts";
 
-/** As much is written at a time: who watches the queue sees it grow shorter. */
+/** The size of a write: small enough to see the progress of a slow reader. */
 const PIECE_BYTES = 65536;
-
-/** What {@linkcode Listener} needs of a socket it accepts from. */
-export interface Acceptor {
-  /** Where it listens. */
-  readonly addr: Deno.Addr;
-  /** The next connection. */
-  accept(): Promise<Stream>;
-  /** Stops listening. */
-  close(): void;
-}
 
 /**
  * Adopts a listening socket.
  *
- * @param name what it is called, for messages
- * @throws Failure where this Deno cannot, or it is no listening socket
+ * @param name the name of the socket, for messages
+ * @throws Failure if this Deno cannot, or it is not a listening socket
  */
 export async function adopt(name: string, descriptor: number): Promise<Acceptor> {
   if (IS_OLDER_DENO) {
     throw new Failure(
       78,
-      `fd:${name}: Deno ${Deno.version.deno} cannot use sockets that systemd passes; ` +
+      `fd:${name}: Deno ${DENO_VERSION} cannot use sockets that systemd passes; ` +
         "use 2.9 or later, or let qmpmux listen itself (unix:/path)",
     );
   }
@@ -46,7 +36,7 @@ export async function adopt(name: string, descriptor: number): Promise<Acceptor>
   } catch (error) {
     throw new Failure(
       78,
-      `fd:${name}: descriptor ${descriptor} is no listening socket (${
+      `fd:${name}: descriptor ${descriptor} is not a listening socket (${
         (error as Error).message
       }); ` +
         "write ListenStream= and Accept=no",
@@ -55,7 +45,7 @@ export async function adopt(name: string, descriptor: number): Promise<Acceptor>
   return acceptor;
 }
 
-/** What is used here of `node:net`: its own types would have to be fetched. */
+/** The part of `node:net` that is used here: its own types would have to be fetched. */
 interface NodeNet {
   createServer(options: { allowHalfOpen: boolean; noDelay: boolean }): Server;
 }
@@ -78,7 +68,7 @@ interface Socket {
   destroy(): void;
 }
 
-/** Loads it, where nothing has yet; an import would be part of the program wherever it runs. */
+/** Loads `node:net`; an import would load it in every run. */
 function nodeNet(): NodeNet {
   const { process } = globalThis as unknown as {
     process: { getBuiltinModule(name: "node:net"): NodeNet };
@@ -89,20 +79,20 @@ function nodeNet(): NodeNet {
 /**
  * Accepts through `node:net`.
  *
- * Where the process has no descriptor left, Deno 2.9.6 stops accepting for good
- * and tells nobody: the limit of clients must be reached first.
+ * If no descriptor is left, Deno 2.9.6 stops accepting for good, without an error: the
+ * limit of clients must be reached first.
  */
 class PassedListener implements Acceptor {
   readonly #server: Server;
-  /** Connections that nobody has asked for yet. */
-  readonly #come: PassedSocket[] = [];
+  /** The connections that are not accepted yet. */
+  readonly #pending: PassedSocket[] = [];
   #failed: unknown;
   #waiting: PromiseWithResolvers<void> | undefined;
 
   constructor(server: Server) {
     this.#server = server;
     server.on("connection", (socket) => {
-      this.#come.push(new PassedSocket(socket));
+      this.#pending.push(new PassedSocket(socket));
       this.#waiting?.resolve();
     });
   }
@@ -129,7 +119,7 @@ class PassedListener implements Acceptor {
 
   async accept(): Promise<Stream> {
     for (;;) {
-      const next = this.#come.shift();
+      const next = this.#pending.shift();
       if (next !== undefined) return next;
       if (this.#failed !== undefined) {
         const error = this.#failed;
@@ -143,13 +133,13 @@ class PassedListener implements Acceptor {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#come) socket.close();
+    for (const socket of this.#pending) socket.close();
     this.#failed = new Deno.errors.BadResource("Listener has been closed");
     this.#waiting?.resolve();
   }
 }
 
-/** A connection of `node:net` with the methods of Deno's. */
+/** A connection of `node:net` with the interface of Deno's. */
 class PassedSocket implements Stream {
   readonly #socket: Socket;
   #rest: Uint8Array | undefined;
@@ -185,9 +175,9 @@ class PassedSocket implements Stream {
   }
 
   /**
-   * Writes the first bytes, and tells how many.
+   * Writes the first bytes; returns their number.
    *
-   * No bytes are nothing to write here: they never show that the peer has gone.
+   * A write of no bytes does nothing here: it does not fail if the peer has disconnected.
    */
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#failed !== undefined) throw this.#failed;
@@ -222,7 +212,7 @@ function interrupted(): Error {
   return new Deno.errors.Interrupted("operation canceled");
 }
 
-/** Deno's errors by the codes of node's. */
+/** Deno's errors by the codes of Node's. */
 const ERRORS: Readonly<Record<string, new (message: string) => Error>> = {
   ECONNRESET: Deno.errors.ConnectionReset,
   EPIPE: Deno.errors.BrokenPipe,
@@ -233,7 +223,7 @@ const ERRORS: Readonly<Record<string, new (message: string) => Error>> = {
   ERR_STREAM_WRITE_AFTER_END: Deno.errors.BrokenPipe,
 };
 
-/** The error that Deno's own sockets would have thrown. */
+/** Returns the error that Deno's own sockets would have thrown. */
 function denoError(error: unknown): unknown {
   const { code, message } = error as { code?: string; message: string };
   const kind = code === undefined ? undefined : ERRORS[code];

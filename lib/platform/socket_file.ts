@@ -1,8 +1,8 @@
 /**
- * Socket files: made safely, given to whom they are for, removed at the end.
+ * Socket files: created with their mode and owner, and removed at the end.
  *
- * A file has its mode before anyone can reach it; what already lies at its path
- * is replaced only if it is a dead socket.
+ * A file has its mode before anyone can reach it. An existing file is replaced only
+ * if it is a stale socket.
  *
  * @module
  */
@@ -10,30 +10,30 @@
 import { type Address, addressText, PATH_BYTES_LIMIT } from "../policy/address.ts";
 import type { ListenerSettings } from "../config/listener_settings.ts";
 import { Failure } from "./failure.ts";
-import type { Acceptor } from "./socket_activation.ts";
+import type { Acceptor } from "./stream.ts";
 import { idOf } from "./users.ts";
 
-/** Where a socket file is, or an abstract name. */
+/** The path of a socket file, or an abstract name. */
 export type UnixAddress = Address & { transport: "unix" };
 
-/** Listens on a unix socket, with the means there are. */
+/** A function that listens on a unix socket. */
 export type Listen = (path: string) => Acceptor;
 
-/** What has been made ready, and is done or taken back: one of the two, once. */
+/** A prepared change; call one of the two, once. */
 export interface Change {
-  /** Does it; this cannot fail. */
+  /** Makes the change; cannot fail. */
   readonly commit: () => void;
-  /** Leaves all as it was; @throws Failure where that cannot be */
+  /** Undoes the preparation; @throws Failure if it cannot */
   readonly undo: () => void;
 }
 
-/** Where there is nothing to do. */
+/** A change that does nothing. */
 export const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
 
 /**
- * Binds a socket file that nobody else can open for a moment: in a directory of
- * its own, where it gets its mode and owner; then it is linked to its place,
- * which fails where something has come to be there.
+ * Binds a socket file that nobody can open before it has its mode and owner: it is
+ * created in a private directory, then linked to its path, which fails if a file has
+ * appeared there.
  *
  * @returns the listener, and the file's inode
  */
@@ -42,7 +42,7 @@ export function bindFile(
   address: UnixAddress,
   listen: Listen,
 ): [Acceptor, number | undefined] {
-  const stagingDir = makeNursery(address);
+  const stagingDir = makeStagingDir(address);
   const path = `${stagingDir}/s`;
   let listener: Acceptor | undefined;
   try {
@@ -61,8 +61,8 @@ export function bindFile(
   }
 }
 
-/** A directory beside the socket that only we can enter. */
-function makeNursery(address: UnixAddress): string {
+/** Makes a directory beside the socket that only this user can enter. */
+function makeStagingDir(address: UnixAddress): string {
   for (let tries = 0;; tries++) {
     const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;
     try {
@@ -76,7 +76,7 @@ function makeNursery(address: UnixAddress): string {
   }
 }
 
-/** Binds at a path that may be longer than a socket's address, then by way of a link to its directory. */
+/** Binds at a path; if that is too long for a socket's address, through a link to its directory. */
 function bindAnyLength(path: string, listen: Listen): Acceptor {
   if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
   const place = Deno.makeTempDirSync();
@@ -95,13 +95,13 @@ function inUse(address: Address): Failure {
   return new Failure(1, `${text} is in use by another process; end that, or listen elsewhere`);
 }
 
-/** Why an address cannot be listened on, for people; a bug of ours as it is. */
+/** Returns why it cannot listen at an address, for people. */
 export function notListening(address: Address, error: unknown): Error {
   const text = addressText(address);
   if (error instanceof Failure) return error;
   if (error instanceof Deno.errors.AddrInUse) return inUse(address);
   if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new Failure(78, `${text} is no address of this machine; listen on one that is`);
+    return new Failure(78, `${text} is not an address of this machine; listen on one that is`);
   }
   if (error instanceof Deno.errors.NotFound) {
     const directory = address.transport === "unix" ? directoryOf(address.path) : "";
@@ -120,7 +120,7 @@ export function isNoFamily(error: unknown): boolean {
   return error instanceof Error && /address family not supported/i.test(error.message);
 }
 
-/** The error for an address of a kind that this process may not use, with the remedy. */
+/** Returns the failure for an address of a kind that this process may not use, with the remedy. */
 export function noFamily(address: Address): Failure {
   return new Failure(
     78,
@@ -130,13 +130,13 @@ export function noFamily(address: Address): Failure {
   );
 }
 
-/** The directory a path lies in. */
+/** Returns the directory of a path. */
 export function directoryOf(path: string): string {
   const slash = path.lastIndexOf("/");
   return slash === -1 ? "." : path.slice(0, slash) || "/";
 }
 
-/** Makes way at the path: removes a dead socket, and nothing else. */
+/** Removes a stale socket from a path; @throws Failure if the path is in use */
 export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   const { path } = address;
   const text = addressText(address);
@@ -146,14 +146,14 @@ export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     if (error instanceof Deno.errors.NotADirectory) {
-      throw new Failure(78, `${text}: ${directoryOf(path)} is no directory; correct the path`);
+      throw new Failure(78, `${text}: ${directoryOf(path)} is not a directory; correct the path`);
     }
     throw notListening(address, error);
   }
   if (!file.isSocket) {
     throw new Failure(
       78,
-      `${text} is there already and is no socket; remove it, or listen elsewhere`,
+      `${text} already exists and is not a socket; remove it, or listen elsewhere`,
     );
   }
   try {
@@ -161,7 +161,7 @@ export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.ConnectionRefused)) {
       if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
-      // A full backlog says "try again": somebody listens.
+      // Also with "try again", for a full backlog, somebody listens.
       throw inUse(address);
     }
     try {
@@ -174,7 +174,7 @@ export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   throw inUse(address);
 }
 
-/** Removes a file, if it is there and still the same. */
+/** Removes a file, if it exists and is still the same. */
 export function removeIfThere(path: string, inode?: number): void {
   try {
     if (inode !== undefined && Deno.lstatSync(path).ino !== inode) return;
@@ -184,7 +184,7 @@ export function removeIfThere(path: string, inode?: number): void {
   }
 }
 
-/** The inode of what is at a path, if there is anything to be seen. */
+/** Returns the inode of the file at a path, if it is visible. */
 export function inodeAt(path: string): number | undefined {
   try {
     return Deno.lstatSync(path).ino ?? undefined;
@@ -193,7 +193,7 @@ export function inodeAt(path: string): number | undefined {
   }
 }
 
-/** Gives our socket file its mode and its owner, which it has until that is taken back. */
+/** Changes the mode and owner of our socket file, until the change is undone. */
 export function applyAccess(settings: ListenerSettings, address: UnixAddress): Change {
   const { path } = address;
   let undo = (): void => {};
@@ -209,7 +209,7 @@ export function applyAccess(settings: ListenerSettings, address: UnixAddress): C
   return { commit: () => {}, undo };
 }
 
-/** Gives our socket file the mode and the owner that it had. */
+/** Restores the mode and owner of our socket file. */
 function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void {
   const { path } = address;
   try {
@@ -225,7 +225,7 @@ function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void
   }
 }
 
-/** Gives a socket file to its user and group. */
+/** Gives a socket file its user and group. */
 function own({ user, group, mode, address }: ListenerSettings, path: string): void {
   const text = addressText(address);
   if (user === undefined && group === undefined) return;
@@ -233,7 +233,7 @@ function own({ user, group, mode, address }: ListenerSettings, path: string): vo
   const gid = group === undefined ? null : idOf("group", group);
   try {
     Deno.chownSync(path, uid, gid);
-    // A change of owner can take mode bits away.
+    // A change of owner can clear mode bits.
     Deno.chmodSync(path, mode);
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;

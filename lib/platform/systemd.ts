@@ -1,46 +1,47 @@
 /**
- * What systemd says at the start, and what it is told later.
+ * The interface to systemd.
  *
- * It says so in the environment: where notifications go, how often it wants a
- * sign of life, which listening sockets it has opened. It is told in datagrams
- * of `NAME=value` lines; one that cannot be sent never ends the daemon.
+ * The environment has the address for notifications, the timeout of the watchdog,
+ * and the listening sockets that systemd has opened. Notifications are datagrams of
+ * `NAME=value` lines; if one cannot be sent, the daemon runs on.
  *
  * @module
  */
 
+import { withTimeout } from "./clock.ts";
 import { Failure } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { IS_OLDER_DENO } from "./runtime.ts";
 
-/** Passed sockets are numbered from here, behind the three standard streams. */
+/** The descriptor of the first passed socket, after the three standard streams. */
 const FIRST_PASSED = 3;
 
-/** More than these nobody passes. */
+/** The limit of passed sockets. */
 const PASSED_LIMIT = 1024;
 
-/** The name of a socket passed without names, as libsystemd has it. */
+/** The name of a socket passed without names, as in libsystemd. */
 const UNNAMED = "unknown";
 
-/** How long the last notification may take at the end. */
+/** The time for the last notification at exit. */
 const FAREWELL_MS = 1000;
 
 const ENCODER = new TextEncoder();
 
-/** What the environment says. */
+/** The environment of a service. */
 export interface ServiceEnvironment {
-  /** Where notifications go: a path, or `@name` for an abstract socket. */
+  /** The address for notifications: a path, or `@name` for an abstract socket. */
   readonly notifySocket: string | undefined;
-  /** Milliseconds after which a daemon without a sign of life is ended. */
+  /** The timeout of the watchdog in milliseconds. */
   readonly watchdogMs: number | undefined;
-  /** The listening sockets. */
+  /** The passed sockets. */
   readonly sockets: PassedSockets;
 }
 
 /**
- * Reads the environment, once: the permission to do so may be given up afterwards.
+ * Reads the environment; the permission for it may be dropped afterwards.
  *
- * @param get gives a variable
- * @param pid is the process they must be meant for
+ * @param get returns a variable
+ * @param pid the process that the variables must name
  */
 export function readServiceEnvironment(
   get: (name: string) => string | undefined = (name) => Deno.env.get(name),
@@ -59,16 +60,16 @@ export function readServiceEnvironment(
   };
 }
 
-/** A number above 0, where it is one. */
+/** Returns a number above 0, if the text is one. */
 function numberOf(text: string | undefined): number | undefined {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }
 
-/** The listening sockets this process was started with, by name. */
+/** The listening sockets that this process was started with, by name. */
 export class PassedSockets {
   readonly #numbers = new Map<string, number[]>();
   readonly #taken = new Set<string>();
-  /** Why there are none. */
+  /** The reason if there are none. */
   #because = "systemd passed no sockets; start qmpmux through a socket unit";
 
   /** Reads `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`. */
@@ -92,9 +93,9 @@ export class PassedSockets {
   }
 
   /**
-   * The descriptor of the socket of this name.
+   * Returns the descriptor of the socket with a name.
    *
-   * @throws Failure where there is not exactly one, or it has been taken before
+   * @throws Failure if there is not exactly one, or it was taken before
    */
   take(name: string): number {
     const numbers = this.#numbers.get(name) ?? [];
@@ -126,27 +127,27 @@ export class PassedSockets {
     return number;
   }
 
-  /** The names of those that nobody has taken. */
+  /** The names of the sockets that were not taken. */
   get untaken(): string[] {
     return [...this.#numbers.keys()].filter((name) => !this.#taken.has(name));
   }
 }
 
-/** Tells systemd how the daemon is; without a place to tell it, does nothing. */
+/** Sends notifications to systemd; does nothing without an address. */
 export class Notifier {
   readonly #log: Log;
   readonly #to: Deno.UnixAddr | undefined;
   #socket: Deno.DatagramConn | undefined;
-  /** What is to be told next; a newer value takes the place of an older one. */
-  readonly #untold = new Map<string, string>();
-  #telling: Promise<void> | undefined;
+  /** The values to send next; a newer value replaces an older one. */
+  readonly #queue = new Map<string, string>();
+  #sending: Promise<void> | undefined;
   #status = "";
   #ready = false;
   #stopping = false;
   #failed = false;
 
   /**
-   * Opens what notifications are sent from.
+   * Opens the socket that notifications are sent from.
    *
    * @param notifySocket as in {@linkcode ServiceEnvironment}
    */
@@ -165,75 +166,70 @@ export class Notifier {
     }
   }
 
-  /** Can anything be told? */
+  /** Whether notifications are sent. */
   get active(): boolean {
     return this.#socket !== undefined;
   }
 
-  /** The daemon does its work. */
+  /** Notifies that the daemon is ready. */
   ready(): void {
     this.#ready = true;
-    this.#tell("READY", "1");
+    this.#notify("READY", "1");
   }
 
-  /** The daemon reads its settings again; `reloaded` tells when it has. */
+  /** Notifies that the daemon reads its settings again. */
   reloading(): void {
-    if (this.#ready) this.#tell("RELOADING", "1");
+    if (this.#ready) this.#notify("RELOADING", "1");
   }
 
-  /** It has; one that was not ready before is not ready now. */
+  /** Notifies that the daemon has read its settings again, if it was ready before. */
   reloaded(): void {
-    if (this.#ready) this.#tell("READY", "1");
+    if (this.#ready) this.#notify("READY", "1");
   }
 
-  /** The daemon is about to end. */
+  /** Notifies that the daemon is about to exit. */
   stopping(): void {
-    if (!this.#stopping) this.#tell("STOPPING", "1");
+    if (!this.#stopping) this.#notify("STOPPING", "1");
     this.#stopping = true;
   }
 
-  /** The daemon's own loop runs. */
+  /** Notifies the watchdog. */
   alive(): void {
-    this.#tell("WATCHDOG", "1");
+    this.#notify("WATCHDOG", "1");
   }
 
-  /** How it is, in a few words for `systemctl status`; told where it has changed. */
+  /** Sends the state in a few words, for `systemctl status`, if it has changed. */
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
-    this.#tell("STATUS", text);
+    this.#notify("STATUS", text);
   }
 
-  /** Waits until all has been told, but not for long, and closes. */
+  /** Sends what is queued, within a short time, then closes. */
   async close(): Promise<void> {
-    if (this.#telling !== undefined) {
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(() => late.resolve(), FAREWELL_MS);
-      await Promise.race([this.#telling, late.promise]);
-      clearTimeout(timer);
-    }
+    if (this.#sending) await withTimeout(FAREWELL_MS, this.#sending, undefined);
     this.#hangUp();
   }
 
-  #tell(name: string, value: string): void {
+  #notify(name: string, value: string): void {
     if (!this.active) return;
-    // Of READY, RELOADING and STOPPING the last in a datagram counts.
-    this.#untold.delete(name);
-    this.#untold.set(name, value);
-    this.#telling ??= this.#tellAll();
+    // In a datagram, the last of READY, RELOADING and STOPPING counts.
+    this.#queue.delete(name);
+    this.#queue.set(name, value);
+    this.#sending ??= this.#sendAll();
   }
 
-  async #tellAll(): Promise<void> {
+  async #sendAll(): Promise<void> {
     try {
-      // What else this turn has to tell goes into the same datagram.
+      // Other notifications of this turn join the same datagram.
       await undefined;
-      while (this.#untold.size > 0 && this.#socket !== undefined) {
-        const lines = [...this.#untold].map(([name, value]) => `${name}=${value}`);
-        this.#untold.clear();
+      while (this.#queue.size > 0 && this.#socket !== undefined) {
+        const lines = [...this.#queue].map(([name, value]) => `${name}=${value}`);
+        this.#queue.clear();
         await this.#send(this.#socket, ENCODER.encode(lines.join("\n")));
       }
     } finally {
-      this.#telling = undefined;
+      this.#sending = undefined;
     }
   }
 
@@ -241,13 +237,13 @@ export class Notifier {
     try {
       await socket.send(bytes, this.#to!);
     } catch (error) {
-      // At the end it is closed without waiting any longer.
+      // The timeout of `close` has closed the socket.
       if (this.#socket === undefined) return;
       this.#fail((error as Error).message);
     }
   }
 
-  /** Says so once; what comes next is tried all the same, as nothing may be wrong then. */
+  /** Logs the first failure; later notifications are still tried. */
   #fail(reason: string): void {
     if (!this.#failed) this.#log.warn(`systemd cannot be notified: ${reason}`);
     this.#failed = true;
@@ -261,10 +257,10 @@ export class Notifier {
 }
 
 /**
- * A socket to send datagrams from.
+ * Opens a socket to send datagrams from.
  *
- * An older Deno requires a path for it. Its file is removed at once, as nobody
- * is to answer.
+ * An older Deno requires a path for it. The file is removed at once, as no replies are
+ * expected.
  */
 export function openDatagram(): Deno.DatagramConn {
   if (typeof Deno.listenDatagram !== "function") {

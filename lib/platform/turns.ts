@@ -1,54 +1,79 @@
 /**
  * Turns of the event loop.
  *
- * Work for one client is cut into slices. A slice that leaves something over asks
- * for another turn, behind all others that wait for one; between two turns the
- * event loop serves every socket that is ready.
+ * Work for one client is cut into slices. A slice that leaves work over asks for
+ * another turn, behind the tasks that wait already; between two turns the event
+ * loop serves every socket that is ready.
  *
  * @module
  */
 
-/** A slice of a client's work takes this many seconds, and the input it is in the middle of. */
+import type { Clock } from "./clock.ts";
+
+/** The seconds of a slice of one client's work; the input in progress is finished. */
 export const CLIENT_SLICE_SECONDS = 0.000125;
 
-/** A slice of what QEMU says: it is for all clients. */
+/** The seconds of a slice of QEMU's output, which is for all clients. */
 export const QEMU_SLICE_SECONDS = 0.004;
 
-/** After so many seconds of work without a break the next chunk of a connection is read in a later turn. */
+/** The seconds of work without a break after which the next chunk is read in a later turn. */
 const READING_SECONDS = 0.001;
 
 /**
- * The work for one connection since the event loop has last had a break from it.
+ * The work for one connection since the event loop last had a break from it.
  *
- * Where the next chunk is there already, reading it takes no turn of the event loop: a
- * hundred chunks would follow one another without a break.
+ * A chunk that has arrived is read without a turn of the event loop: a hundred chunks would
+ * follow one another without a break.
  */
 export class UnbrokenWork {
+  readonly #clock: Clock;
+  readonly #slice: number;
   #seconds = 0;
   #ended = -Infinity;
 
-  /** Counts a piece of work, by the seconds of a steady clock at which it began and ended. */
+  /**
+   * Creates it with no work done.
+   *
+   * @param slice the seconds of a slice
+   */
+  constructor(clock: Clock, slice: number) {
+    this.#clock = clock;
+    this.#slice = slice;
+  }
+
+  /** Repeats a step until it returns `false`, for one slice; returns whether work is left over. */
+  run(step: () => boolean): boolean {
+    const began = this.#clock.now();
+    try {
+      while (step()) if (this.#clock.now() >= began + this.#slice) return true;
+      return false;
+    } finally {
+      this.add(began, this.#clock.now());
+    }
+  }
+
+  /** Counts a piece of work, by the times at which it began and ended. */
   add(began: number, ended: number): void {
-    // In a break as long as the work, others have been served.
+    // A break as long as the work was enough to serve others.
     if (began - this.#ended >= this.#seconds) this.#seconds = 0;
     this.#seconds += ended - began;
     this.#ended = ended;
   }
 
-  /** Whether others have to be served before more is read; the count begins anew then. */
+  /** Returns whether others must be served before more is read; the count restarts then. */
   takeExcess(): boolean {
     if (this.#seconds < READING_SECONDS) return false;
     this.#seconds = 0;
     return true;
   }
 
-  /** A turn has been waited for. */
+  /** Restarts the count, after a turn. */
   clear(): void {
     this.#seconds = 0;
   }
 }
 
-/** Tasks that wait for a turn of their own. */
+/** Tasks that each wait for a turn of their own. */
 export class Turns {
   #waiting: (() => void)[] = [];
   #scheduled = false;
@@ -59,7 +84,7 @@ export class Turns {
     this.#schedule();
   }
 
-  /** Resolves in a later turn of the event loop, as a task would run. */
+  /** Resolves in a later turn of the event loop. */
   next(): Promise<void> {
     return new Promise((resolve) => this.add(resolve));
   }

@@ -1,55 +1,54 @@
 /**
- * Unix sockets by foreign calls: they tell who is at the other end, and bring
- * and take descriptors along.
+ * Unix sockets made by FFI: they identify their peers, and receive and pass
+ * descriptors.
  *
- * They look like Deno's own: read and written by promises. One thread waits for
- * all of them; whoever has something to read or room to write is told, tries,
- * and waits again only where there was nothing.
+ * They have the interface of Deno's own. One thread waits for all of them; a socket
+ * that becomes ready tries its call, and waits again only if that would block.
  *
  * @module
  */
 
 import type { Fds } from "../wire/peer.ts";
-import { isGone, type Stream } from "./connection.ts";
-import type { Descriptors, Libc, PeerCredentials, Ready } from "./libc.ts";
-import type { Acceptor } from "./socket_activation.ts";
+import type { Descriptors } from "./descriptors.ts";
+import type { Libc, PeerCredentials, Ready } from "./libc.ts";
+import { type Acceptor, isGone, type Stream } from "./stream.ts";
 
-/** White space between commands: QEMU makes nothing of it. */
+/** White space, which QEMU ignores between commands. */
 const SPACE: Uint8Array = new Uint8Array([0x20]);
 
-/** Tells the owners of descriptors when something has changed for them. */
+/** Calls the owners of descriptors that become ready. */
 export class Poller {
   readonly #libc: Libc;
   readonly #owners = new Map<number, (ready: Ready) => void>();
   #queue = -1;
   #bell = -1;
   #running: Promise<void> | undefined;
-  /** Who waits for the next look. */
+  /** The callbacks of those that wait for the next turn. */
   #turns: (() => void)[] = [];
 
-  /** Nothing is watched yet. */
+  /** Creates a poller that watches nothing. */
   constructor(libc: Libc) {
     this.#libc = libc;
   }
 
-  /** From now on `told` is called at each change. */
+  /** Calls `told` whenever a descriptor becomes ready. */
   watch(descriptor: number, told: (ready: Ready) => void): void {
     this.#running ??= this.#run();
     this.#libc.watch(this.#queue, descriptor);
     this.#owners.set(descriptor, told);
   }
 
-  /** No more is told of it; to be called before it is closed. */
+  /** Stops watching a descriptor; call it before closing that. */
   unwatch(descriptor: number): void {
     this.#libc.unwatch(this.#queue, descriptor);
     this.#owners.delete(descriptor);
-    // The last one takes the waiting thread along.
+    // Without descriptors the waiting thread ends.
     if (this.#owners.size === 0) this.#libc.ring(this.#bell);
   }
 
-  /** Lets everything else have its turn. */
+  /** Waits for a turn of the event loop. */
   async turn(): Promise<void> {
-    // Where nobody waits any more, nobody is kept waiting.
+    // The thread has ended: there are no others to serve.
     if (this.#running === undefined) return;
     const turn = Promise.withResolvers<void>();
     this.#turns.push(turn.resolve);
@@ -67,7 +66,7 @@ export class Poller {
     this.#bell = this.#libc.newBell();
     this.#libc.watch(this.#queue, this.#bell);
     const buffer = this.#libc.readyBuffer();
-    // Whoever began this adds itself before the first wait.
+    // The caller adds its descriptor before the first wait.
     await Promise.resolve();
     while (this.#owners.size > 0) {
       for (const ready of await this.#libc.wait(this.#queue, buffer)) {
@@ -81,10 +80,10 @@ export class Poller {
   }
 }
 
-/** So often something may succeed at once; then everything else has its turn. */
+/** The calls that may succeed without a wait before all others get a turn. */
 const AT_ONCE_LIMIT = 16;
 
-/** Whether something can be done now, and a promise for when it can. */
+/** A gate in front of a call that may block: open if the call is worth a try. */
 class Gate {
   readonly #poller: Poller;
   #open = true;
@@ -96,9 +95,9 @@ class Gate {
   }
 
   /**
-   * Tries until there is a result, waiting where there is none.
+   * Repeats a call until it returns a result, and waits while it would block.
    *
-   * Nothing that succeeds again and again keeps everything else waiting.
+   * Calls that always succeed still give all others their turns.
    */
   async tried<T>(attempt: () => T | undefined): Promise<T> {
     if (++this.#atOnce > AT_ONCE_LIMIT) {
@@ -114,7 +113,7 @@ class Gate {
     }
   }
 
-  /** It may be possible again. */
+  /** Opens the gate: the call may succeed now. */
   open(): void {
     this.#open = true;
     this.#change?.resolve();
@@ -128,33 +127,33 @@ class Gate {
   }
 }
 
-/** Accepts connections that know their peers. */
+/** A listener whose connections identify their peers. */
 export class UnixListener implements Acceptor {
-  /** Where it listens. */
+  /** Its address. */
   readonly addr: Deno.Addr;
   readonly #libc: Libc;
   readonly #poller: Poller;
   readonly #descriptor: number;
-  readonly #come: Gate;
+  readonly #gate: Gate;
   #closed = false;
 
-  /** Takes over a listening descriptor. */
+  /** Takes ownership of a listening descriptor. */
   constructor(libc: Libc, poller: Poller, descriptor: number, path: string) {
     this.addr = { transport: "unix", path };
     this.#libc = libc;
     this.#poller = poller;
     this.#descriptor = descriptor;
-    this.#come = new Gate(poller);
-    poller.watch(descriptor, () => this.#come.open());
+    this.#gate = new Gate(poller);
+    poller.watch(descriptor, () => this.#gate.open());
   }
 
   /**
-   * The next connection.
+   * Accepts the next connection.
    *
-   * @throws Deno.errors.BadResource once it is closed
+   * @throws Deno.errors.BadResource after `close`
    */
   async accept(): Promise<UnixSocket> {
-    const accepted = await this.#come.tried(() => {
+    const accepted = await this.#gate.tried(() => {
       if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
       return this.#libc.accept(this.#descriptor);
     });
@@ -172,13 +171,13 @@ export class UnixListener implements Acceptor {
     this.#closed = true;
     this.#poller.unwatch(this.#descriptor);
     this.#libc.close(this.#descriptor);
-    this.#come.open();
+    this.#gate.open();
   }
 }
 
-/** A connection that knows its peer, and brings descriptors. */
+/** A connection that identifies its peer, and receives descriptors. */
 export class UnixSocket implements Stream {
-  /** Who is at the other end. */
+  /** The process at the other end. */
   readonly identity: PeerCredentials | undefined;
   readonly #libc: Libc;
   readonly #poller: Poller;
@@ -188,7 +187,7 @@ export class UnixSocket implements Stream {
   #fds: Fds | undefined;
   #closed = false;
 
-  /** Takes over a connected descriptor. */
+  /** Takes ownership of a connected descriptor. */
   constructor(libc: Libc, poller: Poller, descriptor: number) {
     this.#libc = libc;
     this.#poller = poller;
@@ -202,32 +201,32 @@ export class UnixSocket implements Stream {
     });
   }
 
-  /** Reads what is there; `null` at the end. */
+  /** Reads the bytes that have arrived; returns `null` at the end. */
   async read(buffer: Uint8Array): Promise<number | null> {
     const received = await this.#input.tried(() => this.#libc.receive(this.#open(), buffer));
     this.#fds = received.fds;
     return received.length === 0 ? null : received.length;
   }
 
-  /** What came with the bytes read last, once. */
+  /** Returns the descriptors received with the bytes read last, once. */
   takeFds(): Fds | undefined {
     const fds = this.#fds;
     this.#fds = undefined;
     return fds;
   }
 
-  /** Writes the first bytes, and tells how many. */
+  /** Writes the first bytes; returns their number. */
   async write(bytes: Uint8Array): Promise<number> {
     return await this.#output.tried(() => this.#libc.send(this.#open(), bytes));
   }
 
-  /** Ends the writing side. */
-  // deno-lint-ignore require-await -- Deno's own does so by a promise.
+  /** Shuts down the writing side. */
+  // deno-lint-ignore require-await -- Deno's own returns a promise.
   async closeWrite(): Promise<void> {
     this.#libc.endWriting(this.#open());
   }
 
-  /** Closes it, and what came with it and was not taken. */
+  /** Closes the socket, and the descriptors that were not taken. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -238,14 +237,14 @@ export class UnixSocket implements Stream {
     this.#output.open();
   }
 
-  /** @throws Deno.errors.Interrupted once it is closed */
+  /** Returns the descriptor; @throws Deno.errors.Interrupted after `close` */
   #open(): number {
     if (this.#closed) throw new Deno.errors.Interrupted("operation canceled");
     return this.#descriptor;
   }
 }
 
-/** A connection of Deno's own whose descriptor is known: all but what it takes along goes as ever. */
+/** A connection of Deno's with a known descriptor; only writes that pass descriptors use FFI. */
 export class FdSocket implements Stream {
   readonly #socket: Deno.Conn;
   readonly #libc: Libc;
@@ -253,9 +252,9 @@ export class FdSocket implements Stream {
   #refused: ((reason: string) => void) | undefined;
 
   /**
-   * A connection, and its descriptor.
+   * Wraps a connection.
    *
-   * @param refused is told, once, why the kernel passes no descriptors
+   * @param refused is called once, with the reason, if the kernel does not pass descriptors
    */
   constructor(
     socket: Deno.Conn,
@@ -270,30 +269,30 @@ export class FdSocket implements Stream {
     this.identity = libc.identityOf(descriptor);
   }
 
-  /** The process at the other end, if the kernel tells it. */
+  /** The process at the other end, if known. */
   readonly identity: PeerCredentials | undefined;
 
-  /** How much QEMU has not read yet; nothing, once it is closed. */
+  /** Bytes that QEMU has not read; 0 after `close`. */
   get unread(): number {
     return this.#closed ? 0 : this.#libc.unread(this.#descriptor);
   }
 
-  /** As Deno reads. */
+  /** Reads as Deno does. */
   read(buffer: Uint8Array): Promise<number | null> {
     return this.#socket.read(buffer);
   }
 
-  /** As Deno writes. */
+  /** Writes as Deno does. */
   write(bytes: Uint8Array): Promise<number> {
     return this.#socket.write(bytes);
   }
 
-  /** As Deno does. */
+  /** Shuts down the writing side as Deno does. */
   async closeWrite(): Promise<void> {
     await (this.#socket as Deno.UnixConn).closeWrite();
   }
 
-  /** Closes it. */
+  /** Closes the connection. */
   close(): void {
     this.#closed = true;
     this.#socket.close();
@@ -302,10 +301,10 @@ export class FdSocket implements Stream {
   #closed = false;
 
   /**
-   * Writes the first bytes with descriptors, and closes these: they are sent, or cannot be.
+   * Writes the first bytes with descriptors, then closes the descriptors.
    *
-   * Where the kernel does not pass them, the bytes go alone: QEMU says then that none
-   * came. Nobody else may be writing.
+   * If the kernel does not pass them, the bytes are written alone: QEMU then reports that it
+   * received none. No other write may be pending.
    */
   async writeWith(bytes: Uint8Array, fds: Fds): Promise<number> {
     try {
@@ -313,7 +312,7 @@ export class FdSocket implements Stream {
         if (this.#closed) throw new Deno.errors.Interrupted("operation canceled");
         const sent = this.#libc.sendWith(this.#descriptor, bytes, fds as Descriptors);
         if (sent !== undefined) return sent;
-        // Deno waits for room only with something to write.
+        // Deno waits for room only in a write.
         await this.#socket.write(SPACE);
       }
     } catch (error) {
@@ -325,23 +324,4 @@ export class FdSocket implements Stream {
       fds.close();
     }
   }
-}
-
-/**
- * Connects, and finds out which descriptor that has made.
- *
- * @param connect connects to a unix socket
- * @param refused is told, once, why the kernel passes no descriptors
- * @returns a socket that takes descriptors along; Deno's own where it cannot be told which it is
- */
-export async function connectWithFds(
-  libc: Libc,
-  connect: () => Promise<Deno.Conn>,
-  refused?: (reason: string) => void,
-): Promise<Deno.Conn | FdSocket> {
-  const before = libc.outgoing();
-  const socket = await connect();
-  const [descriptor, ...others] = [...libc.outgoing()].filter((each) => !before.has(each));
-  if (descriptor === undefined || others.length > 0) return socket;
-  return new FdSocket(socket, libc, descriptor, refused);
 }

@@ -1,5 +1,5 @@
 /**
- * Users and groups by name, from the files that list them.
+ * Users and groups by name, from `/etc/passwd` and `/etc/group`.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import { Failure } from "./failure.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
 
-/** The kernel keeps 32 bits, and the last of their numbers means "as it was". */
+/** The largest id: the kernel has 32 bits, and the last number means "unchanged". */
 const LARGEST_ID = 2 ** 32 - 2;
 
 /**
- * The number of a user or group.
+ * Returns the id of a user or group.
  *
- * @param name a name, or a number in digits
- * @param option what asks for it, for messages
- * @throws Failure where there is none of that name
+ * @param name a name, or an id in digits
+ * @param option the option that names it, for messages
+ * @throws Failure if there is none of that name
  */
 export function idOf(kind: "user" | "group", name: string, option: string = kind): number {
   if (/^\d+$/.test(name)) {
@@ -29,7 +29,7 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
     const [found, , id] = line.split(":");
     if (found === name && id !== undefined) return Number(id);
   }
-  // Lists of users and groups have groups behind `@`.
+  // In lists of users and groups, `@` marks groups.
   const shown = kind === "group" && option !== "group" ? `@${name}` : name;
   throw new Failure(
     78,
@@ -38,7 +38,7 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
 }
 
 /**
- * Finds the options of a listener that name a user or a group which does not exist.
+ * Finds the options of a listener that name an unknown user or group.
  *
  * @returns each with the text of an error
  */

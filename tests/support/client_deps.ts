@@ -6,7 +6,7 @@
 
 import type { Mux } from "../../lib/hub/mux.ts";
 import type { ClientDeps } from "../../lib/daemon/client.ts";
-import { STEADY } from "../../lib/platform/clock.ts";
+import { CLOCK } from "../../lib/platform/clock.ts";
 import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
@@ -28,7 +28,7 @@ export function strictErrors(): InternalErrors {
 export function clientDeps(
   mux: Mux,
   log: Log = SILENT,
-  { limitLog = new LimitLog(log), clock = STEADY, ...more }: Partial<ClientDeps> = {},
+  { limitLog = new LimitLog(log), clock = CLOCK, ...more }: Partial<ClientDeps> = {},
 ): ClientDeps {
   return { mux, log, limitLog, clock, errors: strictErrors(), turns: TURNS, ...more };
 }

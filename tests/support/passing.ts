@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Descriptors, loadLibc } from "../../lib/platform/libc.ts";
+import { Descriptors } from "../../lib/platform/descriptors.ts";
+import { loadLibc } from "../../lib/platform/libc.ts";
 import { FdSocket } from "../../lib/platform/unix_socket.ts";
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";

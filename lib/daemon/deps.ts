@@ -1,0 +1,28 @@
+/**
+ * The parts of a machine that its clients and its link to QEMU share.
+ *
+ * @module
+ */
+
+import type { Mux } from "../hub/mux.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Turns } from "../platform/turns.ts";
+import type { InternalErrors } from "./internal_errors.ts";
+import type { LimitLog } from "./limit_log.ts";
+
+/** The shared parts of a machine. */
+export interface Deps {
+  /** Routes commands, replies and events. */
+  readonly mux: Mux;
+  /** Receives the lines of the log. */
+  readonly log: Log;
+  /** Counts and logs limits that were reached. */
+  readonly limitLog: LimitLog;
+  /** Reports internal errors. */
+  readonly errors: InternalErrors;
+  /** Measures time. */
+  readonly clock: Clock;
+  /** Runs slices of work that must wait. */
+  readonly turns: Turns;
+}

@@ -1,0 +1,219 @@
+/**
+ * One virtual machine: its hub, the link to its QEMU, and its clients.
+ *
+ * The daemon tells it the time and its settings. Draining belongs to it alone.
+ *
+ * @module
+ */
+
+import { Mux } from "../hub/mux.ts";
+import type { MuxOptions } from "../hub/options.ts";
+import type { ServeSettings } from "../config/settings.ts";
+import type { Gauges } from "../observe/metrics_recorder.ts";
+import type { Greeting } from "../wire/message.ts";
+import { type Clock, withTimeout } from "../platform/clock.ts";
+import { checkPlace } from "../platform/dial.ts";
+import type { TakePassed } from "../platform/listener.ts";
+import type { Log } from "../platform/log.ts";
+import { TURNS } from "../platform/turns.ts";
+import { ClientRegistry } from "./client_registry.ts";
+import { InternalErrors } from "./internal_errors.ts";
+import { LimitLog } from "./limit_log.ts";
+import { QemuLink } from "./qemu_link.ts";
+import type { Records } from "./records.ts";
+
+/** The parts of the daemon that a machine uses. */
+export interface MachineDeps {
+  /** Receives its lines. */
+  readonly log: Log;
+  /** Measures its time. */
+  readonly clock: Clock;
+  /** Records its commands. */
+  readonly records: Records;
+  /** The version of qmpmux. */
+  readonly version: string;
+  /** Finds passed sockets. */
+  readonly take: TakePassed;
+  /** Returns the seconds that the daemon has run. */
+  running(): number;
+  /** Owns a promise: an error ends the daemon. */
+  keep(promise: Promise<void>): void;
+  /** Reads the settings again; returns what was wrong with them. */
+  reload(): Promise<readonly string[]>;
+  /** Called when the first QEMU is ready. */
+  ready(): void;
+  /** Called when the state of QEMU has changed. */
+  changed(): void;
+}
+
+/** A machine from the daemon's start to its end. */
+export class Machine implements Disposable {
+  #settings: ServeSettings;
+  readonly #deps: MachineDeps;
+  readonly #limitLog: LimitLog;
+  readonly #errors: InternalErrors;
+  readonly #mux: Mux;
+  readonly #link: QemuLink;
+  readonly #clients: ClientRegistry;
+  readonly #stop = new AbortController();
+  /** Resolves when draining is over. */
+  readonly #drained = Promise.withResolvers<void>();
+
+  /**
+   * Creates a machine without clients and without QEMU.
+   *
+   * @throws Failure if QEMU cannot be at its address
+   */
+  constructor(settings: ServeSettings, deps: MachineDeps) {
+    checkPlace(settings.qemu);
+    const { log, clock, records, keep, take, reload, changed } = deps;
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#limitLog = new LimitLog(log, records.limitReached);
+    this.#errors = new InternalErrors(this.#limitLog, records.internalError);
+    const errors = this.#errors;
+    this.#mux = new Mux(this.#muxOptions(settings), {
+      stalled: (stalled) => {
+        this.#link.stalled(stalled);
+        changed();
+      },
+      ready: (greeting) => this.#ready(greeting),
+      lost: () => this.#clients.qemuReady(false),
+      idle: () => this.#drained.resolve(),
+      reload: (done) => keep(reload().then(done)),
+      failed: (where, error, client) => errors.report(where, error, client),
+      lacksFds: ({ name, grant }) =>
+        this.#limitLog.logged(
+          `${grant.name}: no file descriptor came`,
+          `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
+            "fds=on; add it if clients are to pass descriptors",
+        ),
+    }, records.recording);
+    const shared = { mux: this.#mux, log, limitLog: this.#limitLog, errors, clock, turns: TURNS };
+    this.#link = new QemuLink({
+      ...shared,
+      stop: this.#stop.signal,
+      settings: () => this.#settings,
+      disconnected: changed,
+    });
+    this.#clients = new ClientRegistry(settings, { ...shared, take, keep });
+  }
+
+  /** Listens for clients; @throws Failure if it cannot */
+  async open(): Promise<void> {
+    await this.#clients.open();
+  }
+
+  /** Serves QEMU until it is drained, or the only QEMU to be served has left. */
+  async run(): Promise<void> {
+    try {
+      await this.#link.run(this.#clients.ffi?.libc);
+    } finally {
+      this.#drained.resolve();
+    }
+  }
+
+  /** Stops dialling QEMU, waits for the commands in flight, then disconnects; `run` resolves then. */
+  drain(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    if (this.#link.connected) this.#deps.keep(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    this.#mux.drain();
+    await withTimeout(this.#settings["drain-timeout"] * 1000, this.#drained.promise, undefined);
+    this.#link.close({ kind: "shutdown", text: "qmpmux is ending" });
+  }
+
+  /** Ends draining now. */
+  disconnect(): void {
+    this.#drained.resolve();
+  }
+
+  /** Adopts new settings, all or nothing; @throws Failure if it cannot */
+  async adopt(settings: ServeSettings): Promise<void> {
+    await this.#clients.adopt(settings);
+    this.#settings = settings;
+    this.#mux.adopt(this.#muxOptions(settings));
+  }
+
+  /** Records with the present observers from now on. */
+  record(): void {
+    this.#mux.record(this.#deps.records.recording);
+  }
+
+  /** Advances the time to `now`, in seconds. */
+  tick(now: number): void {
+    this.#errors.attempt("other", () => this.#mux.tick(now));
+    this.#errors.attempt("other", () => this.#clients.tick(now));
+    this.#limitLog.tick(now);
+  }
+
+  /** Disconnects the clients and accepts no more. */
+  [Symbol.dispose](): void {
+    this.#errors.attempt("teardown", () => this.#clients[Symbol.dispose]());
+    this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is ending"));
+  }
+
+  /** Resolves when no thread waits for its sockets; call it when the last client has left. */
+  async idle(): Promise<void> {
+    await this.#clients.idle();
+  }
+
+  /** Whether a QEMU has been ready. */
+  get served(): boolean {
+    return this.#link.served;
+  }
+
+  /** Whether QEMU has stalled. */
+  get stalled(): boolean {
+    return this.#mux.status().qemu === "stalled";
+  }
+
+  /** Its present numbers. */
+  get gauges(): Gauges {
+    return this.#mux.gauges();
+  }
+
+  /** Its state in a few words. */
+  get statusText(): string {
+    const { size } = this.#mux.monitors;
+    const qemu = this.#stop.signal.aborted ? "ending" : this.#link.statusText;
+    return `${qemu}, ${size} ${size === 1 ? "client" : "clients"}`;
+  }
+
+  /** Its state in one line. */
+  get summary(): string {
+    const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
+    const state = version === null ? qemu : `${version} ${qemu}`;
+    return `QEMU ${state}, session ${sessions}; ${clients} clients; ` +
+      `${inFlight} commands at QEMU, ${waiting} waiting; ${this.#deps.records.status}; ` +
+      `up ${Math.floor(age)} s`;
+  }
+
+  #ready(greeting: Greeting): void {
+    this.#clients.qemuReady(true);
+    const first = !this.served;
+    this.#link.ready(greeting);
+    if (first) this.#deps.ready();
+    this.#deps.changed();
+  }
+
+  /** Returns the settings that concern the hub. */
+  #muxOptions(settings: ServeSettings): MuxOptions {
+    const { clock, version, running } = this.#deps;
+    return {
+      vm: settings.vm,
+      version,
+      handshakeTime: settings["handshake-timeout"],
+      onLoss: settings["on-loss"],
+      stallTime: settings["stall-timeout"],
+      deadlines: settings.deadline,
+      timeOfDay: () => clock.timeOfDay(),
+      clock: () => clock.now(),
+      running,
+      later: (task) => TURNS.add(task),
+    };
+  }
+}
