@@ -12,7 +12,7 @@
 
 import { Broken } from "./broken.ts";
 import type { Exec, SimulatedQemu } from "./qemu.ts";
-import type { Entry, Seat } from "./model.ts";
+import type { Entry, Seat } from "./seat.ts";
 import {
   type FdSet,
   namesUsed,

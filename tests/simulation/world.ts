@@ -23,9 +23,11 @@ import {
 } from "./actions.ts";
 import type { SimulatedFds } from "./holdings.ts";
 import { Broken } from "./broken.ts";
-import { Model, type Seat } from "./model.ts";
+import { checkPending } from "./checks.ts";
+import { Model } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
 import { GUEST, type SimGrant, written } from "./rules.ts";
+import type { Seat } from "./seat.ts";
 
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
@@ -77,7 +79,7 @@ class SimulatedClient implements ClientPeer {
     const text = DECODER.decode(bytes);
     if (this.stalled) this.unread += bytes.length;
     this.#world.tell(`${this.seat.label}< `, text);
-    this.#world.model.heard(this.seat, this.#plain(text));
+    this.#world.model.replies.heard(this.seat, this.#plain(text));
   }
 
   sendReply(bytes: Uint8Array): void {
@@ -217,7 +219,7 @@ export class World {
         lost: (): void => {},
         stalled: (stalled): void => {
           if (this.#trace) this.lines.push(`! notice ${stalled ? "stalled" : "answers"}`);
-          this.model.notice(stalled);
+          this.model.link.notice(stalled);
         },
         reload: (done): void => done([]),
         idle: (): void => this.model.idle(),
@@ -255,7 +257,7 @@ export class World {
     this.model.stepDone(this.#paused);
     const counts = this.mux.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
-      if (!seat.closed) this.model.pending(seat, monitor.pending, counts.get(monitor) ?? 0);
+      if (!seat.closed) checkPending(seat, monitor.pending, counts.get(monitor) ?? 0);
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
@@ -407,19 +409,23 @@ export class World {
     this.#splitter = new this.core.MessageSplitter();
     const nonce = String(++this.#nonce);
     this.#note("! qemu arrives");
-    this.model.arrive(nonce);
+    this.model.link.arrive(nonce);
     const upstream: QemuPeer = {
       send: (bytes, fds) => {
         const text = DECODER.decode(bytes);
         const along = fds as SimulatedFds | undefined;
         this.tell(along ? `q< +${along.name} ` : "q< ", text);
         const exec = this.#received(text, along);
-        this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
+        this.model.toQemu(
+          exec?.oob === undefined ? this.model.inFlight.asAsked(text) : text,
+          exec,
+          along,
+        );
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
       close: (reason) => {
         this.#note("q< EOF");
-        this.model.qemuClosed();
+        this.model.link.closed();
         this.#closed = reason;
       },
     };
@@ -435,7 +441,7 @@ export class World {
       throw new Broken("loss", `QEMU was sent ${text} after the end`);
     }
     const exec = this.qemu.received(text, fds);
-    if (exec !== undefined) exec.text = this.model.asAsked(exec.text);
+    if (exec !== undefined) exec.text = this.model.inFlight.asAsked(exec.text);
     return exec;
   }
 
