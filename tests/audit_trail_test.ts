@@ -11,8 +11,8 @@ import { AuditTrail } from "../lib/daemon/audit_trail.ts";
 import type { AuditWriter } from "../lib/platform/audit_writer.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { entryOf, Journal } from "../lib/platform/journal.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { makePlace } from "./support/place.ts";
 
 function record(command: string): AuditRecord {
@@ -78,13 +78,12 @@ function trail(limit?: number): {
   failures: () => number;
 } {
   const place = new FakePlace();
-  const lines: string[] = [];
+  const log = new FakeLog();
   let failures = 0;
-  const log: Log = { info: (line) => void lines.push(line), warn: (line) => void lines.push(line) };
   return {
     trail: new AuditTrail(place, log, () => void failures++, limit),
     place,
-    log: lines,
+    log: log.lines,
     failures: () => failures,
   };
 }

@@ -9,7 +9,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { eventLine, StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { errorReply, withId } from "../lib/wire/reply.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
@@ -166,7 +166,7 @@ for (const base of ["s", "s".repeat(30)]) {
     const qemuPath = `${directory}/${base.replace("s", "q")}`;
     const path = `${directory}/${base}`;
     assertEquals(path.length, 107);
-    await using _qemu = new StandIn(qemuPath);
+    await using _qemu = new FakeQemu(qemuPath);
     await using qmpmux = await startQmpmux(["--qemu", qemuPath, "--listen", path]);
     using client = await TestClient.ready(path);
     assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
@@ -192,7 +192,7 @@ Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEM
   using client = await TestClient.connect(path);
   Deno.mkdirSync(directory, { recursive: true });
   assertEquals(await qmpmux.log.next(), `qmpmux: unix:${qemu}: QEMU is not there yet; waiting`);
-  await using _qemu = new StandIn(qemu);
+  await using _qemu = new FakeQemu(qemu);
   assertMatch(await client.line(), /^\{"QMP"/);
 });
 
@@ -234,7 +234,7 @@ Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () =
 Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  await using _qemu = new StandIn(path);
+  await using _qemu = new FakeQemu(path);
   Deno.chmodSync(path, 0o000);
   const { code, message, before } = await runUnprivileged(
     ...["--qemu", path, "--listen", `${place.path}/mux`],
@@ -289,7 +289,7 @@ Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's pl
 Deno.test("qmpmux serve ends with 1 where another process listens, which goes on", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
-  await using _other = new StandIn(path);
+  await using _other = new FakeQemu(path);
   assertEquals(await listening(path), [
     1,
     `unix:${path} is in use by another process; end that, or listen elsewhere`,
@@ -302,7 +302,7 @@ Deno.test("qmpmux serve replaces a dead socket", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   leaveDeadSocket(path);
-  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await using _qmpmux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path]);
   using client = await TestClient.ready(path);
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
@@ -392,10 +392,10 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
 // What answers is no QEMU.
 
 /** A start in front of something else than QEMU, which it finds out. */
-async function inFrontOf(manners: StandInManners, ...more: string[]): Promise<Ending> {
+async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Ending> {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  await using _qemu = new StandIn(path, manners);
+  await using _qemu = new FakeQemu(path, manners);
   const ending = endingOf(
     await runQmpmux(["serve", "--qemu", path, "--listen", `${place.path}/mux`, ...more]),
   );
@@ -442,16 +442,16 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
 
 /** A stand-in with qmpmux before it. */
 interface Scene extends AsyncDisposable {
-  readonly qemu: StandIn;
+  readonly qemu: FakeQemu;
   readonly qmpmux: TestQmpmux;
   /** The clients' socket. */
   readonly path: string;
 }
 
-async function makeScene(manners: StandInManners, ...more: string[]): Promise<Scene> {
+async function makeScene(manners: FakeQemuManners, ...more: string[]): Promise<Scene> {
   await using stack = new AsyncDisposableStack();
   const place = stack.use(makePlace());
-  const qemu = stack.use(new StandIn(`${place.path}/qemu`, manners));
+  const qemu = stack.use(new FakeQemu(`${place.path}/qemu`, manners));
   const path = `${place.path}/mux`;
   const qmpmux = stack.use(
     await startQmpmux(["--qemu", qemu.path, "--listen", path, ...more]),
@@ -480,7 +480,7 @@ for (
   ] as const
 ) {
   Deno.test(`qmpmux hangs up on a QEMU that sends ${what}, ends its clients and dials again`, async () => {
-    const answer: StandInManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
+    const answer: FakeQemuManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
     await using scene = await makeScene({ answer });
     await scene.qmpmux.log.until(REDIAL);
     using asker = await TestClient.ready(scene.path);
@@ -632,7 +632,7 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   const { value } = await within("its first line", reader.read());
   assert(new TextDecoder().decode(value).includes("listening on"));
   await reader.cancel();
-  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await assertServes(path);
   child.kill("SIGTERM");
   assertEquals((await within("the program to end", ended)).code, 0);
@@ -642,7 +642,7 @@ Deno.test("a QEMU newer than any that was measured gets the nearest grammar, tol
   using place = makePlace();
   const path = `${place.path}/mux`;
   const version = { major: 12, minor: 3, micro: 4 };
-  await using qemu = new StandIn(`${place.path}/qemu`, { version });
+  await using qemu = new FakeQemu(`${place.path}/qemu`, { version });
   await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", path]);
   for (const told of [true, false]) {
     await mux.log.until(/connected to QEMU 12\.3\.4/);

@@ -13,7 +13,7 @@ import type { Stream } from "../lib/platform/connection.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
@@ -323,7 +323,7 @@ Deno.test("read-ahead: no more than that is read of a client whose command runs"
 
 Deno.test("max-clients: one more than a listener's or all is closed unheard; a reload lets more in", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
   const configure = (own: number, all: number): void =>
     Deno.writeTextFileSync(
@@ -374,7 +374,7 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
 
 Deno.test("max-command, rate: a reload is in force on live clients", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
   const configure = (bytes: number): void =>
     Deno.writeTextFileSync(

@@ -20,7 +20,7 @@ const WIDE: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 /** The kernel takes some 200 kB for a peer that does not read. */
 const MUCH = 4 << 20;
 
-class Notes implements ConnectionNotices {
+class Notices implements ConnectionNotices {
   readonly drops: string[] = [];
   #relief = Promise.withResolvers<void>();
 
@@ -53,7 +53,7 @@ function swallow(): undefined {
 Deno.test("Connection.send() joins what one turn queues into one write", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   for (const part of ["a", "bc", "def"]) connection.send(bytes(part));
   assertEquals(await readText(pair.theirs, 6), "abcdef");
   assertEquals(socket.writes, [6]);
@@ -62,8 +62,8 @@ Deno.test("Connection.send() joins what one turn queues into one write", async (
 
 Deno.test("Connection.send() writes in order what is queued while a write is under way", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   connection.send(bytes("x".repeat(MUCH)));
   await Promise.resolve();
   connection.send(bytes("one"));
@@ -88,7 +88,7 @@ Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB tha
     closeWrite: (): Promise<void> => Promise.resolve(),
     close(): void {},
   };
-  const connection = new Connection(socket, WIDE, new Notes());
+  const connection = new Connection(socket, WIDE, new Notices());
   for (let part = 0; part < 16; part++) connection.send(new Uint8Array(1 << 16));
   // All that microtasks can write has been written when a timer fires.
   await new Promise((resolve) => setTimeout(resolve, 0));
@@ -100,7 +100,7 @@ Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB tha
 Deno.test("Connection.send() goes on where the kernel takes a part", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours, 4);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   connection.send(bytes("0123456789"));
   assertEquals(await readText(pair.theirs, 10), "0123456789");
   assertEquals(socket.writes, [10, 6, 2]);
@@ -109,32 +109,32 @@ Deno.test("Connection.send() goes on where the kernel takes a part", async () =>
 
 Deno.test("Connection.behind tells when more is queued than the soft mark, until it is read", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notices);
   connection.send(bytes("0123456789"));
   assertEquals(connection.behind, false);
   connection.send(bytes("x".repeat(MUCH)));
   assertEquals(connection.behind, true);
-  const { relief } = notes;
+  const { relief } = notices;
   await readText(pair.theirs, MUCH + 10);
   await relief;
   assertEquals(connection.behind, false);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.end();
 });
 
 Deno.test("Connection.send() drops a peer past the hard mark at once, and tells it once", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notices);
   connection.send(bytes("0123456789"));
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.send(bytes("x"));
-  assertEquals(notes.drops, ["it left 11 bytes unread (the limit is 10)"]);
+  assertEquals(notices.drops, ["it left 11 bytes unread (the limit is 10)"]);
   connection.send(bytes("0123456789012"));
   connection.tick(1e9);
   connection.drop("again");
-  assertEquals(notes.drops.length, 1);
+  assertEquals(notices.drops.length, 1);
   assert(connection.closing);
   await within("the connection to be over", connection.over);
   assertEquals(await readToEnd(pair.theirs), "");
@@ -142,40 +142,40 @@ Deno.test("Connection.send() drops a peer past the hard mark at once, and tells 
 
 Deno.test("Connection.tick() drops a peer that stays behind for longer than its patience, once", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
   connection.tick(0);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(100);
   connection.tick(130);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.tick(130.5);
   connection.tick(200);
-  assertEquals(notes.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
+  assertEquals(notices.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
   await within("the connection to be over", connection.over);
 });
 
 Deno.test("Connection.tick() counts anew when the peer has caught up in between", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(0);
-  const { relief } = notes;
+  const { relief } = notices;
   await readText(pair.theirs, MUCH);
   await relief;
   connection.tick(20);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(25);
   connection.tick(55);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.tick(56);
-  assertEquals(notes.drops.length, 1);
+  assertEquals(notices.drops.length, 1);
 });
 
 Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large chunks of a fast peer", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const lengths: number[] = [];
   const reading = connection.read((chunk) => {
     lengths.push(chunk.length);
@@ -193,7 +193,7 @@ Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large c
 Deno.test("Connection.read() reads nothing more until what took the last chunk is ready", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours);
-  const connection = new Connection(socket.conn, WIDE, new Notes());
+  const connection = new Connection(socket.conn, WIDE, new Notices());
   const first = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<void>();
   const reading = connection.read(() => {
@@ -215,7 +215,7 @@ Deno.test("Connection.read() reads nothing more until what took the last chunk i
 
 Deno.test("Connection.read() tells the end of a peer that still listens", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
   assertEquals(await connection.read(swallow), "ended");
   connection.send(bytes("late"));
@@ -226,7 +226,7 @@ Deno.test("Connection.read() tells the end of a peer that still listens", async 
 
 Deno.test("Connection.read() tells a reset as gone", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   connection.send(bytes("unread"));
   await write(pair.theirs, "x");
   // Closing with something unread resets.
@@ -245,14 +245,14 @@ Deno.test("Connection.read() throws on what is no end of a connection", async ()
     read: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
   } as unknown as Deno.Conn;
-  const connection = new Connection(broken, WIDE, new Notes());
+  const connection = new Connection(broken, WIDE, new Notices());
   await assertRejects(() => connection.read(swallow), RangeError, "no socket");
   connection.end();
 });
 
 Deno.test("Connection.close() lets the peer read its last bytes and the end of file, though it has sent more", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const first = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
   const reading = connection.read(() => {
@@ -272,7 +272,7 @@ Deno.test("Connection.close() lets the peer read its last bytes and the end of f
 
 Deno.test("Connection.close() sends all that is queued, however long that is", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
@@ -283,19 +283,19 @@ Deno.test("Connection.close() sends all that is queued, however long that is", a
 
 Deno.test("Connection.close() does not wait for ever for a peer that neither reads nor closes", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
   await within("the connection to be over", connection.over);
   assertEquals(await within("the reading to end", reading), "gone");
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
 });
 
 Deno.test("Connection.close() ends the stream once; what is sent afterwards is not", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
   connection.send(bytes("before"));
   connection.close();
@@ -308,7 +308,7 @@ Deno.test("Connection.close() ends the stream once; what is sent afterwards is n
 
 Deno.test("Connection.close() of a peer that is gone ends at once", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   pair.theirs.close();
   connection.close();
   assertEquals(await within("the reading to end", connection.read(swallow)), "gone");
@@ -317,18 +317,18 @@ Deno.test("Connection.close() of a peer that is gone ends at once", async () => 
 
 Deno.test("Connection.send() to a peer that is gone ends the connection, and drops nobody", async () => {
   using pair = await makePair();
-  const notes = new Notes();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   pair.theirs.close();
   connection.send(bytes("x"));
   await within("the connection to be over", connection.over);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.end();
 });
 
 Deno.test("Connection.hasGone() tells a peer that has closed from one that still listens", async () => {
   using pair = await makePair();
-  const connection = new Connection(pair.ours, WIDE, new Notes());
+  const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
   assertEquals(await connection.read(swallow), "ended");
   assertEquals(await connection.hasGone(), false);
@@ -343,7 +343,7 @@ Deno.test("Connection.hasGone() throws on what is no end of a connection", async
     write: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
   } as unknown as Deno.Conn;
-  const connection = new Connection(broken, WIDE, new Notes());
+  const connection = new Connection(broken, WIDE, new Notices());
   await assertRejects(() => connection.hasGone(), RangeError, "no socket");
   connection.end();
 });
@@ -352,7 +352,7 @@ Deno.test("Connection.close() waits less for a peer that has been sent everythin
   using idle = await makePair();
   using behind = await makePair();
   const ended: string[] = [];
-  const connections = [idle, behind].map(({ ours }) => new Connection(ours, WIDE, new Notes()));
+  const connections = [idle, behind].map(({ ours }) => new Connection(ours, WIDE, new Notices()));
   connections[1]!.send(bytes("x".repeat(MUCH)));
   const all = connections.map((connection, at) =>
     connection.over.then(() => ended.push(at === 0 ? "idle" : "behind"))

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
@@ -90,7 +90,7 @@ Deno.test("an error while QEMU is heard closes its connection alone; clients go 
 
 interface Set extends AsyncDisposable {
   readonly mux: TestQmpmux;
-  readonly qemu: StandIn;
+  readonly qemu: FakeQemu;
   readonly path: string;
   readonly metrics: string;
 }
@@ -99,7 +99,7 @@ interface Set extends AsyncDisposable {
 async function setUp(planted: string): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());
-  const qemu = made.use(new StandIn(`${path}/vm`));
+  const qemu = made.use(new FakeQemu(`${path}/vm`));
   const means: Means = {
     preload: new URL(`./support/plant_errors.ts?${planted}`, import.meta.url),
   };

@@ -8,7 +8,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { eventLine, StandIn } from "../tools/stand_in.ts";
+import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient, undated } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
@@ -237,7 +237,7 @@ for (const onLoss of ["close", "hold"]) {
     using place = makePlace();
     const begun = Promise.withResolvers<void>();
     let hangUp = (): void => {};
-    await using _qemu = new StandIn(`${place.path}/vm`, {
+    await using _qemu = new FakeQemu(`${place.path}/vm`, {
       answer({ name }, connection): string | undefined {
         if (name !== "query-status") return undefined;
         hangUp = () => connection.hangUp();

@@ -46,7 +46,7 @@ import { readRole, ROLES } from "../lib/policy/roles.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { readMessage } from "../lib/wire/message.ts";
 import { withId } from "../lib/wire/reply.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { CORPORA } from "./support/corpus.ts";
 import { TestClient } from "./support/client.ts";
 import { randomCut } from "./support/cuts.ts";
@@ -495,7 +495,7 @@ Deno.test("EventFilter.passes() comes to its end with the globs that take longes
 Deno.test(`admin commands keep their promises through a socket, of seed ${SEED}`, async () => {
   using place = makePlace();
   const [vm, door, file] = ["vm", "door", "x.toml"].map((name) => `${place.path}/${name}`);
-  await using _qemu = new StandIn(vm!);
+  await using _qemu = new FakeQemu(vm!);
   Deno.writeTextFileSync(
     file!,
     `qemu = "${vm}"\n[[listen]]\naddress = "${door}"\nrole = "admin"\n`,

@@ -8,7 +8,8 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Hostile, type Said } from "./support/hostile.ts";
+import type { Bytes } from "./support/fake_qemu.ts";
+import { hostileMonitor } from "./support/hostile.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
@@ -37,10 +38,10 @@ const IN_JSON = JSON.stringify(ESCAPES).slice(1, -1);
 type Outcome = Awaited<ReturnType<typeof runQmpmux>>;
 
 /** Runs a subcommand against a monitor that says these bytes in place of what it is asked for. */
-async function run(args: readonly string[], asks: string, said: Said): Promise<Outcome> {
+async function run(args: readonly string[], asks: string, said: Bytes): Promise<Outcome> {
   using place = makePlace();
   const path = `${place.path}/vm`;
-  await using _monitor = new Hostile(path, asks, said);
+  await using _monitor = hostileMonitor(path, asks, said);
   const flag = args[0] === "check" ? "--qemu" : "--socket";
   return await runQmpmux([...args, flag, path, "--timeout", "60"]);
 }
@@ -55,7 +56,7 @@ function assertTame({ code, stdout, stderr }: Outcome, what: string): void {
 }
 
 /** Asserts the same of what every subcommand makes of an answer; the outcomes by the subcommands. */
-async function tried(said: Said): Promise<ReadonlyMap<string, Outcome>> {
+async function tried(said: Bytes): Promise<ReadonlyMap<string, Outcome>> {
   const outcomes = await Promise.all(SUBCOMMANDS.map(async ([args, asks]) => {
     const what = args.join(" ");
     const outcome = await run(args, asks, said);
@@ -81,7 +82,7 @@ for (
     ["what is not UTF-8", Uint8Array.from([...ENCODER.encode('{"return": "'), 255, 34, 125])],
     ["half a message", '{"return": {"a": '],
     ["nothing", ""],
-  ] as [string, Said][]
+  ] as [string, Bytes][]
 ) {
   Deno.test(`every subcommand fails in one line where a monitor says ${what}`, async () => {
     for (const [args, { code }] of await tried(said)) assert(code !== 0, args);

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
-import { StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { FakeQemu, type FakeQemuConnection, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { FakeFds } from "./support/fake_peer.ts";
@@ -153,11 +153,15 @@ Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one",
 });
 
 /** A hostile QEMU, and a qmpmux before it that holds its clients. */
-async function held(place: { readonly path: string }, manners: StandInManners, more = ""): Promise<{
-  qemu: StandIn;
+async function held(
+  place: { readonly path: string },
+  manners: FakeQemuManners,
+  more = "",
+): Promise<{
+  qemu: FakeQemu;
   mux: TestQmpmux;
 }> {
-  const qemu = new StandIn(`${place.path}/vm`, manners);
+  const qemu = new FakeQemu(`${place.path}/vm`, manners);
   const mux = await startQmpmux([
     ...["--qemu", qemu.path, "--listen", `${place.path}/watch,role=observer`],
     ...["--listen", `${place.path}/mux${more}`, "--on-loss", "hold"],
@@ -207,33 +211,26 @@ Deno.test("qmpmux ends at SIGTERM after QEMU has said nonsense about a descripto
 
 Deno.test("qmpmux hangs up on a QEMU that answers early and does not read", async () => {
   using place = makePlace();
-  const listener = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
+  let connection: FakeQemuConnection | undefined;
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    capabilities: [],
+    answer(_, opened): undefined {
+      connection ??= opened;
+      connection.stopReading();
+    },
+  });
   await using mux = await startQmpmux([
-    ...["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
+    ...["--qemu", qemu.path, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
   ]);
-  const socket = await listener.accept();
-  const say = async (text: string): Promise<void> => {
-    for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
-      rest = rest.subarray(await socket.write(rest));
-    }
-  };
-  await say(
-    '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}, "capabilities": []}}\n',
-  );
-  const buffer = new Uint8Array(4096);
-  const text = new TextDecoder().decode(buffer.subarray(0, (await socket.read(buffer))!));
-  await say(`{"return": {}, "id": ${/"id":(\d+)/.exec(text)![1]}}\n`);
   using client = await TestClient.ready(`${place.path}/mux`);
   // It answers each command of 200 kB as soon as it may have come, and reads none of it.
   const flood = (async (): Promise<void> => {
     for (let i = 0; i < 50; i++) {
       await client.send(`{"execute":"x","arguments":{"a":"${"y".repeat(200_000)}"}}`);
-      await say('{"return": {}}\n').catch(() => {});
+      connection!.say('{"return": {}}\n');
     }
   })();
   await mux.log.until(/it answered (what it had not been sent|nothing that was asked)/);
   client[Symbol.dispose]();
   await flood.catch(() => {});
-  socket.close();
-  listener.close();
 });

@@ -8,7 +8,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import type { Command } from "../lib/wire/message.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
@@ -36,8 +36,8 @@ const [CONVERSATION] = readConversations();
 const { commands, replies, events } = CONVERSATION!;
 
 /** A QEMU whose connections are honest and hostile in turn. */
-function startHostile(path: string, random: Random): StandIn {
-  let qemu: StandIn | undefined = undefined;
+function startHostile(path: string, random: Random): FakeQemu {
+  let qemu: FakeQemu | undefined = undefined;
   const answer = ({ name, oob }: Command): string | undefined => {
     if (name === "qmp_capabilities" || oob) return undefined;
     if (name === "x-garbage") return "\x1b[2Jgarbage\u202e\r\n";
@@ -52,7 +52,7 @@ function startHostile(path: string, random: Random): StandIn {
     const event = random.oneIn(4) ? ended(mutated(random.pick(events), random).text) : "";
     return event + (random.oneIn(2) ? ended(mutated(line, random).text) : `${line}\r\n`);
   };
-  return qemu = new StandIn(path, {
+  return qemu = new FakeQemu(path, {
     answer: (command, connection) => {
       if (command.name !== "x-hang-up") return answer(command);
       connection.hangUp();

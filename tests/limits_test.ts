@@ -7,7 +7,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";
 import { UsageError } from "../lib/policy/address.ts";
 import { readConfig } from "../lib/config/config.ts";
@@ -20,6 +19,7 @@ import {
   LIMITS,
 } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
+import { FakeLog } from "./support/fake_log.ts";
 
 function limitOf(name: LimitName, text: string): number {
   return parseListener(`/run/a,${name}=${text}`).grant.limits[name];
@@ -184,24 +184,8 @@ Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with 
   assertEquals(bucket.wait(0), 0);
 });
 
-class Lines implements Log {
-  readonly lines: string[] = [];
-
-  info(line: string): void {
-    this.lines.push(line);
-  }
-
-  warn(line: string): void {
-    this.lines.push(line);
-  }
-
-  take(): string[] {
-    return this.lines.splice(0);
-  }
-}
-
 Deno.test("LimitNotes.reached() counts every time, and tells the first of a minute", () => {
-  const log = new Lines();
+  const log = new FakeLog();
   const counts: string[] = [];
   const limitLog = new LimitLog(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
   limitLog.tick(5);

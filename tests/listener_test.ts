@@ -8,15 +8,13 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
 import { Listener } from "../lib/platform/listener.ts";
 import { directoryOf } from "../lib/platform/socket_file.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand } from "./support/qmpmux.ts";
-import { StandIn } from "../tools/stand_in.ts";
-
-const SILENT: Log = { info: () => {}, warn: () => {} };
+import { FakeQemu } from "./support/fake_qemu.ts";
 
 function open(text: string): Promise<Listener> {
   return Listener.open(parseListener(text));
@@ -38,7 +36,7 @@ async function greets(listener: Listener, path: string): Promise<string> {
     void socket.write(new TextEncoder().encode("hello")).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }).finally(() => socket.close());
-  }, SILENT);
+  }, new FakeLog());
   using client = await Deno.connect({ transport: "unix", path });
   const buffer = new Uint8Array(16);
   const length = await within("the listener's word", client.read(buffer));
@@ -212,7 +210,7 @@ Deno.test("Listener whose directory is gone stops listening all the same", async
   using place = makePlace();
   Deno.mkdirSync(`${place.path}/d`);
   const listener = await open(`${place.path}/d/mux.sock`);
-  const accepting = listener.accept(() => {}, SILENT);
+  const accepting = listener.accept(() => {}, new FakeLog());
   Deno.removeSync(`${place.path}/d`, { recursive: true });
   Deno.writeTextFileSync(`${place.path}/d`, "");
   listener[Symbol.dispose]();
@@ -365,7 +363,7 @@ Deno.test("Listener.accept() throws what is no lack of descriptors", async () =>
   const accepting = listener.accept((socket) => {
     socket.close();
     throw new RangeError("bug");
-  }, SILENT);
+  }, new FakeLog());
   using _client = await Deno.connect({ transport: "unix", path: `${place.path}/mux.sock` });
   await assertRejects(() => accepting, RangeError, "bug");
 });
@@ -373,7 +371,7 @@ Deno.test("Listener.accept() throws what is no lack of descriptors", async () =>
 Deno.test("Listener.accept() goes on when descriptors were short and are there again", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
-  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
   const [command, first] = programCommand();
   const child = new Deno.Command("sh", {
     args: [

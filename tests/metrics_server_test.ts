@@ -6,13 +6,11 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { answerTo, MetricsServer } from "../lib/daemon/metrics_server.ts";
 import { parseMetrics } from "../lib/config/recording.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { makePlace } from "./support/place.ts";
-
-const QUIET: Log = { info(): void {}, warn(): void {} };
 
 const render = (): string => "# TYPE qmpmux_a counter\nqmpmux_a 1\n";
 
@@ -27,7 +25,7 @@ async function serving(
   hosts: readonly string[] = [],
 ): Promise<MetricsServer & AsyncDisposable> {
   const server = await MetricsServer.open(parseMetrics(text), render, () => hosts);
-  const over = server.run(QUIET);
+  const over = server.run(new FakeLog());
   return Object.assign(server, {
     async [Symbol.asyncDispose](): Promise<void> {
       server[Symbol.dispose]();

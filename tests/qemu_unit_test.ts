@@ -14,30 +14,11 @@ import { TURNS } from "../lib/platform/turns.ts";
 import { parseQemu } from "../lib/config/options.ts";
 import { strictErrors } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
-import { options } from "./support/stage.ts";
+import { FakeLog } from "./support/fake_log.ts";
+import { options, STRICT_NOTICES } from "./support/stage.ts";
 import { makePair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-
-/** A log that can be waited for. */
-class Notes implements Log {
-  readonly lines: string[] = [];
-  #next = Promise.withResolvers<void>();
-
-  info(line: string): void {
-    this.lines.push(line);
-    this.#next.resolve();
-    this.#next = Promise.withResolvers();
-  }
-
-  warn(line: string): void {
-    this.info(line);
-  }
-
-  get next(): Promise<void> {
-    return within("a line of the log", this.#next.promise);
-  }
-}
 
 /** Pauses that the test ends. */
 class HeldPauses extends Pauses {
@@ -113,7 +94,7 @@ Deno.test("Pauses.take() ends when it is abandoned, and leaves no timer", async 
 Deno.test("dial() waits until QEMU is there, and tells each reason once", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   let begun = pauses.begun;
   const dialling = dial(parseQemu(path), pauses, log, NEVER);
@@ -146,7 +127,7 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
 Deno.test("dial() gives up when it is abandoned", async () => {
   using place = makePlace();
   const abandon = new AbortController();
-  const log = new Notes();
+  const log = new FakeLog();
   const told = log.next;
   const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
   await told;
@@ -163,7 +144,7 @@ Deno.test("dial() connects over TCP, and waits there too", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
   const dialling = dial(parseQemu(`127.0.0.1:${port}`), pauses, log, NEVER);
@@ -180,7 +161,7 @@ Deno.test("dial() tells what else keeps it from connecting, and waits", async ()
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/file`, "");
   const abandon = new AbortController();
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
   const dialling = dial(parseQemu(`${place.path}/file/qemu`), pauses, log, abandon.signal);
@@ -210,10 +191,10 @@ Deno.test({
     const path = `${place.path}/qemu`;
     await using _qemu = await startQemu(path);
     // QEMU's socket file is there a moment before QEMU listens.
-    const served = await dial(parseQemu(path), new Pauses(), new Notes(), NEVER);
+    const served = await dial(parseQemu(path), new Pauses(), new FakeLog(), NEVER);
     const others: Stream[] = [served!];
     const abandon = new AbortController();
-    const log = new Notes();
+    const log = new FakeLog();
     const told = log.next;
     try {
       const filling = new HeldPauses();
@@ -245,7 +226,7 @@ Deno.test("dial() does not wait where the process may not use TCP", async () => 
     throw new Error("Address family not supported by protocol (os error 97)");
   }) as unknown as typeof Deno.connect;
   try {
-    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new Notes(), NEVER);
+    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new FakeLog(), NEVER);
     const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
     assertEquals(error.status, 78);
   } finally {
@@ -298,16 +279,7 @@ function qemuDeps(): QemuDeps {
 }
 
 function makeMux(): Mux {
-  return new Mux(options(), {
-    ready: () => {},
-    lost: () => {},
-    idle: () => {},
-    reload: () => {},
-    stalled: () => {},
-    failed: (_, error) => {
-      throw error;
-    },
-  });
+  return new Mux(options(), STRICT_NOTICES);
 }
 
 Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {

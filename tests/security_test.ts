@@ -22,7 +22,7 @@ import { judge, type Role } from "../lib/policy/policy.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
 import type { Grant } from "../lib/policy/grant.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { fieldsOf } from "../lib/observe/audit.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
@@ -321,7 +321,7 @@ Deno.test("query-clients stays short enough to be read, whatever its clients hav
 Deno.test("qmpmux clients sends nothing to the terminal that a client has chosen to be obeyed", async () => {
   using place = makePlace();
   const [vm, door, admin] = ["vm", "door", "admin"].map((name) => `${place.path}/${name}`);
-  await using _qemu = new StandIn(vm!);
+  await using _qemu = new FakeQemu(vm!);
   const listen = ["--listen", `${door},role=observer`, "--listen", `${admin},role=admin`];
   await using mux = await startQmpmux(["--qemu", vm!, ...listen]);
   await mux.log.until(/connected to QEMU/);

@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Stream } from "../lib/platform/connection.ts";
 import { WebGuard } from "../lib/daemon/web_guard.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { newDenoTest } from "./support/new_deno.ts";
@@ -179,7 +179,7 @@ async function post(port: number): Promise<void> {
 }
 
 /** A browser comes, then a client; only the client is heard. */
-async function tryBoth(mux: TestQmpmux, qemu: StandIn, port: number, name: string): Promise<void> {
+async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: string): Promise<void> {
   await within("the request to end", post(port));
   const line = await mux.log.until(/a client was closed/);
   assertEquals(
@@ -197,7 +197,7 @@ async function tryBoth(mux: TestQmpmux, qemu: StandIn, port: number, name: strin
 
 Deno.test("a web page's request to a TCP listener runs nothing, and is told and counted", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const metrics = `${place.path}/metrics`;
   await using mux = await startQmpmux(
     ["--qemu", qemu.path, "--listen", "tcp:127.0.0.1:0", "--metrics", `unix:${metrics}`],
@@ -236,7 +236,7 @@ newDenoTest({
   ignore: WITHOUT_PYTHON,
   fn: async () => {
     using place = makePlace();
-    await using qemu = new StandIn(`${place.path}/vm`);
+    await using qemu = new FakeQemu(`${place.path}/vm`);
     await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", "fd:t"], {
       sockets: ["t=0"],
     });
@@ -247,7 +247,7 @@ newDenoTest({
 
 Deno.test("on a unix socket what begins like a request is answered as QEMU does", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", qemu.path, "--listen", path]);
   using client = await TestClient.ready(path);

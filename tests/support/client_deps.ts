@@ -11,13 +11,11 @@ import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
 import { TURNS } from "../../lib/platform/turns.ts";
-
-/** A log that keeps nothing. */
-export const SILENT: Log = { info(): void {}, warn(): void {} };
+import { FakeLog } from "./fake_log.ts";
 
 /** Errors of qmpmux's own fail the test that they come up in. */
 export function strictErrors(): InternalErrors {
-  const errors = new InternalErrors(new LimitLog(SILENT), () => {});
+  const errors = new InternalErrors(new LimitLog(new FakeLog()), () => {});
   errors.report = (where, error): void => {
     throw new Error(`An internal error (${where})`, { cause: error });
   };
@@ -27,7 +25,7 @@ export function strictErrors(): InternalErrors {
 /** What a client before this hub works with. */
 export function clientDeps(
   mux: Mux,
-  log: Log = SILENT,
+  log: Log = new FakeLog(),
   { limitLog = new LimitLog(log), clock = STEADY, ...more }: Partial<ClientDeps> = {},
 ): ClientDeps {
   return { mux, log, limitLog, clock, errors: strictErrors(), turns: TURNS, ...more };

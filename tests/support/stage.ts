@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Mux, type MuxOptions } from "../../lib/hub/mux.ts";
+import { Mux, type MuxOptions, type Notices } from "../../lib/hub/mux.ts";
 import type { Observer } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/policy/event_filter.ts";
@@ -61,6 +61,18 @@ export function options(more: Partial<MuxOptions> = {}): MuxOptions {
     ...more,
   };
 }
+
+/** Notices of a hub that ignore all but errors, which fail the test. */
+export const STRICT_NOTICES: Notices = {
+  ready: () => {},
+  lost: () => {},
+  idle: () => {},
+  reload: () => {},
+  stalled: () => {},
+  failed: (_, error) => {
+    throw error;
+  },
+};
 
 /** A client on stage: what it says is read as fast as its monitor allows. */
 export class StageClient {

@@ -1,54 +1,65 @@
 /**
- * A stand-in for QEMU: its monitor's manners, no machine behind them.
+ * A fake QEMU on a unix socket: a monitor without a machine.
  *
- * For the demo where no QEMU is installed, and for tests of faults that a real
+ * It serves the demo where no QEMU is installed, and tests of faults that a real
  * QEMU cannot be made to show. It serves one client at a time, as QEMU does.
+ * `FakePeer` is the same without a socket; the simulation has a QEMU of its own,
+ * which decides by a seed and knows what it owes to whom.
  *
  * @module
  */
 
-import { FrameSplitter } from "../lib/wire/frame.ts";
-import { qemuText } from "../lib/wire/qemu_json.ts";
-import { type Command, readCommand, type Reply } from "../lib/wire/message.ts";
-import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
+import { FrameSplitter } from "../../lib/wire/frame.ts";
+import { qemuText } from "../../lib/wire/qemu_json.ts";
+import { type Command, readCommand, type Reply } from "../../lib/wire/message.ts";
+import { errorReply, returnReply, withId } from "../../lib/wire/reply.ts";
 
 const ENCODER = new TextEncoder();
 
-/** What a stand-in can be told to do otherwise. */
-export interface StandInManners {
-  /** What it says of itself. */
+/** Bytes, as they are or as text. */
+export type Bytes = string | Uint8Array;
+
+/** Settings of a fake QEMU. */
+export interface FakeQemuManners {
   readonly version?: { readonly major: number; readonly minor: number; readonly micro: number };
   readonly capabilities?: readonly string[];
-  /** The bytes it greets with, where they are no greeting; empty: it stays silent. */
-  readonly greeting?: string;
-  /** What it says right after its greeting. */
-  readonly blurts?: string;
-  /** Answers a command in its own way: raw bytes, nothing for ever, or `undefined`: as usual. */
-  answer?(command: Command, connection: StandInConnection): string | undefined;
+  /** Bytes in place of the greeting; none where this is empty. */
+  readonly greeting?: Bytes;
+  /** Bytes right after the greeting. */
+  readonly blurts?: Bytes;
+  /** Whether it closes each connection right after the greeting. */
+  readonly leaves?: boolean;
+  /** Returns raw bytes that answer a command, "" for no answer, `undefined` for the usual one. */
+  answer?(command: Command, connection: FakeQemuConnection): string | undefined;
 }
 
-/** The client a stand-in is serving. */
-export interface StandInConnection {
-  /** Sends bytes, whatever they are. */
-  say(text: string): void;
-  /** Hangs up. */
+/** The connection that a fake QEMU serves. */
+export interface FakeQemuConnection {
+  /** Sends bytes. */
+  say(bytes: Bytes): void;
+  /** Closes the connection at once. */
   hangUp(): void;
+  /** Closes the connection when everything has been sent. */
+  finish(): void;
+  /** Reads nothing more from the connection. */
+  stopReading(): void;
 }
 
-/** A listening stand-in. */
-export class StandIn implements AsyncDisposable {
+/** A listening fake QEMU. */
+export class FakeQemu implements AsyncDisposable {
   readonly path: string;
   /** Everything it was sent after its greeting, as text, one entry a read. */
   readonly heard: string[] = [];
-  /** How many connections it has served. */
+  /** The number of connections it has served. */
   connections = 0;
-  readonly #manners: StandInManners;
+  readonly #manners: FakeQemuManners;
   readonly #listener: Deno.Listener;
   readonly #serving: Promise<void>;
   #socket: Deno.Conn | undefined;
+  #hungUp = Promise.withResolvers<void>();
   #running = false;
 
-  constructor(path: string, manners: StandInManners = {}) {
+  constructor(path: string, manners: FakeQemuManners = {}) {
     this.path = path;
     this.#manners = manners;
     this.#listener = Deno.listen({ transport: "unix", path });
@@ -77,6 +88,7 @@ export class StandIn implements AsyncDisposable {
         throw error;
       }
       this.connections++;
+      this.#hungUp = Promise.withResolvers();
       try {
         await this.#talk(this.#socket);
       } catch (error) {
@@ -89,28 +101,34 @@ export class StandIn implements AsyncDisposable {
   #hangUp(): void {
     this.#socket?.close();
     this.#socket = undefined;
+    this.#hungUp.resolve();
   }
 
   async #talk(socket: Deno.Conn): Promise<void> {
+    const { greeting, blurts, leaves, answer } = this.#manners;
     let last = Promise.resolve();
-    const say = (text: string): void => {
-      const bytes = ENCODER.encode(text);
+    let [reads, finished] = [true, leaves ?? false];
+    const say = (said: Bytes): void => {
+      const bytes = typeof said === "string" ? ENCODER.encode(said) : said;
       last = last.then(async () => {
         for (let sent = 0; sent < bytes.length;) sent += await socket.write(bytes.subarray(sent));
       }).catch((error) => {
         if (!isHangUp(error)) throw error;
       });
     };
-    const connection: StandInConnection = { say, hangUp: () => this.#hangUp() };
-    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
-    const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
-    say(this.#manners.greeting ?? `${qemuText(body)}\r\n`);
-    if (this.#manners.blurts) say(this.#manners.blurts);
+    const connection: FakeQemuConnection = {
+      say,
+      hangUp: () => this.#hangUp(),
+      finish: () => void (finished = true),
+      stopReading: () => void (reads = false),
+    };
+    say(greeting ?? this.#greeting);
+    if (blurts !== undefined) say(blurts);
 
     const splitter = new FrameSplitter();
     const buffer = new Uint8Array(65536);
-    let negotiated = false;
-    for (;;) {
+    const session = { negotiated: false };
+    while (!finished) {
       const length = await socket.read(buffer);
       if (length === null) break;
       this.heard.push(new TextDecoder().decode(buffer.subarray(0, length)));
@@ -119,35 +137,40 @@ export class StandIn implements AsyncDisposable {
         const command = "damage" in input
           ? { because: input.damage, id: undefined }
           : readCommand(input, true);
-        if ("because" in command) {
-          say(text(withId(errorReply("GenericError", command.because), command.id)));
-          continue;
-        }
-        const own = this.#manners.answer?.(command, connection);
-        if (own !== undefined) {
-          say(own);
-          continue;
-        }
-        if (!negotiated && command.name !== "qmp_capabilities") {
-          const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
-          say(text(withId(errorReply("CommandNotFound", desc), command.id)));
-          continue;
-        }
-        negotiated = true;
-        const { events, reply } = this.#run(command);
-        for (const event of events) say(event);
-        say(text(withId(reply, command.id)));
-        if (command.name === "quit") {
-          await last;
-          return;
-        }
+        const own = "because" in command ? undefined : answer?.(command, connection);
+        for (const each of own === undefined ? this.#usual(command, session) : [own]) say(each);
+        if (finished) break;
+        if (own === undefined && "name" in command && command.name === "quit") finished = true;
       }
       await last;
+      if (!reads) await this.#hungUp.promise;
     }
     await last;
   }
 
-  /** The few commands it knows. */
+  get #greeting(): string {
+    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
+    const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
+    return `${qemuText(body)}\r\n`;
+  }
+
+  /** Returns what QEMU says to an input: events, then the reply. */
+  #usual(
+    command: Command | { because: string; id: Command["id"] },
+    session: { negotiated: boolean },
+  ): string[] {
+    const replied = (reply: Reply): string => text(withId(reply, command.id));
+    if ("because" in command) return [replied(errorReply("GenericError", command.because))];
+    if (!session.negotiated && command.name !== "qmp_capabilities") {
+      const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
+      return [replied(errorReply("CommandNotFound", desc))];
+    }
+    session.negotiated = true;
+    const { events, reply } = this.#run(command);
+    return [...events, replied(reply)];
+  }
+
+  /** Runs one of the few commands it knows. */
   #run({ name }: Command): { events: string[]; reply: Reply } {
     const events: string[] = [];
     const change = (running: boolean, event: string): void => {
@@ -187,7 +210,7 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** An event as QEMU writes it, with the present time. */
+/** Returns an event as QEMU writes it, with the present time. */
 export function eventLine(event: string, data?: object): string {
   const now = Date.now();
   const seconds = Math.floor(now / 1000);
