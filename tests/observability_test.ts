@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { TestClient } from "./support/client.ts";
@@ -108,7 +108,7 @@ Deno.test({
 Deno.test("audit-failure=refuse: what cannot be put on record does not run, until it can", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
+  await using qemu = new FakeQemu(at("vm"));
   await using program = await startQmpmux([
     ...["--qemu", qemu.path, "--listen", at("mux"), "--metrics", at("metrics")],
     ...["--audit", at("audit"), "--audit-failure", "refuse"],
@@ -144,7 +144,7 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
 Deno.test("audit-failure=continue: what cannot be put on record runs all the same", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
+  await using qemu = new FakeQemu(at("vm"));
   await using program = await startQmpmux(
     ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
   );
@@ -162,7 +162,7 @@ Deno.test("audit-failure=continue: what cannot be put on record runs all the sam
 Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
+  await using qemu = new FakeQemu(at("vm"));
   await using program = await startQmpmux(
     ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
   );
@@ -200,6 +200,8 @@ Deno.test("an audit that cannot be opened ends qmpmux before it listens", async 
   ]);
   assertMatch(await program.log.until(/audit/), /no\/audit: the directory .* does not exist/);
   assertEquals((await within("the end", program.ended)).code, 78);
+  assertEquals((await program.log.rest()).filter((line) => line.includes("listening")), []);
+  assertEquals([...Deno.readDirSync(place.path)], []);
 });
 
 Deno.test({
