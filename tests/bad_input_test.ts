@@ -13,8 +13,8 @@ import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.t
 import { errorReply, withId } from "../lib/wire/reply.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
-import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { leaveDeadSocket, makePlace } from "./support/place.ts";
+import { kill, programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
 const REDIAL = /: connected to QEMU /;
 
@@ -99,18 +99,6 @@ async function withMode(path: string, mode: number, act: () => Promise<void>): P
     await act();
   } finally {
     Deno.chmodSync(path, 0o700);
-  }
-}
-
-/** A socket file that nobody listens on any more, as a killed process leaves it. */
-function leaveDeadSocket(path: string): void {
-  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
-  Deno.linkSync(`${path}.made`, path);
-  listener.close();
-  try {
-    Deno.removeSync(`${path}.made`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
@@ -620,11 +608,7 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   const ended = child.status;
   await using _ending = {
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
     },
   };

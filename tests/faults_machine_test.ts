@@ -19,12 +19,12 @@ import {
   RING,
   standing,
   stands,
-  startUnder,
   until,
   withDisk,
 } from "./support/fault.ts";
 import { appears, makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
@@ -155,9 +155,10 @@ test("the log's disk is full: clients are served, and later lines are written ag
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using qemu = await startQemu(at("vm"), RING);
-  await using mux = await startUnder(withDisk(at(DISK), `2>${at(`${DISK}/log`)}`), [
-    ...["--qemu", qemu.path, "--listen", at("mux")],
-  ]);
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", at("mux")], {
+    under: withDisk(at(DISK), `2>${at(`${DISK}/log`)}`),
+    listeners: 0,
+  });
   await within("the socket", appears(at("mux")));
   using client = await TestClient.ready(at("mux"));
   const path = `/proc/${mux.pid}/root${at(`${DISK}/log`)}`;
@@ -188,8 +189,10 @@ test("the log cannot be written at all: qmpmux serves", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using qemu = await startQemu(at("vm"), RING);
-  const full = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh"];
-  await using mux = await startUnder(full, ["--qemu", qemu.path, "--listen", at("mux")]);
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", at("mux")], {
+    under: ["sh", "-c", 'exec "$@" 2>/dev/full', "sh"],
+    listeners: 0,
+  });
   await within("the socket", appears(at("mux")));
   using client = await TestClient.ready(at("mux"));
   assertEquals(await client.ask(note("x")), '{"return": {}}');

@@ -20,12 +20,12 @@ import {
   RING,
   type Scene,
   stands,
-  startUnder,
   until,
 } from "./support/fault.ts";
 import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
@@ -246,9 +246,9 @@ for (const onLoss of ["close", "hold"]) {
       },
     });
     const path = `${place.path}/mux`;
-    await using mux = await startUnder([], [
-      ...["--qemu", `${place.path}/vm`, "--listen", path, "--on-loss", onLoss],
-    ], { listeners: 1 });
+    await using mux = await startQmpmux(
+      ["--qemu", `${place.path}/vm`, "--listen", path, "--on-loss", onLoss],
+    );
     await mux.log.until(/connected to QEMU/);
     using asker = await TestClient.ready(path);
     using other = await TestClient.ready(path);

@@ -23,7 +23,7 @@ import {
 } from "./support/fault.ts";
 import { Lines } from "./support/lines.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { kill, programCommand } from "./support/qmpmux.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
@@ -166,19 +166,13 @@ function startListener(path: string): ListenerProcess {
   }).spawn();
   const lines = new Lines(child.stdout);
   const ended = child.status;
-  const kill = (signal: Deno.Signal): void => child.kill(signal);
   return {
     pid: child.pid,
     lines,
     ended,
-    kill,
+    kill: (signal) => child.kill(signal),
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
       await lines.rest();
     },

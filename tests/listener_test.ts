@@ -11,9 +11,8 @@ import { directoryOf } from "../lib/platform/socket_file.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
 import { FakeLog } from "./support/fake_log.ts";
-import { Lines } from "./support/lines.ts";
-import { makePlace } from "./support/place.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { leaveDeadSocket, makePlace } from "./support/place.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 
 function open(text: string): Promise<Listener> {
@@ -43,18 +42,6 @@ async function greets(listener: Listener, path: string): Promise<string> {
   listener[Symbol.dispose]();
   await within("the listener to end", accepting);
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
-}
-
-/** A socket file that nobody listens on any more, as a killed process leaves it. */
-function leaveDeadSocket(path: string): void {
-  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
-  Deno.linkSync(`${path}.made`, path);
-  listener.close();
-  try {
-    Deno.removeSync(`${path}.made`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 Deno.test("Listener.open() makes a socket only its owner can open, and nothing else beside it", async () => {
@@ -372,42 +359,24 @@ Deno.test("Listener.accept() goes on when descriptors were short and are there a
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   await using _qemu = new FakeQemu(`${place.path}/qemu`);
-  const [command, first] = programCommand();
-  const child = new Deno.Command("sh", {
-    args: [
-      ...["-c", 'ulimit -n 64 && exec "$@"', "sh", command, ...first, "serve"],
-      ...["--qemu", `${place.path}/qemu`, "--listen", path],
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = new Lines(child.stderr);
-  const ended = child.status;
+  await using mux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path], {
+    under: ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"],
+  });
+  using connections = new DisposableStack();
   const clients: Deno.Conn[] = [];
-  await using _ending = {
-    async [Symbol.asyncDispose](): Promise<void> {
-      for (const client of clients) client.close();
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-      }
-      await ended;
-      await log.rest();
-    },
-  };
-  await log.until(/: connected to QEMU /);
-  while (clients.length < 80) clients.push(await Deno.connect({ transport: "unix", path }));
+  await mux.log.until(/: connected to QEMU /);
+  while (clients.length < 80) {
+    clients.push(connections.use(await Deno.connect({ transport: "unix", path })));
+  }
   const warning = `qmpmux: unix:${path}: no descriptor is left for another client; ` +
     "raise the limit of open files (LimitNOFILE=)";
-  assertEquals(await log.next(), warning);
+  assertEquals(await mux.log.next(), warning);
   for (const client of clients.splice(0, 79)) client.close();
   assertEquals(await within("a greeting", clients[0]!.read(new Uint8Array(8))), 8);
-  child.kill("SIGTERM");
-  assertEquals((await within("the program to end", ended)).code, 0);
-  // Those that waited have filled it up again, perhaps more than once.
-  assertEquals((await log.rest()).filter((line) => line !== warning), []);
+  mux.kill("SIGTERM");
+  assertEquals((await within("the program to end", mux.ended)).code, 0);
+  // The clients that waited have used up the descriptors again, perhaps more than once.
+  assertEquals((await mux.log.rest()).filter((line) => line !== warning), []);
 });
 
 const DIRECTORIES: [string, string][] = [

@@ -20,7 +20,7 @@ import { newDenoTest, OLDER_DENO } from "./support/new_deno.ts";
 import { makePlace } from "./support/place.ts";
 import { readToEnd, write } from "./support/pair.ts";
 import { Notified, passing, WITHOUT_PYTHON } from "./support/passer.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { kill, programCommand } from "./support/qmpmux.ts";
 
 const US = 1234;
 
@@ -254,15 +254,6 @@ Deno.test("the unit starts serve with flags it takes", () => {
   assertEquals(listener?.mode, 0o660);
 });
 
-/** Ends a child that may have ended by itself. */
-function end(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
-
 /** A program with sockets passed to it and its notifications received. */
 class Service implements AsyncDisposable {
   readonly log: Lines;
@@ -295,7 +286,7 @@ class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    end(this.#child);
+    kill(this.#child);
     await this.ended;
     await this.log.rest();
   }
@@ -658,7 +649,7 @@ async function adapted(
     assertEquals((await within("the end", child.status)).code, 0);
     return JSON.parse(said!);
   } finally {
-    end(child);
+    kill(child);
     await child.status;
     await lines.rest();
   }

@@ -19,6 +19,7 @@ import type { Surroundings } from "./behaviours.ts";
 import { Caller, type Desk, Gone, isGone } from "./caller.ts";
 import { EventRecord } from "./events.ts";
 import { Durations, fetchMetrics, type Metrics, weigh } from "./sampler.ts";
+import { kill } from "../support/qmpmux.ts";
 
 /** How much of what. */
 export interface LoadOptions {
@@ -169,12 +170,7 @@ async function startMux([command, first]: LoadOptions["program"], config: string
     said,
     ended,
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
       await reading;
     },

@@ -7,10 +7,9 @@
  * @module
  */
 
-import { Lines } from "./lines.ts";
 import { makePlace } from "./place.ts";
 import { startQemu, type TestQemu } from "./qemu.ts";
-import { programCommand, type TestQmpmux } from "./qmpmux.ts";
+import { startQmpmux, type TestQmpmux } from "./qmpmux.ts";
 
 /** Are the long forms asked for? */
 export const LONG: boolean = Deno.args.includes("--long");
@@ -69,7 +68,8 @@ export async function makeScene(
   // A QEMU that is stopped for the test's sake is not asked whether it lives: that would be a command.
   const patient = flags.includes("--stall-timeout") ? [] : ["--stall-timeout", "600"];
   const mux = made.use(
-    await startUnder(under?.(at) ?? [], [...given, ...patient, ...flags], {
+    await startQmpmux([...given, ...patient, ...flags], {
+      ...(under && { under: under(at) }),
       ...(env && { env }),
       listeners: 1,
     }),
@@ -83,50 +83,6 @@ export async function makeScene(
 /** The text of a configuration file for a scene. */
 export function configOf(at: (name: string) => string, head: string): string {
   return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
-}
-
-/**
- * Starts `qmpmux serve` by way of another program, which becomes it.
- *
- * @param under that program and its arguments; none: it is started as it is
- */
-export async function startUnder(
-  under: readonly string[],
-  args: readonly string[],
-  { env = {}, listeners = 0 }: {
-    readonly env?: Readonly<Record<string, string>>;
-    /** So many lines of the log are waited for that tell of a listener. */
-    readonly listeners?: number;
-  } = {},
-): Promise<TestQmpmux> {
-  const [command, first] = programCommand();
-  const [program, ...rest] = [...under, command, ...first, "serve", ...args];
-  const child = new Deno.Command(program!, {
-    args: rest,
-    env,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = new Lines(child.stderr);
-  const ended = child.status;
-  const kill = (signal: Deno.Signal): void => child.kill(signal);
-  await using failing = new AsyncDisposableStack();
-  failing.defer(async () => {
-    try {
-      kill("SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
-    await ended;
-    await log.rest();
-  });
-  const listening: string[] = [];
-  while (listening.length < listeners) listening.push(await log.until(/: listening on /));
-  const owned = failing.move();
-  const dispose = (): Promise<void> => owned.disposeAsync();
-  return { pid: child.pid, log, listening, ended, kill, [Symbol.asyncDispose]: dispose };
 }
 
 /** How qmpmux stands, as its log tells when it is asked. */

@@ -40,3 +40,15 @@ export async function listens(path: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, LISTENING_POLL_MS));
   }
 }
+
+/** Makes a socket file on which nobody listens, as a killed process leaves it. */
+export function leaveDeadSocket(path: string): void {
+  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
+  Deno.linkSync(`${path}.made`, path);
+  listener.close();
+  try {
+    Deno.removeSync(`${path}.made`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

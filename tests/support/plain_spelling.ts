@@ -36,43 +36,40 @@ export function plainNumber(literal: string): string {
   return plainDouble(Number(literal));
 }
 
-/** A double as C's `%.17g` prints it, from all of its digits. */
+/** Returns a double as C's `%.17g` prints it, from all of its digits. */
 export function plainDouble(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const sign = value < 0 || Object.is(value, -0) ? "-" : "";
   if (value === 0) return `${sign}0`;
   const { digits, exponent } = significant(Math.abs(value), 17);
-  const trimmed = digits.replace(/0+$/, "");
   if (exponent < -4 || exponent >= 17) {
-    const fraction = trimmed.length > 1 ? `.${trimmed.slice(1)}` : "";
-    const power = Math.abs(exponent).toString().padStart(2, "0");
-    return `${sign}${trimmed[0]}${fraction}e${exponent < 0 ? "-" : "+"}${power}`;
+    const power = String(Math.abs(exponent)).padStart(2, "0");
+    return `${sign}${pointed(digits, 1)}e${exponent < 0 ? "-" : "+"}${power}`;
   }
-  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${trimmed}`;
-  const whole = trimmed.padEnd(exponent + 1, "0").slice(0, exponent + 1);
-  const fraction = trimmed.slice(exponent + 1);
-  return `${sign}${whole}${fraction === "" ? "" : `.${fraction}`}`;
+  if (exponent < 0) return sign + pointed("0".repeat(-exponent) + digits, 1);
+  return sign + pointed(digits, exponent + 1);
 }
 
+/** Puts a point behind the first `whole` digits and drops the zeros at the end. */
+function pointed(digits: string, whole: number): string {
+  return `${digits.slice(0, whole)}.${digits.slice(whole)}`.replace(/\.?0*$/, "");
+}
+
+/** The decimal places that every double has at most. */
+const PLACES = 1074;
+const SCALE = 10n ** BigInt(PLACES);
+
+/** Returns the first digits of a positive double, rounded half to even, and its decimal exponent. */
 function significant(value: number, count: number): { digits: string; exponent: number } {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  const bits = view.getBigUint64(0);
-  const biased = Number(bits >> 52n);
-  const fraction = bits & 0xfffffffffffffn;
-  const mantissa = biased === 0 ? fraction : fraction | 0x10000000000000n;
-  const power = (biased === 0 ? 1 : biased) - 1075;
-  const places = power < 0 ? -power : 0;
-  const numerator = power < 0 ? mantissa * 5n ** BigInt(places) : mantissa << BigInt(power);
-  const exact = numerator.toString();
-  const exponent = exact.length - 1 - places;
-  if (exact.length <= count) return { digits: exact, exponent };
-  const unit = 10n ** BigInt(exact.length - count);
-  const rest = numerator % unit;
-  let kept = numerator / unit;
-  if (rest * 2n > unit || (rest * 2n === unit && (kept & 1n) === 1n)) kept++;
-  const digits = kept.toString();
-  return { digits: digits.slice(0, count), exponent: exponent + digits.length - count };
+  let halvings = 0n;
+  for (; !Number.isInteger(value); value *= 2) halvings++;
+  const exact = String(BigInt(value) * SCALE >> halvings);
+  const kept = BigInt(exact.slice(0, count));
+  const rest = exact.slice(count).replace(/0+$/, "");
+  const isUp = rest > "5" || (rest === "5" && kept % 2n === 1n);
+  const digits = String(isUp ? kept + 1n : kept);
+  const exponent = exact.length - 1 - PLACES + digits.length - count;
+  return { digits: digits.slice(0, count), exponent };
 }
 
 /** A key as QEMU holds it: UTF-8, with NUL as `C0 80`. */

@@ -11,7 +11,7 @@
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 import { appears, makePlace } from "./place.ts";
-import { programCommand } from "./qmpmux.ts";
+import { kill, programCommand } from "./qmpmux.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const DECODER = new TextDecoder();
@@ -97,7 +97,7 @@ export class World implements Disposable {
       if (lines.at(-1) === "") lines.pop();
       return { lines, code };
     } catch (error) {
-      end(child);
+      kill(child);
       throw error;
     }
   }
@@ -119,7 +119,7 @@ export class World implements Disposable {
       type: (line) => typing.write(new TextEncoder().encode(`${line}\n`)),
       finish,
       async [Symbol.asyncDispose](): Promise<void> {
-        end(child);
+        kill(child);
         await finish();
         await lines.rest();
       },
@@ -168,12 +168,3 @@ export class World implements Disposable {
 
 /** How often something is asked of which no event tells. */
 const POLL_MS = 5;
-
-/** Ends a program that may have ended by itself. */
-function end(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
