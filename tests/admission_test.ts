@@ -1,5 +1,5 @@
 /**
- * Who is let in, and on what terms.
+ * Admission: the clients that a listener accepts, and their grants.
  *
  * @module
  */

@@ -194,7 +194,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "wire/unexpected": ["wire/text"],
 };
 
-/** What a room without waiting and without a world does not say. */
+/** Words that a room without waiting and without I/O does not contain. */
 const IMPURE =
   /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
 
@@ -207,7 +207,7 @@ interface Room {
   readonly floor: Floor;
   /** Its text without comments and texts. */
   readonly code: string;
-  /** What of this project it imports, `floor/name`. */
+  /** The rooms of this project that it imports, as `floor/name`. */
   readonly imports: readonly string[];
 }
 

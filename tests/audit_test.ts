@@ -1,5 +1,5 @@
 /**
- * Which commands are put on record, and how a record looks.
+ * The audit: the commands that are put on record, and the form of a record.
  *
  * @module
  */

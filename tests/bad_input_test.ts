@@ -1,5 +1,5 @@
 /**
- * What users and a broken QEMU give, to the program as it is run.
+ * Bad input from users and from a broken QEMU, given to the program as it is run.
  *
  * A bad start ends with one line that names the thing and the remedy, and with
  * the status that belongs to it. A QEMU that misbehaves costs nobody but those
@@ -26,7 +26,7 @@ interface Ending {
   readonly before: string[];
 }
 
-/** How a start ended; everything on stderr is in lines of the program's own. */
+/** Returns the exit of a start; every line on stderr must be the program's own. */
 function endingOf(
   { code, stdout, stderr }: { code: number; stdout: string; stderr: string },
 ): Ending {
@@ -377,7 +377,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   ]);
 });
 
-// What answers is no QEMU.
+// Programs that answer and are not QEMU.
 
 /** A start in front of something else than QEMU, which it finds out. */
 async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Ending> {

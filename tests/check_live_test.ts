@@ -1,5 +1,5 @@
 /**
- * `qmpmux check --live`: does a monitor answer?
+ * `qmpmux check --live`, which tests whether a monitor answers.
  *
  * @module
  */
@@ -52,7 +52,7 @@ Deno.test({
     using _holder = await TestClient.ready(qemu.path);
     const waiting: Deno.Conn[] = [];
     try {
-      // As many as there is room for.
+      // Connects until the backlog is full.
       for (;;) waiting.push(await Deno.connect({ transport: "unix", path: qemu.path }));
     } catch (error) {
       assertMatch((error as Error).message, /temporarily unavailable/);

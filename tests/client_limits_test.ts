@@ -93,8 +93,8 @@ class Door implements AsyncDisposable {
   }
 
   /**
-   * What QEMU has heard, less what was heard before: as many commands as are
-   * awaited, and a second client's command shows that these are all.
+   * Returns the commands that QEMU has been sent since the last call. It waits for as many as are
+   * expected; a second client's command shows that there are no more.
    */
   async qemuHears(awaited = 0): Promise<string[]> {
     const { qemu } = this.stage;
@@ -131,7 +131,7 @@ Deno.test("max-command: a longer one is an error, nothing of it goes on, the nex
   await using door = await Door.open({ "max-command": 1024 });
   const { theirs } = door.pair;
   const long = `{"execute":"a","arguments":{"a":"${"x".repeat(200_000)}"}}`;
-  // What follows it is read when its answer is there.
+  // The bytes behind it are read once its reply has been sent.
   await write(theirs, `${long}[]`);
   const both = TOO_LONG +
     '{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}\r\n';
@@ -363,7 +363,8 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
   await mux.log.until(/has been read again/);
   const third = await come("a");
   await refused("a");
-  // Who is in stays in when there may be fewer, and who leaves makes room only below the limit.
+  // Clients that are connected stay connected when the limit is lowered; one that leaves makes room
+  // only below the limit.
   configure(3, 2);
   mux.kill("SIGHUP");
   await mux.log.until(/has been read again/);
@@ -414,7 +415,7 @@ Deno.test("slow-time, max-unread: a reply is delivered, however long, as long as
   const buffer = new Uint8Array(1 << 20);
   let read = 0;
   for (let now = 1; read < size + DONE.length; now += 4) {
-    // What is taken between two ticks is less than a mebibyte; the reply takes longer than slow-time.
+    // Less than a mebibyte is read between two ticks; the whole reply takes longer than slow-time.
     read += (await pair.theirs.read(buffer))!;
     client.tick(now);
   }
@@ -470,7 +471,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
     client.tick(0);
   }
   for (const [, client] of clients) client.tick(1);
-  // Of the two only the second takes bytes before the next tick.
+  // Only the second client takes bytes before the next tick.
   const before = secondClient.unread;
   while (secondClient.unread === before) await second.theirs.read(new Uint8Array(1 << 16));
   for (const [, client] of clients) client.tick(2);

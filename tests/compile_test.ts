@@ -1,7 +1,7 @@
 /**
  * The task `compile` where it cannot: what it names, and how it ends.
  *
- * What it makes is looked at by everything that runs on `dist/qmpmux`.
+ * The compile task. Everything that runs on `dist/qmpmux` tests the program that it makes.
  *
  * @module
  */

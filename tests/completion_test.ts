@@ -21,7 +21,7 @@ const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
 const TYPIST = new URL("support/typist.py", import.meta.url).pathname;
 const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBCOMMANDS);
 
-/** What is typed, and the last word after the tab. */
+/** The words that are typed, and the last word after the tab. */
 type Case = readonly [typed: string, word: string];
 
 /** A word without its last letter, behind something; the tab is to bring it back. */
@@ -59,7 +59,7 @@ async function linesOf(command: string, args: string[], input: string[]): Promis
 /** A way to complete: the last word of each line that is typed, after a tab. */
 type Shell = (script: string, typed: string[]) => Promise<string[]>;
 
-/** What all candidates begin with. */
+/** Returns the longest text that all candidates begin with. */
 function commonBeginning(words: readonly string[]): string {
   let common = words[0] ?? "";
   while (!words.every((word) => word.startsWith(common))) common = common.slice(0, -1);
@@ -136,7 +136,7 @@ function cases(place: string): Case[] {
     cut("exec -s ", `${place}/qmp.sock`),
     cut("exec -s ", "qmp.sock"),
     cut("exec -s ", "run/vm.sock"),
-    // What is not known is left alone.
+    // Words that are not known are left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
     ["serve --listen /x,mode=06", "/x,mode=06"],

@@ -1,7 +1,7 @@
 /**
  * One socket with a bounded write queue, over a real one.
  *
- * What leaves together, what happens at each bound, and how either side ends.
+ * Connections: writes that are joined, the bounds, and the end by either side.
  *
  * @module
  */

@@ -120,7 +120,7 @@ async function setUp(planted: string): Promise<Set> {
   };
 }
 
-/** How often errors of its own have come up somewhere, as the metrics tell. */
+/** Returns how many internal errors have occurred in a place, as the metrics report. */
 async function counted(metrics: string, where: string): Promise<number> {
   using socket = await Deno.connect({ transport: "unix", path: metrics });
   await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));

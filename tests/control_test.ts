@@ -230,7 +230,7 @@ Deno.test("absent=refuse lets nobody connect while QEMU is away, and everybody w
     assertMatch(await client.ask({ execute: "query-status" }), /"running"/);
     await qemu[Symbol.asyncDispose]();
     await client.lines.until(/QEMU_LOST/);
-    // Who is there stays; nobody else comes.
+    // Connected clients stay; no other can connect.
     assertEquals(await refusal(at("mux")), "NotFound");
   }
 });

@@ -92,7 +92,7 @@ async function served(
 }
 
 /**
- * Has every case again, one after the other; gives what differs.
+ * Plays every case again, one after the other; returns the differences.
  *
  * @param bare a QEMU that says for itself what it answers, where that is not what was recorded
  */

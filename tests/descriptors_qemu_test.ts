@@ -215,7 +215,7 @@ test("a name can be used by its client, for what it was passed for, and is gone 
   while (status !== "completed") {
     ({ status } = valueOf(await client.ask('{"execute":"query-migrate"}')));
   }
-  // What QEMU has written into it begins as its streams do.
+  // The bytes that QEMU has written into it begin as its streams do.
   const written = Deno.readFileSync(`/proc/self/fd/${file}`);
   assertEquals(new TextDecoder().decode(written.subarray(0, 4)), "QEVM");
   loadLibc().close(file);
@@ -459,7 +459,7 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
     }));
     assertMatch(answer, /^\{"return": "Error: File descriptor named 'mine' (has )?not /);
   }
-  // What QEMU does not run closes nothing, and gives nothing to anybody.
+  // Commands that QEMU does not run close nothing, and give nothing to anybody.
   const wrong = '{"execute":"closefd","arguments":{"fdname":"mine","x":1}}';
   assertMatch(await client.ask(wrong), /Parameter 'x' is unexpected/);
   assertMatch(await other.closefd("mine"), /File descriptor named 'mine' not found/);

@@ -1,5 +1,5 @@
 /**
- * What README.md and docs/ tell to type is typed, and what they show is compared.
+ * The commands in README.md and docs/ are run, and the output they show is compared.
  *
  * The commands of a document run in their order, in a world of its own. A block
  * says behind its fence what it is:
@@ -49,8 +49,8 @@ const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 const MARKS = ["vm", "release", "long", "container"];
 
 /**
- * Where the commands are run that cannot run here, by their first line: a file of
- * the project that has such a command, in other words where they are given.
+ * The places where commands run that cannot run here, by their first line: a file of the project
+ * that has such a command, in other words if they are given.
  */
 const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]>> = {
   "tools/deno task test": [".ci/run"],
@@ -130,7 +130,7 @@ for (const document of new Set(OF_CONSOLE.filter((b) => !hasMark(b)).map((b) => 
   });
 }
 
-/** What runs on, and what it must still print. */
+/** A program that is still running, and the output that it must still print. */
 interface Later {
   readonly running: Running;
   readonly block: Block;
@@ -311,7 +311,10 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
   });
 }
 
-/** What is wrong with a unit, or with `qmpmux@.service` and a drop-in: as systemd says where it is. */
+/**
+ * Returns the problems of a unit, or of `qmpmux@.service` with a drop-in, in systemd's words if it
+ * is installed.
+ */
 async function verified(world: World, text: string): Promise<readonly string[]> {
   if ((await world.run("systemd-analyze --version")).code !== 0) {
     const lines = text.replaceAll("\\\n", " ").split("\n");
@@ -381,7 +384,7 @@ Deno.test("every link of a document leads somewhere", () => {
   assertEquals(broken, []);
 });
 
-/** Is there a file whose name fits one with `*` in it? */
+/** Tells whether a file exists whose name fits one with `*` in it. */
 function anyExists(path: string): boolean {
   const slash = path.lastIndexOf("/") + 1;
   const [before = "", after = ""] = path.slice(slash).split("*");

@@ -43,7 +43,7 @@ function files(root: string, path = ""): string[] {
 class EmptyRoot implements AsyncDisposable {
   readonly #place = makePlace();
   readonly path = `${this.#place.path}/root`;
-  /** What was put there. */
+  /** The libraries that were put there. */
   readonly libraries: readonly string[];
   #child: Deno.ChildProcess | undefined;
   #log: Lines | undefined;

@@ -1,8 +1,8 @@
 /**
  * Thousands of clients that come and go, in every way there is.
  *
- * What is left of them is nothing: no descriptor, no memory that grows with their
- * number, no command at QEMU.
+ * They leave nothing behind: no descriptor, no memory that grows with their number, no command at
+ * QEMU.
  *
  * @module
  */
@@ -34,7 +34,10 @@ const GROWTH = 4096 * ROUND;
 
 const NEGOTIATION = '{"execute":"qmp_capabilities"}';
 
-/** What a client says, how many bytes it then reads, and whether it ends its stream before it closes. */
+/**
+ * The bytes that a client sends, the number that it then reads, and whether it ends its stream
+ * before it closes.
+ */
 const WAYS: readonly { readonly says: string; readonly reads: number; readonly ends?: boolean }[] =
   [
     { says: "", reads: 0 },

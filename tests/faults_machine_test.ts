@@ -30,7 +30,7 @@ function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
 }
 
-/** Where a disk is, in a scene. */
+/** The directory of a scene on which a disk is mounted. */
 const DISK = "disk";
 
 // Descriptors.
@@ -133,7 +133,7 @@ for (const failure of ["refuse", "continue"] as const) {
       assertEquals(reply, '{"return": {}}');
       outcomes.push("ringbuf-write return");
     }
-    // What only reads runs in either case.
+    // Commands that only read run in either case.
     assertMatch(await client.ask({ execute: "query-status" }), /^\{"return": /);
 
     makeRoom();

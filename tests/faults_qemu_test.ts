@@ -103,9 +103,12 @@ interface Loss {
   readonly name: string;
   readonly enable: readonly string[];
   readonly says: string;
-  /** How many of its commands are at QEMU or wait. */
+  /** The number of its commands that are at QEMU or wait. */
   readonly pending: number;
-  /** What its asker hears under `hold`, where so many commands were at QEMU; events apart. */
+  /**
+   * The replies that the client hears under `hold`, if that many commands were at QEMU; events are
+   * left out.
+   */
   readonly heard: (inFlight: number) => readonly string[];
 }
 
@@ -190,7 +193,7 @@ for (const { name, enable, says, pending, heard } of LOSSES) {
     await using _next = await startQemu(scene.qemu.path, RING);
     for (const each of [client, other]) {
       assertMatch(await each.line(), /"__org.qmpmux_QEMU_BACK"/);
-      // What it hears next is its own answer: nothing of what was asked before is left.
+      // Its next reply is its own: nothing is left of the commands before.
       assertEquals(JSON.parse(await each.ask(NOTES)).return, "");
     }
     await stands(scene.mux, { clients: 2, inFlight: 0, waiting: 0, sessions: 2 });

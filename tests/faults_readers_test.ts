@@ -1,8 +1,8 @@
 /**
  * Clients that read late, slowly or not at all.
  *
- * What the kernel does not take waits in a bounded queue; a client that stays
- * behind is dropped. Whoever reads hears everything once, in its order.
+ * Bytes that the kernel does not take wait in a bounded queue; a client that stays behind is
+ * dropped. A client that reads hears everything once, in order.
  *
  * @module
  */
@@ -35,7 +35,7 @@ const READ = '{"execute":"query-rx-filter"}';
 /** A client that reads only when it is told to. */
 class Reader implements Disposable {
   readonly #socket: Deno.UnixConn;
-  /** What it has read and not looked at. */
+  /** Text that it has read and not looked at. */
   #text = "";
 
   private constructor(socket: Deno.UnixConn) {
@@ -119,7 +119,7 @@ test("a client that reads a byte at a time is served as long as little of it is 
 });
 
 test("a client that reads a byte at a time while too much is unread is dropped, and nobody else", async () => {
-  // Whatever the kernel does not take: that depends on how long QEMU's replies are.
+  // Any amount that the kernel does not take, since that depends on the length of QEMU's replies.
   const options = ",cache=off,slow-unread=4K,slow-time=1";
   await using scene = await makeScene({ options });
   using other = await TestClient.ready(scene.path);
@@ -202,7 +202,7 @@ async function listening(scene: Scene, maker: TestClient): Promise<ListenerProce
   let made = 0;
   while (!heard) made += (await makeEvents(maker, 2)).length;
   await first;
-  // What it has heard of these is passed over, up to one that is made now.
+  // The events that it has heard are passed over, up to one that is made now.
   const last = (await makeEvents(maker, 2)).at(-1);
   while (await listener.lines.next("the last event") !== last);
   return listener;

@@ -26,7 +26,7 @@ import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 
-/** May tests that need libfaketime not run here? Only where the caller has said so. */
+/** Whether tests that need libfaketime are left out, which only the caller may choose. */
 const WITHOUT_FAKETIME = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "faketime",
 );
@@ -51,7 +51,7 @@ test("what clients and QEMU say to a stopped qmpmux is heard once when it goes o
   for (const [client, name] of [[a, "a"], [b, "b"]] as const) {
     for (let i = 0; i < each; i++) await client.send(note(`${name};`, i));
   }
-  // Who comes now is let in later.
+  // A client that connects now is greeted later.
   using late = await TestClient.connect(scene.path);
   await late.send('{"execute":"qmp_capabilities","id":"late"}');
   scene.mux.kill("SIGCONT");
@@ -105,7 +105,7 @@ test("after a stop nobody counts as late: QEMU not as stalled, a client not as i
 
 const DAY_MS = 86_400_000;
 
-/** Where Debian and others put the library. */
+/** Returns the path of the library, as Debian and others install it. */
 function faketimeLibrary(): string {
   for (const place of Deno.readDirSync("/usr/lib")) {
     for (const directory of [`/usr/lib/${place.name}/faketime`, "/usr/lib/faketime"]) {
@@ -139,7 +139,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
             LD_PRELOAD: faketimeLibrary(),
             FAKETIME_TIMESTAMP_FILE: rate,
             FAKETIME_NO_CACHE: "1",
-            // As at a step of the real clock, the steady one goes on.
+            // The steady clock goes on, as it does at a step of the real clock.
             FAKETIME_DONT_FAKE_MONOTONIC: "1",
           },
         }),

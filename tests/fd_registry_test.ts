@@ -180,10 +180,11 @@ const TAGGED: [text: string, upstream: string][] = [
     '{"target":"json:{\\"file\\":\\"json:{\'fd\':\'f\'}\\"}"}',
     `{"target":"json:{\\"file\\":\\"json:{\\\\\\"fd\\\\\\":\\\\\\"f${ONE}\\\\\\"}\\"}"}`,
   ],
-  // What its client has not given is none of anybody's.
+  // A name that its client has not given belongs to nobody.
   ['{"fd":"h"}', `{"fd":"h${NONE}"}`],
   ['{"fds":"h:f"}', `{"fds":"h${NONE}:f${ONE}"}`],
-  // So is what looks like a name that another has at QEMU, and what looks like a tag.
+  // The same holds for a text that looks like another client's name at QEMU, and for one that looks
+  // like a tag.
   [`{"fd":"f${ONE}"}`, `{"fd":"f${ONE}${NONE}"}`],
   [`{"fd":"x${MARK}"}`, `{"fd":"x${MARK}${NONE}"}`],
 ];
@@ -453,7 +454,7 @@ const MADE: Made[] = [
   ["blockdev-add", DISK, "blockdev-del", { "node-name": "n" }, true],
   ["blockdev-add", DISK, "blockdev-del", { "node-name": "other" }, false],
   ["blockdev-add", DISK, "chardev-remove", { id: "n" }, false],
-  // What is inside can be in use by others after the whole is gone.
+  // A part can be in use by others after the whole has been removed.
   ["blockdev-add", { "node-name": "o", file: DISK }, "blockdev-del", { "node-name": "o" }, false],
   [
     "chardev-add",
@@ -502,7 +503,7 @@ Deno.test("FdRegistry.freed() ends what was left in a set when the last use of i
   assertEquals(registry.freed(), []);
   ask("b", "blockdev-del", { "node-name": "m" }, FAILED);
   assertEquals(registry.freed(), []);
-  // What somebody has removed, and put there anew, is not what was left.
+  // A descriptor that was removed and added again is not the one that was left behind.
   ask("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
   ask("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
   ask("b", "blockdev-del", { "node-name": "m" });

@@ -15,14 +15,14 @@ import { Random } from "./support/random.ts";
 
 const AFTER = '{"execute":"query-name","id":"after"}';
 
-/** What a splitter gives, as text: a frame's bytes, or `!` and the damage. */
+/** Returns the results of a splitter as text: a frame's bytes, or `!` and the damage. */
 function texts(things: readonly (Frame | Damage)[]): string[] {
   return things.map((thing) =>
     "damage" in thing ? `!${thing.damage}` : new TextDecoder().decode(thing.bytes)
   );
 }
 
-/** What the input gives at every cut; a command right behind it must come through. */
+/** Returns the results for an input at every cut; a command right behind it must be found. */
 function split(input: string | Uint8Array, grammar?: Grammar, after = AFTER): string[] {
   const bytes = Uint8Array.of(...bytesOf(input), ...bytesOf(after));
   const found = texts(fedAtCuts(() => new FrameSplitter(grammar), bytes));
@@ -280,7 +280,7 @@ const COUNTED = "!JSON token count limit exceeded";
 const SIZED = "!JSON token size limit exceeded";
 const VALUE = "!JSON parse error, expecting value";
 
-/** What is fed, what QEMU 7.2 says, and QEMU 11.1 where that is something else. */
+/** Inputs, QEMU 7.2's replies, and QEMU 11.1's if they differ. */
 const LIMITS: Record<string, [string[], string[]?]> = {
   "2 Mi tokens": [["2097152 bytes", AFTER]],
   "2 Mi tokens and the last": [[COUNTED, AFTER]],
@@ -322,7 +322,7 @@ Deno.test("FrameSplitter.next() gives up at QEMU's limits on tokens and bytes, a
   }
 });
 
-/** What is left of an input at a limit of ours of 40 bytes, at every cut, under both grammars. */
+/** The rest of an input at a limit of 40 bytes, at every cut, under both grammars. */
 const SHORT: [string, string, string[]][] = [
   ["as many bytes as may be", `["${"a".repeat(35)}"]`, [`["${"a".repeat(35)}"]`]],
   ["a closing bracket too many", `["${"a".repeat(36)}"]`, [SIZED]],

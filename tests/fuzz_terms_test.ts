@@ -1,5 +1,5 @@
 /**
- * What holds for whatever people and clients write, right or wrong.
+ * Properties that hold for everything people and clients write, right or wrong.
  *
  *  1. A reader gives a value, or throws the one class of error it names; nothing else.
  *  2. An error says in one line what was found and what to write; it shows no place in
@@ -63,7 +63,7 @@ const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? Math.floor(Math.random()
 const COUNT = Number(Deno.env.get("QMPMUX_FUZZ_COUNT") ?? (LONG ? 1_000_000 : 10_000));
 const ENCODER = new TextEncoder();
 
-/** What stands in the prototype of all objects, before anything was read. */
+/** The names in the prototype of all objects, before anything was read. */
 const INHERITED = Object.getOwnPropertyNames(Object.prototype).join();
 
 /** Tries what was found earlier, then so many inputs of chance. */
@@ -98,7 +98,7 @@ function foundIn(kind: string): unknown[] {
   return Deno.readTextFileSync(url).split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-/** What a reader gives, or `undefined` where it refuses as it may. */
+/** Returns the result of a reader, or `undefined` if it refuses with a proper error. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -108,7 +108,10 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Is it an error for people: of a known class, and in one line what is wrong and what to do? */
+/**
+ * Asserts that an error is meant for people: of a known class, and in one line the problem and the
+ * remedy.
+ */
 function isTelling(error: unknown): void {
   const known = error instanceof UsageError || error instanceof Failure ||
     error instanceof ConfigError;
@@ -198,7 +201,7 @@ fuzz(
   },
 );
 
-/** Are settings what a file is read as that `--print-config` has printed? */
+/** Asserts that the output of `--print-config` is read as the same settings. */
 function isReadBack(settings: ServeSettings): void {
   using place = makePlace();
   const file = `${place.path}/printed.toml`;
@@ -211,7 +214,7 @@ Deno.test(`check refuses what is no command line, of seed ${SEED}`, async () => 
   const texts = new UserText(new Random(SEED));
   const { stdout } = Deno;
   const { writeSync } = stdout;
-  // What the help says is no concern here.
+  // The text of the help does not matter here.
   stdout.writeSync = ({ length }): number => length;
   using _restored = { [Symbol.dispose]: (): void => void (stdout.writeSync = writeSync) };
   const file = `${place.path}/x.toml`;
@@ -433,7 +436,7 @@ function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   }
 }
 
-/** Is it a reply without an id, in QEMU's own plain spelling? */
+/** Tells whether bytes are a reply without an id, in QEMU's own plain spelling. */
 function isPlain(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes);
   return /^\{"return": (\{\}|\{"running": true[^"]*"status": "running"\})\}\r\n$/.test(text) ||

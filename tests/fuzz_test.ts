@@ -1,5 +1,5 @@
 /**
- * What holds for every input.
+ * Properties that hold for every input.
  *
  *  1. The same bytes give the same frames and damages wherever they are cut.
  *  2. A frame is one JSON value to `JSON.parse`, without white space outside
@@ -156,7 +156,7 @@ function hasKeyTwice(text: string): boolean {
   return false;
 }
 
-/** Are these the same values of JSON? The order of members is none. */
+/** Tells whether two values of JSON are the same; the order of members does not matter. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -207,17 +207,17 @@ Deno.test({
 const QUEUE_LIMIT = 8;
 
 /**
- * Can QEMU bear this input with `oob`?
+ * Tells whether QEMU survives this input with `oob`.
  *
- * Where seven requests are queued and one byte ends two more, as the brace in `1}`
- * does, QEMU 7.2 fails an assertion and is gone. Behind qmpmux it never hears the like.
+ * If seven requests are queued and one byte ends two more, as the brace in `1}` does, QEMU 7.2
+ * fails an assertion and exits. Behind qmpmux it is never sent the like.
  */
 function isBearable(bytes: Uint8Array): boolean {
   const requests = fed(new FrameSplitter(), [bytes, RESYNC, latin(COMMAND)]);
   return requests.length <= QUEUE_LIMIT;
 }
 
-/** Has the same session at both sockets; tells of the first input that is answered differently. */
+/** Plays the same session at both sockets; reports the first input that is answered differently. */
 async function differs(
   paths: readonly [string, string],
   phase: Phase,

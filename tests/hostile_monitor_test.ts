@@ -1,8 +1,8 @@
 /**
  * Monitors that answer with anything: what each subcommand makes of it.
  *
- * Whatever comes, it ends with a status of its own, says at most one line on stderr,
- * sends no control character to the terminal, and prints JSON where JSON is promised.
+ * At any bytes it exits with a documented status, prints at most one line on stderr, sends no
+ * control character to the terminal, and prints JSON wherever it promises JSON.
  *
  * @module
  */

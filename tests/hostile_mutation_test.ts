@@ -200,7 +200,7 @@ interface Asked {
   readonly id: string | undefined;
 }
 
-/** How a run went. */
+/** The figures of a run. */
 interface Figures {
   messages: number;
   sessions: number;
@@ -338,7 +338,7 @@ class Play {
 
   #replyTo(name: string, id: string | undefined): string {
     const known = this.#conversation.replies.get(name);
-    // What no QEMU was asked while it was recorded works here, so that it can be mutated.
+    // Commands that were not recorded work here, so that they can be mutated.
     const added = '{"return": {"fdset-id": 1, "fd": 20}}';
     const line = name === "add-fd" ? added : known ? this.#random.pick(known) : '{"return": {}}';
     if (id === undefined) return line;

@@ -25,7 +25,7 @@ const COMMANDS = 40;
 /** Memory wanders by some tens of MiB. */
 const GROWTH_BYTES = 192 << 20;
 
-/** What the first hostile connections are asked first, and reply. */
+/** The first command and reply of the first hostile connections. */
 const FIRST: readonly (readonly [command: string, reply: string])[] = [
   ["query-commands", '{"return": [nope]}'],
   ["add-fd", '{"return": nope}'],
@@ -47,7 +47,7 @@ function startHostile(path: string, random: Random): FakeQemu {
     if (!isHostile) return `${line}\r\n`;
     const [first, reply] = FIRST[qemu!.connections / 2 - 1] ?? [];
     if (name === first) return `${reply}\r\n`;
-    // What qmpmux reads itself is mutated each time.
+    // Replies that qmpmux reads itself are mutated each time.
     if (name === "query-commands") return ended(mutated(line, random, "type").text);
     const event = random.oneIn(4) ? ended(mutated(random.pick(events), random).text) : "";
     return event + (random.oneIn(2) ? ended(mutated(line, random).text) : `${line}\r\n`);
@@ -63,7 +63,7 @@ function startHostile(path: string, random: Random): FakeQemu {
 
 /** A text with what it leaves open closed: the test is not to wait for a message that never ends. */
 function ended(text: string): string {
-  // As an event it would leave its command without a reply.
+  // An event in its place would leave the command without a reply.
   if (text.startsWith('{"event": "')) return `{"return": ${text.slice('{"event": '.length)}`;
   let depth = 0;
   let inString = false;

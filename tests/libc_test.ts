@@ -74,7 +74,9 @@ async function poorly(code: string, argument: string): Promise<Deno.CommandOutpu
   return await new Deno.Command("sh", { args, stdin: "null" }).output();
 }
 
-/** What was received, as text, and how many descriptors with it; they are closed. */
+/**
+ * Returns the bytes received, as text, and the number of descriptors with them, which are closed.
+ */
 function received(other: number, size = 65536): [string, number] | undefined {
   const buffer = new Uint8Array(size);
   const got = LIBC.receive(other, buffer);
@@ -248,7 +250,7 @@ Deno.test("Descriptors tell what is closed of them, and close all but the first"
 Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is too much", () => {
   const budget = new FdBudget();
   const all: Descriptors[] = [];
-  // What these numbers stand for is nothing.
+  // Nothing is open under these numbers.
   const sixteen = Array.from({ length: 16 }, (_, index) => 900_000 + index);
   for (let held = 0; held < FDS_IN_ALL; held += 16) {
     const some = new Descriptors(LIBC, sixteen);
@@ -276,7 +278,8 @@ Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners 
   const accepted = LIBC.accept(listening)!;
   LIBC.close(listening);
   assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);
-  // Of a listener that was not noted, a pair, a file, and what is no descriptor.
+  // Descriptors of a listener that was not noted, of a pair, of a file, and a number that is not
+  // open.
   const pair = socketPair();
   const file = memoryFile("file");
   for (const each of [early.other, ...pair, file, 999]) assertEquals(LIBC.isOwnEnd(each), false);

@@ -201,7 +201,8 @@ Deno.test("LimitNotes.reached() counts every time, and tells the first of a minu
   assertEquals(log.take(), []);
   limitLog.tick(65);
   assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
-  // What goes on stays quiet; what has ended is told at once when it begins again.
+  // A limit that is reached all the time stays quiet; one that was not is logged at once when it is
+  // reached again.
   limitLog.reached("rate", "a", "four");
   limitLog.reached("rate", "b", "anew");
   limitLog.tick(125);

@@ -31,7 +31,7 @@ function names(path: string): string[] {
 /** Accepts one client and says the word to it. */
 async function greets(listener: Listener, path: string): Promise<string> {
   const accepting = listener.accept((socket) => {
-    // What has only looked whether somebody listens has hung up.
+    // A client that only tests whether somebody listens has disconnected.
     void socket.write(new TextEncoder().encode("hello")).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }).finally(() => socket.close());
@@ -221,7 +221,7 @@ Deno.test("Listener.open() leaves a live socket alone", async () => {
   assertEquals(status, 1);
   assertEquals(message, `unix:${path} is in use by another process; end that, or listen elsewhere`);
   assertEquals(Deno.lstatSync(path).ino, ino);
-  // What the second one's look has sent in is the first to be accepted, and goes.
+  // The probe that the second listener made is accepted first, and disconnects.
   assertEquals(await greets(first, path), "hello");
 });
 

@@ -9,7 +9,7 @@ import { helpText } from "../lib/cli/help.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
-/** Is this a checkout that git knows? */
+/** Tells whether this is a checkout that git knows. */
 async function hasCommits(): Promise<boolean> {
   const root = new URL("..", import.meta.url).pathname;
   try {

@@ -45,7 +45,7 @@ function plain(file: string): string {
     .replaceAll("\\e", "\\");
 }
 
-/** What a section of a page, or a subsection, has in it. */
+/** Returns the text of a section or subsection of a page. */
 function part(file: string, title: string): string {
   const found = new RegExp(`^\\.S[HS] ${title}\n(.*?)(?=^\\.S[HS] |(?![^]))`, "ms").exec(
     plain(file),

@@ -90,7 +90,7 @@ Deno.test("readCommand() takes exec-oob only from whom has oob", () => {
   });
 });
 
-/** What is no command, whether it has `oob`, and what QEMU says. */
+/** Malformed commands, whether they have `oob`, and QEMU's error. */
 const MALFORMED: [string, boolean, string][] = [
   ["[]", false, "QMP input must be a JSON object"],
   ['"a"', false, "QMP input must be a JSON object"],

@@ -1,5 +1,5 @@
 /**
- * What a running qmpmux lets be seen: metrics, audit, log. And what never: secrets.
+ * The metrics, the audit and the log of a running qmpmux, none of which may show secrets.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 
-/** May the test of the metrics' form not run here? Only where the caller has said so. */
+/** Whether the test of the metrics' form is left out, which only the caller may choose. */
 const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "promtool",
 );

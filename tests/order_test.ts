@@ -112,7 +112,7 @@ Deno.test("firstUnexpected() agrees with the plain table on any keys, also of on
   const made = new MadeValues(random);
   for (let i = 0; i < 1500; i++) {
     const keys = new Set(made.keys(random.below(40)).map((token) => JSON.parse(token) as string));
-    // Of one hash, of some hashes that follow one another, and of any.
+    // Keys of one hash, of some hashes that follow one another, and of any.
     for (let groups = random.below(4); groups > 0; groups--) {
       const end = String.fromCharCode(97 + random.below(4));
       for (const key of colliding(random, 1 + random.below(60))) keys.add(key + end);

@@ -164,7 +164,7 @@ test("past 1024 descriptors of all clients those that come are closed", async ()
   await scene.mux.log.until(
     /client fds\/\d+ passed a file descriptor, and 1024 of all clients wait: it was closed$/,
   );
-  // Of sixteen a command takes one: then there is room for fifteen.
+  // A command takes one of sixteen: room for fifteen is left.
   assertEquals(await clients[0]!.getfd("first", []), '{"return": {}}');
   assertEquals(await late.getfd("f"), '{"return": {}}');
   for (const client of [...clients, late]) client[Symbol.dispose]();

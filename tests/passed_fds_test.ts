@@ -1,8 +1,8 @@
 /**
  * A passed socket whose clients pass descriptors, as libvirt's does.
  *
- * Whoever opens a socket for somebody else leaves it as it is made: calls on it
- * wait. Here none may.
+ * Sockets that another program has opened and passed: calls on a blocking one would wait, which
+ * none may do here.
  *
  * @module
  */

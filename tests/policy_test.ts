@@ -21,7 +21,7 @@ function role(...rules: unknown[]): Role {
   return readRole({ name: "test", rules }, "test.toml:1");
 }
 
-/** What the role says to a command with these arguments, as text of a client. */
+/** Returns the verdict of a role on a command with these arguments, as text of a client. */
 function verdict(judging: Role, args: string, name = "c"): string {
   const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
   const found = judge(judging, commandOf(text));

@@ -19,7 +19,7 @@ function framed(text: string): Uint8Array {
   return frame.bytes;
 }
 
-/** What a printer prints in steps, and how many it takes. */
+/** Returns the output of a printer in steps, and their number. */
 function printed(
   text: string,
   step: number,

@@ -19,7 +19,7 @@ interface Set extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
-  /** Where clients connect. */
+  /** The path on which clients connect. */
   readonly path: string;
   /** The port of the TCP listener, if there is one. */
   readonly tcpPort: number;
@@ -246,7 +246,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
   };
 
   const loads = Promise.all(["a", "b", "c", "d", "e"].map(load));
-  // What it throws is heard at the end, where it is awaited.
+  // An error in it is reported at the end, where it is awaited.
   loads.catch(() => {});
   let last: TestQemu | undefined;
   while (restarts < 20) {
@@ -266,7 +266,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
     await watch.lines.rest();
     await last[Symbol.asyncDispose]();
   }
-  // Whoever has connected meanwhile waits for a QEMU: the last one.
+  // A client that has connected meanwhile waits for a QEMU: the last one.
   await using _end = await startQemu(`${place.path}/vm`);
   await mux.log.until(/connected to QEMU/);
   using closing = await TestClient.ready(path);
@@ -399,7 +399,8 @@ test("in front of a pretty monitor every client's monitor is pretty, byte for by
     using client = await TestClient.connect(path);
     const lines: string[] = [];
     for (const [step, text] of session.entries()) {
-      // What overtakes is waited for alone: its place is nobody's promise.
+      // An out-of-band command is awaited alone, because its place among the replies is not
+      // promised.
       await client.send(`${text}{"execute":"query-name","id":"m${step}"}`);
       while (!lines.at(-1)?.includes(`"id": "m${step}"`)) lines.push(await client.line());
     }

@@ -23,7 +23,7 @@ function settings(...args: string[]): Exclude<ReturnType<typeof serveSettings>, 
   return given;
 }
 
-/** What the settings say of the audit. */
+/** Returns the settings of the audit. */
 function auditOf(given: Partial<SettingValues>): unknown[] {
   return [given.audit, given["audit-failure"], given["audit-all"]];
 }

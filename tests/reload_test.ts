@@ -263,7 +263,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   assertEquals([modeOf(a), await roleAt(a)], [0o600, "full"]);
   assertEquals(Deno.readTextFileSync(b), "precious");
 
-  // What is gone from the file is still there, too.
+  // A listener that the file no longer has is still there, too.
   write([b, 'mode = "0666"']);
   mux.kill("SIGHUP");
   await mux.log.until(/not read again/);

@@ -1,5 +1,5 @@
 /**
- * What the hub tells its recorder, and when.
+ * The calls that the hub makes to its recorder, and their order.
  *
  * @module
  */

@@ -55,7 +55,7 @@ const DEVICE_LIMITS: Limits = LONG
   : { required: 9, optional: 0, chance: 3 };
 /** The commands that chance makes, in one mode. */
 const WALK = LONG ? 10_000 : 1200;
-/** So many of them are for the same machine. */
+/** The number of calls that are made to the same machine. */
 const WALK_LENGTH = 400;
 
 const ROLES_TRIED = [ROLES.get("observer")!, ROLES.get("operator")!];
@@ -81,12 +81,12 @@ const ALONE: ReadonlyMap<string, string> = new Map([
   ["set-action", "may have a reset end QEMU"],
 ]);
 
-/** What is not tried, with the reason. */
+/** Calls that are not tried, with the reason. */
 const UNTRIED: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/"prealloc":true/, "fills the host's memory, which an operator may do"],
 ];
 
-/** What a machine has to name, by kind. */
+/** The names of things that a machine has, by kind. */
 type Names = Readonly<Record<string, readonly string[]>>;
 
 async function namesOf(machine: Machine): Promise<Names> {
@@ -177,7 +177,7 @@ function callMaker(schema: readonly Entity[], names: Names): CallMaker {
   });
 }
 
-/** What has been tried. */
+/** The counts of the calls that have been tried. */
 interface Figures {
   readonly commands: Set<string>;
   calls: number;
@@ -336,7 +336,7 @@ function some<T>(things: readonly T[], first: number, more: number, random: Rand
   return [...things.slice(0, first), ...chosen];
 }
 
-/** Where devices can be plugged. */
+/** The buses into which devices can be plugged. */
 const BUSES = [
   "port4",
   "dev-virtio-scsi-pci.0",
@@ -412,7 +412,7 @@ interface Plan {
   readonly shape: Shape;
 }
 
-/** What there is to try on a machine. */
+/** The calls that can be tried on a machine. */
 interface Plans {
   /** The commands that a role allows. */
   readonly commands: readonly string[];

@@ -93,7 +93,10 @@ for (const name of ["observer", "operator"]) {
   });
 }
 
-/** By the table that is written down: is a command allowed, be it with certain arguments only? */
+/**
+ * Returns whether each command is allowed, if only with certain arguments, according to the written
+ * table.
+ */
 function written(role: string): Record<string, boolean> {
   const table = Deno.readTextFileSync(new URL("fixtures/verdicts.txt", import.meta.url));
   const pairs = table.split("\n").map((line) => /^(\S+) (\S+): (allowed|mostly)?/.exec(line));

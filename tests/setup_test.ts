@@ -1,5 +1,5 @@
 /**
- * What tools/setup.ts says of a machine that lacks something.
+ * The output of tools/setup.ts on a machine that lacks something.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * A hundred clients of all kinds for some seconds, with a real QEMU: all is right, all is given back.
+ * A hundred clients of all kinds for some seconds, with a real QEMU: all is right, all is given
+ * back.
  *
- * What the checks are worth is shown by faults that are planted and found.
- * `deno task soak` is the long form, which also looks for what grows.
+ * The soak's checks, tested by planting faults that they must find. `deno task soak` is the long
+ * form, which also looks for growth.
  *
  * @module
  */
@@ -39,7 +40,7 @@ Deno.test({
   },
 });
 
-/** What is planted, and what must be said of it. */
+/** The faults that are planted, and the report that each must cause. */
 const PLANTED: Readonly<Record<string, RegExp>> = {
   event: / heard not the event /,
   again: / heard an event again, or too late: /,
@@ -136,7 +137,10 @@ function recordOf(...names: string[]): { record: EventRecord; lines: string[] } 
   return { record, lines };
 }
 
-/** What a client with a filter finds wrong with what it hears, and with its end. */
+/**
+ * Returns the problems that a client with a filter finds in the events that it hears, and at its
+ * end.
+ */
 function follow(record: EventRecord, filter: Filter, heard: readonly string[]): string[] {
   const follower = new Follower(record);
   follower.choose(filter, 9000);

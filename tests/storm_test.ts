@@ -19,19 +19,22 @@ const LONG = Deno.args.includes("--long");
 const ROOT = new URL("./", import.meta.url).pathname;
 const MIB = 1 << 20;
 
-/** What QEMU may take more for whatever reason; what one stalled client costs it is far more. */
+/** The memory that QEMU may use more for any reason; one stalled client costs it far more. */
 const QEMU_SLACK = 4 * MIB;
 
-/** What qmpmux may take more besides what its limits let clients hold: garbage not yet collected. */
+/**
+ * The memory that qmpmux may use besides the bytes that its limits let clients hold: garbage not
+ * yet collected.
+ */
 const HEAP = 64 * MIB;
 
-/** How many clients do not read in an event storm. */
+/** The number of clients that do not read in an event storm. */
 const STALLED = LONG ? 50 : 5;
 
 /** A storm takes its time; this is no measure of speed. */
 const PATIENCE_MS = 300_000;
 
-/** How much memory a process has in use, in bytes. */
+/** Returns the memory that a process uses, in bytes. */
 function memoryOf(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
@@ -118,9 +121,9 @@ interface Storm {
   readonly size: number;
   /** Options of the listener, in the short form. */
   readonly options?: string;
-  /** What the bad client must have seen. */
+  /** The result that the bad client must report. */
   readonly seen: unknown;
-  /** What the log must say meanwhile. */
+  /** The line that the log must have meanwhile. */
   readonly told?: RegExp;
   /** By how much qmpmux may grow, in bytes. */
   readonly growth: number;
@@ -166,7 +169,7 @@ async function weather({ kind, size, options = "", seen, told, growth }: Storm):
   assertEquals(await output.next(), undefined);
   if (told) await mux.log.until(told);
 
-  // Who was there all the time is served as before, and so is who comes now.
+  // A client that was connected all the time is served as before, and so is one that connects now.
   await meter.ask(10);
   using newcomer = await within("room for a newcomer", newcomerAt(path));
   await newcomer.ask(10);

@@ -49,7 +49,7 @@ Deno.test("Tags.without() takes tags off wherever they are", () => {
     [`${one}a${two}${""}b${none}`, "ab"],
     [one, ""],
     ["", ""],
-    // What a client has written itself stays: only what was put behind it goes.
+    // A tag that a client has written itself stays: only the one put behind it is removed.
     [`f${one}${two}`, `f${one}`],
     [`f${one}${one}${none}x`, `f${one}${one}x`],
     // None of these is a tag.

@@ -15,7 +15,7 @@ import {
 } from "../lib/wire/text.ts";
 import { bytesOf, latin, latinText } from "./support/cuts.ts";
 
-/** What `readString` makes of a token of these bytes in double quotes. */
+/** Returns the result of `readString` for a token of these bytes in double quotes. */
 function read(body: string): string {
   const bytes = latin(`"${body}"`);
   const result = readString(bytes, 0, bytes.length);

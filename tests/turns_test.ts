@@ -7,7 +7,10 @@
 import { assertEquals } from "@std/assert";
 import { UnbrokenWork } from "../lib/platform/turns.ts";
 
-/** How many of a hundred equal pieces of work, in microseconds, are followed by a turn for others. */
+/**
+ * Returns how many of a hundred equal pieces of work, in microseconds, are followed by a turn for
+ * others.
+ */
 function turnsAmong(work: number, pause: number): number {
   const unbroken = new UnbrokenWork();
   let turns = 0;

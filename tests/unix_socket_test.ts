@@ -167,7 +167,7 @@ Deno.test("UnixListener.accept() closes what nothing can wait for", async () => 
   const listening = LIBC.listen(path);
   const error = new Error("Too many open files are watched (os error 28)");
   let full = true;
-  /** Has no room for clients for a while. */
+  /** A poller that has no room for clients for a while. */
   class FullPoller extends Poller {
     override watch(...[descriptor, told]: Parameters<Poller["watch"]>): void {
       if (full && descriptor !== listening) throw error;

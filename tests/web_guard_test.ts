@@ -57,7 +57,10 @@ function latin1(text: string): Uint8Array {
   return Uint8Array.from(text, (sign) => sign.charCodeAt(0));
 }
 
-/** What a guard gives of chunks until the end, and what it says; a buffer is so long. */
+/**
+ * Returns the chunks that a guard lets through until the end, and its replies; buffers have this
+ * length.
+ */
 async function through(
   chunks: readonly string[],
   room = 16,
@@ -159,7 +162,7 @@ Deno.test("WebGuard hands on all that is not reading", async () => {
 });
 
 /**
- * What a page sends without asking anybody: commands as a text.
+ * Sends the request that a page may send without asking anybody: commands as a text.
  *
  * By hand: `fetch` may hang up at the greeting before it has sent anything.
  */
@@ -173,7 +176,7 @@ async function post(port: number): Promise<void> {
   try {
     while (await socket.read(buffer) !== null);
   } catch (error) {
-    // What has not been read is lost with the connection.
+    // Bytes that have not been read are lost with the connection.
     if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
   }
 }

@@ -14,7 +14,7 @@ const WORKFLOWS = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => ({
   text: Deno.readTextFileSync(new URL(name, DIRECTORY)),
 }));
 
-/** What all lines of a form have in their first group. */
+/** Returns the first group of all lines of a form. */
 function all(text: string, form: RegExp): string[] {
   return [...text.matchAll(form)].map(([, found]) => found!);
 }

@@ -48,7 +48,7 @@ async function startShared(): Promise<Shared> {
   return { qemu, path, home: place.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** What a client says through qmpmux; asserts that it says the same with QEMU alone. */
+/** Returns the output of a client through qmpmux; asserts that it is the same with QEMU alone. */
 async function sameAsAlone(
   play: (path: string, home: string) => Promise<Outcome>,
 ): Promise<Outcome> {
@@ -98,7 +98,7 @@ function kill(child: Deno.ChildProcess): void {
   }
 }
 
-/** What a scenario printed; @throws Error with what went wrong */
+/** Returns the result that a scenario printed; @throws Error with its problem */
 function result({ code, stdout, stderr }: Outcome): unknown {
   if (code !== 0) throw new Error(`The client ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
@@ -186,7 +186,7 @@ Deno.test("qemu.qmp execute() is interrupted when QEMU dies under way", python, 
   await within("the client's end", child.status);
 });
 
-/** Where a paused machine has the BIOS's first instruction. */
+/** The address of the BIOS's first instruction in a paused machine. */
 const RESET_VECTOR = 0xffff0;
 
 Deno.test("drgn reads a guest's memory through fds=on, 24 at once", python, async () => {

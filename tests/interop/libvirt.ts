@@ -23,17 +23,17 @@ const VIRSH_PATIENCE_MS = 120_000;
 export interface DomainOptions {
   /** The file in `libvirt/` that defines it. */
   readonly domain?: string;
-  /** What libvirt starts as QEMU, given the path of a file of the test's. */
+  /** Returns the program that libvirt starts as QEMU, given the path of a file of the test's. */
   emulator?(file: (name: string) => string): string;
 }
 
 /** A running libvirtd with one domain defined, `shared`. */
 export interface TestLibvirt extends AsyncDisposable {
-  /** Where libvirtd listens, for a client of its own. */
+  /** The address of libvirtd, for another client. */
   readonly uri: string;
-  /** Where the multiplexer finds QEMU's monitor. */
+  /** The path of QEMU's monitor, for the multiplexer. */
   readonly qemu: string;
-  /** Where the multiplexer has to listen. */
+  /** The path on which the multiplexer must listen. */
   readonly mux: string;
   /** The path of a file of the test's. */
   file(name: string): string;

@@ -1,5 +1,5 @@
 /**
- * What libvirt hands to QEMU as descriptors, with QEMU alone and through qmpmux.
+ * Descriptors that libvirt hands to QEMU, with QEMU alone and through qmpmux.
  *
  * libvirt passes taps, files and sockets over the monitor. The same conversation
  * is held twice, the second time with `libvirt/qmpmux-emulator` as the domain's
@@ -19,11 +19,11 @@ import { getLibvirt, run, SYSTEM_PYTHON, without } from "./setup.ts";
 const HERE = import.meta.dirname!;
 const WRAPPER = new URL("../../libvirt/qmpmux-emulator", import.meta.url).pathname;
 
-/** What is left of a step, to be compared. */
+/** The result of a step, to be compared. */
 interface Outcome {
-  /** What libvirt said, or what the step has found. */
+  /** The text that libvirt printed, or the finding of the step. */
   readonly said: string;
-  /** What QEMU has open after it; nothing where it has ended. */
+  /** The descriptors that QEMU has open after it; `undefined` if QEMU has exited. */
   readonly held: Held | undefined;
 }
 
@@ -240,7 +240,7 @@ function startThrough(): Promise<TestLibvirt> {
   });
 }
 
-/** What the wrapper needs to know; libvirt starts it without the environment of the test. */
+/** Returns the settings of the wrapper, which libvirt starts without the environment of the test. */
 function settings(file: (name: string) => string): string {
   const quoted = (words: readonly string[]): string =>
     words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
@@ -281,7 +281,7 @@ Deno.test("libvirt hands QEMU its descriptors through qmpmux as without", libvir
   const expected = await (alone ??= playAlone());
   await using host = await startThrough();
 
-  /** What qmpmux held when libvirt had just started the domain. */
+  /** The descriptors that qmpmux held when libvirt had just started the domain. */
   let idle: Held | undefined;
   const heldByQmpmux = (): Held => held(qmpmuxOf(host)!, directory(host));
   for (const name of Object.keys(STEPS)) {

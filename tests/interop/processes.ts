@@ -1,5 +1,5 @@
 /**
- * What programs hold open, as the kernel tells it.
+ * The files and sockets that programs have open, as the kernel reports them.
  *
  * A descriptor that has been passed is seen where it has arrived, under the name
  * of what it is; so is one that should have been closed.
@@ -9,7 +9,7 @@
 
 import { within } from "../support/deadline.ts";
 
-/** How often the kernel is asked: no event tells. */
+/** The interval at which the kernel is asked: there is no event to wait for. */
 const POLL_MS = 5;
 
 /** The processes with all of these words in their command lines. */
@@ -32,7 +32,7 @@ export function programOf(pid: number): string {
   return gone(() => Deno.readLinkSync(`/proc/${pid}/exe`)) ?? "";
 }
 
-/** What a process holds open. */
+/** The files and sockets that a process has open. */
 export interface Held {
   /** Queues of network interfaces. */
   readonly taps: number;
@@ -41,7 +41,7 @@ export interface Held {
   readonly files: readonly string[];
 }
 
-/** What a process has open now, of taps, sockets and files in a directory. */
+/** Returns the taps, the sockets, and the files in a directory that a process has open now. */
 export function held(pid: number, directory: string): Held {
   const links = [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) =>
     gone(() => Deno.readLinkSync(`/proc/${pid}/fd/${name}`)) ?? []
@@ -55,7 +55,7 @@ export function held(pid: number, directory: string): Held {
   };
 }
 
-/** What is read of a process or a descriptor, or `undefined` where it has ended meanwhile. */
+/** Returns a fact about a process or a descriptor, or `undefined` if it has ended meanwhile. */
 function gone<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -2,8 +2,8 @@
  * Brings the clients that nobody here wrote: each in the version that is pinned
  * beside its program, into `.cache/interop` of the checkout.
  *
- * What is there already is not fetched again. A client that cannot be had fails
- * its tests with the reason; away from CI, QMPMUX_TESTS_WITHOUT may name it.
+ * Programs that are there already are not fetched again. If a client cannot be installed its tests
+ * fail with the reason; outside CI, QMPMUX_TESTS_WITHOUT may name it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ Deno.env.set("PATH", `${Deno.env.get("PATH")}:/usr/sbin:/sbin`);
 /** Fetching and compiling on a slow network and a slow machine. */
 const FETCH_PATIENCE_MS = 15 * 60_000;
 
-/** What each client needs that a person may lack, by its name in QMPMUX_TESTS_WITHOUT. */
+/** The needs of each client that a machine may lack, by its name in QMPMUX_TESTS_WITHOUT. */
 const NEEDS = {
   python: ["python", "python3", "qemu"],
   go: ["go", "qemu"],
@@ -31,21 +31,21 @@ const NEEDS = {
   libvirt: ["libvirt", "python3", "qemu", "root"],
 } as const;
 
-/** May the tests of a client not run here? Only where a person has said so. */
+/** Tells whether the tests of a client are left out, which only a person may choose. */
 export function without(client: keyof typeof NEEDS): boolean {
   if (Deno.env.get("CI")) return false;
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
   return NEEDS[client].some((name) => declined.includes(name));
 }
 
-/** What a program said, and how it ended. */
+/** The output of a program, and its exit. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How to run a program. */
+/** Options for running a program. */
 export interface RunOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -108,7 +108,7 @@ async function must(
   throw new Error(`Cannot get ${what}: ${command} ended with ${outcome.code}:\n${said}`);
 }
 
-/** Is there such a program, and does it work? */
+/** Tells whether a program is there and works. */
 async function works(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await run(command, args)).code === 0;
@@ -210,7 +210,7 @@ export const getRust = shared("rust", async () => {
 /** Python's bindings of libvirt belong to the system's own Python. */
 export const SYSTEM_PYTHON = "/usr/bin/python3";
 
-/** What shows that libvirt's daemon, its shell, its Python and what it needs work. */
+/** Commands that show that libvirt's daemon, its shell, its Python and their needs work. */
 const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
   ["libvirtd", "--version"],
   ["virsh", "--version"],

@@ -1,5 +1,5 @@
 /**
- * What is said where a client cannot be had.
+ * The messages for a client that cannot be installed.
  *
  * @module
  */

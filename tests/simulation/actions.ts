@@ -1,5 +1,5 @@
 /**
- * What can happen in a simulated world, as plain data.
+ * The actions that can happen in a simulated world, as plain data.
  *
  * A run is a list of these. Each can be played in any world: where what it is
  * about is not there it does nothing, so that a list can be shrunk.
@@ -16,9 +16,9 @@ export type Spoken =
     /** Decoded. */
     readonly name: string;
     readonly oob: boolean;
-    /** As QEMU prints it. */
+    /** The id in QEMU's spelling. */
     readonly id: string | undefined;
-    /** As QEMU must hear it, less an id. */
+    /** The text that QEMU must be sent, without an id. */
     readonly strict: string;
     /** JSON. */
     readonly args: string;
@@ -42,7 +42,7 @@ export type Action =
   | { readonly do: "leave"; readonly who: number }
   /** A client begins to say something. */
   | { readonly do: "say"; readonly who: number; readonly messages: readonly Message[] }
-  /** So many bytes of what it says arrive. */
+  /** Delivers that many bytes of a client's. */
   | { readonly do: "flow"; readonly who: number; readonly bytes: number }
   /** It reads nothing, or again. */
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
@@ -56,14 +56,17 @@ export type Action =
   /** QEMU says something hostile instead of executing its next command; `shape` chooses what. */
   | { readonly do: "defy"; readonly shape: number }
   | { readonly do: "event"; readonly name: string }
-  /** So many bytes of what QEMU says arrive. */
+  /** Delivers that many bytes of QEMU's. */
   | { readonly do: "hear"; readonly bytes: number }
   /** The connection to QEMU is gone, wherever it is in a message. */
   | { readonly do: "lose" }
   /** It is there again. */
   | {
     readonly do: "arrive";
-    /** Another process? Else what ran in the old one is answered late. */
+    /**
+     * Whether it is another process; otherwise the commands still running in the old one are
+     * answered late.
+     */
     readonly fresh: boolean;
     readonly version: number;
     readonly oob: boolean;
@@ -93,7 +96,7 @@ export interface Rules {
 /** The settings of one world. */
 export interface Setting extends Rules {
   readonly seed: number;
-  /** Does QEMU write each member on a line of its own? */
+  /** Whether QEMU writes each member on a line of its own. */
   readonly pretty: boolean;
 }
 

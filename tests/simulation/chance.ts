@@ -1,5 +1,5 @@
 /**
- * What happens next in a world, by chance that follows from a seed.
+ * The choice of the next action in a world, by chance that follows from a seed.
  *
  * @module
  */
@@ -105,29 +105,29 @@ export class Chance {
   readonly #hostility: Random;
   readonly #seats: number;
   #tags = 0;
-  /** Is QEMU silent, and for how many choices? */
+  /** The number of choices for which QEMU stays silent. */
   #silent = 0;
-  /** How often of a thousand a client leaves instead of talking. */
+  /** The number of times in a thousand that a client leaves instead of talking. */
   readonly #restless: number;
   /** For how many choices QEMU is silent, at most: long enough for all to be given up. */
   readonly #silence: number;
-  /** How slow QEMU is. */
+  /** The slowness of QEMU. */
   readonly #slowness: number;
-  /** What all ask more often than anything else. */
+  /** The query that all clients ask more often than any other. */
   readonly #favourite: string;
-  /** Do most ask the same, and much of it at a time? */
+  /** Whether most clients ask the same, and much of it at a time. */
   readonly #alike: boolean;
-  /** Do many ask what another waits to ask, while deadlines come and go? */
+  /** Whether many clients ask what another waits to ask, while deadlines expire. */
   readonly #echoes: boolean;
-  /** Do questions have a short deadline just now? */
+  /** Whether queries have a short deadline at present. */
   #hurried = false;
-  /** How many of a hundred messages are below untagged commands. */
+  /** The percentage of messages that are commands with a tag. */
   readonly #asks: number;
-  /** How many of a hundred messages concern descriptors. */
+  /** The percentage of messages that concern descriptors. */
   readonly #passes: number;
   /** The names they have: few are contested. */
   readonly #names: readonly string[];
-  /** Do many of them concern sets? */
+  /** Whether many of these concern sets. */
   readonly #fillsSets: boolean;
   /** Names of descriptors that QEMU has had and no client has chosen. */
   readonly #upstreamNames = new Set<string>();
@@ -217,7 +217,7 @@ export class Chance {
     return { do: "tick", by: 2 };
   }
 
-  /** Who leaves: most of all one whose command waits here. */
+  /** Chooses the client that leaves, most often one whose command waits here. */
   #leaver(world: World, otherwise: number): number {
     if (this.#random.oneIn(3)) return otherwise;
     const waiting = [...world.clients].filter(([, { seat }]) => seat.unsent !== undefined);
@@ -314,7 +314,7 @@ export class Chance {
     }
     const others = [...clients.values()].flatMap(({ seat: { unsent } }) => {
       const { name, args } = unsent?.command ?? {};
-      // What has a number in it is one's own.
+      // A text with a number in it belongs to one client.
       return name === "qom-list" && !/\d/.test(args!) ? [JSON.parse(args!).path as string] : [];
     });
     const echo = this.#hurried && others.length > 0;
@@ -439,7 +439,7 @@ export class Chance {
     }
   }
 
-  /** Do descriptors come with it, and where? */
+  /** Chooses whether descriptors are sent with a message, and where. */
   #fds(text: string, spoken: readonly Spoken[]): { fds?: number } {
     const random = this.#random;
     if (this.#passes === 0) return {};

@@ -870,7 +870,7 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** How a fault was found, and in which world; `undefined` where it was not. */
+/** The way in which a fault was found, and the world; `failure` is `undefined` if it was not. */
 export interface Finding {
   readonly fault: Fault;
   /** Steps until a promise was seen broken. */

@@ -23,7 +23,9 @@ import {
   type Touch,
 } from "./table.ts";
 
-/** What makes a client's name another one for QEMU; the last of several was put there last. */
+/**
+ * A tag that turns a client's name into another one for QEMU; the last of several was added last.
+ */
 const TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?!~[0-9A-Za-z]{6}[0-9a-z]+~)/g;
 
 /** A text of QEMU's with the names that clients have chosen. */
@@ -31,7 +33,7 @@ export function untagged(text: string): string {
   return text.includes("~") ? text.replace(TAG, "") : text;
 }
 
-/** What comes with one message of a client. */
+/** The descriptors that are received with one message of a client. */
 export class SimulatedFds {
   closed = false;
   /** `ended`: it must be closed. */
@@ -54,13 +56,13 @@ export class SimulatedFds {
   }
 }
 
-/** What a command has to do with descriptors. */
+/** The use that a command makes of descriptors. */
 export interface Use {
   readonly name: string;
   readonly oob: boolean;
-  /** Does it take one, if it runs? */
+  /** Whether it takes one, if it runs. */
   readonly takes: boolean;
-  /** Does it surely run? */
+  /** Whether it certainly runs. */
   readonly surely: boolean;
   /** The names it gives or uses. */
   readonly names: readonly string[];
@@ -69,7 +71,7 @@ export interface Use {
   readonly fd: number | undefined;
 }
 
-/** What a command has to do with them; nothing for most. */
+/** Returns a command's use of descriptors; most commands have none. */
 export function useOf(name: string, oob: boolean, args: string): Use | undefined {
   const takes = name === "getfd" || name === "add-fd";
   if (!takes && args === "{}") return undefined;
@@ -99,10 +101,10 @@ interface Name {
   readonly upstream: string;
   /** Commands at QEMU that say it. */
   pending: number;
-  /** Is it there, or may it be? */
+  /** Whether QEMU has it, or may have it. */
   held: boolean;
   ending: boolean;
-  /** Is it of an earlier connection, and so nobody's? */
+  /** Whether it is of an earlier connection, and so belongs to nobody. */
   left: boolean;
 }
 
@@ -118,18 +120,18 @@ export class Holdings {
   readonly #live = new Set<SimulatedFds>();
   /** By QEMU's names. */
   readonly #names = new Map<string, Name>();
-  /** What each client has at QEMU, by its own names. */
+  /** The descriptors that each client has at QEMU, by its own names. */
   readonly #given = new Map<Seat, Map<string, SimulatedFds>>();
   /** All names with tags that have been given. */
   readonly #tagged = new Set<string>();
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
-  /** What was left behind in sets that nothing names, or names any more. */
+  /** Descriptors left behind in sets that nothing names, or no longer. */
   readonly #doomed = new Set<SimulatedFds>();
-  /** What was left behind in sets that are used. */
+  /** Descriptors left behind in sets that are used. */
   readonly #kept = new Map<SimulatedFds, FdSet<SimulatedFds>>();
-  /** As many commands of nobody's may have to end something, at most. */
+  /** The number of commands by which qmpmux itself may still have to close something, at most. */
   #due = 0;
   readonly #departed = new WeakSet<Seat>();
   /** Commands that have not been sent. */
@@ -143,7 +145,7 @@ export class Holdings {
   hasFds: Exec | undefined;
   /** The command at QEMU that takes one. */
   #taking: Exec | undefined;
-  /** May QEMU have kept what a command should have taken? */
+  /** Whether QEMU may have kept descriptors that a command should have taken. */
   #strayed = false;
 
   constructor(qemu: SimulatedQemu) {
@@ -197,7 +199,7 @@ export class Holdings {
     if (fds) fds.place = "ended";
   }
 
-  /** QEMU is about to be sent something: does it follow what nothing may follow? */
+  /** Checks that what QEMU is about to be sent may follow what it was sent last. */
   mayFollow(text: string): void {
     if (this.hasFds === undefined) return;
     const crash = `QEMU was sent ${text} behind a command with descriptors: it may crash`;
@@ -247,7 +249,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** A command says a name to QEMU that its client knows as its own one: may it be that? */
+  /** Checks the name that a command uses at QEMU for one that its client knows. */
   #mapped(exec: Exec, seat: Seat, own: string, upstream: string): void {
     const refuse = (why: string): never => {
       throw new Broken("descriptors", `${seat.label}'s ${own} is ${upstream} to QEMU: ${why}`);
@@ -283,7 +285,10 @@ export class Holdings {
     else this.#said.set(exec, [name]);
   }
 
-  /** A command that nobody asked: may it end what it ends? Gives the client whose that was, if known. */
+  /**
+   * Checks a command that nobody asked for: it must close something left behind. Returns the client
+   * that had it, if known.
+   */
   own(exec: Exec): Seat | undefined {
     const { name, args, text } = exec;
     const refuse = (why: string): never => {
@@ -312,12 +317,15 @@ export class Holdings {
     return fds.seat;
   }
 
-  /** Has nothing named a set that nothing at QEMU names either? */
+  /** Tells whether nothing has named a set, and nothing at QEMU names it either. */
   #isUnnamed({ id, uses }: FdSet<SimulatedFds>): boolean {
     return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
   }
 
-  /** What somebody who has gone has in a set: it must end, or is nobody's from now on. */
+  /**
+   * Notes that a client has left something in a set: it must be closed, or belongs to nobody from
+   * now on.
+   */
   #leftInSet(id: number, fd: number): void {
     this.#sets.get(id)?.delete(fd);
     this.#due++;
@@ -328,7 +336,7 @@ export class Holdings {
     else this.#kept.set(fds, set);
   }
 
-  /** What was kept for a use that is over must end. */
+  /** Marks what was kept for a use that is over: it must be closed. */
   #doom(): void {
     for (const [fds, set] of this.#kept) {
       if (!this.#isUnnamed(set)) continue;
@@ -397,7 +405,7 @@ export class Holdings {
     this.#due = this.#names.size;
   }
 
-  /** Is a command held back though its turn has come, or may it be refused? */
+  /** Tells whether a command may be held back although its turn has come, or be refused. */
   isHeld({ use, refusals }: Entry): boolean {
     if (use === undefined) return false;
     return refusals.size > 0 || (use.takes && this.#taking !== undefined);
@@ -436,7 +444,7 @@ export class Holdings {
     throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
   }
 
-  /** What a name stands for is there, or is no more. */
+  /** Notes that the descriptor behind a name is there, or no longer. */
   #note(exec: Exec, how: Touch, fds: SimulatedFds): void {
     if (how === "given") {
       const { seat, use } = this.#askers.get(exec)!;
@@ -462,7 +470,7 @@ export class Holdings {
       this.#kept.delete(fds);
     }
     const isLeft = fds.connection !== this.#qemu.connection;
-    // What an earlier connection left in a set is nobody's.
+    // Descriptors that an earlier connection left in a set belong to nobody.
     if (isLeft && (how === "removed" || how === "joined")) return;
     if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
     if (this.#askers.get(exec)?.seat === seat) return;
@@ -470,7 +478,7 @@ export class Holdings {
     refuse();
   }
 
-  /** A step is over: is each where it must be? */
+  /** Checks after a step that every descriptor is where it must be. */
   stepDone(): void {
     for (const fds of this.#live) {
       const { name, place, closed, seat } = fds;
@@ -482,14 +490,17 @@ export class Holdings {
     }
   }
 
-  /** As many commands of nobody's may wait, at most. */
+  /** The number of commands of qmpmux's own that may wait, at most. */
   get bound(): number {
     if (!this.draining) return Math.max(0, this.#due);
     const sizes = [...this.#sets.values()].map(({ size }) => size);
     return sizes.reduce((sum, size) => sum + size, this.#names.size + Math.max(0, this.#due));
   }
 
-  /** Nothing is under way: is anything left that nobody has? `ready`: the session is negotiated. */
+  /**
+   * Checks, when nothing is pending, that nothing is left that belongs to nobody. `ready`: the
+   * session is negotiated.
+   */
   settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
     const { names, sets } = this.#qemu.table;
@@ -516,7 +527,7 @@ function namesIn({ name, args, oob }: Exec): string[] {
   return useOf(name, oob !== undefined, JSON.stringify(args))?.names.slice() ?? [];
 }
 
-/** Has QEMU surely taken the names of a command away, if it has succeeded? */
+/** Tells whether QEMU has certainly removed the names of a command, if the command has succeeded. */
 function isTakenAway({ name, args }: Exec): boolean {
   return TAKING_AWAY.has(name) && nameUnused(name, args) === undefined;
 }

@@ -17,21 +17,21 @@ export interface Exec {
   /** Its number over the life of the world; its answer carries it. */
   readonly number: number;
   /**
-   * As it came, less the number of an out-of-band one; and as its client asked it, less the tags of
-   * names, once that is known.
+   * The text as QEMU received it, without the number of an out-of-band command; once the client's
+   * own text is known, also without the tags of names.
    */
   text: string;
   readonly name: string;
-  /** As they came. */
+  /** The arguments as QEMU received them. */
   readonly args: Readonly<Record<string, unknown>>;
-  /** What came with it. */
+  /** The descriptors received with it. */
   readonly fds: SimulatedFds | undefined;
   readonly oob: string | undefined;
   readonly process: number;
   readonly connection: number;
-  /** What it answered, once it did. */
+  /** The reply, once it was given. */
   outcome: Outcome | undefined;
-  /** Where it has put a descriptor. */
+  /** The place of the descriptor that it added. */
   put?: { readonly fd: number; readonly id: number };
 }
 
@@ -49,7 +49,7 @@ export interface Said {
     | "unreadable"
     | "end";
   readonly text: string;
-  /** As it is written, with its line end. */
+  /** The bytes as they are written, with the line end. */
   readonly wire: string;
   readonly name?: string;
   readonly exec?: Exec;
@@ -67,7 +67,7 @@ const SHAPES: readonly ((mark: string) => string)[] = [
   (mark) => `{"n": inf, "at": "${mark}"}`,
   (mark) => `{"error": {"class": "x"}, "at": "${mark}", "event": "STOP"}`,
 ];
-/** How many ways there are to answer. */
+/** The number of ways to answer. */
 export const SHAPE_COUNT = SHAPES.length;
 
 /** A text longer than any name of QEMU's. */
@@ -75,7 +75,7 @@ const LONG_NAME = "X".repeat(300);
 /** A text longer than any list of commands. */
 const LONG_LIST = "x".repeat(140_000);
 
-/** What no QEMU says once its negotiation is done, whoever has asked what. */
+/** Messages that no QEMU sends after its negotiation, whoever has asked what. */
 const HOSTILE: readonly string[] = [
   '{"return": {}, "id": 9007199254740993}\r\n',
   '{"id": [1], "error": {"class": "GenericError", "desc": "another\'s"}}\r\n',
@@ -100,7 +100,7 @@ const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
     `{"fdset-id": 1, "fd": 20, "x": "${"x".repeat(5000)}"}`,
   ]],
 ]);
-/** How many ways there are to be hostile, at most. */
+/** The number of ways to be hostile, at most. */
 export const HOSTILE_COUNT = 6;
 
 /** All QEMUs of one world, one after the other. */
@@ -111,9 +111,9 @@ export class SimulatedQemu {
   oob = true;
   version = 0;
   running = false;
-  /** What waits to be executed; the first of it runs. */
+  /** Commands that wait to be executed; the first of them runs. */
   queue: Exec[] = [];
-  /** What it has said of which not all has arrived. */
+  /** Messages that have not arrived completely. */
   out: Said[] = [];
   /** The bytes that have not arrived. */
   wire = "";
@@ -172,7 +172,7 @@ export class SimulatedQemu {
     this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
   }
 
-  /** What no QEMU says, or not now. */
+  /** Says something that no QEMU says, or not now. */
   junk(text: string): void {
     this.#say({ kind: text.startsWith('{"QMP"') ? "greeting" : "junk", text });
   }
@@ -208,7 +208,7 @@ export class SimulatedQemu {
 
   /** A command has come in; `undefined` where it is none. */
   received(text: string, fds?: SimulatedFds): Exec | undefined {
-    // What comes takes the place of what waits.
+    // Descriptors that are received replace those that wait.
     if (fds) this.table.waiting = fds;
     let value: Record<string, unknown>;
     try {
@@ -298,7 +298,7 @@ export class SimulatedQemu {
     this.#say({ kind: "reply", text: replyLine("qmp", exec.oob, exec.outcome), exec });
   }
 
-  /** What a command does to descriptors. */
+  /** Applies a command to the descriptors. */
   #descriptors(exec: Exec, fails: boolean, shape: number): Outcome {
     const { name, args, oob } = exec;
     const mark = `#${exec.number}#`;

@@ -7,7 +7,7 @@
 import type { Command, Observer, Outcome, Party } from "../../lib/mod.ts";
 import { Broken } from "./broken.ts";
 
-/** Who is told what became of commands, and compares it with what was asked. */
+/** An observer that compares the records of commands with the commands that were asked. */
 export class Records implements Observer {
   /** The names of commands that have not come to their end, by who asked them. */
   readonly #open = new Map<string, string[]>();
@@ -19,7 +19,7 @@ export class Records implements Observer {
     else this.#open.set(party, [name]);
   }
 
-  /** Nothing is under way: is all on record? */
+  /** Checks that everything is on record when nothing is pending. */
   settled(): void {
     for (const [party, names] of this.#open) {
       throw new Broken("records", `${party}'s ${names.join(", ")} is not on record`);
@@ -40,7 +40,7 @@ export class Records implements Observer {
     if (names.length === 0) this.#open.delete(party);
   }
 
-  /** How many there are is not looked at, here and below. */
+  /** The counts of these and the following are not checked. */
   joined(): void {}
   cached(): void {}
   spread(): void {}

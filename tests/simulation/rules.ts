@@ -1,5 +1,5 @@
 /**
- * What the model knows: roles, queries, events, ids, as tables of its own.
+ * The knowledge of the model: roles, queries, events and ids, as tables of its own.
  *
  * Written from the promises and from QEMU's rules, not from the code that is
  * under test; where the two differ, one of them is wrong.
@@ -40,7 +40,7 @@ const READERS = [
   "qom-list",
 ];
 
-/** May a client in this role run this? `args` is JSON. */
+/** Tells whether a client in this role may run a command; `args` is JSON. */
 export function allowed(role: RoleName, name: string, args: string): boolean {
   if (role === "full" || role === "admin") return true;
   const secret = name === "qom-get" && args.includes('"secret"');
@@ -99,7 +99,7 @@ export const EVENTS: readonly string[] = [
   "JOB_STATUS_CHANGE",
 ];
 
-/** Does a list of globs let a name pass? No list lets all pass. */
+/** Tells whether a list of globs lets a name pass; without a list, all pass. */
 export function passes(globs: readonly string[] | undefined, name: string): boolean {
   if (globs === undefined) return true;
   return globs.some((glob) => {
@@ -133,7 +133,7 @@ export const IDS: readonly (readonly [string, string])[] = [
   ["true", "true"],
 ];
 
-/** What a reply says. */
+/** The content of a reply. */
 export type Outcome =
   | { readonly value: string }
   | { readonly errorClass: string; readonly desc: string; readonly data?: string };

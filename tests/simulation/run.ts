@@ -17,7 +17,7 @@ import { type Core, World } from "./world.ts";
 
 /** Steps of one world. */
 export const WORLD_STEPS = 2000;
-/** So many lists are tried to make one shorter. */
+/** The number of shorter lists that are tried. */
 const TRIES = 5000;
 
 /** A promise that was broken, and how to see it again. */
@@ -116,7 +116,9 @@ function simplerThan(action: Action): Action[] {
   return [];
 }
 
-/** What was said, in the notation of `tests/transcripts/`, as far as it goes. */
+/**
+ * Returns the conversation in the notation of `tests/transcripts/`, as far as that can express it.
+ */
 export function transcript(core: Core, { setting, actions }: Failure): string {
   const world = new World(core, setting, true);
   try {

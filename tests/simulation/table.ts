@@ -1,14 +1,14 @@
 /**
  * A simulated QEMU's descriptors: one table of names, and its sets.
  *
- * What came with a message waits until a command takes it, or until more comes.
- * What takes the place of something, closes it, uses it or adds to it is told, so
- * that somebody can look whose it was.
+ * Descriptors that are received with a message wait until a command takes them, or until more are
+ * received. The table reports everything that replaces, closes, uses or adds something, so that its
+ * owner can be checked.
  *
  * @module
  */
 
-/** What becomes of something in the table. */
+/** The things that happen to a descriptor in the table. */
 export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "removed" | "joined";
 
 /** A set of descriptors: there as long as any is in it. */
@@ -17,7 +17,7 @@ export interface FdSet<Fds> {
   readonly fds: Map<number, Fds>;
   /** Commands that used it, less those of which it has been told that they do no more. */
   uses: number;
-  /** May somebody use it still, of whom qmpmux knows nothing, or the other way round? */
+  /** Whether there may be a user of it that qmpmux does not know of, or the other way round. */
   vague: boolean;
 }
 
@@ -85,7 +85,7 @@ export function setUsed({ filename }: Arguments): number | undefined {
   return id === undefined ? undefined : Number(id);
 }
 
-/** Would QEMU's handler of `getfd` or `add-fd` run with these? */
+/** Tells whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
 export function takerRuns(name: string, args: Arguments): boolean {
   const entries = Object.entries(args);
   if (name === "getfd") return entries.length === 1 && typeof args["fdname"] === "string";
@@ -99,9 +99,11 @@ export class DescriptorTable<Fds> {
   waiting: Fds | undefined;
   readonly names = new Map<string, Fds>();
   readonly sets = new Map<number, FdSet<Fds>>();
-  /** What has been made of a set, by name. */
+  /** The sets from which something was made, by its name. */
   readonly nodes = new Map<string, FdSet<Fds>>();
-  /** What was made of a set and has been ended, which nobody has been told yet. */
+  /**
+   * The sets from which something was made that has been removed, which has not been reported yet.
+   */
   readonly ended = new Map<string, FdSet<Fds>>();
   /** The numbers of sets that were used once. */
   readonly #used = new Set<number>();
@@ -178,7 +180,7 @@ export class DescriptorTable<Fds> {
   #add(wanted: number | undefined, fds: Fds, touch: (how: Touch, c: Fds) => void): Result {
     let id = wanted ?? 0;
     if (wanted === undefined) { while (this.sets.has(id)) id++; }
-    // Who asks for a number may mean the set that had it before.
+    // A client that asks for a number may mean the set that had it before.
     const vague = wanted !== undefined && this.#used.has(id);
     const set = this.sets.get(id) ?? { id, fds: new Map<number, Fds>(), uses: 0, vague };
     for (const other of set.fds.values()) touch("joined", other);
@@ -218,7 +220,7 @@ export class DescriptorTable<Fds> {
       touch("removed", set.fds.get(each)!);
       set.fds.delete(each);
     }
-    // What was opened from it keeps it; from those of odd numbers that is closed again at once.
+    // A block device opened from it keeps it; with an odd number it is closed again at once.
     const cached = set.uses > 0 && id % 2 === 0;
     if (set.fds.size === 0 && !cached) this.sets.delete(id);
     return { value: "{}" };

@@ -54,15 +54,15 @@ class SimulatedClient implements ClientPeer {
   monitor!: Monitor;
   paused = false;
   stalled = false;
-  /** Will it say no more? */
+  /** Whether it will say no more. */
   ended = false;
   unread = 0;
-  /** What it says that has not arrived. */
+  /** Text that has not arrived. */
   outbox = "";
-  /** What the splitter must give, in this order. */
+  /** The values that the splitter must find, in order. */
   readonly spoken: Spoken[] = [];
   #at = 0;
-  /** How much has arrived, and where in all it says descriptors come. */
+  /** The number of characters that have arrived. */
   #arrived = 0;
   #said = 0;
   #withFds: number[] = [];
@@ -86,10 +86,10 @@ class SimulatedClient implements ClientPeer {
     this.send(bytes);
   }
 
-  /** What it hears, as a QEMU that is not pretty would have written it. */
+  /** Returns a line as a QEMU that is not pretty would have written it. */
   #plain(text: string): string {
     const plain = this.#world.qemu.pretty ? written(text, false) : text;
-    // What only qmpmux says is plain always.
+    // Lines of qmpmux's own are always plain.
     const own = plain.includes('"event": "__') || plain.includes('["async messages"]');
     if (this.#world.qemu.pretty && !own && written(text, true) !== text) {
       throw new Broken("bytes", `${this.seat.label} heard what is not pretty: ${text}`);
@@ -157,7 +157,7 @@ class SimulatedClient implements ClientPeer {
     const input = this.#splitter.next();
     if (input !== undefined) {
       if (this.seat.closed) {
-        // What it had said already is read on, and nothing comes of it.
+        // Bytes that were sent before are read on, without an effect.
         mux.received(this.monitor, input);
         return true;
       }
@@ -175,7 +175,7 @@ class SimulatedClient implements ClientPeer {
     return true;
   }
 
-  /** Has all been read that it said? */
+  /** Whether everything that it said has been read. */
   get heardOut(): boolean {
     return this.#at === this.spoken.length;
   }
@@ -190,7 +190,7 @@ export class World {
   readonly clients = new Map<number, SimulatedClient>();
   /** Clients from which is read on when the step is over. */
   readonly resumed = new Set<SimulatedClient>();
-  /** What was said, in the notation of transcripts. */
+  /** The conversation, in the notation of transcripts. */
   readonly lines: string[] = [];
   now = 0;
   drained = false;
@@ -265,7 +265,7 @@ export class World {
 
   readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
 
-  /** What the rim does when the core has finished. */
+  /** Acts as the daemon does when the core has finished. */
   #catchUp(): void {
     if (this.#closed !== undefined) this.#lose(this.#closed);
     // Its rim says so once more when its socket is closed.
@@ -284,7 +284,10 @@ export class World {
     }
   }
 
-  /** Has a client that will say no more been told all? QEMU drops everything where `oob` is on. */
+  /**
+   * Tells whether a client that will say no more has been told all. QEMU drops everything if `oob`
+   * is on.
+   */
   #isDone({ monitor, heardOut }: SimulatedClient): boolean {
     return monitor.takesOob || (heardOut && monitor.idle && monitor.greeted);
   }

@@ -1,5 +1,5 @@
 /**
- * What clients do: kinds of them, each with its listener, its share and its acts.
+ * The behaviours of clients: kinds of them, each with its listener, its share and its acts.
  *
  * An act is a few commands whose answers are known, and leaves nothing behind.
  *
@@ -10,7 +10,7 @@ import type { Random } from "../support/random.ts";
 import type { Caller, Nonsense, Question } from "./caller.ts";
 import { ALL, type Filter, NONE } from "./events.ts";
 
-/** What the listeners are called; each has a role, one the dialect of 2010. */
+/** The names of the listeners; each has a role, one the dialect of 2010. */
 export const LISTENERS = {
   watch: 'role = "observer"',
   run: 'role = "operator"',
@@ -22,7 +22,7 @@ export const LISTENERS = {
 /** The name of a listener. */
 export type ListenerName = keyof typeof LISTENERS;
 
-/** What a client may ask of the world it is in. */
+/** The load around a client, as far as its behaviour uses it. */
 export interface Surroundings {
   readonly random: Random;
   /** Resolves when it is time to end. */
@@ -32,7 +32,10 @@ export interface Surroundings {
   readonly lasting: ReadonlyMap<string, string>;
   /** Waits as long as a client does that sends so many commands at a time. */
   pause(commands: number): Promise<void>;
-  /** May this be done now? It is something that happens so often a second at most, whoever does it. */
+  /**
+   * Takes one from the budget of a costly act, which all clients share; false if this second's is
+   * spent.
+   */
   spend(what: Costly): boolean;
   /** Clients that wait to be disconnected by an administrator. */
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[];
@@ -42,16 +45,16 @@ export interface Surroundings {
   farewell(caller: Caller): Promise<void>;
 }
 
-/** What costs everybody: events go to all, the long answers are long. */
+/** Acts that are costly for everybody: events are sent to all, and the long replies are long. */
 export type Costly = "toggle" | "job" | "list" | "schema" | "reload";
 
 /** A kind of client. */
 export interface Kind {
   readonly name: string;
   readonly listener: ListenerName;
-  /** Of 100 clients. */
+  /** The number of such clients among 100. */
   readonly share: number;
-  /** Connected once for all acts, or anew for each? */
+  /** Whether it stays connected for all acts, or connects anew for each. */
   readonly stays: boolean;
   /** Negotiates; `undefined` where it does so as today, without capabilities. */
   readonly begin?: (caller: Caller, around: Surroundings) => Promise<void>;
@@ -88,7 +91,7 @@ const UNKNOWN: Question = {
     /^\{"class": "CommandNotFound", "desc": "The command no-such-command has (not been found|been refused.*)"/,
 };
 
-/** What QEMU answers once and for all, and how often it may be asked. */
+/** The queries whose replies never change, and how often QEMU may be sent them. */
 export const LASTING = ["query-version", "query-name", "query-target", "query-qmp-schema"] as const;
 
 function lasting({ lasting }: Surroundings, name: string): Question {

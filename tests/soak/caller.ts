@@ -14,7 +14,7 @@ const ENCODER = new TextEncoder();
 const SMALL = 2048;
 const LARGE = 65536;
 
-/** What the answer to a command must be: its text less id, or what it matches, or a test. */
+/** The expected reply to a command: its text without the id, a pattern, or a test. */
 export type Content = string | RegExp | ((text: string) => boolean);
 
 /** A command and what must be answered. */
@@ -24,7 +24,7 @@ export interface Question {
   readonly args?: string;
   readonly oob?: boolean;
   readonly answer: Content;
-  /** Is the answer an error? */
+  /** Whether the reply is an error. */
   readonly error?: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface Nonsense {
 }
 
 interface Waiting {
-  /** As QEMU writes it; `undefined` where the answer has none. */
+  /** The id in QEMU's spelling; `undefined` if the reply has none. */
   readonly id: string | undefined;
   readonly what: string;
   readonly content: Content;
@@ -46,16 +46,16 @@ interface Waiting {
   readonly lost: (error: Error) => void;
 }
 
-/** What callers share: who they report to. */
+/** The desk to which all callers report. */
 export interface Desk {
   readonly record: EventRecord;
   /** A promise of qmpmux was broken. */
   wrong(caller: Caller, what: string): void;
   /** A command was answered, in milliseconds; not told of those who read slowly. */
   took(ms: number): void;
-  /** So many commands were sent. */
+  /** Counts commands that were sent. */
   sent(count: number): void;
-  /** One was answered; was it a well-formed one? */
+  /** Counts a command that was answered, and whether the command was well-formed. */
   answered(wellFormed: boolean): void;
 }
 
@@ -64,7 +64,7 @@ export class Gone extends Error {
   override name = "Gone";
 }
 
-/** How a client spells its commands. */
+/** The ways in which clients spell their commands. */
 type Style = "tight" | "spaced" | "single" | "pretty";
 
 const STYLES: readonly Style[] = ["tight", "spaced", "single", "pretty"];
@@ -87,10 +87,10 @@ export class Caller {
   #asked = 0;
   #writing: Promise<void> = Promise.resolve();
   #reading: PromiseWithResolvers<void> | undefined;
-  /** Is its end expected? */
+  /** Whether the end of the connection is expected. */
   #leaving = false;
   #closed = false;
-  /** Does it read slowly, so that it does not count for latency? */
+  /** Whether it reads slowly, so that it does not count for latency. */
   slow = false;
 
   private constructor(socket: Deno.UnixConn, number: number, kind: string, desk: Desk) {
@@ -124,7 +124,7 @@ export class Caller {
     return this.#inBand.length + this.#outOfBand.size;
   }
 
-  /** What it has waited for longest, and since when. */
+  /** The reply that it has waited for longest, and the time since when. */
   get oldest(): { readonly what: string; readonly since: number } | undefined {
     if (!this.#greeted) return { what: "the greeting", since: this.#since };
     return this.#inBand[0] ?? this.#outOfBand.values().next().value ?? this.#awaitsEnd;

@@ -16,7 +16,7 @@ interface Entry {
   readonly at: number;
 }
 
-/** Which events a client wants: the globs it told qmpmux, `*` only at an end. */
+/** The events that a client wants: the globs it gave qmpmux, with `*` only at an end. */
 export type Filter = readonly string[];
 
 /** All of them. */
@@ -27,7 +27,7 @@ export const NONE: Filter = [];
 /** Clocks are read at two places, in whole milliseconds. */
 const CLOCK_MS = 2;
 
-/** Does a filter let an event pass? */
+/** Tells whether a filter lets an event pass. */
 export function passes(filter: Filter, name: string): boolean {
   return filter.some((glob) =>
     glob.endsWith("*") ? name.startsWith(glob.slice(0, -1)) : glob === name
@@ -46,7 +46,7 @@ export class EventRecord {
   #forgotten = 0;
   readonly #places = new Map<string, number>();
 
-  /** How many there have been. */
+  /** The number of events so far. */
   get length(): number {
     return this.#forgotten + this.#entries.length;
   }
@@ -64,7 +64,7 @@ export class EventRecord {
     return this.#forgotten;
   }
 
-  /** Where a line is; `undefined` where it has not come yet, or was forgotten. */
+  /** Returns the place of a line; `undefined` if it has not been recorded yet, or was forgotten. */
   placeOf(line: string): number | undefined {
     return this.#places.get(line);
   }
@@ -91,7 +91,7 @@ export class Follower {
   #place: number;
   /** Heard, but not in the record yet. */
   #early: string[] = [];
-  /** How many it has heard. */
+  /** The number of events that it has heard. */
   heard = 0;
 
   /** A client that has just connected: it hears nothing. */
@@ -175,7 +175,7 @@ export class Follower {
     return undefined;
   }
 
-  /** Have all filters let it pass that can have been in force when it came? */
+  /** Tells whether all filters that can have been in force at the time let an event pass. */
   #mustHear({ name, at }: Entry): boolean {
     while (this.#former.length > 0 && this.#former[0]!.until < at) this.#former.shift();
     return passes(this.#filter, name) &&

@@ -21,7 +21,7 @@ import { EventRecord } from "./events.ts";
 import { Durations, fetchMetrics, type Metrics, weigh } from "./sampler.ts";
 import { kill } from "../support/qmpmux.ts";
 
-/** How much of what. */
+/** The size and the length of a load. */
 export interface LoadOptions {
   readonly seconds: number;
   readonly clients: number;
@@ -31,11 +31,11 @@ export interface LoadOptions {
   /** Seconds from burst to burst, and from sample to sample. */
   readonly burst: number;
   readonly sample: number;
-  /** So much may be wrong before all ends; 20 without. */
+  /** The number of problems at which the run ends; 20 by default. */
   readonly most?: number;
   /** Seconds in which everything must have been given back at the end; 30 without. */
   readonly settle?: number;
-  /** How to start qmpmux: a command and its first arguments. */
+  /** The command that starts qmpmux, and its first arguments. */
   readonly program: readonly [string, readonly string[]];
 }
 
@@ -52,7 +52,7 @@ export interface Sample {
   readonly rate: number;
   readonly p50: number | null;
   readonly p99: number | null;
-  /** Was there a burst since the last one? */
+  /** Whether there was a burst since the last sample. */
   readonly burst: boolean;
   /** Events heard by all clients so far. */
   readonly events: number;
@@ -74,31 +74,34 @@ export interface Process {
   readonly processor: number;
 }
 
-/** What has come of it. */
+/** The result of a load. */
 export interface LoadResult {
-  /** What was wrong; nothing, if all is well. */
+  /** The problems that were found. */
   readonly wrong: readonly string[];
   readonly samples: readonly Sample[];
-  /** What was counted, by name. */
+  /** The counts, by name. */
   readonly counts: Readonly<Record<string, number>>;
   /** The log of qmpmux behind its start, but for what is told of each reload. */
   readonly log: readonly string[];
 }
 
-/** So much may be wrong before all ends, where nothing else is said. */
+/** The number of problems at which a run ends by default. */
 const WRONG_LIMIT = 20;
 /** No machine is so slow that an answer takes longer. */
 const PATIENCE_MS = 120_000;
-/** How often those are looked for who wait in vain. */
+/** The interval at which clients that wait in vain are looked for. */
 const TIDY_MS = 1000;
-/** How often it is looked whether all has been given back: no event tells. */
+/**
+ * The interval at which a test looks whether everything has been given back: there is no event to
+ * wait for.
+ */
 const SETTLE_POLL_MS = 50;
 /** The longest a timer takes. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 /** Events older than this have arrived everywhere, or never will. */
 const EVENT_AGE_MS = 120_000;
 
-/** How often a second at most, whoever does it. */
+/** The number of times a second that each costly act may happen, among all clients. */
 const BUDGETS: Readonly<Record<Costly, number>> = {
   toggle: 1,
   job: 0.15,
@@ -218,7 +221,7 @@ class Direct implements AsyncDisposable {
     }
   }
 
-  /** What QEMU returns. */
+  /** Returns QEMU's reply to a command. */
   async answerTo(execute: string): Promise<string> {
     const id = ++this.#asked;
     const answered = Promise.withResolvers<string>();
@@ -515,12 +518,15 @@ class World implements Surroundings, Desk {
       caller.follower.skip(horizon);
       place = Math.min(place, caller.follower.place);
     }
-    // Who connects now can hear what is under way.
+    // A client that connects now can hear the events that are on their way.
     while (place > this.record.first && this.record.at(place - 1).at > horizon) place--;
     this.record.forget(place);
   }
 
-  /** All have gone: does qmpmux count as we do, and has it let go of everything? */
+  /**
+   * Checks that qmpmux counts as we do, and that nothing is left, after all clients have
+   * disconnected.
+   */
   async #reckon({ pid }: Mux, base: number): Promise<void> {
     const { wellFormed, abandoned } = this.#counts;
     await this.#direct.reach();

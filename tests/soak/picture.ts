@@ -26,7 +26,7 @@ interface Line {
 
 interface Panel {
   readonly title: string;
-  /** Powers of ten, or even steps from 0? */
+  /** Whether the steps are powers of ten; otherwise they are even, from 0. */
   readonly logarithmic: boolean;
   readonly lines: readonly Line[];
 }

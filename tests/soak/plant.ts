@@ -31,7 +31,7 @@ const { send, sendReply } = Client.prototype;
 const { received } = Mux.prototype;
 let other: Client | undefined;
 
-/** What can be planted; a number behind the name is its size. */
+/** The faults that can be planted; a number behind the name is the size. */
 const FAULTS: Readonly<Record<string, (size: number) => void>> = {
   /** An event does not reach one client. */
   event: () => {
@@ -68,7 +68,7 @@ const FAULTS: Readonly<Record<string, (size: number) => void>> = {
       received.call(this, monitor, input);
     };
   },
-  /** So many bytes, and some 70 for the array that has them, are kept of each command. */
+  /** Leaks that many bytes for each command, and some 70 for the array that has them. */
   bytes: (size) => {
     Mux.prototype.received = function (monitor, input): void {
       kept.push(new Array(Math.ceil(size / 8)).fill(0.5));

@@ -17,7 +17,10 @@ import { judgeGrowth, type Point, type Verdict } from "./slope.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** What may grow, over what, and by how much at most; less is noise that no run of an hour could tell. */
+/**
+ * The figures that may grow, over what, and by how much at most; less is noise that no run of an
+ * hour could show.
+ */
 export const GROWTHS: Readonly<Record<string, Growth>> = {
   "memory of qmpmux": {
     unit: "bytes a command",
@@ -76,7 +79,10 @@ export interface Tail {
   readonly worst: number;
 }
 
-/** What grows, by name; what was measured for too short a time is not in it. */
+/**
+ * Returns the figures that grow, by name; a figure that was measured for too short a time is left
+ * out.
+ */
 export function growthOf(samples: readonly Sample[]): Record<string, Verdict> {
   const found: Record<string, Verdict> = {};
   const end = samples.at(-1)?.seconds ?? 0;

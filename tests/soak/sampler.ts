@@ -1,5 +1,5 @@
 /**
- * What is measured while the load runs: processes from outside, waiting from inside.
+ * Measurements while the load runs: of processes from outside, of waiting from inside.
  *
  * @module
  */
@@ -28,10 +28,10 @@ export function weigh(pid: number): Weight {
   };
 }
 
-/** So many buckets for each doubling: two neighbours are a tenth apart. */
+/** The number of buckets for each doubling: two neighbours are a tenth apart. */
 const FINENESS = 8;
 
-/** How long things took: counts by size, the same memory however many there are. */
+/** Durations: counts by size, which need the same memory however many there are. */
 export class Durations {
   readonly #counts = new Uint32Array(32 * FINENESS);
   #most = 0;
@@ -49,7 +49,10 @@ export class Durations {
     this.count++;
   }
 
-  /** So many of the whole, from 0 to 1, took no longer, in milliseconds; `null` where there were none. */
+  /**
+   * Returns the time, in milliseconds, within which a part of all, from 0 to 1, was done; `null` if
+   * there were none.
+   */
   part(whole: number): number | null {
     if (this.count === 0) return null;
     let left = this.count * whole;

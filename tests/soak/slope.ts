@@ -1,5 +1,5 @@
 /**
- * Leaks found by slope: does something grow, whatever noise lies over it?
+ * Leaks found by slope: a test for growth below noise.
  *
  * Theil and Sen: the median of the slopes between all pairs of points, which a
  * few wild points do not move, and bounds for it by Kendall's order statistics.
@@ -24,7 +24,7 @@ export interface Slope {
 /** Two-sided 99 %: the lower bound is wrong once in 200. */
 const Z = 2.576;
 
-/** So many points: enough for bounds, and the pairs stay few. */
+/** The number of points: enough for bounds, and the pairs stay few. */
 const BLOCKS = 60;
 /** A block holds at least so many, that a least one can be found. */
 const BLOCK_LEAST = 4;
@@ -68,7 +68,7 @@ function stickiness(points: readonly Point[], slope: number): number {
     let product = 0;
     for (let at = lag; at < n; at++) product += (ranks[at]! - mean) * (ranks[at - lag]! - mean);
     const likeness = product / square;
-    // What chance alone would give counts for nothing.
+    // A likeness that chance alone would give counts for nothing.
     if (Math.abs(likeness) < 1.96 / Math.sqrt(n)) continue;
     sum += (n - lag) * (n - lag - 1) * (n - lag - 2) * likeness;
   }
@@ -92,9 +92,9 @@ export function floorOf(points: readonly Point[]): Point[] {
   return floor;
 }
 
-/** What has come of looking for growth. */
+/** The result of looking for growth. */
 export interface Verdict extends Slope {
-  /** How many points the slope is of. */
+  /** The number of points that the slope is based on. */
   readonly points: number;
   readonly threshold: number;
   readonly grows: boolean;

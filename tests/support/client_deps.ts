@@ -1,5 +1,5 @@
 /**
- * What a `Client` needs, with what a test does not care about filled in.
+ * The dependencies of a `Client`, with defaults for those that a test does not care about.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function strictErrors(): InternalErrors {
   return errors;
 }
 
-/** What a client before this hub works with. */
+/** Returns the dependencies of a client of this hub. */
 export function clientDeps(
   mux: Mux,
   log: Log = new FakeLog(),

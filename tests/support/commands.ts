@@ -17,7 +17,7 @@ export interface Entity {
   readonly "element-type"?: string;
   /** The member that tells which variant it is. */
   readonly tag?: string;
-  /** What an enum may be. */
+  /** The values of an enum. */
   readonly values?: readonly string[];
   /** Those that need not be given have a `default`. */
   readonly members?: readonly {

@@ -25,7 +25,7 @@ export interface Case {
   readonly heard: string;
 }
 
-/** Where the bytes go: right after the greeting, or after `qmp_capabilities`. */
+/** The time at which the bytes are sent: right after the greeting, or after `qmp_capabilities`. */
 export type Phase = "negotiation" | "operational" | "operational-oob";
 
 /** The cases of one QEMU. */
@@ -36,7 +36,7 @@ export interface Corpus {
   readonly cases: readonly Case[];
 }
 
-/** What ends negotiation, by phase. */
+/** The command that ends negotiation, by phase. */
 export const HANDSHAKES: Readonly<Record<Phase, string>> = {
   "negotiation": "",
   "operational": '{"execute": "qmp_capabilities"}\n',
@@ -81,7 +81,10 @@ export function normalised(text: string): string {
   return text.replace(TIMESTAMP, '"timestamp": {"seconds": S, "microseconds": U}');
 }
 
-/** What QEMU prints for damage and for values that are no objects: the texts of their `desc`, quoted. */
+/**
+ * Returns QEMU's errors for damage and for values that are not objects: the texts of their `desc`,
+ * quoted.
+ */
 export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] {
   const texts: string[] = [];
   for (const thing of input) {
@@ -189,7 +192,7 @@ async function connected(path: string): Promise<Deno.UnixConn> {
   }
 }
 
-/** Has a case again; gives all that came back, less what the resync gave. */
+/** Plays a case again; returns everything that was answered, without the replies to the resync. */
 export async function replay(
   path: string,
   { phase, chunks, bytes }: Case,
@@ -201,7 +204,7 @@ export async function replay(
   return heard.endsWith(extra) ? heard.slice(0, heard.length - extra.length) : heard;
 }
 
-/** What QEMU says to the resync behind these bytes. */
+/** Returns QEMU's replies to the resync behind these bytes. */
 function resyncLines(phase: Phase, bytes: Uint8Array, grammar: Grammar): string {
   const splitter = new FrameSplitter(grammar);
   fed(splitter, [bytesOf(HANDSHAKES[phase]), bytes]);

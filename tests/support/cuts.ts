@@ -10,7 +10,7 @@ import { Random } from "./random.ts";
 
 const ENCODER = new TextEncoder();
 
-/** What takes chunks and gives things back. */
+/** A parser that takes chunks and returns results. */
 export interface Splitter<T> {
   load(chunk: Uint8Array): void;
   next(): T | undefined;
@@ -76,7 +76,7 @@ export function fed<T>(splitter: Splitter<T>, chunks: readonly Uint8Array[]): T[
   return things;
 }
 
-/** What a fresh splitter gives for the input, which must be the same at every cut. */
+/** Returns the results of a fresh splitter for the input, which must be the same at every cut. */
 export function fedAtCuts<T>(make: () => Splitter<T>, input: string | Uint8Array): T[] {
   const bytes = bytesOf(input);
   const [whole, ...others] = cutsOf(bytes).map((chunks) => fed(make(), chunks));

@@ -1,5 +1,6 @@
 /**
- * What the documents show: their fenced blocks, and what they print compared with what is printed.
+ * The examples in documents: their fenced blocks, and a comparison of real output with the output
+ * shown.
  *
  * A block says behind its fence what it is. Of what is printed, versions and
  * times are no part; `…` stands for anything in a line, and alone in a line for
@@ -16,9 +17,9 @@ export interface Block {
   readonly document: string;
   /** The line of its fence, from 1. */
   readonly line: number;
-  /** What it is in: `console`, `toml`, …; empty where nothing is said. */
+  /** The language of the block: `console`, `toml`, …; empty if none is given. */
   readonly kind: string;
-  /** What is said of it besides. */
+  /** The words behind the language. */
   readonly marks: readonly string[];
   readonly lines: readonly string[];
 }
@@ -42,7 +43,7 @@ export function textOf(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
-/** Where something is, for the names of tests. */
+/** Returns the place of a block, for the names of tests. */
 export function placeOf({ document, line }: Block): string {
   return `${document}:${line}`;
 }
@@ -109,12 +110,12 @@ export function settled(line: string): string {
     .replace(/"duration":[\d.e-]+/g, '"duration":0');
 }
 
-/** Is a line what a document shows? */
+/** Tells whether a line is the one that a document shows. */
 export function isLine(line: string, shown: string): boolean {
   return patternOf([shown]).test(`${settled(line)}\n`);
 }
 
-/** Are these the lines that a document shows? */
+/** Tells whether lines are those that a document shows. */
 export function areLines(lines: readonly string[], shown: readonly string[]): boolean {
   return patternOf(shown).test(lines.map((line) => `${settled(line)}\n`).join(""));
 }

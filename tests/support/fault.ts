@@ -11,13 +11,13 @@ import { makePlace } from "./place.ts";
 import { startQemu, type TestQemu } from "./qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./qmpmux.ts";
 
-/** Are the long forms asked for? */
+/** Whether the long forms are asked for. */
 export const LONG: boolean = Deno.args.includes("--long");
 
 /** Shared machines are slow at times; this is no measure of speed. */
 const PATIENCE_MS = 60_000;
 
-/** How often is looked at what no event tells. */
+/** The interval at which a state is looked at that no event announces. */
 const POLL_MS = 5;
 
 /** A QEMU and a qmpmux in front of it; gone with the test. */
@@ -25,24 +25,26 @@ export interface Scene extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
-  /** Where clients connect. */
+  /** The path on which clients connect. */
   readonly path: string;
   /** A path of the scene's own. */
   at(name: string): string;
 }
 
-/** What a scene has otherwise than usual. */
+/** The differences of a scene from the usual one. */
 export interface SceneOptions {
   /** Options of the listener, as `,cache=off`. */
   readonly options?: string;
   /** Flags of `qmpmux serve`. */
   readonly flags?: readonly string[];
-  /** Is it served by a configuration file, which can be read again? What is at its head. */
+  /**
+   * Returns the head of a configuration file, which can be read again; without it, flags are used.
+   */
   readonly file?: (at: (name: string) => string) => string;
   /** A command that becomes the program, which follows it. */
   readonly under?: (at: (name: string) => string) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Is QEMU stopped before qmpmux comes? */
+  /** Whether QEMU is stopped before qmpmux is started. */
   readonly stopped?: boolean;
 }
 
@@ -85,14 +87,14 @@ export function configOf(at: (name: string) => string, head: string): string {
   return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
 }
 
-/** How qmpmux stands, as its log tells when it is asked. */
+/** The numbers that qmpmux reports of itself in its log when it is asked. */
 export interface Standing {
   readonly clients: number;
   readonly inFlight: number;
   readonly waiting: number;
   /** Commands at QEMU and commands that wait. */
   readonly pending: number;
-  /** How often a QEMU has been ready. */
+  /** The number of times that a QEMU has been ready. */
   readonly sessions: number;
 }
 
@@ -151,7 +153,7 @@ export function isStopped(pid: number): Promise<boolean> {
   });
 }
 
-/** How many descriptors a process has open. */
+/** Returns the number of descriptors that a process has open. */
 export function descriptorsOf(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
@@ -159,7 +161,7 @@ export function descriptorsOf(pid: number): number {
 /** Lets a process open only so many descriptors more. */
 export async function limitDescriptors(pid: number, more: number): Promise<void> {
   const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
-  // What counts is the number that a descriptor gets: the least that is free.
+  // The number that a new descriptor gets is the least that is free.
   let below = 0;
   for (let free = 0; free < more; below++) if (!used.has(below)) free++;
   const args = ["--pid", `${pid}`, `--nofile=${below}:`];
@@ -193,7 +195,7 @@ export function fillDisk(pid: number, place: string): () => void {
   return () => Deno.removeSync(path);
 }
 
-/** How much memory a process has in use, in bytes. */
+/** Returns the memory that a process uses, in bytes. */
 export function memoryOf(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;

@@ -78,7 +78,7 @@ export class FaultyFile {
     const random = this.#random;
     this.#lines = [];
     this.#fault = undefined;
-    /** Where the fault goes: so many places on. */
+    /** The number of places before the one at which the fault is put. */
     let left = random.oneIn(5) ? Infinity : random.below(12);
     const wrong = (): boolean => left-- === 0;
     this.#line('qemu = "unix:/run/vm"', false);
@@ -143,7 +143,7 @@ export class FaultyFile {
     this.#line('"query-*" = 1', false);
   }
 
-  /** What is no TOML at all hides every other fault. */
+  /** Puts a fault of syntax into the file, which hides every other fault. */
   #syntax(): void {
     this.#fault = undefined;
     this.#line(this.#random.pick(["once", "= 1", "x = ", "x = [1", 'x = "a']), false);

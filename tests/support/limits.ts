@@ -27,7 +27,7 @@ function* array(tokens: number, last: string): Chunks {
   yield* text(`[${"0,".repeat((tokens - 4) / 2)}${last}]`);
 }
 
-/** So many bytes `a` between two texts. */
+/** Yields that many `a` between two texts. */
 function* filled(before: string, length: number, after: string): Chunks {
   yield* text(before);
   for (let left = length; left > 0; left -= MEBIBYTE.length) yield MEBIBYTE.subarray(0, left);
@@ -68,7 +68,10 @@ function fed(grammar: Grammar, input: Chunks): string[] {
   return found;
 }
 
-/** What a message of QEMU's gives that never ends, at the last chunk within the limit and the next. */
+/**
+ * Returns the results for a message of QEMU's that never ends, at the last chunk within the limit
+ * and at the next.
+ */
 function endless(): unknown[] {
   const splitter = new MessageSplitter();
   const given: unknown[] = [];

@@ -113,7 +113,7 @@ const ELSEWHERE = [
 /** Port devices that commands can fill with more devices, or take them away from. */
 const PORTS = Array.from({ length: 8 }, (_, index) => `port${index}`);
 
-/** What `-device help` of the program names, once it has been asked. */
+/** The names that `-device help` of the program lists, once it has been asked. */
 let drivers: Promise<ReadonlySet<string>> | undefined;
 
 async function knownDrivers(): Promise<ReadonlySet<string>> {

@@ -77,7 +77,7 @@ export class MadeValues {
     return `"${Array.from({ length }, () => random.pick(PIECES)).join("")}"`;
   }
 
-  /** So many strings that are no two the same text, less those that came twice. */
+  /** Returns up to that many strings, no two of which are the same text. */
   keys(count: number): string[] {
     const random = this.#random;
     const keys = new Map<string, string>();

@@ -233,7 +233,7 @@ export function bytesOf(said: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** What a recorded QEMU has said, and what it was asked. */
+/** The messages of a recorded QEMU, and the commands that it was sent. */
 export interface Conversation {
   readonly greeting: string;
   /** Replies by the names of commands, without line ends. */

@@ -73,7 +73,7 @@ export async function readText(socket: Deno.Conn, length: number): Promise<strin
 
 /** A socket that counts, and that writes no more at a time than it is told. */
 export class WatchedSocket {
-  /** How many bytes each write was given. */
+  /** The number of bytes that each write was given. */
   readonly writes: number[] = [];
   /** Bytes it has read. */
   bytesRead = 0;
@@ -85,7 +85,7 @@ export class WatchedSocket {
     this.#most = most;
   }
 
-  /** As what takes sockets wants it. */
+  /** The socket, as the code that takes sockets wants it. */
   get conn(): Deno.Conn {
     return this as unknown as Deno.Conn;
   }

@@ -57,13 +57,13 @@ const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> =
     const pieces = await writeAll(conn, new Uint8Array(MUCH).fill(0x77));
     return [pieces.length > 1, pieces.reduce((a, b) => a + b, 0)];
   },
-  // Is closed while it reads.
+  // A connection that is closed while it reads.
   c: async (conn) => {
     const reading = outcome(() => conn.read(new Uint8Array(1)));
     conn.close();
     return [await reading, await outcome(() => conn.write(new Uint8Array(1)))];
   },
-  // Is closed while it writes to a peer that does not read.
+  // A connection that is closed while it writes to a peer that does not read.
   b: async (conn) => {
     const writing = outcome(() => writeAll(conn, new Uint8Array(MUCH)));
     await conn.read(new Uint8Array(1));

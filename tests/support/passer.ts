@@ -9,7 +9,7 @@
 
 import { within } from "./deadline.ts";
 
-/** Is there no Python on this machine? Set by `tools/setup.ts`. */
+/** Whether this machine has no Python; set by `tools/setup.ts`. */
 export const WITHOUT_PYTHON = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "python3",
 );

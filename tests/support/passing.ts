@@ -49,7 +49,7 @@ export function memoryFilesOf(pid: number): string[] {
   return names.sort();
 }
 
-/** How many descriptors a process has. */
+/** Returns the number of descriptors that a process has. */
 export function descriptorsOf(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }

@@ -27,7 +27,10 @@ export async function appears(path: string): Promise<void> {
   for await (const _ of watcher) if (exists()) return;
 }
 
-/** How often the kernel is asked whether somebody listens: no event tells. */
+/**
+ * The interval at which the kernel is asked whether somebody listens: there is no event to wait
+ * for.
+ */
 const LISTENING_POLL_MS = 5;
 
 /** Resolves when somebody listens at the path. */

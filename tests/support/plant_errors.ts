@@ -18,7 +18,7 @@ const { admit, leave } = Monitor.prototype;
 const { attach } = Mux.prototype;
 const { heard } = Upstream.prototype;
 
-/** What can be planted, by name. */
+/** The errors that can be planted, by name. */
 const PLANTED: Readonly<Record<string, () => void>> = {
   /** Serving the command `query-mice` fails. */
   serve: () => {

@@ -7,12 +7,12 @@
 import type { Ending, Observer, Outcome, Party } from "../../lib/observe/observer.ts";
 import type { Command, Event } from "../../lib/wire/message.ts";
 
-/** What was told, in its order. */
+/** An observer that keeps everything as lines, in order. */
 export class Notebook implements Observer {
   lines: string[] = [];
   /** The outcomes of commands. */
   readonly outcomes: Outcome[] = [];
-  /** What is objected to every command but these. */
+  /** An objection to every command but the exempt ones. */
   objected: string | undefined;
   readonly exempt = new Set(["qmp_capabilities"]);
 

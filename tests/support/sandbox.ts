@@ -1,9 +1,9 @@
 /**
  * A world in a directory, where the commands of a document run.
  *
- * What a document has in /run, /etc and /var is below a directory of the test's
- * own, `qmpmux` on PATH is the one that is tested, and groups are one's own. A
- * command that begins with `tools/` runs in the checkout.
+ * The paths of a document in /run, /etc and /var are below a directory of the test's own, `qmpmux`
+ * on PATH is the program under test, and groups are the user's own. A command that begins with
+ * `tools/` runs in the checkout.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const DECODER = new TextDecoder();
 /** Some commands start QEMU and several qmpmux. */
 const PATIENCE_MS = 120_000;
 
-/** What a command has printed, and how it ended. */
+/** The output of a command, and its exit status. */
 export interface Ran {
   readonly lines: readonly string[];
   readonly code: number;
@@ -27,7 +27,7 @@ export interface Ran {
 
 /** A program that runs on. */
 export interface Running extends AsyncDisposable {
-  /** What it prints, on either stream, as it is here. */
+  /** The lines that it prints, on either stream, with the paths as they are here. */
   readonly lines: Lines;
   /** Types a line. */
   type(line: string): Promise<void>;
@@ -166,5 +166,5 @@ export class World implements Disposable {
   }
 }
 
-/** How often something is asked of which no event tells. */
+/** The interval at which a state is looked at that no event announces. */
 const POLL_MS = 5;

@@ -124,7 +124,7 @@ export class Stage {
   readonly notices: string[] = [];
   /** Whether errors of the hub's own are noted; otherwise they fail the test. */
   containsErrors = false;
-  /** What is said to be wrong when the settings are read again. */
+  /** The problems that reading the settings again reports. */
   reloadProblems: readonly string[] = [];
   /** Reads them again; in a test that wants to, later. */
   reloads = (done: (problems: readonly string[]) => void): void => done(this.reloadProblems);

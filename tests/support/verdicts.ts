@@ -1,5 +1,5 @@
 /**
- * What each role says to each command of QEMU, as a text that shows in a diff.
+ * The verdicts of each role on each command of QEMU, as a text whose changes show in a diff.
  *
  * A line for each: the verdict on the command without arguments, and which
  * arguments, given alone, are refused though the command is not.
