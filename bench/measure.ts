@@ -49,7 +49,7 @@ export interface Scale {
 }
 
 /** Where, when and with what. */
-export interface Machine {
+export interface Host {
   readonly date: string;
   readonly processor: string;
   readonly processors: number;
@@ -62,7 +62,7 @@ export interface Machine {
 
 /** All that a run has measured. */
 export interface Report {
-  readonly machine: Machine;
+  readonly machine: Host;
   readonly rows: Row[];
   readonly scales: Scale[];
 }
@@ -143,7 +143,7 @@ export async function versionOf(program: string, flag = "--version"): Promise<st
 }
 
 /** This machine, as it is now. */
-export async function thisMachine(): Promise<Machine> {
+export async function thisMachine(): Promise<Host> {
   const processor = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1];
   const socat = /version (\S+)/.exec(await output("socat", ["-V"]).catch(() => ""))?.[1];
   return {

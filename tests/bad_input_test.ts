@@ -18,7 +18,7 @@ import { kill, programCommand, runQmpmux, startQmpmux, type TestQmpmux } from ".
 
 const REDIAL = /: connected to QEMU /;
 
-interface Ending {
+interface Exit {
   readonly code: number;
   /** The last line on stderr, less the program's name. */
   readonly message: string;
@@ -29,7 +29,7 @@ interface Ending {
 /** Returns the exit of a start; every line on stderr must be the program's own. */
 function endingOf(
   { code, stdout, stderr }: { code: number; stdout: string; stderr: string },
-): Ending {
+): Exit {
   assertEquals(stdout, "");
   assert(stderr.endsWith("\n"), stderr);
   const lines = stderr.trimEnd().split("\n").map((line) => {
@@ -61,7 +61,7 @@ function checkReadable(): void {
 }
 
 /** A start by somebody who has to obey a file's mode: root without its privileges. */
-async function runUnprivileged(...args: string[]): Promise<Ending> {
+async function runUnprivileged(...args: string[]): Promise<Exit> {
   const [command, first] = programCommand();
   const words = [command, ...first, "serve", ...args];
   if (Deno.uid() === 0) {
@@ -380,7 +380,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
 // Programs that answer and are not QEMU.
 
 /** A start in front of something else than QEMU, which it finds out. */
-async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Ending> {
+async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/qemu`;
   await using _qemu = new FakeQemu(path, manners);

@@ -35,10 +35,10 @@ const ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u2028\u200b\ufeff";
 /** The same as JSON may have it: only what JSON forbids is escaped. */
 const IN_JSON = JSON.stringify(ESCAPES).slice(1, -1);
 
-type Outcome = Awaited<ReturnType<typeof runQmpmux>>;
+type Exit = Awaited<ReturnType<typeof runQmpmux>>;
 
 /** Runs a subcommand against a monitor that says these bytes in place of what it is asked for. */
-async function run(args: readonly string[], asks: string, said: Bytes): Promise<Outcome> {
+async function run(args: readonly string[], asks: string, said: Bytes): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/vm`;
   await using _monitor = hostileMonitor(path, asks, said);
@@ -47,7 +47,7 @@ async function run(args: readonly string[], asks: string, said: Bytes): Promise<
 }
 
 /** Asserts what holds whatever was said. */
-function assertTame({ code, stdout, stderr }: Outcome, what: string): void {
+function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assert([0, 1, 69].includes(code), `${what}: ${code}: ${stderr}`);
   assert(!/(?!\n)[\p{Cc}\p{Cf}\p{Zl}]/u.test(stdout + stderr), what);
   if (code === 0) return assertEquals(stderr, "", what);
@@ -56,7 +56,7 @@ function assertTame({ code, stdout, stderr }: Outcome, what: string): void {
 }
 
 /** Asserts the same of what every subcommand makes of an answer; the outcomes by the subcommands. */
-async function tried(said: Bytes): Promise<ReadonlyMap<string, Outcome>> {
+async function tried(said: Bytes): Promise<ReadonlyMap<string, Exit>> {
   const outcomes = await Promise.all(SUBCOMMANDS.map(async ([args, asks]) => {
     const what = args.join(" ");
     const outcome = await run(args, asks, said);

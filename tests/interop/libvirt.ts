@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { within } from "../support/deadline.ts";
 import { Lines } from "../support/lines.ts";
 import { appears, makePlace } from "../support/place.ts";
-import { type Outcome, run } from "./setup.ts";
+import { type Exit, run } from "./setup.ts";
 
 const FILES = join(import.meta.dirname!, "libvirt");
 const DISK_BYTES = 1 << 20;
@@ -72,7 +72,7 @@ export async function startLibvirt(
   const orders = child.stdin.getWriter();
 
   const uri = `qemu:///system?socket=${file("libvirt-sock")}`;
-  const shell = (args: readonly string[]): Promise<Outcome> => {
+  const shell = (args: readonly string[]): Promise<Exit> => {
     const patience = VIRSH_PATIENCE_MS;
     return run("virsh", ["--quiet", "--connect", uri, ...args], { patience });
   };

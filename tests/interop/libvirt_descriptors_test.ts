@@ -20,7 +20,7 @@ const HERE = import.meta.dirname!;
 const WRAPPER = new URL("../../libvirt/qmpmux-emulator", import.meta.url).pathname;
 
 /** The result of a step, to be compared. */
-interface Outcome {
+interface StepResult {
   /** The text that libvirt printed, or the finding of the step. */
   readonly said: string;
   /** The descriptors that QEMU has open after it; `undefined` if QEMU has exited. */
@@ -178,21 +178,21 @@ function heldByQemu(host: TestLibvirt): Held | undefined {
 }
 
 /** Takes a step; what it has led to. */
-async function take(host: TestLibvirt, name: string): Promise<Outcome> {
+async function take(host: TestLibvirt, name: string): Promise<StepResult> {
   const said = await STEPS[name]!(host);
   return { said, held: heldByQemu(host) };
 }
 
 /** The conversation with QEMU alone, held once. */
-let alone: Promise<ReadonlyMap<string, Outcome>> | undefined;
+let alone: Promise<ReadonlyMap<string, StepResult>> | undefined;
 
-async function playAlone(): Promise<ReadonlyMap<string, Outcome>> {
+async function playAlone(): Promise<ReadonlyMap<string, StepResult>> {
   await getLibvirt();
   await using host = await startLibvirt({
     domain: "descriptors.xml",
     emulator: () => "/usr/bin/qemu-system-x86_64",
   });
-  const outcomes = new Map<string, Outcome>();
+  const outcomes = new Map<string, StepResult>();
   for (const name of Object.keys(STEPS)) outcomes.set(name, await take(host, name));
   return outcomes;
 }
@@ -258,7 +258,7 @@ function settings(file: (name: string) => string): string {
 }
 
 /** Takes a step while another client asks again and again; it hears its own answers. */
-async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<Outcome> {
+async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<StepResult> {
   if (!asks) return await take(host, name);
   using asker = await TestClient.ready(host.file("shared.sock"));
   let done = false;

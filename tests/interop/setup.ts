@@ -39,7 +39,7 @@ export function without(client: keyof typeof NEEDS): boolean {
 }
 
 /** The output of a program, and its exit. */
-export interface Outcome {
+export interface Exit {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -58,7 +58,7 @@ export async function run(
   command: string,
   args: readonly string[],
   { env = {}, cwd, input, patience }: RunOptions = {},
-): Promise<Outcome> {
+): Promise<Exit> {
   const child = new Deno.Command(command, {
     args: [...args],
     env,
@@ -96,7 +96,7 @@ async function must(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<void> {
-  let outcome: Outcome;
+  let outcome: Exit;
   try {
     outcome = await run(command, args, { patience: FETCH_PATIENCE_MS, ...options });
   } catch (error) {

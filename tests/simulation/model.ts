@@ -32,8 +32,8 @@ import {
   allowed,
   generic,
   IMMUTABLE,
-  type Outcome,
   passes,
+  type ReplyContent,
   SHARED,
   type SimGrant,
 } from "./rules.ts";
@@ -137,10 +137,10 @@ export class Model {
   #command(seat: Seat, command: Command): void {
     const { name, id, oob, args } = command;
     const { dialect, role } = seat.grant;
-    const here = (answer: Outcome | Awaited): void => {
+    const here = (answer: ReplyContent | Awaited): void => {
       const awaited = typeof answer === "function" || Array.isArray(answer)
         ? answer as Awaited
-        : [lineFor(seat, id, answer as Outcome)];
+        : [lineFor(seat, id, answer as ReplyContent)];
       this.#here(seat, id, awaited, undefined, oob);
     };
     if (oob && !seat.oob) return here(generic("QMP input member 'exec-oob' is unexpected"));

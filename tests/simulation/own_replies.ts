@@ -5,19 +5,19 @@
  */
 
 import type { Answer, Awaited, Command, Seat } from "./seat.ts";
-import { EVENTS, generic, type Outcome, replyLine } from "./rules.ts";
+import { EVENTS, generic, type ReplyContent, replyLine } from "./rules.ts";
 
 /** The prefix of qmpmux's own commands and events. */
 export const OWN = "__org.qmpmux_";
 
 /** A step of a handshake: its reply, and the change that the reply makes. */
 export interface Handshake {
-  readonly outcome: Outcome;
+  readonly outcome: ReplyContent;
   readonly then?: () => void;
 }
 
 /** Returns the only line that a client may hear as a reply. */
-export function lineFor(seat: Seat, id: string | undefined, outcome: Outcome): string {
+export function lineFor(seat: Seat, id: string | undefined, outcome: ReplyContent): string {
   return replyLine(seat.grant.dialect, id, outcome);
 }
 

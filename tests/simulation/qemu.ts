@@ -9,7 +9,7 @@
  */
 
 import type { SimulatedFds } from "./holdings.ts";
-import { IMMUTABLE, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
+import { IMMUTABLE, lastingValue, type ReplyContent, replyLine, written } from "./rules.ts";
 import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
 /** A command that QEMU has been sent. */
@@ -30,7 +30,7 @@ export interface Exec {
   readonly process: number;
   readonly connection: number;
   /** The reply, once it was given. */
-  outcome: Outcome | undefined;
+  outcome: ReplyContent | undefined;
   /** The place of the descriptor that it added. */
   put?: { readonly fd: number; readonly id: number };
 }
@@ -299,10 +299,10 @@ export class SimulatedQemu {
   }
 
   /** Applies a command to the descriptors. */
-  #descriptors(exec: Exec, fails: boolean, shape: number): Outcome {
+  #descriptors(exec: Exec, fails: boolean, shape: number): ReplyContent {
     const { name, args, oob } = exec;
     const mark = `#${exec.number}#`;
-    const error = (desc: string): Outcome => ({
+    const error = (desc: string): ReplyContent => ({
       errorClass: "GenericError",
       desc: `${desc} ${mark}`,
     });

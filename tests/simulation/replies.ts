@@ -10,7 +10,7 @@ import type { InFlight } from "./in_flight.ts";
 import type { Link } from "./link.ts";
 import { lineFor } from "./own_replies.ts";
 import type { Exec, SimulatedQemu } from "./qemu.ts";
-import { generic, IMMUTABLE, lastingValue, type Outcome, replyLine } from "./rules.ts";
+import { generic, IMMUTABLE, lastingValue, type ReplyContent, replyLine } from "./rules.ts";
 import { type Answer, type Entry, fits, type Seat, shown } from "./seat.ts";
 
 /** The replies of one world. */
@@ -33,7 +33,7 @@ export class Replies {
   }
 
   /** Sets the error that an entry must get which QEMU will not answer. */
-  unanswered(entry: Entry, sent: Outcome, unsent: Outcome): void {
+  unanswered(entry: Entry, sent: ReplyContent, unsent: ReplyContent): void {
     const { seat, id, unique, covered } = entry;
     const yes = lineFor(seat, id, sent);
     const no = lineFor(seat, id, unsent);

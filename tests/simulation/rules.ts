@@ -134,7 +134,7 @@ export const IDS: readonly (readonly [string, string])[] = [
 ];
 
 /** The content of a reply. */
-export type Outcome =
+export type ReplyContent =
   | { readonly value: string }
   | { readonly errorClass: string; readonly desc: string; readonly data?: string };
 
@@ -142,7 +142,7 @@ export type Outcome =
 export function replyLine(
   dialect: SimGrant["dialect"],
   id: string | undefined,
-  outcome: Outcome,
+  outcome: ReplyContent,
 ): string {
   if ("value" in outcome) {
     return `{"return": ${outcome.value}${id === undefined ? "" : `, "id": ${id}`}}\r\n`;
@@ -175,6 +175,6 @@ export function written(text: string, pretty: boolean): string {
 }
 
 /** An error of the most common class. */
-export function generic(desc: string): Outcome {
+export function generic(desc: string): ReplyContent {
   return { errorClass: "GenericError", desc };
 }

@@ -128,9 +128,9 @@ export async function runLoad(
   const config = `${place.path}/qmpmux.toml`;
   Deno.writeTextFileSync(config, configuration(place.path, options.clients));
   await using mux = await startMux(options.program, config);
-  const world = new World(options, place.path, record, direct, lasting);
-  await world.run({ mux, qemu: qemu.pid, each });
-  return world.result(mux.said);
+  const load = new Load(options, place.path, record, direct, lasting);
+  await load.run({ mux, qemu: qemu.pid, each });
+  return load.result(mux.said);
 }
 
 function configuration(place: string, clients: number): string {
@@ -252,7 +252,7 @@ interface Stage {
   readonly each: (sample: Sample) => void;
 }
 
-class World implements Surroundings, Desk {
+class Load implements Surroundings, Desk {
   readonly random: Random;
   readonly greeting: string;
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[] = [];

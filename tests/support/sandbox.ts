@@ -1,5 +1,5 @@
 /**
- * A world in a directory, where the commands of a document run.
+ * A sandbox in a directory, where the commands of a document run.
  *
  * The paths of a document in /run, /etc and /var are below a directory of the test's own, `qmpmux`
  * on PATH is the program under test, and groups are the user's own. A command that begins with
@@ -36,11 +36,11 @@ export interface Running extends AsyncDisposable {
 }
 
 /** The directory, and what there is in it. */
-export class World implements Disposable {
+export class Sandbox implements Disposable {
   readonly #place = makePlace();
   readonly #home: string;
 
-  /** A world without anything but the programs. */
+  /** A sandbox without anything but the programs. */
   constructor() {
     const { path } = this.#place;
     this.#home = `${path}/home`;
