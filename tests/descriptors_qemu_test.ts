@@ -10,7 +10,6 @@ import { addressText } from "../lib/policy/address.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   eventually,
   memoryFile,
   memoryFilesOf,
@@ -21,6 +20,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { WITHOUT_ROOT } from "./support/without.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const DONE = '{"return": {}}';
 const NOTHING_CAME =

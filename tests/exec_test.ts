@@ -11,7 +11,7 @@ import { FakeQemu } from "./support/fake_qemu.ts";
 import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 Deno.test("readArguments() keeps the spelling of values", () => {
   assertEquals(
@@ -110,7 +110,7 @@ Deno.test("a command that a role refuses ends each subcommand with 77", async ()
   await using mux = await startQmpmux(["--config", file]);
   await mux.log.until(/connected to QEMU/);
   for (
-    const [name, ...rest] of [
+    const args of [
       ["exec", "cont"],
       ["wait", "--status", "running"],
       ["status"],
@@ -120,8 +120,7 @@ Deno.test("a command that a role refuses ends each subcommand with 77", async ()
       ["check", "--live"],
     ]
   ) {
-    const flag = name === "check" ? "--qemu" : "--socket";
-    const { code, stderr } = await runQmpmux([name!, ...rest, flag, path, "--timeout", "20"]);
+    const { code, stderr } = await runAt(path, args, 20);
     assertEquals(code, 77, stderr);
     assertMatch(stderr, /^qmpmux: .*The command \S+ has been refused: role none[:,] .*\n$/);
   }

@@ -9,17 +9,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { TestClient } from "./support/client.ts";
-import {
-  descriptorsOf,
-  LONG,
-  makeScene,
-  memoryOf,
-  note,
-  NOTES,
-  stands,
-  until,
-} from "./support/fault.ts";
+import { LONG, makeScene, note, NOTES, stands, until } from "./support/fault.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
+import { descriptorsOf, memoryOf } from "./support/process.ts";
 
 const CONNECTIONS = LONG ? 10_000 : 1000;
 /** Clients after which memory is measured, again and again. */

@@ -13,7 +13,6 @@ import { IN_FLIGHT_LIMIT } from "../lib/session/upstream.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   makeScene,
   note,
@@ -26,6 +25,7 @@ import {
 import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 /** A state in which a client leaves. */
 interface Situation {

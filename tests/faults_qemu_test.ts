@@ -12,7 +12,6 @@ import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient, undated } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   makeScene,
   note,
@@ -26,6 +25,7 @@ import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });

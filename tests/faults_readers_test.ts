@@ -11,7 +11,6 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   LONG,
   makeScene,
@@ -24,6 +23,7 @@ import {
 import { Lines } from "./support/lines.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
 import { kill, programCommand } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });

@@ -11,7 +11,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Bytes } from "./support/fake_qemu.ts";
 import { hostileMonitor } from "./support/hostile.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { runAt, type runQmpmux } from "./support/qmpmux.ts";
 
 const ENCODER = new TextEncoder();
 
@@ -42,8 +42,7 @@ async function run(args: readonly string[], asks: string, said: Bytes): Promise<
   using place = makePlace();
   const path = `${place.path}/vm`;
   await using _monitor = hostileMonitor(path, asks, said);
-  const flag = args[0] === "check" ? "--qemu" : "--socket";
-  return await runQmpmux([...args, flag, path, "--timeout", "60"]);
+  return await runAt(path, args, 60);
 }
 
 /** Asserts what holds whatever was said. */

@@ -12,11 +12,11 @@ import { FakeQemu } from "./support/fake_qemu.ts";
 import type { Command } from "../lib/wire/message.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
-import { memoryOf } from "./support/fault.ts";
 import { mutated, readConversations } from "./support/mutation.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
+import { memoryOf } from "./support/process.ts";
 
 /** Pairs of connections; qmpmux waits longer and longer before it dials again. */
 const ROUNDS = 6;

@@ -19,14 +19,9 @@ import {
 import { FdBudget, FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { FdSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import {
-  descriptorsOf,
-  duplicate,
-  memoryFile,
-  memoryFilesOf,
-  socketPair,
-} from "./support/passing.ts";
+import { duplicate, memoryFile, memoryFilesOf, socketPair } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const ENCODER = new TextEncoder();

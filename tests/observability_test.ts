@@ -12,7 +12,7 @@ import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { startQmpmux } from "./support/qmpmux.ts";
+import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
 /** Whether the test of the metrics' form is left out, which only the caller may choose. */
 const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
@@ -37,6 +37,34 @@ async function metricsAt(path: string): Promise<string> {
 function block(path: string): void {
   Deno.renameSync(path, `${path}.1`);
   Deno.mkdirSync(path);
+}
+
+/** A qmpmux with an audit in front of a fake QEMU, and a client. */
+interface Audited extends AsyncDisposable {
+  readonly at: (name: string) => string;
+  readonly qemu: FakeQemu;
+  readonly program: TestQmpmux;
+  readonly client: TestClient;
+}
+
+/** Starts a qmpmux with an audit and further flags; a client is connected. */
+async function startAudited(
+  flags: (at: Audited["at"]) => readonly string[] = (): [] => [],
+): Promise<Audited> {
+  await using made = new AsyncDisposableStack();
+  const { path } = made.use(makePlace());
+  const at = (name: string): string => `${path}/${name}`;
+  const qemu = made.use(new FakeQemu(at("vm")));
+  const program = made.use(
+    await startQmpmux([
+      ...["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
+      ...flags(at),
+    ]),
+  );
+  await program.log.until(/connected to QEMU/);
+  const client = made.use(await TestClient.ready(at("mux")));
+  const owned = made.move();
+  return { at, qemu, program, client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** The records in a file. */
@@ -106,15 +134,10 @@ Deno.test({
 });
 
 Deno.test("audit-failure=refuse: what cannot be put on record does not run, until it can", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new FakeQemu(at("vm"));
-  await using program = await startQmpmux([
-    ...["--qemu", qemu.path, "--listen", at("mux"), "--metrics", at("metrics")],
-    ...["--audit", at("audit"), "--audit-failure", "refuse"],
-  ]);
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited(
+    (at) => ["--metrics", at("metrics"), "--audit-failure", "refuse"],
+  );
+  const { at, qemu, program, client } = audited;
   await client.ask({ execute: "change-a" });
   block(at("audit"));
   program.kill("SIGHUP");
@@ -142,14 +165,8 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
 });
 
 Deno.test("audit-failure=continue: what cannot be put on record runs all the same", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new FakeQemu(at("vm"));
-  await using program = await startQmpmux(
-    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
-  );
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited();
+  const { at, qemu, program, client } = audited;
   block(at("audit"));
   program.kill("SIGHUP");
   await program.log.until(/audit .* cannot be written: /);
@@ -160,17 +177,11 @@ Deno.test("audit-failure=continue: what cannot be put on record runs all the sam
 });
 
 Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new FakeQemu(at("vm"));
-  await using program = await startQmpmux(
-    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
-  );
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited();
+  const { at, program, client } = audited;
   await client.ask({ execute: "before" });
   Deno.renameSync(at("audit"), at("audit.1"));
-  using watcher = Deno.watchFs(place.path, { recursive: false });
+  using watcher = Deno.watchFs(at("."), { recursive: false });
   program.kill("SIGHUP");
   await within("the new file", there(watcher, at("audit")));
   await client.ask({ execute: "after" });

@@ -11,7 +11,7 @@ import { TestClient } from "./support/client.ts";
 import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 /** Starts the program and gives its output, line by line. */
 function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStatus> } {
@@ -212,7 +212,7 @@ Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   using _other = await TestClient.connect(path);
   for (
-    const [name, ...operands] of [
+    const args of [
       ["exec", "query-status"],
       ["events"],
       ["wait"],
@@ -224,11 +224,10 @@ Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody
       ["check", "--live"],
     ]
   ) {
-    const flag = name === "check" ? "--qemu" : "--socket";
-    const args = [name!, ...operands, flag, path, "--timeout", "0.3"];
-    const { code, stderr } = await runQmpmux(args);
-    assertEquals(code, name === "check" ? 69 : 124);
-    assertMatch(stderr, /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/, name);
+    const { code, stderr } = await runAt(path, args, 0.3);
+    assertEquals(code, args[0] === "check" ? 69 : 124);
+    const pattern = /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/;
+    assertMatch(stderr, pattern, args.join(" "));
   }
 });
 

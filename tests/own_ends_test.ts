@@ -15,16 +15,11 @@ import { FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { WITHOUT_PYTHON } from "./support/passer.ts";
-import {
-  descriptorsOf,
-  eventually,
-  memoryFilesOf,
-  PassingClient,
-  socketPair,
-} from "./support/passing.ts";
+import { eventually, memoryFilesOf, PassingClient, socketPair } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const OWN_END = /^qmpmux: client fds\/\d+ passed an end of a connection to qmpmux: it was closed$/;

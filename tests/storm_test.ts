@@ -14,6 +14,7 @@ import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
+import { memoryOf } from "./support/process.ts";
 
 const LONG = Deno.args.includes("--long");
 const ROOT = new URL("./", import.meta.url).pathname;
@@ -33,12 +34,6 @@ const STALLED = LONG ? 50 : 5;
 
 /** A storm takes its time; this is no measure of speed. */
 const PATIENCE_MS = 300_000;
-
-/** Returns the memory that a process uses, in bytes. */
-function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
-}
 
 /** A client that does no harm, and measures how long it waits for its answers. */
 class Meter implements Disposable {

@@ -10,8 +10,9 @@ import { Descriptors, type Libc, loadLibc } from "../lib/platform/libc.ts";
 import { connectWithFds, FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import { memoryFile, memoryFilesOf } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const ENCODER = new TextEncoder();

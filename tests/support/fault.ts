@@ -153,11 +153,6 @@ export function isStopped(pid: number): Promise<boolean> {
   });
 }
 
-/** Returns the number of descriptors that a process has open. */
-export function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
 /** Lets a process open only so many descriptors more. */
 export async function limitDescriptors(pid: number, more: number): Promise<void> {
   const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
@@ -193,12 +188,6 @@ export function fillDisk(pid: number, place: string): () => void {
     file.close();
   }
   return () => Deno.removeSync(path);
-}
-
-/** Returns the memory that a process uses, in bytes. */
-export function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
 }
 
 /** A command that adds a text to QEMU's buffer. */

@@ -49,11 +49,6 @@ export function memoryFilesOf(pid: number): string[] {
   return names.sort();
 }
 
-/** Returns the number of descriptors that a process has. */
-export function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
 function linkAt(path: string): string | undefined {
   try {
     return Deno.readLinkSync(path);

@@ -37,6 +37,16 @@ export async function runQmpmux(
   return { code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
 }
 
+/** Runs a subcommand at a monitor to its end. */
+export function runAt(
+  path: string,
+  args: readonly string[],
+  timeout: number,
+): ReturnType<typeof runQmpmux> {
+  const flag = args[0] === "check" ? "--qemu" : "--socket";
+  return runQmpmux([...args, flag, path, "--timeout", String(timeout)]);
+}
+
 /** A running qmpmux. */
 export interface TestQmpmux extends AsyncDisposable {
   readonly pid: number;
