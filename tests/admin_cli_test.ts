@@ -18,7 +18,7 @@ interface Set extends AsyncDisposable {
   readonly open: string;
 }
 
-/** A qmpmux with a listener for administrators and one for everybody else. */
+/** Starts a qmpmux with a listener for administrators and one for everybody else. */
 async function setUp(): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());
@@ -164,7 +164,10 @@ for (
   });
 }
 
-/** A control socket as qmpmux opens it: it greets at once, and answers qmpmux's own commands alone. */
+/**
+ * Starts a control socket as qmpmux opens it: it greets at once, and answers only qmpmux's own
+ * commands.
+ */
 function control(path: string, answers: Readonly<Record<string, unknown>>): FakeQemu {
   const version = '{"qmpmux": {"major": 0, "minor": 1, "micro": 0}}';
   return new FakeQemu(path, {

@@ -1,8 +1,8 @@
 /**
- * The walls of the house: which floor may import which, and what pure rooms do without.
+ * The walls of the house: the imports that each floor may have, and the rules of pure rooms.
  *
- * The picture is in `docs/architecture.md`. A change that has to move a wall
- * changes the table here and the picture there.
+ * The picture is in `docs/architecture.md`. A change that moves a wall changes the table here and
+ * the picture there.
  *
  * @module
  */

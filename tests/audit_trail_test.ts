@@ -1,5 +1,6 @@
 /**
- * Records on their way: their order, their bound, and what happens where none can be written.
+ * Records on their way to the audit: their order, their bound, and the behaviour when none can be
+ * written.
  *
  * @module
  */

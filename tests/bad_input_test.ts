@@ -40,7 +40,7 @@ function endingOf(
   return { code, message, before: lines };
 }
 
-/** A start that ends before anything listens. */
+/** Starts the program, which must exit before anything listens; returns its status and error. */
 async function refusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = endingOf(await runQmpmux(["serve", ...args]));
   assertEquals(before, []);
@@ -50,7 +50,11 @@ async function refusal(...args: string[]): Promise<[number, string]> {
 /** The command before a command that takes root's privileges, but not what root owns. */
 const UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] as const;
 
-/** @throws Error where root cannot read the checkout without its privileges: nothing would start */
+/**
+ * Throws if root cannot read the checkout without its privileges: nothing would start.
+ *
+ * @throws Error where root cannot read the checkout without its privileges: nothing would start
+ */
 function checkReadable(): void {
   const file = new URL("../main.ts", import.meta.url).pathname;
   const [command, ...args] = [...UNPRIVILEGED, "test", "-r", file];
@@ -60,7 +64,7 @@ function checkReadable(): void {
   );
 }
 
-/** A start by somebody who has to obey a file's mode: root without its privileges. */
+/** Starts the program as a user who has to obey a file's mode: as root without its privileges. */
 async function runUnprivileged(...args: string[]): Promise<Exit> {
   const [command, first] = programCommand();
   const words = [command, ...first, "serve", ...args];
@@ -81,7 +85,7 @@ async function runUnprivileged(...args: string[]): Promise<Exit> {
   });
 }
 
-/** Such a start that ends before anything listens. */
+/** Starts it in the same way; it must exit before anything listens. */
 async function unprivilegedRefusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = await runUnprivileged(...args);
   assertEquals(before, []);
@@ -92,7 +96,7 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** A directory that cannot be written to, or not even looked into, while `act` runs. */
+/** Makes a directory unwritable, or unreadable, while `act` runs. */
 async function withMode(path: string, mode: number, act: () => Promise<void>): Promise<void> {
   Deno.chmodSync(path, mode);
   try {
@@ -237,7 +241,7 @@ Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async ()
 
 // The listeners' places.
 
-/** A start whose QEMU is not there and whose listener is in this place. */
+/** Starts the program without a QEMU, with a listener at this path. */
 function listening(path: string, run = refusal): Promise<[number, string]> {
   return run("--qemu", `unix-abstract:qmpmux-no-${crypto.randomUUID()}`, "--listen", path);
 }
@@ -379,7 +383,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
 
 // Programs that answer and are not QEMU.
 
-/** A start in front of something else than QEMU, which it finds out. */
+/** Starts the program in front of a program that is not QEMU, which it must find out. */
 async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/qemu`;
@@ -448,7 +452,7 @@ async function makeScene(manners: FakeQemuManners, ...more: string[]): Promise<S
   return { qemu, qmpmux, path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Sees to it that a new client is served as it should be. */
+/** Asserts that a new client is served as usual. */
 async function assertServes(path: string): Promise<void> {
   using client = await TestClient.ready(path);
   assertEquals(
@@ -569,7 +573,7 @@ Deno.test("qmpmux gives nobody the late replies that come right after the greeti
       '{"execute":"query-name","id":1}{"exec-oob":"query-yank","id":2}{"execute":"query-name"}',
     4,
   );
-  // The out-of-band reply may come at any place after the first.
+  // The out-of-band reply may be at any place after the first.
   assertEquals(lines.filter((line) => line !== '{"return": [], "id": 2}'), [
     '{"return": {}}',
     '{"return": {}, "id": 1}',

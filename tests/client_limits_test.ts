@@ -1,7 +1,7 @@
 /**
- * A client's limits, over real sockets before a hub whose QEMU says what it is told.
+ * A client's limits, over real sockets, with a hub whose QEMU the test plays.
  *
- * At each limit: what the client sees, what the log says, what is counted.
+ * At each limit: the client's view, the log, and the counts.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const DONE = '{"return": {}}\r\n';
 const TOO_LONG =
   '{"error": {"class": "GenericError", "desc": "JSON token size limit exceeded"}}\r\n';
 
-/** A clock that the test turns; what is due runs when it is turned. */
+/** A clock that the test turns; timers that are due fire when it is turned. */
 class HandClock implements Clock {
   #now = 0;
   readonly due = new Map<() => void, number>();
@@ -395,7 +395,7 @@ Deno.test("max-command, rate: a reload is in force on live clients", async () =>
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
 });
 
-/** A reply with a long value. */
+/** Returns a reply with a long value. */
 function longReply(bytes: number): string {
   return `{"return": "${"x".repeat(bytes)}"}`;
 }
@@ -489,7 +489,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   assertEquals(budget.total, 0);
 });
 
-/** A stream whose next bytes bring descriptors. */
+/** Returns a stream whose next bytes bring descriptors. */
 function passing(ours: Deno.UnixConn): Stream {
   const fdMessages = [undefined, new FakeFds("passed")];
   return {

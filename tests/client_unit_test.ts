@@ -1,7 +1,7 @@
 /**
- * One client's socket before a whole hub, QEMU being played by the test.
+ * One client's socket in front of a whole hub; the test plays QEMU.
  *
- * When it is read, when it is not, and what becomes of its commands when it goes.
+ * The tests show when it is read, when it is not, and the fate of its commands when it disconnects.
  *
  * @module
  */
@@ -32,7 +32,7 @@ class House {
   readonly qemu = new FakePeer();
   readonly mux = new Mux(options(), STRICT_NOTICES);
 
-  /** A house whose QEMU is ready. */
+  /** Returns a house whose QEMU is ready. */
   static open(): House {
     const house = new House();
     house.arrive();
@@ -50,7 +50,7 @@ class House {
     this.mux.answered(new TextEncoder().encode(text));
   }
 
-  /** A client at this socket. */
+  /** Returns a client at this socket. */
   client(socket: Deno.Conn): Client {
     const { grant } = parseListener("/run/door");
     return new Client(socket, grant, clientDeps(this.mux, this.log));
@@ -150,7 +150,7 @@ Deno.test("Client that ends its stream and then closes is found out by the next 
   await write(pair.theirs, '{"execute":"a"}');
   await house.qemu.next();
   await pair.theirs.closeWrite();
-  // Its end has been seen once a second client, which came later, has ended.
+  // Its end has been seen once a second client, which connected later, has ended.
   using second = await makePair();
   const ending = house.client(second.ours).run();
   second.theirs.close();

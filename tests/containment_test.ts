@@ -12,7 +12,7 @@ import { makePlace } from "./support/place.ts";
 import { type Means, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { Stage } from "./support/stage.ts";
 
-/** A function that fails. */
+/** Throws an error. */
 function fails(): never {
   throw new RangeError("planted");
 }
@@ -95,7 +95,7 @@ interface Set extends AsyncDisposable {
   readonly metrics: string;
 }
 
-/** A qmpmux from source with something planted, before a QEMU that is played. */
+/** Starts a qmpmux from source with an error planted, in front of a fake QEMU. */
 async function setUp(planted: string): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());

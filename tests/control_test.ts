@@ -123,7 +123,7 @@ Deno.test("serve --control is there before QEMU, reloads, and writes who did so 
   using admin = await TestClient.ready(at("control"));
   const { vm, qemu, "qemu-pid": pid } = await asked(admin, "query-status");
   assertEquals([vm, qemu, pid], ["web-1", "absent", null]);
-  // Audit and metrics come and go with a reload.
+  // Audit and metrics start and stop with a reload.
   write(`audit = "${at("audit")}"\nmetrics = "${at("metrics")}"\n`);
   assertEquals(await asked(admin, "reload"), {});
   await mux.log.until(/metrics on unix:/);
@@ -204,7 +204,7 @@ Deno.test({
   },
 });
 
-/** Why nobody can connect to a path; nothing where somebody can. */
+/** Returns the reason for which nobody can connect to a path; `undefined` if one can. */
 async function refusal(path: string): Promise<string | undefined> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();

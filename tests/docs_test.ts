@@ -1,8 +1,8 @@
 /**
  * The commands in README.md and docs/ are run, and the output they show is compared.
  *
- * The commands of a document run in their order, in a sandbox of its own. A block
- * says behind its fence what it is:
+ * The commands of a document run in order, in a sandbox. The words behind the fence of
+ * a block are its kind:
  *
  *     console           commands, each behind `$ `, and all that they print; a line of JSON
  *                       with "execute" that socat shows is typed
@@ -173,7 +173,7 @@ async function play(document: string): Promise<void> {
   }
 }
 
-/** The monitors that commands connect to, and that no command of the document starts. */
+/** Returns the monitors that commands connect to, and that no command of the document starts. */
 function qemusOf(blocks: readonly Block[]): string[] {
   const text = blocks.filter((block) => block.kind !== "text" && !hasMark(block))
     .flatMap(({ lines }) => lines).join("\n");
@@ -198,7 +198,7 @@ async function begin(
   return { running, block, shown: then };
 }
 
-/** Resolves when a client of a listener for administrators has said which events it wants. */
+/** Resolves when a client of a listener for administrators has chosen its events. */
 async function chosen(socket: string): Promise<void> {
   using admin = await TestClient.ready(socket);
   const chosen = /"last-command": "__org.qmpmux_set-event-filter"/;
@@ -213,7 +213,7 @@ async function hear(sandbox: Sandbox, block: Block, running: Running, line: stri
   }
 }
 
-/** A conversation: what is typed is what QEMU would be asked. */
+/** Plays a conversation: the lines that are typed are the commands to QEMU. */
 async function converse(sandbox: Sandbox, block: Block, { command, output }: Shown): Promise<void> {
   await using running = sandbox.start(command);
   for (const line of output) {

@@ -1,5 +1,5 @@
 /**
- * Thousands of clients that come and go, in every way there is.
+ * Thousands of clients that connect and disconnect, in every way there is.
  *
  * They leave nothing behind: no descriptor, no memory that grows with their number, no command at
  * QEMU.
@@ -19,8 +19,9 @@ const ROUND = CONNECTIONS / 5;
 const AT_A_TIME = 8;
 const MIB = 1 << 20;
 /**
- * Growth in a round, where it is least: garbage that has not been collected yet makes a round or two grow more,
- * and so does what is made once. Were 4 KiB of each client kept, every round would exceed it.
+ * Growth in the round where it is least: garbage that has not been collected yet makes some rounds
+ * grow more, and so do things that are made once. If 4 KiB of each client were kept, every round
+ * would exceed it.
  */
 const GROWTH = 4096 * ROUND;
 

@@ -1,9 +1,9 @@
 /**
  * Clients that leave, in every state they can be in.
  *
- * A client that closes takes along what has not been sent, and nothing else; one
- * that only ends its stream is answered as QEMU would. Either way nothing of it
- * is left, and the others and QEMU notice nothing.
+ * A client that closes takes with it the commands that have not been sent, and nothing else; one
+ * that only ends its stream is answered as by QEMU. Either way nothing of it is left, and the
+ * others and QEMU notice nothing.
  *
  * @module
  */
@@ -37,7 +37,7 @@ interface Situation {
   readonly says?: string;
   /** Whether QEMU is stopped until the client has left. */
   readonly stopped?: boolean;
-  /** By what qmpmux is seen to have heard it. */
+  /** The state by which qmpmux is seen to have read it. */
   readonly stands?: Partial<Standing>;
   /** Whether its last command causes an event, by which the others learn of it. */
   readonly resumes?: boolean;
@@ -85,7 +85,7 @@ const SITUATIONS: readonly Situation[] = [
     stopped: true,
     stands: { pending: 5 },
     ran: ({ inFlight }) => "12345".slice(0, inFlight),
-    // QEMU does the same: with oob on, a client that ends its stream is not answered any more.
+    // QEMU does the same: with oob on, a client that ends its stream gets no more replies.
     heard: [],
   },
   {

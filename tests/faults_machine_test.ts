@@ -1,8 +1,8 @@
 /**
- * A machine that runs out of something, or from which a file is taken.
+ * A machine that runs out of something, or on which a file is removed.
  *
- * No descriptor, no room on a disk, no socket file: who is there is served on,
- * what cannot be done is told, and it is done again as soon as it can be.
+ * Without a descriptor, without room on a disk or without its socket file, qmpmux serves the
+ * clients that are connected, reports what it cannot do, and does it again as soon as it can.
  *
  * @module
  */
@@ -47,7 +47,8 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   await scene.mux.log.until(/mux: no descriptor is left for another client; raise the limit/);
   assertEquals(await client.ask(note("a;")), '{"return": {}}');
 
-  // Neither the settings nor the audit can be opened; both are told, and what was there holds.
+  // Neither the settings nor the audit can be opened; both are reported, and the old ones stay in
+  // force.
   scene.mux.kill("SIGHUP");
   await scene.mux.log.until(/not read again: .*x\.toml: it cannot be read: Too many open files/);
   await scene.mux.log.until(/audit .*cannot be written: Too many open files/);
@@ -79,7 +80,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
   scene.qemu.kill("SIGKILL");
   await scene.qemu.ended;
   assertMatch(await client.line(), /"__org.qmpmux_QEMU_LOST"/);
-  // A client that waited has taken the place of QEMU's connection.
+  // A client that waited has got the descriptor of QEMU's connection.
   await stands(scene.mux, { clients: clients + 1 });
   await using _next = await startQemu(scene.qemu.path, RING);
   await scene.mux.log.until(/vm: Too many open files .*; waiting/);
@@ -90,7 +91,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
 
 // Disks.
 
-/** The commands on record, and how many lines are a part of a record. */
+/** Returns the commands on record, and the number of lines that are a part of a record. */
 function recordsAt(pid: number, path: string): { notes: string[]; torn: number } {
   const notes: string[] = [];
   let torn = 0;
@@ -142,7 +143,7 @@ for (const failure of ["refuse", "continue"] as const) {
     outcomes.push("ringbuf-write return");
     await until("all records", () => {
       const { notes, torn } = recordsAt(pid, scene.at(`${DISK}/audit`));
-      // The one record that met the end of the disk has left a part, on a line of its own.
+      // The one record during which the disk became full has left a part, on a line of its own.
       return torn <= 1 && notes.length === outcomes.length;
     });
     assertEquals(recordsAt(pid, scene.at(`${DISK}/audit`)).notes, outcomes);

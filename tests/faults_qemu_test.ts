@@ -1,8 +1,8 @@
 /**
- * A QEMU that does not run for a while, and one that goes, in every state.
+ * A QEMU that does not run for a while, and one that exits, in every state.
  *
- * While it does not run its clients wait, and when it runs again everything has
- * run once. When it goes, nobody hears half an answer, or one that is not its own.
+ * While it does not run its clients wait, and when it runs again everything has run once. When it
+ * exits, no client gets half a reply, or one that is not its own.
  *
  * @module
  */
@@ -36,7 +36,7 @@ async function stopQemu({ qemu }: Scene): Promise<void> {
   await isStopped(qemu.pid);
 }
 
-// It stops, and goes on.
+// It stops, and continues.
 
 test("a stopped QEMU that goes on has run every command once, in each client's order", async () => {
   await using scene = await makeScene({ flags: ["--stall-timeout", "2"] });
@@ -96,9 +96,9 @@ test("a long command to a QEMU that does not read goes on where it stopped", asy
   assertEquals(kept, `${text}last`.slice(-65536));
 });
 
-// It goes.
+// It exits.
 
-/** A state in which QEMU goes, stopped before the commands come. */
+/** A state in which QEMU exits, stopped before the commands arrive. */
 interface Loss {
   readonly name: string;
   readonly enable: readonly string[];

@@ -1,21 +1,21 @@
 /**
  * Properties that hold for everything people and clients write, right or wrong.
  *
- *  1. A reader gives a value, or throws the one class of error it names; nothing else.
- *  2. An error says in one line what was found and what to write; it shows no place in
+ *  1. A reader returns a value, or throws the one class of error it names; nothing else.
+ *  2. An error is one line with the finding and the remedy; it shows no place in
  *     the program, and no value that may be a secret.
- *  3. What is accepted is written back, and read again as the same.
- *  4. No accepted path of a socket has more than 107 bytes, or a NUL but in front.
- *  5. A fault in a file is told with the file's name and the right line, and no other is told.
+ *  3. A value that is accepted is written back, and read again as the same.
+ *  4. No accepted path of a socket has more than 107 bytes, or a NUL except in front.
+ *  5. A fault in a file is reported with the file's name and the right line, and no other is.
  *  6. A command of qmpmux's own is answered once, with its id, by a reply of QMP's form,
  *     and never reaches QEMU; a role that does not administer gets nothing by it.
- *  7. What QEMU says, however damaged, is read as a message or as none; nothing throws.
+ *  7. Bytes of QEMU's, however damaged, are read as a message or rejected; nothing throws.
  *     A reply with an id put in and taken out again is the reply.
- *  8. Nothing that is written comes to stand in the prototype of all objects.
- *  9. A text of very many signs comes to its end: the work grows as the text does.
+ *  8. Nothing that is written gets into the prototype of all objects.
+ *  9. A very long text is read to its end: the work grows as the text does.
  *
  * `QMPMUX_FUZZ_SEED` repeats a run, `QMPMUX_FUZZ_COUNT` bounds it; `deno task fuzz`
- * tries many more. What was found once is kept in `tests/corpus/inputs/` and is
+ * tries many more. Inputs that failed once are kept in `tests/corpus/inputs/` and are
  * tried first.
  *
  * @module
@@ -66,7 +66,7 @@ const ENCODER = new TextEncoder();
 /** The names in the prototype of all objects, before anything was read. */
 const INHERITED = Object.getOwnPropertyNames(Object.prototype).join();
 
-/** Tries what was found earlier, then so many inputs of chance. */
+/** Tries the inputs that were found earlier, then that many random ones. */
 function fuzz<T>(
   what: string,
   count: number,
@@ -92,7 +92,7 @@ function fuzz<T>(
   });
 }
 
-/** The inputs of one kind that were found earlier: a value of JSON a line. */
+/** Returns the inputs of one kind that were found earlier: a JSON value a line. */
 function foundIn(kind: string): unknown[] {
   const url = new URL(`./corpus/inputs/${kind}.jsonl`, import.meta.url);
   return Deno.readTextFileSync(url).split("\n").filter(Boolean).map((line) => JSON.parse(line));
@@ -316,7 +316,7 @@ fuzz(
   },
 );
 
-/** A secret as a client might give one where it does not belong. */
+/** A secret that a client might give where it does not belong. */
 const SECRET = "s3cr3t-s3cr3t";
 
 const OWN_NAMES = [
@@ -392,7 +392,7 @@ const SAID = [
   '{"return": [1, {"id": 7}, "}"], "id": 8}',
 ];
 
-/** QEMU's own lines, as recorded, but for the longest. */
+/** QEMU's own lines, as recorded, except the longest. */
 const RECORDED = CORPORA[0]!.cases.flatMap(({ heard }) => heard.split("\r\n"))
   .filter((line) => line.length > 0 && line.length < 2000);
 
@@ -424,7 +424,7 @@ fuzz(
   },
 );
 
-/** The messages before what is none. */
+/** Yields the messages before the first damage. */
 function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   const splitter = new MessageSplitter();
   for (const chunk of chunks) {

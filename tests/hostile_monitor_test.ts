@@ -1,5 +1,5 @@
 /**
- * Monitors that answer with anything: what each subcommand makes of it.
+ * Monitors that answer with anything, and the behaviour of each subcommand.
  *
  * At any bytes it exits with a documented status, prints at most one line on stderr, sends no
  * control character to the terminal, and prints JSON wherever it promises JSON.
@@ -30,14 +30,14 @@ const SUBCOMMANDS: readonly (readonly [args: readonly string[], asks: string])[]
   [["check", "--live"], "query-version"],
 ];
 
-/** Text that a terminal obeys, and what hides in it or turns it around. */
+/** Text that a terminal obeys, and characters that hide in it or reverse it. */
 const ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u2028\u200b\ufeff";
-/** The same as JSON may have it: only what JSON forbids is escaped. */
+/** The same text inside JSON: only characters that JSON forbids are escaped. */
 const IN_JSON = JSON.stringify(ESCAPES).slice(1, -1);
 
 type Exit = Awaited<ReturnType<typeof runQmpmux>>;
 
-/** Runs a subcommand against a monitor that says these bytes in place of what it is asked for. */
+/** Runs a subcommand at a monitor that sends these bytes as the reply. */
 async function run(args: readonly string[], asks: string, said: Bytes): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/vm`;
@@ -45,7 +45,7 @@ async function run(args: readonly string[], asks: string, said: Bytes): Promise<
   return await runAt(path, args, 60);
 }
 
-/** Asserts what holds whatever was said. */
+/** Asserts the properties that hold whatever was sent. */
 function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assert([0, 1, 69].includes(code), `${what}: ${code}: ${stderr}`);
   assert(!/(?!\n)[\p{Cc}\p{Cf}\p{Zl}]/u.test(stdout + stderr), what);
@@ -54,7 +54,7 @@ function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assertEquals(stdout, "", what);
 }
 
-/** Asserts the same of what every subcommand makes of an answer; the outcomes by the subcommands. */
+/** Asserts the same for every subcommand; returns the outcomes by the subcommands. */
 async function tried(said: Bytes): Promise<ReadonlyMap<string, Exit>> {
   const outcomes = await Promise.all(SUBCOMMANDS.map(async ([args, asks]) => {
     const what = args.join(" ");
@@ -142,7 +142,7 @@ Deno.test("status shows names and values of any text without obeying them", asyn
   assertMatch(outcome.stdout, /^age: 2 s\n\\u001b.*: \\u001b.*\na: none\n$/);
 });
 
-/** A client as qmpmux tells of it, but for some members. */
+/** Returns a client as qmpmux describes it, with some members changed. */
 function clientWith(members: object): string {
   const peer = { pid: 1, uid: 2, gid: 3 };
   return JSON.stringify({ name: "a/1", peer, role: "full", commands: 1, filter: null, ...members });

@@ -1,8 +1,8 @@
 /**
- * The program before a QEMU that mutates real conversations, over sockets.
+ * The program in front of a QEMU that mutates real conversations, over sockets.
  *
- * Every second connection is hostile, the others are honest: what the first do
- * must hurt nobody on the second.
+ * Every second connection is hostile, the others are honest: the hostile ones must not affect the
+ * honest ones.
  *
  * @module
  */
@@ -35,7 +35,7 @@ const FIRST: readonly (readonly [command: string, reply: string])[] = [
 const [CONVERSATION] = readConversations();
 const { commands, replies, events } = CONVERSATION!;
 
-/** A QEMU whose connections are honest and hostile in turn. */
+/** Starts a QEMU whose connections are honest and hostile in turn. */
 function startHostile(path: string, random: Random): FakeQemu {
   let qemu: FakeQemu | undefined = undefined;
   const answer = ({ name, oob }: Command): string | undefined => {
@@ -61,7 +61,7 @@ function startHostile(path: string, random: Random): FakeQemu {
   });
 }
 
-/** A text with what it leaves open closed: the test is not to wait for a message that never ends. */
+/** Closes what a text leaves open: the test must not wait for a message that never ends. */
 function ended(text: string): string {
   // An event in its place would leave the command without a reply.
   if (text.startsWith('{"event": "')) return `{"return": ${text.slice('{"event": '.length)}`;
@@ -79,7 +79,7 @@ function ended(text: string): string {
   return open === "" ? text : `${text}${open}\r\n`;
 }
 
-/** Asks, and waits for the reply; whether it came, from QEMU. */
+/** Sends a command and waits for the reply; returns whether QEMU's reply arrived. */
 async function asks(client: TestClient, command: string, id: string): Promise<boolean> {
   if (!await client.trySend(`${command.slice(0, -1)},"id":"${id}"}`)) return false;
   try {
@@ -91,7 +91,7 @@ async function asks(client: TestClient, command: string, id: string): Promise<bo
   }
 }
 
-/** The internal errors that the metrics count. */
+/** Returns the number of internal errors in the metrics. */
 async function internalErrors(path: string): Promise<number> {
   using socket = await Deno.connect({ transport: "unix", path });
   await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -117,7 +117,7 @@ for (const onLoss of ["hold", "close"] as const) {
     const before = memoryOf(mux.pid);
     const ends: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      // An honest QEMU: who is there is served, and so is a new client.
+      // An honest QEMU: the client that is connected is served, and so is a new one.
       using bystander = await TestClient.ready(at("full"));
       for (const client of onLoss === "hold" ? [...stayed, bystander] : [bystander]) {
         assert(await asks(client, '{"execute":"query-status"}', `x${++ids}`), "not served");
@@ -140,7 +140,7 @@ for (const onLoss of ["hold", "close"] as const) {
         const client = i === 0 ? one : random.pick(clients);
         if (!await asks(client, command, `x${++ids}`)) break;
       }
-      // One that has said nothing wrong does so now.
+      // A connection that has sent nothing wrong does so now.
       if (isUp()) await one.trySend('{"execute":"x-garbage"}');
       const seen = mux.log.seen.length;
       await mux.log.until(/connected to QEMU/);

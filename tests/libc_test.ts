@@ -1,5 +1,5 @@
 /**
- * Foreign calls: what they give, what they refuse, and that nothing is left open.
+ * Foreign calls: their results and errors, and that nothing is left open.
  *
  * The other end is Deno's own, so that neither side is tested by itself.
  *
@@ -27,7 +27,10 @@ const LIBC = loadLibc();
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
-/** A connection: Deno's end, which can send descriptors too, and a descriptor of the other. */
+/**
+ * Returns a connection: Deno's end, which can also send descriptors, and the descriptor of the
+ * other end.
+ */
 async function connected(): Promise<
   { socket: Deno.UnixConn; hasFds: FdSocket; other: number } & Disposable
 > {
@@ -132,7 +135,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
   using place = makePlace();
   const path = `${place.path}/s`;
   const listening = LIBC.listen(path);
-  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to those who connect later.
+  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to later connections.
   for (const option of [16, 34, 76]) {
     library.symbols.setsockopt(listening, 1, option, new Int32Array([1]), 4);
   }
@@ -153,7 +156,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
 });
 
 Deno.test("receive() gives the bytes, and as many descriptors as the process has room for", async () => {
-  // A process of its own, that may open few.
+  // A separate process, which may open few files.
   const code = `
     import { Descriptors, loadLibc } from ${
     JSON.stringify(new URL("../lib/platform/libc.ts", import.meta.url).href)
@@ -290,7 +293,7 @@ Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners 
   (await tcp.accept()).close();
 });
 
-/** Our descriptors. */
+/** Returns our open descriptors. */
 function openDescriptors(): number[] {
   return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
 }
@@ -321,7 +324,7 @@ Deno.test("accept() gives nothing while nobody connects", () => {
 });
 
 Deno.test("accept() says too many open files in Deno's words", async () => {
-  // A process of its own, that may open few.
+  // A separate process, which may open few files.
   const code = `
     import { loadLibc } from ${
     JSON.stringify(new URL("../lib/platform/libc.ts", import.meta.url).href)

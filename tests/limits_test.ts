@@ -1,5 +1,5 @@
 /**
- * The table of limits, the values they may have, and how they are told.
+ * The table of limits, their values, and their lines in the log.
  *
  * @module
  */
@@ -177,7 +177,7 @@ Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with 
   assertEquals(bucket.wait(0), 0);
   bucket.took();
   assertEquals(bucket.wait(0), 1);
-  // A higher rate fills the same bucket sooner; what is in it stays.
+  // A higher rate fills the same bucket sooner; its tokens stay.
   bucket.adopt(10, 0);
   assertEquals(bucket.wait(0), 0.1);
   bucket.adopt(0, 0);

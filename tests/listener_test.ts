@@ -1,5 +1,6 @@
 /**
- * Listening sockets: how the file is made, what is replaced, what is left alone.
+ * Listening sockets: the file that is made, the files that are replaced, the files that are left
+ * alone.
  *
  * @module
  */
@@ -28,7 +29,7 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** Accepts one client and says the word to it. */
+/** Accepts one client and sends it the word. */
 async function greets(listener: Listener, path: string): Promise<string> {
   const accepting = listener.accept((socket) => {
     // A client that only tests whether somebody listens has disconnected.

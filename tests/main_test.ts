@@ -1,5 +1,5 @@
 /**
- * The program as its users run it: what it prints where, and how it ends.
+ * The program as its users run it: its output and its exit status.
  *
  * @module
  */

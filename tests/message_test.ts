@@ -140,7 +140,7 @@ Deno.test("numbered() puts a number behind the last member", () => {
   assertEquals(latinText(numbered(bytesOf('{"exec-oob":"a"}'), "12")), '{"exec-oob":"a","id":12}');
 });
 
-/** A message of QEMU; its bytes as text. */
+/** Returns a message of QEMU with its bytes as text. */
 function heard(line: string): Record<string, unknown> | undefined {
   const message = readMessage(bytesOf(`${line}\r\n`));
   return message && { ...message, bytes: latinText(message.bytes).trimEnd() };

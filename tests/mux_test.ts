@@ -1,5 +1,5 @@
 /**
- * The hub: what transcripts do not show of it.
+ * The hub: the parts that transcripts do not show.
  *
  * @module
  */
@@ -202,7 +202,7 @@ Deno.test("Mux refuses an id that pretty=on would print far longer than its clie
   };
   const nested = (depth: number, count: number): string =>
     `${"[".repeat(depth)}${"1,".repeat(count)}1${"]".repeat(depth)}`;
-  // Each element on a line of its own, four spaces a level.
+  // Each element is on its own line, with four spaces a level.
   assert(says(nested(1000, 20_000)).includes('"desc": "JSON token size limit exceeded"'));
   assert(!says(nested(1000, 20_000)).includes('"id"'));
   assertStringIncludes(

@@ -21,7 +21,7 @@ const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",")
 
 const SECRET = "hunter2hunter2";
 
-/** The metrics on a unix socket, without their head. */
+/** Returns the metrics on a unix socket, without their head. */
 async function metricsAt(path: string): Promise<string> {
   const socket = await Deno.connect({ transport: "unix", path });
   const writer = socket.writable.getWriter();
@@ -67,7 +67,7 @@ async function startAudited(
   return { at, qemu, program, client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** The records in a file. */
+/** Returns the records in a file. */
 function recordsIn(path: string): Record<string, unknown>[] {
   return Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
@@ -105,7 +105,7 @@ Deno.test({
     const replies: string[] = [];
     for (const command of commands) replies.push(await client.ask(command));
     assertEquals(replies[0], '{"return": {}}');
-    // Damage that carries it, and a client that goes.
+    // Malformed input that contains it, and a client that disconnects.
     await client.ask(`{"execute": ${SECRET} }`);
     client[Symbol.dispose]();
     const told = await metricsAt(metrics);

@@ -84,7 +84,7 @@ Deno.test("qmpmux events through qmpmux hears what others cause, and ends with Q
   const filters = ["--filter", "RESUME", "--filter", "SHUTDOWN"];
   const { lines, status } = start(["events", "--socket", path, ...filters]);
   using actor = await TestClient.ready(path);
-  // Until it hears something, it may not be listening yet.
+  // Until its first event, it may not be listening yet.
   let listening = false;
   const first = lines.next().then((line) => {
     listening = true;
@@ -118,7 +118,7 @@ Deno.test("qmpmux wait --status returns when the machine has it", async () => {
     answer: ({ name }, connection) => {
       if (name !== "query-status") return undefined;
       const status = asked++ === 0 ? "paused" : "running";
-      // The change is told by an event, behind the first answer.
+      // An event announces the change, behind the first reply.
       queueMicrotask(() => status === "paused" && connection.say(eventLine("RESUME")));
       return `{"return": {"status": "${status}"}}\r\n`;
     },

@@ -1,5 +1,5 @@
 /**
- * The orders in which QEMU goes through members: every one here was seen in what a QEMU printed.
+ * The orders in which QEMU visits members: every one was seen in the output of a QEMU.
  *
  * @module
  */
@@ -75,7 +75,7 @@ const UNEXPECTED: Record<string, string> = {
   "z y x w v u t s r q p o n m l k j i h g f e d c b a A B C D E F G": "x",
 };
 
-/** The key that is named of an object with these keys, where one is known. */
+/** Returns the key that is named of an object with these keys, if one is known. */
 function named(keys: readonly string[], ...known: readonly string[]): string | undefined {
   const members = keys.map((key) => `${JSON.stringify(key)}:1`).join(",");
   return firstUnexpected(bytesOf(`{${members}}`), (key) => known.includes(key));

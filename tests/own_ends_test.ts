@@ -1,9 +1,9 @@
 /**
- * Clients that pass what keeps their own connections open, and go; and descriptors
- * that nothing takes.
+ * Clients that pass descriptors which keep their own connections open, and disconnect; and
+ * descriptors that no command takes.
  *
- * A descriptor of a client's own end that is held here keeps the connection from
- * ending: nobody would see that the client has gone.
+ * A held descriptor of a client's own end keeps the connection open: nobody would see that the
+ * client has left.
  *
  * @module
  */
@@ -29,7 +29,9 @@ interface Scene extends AsyncDisposable {
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
   at(name: string): string;
-  /** Waits until only the client that watches is there, and nothing it does not need is open. */
+  /**
+   * Waits until only the observing client is connected, and nothing is open that it does not need.
+   */
   isEmpty(): Promise<void>;
 }
 
@@ -136,7 +138,7 @@ test("descriptors that no command takes are closed after fds-time=, and with the
     /client fds\/\d+ passed file descriptors that no command took for 1 s: they were closed$/,
   );
   await eventually("the file to be closed", () => memoryFilesOf(scene.mux.pid).length === 0);
-  // The client itself goes on, and gets what it passes later.
+  // The client itself stays connected, and gets what it passes later.
   assertMatch(await patient.ask('"query-name"}'), /^\{"return"/);
   assertMatch(await patient.getfd("f", []), /No file descriptor supplied via SCM_RIGHTS/);
   assertEquals(await patient.getfd("g"), '{"return": {}}');

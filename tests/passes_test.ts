@@ -1,9 +1,8 @@
 /**
- * Clients that pass descriptors at once: none goes astray, none stays behind.
+ * Clients that pass descriptors at once: none is lost, none is left behind.
  *
- * The clients are written in Python, which has its own way of passing them, and
- * look into QEMU's `/proc` after each. Ten thousand by two clients here;
- * `-- --long`: a hundred thousand by four.
+ * The clients are written in Python, which passes them in another way, and look into QEMU's `/proc`
+ * after each. Ten thousand by two clients here; `-- --long`: a hundred thousand by four.
  *
  * @module
  */

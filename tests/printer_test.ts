@@ -12,7 +12,7 @@ import { bytesOf, fed } from "./support/cuts.ts";
 import { MadeValues } from "./support/made_values.ts";
 import { Random } from "./support/random.ts";
 
-/** The bytes of a value as a frame has them. */
+/** Returns the bytes of a value as a frame has them. */
 function framed(text: string): Uint8Array {
   const [frame] = fed(new FrameSplitter(), [bytesOf(`[${text}]`)]);
   assert(frame !== undefined && "bytes" in frame, text);

@@ -1,8 +1,8 @@
 /**
  * The main job on a real QEMU, with the program as its users run it.
  *
- * One connection to QEMU; every client a monitor of its own; QEMU comes, goes
- * and comes again. Nothing here is scripted: what is compared is what QEMU says.
+ * One connection to QEMU; a monitor for every client; QEMU that starts, exits and starts again.
+ * Nothing is scripted: QEMU's own output is compared.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
-/** A QEMU and a qmpmux in front of it, both ready; gone with the test. */
+/** A QEMU and a qmpmux in front of it, both ready, which end with the test. */
 interface Set extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
@@ -107,7 +107,8 @@ test("53 clients share one connection: greeting, ids, oob, events and order are 
     else assertMatch(line, /QMP input member 'exec-oob' is unexpected/);
   }));
 
-  // One client starts the machine: its event comes before its return, and others see it too.
+  // One client starts the machine: it sees the event before the reply, and others see the event
+  // too.
   const [first] = all.splice(1, 1);
   assertEquals((await first!.session({ execute: "cont", id: "go" }, 2)).map(undated), [
     '{"timestamp": …, "event": "RESUME"}',
@@ -149,7 +150,7 @@ test("a qmpmux that is there before QEMU waits, and so do its clients", async ()
   await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", listen]);
   await mux.log.until(/QEMU is not there yet; waiting/);
   using client = await TestClient.connect(`${place.path}/mux`);
-  // Said before QEMU is there; heard when it is.
+  // Sent before QEMU is there; answered when it is.
   await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');
   await using _qemu = await startQemu(`${place.path}/vm`);
   assertMatch(await client.line(), /^\{"QMP": /);

@@ -1,5 +1,6 @@
 /**
- * The way to QEMU: what is waited for, what no waiting helps against, how it ends.
+ * The connection to QEMU: errors for which it waits, errors for which waiting is useless, and its
+ * end.
  *
  * @module
  */
@@ -45,7 +46,7 @@ class HeldPauses extends Pauses {
   }
 }
 
-/** The times that a timer was set to, while `act` runs. */
+/** Returns the times to which timers were set while `act` ran. */
 async function timesOf(act: () => Promise<void>): Promise<number[]> {
   const original = globalThis.setTimeout;
   const times: number[] = [];
@@ -190,7 +191,7 @@ Deno.test({
     using place = makePlace();
     const path = `${place.path}/qemu`;
     await using _qemu = await startQemu(path);
-    // QEMU's socket file is there a moment before QEMU listens.
+    // QEMU's socket file exists a moment before QEMU listens.
     const served = await dial(parseQemu(path), new Pauses(), new FakeLog(), NEVER);
     const others: Stream[] = [served!];
     const abandon = new AbortController();

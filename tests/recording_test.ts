@@ -16,7 +16,7 @@ import { makePlace } from "./support/place.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
 
-/** The settings of a command line. */
+/** Returns the settings of a command line. */
 function settings(...args: string[]): Exclude<ReturnType<typeof serveSettings>, "help"> {
   const given = serveSettings([...BASE, ...args]);
   assert(given !== "help");

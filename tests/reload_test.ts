@@ -174,7 +174,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
   using second = await TestClient.ready(b);
 
-  // A bad file, and what cannot change: told, and all goes on as before.
+  // A bad file, and a setting that cannot change: both are reported, and nothing changes.
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
   assertMatch(await mux.log.until(/not read again/), /x\.toml:4: unknown role "nobody"/);
@@ -187,7 +187,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
     using _third = await TestClient.ready(b);
   }
 
-  // A listener that is gone takes no one new; who is there stays.
+  // A listener that is removed accepts no more clients; those that are connected stay.
   write(listener(b));
   mux.kill("SIGHUP");
   await mux.log.until(/has been read again/);
@@ -220,7 +220,7 @@ Deno.test("SIGHUP: who came through a listener that was gone has its new terms w
     await mux.log.until(/has been read again/);
   }
   assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
-  // It counts: there is no room for another.
+  // It counts: the listener is full.
   using refused = await TestClient.connect(a);
   assertEquals(await refused.lines.next(), undefined);
   await mux.log.until(/a: a client was not let in: there are 1/);

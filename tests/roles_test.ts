@@ -1,8 +1,8 @@
 /**
  * The built-in roles and every command of QEMU.
  *
- * The commands are recorded (`tools/record_commands.ts`); what each role says to
- * them is a fixture, so that a change of policy is seen in a diff.
+ * The commands are recorded (`tools/record_commands.ts`); each role's verdicts are a fixture, so
+ * that a change of policy is seen in a diff.
  *
  * @module
  */
@@ -29,7 +29,7 @@ function roleOf(name: string): Role {
   return ROLES.get(name)!;
 }
 
-/** Commands of which the kind decides what they take: all but listed kinds are refused. */
+/** Commands whose arguments depend on a kind: all but listed kinds are refused. */
 const BY_KIND = ["blockdev-add", "chardev-add", "netdev_add", "object-add"];
 
 /** Tells whether a row names this path, or one around it or below it. */

@@ -2,9 +2,9 @@
  * Attacks: by a client of each role, by a QEMU that has been broken into, by a neighbour on the
  * machine.
  *
- * Many of these are holes that other filtering proxies have had, as they would
- * look here; `docs/security.md` says which. Nothing forbidden may reach QEMU,
- * nothing of one client another, and no file stand open for a moment.
+ * Many of these are vulnerabilities that other filtering proxies have had, in the form they would
+ * have here; `docs/security.md` lists them. Nothing forbidden may reach QEMU, nothing of one client
+ * another, and no file may be open to others for a moment.
  *
  * @module
  */
@@ -36,7 +36,7 @@ function roleNamed(name: string): Role {
   return ROLES.get(name)!;
 }
 
-/** A stage with QEMU, and a client on some terms that has said nothing. */
+/** Returns a stage with QEMU, and a client with a grant that has sent nothing. */
 function behind(some: Partial<Omit<Grant, "events" | "limits">>): [Stage, StageClient] {
   const stage = new Stage();
   stage.qemuReady();
@@ -415,7 +415,7 @@ Deno.test("a QEMU that sends replies nobody waits for reaches no client with the
 
 // A neighbour on the machine.
 
-/** The calls by which files come to be and change; all of them end before anything else runs. */
+/** The calls that make and change files; all of them end before anything else runs. */
 const FILE_CALLS = [
   ..."listen chmodSync chownSync linkSync mkdirSync symlinkSync removeSync makeTempDirSync".split(
     " ",
@@ -440,7 +440,7 @@ async function watched(act: () => Promise<void>, look: (call: string) => void): 
   }
 }
 
-/** The sockets below a directory that others can come to, with their modes. */
+/** Yields the sockets below a directory that others can reach, with their modes. */
 function* reachable(directory: string): Generator<[path: string, mode: number]> {
   const { mode } = Deno.lstatSync(directory);
   // A user who may not enter the directory reaches nothing in it.

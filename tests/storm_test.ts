@@ -1,9 +1,9 @@
 /**
- * Clients that behave badly, all limits as they come, and what it costs the others.
+ * Clients that behave badly, all limits at their defaults, and the cost to the others.
  *
- * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within
- * what the limits add up to. `deno task storm` takes the long form, which also tells
- * how long others waited; the figures in `docs/limits.md` are its.
+ * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within the sum of the
+ * limits. `deno task storm` runs the long form, which also prints how long others waited;
+ * `docs/limits.md` has its figures.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const HEAP = 64 * MIB;
 /** The number of clients that do not read in an event storm. */
 const STALLED = LONG ? 50 : 5;
 
-/** A storm takes its time; this is no measure of speed. */
+/** A storm is slow; this is no measure of speed. */
 const PATIENCE_MS = 300_000;
 
 /** A client that does no harm, and measures how long it waits for its answers. */
@@ -44,7 +44,7 @@ class Meter implements Disposable {
     this.#socket = socket;
   }
 
-  /** A client that has negotiated; `undefined` where it was turned away. */
+  /** Returns a client that has negotiated; `undefined` if it was refused. */
   static async connect(path: string): Promise<Meter | undefined> {
     const meter = new Meter(await Deno.connect({ transport: "unix", path }));
     if (await meter.#line() === "") {
@@ -56,7 +56,7 @@ class Meter implements Disposable {
     return meter;
   }
 
-  /** Asks until it has so many answers and, where it is told, until that is over; microseconds, sorted. */
+  /** Asks until it has that many replies, and until `over` is settled; returns the microseconds, sorted. */
   async ask(least: number, over?: Promise<unknown>): Promise<number[]> {
     const times: number[] = [];
     let going = over !== undefined;
@@ -91,7 +91,7 @@ class Meter implements Disposable {
   }
 }
 
-/** One more client: it comes again until those that have just gone are no longer counted. */
+/** Connects one more client, again and again until those that have just left are no longer counted. */
 async function newcomerAt(path: string): Promise<Meter> {
   for (;;) {
     const meter = await Meter.connect(path);
@@ -99,7 +99,7 @@ async function newcomerAt(path: string): Promise<Meter> {
   }
 }
 
-/** The least value that so much of the whole, from 0 to 1, does not pass. */
+/** Returns the least value that a part of all, from 0 to 1, does not exceed. */
 function part(sorted: readonly number[], whole: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * whole))]!;
 }

@@ -1,8 +1,8 @@
 /**
- * qmpmux as a service: what it is told by the service manager, and what it tells.
+ * qmpmux as a service: the things that the service manager gives it, and its notifications.
  *
- * The test is the manager: it receives the notifications at a socket of its own
- * and hands listening sockets over as systemd does.
+ * The test is the manager: it receives the notifications at its own socket and hands listening
+ * sockets over as systemd does.
  *
  * @module
  */
@@ -292,7 +292,7 @@ class Service implements AsyncDisposable {
   }
 }
 
-/** Notified, QEMU not there: `at` gives paths. */
+/** Returns a manager for a qmpmux without QEMU; `at` returns paths. */
 function stage(): { at: (name: string) => string; manager: Notified } & Disposable {
   const place = makePlace();
   const at = (name: string) => `${place.path}/${name}`;
@@ -421,7 +421,7 @@ function passedTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_PYTHON, fn });
 }
 
-/** A test of the program with a passed socket. */
+/** Defines a test of the program with a passed socket. */
 function adoptingTest(name: string, fn: () => Promise<void>): void {
   newDenoTest({ name, ignore: WITHOUT_PYTHON, fn });
 }
@@ -621,7 +621,7 @@ for (const { what, listen, sockets, env, says, adopted } of WRONG) {
   });
 }
 
-/** Connects, says what to do, does the rest, and gives what the server says it came to. */
+/** Connects, sends the act, plays it, and returns the result that the server prints. */
 async function adapted(
   kind: string,
   rest: (socket: Deno.UnixConn, said: () => Promise<string | undefined>) => Promise<void>,
@@ -694,7 +694,7 @@ passedTest("a passed connection that is closed interrupts its reading", async ()
 
 passedTest("a passed connection that is closed interrupts its writing", async () => {
   const said = await adapted("b", async (socket, outcome) => {
-    // Something has come, so it is writing; no more is read until it has been closed.
+    // It is writing, since something has arrived; nothing more is read until it has been closed.
     await socket.read(new Uint8Array(1));
     await write(socket, "x");
     await outcome();

@@ -222,7 +222,7 @@ Deno.test("UnixSocket.read() ends for a reader that comes after its close, howev
 
 Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
   await using ends = await connected();
-  // A kernel that says ETOOMANYREFS: the user has too many on their way.
+  // A kernel that fails with ETOOMANYREFS: the user has too many descriptors in flight.
   const full = {
     sendWith(): never {
       throw new Error("sendmsg: os error 109");

@@ -20,7 +20,7 @@ import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 const ENCODER = new TextEncoder();
 const METHODS = "GET HEAD POST PUT DELETE OPTIONS PATCH CONNECT TRACE".split(" ");
 
-/** A socket that chunks come from; it tells what was done with it. */
+/** A socket that chunks are read from; it records its use. */
 class Chunks implements Stream {
   readonly done: string[] = [];
   readonly #chunks: Uint8Array[];
@@ -82,7 +82,7 @@ async function through(
   }
 }
 
-/** A text cut in two at every place, byte by byte, and not at all. */
+/** Returns a text cut in two at every place, byte by byte, and not at all. */
 function cuts(text: string): string[][] {
   const places = Array.from(text, (_, at) => [text.slice(0, at), text.slice(at)]);
   return [...places, [...text]];
@@ -181,7 +181,7 @@ async function post(port: number): Promise<void> {
   }
 }
 
-/** A browser comes, then a client; only the client is heard. */
+/** Connects a browser, then a client; only the client is heard. */
 async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: string): Promise<void> {
   await within("the request to end", post(port));
   const line = await mux.log.until(/a client was closed/);
@@ -224,7 +224,7 @@ Deno.test("a web page's request is given up while there is no QEMU, too", async 
   await mux.log.until(/a client was closed: what it sent begins like HTTP/);
 });
 
-/** The port of a process's descriptor that is a TCP socket. */
+/** Returns the port of a process's descriptor that is a TCP socket. */
 function portOf(pid: number, descriptor: number): number {
   const [, inode] = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${descriptor}`))!;
   const lines = Deno.readTextFileSync("/proc/net/tcp").split("\n").map((line) =>

@@ -64,7 +64,7 @@ async function sameAsAlone(
   return through;
 }
 
-/** Resolves when QEMU greets: its socket is there a moment before it takes connections. */
+/** Resolves when QEMU greets: its socket file exists a moment before it accepts connections. */
 async function greets(path: string): Promise<void> {
   for (;;) {
     try {
@@ -482,7 +482,9 @@ Deno.test(
   },
 );
 
-/** Asks until the domain's state is as wanted: libvirt acts on an event after it has come. */
+/**
+ * Asks until the domain's state is as wanted: libvirt acts on an event only after it has arrived.
+ */
 async function untilState(state: () => Promise<string>, wanted: RegExp): Promise<void> {
   let waiting = true;
   const reached = async (): Promise<void> => {

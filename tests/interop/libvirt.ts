@@ -1,8 +1,8 @@
 /**
- * libvirt for tests: a daemon of its own, kept apart in namespaces.
+ * libvirt for tests: a private daemon, kept apart in namespaces.
  *
- * Unless a test has another wish, the domain's emulator is `libvirt/emulator.py`,
- * which puts what listens at `mux` between libvirt and QEMU's monitor, at `qemu`.
+ * By default the domain's emulator is `libvirt/emulator.py`, which puts the program that listens at
+ * `mux` between libvirt and QEMU's monitor, at `qemu`.
  *
  * @module
  */
@@ -37,9 +37,9 @@ export interface TestLibvirt extends AsyncDisposable {
   readonly mux: string;
   /** The path of a file of the test's. */
   file(name: string): string;
-  /** Runs a command of libvirt's shell; @throws Error with what it said where it fails */
+  /** Runs a command of libvirt's shell; @throws Error with its output if it fails */
   virsh(...args: string[]): Promise<string>;
-  /** Ends the daemon, if need be by force, and starts it anew; the domain goes on. */
+  /** Stops the daemon, by force if necessary, and starts it again; the domain keeps running. */
   restart(how?: "restart" | "kill"): Promise<void>;
 }
 
@@ -81,7 +81,9 @@ export async function startLibvirt(
     if (code !== 0) throw new Error(`virsh ${args.join(" ")}: ${stderr.trim()}`);
     return stdout.trim();
   };
-  /** Resolves when libvirtd answers: its socket is there a moment before it takes connections. */
+  /**
+   * Resolves when libvirtd answers: its socket file exists a moment before it accepts connections.
+   */
   const serves = async (): Promise<void> => {
     let waiting = true;
     const answers = async (): Promise<void> => {

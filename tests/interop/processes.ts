@@ -1,8 +1,8 @@
 /**
  * The files and sockets that programs have open, as the kernel reports them.
  *
- * A descriptor that has been passed is seen where it has arrived, under the name
- * of what it is; so is one that should have been closed.
+ * A descriptor that has been passed is seen in the process that received it, under the name of the
+ * thing it refers to; so is one that should have been closed.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { within } from "../support/deadline.ts";
 /** The interval at which the kernel is asked: there is no event to wait for. */
 const POLL_MS = 5;
 
-/** The processes with all of these words in their command lines. */
+/** Returns the processes with all of these words in their command lines. */
 export function processes(...words: readonly string[]): number[] {
   const found: number[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -27,7 +27,7 @@ function commandLine(pid: number): string {
   return gone(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`)) ?? "";
 }
 
-/** The program a process runs; nothing where it has ended. */
+/** Returns the program that a process runs; "" if it has ended. */
 export function programOf(pid: number): string {
   return gone(() => Deno.readLinkSync(`/proc/${pid}/exe`)) ?? "";
 }
@@ -37,7 +37,7 @@ export interface Held {
   /** Queues of network interfaces. */
   readonly taps: number;
   readonly sockets: number;
-  /** Files in the directory, by name; one that is open twice is there twice. */
+  /** Files in the directory, by name; one that is open twice is listed twice. */
   readonly files: readonly string[];
 }
 
@@ -67,7 +67,7 @@ function gone<T>(read: () => T): T | undefined {
   }
 }
 
-/** Asks until what is asked for holds; @throws Error with the last answer where it never does */
+/** Asks until the answer is there; @throws Error with the last answer if it never is */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,

@@ -1,6 +1,6 @@
 /**
- * Brings the clients that nobody here wrote: each in the version that is pinned
- * beside its program, into `.cache/interop` of the checkout.
+ * Installs the clients that others wrote: each in the version that is pinned beside its program,
+ * into `.cache/interop` of the checkout.
  *
  * Programs that are there already are not fetched again. If a client cannot be installed its tests
  * fail with the reason; outside CI, QMPMUX_TESTS_WITHOUT may name it.
@@ -53,7 +53,7 @@ export interface RunOptions {
   readonly patience?: number;
 }
 
-/** Runs a program to its end; @throws Error where it does not end */
+/** Runs a program to its end; @throws Error if it does not end */
 export async function run(
   command: string,
   args: readonly string[],
@@ -74,7 +74,7 @@ export async function run(
       await writer.write(new TextEncoder().encode(input));
       await writer.close();
     } catch (error) {
-      // It has ended without reading all; what it said tells why.
+      // It has ended without reading everything; its output shows the reason.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }
   }
@@ -89,7 +89,7 @@ export async function run(
   }
 }
 
-/** Runs a step of the fetching; @throws Error saying what could not be had and why */
+/** Runs a step of the installation; @throws Error with the missing thing and the reason */
 async function must(
   what: string,
   command: string,
@@ -130,7 +130,7 @@ async function apt(what: string, packages: readonly string[]): Promise<void> {
   await must(what, "apt-get", ["install", ...options, ...packages], { env });
 }
 
-/** A folder that `fill` makes once for this content of the files; it appears complete. */
+/** Returns a folder that `fill` makes once for this content of the files; it appears complete. */
 async function once(
   name: string,
   files: readonly string[],
@@ -151,7 +151,10 @@ async function once(
   return place;
 }
 
-/** Makes something once for everyone who asks; where that fails, says once what is not tested and why. */
+/**
+ * Makes something once for all callers; if that fails, prints once which tests are left out, and
+ * the reason.
+ */
 function shared<T>(client: keyof typeof NEEDS, make: () => Promise<T>): () => Promise<T> {
   const named = async (): Promise<T> => {
     try {
@@ -218,7 +221,7 @@ const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
   [SYSTEM_PYTHON, "-c", "import libvirt"],
 ];
 
-/** Sees to it that libvirt's daemon, its driver for QEMU, its shell and its Python are there. */
+/** Makes sure that libvirt's daemon, its driver for QEMU, its shell and its Python are installed. */
 export const getLibvirt = shared("libvirt", async () => {
   const what = "libvirt (libvirt)";
   if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);

@@ -7,7 +7,7 @@
 import { assert, assertMatch } from "@std/assert";
 import { run } from "./setup.ts";
 
-/** The outcome of getting a client on a machine with no programs. */
+/** Tries to install a client on a machine with no programs; returns the outcome. */
 async function withoutPrograms(get: string): Promise<string> {
   const setup = new URL("setup.ts", import.meta.url).href;
   const script = `await (await import(${JSON.stringify(setup)})).${get}()`;

@@ -60,7 +60,7 @@ export function checkSettled(seats: readonly Seat[], status: Status): void {
 /** Checks the numbers of a client's pending commands that qmpmux reports. */
 export function checkPending(seat: Seat, all: number, inFlight: number): void {
   const { label, pending } = seat;
-  // QEMU has been sent no more of them than it may have been.
+  // QEMU has been sent at most as many as it may have been.
   const sent = pending.filter(({ covered }) => covered).length;
   if (all !== pending.length || inFlight > sent) {
     const told = `${all} to be under way, ${inFlight} at QEMU`;

@@ -879,7 +879,7 @@ export interface Finding {
   readonly failure: Failure | undefined;
 }
 
-/** Plants a fault in a copy of the core and plays until it is found, or for so many steps. */
+/** Plants a fault in a copy of the core and plays until it is found, or for that many steps. */
 export async function find(fault: Fault, steps: number, seed = 1): Promise<Finding> {
   const directory = await Deno.makeTempDir({ prefix: "qmpmux-fault-" });
   try {

@@ -1,11 +1,10 @@
 /**
  * The descriptors of a world and their owners, as they must be.
  *
- * Each is in one place: with its client, with the command that takes it, at QEMU,
- * or closed. What is at QEMU belongs to who gave it, and its name is that client's
- * own: a command finds under it what it would find on a monitor to itself. That is
- * checked where QEMU does something to it, so by what happens and not by what
- * qmpmux believes.
+ * Each is in one place: with its client, with the command that takes it, at QEMU, or closed. A
+ * descriptor at QEMU belongs to the client that gave it, and its name is that client's own: a
+ * command finds under it what it would find on a private monitor. That is checked when QEMU acts on
+ * the descriptor, so by what happens and not by what qmpmux believes.
  *
  * @module
  */
@@ -28,7 +27,7 @@ import {
  */
 const TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?!~[0-9A-Za-z]{6}[0-9a-z]+~)/g;
 
-/** A text of QEMU's with the names that clients have chosen. */
+/** Returns a text of QEMU's with the names that clients have chosen. */
 export function untagged(text: string): string {
   return text.includes("~") ? text.replace(TAG, "") : text;
 }
@@ -66,7 +65,7 @@ export interface Use {
   readonly surely: boolean;
   /** The names it gives or uses. */
   readonly names: readonly string[];
-  /** The set that it changes, and what of it. */
+  /** The set that it changes, and the descriptor in it. */
   readonly set: number | undefined;
   readonly fd: number | undefined;
 }
@@ -93,7 +92,7 @@ export function useOf(name: string, oob: boolean, args: string): Use | undefined
   };
 }
 
-/** A name of QEMU's, as far as its answers have told. */
+/** A name at QEMU, as far as QEMU's replies have shown. */
 interface Name {
   readonly seat: Seat;
   /** Its client's name for it. */
@@ -139,9 +138,9 @@ export class Holdings {
   readonly #askers = new Map<Exec, Entry>();
   /** The names that commands at QEMU say. */
   readonly #said = new Map<Exec, Name[]>();
-  /** Commands of nobody's that end something. */
+  /** Commands of qmpmux's own that close something. */
   readonly #own = new Set<Exec>();
-  /** The command at QEMU that descriptors came with. */
+  /** The command at QEMU that descriptors were sent with. */
   hasFds: Exec | undefined;
   /** The command at QEMU that takes one. */
   #taking: Exec | undefined;
@@ -154,7 +153,7 @@ export class Holdings {
     qemu.looked = (exec, nth, fds): void => this.#looked(exec, nth, fds);
   }
 
-  /** Descriptors come to a client, in place of what waits there. */
+  /** Gives a client descriptors, in place of those that wait there. */
   fdsReceived(seat: Seat, name: string, tell: (fds: SimulatedFds) => void): SimulatedFds {
     const fds: SimulatedFds = new SimulatedFds(name, seat, () => tell(fds));
     this.#live.add(fds);
@@ -164,7 +163,7 @@ export class Holdings {
     return fds;
   }
 
-  /** A client has asked something that concerns them. */
+  /** Notes a command of a client that concerns descriptors. */
   asked(entry: Entry): void {
     const { use, seat } = entry;
     if (use === undefined) return;
@@ -177,13 +176,13 @@ export class Holdings {
     this.#weigh(entry);
   }
 
-  /** A command will not be sent any more, or is answered. */
+  /** Notes that a command will not be sent, or has been answered. */
   over(entry: Entry): void {
     this.#unsent.delete(entry);
     if (entry.fds?.place === "command") this.#end(entry.fds);
   }
 
-  /** A client is no more. */
+  /** Notes that a client has disconnected. */
   left(seat: Seat): void {
     this.#end(seat.fds);
     seat.fds = undefined;
@@ -206,7 +205,7 @@ export class Holdings {
     throw new Broken("descriptors", crash);
   }
 
-  /** QEMU is sent a command; `busy` while others are there. */
+  /** Notes a command that QEMU is sent; `busy` while others are there. */
   sent(
     exec: Exec,
     entry: Entry | undefined,
@@ -345,7 +344,7 @@ export class Holdings {
     }
   }
 
-  /** qmpmux is about to hear QEMU's answer. */
+  /** Notes a reply of QEMU's that qmpmux is about to read. */
   replied(exec: Exec): void {
     const { name, args } = exec;
     const worked = "value" in exec.outcome!;
@@ -384,7 +383,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** QEMU is gone, and all of it. */
+  /** Notes that QEMU's connection has been lost, with everything in it. */
   lost(): void {
     for (const set of this.#qemu.table.sets.values()) set.vague = true;
     for (const name of this.#names.values()) {
@@ -415,7 +414,7 @@ export class Holdings {
     for (const entry of this.#unsent) this.#weigh(entry);
   }
 
-  /** Why a command may be refused from now on. */
+  /** Adds the reasons for which a command may be refused from now on. */
   #weigh({ use, seat, fds, refusals }: Entry): void {
     const { takes, surely, set, fd } = use!;
     if (takes && surely && fds === undefined && this.#strayed) {
@@ -432,7 +431,10 @@ export class Holdings {
     }
   }
 
-  /** QEMU looks up a name: its client must find what it gave by that name, and nothing else. */
+  /**
+   * Checks a name that QEMU looks up: its client must find the descriptor it gave by that name, and
+   * no other.
+   */
   #looked(exec: Exec, nth: number, fds: SimulatedFds | undefined): void {
     const entry = this.#askers.get(exec);
     if (entry === undefined) return;
@@ -457,7 +459,7 @@ export class Holdings {
     }
   }
 
-  /** QEMU does something to one that it has. */
+  /** Checks what QEMU does to a descriptor that it has. */
   #touched(exec: Exec, how: Touch, fds: SimulatedFds): void {
     const { name, seat } = fds;
     const refuse = (): never => {
@@ -522,7 +524,7 @@ export class Holdings {
   }
 }
 
-/** The names that a command says to QEMU, in the order of {@linkcode Use.names}. */
+/** Returns the names that a command tells QEMU, in the order of {@linkcode Use.names}. */
 function namesIn({ name, args, oob }: Exec): string[] {
   return useOf(name, oob !== undefined, JSON.stringify(args))?.names.slice() ?? [];
 }

@@ -24,10 +24,10 @@ export class Link {
   #mustClose = false;
   #closed = false;
   #heardAt = 0;
-  /** Whether QEMU has been sent a probe since it last said something. */
+  /** Whether QEMU has been probed since its last message. */
   #probed = false;
   #stalled = false;
-  /** Whether QEMU has said anything since the last look at the clock. */
+  /** Whether QEMU has sent a message since the last look at the clock. */
   #spoke = true;
   /** The time of that look. */
   #silentSince = 0;
@@ -44,7 +44,7 @@ export class Link {
     this.#heardAt = this.now;
   }
 
-  /** Checks what QEMU is sent before the session is negotiated. */
+  /** Checks a text that QEMU is sent before the session is negotiated. */
   negotiates(text: string): void {
     const enable = this.#qemu.oob ? ',"arguments":{"enable":["oob"]}' : "";
     const expected = `{"execute":"qmp_capabilities"${enable},"id":${this.#nonce}}`;
@@ -82,7 +82,7 @@ export class Link {
         return;
       case "unreadable":
         this.#mustClose = true;
-        // A QEMU that greets with pretty=on does not reply without: that reply is nobody's.
+        // A QEMU that greets with pretty=on does not reply without: that reply belongs to nobody.
         if (!this.#qemu.pretty) this.unreadable = exec;
         return;
     }

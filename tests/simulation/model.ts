@@ -1,12 +1,12 @@
 /**
  * The promises, checked after every step.
  *
- * The model is given what is said to qmpmux and sees what qmpmux says; from that
- * it derives what may be said to whom and what must be. It is written from the
- * promises and calls nothing of the code under test.
+ * The model is given everything that clients and QEMU send to qmpmux and sees everything that
+ * qmpmux sends; from the former it derives the latter. It is written from the promises and calls
+ * nothing of the code under test.
  *
- * It has four parts: clients (`seat.ts`), the connection to QEMU (`link.ts`), the
- * commands at QEMU (`in_flight.ts`), and the replies (`replies.ts`, `own_replies.ts`).
+ * It has four parts: clients (`seat.ts`), the connection to QEMU (`link.ts`), the commands at QEMU
+ * (`in_flight.ts`), and the replies (`replies.ts`, `own_replies.ts`).
  *
  * @module
  */
@@ -173,7 +173,7 @@ export class Model {
     this.#here(seat, command.id, answer, then);
   }
 
-  /** Disconnects a client by name, as an administrator asks; false where there is none. */
+  /** Disconnects a client by name, as an administrator asks; false if the name is unknown. */
   #disconnect(name: string): boolean {
     const client = [...this.seats.values()].find(({ number, closed, mustClose }) =>
       name === `stage/${number}` && !closed && !mustClose
@@ -233,7 +233,7 @@ export class Model {
     }
   }
 
-  /** Checks what qmpmux sends to QEMU. */
+  /** Checks a text that qmpmux sends to QEMU. */
   toQemu(text: string, exec: Exec | undefined, fds: SimulatedFds | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
       throw new Broken("bytes", `QEMU was sent no command: ${text}`);
@@ -325,7 +325,7 @@ export class Model {
     }
   }
 
-  /** Advances the clock, before qmpmux is told. */
+  /** Advances the clock, before that of qmpmux. */
   tick(now: number): void {
     this.link.now = now;
     for (const seat of this.seats.values()) {
@@ -340,7 +340,7 @@ export class Model {
     }
   }
 
-  /** Checks what must follow when the clock has advanced. */
+  /** Checks the results of advancing the clock. */
   tickDone(): void {
     this.link.tickDone(this.#holdings.hasFds !== undefined);
   }
@@ -376,7 +376,7 @@ export class Model {
     }
   }
 
-  /** Checks what must hold after a step when nothing is pending. */
+  /** Checks the rules that hold after a step when nothing is pending. */
   atRest(): void {
     this.#holdings.settled(this.ready);
     if (this.draining && !this.#idleTold) {
@@ -384,7 +384,7 @@ export class Model {
     }
   }
 
-  /** Checks what must hold when everything has had time to finish. */
+  /** Checks the rules that hold when everything has had time to finish. */
   settled(status: Status): void {
     this.atRest();
     this.records.settled();

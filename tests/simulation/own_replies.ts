@@ -16,7 +16,7 @@ export interface Handshake {
   readonly then?: () => void;
 }
 
-/** Returns the only line that a client may hear as a reply. */
+/** Returns the only line that may be a client's reply. */
 export function lineFor(seat: Seat, id: string | undefined, outcome: ReplyContent): string {
   return replyLine(seat.grant.dialect, id, outcome);
 }

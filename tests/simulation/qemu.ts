@@ -1,9 +1,11 @@
 /**
  * A simulated QEMU: its queue, its order, its out-of-band lane, its events.
  *
- * In-band commands run one at a time in the order they came, out-of-band ones
- * are answered at once. What ran when a connection was lost is answered on the
- * next one, as QEMU does. It reads by counting brackets and `JSON.parse`.
+ * In-band commands run one at a time in the order of their arrival, out-of-band ones are answered
+ * at once. A command that runs when a connection is lost is answered on the next one, as by QEMU.
+ * It parses by counting brackets and `JSON.parse`. It differs from `FakeQemu` in that it has no
+ * socket, does nothing until the world tells it to, and keeps every command it was sent with its
+ * reply.
  *
  * @module
  */
@@ -35,7 +37,7 @@ export interface Exec {
   put?: { readonly fd: number; readonly id: number };
 }
 
-/** Something QEMU says; `text` is plain, with its line end. */
+/** A message of QEMU's; `text` is plain, with its line end. */
 export interface Said {
   readonly kind:
     | "greeting"
@@ -81,7 +83,7 @@ const HOSTILE: readonly string[] = [
   '{"id": [1], "error": {"class": "GenericError", "desc": "another\'s"}}\r\n',
   `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${LONG_NAME}"}\r\n`,
 ];
-/** Values that are no answer to a command. */
+/** Values that are not a reply to a command. */
 const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
   ["query-commands", [
     "[nope]",
@@ -123,7 +125,7 @@ export class SimulatedQemu {
   table = new DescriptorTable<SimulatedFds>();
   /** Told when it does something to a descriptor. */
   touched: (exec: Exec, how: Touch, fds: SimulatedFds) => void = () => {};
-  /** Told what it finds under the names of a command, one after the other. */
+  /** A function that is given the descriptors under the names of a command, one after the other. */
   looked: (exec: Exec, nth: number, fds: SimulatedFds | undefined) => void = () => {};
   readonly pretty: boolean;
   readonly #refuses = new Set<number>();
@@ -136,7 +138,7 @@ export class SimulatedQemu {
     this.pretty = pretty;
   }
 
-  /** A connection comes up. */
+  /** Brings a connection up. */
   arrive(fresh: boolean, version: number, oob: boolean, refuses: boolean): void {
     if (fresh || this.#quits || this.process === 0) {
       this.#quits = false;
@@ -166,7 +168,7 @@ export class SimulatedQemu {
     this.#say({ kind: "greeting", text: this.greeting });
   }
 
-  /** A late out-of-band reply. */
+  /** Says a late out-of-band reply. */
   stale(): void {
     if (this.#lastOob === "0") return;
     this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
@@ -195,7 +197,7 @@ export class SimulatedQemu {
     this.#say({ kind: "event", name, text });
   }
 
-  /** The connection is gone; what runs goes on, what waits is dropped. */
+  /** Ends the connection: the command that runs goes on, those that wait are dropped. */
   lose(): void {
     this.connected = false;
     this.#late = this.queue[0];
@@ -206,7 +208,7 @@ export class SimulatedQemu {
     this.table.waiting = undefined;
   }
 
-  /** A command has come in; `undefined` where it is none. */
+  /** Takes a command; returns `undefined` if the text is not one. */
   received(text: string, fds?: SimulatedFds): Exec | undefined {
     // Descriptors that are received replace those that wait.
     if (fds) this.table.waiting = fds;
@@ -241,12 +243,12 @@ export class SimulatedQemu {
     return exec;
   }
 
-  /** Answers what overtakes. */
+  /** Answers an out-of-band command. */
   overtake(exec: Exec): void {
     this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
   }
 
-  /** Says what is no answer to the first that waits, or what no QEMU says. */
+  /** Says a wrong reply to the first command that waits, or something that no QEMU says. */
   defy(shape: number): void {
     const exec = this.queue[0];
     const values = exec?.connection === this.connection ? UNREADABLE.get(exec.name) : undefined;

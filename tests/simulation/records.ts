@@ -1,5 +1,5 @@
 /**
- * That each command is put on record once, when it has come to its end.
+ * The check that each command is put on record once, when it has ended.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { Broken } from "./broken.ts";
 
 /** An observer that compares the records of commands with the commands that were asked. */
 export class Records implements Observer {
-  /** The names of commands that have not come to their end, by who asked them. */
+  /** The names of commands that have not ended, by client. */
   readonly #open = new Map<string, string[]>();
 
-  /** A client asks something. */
+  /** Notes a command of a client. */
   asked(party: string, name: string): void {
     const names = this.#open.get(party);
     if (names) names.push(name);
@@ -26,12 +26,12 @@ export class Records implements Observer {
     }
   }
 
-  /** Nothing is ever objected to. */
+  /** Objects to nothing. */
   objection(): undefined {
     return undefined;
   }
 
-  /** A command has come to its end. */
+  /** Checks the record of a command that has ended. */
   ended({ name: party }: Party, { name }: Command, { result }: Outcome): void {
     const names = this.#open.get(party) ?? [];
     const at = names.indexOf(name);

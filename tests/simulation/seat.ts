@@ -18,7 +18,7 @@ export type Answer = readonly string[] | ((line: string) => boolean);
 /** An answer, or the function that gives it when its turn has come. */
 export type Awaited = Answer | (() => Answer);
 
-/** A command that a client has said. */
+/** A command that a client has sent. */
 export type Command = Spoken & { kind: "command" };
 
 /** A command, or another input, that has not been answered yet. */
@@ -128,7 +128,7 @@ export class Seat {
       passes(this.filter, name);
   }
 
-  /** Settles the answer of the first entry where it depends on those before it. */
+  /** Settles the answer of the first entry if it depends on those before it. */
   settleFirst(): void {
     const [first] = this.entries;
     if (typeof first?.answer !== "function" || first.answer.length > 0) return;

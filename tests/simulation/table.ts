@@ -15,7 +15,7 @@ export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "remove
 export interface FdSet<Fds> {
   readonly id: number;
   readonly fds: Map<number, Fds>;
-  /** Commands that used it, less those of which it has been told that they do no more. */
+  /** The number of commands that used it, without those whose use is known to have ended. */
   uses: number;
   /** Whether there may be a user of it that qmpmux does not know of, or the other way round. */
   vague: boolean;
@@ -42,8 +42,8 @@ export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
 type Arguments = Readonly<Record<string, unknown>>;
 
 /**
- * The commands that have surely taken a name away when they have succeeded. Of others a client of
- * QEMU's cannot know: `netdev_add` of a stream leaves it there.
+ * The commands that certainly remove a name when they succeed. Of others a client of QEMU's cannot
+ * know it: `netdev_add` of a stream leaves the name there.
  */
 export const TAKING_AWAY: ReadonlySet<string> = new Set([
   "closefd",
@@ -52,10 +52,13 @@ export const TAKING_AWAY: ReadonlySet<string> = new Set([
   "netdev_add",
 ]);
 
-/** Told what a name was found to be when it was looked up; `nth` is its place among a command's. */
+/**
+ * A function that is given the descriptor under a name when QEMU looks it up; `nth` is its place
+ * among a command's names.
+ */
 export type Looked<Fds> = (nth: number, fds: Fds | undefined) => void;
 
-/** The names that a command looks up, in that order; a name is taken away by that. */
+/** Returns the names that a command looks up, in that order; looking a name up removes it. */
 export function namesUsed(name: string, args: Arguments): string[] {
   const { uri, fds, fdname, backend } = args;
   switch (name) {
@@ -74,12 +77,12 @@ export function namesUsed(name: string, args: Arguments): string[] {
   return [];
 }
 
-/** The name that a command says and QEMU does not look up. */
+/** Returns the name that a command gives and QEMU does not look up. */
 export function nameUnused(name: string, { addr }: Arguments): string | undefined {
   return name === "netdev_add" ? (addr as { str: string } | undefined)?.str : undefined;
 }
 
-/** The set that a command opens. */
+/** Returns the set that a command opens. */
 export function setUsed({ filename }: Arguments): number | undefined {
   const [, id] = /^\/dev\/fdset\/(\d+)$/.exec(String(filename)) ?? [];
   return id === undefined ? undefined : Number(id);
@@ -161,7 +164,7 @@ export class DescriptorTable<Fds> {
     return fails === "in" ? { desc: "It failed" } : result;
   }
 
-  /** It is told that what was made of a set is no more. */
+  /** Notes that something made of a set is known to be removed. */
   toldOf(node: string): void {
     const set = this.ended.get(node);
     if (set) set.uses--;

@@ -1,8 +1,8 @@
 /**
  * One world: the real hub, simulated clients, a simulated QEMU, simulated time.
  *
- * It plays actions one by one, does at the edges what the rim does with sockets,
- * and tells the model all that is said, which throws where a promise is broken.
+ * It plays actions one by one, does at the edges what the daemon does with sockets, and gives every
+ * message to the model, which throws if a promise is broken.
  *
  * @module
  */
@@ -129,7 +129,7 @@ class SimulatedClient implements ClientPeer {
     const chunk = this.outbox.slice(0, count);
     if (chunk === "") return;
     this.outbox = this.outbox.slice(count);
-    // The kernel cuts where descriptors come: with the first byte of what is read.
+    // The kernel cuts where descriptors are: they are received with the first byte of a read.
     for (let rest = chunk; rest !== "";) {
       const fds = this.#withFds[0] === this.#arrived ? this.#world.newFds(this.seat) : undefined;
       if (fds !== undefined) this.#withFds.shift();
@@ -181,7 +181,7 @@ class SimulatedClient implements ClientPeer {
   }
 }
 
-/** A world; `trace` keeps what is said. */
+/** A world; `trace` keeps the conversation. */
 export class World {
   readonly core: Core;
   readonly mux: Mux;
@@ -232,14 +232,14 @@ export class World {
     );
   }
 
-  /** Descriptors arrive; gives what they are called. */
+  /** Delivers descriptors; returns their name. */
   newFds({ label }: Seat): string {
     const name = `c${++this.#fdMessages}`;
     this.#note(`${label}+ ${name}`);
     return name;
   }
 
-  /** Keeps what was said. */
+  /** Keeps a message for the trace. */
   tell(who: string, said: string | Uint8Array): void {
     if (!this.#trace) return;
     const text = typeof said === "string" ? said : DECODER.decode(said);
@@ -250,7 +250,7 @@ export class World {
     if (this.#trace) this.lines.push(text);
   }
 
-  /** One step; @throws Broken where a promise is */
+  /** Plays one step; @throws Broken if a promise is */
   play(action: Action): void {
     this.#do(action);
     this.#catchUp();
@@ -268,7 +268,7 @@ export class World {
   /** Acts as the daemon does when the core has finished. */
   #catchUp(): void {
     if (this.#closed !== undefined) this.#lose(this.#closed);
-    // Its rim says so once more when its socket is closed.
+    // The daemon detaches it once more when its socket is closed.
     for (const monitor of this.#over.splice(0)) this.mux.detached(monitor);
     while (this.resumed.size > 0) {
       for (const client of this.resumed) {
@@ -394,7 +394,7 @@ export class World {
   #adopt(who: number, simTerms: SimGrant): void {
     const client = this.clients.get(who);
     if (client === undefined || client.seat.closed) return;
-    // The dialect stays what it was greeted in.
+    // The dialect in which it was greeted stays.
     const adopted = { ...simTerms, dialect: client.seat.grant.dialect };
     this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
     this.model.adopt(who, adopted);
@@ -476,7 +476,7 @@ export class World {
     if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU has gone");
   }
 
-  /** Everything that waits is let through. */
+  /** Lets everything through that waits. */
   #settle(): void {
     const { qemu } = this;
     for (let round = 0; round < 2000; round++) {

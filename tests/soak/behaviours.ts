@@ -27,10 +27,10 @@ export interface Surroundings {
   readonly random: Random;
   /** Resolves when it is time to end. */
   readonly end: Promise<void>;
-  /** QEMU's greeting, and what it answers for ever, by command. */
+  /** QEMU's greeting, and the replies that never change, by command. */
   readonly greeting: string;
   readonly lasting: ReadonlyMap<string, string>;
-  /** Waits as long as a client does that sends so many commands at a time. */
+  /** Waits as long as a client does that sends that many commands at a time. */
   pause(commands: number): Promise<void>;
   /**
    * Takes one from the budget of a costly act, which all clients share; false if this second's is
@@ -39,9 +39,9 @@ export interface Surroundings {
   spend(what: Costly): boolean;
   /** Clients that wait to be disconnected by an administrator. */
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[];
-  /** Commands that were sent and whose answers nobody will hear. */
+  /** Counts commands that were sent and whose replies nobody will read. */
   abandoned(commands: number): void;
-  /** Checks that a client has heard all that it must have heard by now, and lets it go. */
+  /** Checks that a client has heard everything that it must have heard by now, and releases it. */
   farewell(caller: Caller): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export interface Kind {
   readonly share: number;
   /** Whether it stays connected for all acts, or connects anew for each. */
   readonly stays: boolean;
-  /** Negotiates; `undefined` where it does so as today, without capabilities. */
+  /** Negotiates; `undefined` stands for today's negotiation, without capabilities. */
   readonly begin?: (caller: Caller, around: Surroundings) => Promise<void>;
   /** Acts once. One that does not stay must leave. */
   readonly act: (caller: Caller, around: Surroundings) => Promise<void>;
@@ -98,7 +98,7 @@ function lasting({ lasting }: Surroundings, name: string): Question {
   return { name, answer: lasting.get(name)! };
 }
 
-/** Some of the usual questions. */
+/** Returns some of the usual queries. */
 function some(around: Surroundings, among: readonly Question[]): Question[] {
   const { random } = around;
   const all = [...among, lasting(around, "query-version"), lasting(around, "query-name")];
@@ -126,7 +126,7 @@ async function oneByOne(
   await around.pause(questions.length);
 }
 
-/** Block nodes come and go; who asks which there are sees it at once. */
+/** Adds and deletes a block node; a client that asks for the nodes sees it at once. */
 async function addNode(caller: Caller, around: Surroundings): Promise<void> {
   const node = `n${caller.number}`;
   const args = `{"driver":"null-co","node-name":"${node}","size":65536}`;
@@ -152,7 +152,7 @@ function named(node: string, there: boolean): Question {
   };
 }
 
-/** The same with an object; here all of it is said at once, and answered in order. */
+/** Does the same with an object; all commands are sent at once, and answered in order. */
 async function addObject(caller: Caller, around: Surroundings): Promise<void> {
   const id = `t${caller.number}`;
   const questions = [
@@ -179,7 +179,7 @@ function object(id: string, there: boolean): Question {
   };
 }
 
-/** A job: nine events before and around its answer. */
+/** Runs a job: nine events before and around its reply. */
 async function backUp(caller: Caller, around: Surroundings): Promise<void> {
   const [from, to] = [`f${caller.number}`, `b${caller.number}`];
   const add = (node: string): Question => ({
@@ -206,7 +206,7 @@ async function backUp(caller: Caller, around: Surroundings): Promise<void> {
   await oneByOne(caller, around, [del(from), del(to)]);
 }
 
-/** The machine runs and stops; everybody hears of it. */
+/** Runs and stops the machine; all clients get the events. */
 async function toggle(caller: Caller, around: Surroundings): Promise<void> {
   const questions = ["cont", "stop", "system_reset"].map((name) => ({ name, answer: "{}" }));
   await oneByOne(caller, around, questions.slice(0, around.random.oneIn(4) ? 3 : 2));
@@ -297,7 +297,7 @@ export const KINDS: readonly Kind[] = [
       const victim = { name: name!, gone: caller.ended };
       victims.push(victim);
       await Promise.race([caller.ended, end]);
-      // Nobody has come for it; whoever has taken it off the list does come.
+      // Nobody has disconnected it; a client that has taken it off the list will do so.
       const at = victims.indexOf(victim);
       if (at >= 0) victims.splice(at, 1);
       else await caller.ended;

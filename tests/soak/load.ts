@@ -1,9 +1,9 @@
 /**
- * A real QEMU, one qmpmux, many clients that check everything, for as long as it takes.
+ * A real QEMU, one qmpmux, many clients that check everything, for any length of time.
  *
- * Clients pause between what they do, so that QEMU is not always busy; in a burst
- * all of them go on at once. What is wrong is listed; what is measured is given
- * sample by sample, for others to judge.
+ * Clients pause between their acts, so that QEMU is not always busy; in a burst all of them
+ * continue at once. Problems are listed; measurements are given sample by sample, for others to
+ * judge.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export interface Sample {
   readonly p99: number | null;
   /** Whether there was a burst since the last sample. */
   readonly burst: boolean;
-  /** Events heard by all clients so far. */
+  /** The number of events heard by all clients so far. */
   readonly events: number;
   readonly qmpmux: Process;
   readonly qemu: Process;
@@ -81,7 +81,7 @@ export interface LoadResult {
   readonly samples: readonly Sample[];
   /** The counts, by name. */
   readonly counts: Readonly<Record<string, number>>;
-  /** The log of qmpmux behind its start, but for what is told of each reload. */
+  /** The log of qmpmux after its start, without the lines about each reload. */
   readonly log: readonly string[];
 }
 
@@ -110,7 +110,7 @@ const BUDGETS: Readonly<Record<Costly, number>> = {
   reload: 0.05,
 };
 
-/** Runs it all; `each` is told every sample. */
+/** Runs it all; `each` is given every sample. */
 export async function runLoad(
   options: LoadOptions,
   each: (sample: Sample) => void = () => {},
@@ -180,7 +180,7 @@ async function startMux([command, first]: LoadOptions["program"], config: string
   };
 }
 
-/** A monitor of QEMU's own, beside qmpmux: what it says is the record. */
+/** A separate monitor of QEMU, beside qmpmux: its events are the record. */
 class Direct implements AsyncDisposable {
   readonly #client: TestClient;
   readonly #record: EventRecord;
@@ -231,7 +231,7 @@ class Direct implements AsyncDisposable {
     return line.slice('{"return": '.length, -`, "id": ${id}}`.length);
   }
 
-  /** The record reaches as far as now. One question serves all who ask before it is sent. */
+  /** Extends the record to the present. One command serves all that ask before it is sent. */
   async reach(): Promise<void> {
     this.#barrier ??= Promise.resolve().then(() => {
       this.#barrier = undefined;
@@ -266,7 +266,7 @@ class Load implements Surroundings, Desk {
   readonly #wrong: string[] = [];
   readonly #told = new WeakSet<Caller>();
   readonly #samples: Sample[] = [];
-  /** Those who pause, and how to wake them. */
+  /** The clients that pause, and the functions that wake them. */
   readonly #sleepers = new Set<() => void>();
   readonly #spent = new Map<Costly, number>();
   readonly #counts = {
@@ -356,7 +356,7 @@ class Load implements Surroundings, Desk {
 
   async farewell(caller: Caller): Promise<void> {
     const since = Date.now();
-    // Nothing keeps its answer, so that QEMU has said all that came before.
+    // Nothing caches this reply, so that QEMU has sent everything before it.
     await caller.ask({ name: "query-status", answer: /^\{"status": / });
     const { heard } = caller.follower;
     await this.#direct.reach();
@@ -367,7 +367,7 @@ class Load implements Surroundings, Desk {
   }
 
   wrong(caller: Caller, what: string): void {
-    // One is enough of each: what follows would follow from it.
+    // One of each is enough: the problems that follow would follow from it.
     if (this.#told.has(caller)) return;
     this.#told.add(caller);
     this.#note(`${caller.kind} ${caller.number} heard ${what}`);
@@ -393,13 +393,13 @@ class Load implements Surroundings, Desk {
     if (this.#wrong.length === most || /has ended|in vain/.test(what)) this.#abort();
   }
 
-  /** Something failed that is not a client's business: all ends. */
+  /** Ends the run after an error that is not a client's. */
   #fail(error: unknown): void {
     this.#note(error instanceof Error ? error.stack ?? error.message : String(error));
     this.#abort();
   }
 
-  /** Ends at once, whoever waits for what. */
+  /** Ends at once, whatever anybody waits for. */
   #abort(): void {
     this.#aborted = true;
     this.#finish();
@@ -418,7 +418,7 @@ class Load implements Surroundings, Desk {
     for (const wake of this.#sleepers) wake();
   }
 
-  /** One client after the other, each of one kind. */
+  /** Plays one client after the other, each of one kind. */
   async #live(kind: Kind): Promise<void> {
     // Not all in the same moment.
     await this.pause(1);
@@ -442,7 +442,7 @@ class Load implements Surroundings, Desk {
         } else await kind.act(caller, this);
       } catch (error) {
         if (!(error instanceof Gone)) this.#fail(error);
-        // Why it is gone has been told, unless all is over.
+        // The reason for its end has been reported, unless the run is over.
         else if (!this.#over && this.#wrong.length === 0) {
           this.#note(`${kind.name} ${number} lost its connection`);
         }
@@ -503,7 +503,7 @@ class Load implements Surroundings, Desk {
     });
   }
 
-  /** Looks for those who wait in vain, and forgets events that all have heard. */
+  /** Looks for clients that wait in vain, and forgets events that all have heard. */
   #tidy(): void {
     const now = performance.now();
     const horizon = Date.now() - EVENT_AGE_MS;
@@ -563,7 +563,7 @@ function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** A kind for each of so many clients, by the shares, all kinds where there is room. */
+/** Returns a kind for each of that many clients, by the shares, with all kinds if there is room. */
 function kindsFor(clients: number): Kind[] {
   const exact = KINDS.map((kind) => ({ kind, due: kind.share * clients / 100 }));
   const kinds = exact.flatMap(({ kind, due }) =>

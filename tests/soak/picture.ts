@@ -64,7 +64,7 @@ const PANELS: readonly Panel[] = [
   },
 ];
 
-/** Even steps of 1, 2 or 5 times a power of ten, some four of them. */
+/** Returns even steps of 1, 2 or 5 times a power of ten, about four of them. */
 function stepFor(most: number): number {
   const rough = most / 4;
   const power = 10 ** Math.floor(Math.log10(rough));

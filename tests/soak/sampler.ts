@@ -12,7 +12,7 @@ export interface Weight {
   readonly processor: number;
 }
 
-/** Weighs a process that is there. */
+/** Weighs a running process. */
 export function weigh(pid: number): Weight {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const of = (name: string): number =>
@@ -37,7 +37,7 @@ export class Durations {
   #most = 0;
   count = 0;
 
-  /** One took so long, in milliseconds. */
+  /** Adds a duration, in milliseconds. */
   add(ms: number): void {
     const microseconds = Math.max(1, ms * 1000);
     const bucket = Math.min(
@@ -63,7 +63,7 @@ export class Durations {
     return this.#most;
   }
 
-  /** Begins anew. */
+  /** Removes everything. */
   clear(): void {
     this.#counts.fill(0);
     this.#most = 0;
@@ -74,7 +74,7 @@ export class Durations {
 /** Metrics in Prometheus's text form: the sum over all labels, by name. */
 export type Metrics = ReadonlyMap<string, number>;
 
-/** Adds up what a metrics text says. */
+/** Adds up the values in a metrics text. */
 export function sumsOf(text: string): Metrics {
   const sums = new Map<string, number>();
   for (const line of text.split("\n")) {

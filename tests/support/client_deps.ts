@@ -13,7 +13,7 @@ import type { Log } from "../../lib/platform/log.ts";
 import { TURNS } from "../../lib/platform/turns.ts";
 import { FakeLog } from "./fake_log.ts";
 
-/** Errors of qmpmux's own fail the test that they come up in. */
+/** Returns internal errors that fail the test in which they occur. */
 export function strictErrors(): InternalErrors {
   const errors = new InternalErrors(new LimitLog(new FakeLog()), () => {});
   errors.report = (where, error): void => {

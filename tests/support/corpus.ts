@@ -1,9 +1,9 @@
 /**
- * Recorded conversations with QEMU, and how to have them again.
+ * Recorded conversations with QEMU, and a way to hold them again.
  *
- * Each case is a connection: what was sent after the handshake, and every byte
- * that came back. Where an answer ends is not guessed from silence: a marker
- * command follows the case's bytes, and its reply is the last.
+ * Each case is a connection: the bytes sent after the handshake, and every byte that was answered.
+ * The end of an answer is not guessed from silence: a marker command follows the case's bytes, and
+ * its reply is the last.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface Case {
   readonly bytes: Uint8Array;
   /** The bytes as they are to be written. */
   readonly chunks: readonly Uint8Array[];
-  /** All that came back, timestamps normalised. */
+  /** Everything that was answered, timestamps normalised. */
   readonly heard: string;
 }
 
@@ -65,7 +65,7 @@ export const CORPORA: readonly Corpus[] = ["qemu-7.2", "qemu-10.0", "qemu-11.1"]
 /** Cases that were found by tests of this project. */
 export const FOUND: Corpus = readCorpus("found");
 
-/** The corpus for a QEMU of a version: the newest that is not newer. */
+/** Returns the corpus for a QEMU of a version: the newest that is not newer. */
 export function corpusFor(major: number, minor: number): Corpus {
   const fits = CORPORA.filter(({ version }) => {
     const [m, n] = version.split(".").map(Number);
@@ -76,7 +76,7 @@ export function corpusFor(major: number, minor: number): Corpus {
 
 const TIMESTAMP = /"timestamp": \{"seconds": -?\d+, "microseconds": -?\d+\}/g;
 
-/** Text with every timestamp made the same. */
+/** Returns a text with every timestamp made the same. */
 export function normalised(text: string): string {
   return text.replace(TIMESTAMP, '"timestamp": {"seconds": S, "microseconds": U}');
 }
@@ -95,7 +95,7 @@ export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] 
   return texts;
 }
 
-/** The `desc` of each error line that tells of damage. */
+/** Returns the `desc` of each error line that reports damage. */
 export function damagesIn(heard: string): string[] {
   return [...heard.matchAll(/"desc": ("(?:[^"\\]|\\.)*")/g)]
     .map(([, desc]) => desc!)
@@ -140,7 +140,7 @@ export class Exchange implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
   }
 
-  /** Reads until what has come since the last call looks so; gives it. */
+  /** Reads until the text since the last call matches; returns it. */
   async until(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#heard.slice(-200))) {
       const length = await within(`${pattern} after ${this.#heard.slice(-200)}`, this.#read());
@@ -162,7 +162,7 @@ export class Exchange implements Disposable {
     return length;
   }
 
-  /** Writes the chunks, a resync and a marker command; gives all that comes back before its reply. */
+  /** Writes the chunks, a resync and a marker command; returns everything before its reply. */
   async converse(chunks: readonly Uint8Array[]): Promise<string> {
     const write = async (): Promise<void> => {
       for (const chunk of chunks) await this.write(chunk);
@@ -181,7 +181,7 @@ export class Exchange implements Disposable {
 
 const LAST_IS_MARKED = new RegExp(`${MARKED}[^\\n]*\\r\\n$`);
 
-/** A QEMU serves one connection; another one waits, a third is turned away for the moment. */
+/** Connects. A QEMU serves one connection; another one waits, a third is refused for the moment. */
 async function connected(path: string): Promise<Deno.UnixConn> {
   for (;;) {
     try {

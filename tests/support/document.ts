@@ -2,9 +2,8 @@
  * The examples in documents: their fenced blocks, and a comparison of real output with the output
  * shown.
  *
- * A block says behind its fence what it is. Of what is printed, versions and
- * times are no part; `…` stands for anything in a line, and alone in a line for
- * any lines.
+ * The words behind a block's fence are its kind. Versions and times in the output are not compared;
+ * `…` stands for anything in a line, and alone in a line for any lines.
  *
  * @module
  */
@@ -24,13 +23,13 @@ export interface Block {
   readonly lines: readonly string[];
 }
 
-/** A command that a block shows, and what it prints. */
+/** A command that a block shows, and its output. */
 export interface Shown {
   readonly command: string;
   readonly output: readonly string[];
 }
 
-/** The documents for those who use qmpmux and who work on it. */
+/** The documents for users and for developers of qmpmux. */
 export const DOCUMENTS: readonly string[] = [
   "README.md",
   "CONTRIBUTING.md",
@@ -38,7 +37,7 @@ export const DOCUMENTS: readonly string[] = [
     .filter((path) => path.endsWith(".md")).sort(),
 ];
 
-/** A file of the project. */
+/** Returns the text of a file of the project. */
 export function textOf(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
@@ -48,7 +47,7 @@ export function placeOf({ document, line }: Block): string {
   return `${document}:${line}`;
 }
 
-/** The blocks of a document, in their order. */
+/** Returns the blocks of a document, in order. */
 export function blocksOf(document: string, text: string = textOf(document)): Block[] {
   const blocks: Block[] = [];
   let open: { indent: number; block: Block & { lines: string[] } } | undefined;
@@ -68,7 +67,7 @@ export function blocksOf(document: string, text: string = textOf(document)): Blo
   return blocks;
 }
 
-/** The text of a document less its blocks, line for line. */
+/** Returns the text of a document without its blocks, line for line. */
 export function proseOf(document: string): string {
   let inside = false;
   return textOf(document).split("\n").map((line) => {
@@ -78,7 +77,7 @@ export function proseOf(document: string): string {
   }).join("\n");
 }
 
-/** The commands of a block: each begins with `$ ` and goes on behind a backslash. */
+/** Returns the commands of a block: each begins with `$ ` and continues behind a backslash. */
 export function commandsOf(block: Block): Shown[] {
   const shown: { command: string; output: string[] }[] = [];
   let goesOn = false;
@@ -93,7 +92,7 @@ export function commandsOf(block: Block): Shown[] {
   return shown;
 }
 
-/** A line less what differs from run to run and from QEMU to QEMU. */
+/** Returns a line without the parts that differ from run to run and from QEMU to QEMU. */
 export function settled(line: string): string {
   return line
     .replace(/"timestamp": \{[^}]*\}/g, '"timestamp": {}')

@@ -73,7 +73,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
   /** The detail of that reason, which only the log shows. */
   detail: string | undefined;
 
-  /** Takes the next message, and waits for it if none is there. */
+  /** Takes the next message, and waits for it if necessary. */
   async next(): Promise<string> {
     if (this.heard.length === 0) {
       const { promise, resolve } = Promise.withResolvers<void>();

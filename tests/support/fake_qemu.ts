@@ -154,7 +154,7 @@ export class FakeQemu implements AsyncDisposable {
     return `${qemuText(body)}\r\n`;
   }
 
-  /** Returns what QEMU says to an input: events, then the reply. */
+  /** Returns QEMU's answer to an input: events, then the reply. */
   #usual(
     command: Command | { because: string; id: Command["id"] },
     session: { negotiated: boolean },

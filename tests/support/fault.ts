@@ -1,8 +1,8 @@
 /**
- * A qmpmux in front of a real QEMU, and what is seen of both from outside.
+ * A qmpmux in front of a real QEMU, and the state of both as seen from outside.
  *
- * The QEMU has a buffer `r` that keeps what commands write, in their order: it
- * shows which of them ran, and how often.
+ * The QEMU has a buffer `r` that keeps the data that commands write, in order: it shows which of
+ * them ran, and how often.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const PATIENCE_MS = 60_000;
 /** The interval at which a state is looked at that no event announces. */
 const POLL_MS = 5;
 
-/** A QEMU and a qmpmux in front of it; gone with the test. */
+/** A QEMU and a qmpmux in front of it, which end with the test. */
 export interface Scene extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
@@ -82,7 +82,7 @@ export async function makeScene(
   return { directory, qemu, mux, path: at("mux"), at, [Symbol.asyncDispose]: dispose };
 }
 
-/** The text of a configuration file for a scene. */
+/** Returns the text of a configuration file for a scene. */
 export function configOf(at: (name: string) => string, head: string): string {
   return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
 }
@@ -98,7 +98,7 @@ export interface Standing {
   readonly sessions: number;
 }
 
-/** Asks qmpmux how it stands; what the log told before is passed over. */
+/** Asks qmpmux for its numbers; earlier lines of the log are passed over. */
 export async function standing(mux: TestQmpmux): Promise<Standing> {
   // At SIGUSR1 `deno run` opens its debugger as well.
   mux.kill("SIGUSR2");
@@ -113,7 +113,7 @@ export async function standing(mux: TestQmpmux): Promise<Standing> {
   return { clients, inFlight, waiting, pending: inFlight + waiting, sessions };
 }
 
-/** Asks until qmpmux stands as it should; gives how it stands then. */
+/** Asks until qmpmux reports the wanted numbers; returns all of them. */
 export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promise<Standing> {
   let last: Standing | undefined;
   await until(() => `${JSON.stringify(wanted)}, not ${JSON.stringify(last)}`, async () => {
@@ -124,7 +124,7 @@ export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promis
   return last!;
 }
 
-/** Looks until something is so that no event tells; gives what `isSo` gave then. */
+/** Looks until a state is reached that no event announces; returns the result of `isSo` then. */
 export async function until<T>(
   what: string | (() => string),
   isSo: () => T | false | Promise<T | false>,
@@ -140,12 +140,12 @@ export async function until<T>(
   }
 }
 
-/** Time passes: for what only the clock brings about. */
+/** Lets time pass, for effects that only the clock causes. */
 export function passes(seconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-/** Resolves when a process that was told to stop has stopped. */
+/** Resolves when a process that was sent SIGSTOP has stopped. */
 export function isStopped(pid: number): Promise<boolean> {
   return until(`process ${pid} to stop`, () => {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -153,7 +153,7 @@ export function isStopped(pid: number): Promise<boolean> {
   });
 }
 
-/** Lets a process open only so many descriptors more. */
+/** Lets a process open only that many descriptors more. */
 export async function limitDescriptors(pid: number, more: number): Promise<void> {
   const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
   // The number that a new descriptor gets is the least that is free.
@@ -165,8 +165,8 @@ export async function limitDescriptors(pid: number, more: number): Promise<void>
 }
 
 /**
- * A command that becomes the program after a little disk has been mounted at a
- * place, which only the program sees and which goes with it.
+ * Returns a command that becomes the program after it has mounted a small disk, which only the
+ * program sees and which ends with it.
  *
  * @param more what the shell runs it with, as `2>FILE`
  */
@@ -176,7 +176,7 @@ export function withDisk(place: string, more = ""): readonly string[] {
   return ["unshare", "--mount", ...user, "sh", "-c", `${mount} && exec "$@" ${more}`, "sh"];
 }
 
-/** Fills the disk at a place that a process sees; gives what makes room again. */
+/** Fills the disk at a place that a process sees; returns a function that makes room again. */
 export function fillDisk(pid: number, place: string): () => void {
   const path = `/proc/${pid}/root${place}/filler`;
   const file = Deno.openSync(path, { write: true, create: true });
@@ -190,11 +190,11 @@ export function fillDisk(pid: number, place: string): () => void {
   return () => Deno.removeSync(path);
 }
 
-/** A command that adds a text to QEMU's buffer. */
+/** Returns a command that adds a text to QEMU's buffer. */
 export function note(data: string, id?: unknown): string {
   const command = { execute: "ringbuf-write", arguments: { device: "r", data } };
   return JSON.stringify(id === undefined ? command : { ...command, id });
 }
 
-/** A command that takes what is in QEMU's buffer. */
+/** A command that takes the text in QEMU's buffer. */
 export const NOTES = '{"execute":"ringbuf-read","arguments":{"device":"r","size":65536}}';

@@ -73,7 +73,7 @@ export class FaultyFile {
     this.#random = random;
   }
 
-  /** A file with one fault, or without. */
+  /** Returns a file with one fault, or without. */
   made(): Made {
     const random = this.#random;
     this.#lines = [];
@@ -96,7 +96,7 @@ export class FaultyFile {
     return this.#fault === undefined ? { text } : { text, line: this.#fault };
   }
 
-  /** A file with signs of it changed, lost or doubled. */
+  /** Returns a file with characters of it changed, lost or doubled. */
   damaged(): string {
     const random = this.#random;
     let { text } = this.made();
@@ -136,7 +136,7 @@ export class FaultyFile {
     if (isWrong) this.#fault! += at;
   }
 
-  /** A table, whose faults are told at its header; or dotted keys. */
+  /** Adds a table, whose faults are reported at its header, or dotted keys. */
   #deadline(wrong: boolean): void {
     this.#line("[deadline]", wrong);
     this.#line(wrong ? "migrate = 0" : "migrate = 5", false);
@@ -162,7 +162,7 @@ export class FaultyFile {
     this.#lines.push(this.#random.oneIn(8) ? `${text} # ${text.replaceAll("\n", " ")}` : text);
   }
 
-  /** Some of the things, in their order. */
+  /** Returns some of the things, in order. */
   #some<T>(things: readonly T[]): T[] {
     return things.filter(() => this.#random.oneIn(3));
   }

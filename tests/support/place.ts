@@ -1,10 +1,10 @@
 /**
- * A directory for a test's sockets, gone with the test.
+ * A directory for a test's sockets, removed with the test.
  *
  * @module
  */
 
-/** A new empty directory, removed on disposal. */
+/** Makes an empty directory, removed on disposal. */
 export function makePlace(): { readonly path: string } & Disposable {
   const path = Deno.makeTempDirSync({ prefix: "qmpmux-" });
   return { path, [Symbol.dispose]: (): void => Deno.removeSync(path, { recursive: true }) };

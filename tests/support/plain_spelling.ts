@@ -1,7 +1,7 @@
 /**
  * QEMU's spelling and orders in their plainest form: slow, and easy to check.
  *
- * They were held against QEMU 7.2 to 11.1; what the core does faster must do the same.
+ * They were compared with QEMU 7.2 to 11.1; the faster code of the core must do the same.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const SHORT_ESCAPES: Record<string, string> = {
   "\t": "\\t",
 };
 
-/** Text as a JSON string in QEMU's spelling. */
+/** Returns text as a JSON string in QEMU's spelling. */
 export function plainQuoted(text: string): string {
   const body = text.replace(/[^\x20!#-[\]-~]/g, (unit) => {
     const code = unit.charCodeAt(0).toString(16).toUpperCase();
@@ -27,7 +27,7 @@ export function plainQuoted(text: string): string {
   return `"${body}"`;
 }
 
-/** A number literal as QEMU prints it back. */
+/** Returns a number literal as QEMU prints it back. */
 export function plainNumber(literal: string): string {
   if (/^-?\d+$/.test(literal)) {
     const integer = BigInt(literal);
@@ -72,12 +72,12 @@ function significant(value: number, count: number): { digits: string; exponent: 
   return { digits: digits.slice(0, count), exponent };
 }
 
-/** A key as QEMU holds it: UTF-8, with NUL as `C0 80`. */
+/** Returns a key as QEMU holds it: UTF-8, with NUL as `C0 80`. */
 function held(key: string): number[] {
   return [...new TextEncoder().encode(key)].flatMap((byte) => byte === 0 ? [0xc0, 0x80] : [byte]);
 }
 
-/** The bucket of a key in QEMU's dictionary. */
+/** Returns the bucket of a key in QEMU's dictionary. */
 export function plainBucket(key: string): number {
   const bytes = held(key);
   let value = Math.imul(0x238f13af, bytes.length);
@@ -85,7 +85,7 @@ export function plainBucket(key: string): number {
   return ((Math.imul(1103515243, value) + 12345) >>> 0) % 512;
 }
 
-/** Keys in the order of QEMU's dictionary. */
+/** Returns keys in the order of QEMU's dictionary. */
 export function plainOrder(keys: readonly string[]): string[] {
   return keys
     .map((key, index) => ({ key, index, bucket: plainBucket(key) }))
@@ -100,7 +100,10 @@ const PRIMES = [
 ];
 const EMPTY = -1;
 
-/** The first of some keys in a hash table of GLib's that is not known, put in in QEMU's order. */
+/**
+ * Returns the first key in a hash table of GLib's that is not known, with the keys put in in QEMU's
+ * order.
+ */
 export function plainUnexpected(
   given: readonly string[],
   isKnown: (key: string) => boolean,
@@ -148,7 +151,7 @@ function glibHash(key: string): number {
   return hash < 2 ? 2 : hash;
 }
 
-/** A value of a frame as QEMU prints it back, in one line. */
+/** Returns a value of a frame as QEMU prints it back, in one line. */
 export function plainValue(bytes: Uint8Array, start: number, end: number): string {
   return new Reader(bytes, start, end).value();
 }
@@ -216,7 +219,7 @@ class Reader {
   }
 }
 
-/** Text in one line as a monitor with `pretty=on` prints it. */
+/** Returns text in one line as a monitor with `pretty=on` prints it. */
 export function plainPretty(text: string, depth = 0): string {
   const line = (): string => `\r\n${"    ".repeat(depth)}`;
   let out = "";

@@ -86,7 +86,7 @@ function refuseToStart({ code }: Deno.CommandStatus): never {
   throw new Error(`QEMU ended with ${code} instead of starting`);
 }
 
-/** A QEMU that was killed leaves its socket behind. */
+/** Removes the socket that a QEMU leaves behind when it was killed. */
 function removeSocket(path: string): void {
   try {
     Deno.removeSync(path);

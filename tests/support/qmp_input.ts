@@ -63,7 +63,7 @@ export class QmpInput {
     this.#random = random;
   }
 
-  /** Some commands or values, whole or damaged. */
+  /** Returns some commands or values, whole or damaged. */
   bytes(): Uint8Array {
     const random = this.#random;
     this.#sound = random.pick([20, 100, 1000, 1e9]);
@@ -183,7 +183,7 @@ export class QmpInput {
     return key;
   }
 
-  /** A string in quotes; of these plain letters, or of anything. */
+  /** Returns a string in quotes; of these plain letters, or of anything. */
   #string(plain?: string): string {
     const random = this.#random;
     const quote = random.oneIn(4) ? "'" : '"';
@@ -227,7 +227,7 @@ export class QmpInput {
     return this.#random.below(this.#sound) < weight;
   }
 
-  /** The bytes with some of them changed, lost, doubled or put in. */
+  /** Returns the bytes with some of them changed, lost, doubled or inserted. */
   #damaged(bytes: Uint8Array): Uint8Array {
     const random = this.#random;
     let mutant = bytes;

@@ -1,5 +1,5 @@
 /**
- * A recorder that keeps all it is told, as lines.
+ * An observer that keeps all calls, as lines.
  *
  * @module
  */
@@ -45,7 +45,7 @@ export class Notebook implements Observer {
     this.lines.push("qemu");
   }
 
-  /** Takes what was told so far. */
+  /** Takes the lines so far. */
   take(): string[] {
     const { lines } = this;
     this.lines = [];

@@ -31,11 +31,11 @@ export interface Running extends AsyncDisposable {
   readonly lines: Lines;
   /** Types a line. */
   type(line: string): Promise<void>;
-  /** Ends what it is told; gives its status. */
+  /** Ends the program's input; returns its status. */
   finish(): Promise<number>;
 }
 
-/** The directory, and what there is in it. */
+/** The directory, and the files in it. */
 export class Sandbox implements Disposable {
   readonly #place = makePlace();
   readonly #home: string;
@@ -61,7 +61,7 @@ export class Sandbox implements Disposable {
     });
   }
 
-  /** Text of a document as it is here: paths and groups. */
+  /** Returns text of a document with the paths and groups of the sandbox. */
   inside(text: string): string {
     return text
       .replace(/(?<![\w.\/…])\/(run|etc|var)\//g, `${this.#place.path}/$1/`)
@@ -70,12 +70,12 @@ export class Sandbox implements Disposable {
       .replace(/"@[\w-]+(?=[":])/g, `"@${Deno.gid()}`);
   }
 
-  /** Text of here as a document has it. */
+  /** Returns text of the sandbox as a document has it. */
   outside(text: string): string {
     return text.replaceAll(this.#place.path, "");
   }
 
-  /** The path of a file that a document names. */
+  /** Returns the path of a file that a document names. */
   at(path: string): string {
     return path.startsWith("/") ? this.inside(path) : `${this.#home}/${path}`;
   }
@@ -147,7 +147,7 @@ export class Sandbox implements Disposable {
   }
 
   #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {
-    // Coverage of what programs do here is counted elsewhere.
+    // Coverage of the programs in the sandbox is measured elsewhere.
     const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();
     const path = `${this.#place.path}/bin:${env["PATH"]}`;
     return new Deno.Command("bash", {

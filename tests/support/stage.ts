@@ -1,5 +1,5 @@
 /**
- * A Mux with made-up clients and a QEMU that says only what it is told to.
+ * A Mux with made-up clients and a QEMU that the test plays.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const ENCODER = new TextEncoder();
 export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
   '"package": ""}, "capabilities": ["oob"]}}';
 
-/** Terms with what a test does not care about filled in. */
+/** Returns a grant with defaults for the parts that a test does not care about. */
 export function grant(
   {
     name = "stage",
@@ -47,7 +47,10 @@ export function grant(
   return { name, role, dialect, events: filter, caches, joins, limits: all };
 }
 
-/** Settings of the hub with what a test does not care about filled in; the time of day stands still. */
+/**
+ * Returns settings of the hub with defaults for those that a test does not care about; the time of
+ * day stands still.
+ */
 export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   const timeOfDay = (): number => 1.5;
   return {
@@ -74,7 +77,7 @@ export const STRICT_NOTICES: Notices = {
   },
 };
 
-/** A client on stage: what it says is read as fast as its monitor allows. */
+/** A client on stage: its bytes are read as fast as its monitor allows. */
 export class StageClient {
   readonly peer = new FakePeer();
   readonly monitor: Monitor;
@@ -93,7 +96,7 @@ export class StageClient {
     this.read();
   }
 
-  /** Reads on what has been said. */
+  /** Reads the bytes that have been sent. */
   read(): void {
     for (;;) {
       while (!this.peer.paused && this.#splitter) {
@@ -148,7 +151,7 @@ export class Stage {
     }, observer);
   }
 
-  /** A connection to QEMU comes up; nothing has been said. Gives our number for its negotiation. */
+  /** Brings a connection to QEMU up, without a message. Returns our number for its negotiation. */
   qemuArrives(): string {
     this.qemu = new FakePeer();
     this.#splitter = new MessageSplitter();
@@ -157,7 +160,7 @@ export class Stage {
     return nonce;
   }
 
-  /** QEMU comes up, greets, and negotiates. */
+  /** Brings QEMU up, which greets and negotiates. */
   qemuReady(greeting = GREETING): void {
     const nonce = this.qemuArrives();
     this.qemuSays(greeting);
@@ -165,7 +168,7 @@ export class Stage {
     this.qemuSays(`{"return": {}, "id": ${nonce}}`);
   }
 
-  /** QEMU says something, a line end behind it. */
+  /** Sends a message of QEMU's, a line end behind it. */
   qemuSays(text: string): void {
     this.#splitter.load(ENCODER.encode(`${text}\r\n`));
     for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
@@ -175,19 +178,19 @@ export class Stage {
     for (const client of this.clients.values()) client.read();
   }
 
-  /** QEMU goes. */
+  /** Ends the connection to QEMU. */
   qemuGoes(reason = "QEMU has gone"): void {
     this.mux.qemuLeft(reason);
   }
 
-  /** A client connects. */
+  /** Connects a client. */
   connect(name: string, clientTerms: Grant = grant()): StageClient {
     const client = new StageClient(this.mux, clientTerms);
     this.clients.set(name, client);
     return client;
   }
 
-  /** A client connects and negotiates; what it hears of that is dropped. */
+  /** Connects a client that negotiates; its lines so far are dropped. */
   ready(name: string, capabilities: readonly string[] = []): StageClient {
     const client = this.connect(name);
     const enable = JSON.stringify({ enable: capabilities });
