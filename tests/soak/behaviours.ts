@@ -152,7 +152,7 @@ function named(node: string, there: boolean): Question {
   };
 }
 
-/** Does the same with an object; all commands are sent at once, and answered in order. */
+/** Acts likewise with an object; all commands are sent at once, and answered in order. */
 async function addObject(caller: Caller, around: Surroundings): Promise<void> {
   const id = `t${caller.number}`;
   const questions = [
