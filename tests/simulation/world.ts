@@ -65,6 +65,7 @@ class SimulatedClient implements ClientPeer {
   /** The number of characters that have arrived. */
   #arrived = 0;
   #said = 0;
+  /** The places, among all its characters, at which descriptors are sent. */
   #withFds: number[] = [];
   #ahead: { bytes: Uint8Array; fds: string | undefined }[] = [];
   #splitter: InstanceType<Core["FrameSplitter"]> | undefined;

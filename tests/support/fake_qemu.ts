@@ -140,7 +140,8 @@ export class FakeQemu implements AsyncDisposable {
         const own = "because" in command ? undefined : answer?.(command, connection);
         for (const each of own === undefined ? this.#usual(command, session) : [own]) say(each);
         if (finished) break;
-        if (own === undefined && "name" in command && command.name === "quit") finished = true;
+        const quits = "name" in command && command.name === "quit" && session.negotiated;
+        if (own === undefined && quits) finished = true;
       }
       await last;
       if (!reads) await this.#hungUp.promise;
