@@ -51,7 +51,7 @@ export interface Scale {
 }
 
 /** The machine, the time and the versions. */
-export interface Machine {
+export interface Host {
   readonly date: string;
   readonly processor: string;
   readonly processors: number;
@@ -64,7 +64,7 @@ export interface Machine {
 
 /** The results of a run. */
 export interface Report {
-  readonly machine: Machine;
+  readonly machine: Host;
   readonly rows: Row[];
   readonly scales: Scale[];
 }
@@ -145,7 +145,7 @@ export async function versionOf(program: string, flag = "--version"): Promise<st
 }
 
 /** Describes this machine. */
-export async function thisMachine(): Promise<Machine> {
+export async function thisMachine(): Promise<Host> {
   const processor = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1];
   const socat = /version (\S+)/.exec(await output("socat", ["-V"]).catch(() => ""))?.[1];
   return {

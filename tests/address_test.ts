@@ -1,5 +1,5 @@
 /**
- * Addresses: what users write, what it means, what is refused and with which words.
+ * Addresses: the forms that users write, their meaning, and the errors.
  *
  * @module
  */

@@ -6,7 +6,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { durationText } from "../lib/cli/admin.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
@@ -18,11 +18,11 @@ interface Set extends AsyncDisposable {
   readonly open: string;
 }
 
-/** A qmpmux with a listener for administrators and one for everybody else. */
+/** Starts a qmpmux with a listener for administrators and one for everybody else. */
 async function setUp(): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());
-  made.use(new StandIn(`${path}/vm`));
+  made.use(new FakeQemu(`${path}/vm`));
   const [file, admin, open] = [`${path}/x.toml`, `${path}/admin`, `${path}/open`];
   Deno.writeTextFileSync(
     file,
@@ -127,7 +127,7 @@ Deno.test("administration is refused to other roles, and to those who ask wrongl
 
 Deno.test("administration says so where something else than a qmpmux answers", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const { code, stderr } = await runQmpmux(["clients", "--socket", qemu.path]);
   assertEquals(code, 69);
   assertMatch(
@@ -164,10 +164,13 @@ for (
   });
 }
 
-/** A control socket as qmpmux opens it: it greets at once, and answers qmpmux's own commands alone. */
-function control(path: string, answers: Readonly<Record<string, unknown>>): StandIn {
+/**
+ * Starts a control socket as qmpmux opens it: it greets at once, and answers only qmpmux's own
+ * commands.
+ */
+function control(path: string, answers: Readonly<Record<string, unknown>>): FakeQemu {
   const version = '{"qmpmux": {"major": 0, "minor": 1, "micro": 0}}';
-  return new StandIn(path, {
+  return new FakeQemu(path, {
     greeting: `{"QMP": {"version": ${version}, "capabilities": []}}\r\n`,
     answer: ({ name }) => {
       const value = answers[name.replace("__org.qmpmux_", "")];

@@ -1,5 +1,5 @@
 /**
- * Who is let in, and on what terms.
+ * Admission: the clients that a listener accepts, and their grants.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const BOB: Credentials = { uid: 1001, gid: 1001, groups: [36] };
 const MALLORY: Credentials = { uid: 666, gid: 666, groups: [] };
 const KVM: Credentials = { uid: 107, gid: 36, groups: [] };
 
-/** The role that somebody gets through a listener, `-` where none. */
+/** Returns the role that a client gets through a listener, `-` if it is refused. */
 function roleOf(listener: string, credentials: Credentials | undefined): string {
   const { admission, grant } = parseListener(`/run/m,${listener}`);
   return grantFor(admission, grant, credentials, idOf)?.role.name ?? "-";

@@ -240,7 +240,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "wire/unexpected": ["wire/text"],
 };
 
-/** What a room without waiting and without a world does not say. */
+/** Words that a room without waiting and without I/O does not contain. */
 const IMPURE =
   /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
 
@@ -261,7 +261,7 @@ interface Room {
   readonly source: string;
   /** That without string literals. */
   readonly code: string;
-  /** What of this project it imports, `floor/name`. */
+  /** The rooms of this project that it imports, as `floor/name`. */
   readonly imports: readonly string[];
 }
 
@@ -293,6 +293,48 @@ function uncommented(text: string): string {
 
 function floorOf(room: string): Floor {
   return room.split("/")[0] as Floor;
+}
+
+/** Files of tables, which may have any length, with the reason. */
+const LONG_FILES: Readonly<Record<string, string>> = {
+  "policy/operator_role": "one row for each command that the role allows",
+};
+
+/** Functions that may have any length, with the reason. */
+const LONG_FUNCTIONS: Readonly<Record<string, string>> = {
+  "cli/completion: function bash(): string {": "the text of a script",
+  "cli/completion: function zsh(): string {": "the text of a script",
+  "cli/completion: function fish(): string {": "the text of a script",
+};
+
+const FILE_LINES = 400;
+const FUNCTION_LINES = 70;
+
+/** The beginning of the first line of a function or a method, as `deno fmt` writes it. */
+const FUNCTION_HEAD =
+  /^(?!(?:if|for|while|switch|catch|return|await|throw)\b)(?:(?:export|default|static|async|override|get|set|function)\*? )*[*#\w[\].]+(?:<.*>)?\(/;
+
+/** The end of the line that opens the body of a function. */
+const BODY_OPENS = /(?:\)(?:: .+)?|=>) \{$/;
+
+/** Yields the functions in a text: the first line of each, and its number of lines. */
+function* functionsIn(text: string): Generator<readonly [head: string, lines: number]> {
+  // A text of several lines is not indented as code is.
+  const lines = text.replace(/`[^`]*`/g, (each) => each.replace(/\n.+/g, "\n")).split("\n");
+  for (const [at, line] of lines.entries()) {
+    const head = line.trimStart();
+    if (!FUNCTION_HEAD.test(head) && !head.endsWith("=> {")) continue;
+    const indent = line.slice(0, line.length - head.length);
+    const isLevel = (each: string): boolean =>
+      each.startsWith(indent) && /^\S/.test(each.slice(indent.length));
+    let [end, opened] = [at, BODY_OPENS.test(line)];
+    for (;;) {
+      end = lines.findIndex((each, index) => index > end && isLevel(each));
+      if (end < 0 || !/^[)}]/.test(lines[end]!.trimStart()) || !lines[end]!.endsWith("{")) break;
+      opened ||= BODY_OPENS.test(lines[end]!);
+    }
+    if (end > 0 && opened) yield [head, end - at + 1];
+  }
 }
 
 Deno.test("rooms import their own floor along an arrow, or a floor below", () => {
@@ -328,6 +370,53 @@ Deno.test("only platform knows Deno and the system; the program has its command 
     const foreign = used.filter((text) => floor !== "cli" || !OF_PROGRAM.test(text));
     assertEquals(foreign, [], name);
   }
+});
+
+Deno.test("functionsIn() measures functions, methods and arrow functions", () => {
+  const text = `export function a(
+  b: string,
+): void {
+  if (b) {
+    c();
+  }
+}
+class D {
+  async #e({ f }: G): Promise<void> {
+    await f.map((g) => {
+      g();
+    });
+    h({
+      i,
+    });
+  }
+  constructor({
+    j,
+  }: K) {
+    l();
+  }
+}
+`;
+  assertEquals([...functionsIn(text)], [
+    ["export function a(", 7],
+    ["async #e({ f }: G): Promise<void> {", 8],
+    ["await f.map((g) => {", 3],
+    ["constructor({", 5],
+  ]);
+});
+
+Deno.test("no room is longer than 400 lines, no function longer than 70, but those that are named", () => {
+  const long: string[] = [];
+  const excepted = new Set([...Object.keys(LONG_FILES), ...Object.keys(LONG_FUNCTIONS)]);
+  const look = (name: string, lines: number, limit: number): void => {
+    if (lines > limit && !excepted.delete(name)) long.push(`${name} ${lines} lines`);
+  };
+  for (const { name } of rooms) {
+    const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
+    look(name, text.split("\n").length - 1, FILE_LINES);
+    for (const [head, lines] of functionsIn(text)) look(`${name}: ${head}`, lines, FUNCTION_LINES);
+  }
+  assertEquals(long, []);
+  assertEquals([...excepted], [], "These are short enough now");
 });
 
 Deno.test("only wire looks at bytes", () => {

@@ -1,5 +1,5 @@
 /**
- * Which commands are put on record, and how a record looks.
+ * The audit: the commands that are put on record, and the form of a record.
  *
  * @module
  */
@@ -24,7 +24,7 @@ function command(name: string, args?: string): Command {
   return { name, oob: false, id: undefined, bytes: asciiBytes("{}"), argumentBytes };
 }
 
-/** An audit into a list. */
+/** Returns an audit that writes into a list. */
 function audited(more: Partial<AuditOptions> = {}): {
   audit: Audit;
   records: AuditRecord[];
@@ -43,7 +43,7 @@ function audited(more: Partial<AuditOptions> = {}): {
   return { audit, records, sink };
 }
 
-/** The line of one command with this outcome. */
+/** Returns the line of one command with this outcome. */
 function lineFor(asked: Command, outcome: Outcome): string {
   const { audit, records } = audited();
   audit.observe({ kind: "command", client: CLIENT, command: asked, outcome });

@@ -1,5 +1,6 @@
 /**
- * Records on their way: their order, their bound, and what happens where none can be written.
+ * Records on their way to the audit: their order, their bound, and the behaviour when none can be
+ * written.
  *
  * @module
  */
@@ -11,8 +12,8 @@ import { AuditTrail } from "../lib/daemon/audit_trail.ts";
 import type { AuditWriter } from "../lib/platform/audit_writer.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { entryOf, Journal } from "../lib/platform/journal.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { makePlace } from "./support/place.ts";
 
 function record(command: string): AuditRecord {
@@ -31,8 +32,8 @@ function record(command: string): AuditRecord {
   };
 }
 
-/** A place that writes, fails or waits as the test has it. */
-class FakePlace implements AuditWriter {
+/** A writer that writes, fails or waits as the test has it. */
+class FakeWriter implements AuditWriter {
   readonly name = "fake";
   readonly written: string[] = [];
   wrong: string | undefined;
@@ -70,21 +71,20 @@ class FakePlace implements AuditWriter {
   }
 }
 
-/** A trail to a fake place. */
+/** Returns a trail to a fake writer. */
 function trail(limit?: number): {
   trail: AuditTrail;
-  place: FakePlace;
+  writer: FakeWriter;
   log: string[];
   failures: () => number;
 } {
-  const place = new FakePlace();
-  const lines: string[] = [];
+  const writer = new FakeWriter();
+  const log = new FakeLog();
   let failures = 0;
-  const log: Log = { info: (line) => void lines.push(line), warn: (line) => void lines.push(line) };
   return {
-    trail: new AuditTrail(place, log, () => void failures++, limit),
-    place,
-    log: lines,
+    trail: new AuditTrail(writer, log, () => void failures++, limit),
+    writer,
+    log: log.lines,
     failures: () => failures,
   };
 }
@@ -95,39 +95,39 @@ async function turn(): Promise<void> {
 }
 
 Deno.test("AuditTrail.keep() writes records in their order", async () => {
-  const { trail: kept, place } = trail();
+  const { trail: kept, writer } = trail();
   for (const name of ["a", "b", "c"]) kept.keep(record(name));
   await kept.close();
-  assertEquals(place.written, ["a", "b", "c"]);
-  assert(place.closed);
+  assertEquals(writer.written, ["a", "b", "c"]);
+  assert(writer.closed);
 });
 
 Deno.test("AuditTrail tells of a failure once, counts each, and writes what waited", async () => {
-  const { trail: kept, place, log, failures } = trail();
-  place.wrong = "no space";
+  const { trail: kept, writer, log, failures } = trail();
+  writer.wrong = "no space";
   kept.keep(record("a"));
   await turn();
   kept.keep(record("b"));
   await turn();
   assertEquals([kept.failing, failures()], [true, 2]);
   assertEquals(log, ["audit fake cannot be written: no space"]);
-  place.wrong = undefined;
+  writer.wrong = undefined;
   kept.tick();
   await turn();
-  assertEquals(place.written, ["a", "b"]);
+  assertEquals(writer.written, ["a", "b"]);
   assertEquals(kept.failing, false);
   assertEquals(log.at(-1), "audit fake is written again; nothing is lost");
   await kept.close();
 });
 
 Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tells how many", async () => {
-  const { trail: kept, place, log, failures } = trail(2);
-  place.hold();
+  const { trail: kept, writer, log, failures } = trail(2);
+  writer.hold();
   for (const name of ["a", "b", "c", "d"]) kept.keep(record(name));
   assertEquals([kept.failing, failures()], [true, 2]);
-  place.go();
+  writer.go();
   await turn();
-  assertEquals(place.written, ["a", "b"]);
+  assertEquals(writer.written, ["a", "b"]);
   assertEquals(kept.failing, false);
   assertEquals(log, [
     "audit fake cannot be written: more than 2 characters wait to be written",
@@ -137,58 +137,58 @@ Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tel
 });
 
 Deno.test("AuditTrail.tick() does nothing where nothing has failed", async () => {
-  const { trail: kept, place } = trail();
+  const { trail: kept, writer } = trail();
   kept.tick();
   await turn();
-  assertEquals(place.written, []);
+  assertEquals(writer.written, []);
   await kept.close();
 });
 
 Deno.test("AuditTrail.reopen() opens anew at once where nothing is being written", async () => {
-  const { trail: kept, place } = trail();
+  const { trail: kept, writer } = trail();
   kept.reopen();
   await turn();
-  assertEquals(place.reopened, 1);
+  assertEquals(writer.reopened, 1);
   await kept.close();
 });
 
 Deno.test("AuditTrail.reopen() waits for the record that is being written", async () => {
-  const { trail: kept, place } = trail();
-  place.hold();
+  const { trail: kept, writer } = trail();
+  writer.hold();
   kept.keep(record("a"));
   await turn();
   kept.reopen();
   await turn();
-  assertEquals(place.reopened, 0);
-  place.go();
+  assertEquals(writer.reopened, 0);
+  writer.go();
   await turn();
-  assertEquals([place.reopened, place.written], [1, ["a"]]);
+  assertEquals([writer.reopened, writer.written], [1, ["a"]]);
   await kept.close();
 });
 
 Deno.test("AuditTrail.reopen() that fails is tried again", async () => {
-  const { trail: kept, place } = trail();
-  place.wrong = "gone";
+  const { trail: kept, writer } = trail();
+  writer.wrong = "gone";
   kept.reopen();
   await turn();
   assert(kept.failing);
-  place.wrong = undefined;
+  writer.wrong = undefined;
   kept.tick();
   await turn();
-  assertEquals([kept.failing, place.reopened], [false, 1]);
+  assertEquals([kept.failing, writer.reopened], [false, 1]);
   await kept.close();
 });
 
 Deno.test("AuditTrail.close() tells how many records could not be written", async () => {
-  const { trail: kept, place, log } = trail();
-  place.wrong = "no space";
+  const { trail: kept, writer, log } = trail();
+  writer.wrong = "no space";
   kept.keep(record("a"));
   await kept.close();
   await kept.close();
   assertEquals(log.at(-1), "audit fake: 1 records could not be written");
   kept.keep(record("b"));
   await turn();
-  assertEquals(place.written, []);
+  assertEquals(writer.written, []);
 });
 
 Deno.test("AuditFile.write() adds lines to what is there, for its owner alone", async () => {

@@ -1,5 +1,5 @@
 /**
- * What users and a broken QEMU give, to the program as it is run.
+ * Bad input from users and from a broken QEMU, given to the program as it is run.
  *
  * A bad start ends with one line that names the thing and the remedy, and with
  * the status that belongs to it. A QEMU that misbehaves costs nobody but those
@@ -9,16 +9,16 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { eventLine, StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { errorReply, withId } from "../lib/wire/reply.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
-import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { leaveDeadSocket, makePlace } from "./support/place.ts";
+import { kill, programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
 const REDIAL = /: connected to QEMU /;
 
-interface Ending {
+interface Exit {
   readonly code: number;
   /** The last line on stderr, less the program's name. */
   readonly message: string;
@@ -26,10 +26,10 @@ interface Ending {
   readonly before: string[];
 }
 
-/** How a start ended; everything on stderr is in lines of the program's own. */
+/** Returns the exit of a start; every line on stderr must be the program's own. */
 function endingOf(
   { code, stdout, stderr }: { code: number; stdout: string; stderr: string },
-): Ending {
+): Exit {
   assertEquals(stdout, "");
   assert(stderr.endsWith("\n"), stderr);
   const lines = stderr.trimEnd().split("\n").map((line) => {
@@ -40,7 +40,7 @@ function endingOf(
   return { code, message, before: lines };
 }
 
-/** A start that ends before anything listens. */
+/** Starts the program, which must exit before anything listens; returns its status and error. */
 async function refusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = endingOf(await runQmpmux(["serve", ...args]));
   assertEquals(before, []);
@@ -50,7 +50,11 @@ async function refusal(...args: string[]): Promise<[number, string]> {
 /** The command before a command that takes root's privileges, but not what root owns. */
 const UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] as const;
 
-/** @throws Error where root cannot read the checkout without its privileges: nothing would start */
+/**
+ * Throws if root cannot read the checkout without its privileges: nothing would start.
+ *
+ * @throws Error where root cannot read the checkout without its privileges: nothing would start
+ */
 function checkReadable(): void {
   const file = new URL("../main.ts", import.meta.url).pathname;
   const [command, ...args] = [...UNPRIVILEGED, "test", "-r", file];
@@ -60,8 +64,8 @@ function checkReadable(): void {
   );
 }
 
-/** A start by somebody who has to obey a file's mode: root without its privileges. */
-async function runUnprivileged(...args: string[]): Promise<Ending> {
+/** Starts the program as a user who has to obey a file's mode: as root without its privileges. */
+async function runUnprivileged(...args: string[]): Promise<Exit> {
   const [command, first] = programCommand();
   const words = [command, ...first, "serve", ...args];
   if (Deno.uid() === 0) {
@@ -81,7 +85,7 @@ async function runUnprivileged(...args: string[]): Promise<Ending> {
   });
 }
 
-/** Such a start that ends before anything listens. */
+/** Starts it in the same way; it must exit before anything listens. */
 async function unprivilegedRefusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = await runUnprivileged(...args);
   assertEquals(before, []);
@@ -92,25 +96,13 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** A directory that cannot be written to, or not even looked into, while `act` runs. */
+/** Makes a directory unwritable, or unreadable, while `act` runs. */
 async function withMode(path: string, mode: number, act: () => Promise<void>): Promise<void> {
   Deno.chmodSync(path, mode);
   try {
     await act();
   } finally {
     Deno.chmodSync(path, 0o700);
-  }
-}
-
-/** A socket file that nobody listens on any more, as a killed process leaves it. */
-function leaveDeadSocket(path: string): void {
-  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
-  Deno.linkSync(`${path}.made`, path);
-  listener.close();
-  try {
-    Deno.removeSync(`${path}.made`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
@@ -166,7 +158,7 @@ for (const base of ["s", "s".repeat(30)]) {
     const qemuPath = `${directory}/${base.replace("s", "q")}`;
     const path = `${directory}/${base}`;
     assertEquals(path.length, 107);
-    await using _qemu = new StandIn(qemuPath);
+    await using _qemu = new FakeQemu(qemuPath);
     await using qmpmux = await startQmpmux(["--qemu", qemuPath, "--listen", path]);
     using client = await TestClient.ready(path);
     assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
@@ -192,7 +184,7 @@ Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEM
   using client = await TestClient.connect(path);
   Deno.mkdirSync(directory, { recursive: true });
   assertEquals(await qmpmux.log.next(), `qmpmux: unix:${qemu}: QEMU is not there yet; waiting`);
-  await using _qemu = new StandIn(qemu);
+  await using _qemu = new FakeQemu(qemu);
   assertMatch(await client.line(), /^\{"QMP"/);
 });
 
@@ -234,7 +226,7 @@ Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () =
 Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  await using _qemu = new StandIn(path);
+  await using _qemu = new FakeQemu(path);
   Deno.chmodSync(path, 0o000);
   const { code, message, before } = await runUnprivileged(
     ...["--qemu", path, "--listen", `${place.path}/mux`],
@@ -249,7 +241,7 @@ Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async ()
 
 // The listeners' places.
 
-/** A start whose QEMU is not there and whose listener is in this place. */
+/** Starts the program without a QEMU, with a listener at this path. */
 function listening(path: string, run = refusal): Promise<[number, string]> {
   return run("--qemu", `unix-abstract:qmpmux-no-${crypto.randomUUID()}`, "--listen", path);
 }
@@ -289,7 +281,7 @@ Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's pl
 Deno.test("qmpmux serve ends with 1 where another process listens, which goes on", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
-  await using _other = new StandIn(path);
+  await using _other = new FakeQemu(path);
   assertEquals(await listening(path), [
     1,
     `unix:${path} is in use by another process; end that, or listen elsewhere`,
@@ -302,7 +294,7 @@ Deno.test("qmpmux serve replaces a dead socket", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   leaveDeadSocket(path);
-  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await using _qmpmux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path]);
   using client = await TestClient.ready(path);
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
@@ -389,13 +381,13 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   ]);
 });
 
-// What answers is no QEMU.
+// Programs that answer and are not QEMU.
 
-/** A start in front of something else than QEMU, which it finds out. */
-async function inFrontOf(manners: StandInManners, ...more: string[]): Promise<Ending> {
+/** Starts the program in front of a program that is not QEMU, which it must find out. */
+async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  await using _qemu = new StandIn(path, manners);
+  await using _qemu = new FakeQemu(path, manners);
   const ending = endingOf(
     await runQmpmux(["serve", "--qemu", path, "--listen", `${place.path}/mux`, ...more]),
   );
@@ -442,16 +434,16 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
 
 /** A stand-in with qmpmux before it. */
 interface Scene extends AsyncDisposable {
-  readonly qemu: StandIn;
+  readonly qemu: FakeQemu;
   readonly qmpmux: TestQmpmux;
   /** The clients' socket. */
   readonly path: string;
 }
 
-async function makeScene(manners: StandInManners, ...more: string[]): Promise<Scene> {
+async function makeScene(manners: FakeQemuManners, ...more: string[]): Promise<Scene> {
   await using stack = new AsyncDisposableStack();
   const place = stack.use(makePlace());
-  const qemu = stack.use(new StandIn(`${place.path}/qemu`, manners));
+  const qemu = stack.use(new FakeQemu(`${place.path}/qemu`, manners));
   const path = `${place.path}/mux`;
   const qmpmux = stack.use(
     await startQmpmux(["--qemu", qemu.path, "--listen", path, ...more]),
@@ -460,7 +452,7 @@ async function makeScene(manners: StandInManners, ...more: string[]): Promise<Sc
   return { qemu, qmpmux, path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Sees to it that a new client is served as it should be. */
+/** Asserts that a new client is served as usual. */
 async function assertServes(path: string): Promise<void> {
   using client = await TestClient.ready(path);
   assertEquals(
@@ -480,7 +472,7 @@ for (
   ] as const
 ) {
   Deno.test(`qmpmux hangs up on a QEMU that sends ${what}, ends its clients and dials again`, async () => {
-    const answer: StandInManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
+    const answer: FakeQemuManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
     await using scene = await makeScene({ answer });
     await scene.qmpmux.log.until(REDIAL);
     using asker = await TestClient.ready(scene.path);
@@ -581,7 +573,7 @@ Deno.test("qmpmux gives nobody the late replies that come right after the greeti
       '{"execute":"query-name","id":1}{"exec-oob":"query-yank","id":2}{"execute":"query-name"}',
     4,
   );
-  // The out-of-band reply may come at any place after the first.
+  // The out-of-band reply may be at any place after the first.
   assertEquals(lines.filter((line) => line !== '{"return": [], "id": 2}'), [
     '{"return": {}}',
     '{"return": {}, "id": 1}',
@@ -620,11 +612,7 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   const ended = child.status;
   await using _ending = {
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
     },
   };
@@ -632,7 +620,7 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   const { value } = await within("its first line", reader.read());
   assert(new TextDecoder().decode(value).includes("listening on"));
   await reader.cancel();
-  await using _qemu = new StandIn(`${place.path}/qemu`);
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await assertServes(path);
   child.kill("SIGTERM");
   assertEquals((await within("the program to end", ended)).code, 0);
@@ -642,7 +630,7 @@ Deno.test("a QEMU newer than any that was measured gets the nearest grammar, tol
   using place = makePlace();
   const path = `${place.path}/mux`;
   const version = { major: 12, minor: 3, micro: 4 };
-  await using qemu = new StandIn(`${place.path}/qemu`, { version });
+  await using qemu = new FakeQemu(`${place.path}/qemu`, { version });
   await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", path]);
   for (const told of [true, false]) {
     await mux.log.until(/connected to QEMU 12\.3\.4/);

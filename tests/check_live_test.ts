@@ -1,11 +1,11 @@
 /**
- * `qmpmux check --live`: does a monitor answer?
+ * `qmpmux check --live`, which tests whether a monitor answers.
  *
  * @module
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
@@ -18,7 +18,7 @@ const answers = {
 
 Deno.test("qmpmux check --live prints the version of a monitor that answers", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, answers);
+  await using qemu = new FakeQemu(`${place.path}/vm`, answers);
   const printed = { code: 0, stdout: '{"package": "x"}\n', stderr: "" };
   assertEquals(await runQmpmux(["check", "--live", "--qemu", qemu.path]), printed);
   const file = `${place.path}/x.toml`;
@@ -52,7 +52,7 @@ Deno.test({
     using _holder = await TestClient.ready(qemu.path);
     const waiting: Deno.Conn[] = [];
     try {
-      // As many as there is room for.
+      // Connects until the backlog is full.
       for (;;) waiting.push(await Deno.connect({ transport: "unix", path: qemu.path }));
     } catch (error) {
       assertMatch((error as Error).message, /temporarily unavailable/);
@@ -94,7 +94,7 @@ Deno.test("qmpmux check --live tells a program that accepts nobody from a busy m
 Deno.test("qmpmux check --live says that a socket without a greeting may be a guest agent's", async () => {
   using place = makePlace();
   const path = `${place.path}/agent`;
-  await using _agent = new StandIn(path, { greeting: "" });
+  await using _agent = new FakeQemu(path, { greeting: "" });
   const args = ["check", "--live", "--qemu", path, "--timeout", "0.3"];
   const { code, stderr } = await runQmpmux(args);
   assertEquals(code, 69);
@@ -103,7 +103,7 @@ Deno.test("qmpmux check --live says that a socket without a greeting may be a gu
 
 Deno.test("qmpmux check --live says that a monitor which greets does not answer", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-version" ? "" : undefined,
   });
   const args = ["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"];

@@ -1,7 +1,7 @@
 /**
- * A client's limits, over real sockets before a hub whose QEMU says what it is told.
+ * A client's limits, over real sockets, with a hub whose QEMU the test plays.
  *
- * At each limit: what the client sees, what the log says, what is counted.
+ * At each limit: the client's view, the log, and the counts.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Stream } from "../lib/platform/stream.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
@@ -27,7 +27,7 @@ const DONE = '{"return": {}}\r\n';
 const TOO_LONG =
   '{"error": {"class": "GenericError", "desc": "JSON token size limit exceeded"}}\r\n';
 
-/** A clock that the test turns; what is due runs when it is turned. */
+/** A clock that the test turns; timers that are due fire when it is turned. */
 class HandClock implements Clock {
   #now = 0;
   readonly due = new Map<() => void, number>();
@@ -97,8 +97,8 @@ class Door implements AsyncDisposable {
   }
 
   /**
-   * What QEMU has heard, less what was heard before: as many commands as are
-   * awaited, and a second client's command shows that these are all.
+   * Returns the commands that QEMU has been sent since the last call. It waits for as many as are
+   * expected; a second client's command shows that there are no more.
    */
   async qemuHears(awaited = 0): Promise<string[]> {
     const { qemu } = this.stage;
@@ -135,7 +135,7 @@ Deno.test("max-command: a longer one is an error, nothing of it goes on, the nex
   await using door = await Door.open({ "max-command": 1024 });
   const { theirs } = door.pair;
   const long = `{"execute":"a","arguments":{"a":"${"x".repeat(200_000)}"}}`;
-  // What follows it is read when its answer is there.
+  // The bytes behind it are read once its reply has been sent.
   await write(theirs, `${long}[]`);
   const both = TOO_LONG +
     '{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}\r\n';
@@ -327,7 +327,7 @@ Deno.test("read-ahead: no more than that is read of a client whose command runs"
 
 Deno.test("max-clients: one more than a listener's or all is closed unheard; a reload lets more in", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
   const configure = (own: number, all: number): void =>
     Deno.writeTextFileSync(
@@ -367,7 +367,8 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
   await mux.log.until(/has been read again/);
   const third = await come("a");
   await refused("a");
-  // Who is in stays in when there may be fewer, and who leaves makes room only below the limit.
+  // Clients that are connected stay connected when the limit is lowered; one that leaves makes room
+  // only below the limit.
   configure(3, 2);
   mux.kill("SIGHUP");
   await mux.log.until(/has been read again/);
@@ -378,7 +379,7 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
 
 Deno.test("max-command, rate: a reload is in force on live clients", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
   const configure = (bytes: number): void =>
     Deno.writeTextFileSync(
@@ -398,7 +399,7 @@ Deno.test("max-command, rate: a reload is in force on live clients", async () =>
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
 });
 
-/** A reply with a long value. */
+/** Returns a reply with a long value. */
 function longReply(bytes: number): string {
   return `{"return": "${"x".repeat(bytes)}"}`;
 }
@@ -418,7 +419,7 @@ Deno.test("slow-time, max-unread: a reply is delivered, however long, as long as
   const buffer = new Uint8Array(1 << 20);
   let read = 0;
   for (let now = 1; read < size + DONE.length; now += 4) {
-    // What is taken between two ticks is less than a mebibyte; the reply takes longer than slow-time.
+    // Less than a mebibyte is read between two ticks; the whole reply takes longer than slow-time.
     read += (await pair.theirs.read(buffer))!;
     client.tick(now);
   }
@@ -474,7 +475,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
     client.tick(0);
   }
   for (const [, client] of clients) client.tick(1);
-  // Of the two only the second takes bytes before the next tick.
+  // Only the second client takes bytes before the next tick.
   const before = secondClient.unread;
   while (secondClient.unread === before) await second.theirs.read(new Uint8Array(1 << 16));
   for (const [, client] of clients) client.tick(2);
@@ -492,7 +493,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   assertEquals(budget.total, 0);
 });
 
-/** A stream whose next bytes bring descriptors. */
+/** Returns a stream whose next bytes bring descriptors. */
 function passing(ours: Deno.UnixConn): Stream {
   const fdMessages = [undefined, new FakeFds("passed")];
   return {

@@ -1,7 +1,7 @@
 /**
- * One client's socket before a whole hub, QEMU being played by the test.
+ * One client's socket in front of a whole hub; the test plays QEMU.
  *
- * When it is read, when it is not, and what becomes of its commands when it goes.
+ * The tests show when it is read, when it is not, and the fate of its commands when it disconnects.
  *
  * @module
  */
@@ -9,14 +9,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { Mux } from "../lib/hub/mux.ts";
 import { Client } from "../lib/daemon/client.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { TURNS } from "../lib/platform/turns.ts";
 import { LIMITS } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
-import type { QemuPeer } from "../lib/wire/peer.ts";
 import { clientDeps } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
-import { options } from "./support/stage.ts";
+import { options, STRICT_NOTICES } from "./support/stage.ts";
+import { FakeLog } from "./support/fake_log.ts";
+import { FakePeer } from "./support/fake_peer.ts";
 import { makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 
 const GREETING =
@@ -26,61 +26,13 @@ const NEGOTIATION = '{"execute":"qmp_capabilities"}';
 const DONE = '{"return": {}}\r\n';
 const DROPPED = /^client door\/1 was dropped: /;
 
-/** QEMU as the hub sees it: every command it was sent, and replies when the test says so. */
-class PlayedQemu implements QemuPeer {
-  readonly commands: string[] = [];
-  #next: PromiseWithResolvers<string> | undefined;
-  readonly #unseen: string[] = [];
-
-  send(bytes: Uint8Array): void {
-    const command = new TextDecoder().decode(bytes);
-    this.commands.push(command);
-    if (this.#next) this.#next.resolve(command);
-    else this.#unseen.push(command);
-    this.#next = undefined;
-  }
-
-  /** The next command that reaches it. */
-  hears(): Promise<string> {
-    const command = this.#unseen.shift();
-    if (command !== undefined) return Promise.resolve(command);
-    this.#next = Promise.withResolvers();
-    return within("a command at QEMU", this.#next.promise);
-  }
-
-  pause(): void {}
-  resume(): void {}
-  close(): void {}
-}
-
-class Notes implements Log {
-  readonly lines: string[] = [];
-
-  info(line: string): void {
-    this.lines.push(line);
-  }
-
-  warn(line: string): void {
-    this.lines.push(line);
-  }
-}
-
 /** A hub, a QEMU and a log. */
 class House {
-  readonly log = new Notes();
-  readonly qemu = new PlayedQemu();
-  readonly mux = new Mux(options(), {
-    ready: () => {},
-    lost: () => {},
-    idle: () => {},
-    reload: () => {},
-    stalled: () => {},
-    failed: (_, error) => {
-      throw error;
-    },
-  });
+  readonly log = new FakeLog();
+  readonly qemu = new FakePeer();
+  readonly mux = new Mux(options(), STRICT_NOTICES);
 
-  /** A house whose QEMU is ready. */
+  /** Returns a house whose QEMU is ready. */
   static open(): House {
     const house = new House();
     house.arrive();
@@ -91,14 +43,14 @@ class House {
     this.mux.qemuArrived(this.qemu, "77");
     this.say(GREETING);
     this.say('{"return": {}, "id": 77}\r\n');
-    void this.qemu.hears();
+    this.qemu.take();
   }
 
   say(text: string): void {
     this.mux.answered(new TextEncoder().encode(text));
   }
 
-  /** A client at this socket. */
+  /** Returns a client at this socket. */
   client(socket: Deno.Conn): Client {
     const { grant } = parseListener("/run/door");
     return new Client(socket, grant, clientDeps(this.mux, this.log));
@@ -125,7 +77,7 @@ Deno.test("Client reads what came before QEMU was there, once it is", async () =
   await write(pair.theirs, `${NEGOTIATION}{"execute":"cont"}`);
   house.arrive();
   assertEquals(await readText(pair.theirs, GREETING.length + DONE.length), GREETING + DONE);
-  assertEquals(await house.qemu.hears(), '{"execute":"cont"}');
+  assertEquals(await house.qemu.next(), '{"execute":"cont"}');
   house.say(DONE);
   assertEquals(await readText(pair.theirs, DONE.length), DONE);
   pair.theirs.close();
@@ -151,7 +103,7 @@ Deno.test("Client that ends its stream is answered to the end, then hears the en
   await write(pair.theirs, `${NEGOTIATION}{"execute":"a","id":1}{"execute":"b"}{"execute":"c"}{`);
   await pair.theirs.closeWrite();
   for (const name of ["a", "b", "c"]) {
-    assertEquals(await house.qemu.hears(), `{"execute":"${name}"}`);
+    assertEquals(await house.qemu.next(), `{"execute":"${name}"}`);
     house.say(`{"return": "${name}"}\r\n`);
   }
   assertEquals(
@@ -168,7 +120,7 @@ Deno.test("Client that ends its stream with oob on is not answered any more, as 
   const running = house.client(pair.ours).run();
   await negotiated(pair.theirs, '"oob"');
   await write(pair.theirs, '{"execute":"a"}');
-  await house.qemu.hears();
+  await house.qemu.next();
   await pair.theirs.closeWrite();
   assertEquals(await readToEnd(pair.theirs), "");
   await within("the client to leave", running);
@@ -182,11 +134,11 @@ Deno.test("Client that closes takes its unsent commands with it", async () => {
   const running = house.client(pair.ours).run();
   await negotiated(pair.theirs);
   await write(pair.theirs, '{"execute":"a"}{"execute":"b"}{"execute":"c"}');
-  await house.qemu.hears();
+  assertEquals(await house.qemu.next(), '{"execute":"a"}');
   pair.theirs.close();
   await within("the client to leave", running);
   house.say(DONE);
-  assertEquals(house.qemu.commands.slice(1), ['{"execute":"a"}']);
+  assertEquals(house.qemu.heard, []);
   assertEquals(house.mux.monitors.size, 0);
 });
 
@@ -196,9 +148,9 @@ Deno.test("Client that ends its stream and then closes is found out by the next 
   const running = house.client(pair.ours).run();
   await negotiated(pair.theirs);
   await write(pair.theirs, '{"execute":"a"}');
-  await house.qemu.hears();
+  await house.qemu.next();
   await pair.theirs.closeWrite();
-  // Its end has been seen once a second client, which came later, has ended.
+  // Its end has been seen once a second client, which connected later, has ended.
   using second = await makePair();
   const ending = house.client(second.ours).run();
   second.theirs.close();
@@ -216,7 +168,7 @@ Deno.test("Client that closes while much of it is unread is found out by the nex
   const running = house.client(socket.conn).run();
   await negotiated(pair.theirs);
   await write(pair.theirs, '{"execute":"a"}');
-  await house.qemu.hears();
+  assertEquals(await house.qemu.next(), '{"execute":"a"}');
   await write(pair.theirs, `{"execute":"b"}${" ".repeat(150_000)}`);
   for (let turns = 0; socket.bytesRead < 65536 && turns < 10_000; turns++) {
     house.say(event(200));
@@ -227,7 +179,7 @@ Deno.test("Client that closes while much of it is unread is found out by the nex
   await within("the client to leave", running);
   house.say(DONE);
   assertEquals(house.mux.monitors.size, 0);
-  assertEquals(house.qemu.commands.slice(1), ['{"execute":"a"}']);
+  assertEquals(house.qemu.heard, []);
 });
 
 Deno.test("Client is read no further than a little while its command runs", async () => {
@@ -237,7 +189,7 @@ Deno.test("Client is read no further than a little while its command runs", asyn
   const running = house.client(socket.conn).run();
   await negotiated(pair.theirs);
   const writing = write(pair.theirs, `{"execute":"a"}${" ".repeat(4 << 20)}{"execute":"b"}`);
-  await house.qemu.hears();
+  await house.qemu.next();
   // Turns enough for a reader that reads all it can get.
   for (let turn = 0; turn < 200; turn++) {
     house.say(event(200));
@@ -246,7 +198,7 @@ Deno.test("Client is read no further than a little while its command runs", asyn
   assert(socket.bytesRead <= 2 * 65536 + 4096, `${socket.bytesRead} bytes were read`);
   house.say(DONE);
   assertEquals(await readText(pair.theirs, DONE.length), DONE);
-  assertEquals(await house.qemu.hears(), '{"execute":"b"}');
+  assertEquals(await house.qemu.next(), '{"execute":"b"}');
   await within("the client's bytes to be read", writing);
   pair.theirs.close();
   await within("the client to leave", running);
@@ -265,9 +217,9 @@ Deno.test("Client that is behind has no further command taken until it has read"
   const other = house.client(second.ours).run();
   await negotiated(second.theirs);
   await write(second.theirs, '{"execute":"other"}');
-  assertEquals(await house.qemu.hears(), '{"execute":"other"}');
+  assertEquals(await house.qemu.next(), '{"execute":"other"}');
   await readText(pair.theirs, 3 << 20);
-  assertEquals(await house.qemu.hears(), '{"execute":"late"}');
+  assertEquals(await house.qemu.next(), '{"execute":"late"}');
   pair.theirs.close();
   second.theirs.close();
   await within("the clients to leave", Promise.all([running, other]));
@@ -338,7 +290,7 @@ Deno.test("Client that never reads costs only itself", async () => {
   }
   await within("the client to leave", running);
   await write(second.theirs, '{"execute":"a"}');
-  await house.qemu.hears();
+  await house.qemu.next();
   house.say(DONE);
   assertEquals(await readText(second.theirs, DONE.length), DONE);
   assertEquals(house.log.lines.length, 1);
@@ -352,7 +304,7 @@ Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", a
   const running = house.client(pair.ours).run();
   await negotiated(pair.theirs);
   await write(pair.theirs, `{"execute":"quit"}${" ".repeat(100_000)}`);
-  await house.qemu.hears();
+  await house.qemu.next();
   house.say(event(200));
   house.say(DONE);
   house.mux.qemuLeft("gone");
@@ -367,7 +319,7 @@ Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU g
   const running = house.client(pair.ours).run();
   await negotiated(pair.theirs);
   await write(pair.theirs, '{"execute":"a"}');
-  await house.qemu.hears();
+  await house.qemu.next();
   await write(pair.theirs, " ".repeat(200_000));
   house.mux.qemuLeft("gone");
   assertEquals(await readToEnd(pair.theirs), "");

@@ -1,7 +1,7 @@
 /**
- * The task `compile` where it cannot: what it names, and how it ends.
+ * The task `compile` when it fails: its errors and its exit status.
  *
- * What it makes is looked at by everything that runs on `dist/qmpmux`.
+ * Everything that runs on `dist/qmpmux` tests the program that it makes.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 /** Some seconds a target. */
 const PATIENCE_MS = 120_000;
 
-/** Runs the tool; `denort` is what it puts the program on. */
+/** Runs the tool; `denort` is the runtime that it puts the program on. */
 async function compile(args: string[], denort = ""): Promise<{ code: number; said: string }> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--allow-all", `${ROOT}tools/compile.ts`, ...args],
@@ -27,7 +27,7 @@ async function compile(args: string[], denort = ""): Promise<{ code: number; sai
   return { code, said: new TextDecoder().decode(stderr) };
 }
 
-/** An environment in which no denort can be had. */
+/** Returns an environment in which no denort can be found. */
 function withoutDenort(place: string): Record<string, string> {
   return {
     DENO_DIR: `${place}/deno`,

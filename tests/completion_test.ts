@@ -1,8 +1,8 @@
 /**
- * The completions, each in its shell: a tab pressed behind what is typed.
+ * The completions, each in its shell: a tab pressed behind a word.
  *
- * bash and zsh run at a terminal, and what counts is the words that the program
- * is then given; fish is asked for its candidates.
+ * bash and zsh run at a terminal, and the words that the program is then given count; fish is asked
+ * for its candidates.
  *
  * @module
  */
@@ -21,15 +21,18 @@ const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
 const TYPIST = new URL("support/typist.py", import.meta.url).pathname;
 const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBCOMMANDS);
 
-/** What is typed, and the last word after the tab. */
+/** The words that are typed, and the last word after the tab. */
 type Case = readonly [typed: string, word: string];
 
-/** A word without its last letter, behind something; the tab is to bring it back. */
+/** Returns a word without its last letter, behind other words; the tab must bring it back. */
 function cut(before: string, word: string, joined = ""): Case {
   return [`${before}${joined}${word.slice(0, -1)}`, `${joined}${word}`];
 }
 
-/** Each of some words, cut to where no other begins so; where one is the beginning of another, by a letter. */
+/**
+ * Returns a case for each word, cut where it becomes unique; a word that begins another is cut by
+ * one letter.
+ */
 function each(before: string, words: readonly string[], joined = ""): Case[] {
   return words.map((word) => {
     const others = words.filter((other) => other !== word);
@@ -59,7 +62,7 @@ async function linesOf(command: string, args: string[], input: string[]): Promis
 /** A way to complete: the last word of each line that is typed, after a tab. */
 type Shell = (script: string, typed: string[]) => Promise<string[]>;
 
-/** What all candidates begin with. */
+/** Returns the longest text that all candidates begin with. */
 function commonBeginning(words: readonly string[]): string {
   let common = words[0] ?? "";
   while (!words.every((word) => word.startsWith(common))) common = common.slice(0, -1);
@@ -86,7 +89,8 @@ const SHELLS: Readonly<Record<string, Shell>> = {
     return answers.map((answer, i) => {
       const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
       const last = typed[i]!.split(" ").at(-1)!;
-      // fish 4 offers words that have the letters somewhere, too; what begins with them comes first.
+      // fish 4 also offers words that have the letters somewhere; those that begin with them are
+      // first.
       const begun = words.filter((word) => word.startsWith(last));
       return words.length > 0 ? commonBeginning(begun.length > 0 ? begun : words) : last;
     });
@@ -97,7 +101,7 @@ function lastWord([typed, line]: Case): Case {
   return [typed, line.split(" ").at(-1)!];
 }
 
-/** All cases; files are those of a place. */
+/** Returns all cases; files are those of a directory. */
 function cases(place: string): Case[] {
   const flagsOf = (row: Subcommand): string[] => [
     ...Object.keys(row.flags).map((flag) => `--${flag}`),
@@ -136,7 +140,7 @@ function cases(place: string): Case[] {
     cut("exec -s ", `${place}/qmp.sock`),
     cut("exec -s ", "qmp.sock"),
     cut("exec -s ", "run/vm.sock"),
-    // What is not known is left alone.
+    // Words that are not known are left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
     ["serve --listen /x,mode=06", "/x,mode=06"],
@@ -162,7 +166,7 @@ for (const [how, shell] of Object.entries(SHELLS)) {
       const all = cases(place.path);
       assert(all.length > 100);
       const words = await shell(script, all.map(([typed]) => typed));
-      // An equals sign waits for a value; zsh takes it away where none comes.
+      // An equals sign waits for a value; zsh removes it if none follows.
       const seen = (word: string): string => word.replace(/=$/, "");
       assertEquals(
         words.map((word, i) => [all[i]![0], seen(word)]),

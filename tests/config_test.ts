@@ -1,5 +1,5 @@
 /**
- * The configuration file: what it may say, and how it is told what is wrong.
+ * The configuration file: the things it may contain, and its errors.
  *
  * @module
  */
@@ -111,7 +111,7 @@ Deno.test("configText() is read as the settings it was made of", () => {
   assertEquals(serveSettings(["--config", file]), settings);
 });
 
-/** The rules of a listener's roles, without the lines where they stand. */
+/** Returns the rules of a listener's roles, without their lines. */
 function rulesOf({ grant, admission }: ListenerSettings): unknown[] {
   const roles = [grant.role, ...admission.special.map(({ grant }) => grant.role)];
   return roles.map(({ rules }) => rules.map(({ name: { text }, ...rule }) => ({ text, ...rule })));
@@ -325,7 +325,7 @@ role = "x"
     "f:12: role: name is missing",
     'f:19: role y: rule 2: invalid value "" for refuse',
     "f:23: role z: rule 1: invalid value 7",
-    // Nothing of the listener: its role is there, though it is wrong.
+    // Nothing about the listener: its role exists, although it is wrong.
   ]);
 });
 

@@ -1,7 +1,7 @@
 /**
  * One socket with a bounded write queue, over a real one.
  *
- * What leaves together, what happens at each bound, and how either side ends.
+ * Connections: writes that are joined, the bounds, and the end by either side.
  *
  * @module
  */
@@ -58,8 +58,8 @@ Deno.test("Connection.send() joins what one turn queues into one write", async (
 
 Deno.test("Connection.send() writes in order what is queued while a write is under way", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   connection.send(bytes("x".repeat(MUCH)));
   await Promise.resolve();
   connection.send(bytes("one"));
@@ -105,32 +105,32 @@ Deno.test("Connection.send() goes on where the kernel takes a part", async () =>
 
 Deno.test("Connection.behind tells when more is queued than the soft mark, until it is read", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notices);
   connection.send(bytes("0123456789"));
   assertEquals(connection.behind, false);
   connection.send(bytes("x".repeat(MUCH)));
   assertEquals(connection.behind, true);
-  const { relief } = notes;
+  const { relief } = notices;
   await readText(pair.theirs, MUCH + 10);
   await relief;
   assertEquals(connection.behind, false);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.end();
 });
 
 Deno.test("Connection.send() drops a peer past the hard mark at once, and tells it once", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notices);
   connection.send(bytes("0123456789"));
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.send(bytes("x"));
-  assertEquals(notes.drops, ["it left 11 bytes unread (the limit is 10)"]);
+  assertEquals(notices.drops, ["it left 11 bytes unread (the limit is 10)"]);
   connection.send(bytes("0123456789012"));
   connection.tick(1e9);
   connection.drop("again");
-  assertEquals(notes.drops.length, 1);
+  assertEquals(notices.drops.length, 1);
   assert(connection.closing);
   await within("the connection to be over", connection.over);
   assertEquals(await readToEnd(pair.theirs), "");
@@ -138,35 +138,35 @@ Deno.test("Connection.send() drops a peer past the hard mark at once, and tells 
 
 Deno.test("Connection.tick() drops a peer that stays behind for longer than its patience, once", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
   connection.tick(0);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(100);
   connection.tick(130);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.tick(130.5);
   connection.tick(200);
-  assertEquals(notes.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
+  assertEquals(notices.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
   await within("the connection to be over", connection.over);
 });
 
 Deno.test("Connection.tick() counts anew when the peer has caught up in between", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(0);
-  const { relief } = notes;
+  const { relief } = notices;
   await readText(pair.theirs, MUCH);
   await relief;
   connection.tick(20);
   connection.send(bytes("x".repeat(MUCH)));
   connection.tick(25);
   connection.tick(55);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.tick(56);
-  assertEquals(notes.drops.length, 1);
+  assertEquals(notices.drops.length, 1);
 });
 
 Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large chunks of a fast peer", async () => {
@@ -279,14 +279,14 @@ Deno.test("Connection.close() sends all that is queued, however long that is", a
 
 Deno.test("Connection.close() does not wait for ever for a peer that neither reads nor closes", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
   await within("the connection to be over", connection.over);
   assertEquals(await within("the reading to end", reading), "gone");
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
 });
 
 Deno.test("Connection.close() ends the stream once; what is sent afterwards is not", async () => {
@@ -313,12 +313,12 @@ Deno.test("Connection.close() of a peer that is gone ends at once", async () => 
 
 Deno.test("Connection.send() to a peer that is gone ends the connection, and drops nobody", async () => {
   using pair = await makePair();
-  const notes = new Notices();
-  const connection = new Connection(pair.ours, WIDE, notes);
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, WIDE, notices);
   pair.theirs.close();
   connection.send(bytes("x"));
   await within("the connection to be over", connection.over);
-  assertEquals(notes.drops, []);
+  assertEquals(notices.drops, []);
   connection.end();
 });
 

@@ -5,14 +5,14 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 import { type Means, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { Stage } from "./support/stage.ts";
 
-/** A function that fails. */
+/** Throws an error. */
 function fails(): never {
   throw new RangeError("planted");
 }
@@ -82,16 +82,16 @@ Deno.test("an error while QEMU is heard closes its connection alone; clients go 
 
 interface Set extends AsyncDisposable {
   readonly mux: TestQmpmux;
-  readonly qemu: StandIn;
+  readonly qemu: FakeQemu;
   readonly path: string;
   readonly metrics: string;
 }
 
-/** A qmpmux from source with something planted, before a QEMU that is played. */
+/** Starts a qmpmux from source with an error planted, in front of a fake QEMU. */
 async function setUp(planted: string): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());
-  const qemu = made.use(new StandIn(`${path}/vm`));
+  const qemu = made.use(new FakeQemu(`${path}/vm`));
   const means: Means = {
     preload: new URL(`./support/plant_errors.ts?${planted}`, import.meta.url),
   };
@@ -112,7 +112,7 @@ async function setUp(planted: string): Promise<Set> {
   };
 }
 
-/** How often errors of its own have come up somewhere, as the metrics tell. */
+/** Returns how many internal errors have occurred in a place, as the metrics report. */
 async function counted(metrics: string, where: string): Promise<number> {
   using socket = await Deno.connect({ transport: "unix", path: metrics });
   await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));

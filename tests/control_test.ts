@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseControl } from "../lib/config/recording.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { until } from "./support/fault.ts";
@@ -123,7 +123,7 @@ Deno.test("serve --control is there before QEMU, reloads, and writes who did so 
   using admin = await TestClient.ready(at("control"));
   const { vm, qemu, "qemu-pid": pid } = await asked(admin, "query-status");
   assertEquals([vm, qemu, pid], ["web-1", "absent", null]);
-  // Audit and metrics come and go with a reload.
+  // Audit and metrics start and stop with a reload.
   write(`audit = "${at("audit")}"\nmetrics = "${at("metrics")}"\n`);
   assertEquals(await asked(admin, "reload"), {});
   await mux.log.until(/metrics on unix:/);
@@ -152,6 +152,9 @@ Deno.test("serve --control is there before QEMU, reloads, and writes who did so 
   // A reload that fails in part changes nothing.
   write(`audit = "${at("second")}"\nmetrics = "${at("no/metrics")}"\n`);
   assertMatch(await admin.ask(own("reload")), /no\/metrics: the directory .* does not exist/);
+  assertMatch(await admin.ask(own("reload")), /no\/metrics: the directory .* does not exist/);
+  assertEquals(Deno.readTextFileSync(at("second")), "");
+  await records(1);
   mux.kill("SIGTERM");
   assertEquals((await within("the end", mux.ended)).code, 0);
 });
@@ -170,7 +173,7 @@ for (const text of ["127.0.0.1:1", "unix-abstract:x", "fd:x"]) {
 Deno.test("--control answers while QEMU is stopped", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
-  await using _qemu = new StandIn(at("vm"), { answer: () => "" });
+  await using _qemu = new FakeQemu(at("vm"), { answer: () => "" });
   Deno.writeTextFileSync(
     at("x.toml"),
     `qemu = "${at("vm")}"\ncontrol = "${at("control")}"\n[[listen]]\naddress = "${at("mux")}"\n`,
@@ -201,7 +204,7 @@ Deno.test({
   },
 });
 
-/** Why nobody can connect to a path; nothing where somebody can. */
+/** Returns the reason for which nobody can connect to a path; `undefined` if one can. */
 async function refusal(path: string): Promise<string | undefined> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -221,13 +224,13 @@ Deno.test("absent=refuse lets nobody connect while QEMU is away, and everybody w
   for (let round = 0; round < 2; round++) {
     assertEquals(await refusal(at("mux")), "NotFound");
     assertEquals(await refusal(at("patient")), undefined);
-    const qemu = new StandIn(at("vm"));
+    const qemu = new FakeQemu(at("vm"));
     await mux.log.until(/listening on unix:.*mux \(qmp\)/);
     using client = await TestClient.ready(at("mux"));
     assertMatch(await client.ask({ execute: "query-status" }), /"running"/);
     await qemu[Symbol.asyncDispose]();
     await client.lines.until(/QEMU_LOST/);
-    // Who is there stays; nobody else comes.
+    // Connected clients stay; no other can connect.
     assertEquals(await refusal(at("mux")), "NotFound");
   }
 });

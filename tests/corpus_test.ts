@@ -49,7 +49,7 @@ for (const { version, grammar, cases } of [...CORPORA, FOUND]) {
   });
 }
 
-/** The ids of all the objects in the bytes, as we would print them. */
+/** Returns the ids of all objects in the bytes, as we would print them. */
 function idsOf(splitter: FrameSplitter, bytes: Uint8Array): string[] {
   const ids: string[] = [];
   for (const thing of fed(splitter, [bytes])) {
@@ -60,7 +60,7 @@ function idsOf(splitter: FrameSplitter, bytes: Uint8Array): string[] {
   return ids;
 }
 
-/** The ids QEMU printed: the last member of a return, the first of an error. */
+/** Returns the ids that QEMU printed: the last member of a return, the first of an error. */
 function idsIn(heard: string): string[] {
   return heard.split("\r\n").flatMap((line) => {
     const found = /^\{"return": .*?, "id": (.*)\}$/.exec(line) ??
@@ -70,7 +70,7 @@ function idsIn(heard: string): string[] {
 }
 
 /**
- * A QEMU and a qmpmux before it.
+ * Starts a QEMU and a qmpmux in front of it.
  *
  * @param run is told of a QEMU without a qmpmux too, where this version of it is not recorded
  */
@@ -92,7 +92,7 @@ async function served(
 }
 
 /**
- * Has every case again, one after the other; gives what differs.
+ * Plays every case again, one after the other; returns the differences.
  *
  * @param bare a QEMU that says for itself what it answers, where that is not what was recorded
  */

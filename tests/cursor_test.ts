@@ -10,7 +10,7 @@ import { FrameSplitter } from "../lib/wire/frame.ts";
 import { NameTable } from "../lib/wire/names.ts";
 import { Random } from "./support/random.ts";
 
-/** A cursor at the value that a client sends. */
+/** Returns a cursor at the value that a client sends. */
 function value(text: string): Cursor {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(`${text} `));
@@ -19,7 +19,7 @@ function value(text: string): Cursor {
   return new Cursor(frame.bytes);
 }
 
-/** Builds the value at a cursor, and goes behind it. */
+/** Builds the value at a cursor, and moves behind it. */
 function built(cursor: Cursor): unknown {
   const { isObject, isArray } = cursor;
   if (isObject) {

@@ -1,8 +1,7 @@
 /**
  * Types of the standard library that tools/declarations/ must not loosen.
  *
- * Nothing here depends on where the types come from: the same assertions hold
- * with our declarations and with the library's own sources.
+ * The same assertions hold with our declarations and with the library's own sources.
  *
  * @module
  */

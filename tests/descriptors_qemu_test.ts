@@ -1,5 +1,5 @@
 /**
- * Identities and descriptors, with a real QEMU: what it has, its `/proc` shows.
+ * Identities and descriptors, with a real QEMU, whose `/proc` shows what it has open.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { addressText } from "../lib/policy/address.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   eventually,
   memoryFile,
   memoryFilesOf,
@@ -21,6 +20,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { WITHOUT_ROOT } from "./support/without.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const DONE = '{"return": {}}';
 const NOTHING_CAME =
@@ -71,7 +71,7 @@ async function setUp(
   };
 }
 
-/** A reply's value; @throws Error where it is an error */
+/** Returns a reply's value; @throws Error if it is an error */
 function valueOf(line: string): Record<string, unknown> {
   const { return: value } = JSON.parse(line);
   if (value === undefined) throw new Error(line);
@@ -86,7 +86,7 @@ async function hasFiles(pid: number, ...names: string[]): Promise<void> {
   });
 }
 
-/** Waits until a process has no more descriptors than so many. */
+/** Waits until a process has at most that many descriptors. */
 async function hasDescriptors(pid: number, count: number): Promise<void> {
   await eventually(`process ${pid} to have ${count} at most`, () => descriptorsOf(pid) <= count);
 }
@@ -95,7 +95,7 @@ function test(name: string, run: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn: run });
 }
 
-/** A test that acts as other users. */
+/** Defines a test that acts as other users. */
 function rootTest(name: string, run: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU || WITHOUT_ROOT, fn: run });
 }
@@ -171,7 +171,7 @@ test("each of pipelined commands gets its own descriptor", async () => {
 test("add-fd to a set, remove-fd, and a block device on /dev/fdset work as direct", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
-  // While the VM stands still QEMU keeps what was removed.
+  // While the VM is stopped QEMU keeps descriptors that were removed.
   assertMatch(await client.ask('{"execute":"cont"}'), /"event": "RESUME"/);
   assertEquals(await client.line(), DONE);
   const { "fdset-id": id } = valueOf(await client.ask('{"execute":"add-fd"}', ["disk"]));
@@ -215,7 +215,7 @@ test("a name can be used by its client, for what it was passed for, and is gone 
   while (status !== "completed") {
     ({ status } = valueOf(await client.ask('{"execute":"query-migrate"}')));
   }
-  // What QEMU has written into it begins as its streams do.
+  // The bytes that QEMU has written into it begin as its streams do.
   const written = Deno.readFileSync(`/proc/self/fd/${file}`);
   assertEquals(new TextDecoder().decode(written.subarray(0, 4)), "QEVM");
   loadLibc().close(file);
@@ -281,7 +281,7 @@ test("everybody reads the name that its owner chose, also where another has it, 
   const info = { "command-line": "info chardev" };
   const line = JSON.stringify({ execute: "human-monitor-command", arguments: info });
   assertEquals(await shown(line), [asked, asked]);
-  // Each name has been used: neither client has it any more.
+  // Each name has been used: neither client has it now.
   for (const each of [client, other]) {
     assertMatch(await each.closefd(name), /File descriptor named 'caf\\u00E9 \\"1\\"' not found/);
   }
@@ -373,7 +373,7 @@ test("a QEMU that is connected to again has no name of before", async () => {
   await other.send(JSON.stringify({ execute: "human-monitor-command", arguments: line }));
   for (let times = 0; times < 2; times++) await set.mux.log.until(/: connected to QEMU /);
   await hasFiles(set.qemu.pid);
-  // Both have been told that it had gone.
+  // Both have heard that it was lost.
   assertMatch(await client.line(), /"event": "__org.qmpmux_QEMU_LOST"/);
 });
 
@@ -451,7 +451,7 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
     await ask("netdev_add", { type: "tap", id: "n", fd: number }),
     new RegExp(`File descriptor named '${number}' has not been found`),
   );
-  // HMP has names of its own.
+  // HMP has its own names.
   for (const line of ["closefd mine", "migrate fd:mine", "chardev-add socket,id=c,fd=mine"]) {
     const answer = await client.ask(JSON.stringify({
       execute: "human-monitor-command",
@@ -459,7 +459,7 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
     }));
     assertMatch(answer, /^\{"return": "Error: File descriptor named 'mine' (has )?not /);
   }
-  // What QEMU does not run closes nothing, and gives nothing to anybody.
+  // Commands that QEMU does not run close nothing, and give nothing to anybody.
   const wrong = '{"execute":"closefd","arguments":{"fdname":"mine","x":1}}';
   assertMatch(await client.ask(wrong), /Parameter 'x' is unexpected/);
   assertMatch(await other.closefd("mine"), /File descriptor named 'mine' not found/);
@@ -481,7 +481,7 @@ test("who connects is known, to administrators and to the audit", async () => {
   assertEquals(JSON.parse(record!).peer, who);
 });
 
-/** The first line that a client of another user reads, `""` where it is sent away; needs root. */
+/** Returns the first line that a client of another user reads, `""` if it is refused; needs root. */
 async function greetingOf(path: string, uid: number): Promise<string> {
   const code = `
 import os, socket, sys

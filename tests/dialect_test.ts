@@ -1,5 +1,5 @@
 /**
- * The dialects as tables; what they say is shown by transcripts.
+ * The dialects as tables; the transcripts show their replies.
  *
  * @module
  */

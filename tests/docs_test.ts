@@ -1,8 +1,8 @@
 /**
- * What README.md and docs/ tell to type is typed, and what they show is compared.
+ * The commands in README.md and docs/ are run, and the output they show is compared.
  *
- * The commands of a document run in their order, in a world of its own. A block
- * says behind its fence what it is:
+ * The commands of a document run in order, in a sandbox. The words behind the fence of
+ * a block are its kind:
  *
  *     console           commands, each behind `$ `, and all that they print; a line of JSON
  *                       with "execute" that socat shows is typed
@@ -37,7 +37,7 @@ import {
 } from "./support/document.ts";
 import { startQemu } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
-import { type Running, World } from "./support/world.ts";
+import { type Running, Sandbox } from "./support/sandbox.ts";
 
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
 const WITHOUT_PROGRAMS = ["qemu", "socat", "curl"].some((name) => WITHOUT.includes(name));
@@ -49,8 +49,8 @@ const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 const MARKS = ["vm", "release", "long", "container"];
 
 /**
- * Where the commands are run that cannot run here, by their first line: a file of
- * the project that has such a command, in other words where they are given.
+ * The places where commands run that cannot run here, by their first line: a file of the project
+ * that has such a command, in other words if they are given.
  */
 const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]>> = {
   "tools/deno task test": [".ci/run"],
@@ -130,7 +130,7 @@ for (const document of new Set(OF_CONSOLE.filter((b) => !hasMark(b)).map((b) => 
   });
 }
 
-/** What runs on, and what it must still print. */
+/** A program that is still running, and the output that it must still print. */
 interface Later {
   readonly running: Running;
   readonly block: Block;
@@ -140,26 +140,26 @@ interface Later {
 async function play(document: string): Promise<void> {
   const blocks = blocksOf(document);
   await using made = new AsyncDisposableStack();
-  const world = made.use(new World());
+  const sandbox = made.use(new Sandbox());
   for (const path of qemusOf(blocks)) {
-    const socket = world.at(path);
+    const socket = sandbox.at(path);
     Deno.mkdirSync(socket.slice(0, socket.lastIndexOf("/")), { recursive: true });
     made.use(await startQemu(socket));
   }
   const later: Later[] = [];
   for (const block of blocks) {
     const [, path] = /^# (\/etc\/\S+)$/.exec(block.lines[0] ?? "") ?? [];
-    if (path !== undefined) world.write(path, `${block.lines.join("\n")}\n`);
+    if (path !== undefined) sandbox.write(path, `${block.lines.join("\n")}\n`);
     if (block.kind !== "console" || hasMark(block)) continue;
     const commands = commandsOf(block);
     if (block.marks.includes("stays")) {
       assertEquals(commands.length, 1, `${placeOf(block)}: one command stays`);
-      later.push(await begin(world, made, block, commands[0]!));
+      later.push(await begin(sandbox, made, block, commands[0]!));
       continue;
     }
     for (const shown of commands) {
-      if (/\bsocat\b/.test(shown.command)) await converse(world, block, shown);
-      else await compare(world, block, shown, shown === commands.at(-1));
+      if (/\bsocat\b/.test(shown.command)) await converse(sandbox, block, shown);
+      else await compare(sandbox, block, shown, shown === commands.at(-1));
     }
   }
   for (const { running, block, shown } of later) {
@@ -167,13 +167,13 @@ async function play(document: string): Promise<void> {
       for (;;) {
         const next = await running.lines.next(`${placeOf(block)}: ${line}`);
         if (next === undefined) fail(`${placeOf(block)}: the end came before ${line}`);
-        if (isLine(world.outside(next), line)) break;
+        if (isLine(sandbox.outside(next), line)) break;
       }
     }
   }
 }
 
-/** The monitors that commands connect to, and that no command of the document starts. */
+/** Returns the monitors that commands connect to, and that no command of the document starts. */
 function qemusOf(blocks: readonly Block[]): string[] {
   const text = blocks.filter((block) => block.kind !== "text" && !hasMark(block))
     .flatMap(({ lines }) => lines).join("\n");
@@ -182,53 +182,53 @@ function qemusOf(blocks: readonly Block[]): string[] {
 }
 
 async function begin(
-  world: World,
+  sandbox: Sandbox,
   made: AsyncDisposableStack,
   block: Block,
   { command, output }: Shown,
 ): Promise<Later> {
-  const running = made.use(world.start(command));
+  const running = made.use(sandbox.start(command));
   const [, monitor] = /-qmp unix:([^, ]+)/.exec(command) ?? [];
-  if (monitor !== undefined) await world.listens(monitor);
+  if (monitor !== undefined) await sandbox.listens(monitor);
   const [, socket] = /^qmpmux events --socket (\S+)/.exec(command) ?? [];
-  if (socket !== undefined) await chosen(world.at(socket));
+  if (socket !== undefined) await chosen(sandbox.at(socket));
   const split = output.indexOf("…");
   const [now, then] = split < 0 ? [output, []] : [output.slice(0, split), output.slice(split + 1)];
-  for (const line of now) await hear(world, block, running, line);
+  for (const line of now) await hear(sandbox, block, running, line);
   return { running, block, shown: then };
 }
 
-/** Resolves when a client of a listener for administrators has said which events it wants. */
+/** Resolves when a client of a listener for administrators has chosen its events. */
 async function chosen(socket: string): Promise<void> {
   using admin = await TestClient.ready(socket);
   const chosen = /"last-command": "__org.qmpmux_set-event-filter"/;
   while (!chosen.test(await admin.ask({ execute: "__org.qmpmux_query-clients" })));
 }
 
-async function hear(world: World, block: Block, running: Running, line: string): Promise<void> {
+async function hear(sandbox: Sandbox, block: Block, running: Running, line: string): Promise<void> {
   const next = await running.lines.next(`${placeOf(block)}: ${line}`);
   if (next === undefined) fail(`${placeOf(block)}: the end came instead of ${line}`);
-  if (!isLine(world.outside(next), line)) {
-    assertEquals(settled(world.outside(next)), settled(line), placeOf(block));
+  if (!isLine(sandbox.outside(next), line)) {
+    assertEquals(settled(sandbox.outside(next)), settled(line), placeOf(block));
   }
 }
 
-/** A conversation: what is typed is what QEMU would be asked. */
-async function converse(world: World, block: Block, { command, output }: Shown): Promise<void> {
-  await using running = world.start(command);
+/** Plays a conversation: the lines that are typed are the commands to QEMU. */
+async function converse(sandbox: Sandbox, block: Block, { command, output }: Shown): Promise<void> {
+  await using running = sandbox.start(command);
   for (const line of output) {
     if (/^\{ ?["'](execute|exec-oob)["']/.test(line)) await running.type(line);
-    else await hear(world, block, running, line);
+    else await hear(sandbox, block, running, line);
   }
   assertEquals(await running.finish(), 0, placeOf(block));
   assertEquals(await running.lines.rest(), [], placeOf(block));
 }
 
-async function compare(world: World, block: Block, shown: Shown, last: boolean): Promise<void> {
+async function compare(sandbox: Sandbox, block: Block, shown: Shown, last: boolean): Promise<void> {
   const { command, output } = shown;
   const [, file] = /^cat (\S+)$/.exec(command) ?? [];
-  if (file !== undefined) await world.filled(file);
-  const { lines, code } = await world.run(command);
+  if (file !== undefined) await sandbox.filled(file);
+  const { lines, code } = await sandbox.run(command);
   const fails = last && block.marks.includes("fails");
   if (!areLines(lines, output)) {
     assertEquals(lines.map(settled), output.map(settled), `${placeOf(block)}: ${command}`);
@@ -239,9 +239,9 @@ async function compare(world: World, block: Block, shown: Shown, last: boolean):
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "toml")) {
   Deno.test(`qmpmux check finds nothing wrong in ${placeOf(block)}`, async () => {
-    using world = new World();
-    world.write("/etc/qmpmux/here.toml", block.lines.join("\n"));
-    const ran = await world.run("qmpmux check --config /etc/qmpmux/here.toml");
+    using sandbox = new Sandbox();
+    sandbox.write("/etc/qmpmux/here.toml", block.lines.join("\n"));
+    const ran = await sandbox.run("qmpmux check --config /etc/qmpmux/here.toml");
     assertEquals(ran, { lines: [], code: 0 });
   });
 }
@@ -255,8 +255,8 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "qmp")) {
 }
 
 async function talk(block: Block): Promise<void> {
-  using world = new World();
-  const [vm, mux] = [world.at("vm.sock"), world.at("mux.sock")];
+  using sandbox = new Sandbox();
+  const [vm, mux] = [sandbox.at("vm.sock"), sandbox.at("mux.sock")];
   await using _qemu = await startQemu(vm);
   const options = block.marks.map((mark) => `,${mark}`).join("");
   await using _qmpmux = await startQmpmux(["--qemu", vm, "--listen", `${mux}${options}`]);
@@ -276,19 +276,19 @@ async function talk(block: Block): Promise<void> {
 for (const block of BLOCKS.filter(({ kind }) => kind === "ini")) {
   Deno.test(`${placeOf(block)} is right for who reads it`, async () => {
     const text = block.lines.join("\n");
-    using world = new World();
+    using sandbox = new Sandbox();
     if (text.startsWith("QMPMUX_ARGS=")) {
       const words = "qmpmux serve --print-config $QMPMUX_ARGS";
       const file = block.lines.some((line) => line.includes("--config"));
       if (file) {
-        world.write(
+        sandbox.write(
           /--config ([^"\s]+)/.exec(text)![1]!,
           'qemu = "/run/vm.sock"\n[[listen]]\naddress = "/run/mux.sock"\n',
         );
       }
-      const { lines, code } = await world.run(`${text}\n${words}`);
+      const { lines, code } = await sandbox.run(`${text}\n${words}`);
       assertEquals(code, 0, lines.join("\n"));
-    } else assertEquals(await verified(world, text), []);
+    } else assertEquals(await verified(sandbox, text), []);
   });
 }
 
@@ -311,23 +311,26 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
   });
 }
 
-/** What is wrong with a unit, or with `qmpmux@.service` and a drop-in: as systemd says where it is. */
-async function verified(world: World, text: string): Promise<readonly string[]> {
-  if ((await world.run("systemd-analyze --version")).code !== 0) {
+/**
+ * Returns the problems of a unit, or of `qmpmux@.service` with a drop-in, in systemd's words if it
+ * is installed.
+ */
+async function verified(sandbox: Sandbox, text: string): Promise<readonly string[]> {
+  if ((await sandbox.run("systemd-analyze --version")).code !== 0) {
     const lines = text.replaceAll("\\\n", " ").split("\n");
     return lines.filter((line) => !/^(#.*|\[[A-Z]\w+\]|[A-Z]\w+=.*|)$/.test(line));
   }
   const [, name] = /^# \/etc\/systemd\/system\/(\S+)$/m.exec(text) ?? [];
-  const program = world.at("/run/qmpmux/program");
+  const program = sandbox.at("/run/qmpmux/program");
   Deno.writeTextFileSync(program, "", { mode: 0o755 });
   const here = (unit: string): string => unit.replaceAll(/\/usr\/bin\/[\w-]+/g, program);
   const unit = name ?? "qmpmux@.service";
   if (name === undefined) {
-    world.write(`units/${unit}.d/more.conf`, text);
-    world.write(`units/${unit}`, here(textOf(`systemd/${unit}`)));
-  } else world.write(`units/${unit}`, here(text));
+    sandbox.write(`units/${unit}.d/more.conf`, text);
+    sandbox.write(`units/${unit}`, here(textOf(`systemd/${unit}`)));
+  } else sandbox.write(`units/${unit}`, here(text));
   const instance = unit.replace("@.", "@vm1.");
-  const { lines } = await world.run(
+  const { lines } = await sandbox.run(
     `SYSTEMD_LOG_LEVEL=warning SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify --man=no ${instance}`,
   );
   return lines;
@@ -381,7 +384,7 @@ Deno.test("every link of a document leads somewhere", () => {
   assertEquals(broken, []);
 });
 
-/** Is there a file whose name fits one with `*` in it? */
+/** Tells whether a file exists whose name fits one with `*` in it. */
 function anyExists(path: string): boolean {
   const slash = path.lastIndexOf("/") + 1;
   const [before = "", after = ""] = path.slice(slash).split("*");

@@ -1,5 +1,5 @@
 /**
- * How documents are read and compared: what would pass unseen is seen.
+ * The reader of documents: it must see every difference.
  *
  * @module
  */

@@ -18,7 +18,7 @@ function text({ bytes }: Reply): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Without its elements 2. */
+/** Removes the elements 2 from a line. */
 function without2(line: string): string {
   return text(withElements(reply(line), (element) => element !== 2));
 }

@@ -1,9 +1,8 @@
 /**
- * The compiled program where nothing else is.
+ * The compiled program in an empty root.
  *
- * Its root has the program, the libraries it is linked to, /proc, and the
- * directory of QEMU's socket: no shell, no Deno, no /tmp, no network, nobody's
- * rights. For root, with `QMPMUX_BINARY`.
+ * The root has the program, the libraries it is linked to, /proc, and the directory of QEMU's
+ * socket: no shell, no Deno, no /tmp, no network, no privileges. For root, with `QMPMUX_BINARY`.
  *
  * @module
  */
@@ -18,7 +17,7 @@ import { WITHOUT_ROOT } from "./support/without.ts";
 
 const NOBODY = 65534;
 
-/** The libraries that a program names and those that they name, the loader too. */
+/** Returns the libraries that a program names, and those that they name, including the loader. */
 function librariesOf(program: string): string[] {
   const { stdout } = new Deno.Command("ldd", { args: [program] }).outputSync();
   const said = new TextDecoder().decode(stdout);
@@ -31,7 +30,7 @@ function take(file: string, root: string, as = file): void {
   Deno.copyFileSync(file, `${root}${as}`);
 }
 
-/** All paths below a directory, less the directories. */
+/** Returns all paths below a directory, except directories. */
 function files(root: string, path = ""): string[] {
   return Array.from(Deno.readDirSync(root + path)).flatMap(({ name, isDirectory }) => {
     const below = `${path}/${name}`;
@@ -39,11 +38,13 @@ function files(root: string, path = ""): string[] {
   }).sort();
 }
 
-/** A root with a program in it, run there by nobody with a network of its own, which has no links. */
+/**
+ * A root with a program in it, run by the user nobody with a network namespace that has no links.
+ */
 class EmptyRoot implements AsyncDisposable {
   readonly #place = makePlace();
   readonly path = `${this.#place.path}/root`;
-  /** What was put there. */
+  /** The libraries that were put there. */
   readonly libraries: readonly string[];
   #child: Deno.ChildProcess | undefined;
   #log: Lines | undefined;
@@ -77,7 +78,7 @@ class EmptyRoot implements AsyncDisposable {
     return this.#log;
   }
 
-  /** The id of the program's process, out here; `undefined` where it has ended. */
+  /** The process id of the program outside; `undefined` if it has ended. */
   get pid(): number | undefined {
     const { pid } = this.#child!;
     try {

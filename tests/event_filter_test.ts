@@ -1,5 +1,5 @@
 /**
- * Globs over event names: what passes, and the bounds.
+ * Globs over event names: the names that pass, and the bounds.
  *
  * @module
  */

@@ -7,11 +7,11 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
 import { UsageError } from "../lib/policy/address.ts";
-import { StandIn } from "../tools/stand_in.ts";
-import { Hostile } from "./support/hostile.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
+import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 Deno.test("readArguments() keeps the spelling of values", () => {
   assertEquals(
@@ -45,7 +45,7 @@ Deno.test("readArguments() says what is wrong", () => {
 
 Deno.test("qmpmux exec prints the value that is returned", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) =>
       name === "big" ? '{"return": {"n": 18446744073709551615}}\r\n' : undefined,
   });
@@ -60,7 +60,7 @@ Deno.test("qmpmux exec prints the value that is returned", async () => {
 
 Deno.test("qmpmux exec ends without a word where nobody reads what it prints", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const [command, first] = programCommand();
   const child = new Deno.Command(command, {
     args: [...first, "exec", "--socket", qemu.path, "query-status"],
@@ -75,7 +75,7 @@ Deno.test("qmpmux exec ends without a word where nobody reads what it prints", a
 
 Deno.test("qmpmux exec says so where what it prints cannot be written", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const [command, first] = programCommand();
   const program = [command, ...first, "exec", "--socket", qemu.path, "query-status"];
   const { code, stderr } = await new Deno.Command("sh", {
@@ -91,7 +91,7 @@ Deno.test("qmpmux exec says so where what it prints cannot be written", async ()
 
 Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const { code, stdout, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "nope"]);
   assertEquals({ code, stdout }, { code: 1, stdout: "" });
   assertEquals(stderr, "qmpmux: nope: CommandNotFound: The command nope has not been found\n");
@@ -99,7 +99,7 @@ Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () =
 
 Deno.test("a command that a role refuses ends each subcommand with 77", async () => {
   using place = makePlace();
-  await using _qemu = new StandIn(`${place.path}/vm`);
+  await using _qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
   const path = `${place.path}/mux`;
   Deno.writeTextFileSync(
@@ -110,7 +110,7 @@ Deno.test("a command that a role refuses ends each subcommand with 77", async ()
   await using mux = await startQmpmux(["--config", file]);
   await mux.log.until(/connected to QEMU/);
   for (
-    const [name, ...rest] of [
+    const args of [
       ["exec", "cont"],
       ["wait", "--status", "running"],
       ["status"],
@@ -120,8 +120,7 @@ Deno.test("a command that a role refuses ends each subcommand with 77", async ()
       ["check", "--live"],
     ]
   ) {
-    const flag = name === "check" ? "--qemu" : "--socket";
-    const { code, stderr } = await runQmpmux([name!, ...rest, flag, path, "--timeout", "20"]);
+    const { code, stderr } = await runAt(path, args, 20);
     assertEquals(code, 77, stderr);
     assertMatch(stderr, /^qmpmux: .*The command \S+ has been refused: role none[:,] .*\n$/);
   }
@@ -136,7 +135,7 @@ for (
   Deno.test(`qmpmux exec takes ${what} for no refusal by a role`, async () => {
     using place = makePlace();
     const said = `${JSON.stringify({ error })}\r\n`;
-    await using _qemu = new Hostile(`${place.path}/vm`, "x", said);
+    await using _qemu = hostileMonitor(`${place.path}/vm`, "x", said);
     assertEquals((await runQmpmux(["exec", "--socket", `${place.path}/vm`, "x"])).code, 1);
   });
 }
@@ -158,7 +157,7 @@ Deno.test("qmpmux exec names what is missing, and ends as it should", async () =
 
 Deno.test("qmpmux exec says so where something else than a monitor answers", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, { greeting: "SSH-2.0-x\r\n" });
+  await using qemu = new FakeQemu(`${place.path}/vm`, { greeting: "SSH-2.0-x\r\n" });
   const { code, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "stop"]);
   assertEquals(code, 69);
   assertMatch(stderr, /does not speak QMP/);

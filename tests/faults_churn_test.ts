@@ -1,25 +1,17 @@
 /**
- * Thousands of clients that come and go, in every way there is.
+ * Thousands of clients that connect and disconnect, in every way there is.
  *
- * What is left of them is nothing: no descriptor, no memory that grows with their
- * number, no command at QEMU.
+ * They leave nothing behind: no descriptor, no memory that grows with their number, no command at
+ * QEMU.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
 import { TestClient } from "./support/client.ts";
-import {
-  descriptorsOf,
-  LONG,
-  makeScene,
-  memoryOf,
-  note,
-  NOTES,
-  stands,
-  until,
-} from "./support/fault.ts";
+import { LONG, makeScene, note, NOTES, stands, until } from "./support/fault.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
+import { descriptorsOf, memoryOf } from "./support/process.ts";
 
 const CONNECTIONS = LONG ? 10_000 : 1000;
 /** Clients after which memory is measured, again and again. */
@@ -27,14 +19,18 @@ const ROUND = CONNECTIONS / 5;
 const AT_A_TIME = 8;
 const MIB = 1 << 20;
 /**
- * Growth in a round, where it is least: garbage that has not been collected yet makes a round or two grow more,
- * and so does what is made once. Were 4 KiB of each client kept, every round would exceed it.
+ * Growth in the round where it is least: garbage that has not been collected yet makes some rounds
+ * grow more, and so do things that are made once. If 4 KiB of each client were kept, every round
+ * would exceed it.
  */
 const GROWTH = 4096 * ROUND;
 
 const NEGOTIATION = '{"execute":"qmp_capabilities"}';
 
-/** What a client says, how many bytes it then reads, and whether it ends its stream before it closes. */
+/**
+ * The bytes that a client sends, the number that it then reads, and whether it ends its stream
+ * before it closes.
+ */
 const WAYS: readonly { readonly says: string; readonly reads: number; readonly ends?: boolean }[] =
   [
     { says: "", reads: 0 },

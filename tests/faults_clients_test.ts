@@ -1,9 +1,9 @@
 /**
  * Clients that leave, in every state they can be in.
  *
- * A client that closes takes along what has not been sent, and nothing else; one
- * that only ends its stream is answered as QEMU would. Either way nothing of it
- * is left, and the others and QEMU notice nothing.
+ * A client that closes takes with it the commands that have not been sent, and nothing else; one
+ * that only ends its stream is answered as by QEMU. Either way nothing of it is left, and the
+ * others and QEMU notice nothing.
  *
  * @module
  */
@@ -13,7 +13,6 @@ import { IN_FLIGHT_LIMIT } from "../lib/session/upstream.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   makeScene,
   note,
@@ -26,28 +25,29 @@ import {
 import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 /** A state in which a client leaves. */
 interface Situation {
   /** The state, for the test's name. */
   readonly name: string;
-  /** Does it negotiate, and with what? */
+  /** The capabilities that it negotiates; `undefined` if it does not negotiate. */
   readonly enable?: readonly string[];
-  /** What it says then. */
+  /** The bytes that it sends then. */
   readonly says?: string;
-  /** Does it say that to a QEMU that does not run until it has left? */
+  /** Whether QEMU is stopped until the client has left. */
   readonly stopped?: boolean;
-  /** By what qmpmux is seen to have heard it. */
+  /** The state by which qmpmux is seen to have read it. */
   readonly stands?: Partial<Standing>;
-  /** Does its last command make an event, by which the others know of it? */
+  /** Whether its last command causes an event, by which the others learn of it. */
   readonly resumes?: boolean;
-  /** How many other clients have a command at QEMU before it speaks. */
+  /** The number of other clients that have a command at QEMU before it sends its own. */
   readonly busy?: number;
-  /** What QEMU has run of it in the end, where it closed. */
+  /** The text that QEMU has run of it in the end, if it closed. */
   readonly ran: string | ((at: Standing) => string);
-  /** What QEMU has run of it in the end, where it only ended its stream. */
+  /** The text that QEMU has run of it in the end, if it only ended its stream. */
   readonly ranToTheEnd?: string;
-  /** What it hears then, each line cut to its beginning. */
+  /** The lines that it then hears, each cut to its beginning. */
   readonly heard: readonly string[];
 }
 
@@ -85,7 +85,7 @@ const SITUATIONS: readonly Situation[] = [
     stopped: true,
     stands: { pending: 5 },
     ran: ({ inFlight }) => "12345".slice(0, inFlight),
-    // As QEMU does it: with oob on, what ends its stream is not answered any more.
+    // QEMU does the same: with oob on, a client that ends its stream gets no more replies.
     heard: [],
   },
   {
@@ -110,7 +110,7 @@ const SITUATIONS: readonly Situation[] = [
 /** A command that every other client has answered, whatever one did. */
 const READ = '{"execute":"query-rx-filter","id":"still"}';
 
-/** What is left of a client once it has gone: nothing. */
+/** Asserts that nothing is left of a client that has disconnected. */
 async function assertGone(scene: Scene, others: number, descriptors: number): Promise<void> {
   await stands(scene.mux, { clients: others, inFlight: 0, waiting: 0, sessions: 1 });
   await until("its descriptors to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors);

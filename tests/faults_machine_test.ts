@@ -1,8 +1,8 @@
 /**
- * A machine that runs out of something, or from which a file is taken.
+ * A machine that runs out of something, or on which a file is removed.
  *
- * No descriptor, no room on a disk, no socket file: who is there is served on,
- * what cannot be done is told, and it is done again as soon as it can be.
+ * Without a descriptor, without room on a disk or without its socket file, qmpmux serves the
+ * clients that are connected, reports what it cannot do, and does it again as soon as it can.
  *
  * @module
  */
@@ -19,18 +19,18 @@ import {
   RING,
   standing,
   stands,
-  startUnder,
   until,
   withDisk,
 } from "./support/fault.ts";
 import { appears, makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
 }
 
-/** Where a disk is, in a scene. */
+/** The directory of a scene on which a disk is mounted. */
 const DISK = "disk";
 
 // Descriptors.
@@ -47,7 +47,8 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   await scene.mux.log.until(/mux: no descriptor is left for another client; raise the limit/);
   assertEquals(await client.ask(note("a;")), '{"return": {}}');
 
-  // Neither the settings nor the audit can be opened; both are told, and what was there holds.
+  // Neither the settings nor the audit can be opened; both are reported, and the old ones stay in
+  // force.
   scene.mux.kill("SIGHUP");
   await scene.mux.log.until(/not read again: .*x\.toml: it cannot be read: Too many open files/);
   await scene.mux.log.until(/audit .*cannot be written: Too many open files/);
@@ -79,7 +80,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
   scene.qemu.kill("SIGKILL");
   await scene.qemu.ended;
   assertMatch(await client.line(), /"__org.qmpmux_QEMU_LOST"/);
-  // A client that waited has taken the place of QEMU's connection.
+  // A client that waited has got the descriptor of QEMU's connection.
   await stands(scene.mux, { clients: clients + 1 });
   await using _next = await startQemu(scene.qemu.path, RING);
   await scene.mux.log.until(/vm: Too many open files .*; waiting/);
@@ -90,7 +91,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
 
 // Disks.
 
-/** The commands on record, and how many lines are a part of a record. */
+/** Returns the commands on record, and the number of lines that are a part of a record. */
 function recordsAt(pid: number, path: string): { notes: string[]; torn: number } {
   const notes: string[] = [];
   let torn = 0;
@@ -133,7 +134,7 @@ for (const failure of ["refuse", "continue"] as const) {
       assertEquals(reply, '{"return": {}}');
       outcomes.push("ringbuf-write return");
     }
-    // What only reads runs in either case.
+    // Commands that only read run in either case.
     assertMatch(await client.ask({ execute: "query-status" }), /^\{"return": /);
 
     makeRoom();
@@ -142,7 +143,7 @@ for (const failure of ["refuse", "continue"] as const) {
     outcomes.push("ringbuf-write return");
     await until("all records", () => {
       const { notes, torn } = recordsAt(pid, scene.at(`${DISK}/audit`));
-      // The one record that met the end of the disk has left a part, on a line of its own.
+      // The one record during which the disk became full has left a part, on a line of its own.
       return torn <= 1 && notes.length === outcomes.length;
     });
     assertEquals(recordsAt(pid, scene.at(`${DISK}/audit`)).notes, outcomes);
@@ -155,9 +156,10 @@ test("the log's disk is full: clients are served, and later lines are written ag
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using qemu = await startQemu(at("vm"), RING);
-  await using mux = await startUnder(withDisk(at(DISK), `2>${at(`${DISK}/log`)}`), [
-    ...["--qemu", qemu.path, "--listen", at("mux")],
-  ]);
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", at("mux")], {
+    under: withDisk(at(DISK), `2>${at(`${DISK}/log`)}`),
+    listeners: 0,
+  });
   await within("the socket", appears(at("mux")));
   using client = await TestClient.ready(at("mux"));
   const path = `/proc/${mux.pid}/root${at(`${DISK}/log`)}`;
@@ -188,8 +190,10 @@ test("the log cannot be written at all: qmpmux serves", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using qemu = await startQemu(at("vm"), RING);
-  const full = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh"];
-  await using mux = await startUnder(full, ["--qemu", qemu.path, "--listen", at("mux")]);
+  await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", at("mux")], {
+    under: ["sh", "-c", 'exec "$@" 2>/dev/full', "sh"],
+    listeners: 0,
+  });
   await within("the socket", appears(at("mux")));
   using client = await TestClient.ready(at("mux"));
   assertEquals(await client.ask(note("x")), '{"return": {}}');

@@ -1,18 +1,17 @@
 /**
- * A QEMU that does not run for a while, and one that goes, in every state.
+ * A QEMU that does not run for a while, and one that exits, in every state.
  *
- * While it does not run its clients wait, and when it runs again everything has
- * run once. When it goes, nobody hears half an answer, or one that is not its own.
+ * While it does not run its clients wait, and when it runs again everything has run once. When it
+ * exits, no client gets half a reply, or one that is not its own.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { eventLine, StandIn } from "../tools/stand_in.ts";
+import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient, undated } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   makeScene,
   note,
@@ -20,12 +19,13 @@ import {
   RING,
   type Scene,
   stands,
-  startUnder,
   until,
 } from "./support/fault.ts";
 import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
@@ -36,7 +36,7 @@ async function stopQemu({ qemu }: Scene): Promise<void> {
   await isStopped(qemu.pid);
 }
 
-// It stops, and goes on.
+// It stops, and continues.
 
 test("a stopped QEMU that goes on has run every command once, in each client's order", async () => {
   await using scene = await makeScene({ flags: ["--stall-timeout", "2"] });
@@ -96,16 +96,19 @@ test("a long command to a QEMU that does not read goes on where it stopped", asy
   assertEquals(kept, `${text}last`.slice(-65536));
 });
 
-// It goes.
+// It exits.
 
-/** A state in which QEMU goes, stopped before the commands come. */
+/** A state in which QEMU exits, stopped before the commands arrive. */
 interface Loss {
   readonly name: string;
   readonly enable: readonly string[];
   readonly says: string;
-  /** How many of its commands are at QEMU or wait. */
+  /** The number of its commands that are at QEMU or wait. */
   readonly pending: number;
-  /** What its asker hears under `hold`, where so many commands were at QEMU; events apart. */
+  /**
+   * The replies that the client hears under `hold`, if that many commands were at QEMU; events are
+   * left out.
+   */
   readonly heard: (inFlight: number) => readonly string[];
 }
 
@@ -190,7 +193,7 @@ for (const { name, enable, says, pending, heard } of LOSSES) {
     await using _next = await startQemu(scene.qemu.path, RING);
     for (const each of [client, other]) {
       assertMatch(await each.line(), /"__org.qmpmux_QEMU_BACK"/);
-      // What it hears next is its own answer: nothing of what was asked before is left.
+      // Its next reply is its own: nothing is left of the commands before.
       assertEquals(JSON.parse(await each.ask(NOTES)).return, "");
     }
     await stands(scene.mux, { clients: 2, inFlight: 0, waiting: 0, sessions: 2 });
@@ -237,7 +240,7 @@ for (const onLoss of ["close", "hold"]) {
     using place = makePlace();
     const begun = Promise.withResolvers<void>();
     let hangUp = (): void => {};
-    await using _qemu = new StandIn(`${place.path}/vm`, {
+    await using _qemu = new FakeQemu(`${place.path}/vm`, {
       answer({ name }, connection): string | undefined {
         if (name !== "query-status") return undefined;
         hangUp = () => connection.hangUp();
@@ -246,9 +249,9 @@ for (const onLoss of ["close", "hold"]) {
       },
     });
     const path = `${place.path}/mux`;
-    await using mux = await startUnder([], [
-      ...["--qemu", `${place.path}/vm`, "--listen", path, "--on-loss", onLoss],
-    ], { listeners: 1 });
+    await using mux = await startQmpmux(
+      ["--qemu", `${place.path}/vm`, "--listen", path, "--on-loss", onLoss],
+    );
     await mux.log.until(/connected to QEMU/);
     using asker = await TestClient.ready(path);
     using other = await TestClient.ready(path);

@@ -1,8 +1,8 @@
 /**
  * Clients that read late, slowly or not at all.
  *
- * What the kernel does not take waits in a bounded queue; a client that stays
- * behind is dropped. Whoever reads hears everything once, in its order.
+ * Bytes that the kernel does not take wait in a bounded queue; a client that stays behind is
+ * dropped. A client that reads hears everything once, in order.
  *
  * @module
  */
@@ -11,7 +11,6 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import {
-  descriptorsOf,
   isStopped,
   LONG,
   makeScene,
@@ -23,7 +22,8 @@ import {
 } from "./support/fault.ts";
 import { Lines } from "./support/lines.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { kill, programCommand } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn });
@@ -32,17 +32,17 @@ function test(name: string, fn: () => Promise<void>): void {
 const SCHEMA = '{"execute":"query-qmp-schema"}';
 const READ = '{"execute":"query-rx-filter"}';
 
-/** A client that reads only when it is told to. */
+/** A client that reads only when the test says so. */
 class Reader implements Disposable {
   readonly #socket: Deno.UnixConn;
-  /** What it has read and not looked at. */
+  /** Text that it has read and not looked at. */
   #text = "";
 
   private constructor(socket: Deno.UnixConn) {
     this.#socket = socket;
   }
 
-  /** A client that has negotiated. */
+  /** Returns a client that has negotiated. */
   static async ready(path: string): Promise<Reader> {
     const reader = new Reader(await Deno.connect({ transport: "unix", path }));
     await reader.line(4096);
@@ -57,7 +57,7 @@ class Reader implements Disposable {
     }
   }
 
-  /** Reads at most so many bytes; whether there were any. */
+  /** Reads at most that many bytes; returns whether there were any. */
   async read(bytes: number): Promise<boolean> {
     const buffer = new Uint8Array(bytes);
     const length = await within("bytes", this.#socket.read(buffer));
@@ -65,7 +65,7 @@ class Reader implements Disposable {
     return length !== null;
   }
 
-  /** The next line, read in pieces of so many bytes. */
+  /** Returns the next line, read in pieces of that many bytes. */
   async line(piece: number): Promise<string> {
     for (;;) {
       const end = this.#text.indexOf("\r\n");
@@ -87,7 +87,7 @@ test("a client that reads nothing, then a little at a time, hears every byte onc
   await using scene = await makeScene({ options: ",cache=off,join=off" });
   using reader = await Reader.ready(scene.path);
   using other = await TestClient.ready(scene.path);
-  // Each reply is as long as what the kernel takes for a socket: they are written in parts.
+  // Each reply is as long as the kernel's buffer of a socket: they are written in parts.
   const count = 4;
   const ask = { execute: "query-qmp-schema", arguments: {}, id: "one" };
   const expected = await other.ask(ask);
@@ -119,7 +119,7 @@ test("a client that reads a byte at a time is served as long as little of it is 
 });
 
 test("a client that reads a byte at a time while too much is unread is dropped, and nobody else", async () => {
-  // Whatever the kernel does not take: that depends on how long QEMU's replies are.
+  // Any amount that the kernel does not take, since that depends on the length of QEMU's replies.
   const options = ",cache=off,slow-unread=4K,slow-time=1";
   await using scene = await makeScene({ options });
   using other = await TestClient.ready(scene.path);
@@ -142,13 +142,13 @@ test("a client that reads a byte at a time while too much is unread is dropped, 
   );
   assert(read > 0);
   await stands(scene.mux, { clients: 1 });
-  // It can still read what the kernel had taken, then hears the end; no other line is begun.
+  // It can still read the bytes that the kernel had taken, then sees the end; no other line begins.
   while (await reader.read(65536));
   await until("its descriptor to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors);
   assertEquals(await other.ask(READ), '{"return": []}');
 });
 
-/** A client that is a process of its own: it tells the events it hears, as lines. */
+/** A client that is another process: it prints the events that it hears, as lines. */
 interface ListenerProcess extends AsyncDisposable {
   readonly pid: number;
   readonly lines: Lines;
@@ -166,26 +166,20 @@ function startListener(path: string): ListenerProcess {
   }).spawn();
   const lines = new Lines(child.stdout);
   const ended = child.status;
-  const kill = (signal: Deno.Signal): void => child.kill(signal);
   return {
     pid: child.pid,
     lines,
     ended,
-    kill,
+    kill: (signal) => child.kill(signal),
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
       await lines.rest();
     },
   };
 }
 
-/** Makes so many events, each seen by who makes them before the reply. */
+/** Makes that many events; the client that makes them sees each before the reply. */
 async function makeEvents(client: TestClient, count: number): Promise<string[]> {
   const seen: string[] = [];
   for (let i = 0; i < count; i += 2) {
@@ -202,13 +196,13 @@ async function makeEvents(client: TestClient, count: number): Promise<string[]> 
 /** Starts one that is ready. */
 async function listening(scene: Scene, maker: TestClient): Promise<ListenerProcess> {
   const listener = startListener(scene.path);
-  // Its handshake is over when it hears an event.
+  // Its handshake is complete when it hears an event.
   let heard = false;
   const first = listener.lines.next("an event").then(() => heard = true);
   let made = 0;
   while (!heard) made += (await makeEvents(maker, 2)).length;
   await first;
-  // What it has heard of these is passed over, up to one that is made now.
+  // The events that it has heard are passed over, up to one that is made now.
   const last = (await makeEvents(maker, 2)).at(-1);
   while (await listener.lines.next("the last event") !== last);
   return listener;
@@ -241,7 +235,7 @@ test("a stopped client is dropped when its time is over; the others miss nothing
   const seen: string[] = [];
   while (!dropped) {
     const made = await makeEvents(maker, 100);
-    // Before the first of these it has heard what brought the listener here.
+    // Before the first of these it has heard the events that the listener's start has caused.
     let line = await other.line();
     while (seen.length === 0 && line !== made[0]) line = await other.line();
     const heard = [line];

@@ -1,9 +1,8 @@
 /**
  * A qmpmux that does not run for a while, and a clock that jumps.
  *
- * While it is stopped everybody waits, and afterwards everything has happened
- * once. What it waits for is told by a steady clock, and by what it has seen of
- * it; the time of day is only written down.
+ * While it is stopped all wait, and afterwards everything has happened once. Its timeouts follow a
+ * steady clock, and the time it has seen of it; the time of day is only written down.
  *
  * @module
  */
@@ -26,7 +25,7 @@ import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 
-/** May tests that need libfaketime not run here? Only where the caller has said so. */
+/** Whether tests that need libfaketime are left out, which only the caller may choose. */
 const WITHOUT_FAKETIME = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "faketime",
 );
@@ -51,7 +50,7 @@ test("what clients and QEMU say to a stopped qmpmux is heard once when it goes o
   for (const [client, name] of [[a, "a"], [b, "b"]] as const) {
     for (let i = 0; i < each; i++) await client.send(note(`${name};`, i));
   }
-  // Who comes now is let in later.
+  // A client that connects now is greeted later.
   using late = await TestClient.connect(scene.path);
   await late.send('{"execute":"qmp_capabilities","id":"late"}');
   scene.mux.kill("SIGCONT");
@@ -88,12 +87,12 @@ test("after a stop nobody counts as late: QEMU not as stalled, a client not as i
     env: { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "500000" },
   });
   using client = await TestClient.ready(scene.path);
-  // Signs of life, four a second: so long nobody has said anything when it is stopped.
+  // Signs of life, four a second: for that long nothing has been sent when it is stopped.
   for (let signs = 0; signs < 10; signs++) await manager.until("WATCHDOG=1");
   await stopMux(scene);
   await passes(4.5);
   scene.mux.kill("SIGCONT");
-  // One can be from before. They would not come if QEMU counted as stalled.
+  // One can be from before. They would not be sent if QEMU counted as stalled.
   for (let signs = 0; signs < 4; signs++) await manager.until("WATCHDOG=1");
   assertEquals(await client.ask(note("x")), '{"return": {}}');
   scene.mux.kill("SIGUSR2");
@@ -101,11 +100,11 @@ test("after a stop nobody counts as late: QEMU not as stalled, a client not as i
   assertMatch((await scene.mux.log.next())!, /status: QEMU [0-9.]+ ready, .* 1 clients; /);
 });
 
-// The clock jumps: by way of libfaketime, which tells what time a file says.
+// The clock jumps, by means of libfaketime, which reads the time from a file.
 
 const DAY_MS = 86_400_000;
 
-/** Where Debian and others put the library. */
+/** Returns the path of the library, as Debian and others install it. */
 function faketimeLibrary(): string {
   for (const place of Deno.readDirSync("/usr/lib")) {
     for (const directory of [`/usr/lib/${place.name}/faketime`, "/usr/lib/faketime"]) {
@@ -139,7 +138,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
             LD_PRELOAD: faketimeLibrary(),
             FAKETIME_TIMESTAMP_FILE: rate,
             FAKETIME_NO_CACHE: "1",
-            // As at a step of the real clock, the steady one goes on.
+            // The steady clock goes on, as it does at a step of the real clock.
             FAKETIME_DONT_FAKE_MONOTONIC: "1",
           },
         }),
@@ -151,7 +150,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
       const before = Date.now();
       Deno.writeTextFileSync(rate, `${days < 0 ? "" : "+"}${days}d`);
       assertEquals(await client.ask(note("after")), '{"return": {}}');
-      // Its time comes by the steady clock, and for nobody else.
+      // Its deadline expires by the steady clock, and nobody else's does.
       assertEquals(await short.lines.rest(), []);
       assertEquals((await standing(scene.mux)).clients, 1);
 

@@ -1,5 +1,6 @@
 /**
- * Descriptors on their way: what may go when, and what QEMU may have kept.
+ * The gate for descriptors: the commands that may be sent, and the descriptors that QEMU may have
+ * kept.
  *
  * @module
  */
@@ -75,7 +76,7 @@ Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command i
   const empty = bearer(GETFD, undefined, someone(2));
   assertEquals(gate.goes(empty), "No file descriptor supplied via SCM_RIGHTS");
   assertEquals(gate.leave(empty, true), true);
-  // With the next that comes QEMU lets go of what it kept.
+  // With the next descriptors QEMU drops those it kept.
   const next = bearer(GETFD, new FakeFds("y"));
   assertEquals(gate.goes(next), GETFD.bytes);
   gate.settled(next, DONE);

@@ -1,5 +1,5 @@
 /**
- * The owners of QEMU's descriptors: what the transcripts of descriptors do not show.
+ * The owners of QEMU's descriptors: the parts that the transcripts of descriptors do not show.
  *
  * @module
  */
@@ -24,7 +24,7 @@ function command(name: string, args?: unknown): Command {
 
 const getfd = (fdname: string): Command => command("getfd", { fdname });
 
-/** A registry to which a QEMU has come, and the tag of what is not there. */
+/** Returns a registry with a QEMU, and the tag for names that are not known. */
 function emptyRegistry(): FdRegistry<string> {
   const registry = new FdRegistry<string>();
   registry.arrived(SECRET);
@@ -34,7 +34,7 @@ function emptyRegistry(): FdRegistry<string> {
 const SECRET = "1234567890123456";
 const MARK = new Tags(SECRET).mark;
 
-/** Lets a command go and be answered; gives what went to QEMU, or why it did not. */
+/** Runs a command and its reply; returns the text that QEMU was sent, or the refusal. */
 function run(
   registry: FdRegistry<string>,
   owner: string,
@@ -47,14 +47,14 @@ function run(
   return new TextDecoder().decode(bytes);
 }
 
-/** A registry where `a` has given these names. */
+/** Returns a registry where `a` has given these names. */
 function having(...names: string[]): FdRegistry<string> {
   const registry = emptyRegistry();
   for (const name of names) run(registry, "a", getfd(name));
   return registry;
 }
 
-/** The commands that end what a client has left, as QEMU is sent them. */
+/** Returns the commands that close what a client has left, as QEMU is sent them. */
 function leftBy(registry: FdRegistry<string>, owner: string): string[] {
   return registry.leftovers(owner).map(({ name, argumentBytes }) =>
     `${name} ${new TextDecoder().decode(argumentBytes)}`
@@ -124,7 +124,7 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["object-add", { "qom-type": "iommufd", id: "i", fd: "f" }, true],
   // An element of a list is one name.
   ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e:f"] }, false],
-  // QEMU spells NUL as C0 80, so that the text goes on behind it.
+  // QEMU spells NUL as C0 80, so that the text continues behind it.
   ["drive-mirror", { target: 'json:{"x":"\0","fd":"f"}' }, true],
   // More than one value: QEMU opens nothing.
   ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
@@ -133,7 +133,7 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   // QEMU reads a number as C does where no monitor is at hand.
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "+5" } }, true],
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "\t 05" } }, true],
-  // Texts that other readers of QEMU's take apart.
+  // Texts that other parsers of QEMU's take apart.
   ["netdev_add", { type: "user", guestfwd: [{ str: "tcp:1:1-unix:fd=f" }] }, true],
   ["netdev_add", { type: "user", guestfwd: [{ str: "tcp:1:1-unix:a" }] }, false],
   ["drive-mirror", { target: 'blkdebug::json:{"fd":"f"}' }, true],
@@ -142,7 +142,7 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["human-monitor-command", { "command-line": 'drive_add 0 file=json:{"fd":"f"}' }, false],
 ];
 
-/** Whether what goes to QEMU for a client is not what it wrote. */
+/** Tells whether the text that QEMU is sent for a client differs from the client's. */
 function isChanged(registry: FdRegistry<string>, owner: string, asked: Command): boolean {
   const bytes = registry.goes(owner, asked);
   return typeof bytes === "string" || bytes !== asked.bytes;
@@ -181,10 +181,11 @@ const TAGGED: [text: string, upstream: string][] = [
     '{"target":"json:{\\"file\\":\\"json:{\'fd\':\'f\'}\\"}"}',
     `{"target":"json:{\\"file\\":\\"json:{\\\\\\"fd\\\\\\":\\\\\\"f${ONE}\\\\\\"}\\"}"}`,
   ],
-  // What its client has not given is none of anybody's.
+  // A name that its client has not given belongs to nobody.
   ['{"fd":"h"}', `{"fd":"h${NONE}"}`],
   ['{"fds":"h:f"}', `{"fds":"h${NONE}:f${ONE}"}`],
-  // So is what looks like a name that another has at QEMU, and what looks like a tag.
+  // The same holds for a text that looks like another client's name at QEMU, and for one that looks
+  // like a tag.
   [`{"fd":"f${ONE}"}`, `{"fd":"f${ONE}${NONE}"}`],
   [`{"fd":"x${MARK}"}`, `{"fd":"x${MARK}${NONE}"}`],
 ];
@@ -331,7 +332,7 @@ for (const [name, args, reply] of KEPT) {
 
 const TAKEN: [name: string, args: unknown, reply: Reply][] = [
   ["closefd", { fdname: "f" }, DONE],
-  // QEMU says that it has it not.
+  // QEMU replies that it does not have it.
   ["closefd", { fdname: "f" }, FAILED],
   ["migrate", { uri: "fd:f" }, DONE],
   ["migrate-incoming", { uri: "fd:f" }, DONE],
@@ -357,7 +358,7 @@ Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody 
     run(registry, "a", command("device_add", { driver: "x", fd: name }));
   };
   for (let i = 0; i < DOUBTED_LIMIT; i++) doubt(`n${i}`);
-  // One that is given anew is not in doubt any more, and one that is in doubt again is a late one.
+  // One that is given again is no longer in doubt, and one that is in doubt again is a late one.
   doubt("n0");
   assertEquals(registry.freed(), []);
   doubt("more");
@@ -365,7 +366,7 @@ Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody 
   assertEquals(others, []);
   assertEquals(new TextDecoder().decode(ending!.command.argumentBytes), '{"fdname":"n1"}');
   assertEquals(registry.freed(), []);
-  // Its owner has it no more, and can give it again, while QEMU closes it.
+  // Its owner does not have it now, and can give it again, while QEMU closes it.
   assertEquals(registry.goes("a", ending!.command), ending!.command.bytes);
   assertEquals(
     run(registry, "a", getfd("n1")),
@@ -426,7 +427,7 @@ Deno.test("FdRegistry.leftovers() leaves a set that a command names, also while 
     if (reply) registry.settled("b", use, reply);
     const left = registry.leftovers("a").map(({ name }) => name);
     assertEquals(left, reply === FAILED ? ["remove-fd"] : []);
-    // It is nobody's now.
+    // It belongs to nobody now.
     assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4 })), false);
   }
 });
@@ -454,7 +455,7 @@ const MADE: Made[] = [
   ["blockdev-add", DISK, "blockdev-del", { "node-name": "n" }, true],
   ["blockdev-add", DISK, "blockdev-del", { "node-name": "other" }, false],
   ["blockdev-add", DISK, "chardev-remove", { id: "n" }, false],
-  // What is inside can be in use by others after the whole is gone.
+  // A part can be in use by others after the whole has been removed.
   ["blockdev-add", { "node-name": "o", file: DISK }, "blockdev-del", { "node-name": "o" }, false],
   [
     "chardev-add",
@@ -503,7 +504,7 @@ Deno.test("FdRegistry.freed() ends what was left in a set when the last use of i
   assertEquals(registry.freed(), []);
   ask("b", "blockdev-del", { "node-name": "m" }, FAILED);
   assertEquals(registry.freed(), []);
-  // What somebody has removed, and put there anew, is not what was left.
+  // A descriptor that was removed and added again is not the one that was left behind.
   ask("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
   ask("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
   ask("b", "blockdev-del", { "node-name": "m" });

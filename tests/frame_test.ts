@@ -1,7 +1,7 @@
 /**
- * Frames and damage: what QEMU takes for a value, under both grammars.
+ * Frames and damage: the values that QEMU accepts, under both grammars.
  *
- * After every damage a command follows and must come through.
+ * After every damage a command follows and must be found.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { Random } from "./support/random.ts";
 
 const AFTER = '{"execute":"query-name","id":"after"}';
 
-/** What a splitter gives, as text: a frame's bytes, or `!` and the damage. */
+/** Returns the results of a splitter as text: a frame's bytes, or `!` and the damage. */
 function texts(things: readonly (Frame | Damage)[]): string[] {
   return things.map((thing) =>
     "damage" in thing ? `!${thing.damage}` : new TextDecoder().decode(thing.bytes)
   );
 }
 
-/** What the input gives at every cut; a command right behind it must come through. */
+/** Returns the results for an input at every cut; a command right behind it must be found. */
 function split(input: string | Uint8Array, grammar?: Grammar, after = AFTER): string[] {
   const bytes = Uint8Array.of(...bytesOf(input), ...bytesOf(after));
   const found = texts(fedAtCuts(() => new FrameSplitter(grammar), bytes));
@@ -122,7 +122,7 @@ Deno.test("FrameSplitter.next() gives the same at every cut in two", () => {
   }
 });
 
-/** Damage: what is said, and what either grammar says to it. */
+/** Damage: the input, and the errors of either grammar. */
 const DAMAGES: Record<string, [string, string[], string[]]> = {
   "a brace too many": ["}", ["expecting value"], ["1:1: expecting value"]],
   "a bracket too many": ["]", ["expecting value"], ["1:1: expecting value"]],
@@ -280,7 +280,7 @@ const COUNTED = "!JSON token count limit exceeded";
 const SIZED = "!JSON token size limit exceeded";
 const VALUE = "!JSON parse error, expecting value";
 
-/** What is fed, what QEMU 7.2 says, and QEMU 11.1 where that is something else. */
+/** Inputs, QEMU 7.2's replies, and QEMU 11.1's if they differ. */
 const LIMITS: Record<string, [string[], string[]?]> = {
   "2 Mi tokens": [["2097152 bytes", AFTER]],
   "2 Mi tokens and the last": [[COUNTED, AFTER]],
@@ -311,7 +311,7 @@ const LIMITS: Record<string, [string[], string[]?]> = {
     "!1:67108867: JSON parse error, expecting value",
     AFTER,
   ]],
-  // Behind the string that is too much come a comma, a string and a bracket.
+  // Behind the string that exceeds the limit follow a comma, a string and a bracket.
   "65 strings of a mebibyte": [[SIZED, VALUE, "1048578 bytes", VALUE, AFTER], [SIZED, AFTER]],
 };
 
@@ -322,7 +322,7 @@ Deno.test("FrameSplitter.next() gives up at QEMU's limits on tokens and bytes, a
   }
 });
 
-/** What is left of an input at a limit of ours of 40 bytes, at every cut, under both grammars. */
+/** The rest of an input at a limit of 40 bytes, at every cut, under both grammars. */
 const SHORT: [string, string, string[]][] = [
   ["as many bytes as may be", `["${"a".repeat(35)}"]`, [`["${"a".repeat(35)}"]`]],
   ["a closing bracket too many", `["${"a".repeat(36)}"]`, [SIZED]],
@@ -363,7 +363,7 @@ Deno.test("FrameSplitter.limit skips damage too, and a stray byte ends the skipp
     return texts(fedAtCuts(make, latin(`${input}\n${AFTER}`)));
   };
   assertEquals(said(POSITIONED), [SIZED, AFTER]);
-  // A client that finds its place again by 0xFF hears one error for it, as always from QEMU 7.2.
+  // A client that resynchronizes by 0xFF gets one error for it, as always from QEMU 7.2.
   assertEquals(said(CLASSIC), [SIZED, "!JSON parse error, stray '\ufffd'", AFTER]);
 });
 
@@ -380,7 +380,7 @@ Deno.test("FrameSplitter.limit can be made less in the middle of a value", () =>
   }
 });
 
-/** Any value, with commands and brackets in its texts. */
+/** Returns any value, with commands and brackets in its texts. */
 function anyValue(random: Random, depth: number): unknown {
   const kind = random.below(depth > 0 ? 5 : 3);
   if (kind === 0) return random.below(1_000_000);

@@ -1,21 +1,21 @@
 /**
- * What holds for whatever people and clients write, right or wrong.
+ * Properties that hold for everything people and clients write, right or wrong.
  *
- *  1. A reader gives a value, or throws the one class of error it names; nothing else.
- *  2. An error says in one line what was found and what to write; it shows no place in
+ *  1. A reader returns a value, or throws the one class of error it names; nothing else.
+ *  2. An error is one line with the finding and the remedy; it shows no place in
  *     the program, and no value that may be a secret.
- *  3. What is accepted is written back, and read again as the same.
- *  4. No accepted path of a socket has more than 107 bytes, or a NUL but in front.
- *  5. A fault in a file is told with the file's name and the right line, and no other is told.
+ *  3. A value that is accepted is written back, and read again as the same.
+ *  4. No accepted path of a socket has more than 107 bytes, or a NUL except in front.
+ *  5. A fault in a file is reported with the file's name and the right line, and no other is.
  *  6. A command of qmpmux's own is answered once, with its id, by a reply of QMP's form,
  *     and never reaches QEMU; a role that does not administer gets nothing by it.
- *  7. What QEMU says, however damaged, is read as a message or as none; nothing throws.
+ *  7. Bytes of QEMU's, however damaged, are read as a message or rejected; nothing throws.
  *     A reply with an id put in and taken out again is the reply.
- *  8. Nothing that is written comes to stand in the prototype of all objects.
- *  9. A text of very many signs comes to its end: the work grows as the text does.
+ *  8. Nothing that is written gets into the prototype of all objects.
+ *  9. A very long text is read to its end: the work grows as the text does.
  *
  * `QMPMUX_FUZZ_SEED` repeats a run, `QMPMUX_FUZZ_COUNT` bounds it; `deno task fuzz`
- * tries many more. What was found once is kept in `tests/corpus/inputs/` and is
+ * tries many more. Inputs that failed once are kept in `tests/corpus/inputs/` and are
  * tried first.
  *
  * @module
@@ -51,7 +51,7 @@ import { readRole, ROLES } from "../lib/policy/roles.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { readMessage } from "../lib/wire/message.ts";
 import { withId } from "../lib/wire/reply.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { CORPORA } from "./support/corpus.ts";
 import { TestClient } from "./support/client.ts";
 import { randomCut } from "./support/cuts.ts";
@@ -68,10 +68,10 @@ const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? Math.floor(Math.random()
 const COUNT = Number(Deno.env.get("QMPMUX_FUZZ_COUNT") ?? (LONG ? 1_000_000 : 10_000));
 const ENCODER = new TextEncoder();
 
-/** What stands in the prototype of all objects, before anything was read. */
+/** The names in the prototype of all objects, before anything was read. */
 const INHERITED = Object.getOwnPropertyNames(Object.prototype).join();
 
-/** Tries what was found earlier, then so many inputs of chance. */
+/** Tries the inputs that were found earlier, then that many random ones. */
 function fuzz<T>(
   what: string,
   count: number,
@@ -97,13 +97,13 @@ function fuzz<T>(
   });
 }
 
-/** The inputs of one kind that were found earlier: a value of JSON a line. */
+/** Returns the inputs of one kind that were found earlier: a JSON value a line. */
 function foundIn(kind: string): unknown[] {
   const url = new URL(`./corpus/inputs/${kind}.jsonl`, import.meta.url);
   return Deno.readTextFileSync(url).split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-/** What a reader gives, or `undefined` where it refuses as it may. */
+/** Returns the result of a reader, or `undefined` if it refuses with a proper error. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -113,7 +113,10 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Is it an error for people: of a known class, and in one line what is wrong and what to do? */
+/**
+ * Asserts that an error is meant for people: of a known class, and in one line the problem and the
+ * remedy.
+ */
 function isTelling(error: unknown): void {
   const known = error instanceof UsageError || error instanceof Failure ||
     error instanceof ConfigError;
@@ -203,7 +206,7 @@ fuzz(
   },
 );
 
-/** Are settings what a file is read as that `--print-config` has printed? */
+/** Asserts that the output of `--print-config` is read as the same settings. */
 function isReadBack(settings: ServeSettings): void {
   using place = makePlace();
   const file = `${place.path}/printed.toml`;
@@ -216,7 +219,7 @@ Deno.test(`check refuses what is no command line, of seed ${SEED}`, async () => 
   const texts = new UserText(new Random(SEED));
   const { stdout } = Deno;
   const { writeSync } = stdout;
-  // What the help says is no concern here.
+  // The text of the help does not matter here.
   stdout.writeSync = ({ length }): number => length;
   using _restored = { [Symbol.dispose]: (): void => void (stdout.writeSync = writeSync) };
   const file = `${place.path}/x.toml`;
@@ -318,7 +321,7 @@ fuzz(
   },
 );
 
-/** A secret as a client might give one where it does not belong. */
+/** A secret that a client might give where it does not belong. */
 const SECRET = "s3cr3t-s3cr3t";
 
 const OWN_NAMES = [
@@ -394,7 +397,7 @@ const SAID = [
   '{"return": [1, {"id": 7}, "}"], "id": 8}',
 ];
 
-/** QEMU's own lines, as recorded, but for the longest. */
+/** QEMU's own lines, as recorded, except the longest. */
 const RECORDED = CORPORA[0]!.cases.flatMap(({ heard }) => heard.split("\r\n"))
   .filter((line) => line.length > 0 && line.length < 2000);
 
@@ -426,7 +429,7 @@ fuzz(
   },
 );
 
-/** The messages before what is none. */
+/** Yields the messages before the first damage. */
 function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   const splitter = new MessageSplitter();
   for (const chunk of chunks) {
@@ -438,7 +441,7 @@ function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   }
 }
 
-/** Is it a reply without an id, in QEMU's own plain spelling? */
+/** Tells whether bytes are a reply without an id, in QEMU's own plain spelling. */
 function isPlain(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes);
   return /^\{"return": (\{\}|\{"running": true[^"]*"status": "running"\})\}\r\n$/.test(text) ||
@@ -502,7 +505,7 @@ Deno.test("EventFilter.passes() comes to its end with the globs that take longes
 Deno.test(`admin commands keep their promises through a socket, of seed ${SEED}`, async () => {
   using place = makePlace();
   const [vm, door, file] = ["vm", "door", "x.toml"].map((name) => `${place.path}/${name}`);
-  await using _qemu = new StandIn(vm!);
+  await using _qemu = new FakeQemu(vm!);
   Deno.writeTextFileSync(
     file!,
     `qemu = "${vm}"\n[[listen]]\naddress = "${door}"\nrole = "admin"\n`,

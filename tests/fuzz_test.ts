@@ -1,21 +1,21 @@
 /**
- * What holds for every input.
+ * Properties that hold for every input.
  *
  *  1. The same bytes give the same frames and damages wherever they are cut.
  *  2. A frame is one JSON value to `JSON.parse`, without white space outside
  *     strings and without a key twice.
  *  3. A frame fed to a fresh splitter, under either grammar, is the same single
- *     frame: what goes to QEMU is one value to everybody.
+ *     frame: a text for QEMU is one value to everybody.
  *  4. Members' spans hold their keys and values, and all of them.
- *  5. `canonical()` keeps a frame's value. Said again and again it comes to rest, as
+ *  5. `canonical()` keeps a frame's value. Applied again and again it reaches a fixed point, as
  *     QEMU does: `-0.0` is `-0` and then `0`, members of one bucket swap places each time.
- *  6. After any input, 0xFF and a line end bring the next command through.
- *  7. `MessageSplitter` gives back the messages of any stream QEMU might write,
+ *  6. After any input, 0xFF and a line end make the next command work.
+ *  7. `MessageSplitter` returns the messages of any stream QEMU might write,
  *     wherever it is cut.
- *  8. A client of qmpmux hears the bytes a client of QEMU hears (needs a QEMU).
+ *  8. A client of qmpmux hears the same bytes as a client of QEMU (needs a QEMU).
  *
  * `QMPMUX_FUZZ_SEED` repeats a run, `QMPMUX_FUZZ_COUNT` bounds it; `deno task fuzz`
- * tries millions. What differed once is kept in `tests/corpus/found.jsonl`.
+ * tries millions. Inputs that differed once are kept in `tests/corpus/found.jsonl`.
  *
  * @module
  */
@@ -125,14 +125,14 @@ function isSound(frame: Frame): void {
     assert(same(JSON.parse(TEXT.decode(bytes.subarray(start, end))), value[key]), key);
   }
   const spelled = canonical(bytes, 0, bytes.length);
-  // QEMU prints what is too large for a double so, which is no JSON.
+  // QEMU prints numbers that are too large for a double so, which is not JSON.
   if (/-?inf/.test(spelled.replace(STRINGS, ""))) return;
   assert(same(JSON.parse(spelled), value), "canonical() changes the value");
   const second = respelled(spelled);
   assert(respelled(respelled(second)) === second, "canonical() does not come to rest");
 }
 
-/** A value's canonical text, spelled once more. */
+/** Returns a value's canonical text, spelled once more. */
 function respelled(text: string): string {
   const [again, ...more] = fed(new FrameSplitter(), [latin(`${text} `)]);
   assert(again !== undefined && "bytes" in again && more.length === 0);
@@ -141,7 +141,7 @@ function respelled(text: string): string {
 
 const STRINGS = /"(?:[^"\\]|\\.)*"/g;
 
-/** Looks at the text alone, with no lexer of ours. */
+/** Tells whether an object has a key twice; it looks at the text alone, without our lexer. */
 function hasKeyTwice(text: string): boolean {
   const open: Set<string>[] = [];
   for (const [token, key] of text.matchAll(/("(?:[^"\\]|\\.)*"):|"(?:[^"\\]|\\.)*"|[{}]/g)) {
@@ -156,7 +156,7 @@ function hasKeyTwice(text: string): boolean {
   return false;
 }
 
-/** Are these the same values of JSON? The order of members is none. */
+/** Tells whether two values of JSON are the same; the order of members does not matter. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -203,21 +203,21 @@ Deno.test({
   },
 });
 
-/** QEMU queues so many requests of a monitor with `oob`. */
+/** The number of requests of a monitor with `oob` that QEMU queues. */
 const QUEUE_LIMIT = 8;
 
 /**
- * Can QEMU bear this input with `oob`?
+ * Tells whether QEMU survives this input with `oob`.
  *
- * Where seven requests are queued and one byte ends two more, as the brace in `1}`
- * does, QEMU 7.2 fails an assertion and is gone. Behind qmpmux it never hears the like.
+ * If seven requests are queued and one byte ends two more, as the brace in `1}` does, QEMU 7.2
+ * fails an assertion and exits. Behind qmpmux it is never sent the like.
  */
 function isBearable(bytes: Uint8Array): boolean {
   const requests = fed(new FrameSplitter(), [bytes, RESYNC, latin(COMMAND)]);
   return requests.length <= QUEUE_LIMIT;
 }
 
-/** Has the same session at both sockets; tells of the first input that is answered differently. */
+/** Plays the same session at both sockets; reports the first input that is answered differently. */
 async function differs(
   paths: readonly [string, string],
   phase: Phase,
@@ -246,8 +246,8 @@ async function differs(
 }
 
 /**
- * The lines as they are to be compared: in any order where some may be out of band,
- * for those may overtake what came before them, or not.
+ * Returns the lines in a form to be compared: sorted if some may be out of band, for those may
+ * overtake earlier ones, or not.
  */
 function ordered(heard: string, bytes: Uint8Array): string {
   if (!/oob|\\u/.test(LATIN.decode(bytes))) return heard;

@@ -1,5 +1,5 @@
 /**
- * Which QEMU speaks which grammar.
+ * The grammar that each version of QEMU has.
  *
  * @module
  */

@@ -1,16 +1,17 @@
 /**
- * Monitors that answer with anything: what each subcommand makes of it.
+ * Monitors that answer with anything, and the behaviour of each subcommand.
  *
- * Whatever comes, it ends with a status of its own, says at most one line on stderr,
- * sends no control character to the terminal, and prints JSON where JSON is promised.
+ * At any bytes it exits with a documented status, prints at most one line on stderr, sends no
+ * control character to the terminal, and prints JSON wherever it promises JSON.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Hostile, type Said } from "./support/hostile.ts";
+import type { Bytes } from "./support/fake_qemu.ts";
+import { hostileMonitor } from "./support/hostile.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { runAt, type runQmpmux } from "./support/qmpmux.ts";
 
 const ENCODER = new TextEncoder();
 
@@ -29,24 +30,23 @@ const SUBCOMMANDS: readonly (readonly [args: readonly string[], asks: string])[]
   [["check", "--live"], "query-version"],
 ];
 
-/** Text that a terminal obeys, and what hides in it or turns it around. */
+/** Text that a terminal obeys, and characters that hide in it or reverse it. */
 const ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u2028\u200b\ufeff";
-/** The same as JSON may have it: only what JSON forbids is escaped. */
+/** The same text inside JSON: only characters that JSON forbids are escaped. */
 const IN_JSON = JSON.stringify(ESCAPES).slice(1, -1);
 
-type Outcome = Awaited<ReturnType<typeof runQmpmux>>;
+type Exit = Awaited<ReturnType<typeof runQmpmux>>;
 
-/** Runs a subcommand against a monitor that says these bytes in place of what it is asked for. */
-async function run(args: readonly string[], asks: string, said: Said): Promise<Outcome> {
+/** Runs a subcommand at a monitor that sends these bytes as the reply. */
+async function run(args: readonly string[], asks: string, said: Bytes): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/vm`;
-  await using _monitor = new Hostile(path, asks, said);
-  const flag = args[0] === "check" ? "--qemu" : "--socket";
-  return await runQmpmux([...args, flag, path, "--timeout", "60"]);
+  await using _monitor = hostileMonitor(path, asks, said);
+  return await runAt(path, args, 60);
 }
 
-/** Asserts what holds whatever was said. */
-function assertTame({ code, stdout, stderr }: Outcome, what: string): void {
+/** Asserts the properties that hold whatever was sent. */
+function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assert([0, 1, 69].includes(code), `${what}: ${code}: ${stderr}`);
   assert(!/(?!\n)[\p{Cc}\p{Cf}\p{Zl}]/u.test(stdout + stderr), what);
   if (code === 0) return assertEquals(stderr, "", what);
@@ -54,8 +54,8 @@ function assertTame({ code, stdout, stderr }: Outcome, what: string): void {
   assertEquals(stdout, "", what);
 }
 
-/** Asserts the same of what every subcommand makes of an answer; the outcomes by the subcommands. */
-async function tried(said: Said): Promise<ReadonlyMap<string, Outcome>> {
+/** Asserts the same for every subcommand; returns the outcomes by the subcommands. */
+async function tried(said: Bytes): Promise<ReadonlyMap<string, Exit>> {
   const outcomes = await Promise.all(SUBCOMMANDS.map(async ([args, asks]) => {
     const what = args.join(" ");
     const outcome = await run(args, asks, said);
@@ -81,7 +81,7 @@ for (
     ["what is not UTF-8", Uint8Array.from([...ENCODER.encode('{"return": "'), 255, 34, 125])],
     ["half a message", '{"return": {"a": '],
     ["nothing", ""],
-  ] as [string, Said][]
+  ] as [string, Bytes][]
 ) {
   Deno.test(`every subcommand fails in one line where a monitor says ${what}`, async () => {
     for (const [args, { code }] of await tried(said)) assert(code !== 0, args);
@@ -142,7 +142,7 @@ Deno.test("status shows names and values of any text without obeying them", asyn
   assertMatch(outcome.stdout, /^age: 2 s\n\\u001b.*: \\u001b.*\na: none\n$/);
 });
 
-/** A client as qmpmux tells of it, but for some members. */
+/** Returns a client as qmpmux describes it, with some members changed. */
 function clientWith(members: object): string {
   const peer = { pid: 1, uid: 2, gid: 3 };
   return JSON.stringify({ name: "a/1", peer, role: "full", commands: 1, filter: null, ...members });

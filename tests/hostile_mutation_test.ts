@@ -28,7 +28,7 @@ const SEED = 20261128;
 const MESSAGES = LONG ? 1_000_000 : 20_000;
 /** Messages of one hostile connection at most. */
 const SESSION_MESSAGES = 60;
-/** Without a collector at hand memory wanders; what grows with messages of 0.2 MB passes this soon. */
+/** Without a collector at hand memory varies; leaks of messages of 0.2 MB exceed this soon. */
 const GROWTH_BYTES = LONG ? 8 << 20 : 256 << 20;
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
@@ -60,13 +60,13 @@ interface Pending {
   readonly oob: boolean;
 }
 
-/** A client that checks what it hears. */
+/** A client that checks its replies and events. */
 class CheckingClient implements ClientPeer {
   readonly monitor: Monitor;
   readonly fds: boolean;
   paused = false;
   closed: string | undefined;
-  /** Replies that it has heard. */
+  /** The number of replies that it has heard. */
   replies = 0;
   /** Descriptors that it has passed and that are open. */
   readonly descriptors = new Set<Fds>();
@@ -100,7 +100,7 @@ class CheckingClient implements ClientPeer {
   }
 
   sendReply(bytes: Uint8Array): void {
-    // A long reply comes in parts, and the last ends the line.
+    // A long reply is sent in parts, and the last ends the line.
     this.#parts += String.fromCharCode(...bytes.subarray(0, 200));
     this.#stream.load(bytes);
     const message = this.#stream.next();
@@ -120,7 +120,7 @@ class CheckingClient implements ClientPeer {
     assert(text.endsWith("}\r\n"), `${this.#name} heard no line: ${text}`);
   }
 
-  /** A reply must be for the oldest command, or for one out of band, and of this client. */
+  /** Checks that a reply is for the oldest command, or for an out-of-band one, of this client. */
   #reply(text: string, head: string): void {
     assertEquals(this.closed, undefined, `${this.#name} heard ${head} after its end`);
     assert(text.endsWith("}\r\n"), `${this.#name} heard no line: ${head}`);
@@ -173,7 +173,7 @@ class CheckingClient implements ClientPeer {
     }
   }
 
-  /** Whether all it has said has been read. */
+  /** Whether everything that it sent has been read. */
   get isIdle(): boolean {
     return this.#ahead.length === 0;
   }
@@ -200,7 +200,7 @@ interface Asked {
   readonly id: string | undefined;
 }
 
-/** How a run went. */
+/** The figures of a run. */
 interface Figures {
   messages: number;
   sessions: number;
@@ -253,7 +253,7 @@ class Play {
     }, { observers: [this.metricsRecorder] });
   }
 
-  /** Plays sessions, a hostile one and an honest one in turn, until so many messages were said. */
+  /** Plays sessions, a hostile one and an honest one in turn, until that many messages were sent. */
   run(messages: number): void {
     while (this.figures.messages < messages) {
       this.#hostile();
@@ -294,7 +294,7 @@ class Play {
     this.#disconnect(this.#closed ?? "QEMU has gone");
   }
 
-  /** A greeting of this QEMU; in one of six sessions that of one with `pretty=on`. */
+  /** Returns a greeting of this QEMU; in one of six sessions that of one with `pretty=on`. */
   #greeting(): string {
     const { greeting } = this.#conversation;
     return this.#random.oneIn(6) ? pretty(greeting) : greeting;
@@ -325,7 +325,7 @@ class Play {
     return random.oneIn(3) ? greeting : random.pick([...replies.values()])[0]!;
   }
 
-  /** QEMU answers the oldest command, or another one. */
+  /** Answers the oldest command, or another one. */
   #answer(says: ((line: string) => void) | undefined): void {
     const random = this.#random;
     if (this.#queue.length === 0) return;
@@ -338,7 +338,7 @@ class Play {
 
   #replyTo(name: string, id: string | undefined): string {
     const known = this.#conversation.replies.get(name);
-    // What no QEMU was asked while it was recorded works here, so that it can be mutated.
+    // Commands that were not recorded work here, so that they can be mutated.
     const added = '{"return": {"fdset-id": 1, "fd": 20}}';
     const line = name === "add-fd" ? added : known ? this.#random.pick(known) : '{"return": {}}';
     if (id === undefined) return line;
@@ -394,7 +394,7 @@ class Play {
     this.mux.qemuArrived(peer, this.#nonce);
   }
 
-  /** QEMU says something; or time goes on. */
+  /** Sends a message of QEMU's, or advances the clock. */
   #says(text: string, seconds = 0): void {
     if (seconds > 0) this.mux.tick(this.#now += seconds);
     else this.figures.messages++;
@@ -437,7 +437,7 @@ class Play {
     assert(this.metricsRecorder.render(gauges).length < 200_000, "the metrics grow");
   }
 
-  /** An honest QEMU: whoever is there, and one more, gets exactly what it says. */
+  /** Plays an honest QEMU: each client, and one more, gets exactly its replies. */
   #honest(): void {
     this.#connect();
     this.#attach();
@@ -467,7 +467,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** A message as a QEMU with `pretty=on` prints it, nearly. */
+/** Returns a message nearly as a QEMU with `pretty=on` prints it. */
 function pretty(line: string): string {
   return JSON.stringify(JSON.parse(line), undefined, 4).replaceAll("\n", "\r\n");
 }
@@ -476,7 +476,7 @@ function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
 }
 
-/** Bytes that are held, less what is garbage if V8 was given `--expose-gc`. */
+/** Returns the bytes in use, without garbage if V8 was given `--expose-gc`. */
 function memory(): number {
   (globalThis as { gc?: () => void }).gc?.();
   const { heapUsed, external } = Deno.memoryUsage();

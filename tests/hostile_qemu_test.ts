@@ -1,12 +1,12 @@
 /**
- * A QEMU that says something else than its protocol promises: it ends its connection, and nothing else.
+ * A QEMU that breaks its protocol: its connection is closed, and nothing else happens.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
-import { StandIn, type StandInManners } from "../tools/stand_in.ts";
+import { FakeQemu, type FakeQemuConnection, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { FakeFds } from "./support/fake_peer.ts";
@@ -14,7 +14,7 @@ import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { grant, GREETING, Stage } from "./support/stage.ts";
 
-/** Answers of QEMU to a command, and what is wrong with each. */
+/** QEMU's replies to a command, and the problem of each. */
 const UNEXPECTED: [command: string, answer: string, problem: string][] = [
   ["query-commands", '{"return": [nope]}', "it did not return an array of JSON values"],
   ["query-commands", '{"return": {"a": 1}}', "it did not return an array of JSON values"],
@@ -72,7 +72,7 @@ for (const onLoss of ["close", "hold"] as const) {
       assertEquals(asker.peer.closed === undefined, onLoss === "hold");
       assertEquals(other.peer.closed === undefined, onLoss === "hold");
       if (onLoss === "close") return;
-      // The one who asked is told, and both go on with the next QEMU.
+      // The client that asked gets an error, and both continue with the next QEMU.
       const errors = asker.peer.take().filter((line) => line.includes('"error"'));
       assertEquals(errors.length, 1, errors.join());
       assertMatch(
@@ -121,7 +121,7 @@ Deno.test("Mux.answered() takes no plain reply of a QEMU that has greeted with p
   stage.qemuSays(deep);
   assertEquals(stage.qemu.closed, "it greeted with pretty=on and replies without");
   stage.qemuGoes(stage.qemu.closed);
-  // The next one is plain, and so is what it returns.
+  // The next one is plain, and so are its replies.
   stage.qemuReady();
   client.peer.take();
   client.say('{"execute":"query-status"}');
@@ -152,12 +152,16 @@ Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one",
   assertEquals(stage.qemu.closed, "its greeting is too long");
 });
 
-/** A hostile QEMU, and a qmpmux before it that holds its clients. */
-async function held(place: { readonly path: string }, manners: StandInManners, more = ""): Promise<{
-  qemu: StandIn;
+/** Starts a hostile QEMU, and a qmpmux in front of it that holds its clients. */
+async function held(
+  place: { readonly path: string },
+  manners: FakeQemuManners,
+  more = "",
+): Promise<{
+  qemu: FakeQemu;
   mux: TestQmpmux;
 }> {
-  const qemu = new StandIn(`${place.path}/vm`, manners);
+  const qemu = new FakeQemu(`${place.path}/vm`, manners);
   const mux = await startQmpmux([
     ...["--qemu", qemu.path, "--listen", `${place.path}/watch,role=observer`],
     ...["--listen", `${place.path}/mux${more}`, "--on-loss", "hold"],
@@ -207,33 +211,26 @@ Deno.test("qmpmux ends at SIGTERM after QEMU has said nonsense about a descripto
 
 Deno.test("qmpmux hangs up on a QEMU that answers early and does not read", async () => {
   using place = makePlace();
-  const listener = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
+  let connection: FakeQemuConnection | undefined;
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    capabilities: [],
+    answer(_, opened): undefined {
+      connection ??= opened;
+      connection.stopReading();
+    },
+  });
   await using mux = await startQmpmux([
-    ...["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
+    ...["--qemu", qemu.path, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
   ]);
-  const socket = await listener.accept();
-  const say = async (text: string): Promise<void> => {
-    for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
-      rest = rest.subarray(await socket.write(rest));
-    }
-  };
-  await say(
-    '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}, "capabilities": []}}\n',
-  );
-  const buffer = new Uint8Array(4096);
-  const text = new TextDecoder().decode(buffer.subarray(0, (await socket.read(buffer))!));
-  await say(`{"return": {}, "id": ${/"id":(\d+)/.exec(text)![1]}}\n`);
   using client = await TestClient.ready(`${place.path}/mux`);
-  // It answers each command of 200 kB as soon as it may have come, and reads none of it.
+  // It answers each command of 200 kB as soon as that may have arrived, and reads nothing.
   const flood = (async (): Promise<void> => {
     for (let i = 0; i < 50; i++) {
       await client.send(`{"execute":"x","arguments":{"a":"${"y".repeat(200_000)}"}}`);
-      await say('{"return": {}}\n').catch(() => {});
+      connection!.say('{"return": {}}\n');
     }
   })();
   await mux.log.until(/it answered (what it had not been sent|nothing that was asked)/);
   client[Symbol.dispose]();
   await flood.catch(() => {});
-  socket.close();
-  listener.close();
 });

@@ -1,22 +1,22 @@
 /**
- * The program before a QEMU that mutates real conversations, over sockets.
+ * The program in front of a QEMU that mutates real conversations, over sockets.
  *
- * Every second connection is hostile, the others are honest: what the first do
- * must hurt nobody on the second.
+ * Every second connection is hostile, the others are honest: the hostile ones must not affect the
+ * honest ones.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import type { Command } from "../lib/wire/message.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
-import { memoryOf } from "./support/fault.ts";
 import { mutated, readConversations } from "./support/mutation.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
+import { memoryOf } from "./support/process.ts";
 
 /** Pairs of connections; qmpmux waits longer and longer before it dials again. */
 const ROUNDS = 6;
@@ -25,7 +25,7 @@ const COMMANDS = 40;
 /** Memory wanders by some tens of MiB. */
 const GROWTH_BYTES = 192 << 20;
 
-/** What the first hostile connections are asked first, and reply. */
+/** The first command and reply of the first hostile connections. */
 const FIRST: readonly (readonly [command: string, reply: string])[] = [
   ["query-commands", '{"return": [nope]}'],
   ["add-fd", '{"return": nope}'],
@@ -35,9 +35,9 @@ const FIRST: readonly (readonly [command: string, reply: string])[] = [
 const [CONVERSATION] = readConversations();
 const { commands, replies, events } = CONVERSATION!;
 
-/** A QEMU whose connections are honest and hostile in turn. */
-function startHostile(path: string, random: Random): StandIn {
-  let qemu: StandIn | undefined = undefined;
+/** Starts a QEMU whose connections are honest and hostile in turn. */
+function startHostile(path: string, random: Random): FakeQemu {
+  let qemu: FakeQemu | undefined = undefined;
   const answer = ({ name, oob }: Command): string | undefined => {
     if (name === "qmp_capabilities" || oob) return undefined;
     if (name === "x-garbage") return "\x1b[2Jgarbage\u202e\r\n";
@@ -47,12 +47,12 @@ function startHostile(path: string, random: Random): StandIn {
     if (!isHostile) return `${line}\r\n`;
     const [first, reply] = FIRST[qemu!.connections / 2 - 1] ?? [];
     if (name === first) return `${reply}\r\n`;
-    // What qmpmux reads itself is mutated each time.
+    // Replies that qmpmux reads itself are mutated each time.
     if (name === "query-commands") return ended(mutated(line, random, "type").text);
     const event = random.oneIn(4) ? ended(mutated(random.pick(events), random).text) : "";
     return event + (random.oneIn(2) ? ended(mutated(line, random).text) : `${line}\r\n`);
   };
-  return qemu = new StandIn(path, {
+  return qemu = new FakeQemu(path, {
     answer: (command, connection) => {
       if (command.name !== "x-hang-up") return answer(command);
       connection.hangUp();
@@ -61,9 +61,9 @@ function startHostile(path: string, random: Random): StandIn {
   });
 }
 
-/** A text with what it leaves open closed: the test is not to wait for a message that never ends. */
+/** Closes what a text leaves open: the test must not wait for a message that never ends. */
 function ended(text: string): string {
-  // As an event it would leave its command without a reply.
+  // An event in its place would leave the command without a reply.
   if (text.startsWith('{"event": "')) return `{"return": ${text.slice('{"event": '.length)}`;
   let depth = 0;
   let inString = false;
@@ -79,7 +79,7 @@ function ended(text: string): string {
   return open === "" ? text : `${text}${open}\r\n`;
 }
 
-/** Asks, and waits for the reply; whether it came, from QEMU. */
+/** Sends a command and waits for the reply; returns whether QEMU's reply arrived. */
 async function asks(client: TestClient, command: string, id: string): Promise<boolean> {
   if (!await client.trySend(`${command.slice(0, -1)},"id":"${id}"}`)) return false;
   try {
@@ -91,7 +91,7 @@ async function asks(client: TestClient, command: string, id: string): Promise<bo
   }
 }
 
-/** The internal errors that the metrics count. */
+/** Returns the number of internal errors in the metrics. */
 async function internalErrors(path: string): Promise<number> {
   using socket = await Deno.connect({ transport: "unix", path });
   await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -117,7 +117,7 @@ for (const onLoss of ["hold", "close"] as const) {
     const before = memoryOf(mux.pid);
     const ends: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      // An honest QEMU: who is there is served, and so is a new client.
+      // An honest QEMU: the client that is connected is served, and so is a new one.
       using bystander = await TestClient.ready(at("full"));
       for (const client of onLoss === "hold" ? [...stayed, bystander] : [bystander]) {
         assert(await asks(client, '{"execute":"query-status"}', `x${++ids}`), "not served");
@@ -140,7 +140,7 @@ for (const onLoss of ["hold", "close"] as const) {
         const client = i === 0 ? one : random.pick(clients);
         if (!await asks(client, command, `x${++ids}`)) break;
       }
-      // One that has said nothing wrong does so now.
+      // A connection that has sent nothing wrong does so now.
       if (isUp()) await one.trySend('{"execute":"x-garbage"}');
       const seen = mux.log.seen.length;
       await mux.log.until(/connected to QEMU/);

@@ -1,5 +1,5 @@
 /**
- * The keys of one value's objects: whether one comes twice.
+ * The keys of one value's objects: whether one occurs twice.
  *
  * @module
  */

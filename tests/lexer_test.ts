@@ -1,5 +1,5 @@
 /**
- * Tokens: what QEMU's lexer makes of bytes, wherever they are cut.
+ * Tokens: QEMU's lexer, for bytes cut at any place.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Foreign calls: what they give, what they refuse, and that nothing is left open.
+ * Foreign calls: their results and errors, and that nothing is left open.
  *
  * The other end is Deno's own, so that neither side is tested by itself.
  *
@@ -13,20 +13,18 @@ import { LAYOUTS, SYMBOLS, type Symbols } from "../lib/platform/libc_symbols.ts"
 import { FdBudget, FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { FdSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import {
-  descriptorsOf,
-  duplicate,
-  memoryFile,
-  memoryFilesOf,
-  socketPair,
-} from "./support/passing.ts";
+import { duplicate, memoryFile, memoryFilesOf, socketPair } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
-/** A connection: Deno's end, which can send descriptors too, and a descriptor of the other. */
+/**
+ * Returns a connection: Deno's end, which can also send descriptors, and the descriptor of the
+ * other end.
+ */
 async function connected(): Promise<
   { socket: Deno.UnixConn; hasFds: FdSocket; other: number } & Disposable
 > {
@@ -68,7 +66,9 @@ async function poorly(code: string, argument: string): Promise<Deno.CommandOutpu
   return await new Deno.Command("sh", { args, stdin: "null" }).output();
 }
 
-/** What was received, as text, and how many descriptors with it; they are closed. */
+/**
+ * Returns the bytes received, as text, and the number of descriptors with them, which are closed.
+ */
 function received(other: number, size = 65536): [string, number] | undefined {
   const buffer = new Uint8Array(size);
   const got = LIBC.receive(other, buffer);
@@ -129,7 +129,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
   using place = makePlace();
   const path = `${place.path}/s`;
   const listening = LIBC.listen(path);
-  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to those who connect later.
+  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to later connections.
   for (const option of [16, 34, 76]) {
     library.symbols.setsockopt(listening, 1, option, new Int32Array([1]), 4);
   }
@@ -150,7 +150,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
 });
 
 Deno.test("receive() gives the bytes, and as many descriptors as the process has room for", async () => {
-  // A process of its own, that may open few.
+  // A separate process, which may open few files.
   const code = `
     import { loadLibc } from ${
     JSON.stringify(new URL("../lib/platform/libc.ts", import.meta.url).href)
@@ -245,7 +245,7 @@ Deno.test("Descriptors tell what is closed of them, and close all but the first"
 Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is too much", () => {
   const budget = new FdBudget();
   const all: Descriptors[] = [];
-  // What these numbers stand for is nothing.
+  // Nothing is open under these numbers.
   const sixteen = Array.from({ length: 16 }, (_, index) => 900_000 + index);
   for (let held = 0; held < FDS_IN_ALL; held += 16) {
     const some = new Descriptors(LIBC, sixteen);
@@ -273,7 +273,8 @@ Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners 
   const accepted = LIBC.accept(listening)!;
   LIBC.close(listening);
   assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);
-  // Of a listener that was not noted, a pair, a file, and what is no descriptor.
+  // Descriptors of a listener that was not noted, of a pair, of a file, and a number that is not
+  // open.
   const pair = socketPair();
   const file = memoryFile("file");
   for (const each of [early.other, ...pair, file, 999]) assertEquals(LIBC.isOwnEnd(each), false);
@@ -289,7 +290,7 @@ Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners 
   (await tcp.accept()).close();
 });
 
-/** Our descriptors. */
+/** Returns our open descriptors. */
 function openDescriptors(): number[] {
   return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
 }
@@ -320,7 +321,7 @@ Deno.test("accept() gives nothing while nobody connects", () => {
 });
 
 Deno.test("accept() says too many open files in Deno's words", async () => {
-  // A process of its own, that may open few.
+  // A separate process, which may open few files.
   const code = `
     import { loadLibc } from ${
     JSON.stringify(new URL("../lib/platform/libc.ts", import.meta.url).href)

@@ -1,5 +1,5 @@
 /**
- * The table of limits, the values they may have, and how they are told.
+ * The table of limits, their values, and their lines in the log.
  *
  * @module
  */
@@ -7,7 +7,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";
 import { UsageError } from "../lib/policy/address.ts";
 import { readConfig } from "../lib/config/config.ts";
@@ -20,6 +19,7 @@ import {
   LIMITS,
 } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
+import { FakeLog } from "./support/fake_log.ts";
 
 function limitOf(name: LimitName, text: string): number {
   return parseListener(`/run/a,${name}=${text}`).grant.limits[name];
@@ -177,31 +177,15 @@ Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with 
   assertEquals(bucket.wait(0), 0);
   bucket.took();
   assertEquals(bucket.wait(0), 1);
-  // A higher rate fills the same bucket sooner; what is in it stays.
+  // A higher rate fills the same bucket sooner; its tokens stay.
   bucket.adopt(10, 0);
   assertEquals(bucket.wait(0), 0.1);
   bucket.adopt(0, 0);
   assertEquals(bucket.wait(0), 0);
 });
 
-class Lines implements Log {
-  readonly lines: string[] = [];
-
-  info(line: string): void {
-    this.lines.push(line);
-  }
-
-  warn(line: string): void {
-    this.lines.push(line);
-  }
-
-  take(): string[] {
-    return this.lines.splice(0);
-  }
-}
-
 Deno.test("LimitNotes.reached() counts every time, and tells the first of a minute", () => {
-  const log = new Lines();
+  const log = new FakeLog();
   const counts: string[] = [];
   const limitLog = new LimitLog(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
   limitLog.tick(5);
@@ -217,7 +201,8 @@ Deno.test("LimitNotes.reached() counts every time, and tells the first of a minu
   assertEquals(log.take(), []);
   limitLog.tick(65);
   assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
-  // What goes on stays quiet; what has ended is told at once when it begins again.
+  // A limit that is reached all the time stays quiet; one that was not is logged at once when it is
+  // reached again.
   limitLog.reached("rate", "a", "four");
   limitLog.reached("rate", "b", "anew");
   limitLog.tick(125);

@@ -1,5 +1,6 @@
 /**
- * Listening sockets: how the file is made, what is replaced, what is left alone.
+ * Listening sockets: the file that is made, the files that are replaced, the files that are left
+ * alone.
  *
  * @module
  */
@@ -8,15 +9,12 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
 import { Listener } from "../lib/platform/listener.ts";
 import { directoryOf } from "../lib/platform/socket_file.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
-import { Lines } from "./support/lines.ts";
-import { makePlace } from "./support/place.ts";
-import { programCommand } from "./support/qmpmux.ts";
-import { StandIn } from "../tools/stand_in.ts";
-
-const SILENT: Log = { info: () => {}, warn: () => {} };
+import { FakeLog } from "./support/fake_log.ts";
+import { leaveDeadSocket, makePlace } from "./support/place.ts";
+import { startQmpmux } from "./support/qmpmux.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 
 function open(text: string): Promise<Listener> {
   return Listener.open(parseListener(text));
@@ -31,32 +29,20 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** Accepts one client and says the word to it. */
+/** Accepts one client and sends it the word. */
 async function greets(listener: Listener, path: string): Promise<string> {
   const accepting = listener.accept((socket) => {
-    // What has only looked whether somebody listens has hung up.
+    // A client that only tests whether somebody listens has disconnected.
     void socket.write(new TextEncoder().encode("hello")).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }).finally(() => socket.close());
-  }, SILENT);
+  }, new FakeLog());
   using client = await Deno.connect({ transport: "unix", path });
   const buffer = new Uint8Array(16);
   const length = await within("the listener's word", client.read(buffer));
   listener[Symbol.dispose]();
   await within("the listener to end", accepting);
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
-}
-
-/** A socket file that nobody listens on any more, as a killed process leaves it. */
-function leaveDeadSocket(path: string): void {
-  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
-  Deno.linkSync(`${path}.made`, path);
-  listener.close();
-  try {
-    Deno.removeSync(`${path}.made`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 Deno.test("Listener.open() makes a socket only its owner can open, and nothing else beside it", async () => {
@@ -212,7 +198,7 @@ Deno.test("Listener whose directory is gone stops listening all the same", async
   using place = makePlace();
   Deno.mkdirSync(`${place.path}/d`);
   const listener = await open(`${place.path}/d/mux.sock`);
-  const accepting = listener.accept(() => {}, SILENT);
+  const accepting = listener.accept(() => {}, new FakeLog());
   Deno.removeSync(`${place.path}/d`, { recursive: true });
   Deno.writeTextFileSync(`${place.path}/d`, "");
   listener[Symbol.dispose]();
@@ -236,7 +222,7 @@ Deno.test("Listener.open() leaves a live socket alone", async () => {
   assertEquals(status, 1);
   assertEquals(message, `unix:${path} is in use by another process; end that, or listen elsewhere`);
   assertEquals(Deno.lstatSync(path).ino, ino);
-  // What the second one's look has sent in is the first to be accepted, and goes.
+  // The probe that the second listener made is accepted first, and disconnects.
   assertEquals(await greets(first, path), "hello");
 });
 
@@ -365,7 +351,7 @@ Deno.test("Listener.accept() throws what is no lack of descriptors", async () =>
   const accepting = listener.accept((socket) => {
     socket.close();
     throw new RangeError("bug");
-  }, SILENT);
+  }, new FakeLog());
   using _client = await Deno.connect({ transport: "unix", path: `${place.path}/mux.sock` });
   await assertRejects(() => accepting, RangeError, "bug");
 });
@@ -373,43 +359,25 @@ Deno.test("Listener.accept() throws what is no lack of descriptors", async () =>
 Deno.test("Listener.accept() goes on when descriptors were short and are there again", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
-  await using _qemu = new StandIn(`${place.path}/qemu`);
-  const [command, first] = programCommand();
-  const child = new Deno.Command("sh", {
-    args: [
-      ...["-c", 'ulimit -n 64 && exec "$@"', "sh", command, ...first, "serve"],
-      ...["--qemu", `${place.path}/qemu`, "--listen", path],
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = new Lines(child.stderr);
-  const ended = child.status;
+  await using _qemu = new FakeQemu(`${place.path}/qemu`);
+  await using mux = await startQmpmux(["--qemu", `${place.path}/qemu`, "--listen", path], {
+    under: ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"],
+  });
+  using connections = new DisposableStack();
   const clients: Deno.Conn[] = [];
-  await using _ending = {
-    async [Symbol.asyncDispose](): Promise<void> {
-      for (const client of clients) client.close();
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-      }
-      await ended;
-      await log.rest();
-    },
-  };
-  await log.until(/: connected to QEMU /);
-  while (clients.length < 80) clients.push(await Deno.connect({ transport: "unix", path }));
+  await mux.log.until(/: connected to QEMU /);
+  while (clients.length < 80) {
+    clients.push(connections.use(await Deno.connect({ transport: "unix", path })));
+  }
   const warning = `qmpmux: unix:${path}: no descriptor is left for another client; ` +
     "raise the limit of open files (LimitNOFILE=)";
-  assertEquals(await log.next(), warning);
+  assertEquals(await mux.log.next(), warning);
   for (const client of clients.splice(0, 79)) client.close();
   assertEquals(await within("a greeting", clients[0]!.read(new Uint8Array(8))), 8);
-  child.kill("SIGTERM");
-  assertEquals((await within("the program to end", ended)).code, 0);
-  // Those that waited have filled it up again, perhaps more than once.
-  assertEquals((await log.rest()).filter((line) => line !== warning), []);
+  mux.kill("SIGTERM");
+  assertEquals((await within("the program to end", mux.ended)).code, 0);
+  // The clients that waited have used up the descriptors again, perhaps more than once.
+  assertEquals((await mux.log.rest()).filter((line) => line !== warning), []);
 });
 
 const DIRECTORIES: [string, string][] = [

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { formatFor, openLog, printable, say, stderrLog } from "../lib/platform/log.ts";
 
-/** What `talk` writes to stderr; a write is what `take` makes of it. */
+/** Returns the text that `talk` writes to stderr; `take` is the write. */
 function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {
   const decoder = new TextDecoder();
   const original = Deno.stderr.writeSync;

@@ -1,5 +1,5 @@
 /**
- * The program as its users run it: what it prints where, and how it ends.
+ * The program as its users run it: its output and its exit status.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { helpText } from "../lib/cli/help.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
-/** Is this a checkout that git knows? */
+/** Tells whether this is a checkout that git knows. */
 async function hasCommits(): Promise<boolean> {
   const root = new URL("..", import.meta.url).pathname;
   try {

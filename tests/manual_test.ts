@@ -1,8 +1,8 @@
 /**
- * The manual and the program: what either says of the other.
+ * The manual and the program agree.
  *
- * The pages are made of the tables that the program reads by. What they say
- * besides is held here against the program: names, words, defaults, examples.
+ * The pages are made from the tables that the program reads by. Everything else in them is compared
+ * with the program: names, words, defaults, examples.
  *
  * @module
  */
@@ -36,7 +36,7 @@ const PAGES = new Map(
 );
 const COMMANDS = Object.keys(SUBCOMMANDS) as SubcommandName[];
 
-/** A page without its fonts and escapes. */
+/** Returns a page without its fonts and escapes. */
 function plain(file: string): string {
   return PAGES.get(file)!
     .replace(/\\f[BIR]/g, "")
@@ -45,7 +45,7 @@ function plain(file: string): string {
     .replaceAll("\\e", "\\");
 }
 
-/** What a section of a page, or a subsection, has in it. */
+/** Returns the text of a section or subsection of a page. */
 function part(file: string, title: string): string {
   const found = new RegExp(`^\\.S[HS] ${title}\n(.*?)(?=^\\.S[HS] |(?![^]))`, "ms").exec(
     plain(file),
@@ -54,7 +54,7 @@ function part(file: string, title: string): string {
   return found[1]!;
 }
 
-/** The terms of a list in it. */
+/** Returns the terms of a list in a text. */
 function termsIn(text: string): string[] {
   return [...text.matchAll(/^\.TP\n(.*)$/gm)].map(([, term]) => term!);
 }
@@ -211,7 +211,7 @@ Deno.test("the examples in the pages are right", () => {
   assert(part("qmpmux.toml.5", "EXAMPLE").includes(EXAMPLE.trimEnd()));
 });
 
-/** The texts of the rooms of a floor. */
+/** Returns the sources of the rooms of a floor. */
 function sources(floor: string): string {
   const directory = new URL(`lib/${floor}/`, ROOT);
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
@@ -232,7 +232,10 @@ Deno.test("qmpmux.1 has every signal and every environment variable that the pro
   );
 });
 
-/** A client that administers qmpmux, with a QEMU there; `asks` gives what a command returns. */
+/**
+ * Connects a client that administers qmpmux, with a QEMU; the result returns the value of a
+ * command.
+ */
 function administrator(stage: Stage): (command: string) => unknown {
   stage.qemuReady();
   const client = stage.connect("a", grant({ role: ROLES.get("admin")! }));

@@ -9,7 +9,7 @@ import { MESSAGE_BYTES_LIMIT, MessageSplitter } from "../lib/wire/message_splitt
 import { bytesOf, fed, fedAtCuts, latin, latinText, pairsOf } from "./support/cuts.ts";
 import { printedBy } from "./support/program.ts";
 
-/** What a splitter gives at every cut, as text; `!` before damage. */
+/** Returns the messages that a splitter finds at every cut, as text; `!` before damage. */
 function split(input: string | Uint8Array): string[] {
   return texts(fedAtCuts(() => new MessageSplitter(), input));
 }

@@ -90,7 +90,7 @@ Deno.test("readCommand() takes exec-oob only from whom has oob", () => {
   });
 });
 
-/** What is no command, whether it has `oob`, and what QEMU says. */
+/** Malformed commands, whether they have `oob`, and QEMU's error. */
 const MALFORMED: [string, boolean, string][] = [
   ["[]", false, "QMP input must be a JSON object"],
   ['"a"', false, "QMP input must be a JSON object"],
@@ -140,7 +140,7 @@ Deno.test("numbered() puts a number behind the last member", () => {
   assertEquals(latinText(numbered(bytesOf('{"exec-oob":"a"}'), "12")), '{"exec-oob":"a","id":12}');
 });
 
-/** A message of QEMU; its bytes as text. */
+/** Returns a message of QEMU with its bytes as text. */
 function heard(line: string): Record<string, unknown> | undefined {
   const message = readMessage(bytesOf(`${line}\r\n`));
   return message && { ...message, bytes: latinText(message.bytes).trimEnd() };

@@ -1,5 +1,5 @@
 /**
- * What is counted, and that its labels are bounded.
+ * The metrics: the things that are counted, and the bound on their labels.
  *
  * @module
  */

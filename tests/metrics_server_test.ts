@@ -1,33 +1,31 @@
 /**
- * Metrics over HTTP: what is answered, and to whom not.
+ * Metrics over HTTP: the responses, and the requests that are refused.
  *
  * @module
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { answerTo, MetricsServer } from "../lib/daemon/metrics_server.ts";
 import { parseMetrics } from "../lib/config/recording.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { makePlace } from "./support/place.ts";
-
-const QUIET: Log = { info(): void {}, warn(): void {} };
 
 const render = (): string => "# TYPE qmpmux_a counter\nqmpmux_a 1\n";
 
-/** The status line of the answer to a request. */
+/** Returns the status line of the response to a request. */
 function statusOf(request: string): string {
   return answerTo(request, render).split("\r\n")[0]!;
 }
 
-/** A server at an address, ended with the test. */
+/** Starts a server at an address, which ends with the test. */
 async function serving(
   text: string,
   hosts: readonly string[] = [],
 ): Promise<MetricsServer & AsyncDisposable> {
   const server = await MetricsServer.open(parseMetrics(text), render, () => hosts);
-  const over = server.run(QUIET);
+  const over = server.run(new FakeLog());
   return Object.assign(server, {
     async [Symbol.asyncDispose](): Promise<void> {
       server[Symbol.dispose]();
@@ -42,7 +40,7 @@ async function write(socket: Deno.Conn, text: string): Promise<void> {
   }
 }
 
-/** All that a socket says until its end. */
+/** Returns everything that a socket sends until its end. */
 async function heard(socket: Deno.Conn): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(4096);

@@ -1,5 +1,5 @@
 /**
- * One virtual monitor: what transcripts do not show of it.
+ * One virtual monitor: the parts that transcripts do not show.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The mutations of QEMU's messages: what each kind makes.
+ * The mutations of QEMU's messages: the result of each kind.
  *
  * @module
  */

@@ -1,52 +1,22 @@
 /**
- * The hub: what transcripts do not show of it.
+ * The hub: the parts that transcripts do not show.
  *
  * @module
  */
 
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "@std/assert";
-import type { Monitor } from "../lib/session/monitor.ts";
-import { Mux } from "../lib/hub/mux.ts";
 import { ABANDONED_LIMIT } from "../lib/session/upstream.ts";
 import { CACHED_BYTES_LIMIT } from "../lib/sharing/query_cache.ts";
-import { frameOf } from "../lib/wire/frame.ts";
-import { asciiBytes } from "../lib/wire/text.ts";
-import type { ClientPeer, QemuPeer } from "../lib/wire/peer.ts";
-import { grant, GREETING, options, Stage } from "./support/stage.ts";
+import { options, Stage } from "./support/stage.ts";
 
 Deno.test("Mux.answered() sends every client the same bytes of an event", () => {
-  const sent: Uint8Array[] = [];
-  const peer: ClientPeer & QemuPeer = {
-    send: (bytes) => void sent.push(bytes),
-    sendReply: (bytes) => void sent.push(bytes),
-    pause(): void {},
-    resume(): void {},
-    close(): void {},
-  };
-  const mux = new Mux(options(), {
-    ready(): void {},
-    lost(): void {},
-    idle(): void {},
-    reload(): void {},
-    stalled(): void {},
-    failed(_, error): void {
-      throw error;
-    },
-  });
-  mux.qemuArrived(peer, "7");
-  mux.answered(asciiBytes(`${GREETING}\r\n`));
-  mux.answered(asciiBytes('{"return": {}, "id": 7}\r\n'));
-  const command = asciiBytes('{"execute":"qmp_capabilities"}');
-  const join = (): Monitor => {
-    const monitor = mux.attach(peer, grant());
-    mux.received(monitor, { bytes: command, isObject: true, offsets: [1, 11, 29] });
-    return monitor;
-  };
-  assertEquals(mux.monitors, new Set([join(), join()]));
-  sent.length = 0;
-  mux.answered(asciiBytes('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n'));
-  assertEquals(sent.length, 2);
-  assertStrictEquals(sent[0], sent[1]);
+  const stage = new Stage();
+  stage.qemuReady();
+  const [a, b] = [stage.ready("a"), stage.ready("b")];
+  assertEquals(stage.mux.monitors, new Set([a.monitor, b.monitor]));
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  assertEquals([a.peer.heard.length, b.peer.heard.length], [1, 1]);
+  assertStrictEquals(a.peer.last, b.peer.last);
 });
 
 Deno.test("Mux.received() from a client that has been dismissed does nothing", () => {
@@ -234,39 +204,18 @@ Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", ()
 });
 
 Deno.test("Mux refuses an id that pretty=on would print far longer than its client wrote it", () => {
-  const sent: string[] = [];
-  const keep = (bytes: Uint8Array): void => void sent.push(new TextDecoder().decode(bytes));
-  const peer: ClientPeer & QemuPeer = {
-    send: keep,
-    sendReply: keep,
-    pause(): void {},
-    resume(): void {},
-    close(): void {},
-  };
-  const mux = new Mux(options(), {
-    ready(): void {},
-    lost(): void {},
-    idle(): void {},
-    reload(): void {},
-    stalled(): void {},
-    failed(_, error): void {
-      throw error;
-    },
-  });
-  const answers = (text: string): void => mux.answered(asciiBytes(`${text}\r\n`));
-  mux.qemuArrived(peer, "7");
-  answers(PRETTY_GREETING);
-  answers('{\r\n    "return": {\r\n    },\r\n    "id": 7\r\n}');
-  const monitor = mux.attach(peer, grant());
-  mux.received(monitor, frameOf('{"execute":"qmp_capabilities"}'));
+  const stage = new Stage();
+  const nonce = stage.qemuArrives();
+  stage.qemuSays(PRETTY_GREETING);
+  stage.qemuSays(`{\r\n    "return": {\r\n    },\r\n    "id": ${nonce}\r\n}`);
+  const client = stage.ready("a");
   const says = (id: string): string => {
-    sent.length = 0;
-    mux.received(monitor, frameOf(`{"execute":"qmp_capabilities","id":${id}}`));
-    return sent.join("");
+    client.say(`{"execute":"qmp_capabilities","id":${id}}`);
+    return client.peer.take().join("");
   };
   const nested = (depth: number, count: number): string =>
     `${"[".repeat(depth)}${"1,".repeat(count)}1${"]".repeat(depth)}`;
-  // Each element on a line of its own, four spaces a level.
+  // Each element is on its own line, with four spaces a level.
   assert(says(nested(1000, 20_000)).includes('"desc": "JSON token size limit exceeded"'));
   assert(!says(nested(1000, 20_000)).includes('"id"'));
   assertStringIncludes(

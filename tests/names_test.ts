@@ -10,7 +10,7 @@ import { bytesOf } from "./support/cuts.ts";
 import { MadeValues } from "./support/made_values.ts";
 import { Random } from "./support/random.ts";
 
-/** What a table has for a token with other bytes around it. */
+/** Returns the entry of a table for a token with other bytes around it. */
 function found<T>(table: NameTable<T>, token: string): T | undefined {
   const bytes = bytesOf(`[${token}]`);
   return table.at(bytes, 1, bytes.length - 1);

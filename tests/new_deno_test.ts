@@ -1,5 +1,5 @@
 /**
- * Tests that are left out where the program has an older Deno: which, and that they are listed.
+ * Tests that are left out if the program has an older Deno: their list is complete.
  *
  * @module
  */
@@ -14,7 +14,10 @@ Deno.test("isOlder() is true before 2.9", () => {
   assertEquals(versions.map(isOlder), [true, true, true, false, false, false]);
 });
 
-/** Runs a test that needs a new Deno, with a program of a version; what was run, and what was listed. */
+/**
+ * Runs a test that needs a new Deno, with a program of a version; returns whether it ran, and the
+ * list.
+ */
 async function outcome(version: string): Promise<{ run: boolean; listed: string }> {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;

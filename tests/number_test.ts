@@ -1,5 +1,5 @@
 /**
- * Numbers as QEMU prints them back: every rule here was seen in what a QEMU printed.
+ * Numbers as QEMU prints them back: every rule was seen in the output of a QEMU.
  *
  * @module
  */
@@ -79,7 +79,7 @@ Deno.test("double() is read back as the same double, whatever its bits", () => {
   }
 });
 
-/** A double of chance bits. */
+/** Returns a double of random bits. */
 function doubleOf(random: Random): number {
   const view = new DataView(new ArrayBuffer(8));
   for (let at = 0; at < 8; at += 2) view.setUint16(at, random.below(0x10000));

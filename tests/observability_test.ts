@@ -1,27 +1,27 @@
 /**
- * What a running qmpmux lets be seen: metrics, audit, log. And what never: secrets.
+ * The metrics, the audit and the log of a running qmpmux, none of which may show secrets.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { startQmpmux } from "./support/qmpmux.ts";
+import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
-/** May the test of the metrics' form not run here? Only where the caller has said so. */
+/** Whether the test of the metrics' form is left out, which only the caller may choose. */
 const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "promtool",
 );
 
 const SECRET = "hunter2hunter2";
 
-/** The metrics on a unix socket, without their head. */
+/** Returns the metrics on a unix socket, without their head. */
 async function metricsAt(path: string): Promise<string> {
   const socket = await Deno.connect({ transport: "unix", path });
   const writer = socket.writable.getWriter();
@@ -39,7 +39,35 @@ function block(path: string): void {
   Deno.mkdirSync(path);
 }
 
-/** The records in a file. */
+/** A qmpmux with an audit in front of a fake QEMU, and a client. */
+interface Audited extends AsyncDisposable {
+  readonly at: (name: string) => string;
+  readonly qemu: FakeQemu;
+  readonly program: TestQmpmux;
+  readonly client: TestClient;
+}
+
+/** Starts a qmpmux with an audit and further flags; a client is connected. */
+async function startAudited(
+  flags: (at: Audited["at"]) => readonly string[] = (): [] => [],
+): Promise<Audited> {
+  await using made = new AsyncDisposableStack();
+  const { path } = made.use(makePlace());
+  const at = (name: string): string => `${path}/${name}`;
+  const qemu = made.use(new FakeQemu(at("vm")));
+  const program = made.use(
+    await startQmpmux([
+      ...["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
+      ...flags(at),
+    ]),
+  );
+  await program.log.until(/connected to QEMU/);
+  const client = made.use(await TestClient.ready(at("mux")));
+  const owned = made.move();
+  return { at, qemu, program, client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Returns the records in a file. */
 function recordsIn(path: string): Record<string, unknown>[] {
   return Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
@@ -77,7 +105,7 @@ Deno.test({
     const replies: string[] = [];
     for (const command of commands) replies.push(await client.ask(command));
     assertEquals(replies[0], '{"return": {}}');
-    // Damage that carries it, and a client that goes.
+    // Malformed input that contains it, and a client that disconnects.
     await client.ask(`{"execute": ${SECRET} }`);
     client[Symbol.dispose]();
     const told = await metricsAt(metrics);
@@ -106,15 +134,10 @@ Deno.test({
 });
 
 Deno.test("audit-failure=refuse: what cannot be put on record does not run, until it can", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
-  await using program = await startQmpmux([
-    ...["--qemu", qemu.path, "--listen", at("mux"), "--metrics", at("metrics")],
-    ...["--audit", at("audit"), "--audit-failure", "refuse"],
-  ]);
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited(
+    (at) => ["--metrics", at("metrics"), "--audit-failure", "refuse"],
+  );
+  const { at, qemu, program, client } = audited;
   await client.ask({ execute: "change-a" });
   block(at("audit"));
   program.kill("SIGHUP");
@@ -142,14 +165,8 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
 });
 
 Deno.test("audit-failure=continue: what cannot be put on record runs all the same", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
-  await using program = await startQmpmux(
-    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
-  );
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited();
+  const { at, qemu, program, client } = audited;
   block(at("audit"));
   program.kill("SIGHUP");
   await program.log.until(/audit .* cannot be written: /);
@@ -160,17 +177,11 @@ Deno.test("audit-failure=continue: what cannot be put on record runs all the sam
 });
 
 Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => {
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using qemu = new StandIn(at("vm"));
-  await using program = await startQmpmux(
-    ["--qemu", qemu.path, "--listen", at("mux"), "--audit", at("audit")],
-  );
-  await program.log.until(/connected to QEMU/);
-  using client = await TestClient.ready(at("mux"));
+  await using audited = await startAudited();
+  const { at, program, client } = audited;
   await client.ask({ execute: "before" });
   Deno.renameSync(at("audit"), at("audit.1"));
-  using watcher = Deno.watchFs(place.path, { recursive: false });
+  using watcher = Deno.watchFs(at("."), { recursive: false });
   program.kill("SIGHUP");
   await within("the new file", there(watcher, at("audit")));
   await client.ask({ execute: "after" });
@@ -200,6 +211,8 @@ Deno.test("an audit that cannot be opened ends qmpmux before it listens", async 
   ]);
   assertMatch(await program.log.until(/audit/), /no\/audit: the directory .* does not exist/);
   assertEquals((await within("the end", program.ended)).code, 78);
+  assertEquals((await program.log.rest()).filter((line) => line.includes("listening")), []);
+  assertEquals([...Deno.readDirSync(place.path)], []);
 });
 
 Deno.test({

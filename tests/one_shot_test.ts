@@ -6,12 +6,12 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { reasonOf } from "../lib/cli/busy.ts";
-import { eventLine, StandIn } from "../tools/stand_in.ts";
+import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
-import { Hostile } from "./support/hostile.ts";
+import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 /** Starts the program and gives its output, line by line. */
 function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStatus> } {
@@ -35,7 +35,7 @@ const eventful = {
 
 Deno.test("qmpmux events prints those asked for, and ends after as many", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, eventful);
+  await using qemu = new FakeQemu(`${place.path}/vm`, eventful);
   const { code, stdout } = await runQmpmux(
     ["events", "--socket", qemu.path, "--filter", "ST*", "--count", "1"],
   );
@@ -47,7 +47,7 @@ for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
   Deno.test(`qmpmux events --count fails where QEMU goes after ${came} of them`, async () => {
     using place = makePlace();
     const path = `${place.path}/vm`;
-    await using _qemu = new Hostile(path, "event", eventLine("RESET") + eventLine("RESUME"));
+    await using _qemu = hostileMonitor(path, "event", eventLine("RESET") + eventLine("RESUME"));
     const args = ["events", "--socket", path, "--filter", filter, "--count", "3"];
     const { code, stdout, stderr } = await runQmpmux(args);
     assertEquals([code, stdout.split("\n").length - 1], [1, came]);
@@ -64,7 +64,7 @@ for (
 ) {
   Deno.test(`qmpmux events ${more.join(" ")} ends with 124 after the time, and says so`, async () => {
     using place = makePlace();
-    await using qemu = new StandIn(`${place.path}/vm`, {
+    await using qemu = new FakeQemu(`${place.path}/vm`, {
       answer: ({ name }) =>
         name.startsWith("__org")
           ? `{"return": {}}\r\n${eventLine("RESET")}${eventLine("RESUME")}`
@@ -78,13 +78,13 @@ for (
 
 Deno.test("qmpmux events through qmpmux hears what others cause, and ends with QEMU", async () => {
   using place = makePlace();
-  await using _qemu = new StandIn(`${place.path}/vm`);
+  await using _qemu = new FakeQemu(`${place.path}/vm`);
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   const filters = ["--filter", "RESUME", "--filter", "SHUTDOWN"];
   const { lines, status } = start(["events", "--socket", path, ...filters]);
   using actor = await TestClient.ready(path);
-  // Until it hears something, it may not be listening yet.
+  // Until its first event, it may not be listening yet.
   let listening = false;
   const first = lines.next().then((line) => {
     listening = true;
@@ -107,18 +107,18 @@ Deno.test("qmpmux wait returns when QEMU answers, however late it comes", async 
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   const waiting = runQmpmux(["wait", "--socket", path]);
-  await using _qemu = new StandIn(`${place.path}/vm`);
+  await using _qemu = new FakeQemu(`${place.path}/vm`);
   assertEquals(await waiting, { code: 0, stdout: "", stderr: "" });
 });
 
 Deno.test("qmpmux wait --status returns when the machine has it", async () => {
   using place = makePlace();
   let asked = 0;
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }, connection) => {
       if (name !== "query-status") return undefined;
       const status = asked++ === 0 ? "paused" : "running";
-      // The change is told by an event, behind the first answer.
+      // An event announces the change, behind the first reply.
       queueMicrotask(() => status === "paused" && connection.say(eventLine("RESUME")));
       return `{"return": {"status": "${status}"}}\r\n`;
     },
@@ -130,7 +130,7 @@ Deno.test("qmpmux wait --status returns when the machine has it", async () => {
 Deno.test("qmpmux wait --status asks again, also where no event tells of the change", async () => {
   using place = makePlace();
   let asked = 0;
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) =>
       name === "query-status"
         ? `{"return": {"status": "${asked++ === 0 ? "paused" : "postmigrate"}"}}\r\n`
@@ -163,7 +163,7 @@ for (
 ) {
   Deno.test(`qmpmux wait ${what[0]} says what it has waited for in vain`, async () => {
     using place = makePlace();
-    await using qemu = new StandIn(`${place.path}/vm`);
+    await using qemu = new FakeQemu(`${place.path}/vm`);
     const args = ["wait", "--socket", qemu.path, ...what, "--timeout", "0.3"];
     assertEquals(await runQmpmux(args), {
       code: 124,
@@ -175,7 +175,7 @@ for (
 
 Deno.test("qmpmux wait --status says that no answer came", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-status" ? "" : undefined,
   });
   const args = ["wait", "--socket", qemu.path, "--status", "running", "--timeout", "0.3"];
@@ -192,7 +192,7 @@ for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["ki
     const path = `${place.path}/vm`;
     const args = [command!, "--socket", path, "--timeout", "0.3", ...operands];
     {
-      await using _qemu = new StandIn(path, {
+      await using _qemu = new FakeQemu(path, {
         answer: ({ name }) => name === "qmp_capabilities" ? undefined : "",
       });
       const unanswered = await runQmpmux(args);
@@ -212,7 +212,7 @@ Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   using _other = await TestClient.connect(path);
   for (
-    const [name, ...operands] of [
+    const args of [
       ["exec", "query-status"],
       ["events"],
       ["wait"],
@@ -224,11 +224,10 @@ Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody
       ["check", "--live"],
     ]
   ) {
-    const flag = name === "check" ? "--qemu" : "--socket";
-    const args = [name!, ...operands, flag, path, "--timeout", "0.3"];
-    const { code, stderr } = await runQmpmux(args);
-    assertEquals(code, name === "check" ? 69 : 124);
-    assertMatch(stderr, /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/, name);
+    const { code, stderr } = await runAt(path, args, 0.3);
+    assertEquals(code, args[0] === "check" ? 69 : 124);
+    const pattern = /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/;
+    assertMatch(stderr, pattern, args.join(" "));
   }
 });
 
@@ -265,7 +264,7 @@ Deno.test("qmpmux exec says no more of a TCP port without a greeting than it can
 Deno.test("qmpmux exec says that a monitor was closed without a greeting", async () => {
   using place = makePlace();
   const path = `${place.path}/vm`;
-  await using _monitor = new Hostile(path, "greeting", "");
+  await using _monitor = hostileMonitor(path, "greeting", "");
   const { code, stderr } = await runQmpmux(["exec", "--socket", path, "stop"]);
   assertEquals(code, 69);
   assertMatch(stderr, /vm closed the connection without a greeting: its QEMU is away, or it does/);
@@ -274,12 +273,12 @@ Deno.test("qmpmux exec says that a monitor was closed without a greeting", async
 Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes before", async () => {
   using place = makePlace();
   {
-    await using qemu = new StandIn(`${place.path}/vm`, eventful);
+    await using qemu = new FakeQemu(`${place.path}/vm`, eventful);
     const { code, stdout } = await runQmpmux(["wait", "--socket", qemu.path, "--event", "RES?T"]);
     assertEquals(code, 0);
     assertMatch(stdout, /"event": "RESET"/);
   }
-  await using qemu = new StandIn(`${place.path}/vm`, {
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }, connection) => {
       if (name.startsWith("__org")) queueMicrotask(() => connection.hangUp());
       return undefined;

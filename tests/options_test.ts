@@ -1,7 +1,7 @@
 /**
  * `--listen` and `--qemu`, as text and as values.
  *
- * Every refusal names the whole flag, what is wrong in it, and what to write.
+ * Every error names the whole flag, the problem in it, and the expected form.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The orders in which QEMU goes through members: every one here was seen in what a QEMU printed.
+ * The orders in which QEMU visits members: every one was seen in the output of a QEMU.
  *
  * @module
  */
@@ -75,7 +75,7 @@ const UNEXPECTED: Record<string, string> = {
   "z y x w v u t s r q p o n m l k j i h g f e d c b a A B C D E F G": "x",
 };
 
-/** The key that is named of an object with these keys, where one is known. */
+/** Returns the key that is named of an object with these keys, if one is known. */
 function named(keys: readonly string[], ...known: readonly string[]): string | undefined {
   const members = keys.map((key) => `${JSON.stringify(key)}:1`).join(",");
   return firstUnexpected(bytesOf(`{${members}}`), (key) => known.includes(key));
@@ -112,7 +112,7 @@ Deno.test("firstUnexpected() agrees with the plain table on any keys, also of on
   const made = new MadeValues(random);
   for (let i = 0; i < 1500; i++) {
     const keys = new Set(made.keys(random.below(40)).map((token) => JSON.parse(token) as string));
-    // Of one hash, of some hashes that follow one another, and of any.
+    // Keys of one hash, of some hashes that follow one another, and of any.
     for (let groups = random.below(4); groups > 0; groups--) {
       const end = String.fromCharCode(97 + random.below(4));
       for (const key of colliding(random, 1 + random.below(60))) keys.add(key + end);

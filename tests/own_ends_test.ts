@@ -1,9 +1,9 @@
 /**
- * Clients that pass what keeps their own connections open, and go; and descriptors
- * that nothing takes.
+ * Clients that pass descriptors which keep their own connections open, and disconnect; and
+ * descriptors that no command takes.
  *
- * A descriptor of a client's own end that is held here keeps the connection from
- * ending: nobody would see that the client has gone.
+ * A held descriptor of a client's own end keeps the connection open: nobody would see that the
+ * client has left.
  *
  * @module
  */
@@ -16,16 +16,11 @@ import { FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { WITHOUT_PYTHON } from "./support/passer.ts";
-import {
-  descriptorsOf,
-  eventually,
-  memoryFilesOf,
-  PassingClient,
-  socketPair,
-} from "./support/passing.ts";
+import { eventually, memoryFilesOf, PassingClient, socketPair } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const OWN_END = /^qmpmux: client fds\/\d+ passed an end of a connection to qmpmux: it was closed$/;
@@ -35,7 +30,9 @@ interface Scene extends AsyncDisposable {
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
   at(name: string): string;
-  /** Waits until only the client that watches is there, and nothing it does not need is open. */
+  /**
+   * Waits until only the observing client is connected, and nothing is open that it does not need.
+   */
   isEmpty(): Promise<void>;
 }
 
@@ -142,7 +139,7 @@ test("descriptors that no command takes are closed after fds-time=, and with the
     /client fds\/\d+ passed file descriptors that no command took for 1 s: they were closed$/,
   );
   await eventually("the file to be closed", () => memoryFilesOf(scene.mux.pid).length === 0);
-  // The client itself goes on, and gets what it passes later.
+  // The client itself stays connected, and gets what it passes later.
   assertMatch(await patient.ask('"query-name"}'), /^\{"return"/);
   assertMatch(await patient.getfd("f", []), /No file descriptor supplied via SCM_RIGHTS/);
   assertEquals(await patient.getfd("g"), '{"return": {}}');
@@ -165,7 +162,7 @@ test("past 1024 descriptors of all clients those that come are closed", async ()
   await scene.mux.log.until(
     /client fds\/\d+ passed a file descriptor, and 1024 of all clients wait: it was closed$/,
   );
-  // Of sixteen a command takes one: then there is room for fifteen.
+  // A command takes one of sixteen: room for fifteen is left.
   assertEquals(await clients[0]!.getfd("first", []), '{"return": {}}');
   assertEquals(await late.getfd("f"), '{"return": {}}');
   for (const client of [...clients, late]) client[Symbol.dispose]();

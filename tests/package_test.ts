@@ -1,5 +1,5 @@
 /**
- * The package: what others get of this project as a library, and that it can be published.
+ * The package: the library that others get, and that it can be published.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { makePlace } from "./support/place.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** Checking all the modules anew takes its time. */
+/** Checking all modules from scratch is slow. */
 const PATIENCE_MS = 120_000;
 
-/** The files that would be published, in alphabetical order. */
+/** Returns the files that would be published, in alphabetical order. */
 async function published(): Promise<string[]> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["publish", "--dry-run", "--allow-dirty"],

@@ -1,8 +1,8 @@
 /**
  * A passed socket whose clients pass descriptors, as libvirt's does.
  *
- * Whoever opens a socket for somebody else leaves it as it is made: calls on it
- * wait. Here none may.
+ * Sockets that another program has opened and passed: calls on a blocking one would wait, which
+ * none may do here.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { Lines } from "./support/lines.ts";
 import { passing, WITHOUT_PYTHON } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { kill, programCommand } from "./support/qmpmux.ts";
 
 /** Passes the file behind SOCKET with a `getfd`; prints the replies. */
 const PASSING_CLIENT = `
@@ -79,12 +79,7 @@ function start(command: string, args: string[], stream: "stdout" | "stderr"): St
     lines,
     async [Symbol.asyncDispose](): Promise<void> {
       await child.stdin.close();
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await within(`${command} to end`, child.status);
       await lines.rest();
     },

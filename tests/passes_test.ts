@@ -1,9 +1,8 @@
 /**
- * Clients that pass descriptors at once: none goes astray, none stays behind.
+ * Clients that pass descriptors at once: none is lost, none is left behind.
  *
- * The clients are written in Python, which has its own way of passing them, and
- * look into QEMU's `/proc` after each. Ten thousand by two clients here;
- * `-- --long`: a hundred thousand by four.
+ * The clients are written in Python, which passes them in another way, and look into QEMU's `/proc`
+ * after each. Ten thousand by two clients here; `-- --long`: a hundred thousand by four.
  *
  * @module
  */
@@ -18,14 +17,14 @@ import { startQmpmux } from "./support/qmpmux.ts";
 const [CLIENTS, PASSES] = Deno.args.includes("--long") ? [4, 100_000] : [2, 10_000];
 const PATIENCE_MS = PASSES * 30;
 
-/** What the clients have counted. */
+/** The counts that the clients have made. */
 interface Counted {
   readonly passed: number;
-  /** How often something was done wrong on purpose. */
+  /** The number of wrong things done on purpose. */
   readonly odd: number;
   /** Answers that were not as they should be, and files that were not where they should be. */
   readonly wrong: number;
-  /** How many descriptors qmpmux and QEMU had before, and ten times on the way. */
+  /** The number of descriptors that qmpmux and QEMU had before, and ten times on the way. */
   readonly before: readonly [number, number];
   readonly series: readonly (readonly [number, number])[];
   /** Files of clients that qmpmux and QEMU still had at the end. */
@@ -61,7 +60,8 @@ Deno.test({
     assertEquals(counted.wrong, 0);
     assertEquals(counted.left, [0, 0]);
     assertEquals(counted.fdsets, []);
-    // What is under way: sixteen at once of each client, its connection, and one that comes again.
+    // Room for the descriptors in flight: sixteen of each client, its connection, and one that
+    // reconnects.
     const room = 20 * CLIENTS;
     for (const [ours, theirs] of counted.series) {
       assert(ours <= counted.before[0] + room, JSON.stringify(counted.series));

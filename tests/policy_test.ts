@@ -1,7 +1,7 @@
 /**
- * Roles, rules and arguments: what a command must be like to pass.
+ * Roles, rules and arguments: the commands that pass.
  *
- * Rules are written as a file has them; commands as a client says them.
+ * Rules are written as in a file; commands as a client sends them.
  *
  * @module
  */
@@ -21,14 +21,14 @@ function role(...rules: unknown[]): Role {
   return readRole({ name: "test", rules }, "test.toml:1");
 }
 
-/** What the role says to a command with these arguments, as text of a client. */
+/** Returns the verdict of a role on a command with these arguments, as text of a client. */
 function verdict(judging: Role, args: string, name = "c"): string {
   const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
   const found = judge(judging, commandOf(text));
   return found.allow ? "allowed" : found.because;
 }
 
-/** The rule that decides, by its full name. */
+/** Returns the rule that decides, by its full name. */
 function decisive(judging: Role, args: string, name = "c"): string {
   const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
   return ruleName(judging.name, judge(judging, commandOf(text)).rule);
@@ -214,7 +214,7 @@ for (const [is, args, allows, refuses] of PRESENCE) {
   });
 }
 
-/** A character as escapes, one for each of its units. */
+/** Returns a character as escapes, one for each of its units. */
 function escaped(char: string, capitals: boolean): string {
   return char.split("").map((unit) => {
     const code = unit.charCodeAt(0).toString(16).padStart(4, "0");
@@ -222,7 +222,7 @@ function escaped(char: string, capitals: boolean): string {
   }).join("");
 }
 
-/** A value in one of the ways a client can spell it. */
+/** Returns a value in one of the ways a client can spell it. */
 function spelled(value: unknown, random: Random): string {
   const space = (): string => random.pick(["", "", " ", "\n", "\t \r"]);
   const list = (open: string, items: string[], close: string): string =>
@@ -311,7 +311,7 @@ Deno.test("the role in docs/roles.md makes backups, of files in one directory", 
   assertEquals(verdict(backup, "{}", "quit"), "role backup, no rule allows it");
 });
 
-/** `only`, arguments, and what is outside: an argument, or the value of one. */
+/** `only`, arguments, and the one that is outside: an argument, or the value of one. */
 const LISTS: [unknown, string, string | undefined][] = [
   [[], "{}", undefined],
   [["a"], "{}", undefined],

@@ -12,14 +12,14 @@ import { bytesOf, fed } from "./support/cuts.ts";
 import { MadeValues } from "./support/made_values.ts";
 import { Random } from "./support/random.ts";
 
-/** The bytes of a value as a frame has them. */
+/** Returns the bytes of a value as a frame has them. */
 function framed(text: string): Uint8Array {
   const [frame] = fed(new FrameSplitter(), [bytesOf(`[${text}]`)]);
   assert(frame !== undefined && "bytes" in frame, text);
   return frame.bytes;
 }
 
-/** What a printer prints in steps, and how many it takes. */
+/** Returns the output of a printer in steps, and their number. */
 function printed(
   text: string,
   step: number,

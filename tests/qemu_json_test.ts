@@ -1,5 +1,5 @@
 /**
- * QEMU's own spelling: every rule here was seen in what a QEMU printed.
+ * QEMU's own spelling: every rule was seen in the output of a QEMU.
  *
  * @module
  */
@@ -26,7 +26,7 @@ Deno.test("quoted() writes all but printable ASCII in upper-case hexadecimal", (
   );
 });
 
-/** A value as QEMU prints it back when it comes as an id. */
+/** Returns a value as QEMU prints it back if it is an id. */
 function spelled(text: string): string {
   const [frame] = fed(new FrameSplitter(), [bytesOf(`[${text}]`)]);
   assert(frame !== undefined && "bytes" in frame);

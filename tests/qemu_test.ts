@@ -1,8 +1,8 @@
 /**
  * The main job on a real QEMU, with the program as its users run it.
  *
- * One connection to QEMU; every client a monitor of its own; QEMU comes, goes
- * and comes again. Nothing here is scripted: what is compared is what QEMU says.
+ * One connection to QEMU; a monitor for every client; QEMU that starts, exits and starts again.
+ * Nothing is scripted: QEMU's own output is compared.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
-/** A QEMU and a qmpmux in front of it, both ready; gone with the test. */
+/** A QEMU and a qmpmux in front of it, both ready, which end with the test. */
 interface Set extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
-  /** Where clients connect. */
+  /** The path on which clients connect. */
   readonly path: string;
   /** The port of the TCP listener, if there is one. */
   readonly tcpPort: number;
@@ -107,7 +107,8 @@ test("53 clients share one connection: greeting, ids, oob, events and order are 
     else assertMatch(line, /QMP input member 'exec-oob' is unexpected/);
   }));
 
-  // One client starts the machine: its event comes before its return, and others see it too.
+  // One client starts the machine: it sees the event before the reply, and others see the event
+  // too.
   const [first] = all.splice(1, 1);
   assertEquals((await first!.session({ execute: "cont", id: "go" }, 2)).map(undated), [
     '{"timestamp": …, "event": "RESUME"}',
@@ -149,7 +150,7 @@ test("a qmpmux that is there before QEMU waits, and so do its clients", async ()
   await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", listen]);
   await mux.log.until(/QEMU is not there yet; waiting/);
   using client = await TestClient.connect(`${place.path}/mux`);
-  // Said before QEMU is there; heard when it is.
+  // Sent before QEMU is there; answered when it is.
   await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');
   await using _qemu = await startQemu(`${place.path}/vm`);
   assertMatch(await client.line(), /^\{"QMP": /);
@@ -246,7 +247,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
   };
 
   const loads = Promise.all(["a", "b", "c", "d", "e"].map(load));
-  // What it throws is heard at the end, where it is awaited.
+  // An error in it is reported at the end, where it is awaited.
   loads.catch(() => {});
   let last: TestQemu | undefined;
   while (restarts < 20) {
@@ -266,7 +267,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
     await watch.lines.rest();
     await last[Symbol.asyncDispose]();
   }
-  // Whoever has connected meanwhile waits for a QEMU: the last one.
+  // A client that has connected meanwhile waits for a QEMU: the last one.
   await using _end = await startQemu(`${place.path}/vm`);
   await mux.log.until(/connected to QEMU/);
   using closing = await TestClient.ready(path);
@@ -399,7 +400,8 @@ test("in front of a pretty monitor every client's monitor is pretty, byte for by
     using client = await TestClient.connect(path);
     const lines: string[] = [];
     for (const [step, text] of session.entries()) {
-      // What overtakes is waited for alone: its place is nobody's promise.
+      // An out-of-band command is awaited alone, because its place among the replies is not
+      // promised.
       await client.send(`${text}{"execute":"query-name","id":"m${step}"}`);
       while (!lines.at(-1)?.includes(`"id": "m${step}"`)) lines.push(await client.line());
     }

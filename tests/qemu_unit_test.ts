@@ -1,5 +1,6 @@
 /**
- * The way to QEMU: what is waited for, what no waiting helps against, how it ends.
+ * The connection to QEMU: errors for which it waits, errors for which waiting is useless, and its
+ * end.
  *
  * @module
  */
@@ -17,30 +18,11 @@ import { TURNS } from "../lib/platform/turns.ts";
 import { parseQemu } from "../lib/config/options.ts";
 import { strictErrors } from "./support/client_deps.ts";
 import { within } from "./support/deadline.ts";
-import { options } from "./support/stage.ts";
+import { FakeLog } from "./support/fake_log.ts";
+import { options, STRICT_NOTICES } from "./support/stage.ts";
 import { makePair, readText, readToEnd, write } from "./support/pair.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-
-/** A log that can be waited for. */
-class Notes implements Log {
-  readonly lines: string[] = [];
-  #next = Promise.withResolvers<void>();
-
-  info(line: string): void {
-    this.lines.push(line);
-    this.#next.resolve();
-    this.#next = Promise.withResolvers();
-  }
-
-  warn(line: string): void {
-    this.info(line);
-  }
-
-  get next(): Promise<void> {
-    return within("a line of the log", this.#next.promise);
-  }
-}
 
 /** Pauses that the test ends. */
 class HeldPauses extends Pauses {
@@ -67,7 +49,7 @@ class HeldPauses extends Pauses {
   }
 }
 
-/** The times that a timer was set to, while `act` runs. */
+/** Returns the times to which timers were set while `act` ran. */
 async function timesOf(act: () => Promise<void>): Promise<number[]> {
   const original = globalThis.setTimeout;
   const times: number[] = [];
@@ -116,7 +98,7 @@ Deno.test("Pauses.take() ends when it is abandoned, and leaves no timer", async 
 Deno.test("dial() waits until QEMU is there, and tells each reason once", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   let begun = pauses.begun;
   const dialling = dial(parseQemu(path), pauses, log, NEVER);
@@ -149,7 +131,7 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
 Deno.test("dial() gives up when it is abandoned", async () => {
   using place = makePlace();
   const abandon = new AbortController();
-  const log = new Notes();
+  const log = new FakeLog();
   const told = log.next;
   const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
   await told;
@@ -166,7 +148,7 @@ Deno.test("dial() connects over TCP, and waits there too", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
   const dialling = dial(parseQemu(`127.0.0.1:${port}`), pauses, log, NEVER);
@@ -183,7 +165,7 @@ Deno.test("dial() tells what else keeps it from connecting, and waits", async ()
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/file`, "");
   const abandon = new AbortController();
-  const log = new Notes();
+  const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
   const dialling = dial(parseQemu(`${place.path}/file/qemu`), pauses, log, abandon.signal);
@@ -212,11 +194,11 @@ Deno.test({
     using place = makePlace();
     const path = `${place.path}/qemu`;
     await using _qemu = await startQemu(path);
-    // QEMU's socket file is there a moment before QEMU listens.
-    const served = await dial(parseQemu(path), new Pauses(), new Notes(), NEVER);
+    // QEMU's socket file exists a moment before QEMU listens.
+    const served = await dial(parseQemu(path), new Pauses(), new FakeLog(), NEVER);
     const others: Stream[] = [served!];
     const abandon = new AbortController();
-    const log = new Notes();
+    const log = new FakeLog();
     const told = log.next;
     try {
       const filling = new HeldPauses();
@@ -248,7 +230,7 @@ Deno.test("dial() does not wait where the process may not use TCP", async () => 
     throw new Error("Address family not supported by protocol (os error 97)");
   }) as unknown as typeof Deno.connect;
   try {
-    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new Notes(), NEVER);
+    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new FakeLog(), NEVER);
     const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
     assertEquals(error.status, 78);
   } finally {
@@ -311,16 +293,7 @@ function qemuDeps(): QemuDeps {
 }
 
 function makeMux(): Mux {
-  return new Mux(options(), {
-    ready: () => {},
-    lost: () => {},
-    idle: () => {},
-    reload: () => {},
-    stalled: () => {},
-    failed: (_, error) => {
-      throw error;
-    },
-  });
+  return new Mux(options(), STRICT_NOTICES);
 }
 
 Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {

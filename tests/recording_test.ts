@@ -16,14 +16,14 @@ import { makePlace } from "./support/place.ts";
 
 const BASE = ["--qemu", "unix:/q", "--listen", "unix:/l"];
 
-/** The settings of a command line. */
+/** Returns the settings of a command line. */
 function settings(...args: string[]): Exclude<ReturnType<typeof serveSettings>, "help"> {
   const given = serveSettings([...BASE, ...args]);
   assert(given !== "help");
   return given;
 }
 
-/** What the settings say of the audit. */
+/** Returns the settings of the audit. */
 function auditOf(given: Partial<SettingValues>): unknown[] {
   return [given.audit, given["audit-failure"], given["audit-all"]];
 }

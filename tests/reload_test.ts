@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
@@ -83,16 +83,30 @@ Deno.test("qmpmux serve does not ask for users and groups of what flags replace"
   assertEquals(mux.listening.length, 1);
 });
 
+/** Returns the role that a client has, as qmpmux tells it. */
+async function roleOf(client: TestClient): Promise<string> {
+  return JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return.role;
+}
+
 Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its line", async () => {
   using place = makePlace();
-  const file = `${place.path}/x.toml`;
-  const text = `qemu = "${place.path}/vm"\n[[listen]]\naddress = "${place.path}/mux"\n`;
+  const [file, path] = [`${place.path}/x.toml`, `${place.path}/mux`];
+  await using qemu = new FakeQemu(`${place.path}/vm`);
+  const text = `qemu = "${qemu.path}"\n[[listen]]\naddress = "${path}"\n`;
   Deno.writeTextFileSync(file, text);
   await using mux = await startQmpmux(["--config", file]);
-  await mux.log.until(/listening on/);
-  Deno.writeTextFileSync(file, `${text}allow = "nobodyx"\n`);
+  await mux.log.until(/connected to QEMU/);
+  const before = Deno.statSync(path);
+  using client = await TestClient.ready(path);
+  Deno.writeTextFileSync(file, `${text}mode = "0666"\nrole = "observer"\nallow = "nobodyx"\n`);
   mux.kill("SIGHUP");
-  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: allow=nobodyx: .*no such user/);
+  assertMatch(await mux.log.until(/not read again/), /x\.toml:6: allow=nobodyx: .*no such user/);
+  const { ino, mode } = Deno.statSync(path);
+  assertEquals([ino, mode], [before.ino, before.mode]);
+  assertEquals(await roleOf(client), "full");
+  using newcomer = await TestClient.ready(path);
+  assertEquals(await roleOf(newcomer), "full");
+  assertEquals(qemu.connections, 1);
 });
 
 Deno.test("qmpmux check warns of a rule that matches no command, and ends with 0", async () => {
@@ -131,7 +145,7 @@ Deno.test("qmpmux serve --print-config prints what it would read again as the sa
 
 Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes nothing", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b] = ["x.toml", "a", "b"].map((name) => `${place.path}/${name}`) as [
     string,
     string,
@@ -160,16 +174,20 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
   using second = await TestClient.ready(b);
 
-  // A bad file, and what cannot change: told, and all goes on as before.
+  // A bad file, and a setting that cannot change: both are reported, and nothing changes.
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
   assertMatch(await mux.log.until(/not read again/), /x\.toml:4: unknown role "nobody"/);
   Deno.writeTextFileSync(file, `qemu = "/elsewhere"\n${listener(a)}`);
   mux.kill("SIGHUP");
   await mux.log.until(/not read again: qemu cannot change/);
-  assertEquals((await self()).role, "observer");
+  assertEquals(await self().then(({ role, name }) => [role, name]), ["observer", "seen/1"]);
+  assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
+  {
+    using _third = await TestClient.ready(b);
+  }
 
-  // A listener that is gone takes no one new; who is there stays.
+  // A listener that is removed accepts no more clients; those that are connected stay.
   write(listener(b));
   mux.kill("SIGHUP");
   await mux.log.until(/has been read again/);
@@ -181,7 +199,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
 
 Deno.test("SIGHUP: who came through a listener that was gone has its new terms when it is back", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b] = [`${place.path}/x.toml`, `${place.path}/a`, `${place.path}/b`];
   const write = (...listeners: string[]): void =>
     Deno.writeTextFileSync(file, [`qemu = "${qemu.path}"`, ...listeners].join("\n"));
@@ -202,7 +220,7 @@ Deno.test("SIGHUP: who came through a listener that was gone has its new terms w
     await mux.log.until(/has been read again/);
   }
   assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
-  // It counts: there is no room for another.
+  // It counts: the listener is full.
   using refused = await TestClient.connect(a);
   assertEquals(await refused.lines.next(), undefined);
   await mux.log.until(/a: a client was not let in: there are 1/);
@@ -210,7 +228,7 @@ Deno.test("SIGHUP: who came through a listener that was gone has its new terms w
 
 Deno.test("SIGHUP: where one listener cannot have its new settings, none has", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b, c] = ["x.toml", "a", "b", "c"].map((name) => `${place.path}/${name}`) as [
     string,
     string,
@@ -226,7 +244,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   const modeOf = (path: string): number => Deno.statSync(path).mode! & 0o777;
   const roleAt = async (path: string): Promise<string> => {
     using client = await TestClient.ready(path);
-    return JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return.role;
+    return await roleOf(client);
   };
 
   write([a, ""], [b, ""]);
@@ -245,7 +263,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   assertEquals([modeOf(a), await roleAt(a)], [0o600, "full"]);
   assertEquals(Deno.readTextFileSync(b), "precious");
 
-  // What is gone from the file is still there, too.
+  // A listener that the file no longer has is still there, too.
   write([b, 'mode = "0666"']);
   mux.kill("SIGHUP");
   await mux.log.until(/not read again/);
@@ -262,7 +280,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
 
 Deno.test("SIGHUP without a file says so and ends nothing", async () => {
   using place = makePlace();
-  await using _qemu = new StandIn(`${place.path}/vm`);
+  await using _qemu = new FakeQemu(`${place.path}/vm`);
   await using mux = await startQmpmux(
     ["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`],
   );

@@ -1,5 +1,5 @@
 /**
- * What the hub tells its recorder, and when.
+ * The calls that the hub makes to its recorder, and their order.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";
 
-/** A stage whose hub is recorded; its clock is set by the test. */
+/** Returns a stage whose hub is recorded; the test sets its clock. */
 function staged(more: Partial<MuxOptions> = {}): {
   stage: Stage;
   book: Notebook;
@@ -23,7 +23,7 @@ function staged(more: Partial<MuxOptions> = {}): {
   return { stage, book, clock };
 }
 
-/** A client that has negotiated through a listener of a role. */
+/** Connects a client that has negotiated through a listener of a role. */
 function inRole(stage: Stage, name: string, role: string): StageClient {
   const client = stage.connect(name, grant({ role: ROLES.get(role)! }));
   client.say('{"execute":"qmp_capabilities"}');

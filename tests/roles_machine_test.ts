@@ -35,9 +35,9 @@ import { commandOf } from "./support/verdicts.ts";
 const LONG = Deno.args.includes("--long");
 const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? 1);
 
-/** Limits to what is tried of one command. */
+/** The limits on the calls that are tried of one command. */
 interface Limits {
-  /** The most values of one argument that must be given; all that are tried come in their order. */
+  /** The most values of one required argument; all values are tried in order. */
   readonly required: number;
   /** The same of one argument that need not be given. */
   readonly optional: number;
@@ -55,7 +55,7 @@ const DEVICE_LIMITS: Limits = LONG
   : { required: 9, optional: 0, chance: 3 };
 /** The commands that chance makes, in one mode. */
 const WALK = LONG ? 10_000 : 1200;
-/** So many of them are for the same machine. */
+/** The number of calls that are made to the same machine. */
 const WALK_LENGTH = 400;
 
 const ROLES_TRIED = [ROLES.get("observer")!, ROLES.get("operator")!];
@@ -65,15 +65,15 @@ const ENDING: ReadonlyMap<string, string> = new Map([
   ["quit", "ends QEMU; this is what it is for"],
 ]);
 
-/** Commands that decide what others do: when they have been tried, a new machine follows. */
+/** Commands that affect others: when they have been tried, a new machine follows. */
 const SETTING = /^(migrate-set-(parameters|capabilities)|snapshot-load)$/;
 
 /**
- * Commands that are tried by themselves, and then no more on that machine, with the reason.
+ * Commands that are tried by themselves, and then not again on that machine, with the reason.
  *
- * While firmware runs on emulated CPUs (TCG), a `device_add` that fails can wait for ever: QEMU waits for
- * the CPU to leave its loop (`drain_call_rcu`), and the CPU for a device that QEMU would have to serve.
- * Seen on 7.2 and 10.0; no rule of a role can prevent it.
+ * While firmware runs on emulated CPUs (TCG), a `device_add` that fails can wait for ever: QEMU
+ * waits for the CPU to leave its loop (`drain_call_rcu`), and the CPU for a device that QEMU would
+ * have to serve. Seen on 7.2 and 10.0; no rule of a role can prevent it.
  */
 const ALONE: ReadonlyMap<string, string> = new Map([
   ["cont", "starts the firmware where the machine was paused"],
@@ -81,12 +81,12 @@ const ALONE: ReadonlyMap<string, string> = new Map([
   ["set-action", "may have a reset end QEMU"],
 ]);
 
-/** What is not tried, with the reason. */
+/** Calls that are not tried, with the reason. */
 const UNTRIED: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/"prealloc":true/, "fills the host's memory, which an operator may do"],
 ];
 
-/** What a machine has to name, by kind. */
+/** The names of things that a machine has, by kind. */
 type Names = Readonly<Record<string, readonly string[]>>;
 
 async function namesOf(machine: Machine): Promise<Names> {
@@ -149,7 +149,10 @@ const KINDS: readonly (readonly [pattern: RegExp, kinds: readonly string[]])[] =
   [/cpu-model/, ["models"]],
 ];
 
-/** Makes calls for a machine with these names, within what the roles allow. */
+/**
+ * Returns a function that makes calls for a machine with these names, within the bounds of the
+ * roles.
+ */
 function callMaker(schema: readonly Entity[], names: Names): CallMaker {
   const rowOf = (command: string): string[] =>
     operatorRows().get(command)?.cases.flatMap(({ only }) => Object.keys(only)) ?? [];
@@ -177,7 +180,7 @@ function callMaker(schema: readonly Entity[], names: Names): CallMaker {
   });
 }
 
-/** What has been tried. */
+/** The counts of the calls that have been tried. */
 interface Figures {
   readonly commands: Set<string>;
   calls: number;
@@ -239,7 +242,7 @@ class Trial implements AsyncDisposable {
     return worked;
   }
 
-  /** Notes that QEMU has ended, or answers no more, and starts a new machine. */
+  /** Notes that QEMU has ended, or does not answer, and starts a new machine. */
   async #ended(command: string): Promise<false> {
     const ending = await this.#machine.ending();
     if (ending !== ORDERLY || !ENDING.has(command)) {
@@ -336,7 +339,7 @@ function some<T>(things: readonly T[], first: number, more: number, random: Rand
   return [...things.slice(0, first), ...chosen];
 }
 
-/** Where devices can be plugged. */
+/** The buses into which devices can be plugged. */
 const BUSES = [
   "port4",
   "dev-virtio-scsi-pci.0",
@@ -359,7 +362,7 @@ const NEEDED: Readonly<Record<string, readonly Json[]>> = {
   "thread-id": [0],
 };
 
-/** The ways to make devices, which QEMU's schema does not tell. */
+/** Returns the ways to make devices, which QEMU's schema does not have. */
 async function deviceShapes(machine: Machine, names: Names): Promise<Shape[]> {
   const [{ where, only }] = operatorRows().get("device_add")!.cases as [
     { where: Readonly<Record<string, readonly string[]>>; only: object },
@@ -412,7 +415,7 @@ interface Plan {
   readonly shape: Shape;
 }
 
-/** What there is to try on a machine. */
+/** The calls that can be tried on a machine. */
 interface Plans {
   /** The commands that a role allows. */
   readonly commands: readonly string[];

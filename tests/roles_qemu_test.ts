@@ -1,8 +1,8 @@
 /**
  * Roles on a real QEMU, with the program as its users run it.
  *
- * QEMU itself writes down each command it handles: what a role refuses must not
- * be there, what it allows must.
+ * QEMU itself writes down each command that it handles: one that a role refuses must not be there,
+ * one that it allows must.
  *
  * @module
  */
@@ -93,7 +93,10 @@ for (const name of ["observer", "operator"]) {
   });
 }
 
-/** By the table that is written down: is a command allowed, be it with certain arguments only? */
+/**
+ * Returns whether each command is allowed, if only with certain arguments, according to the written
+ * table.
+ */
 function written(role: string): Record<string, boolean> {
   const table = Deno.readTextFileSync(new URL("fixtures/verdicts.txt", import.meta.url));
   const pairs = table.split("\n").map((line) => /^(\S+) (\S+): (allowed|mostly)?/.exec(line));
@@ -117,7 +120,7 @@ test("what observer allows runs, and makes nothing happen", async () => {
   for (const name of allCommands().keys()) {
     if (!has.has(name) || name === "qmp_capabilities") continue;
     if (refusalOf(ROLES.get("observer")!, name) !== undefined) continue;
-    // No event may come first: the next line is the answer.
+    // No event may be first: the next line is the reply.
     const answer = JSON.parse(await client.ask({ execute: name, id: name }));
     assertEquals(answer.id, name);
     ran.push(name);

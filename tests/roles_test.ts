@@ -1,8 +1,8 @@
 /**
  * The built-in roles and every command of QEMU.
  *
- * The commands are recorded (`tools/record_commands.ts`); what each role says to
- * them is a fixture, so that a change of policy is seen in a diff.
+ * The commands are recorded (`tools/record_commands.ts`); each role's verdicts are a fixture, so
+ * that a change of policy is seen in a diff.
  *
  * @module
  */
@@ -29,10 +29,10 @@ function roleOf(name: string): Role {
   return ROLES.get(name)!;
 }
 
-/** Commands of which the kind decides what they take: all but listed kinds are refused. */
+/** Commands whose arguments depend on a kind: all but listed kinds are refused. */
 const BY_KIND = ["blockdev-add", "chardev-add", "netdev_add", "object-add"];
 
-/** Is this path, or what is around it or below it, in the row? */
+/** Tells whether a row names this path, or one around it or below it. */
 function isNamed({ cases, refused }: Row, path: string): boolean {
   const named = [...cases.flatMap(({ only }) => Object.keys(only)), ...Object.keys(refused)];
   return named.some((other) =>
@@ -89,7 +89,7 @@ Deno.test("the operator's table has no row and no argument that no QEMU has", ()
   const strange = [...operatorRows()].flatMap(([name, { cases, refused }]) => {
     const paths = all.get(name);
     if (paths === undefined) return [name];
-    // What `device_add` takes is no matter of the schema.
+    // The schema does not describe the arguments of `device_add`.
     if (name === "device_add") return [];
     return [...cases.flatMap(({ only }) => Object.keys(only)), ...Object.keys(refused)]
       .filter((path) => !path.endsWith("**") && !paths.includes(path))
@@ -183,7 +183,7 @@ Deno.test("docs/roles.md has the text of each rule that is built in", () => {
   const page = Deno.readTextFileSync(PAGE);
   for (const role of [observer, operator]) {
     for (const { name: { text }, effect } of role.rules) {
-      // What the observer is allowed stands there as names.
+      // The commands that the observer is allowed stand there by name.
       if (role === observer && effect === "allow") continue;
       assert(page.includes(`\`${text}\``), text);
     }
@@ -208,7 +208,7 @@ Deno.test("every path in the operator's table can be read and is written once", 
   }
 });
 
-/** What an operator may say, with arguments. */
+/** Commands with arguments that an operator may send. */
 const ALLOWED: [string, unknown][] = [
   ["human-monitor-command", { "command-line": "info status" }],
   ["human-monitor-command", { "command-line": "info block", "cpu-index": 0 }],
@@ -245,7 +245,7 @@ for (const [name, args] of ALLOWED) {
   });
 }
 
-/** What an operator may not say, and what the refusal tells. */
+/** Commands that an operator may not send, and the text of each refusal. */
 const REFUSED: [string, unknown, string][] = [
   ["human-monitor-command", { "command-line": "info" }, "listed info"],
   ["human-monitor-command", { "command-line": "info status " }, "listed info"],

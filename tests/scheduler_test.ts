@@ -1,5 +1,5 @@
 /**
- * Turns: who waits is served before any other is served twice.
+ * Turns: a client that waits is served before any other is served twice.
  *
  * @module
  */

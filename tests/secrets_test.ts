@@ -1,5 +1,5 @@
 /**
- * What is shown of arguments, and that no secret is.
+ * The arguments that are shown, none of which may be a secret.
  *
  * @module
  */
@@ -20,7 +20,7 @@ function commandOf(text: string): Command {
   return command;
 }
 
-/** What is shown of a known command's arguments. */
+/** Returns the text that shows a known command's arguments. */
 function shown(name: string, args: string): string {
   const text = `{"execute": ${JSON.stringify(name)}, "arguments": ${args}}`;
   const part = withoutSecrets(commandOf(text), true);

@@ -1,10 +1,10 @@
 /**
- * What somebody hostile tries: a client of each role, a QEMU that is broken in, a neighbour
- * on the machine.
+ * Attacks: by a client of each role, by a QEMU that has been broken into, by a neighbour on the
+ * machine.
  *
- * Many of these are holes that other filtering proxies have had, as they would
- * look here; `docs/security.md` says which. Nothing forbidden may reach QEMU,
- * nothing of one client another, and no file stand open for a moment.
+ * Many of these are vulnerabilities that other filtering proxies have had, in the form they would
+ * have here; `docs/security.md` lists them. Nothing forbidden may reach QEMU, nothing of one client
+ * another, and no file may be open to others for a moment.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { judge, type Role } from "../lib/policy/policy.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
 import type { Grant } from "../lib/policy/grant.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { fieldsOf } from "../lib/observe/audit.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
@@ -36,7 +36,7 @@ function roleNamed(name: string): Role {
   return ROLES.get(name)!;
 }
 
-/** A stage with QEMU, and a client on some terms that has said nothing. */
+/** Returns a stage with QEMU, and a client with a grant that has sent nothing. */
 function behind(some: Partial<Omit<Grant, "events" | "limits">>): [Stage, StageClient] {
   const stage = new Stage();
   stage.qemuReady();
@@ -47,7 +47,10 @@ function behind(some: Partial<Omit<Grant, "events" | "limits">>): [Stage, StageC
 
 const READY = '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}';
 
-/** What QEMU hears of what a client in a role says behind its negotiation, and what the client hears. */
+/**
+ * Returns the commands that QEMU is sent of those that a client in a role sends after its
+ * negotiation, and the replies.
+ */
 function passed(role: Role, said: string): { toQemu: string[]; heard: string[] } {
   const [stage, client] = behind({ role });
   client.say(READY);
@@ -56,7 +59,7 @@ function passed(role: Role, said: string): { toQemu: string[]; heard: string[] }
   return { toQemu: stage.qemu.take(), heard: client.peer.take() };
 }
 
-// What docker-socket-proxy and its like have had.
+// Vulnerabilities that docker-socket-proxy and its like have had.
 
 for (
   const name of [
@@ -157,7 +160,7 @@ Deno.test("judge() refuses by a glob also what climbs", () => {
   }
 });
 
-// What xdg-dbus-proxy has had.
+// Vulnerabilities that xdg-dbus-proxy has had.
 
 for (
   const before of [
@@ -286,7 +289,7 @@ for (
   });
 }
 
-// What costs memory or hides something from those who watch.
+// Attacks that cost memory or hide something from those who watch.
 
 Deno.test("Role.rulesFor() keeps no long name, and never stops to learn", () => {
   const role = readRole({ name: "t", rules: [{ allow: "*" }] }, "f");
@@ -321,7 +324,7 @@ Deno.test("query-clients stays short enough to be read, whatever its clients hav
 Deno.test("qmpmux clients sends nothing to the terminal that a client has chosen to be obeyed", async () => {
   using place = makePlace();
   const [vm, door, admin] = ["vm", "door", "admin"].map((name) => `${place.path}/${name}`);
-  await using _qemu = new StandIn(vm!);
+  await using _qemu = new FakeQemu(vm!);
   const listen = ["--listen", `${door},role=observer`, "--listen", `${admin},role=admin`];
   await using mux = await startQmpmux(["--qemu", vm!, ...listen]);
   await mux.log.until(/connected to QEMU/);
@@ -417,7 +420,7 @@ Deno.test("a QEMU that sends replies nobody waits for reaches no client with the
 
 // A neighbour on the machine.
 
-/** The calls by which files come to be and change; all of them end before anything else runs. */
+/** The calls that make and change files; all of them end before anything else runs. */
 const FILE_CALLS = [
   ..."listen chmodSync chownSync linkSync mkdirSync symlinkSync removeSync makeTempDirSync".split(
     " ",
@@ -442,10 +445,10 @@ async function watched(act: () => Promise<void>, look: (call: string) => void): 
   }
 }
 
-/** The sockets below a directory that others can come to, with their modes. */
+/** Yields the sockets below a directory that others can reach, with their modes. */
 function* reachable(directory: string): Generator<[path: string, mode: number]> {
   const { mode } = Deno.lstatSync(directory);
-  // Whoever may not enter it reaches nothing in it.
+  // A user who may not enter the directory reaches nothing in it.
   if ((mode! & 0o011) === 0) return;
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
     const path = `${directory}/${name}`;
@@ -478,16 +481,19 @@ for (
       Deno.umask(umask);
     }
     assertEquals([...new Set(seen)], [`${path} ${mode.replace(/^0/, "")}`]);
-    // What was to be watched has been.
+    // Every call that was to be watched has been made.
     for (const call of ["mkdirSync", "listen", "chmodSync", "linkSync", "removeSync"]) {
       assert(looks.includes(call), `${call} was not seen`);
     }
   });
 }
 
-// What is given up.
+// The permissions that are given up.
 
-/** What is left of a child's permissions when it has given up what these arguments do not need. */
+/**
+ * Returns the permissions that a child has left after dropping those that these arguments do not
+ * need.
+ */
 async function leftOver(...args: string[]): Promise<Record<string, string>> {
   const lib = new URL("../lib/", import.meta.url);
   const code = `
@@ -517,7 +523,7 @@ Deno.test("dropPermissions() gives up the environment and foreign calls where un
   assertEquals([env, ffi, read], ["prompt", "prompt", "granted"]);
 });
 
-// What is written about it.
+// The documents about security.
 
 for (const [page, least] of [["security", 70], ["reliability", 20]] as const) {
   Deno.test(`docs/${page}.md names tests that there are`, () => {

@@ -1,5 +1,5 @@
 /**
- * What tools/setup.ts says of a machine that lacks something.
+ * The output of tools/setup.ts on a machine that lacks something.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { makePlace } from "./support/place.ts";
 
 Deno.test("setup.ts names what is not tested where the user is not root", async () => {
   using place = makePlace();
-  // The only thing it asks of `id` is who runs this.
+  // It asks `id` only for the user.
   Deno.writeTextFileSync(`${place.path}/id`, "#!/bin/sh\necho 1000\n", { mode: 0o755 });
   const others = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").filter((name) =>
     name !== "root"

@@ -72,7 +72,9 @@ Deno.test("report() gives the seed and a short transcript of what broke a promis
   const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);
   assert(failure);
   const text = report(faulty, failure);
-  assertStringIncludes(text, `seed ${failure.setting.seed}`);
+  const { seed } = failure.setting;
+  assertStringIncludes(text, `seed ${seed}, step `);
+  assertStringIncludes(text, `\nagain: deno task simulate --seed ${seed}\n`);
   assertStringIncludes(text, "! no qemu\n");
   assertStringIncludes(text, '\nq< {"execute":"qmp_capabilities"');
   assert(text.split("\n").length < 40, text);

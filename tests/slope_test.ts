@@ -10,7 +10,7 @@ import { Random } from "./support/random.ts";
 
 const MIB = 1 << 20;
 
-/** A number about 0, seldom beyond 3 times the spread. */
+/** Returns a number about 0, seldom beyond 3 times the spread. */
 function noise(random: Random, spread: number): number {
   let sum = 0;
   for (let i = 0; i < 12; i++) sum += random.below(1000) / 1000 - 0.5;
@@ -22,13 +22,18 @@ interface Shape {
   /** Bytes a command that are never given back. */
   readonly leak: number;
   readonly samples?: number;
-  /** Samples between two collections, and what piles up between them. */
+  /**
+   * The number of samples between two collections, and the garbage that accumulates between them.
+   */
   readonly period?: number;
   readonly garbage?: number;
   readonly noise?: number;
 }
 
-/** Memory of a program whose garbage is collected from time to time, over ten minutes of 2,000 commands a second. */
+/**
+ * Returns the memory of a program whose garbage is collected from time to time, over ten minutes of
+ * 2,000 commands a second.
+ */
 function memory(shape: Shape): Point[] {
   const { seed, leak, samples = 300, period = 37, garbage = 20 * MIB, noise: spread = MIB } = shape;
   const random = new Random(seed);
@@ -81,7 +86,9 @@ Deno.test("slopeOf() gives bounds that hold the true slope as often as they prom
 });
 
 Deno.test("slopeOf() widens its bounds where neighbours are alike", () => {
-  /** Noise of which so much stays until the next point, of the same spread whatever that is. */
+  /**
+   * Noise of which a part stays until the next point, with the same spread whatever that part is.
+   */
   const held = (stays: number): number => {
     let held = 0;
     for (let seed = 1; seed <= 200; seed++) {

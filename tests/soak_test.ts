@@ -1,8 +1,9 @@
 /**
- * A hundred clients of all kinds for some seconds, with a real QEMU: all is right, all is given back.
+ * A hundred clients of all kinds for some seconds, with a real QEMU: all is right, all is given
+ * back.
  *
- * What the checks are worth is shown by faults that are planted and found.
- * `deno task soak` is the long form, which also looks for what grows.
+ * The soak's checks, tested by planting faults that they must find. `deno task soak` is the long
+ * form, which also looks for growth.
  *
  * @module
  */
@@ -39,7 +40,7 @@ Deno.test({
   },
 });
 
-/** What is planted, and what must be said of it. */
+/** The faults that are planted, and the report that each must cause. */
 const PLANTED: Readonly<Record<string, RegExp>> = {
   event: / heard not the event /,
   again: / heard an event again, or too late: /,
@@ -75,7 +76,10 @@ Deno.test("KINDS have a share each, and add up to all", () => {
   assertEquals(KINDS.reduce((sum, { share }) => sum + share, 0), 100);
 });
 
-/** Samples of so many minutes, one every two seconds, with a leak of so many bytes a command. */
+/**
+ * Returns samples of that many minutes, one every two seconds, with a leak of that many bytes a
+ * command.
+ */
 function samplesOf(minutes: number, leak: number): Sample[] {
   return Array.from({ length: 30 * minutes }, (_, at): Sample => {
     const seconds = 2 * at;
@@ -121,14 +125,14 @@ Deno.test("growthOf() finds what leaks and nothing else, where it was measured f
   assertEquals(growing(kept), ["descriptors of qmpmux beyond its clients'"]);
 });
 
-/** An event's line at a time in milliseconds. */
+/** Returns an event's line at a time in milliseconds. */
 function event(name: string, at: number): string {
   const seconds = Math.floor(at / 1000);
   const microseconds = Math.round(at * 1000) % 1_000_000;
   return `{"timestamp": {"seconds": ${seconds}, "microseconds": ${microseconds}}, "event": "${name}"}`;
 }
 
-/** A record of events at 10,000, 10,010 … milliseconds. */
+/** Returns a record of events at 10,000, 10,010 … milliseconds. */
 function recordOf(...names: string[]): { record: EventRecord; lines: string[] } {
   const record = new EventRecord();
   const lines = names.map((name, at) => event(name, 10_000 + 10 * at));
@@ -136,7 +140,10 @@ function recordOf(...names: string[]): { record: EventRecord; lines: string[] } 
   return { record, lines };
 }
 
-/** What a client with a filter finds wrong with what it hears, and with its end. */
+/**
+ * Returns the problems that a client with a filter finds in the events that it hears, and at its
+ * end.
+ */
 function follow(record: EventRecord, filter: Filter, heard: readonly string[]): string[] {
   const follower = new Follower(record);
   follower.choose(filter, 9000);
@@ -184,7 +191,7 @@ Deno.test("Follower waits for a record that is behind", () => {
   assertEquals(follower.hear(lines[0]!), undefined);
   assertEquals(follower.hear(late), undefined);
   assertEquals(follower.place, 1);
-  // One that came while the record was being made to reach is not held against it.
+  // An event that arrived while the record was being extended is not held against it.
   assertEquals(follower.finish(20_000, 1), undefined);
   assertEquals(follower.finish(20_000, 2), `an event that QEMU never sent: ${late}`);
   record.add(late);

@@ -17,7 +17,7 @@ function writePackage(checkout: string, name: string, version: string, module: s
   Deno.writeTextFileSync(`${checkout}/${name}/mod.ts`, module);
 }
 
-/** The packages and versions that deno.json imports. */
+/** Returns the packages and versions that deno.json imports. */
 function imported(): [name: string, version: string][] {
   const text = Deno.readTextFileSync(new URL("../deno.json", import.meta.url));
   const { imports } = JSON.parse(text) as { imports: Record<string, string> };

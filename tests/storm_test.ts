@@ -1,9 +1,9 @@
 /**
- * Clients that behave badly, all limits as they come, and what it costs the others.
+ * Clients that behave badly, all limits at their defaults, and the cost to the others.
  *
- * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within
- * what the limits add up to. `deno task storm` takes the long form, which also tells
- * how long others waited; the figures in `docs/limits.md` are its.
+ * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within the sum of the
+ * limits. `deno task storm` runs the long form, which also prints how long others waited;
+ * `docs/limits.md` has its figures.
  *
  * @module
  */
@@ -14,28 +14,26 @@ import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
+import { memoryOf } from "./support/process.ts";
 
 const LONG = Deno.args.includes("--long");
 const ROOT = new URL("./", import.meta.url).pathname;
 const MIB = 1 << 20;
 
-/** What QEMU may take more for whatever reason; what one stalled client costs it is far more. */
+/** The memory that QEMU may use more for any reason; one stalled client costs it far more. */
 const QEMU_SLACK = 4 * MIB;
 
-/** What qmpmux may take more besides what its limits let clients hold: garbage not yet collected. */
+/**
+ * The memory that qmpmux may use besides the bytes that its limits let clients hold: garbage not
+ * yet collected.
+ */
 const HEAP = 64 * MIB;
 
-/** How many clients do not read in an event storm. */
+/** The number of clients that do not read in an event storm. */
 const STALLED = LONG ? 50 : 5;
 
-/** A storm takes its time; this is no measure of speed. */
+/** A storm is slow; this is no measure of speed. */
 const PATIENCE_MS = 300_000;
-
-/** How much memory a process has in use, in bytes. */
-function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
-}
 
 /** A client that does no harm, and measures how long it waits for its answers. */
 class Meter implements Disposable {
@@ -46,7 +44,7 @@ class Meter implements Disposable {
     this.#socket = socket;
   }
 
-  /** A client that has negotiated; `undefined` where it was turned away. */
+  /** Returns a client that has negotiated; `undefined` if it was refused. */
   static async connect(path: string): Promise<Meter | undefined> {
     const meter = new Meter(await Deno.connect({ transport: "unix", path }));
     if (await meter.#line() === "") {
@@ -58,7 +56,7 @@ class Meter implements Disposable {
     return meter;
   }
 
-  /** Asks until it has so many answers and, where it is told, until that is over; microseconds, sorted. */
+  /** Asks until it has that many replies, and until `over` is settled; returns the microseconds, sorted. */
   async ask(least: number, over?: Promise<unknown>): Promise<number[]> {
     const times: number[] = [];
     let going = over !== undefined;
@@ -93,7 +91,7 @@ class Meter implements Disposable {
   }
 }
 
-/** One more client: it comes again until those that have just gone are no longer counted. */
+/** Connects one more client, again and again until those that have just left are no longer counted. */
 async function newcomerAt(path: string): Promise<Meter> {
   for (;;) {
     const meter = await Meter.connect(path);
@@ -101,7 +99,7 @@ async function newcomerAt(path: string): Promise<Meter> {
   }
 }
 
-/** The least value that so much of the whole, from 0 to 1, does not pass. */
+/** Returns the least value that a part of all, from 0 to 1, does not exceed. */
 function part(sorted: readonly number[], whole: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * whole))]!;
 }
@@ -118,9 +116,9 @@ interface Storm {
   readonly size: number;
   /** Options of the listener, in the short form. */
   readonly options?: string;
-  /** What the bad client must have seen. */
+  /** The result that the bad client must report. */
   readonly seen: unknown;
-  /** What the log must say meanwhile. */
+  /** The line that the log must have meanwhile. */
   readonly told?: RegExp;
   /** By how much qmpmux may grow, in bytes. */
   readonly growth: number;
@@ -166,7 +164,7 @@ async function weather({ kind, size, options = "", seen, told, growth }: Storm):
   assertEquals(await output.next(), undefined);
   if (told) await mux.log.until(told);
 
-  // Who was there all the time is served as before, and so is who comes now.
+  // A client that was connected all the time is served as before, and so is one that connects now.
   await meter.ask(10);
   using newcomer = await within("room for a newcomer", newcomerAt(path));
   await newcomer.ask(10);

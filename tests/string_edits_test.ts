@@ -10,7 +10,7 @@ import { frameOf } from "../lib/wire/frame.ts";
 import { type StringEdit, withEdits } from "../lib/wire/string_edits.ts";
 import { Random } from "./support/random.ts";
 
-/** A frame with edits of its strings, by their number. */
+/** Returns a frame with edits of its strings, by their number. */
 function edited(
   text: string,
   edits: readonly [number, Omit<StringEdit, "start" | "end">][],
@@ -21,7 +21,7 @@ function edited(
   return new TextDecoder().decode(withEdits(bytes, all));
 }
 
-/** The places of the scalars from a cursor on. */
+/** Returns the places of the scalars from a cursor on. */
 function scalarsAt(cursor: Cursor): { start: number; end: number }[] {
   const { at: start, isScalar, isObject } = cursor;
   if (isScalar) {

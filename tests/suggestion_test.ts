@@ -1,5 +1,5 @@
 /**
- * Misspelt words, and what they were meant to be.
+ * Misspelt words, and the words that are suggested.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * qmpmux as a service: what it is told by the service manager, and what it tells.
+ * qmpmux as a service: the things that the service manager gives it, and its notifications.
  *
- * The test is the manager: it receives the notifications at a socket of its own
- * and hands listening sockets over as systemd does.
+ * The test is the manager: it receives the notifications at its own socket and hands listening
+ * sockets over as systemd does.
  *
  * @module
  */
@@ -10,38 +10,19 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { Failure } from "../lib/platform/failure.ts";
-import type { Log } from "../lib/platform/log.ts";
 import { Notifier, PassedSockets, readServiceEnvironment } from "../lib/platform/systemd.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { Lines } from "./support/lines.ts";
 import { newDenoTest, OLDER_DENO } from "./support/new_deno.ts";
 import { makePlace } from "./support/place.ts";
 import { readToEnd, write } from "./support/pair.ts";
 import { Notified, passing, WITHOUT_PYTHON } from "./support/passer.ts";
-import { programCommand } from "./support/qmpmux.ts";
+import { kill, programCommand } from "./support/qmpmux.ts";
 
 const US = 1234;
-
-class Notes implements Log {
-  readonly lines: string[] = [];
-  readonly #said = Promise.withResolvers<void>();
-
-  info(line: string): void {
-    this.lines.push(line);
-  }
-
-  warn(line: string): void {
-    this.lines.push(line);
-    this.#said.resolve();
-  }
-
-  /** Resolves when there is a line. */
-  line(): Promise<void> {
-    return within("a line in the log", this.#said.promise);
-  }
-}
 
 function watchdogOf(variables: Record<string, string>): number | undefined {
   return readServiceEnvironment((name) => variables[name], US).watchdogMs;
@@ -140,7 +121,7 @@ for (const kind of ["a path", "an abstract socket"]) {
     using place = makePlace();
     const path = kind === "a path" ? `${place.path}/n` : `@${place.path}`;
     using manager = new Notified(path);
-    const notifier = new Notifier(path, new Notes());
+    const notifier = new Notifier(path, new FakeLog());
     notifier.ready();
     assertEquals(await manager.next(), ["READY=1"]);
     await notifier.close();
@@ -150,7 +131,7 @@ for (const kind of ["a path", "an abstract socket"]) {
 Deno.test("Notifier tells in one datagram what one turn has to tell", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   notifier.ready();
   notifier.status("as good as new");
   assertEquals(await manager.next(), ["READY=1", "STATUS=as good as new"]);
@@ -160,7 +141,7 @@ Deno.test("Notifier tells in one datagram what one turn has to tell", async () =
 Deno.test("Notifier.status() tells a status once, until it is another", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   for (const [status, line] of [["a", "STATUS=a"], ["a", "WATCHDOG=1"], ["b", "STATUS=b"]]) {
     notifier.status(status!);
     if (line === "WATCHDOG=1") notifier.alive();
@@ -172,7 +153,7 @@ Deno.test("Notifier.status() tells a status once, until it is another", async ()
 Deno.test("Notifier.reloaded() has the last word, however fast the reload was", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   notifier.ready();
   notifier.reloading();
   notifier.reloaded();
@@ -183,7 +164,7 @@ Deno.test("Notifier.reloaded() has the last word, however fast the reload was", 
 Deno.test("Notifier.reloaded() does not make ready what was not", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   notifier.reloading();
   notifier.reloaded();
   notifier.alive();
@@ -194,7 +175,7 @@ Deno.test("Notifier.reloaded() does not make ready what was not", async () => {
 Deno.test("Notifier.stopping() tells it once", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   notifier.stopping();
   assertEquals(await manager.next(), ["STOPPING=1"]);
   notifier.stopping();
@@ -206,14 +187,14 @@ Deno.test("Notifier.stopping() tells it once", async () => {
 Deno.test("Notifier.close() waits until what was told has been sent", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(manager.path, new Notes());
+  const notifier = new Notifier(manager.path, new FakeLog());
   notifier.stopping();
   await notifier.close();
   assertEquals(await manager.next(), ["STOPPING=1"]);
 });
 
 Deno.test("Notifier tells nothing where there is nobody to tell, and says nothing of it", async () => {
-  const log = new Notes();
+  const log = new FakeLog();
   const notifier = new Notifier(undefined, log);
   notifier.ready();
   await notifier.close();
@@ -222,10 +203,11 @@ Deno.test("Notifier tells nothing where there is nobody to tell, and says nothin
 
 Deno.test("Notifier logs once what it cannot send, and sends what it can later", async () => {
   using place = makePlace();
-  const log = new Notes();
+  const log = new FakeLog();
   const notifier = new Notifier(`${place.path}/n`, log);
+  const told = log.next;
   notifier.ready();
-  await log.line();
+  await told;
   notifier.alive();
   using manager = new Notified(`${place.path}/n`);
   notifier.status("heard");
@@ -236,7 +218,7 @@ Deno.test("Notifier logs once what it cannot send, and sends what it can later",
 
 for (const address of ["vsock:2:1234", "n", "/", "@"]) {
   Deno.test(`Notifier takes no address like ${address}, and says so once`, async () => {
-    const log = new Notes();
+    const log = new FakeLog();
     const notifier = new Notifier(address, log);
     notifier.ready();
     notifier.stopping();
@@ -250,7 +232,7 @@ for (const address of ["vsock:2:1234", "n", "/", "@"]) {
 Deno.test("Notifier.close() does not wait for ever for a manager that does not listen", async () => {
   using place = makePlace();
   using _deaf = new Notified(`${place.path}/n`);
-  const notifier = new Notifier(`${place.path}/n`, new Notes());
+  const notifier = new Notifier(`${place.path}/n`, new FakeLog());
   let sent = 0;
   // The kernel keeps a few datagrams for it; then sending takes for ever.
   const queue = Number(Deno.readTextFileSync("/proc/sys/net/unix/max_dgram_qlen"));
@@ -271,15 +253,6 @@ Deno.test("the unit starts serve with flags it takes", () => {
   assertEquals(listener?.address, { transport: "unix", path: "/run/qmpmux/vm1/mux.sock" });
   assertEquals(listener?.mode, 0o660);
 });
-
-/** Ends a child that may have ended by itself. */
-function end(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
 
 /** A program with sockets passed to it and its notifications received. */
 class Service implements AsyncDisposable {
@@ -313,13 +286,13 @@ class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    end(this.#child);
+    kill(this.#child);
     await this.ended;
     await this.log.rest();
   }
 }
 
-/** Notified, QEMU not there: `at` gives paths. */
+/** Returns a manager for a qmpmux without QEMU; `at` returns paths. */
 function stage(): { at: (name: string) => string; manager: Notified } & Disposable {
   const place = makePlace();
   const at = (name: string) => `${place.path}/${name}`;
@@ -346,7 +319,7 @@ Deno.test("serve() tells READY=1 when its listeners accept, QEMU there or not", 
   ]);
   using client = await TestClient.connect(here.at("mux"));
   await here.manager.until("STATUS=listening, QEMU not there yet, 1 client");
-  await using _qemu = new StandIn(here.at("qemu"));
+  await using _qemu = new FakeQemu(here.at("qemu"));
   assert((await client.line()).startsWith('{"QMP"'));
 });
 
@@ -357,7 +330,7 @@ Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", as
     { env: { NOTIFY_SOCKET: here.manager.path } },
   );
   assertEquals(await here.manager.next(), ["STATUS=listening, QEMU not there yet, 0 clients"]);
-  await using _qemu = new StandIn(here.at("qemu"));
+  await using _qemu = new FakeQemu(here.at("qemu"));
   const [ready, status] = await here.manager.next();
   assertEquals(ready, "READY=1");
   assert(/^STATUS=connected to QEMU \d+\.\d+\.\d+, 0 clients$/.test(status!), status);
@@ -365,7 +338,7 @@ Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", as
 
 Deno.test("serve() tells in STATUS that QEMU has gone", async () => {
   using here = stage();
-  const qemu = new StandIn(here.at("qemu"));
+  const qemu = new FakeQemu(here.at("qemu"));
   await using _service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux")],
     { env: { NOTIFY_SOCKET: here.manager.path } },
@@ -380,7 +353,7 @@ Deno.test("serve() tells in STATUS that QEMU has gone", async () => {
 Deno.test("serve() tells in STATUS that QEMU does not answer, and that it answers again", async () => {
   using here = stage();
   let alive = false;
-  await using _qemu = new StandIn(here.at("qemu"), {
+  await using _qemu = new FakeQemu(here.at("qemu"), {
     answer: ({ name }) => name === "query-yank" && !alive ? "" : undefined,
   });
   await using _service = new Service(
@@ -418,7 +391,7 @@ Deno.test("serve() gives signs of life where a watchdog waits for them", async (
 
 Deno.test("serve() serves although nobody can be notified, and says so once", async () => {
   using here = stage();
-  await using _qemu = new StandIn(here.at("qemu"));
+  await using _qemu = new FakeQemu(here.at("qemu"));
   await using service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux")],
     { env: { NOTIFY_SOCKET: here.at("nobody"), WATCHDOG_USEC: "10000" } },
@@ -448,7 +421,7 @@ function passedTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_PYTHON, fn });
 }
 
-/** A test of the program with a passed socket. */
+/** Defines a test of the program with a passed socket. */
 function adoptingTest(name: string, fn: () => Promise<void>): void {
   newDenoTest({ name, ignore: WITHOUT_PYTHON, fn });
 }
@@ -476,7 +449,7 @@ adoptingTest(
   "serve() serves clients of a passed socket, those too who came before it",
   async () => {
     using here = stage();
-    await using _qemu = new StandIn(here.at("qemu"));
+    await using _qemu = new FakeQemu(here.at("qemu"));
     await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
       sockets: [`mux=${here.at("mux")}`],
     });
@@ -492,7 +465,7 @@ adoptingTest(
 
 adoptingTest("serve() answers a client of a passed socket that has ended its half", async () => {
   using here = stage();
-  await using _qemu = new StandIn(here.at("qemu"));
+  await using _qemu = new FakeQemu(here.at("qemu"));
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
     sockets: [`mux=${here.at("mux")}`],
   });
@@ -509,7 +482,7 @@ adoptingTest(
   "serve() outlives a client of a passed socket that resets the connection",
   async () => {
     using here = stage();
-    await using _qemu = new StandIn(here.at("qemu"));
+    await using _qemu = new FakeQemu(here.at("qemu"));
     await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:mux"], {
       sockets: [`mux=${here.at("mux")}`],
     });
@@ -540,7 +513,7 @@ adoptingTest("serve() drains clients of a passed socket before it ends", async (
   using here = stage();
   let reply: (() => void) | undefined;
   const asked = Promise.withResolvers<void>();
-  await using _qemu = new StandIn(here.at("qemu"), {
+  await using _qemu = new FakeQemu(here.at("qemu"), {
     answer: ({ name }, connection) => {
       if (name !== "query-name") return undefined;
       reply = () => connection.say('{"return": {"name": "late"}}\r\n');
@@ -565,7 +538,7 @@ adoptingTest("serve() drains clients of a passed socket before it ends", async (
 
 adoptingTest("serve() takes each of several passed sockets by its name", async () => {
   using here = stage();
-  await using _qemu = new StandIn(here.at("qemu"));
+  await using _qemu = new FakeQemu(here.at("qemu"));
   await using service = new Service(
     ["--qemu", here.at("qemu"), "--listen", "fd:b,dialect=rfc2010", "--listen", "fd:a"],
     { sockets: [`a=${here.at("a")}`, `b=${here.at("b")}`] },
@@ -648,7 +621,7 @@ for (const { what, listen, sockets, env, says, adopted } of WRONG) {
   });
 }
 
-/** Connects, says what to do, does the rest, and gives what the server says it came to. */
+/** Connects, sends the act, plays it, and returns the result that the server prints. */
 async function adapted(
   kind: string,
   rest: (socket: Deno.UnixConn, said: () => Promise<string | undefined>) => Promise<void>,
@@ -676,7 +649,7 @@ async function adapted(
     assertEquals((await within("the end", child.status)).code, 0);
     return JSON.parse(said!);
   } finally {
-    end(child);
+    kill(child);
     await child.status;
     await lines.rest();
   }
@@ -721,7 +694,7 @@ passedTest("a passed connection that is closed interrupts its reading", async ()
 
 passedTest("a passed connection that is closed interrupts its writing", async () => {
   const said = await adapted("b", async (socket, outcome) => {
-    // Something has come, so it is writing; no more is read until it has been closed.
+    // It is writing, since something has arrived; nothing more is read until it has been closed.
     await socket.read(new Uint8Array(1));
     await write(socket, "x");
     await outcome();

@@ -1,5 +1,5 @@
 /**
- * Tags behind names: what they look like, and how they are taken off.
+ * Tags behind names: their form, and their removal.
  *
  * @module
  */
@@ -49,7 +49,7 @@ Deno.test("Tags.without() takes tags off wherever they are", () => {
     [`${one}a${two}${""}b${none}`, "ab"],
     [one, ""],
     ["", ""],
-    // What a client has written itself stays: only what was put behind it goes.
+    // A tag that a client has written itself stays: only the one put behind it is removed.
     [`f${one}${two}`, `f${one}`],
     [`f${one}${one}${none}x`, `f${one}${one}x`],
     // None of these is a tag.
@@ -58,7 +58,7 @@ Deno.test("Tags.without() takes tags off wherever they are", () => {
     [`f${some.mark}12X~`, `f${some.mark}12X~`],
     [`f${some.mark}123456789012~`, `f${some.mark}123456789012~`],
     [`~~~~${some.mark.slice(0, -1)}`, `~~~~${some.mark.slice(0, -1)}`],
-    // One is, though what follows begins like another.
+    // One is, although the text that follows begins like another.
     [`f${one}${some.mark}`, `f${some.mark}`],
   ];
   for (const [said, shown] of messages) assertEquals(without(some, said), shown);

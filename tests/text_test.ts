@@ -16,7 +16,7 @@ function read(body: string): string {
   return wrong === undefined ? stringAt(bytes, 0, bytes.length) : `wrong: ${wrong}`;
 }
 
-/** Text as the bytes of its UTF-8, a character for each. */
+/** Returns text as the bytes of its UTF-8, a character for each. */
 function utf8(text: string): string {
   return latinText(bytesOf(text));
 }
@@ -124,7 +124,7 @@ Deno.test("isPlain() tells printable ASCII in double quotes from all else", () =
   for (const text of ["'abc'", '"a\\n"', '"\x7f"', '"\xc3\xa9"']) assert(!plain(text), text);
 });
 
-/** A token of these bytes, respelled. */
+/** Returns a token of these bytes, respelled. */
 function respelled(token: string): string {
   const bytes = latin(token);
   const out = new Uint8Array(3 * bytes.length + 2).fill(0x2a);

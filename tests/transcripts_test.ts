@@ -2,29 +2,29 @@
  * Plays the conversations in `tests/transcripts/` against the hub.
  *
  * One file shows one behaviour; it is test, fixture and documentation at once.
- * Anything that is heard and not written there fails. The notation:
+ * A line that somebody hears and that is not in the file fails. The notation:
  *
  *     # a comment
- *     a> TEXT         client a says TEXT and a line end
+ *     a> TEXT         client a sends TEXT and a line end
  *     a< TEXT         client a must hear TEXT next
  *     a< EOF          client a must see the end of the connection
- *     a+ NAME         descriptors come from client a, before what it says next
+ *     a+ NAME         client a sends descriptors, before its next line
  *     q< +NAME TEXT   QEMU must hear TEXT next, and get those descriptors with it
  *     ! closed NAME   those descriptors have been closed
- *     q> TEXT         QEMU says TEXT
+ *     q> TEXT         QEMU sends TEXT
  *     q< TEXT         QEMU must hear TEXT next
- *     ! connect a [OPTION=VALUE]…  a client comes through a listener with
+ *     ! connect a [OPTION=VALUE]…  a client connects to a listener with
  *                     role=, dialect=, events=, cache=, join=, max-command=,
- *                     and says nothing yet
- *     ! ready a [oob] a client comes and has negotiated
- *     ! leave a       a client goes
- *     ! paused a, ! reading a                      is it read from just now?
+ *                     and sends nothing yet
+ *     ! ready a [oob] a client connects and negotiates
+ *     ! leave a       a client disconnects
+ *     ! paused a, ! reading a                      whether it is read from at the moment
  *     ! hold          (before all else) on-loss=hold; the time of day is 1.5 seconds
  *     ! deadline GLOB SECONDS                      (before all else)
- *     ! notice TEXT   the rim has been told so, by stalled() and answers again
+ *     ! notice TEXT   the daemon has been notified, by stalled() and answers again
  *     ! no qemu       (first line) QEMU is not there at the start
- *     ! qemu [GREETING]                            QEMU comes, greets and negotiates
- *     ! qemu arrives  its connection is up, nothing has been said; our number is 1001, 1002, …
+ *     ! qemu [GREETING]                            QEMU connects, greets and negotiates
+ *     ! qemu arrives  its connection is up, nothing has been sent; our number is 1001, 1002, …
  *     ! qemu goes, ! tick SECONDS, ! drain
  *
  * A client that is named for the first time is ready, without capabilities.
@@ -146,7 +146,7 @@ class Player {
     return name === "q" ? this.#stage.qemu : this.#client(name).peer;
   }
 
-  /** Nobody has heard anything, or seen the end, that was not written, and nothing was closed. */
+  /** Asserts that nobody has heard or seen more than is written, and that nothing was closed. */
   #silence(): void {
     for (
       const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]

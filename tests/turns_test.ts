@@ -8,7 +8,10 @@ import { assertEquals } from "@std/assert";
 import { CLOCK } from "../lib/platform/clock.ts";
 import { UnbrokenWork } from "../lib/platform/turns.ts";
 
-/** How many of a hundred equal pieces of work, in microseconds, are followed by a turn for others. */
+/**
+ * Returns how many of a hundred equal pieces of work, in microseconds, are followed by a turn for
+ * others.
+ */
 function turnsAmong(work: number, pause: number): number {
   const unbroken = new UnbrokenWork(CLOCK, 1);
   let turns = 0;

@@ -12,8 +12,9 @@ import { type Libc, loadLibc } from "../lib/platform/libc.ts";
 import { FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
-import { descriptorsOf, memoryFile, memoryFilesOf } from "./support/passing.ts";
+import { memoryFile, memoryFilesOf } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
+import { descriptorsOf } from "./support/process.ts";
 
 const LIBC = loadLibc();
 const ENCODER = new TextEncoder();
@@ -169,7 +170,7 @@ Deno.test("UnixListener.accept() closes what nothing can wait for", async () => 
   const listening = LIBC.listen(path);
   const error = new Error("Too many open files are watched (os error 28)");
   let full = true;
-  /** Has no room for clients for a while. */
+  /** A poller that has no room for clients for a while. */
   class FullPoller extends Poller {
     override watch(...[descriptor, told]: Parameters<Poller["watch"]>): void {
       if (full && descriptor !== listening) throw error;
@@ -223,7 +224,7 @@ Deno.test("UnixSocket.read() ends for a reader that comes after its close, howev
 
 Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
   await using ends = await connected();
-  // A kernel that says ETOOMANYREFS: the user has too many on their way.
+  // A kernel that fails with ETOOMANYREFS: the user has too many descriptors in flight.
   const full = {
     sendWith(): never {
       throw new Error("sendmsg: os error 109");

@@ -1,5 +1,5 @@
 /**
- * Our session with QEMU: what is sent, and whose answer comes back.
+ * Our session with QEMU: the commands that are sent, and the owners of the replies.
  *
  * @module
  */
@@ -19,7 +19,7 @@ function job(text: string, oob = false): Job {
   return { bytes: asciiBytes(text), oob };
 }
 
-/** A QEMU of which can be told how much it has not read. */
+/** A QEMU whose amount of unread bytes the test sets. */
 class Reader extends FakePeer {
   unread = 0;
 }

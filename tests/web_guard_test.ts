@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Stream } from "../lib/platform/stream.ts";
 import { WebGuard } from "../lib/daemon/web_guard.ts";
-import { StandIn } from "../tools/stand_in.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { newDenoTest } from "./support/new_deno.ts";
@@ -20,7 +20,7 @@ import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 const ENCODER = new TextEncoder();
 const METHODS = "GET HEAD POST PUT DELETE OPTIONS PATCH CONNECT TRACE".split(" ");
 
-/** A socket that chunks come from; it tells what was done with it. */
+/** A socket that chunks are read from; it records its use. */
 class Chunks implements Stream {
   readonly done: string[] = [];
   readonly #chunks: Uint8Array[];
@@ -57,7 +57,10 @@ function latin1(text: string): Uint8Array {
   return Uint8Array.from(text, (sign) => sign.charCodeAt(0));
 }
 
-/** What a guard gives of chunks until the end, and what it says; a buffer is so long. */
+/**
+ * Returns the chunks that a guard lets through until the end, and its replies; buffers have this
+ * length.
+ */
 async function through(
   chunks: readonly string[],
   room = 16,
@@ -79,7 +82,7 @@ async function through(
   }
 }
 
-/** A text cut in two at every place, byte by byte, and not at all. */
+/** Returns a text cut in two at every place, byte by byte, and not at all. */
 function cuts(text: string): string[][] {
   const places = Array.from(text, (_, at) => [text.slice(0, at), text.slice(at)]);
   return [...places, [...text]];
@@ -159,7 +162,7 @@ Deno.test("WebGuard hands on all that is not reading", async () => {
 });
 
 /**
- * What a page sends without asking anybody: commands as a text.
+ * Sends the request that a page may send without asking anybody: commands as a text.
  *
  * By hand: `fetch` may hang up at the greeting before it has sent anything.
  */
@@ -173,13 +176,13 @@ async function post(port: number): Promise<void> {
   try {
     while (await socket.read(buffer) !== null);
   } catch (error) {
-    // What has not been read is lost with the connection.
+    // Bytes that have not been read are lost with the connection.
     if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
   }
 }
 
-/** A browser comes, then a client; only the client is heard. */
-async function tryBoth(mux: TestQmpmux, qemu: StandIn, port: number, name: string): Promise<void> {
+/** Connects a browser, then a client; only the client is heard. */
+async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: string): Promise<void> {
   await within("the request to end", post(port));
   const line = await mux.log.until(/a client was closed/);
   assertEquals(
@@ -197,7 +200,7 @@ async function tryBoth(mux: TestQmpmux, qemu: StandIn, port: number, name: strin
 
 Deno.test("a web page's request to a TCP listener runs nothing, and is told and counted", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const metrics = `${place.path}/metrics`;
   await using mux = await startQmpmux(
     ["--qemu", qemu.path, "--listen", "tcp:127.0.0.1:0", "--metrics", `unix:${metrics}`],
@@ -221,7 +224,7 @@ Deno.test("a web page's request is given up while there is no QEMU, too", async 
   await mux.log.until(/a client was closed: what it sent begins like HTTP/);
 });
 
-/** The port of a process's descriptor that is a TCP socket. */
+/** Returns the port of a process's descriptor that is a TCP socket. */
 function portOf(pid: number, descriptor: number): number {
   const [, inode] = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${descriptor}`))!;
   const lines = Deno.readTextFileSync("/proc/net/tcp").split("\n").map((line) =>
@@ -236,7 +239,7 @@ newDenoTest({
   ignore: WITHOUT_PYTHON,
   fn: async () => {
     using place = makePlace();
-    await using qemu = new StandIn(`${place.path}/vm`);
+    await using qemu = new FakeQemu(`${place.path}/vm`);
     await using mux = await startQmpmux(["--qemu", qemu.path, "--listen", "fd:t"], {
       sockets: ["t=0"],
     });
@@ -247,7 +250,7 @@ newDenoTest({
 
 Deno.test("on a unix socket what begins like a request is answered as QEMU does", async () => {
   using place = makePlace();
-  await using qemu = new StandIn(`${place.path}/vm`);
+  await using qemu = new FakeQemu(`${place.path}/vm`);
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", qemu.path, "--listen", path]);
   using client = await TestClient.ready(path);

@@ -1,5 +1,5 @@
 /**
- * The workflows of the forge: they name what is there, and may do no more than they need.
+ * The workflows of the forge: they name things that exist, and may do no more than they need.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const WORKFLOWS = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => ({
   text: Deno.readTextFileSync(new URL(name, DIRECTORY)),
 }));
 
-/** What all lines of a form have in their first group. */
+/** Returns the first group of all lines of a form. */
 function all(text: string, form: RegExp): string[] {
   return [...text.matchAll(form)].map(([, found]) => found!);
 }
@@ -24,14 +24,14 @@ Deno.test("a workflow uses actions of one commit, and tells their version", () =
     const uses = all(text, /\buses: (.+)/g);
     assert(uses.length > 0, name);
     for (const action of uses) {
-      // Or it is another workflow of ours.
+      // Otherwise it is another workflow of this project.
       const ours = WORKFLOWS.some((other) => action === `./.github/workflows/${other.name}`);
       assert(ours || /^[\w-]+\/[\w-]+@[0-9a-f]{40} # v[\d.]+$/.test(action), `${name}: ${action}`);
     }
   }
 });
 
-/** The first version of each action that runs on Node 24; runners have no older Node any more. */
+/** The first version of each action that runs on Node 24; runners have no older Node. */
 const ON_NODE_24: Readonly<Record<string, readonly number[]>> = {
   "actions/checkout": [5, 0, 0],
   "actions/download-artifact": [7, 0, 0],

@@ -13,7 +13,7 @@ import { TestClient } from "../tests/support/client.ts";
 import { makePlace } from "../tests/support/place.ts";
 import { startQemu } from "../tests/support/qemu.ts";
 import { startQmpmux } from "../tests/support/qmpmux.ts";
-import { StandIn } from "./stand_in.ts";
+import { FakeQemu } from "../tests/support/fake_qemu.ts";
 
 const WIDTH = 100;
 
@@ -65,7 +65,7 @@ async function startMachine(path: string): Promise<AsyncDisposable> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     console.log("QEMU:    not installed here; a stand-in speaks in its place");
-    return new StandIn(path);
+    return new FakeQemu(path);
   }
   console.log(`QEMU:    ${version}, a machine without a guest`);
   return await startQemu(path);

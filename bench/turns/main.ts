@@ -414,35 +414,18 @@ function* ofQemu(): Generator<Row> {
     (id) => big('{\r\n    "return": [', "1, ", `1],\r\n    "id": ${id}\r\n}`)(),
     { ...oob, ...pretty },
   );
-  yield answered("an event of 64 MiB", QUERY, () => {
-    const event = inputs.filled(
-      '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": {"a": "',
-      "x",
-      '"}}\r\n',
-      15 << 20,
-    );
-    const reply = inputs.bytes('{"return": {}}\r\n');
-    const both = new Uint8Array(event.length + reply.length);
-    both.set(event);
-    both.set(reply, event.length);
-    return both;
-  });
+  const replyBehind = (before: string, piece: string, after: string) => (): Uint8Array =>
+    inputs.filled(before, piece, `${after}\r\n{"return": {}}\r\n`, 15 << 20);
+  const stamp = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "';
+  yield answered(
+    "an event of 64 MiB",
+    QUERY,
+    replyBehind(`${stamp}A", "data": {"a": "`, "x", '"}}'),
+  );
   yield answered(
     "an event with a name of 15 MiB",
     QUERY,
-    () => {
-      const event = inputs.filled(
-        '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "',
-        "A",
-        '", "data": {}}\r\n',
-        15 << 20,
-      );
-      const reply = inputs.bytes('{"return": {}}\r\n');
-      const both = new Uint8Array(event.length + reply.length);
-      both.set(event);
-      both.set(reply, event.length);
-      return both;
-    },
+    replyBehind(stamp, "A", '", "data": {}}'),
     {},
     true,
   );

@@ -16,7 +16,7 @@ import { makePlace } from "../support/place.ts";
 import { startQemu, type TestQemu } from "../support/qemu.ts";
 import { startQmpmux } from "../support/qmpmux.ts";
 import { startLibvirt } from "./libvirt.ts";
-import { getGo, getLibvirt, getPython, getRust, type Outcome, run, without } from "./setup.ts";
+import { type Exit, getGo, getLibvirt, getPython, getRust, run, without } from "./setup.ts";
 
 const HERE = import.meta.dirname!;
 
@@ -48,10 +48,10 @@ async function startShared(): Promise<Shared> {
   return { qemu, path, home: place.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** What a client says through qmpmux; asserts that it says the same with QEMU alone. */
+/** Returns the output of a client through qmpmux; asserts that it is the same with QEMU alone. */
 async function sameAsAlone(
-  play: (path: string, home: string) => Promise<Outcome>,
-): Promise<Outcome> {
+  play: (path: string, home: string) => Promise<Exit>,
+): Promise<Exit> {
   const through = await (async () => {
     await using shared = await startShared();
     return await play(shared.path, shared.home);
@@ -64,7 +64,7 @@ async function sameAsAlone(
   return through;
 }
 
-/** Resolves when QEMU greets: its socket is there a moment before it takes connections. */
+/** Resolves when QEMU greets: its socket file exists a moment before it accepts connections. */
 async function greets(path: string): Promise<void> {
   for (;;) {
     try {
@@ -77,13 +77,13 @@ async function greets(path: string): Promise<void> {
   }
 }
 
-function undatedOutcome({ code, stdout, stderr }: Outcome): Outcome {
+function undatedOutcome({ code, stdout, stderr }: Exit): Exit {
   const undated = (text: string): string =>
     text.replaceAll(/(seconds['"]?: )\d+/g, "$1…").replaceAll(/\/qmpmux-[^/]+\/(mux|qemu)/g, "…");
   return { code, stdout: undated(stdout), stderr: undated(stderr) };
 }
 
-async function playPython(scenario: string, path: string): Promise<Outcome> {
+async function playPython(scenario: string, path: string): Promise<Exit> {
   const env = { PYTHONPATH: await getPython(), PYTHONDONTWRITEBYTECODE: "1" };
   return await run("python3", [join(HERE, "python/client.py"), scenario, path], { env });
 }
@@ -98,8 +98,8 @@ function kill(child: Deno.ChildProcess): void {
   }
 }
 
-/** What a scenario printed; @throws Error with what went wrong */
-function result({ code, stdout, stderr }: Outcome): unknown {
+/** Returns the result that a scenario printed; @throws Error with its problem */
+function result({ code, stdout, stderr }: Exit): unknown {
   if (code !== 0) throw new Error(`The client ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
 }
@@ -186,7 +186,7 @@ Deno.test("qemu.qmp execute() is interrupted when QEMU dies under way", python, 
   await within("the client's end", child.status);
 });
 
-/** Where a paused machine has the BIOS's first instruction. */
+/** The address of the BIOS's first instruction in a paused machine. */
 const RESET_VECTOR = 0xffff0;
 
 Deno.test("drgn reads a guest's memory through fds=on, 24 at once", python, async () => {
@@ -214,7 +214,7 @@ Deno.test("drgn reads a guest's memory through fds=on, 24 at once", python, asyn
   }
 });
 
-async function playShell(input: string, path: string, home: string): Promise<Outcome> {
+async function playShell(input: string, path: string, home: string): Promise<Exit> {
   const folder = await getPython();
   const env = { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1", HOME: home };
   return await run("python3", [join(folder, "bin/qmp-shell"), path], { env, input });
@@ -482,7 +482,9 @@ Deno.test(
   },
 );
 
-/** Asks until the domain's state is as wanted: libvirt acts on an event after it has come. */
+/**
+ * Asks until the domain's state is as wanted: libvirt acts on an event only after it has arrived.
+ */
 async function untilState(state: () => Promise<string>, wanted: RegExp): Promise<void> {
   let waiting = true;
   const reached = async (): Promise<void> => {

@@ -1,8 +1,8 @@
 /**
- * libvirt for tests: a daemon of its own, kept apart in namespaces.
+ * libvirt for tests: a private daemon, kept apart in namespaces.
  *
- * Unless a test has another wish, the domain's emulator is `libvirt/emulator.py`,
- * which puts what listens at `mux` between libvirt and QEMU's monitor, at `qemu`.
+ * By default the domain's emulator is `libvirt/emulator.py`, which puts the program that listens at
+ * `mux` between libvirt and QEMU's monitor, at `qemu`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { within } from "../support/deadline.ts";
 import { Lines } from "../support/lines.ts";
 import { appears, makePlace } from "../support/place.ts";
-import { type Outcome, run } from "./setup.ts";
+import { type Exit, run } from "./setup.ts";
 
 const FILES = join(import.meta.dirname!, "libvirt");
 const DISK_BYTES = 1 << 20;
@@ -23,23 +23,23 @@ const VIRSH_PATIENCE_MS = 120_000;
 export interface DomainOptions {
   /** The file in `libvirt/` that defines it. */
   readonly domain?: string;
-  /** What libvirt starts as QEMU, given the path of a file of the test's. */
+  /** Returns the program that libvirt starts as QEMU, given the path of a file of the test's. */
   emulator?(file: (name: string) => string): string;
 }
 
 /** A running libvirtd with one domain defined, `shared`. */
 export interface TestLibvirt extends AsyncDisposable {
-  /** Where libvirtd listens, for a client of its own. */
+  /** The address of libvirtd, for another client. */
   readonly uri: string;
-  /** Where the multiplexer finds QEMU's monitor. */
+  /** The path of QEMU's monitor, for the multiplexer. */
   readonly qemu: string;
-  /** Where the multiplexer has to listen. */
+  /** The path on which the multiplexer must listen. */
   readonly mux: string;
   /** The path of a file of the test's. */
   file(name: string): string;
-  /** Runs a command of libvirt's shell; @throws Error with what it said where it fails */
+  /** Runs a command of libvirt's shell; @throws Error with its output if it fails */
   virsh(...args: string[]): Promise<string>;
-  /** Ends the daemon, if need be by force, and starts it anew; the domain goes on. */
+  /** Stops the daemon, by force if necessary, and starts it again; the domain keeps running. */
   restart(how?: "restart" | "kill"): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ export async function startLibvirt(
   const orders = child.stdin.getWriter();
 
   const uri = `qemu:///system?socket=${file("libvirt-sock")}`;
-  const shell = (args: readonly string[]): Promise<Outcome> => {
+  const shell = (args: readonly string[]): Promise<Exit> => {
     const patience = VIRSH_PATIENCE_MS;
     return run("virsh", ["--quiet", "--connect", uri, ...args], { patience });
   };
@@ -81,7 +81,9 @@ export async function startLibvirt(
     if (code !== 0) throw new Error(`virsh ${args.join(" ")}: ${stderr.trim()}`);
     return stdout.trim();
   };
-  /** Resolves when libvirtd answers: its socket is there a moment before it takes connections. */
+  /**
+   * Resolves when libvirtd answers: its socket file exists a moment before it accepts connections.
+   */
   const serves = async (): Promise<void> => {
     let waiting = true;
     const answers = async (): Promise<void> => {

@@ -1,10 +1,9 @@
 /**
- * What libvirt hands to QEMU as descriptors, with QEMU alone and through qmpmux.
+ * Descriptors that libvirt hands to QEMU, with QEMU alone and through qmpmux.
  *
- * libvirt passes taps, files and sockets over the monitor. The same conversation
- * is held twice, the second time with `libvirt/qmpmux-emulator` as the domain's
- * emulator: what libvirt says, and what QEMU has open after each step, must be
- * the same.
+ * libvirt passes taps, files and sockets over the monitor. The same conversation is held twice, the
+ * second time with `libvirt/qmpmux-emulator` as the domain's emulator: libvirt's output, and QEMU's
+ * open descriptors after each step, must be the same.
  *
  * @module
  */
@@ -19,11 +18,11 @@ import { getLibvirt, run, SYSTEM_PYTHON, without } from "./setup.ts";
 const HERE = import.meta.dirname!;
 const WRAPPER = new URL("../../libvirt/qmpmux-emulator", import.meta.url).pathname;
 
-/** What is left of a step, to be compared. */
-interface Outcome {
-  /** What libvirt said, or what the step has found. */
+/** The result of a step, to be compared. */
+interface StepResult {
+  /** The text that libvirt printed, or the finding of the step. */
   readonly said: string;
-  /** What QEMU has open after it; nothing where it has ended. */
+  /** The descriptors that QEMU has open after it; `undefined` if QEMU has exited. */
   readonly held: Held | undefined;
 }
 
@@ -54,7 +53,7 @@ function detachCard(alias: string): Step {
   };
 }
 
-/** Starts libvirtd anew, and waits until it speaks with QEMU again. */
+/** Restarts libvirtd, and waits until it talks to QEMU again. */
 function restart(how: "restart" | "kill"): Step {
   return async (host) => {
     await host.restart(how);
@@ -63,7 +62,7 @@ function restart(how: "restart" | "kill"): Step {
   };
 }
 
-/** The first bytes of a file, as text. */
+/** Returns the first bytes of a file, as text. */
 function beginning(path: string, length: number): string {
   using file = Deno.openSync(path);
   const bytes = new Uint8Array(length);
@@ -177,22 +176,22 @@ function heldByQemu(host: TestLibvirt): Held | undefined {
   return qemu === undefined ? undefined : held(qemu, directory(host));
 }
 
-/** Takes a step; what it has led to. */
-async function take(host: TestLibvirt, name: string): Promise<Outcome> {
+/** Takes a step; returns its result. */
+async function take(host: TestLibvirt, name: string): Promise<StepResult> {
   const said = await STEPS[name]!(host);
   return { said, held: heldByQemu(host) };
 }
 
 /** The conversation with QEMU alone, held once. */
-let alone: Promise<ReadonlyMap<string, Outcome>> | undefined;
+let alone: Promise<ReadonlyMap<string, StepResult>> | undefined;
 
-async function playAlone(): Promise<ReadonlyMap<string, Outcome>> {
+async function playAlone(): Promise<ReadonlyMap<string, StepResult>> {
   await getLibvirt();
   await using host = await startLibvirt({
     domain: "descriptors.xml",
     emulator: () => "/usr/bin/qemu-system-x86_64",
   });
-  const outcomes = new Map<string, Outcome>();
+  const outcomes = new Map<string, StepResult>();
   for (const name of Object.keys(STEPS)) outcomes.set(name, await take(host, name));
   return outcomes;
 }
@@ -227,7 +226,10 @@ Deno.test("libvirt hands QEMU its descriptors when nothing is between them", lib
   assertEquals(said("QEMU failing at its arguments"), "-nonsense: invalid option");
 });
 
-/** libvirtd with a domain whose monitor it has through qmpmux; others connect at `shared.sock`. */
+/**
+ * Starts libvirtd with a domain whose monitor it has through qmpmux; others connect at
+ * `shared.sock`.
+ */
 function startThrough(): Promise<TestLibvirt> {
   return startLibvirt({
     domain: "descriptors.xml",
@@ -240,7 +242,7 @@ function startThrough(): Promise<TestLibvirt> {
   });
 }
 
-/** What the wrapper needs to know; libvirt starts it without the environment of the test. */
+/** Returns the settings of the wrapper, which libvirt starts without the environment of the test. */
 function settings(file: (name: string) => string): string {
   const quoted = (words: readonly string[]): string =>
     words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
@@ -257,8 +259,8 @@ function settings(file: (name: string) => string): string {
   ].join("\n");
 }
 
-/** Takes a step while another client asks again and again; it hears its own answers. */
-async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<Outcome> {
+/** Takes a step while another client keeps asking; that client must get its own replies. */
+async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<StepResult> {
   if (!asks) return await take(host, name);
   using asker = await TestClient.ready(host.file("shared.sock"));
   let done = false;
@@ -281,7 +283,7 @@ Deno.test("libvirt hands QEMU its descriptors through qmpmux as without", libvir
   const expected = await (alone ??= playAlone());
   await using host = await startThrough();
 
-  /** What qmpmux held when libvirt had just started the domain. */
+  /** The descriptors that qmpmux held when libvirt had just started the domain. */
   let idle: Held | undefined;
   const heldByQmpmux = (): Held => held(qmpmuxOf(host)!, directory(host));
   for (const name of Object.keys(STEPS)) {
@@ -309,7 +311,7 @@ Deno.test("qmpmux-emulator tells libvirt what is wrong with its settings", libvi
   Deno.writeTextFileSync(conf, "clients+=(--listen unix:/nowhere/mux.sock)\n", { append: true });
   const wrong = "unix:/nowhere/mux.sock: the directory /nowhere does not exist";
   const { message } = await assertRejects(() => host.virsh("start", "shared"), Error);
-  // It shows the domain's log where it sees the end of QEMU before that of the monitor.
+  // It shows the domain's log if it sees the end of QEMU before that of the monitor.
   assert(message.includes(wrong) || message.includes("Missing monitor reply"), message);
   assert(domainLogs().some((text) => text.includes(wrong)), domainLogs().join("\n"));
   assertEquals(await state(host), "shut off (failed)");
@@ -328,7 +330,7 @@ Deno.test("qmpmux-emulator ends the domain when qmpmux ends", libvirt, async () 
   await ended(host);
 });
 
-/** The logs of the domain, in the name spaces of all libvirtds. */
+/** Returns the logs of the domain, in the namespaces of all libvirtds. */
 function domainLogs(): string[] {
   return processes("libvirtd").flatMap((pid) => {
     try {

@@ -1,18 +1,18 @@
 /**
- * What programs hold open, as the kernel tells it.
+ * The files and sockets that programs have open, as the kernel reports them.
  *
- * A descriptor that has been passed is seen where it has arrived, under the name
- * of what it is; so is one that should have been closed.
+ * A descriptor that has been passed is seen in the process that received it, under the name of the
+ * thing it refers to; so is one that should have been closed.
  *
  * @module
  */
 
 import { within } from "../support/deadline.ts";
 
-/** How often the kernel is asked: no event tells. */
+/** The interval at which the kernel is asked: there is no event to wait for. */
 const POLL_MS = 5;
 
-/** The processes with all of these words in their command lines. */
+/** Returns the processes with all of these words in their command lines. */
 export function processes(...words: readonly string[]): number[] {
   const found: number[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -27,21 +27,21 @@ function commandLine(pid: number): string {
   return gone(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`)) ?? "";
 }
 
-/** The program a process runs; nothing where it has ended. */
+/** Returns the program that a process runs; "" if it has ended. */
 export function programOf(pid: number): string {
   return gone(() => Deno.readLinkSync(`/proc/${pid}/exe`)) ?? "";
 }
 
-/** What a process holds open. */
+/** The files and sockets that a process has open. */
 export interface Held {
   /** Queues of network interfaces. */
   readonly taps: number;
   readonly sockets: number;
-  /** Files in the directory, by name; one that is open twice is there twice. */
+  /** Files in the directory, by name; one that is open twice is listed twice. */
   readonly files: readonly string[];
 }
 
-/** What a process has open now, of taps, sockets and files in a directory. */
+/** Returns the taps, the sockets, and the files in a directory that a process has open now. */
 export function held(pid: number, directory: string): Held {
   const links = [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) =>
     gone(() => Deno.readLinkSync(`/proc/${pid}/fd/${name}`)) ?? []
@@ -55,7 +55,7 @@ export function held(pid: number, directory: string): Held {
   };
 }
 
-/** What is read of a process or a descriptor, or `undefined` where it has ended meanwhile. */
+/** Returns a fact about a process or a descriptor, or `undefined` if it has ended meanwhile. */
 function gone<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -67,7 +67,7 @@ function gone<T>(read: () => T): T | undefined {
   }
 }
 
-/** Asks until what is asked for holds; @throws Error with the last answer where it never does */
+/** Asks until the answer is there; @throws Error with the last answer if it never is */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,

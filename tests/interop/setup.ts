@@ -1,9 +1,9 @@
 /**
- * Brings the clients that nobody here wrote: each in the version that is pinned
- * beside its program, into `.cache/interop` of the checkout.
+ * Installs the clients that others wrote: each in the version that is pinned beside its program,
+ * into `.cache/interop` of the checkout.
  *
- * What is there already is not fetched again. A client that cannot be had fails
- * its tests with the reason; away from CI, QMPMUX_TESTS_WITHOUT may name it.
+ * Programs that are there already are not fetched again. If a client cannot be installed its tests
+ * fail with the reason; outside CI, QMPMUX_TESTS_WITHOUT may name it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ Deno.env.set("PATH", `${Deno.env.get("PATH")}:/usr/sbin:/sbin`);
 /** Fetching and compiling on a slow network and a slow machine. */
 const FETCH_PATIENCE_MS = 15 * 60_000;
 
-/** What each client needs that a person may lack, by its name in QMPMUX_TESTS_WITHOUT. */
+/** The needs of each client that a machine may lack, by its name in QMPMUX_TESTS_WITHOUT. */
 const NEEDS = {
   python: ["python", "python3", "qemu"],
   go: ["go", "qemu"],
@@ -31,21 +31,21 @@ const NEEDS = {
   libvirt: ["libvirt", "python3", "qemu", "root"],
 } as const;
 
-/** May the tests of a client not run here? Only where a person has said so. */
+/** Tells whether the tests of a client are left out, which only a person may choose. */
 export function without(client: keyof typeof NEEDS): boolean {
   if (Deno.env.get("CI")) return false;
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
   return NEEDS[client].some((name) => declined.includes(name));
 }
 
-/** What a program said, and how it ended. */
-export interface Outcome {
+/** The output of a program, and its exit. */
+export interface Exit {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How to run a program. */
+/** Options for running a program. */
 export interface RunOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -53,12 +53,12 @@ export interface RunOptions {
   readonly patience?: number;
 }
 
-/** Runs a program to its end; @throws Error where it does not end */
+/** Runs a program to its end; @throws Error if it does not end */
 export async function run(
   command: string,
   args: readonly string[],
   { env = {}, cwd, input, patience }: RunOptions = {},
-): Promise<Outcome> {
+): Promise<Exit> {
   const child = new Deno.Command(command, {
     args: [...args],
     env,
@@ -74,7 +74,7 @@ export async function run(
       await writer.write(new TextEncoder().encode(input));
       await writer.close();
     } catch (error) {
-      // It has ended without reading all; what it said tells why.
+      // It has ended without reading everything; its output shows the reason.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }
   }
@@ -89,14 +89,14 @@ export async function run(
   }
 }
 
-/** Runs a step of the fetching; @throws Error saying what could not be had and why */
+/** Runs a step of the installation; @throws Error with the missing thing and the reason */
 async function must(
   what: string,
   command: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<void> {
-  let outcome: Outcome;
+  let outcome: Exit;
   try {
     outcome = await run(command, args, { patience: FETCH_PATIENCE_MS, ...options });
   } catch (error) {
@@ -108,7 +108,7 @@ async function must(
   throw new Error(`Cannot get ${what}: ${command} ended with ${outcome.code}:\n${said}`);
 }
 
-/** Is there such a program, and does it work? */
+/** Tells whether a program is there and works. */
 async function works(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await run(command, args)).code === 0;
@@ -130,7 +130,7 @@ async function apt(what: string, packages: readonly string[]): Promise<void> {
   await must(what, "apt-get", ["install", ...options, ...packages], { env });
 }
 
-/** A folder that `fill` makes once for this content of the files; it appears complete. */
+/** Returns a folder that `fill` makes once for this content of the files; it appears complete. */
 async function once(
   name: string,
   files: readonly string[],
@@ -151,7 +151,10 @@ async function once(
   return place;
 }
 
-/** Makes something once for everyone who asks; where that fails, says once what is not tested and why. */
+/**
+ * Makes something once for all callers; if that fails, prints once which tests are left out, and
+ * the reason.
+ */
 function shared<T>(client: keyof typeof NEEDS, make: () => Promise<T>): () => Promise<T> {
   const named = async (): Promise<T> => {
     try {
@@ -210,7 +213,7 @@ export const getRust = shared("rust", async () => {
 /** Python's bindings of libvirt belong to the system's own Python. */
 export const SYSTEM_PYTHON = "/usr/bin/python3";
 
-/** What shows that libvirt's daemon, its shell, its Python and what it needs work. */
+/** Commands that show that libvirt's daemon, its shell, its Python and their needs work. */
 const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
   ["libvirtd", "--version"],
   ["virsh", "--version"],
@@ -218,7 +221,7 @@ const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
   [SYSTEM_PYTHON, "-c", "import libvirt"],
 ];
 
-/** Sees to it that libvirt's daemon, its driver for QEMU, its shell and its Python are there. */
+/** Makes sure that libvirt's daemon, its driver for QEMU, its shell and its Python are installed. */
 export const getLibvirt = shared("libvirt", async () => {
   const what = "libvirt (libvirt)";
   if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);

@@ -1,5 +1,5 @@
 /**
- * What is said where a client cannot be had.
+ * The messages for a client that cannot be installed.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { assert, assertMatch } from "@std/assert";
 import { run } from "./setup.ts";
 
-/** The outcome of getting a client on a machine with no programs. */
+/** Tries to install a client on a machine with no programs; returns the outcome. */
 async function withoutPrograms(get: string): Promise<string> {
   const setup = new URL("setup.ts", import.meta.url).href;
   const script = `await (await import(${JSON.stringify(setup)})).${get}()`;

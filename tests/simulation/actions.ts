@@ -1,8 +1,8 @@
 /**
- * What can happen in a simulated world, as plain data.
+ * The actions that can happen in a simulated world, as plain data.
  *
- * A run is a list of these. Each can be played in any world: where what it is
- * about is not there it does nothing, so that a list can be shrunk.
+ * A run is a list of these. Each can be played in any world: if its object is missing it does
+ * nothing, so that a list can be shrunk.
  *
  * @module
  */
@@ -16,9 +16,9 @@ export type Spoken =
     /** Decoded. */
     readonly name: string;
     readonly oob: boolean;
-    /** As QEMU prints it. */
+    /** The id in QEMU's spelling. */
     readonly id: string | undefined;
-    /** As QEMU must hear it, less an id. */
+    /** The text that QEMU must be sent, without an id. */
     readonly strict: string;
     /** JSON. */
     readonly args: string;
@@ -26,44 +26,47 @@ export type Spoken =
   | { readonly kind: "malformed"; readonly because: string; readonly id: string | undefined }
   | { readonly kind: "damage" };
 
-/** Something a client says, and what of it is to be read. */
+/** Bytes that a client sends, and the values that must be read in them. */
 export interface Message {
   /** The characters are bytes. */
   readonly text: string;
   readonly spoken: readonly Spoken[];
-  /** With which of its bytes descriptors come. */
+  /** The place of the byte with which descriptors are sent. */
   readonly fds?: number;
 }
 
 /** One thing that happens. */
 export type Action =
   | { readonly do: "connect"; readonly who: number; readonly grant: SimGrant }
-  /** A client goes, wherever it is in its messages. */
+  /** Disconnects a client, at any place in its messages. */
   | { readonly do: "leave"; readonly who: number }
   /** A client begins to say something. */
   | { readonly do: "say"; readonly who: number; readonly messages: readonly Message[] }
-  /** So many bytes of what it says arrive. */
+  /** Delivers that many bytes of a client's. */
   | { readonly do: "flow"; readonly who: number; readonly bytes: number }
   /** It reads nothing, or again. */
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
-  /** It will say no more, and listens still. */
+  /** Ends a client's stream; it still listens. */
   | { readonly do: "end"; readonly who: number }
   | { readonly do: "adopt"; readonly who: number; readonly grant: SimGrant }
   /** The hub has other settings from now on. */
   | { readonly do: "retune"; readonly rules: Rules }
   /** QEMU executes its next command; `shape` tells how its answer looks. */
   | { readonly do: "run"; readonly fails: boolean; readonly shape: number; readonly event: string }
-  /** QEMU says something hostile instead of executing its next command; `shape` chooses what. */
+  /** Makes QEMU say something hostile instead of executing its next command; `shape` chooses it. */
   | { readonly do: "defy"; readonly shape: number }
   | { readonly do: "event"; readonly name: string }
-  /** So many bytes of what QEMU says arrive. */
+  /** Delivers that many bytes of QEMU's. */
   | { readonly do: "hear"; readonly bytes: number }
-  /** The connection to QEMU is gone, wherever it is in a message. */
+  /** Loses the connection to QEMU, at any place in a message. */
   | { readonly do: "lose" }
-  /** It is there again. */
+  /** Brings a connection to QEMU up again. */
   | {
     readonly do: "arrive";
-    /** Another process? Else what ran in the old one is answered late. */
+    /**
+     * Whether it is another process; otherwise the commands still running in the old one are
+     * answered late.
+     */
     readonly fresh: boolean;
     readonly version: number;
     readonly oob: boolean;
@@ -71,10 +74,10 @@ export type Action =
     readonly slips: boolean;
     /** It refuses our negotiation. */
     readonly refuses: boolean;
-    /** A late out-of-band reply comes behind the greeting. */
+    /** Whether a late out-of-band reply follows the greeting. */
     readonly stale: boolean;
   }
-  /** QEMU says what no QEMU says. */
+  /** Makes QEMU say something that no QEMU says. */
   | { readonly do: "junk"; readonly text: string }
   /** An out-of-band reply of an earlier connection. */
   | { readonly do: "stale" }
@@ -93,7 +96,7 @@ export interface Rules {
 /** The settings of one world. */
 export interface Setting extends Rules {
   readonly seed: number;
-  /** Does QEMU write each member on a line of its own? */
+  /** Whether QEMU writes each member on a line of its own. */
   readonly pretty: boolean;
 }
 

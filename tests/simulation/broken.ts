@@ -1,5 +1,5 @@
 /**
- * How the simulation says that a promise was not kept.
+ * The error by which the simulation reports a broken promise.
  *
  * @module
  */

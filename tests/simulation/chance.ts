@@ -1,5 +1,5 @@
 /**
- * What happens next in a world, by chance that follows from a seed.
+ * The choice of the next action in a world, by chance that follows from a seed.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const FREE_ROLES: readonly RoleName[] = ["full", "guest", "admin"];
 const FILTERS: readonly (readonly string[])[] = [["STOP"], ["S*", "R*"], ["*"], []];
 const OWN = "__org.qmpmux_";
 
-/** Damage that leaves nothing open behind it, and how many values of it are told. */
+/** Damage that leaves nothing open behind it, and the number of values of it that are reported. */
 const DAMAGE: readonly (readonly [string, number])[] = [
   ["\xff", 1],
   ["]", 1],
@@ -59,7 +59,7 @@ const MALFORMED: readonly (readonly [string, string])[] = [
 /** The kinds of commands below that concern sets. */
 const SET_KINDS = [4, 4, 6, 6, 7, 8, 8, 13, 13, 13, 19, 19] as const;
 
-/** Paths that few ask for: of each it is known whose question QEMU hears. */
+/** Paths that few ask for: for each of these it is known whose command QEMU is sent. */
 const PATHS = [..."abcdefghijklmnopqrstuvwxyz"].map((letter) => `/machine/${letter}`);
 
 /** Names of descriptors: letters that can be written in three ways, so that many commands differ. */
@@ -78,7 +78,7 @@ const JUNK = [
   `{"foo": ${"[".repeat(1100)}${"]".repeat(1100)}, "return": 1}\r\n`,
 ];
 
-/** The settings of the world of a seed. */
+/** Returns the settings of the world of a seed. */
 export function settingOf(seed: number): Setting {
   const random = new Random(seed * 2 + 1);
   return { seed, pretty: random.oneIn(4), ...rulesOf(random) };
@@ -98,36 +98,39 @@ function rulesOf(random: Random): Rules {
   return { onLoss, deadlines };
 }
 
-/** Chooses what happens in one world. */
+/** The source of the actions in one world. */
 export class Chance {
   readonly #random: Random;
-  /** Chance of its own: all else goes on as it would. */
+  /** A separate source of chance, so that everything else stays as it would be without it. */
   readonly #hostility: Random;
   readonly #seats: number;
   #tags = 0;
-  /** Is QEMU silent, and for how many choices? */
+  /** The number of choices for which QEMU stays silent. */
   #silent = 0;
-  /** How often of a thousand a client leaves instead of talking. */
+  /** The number of times in a thousand that a client leaves instead of talking. */
   readonly #restless: number;
-  /** For how many choices QEMU is silent, at most: long enough for all to be given up. */
+  /**
+   * The number of choices for which QEMU is silent, at most: long enough for all commands to be
+   * abandoned.
+   */
   readonly #silence: number;
-  /** How slow QEMU is. */
+  /** The slowness of QEMU. */
   readonly #slowness: number;
-  /** What all ask more often than anything else. */
+  /** The query that all clients ask more often than any other. */
   readonly #favourite: string;
-  /** Do most ask the same, and much of it at a time? */
+  /** Whether most clients ask the same, and much of it at a time. */
   readonly #alike: boolean;
-  /** Do many ask what another waits to ask, while deadlines come and go? */
+  /** Whether many clients ask what another waits to ask, while deadlines expire. */
   readonly #echoes: boolean;
-  /** Do questions have a short deadline just now? */
+  /** Whether queries have a short deadline at present. */
   #hurried = false;
-  /** How many of a hundred messages are below untagged commands. */
+  /** The percentage of messages that are commands with a tag. */
   readonly #asks: number;
-  /** How many of a hundred messages concern descriptors. */
+  /** The percentage of messages that concern descriptors. */
   readonly #passes: number;
   /** The names they have: few are contested. */
   readonly #names: readonly string[];
-  /** Do many of them concern sets? */
+  /** Whether many of these concern sets. */
   readonly #fillsSets: boolean;
   /** Names of descriptors that QEMU has had and no client has chosen. */
   readonly #upstreamNames = new Set<string>();
@@ -210,14 +213,14 @@ export class Chance {
       return { do: "junk", text: random.oneIn(3) ? qemu.greeting : random.pick(JUNK) };
     }
     if (kind < 991) return { do: "stale" };
-    // A deadline that comes while a question waits is that of who joins it from then on.
+    // A deadline that is set while a query waits applies to clients that join it later.
     if (this.#alike && kind < 995) return { do: "retune", rules: this.#sooner() };
     if (kind < 996) return { do: "settle" };
     if (kind < 997 && !absent) return { do: "end", who };
     return { do: "tick", by: 2 };
   }
 
-  /** Who leaves: most of all one whose command waits here. */
+  /** Chooses the client that leaves, most often one whose command waits here. */
   #leaver(world: World, otherwise: number): number {
     if (this.#random.oneIn(3)) return otherwise;
     const waiting = [...world.clients].filter(([, { seat }]) => seat.unsent !== undefined);
@@ -288,7 +291,7 @@ export class Chance {
     return { do: "flow", who, bytes: random.oneIn(3) ? 1 + random.below(length) : length };
   }
 
-  /** One message, or a flood of them. */
+  /** Makes a client send one message, or many. */
   #say(world: World, who: number): Action {
     const random = this.#random;
     const { seat } = world.clients.get(who)!;
@@ -305,7 +308,10 @@ export class Chance {
     return { do: "say", who, messages };
   }
 
-  /** A question of one that asks and waits: another's, while there are deadlines. */
+  /**
+   * Makes a client send a query if none of its own is pending: the query of another, while there
+   * are deadlines.
+   */
   #ask({ clients }: World, who: number): Action {
     const random = this.#random;
     const { seat } = clients.get(who)!;
@@ -314,7 +320,7 @@ export class Chance {
     }
     const others = [...clients.values()].flatMap(({ seat: { unsent } }) => {
       const { name, args } = unsent?.command ?? {};
-      // What has a number in it is one's own.
+      // A text with a number in it belongs to one client.
       return name === "qom-list" && !/\d/.test(args!) ? [JSON.parse(args!).path as string] : [];
     });
     const echo = this.#hurried && others.length > 0;
@@ -417,7 +423,7 @@ export class Chance {
     return this.#command(`${OWN}disconnect-client`, [["name", name]]);
   }
 
-  /** A command that no other says. */
+  /** Returns a command whose text no other has. */
   #tagged(): [string, [string, unknown][]] {
     const random = this.#random;
     const tag = `t${++this.#tags}`;
@@ -439,7 +445,7 @@ export class Chance {
     }
   }
 
-  /** Do descriptors come with it, and where? */
+  /** Chooses whether descriptors are sent with a message, and where. */
   #fds(text: string, spoken: readonly Spoken[]): { fds?: number } {
     const random = this.#random;
     if (this.#passes === 0) return {};
@@ -450,7 +456,7 @@ export class Chance {
     return { fds: random.oneIn(3) ? random.below(text.length) : 0 };
   }
 
-  /** A command that gives, uses or ends a descriptor, or would if it were right. */
+  /** Returns a command that gives, uses or closes a descriptor, or would do so if it were right. */
   #descriptors(oob: boolean, world: World): [string, ...Spoken[]] {
     const { qemu } = world;
     const random = this.#random;
@@ -528,7 +534,7 @@ export class Chance {
     }
   }
 
-  /** A name of a descriptor; now and then QEMU's for one that somebody has given, or had. */
+  /** Returns a name of a descriptor; sometimes QEMU's for one that a client has given, or had. */
   #fdName({ qemu: { table } }: World): string {
     const random = this.#random;
     for (const name of table.names.keys()) if (name.includes("~")) this.#upstreamNames.add(name);
@@ -554,7 +560,7 @@ export class Chance {
     }
   }
 
-  /** A JSON text with some of the letters of its strings written otherwise. */
+  /** Returns a JSON text with some letters of its strings written otherwise. */
   #respelled(json: string): string {
     const random = this.#random;
     return json.replace(/"[^"]*"/g, (string) =>
@@ -575,7 +581,7 @@ export class Chance {
     const random = this.#random;
     const argsText = JSON.stringify(Object.fromEntries(args));
     const tagged = /\d/.test(argsText);
-    // The same letter, written otherwise: only where no other says the same.
+    // The same letter, written otherwise: only if no other command has the same text.
     const escaped = tagged && random.oneIn(8)
       ? `\\u00${name.charCodeAt(0).toString(16)}`
       : name[0]!;

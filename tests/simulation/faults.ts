@@ -870,7 +870,7 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** How a fault was found, and in which world; `undefined` where it was not. */
+/** The way in which a fault was found, and the world; `failure` is `undefined` if it was not. */
 export interface Finding {
   readonly fault: Fault;
   /** Steps until a promise was seen broken. */
@@ -879,7 +879,7 @@ export interface Finding {
   readonly failure: Failure | undefined;
 }
 
-/** Plants a fault in a copy of the core and plays until it is found, or for so many steps. */
+/** Plants a fault in a copy of the core and plays until it is found, or for that many steps. */
 export async function find(fault: Fault, steps: number, seed = 1): Promise<Finding> {
   const directory = await Deno.makeTempDir({ prefix: "qmpmux-fault-" });
   try {

@@ -1,18 +1,17 @@
 /**
  * The descriptors of a world and their owners, as they must be.
  *
- * Each is in one place: with its client, with the command that takes it, at QEMU,
- * or closed. What is at QEMU belongs to who gave it, and its name is that client's
- * own: a command finds under it what it would find on a monitor to itself. That is
- * checked where QEMU does something to it, so by what happens and not by what
- * qmpmux believes.
+ * Each is in one place: with its client, with the command that takes it, at QEMU, or closed. A
+ * descriptor at QEMU belongs to the client that gave it, and its name is that client's own: a
+ * command finds under it what it would find on a private monitor. That is checked when QEMU acts on
+ * the descriptor, so by what happens and not by what qmpmux believes.
  *
  * @module
  */
 
 import { Broken } from "./broken.ts";
 import type { Exec, SimulatedQemu } from "./qemu.ts";
-import type { Entry, Seat } from "./model.ts";
+import type { Entry, Seat } from "./seat.ts";
 import {
   type FdSet,
   namesUsed,
@@ -23,15 +22,17 @@ import {
   type Touch,
 } from "./table.ts";
 
-/** What makes a client's name another one for QEMU; the last of several was put there last. */
+/**
+ * A tag that turns a client's name into another one for QEMU; the last of several was added last.
+ */
 const TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?!~[0-9A-Za-z]{6}[0-9a-z]+~)/g;
 
-/** A text of QEMU's with the names that clients have chosen. */
+/** Returns a text of QEMU's with the names that clients have chosen. */
 export function untagged(text: string): string {
   return text.includes("~") ? text.replace(TAG, "") : text;
 }
 
-/** What comes with one message of a client. */
+/** The descriptors that are received with one message of a client. */
 export class SimulatedFds {
   closed = false;
   /** `ended`: it must be closed. */
@@ -54,22 +55,22 @@ export class SimulatedFds {
   }
 }
 
-/** What a command has to do with descriptors. */
+/** The use that a command makes of descriptors. */
 export interface Use {
   readonly name: string;
   readonly oob: boolean;
-  /** Does it take one, if it runs? */
+  /** Whether it takes one, if it runs. */
   readonly takes: boolean;
-  /** Does it surely run? */
+  /** Whether it certainly runs. */
   readonly surely: boolean;
   /** The names it gives or uses. */
   readonly names: readonly string[];
-  /** The set that it changes, and what of it. */
+  /** The set that it changes, and the descriptor in it. */
   readonly set: number | undefined;
   readonly fd: number | undefined;
 }
 
-/** What a command has to do with them; nothing for most. */
+/** Returns a command's use of descriptors; most commands have none. */
 export function useOf(name: string, oob: boolean, args: string): Use | undefined {
   const takes = name === "getfd" || name === "add-fd";
   if (!takes && args === "{}") return undefined;
@@ -91,7 +92,7 @@ export function useOf(name: string, oob: boolean, args: string): Use | undefined
   };
 }
 
-/** A name of QEMU's, as far as its answers have told. */
+/** A name at QEMU, as far as QEMU's replies have shown. */
 interface Name {
   readonly seat: Seat;
   /** Its client's name for it. */
@@ -99,10 +100,10 @@ interface Name {
   readonly upstream: string;
   /** Commands at QEMU that say it. */
   pending: number;
-  /** Is it there, or may it be? */
+  /** Whether QEMU has it, or may have it. */
   held: boolean;
   ending: boolean;
-  /** Is it of an earlier connection, and so nobody's? */
+  /** Whether it is of an earlier connection, and so belongs to nobody. */
   left: boolean;
 }
 
@@ -118,18 +119,18 @@ export class Holdings {
   readonly #live = new Set<SimulatedFds>();
   /** By QEMU's names. */
   readonly #names = new Map<string, Name>();
-  /** What each client has at QEMU, by its own names. */
+  /** The descriptors that each client has at QEMU, by its own names. */
   readonly #given = new Map<Seat, Map<string, SimulatedFds>>();
   /** All names with tags that have been given. */
   readonly #tagged = new Set<string>();
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
-  /** What was left behind in sets that nothing names, or names any more. */
+  /** Descriptors left behind in sets that nothing names, or no longer. */
   readonly #doomed = new Set<SimulatedFds>();
-  /** What was left behind in sets that are used. */
+  /** Descriptors left behind in sets that are used. */
   readonly #kept = new Map<SimulatedFds, FdSet<SimulatedFds>>();
-  /** As many commands of nobody's may have to end something, at most. */
+  /** The number of commands by which qmpmux itself may still have to close something, at most. */
   #due = 0;
   readonly #departed = new WeakSet<Seat>();
   /** Commands that have not been sent. */
@@ -137,13 +138,13 @@ export class Holdings {
   readonly #askers = new Map<Exec, Entry>();
   /** The names that commands at QEMU say. */
   readonly #said = new Map<Exec, Name[]>();
-  /** Commands of nobody's that end something. */
+  /** Commands of qmpmux's own that close something. */
   readonly #own = new Set<Exec>();
-  /** The command at QEMU that descriptors came with. */
+  /** The command at QEMU that descriptors were sent with. */
   hasFds: Exec | undefined;
   /** The command at QEMU that takes one. */
   #taking: Exec | undefined;
-  /** May QEMU have kept what a command should have taken? */
+  /** Whether QEMU may have kept descriptors that a command should have taken. */
   #strayed = false;
 
   constructor(qemu: SimulatedQemu) {
@@ -152,7 +153,7 @@ export class Holdings {
     qemu.looked = (exec, nth, fds): void => this.#looked(exec, nth, fds);
   }
 
-  /** Descriptors come to a client, in place of what waits there. */
+  /** Gives a client descriptors, in place of those that wait there. */
   fdsReceived(seat: Seat, name: string, tell: (fds: SimulatedFds) => void): SimulatedFds {
     const fds: SimulatedFds = new SimulatedFds(name, seat, () => tell(fds));
     this.#live.add(fds);
@@ -162,7 +163,7 @@ export class Holdings {
     return fds;
   }
 
-  /** A client has asked something that concerns them. */
+  /** Notes a command of a client that concerns descriptors. */
   asked(entry: Entry): void {
     const { use, seat } = entry;
     if (use === undefined) return;
@@ -175,13 +176,13 @@ export class Holdings {
     this.#weigh(entry);
   }
 
-  /** A command will not be sent any more, or is answered. */
+  /** Notes that a command will not be sent, or has been answered. */
   over(entry: Entry): void {
     this.#unsent.delete(entry);
     if (entry.fds?.place === "command") this.#end(entry.fds);
   }
 
-  /** A client is no more. */
+  /** Notes that a client has disconnected. */
   left(seat: Seat): void {
     this.#end(seat.fds);
     seat.fds = undefined;
@@ -197,14 +198,14 @@ export class Holdings {
     if (fds) fds.place = "ended";
   }
 
-  /** QEMU is about to be sent something: does it follow what nothing may follow? */
+  /** Checks that what QEMU is about to be sent may follow what it was sent last. */
   mayFollow(text: string): void {
     if (this.hasFds === undefined) return;
     const crash = `QEMU was sent ${text} behind a command with descriptors: it may crash`;
     throw new Broken("descriptors", crash);
   }
 
-  /** QEMU is sent a command; `busy` while others are there. */
+  /** Notes a command that QEMU is sent; `busy` while others are there. */
   sent(
     exec: Exec,
     entry: Entry | undefined,
@@ -247,7 +248,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** A command says a name to QEMU that its client knows as its own one: may it be that? */
+  /** Checks the name that a command uses at QEMU for one that its client knows. */
   #mapped(exec: Exec, seat: Seat, own: string, upstream: string): void {
     const refuse = (why: string): never => {
       throw new Broken("descriptors", `${seat.label}'s ${own} is ${upstream} to QEMU: ${why}`);
@@ -283,7 +284,10 @@ export class Holdings {
     else this.#said.set(exec, [name]);
   }
 
-  /** A command that nobody asked: may it end what it ends? Gives the client whose that was, if known. */
+  /**
+   * Checks a command that nobody asked for: it must close something left behind. Returns the client
+   * that had it, if known.
+   */
   own(exec: Exec): Seat | undefined {
     const { name, args, text } = exec;
     const refuse = (why: string): never => {
@@ -312,12 +316,15 @@ export class Holdings {
     return fds.seat;
   }
 
-  /** Has nothing named a set that nothing at QEMU names either? */
+  /** Tells whether nothing has named a set, and nothing at QEMU names it either. */
   #isUnnamed({ id, uses }: FdSet<SimulatedFds>): boolean {
     return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
   }
 
-  /** What somebody who has gone has in a set: it must end, or is nobody's from now on. */
+  /**
+   * Notes that a client has left something in a set: it must be closed, or belongs to nobody from
+   * now on.
+   */
   #leftInSet(id: number, fd: number): void {
     this.#sets.get(id)?.delete(fd);
     this.#due++;
@@ -328,7 +335,7 @@ export class Holdings {
     else this.#kept.set(fds, set);
   }
 
-  /** What was kept for a use that is over must end. */
+  /** Marks what was kept for a use that is over: it must be closed. */
   #doom(): void {
     for (const [fds, set] of this.#kept) {
       if (!this.#isUnnamed(set)) continue;
@@ -337,7 +344,7 @@ export class Holdings {
     }
   }
 
-  /** qmpmux is about to hear QEMU's answer. */
+  /** Notes a reply of QEMU's that qmpmux is about to read. */
   replied(exec: Exec): void {
     const { name, args } = exec;
     const worked = "value" in exec.outcome!;
@@ -376,7 +383,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** QEMU is gone, and all of it. */
+  /** Notes that QEMU's connection has been lost, with everything in it. */
   lost(): void {
     for (const set of this.#qemu.table.sets.values()) set.vague = true;
     for (const name of this.#names.values()) {
@@ -397,7 +404,7 @@ export class Holdings {
     this.#due = this.#names.size;
   }
 
-  /** Is a command held back though its turn has come, or may it be refused? */
+  /** Tells whether a command may be held back although its turn has come, or be refused. */
   isHeld({ use, refusals }: Entry): boolean {
     if (use === undefined) return false;
     return refusals.size > 0 || (use.takes && this.#taking !== undefined);
@@ -407,7 +414,7 @@ export class Holdings {
     for (const entry of this.#unsent) this.#weigh(entry);
   }
 
-  /** Why a command may be refused from now on. */
+  /** Adds the reasons for which a command may be refused from now on. */
   #weigh({ use, seat, fds, refusals }: Entry): void {
     const { takes, surely, set, fd } = use!;
     if (takes && surely && fds === undefined && this.#strayed) {
@@ -424,7 +431,10 @@ export class Holdings {
     }
   }
 
-  /** QEMU looks up a name: its client must find what it gave by that name, and nothing else. */
+  /**
+   * Checks a name that QEMU looks up: its client must find the descriptor it gave by that name, and
+   * no other.
+   */
   #looked(exec: Exec, nth: number, fds: SimulatedFds | undefined): void {
     const entry = this.#askers.get(exec);
     if (entry === undefined) return;
@@ -436,7 +446,7 @@ export class Holdings {
     throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
   }
 
-  /** What a name stands for is there, or is no more. */
+  /** Notes that the descriptor behind a name is there, or no longer. */
   #note(exec: Exec, how: Touch, fds: SimulatedFds): void {
     if (how === "given") {
       const { seat, use } = this.#askers.get(exec)!;
@@ -449,7 +459,7 @@ export class Holdings {
     }
   }
 
-  /** QEMU does something to one that it has. */
+  /** Checks what QEMU does to a descriptor that it has. */
   #touched(exec: Exec, how: Touch, fds: SimulatedFds): void {
     const { name, seat } = fds;
     const refuse = (): never => {
@@ -462,7 +472,7 @@ export class Holdings {
       this.#kept.delete(fds);
     }
     const isLeft = fds.connection !== this.#qemu.connection;
-    // What an earlier connection left in a set is nobody's.
+    // Descriptors that an earlier connection left in a set belong to nobody.
     if (isLeft && (how === "removed" || how === "joined")) return;
     if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
     if (this.#askers.get(exec)?.seat === seat) return;
@@ -470,7 +480,7 @@ export class Holdings {
     refuse();
   }
 
-  /** A step is over: is each where it must be? */
+  /** Checks after a step that every descriptor is where it must be. */
   stepDone(): void {
     for (const fds of this.#live) {
       const { name, place, closed, seat } = fds;
@@ -482,14 +492,17 @@ export class Holdings {
     }
   }
 
-  /** As many commands of nobody's may wait, at most. */
+  /** The number of commands of qmpmux's own that may wait, at most. */
   get bound(): number {
     if (!this.draining) return Math.max(0, this.#due);
     const sizes = [...this.#sets.values()].map(({ size }) => size);
     return sizes.reduce((sum, size) => sum + size, this.#names.size + Math.max(0, this.#due));
   }
 
-  /** Nothing is under way: is anything left that nobody has? `ready`: the session is negotiated. */
+  /**
+   * Checks, when nothing is pending, that nothing is left that belongs to nobody. `ready`: the
+   * session is negotiated.
+   */
   settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
     const { names, sets } = this.#qemu.table;
@@ -511,12 +524,12 @@ export class Holdings {
   }
 }
 
-/** The names that a command says to QEMU, in the order of {@linkcode Use.names}. */
+/** Returns the names that a command tells QEMU, in the order of {@linkcode Use.names}. */
 function namesIn({ name, args, oob }: Exec): string[] {
   return useOf(name, oob !== undefined, JSON.stringify(args))?.names.slice() ?? [];
 }
 
-/** Has QEMU surely taken the names of a command away, if it has succeeded? */
+/** Tells whether QEMU has certainly removed the names of a command, if the command has succeeded. */
 function isTakenAway({ name, args }: Exec): boolean {
   return TAKING_AWAY.has(name) && nameUnused(name, args) === undefined;
 }

@@ -1,15 +1,17 @@
 /**
  * A simulated QEMU: its queue, its order, its out-of-band lane, its events.
  *
- * In-band commands run one at a time in the order they came, out-of-band ones
- * are answered at once. What ran when a connection was lost is answered on the
- * next one, as QEMU does. It reads by counting brackets and `JSON.parse`.
+ * In-band commands run one at a time in the order of their arrival, out-of-band ones are answered
+ * at once. A command that runs when a connection is lost is answered on the next one, as by QEMU.
+ * It parses by counting brackets and `JSON.parse`. It differs from `FakeQemu` in that it has no
+ * socket, does nothing until the world tells it to, and keeps every command it was sent with its
+ * reply.
  *
  * @module
  */
 
 import type { SimulatedFds } from "./holdings.ts";
-import { IMMUTABLE, lastingValue, type Outcome, replyLine, written } from "./rules.ts";
+import { IMMUTABLE, lastingValue, type ReplyContent, replyLine, written } from "./rules.ts";
 import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
 /** A command that QEMU has been sent. */
@@ -17,25 +19,25 @@ export interface Exec {
   /** Its number over the life of the world; its answer carries it. */
   readonly number: number;
   /**
-   * As it came, less the number of an out-of-band one; and as its client asked it, less the tags of
-   * names, once that is known.
+   * The text as QEMU received it, without the number of an out-of-band command; once the client's
+   * own text is known, also without the tags of names.
    */
   text: string;
   readonly name: string;
-  /** As they came. */
+  /** The arguments as QEMU received them. */
   readonly args: Readonly<Record<string, unknown>>;
-  /** What came with it. */
+  /** The descriptors received with it. */
   readonly fds: SimulatedFds | undefined;
   readonly oob: string | undefined;
   readonly process: number;
   readonly connection: number;
-  /** What it answered, once it did. */
-  outcome: Outcome | undefined;
-  /** Where it has put a descriptor. */
+  /** The reply, once it was given. */
+  outcome: ReplyContent | undefined;
+  /** The place of the descriptor that it added. */
   put?: { readonly fd: number; readonly id: number };
 }
 
-/** Something QEMU says; `text` is plain, with its line end. */
+/** A message of QEMU's; `text` is plain, with its line end. */
 export interface Said {
   readonly kind:
     | "greeting"
@@ -49,7 +51,7 @@ export interface Said {
     | "unreadable"
     | "end";
   readonly text: string;
-  /** As it is written, with its line end. */
+  /** The bytes as they are written, with the line end. */
   readonly wire: string;
   readonly name?: string;
   readonly exec?: Exec;
@@ -67,7 +69,7 @@ const SHAPES: readonly ((mark: string) => string)[] = [
   (mark) => `{"n": inf, "at": "${mark}"}`,
   (mark) => `{"error": {"class": "x"}, "at": "${mark}", "event": "STOP"}`,
 ];
-/** How many ways there are to answer. */
+/** The number of ways to answer. */
 export const SHAPE_COUNT = SHAPES.length;
 
 /** A text longer than any name of QEMU's. */
@@ -75,13 +77,13 @@ const LONG_NAME = "X".repeat(300);
 /** A text longer than any list of commands. */
 const LONG_LIST = "x".repeat(140_000);
 
-/** What no QEMU says once its negotiation is done, whoever has asked what. */
+/** Messages that no QEMU sends after its negotiation, whoever has asked what. */
 const HOSTILE: readonly string[] = [
   '{"return": {}, "id": 9007199254740993}\r\n',
   '{"id": [1], "error": {"class": "GenericError", "desc": "another\'s"}}\r\n',
   `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "${LONG_NAME}"}\r\n`,
 ];
-/** Values that are no answer to a command. */
+/** Values that are not a reply to a command. */
 const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
   ["query-commands", [
     "[nope]",
@@ -100,7 +102,7 @@ const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
     `{"fdset-id": 1, "fd": 20, "x": "${"x".repeat(5000)}"}`,
   ]],
 ]);
-/** How many ways there are to be hostile, at most. */
+/** The number of ways to be hostile, at most. */
 export const HOSTILE_COUNT = 6;
 
 /** All QEMUs of one world, one after the other. */
@@ -111,9 +113,9 @@ export class SimulatedQemu {
   oob = true;
   version = 0;
   running = false;
-  /** What waits to be executed; the first of it runs. */
+  /** Commands that wait to be executed; the first of them runs. */
   queue: Exec[] = [];
-  /** What it has said of which not all has arrived. */
+  /** Messages that have not arrived completely. */
   out: Said[] = [];
   /** The bytes that have not arrived. */
   wire = "";
@@ -123,7 +125,7 @@ export class SimulatedQemu {
   table = new DescriptorTable<SimulatedFds>();
   /** Told when it does something to a descriptor. */
   touched: (exec: Exec, how: Touch, fds: SimulatedFds) => void = () => {};
-  /** Told what it finds under the names of a command, one after the other. */
+  /** A function that is given the descriptors under the names of a command, one after the other. */
   looked: (exec: Exec, nth: number, fds: SimulatedFds | undefined) => void = () => {};
   readonly pretty: boolean;
   readonly #refuses = new Set<number>();
@@ -136,7 +138,7 @@ export class SimulatedQemu {
     this.pretty = pretty;
   }
 
-  /** A connection comes up. */
+  /** Brings a connection up. */
   arrive(fresh: boolean, version: number, oob: boolean, refuses: boolean): void {
     if (fresh || this.#quits || this.process === 0) {
       this.#quits = false;
@@ -166,13 +168,13 @@ export class SimulatedQemu {
     this.#say({ kind: "greeting", text: this.greeting });
   }
 
-  /** A late out-of-band reply. */
+  /** Says a late out-of-band reply. */
   stale(): void {
     if (this.#lastOob === "0") return;
     this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
   }
 
-  /** What no QEMU says, or not now. */
+  /** Says something that no QEMU says, or not now. */
   junk(text: string): void {
     this.#say({ kind: text.startsWith('{"QMP"') ? "greeting" : "junk", text });
   }
@@ -195,7 +197,7 @@ export class SimulatedQemu {
     this.#say({ kind: "event", name, text });
   }
 
-  /** The connection is gone; what runs goes on, what waits is dropped. */
+  /** Ends the connection: the command that runs goes on, those that wait are dropped. */
   lose(): void {
     this.connected = false;
     this.#late = this.queue[0];
@@ -206,9 +208,9 @@ export class SimulatedQemu {
     this.table.waiting = undefined;
   }
 
-  /** A command has come in; `undefined` where it is none. */
+  /** Takes a command; returns `undefined` if the text is not one. */
   received(text: string, fds?: SimulatedFds): Exec | undefined {
-    // What comes takes the place of what waits.
+    // Descriptors that are received replace those that wait.
     if (fds) this.table.waiting = fds;
     let value: Record<string, unknown>;
     try {
@@ -241,12 +243,12 @@ export class SimulatedQemu {
     return exec;
   }
 
-  /** Answers what overtakes. */
+  /** Answers an out-of-band command. */
   overtake(exec: Exec): void {
     this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
   }
 
-  /** Says what is no answer to the first that waits, or what no QEMU says. */
+  /** Says a wrong reply to the first command that waits, or something that no QEMU says. */
   defy(shape: number): void {
     const exec = this.queue[0];
     const values = exec?.connection === this.connection ? UNREADABLE.get(exec.name) : undefined;
@@ -298,11 +300,11 @@ export class SimulatedQemu {
     this.#say({ kind: "reply", text: replyLine("qmp", exec.oob, exec.outcome), exec });
   }
 
-  /** What a command does to descriptors. */
-  #descriptors(exec: Exec, fails: boolean, shape: number): Outcome {
+  /** Applies a command to the descriptors. */
+  #descriptors(exec: Exec, fails: boolean, shape: number): ReplyContent {
     const { name, args, oob } = exec;
     const mark = `#${exec.number}#`;
-    const error = (desc: string): Outcome => ({
+    const error = (desc: string): ReplyContent => ({
       errorClass: "GenericError",
       desc: `${desc} ${mark}`,
     });

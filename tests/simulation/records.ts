@@ -1,5 +1,5 @@
 /**
- * That each command is put on record once, when it has come to its end.
+ * The check that each command is put on record once, when it has ended.
  *
  * @module
  */
@@ -7,29 +7,29 @@
 import type { Happening, Observer } from "../../lib/mod.ts";
 import { Broken } from "./broken.ts";
 
-/** Who is told what became of commands, and compares it with what was asked. */
+/** An observer that compares the records of commands with the commands that were asked. */
 export class Records implements Observer {
-  /** The names of commands that have not come to their end, by who asked them. */
+  /** The names of commands that have not ended, by client. */
   readonly #open = new Map<string, string[]>();
 
   /** The number of clients that have left. */
   left = 0;
 
-  /** A client asks something. */
+  /** Notes a command of a client. */
   asked(party: string, name: string): void {
     const names = this.#open.get(party);
     if (names) names.push(name);
     else this.#open.set(party, [name]);
   }
 
-  /** Nothing is under way: is all on record? */
+  /** Checks that everything is on record when nothing is pending. */
   settled(): void {
     for (const [party, names] of this.#open) {
       throw new Broken("records", `${party}'s ${names.join(", ")} is not on record`);
     }
   }
 
-  /** Takes note of a command that has ended. */
+  /** Checks the record of a command that has ended; counts clients that have left. */
   observe(happening: Happening): void {
     if (happening.kind === "left") this.left++;
     if (happening.kind !== "command") return;

@@ -1,8 +1,8 @@
 /**
- * What the model knows: roles, queries, events, ids, as tables of its own.
+ * The knowledge of the model: roles, queries, events and ids, as tables of its own.
  *
- * Written from the promises and from QEMU's rules, not from the code that is
- * under test; where the two differ, one of them is wrong.
+ * They are written from the promises and from QEMU's rules, not from the code under test; if the
+ * two differ, one of them is wrong.
  *
  * @module
  */
@@ -40,7 +40,7 @@ const READERS = [
   "qom-list",
 ];
 
-/** May a client in this role run this? `args` is JSON. */
+/** Tells whether a client in this role may run a command; `args` is JSON. */
 export function allowed(role: RoleName, name: string, args: string): boolean {
   if (role === "full" || role === "admin") return true;
   const secret = name === "qom-get" && args.includes('"secret"');
@@ -79,10 +79,10 @@ const UNLISTED: Readonly<Record<RoleName, readonly string[]>> = {
 /** Answers that are the same as long as a QEMU process lives. */
 export const IMMUTABLE: readonly string[] = ["query-version", "query-name", "query-commands"];
 
-/** Queries that only read: who asks the same may share the answer. */
+/** Queries that only read: clients that ask the same may share the reply. */
 export const SHARED: readonly string[] = [...IMMUTABLE, "query-status", "query-block", "qom-list"];
 
-/** The value of a lasting answer of one QEMU process, as a role sees it. */
+/** Returns the value that a QEMU process always returns to an immutable query, as a role sees it. */
 export function lastingValue(process: number, name: string, role: RoleName = "full"): string {
   if (name !== "query-commands") return `{"of": "${name}", "process": ${process}}`;
   const turned = LISTED.map((_, at) => LISTED[(at + process) % LISTED.length]!);
@@ -99,7 +99,7 @@ export const EVENTS: readonly string[] = [
   "JOB_STATUS_CHANGE",
 ];
 
-/** Does a list of globs let a name pass? No list lets all pass. */
+/** Tells whether a list of globs lets a name pass; without a list, all pass. */
 export function passes(globs: readonly string[] | undefined, name: string): boolean {
   if (globs === undefined) return true;
   return globs.some((glob) => {
@@ -109,7 +109,7 @@ export function passes(globs: readonly string[] | undefined, name: string): bool
   });
 }
 
-/** The events that a role shows. */
+/** Returns the events that a role shows. */
 export function roleEvents(role: RoleName): readonly string[] | undefined {
   return role === "guest" ? GUEST.events : undefined;
 }
@@ -133,16 +133,16 @@ export const IDS: readonly (readonly [string, string])[] = [
   ["true", "true"],
 ];
 
-/** What a reply says. */
-export type Outcome =
+/** The content of a reply. */
+export type ReplyContent =
   | { readonly value: string }
   | { readonly errorClass: string; readonly desc: string; readonly data?: string };
 
-/** A reply's line, as a client of a dialect must hear it. */
+/** Returns the line of a reply, as a client of a dialect must hear it. */
 export function replyLine(
   dialect: SimGrant["dialect"],
   id: string | undefined,
-  outcome: Outcome,
+  outcome: ReplyContent,
 ): string {
   if ("value" in outcome) {
     return `{"return": ${outcome.value}${id === undefined ? "" : `, "id": ${id}`}}\r\n`;
@@ -153,7 +153,7 @@ export function replyLine(
   return `{${head}"error": {"class": "${errorClass}", "desc": "${desc}"${tail}}}\r\n`;
 }
 
-/** A message as QEMU writes it, plain or with `pretty=on`. */
+/** Returns a message as QEMU writes it, plain or with `pretty=on`. */
 export function written(text: string, pretty: boolean): string {
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^{}[\],:\s"]+/g) ?? [];
   let [out, depth] = ["", 0];
@@ -174,7 +174,7 @@ export function written(text: string, pretty: boolean): string {
   return `${out}\r\n`;
 }
 
-/** An error of the most common class. */
-export function generic(desc: string): Outcome {
+/** Returns an error of the most common class. */
+export function generic(desc: string): ReplyContent {
   return { errorClass: "GenericError", desc };
 }

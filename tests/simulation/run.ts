@@ -1,11 +1,10 @@
 /**
- * Runs worlds from seeds, and shows what breaks a promise as a short transcript.
+ * Runs worlds from seeds, and shows a broken promise as a short transcript.
  *
  *     deno task simulate [--minutes N] [--seed S] [--steps N]
  *
- * With a seed alone its one world is played.
- * A run of many steps is many worlds, each with the seed of the one before and
- * one more, so that a failure needs only its own world again.
+ * With a seed alone only its world is played. A run of many steps is many worlds with
+ * consecutive seeds, so that a failure can be replayed by its own world.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import { type Core, World } from "./world.ts";
 
 /** Steps of one world. */
 export const WORLD_STEPS = 2000;
-/** So many lists are tried to make one shorter. */
+/** The number of shorter lists that are tried. */
 const TRIES = 5000;
 
 /** A promise that was broken, and how to see it again. */
@@ -25,7 +24,7 @@ export interface Failure {
   readonly setting: Setting;
   readonly actions: readonly Action[];
   readonly error: Error;
-  /** Its kind: the promise, or what was thrown. */
+  /** The kind of the failure: the promise, or the name of the error. */
   readonly promise: string;
 }
 
@@ -70,7 +69,7 @@ function replay(core: Core, setting: Setting, actions: readonly Action[]): Failu
   return undefined;
 }
 
-/** A shorter list that breaks the same promise. */
+/** Returns a shorter list that breaks the same promise. */
 export function shrunk(core: Core, found: Failure): Failure {
   let best = found;
   let tries = 0;
@@ -116,7 +115,9 @@ function simplerThan(action: Action): Action[] {
   return [];
 }
 
-/** What was said, in the notation of `tests/transcripts/`, as far as it goes. */
+/**
+ * Returns the conversation in the notation of `tests/transcripts/`, as far as that can express it.
+ */
 export function transcript(core: Core, { setting, actions }: Failure): string {
   const world = new World(core, setting, true);
   try {
@@ -127,7 +128,7 @@ export function transcript(core: Core, { setting, actions }: Failure): string {
   return world.lines.map((line) => line.replace(/[\r\n]+/g, " ")).join("\n");
 }
 
-/** A failure for people: the seed, and the shortest way there. */
+/** Returns a failure for people: the seed, and the shortest way there. */
 export function report(core: Core, found: Failure): string {
   const short = shrunk(core, found);
   return [

@@ -1,23 +1,23 @@
 /**
  * A simulated QEMU's descriptors: one table of names, and its sets.
  *
- * What came with a message waits until a command takes it, or until more comes.
- * What takes the place of something, closes it, uses it or adds to it is told, so
- * that somebody can look whose it was.
+ * Descriptors that are received with a message wait until a command takes them, or until more are
+ * received. The table reports everything that replaces, closes, uses or adds something, so that its
+ * owner can be checked.
  *
  * @module
  */
 
-/** What becomes of something in the table. */
+/** The things that happen to a descriptor in the table. */
 export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "removed" | "joined";
 
 /** A set of descriptors: there as long as any is in it. */
 export interface FdSet<Fds> {
   readonly id: number;
   readonly fds: Map<number, Fds>;
-  /** Commands that used it, less those of which it has been told that they do no more. */
+  /** The number of commands that used it, without those whose use is known to have ended. */
   uses: number;
-  /** May somebody use it still, of whom qmpmux knows nothing, or the other way round? */
+  /** Whether there may be a user of it that qmpmux does not know of, or the other way round. */
   vague: boolean;
 }
 
@@ -42,8 +42,8 @@ export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
 type Arguments = Readonly<Record<string, unknown>>;
 
 /**
- * The commands that have surely taken a name away when they have succeeded. Of others a client of
- * QEMU's cannot know: `netdev_add` of a stream leaves it there.
+ * The commands that certainly remove a name when they succeed. Of others a client of QEMU's cannot
+ * know it: `netdev_add` of a stream leaves the name there.
  */
 export const TAKING_AWAY: ReadonlySet<string> = new Set([
   "closefd",
@@ -52,10 +52,13 @@ export const TAKING_AWAY: ReadonlySet<string> = new Set([
   "netdev_add",
 ]);
 
-/** Told what a name was found to be when it was looked up; `nth` is its place among a command's. */
+/**
+ * A function that is given the descriptor under a name when QEMU looks it up; `nth` is its place
+ * among a command's names.
+ */
 export type Looked<Fds> = (nth: number, fds: Fds | undefined) => void;
 
-/** The names that a command looks up, in that order; a name is taken away by that. */
+/** Returns the names that a command looks up, in that order; looking a name up removes it. */
 export function namesUsed(name: string, args: Arguments): string[] {
   const { uri, fds, fdname, backend } = args;
   switch (name) {
@@ -74,18 +77,18 @@ export function namesUsed(name: string, args: Arguments): string[] {
   return [];
 }
 
-/** The name that a command says and QEMU does not look up. */
+/** Returns the name that a command gives and QEMU does not look up. */
 export function nameUnused(name: string, { addr }: Arguments): string | undefined {
   return name === "netdev_add" ? (addr as { str: string } | undefined)?.str : undefined;
 }
 
-/** The set that a command opens. */
+/** Returns the set that a command opens. */
 export function setUsed({ filename }: Arguments): number | undefined {
   const [, id] = /^\/dev\/fdset\/(\d+)$/.exec(String(filename)) ?? [];
   return id === undefined ? undefined : Number(id);
 }
 
-/** Would QEMU's handler of `getfd` or `add-fd` run with these? */
+/** Tells whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
 export function takerRuns(name: string, args: Arguments): boolean {
   const entries = Object.entries(args);
   if (name === "getfd") return entries.length === 1 && typeof args["fdname"] === "string";
@@ -99,9 +102,11 @@ export class DescriptorTable<Fds> {
   waiting: Fds | undefined;
   readonly names = new Map<string, Fds>();
   readonly sets = new Map<number, FdSet<Fds>>();
-  /** What has been made of a set, by name. */
+  /** The sets from which something was made, by its name. */
   readonly nodes = new Map<string, FdSet<Fds>>();
-  /** What was made of a set and has been ended, which nobody has been told yet. */
+  /**
+   * The sets from which something was made that has been removed, which has not been reported yet.
+   */
   readonly ended = new Map<string, FdSet<Fds>>();
   /** The numbers of sets that were used once. */
   readonly #used = new Set<number>();
@@ -159,7 +164,7 @@ export class DescriptorTable<Fds> {
     return fails === "in" ? { desc: "It failed" } : result;
   }
 
-  /** It is told that what was made of a set is no more. */
+  /** Notes that something made of a set is known to be removed. */
   toldOf(node: string): void {
     const set = this.ended.get(node);
     if (set) set.uses--;
@@ -178,7 +183,7 @@ export class DescriptorTable<Fds> {
   #add(wanted: number | undefined, fds: Fds, touch: (how: Touch, c: Fds) => void): Result {
     let id = wanted ?? 0;
     if (wanted === undefined) { while (this.sets.has(id)) id++; }
-    // Who asks for a number may mean the set that had it before.
+    // A client that asks for a number may mean the set that had it before.
     const vague = wanted !== undefined && this.#used.has(id);
     const set = this.sets.get(id) ?? { id, fds: new Map<number, Fds>(), uses: 0, vague };
     for (const other of set.fds.values()) touch("joined", other);
@@ -218,7 +223,7 @@ export class DescriptorTable<Fds> {
       touch("removed", set.fds.get(each)!);
       set.fds.delete(each);
     }
-    // What was opened from it keeps it; from those of odd numbers that is closed again at once.
+    // A block device opened from it keeps it; with an odd number it is closed again at once.
     const cached = set.uses > 0 && id % 2 === 0;
     if (set.fds.size === 0 && !cached) this.sets.delete(id);
     return { value: "{}" };

@@ -1,8 +1,8 @@
 /**
  * One world: the real hub, simulated clients, a simulated QEMU, simulated time.
  *
- * It plays actions one by one, does at the edges what the rim does with sockets,
- * and tells the model all that is said, which throws where a promise is broken.
+ * It plays actions one by one, does at the edges what the daemon does with sockets, and gives every
+ * message to the model, which throws if a promise is broken.
  *
  * @module
  */
@@ -23,9 +23,11 @@ import {
 } from "./actions.ts";
 import type { SimulatedFds } from "./holdings.ts";
 import { Broken } from "./broken.ts";
-import { Model, type Seat } from "./model.ts";
+import { checkPending } from "./checks.ts";
+import { Model } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
 import { GUEST, type SimGrant, written } from "./rules.ts";
+import type { Seat } from "./seat.ts";
 
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
@@ -52,17 +54,18 @@ class SimulatedClient implements ClientPeer {
   monitor!: Monitor;
   paused = false;
   stalled = false;
-  /** Will it say no more? */
+  /** Whether it will say no more. */
   ended = false;
   unread = 0;
-  /** What it says that has not arrived. */
+  /** Text that has not arrived. */
   outbox = "";
-  /** What the splitter must give, in this order. */
+  /** The values that the splitter must find, in order. */
   readonly spoken: Spoken[] = [];
   #at = 0;
-  /** How much has arrived, and where in all it says descriptors come. */
+  /** The number of characters that have arrived. */
   #arrived = 0;
   #said = 0;
+  /** The places, among all its characters, at which descriptors are sent. */
   #withFds: number[] = [];
   #ahead: { bytes: Uint8Array; fds: string | undefined }[] = [];
   #splitter: InstanceType<Core["FrameSplitter"]> | undefined;
@@ -77,17 +80,17 @@ class SimulatedClient implements ClientPeer {
     const text = DECODER.decode(bytes);
     if (this.stalled) this.unread += bytes.length;
     this.#world.tell(`${this.seat.label}< `, text);
-    this.#world.model.heard(this.seat, this.#plain(text));
+    this.#world.model.replies.heard(this.seat, this.#plain(text));
   }
 
   sendReply(bytes: Uint8Array): void {
     this.send(bytes);
   }
 
-  /** What it hears, as a QEMU that is not pretty would have written it. */
+  /** Returns a line as a QEMU that is not pretty would have written it. */
   #plain(text: string): string {
     const plain = this.#world.qemu.pretty ? written(text, false) : text;
-    // What only qmpmux says is plain always.
+    // Lines of qmpmux's own are always plain.
     const own = plain.includes('"event": "__') || plain.includes('["async messages"]');
     if (this.#world.qemu.pretty && !own && written(text, true) !== text) {
       throw new Broken("bytes", `${this.seat.label} heard what is not pretty: ${text}`);
@@ -127,7 +130,7 @@ class SimulatedClient implements ClientPeer {
     const chunk = this.outbox.slice(0, count);
     if (chunk === "") return;
     this.outbox = this.outbox.slice(count);
-    // The kernel cuts where descriptors come: with the first byte of what is read.
+    // The kernel cuts where descriptors are: they are received with the first byte of a read.
     for (let rest = chunk; rest !== "";) {
       const fds = this.#withFds[0] === this.#arrived ? this.#world.newFds(this.seat) : undefined;
       if (fds !== undefined) this.#withFds.shift();
@@ -155,7 +158,7 @@ class SimulatedClient implements ClientPeer {
     const input = this.#splitter.next();
     if (input !== undefined) {
       if (this.seat.closed) {
-        // What it had said already is read on, and nothing comes of it.
+        // Bytes that were sent before are read on, without an effect.
         mux.received(this.monitor, input);
         return true;
       }
@@ -173,13 +176,13 @@ class SimulatedClient implements ClientPeer {
     return true;
   }
 
-  /** Has all been read that it said? */
+  /** Whether everything that it said has been read. */
   get heardOut(): boolean {
     return this.#at === this.spoken.length;
   }
 }
 
-/** A world; `trace` keeps what is said. */
+/** A world; `trace` keeps the conversation. */
 export class World {
   readonly core: Core;
   readonly mux: Mux;
@@ -188,7 +191,7 @@ export class World {
   readonly clients = new Map<number, SimulatedClient>();
   /** Clients from which is read on when the step is over. */
   readonly resumed = new Set<SimulatedClient>();
-  /** What was said, in the notation of transcripts. */
+  /** The conversation, in the notation of transcripts. */
   readonly lines: string[] = [];
   now = 0;
   drained = false;
@@ -218,7 +221,7 @@ export class World {
         lost: (): void => {},
         stalled: (stalled): void => {
           if (this.#trace) this.lines.push(`! notice ${stalled ? "stalled" : "answers"}`);
-          this.model.notice(stalled);
+          this.model.link.notice(stalled);
         },
         reload: (done): void => done([]),
         idle: (): void => this.model.idle(),
@@ -231,14 +234,14 @@ export class World {
     );
   }
 
-  /** Descriptors arrive; gives what they are called. */
+  /** Delivers descriptors; returns their name. */
   newFds({ label }: Seat): string {
     const name = `c${++this.#fdMessages}`;
     this.#note(`${label}+ ${name}`);
     return name;
   }
 
-  /** Keeps what was said. */
+  /** Keeps a message for the trace. */
   tell(who: string, said: string | Uint8Array): void {
     if (!this.#trace) return;
     const text = typeof said === "string" ? said : DECODER.decode(said);
@@ -249,14 +252,14 @@ export class World {
     if (this.#trace) this.lines.push(text);
   }
 
-  /** One step; @throws Broken where a promise is */
+  /** Plays one step; @throws Broken if a promise is */
   play(action: Action): void {
     this.#do(action);
     this.#catchUp();
     this.model.stepDone(this.#paused);
     const counts = this.mux.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
-      if (!seat.closed) this.model.pending(seat, monitor.pending, counts.get(monitor) ?? 0);
+      if (!seat.closed) checkPending(seat, monitor.pending, counts.get(monitor) ?? 0);
     }
     const left = this.#attached - this.mux.monitors.size;
     if (this.model.records.left !== left) {
@@ -268,10 +271,10 @@ export class World {
 
   readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
 
-  /** What the rim does when the core has finished. */
+  /** Acts as the daemon does when the core has finished. */
   #catchUp(): void {
     if (this.#closed !== undefined) this.#lose(this.#closed);
-    // Its rim says so once more when its socket is closed.
+    // The daemon detaches it once more when its socket is closed.
     for (const monitor of this.#over.splice(0)) this.mux.detached(monitor);
     while (this.resumed.size > 0) {
       for (const client of this.resumed) {
@@ -287,7 +290,10 @@ export class World {
     }
   }
 
-  /** Has a client that will say no more been told all? QEMU drops everything where `oob` is on. */
+  /**
+   * Tells whether a client that will say no more has been told all. QEMU drops everything if `oob`
+   * is on.
+   */
   #isDone({ monitor, heardOut }: SimulatedClient): boolean {
     return monitor.takesOob || (heardOut && monitor.idle && monitor.greeted);
   }
@@ -395,7 +401,7 @@ export class World {
   #adopt(who: number, simTerms: SimGrant): void {
     const client = this.clients.get(who);
     if (client === undefined || client.seat.closed) return;
-    // The dialect stays what it was greeted in.
+    // The dialect in which it was greeted stays.
     const adopted = { ...simTerms, dialect: client.seat.grant.dialect };
     this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
     this.model.adopt(who, adopted);
@@ -413,19 +419,23 @@ export class World {
     this.#splitter = new this.core.MessageSplitter();
     const nonce = String(++this.#nonce);
     this.#note("! qemu arrives");
-    this.model.arrive(nonce);
+    this.model.link.arrive(nonce);
     const upstream: QemuPeer = {
       send: (bytes, fds) => {
         const text = DECODER.decode(bytes);
         const along = fds as SimulatedFds | undefined;
         this.tell(along ? `q< +${along.name} ` : "q< ", text);
         const exec = this.#received(text, along);
-        this.model.toQemu(exec?.oob === undefined ? this.model.asAsked(text) : text, exec, along);
+        this.model.toQemu(
+          exec?.oob === undefined ? this.model.inFlight.asAsked(text) : text,
+          exec,
+          along,
+        );
         if (exec?.oob !== undefined) this.qemu.overtake(exec);
       },
       close: ({ text }) => {
         this.#note("q< EOF");
-        this.model.qemuClosed();
+        this.model.link.closed();
         this.#closed = text;
       },
     };
@@ -441,7 +451,7 @@ export class World {
       throw new Broken("loss", `QEMU was sent ${text} after the end`);
     }
     const exec = this.qemu.received(text, fds);
-    if (exec !== undefined) exec.text = this.model.asAsked(exec.text);
+    if (exec !== undefined) exec.text = this.model.inFlight.asAsked(exec.text);
     return exec;
   }
 
@@ -473,7 +483,7 @@ export class World {
     if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU has gone");
   }
 
-  /** Everything that waits is let through. */
+  /** Lets everything through that waits. */
   #settle(): void {
     const { qemu } = this;
     for (let round = 0; round < 2000; round++) {

@@ -1,5 +1,5 @@
 /**
- * What clients do: kinds of them, each with its listener, its share and its acts.
+ * The behaviours of clients: kinds of them, each with its listener, its share and its acts.
  *
  * An act is a few commands whose answers are known, and leaves nothing behind.
  *
@@ -10,7 +10,7 @@ import type { Random } from "../support/random.ts";
 import type { Caller, Nonsense, Question } from "./caller.ts";
 import { ALL, type Filter, NONE } from "./events.ts";
 
-/** What the listeners are called; each has a role, one the dialect of 2010. */
+/** The names of the listeners; each has a role, one the dialect of 2010. */
 export const LISTENERS = {
   watch: 'role = "observer"',
   run: 'role = "operator"',
@@ -22,38 +22,41 @@ export const LISTENERS = {
 /** The name of a listener. */
 export type ListenerName = keyof typeof LISTENERS;
 
-/** What a client may ask of the world it is in. */
+/** The load around a client, as far as its behaviour uses it. */
 export interface Surroundings {
   readonly random: Random;
   /** Resolves when it is time to end. */
   readonly end: Promise<void>;
-  /** QEMU's greeting, and what it answers for ever, by command. */
+  /** QEMU's greeting, and the replies that never change, by command. */
   readonly greeting: string;
   readonly lasting: ReadonlyMap<string, string>;
-  /** Waits as long as a client does that sends so many commands at a time. */
+  /** Waits as long as a client does that sends that many commands at a time. */
   pause(commands: number): Promise<void>;
-  /** May this be done now? It is something that happens so often a second at most, whoever does it. */
+  /**
+   * Takes one from the budget of a costly act, which all clients share; false if this second's is
+   * spent.
+   */
   spend(what: Costly): boolean;
   /** Clients that wait to be disconnected by an administrator. */
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[];
-  /** Commands that were sent and whose answers nobody will hear. */
+  /** Counts commands that were sent and whose replies nobody will read. */
   abandoned(commands: number): void;
-  /** Checks that a client has heard all that it must have heard by now, and lets it go. */
+  /** Checks that a client has heard everything that it must have heard by now, and releases it. */
   farewell(caller: Caller): Promise<void>;
 }
 
-/** What costs everybody: events go to all, the long answers are long. */
+/** Acts that are costly for everybody: events are sent to all, and the long replies are long. */
 export type Costly = "toggle" | "job" | "list" | "schema" | "reload";
 
 /** A kind of client. */
 export interface Kind {
   readonly name: string;
   readonly listener: ListenerName;
-  /** Of 100 clients. */
+  /** The number of such clients among 100. */
   readonly share: number;
-  /** Connected once for all acts, or anew for each? */
+  /** Whether it stays connected for all acts, or connects anew for each. */
   readonly stays: boolean;
-  /** Negotiates; `undefined` where it does so as today, without capabilities. */
+  /** Negotiates; `undefined` stands for today's negotiation, without capabilities. */
   readonly begin?: (caller: Caller, around: Surroundings) => Promise<void>;
   /** Acts once. One that does not stay must leave. */
   readonly act: (caller: Caller, around: Surroundings) => Promise<void>;
@@ -88,14 +91,14 @@ const UNKNOWN: Question = {
     /^\{"class": "CommandNotFound", "desc": "The command no-such-command has (not been found|been refused.*)"/,
 };
 
-/** What QEMU answers once and for all, and how often it may be asked. */
+/** The queries whose replies never change, and how often QEMU may be sent them. */
 export const LASTING = ["query-version", "query-name", "query-target", "query-qmp-schema"] as const;
 
 function lasting({ lasting }: Surroundings, name: string): Question {
   return { name, answer: lasting.get(name)! };
 }
 
-/** Some of the usual questions. */
+/** Returns some of the usual queries. */
 function some(around: Surroundings, among: readonly Question[]): Question[] {
   const { random } = around;
   const all = [...among, lasting(around, "query-version"), lasting(around, "query-name")];
@@ -123,7 +126,7 @@ async function oneByOne(
   await around.pause(questions.length);
 }
 
-/** Block nodes come and go; who asks which there are sees it at once. */
+/** Adds and deletes a block node; a client that asks for the nodes sees it at once. */
 async function addNode(caller: Caller, around: Surroundings): Promise<void> {
   const node = `n${caller.number}`;
   const args = `{"driver":"null-co","node-name":"${node}","size":65536}`;
@@ -149,7 +152,7 @@ function named(node: string, there: boolean): Question {
   };
 }
 
-/** The same with an object; here all of it is said at once, and answered in order. */
+/** Acts likewise with an object; all commands are sent at once, and answered in order. */
 async function addObject(caller: Caller, around: Surroundings): Promise<void> {
   const id = `t${caller.number}`;
   const questions = [
@@ -176,7 +179,7 @@ function object(id: string, there: boolean): Question {
   };
 }
 
-/** A job: nine events before and around its answer. */
+/** Runs a job: nine events before and around its reply. */
 async function backUp(caller: Caller, around: Surroundings): Promise<void> {
   const [from, to] = [`f${caller.number}`, `b${caller.number}`];
   const add = (node: string): Question => ({
@@ -203,7 +206,7 @@ async function backUp(caller: Caller, around: Surroundings): Promise<void> {
   await oneByOne(caller, around, [del(from), del(to)]);
 }
 
-/** The machine runs and stops; everybody hears of it. */
+/** Runs and stops the machine; all clients get the events. */
 async function toggle(caller: Caller, around: Surroundings): Promise<void> {
   const questions = ["cont", "stop", "system_reset"].map((name) => ({ name, answer: "{}" }));
   await oneByOne(caller, around, questions.slice(0, around.random.oneIn(4) ? 3 : 2));
@@ -294,7 +297,7 @@ export const KINDS: readonly Kind[] = [
       const victim = { name: name!, gone: caller.ended };
       victims.push(victim);
       await Promise.race([caller.ended, end]);
-      // Nobody has come for it; whoever has taken it off the list does come.
+      // Nobody has disconnected it; a client that has taken it off the list will do so.
       const at = victims.indexOf(victim);
       if (at >= 0) victims.splice(at, 1);
       else await caller.ended;

@@ -1,9 +1,9 @@
 /**
  * A client that believes nothing: every line it hears must be one it expects.
  *
- * Each command has an id that no other client uses, in one of five forms. In-band
- * replies must come in the order of asking, out-of-band ones at any time, each
- * once, of the expected kind and content; events as a follower says.
+ * Each command has an id that no other client uses, in one of five forms. In-band replies must
+ * arrive in the order of asking, out-of-band ones at any time, each once, of the expected kind and
+ * content; a follower checks the events.
  *
  * @module
  */
@@ -14,28 +14,28 @@ const ENCODER = new TextEncoder();
 const SMALL = 2048;
 const LARGE = 65536;
 
-/** What the answer to a command must be: its text less id, or what it matches, or a test. */
+/** The expected reply to a command: its text without the id, a pattern, or a test. */
 export type Content = string | RegExp | ((text: string) => boolean);
 
-/** A command and what must be answered. */
+/** A command and the expected reply. */
 export interface Question {
   readonly name: string;
   /** JSON. */
   readonly args?: string;
   readonly oob?: boolean;
   readonly answer: Content;
-  /** Is the answer an error? */
+  /** Whether the reply is an error. */
   readonly error?: boolean;
 }
 
-/** Bytes that are no well-formed command, and their answer, which has no id. */
+/** Malformed bytes, and their error, which has no id. */
 export interface Nonsense {
   readonly bytes: Uint8Array;
   readonly error: Content;
 }
 
 interface Waiting {
-  /** As QEMU writes it; `undefined` where the answer has none. */
+  /** The id in QEMU's spelling; `undefined` if the reply has none. */
   readonly id: string | undefined;
   readonly what: string;
   readonly content: Content;
@@ -46,16 +46,16 @@ interface Waiting {
   readonly lost: (error: Error) => void;
 }
 
-/** What callers share: who they report to. */
+/** The desk to which all callers report. */
 export interface Desk {
   readonly record: EventRecord;
   /** A promise of qmpmux was broken. */
   wrong(caller: Caller, what: string): void;
-  /** A command was answered, in milliseconds; not told of those who read slowly. */
+  /** Records the time in milliseconds that a reply took; not called for clients that read slowly. */
   took(ms: number): void;
-  /** So many commands were sent. */
+  /** Counts commands that were sent. */
   sent(count: number): void;
-  /** One was answered; was it a well-formed one? */
+  /** Counts a command that was answered, and whether the command was well-formed. */
   answered(wellFormed: boolean): void;
 }
 
@@ -64,7 +64,7 @@ export class Gone extends Error {
   override name = "Gone";
 }
 
-/** How a client spells its commands. */
+/** The ways in which clients spell their commands. */
 type Style = "tight" | "spaced" | "single" | "pretty";
 
 const STYLES: readonly Style[] = ["tight", "spaced", "single", "pretty"];
@@ -87,10 +87,10 @@ export class Caller {
   #asked = 0;
   #writing: Promise<void> = Promise.resolve();
   #reading: PromiseWithResolvers<void> | undefined;
-  /** Is its end expected? */
+  /** Whether the end of the connection is expected. */
   #leaving = false;
   #closed = false;
-  /** Does it read slowly, so that it does not count for latency? */
+  /** Whether it reads slowly, so that it does not count for latency. */
   slow = false;
 
   private constructor(socket: Deno.UnixConn, number: number, kind: string, desk: Desk) {
@@ -104,7 +104,7 @@ export class Caller {
     void this.#read();
   }
 
-  /** Connects; `number` is no other caller's. */
+  /** Connects; `number` belongs to no other caller. */
   static async connect(path: string, number: number, kind: string, desk: Desk): Promise<Caller> {
     return new Caller(await Deno.connect({ transport: "unix", path }), number, kind, desk);
   }
@@ -124,7 +124,7 @@ export class Caller {
     return this.#inBand.length + this.#outOfBand.size;
   }
 
-  /** What it has waited for longest, and since when. */
+  /** The reply that it has waited for longest, and the time since when. */
   get oldest(): { readonly what: string; readonly since: number } | undefined {
     if (!this.#greeted) return { what: "the greeting", since: this.#since };
     return this.#inBand[0] ?? this.#outOfBand.values().next().value ?? this.#awaitsEnd;
@@ -172,7 +172,7 @@ export class Caller {
     await this.ask({
       name: "__org.qmpmux_set-event-filter",
       args: JSON.stringify({ enable: filter }),
-      // In the line of replies: what comes behind it obeys it.
+      // In the line of replies: everything behind it obeys the filter.
       answer: (text) => {
         this.follower.choose(filter, Date.now());
         return text === "{}";
@@ -180,7 +180,7 @@ export class Caller {
     });
   }
 
-  /** Negotiates, as today. */
+  /** Negotiates in today's dialect. */
   async negotiate(greeting: string, enable: readonly string[] = []): Promise<void> {
     const said = await this.greeting;
     if (said !== greeting) this.#wrong(`the greeting ${said}`);
@@ -194,7 +194,7 @@ export class Caller {
     });
   }
 
-  /** Negotiates, as in 2010; hears the events named from then on. */
+  /** Negotiates in the dialect of 2010; hears the named events from then on. */
   async negotiateOld(events: Filter): Promise<void> {
     const said = await this.greeting;
     if (said !== '{"QMP": {"capabilities": ["async messages"]}}') {
@@ -225,7 +225,7 @@ export class Caller {
     this.#reading = undefined;
   }
 
-  /** Ends its half; all answers come still, then the end of file. */
+  /** Ends its half of the connection; all replies still arrive, then the end of file. */
   async halfClose(): Promise<void> {
     this.#leaving = true;
     await this.#writing;
@@ -244,7 +244,7 @@ export class Caller {
     this.#leaving = true;
   }
 
-  /** Goes, whatever is under way; how many commands are left unanswered. */
+  /** Disconnects at any moment; returns the number of commands that are left unanswered. */
   leave(): number {
     const { pending } = this;
     this.#leaving = true;
@@ -293,7 +293,7 @@ export class Caller {
     else this.#inBand.push(waiting);
   }
 
-  /** An id nobody else has: as it is sent, and as QEMU gives it back. */
+  /** Returns an id that nobody else has: as it is sent, and as QEMU prints it back. */
   #newId(): [string, string] {
     const count = ++this.#asked;
     const number = this.number * 1e7 + count;
@@ -392,7 +392,7 @@ interface Part {
   readonly answer: Promise<string>;
 }
 
-/** A command in a client's way of writing. */
+/** Returns a command in a client's spelling. */
 function spelled(
   style: Style,
   verb: string,
@@ -416,7 +416,7 @@ function spelled(
   }
 }
 
-/** A reply's parts; ids of ours are known to hold no quoted braces. */
+/** Returns the parts of a reply; our own ids are known to hold no quoted braces. */
 function readReply(
   line: string,
 ): { id: string | undefined; error: boolean; text: string } | undefined {
@@ -439,7 +439,7 @@ function holds(content: Content, text: string): boolean {
   return content instanceof RegExp ? content.test(text) : content(text);
 }
 
-/** The ways a socket tells that it is no more. */
+/** Tells whether an error means that a socket has been closed by the other side. */
 export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BrokenPipe ||

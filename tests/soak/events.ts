@@ -1,9 +1,8 @@
 /**
- * No event missed, none twice, none out of place, none that was not wanted.
+ * The check of events: none missed, none twice, none out of place, none that was not wanted.
  *
- * A record is all that QEMU said on a monitor of its own, beside qmpmux. A
- * follower is one client: what it hears must be that record, line by line, less
- * what its filter holds back.
+ * A record is everything that QEMU sends on a separate monitor, beside qmpmux. A follower is one
+ * client: its events must be that record, line by line, without those that its filter holds back.
  *
  * @module
  */
@@ -12,11 +11,11 @@
 interface Entry {
   readonly line: string;
   readonly name: string;
-  /** When QEMU says it was, in milliseconds of the time of day. */
+  /** QEMU's timestamp, in milliseconds of the time of day. */
   readonly at: number;
 }
 
-/** Which events a client wants: the globs it told qmpmux, `*` only at an end. */
+/** The events that a client wants: the globs it gave qmpmux, with `*` only at an end. */
 export type Filter = readonly string[];
 
 /** All of them. */
@@ -27,31 +26,31 @@ export const NONE: Filter = [];
 /** Clocks are read at two places, in whole milliseconds. */
 const CLOCK_MS = 2;
 
-/** Does a filter let an event pass? */
+/** Tells whether a filter lets an event pass. */
 export function passes(filter: Filter, name: string): boolean {
   return filter.some((glob) =>
     glob.endsWith("*") ? name.startsWith(glob.slice(0, -1)) : glob === name
   );
 }
 
-/** The name of the event in a line of QEMU's. */
+/** Returns the name of the event in a line of QEMU's. */
 export function nameOf(line: string): string {
   const from = line.indexOf('"event": "') + 10;
   return line.slice(from, line.indexOf('"', from));
 }
 
-/** All events of one QEMU, in its order; what everybody has passed can be forgotten. */
+/** All events of one QEMU, in order; those that all followers have passed can be forgotten. */
 export class EventRecord {
   #entries: Entry[] = [];
   #forgotten = 0;
   readonly #places = new Map<string, number>();
 
-  /** How many there have been. */
+  /** The number of events so far. */
   get length(): number {
     return this.#forgotten + this.#entries.length;
   }
 
-  /** QEMU has said one more. */
+  /** Adds an event of QEMU's. */
   add(line: string): void {
     const [, seconds, microseconds] = /"seconds": (\d+), "microseconds": (\d+)/.exec(line)!;
     const at = Number(seconds) * 1000 + Number(microseconds) / 1000;
@@ -64,17 +63,17 @@ export class EventRecord {
     return this.#forgotten;
   }
 
-  /** Where a line is; `undefined` where it has not come yet, or was forgotten. */
+  /** Returns the place of a line; `undefined` if it has not been recorded yet, or was forgotten. */
   placeOf(line: string): number | undefined {
     return this.#places.get(line);
   }
 
-  /** The event at a place that has not been forgotten. */
+  /** Returns the event at a place that has not been forgotten. */
   at(place: number): Entry {
     return this.#entries[place - this.#forgotten]!;
   }
 
-  /** Forgets what lies before a place. */
+  /** Forgets the events before a place. */
   forget(place: number): void {
     const gone = this.#entries.splice(0, Math.max(0, place - this.#forgotten));
     for (const { line } of gone) this.#places.delete(line);
@@ -82,7 +81,7 @@ export class EventRecord {
   }
 }
 
-/** One client's way along the record; what is wrong is given as text. */
+/** One client's way along the record; problems are returned as text. */
 export class Follower {
   readonly #record: EventRecord;
   #filter: Filter = NONE;
@@ -91,22 +90,22 @@ export class Follower {
   #place: number;
   /** Heard, but not in the record yet. */
   #early: string[] = [];
-  /** How many it has heard. */
+  /** The number of events that it has heard. */
   heard = 0;
 
-  /** A client that has just connected: it hears nothing. */
+  /** Makes the follower of a client that has just connected: it hears nothing. */
   constructor(record: EventRecord) {
     this.#record = record;
     // Events can be under way to it that the record has already.
     this.#place = record.first;
   }
 
-  /** The first event it may still hear. */
+  /** The place of the first event that it may still hear. */
   get place(): number {
     return this.#place;
   }
 
-  /** It has heard an event. */
+  /** Takes an event that it has heard. */
   hear(line: string): string | undefined {
     this.heard++;
     const name = nameOf(line);
@@ -115,7 +114,7 @@ export class Follower {
     return this.catchUp();
   }
 
-  /** It has heard the reply that puts another filter in force; `now` in milliseconds. */
+  /** Takes the reply that puts another filter in force; `now` in milliseconds. */
   choose(filter: Filter, now: number): void {
     this.#former.push({ filter: this.#filter, until: now + CLOCK_MS });
     this.#filter = filter;
@@ -138,7 +137,7 @@ export class Follower {
   }
 
   /**
-   * It has heard all there was before a time, by the reply to a command that it
+   * Checks that it has heard all events before a time, once it has the reply to a command that it
    * sent then; the record reaches at least as far.
    *
    * @param heard how many it had heard when the record was made to reach so far: what
@@ -158,7 +157,10 @@ export class Follower {
     return missed;
   }
 
-  /** Passes over what it does not want and is older than a time, so that the record can be forgotten. */
+  /**
+   * Passes over events that it does not want and that are older than a time, so that the record can
+   * be forgotten.
+   */
   skip(time: number): void {
     while (this.#early.length === 0 && this.#place < this.#record.length) {
       const { name, at } = this.#record.at(this.#place);
@@ -175,7 +177,7 @@ export class Follower {
     return undefined;
   }
 
-  /** Have all filters let it pass that can have been in force when it came? */
+  /** Tells whether all filters that can have been in force at the time let an event pass. */
   #mustHear({ name, at }: Entry): boolean {
     while (this.#former.length > 0 && this.#former[0]!.until < at) this.#former.shift();
     return passes(this.#filter, name) &&

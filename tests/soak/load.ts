@@ -1,9 +1,9 @@
 /**
- * A real QEMU, one qmpmux, many clients that check everything, for as long as it takes.
+ * A real QEMU, one qmpmux, many clients that check everything, for any length of time.
  *
- * Clients pause between what they do, so that QEMU is not always busy; in a burst
- * all of them go on at once. What is wrong is listed; what is measured is given
- * sample by sample, for others to judge.
+ * Clients pause between their acts, so that QEMU is not always busy; in a burst all of them
+ * continue at once. Problems are listed; measurements are given sample by sample, for others to
+ * judge.
  *
  * @module
  */
@@ -19,8 +19,9 @@ import type { Surroundings } from "./behaviours.ts";
 import { Caller, type Desk, Gone, isGone } from "./caller.ts";
 import { EventRecord } from "./events.ts";
 import { Durations, fetchMetrics, type Metrics, weigh } from "./sampler.ts";
+import { kill } from "../support/qmpmux.ts";
 
-/** How much of what. */
+/** The size and the length of a load. */
 export interface LoadOptions {
   readonly seconds: number;
   readonly clients: number;
@@ -30,11 +31,11 @@ export interface LoadOptions {
   /** Seconds from burst to burst, and from sample to sample. */
   readonly burst: number;
   readonly sample: number;
-  /** So much may be wrong before all ends; 20 without. */
+  /** The number of problems at which the run ends; 20 by default. */
   readonly most?: number;
   /** Seconds in which everything must have been given back at the end; 30 without. */
   readonly settle?: number;
-  /** How to start qmpmux: a command and its first arguments. */
+  /** The command that starts qmpmux, and its first arguments. */
   readonly program: readonly [string, readonly string[]];
 }
 
@@ -51,9 +52,9 @@ export interface Sample {
   readonly rate: number;
   readonly p50: number | null;
   readonly p99: number | null;
-  /** Was there a burst since the last one? */
+  /** Whether there was a burst since the last sample. */
   readonly burst: boolean;
-  /** Events heard by all clients so far. */
+  /** The number of events heard by all clients so far. */
   readonly events: number;
   readonly qmpmux: Process;
   readonly qemu: Process;
@@ -73,31 +74,34 @@ export interface Process {
   readonly processor: number;
 }
 
-/** What has come of it. */
+/** The result of a load. */
 export interface LoadResult {
-  /** What was wrong; nothing, if all is well. */
+  /** The problems that were found. */
   readonly wrong: readonly string[];
   readonly samples: readonly Sample[];
-  /** What was counted, by name. */
+  /** The counts, by name. */
   readonly counts: Readonly<Record<string, number>>;
-  /** The log of qmpmux behind its start, but for what is told of each reload. */
+  /** The log of qmpmux after its start, without the lines about each reload. */
   readonly log: readonly string[];
 }
 
-/** So much may be wrong before all ends, where nothing else is said. */
+/** The number of problems at which a run ends by default. */
 const WRONG_LIMIT = 20;
 /** No machine is so slow that an answer takes longer. */
 const PATIENCE_MS = 120_000;
-/** How often those are looked for who wait in vain. */
+/** The interval at which clients that wait in vain are looked for. */
 const TIDY_MS = 1000;
-/** How often it is looked whether all has been given back: no event tells. */
+/**
+ * The interval at which a test looks whether everything has been given back: there is no event to
+ * wait for.
+ */
 const SETTLE_POLL_MS = 50;
 /** The longest a timer takes. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 /** Events older than this have arrived everywhere, or never will. */
 const EVENT_AGE_MS = 120_000;
 
-/** How often a second at most, whoever does it. */
+/** The number of times a second that each costly act may happen, among all clients. */
 const BUDGETS: Readonly<Record<Costly, number>> = {
   toggle: 1,
   job: 0.15,
@@ -106,7 +110,7 @@ const BUDGETS: Readonly<Record<Costly, number>> = {
   reload: 0.05,
 };
 
-/** Runs it all; `each` is told every sample. */
+/** Runs it all; `each` is given every sample. */
 export async function runLoad(
   options: LoadOptions,
   each: (sample: Sample) => void = () => {},
@@ -124,9 +128,9 @@ export async function runLoad(
   const config = `${place.path}/qmpmux.toml`;
   Deno.writeTextFileSync(config, configuration(place.path, options.clients));
   await using mux = await startMux(options.program, config);
-  const world = new World(options, place.path, record, direct, lasting);
-  await world.run({ mux, qemu: qemu.pid, each });
-  return world.result(mux.said);
+  const load = new Load(options, place.path, record, direct, lasting);
+  await load.run({ mux, qemu: qemu.pid, each });
+  return load.result(mux.said);
 }
 
 function configuration(place: string, clients: number): string {
@@ -169,19 +173,14 @@ async function startMux([command, first]: LoadOptions["program"], config: string
     said,
     ended,
     async [Symbol.asyncDispose](): Promise<void> {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        // It has ended by itself.
-        if (!(error instanceof TypeError)) throw error;
-      }
+      kill(child);
       await ended;
       await reading;
     },
   };
 }
 
-/** A monitor of QEMU's own, beside qmpmux: what it says is the record. */
+/** A separate monitor of QEMU, beside qmpmux: its events are the record. */
 class Direct implements AsyncDisposable {
   readonly #client: TestClient;
   readonly #record: EventRecord;
@@ -222,7 +221,7 @@ class Direct implements AsyncDisposable {
     }
   }
 
-  /** What QEMU returns. */
+  /** Returns QEMU's reply to a command. */
   async answerTo(execute: string): Promise<string> {
     const id = ++this.#asked;
     const answered = Promise.withResolvers<string>();
@@ -232,7 +231,7 @@ class Direct implements AsyncDisposable {
     return line.slice('{"return": '.length, -`, "id": ${id}}`.length);
   }
 
-  /** The record reaches as far as now. One question serves all who ask before it is sent. */
+  /** Extends the record to the present. One command serves all that ask before it is sent. */
   async reach(): Promise<void> {
     this.#barrier ??= Promise.resolve().then(() => {
       this.#barrier = undefined;
@@ -253,7 +252,7 @@ interface Stage {
   readonly each: (sample: Sample) => void;
 }
 
-class World implements Surroundings, Desk {
+class Load implements Surroundings, Desk {
   readonly random: Random;
   readonly greeting: string;
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[] = [];
@@ -267,7 +266,7 @@ class World implements Surroundings, Desk {
   readonly #wrong: string[] = [];
   readonly #told = new WeakSet<Caller>();
   readonly #samples: Sample[] = [];
-  /** Those who pause, and how to wake them. */
+  /** The clients that pause, and the functions that wake them. */
   readonly #sleepers = new Set<() => void>();
   readonly #spent = new Map<Costly, number>();
   readonly #counts = {
@@ -357,7 +356,7 @@ class World implements Surroundings, Desk {
 
   async farewell(caller: Caller): Promise<void> {
     const since = Date.now();
-    // Nothing keeps its answer, so that QEMU has said all that came before.
+    // Nothing caches this reply, so that QEMU has sent everything before it.
     await caller.ask({ name: "query-status", answer: /^\{"status": / });
     const { heard } = caller.follower;
     await this.#direct.reach();
@@ -368,7 +367,7 @@ class World implements Surroundings, Desk {
   }
 
   wrong(caller: Caller, what: string): void {
-    // One is enough of each: what follows would follow from it.
+    // One of each is enough: the problems that follow would follow from it.
     if (this.#told.has(caller)) return;
     this.#told.add(caller);
     this.#note(`${caller.kind} ${caller.number} heard ${what}`);
@@ -394,13 +393,13 @@ class World implements Surroundings, Desk {
     if (this.#wrong.length === most || /has ended|in vain/.test(what)) this.#abort();
   }
 
-  /** Something failed that is not a client's business: all ends. */
+  /** Ends the run after an error that is not a client's. */
   #fail(error: unknown): void {
     this.#note(error instanceof Error ? error.stack ?? error.message : String(error));
     this.#abort();
   }
 
-  /** Ends at once, whoever waits for what. */
+  /** Ends at once, whatever anybody waits for. */
   #abort(): void {
     this.#aborted = true;
     this.#finish();
@@ -419,7 +418,7 @@ class World implements Surroundings, Desk {
     for (const wake of this.#sleepers) wake();
   }
 
-  /** One client after the other, each of one kind. */
+  /** Plays one client after the other, each of one kind. */
   async #live(kind: Kind): Promise<void> {
     // Not all in the same moment.
     await this.pause(1);
@@ -443,7 +442,7 @@ class World implements Surroundings, Desk {
         } else await kind.act(caller, this);
       } catch (error) {
         if (!(error instanceof Gone)) this.#fail(error);
-        // Why it is gone has been told, unless all is over.
+        // The reason for its end has been reported, unless the run is over.
         else if (!this.#over && this.#wrong.length === 0) {
           this.#note(`${kind.name} ${number} lost its connection`);
         }
@@ -504,7 +503,7 @@ class World implements Surroundings, Desk {
     });
   }
 
-  /** Looks for those who wait in vain, and forgets events that all have heard. */
+  /** Looks for clients that wait in vain, and forgets events that all have heard. */
   #tidy(): void {
     const now = performance.now();
     const horizon = Date.now() - EVENT_AGE_MS;
@@ -519,12 +518,15 @@ class World implements Surroundings, Desk {
       caller.follower.skip(horizon);
       place = Math.min(place, caller.follower.place);
     }
-    // Who connects now can hear what is under way.
+    // A client that connects now can hear the events that are on their way.
     while (place > this.record.first && this.record.at(place - 1).at > horizon) place--;
     this.record.forget(place);
   }
 
-  /** All have gone: does qmpmux count as we do, and has it let go of everything? */
+  /**
+   * Checks that qmpmux counts as we do, and that nothing is left, after all clients have
+   * disconnected.
+   */
   async #reckon({ pid }: Mux, base: number): Promise<void> {
     const { wellFormed, abandoned } = this.#counts;
     await this.#direct.reach();
@@ -561,7 +563,7 @@ function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** A kind for each of so many clients, by the shares, all kinds where there is room. */
+/** Returns a kind for each of that many clients, by the shares, with all kinds if there is room. */
 function kindsFor(clients: number): Kind[] {
   const exact = KINDS.map((kind) => ({ kind, due: kind.share * clients / 100 }));
   const kinds = exact.flatMap(({ kind, due }) =>

@@ -28,7 +28,7 @@ interface Line {
 
 interface Panel {
   readonly title: string;
-  /** Whether the axis has powers of ten; else it has even steps from 0. */
+  /** Whether the steps are powers of ten; otherwise they are even, from 0. */
   readonly logarithmic: boolean;
   readonly lines: readonly Line[];
 }

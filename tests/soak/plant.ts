@@ -11,7 +11,7 @@
 import { Mux } from "../../lib/hub/mux.ts";
 import { Client } from "../../lib/daemon/client.ts";
 
-/** Once in so many, so that all goes well at first. */
+/** The number of calls of which one goes wrong, so that all is well at first. */
 const RARELY = 200;
 
 const kept: unknown[] = [];
@@ -31,7 +31,7 @@ const { send, sendReply } = Client.prototype;
 const { received } = Mux.prototype;
 let other: Client | undefined;
 
-/** What can be planted; a number behind the name is its size. */
+/** The faults that can be planted; a number behind the name is the size. */
 const FAULTS: Readonly<Record<string, (size: number) => void>> = {
   /** An event does not reach one client. */
   event: () => {
@@ -39,21 +39,21 @@ const FAULTS: Readonly<Record<string, (size: number) => void>> = {
       if (!isEvent(bytes) || !now()) send.call(this, bytes);
     };
   },
-  /** An event comes twice. */
+  /** Sends an event twice. */
   again: () => {
     Client.prototype.send = function (bytes: Uint8Array): void {
       send.call(this, bytes);
       if (isEvent(bytes) && now()) send.call(this, bytes);
     };
   },
-  /** A reply comes twice. */
+  /** Sends a reply twice. */
   twice: () => {
     Client.prototype.sendReply = function (bytes: Uint8Array): void {
       sendReply.call(this, bytes);
       if (now()) sendReply.call(this, bytes);
     };
   },
-  /** A reply goes to another client. */
+  /** Sends a reply to another client. */
   astray: () => {
     Client.prototype.sendReply = function (bytes: Uint8Array): void {
       const goes = other === undefined || !now() ? this : other;
@@ -68,14 +68,14 @@ const FAULTS: Readonly<Record<string, (size: number) => void>> = {
       received.call(this, monitor, input);
     };
   },
-  /** So many bytes, and some 70 for the array that has them, are kept of each command. */
+  /** Leaks that many bytes for each command, and some 70 for the array that has them. */
   bytes: (size) => {
     Mux.prototype.received = function (monitor, input): void {
       kept.push(new Array(Math.ceil(size / 8)).fill(0.5));
       received.call(this, monitor, input);
     };
   },
-  /** A descriptor is kept of each so many commands. */
+  /** Leaks a descriptor for each that many commands. */
   descriptor: (commands) => {
     Mux.prototype.received = function (monitor, input): void {
       if (++counted % commands === 0) kept.push(Deno.openSync("/dev/null"));

@@ -1,12 +1,12 @@
 /**
- * Holds a load for as long as it takes, and judges: answers, events, and what grows.
+ * Runs a load for any length of time, and judges it: replies, events, and growth.
  *
  *     deno task soak [--minutes N] [--clients N] [--rate N] [--seed S] [--qmpmux PROGRAM]
  *                    [--results FILE] [--plant FAULT]
  *
- * The results are JSON lines: what was run, a sample every few seconds, what came
- * of it. With --plant something is wrong on purpose (see plant.ts), and has to be
- * found. Ends with 1 where anything is wrong.
+ * The results are JSON lines: the options, a sample every few seconds, the findings. With
+ * --plant a fault is planted (see plant.ts), and must be found. The exit status is 1 if
+ * anything is wrong.
  *
  * @module
  */
@@ -17,7 +17,10 @@ import { judgeGrowth, type Point, type Verdict } from "./slope.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** What may grow, over what, and by how much at most; less is noise that no run of an hour could tell. */
+/**
+ * The figures that may grow, over what, and by how much at most; less is noise that no run of an
+ * hour could show.
+ */
 export const GROWTHS: Readonly<Record<string, Growth>> = {
   "memory of qmpmux": {
     unit: "bytes a command",
@@ -76,7 +79,10 @@ export interface Tail {
   readonly worst: number;
 }
 
-/** What grows, by name; what was measured for too short a time is not in it. */
+/**
+ * Returns the figures that grow, by name; a figure that was measured for too short a time is left
+ * out.
+ */
 export function growthOf(samples: readonly Sample[]): Record<string, Verdict> {
   const found: Record<string, Verdict> = {};
   const end = samples.at(-1)?.seconds ?? 0;
@@ -89,7 +95,9 @@ export function growthOf(samples: readonly Sample[]): Record<string, Verdict> {
   return found;
 }
 
-/** The program: as tests start it, or one that is named, or the source with a fault in it. */
+/**
+ * Returns the program: as tests start it, or one that is named, or the source with a fault in it.
+ */
 export function programFor(binary?: string, fault?: string): LoadOptions["program"] {
   if (binary !== undefined) return [Deno.realPathSync(binary), []];
   if (fault === undefined) return programCommand();
@@ -144,7 +152,7 @@ function tell(sample: Sample): void {
   );
 }
 
-/** Tells what came of it; whether all is well. */
+/** Prints the result; returns whether all is well. */
 function conclude({ wrong, log, counts, growth, p50, p99, worst }: Tail): boolean {
   for (const line of log) console.log(`log: ${line}`);
   console.log(Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", "));
@@ -192,7 +200,7 @@ if (import.meta.main) {
       ? crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1
       : Number(args.seed),
     burst: 20,
-    // A few hundred samples for a short run, no more than a few thousand for hours.
+    // A few hundred samples for a short run, at most a few thousand for hours.
     sample: Math.max(1, Math.min(10, minutes / 5)),
   };
   const results = args.results ?? `${ROOT}.cache/soak.jsonl`;

@@ -1,5 +1,5 @@
 /**
- * What is measured while the load runs: processes from outside, waiting from inside.
+ * Measurements while the load runs: of processes from outside, of waiting from inside.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface Weight {
   readonly processor: number;
 }
 
-/** Weighs a process that is there. */
+/** Weighs a running process. */
 export function weigh(pid: number): Weight {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const of = (name: string): number =>
@@ -28,16 +28,16 @@ export function weigh(pid: number): Weight {
   };
 }
 
-/** So many buckets for each doubling: two neighbours are a tenth apart. */
+/** The number of buckets for each doubling: two neighbours are a tenth apart. */
 const FINENESS = 8;
 
-/** How long things took: counts by size, the same memory however many there are. */
+/** Durations: counts by size, which need the same memory however many there are. */
 export class Durations {
   readonly #counts = new Uint32Array(32 * FINENESS);
   #most = 0;
   count = 0;
 
-  /** One took so long, in milliseconds. */
+  /** Adds a duration, in milliseconds. */
   add(ms: number): void {
     const microseconds = Math.max(1, ms * 1000);
     const bucket = Math.min(
@@ -49,7 +49,10 @@ export class Durations {
     this.count++;
   }
 
-  /** So many of the whole, from 0 to 1, took no longer, in milliseconds; `null` where there were none. */
+  /**
+   * Returns the time, in milliseconds, within which a part of all, from 0 to 1, was done; `null` if
+   * there were none.
+   */
   part(whole: number): number | null {
     if (this.count === 0) return null;
     let left = this.count * whole;
@@ -60,7 +63,7 @@ export class Durations {
     return this.#most;
   }
 
-  /** Begins anew. */
+  /** Removes everything. */
   clear(): void {
     this.#counts.fill(0);
     this.#most = 0;
@@ -71,7 +74,7 @@ export class Durations {
 /** Metrics in Prometheus's text form: the sum over all labels, by name. */
 export type Metrics = ReadonlyMap<string, number>;
 
-/** Adds up what a metrics text says. */
+/** Adds up the values in a metrics text. */
 export function sumsOf(text: string): Metrics {
   const sums = new Map<string, number>();
   for (const line of text.split("\n")) {

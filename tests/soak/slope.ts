@@ -1,9 +1,9 @@
 /**
- * Leaks found by slope: does something grow, whatever noise lies over it?
+ * Leaks found by slope: a test for growth below noise.
  *
- * Theil and Sen: the median of the slopes between all pairs of points, which a
- * few wild points do not move, and bounds for it by Kendall's order statistics.
- * What grows is what grows by the lower bound.
+ * Theil and Sen: the median of the slopes between all pairs of points, which a few wild points do
+ * not move, and bounds for it by Kendall's order statistics. A figure grows if it grows by the
+ * lower bound.
  *
  * @module
  */
@@ -24,12 +24,15 @@ export interface Slope {
 /** Two-sided 99 %: the lower bound is wrong once in 200. */
 const Z = 2.576;
 
-/** So many points: enough for bounds, and the pairs stay few. */
+/** The number of points: enough for bounds, and the pairs stay few. */
 const BLOCKS = 60;
-/** A block holds at least so many, that a least one can be found. */
+/** The number of points in a block, at least, so that a least one can be found. */
 const BLOCK_LEAST = 4;
 
-/** The slope of some points in the order of `x`, at least four; @throws RangeError where they are fewer */
+/**
+ * Returns the slope of at least four points in the order of `x`; @throws RangeError if there are
+ * fewer
+ */
 export function slopeOf(points: readonly Point[]): Slope {
   const slopes: number[] = [];
   for (const [at, from] of points.entries()) {
@@ -53,9 +56,9 @@ export function slopeOf(points: readonly Point[]): Slope {
 }
 
 /**
- * By how much the variance of Kendall's statistic is greater because neighbours
- * are alike (Hamed and Rao, 1998): memory that is collected from time to time
- * wanders, and wandering is no growth.
+ * Returns the factor by which the variance of Kendall's statistic is greater because neighbours are
+ * alike (Hamed and Rao, 1998): memory that is collected from time to time varies slowly, and that
+ * is not growth.
  */
 function stickiness(points: readonly Point[], slope: number): number {
   const n = points.length;
@@ -68,20 +71,22 @@ function stickiness(points: readonly Point[], slope: number): number {
     let product = 0;
     for (let at = lag; at < n; at++) product += (ranks[at]! - mean) * (ranks[at - lag]! - mean);
     const likeness = product / square;
-    // What chance alone would give counts for nothing.
+    // A likeness that chance alone would give counts for nothing.
     if (Math.abs(likeness) < 1.96 / Math.sqrt(n)) continue;
     sum += (n - lag) * (n - lag - 1) * (n - lag - 2) * likeness;
   }
   return Math.max(1, 1 + 2 * sum / (n * (n - 1) * (n - 2)));
 }
 
-/** The place of each among all in order; equals share the middle of their places. */
+/** Returns the place of each value in order; equal ones share the middle of their places. */
 function ranksOf(values: readonly number[]): number[] {
   const sorted = values.toSorted((a, b) => a - b);
   return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2);
 }
 
-/** The least point of each of some sixty blocks: what is left when garbage has been collected. */
+/**
+ * Returns the least point of each of some sixty blocks: the memory that is left after a collection.
+ */
 export function floorOf(points: readonly Point[]): Point[] {
   const size = Math.max(BLOCK_LEAST, Math.ceil(points.length / BLOCKS));
   const floor: Point[] = [];
@@ -92,16 +97,16 @@ export function floorOf(points: readonly Point[]): Point[] {
   return floor;
 }
 
-/** What has come of looking for growth. */
+/** The result of looking for growth. */
 export interface Verdict extends Slope {
-  /** How many points the slope is of. */
+  /** The number of points that the slope is based on. */
   readonly points: number;
   readonly threshold: number;
   readonly grows: boolean;
 }
 
 /**
- * Whether something grows by more than a threshold, after a warm-up of a third.
+ * Tells whether something grows by more than a threshold, after a warm-up of a third.
  *
  * @param threshold in units of `y` for one of `x`
  * @param warmUp so many points at least are the warm-up

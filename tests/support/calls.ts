@@ -28,7 +28,7 @@ export interface Choice {
   readonly values: readonly Json[];
 }
 
-/** The limits of what is made. Paths are those of rules, such as `a.b` and `a[*].b`. */
+/** The limits of the values. Paths are those of rules, such as `a.b` and `a[*].b`. */
 export interface Bounds {
   /** Texts that mean something at a path. */
   readonly names: (command: string, path: string) => readonly string[];
@@ -64,7 +64,7 @@ export const INTEGERS: readonly Json[] = [
 
 const NUMBERS: readonly Json[] = [0, 1.5, -1, 1e300, 1e-300, 9223372036854775807n];
 
-/** Texts that are no name of anything. */
+/** Texts that name nothing. */
 export const TEXTS: readonly Json[] = [
   "",
   "no-such",
@@ -165,7 +165,7 @@ export class CallMaker {
     });
   }
 
-  /** The values to try at a path, which vary one thing at a time. */
+  /** Returns the values to try at a path, which vary one thing at a time. */
   #values(command: string, typeName: string, path: string, depth: number): Json[] {
     const type = this.#type(typeName);
     if (depth > DEPTH_LIMIT) return [];

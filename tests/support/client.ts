@@ -44,7 +44,7 @@ export class TestClient implements Disposable {
     }
   }
 
-  /** Like `send`, to a monitor that may be closing; whether it could still be said. */
+  /** Sends a message to a monitor that may be closing; returns whether it could be sent. */
   async trySend(message: string | object): Promise<boolean> {
     try {
       await this.send(message);
@@ -58,14 +58,14 @@ export class TestClient implements Disposable {
     }
   }
 
-  /** The next line; @throws Error at the end of file */
+  /** Returns the next line; @throws Error at the end of file */
   async line(): Promise<string> {
     const line = await this.lines.next();
     if (line === undefined) throw new Error("The monitor closed the connection");
     return line;
   }
 
-  /** Sends a command and gives the next line, which may be an event. */
+  /** Sends a command and returns the next line, which may be an event. */
   async ask(command: string | object): Promise<string> {
     await this.send(command);
     return await this.line();
@@ -94,7 +94,7 @@ export class TestClient implements Disposable {
   }
 }
 
-/** An event's line less what differs from run to run. */
+/** Returns an event's line without the parts that differ from run to run. */
 export function undated(line: string): string {
   return line.replace(
     /^\{"timestamp": \{"seconds": \d+, "microseconds": \d+\}, /,

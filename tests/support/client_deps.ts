@@ -1,5 +1,5 @@
 /**
- * What a `Client` needs, with what a test does not care about filled in.
+ * The dependencies of a `Client`, with defaults for those that a test does not care about.
  *
  * @module
  */
@@ -11,23 +11,21 @@ import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
 import { LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
 import { TURNS } from "../../lib/platform/turns.ts";
+import { FakeLog } from "./fake_log.ts";
 
-/** A log that keeps nothing. */
-export const SILENT: Log = { info(): void {}, warn(): void {} };
-
-/** Errors of qmpmux's own fail the test that they come up in. */
+/** Returns internal errors that fail the test in which they occur. */
 export function strictErrors(): InternalErrors {
-  const errors = new InternalErrors(new LimitLog(SILENT), () => {});
+  const errors = new InternalErrors(new LimitLog(new FakeLog()), () => {});
   errors.report = (where, error): void => {
     throw new Error(`An internal error (${where})`, { cause: error });
   };
   return errors;
 }
 
-/** What a client before this hub works with. */
+/** Returns the dependencies of a client of this hub. */
 export function clientDeps(
   mux: Mux,
-  log: Log = SILENT,
+  log: Log = new FakeLog(),
   { limitLog = new LimitLog(log), clock = CLOCK, ...more }: Partial<ClientDeps> = {},
 ): ClientDeps {
   return { mux, log, limitLog, clock, errors: strictErrors(), turns: TURNS, ...more };

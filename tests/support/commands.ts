@@ -17,7 +17,7 @@ export interface Entity {
   readonly "element-type"?: string;
   /** The member that tells which variant it is. */
   readonly tag?: string;
-  /** What an enum may be. */
+  /** The values of an enum. */
   readonly values?: readonly string[];
   /** Those that need not be given have a `default`. */
   readonly members?: readonly {
@@ -64,7 +64,7 @@ export function commandsOf(schema: readonly Entity[]): Commands {
   return Object.fromEntries(commands.sort(([a], [b]) => a < b ? -1 : 1));
 }
 
-/** A version's recorded commands; the name is that of the fixture. */
+/** Returns a version's recorded commands; the name is that of the fixture. */
 export function recordedCommands(version: string): Commands {
   const url = new URL(`../fixtures/commands-${version}.json`, import.meta.url);
   return JSON.parse(Deno.readTextFileSync(url));

@@ -1,9 +1,9 @@
 /**
- * Recorded conversations with QEMU, and how to have them again.
+ * Recorded conversations with QEMU, and a way to hold them again.
  *
- * Each case is a connection: what was sent after the handshake, and every byte
- * that came back. Where an answer ends is not guessed from silence: a marker
- * command follows the case's bytes, and its reply is the last.
+ * Each case is a connection: the bytes sent after the handshake, and every byte that was answered.
+ * The end of an answer is not guessed from silence: a marker command follows the case's bytes, and
+ * its reply is the last.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface Case {
   readonly bytes: Uint8Array;
   /** The bytes as they are to be written. */
   readonly chunks: readonly Uint8Array[];
-  /** All that came back, timestamps normalised. */
+  /** Everything that was answered, timestamps normalised. */
   readonly heard: string;
 }
 
-/** Where the bytes go: right after the greeting, or after `qmp_capabilities`. */
+/** The time at which the bytes are sent: right after the greeting, or after `qmp_capabilities`. */
 export type Phase = "negotiation" | "operational" | "operational-oob";
 
 /** The cases of one QEMU. */
@@ -36,7 +36,7 @@ export interface Corpus {
   readonly cases: readonly Case[];
 }
 
-/** What ends negotiation, by phase. */
+/** The command that ends negotiation, by phase. */
 export const HANDSHAKES: Readonly<Record<Phase, string>> = {
   "negotiation": "",
   "operational": '{"execute": "qmp_capabilities"}\n',
@@ -65,7 +65,7 @@ export const CORPORA: readonly Corpus[] = ["qemu-7.2", "qemu-10.0", "qemu-11.1"]
 /** Cases that were found by tests of this project. */
 export const FOUND: Corpus = readCorpus("found");
 
-/** The corpus for a QEMU of a version: the newest that is not newer. */
+/** Returns the corpus for a QEMU of a version: the newest that is not newer. */
 export function corpusFor(major: number, minor: number): Corpus {
   const fits = CORPORA.filter(({ version }) => {
     const [m, n] = version.split(".").map(Number);
@@ -76,12 +76,15 @@ export function corpusFor(major: number, minor: number): Corpus {
 
 const TIMESTAMP = /"timestamp": \{"seconds": -?\d+, "microseconds": -?\d+\}/g;
 
-/** Text with every timestamp made the same. */
+/** Returns a text with every timestamp made the same. */
 export function normalised(text: string): string {
   return text.replace(TIMESTAMP, '"timestamp": {"seconds": S, "microseconds": U}');
 }
 
-/** What QEMU prints for damage and for values that are no objects: the texts of their `desc`, quoted. */
+/**
+ * Returns QEMU's errors for damage and for values that are not objects: the texts of their `desc`,
+ * quoted.
+ */
 export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] {
   const texts: string[] = [];
   for (const thing of input) {
@@ -92,7 +95,7 @@ export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] 
   return texts;
 }
 
-/** The `desc` of each error line that tells of damage. */
+/** Returns the `desc` of each error line that reports damage. */
 export function damagesIn(heard: string): string[] {
   return [...heard.matchAll(/"desc": ("(?:[^"\\]|\\.)*")/g)]
     .map(([, desc]) => desc!)
@@ -137,7 +140,7 @@ export class Exchange implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
   }
 
-  /** Reads until what has come since the last call looks so; gives it. */
+  /** Reads until the text since the last call matches; returns it. */
   async until(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#heard.slice(-200))) {
       const length = await within(`${pattern} after ${this.#heard.slice(-200)}`, this.#read());
@@ -159,7 +162,7 @@ export class Exchange implements Disposable {
     return length;
   }
 
-  /** Writes the chunks, a resync and a marker command; gives all that comes back before its reply. */
+  /** Writes the chunks, a resync and a marker command; returns everything before its reply. */
   async converse(chunks: readonly Uint8Array[]): Promise<string> {
     const write = async (): Promise<void> => {
       for (const chunk of chunks) await this.write(chunk);
@@ -178,7 +181,7 @@ export class Exchange implements Disposable {
 
 const LAST_IS_MARKED = new RegExp(`${MARKED}[^\\n]*\\r\\n$`);
 
-/** A QEMU serves one connection; another one waits, a third is turned away for the moment. */
+/** Connects. A QEMU serves one connection; another one waits, a third is refused for the moment. */
 async function connected(path: string): Promise<Deno.UnixConn> {
   for (;;) {
     try {
@@ -189,7 +192,7 @@ async function connected(path: string): Promise<Deno.UnixConn> {
   }
 }
 
-/** Has a case again; gives all that came back, less what the resync gave. */
+/** Plays a case again; returns everything that was answered, without the replies to the resync. */
 export async function replay(
   path: string,
   { phase, chunks, bytes }: Case,
@@ -201,7 +204,7 @@ export async function replay(
   return heard.endsWith(extra) ? heard.slice(0, heard.length - extra.length) : heard;
 }
 
-/** What QEMU says to the resync behind these bytes. */
+/** Returns QEMU's replies to the resync behind these bytes. */
 function resyncLines(phase: Phase, bytes: Uint8Array, grammar: Grammar): string {
   const splitter = new FrameSplitter(grammar);
   fed(splitter, [bytesOf(HANDSHAKES[phase]), bytes]);

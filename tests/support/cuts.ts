@@ -10,18 +10,18 @@ import { Random } from "./random.ts";
 
 const ENCODER = new TextEncoder();
 
-/** What takes chunks and gives things back. */
+/** A parser that takes chunks and returns results. */
 export interface Splitter<T> {
   load(chunk: Uint8Array): void;
   next(): T | undefined;
 }
 
-/** Text as UTF-8; bytes as they are. */
+/** Returns text as UTF-8; bytes as they are. */
 export function bytesOf(input: string | Uint8Array): Uint8Array {
   return typeof input === "string" ? ENCODER.encode(input) : input;
 }
 
-/** Text of characters up to U+00FF as the bytes of their codes. */
+/** Returns text of characters up to U+00FF as the bytes of their codes. */
 export function latin(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
@@ -31,7 +31,7 @@ export function bytesOfHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-/** The bytes in chunks of chance lengths, empty ones among them. */
+/** Returns the bytes in chunks of random lengths, empty ones among them. */
 export function randomCut(bytes: Uint8Array, random: Random): Uint8Array[] {
   const longest = random.pick([2, 4, 16, 64]);
   const chunks: Uint8Array[] = [];
@@ -43,7 +43,7 @@ export function randomCut(bytes: Uint8Array, random: Random): Uint8Array[] {
   return chunks;
 }
 
-/** The bytes whole, one by one, and at three seeded cuts. */
+/** Returns the bytes whole, one by one, and at three seeded cuts. */
 export function cutsOf(bytes: Uint8Array, seed = bytes.length): Uint8Array[][] {
   const random = new Random(seed);
   const singly = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
@@ -52,16 +52,16 @@ export function cutsOf(bytes: Uint8Array, seed = bytes.length): Uint8Array[][] {
   return cuts;
 }
 
-/** The bytes in two, once for every place. */
+/** Returns the bytes in two, once for every place. */
 export function pairsOf(bytes: Uint8Array): Uint8Array[][] {
   return Array.from(bytes, (_, at) => [bytes.subarray(0, at), bytes.subarray(at)]);
 }
 
 /**
- * All that a splitter gives for the chunks.
+ * Returns the results of a splitter for the chunks.
  *
- * Each chunk stands in a buffer that is overwritten as soon as the splitter has
- * asked for more, as a socket's buffer is.
+ * Each chunk is in a buffer that is overwritten as soon as the splitter has asked for more, as a
+ * socket's buffer is.
  */
 export function fed<T>(splitter: Splitter<T>, chunks: readonly Uint8Array[]): T[] {
   const things: T[] = [];
@@ -76,7 +76,7 @@ export function fed<T>(splitter: Splitter<T>, chunks: readonly Uint8Array[]): T[
   return things;
 }
 
-/** What a fresh splitter gives for the input, which must be the same at every cut. */
+/** Returns the results of a fresh splitter for the input, which must be the same at every cut. */
 export function fedAtCuts<T>(make: () => Splitter<T>, input: string | Uint8Array): T[] {
   const bytes = bytesOf(input);
   const [whole, ...others] = cutsOf(bytes).map((chunks) => fed(make(), chunks));
@@ -89,7 +89,7 @@ export function latinText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }
 
-/** A member of a frame: its key decoded, and where it begins, where its value begins and ends. */
+/** A member of a frame: its key decoded, its beginning, and the beginning and end of its value. */
 export interface Member {
   readonly key: string;
   readonly keyStart: number;
@@ -97,7 +97,7 @@ export interface Member {
   readonly end: number;
 }
 
-/** The members of a frame. */
+/** Returns the members of a frame. */
 export function membersOf({ bytes, offsets }: Frame): Member[] {
   return Array.from({ length: offsets.length / 3 }, (_, i) => {
     const [keyStart, start, end] = offsets.slice(3 * i, 3 * i + 3) as [number, number, number];

@@ -1,5 +1,5 @@
 /**
- * Promises that must not take for ever: a test that hangs says what it waited for.
+ * Promises that must not take for ever: a test that hangs names what it waited for.
  *
  * @module
  */
@@ -7,7 +7,10 @@
 /** Shared machines are slow at times; this is no measure of speed. */
 const PATIENCE_MS = 30_000;
 
-/** The promise's value; @throws Error naming `what` where it takes longer than any machine needs */
+/**
+ * Returns the promise's value; @throws Error naming `what` if it takes longer than any machine
+ * needs
+ */
 export async function within<T>(
   what: string,
   promise: Promise<T>,

@@ -1,9 +1,9 @@
 /**
- * What the documents show: their fenced blocks, and what they print compared with what is printed.
+ * The examples in documents: their fenced blocks, and a comparison of real output with the output
+ * shown.
  *
- * A block says behind its fence what it is. Of what is printed, versions and
- * times are no part; `…` stands for anything in a line, and alone in a line for
- * any lines.
+ * The words behind a block's fence are its kind. Versions and times in the output are not compared;
+ * `…` stands for anything in a line, and alone in a line for any lines.
  *
  * @module
  */
@@ -16,20 +16,20 @@ export interface Block {
   readonly document: string;
   /** The line of its fence, from 1. */
   readonly line: number;
-  /** What it is in: `console`, `toml`, …; empty where nothing is said. */
+  /** The language of the block: `console`, `toml`, …; empty if none is given. */
   readonly kind: string;
-  /** What is said of it besides. */
+  /** The words behind the language. */
   readonly marks: readonly string[];
   readonly lines: readonly string[];
 }
 
-/** A command that a block shows, and what it prints. */
+/** A command that a block shows, and its output. */
 export interface Shown {
   readonly command: string;
   readonly output: readonly string[];
 }
 
-/** The documents for those who use qmpmux and who work on it. */
+/** The documents for users and for developers of qmpmux. */
 export const DOCUMENTS: readonly string[] = [
   "README.md",
   "CONTRIBUTING.md",
@@ -40,17 +40,17 @@ export const DOCUMENTS: readonly string[] = [
   ),
 ];
 
-/** A file of the project. */
+/** Returns the text of a file of the project. */
 export function textOf(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
-/** Where something is, for the names of tests. */
+/** Returns the place of a block, for the names of tests. */
 export function placeOf({ document, line }: Block): string {
   return `${document}:${line}`;
 }
 
-/** The blocks of a document, in their order. */
+/** Returns the blocks of a document, in order. */
 export function blocksOf(document: string, text: string = textOf(document)): Block[] {
   const blocks: Block[] = [];
   let open: { indent: number; block: Block & { lines: string[] } } | undefined;
@@ -70,7 +70,7 @@ export function blocksOf(document: string, text: string = textOf(document)): Blo
   return blocks;
 }
 
-/** The text of a document less its blocks, line for line. */
+/** Returns the text of a document without its blocks, line for line. */
 export function proseOf(document: string): string {
   let inside = false;
   return textOf(document).split("\n").map((line) => {
@@ -80,7 +80,7 @@ export function proseOf(document: string): string {
   }).join("\n");
 }
 
-/** The commands of a block: each begins with `$ ` and goes on behind a backslash. */
+/** Returns the commands of a block: each begins with `$ ` and continues behind a backslash. */
 export function commandsOf(block: Block): Shown[] {
   const shown: { command: string; output: string[] }[] = [];
   let goesOn = false;
@@ -95,7 +95,7 @@ export function commandsOf(block: Block): Shown[] {
   return shown;
 }
 
-/** A line less what differs from run to run and from QEMU to QEMU. */
+/** Returns a line without the parts that differ from run to run and from QEMU to QEMU. */
 export function settled(line: string): string {
   return line
     .replace(/"timestamp": \{[^}]*\}/g, '"timestamp": {}')
@@ -112,12 +112,12 @@ export function settled(line: string): string {
     .replace(/"duration":[\d.e-]+/g, '"duration":0');
 }
 
-/** Is a line what a document shows? */
+/** Tells whether a line is the one that a document shows. */
 export function isLine(line: string, shown: string): boolean {
   return patternOf([shown]).test(`${settled(line)}\n`);
 }
 
-/** Are these the lines that a document shows? */
+/** Tells whether lines are those that a document shows. */
 export function areLines(lines: readonly string[], shown: readonly string[]): boolean {
   return patternOf(shown).test(lines.map((line) => `${settled(line)}\n`).join(""));
 }

@@ -1,14 +1,15 @@
 /**
- * A connection without a socket: keeps what is sent to it, line by line.
+ * A connection without a socket, to a client or to QEMU: it keeps what is sent to it, line by line.
  *
  * @module
  */
 
 import type { ClientPeer, Fds, QemuEnding, QemuPeer } from "../../lib/wire/peer.ts";
+import { within } from "./deadline.ts";
 
-/** Descriptors without any: tells when it is closed. */
+/** Fake descriptors, which record that they are closed. */
 export class FakeFds implements Fds {
-  /** The names of those that were closed, in that order. */
+  /** The names of those that were closed, in order. */
   static closed: string[] = [];
   readonly name: string;
 
@@ -21,20 +22,23 @@ export class FakeFds implements Fds {
   }
 }
 
-/** What the core sees of a socket. */
+/** The other end of a connection, as the core sees it. */
 export class FakePeer implements ClientPeer, QemuPeer {
   /** Messages sent to it and not yet looked at, without their line ends. */
   heard: string[] = [];
+  /** The bytes of the last message. */
+  last: Uint8Array | undefined;
   paused = false;
-  /** Told of the next message, once. */
+  /** A function that is called once, at the next message. */
   onSend: (() => void) | undefined;
-  /** Why it was closed, if it was. */
+  /** The reason for which it was closed, if it was. */
   closed: string | undefined;
 
-  /** What something goes along with is kept behind `+` and its name. */
+  /** Keeps a message; descriptors sent with it show as `+` and their name in front. */
   send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
-    // A hostile QEMU's bytes may be no UTF-8: what does not decode shows as U+FFFD.
+    this.last = bytes;
+    // A hostile QEMU may send bytes that are not UTF-8: they show as U+FFFD.
     const text = new TextDecoder().decode(bytes);
     const along = fds instanceof FakeFds ? `+${fds.name} ` : "";
     this.heard.push(along + text.replace(/\r\n$/, ""));
@@ -43,7 +47,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
     onSend?.();
   }
 
-  /** A long reply comes in parts. */
+  /** Keeps a reply, which may be sent in parts. */
   sendReply(bytes: Uint8Array): void {
     const last = bytes.at(-1) === 0x0a;
     if (last && this.#parts.length === 0) return this.send(bytes);
@@ -67,8 +71,18 @@ export class FakePeer implements ClientPeer, QemuPeer {
     this.detail = "detail" in more ? more.detail : undefined;
   }
 
-  /** What was said of its end for the log alone. */
+  /** The detail of that reason, which only the log shows. */
   detail: string | undefined;
+
+  /** Takes the next message, and waits for it if necessary. */
+  async next(): Promise<string> {
+    if (this.heard.length === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.onSend = resolve;
+      await within("a message", promise);
+    }
+    return this.heard.shift()!;
+  }
 
   /** Takes what was sent so far. */
   take(): string[] {

@@ -1,49 +1,50 @@
 /**
- * A qmpmux in front of a real QEMU, and what is seen of both from outside.
+ * A qmpmux in front of a real QEMU, and the state of both as seen from outside.
  *
- * The QEMU has a buffer `r` that keeps what commands write, in their order: it
- * shows which of them ran, and how often.
+ * The QEMU has a buffer `r` that keeps the data that commands write, in order: it shows which of
+ * them ran, and how often.
  *
  * @module
  */
 
-import { Lines } from "./lines.ts";
 import { makePlace } from "./place.ts";
 import { startQemu, type TestQemu } from "./qemu.ts";
-import { programCommand, type TestQmpmux } from "./qmpmux.ts";
+import { startQmpmux, type TestQmpmux } from "./qmpmux.ts";
 
-/** Are the long forms asked for? */
+/** Whether the long forms are asked for. */
 export const LONG: boolean = Deno.args.includes("--long");
 
 /** Shared machines are slow at times; this is no measure of speed. */
 const PATIENCE_MS = 60_000;
 
-/** How often is looked at what no event tells. */
+/** The interval at which a state is looked at that no event announces. */
 const POLL_MS = 5;
 
-/** A QEMU and a qmpmux in front of it; gone with the test. */
+/** A QEMU and a qmpmux in front of it, which end with the test. */
 export interface Scene extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
-  /** Where clients connect. */
+  /** The path on which clients connect. */
   readonly path: string;
   /** A path of the scene's own. */
   at(name: string): string;
 }
 
-/** What a scene has otherwise than usual. */
+/** The differences of a scene from the usual one. */
 export interface SceneOptions {
   /** Options of the listener, as `,cache=off`. */
   readonly options?: string;
   /** Flags of `qmpmux serve`. */
   readonly flags?: readonly string[];
-  /** Is it served by a configuration file, which can be read again? What is at its head. */
+  /**
+   * Returns the head of a configuration file, which can be read again; without it, flags are used.
+   */
   readonly file?: (at: (name: string) => string) => string;
   /** A command that becomes the program, which follows it. */
   readonly under?: (at: (name: string) => string) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Is QEMU stopped before qmpmux comes? */
+  /** Whether QEMU is stopped before qmpmux is started. */
   readonly stopped?: boolean;
 }
 
@@ -69,7 +70,8 @@ export async function makeScene(
   // A QEMU that is stopped for the test's sake is not asked whether it lives: that would be a command.
   const patient = flags.includes("--stall-timeout") ? [] : ["--stall-timeout", "600"];
   const mux = made.use(
-    await startUnder(under?.(at) ?? [], [...given, ...patient, ...flags], {
+    await startQmpmux([...given, ...patient, ...flags], {
+      ...(under && { under: under(at) }),
       ...(env && { env }),
       listeners: 1,
     }),
@@ -80,67 +82,23 @@ export async function makeScene(
   return { directory, qemu, mux, path: at("mux"), at, [Symbol.asyncDispose]: dispose };
 }
 
-/** The text of a configuration file for a scene. */
+/** Returns the text of a configuration file for a scene. */
 export function configOf(at: (name: string) => string, head: string): string {
   return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
 }
 
-/**
- * Starts `qmpmux serve` by way of another program, which becomes it.
- *
- * @param under that program and its arguments; none: it is started as it is
- */
-export async function startUnder(
-  under: readonly string[],
-  args: readonly string[],
-  { env = {}, listeners = 0 }: {
-    readonly env?: Readonly<Record<string, string>>;
-    /** So many lines of the log are waited for that tell of a listener. */
-    readonly listeners?: number;
-  } = {},
-): Promise<TestQmpmux> {
-  const [command, first] = programCommand();
-  const [program, ...rest] = [...under, command, ...first, "serve", ...args];
-  const child = new Deno.Command(program!, {
-    args: rest,
-    env,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = new Lines(child.stderr);
-  const ended = child.status;
-  const kill = (signal: Deno.Signal): void => child.kill(signal);
-  await using failing = new AsyncDisposableStack();
-  failing.defer(async () => {
-    try {
-      kill("SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
-    await ended;
-    await log.rest();
-  });
-  const listening: string[] = [];
-  while (listening.length < listeners) listening.push(await log.until(/: listening on /));
-  const owned = failing.move();
-  const dispose = (): Promise<void> => owned.disposeAsync();
-  return { pid: child.pid, log, listening, ended, kill, [Symbol.asyncDispose]: dispose };
-}
-
-/** How qmpmux stands, as its log tells when it is asked. */
+/** The numbers that qmpmux reports of itself in its log when it is asked. */
 export interface Standing {
   readonly clients: number;
   readonly inFlight: number;
   readonly waiting: number;
   /** Commands at QEMU and commands that wait. */
   readonly pending: number;
-  /** How often a QEMU has been ready. */
+  /** The number of times that a QEMU has been ready. */
   readonly sessions: number;
 }
 
-/** Asks qmpmux how it stands; what the log told before is passed over. */
+/** Asks qmpmux for its numbers; earlier lines of the log are passed over. */
 export async function standing(mux: TestQmpmux): Promise<Standing> {
   // At SIGUSR1 `deno run` opens its debugger as well.
   mux.kill("SIGUSR2");
@@ -155,7 +113,7 @@ export async function standing(mux: TestQmpmux): Promise<Standing> {
   return { clients, inFlight, waiting, pending: inFlight + waiting, sessions };
 }
 
-/** Asks until qmpmux stands as it should; gives how it stands then. */
+/** Asks until qmpmux reports the wanted numbers; returns all of them. */
 export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promise<Standing> {
   let last: Standing | undefined;
   await until(() => `${JSON.stringify(wanted)}, not ${JSON.stringify(last)}`, async () => {
@@ -166,7 +124,7 @@ export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promis
   return last!;
 }
 
-/** Looks until something is so that no event tells; gives what `isSo` gave then. */
+/** Looks until a state is reached that no event announces; returns the result of `isSo` then. */
 export async function until<T>(
   what: string | (() => string),
   isSo: () => T | false | Promise<T | false>,
@@ -182,12 +140,12 @@ export async function until<T>(
   }
 }
 
-/** Time passes: for what only the clock brings about. */
+/** Lets time pass, for effects that only the clock causes. */
 export function passes(seconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-/** Resolves when a process that was told to stop has stopped. */
+/** Resolves when a process that was sent SIGSTOP has stopped. */
 export function isStopped(pid: number): Promise<boolean> {
   return until(`process ${pid} to stop`, () => {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -195,15 +153,10 @@ export function isStopped(pid: number): Promise<boolean> {
   });
 }
 
-/** How many descriptors a process has open. */
-export function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
-/** Lets a process open only so many descriptors more. */
+/** Lets a process open only that many descriptors more. */
 export async function limitDescriptors(pid: number, more: number): Promise<void> {
   const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
-  // What counts is the number that a descriptor gets: the least that is free.
+  // The number that a new descriptor gets is the least that is free.
   let below = 0;
   for (let free = 0; free < more; below++) if (!used.has(below)) free++;
   const args = ["--pid", `${pid}`, `--nofile=${below}:`];
@@ -212,8 +165,8 @@ export async function limitDescriptors(pid: number, more: number): Promise<void>
 }
 
 /**
- * A command that becomes the program after a little disk has been mounted at a
- * place, which only the program sees and which goes with it.
+ * Returns a command that becomes the program after it has mounted a small disk, which only the
+ * program sees and which ends with it.
  *
  * @param more what the shell runs it with, as `2>FILE`
  */
@@ -223,7 +176,7 @@ export function withDisk(place: string, more = ""): readonly string[] {
   return ["unshare", "--mount", ...user, "sh", "-c", `${mount} && exec "$@" ${more}`, "sh"];
 }
 
-/** Fills the disk at a place that a process sees; gives what makes room again. */
+/** Fills the disk at a place that a process sees; returns a function that makes room again. */
 export function fillDisk(pid: number, place: string): () => void {
   const path = `/proc/${pid}/root${place}/filler`;
   const file = Deno.openSync(path, { write: true, create: true });
@@ -237,17 +190,11 @@ export function fillDisk(pid: number, place: string): () => void {
   return () => Deno.removeSync(path);
 }
 
-/** How much memory a process has in use, in bytes. */
-export function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)![1]) * 1024;
-}
-
-/** A command that adds a text to QEMU's buffer. */
+/** Returns a command that adds a text to QEMU's buffer. */
 export function note(data: string, id?: unknown): string {
   const command = { execute: "ringbuf-write", arguments: { device: "r", data } };
   return JSON.stringify(id === undefined ? command : { ...command, id });
 }
 
-/** A command that takes what is in QEMU's buffer. */
+/** A command that takes the text in QEMU's buffer. */
 export const NOTES = '{"execute":"ringbuf-read","arguments":{"device":"r","size":65536}}';

@@ -73,12 +73,12 @@ export class FaultyFile {
     this.#random = random;
   }
 
-  /** A file with one fault, or without. */
+  /** Returns a file with one fault, or without. */
   made(): Made {
     const random = this.#random;
     this.#lines = [];
     this.#fault = undefined;
-    /** Where the fault goes: so many places on. */
+    /** The number of places before the one at which the fault is put. */
     let left = random.oneIn(5) ? Infinity : random.below(12);
     const wrong = (): boolean => left-- === 0;
     this.#line('qemu = "unix:/run/vm"', false);
@@ -96,7 +96,7 @@ export class FaultyFile {
     return this.#fault === undefined ? { text } : { text, line: this.#fault };
   }
 
-  /** A file with signs of it changed, lost or doubled. */
+  /** Returns a file with characters of it changed, lost or doubled. */
   damaged(): string {
     const random = this.#random;
     let { text } = this.made();
@@ -136,14 +136,14 @@ export class FaultyFile {
     if (isWrong) this.#fault! += at;
   }
 
-  /** A table, whose faults are told at its header; or dotted keys. */
+  /** Adds a table, whose faults are reported at its header, or dotted keys. */
   #deadline(wrong: boolean): void {
     this.#line("[deadline]", wrong);
     this.#line(wrong ? "migrate = 0" : "migrate = 5", false);
     this.#line('"query-*" = 1', false);
   }
 
-  /** What is no TOML at all hides every other fault. */
+  /** Puts a fault of syntax into the file, which hides every other fault. */
   #syntax(): void {
     this.#fault = undefined;
     this.#line(this.#random.pick(["once", "= 1", "x = ", "x = [1", 'x = "a']), false);
@@ -162,7 +162,7 @@ export class FaultyFile {
     this.#lines.push(this.#random.oneIn(8) ? `${text} # ${text.replaceAll("\n", " ")}` : text);
   }
 
-  /** Some of the things, in their order. */
+  /** Returns some of the things, in order. */
   #some<T>(things: readonly T[]): T[] {
     return things.filter(() => this.#random.oneIn(3));
   }

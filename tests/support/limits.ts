@@ -1,9 +1,9 @@
 /**
- * Feeds splitters what lies at their limits on tokens and bytes; prints what they give.
+ * Feeds splitters input at their limits on tokens and bytes; prints the results.
  *
  * Run as `limits.ts frames` or `limits.ts messages`.
  *
- * A program of its own: counting what is covered would make it slower by far.
+ * It is a separate program because measuring coverage would make it slower by far.
  *
  * @module
  */
@@ -22,12 +22,12 @@ function* text(text: string): Chunks {
   yield new TextEncoder().encode(text);
 }
 
-/** An array of so many tokens, an even number of them; `last` is an item of two. */
+/** Yields an array of that many tokens, an even number; `last` is an item of two. */
 function* array(tokens: number, last: string): Chunks {
   yield* text(`[${"0,".repeat((tokens - 4) / 2)}${last}]`);
 }
 
-/** So many bytes `a` between two texts. */
+/** Yields that many `a` between two texts. */
 function* filled(before: string, length: number, after: string): Chunks {
   yield* text(before);
   for (let left = length; left > 0; left -= MEBIBYTE.length) yield MEBIBYTE.subarray(0, left);
@@ -51,7 +51,7 @@ const INPUTS: Record<string, () => Chunks> = {
   "65 strings of a mebibyte": heavy,
 };
 
-/** All that the splitter gives, long frames by their length; a command comes behind the input. */
+/** Returns the results of the splitter, long frames by their length; a command follows the input. */
 function fed(grammar: Grammar, input: Chunks): string[] {
   const splitter = new FrameSplitter(grammar);
   const found: string[] = [];
@@ -68,7 +68,10 @@ function fed(grammar: Grammar, input: Chunks): string[] {
   return found;
 }
 
-/** What a message of QEMU's gives that never ends, at the last chunk within the limit and the next. */
+/**
+ * Returns the results for a message of QEMU's that never ends, at the last chunk within the limit
+ * and at the next.
+ */
 function endless(): unknown[] {
   const splitter = new MessageSplitter();
   const given: unknown[] = [];

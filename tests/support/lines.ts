@@ -20,7 +20,10 @@ export class Lines {
       .getReader();
   }
 
-  /** The next line without its end, or `undefined` at the end of file; `patience` in milliseconds. */
+  /**
+   * Returns the next line without its end, or `undefined` at the end of file; `patience` in
+   * milliseconds.
+   */
   async next(what?: string, patience?: number): Promise<string | undefined> {
     const { done, value } = await within(what ?? "a line", this.#reader.read(), patience);
     if (done) return undefined;
@@ -39,7 +42,7 @@ export class Lines {
     }
   }
 
-  /** All lines up to the end of file. */
+  /** Returns all lines up to the end of file. */
   async rest(): Promise<string[]> {
     const lines: string[] = [];
     for (;;) {

@@ -1,17 +1,17 @@
 /**
- * Clients that behave badly, in a process of their own.
+ * Clients that behave badly, in a separate process.
  *
- *     load.ts storm SOCKET EVENTS STALLED     so many that never read, while another makes that many
- *                                     events, and one more reads them all
- *     load.ts flood SOCKET COUNT      one that sends that many queries at once, then reads
- *     load.ts oob-flood SOCKET COUNT  the same with oob, so that many of them wait at a time
+ *     load.ts storm SOCKET EVENTS STALLED   STALLED clients that never read, one that makes that
+ *                                           many events, and one that reads them all
+ *     load.ts flood SOCKET COUNT            a client that sends that many queries at once, then reads
+ *     load.ts oob-flood SOCKET COUNT        the same with oob, so that many of them wait at a time
  *     load.ts exec-oob-flood SOCKET COUNT   the same, all of them out of band
  *     load.ts mixed-flood SOCKET COUNT      the same, one of five out of band
- *     load.ts long SOCKET BYTES       one that sends a command of that size, then a small one
- *     load.ts crowd SOCKET COUNT      that many connections, all kept until the end
+ *     load.ts long SOCKET BYTES             a client that sends a command of that size, then a small one
+ *     load.ts crowd SOCKET COUNT            that many connections, all kept until the end
  *
- * Says `ready` when it is about to begin, begins at the end of its input, and ends with what it
- * saw, as JSON.
+ * It prints `ready` when it is about to begin, begins at the end of its input, and prints its
+ * findings as JSON.
  *
  * @module
  */
@@ -32,7 +32,7 @@ function say(socket: Socket, text: string): Promise<void> {
   return write(socket, ENCODER.encode(text));
 }
 
-/** Counts lines that have a text in them until there are so many; gives how many of all there were. */
+/** Counts lines that contain a text until there are that many; returns the number. */
 async function count(socket: Socket, text: string, wanted: number): Promise<number> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65536);

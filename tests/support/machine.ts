@@ -113,7 +113,7 @@ const ELSEWHERE = [
 /** Port devices that commands can fill with more devices, or take them away from. */
 const PORTS = Array.from({ length: 8 }, (_, index) => `port${index}`);
 
-/** What `-device help` of the program names, once it has been asked. */
+/** The names that `-device help` of the program lists, once it has been asked. */
 let drivers: Promise<ReadonlySet<string>> | undefined;
 
 async function knownDrivers(): Promise<ReadonlySet<string>> {
@@ -127,7 +127,7 @@ function device(text: string, more = ""): string[] {
   return ["-device", `${text},id=dev-${driver}${more}`];
 }
 
-/** The command line of the machine. */
+/** Returns the command line of the machine. */
 function machineArguments(directory: string, known: ReadonlySet<string>): string[] {
   const isKnown = (text: string): boolean => known.has(text.split(",")[0]!);
   const object = (text: string): string[] => ["-object", text];
@@ -274,10 +274,10 @@ interface Spoken {
 // deno-lint-ignore no-explicit-any
 type Answer = any;
 
-/** A QEMU that takes so long has stopped answering; the slowest command took 1.5 s. */
+/** A QEMU that takes longer has stopped answering; the slowest command took 1.5 s. */
 const PATIENCE_MS = 60_000;
 
-/** The ending of a QEMU that was told to end. */
+/** The ending of a QEMU that was asked to end. */
 export const ORDERLY = "status 0";
 
 /** The machine, and a client of its monitor. */
@@ -286,7 +286,7 @@ export class Machine implements AsyncDisposable {
   readonly #client: TestClient;
   readonly #made = new AsyncDisposableStack();
   #said = "";
-  /** Events that came before the answer to the last command. */
+  /** Events that arrived before the reply to the last command. */
   #events: string[] = [];
   #silent = false;
 
@@ -321,7 +321,7 @@ export class Machine implements AsyncDisposable {
     return machine;
   }
 
-  /** Runs a command as JSON; `undefined` where QEMU has gone or does not answer. */
+  /** Runs a command as JSON; returns `undefined` if QEMU has exited or does not answer. */
   async ask(command: string | object): Promise<Answer> {
     this.#events = [];
     if (!await this.#client.trySend(command)) return undefined;
@@ -357,7 +357,7 @@ export class Machine implements AsyncDisposable {
     return code === 0 ? ORDERLY : `status ${code}: ${this.#said.trimEnd().split("\n").at(-1)}`;
   }
 
-  /** The names of all that commands can take away, and the state of jobs and trays. */
+  /** Returns the names of everything that commands can remove, and the state of jobs and trays. */
   async parts(): Promise<string[]> {
     const nodes = await this.query("query-named-block-nodes", { flat: true });
     const drives = await this.query("query-block");
@@ -378,7 +378,7 @@ export class Machine implements AsyncDisposable {
     ];
   }
 
-  /** The names of the objects below one. */
+  /** Returns the names of the objects below one. */
   async children(path: string): Promise<string[]> {
     const entries: { name: string; type: string }[] = await this.query("qom-list", { path });
     return entries.filter(({ type }) => type.startsWith("child<")).map(({ name }) => name);

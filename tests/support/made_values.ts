@@ -30,7 +30,7 @@ export class MadeValues {
     this.#random = random;
   }
 
-  /** The text of a value, of some parts. */
+  /** Returns the text of a value, of some parts. */
   value(parts: number = this.#random.pick([3, 20, 200])): string {
     this.#left = parts;
     return this.#value(this.#random.pick([2, 5, 30]));
@@ -70,14 +70,14 @@ export class MadeValues {
     return `${whole}.${digits(20)}${random.oneIn(2) ? `e${random.below(400) - 200}` : ""}`;
   }
 
-  /** A string in double quotes. */
+  /** Returns a string in double quotes. */
   string(): string {
     const random = this.#random;
     const length = random.below(random.pick([2, 6, 30]));
     return `"${Array.from({ length }, () => random.pick(PIECES)).join("")}"`;
   }
 
-  /** So many strings that are no two the same text, less those that came twice. */
+  /** Returns up to that many strings, no two of which are the same text. */
   keys(count: number): string[] {
     const random = this.#random;
     const keys = new Map<string, string>();

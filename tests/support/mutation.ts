@@ -1,15 +1,15 @@
 /**
- * Mutations of what QEMU says, at the level of JSON.
+ * Mutations of QEMU's messages, at the level of JSON.
  *
- * They follow from a seed, and change nothing but the text that they return. In
- * texts, each character is a byte.
+ * They follow from a seed, and change nothing but the text that they return. In texts, each
+ * character is a byte.
  *
  * @module
  */
 
 import type { Random } from "./random.ts";
 
-/** A JSON value that can have what JSON forbids: members twice, values of any text. */
+/** A JSON value that can have things that JSON forbids: members twice, values of any text. */
 type Node =
   | { readonly kind: "object"; readonly members: readonly (readonly [key: string, value: Node])[] }
   | { readonly kind: "array"; readonly items: readonly Node[] }
@@ -39,7 +39,7 @@ export const MUTATIONS = [
 /** A kind of mutation. */
 export type Mutation = typeof MUTATIONS[number];
 
-/** Values of every type, and what looks like a value and is none. */
+/** Values of every type, and texts that look like a value. */
 const VALUES: readonly string[] = [
   ..."null true 0 -1 7 18446744073709551616 1e9999 -0.5 [] {} [[]] [null] [{}]".split(" "),
   ...'nope inf NaN -inf 01 .5 "" "x" [nope] {"a"} {"a":} [,] % \'x\' "\\ud800" "\\x"'.split(" "),
@@ -60,7 +60,7 @@ const NAMES: readonly string[] = [
   "return ",
 ];
 
-/** Bytes that are no text, or that a terminal obeys. */
+/** Bytes that are not text, or that a terminal obeys. */
 const BYTES: readonly string[] = [
   "\0",
   "\xff",
@@ -158,7 +158,7 @@ const WAYS: Readonly<Record<Mutation, (line: string, random: Random) => string>>
   },
 };
 
-/** One place of a message, chosen by chance, put otherwise; `undefined` takes it away. */
+/** Returns a message with one place, chosen by chance, changed; `undefined` removes it. */
 function edited(
   line: string,
   random: Random,
@@ -226,14 +226,14 @@ function twice<T>(things: readonly T[], random: Random): readonly T[] {
   return things.toSpliced(random.below(things.length + 1), 0, things[at]!);
 }
 
-/** A text whose characters are bytes, as bytes. */
+/** Returns a text whose characters are bytes, as bytes. */
 export function bytesOf(said: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(said.length);
   for (let i = 0; i < said.length; i++) bytes[i] = said.charCodeAt(i);
   return bytes;
 }
 
-/** What a recorded QEMU has said, and what it was asked. */
+/** The messages of a recorded QEMU, and the commands that it was sent. */
 export interface Conversation {
   readonly greeting: string;
   /** Replies by the names of commands, without line ends. */
@@ -243,7 +243,7 @@ export interface Conversation {
   readonly commands: readonly string[];
 }
 
-/** The conversations that `tools/record_conversations.ts` has recorded, one of each QEMU. */
+/** Returns the conversations that `tools/record_conversations.ts` has recorded, one of each QEMU. */
 export function readConversations(): Conversation[] {
   const path = new URL("../fixtures/conversations.jsonl", import.meta.url);
   const all: {

@@ -1,8 +1,8 @@
 /**
- * Tests of what the program can do only on the Deno that it is built for.
+ * Tests of features that the program has only on the Deno that it is built for.
  *
- * A program in `QMPMUX_BINARY` may have an older one, where no other can be
- * compiled with. Such tests are left out then; `tools/binary_suite.ts` lists them.
+ * A program in `QMPMUX_BINARY` may have an older one, if no other can be compiled with. Such tests
+ * are left out then; `tools/binary_suite.ts` lists them.
  *
  * @module
  */
@@ -10,7 +10,7 @@
 import { denoOf, isOlder } from "../../tools/deno_version.ts";
 import { programCommand } from "./qmpmux.ts";
 
-/** The Deno of the program under test, where it is older than the program is built for. */
+/** The Deno of the program under test, if it is older than the program is built for. */
 export const OLDER_DENO: string | undefined = olderDeno();
 
 function olderDeno(): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * Two ends of a unix socket in one process, and one that tells what is done with it.
+ * Two ends of a unix socket in one process, and a socket that counts its use.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface Pair extends Disposable {
   readonly theirs: Deno.UnixConn;
 }
 
-/** A connected pair; both ends are closed on disposal, where they are not yet. */
+/** Returns a connected pair; both ends are closed on disposal, if they are open. */
 export async function makePair(): Promise<Pair> {
   using place = makePlace();
   const path = `${place.path}/s`;
@@ -47,7 +47,7 @@ export async function write(socket: Deno.Conn, text: string): Promise<void> {
   }
 }
 
-/** Reads to the end of file; what was reset is no end of file and throws. */
+/** Reads to the end of file; throws if the connection was reset. */
 export async function readToEnd(socket: Deno.Conn): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65536);
@@ -71,9 +71,9 @@ export async function readText(socket: Deno.Conn, length: number): Promise<strin
   return text;
 }
 
-/** A socket that counts, and that writes no more at a time than it is told. */
+/** A socket that counts, and that writes at most a given number of bytes at a time. */
 export class WatchedSocket {
-  /** How many bytes each write was given. */
+  /** The number of bytes that each write was given. */
   readonly writes: number[] = [];
   /** Bytes it has read. */
   bytesRead = 0;
@@ -85,7 +85,7 @@ export class WatchedSocket {
     this.#most = most;
   }
 
-  /** As what takes sockets wants it. */
+  /** The socket, as the code that takes sockets wants it. */
   get conn(): Deno.Conn {
     return this as unknown as Deno.Conn;
   }

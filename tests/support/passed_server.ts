@@ -1,8 +1,8 @@
 /**
- * Takes the passed socket `s` and does to each connection what its first byte says.
+ * Takes the passed socket `s` and does to each connection what its first byte names.
  *
- * For `systemd_test.ts`, which hands the socket over as a service manager does.
- * Prints one line a connection: what its reading and writing came to.
+ * It serves `systemd_test.ts`, which hands the socket over as a service manager does. It prints one
+ * line a connection: the result of its reading and writing.
  *
  * @module
  */
@@ -41,7 +41,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<number[]> {
 }
 
 const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> = {
-  // Reads to the end in small bites, then answers with what it has read.
+  // Reads to the end in small pieces, then answers with everything it has read.
   e: async (conn) => {
     const text = await readAll(conn, 3);
     await writeAll(conn, new TextEncoder().encode(text));
@@ -57,20 +57,20 @@ const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> =
     const pieces = await writeAll(conn, new Uint8Array(MUCH).fill(0x77));
     return [pieces.length > 1, pieces.reduce((a, b) => a + b, 0)];
   },
-  // Is closed while it reads.
+  // A connection that is closed while it reads.
   c: async (conn) => {
     const reading = outcome(() => conn.read(new Uint8Array(1)));
     conn.close();
     return [await reading, await outcome(() => conn.write(new Uint8Array(1)))];
   },
-  // Is closed while it writes to a peer that does not read.
+  // A connection that is closed while it writes to a peer that does not read.
   b: async (conn) => {
     const writing = outcome(() => writeAll(conn, new Uint8Array(MUCH)));
     await conn.read(new Uint8Array(1));
     conn.close();
     return await writing;
   },
-  // Writes what the peer leaves unread and reads how that ends.
+  // Writes bytes that the peer leaves unread, and reads to see how that ends.
   r: async (conn) => {
     await conn.write(new Uint8Array(10));
     const parts: string[] = [];
@@ -80,7 +80,7 @@ const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> =
       await outcome(() => conn.write(new Uint8Array(1))),
     ];
   },
-  // Writes to a peer that has gone.
+  // Writes to a peer that has disconnected.
   g: async (conn) => {
     await readAll(conn, 100);
     return await outcome(() => writeAll(conn, new Uint8Array(MUCH)));

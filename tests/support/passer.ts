@@ -9,12 +9,15 @@
 
 import { within } from "./deadline.ts";
 
-/** Is there no Python on this machine? Set by `tools/setup.ts`. */
+/** Whether this machine has no Python; set by `tools/setup.ts`. */
 export const WITHOUT_PYTHON = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "python3",
 );
 
-/** NAME=PATH… -- COMMAND…; a path of digits is a port of 127.0.0.1, one of `-` a file that is no socket. */
+/**
+ * The arguments are NAME=PATH… -- COMMAND…; a path of digits is a port of 127.0.0.1, `-` a file in
+ * place of a socket.
+ */
 const LAUNCHER = `
 import os, socket, sys
 cut = sys.argv.index("--")
@@ -40,7 +43,7 @@ os.environ.setdefault("LISTEN_PID", str(os.getpid()))
 os.execvp(sys.argv[cut + 1], sys.argv[cut + 1:])
 `;
 
-/** The command that passes sockets, by name and path, to a command. */
+/** Returns the command that passes sockets, by name and path, to a command. */
 export function passing(
   sockets: readonly string[],
   [command, args]: readonly [string, readonly string[]],
@@ -60,13 +63,13 @@ export class Notified implements Disposable {
     this.#socket = Deno.listenDatagram({ transport: "unixpacket", path: address });
   }
 
-  /** The lines of the next datagram. */
+  /** Returns the lines of the next datagram. */
   async next(): Promise<string[]> {
     const [bytes] = await within("a notification", this.#socket.receive());
     return new TextDecoder().decode(bytes).split("\n");
   }
 
-  /** Reads on until a line is told; signs of life are passed over. */
+  /** Reads until a line arrives; signs of life are passed over. */
   async until(line: string | RegExp): Promise<void> {
     const told = (): number =>
       this.#early.findIndex((each) => typeof line === "string" ? each === line : line.test(each));

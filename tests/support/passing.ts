@@ -19,19 +19,19 @@ const { symbols: MEMORY } = Deno.dlopen("libc.so.6", {
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
 });
 
-/** A new file in memory that `/proc` shows under this name; gives its descriptor. */
+/** Makes a file in memory that `/proc` shows under this name; returns its descriptor. */
 export function memoryFile(name: string): number {
   const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
   if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
   return descriptor;
 }
 
-/** Another descriptor of the same. */
+/** Returns another descriptor of the same file. */
 export function duplicate(descriptor: number): number {
   return MEMORY.dup(descriptor);
 }
 
-/** Two connected unix sockets; gives their descriptors. */
+/** Returns the descriptors of two connected unix sockets. */
 export function socketPair(): [number, number] {
   const pair = new Int32Array(32);
   // AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
@@ -39,7 +39,7 @@ export function socketPair(): [number, number] {
   return [pair[0]!, pair[1]!];
 }
 
-/** The names of the files in memory that a process has open, sorted. */
+/** Returns the names of the files in memory that a process has open, sorted. */
 export function memoryFilesOf(pid: number): string[] {
   const names: string[] = [];
   for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
@@ -48,11 +48,6 @@ export function memoryFilesOf(pid: number): string[] {
     if (found !== undefined) names.push(found);
   }
   return names.sort();
-}
-
-/** How many descriptors a process has. */
-export function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
 function linkAt(path: string): string | undefined {
@@ -65,7 +60,7 @@ function linkAt(path: string): string | undefined {
   }
 }
 
-/** Looks again until something is so: no event tells of what `/proc` shows. */
+/** Looks again until a state is reached: no event announces what `/proc` shows. */
 export async function eventually(what: string, so: () => boolean): Promise<void> {
   const looked = (async (): Promise<void> => {
     while (!so()) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -106,7 +101,10 @@ export class PassingClient implements Disposable {
     return client;
   }
 
-  /** Sends text, and with it new files in memory of these names, or what these numbers stand for. */
+  /**
+   * Sends text, and with it new files in memory of these names, or the descriptors with these
+   * numbers.
+   */
   async send(text: string, files: readonly (string | number)[] = []): Promise<void> {
     const bytes = ENCODER.encode(text);
     if (files.length === 0) {
@@ -121,25 +119,25 @@ export class PassingClient implements Disposable {
     if (sent < bytes.length) throw new Error("Only a part could be sent");
   }
 
-  /** The next line; @throws Error at the end of file */
+  /** Returns the next line; @throws Error at the end of file */
   async line(): Promise<string> {
     const line = await this.lines.next();
     if (line === undefined) throw new Error("The monitor closed the connection");
     return line;
   }
 
-  /** Sends a command with files, and gives the next line. */
+  /** Sends a command with files, and returns the next line. */
   async ask(text: string, files: readonly (string | number)[] = []): Promise<string> {
     await this.send(text, files);
     return await this.line();
   }
 
-  /** `getfd` with a file of the same name. */
+  /** Sends `getfd` with a file of the same name. */
   async getfd(name: string, files: readonly (string | number)[] = [name]): Promise<string> {
     return await this.ask(`{"execute":"getfd","arguments":{"fdname":"${name}"}}`, files);
   }
 
-  /** `closefd`. */
+  /** Sends `closefd`. */
   async closefd(name: string): Promise<string> {
     return await this.ask(`{"execute":"closefd","arguments":{"fdname":"${name}"}}`);
   }

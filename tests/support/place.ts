@@ -1,10 +1,10 @@
 /**
- * A directory for a test's sockets, gone with the test.
+ * A directory for a test's sockets, removed with the test.
  *
  * @module
  */
 
-/** A new empty directory, removed on disposal. */
+/** Makes an empty directory, removed on disposal. */
 export function makePlace(): { readonly path: string } & Disposable {
   const path = Deno.makeTempDirSync({ prefix: "qmpmux-" });
   return { path, [Symbol.dispose]: (): void => Deno.removeSync(path, { recursive: true }) };
@@ -27,7 +27,10 @@ export async function appears(path: string): Promise<void> {
   for await (const _ of watcher) if (exists()) return;
 }
 
-/** How often the kernel is asked whether somebody listens: no event tells. */
+/**
+ * The interval at which the kernel is asked whether somebody listens: there is no event to wait
+ * for.
+ */
 const LISTENING_POLL_MS = 5;
 
 /** Resolves when somebody listens at the path. */
@@ -38,5 +41,17 @@ export async function listens(path: string): Promise<void> {
     line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000";
   while (!Deno.readTextFileSync("/proc/net/unix").split("\n").some(listener)) {
     await new Promise((resolve) => setTimeout(resolve, LISTENING_POLL_MS));
+  }
+}
+
+/** Makes a socket file on which nobody listens, as a killed process leaves it. */
+export function leaveDeadSocket(path: string): void {
+  const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
+  Deno.linkSync(`${path}.made`, path);
+  listener.close();
+  try {
+    Deno.removeSync(`${path}.made`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * QEMU's spelling and orders in their plainest form: slow, and easy to check.
  *
- * They were held against QEMU 7.2 to 11.1; what the core does faster must do the same.
+ * They were compared with QEMU 7.2 to 11.1; the faster code of the core must do the same.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const SHORT_ESCAPES: Record<string, string> = {
   "\t": "\\t",
 };
 
-/** Text as a JSON string in QEMU's spelling. */
+/** Returns text as a JSON string in QEMU's spelling. */
 export function plainQuoted(text: string): string {
   const body = text.replace(/[^\x20!#-[\]-~]/g, (unit) => {
     const code = unit.charCodeAt(0).toString(16).toUpperCase();
@@ -27,7 +27,7 @@ export function plainQuoted(text: string): string {
   return `"${body}"`;
 }
 
-/** A number literal as QEMU prints it back. */
+/** Returns a number literal as QEMU prints it back. */
 export function plainNumber(literal: string): string {
   if (/^-?\d+$/.test(literal)) {
     const integer = BigInt(literal);
@@ -36,51 +36,48 @@ export function plainNumber(literal: string): string {
   return plainDouble(Number(literal));
 }
 
-/** A double as C's `%.17g` prints it, from all of its digits. */
+/** Returns a double as C's `%.17g` prints it, from all of its digits. */
 export function plainDouble(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const sign = value < 0 || Object.is(value, -0) ? "-" : "";
   if (value === 0) return `${sign}0`;
   const { digits, exponent } = significant(Math.abs(value), 17);
-  const trimmed = digits.replace(/0+$/, "");
   if (exponent < -4 || exponent >= 17) {
-    const fraction = trimmed.length > 1 ? `.${trimmed.slice(1)}` : "";
-    const power = Math.abs(exponent).toString().padStart(2, "0");
-    return `${sign}${trimmed[0]}${fraction}e${exponent < 0 ? "-" : "+"}${power}`;
+    const power = String(Math.abs(exponent)).padStart(2, "0");
+    return `${sign}${pointed(digits, 1)}e${exponent < 0 ? "-" : "+"}${power}`;
   }
-  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${trimmed}`;
-  const whole = trimmed.padEnd(exponent + 1, "0").slice(0, exponent + 1);
-  const fraction = trimmed.slice(exponent + 1);
-  return `${sign}${whole}${fraction === "" ? "" : `.${fraction}`}`;
+  if (exponent < 0) return sign + pointed("0".repeat(-exponent) + digits, 1);
+  return sign + pointed(digits, exponent + 1);
 }
 
+/** Puts a point behind the first `whole` digits and drops the zeros at the end. */
+function pointed(digits: string, whole: number): string {
+  return `${digits.slice(0, whole)}.${digits.slice(whole)}`.replace(/\.?0*$/, "");
+}
+
+/** The decimal places that every double has at most. */
+const PLACES = 1074;
+const SCALE = 10n ** BigInt(PLACES);
+
+/** Returns the first digits of a positive double, rounded half to even, and its decimal exponent. */
 function significant(value: number, count: number): { digits: string; exponent: number } {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  const bits = view.getBigUint64(0);
-  const biased = Number(bits >> 52n);
-  const fraction = bits & 0xfffffffffffffn;
-  const mantissa = biased === 0 ? fraction : fraction | 0x10000000000000n;
-  const power = (biased === 0 ? 1 : biased) - 1075;
-  const places = power < 0 ? -power : 0;
-  const numerator = power < 0 ? mantissa * 5n ** BigInt(places) : mantissa << BigInt(power);
-  const exact = numerator.toString();
-  const exponent = exact.length - 1 - places;
-  if (exact.length <= count) return { digits: exact, exponent };
-  const unit = 10n ** BigInt(exact.length - count);
-  const rest = numerator % unit;
-  let kept = numerator / unit;
-  if (rest * 2n > unit || (rest * 2n === unit && (kept & 1n) === 1n)) kept++;
-  const digits = kept.toString();
-  return { digits: digits.slice(0, count), exponent: exponent + digits.length - count };
+  let halvings = 0n;
+  for (; !Number.isInteger(value); value *= 2) halvings++;
+  const exact = String(BigInt(value) * SCALE >> halvings);
+  const kept = BigInt(exact.slice(0, count));
+  const rest = exact.slice(count).replace(/0+$/, "");
+  const isUp = rest > "5" || (rest === "5" && kept % 2n === 1n);
+  const digits = String(isUp ? kept + 1n : kept);
+  const exponent = exact.length - 1 - PLACES + digits.length - count;
+  return { digits: digits.slice(0, count), exponent };
 }
 
-/** A key as QEMU holds it: UTF-8, with NUL as `C0 80`. */
+/** Returns a key as QEMU holds it: UTF-8, with NUL as `C0 80`. */
 function held(key: string): number[] {
   return [...new TextEncoder().encode(key)].flatMap((byte) => byte === 0 ? [0xc0, 0x80] : [byte]);
 }
 
-/** The bucket of a key in QEMU's dictionary. */
+/** Returns the bucket of a key in QEMU's dictionary. */
 export function plainBucket(key: string): number {
   const bytes = held(key);
   let value = Math.imul(0x238f13af, bytes.length);
@@ -88,7 +85,7 @@ export function plainBucket(key: string): number {
   return ((Math.imul(1103515243, value) + 12345) >>> 0) % 512;
 }
 
-/** Keys in the order of QEMU's dictionary. */
+/** Returns keys in the order of QEMU's dictionary. */
 export function plainOrder(keys: readonly string[]): string[] {
   return keys
     .map((key, index) => ({ key, index, bucket: plainBucket(key) }))
@@ -103,7 +100,10 @@ const PRIMES = [
 ];
 const EMPTY = -1;
 
-/** The first of some keys in a hash table of GLib's that is not known, put in in QEMU's order. */
+/**
+ * Returns the first key in a hash table of GLib's that is not known, with the keys put in in QEMU's
+ * order.
+ */
 export function plainUnexpected(
   given: readonly string[],
   isKnown: (key: string) => boolean,
@@ -151,7 +151,7 @@ function glibHash(key: string): number {
   return hash < 2 ? 2 : hash;
 }
 
-/** A value of a frame as QEMU prints it back, in one line. */
+/** Returns a value of a frame as QEMU prints it back, in one line. */
 export function plainValue(bytes: Uint8Array, start: number, end: number): string {
   return new Reader(bytes, start, end).value();
 }
@@ -217,7 +217,7 @@ class Reader {
   }
 }
 
-/** Text in one line as a monitor with `pretty=on` prints it. */
+/** Returns text in one line as a monitor with `pretty=on` prints it. */
 export function plainPretty(text: string, depth = 0): string {
   const line = (): string => `\r\n${"    ".repeat(depth)}`;
   let out = "";

@@ -1,7 +1,7 @@
 /**
  * Errors and hangs planted in a qmpmux that runs from source, to see that they are contained.
  *
- * It is loaded before the main module, with what is planted behind a question mark:
+ * It is loaded before the main module, with the name of the error behind a question mark:
  *
  *     deno run … --preload=file://…/plant_errors.ts?serve main.ts serve …
  *
@@ -18,7 +18,7 @@ const { admit, leave } = Monitor.prototype;
 const { attach } = Mux.prototype;
 const { heard } = Upstream.prototype;
 
-/** What can be planted, by name. */
+/** The errors that can be planted, by name. */
 const PLANTED: Readonly<Record<string, () => void>> = {
   /** Serving the command `query-mice` fails. */
   serve: () => {
@@ -42,7 +42,7 @@ const PLANTED: Readonly<Record<string, () => void>> = {
       throw new Error("planted in leaving");
     };
   },
-  /** A timer's callback fails, and a promise that nobody owns, once a client has come. */
+  /** A timer's callback fails, and a promise that nobody owns, once a client has connected. */
   stray: () => {
     Mux.prototype.attach = function (peer, grant): Monitor {
       setTimeout(() => {

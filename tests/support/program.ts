@@ -4,7 +4,10 @@
  * @module
  */
 
-/** The JSON that a program of this directory prints. Coverage, which makes bytes slow, is not counted in it. */
+/**
+ * Returns the JSON that a program of this directory prints. Coverage, which makes bytes slow, is
+ * not measured in it.
+ */
 export async function printedBy(script: string, ...args: string[]): Promise<unknown> {
   const path = new URL(script, import.meta.url).pathname;
   const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();

@@ -7,7 +7,7 @@
 import { within } from "./deadline.ts";
 import { listens } from "./place.ts";
 
-/** May tests that need a real QEMU not run here? Only where the caller has said so. */
+/** Whether tests that need a real QEMU are left out, which only the caller may choose. */
 export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "qemu",
 );
@@ -86,7 +86,7 @@ function refuseToStart({ code }: Deno.CommandStatus): never {
   throw new Error(`QEMU ended with ${code} instead of starting`);
 }
 
-/** A QEMU that was killed leaves its socket behind. */
+/** Removes the socket that a QEMU leaves behind when it was killed. */
 function removeSocket(path: string): void {
   try {
     Deno.removeSync(path);

@@ -56,14 +56,14 @@ const KEYS = ["a", "b", "rb", "rr", "ab", "id", "execute", "arguments", "error",
 /** Makes input of chance. */
 export class QmpInput {
   readonly #random: Random;
-  /** How seldom something is wrong: once in so many choices. */
+  /** The number of choices among which one is wrong. */
   #sound = 1000;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  /** Some commands or values, whole or damaged. */
+  /** Returns some commands or values, whole or damaged. */
   bytes(): Uint8Array {
     const random = this.#random;
     this.#sound = random.pick([20, 100, 1000, 1e9]);
@@ -78,7 +78,7 @@ export class QmpInput {
     return random.oneIn(3) ? this.#damaged(bytes) : bytes;
   }
 
-  /** What comes near QEMU's limits, and its buffers. */
+  /** Returns an input that is close to QEMU's limits, and to its buffers. */
   #long(): string {
     const random = this.#random;
     const many = random.pick([100, 1005, 1015, 1022, 1023, 1024, 1025, 1100]) + random.below(3);
@@ -183,7 +183,7 @@ export class QmpInput {
     return key;
   }
 
-  /** A string in quotes; of these plain letters, or of anything. */
+  /** Returns a string in quotes; of these plain letters, or of anything. */
   #string(plain?: string): string {
     const random = this.#random;
     const quote = random.oneIn(4) ? "'" : '"';
@@ -227,7 +227,7 @@ export class QmpInput {
     return this.#random.below(this.#sound) < weight;
   }
 
-  /** The bytes with some of them changed, lost, doubled or put in. */
+  /** Returns the bytes with some of them changed, lost, doubled or inserted. */
   #damaged(bytes: Uint8Array): Uint8Array {
     const random = this.#random;
     let mutant = bytes;
@@ -257,7 +257,7 @@ export class QmpInput {
 
 const DAMAGING = [...latin("{}[],:\"'\\ \n\t\r\x00\x01\x0c\x1b\x7f\x80\xc0\xfe\xff0-.eu")];
 
-/** What was recorded, but for what is long or does something to the machine. */
+/** Recorded inputs, without those that are long or change the machine. */
 const RECORDED = CORPORA[0]!.cases
   .filter(({ name, bytes }) => !name.startsWith("event/") && bytes.length < 600)
   .map(({ bytes }) => bytes)

@@ -13,7 +13,7 @@ import { passing } from "./passer.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** How to start the program: a command and its first arguments. */
+/** Returns the command that starts the program, and its first arguments. */
 export function programCommand(): [string, string[]] {
   const binary = Deno.env.get("QMPMUX_BINARY");
   if (binary) return [binary.startsWith("/") ? binary : ROOT + binary, []];
@@ -37,64 +37,73 @@ export async function runQmpmux(
   return { code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
 }
 
+/** Runs a subcommand at a monitor to its end. */
+export function runAt(
+  path: string,
+  args: readonly string[],
+  timeout: number,
+): ReturnType<typeof runQmpmux> {
+  const flag = args[0] === "check" ? "--qemu" : "--socket";
+  return runQmpmux([...args, flag, path, "--timeout", String(timeout)]);
+}
+
 /** A running qmpmux. */
 export interface TestQmpmux extends AsyncDisposable {
   readonly pid: number;
   /** Its log, line by line. */
   readonly log: Lines;
-  /** What it said of its listeners. */
+  /** The lines of its log that name its listeners. */
   readonly listening: readonly string[];
   readonly ended: Promise<Deno.CommandStatus>;
   kill(signal: Deno.Signal): void;
 }
 
-/** What it is started with besides: sockets by `NAME=PATH`, and without some of its permissions. */
+/** The environment that qmpmux is started in. */
 export interface Means {
+  /** Sockets that it is passed, as `NAME=PATH`. */
   readonly sockets?: readonly string[];
+  /** Permissions that it is started without. */
   readonly without?: readonly string[];
   /** A module that is loaded before the program; only where it runs from source. */
   readonly preload?: URL;
+  /** A program with its arguments that starts it and becomes it. */
+  readonly under?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** The number of listeners to wait for; by default one for each `--listen`. */
+  readonly listeners?: number;
 }
 
 /** Starts `qmpmux serve`; resolves when all its listeners listen. */
 export async function startQmpmux(
   args: readonly string[],
-  { sockets = [], without = [], preload }: Means = {},
+  { sockets = [], without = [], preload, under = [], env = {}, listeners }: Means = {},
 ): Promise<TestQmpmux> {
   const [program, first] = programCommand();
   const kept = first.filter((flag) => !without.includes(flag));
   // The last of the first arguments is the main module.
   if (preload) kept.splice(-1, 0, `--preload=${preload}`);
-  const all = [...kept, "serve", ...args];
-  const [command, rest] = sockets.length > 0 ? passing(sockets, [program, all]) : [program, all];
+  const [outer, ...all] = [...under, program, ...kept, "serve", ...args];
+  const [command, rest] = sockets.length > 0 ? passing(sockets, [outer!, all]) : [outer!, all];
   const child = new Deno.Command(command, {
     args: rest,
+    env,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).spawn();
   const log = new Lines(child.stderr);
   const ended = child.status;
-  const listening: string[] = [];
   const stop = async (): Promise<void> => {
-    try {
-      child.kill("SIGKILL");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
+    kill(child);
     await ended;
     await log.rest();
   };
-  try {
-    for (const arg of args) {
-      if (arg === "--listen") listening.push(await log.until(/: listening on /));
-    }
-  } catch (error) {
-    // It has ended instead, or is of no use.
-    await stop();
-    throw error;
-  }
+  await using failing = new AsyncDisposableStack();
+  failing.defer(stop);
+  const listening: string[] = [];
+  const expected = listeners ?? args.filter((arg) => arg === "--listen").length;
+  while (listening.length < expected) listening.push(await log.until(/: listening on /));
+  failing.move();
   return {
     pid: child.pid,
     log,
@@ -103,4 +112,13 @@ export async function startQmpmux(
     kill: (signal) => child.kill(signal),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Kills a program that may have ended by itself. */
+export function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

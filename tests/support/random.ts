@@ -12,7 +12,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A whole number from 0 to `bound - 1`. */
+  /** Returns a whole number from 0 to `bound - 1`. */
   below(bound: number): number {
     // Mulberry32: a counter, mixed.
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
@@ -22,12 +22,12 @@ export class Random {
     return Math.floor(((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000 * bound);
   }
 
-  /** True once in `times`. */
+  /** Returns true once in `times`. */
   oneIn(times: number): boolean {
     return this.below(times) === 0;
   }
 
-  /** One of the things. */
+  /** Returns one of the things. */
   pick<T>(things: readonly T[]): T {
     return things[this.below(things.length)]!;
   }

@@ -1,5 +1,5 @@
 /**
- * A recorder that keeps all it is told, as lines.
+ * An observer that keeps all calls, as lines.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import type { Gate, Happening, Observer, Outcome, Recording } from "../../lib/observe/observer.ts";
 import type { Command } from "../../lib/wire/message.ts";
 
-/** What was told, in its order. */
+/** An observer that keeps everything as lines, in order. */
 export class Notebook implements Observer, Gate {
   lines: string[] = [];
   /** The outcomes of commands. */
   readonly outcomes: Outcome[] = [];
-  /** What is objected to every command but these. */
+  /** An objection to every command but the exempt ones. */
   objected: string | undefined;
   readonly exempt = new Set(["qmp_capabilities"]);
 
@@ -30,7 +30,7 @@ export class Notebook implements Observer, Gate {
     return { observers: [this], gate: this };
   }
 
-  /** Takes what was told so far. */
+  /** Takes the lines so far. */
   take(): string[] {
     const { lines } = this;
     this.lines = [];

@@ -1,11 +1,11 @@
 /**
- * A Mux with made-up clients and a QEMU that says only what it is told to.
+ * A Mux with made-up clients and a QEMU that the test plays.
  *
  * @module
  */
 
 import { Mux } from "../../lib/hub/mux.ts";
-import type { MuxOptions } from "../../lib/hub/options.ts";
+import type { MuxOptions, Notices } from "../../lib/hub/options.ts";
 import type { Recording } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/policy/event_filter.ts";
@@ -23,7 +23,7 @@ const ENCODER = new TextEncoder();
 export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
   '"package": ""}, "capabilities": ["oob"]}}';
 
-/** Terms with what a test does not care about filled in. */
+/** Returns a grant with defaults for the parts that a test does not care about. */
 export function grant(
   {
     name = "stage",
@@ -48,7 +48,10 @@ export function grant(
   return { name, role, dialect, events: filter, caches, joins, limits: all };
 }
 
-/** Settings of the hub with what a test does not care about filled in; the time of day stands still. */
+/**
+ * Returns settings of the hub with defaults for those that a test does not care about; the time of
+ * day stands still.
+ */
 export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   const timeOfDay = (): number => 1.5;
   return {
@@ -63,7 +66,19 @@ export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   };
 }
 
-/** A client on stage: what it says is read as fast as its monitor allows. */
+/** Notices of a hub that ignore all but errors, which fail the test. */
+export const STRICT_NOTICES: Notices = {
+  ready: () => {},
+  lost: () => {},
+  idle: () => {},
+  reload: () => {},
+  stalled: () => {},
+  failed: (_, error) => {
+    throw error;
+  },
+};
+
+/** A client on stage: its bytes are read as fast as its monitor allows. */
 export class StageClient {
   readonly peer = new FakePeer();
   readonly monitor: Monitor;
@@ -82,7 +97,7 @@ export class StageClient {
     this.read();
   }
 
-  /** Reads on what has been said. */
+  /** Reads the bytes that have been sent. */
   read(): void {
     for (;;) {
       while (!this.peer.paused && this.#splitter) {
@@ -113,7 +128,7 @@ export class Stage {
   readonly notices: string[] = [];
   /** Whether errors of the hub's own are noted; otherwise they fail the test. */
   containsErrors = false;
-  /** What is said to be wrong when the settings are read again. */
+  /** The problems that reading the settings again reports. */
   reloadProblems: readonly string[] = [];
   /** Reads them again; in a test that wants to, later. */
   reloads = (done: (problems: readonly string[]) => void): void => done(this.reloadProblems);
@@ -137,7 +152,7 @@ export class Stage {
     }, recording);
   }
 
-  /** A connection to QEMU comes up; nothing has been said. Gives our number for its negotiation. */
+  /** Brings a connection to QEMU up, without a message. Returns our number for its negotiation. */
   qemuArrives(): string {
     this.qemu = new FakePeer();
     this.#splitter = new MessageSplitter();
@@ -146,7 +161,7 @@ export class Stage {
     return nonce;
   }
 
-  /** QEMU comes up, greets, and negotiates. */
+  /** Brings QEMU up, which greets and negotiates. */
   qemuReady(greeting = GREETING): void {
     const nonce = this.qemuArrives();
     this.qemuSays(greeting);
@@ -154,7 +169,7 @@ export class Stage {
     this.qemuSays(`{"return": {}, "id": ${nonce}}`);
   }
 
-  /** QEMU says something, a line end behind it. */
+  /** Sends a message of QEMU's, a line end behind it. */
   qemuSays(text: string): void {
     this.#splitter.load(ENCODER.encode(`${text}\r\n`));
     for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
@@ -164,19 +179,19 @@ export class Stage {
     for (const client of this.clients.values()) client.read();
   }
 
-  /** QEMU goes. */
+  /** Ends the connection to QEMU. */
   qemuGoes(reason = "QEMU has gone"): void {
     this.mux.qemuLeft(reason);
   }
 
-  /** A client connects. */
+  /** Connects a client. */
   connect(name: string, clientTerms: Grant = grant()): StageClient {
     const client = new StageClient(this.mux, clientTerms);
     this.clients.set(name, client);
     return client;
   }
 
-  /** A client connects and negotiates; what it hears of that is dropped. */
+  /** Connects a client that negotiates; its lines so far are dropped. */
   ready(name: string, capabilities: readonly string[] = []): StageClient {
     const client = this.connect(name);
     const enable = JSON.stringify({ enable: capabilities });

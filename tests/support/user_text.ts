@@ -58,12 +58,12 @@ export class UserText {
     this.#random = random;
   }
 
-  /** An address, or something like it. */
+  /** Returns an address, or something like it. */
   address(): string {
     return this.#bent(this.#random.pick(ADDRESSES));
   }
 
-  /** A listener with options, or something like it. */
+  /** Returns a listener with options, or something like it. */
   listener(): string {
     const random = this.#random;
     const parts = [random.pick(ADDRESSES)];
@@ -90,7 +90,7 @@ export class UserText {
     return words;
   }
 
-  /** `key=value`, JSON, or something like it. */
+  /** Returns `key=value`, JSON, or something like it. */
   argument(): string {
     const random = this.#random;
     const key = (): string => random.pick(["a", "b", "a.b", "a.b.c", "", ".", "__proto__", "a..b"]);
@@ -99,14 +99,17 @@ export class UserText {
     return this.#bent(random.oneIn(5) ? `{"${key()}":${value()}}` : `${key()}=${value()}`);
   }
 
-  /** Some words and signs. */
+  /** Returns some words and signs. */
   text(): string {
     let text = "";
     for (let i = this.#random.below(5); i >= 0; i--) text += this.#random.pick(WORDS);
     return text;
   }
 
-  /** The text as it is, or with something in it changed, lost, doubled or put in; at times very long. */
+  /**
+   * Returns the text, or the text with something changed, lost, doubled or inserted; sometimes very
+   * long.
+   */
   #bent(text: string): string {
     const random = this.#random;
     if (random.oneIn(4)) return text;
@@ -126,7 +129,7 @@ export class UserText {
     return text;
   }
 
-  /** A value of JSON as text, `depth` deep at most. */
+  /** Returns a value of JSON as text, `depth` deep at most. */
   json(depth: number): string {
     const random = this.#random;
     const many = (one: () => string): string =>
@@ -143,13 +146,13 @@ export class UserText {
     ])();
   }
 
-  /** The name of an argument, known or not. */
+  /** Returns the name of an argument, known or not. */
   key(): string {
     return this.#random.pick(["enable", "name", "foo", "1", "", "__proto__", "constructor", "é"]);
   }
 }
 
-/** Members of which no name comes twice, for that would be no JSON to QEMU. */
+/** Returns the members, or none if a name occurs twice, which is not JSON to QEMU. */
 function distinct(members: string): string {
   const names = [...members.matchAll(/(?:^|,)("(?:[^"\\]|\\.)*"):/g)].map(([, name]) => name);
   return new Set(names).size === names.length ? members : "";

@@ -1,5 +1,5 @@
 /**
- * What each role says to each command of QEMU, as a text that shows in a diff.
+ * The verdicts of each role on each command of QEMU, as a text whose changes show in a diff.
  *
  * A line for each: the verdict on the command without arguments, and which
  * arguments, given alone, are refused though the command is not.
@@ -14,7 +14,7 @@ import { readCommand } from "../../lib/wire/command_reader.ts";
 import type { Command } from "../../lib/wire/message.ts";
 import { RECORDED, recordedCommands } from "./commands.ts";
 
-/** A command as the hub reads it out of a client's text. */
+/** Returns a command as the hub reads it out of a client's text. */
 export function commandOf(text: string, takesOob = false): Command {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(text));
@@ -25,14 +25,17 @@ export function commandOf(text: string, takesOob = false): Command {
   return command;
 }
 
-/** The reason why a role refuses a command, without the rule's name; `undefined` where it does not. */
+/**
+ * Returns the reason why a role refuses a command, without the rule's name; `undefined` if it does
+ * not.
+ */
 export function refusalOf(role: Role, name: string, args: unknown = {}): string | undefined {
   const verdict = judge(role, commandOf(JSON.stringify({ execute: name, arguments: args })));
   if (verdict.allow) return undefined;
   return verdict.because.replace(/^role \S+, /, "").replace(/^rule '[^']*': /, "");
 }
 
-/** Every recorded command, with the arguments of all versions. */
+/** Returns every recorded command, with the arguments of all versions. */
 export function allCommands(): ReadonlyMap<string, readonly string[]> {
   const all = new Map<string, Set<string>>();
   for (const version of RECORDED) {
@@ -46,7 +49,7 @@ export function allCommands(): ReadonlyMap<string, readonly string[]> {
   );
 }
 
-/** The paths at which scalars stand. */
+/** Returns the paths at which scalars stand. */
 export function leaves(paths: readonly string[]): string[] {
   return paths.filter((path) =>
     !paths.some((other) => other.startsWith(`${path}.`) || other.startsWith(`${path}[`))
@@ -61,7 +64,7 @@ export function argumentsWith(path: string): unknown {
   );
 }
 
-/** The table of {@linkcode ROLES} that refuse something. */
+/** Returns the table of {@linkcode ROLES} that refuse something. */
 export function verdictTable(): string {
   const lines: string[] = [];
   for (const role of ROLES.values()) {

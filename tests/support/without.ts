@@ -1,7 +1,7 @@
 /**
- * Needs of tests that the caller has said are not met here.
+ * Needs of tests that this machine does not meet.
  *
- * `tools/setup.ts` names them in `QMPMUX_TESTS_WITHOUT` and prints what is not tested therefore.
+ * `tools/setup.ts` names them in `QMPMUX_TESTS_WITHOUT` and prints which tests are left out.
  * Without that variable every test runs, and one whose need is not met fails.
  *
  * @module

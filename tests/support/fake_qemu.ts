@@ -1,55 +1,66 @@
 /**
- * A stand-in for QEMU: a monitor without a machine.
+ * A fake QEMU on a unix socket: a monitor without a machine.
  *
- * It is for the demo without an installed QEMU, and for tests of faults that a real QEMU does
- * not have. It serves one client at a time, like QEMU.
+ * It serves the demo where no QEMU is installed, and tests of faults that a real
+ * QEMU cannot be made to show. It serves one client at a time, as QEMU does.
+ * `FakePeer` is the same without a socket; the simulation has a QEMU of its own,
+ * which decides by a seed and knows what it owes to whom.
  *
  * @module
  */
 
-import { FrameSplitter } from "../lib/wire/frame.ts";
-import { qemuText } from "../lib/wire/qemu_json.ts";
-import { readCommand } from "../lib/wire/command_reader.ts";
-import type { Command, Reply } from "../lib/wire/message.ts";
-import { errorReply, returnReply, withId } from "../lib/wire/reply.ts";
+import { FrameSplitter } from "../../lib/wire/frame.ts";
+import { qemuText } from "../../lib/wire/qemu_json.ts";
+import { readCommand } from "../../lib/wire/command_reader.ts";
+import type { Command, Reply } from "../../lib/wire/message.ts";
+import { errorReply, returnReply, withId } from "../../lib/wire/reply.ts";
 
 const ENCODER = new TextEncoder();
 
-/** The options of a stand-in. */
-export interface StandInManners {
-  /** The name in its greeting. */
+/** Bytes, as they are or as text. */
+export type Bytes = string | Uint8Array;
+
+/** Settings of a fake QEMU. */
+export interface FakeQemuManners {
   readonly version?: { readonly major: number; readonly minor: number; readonly micro: number };
   readonly capabilities?: readonly string[];
-  /** The bytes that it sends instead of a greeting; if empty, it sends none. */
-  readonly greeting?: string;
-  /** The bytes that it sends directly after its greeting. */
-  readonly blurts?: string;
-  /** Returns the raw bytes of a reply, empty for none; `undefined` for the usual reply. */
-  answer?(command: Command, connection: StandInConnection): string | undefined;
+  /** Bytes in place of the greeting; none where this is empty. */
+  readonly greeting?: Bytes;
+  /** Bytes right after the greeting. */
+  readonly blurts?: Bytes;
+  /** Whether it closes each connection right after the greeting. */
+  readonly leaves?: boolean;
+  /** Returns raw bytes that answer a command, "" for no answer, `undefined` for the usual one. */
+  answer?(command: Command, connection: FakeQemuConnection): string | undefined;
 }
 
-/** The client of a stand-in. */
-export interface StandInConnection {
-  /** Sends raw bytes. */
-  say(text: string): void;
-  /** Closes the connection. */
+/** The connection that a fake QEMU serves. */
+export interface FakeQemuConnection {
+  /** Sends bytes. */
+  say(bytes: Bytes): void;
+  /** Closes the connection at once. */
   hangUp(): void;
+  /** Closes the connection when everything has been sent. */
+  finish(): void;
+  /** Reads nothing more from the connection. */
+  stopReading(): void;
 }
 
-/** A listening stand-in. */
-export class StandIn implements AsyncDisposable {
+/** A listening fake QEMU. */
+export class FakeQemu implements AsyncDisposable {
   readonly path: string;
   /** The text of all input after its greeting, one entry for each read. */
   readonly heard: string[] = [];
-  /** The number of connections that it has served. */
+  /** The number of connections it has served. */
   connections = 0;
-  readonly #manners: StandInManners;
+  readonly #manners: FakeQemuManners;
   readonly #listener: Deno.Listener;
   readonly #serving: Promise<void>;
   #socket: Deno.Conn | undefined;
+  #hungUp = Promise.withResolvers<void>();
   #running = false;
 
-  constructor(path: string, manners: StandInManners = {}) {
+  constructor(path: string, manners: FakeQemuManners = {}) {
     this.path = path;
     this.#manners = manners;
     this.#listener = Deno.listen({ transport: "unix", path });
@@ -78,6 +89,7 @@ export class StandIn implements AsyncDisposable {
         throw error;
       }
       this.connections++;
+      this.#hungUp = Promise.withResolvers();
       try {
         await this.#talk(this.#socket);
       } catch (error) {
@@ -90,28 +102,34 @@ export class StandIn implements AsyncDisposable {
   #hangUp(): void {
     this.#socket?.close();
     this.#socket = undefined;
+    this.#hungUp.resolve();
   }
 
   async #talk(socket: Deno.Conn): Promise<void> {
+    const { greeting, blurts, leaves, answer } = this.#manners;
     let last = Promise.resolve();
-    const say = (text: string): void => {
-      const bytes = ENCODER.encode(text);
+    let [reads, finished] = [true, leaves ?? false];
+    const say = (said: Bytes): void => {
+      const bytes = typeof said === "string" ? ENCODER.encode(said) : said;
       last = last.then(async () => {
         for (let sent = 0; sent < bytes.length;) sent += await socket.write(bytes.subarray(sent));
       }).catch((error) => {
         if (!isHangUp(error)) throw error;
       });
     };
-    const connection: StandInConnection = { say, hangUp: () => this.#hangUp() };
-    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
-    const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
-    say(this.#manners.greeting ?? `${qemuText(body)}\r\n`);
-    if (this.#manners.blurts) say(this.#manners.blurts);
+    const connection: FakeQemuConnection = {
+      say,
+      hangUp: () => this.#hangUp(),
+      finish: () => void (finished = true),
+      stopReading: () => void (reads = false),
+    };
+    say(greeting ?? this.#greeting);
+    if (blurts !== undefined) say(blurts);
 
     const splitter = new FrameSplitter();
     const buffer = new Uint8Array(65536);
-    let negotiated = false;
-    for (;;) {
+    const session = { negotiated: false };
+    while (!finished) {
       const length = await socket.read(buffer);
       if (length === null) break;
       this.heard.push(new TextDecoder().decode(buffer.subarray(0, length)));
@@ -120,35 +138,41 @@ export class StandIn implements AsyncDisposable {
         const command = "damage" in input
           ? { because: input.damage, id: undefined }
           : readCommand(input, true);
-        if ("because" in command) {
-          say(text(withId(errorReply("GenericError", command.because), command.id)));
-          continue;
-        }
-        const own = this.#manners.answer?.(command, connection);
-        if (own !== undefined) {
-          say(own);
-          continue;
-        }
-        if (!negotiated && command.name !== "qmp_capabilities") {
-          const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
-          say(text(withId(errorReply("CommandNotFound", desc), command.id)));
-          continue;
-        }
-        negotiated = true;
-        const { events, reply } = this.#run(command);
-        for (const event of events) say(event);
-        say(text(withId(reply, command.id)));
-        if (command.name === "quit") {
-          await last;
-          return;
-        }
+        const own = "because" in command ? undefined : answer?.(command, connection);
+        for (const each of own === undefined ? this.#usual(command, session) : [own]) say(each);
+        if (finished) break;
+        const quits = "name" in command && command.name === "quit" && session.negotiated;
+        if (own === undefined && quits) finished = true;
       }
       await last;
+      if (!reads) await this.#hungUp.promise;
     }
     await last;
   }
 
-  /** Runs the few commands that it knows. */
+  get #greeting(): string {
+    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
+    const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
+    return `${qemuText(body)}\r\n`;
+  }
+
+  /** Returns QEMU's answer to an input: events, then the reply. */
+  #usual(
+    command: Command | { because: string; id: Command["id"] },
+    session: { negotiated: boolean },
+  ): string[] {
+    const replied = (reply: Reply): string => text(withId(reply, command.id));
+    if ("because" in command) return [replied(errorReply("GenericError", command.because))];
+    if (!session.negotiated && command.name !== "qmp_capabilities") {
+      const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
+      return [replied(errorReply("CommandNotFound", desc))];
+    }
+    session.negotiated = true;
+    const { events, reply } = this.#run(command);
+    return [...events, replied(reply)];
+  }
+
+  /** Runs one of the few commands it knows. */
   #run({ name }: Command): { events: string[]; reply: Reply } {
     const events: string[] = [];
     const change = (running: boolean, event: string): void => {

@@ -1,9 +1,9 @@
 /**
- * A world in a directory, where the commands of a document run.
+ * A sandbox in a directory, where the commands of a document run.
  *
- * What a document has in /run, /etc and /var is below a directory of the test's
- * own, `qmpmux` on PATH is the one that is tested, and groups are one's own. A
- * command that begins with `tools/` runs in the checkout.
+ * The paths of a document in /run, /etc and /var are below a directory of the test's own, `qmpmux`
+ * on PATH is the program under test, and groups are the user's own. A command that begins with
+ * `tools/` runs in the checkout.
  *
  * @module
  */
@@ -11,7 +11,7 @@
 import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 import { appears, makePlace } from "./place.ts";
-import { programCommand } from "./qmpmux.ts";
+import { kill, programCommand } from "./qmpmux.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const DECODER = new TextDecoder();
@@ -19,7 +19,7 @@ const DECODER = new TextDecoder();
 /** Some commands start QEMU and several qmpmux. */
 const PATIENCE_MS = 120_000;
 
-/** What a command has printed, and how it ended. */
+/** The output of a command, and its exit status. */
 export interface Ran {
   readonly lines: readonly string[];
   readonly code: number;
@@ -27,20 +27,20 @@ export interface Ran {
 
 /** A program that runs on. */
 export interface Running extends AsyncDisposable {
-  /** What it prints, on either stream, as it is here. */
+  /** The lines that it prints, on either stream, with the paths as they are here. */
   readonly lines: Lines;
   /** Types a line. */
   type(line: string): Promise<void>;
-  /** Ends what it is told; gives its status. */
+  /** Ends the program's input; returns its status. */
   finish(): Promise<number>;
 }
 
-/** The directory, and what there is in it. */
-export class World implements Disposable {
+/** The directory, and the files in it. */
+export class Sandbox implements Disposable {
   readonly #place = makePlace();
   readonly #home: string;
 
-  /** A world without anything but the programs. */
+  /** A sandbox without anything but the programs. */
   constructor() {
     const { path } = this.#place;
     this.#home = `${path}/home`;
@@ -61,7 +61,7 @@ export class World implements Disposable {
     });
   }
 
-  /** Text of a document as it is here: paths and groups. */
+  /** Returns text of a document with the paths and groups of the sandbox. */
   inside(text: string): string {
     return text
       .replace(/(?<![\w.\/…])\/(run|etc|var)\//g, `${this.#place.path}/$1/`)
@@ -70,12 +70,12 @@ export class World implements Disposable {
       .replace(/"@[\w-]+(?=[":])/g, `"@${Deno.gid()}`);
   }
 
-  /** Text of here as a document has it. */
+  /** Returns text of the sandbox as a document has it. */
   outside(text: string): string {
     return text.replaceAll(this.#place.path, "");
   }
 
-  /** The path of a file that a document names. */
+  /** Returns the path of a file that a document names. */
   at(path: string): string {
     return path.startsWith("/") ? this.inside(path) : `${this.#home}/${path}`;
   }
@@ -97,7 +97,7 @@ export class World implements Disposable {
       if (lines.at(-1) === "") lines.pop();
       return { lines, code };
     } catch (error) {
-      end(child);
+      kill(child);
       throw error;
     }
   }
@@ -119,7 +119,7 @@ export class World implements Disposable {
       type: (line) => typing.write(new TextEncoder().encode(`${line}\n`)),
       finish,
       async [Symbol.asyncDispose](): Promise<void> {
-        end(child);
+        kill(child);
         await finish();
         await lines.rest();
       },
@@ -147,7 +147,7 @@ export class World implements Disposable {
   }
 
   #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {
-    // Coverage of what programs do here is counted elsewhere.
+    // Coverage of the programs in the sandbox is measured elsewhere.
     const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();
     const path = `${this.#place.path}/bin:${env["PATH"]}`;
     return new Deno.Command("bash", {
@@ -166,14 +166,5 @@ export class World implements Disposable {
   }
 }
 
-/** How often something is asked of which no event tells. */
+/** The interval at which a state is looked at that no event announces. */
 const POLL_MS = 5;
-
-/** Ends a program that may have ended by itself. */
-function end(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}

@@ -1,0 +1,203 @@
+/**
+ * The replies that clients hear, compared with those that they must hear.
+ *
+ * @module
+ */
+
+import { Broken } from "./broken.ts";
+import { untagged } from "./holdings.ts";
+import type { InFlight } from "./in_flight.ts";
+import type { Link } from "./link.ts";
+import { lineFor } from "./own_replies.ts";
+import type { Exec, SimulatedQemu } from "./qemu.ts";
+import { generic, IMMUTABLE, lastingValue, type ReplyContent, replyLine } from "./rules.ts";
+import { type Answer, type Entry, fits, type Seat, shown } from "./seat.ts";
+
+/** The replies of one world. */
+export class Replies {
+  readonly #qemu: SimulatedQemu;
+  readonly #link: Link;
+  readonly #inFlight: InFlight;
+  /** The entry that heard a command's reply first. */
+  readonly #hearers = new Map<Exec, Entry>();
+
+  constructor(qemu: SimulatedQemu, link: Link, inFlight: InFlight) {
+    this.#qemu = qemu;
+    this.#link = link;
+    this.#inFlight = inFlight;
+  }
+
+  /** Forgets the replies of a connection that has been lost. */
+  lost(): void {
+    this.#hearers.clear();
+  }
+
+  /** Sets the error that an entry must get which QEMU will not answer. */
+  unanswered(entry: Entry, sent: ReplyContent, unsent: ReplyContent): void {
+    const { seat, id, unique, covered } = entry;
+    const yes = lineFor(seat, id, sent);
+    const no = lineFor(seat, id, unsent);
+    const sure = unique || !covered;
+    const lines = sure ? [covered ? yes : no] : [yes, no];
+    if (!covered) lines.push(...this.#refusals(entry));
+    entry.answer = entry.kept ? [...lines, ...this.#lastingLines(entry)] : lines;
+    this.#inFlight.over(entry);
+  }
+
+  /** Returns the lines that may refuse an entry. */
+  #refusals({ seat, id, refusals }: Entry): string[] {
+    return [...refusals].map((desc) => lineFor(seat, id, generic(desc)));
+  }
+
+  /** Checks a line that a client hears. */
+  heard(seat: Seat, text: string): void {
+    if (seat.closed) throw new Broken("none twice", `${seat.label} was sent ${text} after its end`);
+    const { due } = seat;
+    if (text.startsWith('{"timestamp"') || text.startsWith('{"QMP"')) {
+      if (text !== due) {
+        throw new Broken("silence", `${seat.label} heard ${text} and must hear ${due}`);
+      }
+      seat.due = undefined;
+      return;
+    }
+    if (due !== undefined) {
+      throw new Broken("order", `${seat.label} heard ${text} before ${due}`);
+    }
+    if (seat.atOnce !== undefined && fits(seat.atOnce, text)) {
+      seat.atOnce = undefined;
+      return;
+    }
+    this.#reply(seat, text);
+  }
+
+  /** Finds the entry that a reply answers, and checks it. */
+  #reply(seat: Seat, text: string): void {
+    const [, number] = /#(\d+)#/.exec(text) ?? [];
+    const exec = number === undefined ? undefined : this.#qemu.execs[Number(number)];
+    const { overtaking, entries: [first], doubt } = seat;
+    const inLine = first?.answer !== undefined && fits(first.answer, text);
+    const outOfTurn = overtaking?.answer !== undefined && fits(overtaking.answer, text);
+    if (doubt && overtaking && !inLine && !outOfTurn && fits(doubt.first.answer, text)) {
+      // The earlier reply was that of the out-of-band command.
+      seat.doubt = undefined;
+      seat.overtaking = undefined;
+      return this.#inFlight.over(overtaking);
+    }
+    if (first && inLine && outOfTurn) {
+      // Both may be answered so: the next reply shows which one it was.
+      seat.doubt = { text, first };
+      return this.#taken(seat, first);
+    }
+    const refused = overtaking?.covered === false && this.#refusals(overtaking).includes(text);
+    if (overtaking && (refused || exec?.oob !== undefined || fits(overtaking.answer, text))) {
+      this.#check(overtaking, exec, text);
+      seat.overtaking = undefined;
+      this.#inFlight.over(overtaking);
+      return;
+    }
+    if (first === undefined) {
+      throw new Broken("wrong client", `${seat.label} waits for nothing and heard ${text}`);
+    }
+    this.#check(first, exec, text);
+    this.#taken(seat, first);
+  }
+
+  /** Removes the first entry of a client: it has been answered. */
+  #taken(seat: Seat, first: Entry): void {
+    seat.entries.shift();
+    // A command that was refused has had its turn.
+    if (first.refusals.size > 0) seat.waitsSince = this.#inFlight.turns;
+    this.#inFlight.over(first);
+    first.then?.();
+    seat.settleFirst();
+  }
+
+  #check(entry: Entry, exec: Exec | undefined, text: string): void {
+    const { seat, id, command, answer } = entry;
+    if (answer !== undefined) {
+      if (fits(answer as Answer, text)) return;
+      throw new Broken("order", `${seat.label} must hear ${shown(answer)} and heard ${text}`);
+    }
+    const { name, strict } = command!;
+    if (exec === undefined && this.#link.unreadable?.text === strict && entry.covered) {
+      const desc = `QEMU's answer to ${name} could not be read; its effect is unknown`;
+      if (text === lineFor(seat, id, generic(desc))) return;
+    }
+    // QEMU may have been sent another one with the same text instead.
+    const unsent = !entry.covered || !entry.sure;
+    if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
+    if (exec === undefined) return this.#checkLasting(entry, text);
+    this.#checkRelayed(entry, exec, text);
+  }
+
+  /** Checks a reply of QEMU's against the entry that it was given to. */
+  #checkRelayed(entry: Entry, exec: Exec, text: string): void {
+    const { seat, id, command } = entry;
+    const { name, oob, strict } = command!;
+    const { outcome } = exec;
+    if (outcome === undefined || text !== untagged(lineFor(seat, id, outcome))) {
+      throw new Broken("bytes", `${seat.label} heard ${text} as the answer to ${strict}`);
+    }
+    if (exec.text !== strict || (exec.oob !== undefined) !== oob) {
+      throw new Broken("wrong client", `${seat.label} asked ${strict} and heard ${text}`);
+    }
+    if (exec.connection !== this.#qemu.connection || !this.#link.ready) {
+      throw new Broken("loss", `${seat.label} heard an answer of an earlier connection: ${text}`);
+    }
+    if (this.#inFlight.sentAt(exec) < entry.at) {
+      throw new Broken("fresh joins", `${seat.label} heard an answer older than ${name}: ${text}`);
+    }
+    const owner = this.#inFlight.ownerOf(exec);
+    if (owner !== undefined && owner !== entry) {
+      throw new Broken(
+        "wrong client",
+        `${seat.label} heard what ${owner.seat.label} asked: ${text}`,
+      );
+    }
+    if (!oob) this.#checkShared(entry, exec, text);
+  }
+
+  /** Checks that a reply may be shared, and that a client hears replies in the order they ran. */
+  #checkShared(entry: Entry, exec: Exec, text: string): void {
+    const { seat } = entry;
+    const other = this.#hearers.get(exec);
+    if (other === undefined) this.#hearers.set(exec, entry);
+    else if (!other.sharing || !entry.sharing) {
+      const names = `${other.seat.label} and ${seat.label}`;
+      throw new Broken("fresh joins", `${names} share ${text}, and one of them may not`);
+    }
+    if (exec.number <= seat.lastExec) {
+      throw new Broken(
+        "fresh joins",
+        `${seat.label} heard ${text}, which ran before its earlier one`,
+      );
+    }
+    seat.lastExec = exec.number;
+  }
+
+  /** Returns the lines that may answer an immutable query: for the client's role now, and when it asked. */
+  #lastingLines({ seat, id, command, role }: Entry): string[] {
+    return [seat.grant.role, role].map((each) => {
+      const value = lastingValue(this.#qemu.process, command!.name, each);
+      return replyLine(seat.grant.dialect, id, { value });
+    });
+  }
+
+  #checkLasting(entry: Entry, text: string): void {
+    const { seat, command } = entry;
+    const { name, strict, oob } = command!;
+    if (!IMMUTABLE.includes(name) || oob) {
+      throw new Broken("order", `${seat.label} asked ${strict} and heard ${text}`);
+    }
+    const lines = this.#lastingLines(entry);
+    if (!lines.includes(text)) {
+      throw new Broken("lasting answers", `${seat.label} heard ${text} and must hear ${lines[0]}`);
+    }
+    if (!entry.covered && !entry.kept) {
+      throw new Broken(
+        "lasting answers",
+        `${seat.label} heard ${text}, which nobody had asked QEMU`,
+      );
+    }
+  }
+}
