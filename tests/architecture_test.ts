@@ -109,7 +109,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "config/listener_settings",
     "config/options",
     "config/settings",
-    "config/toml_lines",
+    "config/toml",
   ],
   "config/config_text": [
     "config/listener_settings",

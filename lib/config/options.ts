@@ -118,7 +118,7 @@ const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["
  * @throws UsageError
  */
 export function parseQemu(text: string): Address {
-  const [address, options] = split(text);
+  const [address, options] = splitOptions(text);
   for (const [key, value] of options) {
     if (!QEMU_SPELLING.has(key)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
     switchOf(key, value, `--qemu ${text}`);
@@ -137,7 +137,7 @@ export function parseListener(
   text: string,
   roles: ReadonlyMap<string, Role> = ROLES,
 ): ListenerSettings {
-  return readListener(...split(text), `--listen ${text}`, roles);
+  return readListener(...splitOptions(text), `--listen ${text}`, roles);
 }
 
 /**
@@ -233,18 +233,20 @@ export function readListener(
   };
 }
 
-function split(text: string): [string, [string, string][]] {
+/**
+ * Splits an address from its options.
+ *
+ * @throws UsageError where an option has no value
+ */
+export function splitOptions(text: string): [address: string, options: [string, string][]] {
+  if (!text.isWellFormed()) throw new UsageError(`${text}: expected valid Unicode`);
   const [address = "", ...options] = text.split(",");
-  return [
-    address,
-    options.map((option) => {
-      const [key, ...value] = option.split("=");
-      if (value.length === 0) {
-        throw new UsageError(`${text}: "${option}" has no value; write option=value`);
-      }
-      return [key!, value.join("=")];
-    }),
-  ];
+  const pairs = options.map((option): [string, string] => {
+    const [key = "", ...value] = option.split("=");
+    if (value.length > 0) return [key, value.join("=")];
+    throw new UsageError(`${text}: "${option}" has no value; write option=value`);
+  });
+  return [address, pairs];
 }
 
 function isOption(key: string): key is Option {

@@ -6,7 +6,7 @@
 
 import { addressText, isFile, isLocal, parsePlace, UsageError } from "../policy/address.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
-import { readListener } from "./options.ts";
+import { readListener, splitOptions } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
 import type { Grant } from "../policy/grant.ts";
@@ -53,16 +53,12 @@ export function parseControl(text: string): ListenerSettings {
 
 /** Splits an address from the options of its socket file. */
 function split(text: string): [address: string, options: [string, string][]] {
-  const [address = "", ...options] = text.split(",");
-  const pairs = options.map((option): [string, string] => {
-    const [key = "", ...value] = option.split("=");
-    if (value.length === 0) {
-      throw new UsageError(`${text}: "${option}" has no value; write option=value`);
-    }
-    if (FILE_OPTIONS.includes(key)) return [key, value.join("=")];
-    throw new UsageError(`${text}: unknown option "${key}"${instead(key, FILE_OPTIONS)}`);
-  });
-  return [address, pairs];
+  const [address, options] = splitOptions(text);
+  const unknown = options.find(([key]) => !FILE_OPTIONS.includes(key));
+  if (unknown === undefined) return [address, options];
+  throw new UsageError(
+    `${text}: unknown option "${unknown[0]}"${instead(unknown[0], FILE_OPTIONS)}`,
+  );
 }
 
 /** The mode of a socket file as it is written: four octal digits. */
@@ -86,6 +82,6 @@ export function placeText({ address, mode, user, group }: ListenerSettings): str
  * @throws UsageError
  */
 export function parseAudit(text: string): string {
-  if (text !== "" && !text.includes("\0")) return text;
+  if (text !== "" && !text.includes("\0") && text.isWellFormed()) return text;
   throw new UsageError(`${JSON.stringify(text)} is no file; write a path, or journal`);
 }
