@@ -40,6 +40,8 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
     case "--help":
     case "-h":
       return await RUN.help([]);
+    case "__complete":
+      return (await import("./lib/cli/complete.ts")).runComplete(rest);
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
   }

@@ -40,6 +40,8 @@ export interface Operand {
   readonly value: string;
   /** The values there are, where they are few. */
   readonly words?: readonly string[];
+  /** The kind of value it is. */
+  readonly kind?: Completed;
   /** May there be any number of them? */
   readonly many?: true;
 }
@@ -166,7 +168,7 @@ export const SUBCOMMANDS = {
     usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
     about: ["Runs one command and prints the value it returns as JSON."],
     flags: { socket: socket("the monitor to talk to"), timeout: TIMEOUT },
-    operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
+    operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
       "nested object. Exit status 1: QEMU answered with an error; 77: a role refuses the command.",
@@ -180,6 +182,7 @@ export const SUBCOMMANDS = {
       socket: socket("the monitor to listen to"),
       filter: {
         value: "GLOB",
+        kind: "event",
         many: true,
         help: "only events of such a name; may be given many times",
       },
@@ -197,7 +200,7 @@ export const SUBCOMMANDS = {
     ],
     flags: {
       socket: socket("the monitor to ask"),
-      event: { value: "GLOB", help: "wait for an event of such a name" },
+      event: { value: "GLOB", kind: "event", help: "wait for an event of such a name" },
       status: {
         value: "STATUS",
         // deno-fmt-ignore
@@ -228,7 +231,7 @@ export const SUBCOMMANDS = {
     usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
     about: ["Ends a client, behind what is queued for it."],
     flags: ADMINISTRATION,
-    operands: [{ value: "NAME" }],
+    operands: [{ value: "NAME", kind: "client" }],
   },
   reload: {
     summary: "have a running qmpmux read its configuration again",

@@ -9,8 +9,8 @@
 
 import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
 
-/** How a value is completed in a shell: as a file name, an address, or an address with listener options. */
-export type Completed = "file" | "address" | "listener";
+/** The things a shell completes a value to; a listener is an address with options. */
+export type Completed = "file" | "address" | "listener" | "command" | "event" | "client";
 
 /** A kind of value; `T` is the checked value. */
 export interface ValueKind<T> {
