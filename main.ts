@@ -9,7 +9,7 @@ import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/
 import { type ExitStatus, Failure } from "./lib/platform/failure.ts";
 import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
-import { UsageError } from "./lib/policy/address.ts";
+import { UsageError } from "./lib/policy/usage_error.ts";
 import { ConfigError } from "./lib/config/config_error.ts";
 
 /** Each loads what it needs and nothing else: a one-shot command starts without the daemon. */

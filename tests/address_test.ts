@@ -12,8 +12,8 @@ import {
   parseAddress,
   parsePlace,
   PATH_BYTES_LIMIT,
-  UsageError,
 } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 

@@ -11,7 +11,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { candidates } from "../lib/cli/complete.ts";
 import { completionText } from "../lib/cli/completion.ts";
 import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/command_table.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { LIMIT_NAMES } from "../lib/policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/config/options.ts";
 import { StandIn } from "../tools/stand_in.ts";

@@ -6,7 +6,7 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { StandIn } from "../tools/stand_in.ts";
 import { Hostile } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";

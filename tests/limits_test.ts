@@ -9,7 +9,7 @@ import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import type { Log } from "../lib/platform/log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { readConfig } from "../lib/config/config.ts";
 import {
   CLIENTS_IN_ALL,

@@ -7,7 +7,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Address, UsageError } from "../lib/policy/address.ts";
+import { type Address } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { GLOB_LENGTH_LIMIT } from "../lib/policy/event_filter.ts";
 import { defaultLimits } from "../lib/policy/limits.ts";
 import { EVERYBODY } from "../lib/policy/admission.ts";

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { readConfig } from "../lib/config/config.ts";
 import { ConfigError } from "../lib/config/config_error.ts";
 import { configText } from "../lib/config/config_text.ts";

@@ -9,7 +9,7 @@
  */
 
 import type { ExitStatus } from "../platform/failure.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../config/settings.ts";
 import { nearest } from "../policy/suggestion.ts";
 import type { Completed } from "../config/value_kinds.ts";

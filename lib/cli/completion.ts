@@ -9,7 +9,7 @@
 
 import type { ExitStatus } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";

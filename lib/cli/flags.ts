@@ -5,7 +5,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Address, isFile, parseAddress, UsageError } from "../policy/address.ts";
+import { type Address, isFile, parseAddress } from "../policy/address.ts";
+import { naming, UsageError } from "../policy/usage_error.ts";
 import { nearest } from "../policy/suggestion.ts";
 import { SECONDS } from "../config/value_kinds.ts";
 import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./command_table.ts";
@@ -162,10 +163,5 @@ function controlAddress(command: string, source: string, text: string): Address 
 }
 
 function addressFrom(command: string, source: string, text: string): Address {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`${command}: ${source}: ${error.message}`);
-  }
+  return naming(`${command}: ${source}`, () => parseAddress(text));
 }

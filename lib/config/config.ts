@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "../policy/address.ts";
+import { naming, UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "./config_error.ts";
 import { conflicts, type Place } from "./conflicts.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
@@ -268,13 +268,8 @@ function emptyRole(name: string): Role {
 /** A setting's value; @throws UsageError for an invalid one */
 function settingOf(name: SettingName, value: unknown): unknown {
   const { readFile, expected } = SETTINGS[name];
-  try {
-    const read = readFile(value);
-    if (read !== undefined) return read;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${name}: ${error.message}`);
-    throw error;
-  }
+  const read = naming<unknown>(name, () => readFile(value));
+  if (read !== undefined) return read;
   throw new UsageError(`invalid value ${JSON.stringify(value)} for ${name}: expected ${expected}`);
 }
 

@@ -12,8 +12,8 @@ import {
   parseAddress,
   parsePlace,
   type Place,
-  UsageError,
 } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
 import { EventFilter } from "../policy/event_filter.ts";
 import { misspelt } from "../policy/event_names.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { addressText, isFile, isLocal, parsePlace, UsageError } from "../policy/address.ts";
+import { addressText, isFile, isLocal, parsePlace } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { readListener, splitOptions } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";

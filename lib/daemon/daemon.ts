@@ -6,7 +6,7 @@
 
 import { gaugesOf } from "../hub/census.ts";
 import { Mux, type MuxOptions } from "../hub/mux.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { placeText } from "../config/recording.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";

@@ -13,6 +13,7 @@ import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
 import type { Observer, Outcome, Party } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** A client chose the name of its command: a long one is cut. */
 const NAME_CHARS_LIMIT = 128;
@@ -95,7 +96,7 @@ export class Audit implements Observer {
       role: grant.role.name,
       client,
       peer: peer?.identity,
-      command: name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name,
+      command: shortened(name, NAME_CHARS_LIMIT),
       shown: withoutSecrets(command, isKnown(name)),
       outcome: result,
       rule,

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { UsageError } from "./usage_error.ts";
+
 /** Where to connect or to listen. */
 export type Address =
   | { readonly transport: "unix"; readonly path: string }
@@ -15,20 +17,6 @@ export type Place = Address | { readonly transport: "fd"; readonly name: string 
 /** Is a place a file, not just a name? */
 export function isFile(place: Place): boolean {
   return place.transport === "unix" && !place.path.startsWith("\0");
-}
-
-/** A flag, address or option that cannot be; the message names it and the remedy. */
-export class UsageError extends Error {
-  /** Its kind. */
-  override name = "UsageError";
-  /** The option that is wrong, where it is one. */
-  readonly option: string | undefined;
-
-  /** Something wrong, for people. */
-  constructor(message: string, option?: string) {
-    super(message);
-    this.option = option;
-  }
 }
 
 /** The kernel's `sun_path` holds 108 bytes, the closing NUL among them. */

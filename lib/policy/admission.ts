@@ -8,7 +8,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { UsageError } from "./usage_error.ts";
 import type { Grant } from "./grant.ts";
 
 /** A user or a group, by name or by number. */

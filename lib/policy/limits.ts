@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** What a limit is counted in; `bytes` may be written with K, M or G behind them. */
 export type Unit = "clients" | "bytes" | "seconds" | "commands/s";

@@ -15,7 +15,8 @@ import { type Path, pathText, visitEnds } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
 import { hasWildcard, type Matcher, matcherOf } from "./glob.ts";
 import { globListOf } from "./glob_list.ts";
-import { cut, type RuleName } from "./rule_name.ts";
+import { RULE_CHARS_LIMIT, type RuleName } from "./rule_name.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The decision on one command. */
 export type Verdict =
@@ -194,7 +195,9 @@ function shownName({ text, source }: RuleName): string {
 
 /** Says which argument is not allowed. A client chose the name: a long one is cut. */
 function outsideText({ path, known }: Outside): string {
-  return `${known ? "the value of " : ""}${cut(`argument ${pathText(path)}`)} is not allowed`;
+  return `${known ? "the value of " : ""}${
+    shortened(`argument ${pathText(path)}`, RULE_CHARS_LIMIT)
+  } is not allowed`;
 }
 
 /** The rules of a role by the commands that they name: a new name is tried on wildcards alone. */

@@ -15,6 +15,7 @@ import { type Command, type Greeting, type Id, isPretty, type Reply } from "../w
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /**
  * In-band commands of one client that may wait for their answers.
@@ -49,13 +50,6 @@ const OUR_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
 /** Whether a reply is put in the style of QEMU's with `pretty=on`. */
 function isPrettied({ kind, bytes }: Reply): boolean {
   return !isPretty(bytes) && bytes.length <= OUR_BYTES_LIMIT[kind];
-}
-
-/** A name that may be kept for as long as its client is there. */
-function kept(name: string): string {
-  if (name.length <= NAME_CHARS_LIMIT) return name;
-  // Joined of its signs it is a text of its own: a part of the long one would keep all of that.
-  return [...name.slice(0, NAME_CHARS_LIMIT - 1).toWellFormed(), "…"].join("");
 }
 
 /** One client's virtual monitor. */
@@ -206,7 +200,7 @@ export class Monitor {
   /** What becomes of a command in this client's present mode. */
   admit(command: Command): Admission {
     this.commands++;
-    this.lastCommand = kept(command.name);
+    this.lastCommand = shortened(command.name, NAME_CHARS_LIMIT);
     const { mode } = this.#state;
     const handler = this.#dialect.own[mode].get(command.name);
     if (handler) {
