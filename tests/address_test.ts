@@ -102,7 +102,7 @@ Deno.test("parsePlace() takes what parseAddress() takes", () => {
 for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
   const text = JSON.stringify(name);
   Deno.test(`parsePlace() refuses the name ${text.slice(0, 20)} of a passed socket`, () => {
-    const message = `${text} is no name of a passed socket; write fd:NAME`;
+    const message = `invalid address ${JSON.stringify(`fd:${name}`)}: expected fd:NAME, `;
     assertThrows(() => parsePlace(`fd:${name}`), UsageError, message);
   });
 }

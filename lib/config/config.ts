@@ -7,7 +7,8 @@
  * @module
  */
 
-import { naming, UsageError } from "../policy/usage_error.ts";
+import { parsePlace } from "../policy/address.ts";
+import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "./config_error.ts";
 import { conflicts, type Place } from "./conflicts.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
@@ -169,7 +170,7 @@ class Reader {
       return read();
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      this.#wrong(lineOf(error.option ?? "address"), error.message.replace(/^: /, ""));
+      this.#wrong(lineOf(error.option ?? "address"), error.message);
       return undefined;
     }
   }
@@ -242,7 +243,7 @@ class Reader {
           if (left !== form) return undefined;
           throw error;
         }
-        this.#wrong(lineIn(option), error.message.replace(/^: /, ""));
+        this.#wrong(lineIn(option), error.message);
         left = Object.fromEntries(Object.entries(left).filter(([key]) => key !== option));
       }
     }
@@ -270,7 +271,7 @@ function settingOf(name: SettingName, value: unknown): unknown {
   const { readFile, expected } = SETTINGS[name];
   const read = naming<unknown>(name, () => readFile(value));
   if (read !== undefined) return read;
-  throw new UsageError(`invalid value ${JSON.stringify(value)} for ${name}: expected ${expected}`);
+  throw invalidValue(value, name, expected);
 }
 
 /** A listener's table: `address`, and the options of `--listen`. */
@@ -282,14 +283,12 @@ function listenerOf(
     throw new UsageError(`address is missing; write address = "unix:/path"`);
   }
   if (typeof address !== "string") {
-    throw new UsageError(
-      `invalid value ${JSON.stringify(address)} for address: expected text in quotes`,
-    );
+    throw invalidValue(address, "address", "text in quotes");
   }
   const pairs = Object.entries(options).map(([key, value]) =>
     [key, optionText(key, value)] as const
   );
-  return readListener(address, pairs, "", roles);
+  return readListener(parsePlace(address), pairs, roles);
 }
 
 /** An option's value as the command line has it. */
@@ -302,9 +301,8 @@ function optionText(key: string, value: unknown): string {
   // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
   const isNamed = OPTION_NAMES.some((name) => name === key);
   if (typeof value === "number" && !isNamed) return String(value);
-  throw new UsageError(
-    `invalid value ${JSON.stringify(value)} for ${key}: ` +
-      "expected text, true, false or a list of texts",
-    key,
-  );
+  const expected = key === "mode"
+    ? 'octal digits in quotes, such as "0660"'
+    : "text, true, false or a list of texts";
+  throw invalidValue(value, key, expected);
 }

@@ -48,7 +48,12 @@ function parseVmName(name: string): string | undefined {
   return /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/.test(name) ? name : undefined;
 }
 
-const AUDIT_PLACE = { value: "FILE|journal", words: ["journal"], kind: "file" } as const;
+const AUDIT_PLACE = {
+  value: "FILE|journal",
+  words: ["journal"],
+  kind: "file",
+  expected: "a path or journal",
+} as const;
 
 /** The settings, in the order in which they are documented. */
 export const SETTINGS = {

@@ -83,8 +83,8 @@ export function parsePlace(text: string): Place {
   // deno-lint-ignore no-control-regex
   if (/^[^:\x00-\x1f\x7f]{1,255}$/.test(name)) return { transport: "fd", name };
   throw new UsageError(
-    `${text}: ${JSON.stringify(name)} is no name of a passed socket; ` +
-      "write fd:NAME, as FileDescriptorName= in the socket unit has it",
+    `invalid address ${JSON.stringify(text)}: expected fd:NAME, ` +
+      "with the FileDescriptorName= of the socket unit",
   );
 }
 

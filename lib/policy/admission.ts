@@ -8,7 +8,7 @@
  * @module
  */
 
-import { UsageError } from "./usage_error.ts";
+import { invalidValue } from "./usage_error.ts";
 import type { Grant } from "./grant.ts";
 
 /** A user or a group, by name or by number. */
@@ -83,17 +83,13 @@ export function principalText({ kind, name }: Principal): string {
 }
 
 /**
- * Reads users and groups.
+ * Reads a user or a group of an option.
  *
- * @param text `alice+@kvm+1000`
- * @param where what the messages begin with
+ * @param text such as `alice`, `@kvm` or `1000`
  * @throws UsageError
  */
-export function readPrincipal(text: string, option: string, where: string): Principal {
+export function readPrincipal(text: string, option: string): Principal {
   const [, at, name] = /^(@?)([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?)$/.exec(text) ?? [];
   if (name !== undefined) return { kind: at === "@" ? "group" : "user", name };
-  throw new UsageError(
-    `${where}: ${option}: "${text}" is no user; write a name or a number, and @ before a group`,
-    option,
-  );
+  throw invalidValue(text, option, "a user, or a group behind @, by name or number");
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "./usage_error.ts";
+import { invalidValue, UsageError } from "./usage_error.ts";
 
 /** What a limit is counted in; `bytes` may be written with K, M or G behind them. */
 export type Unit = "clients" | "bytes" | "seconds" | "commands/s";
@@ -191,13 +191,11 @@ export function defaultLimits(role: string): Limits {
  *
  * @param given what is said of a limit, if anything is
  * @param role the name of the listener's role
- * @param where what the messages begin with
  * @throws UsageError
  */
 export function readLimits(
   given: (name: LimitName) => string | undefined,
   role: string,
-  where: string,
 ): Limits {
   const initial = defaultLimits(role);
   const limits = limitsBy((name) => {
@@ -205,12 +203,11 @@ export function readLimits(
     if (text === undefined) return initial[name];
     const value = readLimit(LIMITS[name], text);
     if (value !== undefined) return value;
-    const range = limitRange(LIMITS[name]);
-    throw new UsageError(`${where}: ${name}=${text} is not possible; write ${range}`, name);
+    throw invalidValue(text, name, limitRange(LIMITS[name]));
   });
   if (limits["slow-unread"] <= limits["max-unread"]) return limits;
   throw new UsageError(
-    `${where}: slow-unread=${limits["slow-unread"]} is more than ` +
+    `slow-unread=${limits["slow-unread"]} is more than ` +
       `max-unread=${limits["max-unread"]}; make it less`,
     given("slow-unread") === undefined ? "max-unread" : "slow-unread",
   );

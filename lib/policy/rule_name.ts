@@ -29,7 +29,7 @@ export interface RuleParts {
 }
 
 /** A longer text is cut. */
-export const RULE_CHARS_LIMIT: number = 120;
+export const RULE_CHARS_LIMIT = 120;
 
 /** Returns a rule as a short text: its effect, its commands and its conditions. */
 export function ruleText({ effect, commands, conditions }: RuleParts): string {

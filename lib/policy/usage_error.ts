@@ -27,3 +27,9 @@ export function naming<T>(place: string, run: () => T): T {
     throw new UsageError(`${place}: ${error.message}`, error.option);
   }
 }
+
+/** Returns the error for an invalid value of an option. */
+export function invalidValue(value: unknown, option: string, expected: string): UsageError {
+  const text = `invalid value ${JSON.stringify(value)} for ${option}: expected ${expected}`;
+  return new UsageError(text, option);
+}
