@@ -1,5 +1,5 @@
 /**
- * `qmpmux check`: is a configuration file right, and does its QEMU answer?
+ * `qmpmux check`: checks a configuration file, and whether its QEMU answers.
  *
  * @module
  */

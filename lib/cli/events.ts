@@ -80,5 +80,7 @@ export async function choose(session: Session, globs: readonly string[]): Promis
 function countOf(text: string | undefined): number {
   if (text === undefined) return Infinity;
   if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new UsageError(`events: --count ${text} is no number of events; write 1 or more`);
+  throw new UsageError(
+    `events: invalid value "${text}" for --count: expected a number of 1 or more`,
+  );
 }

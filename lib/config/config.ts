@@ -28,7 +28,7 @@ export interface Config {
   readonly listeners: readonly ListenerSettings[];
   /** The roles: the built-in ones and the file's own. */
   readonly roles: ReadonlyMap<string, Role>;
-  /** What of the file contradicts itself when no flag is given; each with its line. */
+  /** The contradictions in the file if no flag is given; each with its line. */
   readonly conflicts: readonly string[];
   /** Names in the file that this machine does not have, in the order of the file. */
   readonly lacks: readonly Lack[];

@@ -53,13 +53,13 @@ function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
   return new Set(roles.filter((role) => ROLES.get(role.name) !== role));
 }
 
-/** Has nothing been said of a limit, and is it another for some of those that come? */
+/** Returns whether a limit is left to each role's default. */
 function isOfRoles({ grant, admission }: ListenerSettings, limit: LimitName): boolean {
   const all = [grant, ...admission.special.map((each) => each.grant)];
   return all.some(({ limits }) => limits[limit] !== grant.limits[limit]);
 }
 
-/** What a file says of who may come; without `role` it lets in nobody else. */
+/** Returns the lines that say which clients are admitted; without `role`, only those. */
 function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
   const { allow, special } = admission;
   const lines = [`identity = ${identity}`, `fds = ${descriptors}`];

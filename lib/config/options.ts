@@ -24,26 +24,26 @@ import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
 import type { DialectName, Grant } from "../policy/grant.ts";
 
-/** One option of a listener: what stands for its value, and what it says, for the help and the manual. */
+/** One option of a listener: its placeholder and help, for `--help` and the manual. */
 export interface OptionRow {
-  /** What stands for its value. */
+  /** The placeholder for its value. */
   readonly value: string;
-  /** The values there are, where they are few. */
+  /** The possible values if they are few. */
   readonly words?: readonly string[];
-  /** What holds where nothing is said. */
+  /** The default. */
   readonly initial?: string;
-  /** What it is. */
+  /** The help. */
   readonly help: string;
 }
 
 /** The options of a listener, by name; its limits are in a table of their own. */
 export const OPTIONS = {
-  "name": { value: "NAME", initial: "from its address", help: "what it is called in the log" },
+  "name": { value: "NAME", initial: "from its address", help: "its name in the log" },
   "role": {
     value: "NAME",
     words: [...ROLES.keys()],
     initial: FULL.name,
-    help: "what its clients may run: full, observer, operator, admin, or a role of the file",
+    help: "role of its clients: full, observer, operator, admin, or one of the file",
   },
   "dialect": {
     value: "qmp|rfc2010",
@@ -55,49 +55,49 @@ export const OPTIONS = {
     value: "wait|refuse",
     words: ["wait", "refuse"],
     initial: "wait",
-    help: "while QEMU is away clients wait for it, or cannot connect",
+    help: "while QEMU is away, clients wait or cannot connect",
   },
-  "events": { value: "GLOB+GLOB...", initial: "all", help: "the events its clients can see" },
-  "mode": { value: "MODE", initial: "0600", help: "of the socket file" },
+  "events": { value: "GLOB+GLOB...", initial: "all", help: "events that its clients receive" },
+  "mode": { value: "MODE", initial: "0600", help: "mode of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
   "group": { value: "NAME", help: "group of the socket file" },
   "identity": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "note the process, user and group of each client",
+    help: "record the process, user and group of each client",
   },
   "allow": {
     value: "WHO+WHO...",
-    help: "users, and groups behind an @, that may connect; implies identity=on",
+    help: "users and @groups that may connect; implies identity=on",
   },
   "role-for": {
     value: "WHO:ROLE+...",
-    help: "other roles for users and groups; implies identity=on, and without role= nobody else",
+    help: "roles for users and @groups; implies identity=on; without role= only they may connect",
   },
   "fds": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "take descriptors along to QEMU (getfd, add-fd); implies identity=on",
+    help: "accept file descriptors for getfd and add-fd; implies identity=on",
   },
   "allow-remote": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "listen on an address other machines can reach",
+    help: "allow an address that other machines can reach",
   },
   "cache": {
     value: "on|off",
     words: ["on", "off"],
     initial: "on",
-    help: "off: ask QEMU even for answers that cannot change",
+    help: "off: ask QEMU again for replies that cannot change",
   },
   "join": {
     value: "on|off",
     words: ["on", "off"],
     initial: "on",
-    help: "off: never share the answer to a question others ask too",
+    help: "off: never share one reply among clients with the same query",
   },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 

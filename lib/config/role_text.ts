@@ -1,7 +1,7 @@
 /**
  * A role written as the configuration file has it.
  *
- * What is written is read back as a role that says the same of every command.
+ * The text is read back as a role that decides the same for every command.
  *
  * @module
  */

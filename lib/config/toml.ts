@@ -50,7 +50,7 @@ export class TomlFile {
         else node.body.forEach((pair) => this.#fill(this.#tableOf(node), pair));
         if (node.type === "TOMLTable") this.#tableOf(node);
       }
-      // What cannot be quoted in an error is refused here.
+      // A value nested too deeply to be quoted in an error is refused here.
       JSON.stringify(this.table);
     } catch (error) {
       throw notToml(text, error);

@@ -18,7 +18,7 @@ export interface ValueKind<T> {
   readonly value?: string;
   /** The values, where they are few. */
   readonly words?: readonly string[];
-  /** How a shell completes it. */
+  /** The kind of its completions. */
   readonly kind?: Completed;
   /** The phrase behind `expected` in an error. */
   readonly expected: string;
