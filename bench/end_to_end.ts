@@ -66,7 +66,7 @@ const ROUND_TRIPS: readonly {
     direct: 1,
   },
   {
-    work: "a command that runs every time, pretty-printed",
+    work: "an uncached command, pretty-printed",
     command: '{\n    "execute": "qom-get",\n    "arguments": {\n        "path": "/machine",\n' +
       '        "property": "type"\n    },\n    "id": "libvirt-417"\n}',
     count: 500,
@@ -144,9 +144,9 @@ async function crowds({ rows }: Report, ways: Readonly<Record<string, string>>):
   const thr = (args: readonly string[]) => async () => (await qmpload(args))["replies/s"]!;
   for (
     const [clients, command, goal, what] of [
-      [16, EVERY_TIME, 0.95, "a command that must run every time"],
-      [16, STATUS, 3, "the same query"],
-      [200, STATUS, 8, "the same query"],
+      [16, EVERY_TIME, 0.95, "an uncached command"],
+      [16, STATUS, 3, "a shared query"],
+      [200, STATUS, 8, "a shared query"],
     ] as const
   ) {
     const figures = await inTurns(ROUNDS, {
@@ -186,16 +186,18 @@ async function quiet(
 }
 
 async function scale(
-  { scales }: Report,
+  { machine: { date }, scales }: Report,
   ways: Readonly<Record<string, string>>,
   pid: number,
 ): Promise<void> {
   const SECONDS = 2;
-  for (const [what, command] of [["every time", EVERY_TIME], ["same query", STATUS]] as const) {
+  for (
+    const [what, command] of [["uncached command", EVERY_TIME], ["shared query", STATUS]] as const
+  ) {
     const direct = await qmpload(["thr", ways["direct"]!, "1", "1", String(SECONDS), command]);
     const { p50, p99 } = direct;
     const perSecond = direct["replies/s"]!;
-    scales.push({ who: `direct, ${what}`, clients: 1, perSecond, p50: p50!, p99: p99! });
+    scales.push({ date, who: `direct, ${what}`, clients: 1, perSecond, p50: p50!, p99: p99! });
     for (const clients of [1, 10, 100, 1000]) {
       const before = weigh(pid);
       const said = await qmpload([
@@ -209,6 +211,7 @@ async function scale(
       const after = weigh(pid);
       const perSecond = said["replies/s"]!;
       scales.push({
+        date,
         who: `qmpmux, ${what}`,
         clients,
         perSecond,

@@ -37,6 +37,8 @@ export interface Ratio {
 
 /** How many clients do how much. */
 export interface Scale {
+  /** The date of the run; later runs of other benches keep these figures. */
+  readonly date: string;
   readonly who: string;
   readonly clients: number;
   readonly perSecond: number;

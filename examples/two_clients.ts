@@ -1,8 +1,8 @@
 /**
- * One QEMU, two clients, no socket: the core of qmpmux as a library.
+ * The core of qmpmux as a library: one QEMU, two clients, no socket.
  *
- * A Mux never waits. It is told what has come, and speaks through peers. Here a
- * few lines play QEMU, and each client prints what it hears:
+ * A Mux never waits. The program passes it input, and it sends output through
+ * peers. Here a few lines simulate QEMU, and each client prints what it receives:
  *
  *     deno run examples/two_clients.ts
  *
@@ -25,10 +25,10 @@ const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 const mux = new Mux({
-  vm: "example", // for those who ask
+  vm: "example", // the VM's name, in the status
   version: "1.0.0",
   handshakeTime: 60, // seconds a client may wait for QEMU's greeting
-  onLoss: "close", // when QEMU goes, its clients see the end
+  onLoss: "close", // closes the clients when QEMU disconnects
   stallTime: 10,
   deadlines: [],
   timeOfDay: () => Date.now() / 1000,
@@ -41,7 +41,7 @@ const mux = new Mux({
   failed: (where, error) => console.error(`An error in ${where}`, error),
 });
 
-/** A client: with sockets, `say` is given what was read, and `send` writes. */
+/** A client. With sockets, `say` would get the bytes read, and `send` would write them. */
 class Client implements ClientPeer {
   readonly #name: string;
   readonly #monitor: Monitor;
@@ -82,7 +82,7 @@ class Client implements ClientPeer {
 
   resume(): void {
     this.#paused = false;
-    // Not at once: the mux may be in the middle of something.
+    // Deferred, because the mux may be in the middle of a call.
     queueMicrotask(() => this.#read());
   }
 
@@ -98,7 +98,7 @@ class Client implements ClientPeer {
       else {
         const chunk = this.#unread.shift();
         if (chunk === undefined) return;
-        // Its grammar is settled: a monitor is read from once QEMU has greeted it.
+        // The grammar is known: a monitor is read only after QEMU's greeting.
         this.#splitter ??= new FrameSplitter(this.#monitor.grammar);
         this.#splitter.limit = LIMITS["max-command"];
         this.#splitter.load(chunk);
@@ -107,7 +107,7 @@ class Client implements ClientPeer {
   }
 }
 
-/** The connection to QEMU: what the mux sends is shown, and answered below. */
+/** The connection to QEMU. It prints what the mux sends; the replies are below. */
 const qemu: QemuPeer = {
   send: (bytes) => console.log(`      QEMU hears ${DECODER.decode(bytes).trimEnd()}`),
   close: (reason) => console.log(`QEMU is hung up on: ${reason}`),
@@ -115,13 +115,13 @@ const qemu: QemuPeer = {
 
 const messages = new MessageSplitter();
 
-/** QEMU says something: any bytes, whole messages or not. */
+/** Passes bytes from QEMU to the mux; they need not be whole messages. */
 function qemuSays(text: string): void {
   messages.load(ENCODER.encode(text));
   for (let input = messages.next(); input; input = messages.next()) mux.answered(input);
 }
 
-// A random number makes out our own session, as QEMU may still answer an earlier one.
+// A random number identifies this session, because QEMU may still answer an earlier one.
 mux.qemuArrived(qemu, "8125");
 qemuSays('{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, ');
 qemuSays('"capabilities": ["oob"]}}\r\n');
@@ -132,7 +132,7 @@ const bob = new Client("bob");
 ann.say('{"execute": "qmp_capabilities"}');
 bob.say("{'execute': 'qmp_capabilities', 'id': 'mine'}");
 
-// Both ask with the same id, and each gets its own answer.
+// Both clients use the same id, and each gets its own reply.
 ann.say('{"execute": "stop", "id": 1}');
 bob.say('{"execute": "query-status", "id": 1}');
 qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n');

@@ -482,13 +482,13 @@ for (
 
 // What is given up.
 
-/** What is left of a child's permissions when it has surrendered what these arguments do not need. */
+/** What is left of a child's permissions when it has given up what these arguments do not need. */
 async function leftOver(...args: string[]): Promise<Record<string, string>> {
   const lib = new URL("../lib/", import.meta.url);
   const code = `
-    import { surrender } from "${lib}platform/permissions.ts";
+    import { dropPermissions } from "${lib}platform/permissions.ts";
     import { serveSettings } from "${lib}cli/serve.ts";
-    await surrender(serveSettings(${JSON.stringify(args)}));
+    await dropPermissions(serveSettings(${JSON.stringify(args)}));
     const names = ["env", "ffi", "net", "read", "write"];
     const states = names.map((name) => [name, Deno.permissions.querySync({ name }).state]);
     console.log(JSON.stringify(Object.fromEntries(states)));
@@ -500,14 +500,14 @@ async function leftOver(...args: string[]): Promise<Record<string, string>> {
   return JSON.parse(decoder.decode(stdout));
 }
 
-Deno.test("surrender() gives up what files and foreign calls need where only TCP is used", async () => {
+Deno.test("dropPermissions() gives up what files and foreign calls need where only TCP is used", async () => {
   const left = await leftOver("--qemu", "127.0.0.1:1", "--listen", "127.0.0.1:2");
   const { env, ffi, read, write, net } = left;
   assertEquals([env, ffi, read, write], Array(4).fill("prompt"));
   assertEquals(net, "granted");
 });
 
-Deno.test("surrender() gives up the environment and foreign calls where unix sockets are used", async () => {
+Deno.test("dropPermissions() gives up the environment and foreign calls where unix sockets are used", async () => {
   const { env, ffi, read } = await leftOver("--qemu", "/run/vm", "--listen", "/run/mux");
   assertEquals([env, ffi, read], ["prompt", "prompt", "granted"]);
 });

@@ -59,9 +59,9 @@ function observer(): string {
     `Allowed with any arguments: ${codes(OBSERVER_COMMANDS)}.`,
     `Allowed: ${code("qom-get")} with ${codes(["path", "property"])}, which may be ` +
     `${READABLE_PROPERTIES.map(code).join(" or ")}.`,
-    "Refused though they read, or seem to:",
+    "Refused, although they read or seem to:",
     grouped(refused.map((rule) => [reasonOf(rule), nameOf(rule)])).join("\n"),
-    "All else is refused.",
+    "Everything else is refused.",
   ].join("\n\n");
 }
 
@@ -84,7 +84,7 @@ function operator(): string {
   ]);
   return [
     `Commands without arguments: ${codes(bare.flat().map(nameOf))}.`,
-    "Commands with no other arguments than these:",
+    "Commands with only these arguments:",
     lines.join("\n"),
     "Refused, whatever the arguments:",
     grouped(refused.flat().map((rule) => [reasonOf(rule), nameOf(rule)])).join("\n"),

@@ -97,7 +97,7 @@ async function makeArchive(
 ): Promise<void> {
   const top = `${work}/${name}`;
   put(parts.program, `${top}/qmpmux`, 0o755);
-  for (const file of ["README.md", "LICENSE", "CHANGELOG.md"]) {
+  for (const file of ["README.md", "SECURITY.md", "LICENSE", "CHANGELOG.md"]) {
     put(`${parts.source}/${file}`, `${top}/${file}`);
   }
   put(`${parts.source}/packaging/example.toml`, `${top}/example.toml`);

@@ -56,7 +56,9 @@ export async function makeDeb(path: string, parts: Parts, options: PackageOption
   put(parts.completions.fish, `${completions}/fish/vendor_completions.d/qmpmux.fish`);
   put(`${debian}/copyright`, `${work}/${doc}/copyright`);
   put(`${debian}/lintian-overrides`, `${work}/usr/share/lintian/overrides/qmpmux`);
-  put(`${parts.source}/README.md`, `${work}/${doc}/README.md`);
+  for (const file of ["README.md", "SECURITY.md"]) {
+    put(`${parts.source}/${file}`, `${work}/${doc}/${file}`);
+  }
   for (const page of parts.documents) {
     put(`${parts.source}/docs/${page}`, `${work}/${doc}/docs/${page}`);
   }

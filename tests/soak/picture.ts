@@ -1,16 +1,17 @@
 /**
- * Draws docs/soak.svg from the results of `deno task soak`: waiting and memory over time.
+ * Draws docs/soak.svg from the results of `deno task soak`: reply times and memory over time.
  *
  *     deno task soak:picture [RESULTS]
  *
  * @module
  */
 
+import { picture, text } from "../../bench/plot.ts";
 import type { Sample } from "./load.ts";
 import type { Head, Tail } from "./run.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const WIDTH = 760;
+const WIDTH = 800;
 const LEFT = 70;
 const RIGHT = 600;
 const PANEL = 170;
@@ -20,51 +21,52 @@ const MIB = 1 << 20;
 
 interface Line {
   readonly name: string;
-  readonly colour: string;
+  /** The classes of `bench/plot.ts` that it is drawn with. */
+  readonly style: string;
   readonly of: (sample: Sample) => number | null;
 }
 
 interface Panel {
   readonly title: string;
-  /** Powers of ten, or even steps from 0? */
+  /** Whether the axis has powers of ten; else it has even steps from 0. */
   readonly logarithmic: boolean;
   readonly lines: readonly Line[];
 }
 
 const PANELS: readonly Panel[] = [
   {
-    title: "milliseconds to an answer, in each sample",
+    title: "milliseconds to a reply, in each sample (logarithmic scale)",
     logarithmic: true,
     lines: [
-      { name: "p50", colour: "#7fb7d1", of: ({ p50 }) => p50 },
-      { name: "p99", colour: "#0b6e99", of: ({ p99 }) => p99 },
+      { name: "p50", style: "blue", of: ({ p50 }) => p50 },
+      { name: "p99", style: "orange", of: ({ p99 }) => p99 },
     ],
   },
   {
     title: "MiB of memory",
     logarithmic: false,
     lines: [
-      { name: "qmpmux, resident", colour: "#e0a878", of: ({ qmpmux }) => qmpmux.resident / MIB },
-      { name: "qmpmux, its own", colour: "#b4500b", of: ({ qmpmux }) => qmpmux.anonymous / MIB },
-      { name: "QEMU, resident", colour: "#999", of: ({ qemu }) => qemu.resident / MIB },
+      { name: "qmpmux, resident", style: "orange", of: ({ qmpmux }) => qmpmux.resident / MIB },
+      { name: "qmpmux, anonymous", style: "blue", of: ({ qmpmux }) => qmpmux.anonymous / MIB },
+      { name: "QEMU, resident", style: "grey", of: ({ qemu }) => qemu.resident / MIB },
     ],
   },
   {
     title: "descriptors and clients",
     logarithmic: false,
     lines: [
-      { name: "descriptors", colour: "#b4500b", of: ({ qmpmux }) => qmpmux.descriptors },
-      { name: "clients", colour: "#0b6e99", of: ({ clients }) => clients },
+      { name: "descriptors", style: "orange", of: ({ qmpmux }) => qmpmux.descriptors },
+      { name: "clients", style: "blue dashed", of: ({ clients }) => clients },
     ],
   },
   {
     title: "commands a second",
     logarithmic: false,
-    lines: [{ name: "commands", colour: "#0b6e99", of: ({ rate }) => rate }],
+    lines: [{ name: "commands", style: "blue", of: ({ rate }) => rate }],
   },
 ];
 
-/** Even steps of 1, 2 or 5 times a power of ten, some four of them. */
+/** Returns even steps of 1, 2 or 5 times a power of ten, about four of them. */
 function stepFor(most: number): number {
   const rough = most / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -98,18 +100,18 @@ function drawPanel(
   const parts = [text(LEFT, top - 10, title, 12)];
   for (const tick of ticks) {
     const at = y(tick).toFixed(1);
-    parts.push(`<path d="M${LEFT} ${at}H${RIGHT}" stroke="#ddd"/>`);
+    parts.push(`<path class="grid" d="M${LEFT} ${at}H${RIGHT}"/>`);
     parts.push(text(LEFT - 8, Number(at) + 4, tick.toLocaleString("en"), 11, "end"));
   }
-  for (const [index, { name, colour, of }] of lines.entries()) {
+  for (const [index, { name, style, of }] of lines.entries()) {
     const path = samples.flatMap((sample) => {
       const value = of(sample);
       return value === null ? [] : [`${x(sample.seconds).toFixed(1)} ${y(value).toFixed(1)}`];
     });
-    parts.push(`<path d="M${path.join("L")}" fill="none" stroke="${colour}"/>`);
+    parts.push(`<path class="line thin ${style}" d="M${path.join("L")}"/>`);
     const at = top + 12 + 20 * index;
-    parts.push(`<path d="M${RIGHT + 12} ${at - 4}h18" stroke="${colour}" stroke-width="2"/>`);
-    parts.push(text(RIGHT + 36, at, name, 12));
+    parts.push(`<path class="line ${style}" d="M${RIGHT + 12} ${at - 4}h24"/>`);
+    parts.push(text(RIGHT + 44, at, name, 12));
   }
   return parts;
 }
@@ -121,10 +123,7 @@ function draw(head: Head, samples: readonly Sample[], tail: Tail): string {
   const x = (seconds: number): number => LEFT + seconds / end * (RIGHT - LEFT);
   const title = `${options.clients.toLocaleString("en")} clients, ` +
     `${(tail.counts["answered"] ?? 0).toLocaleString("en")} commands`;
-  const parts = [
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    text(LEFT, 28, title, 16),
-  ];
+  const parts = [text(LEFT, 28, title, 16)];
   for (const [index, panel] of PANELS.entries()) {
     parts.push(...drawPanel(panel, samples, TOP + index * (PANEL + GAP), x));
   }
@@ -140,15 +139,8 @@ function draw(head: Head, samples: readonly Sample[], tail: Tail): string {
     `A burst of all clients every ${options.burst} s; ${machine["processors"]} processors ` +
     `(${machine["processor"]}), load ${loads[0]!.toFixed(1)} to ${loads.at(-1)!.toFixed(1)}; ` +
     `QEMU ${machine["qemu"]}, Deno ${machine["deno"]}, ${date}`;
-  parts.push(text(LEFT, height - 10, note, 9));
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
-    `font-family="sans-serif" role="img">\n<title>${title}</title>\n${parts.join("\n")}\n</svg>\n`;
-}
-
-function text(x: number, y: number, words: string, size: number, anchor = "start"): string {
-  return `<text x="${x.toFixed(0)}" y="${
-    y.toFixed(0)
-  }" font-size="${size}" text-anchor="${anchor}">${words}</text>`;
+  parts.push(text(LEFT, height - 12, note, 9));
+  return picture(WIDTH, height, title, parts);
 }
 
 const lines = Deno.readTextFileSync(Deno.args[0] ?? `${ROOT}.cache/soak.jsonl`)
@@ -157,7 +149,7 @@ const samples = lines.filter((line) => line.kind === "sample");
 const head = lines.find((line) => line.kind === "run");
 const tail = lines.find((line) => line.kind === "result");
 if (head === undefined || tail === undefined || samples.length < 2) {
-  console.error("Cannot draw: these are not the results of a soak that came to its end");
+  console.error("Cannot draw: these are not the results of a complete soak");
   Deno.exit(1);
 }
 Deno.writeTextFileSync(`${ROOT}docs/soak.svg`, draw(head, samples, tail));

@@ -33,8 +33,11 @@ export interface Shown {
 export const DOCUMENTS: readonly string[] = [
   "README.md",
   "CONTRIBUTING.md",
-  ...[...Deno.readDirSync(new URL("docs/", ROOT))].map(({ name }) => `docs/${name}`)
-    .filter((path) => path.endsWith(".md")).sort(),
+  "SECURITY.md",
+  ...["docs", "docs/decisions"].flatMap((folder) =>
+    [...Deno.readDirSync(new URL(`${folder}/`, ROOT))].map(({ name }) => `${folder}/${name}`)
+      .filter((path) => path.endsWith(".md")).sort()
+  ),
 ];
 
 /** A file of the project. */
