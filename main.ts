@@ -9,7 +9,7 @@ import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/
 import { asFailure, type ExitStatus, Failure } from "./lib/platform/failure.ts";
 import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
-import { UsageError } from "./lib/policy/address.ts";
+import { UsageError } from "./lib/policy/usage_error.ts";
 import { ConfigError } from "./lib/config/config_error.ts";
 
 /** The subcommands. Each loads only the modules it needs: one-shot commands start without the daemon. */
@@ -40,6 +40,8 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
     case "--help":
     case "-h":
       return await RUN.help([]);
+    case "__complete":
+      return (await import("./lib/cli/complete.ts")).runComplete(rest);
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
   }

@@ -12,8 +12,8 @@ import {
   parseAddress,
   parseListenAddress,
   PATH_BYTES_LIMIT,
-  UsageError,
 } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 
@@ -102,7 +102,7 @@ Deno.test("parseListenAddress() takes what parseAddress() takes", () => {
 for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
   const text = JSON.stringify(name);
   Deno.test(`parseListenAddress() refuses the name ${text.slice(0, 20)} of a passed socket`, () => {
-    const message = `${text} is no name of a passed socket; write fd:NAME`;
+    const message = `invalid address ${JSON.stringify(`fd:${name}`)}: expected fd:NAME, `;
     assertThrows(() => parseListenAddress(`fd:${name}`), UsageError, message);
   });
 }

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import {
   type Credentials,
   grantFor,
@@ -71,14 +71,14 @@ Deno.test("termsFor() gives the limits of the role", () => {
 });
 
 const WRONG: [options: string, text: string][] = [
-  ["allow=", 'allow: "" is no user; write a name or a number, and @ before a group'],
-  ["allow=a b", 'allow: "a b" is no user'],
-  ["allow=@", 'allow: "@" is no user'],
-  ["role-for=alice", 'role-for: "alice" is no rule; write WHO:ROLE'],
-  ["role-for=alice:", 'role-for: "alice:" is no rule'],
-  ["role-for=alice:admin:x", 'role-for: "alice:admin:x" is no rule'],
+  ["allow=", 'invalid value "" for allow: expected a user, or a group behind @, by name or number'],
+  ["allow=a b", 'invalid value "a b" for allow: '],
+  ["allow=@", 'invalid value "@" for allow: '],
+  ["role-for=alice", 'invalid value "alice" for role-for: expected WHO:ROLE'],
+  ["role-for=alice:", 'invalid value "alice:" for role-for: '],
+  ["role-for=alice:admin:x", 'invalid value "alice:admin:x" for role-for: '],
   ["role-for=alice:root", 'unknown role "root": expected full'],
-  ["fds=yes", "fds=yes is not possible; write fds=on or fds=off"],
+  ["fds=yes", 'invalid value "yes" for fds: expected on or off'],
 ];
 
 for (const [options, text] of WRONG) {

@@ -8,14 +8,17 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { candidates } from "../lib/cli/complete.ts";
 import { completionText } from "../lib/cli/completion.ts";
 import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/command_table.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { LIMIT_NAMES } from "../lib/policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/config/options.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
+import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
 const TYPIST = new URL("support/typist.py", import.meta.url).pathname;
@@ -69,10 +72,37 @@ function commonBeginning(words: readonly string[]): string {
   return common;
 }
 
+/** Writes a program that runs qmpmux as it is tested, whatever directory a shell is in. */
+function writeProgram(path: string): string {
+  const [command, args] = programCommand();
+  // The shells have an environment of their own.
+  const env = ["DENO_DIR", "JSR_URL"].flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [`${name}=${value}`];
+  });
+  const words = ["env", ...env, command, ...args].map((word) => `'${word}'`).join(" ");
+  Deno.writeTextFileSync(path, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
+/** Makes the files and sockets that are completed, in a directory. */
+function fill(place: string): Disposable {
+  Deno.mkdirSync(`${place}/run`);
+  for (const file of ["vm.toml", "spaced file.toml"]) {
+    Deno.writeTextFileSync(`${place}/${file}`, "");
+  }
+  const made = new DisposableStack();
+  for (const path of ["qmp.sock", "run/vm.sock"]) {
+    made.use(Deno.listen({ transport: "unix", path: `${place}/${path}` }));
+  }
+  return made;
+}
+
 function typist(how: string): Shell {
   return async (script, typed) => {
     const input = typed.map((line) => JSON.stringify(line));
-    const lines = await linesOf("python3", [TYPIST, how, script], input);
+    const program = writeProgram(`${script}-program`);
+    const lines = await linesOf("python3", [TYPIST, how, script, program], input);
     return lines.map((line) => JSON.parse(line).at(-1) ?? "");
   };
 }
@@ -82,15 +112,16 @@ const SHELLS: Readonly<Record<string, Shell>> = {
   "zsh": typist("zsh"),
   "zsh, from where it looks for functions,": typist("zsh PLACES"),
   "fish": async (script, typed) => {
+    Deno.mkdirSync(`${script}-bin`);
+    writeProgram(`${script}-bin/qmpmux`);
     const ask =
-      `cd (dirname ${script}); source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
+      `cd (dirname ${script}); set PATH ${script}-bin $PATH; source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
     const lines = await linesOf("fish", ["--no-config", "-c", ask], typed);
     const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
     return answers.map((answer, i) => {
       const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
-      const last = typed[i]!.split(" ").at(-1)!;
-      // fish 4 also offers words that have the letters somewhere; those that begin with them are
-      // first.
+      const last = typed[i]!.split(/(?<!\\) /).at(-1)!.replaceAll("\\", "");
+      // fish 4 offers words that have the letters somewhere, too; what begins with them comes first.
       const begun = words.filter((word) => word.startsWith(last));
       return words.length > 0 ? commonBeginning(begun.length > 0 ? begun : words) : last;
     });
@@ -101,7 +132,10 @@ function lastWord([typed, line]: Case): Case {
   return [typed, line.split(" ").at(-1)!];
 }
 
-/** Returns all cases; files are those of a directory. */
+/** How many of the cases are of files; they are the last. */
+const FILE_CASES = 8;
+
+/** All cases; files are those of a place. */
 function cases(place: string): Case[] {
   const flagsOf = (row: Subcommand): string[] => [
     ...Object.keys(row.flags).map((flag) => `--${flag}`),
@@ -127,9 +161,16 @@ function cases(place: string): Case[] {
       return each("serve --listen ", words, `unix:/x,${name}=`);
     }),
     cut("serve ", "rfc2010", "--listen=unix:/x,dialect="),
-    // Files and addresses.
     ...each("serve --qemu ", ["unix:", "unix-abstract:", "tcp:"]),
     ...each("serve --listen ", ["unix:", "unix-abstract:", "tcp:", "fd:"]),
+    // What is not known is left alone.
+    ["serve --frobnicat", "--frobnicat"],
+    ["serve --listen /x,frobnicat", "/x,frobnicat"],
+    ["serve --listen /x,mode=06", "/x,mode=06"],
+    ["frobnicate --hel", "--hel"],
+    ["exec query-statu", "query-statu"],
+    ["serve --drain-timeout 1", "1"],
+    // Files and addresses.
     cut("serve --config ", `${place}/vm.toml`),
     cut("check ", `${place}/vm.toml`, "--config="),
     cut("serve --audit ", `${place}/vm.toml`),
@@ -138,33 +179,54 @@ function cases(place: string): Case[] {
     cut("serve --listen ", `unix:${place}/qmp.sock`),
     cut("exec ", `unix:${place}/qmp.sock`, "--socket="),
     cut("exec -s ", `${place}/qmp.sock`),
-    cut("exec -s ", "qmp.sock"),
-    cut("exec -s ", "run/vm.sock"),
-    // Words that are not known are left alone.
-    ["serve --frobnicat", "--frobnicat"],
-    ["serve --listen /x,frobnicat", "/x,frobnicat"],
-    ["serve --listen /x,mode=06", "/x,mode=06"],
-    ["frobnicate --hel", "--hel"],
-    ["exec query-statu", "query-statu"],
-    ["serve --drain-timeout 1", "1"],
+  ];
+}
+
+Deno.test("candidates() completes every subcommand, flag, option and word of the manual", async () => {
+  using place = makePlace();
+  using _files = fill(place.path);
+  const all = cases(place.path);
+  assert(all.length > 100);
+  for (const [typed, word] of all) {
+    const words = typed.split(" ");
+    const found = (await candidates(words)).map(([word]) => word);
+    const completed = found.length > 0 ? commonBeginning(found) : words.at(-1);
+    assertEquals([typed, completed!.replace(/=$/, "")], [typed, word.replace(/=$/, "")]);
+  }
+});
+
+/** A part of the cases: some of each kind, and all that need files. */
+function sample(place: string): Case[] {
+  return [
+    ...["ser", "--vers", "events --fil", "status --h"].map((typed): Case => [
+      typed,
+      { ser: "serve", "--vers": "--version", "events --fil": "--filter" }[typed] ?? "--help",
+    ]),
+    ["completion z", "zsh"],
+    ["help comp", "completion"],
+    ["serve --log-format jo", "journal"],
+    ["serve --log-format=jo", "--log-format=journal"],
+    ["serve --listen /x,mode=0600,dia", "/x,mode=0600,dialect"],
+    ["serve --listen unix:/x,dialect=rf", "unix:/x,dialect=rfc2010"],
+    ["serve --listen=unix:/x,dialect=rf", "--listen=unix:/x,dialect=rfc2010"],
+    ["wait --event SHUTD", "SHUTDOWN"],
+    ...cases(place).slice(-FILE_CASES),
+    ["serve --config sp", "spaced file.toml"],
+    ["serve --config spaced\\ fi", "spaced file.toml"],
   ];
 }
 
 for (const [how, shell] of Object.entries(SHELLS)) {
   const name = how.split(",")[0]!;
   Deno.test({
-    name: `${how} completes every subcommand, flag, option and word of the manual`,
+    name: `${how} asks qmpmux for what a tab completes`,
     ignore: WITHOUT.includes(name) || WITHOUT.includes("python3"),
     fn: async () => {
       using place = makePlace();
+      using _files = fill(place.path);
       const script = `${place.path}/_qmpmux`;
       Deno.writeTextFileSync(script, completionText(name));
-      Deno.mkdirSync(`${place.path}/run`);
-      for (const file of ["vm.toml", "qmp.sock", "run/vm.sock"]) {
-        Deno.writeTextFileSync(`${place.path}/${file}`, "");
-      }
-      const all = cases(place.path);
-      assert(all.length > 100);
+      const all = sample(place.path);
       const words = await shell(script, all.map(([typed]) => typed));
       // An equals sign waits for a value; zsh removes it if none follows.
       const seen = (word: string): string => word.replace(/=$/, "");
@@ -175,6 +237,59 @@ for (const [how, shell] of Object.entries(SHELLS)) {
     },
   });
 }
+
+/** The names that `qmpmux __complete` prints; it never says anything else. */
+async function completed(words: string[], env: Record<string, string> = {}): Promise<string[]> {
+  const { code, stdout, stderr } = await runQmpmux(["__complete", ...words], env);
+  assertEquals([code, stderr], [0, ""]);
+  return stdout.split("\n").slice(0, -1).map((line) => line.split("\t")[0]!);
+}
+
+Deno.test("qmpmux __complete asks a running qmpmux for commands, events and clients", async () => {
+  using place = makePlace();
+  const [vm, open, control] = ["vm", "open", "control"].map((name) => `${place.path}/${name}`);
+  const names: Readonly<Record<string, string>> = {
+    "query-commands": '[{"name": "query-status"}, {"name": "quit"}, {"name": "stop"}]',
+    "query-qmp-schema": '[{"name": "stop", "meta-type": "command"}, ' +
+      '{"name": "STRANGE", "meta-type": "event"}, {"name": "0", "meta-type": "object"}]',
+  };
+  await using _qemu = new FakeQemu(vm!, {
+    answer: ({ name }) => names[name] && `{"return": ${names[name]}}\r\n`,
+  });
+  const args = ["--qemu", vm!, "--listen", open!, "--control", control!];
+  await using mux = await startQmpmux(args);
+  await mux.log.until(/connected to QEMU/);
+  using _client = await TestClient.ready(open!);
+
+  assertEquals(await completed(["exec", "-s", open!, "qu"]), ["query-status", "quit"]);
+  assertEquals(await completed(["exec", "qu"], { QMPMUX_SOCKET: open! }), ["query-status", "quit"]);
+  assertEquals(await completed(["exec", "-s", open!, "quit", "qu"]), []);
+  assertEquals(await completed(["events", `--socket=${open}`, "--filter", "S"]), ["STRANGE"]);
+  assertEquals(await completed(["wait", "-s", open!, "--event=S"]), ["--event=STRANGE"]);
+  assertEquals(await completed(["kick", "--control", control!, "open"]), ["open/1"]);
+});
+
+Deno.test("qmpmux __complete has nothing to say where no monitor answers", async () => {
+  using place = makePlace();
+  const path = `${place.path}/silent`;
+  using _listener = Deno.listen({ transport: "unix", path });
+  for (const socket of [path, `${place.path}/none`, "tcp:", ""]) {
+    assertEquals(await completed(["exec", "--socket", socket, "query-"]), []);
+    assertEquals(await completed(["wait", "-s", socket, "--event", "SHUTD"]), ["SHUTDOWN"]);
+  }
+  assertEquals(await completed(["kick", "o"]), []);
+  assertEquals(await completed(["exec", "--socket", `${place.path}/none/`]), []);
+});
+
+Deno.test("qmpmux __complete knows the roles of the file", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  Deno.writeTextFileSync(file, '[[role]]\nname = "observing"\nrules = []\n');
+  const words = ["serve", "--config", file, "--listen", "/x,role=obs"];
+  assertEquals(await completed(words), ["/x,role=observer", "/x,role=observing"]);
+  Deno.writeTextFileSync(file, "x");
+  assertEquals(await completed(words), ["/x,role=observer"]);
+});
 
 for (const shell of ["bash", "zsh", "fish"]) {
   Deno.test(`qmpmux completion ${shell} prints the completions and nothing else`, async () => {

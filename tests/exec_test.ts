@@ -6,9 +6,9 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
-import { UsageError } from "../lib/policy/address.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { hostileMonitor } from "./support/hostile.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";

@@ -36,7 +36,8 @@ import {
   parseAddress,
   parseListenAddress,
 } from "../lib/policy/address.ts";
-import { type ListenAddress, PATH_BYTES_LIMIT, UsageError } from "../lib/policy/address.ts";
+import { type ListenAddress, PATH_BYTES_LIMIT } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { pathText, readPath } from "../lib/policy/argument_path.ts";
 import { readConfig } from "../lib/config/config.ts";
 import { ConfigError } from "../lib/config/config_error.ts";

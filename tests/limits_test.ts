@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { readConfig } from "../lib/config/config.ts";
 import {
   CLIENTS_IN_ALL,
@@ -70,7 +70,7 @@ for (const name of LIMIT_NAMES) {
       assertThrows(
         () => limitOf(name, text),
         UsageError,
-        `--listen /run/a,${name}=${text}: ${name}=${text} is not possible; write ${row.unit} from ` +
+        `--listen /run/a,${name}=${text}: invalid value "${text}" for ${name}: expected ${row.unit} from ` +
           `${row.least} to ${row.most}`,
       );
     }
@@ -119,7 +119,7 @@ Deno.test("readConfig() tells a wrong limit with its line", () => {
   const { problems } = assertThrows(() => readConfig(text, "f")) as Error & { problems: string[] };
   assertEquals(problems, [
     "f:1: invalid value 0 for max-clients: expected clients from 1 to 1000000",
-    "f:5: idle=0.5 is not possible; write seconds from 1 to 86400, or off",
+    'f:5: invalid value "0.5" for idle: expected seconds from 1 to 86400, or off',
   ]);
 });
 

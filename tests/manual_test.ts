@@ -15,7 +15,7 @@ import { readFlags } from "../lib/cli/flags.ts";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { RFC2010 } from "../lib/session/dialect.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { CONFIG_KEYS, readConfig } from "../lib/config/config.ts";
 import { configText } from "../lib/config/config_text.ts";
 import { LIMIT_NAMES } from "../lib/policy/limits.ts";

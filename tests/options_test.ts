@@ -7,7 +7,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Address, UsageError } from "../lib/policy/address.ts";
+import type { Address } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { GLOB_LENGTH_LIMIT } from "../lib/policy/event_filter.ts";
 import { defaultLimits } from "../lib/policy/limits.ts";
 import { EVERYBODY } from "../lib/policy/admission.ts";
@@ -121,39 +122,42 @@ const BAD: [string, string][] = [
   ["/run/a,=on", `unknown option "": ${KNOWN}`],
   ["/run/a,toString=on", `unknown option "toString": ${KNOWN}`],
   ["/run/a,__proto__=on", `unknown option "__proto__": ${KNOWN}`],
-  ["/run/a,server=off", "--listen /run/a,server=off: server=off is not possible; leave it out"],
-  ["/run/a,wait=on", "--listen /run/a,wait=on: wait=on is not possible; leave it out"],
+  ["/run/a,server=off", "--listen /run/a,server=off: server=off is not supported; leave it out"],
+  ["/run/a,wait=on", "--listen /run/a,wait=on: wait=on is not supported; leave it out"],
   ["/run/a,name=x,name=y", "name= is given twice; give it once"],
-  ["/run/a,name=", "name= is not possible; a name has 1 to 64 letters"],
-  ["/run/a,name=a b", "name=a b is not possible; a name has 1 to 64 letters"],
-  [`/run/a,name=${"a".repeat(65)}`, "is not possible; a name has 1 to 64 letters"],
+  ["/run/a,name=", 'invalid value "" for name: expected 1 to 64 letters'],
+  ["/run/a,name=a b", 'invalid value "a b" for name: expected 1 to 64 letters'],
+  [`/run/a,name=${"a".repeat(65)}`, " for name: expected 1 to 64 letters"],
   ["/run/a,role=root", 'unknown role "root": expected full, observer, operator, admin'],
   ["/run/a,role=", 'unknown role "": expected full, observer, operator, admin'],
   ["/run/a,role=Full", 'unknown role "Full"; did you mean "full"?'],
   ["/run/a,role=obsrever", 'unknown role "obsrever"; did you mean "observer"?'],
-  ["/run/a,dialect=hmp", 'unknown dialect "hmp"; did you mean "qmp"?'],
-  ["/run/a,dialect=", 'unknown dialect "": expected qmp, rfc2010'],
-  ["/run/a,events=STOP+", '"" is no event; write names of events with * and ?, joined by +'],
-  ["/run/a,events=STOP;RESUME", '"STOP;RESUME" is no event; write names'],
+  ["/run/a,dialect=hmp", 'invalid value "hmp" for dialect: expected qmp or rfc2010'],
+  ["/run/a,dialect=", 'invalid value "" for dialect: expected qmp or rfc2010'],
+  [
+    "/run/a,events=STOP+",
+    'invalid value "" for events: expected names of events with * and ?, joined by +',
+  ],
+  ["/run/a,events=STOP;RESUME", 'invalid value "STOP;RESUME" for events: expected names'],
   ["/run/a,events=STOP+RESUNE", ': unknown event "RESUNE"; did you mean "RESUME"? Write "RESUNE*"'],
   [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
   [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
-  ["/run/a,mode=", "mode= is not possible; write three octal digits, as 0660"],
-  ["/run/a,mode=0800", "mode=0800 is not possible; write three octal digits, as 0660"],
-  ["/run/a,mode=4755", "mode=4755 is not possible; write three octal digits, as 0660"],
-  ["/run/a,mode=rw", "mode=rw is not possible; write three octal digits, as 0660"],
-  ["/run/a,user=", "user= is empty; write a name or a number, or leave it out"],
-  ["/run/a,group=", "group= is empty; write a name or a number, or leave it out"],
-  ["/run/a,allow-remote=yes", "allow-remote=yes is not possible; write allow-remote=on"],
-  ["/run/a,cache=no", "cache=no is not possible; write cache=on or cache=off"],
-  ["/run/a,join=", "join= is not possible; write join=on or join=off"],
-  ["127.0.0.1:1,mode=0600", "mode= belongs to a socket file; leave it out"],
-  ["127.0.0.1:1,user=root", "user= belongs to a socket file; leave it out"],
-  ["unix-abstract:a,group=kvm", "group= belongs to a socket file; leave it out"],
-  ["fd:mux,mode=0600", "mode= belongs to a socket file; leave it out"],
-  ["fd:mux,user=root", "user= belongs to a socket file; leave it out"],
-  ["fd:mux,group=kvm", "group= belongs to a socket file; leave it out"],
-  ["fd:", 'fd:: "" is no name of a passed socket; write fd:NAME'],
+  ["/run/a,mode=", 'invalid value "" for mode: expected three octal digits, such as 0660'],
+  ["/run/a,mode=0800", 'invalid value "0800" for mode: expected three octal digits, such as 0660'],
+  ["/run/a,mode=4755", 'invalid value "4755" for mode: expected three octal digits, such as 0660'],
+  ["/run/a,mode=rw", 'invalid value "rw" for mode: expected three octal digits, such as 0660'],
+  ["/run/a,user=", 'invalid value "" for user: expected a name or a number'],
+  ["/run/a,group=", 'invalid value "" for group: expected a name or a number'],
+  ["/run/a,allow-remote=yes", 'invalid value "yes" for allow-remote: expected on or off'],
+  ["/run/a,cache=no", 'invalid value "no" for cache: expected on or off'],
+  ["/run/a,join=", 'invalid value "" for join: expected on or off'],
+  ["127.0.0.1:1,mode=0600", "mode= is for socket files only; leave it out"],
+  ["127.0.0.1:1,user=root", "user= is for socket files only; leave it out"],
+  ["unix-abstract:a,group=kvm", "group= is for socket files only; leave it out"],
+  ["fd:mux,mode=0600", "mode= is for socket files only; leave it out"],
+  ["fd:mux,user=root", "user= is for socket files only; leave it out"],
+  ["fd:mux,group=kvm", "group= is for socket files only; leave it out"],
+  ["fd:", 'invalid address "fd:": expected fd:NAME, '],
 ];
 
 for (const [text, message] of BAD) {
@@ -184,7 +188,7 @@ const BAD_QEMU: [string, string][] = [
     '--qemu /run/vm,mode=0600: unknown option "mode": expected server, wait',
   ],
   ["/run/vm,toString=on", 'unknown option "toString": expected server, wait'],
-  ["/run/vm,server=1", "--qemu /run/vm,server=1: server=1 is not possible; write server=on or"],
+  ["/run/vm,server=1", '--qemu /run/vm,server=1: invalid value "1" for server: expected on or off'],
   ["/run/vm,wait", '/run/vm,wait: "wait" has no value; write option=value'],
   ["a b", 'invalid address "a b": expected unix:/path'],
 ];

@@ -12,7 +12,7 @@ import { globMatches } from "../lib/policy/glob.ts";
 import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/policy/policy.ts";
 import { FULL, readOwnForm, readRole, ROLES } from "../lib/policy/roles.ts";
 import { ruleName } from "../lib/policy/rule_name.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import { Random } from "./support/random.ts";
 import { grant, Stage } from "./support/stage.ts";
 import { commandOf } from "./support/verdicts.ts";

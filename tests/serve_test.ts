@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { helpText } from "../lib/cli/help.ts";
 import { runServe, serveSettings } from "../lib/cli/serve.ts";
-import { UsageError } from "../lib/policy/address.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
 import type { ServeSettings } from "../lib/config/settings.ts";
 
 const NEEDED = ["--qemu", "/run/vm", "--listen", "/run/mux"];

@@ -21,9 +21,9 @@ function writePackage(checkout: string, name: string, version: string, module: s
 function imported(): [name: string, version: string][] {
   const text = Deno.readTextFileSync(new URL("../deno.json", import.meta.url));
   const { imports } = JSON.parse(text) as { imports: Record<string, string> };
-  return Object.values(imports).map((each) => {
-    const [, name, version] = /^jsr:@std\/([a-z]+)@(.+)$/.exec(each)!;
-    return [name!, version!];
+  return Object.values(imports).flatMap((each): [string, string][] => {
+    const [, name, version] = /^jsr:@std\/([a-z]+)@(.+)$/.exec(each) ?? [];
+    return name && version ? [[name, version]] : [];
   });
 }
 

@@ -73,11 +73,7 @@ async function library(): Promise<string> {
     if (!await ran("npm", args, { stderr: "null" })) {
       const config = { lock: false, nodeModulesDir: "auto", imports: { [LIBRARY]: `npm:${spec}` } };
       Deno.writeTextFileSync(join(folder, "deno.json"), JSON.stringify(config));
-      const stores = Deno.env.get("DENO_TLS_CA_STORE") ?? "mozilla,system";
-      const env = { DENO_TLS_CA_STORE: stores };
-      if (
-        !await ran(Deno.execPath(), ["install", "--quiet"], { cwd: folder, env, stderr: "inherit" })
-      ) {
+      if (!await ran(Deno.execPath(), ["install", "--quiet"], { cwd: folder, stderr: "inherit" })) {
         throw new Error(`Cannot get ${spec}: neither npm nor Deno could`);
       }
     }

@@ -327,7 +327,8 @@ async function checkFiles(release: string, work: string): Promise<void> {
     const { components } = JSON.parse(Deno.readTextFileSync(list));
     const listed = components as { name: string; purl?: string }[];
     const names = listed.map(({ name }) => name);
-    for (const name of ["@std/cli", "@std/toml", "deno", "v8"]) assert(names.includes(name), name);
+    const expected = ["@std/cli", "toml-eslint-parser", "eslint-visitor-keys", "deno", "v8"];
+    for (const name of expected) assert(names.includes(name), name);
     for (const { purl } of listed) assertMatch(purl ?? "pkg:file@1", /^pkg:[^@]+@[^@]+$/);
   });
   for (const deb of files(release).filter((path) => path.endsWith(".deb"))) {

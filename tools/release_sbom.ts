@@ -1,8 +1,8 @@
 /**
  * The contents of a released program, as CycloneDX JSON.
  *
- * It lists the packages of the standard library that `main.ts` really loads, the Deno runtime
- * and V8, but not the components of the runtime.
+ * It lists the packages that `main.ts` really loads, the Deno runtime and V8, but not the
+ * components of the runtime.
  *
  * @module
  */
@@ -23,32 +23,56 @@ export interface Released {
   readonly programs: ReadonlyMap<string, string>;
 }
 
-/** Returns the packages that a program of this tree loads, with their versions. */
+/** A package that a program loads. */
+export interface LoadedPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly registry: "jsr" | "npm";
+  /** The SPDX identifier of its licence. */
+  readonly license: string;
+}
+
+/** The licences of the packages from npm; those from JSR are all of the standard library. */
+const NPM_LICENSES: Readonly<Record<string, string>> = {
+  "eslint-visitor-keys": "Apache-2.0",
+  "toml-eslint-parser": "MIT",
+};
+
+/** The packages that a program of this tree loads, sorted by name. */
 export async function loadedPackages(
   source: string,
   env: Record<string, string>,
-): Promise<Map<string, string>> {
+): Promise<LoadedPackage[]> {
   const text = await run(Deno.execPath(), ["info", "--json", "main.ts"], { cwd: source, env });
-  const { modules } = JSON.parse(text) as { modules: { specifier: string }[] };
-  const found = modules.flatMap(({ specifier }) => {
+  const { modules, npmPackages } = JSON.parse(text) as {
+    modules: { specifier: string }[];
+    npmPackages: Record<string, { name: string; version: string }>;
+  };
+  const found = new Map<string, LoadedPackage>();
+  for (const { specifier } of modules) {
     const [, name, version] = /\/(@std\/[a-z-]+)\/(\d+\.\d+\.\d+)\//.exec(specifier) ?? [];
-    return name && version ? [[name, version] as const] : [];
-  });
-  return new Map(found.sort());
+    if (name && version) found.set(name, { name, version, registry: "jsr", license: "MIT" });
+  }
+  for (const { name, version } of Object.values(npmPackages)) {
+    const license = NPM_LICENSES[name];
+    if (license === undefined) throw new Error(`The licence of npm:${name} is not known`);
+    found.set(name, { name, version, registry: "npm", license });
+  }
+  return [...found.values()].sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
 /** Returns the list as a text that depends on nothing but the input. */
 export async function bom(released: Released): Promise<string> {
   const { version, commit, epoch, source, env, programs } = released;
   const mit = [{ license: { id: "MIT" } }];
-  const libraries = Array.from(await loadedPackages(source, env), ([name, its]) => ({
+  const libraries = (await loadedPackages(source, env)).map((each) => ({
     type: "library",
-    "bom-ref": `${name}@${its}`,
-    name,
-    version: its,
-    // A second `@`, that of a scope, would begin the version.
-    purl: `pkg:jsr/${name.replace("@", "%40")}@${its}`,
-    licenses: mit,
+    "bom-ref": `${each.name}@${each.version}`,
+    name: each.name,
+    version: each.version,
+    // The `@` of a scope would begin the version.
+    purl: `pkg:${each.registry}/${each.name.replace("@", "%40")}@${each.version}`,
+    licenses: [{ license: { id: each.license } }],
   }));
   const runtime = [
     {

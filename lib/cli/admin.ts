@@ -12,11 +12,13 @@ import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { printable } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
 import type { Refusal } from "../client/session.ts";
-import { type Address, addressText, UsageError } from "../policy/address.ts";
+import { type Address, addressText } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { administrationOf, readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
 import { statusOfError } from "./refusal.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
@@ -137,18 +139,14 @@ function clientsText(value: unknown): string | undefined {
 function cellOf(value: unknown): string | undefined {
   if (value === undefined || value === null) return "-";
   if (typeof value === "number") return String(Math.round(value));
-  if (typeof value === "string") return shortened(printable(value));
+  if (typeof value === "string") return shortened(printable(value), CELL_LIMIT);
   if (Array.isArray(value)) {
     if (!value.every((item) => typeof item === "string")) return undefined;
-    return shortened(printable(value.join("+"))) || "none";
+    return shortened(printable(value.join("+")), CELL_LIMIT) || "none";
   }
   const { uid, gid, pid } = Object(value) as Row;
   if (![uid, gid, pid].every((id) => typeof id === "number")) return undefined;
   return `${uid}:${gid}/${pid}`;
-}
-
-function shortened(text: string): string {
-  return text.length <= CELL_LIMIT ? text : `${text.slice(0, CELL_LIMIT - 1)}…`;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * `qmpmux check`: is a configuration file right, and does its QEMU answer?
+ * `qmpmux check`: checks a configuration file, and whether its QEMU answers.
  *
  * @module
  */
@@ -8,7 +8,8 @@ import { readConfigFile } from "../platform/config_file.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
-import { type Address, addressText, UsageError } from "../policy/address.ts";
+import { type Address, addressText } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { parseQemu } from "../config/options.ts";
 import { roleWarnings } from "../policy/role_warnings.ts";

@@ -9,54 +9,56 @@
  */
 
 import type { ExitStatus } from "../platform/failure.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../config/settings.ts";
 import { nearest } from "../policy/suggestion.ts";
 import type { Completed } from "../config/value_kinds.ts";
 
 /** One flag of a subcommand. */
 export interface Flag {
-  /** What stands for its value; a switch has none. */
+  /** The placeholder for its value; a switch has none. */
   readonly value?: string;
-  /** The values there are, where they are few; of an open value those that are usual. */
+  /** The possible values if they are few; the usual ones of an open value. */
   readonly words?: readonly string[];
-  /** What kind of value it takes. */
+  /** The kind of value it takes. */
   readonly kind?: Completed;
-  /** What holds where nothing is said. */
+  /** The default. */
   readonly initial?: string | number;
-  /** May it be given many times? */
+  /** Whether it may be repeated. */
   readonly many?: true;
-  /** The letter that stands for it behind a single hyphen. */
+  /** The letter of its short form. */
   readonly short?: string;
-  /** The environment variable that can stand for it. */
+  /** The environment variable that replaces it. */
   readonly variable?: string;
-  /** What it is. */
+  /** The help. */
   readonly help: string;
 }
 
-/** One argument of a subcommand that is no flag. */
+/** One positional argument of a subcommand. */
 export interface Operand {
-  /** What stands for it. */
+  /** The placeholder for it. */
   readonly value: string;
-  /** The values there are, where they are few. */
+  /** The possible values if they are few. */
   readonly words?: readonly string[];
-  /** May there be any number of them? */
+  /** The kind of value it is. */
+  readonly kind?: Completed;
+  /** Whether it may be repeated. */
   readonly many?: true;
 }
 
 /** One subcommand. */
 export interface Subcommand {
-  /** What it is for, in half a line. */
+  /** The purpose, in half a line. */
   readonly summary: string;
-  /** How it is written, without `qmpmux NAME`; a row for each way. */
+  /** The usage without `qmpmux NAME`; a row for each form. */
   readonly usage: readonly string[];
-  /** What it does, in paragraphs. */
+  /** The description, in paragraphs. */
   readonly about: readonly string[];
   /** Its flags by their names; `--help` and `-h` are there always. */
   readonly flags: Readonly<Record<string, Flag>>;
-  /** What it takes besides. */
+  /** The positional arguments. */
   readonly operands?: readonly Operand[];
-  /** What is said behind the flags, in paragraphs. */
+  /** The text below the flags, in paragraphs. */
   readonly notes?: readonly string[];
 }
 
@@ -64,16 +66,16 @@ function socket(help: string): Flag {
   return { value: "ADDR", kind: "address", short: "s", variable: "QMPMUX_SOCKET", help };
 }
 
-const TIMEOUT: Flag = { value: "S", help: "give up after so many seconds, with status 124" };
+const TIMEOUT: Flag = { value: "S", help: "timeout in seconds; then exit with status 124" };
 
 const ADMINISTRATION = {
   control: {
     value: "ADDR",
     kind: "address",
     variable: "QMPMUX_CONTROL",
-    help: "the control socket of qmpmux, which answers without QEMU too",
+    help: "qmpmux's control socket, which works without QEMU too",
   },
-  socket: socket("a listener of a role that administers"),
+  socket: socket("a listener whose role administers"),
   json: { help: "print the answer as JSON" },
   timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
@@ -84,10 +86,14 @@ const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
     value: "ADDR[,...]",
     kind: "listener",
     many: true,
-    help: "where clients connect; may be given many times",
+    help: "address for clients; repeat it for more",
   },
-  "config": { value: "FILE", kind: "file", help: "a TOML file that says the same; flags win" },
-  "print-config": { help: "print the settings that come of it all, and end" },
+  "config": {
+    value: "FILE",
+    kind: "file",
+    help: "TOML file with the same settings; flags override it",
+  },
+  "print-config": { help: "print the resulting settings as TOML, and exit" },
 });
 
 /** The name of a flag of `qmpmux serve`. */
@@ -139,65 +145,67 @@ export const SUBCOMMANDS = {
     summary: "own QEMU's monitor and serve many clients",
     usage: ["--qemu ADDR --listen ADDR[,option=value...] [--listen ...]", "--config FILE"],
     about: [
-      "Owns one QMP connection to QEMU and gives every client that connects a virtual monitor " +
-      "of its own.",
+      "Keeps one QMP connection to QEMU and gives each client its own virtual monitor.",
     ],
     flags: SERVE_FLAGS,
   },
   check: {
-    summary: "tell what is wrong in a configuration file, or whether a monitor answers",
+    summary: "check a configuration file, or whether a monitor answers",
     usage: ["--config FILE", "--live [--qemu ADDR | --config FILE] [--timeout S]"],
     about: [
-      "Says what is wrong in a configuration file, a line each: FILE:LINE: what. With --live " +
-      "asks whether a monitor answers: QEMU's own, or one of qmpmux's.",
+      "Prints each error in a configuration file as FILE:LINE: error. With --live, connects to a " +
+      "monitor, QEMU's own or one of qmpmux's, and prints QEMU's version.",
     ],
     flags: {
-      config: { value: "FILE", kind: "file", help: "the file" },
-      live: { help: "connect, negotiate, and hang up" },
+      config: { value: "FILE", kind: "file", help: "the file to check" },
+      live: { help: "connect to the monitor, negotiate, and disconnect" },
       qemu: { value: "ADDR", kind: "address", help: "the monitor to ask" },
-      timeout: { value: "S", initial: 5, help: "seconds it may take" },
+      timeout: { value: "S", initial: 5, help: "timeout in seconds" },
     },
     notes: [
-      "Exit status 0: nothing is wrong; 78: something is in the file; 69: no monitor answers.",
+      "Exit status 0: no error; 78: an error in the file; 69: no monitor answers.",
     ],
   },
   exec: {
     summary: "run one command",
     usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
-    about: ["Runs one command and prints the value it returns as JSON."],
+    about: ["Runs one command and prints its return value as JSON."],
     flags: { socket: socket("the monitor to talk to"), timeout: TIMEOUT },
-    operands: [{ value: "COMMAND" }, { value: "key=value... | JSON", many: true }],
+    operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
     notes: [
-      "A value is JSON where it can be read as such, else a string; key.member=value fills a " +
-      "nested object. Exit status 1: QEMU answered with an error; 77: a role refuses the command.",
+      "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
+      "nested object. Exit status 1: QEMU returned an error; 77: a role refuses the command.",
     ],
   },
   events: {
-    summary: "print events as they come",
+    summary: "print events as they arrive",
     usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
-    about: ["Prints events as they come, one JSON object a line."],
+    about: ["Prints events as they arrive, one JSON object per line."],
     flags: {
       socket: socket("the monitor to listen to"),
       filter: {
         value: "GLOB",
+        kind: "event",
         many: true,
-        help: "only events of such a name; may be given many times",
+        help: "only events with this name; repeat it for more",
       },
-      count: { value: "N", help: "end after so many" },
-      timeout: { value: "S", help: "end after so many seconds, with status 124" },
+      count: { value: "N", help: "exit after N events" },
+      timeout: { value: "S", help: "exit after S seconds, with status 124" },
     },
-    notes: ["Ends when QEMU goes: with status 0, or with 1 before --count events have come."],
+    notes: [
+      "Exits when QEMU disconnects: with status 0, or with 1 before --count events have arrived.",
+    ],
   },
   wait: {
     summary: "wait for QEMU, an event or a status of the machine",
     usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
     about: [
-      "Waits until QEMU answers; with --event until such an event comes, and prints it; with " +
-      "--status until query-status says so.",
+      "Waits until QEMU answers. With --event, waits for that event and prints it; with --status, " +
+      "waits until query-status reports that status.",
     ],
     flags: {
       socket: socket("the monitor to ask"),
-      event: { value: "GLOB", help: "wait for an event of such a name" },
+      event: { value: "GLOB", kind: "event", help: "wait for an event with this name" },
       status: {
         value: "STATUS",
         // deno-fmt-ignore
@@ -206,15 +214,15 @@ export const SUBCOMMANDS = {
           "finish-migrate", "save-vm", "restore-vm", "io-error", "internal-error", "watchdog",
           "guest-panicked", "debug", "colo",
         ],
-        help: "wait for a status of the machine: running, paused, shutdown, ...",
+        help: "wait until the machine has this status: running, paused, shutdown, ...",
       },
       timeout: TIMEOUT,
     },
   },
   status: {
-    summary: "tell how a running qmpmux stands",
+    summary: "show the status of a running qmpmux",
     usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
-    about: ["Tells how a running qmpmux stands."],
+    about: ["Shows the status of a running qmpmux."],
     flags: ADMINISTRATION,
   },
   clients: {
@@ -224,40 +232,42 @@ export const SUBCOMMANDS = {
     flags: ADMINISTRATION,
   },
   kick: {
-    summary: "end a client",
+    summary: "disconnect a client",
     usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
-    about: ["Ends a client, behind what is queued for it."],
+    about: ["Disconnects a client after the output that is queued for it."],
     flags: ADMINISTRATION,
-    operands: [{ value: "NAME" }],
+    operands: [{ value: "NAME", kind: "client" }],
   },
   reload: {
-    summary: "have a running qmpmux read its configuration again",
+    summary: "make a running qmpmux reread its configuration",
     usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
-    about: ["Has a running qmpmux read its configuration file again, and tells the outcome."],
+    about: ["Makes a running qmpmux reread its configuration file, and reports errors."],
     flags: ADMINISTRATION,
   },
   help: {
-    summary: "print the help, or that of a subcommand",
+    summary: "print help for qmpmux or a subcommand",
     usage: ["[SUBCOMMAND]"],
-    about: ["Prints the help, or that of a subcommand."],
+    about: ["Prints help for qmpmux or for a subcommand."],
     flags: {},
     operands: [{ value: "SUBCOMMAND", words: NAMES }],
   },
   version: {
     summary: "print the version",
     usage: [""],
-    about: ["Prints the version, the commit, and the versions of Deno and V8, in one line."],
+    about: ["Prints the version, the commit, and the versions of Deno and V8 on one line."],
     flags: {},
   },
   completion: {
-    summary: "print the completions of a shell",
+    summary: "print the completion script for a shell",
     usage: ["bash|zsh|fish"],
-    about: ["Prints what makes a shell complete qmpmux's subcommands, flags and their values."],
+    about: [
+      "Prints a script that completes subcommands, flags and values, and names of a running monitor.",
+    ],
     flags: {},
     operands: [{ value: "SHELL", words: ["bash", "zsh", "fish"] }],
     notes: [
       "bash and zsh: source <(qmpmux completion bash), or zsh; " +
-      "fish: qmpmux completion fish | source. Packages put it where the shell looks for it.",
+      "fish: qmpmux completion fish | source. Packages install it.",
     ],
   },
 } as const satisfies Readonly<Record<typeof NAMES[number], Subcommand>>;
@@ -284,7 +294,7 @@ export function unknownSubcommand(word: string): UsageError {
   return new UsageError(`unknown ${kind} ${word === "" ? '""' : word}; ${instead}`);
 }
 
-/** What the program is, in half a line. */
+/** The program's purpose, in half a line. */
 export const SUMMARY = "one QEMU monitor (QMP) for many clients";
 
 /** The flags that stand instead of a subcommand. */
@@ -293,18 +303,18 @@ export const GLOBAL_FLAGS: readonly (Flag & { readonly name: string; readonly sh
   { name: "help", short: "h", help: "help; after a subcommand, its own" },
 ];
 
-/** The forms of an address, each with what it is. */
+/** The forms of an address, each with its help. */
 export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
-  ["unix:/path", "a unix socket; the path alone means the same, and so does the name of a file"],
-  ["unix-abstract:NAME", "a unix socket that is no file"],
+  ["unix:/path", "a unix socket; the path alone, or a file name, means the same"],
+  ["unix-abstract:NAME", "an abstract unix socket"],
   ["tcp:HOST:PORT", "a TCP port; HOST:PORT means the same"],
-  ["fd:NAME", "a socket that systemd passes under this name; for --listen and --metrics"],
+  ["fd:NAME", "a socket passed by systemd under this name; for --listen and --metrics"],
 ];
 
-/** What the program ends with. */
+/** The exit statuses. */
 export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
   0: "done",
-  1: "failure; for exec: QEMU answered with an error",
+  1: "failure; for exec: QEMU returned an error",
   64: "bad command line",
   69: "no such QEMU or qmpmux",
   77: "not permitted: by the system, or a role refuses the command",

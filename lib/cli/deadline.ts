@@ -21,7 +21,7 @@ const RETRY_MS = 100;
 /**
  * Runs something, for so many seconds at most.
  *
- * What still waits then ends with the program.
+ * Work that is still pending then ends with the program.
  *
  * @returns what it returns, or 124
  */

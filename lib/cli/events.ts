@@ -7,7 +7,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import type { Session } from "../client/session.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { EventFilter } from "../policy/event_filter.ts";
 import { misspelt } from "../policy/event_names.ts";
 import { attemptOf, inSession } from "./deadline.ts";
@@ -80,5 +80,7 @@ export async function choose(session: Session, globs: readonly string[]): Promis
 function countOf(text: string | undefined): number {
   if (text === undefined) return Infinity;
   if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new UsageError(`events: --count ${text} is no number of events; write 1 or more`);
+  throw new UsageError(
+    `events: invalid value "${text}" for --count: expected a number of 1 or more`,
+  );
 }

@@ -6,7 +6,7 @@
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { readFlags } from "./flags.ts";
 import { showHelp } from "./help.ts";
@@ -39,7 +39,7 @@ export async function runExec(args: string[]): Promise<ExitStatus> {
 }
 
 /**
- * Arguments as JSON text.
+ * Returns arguments as JSON text.
  *
  * @param words one JSON object, or any number of `key=value`; values keep their
  *   spelling, so that integers of 64 bits stay whole
@@ -49,10 +49,10 @@ export function readArguments(words: readonly string[]): string {
   const [first] = words;
   if (first?.startsWith("{")) {
     if (words.length > 1) {
-      throw new UsageError(`exec: there is no argument ${words[1]} behind JSON; leave it out`);
+      throw new UsageError(`exec: unexpected argument ${words[1]} behind JSON; leave it out`);
     }
     if (!isJson(first)) {
-      throw new UsageError(`exec: ${first} is no JSON object; mend it, or write key=value`);
+      throw new UsageError(`exec: invalid argument ${first}: expected a JSON object, or key=value`);
     }
     return first;
   }
@@ -60,7 +60,9 @@ export function readArguments(words: readonly string[]): string {
   for (const word of words) {
     const [, path, value] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
     if (path === undefined || value === undefined) {
-      throw new UsageError(`exec: ${word} is no argument; write key=value, or one JSON object`);
+      throw new UsageError(
+        `exec: invalid argument ${word}: expected key=value, or one JSON object`,
+      );
     }
     plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word);
   }
@@ -74,7 +76,7 @@ function plant(tree: Tree, [key, ...path]: string[], value: string, word: string
   const there = tree.get(key!);
   if (path.length === 0 && there === undefined) return void tree.set(key!, value);
   if (path.length === 0 || typeof there === "string") {
-    throw new UsageError(`exec: ${word} says again what another argument has said; leave one out`);
+    throw new UsageError(`exec: ${word} sets what another argument has set; leave one out`);
   }
   const branch: Tree = there ?? new Map();
   tree.set(key!, branch);

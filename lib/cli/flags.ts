@@ -1,31 +1,32 @@
 /**
- * What the subcommands' command lines have in common.
+ * Reading of the subcommands' command lines.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Address, isFile, parseAddress, UsageError } from "../policy/address.ts";
+import { type Address, isFile, parseAddress } from "../policy/address.ts";
+import { naming, UsageError } from "../policy/usage_error.ts";
 import { nearest } from "../policy/suggestion.ts";
 import { SECONDS } from "../config/value_kinds.ts";
 import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./command_table.ts";
 
-/** What was given on a command line. */
+/** The content of a command line. */
 export interface Given {
-  /** Is the help wanted? */
+  /** Whether help is wanted. */
   readonly help: boolean;
-  /** Is a switch on? */
+  /** Returns whether a switch is on. */
   has(flag: string): boolean;
-  /** Every value of a flag, in order. */
+  /** Returns every value of a flag, in order. */
   all(flag: string): string[];
-  /** The value of a flag that may be given once; @throws UsageError where it is given twice */
+  /** Returns the value of a flag that may be given once; @throws UsageError if it is repeated */
   one(flag: string): string | undefined;
-  /** What is no flag. */
+  /** The positional arguments. */
   readonly operands: readonly string[];
 }
 
 /**
- * Reads a subcommand's command line, by its row in the manual.
+ * Reads a subcommand's command line, by its row in the table.
  *
  * @throws UsageError where a flag is unknown or lacks its value, or an argument is too many
  */
@@ -41,7 +42,7 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   );
   const operands = taken.some(({ many }) => many) ? Infinity : taken.length;
   const unknown = (argument: string): UsageError => unknownFlag(command, argument);
-  // The parser keeps under this name what is no flag.
+  // The parser keeps positional arguments under the name _.
   const end = args.indexOf("--");
   const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
   if (own !== undefined) throw unknown(own);
@@ -83,7 +84,7 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   };
 }
 
-/** The error for a flag that the subcommand does not have. */
+/** Returns the error for a flag that the subcommand does not have. */
 function unknownFlag(command: SubcommandName, argument: string): UsageError {
   const [, name = argument] = /^--([^=]+)/.exec(argument) ?? [];
   const meant = nearest(name, [...Object.keys(SUBCOMMANDS[command].flags), "help"]);
@@ -94,9 +95,9 @@ function unknownFlag(command: SubcommandName, argument: string): UsageError {
 }
 
 /**
- * A time in seconds.
+ * Reads a time in seconds.
  *
- * @throws UsageError where it is none, or more than a day
+ * @throws UsageError if it is invalid, or more than a day
  */
 export function secondsOf(command: string, flag: string, text: string): number {
   const seconds = SECONDS.read(text);
@@ -162,10 +163,5 @@ function controlAddress(command: string, source: string, text: string): Address 
 }
 
 function addressFrom(command: string, source: string, text: string): Address {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`${command}: ${source}: ${error.message}`);
-  }
+  return naming(`${command}: ${source}`, () => parseAddress(text));
 }

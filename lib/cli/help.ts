@@ -1,5 +1,5 @@
 /**
- * What `--help` prints, made of the table in `manual.ts`.
+ * The help texts, made from the command table.
  *
  * @module
  */
@@ -20,19 +20,19 @@ import {
   unknownSubcommand,
 } from "./command_table.ts";
 
-/** Prose is no wider. */
+/** The width of prose. */
 const WIDTH = 80;
 
-/** No line of a table is longer. */
+/** The width of tables. */
 const TABLE_WIDTH = 100;
 
-/** What stands on the left is so wide, or has its meaning on the next line. */
+/** The widest term of a table with its meaning on the same line. */
 const TERM_LIMIT = 24;
 
-/** Something and what it is. */
+/** A term and its meaning. */
 type Row = readonly [term: string, meaning: string];
 
-/** What `qmpmux --help` prints. */
+/** Returns the output of `qmpmux --help`. */
 export function overviewText(): string {
   const usage = Object.entries(SUBCOMMANDS).flatMap(([name, { usage }]) =>
     usage.map((words) => `  qmpmux ${name} ${words}`.trimEnd())
@@ -45,7 +45,7 @@ export function overviewText(): string {
   );
 }
 
-/** What `qmpmux NAME --help` prints. */
+/** Returns the output of `qmpmux NAME --help`. */
 export function helpText(name: SubcommandName): string {
   const { usage, about, flags, notes = [] }: Subcommand = SUBCOMMANDS[name];
   const heads = usage.map((words, i) =>
@@ -62,7 +62,7 @@ export function helpText(name: SubcommandName): string {
   );
 }
 
-/** Prints it; the exit status. */
+/** Prints the help of a subcommand; returns the exit status. */
 export function showHelp(name: SubcommandName): 0 {
   print(helpText(name).trimEnd());
   return 0;
@@ -85,18 +85,18 @@ export function runHelp(args: string[]): 0 {
   return showHelp(name);
 }
 
-/** A flag, with its letter if it has one, and with what stands for its value. */
+/** Returns a flag with its letter and the placeholder for its value, if it has them. */
 export function flagText(name: string, { value, short }: Flag): string {
   const both = short === undefined ? `--${name}` : `-${short}, --${name}`;
   return value === undefined ? both : `${both} ${value}`;
 }
 
-/** What stands for the value of a limit. */
+/** Returns the placeholder for the value of a limit. */
 export function limitValue({ unit }: LimitRow): string {
   return ({ bytes: "BYTES", seconds: "S", clients: "N", "commands/s": "N" } as const)[unit];
 }
 
-/** What holds of a limit where nothing is said. */
+/** Returns the default of a limit as text. */
 export function limitInitial({ initial }: LimitRow): string {
   return initial === 0 ? "off" : String(initial);
 }
@@ -114,7 +114,7 @@ const LISTENER_TOPICS = (): string[] => [
   }`,
 ];
 
-/** What a flag or an option is, and in brackets what holds without it. */
+/** Returns the help of a flag or an option, with its default in brackets. */
 function told({ help, initial, variable }: Flag | OptionRow & { variable?: string }): string {
   const otherwise = initial ?? variable;
   return otherwise === undefined ? help : `${help} (${otherwise})`;
@@ -132,7 +132,7 @@ function columns(rows: readonly Row[]): string {
   }).join("\n");
 }
 
-/** A paragraph in lines. */
+/** Breaks a paragraph into lines. */
 function filled(text: string, width = WIDTH): string {
   const lines = [""];
   for (const word of text.split(" ")) {

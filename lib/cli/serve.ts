@@ -9,7 +9,7 @@ import { serve } from "../daemon/daemon.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { formatFor, openLog } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
-import { UsageError } from "../policy/address.ts";
+import { naming, UsageError } from "../policy/usage_error.ts";
 import { readConfig } from "../config/config.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { configText } from "../config/config_text.ts";
@@ -108,12 +108,7 @@ function flagValue<T>(
   expected: string,
   read: (text: string) => T | undefined,
 ): T {
-  try {
-    const value = read(text);
-    if (value !== undefined) return value;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`serve: --${name}: ${error.message}`);
-    throw error;
-  }
+  const value = naming(`serve: --${name}`, () => read(text));
+  if (value !== undefined) return value;
   throw new UsageError(`serve: invalid value "${text}" for --${name}: expected ${expected}`);
 }

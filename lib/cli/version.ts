@@ -1,5 +1,5 @@
 /**
- * What `qmpmux --version` says.
+ * The output of `qmpmux --version`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { showHelp } from "./help.ts";
 export const VERSION = "0.1.0";
 
 /**
- * One line: version, commit, Deno, V8.
+ * Returns one line: version, commit, Deno, V8.
  *
  * `deno task compile` puts the commit into the program's environment; a program
  * run from source knows of none.

@@ -7,7 +7,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import type { Session } from "../client/session.ts";
-import { UsageError } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { attemptOf, inSession } from "./deadline.ts";
 import { checkEvent, choose } from "./events.ts";

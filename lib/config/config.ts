@@ -7,10 +7,10 @@
  * @module
  */
 
-import { parse } from "@std/toml/parse";
-import { UsageError } from "../policy/address.ts";
+import { parseListenAddress } from "../policy/address.ts";
+import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "./config_error.ts";
-import { conflicts, type Place } from "./conflicts.ts";
+import { conflicts, type ListenAddress } from "./conflicts.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { OPTION_NAMES, readListener } from "./options.ts";
 import { Role } from "../policy/policy.ts";
@@ -18,7 +18,7 @@ import type { RolePart } from "../policy/role_form.ts";
 import { readOwnForm, ROLES } from "../policy/roles.ts";
 import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
 import { instead } from "../policy/suggestion.ts";
-import { TomlLines } from "./toml_lines.ts";
+import { NotToml, type Table, TomlFile } from "./toml.ts";
 
 /** A file's content, read and checked. */
 export interface Config {
@@ -28,7 +28,7 @@ export interface Config {
   readonly listeners: readonly ListenerSettings[];
   /** The roles: the built-in ones and the file's own. */
   readonly roles: ReadonlyMap<string, Role>;
-  /** What of the file contradicts itself when no flag is given; each with its line. */
+  /** The contradictions in the file if no flag is given; each with its line. */
   readonly conflicts: readonly string[];
   /** Names in the file that this machine does not have, in the order of the file. */
   readonly lacks: readonly Lack[];
@@ -57,11 +57,6 @@ const ANY_MACHINE: Machine = { missingNames: () => [], auditProblem: () => undef
 /** The keys of the top level, in the order in which they are documented. */
 export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
 
-/** The parser's work grows with the square of a table's keys; so many take it 30 ms. */
-const KEYS_LIMIT = 500;
-
-type Table = Readonly<Record<string, unknown>>;
-
 /**
  * Reads a configuration file.
  *
@@ -71,7 +66,14 @@ type Table = Readonly<Record<string, unknown>>;
  * @throws ConfigError
  */
 export function readConfig(text: string, file: string, machine: Machine = ANY_MACHINE): Config {
-  return new Reader(text, file, machine).read();
+  try {
+    return new Reader(new TomlFile(text), file, machine).read();
+  } catch (error) {
+    if (error instanceof NotToml) {
+      throw new ConfigError([`${file}:${error.line}: ${error.message}`]);
+    }
+    throw error;
+  }
 }
 
 /** An error and its line. */
@@ -80,47 +82,39 @@ interface Problem {
   readonly text: string;
 }
 
+/** Returns the line of a key of one table, or of its header. */
+type LineIn = (key?: string) => number;
+
 class Reader {
-  readonly #text: string;
   readonly #file: string;
-  readonly #lines: TomlLines;
+  readonly #toml: TomlFile;
   readonly #machine: Machine;
   readonly #problems: Problem[] = [];
 
-  constructor(text: string, file: string, machine: Machine) {
-    this.#text = text;
+  constructor(toml: TomlFile, file: string, machine: Machine) {
+    this.#toml = toml;
     this.#file = file;
     this.#machine = machine;
-    this.#lines = new TomlLines(text);
   }
 
   read(): Config {
-    const table = this.#parsed();
-    for (const line of this.#lines.leftOut()) {
-      this.#wrong(line, 'unknown key "__proto__"; remove it');
-    }
-    for (const line of this.#lines.repeated) {
-      this.#wrong(line, "this key is given twice; give it once");
-    }
+    const { table } = this.#toml;
     for (const key of Object.keys(table)) {
       if (CONFIG_KEYS.includes(key)) continue;
-      this.#wrong(this.#lines.of(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
+      this.#wrong(this.#lineOf(key), `unknown key "${key}"${instead(key, CONFIG_KEYS)}`);
     }
     const roles = this.#roles(table);
     const values = this.#values(table);
     const listeners: ListenerSettings[] = [];
-    /** The numbers of their tables: one that is wrong is not among the listeners. */
-    const numbers: number[] = [];
-    this.#each(table, "listen", (form, where, index) => {
-      const listener = this.#listener(form, where, index, roles);
+    const lines: LineIn[] = [];
+    this.#each(table, "listen", (form, lineIn) => {
+      const listener = this.#listener(form, lineIn, roles);
       if (listener === undefined) return;
       listeners.push(listener);
-      numbers.push(index);
+      lines.push(lineIn);
     });
-    const lineOf = (place: Place): number => {
-      if ("setting" in place) return this.#lines.of(place.setting);
-      return this.#lineIn("listen", numbers[place.listener]!, place.option);
-    };
+    const lineOf = (place: ListenAddress): number =>
+      "setting" in place ? this.#lineOf(place.setting) : lines[place.listener]!(place.option);
     const found = [...conflicts(values, listeners)]
       .map(({ place, text }) => ({ line: lineOf(place), text }));
     const lacks = [...this.#lacks(values, listeners, lineOf)];
@@ -139,7 +133,7 @@ class Reader {
   #lacks(
     { metrics, audit }: Partial<SettingValues>,
     listeners: readonly ListenerSettings[],
-    lineOf: (place: Place) => number,
+    lineOf: (place: ListenAddress) => number,
   ): (Problem & Pick<Lack, "of">)[] {
     const { missingNames, auditProblem } = this.#machine;
     const lacks = listeners.flatMap((each, listener) =>
@@ -166,44 +160,17 @@ class Reader {
     return `${this.#file}:${line}: ${text}`;
   }
 
-  #parsed(): Table {
-    const crowded = this.#lines.crowded(KEYS_LIMIT);
-    if (crowded !== undefined) {
-      const problem = `this table has more than ${KEYS_LIMIT} keys; write fewer`;
-      throw new ConfigError([`${this.#file}:${crowded}: ${problem}`]);
-    }
-    try {
-      return parse(this.#text);
-    } catch (error) {
-      const { line, text } = this.#notToml() ?? syntaxError(error);
-      throw new ConfigError([`${this.#file}:${line}: invalid TOML: ${text}`]);
-    }
-  }
-
-  /** Finds what is invalid even by itself: the parser reports the line where it has given up. */
-  #notToml(): Problem | undefined {
-    for (const { line: first, text: part } of this.#lines.parts) {
-      try {
-        parse(part);
-      } catch (error) {
-        const { line, text } = syntaxError(error);
-        return { line: Math.min(first + line - 1, first + part.split("\n").length - 1), text };
-      }
-    }
-    return undefined;
-  }
-
   #wrong(line: number, text: string): void {
     this.#problems.push({ line, text });
   }
 
   /** Reads something; an error becomes a problem of its line. */
-  #attempt<T>(lineOf: (option: string) => number, read: (where: string) => T): T | undefined {
+  #attempt<T>(lineOf: (option: string) => number, read: () => T): T | undefined {
     try {
-      return read("");
+      return read();
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      this.#wrong(lineOf(error.option ?? "address"), error.message.replace(/^: /, ""));
+      this.#wrong(lineOf(error.option ?? "address"), error.message);
       return undefined;
     }
   }
@@ -213,7 +180,7 @@ class Reader {
     const given = SETTING_NAMES.filter((name) => name in table);
     const entries = given.map((name): [SettingName, unknown] => [
       name,
-      this.#attempt(() => this.#lines.of(name), () => settingOf(name, table[name])),
+      this.#attempt(() => this.#lineOf(name), () => settingOf(name, table[name])),
     ]);
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
@@ -223,16 +190,9 @@ class Reader {
     const roles = new Map(ROLES);
     // A single table is reported, and may have any name.
     let hasNameless = !Array.isArray(table.role ?? []);
-    this.#each(table, "role", (form, _where, index) => {
-      const header = this.#lines.ofTable("role", index);
-      const count = Array.isArray(form.rules) ? form.rules.length : 0;
-      const lines = this.#lines.elements("role", index, "rules");
-      const lineOf = (part: RolePart): number => {
-        if (part === undefined) return header;
-        if (typeof part === "string") return this.#lineIn("role", index, part);
-        // The lines of other elements, such as numbers, are not found.
-        return lines.length === count ? lines[part]! : this.#lineIn("role", index, "rules");
-      };
+    this.#each(table, "role", (form, lineIn) => {
+      const lineOf = (part: RolePart): number =>
+        typeof part === "number" ? this.#toml.lineOf(form.rules, part)! : lineIn(part);
       const sourceOf = (rule: number): string => `${this.#file}:${lineOf(rule)}`;
       const { name, role, problems } = readOwnForm(form, sourceOf);
       for (const { part, text } of problems) this.#wrong(lineOf(part), text);
@@ -248,20 +208,15 @@ class Reader {
   }
 
   /** Reads each table of an array of tables; an error is reported at the key, or the header. */
-  #each(
-    table: Table,
-    key: string,
-    read: (form: Table, where: string, index: number) => void,
-  ): void {
+  #each(table: Table, key: string, read: (form: Table, lineIn: LineIn) => void): void {
     const forms = table[key] ?? [];
     if (!Array.isArray(forms)) {
-      return this.#wrong(this.#lines.of(key), `${key} is a single table; begin it with [[${key}]]`);
+      return this.#wrong(this.#lineOf(key), `${key} is a single table; begin it with [[${key}]]`);
     }
     for (const [index, form] of forms.entries()) {
-      this.#attempt(
-        (option) => this.#lineIn(key, index, option),
-        (where) => read(form, where, index),
-      );
+      const header = this.#toml.lineOf(forms, index)!;
+      const lineIn: LineIn = (option = "") => this.#toml.lineOf(form, option) ?? header;
+      this.#attempt(lineIn, () => read(form, lineIn));
     }
   }
 
@@ -273,14 +228,13 @@ class Reader {
    */
   #listener(
     form: Table,
-    where: string,
-    index: number,
+    lineIn: LineIn,
     roles: ReadonlyMap<string, Role>,
   ): ListenerSettings | undefined {
     let left = form;
     for (;;) {
       try {
-        return listenerOf(left, where, roles);
+        return listenerOf(left, roles);
       } catch (error) {
         if (!(error instanceof UsageError)) throw error;
         const { option } = error;
@@ -289,14 +243,15 @@ class Reader {
           if (left !== form) return undefined;
           throw error;
         }
-        this.#wrong(this.#lineIn("listen", index, option), error.message.replace(/^: /, ""));
+        this.#wrong(lineIn(option), error.message);
         left = Object.fromEntries(Object.entries(left).filter(([key]) => key !== option));
       }
     }
   }
 
-  #lineIn(table: string, index: number, key: string): number {
-    return this.#lines.inTable(table, index, key) ?? this.#lines.ofTable(table, index);
+  /** Returns the line of a key of the top level. */
+  #lineOf(key: string): number {
+    return this.#toml.lineOf(this.#toml.table, key) ?? 1;
   }
 }
 
@@ -311,44 +266,29 @@ function emptyRole(name: string): Role {
   return new Role({ name, rules: [], events: undefined, administers: false });
 }
 
-/** A parser's error: its text, and the line it is about. */
-function syntaxError(error: unknown): Problem {
-  if (!(error instanceof Error)) throw error;
-  const [, line, text] = /^Parse error on line (\d+), column \d+: (.*)$/s.exec(error.message) ?? [];
-  return { line: Number(line ?? 1), text: text ?? error.message };
-}
-
 /** A setting's value; @throws UsageError for an invalid one */
 function settingOf(name: SettingName, value: unknown): unknown {
   const { readFile, expected } = SETTINGS[name];
-  try {
-    const read = readFile(value);
-    if (read !== undefined) return read;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${name}: ${error.message}`);
-    throw error;
-  }
-  throw new UsageError(`invalid value ${JSON.stringify(value)} for ${name}: expected ${expected}`);
+  const read = naming<unknown>(name, () => readFile(value));
+  if (read !== undefined) return read;
+  throw invalidValue(value, name, expected);
 }
 
 /** A listener's table: `address`, and the options of `--listen`. */
 function listenerOf(
   { address, ...options }: Table,
-  where: string,
   roles: ReadonlyMap<string, Role>,
 ): ListenerSettings {
   if (address === undefined) {
-    throw new UsageError(`${where}: address is missing; write address = "unix:/path"`);
+    throw new UsageError(`address is missing; write address = "unix:/path"`);
   }
   if (typeof address !== "string") {
-    throw new UsageError(
-      `invalid value ${JSON.stringify(address)} for address: expected text in quotes`,
-    );
+    throw invalidValue(address, "address", "text in quotes");
   }
   const pairs = Object.entries(options).map(([key, value]) =>
     [key, optionText(key, value)] as const
   );
-  return readListener(address, pairs, where, roles);
+  return readListener(parseListenAddress(address), pairs, roles);
 }
 
 /** An option's value as the command line has it. */
@@ -361,9 +301,8 @@ function optionText(key: string, value: unknown): string {
   // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
   const isNamed = OPTION_NAMES.some((name) => name === key);
   if (typeof value === "number" && !isNamed) return String(value);
-  throw new UsageError(
-    `invalid value ${JSON.stringify(value)} for ${key}: ` +
-      "expected text, true, false or a list of texts",
-    key,
-  );
+  const expected = key === "mode"
+    ? 'octal digits in quotes, such as "0660"'
+    : "text, true, false or a list of texts";
+  throw invalidValue(value, key, expected);
 }

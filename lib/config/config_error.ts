@@ -1,17 +1,17 @@
 /**
- * What is wrong with a configuration file.
+ * Errors in a configuration file.
  *
  * @module
  */
 
-/** Something wrong in a configuration file; each problem is a line `FILE:LINE: what, and the remedy`. */
+/** Errors in a configuration file; each problem is a line `FILE:LINE: error; remedy`. */
 export class ConfigError extends Error {
   /** Its kind. */
   override name = "ConfigError";
-  /** All that is wrong, in the order of the file. */
+  /** The errors, in the order of the file. */
   readonly problems: readonly string[];
 
-  /** All that is wrong in one file; at least one problem. */
+  /** Takes the errors of one file; at least one. */
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;

@@ -12,6 +12,7 @@ import type { Role } from "../policy/policy.ts";
 import { modeText } from "./recording.ts";
 import { roleLines } from "./role_text.ts";
 import { ROLES } from "../policy/roles.ts";
+import { list, quoted } from "./value_kinds.ts";
 import { printed, type ServeSettings, type Setting, SETTING_NAMES, SETTINGS } from "./settings.ts";
 
 /** Prints settings as a configuration file that gives them, with the roles of its listeners. */
@@ -25,15 +26,15 @@ export function configText(settings: ServeSettings): string {
   for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
   for (const listener of settings.listeners) {
     const { address, remote, grant, mode, user, group } = listener;
-    lines.push("", "[[listen]]", `address = ${JSON.stringify(addressText(address))}`);
+    lines.push("", "[[listen]]", `address = ${quoted(addressText(address))}`);
     lines.push(`name = "${grant.name}"`);
     const { allow, others } = listener.admission;
     if (others || allow) lines.push(`role = "${grant.role.name}"`);
     lines.push(`dialect = "${grant.dialect}"`, `absent = "${listener.absent}"`);
-    if (grant.events) lines.push(`events = ${JSON.stringify(grant.events.globs)}`);
+    if (grant.events) lines.push(`events = ${list(grant.events.globs)}`);
     if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
-    if (user !== undefined) lines.push(`user = ${JSON.stringify(user)}`);
-    if (group !== undefined) lines.push(`group = ${JSON.stringify(group)}`);
+    if (user !== undefined) lines.push(`user = ${quoted(user)}`);
+    if (group !== undefined) lines.push(`group = ${quoted(group)}`);
     lines.push(...admissionLines(listener));
     if (remote) lines.push("allow-remote = true");
     lines.push(`cache = ${grant.caches}`, `join = ${grant.joins}`);
@@ -52,20 +53,20 @@ function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
   return new Set(roles.filter((role) => ROLES.get(role.name) !== role));
 }
 
-/** Has nothing been said of a limit, and is it another for some of those that come? */
+/** Returns whether a limit is left to each role's default. */
 function isOfRoles({ grant, admission }: ListenerSettings, limit: LimitName): boolean {
   const all = [grant, ...admission.special.map((each) => each.grant)];
   return all.some(({ limits }) => limits[limit] !== grant.limits[limit]);
 }
 
-/** What a file says of who may come; without `role` it lets in nobody else. */
+/** Returns the lines that say which clients are admitted; without `role`, only those. */
 function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
   const { allow, special } = admission;
   const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
-  if (allow) lines.push(`allow = ${JSON.stringify(allow.map(principalText))}`);
+  if (allow) lines.push(`allow = ${list(allow.map(principalText))}`);
   if (special.length > 0) {
     const rules = special.map(({ who, grant }) => `${principalText(who)}:${grant.role.name}`);
-    lines.push(`role-for = ${JSON.stringify(rules)}`);
+    lines.push(`role-for = ${list(rules)}`);
   }
   return lines;
 }

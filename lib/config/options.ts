@@ -12,8 +12,8 @@ import {
   type ListenAddress,
   parseAddress,
   parseListenAddress,
-  UsageError,
 } from "../policy/address.ts";
+import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
 import { EventFilter } from "../policy/event_filter.ts";
 import { misspelt } from "../policy/event_names.ts";
@@ -24,26 +24,26 @@ import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
 import type { DialectName, Grant } from "../policy/grant.ts";
 
-/** One option of a listener: what stands for its value, and what it says, for the help and the manual. */
+/** One option of a listener: its placeholder and help, for `--help` and the manual. */
 export interface OptionRow {
-  /** What stands for its value. */
+  /** The placeholder for its value. */
   readonly value: string;
-  /** The values there are, where they are few. */
+  /** The possible values if they are few. */
   readonly words?: readonly string[];
-  /** What holds where nothing is said. */
+  /** The default. */
   readonly initial?: string;
-  /** What it is. */
+  /** The help. */
   readonly help: string;
 }
 
 /** The options of a listener, by name; its limits are in a table of their own. */
 export const OPTIONS = {
-  "name": { value: "NAME", initial: "from its address", help: "what it is called in the log" },
+  "name": { value: "NAME", initial: "from its address", help: "its name in the log" },
   "role": {
     value: "NAME",
     words: [...ROLES.keys()],
     initial: FULL.name,
-    help: "what its clients may run: full, observer, operator, admin, or a role of the file",
+    help: "role of its clients: full, observer, operator, admin, or one of the file",
   },
   "dialect": {
     value: "qmp|rfc2010",
@@ -55,49 +55,49 @@ export const OPTIONS = {
     value: "wait|refuse",
     words: ["wait", "refuse"],
     initial: "wait",
-    help: "while QEMU is away clients wait for it, or cannot connect",
+    help: "while QEMU is away, clients wait or cannot connect",
   },
-  "events": { value: "GLOB+GLOB...", initial: "all", help: "the events its clients can see" },
-  "mode": { value: "MODE", initial: "0600", help: "of the socket file" },
+  "events": { value: "GLOB+GLOB...", initial: "all", help: "events that its clients receive" },
+  "mode": { value: "MODE", initial: "0600", help: "mode of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
   "group": { value: "NAME", help: "group of the socket file" },
   "identity": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "note the process, user and group of each client",
+    help: "record the process, user and group of each client",
   },
   "allow": {
     value: "WHO+WHO...",
-    help: "users, and groups behind an @, that may connect; implies identity=on",
+    help: "users and @groups that may connect; implies identity=on",
   },
   "role-for": {
     value: "WHO:ROLE+...",
-    help: "other roles for users and groups; implies identity=on, and without role= nobody else",
+    help: "roles for users and @groups; implies identity=on; without role= only they may connect",
   },
   "fds": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "take descriptors along to QEMU (getfd, add-fd); implies identity=on",
+    help: "accept file descriptors for getfd and add-fd; implies identity=on",
   },
   "allow-remote": {
     value: "on|off",
     words: ["on", "off"],
     initial: "off",
-    help: "listen on an address other machines can reach",
+    help: "allow an address that other machines can reach",
   },
   "cache": {
     value: "on|off",
     words: ["on", "off"],
     initial: "on",
-    help: "off: ask QEMU even for answers that cannot change",
+    help: "off: ask QEMU again for replies that cannot change",
   },
   "join": {
     value: "on|off",
     words: ["on", "off"],
     initial: "on",
-    help: "off: never share the answer to a question others ask too",
+    help: "off: never share one reply among clients with the same query",
   },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
@@ -108,21 +108,23 @@ export const OPTION_NAMES: readonly (keyof typeof OPTIONS)[] = Object.keys(
 type Option = keyof typeof OPTIONS | LimitName;
 const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
-/** QEMU's own spelling of a listening socket; as qmpmux behaves anyway. */
+/** QEMU's own spelling of a listening socket; qmpmux behaves so anyway. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
 
 /**
  * Reads the address of QEMU.
  *
- * @param text an address; QEMU's `,server=on,wait=off` behind it is taken too
+ * @param text an address; QEMU's `,server=on,wait=off` behind it is accepted
  * @throws UsageError
  */
 export function parseQemu(text: string): Address {
-  const [address, options] = split(text);
-  for (const [key, value] of options) {
-    if (!QEMU_SPELLING.has(key)) throw unknownOption(`--qemu ${text}`, key, ["server", "wait"]);
-    switchOf(key, value, `--qemu ${text}`);
-  }
+  const [address, pairs] = splitOptions(text);
+  naming(`--qemu ${text}`, () => {
+    for (const [key, value] of pairs) {
+      if (!QEMU_SPELLING.has(key)) throw unknownOption(key, ["server", "wait"]);
+      if (value !== "on" && value !== "off") throw invalidValue(value, key, "on or off");
+    }
+  });
   return parseAddress(address);
 }
 
@@ -130,93 +132,54 @@ export function parseQemu(text: string): Address {
  * Reads one listener of a command line.
  *
  * @param text an address and its options
- * @param roles the roles there are, by name
+ * @param roles the roles by name
  * @throws UsageError
  */
 export function parseListener(
   text: string,
   roles: ReadonlyMap<string, Role> = ROLES,
 ): ListenerSettings {
-  return readListener(...split(text), `--listen ${text}`, roles);
+  const [address, pairs] = splitOptions(text);
+  const place = parseListenAddress(address);
+  return naming(`--listen ${text}`, () => readListener(place, pairs, roles));
 }
 
 /**
  * Reads one listener.
  *
- * @param addressPart its address
+ * @param address its address
  * @param pairs its options, each with its value as text
- * @param where what the messages begin with
- * @param roles the roles there are, by name
+ * @param roles the roles by name
  * @throws UsageError
  */
 export function readListener(
-  addressPart: string,
+  address: ListenAddress,
   pairs: readonly (readonly [string, string])[],
-  where: string,
   roles: ReadonlyMap<string, Role>,
 ): ListenerSettings {
-  const address = parseListenAddress(addressPart);
-  const options = new Map<Option, string>();
-  for (const [key, value] of pairs) {
-    if (QEMU_SPELLING.has(key)) {
-      if (QEMU_SPELLING.get(key) !== value) {
-        throw new UsageError(`${where}: ${key}=${value} is not possible; leave it out`, key);
-      }
-      continue;
-    }
-    if (!isOption(key)) throw unknownOption(where, key, KNOWN);
-    if (options.has(key)) {
-      throw new UsageError(`${where}: ${key}= is given twice; give it once`, key);
-    }
-    options.set(key, value);
-  }
-  const remote = switchOf("allow-remote", options.get("allow-remote") ?? "off", where);
+  const options = optionsOf(pairs);
+  const remote = isOn(options, "allow-remote");
   if (!isLocal(address) && !remote) {
     throw new UsageError(
-      `${where}: other machines could control the VM through this address; ` +
+      "other machines could control the VM through this address; " +
         "listen on a unix socket or on 127.0.0.1, or add allow-remote=on",
     );
   }
-  for (const key of ["mode", "user", "group"] as const) {
-    if (options.has(key) && !isFile(address)) {
-      throw new UsageError(`${where}: ${key}= belongs to a socket file; leave it out`, key);
-    }
-  }
-  for (const key of ["user", "group"] as const) {
-    if (options.get(key) === "") {
-      throw new UsageError(
-        `${where}: ${key}= is empty; write a name or a number, or leave it out`,
-        key,
-      );
-    }
-  }
-  const name = nameOf(options.get("name"), address, where);
-  const dialect = dialectOf(options.get("dialect"), where);
-  const events = filterOf(options.get("events"), where);
-  const caches = switchOf("cache", options.get("cache") ?? "on", where);
-  const joins = switchOf("join", options.get("join") ?? "on", where);
-  const descriptors = switchOf("fds", options.get("fds") ?? "off", where);
-  const termsOf = (role: Role): Grant => {
-    const limits = readLimits((name) => options.get(name), role.name, where);
-    const grant = { name, role, dialect, events, caches, joins, limits };
-    return descriptors ? { ...grant, passes: true } : grant;
-  };
-  const grant = termsOf(roleOf(options.get("role"), "role", where, roles));
+  checkFileOptions(options, address);
+  const grantOf = grants(options, address);
+  const grant = grantOf(roleOf(options.get("role") ?? FULL.name, "role", roles));
   const special = (options.get("role-for")?.split("+") ?? []).map((text) => {
-    const [who, role] = readRule(text, where);
-    return { who, grant: termsOf(roleOf(role, "role-for", where, roles)) };
+    const [who, role] = readRule(text);
+    return { who, grant: grantOf(roleOf(role, "role-for", roles)) };
   });
-  const allow = options.get("allow")?.split("+").map((text) => readPrincipal(text, "allow", where));
-  const identity = switchOf("identity", options.get("identity") ?? "off", where) ||
-    descriptors || allow !== undefined || special.length > 0 || grant.limits["user-rate"] > 0;
+  const allow = options.get("allow")?.split("+").map((text) => readPrincipal(text, "allow"));
+  const identity = isOn(options, "identity") || grant.passes === true ||
+    allow !== undefined || special.length > 0 || grant.limits["user-rate"] > 0;
   if (identity && address.transport === "tcp") {
     const key = (["allow", "role-for", "fds", "user-rate"] as const).find((each) =>
       options.has(each) && options.get(each) !== "off"
     ) ?? "identity";
-    throw new UsageError(
-      `${where}: ${key}= needs a unix socket, for of others it is not known who connects; leave it out`,
-      key,
-    );
+    throw new UsageError(`${key}= needs a unix socket, which says who connects; leave it out`, key);
   }
   const others = allow === undefined && (special.length === 0 || options.has("role"));
   return {
@@ -225,143 +188,148 @@ export function readListener(
     grant,
     admission: identity ? { allow, special, others } : EVERYBODY,
     identity,
-    descriptors,
-    absent: absentOf(options.get("absent"), address, where),
-    mode: modeOf(options.get("mode"), where),
+    descriptors: grant.passes === true,
+    absent: absentOf(options, address),
+    mode: modeOf(options.get("mode") ?? OPTIONS.mode.initial),
     user: options.get("user"),
     group: options.get("group"),
   };
 }
 
-function split(text: string): [string, [string, string][]] {
+type Given = ReadonlyMap<Option, string>;
+
+function optionsOf(pairs: readonly (readonly [string, string])[]): Given {
+  const options = new Map<Option, string>();
+  for (const [key, value] of pairs) {
+    if (QEMU_SPELLING.get(key) === value) continue;
+    if (QEMU_SPELLING.has(key)) {
+      throw new UsageError(`${key}=${value} is not supported; leave it out`, key);
+    }
+    if (!isOption(key)) throw unknownOption(key, KNOWN);
+    if (options.has(key)) throw new UsageError(`${key}= is given twice; give it once`, key);
+    options.set(key, value);
+  }
+  return options;
+}
+
+function checkFileOptions(options: Given, address: ListenAddress): void {
+  for (const key of ["mode", "user", "group"] as const) {
+    const value = options.get(key);
+    if (value === undefined) continue;
+    if (!isFile(address)) {
+      throw new UsageError(`${key}= is for socket files only; leave it out`, key);
+    }
+    if (value === "" && key !== "mode") throw invalidValue(value, key, "a name or a number");
+  }
+}
+
+/** Returns a function that makes the grant of a role. */
+function grants(options: Given, address: ListenAddress): (role: Role) => Grant {
+  const name = nameOf(options.get("name"), address);
+  const dialect = wordOf(options, "dialect") as DialectName;
+  const events = filterOf(options.get("events"));
+  const [caches, joins] = [isOn(options, "cache"), isOn(options, "join")];
+  const passes = isOn(options, "fds");
+  return (role) => {
+    const limits = readLimits((name) => options.get(name), role.name);
+    const grant = { name, role, dialect, events, caches, joins, limits };
+    return passes ? { ...grant, passes } : grant;
+  };
+}
+
+/**
+ * Splits an address from its options.
+ *
+ * @throws UsageError where an option has no value
+ */
+export function splitOptions(text: string): [address: string, options: [string, string][]] {
+  if (!text.isWellFormed()) throw new UsageError(`invalid address "${text}": expected Unicode`);
   const [address = "", ...options] = text.split(",");
-  return [
-    address,
-    options.map((option) => {
-      const [key, ...value] = option.split("=");
-      if (value.length === 0) {
-        throw new UsageError(`${text}: "${option}" has no value; write option=value`);
-      }
-      return [key!, value.join("=")];
-    }),
-  ];
+  const pairs = options.map((option): [string, string] => {
+    const [key = "", ...value] = option.split("=");
+    if (value.length > 0) return [key, value.join("=")];
+    throw new UsageError(`${text}: "${option}" has no value; write option=value`);
+  });
+  return [address, pairs];
 }
 
 function isOption(key: string): key is Option {
   return KNOWN.includes(key);
 }
 
-function unknownOption(where: string, key: string, known: readonly string[]): UsageError {
-  return new UsageError(`${where}: unknown option "${key}"${instead(key, known)}`, key);
+/** Returns the error for an option that an address does not have. */
+export function unknownOption(key: string, known: readonly string[]): UsageError {
+  return new UsageError(`unknown option "${key}"${instead(key, known)}`, key);
 }
 
-function onOff(where: string, key: string, value: string): UsageError {
-  return new UsageError(
-    `${where}: ${key}=${value} is not possible; write ${key}=on or ${key}=off`,
-    key,
-  );
+/** Returns the value of an option that has few, or its default. */
+function wordOf(options: Given, key: keyof typeof OPTIONS): string {
+  const { words = [], initial = "" }: OptionRow = OPTIONS[key];
+  const value = options.get(key) ?? initial;
+  if (words.includes(value)) return value;
+  throw invalidValue(value, key, words.join(" or "));
 }
 
-function switchOf(key: string, value: string, where: string): boolean {
-  if (value !== "on" && value !== "off") throw onOff(where, key, value);
-  return value === "on";
+function isOn(options: Given, key: keyof typeof OPTIONS): boolean {
+  return wordOf(options, key) === "on";
 }
 
-function nameOf(name: string | undefined, address: ListenAddress, where: string): string {
+function nameOf(name: string | undefined, address: ListenAddress): string {
   if (name === undefined) {
     const base = addressText(address).split(/[/]/).pop()!
       .replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
-    // One that could be written: a path may have any sign in it.
+    // A path can have any character.
     return base.replace(/[^A-Za-z0-9._:[\]-]/gu, "_").slice(0, 64) || "listener";
   }
   if (/^[A-Za-z0-9._:[\]-]{1,64}$/.test(name)) return name;
-  throw new UsageError(
-    `${where}: name=${name} is not possible; a name has 1 to 64 letters, digits, ".", "_", ":" or "-"`,
-    "name",
-  );
+  throw invalidValue(name, "name", '1 to 64 letters, digits, ".", "_", ":" or "-"');
 }
 
 /** Reads `WHO:ROLE`. */
-function readRule(text: string, where: string): [Principal, string] {
+function readRule(text: string): [Principal, string] {
   const [who, role, ...rest] = text.split(":");
   if (role === undefined || role === "" || rest.length > 0) {
-    throw new UsageError(
-      `${where}: role-for: "${text}" is no rule; write WHO:ROLE, as alice:operator or @kvm:observer`,
-      "role-for",
-    );
+    const expected = "WHO:ROLE, such as alice:operator or @kvm:observer";
+    throw invalidValue(text, "role-for", expected);
   }
-  return [readPrincipal(who!, "role-for", where), role];
+  return [readPrincipal(who!, "role-for"), role];
 }
 
-function roleOf(
-  name: string | undefined,
-  option: Option,
-  where: string,
-  roles: ReadonlyMap<string, Role>,
-): Role {
-  if (name === undefined) return FULL;
+function roleOf(name: string, option: Option, roles: ReadonlyMap<string, Role>): Role {
   const role = roles.get(name);
   if (role) return role;
-  const known = [...roles.keys()];
-  throw new UsageError(`${where}: unknown role "${name}"${instead(name, known)}`, option);
+  throw new UsageError(`unknown role "${name}"${instead(name, [...roles.keys()])}`, option);
 }
 
-function dialectOf(dialect: string | undefined, where: string): DialectName {
-  if (dialect === undefined || dialect === "qmp") return "qmp";
-  if (dialect === "rfc2010") return dialect;
+function absentOf(options: Given, { transport }: ListenAddress): "wait" | "refuse" {
+  const absent = wordOf(options, "absent") as "wait" | "refuse";
+  if (absent === "wait" || transport !== "fd") return absent;
   throw new UsageError(
-    `${where}: unknown dialect "${dialect}"${instead(dialect, OPTIONS.dialect.words)}`,
-    "dialect",
-  );
-}
-
-function absentOf(
-  absent: string | undefined,
-  address: ListenAddress,
-  where: string,
-): "wait" | "refuse" {
-  if (absent === undefined || absent === "wait") return "wait";
-  if (absent !== "refuse") {
-    throw new UsageError(
-      `${where}: invalid value "${absent}" for absent=: expected wait or refuse`,
-      "absent",
-    );
-  }
-  if (address.transport !== "fd") return absent;
-  throw new UsageError(
-    `${where}: absent=refuse closes the listening socket, and a passed one cannot be opened again; ` +
+    "absent=refuse closes the listening socket, and qmpmux cannot open a passed one again; " +
       "let qmpmux listen itself (unix:/path)",
     "absent",
   );
 }
 
-function filterOf(events: string | undefined, where: string): EventFilter | undefined {
+function filterOf(events: string | undefined): EventFilter | undefined {
   if (events === undefined) return undefined;
   const globs = events === "" ? [] : events.split("+");
-  const wrong = globs.find((glob) => !/^[A-Za-z0-9_.*?-]+$/.test(glob));
-  if (wrong !== undefined) {
-    throw new UsageError(
-      `${where}: "${wrong}" is no event; write names of events with * and ?, joined by +`,
-      "events",
-    );
-  }
   for (const glob of globs) {
+    if (!/^[A-Za-z0-9_.*?-]+$/.test(glob)) {
+      throw invalidValue(glob, "events", "names of events with * and ?, joined by +");
+    }
     const problem = misspelt(glob);
-    if (problem !== undefined) throw new UsageError(`${where}: ${problem}`, "events");
+    if (problem !== undefined) throw new UsageError(problem, "events");
   }
   try {
     return new EventFilter(globs);
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`${where}: ${error.message}`, "events");
+    if (error instanceof RangeError) throw new UsageError(error.message, "events");
     throw error;
   }
 }
 
-function modeOf(mode: string | undefined, where: string): number {
-  if (mode === undefined) return 0o600;
+function modeOf(mode: string): number {
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
-  throw new UsageError(
-    `${where}: mode=${mode} is not possible; write three octal digits, as 0660`,
-    "mode",
-  );
+  throw invalidValue(mode, "mode", "three octal digits, such as 0660");
 }

@@ -4,30 +4,34 @@
  * @module
  */
 
-import { addressText, isFile, isLocal, parseListenAddress, UsageError } from "../policy/address.ts";
+import {
+  addressText,
+  isFile,
+  isLocal,
+  type ListenAddress,
+  parseListenAddress,
+} from "../policy/address.ts";
+import { naming, UsageError } from "../policy/usage_error.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
-import { readListener } from "./options.ts";
+import { readListener, splitOptions, unknownOption } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
-import { instead } from "../policy/suggestion.ts";
 import type { Grant } from "../policy/grant.ts";
 
-/** The options of such an address: of its socket file, and nothing else. */
+/** The options of such an address: those of a socket file. */
 const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];
 
 /**
- * Reads where metrics can be fetched.
+ * Reads the address of the metrics.
  *
  * @param text an address of this machine, and `mode=`, `user=`, `group=` of its socket file
  * @throws UsageError
  */
 export function parseMetrics(text: string): ListenerSettings {
-  const [address, pairs] = split(text);
-  if (!isLocal(parseListenAddress(address))) {
-    throw new UsageError(
-      `${text}: other machines could read the metrics; use a unix socket or 127.0.0.1`,
-    );
-  }
-  return readListener(address, pairs, text, ROLES);
+  return readPlace(
+    text,
+    isLocal,
+    "other machines could read the metrics; use a unix socket or 127.0.0.1",
+  );
 }
 
 /**
@@ -37,40 +41,34 @@ export function parseMetrics(text: string): ListenerSettings {
  * @throws UsageError
  */
 export function parseControl(text: string): ListenerSettings {
-  const [address, pairs] = split(text);
-  if (!isFile(parseListenAddress(address))) {
-    throw new UsageError(`${text}: expected a unix socket with a path, as unix:/run/control.sock`);
-  }
-  const settings = readListener(address, pairs, text, ROLES);
-  const grant: Grant = {
-    ...settings.grant,
-    name: "control",
-    role: ROLES.get("admin")!,
-    dialect: "control",
-  };
+  const expected = "expected a unix socket with a path, such as unix:/run/control.sock";
+  const settings = readPlace(text, isFile, expected);
+  const role = ROLES.get("admin")!;
+  const grant: Grant = { ...settings.grant, name: "control", role, dialect: "control" };
   return { ...settings, grant, identity: true };
 }
 
-/** Splits an address from the options of its socket file. */
-function split(text: string): [address: string, options: [string, string][]] {
-  const [address = "", ...options] = text.split(",");
-  const pairs = options.map((option): [string, string] => {
-    const [key = "", ...value] = option.split("=");
-    if (value.length === 0) {
-      throw new UsageError(`${text}: "${option}" has no value; write option=value`);
-    }
-    if (FILE_OPTIONS.includes(key)) return [key, value.join("=")];
-    throw new UsageError(`${text}: unknown option "${key}"${instead(key, FILE_OPTIONS)}`);
+function readPlace(
+  text: string,
+  isAllowed: (place: ListenAddress) => boolean,
+  otherwise: string,
+): ListenerSettings {
+  const [address, pairs] = splitOptions(text);
+  const place = parseListenAddress(address);
+  return naming(text, () => {
+    const unknown = pairs.find(([key]) => !FILE_OPTIONS.includes(key));
+    if (unknown !== undefined) throw unknownOption(unknown[0], FILE_OPTIONS);
+    if (!isAllowed(place)) throw new UsageError(otherwise);
+    return readListener(place, pairs, ROLES);
   });
-  return [address, pairs];
 }
 
-/** The mode of a socket file as it is written: four octal digits. */
+/** Returns the mode of a socket file as four octal digits. */
 export function modeText(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/** An address of metrics, or of the control socket, as it is written on the command line. */
+/** Writes an address of metrics, or of the control socket, as on the command line. */
 export function placeText({ address, mode, user, group }: ListenerSettings): string {
   const parts = [addressText(address)];
   if (isFile(address)) parts.push(`mode=${modeText(mode)}`);
@@ -79,13 +77,7 @@ export function placeText({ address, mode, user, group }: ListenerSettings): str
   return parts.join(",");
 }
 
-/**
- * Reads where the audit goes.
- *
- * @param text a path, or `journal`
- * @throws UsageError
- */
-export function parseAudit(text: string): string {
-  if (text !== "" && !text.includes("\0")) return text;
-  throw new UsageError(`${JSON.stringify(text)} is no file; write a path, or journal`);
+/** Reads the destination of the audit: a path, or `journal`; `undefined` where it is neither. */
+export function parseAudit(text: string): string | undefined {
+  return text !== "" && !text.includes("\0") && text.isWellFormed() ? text : undefined;
 }

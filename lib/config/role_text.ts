@@ -1,7 +1,7 @@
 /**
  * A role written as the configuration file has it.
  *
- * What is written is read back as a role that says the same of every command.
+ * The text is read back as a role that decides the same for every command.
  *
  * @module
  */
@@ -9,6 +9,7 @@
 import { ANYTHING, type ArgumentList } from "../policy/argument_list.ts";
 import { pathText } from "../policy/argument_path.ts";
 import type { Condition, Role, Rule } from "../policy/policy.ts";
+import { list, quoted } from "./value_kinds.ts";
 
 /** A role as lines of TOML, with its header. */
 export function roleLines({ name, rules, events, administers }: Role): string[] {
@@ -40,12 +41,4 @@ function onlyText({ entries }: ArgumentList): string {
   return `{ ${
     entries.map(([path, globs]) => `${quoted(pathText(path))} = ${list(globs)}`).join(", ")
   } }`;
-}
-
-function list(texts: readonly string[]): string {
-  return `[${texts.map(quoted).join(", ")}]`;
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

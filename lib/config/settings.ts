@@ -48,7 +48,12 @@ function parseVmName(name: string): string | undefined {
   return /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/.test(name) ? name : undefined;
 }
 
-const AUDIT_PLACE = { value: "FILE|journal", words: ["journal"], kind: "file" } as const;
+const AUDIT_PLACE = {
+  value: "FILE|journal",
+  words: ["journal"],
+  kind: "file",
+  expected: "a path or journal",
+} as const;
 
 /** The settings, in the order in which they are documented. */
 export const SETTINGS = {
@@ -56,7 +61,7 @@ export const SETTINGS = {
     ...optional(text(parseQemu, addressText, { value: "ADDR", kind: "address" })),
     initial: undefined,
     reload: "restart",
-    help: "QEMU's monitor: the socket it was given with -qmp",
+    help: "QEMU's monitor: the socket given to QEMU with -qmp",
   },
   "vm": {
     ...text(parseVmName, (name) => name, { value: "NAME", expected: VM_NAME_EXPECTED }),
@@ -68,49 +73,49 @@ export const SETTINGS = {
     ...optional(text(parseControl, placeText, { value: "PATH[,...]", kind: "address" })),
     initial: undefined,
     reload: "restart",
-    help: "a socket to administer qmpmux by, whether QEMU is there or not",
+    help: "socket for administration, which works without QEMU too",
   },
   "once": {
     ...SWITCH,
     initial: false,
     reload: "live",
-    help: "end with QEMU, with status 0, instead of waiting for the next",
+    help: "exit with status 0 when QEMU disconnects, instead of waiting for the next",
   },
   "ready": {
     ...word("listening", "qemu"),
     initial: "listening",
     reload: "live",
-    help: "when systemd is told READY=1: at once, or with QEMU",
+    help: "when to send READY=1 to systemd: at once, or when QEMU is there",
   },
   "greeting-timeout": {
     ...SECONDS,
     initial: 10,
     reload: "live",
-    help: "seconds QEMU may take for its greeting",
+    help: "timeout in seconds for QEMU's greeting",
   },
   "handshake-timeout": {
     ...SECONDS,
     initial: 60,
     reload: "live",
-    help: "seconds a client may wait for QEMU's greeting",
+    help: "timeout in seconds for a client that waits for QEMU's greeting",
   },
   "drain-timeout": {
     ...SECONDS,
     initial: 5,
     reload: "live",
-    help: "seconds commands under way may take to finish at the end",
+    help: "seconds that pending commands get to finish at exit",
   },
   "stall-timeout": {
     ...SECONDS,
     initial: 10,
     reload: "live",
-    help: "seconds QEMU may be silent, though asked, until it counts as stalled",
+    help: "seconds without a reply until QEMU counts as stalled",
   },
   "on-loss": {
     ...word("close", "hold"),
     initial: "close",
     reload: "live",
-    help: "when QEMU goes its clients see the end, or wait for the next one",
+    help: "when QEMU disconnects, close its clients, or keep them for the next QEMU",
   },
   "watchdog": {
     ...word("loop", "qemu"),
@@ -141,47 +146,47 @@ export const SETTINGS = {
     initial: undefined,
     shownInitial: "text; journal where systemd reads it",
     reload: "restart",
-    help: "the form of the log on stderr",
+    help: "format of the log on stderr",
   },
   "metrics": {
     ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
     initial: undefined,
     reload: "live",
-    help: "where Prometheus fetches metrics: a socket, or a port of 127.0.0.1",
+    help: "address of the metrics for Prometheus: a socket, or a port of 127.0.0.1",
   },
   "metrics-host": {
     ...optional(HOSTS),
     initial: undefined,
     needs: "metrics",
     reload: "restart",
-    help: "names besides localhost that a request for metrics on a port may be for",
+    help: "host names besides localhost that metrics requests on a port may use",
   },
   "audit": {
     ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
     initial: undefined,
     reload: "live",
-    help: "where a record of each command that changes something goes",
+    help: "file for a record of each command that changes something",
   },
   "audit-failure": {
     ...word("refuse", "continue"),
     initial: "continue",
     needs: "audit",
     reload: "live",
-    help: "what becomes of such commands while no record can be written",
+    help: "treatment of such commands while no record can be written",
   },
   "audit-all": {
     ...SWITCH,
     initial: false,
     needs: "audit",
     reload: "live",
-    help: "put commands that only read on record too",
+    help: "also audit read-only commands",
   },
   "deadline": {
     ...DEADLINES,
     initial: [],
     reload: "live",
     fileOnly: true,
-    help: "timeouts in seconds by command, a glob each; the first that matches counts",
+    help: "timeouts in seconds by command glob; the first match counts",
   },
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;
 
@@ -202,7 +207,7 @@ export function defaults(): SettingValues {
   return Object.fromEntries(entries) as SettingValues;
 }
 
-/** What becomes of the clients when QEMU goes. */
+/** The treatment of clients when QEMU disconnects. */
 export type OnLoss = "close" | "hold";
 
 /** The settings of `qmpmux serve`, all read and checked. */

@@ -9,8 +9,8 @@
 
 import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
 
-/** How a value is completed in a shell: as a file name, an address, or an address with listener options. */
-export type Completed = "file" | "address" | "listener";
+/** The things a shell completes a value to; a listener is an address with options. */
+export type Completed = "file" | "address" | "listener" | "command" | "event" | "client";
 
 /** A kind of value; `T` is the checked value. */
 export interface ValueKind<T> {
@@ -18,7 +18,7 @@ export interface ValueKind<T> {
   readonly value?: string;
   /** The values, where they are few. */
   readonly words?: readonly string[];
-  /** How a shell completes it. */
+  /** The kind of its completions. */
   readonly kind?: Completed;
   /** The phrase behind `expected` in an error. */
   readonly expected: string;
@@ -33,6 +33,16 @@ export interface ValueKind<T> {
   readFile(value: unknown): T | undefined;
   /** Prints a value as TOML; `undefined` leaves it out. */
   print(value: T): string | undefined;
+}
+
+/** Writes text as TOML: JSON's spelling, where TOML takes it. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll("\x7f", "\\u007f");
+}
+
+/** Writes texts as a TOML array. */
+export function list(texts: readonly string[]): string {
+  return `[${texts.map(quoted).join(", ")}]`;
 }
 
 /** A switch: on where the flag is given, `true` or `false` in the file. */
@@ -68,7 +78,7 @@ export function word<const W extends string>(...words: readonly W[]): ValueKind<
     expected: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
     read,
     readFile: read,
-    print: JSON.stringify,
+    print: quoted,
   };
 }
 
@@ -98,7 +108,7 @@ export function text<T>(
     ...rest,
     read,
     readFile: (value) => typeof value === "string" ? read(value) : undefined,
-    print: (value) => JSON.stringify(print(value)),
+    print: (value) => quoted(print(value)),
   };
 }
 
@@ -111,7 +121,7 @@ export const HOSTS: ValueKind<readonly string[]> = {
   expected: "names of hosts without a port",
   read: (text) => hostsOf(text.split(",")),
   readFile: (value) => Array.isArray(value) ? hostsOf(value) : undefined,
-  print: (names) => `[${names.map((name) => JSON.stringify(name)).join(", ")}]`,
+  print: list,
 };
 
 function hostsOf(names: readonly unknown[]): readonly string[] | undefined {
@@ -148,7 +158,7 @@ export const DEADLINES: ValueKind<readonly Deadline[]> = {
   },
   print: (rows) => {
     if (rows.length === 0) return undefined;
-    const pairs = rows.map(({ glob, seconds }) => `${JSON.stringify(glob)} = ${seconds}`);
+    const pairs = rows.map(({ glob, seconds }) => `${quoted(glob)} = ${seconds}`);
     return `{ ${pairs.join(", ")} }`;
   },
 };

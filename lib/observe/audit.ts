@@ -12,6 +12,7 @@ import type { Identity } from "../wire/peer.ts";
 import { errorClass } from "../wire/reply.ts";
 import type { Gate, Happening, Observer } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The longest name of a command: a client chose it, and a longer one is cut. */
 const NAME_CHARS_LIMIT = 128;
@@ -96,7 +97,7 @@ export class Audit implements Observer, Gate {
       role: grant.role.name,
       client,
       peer: peer?.identity,
-      command: name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name,
+      command: shortened(name, NAME_CHARS_LIMIT),
       shown: withoutSecrets(command, isKnown(name)),
       outcome: result,
       rule,

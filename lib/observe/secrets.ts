@@ -10,6 +10,7 @@
 
 import { argumentsOf, type Command } from "../wire/message.ts";
 import type { Cursor } from "../wire/cursor.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The text that replaces a secret. */
 const REMOVED = '"(removed)"';
@@ -100,15 +101,10 @@ function namesOf(args: Cursor): string[] {
   const names: string[] = [];
   if (!args.enter()) return names;
   do {
-    names.push(shortened(args.key()));
+    names.push(shortened(args.key(), NAME_CHARS_LIMIT));
     args.skip();
   } while (args.next() && names.length < NAMES_LIMIT);
   return names;
-}
-
-/** Returns a name that a client chose; a long one is cut. */
-function shortened(name: string): string {
-  return name.length > NAME_CHARS_LIMIT ? `${name.slice(0, NAME_CHARS_LIMIT - 1)}…` : name;
 }
 
 // The functions below move a cursor behind its value.
@@ -208,5 +204,5 @@ function changesVnc(line: string): boolean {
 /** Returns the first word of a command, without its arguments. */
 function firstWord(text: string): string {
   const [first = ""] = text.trim().split(/\s/, 1);
-  return `${SECRET_TEXT.test(first) ? "" : shortened(first)} (removed)`;
+  return `${SECRET_TEXT.test(first) ? "" : shortened(first, NAME_CHARS_LIMIT)} (removed)`;
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { UsageError } from "./usage_error.ts";
+
 /** An address to connect to or to listen on. */
 export type Address =
   | { readonly transport: "unix"; readonly path: string }
@@ -15,20 +17,6 @@ export type ListenAddress = Address | { readonly transport: "fd"; readonly name:
 /** Tells whether an address is a file. */
 export function isFile(address: ListenAddress): boolean {
   return address.transport === "unix" && !address.path.startsWith("\0");
-}
-
-/** An invalid flag, address or option; the message names it and the remedy. */
-export class UsageError extends Error {
-  /** The kind of error. */
-  override name = "UsageError";
-  /** The invalid option, if it is an option. */
-  readonly option: string | undefined;
-
-  /** Creates the error. */
-  constructor(message: string, option?: string) {
-    super(message);
-    this.option = option;
-  }
 }
 
 /** The most bytes of a socket's path: the kernel's `sun_path` holds 108 with the final NUL. */
@@ -95,8 +83,8 @@ export function parseListenAddress(text: string): ListenAddress {
   // deno-lint-ignore no-control-regex
   if (/^[^:\x00-\x1f\x7f]{1,255}$/.test(name)) return { transport: "fd", name };
   throw new UsageError(
-    `${text}: ${JSON.stringify(name)} is no name of a passed socket; ` +
-      "write fd:NAME, as FileDescriptorName= in the socket unit has it",
+    `invalid address ${JSON.stringify(text)}: expected fd:NAME, ` +
+      "with the FileDescriptorName= of the socket unit",
   );
 }
 

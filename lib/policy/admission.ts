@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { invalidValue } from "./usage_error.ts";
 import type { Grant } from "./grant.ts";
 
 /** A user or a group, by name or by number. */
@@ -85,14 +85,10 @@ export function principalText({ kind, name }: Principal): string {
  * Reads a user or a group.
  *
  * @param text a name or number, with `@` before a group
- * @param where the beginning of the messages
  * @throws UsageError when it is malformed
  */
-export function readPrincipal(text: string, option: string, where: string): Principal {
+export function readPrincipal(text: string, option: string): Principal {
   const [, at, name] = /^(@?)([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?)$/.exec(text) ?? [];
   if (name !== undefined) return { kind: at === "@" ? "group" : "user", name };
-  throw new UsageError(
-    `${where}: ${option}: "${text}" is no user; write a name or a number, and @ before a group`,
-    option,
-  );
+  throw invalidValue(text, option, "a user, or a group behind @, by name or number");
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { invalidValue, UsageError } from "./usage_error.ts";
 
 /** The unit of a limit; `bytes` may have the suffix K, M or G. */
 export type Unit = "clients" | "bytes" | "seconds" | "commands/s";
@@ -186,13 +186,11 @@ export function defaultLimits(role: string): Limits {
  *
  * @param given returns the text for a limit, if there is one
  * @param role the name of the listener's role
- * @param where the beginning of the messages
  * @throws UsageError when a limit is invalid
  */
 export function readLimits(
   given: (name: LimitName) => string | undefined,
   role: string,
-  where: string,
 ): Limits {
   const initial = defaultLimits(role);
   const limits = limitsBy((name) => {
@@ -200,12 +198,11 @@ export function readLimits(
     if (text === undefined) return initial[name];
     const value = readLimit(LIMITS[name], text);
     if (value !== undefined) return value;
-    const range = limitRange(LIMITS[name]);
-    throw new UsageError(`${where}: ${name}=${text} is not possible; write ${range}`, name);
+    throw invalidValue(text, name, limitRange(LIMITS[name]));
   });
   if (limits["slow-unread"] <= limits["max-unread"]) return limits;
   throw new UsageError(
-    `${where}: slow-unread=${limits["slow-unread"]} is more than ` +
+    `slow-unread=${limits["slow-unread"]} is more than ` +
       `max-unread=${limits["max-unread"]}; make it less`,
     given("slow-unread") === undefined ? "max-unread" : "slow-unread",
   );

@@ -14,7 +14,8 @@ import { type Path, pathText, visitEnds } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
 import { hasWildcard, type Matcher, matcherOf } from "./glob.ts";
 import { globListOf } from "./glob_list.ts";
-import { cut, type RuleName } from "./rule_name.ts";
+import { RULE_CHARS_LIMIT, type RuleName } from "./rule_name.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The decision on one command. */
 export type Verdict =
@@ -181,7 +182,9 @@ function shownName({ text, source }: RuleName): string {
 
 /** Says which argument is not allowed; cuts its name, which a client chose. */
 function outsideText({ path, known }: Outside): string {
-  return `${known ? "the value of " : ""}${cut(`argument ${pathText(path)}`)} is not allowed`;
+  return `${known ? "the value of " : ""}${
+    shortened(`argument ${pathText(path)}`, RULE_CHARS_LIMIT)
+  } is not allowed`;
 }
 
 /** An index of rules by command: an unknown name is matched against wildcards alone. */

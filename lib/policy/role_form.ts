@@ -11,7 +11,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { UsageError } from "./usage_error.ts";
 import { ANYTHING, ArgumentList } from "./argument_list.ts";
 import { type Path, readPath, valueText } from "./argument_path.ts";
 import { EventFilter } from "./event_filter.ts";
@@ -19,6 +19,7 @@ import { misspelt } from "./event_names.ts";
 import { type Condition, Role, type Rule } from "./policy.ts";
 import { ruleText } from "./rule_name.ts";
 import { instead } from "./suggestion.ts";
+import { shortened } from "../wire/shortened.ts";
 
 const ROLE_KEYS = ["name", "rules", "events", "administers"];
 const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "because"];
@@ -250,5 +251,5 @@ function shown(value: unknown): string {
   const text = typeof value === "bigint" || typeof value === "number"
     ? String(value)
     : JSON.stringify(value, (_, inner) => typeof inner === "bigint" ? String(inner) : inner);
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+  return shortened(text, 60);
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { UsageError } from "./address.ts";
+import { UsageError } from "./usage_error.ts";
 import { OBSERVER } from "./observer_role.ts";
 import { operator } from "./operator_role.ts";
 import { Role } from "./policy.ts";

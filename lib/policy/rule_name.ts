@@ -5,6 +5,7 @@
  */
 
 import { type Path, pathText } from "./argument_path.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The name of a rule. */
 export interface RuleName {
@@ -28,7 +29,7 @@ export interface RuleParts {
 }
 
 /** The most characters of a text. */
-const CHARS_LIMIT = 120;
+export const RULE_CHARS_LIMIT = 120;
 
 /** Returns a rule as a short text: its effect, its commands and its conditions. */
 export function ruleText({ effect, commands, conditions }: RuleParts): string {
@@ -38,7 +39,7 @@ export function ruleText({ effect, commands, conditions }: RuleParts): string {
     return `${pathText(path)}=${is.map(valueText).join("|")}`;
   });
   const condition = wanted.length > 0 ? ` if ${wanted.join(" and ")}` : "";
-  return cut(`${effect} ${commands.join(", ")}${condition}`);
+  return shortened(`${effect} ${commands.join(", ")}${condition}`, RULE_CHARS_LIMIT);
 }
 
 /** Returns a glob for messages: many `?` are counted. */
@@ -56,9 +57,4 @@ function valueText(glob: string): string {
 export function ruleName(role: string, rule: RuleName | undefined): string {
   if (rule?.source === undefined) return `role ${role}: ${rule?.text ?? "no rule allows it"}`;
   return `${rule.source} (${rule.text})`;
-}
-
-/** Cuts a long text and appends `…`. */
-export function cut(text: string): string {
-  return text.length > CHARS_LIMIT ? `${text.slice(0, CHARS_LIMIT - 1)}…` : text;
 }

@@ -16,6 +16,7 @@ import { type Command, type Greeting, type Id, isPretty, type Reply } from "../w
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /**
  * In-band commands of one client that may be pending.
@@ -48,13 +49,6 @@ const OUR_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
 /** Returns whether a reply has to be converted to the style of QEMU's `pretty=on`. */
 function isPrettied({ kind, bytes }: Reply): boolean {
   return !isPretty(bytes) && bytes.length <= OUR_BYTES_LIMIT[kind];
-}
-
-/** Returns a name that may be kept as long as its client is connected. */
-function kept(name: string): string {
-  if (name.length <= NAME_CHARS_LIMIT) return name;
-  // Copy: a V8 slice would keep the whole long string alive.
-  return [...name.slice(0, NAME_CHARS_LIMIT - 1).toWellFormed(), "…"].join("");
 }
 
 /** One client's virtual monitor. */
@@ -210,7 +204,7 @@ export class Monitor {
   /** Decides about a command in the present mode: it runs, or the returned function answers it. */
   admit(command: Command): "run" | (() => Reply) {
     this.commands++;
-    this.lastCommand = kept(command.name);
+    this.lastCommand = shortened(command.name, NAME_CHARS_LIMIT);
     const { mode } = this.#state;
     const handler = this.#dialect.own[mode].get(command.name);
     if (handler) {

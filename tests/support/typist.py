@@ -1,8 +1,8 @@
 """Types lines with a tab at their end into a shell, as a person does.
 
-typist.py HOW SCRIPT: reads one JSON text a line, types it behind the
+typist.py HOW SCRIPT PROGRAM: reads one JSON text a line, types it behind the
 program's name, then tab and enter, and prints as JSON what words the program
-was then given. The shell is a real one, at a terminal of its own, in the
+was then given; candidates come from PROGRAM. The shell is a real one, at a terminal of its own, in the
 directory of SCRIPT, with nothing of the user's in it but the completions there.
 HOW begins with its name.
 """
@@ -39,20 +39,21 @@ def read_until_mark(terminal):
         seen += part
 
 
-def main(how, script):
+def main(how, script, real):
     place = tempfile.mkdtemp(prefix="qmpmux-typist-")
     try:
-        run(how, script, place)
+        run(how, script, real, place)
     finally:
         shutil.rmtree(place)
 
 
-def run(how, script, place):
+def run(how, script, real, place):
     command = COMMANDS[how.split(" ")[0]]
     noted = os.path.join(place, "noted")
     program = os.path.join(place, "qmpmux")
     with open(program, "w") as file:
         file.write(f"""#!/bin/sh
+[ "$1" != __complete ] || exec {real} "$@"
 : >{noted}
 [ $# -eq 0 ] || printf '%s\\0' "$@" >{noted}
 printf '\\036ended\\036'

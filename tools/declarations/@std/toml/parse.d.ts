@@ -1,1 +1,0 @@
-export function parse(tomlString: string): Record<string, unknown>;
