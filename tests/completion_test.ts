@@ -132,7 +132,7 @@ function lastWord([typed, line]: Case): Case {
   return [typed, line.split(" ").at(-1)!];
 }
 
-/** How many of the cases are of files; they are the last. */
+/** The number of cases that are about files; they come last. */
 const FILE_CASES = 8;
 
 /** All cases; files are those of a place. */
@@ -163,7 +163,7 @@ function cases(place: string): Case[] {
     cut("serve ", "rfc2010", "--listen=unix:/x,dialect="),
     ...each("serve --qemu ", ["unix:", "unix-abstract:", "tcp:"]),
     ...each("serve --listen ", ["unix:", "unix-abstract:", "tcp:", "fd:"]),
-    // What is not known is left alone.
+    // Unknown words are left alone.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
     ["serve --listen /x,mode=06", "/x,mode=06"],

@@ -10,7 +10,7 @@
 import { parseListenAddress } from "../policy/address.ts";
 import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { ConfigError } from "./config_error.ts";
-import { conflicts, type ListenAddress } from "./conflicts.ts";
+import { conflicts, type SettingPlace } from "./conflicts.ts";
 import type { ListenerSettings } from "./listener_settings.ts";
 import { OPTION_NAMES, readListener } from "./options.ts";
 import { Role } from "../policy/policy.ts";
@@ -113,7 +113,7 @@ class Reader {
       listeners.push(listener);
       lines.push(lineIn);
     });
-    const lineOf = (place: ListenAddress): number =>
+    const lineOf = (place: SettingPlace): number =>
       "setting" in place ? this.#lineOf(place.setting) : lines[place.listener]!(place.option);
     const found = [...conflicts(values, listeners)]
       .map(({ place, text }) => ({ line: lineOf(place), text }));
@@ -133,7 +133,7 @@ class Reader {
   #lacks(
     { metrics, audit }: Partial<SettingValues>,
     listeners: readonly ListenerSettings[],
-    lineOf: (place: ListenAddress) => number,
+    lineOf: (place: SettingPlace) => number,
   ): (Problem & Pick<Lack, "of">)[] {
     const { missingNames, auditProblem } = this.#machine;
     const lacks = listeners.flatMap((each, listener) =>

@@ -15,14 +15,14 @@ import {
 } from "./settings.ts";
 
 /** The setting, or the option of a listener, that a conflict is reported at. */
-export type ListenAddress =
+export type SettingPlace =
   | { readonly setting: SettingName }
   | { readonly listener: number; readonly option: string };
 
 /** A contradiction: where it is reported, and its text with the remedy. */
 export interface Conflict {
   /** The later of the two settings that contradict each other. */
-  readonly place: ListenAddress;
+  readonly place: SettingPlace;
   /** The text of an error. */
   readonly text: string;
 }
@@ -65,12 +65,12 @@ function* sharedAddresses(
   const file: ListenAddress | undefined = audit === undefined || audit === "journal"
     ? undefined
     : { transport: "unix", path: audit };
-  const uses: [ListenAddress, ListenAddress | undefined][] = [
+  const uses: [SettingPlace, ListenAddress | undefined][] = [
     [{ setting: "audit" }, file],
     [{ setting: "qemu" }, qemu],
     [{ setting: "metrics" }, metrics?.address],
     [{ setting: "control" }, control?.address],
-    ...listeners.map(({ address }, listener): [ListenAddress, ListenAddress] => [
+    ...listeners.map(({ address }, listener): [SettingPlace, ListenAddress] => [
       { listener, option: "address" },
       address,
     ]),
