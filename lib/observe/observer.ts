@@ -52,11 +52,17 @@ export type ClientEnding =
   /** qmpmux is shutting down. */
   | "shutdown";
 
-/** The work during which an internal error can occur. */
-export const INTERNAL_ERROR_PLACES = ["client", "qemu", "listener", "teardown", "other"] as const;
+/** The places of internal errors: what was being done. */
+export type InternalErrorPlace = "client" | "qemu" | "listener" | "teardown" | "other";
 
-/** The work during which an internal error occurred. */
-export type InternalErrorPlace = typeof INTERNAL_ERROR_PLACES[number];
+/** All of them. */
+export const INTERNAL_ERROR_PLACES: readonly InternalErrorPlace[] = [
+  "client",
+  "qemu",
+  "listener",
+  "teardown",
+  "other",
+];
 
 /** The end of a command. */
 export interface Outcome {
