@@ -14,15 +14,19 @@ import {
   parseListenAddress,
 } from "../policy/address.ts";
 import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
-import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
-import { EventFilter } from "../policy/event_filter.ts";
-import { misspelt } from "../policy/event_names.ts";
+import {
+  type AccessRules,
+  type DialectName,
+  EVERYBODY,
+  type Grant,
+  type Principal,
+  readPrincipal,
+} from "../policy/admission.ts";
+import { EventFilter, misspelt } from "../policy/event_filter.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "../policy/limits.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "../policy/policy.ts";
 import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
-import type { DialectName, Grant } from "../policy/grant.ts";
 
 /** One option of a listener: its placeholder and help, for `--help` and the manual. */
 export interface OptionRow {
@@ -332,4 +336,28 @@ function filterOf(events: string | undefined): EventFilter | undefined {
 function modeOf(mode: string): number {
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
   throw invalidValue(mode, "mode", "three octal digits, such as 0660");
+}
+
+/** A listener's settings, read and checked. */
+export interface ListenerSettings {
+  /** The address it listens on. */
+  readonly address: ListenAddress;
+  /** Whether other machines may reach it. */
+  readonly remote: boolean;
+  /** The terms it grants. */
+  readonly grant: Grant;
+  /** The clients it admits, and those it grants other terms. */
+  readonly admission: AccessRules;
+  /** Whether the process behind each client must be known. */
+  readonly identity: boolean;
+  /** Whether its clients may pass descriptors. */
+  readonly descriptors: boolean;
+  /** The behaviour while QEMU is away: its clients wait, or it is closed and refuses them. */
+  readonly absent: "wait" | "refuse";
+  /** The mode of the socket file. */
+  readonly mode: number;
+  /** The owner of the socket file, by name or number. */
+  readonly user: string | undefined;
+  /** The group of the socket file, by name or number. */
+  readonly group: string | undefined;
 }

@@ -10,8 +10,7 @@
 
 import { type Address, addressText } from "../policy/address.ts";
 import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL } from "../policy/limits.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
-import { parseQemu } from "./options.ts";
+import { type ListenerSettings, parseQemu } from "./options.ts";
 import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
 import {
   amount,
