@@ -120,7 +120,7 @@ const PATIENCE_MS = 300;
 const FORMS = ["unix:", "unix-abstract:", "tcp:", "fd:"];
 
 /** A word that can stand in place of the last one, and its help. */
-type Candidate = readonly [word: string, ...help: string[]];
+export type Candidate = readonly [word: string, ...help: string[]];
 
 /** Returns what a flag or an operand can be; `given` reads what stands before it. */
 type Finder = (begun: string, command: SubcommandName, given: () => Given) =>
