@@ -23,7 +23,6 @@ import {
   type Flag,
   GLOBAL_FLAGS,
   isSubcommand,
-  type Operand,
   type Subcommand,
   type SubcommandName,
   SUBCOMMANDS,
@@ -168,7 +167,7 @@ export async function candidates(words: readonly string[]): Promise<readonly Can
     Object.entries(flags).find(([name, { short, value }]) =>
       value !== undefined && (word === `--${name}` || word === `-${short}`)
     )?.[1];
-  const valuesOf = async ({ words = [], kind }: Partial<Flag & Operand>, begun: string) => {
+  const valuesOf = async ({ words = [], kind }: Pick<Flag, "words" | "kind">, begun: string) => {
     const given = (): Given => readFlags(command, before);
     const found = await orNone(async () => kind ? await KINDS[kind](begun, command, given) : []);
     return beginning(begun, [...words.map((word): Candidate => [word]), ...found]);
