@@ -6,47 +6,49 @@
 
 import type { AdminCommand } from "./lib/cli/admin.ts";
 import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/command_table.ts";
+import { type Given, readFlags } from "./lib/cli/flags.ts";
+import { runHelp, showHelp } from "./lib/cli/help.ts";
 import { asFailure, type ExitStatus, Failure } from "./lib/platform/failure.ts";
 import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
-import { UsageError } from "./lib/policy/usage_error.ts";
-import { ConfigError } from "./lib/config/config_error.ts";
+import { ConfigError, UsageError } from "./lib/policy/usage_error.ts";
 
 /** The subcommands. Each loads only the modules it needs: one-shot commands start without the daemon. */
-const RUN: Readonly<Record<SubcommandName, (args: string[]) => Promise<ExitStatus>>> = {
-  serve: async (args) => (await import("./lib/cli/serve.ts")).runServe(args),
-  check: async (args) => (await import("./lib/cli/check.ts")).runCheck(args),
-  exec: async (args) => (await import("./lib/cli/exec.ts")).runExec(args),
-  events: async (args) => (await import("./lib/cli/events.ts")).runEvents(args),
-  wait: async (args) => (await import("./lib/cli/wait.ts")).runWait(args),
-  status: (args) => administer("status", args),
-  clients: (args) => administer("clients", args),
-  kick: (args) => administer("kick", args),
-  reload: (args) => administer("reload", args),
-  help: async (args) => (await import("./lib/cli/help.ts")).runHelp(args),
-  version: async (args) => (await import("./lib/cli/version.ts")).runVersion(args),
-  completion: async (args) => (await import("./lib/cli/completion.ts")).runCompletion(args),
+const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promise<ExitStatus>>> = {
+  serve: async (given) => (await import("./lib/cli/serve.ts")).runServe(given),
+  check: async (given) => (await import("./lib/cli/check.ts")).runCheck(given),
+  exec: async (given) => (await import("./lib/cli/exec.ts")).runExec(given),
+  events: async (given) => (await import("./lib/cli/events.ts")).runEvents(given),
+  wait: async (given) => (await import("./lib/cli/wait.ts")).runWait(given),
+  status: (given) => administer("status", given),
+  clients: (given) => administer("clients", given),
+  kick: (given) => administer("kick", given),
+  reload: (given) => administer("reload", given),
+  help: runHelp,
+  version: async () => (await import("./lib/cli/version.ts")).runVersion(),
+  completion: async (given) => (await import("./lib/cli/completion.ts")).runCompletion(given),
 };
 
-async function administer(name: AdminCommand, args: string[]): Promise<ExitStatus> {
-  return (await import("./lib/cli/admin.ts")).runAdmin(name, args);
+async function administer(name: AdminCommand, given: Given): Promise<ExitStatus> {
+  return (await import("./lib/cli/admin.ts")).runAdmin(name, given);
 }
 
 async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   switch (first) {
     case "--version":
     case "-V":
-      return await RUN.version([]);
+      return await run(["version"]);
     case "--help":
     case "-h":
-      return await RUN.help([]);
+      return await run(["help"]);
     case "__complete":
-      return (await import("./lib/cli/complete.ts")).runComplete(rest);
+      return (await import("./lib/cli/completion.ts")).runComplete(rest);
     case undefined:
       throw new UsageError("a subcommand is missing; see qmpmux --help");
   }
   if (!isSubcommand(first)) throw unknownSubcommand(first);
-  return await RUN[first](rest);
+  const given = readFlags(first, rest);
+  return given.help ? showHelp(first) : await RUN[first](given);
 }
 
 /** Explains an error on stderr, and returns its exit status; throws bugs on, to show them whole. */

@@ -72,11 +72,12 @@ export {
   Role,
   type RoleParts,
   type Rule,
+  type RuleName,
+  ruleName,
   type Verdict,
 } from "./policy/policy.ts";
 export { FULL, readRole, ROLES } from "./policy/roles.ts";
-export { type RuleName, ruleName } from "./policy/rule_name.ts";
-export type { DialectName, Grant } from "./policy/grant.ts";
+export type { DialectName, Grant } from "./policy/admission.ts";
 export { MessageSplitter } from "./wire/message_splitter.ts";
 export { type Damage, type Frame, FrameSplitter, type Offsets } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";

@@ -8,8 +8,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { candidates } from "../lib/cli/complete.ts";
-import { completionText } from "../lib/cli/completion.ts";
+import { candidates, completionText } from "../lib/cli/completion.ts";
 import { type Flag, GLOBAL_FLAGS, type Subcommand, SUBCOMMANDS } from "../lib/cli/command_table.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
 import { LIMIT_NAMES } from "../lib/policy/limits.ts";

@@ -15,7 +15,7 @@ import { Mux } from "../lib/hub/mux.ts";
 import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
-import type { Grant } from "../lib/policy/grant.ts";
+import type { Grant } from "../lib/policy/admission.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../lib/wire/peer.ts";

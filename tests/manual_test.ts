@@ -120,7 +120,6 @@ for (const [name, { value }] of Object.entries(SUBCOMMANDS.serve.flags as Record
 
 Deno.test("qmpmux serve starts from the defaults that the manual has", () => {
   const settings = serveSettings(["--qemu", "/run/q", "--listen", "/run/m"]);
-  assert(settings !== "help");
   const lines = configText(settings).split("\n");
   for (
     const [name, { initial }] of Object.entries(SUBCOMMANDS.serve.flags as Record<string, Flag>)

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { reasonOf } from "../lib/cli/busy.ts";
+import { reasonOf } from "../lib/cli/deadline.ts";
 import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { hostileMonitor } from "./support/hostile.ts";

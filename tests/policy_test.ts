@@ -9,9 +9,14 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { pathText, readPath, valueText } from "../lib/policy/argument_path.ts";
 import { globMatches } from "../lib/policy/glob.ts";
-import { judge, refusesEntirely, refusesNothing, type Role } from "../lib/policy/policy.ts";
+import {
+  judge,
+  refusesEntirely,
+  refusesNothing,
+  type Role,
+  ruleName,
+} from "../lib/policy/policy.ts";
 import { FULL, readOwnForm, readRole, ROLES } from "../lib/policy/roles.ts";
-import { ruleName } from "../lib/policy/rule_name.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
 import { Random } from "./support/random.ts";
 import { grant, Stage } from "./support/stage.ts";

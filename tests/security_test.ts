@@ -20,7 +20,7 @@ import { LIMITS } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { judge, type Role } from "../lib/policy/policy.ts";
 import { readRole, ROLES } from "../lib/policy/roles.ts";
-import type { Grant } from "../lib/policy/grant.ts";
+import type { Grant } from "../lib/policy/admission.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { fieldsOf } from "../lib/observe/audit.ts";

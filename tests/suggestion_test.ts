@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { EVENT_NAMES, misspelt } from "../lib/policy/event_names.ts";
+import { EVENT_NAMES, misspelt } from "../lib/policy/event_filter.ts";
 import { instead, nearest } from "../lib/policy/suggestion.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";

@@ -34,7 +34,7 @@
 
 import { assert, assertEquals, fail } from "@std/assert";
 import { ROLES } from "../lib/policy/roles.ts";
-import type { DialectName } from "../lib/policy/grant.ts";
+import type { DialectName } from "../lib/policy/admission.ts";
 import { FakeFds, type FakePeer } from "./support/fake_peer.ts";
 import { grant, Stage } from "./support/stage.ts";
 

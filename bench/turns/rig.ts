@@ -24,7 +24,7 @@ import { defaultLimits, UNREAD_IN_ALL } from "../../lib/policy/limits.ts";
 import { operatorRows } from "../../lib/policy/operator_role.ts";
 import type { Role } from "../../lib/policy/policy.ts";
 import { FULL } from "../../lib/policy/roles.ts";
-import type { DialectName, Grant } from "../../lib/policy/grant.ts";
+import type { DialectName, Grant } from "../../lib/policy/admission.ts";
 import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import type { Fds } from "../../lib/wire/peer.ts";
 

@@ -14,10 +14,8 @@ import { print } from "../platform/output.ts";
 import type { Refusal } from "../client/session.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { attemptOf, inSession, unanswered } from "./deadline.ts";
-import { administrationOf, readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
-import { statusOfError } from "./refusal.ts";
+import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
+import { administrationOf, type Given } from "./flags.ts";
 import { shortened } from "../wire/shortened.ts";
 
 /** The subcommands. */
@@ -154,10 +152,8 @@ function cellOf(value: unknown): string | undefined {
  *
  * @throws UsageError, Failure
  */
-export async function runAdmin(name: AdminCommand, args: string[]): Promise<ExitStatus> {
+export async function runAdmin(name: AdminCommand, given: Given): Promise<ExitStatus> {
   const { command, operand, show } = INQUIRIES[name];
-  const given = readFlags(name, args);
-  if (given.help) return showHelp(name);
   const [value] = given.operands;
   if (operand !== undefined && value === undefined) {
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);

@@ -9,15 +9,12 @@ import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
 import { type Address, addressText } from "../policy/address.ts";
-import { UsageError } from "../policy/usage_error.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { parseQemu } from "../config/options.ts";
-import { roleWarnings } from "../policy/role_warnings.ts";
-import { inSession } from "./deadline.ts";
-import { readFlags, secondsOf } from "./flags.ts";
-import { showHelp } from "./help.ts";
+import { roleWarnings } from "../policy/roles.ts";
+import { inSession, statusOfError } from "./deadline.ts";
+import { type Given, secondsOf } from "./flags.ts";
 import { SUBCOMMANDS } from "./command_table.ts";
-import { statusOfError } from "./refusal.ts";
 
 const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 
@@ -26,9 +23,7 @@ const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
  *
  * @throws UsageError, ConfigError, Failure
  */
-export async function runCheck(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("check", args);
-  if (given.help) return showHelp("check");
+export async function runCheck(given: Given): Promise<ExitStatus> {
   const file = given.one("config");
   const qemu = given.one("qemu");
   if (!file && !(given.has("live") && qemu)) {

@@ -17,13 +17,13 @@ import type { Completed } from "../config/value_kinds.ts";
 /** One flag of a subcommand. */
 export interface Flag {
   /** The placeholder for its value; a switch has none. */
-  readonly value?: string;
+  readonly value?: string | undefined;
   /** The possible values if they are few; the usual ones of an open value. */
-  readonly words?: readonly string[];
+  readonly words?: readonly string[] | undefined;
   /** The kind of value it takes. */
-  readonly kind?: Completed;
+  readonly kind?: Completed | undefined;
   /** The default. */
-  readonly initial?: string | number;
+  readonly initial?: string | number | undefined;
   /** Whether it may be repeated. */
   readonly many?: true;
   /** The letter of its short form. */
@@ -103,40 +103,22 @@ type ServeFlag = "listen" | "config" | "print-config" | SettingName;
 function settingFlags<Other extends string>(
   others: Readonly<Record<Other, Flag>>,
 ): Readonly<Record<SettingName | Other, Flag>> {
-  const flags = SETTING_NAMES.flatMap((name): [SettingName, Flag][] => {
+  const [first, ...rest] = SETTING_NAMES.flatMap((name): [string, Flag][] => {
     const { value, words, kind, initial, shownInitial, fileOnly, help }: Setting<unknown> =
       SETTINGS[name];
-    if (fileOnly) return [];
     const shown = shownInitial ?? (typeof initial === "boolean" ? undefined : initial);
-    return [[name, {
-      ...(value !== undefined && { value }),
-      ...(words !== undefined && { words }),
-      ...(kind !== undefined && { kind }),
-      ...(shown !== undefined && { initial: shown as string | number }),
-      help,
-    }]];
+    const flag = { value, words, kind, initial: shown as Flag["initial"], help };
+    return fileOnly ? [] : [[name, flag]];
   });
-  const [first, ...rest] = flags;
-  return Object.fromEntries([first!, ...Object.entries<Flag>(others), ...rest]) as Record<
-    SettingName | Other,
-    Flag
-  >;
+  const flags = Object.fromEntries([first!, ...Object.entries<Flag>(others), ...rest]);
+  return flags as Record<SettingName | Other, Flag>;
 }
 
 /** The names of the subcommands; the table below has exactly these. */
+// deno-fmt-ignore
 const NAMES = [
-  "serve",
-  "check",
-  "exec",
-  "events",
-  "wait",
-  "status",
-  "clients",
-  "kick",
-  "reload",
-  "help",
-  "version",
-  "completion",
+  "serve", "check", "exec", "events", "wait", "status", "clients", "kick", "reload",
+  "help", "version", "completion",
 ] as const;
 
 /** The subcommands, in the order in which they are documented. */

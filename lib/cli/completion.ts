@@ -1,18 +1,33 @@
 /**
- * `qmpmux completion`: scripts that make a shell ask `qmpmux __complete`.
+ * `qmpmux completion`: scripts that make a shell ask `qmpmux __complete`, and its answers.
  *
- * Each hands over the words up to the cursor, and takes a candidate a line. Behind
- * one that ends with `=`, `:`, `/` or `,` something is still to come, so no space.
+ * A script passes the words up to the cursor, and reads one candidate per line. It adds
+ * no space after a candidate that ends with `=`, `:`, `/` or `,`, because more follows.
+ * Nothing in `__complete` is an error: if something is missing, it has no candidates.
  *
  * @module
  */
 
 import type { ExitStatus } from "../platform/failure.ts";
-import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
-import { readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
+import { OPTIONS } from "../config/options.ts";
+import type { Completed } from "../config/value_kinds.ts";
+import { Session } from "../client/session.ts";
+import { print } from "../platform/output.ts";
+import { pathsFrom } from "../platform/paths.ts";
+import type { Address } from "../policy/address.ts";
+import { EVENT_NAMES } from "../policy/event_filter.ts";
+import { LIMITS } from "../policy/limits.ts";
+import {
+  type Flag,
+  GLOBAL_FLAGS,
+  isSubcommand,
+  type Subcommand,
+  type SubcommandName,
+  SUBCOMMANDS,
+} from "./command_table.ts";
+import { administrationOf, type Given, readFlags, socketOf } from "./flags.ts";
 
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# Completions of qmpmux for bash, made by: qmpmux completion bash
@@ -75,9 +90,7 @@ complete -c qmpmux -f -a '(__qmpmux_complete)'
  *
  * @throws UsageError
  */
-export function runCompletion(args: string[]): ExitStatus {
-  const given = readFlags("completion", args);
-  if (given.help) return showHelp("completion");
+export function runCompletion(given: Given): ExitStatus {
   const [shell] = given.operands;
   if (shell === undefined) {
     throw new UsageError("completion: the shell is missing; see qmpmux completion --help");
@@ -97,4 +110,144 @@ export function completionText(shell: string): string {
   throw new UsageError(
     `completion: unknown shell "${shell}"${instead(shell, Object.keys(SCRIPTS))}`,
   );
+}
+
+/** The time that a monitor has for its names. */
+const PATIENCE_MS = 300;
+
+/** The beginnings of an address besides those of a path; the last is for listeners only. */
+const FORMS = ["unix:", "unix-abstract:", "tcp:", "fd:"];
+
+/** A word that can stand in place of the last one, and its help. */
+export type Candidate = readonly [word: string, ...help: string[]];
+
+/** Returns what a flag or an operand can be; `given` reads what stands before it. */
+type Finder = (begun: string, command: SubcommandName, given: () => Given) =>
+  | readonly Candidate[]
+  | Promise<readonly Candidate[]>;
+
+const KINDS: Readonly<Record<Completed, Finder>> = {
+  file: (begun) => pathsFrom(begun, false).map((path) => [path]),
+  address: (begun) => addresses(begun, FORMS.slice(0, -1)),
+  listener: listeners,
+  command: (_, command, given) => namesOf("query-commands", socketOf(command, given())),
+  client: (_, command, given) =>
+    namesOf("__org.qmpmux_query-clients", administrationOf(command, given())),
+  event: async (_, command, given) => {
+    const isEvent = (row: Row): boolean => row["meta-type"] === "event";
+    const found = await orNone(() =>
+      namesOf("query-qmp-schema", socketOf(command, given()), isEvent)
+    );
+    return found.length > 0 ? found : EVENT_NAMES.map((name) => [name]);
+  },
+};
+
+/** Prints the candidates for the last word, one a line, each with its help behind a tab. */
+export async function runComplete(words: readonly string[]): Promise<0> {
+  const found = await candidates(words);
+  const lines = found.filter(([word]) => !/\p{Cc}/u.test(word)).map((each) => each.join("\t"));
+  if (lines.length > 0) print(lines.join("\n"));
+  return 0;
+}
+
+/** Returns the candidates for the last word of a command line; the name of the program is left out. */
+export async function candidates(words: readonly string[]): Promise<readonly Candidate[]> {
+  const [command = "", ...before] = words;
+  const last = before.pop();
+  if (last === undefined) {
+    const globals = GLOBAL_FLAGS.map(({ name, help }): Candidate => [`--${name}`, help]);
+    const names = Object.entries(SUBCOMMANDS).map(([name, { summary }]) =>
+      [name, summary] as const
+    );
+    return beginning(command, command.startsWith("-") ? globals : names);
+  }
+  if (!isSubcommand(command)) return [];
+  const { flags, operands = [] }: Subcommand = SUBCOMMANDS[command];
+  const valued = (word = ""): Flag | undefined =>
+    Object.entries(flags).find(([name, { short, value }]) =>
+      value !== undefined && (word === `--${name}` || word === `-${short}`)
+    )?.[1];
+  const valuesOf = async ({ words = [], kind }: Pick<Flag, "words" | "kind">, begun: string) => {
+    const given = (): Given => readFlags(command, before);
+    const found = await orNone(async () => kind ? await KINDS[kind](begun, command, given) : []);
+    return beginning(begun, [...words.map((word): Candidate => [word]), ...found]);
+  };
+  const [, head, begun = ""] = /^(--[^=]+)=(.*)$/s.exec(last) ?? [];
+  if (head !== undefined) {
+    const found = await valuesOf(valued(head) ?? {}, begun);
+    return found.map(([word, ...help]): Candidate => [`${head}=${word}`, ...help]);
+  }
+  const flag = valued(before.at(-1));
+  if (flag !== undefined) {
+    before.pop();
+    return await valuesOf(flag, last);
+  }
+  if (last.startsWith("-")) {
+    const named = Object.entries(flags).map(([name, { help }]): Candidate => [`--${name}`, help]);
+    return beginning(last, [...named, ["--help", "this text"]]);
+  }
+  const earlier = before.filter((word, i) => !word.startsWith("-") && !valued(before[i - 1]));
+  return await valuesOf(operands[earlier.length] ?? {}, last);
+}
+
+/** Returns what something gives; nothing where it fails. */
+async function orNone<T>(run: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  try {
+    return await run();
+  } catch {
+    return [];
+  }
+}
+
+function beginning(begun: string, candidates: readonly Candidate[]): readonly Candidate[] {
+  return candidates.filter(([word]) => word.startsWith(begun));
+}
+
+/** Returns the forms of an address that begin so, or else paths. */
+function addresses(begun: string, forms: readonly string[]): readonly Candidate[] {
+  const fitting = beginning(begun, forms.map((form) => [form]));
+  if (fitting.length > 0) return fitting;
+  const scheme = begun.startsWith("unix:") ? "unix:" : "";
+  return pathsFrom(begun.slice(scheme.length), true).map((path) => [`${scheme}${path}`]);
+}
+
+async function listeners(
+  begun: string,
+  _command: SubcommandName,
+  given: () => Given,
+): Promise<readonly Candidate[]> {
+  const end = begun.lastIndexOf(",") + 1;
+  if (end === 0) return addresses(begun, FORMS);
+  const [head, [key = "", value]] = [begun.slice(0, end), begun.slice(end).split("=")];
+  const rows: Readonly<Record<string, { help: string; words?: readonly string[] }>> = {
+    ...OPTIONS,
+    ...LIMITS,
+  };
+  if (value === undefined) {
+    return Object.entries(rows).map(([name, { help }]) => [`${head}${name}=`, help]);
+  }
+  const ofFile = await orNone(async () => {
+    const { readConfigFile } = await import("../platform/config_file.ts");
+    return [...readConfigFile(given().one("config")!).roles.keys()];
+  });
+  const words = [...rows[key]?.words ?? [], ...(key === "role" ? ofFile : [])];
+  return [...new Set(words)].map((word) => [`${head}${key}=${word}`]);
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Asks a monitor for names; there are none where it does not answer in time. */
+async function namesOf(
+  ask: string,
+  address: Address,
+  isWanted = (_row: Row): boolean => true,
+): Promise<readonly Candidate[]> {
+  const answer = async (): Promise<readonly Row[]> => {
+    using session = await Session.open(address);
+    const answer = await session.execute(ask);
+    return "value" in answer ? JSON.parse(answer.value) : [];
+  };
+  const late = new Promise<[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []));
+  const rows = await Promise.race([answer(), late]);
+  return rows.filter(isWanted).map(({ name }) => [String(name)]);
 }

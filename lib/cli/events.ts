@@ -8,20 +8,16 @@ import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import type { Session } from "../client/session.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { EventFilter } from "../policy/event_filter.ts";
-import { misspelt } from "../policy/event_names.ts";
+import { EventFilter, misspelt } from "../policy/event_filter.ts";
 import { attemptOf, inSession } from "./deadline.ts";
-import { readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
+import type { Given } from "./flags.ts";
 
 /**
  * Runs `qmpmux events`.
  *
  * @throws UsageError, Failure
  */
-export async function runEvents(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("events", args);
-  if (given.help) return showHelp("events");
+export async function runEvents(given: Given): Promise<ExitStatus> {
   const count = countOf(given.one("count"));
   const globs = given.all("filter");
   for (const glob of globs) checkEvent("events", "filter", glob);

@@ -7,19 +7,15 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { attemptOf, inSession, unanswered } from "./deadline.ts";
-import { readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
-import { statusOfError } from "./refusal.ts";
+import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
+import type { Given } from "./flags.ts";
 
 /**
  * Runs `qmpmux exec`.
  *
  * @throws UsageError, Failure
  */
-export async function runExec(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("exec", args);
-  if (given.help) return showHelp("exec");
+export async function runExec(given: Given): Promise<ExitStatus> {
   const [command, ...rest] = given.operands;
   if (command === undefined) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");

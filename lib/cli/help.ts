@@ -7,7 +7,7 @@
 import { print } from "../platform/output.ts";
 import { LIMIT_NAMES, type LimitRow, LIMITS } from "../policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../config/options.ts";
-import { readFlags } from "./flags.ts";
+import type { Given } from "./flags.ts";
 import {
   ADDRESSES,
   type Flag,
@@ -73,16 +73,13 @@ export function showHelp(name: SubcommandName): 0 {
  *
  * @throws UsageError
  */
-export function runHelp(args: string[]): 0 {
-  const given = readFlags("help", args);
-  const [name] = given.operands;
-  if (given.help || name === "help") return showHelp("help");
-  if (name === undefined) {
-    print(overviewText().trimEnd());
-    return 0;
+export function runHelp({ operands: [name] }: Given): 0 {
+  if (name !== undefined) {
+    if (!isSubcommand(name)) throw unknownSubcommand(name);
+    return showHelp(name);
   }
-  if (!isSubcommand(name)) throw unknownSubcommand(name);
-  return showHelp(name);
+  print(overviewText().trimEnd());
+  return 0;
 }
 
 /** Returns a flag with its letter and the placeholder for its value, if it has them. */

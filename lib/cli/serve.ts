@@ -9,9 +9,8 @@ import { serve } from "../daemon/daemon.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { formatFor, openLog } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
-import { naming, UsageError } from "../policy/usage_error.ts";
+import { ConfigError, naming, UsageError } from "../policy/usage_error.ts";
 import { readConfig } from "../config/config.ts";
-import { ConfigError } from "../config/config_error.ts";
 import { configText } from "../config/config_text.ts";
 import { conflicts } from "../config/conflicts.ts";
 import { parseListener } from "../config/options.ts";
@@ -25,18 +24,14 @@ import {
   type SettingValues,
 } from "../config/settings.ts";
 import { type Given, readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 /**
  * Runs `qmpmux serve`.
  *
- * @param args what follows `serve` on the command line
- * @throws UsageError, Failure
+ * @throws UsageError, ConfigError, Failure
  */
-export async function runServe(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("serve", args);
-  if (given.help) return showHelp("serve");
+export async function runServe(given: Given): Promise<ExitStatus> {
   const settings = settingsOf(given);
   if (given.has("print-config")) {
     print(configText(settings).trimEnd());
@@ -52,9 +47,8 @@ export async function runServe(args: string[]): Promise<ExitStatus> {
  *
  * @throws UsageError, ConfigError, Failure
  */
-export function serveSettings(args: string[]): ServeSettings | "help" {
-  const given = readFlags("serve", args);
-  return given.help ? "help" : settingsOf(given);
+export function serveSettings(args: string[]): ServeSettings {
+  return settingsOf(readFlags("serve", args));
 }
 
 /** Merges the flags with the file that they name, as it is now; flags win. */

@@ -5,8 +5,6 @@
  */
 
 import { print } from "../platform/output.ts";
-import { readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
 
 /** The version of this source; the same as in `deno.json`. */
 export const VERSION = "0.1.0";
@@ -23,13 +21,8 @@ export function versionText(): string {
   return `qmpmux ${VERSION} (${origin}) Deno ${Deno.version.deno} V8 ${Deno.version.v8}`;
 }
 
-/**
- * Runs `qmpmux version`.
- *
- * @throws UsageError
- */
-export function runVersion(args: string[]): 0 {
-  if (readFlags("version", args).help) return showHelp("version");
+/** Runs `qmpmux version`. */
+export function runVersion(): 0 {
   print(versionText());
   return 0;
 }

@@ -9,12 +9,10 @@ import { print } from "../platform/output.ts";
 import type { Session } from "../client/session.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
-import { attemptOf, inSession } from "./deadline.ts";
+import { attemptOf, inSession, statusOfError } from "./deadline.ts";
 import { checkEvent, choose } from "./events.ts";
-import { readFlags } from "./flags.ts";
-import { showHelp } from "./help.ts";
+import type { Given } from "./flags.ts";
 import { SUBCOMMANDS } from "./command_table.ts";
-import { statusOfError } from "./refusal.ts";
 
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */
 const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
@@ -30,9 +28,7 @@ const ANSWER_LENGTH_LIMIT = 65536;
  *
  * @throws UsageError, Failure
  */
-export async function runWait(args: string[]): Promise<ExitStatus> {
-  const given = readFlags("wait", args);
-  if (given.help) return showHelp("wait");
+export async function runWait(given: Given): Promise<ExitStatus> {
   const event = given.one("event");
   const status = given.one("status");
   if (event !== undefined && status !== undefined) {

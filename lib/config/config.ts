@@ -8,11 +8,9 @@
  */
 
 import { parseListenAddress } from "../policy/address.ts";
-import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
-import { ConfigError } from "./config_error.ts";
+import { ConfigError, invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { conflicts, type SettingPlace } from "./conflicts.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
-import { OPTION_NAMES, readListener } from "./options.ts";
+import { type ListenerSettings, OPTION_NAMES, readListener } from "./options.ts";
 import { Role } from "../policy/policy.ts";
 import type { RolePart } from "../policy/role_form.ts";
 import { readOwnForm, ROLES } from "../policy/roles.ts";

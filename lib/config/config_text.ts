@@ -7,13 +7,14 @@
 import { addressText, isFile } from "../policy/address.ts";
 import { principalText } from "../policy/admission.ts";
 import { LIMIT_NAMES, type LimitName } from "../policy/limits.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
-import type { Role } from "../policy/policy.ts";
+import type { ListenerSettings } from "./options.ts";
 import { modeText } from "./recording.ts";
-import { roleLines } from "./role_text.ts";
 import { ROLES } from "../policy/roles.ts";
-import { list, quoted } from "./value_kinds.ts";
 import { printed, type ServeSettings, type Setting, SETTING_NAMES, SETTINGS } from "./settings.ts";
+import { ANYTHING, type ArgumentList } from "../policy/argument_list.ts";
+import { pathText } from "../policy/argument_path.ts";
+import type { Condition, Role, Rule } from "../policy/policy.ts";
+import { list, quoted } from "./value_kinds.ts";
 
 /** Prints settings as a configuration file that gives them, with the roles of its listeners. */
 export function configText(settings: ServeSettings): string {
@@ -69,4 +70,36 @@ function admissionLines({ admission, identity, descriptors }: ListenerSettings):
     lines.push(`role-for = ${list(rules)}`);
   }
   return lines;
+}
+
+/** A role as lines of TOML, which are read back as a role that decides the same for every command. */
+function roleLines({ name, rules, events, administers }: Role): string[] {
+  const lines = ["[[role]]", `name = ${quoted(name)}`];
+  if (events !== undefined) lines.push(`events = ${list(events.globs)}`);
+  if (administers) lines.push("administers = true");
+  return [...lines, "rules = [", ...rules.map((rule) => `  ${ruleText(rule)},`), "]"];
+}
+
+function ruleText({ effect, commands, conditions, only, because }: Rule): string {
+  const parts = [`${effect} = ${list(commands)}`];
+  const wanted = conditions.flatMap(({ path, is }) =>
+    typeof is === "string" ? [] : [`${quoted(pathText(path))} = ${list(is)}`]
+  );
+  if (wanted.length > 0) parts.push(`where = { ${wanted.join(", ")} }`);
+  for (const is of ["present", "absent"] as const) {
+    const paths = conditions.filter((each: Condition) => each.is === is);
+    if (paths.length > 0) parts.push(`${is} = ${list(paths.map(({ path }) => pathText(path)))}`);
+  }
+  if (only !== undefined) parts.push(`only = ${onlyText(only)}`);
+  if (because !== undefined) parts.push(`because = ${quoted(because)}`);
+  return `{ ${parts.join(", ")} }`;
+}
+
+function onlyText({ entries }: ArgumentList): string {
+  if (entries.every(([, globs]) => globs === ANYTHING)) {
+    return list(entries.map(([path]) => pathText(path)));
+  }
+  return `{ ${
+    entries.map(([path, globs]) => `${quoted(pathText(path))} = ${list(globs)}`).join(", ")
+  } }`;
 }

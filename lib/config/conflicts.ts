@@ -5,7 +5,7 @@
  */
 
 import { addressText, type ListenAddress } from "../policy/address.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
+import type { ListenerSettings } from "./options.ts";
 import {
   type Setting,
   SETTING_NAMES,

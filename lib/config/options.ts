@@ -14,15 +14,19 @@ import {
   parseListenAddress,
 } from "../policy/address.ts";
 import { invalidValue, naming, UsageError } from "../policy/usage_error.ts";
-import { EVERYBODY, type Principal, readPrincipal } from "../policy/admission.ts";
-import { EventFilter } from "../policy/event_filter.ts";
-import { misspelt } from "../policy/event_names.ts";
+import {
+  type AccessRules,
+  type DialectName,
+  EVERYBODY,
+  type Grant,
+  type Principal,
+  readPrincipal,
+} from "../policy/admission.ts";
+import { EventFilter, misspelt } from "../policy/event_filter.ts";
 import { LIMIT_NAMES, type LimitName, readLimits } from "../policy/limits.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
 import type { Role } from "../policy/policy.ts";
 import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
-import type { DialectName, Grant } from "../policy/grant.ts";
 
 /** One option of a listener: its placeholder and help, for `--help` and the manual. */
 export interface OptionRow {
@@ -36,76 +40,42 @@ export interface OptionRow {
   readonly help: string;
 }
 
+const ON_OFF = { value: "on|off", words: ["on", "off"] } as const;
+
 /** The options of a listener, by name; its limits are in a table of their own. */
+// deno-fmt-ignore
 export const OPTIONS = {
   "name": { value: "NAME", initial: "from its address", help: "its name in the log" },
-  "role": {
-    value: "NAME",
-    words: [...ROLES.keys()],
-    initial: FULL.name,
-    help: "role of its clients: full, observer, operator, admin, or one of the file",
-  },
-  "dialect": {
-    value: "qmp|rfc2010",
-    words: ["qmp", "rfc2010"],
-    initial: "qmp",
-    help: "today's QMP, or the negotiation proposed in 2010",
-  },
-  "absent": {
-    value: "wait|refuse",
-    words: ["wait", "refuse"],
-    initial: "wait",
-    help: "while QEMU is away, clients wait or cannot connect",
-  },
+  "role": { value: "NAME", words: [...ROLES.keys()], initial: FULL.name,
+    help: "role of its clients: full, observer, operator, admin, or one of the file" },
+  "dialect": { value: "qmp|rfc2010", words: ["qmp", "rfc2010"], initial: "qmp",
+    help: "today's QMP, or the negotiation proposed in 2010" },
+  "absent": { value: "wait|refuse", words: ["wait", "refuse"], initial: "wait",
+    help: "while QEMU is away, clients wait or cannot connect" },
   "events": { value: "GLOB+GLOB...", initial: "all", help: "events that its clients receive" },
   "mode": { value: "MODE", initial: "0600", help: "mode of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
   "group": { value: "NAME", help: "group of the socket file" },
-  "identity": {
-    value: "on|off",
-    words: ["on", "off"],
-    initial: "off",
-    help: "record the process, user and group of each client",
-  },
-  "allow": {
-    value: "WHO+WHO...",
-    help: "users and @groups that may connect; implies identity=on",
-  },
-  "role-for": {
-    value: "WHO:ROLE+...",
-    help: "roles for users and @groups; implies identity=on; without role= only they may connect",
-  },
-  "fds": {
-    value: "on|off",
-    words: ["on", "off"],
-    initial: "off",
-    help: "accept file descriptors for getfd and add-fd; implies identity=on",
-  },
-  "allow-remote": {
-    value: "on|off",
-    words: ["on", "off"],
-    initial: "off",
-    help: "allow an address that other machines can reach",
-  },
-  "cache": {
-    value: "on|off",
-    words: ["on", "off"],
-    initial: "on",
-    help: "off: ask QEMU again for replies that cannot change",
-  },
-  "join": {
-    value: "on|off",
-    words: ["on", "off"],
-    initial: "on",
-    help: "off: never share one reply among clients with the same query",
-  },
+  "identity": { ...ON_OFF, initial: "off",
+    help: "record the process, user and group of each client" },
+  "allow": { value: "WHO+WHO...",
+    help: "users and @groups that may connect; implies identity=on" },
+  "role-for": { value: "WHO:ROLE+...",
+    help: "roles for users and @groups; implies identity=on; without role= only they may connect" },
+  "fds": { ...ON_OFF, initial: "off",
+    help: "accept file descriptors for getfd and add-fd; implies identity=on" },
+  "allow-remote": { ...ON_OFF, initial: "off",
+    help: "allow an address that other machines can reach" },
+  "cache": { ...ON_OFF, initial: "on",
+    help: "off: ask QEMU again for replies that cannot change" },
+  "join": { ...ON_OFF, initial: "on",
+    help: "off: never share one reply among clients with the same query" },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
 /** The names of the options, in the order in which they are documented. */
-export const OPTION_NAMES: readonly (keyof typeof OPTIONS)[] = Object.keys(
-  OPTIONS,
-) as (keyof typeof OPTIONS)[];
-type Option = keyof typeof OPTIONS | LimitName;
+export const OPTION_NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[];
+type OptionName = keyof typeof OPTIONS;
+type Option = OptionName | LimitName;
 const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
 /** QEMU's own spelling of a listening socket; qmpmux behaves so anyway. */
@@ -263,14 +233,14 @@ export function unknownOption(key: string, known: readonly string[]): UsageError
 }
 
 /** Returns the value of an option that has few, or its default. */
-function wordOf(options: Given, key: keyof typeof OPTIONS): string {
+function wordOf(options: Given, key: OptionName): string {
   const { words = [], initial = "" }: OptionRow = OPTIONS[key];
   const value = options.get(key) ?? initial;
   if (words.includes(value)) return value;
   throw invalidValue(value, key, words.join(" or "));
 }
 
-function isOn(options: Given, key: keyof typeof OPTIONS): boolean {
+function isOn(options: Given, key: OptionName): boolean {
   return wordOf(options, key) === "on";
 }
 
@@ -332,4 +302,28 @@ function filterOf(events: string | undefined): EventFilter | undefined {
 function modeOf(mode: string): number {
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
   throw invalidValue(mode, "mode", "three octal digits, such as 0660");
+}
+
+/** A listener's settings, read and checked. */
+export interface ListenerSettings {
+  /** The address it listens on. */
+  readonly address: ListenAddress;
+  /** Whether other machines may reach it. */
+  readonly remote: boolean;
+  /** The terms it grants. */
+  readonly grant: Grant;
+  /** The clients it admits, and those it grants other terms. */
+  readonly admission: AccessRules;
+  /** Whether the process behind each client must be known. */
+  readonly identity: boolean;
+  /** Whether its clients may pass descriptors. */
+  readonly descriptors: boolean;
+  /** The behaviour while QEMU is away: its clients wait, or it is closed and refuses them. */
+  readonly absent: "wait" | "refuse";
+  /** The mode of the socket file. */
+  readonly mode: number;
+  /** The owner of the socket file, by name or number. */
+  readonly user: string | undefined;
+  /** The group of the socket file, by name or number. */
+  readonly group: string | undefined;
 }

@@ -12,10 +12,9 @@ import {
   parseListenAddress,
 } from "../policy/address.ts";
 import { naming, UsageError } from "../policy/usage_error.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
-import { readListener, splitOptions, unknownOption } from "./options.ts";
+import { type ListenerSettings, readListener, splitOptions, unknownOption } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
-import type { Grant } from "../policy/grant.ts";
+import type { Grant } from "../policy/admission.ts";
 
 /** The options of such an address: those of a socket file. */
 const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];

@@ -10,8 +10,7 @@
 
 import { type Address, addressText } from "../policy/address.ts";
 import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL } from "../policy/limits.ts";
-import type { ListenerSettings } from "./listener_settings.ts";
-import { parseQemu } from "./options.ts";
+import { type ListenerSettings, parseQemu } from "./options.ts";
 import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
 import {
   amount,
@@ -31,8 +30,8 @@ export interface Setting<T> extends ValueKind<T> {
   readonly initial: T;
   /** The default as the help shows it; without it, `initial`. */
   readonly shownInitial?: string;
-  /** Whether a reload takes a new value, or only a restart does. */
-  readonly reload: "live" | "restart";
+  /** Whether only a restart takes a new value; a reload takes any other. */
+  readonly restart?: true;
   /** The setting without which it means nothing. */
   readonly needs?: "audit" | "metrics";
   /** Whether only the file has it, and no flag. */
@@ -56,138 +55,47 @@ const AUDIT_PLACE = {
 } as const;
 
 /** The settings, in the order in which they are documented. */
+// deno-fmt-ignore
 export const SETTINGS = {
-  "qemu": {
-    ...optional(text(parseQemu, addressText, { value: "ADDR", kind: "address" })),
-    initial: undefined,
-    reload: "restart",
-    help: "QEMU's monitor: the socket given to QEMU with -qmp",
-  },
-  "vm": {
-    ...text(parseVmName, (name) => name, { value: "NAME", expected: VM_NAME_EXPECTED }),
-    initial: "default",
-    reload: "restart",
-    help: "the VM's name, in the status and in __org.qmpmux_query-self",
-  },
-  "control": {
-    ...optional(text(parseControl, placeText, { value: "PATH[,...]", kind: "address" })),
-    initial: undefined,
-    reload: "restart",
-    help: "socket for administration, which works without QEMU too",
-  },
-  "once": {
-    ...SWITCH,
-    initial: false,
-    reload: "live",
-    help: "exit with status 0 when QEMU disconnects, instead of waiting for the next",
-  },
-  "ready": {
-    ...word("listening", "qemu"),
-    initial: "listening",
-    reload: "live",
-    help: "when to send READY=1 to systemd: at once, or when QEMU is there",
-  },
-  "greeting-timeout": {
-    ...SECONDS,
-    initial: 10,
-    reload: "live",
-    help: "timeout in seconds for QEMU's greeting",
-  },
-  "handshake-timeout": {
-    ...SECONDS,
-    initial: 60,
-    reload: "live",
-    help: "timeout in seconds for a client that waits for QEMU's greeting",
-  },
-  "drain-timeout": {
-    ...SECONDS,
-    initial: 5,
-    reload: "live",
-    help: "seconds that pending commands get to finish at exit",
-  },
-  "stall-timeout": {
-    ...SECONDS,
-    initial: 10,
-    reload: "live",
-    help: "seconds without a reply until QEMU counts as stalled",
-  },
-  "on-loss": {
-    ...word("close", "hold"),
-    initial: "close",
-    reload: "live",
-    help: "when QEMU disconnects, close its clients, or keep them for the next QEMU",
-  },
-  "watchdog": {
-    ...word("loop", "qemu"),
-    initial: "loop",
-    reload: "live",
-    help: "what the systemd watchdog covers: qmpmux only, or a stalled QEMU too",
-  },
-  "max-clients": {
-    ...amount(CLIENTS_IN_ALL),
-    initial: CLIENTS_IN_ALL.initial,
-    reload: "live",
-    help: CLIENTS_IN_ALL.help,
-  },
-  "max-unread": {
-    ...amount(UNREAD_IN_ALL),
-    initial: UNREAD_IN_ALL.initial,
-    reload: "live",
-    help: UNREAD_IN_ALL.help,
-  },
-  "max-message": {
-    ...amount(MESSAGE_BYTES),
-    initial: MESSAGE_BYTES.initial,
-    reload: "live",
-    help: MESSAGE_BYTES.help,
-  },
-  "log-format": {
-    ...optional(word("text", "json", "journal")),
-    initial: undefined,
-    shownInitial: "text; journal where systemd reads it",
-    reload: "restart",
-    help: "format of the log on stderr",
-  },
-  "metrics": {
-    ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
-    initial: undefined,
-    reload: "live",
-    help: "address of the metrics for Prometheus: a socket, or a port of 127.0.0.1",
-  },
-  "metrics-host": {
-    ...optional(HOSTS),
-    initial: undefined,
-    needs: "metrics",
-    reload: "restart",
-    help: "host names besides localhost that metrics requests on a port may use",
-  },
-  "audit": {
-    ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
-    initial: undefined,
-    reload: "live",
-    help: "file for a record of each command that changes something",
-  },
-  "audit-failure": {
-    ...word("refuse", "continue"),
-    initial: "continue",
-    needs: "audit",
-    reload: "live",
-    help: "treatment of such commands while no record can be written",
-  },
-  "audit-all": {
-    ...SWITCH,
-    initial: false,
-    needs: "audit",
-    reload: "live",
-    help: "also audit read-only commands",
-  },
-  "deadline": {
-    ...DEADLINES,
-    initial: [],
-    reload: "live",
-    fileOnly: true,
-    help: "timeouts in seconds by command glob; the first match counts",
-  },
+  "qemu": { ...optional(text(parseQemu, addressText, { value: "ADDR", kind: "address" })),
+    restart: true, help: "QEMU's monitor: the socket given to QEMU with -qmp" },
+  "vm": { ...text(parseVmName, (name) => name, { value: "NAME", expected: VM_NAME_EXPECTED }),
+    initial: "default", restart: true,
+    help: "the VM's name, in the status and in __org.qmpmux_query-self" },
+  "control": { ...optional(text(parseControl, placeText, { value: "PATH[,...]", kind: "address" })),
+    restart: true, help: "socket for administration, which works without QEMU too" },
+  "once": { ...SWITCH, initial: false,
+    help: "exit with status 0 when QEMU disconnects, instead of waiting for the next" },
+  "ready": { ...word("listening", "qemu"), initial: "listening",
+    help: "when to send READY=1 to systemd: at once, or when QEMU is there" },
+  "greeting-timeout": { ...SECONDS, initial: 10, help: "timeout in seconds for QEMU's greeting" },
+  "handshake-timeout": { ...SECONDS, initial: 60,
+    help: "timeout in seconds for a client that waits for QEMU's greeting" },
+  "drain-timeout": { ...SECONDS, initial: 5,
+    help: "seconds that pending commands get to finish at exit" },
+  "stall-timeout": { ...SECONDS, initial: 10,
+    help: "seconds without a reply until QEMU counts as stalled" },
+  "on-loss": { ...word("close", "hold"), initial: "close",
+    help: "when QEMU disconnects, close its clients, or keep them for the next QEMU" },
+  "watchdog": { ...word("loop", "qemu"), initial: "loop",
+    help: "what the systemd watchdog covers: qmpmux only, or a stalled QEMU too" },
+  "max-clients": amount(CLIENTS_IN_ALL),
+  "max-unread": amount(UNREAD_IN_ALL),
+  "max-message": amount(MESSAGE_BYTES),
+  "log-format": { ...optional(word("text", "json", "journal")),
+    shownInitial: "text; journal where systemd reads it", restart: true,
+    help: "format of the log on stderr" },
+  "metrics": { ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
+    help: "address of the metrics for Prometheus: a socket, or a port of 127.0.0.1" },
+  "metrics-host": { ...optional(HOSTS), needs: "metrics", restart: true,
+    help: "host names besides localhost that metrics requests on a port may use" },
+  "audit": { ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
+    help: "file for a record of each command that changes something" },
+  "audit-failure": { ...word("refuse", "continue"), initial: "continue", needs: "audit",
+    help: "treatment of such commands while no record can be written" },
+  "audit-all": { ...SWITCH, initial: false, needs: "audit", help: "also audit read-only commands" },
+  "deadline": { ...DEADLINES, initial: [], fileOnly: true,
+    help: "timeouts in seconds by command glob; the first match counts" },
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;
 
 /** The name of a setting: its key in the file, and its flag. */
@@ -221,7 +129,7 @@ export interface ServeSettings extends SettingValues {
 /** The names of the settings that only a restart changes and that differ between two sets. */
 export function changedForRestart(before: ServeSettings, after: ServeSettings): SettingName[] {
   return SETTING_NAMES.filter((name) =>
-    SETTINGS[name].reload === "restart" && printed(before, name) !== printed(after, name)
+    "restart" in SETTINGS[name] && printed(before, name) !== printed(after, name)
   );
 }
 

@@ -82,9 +82,13 @@ export function word<const W extends string>(...words: readonly W[]): ValueKind<
   };
 }
 
-/** A number within the bounds of a limit; of bytes also text such as `64K`. */
-export function amount(row: LimitRow): ValueKind<number> {
+/** A number within the bounds of a limit, with its default and help; of bytes also text such as `64K`. */
+export function amount(
+  row: LimitRow,
+): ValueKind<number> & { readonly initial: number; readonly help: string } {
   return {
+    initial: row.initial,
+    help: row.help,
     value: row.unit === "bytes" ? "BYTES" : "N",
     expected: limitRange(row),
     read: (text) => readLimit(row, text),
@@ -130,8 +134,12 @@ function hostsOf(names: readonly unknown[]): readonly string[] | undefined {
 }
 
 /** A kind whose value may be left out. */
-export function optional<T>(kind: ValueKind<T>): ValueKind<T | undefined> {
-  return { ...kind, print: (value) => value === undefined ? undefined : kind.print(value) };
+export function optional<T>(
+  kind: ValueKind<T>,
+): ValueKind<T | undefined> & { readonly initial: undefined } {
+  const print = (value: T | undefined): string | undefined =>
+    value === undefined ? undefined : kind.print(value);
+  return { ...kind, print, initial: undefined };
 }
 
 /** Seconds that commands may take. */

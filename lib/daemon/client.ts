@@ -11,7 +11,7 @@
 import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
-import type { Grant } from "../policy/grant.ts";
+import type { Grant } from "../policy/admission.ts";
 import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { Connection, type Marks } from "../platform/connection.ts";

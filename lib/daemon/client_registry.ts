@@ -9,7 +9,7 @@
 
 import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
-import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
 import type { Stream } from "../platform/stream.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { UsageError } from "../policy/usage_error.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { placeText } from "../config/recording.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";

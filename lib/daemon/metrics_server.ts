@@ -8,7 +8,7 @@
  */
 
 import { isLocal } from "../policy/address.ts";
-import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";

@@ -10,8 +10,7 @@
 import type { Answer, Monitor } from "../session/monitor.ts";
 import type { Upstream } from "../session/upstream.ts";
 import { type Matcher, matcherOf } from "../policy/glob.ts";
-import { judge, refusalText } from "../policy/policy.ts";
-import { ruleName } from "../policy/rule_name.ts";
+import { judge, refusalText, ruleName } from "../policy/policy.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { readCommand } from "../wire/command_reader.ts";
 import type { Command } from "../wire/message.ts";

@@ -12,7 +12,7 @@ import type { Gauges } from "../observe/metrics_recorder.ts";
 import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
-import type { Grant } from "../policy/grant.ts";
+import type { Grant } from "../policy/admission.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { prepareCommand } from "../wire/command_reader.ts";
 import { type Event, type Greeting, readMessage } from "../wire/message.ts";

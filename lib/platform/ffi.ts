@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 import { FfiError } from "./libc_symbols.ts";
 import type { Log } from "./log.ts";

@@ -7,9 +7,14 @@
  */
 
 import { type Address, addressText, isFile, isLocal } from "../policy/address.ts";
-import { type Credentials, grantFor, type Principal, principalText } from "../policy/admission.ts";
-import type { ListenerSettings } from "../config/listener_settings.ts";
-import type { Grant } from "../policy/grant.ts";
+import {
+  type Credentials,
+  type Grant,
+  grantFor,
+  type Principal,
+  principalText,
+} from "../policy/admission.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
 import type { Ffi } from "./ffi.ts";

@@ -8,7 +8,7 @@
  */
 
 import { type Address, addressText, PATH_BYTES_LIMIT } from "../policy/address.ts";
-import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import { Failure } from "./failure.ts";
 import type { Acceptor } from "./stream.ts";
 import { idOf } from "./users.ts";

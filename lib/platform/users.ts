@@ -5,7 +5,7 @@
  */
 
 import type { Principal } from "../policy/admission.ts";
-import type { ListenerSettings } from "../config/listener_settings.ts";
+import type { ListenerSettings } from "../config/options.ts";
 import { Failure } from "./failure.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;

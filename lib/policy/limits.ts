@@ -35,88 +35,31 @@ const MIB = 1 << 20;
 const DAY = 86400;
 
 /** The limits of each listener, by the name of their option. */
+// deno-fmt-ignore
 export const LIMITS = {
-  "max-clients": {
-    unit: "clients",
-    initial: 2048,
-    least: 1,
-    most: 65536,
-    help: "clients at a time; one more is closed at once",
-  },
-  "max-command": {
-    unit: "bytes",
-    initial: 256 * KIB,
-    least: KIB,
-    most: 64 * MIB,
+  "max-clients": { unit: "clients", initial: 2048, least: 1, most: 65536,
+    help: "clients connected at a time; one more is closed at once" },
+  "max-command": { unit: "bytes", initial: 256 * KIB, least: KIB, most: 64 * MIB,
     forRole: { observer: 64 * KIB },
-    help: "a command, white space not counted; a longer one is an error",
-  },
-  "max-waiting": {
-    unit: "bytes",
-    initial: 256 * KIB,
-    least: KIB,
-    most: 1024 * MIB,
-    help: "commands of a client that wait; past it no more is read",
-  },
-  "read-ahead": {
-    unit: "bytes",
-    initial: 64 * KIB,
-    least: KIB,
-    most: 64 * MIB,
-    help: "what is read of a client that may send no further command yet",
-  },
-  "slow-unread": {
-    unit: "bytes",
-    initial: MIB,
-    least: 4 * KIB,
-    most: 1024 * MIB,
-    help: "what a client leaves unread; past it no command of it is taken",
-  },
-  "slow-time": {
-    unit: "seconds",
-    initial: 30,
-    least: 1,
-    most: DAY,
-    help: "how long a client past slow-unread may take nothing; then it is dropped",
-  },
-  "max-unread": {
-    unit: "bytes",
-    initial: 16 * MIB,
-    least: MIB,
-    most: 1024 * MIB,
-    help: "what a client leaves unread beside replies; past it it is dropped",
-  },
-  "fds-time": {
-    unit: "seconds",
-    initial: 10,
-    least: 1,
-    most: DAY,
-    help: "how long passed descriptors wait for getfd or add-fd; then they are closed",
-  },
-  "rate": {
-    unit: "commands/s",
-    initial: 0,
-    least: 0.01,
-    most: 1_000_000,
-    off: true,
-    help: "commands a second of each client; past it the client waits",
-  },
-  "user-rate": {
-    unit: "commands/s",
-    initial: 0,
-    least: 0.01,
-    most: 1_000_000,
-    off: true,
-    help: "commands a second of all clients of one user together; past it they wait",
-  },
-  "idle": {
-    unit: "seconds",
-    initial: 0,
-    least: 1,
-    most: DAY,
-    off: true,
-    help: "time without a word either way; then the client is closed",
-  },
+    help: "size of a command without white space; a longer one is an error" },
+  "max-waiting": { unit: "bytes", initial: 256 * KIB, least: KIB, most: 1024 * MIB,
+    help: "queued commands of a client; above it, the client is not read" },
+  "read-ahead": { unit: "bytes", initial: 64 * KIB, least: KIB, most: 64 * MIB,
+    help: "input read from a client that may not send further commands yet" },
+  "slow-unread": { unit: "bytes", initial: MIB, least: 4 * KIB, most: 1024 * MIB,
+    help: "unread output of a client; above it, no further command is accepted" },
+  "slow-time": { unit: "seconds", initial: 30, least: 1, most: DAY,
+    help: "time a client above slow-unread may read nothing; then it is dropped" },
+  "max-unread": { unit: "bytes", initial: 16 * MIB, least: MIB, most: 1024 * MIB,
+    help: "unread output of a client besides replies; above it, it is dropped" },
+  "fds-time": { unit: "seconds", initial: 10, least: 1, most: DAY,
+    help: "time passed descriptors wait for getfd or add-fd; then they are closed" },
+  "rate": { unit: "commands/s", initial: 0, least: 0.01, most: 1_000_000, off: true,
+    help: "commands per second of each client; above it, the client waits" },
+  "user-rate": { unit: "commands/s", initial: 0, least: 0.01, most: 1_000_000, off: true,
+    help: "commands per second of all clients of one user; above it, they wait" },
+  "idle": { unit: "seconds", initial: 0, least: 1, most: DAY, off: true,
+    help: "time without traffic in either direction; then the client is closed" },
 } as const satisfies Readonly<Record<string, LimitRow>>;
 
 /** The name of a limit. */
@@ -129,30 +72,24 @@ export type Limits = Readonly<Record<LimitName, number>>;
 export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitName[];
 
 /** The limit of the clients of all listeners: `--max-clients`. */
+// deno-fmt-ignore
 export const CLIENTS_IN_ALL: LimitRow = {
-  unit: "clients",
-  initial: 4096,
-  least: 1,
-  most: 1_000_000,
+  unit: "clients", initial: 4096, least: 1, most: 1_000_000,
   help: "clients of all listeners at a time; one more is closed at once",
 };
 
 /** The limit of the unread replies of all clients: `--max-unread`. */
+// deno-fmt-ignore
 export const UNREAD_IN_ALL: LimitRow = {
-  unit: "bytes",
-  initial: 256 * MIB,
-  least: MIB,
-  most: 64 * 1024 * MIB,
-  help: "replies that all clients together leave unread; past it the slowest is dropped",
+  unit: "bytes", initial: 256 * MIB, least: MIB, most: 64 * 1024 * MIB,
+  help: "unread replies of all clients; above it, the slowest client is dropped",
 };
 
 /** The limit of a message of QEMU: `--max-message`. */
+// deno-fmt-ignore
 export const MESSAGE_BYTES: LimitRow = {
-  unit: "bytes",
-  initial: 64 * MIB,
-  least: MIB,
-  most: 1024 * MIB,
-  help: "a message of QEMU's; a longer one ends the connection to QEMU",
+  unit: "bytes", initial: 64 * MIB, least: MIB, most: 1024 * MIB,
+  help: "size of a message from QEMU; a longer one closes the connection to QEMU",
 };
 
 /**
@@ -188,10 +125,7 @@ export function defaultLimits(role: string): Limits {
  * @param role the name of the listener's role
  * @throws UsageError when a limit is invalid
  */
-export function readLimits(
-  given: (name: LimitName) => string | undefined,
-  role: string,
-): Limits {
+export function readLimits(given: (name: LimitName) => string | undefined, role: string): Limits {
   const initial = defaultLimits(role);
   const limits = limitsBy((name) => {
     const text = given(name);
@@ -209,10 +143,7 @@ export function readLimits(
 }
 
 function limitsBy(value: (name: LimitName) => number): Limits {
-  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Record<
-    LimitName,
-    number
-  >;
+  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Limits;
 }
 
 const FACTORS: Readonly<Record<string, number>> = { "": 1, K: KIB, M: MIB, G: 1024 * MIB };

@@ -14,8 +14,15 @@ import { type Path, pathText, visitEnds } from "./argument_path.ts";
 import type { EventFilter } from "./event_filter.ts";
 import { hasWildcard, type Matcher, matcherOf } from "./glob.ts";
 import { globListOf } from "./glob_list.ts";
-import { RULE_CHARS_LIMIT, type RuleName } from "./rule_name.ts";
 import { shortened } from "../wire/shortened.ts";
+
+/** The name of a rule. */
+export interface RuleName {
+  /** The rule in short, such as `allow blockdev-add if driver=null-co`. */
+  readonly text: string;
+  /** The file and line of the rule, as `FILE:LINE`; `undefined` for a built-in role. */
+  readonly source: string | undefined;
+}
 
 /** The decision on one command. */
 export type Verdict =
@@ -63,6 +70,9 @@ export interface Rule {
 
 /** The parts of a role. */
 export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers">;
+
+/** The most characters of the text of a rule. */
+const RULE_CHARS_LIMIT = 120;
 
 /** The most names of commands whose rules are cached, since clients can invent names. */
 const REMEMBERED_LIMIT = 1024;
@@ -189,29 +199,59 @@ function outsideText({ path, known }: Outside): string {
 
 /** An index of rules by command: an unknown name is matched against wildcards alone. */
 class RuleIndex {
-  readonly #order = new Map<Rule, number>();
-  readonly #exact = new Map<string, Rule[]>();
-  readonly #wild: { readonly rule: Rule; readonly matchers: readonly Matcher[] }[] = [];
+  readonly #rules: readonly Rule[];
+  /** The places of the rules that name a command in full. */
+  readonly #exact = new Map<string, number[]>();
+  readonly #wild: { readonly place: number; readonly matchers: readonly Matcher[] }[] = [];
 
   constructor(rules: readonly Rule[]) {
-    for (const [index, rule] of rules.entries()) {
-      this.#order.set(rule, index);
-      const matchers = rule.commands.filter(hasWildcard).map(matcherOf);
-      if (matchers.length > 0) this.#wild.push({ rule, matchers });
-      for (const name of new Set(rule.commands)) {
-        const rules = this.#exact.get(name);
-        if (rules) rules.push(rule);
-        else this.#exact.set(name, [rule]);
+    this.#rules = rules;
+    for (const [place, { commands }] of rules.entries()) {
+      const matchers = commands.filter(hasWildcard).map(matcherOf);
+      if (matchers.length > 0) this.#wild.push({ place, matchers });
+      for (const name of commands) {
+        const places = this.#exact.get(name);
+        if (places) places.push(place);
+        else this.#exact.set(name, [place]);
       }
     }
   }
 
-  /** Returns the rules that name a command, in their order. */
   rulesFor(command: string): readonly Rule[] {
     const found = new Set(this.#exact.get(command));
-    for (const { rule, matchers } of this.#wild) {
-      if (matchers.some((matches) => matches(command))) found.add(rule);
+    for (const { place, matchers } of this.#wild) {
+      if (matchers.some((matches) => matches(command))) found.add(place);
     }
-    return [...found].sort((a, b) => this.#order.get(a)! - this.#order.get(b)!);
+    return [...found].sort((a, b) => a - b).map((place) => this.#rules[place]!);
   }
+}
+
+/** Returns a rule as a short text: its effect, its commands and its conditions. */
+export function ruleText(
+  { effect, commands, conditions }: Pick<Rule, "effect" | "commands" | "conditions">,
+): string {
+  const wanted = conditions.map(({ path, is }) => {
+    if (is === "present") return `${pathText(path)} is given`;
+    if (is === "absent") return `${pathText(path)} is not given`;
+    return `${pathText(path)}=${is.map(valueText).join("|")}`;
+  });
+  const condition = wanted.length > 0 ? ` if ${wanted.join(" and ")}` : "";
+  return shortened(`${effect} ${commands.join(", ")}${condition}`, RULE_CHARS_LIMIT);
+}
+
+/** Returns a glob for messages: many `?` are counted. */
+function valueText(glob: string): string {
+  if (glob === "") return '""';
+  return /^\?{3,}\*$/.test(glob) ? `(${glob.length - 1} or more characters)` : glob;
+}
+
+/**
+ * Returns the full name of a rule: `FILE:LINE (TEXT)`, or `role NAME: TEXT` in a built-in role.
+ *
+ * @param role the name of the role
+ * @param rule the rule that decided; `undefined` when none matched
+ */
+export function ruleName(role: string, rule: RuleName | undefined): string {
+  if (rule?.source === undefined) return `role ${role}: ${rule?.text ?? "no rule allows it"}`;
+  return `${rule.source} (${rule.text})`;
 }

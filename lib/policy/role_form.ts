@@ -14,10 +14,8 @@
 import { UsageError } from "./usage_error.ts";
 import { ANYTHING, ArgumentList } from "./argument_list.ts";
 import { type Path, readPath, valueText } from "./argument_path.ts";
-import { EventFilter } from "./event_filter.ts";
-import { misspelt } from "./event_names.ts";
-import { type Condition, Role, type Rule } from "./policy.ts";
-import { ruleText } from "./rule_name.ts";
+import { EventFilter, misspelt } from "./event_filter.ts";
+import { type Condition, Role, type Rule, ruleText } from "./policy.ts";
 import { instead } from "./suggestion.ts";
 import { shortened } from "../wire/shortened.ts";
 

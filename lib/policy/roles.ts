@@ -9,9 +9,11 @@
 
 import { UsageError } from "./usage_error.ts";
 import { OBSERVER } from "./observer_role.ts";
-import { operator } from "./operator_role.ts";
+import { operator, operatorRows } from "./operator_role.ts";
 import { Role } from "./policy.ts";
 import { type ReadForm, readForm } from "./role_form.ts";
+import { globMatches } from "./glob.ts";
+import { nearest } from "./suggestion.ts";
 
 /** The default role, which allows everything. */
 export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }] });
@@ -57,4 +59,30 @@ export function readOwnForm(...args: Parameters<typeof readForm>): ReadForm {
   if (name === undefined || !ROLES.has(name)) return { name, role, problems };
   const text = `role ${name}: ${name} is a built-in role; choose another name`;
   return { name, role: undefined, problems: [...problems, { part: "name", text }] };
+}
+
+/**
+ * Finds names of commands in rules that match no command of any known QEMU.
+ *
+ * It skips names that begin with `__`, the prefix of vendors' commands.
+ *
+ * @param roles the roles of a file; built-in ones are skipped
+ * @returns a text for each name, `FILE:LINE: warning: …`
+ */
+export function roleWarnings(roles: Iterable<Role>): string[] {
+  const known = [...operatorRows().keys()];
+  const warnings: string[] = [];
+  for (const role of roles) {
+    if (ROLES.has(role.name)) continue;
+    for (const { name: { source }, commands } of role.rules) {
+      for (const glob of commands) {
+        if (glob.startsWith("__") || known.some((name) => globMatches(glob, name))) continue;
+        const meant = /[*?]/.test(glob) ? undefined : nearest(glob, known);
+        const remedy = meant === undefined ? "check its spelling" : `did you mean "${meant}"?`;
+        const text = `no known QEMU has a command "${glob}"`;
+        warnings.push(`${source}: warning: role ${role.name}: ${text}; ${remedy}`);
+      }
+    }
+  }
+  return warnings;
 }

@@ -1,5 +1,5 @@
 /**
- * Errors in what a user wrote: a flag, an address, an option, a key of the file.
+ * Errors in what a user wrote: a flag, an address, an option, a configuration file.
  *
  * @module
  */
@@ -32,4 +32,18 @@ export function naming<T>(place: string, run: () => T): T {
 export function invalidValue(value: unknown, option: string, expected: string): UsageError {
   const text = `invalid value ${JSON.stringify(value)} for ${option}: expected ${expected}`;
   return new UsageError(text, option);
+}
+
+/** Errors in a configuration file; each problem is a line `FILE:LINE: error; remedy`. */
+export class ConfigError extends Error {
+  /** Its kind. */
+  override name = "ConfigError";
+  /** The errors, in the order of the file. */
+  readonly problems: readonly string[];
+
+  /** Takes the errors of one file; at least one. */
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
 }

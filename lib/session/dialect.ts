@@ -12,7 +12,7 @@ import { quoted } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { errorReply, returnReply, withData } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
-import type { DialectName } from "../policy/grant.ts";
+import type { DialectName } from "../policy/admission.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
 /** The part of the session: before or after the end of the client's negotiation. */

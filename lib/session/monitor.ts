@@ -10,7 +10,7 @@
 
 import type { ClientEnding } from "../observe/observer.ts";
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
-import type { Grant } from "../policy/grant.ts";
+import type { Grant } from "../policy/admission.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
 import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";

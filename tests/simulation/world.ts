@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Grant } from "../../lib/policy/grant.ts";
+import type { Grant } from "../../lib/policy/admission.ts";
 import type { MuxOptions } from "../../lib/hub/options.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { grant, options } from "../support/stage.ts";

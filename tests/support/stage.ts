@@ -12,7 +12,7 @@ import { EventFilter } from "../../lib/policy/event_filter.ts";
 import { defaultLimits, type Limits } from "../../lib/policy/limits.ts";
 import type { Role } from "../../lib/policy/policy.ts";
 import { FULL } from "../../lib/policy/roles.ts";
-import type { DialectName, Grant } from "../../lib/policy/grant.ts";
+import type { DialectName, Grant } from "../../lib/policy/admission.ts";
 import { MessageSplitter } from "../../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../../lib/wire/frame.ts";
 import { FakePeer } from "./fake_peer.ts";
