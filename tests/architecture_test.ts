@@ -123,17 +123,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "session/dialect": ["session/arguments"],
   "session/monitor": ["session/dialect"],
-  "sharing/fd_names": ["sharing/fd_commands", "sharing/fd_references", "sharing/own_command"],
+  "sharing/fd_names": ["sharing/fd_commands", "sharing/fd_references"],
   "sharing/fd_references": ["sharing/fd_commands"],
   "sharing/fd_registry": [
     "sharing/fd_commands",
     "sharing/fd_names",
     "sharing/fd_references",
     "sharing/fd_sets",
-    "sharing/own_command",
   ],
-  "sharing/fd_sets": ["sharing/fd_commands", "sharing/own_command"],
-  "sharing/query_cache": ["sharing/queries"],
+  "sharing/fd_sets": ["sharing/fd_commands"],
   "config/config": [
     "config/config_error",
     "config/conflicts",
@@ -209,7 +207,6 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "wire/text",
   ],
   "wire/cursor": ["wire/names", "wire/qemu_json", "wire/scan", "wire/text"],
-  "wire/elements": ["wire/message", "wire/scan", "wire/text", "wire/unexpected"],
   "wire/frame": ["wire/grammar", "wire/lexer", "wire/normalizer", "wire/scan", "wire/text"],
   "wire/keys": ["wire/text"],
   "wire/message": ["wire/cursor", "wire/frame", "wire/names", "wire/qemu_json", "wire/text"],
@@ -234,10 +231,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "wire/text",
   ],
   "wire/qemu_json": ["wire/number", "wire/output", "wire/printer", "wire/spelling", "wire/text"],
-  "wire/reply": ["wire/message", "wire/qemu_json", "wire/text", "wire/unexpected"],
+  "wire/reply": ["wire/message", "wire/qemu_json", "wire/text"],
   "wire/spelling": ["wire/text"],
+  "wire/tags": ["wire/text"],
   "wire/text": ["wire/scan"],
-  "wire/unexpected": ["wire/text"],
 };
 
 /** Words that a room without waiting and without I/O does not contain. */

@@ -797,7 +797,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an element of QEMU's list is parsed unguarded",
-    file: "wire/elements.ts",
+    file: "hub/listing.ts",
     from: "} catch {\n    throw notElements(reply);",
     to: "} catch (error) {\n    throw error;",
   },
