@@ -786,7 +786,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a key may come twice",
     file: "wire/normalizer.ts",
-    from: "if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;",
+    from:
+      "if (!this.#keys.add(object, this.#out.buffer, keyStart, keyEnd)) return texts.duplicateKey;",
     to: "",
   },
   {
