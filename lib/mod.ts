@@ -92,8 +92,8 @@ export {
   type Message,
   readMessage,
   type Reply,
+  UnexpectedMessage,
 } from "./wire/message.ts";
 export type { ClientPeer, Fds, Identity, QemuEnding, QemuPeer } from "./wire/peer.ts";
-export { UnexpectedMessage } from "./wire/unexpected.ts";
 export { Cursor } from "./wire/cursor.ts";
 export { NameTable } from "./wire/names.ts";

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { Cursor } from "../lib/wire/cursor.ts";
 import { frameOf } from "../lib/wire/frame.ts";
-import { type StringEdit, withEdits } from "../lib/wire/string_edits.ts";
+import { type StringEdit, withEdits } from "../lib/wire/spelling.ts";
 import { Random } from "./support/random.ts";
 
 /** Returns a frame with edits of its strings, by their number. */

@@ -10,8 +10,7 @@
 
 import type { Monitor } from "../session/monitor.ts";
 import { FdRegistry, NOTHING_CAME } from "../sharing/fd_registry.ts";
-import type { Cleanup } from "../sharing/own_command.ts";
-import { takesDescriptor, takesSurely } from "../sharing/fd_commands.ts";
+import { type Cleanup, takesDescriptor, takesSurely } from "../sharing/fd_commands.ts";
 import type { Leave } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import type { Fds } from "../wire/peer.ts";

@@ -16,11 +16,11 @@ import {
   isPretty,
   type Message,
   type Reply,
+  UnexpectedMessage,
 } from "../wire/message.ts";
 import type { Fds, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
-import { UnexpectedMessage } from "../wire/unexpected.ts";
 
 /**
  * In-band commands in flight at a time.

@@ -1,11 +1,15 @@
 /**
- * QEMU's commands for descriptors (`getfd`, `add-fd` and those that close), and their arguments.
+ * QEMU's commands for descriptors (`getfd`, `add-fd` and those that close), and their arguments;
+ * and the commands that qmpmux itself sends, to close leftovers of clients.
  *
  * @module
  */
 
 import type { Cursor } from "../wire/cursor.ts";
+import { readCommand } from "../wire/command_reader.ts";
+import { frameOf } from "../wire/frame.ts";
 import { argumentsOf, type Command } from "../wire/message.ts";
+import { quoted } from "../wire/spelling.ts";
 
 /** The commands that take a received descriptor. */
 const TAKERS: ReadonlySet<string> = new Set(["getfd", "add-fd"]);
@@ -86,4 +90,18 @@ export function hasInner(command: Command, member: string): boolean {
     return false;
   };
   return hasIt(0);
+}
+
+/** A command that cleans up after a client, and that client. */
+export interface Cleanup<Owner> {
+  /** The client. */
+  readonly owner: Owner;
+  /** The command. */
+  readonly command: Command;
+}
+
+/** Returns a command of qmpmux itself; `args` is the text of its arguments. */
+export function ownCommand(name: string, args: string): Command {
+  const frame = frameOf(`{"execute":${quoted(name)},"arguments":${args}}`);
+  return readCommand(frame, false) as Command;
 }

@@ -11,9 +11,8 @@
 import { quoted } from "../wire/qemu_json.ts";
 import type { Command } from "../wire/message.ts";
 import { Tags } from "../wire/tags.ts";
-import { isOneName, nameGivenBy } from "./fd_commands.ts";
+import { type Cleanup, isOneName, nameGivenBy, ownCommand } from "./fd_commands.ts";
 import { type FdReference, tagged } from "./fd_references.ts";
-import { type Cleanup, ownCommand } from "./own_command.ts";
 
 /** The number of a client's names that QEMU may or may not have. */
 export const DOUBTED_LIMIT = 256;

@@ -7,8 +7,7 @@
 import { Cursor } from "../wire/cursor.ts";
 import { FrameSplitter } from "../wire/frame.ts";
 import type { Command } from "../wire/message.ts";
-import { type StringEdit, withEdits } from "../wire/string_edits.ts";
-import { qemuBytes } from "../wire/spelling.ts";
+import { qemuBytes, type StringEdit, withEdits } from "../wire/spelling.ts";
 import { scalarIn } from "./fd_commands.ts";
 
 /**

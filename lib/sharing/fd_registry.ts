@@ -9,10 +9,9 @@
 
 import type { Command, Reply } from "../wire/message.ts";
 import { FdNames, notFound } from "./fd_names.ts";
-import { isAboutDescriptors } from "./fd_commands.ts";
+import { type Cleanup, isAboutDescriptors } from "./fd_commands.ts";
 import { type FdReference, referencesIn, TOO_MANY } from "./fd_references.ts";
 import { FdSets } from "./fd_sets.ts";
-import type { Cleanup } from "./own_command.ts";
 
 /** QEMU's error if a command came without its descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";

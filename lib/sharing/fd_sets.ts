@@ -7,11 +7,9 @@
  * @module
  */
 
-import type { Command, Reply } from "../wire/message.ts";
+import { type Command, type Reply, UnexpectedMessage } from "../wire/message.ts";
 import { objectReturned } from "../wire/reply.ts";
-import { UnexpectedMessage } from "../wire/unexpected.ts";
-import { hasInner, scalar } from "./fd_commands.ts";
-import { type Cleanup, ownCommand } from "./own_command.ts";
+import { type Cleanup, hasInner, ownCommand, scalar } from "./fd_commands.ts";
 
 /** The commands that create an object, and those that delete it, with the member that names it. */
 const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([

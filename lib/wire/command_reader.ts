@@ -124,10 +124,14 @@ export function readCommand(
 type Places = readonly [number, number, number, number, number];
 
 /** Returns QEMU's error for a malformed command: the first one found, with members in QEMU's order. */
-function firstOffence(frame: Frame, takesOob: boolean): string {
-  const { bytes, offsets } = frame;
+function firstOffence({ bytes, offsets }: Frame, takesOob: boolean): string {
   let verb: string | undefined;
-  for (const place of suspects(frame, takesOob)) {
+  const buckets: number[] = [];
+  for (let place = 0; place < offsets.length; place += 3) {
+    buckets.push(bucketAt(bytes, offsets[place]!, offsets[place + 1]! - 1));
+  }
+  for (const number of orderOf(buckets)) {
+    const place = 3 * number;
     const first = bytes[offsets[place + 1]!];
     const key = stringAt(bytes, offsets[place]!, offsets[place + 1]! - 1);
     if (key === "execute" || (key === "exec-oob" && takesOob)) {
@@ -139,27 +143,4 @@ function firstOffence(frame: Frame, takesOob: boolean): string {
     } else if (key !== "id") return `QMP input member '${key}' is unexpected`;
   }
   return "QMP input lacks member 'execute'";
-}
-
-/** Returns the places of the known members, and of the first unknown one, in QEMU's order. */
-function suspects({ bytes, offsets }: Frame, takesOob: boolean): number[] {
-  const places: number[] = [];
-  let unknown = ABSENT;
-  let lowest = Infinity;
-  for (let place = 0; place < offsets.length; place += 3) {
-    const [keyStart, keyEnd] = [offsets[place]!, offsets[place + 1]! - 1];
-    const kind = MEMBERS.at(bytes, keyStart, keyEnd);
-    if (kind !== undefined && (kind !== EXEC_OOB || takesOob)) places.push(place);
-    else {
-      const bucket = bucketAt(bytes, keyStart, keyEnd);
-      // Within a bucket QEMU begins with the last member.
-      if (bucket > lowest) continue;
-      lowest = bucket;
-      unknown = place;
-    }
-  }
-  if (unknown !== ABSENT) places.push(unknown);
-  places.sort((a, b) => a - b);
-  const buckets = places.map((place) => bucketAt(bytes, offsets[place]!, offsets[place + 1]! - 1));
-  return Array.from(orderOf(buckets), (number) => places[number]!);
 }

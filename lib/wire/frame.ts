@@ -108,7 +108,7 @@ export class FrameSplitter {
       const wrong = this.#normalizer.take(kind);
       if (wrong !== undefined) {
         this.#wrong = this.#syntax(wrong);
-        if (this.#grammar.atOnce) return this.#told(this.#wrong);
+        if (this.#grammar.isPositioned) return this.#told(this.#wrong);
       }
     }
     if (this.#open) return undefined;
@@ -123,18 +123,18 @@ export class FrameSplitter {
   }
 
   #syntax(text: string): string {
-    const at = this.#grammar.positions ? `${this.#lexer.line}:${this.#lexer.column}: ` : "";
+    const at = this.#grammar.isPositioned ? `${this.#lexer.line}:${this.#lexer.column}: ` : "";
     return `${at}JSON parse error, ${text}`;
   }
 
   /** Ends the value at stray bytes; returns no second error for a value whose error was returned. */
   #stray(): Damage | undefined {
-    if (this.#skipping && this.#grammar.atOnce) {
+    if (this.#skipping && this.#grammar.isPositioned) {
       this.#reset();
       return undefined;
     }
     const { bytes, start, end } = this.#lexer;
-    if (!this.#grammar.cutsStray) {
+    if (!this.#grammar.isPositioned) {
       return this.#dropped(this.#syntax(`stray '${shown(bytes, start, end)}'`));
     }
     const room = SYNTAX_TEXT_BYTES - 1 - "stray '".length;
@@ -156,7 +156,7 @@ export class FrameSplitter {
 
   #past(limit: string): Damage {
     const damage = `JSON ${limit} limit exceeded`;
-    return this.#grammar.atOnce ? this.#told(damage) : this.#dropped(damage);
+    return this.#grammar.isPositioned ? this.#told(damage) : this.#dropped(damage);
   }
 
   /** Returns damage at once, and skips the rest of the value unless it ends here. */

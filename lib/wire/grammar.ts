@@ -10,16 +10,11 @@
 
 /** The differences between QEMU's JSON parsers. */
 export interface Grammar {
-  /** The first QEMU version with it, `[major, minor]`. */
-  readonly since: readonly [number, number];
-  /** Whether errors begin with `LINE:COLUMN: ` of the token, counted from 1. */
-  readonly positions: boolean;
-  /** Whether a syntax error is reported at once, not when the brackets balance. */
-  readonly atOnce: boolean;
-  /** Whether a key that is not a string is refused before its value is read. */
-  readonly keysAreStrings: boolean;
-  /** Whether stray bytes are cut to the length of a syntax error's text. */
-  readonly cutsStray: boolean;
+  /**
+   * Whether errors begin with `LINE:COLUMN: ` and are reported at once, not when the brackets
+   * balance; keys must be strings before their values are read, and stray bytes are cut.
+   */
+  readonly isPositioned: boolean;
   /** The texts of syntax errors, by the token that was expected. */
   readonly texts: {
     readonly value: string;
@@ -34,11 +29,7 @@ export interface Grammar {
 
 /** QEMU before 11.1; measured on 7.2.22 and 10.0.13. */
 export const CLASSIC: Grammar = {
-  since: [0, 0],
-  positions: false,
-  atOnce: false,
-  keysAreStrings: false,
-  cutsStray: false,
+  isPositioned: false,
   texts: {
     value: "expecting value",
     key: "expecting value",
@@ -52,11 +43,7 @@ export const CLASSIC: Grammar = {
 
 /** QEMU from 11.1; measured on 11.1.3. */
 export const POSITIONED: Grammar = {
-  since: [11, 1],
-  positions: true,
-  atOnce: true,
-  keysAreStrings: true,
-  cutsStray: true,
+  isPositioned: true,
   texts: {
     value: "expecting value",
     key: "expecting key",
@@ -68,14 +55,9 @@ export const POSITIONED: Grammar = {
   },
 };
 
-/**
- * Returns the grammar of a QEMU version.
- *
- * @param major the greeting's `version.qemu.major`
- * @param minor the greeting's `version.qemu.minor`
- */
+/** Returns the grammar of a QEMU version, `version.qemu.major` and `minor` of its greeting. */
 export function grammarOf(major: number, minor: number): Grammar {
-  return compared(POSITIONED.since, major, minor) >= 0 ? POSITIONED : CLASSIC;
+  return major > 11 || (major === 11 && minor >= 1) ? POSITIONED : CLASSIC;
 }
 
 /** The newest QEMU whose grammar has been measured, `[major, minor]`. */
@@ -83,14 +65,6 @@ export const NEWEST_MEASURED = [11, 1] as const;
 
 /** Tells whether a version is newer than those measured, so that its grammar is a guess. */
 export function isUnmeasured(major: number, minor: number): boolean {
-  return compared(NEWEST_MEASURED, major, minor) > 0;
-}
-
-/** Compares a version with another: above 0 when it is newer, below 0 when it is older. */
-function compared(
-  [first, second]: readonly [number, number],
-  major: number,
-  minor: number,
-): number {
-  return major - first || minor - second;
+  const [newest, newestMinor] = NEWEST_MEASURED;
+  return major > newest || (major === newest && minor > newestMinor);
 }

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { Output } from "./output.ts";
+
 /** The end of the input, inside or between tokens. */
 export const NONE = 0;
 /** `{` */
@@ -161,9 +163,8 @@ export class Lexer {
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
   #state = START;
-  /** The bytes of the present token from earlier chunks, and their number. */
-  #carry = new Uint8Array(0);
-  #carried = 0;
+  /** The bytes of the present token from earlier chunks. */
+  readonly #carry = new Output(0);
   #lines = 1;
   /** The number of bytes of the stream before this chunk, and before the present line. */
   #before = 0;
@@ -194,7 +195,7 @@ export class Lexer {
     let peeked = this.#peeked;
     let offset = 0;
     // Stop at the byte with which a token passes the limit.
-    const room = this.limit + 1 - this.#carried;
+    const room = this.limit + 1 - this.#carry.length;
     const end = this.#cutting ? chunk.length : Math.min(chunk.length, at + room);
     while (at < end) {
       const byte = chunk[at]!;
@@ -227,8 +228,8 @@ export class Lexer {
     this.#state = state;
     if (state !== START && state !== RECOVERY && !this.#cutting) {
       this.#began(start + offset);
-      this.#keep(start, at);
-      if (this.#carried > this.limit) {
+      this.#carry.copy(chunk, start, at);
+      if (this.#carry.length > this.limit) {
         this.#ended(at, at);
         if (this.limit < TOKEN_BYTES_LIMIT) this.#cutting = true;
         else {
@@ -249,7 +250,7 @@ export class Lexer {
   /** Stores the line and column of a token, unless it began in an earlier chunk. */
   #began(start: number): void {
     // For QEMU, a token directly after an oversized one has the position of that.
-    if (this.#carried > 0 || this.#before + start === this.#cut) return;
+    if (this.#carry.length > 0 || this.#before + start === this.#cut) return;
     this.#tokenLine = this.#lines;
     this.#tokenColumn = this.#before + start - this.#lineBegan + 1;
   }
@@ -257,29 +258,16 @@ export class Lexer {
   #ended(start: number, end: number): void {
     this.line = this.#tokenLine;
     this.column = this.#tokenColumn;
-    if (this.#carried === 0) {
+    if (this.#carry.length === 0) {
       this.bytes = this.#chunk;
       this.start = start;
       this.end = end;
       return;
     }
-    this.#keep(start, end);
-    this.bytes = this.#carry;
+    this.#carry.copy(this.#chunk, start, end);
+    this.bytes = this.#carry.buffer;
     this.start = 0;
-    this.end = this.#carried;
-    this.#carried = 0;
-    // Free the memory of a large token.
-    if (this.#carry.length > 65536) this.#carry = new Uint8Array(0);
-  }
-
-  #keep(start: number, end: number): void {
-    const length = this.#carried + end - start;
-    if (length > this.#carry.length) {
-      const grown = new Uint8Array(Math.max(64, length * 2));
-      grown.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = grown;
-    }
-    this.#carry.set(this.#chunk.subarray(start, end), this.#carried);
-    this.#carried = length;
+    this.end = this.#carry.length;
+    this.#carry.clear();
   }
 }

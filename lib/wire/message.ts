@@ -10,7 +10,7 @@ import { type Frame, FrameSplitter } from "./frame.ts";
 import { Cursor } from "./cursor.ts";
 import { canonical } from "./qemu_json.ts";
 import { NameTable } from "./names.ts";
-import { asciiBytes, asciiText, stringAt } from "./text.ts";
+import { asciiBytes, asciiText, joined, shown, stringAt } from "./text.ts";
 
 /** A client's id as QEMU prints it, `undefined` for a command without an id. */
 export type Id = string | undefined;
@@ -108,6 +108,35 @@ export interface Event {
   readonly bytes: Uint8Array;
   /** The decoded name; one of more than {@linkcode EVENT_NAME_CHARS_LIMIT} characters is cut and ends in `…`. */
   readonly name: string;
+}
+
+/** The most bytes that an error shows. */
+const SHOWN_BYTES = 200;
+
+/**
+ * An unexpected message of QEMU; the text names the problem and shows the first bytes.
+ *
+ * It closes the connection to QEMU and has no other effect: a QEMU that a guest has taken
+ * over may send anything.
+ */
+export class UnexpectedMessage extends Error {
+  /** The kind of error. */
+  override name = "UnexpectedMessage";
+  /** The problem without the bytes, which may be another client's and are for the log alone. */
+  readonly problem: string;
+
+  /**
+   * Creates the error.
+   *
+   * @param problem the problem, such as `its greeting is too long`
+   * @param bytes the bytes that QEMU sent
+   */
+  constructor(problem: string, bytes: Uint8Array) {
+    const text = shown(bytes, 0, Math.min(bytes.length, SHOWN_BYTES)).trim();
+    const more = bytes.length > SHOWN_BYTES ? `… (${bytes.length} bytes)` : "";
+    super(`${problem}: ${text}${more}`);
+    this.problem = problem;
+  }
 }
 
 /**
@@ -278,11 +307,7 @@ function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (id === undefined) return { kind, bytes, id: undefined };
   const [start, end] = span(id);
   const idText = end - start > OWN_ID_BYTES ? FOREIGN_ID : canonical(frame.bytes, start, end);
-  const rest = withoutMember(frame, id);
-  const line = new Uint8Array(rest.length + LINE_END.length);
-  line.set(rest);
-  line.set(LINE_END, rest.length);
-  return { kind, bytes: line, id: idText };
+  return { kind, bytes: joined([withoutMember(frame, id), LINE_END]), id: idText };
 }
 
 /** Tells whether the value of an `error` member has QEMU's form. */

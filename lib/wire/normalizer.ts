@@ -11,6 +11,7 @@ import type { Grammar } from "./grammar.ts";
 import * as token from "./lexer.ts";
 import type { Lexer } from "./lexer.ts";
 import { KeyTable } from "./keys.ts";
+import { Output } from "./output.ts";
 import type { Offsets } from "./scan.ts";
 import { respellString } from "./spelling.ts";
 import { asciiText, isPlain, wrongString } from "./text.ts";
@@ -72,8 +73,7 @@ export class Normalizer {
   #containers: Container[] = [];
 
   // The new spelling.
-  #out = new Uint8Array(256);
-  #written = 0;
+  readonly #out = new Output(256);
   #offsets: number[] = [];
   #valueStart = 0;
   readonly #keys = new KeyTable();
@@ -108,7 +108,7 @@ export class Normalizer {
         if (kind !== token.COLON) return texts.colon;
         this.#punctuate(kind);
         this.#awaits = VALUE;
-        if (this.#containers.length === 1) this.#valueStart = this.#written;
+        if (this.#containers.length === 1) this.#valueStart = this.#out.length;
         return undefined;
       case PAIR_END:
         if (kind === token.RIGHT_BRACE) return this.#close(kind);
@@ -128,7 +128,7 @@ export class Normalizer {
   /** Returns the value taken since the last `forget`. Call it only when the value is complete. */
   frame(): Frame {
     const offsets = this.#offsets.length > 0 ? this.#offsets : NO_OFFSETS;
-    const bytes = this.#out.slice(0, this.#written);
+    const bytes = this.#out.bytes.slice();
     return { bytes, isObject: bytes[0] === OPEN_BRACE, offsets };
   }
 
@@ -136,26 +136,24 @@ export class Normalizer {
   forget(): void {
     this.#awaits = VALUE;
     this.#containers.length = 0;
-    this.#written = 0;
+    this.#out.clear();
     this.#objects = 0;
     this.#keys.clear();
     if (this.#offsets.length > 0) this.#offsets = [];
-    // Free the memory of a large value.
-    if (this.#out.length > 65536) this.#out = new Uint8Array(256);
   }
 
   #key(kind: number): string | undefined {
     if (kind !== token.STRING) {
-      if (this.#grammar.keysAreStrings) return this.#grammar.texts.key;
+      if (this.#grammar.isPositioned) return this.#grammar.texts.key;
       // The classic parser reads any value as a key and reports the error afterwards.
       this.#awaits = KEY;
       return this.#value(kind, this.#grammar.texts.key);
     }
     const container = this.#containers.at(-1)!;
-    container.keyStart = this.#written;
+    container.keyStart = this.#out.length;
     const wrong = this.#string();
     if (wrong !== undefined) return wrong;
-    container.keyEnd = this.#written;
+    container.keyEnd = this.#out.length;
     this.#awaits = COLON;
     return undefined;
   }
@@ -212,15 +210,14 @@ export class Normalizer {
       return undefined;
     }
     if (this.#awaits === KEY) return texts.keyNotString;
-    if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;
-    if (depth === 1) this.#offsets.push(keyStart, this.#valueStart, this.#written);
+    if (!this.#keys.add(object, this.#out.buffer, keyStart, keyEnd)) return texts.duplicateKey;
+    if (depth === 1) this.#offsets.push(keyStart, this.#valueStart, this.#out.length);
     this.#awaits = PAIR_END;
     return undefined;
   }
 
   #punctuate(kind: number): void {
-    this.#room(1);
-    this.#out[this.#written++] = PUNCTUATION[kind]!;
+    this.#out.put(PUNCTUATION[kind]!);
   }
 
   /** Writes the present token, a string; returns QEMU's error text if it is malformed. */
@@ -233,29 +230,16 @@ export class Normalizer {
     const wrong = wrongString(bytes, start, end);
     if (wrong !== undefined) return wrong;
     // A `"` becomes at most two bytes, a two-byte NUL six.
-    this.#room(3 * (end - start));
-    this.#written = respellString(bytes, start, end, this.#out, this.#written);
+    this.#out.within(
+      3 * (end - start),
+      (out, at) => respellString(bytes, start, end, out, at),
+    );
     return undefined;
   }
 
   /** Copies the present token. */
   #write(): void {
     const { bytes, start, end } = this.#lexer;
-    const length = end - start;
-    this.#room(length);
-    if (length > 64) this.#out.set(bytes.subarray(start, end), this.#written);
-    else {
-      const out = this.#out;
-      for (let from = start, to = this.#written; from < end;) out[to++] = bytes[from++]!;
-    }
-    this.#written += length;
-  }
-
-  #room(length: number): void {
-    const needed = this.#written + length;
-    if (needed <= this.#out.length) return;
-    const grown = new Uint8Array(needed * 2);
-    grown.set(this.#out.subarray(0, this.#written));
-    this.#out = grown;
+    this.#out.copy(bytes, start, end);
   }
 }

@@ -50,51 +50,21 @@ export function double(value: number): string {
 /** The number of decimal digits that are printed. */
 const DIGITS = 17;
 
-/** Returns the first 17 decimal digits of a positive double, rounded half to even, and its exponent. */
-function significant(value: number): { digits: string; exponent: number } {
-  if (mayBeHalf(value)) return exactly(value);
-  const text = value.toExponential(DIGITS - 1);
-  const mark = text.indexOf("e");
-  return { digits: text[0] + text.slice(2, mark), exponent: Number(text.slice(mark + 1)) };
-}
+/** A number halfway between two of 17 digits, with all of its digits. */
+const HALF = /^\d\.\d{16}50*e/;
 
-/** The most binary places of a double that is halfway between two numbers of 17 digits. */
+/** The most binary places of such a number: with `k` of them it has `k` decimal places, the last a five. */
 const HALF_PLACES = 25;
 
-/**
- * Tells whether a positive double may be halfway between two numbers of 17 digits.
- *
- * With `k` binary places it has `k` decimal places, the last of them a five: it is halfway
- * only with 18 digits in all. An integer must be a multiple of a high power of five.
- */
-function mayBeHalf(value: number): boolean {
-  if (Number.isInteger(value)) return value >= 1e17 && value < 1e40;
-  if (!Number.isInteger(value * 2 ** HALF_PLACES)) return false;
-  let places = 1;
-  while (!Number.isInteger(value * 2 ** places)) places++;
-  return value * 10 ** places > 0.9e17;
-}
-
-/** Returns the same as `significant`, computed from all digits of the double. */
-function exactly(value: number): { digits: string; exponent: number } {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  const bits = view.getBigUint64(0);
-  const biased = Number(bits >> 52n);
-  const fraction = bits & 0xfffffffffffffn;
-  const mantissa = biased === 0 ? fraction : fraction | 0x10000000000000n;
-  const power = (biased === 0 ? 1 : biased) - 1075;
-
-  // The value is exactly numerator / 10 ** places.
-  const places = power < 0 ? -power : 0;
-  const numerator = power < 0 ? mantissa * 5n ** BigInt(places) : mantissa << BigInt(power);
-  const exact = numerator.toString();
-  const exponent = exact.length - 1 - places;
-  if (exact.length <= DIGITS) return { digits: exact, exponent };
-  const unit = 10n ** BigInt(exact.length - DIGITS);
-  const rest = numerator % unit;
-  let kept = numerator / unit;
-  if (rest * 2n > unit || (rest * 2n === unit && (kept & 1n) === 1n)) kept++;
-  const digits = kept.toString();
-  return { digits: digits.slice(0, DIGITS), exponent: exponent + digits.length - DIGITS };
+/** Returns the first 17 decimal digits of a positive double, rounded half to even, and its exponent. */
+function significant(value: number): { digits: string; exponent: number } {
+  const text = value.toExponential(DIGITS - 1);
+  const mark = text.indexOf("e");
+  const digits = text[0] + text.slice(2, mark);
+  const exponent = Number(text.slice(mark + 1));
+  // An odd digit of an exact half was rounded up. To print all digits takes time.
+  const last = text.charCodeAt(mark - 1) - 0x30;
+  const isUp = last % 2 === 1 && Number.isInteger(value * 2 ** HALF_PLACES) &&
+    HALF.test(value.toExponential(100));
+  return { digits: isUp ? `${digits.slice(0, -1)}${last - 1}` : digits, exponent };
 }

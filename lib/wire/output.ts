@@ -13,16 +13,21 @@ const NEWLINE = 0x0a;
 /** The number of spaces for a level of pretty text. */
 const INDENT = 4;
 
+/** The longest buffer that is kept for the next text. */
+const KEPT_BYTES = 65536;
+
 /** The number of bytes up to which a loop copies faster than a call. */
 const FEW = 64;
 
 /** A growing buffer. */
 export class Output {
+  readonly #least: number;
   #bytes: Uint8Array;
   #length = 0;
 
   /** Creates an empty buffer with room for this many bytes. */
   constructor(room: number) {
+    this.#least = room;
     this.#bytes = new Uint8Array(room);
   }
 
@@ -34,6 +39,11 @@ export class Output {
   /** The bytes written; valid until the next write. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** The bytes written, and unused room behind them; valid until the next write. */
+  get buffer(): Uint8Array {
+    return this.#bytes;
   }
 
   /** The bytes written, which must be ASCII, as text. */
@@ -84,6 +94,13 @@ export class Output {
   within(length: number, write: (bytes: Uint8Array, at: number) => number): void {
     this.#room(length);
     this.#length = write(this.#bytes, this.#length);
+  }
+
+  /** Removes the bytes written; `buffer` has them until the next write. */
+  clear(): void {
+    this.#length = 0;
+    // Free the memory of a large text.
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(this.#least);
   }
 
   #room(length: number): void {

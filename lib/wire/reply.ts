@@ -7,9 +7,15 @@
  */
 
 import { prettied, prettyBytes, qemuText, quoted } from "./qemu_json.ts";
-import { type Event, type Greeting, type Id, isPretty, type Reply } from "./message.ts";
+import {
+  type Event,
+  type Greeting,
+  type Id,
+  isPretty,
+  type Reply,
+  UnexpectedMessage,
+} from "./message.ts";
 import { asciiBytes, putAscii } from "./text.ts";
-import { UnexpectedMessage } from "./unexpected.ts";
 
 const CLOSE_BRACE = 0x7d;
 const DECODER = new TextDecoder();

@@ -1,14 +1,23 @@
 /**
- * String tokens in other spellings: JSON's, QEMU's, and modified UTF-8.
+ * String tokens in other spellings: JSON's, QEMU's, and modified UTF-8; and edits of them.
  *
  * @module
  */
 
-import { asciiText, characterAt, damaged, ESCAPE_BYTES, escapedAt, wrongString } from "./text.ts";
+import {
+  asciiText,
+  characterAt,
+  damaged,
+  ESCAPE_BYTES,
+  escapedAt,
+  joined,
+  wrongString,
+} from "./text.ts";
 
 const BACKSLASH = 0x5c;
 const DOUBLE_QUOTE = 0x22;
 const SINGLE_QUOTE = 0x27;
+const LETTER_U = 0x75;
 const ENCODER = new TextEncoder();
 const NO_CHARACTER = 0xffffff;
 const NUL_ESCAPE = ENCODER.encode("\\u0000");
@@ -149,7 +158,7 @@ function putPrinted(out: Uint8Array, at: number, code: number): number {
   } else if (code >= 0x20 && code < 0x7f) out[at++] = code;
   else {
     out[at++] = BACKSLASH;
-    out[at++] = 0x75;
+    out[at++] = LETTER_U;
     for (let shift = 12; shift >= 0; shift -= 4) out[at++] = UPPER_HEX[(code >> shift) & 15]!;
   }
   return at;
@@ -171,4 +180,55 @@ export function quoted(text: string): string {
   for (let i = 0; i < text.length; i++) at = putPrinted(out, at, text.charCodeAt(i));
   out[at++] = DOUBLE_QUOTE;
   return asciiText(out, 0, at);
+}
+
+/** A change of a string. */
+export interface StringEdit {
+  /** The offset of the string in the frame. */
+  readonly start: number;
+  /** The end of the string in the frame, exclusive. */
+  readonly end: number;
+  /** The place for the text in the string, in UTF-16 units; without it the text replaces the string. */
+  readonly at?: number;
+  /** The text; one that is inserted is ASCII without quotes, backslashes and control characters. */
+  readonly text: string;
+}
+
+/**
+ * Returns the bytes of a frame with its strings edited.
+ *
+ * @param edits the edits in the order of their places
+ */
+export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let copied = 0;
+  /** The last edited string, the place of the edit in it, and its UTF-16 units before that. */
+  let string = -1;
+  let [offset, units] = [0, 0];
+  for (const { start, end, at, text } of edits) {
+    if (at === undefined) {
+      pieces.push(bytes.subarray(copied, start), ENCODER.encode(JSON.stringify(text)));
+      copied = end;
+      continue;
+    }
+    if (start !== string) [string, offset, units] = [start, start + 1, 0];
+    offset = behind(bytes, offset, at - units);
+    units = at;
+    pieces.push(bytes.subarray(copied, offset), ENCODER.encode(text));
+    copied = offset;
+  }
+  pieces.push(bytes.subarray(copied));
+  return joined(pieces);
+}
+
+/** Returns the offset after this many UTF-16 units of a string's text. */
+function behind(bytes: Uint8Array, offset: number, units: number): number {
+  while (units > 0) {
+    const byte = bytes[offset]!;
+    // An escape stands for one unit, a character of four bytes for two.
+    if (byte === BACKSLASH) offset += bytes[offset + 1] === LETTER_U ? 6 : 2;
+    else offset += byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    units -= byte >= 0xf0 ? 2 : 1;
+  }
+  return offset;
 }

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { asciiBytes, joined } from "./text.ts";
+
 const TILDE = 0x7e;
 const SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /** The length of the secret: clients cannot guess 36 bits, even with 100,000 guesses a command. */
@@ -35,7 +37,7 @@ export class Tags {
     }
     this.mark = `~${signs}`;
     this.none = `${this.mark}0~`;
-    this.#needle = new TextEncoder().encode(this.mark);
+    this.#needle = asciiBytes(this.mark);
     const { length } = this.#needle;
     this.#skips = new Uint8Array(256).fill(length);
     for (let i = 0; i < length - 1; i++) this.#skips[this.#needle[i]!] = length - 1 - i;
@@ -57,15 +59,19 @@ export class Tags {
    */
   without(bytes: Uint8Array): Uint8Array {
     if (!this.#used) return bytes;
-    const tags: [start: number, end: number][] = [];
+    const pieces: Uint8Array[] = [];
+    let from = 0;
     for (let at = this.#find(bytes, 0); at >= 0;) {
       const end = this.#end(bytes, at);
       const next = this.#find(bytes, end ?? at + 1);
       const isLast = next !== end || this.#end(bytes, next) === undefined;
-      if (end !== undefined && isLast) tags.push([at, end]);
+      if (end !== undefined && isLast) {
+        pieces.push(bytes.subarray(from, at));
+        from = end;
+      }
       at = next;
     }
-    return tags.length === 0 ? bytes : cut(bytes, tags);
+    return from === 0 ? bytes : joined([...pieces, bytes.subarray(from)]);
   }
 
   /** Returns the offset of the next mark, or -1. It reads about one byte of seven (Horspool). */
@@ -95,18 +101,4 @@ export class Tags {
 
 function isNumberSign(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a);
-}
-
-/** Copies bytes without some parts of them. */
-function cut(bytes: Uint8Array, parts: readonly (readonly [number, number])[]): Uint8Array {
-  const removed = parts.reduce((sum, [start, end]) => sum + end - start, 0);
-  const rest = new Uint8Array(bytes.length - removed);
-  let [from, to] = [0, 0];
-  for (const [start, end] of parts) {
-    rest.set(bytes.subarray(from, start), to);
-    to += start - from;
-    from = end;
-  }
-  rest.set(bytes.subarray(from), to);
-  return rest;
 }

@@ -170,6 +170,17 @@ export function putAscii(text: string, bytes: Uint8Array, at: number): void {
   else for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
 }
 
+/** Joins pieces of bytes. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
 /**
  * Tells whether a string token has double quotes, printable ASCII and no escapes, so that its
  * bytes are its text.

@@ -786,7 +786,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a key may come twice",
     file: "wire/normalizer.ts",
-    from: "if (!this.#keys.add(object, this.#out, keyStart, keyEnd)) return texts.duplicateKey;",
+    from:
+      "if (!this.#keys.add(object, this.#out.buffer, keyStart, keyEnd)) return texts.duplicateKey;",
     to: "",
   },
   {
@@ -797,7 +798,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an element of QEMU's list is parsed unguarded",
-    file: "wire/elements.ts",
+    file: "hub/listing.ts",
     from: "} catch {\n    throw notElements(reply);",
     to: "} catch (error) {\n    throw error;",
   },

@@ -5,10 +5,9 @@
  */
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { withElements } from "../lib/wire/elements.ts";
-import type { Reply } from "../lib/wire/message.ts";
+import { withElements } from "../lib/hub/listing.ts";
+import { type Reply, UnexpectedMessage } from "../lib/wire/message.ts";
 import { errorReply } from "../lib/wire/reply.ts";
-import { UnexpectedMessage } from "../lib/wire/unexpected.ts";
 
 function reply(text: string): Reply {
   return { kind: "return", bytes: new TextEncoder().encode(text), id: undefined };
