@@ -9,7 +9,8 @@ import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/
 import { dialOnce } from "../lib/platform/dial.ts";
 import { Descriptors } from "../lib/platform/descriptors.ts";
 import { type Libc, loadLibc } from "../lib/platform/libc.ts";
-import { FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
+import { Poller } from "../lib/platform/poller.ts";
+import { FdSocket, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { memoryFile, memoryFilesOf } from "./support/passing.ts";

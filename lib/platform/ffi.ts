@@ -11,7 +11,7 @@ import type { ListenerSettings } from "../config/listener_settings.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 import { FfiError } from "./libc_symbols.ts";
 import type { Log } from "./log.ts";
-import { Poller } from "./unix_socket.ts";
+import { Poller } from "./poller.ts";
 
 /** The C library, and the poller of the sockets made by it. */
 export interface Ffi {
