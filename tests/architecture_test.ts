@@ -55,6 +55,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/records",
   ],
   "daemon/deps": ["daemon/internal_errors", "daemon/limit_log"],
+  "daemon/fd_budget": ["daemon/limit_log"],
   "daemon/internal_errors": ["daemon/limit_log"],
   "daemon/machine": [
     "daemon/client_registry",
