@@ -9,7 +9,7 @@
 import { withTimeout } from "../platform/clock.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
-import { dropFfi } from "../platform/permissions.ts";
+import { dropFfi } from "../platform/runtime.ts";
 import { BusyMonitor, NoMonitor, Session } from "../client/session.ts";
 import type { Address } from "../policy/address.ts";
 import { noGreeting } from "./busy.ts";

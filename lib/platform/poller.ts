@@ -1,11 +1,15 @@
 /**
  * Waiting for the descriptors of sockets made by FFI: one thread waits for all of them.
  *
+ * FFI is opened only if a listener identifies its clients or receives descriptors;
+ * without it qmpmux runs on, and logs what is missing.
+ *
  * @module
  */
 
-import type { Libc } from "./libc.ts";
-import { LAYOUTS } from "./libc_symbols.ts";
+import { type Libc, loadLibc } from "./libc.ts";
+import { FfiError, LAYOUTS } from "./libc_symbols.ts";
+import type { Log } from "./log.ts";
 
 const { EPOLL_EVENT_BYTES: EVENT_BYTES } = LAYOUTS[Deno.build.arch];
 
@@ -31,7 +35,8 @@ export type Ready = (readable: boolean, writable: boolean) => void;
 
 /** Calls the owners of descriptors that become ready. */
 export class Poller {
-  readonly #libc: Libc;
+  /** The calls. */
+  readonly libc: Libc;
   readonly #owners = new Map<number, Ready>();
   #queue = -1;
   /** A descriptor that wakes the waiting thread. */
@@ -42,7 +47,7 @@ export class Poller {
 
   /** Creates a poller that watches nothing. */
   constructor(libc: Libc) {
-    this.#libc = libc;
+    this.libc = libc;
   }
 
   /** Calls `told` whenever a descriptor becomes ready. */
@@ -54,7 +59,7 @@ export class Poller {
 
   /** Stops watching a descriptor; call it before closing that. */
   unwatch(descriptor: number): void {
-    this.#libc.c.epoll_ctl(this.#queue, EPOLL_CTL_DEL, descriptor, null);
+    this.libc.c.epoll_ctl(this.#queue, EPOLL_CTL_DEL, descriptor, null);
     this.#owners.delete(descriptor);
     // Without descriptors the waiting thread ends.
     if (this.#owners.size === 0) this.#ring();
@@ -76,7 +81,7 @@ export class Poller {
   }
 
   async #run(): Promise<void> {
-    const libc = this.#libc;
+    const libc = this.libc;
     this.#queue = libc.checked(libc.c.epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     this.#bell = libc.checked(libc.c.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
     this.#add(this.#bell);
@@ -103,18 +108,29 @@ export class Poller {
   }
 
   #ring(): void {
-    this.#libc.c.write(this.#bell, new BigUint64Array([1n]), 8n);
+    this.libc.c.write(this.#bell, new BigUint64Array([1n]), 8n);
   }
 
   #add(descriptor: number): void {
     const event = new DataView(new ArrayBuffer(EVENT_BYTES));
     event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
     event.setInt32(EVENT_DATA, descriptor, true);
-    const result = this.#libc.c.epoll_ctl(this.#queue, EPOLL_CTL_ADD, descriptor, event);
+    const result = this.libc.c.epoll_ctl(this.#queue, EPOLL_CTL_ADD, descriptor, event);
     // The limit of a user (fs.epoll.max_user_watches) counts as exhaustion too.
-    if (result < 0 && this.#libc.errno === ENOSPC) {
+    if (result < 0 && this.libc.errno === ENOSPC) {
       throw new Error(`Too many open files are watched (os error ${ENOSPC})`);
     }
-    this.#libc.checked(result, "epoll_ctl");
+    this.libc.checked(result, "epoll_ctl");
+  }
+}
+
+/** Opens FFI; returns `undefined` and logs the reason if it is not available. */
+export function openPoller(log: Log): Poller | undefined {
+  try {
+    return new Poller(loadLibc());
+  } catch (error) {
+    if (!(error instanceof FfiError)) throw error;
+    log.warn(`nobody's identity is known, and no descriptors are passed: ${error.message}`);
+    return undefined;
   }
 }

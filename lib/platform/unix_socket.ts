@@ -68,16 +68,14 @@ class Gate {
 export class UnixListener implements Acceptor {
   /** Its address. */
   readonly addr: Deno.Addr;
-  readonly #libc: Libc;
   readonly #poller: Poller;
   readonly #descriptor: number;
   readonly #gate: Gate;
   #closed = false;
 
   /** Takes ownership of a listening descriptor. */
-  constructor(libc: Libc, poller: Poller, descriptor: number, path: string) {
+  constructor(poller: Poller, descriptor: number, path: string) {
     this.addr = { transport: "unix", path };
-    this.#libc = libc;
     this.#poller = poller;
     this.#descriptor = descriptor;
     this.#gate = new Gate(poller);
@@ -92,12 +90,12 @@ export class UnixListener implements Acceptor {
   async accept(): Promise<UnixSocket> {
     const accepted = await this.#gate.tried(() => {
       if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-      return this.#libc.accept(this.#descriptor);
+      return this.#poller.libc.accept(this.#descriptor);
     });
     try {
-      return new UnixSocket(this.#libc, this.#poller, accepted);
+      return new UnixSocket(this.#poller, accepted);
     } catch (error) {
-      this.#libc.close(accepted);
+      this.#poller.libc.close(accepted);
       throw error;
     }
   }
@@ -107,7 +105,7 @@ export class UnixListener implements Acceptor {
     if (this.#closed) return;
     this.#closed = true;
     this.#poller.unwatch(this.#descriptor);
-    this.#libc.close(this.#descriptor);
+    this.#poller.libc.close(this.#descriptor);
     this.#gate.open();
   }
 }
@@ -125,13 +123,13 @@ export class UnixSocket implements Stream {
   #closed = false;
 
   /** Takes ownership of a connected descriptor. */
-  constructor(libc: Libc, poller: Poller, descriptor: number) {
-    this.#libc = libc;
+  constructor(poller: Poller, descriptor: number) {
+    this.#libc = poller.libc;
     this.#poller = poller;
     this.#descriptor = descriptor;
     this.#input = new Gate(poller);
     this.#output = new Gate(poller);
-    this.identity = libc.identityOf(descriptor);
+    this.identity = poller.libc.identityOf(descriptor);
     poller.watch(descriptor, (readable, writable) => {
       if (readable) this.#input.open();
       if (writable) this.#output.open();
