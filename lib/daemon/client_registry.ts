@@ -116,7 +116,11 @@ export class ClientRegistry implements Disposable {
       throw error;
     }
     for (const { commit } of changes) commit();
-    for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
+    for (const [key, listener] of this.#listeners) {
+      if (wanted.has(key)) continue;
+      listener[Symbol.dispose]();
+      this.#listeners.delete(key);
+    }
     for (const [key, listener] of opened) this.#listen(key, listener);
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
     this.poller?.libc.noteListening();
@@ -214,11 +218,6 @@ export class ClientRegistry implements Disposable {
     entry.listener.clients--;
     listener.clients++;
     entry.listener = listener;
-  }
-
-  #unlisten(key: string): void {
-    this.#listeners.get(key)?.[Symbol.dispose]();
-    this.#listeners.delete(key);
   }
 
   #takeBack(changes: readonly Change[]): void {
