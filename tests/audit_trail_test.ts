@@ -7,9 +7,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { AuditRecord } from "../lib/observe/audit.ts";
-import { AuditFile, auditProblem } from "../lib/platform/audit_file.ts";
+import { AuditFile, auditProblem, type AuditWriter } from "../lib/platform/audit_file.ts";
 import { AuditTrail } from "../lib/daemon/audit_trail.ts";
-import type { AuditWriter } from "../lib/platform/audit_writer.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { entryOf, Journal } from "../lib/platform/journal.ts";
 import { within } from "./support/deadline.ts";

@@ -57,6 +57,12 @@ class House {
   }
 }
 
+/** Waits for clients to leave, and for the turns that they have asked for. */
+async function left(...running: readonly Promise<void>[]): Promise<void> {
+  await within("the clients to leave", Promise.all(running));
+  await TURNS.next();
+}
+
 function event(bytes: number): string {
   const head = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": {"a": "';
   const tail = '"}}\r\n';
@@ -81,7 +87,7 @@ Deno.test("Client reads what came before QEMU was there, once it is", async () =
   house.say(DONE);
   assertEquals(await readText(pair.theirs, DONE.length), DONE);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.mux.monitors.size, 0);
 });
 
@@ -93,7 +99,7 @@ Deno.test("Client that ends its stream before QEMU is there is answered when it 
   await pair.theirs.closeWrite();
   house.arrive();
   assertEquals(await readToEnd(pair.theirs), GREETING + DONE);
-  await within("the client to leave", running);
+  await left(running);
 });
 
 Deno.test("Client that ends its stream is answered to the end, then hears the end of file", async () => {
@@ -110,7 +116,7 @@ Deno.test("Client that ends its stream is answered to the end, then hears the en
     await readToEnd(pair.theirs),
     `${GREETING}${DONE}{"return": "a", "id": 1}\r\n{"return": "b"}\r\n{"return": "c"}\r\n`,
   );
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.mux.monitors.size, 0);
 });
 
@@ -123,7 +129,7 @@ Deno.test("Client that ends its stream with oob on is not answered any more, as 
   await house.qemu.next();
   await pair.theirs.closeWrite();
   assertEquals(await readToEnd(pair.theirs), "");
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.mux.monitors.size, 0);
   house.say(DONE);
 });
@@ -136,7 +142,7 @@ Deno.test("Client that closes takes its unsent commands with it", async () => {
   await write(pair.theirs, '{"execute":"a"}{"execute":"b"}{"execute":"c"}');
   assertEquals(await house.qemu.next(), '{"execute":"a"}');
   pair.theirs.close();
-  await within("the client to leave", running);
+  await left(running);
   house.say(DONE);
   assertEquals(house.qemu.heard, []);
   assertEquals(house.mux.monitors.size, 0);
@@ -154,10 +160,10 @@ Deno.test("Client that ends its stream and then closes is found out by the next 
   using second = await makePair();
   const ending = house.client(second.ours).run();
   second.theirs.close();
-  await within("the second client to leave", ending);
+  await left(ending);
   pair.theirs.close();
   house.say(event(200));
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.mux.monitors.size, 0);
 });
 
@@ -176,7 +182,7 @@ Deno.test("Client that closes while much of it is unread is found out by the nex
   }
   pair.theirs.close();
   house.say(event(200));
-  await within("the client to leave", running);
+  await left(running);
   house.say(DONE);
   assertEquals(house.mux.monitors.size, 0);
   assertEquals(house.qemu.heard, []);
@@ -201,9 +207,7 @@ Deno.test("Client is read no further than a little while its command runs", asyn
   assertEquals(await house.qemu.next(), '{"execute":"b"}');
   await within("the client's bytes to be read", writing);
   pair.theirs.close();
-  await within("the client to leave", running);
-  // Its reading may still wait for a turn.
-  await TURNS.next();
+  await left(running);
 });
 
 Deno.test("Client that is behind has no further command taken until it has read", async () => {
@@ -222,7 +226,7 @@ Deno.test("Client that is behind has no further command taken until it has read"
   assertEquals(await house.qemu.next(), '{"execute":"late"}');
   pair.theirs.close();
   second.theirs.close();
-  await within("the clients to leave", Promise.all([running, other]));
+  await left(running, other);
 });
 
 Deno.test("Client that never reads is dropped at the hard mark, which is told once", async () => {
@@ -232,7 +236,7 @@ Deno.test("Client that never reads is dropped at the hard mark, which is told on
   await negotiated(pair.theirs);
   const large = event(1 << 20);
   for (let i = 0; i < 20; i++) house.say(large);
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.log.lines, [
     `client door/1 was dropped: it left ${17 << 20} bytes unread (the limit is ${16 << 20})`,
   ]);
@@ -254,7 +258,7 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   ]);
   client.tick(31);
   client.tick(32);
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.log.lines.length, 1);
   assert(
     DROPPED.test(house.log.lines[0]!) &&
@@ -271,7 +275,7 @@ Deno.test("Client.send() that drops its client leaves the hub alone while it tel
   client.send(new Uint8Array(LIMITS["max-unread"].initial + 1));
   assert(DROPPED.test(house.log.lines[0]!), house.log.lines[0]);
   assertEquals(house.mux.monitors.size, 1);
-  await within("the client to leave", running);
+  await left(running);
   assertEquals(house.mux.monitors.size, 0);
 });
 
@@ -288,14 +292,14 @@ Deno.test("Client that never reads costs only itself", async () => {
     house.say(large);
     assertEquals(await readText(second.theirs, large.length), large);
   }
-  await within("the client to leave", running);
+  await left(running);
   await write(second.theirs, '{"execute":"a"}');
   await house.qemu.next();
   house.say(DONE);
   assertEquals(await readText(second.theirs, DONE.length), DONE);
   assertEquals(house.log.lines.length, 1);
   second.theirs.close();
-  await within("the other client to leave", other);
+  await left(other);
 });
 
 Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", async () => {
@@ -310,7 +314,7 @@ Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", a
   house.mux.qemuLeft("gone");
   assertEquals(await readToEnd(pair.theirs), event(200) + DONE);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await left(running);
 });
 
 Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU goes", async () => {
@@ -324,7 +328,7 @@ Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU g
   house.mux.qemuLeft("gone");
   assertEquals(await readToEnd(pair.theirs), "");
   pair.theirs.close();
-  await within("the client to leave", running);
+  await left(running);
 });
 
 Deno.test("Client.name is its listener's and its number", async () => {
@@ -334,5 +338,5 @@ Deno.test("Client.name is its listener's and its number", async () => {
   assertEquals(client.name, "door/1");
   const running = client.run();
   pair.theirs.close();
-  await within("the client to leave", running);
+  await left(running);
 });

@@ -9,6 +9,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Descriptors } from "../lib/platform/descriptors.ts";
 import { DESCRIPTORS_LIMIT, Libc, loadLibc } from "../lib/platform/libc.ts";
+import { linkAt, namesIn } from "../lib/platform/monitor_holder.ts";
 import { LAYOUTS, SYMBOLS, type Symbols } from "../lib/platform/libc_symbols.ts";
 import { FdBudget, FDS_IN_ALL } from "../lib/daemon/fd_budget.ts";
 import { FdSocket } from "../lib/platform/unix_socket.ts";
@@ -166,7 +167,7 @@ Deno.test("receive() gives the bytes, and as many descriptors as the process has
     const [own] = [...libc.outgoing()].filter((each) => !before.has(each));
     const other = libc.accept(listening);
     const bells = [];
-    try { for (;;) bells.push(libc.newBell()); } catch { /* That is all. */ }
+    try { for (;;) bells.push(libc.checked(libc.c.eventfd(0, 0), "eventfd")); } catch { /* That is all. */ }
     const passed = new Descriptors(libc, bells.slice(0, 5));
     for (const room of [0, 2, 5]) {
       for (const bell of bells.splice(bells.length - room)) libc.close(bell);
@@ -174,7 +175,7 @@ Deno.test("receive() gives the bytes, and as many descriptors as the process has
       const { length, fds } = libc.receive(other, new Uint8Array(8));
       console.log(length, fds?.numbers.length);
       fds?.close();
-      for (let i = 0; i < room; i++) bells.push(libc.newBell());
+      for (let i = 0; i < room; i++) bells.push(libc.checked(libc.c.eventfd(0, 0), "eventfd"));
     }
     Deno.exit(0);`;
   using place = makePlace();
@@ -330,7 +331,7 @@ Deno.test("accept() says too many open files in Deno's words", async () => {
     const path = Deno.args[0];
     const listening = libc.listen(path);
     const socket = await Deno.connect({ transport: "unix", path });
-    try { for (;;) libc.newBell(); } catch (error) { console.log(error.message); }
+    try { for (;;) libc.checked(libc.c.eventfd(0, 0), "eventfd"); } catch (error) { console.log(error.message); }
     try { libc.accept(listening); } catch (error) { console.log(error.message); }
     Deno.exit(0);`;
   using place = makePlace();
@@ -354,12 +355,12 @@ Deno.test("LAYOUTS has the numbers of each machine's own headers", () => {
   });
 });
 
-Deno.test("Libc.namesIn() lists a directory, and nothing of what is none", () => {
+Deno.test("namesIn() lists a directory, and nothing of what is none", () => {
   using place = makePlace();
   for (const name of ["one", "two"]) Deno.writeTextFileSync(`${place.path}/${name}`, "");
-  assertEquals(LIBC.namesIn(place.path).sort(), [".", "..", "one", "two"]);
-  assertEquals(LIBC.namesIn(`${place.path}/one`), []);
-  assertEquals(LIBC.namesIn(`${place.path}/none`), []);
+  assertEquals(namesIn(LIBC, place.path).sort(), [".", "..", "one", "two"]);
+  assertEquals(namesIn(LIBC, `${place.path}/one`), []);
+  assertEquals(namesIn(LIBC, `${place.path}/none`), []);
 });
 
 Deno.test("a function that a C library lacks does not take the others along", () => {
@@ -373,17 +374,17 @@ Deno.test("a function that a C library lacks does not take the others along", ()
   }
 });
 
-Deno.test("Libc.namesIn() takes getdents where there is no getdents64, as with musl", () => {
+Deno.test("namesIn() takes getdents where there is no getdents64, as with musl", () => {
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/one`, "");
   using libc = libcWith(({ getdents64 }) => ({ getdents64: null, getdents: getdents64 }));
-  assertEquals(libc.namesIn(place.path).sort(), [".", "..", "one"]);
+  assertEquals(namesIn(libc, place.path).sort(), [".", "..", "one"]);
 });
 
-Deno.test("Libc.namesIn() lists nothing where the C library has neither, and the rest works", () => {
+Deno.test("namesIn() lists nothing where the C library has neither, and the rest works", () => {
   using place = makePlace();
   Deno.symlinkSync("there", `${place.path}/link`);
   using libc = libcWith(() => ({ getdents64: null, getdents: null }));
-  assertEquals(libc.namesIn(place.path), []);
-  assertEquals(libc.linkAt(`${place.path}/link`), "there");
+  assertEquals(namesIn(libc, place.path), []);
+  assertEquals(linkAt(libc, `${place.path}/link`), "there");
 });

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
 import { answerTo, MetricsServer } from "../lib/daemon/metrics_server.ts";
+import { Listener } from "../lib/platform/listener.ts";
 import { parseMetrics } from "../lib/config/recording.ts";
 import { within } from "./support/deadline.ts";
 import { FakeLog } from "./support/fake_log.ts";
@@ -24,7 +25,7 @@ async function serving(
   text: string,
   hosts: readonly string[] = [],
 ): Promise<MetricsServer & AsyncDisposable> {
-  const server = await MetricsServer.open(parseMetrics(text), render, () => hosts);
+  const server = new MetricsServer(await Listener.open(parseMetrics(text)), render, () => hosts);
   const over = server.run(new FakeLog());
   return Object.assign(server, {
     async [Symbol.asyncDispose](): Promise<void> {
@@ -196,10 +197,10 @@ Deno.test("MetricsServer closes one more than may ask at once", async () => {
   for (const socket of sockets) socket.close();
 });
 
-Deno.test("MetricsServer.open() leaves a file that is no socket alone", async () => {
+Deno.test("the listener for metrics leaves a file that is not a socket alone", async () => {
   using place = makePlace();
   const path = `${place.path}/file`;
   Deno.writeTextFileSync(path, "mine");
-  await assertRejects(() => MetricsServer.open(parseMetrics(path), render, () => []), Failure);
+  await assertRejects(() => Listener.open(parseMetrics(path)), Failure);
   assertEquals(Deno.readTextFileSync(path), "mine");
 });

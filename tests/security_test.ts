@@ -497,7 +497,7 @@ for (
 async function leftOver(...args: string[]): Promise<Record<string, string>> {
   const lib = new URL("../lib/", import.meta.url);
   const code = `
-    import { dropPermissions } from "${lib}platform/permissions.ts";
+    import { dropPermissions } from "${lib}platform/runtime.ts";
     import { serveSettings } from "${lib}cli/serve.ts";
     await dropPermissions(serveSettings(${JSON.stringify(args)}));
     const names = ["env", "ffi", "net", "read", "write"];

@@ -9,7 +9,8 @@ import { Connection, type ConnectionNotices, type Marks } from "../lib/platform/
 import { dialOnce } from "../lib/platform/dial.ts";
 import { Descriptors } from "../lib/platform/descriptors.ts";
 import { type Libc, loadLibc } from "../lib/platform/libc.ts";
-import { FdSocket, Poller, UnixListener } from "../lib/platform/unix_socket.ts";
+import { Poller } from "../lib/platform/poller.ts";
+import { FdSocket, UnixListener } from "../lib/platform/unix_socket.ts";
 import type { UnixSocket } from "../lib/platform/unix_socket.ts";
 import { within } from "./support/deadline.ts";
 import { memoryFile, memoryFilesOf } from "./support/passing.ts";
@@ -42,7 +43,7 @@ async function connected(): Promise<Ends> {
   using place = makePlace();
   const path = `${place.path}/s`;
   const poller = new Poller(LIBC);
-  const listener = new UnixListener(LIBC, poller, LIBC.listen(path), path);
+  const listener = new UnixListener(poller, LIBC.listen(path), path);
   const accepting = listener.accept();
   const before = LIBC.outgoing();
   const theirs = await Deno.connect({ transport: "unix", path });
@@ -178,7 +179,7 @@ Deno.test("UnixListener.accept() closes what nothing can wait for", async () => 
     }
   }
   const poller = new FullPoller(LIBC);
-  const listener = new UnixListener(LIBC, poller, listening, path);
+  const listener = new UnixListener(poller, listening, path);
   using _first = await Deno.connect({ transport: "unix", path });
   const before = descriptorsOf(Deno.pid);
   assertEquals(await assertRejects(() => within("the client", listener.accept())), error);
@@ -204,7 +205,7 @@ Deno.test("Poller.turn() keeps nobody waiting where nothing is watched any more"
   await within("the turn before", poller.turn());
   using place = makePlace();
   const path = `${place.path}/s`;
-  const listener = new UnixListener(LIBC, poller, LIBC.listen(path), path);
+  const listener = new UnixListener(poller, LIBC.listen(path), path);
   listener.close();
   await within("the poller to rest", poller.idle());
   await within("the turn", poller.turn());

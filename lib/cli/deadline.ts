@@ -7,7 +7,7 @@
 import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
-import { dropFfi } from "../platform/permissions.ts";
+import { dropFfi } from "../platform/runtime.ts";
 import { BusyMonitor, NoMonitor, type Refusal, Session } from "../client/session.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";

@@ -9,7 +9,7 @@
  */
 
 import type { AuditRecord, AuditSink } from "../observe/audit.ts";
-import type { AuditWriter } from "../platform/audit_writer.ts";
+import type { AuditWriter } from "../platform/audit_file.ts";
 import { withTimeout } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 
@@ -21,6 +21,8 @@ const FAREWELL_MS = 2000;
 
 /** Writes records one after the other. */
 export class AuditTrail implements AuditSink {
+  /** The name of the target: a path, or `journal`. */
+  readonly name: string;
   readonly #writer: AuditWriter;
   readonly #log: Log;
   readonly #failed: () => void;
@@ -30,7 +32,8 @@ export class AuditTrail implements AuditSink {
   #writing: Promise<void> | undefined;
   #reopens = false;
   #closed = false;
-  #failing = false;
+  /** Whether the last write failed. */
+  failing = false;
   #dropped = 0;
 
   /**
@@ -40,20 +43,11 @@ export class AuditTrail implements AuditSink {
    * @param failed is called at each failure
    */
   constructor(writer: AuditWriter, log: Log, failed: () => void, limit = QUEUE_LIMIT) {
+    this.name = writer.name;
     this.#writer = writer;
     this.#log = log;
     this.#failed = failed;
     this.#limit = limit;
-  }
-
-  /** The name of the target: a path, or `journal`. */
-  get name(): string {
-    return this.#writer.name;
-  }
-
-  /** Whether the last write failed. */
-  get failing(): boolean {
-    return this.#failing;
   }
 
   /** Queues a record. */
@@ -77,7 +71,7 @@ export class AuditTrail implements AuditSink {
 
   /** Retries a failed write. */
   tick(): void {
-    if (this.#failing) this.#go();
+    if (this.failing) this.#go();
   }
 
   /** Writes what is queued, within a short time, then closes; logs how much is lost. */
@@ -89,7 +83,7 @@ export class AuditTrail implements AuditSink {
     this.#writer.close();
     const lost = this.#queue.length + this.#dropped;
     if (lost > 0) {
-      this.#log.warn(`audit ${this.#writer.name}: ${lost} records could not be written`);
+      this.#log.warn(`audit ${this.name}: ${lost} records could not be written`);
     }
   }
 
@@ -101,15 +95,14 @@ export class AuditTrail implements AuditSink {
     try {
       // Let the hub finish what it is doing.
       await undefined;
-      if (this.#reopens) this.#writer.reopen();
-      this.#reopens = false;
-      while (this.#queue.length > 0) {
+      for (;;) {
+        if (this.#reopens) this.#writer.reopen();
+        this.#reopens = false;
+        if (this.#queue.length === 0) break;
         await this.#writer.write(this.#queue[0]!);
         if (this.#closed) return;
         this.#queued -= this.#queue.shift()!.length;
         this.#recover();
-        if (this.#reopens) this.#writer.reopen();
-        this.#reopens = false;
       }
       this.#recover();
     } catch (error) {
@@ -121,15 +114,15 @@ export class AuditTrail implements AuditSink {
 
   #fail(reason: string): void {
     this.#failed();
-    if (!this.#failing) this.#log.warn(`audit ${this.#writer.name} cannot be written: ${reason}`);
-    this.#failing = true;
+    if (!this.failing) this.#log.warn(`audit ${this.name} cannot be written: ${reason}`);
+    this.failing = true;
   }
 
   #recover(): void {
-    if (!this.#failing) return;
-    this.#failing = false;
+    if (!this.failing) return;
+    this.failing = false;
     const lost = this.#dropped === 0 ? "nothing is lost" : `${this.#dropped} records are lost`;
     this.#dropped = 0;
-    this.#log.info(`audit ${this.#writer.name} is written again; ${lost}`);
+    this.#log.info(`audit ${this.name} is written again; ${lost}`);
   }
 }

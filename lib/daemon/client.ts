@@ -12,14 +12,13 @@ import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/admission.ts";
-import { type Damage, type Frame, FrameSplitter, TOO_LONG } from "../wire/frame.ts";
+import { type Damage, type Frame, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
-import { Descriptors } from "../platform/descriptors.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import type { Deps } from "./deps.ts";
-import { type FdBudget, FDS_IN_ALL } from "./fd_budget.ts";
+import { type FdBudget, takenFrom } from "./fd_budget.ts";
 import { Inbox } from "./inbox.ts";
 import type { Reached } from "./limit_log.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
@@ -28,9 +27,6 @@ import { CLIENT_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
 /** The size of a chunk after which all others get a turn. */
 const TURN_BYTES = 32768;
-
-/** The bytes given to the splitter at a time: they take it a fraction of a slice. */
-const PART_BYTES = 4096;
 
 /** The size above which a command is prepared in slices before the hub gets it. */
 const PREPARED_BYTES = 4096;
@@ -58,13 +54,9 @@ export class Client implements ClientPeer {
   /** The rate limit of all clients of its user. */
   readonly #shared: TokenBucket | undefined;
   readonly #inbox = new Inbox();
-  #splitter: FrameSplitter | undefined;
-  /** Whether the splitter may hold another command. */
-  #unsplit = false;
   #room: PromiseWithResolvers<void> | undefined;
   #paused = false;
   #delivering = false;
-  /** Whether its input waits for a turn. */
   #awaitsTurn = false;
   #ended = false;
   readonly #work: UnbrokenWork;
@@ -73,7 +65,6 @@ export class Client implements ClientPeer {
   #waiting = 0;
   /** A command that the hub has not got: the rate limit delays it, or it waits for a turn. */
   #early: Frame | Damage | undefined;
-  /** Whether that command is fully prepared. */
   #prepared = false;
   #stopWaiting: (() => void) | undefined;
   #slow = false;
@@ -97,6 +88,7 @@ export class Client implements ClientPeer {
     this.identity = socket.identity;
     this.#shared = shared;
     this.#deps = deps;
+    this.#inbox.limit = grant.limits["max-command"];
     this.#work = new UnbrokenWork(deps.clock, CLIENT_SLICE_SECONDS);
     this.#bucket = new TokenBucket(grant.limits.rate, deps.clock.now());
     this.#connection = new Connection(socket, marksOf(grant.limits), {
@@ -137,7 +129,7 @@ export class Client implements ClientPeer {
     this.#monitor.adopt(grant);
     this.#connection.adopt(marksOf(limits));
     this.#bucket.adopt(limits.rate, this.#deps.clock.now());
-    if (this.#splitter) this.#splitter.limit = limits["max-command"];
+    this.#inbox.limit = limits["max-command"];
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
     this.#resumed();
@@ -154,7 +146,10 @@ export class Client implements ClientPeer {
       this.#fail(error);
     }
     // A client that shut down its stream, then closed, still seems to listen. A queued write would fail.
-    if (this.#ended && this.unread === 0) void this.#leaveIfGone();
+    if (!this.#ended || this.unread > 0) return;
+    this.#connection.hasGone().then((gone) => {
+      if (gone) this.#leave();
+    }).catch((error) => this.#fail(error));
   }
 
   /** Queues bytes for the client. */
@@ -184,7 +179,7 @@ export class Client implements ClientPeer {
   /** Reads on, after the hub has finished what it is doing. */
   resume(): void {
     this.#paused = false;
-    if (this.#hasMore || this.#ended) queueMicrotask(() => this.#deliver());
+    if (!this.#inbox.empty || this.#ended) queueMicrotask(() => this.#deliver());
   }
 
   /** Disconnects the client, and logs the reason. */
@@ -202,15 +197,6 @@ export class Client implements ClientPeer {
     this.#room?.resolve();
   }
 
-  get #blocked(): boolean {
-    return this.#paused || this.#connection.behind || this.#full;
-  }
-
-  /** Whether there is input that the hub has not got. */
-  get #hasMore(): boolean {
-    return this.#unsplit || !this.#inbox.empty;
-  }
-
   get #limits(): Limits {
     return this.#monitor.grant.limits;
   }
@@ -223,9 +209,10 @@ export class Client implements ClientPeer {
     return this.#waiting >= this.#limits["max-waiting"];
   }
 
-  #take(chunk: Uint8Array, came?: Fds): Promise<void> | undefined {
+  #take(chunk: Uint8Array, received?: Fds): Promise<void> | undefined {
     this.#stirred = true;
-    this.#inbox.push(chunk, this.#granted(came));
+    const { limitLog, fds: budget, turns } = this.#deps;
+    this.#inbox.push(chunk, received && takenFrom(this.#monitor, received, limitLog, budget));
     this.#deliver();
     if (this.#connection.closing) return undefined;
     if (this.#farAhead) {
@@ -234,37 +221,9 @@ export class Client implements ClientPeer {
     }
     if (chunk.length < TURN_BYTES && !this.#work.takeExcess()) return undefined;
     this.#work.clear();
-    return this.#deps.turns.next();
+    return turns.next();
   }
 
-  /** Returns the received descriptors that it may pass, and closes the others. */
-  #granted(fds: Fds | undefined): Fds | undefined {
-    if (fds === undefined) return undefined;
-    const { name, passes } = this.#monitor.grant;
-    if (!passes) {
-      fds.close();
-      this.#reached(
-        "fds",
-        "passed a file descriptor, which was closed: its listener takes none; add fds=on to it",
-      );
-      return undefined;
-    }
-    if (!(fds instanceof Descriptors)) return fds;
-    if (fds.closeOwnEnds() > 0) {
-      this.#deps.limitLog.logged(
-        `${name}: an end of a connection to qmpmux was passed`,
-        `client ${this.name} passed an end of a connection to qmpmux: it was closed`,
-      );
-    }
-    if (fds.numbers.length === 0) return undefined;
-    if (this.#deps.fds?.admit(fds) !== false) return fds;
-    fds.close();
-    const line = `passed a file descriptor, and ${FDS_IN_ALL} of all clients wait: it was closed`;
-    this.#reached("fds-in-all", line);
-    return undefined;
-  }
-
-  /** Whether enough has been read ahead. */
   get #farAhead(): boolean {
     return this.#inbox.bytes >= this.#limits["read-ahead"] ||
       this.#inbox.fdMessages >= FD_MESSAGES_LIMIT;
@@ -282,10 +241,13 @@ export class Client implements ClientPeer {
       this.#delivering = false;
     }
     if (!this.#farAhead) this.#room?.resolve();
-    if (this.#ended && !this.#hasMore && this.#monitor.idle && this.#monitor.greeted) this.#leave();
+    if (this.#ended && this.#inbox.empty && this.#monitor.idle && this.#monitor.greeted) {
+      this.#leave();
+    }
   }
 
-  readonly #step = (): boolean => !this.#blocked && this.#next() && !this.#awaitsTurn;
+  readonly #step = (): boolean =>
+    !this.#paused && !this.#connection.behind && !this.#full && this.#next() && !this.#awaitsTurn;
 
   #awaitTurn(): void {
     if (this.#awaitsTurn) return;
@@ -296,13 +258,12 @@ export class Client implements ClientPeer {
     });
   }
 
-  /** Gives the hub one command, or the splitter one part; returns `false` if there is neither. */
+  /** Gives the hub one command, or splits more bytes; returns `false` if there is neither. */
   #next(): boolean {
-    this.#splitter ??= this.#newSplitter();
-    const early = this.#early;
-    const input = early ?? this.#splitter.next();
-    if (input === undefined) return this.#load(this.#splitter);
-    this.#unsplit = true;
+    const input = this.#early ?? this.#inbox.next(this.#monitor.grammar);
+    if (input === undefined) {
+      return this.#inbox.split((fds) => this.#deps.mux.fdsReceived(this.#monitor, fds));
+    }
     this.#early = input;
     if (!this.#prepared && sizeOf(input) > PREPARED_BYTES) {
       this.#prepared = this.#deps.mux.prepare(this.#monitor, input);
@@ -316,24 +277,6 @@ export class Client implements ClientPeer {
     return true;
   }
 
-  /** Gives the splitter the next part. */
-  #load(splitter: FrameSplitter): boolean {
-    const part = this.#inbox.take(PART_BYTES);
-    this.#unsplit = part !== undefined;
-    if (part === undefined) return false;
-    const { bytes, fds } = part;
-    if (fds) this.#deps.mux.fdsReceived(this.#monitor, fds);
-    splitter.load(bytes);
-    return true;
-  }
-
-  #newSplitter(): FrameSplitter {
-    const splitter = new FrameSplitter(this.#monitor.grammar);
-    splitter.limit = this.#limits["max-command"];
-    return splitter;
-  }
-
-  /** Whether a rate limit delays its next command. */
   #waitsForPace(): boolean {
     if (this.#stopWaiting) return true;
     const now = this.#deps.clock.now();
@@ -350,10 +293,8 @@ export class Client implements ClientPeer {
     });
     const limit = own === seconds ? "rate" : "user-rate";
     const whose = limit === "rate" ? "sends" : "and others of its user send";
-    this.#reached(
-      limit,
-      `${whose} more than ${this.#limits[limit]} commands a second: it has to wait`,
-    );
+    const most = `${this.#limits[limit]} commands a second`;
+    this.#reached(limit, `${whose} more than ${most}: it has to wait`);
     return true;
   }
 
@@ -391,13 +332,11 @@ export class Client implements ClientPeer {
   #closeFds(now: number): void {
     const limit = this.#limits["fds-time"];
     // While commands are pending, the one that takes the descriptors may be among them.
-    if (!this.#monitor.hasFds || !this.#monitor.idle || this.#hasMore) this.#fdsSince = now;
+    if (!this.#monitor.hasFds || !this.#monitor.idle || !this.#inbox.empty) this.#fdsSince = now;
     if (now - this.#fdsSince < limit) return;
     this.#monitor.takeFds()?.close();
-    this.#reached(
-      "fds-time",
-      `passed file descriptors that no command took for ${limit} s: they were closed`,
-    );
+    const did = `passed file descriptors that no command took for ${limit} s: they were closed`;
+    this.#reached("fds-time", did);
   }
 
   /** Disconnects a client that has sent and received nothing for too long. */
@@ -411,7 +350,7 @@ export class Client implements ClientPeer {
   }
 
   #resumed(): void {
-    if (this.#hasMore) this.#deliver();
+    if (!this.#inbox.empty) this.#deliver();
   }
 
   /**
@@ -422,14 +361,6 @@ export class Client implements ClientPeer {
     if (this.#monitor.takesOob || await this.#connection.hasGone()) return this.#leave();
     this.#ended = true;
     this.#deliver();
-  }
-
-  async #leaveIfGone(): Promise<void> {
-    try {
-      if (await this.#connection.hasGone()) this.#leave();
-    } catch (error) {
-      this.#fail(error);
-    }
   }
 
   #leave(): void {
@@ -454,15 +385,11 @@ export class Client implements ClientPeer {
   }
 }
 
-/** Returns the bytes of a command. */
 function sizeOf(input: Frame | Damage): number {
   return "damage" in input ? 0 : input.bytes.length;
 }
 
 function marksOf(limits: Limits): Marks {
-  return {
-    soft: limits["slow-unread"],
-    hard: limits["max-unread"],
-    patience: limits["slow-time"],
-  };
+  const { "slow-unread": soft, "max-unread": hard, "slow-time": patience } = limits;
+  return { soft, hard, patience };
 }

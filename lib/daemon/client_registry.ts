@@ -17,8 +17,8 @@ import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import type { Deps } from "./deps.ts";
 import { FdBudget } from "./fd_budget.ts";
-import { type Ffi, needsFfi, openFfi } from "../platform/ffi.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
+import { openPoller, type Poller } from "../platform/poller.ts";
 import { ReplyBudget } from "../platform/reply_budget.ts";
 import type { Change } from "../platform/socket_file.ts";
 import { WebGuard } from "./web_guard.ts";
@@ -49,6 +49,8 @@ type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
 export class ClientRegistry implements Disposable {
+  /** FFI, if a listener needs it and it is available. */
+  readonly poller: Poller | undefined;
   #settings: ClientSettings;
   readonly #deps: RegistryDeps;
   readonly #clientDeps: ClientDeps;
@@ -56,8 +58,6 @@ export class ClientRegistry implements Disposable {
   /** The listeners by the keys of `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, ClientEntry>();
-  /** FFI, if a listener needs it and it is available. */
-  readonly #ffi: Ffi | undefined;
   #closed = false;
   /** Whether a QEMU is ready. */
   #qemuReady = false;
@@ -69,12 +69,7 @@ export class ClientRegistry implements Disposable {
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const budgets = { budget: this.#budget, fds: new FdBudget() };
     this.#clientDeps = { ...deps, ...budgets };
-    if (allOf(settings).some(needsFfi)) this.#ffi = openFfi(deps.log);
-  }
-
-  /** FFI, if a listener needs it and it is available. */
-  get ffi(): Ffi | undefined {
-    return this.#ffi;
+    if (allOf(settings).some(({ identity }) => identity)) this.poller = openPoller(deps.log);
   }
 
   /** Whether any client may pass descriptors. */
@@ -90,7 +85,7 @@ export class ClientRegistry implements Disposable {
   async open(): Promise<void> {
     const opened = await this.#opened(byAddress(allOf(this.#settings)));
     for (const [key, listener] of opened) this.#listen(key, listener);
-    this.#ffi?.libc.noteListening();
+    this.poller?.libc.noteListening();
   }
 
   /** Opens or closes the listeners that refuse clients while QEMU is away. */
@@ -121,10 +116,14 @@ export class ClientRegistry implements Disposable {
       throw error;
     }
     for (const { commit } of changes) commit();
-    for (const key of this.#listeners.keys()) if (!wanted.has(key)) this.#unlisten(key);
+    for (const [key, listener] of this.#listeners) {
+      if (wanted.has(key)) continue;
+      listener[Symbol.dispose]();
+      this.#listeners.delete(key);
+    }
     for (const [key, listener] of opened) this.#listen(key, listener);
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
-    this.#ffi?.libc.noteListening();
+    this.poller?.libc.noteListening();
     this.#settings = settings;
     this.#budget.limit = settings["max-unread"];
     for (const [client, entry] of this.#clients) {
@@ -151,7 +150,7 @@ export class ClientRegistry implements Disposable {
 
   /** Resolves when no thread waits for sockets; call it when the last client has left. */
   async idle(): Promise<void> {
-    await this.#ffi?.poller.idle();
+    await this.poller?.idle();
   }
 
   /**
@@ -166,8 +165,8 @@ export class ClientRegistry implements Disposable {
     );
     try {
       for (const [key, each] of [...own, ...passed]) {
-        const ffi = needsFfi(each) ? this.#ffi : undefined;
-        opened.set(key, await Listener.open(each, this.#deps.take, ffi));
+        const poller = each.identity ? this.poller : undefined;
+        opened.set(key, await Listener.open(each, this.#deps.take, poller));
       }
       return opened;
     } catch (error) {
@@ -221,11 +220,6 @@ export class ClientRegistry implements Disposable {
     entry.listener = listener;
   }
 
-  #unlisten(key: string): void {
-    this.#listeners.get(key)?.[Symbol.dispose]();
-    this.#listeners.delete(key);
-  }
-
   #takeBack(changes: readonly Change[]): void {
     for (const { undo } of changes) {
       try {
@@ -240,8 +234,8 @@ export class ClientRegistry implements Disposable {
   /** Checks that FFI is used as at the start; @throws Failure if a listener changes that */
   #checkFfi(key: string, settings: ListenerSettings): void {
     const now = this.#listeners.get(key)?.settings;
-    const needs = needsFfi(settings);
-    const has = now === undefined ? needs && this.#ffi !== undefined : needsFfi(now);
+    const needs = settings.identity;
+    const has = now === undefined ? needs && this.poller !== undefined : now.identity;
     if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
     throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);

@@ -10,12 +10,11 @@ import { changedForRestart, type ServeSettings } from "../config/settings.ts";
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import type { Log } from "../platform/log.ts";
-import { dropPermissions } from "../platform/permissions.ts";
-import { onSignals } from "../platform/signals.ts";
+import { Listener } from "../platform/listener.ts";
+import { dropPermissions, onSignals } from "../platform/runtime.ts";
 import { type Change, NO_CHANGE } from "../platform/socket_file.ts";
 import { Notifier, readServiceEnvironment } from "../platform/systemd.ts";
-import { InternalErrors } from "./internal_errors.ts";
-import { LimitLog } from "./limit_log.ts";
+import { InternalErrors, LimitLog } from "./limit_log.ts";
 import { Machine } from "./machine.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { Records } from "./records.ts";
@@ -161,7 +160,7 @@ class Daemon {
         .toArray().join("");
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => this.#service.sockets.take(name);
-    const server = metrics && await MetricsServer.open(metrics, render, hosts, take);
+    const server = metrics && new MetricsServer(await Listener.open(metrics, take), render, hosts);
     return {
       commit: () => {
         this.#metrics = server;
@@ -270,8 +269,8 @@ class Daemon {
   }
 
   #signals(): Disposable {
-    return onSignals({
-      stop: () => {
+    return onSignals(
+      () => {
         if (this.#stopping) {
           this.#disconnect();
           this.#forceWithin(SECOND_SIGNAL_MS);
@@ -280,15 +279,15 @@ class Daemon {
         this.#notifier.stopping();
         this.#report();
       },
-      reload: () => {
+      () => {
         // Without a configuration file only the audit can be opened again.
         if (this.#reread === undefined && this.#records.reopen()) return;
         this.#keep(this.#nextReload().then(() => {}));
       },
-      status: () => {
+      () => {
         for (const { summary } of this.#machines.values()) this.#log.info(`status: ${summary}`);
       },
-    });
+    );
   }
 }
 

@@ -8,8 +8,7 @@ import type { Mux } from "../hub/mux.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Turns } from "../platform/turns.ts";
-import type { InternalErrors } from "./internal_errors.ts";
-import type { LimitLog } from "./limit_log.ts";
+import type { InternalErrors, LimitLog } from "./limit_log.ts";
 
 /** The shared parts of a machine. */
 export interface Deps {

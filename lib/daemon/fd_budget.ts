@@ -1,32 +1,66 @@
 /**
- * The limit on descriptors of all clients that wait here for a command.
+ * The descriptors that clients pass: those that are taken, and their limit.
  *
- * Each counts against the limit of open files of qmpmux. Descriptors beyond the
- * limit are closed.
+ * Each counts against the limit of open files of qmpmux. Descriptors that are not
+ * taken are closed.
  *
  * @module
  */
 
-import type { Descriptors } from "../platform/descriptors.ts";
+import { Descriptors } from "../platform/descriptors.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { Fds } from "../wire/peer.ts";
+import type { LimitLog } from "./limit_log.ts";
 
-/** The limit of waiting descriptors; one message has up to sixteen. */
+/** The limit of descriptors of all clients that wait for a command; one message has up to sixteen. */
 export const FDS_IN_ALL = 1024;
 
 /** Counts the descriptors until they are closed or sent. */
 export class FdBudget {
-  #held = 0;
-
   /** The descriptors that are held. */
-  get held(): number {
-    return this.#held;
-  }
+  held = 0;
 
   /** Counts received descriptors; returns `false` if they exceed the limit. */
   admit(fds: Descriptors): boolean {
     const count = fds.numbers.length;
-    if (this.#held + count > FDS_IN_ALL) return false;
-    this.#held += count;
-    fds.whenClosed((closed) => void (this.#held -= closed));
+    if (this.held + count > FDS_IN_ALL) return false;
+    this.held += count;
+    fds.whenClosed((closed) => void (this.held -= closed));
     return true;
   }
+}
+
+/** Returns the received descriptors that a client may pass, and closes the others. */
+export function takenFrom(
+  { name, grant }: Monitor,
+  fds: Fds,
+  limitLog: LimitLog,
+  budget: FdBudget | undefined,
+): Fds | undefined {
+  if (!grant.passes) {
+    fds.close();
+    limitLog.reached(
+      "fds",
+      grant.name,
+      `client ${name} passed a file descriptor, which was closed: its listener takes none; ` +
+        "add fds=on to it",
+    );
+    return undefined;
+  }
+  if (!(fds instanceof Descriptors)) return fds;
+  if (fds.closeOwnEnds() > 0) {
+    limitLog.logged(
+      `${grant.name}: an end of a connection to qmpmux was passed`,
+      `client ${name} passed an end of a connection to qmpmux: it was closed`,
+    );
+  }
+  if (fds.numbers.length === 0) return undefined;
+  if (budget?.admit(fds) !== false) return fds;
+  fds.close();
+  limitLog.reached(
+    "fds-in-all",
+    grant.name,
+    `client ${name} passed a file descriptor, and ${FDS_IN_ALL} of all clients wait: it was closed`,
+  );
+  return undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Bytes received from a client that have not been split yet.
+ * Bytes received from a client, and the commands that they are split into one by one.
  *
  * Small chunks share blocks, so that little more memory is used than was received.
  * Descriptors stay before the bytes they were received with.
@@ -7,18 +7,15 @@
  * @module
  */
 
+import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
+import type { Grammar } from "../wire/grammar.ts";
 import type { Fds } from "../wire/peer.ts";
 
 /** The size of a block; most clients have none, as their commands are split at once. */
 const BLOCK_BYTES = 4096;
 
-/** A part of the bytes, and the descriptors received with it. */
-export interface Part {
-  /** The bytes, which do not change any more. */
-  readonly bytes: Uint8Array;
-  /** The descriptors. */
-  readonly fds: Fds | undefined;
-}
+/** The bytes given to the splitter at a time: they take it a fraction of a slice. */
+const PART_BYTES = 4096;
 
 interface Block {
   bytes: Uint8Array;
@@ -30,27 +27,24 @@ interface Block {
 /** The bytes, in order. */
 export class Inbox {
   #blocks: Block[] = [];
-  #bytes = 0;
-  #fdMessages = 0;
+  #splitter: FrameSplitter | undefined;
+  /** Whether the splitter may hold another command. */
+  #unsplit = false;
+  /** Bytes of memory that it holds and that are not split. */
+  bytes = 0;
+  /** The number of chunks with descriptors that are not split. */
+  fdMessages = 0;
+  /** The limit of a command in bytes. */
+  limit = 0;
 
-  /** Bytes of memory it holds. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** The number of chunks with descriptors. */
-  get fdMessages(): number {
-    return this.#fdMessages;
-  }
-
-  /** Whether it is empty. */
+  /** Whether everything was split, and every command taken. */
   get empty(): boolean {
-    return this.#blocks.length === 0;
+    return !this.#unsplit && this.#blocks.length === 0;
   }
 
   /** Appends a chunk; it is copied. */
   push(chunk: Uint8Array, fds: Fds | undefined): void {
-    if (fds) this.#fdMessages++;
+    if (fds) this.fdMessages++;
     const last = this.#blocks.at(-1);
     if (last && !fds && last.bytes.length - last.to >= chunk.length) {
       last.bytes.set(chunk, last.to);
@@ -62,33 +56,43 @@ export class Inbox {
     const bytes = new Uint8Array(size);
     bytes.set(chunk);
     this.#blocks.push({ bytes, from: 0, to: chunk.length, fds });
-    this.#bytes += size;
+    this.bytes += size;
+  }
+
+  /** Takes the next command; `undefined` if more bytes must be split. */
+  next(grammar: Grammar): Frame | Damage | undefined {
+    this.#splitter ??= new FrameSplitter(grammar);
+    this.#splitter.limit = this.limit;
+    return this.#splitter.next();
   }
 
   /**
-   * Takes the first bytes.
+   * Gives the splitter more bytes, after `next` has returned `undefined`.
    *
-   * @param limit takes at most this many
+   * @param received gets the descriptors received with them
+   * @returns whether there were any
    */
-  take(limit: number): Part | undefined {
-    const first = this.#blocks[0];
-    if (first === undefined) return undefined;
+  split(received: (fds: Fds) => void): boolean {
+    const [first] = this.#blocks;
+    this.#unsplit = first !== undefined;
+    if (first === undefined) return false;
     const { fds, from } = first;
     first.fds = undefined;
-    if (fds) this.#fdMessages--;
-    first.from = Math.min(first.to, from + limit);
-    const bytes = first.bytes.subarray(from, first.from);
+    if (fds) this.fdMessages--;
+    first.from = Math.min(first.to, from + PART_BYTES);
     if (first.from === first.to) {
       this.#blocks.shift();
-      this.#bytes -= first.bytes.length;
+      this.bytes -= first.bytes.length;
     }
-    return { bytes, fds };
+    if (fds) received(fds);
+    this.#splitter!.load(first.bytes.subarray(from, first.from));
+    return true;
   }
 
   /** Closes the descriptors and drops everything. */
   clear(): void {
     for (const { fds } of this.#blocks.splice(0)) fds?.close();
-    this.#bytes = 0;
-    this.#fdMessages = 0;
+    this.bytes = 0;
+    this.fdMessages = 0;
   }
 }

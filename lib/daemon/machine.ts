@@ -17,8 +17,7 @@ import type { TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry } from "./client_registry.ts";
-import { InternalErrors } from "./internal_errors.ts";
-import { LimitLog } from "./limit_log.ts";
+import { InternalErrors, LimitLog } from "./limit_log.ts";
 import { QemuLink } from "./qemu_link.ts";
 import type { Records } from "./records.ts";
 
@@ -107,7 +106,7 @@ export class Machine implements Disposable {
   /** Serves QEMU until it is drained, or the only QEMU to be served has left. */
   async run(): Promise<void> {
     try {
-      await this.#link.run(this.#clients.ffi?.libc);
+      await this.#link.run(this.#clients.poller?.libc);
     } finally {
       this.#drained.resolve();
     }

@@ -8,10 +8,9 @@
  */
 
 import { isLocal } from "../policy/address.ts";
-import type { ListenerSettings } from "../config/options.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
-import { Listener, type TakePassed } from "../platform/listener.ts";
+import type { Listener } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 
 /** The limit of a request; those of a scraper are shorter. */
@@ -35,26 +34,15 @@ export class MetricsServer implements Disposable {
   readonly #hosts: (() => readonly string[]) | undefined;
   readonly #askers = new Map<Connection, Promise<void>>();
 
-  private constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
+  /**
+   * Serves at a listener.
+   *
+   * @param hosts returns the host names that requests by TCP may have, besides those of this host
+   */
+  constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
     this.#listener = listener;
     this.#render = render;
     this.#hosts = listener.isTcp ? hosts : undefined;
-  }
-
-  /**
-   * Listens for connections.
-   *
-   * @param hosts returns the host names that requests by TCP may have, besides those of this host
-   * @param take finds passed sockets
-   * @throws Failure if it cannot listen at the address
-   */
-  static async open(
-    settings: ListenerSettings,
-    render: () => string,
-    hosts: () => readonly string[],
-    take?: TakePassed,
-  ): Promise<MetricsServer> {
-    return new MetricsServer(await Listener.open(settings, take), render, hosts);
   }
 
   /** The address, with its real port. */

@@ -4,20 +4,19 @@
  * @module
  */
 
-import type { Mux } from "../hub/mux.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import type { Fds, Identity, QemuEnding, QemuPeer } from "../wire/peer.ts";
+import { withTimeout } from "../platform/clock.ts";
 import { DialError, dialOnce } from "../platform/dial.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import type { Deps } from "./deps.ts";
-import type { InternalErrors } from "./internal_errors.ts";
 import type { Log } from "../platform/log.ts";
 import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
-import { QEMU_SLICE_SECONDS, type Turns, UnbrokenWork } from "../platform/turns.ts";
+import { QEMU_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
 /** No limits: the commands in flight limit what is written to QEMU; see `Upstream`. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
@@ -33,13 +32,12 @@ export class Pauses {
   async take(abandoned: AbortSignal): Promise<void> {
     if (abandoned.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#next);
-    this.#next = Math.min(this.#next * 2, LONGEST_PAUSE_MS);
-    const wake = () => resolve();
+    const wake = (): void => resolve();
+    const pause = this.#next;
+    this.#next = Math.min(2 * pause, LONGEST_PAUSE_MS);
     abandoned.addEventListener("abort", wake);
-    await promise;
+    await withTimeout(pause, promise, undefined);
     abandoned.removeEventListener("abort", wake);
-    clearTimeout(timer);
   }
 
   /** Makes the next pause the shortest again. */
@@ -111,24 +109,21 @@ export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock
 
 /** A connection to QEMU, from its greeting to its end. */
 export class Qemu implements QemuPeer {
-  readonly #mux: Mux;
-  readonly #turns: Turns;
-  readonly #errors: InternalErrors;
+  readonly #deps: QemuDeps;
   readonly #connection: Connection;
   readonly #splitter: MessageSplitter;
   /** The process that made QEMU's socket listen, if known. */
   readonly identity: Identity | undefined;
   #ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
-  #heard = false;
+  /** Whether any bytes have been received. */
+  heard = false;
   readonly #work: UnbrokenWork;
 
   /** Begins a session on an open connection; `run` reads it. */
-  constructor(socket: Stream, { mux, errors, turns, clock, messageLimit }: QemuDeps) {
-    this.#mux = mux;
-    this.#turns = turns;
-    this.#work = new UnbrokenWork(clock, QEMU_SLICE_SECONDS);
-    this.#errors = errors;
-    this.#splitter = new MessageSplitter(messageLimit);
+  constructor(socket: Stream, deps: QemuDeps) {
+    this.#deps = deps;
+    this.#work = new UnbrokenWork(deps.clock, QEMU_SLICE_SECONDS);
+    this.#splitter = new MessageSplitter(deps.messageLimit);
     this.identity = socket.identity;
     this.#connection = new Connection(socket, UPSTREAM_MARKS, {
       dropped: (text) => this.#ending = { kind: "closed", text },
@@ -137,12 +132,7 @@ export class Qemu implements QemuPeer {
     });
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
     // 53 bits: QEMU returns it digit by digit.
-    mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
-  }
-
-  /** Whether any bytes have been received. */
-  get heard(): boolean {
-    return this.#heard;
+    deps.mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
   }
 
   /** Reads until the connection is closed; resolves with the reason. */
@@ -150,9 +140,9 @@ export class Qemu implements QemuPeer {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
     try {
-      this.#mux.qemuLeft(this.#ending.text);
+      this.#deps.mux.qemuLeft(this.#ending.text);
     } catch (error) {
-      this.#errors.report("teardown", error);
+      this.#deps.errors.report("teardown", error);
     }
     return this.#ending;
   }
@@ -180,14 +170,14 @@ export class Qemu implements QemuPeer {
 
   /** Hands over a chunk: the first slice now, the others in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
-    this.#heard = true;
+    this.heard = true;
     this.#splitter.load(chunk);
     if (this.#work.run(this.#next)) return this.#laterSlices();
-    return this.#work.takeExcess() ? this.#turns.next() : undefined;
+    return this.#work.takeExcess() ? this.#deps.turns.next() : undefined;
   }
 
   async #laterSlices(): Promise<void> {
-    do await this.#turns.next(); while (this.#work.run(this.#next));
+    do await this.#deps.turns.next(); while (this.#work.run(this.#next));
     this.#work.clear();
   }
 
@@ -196,12 +186,12 @@ export class Qemu implements QemuPeer {
     if (this.#connection.closing) return false;
     const input = this.#splitter.next();
     if (input === undefined) return false;
-    this.#mux.answered(input);
+    this.#deps.mux.answered(input);
     return true;
   };
 
   #fail(error: unknown): void {
-    this.#errors.report("qemu", error);
+    this.#deps.errors.report("qemu", error);
     this.#ending = { kind: "error", text: "an internal error came up" };
     this.#connection.end();
   }

@@ -38,7 +38,8 @@ export class QemuLink {
   readonly #deps: QemuLinkDeps;
   /** The present connection. */
   #qemu: Qemu | undefined;
-  #served = false;
+  /** Whether a QEMU has been ready. */
+  served = false;
   /** Whether the present QEMU is ready. */
   #ready = false;
   /** The version of the QEMU that is ready. */
@@ -54,11 +55,6 @@ export class QemuLink {
     this.#deps = deps;
   }
 
-  /** Whether a QEMU has been ready. */
-  get served(): boolean {
-    return this.#served;
-  }
-
   /** Whether a connection is open. */
   get connected(): boolean {
     return this.#qemu !== undefined;
@@ -71,13 +67,13 @@ export class QemuLink {
         ? `QEMU ${this.#version} does not answer`
         : `connected to QEMU ${this.#version}`;
     }
-    return this.#served ? "QEMU away" : "listening, QEMU not there yet";
+    return this.served ? "QEMU away" : "listening, QEMU not there yet";
   }
 
   /** Notes that the hub has finished the negotiation with QEMU. */
   ready({ version }: Greeting): void {
     const { log } = this.#deps;
-    this.#served = this.#ready = true;
+    this.served = this.#ready = true;
     this.#version = version.join(".");
     log.info(`connected to QEMU ${this.#version} at ${this.#address}`);
     const [major, minor] = version;
@@ -147,7 +143,7 @@ export class QemuLink {
     this.#version = this.#qemu = undefined;
     disconnected();
     if (stop.aborted) return "end";
-    if (!this.#served) this.#checkFirst(ending);
+    if (!this.served) this.#checkFirst(ending);
     if (ready || reason !== this.#logged) {
       const detail = "detail" in ending ? ending.detail : undefined;
       const line = `${this.#address}: ${detail ?? reason}`;

@@ -40,7 +40,8 @@ export class Records {
   /** The metrics, if they are configured; a reload does not reset them. */
   metricsRecorder: MetricsRecorder | undefined;
   #trail: AuditTrail | undefined;
-  #recording: Recording = { observers: [] };
+  /** The observers of the hub, and its gate. */
+  recording: Recording = { observers: [] };
   /** The audits that are being closed. */
   readonly #closing: Promise<void>[] = [];
 
@@ -57,11 +58,6 @@ export class Records {
     this.prepare(settings).commit();
   }
 
-  /** The observers of the hub, and its gate. */
-  get recording(): Recording {
-    return this.#recording;
-  }
-
   /**
    * Opens the recorders that new settings ask for; they record nothing before the commit.
    *
@@ -70,23 +66,20 @@ export class Records {
   prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
+    const failed = (): void => this.metricsRecorder?.observe({ kind: "audit-failed" });
     const trail = audit === undefined || audit === old?.name
       ? old
-      : trailOf(audit, this.#log, () => {
-        this.metricsRecorder?.observe({ kind: "audit-failed" });
-      });
+      : trailOf(audit, this.#log, failed);
     return {
       commit: () => {
+        const versions = { version: this.#version, deno: DENO_VERSION };
         if (metrics === undefined) this.metricsRecorder = undefined;
-        else {this.metricsRecorder ??= new MetricsRecorder(isKnown, {
-            version: this.#version,
-            deno: DENO_VERSION,
-          });}
+        else this.metricsRecorder ??= new MetricsRecorder(isKnown, versions);
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
         const gate = this.#trail && auditOf(settings, this.#trail, this.#clock);
         const observers = [this.metricsRecorder, gate].filter((each) => each !== undefined);
-        this.#recording = { observers, gate };
+        this.recording = { observers, gate };
       },
       undo: () => {
         if (trail !== undefined && trail !== old) this.#closing.push(trail.close());

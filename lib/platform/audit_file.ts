@@ -5,8 +5,22 @@
  */
 
 import { type AuditRecord, lineOf } from "../observe/audit.ts";
-import type { AuditWriter } from "./audit_writer.ts";
 import { Failure } from "./failure.ts";
+import { directoryOf } from "./socket_file.ts";
+
+/** An audit target: a file or the journal. */
+export interface AuditWriter {
+  /** The name in settings and in the log. */
+  readonly name: string;
+  /** Returns a record in the format of the target. */
+  format(record: AuditRecord): string;
+  /** Writes a formatted record, or throws. */
+  write(text: string): Promise<void>;
+  /** Opens it again, or throws. */
+  reopen(): void;
+  /** Closes it; a pending write may fail. */
+  close(): void;
+}
 
 const ENCODER = new TextEncoder();
 
@@ -89,9 +103,7 @@ export function auditProblem(path: string): string | undefined {
 function open(path: string): Deno.FsFile {
   // Opening a pipe would block until it has a reader.
   const found = infoOf(path);
-  if (found && !found.isFile && !found.isCharDevice) {
-    throw noFile(path);
-  }
+  if (found && !found.isFile && !found.isCharDevice) throw noFile(path);
   return Deno.openSync(path, { append: true, create: true, mode: MODE });
 }
 
@@ -100,12 +112,8 @@ function noFile(path: string): Failure {
 }
 
 function noDirectory(path: string): Failure {
-  const text = `audit ${path}: the directory ${directoryOf(path)} does not exist; make it first`;
-  return new Failure(78, text);
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || (path.startsWith("/") ? "/" : ".");
+  const directory = directoryOf(path);
+  return new Failure(78, `audit ${path}: the directory ${directory} does not exist; make it first`);
 }
 
 function infoOf(path: string): Deno.FileInfo | undefined {

@@ -75,8 +75,8 @@ export class Connection implements ReplyHolder {
   readonly #queue = new WriteQueue();
   /** Whether any byte was written since the last tick. */
   #progressed = false;
-  /** The tick since which the peer is behind and has read nothing. */
-  #stalledSince = Infinity;
+  /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
+  stalledSince: number = Number.POSITIVE_INFINITY;
   /** Whether a write is pending, or about to begin. */
   #writing = false;
   /** The bytes of the pending write. */
@@ -88,6 +88,8 @@ export class Connection implements ReplyHolder {
   #peerEnded = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
   readonly #over = Promise.withResolvers<void>();
+  /** Resolves when the socket is closed. */
+  readonly over: Promise<void> = this.#over.promise;
 
   /**
    * Creates a connection with nothing queued.
@@ -102,11 +104,6 @@ export class Connection implements ReplyHolder {
     this.#budget = budget;
   }
 
-  /** Resolves when the socket is closed. */
-  get over(): Promise<void> {
-    return this.#over.promise;
-  }
-
   /** Bytes queued that the kernel has not taken. */
   get queued(): number {
     return this.#queue.bytes;
@@ -115,11 +112,6 @@ export class Connection implements ReplyHolder {
   /** Bytes of replies among those queued. */
   get replyBytes(): number {
     return this.#queue.replyBytes;
-  }
-
-  /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
-  get stalledSince(): number {
-    return this.#stalledSince;
   }
 
   /** Bytes queued that are not part of the pending write. */
@@ -180,11 +172,11 @@ export class Connection implements ReplyHolder {
 
   /** Advances the time to `now`; drops a peer that is behind and has read nothing for too long. */
   tick(now: number): void {
-    if (this.#progressed || !this.behind) this.#stalledSince = Infinity;
-    else this.#stalledSince = Math.min(this.#stalledSince, now);
+    if (this.#progressed || !this.behind) this.stalledSince = Infinity;
+    else this.stalledSince = Math.min(this.stalledSince, now);
     this.#progressed = false;
     const { patience } = this.#marks;
-    if (now - this.#stalledSince > patience) {
+    if (now - this.stalledSince > patience) {
       this.drop(`it left ${this.queued} bytes unread and took none for ${patience} s`, "patience");
     }
   }

@@ -16,19 +16,15 @@ export interface FdCalls {
 
 /** Received descriptors, until they are closed or sent on. */
 export class Descriptors implements Fds {
-  #numbers: readonly number[];
+  /** Their numbers; none once they are closed. */
+  numbers: readonly number[];
   readonly #libc: FdCalls;
   #closed: (count: number) => void = () => {};
 
   /** Takes ownership of descriptors. */
   constructor(libc: FdCalls, numbers: readonly number[]) {
     this.#libc = libc;
-    this.#numbers = numbers;
-  }
-
-  /** Their numbers; none once they are closed. */
-  get numbers(): readonly number[] {
-    return this.#numbers;
+    this.numbers = numbers;
   }
 
   /**
@@ -38,7 +34,7 @@ export class Descriptors implements Fds {
    * @returns their number
    */
   closeOwnEnds(): number {
-    const ends = this.#numbers.filter((number) => this.#libc.isOwnEnd(number));
+    const ends = this.numbers.filter((number) => this.#libc.isOwnEnd(number));
     if (ends.length > 0) this.#close(ends);
     return ends.length;
   }
@@ -50,16 +46,16 @@ export class Descriptors implements Fds {
 
   /** Closes all but the first. */
   keepFirst(): void {
-    this.#close(this.#numbers.slice(1));
+    this.#close(this.numbers.slice(1));
   }
 
   /** Closes them, once. */
   close(): void {
-    this.#close(this.#numbers);
+    this.#close(this.numbers);
   }
 
   #close(numbers: readonly number[]): void {
-    this.#numbers = this.#numbers.filter((number) => !numbers.includes(number));
+    this.numbers = this.numbers.filter((number) => !numbers.includes(number));
     for (const number of numbers) this.#libc.close(number);
     if (numbers.length > 0) this.#closed(numbers.length);
   }

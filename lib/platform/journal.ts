@@ -8,7 +8,7 @@
  */
 
 import { type AuditRecord, fieldsOf } from "../observe/audit.ts";
-import type { AuditWriter } from "./audit_writer.ts";
+import type { AuditWriter } from "./audit_file.ts";
 import { Failure } from "./failure.ts";
 import { openDatagram } from "./systemd.ts";
 

@@ -1,15 +1,14 @@
 /**
- * The C library: calls about descriptors that Deno does not have.
+ * Sockets through the C library: calls about descriptors that Deno does not have.
  *
- * It is loaded at the first use. Every call is checked here; callers see numbers
- * of descriptors, bytes, and the errors that Deno's own sockets throw.
+ * Callers see numbers of descriptors, bytes, and the errors that Deno's own sockets throw.
  *
  * @module
  */
 
 import type { Identity } from "../wire/peer.ts";
 import { Descriptors } from "./descriptors.ts";
-import { LAYOUTS, openSymbols, type Symbols } from "./libc_symbols.ts";
+import { Calls, openSymbols, type Symbols } from "./libc_symbols.ts";
 
 /** The limit of descriptors of a message (QEMU's `TCP_MAX_FDS`); the kernel closes the others. */
 export const DESCRIPTORS_LIMIT = 16;
@@ -28,23 +27,8 @@ export interface Received {
   readonly fds: Descriptors | undefined;
 }
 
-/** A descriptor that is ready. */
-export interface Ready {
-  /** Its number. */
-  readonly descriptor: number;
-  /** Whether it can be read, or has ended or failed. */
-  readonly readable: boolean;
-  /** Whether it can be written, or has failed. */
-  readonly writable: boolean;
-}
-
-const { O_DIRECTORY, EPOLL_EVENT_BYTES: EVENT_BYTES } = LAYOUTS[Deno.build.arch];
-
 const AF_UNIX = 1;
-const AF_NETLINK = 16;
-const NETLINK_SOCK_DIAG = 4;
 const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
@@ -64,41 +48,11 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SHUT_WR = 1;
 const SIOCOUTQ = 0x5411n;
-const EPOLLIN = 0x1;
-const EPOLLOUT = 0x4;
-const EPOLLERR = 0x8;
-const EPOLLHUP = 0x10;
-const EPOLLRDHUP = 0x2000;
-const EPOLLET = 0x80000000;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
-const EFD_NONBLOCK = SOCK_NONBLOCK;
-const EFD_CLOEXEC = SOCK_CLOEXEC;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = SOCK_NONBLOCK;
-const EINTR = 4;
-const EAGAIN = 11;
-const EMFILE = 24;
-const ENFILE = 23;
-const ENOSPC = 28;
 const ERANGE = 34;
 const CLOSE_BRACE = 0x7d;
-
-/** Errors as Deno's own sockets throw them, by number. */
-const ERRORS: ReadonlyMap<number, new (message: string) => Error> = new Map([
-  [1, Deno.errors.PermissionDenied],
-  [2, Deno.errors.NotFound],
-  [9, Deno.errors.BadResource],
-  [13, Deno.errors.PermissionDenied],
-  [32, Deno.errors.BrokenPipe],
-  [98, Deno.errors.AddrInUse],
-  [99, Deno.errors.AddrNotAvailable],
-  [103, Deno.errors.ConnectionAborted],
-  [104, Deno.errors.ConnectionReset],
-  [107, Deno.errors.NotConnected],
-  [110, Deno.errors.TimedOut],
-]);
 
 // struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48.
 // struct cmsghdr: len 0, level 8, type 12, then the data.
@@ -107,9 +61,6 @@ const CONTROL_BYTES = CMSG_DATA + 4 * DESCRIPTORS_LIMIT;
 const SUN_PATH = 2;
 const SOCKADDR_BYTES = 110;
 const IO_BYTES = 65536;
-/** The limit of ready descriptors per call. */
-const READY_LIMIT = 256;
-const EVENT_DATA = EVENT_BYTES - 8;
 /** The limit of a search through all descriptors. */
 const SEARCH_LIMIT = 65536;
 /** The size of small buffers: V8 may move those below 65 bytes. */
@@ -127,9 +78,7 @@ export function loadLibc(): Libc {
 }
 
 /** The calls as methods; descriptors are plain numbers, and no call blocks. */
-export class Libc {
-  readonly #c: Symbols;
-  readonly #errnoPlace: Deno.PointerValue;
+export class Libc extends Calls {
   readonly #controlAddress: bigint;
   readonly #io = new Uint8Array(IO_BYTES);
   readonly #control = new Uint8Array(FIXED_BYTES);
@@ -140,8 +89,6 @@ export class Libc {
   readonly #vectorView = new DataView(this.#vector.buffer);
   readonly #small = new Uint8Array(FIXED_BYTES);
   readonly #smallView = new DataView(this.#small.buffer);
-  readonly #error = new Uint8Array(FIXED_BYTES);
-  readonly #errorView = new DataView(this.#error.buffer);
   /** The addresses that our listening sockets have had. */
   readonly #listening = new Set<string>();
   readonly #length = new Uint8Array(FIXED_BYTES);
@@ -149,9 +96,8 @@ export class Libc {
 
   /** Prepares the memory that the calls share. */
   constructor(symbols: Symbols) {
-    this.#c = symbols;
+    super(symbols);
     // Everything that needs the permission for FFI is done here, so that it can be dropped.
-    this.#errnoPlace = symbols.__errno_location();
     this.#controlAddress = addressOf(this.#control);
     this.#vectorView.setBigUint64(0, addressOf(this.#io), true);
     this.#messageView.setBigUint64(16, addressOf(this.#vector), true);
@@ -173,10 +119,10 @@ export class Libc {
     // The name of an abstract socket ends with the address, that of a file with a zero byte.
     const length = SUN_PATH + name.length + (path.startsWith("\0") ? 0 : 1);
     const kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    const descriptor = this.#checked(this.#c.socket(AF_UNIX, kind, 0), "socket");
+    const descriptor = this.checked(this.c.socket(AF_UNIX, kind, 0), "socket");
     try {
-      this.#checked(this.#c.bind(descriptor, address, length), "bind");
-      this.#checked(this.#c.listen(descriptor, 4096), "listen");
+      this.checked(this.c.bind(descriptor, address, length), "bind");
+      this.checked(this.c.listen(descriptor, 4096), "listen");
       return descriptor;
     } catch (error) {
       this.close(descriptor);
@@ -186,15 +132,13 @@ export class Libc {
 
   /** Returns whether a descriptor is a listening unix stream socket. */
   isListening(descriptor: number): boolean {
-    return this.#option(descriptor, SO_DOMAIN) === AF_UNIX &&
-      this.#option(descriptor, SO_TYPE) === SOCK_STREAM &&
-      this.#option(descriptor, SO_ACCEPTCONN) === 1;
+    return this.#isUnixStream(descriptor) && this.#option(descriptor, SO_ACCEPTCONN) === 1;
   }
 
   /** Makes a descriptor non-blocking; a passed one may not be. */
   unblock(descriptor: number): void {
-    const flags = this.#checked(this.#c.fcntl(descriptor, F_GETFL, 0), "fcntl");
-    this.#checked(this.#c.fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl");
+    const flags = this.checked(this.c.fcntl(descriptor, F_GETFL, 0), "fcntl");
+    this.checked(this.c.fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl");
   }
 
   /**
@@ -204,13 +148,13 @@ export class Libc {
    */
   accept(descriptor: number): number | undefined {
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    const accepted = this.#call(() => this.#c.accept4(descriptor, null, null, flags));
-    if (accepted < 0) return this.#again("accept4");
+    const accepted = this.attempt("accept4", () => this.c.accept4(descriptor, null, null, flags));
+    if (accepted === undefined) return undefined;
     // A passed socket may have options that add something to each message, for example a
     // descriptor of its sender, which nobody here would close.
     this.#smallView.setInt32(0, 0, true);
     for (const option of [SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD]) {
-      this.#c.setsockopt(accepted, SOL_SOCKET, option, this.#small, 4);
+      this.c.setsockopt(accepted, SOL_SOCKET, option, this.#small, 4);
     }
     return accepted;
   }
@@ -264,8 +208,7 @@ export class Libc {
   send(descriptor: number, bytes: Uint8Array): number | undefined {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     const size = BigInt(bytes.length);
-    const sent = this.#call(() => Number(this.#c.send(descriptor, bytes, size, flags)));
-    return sent < 0 ? this.#again("send") : sent;
+    return this.attempt("send", () => this.c.send(descriptor, bytes, size, flags));
   }
 
   /**
@@ -289,31 +232,29 @@ export class Libc {
     });
     this.#prepare(size, length);
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    const sent = this.#call(() => Number(this.#c.sendmsg(descriptor, this.#message, flags)));
-    return sent < 0 ? this.#again("sendmsg") : sent;
+    return this.attempt("sendmsg", () => this.c.sendmsg(descriptor, this.#message, flags));
   }
 
   /** Returns the bytes sent that the peer has not read; the kernel adds some overhead. */
   unread(descriptor: number): number {
-    const failed = this.#c.ioctl(descriptor, SIOCOUTQ, this.#small);
+    const failed = this.c.ioctl(descriptor, SIOCOUTQ, this.#small);
     return failed === 0 ? this.#smallView.getInt32(0, true) : 0;
   }
 
   /** Shuts down the writing side. */
   endWriting(descriptor: number): void {
-    this.#checked(this.#c.shutdown(descriptor, SHUT_WR), "shutdown");
-  }
-
-  /** Closes a descriptor. */
-  close(descriptor: number): void {
-    // Linux has closed it even if it reports an interruption.
-    this.#c.close(descriptor);
+    this.checked(this.c.shutdown(descriptor, SHUT_WR), "shutdown");
   }
 
   /** Returns the descriptors of all connections that this process has made to unix sockets. */
   outgoing(): Set<number> {
+    const { getpeername, getsockname } = this.c;
     const found = new Set<number>();
-    for (const descriptor of this.#all()) if (this.#isOutgoing(descriptor)) found.add(descriptor);
+    for (const descriptor of this.#all()) {
+      if (!this.#isUnixStream(descriptor) || !this.#nameOf(descriptor, getpeername)) continue;
+      // An accepted socket has the address of its listener.
+      if (this.#nameOf(descriptor, getsockname)?.length === SUN_PATH) found.add(descriptor);
+    }
     return found;
   }
 
@@ -321,7 +262,7 @@ export class Libc {
   noteListening(): void {
     for (const descriptor of this.#all()) {
       if (this.#option(descriptor, SO_ACCEPTCONN) !== 1) continue;
-      const address = this.#nameOf(descriptor, this.#c.getsockname);
+      const address = this.#nameOf(descriptor, this.c.getsockname);
       if (address !== undefined) this.#listening.add(address);
     }
   }
@@ -333,158 +274,34 @@ export class Libc {
    */
   isOwnEnd(descriptor: number): boolean {
     if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
-    const address = this.#nameOf(descriptor, this.#c.getpeername);
+    const address = this.#nameOf(descriptor, this.c.getpeername);
     return address !== undefined && this.#listening.has(address);
   }
 
   /** Lists all possible descriptors. */
   *#all(): Generator<number> {
-    const end = Math.min(this.#c.getdtablesize(), SEARCH_LIMIT);
+    const end = Math.min(this.c.getdtablesize(), SEARCH_LIMIT);
     for (let descriptor = 0; descriptor < end; descriptor++) yield descriptor;
   }
 
-  /** Returns an address of a socket, its bytes as text; `undefined` if it has none. */
+  /** Returns an address of a socket, its bytes as text; `undefined` if it is not connected. */
   #nameOf(descriptor: number, call: Symbols["getpeername"]): string | undefined {
     this.#lengthView.setUint32(0, FIXED_BYTES, true);
     if (call(descriptor, this.#small, this.#length) !== 0) return undefined;
     const length = this.#lengthView.getUint32(0, true);
-    if (length <= SUN_PATH) return undefined;
     return String.fromCharCode(...this.#small.subarray(0, length));
   }
 
-  /**
-   * Asks the kernel about sockets.
-   *
-   * @param question a `NETLINK_SOCK_DIAG` message
-   * @returns the datagrams of its answer, up to the one that `isLast`
-   */
-  diagnose(question: Uint8Array, isLast: (datagram: Uint8Array) => boolean): Uint8Array[] {
-    const kind = SOCK_DGRAM | SOCK_CLOEXEC;
-    const descriptor = this.#checked(this.#c.socket(AF_NETLINK, kind, NETLINK_SOCK_DIAG), "socket");
-    try {
-      const size = BigInt(question.length);
-      const sent = this.#c.send(descriptor, question as Uint8Array<ArrayBuffer>, size, 0);
-      this.#checked(Number(sent), "send");
-      const answer: Uint8Array[] = [];
-      for (;;) {
-        const buffer = new Uint8Array(IO_BYTES);
-        // The kernel has its answer ready by now.
-        const flags = MSG_DONTWAIT;
-        const length = Number(this.#c.recv(descriptor, buffer, BigInt(IO_BYTES), flags));
-        if (length <= 0) return answer;
-        answer.push(buffer.subarray(0, length));
-        if (isLast(answer.at(-1)!)) return answer;
-      }
-    } finally {
-      this.close(descriptor);
-    }
-  }
-
-  /** Returns the names in a directory, also one that Deno does not list; none if it cannot be read. */
-  namesIn(directory: string): string[] {
-    const getdents = this.#c.getdents64 ?? this.#c.getdents;
-    if (getdents === null) return [];
-    const flags = O_DIRECTORY | SOCK_CLOEXEC;
-    const descriptor = this.#c.open(textOf(directory), flags);
-    if (descriptor < 0) return [];
-    const names: string[] = [];
-    const buffer = new Uint8Array(IO_BYTES);
-    for (;;) {
-      const length = Number(getdents(descriptor, buffer, BigInt(IO_BYTES)));
-      if (length <= 0) break;
-      // struct linux_dirent64: inode 0, offset 8, length 16, type 18, name 19.
-      const view = new DataView(buffer.buffer);
-      for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-        const name = buffer.subarray(at + 19, buffer.indexOf(0, at + 19));
-        names.push(new TextDecoder().decode(name));
-      }
-    }
-    this.close(descriptor);
-    return names;
-  }
-
-  /** Returns the target of a symbolic link; `undefined` if it cannot be read. */
-  linkAt(path: string): string | undefined {
-    const buffer = new Uint8Array(4096);
-    const length = Number(this.#c.readlink(textOf(path), buffer, BigInt(buffer.length)));
-    return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
-  }
-
-  /** Creates a queue, which waits for many descriptors at once. */
-  newQueue(): number {
-    return this.#checked(this.#c.epoll_create1(SOCK_CLOEXEC), "epoll_create1");
-  }
-
-  /** Creates a bell, which wakes a waiting queue. */
-  newBell(): number {
-    return this.#checked(this.#c.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
-  }
-
-  /** Wakes the queue that watches this bell. */
-  ring(bell: number): void {
-    this.#smallView.setBigUint64(0, 1n, true);
-    this.#c.write(bell, this.#small, 8n);
-  }
-
-  /** Adds a descriptor to a queue. */
-  watch(queue: number, descriptor: number): void {
-    const event = new DataView(new ArrayBuffer(FIXED_BYTES));
-    event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
-    event.setInt32(EVENT_DATA, descriptor, true);
-    const bytes = new Uint8Array(event.buffer);
-    if (this.#c.epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, bytes) === 0) return;
-    const code = this.#errno;
-    // The limit of a user (fs.epoll.max_user_watches) counts as exhaustion too.
-    if (code === ENOSPC) throw new Error(`Too many open files are watched (os error ${code})`);
-    throw errorOf(code, "epoll_ctl");
-  }
-
-  /** Removes a descriptor from a queue. */
-  unwatch(queue: number, descriptor: number): void {
-    this.#c.epoll_ctl(queue, EPOLL_CTL_DEL, descriptor, this.#small);
-  }
-
-  /** Creates a buffer for {@linkcode wait}. */
-  readyBuffer(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(EVENT_BYTES * READY_LIMIT);
-  }
-
-  /** Waits, in another thread, until some descriptors of a queue are ready. */
-  async wait(queue: number, buffer: Uint8Array<ArrayBuffer>): Promise<Ready[]> {
-    // The errno of the other thread is out of reach; the only possible error is an interruption.
-    const count = await this.#c.epoll_wait(queue, buffer, READY_LIMIT, -1);
-    const view = new DataView(buffer.buffer);
-    const ready: Ready[] = [];
-    for (let i = 0; i < count; i++) {
-      const events = view.getUint32(i * EVENT_BYTES, true);
-      const failed = (events & (EPOLLERR | EPOLLHUP)) !== 0;
-      ready.push({
-        descriptor: view.getInt32(i * EVENT_BYTES + EVENT_DATA, true),
-        readable: failed || (events & (EPOLLIN | EPOLLRDHUP)) !== 0,
-        writable: failed || (events & EPOLLOUT) !== 0,
-      });
-    }
-    return ready;
-  }
-
-  #isOutgoing(descriptor: number): boolean {
-    if (this.#option(descriptor, SO_DOMAIN) !== AF_UNIX) return false;
-    if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
-    this.#lengthView.setUint32(0, FIXED_BYTES, true);
-    if (this.#c.getpeername(descriptor, this.#small, this.#length) !== 0) return false;
-    this.#lengthView.setUint32(0, FIXED_BYTES, true);
-    if (this.#c.getsockname(descriptor, this.#small, this.#length) !== 0) return false;
-    // An accepted socket has the address of its listener.
-    return this.#lengthView.getUint32(0, true) === SUN_PATH;
+  #isUnixStream(descriptor: number): boolean {
+    return this.#option(descriptor, SO_DOMAIN) === AF_UNIX &&
+      this.#option(descriptor, SO_TYPE) === SOCK_STREAM;
   }
 
   #plain(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
-    const length = this.#call(() =>
-      Number(
-        this.#c.recv(descriptor, buffer as Uint8Array<ArrayBuffer>, BigInt(size), MSG_DONTWAIT),
-      )
-    );
-    return length < 0 ? this.#again("recv") : { length, fds: undefined };
+    const bytes = buffer as Uint8Array<ArrayBuffer>;
+    const receive = () => this.c.recv(descriptor, bytes, BigInt(size), MSG_DONTWAIT);
+    const length = this.attempt("recv", receive);
+    return length === undefined ? undefined : { length, fds: undefined };
   }
 
   #hasFds(descriptor: number, buffer: Uint8Array, size: number): Received | undefined {
@@ -517,8 +334,7 @@ export class Libc {
 
   #receive(descriptor: number, size: number, control: number, flags: number): number | undefined {
     this.#prepare(size, control);
-    const length = this.#call(() => Number(this.#c.recvmsg(descriptor, this.#message, flags)));
-    return length < 0 ? this.#again("recvmsg") : length;
+    return this.attempt("recvmsg", () => this.c.recvmsg(descriptor, this.#message, flags));
   }
 
   #prepare(size: number, controlBytes: number): void {
@@ -532,13 +348,7 @@ export class Libc {
   /** Returns an option that is a number; `undefined` if the descriptor is not a socket. */
   #option(descriptor: number, option: number): number | undefined {
     this.#lengthView.setUint32(0, 4, true);
-    const failed = this.#c.getsockopt(
-      descriptor,
-      SOL_SOCKET,
-      option,
-      this.#small,
-      this.#length,
-    );
+    const failed = this.c.getsockopt(descriptor, SOL_SOCKET, option, this.#small, this.#length);
     return failed === 0 ? this.#smallView.getInt32(0, true) : undefined;
   }
 
@@ -547,54 +357,14 @@ export class Libc {
     for (let size = FIXED_BYTES;;) {
       const value = new Uint8Array(size);
       this.#lengthView.setUint32(0, size, true);
-      const failed = this.#c.getsockopt(descriptor, SOL_SOCKET, option, value, this.#length);
+      const failed = this.c.getsockopt(descriptor, SOL_SOCKET, option, value, this.#length);
       const length = this.#lengthView.getUint32(0, true);
       if (failed === 0) return new DataView(value.buffer, 0, length);
       // If the buffer is too small, Linux returns the necessary size.
-      if (this.#errno !== ERANGE || length <= size) return undefined;
+      if (this.errno !== ERANGE || length <= size) return undefined;
       size = length;
     }
   }
-
-  /** Repeats a call that a signal interrupts. */
-  #call(call: () => number): number {
-    for (;;) {
-      const result = call();
-      if (result >= 0 || this.#errno !== EINTR) return result;
-    }
-  }
-
-  /** Returns `undefined` if the last call would have blocked; throws its error otherwise. */
-  #again(call: string): undefined {
-    const code = this.#errno;
-    if (code === EAGAIN) return undefined;
-    throw errorOf(code, call);
-  }
-
-  /** The error number of the last call. */
-  get #errno(): number {
-    this.#c.memcpy(this.#error, this.#errnoPlace, 4n);
-    return this.#errorView.getInt32(0, true);
-  }
-
-  #checked(result: number, call: string): number {
-    if (result < 0) throw errorOf(this.#errno, call);
-    return result;
-  }
-}
-
-function errorOf(code: number, call: string): Error {
-  // The text of Deno's own error, by which exhaustion is recognized.
-  if (code === EMFILE || code === ENFILE) {
-    return new Error(`Too many open files (os error ${code})`);
-  }
-  const kind = ERRORS.get(code) ?? Error;
-  return new kind(`${call}: os error ${code}`);
-}
-
-/** Returns a string of C. */
-function textOf(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${text}\0`);
 }
 
 function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {

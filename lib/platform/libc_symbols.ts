@@ -1,5 +1,7 @@
 /**
- * The functions of the C library that are called, and how it is loaded.
+ * The C library: the functions that are called, its loading, and the errors of its calls.
+ *
+ * It is loaded at the first use.
  *
  * @module
  */
@@ -92,4 +94,80 @@ export function openSymbols(): Symbols {
     }
   }
   throw new FfiError(`no C library could be loaded (${why})`);
+}
+
+const EINTR = 4;
+const EAGAIN = 11;
+const ENFILE = 23;
+const EMFILE = 24;
+
+/** Errors as Deno's own sockets throw them, by number. */
+const ERRORS: ReadonlyMap<number, new (message: string) => Error> = new Map([
+  [1, Deno.errors.PermissionDenied],
+  [2, Deno.errors.NotFound],
+  [9, Deno.errors.BadResource],
+  [13, Deno.errors.PermissionDenied],
+  [32, Deno.errors.BrokenPipe],
+  [98, Deno.errors.AddrInUse],
+  [99, Deno.errors.AddrNotAvailable],
+  [103, Deno.errors.ConnectionAborted],
+  [104, Deno.errors.ConnectionReset],
+  [107, Deno.errors.NotConnected],
+  [110, Deno.errors.TimedOut],
+]);
+
+/** The functions of the library, with the errors that Deno's own sockets throw. */
+export class Calls {
+  /** The functions. */
+  readonly c: Symbols;
+  readonly #errnoPlace: Deno.PointerValue;
+  readonly #error = new DataView(new ArrayBuffer(4));
+
+  /** Finds the error number, while FFI is allowed. */
+  constructor(symbols: Symbols) {
+    this.c = symbols;
+    this.#errnoPlace = symbols.__errno_location();
+  }
+
+  /** The error number of the last call. */
+  get errno(): number {
+    this.c.memcpy(this.#error, this.#errnoPlace, 4n);
+    return this.#error.getInt32(0, true);
+  }
+
+  /**
+   * Makes a call, again after an interruption by a signal.
+   *
+   * @returns `undefined` if it would have blocked
+   */
+  attempt(name: string, call: () => number | bigint): number | undefined {
+    for (;;) {
+      const result = Number(call());
+      if (result >= 0) return result;
+      const code = this.errno;
+      if (code === EAGAIN) return undefined;
+      if (code !== EINTR) throw errorOf(code, name);
+    }
+  }
+
+  /** Returns the result of the last call, or throws its error. */
+  checked(result: number, name: string): number {
+    if (result < 0) throw errorOf(this.errno, name);
+    return result;
+  }
+
+  /** Closes a descriptor. */
+  close(descriptor: number): void {
+    // Linux has closed it even if it reports an interruption.
+    this.c.close(descriptor);
+  }
+}
+
+function errorOf(code: number, name: string): Error {
+  // The text of Deno's own error, by which exhaustion is recognized.
+  if (code === EMFILE || code === ENFILE) {
+    return new Error(`Too many open files (os error ${code})`);
+  }
+  const kind = ERRORS.get(code) ?? Error;
+  return new kind(`${name}: os error ${code}`);
 }

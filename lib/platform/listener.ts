@@ -17,8 +17,8 @@ import {
 import type { ListenerSettings } from "../config/options.ts";
 import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
-import type { Ffi } from "./ffi.ts";
 import type { Log } from "./log.ts";
+import type { Poller } from "./poller.ts";
 import { adopt } from "./socket_activation.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import {
@@ -80,26 +80,26 @@ export class Listener implements Disposable {
    * Opens a listening socket.
    *
    * @param take finds passed sockets
-   * @param ffi makes sockets that identify their clients
+   * @param poller makes sockets that identify their clients
    * @throws Failure if it cannot listen at the address
    */
   static async open(
     settings: ListenerSettings,
     take: TakePassed = nothingPassed,
-    ffi: Ffi | undefined = undefined,
+    poller: Poller | undefined = undefined,
   ): Promise<Listener> {
     const { address } = settings;
     // Report errors of the rules before anything is created.
     idsIn(settings);
     if (address.transport === "fd") {
       const descriptor = take(address.name);
-      const socket = ffi
-        ? adoptWithFfi(address.name, descriptor, ffi)
+      const socket = poller
+        ? adoptWithFfi(address.name, descriptor, poller)
         : await adopt(address.name, descriptor);
       checkReach(settings, socket);
       return new Listener(settings, { socket, inode: undefined });
     }
-    const bind = binderFor(ffi);
+    const bind = binderFor(poller);
     if (isFile(address)) await removeStaleSocket(address as UnixAddress);
     return new Listener(settings, bind(settings, address), bind);
   }
@@ -318,10 +318,10 @@ interface Bound {
 /** Opens the socket of a listener; @throws Failure if it cannot */
 type Bind = (settings: ListenerSettings, address: Address) => Bound;
 
-function binderFor(ffi: Ffi | undefined): Bind {
-  const listen: Listen = ffi === undefined
+function binderFor(poller: Poller | undefined): Bind {
+  const listen: Listen = poller === undefined
     ? (path) => Deno.listen({ transport: "unix", path })
-    : (path) => new UnixListener(ffi.libc, ffi.poller, ffi.libc.listen(path), path);
+    : (path) => new UnixListener(poller, poller.libc.listen(path), path);
   return (settings, address) => {
     try {
       if (address.transport === "tcp") {
@@ -338,10 +338,11 @@ function binderFor(ffi: Ffi | undefined): Bind {
 }
 
 /** Adopts a passed unix socket that identifies its clients; @throws Failure if it is another kind */
-function adoptWithFfi(name: string, descriptor: number, { libc, poller }: Ffi): Acceptor {
+function adoptWithFfi(name: string, descriptor: number, poller: Poller): Acceptor {
+  const { libc } = poller;
   if (libc.isListening(descriptor)) {
     libc.unblock(descriptor);
-    return new UnixListener(libc, poller, descriptor, "");
+    return new UnixListener(poller, descriptor, "");
   }
   throw new Failure(
     78,

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { type Libc, loadLibc } from "./libc.ts";
-import { FfiError } from "./libc_symbols.ts";
+import { loadLibc } from "./libc.ts";
+import { type Calls, FfiError, LAYOUTS } from "./libc_symbols.ts";
 
 /** A connected process. */
 export interface MonitorHolder {
@@ -40,6 +40,13 @@ const REQUEST_BYTES = 24;
 const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST_DUMP = 0x301;
 const AF_UNIX = 1;
+const AF_NETLINK = 16;
+const NETLINK_SOCK_DIAG = 4;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const O_CLOEXEC = SOCK_CLOEXEC;
+const IO_BYTES = 65536;
 const ESTABLISHED = 1;
 const LISTENING = 10;
 const SHOW_NAME_FILE_PEER = 0b111;
@@ -65,7 +72,7 @@ export function connectedTo(path: string): Connected | undefined {
   }
 }
 
-function look(libc: Libc, path: string): Connected | undefined {
+function look(libc: Calls, path: string): Connected | undefined {
   const peers = new Set<number>();
   const file = inodeOf(path);
   let isSeen = false;
@@ -106,7 +113,7 @@ interface Socket {
 }
 
 /** Lists all unix sockets that are connected or listening. */
-function* socketsOf(libc: Libc): Generator<Socket> {
+function* socketsOf(libc: Calls): Generator<Socket> {
   const question = new Uint8Array(HEADER_BYTES + REQUEST_BYTES);
   const view = new DataView(question.buffer);
   view.setUint32(0, question.length, true);
@@ -117,7 +124,7 @@ function* socketsOf(libc: Libc): Generator<Socket> {
   view.setUint32(HEADER_BYTES + 12, SHOW_NAME_FILE_PEER, true);
   const isLast = (bytes: Uint8Array): boolean =>
     messagesIn(bytes).some(({ type }) => type !== SOCK_DIAG_BY_FAMILY);
-  for (const datagram of libc.diagnose(question, isLast)) {
+  for (const datagram of diagnose(libc, question, isLast)) {
     for (const { type, body } of messagesIn(datagram)) {
       if (type === SOCK_DIAG_BY_FAMILY) yield socketIn(body);
     }
@@ -168,15 +175,75 @@ function aligned(length: number): number {
 }
 
 /** Returns the processes that have one of these sockets open, ordered by id. */
-function processesWith(libc: Libc, inodes: ReadonlySet<number>): MonitorHolder[] {
+function processesWith(libc: Calls, inodes: ReadonlySet<number>): MonitorHolder[] {
   if (inodes.size === 0) return [];
   const links = new Set([...inodes].map((inode) => `socket:[${inode}]`));
   const holders: MonitorHolder[] = [];
-  const processes = libc.namesIn("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  const processes = namesIn(libc, "/proc").filter((name) => /^\d+$/.test(name)).map(Number);
   for (const pid of processes) {
-    const open = libc.namesIn(`/proc/${pid}/fd`);
-    if (!open.some((each) => links.has(libc.linkAt(`/proc/${pid}/fd/${each}`) ?? ""))) continue;
-    holders.push({ pid, program: libc.linkAt(`/proc/${pid}/exe`) ?? "unknown" });
+    const open = namesIn(libc, `/proc/${pid}/fd`);
+    if (!open.some((each) => links.has(linkAt(libc, `/proc/${pid}/fd/${each}`) ?? ""))) continue;
+    holders.push({ pid, program: linkAt(libc, `/proc/${pid}/exe`) ?? "unknown" });
   }
   return holders.sort((a, b) => a.pid - b.pid);
+}
+
+/** Sends a `NETLINK_SOCK_DIAG` message; returns the datagrams up to the one that `isLast`. */
+function diagnose(
+  libc: Calls,
+  question: Uint8Array<ArrayBuffer>,
+  isLast: (datagram: Uint8Array) => boolean,
+): Uint8Array[] {
+  const kind = SOCK_DGRAM | SOCK_CLOEXEC;
+  const descriptor = libc.checked(libc.c.socket(AF_NETLINK, kind, NETLINK_SOCK_DIAG), "socket");
+  try {
+    const sent = libc.c.send(descriptor, question, BigInt(question.length), 0);
+    libc.checked(Number(sent), "send");
+    const answer: Uint8Array[] = [];
+    for (;;) {
+      const buffer = new Uint8Array(IO_BYTES);
+      // The kernel has its answer ready by now.
+      const length = Number(libc.c.recv(descriptor, buffer, BigInt(IO_BYTES), MSG_DONTWAIT));
+      if (length <= 0) return answer;
+      answer.push(buffer.subarray(0, length));
+      if (isLast(answer.at(-1)!)) return answer;
+    }
+  } finally {
+    libc.close(descriptor);
+  }
+}
+
+/** Returns the names in a directory, also one that Deno does not list; none if it cannot be read. */
+export function namesIn(libc: Calls, directory: string): string[] {
+  const getdents = libc.c.getdents64 ?? libc.c.getdents;
+  if (getdents === null) return [];
+  const flags = LAYOUTS[Deno.build.arch].O_DIRECTORY | O_CLOEXEC;
+  const descriptor = libc.c.open(textOf(directory), flags);
+  if (descriptor < 0) return [];
+  const names: string[] = [];
+  const buffer = new Uint8Array(IO_BYTES);
+  const view = new DataView(buffer.buffer);
+  for (;;) {
+    const length = Number(getdents(descriptor, buffer, BigInt(IO_BYTES)));
+    if (length <= 0) break;
+    // struct linux_dirent64: inode 0, offset 8, length 16, type 18, name 19.
+    for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
+      const name = buffer.subarray(at + 19, buffer.indexOf(0, at + 19));
+      names.push(new TextDecoder().decode(name));
+    }
+  }
+  libc.close(descriptor);
+  return names;
+}
+
+/** Returns the target of a symbolic link; `undefined` if it cannot be read. */
+export function linkAt(libc: Calls, path: string): string | undefined {
+  const buffer = new Uint8Array(4096);
+  const length = Number(libc.c.readlink(textOf(path), buffer, BigInt(buffer.length)));
+  return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
+}
+
+/** Returns a string of C. */
+function textOf(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${text}\0`);
 }

@@ -21,7 +21,8 @@ export interface ReplyHolder {
 export class ReplyBudget {
   /** The limit in bytes. */
   limit: number;
-  #total = 0;
+  /** Bytes that all connections hold together. */
+  total = 0;
   readonly #holders = new Set<ReplyHolder>();
 
   /** Creates a budget of which nothing is used. */
@@ -29,25 +30,20 @@ export class ReplyBudget {
     this.limit = limit;
   }
 
-  /** Bytes that all connections hold together. */
-  get total(): number {
-    return this.#total;
-  }
-
   /** Adds bytes of a connection; above the limit the slowest is dropped. */
   add(holder: ReplyHolder, bytes: number): void {
-    this.#total += bytes;
+    this.total += bytes;
     this.#holders.add(holder);
-    while (this.#total > this.limit) {
-      const before = this.#total;
+    while (this.total > this.limit) {
+      const before = this.total;
       this.#slowest().dropSlowest(before, this.limit);
-      if (this.#total === before) return;
+      if (this.total === before) return;
     }
   }
 
   /** Subtracts bytes of a connection. */
   release(holder: ReplyHolder, bytes: number): void {
-    this.#total -= bytes;
+    this.total -= bytes;
     if (holder.replyBytes === 0) this.#holders.delete(holder);
   }
 

@@ -1,11 +1,13 @@
 /**
- * The version of Deno.
+ * The runtime: the version of Deno, its permissions, and the signals of the process.
  *
  * qmpmux is built for Deno 2.9 and newer. Where only an older one can be compiled
  * with, its tests run on that; nothing else should.
  *
  * @module
  */
+
+import type { ServeSettings } from "../config/settings.ts";
 
 /** The version of Deno. */
 export const DENO_VERSION: string = Deno.version.deno;
@@ -14,3 +16,60 @@ const [MAJOR = 0, MINOR = 0] = DENO_VERSION.split(".").map(Number);
 
 /** Whether this Deno is older than those that qmpmux is built for. */
 export const IS_OLDER_DENO: boolean = MAJOR < 2 || (MAJOR === 2 && MINOR < 9);
+
+/**
+ * Drops the kinds of permission that serving with these settings never needs again.
+ *
+ * Only whole kinds are dropped: Deno ignores the revocation of a part of what was granted whole.
+ *
+ * @param notifies whether datagrams are sent to the service manager's unix socket
+ * @param rereads whether the settings may change, and with them the need
+ */
+export async function dropPermissions(
+  { qemu, listeners, metrics, audit }: ServeSettings,
+  notifies = false,
+  rereads = false,
+): Promise<void> {
+  const unix = notifies || rereads || qemu.transport === "unix" ||
+    listeners.some(({ address }) => address.transport === "unix") ||
+    metrics?.address.transport === "unix" || audit !== undefined;
+  if (!unix) {
+    await Deno.permissions.revoke({ name: "read" });
+    await Deno.permissions.revoke({ name: "write" });
+  }
+  // Unix sockets need this kind as well, to connect and to send.
+  const net = qemu.transport === "tcp" || notifies || rereads || qemu.transport === "unix" ||
+    audit === "journal";
+  if (!net) await Deno.permissions.revoke({ name: "net" });
+  await Deno.permissions.revoke({ name: "env" });
+  await dropFfi();
+}
+
+/** Drops the permission for FFI; a library that is loaded stays usable. */
+export async function dropFfi(): Promise<void> {
+  await Deno.permissions.revoke({ name: "ffi" });
+}
+
+/**
+ * Handles signals until it is disposed of.
+ *
+ * @param stop handles SIGTERM and SIGINT
+ * @param reload handles SIGHUP
+ * @param status handles SIGUSR1 and SIGUSR2; `deno run` of 2.9.2 and later opens its debugger at
+ *   SIGUSR1 too
+ */
+export function onSignals(stop: () => void, reload: () => void, status: () => void): Disposable {
+  const handlers: readonly [Deno.Signal, () => void][] = [
+    ["SIGTERM", stop],
+    ["SIGINT", stop],
+    ["SIGHUP", reload],
+    ["SIGUSR1", status],
+    ["SIGUSR2", status],
+  ];
+  for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
+  return {
+    [Symbol.dispose](): void {
+      for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);
+    },
+  };
+}

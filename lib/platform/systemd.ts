@@ -100,28 +100,22 @@ export class PassedSockets {
   take(name: string): number {
     const numbers = this.#numbers.get(name) ?? [];
     const [number] = numbers;
+    const refused = (reason: string): Failure => new Failure(78, `fd:${name}: ${reason}`);
     if (number === undefined) {
       const names = [...this.#numbers.keys()].join(", ");
-      throw new Failure(
-        78,
-        `fd:${name}: ` +
-          (names === ""
-            ? this.#because
-            : `systemd passed no socket of this name, but ${names}; correct FileDescriptorName=`),
+      if (names === "") throw refused(this.#because);
+      throw refused(
+        `systemd passed no socket of this name, but ${names}; correct FileDescriptorName=`,
       );
     }
     if (numbers.length > 1) {
-      throw new Failure(
-        78,
-        `fd:${name}: systemd passed ${numbers.length} sockets of this name; ` +
+      throw refused(
+        `systemd passed ${numbers.length} sockets of this name; ` +
           "give each a socket unit and a FileDescriptorName= of its own",
       );
     }
     if (this.#taken.has(name)) {
-      throw new Failure(
-        78,
-        `fd:${name}: the socket has been used and closed; restart qmpmux to use it again`,
-      );
+      throw refused("the socket has been used and closed; restart qmpmux to use it again");
     }
     this.#taken.add(name);
     return number;
@@ -208,7 +202,9 @@ export class Notifier {
   /** Sends what is queued, within a short time, then closes. */
   async close(): Promise<void> {
     if (this.#sending) await withTimeout(FAREWELL_MS, this.#sending, undefined);
-    this.#hangUp();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close();
   }
 
   #notify(name: string, value: string): void {
@@ -247,12 +243,6 @@ export class Notifier {
   #fail(reason: string): void {
     if (!this.#failed) this.#log.warn(`systemd cannot be notified: ${reason}`);
     this.#failed = true;
-  }
-
-  #hangUp(): void {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.close();
   }
 }
 

@@ -2,83 +2,20 @@
  * Unix sockets made by FFI: they identify their peers, and receive and pass
  * descriptors.
  *
- * They have the interface of Deno's own. One thread waits for all of them; a socket
- * that becomes ready tries its call, and waits again only if that would block.
+ * They have the interface of Deno's own. A socket that becomes ready tries its call,
+ * and waits again only if that would block.
  *
  * @module
  */
 
 import type { Fds } from "../wire/peer.ts";
 import type { Descriptors } from "./descriptors.ts";
-import type { Libc, PeerCredentials, Ready } from "./libc.ts";
+import type { Libc, PeerCredentials } from "./libc.ts";
+import type { Poller } from "./poller.ts";
 import { type Acceptor, isGone, type Stream } from "./stream.ts";
 
 /** White space, which QEMU ignores between commands. */
 const SPACE: Uint8Array = new Uint8Array([0x20]);
-
-/** Calls the owners of descriptors that become ready. */
-export class Poller {
-  readonly #libc: Libc;
-  readonly #owners = new Map<number, (ready: Ready) => void>();
-  #queue = -1;
-  #bell = -1;
-  #running: Promise<void> | undefined;
-  /** The callbacks of those that wait for the next turn. */
-  #turns: (() => void)[] = [];
-
-  /** Creates a poller that watches nothing. */
-  constructor(libc: Libc) {
-    this.#libc = libc;
-  }
-
-  /** Calls `told` whenever a descriptor becomes ready. */
-  watch(descriptor: number, told: (ready: Ready) => void): void {
-    this.#running ??= this.#run();
-    this.#libc.watch(this.#queue, descriptor);
-    this.#owners.set(descriptor, told);
-  }
-
-  /** Stops watching a descriptor; call it before closing that. */
-  unwatch(descriptor: number): void {
-    this.#libc.unwatch(this.#queue, descriptor);
-    this.#owners.delete(descriptor);
-    // Without descriptors the waiting thread ends.
-    if (this.#owners.size === 0) this.#libc.ring(this.#bell);
-  }
-
-  /** Waits for a turn of the event loop. */
-  async turn(): Promise<void> {
-    // The thread has ended: there are no others to serve.
-    if (this.#running === undefined) return;
-    const turn = Promise.withResolvers<void>();
-    this.#turns.push(turn.resolve);
-    this.#libc.ring(this.#bell);
-    await turn.promise;
-  }
-
-  /** Resolves when nothing is watched and no thread waits. */
-  async idle(): Promise<void> {
-    while (this.#running) await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    this.#queue = this.#libc.newQueue();
-    this.#bell = this.#libc.newBell();
-    this.#libc.watch(this.#queue, this.#bell);
-    const buffer = this.#libc.readyBuffer();
-    // The caller adds its descriptor before the first wait.
-    await Promise.resolve();
-    while (this.#owners.size > 0) {
-      for (const ready of await this.#libc.wait(this.#queue, buffer)) {
-        this.#owners.get(ready.descriptor)?.(ready);
-      }
-      for (const resolve of this.#turns.splice(0)) resolve();
-    }
-    this.#libc.close(this.#bell);
-    this.#libc.close(this.#queue);
-    this.#running = undefined;
-  }
-}
 
 /** The calls that may succeed without a wait before all others get a turn. */
 const AT_ONCE_LIMIT = 16;
@@ -131,16 +68,14 @@ class Gate {
 export class UnixListener implements Acceptor {
   /** Its address. */
   readonly addr: Deno.Addr;
-  readonly #libc: Libc;
   readonly #poller: Poller;
   readonly #descriptor: number;
   readonly #gate: Gate;
   #closed = false;
 
   /** Takes ownership of a listening descriptor. */
-  constructor(libc: Libc, poller: Poller, descriptor: number, path: string) {
+  constructor(poller: Poller, descriptor: number, path: string) {
     this.addr = { transport: "unix", path };
-    this.#libc = libc;
     this.#poller = poller;
     this.#descriptor = descriptor;
     this.#gate = new Gate(poller);
@@ -155,12 +90,12 @@ export class UnixListener implements Acceptor {
   async accept(): Promise<UnixSocket> {
     const accepted = await this.#gate.tried(() => {
       if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
-      return this.#libc.accept(this.#descriptor);
+      return this.#poller.libc.accept(this.#descriptor);
     });
     try {
-      return new UnixSocket(this.#libc, this.#poller, accepted);
+      return new UnixSocket(this.#poller, accepted);
     } catch (error) {
-      this.#libc.close(accepted);
+      this.#poller.libc.close(accepted);
       throw error;
     }
   }
@@ -170,7 +105,7 @@ export class UnixListener implements Acceptor {
     if (this.#closed) return;
     this.#closed = true;
     this.#poller.unwatch(this.#descriptor);
-    this.#libc.close(this.#descriptor);
+    this.#poller.libc.close(this.#descriptor);
     this.#gate.open();
   }
 }
@@ -188,14 +123,14 @@ export class UnixSocket implements Stream {
   #closed = false;
 
   /** Takes ownership of a connected descriptor. */
-  constructor(libc: Libc, poller: Poller, descriptor: number) {
-    this.#libc = libc;
+  constructor(poller: Poller, descriptor: number) {
+    this.#libc = poller.libc;
     this.#poller = poller;
     this.#descriptor = descriptor;
     this.#input = new Gate(poller);
     this.#output = new Gate(poller);
-    this.identity = libc.identityOf(descriptor);
-    poller.watch(descriptor, ({ readable, writable }) => {
+    this.identity = poller.libc.identityOf(descriptor);
+    poller.watch(descriptor, (readable, writable) => {
       if (readable) this.#input.open();
       if (writable) this.#output.open();
     });

@@ -14,22 +14,14 @@ const JOINED_BYTES = 65536;
 /** A queue of messages. */
 export class WriteQueue {
   #messages: Uint8Array[] = [];
-  #bytes = 0;
-  #replyBytes = 0;
+  /** Bytes that were queued and not written, including those of the pending write. */
+  bytes = 0;
+  /** Bytes of replies among them. */
+  replyBytes = 0;
   /** The queued bytes in order, as runs of replies and of other messages. */
   readonly #runs: { isReply: boolean; length: number }[] = [];
   /** The descriptors to pass with some of the messages. */
   readonly #fds = new Map<Uint8Array, Fds>();
-
-  /** Bytes that were queued and not written, including those of the pending write. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** Bytes of replies among them. */
-  get replyBytes(): number {
-    return this.#replyBytes;
-  }
 
   /** Whether all messages were taken. */
   get empty(): boolean {
@@ -40,8 +32,8 @@ export class WriteQueue {
   push(bytes: Uint8Array, isReply: boolean, fds?: Fds): void {
     if (fds) this.#fds.set(bytes, fds);
     this.#messages.push(bytes);
-    this.#bytes += bytes.length;
-    if (isReply) this.#replyBytes += bytes.length;
+    this.bytes += bytes.length;
+    if (isReply) this.replyBytes += bytes.length;
     const last = this.#runs.at(-1);
     if (last?.isReply === isReply) last.length += bytes.length;
     else this.#runs.push({ isReply, length: bytes.length });
@@ -49,7 +41,7 @@ export class WriteQueue {
 
   /** Subtracts bytes that were written; returns the number of those that belong to replies. */
   written(length: number): number {
-    this.#bytes -= length;
+    this.bytes -= length;
     let replies = 0;
     while (length > 0) {
       const run = this.#runs[0]!;
@@ -59,7 +51,7 @@ export class WriteQueue {
       if (run.isReply) replies += taken;
       if (run.length === 0) this.#runs.shift();
     }
-    this.#replyBytes -= replies;
+    this.replyBytes -= replies;
     return replies;
   }
 
@@ -90,9 +82,9 @@ export class WriteQueue {
 
   /** Drops everything and closes the descriptors; returns the bytes of replies dropped. */
   clear(): number {
-    const replies = this.#replyBytes;
+    const replies = this.replyBytes;
     this.#messages = [];
-    this.#bytes = this.#replyBytes = 0;
+    this.bytes = this.replyBytes = 0;
     this.#runs.length = 0;
     for (const fds of this.#fds.values()) fds.close();
     this.#fds.clear();

@@ -7,8 +7,7 @@
 import type { Mux } from "../../lib/hub/mux.ts";
 import type { ClientDeps } from "../../lib/daemon/client.ts";
 import { CLOCK } from "../../lib/platform/clock.ts";
-import { InternalErrors } from "../../lib/daemon/internal_errors.ts";
-import { LimitLog } from "../../lib/daemon/limit_log.ts";
+import { InternalErrors, LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
 import { TURNS } from "../../lib/platform/turns.ts";
 import { FakeLog } from "./fake_log.ts";
