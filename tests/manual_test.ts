@@ -219,7 +219,7 @@ function sources(floor: string): string {
 
 Deno.test("qmpmux.1 has every signal and every environment variable that the program looks at", () => {
   const code = ["platform", "daemon", "cli"].map(sources).join("\n");
-  const signals = new Set([...code.matchAll(/\b(SIG[A-Z0-9]+): /g)].map(([, signal]) => signal!));
+  const signals = new Set([...code.matchAll(/"(SIG[A-Z0-9]+)"/g)].map(([, signal]) => signal!));
   const told = termsIn(part("qmpmux.1", "SIGNALS")).flatMap((term) => term.split(", "));
   assertEquals(told.sort(), [...signals].sort());
   const variables = new Set(
