@@ -121,6 +121,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "session/dialect": ["session/arguments"],
   "session/monitor": ["session/dialect"],
+  "session/upstream": ["session/dialect"],
   "sharing/fd_names": ["sharing/fd_commands", "sharing/fd_references"],
   "sharing/fd_references": ["sharing/fd_commands"],
   "sharing/fd_registry": [

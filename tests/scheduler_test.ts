@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { LONE_ROW, OWNER_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
+import { ALONE_AFTER_JOBS, OWNER_LIMIT, Scheduler } from "../lib/sharing/scheduler.ts";
 
 function served(scheduler: Scheduler<string, string>): string[] {
   const order: string[] = [];
@@ -86,14 +86,14 @@ Deno.test("Scheduler.next() sends one job of a party at a time while others send
   scheduler.remove("b1");
   assertEquals(scheduler.next(), undefined);
   scheduler.remove("a1");
-  for (let i = 0; i < LONE_ROW - 1; i++) {
+  for (let i = 0; i < ALONE_AFTER_JOBS - 1; i++) {
     scheduler.enqueue("a", `more ${i}`);
     const sent = scheduler.next()!;
     assertEquals(scheduler.next(), undefined, `${i} in a row`);
     scheduler.remove(sent);
   }
   scheduler.enqueue("a", "last");
-  assertEquals([scheduler.next(), scheduler.next()], [`more ${LONE_ROW - 2}`, "last"]);
+  assertEquals([scheduler.next(), scheduler.next()], [`more ${ALONE_AFTER_JOBS - 2}`, "last"]);
 });
 
 Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () => {

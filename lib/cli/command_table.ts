@@ -12,7 +12,7 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../config/settings.ts";
 import { nearest } from "../policy/suggestion.ts";
-import type { Completed } from "../config/value_kinds.ts";
+import type { CompletionKind } from "../config/value_kinds.ts";
 
 /** One flag of a subcommand. */
 export interface Flag {
@@ -21,7 +21,7 @@ export interface Flag {
   /** The possible values if they are few; the usual ones of an open value. */
   readonly words?: readonly string[] | undefined;
   /** The kind of value it takes. */
-  readonly kind?: Completed | undefined;
+  readonly kind?: CompletionKind | undefined;
   /** The default. */
   readonly initial?: string | number | undefined;
   /** Whether it may be repeated. */
@@ -41,7 +41,7 @@ export interface Operand {
   /** The possible values if they are few. */
   readonly words?: readonly string[];
   /** The kind of value it is. */
-  readonly kind?: Completed;
+  readonly kind?: CompletionKind;
   /** Whether it may be repeated. */
   readonly many?: true;
 }
@@ -99,7 +99,7 @@ const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
 /** The name of a flag of `qmpmux serve`. */
 type ServeFlag = "listen" | "config" | "print-config" | SettingName;
 
-/** A flag for each setting that is not of the file only; some others behind the first, which is QEMU's. */
+/** Returns the flags of the settings: `--qemu`, then those that are no settings, then the other settings. */
 function settingFlags<Other extends string>(
   others: Readonly<Record<Other, Flag>>,
 ): Readonly<Record<SettingName | Other, Flag>> {

@@ -12,7 +12,7 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { OPTIONS } from "../config/options.ts";
-import type { Completed } from "../config/value_kinds.ts";
+import type { CompletionKind } from "../config/value_kinds.ts";
 import { Session } from "../client/session.ts";
 import { print } from "../platform/output.ts";
 import { pathsFrom } from "../platform/paths.ts";
@@ -126,7 +126,7 @@ type Finder = (begun: string, command: SubcommandName, given: () => Given) =>
   | readonly Candidate[]
   | Promise<readonly Candidate[]>;
 
-const KINDS: Readonly<Record<Completed, Finder>> = {
+const KINDS: Readonly<Record<CompletionKind, Finder>> = {
   file: (begun) => pathsFrom(begun, false).map((path) => [path]),
   address: (begun) => addresses(begun, FORMS.slice(0, -1)),
   listener: listeners,

@@ -17,7 +17,7 @@ import { SUBCOMMANDS } from "./command_table.ts";
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */
 const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
 
-/** A machine that is paused and migrates becomes `postmigrate` without an event, for one. */
+/** The interval of questions: a paused machine that migrates, for example, becomes `postmigrate` without an event. */
 const ASK_AGAIN_MS = 1000;
 
 /** The longest answer to `query-status` that is read; QEMU's has some 80 characters. */
@@ -66,7 +66,7 @@ async function untilEvent(session: Session, glob: string): Promise<void> {
 }
 
 /**
- * Asks again after every event, and now and then: some changes are told by none.
+ * Asks again after every event, and now and then, because some changes cause no event.
  *
  * @param found is told each status that is found
  */

@@ -74,11 +74,12 @@ export const OPTIONS = {
 
 /** The names of the options, in the order in which they are documented. */
 export const OPTION_NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[];
-type OptionName = keyof typeof OPTIONS;
+/** The name of an option. */
+export type OptionName = keyof typeof OPTIONS;
 type Option = OptionName | LimitName;
 const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
-/** QEMU's own spelling of a listening socket; qmpmux behaves so anyway. */
+/** QEMU's own spelling of a listening socket; accepted because qmpmux always behaves like this. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
 
 /**

@@ -10,7 +10,7 @@
 import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
 
 /** The things a shell completes a value to; a listener is an address with options. */
-export type Completed = "file" | "address" | "listener" | "command" | "event" | "client";
+export type CompletionKind = "file" | "address" | "listener" | "command" | "event" | "client";
 
 /** A kind of value; `T` is the checked value. */
 export interface ValueKind<T> {
@@ -19,7 +19,7 @@ export interface ValueKind<T> {
   /** The values, where they are few. */
   readonly words?: readonly string[];
   /** The kind of its completions. */
-  readonly kind?: Completed;
+  readonly kind?: CompletionKind;
   /** The phrase behind `expected` in an error. */
   readonly expected: string;
   /**

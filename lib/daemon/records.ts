@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isOwn } from "../hub/admin.ts";
+import { HARMLESS, isOwn } from "../hub/admin.ts";
 import { Audit } from "../observe/audit.ts";
 import type { InternalErrorPlace, Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";
@@ -27,9 +27,7 @@ const READ: ReadonlySet<string> = new Set([
   "async_msg_disable",
   "qmp_switch_mode",
   "query-qmp-mode",
-  ...["query-self", "query-clients", "query-status", "set-event-filter"].map((name) =>
-    `__org.qmpmux_${name}`
-  ),
+  ...HARMLESS,
 ]);
 
 /** The recorders that the settings ask for. */

@@ -74,9 +74,9 @@ type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) =
 /** Yields the elements of a list; between two, every other client may have a turn. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 
-/** A command, and whether only a role that administers qmpmux may run it. */
+/** A command; whether only a role that administers qmpmux may run it, and whether it changes something for others. */
 type OwnCommand =
-  & { readonly administers: boolean }
+  & { readonly administers: boolean; readonly changes: boolean }
   & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
 
 /** The number of list elements made in a turn. */
@@ -85,6 +85,7 @@ const ELEMENTS_A_TURN = 16;
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   ["set-event-filter", {
     administers: false,
+    changes: false,
     run: (monitor, args) => {
       const globs = args.takeStrings("enable", GLOBS_LIMIT);
       args.end();
@@ -94,6 +95,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["query-self", {
     administers: false,
+    changes: false,
     run: (monitor, args, hub) => {
       args.end();
       const { name, grant, mode, capabilities, filter } = monitor;
@@ -113,6 +115,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["query-clients", {
     administers: true,
+    changes: false,
     list: function* (args, hub): Generator<unknown> {
       args.end();
       const inFlight = hub.inFlight();
@@ -126,6 +129,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["query-status", {
     administers: true,
+    changes: false,
     run: (_, args, hub) => {
       args.end();
       const { inFlight, pid, ...status } = hub.status();
@@ -134,6 +138,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["disconnect-client", {
     administers: true,
+    changes: true,
     run: (asker, args, hub) => {
       const name = args.takeString("name");
       args.end();
@@ -145,6 +150,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
   ["reload", {
     administers: true,
+    changes: true,
     start: (args, hub, done) => {
       args.end();
       hub.reload((problems) =>
@@ -156,6 +162,10 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     },
   }],
 ]);
+
+/** The full names of the commands that only read, or concern only the client itself. */
+export const HARMLESS: readonly string[] = [...COMMANDS]
+  .flatMap(([name, { changes }]) => changes ? [] : [OWN_PREFIX + name]);
 
 function mayRun(role: Role, { administers }: OwnCommand): boolean {
   return role.administers || !administers;

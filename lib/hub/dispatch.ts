@@ -1,7 +1,7 @@
 /**
  * The dispatch: commands that wait for QEMU or are in flight, and the replies to them.
  *
- * It combines the decisions of the rooms of sharing: whose turn it is, which question
+ * It combines the decisions of the files of lib/sharing: whose turn it is, which question
  * is sent once for many clients, and which descriptors may be sent.
  * A request ends in one place, `#retire`, whatever ends it.
  *
@@ -259,7 +259,7 @@ export class Dispatch {
     this.#upstream.issue(request);
   }
 
-  /** Returns the question of a command that others may share: of none that names descriptors, as each client has its own names. */
+  /** Returns the question of a command, or `undefined` if it names descriptors: each client has its own names. */
   #question(command: Command): Question | undefined {
     const question = this.#cache.question(command);
     return question === undefined || namesDescriptors(command) ? undefined : question;

@@ -1,5 +1,5 @@
 /**
- * The hub: hands each message to the room that decides about it.
+ * The hub: hands each message to the file that decides about it.
  *
  * One QEMU on one side, any number of clients on the other. Everything here is
  * synchronous; whatever waits, waits outside.
@@ -112,7 +112,7 @@ export class Mux {
 
   /** Removes a client: its waiting commands are dropped, and later replies to it are discarded. */
   detached(monitor: Monitor, ending: ClientEnding = "left"): void {
-    // Commands queued under its name later are ours.
+    // A client can be detached twice: clean-up commands of ours may still be queued under its name.
     if (!this.#monitors.delete(monitor)) return;
     this.#ungreeted.delete(monitor);
     // Each step is done even if another fails.

@@ -65,14 +65,14 @@ export class MetricsRecorder implements Observer {
   readonly #clients = this.#metrics.gauge("clients", "Clients that are connected", "role");
   readonly #commands = this.#metrics.counter(
     "commands_total",
-    "Commands that have come to their end",
+    "Commands that have ended",
     "command",
     "role",
     "result",
   );
   readonly #durations: Histogram = this.#metrics.histogram(
     "command_duration_seconds",
-    "Time from a command's coming to QEMU's answer",
+    "Time from a command's arrival to QEMU's reply",
   );
   readonly #waits: Histogram = this.#metrics.histogram(
     "queue_wait_seconds",
@@ -89,16 +89,16 @@ export class MetricsRecorder implements Observer {
   ).cell();
   readonly #refused = this.#metrics.counter(
     "refused_total",
-    "Commands that were not let through",
+    "Commands that were refused",
     "role",
   );
   readonly #joined = this.#metrics.counter(
     "joined_total",
-    "Commands that shared the answer to one that asked the same",
+    "Commands that shared the reply to an equal command",
   ).cell();
   readonly #cached = this.#metrics.counter(
     "kept_answers_total",
-    "Commands answered with an answer that was kept",
+    "Commands answered from the cache",
   ).cell();
   readonly #dropped = this.#metrics.counter(
     "dropped_clients_total",
@@ -111,14 +111,14 @@ export class MetricsRecorder implements Observer {
     "unread_bytes",
     "Bytes queued that clients have not read",
   ).cell();
-  readonly #up = this.#metrics.gauge("upstream_up", "Is QEMU there, and does it answer").cell();
+  readonly #up = this.#metrics.gauge("upstream_up", "1 while QEMU is connected and answers").cell();
   readonly #sessions = this.#metrics.counter(
     "upstream_sessions_total",
     "Sessions with QEMU that became ready",
   ).cell();
   readonly #auditFailures = this.#metrics.counter(
     "audit_failures_total",
-    "Failed attempts to write the audit, and records given up",
+    "Failed attempts to write the audit, and lost records",
   ).cell();
   readonly #internalErrors = this.#metrics.counter(
     "internal_errors_total",

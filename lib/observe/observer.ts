@@ -28,9 +28,9 @@ export type Result =
   | "error"
   /** It was refused. */
   | "refused"
-  /** QEMU was sent it, and its effect is unknown. */
+  /** It was sent to QEMU; its effect is unknown. */
   | "lost"
-  /** QEMU was never sent it: its client left, its deadline passed, or QEMU was lost. */
+  /** It was never sent to QEMU: its client left, its deadline passed, or QEMU was lost. */
   | "dropped";
 
 /** The reason for which a client is no longer connected. */

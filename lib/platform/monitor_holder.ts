@@ -95,7 +95,7 @@ function inodeOf(path: string): number | undefined {
   if (path.startsWith("\0")) return undefined;
   try {
     const { ino } = Deno.statSync(path);
-    // The kernel reports the lower half.
+    // The kernel reports only the lower 32 bits.
     return ino === null ? undefined : ino % 2 ** 32;
   } catch (error) {
     // The socket may have been removed since.

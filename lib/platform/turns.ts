@@ -20,7 +20,7 @@ export const QEMU_SLICE_SECONDS = 0.004;
 const READING_SECONDS = 0.001;
 
 /**
- * The work for one connection since the event loop last had a break from it.
+ * The work done for one connection without a pause.
  *
  * A chunk that has arrived is read without a turn of the event loop: a hundred chunks would
  * follow one another without a break.
@@ -54,7 +54,7 @@ export class UnbrokenWork {
 
   /** Counts a piece of work, by the times at which it began and ended. */
   add(began: number, ended: number): void {
-    // A break as long as the work was enough to serve others.
+    // A pause as long as the work gives others enough time.
     if (began - this.#ended >= this.#seconds) this.#seconds = 0;
     this.#seconds += ended - began;
     this.#ended = ended;

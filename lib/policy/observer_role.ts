@@ -60,7 +60,7 @@ export const OBSERVER_REFUSALS: Readonly<Record<string, string>> = {
   "query-sev-attestation-report": "it makes the firmware work",
   "query-sev-capabilities": "it makes the firmware work",
   "query-sev-launch-measure": "what it gives is for the guest's owner",
-  "ringbuf-read": "who reads takes it from others",
+  "ringbuf-read": "reading removes the data for everybody",
   "screendump": "it writes a file",
 };
 

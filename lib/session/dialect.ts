@@ -15,7 +15,7 @@ import { asciiBytes } from "../wire/text.ts";
 import type { DialectName } from "../policy/admission.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
-/** The part of the session: before or after the end of the client's negotiation. */
+/** The state of the client's negotiation: under way, or complete. */
 export type Mode = "negotiation" | "command";
 
 /** The state of a handshake: one client's mode, capabilities and enabled events. */
@@ -88,8 +88,8 @@ type Refusing = (desc: string) => Reply;
 
 const generic: Refusing = (desc) => errorReply("GenericError", desc);
 
-/** The capabilities of today's QMP that each client can enable for itself. */
-const KNOWN_CAPABILITIES = ["oob"] as const;
+/** The capabilities that are enabled at QEMU if it offers them, and that each client can enable for itself. */
+export const KNOWN_CAPABILITIES: readonly "oob"[] = ["oob"];
 
 const acceptCapabilities = checked((args, { offered }) => {
   const enable = args.takeOptionalValues("enable", KNOWN_CAPABILITIES);

@@ -43,12 +43,12 @@ export type Ticket = Slot | { readonly id: Id; readonly oob: true };
 /** The longest name of a command that is kept: QEMU's longest has 38 characters, a client's can have any length. */
 const NAME_CHARS_LIMIT = 64;
 
-/** The longest local replies. Converting a longer one, of a QEMU that changes its style, would take too long. */
-const OUR_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
+/** The longest replies that are converted to the style of `pretty=on`; longer ones would take too long. */
+const PRETTY_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
 
 /** Returns whether a reply has to be converted to the style of QEMU's `pretty=on`. */
 function isPrettied({ kind, bytes }: Reply): boolean {
-  return !isPretty(bytes) && bytes.length <= OUR_BYTES_LIMIT[kind];
+  return !isPretty(bytes) && bytes.length <= PRETTY_BYTES_LIMIT[kind];
 }
 
 /** One client's virtual monitor. */

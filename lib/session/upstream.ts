@@ -18,6 +18,7 @@ import {
   type Reply,
   UnexpectedMessage,
 } from "../wire/message.ts";
+import { KNOWN_CAPABILITIES } from "./dialect.ts";
 import type { Fds, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
@@ -74,7 +75,7 @@ function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage
 /** The state of the session. */
 export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
 
-/** The session with QEMU, over as many connections as it takes. */
+/** The sessions with QEMU, one after another. */
 export class Upstream<J extends Job> {
   #state: UpstreamState = "absent";
   #peer: QemuPeer | undefined;
@@ -176,7 +177,7 @@ export class Upstream<J extends Job> {
   }
 
   /**
-   * Asks a QEMU that is silent at this time, in seconds, whether it lives.
+   * Sends a probe to QEMU if it has been silent at `now`, in seconds.
    *
    * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
    * so only a QEMU that does not run at all leaves it unanswered. A QEMU without
@@ -243,8 +244,9 @@ export class Upstream<J extends Job> {
     if (bytes.length > GREETING_BYTES_LIMIT) return broken("its greeting is too long", bytes);
     this.#greeting = message;
     this.#state = "negotiating";
-    const enable = message.capabilities.includes("oob") ? `,"arguments":{"enable":["oob"]}` : "";
-    this.#peer?.send(asciiBytes(`{"execute":"qmp_capabilities"${enable},"id":${this.#nonce}}`));
+    const enable = KNOWN_CAPABILITIES.filter((name) => message.capabilities.includes(name));
+    const args = enable.length > 0 ? `,"arguments":{"enable":${JSON.stringify(enable)}}` : "";
+    this.#peer?.send(asciiBytes(`{"execute":"qmp_capabilities"${args},"id":${this.#nonce}}`));
     return { dropped: message };
   }
 

@@ -20,11 +20,11 @@ const NUMBERING = /fds?$|^str$/;
 /** The members whose value can be `fd:` and a name; for `migrate-incoming` a number, too. */
 const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
 const PREFIX = "fd:";
-/** The lists whose elements have a `str` that is just a text, or a chardev as on QEMU's command line. */
+/** The lists whose elements have a `str` that is plain text, or a chardev as on QEMU's command line. */
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
 /** The option by which such a chardev names a descriptor. */
 const CHARDEV_FD = "fd=";
-/** A number as C reads it, which QEMU uses when it has no monitor to look a name up in. */
+/** A number as C reads it: QEMU takes one as a descriptor where no monitor can resolve a name. */
 const NUMBER = /^\s*[+-]?\d+$/;
 /** The prefix of a file's name that is a block device's options, as JSON. */
 const PSEUDO = "json:";
@@ -43,7 +43,7 @@ export const TOO_MANY: string =
 const LAST = "[] ";
 
 /**
- * The members whose names QEMU has certainly taken away when the command has succeeded.
+ * The members whose descriptor name QEMU has certainly consumed when the command succeeds.
  *
  * Measured on QEMU 7.2 to 11.1. Other commands succeed and leave the name, such as
  * `netdev_add` with a `str`, or ignore it.

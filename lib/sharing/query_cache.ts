@@ -65,7 +65,7 @@ const CONCURRENT_LIMIT = 2;
 /** The longest command that is compared; QEMU's queries are far shorter. */
 const QUESTION_BYTES_LIMIT = 512;
 
-/** Longer replies are not cached: QEMU's longest has 0.2 MB, and no real QEMU sends more. */
+/** Longer replies are not cached. The longest of a real QEMU, that of `query-machines`, has 0.5 MB. */
 export const CACHED_BYTES_LIMIT: number = 4 << 20;
 
 /** The text that equal questions have in common. */

@@ -15,12 +15,12 @@
  * wait behind no more than these, however many jobs this one has.
  */
 export const OWNER_LIMIT = 2;
-/** The same while other owners send jobs, too: each waits behind one of every other. */
+/** Jobs of one owner in flight at a time while other owners send jobs, too: each waits behind one of every other. */
 export const SHARED_LIMIT = 1;
 /** Jobs in a row after which their owner counts as the only one that sends. The first owner of all counts at once. */
-export const LONE_ROW = 16;
+export const ALONE_AFTER_JOBS = 16;
 /**
- * The same for an owner that has overtaken since it was last idle.
+ * Jobs in flight at a time of an owner that has overtaken since it was last idle.
  *
  * A job that overtakes is never held back. But QEMU reads it before later jobs, so
  * it counts as one of the two.
@@ -127,13 +127,13 @@ export class Scheduler<Owner, Job> {
     const busy = this.#busy.get(owner);
     if (busy === undefined) return true;
     if (busy.overtook) return busy.inFlight < OVERTAKER_LIMIT;
-    const isAlone = this.#row?.owner === owner && this.#row.jobs >= LONE_ROW;
+    const isAlone = this.#row?.owner === owner && this.#row.jobs >= ALONE_AFTER_JOBS;
     return busy.inFlight < (isAlone ? OWNER_LIMIT : SHARED_LIMIT);
   }
 
   #started(owner: Owner): { overtook: boolean } {
     if (this.#row?.owner === owner) this.#row.jobs++;
-    else this.#row = { owner, jobs: this.#row === undefined ? LONE_ROW : 1 };
+    else this.#row = { owner, jobs: this.#row === undefined ? ALONE_AFTER_JOBS : 1 };
     let busy = this.#busy.get(owner);
     if (busy === undefined) this.#busy.set(owner, busy = { inFlight: 0, overtook: false });
     busy.inFlight++;

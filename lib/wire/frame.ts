@@ -27,7 +27,7 @@ export const NESTING_LIMIT = 1024;
 /** The most tokens of a value. */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
-/** The error for a value of too many bytes, at QEMU's limit and at a lower one. */
+/** The error for a value past QEMU's limit of bytes, or past a lower one. */
 export const TOO_LONG = "JSON token size limit exceeded";
 
 /** A splitter of one client's stream: `load` a chunk, then call `next` until it returns `undefined`. */
@@ -145,7 +145,7 @@ export class FrameSplitter {
     return this.#dropped(this.#syntax(`stray '${text}${quote}`));
   }
 
-  /** Ends a value that is too long; below QEMU's own limit its rest is skipped, and that of the token. */
+  /** Ends a value that is too long; below QEMU's limit the rest of the value, and of the token, is skipped. */
   #tooLong(kind: number): Damage {
     if (this.#limit === token.TOKEN_BYTES_LIMIT) return this.#past("token size");
     if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);

@@ -24,7 +24,7 @@ export class NameTable<T> {
   /** A buffer for a token with escapes; longer tokens are not in the map. */
   readonly #scratch: Uint8Array;
 
-  /** Creates a table of these texts; of equal texts the last counts. */
+  /** Creates a table of these texts; if a text occurs twice, the last entry counts. */
   constructor(entries: Iterable<readonly [string, T]>) {
     this.#byText = new Map(entries);
     let size = 8;

@@ -175,7 +175,9 @@ if (import.meta.main) {
     );
     const seconds = (performance.now() - began) / 1000;
     console.log(
-      `${steps} steps in ${steps / WORLD_STEPS} worlds, ${seconds.toFixed(1)} s: ` +
+      `${steps} steps in ${steps / WORLD_STEPS} world${steps === WORLD_STEPS ? "" : "s"}, ${
+        seconds.toFixed(1)
+      } s: ` +
         "every promise was kept",
     );
   } catch (error) {
