@@ -120,8 +120,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/request_recorder",
   ],
   "session/dialect": ["session/arguments"],
+  "session/handshake": ["session/dialect"],
   "session/monitor": ["session/dialect"],
-  "session/upstream": ["session/dialect"],
+  "session/upstream": ["session/handshake"],
   "sharing/fd_names": ["sharing/fd_commands", "sharing/fd_references"],
   "sharing/fd_references": ["sharing/fd_commands"],
   "sharing/fd_registry": [

@@ -18,7 +18,7 @@ import {
   type Reply,
   UnexpectedMessage,
 } from "../wire/message.ts";
-import { KNOWN_CAPABILITIES } from "./dialect.ts";
+import { QMP, type SessionState } from "./handshake.ts";
 import type { Fds, QemuPeer } from "../wire/peer.ts";
 import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
@@ -40,9 +40,6 @@ export const IN_FLIGHT_LIMIT = 4;
  * here and in its socket.
  */
 export const ABANDONED_LIMIT = 16;
-
-/** The longest greeting: QEMU's has some 150 bytes, and every client is sent it. */
-const GREETING_BYTES_LIMIT = 4096;
 
 /** A command for QEMU. */
 export interface Job {
@@ -72,12 +69,9 @@ function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage
   return { broken: new UnexpectedMessage(problem, bytes) };
 }
 
-/** The state of the session. */
-export type UpstreamState = "absent" | "greeting" | "negotiating" | "ready";
-
 /** The sessions with QEMU, one after another. */
 export class Upstream<J extends Job> {
-  #state: UpstreamState = "absent";
+  #state: SessionState = "absent";
   #peer: QemuPeer | undefined;
   #greeting: Greeting | undefined;
   #nonce = "";
@@ -95,7 +89,7 @@ export class Upstream<J extends Job> {
   #stalled = false;
 
   /** The state of the session. */
-  get state(): UpstreamState {
+  get state(): SessionState {
     return this.#state;
   }
 
@@ -152,7 +146,7 @@ export class Upstream<J extends Job> {
   arrived(peer: QemuPeer, nonce: string): void {
     this.#peer = peer;
     this.#nonce = nonce;
-    this.#state = "greeting";
+    this.#state = QMP.first;
   }
 
   /** Sends a command; an in-band one requires {@linkcode hasRoom}. */
@@ -213,14 +207,15 @@ export class Upstream<J extends Job> {
   heard(message: Message): Heard<J> {
     this.#spoke = true;
     this.#asked = this.#stalled = false;
-    switch (this.#state) {
-      case "greeting":
-        return this.#greeted(message);
-      case "negotiating":
-        return this.#negotiated(message);
-      default:
-        return this.#answered(message);
-    }
+    const take = QMP.steps[this.#state];
+    if (take === undefined) return this.#answered(message);
+    const step = take(message, this.#nonce);
+    if (step === undefined) return { dropped: message };
+    if ("broken" in step) return step;
+    this.#greeting = step.greeting ?? this.#greeting;
+    this.#state = step.state;
+    if (step.send !== undefined) this.#peer?.send(asciiBytes(step.send));
+    return step.state === "ready" ? { ready: this.#greeting! } : { dropped: message };
   }
 
   /** Ends the session with its connection, and returns the commands that were in flight. */
@@ -235,27 +230,6 @@ export class Upstream<J extends Job> {
     this.#spoke = true;
     this.#asked = this.#stalled = false;
     return waiting;
-  }
-
-  #greeted(message: Message): Heard<J> {
-    // QEMU before 2026 can send an event ahead of its greeting.
-    if (message.kind !== "greeting") return { dropped: message };
-    const { bytes } = message;
-    if (bytes.length > GREETING_BYTES_LIMIT) return broken("its greeting is too long", bytes);
-    this.#greeting = message;
-    this.#state = "negotiating";
-    const enable = KNOWN_CAPABILITIES.filter((name) => message.capabilities.includes(name));
-    const args = enable.length > 0 ? `,"arguments":{"enable":${JSON.stringify(enable)}}` : "";
-    this.#peer?.send(asciiBytes(`{"execute":"qmp_capabilities"${args},"id":${this.#nonce}}`));
-    return { dropped: message };
-  }
-
-  #negotiated(message: Message): Heard<J> {
-    const answer = message.kind === "return" || message.kind === "error";
-    if (!answer || message.id !== this.#nonce) return { dropped: message };
-    if (message.kind === "error") return broken("it refused qmp_capabilities", message.bytes);
-    this.#state = "ready";
-    return { ready: this.#greeting! };
   }
 
   #answered(message: Message): Heard<J> {

@@ -68,8 +68,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "any reply ends the negotiation",
-    file: "session/upstream.ts",
-    from: "if (!answer || message.id !== this.#nonce)",
+    file: "session/handshake.ts",
+    from: "if (!answer || message.id !== nonce)",
     to: "if (!answer)",
   },
   {
