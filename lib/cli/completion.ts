@@ -8,6 +8,7 @@
  * @module
  */
 
+import { withTimeout } from "../platform/clock.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
@@ -247,7 +248,6 @@ async function namesOf(
     const answer = await session.execute(ask);
     return "value" in answer ? JSON.parse(answer.value) : [];
   };
-  const late = new Promise<[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []));
-  const rows = await Promise.race([answer(), late]);
+  const rows = await withTimeout(PATIENCE_MS, answer(), []);
   return rows.filter(isWanted).map(({ name }) => [String(name)]);
 }
