@@ -11,7 +11,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { printable } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
-import type { Refusal } from "../client/session.ts";
+import type { ErrorReply } from "../client/session.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
@@ -184,7 +184,7 @@ function otherForm(name: string, command: string, address: Address): Failure {
 }
 
 /** The error for a command of ours that was not done. */
-function refusalOf(name: string, refusal: Refusal, address: Address): Failure {
+function refusalOf(name: string, refusal: ErrorReply, address: Address): Failure {
   const { errorClass, desc } = refusal;
   if (errorClass === "CommandNotFound" && desc.endsWith("has not been found")) {
     return new Failure(

@@ -8,7 +8,7 @@ import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
 import { dropFfi } from "../platform/runtime.ts";
-import { BusyMonitor, NoMonitor, type Refusal, Session } from "../client/session.ts";
+import { BusyMonitor, type ErrorReply, NoMonitor, Session } from "../client/session.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
 import { type Address, addressText } from "../policy/address.ts";
@@ -131,6 +131,6 @@ export function reasonOf(connected: Connected | undefined): string {
 const REFUSED_BY_ROLE = /^The command .+ has been refused: role /s;
 
 /** Returns 77 where a role refuses the command, and 1 for any other error. */
-export function statusOfError({ errorClass, desc }: Refusal): 1 | 77 {
+export function statusOfError({ errorClass, desc }: ErrorReply): 1 | 77 {
   return errorClass === "CommandNotFound" && REFUSED_BY_ROLE.test(desc) ? 77 : 1;
 }

@@ -28,7 +28,7 @@ const EVENT_BYTES_LIMIT = 64 << 20;
 const ERROR_LENGTH_LIMIT = 1 << 20;
 
 /** An error reply. */
-export interface Refusal {
+export interface ErrorReply {
   /** Its class. */
   readonly errorClass: string;
   /** Its text; escape it before printing it to a terminal. */
@@ -36,7 +36,7 @@ export interface Refusal {
 }
 
 /** The reply to a command: its value as JSON on one line of printable ASCII, or its error. */
-export type Answer = { readonly value: string } | Refusal;
+export type SessionReply = { readonly value: string } | ErrorReply;
 
 /** An event. */
 export interface SessionEvent {
@@ -47,7 +47,7 @@ export interface SessionEvent {
 }
 
 /** A message of the monitor; texts are JSON on one line of printable ASCII. */
-type Message =
+type SessionMessage =
   | { readonly kind: "greeting" }
   | { readonly kind: "return"; readonly value: string }
   | { readonly kind: "error"; readonly error: string }
@@ -72,7 +72,7 @@ export class Session implements Disposable {
   /** Bytes received of an incomplete message. */
   #partial = 0;
   /** The pending read; it stays pending after a timeout of `quiet`. */
-  #reading: Promise<Message | undefined> | undefined;
+  #reading: Promise<SessionMessage | undefined> | undefined;
 
   private constructor(socket: Stream, address: string) {
     this.#socket = socket;
@@ -113,7 +113,7 @@ export class Session implements Disposable {
    * @param args the arguments as JSON text
    * @throws Failure if the connection is closed before the reply, or the reply is malformed
    */
-  async execute(name: string, args = "{}"): Promise<Answer> {
+  async execute(name: string, args = "{}"): Promise<SessionReply> {
     await this.#write(`{"execute":${JSON.stringify(name)},"arguments":${args}}\n`);
     for (;;) {
       const message = await this.#next();
@@ -175,13 +175,13 @@ export class Session implements Disposable {
     }
   }
 
-  async #next(): Promise<Message | undefined> {
+  async #next(): Promise<SessionMessage | undefined> {
     const message = await (this.#reading ??= this.#read());
     this.#reading = undefined;
     return message;
   }
 
-  async #read(): Promise<Message | undefined> {
+  async #read(): Promise<SessionMessage | undefined> {
     for (;;) {
       const found = this.#splitter.next();
       if (found !== undefined) {
@@ -214,7 +214,7 @@ export class Session implements Disposable {
     throw this.#failed(`more than ${EVENT_BYTES_LIMIT} bytes of events came instead of a reply`);
   }
 
-  #refusalOf(name: string, text: string): Refusal {
+  #refusalOf(name: string, text: string): ErrorReply {
     if (text.length > ERROR_LENGTH_LIMIT) {
       throw this.#failed(`invalid reply to ${name}: an error of ${text.length} bytes`);
     }
@@ -239,7 +239,7 @@ export class Session implements Disposable {
 }
 
 /** Reads a message; `invalid` if it is not a greeting, a reply or an event. */
-function messageOf(bytes: Uint8Array): Message {
+function messageOf(bytes: Uint8Array): SessionMessage {
   const read = readJsonObject(bytes);
   if ("wrong" in read) return { kind: "invalid", wrong: `not JSON: ${read.wrong}` };
   const { text, members } = read;
