@@ -52,7 +52,7 @@ export type {
   Result,
 } from "./observe/observer.ts";
 export type { Gauges } from "./observe/metrics_recorder.ts";
-export type { Answer, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export type { LocalAnswer, Monitor, Slot, Ticket } from "./session/monitor.ts";
 export { ArgumentList, type Outside } from "./policy/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./policy/argument_path.ts";
 export { EventFilter, EventName } from "./policy/event_filter.ts";

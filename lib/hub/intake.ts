@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Answer, Monitor } from "../session/monitor.ts";
+import type { LocalAnswer, Monitor } from "../session/monitor.ts";
 import type { Upstream } from "../session/upstream.ts";
 import { type Matcher, matcherOf } from "../policy/glob.ts";
 import { judge, refusalText, ruleName } from "../policy/policy.ts";
@@ -109,7 +109,7 @@ export class Intake {
   }
 
   /** Delays a local answer to a long command until a later turn; several may be delayed in a row. */
-  #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: Answer): Answer {
+  #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: LocalAnswer): LocalAnswer {
     if (argumentBytes === undefined || argumentBytes.length <= OWN_TURN_BYTES) return answer;
     return (slot) => {
       const make = (): void => {

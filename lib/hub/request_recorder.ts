@@ -8,7 +8,7 @@
  */
 
 import type { Happening, Outcome, Recording, Result } from "../observe/observer.ts";
-import type { Answer, Monitor } from "../session/monitor.ts";
+import type { LocalAnswer, Monitor } from "../session/monitor.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
 /** The end of a command without a reply of QEMU's. */
@@ -30,7 +30,7 @@ export class RequestRecorder {
   recording: Recording;
   readonly #clock: () => number;
   /** Records the drop of a local answer that has not been given yet. */
-  readonly #drops = new WeakMap<Answer, () => void>();
+  readonly #drops = new WeakMap<LocalAnswer, () => void>();
 
   /** Creates a recorder that tells these observers. */
   constructor(recording: Recording, clock: () => number) {
@@ -76,7 +76,7 @@ export class RequestRecorder {
   }
 
   /** Wraps a local answer so that it is recorded when it gives its reply, which may be at a later call. */
-  recordWhenSent(monitor: Monitor, command: Command, answer: Answer): Answer {
+  recordWhenSent(monitor: Monitor, command: Command, answer: LocalAnswer): LocalAnswer {
     const since = this.now;
     if (Number.isNaN(since)) return answer;
     const record = (result: Result, reply?: Reply): void =>
@@ -85,7 +85,7 @@ export class RequestRecorder {
         took: this.#clock() - since,
         ...(reply && { reply }),
       });
-    const wrapped: Answer = (slot) => {
+    const wrapped: LocalAnswer = (slot) => {
       this.#drops.delete(wrapped);
       const reply = answer(slot);
       if (reply === undefined) this.#drops.set(wrapped, () => record("dropped"));
@@ -97,7 +97,7 @@ export class RequestRecorder {
   }
 
   /** Records local answers that will not be given, because their client has left. */
-  recordDropped(answers: readonly Answer[]): void {
+  recordDropped(answers: readonly LocalAnswer[]): void {
     for (const answer of answers) this.#drops.get(answer)?.();
   }
 

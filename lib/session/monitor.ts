@@ -27,14 +27,14 @@ import { shortened } from "../wire/shortened.ts";
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
 
 /** Returns a local reply when its turn has come; `undefined` if {@linkcode Monitor.fill} gives it later. */
-export type Answer = (ticket: Ticket) => Reply | undefined;
+export type LocalAnswer = (ticket: Ticket) => Reply | undefined;
 
 /** A place in the order of replies. */
 export interface Slot {
   /** The id that the reply will carry. */
   readonly id: Id;
   /** The reply, or a function that returns it when its turn has come; `undefined` while it is pending. */
-  answer: Reply | Answer | undefined;
+  answer: Reply | LocalAnswer | undefined;
 }
 
 /** The place of a pending command's reply. */
@@ -285,7 +285,7 @@ export class Monitor {
    * Answers locally. An in-band answer is called when its turn has come, so that it
    * sees the effects of the commands before it.
    */
-  answer(id: Id, oob: boolean, answer: Answer): void {
+  answer(id: Id, oob: boolean, answer: LocalAnswer): void {
     const slot: Slot = { id, answer };
     if (oob) {
       const reply = replyIn(slot);
@@ -316,7 +316,7 @@ export class Monitor {
    *
    * @returns the local answers that have not been sent
    */
-  leave(ending: ClientEnding): Answer[] {
+  leave(ending: ClientEnding): LocalAnswer[] {
     this.#ending = ending;
     const slots = this.#slots.splice(0);
     this.takeFds()?.close();
