@@ -91,7 +91,7 @@ export class Dispatch {
   take(monitor: Monitor, command: Command, deadline: number): void {
     const { id, oob, bytes } = command;
     const { role, caches, joins } = monitor.grant;
-    const cached = caches ? this.#cache.answer(command) : undefined;
+    const cached = caches ? this.#cache.cached(command) : undefined;
     if (cached) {
       this.#recorder.observe({ kind: "cached" });
       const answer = (): Reply => seenBy(role, command, cached);

@@ -78,7 +78,7 @@ export class QueryCache<J> {
   readonly #started = new Map<Question, number>();
 
   /** Returns the cached reply to a command, if there is one. */
-  answer(command: Command): Reply | undefined {
+  cached(command: Command): Reply | undefined {
     return isPlain(command) ? this.#cached.get(command.name) : undefined;
   }
 

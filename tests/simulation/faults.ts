@@ -226,8 +226,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "kept answers are given where the listener wants none",
     file: "hub/dispatch.ts",
-    from: "caches ? this.#cache.answer(command)",
-    to: "true ? this.#cache.answer(command)",
+    from: "caches ? this.#cache.cached(command)",
+    to: "true ? this.#cache.cached(command)",
   },
   {
     name: "a shared question goes with the first who asked it",
