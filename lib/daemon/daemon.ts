@@ -217,7 +217,7 @@ class Daemon {
     }
     for (const { commit } of changes) commit();
     this.#settings = settings;
-    for (const machine of this.#machines.values()) machine.record();
+    for (const machine of this.#machines.values()) machine.adoptRecording();
   }
 
   #tick(now: number): void {

@@ -138,8 +138,8 @@ export class Machine implements Disposable {
   }
 
   /** Records with the present observers from now on. */
-  record(): void {
-    this.#mux.record(this.#deps.records.recording);
+  adoptRecording(): void {
+    this.#mux.adoptRecording(this.#deps.records.recording);
   }
 
   /** Advances the time to `now`, in seconds. */

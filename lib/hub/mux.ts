@@ -211,7 +211,7 @@ export class Mux {
   }
 
   /** Replaces the observers and the gate. */
-  record(recording: Recording): void {
+  adoptRecording(recording: Recording): void {
     this.#recorder.recording = recording;
   }
 
