@@ -81,7 +81,7 @@ export class Machine implements Disposable {
       idle: () => this.#drained.resolve(),
       reload: (done) => keep(reload().then(done)),
       failed: (where, error, client) => errors.report(where, error, client),
-      lacksFds: ({ name, grant }) =>
+      mayLackFdsOption: ({ name, grant }) =>
         this.#limitLog.logged(
           `${grant.name}: no file descriptor came`,
           `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +

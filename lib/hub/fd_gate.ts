@@ -39,7 +39,7 @@ export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
  * Returns whether QEMU has told a client that it passed no descriptor, while its listener takes none
  * and cannot see whether it did: the listener may lack `fds=on`.
  */
-export function lacksFds({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
+export function noFdCame({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
   if (kind === "return" || owner === undefined || !takesDescriptor(command)) return false;
   if (owner.grant.passes || owner.peer.identity !== undefined) return false;
   return new TextDecoder().decode(bytes).includes(`"desc": "${NOTHING_CAME}"`);

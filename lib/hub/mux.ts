@@ -24,7 +24,7 @@ import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./options.ts";
 import { type Contain, probe, type Request } from "./request.ts";
-import { lacksFds } from "./fd_gate.ts";
+import { noFdCame } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";
 
 /** A message that is not QMP is shown up to this many bytes. */
@@ -164,7 +164,7 @@ export class Mux {
     if ("event" in heard) this.#spread(heard.event);
     else if ("settled" in heard) {
       const { settled, reply } = heard;
-      if (lacksFds(settled, reply)) this.#notices.lacksFds?.(settled.owner!);
+      if (noFdCame(settled, reply)) this.#notices.mayLackFdsOption?.(settled.owner!);
       this.#dispatch.settled(settled, reply);
       this.#rest();
     } else if ("ready" in heard) this.#greetAll(heard.ready);

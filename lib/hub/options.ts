@@ -26,7 +26,7 @@ export interface Notices {
    * Reports a client to which QEMU has said that it passed no descriptor, while its listener takes
    * none and cannot see whether it did.
    */
-  lacksFds?(client: Monitor): void;
+  mayLackFdsOption?(client: Monitor): void;
   /**
    * Reports a contained internal error: it has disconnected a client, or QEMU, and nothing else.
    *
