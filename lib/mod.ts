@@ -37,9 +37,9 @@
  * @module
  */
 
-export type { HubStatus } from "./hub/admin.ts";
+export type { HubStatus } from "./hub/own_commands.ts";
 export { Mux } from "./hub/mux.ts";
-export type { MuxOptions, Notices } from "./hub/options.ts";
+export type { MuxOptions, Notices } from "./hub/mux_options.ts";
 export type {
   ClientEnding,
   ClientInfo,

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { MuxOptions } from "../lib/hub/options.ts";
+import type { MuxOptions } from "../lib/hub/mux_options.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";

@@ -7,7 +7,7 @@
  */
 
 import { Mux } from "../hub/mux.ts";
-import type { MuxOptions } from "../hub/options.ts";
+import type { MuxOptions } from "../hub/mux_options.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import type { Gauges } from "../observe/metrics_recorder.ts";
 import type { Greeting } from "../wire/message.ts";

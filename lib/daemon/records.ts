@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HARMLESS, isOwn } from "../hub/admin.ts";
+import { HARMLESS, isOwn } from "../hub/own_commands.ts";
 import { Audit } from "../observe/audit.ts";
 import type { InternalErrorPlace, Recording } from "../observe/observer.ts";
 import { MetricsRecorder } from "../observe/metrics_recorder.ts";

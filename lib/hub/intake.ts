@@ -14,9 +14,9 @@ import { judge, refusalText, ruleName } from "../policy/policy.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { readCommand } from "../wire/command_reader.ts";
 import type { Command } from "../wire/message.ts";
-import { type Hub, runOwn } from "./admin.ts";
+import { type Hub, runOwn } from "./own_commands.ts";
 import type { Dispatch } from "./dispatch.ts";
-import type { MuxOptions } from "./options.ts";
+import type { MuxOptions } from "./mux_options.ts";
 import type { Request } from "./request.ts";
 
 /** A local answer to a command with longer arguments gets a turn of its own. */

@@ -19,10 +19,10 @@ import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wi
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { shown } from "../wire/text.ts";
-import { type Hub, type HubStatus, OWN_PREFIX } from "./admin.ts";
+import { type Hub, type HubStatus, OWN_PREFIX } from "./own_commands.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
-import type { MuxOptions, Notices } from "./options.ts";
+import type { MuxOptions, Notices } from "./mux_options.ts";
 import { type Contain, probe, type Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";

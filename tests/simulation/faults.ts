@@ -327,7 +327,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a client is not ended though an administrator is told so",
-    file: "hub/admin.ts",
+    file: "hub/own_commands.ts",
     from: 'hub.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");',
     to: "",
   },

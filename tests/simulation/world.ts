@@ -8,7 +8,7 @@
  */
 
 import type { Grant } from "../../lib/policy/admission.ts";
-import type { MuxOptions } from "../../lib/hub/options.ts";
+import type { MuxOptions } from "../../lib/hub/mux_options.ts";
 import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
 import { grant, options } from "../support/stage.ts";
 import {

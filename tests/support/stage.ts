@@ -5,7 +5,7 @@
  */
 
 import { Mux } from "../../lib/hub/mux.ts";
-import type { MuxOptions, Notices } from "../../lib/hub/options.ts";
+import type { MuxOptions, Notices } from "../../lib/hub/mux_options.ts";
 import type { Recording } from "../../lib/observe/observer.ts";
 import type { Monitor } from "../../lib/session/monitor.ts";
 import { EventFilter } from "../../lib/policy/event_filter.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { OWN_PREFIX } from "../../lib/hub/admin.ts";
+import { OWN_PREFIX } from "../../lib/hub/own_commands.ts";
 import { rowsOf } from "./markdown.ts";
 import { sentence } from "./qmpmux.ts";
 import type { Page } from "./roff.ts";
