@@ -67,7 +67,7 @@ function settingsOf(given: Given): ServeSettings {
   const lacks = config.lacks.filter((lack) =>
     lack.of === "listen" ? own.length === 0 : flags[lack.of] === undefined
   );
-  // A file that is only printed can be for another machine.
+  // A file that is only printed can be for another host.
   if (lacks.length > 0 && !given.has("print-config")) {
     throw new ConfigError(lacks.map(({ problem }) => problem));
   }

@@ -28,13 +28,13 @@ export interface Config {
   readonly roles: ReadonlyMap<string, Role>;
   /** The contradictions in the file if no flag is given; each with its line. */
   readonly conflicts: readonly string[];
-  /** Names in the file that this machine does not have, in the order of the file. */
+  /** Names in the file that the host does not have, in the order of the file. */
   readonly lacks: readonly Lack[];
   /** Both of them, in the order of the file. */
   readonly problems: readonly string[];
 }
 
-/** Something that the file names and the machine does not have. */
+/** Something that the file names and the host does not have. */
 export interface Lack {
   /** The setting, or the listener, that needs it. */
   readonly of: "listen" | "metrics" | "audit";
@@ -42,15 +42,15 @@ export interface Lack {
   readonly problem: string;
 }
 
-/** Looks up what a file names on the machine; each finds nothing where nothing is looked up. */
-export interface Machine {
+/** Looks up what a file names on the host; each finds nothing where nothing is looked up. */
+export interface Host {
   /** Returns the options that name a user or a group which does not exist, each with an error text. */
   missingNames(listener: ListenerSettings): Iterable<readonly [option: string, text: string]>;
   /** Returns why the audit cannot be written to a place; `undefined` where it can, or could be made. */
   auditProblem(place: string): string | undefined;
 }
 
-const ANY_MACHINE: Machine = { missingNames: () => [], auditProblem: () => undefined };
+const ANY_HOST: Host = { missingNames: () => [], auditProblem: () => undefined };
 
 /** The keys of the top level, in the order in which they are documented. */
 export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
@@ -60,12 +60,12 @@ export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen
  *
  * @param text its content
  * @param file its name, for messages
- * @param machine the machine that it is for; without it nothing is looked up
+ * @param host the host that the file is for; without it nothing is looked up
  * @throws ConfigError
  */
-export function readConfig(text: string, file: string, machine: Machine = ANY_MACHINE): Config {
+export function readConfig(text: string, file: string, host: Host = ANY_HOST): Config {
   try {
-    return new Reader(new TomlFile(text), file, machine).read();
+    return new Reader(new TomlFile(text), file, host).read();
   } catch (error) {
     if (error instanceof NotToml) {
       throw new ConfigError([`${file}:${error.line}: ${error.message}`]);
@@ -86,13 +86,13 @@ type LineIn = (key?: string) => number;
 class Reader {
   readonly #file: string;
   readonly #toml: TomlFile;
-  readonly #machine: Machine;
+  readonly #host: Host;
   readonly #problems: Problem[] = [];
 
-  constructor(toml: TomlFile, file: string, machine: Machine) {
+  constructor(toml: TomlFile, file: string, host: Host) {
     this.#toml = toml;
     this.#file = file;
-    this.#machine = machine;
+    this.#host = host;
   }
 
   read(): Config {
@@ -127,13 +127,13 @@ class Reader {
     };
   }
 
-  /** Finds what the file names and the machine does not have, in the order of the file. */
+  /** Finds what the file names and the host does not have, in the order of the file. */
   #lacks(
     { metrics, audit }: Partial<SettingValues>,
     listeners: readonly ListenerSettings[],
     lineOf: (place: SettingPlace) => number,
   ): (Problem & Pick<Lack, "of">)[] {
-    const { missingNames, auditProblem } = this.#machine;
+    const { missingNames, auditProblem } = this.#host;
     const lacks = listeners.flatMap((each, listener) =>
       [...missingNames(each)].map(([option, text]) => {
         return { of: "listen" as const, line: lineOf({ listener, option }), text };
