@@ -80,22 +80,22 @@ export class WebGuard implements Stream {
       if (length === null) {
         this.#inDoubt = false;
         if (this.#held.length === 0) return null;
-      } else this.#judge(buffer.subarray(0, length));
+      } else this.#check(buffer.subarray(0, length));
     }
     return this.#give(buffer);
   }
 
-  #judge(chunk: Uint8Array): void {
+  #check(chunk: Uint8Array): void {
     const bytes = new Uint8Array(this.#held.length + chunk.length);
     bytes.set(this.#held);
     bytes.set(chunk, this.#held.length);
     this.#held = bytes;
-    const verdict = judge(bytes);
-    this.#inDoubt = verdict === "in doubt";
-    if (verdict === "in doubt" || verdict === "harmless") return;
+    const protocol = protocolOf(bytes);
+    this.#inDoubt = protocol === "in doubt";
+    if (protocol === "in doubt" || protocol === "harmless") return;
     this.#held = NOTHING;
-    this.#refused(`what it sent begins like ${verdict}, as web browsers speak it`);
-    throw aborted(`${verdict} is not spoken here`);
+    this.#refused(`what it sent begins like ${protocol}, as web browsers speak it`);
+    throw aborted(`${protocol} is not spoken here`);
   }
 
   #give(buffer: Uint8Array): number {
@@ -107,7 +107,7 @@ export class WebGuard implements Stream {
 }
 
 /** Classifies at least one byte from the start of a connection. */
-function judge(bytes: Uint8Array): "HTTP" | "TLS" | "in doubt" | "harmless" {
+function protocolOf(bytes: Uint8Array): "HTTP" | "TLS" | "in doubt" | "harmless" {
   if (bytes[0] === TLS[0]) {
     if (bytes.length === 1) return "in doubt";
     return bytes[1] === TLS[1] ? "TLS" : "harmless";
