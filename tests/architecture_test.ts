@@ -1,5 +1,5 @@
 /**
- * The walls of the house: which floor may import which, and what pure rooms do without.
+ * The walls: which floor may import which, and what the core may not use.
  *
  * The picture is in `docs/architecture.md`. A change that has to move a wall
  * changes the table here and the picture there.
@@ -11,7 +11,7 @@ import { assert, assertEquals } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** The floors from the top; a room imports its own floor and those below. */
+/** The floors from the top; a file imports its own floor and those below. */
 const FLOORS = [
   "cli",
   "client",
@@ -28,17 +28,9 @@ const FLOORS = [
 type Floor = typeof FLOORS[number];
 /** Floors that wait for sockets and clocks. */
 const WAITING: readonly Floor[] = ["client", "daemon", "platform"];
-const PURE: readonly Floor[] = [
-  "hub",
-  "session",
-  "sharing",
-  "config",
-  "policy",
-  "observe",
-  "wire",
-];
+const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 
-/** Along these arrows rooms of one floor import each other; `a: ["b"]` is a ─► b. */
+/** Along these arrows files of one floor import each other; `a: ["b"]` is a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
@@ -221,8 +213,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "wire/text": ["wire/scan"],
 };
 
-/** Words that a room without waiting and without I/O does not contain. */
-const IMPURE =
+/** Words that do not occur in the core, which neither waits nor does I/O. */
+const OUTSIDE_WORK =
   /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
 
 /** The runtime and the system, which `platform` alone knows. */
@@ -231,10 +223,10 @@ const RUNTIME = /\bDeno\.[\w.]+|"node:[\w/]+"|\bgetBuiltinModule\b/g;
 /** The command line, the environment, the versions and the exit belong to the program itself. */
 const OF_PROGRAM = /^Deno\.(?:args|env\.get|exit|std(?:in|out|err)\.isTerminal|version\.\w+)$/;
 
-/** Bytes are looked at in `wire` alone; elsewhere they are handed on whole. */
+/** Code that looks at single bytes; only `wire` has it, the other floors pass them on whole. */
 const BYTE_WORK = /charCodeAt|\bsubarray\(|\.indexOf\(0x|\[\w+\]\s*===\s*0x/;
 
-interface Room {
+interface SourceFile {
   /** `floor/name`. */
   readonly name: string;
   readonly floor: Floor;
@@ -242,13 +234,13 @@ interface Room {
   readonly source: string;
   /** That without string literals. */
   readonly code: string;
-  /** The rooms of this project that it imports, as `floor/name`. */
+  /** The files of this project that it imports, as `floor/name`. */
   readonly imports: readonly string[];
 }
 
-const rooms = FLOORS.flatMap((floor) => [...roomsOf(floor)]);
+const files = FLOORS.flatMap((floor) => [...filesOf(floor)]);
 
-function* roomsOf(floor: Floor): Generator<Room> {
+function* filesOf(floor: Floor): Generator<SourceFile> {
   const directory = new URL(`lib/${floor}/`, ROOT);
   let entries: Deno.DirEntry[];
   try {
@@ -272,8 +264,8 @@ function uncommented(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");
 }
 
-function floorOf(room: string): Floor {
-  return room.split("/")[0] as Floor;
+function floorOf(file: string): Floor {
+  return file.split("/")[0] as Floor;
 }
 
 /** Files of tables, which may have any length, with the reason. */
@@ -311,9 +303,9 @@ function* functionsIn(text: string): Generator<readonly [head: string, lines: nu
   }
 }
 
-Deno.test("rooms import their own floor along an arrow, or a floor below", () => {
-  assert(rooms.length > 20);
-  for (const { name, floor, imports } of rooms) {
+Deno.test("files import their own floor along an arrow, or a floor below", () => {
+  assert(files.length > 20);
+  for (const { name, floor, imports } of files) {
     for (const imported of imports) {
       const down = FLOORS.indexOf(floorOf(imported)) - FLOORS.indexOf(floor);
       const along = ARROWS[name]?.includes(imported) ?? false;
@@ -324,21 +316,21 @@ Deno.test("rooms import their own floor along an arrow, or a floor below", () =>
 
 Deno.test("every arrow is drawn for an import that exists", () => {
   for (const [from, targets] of Object.entries(ARROWS)) {
-    const room = rooms.find(({ name }) => name === from);
-    assertEquals(targets.filter((target) => !room?.imports.includes(target)), [], from);
+    const file = files.find(({ name }) => name === from);
+    assertEquals(targets.filter((target) => !file?.imports.includes(target)), [], from);
   }
 });
 
-Deno.test("pure rooms do not wait, and know no world", () => {
-  for (const { name, floor, code } of rooms) {
-    if (!PURE.includes(floor)) continue;
-    assertEquals(code.match(IMPURE)?.[0], undefined, name);
+Deno.test("the core does not wait and does no I/O", () => {
+  for (const { name, floor, code } of files) {
+    if (!CORE.includes(floor)) continue;
+    assertEquals(code.match(OUTSIDE_WORK)?.[0], undefined, name);
   }
 });
 
 Deno.test("only platform knows Deno and the system; the program has its command line and exit", () => {
   const main = uncommented(Deno.readTextFileSync(new URL("main.ts", ROOT)));
-  for (const { name, floor, source } of [...rooms, { name: "main", floor: "cli", source: main }]) {
+  for (const { name, floor, source } of [...files, { name: "main", floor: "cli", source: main }]) {
     if (floor === "platform") continue;
     const used = [...source.matchAll(RUNTIME)].map(([text]) => text);
     const foreign = used.filter((text) => floor !== "cli" || !OF_PROGRAM.test(text));
@@ -378,13 +370,13 @@ class D {
   ]);
 });
 
-Deno.test("no room is longer than 400 lines, no function longer than 70, but those that are named", () => {
+Deno.test("no file is longer than 400 lines, no function longer than 70, except those with a reason", () => {
   const long: string[] = [];
   const excepted = new Set(Object.keys(LONG_FILES));
   const look = (name: string, lines: number, limit: number): void => {
     if (lines > limit && !excepted.delete(name)) long.push(`${name} ${lines} lines`);
   };
-  for (const { name } of rooms) {
+  for (const { name } of files) {
     const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
     look(name, text.split("\n").length - 1, FILE_LINES);
     for (const [head, lines] of functionsIn(text)) look(`${name}: ${head}`, lines, FUNCTION_LINES);
@@ -394,14 +386,14 @@ Deno.test("no room is longer than 400 lines, no function longer than 70, but tho
 });
 
 Deno.test("only wire looks at bytes", () => {
-  for (const { name, floor, code } of rooms) {
+  for (const { name, floor, code } of files) {
     if (floor === "wire" || WAITING.includes(floor)) continue;
     assertEquals(code.match(BYTE_WORK)?.[0], undefined, name);
   }
 });
 
-Deno.test("every room opens with its idea and has a module of its own that loads", async () => {
-  for (const { name } of rooms) {
+Deno.test("every file begins with a comment that states its idea, and loads by itself", async () => {
+  for (const { name } of files) {
     const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
     assert(/^\/\*\*\n \* \S[\s\S]*?\n \* @module\n \*\/\n/.test(text), name);
     assert(Object.keys(await import(`../lib/${name}.ts`)).length >= 0, name);
