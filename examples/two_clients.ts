@@ -139,4 +139,4 @@ qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n'
 qemuSays('{"return": {}}\r\n');
 qemuSays('{"return": {"status": "paused", "singlestep": false, "running": false}}\r\n');
 
-mux.qemuLeft("QEMU has gone");
+mux.qemuLeft("QEMU disconnected");

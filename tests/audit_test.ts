@@ -175,7 +175,7 @@ Deno.test("Audit.objection() is none while records are kept", () => {
 Deno.test("Audit.objection() is one against what changes something while nothing is kept", () => {
   const { audit, sink } = audited({ refuses: true });
   sink.failing = true;
-  assertEquals(audit.objection(command("quit")), "it cannot be put on record");
+  assertEquals(audit.objection(command("quit")), "its audit record cannot be written");
   assertEquals(audit.objection(command("query-status")), undefined);
 });
 

@@ -119,7 +119,7 @@ for (
       ["--qemu", "/run/vm", "--listen", "/run/mux,colour=red"],
       '--listen /run/mux,colour=red: unknown option "colour": expected name, role',
     ],
-    [["--qemu", "/run/vm", "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every"],
+    [["--qemu", "/run/vm", "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; use each"],
     [
       ["--qemu", "/run/vm", "--listen", "0.0.0.0:4444"],
       "--listen 0.0.0.0:4444: other machines could control the VM through this address; listen on",

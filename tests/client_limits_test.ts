@@ -271,7 +271,7 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   const running = client.run();
   stage.mux.tick(60);
   assertEquals(await readToEnd(pair.theirs), "");
-  assertEquals(lines, ["client door/1 was closed: no QEMU within 60 s"]);
+  assertEquals(lines, ["client door/1 was closed: no greeting from QEMU within 60 s"]);
   assertEquals(counts, ["handshake-timeout"]);
   pair.theirs.close();
   await within("the client to leave", running);

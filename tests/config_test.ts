@@ -210,7 +210,7 @@ mode = "0600"
 for (
   const [what, text, expected] of [
     ["no TOML", "a = 1\nb = \n", /^f:\d: invalid TOML: /],
-    ["a key twice", "once = true\nonce = false\n", /^f:2: this key is given twice; give it once$/],
+    ["a key twice", "once = true\nonce = false\n", /^f:2: this key is given twice; remove one$/],
     [
       "one table for many",
       '[listen]\naddress = "/x"\n',
@@ -240,32 +240,32 @@ for (
     [
       "an address of two listeners",
       '[[listen]]\naddress = "/x"\n[[listen]]\nrole = "observer"\naddress = "unix:/x"\n',
-      /^f:5: unix:\/x is given twice; every address has its own use$/,
+      /^f:5: unix:\/x is given twice; use each address only once$/,
     ],
     [
       "QEMU's address for a listener",
       'qemu = "/x"\n[[listen]]\naddress = "/x"\n',
-      /^f:3: unix:\/x is given twice; every address has its own use$/,
+      /^f:3: unix:\/x is given twice; use each address only once$/,
     ],
     [
       "the metrics' address for a listener",
       'metrics = "/m"\n[[listen]]\naddress = "/m"\n',
-      /^f:3: unix:\/m is given twice; every address has its own use$/,
+      /^f:3: unix:\/m is given twice; use each address only once$/,
     ],
     [
       "the audit's path for a listener",
       'audit = "/a"\n[[listen]]\naddress = "/a"\n',
-      /^f:3: unix:\/a is given twice; every address has its own use$/,
+      /^f:3: unix:\/a is given twice; use each address only once$/,
     ],
     [
       "one path in two spellings",
       '[[listen]]\naddress = "/b/x"\n[[listen]]\naddress = "/b/c/.././/x"\n',
-      /^f:4: unix:\/b\/c\/.* is given twice; every address has its own use$/,
+      /^f:4: unix:\/b\/c\/.* is given twice; use each address only once$/,
     ],
     [
       "descriptors for a QEMU on TCP",
       'qemu = "127.0.0.1:99"\n[[listen]]\naddress = "/x"\nfds = true\n',
-      /^f:4: fds=on: descriptors pass through unix sockets only; let QEMU listen on one$/,
+      /^f:4: fds=on: only unix sockets carry descriptors; let QEMU listen on one$/,
     ],
     [
       "a role that is there",
@@ -275,7 +275,7 @@ for (
     [
       "a role that is given twice",
       '[[role]]\nname = "x"\nrules = []\n[[role]]\nrules = []\nname = "x"\n',
-      /^f:6: role x is given twice; choose another name$/,
+      /^f:6: role x is defined twice; choose another name$/,
     ],
   ] as [string, string, RegExp][]
 ) {
@@ -485,7 +485,7 @@ for (
   ] as const
 ) {
   Deno.test(`readConfig() refuses a repeated key ${what}`, () => {
-    assertEquals(problems(text), [`${expected}: this key is given twice; give it once`]);
+    assertEquals(problems(text), [`${expected}: this key is given twice; remove one`]);
   });
 }
 

@@ -128,7 +128,7 @@ for (const failure of ["refuse", "continue"] as const) {
     assertMatch(await told, /No space left on device/);
     const reply = await client.ask(note("x"));
     if (failure === "refuse") {
-      assertMatch(reply, /ringbuf-write has been refused: it cannot be put on record/);
+      assertMatch(reply, /ringbuf-write has been refused: its audit record cannot be written/);
       outcomes.push("ringbuf-write refused");
     } else {
       assertEquals(reply, '{"return": {}}');

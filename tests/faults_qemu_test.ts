@@ -113,7 +113,7 @@ interface Loss {
 }
 
 function failed(id: number, desc: string): string {
-  return `{"id": ${id}, "error": {"class": "GenericError", "desc": "QEMU has gone; ${desc}"}}`;
+  return `{"id": ${id}, "error": {"class": "GenericError", "desc": "QEMU disconnected; ${desc}"}}`;
 }
 
 const LOSSES: readonly Loss[] = [

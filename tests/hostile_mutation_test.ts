@@ -291,7 +291,7 @@ class Play {
       else this.#answer(random.oneIn(rate) ? says : undefined);
     }
     if (this.#closed === undefined && random.oneIn(2)) this.#says("{");
-    this.#disconnect(this.#closed ?? "QEMU has gone");
+    this.#disconnect(this.#closed ?? "QEMU disconnected");
   }
 
   /** Returns a greeting of this QEMU; in one of six sessions that of one with `pretty=on`. */
@@ -454,7 +454,7 @@ class Play {
       assert(client.replies > before);
     }
     assertEquals(this.#closed, undefined, "an honest QEMU was hung up on");
-    this.#disconnect("QEMU has gone");
+    this.#disconnect("QEMU disconnected");
   }
 }
 

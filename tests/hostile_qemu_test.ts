@@ -18,8 +18,12 @@ import { grant, GREETING, Stage } from "./support/stage.ts";
 const UNEXPECTED: [command: string, answer: string, problem: string][] = [
   ["query-commands", '{"return": [nope]}', "it did not return an array of JSON values"],
   ["query-commands", '{"return": {"a": 1}}', "it did not return an array of JSON values"],
-  ["query-commands", '{"return": [{"name": 7}]}', "its list of commands holds one without a name"],
-  ["query-commands", '{"return": [null]}', "its list of commands holds one without a name"],
+  [
+    "query-commands",
+    '{"return": [{"name": 7}]}',
+    "its list of commands has an entry without a name",
+  ],
+  ["query-commands", '{"return": [null]}', "its list of commands has an entry without a name"],
   [
     "query-commands",
     `{"return": [{"name": "${"x".repeat(200_000)}"}]}`,

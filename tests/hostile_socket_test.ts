@@ -84,7 +84,7 @@ async function asks(client: TestClient, command: string, id: string): Promise<bo
   if (!await client.trySend(`${command.slice(0, -1)},"id":"${id}"}`)) return false;
   try {
     const line = await client.lines.until(new RegExp(`"id": "${id}"`));
-    return !/QEMU has gone|QEMU is away|could not be read/.test(line);
+    return !/QEMU disconnected|QEMU is away|could not be read/.test(line);
   } catch (error) {
     if (error instanceof Error && error.message.startsWith("No line like")) return false;
     throw error;

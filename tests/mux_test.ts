@@ -59,7 +59,7 @@ Deno.test("Mux.tick() gives up nothing before its time, whenever between two tic
   tick(2);
   assertEquals(early.peer.closed, undefined);
   tick(3);
-  assertEquals(early.peer.closed, "no QEMU within 2 s");
+  assertEquals(early.peer.closed, "no greeting from QEMU within 2 s");
 
   stage.qemuReady();
   const { peer } = stage.ready("a");
@@ -96,7 +96,7 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   client.say('{"exec-oob":"query-yank","id":"x"}');
   assertEquals(peer.take(), [
     '{"id": "x", "error": {"class": "GenericError", "desc": ' +
-    '"QEMU answers no out-of-band commands; query-yank was not sent"}}',
+    '"QEMU does not answer out-of-band commands; query-yank was not sent"}}',
   ]);
   assertEquals(stage.mux.status().inFlight, ABANDONED_LIMIT);
   assert(monitor.idle);

@@ -145,7 +145,7 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
   assertEquals(
     await client.ask({ execute: "change-b" }),
     '{"error": {"class": "GenericError", "desc": ' +
-      '"The command change-b has been refused: it cannot be put on record"}}',
+      '"The command change-b has been refused: its audit record cannot be written"}}',
   );
   assertMatch(await client.ask({ execute: "query-status" }), /"return"/);
   assertMatch(await metricsAt(at("metrics")), /^qmpmux_audit_failures_total [1-9]/m);

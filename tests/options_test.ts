@@ -124,7 +124,7 @@ const BAD: [string, string][] = [
   ["/run/a,__proto__=on", `unknown option "__proto__": ${KNOWN}`],
   ["/run/a,server=off", "--listen /run/a,server=off: server=off is not supported; leave it out"],
   ["/run/a,wait=on", "--listen /run/a,wait=on: wait=on is not supported; leave it out"],
-  ["/run/a,name=x,name=y", "name= is given twice; give it once"],
+  ["/run/a,name=x,name=y", "name= is given twice; remove one"],
   ["/run/a,name=", 'invalid value "" for name: expected 1 to 64 letters'],
   ["/run/a,name=a b", 'invalid value "a b" for name: expected 1 to 64 letters'],
   [`/run/a,name=${"a".repeat(65)}`, " for name: expected 1 to 64 letters"],

@@ -103,12 +103,12 @@ for (const names of ["", "a b", "a,", "a:80", "http://a", "-a", ".a", "a."]) {
   Deno.test(`serveSettings() takes no ${JSON.stringify(names)} for names of hosts`, () => {
     assertEquals(
       refusal("--metrics", "127.0.0.1:1", `--metrics-host=${names}`),
-      `serve: invalid value "${names}" for --metrics-host: expected names of hosts without a port`,
+      `serve: invalid value "${names}" for --metrics-host: expected host names without a port`,
     );
   });
 }
 
-Deno.test("serveSettings() refuses names of hosts without metrics", () => {
+Deno.test("serveSettings() refuses host names without metrics", () => {
   assertEquals(
     refusal("--metrics-host", "a"),
     "serve: metrics-host needs metrics, which is not set; set metrics, or leave metrics-host out",
@@ -144,7 +144,7 @@ Deno.test("serveSettings() refuses to say how to audit without where", () => {
 Deno.test("serveSettings() refuses metrics where a listener listens", () => {
   assertEquals(
     refusal("--metrics", "unix:/l"),
-    "serve: unix:/l is given twice; every address has its own use",
+    "serve: unix:/l is given twice; use each address only once",
   );
 });
 

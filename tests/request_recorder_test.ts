@@ -284,11 +284,11 @@ Deno.test("Mux tells of a client that no QEMU came for", () => {
 Deno.test("Mux.received() refuses what its recorder objects to, in its place", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
-  book.objected = "it cannot be put on record";
+  book.objected = "its audit record cannot be written";
   client.say('{"execute":"stop","id":7}');
   assertEquals(client.peer.take(), [
     '{"id": 7, "error": {"class": "GenericError", "desc": ' +
-    '"The command stop has been refused: it cannot be put on record"}}',
+    '"The command stop has been refused: its audit record cannot be written"}}',
   ]);
   assertEquals(book.lines.at(-1), "stage/1 full stop refused");
   assertEquals(stage.qemu.heard, []);

@@ -89,15 +89,18 @@ const BAD: [string[], string][] = [
   [["--qemu", "/run/vm"], "serve: --listen is missing; say where clients connect"],
   [
     ["--qemu", "127.0.0.1:4444", "--listen", "/run/mux,fds=on"],
-    "serve: fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
+    "serve: fds=on: only unix sockets carry descriptors; let QEMU listen on one",
   ],
   [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:"],
   [["--qemu", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
   [["--qemu=", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
   [["--qemu", "/run/vm", "--listen"], 'invalid address "": expected unix:/path'],
-  [[...NEEDED, "--qemu", "/run/vm2"], "serve: --qemu is given twice; give it once"],
-  [[...NEEDED, "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; every address has"],
-  [[...NEEDED, "--listen", "unix:/run/mux"], "serve: unix:/run/mux is given twice; every address"],
+  [[...NEEDED, "--qemu", "/run/vm2"], "serve: --qemu is given twice; remove one"],
+  [[...NEEDED, "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; use each address"],
+  [
+    [...NEEDED, "--listen", "unix:/run/mux"],
+    "serve: unix:/run/mux is given twice; use each address",
+  ],
   [[...NEEDED, "--listen", "a b"], 'invalid address "a b": expected unix:/path'],
   [[...NEEDED, "--verbose"], `serve: unknown flag --verbose; ${SEE}`],
   [[...NEEDED, "-x"], `serve: unknown flag -x; ${SEE}`],
@@ -125,7 +128,7 @@ const BAD: [string[], string][] = [
   ],
   [
     [...NEEDED, "--listen", "fd:a", "--listen", "fd:a"],
-    "serve: fd:a is given twice; every address has its own use",
+    "serve: fd:a is given twice; use each address only once",
   ],
   [
     [...NEEDED, "--drain-timeout", "1e3"],
@@ -150,7 +153,7 @@ const BAD: [string[], string][] = [
   ],
   [
     [...NEEDED, "--drain-timeout", "1", "--drain-timeout", "1"],
-    "serve: --drain-timeout is given twice; give it once",
+    "serve: --drain-timeout is given twice; remove one",
   ],
 ];
 

@@ -335,7 +335,7 @@ Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", as
   assert(/^STATUS=connected to QEMU \d+\.\d+\.\d+, 0 clients$/.test(status!), status);
 });
 
-Deno.test("serve() tells in STATUS that QEMU has gone", async () => {
+Deno.test("serve() tells in STATUS that QEMU disconnected", async () => {
   using here = stage();
   const qemu = new FakeQemu(here.at("qemu"));
   await using _service = new Service(

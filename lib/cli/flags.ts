@@ -76,7 +76,7 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
     one: (flag) => {
       const [value, ...more] = all(flag);
       if (more.length > 0) {
-        throw new UsageError(`${command}: --${flag} is given twice; give it once`);
+        throw new UsageError(`${command}: --${flag} is given twice; remove one`);
       }
       return value;
     },

@@ -1,8 +1,8 @@
 /**
- * The configuration file: what the command line says, in TOML.
+ * The configuration file: the settings of the command line, in TOML.
  *
- * One file, one QEMU. All that is wrong in it is reported at once, each problem
- * with its line; an unknown key is wrong.
+ * A file is for one QEMU. All its problems are reported at once, each with its
+ * line. An unknown key is a problem.
  *
  * @module
  */
@@ -26,15 +26,15 @@ export interface Config {
   readonly listeners: readonly ListenerSettings[];
   /** The roles: the built-in ones and the file's own. */
   readonly roles: ReadonlyMap<string, Role>;
-  /** The contradictions in the file if no flag is given; each with its line. */
+  /** The contradictions within the file, without regard to flags; each with its line. */
   readonly conflicts: readonly string[];
-  /** Names in the file that the host does not have, in the order of the file. */
+  /** The users, groups and paths in the file that the host lacks, in the order of the file. */
   readonly lacks: readonly Lack[];
-  /** Both of them, in the order of the file. */
+  /** The texts of both, in the order of the file. */
   readonly problems: readonly string[];
 }
 
-/** Something that the file names and the host does not have. */
+/** A user, group or path that the file names and the host lacks. */
 export interface Lack {
   /** The setting, or the listener, that needs it. */
   readonly of: "listen" | "metrics" | "audit";
@@ -42,14 +42,15 @@ export interface Lack {
   readonly problem: string;
 }
 
-/** Looks up what a file names on the host; each finds nothing where nothing is looked up. */
+/** The lookups on the host: whether what a file names exists there. */
 export interface Host {
-  /** Returns the options that name a user or a group which does not exist, each with an error text. */
+  /** Returns the options that name a missing user or group, each with an error text. */
   missingNames(listener: ListenerSettings): Iterable<readonly [option: string, text: string]>;
-  /** Returns why the audit cannot be written to a place; `undefined` where it can, or could be made. */
+  /** Returns why the audit cannot be written to a path; `undefined` if the file is writable or can be created. */
   auditProblem(place: string): string | undefined;
 }
 
+/** A host on which nothing is looked up, so that nothing is missing. */
 const ANY_HOST: Host = { missingNames: () => [], auditProblem: () => undefined };
 
 /** The keys of the top level, in the order in which they are documented. */
@@ -80,7 +81,7 @@ interface Problem {
   readonly text: string;
 }
 
-/** Returns the line of a key of one table, or of its header. */
+/** A function that returns the line of a key of one table; without a key, that of its header. */
 type LineIn = (key?: string) => number;
 
 class Reader {
@@ -127,7 +128,7 @@ class Reader {
     };
   }
 
-  /** Finds what the file names and the host does not have, in the order of the file. */
+  /** Finds what the file names and the host lacks, in the order of the file. */
   #lacks(
     { metrics, audit }: Partial<SettingValues>,
     listeners: readonly ListenerSettings[],
@@ -162,7 +163,7 @@ class Reader {
     this.#problems.push({ line, text });
   }
 
-  /** Reads something; an error becomes a problem of its line. */
+  /** Calls `read`; a UsageError is reported at the line of its option. */
   #attempt<T>(lineOf: (option: string) => number, read: () => T): T | undefined {
     try {
       return read();
@@ -183,10 +184,10 @@ class Reader {
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
-  /** Reads the roles. One that is wrong keeps its name, so that its listeners are not reported too. */
+  /** Reads the roles. An invalid role keeps its name, so that listeners with this role are not reported too. */
   #roles(table: Table): ReadonlyMap<string, Role> {
     const roles = new Map(ROLES);
-    // A single table is reported, and may have any name.
+    // `[role]` instead of `[[role]]` is reported below, and its name is never read.
     let hasNameless = !Array.isArray(table.role ?? []);
     this.#each(table, "role", (form, lineIn) => {
       const lineOf = (part: RolePart): number =>
@@ -197,7 +198,7 @@ class Reader {
       if (name === undefined) hasNameless = true;
       if (name === undefined || ROLES.has(name)) return;
       if (roles.has(name)) {
-        this.#wrong(lineOf("name"), `role ${name} is given twice; choose another name`);
+        this.#wrong(lineOf("name"), `role ${name} is defined twice; choose another name`);
       } else {
         roles.set(name, role ?? emptyRole(name));
       }
@@ -205,7 +206,7 @@ class Reader {
     return hasNameless ? new AnyRole(roles) : roles;
   }
 
-  /** Reads each table of an array of tables; an error is reported at the key, or the header. */
+  /** Reads each table of an array of tables. An error is reported at its key, or at the table's header. */
   #each(table: Table, key: string, read: (form: Table, lineIn: LineIn) => void): void {
     const forms = table[key] ?? [];
     if (!Array.isArray(forms)) {
@@ -219,10 +220,10 @@ class Reader {
   }
 
   /**
-   * Reads a listener; what is wrong with an option is reported, and the rest is read without it.
+   * Reads a listener. An invalid option is reported, and the listener is read again without it.
    *
-   * @returns `undefined` where it cannot be read even so
-   * @throws UsageError where that is not the fault of an option
+   * @returns `undefined` if the listener is invalid without it too
+   * @throws UsageError if the error is not in an option
    */
   #listener(
     form: Table,
@@ -237,7 +238,7 @@ class Reader {
         if (!(error instanceof UsageError)) throw error;
         const { option } = error;
         if (option === undefined || !(option in left)) {
-          // It can follow from the lack of what was left out.
+          // This error may only be a consequence of the option left out before.
           if (left !== form) return undefined;
           throw error;
         }
@@ -253,7 +254,7 @@ class Reader {
   }
 }
 
-/** Roles, one of which has no name that can be read: it may be any that a listener names. */
+/** Roles of which one has no readable name. It may be the one a listener means, so every name is found. */
 class AnyRole extends Map<string, Role> {
   override get(name: string): Role {
     return super.get(name) ?? emptyRole(name);
@@ -264,7 +265,7 @@ function emptyRole(name: string): Role {
   return new Role({ name, rules: [], events: undefined, administers: false });
 }
 
-/** A setting's value; @throws UsageError for an invalid one */
+/** Reads a setting's value; @throws UsageError for an invalid one */
 function settingOf(name: SettingName, value: unknown): unknown {
   const { readFile, expected } = SETTINGS[name];
   const read = naming<unknown>(name, () => readFile(value));
@@ -272,7 +273,7 @@ function settingOf(name: SettingName, value: unknown): unknown {
   throw invalidValue(value, name, expected);
 }
 
-/** A listener's table: `address`, and the options of `--listen`. */
+/** Reads a listener's table: `address`, and the options of `--listen`. */
 function listenerOf(
   { address, ...options }: Table,
   roles: ReadonlyMap<string, Role>,
@@ -289,14 +290,14 @@ function listenerOf(
   return readListener(parseListenAddress(address), pairs, roles);
 }
 
-/** An option's value as the command line has it. */
+/** Returns an option's value as text, as on the command line. */
 function optionText(key: string, value: unknown): string {
   if (typeof value === "boolean") return value ? "on" : "off";
   if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
     return value.join("+");
   }
   if (typeof value === "string") return value;
-  // A number belongs to a limit; of an unknown option the name is reported, whatever its value.
+  // Only limits are numbers. For an unknown option `readListener` reports the name, not the value.
   const isNamed = OPTION_NAMES.some((name) => name === key);
   if (typeof value === "number" && !isNamed) return String(value);
   const expected = key === "mode"

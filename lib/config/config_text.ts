@@ -1,5 +1,5 @@
 /**
- * Settings written as the configuration file that gives them.
+ * Settings printed as a configuration file.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { pathText } from "../policy/argument_path.ts";
 import type { Condition, Role, Rule } from "../policy/policy.ts";
 import { list, quoted } from "./value_kinds.ts";
 
-/** Prints settings as a configuration file that gives them, with the roles of its listeners. */
+/** Prints settings as a configuration file, including the roles that its listeners use. */
 export function configText(settings: ServeSettings): string {
   const lines = SETTING_NAMES.flatMap((name) => {
     const { needs }: Setting<unknown> = SETTINGS[name];
@@ -30,6 +30,7 @@ export function configText(settings: ServeSettings): string {
     lines.push("", "[[listen]]", `address = ${quoted(addressText(address))}`);
     lines.push(`name = "${grant.name}"`);
     const { allow, others } = listener.admission;
+    // Without `role`, only the clients that `role-for` names are admitted.
     if (others || allow) lines.push(`role = "${grant.role.name}"`);
     lines.push(`dialect = "${grant.dialect}"`, `absent = "${listener.absent}"`);
     if (grant.events) lines.push(`events = ${list(grant.events.globs)}`);
@@ -46,7 +47,7 @@ export function configText(settings: ServeSettings): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The roles of its listeners that are not built in. */
+/** Returns the roles of the listeners that are not built in. */
 function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
   const roles = listeners.flatMap(({ grant, admission }) =>
     [grant, ...admission.special.map((each) => each.grant)].map(({ role }) => role)
@@ -60,7 +61,7 @@ function isOfRoles({ grant, admission }: ListenerSettings, limit: LimitName): bo
   return all.some(({ limits }) => limits[limit] !== grant.limits[limit]);
 }
 
-/** Returns the lines that say which clients are admitted; without `role`, only those. */
+/** Returns the lines that say which clients a listener admits. */
 function admissionLines({ admission, identity, descriptors }: ListenerSettings): string[] {
   const { allow, special } = admission;
   const lines = [`identity = ${identity}`, `fds = ${descriptors}`];
@@ -72,7 +73,7 @@ function admissionLines({ admission, identity, descriptors }: ListenerSettings):
   return lines;
 }
 
-/** A role as lines of TOML, which are read back as a role that decides the same for every command. */
+/** Returns a role as lines of TOML. Read back, they make a role that decides the same for every command. */
 function roleLines({ name, rules, events, administers }: Role): string[] {
   const lines = ["[[role]]", `name = ${quoted(name)}`];
   if (events !== undefined) lines.push(`events = ${list(events.globs)}`);

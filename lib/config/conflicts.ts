@@ -1,5 +1,5 @@
 /**
- * Settings that are right one by one and contradict each other.
+ * Settings that are valid one by one but contradict each other.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type SettingPlace =
   | { readonly setting: SettingName }
   | { readonly listener: number; readonly option: string };
 
-/** A contradiction: where it is reported, and its text with the remedy. */
+/** A contradiction: the place where it is reported, and an error text with the remedy. */
 export interface Conflict {
   /** The later of the two settings that contradict each other. */
   readonly place: SettingPlace;
@@ -42,7 +42,7 @@ export function* conflicts(
     if (!descriptors || values.qemu?.transport !== "tcp") continue;
     yield {
       place: { listener, option: "fds" },
-      text: "fds=on: descriptors pass through unix sockets only; let QEMU listen on one",
+      text: "fds=on: only unix sockets carry descriptors; let QEMU listen on one",
     };
   }
   for (const setting of SETTING_NAMES) {
@@ -56,12 +56,12 @@ export function* conflicts(
   }
 }
 
-/** Each address has one use; port 0 is another port each time. */
+/** Finds addresses that are used twice. Port 0 is a different port each time. */
 function* sharedAddresses(
   { qemu, metrics, control, audit }: Partial<SettingValues>,
   listeners: readonly ListenerSettings[],
 ): Generator<Conflict> {
-  // The audit is opened first: a file would be made where a listener wants its socket.
+  // The audit is opened first: its file would be created at the path of a listener's socket.
   const file: ListenAddress | undefined = audit === undefined || audit === "journal"
     ? undefined
     : { transport: "unix", path: audit };
@@ -81,13 +81,13 @@ function* sharedAddresses(
     const text = addressText(address);
     const key = addressText(plain(address));
     if (taken.has(key) && !text.endsWith(":0")) {
-      yield { place, text: `${text} is given twice; every address has its own use` };
+      yield { place, text: `${text} is given twice; use each address only once` };
     }
     taken.add(key);
   }
 }
 
-/** An address whose path has no `.`, `..` or empty part, for comparing. */
+/** Returns an address without `.`, `..` and empty parts in its path, for comparison. */
 function plain(address: ListenAddress): ListenAddress {
   if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
   const parts: string[] = [];

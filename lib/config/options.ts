@@ -47,7 +47,7 @@ const ON_OFF = { value: "on|off", words: ["on", "off"] } as const;
 export const OPTIONS = {
   "name": { value: "NAME", initial: "from its address", help: "its name in the log" },
   "role": { value: "NAME", words: [...ROLES.keys()], initial: FULL.name,
-    help: "role of its clients: full, observer, operator, admin, or one of the file" },
+    help: "role of its clients: full, observer, operator, admin, or one defined in the file" },
   "dialect": { value: "qmp|rfc2010", words: ["qmp", "rfc2010"], initial: "qmp",
     help: "today's QMP, or the negotiation proposed in 2010" },
   "absent": { value: "wait|refuse", words: ["wait", "refuse"], initial: "wait",
@@ -79,13 +79,13 @@ export type OptionName = keyof typeof OPTIONS;
 type Option = OptionName | LimitName;
 const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
-/** QEMU's own spelling of a listening socket; accepted because qmpmux always behaves like this. */
+/** QEMU's options of a listening socket, accepted because they describe what qmpmux always does. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
 
 /**
  * Reads the address of QEMU.
  *
- * @param text an address; QEMU's `,server=on,wait=off` behind it is accepted
+ * @param text an address; QEMU's `,server=on,wait=off` after it is accepted
  * @throws UsageError
  */
 export function parseQemu(text: string): Address {
@@ -150,7 +150,10 @@ export function readListener(
     const key = (["allow", "role-for", "fds", "user-rate"] as const).find((each) =>
       options.has(each) && options.get(each) !== "off"
     ) ?? "identity";
-    throw new UsageError(`${key}= needs a unix socket, which says who connects; leave it out`, key);
+    throw new UsageError(
+      `${key}= needs a unix socket, which identifies its clients; leave it out`,
+      key,
+    );
   }
   const others = allow === undefined && (special.length === 0 || options.has("role"));
   return {
@@ -177,7 +180,7 @@ function optionsOf(pairs: readonly (readonly [string, string])[]): Given {
       throw new UsageError(`${key}=${value} is not supported; leave it out`, key);
     }
     if (!isOption(key)) throw unknownOption(key, KNOWN);
-    if (options.has(key)) throw new UsageError(`${key}= is given twice; give it once`, key);
+    if (options.has(key)) throw new UsageError(`${key}= is given twice; remove one`, key);
     options.set(key, value);
   }
   return options;
@@ -211,7 +214,7 @@ function grants(options: Given, address: ListenAddress): (role: Role) => Grant {
 /**
  * Splits an address from its options.
  *
- * @throws UsageError where an option has no value
+ * @throws UsageError if an option has no value
  */
 export function splitOptions(text: string): [address: string, options: [string, string][]] {
   if (!text.isWellFormed()) throw new UsageError(`invalid address "${text}": expected Unicode`);
@@ -233,7 +236,7 @@ export function unknownOption(key: string, known: readonly string[]): UsageError
   return new UsageError(`unknown option "${key}"${instead(key, known)}`, key);
 }
 
-/** Returns the value of an option that has few, or its default. */
+/** Returns the value of an option with a fixed set of values, or its default. */
 function wordOf(options: Given, key: OptionName): string {
   const { words = [], initial = "" }: OptionRow = OPTIONS[key];
   const value = options.get(key) ?? initial;
@@ -249,7 +252,7 @@ function nameOf(name: string | undefined, address: ListenAddress): string {
   if (name === undefined) {
     const base = addressText(address).split(/[/]/).pop()!
       .replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
-    // A path can have any character.
+    // A path may contain any character.
     return base.replace(/[^A-Za-z0-9._:[\]-]/gu, "_").slice(0, 64) || "listener";
   }
   if (/^[A-Za-z0-9._:[\]-]{1,64}$/.test(name)) return name;
@@ -276,7 +279,7 @@ function absentOf(options: Given, { transport }: ListenAddress): "wait" | "refus
   const absent = wordOf(options, "absent") as "wait" | "refuse";
   if (absent === "wait" || transport !== "fd") return absent;
   throw new UsageError(
-    "absent=refuse closes the listening socket, and qmpmux cannot open a passed one again; " +
+    "absent=refuse closes the listening socket, and qmpmux cannot reopen one that was passed to it; " +
       "let qmpmux listen itself (unix:/path)",
     "absent",
   );
@@ -311,15 +314,15 @@ export interface ListenerSettings {
   readonly address: ListenAddress;
   /** Whether other machines may reach it. */
   readonly remote: boolean;
-  /** The terms it grants. */
+  /** The terms it grants its clients by default. */
   readonly grant: Grant;
-  /** The clients it admits, and those it grants other terms. */
+  /** The clients it admits, and the grants of clients with a role of their own. */
   readonly admission: AccessRules;
   /** Whether the process behind each client must be known. */
   readonly identity: boolean;
   /** Whether its clients may pass descriptors. */
   readonly descriptors: boolean;
-  /** The behaviour while QEMU is away: its clients wait, or it is closed and refuses them. */
+  /** The behaviour while QEMU is away: clients can connect and wait, or the socket is closed. */
   readonly absent: "wait" | "refuse";
   /** The mode of the socket file. */
   readonly mode: number;

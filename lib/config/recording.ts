@@ -16,7 +16,7 @@ import { type ListenerSettings, readListener, splitOptions, unknownOption } from
 import { ROLES } from "../policy/roles.ts";
 import type { Grant } from "../policy/admission.ts";
 
-/** The options of such an address: those of a socket file. */
+/** The options that these addresses accept: those of a socket file. */
 const FILE_OPTIONS: readonly string[] = ["mode", "user", "group"];
 
 /**
@@ -67,7 +67,7 @@ export function modeText(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/** Writes an address of metrics, or of the control socket, as on the command line. */
+/** Prints an address of metrics, or of the control socket, as on the command line. */
 export function placeText({ address, mode, user, group }: ListenerSettings): string {
   const parts = [addressText(address)];
   if (isFile(address)) parts.push(`mode=${modeText(mode)}`);
@@ -76,7 +76,7 @@ export function placeText({ address, mode, user, group }: ListenerSettings): str
   return parts.join(",");
 }
 
-/** Reads the destination of the audit: a path, or `journal`; `undefined` where it is neither. */
+/** Reads the destination of the audit: a path, or `journal`; `undefined` if it is neither. */
 export function parseAudit(text: string): string | undefined {
   return text !== "" && !text.includes("\0") && text.isWellFormed() ? text : undefined;
 }

@@ -2,8 +2,8 @@
  * The settings of `qmpmux serve`, as one table.
  *
  * The keys of the configuration file, the flags, `--print-config`, the help, the
- * manual page and the completions all follow from it: a new setting is a row
- * here and the code that uses its value.
+ * manual page and the completions are all derived from it: a new setting needs
+ * a row here and the code that uses its value.
  *
  * @module
  */
@@ -28,21 +28,21 @@ import {
 export interface Setting<T> extends ValueKind<T> {
   /** The value that applies when neither a flag nor the file gives one. */
   readonly initial: T;
-  /** The default as the help shows it; without it, `initial`. */
+  /** The default as the help shows it; defaults to `initial`. */
   readonly shownInitial?: string;
-  /** Whether only a restart takes a new value; a reload takes any other. */
+  /** Whether a new value needs a restart; a reload adopts every other setting. */
   readonly restart?: true;
-  /** The setting without which it means nothing. */
+  /** The setting without which this one has no effect. */
   readonly needs?: "audit" | "metrics";
-  /** Whether only the file has it, and no flag. */
+  /** Whether only the file can set it, because it has no flag. */
   readonly fileOnly?: true;
-  /** A phrase that says what it is, for the help and the manual. */
+  /** A phrase that describes it, for the help and the manual. */
   readonly help: string;
 }
 
 const VM_NAME_EXPECTED = "1 to 64 letters, digits, _, . or -, and not . or ..";
 
-/** A VM's name: a component of a path, and safe in a label. */
+/** Reads a VM's name, which must be safe as a component of a path and as a label. */
 function parseVmName(name: string): string | undefined {
   return /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/.test(name) ? name : undefined;
 }
@@ -67,12 +67,12 @@ export const SETTINGS = {
   "once": { ...SWITCH, initial: false,
     help: "exit with status 0 when QEMU disconnects, instead of waiting for the next" },
   "ready": { ...word("listening", "qemu"), initial: "listening",
-    help: "when to send READY=1 to systemd: at once, or when QEMU is there" },
+    help: "when to send READY=1 to systemd: at once, or when QEMU is ready" },
   "greeting-timeout": { ...SECONDS, initial: 10, help: "timeout in seconds for QEMU's greeting" },
   "handshake-timeout": { ...SECONDS, initial: 60,
     help: "timeout in seconds for a client that waits for QEMU's greeting" },
   "drain-timeout": { ...SECONDS, initial: 5,
-    help: "seconds that pending commands get to finish at exit" },
+    help: "seconds that pending commands have to finish at exit" },
   "stall-timeout": { ...SECONDS, initial: 10,
     help: "seconds without a reply until QEMU counts as stalled" },
   "on-loss": { ...word("close", "hold"), initial: "close",
@@ -92,7 +92,7 @@ export const SETTINGS = {
   "audit": { ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
     help: "file for a record of each command that changes something" },
   "audit-failure": { ...word("refuse", "continue"), initial: "continue", needs: "audit",
-    help: "treatment of such commands while no record can be written" },
+    help: "what to do with such commands while no record can be written" },
   "audit-all": { ...SWITCH, initial: false, needs: "audit", help: "also audit read-only commands" },
   "deadline": { ...DEADLINES, initial: [], fileOnly: true,
     help: "timeouts in seconds by command glob; the first match counts" },
@@ -109,7 +109,7 @@ export type SettingValues = {
   readonly [Name in SettingName]: Parameters<(typeof SETTINGS)[Name]["print"]>[0];
 };
 
-/** The value of each setting when neither a flag nor a file gives one. */
+/** Returns the value of each setting when neither a flag nor a file gives one. */
 export function defaults(): SettingValues {
   const entries = SETTING_NAMES.map((name): [string, unknown] => [name, SETTINGS[name].initial]);
   return Object.fromEntries(entries) as SettingValues;
@@ -126,14 +126,14 @@ export interface ServeSettings extends SettingValues {
   readonly listeners: readonly ListenerSettings[];
 }
 
-/** The names of the settings that only a restart changes and that differ between two sets. */
+/** Returns the names of the settings that differ between two sets and need a restart. */
 export function changedForRestart(before: ServeSettings, after: ServeSettings): SettingName[] {
   return SETTING_NAMES.filter((name) =>
     "restart" in SETTINGS[name] && printed(before, name) !== printed(after, name)
   );
 }
 
-/** A setting of a set as TOML; `undefined` where it has no value. */
+/** Returns a setting's value as TOML; `undefined` if it has none. */
 export function printed<Name extends SettingName>(
   values: SettingValues,
   name: Name,

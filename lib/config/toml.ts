@@ -14,21 +14,21 @@ export class NotToml extends Error {
   /** The line of the error, counted from 1. */
   readonly line: number;
 
-  /** An error for people. */
+  /** Creates an error with a message for people. */
   constructor(line: number, message: string) {
     super(message);
     this.line = line;
   }
 }
 
-/** Errors that have an easy remedy, by the parser's message. */
+/** Texts for errors that have an easy remedy, by the parser's message. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  "Defining a key multiple times is invalid": "this key is given twice; give it once",
+  "Defining a key multiple times is invalid": "this key is given twice; remove one",
   "Leading zeros are not allowed":
     'invalid TOML: a number cannot begin with 0; write a mode in quotes, as "0600"',
 };
 
-/** The tables and arrays under construction; a table has no prototype, so any key is an ordinary one. */
+/** A table or an array under construction. A table has no prototype, so that any key is an ordinary one. */
 type Container = Record<string | number, unknown>;
 
 /** One file: its values and their lines. */
@@ -57,7 +57,7 @@ export class TomlFile {
     }
   }
 
-  /** Returns the line of a key of a table, or of an element of an array; `undefined` where there is none. */
+  /** Returns the line of a key of a table, or of an element of an array; `undefined` if there is none. */
   lineOf(container: unknown, key: string | number): number | undefined {
     return this.#lines.get(container)?.get(key);
   }
@@ -72,7 +72,7 @@ export class TomlFile {
     this.#put(this.#walk(table, path, loc.start.line), last, loc.start.line, this.#valueOf(value));
   }
 
-  /** Returns the container at a path; what is missing on the way is made. */
+  /** Returns the container at a path, and creates those on the way that are missing. */
   #walk(from: Table, path: readonly (string | number)[], line: number): Container {
     return path.reduce<Container>((at, key, index) => {
       const made = (): unknown => typeof path[index + 1] === "number" ? [] : emptyTable();
@@ -111,7 +111,7 @@ function notToml(text: string, error: unknown): unknown {
   if (!(error instanceof ParseError)) return error;
   const { index, lineNumber, message } = error;
   const told = REMEDIES[message] ?? `invalid TOML: ${message[0]!.toLowerCase()}${message.slice(1)}`;
-  // A missing value or equals sign is noticed at the next token, which may be lines below.
+  // The parser notices a missing value or equals sign at the next token, which may be lines below.
   const above = text.slice(0, index).split(/\r?\n/);
   while (/^\s*(#.*)?$/.test(above.at(-1) ?? "=")) above.pop();
   const isAbove = /^[^#]*=\s*(#.*)?$/.test(above.at(-1) ?? "") || message.endsWith("the same line");

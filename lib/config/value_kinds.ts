@@ -1,22 +1,22 @@
 /**
  * Kinds of values that a setting can have: how each is read, checked and printed.
  *
- * A value is text on the command line and a TOML value in the file; both come to
- * the same checked value.
+ * A value is text on the command line and a TOML value in the file. Both are read
+ * into the same checked value.
  *
  * @module
  */
 
 import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
 
-/** The things a shell completes a value to; a listener is an address with options. */
+/** The kinds of completions that a shell offers for a value; a listener is an address with options. */
 export type CompletionKind = "file" | "address" | "listener" | "command" | "event" | "client";
 
 /** A kind of value; `T` is the checked value. */
 export interface ValueKind<T> {
   /** The placeholder for the value in the help; a switch has none. */
   readonly value?: string;
-  /** The values, where they are few. */
+  /** The possible values, if they are few. */
   readonly words?: readonly string[];
   /** The kind of its completions. */
   readonly kind?: CompletionKind;
@@ -26,7 +26,7 @@ export interface ValueKind<T> {
    * Reads the text of a flag.
    *
    * @returns `undefined` for an invalid value
-   * @throws UsageError for an invalid value, where there is more to say than `expected` does
+   * @throws UsageError for an invalid value that needs another message than `expected`
    */
   read(text: string): T | undefined;
   /** Reads a value of the file, as {@linkcode read} does. */
@@ -35,7 +35,7 @@ export interface ValueKind<T> {
   print(value: T): string | undefined;
 }
 
-/** Writes text as TOML: JSON's spelling, where TOML takes it. */
+/** Writes text as TOML: as in JSON, but with DEL escaped, which TOML requires. */
 export function quoted(text: string): string {
   return JSON.stringify(text).replaceAll("\x7f", "\\u007f");
 }
@@ -45,7 +45,7 @@ export function list(texts: readonly string[]): string {
   return `[${texts.map(quoted).join(", ")}]`;
 }
 
-/** A switch: on where the flag is given, `true` or `false` in the file. */
+/** A switch: on if the flag is given, `true` or `false` in the file. */
 export const SWITCH: ValueKind<boolean> = {
   expected: "true or false",
   read: () => true,
@@ -69,7 +69,7 @@ function secondsOf(value: number): number | undefined {
   return value > 0 && value <= SECONDS_LIMIT ? value : undefined;
 }
 
-/** One of some words. */
+/** Returns the kind of a value that is one of these words. */
 export function word<const W extends string>(...words: readonly W[]): ValueKind<W> {
   const read = (text: unknown): W | undefined => words.find((each) => each === text);
   return {
@@ -82,7 +82,7 @@ export function word<const W extends string>(...words: readonly W[]): ValueKind<
   };
 }
 
-/** A number within the bounds of a limit, with its default and help; of bytes also text such as `64K`. */
+/** Returns the kind of a number within a limit's bounds, with its default and help. Bytes may also be text such as `64K`. */
 export function amount(
   row: LimitRow,
 ): ValueKind<number> & { readonly initial: number; readonly help: string } {
@@ -100,7 +100,7 @@ export function amount(
   };
 }
 
-/** Text that a function reads. */
+/** Returns the kind of a text that a function reads. */
 export function text<T>(
   read: (text: string) => T | undefined,
   print: (value: T) => string,
@@ -116,13 +116,13 @@ export function text<T>(
   };
 }
 
-/** The name or the address of a host, as it stands in a URL before the port. */
+/** The form of a host's name or address, as in a URL before the port. */
 const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])$/;
 
-/** Names of hosts: with commas between them on the command line, a list of texts in the file. */
+/** Host names: separated by commas on the command line, a list of texts in the file. */
 export const HOSTS: ValueKind<readonly string[]> = {
   value: "NAME,...",
-  expected: "names of hosts without a port",
+  expected: "host names without a port",
   read: (text) => hostsOf(text.split(",")),
   readFile: (value) => Array.isArray(value) ? hostsOf(value) : undefined,
   print: list,
@@ -133,7 +133,7 @@ function hostsOf(names: readonly unknown[]): readonly string[] | undefined {
   return names.length > 0 && names.every(isHost) ? names : undefined;
 }
 
-/** A kind whose value may be left out. */
+/** Returns a kind whose value may be left out. */
 export function optional<T>(
   kind: ValueKind<T>,
 ): ValueKind<T | undefined> & { readonly initial: undefined } {
@@ -142,11 +142,11 @@ export function optional<T>(
   return { ...kind, print, initial: undefined };
 }
 
-/** Seconds that commands may take. */
+/** A time limit for commands. */
 export interface Deadline {
   /** A glob of command names. */
   readonly glob: string;
-  /** Seconds from when qmpmux has read the command. */
+  /** Seconds after qmpmux has read the command. */
   readonly seconds: number;
 }
 

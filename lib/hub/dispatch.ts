@@ -1,9 +1,9 @@
 /**
  * The dispatch: commands that wait for QEMU or are in flight, and the replies to them.
  *
- * It combines the decisions of the files of lib/sharing: whose turn it is, which question
+ * It combines the decisions of the files in lib/sharing: whose turn it is, which question
  * is sent once for many clients, and which descriptors may be sent.
- * A request ends in one place, `#retire`, whatever ends it.
+ * Every request ends in `#retire`, for whatever reason.
  *
  * @module
  */
@@ -29,17 +29,17 @@ export class Dispatch {
   readonly #gate = new FdGate();
   /** Out-of-band requests that wait until a command with descriptors is answered. */
   readonly #heldBack = new Set<Request>();
-  /** The requests of which an asker has a deadline. */
+  /** The requests with an asker that has a deadline. */
   readonly #timed = new Set<Request>();
   /** Whether QEMU has sent an unreadable reply; its connection is about to be closed. */
   #isBroken = false;
-  /** The question of another client that a client joined last. */
+  /** For each client, the question of another client that it joined last. */
   readonly #joined = new WeakMap<Monitor, Request>();
 
   /**
    * Creates a dispatch without requests.
    *
-   * @param contain runs work for one client
+   * @param contain runs work for one client, so that an error disconnects that client only
    */
   constructor(upstream: Upstream<Request>, recorder: RequestRecorder, contain: Contain) {
     this.#upstream = upstream;
@@ -47,12 +47,12 @@ export class Dispatch {
     this.#contain = contain;
   }
 
-  /** Begins a connection to QEMU; `secret` is a number in digits that no client can know. */
+  /** Begins a connection to QEMU; `secret` is a decimal number that no client can know. */
   arrived(secret: string): void {
     this.#gate.arrived(secret);
   }
 
-  /** Returns a message of QEMU's as clients see it: with the names of descriptors that they have chosen. */
+  /** Returns a message of QEMU's with the names that clients have chosen for their descriptors. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#gate.withOwnNames(message);
   }
@@ -84,7 +84,8 @@ export class Dispatch {
   }
 
   /**
-   * Takes a client's command: a cached reply answers it, it joins a question, or it waits for QEMU.
+   * Accepts a client's command. A cached reply answers it, it joins a pending question, or it waits
+   * to be sent to QEMU.
    *
    * @param deadline the time at which the command fails, in seconds of the hub's clock
    */
@@ -132,8 +133,8 @@ export class Dispatch {
   /**
    * Delivers QEMU's reply to every asker, then sends the requests that it was blocking.
    *
-   * @throws UnexpectedMessage if QEMU does not reply to such a command like this; the askers get an
-   *   error that says that the effect is unknown
+   * @throws UnexpectedMessage if the reply does not fit the command; the askers get an error that
+   *   says that the effect is unknown
    */
   settled(request: Request, reply: Reply): void {
     const { command, askers } = request;
@@ -149,10 +150,10 @@ export class Dispatch {
         });
       }
     } catch (error) {
-      // An asker may send more at once; this connection is not used any more.
+      // An asker may react by sending more commands; this connection must not get them.
       this.#isBroken = true;
       this.#retire(request, "lost");
-      const desc = `QEMU's answer to ${command.name} could not be read; its effect is unknown`;
+      const desc = `QEMU's reply to ${command.name} could not be read; its effect is unknown`;
       failAll(askers, desc, this.#contain);
       throw error;
     }
@@ -162,7 +163,7 @@ export class Dispatch {
   /** Removes a client: requests that only it waited for are not sent. */
   left(monitor: Monitor): void {
     for (const request of this.#scheduler.drop(monitor)) {
-      // An internal request closes leftovers of clients: it is sent all the same.
+      // An internal request closes a client's leftovers: it is sent even without askers.
       if (request.askers.length === 0) this.#scheduler.enqueue(monitor, request);
       else this.#inherit(request);
     }
@@ -184,7 +185,7 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** Ends every request, because QEMU is lost. Returns a function that tells the askers. */
+  /** Ends every request, because QEMU disconnected. Returns a function that answers the askers. */
   lost(): () => void {
     const sent = this.#upstream.lost();
     const unsent = [...this.#scheduler.waiting(), ...this.#heldBack];
@@ -197,23 +198,23 @@ export class Dispatch {
     this.#isBroken = false;
     return () => {
       for (const { askers, command: { name } } of sent) {
-        failAll(askers, `QEMU has gone; the effect of ${name} is unknown`, this.#contain);
+        failAll(askers, `QEMU disconnected; the effect of ${name} is unknown`, this.#contain);
       }
       for (const { askers, command: { name } } of unsent) {
-        failAll(askers, `QEMU has gone; ${name} was not sent`, this.#contain);
+        failAll(askers, `QEMU disconnected; ${name} was not sent`, this.#contain);
       }
     };
   }
 
-  /** Answers the askers whose deadline has passed with an error. A late reply reaches nobody. */
+  /** Answers the askers whose deadline has passed with an error. A later reply is not delivered to them. */
   failLate(now: number): void {
-    // A reply can make other clients leave: all are taken out first.
+    // An error reply can make other clients leave, so all late askers are removed first.
     const answers: (() => void)[] = [];
     for (const request of this.#timed) {
       const late = request.askers.filter(({ deadline }) => deadline <= now);
       if (late.length === 0) continue;
       const isSent = request.state === "sent";
-      // The request waits for the turn of its first asker that is there.
+      // The request waits in the queue of its first asker that is still connected.
       const owner = request.askers.find(({ monitor }) => !monitor.left);
       const others = request.askers.filter(({ deadline }) => deadline > now);
       request.askers.splice(0, request.askers.length, ...others);
@@ -231,7 +232,7 @@ export class Dispatch {
     this.#feed();
   }
 
-  /** Sends an out-of-band request at once, but not past descriptors. */
+  /** Sends an out-of-band request at once, unless a command with descriptors is in flight. */
   #overtake(monitor: Monitor, request: Request): void {
     const held = this.#gate.hasFds || this.#isBroken;
     if (!held && !this.#lets(request)) return;
@@ -240,7 +241,7 @@ export class Dispatch {
     else this.#send(request);
   }
 
-  /** Sends QEMU the requests that it has room for. */
+  /** Sends requests to QEMU while it has room for them. */
   #feed(): void {
     if (this.#isBroken) return;
     while (this.#upstream.hasRoom && !this.#gate.hasFds) {
@@ -274,7 +275,7 @@ export class Dispatch {
     return this.#gate.leave(request, this.#upstream.busy);
   };
 
-  /** Returns whether a request may go, as far as descriptors are concerned. If not, it is answered here. */
+  /** Returns whether the gate for descriptors admits a request. If not, its askers get an error. */
   #lets(request: Request): boolean {
     const admitted = this.#gate.goes(request);
     if (typeof admitted !== "string") {
@@ -298,19 +299,19 @@ export class Dispatch {
     if (owner?.left) this.clean(owner);
   }
 
-  /** Closes leftovers at QEMU that have become free. */
+  /** Closes the leftovers at QEMU that no command uses any more. */
   #free(): void {
     for (const { owner, command } of this.#gate.freed()) {
       this.#scheduler.enqueue(owner, internalRequest(command, owner));
     }
   }
 
-  /** Gives a waiting request whose owner has left or failed to its next asker, if there is one. */
+  /** Moves a waiting request whose first asker has left or failed to its next asker, if there is one. */
   #inherit(request: Request): void {
     const heir = request.askers.find(({ monitor }) => !monitor.left);
     if (heir === undefined) return this.#retire(request, "dropped");
     this.#scheduler.remove(request);
-    // It was idle when it joined: all its other commands are younger.
+    // This asker was idle when it joined, so all its other commands are later.
     this.#scheduler.enqueueFirst(heir.monitor, request);
   }
 
@@ -319,7 +320,7 @@ export class Dispatch {
     if (left > 0) throw new Error(`${left} requests have ended and are still registered`);
   }
 
-  /** Ends a request, in every register that has it: the only place where a request ends. */
+  /** Ends a request: removes it wherever it is registered, and records its end. */
   #retire(request: Request, end: Reply | Unanswered): void {
     const { state, question, fds } = request;
     if (state === "done") return;

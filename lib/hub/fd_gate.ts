@@ -1,9 +1,10 @@
 /**
- * The gate for descriptors: each is sent with its own command, alone, and for its own client.
+ * The gate for descriptors. It makes sure that each command gets the descriptors sent with it.
  *
- * QEMU keeps received descriptors until a command takes them, inspects them with
- * each byte it reads, and takes them in another thread. So only one command that
- * takes a descriptor is in flight at a time, and nothing follows one that carries some.
+ * QEMU keeps received descriptors until a command takes them. One of its threads inspects
+ * them on every byte it reads, while another takes them. So only one command that takes a
+ * descriptor is in flight at a time, and nothing is sent after a command that carries
+ * descriptors until QEMU has replied to it.
  *
  * @module
  */
@@ -27,7 +28,7 @@ export interface FdRequest {
   readonly fds: Fds | undefined;
 }
 
-/** Takes the descriptors of a client that a command carries; the caller owns them then. */
+/** Takes the descriptors that a client has passed for a command; the caller then owns them. */
 export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
   const takes = !command.oob && takesDescriptor(command) && takesSurely(command);
   const fds = takes ? monitor.takeFds() : undefined;
@@ -36,8 +37,8 @@ export function fdsFor(monitor: Monitor, command: Command): Fds | undefined {
 }
 
 /**
- * Returns whether QEMU has told a client that it passed no descriptor, while its listener takes none
- * and cannot see whether it did: the listener may lack `fds=on`.
+ * Returns whether the listener of a client may lack `fds=on`: QEMU has replied that no descriptor
+ * came with a command, and the listener neither accepts descriptors nor can see whether any came.
  */
 export function noFdCame({ command, owner }: FdRequest, { kind, bytes }: Reply): boolean {
   if (kind === "return" || owner === undefined || !takesDescriptor(command)) return false;
@@ -50,12 +51,12 @@ export class FdGate {
   readonly #registry = new FdRegistry<Monitor>();
   /** The requests in flight that concern descriptors. */
   readonly #tracked = new Set<FdRequest>();
-  /** The one in flight that takes a descriptor. */
+  /** The request in flight that takes a descriptor. */
   #taking: FdRequest | undefined;
-  /** Whether QEMU may have kept a descriptor that a command should have taken. */
+  /** Whether QEMU may still hold a descriptor that its command did not take. */
   #strayed = false;
 
-  /** Begins a connection to QEMU; `secret` as {@linkcode FdRegistry.arrived} takes it. */
+  /** Begins a connection to QEMU; `secret` is as in {@linkcode FdRegistry.arrived}. */
   arrived(secret: string): void {
     this.#registry.arrived(secret);
   }
@@ -65,7 +66,7 @@ export class FdGate {
     return this.#registry.withOwnNames(message);
   }
 
-  /** Whether a command with descriptors is in flight: nothing may follow before its reply. */
+  /** Whether a command with descriptors is in flight: nothing may be sent before its reply. */
   get hasFds(): boolean {
     return this.#taking?.fds !== undefined;
   }
@@ -73,15 +74,14 @@ export class FdGate {
   /** Returns whether a request may be sent now; `busy` if others are in flight. */
   leave({ command, fds }: FdRequest, busy: boolean): Leave {
     if (this.#taking !== undefined && takesDescriptor(command)) return false;
-    // It is sent alone, so that it runs at once.
+    // A command with descriptors is sent alone, so that it runs at once.
     return fds !== undefined && busy ? "hold" : true;
   }
 
   /**
    * Registers a request that is about to be sent.
    *
-   * @returns its bytes for QEMU; or the text of the error if it must not be sent, and then nothing
-   *   is registered
+   * @returns its bytes for QEMU; or an error text if it must not be sent, and is not registered
    */
   goes(request: FdRequest): Uint8Array | string {
     const { command, oob, owner, fds } = request;
@@ -95,12 +95,12 @@ export class FdGate {
     return bytes;
   }
 
-  /** Takes note of QEMU's reply to a request. */
+  /** Updates the state with QEMU's reply to a request. */
   settled(request: FdRequest, reply: Reply): void {
     if (!this.#tracked.delete(request)) return;
     const { command, owner, fds } = request;
     if (this.#taking === request) this.#taking = undefined;
-    // If its handler did not run, its descriptors wait for the next command that takes one.
+    // If its handler did not run, QEMU keeps its descriptors for the next command that takes one.
     if (fds) this.#strayed = reply.kind === "error";
     if (owner) this.#registry.settled(owner, command, reply);
   }
@@ -115,7 +115,7 @@ export class FdGate {
     return this.#registry.freed();
   }
 
-  /** Forgets everything with a lost QEMU. */
+  /** Resets the gate when QEMU has disconnected. */
   clear(): void {
     this.#registry.clear();
     this.#tracked.clear();

@@ -1,8 +1,8 @@
 /**
- * The intake: decides about each command of a client, from its arrival to its dispatch.
+ * The intake: decides what happens to each command of a client.
  *
- * A command is answered here, by its client's handshake, by a command of qmpmux's
- * own or with a refusal; or the dispatch takes it.
+ * A command is answered here if it belongs to the handshake, is one of qmpmux's own
+ * or is refused. Every other command is passed on to the dispatch.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { Dispatch } from "./dispatch.ts";
 import type { MuxOptions } from "./mux_options.ts";
 import type { Request } from "./request.ts";
 
-/** A local answer to a command with longer arguments gets a turn of its own. */
+/** The size of arguments above which a local answer gets a turn of its own. */
 const OWN_TURN_BYTES = 32768;
 
 /** Decides about the commands of all clients. */
@@ -35,7 +35,7 @@ export class Intake {
   /**
    * Creates an intake that passes commands on to a dispatch.
    *
-   * @param time gives the seconds of the hub's clock
+   * @param time returns the seconds of the hub's clock
    */
   constructor(
     options: MuxOptions,
@@ -56,7 +56,7 @@ export class Intake {
     this.#deadlines = deadlines.map(({ glob, seconds }) => ({ matches: matcherOf(glob), seconds }));
   }
 
-  /** Takes a client's input: it is answered here, or passed on. */
+  /** Handles a client's input: answers it, or passes it on. */
   receive(monitor: Monitor, input: Frame | Damage): void {
     if ("damage" in input) return monitor.damaged(input.damage);
     const command = readCommand(input, monitor.takesOob, monitor.isPretty);
@@ -102,13 +102,13 @@ export class Intake {
       return recorder.refuse(monitor, command, "dropped", `QEMU is away; ${name} was not sent`);
     }
     if (oob && !this.#dispatch.mayOvertake) {
-      const desc = `QEMU answers no out-of-band commands; ${name} was not sent`;
+      const desc = `QEMU does not answer out-of-band commands; ${name} was not sent`;
       return recorder.refuse(monitor, command, "dropped", desc);
     }
     this.#dispatch.take(monitor, command, this.#deadlineOf(command));
   }
 
-  /** Delays a local answer to a long command until a later turn; several may be delayed in a row. */
+  /** Delays a local answer to a long command until a later turn. */
   #inOwnTurn(monitor: Monitor, { argumentBytes }: Command, answer: LocalAnswer): LocalAnswer {
     if (argumentBytes === undefined || argumentBytes.length <= OWN_TURN_BYTES) return answer;
     return (slot) => {

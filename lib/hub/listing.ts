@@ -2,7 +2,7 @@
  * The list of commands that a role may see.
  *
  * It is QEMU's reply to `query-commands` without the commands that the role
- * refuses whatever the arguments. If it refuses none, the bytes are QEMU's.
+ * refuses with any arguments. If the role refuses none, the reply is QEMU's, byte for byte.
  *
  * @module
  */
@@ -16,16 +16,16 @@ const COMMA = 0x2c;
 const SPACE = 0x20;
 const CLOSE_SQUARE = 0x5d;
 
-/** The longest list: QEMU's has some 10 kB, and filtering takes time with its length. */
+/** The longest list that is accepted: QEMU's has some 10 kB, and filtering a longer one takes time. */
 const LIST_BYTES_LIMIT = 64 << 10;
 
-/** The filtered replies by QEMU's: a cached reply is filtered once for each role. */
+/** The filtered replies by QEMU's reply and by role: a cached reply is filtered once for each role. */
 const filtered = new WeakMap<Reply, WeakMap<Role, Reply>>();
 
 /**
- * Checks that a reply to `query-commands` is a list of commands; every other reply passes.
+ * Checks that a reply to `query-commands` is a list of commands. Other replies are not checked.
  *
- * @throws UnexpectedMessage if it is not one
+ * @throws UnexpectedMessage if it is not a list of commands
  */
 export function checkListing({ name }: Command, reply: Reply): void {
   if (name !== "query-commands") return;
@@ -34,11 +34,11 @@ export function checkListing({ name }: Command, reply: Reply): void {
   }
   withElements(reply, (element) => {
     if (typeof Object(element).name === "string") return true;
-    throw new UnexpectedMessage("its list of commands holds one without a name", reply.bytes);
+    throw new UnexpectedMessage("its list of commands has an entry without a name", reply.bytes);
   });
 }
 
-/** Returns a checked reply to a command as a client in a role may see it. */
+/** Returns a checked reply to a command as clients with a role may see it. */
 export function seenBy(role: Role, { name }: Command, reply: Reply): Reply {
   if (name !== "query-commands" || refusesNothing(role)) return reply;
   let byRole = filtered.get(reply);
@@ -54,9 +54,9 @@ export function seenBy(role: Role, { name }: Command, reply: Reply): Reply {
  * Removes elements from a returned array; the others keep their bytes and order.
  *
  * @param reply a reply without an id, plain or pretty
- * @param keeps whether to keep an element, which it gets decoded
- * @returns the reply itself when it is an error or nothing is removed
- * @throws UnexpectedMessage when it does not return an array of JSON values
+ * @param keeps returns whether to keep an element, which is passed decoded
+ * @returns the reply itself if it is an error or nothing is removed
+ * @throws UnexpectedMessage if it does not return an array of JSON values
  */
 export function withElements(reply: Reply, keeps: (element: unknown) => boolean): Reply {
   if (reply.kind === "error") return reply;
@@ -103,7 +103,7 @@ function spansFrom(bytes: Uint8Array, from: number): { spans: Span[]; close: num
   while (at < bytes.length && bytes[at] !== CLOSE_SQUARE) {
     const start = at;
     at = endOfValue(bytes, at);
-    // The end of a number or word includes white space.
+    // The end of a number or word includes the white space after it.
     let end = at;
     while (bytes[end - 1]! <= SPACE) end--;
     spans.push({ start, end });

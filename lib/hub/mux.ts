@@ -1,8 +1,8 @@
 /**
- * The hub: hands each message to the file that decides about it.
+ * The hub: passes each message to the part that decides about it.
  *
- * One QEMU on one side, any number of clients on the other. Everything here is
- * synchronous; whatever waits, waits outside.
+ * It has one QEMU on one side and any number of clients on the other. Everything here
+ * is synchronous; the code around the hub does all waiting.
  *
  * @module
  */
@@ -27,19 +27,19 @@ import { type Contain, probe, type Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";
 
-/** A message that is not QMP is shown up to this many bytes. */
+/** The number of bytes that are shown of a message that is not QMP. */
 const SHOWN_BYTES = 80;
 
-/** A step of preparing looks at this many bytes. */
+/** The number of bytes that a step of `prepare` examines. */
 const PREPARED_BYTES = 512;
 
-/** Many clients, one QEMU: everything that the program around it calls. */
+/** The multiplexer between many clients and one QEMU. */
 export class Mux {
   readonly #upstream = new Upstream<Request>();
   readonly #dispatch: Dispatch;
   readonly #recorder: RequestRecorder;
   readonly #monitors = new Set<Monitor>();
-  /** The clients that wait for a greeting, each with the seconds since which it waits. */
+  /** The clients that wait for a greeting, each with the time since which it waits. */
   readonly #ungreeted = new Map<Monitor, number>();
   #options: MuxOptions;
   readonly #intake: Intake;
@@ -90,8 +90,8 @@ export class Mux {
   }
 
   /**
-   * Prepares a client's input for {@linkcode received}, one step a call, so that a long one does
-   * not delay other clients.
+   * Prepares a client's input for {@linkcode received}, one step per call, so that a long command
+   * does not delay other clients.
    *
    * @returns whether nothing is left to prepare
    */
@@ -99,12 +99,12 @@ export class Mux {
     return "damage" in input || prepareCommand(input, monitor.isPretty, PREPARED_BYTES);
   }
 
-  /** Takes a client's input. An error while it is served disconnects that client only. */
+  /** Handles a client's input. An error while it is handled disconnects that client only. */
   received(monitor: Monitor, input: Frame | Damage): void {
     if (!monitor.left) this.#contain(monitor, () => this.#intake.receive(monitor, input));
   }
 
-  /** Takes descriptors from a client, before the bytes that follow them. */
+  /** Receives descriptors from a client, before the bytes that follow them. */
   fdsReceived(monitor: Monitor, fds: Fds): void {
     if (monitor.left) fds.close();
     else monitor.fdsReceived(fds);
@@ -125,7 +125,7 @@ export class Mux {
     this.#attempt("teardown", () => this.#rest());
   }
 
-  /** Takes a new connection to QEMU; `nonce` as {@linkcode Upstream.arrived} takes it. */
+  /** Uses a new connection to QEMU; `nonce` is as in {@linkcode Upstream.arrived}. */
   qemuArrived(peer: QemuPeer, nonce: string): void {
     this.#qemu = peer;
     this.#dispatch.arrived(nonce);
@@ -133,9 +133,9 @@ export class Mux {
   }
 
   /**
-   * Takes a message of QEMU's, as {@linkcode MessageSplitter} gives it.
+   * Handles a message of QEMU's, as {@linkcode MessageSplitter} returns it.
    *
-   * An unexpected one, and an error while it is handled, close the connection to QEMU and
+   * An unexpected message, or an error while it is handled, closes the connection to QEMU and
    * nothing else.
    */
   answered(input: Uint8Array | Damage): void {
@@ -147,7 +147,10 @@ export class Mux {
         return this.#qemu?.close({ kind: "unexpected", text, detail });
       }
       this.#notices.failed("qemu", error);
-      this.#qemu?.close({ kind: "error", text: "an internal error came up while it was heard" });
+      this.#qemu?.close({
+        kind: "error",
+        text: "an internal error occurred while its message was handled",
+      });
     }
   }
 
@@ -172,8 +175,9 @@ export class Mux {
   }
 
   /**
-   * Ends the session with QEMU. Greeted clients are closed behind their last bytes; under `hold`
-   * they stay, and their commands are answered with errors that say whether QEMU was sent them.
+   * Ends the session with QEMU. With `close`, greeted clients are disconnected after what is queued
+   * for them. With `hold`, they stay connected, and their commands are answered with errors that say
+   * whether each was sent to QEMU.
    */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
@@ -197,7 +201,7 @@ export class Mux {
     const { handshakeTime, stallTime } = this.#options;
     for (const [monitor, since] of [...this.#ungreeted]) {
       if (now - since < handshakeTime) continue;
-      this.dismiss(monitor, `no QEMU within ${handshakeTime} s`, "handshake");
+      this.dismiss(monitor, `no greeting from QEMU within ${handshakeTime} s`, "handshake");
     }
     this.#dispatch.failLate(now);
     this.#rest();
@@ -215,7 +219,7 @@ export class Mux {
     this.#recorder.recording = recording;
   }
 
-  /** Refuses new commands from now on; those that wait or are in flight finish. */
+  /** Refuses new commands from now on; pending commands still finish. */
   drain(): void {
     this.#draining = this.#intake.draining = true;
     this.#rest();
@@ -237,7 +241,7 @@ export class Mux {
     };
   }
 
-  /** Returns the values of the metrics that are looked up rather than counted. */
+  /** Returns the values of the metrics that are read rather than counted. */
   gauges(): Gauges {
     const clients = new Map<string, number>();
     let unread = 0;
@@ -255,13 +259,13 @@ export class Mux {
     return this.#dispatch.inFlight();
   }
 
-  /** Disconnects a client, behind what is queued for it. */
+  /** Disconnects a client after what is queued for it has been sent. */
   dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void {
     this.detached(monitor, ending);
     monitor.peer.close(reason);
   }
 
-  /** Disconnects every client, behind what is queued for it. */
+  /** Disconnects every client after what is queued for it has been sent. */
   dismissAll(reason: string): void {
     for (const monitor of [...this.#monitors]) this.dismiss(monitor, reason, "shutdown");
   }
@@ -273,15 +277,15 @@ export class Mux {
     return later !== undefined;
   }
 
-  /** The seconds that `tick` would be given now. */
+  /** The time that `tick` would be called with now. */
   get #time(): number {
     return this.#options.running?.() ?? this.#now;
   }
 
-  /** Reports, while draining, that no command waits or is in flight. */
+  /** Reports, while draining, that no command is pending. */
   #rest(): void {
     if (!this.#draining || !this.#dispatch.resting) return;
-    // Clients can no longer use their descriptors at QEMU.
+    // New commands are refused, so clients can no longer use their descriptors at QEMU.
     for (const monitor of this.#monitors) this.#dispatch.clean(monitor);
     if (this.#dispatch.resting) this.#notices.idle();
   }
@@ -313,9 +317,9 @@ export class Mux {
     this.#notices.ready(greeting);
     this.#dispatch.ready();
     for (const monitor of [...this.#monitors]) {
-      // Under `hold` some were greeted by an earlier QEMU; this one may offer less.
+      // With `hold`, some clients were greeted by an earlier QEMU; the new one may offer less.
       if (!monitor.greeted || monitor.isControl || monitor.resume(greeting)) continue;
-      this.dismiss(monitor, "the QEMU that is back lacks a capability it has enabled", "qemu");
+      this.dismiss(monitor, "the new QEMU lacks a capability that this client has enabled", "qemu");
     }
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {
       this.#spread(this.#ownEvent("QEMU_BACK", { version: greeting.version.join(".") }));
@@ -340,7 +344,7 @@ export class Mux {
   /** Disconnects the client that was being served when an error occurred. */
   #blame(monitor: Monitor, error: unknown): void {
     this.#notices.failed("client", error, monitor.name);
-    this.dismiss(monitor, "an internal error came up while it was served", "error");
+    this.dismiss(monitor, "an internal error occurred while it was served", "error");
   }
 
   #attempt(where: InternalErrorPlace, run: () => void): void {

@@ -12,23 +12,23 @@ import type { Greeting } from "../wire/message.ts";
 
 /** Notifications of what has happened, for the program around the hub. */
 export interface Notices {
-  /** Reports that QEMU has greeted and the negotiation is complete. */
+  /** Reports that QEMU has sent its greeting and the negotiation is complete. */
   ready(greeting: Greeting): void;
-  /** Reports that a QEMU that was ready is lost. The clients learn of it afterwards. */
+  /** Reports that a QEMU that was ready has disconnected. Clients are notified afterwards. */
   lost(): void;
-  /** Reports that QEMU has left its last command unanswered for too long, or answers again. */
+  /** Reports that QEMU has sent no reply for too long, or that it answers again. */
   stalled(stalled: boolean): void;
   /** Reads the settings again at a client's request, and calls `done` with the problems found. */
   reload(done: (problems: readonly string[]) => void): void;
   /** Reports, while draining, that the last command has been answered. */
   idle(): void;
   /**
-   * Reports a client to which QEMU has said that it passed no descriptor, while its listener takes
-   * none and cannot see whether it did.
+   * Reports a client whose listener may lack `fds=on`: QEMU has replied that no descriptor came with
+   * a command, and the listener neither accepts descriptors nor can see whether any came.
    */
   mayLackFdsOption?(client: Monitor): void;
   /**
-   * Reports a contained internal error: it has disconnected a client, or QEMU, and nothing else.
+   * Reports an internal error that was contained: at most it has disconnected a client, or QEMU.
    *
    * @param client the name of the client that was being served, if there was one
    */
@@ -43,7 +43,7 @@ export interface MuxOptions {
   readonly version: string;
   /** Seconds a client may wait for QEMU's greeting. */
   readonly handshakeTime: number;
-  /** The fate of clients when QEMU is lost: they are closed, or wait for the next QEMU. */
+  /** The treatment of clients when QEMU disconnects: they are closed, or wait for the next QEMU. */
   readonly onLoss: OnLoss;
   /** Seconds without a reply after which QEMU counts as stalled. */
   readonly stallTime: number;
@@ -53,8 +53,8 @@ export interface MuxOptions {
   readonly timeOfDay: () => number;
   /** A steady clock in seconds, for measurements. Defaults to the time of the last tick. */
   readonly clock?: () => number;
-  /** Runs a task in a later turn of the event loop. Without it, long work is done at once. */
+  /** Runs a task in a later turn of the event loop. Without it, long tasks run at once. */
   readonly later?: (task: () => void) => void;
-  /** Returns the seconds that `tick` would be given now. Defaults to the last tick. */
+  /** Returns the time that `tick` would be called with now. Defaults to the last tick's. */
   readonly running?: () => number;
 }

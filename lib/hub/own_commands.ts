@@ -1,8 +1,8 @@
 /**
  * qmpmux's own commands, as a table.
  *
- * Their names begin with `__org.qmpmux_`, the form the QMP specification
- * reserves for downstreams; they never reach QEMU.
+ * Their names begin with `__org.qmpmux_`, the form that the QMP specification
+ * reserves for downstreams. They are never sent to QEMU.
  *
  * @module
  */
@@ -35,9 +35,9 @@ export interface Hub {
   status(): HubStatus;
   /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
-  /** Disconnects a client, behind what is queued for it. */
+  /** Disconnects a client after what is queued for it has been sent. */
   dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
-  /** Reads the settings again and calls `done` with the problems found; none if they are in force. */
+  /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
   reload(done: (problems: readonly string[]) => void): void;
   /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
   later(monitor: Monitor, task: () => void): boolean;
@@ -51,7 +51,7 @@ export interface HubStatus {
   readonly qemu: string;
   /** QEMU's version, while it is ready. */
   readonly version: string | null;
-  /** QEMU's process, if its socket tells it. */
+  /** QEMU's process id, if its socket reveals it. */
   readonly pid: number | null;
   /** The number of sessions with QEMU that became ready. */
   readonly sessions: number;
@@ -65,16 +65,16 @@ export interface HubStatus {
   readonly age: number;
 }
 
-/** Runs a command for a client; throws ArgumentError or RangeError if an argument is wrong. */
+/** A function that runs a command for a client; throws ArgumentError or RangeError for a wrong argument. */
 type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
 
-/** Starts a command that finishes later; calls `done` once, with a function that returns its value or throws. */
+/** A function that starts a command. It calls `done` once, with a function that returns the value or throws. */
 type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
 
-/** Yields the elements of a list; between two, every other client may have a turn. */
+/** A function that yields the elements of a list; other clients may have a turn between two elements. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 
-/** A command; whether only a role that administers qmpmux may run it, and whether it changes something for others. */
+/** A command: who may run it (`administers`: administrators only) and whether it affects others (`changes`). */
 type OwnCommand =
   & { readonly administers: boolean; readonly changes: boolean }
   & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
@@ -121,7 +121,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       const inFlight = hub.inFlight();
       const { age } = hub.status();
       for (const monitor of [...hub.monitors]) {
-        // It may have left meanwhile.
+        // A client may have left since the last turn.
         if (monitor.isControl || monitor.left) continue;
         yield clientView(monitor, inFlight.get(monitor) ?? 0, age);
       }
@@ -163,7 +163,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   }],
 ]);
 
-/** The full names of the commands that only read, or concern only the client itself. */
+/** The full names of the commands that only read, or that affect only the client itself. */
 export const HARMLESS: readonly string[] = [...COMMANDS]
   .flatMap(([name, { changes }]) => changes ? [] : [OWN_PREFIX + name]);
 
@@ -198,7 +198,7 @@ function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
   };
 }
 
-/** The characters of a filter in the list of clients: a few clients must not make the list too long to be received. */
+/** The characters of a filter in the list of clients, so that a few clients cannot make the list too long to receive. */
 const FILTER_CHARS_LIMIT = 256;
 
 /** Returns a client's globs, or the first of them followed by `…`. */
@@ -211,8 +211,8 @@ function shownGlobs(globs: readonly string[]): readonly string[] {
 /**
  * Answers a command of qmpmux's own.
  *
- * @returns whether it is one; QEMU answers an unknown command with our prefix, in
- *   its own words
+ * @returns whether it is such a command; an unknown command with our prefix is left to QEMU,
+ *   so that the error is QEMU's own
  */
 export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   const { name, id, oob } = command;
@@ -256,7 +256,7 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   }
 }
 
-/** Answers with a list, which is made in several turns once its place among the replies is reached. */
+/** Answers with a list. It is made in several turns, once the replies before it have been sent. */
 function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
   const { isPretty } = monitor;
   const elements: string[] = [];

@@ -21,7 +21,7 @@ export interface Asker {
   readonly ticket: Ticket;
   /** The time of its command. */
   readonly since: number;
-  /** The time at which its command fails, in seconds of the hub's clock; infinite without a deadline. */
+  /** The time at which its command fails, in seconds of the hub's clock; Infinity without a deadline. */
   readonly deadline: number;
 }
 
@@ -29,13 +29,13 @@ export interface Asker {
 export interface Request extends Job {
   /** The command. */
   readonly command: Command;
-  /** The bytes for QEMU, from its sending on with QEMU's names for descriptors. */
+  /** The bytes for QEMU. When it is sent, clients' names of descriptors are replaced with those at QEMU. */
   bytes: Uint8Array;
   /** The clients that wait; none for an internal request. */
   readonly askers: Asker[];
   /** The question it asks, if others may join. */
   readonly question: Question | undefined;
-  /** A question that its client shares with others and that must reach QEMU first. */
+  /** A question that its client has joined and that must be sent to QEMU first. */
   after: Request | undefined;
   /** The client that owns the descriptors it concerns: the one that asked first. */
   readonly owner: Monitor | undefined;
@@ -47,15 +47,15 @@ export interface Request extends Job {
   sentAt: number;
 }
 
-/** The command that asks a silent QEMU whether it lives. */
+/** The command that checks whether a silent QEMU still answers. */
 const PROBE: Frame = frameOf('{"exec-oob":"query-yank"}');
 
-/** Returns the request that asks a silent QEMU whether it lives. QEMU's I/O thread answers it. */
+/** Returns a request that checks whether a silent QEMU still answers. QEMU's I/O thread answers it. */
 export function probe(): Request {
   return internalRequest(readCommand(PROBE, true) as Command);
 }
 
-/** Returns a request whose reply nobody waits for. */
+/** Returns a request of qmpmux's own, for which no client waits. */
 export function internalRequest(command: Command, owner?: Monitor): Request {
   return {
     command,
@@ -76,7 +76,7 @@ export function isAwaited({ askers }: Request): boolean {
   return askers.some(({ monitor }) => !monitor.left);
 }
 
-/** Runs work for one client, so that an error disconnects that client only. */
+/** A function that runs work for one client, so that an error disconnects that client only. */
 export type Contain = (monitor: Monitor, run: () => void) => void;
 
 /** Answers these clients with an error; they no longer wait for the request. */

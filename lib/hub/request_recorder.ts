@@ -1,8 +1,8 @@
 /**
- * The hub's side of recording: it passes happenings to the observers.
+ * The recorder, which passes happenings from the hub to the observers.
  *
- * The end of a command is recorded for each of its askers, also for one that has
- * left since: its command has run. Without observers nothing is measured.
+ * The end of a command is recorded for each of its askers, even if the asker has
+ * left since, because its command has run. Without observers nothing is measured.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Happening, Outcome, Recording, Result } from "../observe/observer.
 import type { LocalAnswer, Monitor } from "../session/monitor.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
-/** The end of a command without a reply of QEMU's. */
+/** The end of a command to which QEMU has not replied. */
 export type Unanswered = "lost" | "dropped" | "refused";
 
 /** A command, and the clients that wait for its reply. */
@@ -20,19 +20,19 @@ export interface Entry {
   readonly command: Command;
   /** The clients, each with the time of its command. */
   readonly askers: readonly { readonly monitor: Monitor; readonly since: number }[];
-  /** The time at which QEMU was sent the command. */
+  /** The time at which the command was sent to QEMU. */
   readonly sentAt: number;
 }
 
 /** Passes happenings to the observers; the times are seconds of a steady clock. */
 export class RequestRecorder {
-  /** The observers and the gate. Commands that began unobserved stay so. */
+  /** The observers and the gate. Commands that arrived while there were no observers are not recorded. */
   recording: Recording;
   readonly #clock: () => number;
-  /** Records the drop of a local answer that has not been given yet. */
+  /** The functions that record a local answer as dropped, for answers that have not been sent yet. */
   readonly #drops = new WeakMap<LocalAnswer, () => void>();
 
-  /** Creates a recorder that tells these observers. */
+  /** Creates a recorder for these observers. */
   constructor(recording: Recording, clock: () => number) {
     this.recording = recording;
     this.#clock = clock;
@@ -75,7 +75,7 @@ export class RequestRecorder {
     monitor.refuse(command.id, command.oob, errorClass, desc);
   }
 
-  /** Wraps a local answer so that it is recorded when it gives its reply, which may be at a later call. */
+  /** Wraps a local answer so that it is recorded when it returns its reply, which may be at a later call. */
   recordWhenSent(monitor: Monitor, command: Command, answer: LocalAnswer): LocalAnswer {
     const since = this.now;
     if (Number.isNaN(since)) return answer;
@@ -96,7 +96,7 @@ export class RequestRecorder {
     return wrapped;
   }
 
-  /** Records local answers that will not be given, because their client has left. */
+  /** Records local answers that will not be sent, because their client has left. */
   recordDropped(answers: readonly LocalAnswer[]): void {
     for (const answer of answers) this.#drops.get(answer)?.();
   }

@@ -1,8 +1,8 @@
 /**
  * The audit: one record for each command that changes something, or tries to.
  *
- * It is made when the command has ended, and handed to a sink that keeps it. While
- * the sink fails, commands that change something can be refused.
+ * The record is made when the command has ended, and passed to a sink that keeps
+ * it. While the sink fails, commands that change something can be refused.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Gate, Happening, Observer } from "./observer.ts";
 import { type Shown, withoutSecrets } from "./secrets.ts";
 import { shortened } from "../wire/shortened.ts";
 
-/** The longest name of a command: a client chose it, and a longer one is cut. */
+/** The characters of a command's name that are recorded: clients can send names of any length. */
 const NAME_CHARS_LIMIT = 128;
 
 /** One record. */
@@ -33,7 +33,7 @@ export interface AuditRecord {
   readonly command: string;
   /** Its arguments without secrets, or their names. */
   readonly shown: Shown | undefined;
-  /** Its result: a {@linkcode Result}. */
+  /** Its {@linkcode Result}. */
   readonly outcome: string;
   /** The name of the rule that refused it, if a role did. */
   readonly rule: string | undefined;
@@ -43,7 +43,7 @@ export interface AuditRecord {
   readonly duration: number;
 }
 
-/** Keeps records. */
+/** A keeper of records. */
 export interface AuditSink {
   /** Whether no record can be kept at the moment. */
   readonly failing: boolean;
@@ -65,7 +65,7 @@ export interface AuditOptions {
   readonly timeOfDay: () => number;
 }
 
-/** Puts commands on record. */
+/** Makes the records of commands. */
 export class Audit implements Observer, Gate {
   readonly #sink: AuditSink;
   readonly #options: AuditOptions;
@@ -76,14 +76,14 @@ export class Audit implements Observer, Gate {
     this.#options = options;
   }
 
-  /** Objects to a command that could not be put on record, if the settings say so. */
+  /** Objects to a command whose record could not be kept, if the settings say so. */
   objection({ name }: Command): string | undefined {
     const { refuses, isRead } = this.#options;
     if (!refuses || !this.#sink.failing || isRead(name)) return undefined;
-    return "it cannot be put on record";
+    return "its audit record cannot be written";
   }
 
-  /** Puts a command on record that has ended. */
+  /** Records a command that has ended. */
   observe(happening: Happening): void {
     if (happening.kind !== "command") return;
     const { client: { name: client, grant, peer }, command, outcome } = happening;

@@ -16,7 +16,7 @@ import {
   type Result,
 } from "./observer.ts";
 
-/** The values that are looked up rather than counted. */
+/** The values that are read when the metrics are rendered, rather than counted. */
 export interface Gauges {
   /** The number of clients by the name of their role. */
   readonly clients: ReadonlyMap<string, number>;
@@ -38,10 +38,10 @@ export interface Build {
   readonly deno: string;
 }
 
-/** The number of events with a metric of their own: QEMU has some sixty. */
+/** The number of event names with a label of their own: QEMU has some sixty. */
 const EVENTS_LIMIT = 256;
 
-/** The label of every command that QEMU does not have, and of events past their limit. */
+/** The label of commands that are unknown, and of event names beyond the limit. */
 const OTHER = "other";
 
 /** The reasons for which qmpmux disconnects a client. */
@@ -137,7 +137,7 @@ export class MetricsRecorder implements Observer {
   /**
    * Creates metrics that are all zero.
    *
-   * @param isKnown returns whether a command is one of QEMU or of qmpmux, so that it may be a label
+   * @param isKnown returns whether QEMU or qmpmux has a command, so that its name may be a label
    */
   constructor(isKnown: (command: string) => boolean, { version, deno }: Build) {
     this.#isKnown = isKnown;

@@ -1,8 +1,8 @@
 /**
  * Observers, which record what the hub does, and gates, which may object to commands.
  *
- * An observer is called afterwards, and changes nothing. A gate is called before a
- * command runs.
+ * An observer is called after something has happened, and cannot change it. A gate is
+ * called before a command runs.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export type Result =
   | "refused"
   /** It was sent to QEMU; its effect is unknown. */
   | "lost"
-  /** It was never sent to QEMU: its client left, its deadline passed, or QEMU was lost. */
+  /** It was never sent to QEMU: its client left, its deadline passed, or QEMU disconnected. */
   | "dropped";
 
 /** The reason for which a client is no longer connected. */
@@ -41,7 +41,7 @@ export type ClientEnding =
   | "unread"
   /** No QEMU greeted it in time. */
   | "handshake"
-  /** QEMU was lost. */
+  /** QEMU disconnected. */
   | "qemu"
   /** An administrator disconnected it. */
   | "kicked"
@@ -52,10 +52,10 @@ export type ClientEnding =
   /** qmpmux is shutting down. */
   | "shutdown";
 
-/** The places of internal errors: what was being done. */
+/** The places of internal errors: what qmpmux was working on. */
 export type InternalErrorPlace = "client" | "qemu" | "listener" | "teardown" | "other";
 
-/** All of them. */
+/** All places of internal errors. */
 export const INTERNAL_ERROR_PLACES: readonly InternalErrorPlace[] = [
   "client",
   "qemu",
@@ -74,7 +74,7 @@ export interface Outcome {
   readonly rule?: string | undefined;
   /** Seconds from its arrival to its end. */
   readonly took: number;
-  /** Seconds of those that it waited here; `undefined` if QEMU was not asked. */
+  /** Seconds of `took` that it waited here; `undefined` if it was not sent to QEMU. */
   readonly waited?: number | undefined;
 }
 
@@ -87,11 +87,11 @@ export type Happening =
     readonly command: Command;
     readonly outcome: Outcome;
   }
-  /** A command has joined one that asks the same. */
+  /** A command has joined an equal one that was pending. */
   | { readonly kind: "joined" }
   /** A cached reply has answered a command. */
   | { readonly kind: "cached" }
-  /** An event has been sent to so many clients. */
+  /** An event has been sent to a number of clients. */
   | { readonly kind: "event"; readonly event: Event; readonly clients: number }
   /** A client is no longer connected. */
   | { readonly kind: "left"; readonly ending: ClientEnding }
@@ -104,13 +104,13 @@ export type Happening =
   /** The audit could not be written. */
   | { readonly kind: "audit-failed" };
 
-/** Records happenings. */
+/** A recorder of happenings. */
 export interface Observer {
-  /** Takes note of something that has happened. */
+  /** Records something that has happened. */
   observe(happening: Happening): void;
 }
 
-/** Decides about commands besides the roles. */
+/** A check of commands in addition to the roles. */
 export interface Gate {
   /** Returns the reason why a command must not run now, if there is one. */
   objection(command: Command): string | undefined;
@@ -118,7 +118,7 @@ export interface Gate {
 
 /** Observers and a gate of the hub. */
 export interface Recording {
-  /** The observers, each told of everything. */
+  /** The observers; each receives every happening. */
   readonly observers: readonly Observer[];
   /** The gate, if there is one. */
   readonly gate?: Gate | undefined;

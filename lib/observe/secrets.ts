@@ -2,7 +2,7 @@
  * The arguments of a command without secrets.
  *
  * Secrets are recognized by the names of arguments, by the commands that they
- * belong to, and by the form of texts. Of an unknown command only the names of the
+ * belong to, and by the form of texts. For an unknown command only the names of the
  * arguments are shown, because their values may be anything.
  *
  * @module
@@ -15,7 +15,7 @@ import { shortened } from "../wire/shortened.ts";
 /** The text that replaces a secret. */
 const REMOVED = '"(removed)"';
 
-/** The longest arguments that are shown with their values: longer ones take time to examine, and room to keep. */
+/** The longest arguments that are shown with their values: longer ones take too much time and memory. */
 const ARGUMENT_BYTES_LIMIT = 16384;
 
 /** The depth below which values are removed; no command of QEMU needs more. */
@@ -48,22 +48,22 @@ const SECRET_COMMANDS: ReadonlySet<string> = new Set([
 ]);
 const WELL_KNOWN = /^(?:vnc|spice|keep|fail|disconnect)$/;
 
-/** The members that are shown of an object that is a secret. */
+/** The members of a secret object that are shown. */
 const SHOWN_OF_SECRETS: ReadonlySet<string> = new Set(["qom-type", "id", "format"]);
 
 /**
  * The form of a text that carries a secret: `password=…`, a file name in JSON, a PEM key.
  *
- * The sign after a name is matched first: from each name on, the time would grow with the
- * square of the text.
+ * The sign after a name is matched first, and the name by lookbehind. Matching forward from
+ * each name would take time that grows with the square of the text's length.
  */
 const SECRET_TEXT =
   /(?<=(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*)[=:]|^\s*json:|-----BEGIN/i;
 
-/** The members that are a program that QEMU runs, as a list. Its arguments may be secret, and are not shown. */
+/** The members that list a program for QEMU to run and its arguments. These may be secret, and are not shown. */
 const PROGRAMS: ReadonlySet<string> = new Set(["args", "cpr-exec-command"]);
 
-/** The form of a text with a program that QEMU runs. Its arguments are not shown. */
+/** The form of a text with a program for QEMU to run. The program's arguments are not shown. */
 const PROGRAM_TEXT = /(?:^|[-"\s])(?:cmd|exec):/;
 
 /** The user and password in an address. */
@@ -107,7 +107,7 @@ function namesOf(args: Cursor): string[] {
   return names;
 }
 
-// The functions below move a cursor behind its value.
+// The functions below move a cursor past its value.
 
 function objectText(object: Cursor, command: string, depth: number): string {
   const isSecret = isSecretObject(object);
@@ -152,7 +152,7 @@ function memberText(name: string, value: Cursor, command: string, depth: number)
   return valueText(value, command, depth + 1);
 }
 
-/** Takes the scalar at a cursor. */
+/** Returns the scalar at a cursor, and moves past it. */
 function taken(value: Cursor): string {
   const { scalar } = value;
   value.skip();

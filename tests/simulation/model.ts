@@ -162,7 +162,7 @@ export class Model {
     if (!allowed(role, name, args)) return here(refusal(seat, id, name));
     if (!this.ready) return here(generic(`QEMU is away; ${name} was not sent`));
     if (oob && this.inFlight.abandoned >= ABANDONED) {
-      return here(generic(`QEMU answers no out-of-band commands; ${name} was not sent`));
+      return here(generic(`QEMU does not answer out-of-band commands; ${name} was not sent`));
     }
     this.#toBeSent(seat, command);
   }
@@ -318,8 +318,8 @@ export class Model {
       for (const entry of [...seat.pending]) {
         if (entry.answer !== undefined) continue;
         const { name } = entry.command!;
-        const sent = generic(`QEMU has gone; the effect of ${name} is unknown`);
-        const unsent = generic(`QEMU has gone; ${name} was not sent`);
+        const sent = generic(`QEMU disconnected; the effect of ${name} is unknown`);
+        const unsent = generic(`QEMU disconnected; ${name} was not sent`);
         this.replies.unanswered(entry, sent, unsent);
       }
     }

@@ -120,7 +120,7 @@ export class Replies {
     }
     const { name, strict } = command!;
     if (exec === undefined && this.#link.unreadable?.text === strict && entry.covered) {
-      const desc = `QEMU's answer to ${name} could not be read; its effect is unknown`;
+      const desc = `QEMU's reply to ${name} could not be read; its effect is unknown`;
       if (text === lineFor(seat, id, generic(desc))) return;
     }
     // QEMU may have been sent another one with the same text instead.

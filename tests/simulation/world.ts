@@ -337,7 +337,7 @@ export class World {
       case "hear":
         return qemu.connected ? this.#hear(action.bytes) : undefined;
       case "lose":
-        return qemu.connected ? this.#lose("QEMU has gone") : undefined;
+        return qemu.connected ? this.#lose("QEMU disconnected") : undefined;
       case "arrive":
         return this.#arrive(action);
       case "junk":
@@ -480,7 +480,7 @@ export class World {
       this.model.heardDone();
       if (this.#closed !== undefined) return;
     }
-    if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU has gone");
+    if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU disconnected");
   }
 
   /** Lets everything through that waits. */

@@ -180,7 +180,7 @@ export class Stage {
   }
 
   /** Ends the connection to QEMU. */
-  qemuGoes(reason = "QEMU has gone"): void {
+  qemuGoes(reason = "QEMU disconnected"): void {
     this.mux.qemuLeft(reason);
   }
 

@@ -137,7 +137,7 @@ S: {"return": {}}`,
           grant: [
             [
               `\`${OWN_PREFIX}QEMU_LOST\``,
-              "QEMU has gone; `data` has a `reason`. Commands at QEMU are answered with an error that " +
+              "QEMU disconnected; `data` has a `reason`. Commands at QEMU are answered with an error that " +
               "says that their effect is unknown, those that were not sent with one that says so.",
             ],
             [
@@ -163,14 +163,14 @@ S: {"return": {}}`,
             ],
             [
               "`GenericError`",
-              "`The command <NAME> has been refused: it cannot be put on record`, with " +
+              "`The command <NAME> has been refused: its audit record cannot be written`, with " +
               "`--audit-failure refuse`.",
               "`qmpmux is shutting down`.",
-              "`QEMU is away; <NAME> was not sent`, `QEMU has gone; <NAME> was not sent`, " +
-              "`QEMU has gone; the effect of <NAME> is unknown`, with `--on-loss hold`.",
+              "`QEMU is away; <NAME> was not sent`, `QEMU disconnected; <NAME> was not sent`, " +
+              "`QEMU disconnected; the effect of <NAME> is unknown`, with `--on-loss hold`.",
               "`<NAME> was not answered in time; it may still run`, `<NAME> could not be sent in time; " +
               "it has not run`, with a `[deadline]` in the file.",
-              "`QEMU answers no out-of-band commands; <NAME> was not sent`, while it leaves sixteen of " +
+              "`QEMU does not answer out-of-band commands; <NAME> was not sent`, while it leaves sixteen of " +
               "them unanswered.",
               "`JSON token size limit exceeded`. The command is longer than the listener allows; " +
               "nothing of it goes on.",
