@@ -13,7 +13,7 @@ import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
 import { ConfigError, UsageError } from "./lib/policy/usage_error.ts";
 
-/** The subcommands. Each loads only the modules it needs: one-shot commands start without the daemon. */
+/** The subcommands. Each loads only the modules that it needs; one-shot commands do not load the daemon. */
 const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promise<ExitStatus>>> = {
   serve: async (given) => (await import("./lib/cli/serve.ts")).runServe(given),
   check: async (given) => (await import("./lib/cli/check.ts")).runCheck(given),
@@ -51,7 +51,7 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   return given.help ? showHelp(first) : await RUN[first](given);
 }
 
-/** Explains an error on stderr, and returns its exit status; throws bugs on, to show them whole. */
+/** Reports an error on stderr, and returns its exit status; throws bugs again, to show their stacks. */
 function statusOf(thrown: unknown): ExitStatus {
   const error = asFailure(thrown);
   if (error instanceof Unread) return 1;

@@ -115,7 +115,7 @@ Deno.test("AuditTrail tells of a failure once, counts each, and writes what wait
   await turn();
   assertEquals(writer.written, ["a", "b"]);
   assertEquals(kept.failing, false);
-  assertEquals(log.at(-1), "audit fake is written again; nothing is lost");
+  assertEquals(log.at(-1), "audit fake can be written again; no records were lost");
   await kept.close();
 });
 
@@ -129,8 +129,8 @@ Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tel
   assertEquals(writer.written, ["a", "b"]);
   assertEquals(kept.failing, false);
   assertEquals(log, [
-    "audit fake cannot be written: more than 2 characters wait to be written",
-    "audit fake is written again; 2 records are lost",
+    "audit fake cannot be written: more than 2 characters are queued",
+    "audit fake can be written again; 2 records were lost",
   ]);
   await kept.close();
 });
@@ -222,7 +222,7 @@ Deno.test("AuditFile.reopen() that fails leaves the old file open", async () => 
   const file = new AuditFile(path);
   Deno.renameSync(path, `${path}.1`);
   Deno.mkdirSync(path);
-  assertThrows(() => file.reopen(), Failure, "is not a file");
+  assertThrows(() => file.reopen(), Failure, "is not a regular file");
   await file.write("a\n");
   file.close();
   assertEquals(Deno.readTextFileSync(`${path}.1`), "a\n");
@@ -259,7 +259,7 @@ Deno.test("AuditFile.write() ends a line of which only a part could be written",
 Deno.test("AuditFile() and auditProblem() name a directory that does not exist", () => {
   using place = makePlace();
   const path = `${place.path}/logs/audit`;
-  const text = `audit ${path}: the directory ${place.path}/logs does not exist; make it first`;
+  const text = `audit ${path}: the directory ${place.path}/logs does not exist; create it first`;
   assertEquals(assertThrows(() => new AuditFile(path), Failure).message, text);
   assertEquals(auditProblem(path), text);
   assertEquals(auditProblem(`${place.path}/audit`), undefined);
@@ -271,7 +271,7 @@ Deno.test("AuditFile() refuses what is no file", () => {
   assertEquals(error.status, 78);
   assertEquals(
     error.message,
-    `audit ${place.path} is not a file; name one, or a path for a new one`,
+    `audit ${place.path} is not a regular file; name one, or a path for a new one`,
   );
 });
 

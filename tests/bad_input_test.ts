@@ -183,7 +183,10 @@ Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEM
   );
   using client = await TestClient.connect(path);
   Deno.mkdirSync(directory, { recursive: true });
-  assertEquals(await qmpmux.log.next(), `qmpmux: unix:${qemu}: QEMU is not there yet; waiting`);
+  assertEquals(
+    await qmpmux.log.next(),
+    `qmpmux: unix:${qemu}: QEMU's socket does not exist yet; waiting`,
+  );
   await using _qemu = new FakeQemu(qemu);
   assertMatch(await client.line(), /^\{"QMP"/);
 });
@@ -218,7 +221,7 @@ Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () =
   await withMode(closed, 0o000, async () => {
     assertEquals(
       await unprivilegedRefusal("--qemu", `${closed}/qemu`, "--listen", `${place.path}/mux`),
-      [77, `unix:${closed}/qemu: no permission to look there; run as a user who has it`],
+      [77, `unix:${closed}/qemu: no permission to access it; run qmpmux as a user who has it`],
     );
   });
 });
@@ -233,7 +236,7 @@ Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async ()
   );
   assertEquals([code, message, before.length], [
     77,
-    `unix:${path}: no permission to connect; run as a user who has it`,
+    `unix:${path}: no permission to connect; run qmpmux as a user who has it`,
     1,
   ]);
   assertEquals(names(place.path), ["qemu"]);
@@ -284,7 +287,7 @@ Deno.test("qmpmux serve ends with 1 where another process listens, which goes on
   await using _other = new FakeQemu(path);
   assertEquals(await listening(path), [
     1,
-    `unix:${path} is in use by another process; end that, or listen elsewhere`,
+    `unix:${path} is in use by another process; stop it, or listen elsewhere`,
   ]);
   using client = await TestClient.ready(path);
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
@@ -308,7 +311,7 @@ for (const [what, mode] of [["write to", 0o555], ["look into", 0o000]] as const)
     await withMode(closed, mode, async () => {
       assertEquals(await listening(`${closed}/mux`, unprivilegedRefusal), [
         77,
-        `unix:${closed}/mux: no permission to listen there; run as a user who has it`,
+        `unix:${closed}/mux: no permission to listen there; run qmpmux as a user who has it`,
       ]);
     });
     assertEquals(names(closed), []);
@@ -323,7 +326,7 @@ Deno.test("qmpmux serve ends with 77 where it may not remove a dead socket", asy
   await withMode(closed, 0o555, async () => {
     assertEquals(await listening(`${closed}/mux`, unprivilegedRefusal), [
       77,
-      `unix:${closed}/mux: no permission to listen there; run as a user who has it`,
+      `unix:${closed}/mux: no permission to listen there; run qmpmux as a user who has it`,
     ]);
   });
   assertEquals(names(closed), ["mux"]);
@@ -336,7 +339,7 @@ Deno.test("qmpmux serve ends with 77 where it may not find out whether a socket 
   Deno.chmodSync(path, 0o000);
   assertEquals(await listening(path, unprivilegedRefusal), [
     77,
-    `unix:${path}: no permission to listen there; run as a user who has it`,
+    `unix:${path}: no permission to listen there; run qmpmux as a user who has it`,
   ]);
   assertEquals(names(place.path), ["mux"]);
 });
@@ -346,7 +349,7 @@ for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as
     using place = makePlace();
     assertEquals(await listening(`${place.path}/mux,${kind}=no-such-one`), [
       78,
-      `${kind}=no-such-one: ${file} has no such ${kind}; write one it has, or a number`,
+      `${kind}=no-such-one: ${file} has no such ${kind}; use an existing one, or a number`,
     ]);
     assertEquals(names(place.path), []);
   });
@@ -356,7 +359,10 @@ for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as
     const path = `${place.path}/mux`;
     const [code, message] = await listening(`${path},${kind}=54321`, unprivilegedRefusal);
     assertEquals(code, 77);
-    assert(message.startsWith(`unix:${path}: no permission to give the socket to `), message);
+    assert(
+      message.startsWith(`unix:${path}: no permission to change the socket's owner to `),
+      message,
+    );
     assert(message.includes("54321"), message);
     assertEquals(names(place.path), []);
   });
@@ -377,7 +383,7 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   const args = ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`];
   assertEquals(await refusal(...args, "--audit", "/dev/full"), [
     78,
-    "audit /dev/full is not a file; name one, or a path for a new one",
+    "audit /dev/full is not a regular file; name one, or a path for a new one",
   ]);
 });
 
@@ -411,11 +417,11 @@ for (
     assertEquals(code, 69);
     assert(
       message.startsWith(
-        `ADDRESS is not a QMP server: it said ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
+        `ADDRESS is not a QMP server: it sent ${JSON.stringify(banner.slice(0, 12)).slice(0, -1)}`,
       ),
       message,
     );
-    assert(message.endsWith("; name a socket that QEMU was given with -qmp"), message);
+    assert(message.endsWith("; use the socket given to QEMU with -qmp"), message);
   });
 }
 
@@ -425,7 +431,7 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
   assertEquals(
     message,
     "ADDRESS sent no QMP greeting within 0.3 s: it is not a monitor (the socket of a guest agent " +
-      "gives no greeting), or another client holds QEMU's monitor, which serves one at a time; " +
+      "sends no greeting), or another client holds QEMU's monitor, which serves one at a time; " +
       "end that client",
   );
 });
@@ -546,7 +552,7 @@ Deno.test("qmpmux dials again where QEMU greets and says no more", async () => {
   );
   assertEquals(
     await scene.qmpmux.log.next(),
-    `qmpmux: unix:${scene.qemu.path}: QEMU has greeted, but does not finish the negotiation`,
+    `qmpmux: unix:${scene.qemu.path}: QEMU sent its greeting but did not complete the negotiation`,
   );
   await scene.qmpmux.log.until(REDIAL);
   await assertServes(scene.path);
@@ -640,6 +646,6 @@ Deno.test("a QEMU newer than any that was measured gets the nearest grammar, tol
     await client.send({ execute: "quit" });
     await client.lines.rest();
     const next = await mux.log.next();
-    assertEquals(/QEMU 12\.3\.4 is newer than any that was measured/.test(next!), told, next);
+    assertEquals(/QEMU 12\.3\.4 is newer than any that was tested/.test(next!), told, next);
   }
 });

@@ -38,7 +38,7 @@ Deno.test({
     const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
     assertEquals([busy.code, busy.stdout], [69, ""]);
     const who = `process ${Deno.pid} \\(${Deno.execPath()}\\) holds this monitor`;
-    assertMatch(busy.stderr, new RegExp(`gives no greeting: ${who}, which serves one at a time`));
+    assertMatch(busy.stderr, new RegExp(`sends no greeting: ${who}, which serves one at a time`));
     assertEquals(await holder.ask({ execute: "query-name" }), '{"return": {}}');
   },
 });
@@ -76,7 +76,7 @@ Deno.test("qmpmux check --live calls no client of a qmpmux without QEMU the hold
   assertEquals(code, 69);
   assertMatch(
     stderr,
-    /gives no greeting: it is a qmpmux that waits for its QEMU, or not a monitor/,
+    /sends no greeting: it is a qmpmux that waits for its QEMU, or not a monitor/,
   );
 });
 
@@ -88,7 +88,7 @@ Deno.test("qmpmux check --live tells a program that accepts nobody from a busy m
     ["check", "--live", "--qemu", path, "--timeout", "0.3"],
   );
   assertEquals([code, stdout], [69, ""]);
-  assertMatch(stderr, /gives no greeting: the program that listens there has accepted nobody/);
+  assertMatch(stderr, /sends no greeting: the program that listens there accepts no connections/);
 });
 
 Deno.test("qmpmux check --live says that a socket without a greeting may be a guest agent's", async () => {
@@ -98,7 +98,7 @@ Deno.test("qmpmux check --live says that a socket without a greeting may be a gu
   const args = ["check", "--live", "--qemu", path, "--timeout", "0.3"];
   const { code, stderr } = await runQmpmux(args);
   assertEquals(code, 69);
-  assertMatch(stderr, /not a monitor \(the socket of a guest agent gives no greeting either\)\n$/);
+  assertMatch(stderr, /not a monitor \(the socket of a guest agent sends no greeting either\)\n$/);
 });
 
 Deno.test("qmpmux check --live says that a monitor which greets does not answer", async () => {
@@ -110,7 +110,7 @@ Deno.test("qmpmux check --live says that a monitor which greets does not answer"
   const { code, stderr } = await runQmpmux(args);
   assertEquals([code, stderr], [
     69,
-    `qmpmux: check: unix:${qemu.path}: no answer came within 0.3 s\n`,
+    `qmpmux: check: unix:${qemu.path}: no reply within 0.3 s\n`,
   ]);
 });
 

@@ -178,7 +178,7 @@ Deno.test("rate: a client over it waits, and is answered all the same", async ()
   assertEquals(await readText(theirs, refusal.length), refusal);
   assertEquals(await door.qemuHears(), []);
   assertEquals([...clock.due.values()], [0.5]);
-  assertEquals(door.lines, ["client door/1 sends more than 2 commands a second: it has to wait"]);
+  assertEquals(door.lines, ["client door/1 sends more than 2 commands a second: they are delayed"]);
   assertEquals(door.counts, ["rate"]);
   clock.turn(0.25);
   assertEquals(clock.due.size, 1);
@@ -221,7 +221,7 @@ Deno.test("idle: a client without a word for so long is closed, which is told", 
   assertEquals(door.lines, []);
   client.tick(110);
   assertEquals(await readToEnd(theirs), "");
-  assertEquals(door.lines, ["client door/1 was closed: it said and heard nothing for 10 s"]);
+  assertEquals(door.lines, ["client door/1 was closed: it was idle for 10 s"]);
   assertEquals(door.counts, ["idle"]);
   client.tick(200);
   assertEquals(door.counts, ["idle"]);
@@ -290,7 +290,7 @@ Deno.test("slow-unread, max-unread: what a listener says is in force, also when 
   assertEquals(door.counts, ["slow-unread"]);
   assertMatch(
     door.lines.splice(0).join(),
-    /^client door\/1 leaves \d+ bytes unread: no more of it is/,
+    /^client door\/1 leaves \d+ bytes unread: its commands are not read/,
   );
   client.adopt(grant({ name: "door", limits: { "slow-unread": 4096, "max-unread": 1 << 20 } }));
   stage.qemuSays(event(10));
@@ -352,26 +352,26 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
   await come("a");
   await refused("a");
   assertMatch(
-    await mux.log.until(/was not let in/),
-    /\/a: a client was not let in: there are 2 \(max-clients\)$/,
+    await mux.log.until(/was refused/),
+    /\/a: a client was refused: 2 are connected already \(max-clients\)$/,
   );
   await refused("a");
   await come("b");
   await refused("b");
   assertMatch(
-    await mux.log.until(/was not let in/),
-    /\/b: a client was not let in: there are 3 in all \(--max-clients\)$/,
+    await mux.log.until(/was refused/),
+    /\/b: a client was refused: 3 are connected already in all \(--max-clients\)$/,
   );
   configure(3, 4);
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   const third = await come("a");
   await refused("a");
   // Clients that are connected stay connected when the limit is lowered; one that leaves makes room
   // only below the limit.
   configure(3, 2);
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   assertMatch(await third.ask({ execute: "query-status" }), /^\{"return": /);
   first[Symbol.dispose]();
   await refused("b");
@@ -394,7 +394,7 @@ Deno.test("max-command, rate: a reload is in force on live clients", async () =>
   assertEquals(await client.ask(long), '{"return": {}}');
   configure(2048);
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   assertMatch(await client.ask(long), /JSON token size limit exceeded/);
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
 });
@@ -521,7 +521,7 @@ Deno.test("fds-time: time does not run while the client waits for an answer, nor
   assertEquals([FakeFds.closed, door.counts], [["passed"], ["fds-time"]]);
   door.client.tick(100);
   assertEquals(door.lines, [
-    "client door/1 passed file descriptors that no command took for 5 s: they were closed",
+    "client door/1 passed file descriptors that no command used for 5 s: they were closed",
   ]);
 
   FakeFds.closed = [];

@@ -254,7 +254,7 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   client.tick(0);
   client.tick(30);
   assertEquals(house.log.lines.splice(0).map((line) => line.replace(/\d{3,}/, "…")), [
-    "client door/1 leaves … bytes unread: no more of it is read",
+    "client door/1 leaves … bytes unread: its commands are not read until it catches up",
   ]);
   client.tick(31);
   client.tick(32);
@@ -262,7 +262,7 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   assertEquals(house.log.lines.length, 1);
   assert(
     DROPPED.test(house.log.lines[0]!) &&
-      house.log.lines[0]!.endsWith(" bytes unread and took none for 30 s"),
+      house.log.lines[0]!.endsWith(" bytes unread and read none for 30 s"),
   );
 });
 

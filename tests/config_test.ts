@@ -456,7 +456,7 @@ Deno.test("readConfigFile() reads 256 KiB, and refuses a longer file and one wit
     const { status, message } = assertThrows(() => readConfigFile(path), Failure);
     assertEquals([status, message], [
       78,
-      `${path}: it has more than 262144 bytes (256 KiB); write a shorter one`,
+      `${path}: the file has more than 262144 bytes (256 KiB); shorten it`,
     ]);
   }
 });

@@ -147,7 +147,7 @@ Deno.test("Connection.tick() drops a peer that stays behind for longer than its 
   assertEquals(notices.drops, []);
   connection.tick(130.5);
   connection.tick(200);
-  assertEquals(notices.drops, [`it left ${MUCH} bytes unread and took none for 30 s`]);
+  assertEquals(notices.drops, [`it left ${MUCH} bytes unread and read none for 30 s`]);
   await within("the connection to be over", connection.over);
 });
 

@@ -194,7 +194,7 @@ sourceTest({
     set.mux.kill("SIGTERM");
     await set.mux.log.until(/planted in the end/);
     set.mux.kill("SIGTERM");
-    await set.mux.log.until(/something has not come to its end/);
+    await set.mux.log.until(/something is still pending/);
     const { code } = await within("the end", set.mux.ended);
     assert(code !== 0);
   },

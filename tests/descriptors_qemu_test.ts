@@ -396,12 +396,12 @@ test("a listener without fds=on takes none: QEMU says that nothing came, and the
   using passer = await PassingClient.ready(set.fds);
   assertEquals(await passer.getfd("z", []), NOTHING_CAME);
   await set.mux.log.until(
-    /^qmpmux: client plain\/1 asked QEMU to take a file descriptor, and none came: /,
+    /^qmpmux: client plain\/1 sent a command that takes a file descriptor, but none was passed: /,
   );
   const lines = set.mux.log.seen.filter((line) => line.includes("fds=on"));
   assertEquals(lines, [
-    "qmpmux: client plain/1 asked QEMU to take a file descriptor, and none came: its listener has no " +
-    "fds=on; add it if clients are to pass descriptors",
+    "qmpmux: client plain/1 sent a command that takes a file descriptor, but none was passed: its listener has no " +
+    "fds=on; add it if clients should pass descriptors",
   ]);
   await hasFiles(set.mux.pid);
   await hasFiles(set.qemu.pid);
@@ -418,7 +418,7 @@ test("a listener that only knows who connects takes none, beside one that does",
     assertEquals(await client.getfd("x"), NOTHING_CAME);
     const line =
       `qmpmux: client ${i}/${1 + Number(i)} passed a file descriptor, which was closed: ` +
-      "its listener takes none; add fds=on to it";
+      "its listener accepts none; add fds=on to it";
     await set.mux.log.until(new RegExp(`^${line}$`));
     const lines = set.mux.log.seen.filter((each) => each.includes(`client ${i}/`));
     assertEquals(lines, [line]);
@@ -503,7 +503,7 @@ rootTest("a listener admits whom it names, and says whom it does not", async () 
   assertMatch(await greetingOf(set.fds, 65533), /^\{"QMP"/);
   assertEquals(await greetingOf(set.fds, 65532), "");
   await set.mux.log.until(
-    /\/fds: a client was not let in: process \d+ of user 65532 and group 65532 is not among/,
+    /\/fds: a client was refused: process \d+ of user 65532 and group 65532 is not admitted/,
   );
 });
 
@@ -536,7 +536,7 @@ if (!Deno.env.get("QMPMUX_BINARY")) {
     args.push("--listen", `unix:${place.path}/fds,fds=on`);
     args.push("--listen", `unix:${place.path}/named,allow=${Deno.uid()}`);
     await using mux = await startQmpmux(args, { without: ["--allow-ffi"] });
-    const missing = "no descriptors are passed: FFI is not allowed; run Deno with --allow-ffi";
+    const missing = "descriptors cannot be passed: FFI is not allowed; run Deno with --allow-ffi";
     assertEquals(mux.log.seen.filter((line) => line.endsWith(missing)).length, 1);
     using client = await PassingClient.ready(`${place.path}/fds`);
     assertEquals(await client.getfd("x"), NOTHING_CAME);

@@ -145,7 +145,7 @@ Deno.test("qmpmux exec names what is missing, and ends as it should", async () =
   const cases: [string[], number, RegExp][] = [
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
     [["exec", "--socket", "/x"], 64, /the command is missing/],
-    [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nobody listens there/],
+    [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nothing listens there/],
     [["exec", "--nope", "stop"], 64, /unknown flag --nope; see/],
   ];
   for (const [args, status, pattern] of cases) {

@@ -50,7 +50,7 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   // Neither the settings nor the audit can be opened; both are reported, and the old ones stay in
   // force.
   scene.mux.kill("SIGHUP");
-  await scene.mux.log.until(/not read again: .*x\.toml: it cannot be read: Too many open files/);
+  await scene.mux.log.until(/not reloaded: .*x\.toml: it cannot be read: Too many open files/);
   await scene.mux.log.until(/audit .*cannot be written: Too many open files/);
   assertEquals(await client.ask(note("b;")), '{"return": {}}');
 
@@ -58,10 +58,10 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   assert(clients < 7, `${clients} clients`);
   for (const guest of guests.slice(0, 5)) guest[Symbol.dispose]();
   assertMatch(await guests[5]!.line(), /^\{"QMP": /);
-  await scene.mux.log.until(/audit .* is written again; nothing is lost/);
+  await scene.mux.log.until(/audit .* can be written again; no records were lost/);
   await stands(scene.mux, { clients: 2 });
   scene.mux.kill("SIGHUP");
-  await scene.mux.log.until(/has been read again/);
+  await scene.mux.log.until(/has been reloaded/);
   const commands = (): string[] =>
     Deno.readTextFileSync(scene.at("audit")).trimEnd().split("\n")
       .map((line) => JSON.parse(line).command);
@@ -138,7 +138,7 @@ for (const failure of ["refuse", "continue"] as const) {
     assertMatch(await client.ask({ execute: "query-status" }), /^\{"return": /);
 
     makeRoom();
-    await scene.mux.log.until(/audit .* is written again; nothing is lost/);
+    await scene.mux.log.until(/audit .* can be written again; no records were lost/);
     assertEquals(await client.ask(note("x")), '{"return": {}}');
     outcomes.push("ringbuf-write return");
     await until("all records", () => {
@@ -211,7 +211,7 @@ test("a listener's socket file is deleted: who is there stays, and a reload brin
   await assertRejects(() => TestClient.connect(scene.path), Deno.errors.NotFound);
 
   scene.mux.kill("SIGHUP");
-  await scene.mux.log.until(/has been read again/);
+  await scene.mux.log.until(/has been reloaded/);
   assertEquals(Deno.statSync(scene.path).mode! & 0o777, 0o600);
   using late = await TestClient.ready(scene.path);
   assertEquals(JSON.parse(await late.ask(NOTES)).return, "x");
@@ -233,14 +233,14 @@ test("another file lies where a listener's was: a reload says so and leaves it a
   Deno.writeTextFileSync(scene.path, "precious", { mode: 0o640 });
   Deno.chmodSync(scene.path, 0o640);
   scene.mux.kill("SIGHUP");
-  await scene.mux.log.until(/not read again: .*mux is in use by another process/);
+  await scene.mux.log.until(/not reloaded: .*mux is in use by another process/);
   assertEquals(Deno.readTextFileSync(scene.path), "precious");
   assertEquals(Deno.statSync(scene.path).mode! & 0o777, 0o640);
   assertEquals(await client.ask(note("x")), '{"return": {}}');
 
   Deno.removeSync(scene.path);
   scene.mux.kill("SIGHUP");
-  await scene.mux.log.until(/has been read again/);
+  await scene.mux.log.until(/has been reloaded/);
   using late = await TestClient.ready(scene.path);
   assertEquals(JSON.parse(await late.ask(NOTES)).return, "x");
 });

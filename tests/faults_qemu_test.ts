@@ -207,7 +207,7 @@ test("QEMU is killed before its greeting: a client stays and is served by the ne
   await stands(scene.mux, { clients: 1, sessions: 0 });
   scene.qemu.kill("SIGKILL");
   await scene.qemu.ended;
-  await scene.mux.log.until(/QEMU closed its monitor|nobody listens there/);
+  await scene.mux.log.until(/QEMU closed its monitor|nothing listens there/);
   await using _next = await startQemu(scene.qemu.path, RING);
   assertMatch(await client.line(), /^\{"QMP": /);
   assertEquals(await client.line(), '{"return": {}, "id": 1}');
@@ -288,7 +288,7 @@ test("QEMU's socket file is deleted: the session goes on, and the next QEMU is f
   assertEquals(JSON.parse(await client.ask(NOTES)).return, "x");
   scene.qemu.kill("SIGKILL");
   assertEquals(await client.lines.rest(), []);
-  await scene.mux.log.until(/QEMU is not there yet; waiting/);
+  await scene.mux.log.until(/QEMU's socket does not exist yet; waiting/);
   await using _next = await startQemu(scene.qemu.path, RING);
   using late = await TestClient.ready(scene.path);
   assert((await late.ask(note("y"))).startsWith('{"return"'));

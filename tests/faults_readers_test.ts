@@ -138,7 +138,7 @@ test("a client that reads a byte at a time while too much is unread is dropped, 
   }
   assertMatch(
     await log,
-    /client mux\/2 was dropped: it left \d+ bytes unread and took none for 1 s$/,
+    /client mux\/2 was dropped: it left \d+ bytes unread and read none for 1 s$/,
   );
   assert(read > 0);
   await stands(scene.mux, { clients: 1 });
@@ -245,7 +245,7 @@ test("a stopped client is dropped when its time is over; the others miss nothing
   }
   assertMatch(
     await log,
-    /client mux\/3 was dropped: it left \d+ bytes unread and took none for 1 s$/,
+    /client mux\/3 was dropped: it left \d+ bytes unread and read none for 1 s$/,
   );
   listener.kill("SIGCONT");
   const heard = await listener.lines.rest();

@@ -191,7 +191,11 @@ Deno.test("Listener.prepare() says what cannot be taken back", async () => {
   using listener = await open(path);
   const change = listener.prepare(parseListener(`${path},mode=0666`));
   Deno.removeSync(path);
-  assertThrows(() => change.undo(), Failure, "cannot have its old mode and owner back: ");
+  assertThrows(
+    () => change.undo(),
+    Failure,
+    "old mode and owner of the socket cannot be restored: ",
+  );
 });
 
 Deno.test("Listener whose directory is gone stops listening all the same", async () => {
@@ -220,7 +224,7 @@ Deno.test("Listener.open() leaves a live socket alone", async () => {
   const { ino } = Deno.lstatSync(path);
   const [status, message] = await refusal(path);
   assertEquals(status, 1);
-  assertEquals(message, `unix:${path} is in use by another process; end that, or listen elsewhere`);
+  assertEquals(message, `unix:${path} is in use by another process; stop it, or listen elsewhere`);
   assertEquals(Deno.lstatSync(path).ino, ino);
   // The probe that the second listener made is accepted first, and disconnects.
   assertEquals(await greets(first, path), "hello");
@@ -298,7 +302,7 @@ Deno.test("Listener.open() listens on an abstract socket, which it can do once",
   assertEquals(listener.address, `unix-abstract:${name}`);
   assertEquals(await refusal(`unix-abstract:${name}`), [
     1,
-    `unix-abstract:${name} is in use by another process; end that, or listen elsewhere`,
+    `unix-abstract:${name} is in use by another process; stop it, or listen elsewhere`,
   ]);
   assertEquals(await greets(listener, `\0${name}`), "hello");
 });
@@ -309,7 +313,7 @@ Deno.test("Listener.address is the port that port 0 has become, and taken for an
   assert(/^tcp:127\.0\.0\.1:[1-9]\d*$/.test(address), address);
   assertEquals(await refusal(address), [
     1,
-    `${address} is in use by another process; end that, or listen elsewhere`,
+    `${address} is in use by another process; stop it, or listen elsewhere`,
   ]);
 });
 

@@ -81,7 +81,7 @@ for (
     [["a\nb"], "unknown subcommand a\\nb; see qmpmux --help"],
     [
       ["serve"],
-      "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
+      "serve: --listen is missing; give clients an address, such as --listen unix:/run/mux.sock",
     ],
     [["serve", "--verbose"], "serve: unknown flag --verbose; see qmpmux serve --help"],
   ] as const

@@ -118,7 +118,7 @@ Deno.test("answerTo() on TCP says what to ask for instead, whatever the path", (
   for (const path of ["/metrics", "/"]) {
     const answer = answerTo(`GET ${path} HTTP/1.1\r\nHost: evil.example\r\n\r\n`, render, []);
     assert(answer.startsWith("HTTP/1.1 403 "));
-    assert(answer.includes("ask for localhost, 127.0.0.1 or [::1], or allow the name with "));
+    assert(answer.includes("use localhost, 127.0.0.1 or [::1], or allow the name with "));
     assert(!answer.includes("evil"));
   }
 });

@@ -57,9 +57,9 @@ for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
 
 for (
   const [more, said] of [
-    [[], "0 events came within 1 s"],
-    [["--filter", "RESET"], "1 event came within 1 s"],
-    [["--filter", "RES*", "--count", "3"], "2 of 3 events came within 1 s"],
+    [[], "0 events arrived within 1 s"],
+    [["--filter", "RESET"], "1 event arrived within 1 s"],
+    [["--filter", "RES*", "--count", "3"], "2 of 3 events arrived within 1 s"],
   ] as const
 ) {
   Deno.test(`qmpmux events ${more.join(" ")} ends with 124 after the time, and says so`, async () => {
@@ -145,20 +145,20 @@ Deno.test("qmpmux wait says why it has waited in vain", async () => {
   const args = ["wait", "--socket", `${place.path}/vm`, "--timeout", "0.3"];
   const none = await runQmpmux(args);
   assertEquals([none.code, none.stdout], [124, ""]);
-  assertMatch(none.stderr, /^qmpmux: wait: unix:.*\/vm: nobody listens there; .*\n$/);
+  assertMatch(none.stderr, /^qmpmux: wait: unix:.*\/vm: nothing listens there; .*\n$/);
   using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
   const silent = await runQmpmux(args);
   assertEquals([silent.code, silent.stdout], [124, ""]);
   assertMatch(
     silent.stderr,
-    /gives no greeting: the program that listens there has accepted nobody/,
+    /sends no greeting: the program that listens there accepts no connections/,
   );
 });
 
 for (
   const [what, said] of [
-    [["--event", "STOP"], "no event STOP came within 0.3 s"],
-    [["--status", "running"], "the machine is paused, and was not running within 0.3 s"],
+    [["--event", "STOP"], "no event STOP arrived within 0.3 s"],
+    [["--status", "running"], "the machine is paused; it was not running within 0.3 s"],
   ] as const
 ) {
   Deno.test(`qmpmux wait ${what[0]} says what it has waited for in vain`, async () => {
@@ -197,12 +197,12 @@ for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["ki
       });
       const unanswered = await runQmpmux(args);
       assertEquals([unanswered.code, unanswered.stdout], [124, ""]);
-      assertMatch(unanswered.stderr, / no answer came within 0\.3 s; the command may still run\n$/);
+      assertMatch(unanswered.stderr, / no reply within 0\.3 s; the command may still run\n$/);
     }
     using _silent = Deno.listen({ transport: "unix", path: `${path}2` });
     const silent = await runQmpmux(args.map((each) => each === path ? `${path}2` : each));
     assertEquals([silent.code, silent.stdout], [124, ""]);
-    assertMatch(silent.stderr, /vm2 accepts connections but gives no greeting: /);
+    assertMatch(silent.stderr, /vm2 accepts connections but sends no greeting: /);
   });
 }
 
@@ -238,7 +238,7 @@ Deno.test("reasonOf() says no more than can be seen", () => {
       undefined,
       /^it is a qmpmux that waits for its QEMU, a monitor that another client holds .*, or not/,
     ],
-    [nobody, /has accepted nobody/],
+    [nobody, /accepts no connections/],
     [{ ...nobody, accepted: true }, /^another client holds this monitor, .*ss -xp/],
     [
       { ...nobody, accepted: true, served: true },
@@ -258,7 +258,7 @@ Deno.test("qmpmux exec says no more of a TCP port without a greeting than it can
   const args = ["exec", "--socket", `127.0.0.1:${port}`, "--timeout", "0.3", "stop"];
   const { code, stderr } = await runQmpmux(args);
   assertEquals(code, 124);
-  assertMatch(stderr, /gives no greeting: it is a qmpmux that waits for its QEMU, a monitor that /);
+  assertMatch(stderr, /sends no greeting: it is a qmpmux that waits for its QEMU, a monitor that /);
 });
 
 Deno.test("qmpmux exec says that a monitor was closed without a greeting", async () => {

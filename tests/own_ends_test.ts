@@ -103,7 +103,7 @@ test("a listener's new socket file is known as well, after a reload", async () =
   await mux.log.until(/connected to QEMU/);
   Deno.removeSync(path);
   mux.kill("SIGHUP");
-  await mux.log.until(/configuration has been read again/);
+  await mux.log.until(/configuration has been reloaded/);
   const client = await PassingClient.ready(path);
   await client.send(" ", [client.number]);
   client[Symbol.dispose]();
@@ -136,7 +136,7 @@ test("descriptors that no command takes are closed after fds-time=, and with the
   for (const each of [mine, theirs]) LIBC.close(each);
   client[Symbol.dispose]();
   await scene.mux.log.until(
-    /client fds\/\d+ passed file descriptors that no command took for 1 s: they were closed$/,
+    /client fds\/\d+ passed file descriptors that no command used for 1 s: they were closed$/,
   );
   await eventually("the file to be closed", () => memoryFilesOf(scene.mux.pid).length === 0);
   // The client itself stays connected, and gets what it passes later.
@@ -160,7 +160,7 @@ test("past 1024 descriptors of all clients those that come are closed", async ()
   using late = await PassingClient.ready(scene.at("fds"));
   assertMatch(await late.getfd("f"), /No file descriptor supplied via SCM_RIGHTS/);
   await scene.mux.log.until(
-    /client fds\/\d+ passed a file descriptor, and 1024 of all clients wait: it was closed$/,
+    /client fds\/\d+ passed a file descriptor, which was closed: 1024 of all clients are waiting already$/,
   );
   // A command takes one of sixteen: room for fifteen is left.
   assertEquals(await clients[0]!.getfd("first", []), '{"return": {}}');

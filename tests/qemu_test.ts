@@ -148,7 +148,7 @@ test("a qmpmux that is there before QEMU waits, and so do its clients", async ()
   using place = makePlace();
   const listen = `unix:${place.path}/mux`;
   await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", listen]);
-  await mux.log.until(/QEMU is not there yet; waiting/);
+  await mux.log.until(/QEMU's socket does not exist yet; waiting/);
   using client = await TestClient.connect(`${place.path}/mux`);
   // Sent before QEMU is there; answered when it is.
   await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');

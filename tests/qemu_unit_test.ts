@@ -110,14 +110,14 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
   await again();
   await again();
   await within("a pause", begun);
-  assertEquals(log.lines, [`unix:${path}: QEMU is not there yet; waiting`]);
+  assertEquals(log.lines, [`unix:${path}: QEMU's socket does not exist yet; waiting`]);
   // A socket that nobody listens on, as a killed QEMU leaves it.
   const dead = Deno.listen({ transport: "unix", path: `${place.path}/made` });
   Deno.linkSync(`${place.path}/made`, path);
   dead.close();
   await again();
   await within("a pause", begun);
-  assertEquals(log.lines.slice(1), [`unix:${path}: nobody listens there yet; waiting`]);
+  assertEquals(log.lines.slice(1), [`unix:${path}: nothing listens there yet; waiting`]);
   Deno.removeSync(path);
   using listener = Deno.listen({ transport: "unix", path });
   await again();
@@ -153,7 +153,7 @@ Deno.test("dial() connects over TCP, and waits there too", async () => {
   const { begun } = pauses;
   const dialling = dial(parseQemu(`127.0.0.1:${port}`), pauses, log, NEVER);
   await within("a pause", begun);
-  assertEquals(log.lines, [`tcp:127.0.0.1:${port}: nobody listens there yet; waiting`]);
+  assertEquals(log.lines, [`tcp:127.0.0.1:${port}: nothing listens there yet; waiting`]);
   using back = Deno.listen({ hostname: "127.0.0.1", port });
   pauses.go();
   using socket = await within("a connection", dialling) as Deno.Conn;
@@ -259,7 +259,7 @@ for (
       "file/a/qemu",
       "PLACE/file/a is not a directory; correct --qemu",
     ],
-    ["links that lead nowhere", "loop/qemu", "its symbolic links lead nowhere; correct --qemu"],
+    ["links that lead nowhere", "loop/qemu", "too many symbolic links; correct --qemu"],
     [
       "a file",
       "file",

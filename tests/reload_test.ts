@@ -45,10 +45,10 @@ Deno.test("qmpmux check finds what serve would refuse of users, groups and the a
   const unknown = (kind: string, what: string): string =>
     `${what}: /etc/${
       kind === "user" ? "passwd" : "group"
-    } has no such ${kind}; write one it has, or a number`;
+    } has no such ${kind}; use an existing one, or a number`;
   const problems = [
     [2, unknown("group", "group=nosuch")],
-    [3, `audit ${place.path} is not a file; name one, or a path for a new one`],
+    [3, `audit ${place.path} is not a regular file; name one, or a path for a new one`],
     [6, unknown("group", "group=nosuch")],
     [7, unknown("user", "user=nosuch")],
     [11, unknown("group", "allow=@nosuch")],
@@ -100,7 +100,7 @@ Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its
   using client = await TestClient.ready(path);
   Deno.writeTextFileSync(file, `${text}mode = "0666"\nrole = "observer"\nallow = "nobodyx"\n`);
   mux.kill("SIGHUP");
-  assertMatch(await mux.log.until(/not read again/), /x\.toml:6: allow=nobodyx: .*no such user/);
+  assertMatch(await mux.log.until(/not reloaded/), /x\.toml:6: allow=nobodyx: .*no such user/);
   const { ino, mode } = Deno.statSync(path);
   assertEquals([ino, mode], [before.ino, before.mode]);
   assertEquals(await roleOf(client), "full");
@@ -168,7 +168,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   // Another role, another mode, one more listener: nobody is dropped.
   write(listener(a, 'role = "observer"\nname = "seen"\nmode = "0666"'), listener(b));
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   assertEquals(await self().then(({ role, name }) => [role, name]), ["observer", "seen/1"]);
   assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
   assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
@@ -177,10 +177,10 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   // A bad file, and a setting that cannot change: both are reported, and nothing changes.
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
-  assertMatch(await mux.log.until(/not read again/), /x\.toml:4: unknown role "nobody"/);
+  assertMatch(await mux.log.until(/not reloaded/), /x\.toml:4: unknown role "nobody"/);
   Deno.writeTextFileSync(file, `qemu = "/elsewhere"\n${listener(a)}`);
   mux.kill("SIGHUP");
-  await mux.log.until(/not read again: qemu cannot change/);
+  await mux.log.until(/not reloaded: qemu cannot change/);
   assertEquals(await self().then(({ role, name }) => [role, name]), ["observer", "seen/1"]);
   assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
   {
@@ -190,7 +190,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   // A listener that is removed accepts no more clients; those that are connected stay.
   write(listener(b));
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   assert(![...Deno.readDirSync(place.path)].some(({ name }) => name === "a"));
   assertEquals((await self()).role, "observer");
   assertEquals(JSON.parse(await second.ask({ execute: "query-status" })).return.status, "paused");
@@ -217,13 +217,13 @@ Deno.test("SIGHUP: who came through a listener that was gone has its new terms w
   ) {
     write(...listeners);
     mux.kill("SIGHUP");
-    await mux.log.until(/has been read again/);
+    await mux.log.until(/has been reloaded/);
   }
   assertMatch(await client.ask({ execute: "cont" }), /CommandNotFound.*observer/);
   // It counts: the listener is full.
   using refused = await TestClient.connect(a);
   assertEquals(await refused.lines.next(), undefined);
-  await mux.log.until(/a: a client was not let in: there are 1/);
+  await mux.log.until(/a: a client was refused: 1 are connected already/);
 });
 
 Deno.test("SIGHUP: where one listener cannot have its new settings, none has", async () => {
@@ -257,7 +257,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   Deno.writeTextFileSync(b, "precious");
   write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
   mux.kill("SIGHUP");
-  await mux.log.until(/not read again: .*b is in use by another process/);
+  await mux.log.until(/not reloaded: .*b is in use by another process/);
   assertEquals(mux.log.seen.filter((line) => line.includes(`listening on unix:${c}`)), []);
   assert(![...Deno.readDirSync(place.path)].some(({ name }) => name === "c"));
   assertEquals([modeOf(a), await roleAt(a)], [0o600, "full"]);
@@ -266,14 +266,14 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   // A listener that the file no longer has is still there, too.
   write([b, 'mode = "0666"']);
   mux.kill("SIGHUP");
-  await mux.log.until(/not read again/);
+  await mux.log.until(/not reloaded/);
   assertEquals(await roleAt(a), "full");
 
   // Out of its way, all of it takes effect.
   Deno.removeSync(b);
   write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
   mux.kill("SIGHUP");
-  await mux.log.until(/has been read again/);
+  await mux.log.until(/has been reloaded/);
   assertEquals([modeOf(a), modeOf(b), modeOf(c)], [0o666, 0o666, 0o600]);
   assertEquals([await roleAt(a), await roleAt(b), await roleAt(c)], ["observer", "full", "full"]);
 });
@@ -285,6 +285,6 @@ Deno.test("SIGHUP without a file says so and ends nothing", async () => {
     ["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`],
   );
   mux.kill("SIGHUP");
-  await mux.log.until(/there is no configuration file; start with --config/);
+  await mux.log.until(/no configuration file was given; restart qmpmux with --config/);
   using _client = await TestClient.ready(`${place.path}/mux`);
 });

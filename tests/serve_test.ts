@@ -85,13 +85,13 @@ const SEE = "see qmpmux serve --help";
 const TIME = "expected seconds above 0 and up to 86400";
 
 const BAD: [string[], string][] = [
-  [[], "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock"],
-  [["--qemu", "/run/vm"], "serve: --listen is missing; say where clients connect"],
+  [[], "serve: --listen is missing; give clients an address, such as --listen unix:/run/mux.sock"],
+  [["--qemu", "/run/vm"], "serve: --listen is missing; give clients an address"],
   [
     ["--qemu", "127.0.0.1:4444", "--listen", "/run/mux,fds=on"],
     "serve: fds=on: only unix sockets carry descriptors; let QEMU listen on one",
   ],
-  [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:"],
+  [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, such as --qemu unix:"],
   [["--qemu", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
   [["--qemu=", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
   [["--qemu", "/run/vm", "--listen"], 'invalid address "": expected unix:/path'],

@@ -244,6 +244,6 @@ test("thousands of connections get in up to the limit, and the rest are turned a
   options: `,max-clients=${PLACES}`,
   // The one that measures is the first.
   seen: { greeted: PLACES - 1, refused: CONNECTIONS - PLACES + 1 },
-  told: new RegExp(`a client was not let in: there are ${PLACES} \\(max-clients\\)`),
+  told: new RegExp(`a client was refused: ${PLACES} are connected already \\(max-clients\\)`),
   growth: HEAP + PLACES * (20 << 10),
 });

@@ -314,10 +314,10 @@ Deno.test("serve() tells READY=1 when its listeners accept, QEMU there or not", 
   );
   assertEquals(await here.manager.next(), [
     "READY=1",
-    "STATUS=listening, QEMU not there yet, 0 clients",
+    "STATUS=listening, waiting for QEMU, 0 clients",
   ]);
   using client = await TestClient.connect(here.at("mux"));
-  await here.manager.until("STATUS=listening, QEMU not there yet, 1 client");
+  await here.manager.until("STATUS=listening, waiting for QEMU, 1 client");
   await using _qemu = new FakeQemu(here.at("qemu"));
   assert((await client.line()).startsWith('{"QMP"'));
 });
@@ -328,7 +328,7 @@ Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", as
     ["--qemu", here.at("qemu"), "--listen", here.at("mux"), "--ready", "qemu"],
     { env: { NOTIFY_SOCKET: here.manager.path } },
   );
-  assertEquals(await here.manager.next(), ["STATUS=listening, QEMU not there yet, 0 clients"]);
+  assertEquals(await here.manager.next(), ["STATUS=listening, waiting for QEMU, 0 clients"]);
   await using _qemu = new FakeQemu(here.at("qemu"));
   const [ready, status] = await here.manager.next();
   assertEquals(ready, "READY=1");
@@ -346,7 +346,7 @@ Deno.test("serve() tells in STATUS that QEMU disconnected", async () => {
   using client = await TestClient.ready(here.at("mux"));
   await qemu[Symbol.asyncDispose]();
   assertEquals(await client.lines.rest(), []);
-  await here.manager.until("STATUS=QEMU away, 0 clients");
+  await here.manager.until("STATUS=QEMU disconnected, 0 clients");
 });
 
 Deno.test("serve() tells in STATUS that QEMU does not answer, and that it answers again", async () => {
@@ -374,7 +374,7 @@ Deno.test("serve() tells STOPPING=1 at SIGTERM", async () => {
   );
   await here.manager.next();
   service.kill("SIGTERM");
-  assertEquals(await here.manager.next(), ["STOPPING=1", "STATUS=ending, 0 clients"]);
+  assertEquals(await here.manager.next(), ["STOPPING=1", "STATUS=shutting down, 0 clients"]);
   assertEquals((await within("the end", service.ended)).code, 0);
 });
 
@@ -562,7 +562,7 @@ adoptingTest("serve() warns of a passed socket that no listener takes", async ()
   await using service = new Service(["--qemu", here.at("qemu"), "--listen", "fd:a"], {
     sockets: [`a=${here.at("a")}`, `b=${here.at("b")}`],
   });
-  await service.log.until(/: systemd passed the socket b, which no --listen fd:b takes$/);
+  await service.log.until(/: systemd passed the socket b, but no --listen fd:b uses it$/);
 });
 
 const WRONG: readonly {

@@ -40,7 +40,7 @@ for (
       const error = assertThrows(() => idOf(kind, name), Failure);
       assertEquals(
         error.message,
-        `${kind}=${name}: ${file} has no such ${kind}; write one it has, or a number`,
+        `${kind}=${name}: ${file} has no such ${kind}; use an existing one, or a number`,
       );
       assertEquals(error.status, 78);
     });
@@ -50,11 +50,11 @@ for (
 Deno.test("missingNames() finds every option of a listener that names nobody", () => {
   const options = "user=root,group=no-such-g,allow=0+no-such-u+@root,role-for=@no-such-h:observer";
   assertEquals([...missingNames(parseListener(`/run/m,${options}`))], [
-    ["group", "group=no-such-g: /etc/group has no such group; write one it has, or a number"],
-    ["allow", "allow=no-such-u: /etc/passwd has no such user; write one it has, or a number"],
+    ["group", "group=no-such-g: /etc/group has no such group; use an existing one, or a number"],
+    ["allow", "allow=no-such-u: /etc/passwd has no such user; use an existing one, or a number"],
     [
       "role-for",
-      "role-for=@no-such-h: /etc/group has no such group; write one it has, or a number",
+      "role-for=@no-such-h: /etc/group has no such group; use an existing one, or a number",
     ],
   ]);
   assertEquals([...missingNames(parseListener("/run/m,user=root,allow=root"))], []);

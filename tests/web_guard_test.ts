@@ -100,7 +100,7 @@ for (
   ] as [string, string, string][]
 ) {
   Deno.test(`WebGuard.read() gives nothing of what begins with ${what}, however it is cut`, async () => {
-    const refused = [`what it sent begins like ${kind}, as web browsers speak it`];
+    const refused = [`its first bytes look like ${kind}, as web browsers send it`];
     const short = text.length > 100 ? [[text], [text.slice(0, 9), text.slice(9)]] : cuts(text);
     for (const first of short) {
       const all = [...first.slice(0, -1), first.at(-1)! + BODY];
@@ -187,7 +187,7 @@ async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: stri
   const line = await mux.log.until(/a client was closed/);
   assertEquals(
     line.replace(/^.*?qmpmux: /, ""),
-    `${name}: a client was closed: what it sent begins like HTTP, as web browsers speak it`,
+    `${name}: a client was closed: its first bytes look like HTTP, as web browsers send it`,
   );
   using client = new TestClient(await Deno.connect({ hostname: "127.0.0.1", port }));
   await client.line();
@@ -221,7 +221,7 @@ Deno.test("a web page's request is given up while there is no QEMU, too", async 
   );
   const [, port] = /tcp:127\.0\.0\.1:(\d+)/.exec(mux.listening[0]!)!;
   await within("the request to fail", post(Number(port)));
-  await mux.log.until(/a client was closed: what it sent begins like HTTP/);
+  await mux.log.until(/a client was closed: its first bytes look like HTTP/);
 });
 
 /** Returns the port of a process's descriptor that is a TCP socket. */

@@ -28,7 +28,9 @@ export function fileName({ name, section }: Page): string {
 async function day(): Promise<string> {
   const given = Deno.env.get("SOURCE_DATE_EPOCH") ?? await commitTime();
   const time = given === undefined ? Date.now() : Number(given) * 1000;
-  if (!Number.isFinite(time)) throw new Error(`SOURCE_DATE_EPOCH ${given} is no number of seconds`);
+  if (!Number.isFinite(time)) {
+    throw new Error(`SOURCE_DATE_EPOCH ${given} is not a number of seconds`);
+  }
   return new Date(time).toISOString().slice(0, 10);
 }
 
@@ -49,7 +51,7 @@ async function commitTime(): Promise<string | undefined> {
 if (import.meta.main) {
   const { out, _: rest } = parseArgs(Deno.args, { string: ["out"] });
   if (typeof out !== "string" || out === "" || rest.length > 0) {
-    console.error("Say where the pages go: manual.ts --out DIR");
+    console.error("Usage: manual.ts --out DIR");
     Deno.exit(64);
   }
   Deno.mkdirSync(out, { recursive: true });

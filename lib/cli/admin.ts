@@ -1,9 +1,9 @@
 /**
  * `qmpmux status`, `clients`, `kick` and `reload`: administration from a shell.
  *
- * Each is one of qmpmux's own commands, told for people or, with `--json`, as it
- * was answered. They talk to the control socket, which needs no QEMU, or to a
- * listener of a role that administers.
+ * Each runs one of qmpmux's own commands and prints the reply for people or, with
+ * `--json`, unchanged. It uses the control socket, which works without QEMU, or a
+ * listener whose role administers.
  *
  * @module
  */
@@ -21,16 +21,16 @@ import { shortened } from "../wire/shortened.ts";
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
 
-/** The question of a subcommand, and how the answer is shown. */
+/** The command that a subcommand runs, and how its reply is shown. */
 interface Inquiry {
   readonly command: string;
-  /** The name of its one argument, if it has one. */
+  /** The name of the command's argument, if it has one. */
   readonly operand?: string;
   /**
-   * Returns the answer for people; nothing is printed where it is empty.
+   * Returns the reply as text for people; an empty text is not printed.
    *
-   * @param value the answer, of any form
-   * @returns `undefined` where it has another form than a qmpmux gives
+   * @param value the value of the reply, which is not checked
+   * @returns `undefined` if the value does not have the form of qmpmux's replies
    */
   show(value: unknown): string | undefined;
 }
@@ -42,7 +42,7 @@ const INQUIRIES: Readonly<Record<AdminCommand, Inquiry>> = {
   reload: { command: "reload", show: () => "" },
 };
 
-/** The longest answer that is read; 4096 clients with long filters have a third of it. */
+/** The limit of a reply; a list of 4096 clients with long filters has a third of it. */
 const ANSWER_LENGTH_LIMIT = 16 << 20;
 
 type Row = Readonly<Record<string, unknown>>;
@@ -51,7 +51,7 @@ function isRow(value: unknown): value is Row {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The members of the status that come first; the others follow as they were answered. */
+/** The members of the status that are shown first; others follow in the order of the reply. */
 const STATUS_ORDER: readonly string[] = [
   "vm",
   "qemu",
@@ -64,7 +64,7 @@ const STATUS_ORDER: readonly string[] = [
   "age",
 ];
 
-/** Writes each member of the status on a line of its own. */
+/** Returns the members of the status, each on its own line. */
 function statusText(value: unknown): string | undefined {
   if (!isRow(value)) return undefined;
   const placeOf = ([key]: [string, unknown]): number =>
@@ -116,10 +116,10 @@ const COLUMNS = [
   "age",
 ] as const;
 
-/** The width of a cell at most; the longest filter that qmpmux gives just fits. */
+/** The limit of a cell's width; the longest filter that qmpmux returns just fits. */
 const CELL_LIMIT = 256;
 
-/** Writes clients as rows under a heading, in columns as wide as they need. */
+/** Returns clients as rows under a heading, in columns as wide as necessary. */
 function clientsText(value: unknown): string | undefined {
   if (!Array.isArray(value) || !value.every(isRow)) return undefined;
   const cells = value.map((row) => COLUMNS.map((column) => cellOf(row[column])));
@@ -133,7 +133,7 @@ function clientsText(value: unknown): string | undefined {
     .join("\n");
 }
 
-/** A value of a client as text; `undefined` where no client has such a one. */
+/** Returns a member of a client as text; `undefined` if no client can have such a value. */
 function cellOf(value: unknown): string | undefined {
   if (value === undefined || value === null) return "-";
   if (typeof value === "number") return String(Math.round(value));
@@ -148,7 +148,7 @@ function cellOf(value: unknown): string | undefined {
 }
 
 /**
- * Runs one of the four.
+ * Runs one of the four subcommands.
  *
  * @throws UsageError, Failure
  */
@@ -174,16 +174,16 @@ export async function runAdmin(name: AdminCommand, given: Given): Promise<ExitSt
   });
 }
 
-/** The error for an answer that no qmpmux gives. */
+/** Returns the error for a reply that does not have the form of qmpmux's. */
 function otherForm(name: string, command: string, address: Address): Failure {
   return new Failure(
     69,
-    `${name}: ${addressText(address)} gave another answer to __org.qmpmux_${command} than qmpmux ` +
-      "does; name a socket of qmpmux, of the same version if you can",
+    `${name}: ${addressText(address)} sent an unexpected reply to __org.qmpmux_${command}; ` +
+      "name a socket of qmpmux, preferably of the same version",
   );
 }
 
-/** The error for a command of ours that was not done. */
+/** Returns the error for a command that was refused or has failed. */
 function refusalOf(name: string, refusal: ErrorReply, address: Address): Failure {
   const { errorClass, desc } = refusal;
   if (errorClass === "CommandNotFound" && desc.endsWith("has not been found")) {

@@ -35,7 +35,7 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;
   if (address === undefined) {
-    throw new UsageError("check: no monitor is named; give --qemu ADDR, or a file that has qemu");
+    throw new UsageError("check: no monitor is named; give --qemu ADDR, or a file with qemu");
   }
   return await live(
     address,
@@ -43,9 +43,9 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
   );
 }
 
-/** @throws Failure where no monitor answers in time */
+/** Connects to a monitor and prints QEMU's version; @throws Failure if no monitor answers in time */
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
-  const late = (): string => `${addressText(address)}: no answer came within ${seconds} s`;
+  const late = (): string => `${addressText(address)}: no reply within ${seconds} s`;
   const status = await inSession({ command: "check", address, seconds, late }, async (session) => {
     const answer = await session.execute("query-version");
     if ("desc" in answer) {

@@ -1,9 +1,8 @@
 /**
- * The command line as one table: subcommands, their flags, and what else a user can rely on.
+ * The command line as one table: subcommands, flags, forms of addresses, and exit statuses.
  *
- * The program reads its flags by it, prints its help from it and makes its
- * completions of it; the manual pages are made of it. So an accepted flag is a
- * documented one.
+ * The parsing of flags, the help, the completions and the manual pages are all derived
+ * from it, so that every accepted flag is documented.
  *
  * @module
  */
@@ -18,7 +17,7 @@ import type { CompletionKind } from "../config/value_kinds.ts";
 export interface Flag {
   /** The placeholder for its value; a switch has none. */
   readonly value?: string | undefined;
-  /** The possible values if they are few; the usual ones of an open value. */
+  /** The possible values if they are few, or the usual values, for completion. */
   readonly words?: readonly string[] | undefined;
   /** The kind of value it takes. */
   readonly kind?: CompletionKind | undefined;
@@ -28,7 +27,7 @@ export interface Flag {
   readonly many?: true;
   /** The letter of its short form. */
   readonly short?: string;
-  /** The environment variable that replaces it. */
+  /** The environment variable that is used if the flag is not given. */
   readonly variable?: string;
   /** The help. */
   readonly help: string;
@@ -36,7 +35,7 @@ export interface Flag {
 
 /** One positional argument of a subcommand. */
 export interface Operand {
-  /** The placeholder for it. */
+  /** Its placeholder. */
   readonly value: string;
   /** The possible values if they are few. */
   readonly words?: readonly string[];
@@ -50,11 +49,11 @@ export interface Operand {
 export interface Subcommand {
   /** The purpose, in half a line. */
   readonly summary: string;
-  /** The usage without `qmpmux NAME`; a row for each form. */
+  /** The usage without `qmpmux NAME`; one text for each form. */
   readonly usage: readonly string[];
   /** The description, in paragraphs. */
   readonly about: readonly string[];
-  /** Its flags by their names; `--help` and `-h` are there always. */
+  /** Its flags by their names. Every subcommand also has `--help` and `-h`. */
   readonly flags: Readonly<Record<string, Flag>>;
   /** The positional arguments. */
   readonly operands?: readonly Operand[];
@@ -76,11 +75,11 @@ const ADMINISTRATION = {
     help: "qmpmux's control socket, which works without QEMU too",
   },
   socket: socket("a listener whose role administers"),
-  json: { help: "print the answer as JSON" },
+  json: { help: "print the reply as JSON" },
   timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
 
-/** The flags of `qmpmux serve`: the settings, and what a file cannot say. */
+/** The flags of `qmpmux serve`: the settings, and the flags that are not settings of the file. */
 const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
   "listen": {
     value: "ADDR[,...]",
@@ -99,7 +98,7 @@ const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
 /** The name of a flag of `qmpmux serve`. */
 type ServeFlag = "listen" | "config" | "print-config" | SettingName;
 
-/** Returns the flags of the settings: `--qemu`, then those that are no settings, then the other settings. */
+/** Returns flags in the order of the help: `--qemu`, those that are not settings, the other settings. */
 function settingFlags<Other extends string>(
   others: Readonly<Record<Other, Flag>>,
 ): Readonly<Record<SettingName | Other, Flag>> {
@@ -136,12 +135,12 @@ export const SUBCOMMANDS = {
     usage: ["--config FILE", "--live [--qemu ADDR | --config FILE] [--timeout S]"],
     about: [
       "Prints each error in a configuration file as FILE:LINE: error. With --live, connects to a " +
-      "monitor, QEMU's own or one of qmpmux's, and prints QEMU's version.",
+      "monitor of QEMU or qmpmux, and prints QEMU's version.",
     ],
     flags: {
       config: { value: "FILE", kind: "file", help: "the file to check" },
       live: { help: "connect to the monitor, negotiate, and disconnect" },
-      qemu: { value: "ADDR", kind: "address", help: "the monitor to ask" },
+      qemu: { value: "ADDR", kind: "address", help: "the monitor to connect to" },
       timeout: { value: "S", initial: 5, help: "timeout in seconds" },
     },
     notes: [
@@ -152,7 +151,7 @@ export const SUBCOMMANDS = {
     summary: "run one command",
     usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
     about: ["Runs one command and prints its return value as JSON."],
-    flags: { socket: socket("the monitor to talk to"), timeout: TIMEOUT },
+    flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
     operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
@@ -164,7 +163,7 @@ export const SUBCOMMANDS = {
     usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
     about: ["Prints events as they arrive, one JSON object per line."],
     flags: {
-      socket: socket("the monitor to listen to"),
+      socket: socket("the monitor to read events from"),
       filter: {
         value: "GLOB",
         kind: "event",
@@ -179,14 +178,14 @@ export const SUBCOMMANDS = {
     ],
   },
   wait: {
-    summary: "wait for QEMU, an event or a status of the machine",
+    summary: "wait for QEMU, an event or a status of the VM",
     usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
     about: [
       "Waits until QEMU answers. With --event, waits for that event and prints it; with --status, " +
       "waits until query-status reports that status.",
     ],
     flags: {
-      socket: socket("the monitor to ask"),
+      socket: socket("the monitor to connect to"),
       event: { value: "GLOB", kind: "event", help: "wait for an event with this name" },
       status: {
         value: "STATUS",
@@ -196,7 +195,7 @@ export const SUBCOMMANDS = {
           "finish-migrate", "save-vm", "restore-vm", "io-error", "internal-error", "watchdog",
           "guest-panicked", "debug", "colo",
         ],
-        help: "wait until the machine has this status: running, paused, shutdown, ...",
+        help: "wait until the VM has this status: running, paused, shutdown, ...",
       },
       timeout: TIMEOUT,
     },
@@ -216,7 +215,7 @@ export const SUBCOMMANDS = {
   kick: {
     summary: "disconnect a client",
     usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
-    about: ["Disconnects a client after the output that is queued for it."],
+    about: ["Disconnects a client after the output queued for it has been sent."],
     flags: ADMINISTRATION,
     operands: [{ value: "NAME", kind: "client" }],
   },
@@ -243,13 +242,14 @@ export const SUBCOMMANDS = {
     summary: "print the completion script for a shell",
     usage: ["bash|zsh|fish"],
     about: [
-      "Prints a script that completes subcommands, flags and values, and names of a running monitor.",
+      "Prints a script that completes subcommands, flags and values, including the names of commands, " +
+      "events and clients.",
     ],
     flags: {},
     operands: [{ value: "SHELL", words: ["bash", "zsh", "fish"] }],
     notes: [
-      "bash and zsh: source <(qmpmux completion bash), or zsh; " +
-      "fish: qmpmux completion fish | source. Packages install it.",
+      "bash: source <(qmpmux completion bash); zsh: source <(qmpmux completion zsh); " +
+      "fish: qmpmux completion fish | source. The Debian package installs all three.",
     ],
   },
 } as const satisfies Readonly<Record<typeof NAMES[number], Subcommand>>;
@@ -265,7 +265,7 @@ export function isSubcommand(word: string): word is SubcommandName {
 /**
  * Returns the error for a word that is not the name of a subcommand.
  *
- * @param word a word, or a flag that stands instead of one
+ * @param word the first argument, which may be a flag
  */
 export function unknownSubcommand(word: string): UsageError {
   const isFlag = word.startsWith("-");
@@ -279,17 +279,17 @@ export function unknownSubcommand(word: string): UsageError {
 /** The program's purpose, in half a line. */
 export const SUMMARY = "one QEMU monitor (QMP) for many clients";
 
-/** The flags that stand instead of a subcommand. */
+/** The flags that can be used instead of a subcommand. */
 export const GLOBAL_FLAGS: readonly (Flag & { readonly name: string; readonly short: string })[] = [
   { name: "version", short: "V", help: "version, commit, Deno and V8" },
-  { name: "help", short: "h", help: "help; after a subcommand, its own" },
+  { name: "help", short: "h", help: "help; after a subcommand, help for it" },
 ];
 
 /** The forms of an address, each with its help. */
 export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
-  ["unix:/path", "a unix socket; the path alone, or a file name, means the same"],
+  ["unix:/path", "a unix socket; unix: may be left out"],
   ["unix-abstract:NAME", "an abstract unix socket"],
-  ["tcp:HOST:PORT", "a TCP port; HOST:PORT means the same"],
+  ["tcp:HOST:PORT", "a TCP port; tcp: may be left out"],
   ["fd:NAME", "a socket passed by systemd under this name; for --listen and --metrics"],
 ];
 
@@ -298,7 +298,7 @@ export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
   0: "done",
   1: "failure; for exec: QEMU returned an error",
   64: "bad command line",
-  69: "no such QEMU or qmpmux",
+  69: "QEMU or qmpmux is unavailable",
   77: "not permitted: by the system, or a role refuses the command",
   78: "bad configuration",
   124: "a one-shot command timed out",

@@ -1,9 +1,9 @@
 /**
- * `qmpmux completion`: scripts that make a shell ask `qmpmux __complete`, and its answers.
+ * `qmpmux completion`: scripts that make a shell call `qmpmux __complete`, and its output.
  *
  * A script passes the words up to the cursor, and reads one candidate per line. It adds
  * no space after a candidate that ends with `=`, `:`, `/` or `,`, because more follows.
- * Nothing in `__complete` is an error: if something is missing, it has no candidates.
+ * `__complete` reports no errors: if something fails, it prints no candidates.
  *
  * @module
  */
@@ -36,12 +36,12 @@ const SCRIPTS: Readonly<Record<string, string>> = {
 _qmpmux() {
   local line=\${COMP_LINE:0:COMP_POINT} words cut each
   COMPREPLY=()
-  # bash's own words are split at = and : too, which addresses and options have.
+  # bash also splits words at = and :, which occur in addresses and options.
   # shellcheck disable=SC2162
   read -a words <<<"$line"
   [[ $line == *[[:space:]] ]] && words+=("")
   cut=\${words[\${#words[@]} - 1]}
-  # What bash takes for the word begins behind the last of its own breaks.
+  # bash replaces only the part after the last of its own word breaks.
   while [[ $cut && ( $cut != *[=:] || $COMP_WORDBREAKS != *"\${cut: -1}"* ) ]]; do cut=\${cut%?}; done
   while IFS=$'\\t' read -r each _; do
     [[ $each == *[=:/,] ]] && compopt -o nospace 2>/dev/null
@@ -103,7 +103,7 @@ export function runCompletion(given: Given): ExitStatus {
 /**
  * Returns the script for a shell.
  *
- * @throws UsageError where there is none
+ * @throws UsageError if the shell is unknown
  */
 export function completionText(shell: string): string {
   const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
@@ -113,16 +113,16 @@ export function completionText(shell: string): string {
   );
 }
 
-/** The time that a monitor has for its names. */
+/** The timeout for a monitor's reply. */
 const PATIENCE_MS = 300;
 
-/** The beginnings of an address besides those of a path; the last is for listeners only. */
+/** The prefixes of an address; the last is for listeners only. */
 const FORMS = ["unix:", "unix-abstract:", "tcp:", "fd:"];
 
-/** A word that can stand in place of the last one, and its help. */
+/** A word that can replace the last word of the command line, and its help. */
 export type Candidate = readonly [word: string, ...help: string[]];
 
-/** Returns what a flag or an operand can be; `given` reads what stands before it. */
+/** A function that returns the candidates for a value; `given` returns the flags and operands before it. */
 type Finder = (begun: string, command: SubcommandName, given: () => Given) =>
   | readonly Candidate[]
   | Promise<readonly Candidate[]>;
@@ -143,7 +143,7 @@ const KINDS: Readonly<Record<CompletionKind, Finder>> = {
   },
 };
 
-/** Prints the candidates for the last word, one a line, each with its help behind a tab. */
+/** Prints the candidates for the last word, one per line, each followed by a tab and its help. */
 export async function runComplete(words: readonly string[]): Promise<0> {
   const found = await candidates(words);
   const lines = found.filter(([word]) => !/\p{Cc}/u.test(word)).map((each) => each.join("\t"));
@@ -151,7 +151,7 @@ export async function runComplete(words: readonly string[]): Promise<0> {
   return 0;
 }
 
-/** Returns the candidates for the last word of a command line; the name of the program is left out. */
+/** Returns the candidates for the last word of a command line, which is given without the program's name. */
 export async function candidates(words: readonly string[]): Promise<readonly Candidate[]> {
   const [command = "", ...before] = words;
   const last = before.pop();
@@ -185,13 +185,13 @@ export async function candidates(words: readonly string[]): Promise<readonly Can
   }
   if (last.startsWith("-")) {
     const named = Object.entries(flags).map(([name, { help }]): Candidate => [`--${name}`, help]);
-    return beginning(last, [...named, ["--help", "this text"]]);
+    return beginning(last, [...named, ["--help", "print this help"]]);
   }
   const earlier = before.filter((word, i) => !word.startsWith("-") && !valued(before[i - 1]));
   return await valuesOf(operands[earlier.length] ?? {}, last);
 }
 
-/** Returns what something gives; nothing where it fails. */
+/** Returns the result of a function, or an empty list if it fails. */
 async function orNone<T>(run: () => Promise<readonly T[]>): Promise<readonly T[]> {
   try {
     return await run();
@@ -204,7 +204,7 @@ function beginning(begun: string, candidates: readonly Candidate[]): readonly Ca
   return candidates.filter(([word]) => word.startsWith(begun));
 }
 
-/** Returns the forms of an address that begin so, or else paths. */
+/** Returns the forms of an address that begin with a text; if there are none, paths. */
 function addresses(begun: string, forms: readonly string[]): readonly Candidate[] {
   const fitting = beginning(begun, forms.map((form) => [form]));
   if (fitting.length > 0) return fitting;
@@ -237,7 +237,7 @@ async function listeners(
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Asks a monitor for names; there are none where it does not answer in time. */
+/** Returns names that a monitor reports; none if it does not reply in time. */
 async function namesOf(
   ask: string,
   address: Address,

@@ -1,5 +1,5 @@
 /**
- * One-shot commands: a session with a monitor, within a time, and the errors if it fails.
+ * Sessions of one-shot commands with a monitor: the timeout, and the errors if a session fails.
  *
  * @module
  */
@@ -13,34 +13,34 @@ import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
 import { type Address, addressText } from "../policy/address.ts";
 
-/** The interval between two tries to reach a monitor that is not there yet. */
+/** The interval between two attempts to reach a monitor that does not exist yet. */
 const RETRY_MS = 100;
 
-/** A session to be, and what is said where it takes too long. */
+/** A session to open, and the message if it takes too long. */
 export interface Attempt {
   /** The subcommand, for messages. */
   readonly command: string;
   /** The monitor's address. */
   readonly address: Address;
-  /** Seconds that all of it may take; without it, as long as it takes. */
+  /** The timeout of the whole session in seconds; `undefined` for none. */
   readonly seconds: number | undefined;
-  /** Whether a monitor that is not there yet is tried again. */
+  /** Whether to retry if the monitor does not exist yet. */
   readonly isPatient?: boolean;
-  /** Returns a phrase that says what was waited for; asked when the time is over. */
+  /** Returns the message for a timeout after the greeting. */
   late(): string;
 }
 
 /**
- * Runs something in a session with a monitor, within a time.
+ * Runs a function in a session with a monitor, with a timeout.
  *
- * @returns what it returns, or 124, which has been explained on stderr
- * @throws Failure where no monitor answers, or another client holds it
+ * @returns the result of the function, or 124 after a timeout, which has been reported on stderr
+ * @throws Failure if no monitor answers, or if another client holds it
  */
 export async function inSession(
   { command, address, seconds, isPatient = false, late }: Attempt,
   run: (session: Session) => Promise<ExitStatus>,
 ): Promise<ExitStatus> {
-  /** The obstacle before the greeting; `undefined` while the greeting is waited for. */
+  /** The reason why there is no connection; `undefined` while it waits for the greeting. */
   let obstacle: NoMonitor | undefined;
   let isGreeted = false;
   const open = async (): Promise<Session> => {
@@ -59,11 +59,11 @@ export async function inSession(
   const greeted = async (): Promise<ExitStatus> => {
     using session = await open();
     isGreeted = true;
-    // Foreign calls are for finding out who holds a monitor that does not greet.
+    // FFI is needed only to find the process that holds a monitor which sends no greeting.
     await dropFfi();
     return await run(session);
   };
-  // Work that is still pending after the timeout ends with the program.
+  // Work that is still pending after the timeout is abandoned when the program exits.
   const status = seconds === undefined
     ? await greeted()
     : await withTimeout(seconds * 1000, greeted(), 124 as const);
@@ -74,7 +74,7 @@ export async function inSession(
 }
 
 /**
- * Reads which monitor a subcommand talks to, and for how long.
+ * Reads the address of the monitor that a subcommand uses, and the timeout.
  *
  * @param addressOf reads the address
  * @throws UsageError
@@ -89,27 +89,27 @@ export function attemptOf(
   return { seconds, address: addressOf(command, given) };
 }
 
-/** Returns what is said of a command whose reply did not come in time. */
+/** Returns the message for a command whose reply did not arrive in time. */
 export function unanswered(seconds: number | undefined): string {
-  return `no answer came within ${seconds} s; the command may still run`;
+  return `no reply within ${seconds} s; the command may still run`;
 }
 
-/** Returns why a monitor that can be connected to does not greet, as far as it can be told, and the remedy. */
+/** Returns the error for a monitor that accepts connections but sends no greeting, with the likely reason. */
 export function noGreeting(address: Address): Failure {
   const connected = address.transport === "unix" ? connectedTo(address.path) : undefined;
   return new Failure(
     69,
-    `${addressText(address)} accepts connections but gives no greeting: ${reasonOf(connected)}`,
+    `${addressText(address)} accepts connections but sends no greeting: ${reasonOf(connected)}`,
   );
 }
 
 const FIND = "as root, ss -xp shows who is connected";
-const NO_MONITOR = "not a monitor (the socket of a guest agent gives no greeting either)";
+const NO_MONITOR = "not a monitor (the socket of a guest agent sends no greeting either)";
 
 /**
- * Returns the reason in words.
+ * Returns the likely reason why a monitor sends no greeting, for people.
  *
- * @param connected the connections of the listener; `undefined` where they cannot be seen
+ * @param connected the connections of the listener; `undefined` if they are unknown
  */
 export function reasonOf(connected: Connected | undefined): string {
   if (connected === undefined) {
@@ -117,20 +117,20 @@ export function reasonOf(connected: Connected | undefined): string {
       `(it serves one at a time), or ${NO_MONITOR}; ${FIND}`;
   }
   const { served, holders, accepted } = connected;
-  // QEMU lets the next one wait in its socket; qmpmux lets everybody in, and waits for QEMU itself.
+  // QEMU does not accept a second connection. qmpmux accepts every connection, even without QEMU.
   if (served) return `it is a qmpmux that waits for its QEMU, or ${NO_MONITOR}`;
   if (holders.length > 0) {
     return `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a ` +
-      "time; end that, or let both connect to qmpmux";
+      "time; stop it, or connect both to qmpmux";
   }
   if (accepted) return `another client holds this monitor, which serves one at a time; ${FIND}`;
-  return "the program that listens there has accepted nobody: it is stopped, or still starting";
+  return "the program that listens there accepts no connections: it is stopped, or still starting";
 }
 
-/** The text by which qmpmux refuses a command because of a role. */
+/** The form of the error with which qmpmux refuses a command because of a role. */
 const REFUSED_BY_ROLE = /^The command .+ has been refused: role /s;
 
-/** Returns 77 where a role refuses the command, and 1 for any other error. */
+/** Returns 77 if a role refuses the command, and 1 for any other error. */
 export function statusOfError({ errorClass, desc }: ErrorReply): 1 | 77 {
   return errorClass === "CommandNotFound" && REFUSED_BY_ROLE.test(desc) ? 77 : 1;
 }

@@ -1,5 +1,5 @@
 /**
- * `qmpmux events`: events as they come, a line each.
+ * `qmpmux events`: prints events as they arrive, one per line.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export async function runEvents(given: Given): Promise<ExitStatus> {
   let came = 0;
   const late = (): string => {
     const events = count === Infinity ? countText(came) : `${came} of ${countText(count)}`;
-    return `${events} came within ${attempt.seconds} s`;
+    return `${events} arrived within ${attempt.seconds} s`;
   };
   return await inSession({ command: "events", ...attempt, late }, async (session) => {
     const filter = await choose(session, globs);
@@ -44,16 +44,16 @@ function countText(count: number): string {
   return count === 1 ? "1 event" : `${count} events`;
 }
 
-/** Ends with QEMU: as it should, unless a number of events was wanted. */
+/** Handles a disconnect, which is a failure only if a number of events was requested. */
 function ended(came: number, count: number): 0 {
   if (count === Infinity) return 0;
   throw new Failure(1, `events: the connection ended after ${came} of ${countText(count)}`);
 }
 
 /**
- * Checks the name of an event that is to be waited for, or a glob.
+ * Checks a glob of event names.
  *
- * @throws UsageError where no event is called so, or it is nearly a known one
+ * @throws UsageError if no event can have such a name, or if it seems to be misspelt
  */
 export function checkEvent(command: string, flag: string, glob: string): void {
   if (!/^[A-Za-z0-9_.*?-]+$/.test(glob)) {
@@ -65,7 +65,7 @@ export function checkEvent(command: string, flag: string, glob: string): void {
   if (problem !== undefined) throw new UsageError(`${command}: --${flag}: ${problem}`);
 }
 
-/** The events wanted. qmpmux is asked to send no others; QEMU itself cannot be asked. */
+/** Returns a filter for the events wanted, and sets it at qmpmux; QEMU itself has no event filter. */
 export async function choose(session: Session, globs: readonly string[]): Promise<EventFilter> {
   const filter = new EventFilter(globs.length > 0 ? globs : ["*"]);
   const enable = JSON.stringify({ enable: filter.globs });

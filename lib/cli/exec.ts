@@ -1,5 +1,5 @@
 /**
- * `qmpmux exec`: one command, its value on stdout.
+ * `qmpmux exec`: runs one command and prints its return value.
  *
  * @module
  */
@@ -38,14 +38,14 @@ export async function runExec(given: Given): Promise<ExitStatus> {
  * Returns arguments as JSON text.
  *
  * @param words one JSON object, or any number of `key=value`; values keep their
- *   spelling, so that integers of 64 bits stay whole
+ *   spelling, so that 64-bit integers lose no digits
  * @throws UsageError
  */
 export function readArguments(words: readonly string[]): string {
   const [first] = words;
   if (first?.startsWith("{")) {
     if (words.length > 1) {
-      throw new UsageError(`exec: unexpected argument ${words[1]} behind JSON; leave it out`);
+      throw new UsageError(`exec: unexpected argument ${words[1]} after JSON; leave it out`);
     }
     if (!isJson(first)) {
       throw new UsageError(`exec: invalid argument ${first}: expected a JSON object, or key=value`);
@@ -65,14 +65,14 @@ export function readArguments(words: readonly string[]): string {
   return spell(tree);
 }
 
-/** Values are JSON text. */
+/** The members of an object, by name; a value is JSON text. */
 type Tree = Map<string, string | Tree>;
 
 function plant(tree: Tree, [key, ...path]: string[], value: string, word: string): void {
   const there = tree.get(key!);
   if (path.length === 0 && there === undefined) return void tree.set(key!, value);
   if (path.length === 0 || typeof there === "string") {
-    throw new UsageError(`exec: ${word} sets what another argument has set; leave one out`);
+    throw new UsageError(`exec: ${word} sets a value that another argument sets too; remove one`);
   }
   const branch: Tree = there ?? new Map();
   tree.set(key!, branch);

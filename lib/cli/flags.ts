@@ -13,7 +13,7 @@ import { type Subcommand, type SubcommandName, SUBCOMMANDS } from "./command_tab
 
 /** The content of a command line. */
 export interface Given {
-  /** Whether help is wanted. */
+  /** Whether help was requested. */
   readonly help: boolean;
   /** Returns whether a switch is on. */
   has(flag: string): boolean;
@@ -26,9 +26,9 @@ export interface Given {
 }
 
 /**
- * Reads a subcommand's command line, by its row in the table.
+ * Reads a subcommand's command line, according to its row in the table.
  *
- * @throws UsageError where a flag is unknown or lacks its value, or an argument is too many
+ * @throws UsageError if a flag is unknown or lacks its value, or if there are too many arguments
  */
 export function readFlags(command: SubcommandName, args: string[]): Given {
   const { flags: known, operands: taken = [] }: Subcommand = SUBCOMMANDS[command];
@@ -108,9 +108,9 @@ export function secondsOf(command: string, flag: string, text: string): number {
 }
 
 /**
- * Reads which monitor a one-shot command talks to: `--socket`, else `QMPMUX_SOCKET`.
+ * Reads the address of the monitor for a one-shot command: `--socket`, else `QMPMUX_SOCKET`.
  *
- * @throws UsageError where neither is given, or it is not an address
+ * @throws UsageError if neither is given, or it is not an address
  */
 export function socketOf(command: string, given: Given): Address {
   const found = socketFlag(command, given) ?? socketVariable(command);
@@ -121,10 +121,10 @@ export function socketOf(command: string, given: Given): Address {
 }
 
 /**
- * Reads which socket an administrative subcommand talks to: `--control` or `--socket`, else
+ * Reads the address of the socket for an administrative subcommand: `--control` or `--socket`, else
  * `QMPMUX_CONTROL`, else `QMPMUX_SOCKET`.
  *
- * @throws UsageError where none is given, or both flags are, or it cannot be such a socket
+ * @throws UsageError if none is given, if both flags are given, or if it is not a valid address
  */
 export function administrationOf(command: string, given: Given): Address {
   const control = given.one("control");
@@ -153,7 +153,7 @@ function socketVariable(command: string): Address | undefined {
   return text ? addressFrom(command, "QMPMUX_SOCKET", text) : undefined;
 }
 
-/** The control socket is a file, whose mode and directory say who may use it. */
+/** Reads the address of a control socket, which must have a path: file permissions protect it. */
 function controlAddress(command: string, source: string, text: string): Address {
   const address = addressFrom(command, source, text);
   if (isFile(address)) return address;

@@ -1,5 +1,5 @@
 /**
- * The help texts, made from the command table.
+ * The help texts, generated from the command table.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const WIDTH = 80;
 /** The width of tables. */
 const TABLE_WIDTH = 100;
 
-/** The widest term of a table with its meaning on the same line. */
+/** The width of the widest term that has its meaning on the same line. */
 const TERM_LIMIT = 24;
 
 /** A term and its meaning. */
@@ -56,7 +56,7 @@ export function helpText(name: SubcommandName): string {
   return parts(
     heads.join("\n"),
     ...about.map((text) => filled(text)),
-    columns([...rows, ["-h, --help", "this text"]]),
+    columns([...rows, ["-h, --help", "print this help"]]),
     ...notes.map((text) => filled(text)),
     ...(listens ? LISTENER_TOPICS() : []),
   );

@@ -1,5 +1,5 @@
 /**
- * `qmpmux serve`: its flags and its file, made into settings.
+ * `qmpmux serve`: reads settings from its flags and its file, and runs the daemon.
  *
  * @module
  */
@@ -51,7 +51,7 @@ export function serveSettings(args: string[]): ServeSettings {
   return settingsOf(readFlags("serve", args));
 }
 
-/** Merges the flags with the file that they name, as it is now; flags win. */
+/** Merges the flags with the file that they name, which is read now; flags take precedence. */
 function settingsOf(given: Given): ServeSettings {
   const file = given.one("config");
   const config = file === undefined ? readConfig("", "") : readConfigFile(file);
@@ -59,7 +59,7 @@ function settingsOf(given: Given): ServeSettings {
   const listeners = own.length > 0 ? own : config.listeners;
   if (listeners.length === 0) {
     throw new UsageError(
-      "serve: --listen is missing; say where clients connect, as --listen unix:/run/mux.sock",
+      "serve: --listen is missing; give clients an address, such as --listen unix:/run/mux.sock",
     );
   }
   const flags = flagValues(given);
@@ -67,14 +67,14 @@ function settingsOf(given: Given): ServeSettings {
   const lacks = config.lacks.filter((lack) =>
     lack.of === "listen" ? own.length === 0 : flags[lack.of] === undefined
   );
-  // A file that is only printed can be for another host.
+  // A configuration that is only printed may be for another host.
   if (lacks.length > 0 && !given.has("print-config")) {
     throw new ConfigError(lacks.map(({ problem }) => problem));
   }
   const { qemu } = values;
   if (qemu === undefined) {
     throw new UsageError(
-      "serve: --qemu is missing; name QEMU's monitor, as --qemu unix:/run/vm.sock",
+      "serve: --qemu is missing; name QEMU's monitor, such as --qemu unix:/run/vm.sock",
     );
   }
   for (const { text } of conflicts(values, listeners)) {
@@ -84,7 +84,7 @@ function settingsOf(given: Given): ServeSettings {
   return { ...defaults(), ...values, qemu, listeners };
 }
 
-/** The value of each setting that a flag gives; @throws UsageError that names the flag */
+/** Returns the values of the settings given by flags; @throws UsageError that names the flag */
 function flagValues(given: Given): Partial<SettingValues> {
   const values: [SettingName, unknown][] = [];
   for (const name of SETTING_NAMES) {

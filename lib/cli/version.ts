@@ -12,8 +12,8 @@ export const VERSION = "0.1.0";
 /**
  * Returns one line: version, commit, Deno, V8.
  *
- * `deno task compile` puts the commit into the program's environment; a program
- * run from source knows of none.
+ * `deno task compile` puts the commit into the program's environment. When run from
+ * source, the program does not know its commit.
  */
 export function versionText(): string {
   const commit = Deno.env.get("QMPMUX_COMMIT");

@@ -1,5 +1,5 @@
 /**
- * `qmpmux wait`: until QEMU answers, an event comes, or the machine has a status.
+ * `qmpmux wait`: waits until QEMU answers, an event arrives, or the VM has a status.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { SUBCOMMANDS } from "./command_table.ts";
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */
 const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
 
-/** The interval of questions: a paused machine that migrates, for example, becomes `postmigrate` without an event. */
+/** The interval between two queries: a paused VM that migrates, for example, becomes `postmigrate` without an event. */
 const ASK_AGAIN_MS = 1000;
 
-/** The longest answer to `query-status` that is read; QEMU's has some 80 characters. */
+/** The limit of a reply to `query-status`; QEMU's has some 80 characters. */
 const ANSWER_LENGTH_LIMIT = 65536;
 
 /**
@@ -42,9 +42,9 @@ export async function runWait(given: Given): Promise<ExitStatus> {
   let found: string | undefined;
   const late = (): string => {
     const within = `within ${attempt.seconds} s`;
-    if (event !== undefined) return `no event ${event} came ${within}`;
+    if (event !== undefined) return `no event ${event} arrived ${within}`;
     if (found === undefined) return `query-status was not answered ${within}`;
-    return `the machine is ${found}, and was not ${status} ${within}`;
+    return `the machine is ${found}; it was not ${status} ${within}`;
   };
   return await inSession(
     { command: "wait", ...attempt, isPatient: true, late },
@@ -60,15 +60,17 @@ async function untilEvent(session: Session, glob: string): Promise<void> {
   const filter = await choose(session, [glob]);
   for (;;) {
     const event = await session.event();
-    if (event === undefined) throw new Failure(1, `wait: QEMU went before an event ${glob} came`);
+    if (event === undefined) {
+      throw new Failure(1, `wait: QEMU disconnected before an event ${glob} arrived`);
+    }
     if (filter.passes(event.name)) return print(event.text);
   }
 }
 
 /**
- * Asks again after every event, and now and then, because some changes cause no event.
+ * Queries the status after every event, and once a second, because some changes cause no event.
  *
- * @param found is told each status that is found
+ * @param found is called with each other status
  */
 async function untilStatus(
   session: Session,
@@ -84,12 +86,12 @@ async function untilStatus(
     if (now === status) return;
     found(now);
     if (!await session.quiet(ASK_AGAIN_MS)) {
-      throw new Failure(1, `wait: QEMU went before it was ${status}`);
+      throw new Failure(1, `wait: QEMU disconnected before the machine was ${status}`);
     }
   }
 }
 
-/** The status in what `query-status` returned; @throws Failure where there is none */
+/** Returns the status from the reply to `query-status`; @throws Failure if it has none */
 function statusIn(value: string): string {
   const { status } = value.length > ANSWER_LENGTH_LIMIT ? {} : Object(JSON.parse(value));
   if (typeof status === "string") return status;

@@ -265,7 +265,7 @@ async function connect(address: Address): Promise<Stream> {
       case "refused":
         throw new NoMonitor(
           69,
-          `${text}: nobody listens there; start qmpmux, or correct the address`,
+          `${text}: nothing listens there; start qmpmux, or correct the address`,
         );
       case "denied":
         throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);

@@ -3,7 +3,7 @@
  *
  * A record that cannot be written stays queued; the write is retried at the next
  * record and once a second. Records beyond the limit of the queue are dropped.
- * Each failure is counted, the first one logged.
+ * Every failure is counted; only the first is logged.
  *
  * @module
  */
@@ -16,10 +16,10 @@ import type { Log } from "../platform/log.ts";
 /** The limit of the queue, in characters. */
 const QUEUE_LIMIT = 4 << 20;
 
-/** The time for the last records at exit. */
+/** The time to write the last records at exit. */
 const FAREWELL_MS = 2000;
 
-/** Writes records one after the other. */
+/** A sink that queues records and writes them one after the other. */
 export class AuditTrail implements AuditSink {
   /** The name of the target: a path, or `journal`. */
   readonly name: string;
@@ -37,9 +37,9 @@ export class AuditTrail implements AuditSink {
   #dropped = 0;
 
   /**
-   * Creates a trail of which nothing has been written.
+   * Creates a trail with an empty queue.
    *
-   * @param writer is closed with it
+   * @param writer is closed with the trail
    * @param failed is called at each failure
    */
   constructor(writer: AuditWriter, log: Log, failed: () => void, limit = QUEUE_LIMIT) {
@@ -55,7 +55,7 @@ export class AuditTrail implements AuditSink {
     const text = this.#writer.format(record);
     if (this.#queued + text.length > this.#limit) {
       this.#dropped++;
-      this.#fail(`more than ${this.#limit} characters wait to be written`);
+      this.#fail(`more than ${this.#limit} characters are queued`);
     } else {
       this.#queue.push(text);
       this.#queued += text.length;
@@ -63,7 +63,7 @@ export class AuditTrail implements AuditSink {
     this.#go();
   }
 
-  /** Reopens the target before the next record; at once if none is being written. */
+  /** Reopens the target: at once, or after the record that is being written. */
   reopen(): void {
     this.#reopens = true;
     this.#go();
@@ -74,7 +74,7 @@ export class AuditTrail implements AuditSink {
     if (this.failing) this.#go();
   }
 
-  /** Writes what is queued, within a short time, then closes; logs how much is lost. */
+  /** Writes the queued records, within a short time, then closes; logs how many are lost. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#go();
@@ -93,7 +93,7 @@ export class AuditTrail implements AuditSink {
 
   async #writeAll(): Promise<void> {
     try {
-      // Let the hub finish what it is doing.
+      // Let the hub finish its current work first.
       await undefined;
       for (;;) {
         if (this.#reopens) this.#writer.reopen();
@@ -121,8 +121,10 @@ export class AuditTrail implements AuditSink {
   #recover(): void {
     if (!this.failing) return;
     this.failing = false;
-    const lost = this.#dropped === 0 ? "nothing is lost" : `${this.#dropped} records are lost`;
+    const lost = this.#dropped === 0
+      ? "no records were lost"
+      : `${this.#dropped} records were lost`;
     this.#dropped = 0;
-    this.#log.info(`audit ${this.name} is written again; ${lost}`);
+    this.#log.info(`audit ${this.name} can be written again; ${lost}`);
   }
 }

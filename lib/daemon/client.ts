@@ -1,9 +1,9 @@
 /**
  * One client: its socket, its limits, and its virtual monitor.
  *
- * Its bytes are split only as fast as the monitor takes commands and its limits
- * allow, one slice at a time. A little is read ahead, to notice a disconnect while
- * a command runs. An internal error disconnects this client only.
+ * Its bytes are split into commands only as fast as the monitor and its limits allow,
+ * one slice of time per turn. A little is read ahead, to notice a disconnect while a
+ * command runs. An internal error disconnects this client only.
  *
  * @module
  */
@@ -25,23 +25,23 @@ import { TokenBucket } from "../policy/rate_limit.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
 import { CLIENT_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
-/** The size of a chunk after which all others get a turn. */
+/** The size of a chunk after which the other clients get a turn. */
 const TURN_BYTES = 32768;
 
-/** The size above which a command is prepared in slices before the hub gets it. */
+/** The size above which a command is prepared in slices before it is passed to the hub. */
 const PREPARED_BYTES = 4096;
 
-/** The size above which the hub gets a command in a separate turn. */
+/** The size above which a command is passed to the hub in a turn of its own. */
 const OWN_TURN_BYTES = 32768;
 
-/** The chunks with descriptors that are read ahead: each has up to sixteen. */
+/** The number of chunks with descriptors that are read ahead: each has up to sixteen descriptors. */
 const FD_MESSAGES_LIMIT = 2;
 
 /** The parts of a machine that all clients share. */
 export interface ClientDeps extends Deps {
   /** Limits the replies that all clients leave unread. */
   readonly budget?: ReplyBudget;
-  /** Limits the descriptors of all clients that wait here. */
+  /** Limits the descriptors of all clients that wait for their commands. */
   readonly fds?: FdBudget;
 }
 
@@ -60,10 +60,10 @@ export class Client implements ClientPeer {
   #awaitsTurn = false;
   #ended = false;
   readonly #work: UnbrokenWork;
-  /** The sizes of its last commands, including all that are pending, and their sum. */
+  /** The sizes of its last commands, including all pending ones; `#waiting` is their sum. */
   #sizes: number[] = [];
   #waiting = 0;
-  /** A command that the hub has not got: the rate limit delays it, or it waits for a turn. */
+  /** A command not yet passed to the hub, because of the rate limit or because it waits for a turn. */
   #early: Frame | Damage | undefined;
   #prepared = false;
   #stopWaiting: (() => void) | undefined;
@@ -73,7 +73,7 @@ export class Client implements ClientPeer {
   /** Whether it has sent or received anything since the last tick. */
   #stirred = true;
   #quietSince = 0;
-  /** The tick since which descriptors wait here without a command. */
+  /** The time of the last tick at which no descriptors were waiting for a command. */
   #fdsSince = 0;
 
   /** The process at the other end, if known. */
@@ -106,7 +106,7 @@ export class Client implements ClientPeer {
 
   /** Reads until the client disconnects; resolves when its socket is closed. */
   async run(): Promise<void> {
-    // A write can notice a disconnect first, for example while nothing is read.
+    // A write may notice a disconnect before a read does, for example while reading is paused.
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
       this.#stopWaiting?.();
@@ -145,7 +145,8 @@ export class Client implements ClientPeer {
     } catch (error) {
       this.#fail(error);
     }
-    // A client that shut down its stream, then closed, still seems to listen. A queued write would fail.
+    // A client that has shut down its stream may have closed its socket since. A read does not show
+    // it, but a write does; a queued write will fail by itself.
     if (!this.#ended || this.unread > 0) return;
     this.#connection.hasGone().then((gone) => {
       if (gone) this.#leave();
@@ -162,21 +163,21 @@ export class Client implements ClientPeer {
   sendReply(bytes: Uint8Array): void {
     this.#stirred = true;
     this.#connection.sendReply(bytes);
-    // Later: the hub may be in the middle of something.
+    // Deferred, because the hub may be in the middle of other work.
     if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
   }
 
-  /** Bytes queued that the kernel has not taken. */
+  /** Bytes queued that have not been passed to the kernel. */
   get unread(): number {
     return this.#connection.queued;
   }
 
-  /** Reads no further command until `resume`. */
+  /** Stops passing commands to the hub until `resume`. */
   pause(): void {
     this.#paused = true;
   }
 
-  /** Reads on, after the hub has finished what it is doing. */
+  /** Passes commands on again, after the hub has finished its current work. */
   resume(): void {
     this.#paused = false;
     if (!this.#inbox.empty || this.#ended) queueMicrotask(() => this.#deliver());
@@ -229,7 +230,7 @@ export class Client implements ClientPeer {
       this.#inbox.fdMessages >= FD_MESSAGES_LIMIT;
   }
 
-  /** Gives the hub its commands, for one slice of time. */
+  /** Passes commands to the hub, for one slice of time. */
   #deliver(): void {
     if (this.#delivering || this.#awaitsTurn || this.#connection.closing) return;
     this.#delivering = true;
@@ -258,7 +259,7 @@ export class Client implements ClientPeer {
     });
   }
 
-  /** Gives the hub one command, or splits more bytes; returns `false` if there is neither. */
+  /** Passes one command to the hub, or splits more bytes; returns `false` if there is nothing to do. */
   #next(): boolean {
     const input = this.#early ?? this.#inbox.next(this.#monitor.grammar);
     if (input === undefined) {
@@ -294,7 +295,7 @@ export class Client implements ClientPeer {
     const limit = own === seconds ? "rate" : "user-rate";
     const whose = limit === "rate" ? "sends" : "and others of its user send";
     const most = `${this.#limits[limit]} commands a second`;
-    this.#reached(limit, `${whose} more than ${most}: it has to wait`);
+    this.#reached(limit, `${whose} more than ${most}: they are delayed`);
     return true;
   }
 
@@ -312,21 +313,24 @@ export class Client implements ClientPeer {
     }
   }
 
-  /** Counts and logs a limit that was reached; `did` completes the sentence in the log. */
+  /** Counts and logs a limit that was reached; `did` completes the log line after the client's name. */
   #reached(limit: Reached, did: string): void {
     this.#deps.limitLog.reached(limit, this.#monitor.grant.name, `client ${this.name} ${did}`);
   }
 
-  /** Logs a client that is behind at a tick; a short burst is not logged. */
+  /** Logs that a client is behind; called once a tick, so that a short burst is not logged. */
   #noteSlow(): void {
     if (this.#connection.behind && !this.#slow) {
-      this.#reached("slow-unread", `leaves ${this.unread} bytes unread: no more of it is read`);
+      this.#reached(
+        "slow-unread",
+        `leaves ${this.unread} bytes unread: its commands are not read until it catches up`,
+      );
     }
     this.#slow = this.#connection.behind;
   }
 
   /**
-   * Closes descriptors that no command has taken for too long: one of them may keep the client's
+   * Closes descriptors that no command has used for too long: one of them may keep the client's
    * connection open after the client has exited.
    */
   #closeFds(now: number): void {
@@ -335,7 +339,7 @@ export class Client implements ClientPeer {
     if (!this.#monitor.hasFds || !this.#monitor.idle || !this.#inbox.empty) this.#fdsSince = now;
     if (now - this.#fdsSince < limit) return;
     this.#monitor.takeFds()?.close();
-    const did = `passed file descriptors that no command took for ${limit} s: they were closed`;
+    const did = `passed file descriptors that no command used for ${limit} s: they were closed`;
     this.#reached("fds-time", did);
   }
 
@@ -345,7 +349,7 @@ export class Client implements ClientPeer {
     if (this.#stirred || !this.#monitor.idle || !this.#monitor.greeted) this.#quietSince = now;
     this.#stirred = false;
     if (idle === 0 || now - this.#quietSince < idle || this.#connection.closing) return;
-    this.#reached("idle", `was closed: it said and heard nothing for ${idle} s`);
+    this.#reached("idle", `was closed: it was idle for ${idle} s`);
     this.#deps.mux.dismiss(this.#monitor, "it was idle", "idle");
   }
 
@@ -354,8 +358,8 @@ export class Client implements ClientPeer {
   }
 
   /**
-   * Handles the end of the client's stream. QEMU answers the commands sent before, one by one,
-   * unless `oob` is on: then it drops them all (measured).
+   * Handles the end of the client's stream as QEMU does. QEMU answers the commands sent before it,
+   * one by one; with `oob` enabled, it drops them all (measured).
    */
   async #finish(): Promise<void> {
     if (this.#monitor.takesOob || await this.#connection.hasGone()) return this.#leave();
@@ -380,7 +384,7 @@ export class Client implements ClientPeer {
       ({ hard: "max-unread", patience: "slow-time", total: "max-unread-in-all" } as const)[mark];
     this.#deps.limitLog.counted(limit, this.#monitor.grant.name);
     this.#deps.log.warn(`client ${this.name} was dropped: ${reason}`);
-    // The hub learns of it later: it may be in the middle of sending to others.
+    // The hub is notified later, because it may be in the middle of sending to other clients.
     this.#ending = "unread";
   }
 }

@@ -29,11 +29,11 @@ export type ClientSettings = Pick<
   "listeners" | "control" | "max-clients" | "max-unread"
 >;
 
-/** The parts of a machine that a registry uses. */
+/** The parts of a machine that the registry uses. */
 export interface RegistryDeps extends Deps {
   /** Finds passed sockets. */
   readonly take: TakePassed;
-  /** Owns a promise. */
+  /** Takes over a promise; an error ends the daemon. */
   keep(promise: Promise<void>): void;
 }
 
@@ -95,7 +95,7 @@ export class ClientRegistry implements Disposable {
   }
 
   /**
-   * Adopts new settings, all or nothing: the steps that can fail are first.
+   * Adopts new settings, all or nothing: the steps that can fail come first.
    *
    * @throws Failure if it cannot; nothing has changed then
    */
@@ -105,7 +105,7 @@ export class ClientRegistry implements Disposable {
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
     const changes: Change[] = [];
     try {
-      if (this.#closed) throw new Failure(1, "qmpmux is ending");
+      if (this.#closed) throw new Failure(1, "qmpmux is shutting down");
       for (const [key, listener] of this.#listeners) {
         const each = wanted.get(key);
         if (each) changes.push(listener.prepare(each));
@@ -148,14 +148,14 @@ export class ClientRegistry implements Disposable {
     this.#listeners.clear();
   }
 
-  /** Resolves when no thread waits for sockets; call it when the last client has left. */
+  /** Resolves when the thread that polls sockets has ended; call it when the last client has left. */
   async idle(): Promise<void> {
     await this.poller?.idle();
   }
 
   /**
-   * Opens all listeners, or none. Passed sockets are last: a failure closes them, and by
-   * then all others have been checked.
+   * Opens all listeners, or none. Passed sockets are opened last: after a failure they are closed
+   * and cannot be opened again.
    */
   async #opened(all: Iterable<Keyed<ListenerSettings>>): Promise<Map<string, Listener>> {
     const opened = new Map<string, Listener>();
@@ -175,14 +175,14 @@ export class ClientRegistry implements Disposable {
     }
   }
 
-  /** Accepts clients at a listener. */
+  /** Registers a listener, and accepts its clients. */
   #listen(key: string, listener: Listener): void {
     const { log, keep, errors } = this.#deps;
     this.#listeners.set(key, listener);
     const { absent, grant } = listener.settings;
     if (absent === "refuse" && !this.#qemuReady) {
       listener.suspend();
-      log.info(`${listener.address} refuses clients until QEMU is there (absent=refuse)`);
+      log.info(`${listener.address} refuses clients until QEMU is ready (absent=refuse)`);
     } else log.info(`listening on ${listener.address} (${grant.dialect})`);
     const accept = (socket: Stream): void => {
       try {
@@ -196,7 +196,7 @@ export class ClientRegistry implements Disposable {
     keep(listener.accept(accept, log, onError));
   }
 
-  /** Opens or closes a listener, by its setting for the time when QEMU is away. */
+  /** Opens or closes a listener, by its setting `absent` and whether QEMU is ready. */
   #openOrClose(listener: Listener): void {
     const { log, limitLog, keep } = this.#deps;
     const listens = this.#qemuReady || listener.settings.absent === "wait";
@@ -206,13 +206,13 @@ export class ClientRegistry implements Disposable {
       () => log.info(`listening on ${listener.address} (${listener.settings.grant.dialect})`),
       (error) => {
         if (!(error instanceof Failure)) throw error;
-        limitLog.logged(`${listener.address}: not listening again`, error.message);
+        limitLog.logged(`${listener.address}: listening again failed`, error.message);
       },
     );
     keep(resumed);
   }
 
-  /** Moves a client to the present listener of its key, if that was opened again. */
+  /** Moves a client to the present listener of its key, if the listener was replaced. */
   #moveToPresent(entry: ClientEntry): void {
     const listener = this.#listeners.get(entry.key) ?? entry.listener;
     entry.listener.clients--;
@@ -231,7 +231,7 @@ export class ClientRegistry implements Disposable {
     }
   }
 
-  /** Checks that FFI is used as at the start; @throws Failure if a listener changes that */
+  /** Checks that a listener needs FFI exactly if it did at the start; @throws Failure if not */
   #checkFfi(key: string, settings: ListenerSettings): void {
     const now = this.#listeners.get(key)?.settings;
     const needs = settings.identity;
@@ -248,7 +248,7 @@ export class ClientRegistry implements Disposable {
     const who = socket.identity;
     const grant = listener.grantFor(who);
     if (grant === undefined) {
-      const line = `${address}: a client was not let in: ${whoIs(who)}`;
+      const line = `${address}: a client was refused: ${whoIs(who)}`;
       limitLog.reached("not-admitted", settings.grant.name, line);
       return socket.close();
     }
@@ -290,11 +290,15 @@ export class ClientRegistry implements Disposable {
     // Administrators are admitted however many clients there are.
     if (grant.dialect === "control") return clients < own;
     const all = this.#settings["max-clients"];
-    const refused = `${address}: a client was not let in:`;
+    const refused = `${address}: a client was refused:`;
     if (clients >= own) {
-      limitLog.reached("max-clients", grant.name, `${refused} there are ${own} (max-clients)`);
+      limitLog.reached(
+        "max-clients",
+        grant.name,
+        `${refused} ${own} are connected already (max-clients)`,
+      );
     } else if (this.#count >= all) {
-      const line = `${refused} there are ${all} in all (--max-clients)`;
+      const line = `${refused} ${all} are connected already in all (--max-clients)`;
       limitLog.reached("max-clients-in-all", grant.name, line);
     }
     return clients < own && this.#count < all;
@@ -303,9 +307,9 @@ export class ClientRegistry implements Disposable {
 
 /** Describes a client that was not admitted, for people. */
 function whoIs(identity: PeerCredentials | undefined): string {
-  if (identity === undefined) return "it cannot be told who it is";
+  if (identity === undefined) return "its identity is unknown";
   const { pid, uid, gid } = identity;
-  const who = `process ${pid} of user ${uid} and group ${gid} is not among those it admits`;
+  const who = `process ${pid} of user ${uid} and group ${gid} is not admitted`;
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
 }
 

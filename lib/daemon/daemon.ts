@@ -1,5 +1,5 @@
 /**
- * The process: the clock, the signals, systemd, what is recorded, and the machines.
+ * The process: the clock, the signals, systemd, the records, and the machines.
  *
  * @module
  */
@@ -20,17 +20,17 @@ import { MetricsServer } from "./metrics_server.ts";
 import { Records } from "./records.ts";
 
 const TICK_MS = 1000;
-/** The time for teardown after draining: clients are given two seconds to read. */
+/** The time for teardown after draining: two seconds of it are for clients to read. */
 const TEARDOWN_MS = 10_000;
 /** The time for everything after a second signal. */
 const SECOND_SIGNAL_MS = 3000;
-/** The seconds that count at most between two ticks; a loaded machine makes ticks a little late. */
+/** The longest time between two ticks that counts, in seconds; on a loaded host ticks are a little late. */
 const LONGEST_TICK = 1.5;
 
 /**
  * Serves until a signal ends it.
  *
- * @param reread reads the settings again at SIGHUP; an error is logged, and changes nothing
+ * @param reread reads the settings again for a reload; after an error nothing changes
  * @param version the version of qmpmux, for the metrics
  * @throws Failure if it cannot serve
  */
@@ -56,7 +56,7 @@ class Daemon {
   readonly #forced = Promise.withResolvers<ExitStatus>();
   readonly #limitLog: LimitLog;
   readonly #errors: InternalErrors;
-  /** The time in which timeouts of clients and of QEMU are counted. */
+  /** The time that the timeouts of clients and of QEMU are measured in. */
   readonly #time = new RunningTime(LONGEST_TICK, CLOCK.now());
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
@@ -83,7 +83,7 @@ class Daemon {
     this.#notifier = new Notifier(this.#service.notifySocket, log);
   }
 
-  /** Resolves if the daemon must end and does not end by itself. */
+  /** Resolves with the exit status if the daemon must be forced to exit. */
   get forced(): Promise<ExitStatus> {
     return this.#forced.promise;
   }
@@ -109,7 +109,7 @@ class Daemon {
       (await this.#prepareMetrics(this.#settings)).commit();
       using _metrics = { [Symbol.dispose]: (): void => this.#metrics?.[Symbol.dispose]() };
       for (const name of sockets.untaken) {
-        this.#log.warn(`systemd passed the socket ${name}, which no --listen fd:${name} takes`);
+        this.#log.warn(`systemd passed the socket ${name}, but no --listen fd:${name} uses it`);
       }
       await dropPermissions(this.#settings, this.#notifier.active, this.#reread !== undefined);
       using _watchdog = this.#watchdog(watchdogMs);
@@ -147,7 +147,7 @@ class Daemon {
   }
 
   /**
-   * Opens the metrics server if its address is a new one.
+   * Opens a metrics server if its address has changed.
    *
    * @throws Failure if it cannot listen there
    */
@@ -174,7 +174,7 @@ class Daemon {
     };
   }
 
-  /** Reads the settings again, after any reload in progress; returns what was wrong with them. */
+  /** Reloads the settings, after any reload in progress; returns the problems found. */
   #nextReload(): Promise<readonly string[]> {
     return this.#reloading = this.#reloading.then(() => this.#reload());
   }
@@ -185,7 +185,7 @@ class Daemon {
     this.#records.reopen();
     try {
       if (this.#reread === undefined) {
-        throw new Failure(78, "there is no configuration file; start with --config");
+        throw new Failure(78, "no configuration file was given; restart qmpmux with --config");
       }
       const settings = this.#reread();
       const changed = changedForRestart(this.#settings, settings);
@@ -193,18 +193,18 @@ class Daemon {
         throw new Failure(78, `${changed.join(", ")} cannot change while qmpmux runs; restart it`);
       }
       await this.#adopt(settings);
-      this.#log.info("the configuration has been read again");
+      this.#log.info("the configuration has been reloaded");
       return [];
     } catch (error) {
       const problems = problemsOf(error);
-      for (const problem of problems) this.#log.warn(`not read again: ${problem}`);
+      for (const problem of problems) this.#log.warn(`not reloaded: ${problem}`);
       return problems;
     } finally {
       this.#notifier.reloaded();
     }
   }
 
-  /** Adopts new settings, all or nothing: the steps that can fail are first. */
+  /** Adopts new settings, all or nothing: the steps that can fail come first. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const changes: Change[] = [];
     try {
@@ -227,21 +227,21 @@ class Daemon {
     this.#report();
   }
 
-  /** Ends the process after a while, even if something is still pending. */
+  /** Forces the process to exit after a while, even if something is still pending. */
   #forceWithin(milliseconds: number): void {
     runLater(milliseconds, () => {
-      this.#log.warn("qmpmux ends, though something has not come to its end");
+      this.#log.warn("qmpmux exits although something is still pending");
       this.#forced.resolve(1);
     });
   }
 
-  /** Sends the state to systemd: at each change of QEMU's, and once a second for the clients. */
+  /** Sends the status to systemd: whenever QEMU's state changes, and once a second for the clients. */
   #report(): void {
     const states = this.#machines.values().map(({ statusText }) => statusText);
     this.#notifier.status(states.toArray().join("; "));
   }
 
-  /** Notifies the watchdog of this loop, and of QEMU only if it is configured so. */
+  /** Notifies systemd's watchdog while this event loop runs, and if so configured only while QEMU answers. */
   #watchdog(period: number | undefined): Disposable | undefined {
     return period === undefined ? undefined : every(period / 2, () => {
       const stalled = this.#machines.values().some((machine) => machine.stalled);
@@ -249,7 +249,7 @@ class Daemon {
     });
   }
 
-  /** Owns a promise: an error ends the daemon. */
+  /** Takes over a promise: an error ends the daemon. */
   #keep(promise: Promise<void>): void {
     const kept = promise.catch((error) => {
       this.#failed ??= error;
@@ -280,7 +280,7 @@ class Daemon {
         this.#report();
       },
       () => {
-        // Without a configuration file only the audit can be opened again.
+        // Without a configuration file, SIGHUP only reopens the audit.
         if (this.#reread === undefined && this.#records.reopen()) return;
         this.#keep(this.#nextReload().then(() => {}));
       },
@@ -296,7 +296,7 @@ function every(milliseconds: number, run: () => void): Disposable {
   return { [Symbol.dispose]: (): void => clearInterval(timer) };
 }
 
-/** Returns what is wrong with settings, for people; throws a bug on. */
+/** Returns the problems that an error describes, for people; throws any other error again. */
 function problemsOf(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.problems;
   if (error instanceof Failure || error instanceof UsageError) return [error.message];

@@ -22,6 +22,6 @@ export interface Deps {
   readonly errors: InternalErrors;
   /** Measures time. */
   readonly clock: Clock;
-  /** Runs slices of work that must wait. */
+  /** Runs tasks in later turns of the event loop. */
   readonly turns: Turns;
 }

@@ -1,8 +1,8 @@
 /**
- * The descriptors that clients pass: those that are taken, and their limit.
+ * The descriptors that clients pass: which are accepted, and the limit of their number.
  *
- * Each counts against the limit of open files of qmpmux. Descriptors that are not
- * taken are closed.
+ * Each counts against qmpmux's limit of open files. Descriptors that are not accepted
+ * are closed.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Fds } from "../wire/peer.ts";
 import type { LimitLog } from "./limit_log.ts";
 
-/** The limit of descriptors of all clients that wait for a command; one message has up to sixteen. */
+/** The limit of descriptors, of all clients, that wait for a command; one message has up to sixteen. */
 export const FDS_IN_ALL = 1024;
 
-/** Counts the descriptors until they are closed or sent. */
+/** The number of descriptors that have been received and not yet closed or sent. */
 export class FdBudget {
-  /** The descriptors that are held. */
+  /** The number of descriptors held. */
   held = 0;
 
   /** Counts received descriptors; returns `false` if they exceed the limit. */
@@ -30,7 +30,7 @@ export class FdBudget {
   }
 }
 
-/** Returns the received descriptors that a client may pass, and closes the others. */
+/** Returns the received descriptors that are accepted from a client, and closes the others. */
 export function takenFrom(
   { name, grant }: Monitor,
   fds: Fds,
@@ -42,7 +42,7 @@ export function takenFrom(
     limitLog.reached(
       "fds",
       grant.name,
-      `client ${name} passed a file descriptor, which was closed: its listener takes none; ` +
+      `client ${name} passed a file descriptor, which was closed: its listener accepts none; ` +
         "add fds=on to it",
     );
     return undefined;
@@ -60,7 +60,7 @@ export function takenFrom(
   limitLog.reached(
     "fds-in-all",
     grant.name,
-    `client ${name} passed a file descriptor, and ${FDS_IN_ALL} of all clients wait: it was closed`,
+    `client ${name} passed a file descriptor, which was closed: ${FDS_IN_ALL} of all clients are waiting already`,
   );
   return undefined;
 }

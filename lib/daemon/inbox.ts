@@ -1,8 +1,8 @@
 /**
  * Bytes received from a client, and the commands that they are split into one by one.
  *
- * Small chunks share blocks, so that little more memory is used than was received.
- * Descriptors stay before the bytes they were received with.
+ * Small chunks share blocks, so that the memory used is little more than the bytes
+ * received. Descriptors stay in order, before the bytes that they were received with.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
 import type { Grammar } from "../wire/grammar.ts";
 import type { Fds } from "../wire/peer.ts";
 
-/** The size of a block; most clients have none, as their commands are split at once. */
+/** The size of a block. Most clients have no block, because their commands are split at once. */
 const BLOCK_BYTES = 4096;
 
-/** The bytes given to the splitter at a time: they take it a fraction of a slice. */
+/** The number of bytes split at a time; this takes a fraction of a slice. */
 const PART_BYTES = 4096;
 
 interface Block {
@@ -24,25 +24,25 @@ interface Block {
   fds: Fds | undefined;
 }
 
-/** The bytes, in order. */
+/** The received bytes of a client, in order. */
 export class Inbox {
   #blocks: Block[] = [];
   #splitter: FrameSplitter | undefined;
   /** Whether the splitter may hold another command. */
   #unsplit = false;
-  /** Bytes of memory that it holds and that are not split. */
+  /** Bytes of memory in use by blocks. */
   bytes = 0;
-  /** The number of chunks with descriptors that are not split. */
+  /** The number of chunks with descriptors that have not been split. */
   fdMessages = 0;
   /** The limit of a command in bytes. */
   limit = 0;
 
-  /** Whether everything was split, and every command taken. */
+  /** Whether all bytes have been split, and all commands returned. */
   get empty(): boolean {
     return !this.#unsplit && this.#blocks.length === 0;
   }
 
-  /** Appends a chunk; it is copied. */
+  /** Appends a copy of a chunk. */
   push(chunk: Uint8Array, fds: Fds | undefined): void {
     if (fds) this.fdMessages++;
     const last = this.#blocks.at(-1);
@@ -51,7 +51,7 @@ export class Inbox {
       last.to += chunk.length;
       return;
     }
-    // The first chunk is mostly split at once: its block has no spare room.
+    // The first chunk is usually split at once, so its block gets no spare room.
     const size = last ? Math.max(BLOCK_BYTES, chunk.length) : chunk.length;
     const bytes = new Uint8Array(size);
     bytes.set(chunk);
@@ -59,7 +59,7 @@ export class Inbox {
     this.bytes += size;
   }
 
-  /** Takes the next command; `undefined` if more bytes must be split. */
+  /** Returns the next command; `undefined` if more bytes must be split first. */
   next(grammar: Grammar): Frame | Damage | undefined {
     this.#splitter ??= new FrameSplitter(grammar);
     this.#splitter.limit = this.limit;
@@ -67,10 +67,10 @@ export class Inbox {
   }
 
   /**
-   * Gives the splitter more bytes, after `next` has returned `undefined`.
+   * Splits more bytes, after `next` has returned `undefined`.
    *
-   * @param received gets the descriptors received with them
-   * @returns whether there were any
+   * @param received is called with the descriptors that belong to the bytes
+   * @returns whether there were any bytes
    */
   split(received: (fds: Fds) => void): boolean {
     const [first] = this.#blocks;

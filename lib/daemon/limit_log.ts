@@ -1,8 +1,8 @@
 /**
- * The log of what may happen often: limits that were reached, and internal errors.
+ * The log of frequent occurrences: limits that were reached, and internal errors.
  *
- * Each time is counted. The log gets the first of a minute for each subject, then the
- * number of the others: a client that reaches a limit all day must not fill a disk.
+ * Every occurrence is counted. For each subject the log gets the first line of a minute,
+ * then the number of the others: a client that reaches a limit all day must not fill the disk.
  *
  * @module
  */
@@ -27,16 +27,16 @@ export type Counter = (limit: Reached, listener: string) => void;
 
 const QUIET_SECONDS = 60;
 
-/** The limit of subjects within that time; listeners and limits are far fewer. */
+/** The limit of subjects per minute; the combinations of listeners and limits are far fewer. */
 const SUBJECTS_LIMIT = 1024;
 
-/** A subject that is not logged again for now. */
+/** A subject whose lines are only counted for now. */
 interface Quiet {
   readonly since: number;
   more: number;
 }
 
-/** Counts and logs limits that were reached. */
+/** A log of limits that were reached, at most one line a minute for each subject. */
 export class LimitLog {
   readonly #log: Log;
   readonly #count: Counter;
@@ -46,14 +46,14 @@ export class LimitLog {
   /**
    * Creates an empty log.
    *
-   * @param count is called every time
+   * @param count is called every time a limit is reached
    */
   constructor(log: Log, count: Counter = () => {}) {
     this.#log = log;
     this.#count = count;
   }
 
-  /** Counts a limit that the caller logs. */
+  /** Counts a limit; the caller logs it. */
   counted(limit: Reached, listener: string): void {
     this.#count(limit, listener);
   }
@@ -67,7 +67,7 @@ export class LimitLog {
   /**
    * Logs a line, at most once a minute for a subject.
    *
-   * @param subject begins the line that says how often it was repeated
+   * @param subject the beginning of the later line that says how often it was repeated
    */
   logged(subject: string, line: string): void {
     const quiet = this.#quiet.get(subject);
@@ -80,7 +80,7 @@ export class LimitLog {
     this.#log.warn(line);
   }
 
-  /** Advances the time to `now`, in seconds; logs how often each line was repeated in a minute. */
+  /** Advances the time to `now`, in seconds; logs how often each line was repeated in the last minute. */
   tick(now: number): void {
     this.#now = now;
     for (const [subject, { since, more }] of this.#quiet) {
@@ -95,7 +95,7 @@ export class LimitLog {
 }
 
 /**
- * Reports internal errors, with their stacks; none ends the process.
+ * A reporter of internal errors, which do not end the process.
  *
  * Code that serves one client or one QEMU catches its errors, closes that client or that
  * connection, and reports the error here.
@@ -107,7 +107,7 @@ export class InternalErrors {
   /**
    * Creates a reporter that has reported nothing.
    *
-   * @param limitLog logs each error, but the same one at most once a minute
+   * @param limitLog logs each error, and repetitions at most once a minute
    * @param count counts every error
    */
   constructor(limitLog: LimitLog, count: (where: InternalErrorPlace) => void) {
@@ -118,19 +118,19 @@ export class InternalErrors {
   /**
    * Reports an error.
    *
-   * @param where what qmpmux was doing
-   * @param subject what the error has ended, such as a client's name
+   * @param where what qmpmux was working on
+   * @param subject the name of the client or listener that was affected
    */
   report(where: InternalErrorPlace, error: unknown, subject?: string): void {
     this.#count(where);
     const [message, ...frames] = stackOf(error);
     const of = subject === undefined ? where : `${where} ${subject}`;
     const line = `internal error (${of}): ${[message, ...frames].join(" | ")}`;
-    // A client that causes the same error again and again must not fill the log.
+    // A client that repeats the same error must not fill the log.
     this.#limitLog.logged(`internal error (${where}) ${message} ${frames[0] ?? ""}`, line);
   }
 
-  /** Runs something, and reports the error it throws. */
+  /** Calls a function, and reports the error that it throws. */
   attempt(where: InternalErrorPlace, run: () => void): void {
     try {
       run();
@@ -156,7 +156,7 @@ export class InternalErrors {
   }
 }
 
-/** The lines of an error's stack, its message first. */
+/** Returns the lines of an error's stack, its message first. */
 function stackOf(error: unknown): [string, ...string[]] {
   const text = error instanceof Error ? error.stack ?? String(error) : String(error);
   const [first = "", ...frames] = text.split("\n").map((line) => line.trim());

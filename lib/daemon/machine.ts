@@ -1,7 +1,7 @@
 /**
  * One virtual machine: its hub, the link to its QEMU, and its clients.
  *
- * The daemon tells it the time and its settings. Draining belongs to it alone.
+ * The daemon passes it the time and its settings. It drains itself.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import type { Records } from "./records.ts";
 
 /** The parts of the daemon that a machine uses. */
 export interface MachineDeps {
-  /** Receives its lines. */
+  /** Receives its log lines. */
   readonly log: Log;
   /** Measures its time. */
   readonly clock: Clock;
@@ -35,17 +35,17 @@ export interface MachineDeps {
   readonly take: TakePassed;
   /** Returns the seconds that the daemon has run. */
   running(): number;
-  /** Owns a promise: an error ends the daemon. */
+  /** Takes over a promise: an error ends the daemon. */
   keep(promise: Promise<void>): void;
-  /** Reads the settings again; returns what was wrong with them. */
+  /** Reloads the settings; returns the problems found. */
   reload(): Promise<readonly string[]>;
-  /** Called when the first QEMU is ready. */
+  /** Called once, when the first QEMU is ready. */
   ready(): void;
   /** Called when the state of QEMU has changed. */
   changed(): void;
 }
 
-/** A machine from the daemon's start to its end. */
+/** A machine, from the daemon's start to its exit. */
 export class Machine implements Disposable {
   #settings: ServeSettings;
   readonly #deps: MachineDeps;
@@ -55,13 +55,13 @@ export class Machine implements Disposable {
   readonly #link: QemuLink;
   readonly #clients: ClientRegistry;
   readonly #stop = new AbortController();
-  /** Resolves when draining is over. */
+  /** Resolves when draining has finished. */
   readonly #drained = Promise.withResolvers<void>();
 
   /**
    * Creates a machine without clients and without QEMU.
    *
-   * @throws Failure if QEMU cannot be at its address
+   * @throws Failure if QEMU's address cannot be a monitor
    */
   constructor(settings: ServeSettings, deps: MachineDeps) {
     checkPlace(settings.qemu);
@@ -83,9 +83,9 @@ export class Machine implements Disposable {
       failed: (where, error, client) => errors.report(where, error, client),
       mayLackFdsOption: ({ name, grant }) =>
         this.#limitLog.logged(
-          `${grant.name}: no file descriptor came`,
-          `client ${name} asked QEMU to take a file descriptor, and none came: its listener has no ` +
-            "fds=on; add it if clients are to pass descriptors",
+          `${grant.name}: a descriptor was missing`,
+          `client ${name} sent a command that takes a file descriptor, but none was passed: its listener has no ` +
+            "fds=on; add it if clients should pass descriptors",
         ),
     }, records.recording);
     const shared = { mux: this.#mux, log, limitLog: this.#limitLog, errors, clock, turns: TURNS };
@@ -103,7 +103,7 @@ export class Machine implements Disposable {
     await this.#clients.open();
   }
 
-  /** Serves QEMU until it is drained, or the only QEMU to be served has left. */
+  /** Serves QEMU until the machine is drained, or until the first QEMU disconnects with `once`. */
   async run(): Promise<void> {
     try {
       await this.#link.run(this.#clients.poller?.libc);
@@ -112,7 +112,7 @@ export class Machine implements Disposable {
     }
   }
 
-  /** Stops dialling QEMU, waits for the commands in flight, then disconnects; `run` resolves then. */
+  /** Makes no new connection to QEMU, waits for pending commands, then disconnects; `run` then resolves. */
   drain(): void {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
@@ -122,7 +122,7 @@ export class Machine implements Disposable {
   async #drain(): Promise<void> {
     this.#mux.drain();
     await withTimeout(this.#settings["drain-timeout"] * 1000, this.#drained.promise, undefined);
-    this.#link.close({ kind: "shutdown", text: "qmpmux is ending" });
+    this.#link.close({ kind: "shutdown", text: "qmpmux is shutting down" });
   }
 
   /** Ends draining now. */
@@ -137,7 +137,7 @@ export class Machine implements Disposable {
     this.#mux.adopt(this.#muxOptions(settings));
   }
 
-  /** Records with the present observers from now on. */
+  /** Uses the present observers from now on. */
   adoptRecording(): void {
     this.#mux.adoptRecording(this.#deps.records.recording);
   }
@@ -152,15 +152,15 @@ export class Machine implements Disposable {
   /** Disconnects the clients and accepts no more. */
   [Symbol.dispose](): void {
     this.#errors.attempt("teardown", () => this.#clients[Symbol.dispose]());
-    this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is ending"));
+    this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
   }
 
-  /** Resolves when no thread waits for its sockets; call it when the last client has left. */
+  /** Resolves when the thread that polls sockets has ended; call it when the last client has left. */
   async idle(): Promise<void> {
     await this.#clients.idle();
   }
 
-  /** Whether a QEMU has been ready. */
+  /** Whether any QEMU has been ready since the start. */
   get served(): boolean {
     return this.#link.served;
   }
@@ -170,7 +170,7 @@ export class Machine implements Disposable {
     return this.#mux.status().qemu === "stalled";
   }
 
-  /** Its present numbers. */
+  /** The present values of its gauges. */
   get gauges(): Gauges {
     return this.#mux.gauges();
   }
@@ -178,7 +178,7 @@ export class Machine implements Disposable {
   /** Its state in a few words. */
   get statusText(): string {
     const { size } = this.#mux.monitors;
-    const qemu = this.#stop.signal.aborted ? "ending" : this.#link.statusText;
+    const qemu = this.#stop.signal.aborted ? "shutting down" : this.#link.statusText;
     return `${qemu}, ${size} ${size === 1 ? "client" : "clients"}`;
   }
 

@@ -1,8 +1,8 @@
 /**
  * An HTTP server for metrics: `GET /metrics`, and nothing else.
  *
- * It implements the part of HTTP/1.1 that this needs: one small request per
- * connection, within a timeout, from few clients at a time.
+ * It implements only the necessary part of HTTP/1.1: one small request per connection,
+ * within a timeout, and few connections at a time.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Stream } from "../platform/stream.ts";
 import type { Listener } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 
-/** The limit of a request; those of a scraper are shorter. */
+/** The limit of a request; those of Prometheus are shorter. */
 const REQUEST_CHARS_LIMIT = 8192;
 
 /** The timeout of a request and its response. */
@@ -26,7 +26,7 @@ const MARKS: Marks = { soft: Infinity, hard: 64 << 20, patience: Infinity };
 
 const ENCODER = new TextEncoder();
 
-/** Responds with the text that `render` returns. */
+/** A server that responds with the text that `render` returns. */
 export class MetricsServer implements Disposable {
   readonly #listener: Listener;
   readonly #render: () => string;
@@ -35,9 +35,9 @@ export class MetricsServer implements Disposable {
   readonly #askers = new Map<Connection, Promise<void>>();
 
   /**
-   * Serves at a listener.
+   * Creates a server for a listener.
    *
-   * @param hosts returns the host names that requests by TCP may have, besides those of this host
+   * @param hosts returns the host names that requests over TCP may use, besides those of this host
    */
   constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
     this.#listener = listener;
@@ -50,7 +50,7 @@ export class MetricsServer implements Disposable {
     return this.#listener.address;
   }
 
-  /** Responds until it is closed; resolves when the last client has disconnected. */
+  /** Serves requests until it is closed; resolves when the last client has disconnected. */
   async run(log: Log): Promise<void> {
     await this.#listener.accept((socket) => this.#accept(socket), log);
     await Promise.all(this.#askers.values());
@@ -110,15 +110,15 @@ export function answerTo(
   if (hosts !== undefined && !isFor(request, hosts)) {
     return answer(
       "403 Forbidden",
-      "this request is for another host: ask for localhost, 127.0.0.1 or [::1], " +
+      "the request names another host; use localhost, 127.0.0.1 or [::1], " +
         "or allow the name with --metrics-host",
     );
   }
   if (target.replace(/\?.*$/, "") !== "/metrics") {
-    return answer("404 Not Found", "only /metrics is here");
+    return answer("404 Not Found", "not found; ask for /metrics");
   }
   if (method !== "GET" && method !== "HEAD") {
-    return answer("405 Method Not Allowed", "only GET", ["Allow: GET, HEAD"]);
+    return answer("405 Method Not Allowed", "use GET or HEAD", ["Allow: GET, HEAD"]);
   }
   const whole = answer("200 OK", render(), ["Cache-Control: no-store"], PROMETHEUS);
   return method === "HEAD" ? whole.slice(0, whole.indexOf("\r\n\r\n") + 4) : whole;
@@ -128,10 +128,10 @@ export function answerTo(
 const HOST_HEADER = /^host:[ \t]*(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?[ \t]*$/i;
 
 /**
- * Returns whether a request is for this host, or one of the given names.
+ * Returns whether the `Host:` header of a request names this host, or one of the given names.
  *
- * A web page can direct a browser here through a domain that resolves to 127.0.0.1; the request
- * then has the name of that domain.
+ * This protects against DNS rebinding: a web page can send requests here through its own domain
+ * if that resolves to 127.0.0.1, but the header then has the name of that domain.
  */
 function isFor(request: string, hosts: readonly string[]): boolean {
   const [, ...lines] = request.split(/\r?\n/);

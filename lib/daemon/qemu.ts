@@ -1,5 +1,5 @@
 /**
- * A connection to QEMU, from the first attempt to its end.
+ * A connection to QEMU, from the first attempt to connect until it is closed.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import type { Log } from "../platform/log.ts";
 import { directoryOf, noFamily, type UnixAddress } from "../platform/socket_file.ts";
 import { QEMU_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
-/** No limits: the commands in flight limit what is written to QEMU; see `Upstream`. */
+/** The marks of QEMU's connection, which has no limits: `Upstream` limits the commands in flight. */
 const UPSTREAM_MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1000;
 
-/** The pauses between attempts; each is twice the one before, up to a second. */
+/** The pauses between attempts to connect; each is twice the one before, up to a second. */
 export class Pauses {
   #next = FIRST_PAUSE_MS;
 
@@ -47,12 +47,12 @@ export class Pauses {
 }
 
 /**
- * Connects to QEMU, however long that takes.
+ * Connects to QEMU, and retries until it succeeds.
  *
- * @param abandoned ends the waiting
- * @param libc makes a connection that passes descriptors
+ * @param abandoned stops the retries
+ * @param libc makes a connection that can pass descriptors
  * @returns `undefined` if it was abandoned
- * @throws Failure if waiting cannot help
+ * @throws Failure if retries cannot help
  */
 export async function dial(
   address: Address,
@@ -62,7 +62,7 @@ export async function dial(
   libc?: Libc,
 ): Promise<Stream | undefined> {
   const refused = (reason: string): void =>
-    log.warn(`${addressText(address)}: QEMU does not get the fds that clients pass: ${reason}`);
+    log.warn(`${addressText(address)}: descriptors of clients cannot be passed to QEMU: ${reason}`);
   let logged = "";
   while (!abandoned.aborted) {
     try {
@@ -78,15 +78,15 @@ export async function dial(
   return undefined;
 }
 
-/** Returns why QEMU cannot be reached now; @throws Failure if waiting cannot help */
+/** Returns why QEMU cannot be reached now; @throws Failure if retries cannot help */
 function absence(address: Address, { problem, message }: DialError): string {
   switch (problem) {
     case "no directory":
       return `the directory ${directoryOf((address as UnixAddress).path)} does not exist yet`;
     case "no socket":
-      return "QEMU is not there yet";
+      return "QEMU's socket does not exist yet";
     case "refused":
-      return "nobody listens there yet";
+      return "nothing listens there yet";
     case "busy":
       return "QEMU's monitor is busy with other clients; it serves one at a time";
     case "no family":
@@ -94,7 +94,7 @@ function absence(address: Address, { problem, message }: DialError): string {
     case "denied":
       throw new Failure(
         77,
-        `${addressText(address)}: no permission to connect; run as a user who has it`,
+        `${addressText(address)}: no permission to connect; run qmpmux as a user who has it`,
       );
     case "other":
       return message;
@@ -107,7 +107,7 @@ export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock
   readonly messageLimit: number;
 }
 
-/** A connection to QEMU, from its greeting to its end. */
+/** An open connection to QEMU. */
 export class Qemu implements QemuPeer {
   readonly #deps: QemuDeps;
   readonly #connection: Connection;
@@ -119,7 +119,7 @@ export class Qemu implements QemuPeer {
   heard = false;
   readonly #work: UnbrokenWork;
 
-  /** Begins a session on an open connection; `run` reads it. */
+  /** Begins a session on an open connection; `run` then reads from it. */
   constructor(socket: Stream, deps: QemuDeps) {
     this.#deps = deps;
     this.#work = new UnbrokenWork(deps.clock, QEMU_SLICE_SECONDS);
@@ -131,7 +131,7 @@ export class Qemu implements QemuPeer {
       failed: (error) => this.#fail(error),
     });
     const [high, low] = crypto.getRandomValues(new Uint32Array(2));
-    // 53 bits: QEMU returns it digit by digit.
+    // 53 bits, so that it is an exact number: QEMU returns it digit by digit.
     deps.mux.qemuArrived(this, String((high! % 2 ** 21) * 2 ** 32 + low!));
   }
 
@@ -168,7 +168,7 @@ export class Qemu implements QemuPeer {
     this.#connection.end();
   }
 
-  /** Hands over a chunk: the first slice now, the others in later turns. */
+  /** Passes the messages of a chunk to the hub: one slice now, the others in later turns. */
   #take(chunk: Uint8Array): Promise<void> | undefined {
     this.heard = true;
     this.#splitter.load(chunk);
@@ -181,7 +181,7 @@ export class Qemu implements QemuPeer {
     this.#work.clear();
   }
 
-  /** Hands over one message; returns whether there was one. */
+  /** Passes one message to the hub; returns whether there was one. */
   readonly #next = (): boolean => {
     if (this.#connection.closing) return false;
     const input = this.#splitter.next();
@@ -192,7 +192,7 @@ export class Qemu implements QemuPeer {
 
   #fail(error: unknown): void {
     this.#deps.errors.report("qemu", error);
-    this.#ending = { kind: "error", text: "an internal error came up" };
+    this.#ending = { kind: "error", text: "an internal error occurred" };
     this.#connection.end();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The link to QEMU: connects, reconnects, and refuses what is not QEMU.
+ * The link to QEMU: it connects, reconnects, and refuses peers that are not QEMU.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { dial, Pauses, Qemu } from "./qemu.ts";
 
 /** The parts of a machine that the link uses. */
 export interface QemuLinkDeps extends Deps {
-  /** Aborted when no further connection is to be made. */
+  /** Aborted when no further connection may be made. */
   readonly stop: AbortSignal;
   /** Returns the present settings. */
   settings(): ServeSettings;
@@ -24,13 +24,13 @@ export interface QemuLinkDeps extends Deps {
   disconnected(): void;
 }
 
-/** The seconds of a session after which the next connection is tried without a pause. */
+/** The duration of a session, in seconds, after which the next connection is tried without a pause. */
 const LASTING_SECONDS = 1;
 
 const SILENT: QemuEnding = { kind: "silent", text: "QEMU sent no greeting" };
 const UNFINISHED: QemuEnding = {
   kind: "unfinished",
-  text: "QEMU has greeted, but does not finish the negotiation",
+  text: "QEMU sent its greeting but did not complete the negotiation",
 };
 
 /** The connections to the QEMUs at one address, one after the other. */
@@ -47,7 +47,7 @@ export class QemuLink {
   #stalled = false;
   /** The reason logged for the last QEMU that did not become ready. */
   #logged = "";
-  /** The versions of QEMU with a grammar that is a guess; a warning has been logged for each. */
+  /** The untested versions of QEMU for which a warning has been logged. */
   readonly #warnedOf = new Set<string>();
 
   /** Creates a link without a connection. */
@@ -67,7 +67,7 @@ export class QemuLink {
         ? `QEMU ${this.#version} does not answer`
         : `connected to QEMU ${this.#version}`;
     }
-    return this.served ? "QEMU away" : "listening, QEMU not there yet";
+    return this.served ? "QEMU disconnected" : "listening, waiting for QEMU";
   }
 
   /** Notes that the hub has finished the negotiation with QEMU. */
@@ -81,7 +81,7 @@ export class QemuLink {
       this.#warnedOf.add(this.#version);
       const newest = NEWEST_MEASURED.join(".");
       log.warn(
-        `QEMU ${this.#version} is newer than any that was measured: malformed JSON is answered ` +
+        `QEMU ${this.#version} is newer than any that was tested; malformed JSON is answered ` +
           `as QEMU ${newest} does`,
       );
     }
@@ -103,9 +103,9 @@ export class QemuLink {
   }
 
   /**
-   * Serves one QEMU after the other until `stop` is aborted, or the only one to be served has left.
+   * Serves one QEMU after the other until `stop` is aborted; with `once`, only the first.
    *
-   * @param libc makes connections that pass descriptors, and finds out QEMU's process
+   * @param libc makes connections that can pass descriptors, and identifies QEMU's process
    * @throws Failure if the peer is not QEMU
    */
   async run(libc: Libc | undefined): Promise<void> {
@@ -124,7 +124,7 @@ export class QemuLink {
     }
   }
 
-  /** Serves one QEMU, from connecting to it to its end. */
+  /** Connects to QEMU and serves it until it disconnects. */
   async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
     const { log, clock, stop, settings, disconnected } = this.#deps;
     const socket = await dial(settings().qemu, pauses, log, stop, libc);
@@ -152,7 +152,7 @@ export class QemuLink {
     }
     this.#logged = ready ? "" : reason;
     if (ready && settings().once) return "end";
-    // A QEMU that disconnects again and again is connected to only after pauses.
+    // If QEMU disconnects again and again, the pauses between connections grow.
     if (ready && clock.now() - began > LASTING_SECONDS) pauses.reset();
     else await pauses.take(stop);
     return "next";
@@ -162,13 +162,13 @@ export class QemuLink {
     return addressText(this.#deps.settings().qemu);
   }
 
-  /** Checks the first peer; @throws Failure if it is not QEMU, but not if it only disconnected */
+  /** Checks how the first session ended; @throws Failure if the peer is not a QMP server */
   #checkFirst(ending: QemuEnding): void {
     if (ending.kind === "no-qmp") {
       throw new Failure(
         69,
-        `${this.#address} is not a QMP server: it said ${JSON.stringify(ending.said)}; ` +
-          "name a socket that QEMU was given with -qmp",
+        `${this.#address} is not a QMP server: it sent ${JSON.stringify(ending.said)}; ` +
+          "use the socket given to QEMU with -qmp",
       );
     }
     if (ending.kind === "silent") {
@@ -176,7 +176,7 @@ export class QemuLink {
       throw new Failure(
         69,
         `${this.#address} sent no QMP greeting within ${time} s: it is not a monitor (the socket ` +
-          "of a guest agent gives no greeting), or another client holds QEMU's monitor, which " +
+          "of a guest agent sends no greeting), or another client holds QEMU's monitor, which " +
           "serves one at a time; end that client",
       );
     }

@@ -20,7 +20,7 @@ import type { Log } from "../platform/log.ts";
 import { DENO_VERSION } from "../platform/runtime.ts";
 import type { Change } from "../platform/socket_file.ts";
 
-/** The commands that only read, or concern only the client itself. */
+/** The commands that only read, or that affect only the client itself. */
 const READ: ReadonlySet<string> = new Set([
   ...OBSERVER_COMMANDS,
   "async_msg_enable",
@@ -30,7 +30,7 @@ const READ: ReadonlySet<string> = new Set([
   ...HARMLESS,
 ]);
 
-/** The recorders that the settings ask for. */
+/** The recorders that are enabled in the settings. */
 export class Records {
   readonly #log: Log;
   readonly #version: string;
@@ -44,7 +44,7 @@ export class Records {
   readonly #closing: Promise<void>[] = [];
 
   /**
-   * Opens the recorders that the settings ask for.
+   * Opens the recorders that are enabled in the settings.
    *
    * @param version the version of qmpmux
    * @throws Failure if the audit cannot be written
@@ -57,7 +57,7 @@ export class Records {
   }
 
   /**
-   * Opens the recorders that new settings ask for; they record nothing before the commit.
+   * Opens the recorders that new settings enable; they record nothing before the commit.
    *
    * @throws Failure if the audit cannot be written
    */
@@ -93,7 +93,7 @@ export class Records {
   readonly internalError = (place: InternalErrorPlace): void =>
     this.metricsRecorder?.observe({ kind: "internal-error", place });
 
-  /** Retries records that could not be written. */
+  /** Retries to write records after a failure. */
   tick(): void {
     this.#trail?.tick();
   }
@@ -110,7 +110,7 @@ export class Records {
     return this.#trail.failing ? "audit cannot be written" : "audit is written";
   }
 
-  /** Writes what is queued, then closes. */
+  /** Writes the queued records, then closes. */
   async close(): Promise<void> {
     await Promise.all([...this.#closing, this.#trail?.close()]);
   }

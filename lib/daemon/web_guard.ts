@@ -3,7 +3,7 @@
  *
  * A web page can make a browser send a request to any port of this host, with
  * commands in its body. A connection that begins like a request is closed before
- * any of its bytes are read as a command; all others pass unchanged.
+ * any of its bytes are read as a command; all other connections are left unchanged.
  *
  * @module
  */
@@ -13,24 +13,24 @@ import { aborted, type Stream } from "../platform/stream.ts";
 /** The length above which a word is neither an HTTP method nor the start of a QMP command. */
 const WORD_LIMIT = 1024;
 
-/** An HTTP method: a page can choose any if its domain resolves to this host. */
+/** The form of an HTTP method: a web page can choose any method if its domain resolves to this host. */
 const WORD = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
 
-/** The start of an HTTP request; the target of a browser's own request begins with a slash. */
+/** The start of an HTTP request; after an unknown method, the target begins with a slash. */
 const REQUEST = new RegExp(
   "^(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) " +
     `|${WORD}+ /|${WORD}{${WORD_LIMIT}})`,
 );
 
-/** An incomplete start of a request. */
+/** The start of a request that is still incomplete. */
 const BEGINNING = new RegExp(`^${WORD}+ ?$`);
 
-/** The start of a TLS record: parts that a page can choose are sent in the clear. */
+/** The start of a TLS record: a web page can choose parts of it that are sent unencrypted. */
 const TLS = [0x16, 0x03] as const;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** A socket that fails to read from a browser; it holds bytes back only while in doubt. */
+/** A socket that refuses to read from a browser. It holds bytes back only until it has recognized the peer. */
 export class WebGuard implements Stream {
   readonly #socket: Stream;
   readonly #refused: (because: string) => void;
@@ -39,7 +39,7 @@ export class WebGuard implements Stream {
   #inDoubt = true;
 
   /**
-   * Guards a socket from which nothing has been read.
+   * Wraps a socket from which nothing has been read.
    *
    * @param refused is called once, with the reason, if the peer is a browser
    */
@@ -49,7 +49,7 @@ export class WebGuard implements Stream {
   }
 
   /**
-   * Reads as the socket does.
+   * Reads from the socket.
    *
    * @throws ConnectionAborted if a browser is at the other end
    */
@@ -59,7 +59,7 @@ export class WebGuard implements Stream {
     return this.#socket.read(buffer);
   }
 
-  /** Writes as the socket does. */
+  /** Writes to the socket. */
   write(bytes: Uint8Array): Promise<number> {
     return this.#socket.write(bytes);
   }
@@ -94,8 +94,8 @@ export class WebGuard implements Stream {
     this.#inDoubt = protocol === "in doubt";
     if (protocol === "in doubt" || protocol === "harmless") return;
     this.#held = NOTHING;
-    this.#refused(`what it sent begins like ${protocol}, as web browsers speak it`);
-    throw aborted(`${protocol} is not spoken here`);
+    this.#refused(`its first bytes look like ${protocol}, as web browsers send it`);
+    throw aborted(`${protocol} is not accepted here`);
   }
 
   #give(buffer: Uint8Array): number {
@@ -106,7 +106,7 @@ export class WebGuard implements Stream {
   }
 }
 
-/** Classifies at least one byte from the start of a connection. */
+/** Classifies the first bytes of a connection, at least one. */
 function protocolOf(bytes: Uint8Array): "HTTP" | "TLS" | "in doubt" | "harmless" {
   if (bytes[0] === TLS[0]) {
     if (bytes.length === 1) return "in doubt";

@@ -1,5 +1,5 @@
 /**
- * The audit as lines of JSON in a file that is only appended to.
+ * The audit as lines of JSON in an append-only file.
  *
  * @module
  */
@@ -16,9 +16,9 @@ export interface AuditWriter {
   format(record: AuditRecord): string;
   /** Writes a formatted record, or throws. */
   write(text: string): Promise<void>;
-  /** Opens it again, or throws. */
+  /** Reopens the target, or throws. */
   reopen(): void;
-  /** Closes it; a pending write may fail. */
+  /** Closes the target; a pending write may fail. */
   close(): void;
 }
 
@@ -32,7 +32,7 @@ export class AuditFile implements AuditWriter {
   /** Its path. */
   readonly name: string;
   #file: Deno.FsFile;
-  /** Whether it ends in a part of a line. */
+  /** Whether the file ends with an incomplete line. */
   #torn = false;
 
   /**
@@ -59,7 +59,7 @@ export class AuditFile implements AuditWriter {
     return `${lineOf(record)}\n`;
   }
 
-  /** Writes a line; ends the part of a failed one first. */
+  /** Writes a line; if the last write was incomplete, ends that line first. */
   async write(text: string): Promise<void> {
     const bytes = ENCODER.encode(this.#torn ? `\n${text}` : text);
     for (let sent = 0; sent < bytes.length;) {
@@ -68,7 +68,7 @@ export class AuditFile implements AuditWriter {
     }
   }
 
-  /** Opens the path again, after the file was moved away. */
+  /** Reopens the path, after the file was moved away. */
   reopen(): void {
     const file = open(this.name);
     this.#file.close();
@@ -108,12 +108,15 @@ function open(path: string): Deno.FsFile {
 }
 
 function noFile(path: string): Failure {
-  return new Failure(78, `audit ${path} is not a file; name one, or a path for a new one`);
+  return new Failure(78, `audit ${path} is not a regular file; name one, or a path for a new one`);
 }
 
 function noDirectory(path: string): Failure {
   const directory = directoryOf(path);
-  return new Failure(78, `audit ${path}: the directory ${directory} does not exist; make it first`);
+  return new Failure(
+    78,
+    `audit ${path}: the directory ${directory} does not exist; create it first`,
+  );
 }
 
 function infoOf(path: string): Deno.FileInfo | undefined {

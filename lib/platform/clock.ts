@@ -1,12 +1,12 @@
 /**
- * Time: the clock of the system, running time, and timeouts.
+ * Time: the system's clock, running time, and timeouts.
  *
  * @module
  */
 
-/** A clock; tests have their own. */
+/** A clock; tests use a fake one. */
 export interface Clock {
-  /** Returns the seconds since some moment; they never jump. */
+  /** Returns the seconds since an arbitrary moment; this clock never jumps. */
   now(): number;
   /** Returns the seconds since 1970. */
   timeOfDay(): number;
@@ -25,10 +25,10 @@ export const CLOCK: Clock = {
 };
 
 /**
- * The seconds that qmpmux has run, from tick to tick.
+ * The time that qmpmux has run, in seconds; timeouts are measured in it.
  *
- * While the process or the host was stopped, nobody could be heard and nobody was late: a
- * longer gap between two ticks counts only up to a limit.
+ * While the process or the host is suspended, nothing can be received, so that nothing may time
+ * out: a gap between two ticks counts only up to a limit.
  */
 export class RunningTime {
   readonly #longest: number;
@@ -36,35 +36,35 @@ export class RunningTime {
   #last: number;
 
   /**
-   * Creates it with no time passed.
+   * Starts the running time at 0.
    *
-   * @param longest the seconds that count at most between two ticks
-   * @param now the seconds of a clock
+   * @param longest the longest time between two ticks that counts, in seconds
+   * @param now the time of a clock, in seconds
    */
   constructor(longest: number, now: number) {
     this.#longest = longest;
     this.#last = now;
   }
 
-  /** Counts the time up to a tick; returns the seconds. */
+  /** Adds the time up to a tick; returns the running time. */
   tick(now: number): number {
     this.#seconds = this.at(now);
     this.#last = now;
     return this.#seconds;
   }
 
-  /** Returns the seconds at a moment after the last tick. */
+  /** Returns the running time at a moment after the last tick. */
   at(now: number): number {
     return this.#seconds + Math.min(now - this.#last, this.#longest);
   }
 }
 
-/** Calls back once after a time, if the process still runs then. */
+/** Calls a function after a time; does not keep the process running for it. */
 export function runLater(milliseconds: number, run: () => void): void {
   Deno.unrefTimer(setTimeout(run, milliseconds));
 }
 
-/** Waits for a promise, but no longer than this; returns `late` after that. */
+/** Waits for a promise, but returns `late` after a timeout. */
 export async function withTimeout<T, L>(
   milliseconds: number,
   promise: Promise<T>,

@@ -1,7 +1,7 @@
 /**
- * Reading the configuration file.
+ * Reading of the configuration file.
  *
- * The size of the file is limited: nobody is served while it is read.
+ * The size of the file is limited, because clients are not served while it is read.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { auditProblem } from "./audit_file.ts";
 import { Failure } from "./failure.ts";
 import { missingNames } from "./users.ts";
 
-/** The limit of a file; one with a hundred listeners and as many roles has a quarter of it. */
+/** The limit of a file's size; a file with a hundred listeners and a hundred roles has a quarter of it. */
 const BYTES_LIMIT = 256 << 10;
 
 /**
@@ -28,7 +28,7 @@ function textOf(path: string): string {
     using file = Deno.openSync(path);
     const bytes = new Uint8Array(BYTES_LIMIT + 1);
     let length = 0;
-    // A device may have no end.
+    // The path may be a device that never ends.
     while (length < bytes.length) {
       const read = file.readSync(bytes.subarray(length));
       if (read === null) break;
@@ -37,7 +37,7 @@ function textOf(path: string): string {
     if (length > BYTES_LIMIT) {
       throw new Failure(
         78,
-        `${path}: it has more than ${BYTES_LIMIT} bytes (256 KiB); write a shorter one`,
+        `${path}: the file has more than ${BYTES_LIMIT} bytes (256 KiB); shorten it`,
       );
     }
     return new TextDecoder().decode(bytes.subarray(0, length));
@@ -47,7 +47,7 @@ function textOf(path: string): string {
       throw new Failure(78, `${path}: file not found; correct --config`);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${path}: no permission to read it; run as a user who has it`);
+      throw new Failure(77, `${path}: no permission to read it; run qmpmux as a user who has it`);
     }
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Failure(78, `${path}: it cannot be read: ${(error as Error).message}`);

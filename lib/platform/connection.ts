@@ -1,9 +1,9 @@
 /**
- * One socket: reads into one buffer, writes from one bounded queue.
+ * A connected socket with one read buffer and one bounded write queue.
  *
  * Bytes queued in the same turn are written together. A peer that reads too slowly
  * first counts as `behind`, then is dropped: the queue cannot grow without limit,
- * and nothing is omitted silently.
+ * and no message is skipped.
  *
  * @module
  */
@@ -20,16 +20,16 @@ export interface Marks {
   readonly soft: number;
   /** The bytes, not counting replies, above which the peer is dropped. */
   readonly hard: number;
-  /** The seconds it may stay behind without reading a byte. */
+  /** The seconds that the peer may stay behind without reading a byte. */
   readonly patience: number;
 }
 
-/** The initial buffer: most commands fit, and it is most of the memory of an idle client. */
+/** The size of the initial buffer: most commands fit, and an idle client uses little more memory. */
 const SMALL_BUFFER = 512;
 const LARGE_BUFFER = 65536;
-/** The time for the peer to read what is queued at the close. */
+/** The time for the peer to read what is queued when the connection closes. */
 const LINGER_MS = 2000;
-/** The time for the peer to close its side after it was sent everything. */
+/** The time for the peer to close its side after everything was sent. */
 const FAREWELL_MS = 150;
 
 /** The end of reading. */
@@ -50,8 +50,8 @@ export interface ConnectionNotices {
 }
 
 /**
- * The bytes after which the rest is written in a later turn: while the peer reads fast, a
- * hundred writes would follow one another without a turn of the event loop.
+ * The number of bytes after which the rest is written in a later turn. If the peer reads fast, a
+ * hundred writes would otherwise follow one another without a turn of the event loop.
  */
 const UNBROKEN_BYTES = 256 << 10;
 
@@ -75,7 +75,7 @@ export class Connection implements ReplyHolder {
   readonly #queue = new WriteQueue();
   /** Whether any byte was written since the last tick. */
   #progressed = false;
-  /** The time of `tick` since which the peer is behind and reads nothing; else `Infinity`. */
+  /** The time of the `tick` since which the peer is behind and reads nothing; else `Infinity`. */
   stalledSince: number = Number.POSITIVE_INFINITY;
   /** Whether a write is pending, or about to begin. */
   #writing = false;
@@ -104,7 +104,7 @@ export class Connection implements ReplyHolder {
     this.#budget = budget;
   }
 
-  /** Bytes queued that the kernel has not taken. */
+  /** Bytes queued that have not been passed to the kernel. */
   get queued(): number {
     return this.#queue.bytes;
   }
@@ -124,7 +124,7 @@ export class Connection implements ReplyHolder {
     return this.queued + (this.#socket.unread ?? 0);
   }
 
-  /** Whether more is queued than the peer should leave unread. */
+  /** Whether more is queued than the soft limit. */
   get behind(): boolean {
     return this.queued > this.#marks.soft;
   }
@@ -142,7 +142,7 @@ export class Connection implements ReplyHolder {
   /**
    * Queues bytes, which must not change afterwards.
    *
-   * @param fds are passed with the first byte, and closed when they were sent or cannot be
+   * @param fds are passed with the first byte, then closed; they are also closed if they cannot be sent
    */
   send(bytes: Uint8Array, fds?: Fds): void {
     if (this.closing) return fds?.close();
@@ -154,7 +154,7 @@ export class Connection implements ReplyHolder {
     this.#enqueue(bytes, false, fds);
   }
 
-  /** Queues a reply, or a part of one: it is delivered as long as the peer reads. */
+  /** Queues a reply, or a part of one. Replies of any size are delivered as long as the peer reads. */
   sendReply(bytes: Uint8Array): void {
     if (this.closing) return;
     this.#enqueue(bytes, true);
@@ -165,7 +165,7 @@ export class Connection implements ReplyHolder {
     this.#queue.push(bytes, isReply, fds);
     if (this.#writing) return;
     this.#writing = true;
-    // Other messages of this turn join the first write.
+    // Messages queued later in this turn are part of the first write.
     beginning.push(this);
     if (beginning.length === 1) queueMicrotask(beginWriting);
   }
@@ -177,18 +177,18 @@ export class Connection implements ReplyHolder {
     this.#progressed = false;
     const { patience } = this.#marks;
     if (now - this.stalledSince > patience) {
-      this.drop(`it left ${this.queued} bytes unread and took none for ${patience} s`, "patience");
+      this.drop(`it left ${this.queued} bytes unread and read none for ${patience} s`, "patience");
     }
   }
 
-  /** Drops the peer as the slowest of those that leave replies unread. */
+  /** Drops the peer, because all peers together leave too many replies unread and this is the slowest. */
   dropSlowest(total: number, limit: number): void {
     const reason = `it left ${this.replyBytes} bytes of replies unread, and all clients together ` +
       `${total} (the limit is ${limit}): it was the slowest`;
     this.drop(reason, "total");
   }
 
-  /** Sends what is queued, shuts down, gives the peer a moment to close, then closes. */
+  /** Sends what is queued, shuts down, waits a moment for the peer to close, then closes. */
   close(): void {
     if (this.closing) return;
     this.#closing = true;
@@ -211,8 +211,8 @@ export class Connection implements ReplyHolder {
   /**
    * Reads until the end of the stream.
    *
-   * @param take gets each chunk, which is only valid during the call, and its descriptors; if it
-   *   returns a promise, nothing more is read until that resolves
+   * @param take is called with each chunk, which is only valid during the call, and its descriptors;
+   *   if it returns a promise, nothing more is read until that resolves
    */
   async read(
     take: (chunk: Uint8Array, fds?: Fds) => Promise<void> | undefined,
@@ -228,7 +228,7 @@ export class Connection implements ReplyHolder {
           return "gone";
         }
         const fds = this.#socket.takeFds?.();
-        // After our close, reading on gives the peer a clean end of the connection.
+        // After our close, unread input would reset the connection; it is read and discarded.
         if (this.closing) {
           fds?.close();
           continue;
@@ -279,7 +279,7 @@ export class Connection implements ReplyHolder {
     this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
   }
 
-  // Callbacks instead of an async function: an event to 1,000 clients takes an eighth less time.
+  // With callbacks instead of an async function, an event to 1,000 clients takes an eighth less time.
   #write(): void {
     this.#socket.write(this.#bytes).then(this.#wrote, this.#failed);
   }
@@ -318,7 +318,7 @@ export class Connection implements ReplyHolder {
   }
 
   async #endWriting(): Promise<void> {
-    // A peer that has ended its stream needs no time to read.
+    // A peer that has ended its stream gets no more time to close.
     if (this.#peerEnded) return this.end();
     if (this.#closed) return;
     this.#endWithin(FAREWELL_MS);

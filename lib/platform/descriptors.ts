@@ -28,10 +28,10 @@ export class Descriptors implements Fds {
   }
 
   /**
-   * Closes those that are clients' ends of connections to qmpmux: held here, they would keep a
-   * client connected after its exit.
+   * Closes the descriptors that are clients' ends of connections to qmpmux. If qmpmux held them,
+   * a client would stay connected after it has exited.
    *
-   * @returns their number
+   * @returns the number of descriptors closed
    */
   closeOwnEnds(): number {
     const ends = this.numbers.filter((number) => this.#libc.isOwnEnd(number));
@@ -39,17 +39,17 @@ export class Descriptors implements Fds {
     return ends.length;
   }
 
-  /** Sets a callback that gets the number of descriptors at each close. */
+  /** Sets a callback, which is called with the number of descriptors whenever some are closed. */
   whenClosed(closed: (count: number) => void): void {
     this.#closed = closed;
   }
 
-  /** Closes all but the first. */
+  /** Closes all descriptors but the first. */
   keepFirst(): void {
     this.#close(this.numbers.slice(1));
   }
 
-  /** Closes them, once. */
+  /** Closes all descriptors; does nothing the second time. */
   close(): void {
     this.#close(this.numbers);
   }

@@ -1,8 +1,8 @@
 /**
- * Connecting to a monitor, by unix socket or TCP.
+ * Connections to a monitor, by unix socket or TCP.
  *
- * Each call tries once. The reason of a failure has a name, so that callers
- * decide by it and not by Deno's errors or the system's texts.
+ * Each call tries once. The reason for a failure has a name, so that callers do not
+ * have to examine Deno's errors or the system's texts.
  *
  * @module
  */
@@ -20,13 +20,13 @@ export type DialProblem =
   | "no directory"
   /** The socket does not exist. */
   | "no socket"
-  /** Nobody listens. */
+  /** No process listens at the address. */
   | "refused"
   /** This user may not connect. */
   | "denied"
-  /** The listener's backlog is full: QEMU's holds one client and few that wait. */
+  /** The listener's backlog is full: QEMU accepts one client, and few can wait. */
   | "busy"
-  /** This process may not use such sockets. */
+  /** This process may not use sockets of this kind. */
   | "no family"
   | "other";
 
@@ -37,14 +37,14 @@ export class DialError extends Error {
   /** The reason. */
   readonly problem: DialProblem;
 
-  /** Wraps the error of the system. */
+  /** Wraps an error of the system. */
   constructor(problem: DialProblem, cause: Error) {
     super(cause.message, { cause });
     this.problem = problem;
   }
 }
 
-/** The FFI of connections that pass descriptors. */
+/** The FFI for connections that pass descriptors. */
 export interface FdPassing {
   /** Makes the calls. */
   readonly libc: Libc;
@@ -55,7 +55,7 @@ export interface FdPassing {
 /**
  * Connects once.
  *
- * @param passing makes a unix connection that passes descriptors
+ * @param passing makes a unix connection that can pass descriptors
  * @throws DialError if the monitor cannot be reached; Failure if a permission of Deno's is missing
  */
 export async function dialOnce(address: Address, passing?: FdPassing): Promise<Stream> {
@@ -75,8 +75,8 @@ export async function dialOnce(address: Address, passing?: FdPassing): Promise<S
 /**
  * Connects to a unix socket, and finds the descriptor of the connection.
  *
- * Deno makes and connects the socket before its call returns, so that the only new descriptor
- * then is this one, however many connections are made at a time.
+ * Deno creates and connects the socket before `Deno.connect` returns its promise. The only new
+ * descriptor at that time is therefore this connection's, even if others are made concurrently.
  */
 async function dialUnix(
   address: Address & { transport: "unix" },
@@ -89,7 +89,7 @@ async function dialUnix(
   const [descriptor, ...others] = libc.outgoing().difference(before);
   const socket = await connecting;
   if (descriptor === undefined || others.length > 0) {
-    refused("its descriptor cannot be told from others");
+    refused("its descriptor cannot be identified");
     return socket;
   }
   return new FdSocket(socket, libc, descriptor, refused);
@@ -135,11 +135,11 @@ export function checkPlace(address: Address): void {
     }
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${text}: no permission to look there; run as a user who has it`);
+      throw new Failure(77, `${text}: no permission to access it; run qmpmux as a user who has it`);
     }
     if (error instanceof Deno.errors.NotADirectory) throw new Failure(69, notADirectory);
     if (error instanceof Deno.errors.FilesystemLoop) {
-      throw new Failure(69, `${text}: its symbolic links lead nowhere; correct --qemu`);
+      throw new Failure(69, `${text}: too many symbolic links; correct --qemu`);
     }
     // QEMU can still create its socket; the service that runs QEMU may create the directory.
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -1,5 +1,5 @@
 /**
- * Failures: reasons to exit, with a status and one line that names the thing and the remedy.
+ * Failures: reasons to exit, with a status and one line that names the problem and the remedy.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 /** Exit statuses, by the conventions of sysexits and systemd. */
 export type ExitStatus = 0 | 1 | 64 | 69 | 77 | 78 | 124;
 
-/** A reason to exit, for people. */
+/** A reason to exit; its message is for people. */
 export class Failure extends Error {
   /** Its kind. */
   override name = "Failure";
@@ -26,7 +26,7 @@ export class Failure extends Error {
   }
 }
 
-/** Returns the lack of a permission of Deno's as a failure; any other error unchanged. */
+/** Returns the error for a missing Deno permission as a failure; any other error unchanged. */
 export function asFailure(error: unknown): unknown {
   if (!(error instanceof Deno.errors.NotCapable)) return error;
   return new Failure(77, `a permission is missing: ${error.message}`);

@@ -1,8 +1,8 @@
 /**
  * The audit as entries of systemd's journal, with fields.
  *
- * The journal's native protocol: one datagram per entry, with `NAME=value` lines; a
- * value that contains a newline follows its length instead.
+ * It uses the journal's native protocol: one datagram per entry, with a line `NAME=value`
+ * for each field. For a value that contains a newline, the protocol uses a length instead.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class Journal implements AuditWriter {
   /**
    * Opens the socket that entries are sent from.
    *
-   * @throws Failure if there is no journal
+   * @throws Failure if the host has no journal
    */
   constructor(path = JOURNAL_SOCKET) {
     this.#to = { transport: "unixpacket", path };
@@ -51,7 +51,7 @@ export class Journal implements AuditWriter {
     await this.#socket.send(entryOf(JSON.parse(text)), this.#to);
   }
 
-  /** Opens the socket again; a restarted journal has the same path. */
+  /** Reopens the socket; a restarted journal has the same path. */
   reopen(): void {
     this.#socket.close();
     this.#socket = openDatagram();

@@ -1,7 +1,7 @@
 /**
- * Sockets through the C library: calls about descriptors that Deno does not have.
+ * Sockets through the C library: the calls for descriptors that Deno does not offer.
  *
- * Callers see numbers of descriptors, bytes, and the errors that Deno's own sockets throw.
+ * Callers use the numbers of descriptors and get the errors that Deno's own sockets throw.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import type { Identity } from "../wire/peer.ts";
 import { Descriptors } from "./descriptors.ts";
 import { Calls, openSymbols, type Symbols } from "./libc_symbols.ts";
 
-/** The limit of descriptors of a message (QEMU's `TCP_MAX_FDS`); the kernel closes the others. */
+/** The limit of descriptors per message (QEMU's `TCP_MAX_FDS`); the kernel closes any others. */
 export const DESCRIPTORS_LIMIT = 16;
 
-/** The process at the other end of a socket, at the time it connected. */
+/** The process at the other end of a socket, as it was when it connected. */
 export interface PeerCredentials extends Identity {
-  /** Its other groups. */
+  /** Its supplementary groups. */
   readonly groups: readonly number[];
 }
 
@@ -61,9 +61,9 @@ const CONTROL_BYTES = CMSG_DATA + 4 * DESCRIPTORS_LIMIT;
 const SUN_PATH = 2;
 const SOCKADDR_BYTES = 110;
 const IO_BYTES = 65536;
-/** The limit of a search through all descriptors. */
+/** The number of descriptors that are searched at most. */
 const SEARCH_LIMIT = 65536;
-/** The size of small buffers: V8 may move those below 65 bytes. */
+/** The size of small buffers: V8 may move buffers of less than 65 bytes. */
 const FIXED_BYTES = 128;
 
 let loaded: Libc | undefined;
@@ -77,7 +77,7 @@ export function loadLibc(): Libc {
   return loaded ??= new Libc(openSymbols());
 }
 
-/** The calls as methods; descriptors are plain numbers, and no call blocks. */
+/** The calls as methods. Descriptors are plain numbers, and no call blocks. */
 export class Libc extends Calls {
   readonly #controlAddress: bigint;
   readonly #io = new Uint8Array(IO_BYTES);
@@ -89,7 +89,7 @@ export class Libc extends Calls {
   readonly #vectorView = new DataView(this.#vector.buffer);
   readonly #small = new Uint8Array(FIXED_BYTES);
   readonly #smallView = new DataView(this.#small.buffer);
-  /** The addresses that our listening sockets have had. */
+  /** The addresses of our listening sockets, including those that were closed. */
   readonly #listening = new Set<string>();
   readonly #length = new Uint8Array(FIXED_BYTES);
   readonly #lengthView = new DataView(this.#length.buffer);
@@ -97,7 +97,7 @@ export class Libc extends Calls {
   /** Prepares the memory that the calls share. */
   constructor(symbols: Symbols) {
     super(symbols);
-    // Everything that needs the permission for FFI is done here, so that it can be dropped.
+    // Everything that needs the permission for FFI is done here, so that the permission can be dropped.
     this.#controlAddress = addressOf(this.#control);
     this.#vectorView.setBigUint64(0, addressOf(this.#io), true);
     this.#messageView.setBigUint64(16, addressOf(this.#vector), true);
@@ -107,7 +107,7 @@ export class Libc extends Calls {
   /**
    * Opens a listening unix socket.
    *
-   * @param path up to 107 bytes; `\0` before the name of an abstract one
+   * @param path up to 107 bytes; `\0` and the name for an abstract socket
    * @throws Error as `Deno.listen` does
    */
   listen(path: string): number {
@@ -116,7 +116,7 @@ export class Libc extends Calls {
     const address = new Uint8Array(FIXED_BYTES);
     new DataView(address.buffer).setUint16(0, AF_UNIX, true);
     address.set(name, SUN_PATH);
-    // The name of an abstract socket ends with the address, that of a file with a zero byte.
+    // An abstract name extends to the end of the address; a path ends with a zero byte.
     const length = SUN_PATH + name.length + (path.startsWith("\0") ? 0 : 1);
     const kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const descriptor = this.checked(this.c.socket(AF_UNIX, kind, 0), "socket");
@@ -135,7 +135,7 @@ export class Libc extends Calls {
     return this.#isUnixStream(descriptor) && this.#option(descriptor, SO_ACCEPTCONN) === 1;
   }
 
-  /** Makes a descriptor non-blocking; a passed one may not be. */
+  /** Makes a descriptor non-blocking; a passed descriptor may be blocking. */
   unblock(descriptor: number): void {
     const flags = this.checked(this.c.fcntl(descriptor, F_GETFL, 0), "fcntl");
     this.checked(this.c.fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), "fcntl");
@@ -150,8 +150,8 @@ export class Libc extends Calls {
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
     const accepted = this.attempt("accept4", () => this.c.accept4(descriptor, null, null, flags));
     if (accepted === undefined) return undefined;
-    // A passed socket may have options that add something to each message, for example a
-    // descriptor of its sender, which nobody here would close.
+    // A passed socket may have options that add control data to each message, for example a
+    // descriptor of the sender, which would never be closed here.
     this.#smallView.setInt32(0, 0, true);
     for (const option of [SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD]) {
       this.c.setsockopt(accepted, SOL_SOCKET, option, this.#small, 4);
@@ -166,7 +166,7 @@ export class Libc extends Calls {
     const pid = identity.getInt32(0, true);
     const uid = identity.getUint32(4, true);
     const gid = identity.getUint32(8, true);
-    // The kernel shows no process, for example that of another namespace.
+    // The kernel does not reveal the process, for example because it is in another namespace.
     if (uid === 0xffffffff) return undefined;
     const list = this.#longOption(descriptor, SO_PEERGROUPS);
     const groups = [];
@@ -180,9 +180,9 @@ export class Libc extends Calls {
    * Reads the bytes that have arrived.
    *
    * Linux returns descriptors together with bytes that were sent before them. QEMU reads byte by
-   * byte, and gets descriptors with the first byte sent with them. Here they are returned with the
-   * part up to the next closing brace: no command ends before that, so that no command can take
-   * descriptors that were sent after it.
+   * byte, so that it receives descriptors with the first byte that they were sent with. Here they
+   * are returned with the bytes up to the next closing brace: no command ends before it, so that
+   * no command can take descriptors that were sent after it.
    *
    * @returns `undefined` if nothing has arrived
    * @throws Error as `Deno.Conn.read` does
@@ -191,7 +191,7 @@ export class Libc extends Calls {
     const size = Math.min(buffer.length, IO_BYTES);
     const length = this.#receive(descriptor, size, 0, MSG_PEEK | MSG_DONTWAIT);
     if (length === undefined) return undefined;
-    // Linux reports a lack of room for descriptors: some belong to these bytes or later ones.
+    // The flag says that descriptors did not fit: some belong to these bytes or to later ones.
     if ((this.#messageView.getInt32(48, true) & MSG_CTRUNC) === 0) {
       return this.#plain(descriptor, buffer, length);
     }
@@ -202,7 +202,7 @@ export class Libc extends Calls {
   /**
    * Writes the bytes that fit.
    *
-   * @returns their number; `undefined` if none fits
+   * @returns the number of bytes; `undefined` if none fits
    * @throws Error as `Deno.Conn.write` does
    */
   send(descriptor: number, bytes: Uint8Array): number | undefined {
@@ -246,7 +246,7 @@ export class Libc extends Calls {
     this.checked(this.c.shutdown(descriptor, SHUT_WR), "shutdown");
   }
 
-  /** Returns the descriptors of all connections that this process has made to unix sockets. */
+  /** Returns the descriptors of all connections that this process has made to unix sockets, not accepted. */
   outgoing(): Set<number> {
     const { getpeername, getsockname } = this.c;
     const found = new Set<number>();
@@ -258,7 +258,7 @@ export class Libc extends Calls {
     return found;
   }
 
-  /** Notes the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it after opening one. */
+  /** Records the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it after opening one. */
   noteListening(): void {
     for (const descriptor of this.#all()) {
       if (this.#option(descriptor, SO_ACCEPTCONN) !== 1) continue;
@@ -278,7 +278,7 @@ export class Libc extends Calls {
     return address !== undefined && this.#listening.has(address);
   }
 
-  /** Lists all possible descriptors. */
+  /** Yields the numbers of all possible descriptors. */
   *#all(): Generator<number> {
     const end = Math.min(this.c.getdtablesize(), SEARCH_LIMIT);
     for (let descriptor = 0; descriptor < end; descriptor++) yield descriptor;
@@ -313,7 +313,7 @@ export class Libc extends Calls {
     return { length, fds: numbers.length > 0 ? new Descriptors(this, numbers) : undefined };
   }
 
-  /** Returns the descriptors in the control data; if it was cut, the kernel has closed the others. */
+  /** Returns the descriptors in the control data; if it was truncated, the kernel has closed the others. */
   #arrived(): number[] {
     const numbers: number[] = [];
     const end = Math.min(Number(this.#messageView.getBigUint64(40, true)), CONTROL_BYTES);

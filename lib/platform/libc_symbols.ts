@@ -1,7 +1,7 @@
 /**
- * The C library: the functions that are called, its loading, and the errors of its calls.
+ * The C library: the functions that are used, how it is loaded, and the errors of its calls.
  *
- * It is loaded at the first use.
+ * It is loaded when it is first used.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export class FfiError extends Error {
 /** The file names of the C library. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"] as const;
 
-/** The functions that are called here; an `optional` one that is missing is `null`. */
+/** The functions that are used; an `optional` function that is missing is `null`. */
 export const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
@@ -34,7 +34,7 @@ export const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  // musl has only the second name since 1.2.4.
+  // Since 1.2.4 musl has only the second name.
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
   getdents: { parameters: ["i32", "buffer", "usize"], result: "isize", optional: true },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
@@ -66,7 +66,7 @@ export interface Layout {
 /**
  * The layout for each processor that Deno runs on, with 64-bit Linux.
  *
- * All other numbers are those of `asm-generic`, which both use.
+ * All other numbers are those of `asm-generic`, which both processors use.
  */
 export const LAYOUTS: Readonly<Record<typeof Deno.build.arch, Layout>> = {
   x86_64: { O_DIRECTORY: 0o200000, EPOLL_EVENT_BYTES: 12 },
@@ -123,7 +123,7 @@ export class Calls {
   readonly #errnoPlace: Deno.PointerValue;
   readonly #error = new DataView(new ArrayBuffer(4));
 
-  /** Finds the error number, while FFI is allowed. */
+  /** Finds the address of the error number; this needs the permission for FFI. */
   constructor(symbols: Symbols) {
     this.c = symbols;
     this.#errnoPlace = symbols.__errno_location();
@@ -136,7 +136,7 @@ export class Calls {
   }
 
   /**
-   * Makes a call, again after an interruption by a signal.
+   * Makes a call, and repeats it if a signal interrupts it.
    *
    * @returns `undefined` if it would have blocked
    */
@@ -158,13 +158,13 @@ export class Calls {
 
   /** Closes a descriptor. */
   close(descriptor: number): void {
-    // Linux has closed it even if it reports an interruption.
+    // Linux closes the descriptor even if it reports an interruption.
     this.c.close(descriptor);
   }
 }
 
 function errorOf(code: number, name: string): Error {
-  // The text of Deno's own error, by which exhaustion is recognized.
+  // Exhaustion is recognized by this text, which is that of Deno's own error.
   if (code === EMFILE || code === ENFILE) {
     return new Error(`Too many open files (os error ${code})`);
   }

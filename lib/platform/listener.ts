@@ -37,10 +37,10 @@ import type { Acceptor, Stream } from "./stream.ts";
 import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
-/** The pause before accepting again after an error, such as that no descriptor is left. */
+/** The pause before accepting again after an error, such as a lack of descriptors. */
 const FAILED_PAUSE_MS = 100;
 
-/** Returns the descriptor of a passed socket; @throws Failure if there is none of this name */
+/** A function that returns the descriptor of a passed socket; @throws Failure if none has this name */
 export type TakePassed = (name: string) => number;
 
 function nothingPassed(name: string): never {
@@ -51,17 +51,17 @@ function nothingPassed(name: string): never {
 export class Listener implements Disposable {
   /** The present settings. */
   settings: ListenerSettings;
-  /** The number of its clients; the owner counts them. */
+  /** The number of its clients, counted by the owner of the listener. */
   clients = 0;
   /** The socket; `undefined` while it is suspended. */
   #socket: Acceptor | undefined;
   /** Opens the socket; `undefined` for a passed one. */
   readonly #bind: Bind | undefined;
-  /** The numbers of the users and groups that its rules name. */
+  /** The ids of the users and groups that its rules name. */
   #ids: ReadonlyMap<string, number>;
-  /** The rate limits by the ids of users; one host has few users. */
+  /** The rate limits by user id. They are never removed, because a host has few users. */
   readonly #buckets = new Map<number, TokenBucket>();
-  /** The inode of the socket file, so that no other is removed. */
+  /** The inode of the socket file, so that no other file is removed. */
   #inode: number | undefined;
   #closed = false;
   /** Resolves when it is resumed or closed. */
@@ -142,9 +142,9 @@ export class Listener implements Disposable {
 
   /**
    * Runs every step of adopting new settings that can fail. It changes the mode and owner of the
-   * socket file; a removed file is created again, and accepts nobody before the commit.
+   * socket file. If the file was removed, it is created again, but accepts no client before the commit.
    *
-   * @throws Failure if the socket file cannot get its owner, if another file is in its place, or
+   * @throws Failure if the socket file cannot get its owner, if another file is at its path, or
    *   if a rule names an unknown user or group; then nothing has changed
    */
   prepare(settings: ListenerSettings): Change {
@@ -201,7 +201,7 @@ export class Listener implements Disposable {
     return bucket;
   }
 
-  /** The address, with the real port instead of 0. */
+  /** The address, with the real port if the configured one is 0. */
   get address(): string {
     const { address } = this.settings;
     const addr = this.#socket?.addr;
@@ -217,7 +217,8 @@ export class Listener implements Disposable {
   /**
    * Accepts connections until it is closed.
    *
-   * @param onError gets the errors of accepting, which then continues; without it they are thrown
+   * @param onError is called with an error of accepting, which then continues; without it the error
+   *   is thrown
    */
   async accept(
     take: (socket: Stream) => void,
@@ -291,7 +292,7 @@ function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<st
   return ids;
 }
 
-/** Closes a passed socket that other hosts can reach without `allow-remote`; @throws Failure then */
+/** Closes a passed socket that other hosts can reach, unless they are allowed; @throws Failure then */
 function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): void {
   const { addr } = listener;
   if (remote || addr.transport !== "tcp") return;
@@ -301,7 +302,7 @@ function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): 
   throw new Failure(
     78,
     `${addressText(address)}: other machines could control the VM through ${addressText(real)}; ` +
-      "pass a unix socket or one of 127.0.0.1, or add allow-remote=on",
+      "pass a unix socket or one on 127.0.0.1, or add allow-remote=on",
   );
 }
 
@@ -309,13 +310,13 @@ function isExhaustion(error: unknown): boolean {
   return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
 }
 
-/** A listening socket, and the inode of its file if it has one. */
+/** A listening socket, and the inode of its file if it has a file. */
 interface Bound {
   readonly socket: Acceptor;
   readonly inode: number | undefined;
 }
 
-/** Opens the socket of a listener; @throws Failure if it cannot */
+/** A function that opens the socket of a listener; @throws Failure if it cannot */
 type Bind = (settings: ListenerSettings, address: Address) => Bound;
 
 function binderFor(poller: Poller | undefined): Bind {
@@ -346,7 +347,7 @@ function adoptWithFfi(name: string, descriptor: number, poller: Poller): Accepto
   }
   throw new Failure(
     78,
-    `fd:${name}: descriptor ${descriptor} is not a listening unix socket, and no other tells who ` +
-      "connects; write ListenStream=/path and Accept=no",
+    `fd:${name}: descriptor ${descriptor} is not a listening unix socket, and only those identify ` +
+      "clients; set ListenStream=/path and Accept=no",
   );
 }

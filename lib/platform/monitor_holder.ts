@@ -1,9 +1,9 @@
 /**
  * The processes connected to a unix socket.
  *
- * A monitor serves one client at a time, and sends the next no greeting. The kernel
- * knows which sockets are connected; `/proc` shows which process has one open, for
- * processes of the same user, or to root.
+ * A monitor serves one client at a time, and sends other clients no greeting. The kernel
+ * reports which sockets are connected; `/proc` shows which process has a socket open, but
+ * only for processes of the same user, unless the reader is root.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface MonitorHolder {
 
 /** The accepted connections of a listener. */
 export interface Connected {
-  /** Whether any were accepted. */
+  /** Whether any connection was accepted. */
   readonly accepted: boolean;
-  /** Whether this process has one of them. */
+  /** Whether this process is at the other end of a connection. */
   readonly served: boolean;
-  /** The other processes that have one, as far as they are visible. */
+  /** The other processes that are connected, as far as they are visible. */
   readonly holders: readonly MonitorHolder[];
 }
 
@@ -34,7 +34,7 @@ export function holderText({ pid, program }: MonitorHolder): string {
   return `process ${pid} (${program})`;
 }
 
-// struct nlmsghdr: length 0, type 4, flags 6, sequence 8, port 12; struct unix_diag_req behind it.
+// struct nlmsghdr: length 0, type 4, flags 6, sequence 8, port 12; then struct unix_diag_req.
 const HEADER_BYTES = 16;
 const REQUEST_BYTES = 24;
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -59,7 +59,7 @@ const ATTRIBUTE_PEER = 2;
 /**
  * Finds the processes whose connections a listener at a path has accepted.
  *
- * @returns `undefined` if that is unknown: without FFI, if the kernel refuses to say, or if the
+ * @returns `undefined` if they are unknown: without FFI, if the kernel refuses the query, or if the
  *   listener is in another network namespace
  */
 export function connectedTo(path: string): Connected | undefined {
@@ -79,7 +79,7 @@ function look(libc: Calls, path: string): Connected | undefined {
   for (const socket of socketsOf(libc)) {
     if (socket.name !== path && (file === undefined || socket.file !== file)) continue;
     if (socket.isListening) isSeen = true;
-    // A connection that is not accepted yet has no inode.
+    // A connection that has not been accepted yet has no inode.
     else if (socket.inode !== 0 && socket.peer !== undefined) peers.add(socket.peer);
   }
   if (!isSeen) return undefined;
@@ -202,7 +202,7 @@ function diagnose(
     const answer: Uint8Array[] = [];
     for (;;) {
       const buffer = new Uint8Array(IO_BYTES);
-      // The kernel has its answer ready by now.
+      // The kernel has an answer ready once `send` has returned.
       const length = Number(libc.c.recv(descriptor, buffer, BigInt(IO_BYTES), MSG_DONTWAIT));
       if (length <= 0) return answer;
       answer.push(buffer.subarray(0, length));
@@ -213,7 +213,7 @@ function diagnose(
   }
 }
 
-/** Returns the names in a directory, also one that Deno does not list; none if it cannot be read. */
+/** Returns the names in a directory, even one that Deno refuses to list; none if it cannot be read. */
 export function namesIn(libc: Calls, directory: string): string[] {
   const getdents = libc.c.getdents64 ?? libc.c.getdents;
   if (getdents === null) return [];
@@ -243,7 +243,7 @@ export function linkAt(libc: Calls, path: string): string | undefined {
   return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
 }
 
-/** Returns a string of C. */
+/** Returns a text as a string of C, which ends with a zero byte. */
 function textOf(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${text}\0`);
 }

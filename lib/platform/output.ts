@@ -6,7 +6,7 @@
 
 import { Failure } from "./failure.ts";
 
-/** The error if the reader of stdout has closed it: there is nothing left to do. */
+/** The error if the reader of stdout has closed it. The program then exits without a message. */
 export class Unread extends Error {
   /** Its kind. */
   override name = "Unread";

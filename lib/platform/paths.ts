@@ -1,13 +1,13 @@
 /**
- * Paths that complete what a user has typed.
+ * Completions of paths that a user has begun to type.
  *
  * @module
  */
 
 /**
- * Returns the paths that begin so; those of directories end with a slash.
+ * Returns the paths that begin with a text; those of directories end with a slash.
  *
- * @param onlySockets whether plain files are left out
+ * @param onlySockets whether only sockets and directories are returned
  */
 export function pathsFrom(begun: string, onlySockets: boolean): string[] {
   const directory = begun.slice(0, begun.lastIndexOf("/") + 1);
@@ -22,7 +22,7 @@ export function pathsFrom(begun: string, onlySockets: boolean): string[] {
       if (isDirectory) return [`${path}/`];
       return onlySockets && !isSocket ? [] : [path];
     } catch {
-      return []; // a link to nothing, or gone by now
+      return []; // a dangling link, or a file that was just removed
     }
   });
 }

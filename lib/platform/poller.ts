@@ -1,8 +1,8 @@
 /**
- * Waiting for the descriptors of sockets made by FFI: one thread waits for all of them.
+ * The thread that waits until sockets made by FFI are ready to be read or written.
  *
- * FFI is opened only if a listener identifies its clients or receives descriptors;
- * without it qmpmux runs on, and logs what is missing.
+ * FFI is opened only if a listener identifies its clients or receives descriptors.
+ * If FFI is not available, qmpmux continues without these features and logs that.
  *
  * @module
  */
@@ -27,13 +27,13 @@ const EFD_NONBLOCK = 0o4000;
 const ENOSPC = 28;
 
 const EVENT_DATA = EVENT_BYTES - 8;
-/** The limit of ready descriptors per call. */
+/** The limit of ready descriptors that a call returns. */
 const READY_LIMIT = 256;
 
-/** A function that is told that a descriptor is ready: to be read or written, or because it failed. */
+/** A function that is called when a descriptor is ready; a failed one counts as both readable and writable. */
 export type Ready = (readable: boolean, writable: boolean) => void;
 
-/** Calls the owners of descriptors that become ready. */
+/** A poller that notifies the owners of descriptors when these become ready. */
 export class Poller {
   /** The calls. */
   readonly libc: Libc;
@@ -42,7 +42,7 @@ export class Poller {
   /** A descriptor that wakes the waiting thread. */
   #bell = -1;
   #running: Promise<void> | undefined;
-  /** The callbacks of those that wait for the next turn. */
+  /** The callbacks for the next turn of the event loop. */
   #turns: (() => void)[] = [];
 
   /** Creates a poller that watches nothing. */
@@ -57,7 +57,7 @@ export class Poller {
     this.#owners.set(descriptor, told);
   }
 
-  /** Stops watching a descriptor; call it before closing that. */
+  /** Stops watching a descriptor; call this before closing the descriptor. */
   unwatch(descriptor: number): void {
     this.libc.c.epoll_ctl(this.#queue, EPOLL_CTL_DEL, descriptor, null);
     this.#owners.delete(descriptor);
@@ -67,7 +67,7 @@ export class Poller {
 
   /** Waits for a turn of the event loop. */
   async turn(): Promise<void> {
-    // The thread has ended: there are no others to serve.
+    // The thread has ended because no socket is open: no other client is waiting.
     if (this.#running === undefined) return;
     const turn = Promise.withResolvers<void>();
     this.#turns.push(turn.resolve);
@@ -89,7 +89,7 @@ export class Poller {
     // The caller adds its descriptor before the first wait.
     await Promise.resolve();
     while (this.#owners.size > 0) {
-      // The errno of the other thread is out of reach; the only possible error is an interruption.
+      // The other thread's errno cannot be read; the only possible error is an interruption.
       const count = await libc.c.epoll_wait(this.#queue, events, READY_LIMIT, -1);
       for (let at = 0; at < count * EVENT_BYTES; at += EVENT_BYTES) this.#tell(events, at);
       for (const resolve of this.#turns.splice(0)) resolve();
@@ -116,7 +116,7 @@ export class Poller {
     event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
     event.setInt32(EVENT_DATA, descriptor, true);
     const result = this.libc.c.epoll_ctl(this.#queue, EPOLL_CTL_ADD, descriptor, event);
-    // The limit of a user (fs.epoll.max_user_watches) counts as exhaustion too.
+    // Reaching the user's limit (fs.epoll.max_user_watches) counts as exhaustion too.
     if (result < 0 && this.libc.errno === ENOSPC) {
       throw new Error(`Too many open files are watched (os error ${ENOSPC})`);
     }
@@ -130,7 +130,7 @@ export function openPoller(log: Log): Poller | undefined {
     return new Poller(loadLibc());
   } catch (error) {
     if (!(error instanceof FfiError)) throw error;
-    log.warn(`nobody's identity is known, and no descriptors are passed: ${error.message}`);
+    log.warn(`clients cannot be identified and descriptors cannot be passed: ${error.message}`);
     return undefined;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * The limit on replies that all clients together leave unread.
+ * The limit on the replies that all clients together leave unread.
  *
- * A client gets a reply of any size as long as it reads. If all clients together
- * leave more than the limit unread, the slowest is dropped.
+ * A client receives a reply of any size as long as it reads. If all clients together
+ * leave more than the limit unread, the slowest client is dropped.
  *
  * @module
  */
@@ -17,20 +17,20 @@ export interface ReplyHolder {
   dropSlowest(total: number, limit: number): void;
 }
 
-/** Counts the bytes of replies over all connections. */
+/** A count of the unread bytes of replies over all connections, with a limit. */
 export class ReplyBudget {
   /** The limit in bytes. */
   limit: number;
-  /** Bytes that all connections hold together. */
+  /** Bytes that are queued on all connections together. */
   total = 0;
   readonly #holders = new Set<ReplyHolder>();
 
-  /** Creates a budget of which nothing is used. */
+  /** Creates an unused budget. */
   constructor(limit: number) {
     this.limit = limit;
   }
 
-  /** Adds bytes of a connection; above the limit the slowest is dropped. */
+  /** Adds bytes of a connection; above the limit, drops the slowest client. */
   add(holder: ReplyHolder, bytes: number): void {
     this.total += bytes;
     this.#holders.add(holder);
@@ -41,13 +41,13 @@ export class ReplyBudget {
     }
   }
 
-  /** Subtracts bytes of a connection. */
+  /** Subtracts bytes of a connection that were written or discarded. */
   release(holder: ReplyHolder, bytes: number): void {
     this.total -= bytes;
     if (holder.replyBytes === 0) this.#holders.delete(holder);
   }
 
-  /** Returns the holder that has read nothing for longest; of several, the one that holds most. */
+  /** Returns the holder that has read nothing for longest; if several have, the one with most bytes. */
   #slowest(): ReplyHolder {
     let slowest: ReplyHolder | undefined;
     for (const each of this.#holders) {

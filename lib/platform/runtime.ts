@@ -1,8 +1,8 @@
 /**
  * The runtime: the version of Deno, its permissions, and the signals of the process.
  *
- * qmpmux is built for Deno 2.9 and newer. Where only an older one can be compiled
- * with, its tests run on that; nothing else should.
+ * qmpmux is built for Deno 2.9 and newer. Older versions are supported only for tests
+ * on hosts where nothing newer is available.
  *
  * @module
  */
@@ -14,16 +14,17 @@ export const DENO_VERSION: string = Deno.version.deno;
 
 const [MAJOR = 0, MINOR = 0] = DENO_VERSION.split(".").map(Number);
 
-/** Whether this Deno is older than those that qmpmux is built for. */
+/** Whether this Deno is older than the versions that qmpmux is built for. */
 export const IS_OLDER_DENO: boolean = MAJOR < 2 || (MAJOR === 2 && MINOR < 9);
 
 /**
- * Drops the kinds of permission that serving with these settings never needs again.
+ * Drops the kinds of permission that are not needed any more with these settings.
  *
- * Only whole kinds are dropped: Deno ignores the revocation of a part of what was granted whole.
+ * Only whole kinds are dropped: Deno ignores the revocation of a part of a permission that was
+ * granted as a whole.
  *
- * @param notifies whether datagrams are sent to the service manager's unix socket
- * @param rereads whether the settings may change, and with them the need
+ * @param notifies whether datagrams are sent to systemd's unix socket
+ * @param rereads whether a reload may change the settings, and with them the permissions needed
  */
 export async function dropPermissions(
   { qemu, listeners, metrics, audit }: ServeSettings,
@@ -37,7 +38,7 @@ export async function dropPermissions(
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
-  // Unix sockets need this kind as well, to connect and to send.
+  // Unix sockets need `net` too, to connect and to send.
   const net = qemu.transport === "tcp" || notifies || rereads || qemu.transport === "unix" ||
     audit === "journal";
   if (!net) await Deno.permissions.revoke({ name: "net" });
@@ -45,7 +46,7 @@ export async function dropPermissions(
   await dropFfi();
 }
 
-/** Drops the permission for FFI; a library that is loaded stays usable. */
+/** Drops the permission for FFI; a library that has been loaded stays usable. */
 export async function dropFfi(): Promise<void> {
   await Deno.permissions.revoke({ name: "ffi" });
 }
@@ -55,8 +56,8 @@ export async function dropFfi(): Promise<void> {
  *
  * @param stop handles SIGTERM and SIGINT
  * @param reload handles SIGHUP
- * @param status handles SIGUSR1 and SIGUSR2; `deno run` of 2.9.2 and later opens its debugger at
- *   SIGUSR1 too
+ * @param status handles SIGUSR1 and SIGUSR2; on SIGUSR1, `deno run` of 2.9.2 and later also opens its
+ *   debugger
  */
 export function onSignals(stop: () => void, reload: () => void, status: () => void): Disposable {
   const handlers: readonly [Deno.Signal, () => void][] = [

@@ -2,8 +2,8 @@
  * Listening sockets that systemd has opened.
  *
  * Deno adopts descriptors only through `node:net`, which is loaded only if such a
- * socket is used. Its connections get the interface of Deno's: reads on demand,
- * writes in pieces, and a separate shutdown.
+ * socket is used. The classes here give its connections the interface of Deno's: reads
+ * on demand, writes in pieces, and a separate shutdown.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { Failure } from "./failure.ts";
 import { DENO_VERSION, IS_OLDER_DENO } from "./runtime.ts";
 import type { Acceptor, Stream } from "./stream.ts";
 
-/** The size of a write: small enough to see the progress of a slow reader. */
+/** The size of a write, small enough that the progress of a slow reader can be seen. */
 const PIECE_BYTES = 65536;
 
 /**
  * Adopts a listening socket.
  *
  * @param name the name of the socket, for messages
- * @throws Failure if this Deno cannot, or it is not a listening socket
+ * @throws Failure if this Deno cannot adopt sockets, or it is not a listening socket
  */
 export async function adopt(name: string, descriptor: number): Promise<Acceptor> {
   if (IS_OLDER_DENO) {
@@ -39,13 +39,13 @@ export async function adopt(name: string, descriptor: number): Promise<Acceptor>
       `fd:${name}: descriptor ${descriptor} is not a listening socket (${
         (error as Error).message
       }); ` +
-        "write ListenStream= and Accept=no",
+        "set ListenStream= and Accept=no",
     );
   }
   return acceptor;
 }
 
-/** The part of `node:net` that is used here: its own types would have to be fetched. */
+/** The part of `node:net` that is used here; the types of `node:net` would have to be downloaded. */
 interface NodeNet {
   createServer(options: { allowHalfOpen: boolean; noDelay: boolean }): Server;
 }
@@ -68,7 +68,7 @@ interface Socket {
   destroy(): void;
 }
 
-/** Loads `node:net`; an import would load it in every run. */
+/** Loads `node:net`; a static import would load it every time. */
 function nodeNet(): NodeNet {
   const { process } = globalThis as unknown as {
     process: { getBuiltinModule(name: "node:net"): NodeNet };
@@ -77,14 +77,14 @@ function nodeNet(): NodeNet {
 }
 
 /**
- * Accepts through `node:net`.
+ * A listening socket of `node:net`.
  *
- * If no descriptor is left, Deno 2.9.6 stops accepting for good, without an error: the
- * limit of clients must be reached first.
+ * If no descriptor is left, Deno 2.9.6 stops accepting for good, without an error. The limit of
+ * clients must therefore be reached before the limit of open files.
  */
 class PassedListener implements Acceptor {
   readonly #server: Server;
-  /** The connections that are not accepted yet. */
+  /** The connections that `accept` has not returned yet. */
   readonly #pending: PassedSocket[] = [];
   #failed: unknown;
   #waiting: PromiseWithResolvers<void> | undefined;
@@ -177,7 +177,7 @@ class PassedSocket implements Stream {
   /**
    * Writes the first bytes; returns their number.
    *
-   * A write of no bytes does nothing here: it does not fail if the peer has disconnected.
+   * An empty write does nothing here: unlike Deno's, it does not fail if the peer has disconnected.
    */
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#failed !== undefined) throw this.#failed;
@@ -212,7 +212,7 @@ function interrupted(): Error {
   return new Deno.errors.Interrupted("operation canceled");
 }
 
-/** Deno's errors by the codes of Node's. */
+/** Deno's errors by the codes of Node's errors. */
 const ERRORS: Readonly<Record<string, new (message: string) => Error>> = {
   ECONNRESET: Deno.errors.ConnectionReset,
   EPIPE: Deno.errors.BrokenPipe,

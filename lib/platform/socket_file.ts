@@ -1,7 +1,7 @@
 /**
- * Socket files: created with their mode and owner, and removed at the end.
+ * Socket files: created with their mode and owner, and removed at exit.
  *
- * A file has its mode before anyone can reach it. An existing file is replaced only
+ * A file has its mode before any client can open it. An existing file is replaced only
  * if it is a stale socket.
  *
  * @module
@@ -19,7 +19,7 @@ export type UnixAddress = Address & { transport: "unix" };
 /** A function that listens on a unix socket. */
 export type Listen = (path: string) => Acceptor;
 
-/** A prepared change; call one of the two, once. */
+/** A prepared change; call one of the two functions, once. */
 export interface Change {
   /** Makes the change; cannot fail. */
   readonly commit: () => void;
@@ -31,9 +31,9 @@ export interface Change {
 export const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
 
 /**
- * Binds a socket file that nobody can open before it has its mode and owner: it is
- * created in a private directory, then linked to its path, which fails if a file has
- * appeared there.
+ * Binds a socket file that no client can open before it has its mode and owner. It is
+ * created in a private directory, then linked to its path; the link fails if a file
+ * has appeared there.
  *
  * @returns the listener, and the file's inode
  */
@@ -61,7 +61,7 @@ export function bindFile(
   }
 }
 
-/** Makes a directory beside the socket that only this user can enter. */
+/** Creates a directory next to the socket that only this user can enter. */
 function makeStagingDir(address: UnixAddress): string {
   for (let tries = 0;; tries++) {
     const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;
@@ -76,7 +76,7 @@ function makeStagingDir(address: UnixAddress): string {
   }
 }
 
-/** Binds at a path; if that is too long for a socket's address, through a link to its directory. */
+/** Binds a socket at a path; uses a link to its directory if the path is too long for a socket's address. */
 function bindAnyLength(path: string, listen: Listen): Acceptor {
   if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
   const place = Deno.makeTempDirSync();
@@ -92,10 +92,10 @@ function bindAnyLength(path: string, listen: Listen): Acceptor {
 
 function inUse(address: Address): Failure {
   const text = addressText(address);
-  return new Failure(1, `${text} is in use by another process; end that, or listen elsewhere`);
+  return new Failure(1, `${text} is in use by another process; stop it, or listen elsewhere`);
 }
 
-/** Returns why it cannot listen at an address, for people. */
+/** Returns the reason why it cannot listen at an address, for people. */
 export function notListening(address: Address, error: unknown): Error {
   const text = addressText(address);
   if (error instanceof Failure) return error;
@@ -108,19 +108,22 @@ export function notListening(address: Address, error: unknown): Error {
     return new Failure(78, `${text}: the directory ${directory} does not exist; create it`);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return new Failure(77, `${text}: no permission to listen there; run as a user who has it`);
+    return new Failure(
+      77,
+      `${text}: no permission to listen there; run qmpmux as a user who has it`,
+    );
   }
   if (error instanceof Deno.errors.NotCapable) return error;
   if (isNoFamily(error)) return noFamily(address);
   return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
 }
 
-/** Returns whether the kernel, or a filter of system calls, refuses this kind of socket altogether. */
+/** Returns whether the kernel, or a system call filter, refuses all sockets of this kind. */
 export function isNoFamily(error: unknown): boolean {
   return error instanceof Error && /address family not supported/i.test(error.message);
 }
 
-/** Returns the failure for an address of a kind that this process may not use, with the remedy. */
+/** Returns the failure for an address of a kind that this process may not use. */
 export function noFamily(address: Address): Failure {
   return new Failure(
     78,
@@ -161,7 +164,7 @@ export async function removeStaleSocket(address: UnixAddress): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.ConnectionRefused)) {
       if (error instanceof Deno.errors.PermissionDenied) throw notListening(address, error);
-      // Also with "try again", for a full backlog, somebody listens.
+      // Any other error, such as EAGAIN for a full backlog, means that a process listens.
       throw inUse(address);
     }
     try {
@@ -220,12 +223,12 @@ function giveBack(address: UnixAddress, { mode, uid, gid }: Deno.FileInfo): void
     const reason = (error as Error).message;
     throw new Failure(
       77,
-      `${addressText(address)}: the socket cannot have its old mode and owner back: ${reason}`,
+      `${addressText(address)}: the old mode and owner of the socket cannot be restored: ${reason}`,
     );
   }
 }
 
-/** Gives a socket file its user and group. */
+/** Sets the user and group of a socket file. */
 function own({ user, group, mode, address }: ListenerSettings, path: string): void {
   const text = addressText(address);
   if (user === undefined && group === undefined) return;
@@ -239,7 +242,7 @@ function own({ user, group, mode, address }: ListenerSettings, path: string): vo
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     throw new Failure(
       77,
-      `${text}: no permission to give the socket to ${user ?? ""}:${group ?? ""}`,
+      `${text}: no permission to change the socket's owner to ${user ?? ""}:${group ?? ""}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The interface of connected and of listening sockets.
  *
- * Deno's own have it; those made by FFI and those passed by systemd are given it.
+ * Deno's own sockets have it; those made by FFI and those passed by systemd implement it.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface Acceptor {
   close(): void;
 }
 
-/** Returns the error of a connection that was aborted on our side. */
+/** Returns the error for a connection that this side has aborted. */
 export function aborted(message: string): Error {
   return new Deno.errors.ConnectionAborted(message);
 }

@@ -1,9 +1,9 @@
 /**
  * The interface to systemd.
  *
- * The environment has the address for notifications, the timeout of the watchdog,
- * and the listening sockets that systemd has opened. Notifications are datagrams of
- * `NAME=value` lines; if one cannot be sent, the daemon runs on.
+ * The environment variables have the address for notifications, the timeout of the
+ * watchdog, and the listening sockets that systemd has opened. Notifications are
+ * datagrams of `NAME=value` lines. If one cannot be sent, the daemon continues.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const PASSED_LIMIT = 1024;
 /** The name of a socket passed without names, as in libsystemd. */
 const UNNAMED = "unknown";
 
-/** The time for the last notification at exit. */
+/** The time to send the last notification at exit. */
 const FAREWELL_MS = 1000;
 
 const ENCODER = new TextEncoder();
@@ -69,7 +69,7 @@ function numberOf(text: string | undefined): number | undefined {
 export class PassedSockets {
   readonly #numbers = new Map<string, number[]>();
   readonly #taken = new Set<string>();
-  /** The reason if there are none. */
+  /** The reason why there are no sockets, for people. */
   #because = "systemd passed no sockets; start qmpmux through a socket unit";
 
   /** Reads `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`. */
@@ -95,7 +95,7 @@ export class PassedSockets {
   /**
    * Returns the descriptor of the socket with a name.
    *
-   * @throws Failure if there is not exactly one, or it was taken before
+   * @throws Failure if no socket or several have this name, or if it was returned before
    */
   take(name: string): number {
     const numbers = this.#numbers.get(name) ?? [];
@@ -121,13 +121,13 @@ export class PassedSockets {
     return number;
   }
 
-  /** The names of the sockets that were not taken. */
+  /** The names of the sockets that are not used. */
   get untaken(): string[] {
     return [...this.#numbers.keys()].filter((name) => !this.#taken.has(name));
   }
 }
 
-/** Sends notifications to systemd; does nothing without an address. */
+/** A sender of notifications to systemd; does nothing without an address. */
 export class Notifier {
   readonly #log: Log;
   readonly #to: Deno.UnixAddr | undefined;
@@ -171,12 +171,12 @@ export class Notifier {
     this.#notify("READY", "1");
   }
 
-  /** Notifies that the daemon reads its settings again. */
+  /** Notifies that the daemon has begun to reload its settings. */
   reloading(): void {
     if (this.#ready) this.#notify("RELOADING", "1");
   }
 
-  /** Notifies that the daemon has read its settings again, if it was ready before. */
+  /** Notifies that the reload has finished, if the daemon was ready before. */
   reloaded(): void {
     if (this.#ready) this.#notify("READY", "1");
   }
@@ -187,19 +187,19 @@ export class Notifier {
     this.#stopping = true;
   }
 
-  /** Notifies the watchdog. */
+  /** Notifies the watchdog that the daemon is alive. */
   alive(): void {
     this.#notify("WATCHDOG", "1");
   }
 
-  /** Sends the state in a few words, for `systemctl status`, if it has changed. */
+  /** Sends the status text for `systemctl status`, if it has changed. */
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
     this.#notify("STATUS", text);
   }
 
-  /** Sends what is queued, within a short time, then closes. */
+  /** Sends the queued notifications, within a short time, then closes. */
   async close(): Promise<void> {
     if (this.#sending) await withTimeout(FAREWELL_MS, this.#sending, undefined);
     const socket = this.#socket;
@@ -209,7 +209,7 @@ export class Notifier {
 
   #notify(name: string, value: string): void {
     if (!this.active) return;
-    // In a datagram, the last of READY, RELOADING and STOPPING counts.
+    // The order matters: the last of READY, RELOADING and STOPPING in a datagram counts.
     this.#queue.delete(name);
     this.#queue.set(name, value);
     this.#sending ??= this.#sendAll();
@@ -217,7 +217,7 @@ export class Notifier {
 
   async #sendAll(): Promise<void> {
     try {
-      // Other notifications of this turn join the same datagram.
+      // Notifications queued later in this turn are part of the same datagram.
       await undefined;
       while (this.#queue.size > 0 && this.#socket !== undefined) {
         const lines = [...this.#queue].map(([name, value]) => `${name}=${value}`);
@@ -233,7 +233,7 @@ export class Notifier {
     try {
       await socket.send(bytes, this.#to!);
     } catch (error) {
-      // The timeout of `close` has closed the socket.
+      // `close` has timed out and closed the socket.
       if (this.#socket === undefined) return;
       this.#fail((error as Error).message);
     }

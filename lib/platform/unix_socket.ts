@@ -2,8 +2,8 @@
  * Unix sockets made by FFI: they identify their peers, and receive and pass
  * descriptors.
  *
- * They have the interface of Deno's own. A socket that becomes ready tries its call,
- * and waits again only if that would block.
+ * They have the interface of Deno's own sockets. A call is tried first; only if it would
+ * block, it waits until the socket is ready.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import type { Libc, PeerCredentials } from "./libc.ts";
 import type { Poller } from "./poller.ts";
 import { type Acceptor, isGone, type Stream } from "./stream.ts";
 
-/** White space, which QEMU ignores between commands. */
+/** A space, which QEMU ignores between commands. */
 const SPACE: Uint8Array = new Uint8Array([0x20]);
 
-/** The calls that may succeed without a wait before all others get a turn. */
+/** The number of calls that may succeed without waiting before all other sockets get a turn. */
 const AT_ONCE_LIMIT = 16;
 
-/** A gate in front of a call that may block: open if the call is worth a try. */
+/** The state of a call that may block: the gate is open if the call may succeed. */
 class Gate {
   readonly #poller: Poller;
   #open = true;
@@ -34,7 +34,7 @@ class Gate {
   /**
    * Repeats a call until it returns a result, and waits while it would block.
    *
-   * Calls that always succeed still give all others their turns.
+   * After a number of calls that succeed at once, it waits for a turn, so that others are served.
    */
   async tried<T>(attempt: () => T | undefined): Promise<T> {
     if (++this.#atOnce > AT_ONCE_LIMIT) {
@@ -161,7 +161,7 @@ export class UnixSocket implements Stream {
     this.#libc.endWriting(this.#open());
   }
 
-  /** Closes the socket, and the descriptors that were not taken. */
+  /** Closes the socket, and the descriptors received that were not taken with `takeFds`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -179,7 +179,7 @@ export class UnixSocket implements Stream {
   }
 }
 
-/** A connection of Deno's with a known descriptor; only writes that pass descriptors use FFI. */
+/** A connection of Deno's with a known descriptor. It uses FFI only to pass descriptors. */
 export class FdSocket implements Stream {
   readonly #socket: Deno.Conn;
   readonly #libc: Libc;
@@ -207,22 +207,22 @@ export class FdSocket implements Stream {
   /** The process at the other end, if known. */
   readonly identity: PeerCredentials | undefined;
 
-  /** Bytes that QEMU has not read; 0 after `close`. */
+  /** Bytes that QEMU has not read, or 0 after `close`. */
   get unread(): number {
     return this.#closed ? 0 : this.#libc.unread(this.#descriptor);
   }
 
-  /** Reads as Deno does. */
+  /** Reads through Deno. */
   read(buffer: Uint8Array): Promise<number | null> {
     return this.#socket.read(buffer);
   }
 
-  /** Writes as Deno does. */
+  /** Writes through Deno. */
   write(bytes: Uint8Array): Promise<number> {
     return this.#socket.write(bytes);
   }
 
-  /** Shuts down the writing side as Deno does. */
+  /** Shuts down the writing side through Deno. */
   async closeWrite(): Promise<void> {
     await (this.#socket as Deno.UnixConn).closeWrite();
   }
@@ -238,8 +238,8 @@ export class FdSocket implements Stream {
   /**
    * Writes the first bytes with descriptors, then closes the descriptors.
    *
-   * If the kernel does not pass them, the bytes are written alone: QEMU then reports that it
-   * received none. No other write may be pending.
+   * If the kernel refuses to pass them, the bytes are written alone, and QEMU reports that it
+   * received no descriptor. No other write may be pending.
    */
   async writeWith(bytes: Uint8Array, fds: Fds): Promise<number> {
     try {
@@ -247,7 +247,7 @@ export class FdSocket implements Stream {
         if (this.#closed) throw new Deno.errors.Interrupted("operation canceled");
         const sent = this.#libc.sendWith(this.#descriptor, bytes, fds as Descriptors);
         if (sent !== undefined) return sent;
-        // Deno waits for room only in a write.
+        // The kernel's buffer is full. Only a write of Deno's can wait for room.
         await this.#socket.write(SPACE);
       }
     } catch (error) {

@@ -10,7 +10,7 @@ import { Failure } from "./failure.ts";
 
 const FILES = { user: "/etc/passwd", group: "/etc/group" } as const;
 
-/** The largest id: the kernel has 32 bits, and the last number means "unchanged". */
+/** The largest id: the kernel's ids have 32 bits, and the last number means "unchanged". */
 const LARGEST_ID = 2 ** 32 - 2;
 
 /**
@@ -18,7 +18,7 @@ const LARGEST_ID = 2 ** 32 - 2;
  *
  * @param name a name, or an id in digits
  * @param option the option that names it, for messages
- * @throws Failure if there is none of that name
+ * @throws Failure if no user or group has that name
  */
 export function idOf(kind: "user" | "group", name: string, option: string = kind): number {
   if (/^\d+$/.test(name)) {
@@ -33,14 +33,14 @@ export function idOf(kind: "user" | "group", name: string, option: string = kind
   const shown = kind === "group" && option !== "group" ? `@${name}` : name;
   throw new Failure(
     78,
-    `${option}=${shown}: ${FILES[kind]} has no such ${kind}; write one it has, or a number`,
+    `${option}=${shown}: ${FILES[kind]} has no such ${kind}; use an existing one, or a number`,
   );
 }
 
 /**
  * Finds the options of a listener that name an unknown user or group.
  *
- * @returns each with the text of an error
+ * @returns each option with an error text
  */
 export function* missingNames(
   { user, group, admission: { allow = [], special } }: ListenerSettings,

@@ -1,29 +1,29 @@
 /**
  * The bytes queued for a socket, in order, with the descriptors to pass with some of them.
  *
- * Replies are counted apart from other messages: their limit is another one.
+ * Replies are counted separately from other messages, because they have a different limit.
  *
  * @module
  */
 
 import type { Fds } from "../wire/peer.ts";
 
-/** The limit of a write that joins messages; a longer message is written alone. */
+/** The limit of a write that combines messages; a longer message is written alone. */
 const JOINED_BYTES = 65536;
 
 /** A queue of messages. */
 export class WriteQueue {
   #messages: Uint8Array[] = [];
-  /** Bytes that were queued and not written, including those of the pending write. */
+  /** Bytes that are queued, including those of the pending write. */
   bytes = 0;
   /** Bytes of replies among them. */
   replyBytes = 0;
-  /** The queued bytes in order, as runs of replies and of other messages. */
+  /** The queued bytes in order, as alternating runs of replies and of other messages. */
   readonly #runs: { isReply: boolean; length: number }[] = [];
   /** The descriptors to pass with some of the messages. */
   readonly #fds = new Map<Uint8Array, Fds>();
 
-  /** Whether all messages were taken. */
+  /** Whether no message waits to be written. */
   get empty(): boolean {
     return this.#messages.length === 0;
   }
@@ -39,7 +39,7 @@ export class WriteQueue {
     else this.#runs.push({ isReply, length: bytes.length });
   }
 
-  /** Subtracts bytes that were written; returns the number of those that belong to replies. */
+  /** Subtracts bytes that were written; returns how many of them belong to replies. */
   written(length: number): number {
     this.bytes -= length;
     let replies = 0;
@@ -55,7 +55,7 @@ export class WriteQueue {
     return replies;
   }
 
-  /** Takes the bytes of the next write. */
+  /** Removes and returns the bytes of the next write. */
   take(): Uint8Array {
     const [first] = this.#messages;
     if (this.#messages.length === 1) {
@@ -73,14 +73,14 @@ export class WriteQueue {
     return bytes;
   }
 
-  /** Takes the descriptors to pass with the bytes of a write. */
+  /** Removes and returns the descriptors to pass with the bytes of a write. */
   takeFds(bytes: Uint8Array): Fds | undefined {
     const fds = this.#fds.get(bytes);
     if (fds) this.#fds.delete(bytes);
     return fds;
   }
 
-  /** Drops everything and closes the descriptors; returns the bytes of replies dropped. */
+  /** Discards all messages and closes the descriptors; returns the bytes of replies discarded. */
   clear(): number {
     const replies = this.replyBytes;
     this.#messages = [];
@@ -91,7 +91,7 @@ export class WriteQueue {
     return replies;
   }
 
-  /** Returns the number of messages to join: none with descriptors, and no long one. */
+  /** Returns the number of messages to combine, up to the limit and up to one with descriptors. */
   #joinable(): number {
     let length = 0;
     const end = this.#messages.findIndex((bytes) => {

@@ -165,7 +165,7 @@ async function startMux([command, first]: LoadOptions["program"], config: string
     for (;;) {
       const line = await log.next("a line of the log", FOR_EVER_MS);
       if (line === undefined) return;
-      if (!/the configuration has been read again/.test(line)) said.push(line);
+      if (!/the configuration has been reloaded/.test(line)) said.push(line);
     }
   })();
   return {
@@ -321,7 +321,7 @@ class Load implements Surroundings, Desk {
 
   result(log: readonly string[]): LoadResult {
     const wrong = [...this.#wrong];
-    wrong.push(...log.filter((line) => /was dropped|was closed|not let in/.test(line)));
+    wrong.push(...log.filter((line) => /was dropped|was closed|a client was refused/.test(line)));
     const counts = { ...this.#counts, qemuEvents: this.record.length };
     return { wrong, samples: this.#samples, counts, log };
   }
