@@ -1,8 +1,8 @@
 /**
- * Makes the manual pages: `manual.ts --out DIR`.
+ * Generates the manual pages: `manual.ts --out DIR`.
  *
- * Their flags, options, limits and keys come from the tables of the program itself; the rest is
- * in `manual/`.
+ * Flags, options, limits and keys are taken from the tables of the program itself; the other texts
+ * are in `manual/`.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The tables that the manual takes from `docs/`.
  *
- * Each fact is written once, and a page cannot be made when its table is missing.
+ * Each fact is written once. A page cannot be generated if its table is missing.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const DOCS = new URL("../../docs/", import.meta.url);
  *
  * @param file the file in `docs/`
  * @param head the first cell of the table's head
- * @throws Error when the table does not exist
+ * @throws Error if the table does not exist
  */
 export function rowsOf(file: string, head: string): string[][] {
   const lines = Deno.readTextFileSync(new URL(file, DOCS)).split("\n");

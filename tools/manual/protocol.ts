@@ -20,17 +20,18 @@ const FOR_ALL: readonly OwnCommand[] = [
     name: "set-event-filter",
     args: '{"enable": [GLOB...]}',
     what: [
-      "Chooses the events the client hears from then on, by their names with * and ?; case counts. " +
-      "It chooses within what listener and role let the client see. `[]` is none. It is in force for " +
-      "events after its reply, which is `{}`.",
+      "Sets the client's event filter: a list of event names, in which * and ? are wildcards. Case " +
+      "matters, and `[]` matches no event. The client receives only events that the filter, the " +
+      "listener and the role all allow. The filter applies to events after the reply, which is `{}`.",
     ],
   },
   {
     name: "query-self",
     what: [
-      "Returns what the client is here: its `name`; the `vm`; its `role`; its `mode`, in the words of the " +
-      "dialect; the `capabilities` it has enabled; its `filter`, a list of globs or null; `qemu-pid`, " +
-      "QEMU's process, or null where its socket does not tell it; the `commands` of this kind that it may run.",
+      "Returns information on the client itself: its `name`; the `vm`; its `role`; its `mode`, in the terms " +
+      "of the dialect; the `capabilities` it has enabled; its `filter`, a list of globs or null; " +
+      "`qemu-pid`, QEMU's process id, or null if it is unknown; and `commands`, the commands of qmpmux's " +
+      "own that it may run.",
     ],
   },
 ];
@@ -40,29 +41,32 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
     name: "query-clients",
     what: [
       "Returns a list of the clients: `name`; `listener`; `peer`, the `pid`, `uid` and `gid` of the " +
-      "process, or null where it is not known; `role`; `dialect`; `mode`; `capabilities`; `filter`, " +
-      "of a long one its beginning; `in-flight` (commands at QEMU); `waiting` (commands here); " +
-      "`unread-bytes`; `commands` (how many it has given); `last-command`; `age` in seconds.",
+      "process, or null if it is unknown; `role`; `dialect`; `mode`; `capabilities`; `filter`, " +
+      "truncated if it is long; `in-flight` (commands sent to QEMU); `waiting` (commands that wait in " +
+      "qmpmux); `unread-bytes`; `commands` (the number of commands so far); `last-command`; `age` in seconds.",
     ],
   },
   {
     name: "query-status",
     what: [
-      "Returns how qmpmux stands: `vm`, its name; `qemu` (absent, greeting, negotiating, ready or stalled), its " +
-      "`version` or null, `sessions` (how often a QEMU has been ready), `clients`, `waiting`, " +
-      "`in-flight`, `age` in seconds, and `qemu-pid`, QEMU's process or null.",
+      "Returns the status of qmpmux: `vm`, the VM's name; `qemu` (absent, greeting, negotiating, ready or " +
+      "stalled); QEMU's `version`, or null; `sessions`, the number of times that a QEMU became ready; " +
+      "`clients`; `waiting`; `in-flight`; `age` in seconds; and `qemu-pid`, QEMU's process id, or null.",
     ],
   },
   {
     name: "disconnect-client",
     args: '{"name": NAME}',
-    what: ["Ends a client, behind what is queued for it. The name is that of `query-clients`."],
+    what: [
+      "Disconnects a client after the output queued for it has been sent. The name is that of " +
+      "`query-clients`.",
+    ],
   },
   {
     name: "reload",
     what: [
-      "Reads the configuration file again. The reply comes when that is done: `{}`, or an error that " +
-      "names everything wrong in the file, in which case nothing has changed.",
+      "Reloads the configuration file. The reply is sent when the reload has finished: `{}`, or an error " +
+      "that lists every problem in the file. After an error, nothing has changed.",
     ],
   },
 ];
@@ -72,27 +76,26 @@ export function protocolPage(): Page {
   return {
     name: "qmpmux-protocol",
     section: 7,
-    summary: "what a client of qmpmux says and hears",
+    summary: "the protocol between qmpmux and its clients",
     sections: [
       [
         "DESCRIPTION",
-        "A client that connects to a listener of `qmpmux`(1) is given a virtual monitor: its own " +
-        "handshake, capabilities, event filter and ids. The dialect is the listener's; QEMU is " +
-        "always spoken to in today's QMP.",
-        "A client hears in-band replies in the order in which it asked, however they were obtained. " +
-        "An out-of-band reply waits for no one. Events keep their place among the replies. A client " +
-        "that comes before QEMU hears nothing until QEMU's greeting is there.",
+        "A client that connects to a listener of `qmpmux`(1) gets a virtual monitor with its own " +
+        "handshake, capabilities, event filter and ids. The listener determines the dialect. qmpmux " +
+        "itself always uses today's QMP with QEMU.",
+        "A client receives in-band replies in the order of its commands. An out-of-band reply is sent " +
+        "as soon as it arrives. Events keep their place among the replies. A client that connects " +
+        "before QEMU receives nothing until QEMU sends its greeting.",
       ],
       [
         "QMP",
-        "Today's QMP, with `dialect=qmp` or without a word. The greeting is QEMU's own, " +
-        "`qmp_capabilities` ends the negotiation, and `oob` can be enabled where QEMU offers it. " +
-        "Replies, errors and events are QEMU's, byte for byte; an `id` may be any JSON value and comes " +
-        "back as QEMU would print it.",
+        "Today's QMP is the default (`dialect=qmp`). The greeting is QEMU's own. `qmp_capabilities` ends " +
+        "the negotiation, and can enable `oob` if QEMU offers it. Replies, errors and events are QEMU's, " +
+        "byte for byte. An `id` may be any JSON value, and is returned as QEMU would print it.",
       ],
       [
         "RFC 2010",
-        "With `dialect=rfc2010`, the negotiation that was proposed for QMP in January 2010.",
+        "`dialect=rfc2010` uses the negotiation that was proposed for QMP in January 2010:",
         {
           lines: `S: {"QMP": {"capabilities": ["async messages"]}}
 C: {"execute": "query-qmp-mode"}
@@ -102,33 +105,34 @@ S: {"return": {}}
 C: {"execute": "qmp_switch_mode", "arguments": {"mode": "operational"}}
 S: {"return": {}}`,
         },
-        "What the commands return, and whether others run:",
+        "Results of commands in each mode:",
         {
           grant: rowsOf("dialects.md", "command").map(([name, handshake, operational]) =>
             [name!, `Handshake mode: ${handshake}. Operational mode: ${operational}.`] as const
           ),
         },
-        "A refusal is",
+        "A command that is not available in the current mode is refused with the error",
         {
           lines: '{"error": {"class": "QMPInvalidModeCommad",\n  ' +
             '"desc": "The issued command is invalid in this mode", "data": {}}}',
         },
-        "in the proposal's own spelling. Nothing is enabled at first; events come in operational mode " +
-        "only, and only those that were enabled by name and that the listener shows. There is no way " +
-        "back. Errors have a `data` object, empty where QEMU's has none.",
+        "which is spelled as in the proposal. Initially no events are enabled. Events are sent in " +
+        "operational mode only, and only those that the client has enabled by name and that the " +
+        "listener allows. A client cannot return to the handshake mode. Errors have a `data` object, " +
+        "which is empty if QEMU's error has none.",
         { heading: "Where the proposal is silent" },
         { grant: rowsOf("dialects.md", "question").map(([what, how]) => [what!, sentence(how!)]) },
       ],
       [
         "OWN COMMANDS",
-        `Their names begin with \`${OWN_PREFIX}\`, the form that the QMP specification keeps for ` +
-        "downstreams. They are answered here, in their turn, and are no part of `query-commands`. " +
-        "They run once the negotiation has ended, and not out of band.",
+        `Their names begin with \`${OWN_PREFIX}\`, the form that the QMP specification reserves for ` +
+        "downstreams. qmpmux answers them itself, in the order of the client's commands. " +
+        "`query-commands` does not list them. They run only after the negotiation, and not out-of-band.",
         { heading: "For every client" },
         { grant: FOR_ALL.map(commandTerm) },
         { heading: "For clients whose role administers qmpmux" },
         { grant: FOR_ADMINISTRATORS.map(commandTerm) },
-        "To other roles they are refused; see below.",
+        "Clients with other roles are refused these commands; see REFUSALS.",
       ],
       [
         "OWN EVENTS",
@@ -137,29 +141,29 @@ S: {"return": {}}`,
           grant: [
             [
               `\`${OWN_PREFIX}QEMU_LOST\``,
-              "QEMU disconnected; `data` has a `reason`. Commands at QEMU are answered with an error that " +
-              "says that their effect is unknown, those that were not sent with one that says so.",
+              "QEMU has disconnected; `data` has a `reason`. Pending commands are answered with an error. " +
+              "It says whether the effect is unknown, or the command was not sent to QEMU.",
             ],
             [
               `\`${OWN_PREFIX}QEMU_BACK\``,
-              "A QEMU is there again; `data` has its `version`. A client that has enabled what this " +
-              "QEMU lacks is closed instead.",
+              "Another QEMU is ready; `data` has its `version`. A client that has enabled a capability that " +
+              "this QEMU lacks is disconnected instead.",
             ],
           ],
         },
-        "Without it clients see QEMU's last bytes, then the end of the stream, as they would with " +
+        "Without this option, clients receive QEMU's last bytes, then the end of the stream, as from " +
         "QEMU's own monitor.",
       ],
       [
         "REFUSALS",
-        "What qmpmux answers in QEMU's place, in its turn among the replies and with its id:",
+        "Errors of qmpmux's own, sent in the order of the client's commands and with the command's id:",
         {
           grant: [
             [
               "`CommandNotFound`",
               "`The command <NAME> has been refused: role <ROLE>, rule <RULE>: <REASON>`. The role does not " +
-              "allow the command, or not with these arguments. `query-commands` lists what the role " +
-              "does not refuse altogether.",
+              "allow the command, or not with these arguments. `query-commands` omits commands that the " +
+              "role refuses with any arguments.",
             ],
             [
               "`GenericError`",
@@ -170,17 +174,17 @@ S: {"return": {}}`,
               "`QEMU disconnected; the effect of <NAME> is unknown`, with `--on-loss hold`.",
               "`<NAME> was not answered in time; it may still run`, `<NAME> could not be sent in time; " +
               "it has not run`, with a `[deadline]` in the file.",
-              "`QEMU does not answer out-of-band commands; <NAME> was not sent`, while it leaves sixteen of " +
-              "them unanswered.",
-              "`JSON token size limit exceeded`. The command is longer than the listener allows; " +
-              "nothing of it goes on.",
+              "`QEMU does not answer out-of-band commands; <NAME> was not sent`, while sixteen of them are " +
+              "unanswered.",
+              "`JSON token size limit exceeded`. The command is longer than the listener allows, and " +
+              "no part of it was sent to QEMU.",
             ],
           ],
         },
       ],
       [
         "DIFFERENCES",
-        "How a virtual monitor differs from QEMU's own, and why:",
+        "Differences between a virtual monitor and QEMU's own, with the reasons:",
         { items: rowsOf("fidelity.md", "difference").map(([what, why]) => `${what} ${why}`) },
       ],
       ["SEE ALSO", "`qmpmux`(1), `qmpmux.toml`(5)"],

@@ -21,59 +21,61 @@ import type { Block, Page } from "./roff.ts";
 
 const COMMANDS: readonly (readonly [name: string, row: Subcommand])[] = Object.entries(SUBCOMMANDS);
 
-/** The environment variables that it reads. */
+/** The environment variables that the program reads. */
 const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
-  ["QMPMUX_SOCKET", "The monitor that one-shot commands talk to without `--socket`."],
+  ["QMPMUX_SOCKET", "The default of `--socket` for one-shot commands."],
   [
     "QMPMUX_CONTROL",
-    "The control socket that administrative subcommands talk to; before `QMPMUX_SOCKET`.",
+    "The default of `--control` for administrative subcommands. It takes precedence over " +
+    "`QMPMUX_SOCKET`.",
   ],
-  ["NOTIFY_SOCKET", "Where systemd is told of readiness, status and stopping."],
-  ["WATCHDOG_USEC", "How often systemd's watchdog wants a sign of life."],
-  ["WATCHDOG_PID", "The process whose sign of life it is."],
-  ["LISTEN_FDS", "How many sockets systemd passes."],
-  ["LISTEN_PID", "The process they are for."],
-  ["LISTEN_FDNAMES", "Their names, which `fd:<NAME>` takes them by."],
-  ["JOURNAL_STREAM", "Where it is set, the log has the form `journal`."],
-  ["NO_COLOR", "Is for the run-time system; qmpmux has no colors."],
-  ["QMPMUX_COMMIT", "Is set within the compiled program: what `--version` says."],
+  ["NOTIFY_SOCKET", "The socket for notifications to systemd: readiness, status and stopping."],
+  ["WATCHDOG_USEC", "The timeout of systemd's watchdog in microseconds."],
+  ["WATCHDOG_PID", "The process that the watchdog monitors."],
+  ["LISTEN_FDS", "The number of sockets passed by systemd."],
+  ["LISTEN_PID", "The process that the sockets were passed to."],
+  ["LISTEN_FDNAMES", "The names of the passed sockets, as in `fd:<NAME>`."],
+  ["JOURNAL_STREAM", "If it is set, the default of `--log-format` is `journal`."],
+  ["NO_COLOR", "Read by the Deno runtime; the output of qmpmux has no colors."],
+  ["QMPMUX_COMMIT", "The commit that `--version` prints; set in the compiled program."],
 ];
 
 /** The signals that `serve` handles. */
 const SIGNALS: readonly (readonly [term: string, meaning: string])[] = [
   [
     "`SIGTERM`, `SIGINT`",
-    "Commands under way finish, new ones are refused, every client reads its last bytes and the " +
-    "end of file. After `--drain-timeout`, or at a second such signal, it ends at once.",
+    "Refuses new commands, waits until pending commands have finished, disconnects all clients " +
+    "after the output queued for them has been sent, and exits. It stops waiting after " +
+    "`--drain-timeout`, or at a second such signal.",
   ],
   [
     "`SIGHUP`",
-    "Reads the configuration again and opens the audit anew. A good file takes effect on the " +
-    "clients that are there without dropping one; a bad one changes nothing, and the log says why.",
+    "Reloads the configuration file and reopens the audit. A valid file applies to connected " +
+    "clients too, and disconnects none of them. An invalid file changes nothing; the log has the errors.",
   ],
   ["`SIGUSR1`, `SIGUSR2`", "Writes the status to the log."],
 ];
 
 const FILES: readonly (readonly [term: string, meaning: string])[] = [
-  ["`/etc/default/qmpmux-<VM>`", "What the unit `qmpmux@<VM>` is told, as `QMPMUX_ARGS`."],
-  ["`/run/qemu/<VM>/qmp.sock`", "Where the unit looks for QEMU's monitor."],
-  ["`/run/qmpmux/<VM>/mux.sock`", "Where the unit's clients connect."],
+  ["`/etc/default/qmpmux-<VM>`", "The arguments of the unit `qmpmux@<VM>`, in `QMPMUX_ARGS`."],
+  ["`/run/qemu/<VM>/qmp.sock`", "QEMU's monitor, as the unit expects it."],
+  ["`/run/qmpmux/<VM>/mux.sock`", "The unit's socket for clients."],
   [
     "`/run/qmpmux/<VM>/control.sock`",
     "The unit's control socket, for root and the unit's user. `systemctl reload` uses it.",
   ],
-  ["`/etc/qmpmux/example.toml`", "What `--config` can be given; the Debian package has it."],
+  ["`/etc/qmpmux/example.toml`", "An example for `--config`, from the Debian package."],
 ];
 
 /** The examples; each line that begins with `qmpmux` is a valid command line. */
 const EXAMPLES: readonly (readonly [what: string, lines: string])[] = [
   [
-    "Give QEMU a monitor, and many clients one each:",
+    "Start QEMU with a monitor, and serve it to many clients:",
     `qemu-system-x86_64 -qmp unix:/run/vm/qmp.sock,server=on,wait=off
 qmpmux serve --qemu unix:/run/vm/qmp.sock --listen unix:/run/vm/mux.sock`,
   ],
   [
-    "Let a group only watch, and another run the machine:",
+    "Let one group only watch the VM, and another group operate it:",
     `qmpmux serve --qemu /run/vm/qmp.sock \\
   --listen /run/vm/watch.sock,role=observer,mode=0660,group=watchers \\
   --listen /run/vm/run.sock,role=operator,mode=0660,group=operators \\
@@ -104,13 +106,13 @@ export function qmpmuxPage(): Page {
       [
         "DESCRIPTION",
         "QEMU's control socket serves one client at a time. qmpmux holds that one connection and " +
-        "gives each of any number of clients a monitor of its own: its own handshake, its own " +
-        "capabilities, its own event filter, its own ids. A client cannot tell it from QEMU's " +
-        "monitor: greeting, replies, events and errors are QEMU's, byte for byte.",
-        "It can be started before QEMU, and serves the next one when QEMU is started again. A " +
-        "listener can let its clients only watch, or run the machine without reaching the host " +
-        "through it. A client that floods, stalls or sends damage harms itself alone.",
-        "Data goes to standard output, all else to standard error.",
+        "gives each of any number of clients its own monitor, with its own handshake, capabilities, " +
+        "event filter and ids. To a client it looks like QEMU's own monitor: the greeting, replies, " +
+        "events and errors are QEMU's, byte for byte.",
+        "It can be started before QEMU, and reconnects when QEMU is restarted. The role of a " +
+        "listener can limit its clients to watching the VM, or to operating the VM without access to " +
+        "the host. A client that floods, stalls or sends malformed data affects only itself.",
+        "Data is printed to standard output, everything else to standard error.",
       ],
       ["OPTIONS", {
         grant: GLOBAL_FLAGS.map((
@@ -122,31 +124,31 @@ export function qmpmuxPage(): Page {
         "ADDRESSES",
         "An `<ADDR>` is one of:",
         { grant: ADDRESSES.map(([form, help]) => [spelled(form), sentence(help)]) },
-        "QEMU's own spelling of a listening socket is taken too: `,server=on,wait=off` behind it " +
-        "means what it does anyway. A path has at most 107 bytes. Listening on an address that " +
-        "other machines can reach needs `allow-remote=on`.",
+        "QEMU's options `,server=on,wait=off` are accepted after an address; they describe what qmpmux " +
+        "always does. A path has at most 107 bytes. Listening on an address that other machines can " +
+        "reach requires `allow-remote=on`.",
       ],
       [
         "LISTENER OPTIONS",
-        "They follow the address of `--listen`, each behind a comma; in the file they are keys of " +
-        "the table of the listener.",
+        "Options follow the address of `--listen`, separated by commas. In the file they are keys of " +
+        "the listener's table.",
         { grant: OPTION_NAMES.map(option) },
         { heading: "Limits" },
-        "What one client may cost the others, QEMU and the machine. `<BYTES>` may be written 64K, " +
-        "1M or 1G.",
+        "Limits on the resources that one client can use. `<BYTES>` may be written 64K, 1M or 1G.",
         { grant: LIMIT_NAMES.map(limit) },
       ],
       [
         "ROLES",
         { grant: rowsOf("roles.md", "role").map(([name, what]) => [name!, sentence(what!)]) },
-        "More are made in the file; see `qmpmux.toml`(5). What a role refuses never reaches QEMU.",
+        "Further roles can be defined in the file; see `qmpmux.toml`(5). A command that a role refuses " +
+        "is never sent to QEMU.",
       ],
       ["EXIT STATUS", {
         grant: Object.entries(EXIT_STATUSES).map((
           [status, what],
         ) => [`\`${status}\``, sentence(what)]),
       }],
-      ["SIGNALS", "Of `qmpmux serve`:", { grant: SIGNALS }],
+      ["SIGNALS", "Signals that `qmpmux serve` handles:", { grant: SIGNALS }],
       ["ENVIRONMENT", { grant: VARIABLES.map(([name, what]) => [`\`${name}\``, what]) }],
       ["FILES", { grant: FILES }],
       ["EXAMPLES", ...EXAMPLES.flatMap(([what, lines]): Block[] => [what, { lines }])],
@@ -169,14 +171,14 @@ function subcommand(name: string, { about, flags, notes = [] }: Subcommand): Blo
   return [
     { heading: `qmpmux ${name}` },
     ...about.map(marked),
-    { grant: [...grant, ["`-h`, `--help`", "Its help."]] },
+    { grant: [...grant, ["`-h`, `--help`", "Print help."]] },
     ...notes.map(marked),
   ];
 }
 
 function told(flag: Flag): string {
   const { help, variable } = flag;
-  const instead = variable === undefined ? "" : ` Without it, what \`${variable}\` says.`;
+  const instead = variable === undefined ? "" : ` Default: the value of \`${variable}\`.`;
   return `${sentence(marked(help))}${otherwise(flag)}${instead}`;
 }
 
@@ -188,10 +190,10 @@ function option(name: keyof typeof OPTIONS): [string, string] {
 function limit(name: keyof typeof LIMITS): [string, string] {
   const row: LimitRow = LIMITS[name];
   const others = Object.entries(row.forRole ?? {}).map(([role, value]) => `, ${value} for ${role}`);
-  const unsaid = `Without it: ${limitInitial(row)}${others.join("")}.`;
+  const unsaid = `Default: ${limitInitial(row)}${others.join("")}.`;
   return [
     spelled(`${name}=${limitValue(row)}`),
-    `${sentence(row.help)} ${unsaid} Possible: ${limitRange(row)}.`,
+    `${sentence(row.help)} ${unsaid} Range: ${limitRange(row)}.`,
   ];
 }
 
@@ -201,7 +203,7 @@ export function spelled(form: string): string {
   return `\`${parts.map((part, i) => i % 2 === 1 ? `<${part}>` : part).join("")}\``;
 }
 
-/** Returns a text with its flags as literals. */
+/** Returns a text in which flags are marked as literals. */
 function marked(text: string): string {
   return text.replace(/(?<![\w`-])--?[a-z][a-z-]*/g, "`$&`");
 }
@@ -215,5 +217,5 @@ export function sentence(text: string): string {
 /** Returns the default as a sentence that follows others. */
 export function otherwise({ initial, words }: Flag | OptionRow): string {
   if (initial === undefined) return "";
-  return ` Without it: ${words?.includes(String(initial)) ? `\`${initial}\`` : initial}.`;
+  return ` Default: ${words?.includes(String(initial)) ? `\`${initial}\`` : initial}.`;
 }

@@ -1,8 +1,9 @@
 /**
  * Manual pages as values, and as roff.
  *
- * A page consists of sections of blocks. Texts have `literals` in backquotes, which may contain
- * <WORDS> as placeholders. The output uses only requests that every implementation of man(7) has.
+ * A page consists of sections, and a section of blocks. Texts have `literals` in backquotes, which
+ * may contain <WORDS> as placeholders. The output uses only requests that every implementation of
+ * man(7) has.
  *
  * @module
  */
@@ -24,7 +25,7 @@ export interface Page {
   readonly sections: readonly (readonly [title: string, ...blocks: Block[]])[];
 }
 
-/** The most characters of a line of roff source. */
+/** The limit of a line of roff source, in characters. */
 const WIDTH = 78;
 
 const VOLUMES = {
@@ -92,7 +93,7 @@ function escaped(source: string): string {
   return plain;
 }
 
-/** Escapes a text for users to copy: no character becomes a typographic one. */
+/** Escapes a text that users copy, so that no character is replaced with a typographic one. */
 function literal(source: string): string {
   return escaped(source).replace(/[-'`^~]/g, (character) => COPIED[character]!);
 }
@@ -105,12 +106,12 @@ const COPIED: Readonly<Record<string, string>> = {
   "~": "\\(ti",
 };
 
-/** Escapes a line that would be a request. */
+/** Escapes a line that roff would read as a request. */
 function guarded(line: string): string {
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }
 
-/** Returns the lines of a paragraph, with a new line for each sentence. */
+/** Returns a paragraph as lines of source; each sentence begins a new line. */
 function filled(paragraph: string): string {
   const lines: string[] = [];
   for (const sentence of paragraph.split(/(?<=[a-z0-9)R][.:;]) (?=[A-Z\\(])/)) {

@@ -13,14 +13,14 @@ import { otherwise, sentence } from "./qmpmux.ts";
 import { limitInitial } from "../../lib/cli/help.ts";
 import type { Page } from "./roff.ts";
 
-/** The top-level keys that are tables; all others have the names of flags. */
+/** The top-level keys that are tables; all other keys have the names of flags. */
 const TABLES: Readonly<Record<string, string>> = {
-  deadline: "A table: how long commands may take. See DEADLINES.",
-  role: "An array of tables: roles of the file's own. See ROLES.",
-  listen: "An array of tables: where clients connect. See LISTENERS.",
+  deadline: "A table of timeouts for commands. See DEADLINES.",
+  role: "An array of tables, each defining a role. See ROLES.",
+  listen: "An array of tables, each defining a listener. See LISTENERS.",
 };
 
-/** A file with every key; a test reads it. */
+/** An example file, which a test reads. */
 export const EXAMPLE = `qemu = "unix:/run/vm/qmp.sock"
 on-loss = "hold"
 drain-timeout = 10
@@ -61,26 +61,26 @@ export function tomlPage(): Page {
     sections: [
       [
         "DESCRIPTION",
-        "`qmpmux serve --config <FILE>` reads a file in TOML that says what the flags say, under the " +
-        "same names. Flags win over the file. The file may have any name. An unknown key is an error.",
-        "`qmpmux check --config <FILE>` says all that is wrong, each with its line, and ends with 0 " +
-        "or 78. `qmpmux serve --print-config` prints what is in force, with every default.",
-        "`SIGHUP`, or `qmpmux reload`, reads the file again. A good file takes effect on the clients " +
-        "that are there without dropping one; a bad one changes nothing.",
+        "`qmpmux serve --config <FILE>` reads a TOML file. Its keys have the names of the flags. Flags " +
+        "take precedence over the file. The file may have any name. An unknown key is an error.",
+        "`qmpmux check --config <FILE>` reports every error with its line, and exits with status 0 or " +
+        "78. `qmpmux serve --print-config` prints the resulting settings, including the defaults.",
+        "`SIGHUP` and `qmpmux reload` reload the file. A valid file applies to connected clients too, " +
+        "and disconnects none of them. An invalid file changes nothing.",
       ],
       ["TOP LEVEL", { grant: CONFIG_KEYS.map((key) => [`\`${key}\``, keyText(key)]) }],
       [
         "DEADLINES",
-        "In `[deadline]` each key is the name of a command, with * and ?, and its value the seconds " +
-        "such commands may take. The first that matches counts. A command that takes longer is " +
-        "answered with an error; it may still run.",
+        "In `[deadline]` each key is the name of a command, which may contain the wildcards * and ?, and " +
+        "each value a timeout in seconds. The first key that matches a command applies. After the " +
+        "timeout the client gets an error; QEMU may still run the command.",
       ],
       [
         "LISTENERS",
         "Each `[[listen]]` is a listener. Its keys are the options of `--listen`; see qmpmux(1).",
         {
           grant: [
-            ["`address`", "Text. Where it listens; needed."],
+            ["`address`", "Text. The address that it listens on; required."],
             ...OPTION_NAMES.map((name) => [`\`${name}\``, optionText(OPTIONS[name])] as const),
             ...LIMIT_NAMES.map((name) => [`\`${name}\``, limitText(LIMITS[name])] as const),
           ],
@@ -88,8 +88,8 @@ export function tomlPage(): Page {
       ],
       [
         "ROLES",
-        "Each `[[role]]` is a role. Rules are tried in their order, and the first that matches " +
-        "decides; where none matches, the command is refused.",
+        "Each `[[role]]` is a role. Rules are tried in order, and the first that matches decides. " +
+        "If no rule matches, the command is refused.",
         {
           grant: rowsOf("roles.md", "key of a role").map(([key, what]) => [key!, sentence(what!)]),
         },
@@ -97,15 +97,16 @@ export function tomlPage(): Page {
         {
           grant: rowsOf("roles.md", "key of a rule").map(([key, what]) => [key!, sentence(what!)]),
         },
-        "All that a rule asks must hold. An argument is named by its path: `device`, " +
-        '`target.driver`, `actions[*].type`, `"a.b".c` where a name has a dot in it; `**` at the ' +
-        "end is the value and all below it. Where a path has many ends, `allow` asks that each of " +
-        "them matches, and that there is one; `refuse` asks whether any does.",
-        'Values are compared as text: `1` and `"1"` are the same, and so are `1.0` and `1`; no two ' +
-        "integers of 64 bits are.",
-        "Write allow lists with `only`. A rule that refuses some values of an argument misses what " +
-        "you have not thought of: other commands that do the same, another spelling of a path, " +
-        "members that a newer QEMU has.",
+        "A rule matches if all of its conditions hold. An argument is named by its path, such as " +
+        "`device`, `target.driver` or `actions[*].type`. A name that contains a dot is quoted, as in " +
+        '`"a.b".c`. `**` at the end of a path means the value and everything below it. If several ' +
+        "values have a path, `allow` requires that each of them matches, and that at least one exists; " +
+        "`refuse` matches if any of them does.",
+        'Values are compared as text: `1` equals `"1"`, and `1.0` equals `1`. Different 64-bit integers ' +
+        "are never equal.",
+        "Write allow lists with `only`. A rule that refuses some values of an argument misses " +
+        "what you have not thought of: other commands with the same effect, another spelling of a path, " +
+        "or members that a newer QEMU has.",
       ],
       ["EXAMPLE", { lines: EXAMPLE }],
       ["SEE ALSO", "`qmpmux`(1), `qmpmux-protocol`(7)"],
@@ -119,7 +120,7 @@ function keyText(key: string): string {
   const flags: Readonly<Record<string, Flag>> = SUBCOMMANDS.serve.flags;
   const flag = flags[key];
   if (flag === undefined) {
-    throw new Error(`Cannot tell what the key ${key} is: there is no such flag`);
+    throw new Error(`Cannot describe the key ${key}: no flag has this name`);
   }
   return `${typeOf(flag)} ${sentence(flag.help)}${otherwise(flag)}`;
 }
@@ -147,7 +148,7 @@ function optionText(row: OptionRow): string {
 function limitText(row: LimitRow): string {
   const type = row.unit === "bytes" ? "Number, or text as 64K." : "Number.";
   const off = row.off ? ' Or "off".' : "";
-  return `${type}${off} ${sentence(row.help)} Without it: ${limitInitial(row)}. Possible: ${
+  return `${type}${off} ${sentence(row.help)} Default: ${limitInitial(row)}. Range: ${
     limitRange(row)
   }.`;
 }
