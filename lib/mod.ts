@@ -37,7 +37,7 @@
  * @module
  */
 
-export type { HubStatus } from "./hub/own_commands.ts";
+export type { Administered, Administration, HubStatus } from "./hub/administration.ts";
 export { Mux } from "./hub/mux.ts";
 export type { MuxOptions, Notices } from "./hub/mux_options.ts";
 export type {

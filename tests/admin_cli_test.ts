@@ -41,7 +41,7 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
 
   const status = JSON.parse((await runQmpmux(["status", "--socket", set.admin, "--json"])).stdout);
   assertEquals(
-    { ...status, age: 0 },
+    { ...status, age: 0, "up-since": 0 },
     {
       vm: "default",
       qemu: "ready",
@@ -52,14 +52,16 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
       "in-flight": 0,
       age: 0,
       "qemu-pid": null,
+      events: 0,
+      "up-since": 0,
     },
   );
   const shown = (await runQmpmux(["status", "--socket", set.admin])).stdout;
   assertMatch(
     shown,
-    /^vm: default\nqemu: ready\nversion: 0\.0\.0\nqemu-pid: none\nsessions: 1\nclients: 2\n/,
+    /^vm: default\nqemu: ready\nversion: 0\.0\.0\nqemu-pid: none\nup-since: .*Z\nsessions: 1\nclients: 2\n/,
   );
-  assertMatch(shown, /^in-flight: 0\nwaiting: 0\nage: \d+ s\n$/m);
+  assertMatch(shown, /^in-flight: 0\nwaiting: 0\nevents: 0\nage: \d+ s\n$/m);
 
   const listed = await runQmpmux(["clients", "--socket", set.admin, "--json"]);
   const [first] = JSON.parse(listed.stdout);

@@ -102,6 +102,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "hub/dispatch": ["hub/fd_gate", "hub/listing", "hub/request", "hub/request_recorder"],
   "hub/intake": ["hub/dispatch", "hub/mux_options", "hub/own_commands", "hub/request"],
   "hub/mux": [
+    "hub/administration",
     "hub/dispatch",
     "hub/fd_gate",
     "hub/intake",
@@ -110,7 +111,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/request",
     "hub/request_recorder",
   ],
-  "hub/own_commands": ["hub/request_recorder"],
+  "hub/mux_options": ["hub/administration"],
+  "hub/own_commands": ["hub/administration", "hub/request_recorder"],
   "session/dialect": ["session/arguments"],
   "session/handshake": ["session/dialect"],
   "session/monitor": ["session/dialect"],

@@ -192,3 +192,12 @@ Deno.test("Audit keeps nothing of what is no command", () => {
   audit.observe({ kind: "ready" });
   assertEquals(records, []);
 });
+
+Deno.test("Audit.observe() puts the VM's name on record, if it has one", () => {
+  const { audit, records } = audited({ vm: "web-1" });
+  const outcome = { result: "return", took: 0 } as const;
+  audit.observe({ kind: "command", client: CLIENT, command: command("stop"), outcome });
+  assertEquals(JSON.parse(lineOf(records[0]!)).vm, "web-1");
+  const { MESSAGE, QMPMUX_VM } = fieldsOf(records[0]!);
+  assertEquals([MESSAGE, QMPMUX_VM], ["web-1: mux/3 (operator): stop: return", "web-1"]);
+});

@@ -18,6 +18,7 @@ import { makePlace } from "./support/place.ts";
 function record(command: string): AuditRecord {
   return {
     time: "2026-01-02T03:04:05.000Z",
+    vm: undefined,
     listener: "mux",
     role: "full",
     client: "mux/1",

@@ -9,10 +9,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../lib/daemon/client.ts";
 import type { Clock } from "../lib/platform/clock.ts";
+import type { Log } from "../lib/platform/log.ts";
 import type { Stream } from "../lib/platform/stream.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
+import { FakeLog } from "./support/fake_log.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { clientDeps } from "./support/client_deps.ts";
@@ -66,10 +68,7 @@ class Door implements AsyncDisposable {
   readonly #running: Promise<void>;
 
   private constructor(pair: Pair, limits: Partial<Limits>, stream: Stream = pair.ours) {
-    const log = {
-      info: (line: string): void => void this.lines.push(line),
-      warn: (line: string): void => void this.lines.push(line),
-    };
+    const log = new FakeLog(this.lines);
     const limitLog = new LimitLog(log, (limit) => void this.counts.push(limit));
     this.pair = pair;
     this.stage.qemuReady();
@@ -246,7 +245,7 @@ Deno.test("idle: what is said either way, or still to be answered, keeps a clien
 Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () => {
   using pair = await makePair();
   const stage = new Stage();
-  const log = { info(): void {}, warn(): void {} };
+  const log = new FakeLog();
   const client = new Client(pair.ours, grant({ limits: { idle: 10 } }), clientDeps(stage.mux, log));
   const running = client.run();
   for (const now of [0, 20, 40]) client.tick(now);
@@ -261,7 +260,7 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   const stage = new Stage(60);
   const lines: string[] = [];
   const counts: string[] = [];
-  const log = { info(): void {}, warn: (line: string): void => void lines.push(line) };
+  const log: Log = { info(): void {}, warn: (line) => void lines.push(line), withVm: () => log };
   const limitLog = new LimitLog(log, (limit) => void counts.push(limit));
   const client = new Client(
     pair.ours,
@@ -449,10 +448,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   const stage = new Stage();
   stage.qemuReady();
   const lines: string[] = [];
-  const log = {
-    info: (line: string): void => void lines.push(line),
-    warn: (line: string): void => void lines.push(line),
-  };
+  const log = new FakeLog(lines);
   const budget = new ReplyBudget(12 << 20);
   const running: Promise<void>[] = [];
   const clients: [Pair, Client][] = [];

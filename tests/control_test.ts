@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseControl } from "../lib/config/recording.ts";
+import type { Recording } from "../lib/observe/observer.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
@@ -13,6 +14,7 @@ import { until } from "./support/fault.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
+import { Notebook } from "./support/recording.ts";
 import { Stage } from "./support/stage.ts";
 
 const CONTROL = parseControl("/run/control").grant;
@@ -100,6 +102,132 @@ Deno.test("query-clients tells what is at QEMU from what waits here: joined ques
   stage.qemuSays('{"return": []}');
   stage.qemuSays('{"return": []}');
   stage.qemuSays('{"return": []}');
+});
+
+/** A control socket without a VM of its own, which administers several. */
+class Host {
+  readonly control: Stage;
+  readonly vms: ReadonlyMap<string, Stage>;
+  readonly #admin: ReturnType<Stage["connect"]>;
+
+  constructor(names: readonly string[], recording: Recording = { observers: [] }) {
+    this.vms = new Map(names.map((vm) => [vm, new Stage(60, { vm })]));
+    this.control = new Stage(60, {
+      recording,
+      administration: {
+        many: true,
+        vms: () => [...this.vms.values()].map(({ mux }) => mux.administered),
+      },
+    });
+    this.#admin = this.control.connect("admin", CONTROL);
+    this.#admin.say('{"execute":"qmp_capabilities"}');
+    this.#admin.peer.take();
+  }
+
+  /** Asks the control socket; returns the value, or the text of the error. */
+  asked(name: string, args: object = {}): unknown {
+    this.#admin.say(own(name, args));
+    const [line, ...more] = this.#admin.peer.take();
+    assertEquals(more, []);
+    const { return: value, error } = JSON.parse(line!);
+    return error?.desc ?? value;
+  }
+
+  /** Asks for a list; returns the VM and another member of each element. */
+  listed(name: string, member: string, args: object = {}): unknown[] {
+    const list = this.asked(name, args) as Record<string, unknown>[];
+    return list.map((each) => [each["vm"], each[member]]);
+  }
+}
+
+Deno.test("the control socket of many VMs lists the state of each, or of those that a glob chooses", () => {
+  const host = new Host(["db", "web-1", "web-2"]);
+  host.vms.get("web-1")!.qemuReady();
+  assertEquals(host.listed("query-status", "qemu"), [
+    ["db", "absent"],
+    ["web-1", "ready"],
+    ["web-2", "absent"],
+  ]);
+  assertEquals(host.listed("query-status", "sessions", { vm: "web-*" }), [["web-1", 1], [
+    "web-2",
+    0,
+  ]]);
+  assertEquals(host.asked("query-status", { vm: "x" }), "VM 'x' not found");
+  assertEquals(new Host([]).asked("query-status"), []);
+  const self = host.asked("query-self") as Record<string, unknown>;
+  assertEquals([self["vm"], self["name"], self["qemu-pid"]], [null, "control/1", null]);
+});
+
+Deno.test("the control socket of many VMs lists the clients of all, with their VMs", () => {
+  const host = new Host(["a", "b"]);
+  for (const vm of host.vms.values()) vm.qemuReady();
+  host.vms.get("a")!.ready("one").say('{"execute":"stop"}');
+  host.vms.get("b")!.ready("one");
+  host.vms.get("b")!.ready("two");
+  assertEquals(host.listed("query-clients", "name"), [
+    ["a", "stage/1"],
+    ["b", "stage/1"],
+    ["b", "stage/2"],
+  ]);
+  assertEquals(host.listed("query-clients", "in-flight", { vm: "a" }), [["a", 1]]);
+  assertEquals(host.listed("query-clients", "in-flight", { vm: "b" }), [["b", 0], ["b", 0]]);
+});
+
+Deno.test("the control socket of many VMs disconnects clients of the VMs that are chosen", () => {
+  const recording = new Notebook();
+  const host = new Host(["a", "b"], recording.recording);
+  for (const vm of host.vms.values()) vm.qemuReady();
+  const clients = [...host.vms.values()].flatMap((vm) => [vm.ready("one"), vm.ready("two")]);
+  const closed = (): unknown[] => clients.map(({ peer }) => peer.closed !== undefined);
+  assertEquals(
+    host.asked("disconnect-client", { name: "stage/1" }),
+    "Client 'stage/1' is at 2 VMs; choose with 'vm'",
+  );
+  assertEquals(closed(), [false, false, false, false]);
+  assertEquals(host.asked("disconnect-client", { name: "stage/1", vm: "a" }), {});
+  assertEquals(closed(), [true, false, false, false]);
+  assertEquals(host.asked("disconnect-client", { name: "stage/1" }), {});
+  assertEquals(closed(), [true, false, true, false]);
+  assertEquals(
+    host.asked("disconnect-client", { name: "stage/1", vm: "*" }),
+    "Client 'stage/1' not found",
+  );
+  assertEquals(host.asked("disconnect-client", { name: "*" }), {});
+  assertEquals(closed(), [true, true, true, true]);
+  const names = recording.outcomes.map(({ result }) => result);
+  assertEquals(names, ["return", "error", "return", "return", "error", "return"]);
+});
+
+Deno.test("an administrator at a VM sees that VM and no other", () => {
+  const host = new Host(["a", "b"]);
+  const stage = host.vms.get("a")!;
+  const root = stage.connect("root", CONTROL);
+  root.say('{"execute":"qmp_capabilities"}');
+  root.peer.take();
+  root.say(own("query-status"));
+  assertEquals(JSON.parse(root.peer.take().join()).return.vm, "a");
+  root.say(own("query-status", { vm: "b" }));
+  assertMatch(root.peer.take().join(), /VM 'b' not found/);
+});
+
+Deno.test("a VM that goes while clients are listed is left out from there on", () => {
+  const later: (() => void)[] = [];
+  const vms = ["a", "b"].map((vm) => new Stage(60, { vm }));
+  for (const vm of vms) {
+    vm.qemuReady();
+    for (let i = 0; i < 20; i++) vm.ready(`${i}`);
+  }
+  const control = new Stage(60, {
+    later: (task) => void later.push(task),
+    administration: { many: true, vms: () => vms.map(({ mux }) => mux.administered) },
+  });
+  const admin = control.connect("admin", CONTROL);
+  admin.say(`{"execute":"qmp_capabilities"}${own("query-clients")}`);
+  admin.peer.take();
+  vms.pop()!.mux.dismissAll("removed");
+  while (later.length > 0) later.shift()!();
+  const { return: clients } = JSON.parse(admin.peer.take().join());
+  assertEquals(clients.map(({ vm }: { vm: string }) => vm), Array(20).fill("a"));
 });
 
 /** Asks the control socket. */

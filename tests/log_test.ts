@@ -112,6 +112,31 @@ Deno.test("openLog() writes JSON, a line each", () => {
   assert(lines.every(({ time }) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(time)));
 });
 
+for (
+  const [format, expected] of [
+    ["text", "qmpmux: web-1: told\nqmpmux: web-1: warned\n"],
+    ["journal", "<6>web-1: told\n<4>web-1: warned\n"],
+  ] as const
+) {
+  Deno.test(`Log.withVm() names the VM in each line of ${format}, and leaves the log as it is`, () => {
+    const log = openLog(format);
+    const ofVm = log.withVm("web-1");
+    const heard = heardOf(() => {
+      ofVm.info("told");
+      ofVm.warn("warned");
+    });
+    assertEquals(heard, expected);
+    assertEquals(heardOf(() => log.info("plain")).includes("web-1"), false);
+  });
+}
+
+Deno.test("Log.withVm() names the VM in a field of JSON", () => {
+  const heard = heardOf(() => openLog("json").withVm("a").withVm("web-1").warn("warned"));
+  const { time: _, ...fields } = JSON.parse(heard);
+  assertEquals(fields, { level: "warning", vm: "web-1", message: "warned" });
+  assertEquals("vm" in JSON.parse(heardOf(() => openLog("json").info("told"))), false);
+});
+
 Deno.test("formatFor() chooses the journal's form where it reads stderr", () => {
   assertEquals(formatFor("9:1234", false), "journal");
   assertEquals([formatFor("9:1234", true), formatFor(undefined, false)], ["text", "text"]);

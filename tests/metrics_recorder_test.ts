@@ -6,17 +6,24 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { ClientEnding, ClientInfo, Result } from "../lib/observe/observer.ts";
-import { type Gauges, MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
+import { type Gauges, MetricsRecorder, ProcessRecorder } from "../lib/observe/metrics_recorder.ts";
+import { Metrics } from "../lib/observe/prometheus.ts";
 import type { Command, Event } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 
 const NOTHING: Gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
 
-function metricsRecorder(): MetricsRecorder {
-  return new MetricsRecorder((name) => name === "stop" || name === "cont", {
-    version: "1.2",
-    deno: "2.9",
-  });
+function metricsRecorder(vm?: string): MetricsRecorder {
+  return new MetricsRecorder((name) => name === "stop" || name === "cont", vm);
+}
+
+function processRecorder(): ProcessRecorder {
+  return new ProcessRecorder((name) => name === "reload", { version: "1.2", deno: "2.9" });
+}
+
+function rendered(recorder: MetricsRecorder, gauges: Gauges): string {
+  recorder.update(gauges);
+  return Metrics.render([recorder.metrics]);
 }
 
 function party(role: string): ClientInfo {
@@ -33,7 +40,7 @@ function event(name: string): Event {
 }
 
 function samples(counted: MetricsRecorder, name: string, gauges = NOTHING): string[] {
-  return counted.render(gauges).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
+  return rendered(counted, gauges).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
 }
 
 Deno.test("MetricsRecorder.observe() counts by command, role and result", () => {
@@ -128,31 +135,30 @@ Deno.test("MetricsRecorder.observe() counts whom qmpmux has disconnected, by the
   ]);
 });
 
-Deno.test("MetricsRecorder counts joins, kept answers, sessions, limits and failures of the audit", () => {
+Deno.test("MetricsRecorder counts joins, kept answers, sessions, limits and internal errors", () => {
   const counted = metricsRecorder();
   counted.observe({ kind: "joined" });
   counted.observe({ kind: "cached" });
   counted.observe({ kind: "cached" });
   counted.observe({ kind: "ready" });
   counted.observe({ kind: "limit", limit: "rate" });
-  counted.observe({ kind: "audit-failed" });
-  const text = counted.render(NOTHING);
+  counted.observe({ kind: "internal-error", place: "qemu" });
+  const text = rendered(counted, NOTHING);
   for (
     const line of [
       "qmpmux_joined_total 1",
       "qmpmux_kept_answers_total 2",
       "qmpmux_upstream_sessions_total 1",
       'qmpmux_limits_reached_total{limit="rate"} 1',
-      "qmpmux_audit_failures_total 1",
-      'qmpmux_build_info{version="1.2",deno="2.9"} 1',
+      'qmpmux_internal_errors_total{where="qemu"} 1',
     ]
   ) assertStringIncludes(text, `${line}\n`);
 });
 
-Deno.test("MetricsRecorder.render() tells the gauges it is given, and no longer clients that have left", () => {
+Deno.test("MetricsRecorder.update() sets the gauges it is given, and no longer clients that have left", () => {
   const counted = metricsRecorder();
-  counted.render({ ...NOTHING, clients: new Map([["observer", 2]]) });
-  const text = counted.render({
+  rendered(counted, { ...NOTHING, clients: new Map([["observer", 2]]) });
+  const text = rendered(counted, {
     clients: new Map([["full", 3]]),
     inFlight: 4,
     waiting: 5,
@@ -169,4 +175,55 @@ Deno.test("MetricsRecorder.render() tells the gauges it is given, and no longer 
     ]
   ) assertStringIncludes(text, `${line}\n`);
   assert(!text.includes("observer"));
+});
+
+Deno.test("MetricsRecorder gives every series the name of its VM", () => {
+  const counted = metricsRecorder("web-1");
+  counted.observe({ kind: "event", event: event("STOP"), clients: 1 });
+  const lines = rendered(counted, { ...NOTHING, clients: new Map([["full", 1]]) })
+    .split("\n").filter((line) => line.startsWith("qmpmux_"));
+  assertEquals(lines.filter((line) => !/^\w+\{vm="web-1"[,}]/.test(line)), []);
+});
+
+Deno.test("ProcessRecorder counts the VMs, the audit, and the control socket", () => {
+  const counted = processRecorder();
+  counted.update(3);
+  counted.observe({ kind: "audit-failed" });
+  counted.observe({ kind: "limit", limit: "max-clients-in-all" });
+  counted.observe({ kind: "internal-error", place: "other" });
+  counted.observe({ kind: "left", ending: "kicked" });
+  for (const name of ["reload", "made-up"]) {
+    counted.observe({
+      kind: "command",
+      client: party("admin"),
+      command: command(name),
+      outcome: { result: "return", took: 1 },
+    });
+  }
+  const text = Metrics.render([counted.metrics]);
+  for (
+    const line of [
+      'qmpmux_build_info{version="1.2",deno="2.9"} 1',
+      "qmpmux_vms 3",
+      "qmpmux_audit_failures_total 1",
+      'qmpmux_limits_reached_total{limit="max-clients-in-all"} 1',
+      'qmpmux_internal_errors_total{where="other"} 1',
+      'qmpmux_dropped_clients_total{reason="kicked"} 1',
+      'qmpmux_commands_total{command="reload",role="admin",result="return"} 1',
+      'qmpmux_commands_total{command="other",role="admin",result="return"} 1',
+    ]
+  ) assertStringIncludes(text, `${line}\n`);
+});
+
+Deno.test("ProcessRecorder and a MetricsRecorder count in the same metrics, the VM's with its name", () => {
+  const [process, vm] = [processRecorder(), metricsRecorder("web-1")];
+  process.observe({ kind: "limit", limit: "fds-in-all" });
+  vm.observe({ kind: "limit", limit: "rate" });
+  const text = Metrics.render([process.metrics, vm.metrics]);
+  assertEquals(text.split("\n").filter((line) => line.includes("limits_reached_total")), [
+    "# HELP qmpmux_limits_reached_total Times a limit was reached",
+    "# TYPE qmpmux_limits_reached_total counter",
+    'qmpmux_limits_reached_total{limit="fds-in-all"} 1',
+    'qmpmux_limits_reached_total{vm="web-1",limit="rate"} 1',
+  ]);
 });

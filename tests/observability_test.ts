@@ -6,7 +6,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FakeQemu } from "./support/fake_qemu.ts";
-import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
+import { MetricsRecorder, ProcessRecorder } from "../lib/observe/metrics_recorder.ts";
+import { Metrics } from "../lib/observe/prometheus.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
 import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
@@ -219,10 +220,10 @@ Deno.test({
   name: "MetricsRecorder.render() is what promtool takes for metrics, with nothing to object to",
   ignore: WITHOUT_PROMTOOL,
   async fn(): Promise<void> {
-    const metricsRecorder = new MetricsRecorder(() => true, {
-      version: "0.1.0",
-      deno: Deno.version.deno,
-    });
+    const versions = { version: "0.1.0", deno: Deno.version.deno };
+    const processRecorder = new ProcessRecorder(() => true, versions);
+    const metricsRecorder = new MetricsRecorder(() => true, "web-1");
+    const other = new MetricsRecorder(() => true, "web-2");
     const party = { name: "a/1", grant: { name: "a", role: { name: 'a"b\\c' } } };
     const bytes = asciiBytes("{}");
     const command = { name: "stop", oob: false, id: undefined, bytes, argumentBytes: undefined };
@@ -246,7 +247,9 @@ Deno.test({
     metricsRecorder.observe({ kind: "left", ending: "unread" });
     metricsRecorder.observe({ kind: "limit", limit: "rate" });
     const clients = new Map([["full", 1]]);
-    const text = metricsRecorder.render({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
+    metricsRecorder.update({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
+    const recorders = [processRecorder, metricsRecorder, other];
+    const text = Metrics.render(recorders.map(({ metrics }) => metrics));
     const programs = new URL("../.cache/programs", import.meta.url).pathname;
     const tool = new Deno.Command("promtool", {
       env: { PATH: `${programs}:${Deno.env.get("PATH")}` },
@@ -265,11 +268,12 @@ Deno.test({
 });
 
 Deno.test("docs/observability.md names every metric", () => {
-  const metricsRecorder = new MetricsRecorder(() => true, { version: "0", deno: "0" });
-  const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+  const recorders = [
+    new ProcessRecorder(() => true, { version: "0", deno: "0" }),
+    new MetricsRecorder(() => true),
+  ];
+  const text = Metrics.render(recorders.map(({ metrics }) => metrics));
   const docs = Deno.readTextFileSync(new URL("../docs/observability.md", import.meta.url));
-  const names = metricsRecorder.render(gauges).matchAll(/^# TYPE (\w+) /gm).map(([, name]) =>
-    name!
-  );
+  const names = text.matchAll(/^# TYPE (\w+) /gm).map(([, name]) => name!);
   assertEquals([...names].filter((name) => !docs.includes(`\`${name}`)), []);
 });

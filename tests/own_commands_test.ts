@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { parseControl } from "../lib/config/recording.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 import { grant, Stage } from "./support/stage.ts";
 
@@ -98,6 +99,9 @@ Deno.test("query-clients lists who is there, with what waits and what is at QEMU
 Deno.test("query-status tells how the hub stands", () => {
   const stage = new Stage();
   stage.qemuReady();
+  for (let i = 0; i < 3; i++) {
+    stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  }
   admin(stage).say(own("query-status"));
   assertEquals((heard(stage, "root") as { return: unknown }).return, {
     vm: "vm1",
@@ -109,7 +113,33 @@ Deno.test("query-status tells how the hub stands", () => {
     "in-flight": 0,
     age: 0,
     "qemu-pid": null,
+    events: 3,
+    "up-since": 1,
   });
+});
+
+Deno.test("query-status tells since when this QEMU is up, and counts the events of all", () => {
+  let now = 1000.75;
+  const stage = new Stage(60, { timeOfDay: () => now, onLoss: "hold" });
+  const client = stage.connect("root", parseControl("/run/control").grant);
+  client.say('{"execute":"qmp_capabilities"}');
+  client.peer.take();
+  const asked = (): unknown[] => {
+    client.say(own("query-status"));
+    const { return: status } = heard(stage, "root") as { return: Record<string, unknown> };
+    return [status["up-since"], status["events"]];
+  };
+  assertEquals(asked(), [null, 0]);
+  stage.qemuReady();
+  assertEquals(asked(), [1000, 0]);
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  stage.qemuGoes();
+  // Events of our own do not count.
+  assertEquals(asked(), [null, 1]);
+  now = 2000;
+  stage.qemuReady();
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  assertEquals(asked(), [2000, 2]);
 });
 
 Deno.test("disconnect-client ends the client that is named, and no other", () => {
@@ -123,6 +153,47 @@ Deno.test("disconnect-client ends the client that is named, and no other", () =>
   assertEquals(heard(stage, "root"), {
     id: 1,
     error: { class: "GenericError", desc: "Client 'stage/1' not found" },
+  });
+});
+
+Deno.test("disconnect-client takes a glob, which never matches the administrator itself", () => {
+  const stage = new Stage();
+  stage.qemuReady();
+  const [a, b] = [stage.ready("a"), stage.ready("b")];
+  const client = admin(stage);
+  client.say(own("disconnect-client", { name: "x*" }));
+  assertEquals(heard(stage, "root"), {
+    id: 1,
+    error: { class: "GenericError", desc: "Client 'x*' not found" },
+  });
+  client.say(own("disconnect-client", { name: "*" }));
+  assertEquals(heard(stage, "root"), { return: {}, id: 1 });
+  const reason = "disconnected by door/3";
+  assertEquals([a, b, client].map(({ peer }) => peer.closed), [reason, reason, undefined]);
+  client.say(own("disconnect-client", { name: "door/3" }));
+  assertEquals(client.peer.closed, reason);
+});
+
+Deno.test("commands of administrators take a glob of VMs where there is one VM, too", () => {
+  const stage = new Stage(60, { isNamed: true });
+  stage.qemuReady();
+  const client = admin(stage);
+  client.say(own("query-clients", { vm: "vm?" }));
+  const { return: clients } = heard(stage, "root") as { return: Record<string, unknown>[] };
+  assertEquals(clients.map(({ vm, name }) => [vm, name]), [["vm1", "door/1"]]);
+  client.say(own("query-status", { vm: "vm1" }));
+  assertEquals((heard(stage, "root") as { return: { vm: string } }).return.vm, "vm1");
+  for (const name of ["query-clients", "query-status", "disconnect-client"]) {
+    client.say(own(name, { ...(name === "disconnect-client" && { name: "*" }), vm: "web*" }));
+    assertEquals(heard(stage, "root"), {
+      id: 1,
+      error: { class: "GenericError", desc: "VM 'web*' not found" },
+    });
+  }
+  client.say(own("query-status", { vm: 1 }));
+  assertEquals(heard(stage, "root"), {
+    id: 1,
+    error: { class: "GenericError", desc: "Invalid parameter type for 'vm', expected: string" },
   });
 });
 

@@ -183,6 +183,7 @@ Deno.test("dial() throws what is our own mistake", async () => {
       throw new RangeError("bug");
     },
     warn: () => {},
+    withVm: () => broken,
   };
   await assertRejects(() => dial(address, pauses, broken, NEVER), RangeError, "bug");
 });

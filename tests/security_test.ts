@@ -11,6 +11,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
+import { Metrics } from "../lib/observe/prometheus.ts";
 import { entryOf } from "../lib/platform/journal.ts";
 import { Listener } from "../lib/platform/listener.ts";
 import { printable } from "../lib/platform/log.ts";
@@ -349,6 +350,7 @@ Deno.test("no text of a client becomes a field of the journal", () => {
   const text = "x\nPRIORITY=0\nQMPMUX_ROLE=admin";
   const fields = fieldsOf({
     time: "t",
+    vm: undefined,
     listener: "l",
     role: "observer",
     client: "l/1",
@@ -368,10 +370,7 @@ Deno.test("no text of a client becomes a field of the journal", () => {
 });
 
 Deno.test("no text of a client becomes a label of a metric", () => {
-  const metricsRecorder = new MetricsRecorder((name) => name === "query-status", {
-    version: "1",
-    deno: "2",
-  });
+  const metricsRecorder = new MetricsRecorder((name) => name === "query-status");
   const party = { name: "l/1", grant: { name: "l", role: { name: "observer" } } };
   for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {
     metricsRecorder.observe({
@@ -385,7 +384,8 @@ Deno.test("no text of a client becomes a label of a metric", () => {
     });
   }
   const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };
-  const lines = metricsRecorder.render(gauges).split("\n").filter((line) =>
+  metricsRecorder.update(gauges);
+  const lines = Metrics.render([metricsRecorder.metrics]).split("\n").filter((line) =>
     line.includes("command=")
   );
   assertEquals(lines.map((line) => /command="([^"]*)"/.exec(line)![1]), ["query-status", "other"]);

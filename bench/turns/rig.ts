@@ -16,6 +16,7 @@ import { Client, type ClientDeps } from "../../lib/daemon/client.ts";
 import { CLOCK } from "../../lib/platform/clock.ts";
 import type { Stream } from "../../lib/platform/stream.ts";
 import { InternalErrors, LimitLog } from "../../lib/daemon/limit_log.ts";
+import type { Log } from "../../lib/platform/log.ts";
 import { Qemu } from "../../lib/daemon/qemu.ts";
 import { ReplyBudget } from "../../lib/platform/reply_budget.ts";
 import { Turns } from "../../lib/platform/turns.ts";
@@ -294,10 +295,7 @@ export class Rig {
       },
     };
     const isKnown = (command: string): boolean => operatorRows().has(command);
-    const metricsRecorder = new MetricsRecorder(isKnown, {
-      version: "bench",
-      deno: Deno.version.deno,
-    });
+    const metricsRecorder = new MetricsRecorder(isKnown);
     const audit = new Audit(sink, {
       isRead: () => false,
       isKnown,
@@ -305,7 +303,7 @@ export class Rig {
       refuses: true,
       timeOfDay: () => 0,
     });
-    const log = { info(): void {}, warn(): void {} };
+    const log: Log = { info(): void {}, warn(): void {}, withVm: () => log };
     const limitLog = new LimitLog(log);
     const errors = new InternalErrors(limitLog, () => {});
     errors.report = (where, error): void => {

@@ -57,10 +57,12 @@ const STATUS_ORDER: readonly string[] = [
   "qemu",
   "version",
   "qemu-pid",
+  "up-since",
   "sessions",
   "clients",
   "in-flight",
   "waiting",
+  "events",
   "age",
 ];
 
@@ -70,15 +72,25 @@ function statusText(value: unknown): string | undefined {
   const placeOf = ([key]: [string, unknown]): number =>
     STATUS_ORDER.includes(key) ? STATUS_ORDER.indexOf(key) : STATUS_ORDER.length;
   const members = Object.entries(value).toSorted((a, b) => placeOf(a) - placeOf(b));
-  const lines = members.map(([key, item]) =>
-    `${key}: ${key === "age" && typeof item === "number" ? durationText(item) : valueText(item)}`
-  );
-  return lines.map(printable).join("\n");
+  return members.map(([key, item]) => printable(`${key}: ${valueText(key, item)}`)).join("\n");
 }
 
-function valueText(value: unknown): string {
+/** Writes a member of the status. */
+function valueText(key: string, value: unknown): string {
   if (value === null) return "none";
+  if (typeof value === "number") {
+    if (key === "age") return durationText(value);
+    if (key === "up-since") return timeText(value);
+  }
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Writes a time of day in seconds since 1970, as RFC 3339 has it; one that no calendar has as a number. */
+function timeText(seconds: number): string {
+  const time = new Date(seconds * 1000);
+  return Number.isNaN(time.getTime())
+    ? String(seconds)
+    : time.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** The units of a duration, the largest first, in seconds. */

@@ -156,8 +156,7 @@ class Daemon {
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
     const render = (): string =>
-      this.#machines.values().map(({ gauges }) => this.#records.metricsRecorder?.render(gauges))
-        .toArray().join("");
+      this.#records.render(this.#machines.values().map(({ gauges }) => gauges).toArray());
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => this.#service.sockets.take(name);
     const server = metrics && new MetricsServer(await Listener.open(metrics, take), render, hosts);

@@ -19,7 +19,7 @@ import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry } from "./client_registry.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
 import { QemuLink } from "./qemu_link.ts";
-import type { Records } from "./records.ts";
+import { nameOf, type Records } from "./records.ts";
 
 /** The parts of the daemon that a machine uses. */
 export interface MachineDeps {
@@ -65,7 +65,9 @@ export class Machine implements Disposable {
    */
   constructor(settings: ServeSettings, deps: MachineDeps) {
     checkPlace(settings.qemu);
-    const { log, clock, records, keep, take, reload, changed } = deps;
+    const { clock, records, keep, take, reload, changed } = deps;
+    const name = nameOf(settings);
+    const log = name === undefined ? deps.log : deps.log.withVm(name);
     this.#settings = settings;
     this.#deps = deps;
     this.#limitLog = new LimitLog(log, records.limitReached);
@@ -204,6 +206,7 @@ export class Machine implements Disposable {
     const { clock, version, running } = this.#deps;
     return {
       vm: settings.vm,
+      isNamed: nameOf(settings) !== undefined,
       version,
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],

@@ -7,7 +7,8 @@
 import { HARMLESS, isOwn } from "../hub/own_commands.ts";
 import { Audit } from "../observe/audit.ts";
 import type { InternalErrorPlace, Recording } from "../observe/observer.ts";
-import { MetricsRecorder } from "../observe/metrics_recorder.ts";
+import { type Gauges, MetricsRecorder, ProcessRecorder } from "../observe/metrics_recorder.ts";
+import { Metrics } from "../observe/prometheus.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
@@ -35,8 +36,10 @@ export class Records {
   readonly #log: Log;
   readonly #version: string;
   readonly #clock: Clock;
-  /** The metrics, if they are configured; a reload does not reset them. */
-  metricsRecorder: MetricsRecorder | undefined;
+  /** The VM's name, if it was given one. */
+  readonly #vm: string | undefined;
+  /** The metrics of the process and of the VM, if they are configured; a reload does not reset them. */
+  #metrics: { process: ProcessRecorder; vm: MetricsRecorder } | undefined;
   #trail: AuditTrail | undefined;
   /** The observers of the hub, and its gate. */
   recording: Recording = { observers: [] };
@@ -53,6 +56,7 @@ export class Records {
     this.#log = log;
     this.#version = version;
     this.#clock = clock;
+    this.#vm = nameOf(settings);
     this.prepare(settings).commit();
   }
 
@@ -64,19 +68,24 @@ export class Records {
   prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
-    const failed = (): void => this.metricsRecorder?.observe({ kind: "audit-failed" });
+    const failed = (): void => this.#metrics?.process.observe({ kind: "audit-failed" });
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, failed);
     return {
       commit: () => {
         const versions = { version: this.#version, deno: DENO_VERSION };
-        if (metrics === undefined) this.metricsRecorder = undefined;
-        else this.metricsRecorder ??= new MetricsRecorder(isKnown, versions);
+        if (metrics === undefined) this.#metrics = undefined;
+        else {
+          this.#metrics ??= {
+            process: new ProcessRecorder(isKnown, versions),
+            vm: new MetricsRecorder(isKnown, this.#vm),
+          };
+        }
         this.#trail = audit === undefined ? undefined : trail;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const gate = this.#trail && auditOf(settings, this.#trail, this.#clock);
-        const observers = [this.metricsRecorder, gate].filter((each) => each !== undefined);
+        const gate = this.#trail && auditOf(settings, this.#vm, this.#trail, this.#clock);
+        const observers = [this.#metrics?.vm, gate].filter((each) => each !== undefined);
         this.recording = { observers, gate };
       },
       undo: () => {
@@ -87,11 +96,20 @@ export class Records {
 
   /** Counts a limit that was reached. */
   readonly limitReached = (limit: Reached): void =>
-    this.metricsRecorder?.observe({ kind: "limit", limit });
+    this.#metrics?.vm.observe({ kind: "limit", limit });
 
   /** Counts an internal error. */
   readonly internalError = (place: InternalErrorPlace): void =>
-    this.metricsRecorder?.observe({ kind: "internal-error", place });
+    this.#metrics?.vm.observe({ kind: "internal-error", place });
+
+  /** Returns the metrics of the process and its VMs in Prometheus' text format. */
+  render(vms: readonly Gauges[]): string {
+    if (this.#metrics === undefined) return "";
+    const { process, vm } = this.#metrics;
+    process.update(vms.length);
+    for (const gauges of vms) vm.update(gauges);
+    return Metrics.render([process.metrics, vm.metrics]);
+  }
 
   /** Retries to write records after a failure. */
   tick(): void {
@@ -124,12 +142,23 @@ function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
   return new AuditTrail(to === "journal" ? new Journal() : new AuditFile(to), log, failed);
 }
 
-function auditOf(settings: ServeSettings, trail: AuditTrail, clock: Clock): Audit {
+function auditOf(
+  settings: ServeSettings,
+  vm: string | undefined,
+  trail: AuditTrail,
+  clock: Clock,
+): Audit {
   return new Audit(trail, {
     isRead: (command) => READ.has(command),
     isKnown,
     all: settings["audit-all"],
     refuses: settings["audit-failure"] === "refuse",
     timeOfDay: () => clock.timeOfDay() * 1000,
+    vm,
   });
+}
+
+/** Returns the VM's name, if it was given one. */
+export function nameOf({ vm }: ServeSettings): string | undefined {
+  return vm === "default" ? undefined : vm;
 }

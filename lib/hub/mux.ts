@@ -19,7 +19,8 @@ import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wi
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting, eventMessage } from "../wire/reply.ts";
 import { shown } from "../wire/text.ts";
-import { type Hub, type HubStatus, OWN_PREFIX } from "./own_commands.ts";
+import type { Administered, HubStatus } from "./administration.ts";
+import { type Hub, OWN_PREFIX } from "./own_commands.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
@@ -49,6 +50,8 @@ export class Mux {
   #attached = 0;
   #now = 0;
   #sessions = 0;
+  #upSince: number | null = null;
+  #events = 0;
   #draining = false;
 
   /** Creates a hub without clients and without QEMU. */
@@ -57,12 +60,12 @@ export class Mux {
     this.#notices = notices;
     this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
+    const own = { many: false, vms: (): Administered[] => [this.administered] };
     const hub: Hub = {
-      monitors: this.#monitors,
+      administration: options.administration ?? own,
+      isNamed: options.isNamed ?? false,
       recorder: this.#recorder,
       status: () => this.status(),
-      inFlight: () => this.inFlight(),
-      dismiss: (monitor, reason, ending) => this.dismiss(monitor, reason, ending),
       reload: (done) => notices.reload(done),
       later: (monitor, task) => this.#later(monitor, task),
     };
@@ -72,6 +75,17 @@ export class Mux {
   /** The connected clients. */
   get monitors(): ReadonlySet<Monitor> {
     return this.#monitors;
+  }
+
+  /** The VM and its clients, for administrators. */
+  get administered(): Administered {
+    return {
+      name: this.#options.vm,
+      monitors: this.#monitors,
+      status: () => this.status(),
+      inFlight: () => this.#dispatch.inFlight(),
+      dismiss: (monitor, reason, ending) => this.dismiss(monitor, reason, ending),
+    };
   }
 
   /** Adds a client. Nothing is sent to it before QEMU's greeting. */
@@ -164,8 +178,10 @@ export class Mux {
       return this.#qemu?.close({ kind: "no-qmp", text: "it does not speak QMP", said });
     }
     const heard = this.#upstream.heard(message);
-    if ("event" in heard) this.#spread(heard.event);
-    else if ("settled" in heard) {
+    if ("event" in heard) {
+      this.#events++;
+      this.#spread(heard.event);
+    } else if ("settled" in heard) {
       const { settled, reply } = heard;
       if (noFdCame(settled, reply)) this.#notices.mayLackFdsOption?.(settled.owner!);
       this.#dispatch.settled(settled, reply);
@@ -181,6 +197,7 @@ export class Mux {
    */
   qemuLeft(reason: string): void {
     this.#qemu = undefined;
+    this.#upSince = null;
     const wasReady = this.#upstream.state === "ready";
     if (wasReady) this.#notices.lost();
     const answerAskers = this.#dispatch.lost();
@@ -234,6 +251,8 @@ export class Mux {
       version: greeting?.version.join(".") ?? null,
       pid: this.#qemu?.identity?.pid ?? null,
       sessions: this.#sessions,
+      upSince: this.#upSince,
+      events: this.#events,
       clients: [...this.#monitors].filter(({ isControl }) => !isControl).length,
       waiting: this.#dispatch.size,
       inFlight,
@@ -252,11 +271,6 @@ export class Mux {
     }
     const { qemu, inFlight, waiting } = this.status();
     return { clients, inFlight, waiting, unread, up: qemu === "ready" };
-  }
-
-  /** Counts each client's commands in flight. */
-  inFlight(): ReadonlyMap<Monitor, number> {
-    return this.#dispatch.inFlight();
   }
 
   /** Disconnects a client after what is queued for it has been sent. */
@@ -313,6 +327,7 @@ export class Mux {
 
   #greetAll(greeting: Greeting): void {
     this.#sessions++;
+    this.#upSince = Math.floor(this.#options.timeOfDay());
     this.#recorder.observe({ kind: "ready" });
     this.#notices.ready(greeting);
     this.#dispatch.ready();

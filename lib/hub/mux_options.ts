@@ -9,6 +9,7 @@ import type { Monitor } from "../session/monitor.ts";
 import type { OnLoss } from "../config/settings.ts";
 import type { Deadline } from "../config/value_kinds.ts";
 import type { Greeting } from "../wire/message.ts";
+import type { Administration } from "./administration.ts";
 
 /** Notifications of what has happened, for the program around the hub. */
 export interface Notices {
@@ -39,6 +40,10 @@ export interface Notices {
 export interface MuxOptions {
   /** The VM's name. */
   readonly vm: string;
+  /** Whether the VM was given that name, so that its clients are listed with it. Defaults to `false`. */
+  readonly isNamed?: boolean;
+  /** The VMs that administrators see here. Defaults to this one. */
+  readonly administration?: Administration;
   /** The version of qmpmux, `MAJOR.MINOR.MICRO`, for the greeting of control connections. */
   readonly version: string;
   /** Seconds a client may wait for QEMU's greeting. */

@@ -8,13 +8,20 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
-import type { ClientEnding } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
 import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
 import { refusalText, type Role } from "../policy/policy.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
+import {
+  type Administration,
+  chosenVms,
+  clientView,
+  disconnect,
+  type HubStatus,
+  statusView,
+} from "./administration.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
 
 /** The prefix of the commands of qmpmux's own. */
@@ -27,42 +34,18 @@ export function isOwn(name: string): boolean {
 
 /** The part of the hub that the commands use. */
 export interface Hub {
-  /** The connected clients. */
-  readonly monitors: ReadonlySet<Monitor>;
+  /** The VMs that administrators see here. */
+  readonly administration: Administration;
+  /** Whether its VM was given a name, so that its clients are listed with it. */
+  readonly isNamed: boolean;
   /** Records the commands. */
   readonly recorder: RequestRecorder;
   /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
-  /** Counts each client's commands in flight; its other pending commands wait here. */
-  inFlight(): ReadonlyMap<Monitor, number>;
-  /** Disconnects a client after what is queued for it has been sent. */
-  dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
   /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
   reload(done: (problems: readonly string[]) => void): void;
   /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
   later(monitor: Monitor, task: () => void): boolean;
-}
-
-/** The state of the hub; times in seconds. */
-export interface HubStatus {
-  /** The VM's name. */
-  readonly vm: string;
-  /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
-  readonly qemu: string;
-  /** QEMU's version, while it is ready. */
-  readonly version: string | null;
-  /** QEMU's process id, if its socket reveals it. */
-  readonly pid: number | null;
-  /** The number of sessions with QEMU that became ready. */
-  readonly sessions: number;
-  /** The number of clients, without control connections. */
-  readonly clients: number;
-  /** The number of commands that wait here. */
-  readonly waiting: number;
-  /** The number of commands in flight. */
-  readonly inFlight: number;
-  /** Seconds since the start. */
-  readonly age: number;
 }
 
 /** A function that runs a command for a client; throws ArgumentError or RangeError for a wrong argument. */
@@ -77,7 +60,12 @@ type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 /** A command: who may run it (`administers`: administrators only) and whether it affects others (`changes`). */
 type OwnCommand =
   & { readonly administers: boolean; readonly changes: boolean }
-  & ({ readonly run: Run } | { readonly start: Start } | { readonly list: List });
+  & (
+    /** `many` runs it where many VMs are administered. */
+    | { readonly run: Run; readonly many?: List }
+    | { readonly start: Start }
+    | { readonly list: List }
+  );
 
 /** The number of list elements made in a turn. */
 const ELEMENTS_A_TURN = 16;
@@ -103,7 +91,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       const may = [...COMMANDS].filter(([, command]) => mayRun(grant.role, command));
       return {
         name,
-        vm,
+        vm: hub.administration.many ? null : vm,
         role: grant.role.name,
         mode,
         capabilities,
@@ -117,13 +105,18 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     administers: true,
     changes: false,
     list: function* (args, hub): Generator<unknown> {
+      const glob = args.takeOptionalString("vm");
       args.end();
-      const inFlight = hub.inFlight();
-      const { age } = hub.status();
-      for (const monitor of [...hub.monitors]) {
-        // A client may have left since the last turn.
-        if (monitor.isControl || monitor.left) continue;
-        yield clientView(monitor, inFlight.get(monitor) ?? 0, age);
+      const { administration, isNamed } = hub;
+      for (const vm of chosenVms(administration, glob)) {
+        const inFlight = vm.inFlight();
+        const { age } = vm.status();
+        const shown = administration.many || isNamed ? vm.name : undefined;
+        for (const monitor of [...vm.monitors]) {
+          // A client may have left since the last turn.
+          if (monitor.isControl || monitor.left) continue;
+          yield clientView(monitor, shown, inFlight.get(monitor) ?? 0, age);
+        }
       }
     },
   }],
@@ -131,9 +124,15 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     administers: true,
     changes: false,
     run: (_, args, hub) => {
+      const glob = args.takeOptionalString("vm");
       args.end();
-      const { inFlight, pid, ...status } = hub.status();
-      return { ...status, "in-flight": inFlight, "qemu-pid": pid };
+      const [vm] = chosenVms(hub.administration, glob);
+      return statusView(vm!.status());
+    },
+    many: function* (args, hub): Generator<unknown> {
+      const glob = args.takeOptionalString("vm");
+      args.end();
+      for (const vm of chosenVms(hub.administration, glob)) yield statusView(vm.status());
     },
   }],
   ["disconnect-client", {
@@ -141,10 +140,9 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
     changes: true,
     run: (asker, args, hub) => {
       const name = args.takeString("name");
+      const vm = args.takeOptionalString("vm");
       args.end();
-      const monitor = [...hub.monitors].find((each) => each.name === name && !each.isControl);
-      if (monitor === undefined) throw new ArgumentError(`Client '${name}' not found`);
-      hub.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
+      disconnect(hub.administration, asker, name, vm);
       return {};
     },
   }],
@@ -169,43 +167,6 @@ export const HARMLESS: readonly string[] = [...COMMANDS]
 
 function mayRun(role: Role, { administers }: OwnCommand): boolean {
   return role.administers || !administers;
-}
-
-/**
- * Returns a client as an administrator sees it; times in seconds.
- *
- * @param inFlight the number of its commands in flight
- * @param now the seconds since the start of the hub's clock
- */
-function clientView(monitor: Monitor, inFlight: number, now: number): unknown {
-  const { grant, peer, filter, lastCommand } = monitor;
-  const { identity } = peer;
-  return {
-    name: monitor.name,
-    listener: grant.name,
-    peer: identity ? { pid: identity.pid, uid: identity.uid, gid: identity.gid } : null,
-    role: grant.role.name,
-    dialect: monitor.dialect,
-    mode: monitor.mode,
-    capabilities: monitor.capabilities,
-    filter: filter ? shownGlobs(filter) : null,
-    "in-flight": inFlight,
-    waiting: monitor.pending - inFlight,
-    "unread-bytes": peer.unread ?? 0,
-    commands: monitor.commands,
-    "last-command": lastCommand ?? null,
-    age: now - monitor.since,
-  };
-}
-
-/** The characters of a filter in the list of clients, so that a few clients cannot make the list too long to receive. */
-const FILTER_CHARS_LIMIT = 256;
-
-/** Returns a client's globs, or the first of them followed by `…`. */
-function shownGlobs(globs: readonly string[]): readonly string[] {
-  let room = FILTER_CHARS_LIMIT;
-  const past = globs.findIndex((glob) => (room -= glob.length + 1) < 0);
-  return past < 0 ? globs : [...globs.slice(0, past), "…"];
 }
 
 /**
@@ -234,6 +195,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
 
 function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): void {
   if ("run" in own) {
+    if (own.many && hub.administration.many) return list(monitor, command, own.many, hub);
     const value = (): unknown => own.run(monitor, new Arguments(command), hub);
     const answer = (): Reply => monitor.inDialect(replyOf(value));
     return monitor.answer(command.id, false, hub.recorder.recordWhenSent(monitor, command, answer));

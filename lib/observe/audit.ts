@@ -21,6 +21,8 @@ const NAME_CHARS_LIMIT = 128;
 export interface AuditRecord {
   /** The time of the command's arrival, RFC 3339. */
   readonly time: string;
+  /** The VM's name, if it has one. */
+  readonly vm: string | undefined;
   /** The listener's name. */
   readonly listener: string;
   /** The name of the client's role. */
@@ -63,6 +65,8 @@ export interface AuditOptions {
   readonly refuses: boolean;
   /** The time of day in milliseconds since 1970. */
   readonly timeOfDay: () => number;
+  /** The VM's name, for each record. */
+  readonly vm?: string | undefined;
 }
 
 /** Makes the records of commands. */
@@ -87,12 +91,13 @@ export class Audit implements Observer, Gate {
   observe(happening: Happening): void {
     if (happening.kind !== "command") return;
     const { client: { name: client, grant, peer }, command, outcome } = happening;
-    const { all, isRead, isKnown, timeOfDay } = this.#options;
+    const { all, isRead, isKnown, timeOfDay, vm } = this.#options;
     const { name } = command;
     if (!all && isRead(name)) return;
     const { result, reply, took, rule } = outcome;
     this.#sink.keep({
       time: new Date(timeOfDay() - took * 1000).toISOString(),
+      vm,
       listener: grant.name,
       role: grant.role.name,
       client,
@@ -109,11 +114,11 @@ export class Audit implements Observer, Gate {
 
 /** Returns a record as one line of JSON, without the line end. */
 export function lineOf(record: AuditRecord): string {
-  const { time, listener, role, client, command, shown, outcome, rule, duration } = record;
+  const { time, vm, listener, role, client, command, shown, outcome, rule, duration } = record;
   const { pid, uid, gid } = record.peer ?? {};
   const peer = record.peer && { pid, uid, gid };
   const names = shown && "names" in shown ? shown.names : undefined;
-  const head = { time, listener, role, client, peer, command, "argument-names": names };
+  const head = { time, vm, listener, role, client, peer, command, "argument-names": names };
   const tail = { outcome, rule, "error-class": record.errorClass, duration };
   // The arguments are JSON already.
   const args = shown && "arguments" in shown ? `,"arguments":${shown.arguments}` : "";
@@ -122,14 +127,15 @@ export function lineOf(record: AuditRecord): string {
 
 /** Returns a record as fields of the journal, which adds the time and more itself. */
 export function fieldsOf(record: AuditRecord): Record<string, string> {
-  const { client, peer, command, role, listener, shown, outcome, rule, errorClass, duration } =
+  const { vm, client, peer, command, role, listener, shown, outcome, rule, errorClass, duration } =
     record;
   const failed = errorClass === undefined ? outcome : `${outcome} (${errorClass})`;
   return {
-    MESSAGE: `${client} (${role}): ${command}: ${failed}`,
+    MESSAGE: `${vm === undefined ? "" : `${vm}: `}${client} (${role}): ${command}: ${failed}`,
     PRIORITY: outcome === "return" ? "6" : "5",
     SYSLOG_IDENTIFIER: "qmpmux",
     QMPMUX_TIME: record.time,
+    ...(vm !== undefined && { QMPMUX_VM: vm }),
     QMPMUX_LISTENER: listener,
     QMPMUX_ROLE: role,
     QMPMUX_CLIENT: client,

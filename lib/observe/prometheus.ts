@@ -16,26 +16,45 @@ export interface Cell {
 /** The upper bounds of the buckets, in seconds. */
 const BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30] as const;
 
+/** The labels that every number of a set has, by name. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** A number in Prometheus' text format: the name with its labels, and the value. */
+type Sample = readonly [series: string, value: number];
+
 /** A counter or gauge: a number, or one for each set of labels. */
 export class Family {
   /** The name with its prefix. */
   readonly name: string;
-  readonly #head: string;
+  /** The lines before its numbers. */
+  readonly head: string;
+  readonly #constant: readonly string[];
   readonly #labels: readonly string[];
   readonly #cells = new Map<string, Cell>();
 
-  /** Creates a metric. Without labels, it has one number, 0; with labels, it has none yet. */
-  constructor(name: string, help: string, kind: "counter" | "gauge", labels: readonly string[]) {
+  /**
+   * Creates a metric. Without labels of its own, it has one number, 0; with labels, it has none yet.
+   *
+   * @param constant labels that every number gets
+   */
+  constructor(
+    name: string,
+    help: string,
+    kind: "counter" | "gauge",
+    labels: readonly string[],
+    constant: Labels = {},
+  ) {
     this.name = name;
-    this.#head = headOf(name, help, kind);
+    this.head = headOf(name, help, kind);
+    this.#constant = pairsOf(constant);
     this.#labels = labels;
     if (labels.length === 0) this.cell();
   }
 
   /** Returns the number for these values of the labels; a new number is 0. */
   cell(...values: readonly string[]): Cell {
-    const pairs = this.#labels.map((label, i) => `${label}="${escaped(values[i]!)}"`);
-    const key = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+    const pairs = this.#labels.map((label, i) => pairOf(label, values[i]!));
+    const key = bracketed([...this.#constant, ...pairs]);
     const known = this.#cells.get(key);
     if (known) return known;
     const cell = { value: 0 };
@@ -48,10 +67,9 @@ export class Family {
     this.#cells.clear();
   }
 
-  /** Returns the metric in Prometheus' text format. */
-  render(): string {
-    const lines = [...this.#cells].map(([labels, { value }]) => `${this.name}${labels} ${value}\n`);
-    return this.#head + lines.join("");
+  /** Yields its numbers. */
+  *samples(): Generator<Sample> {
+    for (const [labels, { value }] of this.#cells) yield [this.name + labels, value];
   }
 }
 
@@ -59,15 +77,22 @@ export class Family {
 export class Histogram {
   /** The name with its prefix. */
   readonly name: string;
-  readonly #head: string;
+  /** The lines before its numbers. */
+  readonly head: string;
+  readonly #constant: readonly string[];
   /** The number of durations in each bucket, without those in the buckets before it. */
   readonly #counts: number[] = [...BUCKETS, 0].fill(0);
   #sum = 0;
 
-  /** Creates a histogram without durations. */
-  constructor(name: string, help: string) {
+  /**
+   * Creates a histogram without durations.
+   *
+   * @param constant labels that every number gets
+   */
+  constructor(name: string, help: string, constant: Labels = {}) {
     this.name = name;
-    this.#head = headOf(name, help, "histogram");
+    this.head = headOf(name, help, "histogram");
+    this.#constant = pairsOf(constant);
   }
 
   /** Adds a duration in seconds. */
@@ -78,40 +103,67 @@ export class Histogram {
     this.#sum += seconds;
   }
 
-  /** Returns the metric in Prometheus' text format. */
-  render(): string {
+  /** Yields its numbers. */
+  *samples(): Generator<Sample> {
     let count = 0;
-    const lines = this.#counts.map((here, bucket) => {
+    for (const [bucket, here] of this.#counts.entries()) {
       count += here;
-      return `${this.name}_bucket{le="${BUCKETS[bucket] ?? "+Inf"}"} ${count}\n`;
-    });
-    lines.push(`${this.name}_sum ${this.#sum}\n`, `${this.name}_count ${count}\n`);
-    return this.#head + lines.join("");
+      const le = pairOf("le", String(BUCKETS[bucket] ?? "+Inf"));
+      yield [`${this.name}_bucket${bracketed([...this.#constant, le])}`, count];
+    }
+    const labels = bracketed(this.#constant);
+    yield [`${this.name}_sum${labels}`, this.#sum];
+    yield [`${this.name}_count${labels}`, count];
   }
 }
 
 /** A set of metrics. Its methods take names without the common prefix `qmpmux_`. */
 export class Metrics {
+  readonly #labels: Labels;
   readonly #all: (Family | Histogram)[] = [];
+
+  /**
+   * Returns sets of metrics in Prometheus' text format, version 0.0.4.
+   *
+   * Metrics of one name become one, and equal series are added up.
+   */
+  static render(sets: Iterable<Metrics>): string {
+    const merged = new Map<string, { head: string; samples: Map<string, number> }>();
+    for (const family of [...sets].flatMap((set) => set.#all)) {
+      let into = merged.get(family.name);
+      if (!into) merged.set(family.name, into = { head: family.head, samples: new Map() });
+      for (const [series, value] of family.samples()) {
+        into.samples.set(series, (into.samples.get(series) ?? 0) + value);
+      }
+    }
+    return [...merged.values()].map(({ head, samples }) => {
+      const lines = [...samples].map(([series, value]) => `${series} ${value}\n`);
+      return head + lines.join("");
+    }).join("");
+  }
+
+  /**
+   * Creates an empty set.
+   *
+   * @param labels labels that every number gets
+   */
+  constructor(labels: Labels = {}) {
+    this.#labels = labels;
+  }
 
   /** Adds a counter; `name` ends in `_total`. */
   counter(name: string, help: string, ...labels: readonly string[]): Family {
-    return this.#add(new Family(`qmpmux_${name}`, help, "counter", labels));
+    return this.#add(new Family(`qmpmux_${name}`, help, "counter", labels, this.#labels));
   }
 
   /** Adds a gauge. */
   gauge(name: string, help: string, ...labels: readonly string[]): Family {
-    return this.#add(new Family(`qmpmux_${name}`, help, "gauge", labels));
+    return this.#add(new Family(`qmpmux_${name}`, help, "gauge", labels, this.#labels));
   }
 
   /** Adds a histogram of seconds; `name` ends in `_seconds`. */
   histogram(name: string, help: string): Histogram {
-    return this.#add(new Histogram(`qmpmux_${name}`, help));
-  }
-
-  /** Returns all metrics in Prometheus' text format, version 0.0.4. */
-  render(): string {
-    return this.#all.map((each) => each.render()).join("");
+    return this.#add(new Histogram(`qmpmux_${name}`, help, this.#labels));
   }
 
   #add<F extends Family | Histogram>(family: F): F {
@@ -125,6 +177,18 @@ export class Metrics {
 
 function headOf(name: string, help: string, kind: string): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
+}
+
+function pairsOf(labels: Labels): readonly string[] {
+  return Object.entries(labels).map(([label, value]) => pairOf(label, value));
+}
+
+function pairOf(label: string, value: string): string {
+  return `${label}="${escaped(value)}"`;
+}
+
+function bracketed(pairs: readonly string[]): string {
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
 
 function escaped(value: string): string {

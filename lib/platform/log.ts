@@ -17,6 +17,8 @@ export interface Log {
   info(line: string): void;
   /** Logs what an operator should look at. */
   warn(line: string): void;
+  /** Returns a log whose lines name a VM. */
+  withVm(vm: string): Log;
 }
 
 const ENCODER = new TextEncoder();
@@ -31,22 +33,27 @@ const INFO: Level = { priority: 6, name: "info" };
 const WARNING: Level = { priority: 4, name: "warning" };
 
 /** The formats. */
-const FORMS: Readonly<Record<LogFormat, (line: string, level: Level) => string>> = {
-  text: (line) => `qmpmux: ${line}`,
-  journal: (line, { priority }) => `<${priority}>${line}`,
-  json: (message, { name: level }) =>
-    JSON.stringify({ time: new Date().toISOString(), level, message }),
+const FORMS: Readonly<Record<LogFormat, (line: string, level: Level, vm?: string) => string>> = {
+  text: (line, _, vm) => `qmpmux: ${withName(line, vm)}`,
+  journal: (line, { priority }, vm) => `<${priority}>${withName(line, vm)}`,
+  json: (message, { name: level }, vm) =>
+    JSON.stringify({ time: new Date().toISOString(), level, vm, message }),
 };
+
+function withName(line: string, vm?: string): string {
+  return vm === undefined ? line : `${vm}: ${line}`;
+}
 
 /** A log of lines of text that begin with the program's name. */
 export const stderrLog: Log = openLog("text");
 
-/** Opens a log in a format. */
-export function openLog(format: LogFormat): Log {
+/** Opens a log in a format; its lines name a VM if one is given. */
+export function openLog(format: LogFormat, vm?: string): Log {
   const form = FORMS[format];
   return {
-    info: (line) => write(form(line, INFO)),
-    warn: (line) => write(form(line, WARNING)),
+    info: (line) => write(form(line, INFO, vm)),
+    warn: (line) => write(form(line, WARNING, vm)),
+    withVm: (vm) => openLog(format, vm),
   };
 }
 

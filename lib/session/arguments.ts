@@ -40,6 +40,15 @@ export class Arguments {
   }
 
   /**
+   * Takes a string that may be absent.
+   *
+   * @throws ArgumentError if it is not a string
+   */
+  takeOptionalString(name: string): string | undefined {
+    return this.#find(name) && this.takeString(name);
+  }
+
+  /**
    * Takes an array of strings.
    *
    * @param most the number of strings that are read; further ones are empty

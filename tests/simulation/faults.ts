@@ -327,8 +327,8 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a client is not ended though an administrator is told so",
-    file: "hub/own_commands.ts",
-    from: 'hub.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");',
+    file: "hub/administration.ts",
+    from: 'vm.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");',
     to: "",
   },
   {

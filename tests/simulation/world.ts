@@ -257,7 +257,7 @@ export class World {
     this.#do(action);
     this.#catchUp();
     this.model.stepDone(this.#paused);
-    const counts = this.mux.inFlight();
+    const counts = this.mux.administered.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
       if (!seat.closed) checkPending(seat, monitor.pending, counts.get(monitor) ?? 0);
     }

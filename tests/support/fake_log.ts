@@ -9,8 +9,12 @@ import { within } from "./deadline.ts";
 
 /** A log whose lines a test reads and waits for. */
 export class FakeLog implements Log {
-  readonly lines: string[] = [];
+  readonly lines: string[];
   #next = Promise.withResolvers<void>();
+
+  constructor(lines: string[] = []) {
+    this.lines = lines;
+  }
 
   info(line: string): void {
     this.lines.push(line);
@@ -20,6 +24,15 @@ export class FakeLog implements Log {
 
   warn(line: string): void {
     this.info(line);
+  }
+
+  /** Returns a log whose lines begin with the VM's name, and stand among those of this one. */
+  withVm(vm: string): Log {
+    return {
+      info: (line): void => this.info(`${vm}: ${line}`),
+      warn: (line): void => this.warn(`${vm}: ${line}`),
+      withVm: (other): Log => this.withVm(other),
+    };
   }
 
   /** Resolves when the next line is logged. */
