@@ -134,6 +134,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "config/value_kinds",
   ],
   "config/conflicts": ["config/options", "config/settings"],
+  "config/machines": ["config/options", "config/settings"],
   "config/recording": ["config/options"],
   "config/settings": ["config/options", "config/recording", "config/value_kinds"],
   "policy/address": ["policy/usage_error"],
@@ -172,6 +173,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "policy/suggestion",
     "policy/usage_error",
   ],
+  "policy/vm_template": ["policy/address", "policy/usage_error"],
   "observe/audit": ["observe/observer", "observe/secrets"],
   "observe/metrics_recorder": ["observe/observer", "observe/prometheus"],
   "wire/command_reader": [

@@ -124,13 +124,15 @@ Deno.test("qmpmux serve starts from the defaults that the manual has", () => {
   for (
     const [name, { initial }] of Object.entries(SUBCOMMANDS.serve.flags as Record<string, Flag>)
   ) {
-    if (initial === undefined || /^(log-format|audit-failure)$/.test(name)) continue;
+    if (initial === undefined || /^(vm|log-format|audit-failure)$/.test(name)) continue;
     const value = typeof initial === "string" ? JSON.stringify(initial) : initial;
     assert(lines.includes(`${name} = ${value}`), `${name} is not ${value}`);
   }
   for (const name of OPTION_NAMES) {
     const { initial, value }: OptionRow = OPTIONS[name];
-    if (initial === undefined || /^(name|events|allow-remote|identity|fds)$/.test(name)) continue;
+    if (
+      initial === undefined || /^(name|events|allow-remote|identity|fds|directory-mode)$/.test(name)
+    ) continue;
     const shown = value === "on|off" ? initial === "on" : JSON.stringify(initial);
     assert(lines.includes(`${name} = ${shown}`), `${name} is not ${shown}`);
   }
@@ -155,6 +157,7 @@ const WRONG: Readonly<Record<keyof typeof OPTIONS, string>> = {
   "mode": "rwx",
   "user": "",
   "group": "",
+  "directory-mode": "rwx",
   "identity": "perhaps",
   "allow": "a b",
   "role-for": "a",

@@ -35,6 +35,7 @@ Deno.test("parseListener() gives an address without options the defaults", () =>
     mode: 0o600,
     user: undefined,
     group: undefined,
+    directoryMode: undefined,
   });
 });
 
@@ -46,6 +47,16 @@ Deno.test("parseListener() reads every option", () => {
   assertEquals([grant.name, grant.dialect], ["libvirt-1", "rfc2010"]);
   assertEquals(grant.events?.globs, ["STOP", "BLOCK_*"]);
   assertEquals([mode, user, group], [0o660, "alice", "kvm"]);
+});
+
+Deno.test("parseListener() has missing directories of a VM's socket made, and others on demand", () => {
+  const of = (text: string): unknown => parseListener(text).directoryMode;
+  assertEquals(of("/run/{vm}/a.sock"), 0o755);
+  assertEquals(of("/run/{vm}/a.sock,directory-mode=0750"), 0o750);
+  assertEquals(of("/run/a/a.sock,directory-mode=700"), 0o700);
+  for (const text of ["unix-abstract:{vm}", "fd:{vm}", "/run/a.sock"]) {
+    assertEquals(of(text), undefined);
+  }
 });
 
 Deno.test("parseListener() takes QEMU's own spelling", () => {
@@ -65,6 +76,13 @@ const NAMES: [string, string][] = [
   ["tcp:127.0.0.1:4444", "127.0.0.1:4444"],
   ["[::1]:4444", "[::1]:4444"],
   ["/run/mux.sock,name=A-b_c.9", "A-b_c.9"],
+  ["/run/{vm}/mux.sock", "mux"],
+  ["/run/mux-{vm}.sock", "mux-{vm}"],
+  ["fd:{vm}", "{vm}"],
+  ["unix-abstract:{vm}/{}", "__"],
+  ["/run/{vm}.sock,name={vm}:a", "{vm}:a"],
+  [`/run/${"x".repeat(62)}{vm}.sock`, "x".repeat(62)],
+  [`/run/${"x".repeat(60)}{vm}.sock`, `${"x".repeat(60)}{vm}`],
 ];
 
 for (const [text, name] of NAMES) {
@@ -110,7 +128,8 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
   });
 }
 
-const KNOWN = "expected name, role, dialect, absent, events, mode, user, group, identity, allow, " +
+const KNOWN =
+  "expected name, role, dialect, absent, events, mode, user, group, directory-mode, identity, allow, " +
   "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [

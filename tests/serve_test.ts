@@ -21,7 +21,8 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
   const { listeners, ...rest } = settings();
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
-    vm: "default",
+    vms: [],
+    vm: undefined,
     control: undefined,
     once: false,
     ready: "listening",
@@ -33,6 +34,7 @@ Deno.test("serveSettings() has a default for all but the two addresses", () => {
     watchdog: "loop",
     "max-clients": 4096,
     "max-unread": 256 << 20,
+    "max-vms": 2048,
     "max-message": 64 << 20,
     "log-format": undefined,
     metrics: undefined,

@@ -90,7 +90,9 @@ export function flagText(name: string, { value, short }: Flag): string {
 
 /** Returns the placeholder for the value of a limit. */
 export function limitValue({ unit }: LimitRow): string {
-  return ({ bytes: "BYTES", seconds: "S", clients: "N", "commands/s": "N" } as const)[unit];
+  return ({ bytes: "BYTES", seconds: "S", clients: "N", VMs: "N", "commands/s": "N" } as const)[
+    unit
+  ];
 }
 
 /** Returns the default of a limit as text. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addressText, type ListenAddress } from "../policy/address.ts";
+import { addressText, type ListenAddress, plain } from "../policy/address.ts";
 import type { ListenerSettings } from "./options.ts";
 import {
   type Setting,
@@ -85,15 +85,4 @@ function* sharedAddresses(
     }
     taken.add(key);
   }
-}
-
-/** Returns an address without `.`, `..` and empty parts in its path, for comparison. */
-function plain(address: ListenAddress): ListenAddress {
-  if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
-  const parts: string[] = [];
-  for (const part of address.path.split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
-  }
-  return { ...address, path: `/${parts.join("/")}` };
 }

@@ -27,6 +27,14 @@ import { LIMIT_NAMES, type LimitName, readLimits } from "../policy/limits.ts";
 import type { Role } from "../policy/policy.ts";
 import { FULL, ROLES } from "../policy/roles.ts";
 import { instead } from "../policy/suggestion.ts";
+import {
+  checkTemplate,
+  filled,
+  filledText,
+  isTemplate,
+  SocketPattern,
+  VM_PLACEHOLDER,
+} from "../policy/vm_template.ts";
 
 /** One option of a listener: its placeholder and help, for `--help` and the manual. */
 export interface OptionRow {
@@ -56,6 +64,8 @@ export const OPTIONS = {
   "mode": { value: "MODE", initial: "0600", help: "mode of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
   "group": { value: "NAME", help: "group of the socket file" },
+  "directory-mode": { value: "MODE", initial: "0755 with {vm}, else none is made",
+    help: "mode of missing directories of the socket file, which qmpmux then makes" },
   "identity": { ...ON_OFF, initial: "off",
     help: "record the process, user and group of each client" },
   "allow": { value: "WHO+WHO...",
@@ -96,7 +106,12 @@ export function parseQemu(text: string): Address {
       if (value !== "on" && value !== "off") throw invalidValue(value, key, "on or off");
     }
   });
-  return parseAddress(address);
+  const place = parseAddress(address);
+  if (!isTemplate(place) || place.transport !== "unix") return place;
+  checkTemplate(place);
+  // The constructor refuses a path that is no pattern.
+  new SocketPattern(place.path);
+  return place;
 }
 
 /**
@@ -136,6 +151,7 @@ export function readListener(
         "listen on a unix socket or on 127.0.0.1, or add allow-remote=on",
     );
   }
+  checkTemplate(address);
   checkFileOptions(options, address);
   const grantOf = grants(options, address);
   const grant = grantOf(roleOf(options.get("role") ?? FULL.name, "role", roles));
@@ -164,9 +180,30 @@ export function readListener(
     identity,
     descriptors: grant.passes === true,
     absent: absentOf(options, address),
-    mode: modeOf(options.get("mode") ?? OPTIONS.mode.initial),
+    mode: modeOf(options.get("mode") ?? OPTIONS.mode.initial, "mode"),
     user: options.get("user"),
     group: options.get("group"),
+    directoryMode: directoryModeOf(options, address),
+  };
+}
+
+/**
+ * Returns the listener of one VM: with its name for each `{vm}`.
+ *
+ * @throws UsageError if its path is longer than that of a socket can be
+ */
+export function listenerFor(vm: string, listener: ListenerSettings): ListenerSettings {
+  const { address, grant, admission } = listener;
+  if (!isTemplate(address)) return listener;
+  const named = (grant: Grant): Grant => {
+    return { ...grant, name: filledText(grant.name, vm).slice(0, NAME_LENGTH_LIMIT) };
+  };
+  const special = admission.special.map(({ who, grant }) => ({ who, grant: named(grant) }));
+  return {
+    ...listener,
+    address: filled(address, vm),
+    grant: named(grant),
+    admission: special.length === 0 ? admission : { ...admission, special },
   };
 }
 
@@ -187,13 +224,13 @@ function optionsOf(pairs: readonly (readonly [string, string])[]): Given {
 }
 
 function checkFileOptions(options: Given, address: ListenAddress): void {
-  for (const key of ["mode", "user", "group"] as const) {
+  for (const key of ["mode", "user", "group", "directory-mode"] as const) {
     const value = options.get(key);
     if (value === undefined) continue;
     if (!isFile(address)) {
       throw new UsageError(`${key}= is for socket files only; leave it out`, key);
     }
-    if (value === "" && key !== "mode") throw invalidValue(value, key, "a name or a number");
+    if (value === "" && !key.endsWith("mode")) throw invalidValue(value, key, "a name or a number");
   }
 }
 
@@ -248,14 +285,23 @@ function isOn(options: Given, key: OptionName): boolean {
   return wordOf(options, key) === "on";
 }
 
+/** The most characters of a listener's name. */
+const NAME_LENGTH_LIMIT = 64;
+
 function nameOf(name: string | undefined, address: ListenAddress): string {
   if (name === undefined) {
     const base = addressText(address).split(/[/]/).pop()!
       .replace(/^(unix|unix-abstract|tcp|fd):/, "").replace(/\.(sock|socket)$/, "");
     // A path may contain any character.
-    return base.replace(/[^A-Za-z0-9._:[\]-]/gu, "_").slice(0, 64) || "listener";
+    const safe = base.split(VM_PLACEHOLDER)
+      .map((part) => part.replace(/[^A-Za-z0-9._:[\]-]/gu, "_")).join(VM_PLACEHOLDER);
+    // A {vm} that is cut is left out.
+    return safe.slice(0, NAME_LENGTH_LIMIT).replace(/\{(vm?)?$/, "") || "listener";
   }
-  if (/^[A-Za-z0-9._:[\]-]{1,64}$/.test(name)) return name;
+  if (/^(?:[A-Za-z0-9._:[\]-]|\{vm\}){1,64}$/.test(name)) {
+    if (isTemplate(address) || !name.includes(VM_PLACEHOLDER)) return name;
+    throw new UsageError(`name=${name} has {vm} and the address has not; leave {vm} out`, "name");
+  }
   throw invalidValue(name, "name", '1 to 64 letters, digits, ".", "_", ":" or "-"');
 }
 
@@ -303,9 +349,19 @@ function filterOf(events: string | undefined): EventFilter | undefined {
   }
 }
 
-function modeOf(mode: string): number {
+/** The mode of the directories that are made for a template. */
+const DIRECTORY_MODE = "0755";
+
+function directoryModeOf(options: Given, address: ListenAddress): number | undefined {
+  const isMade = isFile(address) && isTemplate(address);
+  const mode = options.get("directory-mode") ?? (isMade ? DIRECTORY_MODE : undefined);
+  return mode === undefined ? undefined : modeOf(mode, "directory-mode");
+}
+
+function modeOf(mode: string, option: OptionName): number {
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
-  throw invalidValue(mode, "mode", "three octal digits, such as 0660");
+  const example = option === "mode" ? "0660" : DIRECTORY_MODE;
+  throw invalidValue(mode, option, `three octal digits, such as ${example}`);
 }
 
 /** A listener's settings, read and checked. */
@@ -330,4 +386,6 @@ export interface ListenerSettings {
   readonly user: string | undefined;
   /** The group of the socket file, by name or number. */
   readonly group: string | undefined;
+  /** The mode of missing directories of the socket file; `undefined` if none are made. */
+  readonly directoryMode: number | undefined;
 }

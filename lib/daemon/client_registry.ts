@@ -10,7 +10,7 @@
 import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/options.ts";
-import type { ServeSettings } from "../config/settings.ts";
+import type { MachineSettings } from "../config/machines.ts";
 import { Client, type ClientDeps } from "./client.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
@@ -25,7 +25,7 @@ import { WebGuard } from "./web_guard.ts";
 
 /** The settings that concern clients. */
 export type ClientSettings = Pick<
-  ServeSettings,
+  MachineSettings,
   "listeners" | "control" | "max-clients" | "max-unread"
 >;
 

@@ -6,6 +6,7 @@
 
 import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { placeText } from "../config/recording.ts";
+import { type MachineSettings, machinesOf } from "../config/machines.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
@@ -102,7 +103,8 @@ class Daemon {
   async #run(): Promise<ExitStatus> {
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    this.#machines.set(this.#settings.vm, this.#newMachine(this.#settings));
+    const only = onlyMachineOf(this.#settings);
+    this.#machines.set(only.vm, this.#newMachine(only));
     const machines = [...this.#machines.values()];
     try {
       for (const machine of machines) await machine.open();
@@ -111,7 +113,7 @@ class Daemon {
       for (const name of sockets.untaken) {
         this.#log.warn(`systemd passed the socket ${name}, but no --listen fd:${name} uses it`);
       }
-      await dropPermissions(this.#settings, this.#notifier.active, this.#reread !== undefined);
+      await dropPermissions(only, this.#notifier.active, this.#reread !== undefined);
       using _watchdog = this.#watchdog(watchdogMs);
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
@@ -128,7 +130,7 @@ class Daemon {
     return 0;
   }
 
-  #newMachine(settings: ServeSettings): Machine {
+  #newMachine(settings: MachineSettings): Machine {
     return new Machine(settings, {
       log: this.#log,
       clock: CLOCK,
@@ -209,7 +211,8 @@ class Daemon {
     try {
       changes.push(this.#records.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
-      await this.#machines.get(settings.vm)?.adopt(settings);
+      const only = onlyMachineOf(settings);
+      await this.#machines.get(only.vm)?.adopt(only);
     } catch (error) {
       for (const { undo } of changes) undo();
       throw error;
@@ -288,6 +291,11 @@ class Daemon {
       },
     );
   }
+}
+
+/** Returns the settings of the only VM. */
+function onlyMachineOf(settings: ServeSettings): MachineSettings {
+  return machinesOf(settings).named.values().toArray()[0]!;
 }
 
 function every(milliseconds: number, run: () => void): Disposable {

@@ -8,7 +8,7 @@
 
 import { Mux } from "../hub/mux.ts";
 import type { MuxOptions } from "../hub/mux_options.ts";
-import type { ServeSettings } from "../config/settings.ts";
+import type { MachineSettings } from "../config/machines.ts";
 import type { Gauges } from "../observe/metrics_recorder.ts";
 import type { Greeting } from "../wire/message.ts";
 import { type Clock, withTimeout } from "../platform/clock.ts";
@@ -47,7 +47,7 @@ export interface MachineDeps {
 
 /** A machine, from the daemon's start to its exit. */
 export class Machine implements Disposable {
-  #settings: ServeSettings;
+  #settings: MachineSettings;
   readonly #deps: MachineDeps;
   readonly #limitLog: LimitLog;
   readonly #errors: InternalErrors;
@@ -63,7 +63,7 @@ export class Machine implements Disposable {
    *
    * @throws Failure if QEMU's address cannot be a monitor
    */
-  constructor(settings: ServeSettings, deps: MachineDeps) {
+  constructor(settings: MachineSettings, deps: MachineDeps) {
     checkPlace(settings.qemu);
     const { clock, records, keep, take, reload, changed } = deps;
     const name = nameOf(settings);
@@ -133,7 +133,7 @@ export class Machine implements Disposable {
   }
 
   /** Adopts new settings, all or nothing; @throws Failure if it cannot */
-  async adopt(settings: ServeSettings): Promise<void> {
+  async adopt(settings: MachineSettings): Promise<void> {
     await this.#clients.adopt(settings);
     this.#settings = settings;
     this.#mux.adopt(this.#muxOptions(settings));
@@ -202,7 +202,7 @@ export class Machine implements Disposable {
   }
 
   /** Returns the settings that concern the hub. */
-  #muxOptions(settings: ServeSettings): MuxOptions {
+  #muxOptions(settings: MachineSettings): MuxOptions {
     const { clock, version, running } = this.#deps;
     return {
       vm: settings.vm,

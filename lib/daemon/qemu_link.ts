@@ -5,7 +5,7 @@
  */
 
 import { addressText } from "../policy/address.ts";
-import type { ServeSettings } from "../config/settings.ts";
+import type { MachineSettings } from "../config/machines.ts";
 import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
@@ -19,7 +19,7 @@ export interface QemuLinkDeps extends Deps {
   /** Aborted when no further connection may be made. */
   readonly stop: AbortSignal;
   /** Returns the present settings. */
-  settings(): ServeSettings;
+  settings(): MachineSettings;
   /** Called when QEMU has disconnected. */
   disconnected(): void;
 }

@@ -11,7 +11,7 @@ import { type Gauges, MetricsRecorder, ProcessRecorder } from "../observe/metric
 import { Metrics } from "../observe/prometheus.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
-import type { ServeSettings } from "../config/settings.ts";
+import type { SettingValues } from "../config/settings.ts";
 import { AuditFile } from "../platform/audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import type { Reached } from "./limit_log.ts";
@@ -52,7 +52,7 @@ export class Records {
    * @param version the version of qmpmux
    * @throws Failure if the audit cannot be written
    */
-  constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
+  constructor(settings: SettingValues, log: Log, version: string, clock: Clock) {
     this.#log = log;
     this.#version = version;
     this.#clock = clock;
@@ -65,7 +65,7 @@ export class Records {
    *
    * @throws Failure if the audit cannot be written
    */
-  prepare(settings: ServeSettings): Change {
+  prepare(settings: SettingValues): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
     const failed = (): void => this.#metrics?.process.observe({ kind: "audit-failed" });
@@ -143,7 +143,7 @@ function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
 }
 
 function auditOf(
-  settings: ServeSettings,
+  settings: SettingValues,
   vm: string | undefined,
   trail: AuditTrail,
   clock: Clock,
@@ -159,6 +159,6 @@ function auditOf(
 }
 
 /** Returns the VM's name, if it was given one. */
-export function nameOf({ vm }: ServeSettings): string | undefined {
+export function nameOf({ vm }: SettingValues): string | undefined {
   return vm === "default" ? undefined : vm;
 }

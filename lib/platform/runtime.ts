@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ServeSettings } from "../config/settings.ts";
+import type { MachineSettings } from "../config/machines.ts";
 
 /** The version of Deno. */
 export const DENO_VERSION: string = Deno.version.deno;
@@ -27,7 +27,10 @@ export const IS_OLDER_DENO: boolean = MAJOR < 2 || (MAJOR === 2 && MINOR < 9);
  * @param rereads whether a reload may change the settings, and with them the permissions needed
  */
 export async function dropPermissions(
-  { qemu, listeners, metrics, audit }: ServeSettings,
+  { qemu, listeners, metrics, audit }: Pick<
+    MachineSettings,
+    "qemu" | "listeners" | "metrics" | "audit"
+  >,
   notifies = false,
   rereads = false,
 ): Promise<void> {

@@ -62,6 +62,11 @@ export function parseAddress(text: string): Address {
   if (BARE_NAME.test(text) && !SCHEMES.includes(text)) return unix(text, text);
   const [, hostname, port] = TCP.exec(text) ?? [];
   if (hostname === undefined || port === undefined) {
+    if (text.includes("{vm}")) {
+      throw new UsageError(
+        `invalid address ${JSON.stringify(text)}: {vm} is only for unix sockets; write unix:/path`,
+      );
+    }
     throw new UsageError(`invalid address ${JSON.stringify(text)}: expected ${FORMS}`);
   }
   if (Number(port) > 65535) {
@@ -120,6 +125,17 @@ export function addressText(address: ListenAddress): string {
   }
   const { path } = address;
   return path.startsWith("\0") ? `unix-abstract:${path.slice(1)}` : `unix:${path}`;
+}
+
+/** Returns an address without `.`, `..` and empty parts in its path, for comparison. */
+export function plain(address: ListenAddress): ListenAddress {
+  if (address.transport !== "unix" || !address.path.startsWith("/")) return address;
+  const parts: string[] = [];
+  for (const part of address.path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return { ...address, path: `/${parts.join("/")}` };
 }
 
 /** Tells whether only this machine can reach an address; true for a passed socket, which is checked later. */

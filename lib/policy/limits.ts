@@ -10,7 +10,7 @@
 import { invalidValue, UsageError } from "./usage_error.ts";
 
 /** The unit of a limit; `bytes` may have the suffix K, M or G. */
-export type Unit = "clients" | "bytes" | "seconds" | "commands/s";
+export type Unit = "clients" | "VMs" | "bytes" | "seconds" | "commands/s";
 
 /** One limit. */
 export interface LimitRow {
@@ -78,6 +78,13 @@ export const CLIENTS_IN_ALL: LimitRow = {
   help: "clients of all listeners at a time; one more is closed at once",
 };
 
+/** The limit of the VMs of a process: `--max-vms`. */
+// deno-fmt-ignore
+export const VMS_IN_ALL: LimitRow = {
+  unit: "VMs", initial: 2048, least: 1, most: 65536,
+  help: "VMs at a time; one more is not served",
+};
+
 /** The limit of the unread replies of all clients: `--max-unread`. */
 // deno-fmt-ignore
 export const UNREAD_IN_ALL: LimitRow = {
@@ -101,7 +108,8 @@ export const MESSAGE_BYTES: LimitRow = {
  */
 export function readLimit(row: LimitRow, text: string): number | undefined {
   if (row.off && (text === "off" || text === "0")) return 0;
-  const value = row.unit === "bytes" ? bytesOf(text) : numberOf(text, row.unit === "clients");
+  const isWhole = row.unit === "clients" || row.unit === "VMs";
+  const value = row.unit === "bytes" ? bytesOf(text) : numberOf(text, isWhole);
   return value >= row.least && value <= row.most ? value : undefined;
 }
 
