@@ -20,16 +20,17 @@ Deno.test("machinesOf() gives one VM the name that --vm says", () => {
   const { many, named, pattern } = machines(...place, "--vm", "a");
   assertEquals([many, [...named.keys()], pattern], [false, ["a"], undefined]);
   assertEquals(named.get("a")!.qemu, { transport: "unix", path: "/run/vm.sock" });
-  assertEquals(named.get("a")!.vm, "a");
+  assertEquals([named.get("a")!.vm, named.get("a")!.isNamed], ["a", true]);
   assertEquals([...machines(...place).named.keys()], [DEFAULT_VM]);
-  assertEquals(machines(...place).settingsOf(DEFAULT_VM).vm, DEFAULT_VM);
+  const { vm, isNamed } = machines(...place).settingsOf(DEFAULT_VM);
+  assertEquals([vm, isNamed], [DEFAULT_VM, false]);
 });
 
 Deno.test("machinesOf() gives VMs that are found the addresses of the templates", () => {
   const { many, named, pattern, settingsOf } = machines(...TEMPLATES, "--on-loss", "hold");
   assertEquals([many, named.size, pattern!.directory], [true, 0, "/run/qemu"]);
-  const { vm, qemu, listeners, "on-loss": onLoss } = settingsOf("a");
-  assertEquals([vm, onLoss], ["a", "hold"]);
+  const { vm, isNamed, qemu, listeners, "on-loss": onLoss } = settingsOf("a");
+  assertEquals([vm, isNamed, onLoss], ["a", true, "hold"]);
   assertEquals(qemu, { transport: "unix", path: "/run/qemu/a/qmp.sock" });
   assertEquals(listeners.map(({ address }) => address), [
     { transport: "unix", path: "/run/mux/a/mux.sock" },

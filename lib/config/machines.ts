@@ -19,6 +19,8 @@ export const DEFAULT_VM = "default";
 export interface MachineSettings extends SettingValues {
   /** Its name. */
   readonly vm: string;
+  /** Whether metrics, records and log lines have its name: it is one of many, or `vm` is given. */
+  readonly isNamed: boolean;
   /** QEMU's monitor. */
   readonly qemu: Address;
   /** The listeners; at least one. */
@@ -56,7 +58,7 @@ export function machinesOf(settings: ServeSettings): Machines {
   const named = new Map(
     many
       ? vms.map((table) => [table.name, machineOf(settings, table)])
-      : [[vm, { ...settings, vm, qemu: qemu! }]],
+      : [[vm, { ...settings, vm, isNamed: settings.vm !== undefined, qemu: qemu! }]],
   );
   return {
     many,
@@ -76,6 +78,7 @@ function machineOf(settings: ServeSettings, vm: VmTable): MachineSettings {
     ...common,
     ...vm.values,
     vm: vm.name,
+    isNamed: true,
     qemu: filled((vm.qemu ?? settings.qemu)!, vm.name),
     listeners: listeners.map((listener) => listenerFor(vm.name, listener)),
   };
