@@ -205,6 +205,52 @@ Deno.test("the administrative subcommands talk to a control socket", async () =>
   assertEquals((await runQmpmux(["reload", ...at])).code, 0);
 });
 
+Deno.test("qmpmux status shows many VMs as a table, in the order of their names", async () => {
+  using place = makePlace();
+  const path = `${place.path}/control.sock`;
+  const row = { qemu: "ready", version: "10.0.2", clients: 1, "in-flight": 0, waiting: 2 };
+  const statuses = [
+    { vm: "web-2", ...row, events: 5, "up-since": 1767323045, age: 9 },
+    { vm: "db", ...row, qemu: "absent", version: null, events: 0, "up-since": null, age: 9 },
+  ];
+  await using qmpmux = control(path, { "query-status": statuses });
+  const at = ["--control", path];
+  assertEquals((await runQmpmux(["status", ...at])).stdout.split("\n"), [
+    "VM     VERSION  STATE   CLIENTS  IN-FLIGHT  WAITING  EVENTS  UP-SINCE",
+    "db     -        absent  1        0          2        0       -",
+    "web-2  10.0.2   ready   1        0          2        5       2026-01-02T03:04:05Z",
+    "",
+  ]);
+  const { stdout } = await runQmpmux(["status", ...at, "--json", "--vm", "web-*"]);
+  assertEquals(JSON.parse(stdout), statuses);
+  assertMatch(qmpmux.heard.at(-1)!, /"__org.qmpmux_query-status","arguments":\{"vm":"web-\*"\}/);
+});
+
+Deno.test("qmpmux clients shows the VMs of clients that have one, and kick takes globs", async () => {
+  using place = makePlace();
+  const path = `${place.path}/control.sock`;
+  const clients = [{ vm: "web-1", name: "a/1", age: 5 }];
+  await using qmpmux = control(path, { "query-clients": clients, "disconnect-client": {} });
+  const at = ["--control", path, "--vm", "web-?"];
+  assertMatch((await runQmpmux(["clients", ...at])).stdout, /^VM +NAME .*\nweb-1 +a\/1 .* 5\n$/);
+  assertEquals((await runQmpmux(["kick", ...at, "a/*"])).code, 0);
+  assertMatch(
+    qmpmux.heard.at(-1)!,
+    /"__org.qmpmux_disconnect-client","arguments":\{"name":"a\/\*","vm":"web-\?"\}/,
+  );
+  assertMatch((await runQmpmux(["reload", ...at])).stderr, /^qmpmux: reload: unknown flag --vm;/);
+});
+
+Deno.test("qmpmux kick disconnects every client that a glob matches", async () => {
+  await using set = await setUp();
+  using one = await TestClient.ready(set.open);
+  using two = await TestClient.ready(set.open);
+  const at = ["--socket", set.admin];
+  assertEquals((await runQmpmux(["kick", ...at, "--vm", "other", "open/*"])).code, 1);
+  assertEquals((await runQmpmux(["kick", ...at, "--vm", "*", "open/*"])).code, 0);
+  assertEquals([await one.lines.rest(), await two.lines.rest()], [[], []]);
+});
+
 Deno.test("the administrative subcommands take flags before the environment, and the control socket first", async () => {
   using place = makePlace();
   const [one, two] = [`${place.path}/one`, `${place.path}/two`];

@@ -86,6 +86,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "platform/monitor_holder": ["platform/libc", "platform/libc_symbols"],
   "platform/output": ["platform/failure"],
+  "platform/paths": ["platform/failure"],
   "platform/poller": ["platform/libc", "platform/libc_symbols", "platform/log"],
   "platform/socket_activation": ["platform/failure", "platform/runtime", "platform/stream"],
   "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],

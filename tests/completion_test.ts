@@ -266,6 +266,7 @@ Deno.test("qmpmux __complete asks a running qmpmux for commands, events and clie
   assertEquals(await completed(["events", `--socket=${open}`, "--filter", "S"]), ["STRANGE"]);
   assertEquals(await completed(["wait", "-s", open!, "--event=S"]), ["--event=STRANGE"]);
   assertEquals(await completed(["kick", "--control", control!, "open"]), ["open/1"]);
+  assertEquals(await completed(["kick", "--control", control!, "--vm", "def"]), ["default"]);
 });
 
 Deno.test("qmpmux __complete has nothing to say where no monitor answers", async () => {

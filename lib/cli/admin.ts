@@ -16,7 +16,7 @@ import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
 import { administrationOf, type Given } from "./flags.ts";
-import { shortened } from "../wire/shortened.ts";
+import { cellOf, type Column, columnsOf, isRow, type Row, tableOf } from "./table.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
@@ -45,12 +45,6 @@ const INQUIRIES: Readonly<Record<AdminCommand, Inquiry>> = {
 /** The limit of a reply; a list of 4096 clients with long filters has a third of it. */
 const ANSWER_LENGTH_LIMIT = 16 << 20;
 
-type Row = Readonly<Record<string, unknown>>;
-
-function isRow(value: unknown): value is Row {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** The members of the status that are shown first; others follow in the order of the reply. */
 const STATUS_ORDER: readonly string[] = [
   "vm",
@@ -66,8 +60,25 @@ const STATUS_ORDER: readonly string[] = [
   "age",
 ];
 
-/** Returns the members of the status, each on its own line. */
+/** The columns of a table of VMs. */
+const STATUS_COLUMNS: readonly Column[] = [
+  ...columnsOf(["vm", "version"]),
+  { heading: "STATE", member: "qemu", cell: cellOf },
+  ...columnsOf(["clients", "in-flight", "waiting", "events"]),
+  {
+    heading: "UP-SINCE",
+    member: "up-since",
+    cell: (value) => typeof value === "number" ? timeText(value) : cellOf(value),
+  },
+];
+
+/** Returns the status of many VMs as a table, or the members of one VM's, each on its own line. */
 function statusText(value: unknown): string | undefined {
+  if (Array.isArray(value) && value.every(isRow)) {
+    const nameOf = (row: Row): string => String(row["vm"]);
+    const rows = value.toSorted((a, b) => nameOf(a) < nameOf(b) ? -1 : 1);
+    return tableOf(rows, STATUS_COLUMNS);
+  }
   if (!isRow(value)) return undefined;
   const placeOf = ([key]: [string, unknown]): number =>
     STATUS_ORDER.includes(key) ? STATUS_ORDER.indexOf(key) : STATUS_ORDER.length;
@@ -113,7 +124,8 @@ export function durationText(seconds: number): string {
   return `${count} ${name} ${Math.floor(rest / size)} ${smaller}`;
 }
 
-const COLUMNS = [
+/** The members of clients that are shown. */
+const CLIENT_MEMBERS: readonly string[] = [
   "name",
   "peer",
   "role",
@@ -126,37 +138,13 @@ const COLUMNS = [
   "commands",
   "last-command",
   "age",
-] as const;
+];
 
-/** The limit of a cell's width; the longest filter that qmpmux returns just fits. */
-const CELL_LIMIT = 256;
-
-/** Returns clients as rows under a heading, in columns as wide as necessary. */
+/** Returns clients as a table, with a column for their VMs if the reply names them. */
 function clientsText(value: unknown): string | undefined {
   if (!Array.isArray(value) || !value.every(isRow)) return undefined;
-  const cells = value.map((row) => COLUMNS.map((column) => cellOf(row[column])));
-  if (!cells.every((row) => row.every((cell) => cell !== undefined))) return undefined;
-  const table = [COLUMNS.map((column) => column.toUpperCase()), ...cells as string[][]];
-  const widths = COLUMNS.map((_, column) =>
-    table.reduce((widest, row) => Math.max(widest, row[column]!.length), 0)
-  );
-  return table
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd())
-    .join("\n");
-}
-
-/** Returns a member of a client as text; `undefined` if no client can have such a value. */
-function cellOf(value: unknown): string | undefined {
-  if (value === undefined || value === null) return "-";
-  if (typeof value === "number") return String(Math.round(value));
-  if (typeof value === "string") return shortened(printable(value), CELL_LIMIT);
-  if (Array.isArray(value)) {
-    if (!value.every((item) => typeof item === "string")) return undefined;
-    return shortened(printable(value.join("+")), CELL_LIMIT) || "none";
-  }
-  const { uid, gid, pid } = Object(value) as Row;
-  if (![uid, gid, pid].every((id) => typeof id === "number")) return undefined;
-  return `${uid}:${gid}/${pid}`;
+  const vm = value.some((row) => "vm" in row) ? ["vm"] : [];
+  return tableOf(value, columnsOf([...vm, ...CLIENT_MEMBERS]));
 }
 
 /**
@@ -170,20 +158,25 @@ export async function runAdmin(name: AdminCommand, given: Given): Promise<ExitSt
   if (operand !== undefined && value === undefined) {
     throw new UsageError(`${name}: the ${operand} is missing; see qmpmux ${name} --help`);
   }
-  const argumentsText = operand === undefined ? "{}" : JSON.stringify({ [operand]: value });
+  // Without --vm, JSON.stringify leaves the member out.
+  const vm = given.one("vm");
+  const argumentsText = JSON.stringify({ ...(operand && { [operand]: value }), vm });
   const attempt = attemptOf(name, given, administrationOf);
   const { address } = attempt;
   const late = (): string => unanswered(attempt.seconds);
-  return await inSession({ command: name, ...attempt, late }, async (session) => {
-    const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
-    if ("desc" in answer) throw refusalOf(name, answer, address);
-    const { value: json } = answer;
-    const text = json.length > ANSWER_LENGTH_LIMIT ? undefined : show(JSON.parse(json));
-    if (text === undefined) throw otherForm(name, command, address);
-    if (given.has("json")) print(json);
-    else if (text !== "") print(text);
-    return 0;
-  });
+  return await inSession(
+    { command: name, ...attempt, late },
+    async (session): Promise<ExitStatus> => {
+      const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
+      if ("desc" in answer) throw refusalOf(name, answer, address);
+      const { value: json } = answer;
+      const text = json.length > ANSWER_LENGTH_LIMIT ? undefined : show(JSON.parse(json));
+      if (text === undefined) throw otherForm(name, command, address);
+      if (given.has("json")) print(json);
+      else if (text !== "") print(text);
+      return 0;
+    },
+  );
 }
 
 /** Returns the error for a reply that does not have the form of qmpmux's. */

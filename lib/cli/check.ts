@@ -46,7 +46,8 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
 /** Connects to a monitor and prints QEMU's version; @throws Failure if no monitor answers in time */
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
   const late = (): string => `${addressText(address)}: no reply within ${seconds} s`;
-  const status = await inSession({ command: "check", address, seconds, late }, async (session) => {
+  const attempt = { command: "check", address, seconds, late, lateStatus: 69 } as const;
+  return await inSession(attempt, async (session): Promise<ExitStatus> => {
     const answer = await session.execute("query-version");
     if ("desc" in answer) {
       throw new Failure(statusOfError(answer), `check: query-version: ${answer.desc}`);
@@ -54,5 +55,4 @@ async function live(address: Address, seconds: number): Promise<ExitStatus> {
     print(answer.value);
     return 0;
   });
-  return status === 124 ? 69 : status;
 }

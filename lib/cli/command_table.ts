@@ -79,6 +79,12 @@ const ADMINISTRATION = {
   timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
 
+/** The flags of administration that concerns VMs. */
+const ADMINISTRATION_OF_VMS = {
+  ...ADMINISTRATION,
+  vm: { value: "GLOB", kind: "vm", help: "only VMs with such names" },
+} as const satisfies Subcommand["flags"];
+
 /** The flags of `qmpmux serve`: the settings, and the flags that are not settings of the file. */
 const SERVE_FLAGS: Readonly<Record<ServeFlag, Flag>> = settingFlags({
   "listen": {
@@ -150,12 +156,17 @@ export const SUBCOMMANDS = {
   exec: {
     summary: "run one command",
     usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
-    about: ["Runs one command and prints its return value as JSON."],
+    about: [
+      "Runs one command and prints its return value as JSON. If the path of ADDR has * or ?, runs it " +
+      "at every socket that matches, and prints a line for each, in the order of the paths: " +
+      '{"socket": PATH, "return": VALUE}, or "error" in place of "return".',
+    ],
     flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
     operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
     notes: [
       "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
-      "nested object. Exit status 1: QEMU returned an error; 77: a role refuses the command.",
+      "nested object. Exit status 1: QEMU returned an error; 77: a role refuses the command. With a " +
+      "glob, it is 0 if all returned a value, and otherwise 1.",
     ],
   },
   events: {
@@ -202,21 +213,24 @@ export const SUBCOMMANDS = {
   },
   status: {
     summary: "show the status of a running qmpmux",
-    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
-    about: ["Shows the status of a running qmpmux."],
-    flags: ADMINISTRATION,
+    usage: ["[--control ADDR | --socket ADDR] [--vm GLOB] [--json] [--timeout S]"],
+    about: ["Shows the status of a running qmpmux. If it may serve many VMs, each has a row."],
+    flags: ADMINISTRATION_OF_VMS,
   },
   clients: {
     summary: "list the clients of a running qmpmux",
-    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S]"],
+    usage: ["[--control ADDR | --socket ADDR] [--vm GLOB] [--json] [--timeout S]"],
     about: ["Lists the clients of a running qmpmux."],
-    flags: ADMINISTRATION,
+    flags: ADMINISTRATION_OF_VMS,
   },
   kick: {
-    summary: "disconnect a client",
-    usage: ["[--control ADDR | --socket ADDR] [--json] [--timeout S] NAME"],
-    about: ["Disconnects a client after the output queued for it has been sent."],
-    flags: ADMINISTRATION,
+    summary: "disconnect clients",
+    usage: ["[--control ADDR | --socket ADDR] [--vm GLOB] [--json] [--timeout S] NAME"],
+    about: [
+      "Disconnects a client after the output queued for it has been sent. NAME may be a glob; then it " +
+      "disconnects every client that matches.",
+    ],
+    flags: ADMINISTRATION_OF_VMS,
     operands: [{ value: "NAME", kind: "client" }],
   },
   reload: {

@@ -134,10 +134,12 @@ const KINDS: Readonly<Record<CompletionKind, Finder>> = {
   command: (_, command, given) => namesOf("query-commands", socketOf(command, given())),
   client: (_, command, given) =>
     namesOf("__org.qmpmux_query-clients", administrationOf(command, given())),
+  vm: (_, command, given) =>
+    namesOf("__org.qmpmux_query-status", administrationOf(command, given()), ({ vm }) => vm),
   event: async (_, command, given) => {
-    const isEvent = (row: Row): boolean => row["meta-type"] === "event";
+    const eventName = (row: Row): unknown => row["meta-type"] === "event" ? row["name"] : undefined;
     const found = await orNone(() =>
-      namesOf("query-qmp-schema", socketOf(command, given()), isEvent)
+      namesOf("query-qmp-schema", socketOf(command, given()), eventName)
     );
     return found.length > 0 ? found : EVENT_NAMES.map((name) => [name]);
   },
@@ -237,17 +239,23 @@ async function listeners(
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Returns names that a monitor reports; none if it does not reply in time. */
+/**
+ * Returns names that a monitor reports; none if it does not reply in time.
+ *
+ * @param ask a command that returns an object, or a list of them
+ * @param nameOf returns the name in an object, if it is wanted
+ */
 async function namesOf(
   ask: string,
   address: Address,
-  isWanted = (_row: Row): boolean => true,
+  nameOf = ({ name }: Row): unknown => name,
 ): Promise<readonly Candidate[]> {
   const answer = async (): Promise<readonly Row[]> => {
     using session = await Session.open(address);
     const answer = await session.execute(ask);
-    return "value" in answer ? JSON.parse(answer.value) : [];
+    return "value" in answer ? [JSON.parse(answer.value)].flat() : [];
   };
   const rows = await withTimeout(PATIENCE_MS, answer(), []);
-  return rows.filter(isWanted).map(({ name }) => [String(name)]);
+  const names = rows.map(nameOf).filter((name) => name !== undefined);
+  return names.map((name) => [String(name)]);
 }

@@ -6,7 +6,6 @@
 
 import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
-import { say } from "../platform/log.ts";
 import { dropFfi } from "../platform/runtime.ts";
 import { BusyMonitor, type ErrorReply, NoMonitor, Session } from "../client/session.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
@@ -15,6 +14,9 @@ import { type Address, addressText } from "../policy/address.ts";
 
 /** The interval between two attempts to reach a monitor that does not exist yet. */
 const RETRY_MS = 100;
+
+/** The result of a session that took too long. */
+const LATE = Symbol("late");
 
 /** A session to open, and the message if it takes too long. */
 export interface Attempt {
@@ -26,6 +28,8 @@ export interface Attempt {
   readonly seconds: number | undefined;
   /** Whether to retry if the monitor does not exist yet. */
   readonly isPatient?: boolean;
+  /** The exit status after a timeout; 124 by default. */
+  readonly lateStatus?: ExitStatus;
   /** Returns the message for a timeout after the greeting. */
   late(): string;
 }
@@ -33,13 +37,13 @@ export interface Attempt {
 /**
  * Runs a function in a session with a monitor, with a timeout.
  *
- * @returns the result of the function, or 124 after a timeout, which has been reported on stderr
- * @throws Failure if no monitor answers, or if another client holds it
+ * @returns the result of the function
+ * @throws Failure after a timeout, if no monitor answers, or if another client holds it
  */
-export async function inSession(
-  { command, address, seconds, isPatient = false, late }: Attempt,
-  run: (session: Session) => Promise<ExitStatus>,
-): Promise<ExitStatus> {
+export async function inSession<T>(
+  { command, address, seconds, isPatient = false, lateStatus = 124, late }: Attempt,
+  run: (session: Session) => Promise<T>,
+): Promise<T> {
   /** The reason why there is no connection; `undefined` while it waits for the greeting. */
   let obstacle: NoMonitor | undefined;
   let isGreeted = false;
@@ -56,21 +60,19 @@ export async function inSession(
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   };
-  const greeted = async (): Promise<ExitStatus> => {
+  const greeted = async (): Promise<T> => {
     using session = await open();
     isGreeted = true;
     // FFI is needed only to find the process that holds a monitor which sends no greeting.
     await dropFfi();
     return await run(session);
   };
+  if (seconds === undefined) return await greeted();
   // Work that is still pending after the timeout is abandoned when the program exits.
-  const status = seconds === undefined
-    ? await greeted()
-    : await withTimeout(seconds * 1000, greeted(), 124 as const);
-  if (status === 124) {
-    say(`${command}: ${isGreeted ? late() : (obstacle ?? noGreeting(address)).message}`);
-  }
-  return status;
+  const result = await withTimeout(seconds * 1000, greeted(), LATE);
+  if (result !== LATE) return result;
+  const text = isGreeted ? late() : (obstacle ?? noGreeting(address)).message;
+  throw new Failure(lateStatus, `${command}: ${text}`);
 }
 
 /**

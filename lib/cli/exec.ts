@@ -1,11 +1,13 @@
 /**
- * `qmpmux exec`: runs one command and prints its return value.
+ * `qmpmux exec`: runs one command and prints the value; at many monitors if their path is a glob.
  *
  * @module
  */
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
+import { isFile } from "../policy/address.ts";
+import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
 import type { Given } from "./flags.ts";
@@ -22,16 +24,24 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   }
   const argumentsText = readArguments(rest);
   const attempt = attemptOf("exec", given);
+  const { address, seconds } = attempt;
+  if (address.transport === "unix" && isFile(address) && hasWildcard(address.path)) {
+    const { execAtAll } = await import("./exec_many.ts");
+    return await execAtAll(address.path, seconds, command, argumentsText);
+  }
   const late = (): string => unanswered(attempt.seconds);
-  return await inSession({ command: "exec", ...attempt, late }, async (session) => {
-    const answer = await session.execute(command, argumentsText);
-    if ("desc" in answer) {
-      const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
-      throw new Failure(statusOfError(answer), text);
-    }
-    print(answer.value);
-    return 0;
-  });
+  return await inSession(
+    { command: "exec", ...attempt, late },
+    async (session): Promise<ExitStatus> => {
+      const answer = await session.execute(command, argumentsText);
+      if ("desc" in answer) {
+        const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
+        throw new Failure(statusOfError(answer), text);
+      }
+      print(answer.value);
+      return 0;
+    },
+  );
 }
 
 /**

@@ -48,7 +48,7 @@ export async function runWait(given: Given): Promise<ExitStatus> {
   };
   return await inSession(
     { command: "wait", ...attempt, isPatient: true, late },
-    async (session) => {
+    async (session): Promise<ExitStatus> => {
       if (event !== undefined) await untilEvent(session, event);
       else if (status !== undefined) await untilStatus(session, status, (now) => found = now);
       return 0;

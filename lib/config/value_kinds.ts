@@ -10,7 +10,14 @@
 import { limitRange, type LimitRow, readLimit } from "../policy/limits.ts";
 
 /** The kinds of completions that a shell offers for a value; a listener is an address with options. */
-export type CompletionKind = "file" | "address" | "listener" | "command" | "event" | "client";
+export type CompletionKind =
+  | "file"
+  | "address"
+  | "listener"
+  | "command"
+  | "event"
+  | "client"
+  | "vm";
 
 /** A kind of value; `T` is the checked value. */
 export interface ValueKind<T> {
