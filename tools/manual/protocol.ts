@@ -28,8 +28,9 @@ const FOR_ALL: readonly OwnCommand[] = [
   {
     name: "query-self",
     what: [
-      "Returns information on the client itself: its `name`; the `vm`; its `role`; its `mode`, in the terms " +
-      "of the dialect; the `capabilities` it has enabled; its `filter`, a list of globs or null; " +
+      "Returns information on the client itself: its `name`; the `vm`, or null on the control socket of many " +
+      "VMs; its `role`; its `mode`, in the terms of the dialect; the `capabilities` it has enabled; its " +
+      "`filter`, a list of globs or null; " +
       "`qemu-pid`, QEMU's process id, or null if it is unknown; and `commands`, the commands of qmpmux's " +
       "own that it may run.",
     ],
@@ -39,8 +40,9 @@ const FOR_ALL: readonly OwnCommand[] = [
 const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   {
     name: "query-clients",
+    args: '{"vm": GLOB}',
     what: [
-      "Returns a list of the clients: `name`; `listener`; `peer`, the `pid`, `uid` and `gid` of the " +
+      "Returns a list of the clients: `vm`, if their VM has a name; `name`; `listener`; `peer`, the `pid`, `uid` and `gid` of the " +
       "process, or null if it is unknown; `role`; `dialect`; `mode`; `capabilities`; `filter`, " +
       "truncated if it is long; `in-flight` (commands sent to QEMU); `waiting` (commands that wait in " +
       "qmpmux); `unread-bytes`; `commands` (the number of commands so far); `last-command`; `age` in seconds.",
@@ -48,18 +50,22 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   },
   {
     name: "query-status",
+    args: '{"vm": GLOB}',
     what: [
       "Returns the status of qmpmux: `vm`, the VM's name; `qemu` (absent, greeting, negotiating, ready or " +
       "stalled); QEMU's `version`, or null; `sessions`, the number of times that a QEMU became ready; " +
-      "`clients`; `waiting`; `in-flight`; `age` in seconds; and `qemu-pid`, QEMU's process id, or null.",
+      "`clients`; `waiting`; `in-flight`; `age` in seconds; `qemu-pid`, QEMU's process id, or null; `events`, " +
+      "the number of QEMU's events; and `up-since`, the seconds from 1970 until this QEMU became ready, or null.",
+      "The control socket of a process that can serve many VMs returns a list of such objects.",
     ],
   },
   {
     name: "disconnect-client",
-    args: '{"name": NAME}',
+    args: '{"name": NAME, "vm": GLOB}',
     what: [
       "Disconnects a client after the output queued for it has been sent. The name is that of " +
-      "`query-clients`.",
+      "`query-clients`, or a glob for every client that matches, except the one that sends the command. " +
+      "If clients of several VMs have one name, `vm` has to select among them.",
     ],
   },
   {
@@ -132,6 +138,8 @@ S: {"return": {}}`,
         { grant: FOR_ALL.map(commandTerm) },
         { heading: "For clients whose role administers qmpmux" },
         { grant: FOR_ADMINISTRATORS.map(commandTerm) },
+        "The argument `vm` is optional. Without it, a command concerns every VM that its client administers: " +
+        "on a control socket all of the process, on a listener that listener's VM.",
         "Clients with other roles are refused these commands; see REFUSALS.",
       ],
       [

@@ -86,12 +86,14 @@ qmpmux serve --qemu unix:/run/vm/qmp.sock --listen unix:/run/vm/mux.sock`,
     `qmpmux wait --socket /run/vm/mux.sock --timeout 30
 qmpmux exec --socket /run/vm/mux.sock query-status
 qmpmux exec --socket /run/vm/mux.sock blockdev-add driver=null-co node-name=n size=1048576
+qmpmux exec --socket '/run/*/mux.sock' --timeout 5 query-status
 qmpmux events --socket /run/vm/mux.sock --filter 'BLOCK_JOB_*' --count 1 --timeout 60`,
   ],
   [
     "For administrators:",
     `qmpmux clients --socket /run/vm/admin.sock
-qmpmux kick --socket /run/vm/admin.sock watch/3`,
+qmpmux kick --socket /run/vm/admin.sock watch/3
+qmpmux kick --socket /run/vm/admin.sock 'watch/*'`,
   ],
 ];
 
