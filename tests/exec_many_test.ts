@@ -8,6 +8,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
 import { socketsMatching } from "../lib/platform/paths.ts";
 import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
+import { hostileMonitor } from "./support/hostile.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
@@ -139,4 +140,34 @@ Deno.test("qmpmux exec --socket GLOB says so where no socket matches", async () 
   const { code, stderr } = await runQmpmux(["exec", "--socket", `${place.path}/*.sock`, "stop"]);
   assertEquals(code, 69);
   assertMatch(stderr, /^qmpmux: exec: no socket matches \/.*\*\.sock; correct --socket, or/);
+});
+
+Deno.test("qmpmux exec --socket GLOB prints ASCII whatever the monitors say", async () => {
+  using place = makePlace();
+  const text = JSON.stringify("\x1b[2J\x7f\x9b31m\u202e\u2028").slice(1, -1);
+  const said = [
+    `{"return": "${text}"}\r\n`,
+    `{"error": {"class": "${text}", "desc": "${text}"}}\r\n`,
+    '{"error": 5}\r\n',
+    '{"return": {"a": ',
+    "",
+  ];
+  await using made = new AsyncDisposableStack();
+  for (const [index, bytes] of said.entries()) {
+    made.use(hostileMonitor(`${place.path}/${index}.sock`, "query-name", bytes));
+  }
+  made.use(hostileMonitor(`${place.path}/5.sock`, "greeting", "\x1b[2J\r\n"));
+  const args = ["exec", "--socket", `${place.path}/*.sock`, "query-name"];
+  const { code, stdout, stderr } = await runQmpmux(args);
+  assertEquals([code, stderr], [1, ""]);
+  assertMatch(stdout, /^(?:[\x20-\x7e]+\n){6}$/);
+  const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(lines.map((line) => Object.keys(line.error ?? line)), [
+    ["socket", "return"],
+    ["class", "desc"],
+    ["desc"],
+    ["desc"],
+    ["desc"],
+    ["desc"],
+  ]);
 });

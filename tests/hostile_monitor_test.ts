@@ -97,15 +97,22 @@ Deno.test("every subcommand shows the text of an error without obeying it", asyn
   }
 });
 
-for (const value of ["5", '"x"', "[]", "[5]", "[[]]", "null", "{}", '{"a": {"b": []}}', "[{}]"]) {
+const NO_NAMES = '[{"vm": {"toString": 1}}, {"vm": {"toString": 2}}]';
+
+for (
+  const value of [
+    ...["5", '"x"', "[]", "[5]", "[[]]", "null", "{}", '{"a": {"b": []}}', "[{}]", NO_NAMES],
+  ]
+) {
   Deno.test(`status, clients and wait take no ${value} for an answer, unless it is one`, async () => {
     const outcomes = await tried(`{"return": ${value}}\r\n`);
     const codes = (pattern: RegExp): Set<number> =>
       new Set([...outcomes].filter(([args]) => pattern.test(args)).map(([, { code }]) => code));
     assertEquals(codes(/^exec|^check|^kick|^reload/), new Set([0]));
     assertEquals(outcomes.get("exec query-name")!.stdout, `${value}\n`);
-    assertEquals(codes(/^status/), new Set([value.startsWith("{") ? 0 : 69]));
-    assertEquals(codes(/^clients/), new Set([value === "[]" || value === "[{}]" ? 0 : 69]));
+    const isList = value === "[]" || value === "[{}]";
+    assertEquals(codes(/^status/), new Set([value.startsWith("{") || isList ? 0 : 69]));
+    assertEquals(codes(/^clients/), new Set([isList ? 0 : 69]));
     assertEquals(codes(/^wait --status/), new Set([1]));
   });
 }
@@ -139,6 +146,11 @@ Deno.test("status shows names and values of any text without obeying them", asyn
   const said = `{"return": {"${IN_JSON}": "${IN_JSON}", "age": 1.5, "a": null}}\r\n`;
   const outcome = await run(["status"], "__org.qmpmux_query-status", said);
   assertTame(outcome, "status");
+  const row =
+    `{"vm": "${IN_JSON}", "qemu": "${IN_JSON}", "version": ["${IN_JSON}"], "up-since": 1e300}`;
+  const table = await run(["status"], "__org.qmpmux_query-status", `{"return": [${row}]}\r\n`);
+  assertTame(table, "status of many");
+  assertEquals(table.code, 0);
   assertMatch(outcome.stdout, /^age: 2 s\n\\u001b.*: \\u001b.*\na: none\n$/);
 });
 

@@ -75,7 +75,7 @@ const STATUS_COLUMNS: readonly Column[] = [
 /** Returns the status of many VMs as a table, or the members of one VM's, each on its own line. */
 function statusText(value: unknown): string | undefined {
   if (Array.isArray(value) && value.every(isRow)) {
-    const nameOf = (row: Row): string => String(row["vm"]);
+    const nameOf = ({ vm }: Row): string => typeof vm === "string" ? vm : "";
     const rows = value.toSorted((a, b) => nameOf(a) < nameOf(b) ? -1 : 1);
     return tableOf(rows, STATUS_COLUMNS);
   }
