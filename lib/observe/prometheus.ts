@@ -19,8 +19,11 @@ const BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5
 /** The labels that every number of a set has, by name. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** A number in Prometheus' text format: the name with its labels, and the value. */
-type Sample = readonly [series: string, value: number];
+/** A function that takes a number: the name with its labels, and the value. */
+type Take = (series: string, value: number) => void;
+
+/** The label of each bucket, and of the last, which has no bound. */
+const BUCKET_LABELS: readonly string[] = [...BUCKETS, "+Inf"].map((le) => pairOf("le", String(le)));
 
 /** A counter or gauge: a number, or one for each set of labels. */
 export class Family {
@@ -67,9 +70,9 @@ export class Family {
     this.#cells.clear();
   }
 
-  /** Yields its numbers. */
-  *samples(): Generator<Sample> {
-    for (const [labels, { value }] of this.#cells) yield [this.name + labels, value];
+  /** Passes its numbers to a function. */
+  samples(take: Take): void {
+    for (const [labels, { value }] of this.#cells) take(this.name + labels, value);
   }
 }
 
@@ -103,17 +106,17 @@ export class Histogram {
     this.#sum += seconds;
   }
 
-  /** Yields its numbers. */
-  *samples(): Generator<Sample> {
+  /** Passes its numbers to a function. */
+  samples(take: Take): void {
     let count = 0;
-    for (const [bucket, here] of this.#counts.entries()) {
-      count += here;
-      const le = pairOf("le", String(BUCKETS[bucket] ?? "+Inf"));
-      yield [`${this.name}_bucket${bracketed([...this.#constant, le])}`, count];
+    const before = `${this.name}_bucket{${this.#constant.map((pair) => `${pair},`).join("")}`;
+    for (const [bucket, label] of BUCKET_LABELS.entries()) {
+      count += this.#counts[bucket]!;
+      take(`${before}${label}}`, count);
     }
     const labels = bracketed(this.#constant);
-    yield [`${this.name}_sum${labels}`, this.#sum];
-    yield [`${this.name}_count${labels}`, count];
+    take(`${this.name}_sum${labels}`, this.#sum);
+    take(`${this.name}_count${labels}`, count);
   }
 }
 
@@ -130,16 +133,18 @@ export class Metrics {
   static render(sets: Iterable<Metrics>): string {
     const merged = new Map<string, { head: string; samples: Map<string, number> }>();
     for (const family of [...sets].flatMap((set) => set.#all)) {
-      let into = merged.get(family.name);
-      if (!into) merged.set(family.name, into = { head: family.head, samples: new Map() });
-      for (const [series, value] of family.samples()) {
-        into.samples.set(series, (into.samples.get(series) ?? 0) + value);
-      }
+      const { name, head } = family;
+      let into = merged.get(name);
+      if (!into) merged.set(name, into = { head, samples: new Map() });
+      const { samples } = into;
+      family.samples((series, value) => samples.set(series, (samples.get(series) ?? 0) + value));
     }
-    return [...merged.values()].map(({ head, samples }) => {
-      const lines = [...samples].map(([series, value]) => `${series} ${value}\n`);
-      return head + lines.join("");
-    }).join("");
+    let text = "";
+    for (const { head, samples } of merged.values()) {
+      text += head;
+      for (const [series, value] of samples) text += `${series} ${value}\n`;
+    }
+    return text;
   }
 
   /**
