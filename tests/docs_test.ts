@@ -45,7 +45,7 @@ const WITHOUT_PROGRAMS = ["qemu", "socat", "curl"].some((name) => WITHOUT.includ
 const KINDS = ["console", "toml", "ini", "qmp", "ts", "xml", "dockerfile", "tmpfiles", "text"];
 const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 
-/** Why a block of commands may not run here. */
+/** The reason why a block of commands may not run here. */
 const MARKS = ["vm", "release", "long", "container"];
 
 /**
@@ -95,7 +95,7 @@ function firstLine({ command }: Shown): string {
 
 const OF_CONSOLE = BLOCKS.filter(({ kind }) => kind === "console");
 
-Deno.test("every block says what it is", () => {
+Deno.test("every block has a known kind", () => {
   const unknown = BLOCKS.filter(({ kind, marks }) =>
     !KINDS.includes(kind) ||
     (kind === "console" && !marks.every((mark) => [...MARKS, "stays", "fails"].includes(mark)))
@@ -113,7 +113,7 @@ Deno.test("a block of text has no commands", () => {
   assertEquals(commands.map(placeOf), []);
 });
 
-Deno.test("every command that does not run here is listed with where it runs", () => {
+Deno.test("every command that does not run here is listed with the test that runs it", () => {
   const shown = OF_CONSOLE.filter(hasMark).flatMap(commandsOf).map(firstLine);
   assertEquals([...new Set(shown)].sort(), Object.keys(ELSEWHERE).sort());
 });
@@ -173,7 +173,7 @@ async function play(document: string): Promise<void> {
   }
 }
 
-/** Returns the monitors that commands connect to, and that no command of the document starts. */
+/** Returns the monitors that commands connect to and that the document does not start. */
 function qemusOf(blocks: readonly Block[]): string[] {
   const text = blocks.filter((block) => block.kind !== "text" && !hasMark(block))
     .flatMap(({ lines }) => lines).join("\n");
@@ -213,7 +213,7 @@ async function hear(sandbox: Sandbox, block: Block, running: Running, line: stri
   }
 }
 
-/** Plays a conversation: the lines that are typed are the commands to QEMU. */
+/** Plays a conversation: the typed lines are the commands to QEMU. */
 async function converse(sandbox: Sandbox, block: Block, { command, output }: Shown): Promise<void> {
   await using running = sandbox.start(command);
   for (const line of output) {
@@ -238,7 +238,7 @@ async function compare(sandbox: Sandbox, block: Block, shown: Shown, last: boole
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "toml")) {
-  Deno.test(`qmpmux check finds nothing wrong in ${placeOf(block)}`, async () => {
+  Deno.test(`qmpmux check accepts ${placeOf(block)}`, async () => {
     using sandbox = new Sandbox();
     sandbox.write("/etc/qmpmux/here.toml", block.lines.join("\n"));
     const ran = await sandbox.run("qmpmux check --config /etc/qmpmux/here.toml");
@@ -274,7 +274,7 @@ async function talk(block: Block): Promise<void> {
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "ini")) {
-  Deno.test(`${placeOf(block)} is right for who reads it`, async () => {
+  Deno.test(`${placeOf(block)} suits the program that reads it`, async () => {
     const text = block.lines.join("\n");
     using sandbox = new Sandbox();
     if (text.startsWith("QMPMUX_ARGS=")) {
@@ -299,7 +299,7 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "tmpfiles")) {
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
-  Deno.test(`what opens is closed in ${placeOf(block)}`, () => {
+  Deno.test(`${placeOf(block)} closes what it opens`, () => {
     const open: string[] = [];
     for (
       const [, end, name, empty] of block.lines.join("\n").matchAll(/<(\/?)([\w:]+)[^>]*?(\/?)>/g)
@@ -349,7 +349,7 @@ function leftAligned(text: string): string {
   return text.replace(/^ +/gm, "");
 }
 
-Deno.test("every task that a document names is there", () => {
+Deno.test("every task that a document names exists", () => {
   const tasks = Object.keys(JSON.parse(textOf("deno.json")).tasks);
   const missing = DOCUMENTS.flatMap((document) =>
     [...textOf(document).matchAll(/\bdeno task (?:--\S+ )*([\w:-]+)/g)]
@@ -360,7 +360,7 @@ Deno.test("every task that a document names is there", () => {
   assertEquals(missing, []);
 });
 
-Deno.test("every file of the project that a document names is there", () => {
+Deno.test("every file of the project that a document names exists", () => {
   const missing = DOCUMENTS.flatMap((document) =>
     [
       ...proseOf(document).matchAll(
@@ -374,7 +374,7 @@ Deno.test("every file of the project that a document names is there", () => {
   assertEquals(missing, []);
 });
 
-Deno.test("every link of a document leads somewhere", () => {
+Deno.test("every link of a document has a target", () => {
   const broken = DOCUMENTS.flatMap((document) =>
     [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link]) => link!)
@@ -384,7 +384,7 @@ Deno.test("every link of a document leads somewhere", () => {
   assertEquals(broken, []);
 });
 
-/** Tells whether a file exists whose name fits one with `*` in it. */
+/** Reports whether a file exists whose name matches a glob with `*`. */
 function anyExists(path: string): boolean {
   const slash = path.lastIndexOf("/") + 1;
   const [before = "", after = ""] = path.slice(slash).split("*");
