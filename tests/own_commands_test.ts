@@ -18,7 +18,7 @@ function heard(stage: Stage, name: string): unknown {
   return JSON.parse(line!);
 }
 
-Deno.test("query-self tells a client who it is", () => {
+Deno.test("query-self describes the client", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a", ["oob"]).say(own("query-self"));
@@ -37,7 +37,7 @@ Deno.test("query-self tells a client who it is", () => {
   });
 });
 
-Deno.test("query-self names the mode in the words of the client's dialect", () => {
+Deno.test("query-self names the mode in the terms of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.connect("a", grant({ dialect: "rfc2010" }));
@@ -64,7 +64,7 @@ Deno.test("set-event-filter refuses too many globs and keeps the filter", () => 
   assertEquals(client.monitor.filter, ["STOP"]);
 });
 
-Deno.test("an unknown command of our prefix is answered by QEMU", () => {
+Deno.test("QEMU answers an unknown command with qmpmux's prefix", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a").say('{"execute":"__org.qmpmux_nope"}');
@@ -78,7 +78,7 @@ function admin(stage: Stage, name = "root"): ReturnType<Stage["connect"]> {
   return client;
 }
 
-Deno.test("query-clients lists who is there, with what waits and what is at QEMU", () => {
+Deno.test("query-clients lists the clients, with their waiting commands and those at QEMU", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a", ["oob"]).say('{"execute":"stop"}'.repeat(6));
@@ -95,7 +95,7 @@ Deno.test("query-clients lists who is there, with what waits and what is at QEMU
   assertEquals([second!["last-command"], second!.age], ["__org.qmpmux_query-clients", 0]);
 });
 
-Deno.test("query-status tells how the hub stands", () => {
+Deno.test("query-status describes the hub", () => {
   const stage = new Stage();
   stage.qemuReady();
   admin(stage).say(own("query-status"));
@@ -112,7 +112,7 @@ Deno.test("query-status tells how the hub stands", () => {
   });
 });
 
-Deno.test("disconnect-client ends the client that is named, and no other", () => {
+Deno.test("disconnect-client disconnects the named client, and no other", () => {
   const stage = new Stage();
   stage.qemuReady();
   const [a, b] = [stage.ready("a"), stage.ready("b")];
@@ -126,7 +126,7 @@ Deno.test("disconnect-client ends the client that is named, and no other", () =>
   });
 });
 
-Deno.test("reload tells the outcome, in its place among the replies", () => {
+Deno.test("reload returns the outcome, in its place among the replies", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = admin(stage);
@@ -145,7 +145,7 @@ Deno.test("reload tells the outcome, in its place among the replies", () => {
   });
 });
 
-Deno.test("commands of administrators are refused to others, and none supports oob", () => {
+Deno.test("commands of administrators are refused to other roles, and none supports oob", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.ready("a", ["oob"]);
@@ -164,7 +164,7 @@ Deno.test("commands of administrators are refused to others, and none supports o
   });
 });
 
-Deno.test("errors of our own commands have the form of the client's dialect", () => {
+Deno.test("errors of qmpmux's own commands have the form of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.connect("a", grant({ dialect: "rfc2010" }));

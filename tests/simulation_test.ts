@@ -1,9 +1,9 @@
 /**
  * Deterministic simulation: the real hub among simulated clients and QEMUs.
  *
- * A world follows from its seed. An independent model checks every promise at
- * every step; that it does is shown by faults planted in copies of the core.
- * `deno task simulate` plays on, `deno task simulate:faults` plants all of them.
+ * A seed determines a world. An independent model checks every promise at every step; faults
+ * planted in copies of the core show that it does. `deno task simulate` plays on, `deno task
+ * simulate:faults` plants all of them.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import * as core from "../lib/mod.ts";
 import { FAULTS, find } from "./simulation/faults.ts";
 import { playMany, playSeed, report, shrunk, WORLD_STEPS } from "./simulation/run.ts";
 
-/** Steps with seeds that are always the same, and with seeds that are new each time. */
+/** The number of steps with fixed seeds, and with new seeds each time. */
 const STEPS = { fixed: 800_000, random: 200_000 };
 
-/** Faults that are quickly found. */
+/** Faults that are found quickly. */
 const QUICK = [
   "five in-band commands at QEMU",
   "events come before the handshake is over",
@@ -37,7 +37,7 @@ Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {
   assertEquals(played, STEPS.fixed);
 });
 
-Deno.test("Mux keeps every promise in simulated worlds of seeds never tried", () => {
+Deno.test("Mux keeps every promise in simulated worlds of new seeds", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
   console.log(`simulation: seed ${seed}`);
   const played = playMany(core, seed, (steps) => steps >= STEPS.random);
@@ -66,7 +66,7 @@ for (const name of QUICK) {
   });
 }
 
-Deno.test("report() gives the seed and a short transcript of what broke a promise", async () => {
+Deno.test("report() prints the seed and a short transcript of the broken promise", async () => {
   const fault = FAULTS.find(({ name }) => name === "an id is put behind an error");
   assert(fault);
   const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);

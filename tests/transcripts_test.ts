@@ -146,7 +146,7 @@ class Player {
     return name === "q" ? this.#stage.qemu : this.#client(name).peer;
   }
 
-  /** Asserts that nobody has heard or seen more than is written, and that nothing was closed. */
+  /** Asserts that every message, event and close is in the transcript. */
   #silence(): void {
     for (
       const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]
@@ -165,11 +165,11 @@ for (const { name } of Deno.readDirSync(DIRECTORY)) {
   });
 }
 
-Deno.test("Player.play() fails on what is heard and not written", () => {
+Deno.test("Player.play() fails on a message that is not in the transcript", () => {
   for (
     const text of [
-      'a> {"execute":"query-status"}', // QEMU hears it
-      "! connect a", // a hears the greeting
+      'a> {"execute":"query-status"}', // QEMU gets it
+      "! connect a", // a gets the greeting
       'a> {"execute":"stop"}\nq< {"execute":"cont"}',
       'a> {"execute":"stop"}\nq< {"execute":"stop"}\n! qemu goes', // a sees the end
     ]
