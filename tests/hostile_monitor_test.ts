@@ -1,7 +1,7 @@
 /**
  * Monitors that answer with anything, and the behaviour of each subcommand.
  *
- * Whatever the bytes, it exits with a documented status, prints at most one line on stderr, sends
+ * With any bytes, it exits with a documented status, prints at most one line on stderr, sends
  * no control character to the terminal, and prints JSON if it promises JSON.
  *
  * @module
