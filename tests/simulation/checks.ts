@@ -1,5 +1,5 @@
 /**
- * The checks after a step: whether every client is as it must be.
+ * The checks after a step: whether every client is in the expected state.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { Broken } from "./broken.ts";
 import { type Seat, shown } from "./seat.ts";
 
-/** The numbers that qmpmux reports of itself. */
+/** The numbers that qmpmux reports about itself. */
 export interface Status {
   readonly waiting: number;
   readonly inFlight: number;
   readonly clients: number;
 }
 
-/** Checks that a client is as it must be after a step. */
+/** Checks that a client is in the expected state after a step. */
 export function checkStep(seat: Seat, paused: boolean, hasFds: boolean): void {
   const { label, entries: [first], due, overtaking } = seat;
   if (seat.mustClose !== seat.closed) {
@@ -60,7 +60,7 @@ export function checkSettled(seats: readonly Seat[], status: Status): void {
 /** Checks the numbers of a client's pending commands that qmpmux reports. */
 export function checkPending(seat: Seat, all: number, inFlight: number): void {
   const { label, pending } = seat;
-  // QEMU has been sent at most as many as it may have been.
+  // At most as many have been sent to QEMU as possible.
   const sent = pending.filter(({ covered }) => covered).length;
   if (all !== pending.length || inFlight > sent) {
     const told = `${all} to be under way, ${inFlight} at QEMU`;
@@ -71,7 +71,7 @@ export function checkPending(seat: Seat, all: number, inFlight: number): void {
   }
 }
 
-/** Checks that no more commands wait in qmpmux than clients wait for, besides `more`. */
+/** Checks that no more commands wait in qmpmux than clients have pending, plus `more`. */
 export function checkWaiting(seats: Iterable<Seat>, more: number, waiting: number): void {
   let asked = more;
   for (const { entries, overtaking } of seats) {

@@ -1,9 +1,9 @@
 /**
  * The promises, checked after every step.
  *
- * The model is given everything that clients and QEMU send to qmpmux and sees everything that
- * qmpmux sends; from the former it derives the latter. It is written from the promises and calls
- * nothing of the code under test.
+ * The model gets everything that clients and QEMU send to qmpmux, derives from it what qmpmux must
+ * send, and compares that with what qmpmux sends. It is written from the promises and calls nothing
+ * of the code under test.
  *
  * It has four parts: clients (`seat.ts`), the connection to QEMU (`link.ts`), the commands at QEMU
  * (`in_flight.ts`), and the replies (`replies.ts`, `own_replies.ts`).
@@ -40,14 +40,14 @@ import {
 import { type Awaited, type Command, newEntry, Seat } from "./seat.ts";
 import { checkSettled, checkStep, checkWaiting, type Status } from "./checks.ts";
 
-/** The number of abandoned out-of-band commands at QEMU from which on no other is sent. */
+/** The number of abandoned out-of-band commands at QEMU at which no other is sent. */
 const ABANDONED = 16;
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
 
 /** The expected state of one world. */
 export class Model {
   readonly seats = new Map<number, Seat>();
-  /** Checks that each command is put on record. */
+  /** The check that each command is recorded. */
   readonly records = new Records();
   #setting: Rules;
   #attached = 0;
@@ -59,7 +59,7 @@ export class Model {
   readonly #holdings: Holdings;
   /** The commands at QEMU. */
   readonly inFlight: InFlight;
-  /** The replies that clients hear. */
+  /** The replies that clients get. */
   readonly replies: Replies;
   readonly #fdsClosed: (fds: SimulatedFds) => void;
 
@@ -97,7 +97,7 @@ export class Model {
     return this.#holdings.fdsReceived(seat, name, this.#fdsClosed);
   }
 
-  /** Connects a client, which must be greeted at once if QEMU is ready. */
+  /** Connects a client, which must get a greeting at once if QEMU is ready. */
   attach(who: number, grant: SimGrant): Seat {
     const seat = new Seat("abcdefghijklmnop"[who]!, grant, ++this.#attached, this.link.now);
     this.seats.set(who, seat);
@@ -118,7 +118,7 @@ export class Model {
     this.seats.get(who)!.grant = grant;
   }
 
-  /** Takes an input of a client that qmpmux is about to be given. */
+  /** Takes a client's input that qmpmux is about to read. */
   read(seat: Seat, spoken: Spoken | undefined, damage: boolean): void {
     if (spoken === undefined) {
       throw new Broken("bytes", `${seat.label} has not said so many values`);
@@ -173,7 +173,10 @@ export class Model {
     this.#here(seat, command.id, answer, then);
   }
 
-  /** Disconnects a client by name, as an administrator asks; false if the name is unknown. */
+  /**
+   * Disconnects a client by name, as an administrator requests; returns false if the name is
+   * unknown.
+   */
   #disconnect(name: string): boolean {
     const client = [...this.seats.values()].find(({ number, closed, mustClose }) =>
       name === `stage/${number}` && !closed && !mustClose
@@ -208,7 +211,7 @@ export class Model {
     const plain = !oob && args === "{}";
     const idle = seat.pending.length === 0;
     const use = useOf(name, oob, args);
-    // A command that names a descriptor is shared with nobody.
+    // A command that names a descriptor is never shared.
     const sharing = !oob && seat.grant.joins && idle && SHARED.includes(name) && use === undefined;
     this.inFlight.asked(newEntry({
       seat,
@@ -242,7 +245,7 @@ export class Model {
     this.inFlight.sent(text, exec, fds);
   }
 
-  /** Takes a message of QEMU's that qmpmux is about to be given. */
+  /** Takes a message from QEMU that qmpmux is about to read. */
   fromQemu(said: Said): void {
     this.link.heard(said);
     switch (said.kind) {
@@ -256,7 +259,7 @@ export class Model {
     }
   }
 
-  /** Checks that everything that must follow a message of QEMU's has followed. */
+  /** Checks that every required effect of a message from QEMU has happened. */
   heardDone(): void {
     this.link.heardDone();
     const { unreadable } = this.link;
@@ -325,7 +328,7 @@ export class Model {
     }
   }
 
-  /** Advances the clock, before that of qmpmux. */
+  /** Advances the model's clock, before qmpmux's. */
   tick(now: number): void {
     this.link.now = now;
     for (const seat of this.seats.values()) {
@@ -367,7 +370,10 @@ export class Model {
     this.#holdings.left(seat);
   }
 
-  /** Checks that each client is as it must be after a step; `paused` tells which are not read. */
+  /**
+   * Checks that each client is in the expected state after a step; `paused` returns whether a
+   * client is not read.
+   */
   stepDone(paused: (who: number) => boolean): void {
     this.#holdings.stepDone();
     for (const [who, seat] of this.seats) {

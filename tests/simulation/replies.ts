@@ -1,5 +1,5 @@
 /**
- * The replies that clients hear, compared with those that they must hear.
+ * The replies that clients get, compared with the expected ones.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export class Replies {
   readonly #qemu: SimulatedQemu;
   readonly #link: Link;
   readonly #inFlight: InFlight;
-  /** The entry that heard a command's reply first. */
+  /** The entry that got a command's reply first. */
   readonly #hearers = new Map<Exec, Entry>();
 
   constructor(qemu: SimulatedQemu, link: Link, inFlight: InFlight) {
@@ -32,7 +32,7 @@ export class Replies {
     this.#hearers.clear();
   }
 
-  /** Sets the error that an entry must get which QEMU will not answer. */
+  /** Sets the error for an entry that QEMU will not answer. */
   unanswered(entry: Entry, sent: ReplyContent, unsent: ReplyContent): void {
     const { seat, id, unique, covered } = entry;
     const yes = lineFor(seat, id, sent);
@@ -49,7 +49,7 @@ export class Replies {
     return [...refusals].map((desc) => lineFor(seat, id, generic(desc)));
   }
 
-  /** Checks a line that a client hears. */
+  /** Checks a line that a client gets. */
   heard(seat: Seat, text: string): void {
     if (seat.closed) throw new Broken("none twice", `${seat.label} was sent ${text} after its end`);
     const { due } = seat;
@@ -70,7 +70,7 @@ export class Replies {
     this.#reply(seat, text);
   }
 
-  /** Finds the entry that a reply answers, and checks it. */
+  /** Finds the entry for a reply, and checks it. */
   #reply(seat: Seat, text: string): void {
     const [, number] = /#(\d+)#/.exec(text) ?? [];
     const exec = number === undefined ? undefined : this.#qemu.execs[Number(number)];
@@ -78,7 +78,7 @@ export class Replies {
     const inLine = first?.answer !== undefined && fits(first.answer, text);
     const outOfTurn = overtaking?.answer !== undefined && fits(overtaking.answer, text);
     if (doubt && overtaking && !inLine && !outOfTurn && fits(doubt.first.answer, text)) {
-      // The earlier reply was that of the out-of-band command.
+      // The earlier reply was to the out-of-band command.
       seat.doubt = undefined;
       seat.overtaking = undefined;
       return this.#inFlight.over(overtaking);
@@ -102,7 +102,7 @@ export class Replies {
     this.#taken(seat, first);
   }
 
-  /** Removes the first entry of a client: it has been answered. */
+  /** Removes a client's first entry after its reply. */
   #taken(seat: Seat, first: Entry): void {
     seat.entries.shift();
     // A command that was refused has had its turn.
@@ -123,14 +123,14 @@ export class Replies {
       const desc = `QEMU's reply to ${name} could not be read; its effect is unknown`;
       if (text === lineFor(seat, id, generic(desc))) return;
     }
-    // QEMU may have been sent another one with the same text instead.
+    // Another command with the same text may have been sent to QEMU instead.
     const unsent = !entry.covered || !entry.sure;
     if (exec === undefined && unsent && this.#refusals(entry).includes(text)) return;
     if (exec === undefined) return this.#checkLasting(entry, text);
     this.#checkRelayed(entry, exec, text);
   }
 
-  /** Checks a reply of QEMU's against the entry that it was given to. */
+  /** Checks a reply from QEMU against the entry that got it. */
   #checkRelayed(entry: Entry, exec: Exec, text: string): void {
     const { seat, id, command } = entry;
     const { name, oob, strict } = command!;
@@ -157,7 +157,10 @@ export class Replies {
     if (!oob) this.#checkShared(entry, exec, text);
   }
 
-  /** Checks that a reply may be shared, and that a client hears replies in the order they ran. */
+  /**
+   * Checks that a reply may be shared, and that a client gets replies in the order its commands
+   * ran.
+   */
   #checkShared(entry: Entry, exec: Exec, text: string): void {
     const { seat } = entry;
     const other = this.#hearers.get(exec);
@@ -175,7 +178,10 @@ export class Replies {
     seat.lastExec = exec.number;
   }
 
-  /** Returns the lines that may answer an immutable query: for the client's role now, and when it asked. */
+  /**
+   * Returns the valid replies to an immutable query: for the client's role now, and at the time of
+   * the query.
+   */
   #lastingLines({ seat, id, command, role }: Entry): string[] {
     return [seat.grant.role, role].map((each) => {
       const value = lastingValue(this.#qemu.process, command!.name, each);
