@@ -1,5 +1,5 @@
 /**
- * The ends of the strings, values and members of a frame.
+ * Functions that find the ends of strings, values and members in a frame.
  *
  * @module
  */
@@ -11,10 +11,10 @@ const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** The bit by which a square bracket differs from a brace. */
+/** The bit that a brace has and a square bracket does not. */
 export const BRACE_BIT = 0x20;
 
-/** The kinds of bytes outside of strings; 0 is a part of a number or word. */
+/** The kinds of bytes outside strings; 0 is a byte of a number or word. */
 const SEPARATES = 1;
 const QUOTES = 2;
 const OPENS = 3;
