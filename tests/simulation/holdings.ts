@@ -48,7 +48,7 @@ export class SimulatedFds {
   close(): void {
     if (this.closed) throw new Broken("descriptors", `${this.name} is closed twice`);
     if (this.place === "QEMU") {
-      throw new Broken("descriptors", `QEMU has ${this.name}: it is closed`);
+      throw new Broken("descriptors", `${this.name} is closed, but QEMU has it`);
     }
     this.closed = true;
     this.#tell();
@@ -214,11 +214,11 @@ export class Holdings {
   ): void {
     if (fds !== entry?.fds) {
       const [heard, due] = [fds?.name ?? "nothing", entry?.fds?.name ?? "nothing"];
-      throw new Broken("descriptors", `${heard} went with ${exec.text} and must be ${due}`);
+      throw new Broken("descriptors", `${heard} was sent with ${exec.text}, expected ${due}`);
     }
     if (fds !== undefined) {
       if (fds.closed) throw new Broken("descriptors", `${fds.name} was closed before`);
-      if (busy) throw new Broken("descriptors", `${exec.text} does not go alone`);
+      if (busy) throw new Broken("descriptors", `${exec.text} is not sent alone`);
       fds.place = "QEMU";
       fds.connection = this.#qemu.connection;
       this.#live.delete(fds);
@@ -238,7 +238,10 @@ export class Holdings {
     this.#askers.set(exec, entry);
     if (use.takes) {
       if (this.#taking !== undefined) {
-        throw new Broken("descriptors", `${exec.text} and another that takes one are at QEMU`);
+        throw new Broken(
+          "descriptors",
+          `${exec.text} and another command that takes a descriptor are at QEMU`,
+        );
       }
       this.#taking = exec;
     }
@@ -262,13 +265,13 @@ export class Holdings {
       name === own && (other !== seat || ending || left)
     );
     const isNeeded = others || own.includes("~");
-    if (upstream !== own && known === undefined && !isNeeded) refuse("nobody else has it");
+    if (upstream !== own && known === undefined && !isNeeded) refuse("no other client has it");
     if (exec.name !== "getfd") {
       if (known !== undefined) this.#says(exec, known);
       return;
     }
     if (upstream !== own && known === undefined) {
-      if (this.#tagged.has(upstream)) refuse("that was given before");
+      if (this.#tagged.has(upstream)) refuse("that tag was used before");
       this.#tagged.add(upstream);
     }
     const name = known ??
@@ -299,7 +302,7 @@ export class Holdings {
       const known = this.#names.get(String(args["fdname"]));
       // It may have been removed since.
       if (known === undefined) return undefined;
-      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is there");
+      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is connected");
       if (known.ending) refuse("twice");
       known.ending = true;
       this.#says(exec, known);
@@ -311,7 +314,7 @@ export class Holdings {
     if (set === undefined || fds === undefined) return undefined;
     const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
     if (!this.#doomed.has(fds) && !nobodys) {
-      refuse("it is not left, or something may use it");
+      refuse("it is not left behind, or may be in use");
     }
     return fds.seat;
   }
@@ -443,7 +446,7 @@ export class Holdings {
     const due = this.#given.get(seat)?.get(own);
     if (fds === due) return;
     const [found, wanted] = [fds?.name ?? "nothing", due?.name ?? "nothing"];
-    throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
+    throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, but QEMU found ${found}`);
   }
 
   /** Records that the descriptor behind a name exists, or no longer. */
@@ -485,7 +488,7 @@ export class Holdings {
     for (const fds of this.#live) {
       const { name, place, closed, seat } = fds;
       if (closed !== (place === "ended")) {
-        const what = closed ? `was closed, though it is with the ${place}` : "was not closed";
+        const what = closed ? `was closed, but it is with the ${place}` : "was not closed";
         throw new Broken("descriptors", `${name} of ${seat.label} ${what}`);
       }
       if (closed) this.#live.delete(fds);

@@ -145,7 +145,10 @@ export class InFlight {
     }
     const flying = this.#inBand.filter((each) => each.text === text).length;
     if (wanted === undefined || wanted.length + (this.#ghosts.get(text) ?? 0) <= flying) {
-      throw new Broken("none twice", `QEMU was sent what nobody asked, or once too often: ${text}`);
+      throw new Broken(
+        "none twice",
+        `QEMU was sent a command that no client sent, or once too often: ${text}`,
+      );
     }
     const busy = this.#inBand.length > 0;
     this.#inBand.push(exec);
@@ -185,7 +188,9 @@ export class InFlight {
   }
 
   #sentOutOfBand(text: string, exec: Exec, fds: SimulatedFds | undefined): void {
-    if (!this.#qemu.oob) throw new Broken("lanes", "QEMU offered no oob");
+    if (!this.#qemu.oob) {
+      throw new Broken("lanes", "an out-of-band command was sent, but QEMU does not offer oob");
+    }
     const number = Number(exec.oob);
     if (exec.oob === "" || number <= this.#lastOob) {
       throw new Broken("loss", `an out-of-band number was used twice: ${text}`);

@@ -49,7 +49,7 @@ export class Link {
     const enable = this.#qemu.oob ? ',"arguments":{"enable":["oob"]}' : "";
     const expected = `{"execute":"qmp_capabilities"${enable},"id":${this.#nonce}}`;
     if (!this.#greeted || this.#negotiating || text !== expected) {
-      throw new Broken("loss", `QEMU was sent ${text} before the negotiation was done`);
+      throw new Broken("loss", `QEMU was sent ${text} before the negotiation was complete`);
     }
     this.#negotiating = true;
   }
@@ -91,7 +91,10 @@ export class Link {
   /** Checks that qmpmux has closed the connection if the message requires it. */
   heardDone(): void {
     if (this.#mustClose && !this.#closed) {
-      throw new Broken("one fault, one peer", "what is no QMP did not end the connection to QEMU");
+      throw new Broken(
+        "one fault, one peer",
+        "a message that is not QMP did not close the connection to QEMU",
+      );
     }
   }
 
@@ -100,7 +103,7 @@ export class Link {
     const silence = this.now - this.#heardAt;
     const isProbe = commandText === '{"exec-oob":"query-yank"}';
     if (!isProbe || this.#probed || silence < STALL_TIME / 2) {
-      throw new Broken("none twice", `QEMU was sent what nobody asked: ${text}`);
+      throw new Broken("none twice", `QEMU was sent a command that no client sent: ${text}`);
     }
     this.#probed = true;
   }
@@ -114,28 +117,33 @@ export class Link {
     // Nothing may follow a command with descriptors.
     if (!this.#probed && hasFds) return;
     if (silence >= STALL_TIME / 2 && !this.#probed) {
-      throw new Broken("stall", `QEMU is silent for ${silence} s and was not asked`);
+      throw new Broken("stall", `QEMU has been silent for ${silence} s and was not probed`);
     }
     if (silence >= STALL_TIME && !this.#stalled) {
-      throw new Broken("stall", `QEMU is silent for ${silence} s and does not count as stalled`);
+      throw new Broken(
+        "stall",
+        `QEMU has been silent for ${silence} s and does not count as stalled`,
+      );
     }
   }
 
   /** Checks a notice that QEMU has stalled, or that it answers again. */
   notice(stalled: boolean): void {
-    if (stalled === this.#stalled) throw new Broken("stall", `told twice: ${stalled}`);
+    if (stalled === this.#stalled) throw new Broken("stall", `reported twice: ${stalled}`);
     if (stalled && !this.#probed) {
-      throw new Broken("stall", "QEMU counts as stalled though it was not asked");
+      throw new Broken("stall", "QEMU counts as stalled, but was not probed");
     }
     if (stalled && this.now - this.#heardAt < STALL_TIME) {
-      throw new Broken("stall", "QEMU counts as stalled though it has just said something");
+      throw new Broken("stall", "QEMU counts as stalled, but has just sent a message");
     }
     this.#stalled = stalled;
   }
 
   /** Checks that qmpmux may close the connection. */
   closed(): void {
-    if (!this.#mustClose) throw new Broken("one fault, one peer", "QEMU was hung up on");
+    if (!this.#mustClose) {
+      throw new Broken("one fault, one peer", "the connection to QEMU was closed without a reason");
+    }
     this.#closed = true;
   }
 

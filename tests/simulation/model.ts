@@ -121,11 +121,14 @@ export class Model {
   /** Takes a client's input that qmpmux is about to read. */
   read(seat: Seat, spoken: Spoken | undefined, damage: boolean): void {
     if (spoken === undefined) {
-      throw new Broken("bytes", `${seat.label} has not said so many values`);
+      throw new Broken("bytes", `${seat.label} has not sent that many values`);
     }
-    if (seat.paused) throw new Broken("pushing back", `${seat.label} is read while paused`);
+    if (seat.paused) throw new Broken("backpressure", `${seat.label} is read while paused`);
     if (damage !== (spoken.kind === "damage")) {
-      throw new Broken("bytes", `${seat.label} said ${JSON.stringify(spoken)}, read otherwise`);
+      throw new Broken(
+        "bytes",
+        `${seat.label} sent ${JSON.stringify(spoken)}, but it was read differently`,
+      );
     }
     if (spoken.kind === "damage") return this.#here(seat, undefined, damageAnswer(seat));
     if (spoken.kind === "malformed") {
@@ -232,14 +235,14 @@ export class Model {
   /** Checks that a command refused out of turn has been answered. */
   readDone(seat: Seat): void {
     if (seat.atOnce !== undefined) {
-      throw new Broken("none lost", `${seat.label} was not answered out of turn`);
+      throw new Broken("none lost", `${seat.label} got no reply out of turn`);
     }
   }
 
   /** Checks a text that qmpmux sends to QEMU. */
   toQemu(text: string, exec: Exec | undefined, fds: SimulatedFds | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
-      throw new Broken("bytes", `QEMU was sent no command: ${text}`);
+      throw new Broken("bytes", `QEMU was sent text that is not a command: ${text}`);
     }
     if (!this.ready) return this.link.negotiates(text);
     this.inFlight.sent(text, exec, fds);
@@ -265,11 +268,14 @@ export class Model {
     const { unreadable } = this.link;
     const owner = unreadable && this.inFlight.ownerOf(unreadable);
     if (owner && !owner.gone) {
-      throw new Broken("none lost", `${owner.seat.label} was not told that it cannot be answered`);
+      throw new Broken(
+        "none lost",
+        `${owner.seat.label} got no error although its command cannot be answered`,
+      );
     }
     for (const seat of this.seats.values()) {
       if (seat.overtaking?.exec !== undefined) {
-        throw new Broken("none lost", `${seat.label} was not told its out-of-band reply`);
+        throw new Broken("none lost", `${seat.label} did not get its out-of-band reply`);
       }
     }
   }
@@ -350,7 +356,7 @@ export class Model {
 
   /** Checks a notice that nothing is pending. */
   idle(): void {
-    if (!this.draining) throw new Broken("drain", "idle was told though nothing is drained");
+    if (!this.draining) throw new Broken("drain", "idle was reported, but no drain is in progress");
     this.#holdings.settled(this.ready);
     this.#idleTold = true;
   }
@@ -386,7 +392,7 @@ export class Model {
   atRest(): void {
     this.#holdings.settled(this.ready);
     if (this.draining && !this.#idleTold) {
-      throw new Broken("drain", "nothing is under way, and idle was not told");
+      throw new Broken("drain", "nothing is in flight, but idle was not reported");
     }
   }
 

@@ -25,7 +25,7 @@ export class Records implements Observer {
   /** Checks that everything is recorded when nothing is pending. */
   settled(): void {
     for (const [party, names] of this.#open) {
-      throw new Broken("records", `${party}'s ${names.join(", ")} is not on record`);
+      throw new Broken("records", `${party}'s ${names.join(", ")} is not recorded`);
     }
   }
 
@@ -36,7 +36,7 @@ export class Records implements Observer {
     const { client: { name: party }, command: { name }, outcome: { result } } = happening;
     const names = this.#open.get(party) ?? [];
     const at = names.indexOf(name);
-    if (at < 0) throw new Broken("records", `${party}'s ${name} is on record twice: ${result}`);
+    if (at < 0) throw new Broken("records", `${party}'s ${name} is recorded twice: ${result}`);
     names.splice(at, 1);
     if (names.length === 0) this.#open.delete(party);
   }

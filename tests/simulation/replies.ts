@@ -51,17 +51,19 @@ export class Replies {
 
   /** Checks a line that a client gets. */
   heard(seat: Seat, text: string): void {
-    if (seat.closed) throw new Broken("none twice", `${seat.label} was sent ${text} after its end`);
+    if (seat.closed) {
+      throw new Broken("none twice", `${seat.label} was sent ${text} after its connection closed`);
+    }
     const { due } = seat;
     if (text.startsWith('{"timestamp"') || text.startsWith('{"QMP"')) {
       if (text !== due) {
-        throw new Broken("silence", `${seat.label} heard ${text} and must hear ${due}`);
+        throw new Broken("silence", `${seat.label} got ${text}, expected ${due}`);
       }
       seat.due = undefined;
       return;
     }
     if (due !== undefined) {
-      throw new Broken("order", `${seat.label} heard ${text} before ${due}`);
+      throw new Broken("order", `${seat.label} got ${text} before ${due}`);
     }
     if (seat.atOnce !== undefined && fits(seat.atOnce, text)) {
       seat.atOnce = undefined;
@@ -96,7 +98,7 @@ export class Replies {
       return;
     }
     if (first === undefined) {
-      throw new Broken("wrong client", `${seat.label} waits for nothing and heard ${text}`);
+      throw new Broken("wrong client", `${seat.label} has nothing pending, but got ${text}`);
     }
     this.#check(first, exec, text);
     this.#taken(seat, first);
@@ -116,7 +118,7 @@ export class Replies {
     const { seat, id, command, answer } = entry;
     if (answer !== undefined) {
       if (fits(answer as Answer, text)) return;
-      throw new Broken("order", `${seat.label} must hear ${shown(answer)} and heard ${text}`);
+      throw new Broken("order", `${seat.label} got ${text}, expected ${shown(answer)}`);
     }
     const { name, strict } = command!;
     if (exec === undefined && this.#link.unreadable?.text === strict && entry.covered) {
@@ -136,22 +138,22 @@ export class Replies {
     const { name, oob, strict } = command!;
     const { outcome } = exec;
     if (outcome === undefined || text !== untagged(lineFor(seat, id, outcome))) {
-      throw new Broken("bytes", `${seat.label} heard ${text} as the answer to ${strict}`);
+      throw new Broken("bytes", `${seat.label} got ${text} in reply to ${strict}`);
     }
     if (exec.text !== strict || (exec.oob !== undefined) !== oob) {
-      throw new Broken("wrong client", `${seat.label} asked ${strict} and heard ${text}`);
+      throw new Broken("wrong client", `${seat.label} sent ${strict}, but got ${text}`);
     }
     if (exec.connection !== this.#qemu.connection || !this.#link.ready) {
-      throw new Broken("loss", `${seat.label} heard an answer of an earlier connection: ${text}`);
+      throw new Broken("loss", `${seat.label} got a reply from an earlier connection: ${text}`);
     }
     if (this.#inFlight.sentAt(exec) < entry.at) {
-      throw new Broken("fresh joins", `${seat.label} heard an answer older than ${name}: ${text}`);
+      throw new Broken("fresh joins", `${seat.label} got a reply older than ${name}: ${text}`);
     }
     const owner = this.#inFlight.ownerOf(exec);
     if (owner !== undefined && owner !== entry) {
       throw new Broken(
         "wrong client",
-        `${seat.label} heard what ${owner.seat.label} asked: ${text}`,
+        `${seat.label} got the reply to ${owner.seat.label}: ${text}`,
       );
     }
     if (!oob) this.#checkShared(entry, exec, text);
@@ -167,12 +169,12 @@ export class Replies {
     if (other === undefined) this.#hearers.set(exec, entry);
     else if (!other.sharing || !entry.sharing) {
       const names = `${other.seat.label} and ${seat.label}`;
-      throw new Broken("fresh joins", `${names} share ${text}, and one of them may not`);
+      throw new Broken("fresh joins", `${names} share ${text}, but one of them may not`);
     }
     if (exec.number <= seat.lastExec) {
       throw new Broken(
         "fresh joins",
-        `${seat.label} heard ${text}, which ran before its earlier one`,
+        `${seat.label} got ${text}, but that command ran before its earlier one`,
       );
     }
     seat.lastExec = exec.number;
@@ -193,16 +195,16 @@ export class Replies {
     const { seat, command } = entry;
     const { name, strict, oob } = command!;
     if (!IMMUTABLE.includes(name) || oob) {
-      throw new Broken("order", `${seat.label} asked ${strict} and heard ${text}`);
+      throw new Broken("order", `${seat.label} sent ${strict}, but got ${text}`);
     }
     const lines = this.#lastingLines(entry);
     if (!lines.includes(text)) {
-      throw new Broken("lasting answers", `${seat.label} heard ${text} and must hear ${lines[0]}`);
+      throw new Broken("cached replies", `${seat.label} got ${text}, expected ${lines[0]}`);
     }
     if (!entry.covered && !entry.kept) {
       throw new Broken(
-        "lasting answers",
-        `${seat.label} heard ${text}, which nobody had asked QEMU`,
+        "cached replies",
+        `${seat.label} got ${text}, but no client had sent that query to QEMU`,
       );
     }
   }

@@ -134,7 +134,7 @@ export function report(core: Core, found: Failure): string {
   return [
     `seed ${found.setting.seed}, step ${found.actions.length}: ${found.error.message}`,
     `again: deno task simulate --seed ${found.setting.seed}`,
-    `${short.actions.length} of ${found.actions.length} steps lead there:`,
+    `${short.actions.length} of ${found.actions.length} steps lead to it:`,
     transcript(core, short),
     found.error instanceof Broken ? "" : found.error.stack,
   ].join("\n");

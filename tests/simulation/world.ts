@@ -93,7 +93,7 @@ class SimulatedClient implements ClientPeer {
     // Lines of qmpmux's own are always plain.
     const own = plain.includes('"event": "__') || plain.includes('["async messages"]');
     if (this.#world.qemu.pretty && !own && written(text, true) !== text) {
-      throw new Broken("bytes", `${this.seat.label} heard what is not pretty: ${text}`);
+      throw new Broken("bytes", `${this.seat.label} got a reply that is not pretty: ${text}`);
     }
     return plain;
   }
@@ -227,7 +227,7 @@ export class World {
         idle: (): void => this.model.idle(),
         failed: (where, error): void => {
           if (error instanceof Broken) throw error;
-          throw new Broken("errors", `an error came up (${where}): ${(error as Error).stack}`);
+          throw new Broken("errors", `an error occurred (${where}): ${(error as Error).stack}`);
         },
       },
       { observers: [this.model.records] },
@@ -263,7 +263,10 @@ export class World {
     }
     const left = this.#attached - this.mux.monitors.size;
     if (this.model.records.left !== left) {
-      throw new Broken("records", `${left} clients have left, not ${this.model.records.left}`);
+      throw new Broken(
+        "records",
+        `${left} clients have disconnected, not ${this.model.records.left}`,
+      );
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
@@ -403,7 +406,7 @@ export class World {
     if (client === undefined || client.seat.closed) return;
     // It keeps the dialect of its greeting.
     const adopted = { ...simTerms, dialect: client.seat.grant.dialect };
-    this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
+    this.#note(`# ${client.seat.label} continues with role=${adopted.role}`);
     this.model.adopt(who, adopted);
     client.monitor.adopt(this.#grant(adopted));
   }
@@ -448,7 +451,7 @@ export class World {
     fds: SimulatedFds | undefined,
   ): ReturnType<SimulatedQemu["received"]> {
     if (this.#closed !== undefined || !this.qemu.connected) {
-      throw new Broken("loss", `QEMU was sent ${text} after the end`);
+      throw new Broken("loss", `QEMU was sent ${text} after the connection closed`);
     }
     const exec = this.qemu.received(text, fds);
     if (exec !== undefined) exec.text = this.model.inFlight.asAsked(exec.text);
@@ -470,10 +473,10 @@ export class World {
     this.#splitter.load(bytesOf(chunk));
     for (let input = this.#splitter.next(); input !== undefined; input = this.#splitter.next()) {
       const said = qemu.out.shift();
-      if (said === undefined) throw new Broken("bytes", "QEMU has not said so many messages");
+      if (said === undefined) throw new Broken("bytes", "QEMU has not sent that many messages");
       this.tell("q> ", said.wire);
       if (!("damage" in input) && DECODER.decode(input).trim() !== said.wire.trim()) {
-        throw new Broken("bytes", `QEMU said ${said.text}, read otherwise`);
+        throw new Broken("bytes", `QEMU sent ${said.text}, but it was read differently`);
       }
       this.model.fromQemu(said);
       this.mux.answered(input);
@@ -516,13 +519,13 @@ export class World {
       this.#catchUp();
       if (!moved && this.model.ready) return this.#settled();
     }
-    throw new Broken("none lost", "it does not come to rest");
+    throw new Broken("none lost", "it never becomes idle");
   }
 
   #settled(): void {
     for (const { seat, heardOut } of this.clients.values()) {
       if (!seat.closed && !heardOut) {
-        throw new Broken("none lost", `${seat.label} said what was never read`);
+        throw new Broken("none lost", `${seat.label} sent bytes that were never read`);
       }
     }
     this.model.settled(this.mux.status());
