@@ -51,7 +51,7 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
     `{"timestamp": {}, "event": "${"X".repeat(257)}"}`,
     "the name of its event is too long",
   ],
-  ["query-status", '{"return": {}, "id": 99}', "it answered nothing that was asked"],
+  ["query-status", '{"return": {}, "id": 99}', "it sent a reply that matches no command"],
   ["query-status", '{"error": 5}', "it does not speak QMP"],
   ["query-status", '{"event": 5}', "it does not speak QMP"],
   ["query-status", '{"QMP": {}}', "it sent a second greeting"],
@@ -111,7 +111,7 @@ Deno.test("Mux.answered() rejects a reply to a command that has not been written
   Object.defineProperty(stage.qemu, "backlog", { value: 26, configurable: true });
   client.say('{"execute":"query-status"}');
   stage.qemuSays('{"return": {}}');
-  assertEquals(stage.qemu.closed, "it answered what it had not been sent");
+  assertEquals(stage.qemu.closed, "it sent a reply to a command that it has not received");
 });
 
 Deno.test("Mux.answered() rejects a plain reply of a QEMU that sent its greeting with pretty=on", () => {
@@ -123,7 +123,7 @@ Deno.test("Mux.answered() rejects a plain reply of a QEMU that sent its greeting
   const deep = `{"return": ${"[".repeat(14_000)}${"]".repeat(14_000)}}`;
   client.say('{"execute":"query-status","id":1}');
   stage.qemuSays(deep);
-  assertEquals(stage.qemu.closed, "it greeted with pretty=on and replies without");
+  assertEquals(stage.qemu.closed, "it printed its greeting with pretty=on, but not a reply");
   stage.qemuGoes(stage.qemu.closed);
   // The next one is plain, as are its replies.
   stage.qemuReady();
@@ -234,7 +234,9 @@ Deno.test("qmpmux disconnects a QEMU that answers early and does not read", asyn
       connection!.say('{"return": {}}\n');
     }
   })();
-  await mux.log.until(/it answered (what it had not been sent|nothing that was asked)/);
+  await mux.log.until(
+    /it sent a reply (to a command that it has not received|that matches no command)/,
+  );
   client[Symbol.dispose]();
   await flood.catch(() => {});
 });
