@@ -45,7 +45,7 @@ export function picture(
     }\n</svg>\n`;
 }
 
-/** Returns a line of text at a place. */
+/** Returns a line of text at a position. */
 export function text(
   x: number,
   y: number,

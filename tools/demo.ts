@@ -55,7 +55,7 @@ function step(text: string): void {
   console.log(`\n${text}`);
 }
 
-/** Starts a QEMU if it is installed, otherwise a stand-in. */
+/** Starts a QEMU if it is installed, otherwise a fake one. */
 async function startMachine(path: string): Promise<AsyncDisposable> {
   let version: string;
   try {
@@ -91,26 +91,26 @@ async function demo(stay: boolean): Promise<void> {
   await display.hears(/^\{"QMP": /);
 
   step(
-    "2. Each negotiates for itself: the operator wants out-of-band commands, the display does not.",
+    "2. Each negotiates separately: the operator enables out-of-band commands, the display does not.",
   );
   await operator.says('{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}');
   await operator.hears(/^\{"return": \{\}\}$/);
   await display.says('{"execute": "qmp_capabilities"}');
   await display.hears(/^\{"return": \{\}\}$/);
 
-  step("3. So an out-of-band command is the operator's alone.");
+  step("3. Only the operator can therefore send an out-of-band command.");
   await operator.says('{"exec-oob": "query-yank", "id": 1}');
   await operator.hears(/^\{"return": \[.*\], "id": 1\}$/);
   await display.says('{"exec-oob": "query-yank", "id": 1}');
   await display.hears(/'exec-oob' is unexpected/);
 
-  step("4. The display wants to hear of one event only.");
+  step("4. The display wants only one event.");
   await display.says(
     '{"execute": "__org.qmpmux_set-event-filter", "arguments": {"enable": ["STOP"]}}',
   );
   await display.hears(/^\{"return": \{\}\}$/);
 
-  step("5. The operator starts and stops the machine: it hears both events, the display one.");
+  step("5. The operator starts and stops the machine: it gets both events, the display one.");
   await operator.says('{"execute": "cont", "id": 2}');
   await operator.hears(/"event": "RESUME"/);
   await operator.hears(/^\{"return": \{\}, "id": 2\}$/);
@@ -119,7 +119,7 @@ async function demo(stay: boolean): Promise<void> {
   await operator.hears(/^\{"return": \{\}, "id": 3\}$/);
   await display.hears(/"event": "STOP"/);
 
-  step("6. Both ask with the same id, any JSON value. Each gets its own answer.");
+  step("6. Both send the same id, which may be any JSON value. Each gets its own reply.");
   await operator.says('{"execute": "query-status", "id": 18446744073709551615}');
   await display.says('{"execute": "no-such-command", "id": 18446744073709551615}');
   await operator.hears(/^\{"return": \{.*\}, "id": 18446744073709551615\}$/);
@@ -132,7 +132,9 @@ async function demo(stay: boolean): Promise<void> {
     await interrupted();
     return;
   }
-  step("7. The operator ends QEMU. Everybody hears what QEMU would have told, then the end.");
+  step(
+    "7. The operator quits QEMU. Each client gets what QEMU would have sent it, then end of file.",
+  );
   await operator.says('{"execute": "quit"}');
   await operator.hears(/"event": "SHUTDOWN"/);
   await operator.hears(/^\{"return": \{\}\}$/);
