@@ -628,7 +628,7 @@ Deno.test("qmpmux keeps serving when no one reads its log any more", async () =>
   await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await assertServes(path);
   child.kill("SIGTERM");
-  assertEquals((await within("the program to end", ended)).code, 0);
+  assertEquals((await within("the program to exit", ended)).code, 0);
 });
 
 Deno.test("a QEMU newer than the tested versions gets the nearest grammar, and a log line", async () => {

@@ -115,12 +115,12 @@ class Door implements AsyncDisposable {
       'unexpected"}}\r\n';
     assertEquals(await readText(pair.theirs, DONE.length + refusal.length), DONE + refusal);
     pair.theirs.close();
-    await within("the marker to leave", running);
+    await within("the marker to disconnect", running);
     return this.stage.qemu.take();
   }
 
   async over(): Promise<void> {
-    await within("the client to leave", this.#running);
+    await within("the client to disconnect", this.#running);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -135,7 +135,7 @@ Deno.test("max-command: a longer command gets an error, none of it is forwarded,
   await using door = await Door.open({ "max-command": 1024 });
   const { theirs } = door.pair;
   const long = `{"execute":"a","arguments":{"a":"${"x".repeat(200_000)}"}}`;
-  // The bytes behind it are read once its reply has been sent.
+  // The bytes after it are read once its reply has been sent.
   await write(theirs, `${long}[]`);
   const both = TOO_LONG +
     '{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}\r\n';
@@ -253,7 +253,7 @@ Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () 
   stage.qemuReady();
   assertEquals(await readText(pair.theirs, GREETING.length + 2), `${GREETING}\r\n`);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await within("the client to disconnect", running);
 });
 
 Deno.test("handshake-timeout: a client that waits too long for QEMU is disconnected, and it is logged", async () => {
@@ -274,7 +274,7 @@ Deno.test("handshake-timeout: a client that waits too long for QEMU is disconnec
   assertEquals(lines, ["client door/1 was closed: no greeting from QEMU within 60 s"]);
   assertEquals(counts, ["handshake-timeout"]);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await within("the client to disconnect", running);
 });
 
 Deno.test("slow-unread, max-unread: a listener's values apply, also after they change", async () => {
@@ -367,7 +367,7 @@ Deno.test("max-clients: a connection past a listener's or the total limit is clo
   await mux.log.until(/has been reloaded/);
   const third = await come("a");
   await refused("a");
-  // Clients that are connected stay connected when the limit is lowered; one that leaves makes room
+  // Clients that are connected stay connected when the limit is lowered; a client that leaves frees a place
   // only below the limit.
   configure(3, 2);
   mux.kill("SIGHUP");

@@ -43,7 +43,7 @@ function paragraphsOf(comment: string): readonly string[] {
   return paragraphs.filter((paragraph) => paragraph !== "");
 }
 
-/** Tells whether a paragraph begins with a forbidden word, or its first sentence is a question. */
+/** Returns whether a paragraph begins with a forbidden word, or its first sentence is a question. */
 function isMalformed(paragraph: string): boolean {
   const [first] = paragraph.split(/(?<=[.?!])\s/);
   return FORBIDDEN.test(paragraph) || first!.endsWith("?");
@@ -61,7 +61,7 @@ Deno.test("malformedIn() finds questions and headless clauses, and nothing else"
   // The slashes and the stars are inserted late, because this would be a comment otherwise.
   const text = [
     "<<* Is it there? Only then. *>",
-    "<<* Tells whether it is there. What is missing is made. *>",
+    "<<* Returns whether it is there. What is missing is made. *>",
     "<<*\n * Returns it.\n *\n * Whoever asks gets it.\n *\n * @param a what it is\n * @returns How many\n *>",
     "const a = 1; << What it is",
     "  << Of these\n  << two, one.",

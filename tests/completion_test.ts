@@ -26,7 +26,7 @@ const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBC
 /** The words that are typed, and the last word after the tab. */
 type Case = readonly [typed: string, word: string];
 
-/** Returns a word without its last letter, behind other words; the tab must restore it. */
+/** Returns a word without its last letter, after other words; the tab must restore it. */
 function cut(before: string, word: string, joined = ""): Case {
   return [`${before}${joined}${word.slice(0, -1)}`, `${joined}${word}`];
 }

@@ -131,7 +131,7 @@ Deno.test("Connection.send() drops a peer past the hard limit at once, and repor
   connection.drop("again");
   assertEquals(notices.drops.length, 1);
   assert(connection.closing);
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
   assertEquals(await readToEnd(pair.theirs), "");
 });
 
@@ -147,7 +147,7 @@ Deno.test("Connection.tick() drops a peer that stays behind for longer than the 
   connection.tick(130.5);
   connection.tick(200);
   assertEquals(notices.drops, [`it left ${MUCH} bytes unread and read none for 30 s`]);
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
 Deno.test("Connection.tick() restarts the time when the peer has caught up in between", async () => {
@@ -216,7 +216,7 @@ Deno.test("Connection.read() reports the end of a peer that still reads", async 
   connection.send(bytes("late"));
   connection.close();
   assertEquals(await readToEnd(pair.theirs), "late");
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
 Deno.test("Connection.read() reports a reset as a disconnect", async () => {
@@ -232,7 +232,7 @@ Deno.test("Connection.read() reports a reset as a disconnect", async () => {
     }).then(resolve);
   });
   assertEquals(await within("the end", ends), "gone");
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
 Deno.test("Connection.read() throws on an unexpected error", async () => {
@@ -261,8 +261,8 @@ Deno.test("Connection.close() lets the peer read its last bytes and end of file,
   held.resolve();
   assertEquals(await readToEnd(pair.theirs), "last words");
   pair.theirs.close();
-  assertEquals(await within("the reading to end", reading), "gone");
-  await within("the connection to be over", connection.over);
+  assertEquals(await within("read() to end", reading), "gone");
+  await within("the connection to close", connection.over);
 });
 
 Deno.test("Connection.close() sends all that is queued, however long it is", async () => {
@@ -273,7 +273,7 @@ Deno.test("Connection.close() sends all that is queued, however long it is", asy
   connection.close();
   assertEquals((await readToEnd(pair.theirs)).length, MUCH);
   pair.theirs.close();
-  assertEquals(await within("the reading to end", reading), "gone");
+  assertEquals(await within("read() to end", reading), "gone");
 });
 
 Deno.test("Connection.close() does not wait forever for a peer that neither reads nor closes", async () => {
@@ -283,8 +283,8 @@ Deno.test("Connection.close() does not wait forever for a peer that neither read
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
-  await within("the connection to be over", connection.over);
-  assertEquals(await within("the reading to end", reading), "gone");
+  await within("the connection to close", connection.over);
+  assertEquals(await within("read() to end", reading), "gone");
   assertEquals(notices.drops, []);
 });
 
@@ -298,7 +298,7 @@ Deno.test("Connection.close() ends the stream once; later data is not sent", asy
   connection.send(bytes("after"));
   assertEquals(await readToEnd(pair.theirs), "before");
   pair.theirs.close();
-  await within("the reading to end", reading);
+  await within("read() to end", reading);
 });
 
 Deno.test("Connection.close() of a disconnected peer returns at once", async () => {
@@ -306,8 +306,8 @@ Deno.test("Connection.close() of a disconnected peer returns at once", async () 
   const connection = new Connection(pair.ours, WIDE, new Notices());
   pair.theirs.close();
   connection.close();
-  assertEquals(await within("the reading to end", connection.read(swallow)), "gone");
-  await within("the connection to be over", connection.over);
+  assertEquals(await within("read() to end", connection.read(swallow)), "gone");
+  await within("the connection to close", connection.over);
 });
 
 Deno.test("Connection.send() to a disconnected peer closes the connection, and counts no drop", async () => {
@@ -316,7 +316,7 @@ Deno.test("Connection.send() to a disconnected peer closes the connection, and c
   const connection = new Connection(pair.ours, WIDE, notices);
   pair.theirs.close();
   connection.send(bytes("x"));
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
   assertEquals(notices.drops, []);
   connection.end();
 });
@@ -353,6 +353,6 @@ Deno.test("Connection.close() waits less for a peer that has been sent everythin
     connection.over.then(() => ended.push(at === 0 ? "idle" : "behind"))
   );
   for (const connection of connections.toReversed()) connection.close();
-  await within("both to be over", Promise.all(all));
+  await within("both to close", Promise.all(all));
   assertEquals(ended, ["idle", "behind"]);
 });

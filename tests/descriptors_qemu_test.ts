@@ -348,7 +348,7 @@ test("qmpmux removes all names when it shuts down, and QEMU closes them all when
   await client.getfd("kept");
   set.mux.kill("SIGTERM");
   await client.lines.rest();
-  await within("qmpmux to end", set.mux.ended);
+  await within("qmpmux to exit", set.mux.ended);
   await hasFiles(set.qemu.pid);
 
   await using again = await setUp();
@@ -357,7 +357,7 @@ test("qmpmux removes all names when it shuts down, and QEMU closes them all when
   await other.send(" ", ["waits"]);
   again.qemu.kill("SIGKILL");
   await other.lines.rest();
-  await within("the client's end", again.mux.log.until(/QEMU closed its monitor/));
+  await within("the client's disconnect", again.mux.log.until(/QEMU closed its monitor/));
   await hasFiles(again.mux.pid);
 });
 

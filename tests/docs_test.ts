@@ -1,19 +1,19 @@
 /**
  * The commands in README.md and docs/ are run, and the output they show is compared.
  *
- * The commands of a document run in order, in a sandbox. The words behind the fence of
+ * The commands of a document run in order, in a sandbox. The words after the fence of
  * a block are its kind:
  *
  *     console           commands, each behind `$ `, and all that they print; a line of JSON
  *                       with "execute" that socat shows is typed
- *     console stays     one command that runs on, with what it prints at once and, behind a line
+ *     console stays     one command that runs on, with what it prints at once and, after a line
  *                       of `…`, what it must print later
  *     console fails     its last command ends with another status than 0
- *     console MARK      cannot run here: ELSEWHERE says where each of its commands is run
+ *     console MARK      cannot run here: ELSEWHERE names where each of its commands runs
  *     toml              a configuration file, or a part of one; a first line `# /path` names it
- *     ini               a unit, a drop-in, or what goes into /etc/default/qmpmux-NAME
- *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` says,
- *                       `<- ` or `S: ` hears
+ *     ini               a unit, a drop-in, or the content of /etc/default/qmpmux-NAME
+ *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` sends,
+ *                       `<- ` or `S: ` gets
  *     ts                a part of a program in examples/
  *     xml, dockerfile, tmpfiles, text
  *
@@ -166,7 +166,7 @@ async function play(document: string): Promise<void> {
     for (const line of shown) {
       for (;;) {
         const next = await running.lines.next(`${placeOf(block)}: ${line}`);
-        if (next === undefined) fail(`${placeOf(block)}: the end came before ${line}`);
+        if (next === undefined) fail(`${placeOf(block)}: output ended before ${line}`);
         if (isLine(sandbox.outside(next), line)) break;
       }
     }
@@ -207,7 +207,7 @@ async function chosen(socket: string): Promise<void> {
 
 async function hear(sandbox: Sandbox, block: Block, running: Running, line: string): Promise<void> {
   const next = await running.lines.next(`${placeOf(block)}: ${line}`);
-  if (next === undefined) fail(`${placeOf(block)}: the end came instead of ${line}`);
+  if (next === undefined) fail(`${placeOf(block)}: output ended instead of ${line}`);
   if (!isLine(sandbox.outside(next), line)) {
     assertEquals(settled(sandbox.outside(next)), settled(line), placeOf(block));
   }
@@ -264,7 +264,7 @@ async function talk(block: Block): Promise<void> {
   using client = greeted ? await TestClient.connect(mux) : await TestClient.ready(mux);
   for (const line of block.lines) {
     const [, direction, text] = /^(->|C:|<-|S:) (.*)$/.exec(line) ?? [];
-    if (text === undefined) fail(`${placeOf(block)}: nobody says ${line}`);
+    if (text === undefined) fail(`${placeOf(block)}: no client sends ${line}`);
     if (direction === "->" || direction === "C:") await client.send(`${text}\n`);
     else {
       const heard = await client.line();
@@ -384,7 +384,7 @@ Deno.test("every link of a document has a target", () => {
   assertEquals(broken, []);
 });
 
-/** Reports whether a file exists whose name matches a glob with `*`. */
+/** Returns whether a file exists whose name matches a glob with `*`. */
 function anyExists(path: string): boolean {
   const slash = path.lastIndexOf("/") + 1;
   const [before = "", after = ""] = path.slice(slash).split("*");

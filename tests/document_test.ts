@@ -44,7 +44,7 @@ Deno.test("commandsOf() returns commands with all their lines, and the output of
 
 Deno.test("commandsOf() refuses lines before the first command", () => {
   const [block] = blocksOf("a.md", "```console\nqmpmux serve\n```");
-  assertThrows(() => commandsOf(block!), Error, "begins with no command: qmpmux serve");
+  assertThrows(() => commandsOf(block!), Error, "does not begin with a command: qmpmux serve");
 });
 
 for (
@@ -63,7 +63,7 @@ for (
     [["a.c"], ["abc"], false],
   ] as const
 ) {
-  Deno.test(`areLines() ${same ? "takes" : "refuses"} ${printed.join("|")} for ${shown.join("|")}`, () => {
+  Deno.test(`areLines() ${same ? "accepts" : "refuses"} ${printed.join("|")} for ${shown.join("|")}`, () => {
     assertEquals(areLines(printed, shown), same);
   });
 }

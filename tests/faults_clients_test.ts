@@ -237,7 +237,7 @@ for (const half of [false, true]) {
       else client[Symbol.dispose]();
       scene.qemu.kill("SIGCONT");
       if (half) assertEquals(await client.lines.rest(), ['{"return": {}}']);
-      assertEquals((await within("qmpmux to end", scene.mux.ended)).code, 0);
+      assertEquals((await within("qmpmux to exit", scene.mux.ended)).code, 0);
       using direct = await TestClient.ready(scene.qemu.path);
       assertEquals(JSON.parse(await direct.ask(NOTES)).return, "x");
     },

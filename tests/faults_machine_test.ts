@@ -120,7 +120,7 @@ for (const failure of ["refuse", "continue"] as const) {
     const outcomes = ["ringbuf-write return"];
     let failing = false;
     void told.then(() => failing = true);
-    // The file's last block has room for some more records.
+    // The file's last block has space for some more records.
     while (!failing) {
       const reply = await client.ask(note("x"));
       outcomes.push(reply === '{"return": {}}' ? "ringbuf-write return" : "ringbuf-write refused");
@@ -166,7 +166,7 @@ test("the log's disk is full: clients are served, and later lines are written ag
   const log = (): string => Deno.readTextFileSync(path);
   assertMatch(log(), /: connected to QEMU /);
   const makeRoom = fillDisk(mux.pid, at(DISK));
-  // The file's last block has room for some more lines.
+  // The file's last block has space for some more lines.
   await until("the log to fill its disk", async () => {
     mux.kill("SIGUSR2");
     assertEquals(await client.ask(note("x")), '{"return": {}}');

@@ -228,7 +228,7 @@ test("QEMU is killed while qmpmux drains: qmpmux exits at once, with status 0", 
   await manager.until("STOPPING=1");
   scene.qemu.kill("SIGKILL");
   assertEquals(await client.lines.rest(), []);
-  assertEquals((await within("qmpmux to end", scene.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", scene.mux.ended)).code, 0);
 });
 
 // A real QEMU cannot be made to exit at a chosen byte.

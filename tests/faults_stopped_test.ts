@@ -117,7 +117,7 @@ function faketimeLibrary(): string {
       }
     }
   }
-  throw new Error("There is no libfaketime.so.1; install faketime");
+  throw new Error("libfaketime.so.1 not found; install faketime");
 }
 
 for (const [way, days] of [["forward", 10], ["back", -10]] as const) {

@@ -124,7 +124,7 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["object-add", { "qom-type": "iommufd", id: "i", fd: "f" }, true],
   // An element of a list is one name.
   ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e:f"] }, false],
-  // QEMU spells NUL as C0 80, so that the text continues behind it.
+  // QEMU writes NUL as C0 80: the text continues after it.
   ["drive-mirror", { target: 'json:{"x":"\0","fd":"f"}' }, true],
   // More than one value: QEMU opens nothing.
   ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
@@ -142,14 +142,14 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["human-monitor-command", { "command-line": 'drive_add 0 file=json:{"fd":"f"}' }, false],
 ];
 
-/** Reports whether the text that QEMU is sent differs from the client's text. */
+/** Returns whether the text that QEMU is sent differs from the client's text. */
 function isChanged(registry: FdRegistry<string>, owner: string, asked: Command): boolean {
   const bytes = registry.goes(owner, asked);
   return typeof bytes === "string" || bytes !== asked.bytes;
 }
 
 for (const [name, args, mentions] of USES) {
-  Deno.test(`FdRegistry.goes() sees ${mentions ? "a" : "no"} reference in ${name} ${JSON.stringify(args)}`, () => {
+  Deno.test(`FdRegistry.goes() finds ${mentions ? "a" : "no"} reference in ${name} ${JSON.stringify(args)}`, () => {
     assertEquals(isChanged(having("f"), "a", command(name, args)), false);
     assertEquals(isChanged(having("f"), "b", command(name, args)), mentions);
   });

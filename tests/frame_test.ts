@@ -22,7 +22,7 @@ function texts(things: readonly (Frame | Damage)[]): string[] {
   );
 }
 
-/** Returns the results for an input at every cut; a command right behind it must be found. */
+/** Returns the results for an input at every cut; a command right after it must be found. */
 function split(input: string | Uint8Array, grammar?: Grammar, after = AFTER): string[] {
   const bytes = Uint8Array.of(...bytesOf(input), ...bytesOf(after));
   const found = texts(fedAtCuts(() => new FrameSplitter(grammar), bytes));

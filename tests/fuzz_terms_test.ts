@@ -135,7 +135,7 @@ function isTelling(error: unknown): void {
 function isSound(place: ListenAddress): void {
   if (place.transport === "tcp") {
     assert(place.port >= 0 && place.port <= 65535 && Number.isInteger(place.port));
-    assert(/^[\w.:%-]+$/.test(place.hostname), "odd signs in a host's name");
+    assert(/^[\w.:%-]+$/.test(place.hostname), "invalid characters in a host name");
   } else if (place.transport === "unix") {
     assert(ENCODER.encode(place.path).length <= PATH_BYTES_LIMIT, "too long");
     assert(place.path !== "" && !place.path.includes("\0", 1), "a NUL");
@@ -317,8 +317,8 @@ fuzz(
     }
     for (const command of COMMANDS) {
       const { allow } = judge(role, command);
-      assert(!allow || !refusesEntirely(role, command.name), "hidden, and allowed");
-      assert(allow || !refusesNothing(role), "refused by who refuses nothing");
+      assert(!allow || !refusesEntirely(role, command.name), "hidden, but allowed");
+      assert(allow || !refusesNothing(role), "refused by a role that refuses nothing");
     }
   },
 );
@@ -383,7 +383,7 @@ fuzz(
     if (client.peer.closed !== undefined) return;
     client.say('{"execute":"__org.qmpmux_query-self","id":8}');
     const [after, ...more] = client.peer.take();
-    assertEquals([JSON.parse(after!).id, more], [8, []], "it answers no more");
+    assertEquals([JSON.parse(after!).id, more], [8, []], "no more replies");
   },
 );
 
@@ -443,7 +443,7 @@ function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   }
 }
 
-/** Reports whether bytes are a reply without an id, in QEMU's own plain form. */
+/** Returns whether bytes are a reply without an id, in QEMU's own plain form. */
 function isPlain(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes);
   return /^\{"return": (\{\}|\{"running": true[^"]*"status": "running"\})\}\r\n$/.test(text) ||

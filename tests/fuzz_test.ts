@@ -5,14 +5,14 @@
  *  2. A frame is one JSON value to `JSON.parse`, without white space outside
  *     strings and without a key twice.
  *  3. A frame fed to a fresh splitter, under either grammar, is the same single
- *     frame: a text for QEMU is one value to everybody.
+ *     frame: a text for QEMU is one value to every parser.
  *  4. Members' spans hold their keys and values, and all of them.
  *  5. `canonical()` keeps a frame's value. Applied again and again it reaches a fixed point, as
  *     QEMU does: `-0.0` is `-0` and then `0`, members of one bucket swap places each time.
  *  6. After any input, 0xFF and a line end make the next command work.
  *  7. `MessageSplitter` returns the messages of any stream QEMU might write,
  *     wherever it is cut.
- *  8. A client of qmpmux hears the same bytes as a client of QEMU (needs a QEMU).
+ *  8. A client of qmpmux gets the same bytes as a client of QEMU (needs a QEMU).
  *
  * `QMPMUX_FUZZ_SEED` repeats a run, `QMPMUX_FUZZ_COUNT` bounds it; `deno task fuzz`
  * tries millions. Inputs that differed once are kept in `tests/corpus/found.jsonl`.
@@ -129,7 +129,7 @@ function isSound(frame: Frame): void {
   if (/-?inf/.test(spelled.replace(STRINGS, ""))) return;
   assert(same(JSON.parse(spelled), value), "canonical() changes the value");
   const second = respelled(spelled);
-  assert(respelled(respelled(second)) === second, "canonical() does not come to rest");
+  assert(respelled(respelled(second)) === second, "canonical() does not reach a fixed point");
 }
 
 /** Returns the canonical text of a value's canonical text. */
@@ -141,7 +141,7 @@ function respelled(text: string): string {
 
 const STRINGS = /"(?:[^"\\]|\\.)*"/g;
 
-/** Reports whether an object repeats a key. It reads the text alone, without our lexer. */
+/** Returns whether an object repeats a key. It reads the text alone, without our lexer. */
 function hasKeyTwice(text: string): boolean {
   const open: Set<string>[] = [];
   for (const [token, key] of text.matchAll(/("(?:[^"\\]|\\.)*"):|"(?:[^"\\]|\\.)*"|[{}]/g)) {
@@ -156,7 +156,7 @@ function hasKeyTwice(text: string): boolean {
   return false;
 }
 
-/** Reports whether two JSON values are the same; the order of members does not matter. */
+/** Returns whether two JSON values are the same; the order of members does not matter. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -207,7 +207,7 @@ Deno.test({
 const QUEUE_LIMIT = 8;
 
 /**
- * Reports whether QEMU survives this input with `oob`.
+ * Returns whether QEMU survives this input with `oob`.
  *
  * If seven requests are queued and one byte completes two more, as the brace in `1}` does, QEMU 7.2
  * fails an assertion and exits. qmpmux never sends it such input.

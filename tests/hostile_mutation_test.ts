@@ -455,7 +455,7 @@ class Play {
       assertEquals(client.pending, [], `${id} was not answered`);
       assert(client.replies > before);
     }
-    assertEquals(this.#closed, undefined, "an honest QEMU was hung up on");
+    assertEquals(this.#closed, undefined, "an honest QEMU was disconnected");
     this.#disconnect("QEMU disconnected");
   }
 }

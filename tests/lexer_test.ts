@@ -157,7 +157,7 @@ Deno.test("Lexer.next() leaves UTF-8 and escapes in strings to the parser", () =
 for (const stop of ["\x00", "\x01", "\t", "\n", "\r", "\x1f", "\xfe", "\xff"]) {
   const hex = stop.charCodeAt(0).toString(16);
 
-  Deno.test(`Lexer.next() ends a string as stray at byte ${hex}, and continues behind it`, () => {
+  Deno.test(`Lexer.next() ends a string as stray at byte ${hex}, and continues after it`, () => {
     assertEquals(tokens(latin(`"ab${stop},`)), [`STRAY "ab${stop}`, "COMMA ,"]);
     assertEquals(tokens(latin(`'ab${stop},`)), [`STRAY 'ab${stop}`, "COMMA ,"]);
     assertEquals(tokens(latin(`"\\${stop},`)), [`STRAY "\\${stop}`, "COMMA ,"]);

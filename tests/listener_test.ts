@@ -28,7 +28,7 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** Accepts one client and sends it the word. */
+/** Accepts one client and sends it a greeting. */
 async function greets(listener: Listener, path: string): Promise<string> {
   const accepting = listener.accept((socket) => {
     // A client that only tests whether the socket is alive has disconnected.
@@ -38,7 +38,7 @@ async function greets(listener: Listener, path: string): Promise<string> {
   }, new FakeLog());
   using client = await Deno.connect({ transport: "unix", path });
   const buffer = new Uint8Array(16);
-  const length = await within("the listener's word", client.read(buffer));
+  const length = await within("the listener's reply", client.read(buffer));
   listener[Symbol.dispose]();
   await within("the listener to end", accepting);
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
@@ -102,7 +102,7 @@ Deno.test("Listener can be disposed twice", async () => {
 });
 
 for (const base of ["m", "mm", "mmm", "mmmm", "m".repeat(12), "m".repeat(40)]) {
-  Deno.test(`Listener.open() takes a path of 107 bytes with a name of ${base.length}`, async () => {
+  Deno.test(`Listener.open() accepts a path of 107 bytes with a name of ${base.length}`, async () => {
     using place = makePlace();
     const fill = "d".repeat(107 - place.path.length - base.length - 2);
     Deno.mkdirSync(`${place.path}/${fill}`);
@@ -378,7 +378,7 @@ Deno.test("Listener.accept() continues when descriptors were short and are avail
   for (const client of clients.splice(0, 79)) client.close();
   assertEquals(await within("a greeting", clients[0]!.read(new Uint8Array(8))), 8);
   mux.kill("SIGTERM");
-  assertEquals((await within("the program to end", mux.ended)).code, 0);
+  assertEquals((await within("the program to exit", mux.ended)).code, 0);
   // The waiting clients have used up the descriptors again, perhaps more than once.
   assertEquals((await mux.log.rest()).filter((line) => line !== warning), []);
 });

@@ -32,7 +32,7 @@ Deno.test({
     let read = 0;
     let tail = "";
     while (!tail.endsWith(', "id": "long"}\r\n')) {
-      const length = await within("the reply to go on", socket.read(buffer));
+      const length = await within("the reply to continue", socket.read(buffer));
       assert(length !== null, `The connection ended after ${read} bytes`);
       read += length;
       tail = (tail + new TextDecoder().decode(buffer.subarray(0, length))).slice(-64);
@@ -57,7 +57,7 @@ Deno.test({
     using idle = await Deno.connect({ transport: "unix", path: `${place.path}/mux` });
     await idle.read(new Uint8Array(4096));
     qemu.kill("SIGKILL");
-    const { code } = await within("qmpmux to end", mux.ended);
+    const { code } = await within("qmpmux to exit", mux.ended);
     assertEquals(code, 0);
   },
 });

@@ -9,7 +9,7 @@ import { helpText } from "../lib/cli/help.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
-/** Reports whether this is a git checkout. */
+/** Returns whether this is a git checkout. */
 async function hasCommits(): Promise<boolean> {
   const root = new URL("..", import.meta.url).pathname;
   try {

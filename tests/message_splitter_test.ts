@@ -80,7 +80,7 @@ Deno.test("MessageSplitter.next() shows no more than eighty bytes of invalid tex
   assertEquals(splitter.next(), { damage: "x".repeat(80) });
 });
 
-Deno.test("MessageSplitter.next() finds invalid text behind a message", () => {
+Deno.test("MessageSplitter.next() finds invalid text after a message", () => {
   const splitter = new MessageSplitter();
   splitter.load(bytesOf('{"a": 1}\r\nx'));
   const message = splitter.next();

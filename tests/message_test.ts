@@ -289,7 +289,7 @@ Deno.test("returnReply() and errorReply() write in QEMU's form", () => {
   );
 });
 
-Deno.test("errorReply() and withData() put data behind desc", () => {
+Deno.test("errorReply() and withData() put data after desc", () => {
   const wanted = '{"error": {"class": "A", "desc": "b", "data": {}}}\r\n';
   assertEquals(latinText(errorReply("A", "b", "{}").bytes), wanted);
   assertEquals(latinText(withData(errorReply("A", "b"), "{}").bytes), wanted);

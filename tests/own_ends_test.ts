@@ -60,7 +60,7 @@ async function makeScene(options = "", sockets: readonly string[] = []): Promise
     mux,
     at,
     async isEmpty(): Promise<void> {
-      await within("the clients to be gone", gone());
+      await within("the clients to disconnect", gone());
       await eventually("the descriptors to be closed", () => descriptorsOf(mux.pid) <= open);
     },
     async [Symbol.asyncDispose](): Promise<void> {

@@ -192,7 +192,7 @@ test("qmpmux --once exits with status 0 when QEMU quits", async () => {
   using client = await TestClient.ready(set.path);
   await client.send({ execute: "quit" });
   assertEquals((await client.lines.rest()).length, 2);
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
   assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), []);
 });
 
@@ -440,7 +440,7 @@ test("SIGTERM lets commands in flight finish, then qmpmux exits with status 0", 
   assertEquals(JSON.parse(await client.line()).id, 1);
   set.mux.kill("SIGTERM");
   assertEquals((await client.lines.rest()).map((line) => JSON.parse(line).id), [2]);
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
   assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), ["vm"]);
 });
 
@@ -488,7 +488,7 @@ test("qmpmux listens on several free TCP ports, and closes them at the end", asy
     assertMatch(await client.line(), /^\{"QMP": /);
   }
   set.mux.kill("SIGTERM");
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
 });
 
 test("a stopped QEMU is distinguished from a busy one, and detected when it runs again", async () => {

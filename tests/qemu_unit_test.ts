@@ -136,7 +136,7 @@ Deno.test("dial() stops when it is aborted", async () => {
   const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
   await told;
   abandon.abort();
-  assertEquals(await within("the dialling to end", dialling), undefined);
+  assertEquals(await within("dial() to return", dialling), undefined);
   assertEquals(
     await dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal),
     undefined,
@@ -306,7 +306,7 @@ Deno.test("Qemu.run() reads QEMU to the end and reports the disconnect", async (
   assert((await readText(pair.theirs, 31)).startsWith('{"execute":"qmp_capabilities",'));
   pair.theirs.close();
   const ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
-  assertEquals(await within("QEMU to be gone", running), ending);
+  assertEquals(await within("QEMU to disconnect", running), ending);
   assertEquals(qemu.heard, true);
 });
 

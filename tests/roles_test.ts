@@ -32,7 +32,7 @@ function roleOf(name: string): Role {
 /** Commands whose arguments depend on a kind: all but listed kinds are refused. */
 const BY_KIND = ["blockdev-add", "chardev-add", "netdev_add", "object-add"];
 
-/** Reports whether a row names this path, or one around it or below it. */
+/** Returns whether a row names this path, or one around it or below it. */
 function isNamed({ cases, refused }: Row, path: string): boolean {
   const named = [...cases.flatMap(({ only }) => Object.keys(only)), ...Object.keys(refused)];
   return named.some((other) =>

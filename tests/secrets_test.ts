@@ -14,7 +14,7 @@ function commandOf(text: string): Command {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(text));
   const input = splitter.next();
-  if (input === undefined || "damage" in input) throw new Error(`${text} is no value`);
+  if (input === undefined || "damage" in input) throw new Error(`${text} is not a value`);
   const command = readCommand(input, false);
   if ("because" in command) throw new Error(command.because);
   return command;

@@ -34,8 +34,8 @@ Deno.test({
     console.log(`soak: seed ${SHORT.seed}, ${JSON.stringify(counts)}`);
     assertEquals(wrong, []);
     assertEquals(counts["sent"], counts["answered"]! + counts["abandoned"]!);
-    assert(counts["answered"]! > 300, "hardly anything was asked");
-    assert(counts["events"]! > 30, "hardly an event was heard");
+    assert(counts["answered"]! > 300, "too few commands were sent");
+    assert(counts["events"]! > 30, "too few events arrived");
     assert(samples.length > 0);
   },
 });

@@ -174,7 +174,7 @@ async function weather({ kind, size, options = "", seen, told, growth }: Storm):
 
   // A client that was connected all the time is served as before, as is one that connects now.
   await meter.ask(10);
-  using newcomer = await within("room for a newcomer", newcomerAt(path));
+  using newcomer = await within("a place for a new client", newcomerAt(path));
   await newcomer.ask(10);
   const qemuGrowth = memoryOf(qemu.pid) - before.qemu;
   if (LONG) tell({ kind, size, alone, under, qemuGrowth, muxGrowth: peak - before.mux });

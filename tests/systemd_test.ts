@@ -240,7 +240,7 @@ Deno.test("Notifier.close() does not wait forever for a manager that does not re
     notifier.alive();
     await new Promise((resolve) => setTimeout(resolve));
   }
-  await within("the farewell", notifier.close());
+  await within("the notifier to close", notifier.close());
 });
 
 Deno.test("the unit starts serve with valid flags", () => {

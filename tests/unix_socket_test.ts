@@ -66,7 +66,7 @@ async function connected(): Promise<Ends> {
       } catch (error) {
         if (!(error instanceof Deno.errors.BadResource)) throw error;
       }
-      await within("the poller to rest", poller.idle());
+      await within("the poller to become idle", poller.idle());
     },
   };
 }
@@ -75,7 +75,7 @@ async function textFrom(socket: { read(buffer: Uint8Array): Promise<number | nul
   string | null
 > {
   const buffer = new Uint8Array(65536);
-  const length = await within("something to read", socket.read(buffer));
+  const length = await within("bytes to read", socket.read(buffer));
   return length === null ? null : DECODER.decode(buffer.subarray(0, length));
 }
 
@@ -152,7 +152,7 @@ Deno.test("a socket that always has more to read lets all other work run", async
   })();
   const buffer = new Uint8Array(16);
   for (let reads = 0; turns < 3; reads++) {
-    assert(reads < 1_000_000, "nothing else had its turn");
+    assert(reads < 1_000_000, "no other work had a turn");
     await ends.ours.read(buffer);
   }
   clearInterval(timer);
@@ -191,7 +191,7 @@ Deno.test("UnixListener.accept() closes a connection that cannot be polled", asy
   const socket = await within("the next client", listener.accept());
   socket.close();
   listener.close();
-  await within("the poller to rest", poller.idle());
+  await within("the poller to become idle", poller.idle());
 });
 
 Deno.test("Poller.idle() resolves when the last socket is closed, and nothing is left open", async () => {
@@ -209,7 +209,7 @@ Deno.test("Poller.turn() does not block if nothing is watched any more", async (
   const path = `${place.path}/s`;
   const listener = new UnixListener(poller, LIBC.listen(path), path);
   listener.close();
-  await within("the poller to rest", poller.idle());
+  await within("the poller to become idle", poller.idle());
   await within("the turn", poller.turn());
 });
 

@@ -107,7 +107,7 @@ export async function compile(
   }
 }
 
-/** Reports whether a program runs here, with the same version of Deno as this script. */
+/** Returns whether a program runs here, with the same version of Deno as this script. */
 async function isOfThisDeno(path: string): Promise<boolean> {
   const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
   return new TextDecoder().decode(stdout).includes(` Deno ${Deno.version.deno} `);
@@ -127,7 +127,7 @@ const MACH_O_MACHINES: Readonly<Record<number, string>> = {
   0x0100_000c: "aarch64",
 };
 
-/** Reports by its first bytes whether a program is for this target. */
+/** Returns whether, by its first bytes, a program is for this target. */
 function isFor(path: string, target: Target): boolean {
   const head = new Uint8Array(20);
   using file = Deno.openSync(path);

@@ -193,7 +193,7 @@ Deno.test(
     await lines.until(/^under way$/);
     shared.qemu.kill("SIGKILL");
     assertEquals(await lines.rest(), ['{"type": "ExecInterruptedError", "text": "Disconnected"}']);
-    await within("the client's end", child.status);
+    await within("the client's disconnect", child.status);
   },
 );
 

@@ -32,7 +32,7 @@ const NEEDS = {
   libvirt: ["libvirt", "python3", "qemu", "root"],
 } as const;
 
-/** Reports whether to skip the tests of a client; only the caller may choose that. */
+/** Returns whether to skip the tests of a client; only the caller may choose that. */
 export function without(client: keyof typeof NEEDS): boolean {
   if (Deno.env.get("CI")) return false;
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
@@ -109,7 +109,7 @@ async function must(
   throw new Error(`Cannot get ${what}: ${command} ended with ${outcome.code}:\n${said}`);
 }
 
-/** Reports whether a program exists and works. */
+/** Returns whether a program exists and works. */
 async function works(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await run(command, args)).code === 0;

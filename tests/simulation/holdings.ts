@@ -319,7 +319,7 @@ export class Holdings {
     return fds.seat;
   }
 
-  /** Reports whether nothing has named a set, and nothing at QEMU names it either. */
+  /** Returns whether nothing has named a set, and nothing at QEMU names it either. */
   #isUnnamed({ id, uses }: FdSet<SimulatedFds>): boolean {
     return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
   }
@@ -407,7 +407,7 @@ export class Holdings {
     this.#due = this.#names.size;
   }
 
-  /** Reports whether a command may be delayed although its turn has come, or be refused. */
+  /** Returns whether a command may be delayed although its turn has come, or be refused. */
   isHeld({ use, refusals }: Entry): boolean {
     if (use === undefined) return false;
     return refusals.size > 0 || (use.takes && this.#taking !== undefined);
@@ -533,7 +533,7 @@ function namesIn({ name, args, oob }: Exec): string[] {
 }
 
 /**
- * Reports whether QEMU has certainly removed the names of a command, if the command has succeeded.
+ * Returns whether QEMU has certainly removed the names of a command, if the command has succeeded.
  */
 function isTakenAway({ name, args }: Exec): boolean {
   return TAKING_AWAY.has(name) && nameUnused(name, args) === undefined;

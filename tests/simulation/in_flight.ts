@@ -239,7 +239,7 @@ export class InFlight {
     }
   }
 
-  /** Reports whether a client's commands may be delayed although it has its turn. */
+  /** Returns whether a client's commands may be delayed although it has its turn. */
   #isHeld(seat: Seat): boolean {
     const { maybe, oob } = this.#atQemu(seat);
     if (maybe === 0 && seat.pending.length === 0) seat.overtook = false;

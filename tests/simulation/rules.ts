@@ -40,7 +40,7 @@ const READERS = [
   "qom-list",
 ];
 
-/** Reports whether a client in this role may run a command; `args` is JSON. */
+/** Returns whether a client in this role may run a command; `args` is JSON. */
 export function allowed(role: RoleName, name: string, args: string): boolean {
   if (role === "full" || role === "admin") return true;
   const secret = name === "qom-get" && args.includes('"secret"');
@@ -101,7 +101,7 @@ export const EVENTS: readonly string[] = [
   "JOB_STATUS_CHANGE",
 ];
 
-/** Reports whether a list of globs lets a name pass; without a list, all pass. */
+/** Returns whether a list of globs lets a name pass; without a list, all pass. */
 export function passes(globs: readonly string[] | undefined, name: string): boolean {
   if (globs === undefined) return true;
   return globs.some((glob) => {

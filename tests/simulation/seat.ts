@@ -120,7 +120,7 @@ export class Seat {
     );
   }
 
-  /** Reports whether it must get events of a name. */
+  /** Returns whether it must get events of a name. */
   sees(name: string): boolean {
     if (this.phase !== "command" || this.closed) return false;
     if (this.grant.dialect === "rfc2010" && !this.enabled.has(name)) return false;
@@ -161,7 +161,7 @@ export function newEntry(
   };
 }
 
-/** Reports whether a line is an expected reply. */
+/** Returns whether a line is an expected reply. */
 export function fits(answer: Awaited | undefined, text: string): boolean {
   if (answer === undefined) return false;
   if (typeof answer === "function") return (answer as (line: string) => boolean)(text);

@@ -88,7 +88,7 @@ export function setUsed({ filename }: Arguments): number | undefined {
   return id === undefined ? undefined : Number(id);
 }
 
-/** Reports whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
+/** Returns whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
 export function takerRuns(name: string, args: Arguments): boolean {
   const entries = Object.entries(args);
   if (name === "getfd") return entries.length === 1 && typeof args["fdname"] === "string";

@@ -294,7 +294,7 @@ export class World {
   }
 
   /**
-   * Reports whether a client that will send no more has got everything. QEMU drops the rest if
+   * Returns whether a client that will send no more has got everything. QEMU drops the rest if
    * `oob` is on.
    */
   #isDone({ monitor, heardOut }: SimulatedClient): boolean {

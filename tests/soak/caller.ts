@@ -439,7 +439,7 @@ function holds(content: Content, text: string): boolean {
   return content instanceof RegExp ? content.test(text) : content(text);
 }
 
-/** Reports whether an error means that the other side has closed a socket. */
+/** Returns whether an error means that the other side has closed a socket. */
 export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BrokenPipe ||

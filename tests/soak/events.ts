@@ -26,7 +26,7 @@ export const NONE: Filter = [];
 /** Two clocks are compared, each in whole milliseconds. */
 const CLOCK_MS = 2;
 
-/** Reports whether a filter lets an event pass. */
+/** Returns whether a filter lets an event pass. */
 export function passes(filter: Filter, name: string): boolean {
   return filter.some((glob) =>
     glob.endsWith("*") ? name.startsWith(glob.slice(0, -1)) : glob === name
@@ -179,7 +179,7 @@ export class Follower {
     return undefined;
   }
 
-  /** Reports whether all filters that may have been in force at the time let an event pass. */
+  /** Returns whether all filters that may have been in force at the time let an event pass. */
   #mustHear({ name, at }: Entry): boolean {
     while (this.#former.length > 0 && this.#former[0]!.until < at) this.#former.shift();
     return passes(this.#filter, name) &&

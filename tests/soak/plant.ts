@@ -1,7 +1,7 @@
 /**
  * Faults and leaks planted in a qmpmux that runs from source, to see that they are found.
  *
- * Loaded before its main module, with the name of the fault behind a question mark:
+ * Loaded before its main module, with the name of the fault after a question mark:
  *
  *     deno run … --preload=file://…/plant.ts?event main.ts serve …
  *

@@ -106,7 +106,7 @@ export interface Verdict extends Slope {
 }
 
 /**
- * Reports whether something grows by more than a threshold, after a warm-up of a third.
+ * Returns whether something grows by more than a threshold, after a warm-up of a third.
  *
  * @param threshold in units of `y` for one of `x`
  * @param warmUp the minimum number of points in the warm-up

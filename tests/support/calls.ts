@@ -35,7 +35,7 @@ export interface Bounds {
   readonly names: (command: string, path: string) => readonly string[];
   /** The only texts that are allowed at a path; `undefined` if all are. */
   readonly listed: (command: string, path: string) => readonly string[] | undefined;
-  /** Reports whether a path, or one below it, may be given. */
+  /** Returns whether a path, or one below it, may be given. */
   readonly isNamed: (command: string, path: string) => boolean;
 }
 

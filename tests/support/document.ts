@@ -89,7 +89,7 @@ export function commandsOf(block: Block): Shown[] {
     if (goesOn) last!.command += `\n${line}`;
     else if (line.startsWith("$ ")) shown.push({ command: line.slice(2), output: [] });
     else if (last) last.output.push(line);
-    else throw new Error(`The block at ${placeOf(block)} begins with no command: ${line}`);
+    else throw new Error(`The block at ${placeOf(block)} does not begin with a command: ${line}`);
     goesOn = line.endsWith("\\") && (goesOn || line.startsWith("$ "));
   }
   return shown;
@@ -112,12 +112,12 @@ export function settled(line: string): string {
     .replace(/"duration":[\d.e-]+/g, '"duration":0');
 }
 
-/** Reports whether a line is the one that a document shows. */
+/** Returns whether a line is the one that a document shows. */
 export function isLine(line: string, shown: string): boolean {
   return patternOf([shown]).test(`${settled(line)}\n`);
 }
 
-/** Reports whether lines are those that a document shows. */
+/** Returns whether lines are those that a document shows. */
 export function areLines(lines: readonly string[], shown: readonly string[]): boolean {
   return patternOf(shown).test(lines.map((line) => `${settled(line)}\n`).join(""));
 }

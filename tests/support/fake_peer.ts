@@ -37,7 +37,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
 
   /** Records a message; descriptors sent with it appear as `+` and their name in front. */
   send(bytes: Uint8Array, fds?: Fds): void {
-    if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
+    if (this.closed !== undefined) throw new Error("bytes were sent after the close");
     this.last = bytes;
     // A hostile QEMU may send bytes that are not UTF-8, which appear as U+FFFD.
     const text = new TextDecoder().decode(bytes);

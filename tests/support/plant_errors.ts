@@ -1,7 +1,7 @@
 /**
  * Errors and hangs planted in a qmpmux that runs from source, to see that they are contained.
  *
- * It is loaded before the main module, with the name of the error behind a question mark:
+ * It is loaded before the main module, with the name of the error after a question mark:
  *
  *     deno run … --preload=file://…/plant_errors.ts?serve main.ts serve …
  *

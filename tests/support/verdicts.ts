@@ -19,7 +19,7 @@ export function commandOf(text: string, takesOob = false): Command {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(text));
   const frame = splitter.next();
-  if (frame === undefined || "damage" in frame) throw new Error(`${text} is no value`);
+  if (frame === undefined || "damage" in frame) throw new Error(`${text} is not a value`);
   const command = readCommand(frame, takesOob);
   if ("because" in command) throw new Error(`${text}: ${command.because}`);
   return command;
