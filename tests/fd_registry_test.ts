@@ -539,7 +539,7 @@ Deno.test("FdRegistry.settled() forgets a removed descriptor, and the set with i
   assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 9 })), false);
   assertEquals(
     run(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 10 })),
-    "File descriptor set 4 belongs to another client; it ends with that client",
+    "File descriptor set 4 belongs to another client; it is removed after that client disconnects",
   );
   run(registry, "a", command("remove-fd", { "fdset-id": 4 }));
   assertEquals(registry.leftovers("a"), []);

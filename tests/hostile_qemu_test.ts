@@ -34,12 +34,12 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
   [
     "add-fd",
     '{"return": {"fdset-id": "x y", "fd": "}"}}',
-    "it did not return a number of a set and of a descriptor",
+    "it did not return the numbers of a set and a descriptor",
   ],
   [
     "add-fd",
     '{"return": {"fdset-id": 1e9999, "fd": 1}}',
-    "it did not return a number of a set and of a descriptor",
+    "it did not return the numbers of a set and a descriptor",
   ],
   [
     "add-fd",
@@ -208,7 +208,7 @@ Deno.test("qmpmux exits on SIGTERM after QEMU has sent malformed descriptor sets
   await using _mux = mux;
   using client = await TestClient.ready(`${place.path}/mux`);
   await client.send('{"execute":"add-fd"}');
-  await mux.log.until(/it did not return a number of a set/);
+  await mux.log.until(/it did not return the numbers of a set/);
   mux.kill("SIGTERM");
   assertEquals((await within("the end", mux.ended)).code, 0);
 });

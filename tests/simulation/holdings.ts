@@ -428,7 +428,7 @@ export class Holdings {
       const owners = fd === undefined ? [...fds.values()] : [fds.get(fd) ?? seat];
       if (owners.some((owner) => owner !== seat && !isGone(owner))) {
         refusals.add(
-          `File descriptor set ${set} belongs to another client; it ends with that client`,
+          `File descriptor set ${set} belongs to another client; it is removed after that client disconnects`,
         );
       }
     }
