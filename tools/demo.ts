@@ -64,7 +64,7 @@ async function startMachine(path: string): Promise<AsyncDisposable> {
     version = new TextDecoder().decode(stdout).split("\n")[0]!;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.log("QEMU:    not installed here; a stand-in speaks in its place");
+    console.log("QEMU:    not installed; a fake one replaces it");
     return new FakeQemu(path);
   }
   console.log(`QEMU:    ${version}, a machine without a guest`);
@@ -82,7 +82,7 @@ async function demo(stay: boolean): Promise<void> {
   console.log(`qmpmux:  ${versionText()}`);
   console.log(`         started as: qmpmux serve --qemu ${vm} --listen ${socket}`);
   console.log("\nQEMU's monitor serves one client at a time. qmpmux holds that one connection;");
-  console.log("below, > is what a client says and < what it hears.");
+  console.log("below, > marks what a client sends and < what it receives.");
 
   step("1. Two clients connect. Each gets QEMU's own greeting and a monitor of its own.");
   const operator = new Shown("operator", made.use(await TestClient.connect(socket)));
@@ -140,7 +140,7 @@ async function demo(stay: boolean): Promise<void> {
   await operator.hears(/^\{"return": \{\}\}$/);
   await operator.hearsTheEnd();
   await display.hearsTheEnd();
-  console.log("\nDone. qmpmux would now wait for the next QEMU at the same place.");
+  console.log("\nDone. qmpmux would now wait for the next QEMU at the same path.");
 }
 
 async function interrupted(): Promise<void> {
