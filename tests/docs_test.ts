@@ -21,6 +21,7 @@
  */
 
 import { assert, assertEquals, assertMatch, fail } from "@std/assert";
+import { IMMUTABLE } from "../lib/sharing/query_cache.ts";
 import { TestClient } from "./support/client.ts";
 import {
   areLines,
@@ -382,6 +383,12 @@ Deno.test("every link of a document has a target", () => {
       .map((link) => `${document}: ${link}`)
   );
   assertEquals(broken, []);
+});
+
+Deno.test("docs/usage.md lists the queries whose replies are cached", () => {
+  const [paragraph] = /^qmpmux caches the replies .*(?:\n.+)*/m.exec(textOf("docs/usage.md")) ?? [];
+  const listed = [...paragraph!.matchAll(/`(query-[\w-]+)`/g)].map(([, name]) => name!);
+  assertEquals(listed, [...IMMUTABLE.keys()].sort());
 });
 
 /** Returns whether a file exists whose name matches a glob with `*`. */

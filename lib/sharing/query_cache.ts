@@ -17,7 +17,7 @@ import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
  * for byte before and after devices, objects, chardevs and block nodes were added and the
  * machine ran.
  */
-const IMMUTABLE: ReadonlyMap<string, string> = new Map([
+export const IMMUTABLE: ReadonlyMap<string, string> = new Map([
   ["query-version", "compiled in"],
   ["query-qmp-schema", "compiled in, filtered by -compat at the start"],
   ["query-commands", "the commands are registered at the start"],
