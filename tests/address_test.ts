@@ -57,7 +57,7 @@ const BAD: [string, string][] = [
   ["-vm", `invalid address "-vm": expected ${FORMS}`],
   ["my vm", `invalid address "my vm": expected ${FORMS}`],
   ["vsock:2:1", `invalid address "vsock:2:1": expected ${FORMS}`],
-  ["4444", 'invalid address "4444": write :4444 for a port, ./4444 for a file'],
+  ["4444", 'invalid address "4444": expected :4444 for a port or ./4444 for a file'],
   ["unix", `invalid address "unix": expected ${FORMS}`],
   ["tcp:", `invalid address "tcp:": expected ${FORMS}`],
   ["tcp:host", `invalid address "tcp:host": expected ${FORMS}`],
@@ -76,8 +76,8 @@ const BAD: [string, string][] = [
   ],
   ["unix:", "unix:: the path is empty; write unix:/path"],
   ["unix-abstract:", "unix-abstract:: the name is empty; write unix-abstract:NAME"],
-  ["/run/\0vm", "/run/\0vm: the path holds a NUL"],
-  ["unix-abstract:a\0b", "@a\0b: the path holds a NUL"],
+  ["/run/\0vm", "/run/\0vm: the path contains a NUL"],
+  ["unix-abstract:a\0b", "@a\0b: the path contains a NUL"],
 ];
 
 for (const [text, message] of BAD) {
@@ -108,7 +108,7 @@ for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
 }
 
 Deno.test("parseAddress() refuses a passed socket", () => {
-  const message = `fd:mux: only --listen takes passed sockets; write ${FORMS}`;
+  const message = `fd:mux: only --listen accepts passed sockets; write ${FORMS}`;
   assertThrows(() => parseAddress("fd:mux"), UsageError, message);
 });
 
@@ -122,7 +122,7 @@ Deno.test("parseAddress() refuses a path that is one byte too long, and reports 
   assertThrows(
     () => parseAddress(`unix:${path}`),
     UsageError,
-    `${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+    `${path}: the path has 108 bytes, but a socket's has at most 107; use a shorter path`,
   );
 });
 

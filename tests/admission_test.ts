@@ -71,7 +71,7 @@ Deno.test("termsFor() returns the limits of the role", () => {
 });
 
 const WRONG: [options: string, text: string][] = [
-  ["allow=", 'invalid value "" for allow: expected a user, or a group behind @, by name or number'],
+  ["allow=", 'invalid value "" for allow: expected a user, or @ and a group, by name or number'],
   ["allow=a b", 'invalid value "a b" for allow: '],
   ["allow=@", 'invalid value "@" for allow: '],
   ["role-for=alice", 'invalid value "alice" for role-for: expected WHO:ROLE'],

@@ -143,7 +143,7 @@ for (const flag of ["--qemu", "--listen"]) {
       64,
       `${
         flag === "--qemu" ? "serve: --qemu: " : ""
-      }${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+      }${path}: the path has 108 bytes, but a socket's has at most 107; use a shorter path`,
     ]);
   });
 }

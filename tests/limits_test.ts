@@ -96,7 +96,7 @@ Deno.test("parseListener() refuses a soft limit above the hard one", () => {
   assertThrows(
     () => parseListener("/run/a,slow-unread=2M,max-unread=1M"),
     UsageError,
-    "slow-unread=2097152 is more than max-unread=1048576; make it less",
+    "slow-unread=2097152 exceeds max-unread=1048576; lower slow-unread or raise max-unread",
   );
 });
 

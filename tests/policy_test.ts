@@ -491,7 +491,7 @@ for (
 }
 
 Deno.test("valueText() refuses a number that would lose precision", () => {
-  assertThrows(() => valueText(2 ** 53), RangeError, "expected digits in quotes");
+  assertThrows(() => valueText(2 ** 53), RangeError, "write its digits in quotes");
 });
 
 const FORMS: [unknown, string][] = [
@@ -516,7 +516,7 @@ const FORMS: [unknown, string][] = [
   [{ name: "a", rules: [], events: [""] }, 'role a: invalid value "" for events'],
   [
     { name: "a", rules: [], events: ["STOP", "RESUM"] },
-    'role a: events: unknown event "RESUM"; did you mean "RESUME"? Write "RESUM*" to mean it',
+    'role a: events: unknown event "RESUM"; did you mean "RESUME"? To use it anyway, write "RESUM*"',
   ],
   [
     { name: "a", rules: [], events: Array(300).fill("X") },
@@ -542,7 +542,10 @@ const RULES: [unknown, string][] = [
   [{ refuse: ["a", ""] }, 'invalid value "" for refuse: expected a command, with * and ?'],
   [{ refuse: "a".repeat(300) }, "… for refuse: expected a command"],
   [{ allow: [] }, "invalid value [] for allow: expected at least one command, with * and ?"],
-  [{ allow: "a", because: "x" }, 'invalid value "x" for because: expected a short text, in a rule'],
+  [
+    { allow: "a", because: "x" },
+    'invalid value "x" for because: expected a short text, in a refuse rule',
+  ],
   [{ refuse: "a", because: "" }, 'invalid value "" for because: expected a short text'],
   [{ refuse: "a", where: [] }, "invalid value [] for where: expected a table"],
   [{ refuse: "a", where: { "a.": 1 } }, 'invalid argument "a.": expected names joined by "."'],
@@ -553,7 +556,10 @@ const RULES: [unknown, string][] = [
   [{ refuse: "a", where: { a: [[1n]] } }, 'invalid value ["1"] for where.a'],
   [{ refuse: "a", where: { a: [] } }, "invalid value [] for where.a: expected at least one value"],
   [{ refuse: "a", where: { a: NaN } }, "invalid value NaN for where.a"],
-  [{ refuse: "a", where: { a: 2 ** 60 } }, "1152921504606847000 is not exact: expected digits"],
+  [
+    { refuse: "a", where: { a: 2 ** 60 } },
+    "1152921504606847000 is too large to be exact; write its digits",
+  ],
   [{ refuse: "a", present: [1] }, "invalid value 1 for present: expected an argument"],
   [{ refuse: "a", absent: "[" }, 'invalid argument "[": expected names'],
   [{ allow: "a", only: 1 }, "invalid value 1 for only: expected an argument"],

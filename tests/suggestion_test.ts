@@ -51,7 +51,7 @@ Deno.test("misspelt() suggests an event, and how to insist", () => {
   assertEquals(
     misspelt("BLOCK_JOB_COMPLETE"),
     'unknown event "BLOCK_JOB_COMPLETE"; did you mean "BLOCK_JOB_COMPLETED"? ' +
-      'Write "BLOCK_JOB_COMPLETE*" to mean it all the same',
+      'To use it anyway, write "BLOCK_JOB_COMPLETE*"',
   );
   for (const name of ["stop", "STPO", "block-job-ready"]) {
     assertEquals(misspelt(name)?.startsWith(`unknown event "${name}"; did you mean`), true, name);
