@@ -20,8 +20,8 @@ import { shortened } from "../wire/shortened.ts";
 /**
  * The most pending in-band commands of one client.
  *
- * The limits are QEMU's (`QMP_REQ_QUEUE_LEN_MAX`, measured). While a command runs, QEMU queues
- * eight more if `oob` is enabled, otherwise none, and stops reading.
+ * The limits are QEMU's (`QMP_REQ_QUEUE_LEN_MAX`, measured). With `oob`, QEMU stops reading when
+ * one command runs and eight wait. Without `oob`, it stops when one runs.
  */
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
 

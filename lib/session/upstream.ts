@@ -27,8 +27,8 @@ import { asciiBytes } from "../wire/text.ts";
  *
  * With eight, QEMU can stop reading out-of-band commands while another monitor is busy
  * (measured on 7.2). Two to four are enough for full throughput, and commands that wait in
- * qmpmux can still be dropped. Four leave room for an occasional command while another client
- * has its maximum in flight (`OWNER_LIMIT`).
+ * qmpmux can still be dropped. One busy client has at most two in flight (`OWNER_LIMIT`). Four
+ * leave room for a second client at once.
  */
 export const IN_FLIGHT_LIMIT = 4;
 

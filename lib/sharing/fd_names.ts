@@ -170,7 +170,7 @@ export class FdNames<Owner> {
   /** Returns whether a client that does not have a name may send it without a tag. */
   #isFree(own: string): boolean {
     if (this.#upstream.has(own)) return false;
-    // A name that looks tagged would lose its end in QEMU's messages.
+    // If a client's name looks tagged, `withOwnNames` would cut it.
     return this.#tags === undefined || !own.includes(this.#tags.mark);
   }
 

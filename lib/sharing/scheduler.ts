@@ -15,7 +15,11 @@
  * never waits for more than these, however many jobs this owner has.
  */
 export const OWNER_LIMIT = 2;
-/** The most jobs of one owner in flight while other owners send jobs too. */
+/**
+ * The most jobs of one owner in flight while other owners send jobs too.
+ *
+ * Each owner then waits for at most one job of every other owner.
+ */
 export const SHARED_LIMIT = 1;
 /** The number of jobs in a row after which their owner counts as alone. The very first owner counts as alone at once. */
 export const ALONE_AFTER_JOBS = 16;
@@ -30,7 +34,7 @@ export const OVERTAKER_LIMIT = 1;
 /** The permission to send a job now; `hold` refuses it and all other jobs. */
 export type Leave = boolean | "hold";
 
-/** The number of idle owners that are kept; to forget each one at once would cost more time. */
+/** The limit of remembered idle owners. Removing each one at once would be slower. */
 const IDLE_LIMIT = 1024;
 
 const always = (): boolean => true;

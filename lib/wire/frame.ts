@@ -22,12 +22,12 @@ export interface Damage {
   readonly damage: string;
 }
 
-/** QEMU's limits on one value (measured; its `MAX_NESTING`, `MAX_TOKEN_COUNT`, `MAX_TOKEN_SIZE`). */
+/** The deepest nesting of a value in QEMU (measured; `MAX_NESTING`). */
 export const NESTING_LIMIT = 1024;
-/** The most tokens of a value. */
+/** The most tokens of a value in QEMU (measured; `MAX_TOKEN_COUNT`). */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
-/** The error for a value with too many bytes, by QEMU's limit or a lower one. */
+/** The error for a value with too many bytes, by QEMU's `MAX_TOKEN_SIZE` or a lower limit. */
 export const TOO_LONG = "JSON token size limit exceeded";
 
 /** A splitter of one client's stream. Call `load` with a chunk, then `next` until it returns `undefined`. */
@@ -119,7 +119,7 @@ export class FrameSplitter {
     return this.#wrong === undefined ? this.#whole() : this.#dropped(this.#wrong);
   }
 
-  /** Whether brackets are open, so that QEMU reads more tokens before it parses the value. */
+  /** Whether the value's brackets are still open. QEMU then reads more tokens before it parses it. */
   get #open(): boolean {
     const braces = this.#braces;
     const squares = this.#squares;

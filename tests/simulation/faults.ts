@@ -606,7 +606,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a client reaches another's descriptor by its name at QEMU",
     file: "sharing/fd_names.ts",
     from:
-      "if (this.#upstream.has(own)) return false;\n    // A name that looks tagged would lose its end in QEMU's messages.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
+      "if (this.#upstream.has(own)) return false;\n    // If a client's name looks tagged, `withOwnNames` would cut it.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
     to: "return this.#upstream.get(own)?.own !== own;",
   },
   {
