@@ -288,3 +288,36 @@ Deno.test("SIGHUP without a file is logged, and qmpmux keeps running", async () 
   await mux.log.until(/no configuration file was given; restart qmpmux with --config/);
   using _client = await TestClient.ready(`${place.path}/mux`);
 });
+
+const IDENTITY_FIXED =
+  /not reloaded: .*: identity, which allow, role-for, user-rate and fds imply, cannot change/;
+const RELOADED = /has been reloaded/;
+
+/** The options of the listeners before and after a reload, in TOML, and the log line of the reload. */
+const IDENTITY_CHANGES: readonly (readonly [string[], string[], RegExp])[] = [
+  [[""], ['allow = ["root"]'], IDENTITY_FIXED],
+  [["identity = true"], [""], IDENTITY_FIXED],
+  [[""], ["", "identity = true"], IDENTITY_FIXED],
+  [["identity = true"], ["fds = true"], /not reloaded: .*: the first fds=on cannot be added/],
+  [["identity = true"], ["identity = true", "user-rate = 9"], RELOADED],
+  [["fds = true", "identity = true"], ["fds = true", "fds = true"], RELOADED],
+];
+
+for (const [before, after, line] of IDENTITY_CHANGES) {
+  Deno.test(`SIGHUP: listeners with ${JSON.stringify([before, after])}: ${line.source}`, async () => {
+    using place = makePlace();
+    const file = `${place.path}/x.toml`;
+    const write = (listeners: readonly string[]): void => {
+      const tables = listeners.map((options, index) =>
+        `[[listen]]\naddress = "${place.path}/${index}"\n${options}\n`
+      );
+      Deno.writeTextFileSync(file, `qemu = "${place.path}/vm"\n${tables.join("")}`);
+    };
+    write(before);
+    await using mux = await startQmpmux(["--config", file]);
+    await mux.log.until(/listening on/);
+    write(after);
+    mux.kill("SIGHUP");
+    assertMatch(await mux.log.until(/not reloaded|has been reloaded/), line);
+  });
+}
