@@ -305,7 +305,7 @@ Deno.test("qmpmux wait and events refuse invalid arguments", async () => {
     ],
     [
       ["wait", "--socket", "/x", "--event", "STPO"],
-      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? Write "STPO\*" to /,
+      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? To use it anyway, write "STPO\*"\n$/,
     ],
     [
       ["events", "--socket", "/x", "--filter", "STOP", "--filter", "reset"],
