@@ -139,7 +139,10 @@ const BAD: [string, string][] = [
     'invalid value "" for events: expected names of events with * and ?, joined by +',
   ],
   ["/run/a,events=STOP;RESUME", 'invalid value "STOP;RESUME" for events: expected names'],
-  ["/run/a,events=STOP+RESUNE", ': unknown event "RESUNE"; did you mean "RESUME"? Write "RESUNE*"'],
+  [
+    "/run/a,events=STOP+RESUNE",
+    ': unknown event "RESUNE"; did you mean "RESUME"? To use it anyway, write "RESUNE*"',
+  ],
   [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
   [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
   ["/run/a,mode=", 'invalid value "" for mode: expected three octal digits, such as 0660'],
