@@ -30,7 +30,7 @@ interface Picture {
   readonly title: string;
   readonly unit: string;
   readonly lines: readonly Line[];
-  /** The value of one client that is connected to QEMU directly. */
+  /** The value for one client that is connected to QEMU directly. */
   readonly direct: number;
   readonly note: string;
 }

@@ -31,7 +31,7 @@ const STYLE = `
     .orange-dot { fill: #f0985a; }
   }`;
 
-/** Returns a picture of some parts, with a title that readers of the page hear. */
+/** Returns a picture of some parts, with a title for screen readers. */
 export function picture(
   width: number,
   height: number,
@@ -45,7 +45,7 @@ export function picture(
     }\n</svg>\n`;
 }
 
-/** Returns a line of text at a place. */
+/** Returns a line of text at a position. */
 export function text(
   x: number,
   y: number,

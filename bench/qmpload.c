@@ -1,4 +1,4 @@
-/* qmpload: puts the same load on any QMP unix socket, so that systems can be compared in one run.
+/* qmpload: puts the same load on any QMP unix socket, which allows systems to be compared in one run.
  *
  *   cc -O2 -o qmpload qmpload.c
  *   qmpload [-o] lat SOCKET COUNT COMMAND              one client, one command at a time: p50 p90 p99 mean, microseconds
@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLES 1000000 /* of thr: later ones take the place of the first */
+#define SAMPLES 1000000 /* of thr: later ones replace the first */
 
 static int want_oob;
 static char buf[1 << 20];
@@ -61,7 +61,7 @@ static size_t read_some(int fd)
     return k;
 }
 
-/* What a client's stream has shown so far: how much of the present line's head is seen, and whether it is an event. */
+/* The state of a client's stream: how much of the present line's head was read, and whether it is an event. */
 struct line { char head[12]; int seen; };
 
 static int is_event(const struct line *l)
@@ -69,7 +69,7 @@ static int is_event(const struct line *l)
     return l->seen >= 3 && (!strncmp(l->head, "{\"timestamp\"", l->seen < 12 ? l->seen : 12) || !strncmp(l->head, "{\"event\"", 8));
 }
 
-/* Goes through bytes just read; returns how many lines ended that were replies, and in *events how many were events. */
+/* Parses bytes just read; returns the number of complete replies, and in *events the number of events. */
 static int count_lines(struct line *l, const char *p, size_t n, int *events)
 {
     int replies = 0;
@@ -84,7 +84,7 @@ static int count_lines(struct line *l, const char *p, size_t n, int *events)
     return replies;
 }
 
-/* One whole reply; events before it are skipped. Nothing may follow it. */
+/* Reads one whole reply; events before it are skipped. Nothing may follow it. */
 static void await_reply(int fd)
 {
     struct line l = { .seen = 0 };

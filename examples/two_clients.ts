@@ -1,8 +1,8 @@
 /**
- * The core of qmpmux as a library: one QEMU, two clients, no socket.
+ * An example of qmpmux's core as a library, with one QEMU, two clients and no sockets.
  *
- * A Mux never waits. The program passes it input, and it sends output through
- * peers. Here a few lines simulate QEMU, and each client prints what it receives:
+ * A Mux never waits. The program passes input to it, and it sends output through peers. Here a
+ * few lines simulate QEMU, and each client prints the messages that it receives:
  *
  *     deno run examples/two_clients.ts
  *
@@ -33,7 +33,7 @@ const mux = new Mux({
   deadlines: [],
   timeOfDay: () => Date.now() / 1000,
 }, {
-  ready: ({ version }) => console.log(`QEMU ${version.join(".")} is there`),
+  ready: ({ version }) => console.log(`QEMU ${version.join(".")} is ready`),
   lost: () => {},
   stalled: () => {},
   reload: (done) => done([]),
@@ -41,7 +41,7 @@ const mux = new Mux({
   failed: (where, error) => console.error(`An error in ${where}`, error),
 });
 
-/** A client. With sockets, `say` would get the bytes read, and `send` would write them. */
+/** A client. With sockets, `say` would receive the bytes read, and `send` would write bytes. */
 class Client implements ClientPeer {
   readonly #name: string;
   readonly #monitor: Monitor;
@@ -82,7 +82,7 @@ class Client implements ClientPeer {
 
   resume(): void {
     this.#paused = false;
-    // Deferred, because the mux may be in the middle of a call.
+    // Read later, because the mux calls this in the middle of its own work.
     queueMicrotask(() => this.#read());
   }
 
@@ -90,7 +90,7 @@ class Client implements ClientPeer {
     console.log(`${this.#name} is closed: ${reason}`);
   }
 
-  /** Hands over commands for as long as the monitor takes them. */
+  /** Passes commands to the mux until the monitor pauses the client. */
   #read(): void {
     while (!this.#paused) {
       const input = this.#splitter?.next();
@@ -98,7 +98,7 @@ class Client implements ClientPeer {
       else {
         const chunk = this.#unread.shift();
         if (chunk === undefined) return;
-        // The grammar is known: a monitor is read only after QEMU's greeting.
+        // A client is read only after QEMU's greeting, so the grammar is known here.
         this.#splitter ??= new FrameSplitter(this.#monitor.grammar);
         this.#splitter.limit = LIMITS["max-command"];
         this.#splitter.load(chunk);
@@ -107,21 +107,22 @@ class Client implements ClientPeer {
   }
 }
 
-/** The connection to QEMU. It prints what the mux sends; the replies are below. */
+/** The connection to QEMU, which prints the commands that the mux sends; the replies are below. */
 const qemu: QemuPeer = {
-  send: (bytes) => console.log(`      QEMU hears ${DECODER.decode(bytes).trimEnd()}`),
-  close: ({ text }) => console.log(`QEMU is hung up on: ${text}`),
+  send: (bytes) => console.log(`      QEMU receives ${DECODER.decode(bytes).trimEnd()}`),
+  close: ({ text }) => console.log(`The connection to QEMU is closed: ${text}`),
 };
 
 const messages = new MessageSplitter();
 
-/** Passes bytes from QEMU to the mux; they need not be whole messages. */
+/** Passes bytes from QEMU to the mux; a message may be split between calls. */
 function qemuSays(text: string): void {
   messages.load(ENCODER.encode(text));
   for (let input = messages.next(); input; input = messages.next()) mux.answered(input);
 }
 
-// A random number identifies this session, because QEMU may still answer an earlier one.
+// The second argument identifies this session, because QEMU may still reply to an earlier one.
+// In a real program it must be a random number.
 mux.qemuArrived(qemu, "8125");
 qemuSays('{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, ');
 qemuSays('"capabilities": ["oob"]}}\r\n');

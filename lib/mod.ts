@@ -1,14 +1,13 @@
 /**
  * The core of qmpmux as a library: synchronous, without sockets.
  *
- * Give a {@linkcode Mux} a {@linkcode QemuPeer} for QEMU and a {@linkcode ClientPeer} for each client,
- * feed it the messages of a {@linkcode MessageSplitter} and of each client's
- * {@linkcode FrameSplitter}, and it answers through the peers.
+ * Create a {@linkcode Mux}. Give it a {@linkcode QemuPeer} for QEMU and a {@linkcode ClientPeer} for
+ * each client. Pass it the messages of a {@linkcode MessageSplitter} and of each client's
+ * {@linkcode FrameSplitter}. It sends its output through the peers.
  *
- * `docs/library.md` lists the caller's other tasks; `examples/two_clients.ts` is a
- * complete example.
+ * `docs/library.md` lists the caller's other tasks; `examples/two_clients.ts` is a complete example.
  *
- * @example A client beside others at one QEMU
+ * @example Attaching a client to a QEMU
  * ```ts
  * import { defaultLimits, FULL, Mux, type ClientPeer, type QemuPeer } from "@qmpmux/qmpmux";
  *
@@ -29,7 +28,7 @@
  *     joins: true,
  *     limits: defaultLimits("full"),
  *   });
- *   // From here on: mux.answered(message) and mux.received(monitor, frame), as they arrive.
+ *   // Then call mux.answered(message) and mux.received(monitor, frame) for each input.
  *   console.log(`${monitor.name} is connected`);
  * }
  * ```

@@ -1,5 +1,5 @@
 /**
- * Addresses: the forms that users write, their meaning, and the errors.
+ * Addresses: their forms, their meaning, and their errors.
  *
  * @module
  */
@@ -57,7 +57,7 @@ const BAD: [string, string][] = [
   ["-vm", `invalid address "-vm": expected ${FORMS}`],
   ["my vm", `invalid address "my vm": expected ${FORMS}`],
   ["vsock:2:1", `invalid address "vsock:2:1": expected ${FORMS}`],
-  ["4444", 'invalid address "4444": write :4444 for a port, ./4444 for a file'],
+  ["4444", 'invalid address "4444": expected :4444 for a port or ./4444 for a file'],
   ["unix", `invalid address "unix": expected ${FORMS}`],
   ["tcp:", `invalid address "tcp:": expected ${FORMS}`],
   ["tcp:host", `invalid address "tcp:host": expected ${FORMS}`],
@@ -76,18 +76,18 @@ const BAD: [string, string][] = [
   ],
   ["unix:", "unix:: the path is empty; write unix:/path"],
   ["unix-abstract:", "unix-abstract:: the name is empty; write unix-abstract:NAME"],
-  ["/run/\0vm", "/run/\0vm: the path holds a NUL"],
-  ["unix-abstract:a\0b", "@a\0b: the path holds a NUL"],
+  ["/run/\0vm", "/run/\0vm: the path contains a NUL"],
+  ["unix-abstract:a\0b", "@a\0b: the path contains a NUL"],
 ];
 
 for (const [text, message] of BAD) {
-  Deno.test(`parseAddress() refuses ${JSON.stringify(text)} and says what to write`, () => {
+  Deno.test(`parseAddress() refuses ${JSON.stringify(text)} and names the expected form`, () => {
     assertThrows(() => parseAddress(text), UsageError, message);
   });
 }
 
 for (const name of ["mux", "qmpmux@vm1.socket", "a b"]) {
-  Deno.test(`parseListenAddress() takes fd:${name}, a passed socket`, () => {
+  Deno.test(`parseListenAddress() accepts fd:${name}, a passed socket`, () => {
     const place = parseListenAddress(`fd:${name}`);
     assertEquals(place, { transport: "fd", name });
     assertEquals(addressText(place), `fd:${name}`);
@@ -95,7 +95,7 @@ for (const name of ["mux", "qmpmux@vm1.socket", "a b"]) {
   });
 }
 
-Deno.test("parseListenAddress() takes what parseAddress() takes", () => {
+Deno.test("parseListenAddress() accepts what parseAddress() accepts", () => {
   assertEquals(parseListenAddress("/run/vm.sock"), parseAddress("/run/vm.sock"));
 });
 
@@ -107,26 +107,26 @@ for (const name of ["", "a:b", "a\nb", "a".repeat(256)]) {
   });
 }
 
-Deno.test("parseAddress() takes no passed socket", () => {
-  const message = `fd:mux: only --listen takes passed sockets; write ${FORMS}`;
+Deno.test("parseAddress() refuses a passed socket", () => {
+  const message = `fd:mux: only --listen accepts passed sockets; write ${FORMS}`;
   assertThrows(() => parseAddress("fd:mux"), UsageError, message);
 });
 
-Deno.test("parseAddress() takes a path that just fits a socket's address", () => {
+Deno.test("parseAddress() accepts the longest path that fits a socket address", () => {
   const path = `/${"a".repeat(PATH_BYTES_LIMIT - 1)}`;
   assertEquals(parseAddress(path), { transport: "unix", path });
 });
 
-Deno.test("parseAddress() refuses a path that is one byte too long, by name and length", () => {
+Deno.test("parseAddress() refuses a path that is one byte too long, and reports its name and length", () => {
   const path = `/${"a".repeat(PATH_BYTES_LIMIT)}`;
   assertThrows(
     () => parseAddress(`unix:${path}`),
     UsageError,
-    `${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+    `${path}: the path has 108 bytes, but a socket's has at most 107; use a shorter path`,
   );
 });
 
-Deno.test("parseAddress() counts a path's bytes, not its letters", () => {
+Deno.test("parseAddress() counts a path's bytes, not its characters", () => {
   const path = `/${"ä".repeat(54)}`;
   assertThrows(() => parseAddress(path), UsageError, "the path has 109 bytes");
 });
@@ -161,7 +161,7 @@ const LOCAL: [string, boolean][] = [
 ];
 
 for (const [text, local] of LOCAL) {
-  Deno.test(`isLocal() says ${local} of ${text}`, () => {
+  Deno.test(`isLocal() returns ${local} for ${text}`, () => {
     assertEquals(isLocal(parseAddress(text)), local);
   });
 }

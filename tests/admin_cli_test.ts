@@ -18,7 +18,7 @@ interface Set extends AsyncDisposable {
   readonly open: string;
 }
 
-/** Starts a qmpmux with a listener for administrators and one for everybody else. */
+/** Starts a qmpmux with one listener for administrators and one for other clients. */
 async function setUp(): Promise<Set> {
   await using made = new AsyncDisposableStack();
   const { path } = made.use(makePlace());
@@ -34,7 +34,7 @@ async function setUp(): Promise<Set> {
   return { mux, file, admin, open, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-Deno.test("qmpmux status and clients tell who is there", async () => {
+Deno.test("qmpmux status and clients list the connected clients", async () => {
   await using set = await setUp();
   using client = await TestClient.ready(set.open, ["oob"]);
   await client.ask({ execute: "query-status" });
@@ -86,7 +86,7 @@ Deno.test("qmpmux status and clients tell who is there", async () => {
   assertMatch(table[1]!, /^open\/1 +- +full +command +oob +- +0 +0 +0 +2 +query-status +\d+$/);
 });
 
-Deno.test("qmpmux kick ends one client and says so where there is none", async () => {
+Deno.test("qmpmux kick disconnects one client, and reports an unknown one", async () => {
   await using set = await setUp();
   using client = await TestClient.ready(set.open);
   using other = await TestClient.ready(set.open);
@@ -104,7 +104,7 @@ Deno.test("qmpmux kick ends one client and says so where there is none", async (
   });
 });
 
-Deno.test("qmpmux reload returns with the outcome", async () => {
+Deno.test("qmpmux reload prints the outcome", async () => {
   await using set = await setUp();
   assertEquals((await runQmpmux(["reload", "--socket", set.admin])).code, 0);
   Deno.writeTextFileSync(set.file, "qemu = 1\n");
@@ -116,7 +116,7 @@ Deno.test("qmpmux reload returns with the outcome", async () => {
   );
 });
 
-Deno.test("administration is refused to other roles, and to those who ask wrongly", async () => {
+Deno.test("qmpmux refuses administration to other roles, and malformed requests", async () => {
   await using set = await setUp();
   for (const args of [["status"], ["clients"], ["kick", "open/1"], ["reload"]]) {
     const { code, stderr } = await runQmpmux([...args, "--socket", set.open]);
@@ -127,7 +127,7 @@ Deno.test("administration is refused to other roles, and to those who ask wrongl
   assertEquals((await runQmpmux(["status", "more", "--socket", set.admin])).code, 64);
 });
 
-Deno.test("administration says so where something else than a qmpmux answers", async () => {
+Deno.test("administrative subcommands report a server that is not qmpmux", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const { code, stderr } = await runQmpmux(["clients", "--socket", qemu.path]);
@@ -138,7 +138,7 @@ Deno.test("administration says so where something else than a qmpmux answers", a
   );
 });
 
-Deno.test("an administrator can end itself", async () => {
+Deno.test("an administrator can disconnect itself", async () => {
   await using set = await setUp();
   using client = await TestClient.ready(set.admin);
   await client.send({
@@ -167,8 +167,8 @@ for (
 }
 
 /**
- * Starts a control socket as qmpmux opens it: it greets at once, and answers only qmpmux's own
- * commands.
+ * Starts a control socket as qmpmux opens it: it sends a greeting at once, and answers only
+ * qmpmux's own commands.
  */
 function control(path: string, answers: Readonly<Record<string, unknown>>): FakeQemu {
   const version = '{"qmpmux": {"major": 0, "minor": 1, "micro": 0}}';
@@ -291,14 +291,14 @@ for (
     [["--socket", "a b"], {}, '--socket: invalid address "a b": expected unix:/path'],
   ] as [string[], Record<string, string>, string][]
 ) {
-  Deno.test(`qmpmux status ${args.join(" ")} ${JSON.stringify(env)} is refused with 64`, async () => {
+  Deno.test(`qmpmux status ${args.join(" ")} ${JSON.stringify(env)} exits with 64`, async () => {
     const { code, stderr } = await runQmpmux(["status", ...args], env);
     assertEquals(code, 64);
     assertEquals(stderr.slice(0, 16 + text.length), `qmpmux: status: ${text}`);
   });
 }
 
-Deno.test("exec has no control socket, and looks at no QMPMUX_CONTROL", async () => {
+Deno.test("exec has no control socket, and ignores QMPMUX_CONTROL", async () => {
   using place = makePlace();
   const env = { QMPMUX_CONTROL: `${place.path}/none` };
   assertEquals((await runQmpmux(["exec", "--control", "/a", "stop"])).code, 64);

@@ -22,7 +22,7 @@ const BOB: Credentials = { uid: 1001, gid: 1001, groups: [36] };
 const MALLORY: Credentials = { uid: 666, gid: 666, groups: [] };
 const KVM: Credentials = { uid: 107, gid: 36, groups: [] };
 
-/** Returns the role that a client gets through a listener, `-` if it is refused. */
+/** Returns the role that a client gets through a listener, or `-` if it is refused. */
 function roleOf(listener: string, credentials: Credentials | undefined): string {
   const { admission, grant } = parseListener(`/run/m,${listener}`);
   return grantFor(admission, grant, credentials, idOf)?.role.name ?? "-";
@@ -57,13 +57,13 @@ for (const [options, ...roles] of CASES) {
   });
 }
 
-Deno.test("termsFor() takes no rule to mean users that cannot be seen", () => {
+Deno.test("termsFor() applies no rule to users that cannot be identified", () => {
   const { admission, grant } = parseListener("/run/m,allow=nobody+@nogroup");
   const unseen: Credentials = { uid: 65534, gid: 65534, groups: [65534] };
   assertEquals(grantFor(admission, grant, unseen, () => 65534), undefined);
 });
 
-Deno.test("termsFor() gives the limits of the role", () => {
+Deno.test("termsFor() returns the limits of the role", () => {
   const { admission, grant } = parseListener("/run/m,role-for=alice:observer,role=full");
   const limit = (credentials: Credentials): number | undefined =>
     grantFor(admission, grant, credentials, idOf)?.limits["max-command"];
@@ -71,7 +71,7 @@ Deno.test("termsFor() gives the limits of the role", () => {
 });
 
 const WRONG: [options: string, text: string][] = [
-  ["allow=", 'invalid value "" for allow: expected a user, or a group behind @, by name or number'],
+  ["allow=", 'invalid value "" for allow: expected a user, or @ and a group, by name or number'],
   ["allow=a b", 'invalid value "a b" for allow: '],
   ["allow=@", 'invalid value "@" for allow: '],
   ["role-for=alice", 'invalid value "alice" for role-for: expected WHO:ROLE'],
@@ -90,7 +90,7 @@ for (const [options, text] of WRONG) {
 for (
   const option of ["identity=on", "fds=on", "allow=alice", "role-for=alice:admin", "user-rate=5"]
 ) {
-  Deno.test(`parseListener() refuses ${option} where nobody's identity can be known`, () => {
+  Deno.test(`parseListener() refuses ${option} where clients cannot be identified`, () => {
     const key = option.slice(0, option.indexOf("="));
     assertThrows(
       () => parseListener(`127.0.0.1:4444,${option}`),
@@ -98,7 +98,7 @@ for (
       `${key}= needs a unix socket`,
     );
   });
-  Deno.test(`parseListener() takes ${option} as a wish to know who connects`, () => {
+  Deno.test(`parseListener() turns on identification of clients for ${option}`, () => {
     assertEquals(parseListener(`/run/m,${option}`).identity, true);
   });
 }

@@ -26,11 +26,11 @@ const FLOORS = [
   "wire",
 ] as const;
 type Floor = typeof FLOORS[number];
-/** Floors that wait for sockets and clocks. */
+/** Floors that use sockets and clocks. */
 const WAITING: readonly Floor[] = ["client", "daemon", "platform"];
 const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 
-/** Along these arrows files of one floor import each other; `a: ["b"]` is a ─► b. */
+/** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
@@ -218,28 +218,29 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "wire/text": ["wire/scan"],
 };
 
-/** Words that do not occur in the core, which neither waits nor does I/O. */
+/** Words that do not occur in the core, which does no I/O and does not wait. */
 const OUTSIDE_WORK =
   /\basync\b|\bawait\b|\bPromise\b|\bset(?:Timeout|Interval)\b|\bDeno\.|\bDate\.now\b|\bperformance\b|\bcrypto\b|\bconsole\b/;
 
-/** The runtime and the system, which `platform` alone knows. */
+/** The runtime and the system; only `platform` uses them. */
 const RUNTIME = /\bDeno\.[\w.]+|"node:[\w/]+"|\bgetBuiltinModule\b/g;
 
 /** The command line, the environment, the versions and the exit belong to the program itself. */
 const OF_PROGRAM = /^Deno\.(?:args|env\.get|exit|std(?:in|out|err)\.isTerminal|version\.\w+)$/;
 
-/** Code that looks at single bytes; only `wire` has it, the other floors pass them on whole. */
-const BYTE_WORK = /charCodeAt|\bsubarray\(|\.indexOf\(0x|\[\w+\]\s*===\s*0x/;
+/** Code that reads single bytes. Only `wire` has it; the other floors pass bytes on unread. */
+const BYTE_WORK =
+  /charCodeAt|\bsubarray\(|\.indexOf\(0x|\w\[[^\]\n]+\]!?\s*(?:[<>]=?|[!=]==)\s*(?:0x|[A-Z][A-Z\d_]*\b)/;
 
 interface SourceFile {
   /** `floor/name`. */
   readonly name: string;
   readonly floor: Floor;
-  /** Its text without comments. */
+  /** The file's text without comments. */
   readonly source: string;
-  /** That without string literals. */
+  /** The file's text without string literals. */
   readonly code: string;
-  /** The files of this project that it imports, as `floor/name`. */
+  /** The project's files that it imports, as `floor/name`. */
   readonly imports: readonly string[];
 }
 
@@ -273,7 +274,7 @@ function floorOf(file: string): Floor {
   return file.split("/")[0] as Floor;
 }
 
-/** Files of tables, which may have any length, with the reason. */
+/** Files that consist of tables, which may have any length, with the reason. */
 const LONG_FILES: Readonly<Record<string, string>> = {
   "policy/operator_role": "one row for each command that the role allows",
 };
@@ -319,11 +320,26 @@ Deno.test("files import their own floor along an arrow, or a floor below", () =>
   }
 });
 
-Deno.test("every arrow is drawn for an import that exists", () => {
+Deno.test("every arrow stands for an import that exists", () => {
   for (const [from, targets] of Object.entries(ARROWS)) {
     const file = files.find(({ name }) => name === from);
     assertEquals(targets.filter((target) => !file?.imports.includes(target)), [], from);
   }
+});
+
+Deno.test("every arrow in the picture of docs/architecture.md stands for an import", () => {
+  const page = Deno.readTextFileSync(new URL("docs/architecture.md", ROOT));
+  const [, picture] = /```text\n([\s\S]*?)```/.exec(page)!;
+  let [floor, arrows] = ["", 0];
+  for (const line of picture!.split("\n")) {
+    [, floor = floor] = /^lib\/(\w+)\//.exec(line) ?? [];
+    for (const [, from, to] of line.matchAll(/(\w+) ─► (?=(\w+))/g)) {
+      const file = files.find(({ name }) => name === `${floor}/${from}`);
+      assert(file?.imports.includes(`${floor}/${to}`), `${floor}: ${from} ─► ${to}`);
+      arrows++;
+    }
+  }
+  assert(arrows > 10, `${arrows} arrows`);
 });
 
 Deno.test("the core does not wait and does no I/O", () => {
@@ -333,7 +349,7 @@ Deno.test("the core does not wait and does no I/O", () => {
   }
 });
 
-Deno.test("only platform knows Deno and the system; the program has its command line and exit", () => {
+Deno.test("only platform uses Deno and the system; the program has its command line and exit", () => {
   const main = uncommented(Deno.readTextFileSync(new URL("main.ts", ROOT)));
   for (const { name, floor, source } of [...files, { name: "main", floor: "cli", source: main }]) {
     if (floor === "platform") continue;
@@ -390,14 +406,14 @@ Deno.test("no file is longer than 400 lines, no function longer than 70, except 
   assertEquals([...excepted], [], "These are short enough now");
 });
 
-Deno.test("only wire looks at bytes", () => {
+Deno.test("only wire reads single bytes", () => {
   for (const { name, floor, code } of files) {
     if (floor === "wire" || WAITING.includes(floor)) continue;
     assertEquals(code.match(BYTE_WORK)?.[0], undefined, name);
   }
 });
 
-Deno.test("every file begins with a comment that states its idea, and loads by itself", async () => {
+Deno.test("every file begins with a comment that states its idea, and can be imported alone", async () => {
   for (const { name } of files) {
     const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
     assert(/^\/\*\*\n \* \S[\s\S]*?\n \* @module\n \*\/\n/.test(text), name);
@@ -405,7 +421,7 @@ Deno.test("every file begins with a comment that states its idea, and loads by i
   }
 });
 
-Deno.test("the version in the program is the one in deno.json", async () => {
+Deno.test("the program reports the version of deno.json", async () => {
   const { VERSION } = await import("../lib/cli/version.ts");
   assertEquals(VERSION, JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))).version);
 });

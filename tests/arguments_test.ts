@@ -1,5 +1,5 @@
 /**
- * Arguments of the commands qmpmux answers itself: QEMU's checks, QEMU's words.
+ * Arguments of the commands that qmpmux answers itself, with QEMU's checks and errors.
  *
  * @module
  */
@@ -18,7 +18,7 @@ function args(text?: string): Arguments {
   });
 }
 
-Deno.test("Arguments.takeString() takes a string and refuses all else", () => {
+Deno.test("Arguments.takeString() accepts a string and refuses other values", () => {
   assertEquals(args('{"a":"x"}').takeString("a"), "x");
   assertThrows(() => args().takeString("a"), ArgumentError, "Parameter 'a' is missing");
   const wrong = "Invalid parameter type for 'a', expected: string";
@@ -27,7 +27,7 @@ Deno.test("Arguments.takeString() takes a string and refuses all else", () => {
   }
 });
 
-Deno.test("Arguments.takeStrings() names the element that is no string", () => {
+Deno.test("Arguments.takeStrings() names the element that is not a string", () => {
   assertEquals(args('{"a":["x","y"]}').takeStrings("a"), ["x", "y"]);
   assertThrows(
     () => args('{"a":["x",[]]}').takeStrings("a"),
@@ -41,7 +41,7 @@ Deno.test("Arguments.takeStrings() names the element that is no string", () => {
   );
 });
 
-Deno.test("Arguments.takeOptionalValues() may find nothing, and checks elements one by one", () => {
+Deno.test("Arguments.takeOptionalValues() accepts a missing argument, and checks elements one by one", () => {
   assertEquals(args("{}").takeOptionalValues("a", ["x"]), []);
   assertEquals(args('{"a":["x","x"]}').takeOptionalValues("a", ["x"]), ["x", "x"]);
   assertThrows(
@@ -56,7 +56,7 @@ Deno.test("Arguments.takeOptionalValues() may find nothing, and checks elements 
   );
 });
 
-Deno.test("Arguments.end() refuses what is left", () => {
+Deno.test("Arguments.end() refuses arguments that are left over", () => {
   const some = args('{"a":"x","__proto__":1}');
   some.takeString("a");
   assertThrows(() => some.end(), ArgumentError, "Parameter '__proto__' is unexpected");

@@ -1,5 +1,5 @@
 /**
- * The audit: the commands that are put on record, and the form of a record.
+ * The audit: the commands it records, and the form of a record.
  *
  * @module
  */
@@ -50,7 +50,7 @@ function lineFor(asked: Command, outcome: Outcome): string {
   return lineOf(records[0]!);
 }
 
-Deno.test("lineOf() tells when, who, what, and what became of it", () => {
+Deno.test("lineOf() writes the time, the client, the command and its outcome", () => {
   assertEquals(
     lineFor(command("device_add", '{"driver":"x"}'), { result: "return", took: 0.25 }),
     '{"time":"2026-01-02T03:04:05.250Z","listener":"mux","role":"operator","client":"mux/3",' +
@@ -58,7 +58,7 @@ Deno.test("lineOf() tells when, who, what, and what became of it", () => {
   );
 });
 
-Deno.test("lineOf() tells the class of an error, and nothing more of it", () => {
+Deno.test("lineOf() writes the class of an error, and nothing else of it", () => {
   const reply = errorReply("DeviceNotFound", 'hunter2 "class": "Other"');
   const line = lineFor(command("device_del"), { result: "error", reply, took: 0 });
   assertEquals(
@@ -67,7 +67,7 @@ Deno.test("lineOf() tells the class of an error, and nothing more of it", () => 
   );
 });
 
-Deno.test("lineOf() tells the names of an unknown command's arguments", () => {
+Deno.test("lineOf() writes only the names of an unknown command's arguments", () => {
   const line = lineFor(command("unknown", '{"a":1}'), { result: "lost", took: 1 });
   assertEquals(
     line.slice(line.indexOf('"command"')),
@@ -75,12 +75,12 @@ Deno.test("lineOf() tells the names of an unknown command's arguments", () => {
   );
 });
 
-Deno.test("lineOf() cuts the name of a command that a client made up", () => {
+Deno.test("lineOf() cuts an unknown command's name to a length", () => {
   const line = JSON.parse(lineFor(command("x".repeat(5000)), { result: "error", took: 0 }));
   assertEquals(line.command.length, 128);
 });
 
-Deno.test("fieldsOf() tells the same in fields of the journal", () => {
+Deno.test("fieldsOf() writes the same as fields of the journal", () => {
   const { audit, records } = audited();
   const reply = errorReply("GenericError", "no");
   audit.observe({
@@ -117,7 +117,7 @@ Deno.test("fieldsOf() tells the same in fields of the journal", () => {
   ]);
 });
 
-Deno.test("Audit.observe() leaves out what only reads", () => {
+Deno.test("Audit.observe() skips read-only commands", () => {
   const { audit, records } = audited();
   audit.observe({
     kind: "command",
@@ -128,7 +128,7 @@ Deno.test("Audit.observe() leaves out what only reads", () => {
   assertEquals(records, []);
 });
 
-Deno.test("Audit.observe() puts what only reads on record where that is asked for", () => {
+Deno.test("Audit.observe() records read-only commands if asked to", () => {
   const { audit, records } = audited({ all: true });
   audit.observe({
     kind: "command",
@@ -139,7 +139,7 @@ Deno.test("Audit.observe() puts what only reads on record where that is asked fo
   assertEquals(records.map(({ command }) => command), ["query-status"]);
 });
 
-Deno.test("Audit.observe() puts what was refused on record", () => {
+Deno.test("Audit.observe() records refused commands", () => {
   const { audit, records } = audited();
   audit.observe({
     kind: "command",
@@ -150,7 +150,7 @@ Deno.test("Audit.observe() puts what was refused on record", () => {
   assertEquals(records.map(({ outcome }) => outcome), ["refused"]);
 });
 
-Deno.test("a record of what was refused names the rule, in a line and in fields", () => {
+Deno.test("the record of a refused command names the rule, in a line and in fields", () => {
   const rule = "/etc/vm.toml:14 (refuse quit)";
   const { audit, records } = audited();
   audit.observe({
@@ -167,25 +167,25 @@ Deno.test("a record of what was refused names the rule, in a line and in fields"
   assertEquals(fieldsOf(records[0]!).QMPMUX_RULE, rule);
 });
 
-Deno.test("Audit.objection() is none while records are kept", () => {
+Deno.test("Audit.objection() is undefined while records are written", () => {
   const { audit } = audited({ refuses: true });
   assertEquals(audit.objection(command("quit")), undefined);
 });
 
-Deno.test("Audit.objection() is one against what changes something while nothing is kept", () => {
+Deno.test("Audit.objection() refuses changing commands while records cannot be written", () => {
   const { audit, sink } = audited({ refuses: true });
   sink.failing = true;
   assertEquals(audit.objection(command("quit")), "its audit record cannot be written");
   assertEquals(audit.objection(command("query-status")), undefined);
 });
 
-Deno.test("Audit.objection() is none where the audit is to go on", () => {
+Deno.test("Audit.objection() is undefined if the audit is set to continue", () => {
   const { audit, sink } = audited();
   sink.failing = true;
   assertEquals(audit.objection(command("quit")), undefined);
 });
 
-Deno.test("Audit keeps nothing of what is no command", () => {
+Deno.test("Audit skips messages that are not commands", () => {
   const { audit, records } = audited({ all: true });
   audit.observe({ kind: "joined" });
   audit.observe({ kind: "left", ending: "left" });

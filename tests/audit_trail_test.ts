@@ -1,5 +1,5 @@
 /**
- * Records on their way to the audit: their order, their bound, and the behaviour when none can be
+ * Pending records of the audit: their order, their limit, and the behaviour when none can be
  * written.
  *
  * @module
@@ -32,7 +32,7 @@ function record(command: string): AuditRecord {
   };
 }
 
-/** A writer that writes, fails or waits as the test has it. */
+/** A writer that writes, fails or waits as the test asks. */
 class FakeWriter implements AuditWriter {
   readonly name = "fake";
   readonly written: string[] = [];
@@ -60,7 +60,7 @@ class FakeWriter implements AuditWriter {
     this.closed = true;
   }
 
-  /** Lets every write wait. */
+  /** Blocks every write. */
   hold(): void {
     this.#held = Promise.withResolvers();
   }
@@ -89,7 +89,7 @@ function trail(limit?: number): {
   };
 }
 
-/** Lets all that is ready to run, run. */
+/** Runs every pending task. */
 async function turn(): Promise<void> {
   for (let i = 0; i < 20; i++) await undefined;
 }
@@ -102,7 +102,7 @@ Deno.test("AuditTrail.keep() writes records in their order", async () => {
   assert(writer.closed);
 });
 
-Deno.test("AuditTrail tells of a failure once, counts each, and writes what waited", async () => {
+Deno.test("AuditTrail reports a failure once, counts each, and writes the pending records later", async () => {
   const { trail: kept, writer, log, failures } = trail();
   writer.wrong = "no space";
   kept.keep(record("a"));
@@ -120,7 +120,7 @@ Deno.test("AuditTrail tells of a failure once, counts each, and writes what wait
   await kept.close();
 });
 
-Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tells how many", async () => {
+Deno.test("AuditTrail.keep() drops records past its limit, counts them, and reports how many", async () => {
   const { trail: kept, writer, log, failures } = trail(2);
   writer.hold();
   for (const name of ["a", "b", "c", "d"]) kept.keep(record(name));
@@ -136,7 +136,7 @@ Deno.test("AuditTrail.keep() gives up what exceeds its bound, counts it, and tel
   await kept.close();
 });
 
-Deno.test("AuditTrail.tick() does nothing where nothing has failed", async () => {
+Deno.test("AuditTrail.tick() does nothing if nothing has failed", async () => {
   const { trail: kept, writer } = trail();
   kept.tick();
   await turn();
@@ -144,7 +144,7 @@ Deno.test("AuditTrail.tick() does nothing where nothing has failed", async () =>
   await kept.close();
 });
 
-Deno.test("AuditTrail.reopen() opens anew at once where nothing is being written", async () => {
+Deno.test("AuditTrail.reopen() reopens at once if no record is being written", async () => {
   const { trail: kept, writer } = trail();
   kept.reopen();
   await turn();
@@ -166,7 +166,7 @@ Deno.test("AuditTrail.reopen() waits for the record that is being written", asyn
   await kept.close();
 });
 
-Deno.test("AuditTrail.reopen() that fails is tried again", async () => {
+Deno.test("AuditTrail.reopen() that fails is retried", async () => {
   const { trail: kept, writer } = trail();
   writer.wrong = "gone";
   kept.reopen();
@@ -179,7 +179,7 @@ Deno.test("AuditTrail.reopen() that fails is tried again", async () => {
   await kept.close();
 });
 
-Deno.test("AuditTrail.close() tells how many records could not be written", async () => {
+Deno.test("AuditTrail.close() reports how many records could not be written", async () => {
   const { trail: kept, writer, log } = trail();
   writer.wrong = "no space";
   kept.keep(record("a"));
@@ -191,7 +191,7 @@ Deno.test("AuditTrail.close() tells how many records could not be written", asyn
   assertEquals(writer.written, []);
 });
 
-Deno.test("AuditFile.write() adds lines to what is there, for its owner alone", async () => {
+Deno.test("AuditFile.write() appends lines, and creates the file readable by its owner only", async () => {
   using place = makePlace();
   const path = `${place.path}/audit`;
   const file = new AuditFile(path);
@@ -203,7 +203,7 @@ Deno.test("AuditFile.write() adds lines to what is there, for its owner alone", 
   assert(file.format(record("stop")).endsWith('"outcome":"return","duration":0}\n'));
 });
 
-Deno.test("AuditFile.reopen() makes the file anew where it has been moved away", async () => {
+Deno.test("AuditFile.reopen() creates the file again if it has been moved away", async () => {
   using place = makePlace();
   const path = `${place.path}/audit`;
   const file = new AuditFile(path);
@@ -236,7 +236,7 @@ Deno.test("AuditFile.write() fails on a full disk", async () => {
   file.close();
 });
 
-Deno.test("AuditFile.write() ends a line of which only a part could be written", async () => {
+Deno.test("AuditFile.write() ends the line of a record that was written in part", async () => {
   using place = makePlace();
   const path = `${place.path}/audit`;
   const file = new AuditFile(path);
@@ -266,7 +266,7 @@ Deno.test("AuditFile() and auditProblem() name a directory that does not exist",
   assertEquals(auditProblem(`${place.path}/audit`), undefined);
 });
 
-Deno.test("AuditFile() refuses what is no file", () => {
+Deno.test("AuditFile() refuses what is not a file", () => {
   using place = makePlace();
   const error = assertThrows(() => new AuditFile(place.path), Failure);
   assertEquals(error.status, 78);
@@ -282,7 +282,7 @@ Deno.test("AuditFile() refuses a path without a directory", () => {
   assertEquals(error.status, 78);
 });
 
-Deno.test("entryOf() writes fields as lines, and a value of many lines behind its length", () => {
+Deno.test("entryOf() writes fields as lines, and prefixes a value of several lines with its length", () => {
   const entry = new TextDecoder().decode(entryOf({ A: "1=2", B: "x\ny" }));
   assertEquals(entry, "A=1=2\nB\n\x03\0\0\0\0\0\0\0x\ny\n");
 });
@@ -310,7 +310,7 @@ Deno.test("Journal.write() sends a record as one datagram", async () => {
   }
 });
 
-Deno.test("Journal() refuses where there is none", () => {
+Deno.test("Journal() throws if there is no journal", () => {
   using place = makePlace();
   const error = assertThrows(() => new Journal(`${place.path}/none`), Failure);
   assertEquals(error.status, 78);

@@ -1,9 +1,8 @@
 /**
- * Bad input from users and from a broken QEMU, given to the program as it is run.
+ * Bad input from users and from a broken QEMU, given to the program as users run it.
  *
- * A bad start ends with one line that names the thing and the remedy, and with
- * the status that belongs to it. A QEMU that misbehaves costs nobody but those
- * it was talking to, and is dialled again.
+ * A failed start prints one line that names the problem and the remedy, and exits with the status
+ * for it. A QEMU that misbehaves affects only the clients it was serving, and qmpmux reconnects.
  *
  * @module
  */
@@ -20,13 +19,13 @@ const REDIAL = /: connected to QEMU /;
 
 interface Exit {
   readonly code: number;
-  /** The last line on stderr, less the program's name. */
+  /** The last line on stderr, without the program's name. */
   readonly message: string;
   /** The lines before it. */
   readonly before: string[];
 }
 
-/** Returns the exit of a start; every line on stderr must be the program's own. */
+/** Returns the exit of a start. Every line on stderr must be from the program itself. */
 function endingOf(
   { code, stdout, stderr }: { code: number; stdout: string; stderr: string },
 ): Exit {
@@ -40,20 +39,20 @@ function endingOf(
   return { code, message, before: lines };
 }
 
-/** Starts the program, which must exit before anything listens; returns its status and error. */
+/** Starts the program, which must exit before it listens; returns its status and error. */
 async function refusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = endingOf(await runQmpmux(["serve", ...args]));
   assertEquals(before, []);
   return [code, message];
 }
 
-/** The command before a command that takes root's privileges, but not what root owns. */
+/** Arguments that run a command as root without root's privileges. */
 const UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] as const;
 
 /**
  * Throws if root cannot read the checkout without its privileges: nothing would start.
  *
- * @throws Error where root cannot read the checkout without its privileges: nothing would start
+ * @throws Error if root cannot read the checkout without its privileges
  */
 function checkReadable(): void {
   const file = new URL("../main.ts", import.meta.url).pathname;
@@ -64,7 +63,7 @@ function checkReadable(): void {
   );
 }
 
-/** Starts the program as a user who has to obey a file's mode: as root without its privileges. */
+/** Starts the program as a user bound by file modes: as root without its privileges. */
 async function runUnprivileged(...args: string[]): Promise<Exit> {
   const [command, first] = programCommand();
   const words = [command, ...first, "serve", ...args];
@@ -85,7 +84,7 @@ async function runUnprivileged(...args: string[]): Promise<Exit> {
   });
 }
 
-/** Starts it in the same way; it must exit before anything listens. */
+/** Starts it in the same way; it must exit before it listens. */
 async function unprivilegedRefusal(...args: string[]): Promise<[number, string]> {
   const { code, message, before } = await runUnprivileged(...args);
   assertEquals(before, []);
@@ -130,27 +129,27 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`qmpmux serve ${args.join(" ")} is refused with 64`, async () => {
+  Deno.test(`qmpmux serve ${args.join(" ")} exits with 64`, async () => {
     const [code, said] = await refusal(...args);
     assertEquals([code, said.slice(0, message.length)], [64, message]);
   });
 }
 
 for (const flag of ["--qemu", "--listen"]) {
-  Deno.test(`qmpmux serve refuses a path of 108 bytes for ${flag}, by name and length`, async () => {
+  Deno.test(`qmpmux serve refuses a path of 108 bytes for ${flag}, and reports its name and length`, async () => {
     const path = `/${"p".repeat(107)}`;
     const other = flag === "--qemu" ? "--listen" : "--qemu";
     assertEquals(await refusal(flag, path, other, "/run/other"), [
       64,
       `${
         flag === "--qemu" ? "serve: --qemu: " : ""
-      }${path}: the path has 108 bytes, a socket's has at most 107; use a shorter one`,
+      }${path}: the path has 108 bytes, but a socket's has at most 107; use a shorter path`,
     ]);
   });
 }
 
 for (const base of ["s", "s".repeat(30)]) {
-  Deno.test(`qmpmux serve takes paths of 107 bytes with names of ${base.length}`, async () => {
+  Deno.test(`qmpmux serve accepts paths of 107 bytes with names of ${base.length}`, async () => {
     using place = makePlace();
     const fill = "d".repeat(107 - place.path.length - base.length - 2);
     const directory = `${place.path}/${fill}`;
@@ -169,9 +168,9 @@ for (const base of ["s", "s".repeat(30)]) {
   });
 }
 
-// QEMU's place.
+// QEMU's socket.
 
-Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEMU there", async () => {
+Deno.test("qmpmux serve waits for QEMU's directory, reports it once, and connects when QEMU is there", async () => {
   using place = makePlace();
   const directory = `${place.path}/run/vm1`;
   const path = `${place.path}/mux`;
@@ -191,7 +190,7 @@ Deno.test("qmpmux serve waits for QEMU's directory, says so once, and serves QEM
   assertMatch(await client.line(), /^\{"QMP"/);
 });
 
-Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async () => {
+Deno.test("qmpmux serve exits with 69 if QEMU's directory is a file", async () => {
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/file`, "");
   const path = `${place.path}/file/a/qemu`;
@@ -201,7 +200,7 @@ Deno.test("qmpmux serve ends with 69 where QEMU's directory is a file", async ()
   ]);
 });
 
-Deno.test("qmpmux serve ends with 69 where a file is in QEMU's place, and leaves it alone", async () => {
+Deno.test("qmpmux serve exits with 69 if QEMU's path is a regular file, and leaves it alone", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
   Deno.writeTextFileSync(path, "precious");
@@ -214,7 +213,7 @@ Deno.test("qmpmux serve ends with 69 where a file is in QEMU's place, and leaves
   assertEquals(names(place.path), ["qemu"]);
 });
 
-Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () => {
+Deno.test("qmpmux serve exits with 77 if it may not search QEMU's directory", async () => {
   using place = makePlace();
   const closed = `${place.path}/closed`;
   Deno.mkdirSync(closed);
@@ -226,7 +225,7 @@ Deno.test("qmpmux serve ends with 77 where it may not look for QEMU", async () =
   });
 });
 
-Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async () => {
+Deno.test("qmpmux serve exits with 77 if it may not connect to QEMU", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
   await using _qemu = new FakeQemu(path);
@@ -242,14 +241,14 @@ Deno.test("qmpmux serve ends with 77 where it may not connect to QEMU", async ()
   assertEquals(names(place.path), ["qemu"]);
 });
 
-// The listeners' places.
+// The listeners' sockets.
 
 /** Starts the program without a QEMU, with a listener at this path. */
 function listening(path: string, run = refusal): Promise<[number, string]> {
   return run("--qemu", `unix-abstract:qmpmux-no-${crypto.randomUUID()}`, "--listen", path);
 }
 
-Deno.test("qmpmux serve ends with 78 where a listener's directory is missing", async () => {
+Deno.test("qmpmux serve exits with 78 if a listener's directory is missing", async () => {
   using place = makePlace();
   assertEquals(await listening(`${place.path}/no/mux`), [
     78,
@@ -257,7 +256,7 @@ Deno.test("qmpmux serve ends with 78 where a listener's directory is missing", a
   ]);
 });
 
-Deno.test("qmpmux serve ends with 78 where a file is in a listener's place, and leaves it alone", async () => {
+Deno.test("qmpmux serve exits with 78 if a listener's path is a regular file, and leaves it alone", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   Deno.writeTextFileSync(path, "precious");
@@ -268,7 +267,7 @@ Deno.test("qmpmux serve ends with 78 where a file is in a listener's place, and 
   assertEquals(Deno.readTextFileSync(path), "precious");
 });
 
-Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's place", async () => {
+Deno.test("qmpmux serve exits with 78 if a listener's path is a symbolic link", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   Deno.writeTextFileSync(`${place.path}/target`, "precious");
@@ -281,7 +280,7 @@ Deno.test("qmpmux serve ends with 78 where a symbolic link is in a listener's pl
   assertEquals(Deno.readTextFileSync(`${place.path}/target`), "precious");
 });
 
-Deno.test("qmpmux serve ends with 1 where another process listens, which goes on", async () => {
+Deno.test("qmpmux serve exits with 1 if another process listens there, and leaves its socket alone", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   await using _other = new FakeQemu(path);
@@ -304,7 +303,7 @@ Deno.test("qmpmux serve replaces a dead socket", async () => {
 });
 
 for (const [what, mode] of [["write to", 0o555], ["look into", 0o000]] as const) {
-  Deno.test(`qmpmux serve ends with 77 where it may not ${what} a listener's directory`, async () => {
+  Deno.test(`qmpmux serve exits with 77 if it may not ${what} a listener's directory`, async () => {
     using place = makePlace();
     const closed = `${place.path}/closed`;
     Deno.mkdirSync(closed);
@@ -318,7 +317,7 @@ for (const [what, mode] of [["write to", 0o555], ["look into", 0o000]] as const)
   });
 }
 
-Deno.test("qmpmux serve ends with 77 where it may not remove a dead socket", async () => {
+Deno.test("qmpmux serve exits with 77 if it may not remove a dead socket", async () => {
   using place = makePlace();
   const closed = `${place.path}/closed`;
   Deno.mkdirSync(closed);
@@ -332,7 +331,7 @@ Deno.test("qmpmux serve ends with 77 where it may not remove a dead socket", asy
   assertEquals(names(closed), ["mux"]);
 });
 
-Deno.test("qmpmux serve ends with 77 where it may not find out whether a socket is dead", async () => {
+Deno.test("qmpmux serve exits with 77 if it may not test whether a socket is dead", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   leaveDeadSocket(path);
@@ -345,7 +344,7 @@ Deno.test("qmpmux serve ends with 77 where it may not find out whether a socket 
 });
 
 for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as const) {
-  Deno.test(`qmpmux serve ends with 78 where a ${kind} is unknown, and leaves nothing`, async () => {
+  Deno.test(`qmpmux serve exits with 78 if a ${kind} is unknown, and leaves no file`, async () => {
     using place = makePlace();
     assertEquals(await listening(`${place.path}/mux,${kind}=no-such-one`), [
       78,
@@ -354,7 +353,7 @@ for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as
     assertEquals(names(place.path), []);
   });
 
-  Deno.test(`qmpmux serve ends with 77 where it may not give a socket to a ${kind}`, async () => {
+  Deno.test(`qmpmux serve exits with 77 if it may not give a socket to a ${kind}`, async () => {
     using place = makePlace();
     const path = `${place.path}/mux`;
     const [code, message] = await listening(`${path},${kind}=54321`, unprivilegedRefusal);
@@ -368,7 +367,7 @@ for (const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as
   });
 }
 
-Deno.test("qmpmux serve listens nowhere where one of the listeners cannot", async () => {
+Deno.test("qmpmux serve opens no listener if one of them fails", async () => {
   using place = makePlace();
   const [one, other] = [`${place.path}/mux`, `${place.path}/no/mux`];
   assertEquals(await refusal("--qemu", `${place.path}/vm`, "--listen", one, "--listen", other), [
@@ -378,7 +377,7 @@ Deno.test("qmpmux serve listens nowhere where one of the listeners cannot", asyn
   assertEquals(names(place.path), []);
 });
 
-Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", async () => {
+Deno.test("qmpmux serve exits with 78 if the audit's path is a device", async () => {
   using place = makePlace();
   const args = ["--qemu", `${place.path}/qemu`, "--listen", `${place.path}/mux`];
   assertEquals(await refusal(...args, "--audit", "/dev/full"), [
@@ -387,9 +386,9 @@ Deno.test("qmpmux serve ends with 78 where the audit is to go to a device", asyn
   ]);
 });
 
-// Programs that answer and are not QEMU.
+// Programs that answer but are not QEMU.
 
-/** Starts the program in front of a program that is not QEMU, which it must find out. */
+/** Starts the program in front of a program that is not QEMU, and asserts that it exits. */
 async function inFrontOf(manners: FakeQemuManners, ...more: string[]): Promise<Exit> {
   using place = makePlace();
   const path = `${place.path}/qemu`;
@@ -412,7 +411,7 @@ for (
     ["QEMU's human monitor", "QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) "],
   ] as const
 ) {
-  Deno.test(`qmpmux serve ends with 69 in front of ${what} and shows what it said`, async () => {
+  Deno.test(`qmpmux serve exits with 69 in front of ${what} and prints what it sent`, async () => {
     const { code, message } = await inFrontOf({ greeting: banner });
     assertEquals(code, 69);
     assert(
@@ -425,7 +424,7 @@ for (
   });
 }
 
-Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () => {
+Deno.test("qmpmux serve exits with 69 if no greeting arrives in time", async () => {
   const { code, message } = await inFrontOf({ greeting: "" }, "--greeting-timeout", "0.3");
   assertEquals(code, 69);
   assertEquals(
@@ -438,7 +437,7 @@ Deno.test("qmpmux serve ends with 69 where no greeting comes in time", async () 
 
 // A QEMU that misbehaves.
 
-/** A stand-in with qmpmux before it. */
+/** A fake QEMU with qmpmux in front of it. */
 interface Scene extends AsyncDisposable {
   readonly qemu: FakeQemu;
   readonly qmpmux: TestQmpmux;
@@ -458,7 +457,7 @@ async function makeScene(manners: FakeQemuManners, ...more: string[]): Promise<S
   return { qemu, qmpmux, path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Asserts that a new client is served as usual. */
+/** Asserts that a new client is served. */
 async function assertServes(path: string): Promise<void> {
   using client = await TestClient.ready(path);
   assertEquals(
@@ -477,7 +476,7 @@ for (
     ["a second greeting", `${GREETING}\r\n`, `it sent a second greeting: ${GREETING}`],
   ] as const
 ) {
-  Deno.test(`qmpmux hangs up on a QEMU that sends ${what}, ends its clients and dials again`, async () => {
+  Deno.test(`qmpmux disconnects a QEMU that sends ${what}, disconnects its clients and reconnects`, async () => {
     const answer: FakeQemuManners["answer"] = ({ name }) => name === "stop" ? bytes : undefined;
     await using scene = await makeScene({ answer });
     await scene.qmpmux.log.until(REDIAL);
@@ -496,7 +495,7 @@ for (
   });
 }
 
-Deno.test("qmpmux passes on nothing of a reply inside which QEMU vanishes", async () => {
+Deno.test("qmpmux forwards no part of a reply that QEMU's disconnect has cut off", async () => {
   const begun = Promise.withResolvers<void>();
   await using scene = await makeScene({
     answer({ name }, connection): string | undefined {
@@ -520,7 +519,7 @@ Deno.test("qmpmux passes on nothing of a reply inside which QEMU vanishes", asyn
   await assertServes(scene.path);
 });
 
-Deno.test("qmpmux dials again where QEMU refuses qmp_capabilities, and tells it once", async () => {
+Deno.test("qmpmux reconnects if QEMU refuses qmp_capabilities, and logs it once", async () => {
   let refusals = 0;
   await using scene = await makeScene({
     answer({ name, id }): string | undefined {
@@ -537,7 +536,7 @@ Deno.test("qmpmux dials again where QEMU refuses qmp_capabilities, and tells it 
   await assertServes(scene.path);
 });
 
-Deno.test("qmpmux dials again where QEMU greets and says no more", async () => {
+Deno.test("qmpmux reconnects if QEMU sends a greeting and nothing else", async () => {
   let silent = true;
   await using scene = await makeScene(
     {
@@ -558,7 +557,7 @@ Deno.test("qmpmux dials again where QEMU greets and says no more", async () => {
   await assertServes(scene.path);
 });
 
-Deno.test("qmpmux gives its clients the greeting first where an event came before it", async () => {
+Deno.test("qmpmux sends its clients the greeting first even if an event preceded it", async () => {
   await using scene = await makeScene({ greeting: `${eventLine("STOP")}${GREETING}\r\n` });
   using client = await TestClient.connect(scene.path);
   assertEquals(await client.line(), GREETING);
@@ -566,7 +565,7 @@ Deno.test("qmpmux gives its clients the greeting first where an event came befor
   assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
 });
 
-Deno.test("qmpmux gives nobody the late replies that come right after the greeting", async () => {
+Deno.test("qmpmux forwards no late replies that follow QEMU's greeting", async () => {
   await using scene = await makeScene({
     blurts: '{"return": {"late": 1}, "id": "b12"}\r\n{"return": {"late": 2}}\r\n' +
       '{"id": 1, "error": {"class": "GenericError", "desc": "late"}}\r\n' +
@@ -579,7 +578,7 @@ Deno.test("qmpmux gives nobody the late replies that come right after the greeti
       '{"execute":"query-name","id":1}{"exec-oob":"query-yank","id":2}{"execute":"query-name"}',
     4,
   );
-  // The out-of-band reply may be at any place after the first.
+  // The out-of-band reply may be anywhere after the first.
   assertEquals(lines.filter((line) => line !== '{"return": [], "id": 2}'), [
     '{"return": {}}',
     '{"return": {}, "id": 1}',
@@ -588,7 +587,7 @@ Deno.test("qmpmux gives nobody the late replies that come right after the greeti
   assertEquals(lines.length, 4);
 });
 
-Deno.test("qmpmux neither offers nor asks for oob where QEMU has none", async () => {
+Deno.test("qmpmux neither offers nor requests oob if QEMU lacks it", async () => {
   await using scene = await makeScene({ capabilities: [] });
   using client = await TestClient.connect(scene.path);
   const greeting = await client.line();
@@ -603,9 +602,9 @@ Deno.test("qmpmux neither offers nor asks for oob where QEMU has none", async ()
   assert(/^\{"execute":"qmp_capabilities","id":\d+\}$/.test(first), first);
 });
 
-// And nobody to tell it to.
+// A log that no one reads.
 
-Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
+Deno.test("qmpmux keeps serving when no one reads its log any more", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   const [command, first] = programCommand();
@@ -629,10 +628,10 @@ Deno.test("qmpmux serves on when nobody reads its log any more", async () => {
   await using _qemu = new FakeQemu(`${place.path}/qemu`);
   await assertServes(path);
   child.kill("SIGTERM");
-  assertEquals((await within("the program to end", ended)).code, 0);
+  assertEquals((await within("the program to exit", ended)).code, 0);
 });
 
-Deno.test("a QEMU newer than any that was measured gets the nearest grammar, told once", async () => {
+Deno.test("a QEMU newer than the tested versions gets the nearest grammar, and a log line", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   const version = { major: 12, minor: 3, micro: 4 };
@@ -641,7 +640,7 @@ Deno.test("a QEMU newer than any that was measured gets the nearest grammar, tol
   for (const told of [true, false]) {
     await mux.log.until(/connected to QEMU 12\.3\.4/);
     using client = await TestClient.ready(path);
-    // Its own stream, so its own second line.
+    // The stream has a second line of its own.
     assertMatch(await client.ask("\n{]"), /"desc": "2:2: JSON parse error, expecting key"/);
     await client.send({ execute: "quit" });
     await client.lines.rest();

@@ -27,13 +27,13 @@ Deno.test("qmpmux check --live prints the version of a monitor that answers", as
 });
 
 Deno.test({
-  name: "qmpmux check --live says that a busy monitor is busy, and names its holder",
+  name: "qmpmux check --live reports that a monitor is busy, and names its holder",
   ignore: WITHOUT_QEMU,
   fn: async () => {
     using place = makePlace();
     await using qemu = await startQemu(`${place.path}/vm`);
     using holder = await TestClient.ready(qemu.path);
-    // One that is waiting already holds nothing.
+    // A client that is queued holds nothing yet.
     using _waiting = await TestClient.connect(qemu.path);
     const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
     assertEquals([busy.code, busy.stdout], [69, ""]);
@@ -44,7 +44,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "qmpmux check --live names the holder also where no more can wait",
+  name: "qmpmux check --live names the holder even if the backlog is full",
   ignore: WITHOUT_QEMU,
   fn: async () => {
     using place = makePlace();
@@ -67,7 +67,7 @@ Deno.test({
   },
 });
 
-Deno.test("qmpmux check --live calls no client of a qmpmux without QEMU the holder", async () => {
+Deno.test("qmpmux check --live names no client of a qmpmux without QEMU as the holder", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
@@ -80,7 +80,7 @@ Deno.test("qmpmux check --live calls no client of a qmpmux without QEMU the hold
   );
 });
 
-Deno.test("qmpmux check --live tells a program that accepts nobody from a busy monitor", async () => {
+Deno.test("qmpmux check --live distinguishes a program that accepts no connections from a busy monitor", async () => {
   using place = makePlace();
   const path = `${place.path}/vm`;
   using _silent = Deno.listen({ transport: "unix", path });
@@ -91,7 +91,7 @@ Deno.test("qmpmux check --live tells a program that accepts nobody from a busy m
   assertMatch(stderr, /sends no greeting: the program that listens there accepts no connections/);
 });
 
-Deno.test("qmpmux check --live says that a socket without a greeting may be a guest agent's", async () => {
+Deno.test("qmpmux check --live reports that a socket without a greeting may be a guest agent's", async () => {
   using place = makePlace();
   const path = `${place.path}/agent`;
   await using _agent = new FakeQemu(path, { greeting: "" });
@@ -101,7 +101,7 @@ Deno.test("qmpmux check --live says that a socket without a greeting may be a gu
   assertMatch(stderr, /not a monitor \(the socket of a guest agent sends no greeting either\)\n$/);
 });
 
-Deno.test("qmpmux check --live says that a monitor which greets does not answer", async () => {
+Deno.test("qmpmux check --live reports that a monitor sends a greeting and no reply", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-version" ? "" : undefined,
@@ -114,7 +114,7 @@ Deno.test("qmpmux check --live says that a monitor which greets does not answer"
   ]);
 });
 
-Deno.test("qmpmux check --live fails where nobody listens, and asks for what is missing", async () => {
+Deno.test("qmpmux check --live fails if nothing listens, and asks for missing arguments", async () => {
   using place = makePlace();
   const none = await runQmpmux(["check", "--live", "--qemu", `${place.path}/none`]);
   assertEquals(none.code, 69);

@@ -1,7 +1,7 @@
 /**
  * A client's limits, over real sockets, with a hub whose QEMU the test plays.
  *
- * At each limit: the client's view, the log, and the counts.
+ * Each test checks a limit in the client's replies, in the log, and in the counts.
  *
  * @module
  */
@@ -29,7 +29,7 @@ const DONE = '{"return": {}}\r\n';
 const TOO_LONG =
   '{"error": {"class": "GenericError", "desc": "JSON token size limit exceeded"}}\r\n';
 
-/** A clock that the test turns; timers that are due fire when it is turned. */
+/** A clock that the test sets; setting it fires the timers that are due. */
 class HandClock implements Clock {
   #now = 0;
   readonly due = new Map<() => void, number>();
@@ -81,7 +81,7 @@ class Door implements AsyncDisposable {
     this.#running = this.client.run();
   }
 
-  /** A client that has been greeted and has negotiated. */
+  /** Returns a client that has read the greeting and negotiated. */
   static async open(
     limits: Partial<Limits>,
     { enable = "", streamOf }: { enable?: string; streamOf?: (ours: Deno.UnixConn) => Stream } = {},
@@ -114,12 +114,12 @@ class Door implements AsyncDisposable {
       'unexpected"}}\r\n';
     assertEquals(await readText(pair.theirs, DONE.length + refusal.length), DONE + refusal);
     pair.theirs.close();
-    await within("the marker to leave", running);
+    await within("the marker to disconnect", running);
     return this.stage.qemu.take();
   }
 
   async over(): Promise<void> {
-    await within("the client to leave", this.#running);
+    await within("the client to disconnect", this.#running);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,11 +130,11 @@ class Door implements AsyncDisposable {
   }
 }
 
-Deno.test("max-command: a longer one is an error, nothing of it goes on, the next is taken", async () => {
+Deno.test("max-command: a longer command gets an error, none of it is forwarded, the next is served", async () => {
   await using door = await Door.open({ "max-command": 1024 });
   const { theirs } = door.pair;
   const long = `{"execute":"a","arguments":{"a":"${"x".repeat(200_000)}"}}`;
-  // The bytes behind it are read once its reply has been sent.
+  // The bytes after it are read once its reply has been sent.
   await write(theirs, `${long}[]`);
   const both = TOO_LONG +
     '{"error": {"class": "GenericError", "desc": "QMP input must be a JSON object"}}\r\n';
@@ -145,7 +145,7 @@ Deno.test("max-command: a longer one is an error, nothing of it goes on, the nex
   assertEquals(door.counts, ["max-command"]);
 });
 
-Deno.test("max-waiting: past it no more is read until what waits has been answered", async () => {
+Deno.test("max-waiting: past it qmpmux reads nothing more until pending commands are answered", async () => {
   await using door = await Door.open({ "max-waiting": 1024 }, { enable: '"oob"' });
   const { theirs } = door.pair;
   const large = (name: string): string =>
@@ -166,7 +166,7 @@ Deno.test("max-waiting: past it no more is read until what waits has been answer
   assertEquals(await readText(theirs, DONE.length), DONE);
 });
 
-Deno.test("rate: a client over it waits, and is answered all the same", async () => {
+Deno.test("rate: a client over its rate is delayed, and still gets its replies", async () => {
   await using door = await Door.open({ rate: 2 });
   const { clock, stage, pair: { theirs } } = door;
   // Its handshake was its first command.
@@ -184,14 +184,14 @@ Deno.test("rate: a client over it waits, and is answered all the same", async ()
   clock.turn(0.25);
   assertEquals(await readText(theirs, refusal.length), refusal);
   assertEquals([...clock.due.values()], [1]);
-  // Told once; a higher rate is in force at once.
+  // It is logged once; a higher rate takes effect at once.
   assertEquals([door.lines.length, door.counts.length], [1, 2]);
   door.client.adopt(grant({ name: "door", limits: { rate: 0 } }));
   assertEquals(await readText(theirs, refusal.length), refusal);
   assertEquals(stage.qemu.take(), []);
 });
 
-Deno.test("rate: a client that goes while it waits leaves nothing behind", async () => {
+Deno.test("rate: a client that disconnects while it is delayed leaves nothing behind", async () => {
   await using door = await Door.open({ rate: 1 });
   await write(door.pair.theirs, '{"execute":"stop"}');
   assertEquals(await door.qemuHears(), []);
@@ -201,7 +201,7 @@ Deno.test("rate: a client that goes while it waits leaves nothing behind", async
   assertEquals(door.clock.due.size, 0);
 });
 
-Deno.test("rate: a client that ends its stream while it waits is answered to the end", async () => {
+Deno.test("rate: a client that ends its stream while it is delayed gets all its replies", async () => {
   await using door = await Door.open({ rate: 1 });
   const { theirs } = door.pair;
   await write(theirs, '{"execute":"stop"}');
@@ -213,7 +213,7 @@ Deno.test("rate: a client that ends its stream while it waits is answered to the
   assertEquals(await readToEnd(theirs), DONE);
 });
 
-Deno.test("idle: a client without a word for so long is closed, which is told", async () => {
+Deno.test("idle: a client that is silent for too long is disconnected, and it is logged", async () => {
   await using door = await Door.open({ idle: 10 });
   const { client, pair: { theirs } } = door;
   for (const now of [100, 105, 109]) client.tick(now);
@@ -226,7 +226,7 @@ Deno.test("idle: a client without a word for so long is closed, which is told", 
   assertEquals(door.counts, ["idle"]);
 });
 
-Deno.test("idle: what is said either way, or still to be answered, keeps a client", async () => {
+Deno.test("idle: traffic either way, or a pending reply, keeps a client connected", async () => {
   await using door = await Door.open({ idle: 10 });
   const { client, stage, pair: { theirs } } = door;
   client.tick(100);
@@ -252,10 +252,10 @@ Deno.test("idle: a client that waits for QEMU's greeting is not idle", async () 
   stage.qemuReady();
   assertEquals(await readText(pair.theirs, GREETING.length + 2), `${GREETING}\r\n`);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await within("the client to disconnect", running);
 });
 
-Deno.test("handshake-timeout: a client that waits for QEMU for too long is closed, which is told", async () => {
+Deno.test("handshake-timeout: a client that waits too long for QEMU is disconnected, and it is logged", async () => {
   using pair = await makePair();
   const stage = new Stage(60);
   const lines: string[] = [];
@@ -273,10 +273,10 @@ Deno.test("handshake-timeout: a client that waits for QEMU for too long is close
   assertEquals(lines, ["client door/1 was closed: no greeting from QEMU within 60 s"]);
   assertEquals(counts, ["handshake-timeout"]);
   pair.theirs.close();
-  await within("the client to leave", running);
+  await within("the client to disconnect", running);
 });
 
-Deno.test("slow-unread, max-unread: what a listener says is in force, also when it says it anew", async () => {
+Deno.test("slow-unread, max-unread: a listener's values apply, also after they change", async () => {
   await using door = await Door.open({ "slow-unread": 300_000, "max-unread": 4 << 20 });
   const { client, stage } = door;
   const event = (bytes: number): string =>
@@ -298,7 +298,7 @@ Deno.test("slow-unread, max-unread: what a listener says is in force, also when 
   assertMatch(door.lines.join(), /was dropped: it left \d+ bytes unread \(the limit is 1048576\)$/);
 });
 
-Deno.test("slow-time: a client behind for longer is dropped, and counted", async () => {
+Deno.test("slow-time: a client that is behind for longer is dropped and counted", async () => {
   await using door = await Door.open({ "slow-unread": 4096, "slow-time": 5 });
   door.stage.qemuSays(
     `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "A", "data": "${
@@ -310,7 +310,7 @@ Deno.test("slow-time: a client behind for longer is dropped, and counted", async
   assertEquals(door.counts, ["slow-unread", "slow-time"]);
 });
 
-Deno.test("read-ahead: no more than that is read of a client whose command runs", async () => {
+Deno.test("read-ahead: qmpmux reads no more than that from a client whose command runs", async () => {
   await using door = await Door.open({ "read-ahead": 1024 });
   const { theirs } = door.pair;
   // More than fits the kernel's buffers: the write ends only when most of it is read.
@@ -324,7 +324,7 @@ Deno.test("read-ahead: no more than that is read of a client whose command runs"
   assertEquals(await readText(theirs, DONE.length), DONE);
 });
 
-Deno.test("max-clients: one more than a listener's or all is closed unheard; a reload lets more in", async () => {
+Deno.test("max-clients: a connection past a listener's or the total limit is closed unread; a reload raises it", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
@@ -366,7 +366,7 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
   await mux.log.until(/has been reloaded/);
   const third = await come("a");
   await refused("a");
-  // Clients that are connected stay connected when the limit is lowered; one that leaves makes room
+  // Clients that are connected stay connected when the limit is lowered; a client that leaves frees a place
   // only below the limit.
   configure(3, 2);
   mux.kill("SIGHUP");
@@ -376,7 +376,7 @@ Deno.test("max-clients: one more than a listener's or all is closed unheard; a r
   await refused("b");
 });
 
-Deno.test("max-command, rate: a reload is in force on live clients", async () => {
+Deno.test("max-command, rate: a reload takes effect on connected clients", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
@@ -403,7 +403,7 @@ function longReply(bytes: number): string {
   return `{"return": "${"x".repeat(bytes)}"}`;
 }
 
-Deno.test("slow-time, max-unread: a reply is delivered, however long, as long as its reader takes bytes", async () => {
+Deno.test("slow-time, max-unread: a long reply is delivered as long as its reader reads", async () => {
   await using door = await Door.open({
     "slow-unread": 4096,
     "slow-time": 5,
@@ -427,7 +427,7 @@ Deno.test("slow-time, max-unread: a reply is delivered, however long, as long as
   assertEquals(await door.qemuHears(1), ['{"execute":"b"}']);
 });
 
-Deno.test("max-unread counts what piles up beside a reply, not the reply", async () => {
+Deno.test("max-unread counts bytes queued beside a reply, not the reply", async () => {
   await using door = await Door.open({ "slow-unread": 4096, "max-unread": 1 << 20 });
   await write(door.pair.theirs, '{"execute":"a"}');
   await door.qemuHears(1);
@@ -444,7 +444,7 @@ Deno.test("max-unread counts what piles up beside a reply, not the reply", async
   assertEquals(door.counts, ["slow-unread", "max-unread"]);
 });
 
-Deno.test("--max-unread: past it the slowest reader of replies is dropped, and the log says why", async () => {
+Deno.test("--max-unread: past it the slowest reader of replies is dropped, and the reason is logged", async () => {
   const stage = new Stage();
   stage.qemuReady();
   const lines: string[] = [];
@@ -471,7 +471,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
     client.tick(0);
   }
   for (const [, client] of clients) client.tick(1);
-  // Only the second client takes bytes before the next tick.
+  // Only the second client reads before the next tick.
   const before = secondClient.unread;
   while (secondClient.unread === before) await second.theirs.read(new Uint8Array(1 << 16));
   for (const [, client] of clients) client.tick(2);
@@ -489,7 +489,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   assertEquals(budget.total, 0);
 });
 
-/** Returns a stream whose next bytes bring descriptors. */
+/** Returns a stream whose next bytes carry descriptors. */
 function passing(ours: Deno.UnixConn): Stream {
   const fdMessages = [undefined, new FakeFds("passed")];
   return {
@@ -501,7 +501,7 @@ function passing(ours: Deno.UnixConn): Stream {
   };
 }
 
-Deno.test("fds-time: time does not run while the client waits for an answer, nor after a command took them", async () => {
+Deno.test("fds-time: the time stops while the client waits for a reply, and after a command takes them", async () => {
   FakeFds.closed = [];
   await using door = await Door.open({ "fds-time": 5 }, { streamOf: passing });
   const { theirs } = door.pair;

@@ -1,7 +1,7 @@
 /**
  * One client's socket in front of a whole hub; the test plays QEMU.
  *
- * The tests show when it is read, when it is not, and the fate of its commands when it disconnects.
+ * The tests show when the client is read, and what happens to its commands when it disconnects.
  *
  * @module
  */
@@ -32,7 +32,7 @@ class House {
   readonly qemu = new FakePeer();
   readonly mux = new Mux(options(), STRICT_NOTICES);
 
-  /** Returns a house whose QEMU is ready. */
+  /** Returns a setup whose QEMU is ready. */
   static open(): House {
     const house = new House();
     house.arrive();
@@ -50,16 +50,16 @@ class House {
     this.mux.answered(new TextEncoder().encode(text));
   }
 
-  /** Returns a client at this socket. */
+  /** Returns a client on this socket. */
   client(socket: Deno.Conn): Client {
     const { grant } = parseListener("/run/door");
     return new Client(socket, grant, clientDeps(this.mux, this.log));
   }
 }
 
-/** Waits for clients to leave, and for the turns that they have asked for. */
+/** Waits until clients have left, and until the turns they requested have run. */
 async function left(...running: readonly Promise<void>[]): Promise<void> {
-  await within("the clients to leave", Promise.all(running));
+  await within("the clients to disconnect", Promise.all(running));
   await TURNS.next();
 }
 
@@ -76,7 +76,7 @@ async function negotiated(theirs: Deno.Conn, enable = ""): Promise<void> {
   assertEquals(await readText(theirs, DONE.length), DONE);
 }
 
-Deno.test("Client reads what came before QEMU was there, once it is", async () => {
+Deno.test("Client reads bytes sent before QEMU was ready once QEMU is ready", async () => {
   using pair = await makePair();
   const house = new House();
   const running = house.client(pair.ours).run();
@@ -91,7 +91,7 @@ Deno.test("Client reads what came before QEMU was there, once it is", async () =
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client that ends its stream before QEMU is there is answered when it comes", async () => {
+Deno.test("Client that ends its stream before QEMU is ready gets its replies", async () => {
   using pair = await makePair();
   const house = new House();
   const running = house.client(pair.ours).run();
@@ -102,7 +102,7 @@ Deno.test("Client that ends its stream before QEMU is there is answered when it 
   await left(running);
 });
 
-Deno.test("Client that ends its stream is answered to the end, then hears the end of file", async () => {
+Deno.test("Client that ends its stream gets all its replies, then end of file", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -120,7 +120,7 @@ Deno.test("Client that ends its stream is answered to the end, then hears the en
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client that ends its stream with oob on is not answered any more, as at QEMU", async () => {
+Deno.test("Client that ends its stream with oob enabled gets no more replies, as with QEMU", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -134,7 +134,7 @@ Deno.test("Client that ends its stream with oob on is not answered any more, as 
   house.say(DONE);
 });
 
-Deno.test("Client that closes takes its unsent commands with it", async () => {
+Deno.test("Client that closes drops its unsent commands", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -148,7 +148,7 @@ Deno.test("Client that closes takes its unsent commands with it", async () => {
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client that ends its stream and then closes is found out by the next write", async () => {
+Deno.test("Client that ends its stream and then closes is detected by the next write", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -167,7 +167,7 @@ Deno.test("Client that ends its stream and then closes is found out by the next 
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client that closes while much of it is unread is found out by the next write", async () => {
+Deno.test("Client that closes while much is unread is detected by the next write", async () => {
   using pair = await makePair();
   const house = House.open();
   const socket = new WatchedSocket(pair.ours);
@@ -188,7 +188,7 @@ Deno.test("Client that closes while much of it is unread is found out by the nex
   assertEquals(house.qemu.heard, []);
 });
 
-Deno.test("Client is read no further than a little while its command runs", async () => {
+Deno.test("Client is read only up to a limit while its command runs", async () => {
   using pair = await makePair();
   const house = House.open();
   const socket = new WatchedSocket(pair.ours);
@@ -196,7 +196,7 @@ Deno.test("Client is read no further than a little while its command runs", asyn
   await negotiated(pair.theirs);
   const writing = write(pair.theirs, `{"execute":"a"}${" ".repeat(4 << 20)}{"execute":"b"}`);
   await house.qemu.next();
-  // Turns enough for a reader that reads all it can get.
+  // Enough turns for a reader that reads everything it can.
   for (let turn = 0; turn < 200; turn++) {
     house.say(event(200));
     await readText(pair.theirs, 200);
@@ -210,7 +210,7 @@ Deno.test("Client is read no further than a little while its command runs", asyn
   await left(running);
 });
 
-Deno.test("Client that is behind has no further command taken until it has read", async () => {
+Deno.test("Client that is behind has no further command read until it catches up", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -229,7 +229,7 @@ Deno.test("Client that is behind has no further command taken until it has read"
   await left(running, other);
 });
 
-Deno.test("Client that never reads is dropped at the hard mark, which is told once", async () => {
+Deno.test("Client that never reads is dropped at the hard limit, and it is logged once", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -243,7 +243,7 @@ Deno.test("Client that never reads is dropped at the hard mark, which is told on
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client.tick() drops one that is behind for too long, which is told once", async () => {
+Deno.test("Client.tick() drops a client that is behind for too long, and logs it once", async () => {
   using pair = await makePair();
   const house = House.open();
   const client = house.client(pair.ours);
@@ -266,7 +266,7 @@ Deno.test("Client.tick() drops one that is behind for too long, which is told on
   );
 });
 
-Deno.test("Client.send() that drops its client leaves the hub alone while it tells others", async () => {
+Deno.test("Client.send() that drops its client does not re-enter the hub", async () => {
   using pair = await makePair();
   const house = House.open();
   const client = house.client(pair.ours);
@@ -279,7 +279,7 @@ Deno.test("Client.send() that drops its client leaves the hub alone while it tel
   assertEquals(house.mux.monitors.size, 0);
 });
 
-Deno.test("Client that never reads costs only itself", async () => {
+Deno.test("Client that never reads affects only itself", async () => {
   using pair = await makePair();
   using second = await makePair();
   const house = House.open();
@@ -302,7 +302,7 @@ Deno.test("Client that never reads costs only itself", async () => {
   await left(other);
 });
 
-Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", async () => {
+Deno.test("Client gets QEMU's last bytes and end of file when QEMU disconnects", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -317,7 +317,7 @@ Deno.test("Client hears QEMU's last bytes and the end of file when QEMU goes", a
   await left(running);
 });
 
-Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU goes", async () => {
+Deno.test("Client with unread bytes gets end of file, not a reset, when QEMU disconnects", async () => {
   using pair = await makePair();
   const house = House.open();
   const running = house.client(pair.ours).run();
@@ -331,7 +331,7 @@ Deno.test("Client with unread bytes hears the end of file, no reset, when QEMU g
   await left(running);
 });
 
-Deno.test("Client.name is its listener's and its number", async () => {
+Deno.test("Client.name is its listener's name and its number", async () => {
   using pair = await makePair();
   const house = House.open();
   const client = house.client(pair.ours);

@@ -7,17 +7,17 @@
 import { assertEquals } from "@std/assert";
 import { RunningTime } from "../lib/platform/clock.ts";
 
-Deno.test("RunningTime.tick() is the time since the start, while ticks come as they should", () => {
+Deno.test("RunningTime.tick() returns the time since the start while ticks are regular", () => {
   const time = new RunningTime(1.5, 100);
   assertEquals([101, 102.25, 103].map((now) => time.tick(now)), [1, 2.25, 3]);
 });
 
-Deno.test("RunningTime.tick() counts a gap as one long tick, and goes on from there", () => {
+Deno.test("RunningTime.tick() counts a gap as one long tick, and continues from there", () => {
   const time = new RunningTime(1.5, 100);
   assertEquals([101, 4600, 4601].map((now) => time.tick(now)), [1, 2.5, 3.5]);
 });
 
-Deno.test("RunningTime.at() tells the time between two ticks, and stands still in a gap", () => {
+Deno.test("RunningTime.at() returns the time between two ticks, and stands still in a gap", () => {
   const time = new RunningTime(1.5, 100);
   time.tick(101);
   assertEquals([101, 101.25, 102.5, 4600].map((now) => time.at(now)), [1, 1.25, 2.5, 2.5]);

@@ -1,5 +1,5 @@
 /**
- * The form of comments: a statement, or a noun with a verb, never a question or a clause without a head.
+ * The form of comments: a statement, or a noun with a verb, never a question or a headless clause.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** The files and directories whose comments are held to the form. */
+/** The files and directories whose comments are checked. */
 const PLACES = ["main.ts", "lib", "tests", "tools", "bench", "examples"];
 
 /** Words with which no paragraph of a comment begins. */
@@ -21,7 +21,7 @@ const COMMENTS = /\/\*\*([\s\S]*?)\*\/|((?:^[ \t]*\/\/[^\n]*\n)+)/gm;
 /** The tag at the beginning of a line of a doc comment, with its operand. */
 const TAG = /^@(?:param \S+|throws(?: \S+)?|\S+)\s*/;
 
-/** Yields the source files of a place. */
+/** Yields the source files of a directory. */
 function* sources(place: string): Generator<string> {
   if (place.endsWith(".ts")) {
     if (!place.includes("declarations/")) yield place;
@@ -43,7 +43,7 @@ function paragraphsOf(comment: string): readonly string[] {
   return paragraphs.filter((paragraph) => paragraph !== "");
 }
 
-/** Tells whether a paragraph begins with a forbidden word, or its first sentence is a question. */
+/** Returns whether a paragraph begins with a forbidden word, or its first sentence is a question. */
 function isMalformed(paragraph: string): boolean {
   const [first] = paragraph.split(/(?<=[.?!])\s/);
   return FORBIDDEN.test(paragraph) || first!.endsWith("?");
@@ -57,11 +57,11 @@ function malformedIn(text: string): readonly string[] {
   });
 }
 
-Deno.test("malformedIn() finds questions and clauses without a head, and nothing else", () => {
-  // The slashes and the stars are put in late, so that this is no comment itself.
+Deno.test("malformedIn() finds questions and headless clauses, and nothing else", () => {
+  // The slashes and the stars are inserted late, because this would be a comment otherwise.
   const text = [
     "<<* Is it there? Only then. *>",
-    "<<* Tells whether it is there. What is missing is made. *>",
+    "<<* Returns whether it is there. What is missing is made. *>",
     "<<*\n * Returns it.\n *\n * Whoever asks gets it.\n *\n * @param a what it is\n * @returns How many\n *>",
     "const a = 1; << What it is",
     "  << Of these\n  << two, one.",
@@ -75,7 +75,7 @@ Deno.test("malformedIn() finds questions and clauses without a head, and nothing
   ]);
 });
 
-Deno.test("no comment is a question or a clause without a head", () => {
+Deno.test("no comment is a question or a headless clause", () => {
   const files = PLACES.flatMap((place) => [...sources(place)]);
   assert(files.length > 300);
   const malformed = files.flatMap((file) =>

@@ -1,7 +1,7 @@
 /**
  * The task `compile` when it fails: its errors and its exit status.
  *
- * Everything that runs on `dist/qmpmux` tests the program that it makes.
+ * Everything that runs on `dist/qmpmux` tests the program it builds.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
-/** Some seconds a target. */
+/** A target takes some seconds. */
 const PATIENCE_MS = 120_000;
 
-/** Runs the tool; `denort` is the runtime that it puts the program on. */
+/** Runs the tool; `denort` is the runtime that it appends the program to. */
 async function compile(args: string[], denort = ""): Promise<{ code: number; said: string }> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--allow-all", `${ROOT}tools/compile.ts`, ...args],
@@ -36,7 +36,7 @@ function withoutDenort(place: string): Record<string, string> {
   };
 }
 
-Deno.test("compileAll() names every target that no denort can be had for", async () => {
+Deno.test("compileAll() names every target whose denort cannot be found", async () => {
   using place = makePlace();
   const compiled = compileAll(
     ROOT,
@@ -49,7 +49,7 @@ Deno.test("compileAll() names every target that no denort can be had for", async
   assertEquals([...missing.values()].filter((why) => why === "" || why.includes("\n")), []);
 });
 
-Deno.test("compileAll() leaves no earlier program where it makes none", async () => {
+Deno.test("compileAll() removes an earlier program if it builds none", async () => {
   using place = makePlace();
   const earlier = TARGETS.map((target) => `${place.path}/qmpmux-${target}`);
   for (const path of earlier) Deno.writeTextFileSync(path, "");
@@ -64,7 +64,7 @@ Deno.test("compileAll() leaves no earlier program where it makes none", async ()
   assertEquals(names.filter((name) => name.startsWith("qmpmux-")), []);
 });
 
-Deno.test("compile keeps no program that is not of its own Deno, says so and ends with 1", async () => {
+Deno.test("compile removes a program that a different Deno built, reports it and exits with 1", async () => {
   using place = makePlace();
   const output = `${place.path}/qmpmux`;
   assertEquals(await compile(["--output", output], "/bin/true"), {
@@ -75,7 +75,7 @@ Deno.test("compile keeps no program that is not of its own Deno, says so and end
 });
 
 for (const args of [["--frobnicate"], ["here"], ["--all", "--output", "x"]]) {
-  Deno.test(`compile ${args.join(" ")} tells its usage and ends with 64`, async () => {
+  Deno.test(`compile ${args.join(" ")} prints its usage and exits with 64`, async () => {
     const said = "Usage: compile [--all | --output FILE]\n";
     assertEquals(await compile(args), { code: 64, said });
   });

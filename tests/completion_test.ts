@@ -1,8 +1,8 @@
 /**
- * The completions, each in its shell: a tab pressed behind a word.
+ * Completions, each in its shell: a tab pressed after a word.
  *
- * bash and zsh run at a terminal, and the words that the program is then given count; fish is asked
- * for its candidates.
+ * bash and zsh run in a terminal, and the test compares the words that the program then receives.
+ * fish is asked for its candidates.
  *
  * @module
  */
@@ -26,14 +26,14 @@ const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBC
 /** The words that are typed, and the last word after the tab. */
 type Case = readonly [typed: string, word: string];
 
-/** Returns a word without its last letter, behind other words; the tab must bring it back. */
+/** Returns a word without its last letter, after other words; the tab must restore it. */
 function cut(before: string, word: string, joined = ""): Case {
   return [`${before}${joined}${word.slice(0, -1)}`, `${joined}${word}`];
 }
 
 /**
- * Returns a case for each word, cut where it becomes unique; a word that begins another is cut by
- * one letter.
+ * Returns a case for each word, cut where it becomes unique. A word that is a prefix of another is
+ * cut by one letter.
  */
 function each(before: string, words: readonly string[], joined = ""): Case[] {
   return words.map((word) => {
@@ -50,7 +50,7 @@ function each(before: string, words: readonly string[], joined = ""): Case[] {
   });
 }
 
-/** Runs a command with lines as its input; the lines of its output. */
+/** Runs a command with lines as its input; returns the lines of its output. */
 async function linesOf(command: string, args: string[], input: string[]): Promise<string[]> {
   const child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
   const writer = child.stdin.getWriter();
@@ -64,14 +64,14 @@ async function linesOf(command: string, args: string[], input: string[]): Promis
 /** A way to complete: the last word of each line that is typed, after a tab. */
 type Shell = (script: string, typed: string[]) => Promise<string[]>;
 
-/** Returns the longest text that all candidates begin with. */
+/** Returns the longest common prefix of the candidates. */
 function commonBeginning(words: readonly string[]): string {
   let common = words[0] ?? "";
   while (!words.every((word) => word.startsWith(common))) common = common.slice(0, -1);
   return common;
 }
 
-/** Writes a program that runs qmpmux as it is tested, whatever directory a shell is in. */
+/** Writes a program that runs the qmpmux under test, in any working directory. */
 function writeProgram(path: string): string {
   const [command, args] = programCommand();
   // The shells have an environment of their own.
@@ -84,7 +84,7 @@ function writeProgram(path: string): string {
   return path;
 }
 
-/** Makes the files and sockets that are completed, in a directory. */
+/** Creates the files and sockets that are completed, in a directory. */
 function fill(place: string): Disposable {
   Deno.mkdirSync(`${place}/run`);
   for (const file of ["vm.toml", "spaced file.toml"]) {
@@ -120,7 +120,7 @@ const SHELLS: Readonly<Record<string, Shell>> = {
     return answers.map((answer, i) => {
       const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
       const last = typed[i]!.split(/(?<!\\) /).at(-1)!.replaceAll("\\", "");
-      // fish 4 offers words that have the letters somewhere, too; what begins with them comes first.
+      // fish 4 also offers words that contain the letters; those that begin with them are first.
       const begun = words.filter((word) => word.startsWith(last));
       return words.length > 0 ? commonBeginning(begun.length > 0 ? begun : words) : last;
     });
@@ -131,10 +131,10 @@ function lastWord([typed, line]: Case): Case {
   return [typed, line.split(" ").at(-1)!];
 }
 
-/** The number of cases that are about files; they come last. */
+/** The number of cases that complete files; they are last. */
 const FILE_CASES = 8;
 
-/** All cases; files are those of a place. */
+/** All cases; files are those of a directory. */
 function cases(place: string): Case[] {
   const flagsOf = (row: Subcommand): string[] => [
     ...Object.keys(row.flags).map((flag) => `--${flag}`),
@@ -162,7 +162,7 @@ function cases(place: string): Case[] {
     cut("serve ", "rfc2010", "--listen=unix:/x,dialect="),
     ...each("serve --qemu ", ["unix:", "unix-abstract:", "tcp:"]),
     ...each("serve --listen ", ["unix:", "unix-abstract:", "tcp:", "fd:"]),
-    // Unknown words are left alone.
+    // Unknown words are not changed.
     ["serve --frobnicat", "--frobnicat"],
     ["serve --listen /x,frobnicat", "/x,frobnicat"],
     ["serve --listen /x,mode=06", "/x,mode=06"],
@@ -194,7 +194,7 @@ Deno.test("candidates() completes every subcommand, flag, option and word of the
   }
 });
 
-/** A part of the cases: some of each kind, and all that need files. */
+/** A part of the cases: some of each kind, and all cases with files. */
 function sample(place: string): Case[] {
   return [
     ...["ser", "--vers", "events --fil", "status --h"].map((typed): Case => [
@@ -227,7 +227,7 @@ for (const [how, shell] of Object.entries(SHELLS)) {
       Deno.writeTextFileSync(script, completionText(name));
       const all = sample(place.path);
       const words = await shell(script, all.map(([typed]) => typed));
-      // An equals sign waits for a value; zsh removes it if none follows.
+      // zsh removes the equals sign if no value follows.
       const seen = (word: string): string => word.replace(/=$/, "");
       assertEquals(
         words.map((word, i) => [all[i]![0], seen(word)]),
@@ -237,7 +237,7 @@ for (const [how, shell] of Object.entries(SHELLS)) {
   });
 }
 
-/** The names that `qmpmux __complete` prints; it never says anything else. */
+/** The names that `qmpmux __complete` prints; it prints nothing else. */
 async function completed(words: string[], env: Record<string, string> = {}): Promise<string[]> {
   const { code, stdout, stderr } = await runQmpmux(["__complete", ...words], env);
   assertEquals([code, stderr], [0, ""]);
@@ -269,7 +269,7 @@ Deno.test("qmpmux __complete asks a running qmpmux for commands, events and clie
   assertEquals(await completed(["kick", "--control", control!, "--vm", "def"]), ["default"]);
 });
 
-Deno.test("qmpmux __complete has nothing to say where no monitor answers", async () => {
+Deno.test("qmpmux __complete prints nothing if no monitor answers", async () => {
   using place = makePlace();
   const path = `${place.path}/silent`;
   using _listener = Deno.listen({ transport: "unix", path });
@@ -281,7 +281,7 @@ Deno.test("qmpmux __complete has nothing to say where no monitor answers", async
   assertEquals(await completed(["exec", "--socket", `${place.path}/none/`]), []);
 });
 
-Deno.test("qmpmux __complete knows the roles of the file", async () => {
+Deno.test("qmpmux __complete knows the roles of the configuration file", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   Deno.writeTextFileSync(file, '[[role]]\nname = "observing"\nrules = []\n');
@@ -299,13 +299,13 @@ for (const shell of ["bash", "zsh", "fish"]) {
   });
 }
 
-Deno.test("completionText() refuses a shell that it does not know", () => {
+Deno.test("completionText() refuses an unknown shell", () => {
   for (const shell of ["tcsh", "toString", ""]) {
     assertThrows(() => completionText(shell), UsageError, "expected bash, zsh, fish");
   }
 });
 
-Deno.test("qmpmux completion says that the shell is missing", async () => {
+Deno.test("qmpmux completion reports that the shell is missing", async () => {
   assertEquals(await runQmpmux(["completion"]), {
     code: 64,
     stdout: "",

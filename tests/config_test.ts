@@ -1,5 +1,5 @@
 /**
- * The configuration file: the things it may contain, and its errors.
+ * The configuration file: its contents, and its errors.
  *
  * @module
  */
@@ -26,7 +26,7 @@ function problems(text: string): readonly string[] {
   }
 }
 
-Deno.test("readConfig() reads what the flags say, under the same names", () => {
+Deno.test("readConfig() reads settings under the names of the flags", () => {
   const config = readConfig(
     `
 qemu = "unix:/run/vm.sock,server=on,wait=off"
@@ -74,7 +74,7 @@ dialect = "rfc2010"
   assertEquals(config.roles.has("observer"), true);
 });
 
-Deno.test("readConfig() reads what concerns a QEMU that is slow or gone", () => {
+Deno.test("readConfig() reads the settings for a slow or absent QEMU", () => {
   const { values } = readConfig(
     'on-loss = "hold"\nstall-timeout = 3\nwatchdog = "qemu"\n' +
       '[deadline]\nmigrate = 600\n"query-*" = 5\n',
@@ -87,7 +87,7 @@ Deno.test("readConfig() reads what concerns a QEMU that is slow or gone", () => 
   ]);
 });
 
-Deno.test("configText() is read as the settings it was made of", () => {
+Deno.test("readConfig() reads the output of configText() as the same settings", () => {
   const text = [
     'qemu = "unix:/run/vm"',
     'on-loss = "hold"',
@@ -110,13 +110,13 @@ Deno.test("configText() is read as the settings it was made of", () => {
   assertEquals(serveSettings(["--config", file]), settings);
 });
 
-/** Returns the rules of a listener's roles, without their lines. */
+/** Returns the rules of a listener's roles, without their line numbers. */
 function rulesOf({ grant, admission }: ListenerSettings): unknown[] {
   const roles = [grant.role, ...admission.special.map(({ grant }) => grant.role)];
   return roles.map(({ rules }) => rules.map(({ name: { text }, ...rule }) => ({ text, ...rule })));
 }
 
-Deno.test("configText() writes the roles that listeners have, as they were", () => {
+Deno.test("configText() writes the roles of listeners unchanged", () => {
   const rules = `[
   { refuse = "blockdev-add", where = { driver = ["nbd", "http*"], n = 5 }, because = "a \\"b\\"" },
   { allow = "a", where = { "actions[*].type" = true }, present = ["x"], absent = ["y.z", "u"] },
@@ -147,12 +147,12 @@ Deno.test("configText() writes the roles that listeners have, as they were", () 
   ]);
 });
 
-Deno.test("readConfig() of an empty file says nothing", () => {
+Deno.test("readConfig() of an empty file sets nothing", () => {
   const { listeners, values } = readConfig("", "f");
   assertEquals([listeners, values], [[], {}]);
 });
 
-Deno.test("readConfig() tells all that is wrong, each with its line", () => {
+Deno.test("readConfig() reports every problem, each with its line", () => {
   assertEquals(
     problems(`qemu = 7
 quemu = "x"
@@ -186,7 +186,7 @@ rules = [{ permit = "*" }]
   );
 });
 
-Deno.test("readConfig() tells all that is wrong with a listener", () => {
+Deno.test("readConfig() reports every problem of a listener", () => {
   assertEquals(
     problems(`[[listen]]
 address = "/run/a"
@@ -285,7 +285,7 @@ for (
   });
 }
 
-Deno.test("readConfig() tells all that is wrong in a role, each at its own line", () => {
+Deno.test("readConfig() reports every problem of a role, each at its own line", () => {
   const found = problems(`[[role]]
 colour = 1
 name = "x"
@@ -322,11 +322,11 @@ role = "x"
     "f:12: role: name is missing",
     'f:19: role y: rule 2: invalid value "" for refuse',
     "f:23: role z: rule 1: invalid value 7",
-    // Nothing about the listener: its role exists, although it is wrong.
+    // No error about the listener: its role exists, although it is invalid.
   ]);
 });
 
-Deno.test("readConfig() tells each rule where it stands", () => {
+Deno.test("readConfig() records the line of each rule", () => {
   const { roles } = readConfig(
     `[[role]]
 name = "x"
@@ -357,7 +357,7 @@ allow = "c"
   assertEquals(names("z"), ["/etc/f.toml:12 (allow b)", "/etc/f.toml:14 (allow c)"]);
 });
 
-Deno.test("roleWarnings() tells of each name that no known QEMU has, where its rule stands", () => {
+Deno.test("roleWarnings() lists each name that no known QEMU has, with its rule's line", () => {
   const { roles } = readConfig(
     `[[role]]
 name = "x"
@@ -385,7 +385,7 @@ for (
     ["is a single table", '[role]\nname = "x"\nrules = []\n'],
   ] as const
 ) {
-  Deno.test(`readConfig() reports no unknown role where one ${what}`, () => {
+  Deno.test(`readConfig() reports no unknown role if one ${what}`, () => {
     const listener = '[[listen]]\naddress = "/a"\nrole = "x"\nrole-for = "root:x"\n';
     const found = problems(role + listener);
     assertEquals(found.filter((problem) => problem.includes("unknown role")), []);
@@ -411,7 +411,7 @@ for (
     ["behind a comment and texts", `a = """\n"b\\""""" # "\nonce = ''''c'''\n__proto__ = 1`, 4],
   ] as [string, string, number][]
 ) {
-  Deno.test(`readConfig() refuses a key __proto__ ${what}, as any unknown one`, () => {
+  Deno.test(`readConfig() refuses a key __proto__ ${what}, like any unknown key`, () => {
     const found = problems(text).filter((problem) => problem.includes("__proto__"));
     assertEquals(found.length, 1);
     assertMatch(
@@ -421,7 +421,7 @@ for (
   });
 }
 
-Deno.test("readConfig() takes __proto__ where any key or text may stand", () => {
+Deno.test("readConfig() accepts __proto__ wherever any key or text is allowed", () => {
   const config = readConfig(
     [
       "# __proto__ = 1",
@@ -439,12 +439,12 @@ Deno.test("readConfig() takes __proto__ where any key or text may stand", () => 
   assertEquals(config.values.deadline, [{ glob: "__proto__", seconds: 5 }]);
 });
 
-Deno.test("readConfig() takes a table of as many keys as fit into a file", () => {
+Deno.test("readConfig() accepts a table of as many keys as fit into a file", () => {
   const keys = Array.from({ length: 20_000 }, (_, i) => `a${i} = 1\n`).join("");
   assertEquals(readConfig(`[deadline]\n${keys}`, "f").values.deadline!.length, 20_000);
 });
 
-Deno.test("readConfigFile() reads 256 KiB, and refuses a longer file and one without end", () => {
+Deno.test("readConfigFile() reads 256 KiB, and refuses a longer or an endless file", () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   const most = `once = true\n#é${"x".repeat((256 << 10) - 15)}`;
@@ -508,7 +508,7 @@ for (
     ["long keys", `vm${".a".repeat(1e5)} = 1`, "f:1: invalid TOML: it is nested too deeply"],
   ] as const
 ) {
-  Deno.test(`readConfig() refuses ${what}, and says where`, () => {
+  Deno.test(`readConfig() refuses ${what}, and names the line`, () => {
     const [problem = "", ...more] = problems(text);
     assertEquals([problem.slice(0, expected.length), more], [expected, []]);
   });

@@ -1,7 +1,6 @@
 /**
- * One socket with a bounded write queue, over a real one.
- *
- * Connections: writes that are joined, the bounds, and the end by either side.
+ * One connection with a bounded write queue, over a real socket: joined writes, limits, and the
+ * close by either side.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import { within } from "./support/deadline.ts";
 import { hangUp, makePair, readText, readToEnd, WatchedSocket, write } from "./support/pair.ts";
 
 const WIDE: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
-/** The kernel takes some 200 kB for a peer that does not read. */
+/** The kernel buffers some 200 kB for a peer that does not read. */
 const MUCH = 4 << 20;
 
 class Notices implements ConnectionNotices {
@@ -56,7 +55,7 @@ Deno.test("Connection.send() joins what one turn queues into one write", async (
   connection.end();
 });
 
-Deno.test("Connection.send() writes in order what is queued while a write is under way", async () => {
+Deno.test("Connection.send() writes in order what is queued while a write is pending", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, WIDE, notices);
@@ -71,7 +70,7 @@ Deno.test("Connection.send() writes in order what is queued while a write is und
   connection.end();
 });
 
-Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB that a peer takes at once", async () => {
+Deno.test("Connection.send() yields to the event loop after each 256 KiB that a peer reads at once", async () => {
   let written = 0;
   const all = Promise.withResolvers<void>();
   const socket: Stream = {
@@ -86,14 +85,14 @@ Deno.test("Connection.send() leaves the event loop a turn after each 256 KiB tha
   };
   const connection = new Connection(socket, WIDE, new Notices());
   for (let part = 0; part < 16; part++) connection.send(new Uint8Array(1 << 16));
-  // All that microtasks can write has been written when a timer fires.
+  // When a timer fires, microtasks have written all they can.
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert(written <= 512 << 10, `${written} bytes were written`);
   await within("the rest", all.promise);
   connection.end();
 });
 
-Deno.test("Connection.send() goes on where the kernel takes a part", async () => {
+Deno.test("Connection.send() continues after a partial write", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours, 4);
   const connection = new Connection(socket.conn, WIDE, new Notices());
@@ -103,7 +102,7 @@ Deno.test("Connection.send() goes on where the kernel takes a part", async () =>
   connection.end();
 });
 
-Deno.test("Connection.behind tells when more is queued than the soft mark, until it is read", async () => {
+Deno.test("Connection.behind is true while more than the soft limit is queued", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10 }, notices);
@@ -119,7 +118,7 @@ Deno.test("Connection.behind tells when more is queued than the soft mark, until
   connection.end();
 });
 
-Deno.test("Connection.send() drops a peer past the hard mark at once, and tells it once", async () => {
+Deno.test("Connection.send() drops a peer past the hard limit at once, and reports it once", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, hard: 10 }, notices);
@@ -132,11 +131,11 @@ Deno.test("Connection.send() drops a peer past the hard mark at once, and tells 
   connection.drop("again");
   assertEquals(notices.drops.length, 1);
   assert(connection.closing);
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
   assertEquals(await readToEnd(pair.theirs), "");
 });
 
-Deno.test("Connection.tick() drops a peer that stays behind for longer than its patience, once", async () => {
+Deno.test("Connection.tick() drops a peer that stays behind for longer than the limit, once", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
@@ -148,10 +147,10 @@ Deno.test("Connection.tick() drops a peer that stays behind for longer than its 
   connection.tick(130.5);
   connection.tick(200);
   assertEquals(notices.drops, [`it left ${MUCH} bytes unread and read none for 30 s`]);
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
-Deno.test("Connection.tick() counts anew when the peer has caught up in between", async () => {
+Deno.test("Connection.tick() restarts the time when the peer has caught up in between", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, { ...WIDE, soft: 10, patience: 30 }, notices);
@@ -169,7 +168,7 @@ Deno.test("Connection.tick() counts anew when the peer has caught up in between"
   assertEquals(notices.drops.length, 1);
 });
 
-Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large chunks of a fast peer", async () => {
+Deno.test("Connection.read() returns data chunk by chunk, and large chunks from a fast peer", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   const lengths: number[] = [];
@@ -186,7 +185,7 @@ Deno.test("Connection.read() gives what comes, chunk by chunk, and reads large c
   connection.end();
 });
 
-Deno.test("Connection.read() reads nothing more until what took the last chunk is ready", async () => {
+Deno.test("Connection.read() reads nothing more until the last chunk has been handled", async () => {
   using pair = await makePair();
   const socket = new WatchedSocket(pair.ours);
   const connection = new Connection(socket.conn, WIDE, new Notices());
@@ -209,7 +208,7 @@ Deno.test("Connection.read() reads nothing more until what took the last chunk i
   connection.end();
 });
 
-Deno.test("Connection.read() tells the end of a peer that still listens", async () => {
+Deno.test("Connection.read() reports the end of a peer that still reads", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
@@ -217,15 +216,15 @@ Deno.test("Connection.read() tells the end of a peer that still listens", async 
   connection.send(bytes("late"));
   connection.close();
   assertEquals(await readToEnd(pair.theirs), "late");
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
-Deno.test("Connection.read() tells a reset as gone", async () => {
+Deno.test("Connection.read() reports a reset as a disconnect", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   connection.send(bytes("unread"));
   await write(pair.theirs, "x");
-  // Closing with something unread resets.
+  // Closing with unread data causes a reset.
   const ends = new Promise<string>((resolve) => {
     void connection.read(() => {
       pair.theirs.close();
@@ -233,10 +232,10 @@ Deno.test("Connection.read() tells a reset as gone", async () => {
     }).then(resolve);
   });
   assertEquals(await within("the end", ends), "gone");
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
 });
 
-Deno.test("Connection.read() throws on what is no end of a connection", async () => {
+Deno.test("Connection.read() throws on an unexpected error", async () => {
   const broken = {
     read: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
@@ -246,7 +245,7 @@ Deno.test("Connection.read() throws on what is no end of a connection", async ()
   connection.end();
 });
 
-Deno.test("Connection.close() lets the peer read its last bytes and the end of file, though it has sent more", async () => {
+Deno.test("Connection.close() lets the peer read its last bytes and end of file, even if it has sent more", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   const first = Promise.withResolvers<void>();
@@ -262,11 +261,11 @@ Deno.test("Connection.close() lets the peer read its last bytes and the end of f
   held.resolve();
   assertEquals(await readToEnd(pair.theirs), "last words");
   pair.theirs.close();
-  assertEquals(await within("the reading to end", reading), "gone");
-  await within("the connection to be over", connection.over);
+  assertEquals(await within("read() to end", reading), "gone");
+  await within("the connection to close", connection.over);
 });
 
-Deno.test("Connection.close() sends all that is queued, however long that is", async () => {
+Deno.test("Connection.close() sends all that is queued, however long it is", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
@@ -274,22 +273,22 @@ Deno.test("Connection.close() sends all that is queued, however long that is", a
   connection.close();
   assertEquals((await readToEnd(pair.theirs)).length, MUCH);
   pair.theirs.close();
-  assertEquals(await within("the reading to end", reading), "gone");
+  assertEquals(await within("read() to end", reading), "gone");
 });
 
-Deno.test("Connection.close() does not wait for ever for a peer that neither reads nor closes", async () => {
+Deno.test("Connection.close() does not wait forever for a peer that neither reads nor closes", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, WIDE, notices);
   const reading = connection.read(swallow);
   connection.send(bytes("x".repeat(MUCH)));
   connection.close();
-  await within("the connection to be over", connection.over);
-  assertEquals(await within("the reading to end", reading), "gone");
+  await within("the connection to close", connection.over);
+  assertEquals(await within("read() to end", reading), "gone");
   assertEquals(notices.drops, []);
 });
 
-Deno.test("Connection.close() ends the stream once; what is sent afterwards is not", async () => {
+Deno.test("Connection.close() ends the stream once; later data is not sent", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   const reading = connection.read(swallow);
@@ -299,30 +298,30 @@ Deno.test("Connection.close() ends the stream once; what is sent afterwards is n
   connection.send(bytes("after"));
   assertEquals(await readToEnd(pair.theirs), "before");
   pair.theirs.close();
-  await within("the reading to end", reading);
+  await within("read() to end", reading);
 });
 
-Deno.test("Connection.close() of a peer that is gone ends at once", async () => {
+Deno.test("Connection.close() of a disconnected peer returns at once", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   pair.theirs.close();
   connection.close();
-  assertEquals(await within("the reading to end", connection.read(swallow)), "gone");
-  await within("the connection to be over", connection.over);
+  assertEquals(await within("read() to end", connection.read(swallow)), "gone");
+  await within("the connection to close", connection.over);
 });
 
-Deno.test("Connection.send() to a peer that is gone ends the connection, and drops nobody", async () => {
+Deno.test("Connection.send() to a disconnected peer closes the connection, and counts no drop", async () => {
   using pair = await makePair();
   const notices = new Notices();
   const connection = new Connection(pair.ours, WIDE, notices);
   pair.theirs.close();
   connection.send(bytes("x"));
-  await within("the connection to be over", connection.over);
+  await within("the connection to close", connection.over);
   assertEquals(notices.drops, []);
   connection.end();
 });
 
-Deno.test("Connection.hasGone() tells a peer that has closed from one that still listens", async () => {
+Deno.test("Connection.hasGone() distinguishes a closed peer from one that still reads", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());
   await pair.theirs.closeWrite();
@@ -334,7 +333,7 @@ Deno.test("Connection.hasGone() tells a peer that has closed from one that still
   assertEquals(await connection.hasGone(), true);
 });
 
-Deno.test("Connection.hasGone() throws on what is no end of a connection", async () => {
+Deno.test("Connection.hasGone() throws on an unexpected error", async () => {
   const broken = {
     write: () => Promise.reject(new RangeError("no socket")),
     close: () => {},
@@ -344,7 +343,7 @@ Deno.test("Connection.hasGone() throws on what is no end of a connection", async
   connection.end();
 });
 
-Deno.test("Connection.close() waits less for a peer that has been sent everything than for one that has to read", async () => {
+Deno.test("Connection.close() waits less for a peer that has been sent everything than for one that must read", async () => {
   using idle = await makePair();
   using behind = await makePair();
   const ended: string[] = [];
@@ -354,6 +353,6 @@ Deno.test("Connection.close() waits less for a peer that has been sent everythin
     connection.over.then(() => ended.push(at === 0 ? "idle" : "behind"))
   );
   for (const connection of connections.toReversed()) connection.close();
-  await within("both to be over", Promise.all(all));
+  await within("both to close", Promise.all(all));
   assertEquals(ended, ["idle", "behind"]);
 });

@@ -1,5 +1,5 @@
 /**
- * Errors of qmpmux's own: each ends one client, or one connection to QEMU, and no process.
+ * Internal errors: each closes one client, or one connection to QEMU, and no process.
  *
  * @module
  */
@@ -17,7 +17,7 @@ function fails(): never {
   throw new RangeError("planted");
 }
 
-Deno.test("an error while a command is served ends its client alone", () => {
+Deno.test("an error while a command is served disconnects only its client", () => {
   const stage = new Stage();
   stage.containsErrors = true;
   stage.qemuReady();
@@ -32,13 +32,13 @@ Deno.test("an error while a command is served ends its client alone", () => {
   assertEquals(stage.mux.status().clients, 1);
 });
 
-Deno.test("an error while a reply or an event is delivered ends its client alone", () => {
+Deno.test("an error while a reply or an event is delivered disconnects only its client", () => {
   for (const what of ["fill", "wants"] as const) {
     const stage = new Stage();
     stage.containsErrors = true;
     stage.qemuReady();
     const [a, b] = [stage.ready("a"), stage.ready("b")];
-    // Both wait for the same answer.
+    // Both wait for the same reply.
     for (const client of [a, b]) client.say('{"execute":"query-block"}');
     a.monitor[what] = fails;
     stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
@@ -51,7 +51,7 @@ Deno.test("an error while a reply or an event is delivered ends its client alone
   }
 });
 
-Deno.test("an error while a client leaves keeps nothing of it", () => {
+Deno.test("an error while a client disconnects leaves nothing of it", () => {
   const stage = new Stage();
   stage.containsErrors = true;
   stage.qemuReady();
@@ -66,7 +66,7 @@ Deno.test("an error while a client leaves keeps nothing of it", () => {
   assertEquals(stage.notices.slice(1), ["failed teardown: RangeError: planted"]);
 });
 
-Deno.test("an error while QEMU is heard closes its connection alone; clients go on with the next", () => {
+Deno.test("an error while QEMU is read closes only that connection; clients continue with the next QEMU", () => {
   const stage = new Stage(60, {
     onLoss: "hold",
     recording: { observers: [{ observe: ({ kind }) => kind === "event" ? fails() : undefined }] },
@@ -112,7 +112,7 @@ async function setUp(planted: string): Promise<Set> {
   };
 }
 
-/** Returns how many internal errors have occurred in a place, as the metrics report. */
+/** Returns how many internal errors have occurred in an area, according to the metrics. */
 async function counted(metrics: string, where: string): Promise<number> {
   using socket = await Deno.connect({ transport: "unix", path: metrics });
   await socket.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -122,7 +122,9 @@ async function counted(metrics: string, where: string): Promise<number> {
   );
 }
 
-/** Registers a test that plants errors in the source; a compiled program has none to plant them in. */
+/**
+ * Registers a test that plants errors in the source; a compiled program has no source to change.
+ */
 function sourceTest(test: Deno.TestDefinition): void {
   if (!Deno.env.get("QMPMUX_BINARY")) Deno.test(test);
 }
@@ -134,7 +136,7 @@ for (
   ] as const
 ) {
   sourceTest({
-    name: `qmpmux logs an error planted in ${planted} with its stack, counts it, and goes on`,
+    name: `qmpmux logs an error planted in ${planted} with its stack, counts it, and continues`,
     async fn(): Promise<void> {
       await using set = await setUp(planted);
       using bystander = await TestClient.ready(set.path);
@@ -152,7 +154,7 @@ for (
 }
 
 sourceTest({
-  name: "qmpmux hangs up where an error comes up while it hears QEMU, and dials again",
+  name: "qmpmux disconnects if an error occurs while it reads QEMU, and reconnects",
   async fn(): Promise<void> {
     await using set = await setUp("hear");
     using client = await TestClient.ready(set.path);
@@ -170,7 +172,7 @@ sourceTest({
 });
 
 sourceTest({
-  name: "qmpmux goes on where a timer's callback fails, or a promise that nobody owns",
+  name: "qmpmux continues if a timer's callback or an unawaited promise fails",
   async fn(): Promise<void> {
     await using set = await setUp("stray");
     using client = await TestClient.ready(set.path);
@@ -186,7 +188,7 @@ sourceTest({
 });
 
 sourceTest({
-  name: "a second SIGTERM ends qmpmux, also where its end fails and no client ever ends",
+  name: "a second SIGTERM exits qmpmux, even if its shutdown fails and clients stay",
   async fn(): Promise<void> {
     await using set = await setUp("end");
     using client = await TestClient.connect(set.path);

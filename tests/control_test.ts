@@ -1,5 +1,5 @@
 /**
- * The control socket: administration whatever QEMU does.
+ * The control socket: administration in every state of QEMU.
  *
  * @module
  */
@@ -23,7 +23,7 @@ function own(name: string, args: object = {}): string {
   return JSON.stringify({ execute: `__org.qmpmux_${name}`, arguments: args, id: 1 });
 }
 
-Deno.test("a control connection is greeted at once, and takes qmpmux's commands without QEMU", () => {
+Deno.test("a control connection is greeted at once, and runs qmpmux's commands without QEMU", () => {
   const stage = new Stage();
   const admin = stage.connect("admin", CONTROL);
   assertEquals(admin.peer.take(), [
@@ -40,7 +40,7 @@ Deno.test("a control connection is greeted at once, and takes qmpmux's commands 
   assertEquals([status.vm, status.qemu, status.clients], ["vm1", "absent", 0]);
 });
 
-Deno.test("a control connection reaches no QEMU: its commands are not found, its events not told", () => {
+Deno.test("a control connection does not reach QEMU: QEMU's commands are unknown, its events not sent", () => {
   const stage = new Stage();
   const admin = stage.connect("admin", CONTROL);
   stage.qemuReady();
@@ -57,7 +57,7 @@ Deno.test("a control connection reaches no QEMU: its commands are not found, its
   assertEquals(stage.qemu.take(), []);
 });
 
-Deno.test("a control connection is no client: it is not listed, cannot be kicked, and outlives QEMU", () => {
+Deno.test("a control connection is not a client: it is not listed, cannot be kicked, and outlives QEMU", () => {
   const stage = new Stage();
   const admin = stage.connect("admin", CONTROL);
   admin.say('{"execute":"qmp_capabilities"}');
@@ -77,7 +77,7 @@ Deno.test("a control connection is no client: it is not listed, cannot be kicked
   assertEquals([status.qemu, status.clients, status.sessions], ["ready", 0, 2]);
 });
 
-Deno.test("query-clients tells what is at QEMU from what waits here: joined questions, and a reload", () => {
+Deno.test("query-clients separates commands at QEMU from waiting ones: joined queries, and a reload", () => {
   const stage = new Stage();
   stage.qemuReady();
   const admin = stage.connect("admin", CONTROL);
@@ -86,7 +86,7 @@ Deno.test("query-clients tells what is at QEMU from what waits here: joined ques
   stage.reloads = (done): void => void finish.push(done);
   const reloading = stage.connect("root", { ...CONTROL, dialect: "qmp", name: "root" });
   reloading.say(`{"execute":"qmp_capabilities"}${own("reload")}`);
-  // Five clients ask the same: two questions fly, and the others wait here, joined.
+  // Five clients send the same query: two are in flight, and the others wait here, joined.
   for (const name of ["a", "b", "c", "d"]) stage.ready(name).say('{"execute":"query-block"}');
   stage.qemu.take();
   admin.peer.take();
@@ -235,7 +235,7 @@ async function asked(admin: TestClient, name: string): Promise<Record<string, un
   return JSON.parse(await admin.ask(own(name))).return;
 }
 
-Deno.test("serve --control is there before QEMU, reloads, and writes who did so into the audit", async () => {
+Deno.test("serve --control works before QEMU is there, reloads, and audits who requested it", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   const write = (more: string): void =>
@@ -251,7 +251,7 @@ Deno.test("serve --control is there before QEMU, reloads, and writes who did so 
   using admin = await TestClient.ready(at("control"));
   const { vm, qemu, "qemu-pid": pid } = await asked(admin, "query-status");
   assertEquals([vm, qemu, pid], ["web-1", "absent", null]);
-  // Audit and metrics start and stop with a reload.
+  // A reload starts and stops audit and metrics.
   write(`audit = "${at("audit")}"\nmetrics = "${at("metrics")}"\n`);
   assertEquals(await asked(admin, "reload"), {});
   await mux.log.until(/metrics on unix:/);
@@ -288,7 +288,7 @@ Deno.test("serve --control is there before QEMU, reloads, and writes who did so 
 });
 
 for (const text of ["127.0.0.1:1", "unix-abstract:x", "fd:x"]) {
-  Deno.test(`--control refuses ${text}, which is no unix socket with a path`, async () => {
+  Deno.test(`--control refuses ${text}, which is not a unix socket with a path`, async () => {
     const { runQmpmux } = await import("./support/qmpmux.ts");
     const { code, stderr } = await runQmpmux([
       ...["serve", "--qemu", "/run/vm", "--listen", "/run/mux", "--control", text],
@@ -314,7 +314,7 @@ Deno.test("--control answers while QEMU is stopped", async () => {
 });
 
 Deno.test({
-  name: "query-self and query-status tell QEMU's process, where its socket does",
+  name: "query-self and query-status report QEMU's process if its socket does",
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     using place = makePlace();
@@ -332,7 +332,7 @@ Deno.test({
   },
 });
 
-/** Returns the reason for which nobody can connect to a path; `undefined` if one can. */
+/** Returns the reason why a client cannot connect to a path, or `undefined` if it can. */
 async function refusal(path: string): Promise<string | undefined> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -342,7 +342,7 @@ async function refusal(path: string): Promise<string | undefined> {
   }
 }
 
-Deno.test("absent=refuse lets nobody connect while QEMU is away, and everybody when it is there", async () => {
+Deno.test("absent=refuse refuses connections while QEMU is away, and accepts them when it is there", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using mux = await startQmpmux([
@@ -358,12 +358,12 @@ Deno.test("absent=refuse lets nobody connect while QEMU is away, and everybody w
     assertMatch(await client.ask({ execute: "query-status" }), /"running"/);
     await qemu[Symbol.asyncDispose]();
     await client.lines.until(/QEMU_LOST/);
-    // Connected clients stay; no other can connect.
+    // Connected clients stay; new ones cannot connect.
     assertEquals(await refusal(at("mux")), "NotFound");
   }
 });
 
-Deno.test("absent= is taken by a reload at once, both ways", async () => {
+Deno.test("a reload applies absent= at once, both ways", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   const write = (absent: string): void =>

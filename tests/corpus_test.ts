@@ -1,9 +1,8 @@
 /**
- * Every recorded byte of QEMU, again.
+ * Replays every recorded byte of QEMU.
  *
- * Purely: damage texts and ids of three QEMU versions, at every cut. And live:
- * all the conversations of the installed QEMU's version, had with a qmpmux in
- * front of it, alone and twelve times side by side.
+ * Without QEMU: syntax errors and ids of three QEMU versions, at every cut. With QEMU: all
+ * conversations of the installed QEMU's version through a qmpmux, alone and twelve at a time.
  *
  * @module
  */
@@ -31,7 +30,7 @@ import { startQmpmux } from "./support/qmpmux.ts";
 for (const { version, grammar, cases } of [...CORPORA, FOUND]) {
   const title = `${cases.length} cases of QEMU ${version}`;
 
-  Deno.test(`FrameSplitter finds the damage QEMU found at every cut: ${title}`, () => {
+  Deno.test(`FrameSplitter finds the syntax errors that QEMU found at every cut: ${title}`, () => {
     for (const { name, phase, bytes, chunks, heard } of cases) {
       const wanted = damagesIn(heard);
       for (const cut of [chunks, ...cutsOf(bytes)]) {
@@ -42,14 +41,14 @@ for (const { version, grammar, cases } of [...CORPORA, FOUND]) {
     }
   });
 
-  Deno.test(`canonical() spells an id as QEMU printed it: ${title}`, () => {
+  Deno.test(`canonical() writes an id as QEMU printed it: ${title}`, () => {
     for (const { name, bytes, heard } of cases.filter(({ name }) => name.startsWith("id"))) {
       assertEquals(idsOf(new FrameSplitter(grammar), bytes), idsIn(heard), name);
     }
   });
 }
 
-/** Returns the ids of all objects in the bytes, as we would print them. */
+/** Returns the ids of all objects in the bytes, as qmpmux would print them. */
 function idsOf(splitter: FrameSplitter, bytes: Uint8Array): string[] {
   const ids: string[] = [];
   for (const thing of fed(splitter, [bytes])) {
@@ -72,7 +71,7 @@ function idsIn(heard: string): string[] {
 /**
  * Starts a QEMU and a qmpmux in front of it.
  *
- * @param run is told of a QEMU without a qmpmux too, where this version of it is not recorded
+ * @param run also gets a QEMU without a qmpmux if this version of QEMU is not recorded
  */
 async function served(
   run: (path: string, corpora: Corpus[], bare: string | undefined) => Promise<void>,
@@ -92,9 +91,9 @@ async function served(
 }
 
 /**
- * Plays every case again, one after the other; returns the differences.
+ * Replays every case, one after the other; returns the differences.
  *
- * @param bare a QEMU that says for itself what it answers, where that is not what was recorded
+ * @param bare a QEMU to ask directly if its reply differs from the recorded one
  */
 async function differences(
   path: string,
@@ -130,7 +129,7 @@ Deno.test({
   fn: () =>
     served(async (path, corpora, bare) => {
       for (const corpus of corpora) {
-        // One client's events are everybody's.
+        // Every client gets one client's events.
         const cases = corpus.cases.filter(({ name }) => !name.startsWith("event/"));
         const clients = Array.from({ length: 12 }, (_, i) => {
           const from = Math.floor(cases.length * i / 12);

@@ -1,5 +1,5 @@
 /**
- * A way through a value: its kinds, its parts and its texts.
+ * Traversal of a value: its kinds, its parts and its texts.
  *
  * @module
  */
@@ -19,7 +19,7 @@ function value(text: string): Cursor {
   return new Cursor(frame.bytes);
 }
 
-/** Builds the value at a cursor, and moves behind it. */
+/** Builds the value at a cursor, and moves the cursor past it. */
 function built(cursor: Cursor): unknown {
   const { isObject, isArray } = cursor;
   if (isObject) {
@@ -108,7 +108,7 @@ Deno.test("Cursor agrees with JSON.parse on made-up values", () => {
   }
 });
 
-Deno.test("Cursor tells the kinds of values apart", () => {
+Deno.test("Cursor distinguishes the kinds of values", () => {
   const kinds = (text: string): boolean[] => {
     const { isObject, isArray, isString, isNumber, isScalar } = value(text);
     return [isObject, isArray, isString, isNumber, isScalar];
@@ -120,7 +120,7 @@ Deno.test("Cursor tells the kinds of values apart", () => {
   assertEquals(kinds("null"), [false, false, false, false, true]);
 });
 
-Deno.test("Cursor.member() goes to the value of a member, or behind what has none of that name", () => {
+Deno.test("Cursor.member() moves to the value of a member, or past an object that lacks it", () => {
   const text = `[{"a":{"b":1},"\\u0062":[2,3],"c":4},{"a":5},{},[6],7]`;
   const cursor = value(text);
   cursor.enter();
@@ -144,7 +144,7 @@ Deno.test("Cursor finds keys and strings in a table, however they are written", 
   assertEquals([cursor.keyIn(table), cursor.stringIn(table)], [undefined, 2]);
 });
 
-Deno.test("Cursor.canContain() sees a text, and escapes that could be it", () => {
+Deno.test("Cursor.canContain() is true for a text, and for escapes that could spell it", () => {
   const can = (text: string): boolean => value(text).canContain("fd:/");
   for (const text of ['"fd:/"', '"ffd:/x"', '"fd:\\/x"', '"\\u0066d:/"']) {
     assertEquals(can(text), true);
@@ -152,6 +152,6 @@ Deno.test("Cursor.canContain() sees a text, and escapes that could be it", () =>
   for (const text of ['""', '"fd:"', '"fd:x/fd"', '"\\n\\n\\n"']) assertEquals(can(text), false);
 });
 
-Deno.test("Cursor.raw is a number as it stands", () => {
+Deno.test("Cursor.raw is a number as it is written", () => {
   assertEquals([value("1e3").raw, value("1e3").scalar], ["1e3", "1000"]);
 });

@@ -9,7 +9,7 @@
 import { assertEquals } from "@std/assert";
 import { parseArgs } from "@std/cli/parse-args";
 
-/** `true` where two types are the same. */
+/** Holds `true` if two types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
   : false;
 
@@ -30,7 +30,7 @@ Deno.test("parseArgs() gives each option the type of its list", () => {
   assertEquals({ out, all, tag, limit }, { out: "x", all: true, tag: ["a", "b"], limit: "20" });
 });
 
-Deno.test("parseArgs() takes names known only at run time for texts", () => {
+Deno.test("parseArgs() assumes that names known only at run time are texts", () => {
   const names = ["deb"];
   const told = parseArgs(["--console"], {
     string: ["limit", ...names],

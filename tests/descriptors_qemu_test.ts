@@ -1,5 +1,5 @@
 /**
- * Identities and descriptors, with a real QEMU, whose `/proc` shows what it has open.
+ * Identities and descriptors, with a real QEMU, whose `/proc` lists its open files.
  *
  * @module
  */
@@ -100,7 +100,7 @@ function rootTest(name: string, run: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU || WITHOUT_ROOT, fn: run });
 }
 
-test("getfd through qmpmux gives QEMU the descriptor, and qmpmux keeps none", async () => {
+test("getfd through qmpmux gives QEMU the descriptor, and qmpmux closes its copy", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   const before = descriptorsOf(set.mux.pid);
@@ -111,7 +111,7 @@ test("getfd through qmpmux gives QEMU the descriptor, and qmpmux keeps none", as
   await hasDescriptors(set.mux.pid, before);
 });
 
-test("descriptors reach their command whatever they came on", async () => {
+test("descriptors reach their command on whichever bytes they arrived", async () => {
   await using set = await setUp();
   using client = await PassingClient.connect(set.fds);
   // During the handshake.
@@ -119,10 +119,10 @@ test("descriptors reach their command whatever they came on", async () => {
   await client.send('{"execute":', ["early"]);
   assertEquals(await client.ask('"qmp_capabilities"}'), DONE);
   assertEquals(await client.getfd("a", []), DONE);
-  // On a lone space, several at once: QEMU takes the first.
+  // On a lone space, several at once: QEMU uses the first.
   await client.send(" ", ["first", "second", "third"]);
   assertEquals(await client.getfd("b", []), DONE);
-  // With a command that has no use for it, and with the last byte of one that has.
+  // With a command that does not use it, and with the last byte of one that does.
   assertMatch(await client.ask('{"execute":"query-name"}', ["on-query"]), /^\{"return": /);
   assertEquals(await client.getfd("c", []), DONE);
   await client.send('{"execute":"getfd","arguments":{"fdname":"d"}');
@@ -132,7 +132,7 @@ test("descriptors reach their command whatever they came on", async () => {
   assertEquals(await client.getfd("e", []), NOTHING_CAME);
 });
 
-test("a later message's descriptors take the place of those that wait", async () => {
+test("a later message's descriptors replace the waiting ones", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   await client.send(" ", ["waits"]);
@@ -141,7 +141,7 @@ test("a later message's descriptors take the place of those that wait", async ()
   await hasFiles(set.qemu.pid, "comes");
 });
 
-test("sixteen descriptors with one message are taken, as many as QEMU takes", async () => {
+test("sixteen descriptors with one message are accepted, as many as QEMU accepts", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   const names = Array.from({ length: 16 }, (_, index) => `n${index}`);
@@ -150,7 +150,7 @@ test("sixteen descriptors with one message are taken, as many as QEMU takes", as
   await hasFiles(set.mux.pid);
 });
 
-test("each of pipelined commands gets its own descriptor", async () => {
+test("pipelined commands get their own descriptors", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds, ["oob"]);
   for (let i = 0; i < 6; i++) {
@@ -168,10 +168,10 @@ test("each of pipelined commands gets its own descriptor", async () => {
   assertEquals(new Set(sets).size, 6);
 });
 
-test("add-fd to a set, remove-fd, and a block device on /dev/fdset work as direct", async () => {
+test("add-fd to a set, remove-fd, and a block device on /dev/fdset work as with QEMU alone", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
-  // While the VM is stopped QEMU keeps descriptors that were removed.
+  // While the VM is stopped QEMU keeps removed descriptors.
   assertMatch(await client.ask('{"execute":"cont"}'), /"event": "RESUME"/);
   assertEquals(await client.line(), DONE);
   const { "fdset-id": id } = valueOf(await client.ask('{"execute":"add-fd"}', ["disk"]));
@@ -200,7 +200,7 @@ test("add-fd to a set, remove-fd, and a block device on /dev/fdset work as direc
   assertEquals(await client.ask('{"execute":"query-fdsets"}'), '{"return": []}');
 });
 
-test("a name can be used by its client, for what it was passed for, and is gone then", async () => {
+test("a client can use its name for the purpose it was passed for, and then the name is removed", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   using other = await PassingClient.ready(set.fds);
@@ -225,7 +225,7 @@ test("a name can be used by its client, for what it was passed for, and is gone 
   await hasFiles(set.qemu.pid);
 });
 
-test("24 clients that give the same name each use their own", async () => {
+test("24 clients that use the same name each use their own descriptor", async () => {
   await using set = await setUp("fds=on", [], ["-m", "1"]);
   const dump =
     '{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"fd:drgn-dump"}}';
@@ -254,7 +254,7 @@ test("24 clients that give the same name each use their own", async () => {
   }
 });
 
-test("everybody reads the name that its owner chose, also where another has it, too", async () => {
+test("every client reads the name that its owner chose, even if another client uses it too", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   using other = await PassingClient.ready(set.fds);
@@ -267,7 +267,7 @@ test("everybody reads the name that its owner chose, also where another has it, 
     assertEquals(await each.getfd(name, [mine]), DONE);
     const args = JSON.stringify({ id, backend }).replace("NAME", name);
     assertEquals(await each.ask(`{"execute":"chardev-add","arguments":${args}}`), DONE);
-    // QEMU shows the name of one that has ended.
+    // QEMU reports the name of a chardev that has closed.
     for (const end of [mine, theirs]) loadLibc().close(end);
   }
   const shown = async (command: string): Promise<string[]> => {
@@ -281,7 +281,7 @@ test("everybody reads the name that its owner chose, also where another has it, 
   const info = { "command-line": "info chardev" };
   const line = JSON.stringify({ execute: "human-monitor-command", arguments: info });
   assertEquals(await shown(line), [asked, asked]);
-  // Each name has been used: neither client has it now.
+  // Each name has been used: neither client owns it now.
   for (const each of [client, other]) {
     assertMatch(await each.closefd(name), /File descriptor named 'caf\\u00E9 \\"1\\"' not found/);
   }
@@ -324,7 +324,7 @@ test("what a client leaves behind is closed, whatever it was doing", async () =>
   await hasDescriptors(set.mux.pid, base);
 });
 
-test("a set that another client's disk is on ends with the disk, when its owner has left", async () => {
+test("a set that another client's disk uses is removed with the disk, after its owner has left", async () => {
   await using set = await setUp();
   using other = await TestClient.ready(set.plain);
   assertMatch(await other.ask({ execute: "cont" }), /RESUME/);
@@ -342,13 +342,13 @@ test("a set that another client's disk is on ends with the disk, when its owner 
   await hasFiles(set.qemu.pid);
 });
 
-test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes all along", async () => {
+test("qmpmux removes all names when it shuts down, and QEMU closes them all when it exits", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   await client.getfd("kept");
   set.mux.kill("SIGTERM");
   await client.lines.rest();
-  await within("qmpmux to end", set.mux.ended);
+  await within("qmpmux to exit", set.mux.ended);
   await hasFiles(set.qemu.pid);
 
   await using again = await setUp();
@@ -357,27 +357,27 @@ test("when qmpmux is told to end it leaves no name behind, and QEMU's end takes 
   await other.send(" ", ["waits"]);
   again.qemu.kill("SIGKILL");
   await other.lines.rest();
-  await within("the client's end", again.mux.log.until(/QEMU closed its monitor/));
+  await within("the client's disconnect", again.mux.log.until(/QEMU closed its monitor/));
   await hasFiles(again.mux.pid);
 });
 
-test("a QEMU that is connected to again has no name of before", async () => {
+test("a QEMU that is connected to again keeps no earlier name", async () => {
   const more = ["--on-loss", "hold", "--max-message", "1M"];
   await using set = await setUp("fds=on", more, ["-machine", "pc", "-m", "16"]);
   using client = await PassingClient.ready(set.fds);
   using other = await TestClient.ready(set.plain);
   for (const name of ["before", "too"]) assertEquals(await client.getfd(name), DONE);
   await hasFiles(set.qemu.pid, "before", "too");
-  // Its answer is longer than one may be.
+  // Its reply exceeds the limit.
   const line = { "command-line": "xp /300000xb 0" };
   await other.send(JSON.stringify({ execute: "human-monitor-command", arguments: line }));
   for (let times = 0; times < 2; times++) await set.mux.log.until(/: connected to QEMU /);
   await hasFiles(set.qemu.pid);
-  // Both have heard that it was lost.
+  // Both have got the error that it was lost.
   assertMatch(await client.line(), /"event": "__org.qmpmux_QEMU_LOST"/);
 });
 
-test("a stopped QEMU that has been passed a descriptor is told as stalled, and takes it when it goes on", async () => {
+test("a stopped QEMU that was passed a descriptor is reported as stalled, and takes it when it runs again", async () => {
   await using set = await setUp("fds=on", ["--stall-timeout", "1"]);
   using client = await PassingClient.ready(set.fds);
   set.qemu.kill("SIGSTOP");
@@ -389,7 +389,7 @@ test("a stopped QEMU that has been passed a descriptor is told as stalled, and t
   await hasFiles(set.qemu.pid, "late");
 });
 
-test("a listener without fds=on takes none: QEMU says that nothing came, and the log what may be missing", async () => {
+test("a listener without fds=on accepts no descriptors: QEMU reports a missing one, the log the reason", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.plain);
   for (const name of ["x", "y"]) assertEquals(await client.getfd(name), NOTHING_CAME);
@@ -407,7 +407,7 @@ test("a listener without fds=on takes none: QEMU says that nothing came, and the
   await hasFiles(set.qemu.pid);
 });
 
-test("a listener that only knows who connects takes none, beside one that does", async () => {
+test("a listener that only identifies clients accepts no descriptors, beside one that does", async () => {
   using place = makePlace();
   const more = ["identity=on", `allow=${Deno.uid()}`, "user-rate=100"];
   const listens = more.flatMap((each, i) => ["--listen", `unix:${place.path}/${i},${each}`]);
@@ -429,7 +429,7 @@ test("a listener that only knows who connects takes none, beside one that does",
   await hasFiles(set.qemu.pid, "y");
 });
 
-test("what names a descriptor in a file's name, or is QEMU's own number, is no way to another's", async () => {
+test("a descriptor in a file name, or QEMU's own number, gives no access to another client's descriptor", async () => {
   await using set = await setUp();
   using client = await PassingClient.ready(set.fds);
   using other = await PassingClient.ready(set.fds);
@@ -459,7 +459,7 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
     }));
     assertMatch(answer, /^\{"return": "Error: File descriptor named 'mine' (has )?not /);
   }
-  // Commands that QEMU does not run close nothing, and give nothing to anybody.
+  // Commands that QEMU does not run close nothing, and give no descriptor to other clients.
   const wrong = '{"execute":"closefd","arguments":{"fdname":"mine","x":1}}';
   assertMatch(await client.ask(wrong), /Parameter 'x' is unexpected/);
   assertMatch(await other.closefd("mine"), /File descriptor named 'mine' not found/);
@@ -468,7 +468,7 @@ test("what names a descriptor in a file's name, or is QEMU's own number, is no w
   await hasFiles(set.qemu.pid);
 });
 
-test("who connects is known, to administrators and to the audit", async () => {
+test("administrators and the audit see the identity of each client", async () => {
   await using set = await setUp("identity=on,role=admin,name=known", ["--audit-all"]);
   using client = await TestClient.ready(set.fds);
   const who = { pid: Deno.pid, uid: Deno.uid(), gid: Deno.gid() };
@@ -481,7 +481,9 @@ test("who connects is known, to administrators and to the audit", async () => {
   assertEquals(JSON.parse(record!).peer, who);
 });
 
-/** Returns the first line that a client of another user reads, `""` if it is refused; needs root. */
+/**
+ * Returns the first line that a client of another user reads, or `""` if it is refused; needs root.
+ */
 async function greetingOf(path: string, uid: number): Promise<string> {
   const code = `
 import os, socket, sys
@@ -511,13 +513,13 @@ test("user-rate= is shared by all clients of a user", async () => {
   await using set = await setUp("user-rate=3");
   using one = await TestClient.ready(set.fds);
   using two = await TestClient.ready(set.fds);
-  // Their two handshakes were the first of three at once: the second of these has to wait.
+  // Their two handshakes took the first of three tokens: the second client has to wait.
   await one.ask({ execute: "query-status" });
   await two.ask({ execute: "query-status" });
   await set.mux.log.until(/and others of its user send more than 3 commands a second/);
 });
 
-test("a socket that was passed brings descriptors too", async () => {
+test("clients of a passed socket can pass descriptors too", async () => {
   using place = makePlace();
   const path = `${place.path}/passed`;
   await using qemu = await startQemu(`${place.path}/qmp`);
@@ -529,7 +531,7 @@ test("a socket that was passed brings descriptors too", async () => {
 });
 
 if (!Deno.env.get("QMPMUX_BINARY")) {
-  test("without leave for foreign calls qmpmux runs, says so, and admits nobody by name", async () => {
+  test("without permission for FFI qmpmux runs, reports it, and admits no client by user", async () => {
     using place = makePlace();
     await using qemu = await startQemu(`${place.path}/qmp`);
     const args = ["--qemu", `unix:${qemu.path}`];

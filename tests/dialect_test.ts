@@ -1,5 +1,5 @@
 /**
- * The dialects as tables; the transcripts show their replies.
+ * The dialects as tables. The transcripts show their replies.
  *
  * @module
  */
@@ -16,12 +16,12 @@ Deno.test("DIALECTS has each dialect under its own name", () => {
   for (const [name, dialect] of Object.entries(DIALECTS)) assertEquals(dialect.name, name);
 });
 
-Deno.test("QMP.greeting() is QEMU's own bytes", () => {
+Deno.test("QMP.greeting() returns QEMU's own bytes", () => {
   const bytes = asciiBytes('{"QMP": {}}\r\n');
   assertEquals(QMP.greeting(bytes), bytes);
 });
 
-Deno.test("RFC2010.dressed() gives errors an empty data, and leaves returns alone", () => {
+Deno.test("RFC2010.dressed() adds an empty data to errors, and does not change returns", () => {
   const error = RFC2010.inDialect(errorReply("X", 'a "}}" b'));
   assertEquals(
     text(error.bytes),
@@ -31,7 +31,7 @@ Deno.test("RFC2010.dressed() gives errors an empty data, and leaves returns alon
   assertEquals(RFC2010.inDialect(reply), reply);
 });
 
-Deno.test("RFC2010 remembers only so many enabled events", () => {
+Deno.test("RFC2010 remembers a limited number of enabled events", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.connect("a", grant({ dialect: "rfc2010" }));

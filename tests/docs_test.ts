@@ -1,19 +1,19 @@
 /**
  * The commands in README.md and docs/ are run, and the output they show is compared.
  *
- * The commands of a document run in order, in a sandbox. The words behind the fence of
+ * The commands of a document run in order, in a sandbox. The words after the fence of
  * a block are its kind:
  *
  *     console           commands, each behind `$ `, and all that they print; a line of JSON
  *                       with "execute" that socat shows is typed
- *     console stays     one command that runs on, with what it prints at once and, behind a line
+ *     console stays     one command that runs on, with what it prints at once and, after a line
  *                       of `…`, what it must print later
  *     console fails     its last command ends with another status than 0
- *     console MARK      cannot run here: ELSEWHERE says where each of its commands is run
+ *     console MARK      cannot run here: ELSEWHERE names where each of its commands runs
  *     toml              a configuration file, or a part of one; a first line `# /path` names it
- *     ini               a unit, a drop-in, or what goes into /etc/default/qmpmux-NAME
- *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` says,
- *                       `<- ` or `S: ` hears
+ *     ini               a unit, a drop-in, or the content of /etc/default/qmpmux-NAME
+ *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` sends,
+ *                       `<- ` or `S: ` gets
  *     ts                a part of a program in examples/
  *     xml, dockerfile, tmpfiles, text
  *
@@ -21,6 +21,7 @@
  */
 
 import { assert, assertEquals, assertMatch, fail } from "@std/assert";
+import { IMMUTABLE } from "../lib/sharing/query_cache.ts";
 import { TestClient } from "./support/client.ts";
 import {
   areLines,
@@ -45,7 +46,7 @@ const WITHOUT_PROGRAMS = ["qemu", "socat", "curl"].some((name) => WITHOUT.includ
 const KINDS = ["console", "toml", "ini", "qmp", "ts", "xml", "dockerfile", "tmpfiles", "text"];
 const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 
-/** Why a block of commands may not run here. */
+/** The reason why a block of commands may not run here. */
 const MARKS = ["vm", "release", "long", "container"];
 
 /**
@@ -95,7 +96,7 @@ function firstLine({ command }: Shown): string {
 
 const OF_CONSOLE = BLOCKS.filter(({ kind }) => kind === "console");
 
-Deno.test("every block says what it is", () => {
+Deno.test("every block has a known kind", () => {
   const unknown = BLOCKS.filter(({ kind, marks }) =>
     !KINDS.includes(kind) ||
     (kind === "console" && !marks.every((mark) => [...MARKS, "stays", "fails"].includes(mark)))
@@ -113,7 +114,7 @@ Deno.test("a block of text has no commands", () => {
   assertEquals(commands.map(placeOf), []);
 });
 
-Deno.test("every command that does not run here is listed with where it runs", () => {
+Deno.test("every command that does not run here is listed with the test that runs it", () => {
   const shown = OF_CONSOLE.filter(hasMark).flatMap(commandsOf).map(firstLine);
   assertEquals([...new Set(shown)].sort(), Object.keys(ELSEWHERE).sort());
 });
@@ -166,14 +167,14 @@ async function play(document: string): Promise<void> {
     for (const line of shown) {
       for (;;) {
         const next = await running.lines.next(`${placeOf(block)}: ${line}`);
-        if (next === undefined) fail(`${placeOf(block)}: the end came before ${line}`);
+        if (next === undefined) fail(`${placeOf(block)}: output ended before ${line}`);
         if (isLine(sandbox.outside(next), line)) break;
       }
     }
   }
 }
 
-/** Returns the monitors that commands connect to, and that no command of the document starts. */
+/** Returns the monitors that commands connect to and that the document does not start. */
 function qemusOf(blocks: readonly Block[]): string[] {
   const text = blocks.filter((block) => block.kind !== "text" && !hasMark(block))
     .flatMap(({ lines }) => lines).join("\n");
@@ -207,13 +208,13 @@ async function chosen(socket: string): Promise<void> {
 
 async function hear(sandbox: Sandbox, block: Block, running: Running, line: string): Promise<void> {
   const next = await running.lines.next(`${placeOf(block)}: ${line}`);
-  if (next === undefined) fail(`${placeOf(block)}: the end came instead of ${line}`);
+  if (next === undefined) fail(`${placeOf(block)}: output ended instead of ${line}`);
   if (!isLine(sandbox.outside(next), line)) {
     assertEquals(settled(sandbox.outside(next)), settled(line), placeOf(block));
   }
 }
 
-/** Plays a conversation: the lines that are typed are the commands to QEMU. */
+/** Plays a conversation: the typed lines are the commands to QEMU. */
 async function converse(sandbox: Sandbox, block: Block, { command, output }: Shown): Promise<void> {
   await using running = sandbox.start(command);
   for (const line of output) {
@@ -238,7 +239,7 @@ async function compare(sandbox: Sandbox, block: Block, shown: Shown, last: boole
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "toml")) {
-  Deno.test(`qmpmux check finds nothing wrong in ${placeOf(block)}`, async () => {
+  Deno.test(`qmpmux check accepts ${placeOf(block)}`, async () => {
     using sandbox = new Sandbox();
     sandbox.write("/etc/qmpmux/here.toml", block.lines.join("\n"));
     const ran = await sandbox.run("qmpmux check --config /etc/qmpmux/here.toml");
@@ -264,7 +265,7 @@ async function talk(block: Block): Promise<void> {
   using client = greeted ? await TestClient.connect(mux) : await TestClient.ready(mux);
   for (const line of block.lines) {
     const [, direction, text] = /^(->|C:|<-|S:) (.*)$/.exec(line) ?? [];
-    if (text === undefined) fail(`${placeOf(block)}: nobody says ${line}`);
+    if (text === undefined) fail(`${placeOf(block)}: no client sends ${line}`);
     if (direction === "->" || direction === "C:") await client.send(`${text}\n`);
     else {
       const heard = await client.line();
@@ -274,7 +275,7 @@ async function talk(block: Block): Promise<void> {
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "ini")) {
-  Deno.test(`${placeOf(block)} is right for who reads it`, async () => {
+  Deno.test(`${placeOf(block)} suits the program that reads it`, async () => {
     const text = block.lines.join("\n");
     using sandbox = new Sandbox();
     if (text.startsWith("QMPMUX_ARGS=")) {
@@ -299,7 +300,7 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "tmpfiles")) {
 }
 
 for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
-  Deno.test(`what opens is closed in ${placeOf(block)}`, () => {
+  Deno.test(`${placeOf(block)} closes what it opens`, () => {
     const open: string[] = [];
     for (
       const [, end, name, empty] of block.lines.join("\n").matchAll(/<(\/?)([\w:]+)[^>]*?(\/?)>/g)
@@ -349,7 +350,7 @@ function leftAligned(text: string): string {
   return text.replace(/^ +/gm, "");
 }
 
-Deno.test("every task that a document names is there", () => {
+Deno.test("every task that a document names exists", () => {
   const tasks = Object.keys(JSON.parse(textOf("deno.json")).tasks);
   const missing = DOCUMENTS.flatMap((document) =>
     [...textOf(document).matchAll(/\bdeno task (?:--\S+ )*([\w:-]+)/g)]
@@ -360,7 +361,7 @@ Deno.test("every task that a document names is there", () => {
   assertEquals(missing, []);
 });
 
-Deno.test("every file of the project that a document names is there", () => {
+Deno.test("every file of the project that a document names exists", () => {
   const missing = DOCUMENTS.flatMap((document) =>
     [
       ...proseOf(document).matchAll(
@@ -374,7 +375,7 @@ Deno.test("every file of the project that a document names is there", () => {
   assertEquals(missing, []);
 });
 
-Deno.test("every link of a document leads somewhere", () => {
+Deno.test("every link of a document has a target", () => {
   const broken = DOCUMENTS.flatMap((document) =>
     [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link]) => link!)
@@ -384,7 +385,13 @@ Deno.test("every link of a document leads somewhere", () => {
   assertEquals(broken, []);
 });
 
-/** Tells whether a file exists whose name fits one with `*` in it. */
+Deno.test("docs/usage.md lists the queries whose replies are cached", () => {
+  const [paragraph] = /^qmpmux caches the replies .*(?:\n.+)*/m.exec(textOf("docs/usage.md")) ?? [];
+  const listed = [...paragraph!.matchAll(/`(query-[\w-]+)`/g)].map(([, name]) => name!);
+  assertEquals(listed, [...IMMUTABLE.keys()].sort());
+});
+
+/** Returns whether a file exists whose name matches a glob with `*`. */
 function anyExists(path: string): boolean {
   const slash = path.lastIndexOf("/") + 1;
   const [before = "", after = ""] = path.slice(slash).split("*");

@@ -1,5 +1,5 @@
 /**
- * The reader of documents: it must see every difference.
+ * The reader of documents, which must find every difference.
  *
  * @module
  */
@@ -23,7 +23,7 @@ a = 1
 \`\`\`
 `;
 
-Deno.test("blocksOf() gives each block with its place, kind and marks", () => {
+Deno.test("blocksOf() returns each block with its line, kind and marks", () => {
   const blocks = blocksOf("a.md", TEXT).map(({ lines: _, ...rest }) => rest);
   assertEquals(blocks, [
     { document: "a.md", line: 5, kind: "console", marks: ["stays"] },
@@ -35,16 +35,16 @@ Deno.test("blocksOf() refuses a block without an end", () => {
   assertThrows(() => blocksOf("a.md", "```text\nx\n"), Error, "The block at a.md:1 has no end");
 });
 
-Deno.test("commandsOf() gives commands with all their lines, and what each prints", () => {
+Deno.test("commandsOf() returns commands with all their lines, and the output of each", () => {
   assertEquals(commandsOf(blocksOf("a.md", TEXT)[0]!), [
     { command: "qmpmux serve \\\n  --qemu /run/vm", output: ["listening"] },
     { command: "true", output: [] },
   ]);
 });
 
-Deno.test("commandsOf() refuses what stands before the first command", () => {
+Deno.test("commandsOf() refuses lines before the first command", () => {
   const [block] = blocksOf("a.md", "```console\nqmpmux serve\n```");
-  assertThrows(() => commandsOf(block!), Error, "begins with no command: qmpmux serve");
+  assertThrows(() => commandsOf(block!), Error, "does not begin with a command: qmpmux serve");
 });
 
 for (
@@ -63,23 +63,23 @@ for (
     [["a.c"], ["abc"], false],
   ] as const
 ) {
-  Deno.test(`areLines() ${same ? "takes" : "refuses"} ${printed.join("|")} for ${shown.join("|")}`, () => {
+  Deno.test(`areLines() ${same ? "accepts" : "refuses"} ${printed.join("|")} for ${shown.join("|")}`, () => {
     assertEquals(areLines(printed, shown), same);
   });
 }
 
-Deno.test("isLine() looks at no version and no time", () => {
+Deno.test("isLine() ignores versions and times", () => {
   assert(isLine("qmpmux: connected to QEMU 11.1.3", "qmpmux: connected to QEMU 7.2.22"));
   const event = (seconds: number) =>
     `{"timestamp": {"seconds": ${seconds}, "microseconds": 1}, "event": "STOP"}`;
   assert(isLine(event(2), event(1)));
 });
 
-Deno.test("isLine() looks at every other number", () => {
+Deno.test("isLine() compares every other number", () => {
   assert(!isLine('{"return": {}, "id": 2}', '{"return": {}, "id": 1}'));
 });
 
-Deno.test("settled() leaves what is no version and no time", () => {
+Deno.test("settled() keeps everything except versions and times", () => {
   const line = '{"return": {"size": 1048576, "file": "/a/1"}}';
   assertEquals(settled(line), line);
 });

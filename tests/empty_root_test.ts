@@ -17,7 +17,7 @@ import { WITHOUT_ROOT } from "./support/without.ts";
 
 const NOBODY = 65534;
 
-/** Returns the libraries that a program names, and those that they name, including the loader. */
+/** Returns the libraries that a program names, and those they name, including the loader. */
 function librariesOf(program: string): string[] {
   const { stdout } = new Deno.Command("ldd", { args: [program] }).outputSync();
   const said = new TextDecoder().decode(stdout);
@@ -44,7 +44,7 @@ function files(root: string, path = ""): string[] {
 class EmptyRoot implements AsyncDisposable {
   readonly #place = makePlace();
   readonly path = `${this.#place.path}/root`;
-  /** The libraries that were put there. */
+  /** The libraries that were copied there. */
   readonly libraries: readonly string[];
   #child: Deno.ChildProcess | undefined;
   #log: Lines | undefined;
@@ -60,7 +60,7 @@ class EmptyRoot implements AsyncDisposable {
     Deno.chmodSync(`${this.path}/vm`, 0o777);
   }
 
-  /** Starts the program; gives its log. */
+  /** Starts the program; returns its log. */
   start(args: readonly string[]): Lines {
     this.#child = new Deno.Command("unshare", {
       args: [
@@ -92,7 +92,7 @@ class EmptyRoot implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child) {
-      // unshare ends with it, but not the other way round.
+      // unshare ends with the program, but not the other way round.
       const { pid } = this;
       if (pid !== undefined) Deno.kill(pid, "SIGKILL");
       await this.#child.status;
@@ -139,9 +139,9 @@ if (Deno.env.get("QMPMUX_BINARY")) {
     },
   });
 
-  Deno.test("a compiled qmpmux is not told to keep compiled code, which others could replace", () => {
+  Deno.test("a compiled qmpmux does not use a cache of compiled code, which others could replace", () => {
     const [program] = programCommand();
-    // Seen at work it takes long: a program that serves writes to /tmp when it has nothing to do.
+    // Watching it would take long: a program with a cache writes to /tmp when it is idle.
     const text = new TextDecoder("latin1").decode(Deno.readFileSync(program));
     assertEquals(text.match(/"code_cache_key":(?!null)[^,]*/)?.[0], undefined);
   });

@@ -1,5 +1,5 @@
 /**
- * Globs over event names: the names that pass, and the bounds.
+ * Globs over event names: the names that match, and the limits.
  *
  * @module
  */
@@ -63,7 +63,7 @@ for (const [globs, name, passes] of CASES) {
   });
 }
 
-Deno.test("EventFilter.passes() answers right after it has seen very many names", () => {
+Deno.test("EventFilter.passes() answers correctly after very many names", () => {
   const filter = new EventFilter(["EVENT_*7"]);
   for (let i = 0; i < 3000; i++) {
     assertEquals(filter.passes(`EVENT_${i}`), String(i).endsWith("7"));
@@ -72,21 +72,21 @@ Deno.test("EventFilter.passes() answers right after it has seen very many names"
   assertEquals(filter.passes("EVENT_2998"), false);
 });
 
-Deno.test("EventFilter.passes() comes to an end with globs that can match in very many ways", () => {
+Deno.test("EventFilter.passes() terminates with globs that can match in very many ways", () => {
   const globs = Array.from({ length: GLOBS_LIMIT }, () => `${"*?".repeat(100)}*X`);
   const filter = new EventFilter(globs.map((glob) => glob.slice(-62)));
   assertEquals(filter.passes("A".repeat(64)), false);
   assertEquals(filter.passes(`${"A".repeat(63)}X`), true);
 });
 
-Deno.test("EventFilter keeps the globs it was made of, whatever becomes of the list", () => {
+Deno.test("EventFilter keeps the globs it was made from when the list changes", () => {
   const globs = ["STOP"];
   const filter = new EventFilter(globs);
   globs.push("RESUME");
   assertEquals(filter.globs, ["STOP"]);
 });
 
-Deno.test("EventFilter takes as many globs as its limit, and refuses one more", () => {
+Deno.test("EventFilter accepts as many globs as its limit, and refuses one more", () => {
   const globs = Array.from({ length: GLOBS_LIMIT }, (_, i) => `EVENT_${i}`);
   assertEquals(new EventFilter(globs).passes(`EVENT_${GLOBS_LIMIT - 1}`), true);
   assertThrows(
@@ -96,7 +96,7 @@ Deno.test("EventFilter takes as many globs as its limit, and refuses one more", 
   );
 });
 
-Deno.test("EventFilter takes a glob as long as its limit, and refuses a longer one", () => {
+Deno.test("EventFilter accepts a glob as long as its limit, and refuses a longer one", () => {
   const glob = "A".repeat(GLOB_LENGTH_LIMIT);
   assertEquals(new EventFilter([glob]).passes(glob), true);
   assertThrows(

@@ -28,11 +28,11 @@ Deno.test("readArguments() fills nested objects", () => {
   );
 });
 
-Deno.test("readArguments() takes one JSON object as it is", () => {
+Deno.test("readArguments() keeps one JSON object unchanged", () => {
   assertEquals(readArguments(['{"a": 1e400}']), '{"a": 1e400}');
 });
 
-Deno.test("readArguments() says what is wrong", () => {
+Deno.test("readArguments() reports what is wrong", () => {
   for (
     const words of [["x"], ["=1"], ["{"], ["{}", "a=1"], ["a=1", "a=2"], ["a=1", "a.b=2"], [
       "a.b=1",
@@ -43,7 +43,7 @@ Deno.test("readArguments() says what is wrong", () => {
   }
 });
 
-Deno.test("qmpmux exec prints the value that is returned", async () => {
+Deno.test("qmpmux exec prints the returned value", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) =>
@@ -58,7 +58,7 @@ Deno.test("qmpmux exec prints the value that is returned", async () => {
   assertEquals((await runQmpmux(["exec", "query-status"], { QMPMUX_SOCKET: qemu.path })).code, 0);
 });
 
-Deno.test("qmpmux exec ends without a word where nobody reads what it prints", async () => {
+Deno.test("qmpmux exec exits silently if its output is a closed pipe", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const [command, first] = programCommand();
@@ -73,7 +73,7 @@ Deno.test("qmpmux exec ends without a word where nobody reads what it prints", a
   assertEquals({ words, code }, { words: [], code: 1 });
 });
 
-Deno.test("qmpmux exec says so where what it prints cannot be written", async () => {
+Deno.test("qmpmux exec reports that its output cannot be written", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const [command, first] = programCommand();
@@ -89,7 +89,7 @@ Deno.test("qmpmux exec says so where what it prints cannot be written", async ()
   );
 });
 
-Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () => {
+Deno.test("qmpmux exec exits with 1 if QEMU returns an error", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const { code, stdout, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "nope"]);
@@ -97,7 +97,7 @@ Deno.test("qmpmux exec ends with 1 where QEMU answers with an error", async () =
   assertEquals(stderr, "qmpmux: nope: CommandNotFound: The command nope has not been found\n");
 });
 
-Deno.test("a command that a role refuses ends each subcommand with 77", async () => {
+Deno.test("each subcommand exits with 77 if a role refuses its command", async () => {
   using place = makePlace();
   await using _qemu = new FakeQemu(`${place.path}/vm`);
   const file = `${place.path}/x.toml`;
@@ -132,7 +132,7 @@ for (
     ["another text", { class: "CommandNotFound", desc: "The command x has been refused: no" }],
   ] as const
 ) {
-  Deno.test(`qmpmux exec takes ${what} for no refusal by a role`, async () => {
+  Deno.test(`qmpmux exec does not report ${what} as a refusal by a role`, async () => {
     using place = makePlace();
     const said = `${JSON.stringify({ error })}\r\n`;
     await using _qemu = hostileMonitor(`${place.path}/vm`, "x", said);
@@ -140,7 +140,7 @@ for (
   });
 }
 
-Deno.test("qmpmux exec names what is missing, and ends as it should", async () => {
+Deno.test("qmpmux exec names what is missing, and exits with the right status", async () => {
   using place = makePlace();
   const cases: [string[], number, RegExp][] = [
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
@@ -155,7 +155,7 @@ Deno.test("qmpmux exec names what is missing, and ends as it should", async () =
   }
 });
 
-Deno.test("qmpmux exec says so where something else than a monitor answers", async () => {
+Deno.test("qmpmux exec reports a server that is not a monitor", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, { greeting: "SSH-2.0-x\r\n" });
   const { code, stderr } = await runQmpmux(["exec", "--socket", qemu.path, "stop"]);

@@ -1,8 +1,8 @@
 /**
- * Thousands of clients that connect and disconnect, in every way there is.
+ * Thousands of clients that connect and disconnect, in nine ways.
  *
- * They leave nothing behind: no descriptor, no memory that grows with their number, no command at
- * QEMU.
+ * They leave nothing behind: no descriptor, no memory that grows with their number, and no command
+ * at QEMU.
  *
  * @module
  */
@@ -15,16 +15,15 @@ import { descriptorsOf, memoryOf } from "./support/process.ts";
 
 const CONNECTIONS = LONG ? 40_000 : 20_000;
 /**
- * Clients after which memory is measured, again and again. V8 collects the garbage of the first
- * 10,000 late: until then each client seems to keep 5 KiB.
+ * The number of clients after which memory is measured, in each round. V8 collects the garbage of
+ * the first 10,000 late: until then each client seems to keep 5 KiB.
  */
 const ROUND = 4000;
 const AT_A_TIME = 8;
 const MIB = 1 << 20;
 /**
- * Growth in the round where it is least: garbage that has not been collected yet makes some rounds
- * grow more, and so do things that are made once. If 4 KiB of each client were kept, every round
- * would exceed it.
+ * The growth in the round with the least growth. Uncollected garbage and one-time allocations make
+ * some rounds grow more. If each client leaked 4 KiB, every round would exceed it.
  */
 const GROWTH = 4096 * ROUND;
 
@@ -59,7 +58,7 @@ async function comeAndGo(path: string, way: typeof WAYS[number]): Promise<void> 
 }
 
 Deno.test({
-  name: `${CONNECTIONS} clients come and go: descriptors and memory are as before`,
+  name: `${CONNECTIONS} clients connect and disconnect: descriptors and memory are as before`,
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     await using scene = await makeScene();

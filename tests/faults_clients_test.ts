@@ -1,9 +1,9 @@
 /**
- * Clients that leave, in every state they can be in.
+ * Clients that disconnect, in every state.
  *
- * A client that closes takes with it the commands that have not been sent, and nothing else; one
- * that only ends its stream is answered as by QEMU. Either way nothing of it is left, and the
- * others and QEMU notice nothing.
+ * A client that closes takes its unsent commands with it, and nothing else. A client that only ends
+ * its stream gets its replies, as with QEMU. Either way nothing of it is left, and neither QEMU nor
+ * other clients notice.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { makePlace } from "./support/place.ts";
 import { WITHOUT_QEMU } from "./support/qemu.ts";
 import { descriptorsOf } from "./support/process.ts";
 
-/** A state in which a client leaves. */
+/** A state in which a client disconnects. */
 interface Situation {
   /** The state, for the test's name. */
   readonly name: string;
@@ -35,30 +35,30 @@ interface Situation {
   readonly enable?: readonly string[];
   /** The bytes that it sends then. */
   readonly says?: string;
-  /** Whether QEMU is stopped until the client has left. */
+  /** Whether QEMU is stopped until the client has disconnected. */
   readonly stopped?: boolean;
-  /** The state by which qmpmux is seen to have read it. */
+  /** The text of qmpmux's state which shows that the input has been read. */
   readonly stands?: Partial<Standing>;
-  /** Whether its last command causes an event, by which the others learn of it. */
+  /** Whether its last command causes an event, which tells the other clients about it. */
   readonly resumes?: boolean;
   /** The number of other clients that have a command at QEMU before it sends its own. */
   readonly busy?: number;
-  /** The text that QEMU has run of it in the end, if it closed. */
+  /** The commands of it that QEMU has run, if it closed. */
   readonly ran: string | ((at: Standing) => string);
-  /** The text that QEMU has run of it in the end, if it only ended its stream. */
+  /** The commands of it that QEMU has run, if it only ended its stream. */
   readonly ranToTheEnd?: string;
-  /** The lines that it then hears, each cut to its beginning. */
+  /** The lines that it then gets, each cut to its beginning. */
   readonly heard: readonly string[];
 }
 
 const SCHEMA = '{"execute":"query-qmp-schema"}';
 
 const SITUATIONS: readonly Situation[] = [
-  { name: "that has been greeted", ran: "", heard: [] },
+  { name: "that has read the greeting", ran: "", heard: [] },
   { name: "inside its first command", says: '{"execute":"qmp_cap', ran: "", heard: [] },
   { name: "inside a command", enable: [], says: '{"execute":"ringb', ran: "", heard: [] },
   {
-    name: "whose command waits",
+    name: "whose command is waiting",
     enable: [],
     says: note("x"),
     stopped: true,
@@ -85,7 +85,7 @@ const SITUATIONS: readonly Situation[] = [
     stopped: true,
     stands: { pending: 5 },
     ran: ({ inFlight }) => "12345".slice(0, inFlight),
-    // QEMU does the same: with oob on, a client that ends its stream gets no more replies.
+    // QEMU does the same: with oob enabled, a client that ends its stream gets no more replies.
     heard: [],
   },
   {
@@ -107,7 +107,7 @@ const SITUATIONS: readonly Situation[] = [
   },
 ];
 
-/** A command that every other client has answered, whatever one did. */
+/** A command that every other client gets a reply to, whatever the first one did. */
 const READ = '{"execute":"query-rx-filter","id":"still"}';
 
 /** Asserts that nothing is left of a client that has disconnected. */
@@ -116,7 +116,7 @@ async function assertGone(scene: Scene, others: number, descriptors: number): Pr
   await until("its descriptors to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors);
 }
 
-/** Plays a situation up to the moment of leaving. */
+/** Plays a situation up to the disconnect. */
 async function play(
   situation: Situation,
   leave: (client: TestClient, scene: Scene) => Promise<void>,
@@ -167,7 +167,7 @@ for (const situation of SITUATIONS) {
   });
 
   Deno.test({
-    name: `a client ${name} ends its stream: it is answered as at QEMU`,
+    name: `a client ${name} ends its stream: it gets the replies that QEMU would send it`,
     ignore: WITHOUT_QEMU,
     fn: () =>
       play(situation, async (client, scene) => {
@@ -237,7 +237,7 @@ for (const half of [false, true]) {
       else client[Symbol.dispose]();
       scene.qemu.kill("SIGCONT");
       if (half) assertEquals(await client.lines.rest(), ['{"return": {}}']);
-      assertEquals((await within("qmpmux to end", scene.mux.ended)).code, 0);
+      assertEquals((await within("qmpmux to exit", scene.mux.ended)).code, 0);
       using direct = await TestClient.ready(scene.qemu.path);
       assertEquals(JSON.parse(await direct.ask(NOTES)).return, "x");
     },

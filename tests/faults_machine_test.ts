@@ -1,8 +1,8 @@
 /**
- * A machine that runs out of something, or on which a file is removed.
+ * A machine that runs out of a resource, or on which a file is removed.
  *
- * Without a descriptor, without room on a disk or without its socket file, qmpmux serves the
- * clients that are connected, reports what it cannot do, and does it again as soon as it can.
+ * Without free descriptors, disk space or its socket file, qmpmux serves connected clients, reports
+ * what it cannot do, and does it as soon as it can.
  *
  * @module
  */
@@ -35,7 +35,7 @@ const DISK = "disk";
 
 // Descriptors.
 
-test("no descriptor is left: who is there is served, who waits comes in when others leave", async () => {
+test("no descriptor is left: connected clients are served, waiting ones are accepted when others leave", async () => {
   await using scene = await makeScene({
     file: (at) => `audit = "${at("audit")}"\non-loss = "hold"\n`,
   });
@@ -47,7 +47,7 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   await scene.mux.log.until(/mux: no descriptor is left for another client; raise the limit/);
   assertEquals(await client.ask(note("a;")), '{"return": {}}');
 
-  // Neither the settings nor the audit can be opened; both are reported, and the old ones stay in
+  // Neither the settings nor the audit can be opened. Both are reported, and the old ones stay in
   // force.
   scene.mux.kill("SIGHUP");
   await scene.mux.log.until(/not reloaded: .*x\.toml: it cannot be read: Too many open files/);
@@ -68,7 +68,7 @@ test("no descriptor is left: who is there is served, who waits comes in when oth
   await until("both records", () => commands().length === 2);
 });
 
-test("no descriptor is left for the next QEMU: it is told, and dialled until there is", async () => {
+test("no descriptor is left for the next QEMU: qmpmux logs it, and retries until it connects", async () => {
   await using scene = await makeScene({ flags: ["--on-loss", "hold"] });
   using client = await TestClient.ready(scene.path);
   await limitDescriptors(scene.mux.pid, 2);
@@ -80,7 +80,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
   scene.qemu.kill("SIGKILL");
   await scene.qemu.ended;
   assertMatch(await client.line(), /"__org.qmpmux_QEMU_LOST"/);
-  // A client that waited has got the descriptor of QEMU's connection.
+  // A waiting client has got the descriptor of QEMU's connection.
   await stands(scene.mux, { clients: clients + 1 });
   await using _next = await startQemu(scene.qemu.path, RING);
   await scene.mux.log.until(/vm: Too many open files .*; waiting/);
@@ -91,7 +91,7 @@ test("no descriptor is left for the next QEMU: it is told, and dialled until the
 
 // Disks.
 
-/** Returns the commands on record, and the number of lines that are a part of a record. */
+/** Returns the recorded commands, and the number of partial records. */
 function recordsAt(pid: number, path: string): { notes: string[]; torn: number } {
   const notes: string[] = [];
   let torn = 0;
@@ -107,7 +107,7 @@ function recordsAt(pid: number, path: string): { notes: string[]; torn: number }
 }
 
 for (const failure of ["refuse", "continue"] as const) {
-  test(`the audit's disk is full, audit-failure=${failure}: nothing is left out of the records`, async () => {
+  test(`the audit's disk is full, audit-failure=${failure}: no record is missing afterwards`, async () => {
     await using scene = await makeScene({
       under: (at) => withDisk(at(DISK)),
       file: (at) => `audit = "${at(`${DISK}/audit`)}"\naudit-failure = "${failure}"\n`,
@@ -120,7 +120,7 @@ for (const failure of ["refuse", "continue"] as const) {
     const outcomes = ["ringbuf-write return"];
     let failing = false;
     void told.then(() => failing = true);
-    // The file's last block has room for some more records.
+    // The file's last block has space for some more records.
     while (!failing) {
       const reply = await client.ask(note("x"));
       outcomes.push(reply === '{"return": {}}' ? "ringbuf-write return" : "ringbuf-write refused");
@@ -134,7 +134,7 @@ for (const failure of ["refuse", "continue"] as const) {
       assertEquals(reply, '{"return": {}}');
       outcomes.push("ringbuf-write return");
     }
-    // Commands that only read run in either case.
+    // Read-only commands run in either case.
     assertMatch(await client.ask({ execute: "query-status" }), /^\{"return": /);
 
     makeRoom();
@@ -143,7 +143,7 @@ for (const failure of ["refuse", "continue"] as const) {
     outcomes.push("ringbuf-write return");
     await until("all records", () => {
       const { notes, torn } = recordsAt(pid, scene.at(`${DISK}/audit`));
-      // The one record during which the disk became full has left a part, on a line of its own.
+      // The record during which the disk became full has left a partial record on its own line.
       return torn <= 1 && notes.length === outcomes.length;
     });
     assertEquals(recordsAt(pid, scene.at(`${DISK}/audit`)).notes, outcomes);
@@ -166,7 +166,7 @@ test("the log's disk is full: clients are served, and later lines are written ag
   const log = (): string => Deno.readTextFileSync(path);
   assertMatch(log(), /: connected to QEMU /);
   const makeRoom = fillDisk(mux.pid, at(DISK));
-  // The file's last block has room for some more lines.
+  // The file's last block has space for some more lines.
   await until("the log to fill its disk", async () => {
     mux.kill("SIGUSR2");
     assertEquals(await client.ask(note("x")), '{"return": {}}');
@@ -203,7 +203,7 @@ test("the log cannot be written at all: qmpmux serves", async () => {
 
 // Socket files.
 
-test("a listener's socket file is deleted: who is there stays, and a reload brings it back", async () => {
+test("a listener's socket file is deleted: connected clients stay, and a reload creates it again", async () => {
   await using scene = await makeScene({ file: () => "" });
   using client = await TestClient.ready(scene.path);
   Deno.removeSync(scene.path);
@@ -226,7 +226,7 @@ test("a listener's socket file is deleted: who is there stays, and a reload brin
   ]);
 });
 
-test("another file lies where a listener's was: a reload says so and leaves it alone", async () => {
+test("another file has replaced a listener's socket: a reload reports it and leaves it alone", async () => {
   await using scene = await makeScene({ file: () => "" });
   using client = await TestClient.ready(scene.path);
   Deno.removeSync(scene.path);

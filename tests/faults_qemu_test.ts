@@ -1,8 +1,8 @@
 /**
- * A QEMU that does not run for a while, and one that exits, in every state.
+ * A QEMU that is stopped for a while, and one that exits, in every state.
  *
- * While it does not run its clients wait, and when it runs again everything has run once. When it
- * exits, no client gets half a reply, or one that is not its own.
+ * While it is stopped its clients wait, and when it runs again every command has run once. When it
+ * exits, no client gets a partial reply, or another client's.
  *
  * @module
  */
@@ -36,9 +36,9 @@ async function stopQemu({ qemu }: Scene): Promise<void> {
   await isStopped(qemu.pid);
 }
 
-// It stops, and continues.
+// QEMU stops, and continues.
 
-test("a stopped QEMU that goes on has run every command once, in each client's order", async () => {
+test("a stopped QEMU that continues has run every command once, in each client's order", async () => {
   await using scene = await makeScene({ flags: ["--stall-timeout", "2"] });
   const clients: TestClient[] = [];
   await using made = new AsyncDisposableStack();
@@ -55,8 +55,8 @@ test("a stopped QEMU that goes on has run every command once, in each client's o
   await b.send(said("b"));
   await c.send(said("c"));
   assertMatch((await scene.mux.log.until(/QEMU does/))!, /does not answer: stalled for 2 s$/);
-  // Everybody is still there: a client with oob has all its commands taken, the others one each; and
-  // QEMU has been asked whether it lives.
+  // All clients are connected. A client with oob has had all its commands read, the others one
+  // each; and QEMU has been sent a probe.
   await stands(scene.mux, { clients: 3, pending: each + 1 + 1 + 1 + 1, sessions: 1 });
 
   scene.qemu.kill("SIGCONT");
@@ -78,12 +78,12 @@ test("a stopped QEMU that goes on has run every command once, in each client's o
   assertEquals(ran.length, 3 * 2 * each);
 });
 
-test("a long command to a QEMU that does not read goes on where it stopped", async () => {
+test("a long command to a QEMU that does not read continues where it stopped", async () => {
   await using scene = await makeScene();
   using client = await TestClient.ready(scene.path);
   using other = await TestClient.ready(scene.path);
   await stopQemu(scene);
-  // More than the kernel takes for a socket: qmpmux writes a part, and the rest when QEMU reads.
+  // More than the kernel buffers for a socket: qmpmux writes a part, and the rest when QEMU reads.
   const text = Array.from({ length: 30_000 }, (_, i) => `${i % 10}.${"x".repeat(6)}`).join("");
   await client.send(note(text, 1));
   await stands(scene.mux, { inFlight: 1 });
@@ -96,17 +96,17 @@ test("a long command to a QEMU that does not read goes on where it stopped", asy
   assertEquals(kept, `${text}last`.slice(-65536));
 });
 
-// It exits.
+// QEMU exits.
 
-/** A state in which QEMU exits, stopped before the commands arrive. */
+/** A state in which QEMU exits. QEMU is stopped before the commands arrive. */
 interface Loss {
   readonly name: string;
   readonly enable: readonly string[];
   readonly says: string;
-  /** The number of its commands that are at QEMU or wait. */
+  /** The number of its commands that are at QEMU or waiting. */
   readonly pending: number;
   /**
-   * The replies that the client hears under `hold`, if that many commands were at QEMU; events are
+   * The replies that the client gets under `hold`, if that many commands were at QEMU; events are
    * left out.
    */
   readonly heard: (inFlight: number) => readonly string[];
@@ -157,7 +157,7 @@ const LOST =
   '{"timestamp": …, "event": "__org.qmpmux_QEMU_LOST", "data": {"reason": "QEMU closed its monitor"}}';
 
 for (const { name, enable, says, pending, heard } of LOSSES) {
-  test(`QEMU is killed with ${name}: its clients hear the end, and the next QEMU is served`, async () => {
+  test(`QEMU is killed with ${name}: its clients are disconnected, and the next QEMU is served`, async () => {
     await using scene = await makeScene();
     const descriptors = descriptorsOf(scene.mux.pid);
     using client = await TestClient.ready(scene.path, enable);
@@ -176,7 +176,7 @@ for (const { name, enable, says, pending, heard } of LOSSES) {
     await until("descriptors to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors + 1);
   });
 
-  test(`QEMU is killed with ${name} under hold: its clients are told, and go on with the next`, async () => {
+  test(`QEMU is killed with ${name} under hold: its clients get errors, and continue with the next`, async () => {
     await using scene = await makeScene({ flags: ["--on-loss", "hold"] });
     using client = await TestClient.ready(scene.path, enable);
     using other = await TestClient.ready(scene.path);
@@ -193,7 +193,7 @@ for (const { name, enable, says, pending, heard } of LOSSES) {
     await using _next = await startQemu(scene.qemu.path, RING);
     for (const each of [client, other]) {
       assertMatch(await each.line(), /"__org.qmpmux_QEMU_BACK"/);
-      // Its next reply is its own: nothing is left of the commands before.
+      // Its next reply is its own: nothing is left of the earlier commands.
       assertEquals(JSON.parse(await each.ask(NOTES)).return, "");
     }
     await stands(scene.mux, { clients: 2, inFlight: 0, waiting: 0, sessions: 2 });
@@ -213,7 +213,7 @@ test("QEMU is killed before its greeting: a client stays and is served by the ne
   assertEquals(await client.line(), '{"return": {}, "id": 1}');
 });
 
-test("QEMU is killed while qmpmux drains: qmpmux ends at once, with status 0", async () => {
+test("QEMU is killed while qmpmux drains: qmpmux exits at once, with status 0", async () => {
   using desk = makePlace();
   using manager = new Notified(`${desk.path}/notify`);
   await using scene = await makeScene({
@@ -228,15 +228,15 @@ test("QEMU is killed while qmpmux drains: qmpmux ends at once, with status 0", a
   await manager.until("STOPPING=1");
   scene.qemu.kill("SIGKILL");
   assertEquals(await client.lines.rest(), []);
-  assertEquals((await within("qmpmux to end", scene.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", scene.mux.ended)).code, 0);
 });
 
-// A real QEMU cannot be made to go at a chosen byte.
+// A real QEMU cannot be made to exit at a chosen byte.
 
 const HALF = '{"return": {"status": "pau';
 
 for (const onLoss of ["close", "hold"]) {
-  Deno.test(`QEMU vanishes inside a reply under ${onLoss}: nobody hears half of it`, async () => {
+  Deno.test(`QEMU disconnects inside a reply under ${onLoss}: no client gets a part of it`, async () => {
     using place = makePlace();
     const begun = Promise.withResolvers<void>();
     let hangUp = (): void => {};
@@ -280,7 +280,7 @@ for (const onLoss of ["close", "hold"]) {
   });
 }
 
-test("QEMU's socket file is deleted: the session goes on, and the next QEMU is found", async () => {
+test("QEMU's socket file is deleted: the session continues, and the next QEMU is found", async () => {
   await using scene = await makeScene();
   using client = await TestClient.ready(scene.path);
   Deno.removeSync(scene.qemu.path);

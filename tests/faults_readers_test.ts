@@ -1,8 +1,8 @@
 /**
  * Clients that read late, slowly or not at all.
  *
- * Bytes that the kernel does not take wait in a bounded queue; a client that stays behind is
- * dropped. A client that reads hears everything once, in order.
+ * Bytes that the kernel does not accept wait in a bounded queue; a client that stays behind is
+ * dropped. A client that reads gets everything once, in order.
  *
  * @module
  */
@@ -32,10 +32,10 @@ function test(name: string, fn: () => Promise<void>): void {
 const SCHEMA = '{"execute":"query-qmp-schema"}';
 const READ = '{"execute":"query-rx-filter"}';
 
-/** A client that reads only when the test says so. */
+/** A client that reads only when the test asks. */
 class Reader implements Disposable {
   readonly #socket: Deno.UnixConn;
-  /** Text that it has read and not looked at. */
+  /** Text that it has read and not yet processed. */
   #text = "";
 
   private constructor(socket: Deno.UnixConn) {
@@ -83,25 +83,25 @@ class Reader implements Disposable {
   }
 }
 
-test("a client that reads nothing, then a little at a time, hears every byte once", async () => {
+test("a client that reads nothing, then a little at a time, gets every byte once", async () => {
   await using scene = await makeScene({ options: ",cache=off,join=off" });
   using reader = await Reader.ready(scene.path);
   using other = await TestClient.ready(scene.path);
-  // Each reply is as long as the kernel's buffer of a socket: they are written in parts.
+  // Each reply is as long as the kernel's socket buffer, which causes partial writes.
   const count = 4;
   const ask = { execute: "query-qmp-schema", arguments: {}, id: "one" };
   const expected = await other.ask(ask);
   for (let i = 0; i < count; i++) await reader.say(JSON.stringify(ask));
   await reader.say(`{"execute":"cont","id":"last"}`);
   assertMatch(await other.line(), /"event": "RESUME"/);
-  // It has read nothing so far, and everybody else is served.
+  // It has read nothing so far, and all other clients are served.
   assertEquals(await other.ask(READ), '{"return": []}');
   for (let i = 0; i < count; i++) assertEquals(await reader.line(1000 + i), expected);
   assertMatch(await reader.line(7), /"event": "RESUME"/);
   assertEquals(await reader.line(7), '{"return": {}, "id": "last"}');
 });
 
-test("a client that reads a byte at a time is served as long as little of it is unread", async () => {
+test("a client that reads a byte at a time is served while little is unread", async () => {
   await using scene = await makeScene({ options: ",slow-unread=64K,slow-time=1" });
   using reader = await Reader.ready(scene.path);
   using other = await TestClient.ready(scene.path);
@@ -118,8 +118,8 @@ test("a client that reads a byte at a time is served as long as little of it is 
   assertEquals((await standing(scene.mux)).clients, 2);
 });
 
-test("a client that reads a byte at a time while too much is unread is dropped, and nobody else", async () => {
-  // Any amount that the kernel does not take, since that depends on the length of QEMU's replies.
+test("a client that reads a byte at a time is dropped when too much is unread, and no other client is", async () => {
+  // Any amount past the kernel's buffer, because that depends on the length of QEMU's replies.
   const options = ",cache=off,slow-unread=4K,slow-time=1";
   await using scene = await makeScene({ options });
   using other = await TestClient.ready(scene.path);
@@ -142,13 +142,13 @@ test("a client that reads a byte at a time while too much is unread is dropped, 
   );
   assert(read > 0);
   await stands(scene.mux, { clients: 1 });
-  // It can still read the bytes that the kernel had taken, then sees the end; no other line begins.
+  // It can still read the bytes in the kernel's buffer, then the end; no other line begins.
   while (await reader.read(65536));
   await until("its descriptor to be closed", () => descriptorsOf(scene.mux.pid) <= descriptors);
   assertEquals(await other.ask(READ), '{"return": []}');
 });
 
-/** A client that is another process: it prints the events that it hears, as lines. */
+/** A client that is another process, and prints the events it gets as lines. */
 interface ListenerProcess extends AsyncDisposable {
   readonly pid: number;
   readonly lines: Lines;
@@ -179,7 +179,7 @@ function startListener(path: string): ListenerProcess {
   };
 }
 
-/** Makes that many events; the client that makes them sees each before the reply. */
+/** Causes that many events; the client that causes them gets each before the reply. */
 async function makeEvents(client: TestClient, count: number): Promise<string[]> {
   const seen: string[] = [];
   for (let i = 0; i < count; i += 2) {
@@ -196,25 +196,25 @@ async function makeEvents(client: TestClient, count: number): Promise<string[]> 
 /** Starts one that is ready. */
 async function listening(scene: Scene, maker: TestClient): Promise<ListenerProcess> {
   const listener = startListener(scene.path);
-  // Its handshake is complete when it hears an event.
+  // Its handshake is complete when it gets an event.
   let heard = false;
   const first = listener.lines.next("an event").then(() => heard = true);
   let made = 0;
   while (!heard) made += (await makeEvents(maker, 2)).length;
   await first;
-  // The events that it has heard are passed over, up to one that is made now.
+  // Skips the events it has got, up to one that is caused now.
   const last = (await makeEvents(maker, 2)).at(-1);
   while (await listener.lines.next("the last event") !== last);
   return listener;
 }
 
-test("a stopped client that goes on in time has missed no event", async () => {
+test("a stopped client that continues in time has missed no event", async () => {
   await using scene = await makeScene();
   using maker = await TestClient.ready(scene.path);
   await using listener = await listening(scene, maker);
   listener.kill("SIGSTOP");
   await isStopped(listener.pid);
-  // More than the kernel takes for a socket that nobody reads.
+  // More than the kernel buffers for a socket that is not read.
   const seen = await makeEvents(maker, 1000);
   listener.kill("SIGCONT");
   for (const event of seen) assertEquals(await listener.lines.next("an event"), event);
@@ -235,7 +235,7 @@ test("a stopped client is dropped when its time is over; the others miss nothing
   const seen: string[] = [];
   while (!dropped) {
     const made = await makeEvents(maker, 100);
-    // Before the first of these it has heard the events that the listener's start has caused.
+    // Before the first of these it got the events of the listener's start.
     let line = await other.line();
     while (seen.length === 0 && line !== made[0]) line = await other.line();
     const heard = [line];

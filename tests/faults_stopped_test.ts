@@ -1,8 +1,8 @@
 /**
- * A qmpmux that does not run for a while, and a clock that jumps.
+ * A qmpmux that is stopped for a while, and a clock that jumps.
  *
- * While it is stopped all wait, and afterwards everything has happened once. Its timeouts follow a
- * steady clock, and the time it has seen of it; the time of day is only written down.
+ * While it is stopped everything waits, and afterwards everything has happened once. Timeouts
+ * follow a steady clock, and count only the time qmpmux ran. The time of day is only recorded.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { Notified } from "./support/passer.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 
-/** Whether tests that need libfaketime are left out, which only the caller may choose. */
+/** Whether to skip tests that need libfaketime; only the caller may choose that. */
 const WITHOUT_FAKETIME = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "faketime",
 );
@@ -39,18 +39,18 @@ async function stopMux({ mux }: Scene): Promise<void> {
   await isStopped(mux.pid);
 }
 
-test("what clients and QEMU say to a stopped qmpmux is heard once when it goes on", async () => {
+test("a stopped qmpmux that continues has served every client and QEMU once", async () => {
   await using scene = await makeScene({ options: ",cache=off,join=off" });
   using a = await TestClient.ready(scene.path, ["oob"]);
   using b = await TestClient.ready(scene.path);
-  // QEMU is at work for us while nobody listens to it.
+  // QEMU runs our commands while no one reads its replies.
   await a.send('{"execute":"query-qmp-schema","id":"long"}');
   await stopMux(scene);
   const each = 20;
   for (const [client, name] of [[a, "a"], [b, "b"]] as const) {
     for (let i = 0; i < each; i++) await client.send(note(`${name};`, i));
   }
-  // A client that connects now is greeted later.
+  // A client that connects now gets its greeting later.
   using late = await TestClient.connect(scene.path);
   await late.send('{"execute":"qmp_capabilities","id":"late"}');
   scene.mux.kill("SIGCONT");
@@ -66,7 +66,7 @@ test("what clients and QEMU say to a stopped qmpmux is heard once when it goes o
   await stands(scene.mux, { clients: 3, inFlight: 0, waiting: 0, sessions: 1 });
 });
 
-test("a QEMU that goes while qmpmux is stopped is heard to its last byte", async () => {
+test("a QEMU that exits while qmpmux is stopped is read to its last byte", async () => {
   await using scene = await makeScene();
   using client = await TestClient.ready(scene.path);
   await client.send({ execute: "quit", id: 1 });
@@ -78,7 +78,7 @@ test("a QEMU that goes while qmpmux is stopped is heard to its last byte", async
   assertEquals(await client.lines.rest(), ['{"return": {}, "id": 1}']);
 });
 
-test("after a stop nobody counts as late: QEMU not as stalled, a client not as idle", async () => {
+test("after a stop nothing counts as late: QEMU is not stalled, no client is idle", async () => {
   using desk = makePlace();
   using manager = new Notified(`${desk.path}/notify`);
   await using scene = await makeScene({
@@ -87,20 +87,20 @@ test("after a stop nobody counts as late: QEMU not as stalled, a client not as i
     env: { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "500000" },
   });
   using client = await TestClient.ready(scene.path);
-  // Signs of life, four a second: for that long nothing has been sent when it is stopped.
+  // Watchdog notifications, four a second: none is sent while qmpmux is stopped.
   for (let signs = 0; signs < 10; signs++) await manager.until("WATCHDOG=1");
   await stopMux(scene);
   await passes(4.5);
   scene.mux.kill("SIGCONT");
-  // One can be from before. They would not be sent if QEMU counted as stalled.
+  // One may be from before. No more would be sent if QEMU counted as stalled.
   for (let signs = 0; signs < 4; signs++) await manager.until("WATCHDOG=1");
   assertEquals(await client.ask(note("x")), '{"return": {}}');
   scene.mux.kill("SIGUSR2");
-  // Nothing else has been told since it was ready.
+  // Nothing else has been sent since READY=1.
   assertMatch((await scene.mux.log.next())!, /status: QEMU [0-9.]+ ready, .* 1 clients; /);
 });
 
-// The clock jumps, by means of libfaketime, which reads the time from a file.
+// libfaketime makes the clock jump; it reads the time from a file.
 
 const DAY_MS = 86_400_000;
 
@@ -117,12 +117,12 @@ function faketimeLibrary(): string {
       }
     }
   }
-  throw new Error("There is no libfaketime.so.1; install faketime");
+  throw new Error("libfaketime.so.1 not found; install faketime");
 }
 
 for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
   test(
-    `the clock jumps ${way}: records tell the new time, and nothing ends early or late`,
+    `the clock jumps ${way}: records have the new time, and no timeout fires early or late`,
     async () => {
       const rate = Deno.makeTempFileSync({ prefix: "qmpmux-" });
       using _rate = { [Symbol.dispose]: (): void => Deno.removeSync(rate) };
@@ -138,7 +138,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
             LD_PRELOAD: faketimeLibrary(),
             FAKETIME_TIMESTAMP_FILE: rate,
             FAKETIME_NO_CACHE: "1",
-            // The steady clock goes on, as it does at a step of the real clock.
+            // The steady clock continues, as it does when the real clock is set.
             FAKETIME_DONT_FAKE_MONOTONIC: "1",
           },
         }),
@@ -150,7 +150,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
       const before = Date.now();
       Deno.writeTextFileSync(rate, `${days < 0 ? "" : "+"}${days}d`);
       assertEquals(await client.ask(note("after")), '{"return": {}}');
-      // Its deadline expires by the steady clock, and nobody else's does.
+      // Its deadline expires by the steady clock, and no other does.
       assertEquals(await short.lines.rest(), []);
       assertEquals((await standing(scene.mux)).clients, 1);
 
@@ -164,7 +164,7 @@ for (const [way, days] of [["forward", 10], ["back", -10]] as const) {
       const jump = second - before - days * DAY_MS;
       assert(jump >= -2000 && jump < 60_000, `${jump} ms off`);
 
-      // Its own events tell the new time too, and it dials on by the steady clock.
+      // qmpmux's own events have the new time too, and it retries by the steady clock.
       scene.qemu.kill("SIGKILL");
       const lost = JSON.parse(await client.line());
       assertEquals(lost.event, "__org.qmpmux_QEMU_LOST");

@@ -1,6 +1,6 @@
 /**
- * The gate for descriptors: the commands that may be sent, and the descriptors that QEMU may have
- * kept.
+ * The gate for descriptors: the commands that may be sent, and the descriptors that QEMU may still
+ * hold.
  *
  * @module
  */
@@ -33,7 +33,7 @@ function someone(number: number): Monitor {
   return new Monitor(new FakePeer(), grant(), number);
 }
 
-Deno.test("fdsFor() takes what waits only for a command that surely takes it", () => {
+Deno.test("fdsFor() takes the waiting descriptor only for a command that certainly uses it", () => {
   const monitor = someone(1);
   const fds = new FakeFds("x");
   monitor.fdsReceived(fds);
@@ -44,7 +44,7 @@ Deno.test("fdsFor() takes what waits only for a command that surely takes it", (
   assertEquals(fdsFor(monitor, GETFD), undefined);
 });
 
-Deno.test("fdsFor() keeps the first of several, which is all that QEMU takes", () => {
+Deno.test("fdsFor() keeps the first of several, which is the one QEMU uses", () => {
   const monitor = someone(1);
   let kept = 0;
   monitor.fdsReceived({ close(): void {}, keepFirst: (): void => void kept++ });
@@ -54,7 +54,7 @@ Deno.test("fdsFor() keeps the first of several, which is all that QEMU takes", (
   assertEquals([monitor.hasFds, kept], [false, 1]);
 });
 
-Deno.test("FdGate.leave() lets what brings a descriptor go alone, and holds all others up for it", () => {
+Deno.test("FdGate.leave() sends a command with a descriptor alone, and holds all others back for it", () => {
   const gate = new FdGate();
   const hasFds = bearer(GETFD, new FakeFds("x"));
   assertEquals(gate.leave(hasFds, true), "hold");
@@ -68,7 +68,7 @@ Deno.test("FdGate.leave() lets what brings a descriptor go alone, and holds all 
   assertEquals([gate.hasFds, gate.leave(bearer(GETFD), true)], [false, true]);
 });
 
-Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command it did not run", () => {
+Deno.test("FdGate.goes() protects a descriptor that QEMU may hold from a command it did not run", () => {
   const gate = new FdGate();
   const hasFds = bearer(GETFD, new FakeFds("x"));
   gate.goes(hasFds);
@@ -76,7 +76,7 @@ Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command i
   const empty = bearer(GETFD, undefined, someone(2));
   assertEquals(gate.goes(empty), "No file descriptor supplied via SCM_RIGHTS");
   assertEquals(gate.leave(empty, true), true);
-  // With the next descriptors QEMU drops those it kept.
+  // With the next descriptors QEMU drops those it held.
   const next = bearer(GETFD, new FakeFds("y"));
   assertEquals(gate.goes(next), GETFD.bytes);
   gate.settled(next, DONE);
@@ -84,13 +84,13 @@ Deno.test("FdGate.goes() lets nobody have what QEMU may have kept of a command i
   assertEquals(gate.goes(mine), GETFD.bytes);
 });
 
-Deno.test("FdGate.clear() forgets all of a QEMU that has gone", () => {
+Deno.test("FdGate.clear() forgets everything about a disconnected QEMU", () => {
   const gate = new FdGate();
   const hasFds = bearer(GETFD, new FakeFds("x"));
   gate.goes(hasFds);
   gate.clear();
   assertEquals(gate.hasFds, false);
-  // Its late answer means nothing.
+  // Its late reply is ignored.
   gate.settled(hasFds, DONE);
   assertEquals(gate.leftovers(hasFds.owner!), []);
 });

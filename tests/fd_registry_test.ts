@@ -1,5 +1,5 @@
 /**
- * The owners of QEMU's descriptors: the parts that the transcripts of descriptors do not show.
+ * The owners of QEMU's descriptors: the parts that the transcripts do not show.
  *
  * @module
  */
@@ -24,7 +24,7 @@ function command(name: string, args?: unknown): Command {
 
 const getfd = (fdname: string): Command => command("getfd", { fdname });
 
-/** Returns a registry with a QEMU, and the tag for names that are not known. */
+/** Returns a registry with a QEMU, and the tag for unknown names. */
 function emptyRegistry(): FdRegistry<string> {
   const registry = new FdRegistry<string>();
   registry.arrived(SECRET);
@@ -47,14 +47,14 @@ function run(
   return new TextDecoder().decode(bytes);
 }
 
-/** Returns a registry where `a` has given these names. */
+/** Returns a registry where `a` owns these names. */
 function having(...names: string[]): FdRegistry<string> {
   const registry = emptyRegistry();
   for (const name of names) run(registry, "a", getfd(name));
   return registry;
 }
 
-/** Returns the commands that close what a client has left, as QEMU is sent them. */
+/** Returns the commands that close what a client has left, as sent to QEMU. */
 function leftBy(registry: FdRegistry<string>, owner: string): string[] {
   return registry.leftovers(owner).map(({ name, argumentBytes }) =>
     `${name} ${new TextDecoder().decode(argumentBytes)}`
@@ -77,7 +77,7 @@ const TAKES: [string, boolean][] = [
 ];
 
 for (const [text, takes] of TAKES) {
-  Deno.test(`takesSurely() says ${takes} of ${text}`, () => {
+  Deno.test(`takesSurely() returns ${takes} for ${text}`, () => {
     assertEquals(takesSurely(readCommand(frameOf(text), true) as Command), takes);
   });
 }
@@ -108,13 +108,13 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["device_add", { driver: "x", id: "f" }, false],
   ["closefd", { fdname: "e:f" }, false],
   ["netdev_add", { type: "tap", id: "f", fd: 5 }, false],
-  // QEMU's own numbers can be anybody's.
+  // QEMU's own numbers may belong to any client.
   ["netdev_add", { type: "tap", id: "n", fd: "5" }, true],
   ["netdev_add", { type: "tap", id: "n", fds: "e:5" }, true],
   ["netdev_add", { type: "tap", id: "n", fd: "5up" }, false],
   ["netdev_add", { type: "user", id: "n", hostname: "5" }, false],
   ["closefd", { fdname: "5" }, false],
-  // Measured on QEMU 7.2 to 11.1: these take numbers too.
+  // QEMU 7.2 to 11.1 accept numbers too (measured).
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "5" } }, true],
   ["netdev_add", { type: "dgram", id: "n", local: { type: "fd", str: "5" } }, true],
   ["migrate-incoming", { uri: "fd:5" }, true],
@@ -124,13 +124,13 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["object-add", { "qom-type": "iommufd", id: "i", fd: "f" }, true],
   // An element of a list is one name.
   ["device_add", { driver: "virtio-net-pci", "ebpf-rss-fds": ["e:f"] }, false],
-  // QEMU spells NUL as C0 80, so that the text continues behind it.
+  // QEMU writes NUL as C0 80: the text continues after it.
   ["drive-mirror", { target: 'json:{"x":"\0","fd":"f"}' }, true],
   // More than one value: QEMU opens nothing.
   ["drive-mirror", { target: 'json:{"fd":"f"} {}' }, false],
   ["drive-mirror", { target: 'json:{"fd":"f"} "' }, false],
   ["drive-mirror", { target: 'json: {"fd":"f"}\n' }, true],
-  // QEMU reads a number as C does where no monitor is at hand.
+  // QEMU reads a number as C does when no monitor is at hand.
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "+5" } }, true],
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "\t 05" } }, true],
   // Texts that other parsers of QEMU's take apart.
@@ -142,20 +142,20 @@ const USES: [name: string, args: unknown, mentions: boolean][] = [
   ["human-monitor-command", { "command-line": 'drive_add 0 file=json:{"fd":"f"}' }, false],
 ];
 
-/** Tells whether the text that QEMU is sent for a client differs from the client's. */
+/** Returns whether the text that QEMU is sent differs from the client's text. */
 function isChanged(registry: FdRegistry<string>, owner: string, asked: Command): boolean {
   const bytes = registry.goes(owner, asked);
   return typeof bytes === "string" || bytes !== asked.bytes;
 }
 
 for (const [name, args, mentions] of USES) {
-  Deno.test(`FdRegistry.goes() sees ${mentions ? "a" : "no"} reference in ${name} ${JSON.stringify(args)}`, () => {
+  Deno.test(`FdRegistry.goes() finds ${mentions ? "a" : "no"} reference in ${name} ${JSON.stringify(args)}`, () => {
     assertEquals(isChanged(having("f"), "a", command(name, args)), false);
     assertEquals(isChanged(having("f"), "b", command(name, args)), mentions);
   });
 }
 
-Deno.test("FdRegistry.goes() takes several names for several, and not for one with colons", () => {
+Deno.test("FdRegistry.goes() splits several names, but not a name that contains colons", () => {
   const use = command("netdev_add", { type: "tap", id: "n", fds: "e:f" });
   assertEquals(isChanged(having("e:f"), "b", use), false);
   // An element of a list is one name, colons and all.
@@ -167,7 +167,7 @@ const [ONE, NONE] = [`${MARK}1~`, `${MARK}0~`];
 const TAGGED: [text: string, upstream: string][] = [
   ['{"uri":"fd:f"}', `{"uri":"fd:f${ONE}"}`],
   ['{"fds":"e:f:g:f"}', `{"fds":"e:f${ONE}:g:f${ONE}"}`],
-  // Escapes, pairs of them and UTF-8 stay as they are written; QEMU has single quotes from its client.
+  // Escapes, pairs of them and UTF-8 are not changed. QEMU gets the client's single quotes.
   ['{"fds":"\\u0065\\u003A\\u0066:g"}', `{"fds":"\\u0065\\u003A\\u0066${ONE}:g"}`],
   ['{"fds":"\\ud83d\\ude00:f:😀:f"}', `{"fds":"\\ud83d\\ude00:f${ONE}:😀:f${ONE}"}`],
   ['{"fds":"é€\\n\\/:f","a":1.50}', `{"fds":"é€\\n\\/:f${ONE}","a":1.50}`],
@@ -181,17 +181,17 @@ const TAGGED: [text: string, upstream: string][] = [
     '{"target":"json:{\\"file\\":\\"json:{\'fd\':\'f\'}\\"}"}',
     `{"target":"json:{\\"file\\":\\"json:{\\\\\\"fd\\\\\\":\\\\\\"f${ONE}\\\\\\"}\\"}"}`,
   ],
-  // A name that its client has not given belongs to nobody.
+  // A name that its client has not passed belongs to no client.
   ['{"fd":"h"}', `{"fd":"h${NONE}"}`],
   ['{"fds":"h:f"}', `{"fds":"h${NONE}:f${ONE}"}`],
-  // The same holds for a text that looks like another client's name at QEMU, and for one that looks
-  // like a tag.
+  // The same holds for a text that looks like another client's name at QEMU, and for one like a
+  // tag.
   [`{"fd":"f${ONE}"}`, `{"fd":"f${ONE}${NONE}"}`],
   [`{"fd":"x${MARK}"}`, `{"fd":"x${MARK}${NONE}"}`],
 ];
 
 for (const [text, upstream] of TAGGED) {
-  Deno.test(`FdRegistry.goes() gives QEMU its own names in ${text}`, () => {
+  Deno.test(`FdRegistry.goes() sends QEMU its own names in ${text}`, () => {
     const registry = having("f", "h");
     assertEquals(
       run(registry, "b", getfd("f")),
@@ -206,7 +206,7 @@ for (const [text, upstream] of TAGGED) {
   });
 }
 
-Deno.test("FdRegistry.goes() gives each name of another's a tag that none has had", () => {
+Deno.test("FdRegistry.goes() gives each name of another client a fresh tag", () => {
   const registry = having("f");
   const tags = new Set<string>();
   for (let i = 0; i < 50; i++) {
@@ -222,13 +222,13 @@ Deno.test("FdRegistry.goes() gives each name of another's a tag that none has ha
   assertEquals(tags.has(run(registry, "b", getfd("f"))), false);
 });
 
-Deno.test("FdRegistry.goes() lets a name go as it is when the other has it no more", () => {
+Deno.test("FdRegistry.goes() sends a name unchanged when the other client no longer owns it", () => {
   const registry = having("f");
   run(registry, "a", command("closefd", { fdname: "f" }));
   assertEquals(isChanged(registry, "b", getfd("f")), false);
 });
 
-Deno.test("FdRegistry.goes() takes another name while QEMU is about to forget one, and while one may come", () => {
+Deno.test("FdRegistry.goes() chooses another name while QEMU is closing one, or may still create one", () => {
   const registry = having("f");
   const [closing] = registry.leftovers("a");
   assertEquals(registry.goes("a", closing!), closing!.bytes);
@@ -244,7 +244,7 @@ Deno.test("FdRegistry.goes() takes another name while QEMU is about to forget on
   assertEquals(isChanged(coming, "c", getfd("f")), false);
 });
 
-Deno.test("FdRegistry.settled() keeps a name from others until QEMU has answered all that says it", () => {
+Deno.test("FdRegistry.settled() keeps a name from other clients until QEMU has answered all commands with it", () => {
   for (const worked of [DONE, FAILED]) {
     const registry = having("f");
     const late = command("closefd", { fdname: "f" });
@@ -262,7 +262,7 @@ Deno.test("FdRegistry.settled() keeps a name from others until QEMU has answered
   }
 });
 
-Deno.test("FdRegistry.goes() looks at 1,024 references of a command, and refuses one that has more", () => {
+Deno.test("FdRegistry.goes() checks 1,024 references of a command, and refuses more", () => {
   const registry = having("f");
   const names = (count: number): string => Array(count).fill("f").join(":");
   const sets = (count: number): string[] => Array(count).fill("/dev/fdset/1");
@@ -289,7 +289,7 @@ Deno.test("FdRegistry.goes() looks at 1,024 references of a command, and refuses
   assertEquals(JSON.parse(run(registry, "b", others)).arguments.a.length, 2000);
 });
 
-Deno.test("FdRegistry.withOwnNames() leaves messages alone before the first tag has gone", () => {
+Deno.test("FdRegistry.withOwnNames() does not change messages before the first tag is sent", () => {
   const registry = having("f");
   const said = new TextEncoder().encode(`{"return": "x${ONE}"}`);
   assertEquals(registry.withOwnNames(said), said);
@@ -300,7 +300,7 @@ Deno.test("FdRegistry.withOwnNames() leaves messages alone before the first tag 
   );
 });
 
-Deno.test("FdRegistry.concerns() is false of what has nothing to do with descriptors", () => {
+Deno.test("FdRegistry.concerns() is false for commands without descriptors", () => {
   const none = emptyRegistry();
   assertEquals(none.concerns(command("netdev_add", { fd: "f" })), false);
   assertEquals(none.concerns(getfd("f")), true);
@@ -314,7 +314,7 @@ const KEPT: [name: string, args: unknown, reply: Reply][] = [
   ["closefd", { fdname: "f", x: 1 }, FAILED],
   ["human-monitor-command", { "command-line": "fd:f" }, DONE],
   ["netdev_add", { type: "user", id: "n", dnssearch: [{ str: "f" }] }, DONE],
-  // These succeed and leave the name (measured on QEMU 7.2 to 11.1), or may.
+  // These succeed and keep the name (measured on QEMU 7.2 to 11.1), or may.
   ["netdev_add", { type: "stream", id: "n", addr: { type: "fd", str: "f" } }, DONE],
   ["chardev-add", { id: "c", backend: { data: { addr: { data: { str: "f" } } } } }, DONE],
   ["change-backing-file", { "backing-file": 'json:{"fd":"f"}' }, DONE],
@@ -351,14 +351,14 @@ for (const [name, args, reply] of TAKEN) {
   });
 }
 
-Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody is sure of, past their limit", () => {
+Deno.test("FdRegistry.freed() closes the oldest of a client's uncertain names, past their limit", () => {
   const registry = emptyRegistry();
   const doubt = (name: string): void => {
     run(registry, "a", getfd(name));
     run(registry, "a", command("device_add", { driver: "x", fd: name }));
   };
   for (let i = 0; i < DOUBTED_LIMIT; i++) doubt(`n${i}`);
-  // One that is given again is no longer in doubt, and one that is in doubt again is a late one.
+  // A name that is passed again is certain again; one that becomes uncertain again is the newest.
   doubt("n0");
   assertEquals(registry.freed(), []);
   doubt("more");
@@ -366,7 +366,7 @@ Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody 
   assertEquals(others, []);
   assertEquals(new TextDecoder().decode(ending!.command.argumentBytes), '{"fdname":"n1"}');
   assertEquals(registry.freed(), []);
-  // Its owner does not have it now, and can give it again, while QEMU closes it.
+  // Its owner does not have it now, and can pass it again, while QEMU closes it.
   assertEquals(registry.goes("a", ending!.command), ending!.command.bytes);
   assertEquals(
     run(registry, "a", getfd("n1")),
@@ -376,7 +376,7 @@ Deno.test("FdRegistry.freed() closes the oldest of a client's names that nobody 
   assertEquals(isChanged(registry, "b", getfd("n1")), false);
 });
 
-Deno.test("FdRegistry.clear() leaves nobody a name, and freed() closes all that the same QEMU may have still", () => {
+Deno.test("FdRegistry.clear() removes all owners, and freed() closes what the same QEMU may still have", () => {
   const registry = having("f", "g");
   run(registry, "b", getfd("f"));
   registry.goes("b", getfd("coming"));
@@ -401,7 +401,7 @@ Deno.test("FdRegistry.clear() leaves nobody a name, and freed() closes all that 
   }
 });
 
-Deno.test("FdRegistry.goes() lets a client use the numbers of its own descriptors, and all where nobody else has any", () => {
+Deno.test("FdRegistry.goes() lets a client use its own descriptors' numbers, and all if no other client has any", () => {
   const use = command("netdev_add", { type: "tap", id: "n", fd: "9" });
   const registry = having("f");
   run(registry, "b", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
@@ -410,14 +410,14 @@ Deno.test("FdRegistry.goes() lets a client use the numbers of its own descriptor
   assertEquals(having("f").goes("a", use), use.bytes);
 });
 
-Deno.test("FdRegistry.leftovers() spells a name so that QEMU reads it as it was", () => {
+Deno.test("FdRegistry.leftovers() writes a name so that QEMU reads the original", () => {
   const name = 'q"\\ü\u0001';
   const [closing] = having(name).leftovers("a");
   const args = JSON.parse(new TextDecoder().decode(closing!.argumentBytes));
   assertEquals(args, { fdname: name });
 });
 
-Deno.test("FdRegistry.leftovers() leaves a set that a command names, also while it is on its way", () => {
+Deno.test("FdRegistry.leftovers() keeps a set that a command names, even while the command is in flight", () => {
   for (const reply of [undefined, DONE, FAILED]) {
     const registry = emptyRegistry();
     const add = command("add-fd");
@@ -427,7 +427,7 @@ Deno.test("FdRegistry.leftovers() leaves a set that a command names, also while 
     if (reply) registry.settled("b", use, reply);
     const left = registry.leftovers("a").map(({ name }) => name);
     assertEquals(left, reply === FAILED ? ["remove-fd"] : []);
-    // It belongs to nobody now.
+    // It belongs to no client now.
     assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4 })), false);
   }
 });
@@ -440,7 +440,7 @@ for (
     'json:{"driver":"file","filename":"\\/dev\\/fdset\\/4"}',
   ]
 ) {
-  Deno.test(`FdRegistry.leftovers() leaves a set that a command names as ${filename}`, () => {
+  Deno.test(`FdRegistry.leftovers() keeps a set that a command names as ${filename}`, () => {
     const registry = emptyRegistry();
     run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
     const use = command("blockdev-snapshot-sync", { "snapshot-file": filename });
@@ -470,7 +470,7 @@ const MADE: Made[] = [
 ];
 
 for (const [name, args, end, endArgs, closes] of MADE) {
-  Deno.test(`FdRegistry.leftovers() ${closes ? "closes" : "leaves"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
+  Deno.test(`FdRegistry.leftovers() ${closes ? "closes" : "keeps"} a set after ${name} ${JSON.stringify(args)} and ${end} ${JSON.stringify(endArgs)}`, () => {
     const registry = emptyRegistry();
     run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
     for (const each of [command(name, args), command(end, endArgs)]) {
@@ -480,7 +480,7 @@ for (const [name, args, end, endArgs, closes] of MADE) {
   });
 }
 
-Deno.test("FdRegistry.leftovers() leaves a set whose user could not be ended", () => {
+Deno.test("FdRegistry.leftovers() keeps a set whose user could not be removed", () => {
   const registry = emptyRegistry();
   run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
   const add = command("blockdev-add", DISK);
@@ -489,7 +489,7 @@ Deno.test("FdRegistry.leftovers() leaves a set whose user could not be ended", (
   assertEquals(registry.leftovers("a"), []);
 });
 
-Deno.test("FdRegistry.freed() ends what was left in a set when the last use of it is over", () => {
+Deno.test("FdRegistry.freed() removes the rest of a set when its last use ends", () => {
   const registry = emptyRegistry();
   const ask = (owner: string, name: string, args: unknown, reply = DONE): void => {
     run(registry, owner, command(name, args), reply);
@@ -504,7 +504,7 @@ Deno.test("FdRegistry.freed() ends what was left in a set when the last use of i
   assertEquals(registry.freed(), []);
   ask("b", "blockdev-del", { "node-name": "m" }, FAILED);
   assertEquals(registry.freed(), []);
-  // A descriptor that was removed and added again is not the one that was left behind.
+  // A descriptor that was removed and added again is not the one left behind.
   ask("b", "remove-fd", { "fdset-id": 0, "fd": 10 });
   ask("b", "add-fd", { "fdset-id": 0 }, returnReply('{"fdset-id": 0, "fd": 10}'));
   ask("b", "blockdev-del", { "node-name": "m" });
@@ -515,7 +515,7 @@ Deno.test("FdRegistry.freed() ends what was left in a set when the last use of i
   assertEquals(registry.freed(), []);
 });
 
-Deno.test("FdRegistry.settled() takes a set that QEMU has made anew as a new one", () => {
+Deno.test("FdRegistry.settled() treats a set that QEMU has created again as a new one", () => {
   const registry = emptyRegistry();
   const add = command("add-fd");
   const made = returnReply('{"fd": 9, "fdset-id": 4}');
@@ -526,7 +526,7 @@ Deno.test("FdRegistry.settled() takes a set that QEMU has made anew as a new one
   assertEquals(registry.leftovers("b").map(({ name }) => name), ["remove-fd"]);
 });
 
-Deno.test("FdRegistry.settled() forgets a descriptor that was removed, and the set with its last", () => {
+Deno.test("FdRegistry.settled() forgets a removed descriptor, and the set with its last descriptor", () => {
   const registry = emptyRegistry();
   run(registry, "a", command("add-fd"), returnReply('{"fd": 9, "fdset-id": 4}'));
   run(
@@ -539,7 +539,7 @@ Deno.test("FdRegistry.settled() forgets a descriptor that was removed, and the s
   assertEquals(isChanged(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 9 })), false);
   assertEquals(
     run(registry, "b", command("remove-fd", { "fdset-id": 4, fd: 10 })),
-    "File descriptor set 4 belongs to another client; it ends with that client",
+    "File descriptor set 4 belongs to another client; it is removed after that client disconnects",
   );
   run(registry, "a", command("remove-fd", { "fdset-id": 4 }));
   assertEquals(registry.leftovers("a"), []);

@@ -1,7 +1,7 @@
 /**
- * Frames and damage: the values that QEMU accepts, under both grammars.
+ * Frames and syntax errors: the values that QEMU accepts, under both grammars.
  *
- * After every damage a command follows and must be found.
+ * After every syntax error a command follows and must be found.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { Random } from "./support/random.ts";
 
 const AFTER = '{"execute":"query-name","id":"after"}';
 
-/** Returns the results of a splitter as text: a frame's bytes, or `!` and the damage. */
+/** Returns the results of a splitter as text: a frame's bytes, or `!` and the error. */
 function texts(things: readonly (Frame | Damage)[]): string[] {
   return things.map((thing) =>
     "damage" in thing ? `!${thing.damage}` : new TextDecoder().decode(thing.bytes)
   );
 }
 
-/** Returns the results for an input at every cut; a command right behind it must be found. */
+/** Returns the results for an input at every cut; a command right after it must be found. */
 function split(input: string | Uint8Array, grammar?: Grammar, after = AFTER): string[] {
   const bytes = Uint8Array.of(...bytesOf(input), ...bytesOf(after));
   const found = texts(fedAtCuts(() => new FrameSplitter(grammar), bytes));
@@ -42,47 +42,47 @@ function only(input: string): Frame {
   return frame;
 }
 
-Deno.test("FrameSplitter.next() gives values with or without anything between them", () => {
+Deno.test("FrameSplitter.next() returns values with or without separators", () => {
   assertEquals(frames('{}{} {}\n[1]"a"'), ["{}", "{}", "{}", "[1]", '"a"']);
 });
 
-Deno.test("FrameSplitter.next() leaves out white space between tokens and keeps it in strings", () => {
+Deno.test("FrameSplitter.next() removes white space between tokens and keeps it in strings", () => {
   assertEquals(frames(' { "a b" :\r\n[ 1 ,\t2 , { } , [ ] ] , "c" : " \u00a0 " } '), [
     '{"a b":[1,2,{},[]],"c":" \u00a0 "}',
   ]);
 });
 
-Deno.test("FrameSplitter.next() puts strings in double quotes", () => {
+Deno.test("FrameSplitter.next() writes strings in double quotes", () => {
   assertEquals(frames(`{'a':'b"c','it\\'s':"d'e"}`), [`{"a":"b\\"c","it's":"d'e"}`]);
 });
 
-Deno.test("FrameSplitter.next() leaves numbers and escapes as they are written", () => {
+Deno.test("FrameSplitter.next() does not change numbers and escapes", () => {
   const text = '{"a":[18446744073709551616,1E+2,-0.0,1e400],"\\u0062":"\\u00e9\\/é😀"}';
   assertEquals(frames(text), [text]);
 });
 
-Deno.test("FrameSplitter.next() spells the NUL of modified UTF-8 as an escape", () => {
+Deno.test("FrameSplitter.next() writes the NUL of modified UTF-8 as an escape", () => {
   assertEquals(frames(latin('{"\xc0\x80":"a\xc0\x80b"}')), ['{"\\u0000":"a\\u0000b"}']);
 });
 
-Deno.test("FrameSplitter.next() ends a number or word at the top with the byte after it", () => {
+Deno.test("FrameSplitter.next() ends a top-level number or word at the byte after it", () => {
   assertEquals(frames("1 true\nnull -1.5 "), ["1", "true", "null", "-1.5"]);
 });
 
-Deno.test("FrameSplitter.next() gives each frame bytes of its own", () => {
+Deno.test("FrameSplitter.next() copies each frame's bytes", () => {
   const [first, second] = fed(new FrameSplitter(), [bytesOf('{"a":1}{"b":2}')]);
   assert(first && "bytes" in first && second && "bytes" in second);
   second.bytes.fill(0);
   assertEquals(latinText(first.bytes), '{"a":1}');
 });
 
-Deno.test("FrameSplitter.next() tells an object from what has no members", () => {
+Deno.test("FrameSplitter.next() distinguishes an object from a value without members", () => {
   assertEquals(only("{}").isObject, true);
   for (const text of ["[]", '["{"]', '"{}"']) assertEquals(only(text).isObject, false);
   assertEquals(only('[{"a":1}]').offsets, []);
 });
 
-Deno.test("Frame.offsets tells where each key and value of the object stands", () => {
+Deno.test("Frame.offsets has the place of each key and value of the object", () => {
   const frame = only(`{ 'a"' : 1 , "b" : {"c": [ 2 ]}, "\\u0064" : "e" }`);
   const { bytes } = frame;
   assertEquals(latinText(bytes), '{"a\\"":1,"b":{"c":[2]},"\\u0064":"e"}');
@@ -96,13 +96,13 @@ Deno.test("Frame.offsets tells where each key and value of the object stands", (
   );
 });
 
-Deno.test("Frame.offsets has any key, one that means something to JavaScript too", () => {
+Deno.test("Frame.offsets accepts any key, including JavaScript's special ones", () => {
   const keys = ["__proto__", "constructor", "", "1", "0"];
   const frame = only(`{${keys.map((key) => `"${key}":0`).join()}}`);
   assertEquals(membersOf(frame).map(({ key }) => key), keys);
 });
 
-Deno.test("FrameSplitter.next() gives a large value whole, and small ones after it", () => {
+Deno.test("FrameSplitter.next() returns a large value whole, and small ones after it", () => {
   const large = `{"a":"${"x'\u20ac".repeat(50_000)}"}`;
   const bytes = bytesOf(large + AFTER);
   for (const size of [bytes.length, 65_536, 4096]) {
@@ -114,7 +114,7 @@ Deno.test("FrameSplitter.next() gives a large value whole, and small ones after 
   }
 });
 
-Deno.test("FrameSplitter.next() gives the same at every cut in two", () => {
+Deno.test("FrameSplitter.next() returns the same at every cut in two", () => {
   const bytes = latin(`{'a':[1, -2.5e3,true]}\r\n{"\\u0041":"\xc3\xa9"}[}] HELLO\n1 \xff{"a" 1}x `);
   for (const grammar of [CLASSIC, POSITIONED]) {
     const whole = fed(new FrameSplitter(grammar), [bytes]);
@@ -122,7 +122,7 @@ Deno.test("FrameSplitter.next() gives the same at every cut in two", () => {
   }
 });
 
-/** Damage: the input, and the errors of either grammar. */
+/** Syntax errors: the input, and the errors of either grammar. */
 const DAMAGES: Record<string, [string, string[], string[]]> = {
   "a brace too many": ["}", ["expecting value"], ["1:1: expecting value"]],
   "a bracket too many": ["]", ["expecting value"], ["1:1: expecting value"]],
@@ -186,16 +186,16 @@ for (const [name, [said, classic, positioned]] of Object.entries(DAMAGES)) {
   const told = (texts: string[]): string[] =>
     texts.map((text) => `!${text.replace(/^(\d+:\d+: )?/, "$1JSON parse error, ")}`);
 
-  Deno.test(`FrameSplitter.next() says what QEMU 7.2 says to ${name}, and recovers`, () => {
+  Deno.test(`FrameSplitter.next() reports QEMU 7.2's error for ${name}, and recovers`, () => {
     assertEquals(split(latin(said), CLASSIC), told(classic));
   });
 
-  Deno.test(`FrameSplitter.next() says what QEMU 11.1 says to ${name}, and recovers`, () => {
+  Deno.test(`FrameSplitter.next() reports QEMU 11.1's error for ${name}, and recovers`, () => {
     assertEquals(split(latin(said), POSITIONED), told(positioned));
   });
 }
 
-Deno.test("FrameSplitter.next() of QEMU 7.2 holds a syntax error back until brackets balance", () => {
+Deno.test("FrameSplitter.next() of QEMU 7.2 delays a syntax error until brackets balance", () => {
   const splitter = new FrameSplitter(CLASSIC);
   assertEquals(fed(splitter, [bytesOf('{"a" 1, [[')]), []);
   assertEquals(texts(fed(splitter, [bytesOf("]]}")])), [
@@ -204,7 +204,7 @@ Deno.test("FrameSplitter.next() of QEMU 7.2 holds a syntax error back until brac
   assertEquals(texts(fed(splitter, [bytesOf(AFTER)])), [AFTER]);
 });
 
-Deno.test("FrameSplitter.next() of QEMU 11.1 tells at once, then skips until brackets balance", () => {
+Deno.test("FrameSplitter.next() of QEMU 11.1 reports at once, then skips until brackets balance", () => {
   const splitter = new FrameSplitter(POSITIONED);
   assertEquals(texts(fed(splitter, [bytesOf('{"a" true ')])), [
     "!1:6: JSON parse error, expecting ':'",
@@ -213,7 +213,7 @@ Deno.test("FrameSplitter.next() of QEMU 11.1 tells at once, then skips until bra
   assertEquals(texts(fed(splitter, [bytesOf(`]]} ${AFTER}`)])), [AFTER]);
 });
 
-Deno.test("FrameSplitter.next() of QEMU 11.1 ends its skipping in silence at a stray byte", () => {
+Deno.test("FrameSplitter.next() of QEMU 11.1 stops skipping silently at a stray byte", () => {
   const splitter = new FrameSplitter(POSITIONED);
   assertEquals(fed(splitter, [bytesOf('{"a" true ')]).length, 1);
   assertEquals(texts(fed(splitter, [latin(`\xff\n${AFTER}`)])), [AFTER]);
@@ -226,19 +226,19 @@ Deno.test("FrameSplitter.next() counts lines and columns over the whole stream",
   ]);
 });
 
-Deno.test("FrameSplitter.next() cuts a long wrong word as QEMU's buffer does", () => {
+Deno.test("FrameSplitter.next() cuts a long invalid word as QEMU's buffer does", () => {
   const word = "x".repeat(2000);
   assertEquals(split(`${word} `, CLASSIC), [
     `!JSON parse error, invalid keyword '${word}`.slice(0, 1 + 18 + 1023),
   ]);
 });
 
-Deno.test("FrameSplitter.next() of QEMU 7.2 shows stray bytes whole", () => {
+Deno.test("FrameSplitter.next() of QEMU 7.2 shows all stray bytes", () => {
   const text = "y".repeat(2000);
   assertEquals(split(`"${text}\n`, CLASSIC), [`!JSON parse error, stray '"${text}\n'`]);
 });
 
-Deno.test("FrameSplitter.next() of QEMU 11.1 shows stray bytes as far as its buffer goes", () => {
+Deno.test("FrameSplitter.next() of QEMU 11.1 shows stray bytes up to its buffer's size", () => {
   const room = 1023 - "stray '".length;
   const told = (text: string): string => `!1:1: JSON parse error, stray '${text}`;
   const long = `"${"y".repeat(2000)}`;
@@ -250,7 +250,7 @@ Deno.test("FrameSplitter.next() of QEMU 11.1 shows stray bytes as far as its buf
   assertEquals(split(latin(`${short}yyyyy\0`), POSITIONED), [told(`${short}yyyyy`.slice(0, room))]);
 });
 
-Deno.test("FrameSplitter.next() gives a value nested 1024 deep, of arrays, objects and both", () => {
+Deno.test("FrameSplitter.next() returns a value nested 1024 deep, of arrays, objects and both", () => {
   assertEquals(NESTING_LIMIT, 1024);
   for (
     const text of [
@@ -261,14 +261,14 @@ Deno.test("FrameSplitter.next() gives a value nested 1024 deep, of arrays, objec
   ) assertEquals(frames(text), [text]);
 });
 
-Deno.test("FrameSplitter.next() of QEMU 7.2 gives up at 1025 deep and reads on from there", () => {
+Deno.test("FrameSplitter.next() of QEMU 7.2 fails at depth 1025 and continues from there", () => {
   const [first, ...others] = split("[".repeat(1025) + "]".repeat(1025), CLASSIC);
   assertEquals(first, "!JSON nesting depth limit exceeded");
   assertEquals(others.length, 1025);
   assertEquals(new Set(others), new Set(["!JSON parse error, expecting value"]));
 });
 
-Deno.test("FrameSplitter.next() of QEMU 11.1 gives up at 1025 deep and skips the value", () => {
+Deno.test("FrameSplitter.next() of QEMU 11.1 fails at depth 1025 and skips the value", () => {
   for (const depth of [1025, 1026, 3000]) {
     assertEquals(split("[".repeat(depth) + "]".repeat(depth), POSITIONED), [
       "!JSON nesting depth limit exceeded",
@@ -294,7 +294,7 @@ const LIMITS: Record<string, [string[], string[]?]> = {
     "!JSON parse error, stray '\"]\n'",
     AFTER,
   ], [SIZED, AFTER]],
-  // To QEMU 11.1 that rest has the place of the token, up to the next space.
+  // QEMU 11.1 treats that rest as part of the token, up to the next space.
   "a longer string": [[
     SIZED,
     "!JSON parse error, invalid keyword 'aaaaa'",
@@ -311,11 +311,11 @@ const LIMITS: Record<string, [string[], string[]?]> = {
     "!1:67108867: JSON parse error, expecting value",
     AFTER,
   ]],
-  // Behind the string that exceeds the limit follow a comma, a string and a bracket.
+  // The string that exceeds the limit is followed by a comma, a string and a bracket.
   "65 strings of a mebibyte": [[SIZED, VALUE, "1048578 bytes", VALUE, AFTER], [SIZED, AFTER]],
 };
 
-Deno.test("FrameSplitter.next() gives up at QEMU's limits on tokens and bytes, and recovers", async () => {
+Deno.test("FrameSplitter.next() fails at QEMU's limits on tokens and bytes, and recovers", async () => {
   const found = await printedBy("./limits.ts", "frames") as Record<string, unknown>;
   for (const [name, [classic, positioned = classic]] of Object.entries(LIMITS)) {
     assertEquals(found[name], { classic, positioned }, name);
@@ -352,7 +352,7 @@ for (const [name, input, expected] of SHORT) {
   });
 }
 
-Deno.test("FrameSplitter.limit skips damage too, and a stray byte ends the skipping", () => {
+Deno.test("FrameSplitter.limit skips syntax errors too, and a stray byte ends the skipping", () => {
   const said = (grammar: Grammar): string[] => {
     const make = (): FrameSplitter => {
       const splitter = new FrameSplitter(grammar);
@@ -363,11 +363,11 @@ Deno.test("FrameSplitter.limit skips damage too, and a stray byte ends the skipp
     return texts(fedAtCuts(make, latin(`${input}\n${AFTER}`)));
   };
   assertEquals(said(POSITIONED), [SIZED, AFTER]);
-  // A client that resynchronizes by 0xFF gets one error for it, as always from QEMU 7.2.
+  // A client that resynchronizes by 0xFF gets one error for it, as from QEMU 7.2.
   assertEquals(said(CLASSIC), [SIZED, "!JSON parse error, stray '\ufffd'", AFTER]);
 });
 
-Deno.test("FrameSplitter.limit can be made less in the middle of a value", () => {
+Deno.test("FrameSplitter.limit can be reduced in the middle of a value", () => {
   for (const grammar of [CLASSIC, POSITIONED]) {
     const splitter = new FrameSplitter(grammar);
     assertEquals(fed(splitter, [bytesOf(`{"a":"${"b".repeat(100)}`)]), []);
@@ -393,7 +393,7 @@ function anyValue(random: Random, depth: number): unknown {
   return Array.from({ length: random.below(8) }, () => random.pick(parts)).join("");
 }
 
-Deno.test("FrameSplitter.limit: of a value that is too long nothing goes on, whatever is in it", () => {
+Deno.test("FrameSplitter.limit: a value that is too long is dropped whole, whatever it contains", () => {
   let refused = 0;
   for (let seed = 1; seed <= 200; seed++) {
     const random = new Random(seed);

@@ -70,7 +70,7 @@ const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? Math.floor(Math.random()
 const COUNT = Number(Deno.env.get("QMPMUX_FUZZ_COUNT") ?? (LONG ? 1_000_000 : 10_000));
 const ENCODER = new TextEncoder();
 
-/** The names in the prototype of all objects, before anything was read. */
+/** The names in the prototype of all objects, before any input was read. */
 const INHERITED = Object.getOwnPropertyNames(Object.prototype).join();
 
 /** Tries the inputs that were found earlier, then that many random ones. */
@@ -99,13 +99,13 @@ function fuzz<T>(
   });
 }
 
-/** Returns the inputs of one kind that were found earlier: a JSON value a line. */
+/** Returns the inputs of one kind that were found earlier: one JSON value per line. */
 function foundIn(kind: string): unknown[] {
   const url = new URL(`./corpus/inputs/${kind}.jsonl`, import.meta.url);
   return Deno.readTextFileSync(url).split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-/** Returns the result of a reader, or `undefined` if it refuses with a proper error. */
+/** Returns the result of a reader, or `undefined` if it throws one of its documented errors. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -116,7 +116,7 @@ function attempt<T>(read: () => T): T | undefined {
 }
 
 /**
- * Asserts that an error is meant for people: of a known class, and in one line the problem and the
+ * Asserts that an error is meant for users: of a known class, and one line with the problem and the
  * remedy.
  */
 function isTelling(error: unknown): void {
@@ -135,7 +135,7 @@ function isTelling(error: unknown): void {
 function isSound(place: ListenAddress): void {
   if (place.transport === "tcp") {
     assert(place.port >= 0 && place.port <= 65535 && Number.isInteger(place.port));
-    assert(/^[\w.:%-]+$/.test(place.hostname), "odd signs in a host's name");
+    assert(/^[\w.:%-]+$/.test(place.hostname), "invalid characters in a host name");
   } else if (place.transport === "unix") {
     assert(ENCODER.encode(place.path).length <= PATH_BYTES_LIMIT, "too long");
     assert(place.path !== "" && !place.path.includes("\0", 1), "a NUL");
@@ -152,7 +152,7 @@ fuzz("address readers", COUNT, (texts) => texts.address(), (text) => {
   else assertEquals(address, place);
 });
 
-/** Settings around one thing of which they are. */
+/** Complete settings that contain the one under test. */
 function settingsWith(part: Partial<ServeSettings>): ServeSettings {
   const settings = serveSettings(["--qemu", "/run/fuzz.vm", "--listen", "/run/fuzz.mux"]);
   return { ...settings, ...part };
@@ -215,12 +215,12 @@ function isReadBack(settings: ServeSettings): void {
   assertEquals(serveSettings(["--config", file]), settings);
 }
 
-Deno.test(`check refuses what is no command line, of seed ${SEED}`, async () => {
+Deno.test(`check refuses invalid command lines, of seed ${SEED}`, async () => {
   using place = makePlace();
   const texts = new UserText(new Random(SEED));
   const { stdout } = Deno;
   const { writeSync } = stdout;
-  // The text of the help does not matter here.
+  // The help's text is not compared here.
   stdout.writeSync = ({ length }): number => length;
   using _restored = { [Symbol.dispose]: (): void => void (stdout.writeSync = writeSync) };
   const file = `${place.path}/x.toml`;
@@ -317,13 +317,13 @@ fuzz(
     }
     for (const command of COMMANDS) {
       const { allow } = judge(role, command);
-      assert(!allow || !refusesEntirely(role, command.name), "hidden, and allowed");
-      assert(allow || !refusesNothing(role), "refused by who refuses nothing");
+      assert(!allow || !refusesEntirely(role, command.name), "hidden, but allowed");
+      assert(allow || !refusesNothing(role), "refused by a role that refuses nothing");
     }
   },
 );
 
-/** A secret that a client might give where it does not belong. */
+/** A secret that a client might send in the wrong place. */
 const SECRET = "s3cr3t-s3cr3t";
 
 const OWN_NAMES = [
@@ -372,7 +372,7 @@ fuzz(
     if ("error" in reply) {
       const { class: kind, desc } = reply.error;
       assert(kind === "GenericError" || kind === "CommandNotFound");
-      // It names the client that is not there, as it was named.
+      // The error names the missing client, as the request did.
       const named = name.endsWith("disconnect-client");
       assert(desc.length > 10 && (named || !/[\n\r]/.test(desc)), desc);
       assert(named || !desc.includes(SECRET), desc);
@@ -383,7 +383,7 @@ fuzz(
     if (client.peer.closed !== undefined) return;
     client.say('{"execute":"__org.qmpmux_query-self","id":8}');
     const [after, ...more] = client.peer.take();
-    assertEquals([JSON.parse(after!).id, more], [8, []], "it answers no more");
+    assertEquals([JSON.parse(after!).id, more], [8, []], "no more replies");
   },
 );
 
@@ -431,7 +431,7 @@ fuzz(
   },
 );
 
-/** Yields the messages before the first damage. */
+/** Yields the messages before the first syntax error. */
 function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   const splitter = new MessageSplitter();
   for (const chunk of chunks) {
@@ -443,7 +443,7 @@ function* messagesIn(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   }
 }
 
-/** Tells whether bytes are a reply without an id, in QEMU's own plain spelling. */
+/** Returns whether bytes are a reply without an id, in QEMU's own plain form. */
 function isPlain(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes);
   return /^\{"return": (\{\}|\{"running": true[^"]*"status": "running"\})\}\r\n$/.test(text) ||
@@ -472,7 +472,7 @@ fuzz(
   },
 );
 
-Deno.test("readers come to their end with very many signs", () => {
+Deno.test("readers terminate with very many characters", () => {
   const many = 200_000;
   for (
     const part of ["x", ",", "=", "a=b,", "[", '"', '\\"', "*", "?", ".", ":", "+", " ", "\n", "é"]
@@ -499,7 +499,7 @@ Deno.test("readers come to their end with very many signs", () => {
   }
 });
 
-Deno.test("EventFilter.passes() comes to its end with the globs that take longest", () => {
+Deno.test("EventFilter.passes() terminates with the slowest globs", () => {
   const filter = new EventFilter(Array(256).fill(`${"*A".repeat(127)}?`));
   for (let i = 0; i < 100; i++) assertEquals(filter.passes(`${"A".repeat(64)}B${i}`), false);
 });

@@ -5,14 +5,14 @@
  *  2. A frame is one JSON value to `JSON.parse`, without white space outside
  *     strings and without a key twice.
  *  3. A frame fed to a fresh splitter, under either grammar, is the same single
- *     frame: a text for QEMU is one value to everybody.
+ *     frame: a text for QEMU is one value to every parser.
  *  4. Members' spans hold their keys and values, and all of them.
  *  5. `canonical()` keeps a frame's value. Applied again and again it reaches a fixed point, as
  *     QEMU does: `-0.0` is `-0` and then `0`, members of one bucket swap places each time.
  *  6. After any input, 0xFF and a line end make the next command work.
  *  7. `MessageSplitter` returns the messages of any stream QEMU might write,
  *     wherever it is cut.
- *  8. A client of qmpmux hears the same bytes as a client of QEMU (needs a QEMU).
+ *  8. A client of qmpmux gets the same bytes as a client of QEMU (needs a QEMU).
  *
  * `QMPMUX_FUZZ_SEED` repeats a run, `QMPMUX_FUZZ_COUNT` bounds it; `deno task fuzz`
  * tries millions. Inputs that differed once are kept in `tests/corpus/found.jsonl`.
@@ -36,7 +36,7 @@ import { Random } from "./support/random.ts";
 const LONG = Deno.args.includes("--long");
 const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? Math.floor(Math.random() * 2 ** 32));
 const COUNT = Number(Deno.env.get("QMPMUX_FUZZ_COUNT") ?? (LONG ? 2_000_000 : 20_000));
-/** A conversation costs QEMU some system calls a byte. */
+/** A conversation costs QEMU a few system calls per byte. */
 const CONVERSED = Math.ceil(COUNT / (LONG ? 50 : 8));
 
 const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -58,7 +58,7 @@ Deno.test(`FrameSplitter keeps its promises for ${COUNT} inputs of seed ${SEED}`
   }
 });
 
-Deno.test(`MessageSplitter gives back what was written, with seed ${SEED}`, () => {
+Deno.test(`MessageSplitter returns what was written, with seed ${SEED}`, () => {
   const random = new Random(SEED);
   const inputs = new QmpInput(random);
   for (let round = 0; round < COUNT / 20; round++) {
@@ -113,7 +113,7 @@ function isSound(frame: Frame): void {
   assert(!/[\s']/.test(text.replace(STRINGS, "")), "white space or a single quote");
   assert(!hasKeyTwice(text), "a key twice");
   for (const grammar of GRAMMARS) {
-    // A number or word at the top ends only where something follows.
+    // A top-level number or word ends only when something follows.
     const again = fed(new FrameSplitter(grammar), isObject ? [bytes] : [bytes, latin(" ")]);
     assert(told(again) === told([frame]), "another frame when fed again");
   }
@@ -125,14 +125,14 @@ function isSound(frame: Frame): void {
     assert(same(JSON.parse(TEXT.decode(bytes.subarray(start, end))), value[key]), key);
   }
   const spelled = canonical(bytes, 0, bytes.length);
-  // QEMU prints numbers that are too large for a double so, which is not JSON.
+  // QEMU prints numbers that are too large for a double in this form, which is not JSON.
   if (/-?inf/.test(spelled.replace(STRINGS, ""))) return;
   assert(same(JSON.parse(spelled), value), "canonical() changes the value");
   const second = respelled(spelled);
-  assert(respelled(respelled(second)) === second, "canonical() does not come to rest");
+  assert(respelled(respelled(second)) === second, "canonical() does not reach a fixed point");
 }
 
-/** Returns a value's canonical text, spelled once more. */
+/** Returns the canonical text of a value's canonical text. */
 function respelled(text: string): string {
   const [again, ...more] = fed(new FrameSplitter(), [latin(`${text} `)]);
   assert(again !== undefined && "bytes" in again && more.length === 0);
@@ -141,7 +141,7 @@ function respelled(text: string): string {
 
 const STRINGS = /"(?:[^"\\]|\\.)*"/g;
 
-/** Tells whether an object has a key twice; it looks at the text alone, without our lexer. */
+/** Returns whether an object repeats a key. It reads the text alone, without our lexer. */
 function hasKeyTwice(text: string): boolean {
   const open: Set<string>[] = [];
   for (const [token, key] of text.matchAll(/("(?:[^"\\]|\\.)*"):|"(?:[^"\\]|\\.)*"|[{}]/g)) {
@@ -156,7 +156,7 @@ function hasKeyTwice(text: string): boolean {
   return false;
 }
 
-/** Tells whether two values of JSON are the same; the order of members does not matter. */
+/** Returns whether two JSON values are the same; the order of members does not matter. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -175,7 +175,7 @@ const INPUTS_A_SESSION = 10;
 const PHASES: readonly Phase[] = ["negotiation", "operational", "operational-oob"];
 
 Deno.test({
-  name: `qmpmux says what QEMU says to ${CONVERSED} inputs of seed ${SEED}`,
+  name: `qmpmux gives QEMU's replies to ${CONVERSED} inputs of seed ${SEED}`,
   ignore: WITHOUT_QEMU,
   fn: async () => {
     using place = makePlace();
@@ -203,21 +203,21 @@ Deno.test({
   },
 });
 
-/** The number of requests of a monitor with `oob` that QEMU queues. */
+/** The number of requests that QEMU queues for a monitor with `oob`. */
 const QUEUE_LIMIT = 8;
 
 /**
- * Tells whether QEMU survives this input with `oob`.
+ * Returns whether QEMU survives this input with `oob`.
  *
- * If seven requests are queued and one byte ends two more, as the brace in `1}` does, QEMU 7.2
- * fails an assertion and exits. Behind qmpmux it is never sent the like.
+ * If seven requests are queued and one byte completes two more, as the brace in `1}` does, QEMU 7.2
+ * fails an assertion and exits. qmpmux never sends it such input.
  */
 function isBearable(bytes: Uint8Array): boolean {
   const requests = fed(new FrameSplitter(), [bytes, RESYNC, latin(COMMAND)]);
   return requests.length <= QUEUE_LIMIT;
 }
 
-/** Plays the same session at both sockets; reports the first input that is answered differently. */
+/** Plays the same session at both sockets; reports the first input with different replies. */
 async function differs(
   paths: readonly [string, string],
   phase: Phase,
@@ -246,8 +246,8 @@ async function differs(
 }
 
 /**
- * Returns the lines in a form to be compared: sorted if some may be out of band, for those may
- * overtake earlier ones, or not.
+ * Returns the lines in a comparable form: sorted if some may be out of band, because those may
+ * overtake earlier ones.
  */
 function ordered(heard: string, bytes: Uint8Array): string {
   if (!/oob|\\u/.test(LATIN.decode(bytes))) return heard;

@@ -1,8 +1,8 @@
 /**
  * Monitors that answer with anything, and the behaviour of each subcommand.
  *
- * At any bytes it exits with a documented status, prints at most one line on stderr, sends no
- * control character to the terminal, and prints JSON wherever it promises JSON.
+ * With any bytes, it exits with a documented status, prints at most one line on stderr, sends
+ * no control character to the terminal, and prints JSON if it promises JSON.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { runAt, type runQmpmux } from "./support/qmpmux.ts";
 
 const ENCODER = new TextEncoder();
 
-/** The subcommands that talk to a monitor, each with the command whose answer it reads. */
+/** The subcommands that talk to a monitor, each with the command whose reply it reads. */
 const SUBCOMMANDS: readonly (readonly [args: readonly string[], asks: string])[] = [
   [["exec", "query-name"], "query-name"],
   [["events", "--filter", "*", "--count", "1"], "event"],
@@ -30,7 +30,7 @@ const SUBCOMMANDS: readonly (readonly [args: readonly string[], asks: string])[]
   [["check", "--live"], "query-version"],
 ];
 
-/** Text that a terminal obeys, and characters that hide in it or reverse it. */
+/** Text that a terminal interprets, and characters that hide in it or reverse it. */
 const ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u2028\u200b\ufeff";
 /** The same text inside JSON: only characters that JSON forbids are escaped. */
 const IN_JSON = JSON.stringify(ESCAPES).slice(1, -1);
@@ -45,7 +45,7 @@ async function run(args: readonly string[], asks: string, said: Bytes): Promise<
   return await runAt(path, args, 60);
 }
 
-/** Asserts the properties that hold whatever was sent. */
+/** Asserts the properties that hold for any bytes. */
 function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assert([0, 1, 69].includes(code), `${what}: ${code}: ${stderr}`);
   assert(!/(?!\n)[\p{Cc}\p{Cf}\p{Zl}]/u.test(stdout + stderr), what);
@@ -54,7 +54,7 @@ function assertTame({ code, stdout, stderr }: Exit, what: string): void {
   assertEquals(stdout, "", what);
 }
 
-/** Asserts the same for every subcommand; returns the outcomes by the subcommands. */
+/** Asserts the same for every subcommand; returns the outcomes by subcommand. */
 async function tried(said: Bytes): Promise<ReadonlyMap<string, Exit>> {
   const outcomes = await Promise.all(SUBCOMMANDS.map(async ([args, asks]) => {
     const what = args.join(" ");
@@ -83,12 +83,12 @@ for (
     ["nothing", ""],
   ] as [string, Bytes][]
 ) {
-  Deno.test(`every subcommand fails in one line where a monitor says ${what}`, async () => {
+  Deno.test(`every subcommand fails in one line if a monitor sends ${what}`, async () => {
     for (const [args, { code }] of await tried(said)) assert(code !== 0, args);
   });
 }
 
-Deno.test("every subcommand shows the text of an error without obeying it", async () => {
+Deno.test("every subcommand escapes control characters in an error's text", async () => {
   const outcomes = await tried(`{"error": {"class": "${IN_JSON}", "desc": "${IN_JSON}"}}\r\n`);
   for (const [args, { code, stderr }] of outcomes) {
     const isEvent = /event/.test(args);
@@ -117,7 +117,7 @@ for (
   });
 }
 
-Deno.test("exec, events, wait and check print JSON as the same value in ASCII", async () => {
+Deno.test("exec, events, wait and check print JSON with the same value, in ASCII", async () => {
   const value = `{"n": 18446744073709551615, "s": "${IN_JSON}"}`;
   const event = `{"timestamp": {}, "event": "S", "data": ${value}}`;
   const said = new Map([["exec", value], ["check", value], ["wait", event], ["events", event]]);
@@ -133,7 +133,7 @@ Deno.test("exec, events, wait and check print JSON as the same value in ASCII", 
   }
 });
 
-Deno.test("exec and events print what a pretty monitor says on one line", async () => {
+Deno.test("exec and events print a pretty monitor's message on one line", async () => {
   const pretty =
     '{\r\n    "return": {\r\n        "a": [\r\n            1\r\n        ]\r\n    }\r\n}\r\n';
   assertEquals((await run(["exec", "query-name"], "query-name", pretty)).stdout, '{"a": [1]}\n');
@@ -142,7 +142,7 @@ Deno.test("exec and events print what a pretty monitor says on one line", async 
   assertEquals(events.stdout, '{"event": "STOP"}\n');
 });
 
-Deno.test("status shows names and values of any text without obeying them", async () => {
+Deno.test("status escapes control characters in names and values", async () => {
   const said = `{"return": {"${IN_JSON}": "${IN_JSON}", "age": 1.5, "a": null}}\r\n`;
   const outcome = await run(["status"], "__org.qmpmux_query-status", said);
   assertTame(outcome, "status");
@@ -154,7 +154,7 @@ Deno.test("status shows names and values of any text without obeying them", asyn
   assertMatch(outcome.stdout, /^age: 2 s\n\\u001b.*: \\u001b.*\na: none\n$/);
 });
 
-/** Returns a client as qmpmux describes it, with some members changed. */
+/** Returns a client in the form in which qmpmux describes it, with some members changed. */
 function clientWith(members: object): string {
   const peer = { pid: 1, uid: 2, gid: 3 };
   return JSON.stringify({ name: "a/1", peer, role: "full", commands: 1, filter: null, ...members });
@@ -169,7 +169,7 @@ for (
     ["a filter of objects", { filter: [{ [ESCAPES]: 1 }] }],
   ] as const
 ) {
-  Deno.test(`clients fails in one line where one has ${what}`, async () => {
+  Deno.test(`clients fails in one line if a client has ${what}`, async () => {
     const said = `{"return": [${clientWith(members)}]}\r\n`;
     const outcome = await run(["clients"], "__org.qmpmux_query-clients", said);
     assertTame(outcome, "clients");
@@ -177,7 +177,7 @@ for (
   });
 }
 
-Deno.test("clients shows names and filters of any text without obeying them, cut to a width", async () => {
+Deno.test("clients escapes control characters in names and filters, and cuts them to a width", async () => {
   const members = { name: ESCAPES, filter: [ESCAPES, "B"], "last-command": "x".repeat(1 << 20) };
   const said = `{"return": [${clientWith(members)}, ${clientWith({})}]}\r\n`;
   const outcome = await run(["clients"], "__org.qmpmux_query-clients", said);
@@ -189,7 +189,7 @@ Deno.test("clients shows names and filters of any text without obeying them, cut
 });
 
 for (const greeting of ["SSH-2.0-x\r\n", '{"QMP": 5}\r\n', `${ESCAPES}\r\n`, '{"return": 5}\r\n']) {
-  Deno.test(`every subcommand says that ${JSON.stringify(greeting)} is not QMP`, async () => {
+  Deno.test(`every subcommand reports that ${JSON.stringify(greeting)} is not QMP`, async () => {
     for (const [args] of SUBCOMMANDS) {
       const outcome = await run(args, "greeting", greeting);
       assertTame(outcome, args.join(" "));
@@ -199,7 +199,7 @@ for (const greeting of ["SSH-2.0-x\r\n", '{"QMP": 5}\r\n', `${ESCAPES}\r\n`, '{"
   });
 }
 
-Deno.test("exec fails in one line where a reply has no end", async () => {
+Deno.test("exec fails in one line if a reply has no end", async () => {
   const said = new Uint8Array((64 << 20) + (1 << 17)).fill(0x20);
   said.set(ENCODER.encode('{"return": '));
   const outcome = await run(["exec", "query-name"], "query-name", said);

@@ -1,9 +1,9 @@
 /**
- * The hub before a QEMU that mutates real conversations.
+ * The hub in front of a QEMU that mutates real conversations.
  *
- * Messages that QEMU 7.2, 10.0 and 11.1 have sent are changed at the level of JSON,
- * and said twice, out of order and unasked, to clients of several roles, dialects
- * and capabilities. An honest QEMU follows each hostile one.
+ * Messages of QEMU 7.2, 10.0 and 11.1 are changed at the level of JSON, repeated, reordered, and
+ * sent without a request, to clients of several roles, dialects and capabilities. An honest QEMU
+ * follows each hostile one.
  *
  * `tools/deno task hostile:long` plays a million messages.
  *
@@ -27,9 +27,9 @@ import { grant, options } from "./support/stage.ts";
 
 const SEED = 20261128;
 const MESSAGES = LONG ? 1_000_000 : 20_000;
-/** Messages of one hostile connection at most. */
+/** The maximum number of messages of one hostile connection. */
 const SESSION_MESSAGES = 60;
-/** Without a collector at hand memory varies; leaks of messages of 0.2 MB exceed this soon. */
+/** Memory varies if no collector can be run; leaks of messages of 0.2 MB soon exceed this. */
 const GROWTH_BYTES = LONG ? 8 << 20 : 256 << 20;
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
@@ -55,7 +55,7 @@ const KINDS: readonly { readonly grant: Grant; readonly oob?: boolean; readonly 
     { grant: grant({ role: GUEST }), fds: true },
   ];
 
-/** A command that waits for its reply. */
+/** A pending command. */
 interface Pending {
   readonly id: string;
   readonly oob: boolean;
@@ -67,11 +67,11 @@ class CheckingClient implements ClientPeer {
   readonly fds: boolean;
   paused = false;
   closed: string | undefined;
-  /** The number of replies that it has heard. */
+  /** The number of replies that it has got. */
   replies = 0;
   /** Descriptors that it has passed and that are open. */
   readonly descriptors = new Set<Fds>();
-  /** Commands that wait for their replies, the oldest first. */
+  /** Its pending commands, the oldest first. */
   readonly pending: Pending[] = [];
   readonly #mux: Mux;
   readonly #name: string;
@@ -121,7 +121,7 @@ class CheckingClient implements ClientPeer {
     assert(text.endsWith("}\r\n"), `${this.#name} heard no line: ${text}`);
   }
 
-  /** Checks that a reply is for the oldest command, or for an out-of-band one, of this client. */
+  /** Checks that a reply is for this client's oldest command, or for an out-of-band one. */
   #reply(text: string, head: string): void {
     assertEquals(this.closed, undefined, `${this.#name} heard ${head} after its end`);
     assert(text.endsWith("}\r\n"), `${this.#name} heard no line: ${head}`);
@@ -147,7 +147,7 @@ class CheckingClient implements ClientPeer {
     this.pending.length = 0;
   }
 
-  /** Says a command, less its end; gives its id. */
+  /** Sends a command without its last byte; returns its id. */
   say(open: string, oob = false): string {
     const id = `${this.#name}#${++this.#sent}`;
     this.#ahead.push(`${open},"id":"${id}"}`);
@@ -156,7 +156,7 @@ class CheckingClient implements ClientPeer {
     return id;
   }
 
-  /** Reads on as far as it may. */
+  /** Reads on as far as the client may be read. */
   read(): void {
     while (!this.paused && this.closed === undefined) {
       this.#splitter ??= new FrameSplitter(this.monitor.grammar);
@@ -180,11 +180,11 @@ class CheckingClient implements ClientPeer {
   }
 }
 
-/** A descriptor that a client has passed; it is closed once. */
+/** A descriptor that a client has passed, and that is closed exactly once. */
 class Descriptor implements Fds {
   readonly #open: Set<Fds>;
 
-  /** @param open holds it until it is closed */
+  /** @param open the set that has it until it is closed */
   constructor(open: Set<Fds>) {
     this.#open = open;
     open.add(this);
@@ -205,9 +205,9 @@ interface Asked {
 interface Figures {
   messages: number;
   sessions: number;
-  /** Connections that a message ended, by the reason. */
+  /** The number of connections that a message closed, by the reason. */
   readonly ended: Map<string, number>;
-  /** Mutated messages, by kind. */
+  /** The number of mutated messages, by kind. */
   readonly mutations: Map<string, number>;
   replies: number;
 }
@@ -233,7 +233,7 @@ class Play {
   #isReady = false;
   #now = 0;
   #attached = 0;
-  /** Commands that QEMU has been sent, and has not answered. */
+  /** Commands that were sent to QEMU and have no reply yet. */
   #queue: Asked[] = [];
 
   constructor(seed: number, onLoss: "close" | "hold") {
@@ -251,7 +251,7 @@ class Play {
     }, { observers: [this.metricsRecorder] });
   }
 
-  /** Plays sessions, a hostile one and an honest one in turn, until that many messages were sent. */
+  /** Plays sessions, hostile and honest in turn, until that many messages were sent. */
   run(messages: number): void {
     while (this.figures.messages < messages) {
       this.#hostile();
@@ -269,7 +269,7 @@ class Play {
       mutations.set(how, (mutations.get(how) ?? 0) + 1);
       this.#says(text);
     };
-    // In one of four sessions even the handshake is mutated.
+    // In one of four sessions the handshake is mutated too.
     const early = random.oneIn(4);
     const greeting = this.#greeting();
     if (early) says(greeting);
@@ -292,7 +292,9 @@ class Play {
     this.#disconnect(this.#closed ?? "QEMU disconnected");
   }
 
-  /** Returns a greeting of this QEMU; in one of six sessions that of one with `pretty=on`. */
+  /**
+   * Returns a greeting of this QEMU; in one of six sessions the greeting of one with `pretty=on`.
+   */
   #greeting(): string {
     const { greeting } = this.#conversation;
     return this.#random.oneIn(6) ? pretty(greeting) : greeting;
@@ -336,7 +338,7 @@ class Play {
 
   #replyTo(name: string, id: string | undefined): string {
     const known = this.#conversation.replies.get(name);
-    // Commands that were not recorded work here, so that they can be mutated.
+    // Commands that were not recorded succeed here, which allows their replies to be mutated.
     const added = '{"return": {"fdset-id": 1, "fd": 20}}';
     const line = name === "add-fd" ? added : known ? this.#random.pick(known) : '{"return": {}}';
     if (id === undefined) return line;
@@ -419,7 +421,7 @@ class Play {
     assertEquals({ waiting, inFlight }, { waiting: 0, inFlight: 0 });
     assertEquals(this.mux.administered.inFlight().size, 0);
     for (const client of [...this.#clients]) {
-      // The last waits for a command that takes it.
+      // The last one waits for a command that uses it.
       assert(client.descriptors.size <= (client.closed === undefined ? 1 : 0));
       if (client.closed !== undefined) {
         this.#clients.splice(this.#clients.indexOf(client), 1);
@@ -437,7 +439,7 @@ class Play {
     assert(text.length < 200_000, "the metrics grow");
   }
 
-  /** Plays an honest QEMU: each client, and one more, gets exactly its replies. */
+  /** Plays an honest QEMU: each client, and a new one, gets exactly its replies. */
   #honest(): void {
     this.#connect();
     this.#attach();
@@ -453,7 +455,7 @@ class Play {
       assertEquals(client.pending, [], `${id} was not answered`);
       assert(client.replies > before);
     }
-    assertEquals(this.#closed, undefined, "an honest QEMU was hung up on");
+    assertEquals(this.#closed, undefined, "an honest QEMU was disconnected");
     this.#disconnect("QEMU disconnected");
   }
 }
@@ -467,7 +469,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Returns a message nearly as a QEMU with `pretty=on` prints it. */
+/** Returns a message approximately as a QEMU with `pretty=on` prints it. */
 function pretty(line: string): string {
   return JSON.stringify(JSON.parse(line), undefined, 4).replaceAll("\n", "\r\n");
 }
@@ -499,7 +501,7 @@ for (const onLoss of ["hold", "close"] as const) {
     );
     console.log([...ended].map(([reason, count]) => `${count} ${reason}`).sort().join("\n"));
     assert(grown < GROWTH_BYTES, `memory has grown by ${grown} bytes`);
-    // The test would show nothing if few of them ended a connection, or all did at once.
+    // The test would show nothing if few of them closed a connection, or all did at once.
     assert(ended.size >= 8, [...ended.keys()].join());
     assertEquals(mutations.size, 13);
     assert(replies > messages / 10);

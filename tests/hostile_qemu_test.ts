@@ -14,7 +14,7 @@ import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 import { grant, GREETING, Stage } from "./support/stage.ts";
 
-/** QEMU's replies to a command, and the problem of each. */
+/** QEMU's replies to a command, and what is wrong with each. */
 const UNEXPECTED: [command: string, answer: string, problem: string][] = [
   ["query-commands", '{"return": [nope]}', "it did not return an array of JSON values"],
   ["query-commands", '{"return": {"a": 1}}', "it did not return an array of JSON values"],
@@ -34,12 +34,12 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
   [
     "add-fd",
     '{"return": {"fdset-id": "x y", "fd": "}"}}',
-    "it did not return a number of a set and of a descriptor",
+    "it did not return the numbers of a set and a descriptor",
   ],
   [
     "add-fd",
     '{"return": {"fdset-id": 1e9999, "fd": 1}}',
-    "it did not return a number of a set and of a descriptor",
+    "it did not return the numbers of a set and a descriptor",
   ],
   [
     "add-fd",
@@ -51,7 +51,7 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
     `{"timestamp": {}, "event": "${"X".repeat(257)}"}`,
     "the name of its event is too long",
   ],
-  ["query-status", '{"return": {}, "id": 99}', "it answered nothing that was asked"],
+  ["query-status", '{"return": {}, "id": 99}', "it sent a reply that matches no command"],
   ["query-status", '{"error": 5}', "it does not speak QMP"],
   ["query-status", '{"event": 5}', "it does not speak QMP"],
   ["query-status", '{"QMP": {}}', "it sent a second greeting"],
@@ -61,7 +61,7 @@ const UNEXPECTED: [command: string, answer: string, problem: string][] = [
 for (const onLoss of ["close", "hold"] as const) {
   for (const [command, answer, problem] of UNEXPECTED) {
     const shown = answer.length > 60 ? `${answer.slice(0, 59)}…` : answer;
-    Deno.test(`Mux.answered() ends the connection to QEMU at ${shown} to ${command}, on-loss=${onLoss}`, () => {
+    Deno.test(`Mux.answered() closes the connection to QEMU on ${shown} in reply to ${command}, on-loss=${onLoss}`, () => {
       const stage = new Stage(60, { onLoss });
       stage.qemuReady();
       const asker = stage.ready("asker");
@@ -76,7 +76,7 @@ for (const onLoss of ["close", "hold"] as const) {
       assertEquals(asker.peer.closed === undefined, onLoss === "hold");
       assertEquals(other.peer.closed === undefined, onLoss === "hold");
       if (onLoss === "close") return;
-      // The client that asked gets an error, and both continue with the next QEMU.
+      // The client that sent the command gets an error, and both continue with the next QEMU.
       const errors = asker.peer.take().filter((line) => line.includes('"error"'));
       assertEquals(errors.length, 1, errors.join());
       assertMatch(
@@ -94,7 +94,7 @@ for (const onLoss of ["close", "hold"] as const) {
   }
 }
 
-Deno.test("Mux.answered() does not tell clients what QEMU has said that was not for them", () => {
+Deno.test("Mux.answered() does not forward unexpected messages of QEMU to clients", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   stage.qemuReady();
   const client = stage.ready("client");
@@ -104,28 +104,28 @@ Deno.test("Mux.answered() does not tell clients what QEMU has said that was not 
   assert(stage.qemu.detail?.includes("of another"));
 });
 
-Deno.test("Mux.answered() takes no answer to a command that has not been handed to the kernel", () => {
+Deno.test("Mux.answered() rejects a reply to a command that has not been written to the kernel", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.ready("client");
   Object.defineProperty(stage.qemu, "backlog", { value: 26, configurable: true });
   client.say('{"execute":"query-status"}');
   stage.qemuSays('{"return": {}}');
-  assertEquals(stage.qemu.closed, "it answered what it had not been sent");
+  assertEquals(stage.qemu.closed, "it sent a reply to a command that it has not received");
 });
 
-Deno.test("Mux.answered() takes no plain reply of a QEMU that has greeted with pretty=on", () => {
+Deno.test("Mux.answered() rejects a plain reply of a QEMU that sent its greeting with pretty=on", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   const greeting = JSON.stringify(JSON.parse(GREETING), undefined, 4).replaceAll("\n", "\r\n");
   stage.qemuReady(greeting);
   const client = stage.ready("client");
-  // Indented, it would be of 800 MB.
+  // It would be 800 MB long if indented.
   const deep = `{"return": ${"[".repeat(14_000)}${"]".repeat(14_000)}}`;
   client.say('{"execute":"query-status","id":1}');
   stage.qemuSays(deep);
-  assertEquals(stage.qemu.closed, "it greeted with pretty=on and replies without");
+  assertEquals(stage.qemu.closed, "it printed its greeting with pretty=on, but not a reply");
   stage.qemuGoes(stage.qemu.closed);
-  // The next one is plain, and so are its replies.
+  // The next one is plain, as are its replies.
   stage.qemuReady();
   client.peer.take();
   client.say('{"execute":"query-status"}');
@@ -136,7 +136,7 @@ Deno.test("Mux.answered() takes no plain reply of a QEMU that has greeted with p
   assertEquals(client.peer.closed, undefined);
 });
 
-Deno.test("Mux.answered() sends nothing more to a QEMU whose answer could not be read", () => {
+Deno.test("Mux.answered() sends nothing more to a QEMU after a malformed reply", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   stage.qemuReady();
   const client = stage.ready("a");
@@ -149,7 +149,7 @@ Deno.test("Mux.answered() sends nothing more to a QEMU whose answer could not be
   assertStringIncludes(client.peer.heard.join(), "stop");
 });
 
-Deno.test("Mux.qemuArrived() does not take a greeting that is too long for one", () => {
+Deno.test("Mux.qemuArrived() rejects a greeting that is too long", () => {
   const stage = new Stage();
   stage.qemuArrives();
   stage.qemuSays(`{"QMP": {"version": {}, "capabilities": ["oob", "${"x".repeat(5000)}"]}}`);
@@ -174,7 +174,7 @@ async function held(
   return { qemu, mux };
 }
 
-Deno.test("qmpmux logs what a QEMU has sent that is not expected, and dials it again; clients stay", async () => {
+Deno.test("qmpmux logs unexpected messages of QEMU, and reconnects; clients stay", async () => {
   using place = makePlace();
   let times = 0;
   const { qemu, mux } = await held(place, {
@@ -198,7 +198,7 @@ Deno.test("qmpmux logs what a QEMU has sent that is not expected, and dials it a
   await other.lines.until(/"id": 1\}/);
 });
 
-Deno.test("qmpmux ends at SIGTERM after QEMU has said nonsense about a descriptor set", async () => {
+Deno.test("qmpmux exits on SIGTERM after QEMU has sent malformed descriptor sets", async () => {
   using place = makePlace();
   const { qemu, mux } = await held(place, {
     answer: ({ name }) =>
@@ -208,12 +208,12 @@ Deno.test("qmpmux ends at SIGTERM after QEMU has said nonsense about a descripto
   await using _mux = mux;
   using client = await TestClient.ready(`${place.path}/mux`);
   await client.send('{"execute":"add-fd"}');
-  await mux.log.until(/it did not return a number of a set/);
+  await mux.log.until(/it did not return the numbers of a set/);
   mux.kill("SIGTERM");
   assertEquals((await within("the end", mux.ended)).code, 0);
 });
 
-Deno.test("qmpmux hangs up on a QEMU that answers early and does not read", async () => {
+Deno.test("qmpmux disconnects a QEMU that answers early and does not read", async () => {
   using place = makePlace();
   let connection: FakeQemuConnection | undefined;
   await using qemu = new FakeQemu(`${place.path}/vm`, {
@@ -227,14 +227,16 @@ Deno.test("qmpmux hangs up on a QEMU that answers early and does not read", asyn
     ...["--qemu", qemu.path, "--listen", `${place.path}/mux`, "--on-loss", "hold"],
   ]);
   using client = await TestClient.ready(`${place.path}/mux`);
-  // It answers each command of 200 kB as soon as that may have arrived, and reads nothing.
+  // It answers each command of 200 kB as soon as it may have arrived, and reads nothing.
   const flood = (async (): Promise<void> => {
     for (let i = 0; i < 50; i++) {
       await client.send(`{"execute":"x","arguments":{"a":"${"y".repeat(200_000)}"}}`);
       connection!.say('{"return": {}}\n');
     }
   })();
-  await mux.log.until(/it answered (what it had not been sent|nothing that was asked)/);
+  await mux.log.until(
+    /it sent a reply (to a command that it has not received|that matches no command)/,
+  );
   client[Symbol.dispose]();
   await flood.catch(() => {});
 });

@@ -1,8 +1,7 @@
 /**
  * The program in front of a QEMU that mutates real conversations, over sockets.
  *
- * Every second connection is hostile, the others are honest: the hostile ones must not affect the
- * honest ones.
+ * Every second connection is hostile, the others are honest and must not be affected.
  *
  * @module
  */
@@ -18,11 +17,11 @@ import { startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
 import { memoryOf } from "./support/process.ts";
 
-/** Pairs of connections; qmpmux waits longer and longer before it dials again. */
+/** The number of pairs of connections; qmpmux waits longer each time before it reconnects. */
 const ROUNDS = 6;
-/** Commands that one hostile connection is asked at most. */
+/** The maximum number of commands sent over one hostile connection. */
 const COMMANDS = 40;
-/** Memory wanders by some tens of MiB. */
+/** Memory varies by some tens of MiB. */
 const GROWTH_BYTES = 192 << 20;
 
 /** The first command and reply of the first hostile connections. */
@@ -63,7 +62,7 @@ function startHostile(path: string, random: Random): FakeQemu {
 
 /** Closes what a text leaves open: the test must not wait for a message that never ends. */
 function ended(text: string): string {
-  // An event in its place would leave the command without a reply.
+  // An event in place of the reply would leave the command pending.
   if (text.startsWith('{"event": "')) return `{"return": ${text.slice('{"event": '.length)}`;
   let depth = 0;
   let inString = false;
@@ -117,7 +116,7 @@ for (const onLoss of ["hold", "close"] as const) {
     const before = memoryOf(mux.pid);
     const ends: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      // An honest QEMU: the client that is connected is served, and so is a new one.
+      // An honest QEMU: the connected client is served, as is a new one.
       using bystander = await TestClient.ready(at("full"));
       for (const client of onLoss === "hold" ? [...stayed, bystander] : [bystander]) {
         assert(await asks(client, '{"execute":"query-status"}', `x${++ids}`), "not served");
@@ -140,7 +139,7 @@ for (const onLoss of ["hold", "close"] as const) {
         const client = i === 0 ? one : random.pick(clients);
         if (!await asks(client, command, `x${++ids}`)) break;
       }
-      // A connection that has sent nothing wrong does so now.
+      // A connection without an error so far sends one now.
       if (isUp()) await one.trySend('{"execute":"x-garbage"}');
       const seen = mux.log.seen.length;
       await mux.log.until(/connected to QEMU/);
@@ -155,7 +154,7 @@ for (const onLoss of ["hold", "close"] as const) {
     }
     assert(ends.length >= ROUNDS, ends.join("\n"));
     for (const line of mux.log.seen) {
-      // One line each, escaped and cut.
+      // Each is one line, escaped and cut.
       assertMatch(line, /^qmpmux: /);
       assert(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(line), line);
       assert(line.length < 1000, `${line.length}: ${line}`);

@@ -1,6 +1,6 @@
 /**
- * JSON written by others: the texts that are read, the texts that are refused, and the values,
- * which stay the same.
+ * JSON from other programs: the texts that are accepted, the texts that are refused, and the
+ * values, which stay the same.
  *
  * @module
  */
@@ -28,7 +28,7 @@ function wrong(text: string | Uint8Array<ArrayBuffer>): string {
   return found.wrong;
 }
 
-Deno.test("readJsonObject() leaves all that QEMU writes as it is", () => {
+Deno.test("readJsonObject() does not change QEMU's output", () => {
   let lines = 0;
   for (const version of ["7.2", "10.0", "11.1"]) {
     const url = new URL(`corpus/qemu-${version}.jsonl`, import.meta.url);
@@ -45,7 +45,7 @@ Deno.test("readJsonObject() leaves all that QEMU writes as it is", () => {
   assert(lines > 1000, `${lines}`);
 });
 
-Deno.test("readJsonObject() gives the members of the object as text", () => {
+Deno.test("readJsonObject() returns the members of the object as text", () => {
   assertEquals(read('{"return": {"a": [1, 2], "b": {}}, "id": 18446744073709551615}').members, {
     "return": '{"a": [1, 2], "b": {}}',
     "id": "18446744073709551615",
@@ -54,7 +54,7 @@ Deno.test("readJsonObject() gives the members of the object as text", () => {
   assertEquals(read("{}"), { text: "{}", members: {} });
 });
 
-Deno.test("readJsonObject() escapes what is not printable ASCII, in values and in names", () => {
+Deno.test("readJsonObject() escapes all but printable ASCII, in values and in names", () => {
   const { text, members } = read('{"\u00e9": "\x7f\u009b\u202e\u{1f600}\u{e0041}"}');
   assertEquals(text, '{"\\u00e9": "\\u007f\\u009b\\u202e\\ud83d\\ude00\\udb40\\udc41"}');
   assertEquals(members, { "\u00e9": '"\\u007f\\u009b\\u202e\\ud83d\\ude00\\udb40\\udc41"' });
@@ -62,7 +62,7 @@ Deno.test("readJsonObject() escapes what is not printable ASCII, in values and i
   assertEquals(JSON.parse(read(`{"a": "${long}"}`).text), { a: long });
 });
 
-Deno.test("readJsonObject() makes one line of several, as QEMU would have written it", () => {
+Deno.test("readJsonObject() joins several lines into one, as QEMU would have written it", () => {
   const pretty =
     '{\r\n    "a": [\r\n        1,\r\n        "x  y"\r\n    ],\r\n    "b": {\r\n    }\r\n}\r\n';
   assertEquals(read(pretty).text, '{"a": [1, "x  y"], "b": {}}');
@@ -110,11 +110,11 @@ for (
   });
 }
 
-Deno.test("readJsonObject() refuses what is not UTF-8", () => {
+Deno.test("readJsonObject() refuses invalid UTF-8", () => {
   assertEquals(wrong(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)), "invalid UTF-8");
 });
 
-Deno.test("readJsonObject() reads down to a limit, and no deeper", () => {
+Deno.test("readJsonObject() refuses a value nested past the limit", () => {
   const nested = (depth: number): string =>
     `{"a": ${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
   assertEquals(read(nested(NESTING_LIMIT)).text, nested(NESTING_LIMIT));
@@ -168,7 +168,7 @@ function someText(random: Random): string {
   return text;
 }
 
-Deno.test("readJsonObject() takes exactly the objects that JSON.parse() takes, as the same values", () => {
+Deno.test("readJsonObject() accepts exactly the objects that JSON.parse() accepts, as the same values", () => {
   const random = new Random(1);
   let taken = 0;
   for (let i = 0; i < 30_000; i++) {

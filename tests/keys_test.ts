@@ -1,5 +1,5 @@
 /**
- * The keys of one value's objects: whether one occurs twice.
+ * The keys of a value's objects: whether one is repeated.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { bytesOf } from "./support/cuts.ts";
 import { MadeValues } from "./support/made_values.ts";
 import { Random } from "./support/random.ts";
 
-Deno.test("KeyTable.add() finds a key that its object has, however it is spelled", () => {
+Deno.test("KeyTable.add() finds a repeated key, however it is written", () => {
   const bytes = bytesOf('"a""\\u0061""b""a""é""\\u00e9"');
   const tokens = [[0, 3], [3, 11], [11, 14], [14, 17], [17, 21], [21, 29]] as const;
   const table = new KeyTable();
@@ -21,7 +21,7 @@ Deno.test("KeyTable.add() finds a key that its object has, however it is spelled
   assertEquals(tokens.map(([start, end]) => table.add(1, bytes, start, end)), added);
 });
 
-Deno.test("KeyTable.add() tells what a set for each object would tell, of few keys and of many", () => {
+Deno.test("KeyTable.add() agrees with a set per object, for few keys and for many", () => {
   const random = new Random(9);
   const made = new MadeValues(random);
   const table = new KeyTable();

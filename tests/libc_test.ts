@@ -1,7 +1,7 @@
 /**
- * Foreign calls: their results and errors, and that nothing is left open.
+ * FFI calls: their results and errors, and that nothing is left open.
  *
- * The other end is Deno's own, so that neither side is tested by itself.
+ * The other end is Deno's own, because neither side may be tested by itself.
  *
  * @module
  */
@@ -79,21 +79,21 @@ function received(other: number, size = 65536): [string, number] | undefined {
   return [DECODER.decode(buffer.subarray(0, got.length)), count];
 }
 
-Deno.test("receive() gives nothing while nothing is there, and 0 at the end", async () => {
+Deno.test("receive() returns nothing while nothing is there, and 0 at the end", async () => {
   using pair = await connected();
   assertEquals(LIBC.receive(pair.other, new Uint8Array(8)), undefined);
   pair.socket.close();
   assertEquals(LIBC.receive(pair.other, new Uint8Array(8))?.length, 0);
 });
 
-Deno.test("receive() gives plain bytes, as many as fit", async () => {
+Deno.test("receive() returns plain bytes, as many as fit", async () => {
   using pair = await connected();
   await pair.socket.write(ENCODER.encode("hello"));
   assertEquals(received(pair.other, 3), ["hel", 0]);
   assertEquals(received(pair.other, 3), ["lo", 0]);
 });
 
-Deno.test("receive() gives descriptors with their bytes, and they are the files that were sent", async () => {
+Deno.test("receive() returns descriptors with their bytes, and they are the files that were sent", async () => {
   using pair = await connected();
   await pair.hasFds.writeWith(ENCODER.encode("{}"), files("sent-a", "sent-b"));
   const got = LIBC.receive(pair.other, new Uint8Array(8));
@@ -104,7 +104,7 @@ Deno.test("receive() gives descriptors with their bytes, and they are the files 
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("receive() lets no command have descriptors that came behind it", async () => {
+Deno.test("receive() attaches no descriptors to bytes before theirs", async () => {
   using pair = await connected();
   await pair.socket.write(ENCODER.encode('{"a":{}} {"b":'));
   await pair.hasFds.writeWith(ENCODER.encode('1}{"c":2}'), files("behind"));
@@ -114,7 +114,7 @@ Deno.test("receive() lets no command have descriptors that came behind it", asyn
   assertEquals(all, [['{"a":{}', 0], ["}", 0], [' {"b":1}', 1], ['{"c":2}tail', 0]]);
 });
 
-Deno.test("receive() gives sixteen descriptors at most, as QEMU takes", async () => {
+Deno.test("receive() returns at most sixteen descriptors, as QEMU does", async () => {
   using pair = await connected();
   const before = descriptorsOf(Deno.pid);
   const names = Array.from({ length: DESCRIPTORS_LIMIT }, (_, index) => `of-16-${index}`);
@@ -123,14 +123,14 @@ Deno.test("receive() gives sixteen descriptors at most, as QEMU takes", async ()
   assertEquals(descriptorsOf(Deno.pid), before);
 });
 
-Deno.test("accept() gives a socket that brings what was sent and nothing else, whatever its listener asked for", async () => {
+Deno.test("accept() returns a socket that carries only what was sent, whatever options its listener has", async () => {
   const library = Deno.dlopen("libc.so.6", {
     setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   });
   using place = makePlace();
   const path = `${place.path}/s`;
   const listening = LIBC.listen(path);
-  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels give the last to later connections.
+  // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD: newer kernels pass the last one on to later connections.
   for (const option of [16, 34, 76]) {
     library.symbols.setsockopt(listening, 1, option, new Int32Array([1]), 4);
   }
@@ -150,7 +150,7 @@ Deno.test("accept() gives a socket that brings what was sent and nothing else, w
   LIBC.close(listening);
 });
 
-Deno.test("receive() gives the bytes, and as many descriptors as the process has room for", async () => {
+Deno.test("receive() returns the bytes, and as many descriptors as the process may open", async () => {
   // A separate process, which may open few files.
   const code = `
     import { loadLibc } from ${
@@ -183,18 +183,18 @@ Deno.test("receive() gives the bytes, and as many descriptors as the process has
   assertEquals(DECODER.decode(stdout), "2 undefined\n2 2\n2 5\n", DECODER.decode(stderr));
 });
 
-Deno.test("receive() throws what Deno's own sockets throw where there is no socket", () => {
+Deno.test("receive() throws what Deno's own sockets throw if the descriptor is not a socket", () => {
   const error = assertThrows(() => LIBC.receive(999, new Uint8Array(1)));
   assert(error instanceof Deno.errors.BadResource, String(error));
 });
 
-Deno.test("send() throws BrokenPipe where the peer has gone", async () => {
+Deno.test("send() throws BrokenPipe if the peer has disconnected", async () => {
   using pair = await connected();
   pair.socket.close();
   assertThrows(() => LIBC.send(pair.other, ENCODER.encode("x")), Deno.errors.BrokenPipe);
 });
 
-Deno.test("send() says when nothing more fits", async () => {
+Deno.test("send() reports when the buffer is full", async () => {
   using pair = await connected();
   const bytes = new Uint8Array(65536);
   let sent = 0;
@@ -220,17 +220,17 @@ Deno.test("sendWith() refuses descriptors without a byte, bytes without a descri
   assertThrows(() => LIBC.sendWith(pair.other, some, many), RangeError);
 });
 
-Deno.test("credentialsOf() tells process, user and groups of the peer", async () => {
+Deno.test("credentialsOf() returns the process, user and groups of the peer", async () => {
   using pair = await connected();
   const { pid, uid, gid } = LIBC.identityOf(pair.other)!;
   assertEquals([pid, uid, gid], [Deno.pid, Deno.uid(), Deno.gid()]);
 });
 
-Deno.test("credentialsOf() tells nothing of what is no socket", () => {
+Deno.test("credentialsOf() returns nothing if the descriptor is not a socket", () => {
   assertEquals(LIBC.identityOf(999), undefined);
 });
 
-Deno.test("Descriptors tell what is closed of them, and close all but the first", () => {
+Deno.test("Descriptors records which are closed, and closes all but the first", () => {
   const some = files("kept", "second", "third");
   const closed: number[] = [];
   some.whenClosed((count) => closed.push(count));
@@ -243,7 +243,7 @@ Deno.test("Descriptors tell what is closed of them, and close all but the first"
   assertEquals([closed, memoryFilesOf(Deno.pid)], [[2, 1], []]);
 });
 
-Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is too much", () => {
+Deno.test("FdBudget.admit() counts open descriptors, and refuses any past the limit", () => {
   const budget = new FdBudget();
   const all: Descriptors[] = [];
   // Nothing is open under these numbers.
@@ -261,7 +261,7 @@ Deno.test("FdBudget.admit() counts what is not closed yet, and refuses what is t
   assertEquals(budget.held, 0);
 });
 
-Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners that are closed", async () => {
+Deno.test("isOwnEnd() recognizes the other ends of accepted connections, even after their listener has closed", async () => {
   using place = makePlace();
   const path = `${place.path}/own`;
   const listening = LIBC.listen(path);
@@ -274,8 +274,7 @@ Deno.test("isOwnEnd() knows the other ends of what we accept, also of listeners 
   const accepted = LIBC.accept(listening)!;
   LIBC.close(listening);
   assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);
-  // Descriptors of a listener that was not noted, of a pair, of a file, and a number that is not
-  // open.
+  // Descriptors of an unregistered listener, of a pair, of a file, and a number that is not open.
   const pair = socketPair();
   const file = memoryFile("file");
   for (const each of [early.other, ...pair, file, 999]) assertEquals(LIBC.isOwnEnd(each), false);
@@ -296,7 +295,7 @@ function openDescriptors(): number[] {
   return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
 }
 
-Deno.test("isListening() tells a listening socket from a connected one", async () => {
+Deno.test("isListening() distinguishes a listening socket from a connected one", async () => {
   using place = makePlace();
   const listening = LIBC.listen(`${place.path}/l`);
   using pair = await connected();
@@ -314,14 +313,14 @@ Deno.test("listen() throws what Deno.listen() throws", () => {
   LIBC.close(first);
 });
 
-Deno.test("accept() gives nothing while nobody connects", () => {
+Deno.test("accept() returns nothing while no client connects", () => {
   using place = makePlace();
   const listening = LIBC.listen(`${place.path}/l`);
   assertEquals(LIBC.accept(listening), undefined);
   LIBC.close(listening);
 });
 
-Deno.test("accept() says too many open files in Deno's words", async () => {
+Deno.test("accept() reports too many open files in Deno's words", async () => {
   // A separate process, which may open few files.
   const code = `
     import { loadLibc } from ${
@@ -340,14 +339,14 @@ Deno.test("accept() says too many open files in Deno's words", async () => {
   assertEquals(DECODER.decode(stdout), line + line, DECODER.decode(stderr));
 });
 
-/** Calls of the C library, some of them replaced. */
+/** The functions of the C library, some of them replaced. */
 function libcWith(replaced: (symbols: Symbols) => Partial<Symbols>): Libc & Disposable {
   const library = Deno.dlopen("libc.so.6", SYMBOLS);
   const libc = new Libc({ ...library.symbols, ...replaced(library.symbols) });
   return Object.assign(libc, { [Symbol.dispose]: () => library.close() });
 }
 
-Deno.test("LAYOUTS has the numbers of each machine's own headers", () => {
+Deno.test("LAYOUTS has the numbers of each architecture's headers", () => {
   // asm/fcntl.h of x86 (asm-generic's) and of arm64; EPOLL_PACKED in linux/eventpoll.h.
   assertEquals(LAYOUTS, {
     x86_64: { O_DIRECTORY: 0x10000, EPOLL_EVENT_BYTES: 4 + 8 },
@@ -355,7 +354,7 @@ Deno.test("LAYOUTS has the numbers of each machine's own headers", () => {
   });
 });
 
-Deno.test("namesIn() lists a directory, and nothing of what is none", () => {
+Deno.test("namesIn() lists a directory, and nothing of other files", () => {
   using place = makePlace();
   for (const name of ["one", "two"]) Deno.writeTextFileSync(`${place.path}/${name}`, "");
   assertEquals(namesIn(LIBC, place.path).sort(), [".", "..", "one", "two"]);
@@ -363,7 +362,7 @@ Deno.test("namesIn() lists a directory, and nothing of what is none", () => {
   assertEquals(namesIn(LIBC, `${place.path}/none`), []);
 });
 
-Deno.test("a function that a C library lacks does not take the others along", () => {
+Deno.test("a function that a C library lacks does not disable the others", () => {
   // The GNU library has no getdents, as musl has no getdents64.
   const library = Deno.dlopen("libc.so.6", SYMBOLS);
   try {
@@ -374,14 +373,14 @@ Deno.test("a function that a C library lacks does not take the others along", ()
   }
 });
 
-Deno.test("namesIn() takes getdents where there is no getdents64, as with musl", () => {
+Deno.test("namesIn() uses getdents if there is no getdents64, as with musl", () => {
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/one`, "");
   using libc = libcWith(({ getdents64 }) => ({ getdents64: null, getdents: getdents64 }));
   assertEquals(namesIn(libc, place.path).sort(), [".", "..", "one"]);
 });
 
-Deno.test("namesIn() lists nothing where the C library has neither, and the rest works", () => {
+Deno.test("namesIn() lists nothing if the C library has neither, and the rest works", () => {
   using place = makePlace();
   Deno.symlinkSync("there", `${place.path}/link`);
   using libc = libcWith(() => ({ getdents64: null, getdents: null }));

@@ -25,14 +25,14 @@ function limitOf(name: LimitName, text: string): number {
   return parseListener(`/run/a,${name}=${text}`).grant.limits[name];
 }
 
-Deno.test("parseListener() gives every limit its default", () => {
+Deno.test("parseListener() sets every limit to its default", () => {
   const { limits } = parseListener("/run/a").grant;
   for (const name of LIMIT_NAMES) assertEquals(limits[name], LIMITS[name].initial, name);
   assertEquals(limits["max-clients"], 2048);
   assertEquals(limits["max-command"], 256 << 10);
 });
 
-Deno.test("parseListener() gives an observer's commands 64 KiB, unless it is told otherwise", () => {
+Deno.test("parseListener() limits an observer's commands to 64 KiB by default", () => {
   const { limits } = parseListener("/run/a,role=observer").grant;
   assertEquals(limits, { ...defaultLimits("full"), "max-command": 65536 });
   const other = parseListener("/run/a,role=observer,max-command=1M").grant.limits;
@@ -42,7 +42,7 @@ Deno.test("parseListener() gives an observer's commands 64 KiB, unless it is tol
 for (const name of LIMIT_NAMES) {
   const row: LimitRow = LIMITS[name];
 
-  Deno.test(`parseListener() takes ${name}= from the least to the most`, () => {
+  Deno.test(`parseListener() accepts ${name}= from the minimum to the maximum`, () => {
     const slow = name === "max-unread" ? ",slow-unread=4K" : "";
     const read = (text: string): number =>
       parseListener(
@@ -54,7 +54,7 @@ for (const name of LIMIT_NAMES) {
     assert(row.initial === 0 ? row.off : row.initial >= row.least && row.initial <= row.most);
   });
 
-  Deno.test(`parseListener() refuses ${name}= out of range, and says what to write`, () => {
+  Deno.test(`parseListener() refuses ${name}= out of range, and names the range`, () => {
     const wrong = [
       String(row.least / 2),
       String(row.most + 1),
@@ -77,7 +77,7 @@ for (const name of LIMIT_NAMES) {
   });
 }
 
-Deno.test("parseListener() takes K, M and G for bytes, and for nothing else", () => {
+Deno.test("parseListener() accepts K, M and G for bytes, and for nothing else", () => {
   assertEquals(limitOf("max-command", "64K"), 65536);
   assertEquals(limitOf("max-command", "2M"), 2 << 20);
   assertEquals(limitOf("max-unread", "1G"), 1 << 30);
@@ -86,21 +86,21 @@ Deno.test("parseListener() takes K, M and G for bytes, and for nothing else", ()
   assertThrows(() => limitOf("max-clients", "1.5"), UsageError);
 });
 
-Deno.test("parseListener() takes off, and 0, for what need not be in force", () => {
+Deno.test("parseListener() accepts off, and 0, for optional limits", () => {
   for (const name of ["rate", "idle"] as const) {
     assertEquals([limitOf(name, "off"), limitOf(name, "0"), limitOf(name, "2.5")], [0, 0, 2.5]);
   }
 });
 
-Deno.test("parseListener() refuses a soft mark past the hard one", () => {
+Deno.test("parseListener() refuses a soft limit above the hard one", () => {
   assertThrows(
     () => parseListener("/run/a,slow-unread=2M,max-unread=1M"),
     UsageError,
-    "slow-unread=2097152 is more than max-unread=1048576; make it less",
+    "slow-unread=2097152 exceeds max-unread=1048576; lower slow-unread or raise max-unread",
   );
 });
 
-Deno.test("readConfig() takes every limit by its name, as a number or as text", () => {
+Deno.test("readConfig() accepts every limit by its name, as a number or as text", () => {
   const lines = LIMIT_NAMES.map((name) => `${name} = ${LIMITS[name].least}`);
   const read = (text: string): unknown =>
     readConfig(`[[listen]]\naddress = "/run/a"\n${text}`, "f").listeners[0]!.grant.limits;
@@ -114,7 +114,7 @@ Deno.test("readConfig() takes every limit by its name, as a number or as text", 
   });
 });
 
-Deno.test("readConfig() tells a wrong limit with its line", () => {
+Deno.test("readConfig() reports a wrong limit with its line", () => {
   const text = 'max-clients = 0\n\n[[listen]]\naddress = "/run/a"\nidle = 0.5\n';
   const { problems } = assertThrows(() => readConfig(text, "f")) as Error & { problems: string[] };
   assertEquals(problems, [
@@ -123,7 +123,7 @@ Deno.test("readConfig() tells a wrong limit with its line", () => {
   ]);
 });
 
-Deno.test("helpText() of serve and docs/limits.md name every limit with its default", () => {
+Deno.test("helpText() of serve and docs/limits.md list every limit with its default", () => {
   const docs = Deno.readTextFileSync(new URL("../docs/limits.md", import.meta.url));
   const shown = (bytes: number): string =>
     bytes % (1 << 20) === 0 ? `${bytes >> 20} MiB` : `${bytes >> 10} KiB`;
@@ -140,7 +140,7 @@ Deno.test("helpText() of serve and docs/limits.md name every limit with its defa
   assertMatch(docs, new RegExp(`^\\| \`--max-clients\` *\\| ${CLIENTS_IN_ALL.initial}\\b`, "m"));
 });
 
-Deno.test("Pace.wait() lets a second's worth go at once, then one by one", () => {
+Deno.test("Pace.wait() lets a second's worth of commands through at once, then one by one", () => {
   const bucket = new TokenBucket(4, 100);
   for (let i = 0; i < 4; i++) {
     assertEquals(bucket.wait(100), 0);
@@ -151,7 +151,7 @@ Deno.test("Pace.wait() lets a second's worth go at once, then one by one", () =>
   assertEquals(bucket.wait(100.25), 0);
   bucket.took();
   assertEquals(bucket.wait(100.25), 0.25);
-  // It never holds more than a second's worth.
+  // It never saves up more than a second's worth.
   for (let i = 0; i < 4; i++) {
     assertEquals(bucket.wait(1000), 0);
     bucket.took();
@@ -159,7 +159,7 @@ Deno.test("Pace.wait() lets a second's worth go at once, then one by one", () =>
   assertEquals(bucket.wait(1000), 0.25);
 });
 
-Deno.test("Pace.wait() lets one go at a time below one a second", () => {
+Deno.test("Pace.wait() lets one command through at a time below one a second", () => {
   const bucket = new TokenBucket(0.5, 0);
   assertEquals(bucket.wait(0), 0);
   bucket.took();
@@ -167,7 +167,7 @@ Deno.test("Pace.wait() lets one go at a time below one a second", () => {
   assertEquals(bucket.wait(2), 0);
 });
 
-Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with a full bucket", () => {
+Deno.test("Pace.wait() never waits without a rate, and Pace.adopt() starts one with a full bucket", () => {
   const bucket = new TokenBucket(0, 0);
   for (let i = 0; i < 1000; i++) {
     assertEquals(bucket.wait(0), 0);
@@ -184,7 +184,7 @@ Deno.test("Pace.wait() of no rate never waits, and Pace.adopt() begins one with 
   assertEquals(bucket.wait(0), 0);
 });
 
-Deno.test("LimitNotes.reached() counts every time, and tells the first of a minute", () => {
+Deno.test("LimitNotes.reached() counts every time, and logs the first of a minute", () => {
   const log = new FakeLog();
   const counts: string[] = [];
   const limitLog = new LimitLog(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
@@ -201,8 +201,8 @@ Deno.test("LimitNotes.reached() counts every time, and tells the first of a minu
   assertEquals(log.take(), []);
   limitLog.tick(65);
   assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
-  // A limit that is reached all the time stays quiet; one that was not is logged at once when it is
-  // reached again.
+  // A limit that is reached continuously is logged once; one that was not is logged at once when it
+  // is reached again.
   limitLog.reached("rate", "a", "four");
   limitLog.reached("rate", "b", "anew");
   limitLog.tick(125);

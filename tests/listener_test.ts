@@ -1,6 +1,5 @@
 /**
- * Listening sockets: the file that is made, the files that are replaced, the files that are left
- * alone.
+ * Listening sockets: the files they create, replace, and leave alone.
  *
  * @module
  */
@@ -29,23 +28,23 @@ function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
-/** Accepts one client and sends it the word. */
+/** Accepts one client and sends it a greeting. */
 async function greets(listener: Listener, path: string): Promise<string> {
   const accepting = listener.accept((socket) => {
-    // A client that only tests whether somebody listens has disconnected.
+    // A client that only tests whether the socket is alive has disconnected.
     void socket.write(new TextEncoder().encode("hello")).catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }).finally(() => socket.close());
   }, new FakeLog());
   using client = await Deno.connect({ transport: "unix", path });
   const buffer = new Uint8Array(16);
-  const length = await within("the listener's word", client.read(buffer));
+  const length = await within("the listener's reply", client.read(buffer));
   listener[Symbol.dispose]();
   await within("the listener to end", accepting);
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
 }
 
-Deno.test("Listener.open() makes a socket only its owner can open, and nothing else beside it", async () => {
+Deno.test("Listener.open() creates a socket only its owner can open, and no other file", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   using listener = await open(path);
@@ -78,7 +77,7 @@ Deno.test("Listener.open() gives the socket to its user and group, and keeps its
   assertEquals([file.uid, file.gid, file.mode! & 0o777], [uid, gid, 0o660]);
 });
 
-Deno.test("Listener.open() with a user that is not there leaves nothing behind", async () => {
+Deno.test("Listener.open() with an unknown user leaves nothing behind", async () => {
   using place = makePlace();
   const [status, message] = await refusal(`${place.path}/mux.sock,user=no-such-one`);
   assertEquals(status, 78);
@@ -86,7 +85,7 @@ Deno.test("Listener.open() with a user that is not there leaves nothing behind",
   assertEquals(names(place.path), []);
 });
 
-Deno.test("Listener accepts clients, and removes its file at the end", async () => {
+Deno.test("Listener accepts clients, and removes its file when closed", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   using listener = await open(path);
@@ -103,7 +102,7 @@ Deno.test("Listener can be disposed twice", async () => {
 });
 
 for (const base of ["m", "mm", "mmm", "mmmm", "m".repeat(12), "m".repeat(40)]) {
-  Deno.test(`Listener.open() takes a path of 107 bytes with a name of ${base.length}`, async () => {
+  Deno.test(`Listener.open() accepts a path of 107 bytes with a name of ${base.length}`, async () => {
     using place = makePlace();
     const fill = "d".repeat(107 - place.path.length - base.length - 2);
     Deno.mkdirSync(`${place.path}/${fill}`);
@@ -117,7 +116,7 @@ for (const base of ["m", "mm", "mmm", "mmmm", "m".repeat(12), "m".repeat(40)]) {
   });
 }
 
-Deno.test("Listener removes no file that another has put into its place", async () => {
+Deno.test("Listener does not remove a file that another process has put in its place", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   const listener = await open(path);
@@ -134,7 +133,7 @@ Deno.test("Listener removes no file that another has put into its place", async 
   client.close();
 });
 
-Deno.test("Listener does not mind that its file is gone", async () => {
+Deno.test("Listener closes without an error if its file has been removed", async () => {
   using place = makePlace();
   const listener = await open(`${place.path}/mux.sock`);
   Deno.removeSync(`${place.path}/mux.sock`);
@@ -142,7 +141,7 @@ Deno.test("Listener does not mind that its file is gone", async () => {
   assertEquals(names(place.path), []);
 });
 
-Deno.test("Listener.prepare() changes the file at once, and undo() gives it back as it was", async () => {
+Deno.test("Listener.prepare() changes the file at once, and undo() restores it", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   // Only root can give to others.
@@ -172,7 +171,7 @@ Deno.test("Listener.prepare() that fails has changed nothing", async () => {
   assertEquals(listener.settings.mode, 0o640);
 });
 
-Deno.test("Listener.prepare() makes a lost file anew, and undo() removes it", async () => {
+Deno.test("Listener.prepare() creates a lost file again, and undo() removes it", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   using listener = await open(path);
@@ -185,7 +184,7 @@ Deno.test("Listener.prepare() makes a lost file anew, and undo() removes it", as
   assertEquals(await greets(listener, path), "hello");
 });
 
-Deno.test("Listener.prepare() says what cannot be taken back", async () => {
+Deno.test("Listener.prepare() reports what cannot be undone", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   using listener = await open(path);
@@ -198,7 +197,7 @@ Deno.test("Listener.prepare() says what cannot be taken back", async () => {
   );
 });
 
-Deno.test("Listener whose directory is gone stops listening all the same", async () => {
+Deno.test("Listener stops listening even if its directory has been removed", async () => {
   using place = makePlace();
   Deno.mkdirSync(`${place.path}/d`);
   const listener = await open(`${place.path}/d/mux.sock`);
@@ -267,7 +266,7 @@ Deno.test("Listener.open() leaves a symbolic link to a live socket alone", async
   assertEquals(names(place.path), ["live", "mux.sock"]);
 });
 
-Deno.test("Listener.open() says which directory is missing", async () => {
+Deno.test("Listener.open() names the missing directory", async () => {
   using place = makePlace();
   const [status, message] = await refusal(`${place.path}/no/mux.sock`);
   assertEquals(status, 78);
@@ -277,7 +276,7 @@ Deno.test("Listener.open() says which directory is missing", async () => {
   );
 });
 
-Deno.test("Listener.open() says which directory is none", async () => {
+Deno.test("Listener.open() reports that a directory's path is a file", async () => {
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/file`, "");
   const [status, message] = await refusal(`${place.path}/file/mux.sock`);
@@ -288,7 +287,7 @@ Deno.test("Listener.open() says which directory is none", async () => {
   );
 });
 
-Deno.test("Listener.open() says what else is wrong with a directory", async () => {
+Deno.test("Listener.open() reports other errors of a directory", async () => {
   using place = makePlace();
   Deno.symlinkSync("loop", `${place.path}/loop`);
   const [status, message] = await refusal(`${place.path}/loop/mux.sock`);
@@ -296,7 +295,7 @@ Deno.test("Listener.open() says what else is wrong with a directory", async () =
   assert(message.startsWith(`unix:${place.path}/loop/mux.sock: cannot listen there: `), message);
 });
 
-Deno.test("Listener.open() listens on an abstract socket, which it can do once", async () => {
+Deno.test("Listener.open() listens on an abstract socket, but only once", async () => {
   const name = `qmpmux-test-${crypto.randomUUID()}`;
   using listener = await open(`unix-abstract:${name}`);
   assertEquals(listener.address, `unix-abstract:${name}`);
@@ -307,7 +306,7 @@ Deno.test("Listener.open() listens on an abstract socket, which it can do once",
   assertEquals(await greets(listener, `\0${name}`), "hello");
 });
 
-Deno.test("Listener.address is the port that port 0 has become, and taken for another", async () => {
+Deno.test("Listener.address has the port chosen for port 0, which is then in use", async () => {
   using listener = await open("127.0.0.1:0");
   const { address } = listener;
   assert(/^tcp:127\.0\.0\.1:[1-9]\d*$/.test(address), address);
@@ -317,14 +316,14 @@ Deno.test("Listener.address is the port that port 0 has become, and taken for an
   ]);
 });
 
-Deno.test("Listener.open() refuses an address that is not this machine's", async () => {
+Deno.test("Listener.open() refuses an address of another machine", async () => {
   assertEquals(await refusal("192.0.2.1:0,allow-remote=on"), [
     78,
     "tcp:192.0.2.1:0 is not an address of this machine; listen on one that is",
   ]);
 });
 
-Deno.test("Listener.open() names the drop-in where systemd allows no TCP", async () => {
+Deno.test("Listener.open() names the drop-in if systemd forbids TCP", async () => {
   const original = Deno.listen;
   Deno.listen = (() => {
     throw new Error("Address family not supported by protocol (os error 97)");
@@ -343,13 +342,13 @@ Deno.test("Listener.open() names the drop-in where systemd allows no TCP", async
   }
 });
 
-Deno.test("Listener.open() refuses a host that cannot be found", async () => {
+Deno.test("Listener.open() refuses an unknown host", async () => {
   const [status, message] = await refusal("no-such-host.invalid:1,allow-remote=on");
   assertEquals(status, 78);
   assert(message.startsWith("tcp:no-such-host.invalid:1: "), message);
 });
 
-Deno.test("Listener.accept() throws what is no lack of descriptors", async () => {
+Deno.test("Listener.accept() throws errors other than a lack of descriptors", async () => {
   using place = makePlace();
   using listener = await open(`${place.path}/mux.sock`);
   const accepting = listener.accept((socket) => {
@@ -360,7 +359,7 @@ Deno.test("Listener.accept() throws what is no lack of descriptors", async () =>
   await assertRejects(() => accepting, RangeError, "bug");
 });
 
-Deno.test("Listener.accept() goes on when descriptors were short and are there again", async () => {
+Deno.test("Listener.accept() continues when descriptors were short and are available again", async () => {
   using place = makePlace();
   const path = `${place.path}/mux.sock`;
   await using _qemu = new FakeQemu(`${place.path}/qemu`);
@@ -379,8 +378,8 @@ Deno.test("Listener.accept() goes on when descriptors were short and are there a
   for (const client of clients.splice(0, 79)) client.close();
   assertEquals(await within("a greeting", clients[0]!.read(new Uint8Array(8))), 8);
   mux.kill("SIGTERM");
-  assertEquals((await within("the program to end", mux.ended)).code, 0);
-  // The clients that waited have used up the descriptors again, perhaps more than once.
+  assertEquals((await within("the program to exit", mux.ended)).code, 0);
+  // The waiting clients have used up the descriptors again, perhaps more than once.
   assertEquals((await mux.log.rest()).filter((line) => line !== warning), []);
 });
 
@@ -393,7 +392,7 @@ const DIRECTORIES: [string, string][] = [
 ];
 
 for (const [path, directory] of DIRECTORIES) {
-  Deno.test(`directoryOf() says ${directory} of ${path}`, () => {
+  Deno.test(`directoryOf() returns ${directory} for ${path}`, () => {
     assertEquals(directoryOf(path), directory);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * A returned array less some of its elements, byte for byte.
+ * A returned array without some of its elements, byte for byte.
  *
  * @module
  */
@@ -38,7 +38,7 @@ for (const [whole, less] of CASES) {
   });
 }
 
-Deno.test("withElements() keeps the line ends of a pretty answer", () => {
+Deno.test("withElements() keeps the line ends of a pretty reply", () => {
   const pretty = (list: string): string => `{\r\n    "return": [\r\n${list}    ]\r\n}\r\n`;
   const item = (value: number, comma = ","): string => `        ${value}${comma}\r\n`;
   assertEquals(without2(pretty(item(1) + item(2) + item(3, ""))), pretty(item(1) + item(3, "")));
@@ -46,7 +46,7 @@ Deno.test("withElements() keeps the line ends of a pretty answer", () => {
 });
 
 for (const line of ["{}", '{"a": [2]}', '"[2]"', "2", "[nope]", "[1 2]", '[{"a"}]', "[inf]"]) {
-  Deno.test(`withElements() takes ${line} for something unexpected`, () => {
+  Deno.test(`withElements() reports ${line} as unexpected`, () => {
     const whole = reply(`{"return": ${line}}\r\n`);
     const { message } = assertThrows(() => withElements(whole, () => true), UnexpectedMessage);
     assertEquals(message, `it did not return an array of JSON values: {"return": ${line}}`);
@@ -54,13 +54,13 @@ for (const line of ["{}", '{"a": [2]}', '"[2]"', "2", "[nope]", "[1 2]", '[{"a"}
 }
 
 for (const line of ["[]", "[1, 3]"]) {
-  Deno.test(`withElements() gives back the very reply ${line}`, () => {
+  Deno.test(`withElements() returns the reply ${line} unchanged`, () => {
     const whole = reply(`{"return": ${line}}\r\n`);
     assertStrictEquals(withElements(whole, (element) => element !== 2), whole);
   });
 }
 
-Deno.test("withElements() leaves an error alone", () => {
+Deno.test("withElements() does not change an error", () => {
   const error = errorReply("GenericError", '{"return": [2]}');
   assertStrictEquals(withElements(error, () => false), error);
 });

@@ -1,5 +1,5 @@
 /**
- * Lines on stderr: one line each, whatever is in them.
+ * Lines on stderr: one line each, whatever they contain.
  *
  * @module
  */
@@ -25,11 +25,11 @@ function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.l
   return heard;
 }
 
-Deno.test("say() writes one line behind the program's name", () => {
+Deno.test("say() writes one line after the program's name", () => {
   assertEquals(heardOf(() => say("it is")), "qmpmux: it is\n");
 });
 
-Deno.test("say() shows control characters instead of sending them", () => {
+Deno.test("say() escapes control characters", () => {
   const heard = heardOf(() => say("a\nb\r\x1b[31mc\x00d\x7fe\tf\x9bg"));
   assertEquals(heard, "qmpmux: a\\nb\\r\\u001b[31mc\\u0000d\\u007fe\\tf\\u009bg\n");
 });
@@ -55,34 +55,34 @@ for (
   });
 }
 
-Deno.test("printable() leaves pairs and letters of every script as they are", () => {
+Deno.test("printable() keeps surrogate pairs and letters of every script", () => {
   const text = 'Gr\u00fc\u00dfe \u6f22\u5b57 \u{1f600} \u0639\u0631\u0628 \\ "';
   assertEquals(printable(text), text);
 });
 
-Deno.test("say() leaves letters of every script as they are", () => {
+Deno.test("say() keeps letters of every script", () => {
   assertEquals(heardOf(() => say("Grüße 漢字")), "qmpmux: Grüße 漢字\n");
 });
 
-Deno.test("say() goes on where stderr takes a part", () => {
+Deno.test("say() continues after a partial write", () => {
   assertEquals(heardOf(() => say("in pieces"), () => 1), "qmpmux: in pieces\n");
 });
 
-Deno.test("say() is not ended by a stderr that nobody reads", () => {
+Deno.test("say() survives a stderr that is a closed pipe", () => {
   const closed = (): number => {
     throw new Deno.errors.BrokenPipe("closed");
   };
   assertEquals(heardOf(() => say("unheard"), closed), "");
 });
 
-Deno.test("say() throws what else goes wrong", () => {
+Deno.test("say() throws on any other error", () => {
   const broken = (): number => {
     throw new Deno.errors.BadResource("bug");
   };
   assertThrows(() => heardOf(() => say("x"), broken), Deno.errors.BadResource);
 });
 
-Deno.test("stderrLog writes what is told and what is warned of alike", () => {
+Deno.test("stderrLog writes notices and warnings alike", () => {
   const heard = heardOf(() => {
     stderrLog.info("told");
     stderrLog.warn("warned");
@@ -99,7 +99,7 @@ Deno.test("openLog() writes the journal's priorities before each line", () => {
   assertEquals(heard, "<6>told\n<4>warned\\n<0>not another\n");
 });
 
-Deno.test("openLog() writes JSON, a line each", () => {
+Deno.test("openLog() writes JSON, one object a line", () => {
   const log = openLog("json");
   const lines = heardOf(() => {
     log.info('"told"\n\x1b');

@@ -1,5 +1,5 @@
 /**
- * Long replies of a real QEMU, and an end that does not wait for idle clients.
+ * Long replies of a real QEMU, and an exit that does not wait for idle clients.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux } from "./support/qmpmux.ts";
 
-/** Bytes of memory that the monitor is asked to print; each takes some eight characters. */
+/** Bytes of memory that the monitor prints; each takes some eight characters. */
 const DUMPED = 3_000_000;
 
 Deno.test({
-  name: "a client gets a reply of 23 MB to the end, with its id, and everybody else goes on",
+  name: "a client gets all of a 23 MB reply, with its id, and other clients are served meanwhile",
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     using place = makePlace();
@@ -32,7 +32,7 @@ Deno.test({
     let read = 0;
     let tail = "";
     while (!tail.endsWith(', "id": "long"}\r\n')) {
-      const length = await within("the reply to go on", socket.read(buffer));
+      const length = await within("the reply to continue", socket.read(buffer));
       assert(length !== null, `The connection ended after ${read} bytes`);
       read += length;
       tail = (tail + new TextDecoder().decode(buffer.subarray(0, length))).slice(-64);
@@ -44,7 +44,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "--once: an idle client that does not close does not keep qmpmux",
+  name: "--once: an idle client that does not close does not delay qmpmux's exit",
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     using place = makePlace();
@@ -53,11 +53,11 @@ Deno.test({
       ...["--qemu", qemu.path, "--listen", `${place.path}/mux`, "--once"],
     ]);
     await mux.log.until(/connected to QEMU/);
-    // Reads nothing and closes nothing until qmpmux has ended.
+    // Reads nothing and closes nothing until qmpmux has exited.
     using idle = await Deno.connect({ transport: "unix", path: `${place.path}/mux` });
     await idle.read(new Uint8Array(4096));
     qemu.kill("SIGKILL");
-    const { code } = await within("qmpmux to end", mux.ended);
+    const { code } = await within("qmpmux to exit", mux.ended);
     assertEquals(code, 0);
   },
 });

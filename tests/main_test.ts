@@ -1,5 +1,5 @@
 /**
- * The program as its users run it: its output and its exit status.
+ * The program as users run it: its output and its exit status.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { helpText } from "../lib/cli/help.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
 
-/** Tells whether this is a checkout that git knows. */
+/** Returns whether this is a git checkout. */
 async function hasCommits(): Promise<boolean> {
   const root = new URL("..", import.meta.url).pathname;
   try {
@@ -22,7 +22,7 @@ async function hasCommits(): Promise<boolean> {
 }
 
 for (const flag of ["--version", "-V", "version"]) {
-  Deno.test(`qmpmux ${flag} prints its version, its commit and what runs it, in one line`, async () => {
+  Deno.test(`qmpmux ${flag} prints its version, its commit and its runtime, in one line`, async () => {
     const { code, stdout, stderr } = await runQmpmux([flag]);
     assertEquals([code, stderr], [0, ""]);
     const [, version, origin] =
@@ -34,7 +34,7 @@ for (const flag of ["--version", "-V", "version"]) {
   });
 }
 
-Deno.test("qmpmux --version prints the commit that was handed in when it was compiled", async () => {
+Deno.test("qmpmux --version prints the commit that was passed in when it was compiled", async () => {
   const { stdout } = await runQmpmux(["--version"], { QMPMUX_COMMIT: "0123456789ab" });
   assertMatch(stdout, /^qmpmux \S+ \(commit 0123456789ab\) Deno /);
 });
@@ -86,7 +86,7 @@ for (
     [["serve", "--verbose"], "serve: unknown flag --verbose; see qmpmux serve --help"],
   ] as const
 ) {
-  Deno.test(`qmpmux ${JSON.stringify(args)} says what is wrong in one line and ends with 64`, async () => {
+  Deno.test(`qmpmux ${JSON.stringify(args)} reports the problem in one line and exits with 64`, async () => {
     assertEquals(await runQmpmux(args), { code: 64, stdout: "", stderr: `qmpmux: ${message}\n` });
   });
 }

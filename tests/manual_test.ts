@@ -1,8 +1,8 @@
 /**
- * The manual and the program agree.
+ * The manual pages and the program agree.
  *
- * The pages are made from the tables that the program reads by. Everything else in them is compared
- * with the program: names, words, defaults, examples.
+ * The pages are generated from the program's tables. Everything else in them is compared with the
+ * program: names, words, defaults, examples.
  *
  * @module
  */
@@ -64,7 +64,7 @@ function settingsWith(...args: string[]): unknown {
 }
 
 for (const name of COMMANDS) {
-  Deno.test(`qmpmux.1 and the help of ${name} have exactly the flags that readFlags() takes`, () => {
+  Deno.test(`qmpmux.1 and the help of ${name} list exactly the flags that readFlags() accepts`, () => {
     const flags = termsIn(part("qmpmux.1", `qmpmux ${name}`))
       .flatMap((term) => /--([a-z-]+)( \S+)?$/.exec(term)?.slice(1, 3).join("") ?? [])
       .filter((flag) => flag !== "help");
@@ -97,7 +97,7 @@ Deno.test("overviewText() names every subcommand with its usage and its purpose"
 for (const [name, flag] of Object.entries(SUBCOMMANDS.serve.flags as Record<string, Flag>)) {
   const { words, kind } = flag;
   if (words === undefined || kind !== undefined) continue;
-  Deno.test(`qmpmux serve takes for --${name}, and for its key, the words that the manual has`, () => {
+  Deno.test(`qmpmux serve accepts for --${name}, and for its key, the words in the manual`, () => {
     const more = name === "audit-failure" ? "journal" : undefined;
     for (const word of words) {
       settingsWith(`--${name}`, word, ...(more ? ["--audit", more] : []));
@@ -118,7 +118,7 @@ for (const [name, { value }] of Object.entries(SUBCOMMANDS.serve.flags as Record
   });
 }
 
-Deno.test("qmpmux serve starts from the defaults that the manual has", () => {
+Deno.test("qmpmux serve has the defaults in the manual", () => {
   const settings = serveSettings(["--qemu", "/run/q", "--listen", "/run/m"]);
   const lines = configText(settings).split("\n");
   for (
@@ -147,7 +147,7 @@ Deno.test("the keys of the file are the flags of serve, and tables", () => {
   assertEquals(termsIn(part("qmpmux.toml.5", "TOP LEVEL")), [...CONFIG_KEYS]);
 });
 
-/** For each option a value that it cannot have. */
+/** An invalid value for each option. */
 const WRONG: Readonly<Record<keyof typeof OPTIONS, string>> = {
   "name": "a b",
   "role": "nobody",
@@ -168,14 +168,14 @@ const WRONG: Readonly<Record<keyof typeof OPTIONS, string>> = {
 };
 
 for (const name of OPTION_NAMES) {
-  Deno.test(`--listen takes for ${name}= the words that the manual has, and reads it`, () => {
+  Deno.test(`--listen accepts for ${name}= the words in the manual, and reads it`, () => {
     const { words = [] }: OptionRow = OPTIONS[name];
     for (const word of words) parseListener(`/run/m,${name}=${word}`);
     assertThrows(() => parseListener(`/run/m,${name}=${WRONG[name]}`), UsageError);
   });
 }
 
-Deno.test("qmpmux.1 and qmpmux.toml.5 have exactly the options and limits that --listen knows", () => {
+Deno.test("qmpmux.1 and qmpmux.toml.5 list exactly the options and limits that --listen knows", () => {
   const error = assertThrows(() => parseListener("/run/m,frobnicate=1"), UsageError);
   const known = /: expected (.*)$/.exec(error.message)![1]!.split(", ");
   assertEquals(known, [...OPTION_NAMES, ...LIMIT_NAMES]);
@@ -184,7 +184,7 @@ Deno.test("qmpmux.1 and qmpmux.toml.5 have exactly the options and limits that -
   assertEquals(termsIn(part("qmpmux.toml.5", "LISTENERS")), ["address", ...known]);
 });
 
-Deno.test("qmpmux.toml.5 has exactly the keys that a role and a rule can have", () => {
+Deno.test("qmpmux.toml.5 lists exactly the keys of roles and rules", () => {
   const known = (role: unknown): string[] => {
     const { message } = assertThrows(() => readRole(role, "f"), UsageError);
     return /^f: .*unknown key "frobnicate": expected (.*)$/m.exec(message)![1]!.split(", ").sort();
@@ -195,11 +195,11 @@ Deno.test("qmpmux.toml.5 has exactly the keys that a role and a rule can have", 
   assertEquals(told("Rules"), known({ name: "r", rules: [{ frobnicate: 1 }] }));
 });
 
-Deno.test("qmpmux.1 has every role that is built in", () => {
+Deno.test("qmpmux.1 lists every built-in role", () => {
   assertEquals(termsIn(part("qmpmux.1", "ROLES")).sort(), [...ROLES.keys()].sort());
 });
 
-Deno.test("the examples in the pages are right", () => {
+Deno.test("the examples in the pages are valid", () => {
   const examples = part("qmpmux.1", "EXAMPLES").replaceAll("\\\n", "");
   const lines = [...examples.matchAll(/^qmpmux (.*)$/gm)].map(([, line]) => line!);
   assert(lines.length >= 8);
@@ -213,14 +213,14 @@ Deno.test("the examples in the pages are right", () => {
   assert(part("qmpmux.toml.5", "EXAMPLE").includes(EXAMPLE.trimEnd()));
 });
 
-/** Returns the sources of the rooms of a floor. */
+/** Returns the sources of the files of a floor. */
 function sources(floor: string): string {
   const directory = new URL(`lib/${floor}/`, ROOT);
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
   return names.map((name) => Deno.readTextFileSync(new URL(name, directory))).join("\n");
 }
 
-Deno.test("qmpmux.1 has every signal and every environment variable that the program looks at", () => {
+Deno.test("qmpmux.1 lists every signal and every environment variable that the program uses", () => {
   const code = ["platform", "daemon", "cli"].map(sources).join("\n");
   const signals = new Set([...code.matchAll(/"(SIG[A-Z0-9]+)"/g)].map(([, signal]) => signal!));
   const told = termsIn(part("qmpmux.1", "SIGNALS")).flatMap((term) => term.split(", "));
@@ -235,7 +235,7 @@ Deno.test("qmpmux.1 has every signal and every environment variable that the pro
 });
 
 /**
- * Connects a client that administers qmpmux, with a QEMU; the result returns the value of a
+ * Connects a client that administers qmpmux, with a QEMU. The result returns the value of a
  * command.
  */
 function administrator(stage: Stage): (command: string) => unknown {
@@ -250,7 +250,7 @@ function administrator(stage: Stage): (command: string) => unknown {
   };
 }
 
-Deno.test("qmpmux-protocol.7 has exactly the commands of qmpmux's own", () => {
+Deno.test("qmpmux-protocol.7 lists exactly the commands of qmpmux's own", () => {
   const asks = administrator(new Stage());
   const { commands } = asks("query-self") as { commands: string[] };
   const told = ["For every client", "For clients whose role administers qmpmux"]
@@ -259,7 +259,7 @@ Deno.test("qmpmux-protocol.7 has exactly the commands of qmpmux's own", () => {
   assertEquals(told, commands);
 });
 
-Deno.test("qmpmux-protocol.7 has every member that qmpmux's own commands return", () => {
+Deno.test("qmpmux-protocol.7 lists every member that qmpmux's own commands return", () => {
   const asks = administrator(new Stage());
   const page = plain("qmpmux-protocol.7");
   for (const command of ["query-self", "query-status", "query-clients"]) {
@@ -274,7 +274,7 @@ Deno.test("qmpmux-protocol.7 has every member that qmpmux's own commands return"
   }
 });
 
-Deno.test("qmpmux-protocol.7 has qmpmux's own events with their data", () => {
+Deno.test("qmpmux-protocol.7 lists qmpmux's own events with their data", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   administrator(stage);
   stage.qemuGoes();
@@ -287,7 +287,7 @@ Deno.test("qmpmux-protocol.7 has qmpmux's own events with their data", () => {
   assert(lost!.includes("reason") && back!.includes("version"));
 });
 
-Deno.test("qmpmux-protocol.7 has every command of the dialect of 2010", () => {
+Deno.test("qmpmux-protocol.7 lists every command of the dialect of 2010", () => {
   const rfc = part("qmpmux-protocol.7", "RFC 2010");
   const { own, exceptions } = RFC2010;
   const silent = part("qmpmux-protocol.7", "Where the proposal is silent");
@@ -296,7 +296,7 @@ Deno.test("qmpmux-protocol.7 has every command of the dialect of 2010", () => {
   }
 });
 
-Deno.test("the task manual writes the pages, and nothing else, with the date it is told", async () => {
+Deno.test("the task manual writes the pages, and nothing else, with the given date", async () => {
   using place = makePlace();
   const out = `${place.path}/man`;
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
@@ -319,7 +319,7 @@ Deno.test("the task manual writes the pages, and nothing else, with the date it 
 for (const [tool, ...args] of [["mandoc", "-Tlint"], ["groff", "-man", "-ww", "-z", "-Tutf8"]]) {
   for (const [file, text] of PAGES) {
     Deno.test({
-      name: `${tool} has nothing to say about ${file}`,
+      name: `${tool} reports nothing about ${file}`,
       ignore: WITHOUT.includes(tool!),
       fn: async () => {
         using place = makePlace();

@@ -52,16 +52,16 @@ Deno.test("readCommand() reads name, id and arguments in any order", () => {
   }
 });
 
-Deno.test("readCommand() has undefined for an id and arguments that are not there", () => {
+Deno.test("readCommand() returns undefined for a missing id and missing arguments", () => {
   const { id, argumentBytes } = command('{"execute":"a"}');
   assertEquals([id, argumentBytes], [undefined, undefined]);
 });
 
-Deno.test("argumentsText() is an empty object's where there are no arguments", () => {
+Deno.test("argumentsText() is an empty object if there are no arguments", () => {
   assertEquals(argumentsText(command('{"execute":"a"}')), "{}");
 });
 
-Deno.test("readCommand() has the id as QEMU prints it", () => {
+Deno.test("readCommand() returns the id as QEMU prints it", () => {
   assertEquals(command('{"execute":"a","id":{"b":1.0,"a":"é"}}').id, '{"a": "\\u00E9", "b": 1}');
   assertEquals(command('{"execute":"a","id":null}').id, "null");
 });
@@ -80,7 +80,7 @@ for (const [text, wanted] of Object.entries(WITHOUT_ID)) {
   });
 }
 
-Deno.test("readCommand() takes exec-oob only from whom has oob", () => {
+Deno.test("readCommand() accepts exec-oob only from clients with oob", () => {
   const { name, oob, id } = command('{"exec-oob":"a","id":1}', true);
   assertEquals([name, oob, id], ["a", true, "1"]);
   assertEquals(read('{"exec-oob":"a","id":1}', false), {
@@ -111,14 +111,14 @@ const MALFORMED: [string, boolean, string][] = [
 ];
 
 for (const [text, takesOob, because] of MALFORMED) {
-  Deno.test(`readCommand() says of ${text}${takesOob ? " with oob" : ""}: ${because}`, () => {
+  Deno.test(`readCommand() reports for ${text}${takesOob ? " with oob" : ""}: ${because}`, () => {
     const malformed = read(text, takesOob);
     assert("because" in malformed);
     assertEquals([malformed.because, malformed.id], [because, undefined]);
   });
 }
 
-Deno.test("readCommand() names the clash of execute and exec-oob, in QEMU's order", () => {
+Deno.test("readCommand() reports that execute and exec-oob conflict, in QEMU's order", () => {
   for (const text of ['{"execute":"a","exec-oob":"b"}', '{"exec-oob":"b","execute":"a"}']) {
     const malformed = read(text, true);
     assert("because" in malformed);
@@ -127,7 +127,7 @@ Deno.test("readCommand() names the clash of execute and exec-oob, in QEMU's orde
   }
 });
 
-Deno.test("readCommand() keeps the id of what is no command", () => {
+Deno.test("readCommand() keeps the id of an invalid command", () => {
   assertEquals(read('{"id":"x","execute":1,"foo":2}').id, '"x"');
   assertEquals(read('{"exec-oob":1,"id":2}', true), {
     because: "QMP input member 'exec-oob' must be a string",
@@ -136,7 +136,7 @@ Deno.test("readCommand() keeps the id of what is no command", () => {
   });
 });
 
-Deno.test("numbered() puts a number behind the last member", () => {
+Deno.test("numbered() appends a number as the last member", () => {
   assertEquals(latinText(numbered(bytesOf('{"exec-oob":"a"}'), "12")), '{"exec-oob":"a","id":12}');
 });
 
@@ -165,7 +165,7 @@ for (
     '{"QMP": {"version": {"qemu": {"major": "7"}}, "capabilities": [1, {}]}}',
   ]
 ) {
-  Deno.test(`readMessage() has no version and capabilities where ${line} has none`, () => {
+  Deno.test(`readMessage() returns no version and capabilities if ${line} has none`, () => {
     assertEquals(heard(line), {
       kind: "greeting",
       bytes: line,
@@ -175,7 +175,7 @@ for (
   });
 }
 
-Deno.test("readMessage() takes the number off a return", () => {
+Deno.test("readMessage() removes the number from a return", () => {
   assertEquals(heard('{"return": {"a": [1]}, "id": 42}'), {
     kind: "return",
     bytes: '{"return": {"a": [1]}}',
@@ -183,7 +183,7 @@ Deno.test("readMessage() takes the number off a return", () => {
   });
 });
 
-Deno.test("readMessage() takes the number off an error", () => {
+Deno.test("readMessage() removes the number from an error", () => {
   assertEquals(heard('{"id": 42, "error": {"class": "A", "desc": "b"}}'), {
     kind: "error",
     bytes: '{"error": {"class": "A", "desc": "b"}}',
@@ -216,7 +216,7 @@ Deno.test("readMessage() reads an event's name", () => {
   assertEquals(heard(line), { kind: "event", bytes: line, name: "STOP" });
 });
 
-Deno.test("readMessage() reads messages in other spellings than QEMU's", () => {
+Deno.test("readMessage() reads messages in other forms than QEMU's", () => {
   const event = '{"event":"A\\u0042","timestamp":{}}';
   assertEquals(heard(event), { kind: "event", bytes: event, name: "AB" });
   const open = '{"timestamp": {"seconds": 1}, "data": {}, "event": "C"}';
@@ -250,7 +250,7 @@ Deno.test("readMessage() reads pretty messages", () => {
   assertEquals(heard(event), { kind: "event", bytes: event, name: "B" });
 });
 
-Deno.test("readMessage() does not look into a pretty reply, inf and all", () => {
+Deno.test("readMessage() does not parse the value of a pretty reply, inf included", () => {
   const value =
     '{\r\n        "id": inf,\r\n        "error": [\r\n            -nan\r\n        ]\r\n    }';
   const bytes = `{\r\n    "return": ${value}\r\n}`;
@@ -271,7 +271,7 @@ for (
     '{"return" {}}',
   ]
 ) {
-  Deno.test(`readMessage() makes nothing of ${line}`, () => assertEquals(heard(line), undefined));
+  Deno.test(`readMessage() rejects ${line}`, () => assertEquals(heard(line), undefined));
 }
 
 const OK = returnReply("{}");
@@ -281,7 +281,7 @@ function labelled(reply: Pick<Reply, "kind" | "bytes">, id: string | undefined):
   return latinText(withId(reply, id));
 }
 
-Deno.test("returnReply() and errorReply() write as QEMU does", () => {
+Deno.test("returnReply() and errorReply() write in QEMU's form", () => {
   assertEquals(latinText(returnReply('{"a": 1}').bytes), '{"return": {"a": 1}}\r\n');
   assertEquals(
     latinText(FAILED.bytes),
@@ -289,13 +289,13 @@ Deno.test("returnReply() and errorReply() write as QEMU does", () => {
   );
 });
 
-Deno.test("errorReply() and withData() put data behind desc", () => {
+Deno.test("errorReply() and withData() put data after desc", () => {
   const wanted = '{"error": {"class": "A", "desc": "b", "data": {}}}\r\n';
   assertEquals(latinText(errorReply("A", "b", "{}").bytes), wanted);
   assertEquals(latinText(withData(errorReply("A", "b"), "{}").bytes), wanted);
 });
 
-Deno.test("withData() puts data into a pretty error, not behind it", () => {
+Deno.test("withData() puts data into a pretty error, not after it", () => {
   for (const data of ["{}", '{"a": [1]}']) {
     const wanted = pretty(errorReply("A", "b}", data));
     assertEquals(
@@ -305,11 +305,11 @@ Deno.test("withData() puts data into a pretty error, not behind it", () => {
   }
 });
 
-Deno.test("withId() leaves a reply as it is where there is no id", () => {
+Deno.test("withId() does not change a reply if there is no id", () => {
   assertEquals(withId(OK, undefined), OK.bytes);
 });
 
-Deno.test("withId() puts the id behind a return and before an error", () => {
+Deno.test("withId() puts the id after a return and before an error", () => {
   assertEquals(labelled(OK, '{"a": 1}'), '{"return": {}, "id": {"a": 1}}\r\n');
   assertEquals(
     labelled(FAILED, "1"),
@@ -330,25 +330,25 @@ Deno.test("withId() gives a pretty reply's id a line", () => {
   );
 });
 
-Deno.test("readMessage() takes off what withId() has put on", () => {
+Deno.test("readMessage() removes the id that withId() has added", () => {
   for (const reply of [OK, FAILED]) {
     const message = readMessage(withId(reply, "18446744073709551615"));
     assertEquals(message, { ...reply, id: "18446744073709551615" });
   }
 });
 
-Deno.test("returned() is the text of the value, plain or pretty", () => {
+Deno.test("returned() returns the text of the value, plain or pretty", () => {
   assertEquals(returned(returnReply('{"a": "}"}')), '{"a": "}"}');
   const message = readMessage(bytesOf('{\r\n    "return": {\r\n    }\r\n}\r\n'));
   assert(message?.kind === "return");
   assertEquals(returned(message), "{\r\n    }");
 });
 
-Deno.test("returned() is undefined for an error", () => {
+Deno.test("returned() returns undefined for an error", () => {
   assertEquals(returned(FAILED), undefined);
 });
 
-Deno.test("errorClass() is that of an error, whatever its text repeats, plain or pretty", () => {
+Deno.test("errorClass() returns an error's class, whatever its text repeats, plain or pretty", () => {
   const error = errorReply("DeviceNotFound", 'x "class": "Other"');
   assertEquals(errorClass(error), "DeviceNotFound");
   assertEquals(errorClass(pretty(error)), "DeviceNotFound");
@@ -362,7 +362,7 @@ Deno.test("pretty() prints a reply as a monitor with pretty=on does", () => {
   );
 });
 
-Deno.test("readMessage() takes the line of the id off a pretty reply", () => {
+Deno.test("readMessage() removes the line of the id from a pretty reply", () => {
   for (const reply of [pretty(OK), pretty(FAILED)]) {
     assertEquals(readMessage(withId(reply, "12")), { ...reply, id: "12" });
   }

@@ -1,5 +1,5 @@
 /**
- * The metrics: the things that are counted, and the bound on their labels.
+ * The metrics: what they count, and the limit on their labels.
  *
  * @module
  */
@@ -68,7 +68,7 @@ Deno.test("MetricsRecorder.observe() counts by command, role and result", () => 
   assertEquals(samples(counted, "refused_total"), ['qmpmux_refused_total{role="observer"} 1']);
 });
 
-Deno.test("MetricsRecorder.observe() counts every name it does not know as other", () => {
+Deno.test("MetricsRecorder.observe() counts unknown names as other", () => {
   const counted = metricsRecorder();
   for (let i = 0; i < 1000; i++) {
     counted.observe({
@@ -83,7 +83,7 @@ Deno.test("MetricsRecorder.observe() counts every name it does not know as other
   ]);
 });
 
-Deno.test("MetricsRecorder.observe() measures only what QEMU has answered", () => {
+Deno.test("MetricsRecorder.observe() measures only commands that QEMU has answered", () => {
   const counted = metricsRecorder();
   counted.observe({
     kind: "command",
@@ -105,7 +105,7 @@ Deno.test("MetricsRecorder.observe() measures only what QEMU has answered", () =
   ]);
 });
 
-Deno.test("MetricsRecorder.observe() counts events and to how many they went", () => {
+Deno.test("MetricsRecorder.observe() counts events and their recipients", () => {
   const counted = metricsRecorder();
   counted.observe({ kind: "event", event: event("STOP"), clients: 3 });
   counted.observe({ kind: "event", event: event("STOP"), clients: 2 });
@@ -113,7 +113,7 @@ Deno.test("MetricsRecorder.observe() counts events and to how many they went", (
   assertEquals(samples(counted, "event_deliveries"), ["qmpmux_event_deliveries_total 5"]);
 });
 
-Deno.test("MetricsRecorder.observe() bounds the names of events", () => {
+Deno.test("MetricsRecorder.observe() limits the names of events", () => {
   const counted = metricsRecorder();
   for (let i = 0; i < 300; i++) {
     counted.observe({ kind: "event", event: event(`E${i}`), clients: 0 });
@@ -123,7 +123,7 @@ Deno.test("MetricsRecorder.observe() bounds the names of events", () => {
   assertEquals(told.at(-1), 'qmpmux_events_total{event="other"} 44');
 });
 
-Deno.test("MetricsRecorder.observe() counts whom qmpmux has disconnected, by the reason", () => {
+Deno.test("MetricsRecorder.observe() counts disconnected clients by the reason", () => {
   const counted = metricsRecorder();
   for (const ending of ["left", "unread", "unread", "kicked"] as ClientEnding[]) {
     counted.observe({ kind: "left", ending });

@@ -20,7 +20,7 @@ function statusOf(request: string): string {
   return answerTo(request, render).split("\r\n")[0]!;
 }
 
-/** Starts a server at an address, which ends with the test. */
+/** Starts a server at an address, which is closed when the test ends. */
 async function serving(
   text: string,
   hosts: readonly string[] = [],
@@ -53,7 +53,7 @@ async function heard(socket: Deno.Conn): Promise<string> {
   }
 }
 
-Deno.test("answerTo() gives the metrics to GET /metrics", () => {
+Deno.test("answerTo() returns the metrics for GET /metrics", () => {
   assertEquals(
     answerTo("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", render),
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" +
@@ -61,16 +61,16 @@ Deno.test("answerTo() gives the metrics to GET /metrics", () => {
   );
 });
 
-Deno.test("answerTo() takes a query behind the path, and lines without CR", () => {
+Deno.test("answerTo() accepts a query after the path, and lines without CR", () => {
   assertEquals(statusOf("GET /metrics?name[]=a HTTP/1.0\n\n"), "HTTP/1.1 200 OK");
 });
 
-Deno.test("answerTo() gives HEAD the head alone", () => {
+Deno.test("answerTo() returns only the head for HEAD", () => {
   const answer = answerTo("HEAD /metrics HTTP/1.1\r\n\r\n", render);
   assert(answer.includes("Content-Length: 35\r\n") && answer.endsWith("\r\n\r\n"));
 });
 
-Deno.test("answerTo() refuses other paths, methods, and what is no request", () => {
+Deno.test("answerTo() refuses other paths, methods, and malformed requests", () => {
   assertEquals(statusOf("GET / HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
   assertEquals(statusOf("POST /metrics HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
   assertEquals(statusOf('{"execute": "quit"}\r\n\r\n'), "HTTP/1.1 400 Bad Request");
@@ -104,7 +104,7 @@ for (
     ["Host: localhost, evil.example", "403 Forbidden"],
   ] as const
 ) {
-  Deno.test(`answerTo() on TCP gives ${status} to ${JSON.stringify(headers)}`, () => {
+  Deno.test(`answerTo() on TCP returns ${status} for ${JSON.stringify(headers)}`, () => {
     for (const end of ["\r\n", "\n"]) {
       const request = `GET /metrics HTTP/1.1\r\n${headers}\r\n\r\n`.replaceAll("\r\n", end);
       const answer = answerTo(request, render, HOSTS);
@@ -114,7 +114,7 @@ for (
   });
 }
 
-Deno.test("answerTo() on TCP says what to ask for instead, whatever the path", () => {
+Deno.test("answerTo() on TCP names the address to request instead, for any path", () => {
   for (const path of ["/metrics", "/"]) {
     const answer = answerTo(`GET ${path} HTTP/1.1\r\nHost: evil.example\r\n\r\n`, render, []);
     assert(answer.startsWith("HTTP/1.1 403 "));
@@ -123,12 +123,12 @@ Deno.test("answerTo() on TCP says what to ask for instead, whatever the path", (
   }
 });
 
-Deno.test("answerTo() takes no line of the body for a header", () => {
+Deno.test("answerTo() does not read a line of the body as a header", () => {
   const request = "GET /metrics HTTP/1.1\r\n\r\nHost: localhost\r\n\r\n";
   assert(answerTo(request, render, []).startsWith("HTTP/1.1 403 "));
 });
 
-Deno.test("MetricsServer looks at the host on a port, and not on a socket file", async () => {
+Deno.test("MetricsServer checks the host on a port, and not on a socket file", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
   await using onPort = await serving("127.0.0.1:0", ["node1.example"]);
@@ -144,7 +144,7 @@ Deno.test("MetricsServer looks at the host on a port, and not on a socket file",
   }
 });
 
-Deno.test("MetricsServer answers on a socket file of the mode that is asked for", async () => {
+Deno.test("MetricsServer answers on a socket file of the requested mode", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
   {
@@ -158,14 +158,14 @@ Deno.test("MetricsServer answers on a socket file of the mode that is asked for"
   assertEquals([...Deno.readDirSync(place.path)], []);
 });
 
-Deno.test("MetricsServer answers on a port of this machine, to fetch()", async () => {
+Deno.test("MetricsServer answers fetch() on a port of this machine", async () => {
   await using server = await serving("tcp:127.0.0.1:0");
   const url = `http://${server.address.slice("tcp:".length)}/metrics`;
   const response = await within("an answer", fetch(url));
   assertEquals([response.status, await response.text()], [200, render()]);
 });
 
-Deno.test("MetricsServer answers what is too long as no request", async () => {
+Deno.test("MetricsServer reports a request that is too long as malformed", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
   await using _ = await serving(path);
@@ -174,7 +174,7 @@ Deno.test("MetricsServer answers what is too long as no request", async () => {
   assert((await heard(socket)).startsWith("HTTP/1.1 400 "));
 });
 
-Deno.test("MetricsServer says nothing to who ends without a request", async () => {
+Deno.test("MetricsServer sends nothing to a client that disconnects without a request", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
   await using _ = await serving(path);
@@ -184,7 +184,7 @@ Deno.test("MetricsServer says nothing to who ends without a request", async () =
   assertEquals(await heard(socket), "");
 });
 
-Deno.test("MetricsServer closes one more than may ask at once", async () => {
+Deno.test("MetricsServer closes a connection past its limit", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
   await using _ = await serving(path);

@@ -40,7 +40,7 @@ Deno.test("Monitor.fill() after the client has left sends nothing", () => {
   assert(monitor.left);
 });
 
-Deno.test("Monitor.fill() holds a reply back until those before it have gone", () => {
+Deno.test("Monitor.fill() delays a reply until the earlier ones have been sent", () => {
   const peer = new FakePeer();
   const monitor = new Monitor(peer, grant(), 1);
   const [first, second] = [monitor.reserve("1", false), monitor.reserve(undefined, false)];
@@ -52,7 +52,7 @@ Deno.test("Monitor.fill() holds a reply back until those before it have gone", (
   assert(monitor.idle);
 });
 
-Deno.test("Monitor.reserve() pushes back while an out-of-band command waits", () => {
+Deno.test("Monitor.reserve() stops reading while an out-of-band command waits", () => {
   const stage = new Stage();
   stage.qemuReady();
   const { peer, monitor } = stage.ready("a", ["oob"]);

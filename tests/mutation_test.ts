@@ -11,7 +11,7 @@ import { Random } from "./support/random.ts";
 const LINE = '{"return": {"status": "running", "list": [1, {"a": true}], "text": "\\u00e9"}}';
 
 for (const how of MUTATIONS) {
-  Deno.test(`mutated() makes the same of the same seed, in many ways: ${how}`, () => {
+  Deno.test(`mutated() returns the same for the same seed, in many ways: ${how}`, () => {
     const texts = new Set<string>();
     for (let seed = 0; seed < 200; seed++) {
       const first = mutated(LINE, new Random(seed), how);
@@ -29,7 +29,7 @@ for (const how of MUTATIONS) {
   });
 }
 
-Deno.test("mutated() takes away, doubles and renames members, and leaves the others alone", () => {
+Deno.test("mutated() removes, repeats and renames members, and does not change the others", () => {
   const line = '{"return": {}, "id": 7}';
   const texts = (how: "missing" | "doubled" | "renamed"): Set<string> =>
     new Set(Array.from({ length: 1000 }, (_, seed) => mutated(line, new Random(seed), how).text));
@@ -43,7 +43,7 @@ Deno.test("mutated() takes away, doubles and renames members, and leaves the oth
   assert(texts("renamed").has('{"return": {}, "__proto__": 7}\r\n'));
 });
 
-Deno.test("readConversations() gives what QEMU 7.2, 10.0 and 11.1 have said", () => {
+Deno.test("readConversations() returns the output of QEMU 7.2, 10.0 and 11.1", () => {
   const all = readConversations();
   assertEquals(
     all.map(({ greeting }) => JSON.parse(greeting).QMP.version.qemu.major),

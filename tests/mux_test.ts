@@ -19,7 +19,7 @@ Deno.test("Mux.answered() sends every client the same bytes of an event", () => 
   assertStrictEquals(a.peer.last, b.peer.last);
 });
 
-Deno.test("Mux.received() from a client that has been dismissed does nothing", () => {
+Deno.test("Mux.received() ignores a client that has been dismissed", () => {
   const stage = new Stage();
   stage.qemuReady();
   const { monitor, peer } = stage.ready("a");
@@ -30,7 +30,7 @@ Deno.test("Mux.received() from a client that has been dismissed does nothing", (
   assertEquals(stage.mux.monitors.size, 0);
 });
 
-Deno.test("Mux.drain() tells when the last command has been answered", () => {
+Deno.test("Mux.drain() reports when the last command has been answered", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a").say('{"execute":"stop"}');
@@ -40,13 +40,13 @@ Deno.test("Mux.drain() tells when the last command has been answered", () => {
   assert(stage.notices.includes("idle"));
 });
 
-Deno.test("Mux.drain() tells at once where nothing is under way", () => {
+Deno.test("Mux.drain() reports at once if nothing is in flight", () => {
   const stage = new Stage();
   stage.mux.drain();
   assertEquals(stage.notices, ["idle"]);
 });
 
-Deno.test("Mux.tick() gives up nothing before its time, whenever between two ticks it began", () => {
+Deno.test("Mux.tick() abandons nothing before its timeout, whenever between two ticks it began", () => {
   let now = 0;
   const stage = new Stage(60, {
     deadlines: [{ glob: "*", seconds: 1 }],
@@ -81,7 +81,7 @@ Deno.test("Mux.detached() of a client that waits for QEMU leaves nothing behind"
   assertEquals(client.peer.closed, undefined);
 });
 
-Deno.test("Mux.received() refuses out-of-band commands while too many are at QEMU that were given up", () => {
+Deno.test("Mux.received() refuses out-of-band commands while too many abandoned ones are at QEMU", () => {
   const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }], stallTime: 1e6 });
   stage.qemuReady();
   const { peer, monitor } = stage.ready("a", ["oob"]);
@@ -108,7 +108,7 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   assertEquals(peer.take(), ['{"return": [], "id": "y"}']);
 });
 
-Deno.test("Mux.received() refuses out-of-band commands while too many are at QEMU of clients that left", () => {
+Deno.test("Mux.received() refuses out-of-band commands while too many at QEMU are of clients that left", () => {
   const stage = new Stage();
   stage.qemuReady();
   const waiting = stage.ready("w", ["oob"]);
@@ -121,7 +121,7 @@ Deno.test("Mux.received() refuses out-of-band commands while too many are at QEM
   assertEquals(stage.mux.status().inFlight, 1 + ABANDONED_LIMIT);
 });
 
-Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up", () => {
+Deno.test("Mux.tick() keeps a query in the queue when a client that joined it times out", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.qemu.take();
@@ -137,7 +137,7 @@ Deno.test("Mux.tick() leaves a question its turn when one who joined it gives up
   assertEquals(stage.qemu.take(), ['{"execute":"query-status"}']);
 });
 
-Deno.test("Mux.tick() lets clients join a waiting question when an equal one in flight fails", () => {
+Deno.test("Mux.tick() lets clients join a waiting query when an equal one in flight fails", () => {
   const stage = new Stage(60, { deadlines: [{ glob: "*", seconds: 1 }] });
   stage.qemuReady();
   stage.qemu.take();
@@ -150,7 +150,7 @@ Deno.test("Mux.tick() lets clients join a waiting question when an equal one in 
   assertEquals(stage.mux.status().waiting, 1);
 });
 
-Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and is given up", () => {
+Deno.test("Mux.tick() keeps nothing of a command held back behind descriptors that times out", () => {
   const stage = new Stage(60, { deadlines: [{ glob: "query-yank", seconds: 1 }] });
   stage.qemuReady();
   const client = stage.ready("a", ["oob"]);
@@ -165,7 +165,7 @@ Deno.test("Mux.tick() keeps nothing of what was held back behind descriptors and
   }
 });
 
-Deno.test("Mux.detached() lets what an earlier connection has left at QEMU be closed all the same", () => {
+Deno.test("Mux.detached() still closes what an earlier connection has left at QEMU", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   stage.qemuReady();
   const client = stage.ready("a");
@@ -186,7 +186,7 @@ Deno.test("Mux.detached() lets what an earlier connection has left at QEMU be cl
   assertEquals(closed, names);
 });
 
-Deno.test("Mux.answered() keeps no answer that is longer than any of QEMU's", () => {
+Deno.test("Mux.answered() does not cache a reply longer than any of QEMU's", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.ready("a");
@@ -215,7 +215,7 @@ Deno.test("Mux refuses an id that pretty=on would print far longer than its clie
   };
   const nested = (depth: number, count: number): string =>
     `${"[".repeat(depth)}${"1,".repeat(count)}1${"]".repeat(depth)}`;
-  // Each element is on its own line, with four spaces a level.
+  // Each element is on its own line, indented four spaces a level.
   assert(says(nested(1000, 20_000)).includes('"desc": "JSON token size limit exceeded"'));
   assert(!says(nested(1000, 20_000)).includes('"id"'));
   assertStringIncludes(

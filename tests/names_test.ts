@@ -16,7 +16,7 @@ function found<T>(table: NameTable<T>, token: string): T | undefined {
   return table.at(bytes, 1, bytes.length - 1);
 }
 
-Deno.test("NameTable.at() finds a text however its token spells it, and nothing else", () => {
+Deno.test("NameTable.at() finds a text however its token is written, and nothing else", () => {
   const table = new NameTable([["id", 1], ["é\0", 2], ["", 3], ["😀", 4]]);
   assertEquals(
     ['"id"', '"\\u0069d"', '"é\\u0000"', '"\\u00E9\\u0000"', '""', '"\\ud83d\\ude00"', '"😀"']

@@ -1,5 +1,5 @@
 /**
- * Tests that are left out if the program has an older Deno: their list is complete.
+ * Tests that are skipped if the program has an older Deno: their list is complete.
  *
  * @module
  */
@@ -15,7 +15,7 @@ Deno.test("isOlder() is true before 2.9", () => {
 });
 
 /**
- * Runs a test that needs a new Deno, with a program of a version; returns whether it ran, and the
+ * Runs a test that needs a new Deno, with a program of a version. Returns whether it ran, and the
  * list.
  */
 async function outcome(version: string): Promise<{ run: boolean; listed: string }> {
@@ -38,10 +38,10 @@ async function outcome(version: string): Promise<{ run: boolean; listed: string 
   return { run: files.includes("run"), listed: Deno.readTextFileSync(at("list")) };
 }
 
-Deno.test("newDenoTest() leaves a test out where the program has an older Deno, and lists it", async () => {
+Deno.test("newDenoTest() skips a test if the program has an older Deno, and lists it", async () => {
   assertEquals(await outcome("2.8.3"), { run: false, listed: "one\n" });
 });
 
-Deno.test("newDenoTest() runs a test where the program has a Deno that it is built for", async () => {
+Deno.test("newDenoTest() runs a test if the program has a supported Deno", async () => {
   assertEquals(await outcome("2.9.6"), { run: true, listed: "" });
 });

@@ -1,5 +1,5 @@
 /**
- * Numbers as QEMU prints them back: every rule was seen in the output of a QEMU.
+ * Numbers as QEMU prints them. Every rule was seen in the output of a QEMU.
  *
  * @module
  */
@@ -50,10 +50,10 @@ const DOUBLES: [number, string][] = [
   [1.7976931348623157e308, "1.7976931348623157e+308"],
   [-123.456, "-123.456"],
   [2 ** 64, "1.8446744073709552e+19"],
-  // Exact halves: to even.
+  // Exact halves round to even.
   [562949953421312.125, "562949953421312.12"],
   [562949953421312.375, "562949953421312.38"],
-  // Rounds up to one digit more.
+  // Rounding up adds a digit.
   [9007199254740993.5 * 1.1102230246251565, "10000000000000002"],
   [0, "0"],
   [-0, "-0"],
@@ -67,7 +67,7 @@ for (const [value, text] of DOUBLES) {
   });
 }
 
-Deno.test("double() is read back as the same double, whatever its bits", () => {
+Deno.test("double() is read back as the same double, for any bits", () => {
   const random = new Random(17);
   const view = new DataView(new ArrayBuffer(8));
   for (let i = 0; i < 2000; i++) {
@@ -86,7 +86,7 @@ function doubleOf(random: Random): number {
   return view.getFloat64(0);
 }
 
-Deno.test("double() prints what it prints from all digits, whatever a double's bits", () => {
+Deno.test("double() agrees with rounding all digits, for any bits", () => {
   const random = new Random(18);
   for (let i = 0; i < 20_000; i++) {
     const value = doubleOf(random);
@@ -98,7 +98,7 @@ Deno.test("double() rounds a half to even, wherever one can be", () => {
   const random = new Random(19);
   const whole = (bits: number): number => random.below(2 ** bits);
   for (let i = 0; i < 20_000; i++) {
-    // Few binary places; or a power of five, and many zeros behind it.
+    // Few binary places; or a power of five, followed by many zeros.
     const values = [
       whole(21 + random.below(32)) / 2 ** random.below(40),
       whole(53) * 2 ** random.below(140),

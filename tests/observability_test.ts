@@ -15,14 +15,14 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
-/** Whether the test of the metrics' form is left out, which only the caller may choose. */
+/** Whether to skip the test of the metrics' format; only the caller may choose that. */
 const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "promtool",
 );
 
 const SECRET = "hunter2hunter2";
 
-/** Returns the metrics on a unix socket, without their head. */
+/** Returns the metrics on a unix socket, without the HTTP head. */
 async function metricsAt(path: string): Promise<string> {
   const socket = await Deno.connect({ transport: "unix", path });
   const writer = socket.writable.getWriter();
@@ -34,7 +34,7 @@ async function metricsAt(path: string): Promise<string> {
   return body!;
 }
 
-/** Moves the audit away, and lets no other be made in its place. */
+/** Moves the audit away, and prevents a new file in its place. */
 function block(path: string): void {
   Deno.renameSync(path, `${path}.1`);
   Deno.mkdirSync(path);
@@ -74,7 +74,7 @@ function recordsIn(path: string): Record<string, unknown>[] {
 }
 
 Deno.test({
-  name: "secrets sent to a real QEMU are in no log, no audit and no metric",
+  name: "secrets sent to a real QEMU appear in no log, audit or metric",
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     using place = makePlace();
@@ -134,7 +134,7 @@ Deno.test({
   },
 });
 
-Deno.test("audit-failure=refuse: what cannot be put on record does not run, until it can", async () => {
+Deno.test("audit-failure=refuse: commands that cannot be recorded do not run until they can", async () => {
   await using audited = await startAudited(
     (at) => ["--metrics", at("metrics"), "--audit-failure", "refuse"],
   );
@@ -151,7 +151,7 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
   assertMatch(await client.ask({ execute: "query-status" }), /"return"/);
   assertMatch(await metricsAt(at("metrics")), /^qmpmux_audit_failures_total [1-9]/m);
 
-  // It tries by itself.
+  // It retries by itself.
   Deno.removeSync(at("audit"));
   await program.log.until(/audit .* can be written again; no records were lost/);
   assertMatch(await client.ask({ execute: "change-c" }), /CommandNotFound/);
@@ -165,7 +165,7 @@ Deno.test("audit-failure=refuse: what cannot be put on record does not run, unti
   assert(qemu.heard.every((text) => !text.includes("change-b")));
 });
 
-Deno.test("audit-failure=continue: what cannot be put on record runs all the same", async () => {
+Deno.test("audit-failure=continue: commands that cannot be recorded still run", async () => {
   await using audited = await startAudited();
   const { at, qemu, program, client } = audited;
   block(at("audit"));
@@ -177,7 +177,7 @@ Deno.test("audit-failure=continue: what cannot be put on record runs all the sam
   await program.log.until(/audit .*: 2 records could not be written/);
 });
 
-Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => {
+Deno.test("SIGHUP reopens the audit after it has been moved away", async () => {
   await using audited = await startAudited();
   const { at, program, client } = audited;
   await client.ask({ execute: "before" });
@@ -192,7 +192,7 @@ Deno.test("SIGHUP opens the audit anew, for whoever moves it away", async () => 
   assertEquals(recordsIn(at("audit")).map(({ command }) => command), ["after"]);
 });
 
-/** Resolves when there is a file. */
+/** Resolves when a file exists. */
 async function there(watcher: Deno.FsWatcher, path: string): Promise<void> {
   for await (const _ of watcher) {
     try {
@@ -204,7 +204,7 @@ async function there(watcher: Deno.FsWatcher, path: string): Promise<void> {
   }
 }
 
-Deno.test("an audit that cannot be opened ends qmpmux before it listens", async () => {
+Deno.test("qmpmux exits before it listens if the audit cannot be opened", async () => {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using program = await startQmpmux([
@@ -217,7 +217,7 @@ Deno.test("an audit that cannot be opened ends qmpmux before it listens", async 
 });
 
 Deno.test({
-  name: "MetricsRecorder.render() is what promtool takes for metrics, with nothing to object to",
+  name: "MetricsRecorder.render() prints metrics that promtool accepts without a warning",
   ignore: WITHOUT_PROMTOOL,
   async fn(): Promise<void> {
     const versions = { version: "0.1.0", deno: Deno.version.deno };

@@ -1,5 +1,5 @@
 /**
- * `qmpmux events` and `qmpmux wait`, through a qmpmux and at a monitor itself.
+ * `qmpmux events` and `qmpmux wait`, through a qmpmux and directly at a monitor.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
-/** Starts the program and gives its output, line by line. */
+/** Starts the program and returns its output, line by line. */
 function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStatus> } {
   const [command, first] = programCommand();
   const child = new Deno.Command(command, {
@@ -33,7 +33,7 @@ const eventful = {
       : `${eventLine("RESET")}${eventLine("STOP")}{"return": {}}\r\n`,
 };
 
-Deno.test("qmpmux events prints those asked for, and ends after as many", async () => {
+Deno.test("qmpmux events prints the requested events, and exits after --count of them", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, eventful);
   const { code, stdout } = await runQmpmux(
@@ -44,7 +44,7 @@ Deno.test("qmpmux events prints those asked for, and ends after as many", async 
 });
 
 for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
-  Deno.test(`qmpmux events --count fails where QEMU goes after ${came} of them`, async () => {
+  Deno.test(`qmpmux events --count fails if QEMU disconnects after ${came} of them`, async () => {
     using place = makePlace();
     const path = `${place.path}/vm`;
     await using _qemu = hostileMonitor(path, "event", eventLine("RESET") + eventLine("RESUME"));
@@ -62,7 +62,7 @@ for (
     [["--filter", "RES*", "--count", "3"], "2 of 3 events arrived within 1 s"],
   ] as const
 ) {
-  Deno.test(`qmpmux events ${more.join(" ")} ends with 124 after the time, and says so`, async () => {
+  Deno.test(`qmpmux events ${more.join(" ")} exits with 124 after the timeout, and reports it`, async () => {
     using place = makePlace();
     await using qemu = new FakeQemu(`${place.path}/vm`, {
       answer: ({ name }) =>
@@ -76,7 +76,7 @@ for (
   });
 }
 
-Deno.test("qmpmux events through qmpmux hears what others cause, and ends with QEMU", async () => {
+Deno.test("qmpmux events through qmpmux gets what others cause, and exits when QEMU does", async () => {
   using place = makePlace();
   await using _qemu = new FakeQemu(`${place.path}/vm`);
   const path = `${place.path}/mux`;
@@ -102,7 +102,7 @@ Deno.test("qmpmux events through qmpmux hears what others cause, and ends with Q
   assertEquals((await status).code, 0);
 });
 
-Deno.test("qmpmux wait returns when QEMU answers, however late it comes", async () => {
+Deno.test("qmpmux wait returns when QEMU answers, however late", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
@@ -111,14 +111,14 @@ Deno.test("qmpmux wait returns when QEMU answers, however late it comes", async 
   assertEquals(await waiting, { code: 0, stdout: "", stderr: "" });
 });
 
-Deno.test("qmpmux wait --status returns when the machine has it", async () => {
+Deno.test("qmpmux wait --status returns when the machine reaches the status", async () => {
   using place = makePlace();
   let asked = 0;
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }, connection) => {
       if (name !== "query-status") return undefined;
       const status = asked++ === 0 ? "paused" : "running";
-      // An event announces the change, behind the first reply.
+      // An event announces the change, after the first reply.
       queueMicrotask(() => status === "paused" && connection.say(eventLine("RESUME")));
       return `{"return": {"status": "${status}"}}\r\n`;
     },
@@ -127,7 +127,7 @@ Deno.test("qmpmux wait --status returns when the machine has it", async () => {
   assertEquals({ code, asked }, { code: 0, asked: 2 });
 });
 
-Deno.test("qmpmux wait --status asks again, also where no event tells of the change", async () => {
+Deno.test("qmpmux wait --status polls, even if no event reports the change", async () => {
   using place = makePlace();
   let asked = 0;
   await using qemu = new FakeQemu(`${place.path}/vm`, {
@@ -140,7 +140,7 @@ Deno.test("qmpmux wait --status asks again, also where no event tells of the cha
   assertEquals(await runQmpmux(args), { code: 0, stdout: "", stderr: "" });
 });
 
-Deno.test("qmpmux wait says why it has waited in vain", async () => {
+Deno.test("qmpmux wait reports why it timed out", async () => {
   using place = makePlace();
   const args = ["wait", "--socket", `${place.path}/vm`, "--timeout", "0.3"];
   const none = await runQmpmux(args);
@@ -161,7 +161,7 @@ for (
     [["--status", "running"], "the machine is paused; it was not running within 0.3 s"],
   ] as const
 ) {
-  Deno.test(`qmpmux wait ${what[0]} says what it has waited for in vain`, async () => {
+  Deno.test(`qmpmux wait ${what[0]} reports what it was waiting for at its timeout`, async () => {
     using place = makePlace();
     await using qemu = new FakeQemu(`${place.path}/vm`);
     const args = ["wait", "--socket", qemu.path, ...what, "--timeout", "0.3"];
@@ -173,7 +173,7 @@ for (
   });
 }
 
-Deno.test("qmpmux wait --status says that no answer came", async () => {
+Deno.test("qmpmux wait --status reports that it got no reply", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-status" ? "" : undefined,
@@ -187,7 +187,7 @@ Deno.test("qmpmux wait --status says that no answer came", async () => {
 });
 
 for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["kick", "a/1"]]) {
-  Deno.test(`qmpmux ${command} --timeout gives up, and says what it has waited for`, async () => {
+  Deno.test(`qmpmux ${command} --timeout expires, and reports what it was waiting for`, async () => {
     using place = makePlace();
     const path = `${place.path}/vm`;
     const args = [command!, "--socket", path, "--timeout", "0.3", ...operands];
@@ -206,7 +206,7 @@ for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["ki
   });
 }
 
-Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody holds", async () => {
+Deno.test("no subcommand reports a qmpmux without QEMU as a busy monitor", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
@@ -231,7 +231,7 @@ Deno.test("no subcommand takes a qmpmux without QEMU for a monitor that somebody
   }
 });
 
-Deno.test("reasonOf() says no more than can be seen", () => {
+Deno.test("reasonOf() reports only what it can observe", () => {
   const nobody = { accepted: false, served: false, holders: [] };
   const cases: [Parameters<typeof reasonOf>[0], RegExp][] = [
     [
@@ -252,7 +252,7 @@ Deno.test("reasonOf() says no more than can be seen", () => {
   for (const [connected, pattern] of cases) assertMatch(reasonOf(connected), pattern);
 });
 
-Deno.test("qmpmux exec says no more of a TCP port without a greeting than it can know", async () => {
+Deno.test("qmpmux exec reports only what it can know about a TCP port without a greeting", async () => {
   using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = silent.addr as Deno.NetAddr;
   const args = ["exec", "--socket", `127.0.0.1:${port}`, "--timeout", "0.3", "stop"];
@@ -261,7 +261,7 @@ Deno.test("qmpmux exec says no more of a TCP port without a greeting than it can
   assertMatch(stderr, /sends no greeting: it is a qmpmux that waits for its QEMU, a monitor that /);
 });
 
-Deno.test("qmpmux exec says that a monitor was closed without a greeting", async () => {
+Deno.test("qmpmux exec reports that a monitor closed the connection without a greeting", async () => {
   using place = makePlace();
   const path = `${place.path}/vm`;
   await using _monitor = hostileMonitor(path, "greeting", "");
@@ -270,7 +270,7 @@ Deno.test("qmpmux exec says that a monitor was closed without a greeting", async
   assertMatch(stderr, /vm closed the connection without a greeting: its QEMU is away, or it does/);
 });
 
-Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes before", async () => {
+Deno.test("qmpmux wait --event prints the event, and fails if QEMU disconnects first", async () => {
   using place = makePlace();
   {
     await using qemu = new FakeQemu(`${place.path}/vm`, eventful);
@@ -288,7 +288,7 @@ Deno.test("qmpmux wait --event prints the event, and fails where QEMU goes befor
   assertEquals(code, 1, stderr);
 });
 
-Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
+Deno.test("qmpmux wait and events refuse invalid arguments", async () => {
   const cases: [string[], RegExp][] = [
     [["wait", "--socket", "/x", "--event", "A", "--status", "b"], /exclude each other/],
     [
@@ -305,7 +305,7 @@ Deno.test("qmpmux wait and events refuse what makes no sense", async () => {
     ],
     [
       ["wait", "--socket", "/x", "--event", "STPO"],
-      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? Write "STPO\*" to /,
+      /^qmpmux: wait: --event: unknown event "STPO"; did you mean "STOP"\? To use it anyway, write "STPO\*"\n$/,
     ],
     [
       ["events", "--socket", "/x", "--filter", "STOP", "--filter", "reset"],

@@ -15,7 +15,7 @@ import { EVERYBODY } from "../lib/policy/admission.ts";
 import { parseListener, parseQemu } from "../lib/config/options.ts";
 import { FULL } from "../lib/policy/roles.ts";
 
-Deno.test("parseListener() gives an address without options the defaults", () => {
+Deno.test("parseListener() sets the defaults of an address without options", () => {
   assertEquals(parseListener("unix:/run/mux.sock"), {
     address: { transport: "unix", path: "/run/mux.sock" },
     remote: false,
@@ -86,36 +86,36 @@ const NAMES: [string, string][] = [
 ];
 
 for (const [text, name] of NAMES) {
-  Deno.test(`parseListener() calls ${text} ${name}`, () => {
+  Deno.test(`parseListener() gives ${text} the name ${name}`, () => {
     assertEquals(parseListener(text).grant.name, name);
   });
 }
 
-Deno.test("parseListener() takes events= as none at all", () => {
+Deno.test("parseListener() reads events= as no events", () => {
   assertEquals(parseListener("/run/a,events=").grant.events?.globs, []);
 });
 
-Deno.test("parseListener() takes dialect=qmp", () => {
+Deno.test("parseListener() accepts dialect=qmp", () => {
   assertEquals(parseListener("/run/a,dialect=qmp").grant.dialect, "qmp");
 });
 
-Deno.test("parseListener() can leave out what clients share", () => {
+Deno.test("parseListener() can switch off what clients share", () => {
   const { caches, joins } = parseListener("/run/a,cache=off,join=off").grant;
   assertEquals([caches, joins], [false, false]);
 });
 
 for (const name of ["full", "observer", "operator", "admin"]) {
-  Deno.test(`parseListener() takes role=${name}`, () => {
+  Deno.test(`parseListener() accepts role=${name}`, () => {
     assertEquals(parseListener(`/run/a,role=${name}`).grant.role.name, name);
   });
 }
 
-Deno.test("parseListener() takes a mode of three digits", () => {
+Deno.test("parseListener() accepts a mode of three digits", () => {
   assertEquals(parseListener("/run/a,mode=666").mode, 0o666);
 });
 
 for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
-  Deno.test(`parseListener() takes ${text} only with allow-remote=on`, () => {
+  Deno.test(`parseListener() accepts ${text} only with allow-remote=on`, () => {
     const refusal = `--listen ${text}: other machines could control the VM through this address; ` +
       "listen on a unix socket or on 127.0.0.1, or add allow-remote=on";
     assertThrows(() => parseListener(text), UsageError, refusal);
@@ -158,7 +158,10 @@ const BAD: [string, string][] = [
     'invalid value "" for events: expected names of events with * and ?, joined by +',
   ],
   ["/run/a,events=STOP;RESUME", 'invalid value "STOP;RESUME" for events: expected names'],
-  ["/run/a,events=STOP+RESUNE", ': unknown event "RESUNE"; did you mean "RESUME"? Write "RESUNE*"'],
+  [
+    "/run/a,events=STOP+RESUNE",
+    ': unknown event "RESUNE"; did you mean "RESUME"? To use it anyway, write "RESUNE*"',
+  ],
   [`/run/a,events=${"A".repeat(GLOB_LENGTH_LIMIT + 1)}`, ": Event glob too long: 257 characters"],
   [`/run/a,events=${"A+".repeat(256)}A`, ": Too many event globs: 257 exceed the limit of 256"],
   ["/run/a,mode=", 'invalid value "" for mode: expected three octal digits, such as 0660'],
@@ -181,19 +184,19 @@ const BAD: [string, string][] = [
 
 for (const [text, message] of BAD) {
   const name = text.length > 40 ? `${text.slice(0, 40)}…` : text;
-  Deno.test(`parseListener() refuses ${JSON.stringify(name)} and says what to write`, () => {
+  Deno.test(`parseListener() refuses ${JSON.stringify(name)} and names the expected form`, () => {
     assertThrows(() => parseListener(text), UsageError, message);
   });
 }
 
-Deno.test("parseQemu() reads an address with QEMU's own options behind it", () => {
+Deno.test("parseQemu() reads an address with QEMU's own options after it", () => {
   const address: Address = { transport: "unix", path: "/run/vm.sock" };
   assertEquals(parseQemu("unix:/run/vm.sock,server=on,wait=off"), address);
   assertEquals(parseQemu("/run/vm.sock,wait=on,server=off"), address);
   assertEquals(parseQemu("/run/vm.sock"), address);
 });
 
-Deno.test("parseQemu() lets QEMU be on another machine", () => {
+Deno.test("parseQemu() accepts a QEMU on another machine", () => {
   assertEquals(parseQemu("10.0.0.1:4444"), {
     transport: "tcp",
     hostname: "10.0.0.1",
@@ -213,7 +216,7 @@ const BAD_QEMU: [string, string][] = [
 ];
 
 for (const [text, message] of BAD_QEMU) {
-  Deno.test(`parseQemu() refuses ${JSON.stringify(text)} and says what to write`, () => {
+  Deno.test(`parseQemu() refuses ${JSON.stringify(text)} and names the expected form`, () => {
     assertThrows(() => parseQemu(text), UsageError, message);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The orders in which QEMU visits members: every one was seen in the output of a QEMU.
+ * The orders in which QEMU visits members. Every one was seen in the output of a QEMU.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { MadeValues } from "./support/made_values.ts";
 import { plainBucket, plainOrder, plainUnexpected } from "./support/plain_spelling.ts";
 import { Random } from "./support/random.ts";
 
-Deno.test("bucketOf() puts QEMU's own members in the order QEMU prints them", () => {
+Deno.test("bucketOf() sorts QEMU's own members in the order QEMU prints them", () => {
   const printed = [
     ["return", "id"],
     ["id", "error"],
@@ -35,7 +35,7 @@ function ordered(keys: readonly string[]): string[] {
   return Array.from(orderOf(keys.map(bucketOf)), (number) => keys[number]!);
 }
 
-Deno.test("orderOf() puts the last of one bucket first", () => {
+Deno.test("orderOf() lists the last of one bucket first", () => {
   assertEquals([bucketOf("rr"), bucketOf("rb")], [bucketOf("a"), bucketOf("a")]);
   assertEquals(ordered("a rb rr".split(" ")), ["rr", "rb", "a"]);
   assertEquals(ordered("rr rb a".split(" ")), ["a", "rb", "rr"]);
@@ -56,7 +56,7 @@ Deno.test("orderOf() and bucketAt() agree with the plain order of any keys", () 
   }
 });
 
-Deno.test("orderOf() begins where it is told", () => {
+Deno.test("orderOf() starts at the given bucket", () => {
   assertEquals([...orderOf([1, 7, 5, 7, 2], 1)], [3, 1, 2, 0]);
 });
 
@@ -75,7 +75,7 @@ const UNEXPECTED: Record<string, string> = {
   "z y x w v u t s r q p o n m l k j i h g f e d c b a A B C D E F G": "x",
 };
 
-/** Returns the key that is named of an object with these keys, if one is known. */
+/** Returns the key that is named for an object with these keys, if one is known. */
 function named(keys: readonly string[], ...known: readonly string[]): string | undefined {
   const members = keys.map((key) => `${JSON.stringify(key)}:1`).join(",");
   return firstUnexpected(bytesOf(`{${members}}`), (key) => known.includes(key));
@@ -87,17 +87,19 @@ for (const [keys, wanted] of Object.entries(UNEXPECTED)) {
   });
 }
 
-Deno.test("firstUnexpected() names none where nothing is left", () => {
+Deno.test("firstUnexpected() returns nothing if no key is left", () => {
   assertEquals(named([]), undefined);
   assertEquals(named(["enable"], "enable"), undefined);
 });
 
-Deno.test("firstUnexpected() can name one of very many keys", () => {
+Deno.test("firstUnexpected() finds one of very many keys", () => {
   const keys = Array.from({ length: 40_000 }, (_, i) => `k${i}`);
   assertEquals(named(keys), plainUnexpected(keys, () => false));
 });
 
-/** Keys that GLib gives one hash: three pairs of letters weigh as much, 33 to one. */
+/**
+ * Keys for which GLib computes the same hash: three pairs of letters have equal weight, 33 to one.
+ */
 function colliding(random: Random, count: number): string[] {
   const keys = new Set<string>();
   const length = Math.ceil(Math.log(count) / Math.log(3)) + 1;
@@ -107,12 +109,12 @@ function colliding(random: Random, count: number): string[] {
   return [...keys];
 }
 
-Deno.test("firstUnexpected() agrees with the plain table on any keys, also of one hash", () => {
+Deno.test("firstUnexpected() agrees with the plain table on any keys, also with equal hashes", () => {
   const random = new Random(4);
   const made = new MadeValues(random);
   for (let i = 0; i < 1500; i++) {
     const keys = new Set(made.keys(random.below(40)).map((token) => JSON.parse(token) as string));
-    // Keys of one hash, of some hashes that follow one another, and of any.
+    // Keys with one hash, with some consecutive hashes, and any keys.
     for (let groups = random.below(4); groups > 0; groups--) {
       const end = String.fromCharCode(97 + random.below(4));
       for (const key of colliding(random, 1 + random.below(60))) keys.add(key + end);
@@ -123,7 +125,7 @@ Deno.test("firstUnexpected() agrees with the plain table on any keys, also of on
   }
 });
 
-Deno.test("firstUnexpected() comes to its end with a hundred thousand keys of one hash", () => {
+Deno.test("firstUnexpected() terminates with a hundred thousand keys of one hash", () => {
   const keys = colliding(new Random(5), 100_000);
   const first = named(keys);
   assert(first !== undefined && keys.includes(first));

@@ -19,7 +19,7 @@ function heard(stage: Stage, name: string): unknown {
   return JSON.parse(line!);
 }
 
-Deno.test("query-self tells a client who it is", () => {
+Deno.test("query-self describes the client", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a", ["oob"]).say(own("query-self"));
@@ -38,7 +38,7 @@ Deno.test("query-self tells a client who it is", () => {
   });
 });
 
-Deno.test("query-self names the mode in the words of the client's dialect", () => {
+Deno.test("query-self names the mode in the terms of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.connect("a", grant({ dialect: "rfc2010" }));
@@ -65,7 +65,7 @@ Deno.test("set-event-filter refuses too many globs and keeps the filter", () => 
   assertEquals(client.monitor.filter, ["STOP"]);
 });
 
-Deno.test("an unknown command of our prefix is answered by QEMU", () => {
+Deno.test("QEMU answers an unknown command with qmpmux's prefix", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a").say('{"execute":"__org.qmpmux_nope"}');
@@ -79,7 +79,7 @@ function admin(stage: Stage, name = "root"): ReturnType<Stage["connect"]> {
   return client;
 }
 
-Deno.test("query-clients lists who is there, with what waits and what is at QEMU", () => {
+Deno.test("query-clients lists the clients, with their waiting commands and those at QEMU", () => {
   const stage = new Stage();
   stage.qemuReady();
   stage.ready("a", ["oob"]).say('{"execute":"stop"}'.repeat(6));
@@ -96,7 +96,7 @@ Deno.test("query-clients lists who is there, with what waits and what is at QEMU
   assertEquals([second!["last-command"], second!.age], ["__org.qmpmux_query-clients", 0]);
 });
 
-Deno.test("query-status tells how the hub stands", () => {
+Deno.test("query-status describes the hub", () => {
   const stage = new Stage();
   stage.qemuReady();
   for (let i = 0; i < 3; i++) {
@@ -216,7 +216,7 @@ Deno.test("reload tells the outcome, in its place among the replies", () => {
   });
 });
 
-Deno.test("commands of administrators are refused to others, and none supports oob", () => {
+Deno.test("commands of administrators are refused to other roles, and none supports oob", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.ready("a", ["oob"]);
@@ -235,7 +235,7 @@ Deno.test("commands of administrators are refused to others, and none supports o
   });
 });
 
-Deno.test("errors of our own commands have the form of the client's dialect", () => {
+Deno.test("errors of qmpmux's own commands have the form of the client's dialect", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = stage.connect("a", grant({ dialect: "rfc2010" }));

@@ -1,9 +1,9 @@
 /**
- * Clients that pass descriptors which keep their own connections open, and disconnect; and
- * descriptors that no command takes.
+ * Clients that pass descriptors which keep their own connections open, and then disconnect; and
+ * descriptors that no command uses.
  *
- * A held descriptor of a client's own end keeps the connection open: nobody would see that the
- * client has left.
+ * If qmpmux held a descriptor of a client's own end, the connection would stay open, and qmpmux
+ * would not notice the client's disconnect.
  *
  * @module
  */
@@ -30,9 +30,7 @@ interface Scene extends AsyncDisposable {
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
   at(name: string): string;
-  /**
-   * Waits until only the observing client is connected, and nothing is open that it does not need.
-   */
+  /** Waits until only the observing client is connected, and nothing unneeded is open. */
   isEmpty(): Promise<void>;
 }
 
@@ -62,7 +60,7 @@ async function makeScene(options = "", sockets: readonly string[] = []): Promise
     mux,
     at,
     async isEmpty(): Promise<void> {
-      await within("the clients to be gone", gone());
+      await within("the clients to disconnect", gone());
       await eventually("the descriptors to be closed", () => descriptorsOf(mux.pid) <= open);
     },
     async [Symbol.asyncDispose](): Promise<void> {
@@ -78,7 +76,7 @@ function test(name: string, run: () => Promise<void>): void {
   Deno.test({ name, ignore: WITHOUT_QEMU, fn: run });
 }
 
-test("a client that passes its own end and goes is gone, and the log says what it passed", async () => {
+test("a client that passes its own end and disconnects is detected, and the log names what it passed", async () => {
   await using scene = await makeScene();
   for (const ready of [true, false]) {
     const client = await (ready ? PassingClient.ready : PassingClient.connect)(scene.at("fds"));
@@ -92,7 +90,7 @@ test("a client that passes its own end and goes is gone, and the log says what i
   assertEquals(scene.mux.log.seen.filter((line) => OWN_END.test(line)).length, 1);
 });
 
-test("a listener's new socket file is known as well, after a reload", async () => {
+test("a listener's new socket file is recognized too, after a reload", async () => {
   using place = makePlace();
   const [file, path] = [join(place.path, "config"), join(place.path, "fds")];
   await using qemu = await startQemu(join(place.path, "qmp"));
@@ -110,7 +108,7 @@ test("a listener's new socket file is known as well, after a reload", async () =
   await mux.log.until(OWN_END);
 });
 
-test("the end of another connection to qmpmux is no descriptor either, whichever listener it came through", async () => {
+test("the end of another connection to qmpmux is refused too, whatever its listener", async () => {
   await using scene = await makeScene("", ["sd"]);
   const path = `\0${scene.at("abstract").slice(-80)}`;
   for (const other of [scene.at("plain"), scene.at("sd"), path, scene.at("fds")]) {
@@ -124,11 +122,11 @@ test("the end of another connection to qmpmux is no descriptor either, whichever
   await scene.isEmpty();
 });
 
-test("descriptors that no command takes are closed after fds-time=, and with them what is on its way in them", async () => {
+test("unused descriptors are closed after fds-time=, together with those in flight inside them", async () => {
   await using scene = await makeScene(",fds-time=1");
   using patient = await PassingClient.ready(scene.at("fds"));
   await patient.send('{"execute":', ["waits"]);
-  // Its own end is on its way in a socket that it passes.
+  // Its own end is in flight in a socket that it passes.
   const [mine, theirs] = socketPair();
   const client = await PassingClient.ready(scene.at("fds"));
   LIBC.sendWith(mine, new Uint8Array(1), new Descriptors(LIBC, [client.number]));
@@ -147,7 +145,7 @@ test("descriptors that no command takes are closed after fds-time=, and with the
   await scene.isEmpty();
 });
 
-test("past 1024 descriptors of all clients those that come are closed", async () => {
+test("past 1024 descriptors of all clients new ones are closed", async () => {
   await using scene = await makeScene(",fds-time=3600");
   const sixteen = Array.from({ length: 16 }, (_, index) => `of-16-${index}`);
   const clients: PassingClient[] = [];
@@ -162,14 +160,14 @@ test("past 1024 descriptors of all clients those that come are closed", async ()
   await scene.mux.log.until(
     /client fds\/\d+ passed a file descriptor, which was closed: 1024 of all clients are waiting already$/,
   );
-  // A command takes one of sixteen: room for fifteen is left.
+  // A command takes one of sixteen, which frees space for fifteen.
   assertEquals(await clients[0]!.getfd("first", []), '{"return": {}}');
   assertEquals(await late.getfd("f"), '{"return": {}}');
   for (const client of [...clients, late]) client[Symbol.dispose]();
   await scene.isEmpty();
 });
 
-test("a socket of somebody else's is passed on, also one with a name", async () => {
+test("a socket of another program is forwarded, even one with a name", async () => {
   await using scene = await makeScene();
   using client = await PassingClient.ready(scene.at("fds"));
   const [mine, theirs] = socketPair();
@@ -182,7 +180,7 @@ test("a socket of somebody else's is passed on, also one with a name", async () 
 });
 
 Deno.test({
-  name: "a thousand clients that pass their own ends and go leave nothing",
+  name: "a thousand clients that pass their own ends and disconnect leave nothing",
   ignore: WITHOUT_QEMU || WITHOUT_PYTHON,
   fn: async () => {
     await using scene = await makeScene();

@@ -1,5 +1,5 @@
 /**
- * The package: the library that others get, and that it can be published.
+ * The package: the published library, and that it can be published.
  *
  * @module
  */
@@ -29,7 +29,7 @@ async function published(): Promise<string[]> {
   return [...files].map(([, url]) => new URL(url!).pathname.slice(ROOT.length)).sort();
 }
 
-Deno.test("deno publish takes the core, its example and its documents, and nothing else", async () => {
+Deno.test("deno publish includes the core, its example and its documents, and nothing else", async () => {
   const files = await published();
   const places = new Set(files.map((file) => file.replace(/(?<=^lib\/[a-z]+)\/.*/, "")));
   assertEquals([...places], [
@@ -60,7 +60,7 @@ Deno.test("the library loads without any permission", async () => {
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
 });
 
-Deno.test("the example in the library's own text is one that can be compiled", async () => {
+Deno.test("the example in the library's documentation compiles", async () => {
   using place = makePlace();
   const text = Deno.readTextFileSync(`${ROOT}lib/mod.ts`);
   const [, example] = /^ \* ```ts\n(.*?)^ \* ```$/ms.exec(text) ?? [];

@@ -1,8 +1,8 @@
 /**
  * A passed socket whose clients pass descriptors, as libvirt's does.
  *
- * Sockets that another program has opened and passed: calls on a blocking one would wait, which
- * none may do here.
+ * Another program opens and passes these sockets. Calls on a blocking socket would wait, which is
+ * not allowed here.
  *
  * @module
  */
@@ -37,7 +37,7 @@ sys.stdin.read()
 const options = { ignore: WITHOUT_QEMU || WITHOUT_PYTHON };
 
 Deno.test(
-  "serve passes on what clients of a passed socket pass, and serves others",
+  "serve forwards descriptors from clients of a passed socket, and serves others",
   options,
   async () => {
     using place = makePlace();
@@ -62,7 +62,7 @@ Deno.test(
   },
 );
 
-/** A program one of whose streams is read. */
+/** A program with one captured stream. */
 interface Started extends AsyncDisposable {
   readonly lines: Lines;
 }

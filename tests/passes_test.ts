@@ -1,8 +1,8 @@
 /**
- * Clients that pass descriptors at once: none is lost, none is left behind.
+ * Clients that pass descriptors concurrently: none is lost, none is left behind.
  *
- * The clients are written in Python, which passes them in another way, and look into QEMU's `/proc`
- * after each. Ten thousand by two clients here; `-- --long`: a hundred thousand by four.
+ * The clients are written in Python, which passes descriptors in another way, and check QEMU's
+ * `/proc` after each. Ten thousand by two clients here; `-- --long`: a hundred thousand by four.
  *
  * @module
  */
@@ -17,17 +17,17 @@ import { startQmpmux } from "./support/qmpmux.ts";
 const [CLIENTS, PASSES] = Deno.args.includes("--long") ? [4, 100_000] : [2, 10_000];
 const PATIENCE_MS = PASSES * 30;
 
-/** The counts that the clients have made. */
+/** The counts that the clients report. */
 interface Counted {
   readonly passed: number;
-  /** The number of wrong things done on purpose. */
+  /** The number of deliberate errors. */
   readonly odd: number;
-  /** Answers that were not as they should be, and files that were not where they should be. */
+  /** The number of wrong replies, and of files that were not in their place. */
   readonly wrong: number;
   /** The number of descriptors that qmpmux and QEMU had before, and ten times on the way. */
   readonly before: readonly [number, number];
   readonly series: readonly (readonly [number, number])[];
-  /** Files of clients that qmpmux and QEMU still had at the end. */
+  /** The number of clients' files that qmpmux and QEMU still had at the end. */
   readonly left: readonly [number, number];
   readonly fdsets: readonly unknown[];
 }
@@ -60,7 +60,7 @@ Deno.test({
     assertEquals(counted.wrong, 0);
     assertEquals(counted.left, [0, 0]);
     assertEquals(counted.fdsets, []);
-    // Room for the descriptors in flight: sixteen of each client, its connection, and one that
+    // Space for the descriptors in flight: sixteen of each client, its connection, and one that
     // reconnects.
     const room = 20 * CLIENTS;
     for (const [ours, theirs] of counted.series) {

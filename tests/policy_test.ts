@@ -1,7 +1,7 @@
 /**
- * Roles, rules and arguments: the commands that pass.
+ * Roles, rules and arguments: the commands that are allowed.
  *
- * Rules are written as in a file; commands as a client sends them.
+ * Rules are written as in a file, and commands as a client sends them.
  *
  * @module
  */
@@ -33,7 +33,7 @@ function verdict(judging: Role, args: string, name = "c"): string {
   return found.allow ? "allowed" : found.because;
 }
 
-/** Returns the rule that decides, by its full name. */
+/** Returns the full name of the rule that decides. */
 function decisive(judging: Role, args: string, name = "c"): string {
   const text = `{"execute":${JSON.stringify(name)},"arguments":${args}}`;
   return ruleName(judging.name, judge(judging, commandOf(text)).rule);
@@ -41,28 +41,28 @@ function decisive(judging: Role, args: string, name = "c"): string {
 
 const NOTHING = "role test, no rule allows it";
 
-Deno.test("judge() takes the first rule that matches", () => {
+Deno.test("judge() applies the first rule that matches", () => {
   const rules = role({ refuse: "query-x", because: "it is x" }, { allow: "query-*" });
   assertEquals(verdict(rules, "{}", "query-x"), "role test, rule 'refuse query-x': it is x");
   assertEquals(verdict(rules, "{}", "query-y"), "allowed");
 });
 
-Deno.test("judge() refuses what no rule matches", () => {
+Deno.test("judge() refuses commands that no rule matches", () => {
   assertEquals(verdict(role(), "{}"), NOTHING);
   assertEquals(verdict(role({ allow: "d" }), "{}"), NOTHING);
 });
 
-Deno.test("judge() names the rule where it has no reason", () => {
+Deno.test("judge() names a rule that has no reason", () => {
   assertEquals(verdict(role({ refuse: "*" }), "{}"), "role test, rule 'refuse *'");
 });
 
-Deno.test("judge() counts case in names, and takes the whole name", () => {
+Deno.test("judge() distinguishes case in names, and compares the whole name", () => {
   const rules = role({ allow: "query-*" });
   assertEquals(verdict(rules, "{}", "Query-x"), NOTHING);
   assertEquals(verdict(rules, "{}", "x-query-x"), NOTHING);
 });
 
-Deno.test("judge() takes a list of globs as any of them", () => {
+Deno.test("judge() treats a list of globs as any of them", () => {
   const rules = role({ allow: ["a", "b?"] });
   assertEquals(["a", "b1", "b", "c"].map((name) => verdict(rules, "{}", name)), [
     "allowed",
@@ -72,7 +72,7 @@ Deno.test("judge() takes a list of globs as any of them", () => {
   ]);
 });
 
-Deno.test("judge() asks all conditions of a rule", () => {
+Deno.test("judge() requires all conditions of a rule", () => {
   const rules = role({ allow: "c", where: { a: "x", b: "y" } });
   assertEquals(verdict(rules, '{"a":"x","b":"y","more":1}'), "allowed");
   assertEquals(verdict(rules, '{"a":"x"}'), NOTHING);
@@ -81,7 +81,7 @@ Deno.test("judge() asks all conditions of a rule", () => {
   assertEquals(verdict(rules, '{"a":"x","b":["y"]}'), NOTHING);
 });
 
-/** A wanted value, a value a client sends, and whether they are the same. */
+/** A wanted value, a value a client sends, and whether they are equal. */
 const VALUES: [unknown, string, boolean][] = [
   ["raw", '"raw"', true],
   ["raw", '"Raw"', false],
@@ -119,7 +119,7 @@ const VALUES: [unknown, string, boolean][] = [
 
 for (const [wanted, sent, same] of VALUES) {
   const shown = typeof wanted === "bigint" ? `${wanted}` : JSON.stringify(wanted);
-  Deno.test(`judge() takes ${sent} for ${shown}: ${same}`, () => {
+  Deno.test(`judge() treats ${sent} as ${shown}: ${same}`, () => {
     const rules = role({ allow: "c", where: { a: wanted } });
     assertEquals(verdict(rules, `{"a":${sent}}`) === "allowed", same);
   });
@@ -167,7 +167,7 @@ for (const [path, args, has] of PLACES) {
   });
 }
 
-Deno.test("judge() refuses where any of many matches", () => {
+Deno.test("judge() refuses if one of many elements matches", () => {
   const rules = role({ refuse: "c", where: { "a[*].b": "x" } }, { allow: "c" });
   assertEquals(
     verdict(rules, '{"a":[{"b":"y"},{"b":"x"}]}'),
@@ -177,7 +177,7 @@ Deno.test("judge() refuses where any of many matches", () => {
   assertEquals(verdict(rules, '{"a":[]}'), "allowed");
 });
 
-Deno.test("judge() takes a path from the command's arguments on as well", () => {
+Deno.test("judge() accepts a path that begins at the command's arguments", () => {
   const rules = role(
     { refuse: "c", where: { "arguments.actions[*].type": "abort" }, because: "it aborts" },
     { allow: "c", only: ["arguments.actions[*].type"] },
@@ -212,7 +212,7 @@ const PRESENCE: ["present" | "absent", string, boolean, boolean][] = [
 ];
 
 for (const [is, args, allows, refuses] of PRESENCE) {
-  Deno.test(`judge() has a[*].b ${is} in ${args}: to allow ${allows}, to refuse ${refuses}`, () => {
+  Deno.test(`judge() matches a[*].b ${is} in ${args}: to allow ${allows}, to refuse ${refuses}`, () => {
     assertEquals(verdict(role({ allow: "c", [is]: ["a[*].b"] }), args) === "allowed", allows);
     const refusing = role({ refuse: "c", [is]: ["a[*].b"] }, { allow: "c" });
     assertEquals(verdict(refusing, args) !== "allowed", refuses);
@@ -227,7 +227,7 @@ function escaped(char: string, capitals: boolean): string {
   }).join("");
 }
 
-/** Returns a value in one of the ways a client can spell it. */
+/** Returns a value in one of the forms in which a client can write it. */
 function spelled(value: unknown, random: Random): string {
   const space = (): string => random.pick(["", "", " ", "\n", "\t \r"]);
   const list = (open: string, items: string[], close: string): string =>
@@ -252,7 +252,7 @@ function spelled(value: unknown, random: Random): string {
   return quote + units.join("") + quote;
 }
 
-Deno.test("judge() says the same to every spelling of a command", () => {
+Deno.test("judge() returns the same for every spelling of a command", () => {
   const random = new Random(5);
   const commands: [unknown, boolean][] = [
     [{ execute: "migrate", arguments: { uri: "exec:id" } }, false],
@@ -274,7 +274,7 @@ Deno.test("judge() says the same to every spelling of a command", () => {
   }
 });
 
-Deno.test("the role in docs/roles.md makes backups, of files in one directory", () => {
+Deno.test("the role in docs/roles.md allows backups of files in one directory", () => {
   const backup = readRole({
     name: "backup",
     events: ["BLOCK_JOB_*", "JOB_STATUS_CHANGE"],
@@ -316,7 +316,7 @@ Deno.test("the role in docs/roles.md makes backups, of files in one directory", 
   assertEquals(verdict(backup, "{}", "quit"), "role backup, no rule allows it");
 });
 
-/** `only`, arguments, and the one that is outside: an argument, or the value of one. */
+/** `only`, arguments, and the one that is not listed: an argument, or the value of one. */
 const LISTS: [unknown, string, string | undefined][] = [
   [[], "{}", undefined],
   [["a"], "{}", undefined],
@@ -351,7 +351,7 @@ const LISTS: [unknown, string, string | undefined][] = [
 ];
 
 for (const [only, args, outside] of LISTS) {
-  Deno.test(`judge() lists ${JSON.stringify(only)} and finds outside of it in ${args}: ${outside}`, () => {
+  Deno.test(`judge() reports for ${JSON.stringify(only)} the unlisted argument in ${args}: ${outside}`, () => {
     const expected = outside === undefined
       ? "allowed"
       : `role test, rule 'allow c': ${
@@ -361,31 +361,31 @@ for (const [only, args, outside] of LISTS) {
   });
 }
 
-Deno.test("judge() refuses with a list only what is within it", () => {
+Deno.test("judge() with a list refuses only what the list contains", () => {
   const rules = role({ refuse: "c", only: ["a"] }, { allow: "c" });
   assertEquals(verdict(rules, '{"a":1}'), "role test, rule 'refuse c'");
   assertEquals(verdict(rules, '{"a":1,"b":2}'), "allowed");
 });
 
-Deno.test("judge() cuts a long name that a client has made up", () => {
+Deno.test("judge() cuts a long name from a client", () => {
   const rules = role({ allow: "c", only: ["a"] });
   const text = verdict(rules, `{"${"b".repeat(500)}":1}`);
   assertEquals(text.length, "role test, rule 'allow c':  is not allowed".length + 120);
 });
 
-Deno.test("judge() goes to the depth that QEMU allows", () => {
+Deno.test("judge() reaches the maximum depth of QEMU", () => {
   const deep = `${"[".repeat(1000)}"x"${"]".repeat(1000)}`;
   const rules = role({ refuse: "c", where: { "**": "x" } }, { allow: "c" });
   assertEquals(verdict(rules, `{"a":${deep}}`), "role test, rule 'refuse c if **=x'");
 });
 
-Deno.test("judge() remembers a bounded number of names, and judges others all the same", () => {
+Deno.test("judge() caches a limited number of names, and still judges others", () => {
   const rules = role({ allow: "query-*" });
   for (let i = 0; i < 3000; i++) assertEquals(verdict(rules, "{}", `query-${i}`), "allowed");
   assertEquals(verdict(rules, "{}", "stop"), NOTHING);
 });
 
-Deno.test("judge() lets the roles full and admin run anything", () => {
+Deno.test("judge() lets the roles full and admin run every command", () => {
   for (const name of ["full", "admin"]) {
     assertEquals(verdict(ROLES.get(name)!, '{"uri":"exec:id"}', "migrate"), "allowed");
   }
@@ -397,7 +397,7 @@ Deno.test("judge() lets the roles full and admin run anything", () => {
   ]);
 });
 
-Deno.test("refusesNothing() is true where the first rule allows everything", () => {
+Deno.test("refusesNothing() is true if the first rule allows everything", () => {
   const roles = [
     role({ allow: "*" }, { refuse: "a" }),
     role({ allow: ["a", "*"] }),
@@ -410,7 +410,7 @@ Deno.test("refusesNothing() is true where the first rule allows everything", () 
   assertEquals(roles.map(refusesNothing), [true, true, false, false, false, false, false]);
 });
 
-Deno.test("refusesEntirely() is false where some arguments would pass", () => {
+Deno.test("refusesEntirely() is false if some arguments would be allowed", () => {
   const rules = role(
     { refuse: "a", where: { x: 1 } },
     { allow: "a", only: ["y"] },
@@ -454,12 +454,12 @@ Deno.test("globMatches() matches whole texts with * and ?", () => {
   }
 });
 
-Deno.test("globMatches() ends on a text made to keep it busy", () => {
+Deno.test("globMatches() terminates on a text made to keep it busy", () => {
   assertEquals(globMatches("*a".repeat(20) + "b", "a".repeat(100_000)), false);
 });
 
 for (const text of ["a", "a.b", "a[*].b[*][*]", '"a.b".c', '""', '"a b"', "**", "a.**", '"**"']) {
-  Deno.test(`readPath() reads ${text}, and pathText() writes it so`, () => {
+  Deno.test(`readPath() reads ${text}, and pathText() writes it back as that`, () => {
     assertEquals(pathText(readPath(text)), text);
   });
 }
@@ -490,8 +490,8 @@ for (
   });
 }
 
-Deno.test("valueText() refuses a number that is not what was written", () => {
-  assertThrows(() => valueText(2 ** 53), RangeError, "expected digits in quotes");
+Deno.test("valueText() refuses a number that would lose precision", () => {
+  assertThrows(() => valueText(2 ** 53), RangeError, "write its digits in quotes");
 });
 
 const FORMS: [unknown, string][] = [
@@ -516,7 +516,7 @@ const FORMS: [unknown, string][] = [
   [{ name: "a", rules: [], events: [""] }, 'role a: invalid value "" for events'],
   [
     { name: "a", rules: [], events: ["STOP", "RESUM"] },
-    'role a: events: unknown event "RESUM"; did you mean "RESUME"? Write "RESUM*" to mean it',
+    'role a: events: unknown event "RESUM"; did you mean "RESUME"? To use it anyway, write "RESUM*"',
   ],
   [
     { name: "a", rules: [], events: Array(300).fill("X") },
@@ -542,7 +542,10 @@ const RULES: [unknown, string][] = [
   [{ refuse: ["a", ""] }, 'invalid value "" for refuse: expected a command, with * and ?'],
   [{ refuse: "a".repeat(300) }, "… for refuse: expected a command"],
   [{ allow: [] }, "invalid value [] for allow: expected at least one command, with * and ?"],
-  [{ allow: "a", because: "x" }, 'invalid value "x" for because: expected a short text, in a rule'],
+  [
+    { allow: "a", because: "x" },
+    'invalid value "x" for because: expected a short text, in a refuse rule',
+  ],
   [{ refuse: "a", because: "" }, 'invalid value "" for because: expected a short text'],
   [{ refuse: "a", where: [] }, "invalid value [] for where: expected a table"],
   [{ refuse: "a", where: { "a.": 1 } }, 'invalid argument "a.": expected names joined by "."'],
@@ -553,7 +556,10 @@ const RULES: [unknown, string][] = [
   [{ refuse: "a", where: { a: [[1n]] } }, 'invalid value ["1"] for where.a'],
   [{ refuse: "a", where: { a: [] } }, "invalid value [] for where.a: expected at least one value"],
   [{ refuse: "a", where: { a: NaN } }, "invalid value NaN for where.a"],
-  [{ refuse: "a", where: { a: 2 ** 60 } }, "1152921504606847000 is not exact: expected digits"],
+  [
+    { refuse: "a", where: { a: 2 ** 60 } },
+    "1152921504606847000 is too large to be exact; write its digits",
+  ],
   [{ refuse: "a", present: [1] }, "invalid value 1 for present: expected an argument"],
   [{ refuse: "a", absent: "[" }, 'invalid argument "[": expected names'],
   [{ allow: "a", only: 1 }, "invalid value 1 for only: expected an argument"],
@@ -571,7 +577,7 @@ for (const [rule, message] of RULES) {
   });
 }
 
-Deno.test("readRole() tells all that is wrong in a role, a line each", () => {
+Deno.test("readRole() reports every problem of a role, one a line", () => {
   const form = {
     name: "a",
     colour: 1,
@@ -596,7 +602,7 @@ Deno.test("readRole() tells all that is wrong in a role, a line each", () => {
   ]);
 });
 
-Deno.test("readOwnForm() tells of each problem the part of the role where it stands", () => {
+Deno.test("readOwnForm() reports for each problem the part of the role with it", () => {
   const form = { name: "full", rules: [{ allow: "a" }, {}], events: 1, colour: 1 };
   const { name, role, problems } = readOwnForm(form);
   assertEquals([name, role], ["full", undefined]);
@@ -604,7 +610,7 @@ Deno.test("readOwnForm() tells of each problem the part of the role where it sta
   assertEquals(readOwnForm(7).problems.map(({ part }) => part), [undefined]);
 });
 
-Deno.test("judge() names the rule that decides, also where it allows", () => {
+Deno.test("judge() names the rule that decides, also when it allows", () => {
   const rules = role(
     { refuse: "c", where: { a: [1, "x*"], "b.c": true }, present: "d", absent: ["e", "f"] },
     { allow: ["c", "d*"], only: ["a", "b.c", "d"] },
@@ -624,7 +630,7 @@ Deno.test("judge() names the rule that decides, also where it allows", () => {
   );
 });
 
-Deno.test("judge() cuts the text of a long rule, always to the same", () => {
+Deno.test("judge() cuts the text of a long rule, the same way each time", () => {
   const rules = role({ refuse: "c", where: { a: ["b".repeat(200)] } }, { allow: "c" });
   const name = decisive(rules, `{"a":"${"b".repeat(200)}"}`);
   assertEquals(name, `role test: refuse c if a=${"b".repeat(105)}…`);
@@ -667,12 +673,12 @@ Deno.test("readRole() reads every key", () => {
   ]);
 });
 
-Deno.test("readRole() shows all events where none are named, and none with an empty list", () => {
+Deno.test("readRole() shows all events if none are named, and none for an empty list", () => {
   assertEquals(readRole({ name: "a", rules: [] }, "f").events, undefined);
   assertEquals(readRole({ name: "a", rules: [], events: [] }, "f").events?.passes("STOP"), false);
 });
 
-Deno.test("what is kept or already asked is refused all the same to who may not ask", () => {
+Deno.test("a cached or joined query is refused to a client whose role forbids it", () => {
   const stage = new Stage();
   stage.qemuReady();
   const blind = readRole({ name: "blind", rules: [{ refuse: "query-*" }, { allow: "*" }] }, "f");
@@ -695,7 +701,7 @@ Deno.test("what is kept or already asked is refused all the same to who may not 
   assertEquals(stage.qemu.take(), []);
 });
 
-Deno.test("a role's events, its listener's and its client's choice must all let an event pass", () => {
+Deno.test("an event must pass the filters of a role, its listener and its client", () => {
   const stage = new Stage();
   stage.qemuReady();
   const seeing = readRole({ name: "a", rules: [], events: ["STOP", "RESUME"] }, "f");

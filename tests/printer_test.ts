@@ -49,26 +49,26 @@ Deno.test("Printer prints the same in steps of any length", () => {
   }
 });
 
-Deno.test("Printer takes as many steps as a value has bytes, however deep and out of order it is", () => {
+Deno.test("Printer takes no more steps than a value has bytes, whatever its depth and order", () => {
   for (
     const [open, close] of [["[", "]"], ['{"b":1,"a":', "}"], ['{"a":', ',"b":1}']] as const
   ) {
     const text = `${open.repeat(500)}[${"1,".repeat(20_000)}1]${close.repeat(500)}`;
     const { steps, text: whole } = printed(text, 1);
     assertEquals(whole?.length, spelled(text).length);
-    // One look at each byte, and one to print each part.
+    // One step to read each byte, and one to print each part.
     assert(steps < 2 * text.length + 10, `${steps} steps for ${text.length} bytes`);
   }
 });
 
-Deno.test("Printer goes no further than a step says, but for the string it is in", () => {
+Deno.test("Printer does no more than a step allows, except inside a string", () => {
   const text = `[${"1,".repeat(1000)}1]`;
   assert(printed(text, 100).steps > text.length / 100);
   const string = `"${"x".repeat(1000)}"`;
   assert(printed(string, 100).steps < 5);
 });
 
-Deno.test("Printer gives up past its limit, and prints what is just within it", () => {
+Deno.test("Printer stops past its limit, and prints what just fits", () => {
   const text = '{"a":[1,{"b":"x"}],"c":0.5}';
   for (const depth of [-1, 1]) {
     const { text: whole } = printed(text, 5, { depth });
@@ -78,7 +78,7 @@ Deno.test("Printer gives up past its limit, and prints what is just within it", 
   }
 });
 
-Deno.test("Printer stops soon after its limit, where pretty text would be a thousand times as long", () => {
+Deno.test("Printer stops soon after its limit, if pretty text would be a thousand times as long", () => {
   const text = `${"[".repeat(1000)}[${"1,".repeat(30_000)}1]${"]".repeat(1000)}`;
   const { steps, text: whole } = printed(text, 1, { depth: 1, limit: 65_536 });
   assertEquals(whole, undefined);

@@ -7,7 +7,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Metrics } from "../lib/observe/prometheus.ts";
 
-Deno.test("Metrics.render() tells a counter without labels from the start", () => {
+Deno.test("Metrics.render() prints a counter without labels from the start", () => {
   const metrics = new Metrics();
   metrics.counter("joined_total", "Joined");
   assertEquals(
@@ -16,7 +16,7 @@ Deno.test("Metrics.render() tells a counter without labels from the start", () =
   );
 });
 
-Deno.test("Metrics.render() tells one with labels once there is something to tell", () => {
+Deno.test("Metrics.render() prints a counter with labels once it has a value", () => {
   const metrics = new Metrics();
   const refused = metrics.counter("refused_total", "Refused", "role");
   assertEquals(Metrics.render([metrics]).split("\n").length, 3);
@@ -24,7 +24,7 @@ Deno.test("Metrics.render() tells one with labels once there is something to tel
   assertStringIncludes(Metrics.render([metrics]), 'qmpmux_refused_total{role="observer"} 2\n');
 });
 
-Deno.test("Family.cell() gives the same number for the same labels", () => {
+Deno.test("Family.cell() returns the same number for the same labels", () => {
   const family = new Metrics().counter("a_total", "A", "x", "y");
   family.cell("1", "2").value++;
   family.cell("1", "2").value++;
@@ -65,7 +65,7 @@ Deno.test("Histogram.observe() counts each into its bucket and all larger ones",
   assertEquals(Number(told.get("qmpmux_wait_seconds_sum")), 31.5033);
 });
 
-Deno.test("Metrics.counter() throws where the name is taken", () => {
+Deno.test("Metrics.counter() throws if the name is taken", () => {
   const metrics = new Metrics();
   metrics.counter("a_total", "A");
   assertThrows(() => metrics.counter("a_total", "B"), Error, "two metrics named qmpmux_a_total");

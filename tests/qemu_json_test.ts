@@ -1,5 +1,5 @@
 /**
- * QEMU's own spelling: every rule was seen in the output of a QEMU.
+ * QEMU's own form of JSON. Every rule was seen in the output of a QEMU.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { MadeValues } from "./support/made_values.ts";
 import { plainPretty, plainQuoted, plainValue } from "./support/plain_spelling.ts";
 import { Random } from "./support/random.ts";
 
-Deno.test("quoted() has short escapes where QEMU has them, and leaves the slash alone", () => {
+Deno.test("quoted() writes QEMU's short escapes, and does not change the slash", () => {
   assertEquals(quoted("\"\\\b\f\n\r\t/'"), `"\\"\\\\\\b\\f\\n\\r\\t/'"`);
 });
 
@@ -55,17 +55,17 @@ const VALUES: Record<string, string> = {
 };
 
 for (const [text, printed] of Object.entries(VALUES)) {
-  Deno.test(`canonical() spells ${text} as ${printed}`, () => {
+  Deno.test(`canonical() writes ${text} as ${printed}`, () => {
     assertEquals(spelled(text), printed);
   });
 }
 
-Deno.test("canonical() spells a value as deep as values may be", () => {
+Deno.test("canonical() writes a value of the maximum depth", () => {
   const text = "[".repeat(1023) + "]".repeat(1023);
   assertEquals(spelled(text), text);
 });
 
-Deno.test("canonical() throws where a frame is none", () => {
+Deno.test("canonical() throws on invalid frames", () => {
   const bytes = bytesOf('"\\x"');
   let thrown = "";
   try {
@@ -80,7 +80,7 @@ Deno.test("qemuText() writes a plain value as QEMU would", () => {
   assertEquals(qemuText({ b: [1.5, "é"], a: null }), '{"a": null, "b": [1.5, "\\u00E9"]}');
 });
 
-Deno.test("prettied() gives every member and element a line, as pretty=on does", () => {
+Deno.test("prettied() puts every member and element on a line, as pretty=on does", () => {
   assertEquals(
     prettied('{"a": [1, {"b": "x, {\\"]"}], "c": true}').split("\r\n"),
     [
@@ -97,12 +97,12 @@ Deno.test("prettied() gives every member and element a line, as pretty=on does",
   );
 });
 
-Deno.test("prettied() breaks the line in what is empty, too", () => {
+Deno.test("prettied() breaks the line inside empty values, too", () => {
   assertEquals(prettied('{"return": {}}'), '{\r\n    "return": {\r\n    }\r\n}');
   assertEquals(prettied("[]", 1), "[\r\n    ]");
 });
 
-Deno.test("prettied() loses no sign of a text without spaces, and comes to its end", () => {
+Deno.test("prettied() loses no character of a text without spaces, and terminates", () => {
   assertEquals(
     prettied('{"return":{"a":"]","b":[1,2]}}').split("\r\n"),
     [
@@ -119,7 +119,7 @@ Deno.test("prettied() loses no sign of a text without spaces, and comes to its e
   );
 });
 
-Deno.test("quoted() quotes any text as it does sign by sign", () => {
+Deno.test("quoted() agrees with quoting any text character by character", () => {
   const random = new Random(2);
   for (let i = 0; i < 5000; i++) {
     const units = Array.from(
@@ -131,7 +131,7 @@ Deno.test("quoted() quotes any text as it does sign by sign", () => {
   }
 });
 
-Deno.test("canonical() and prettied() spell any value as they do part by part", () => {
+Deno.test("canonical() and prettied() agree with writing any value part by part", () => {
   const random = new Random(1);
   const made = new MadeValues(random);
   for (let i = 0; i < 10_000; i++) {

@@ -1,8 +1,8 @@
 /**
- * The main job on a real QEMU, with the program as its users run it.
+ * The main job on a real QEMU, with the program as users run it.
  *
- * One connection to QEMU; a monitor for every client; QEMU that starts, exits and starts again.
- * Nothing is scripted: QEMU's own output is compared.
+ * One connection to QEMU; a monitor for every client; QEMU starts, exits and starts again. Nothing
+ * is scripted: QEMU's own output is compared.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { makePlace } from "./support/place.ts";
 import { startQemu, type TestQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
 
-/** A QEMU and a qmpmux in front of it, both ready, which end with the test. */
+/** A QEMU and a qmpmux in front of it, both ready, which exit with the test. */
 interface Set extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
@@ -49,13 +49,13 @@ async function setUp({ options = "", extra = [], flags = [] }: {
   return { directory, qemu, mux, path, tcpPort, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** The machine's name from QEMU itself; never kept, never shared. */
+/** Returns the machine's name from QEMU itself; never cached, never joined. */
 const INFO_NAME = {
   execute: "human-monitor-command",
   arguments: { "command-line": "info name" },
 };
 
-/** A command that reads, returns an empty list, and runs at QEMU every time it is asked. */
+/** A read-only command that returns an empty list, and runs at QEMU every time. */
 const READ = "query-rx-filter";
 
 function test(name: string, run: () => Promise<void>): void {
@@ -70,7 +70,7 @@ function connectionsAt(path: string): number {
   return sockets.filter((line) => line.split(/\s+/)[5] === "03").length;
 }
 
-test("53 clients share one connection: greeting, ids, oob, events and order are each client's own", async () => {
+test("53 clients share one connection, each with its own greeting, ids, oob, events and order", async () => {
   await using set = await setUp();
   using clients = new DisposableStack();
   const all: TestClient[] = [];
@@ -80,7 +80,7 @@ test("53 clients share one connection: greeting, ids, oob, events and order are 
   assertMatch(greetings[0]!, /^\{"QMP": \{"version": \{"qemu": .*"capabilities": \["oob"\]\}\}$/);
   assertEquals(connectionsAt(set.qemu.path), 1);
 
-  // Every third client enables oob, every fifth wants no events.
+  // Every third client enables oob, every fifth receives no events.
   const takesOob = (i: number): boolean => i % 3 === 0;
   const wantsEvents = (i: number): boolean => i % 5 !== 0;
   await Promise.all(all.map(async (client, i) => {
@@ -133,7 +133,7 @@ test("a client gets QEMU's own greeting, byte for byte", async () => {
   assertEquals(greeting, await direct.line());
 });
 
-test("exec-oob overtakes commands that wait, for the client that enabled it", async () => {
+test("exec-oob overtakes waiting commands, for the client that enabled it", async () => {
   await using set = await setUp({ options: ",cache=off" });
   using client = await TestClient.ready(set.path, ["oob"]);
   const slow = Array.from({ length: 6 }, (_, i) => `{"execute":"query-qmp-schema","id":${i}}`);
@@ -144,13 +144,13 @@ test("exec-oob overtakes commands that wait, for the client that enabled it", as
   assertEquals(ids.filter((id) => id !== "overtakes"), [0, 1, 2, 3, 4, 5]);
 });
 
-test("a qmpmux that is there before QEMU waits, and so do its clients", async () => {
+test("a qmpmux that starts before QEMU waits for it, as do its clients", async () => {
   using place = makePlace();
   const listen = `unix:${place.path}/mux`;
   await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", listen]);
   await mux.log.until(/QEMU's socket does not exist yet; waiting/);
   using client = await TestClient.connect(`${place.path}/mux`);
-  // Sent before QEMU is there; answered when it is.
+  // The commands are sent before QEMU is there, and answered when it is.
   await client.send('{"execute":"qmp_capabilities","id":1}{"execute":"query-name","id":2}');
   await using _qemu = await startQemu(`${place.path}/vm`);
   assertMatch(await client.line(), /^\{"QMP": /);
@@ -158,7 +158,7 @@ test("a qmpmux that is there before QEMU waits, and so do its clients", async ()
   assertEquals(await client.line(), '{"return": {}, "id": 2}');
 });
 
-test("a client that QEMU never greets is let go after the handshake time", async () => {
+test("a client that gets no greeting is disconnected after the handshake timeout", async () => {
   using place = makePlace();
   const flags = ["--qemu", `${place.path}/vm`, "--listen", `${place.path}/mux`];
   await using _mux = await startQmpmux([...flags, "--handshake-timeout", "1"]);
@@ -166,7 +166,7 @@ test("a client that QEMU never greets is let go after the handshake time", async
   assertEquals(await client.lines.rest(), []);
 });
 
-test("quit: SHUTDOWN to all, the return to the asker, end of file to all; the next QEMU is served", async () => {
+test("quit: all clients get SHUTDOWN and end of file, the sender its return; the next QEMU is served", async () => {
   await using set = await setUp();
   using asker = await TestClient.ready(set.path);
   using other = await TestClient.ready(set.path);
@@ -187,12 +187,12 @@ test("quit: SHUTDOWN to all, the return to the asker, end of file to all; the ne
   assertEquals(await early.ask({ execute: "query-name" }), '{"return": {"name": "next"}}');
 });
 
-test("with --once qmpmux ends with status 0 when QEMU quits", async () => {
+test("qmpmux --once exits with status 0 when QEMU quits", async () => {
   await using set = await setUp({ flags: ["--once"] });
   using client = await TestClient.ready(set.path);
   await client.send({ execute: "quit" });
   assertEquals((await client.lines.rest()).length, 2);
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
   assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), []);
 });
 
@@ -209,14 +209,17 @@ test("QEMU killed: every client reads its last bytes, then end of file", async (
   assertEquals(await idle.lines.rest(), []);
 });
 
-test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async () => {
+test("20 QEMU restarts under load: every client gets only its own replies, and every disconnect", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;
   await using mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   let restarts = 0;
   let answered = 0;
 
-  /** One client after the other, each with its own ids, until the restarts are over; how many were told. */
+  /**
+   * Connects one client after the other, each with its own ids, until the restarts are over.
+   * Returns how many saw a disconnect.
+   */
   const load = async (name: string): Promise<number> => {
     let told = 0;
     while (restarts < 20) {
@@ -227,7 +230,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
     return told;
   };
 
-  /** Asks until the end of file; the name of the one machine that answered. */
+  /** Sends queries until the end of file; returns the name of the one machine that answered. */
   const session = async (client: TestClient, name: string): Promise<string | undefined> => {
     let machine: string | undefined;
     if (await client.lines.next() === undefined) return undefined;
@@ -253,11 +256,11 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
   while (restarts < 20) {
     last = await startQemu(`${place.path}/vm`, ["-name", `vm${restarts}`]);
     await mux.log.until(/connected to QEMU/);
-    // Under load: let some answers pass, then end it, each time in another way.
+    // Under load: wait for some replies, then end QEMU, each time in another way.
     using watch = await TestClient.ready(path);
     for (let i = 0; i < 30; i++) {
       assertEquals(JSON.parse(await watch.ask(INFO_NAME)).return, `vm${restarts}\r\n`);
-      // An answer that is kept is the present QEMU's too.
+      // A cached reply is the present QEMU's too.
       const kept = JSON.parse(await watch.ask({ execute: "query-name" }));
       assertEquals(kept.return.name, `vm${restarts}`);
     }
@@ -277,7 +280,7 @@ test("20 QEMU restarts under load: nobody is mixed up, everybody is told", async
   assert(answered > 200, `${answered} answers`);
 });
 
-test("a late reply to a qmpmux that ran before reaches no client of the next", async () => {
+test("a late reply to an earlier qmpmux reaches no client of the next", async () => {
   await using set = await setUp();
   {
     using client = await TestClient.ready(set.path, ["oob"]);
@@ -296,7 +299,7 @@ test("a late reply to a qmpmux that ran before reaches no client of the next", a
   assertEquals(await client.line(), '{"return": {}, "id": 2}');
 });
 
-test("a client that leaves takes its unsent commands along", async () => {
+test("a client that disconnects takes its unsent commands with it", async () => {
   await using set = await setUp({ options: ",cache=off" });
   {
     using leaver = await TestClient.ready(set.path, ["oob"]);
@@ -307,7 +310,7 @@ test("a client that leaves takes its unsent commands along", async () => {
   assertEquals(status.return.running, false);
 });
 
-test("a client that ends its stream is answered to the end", async () => {
+test("a client that ends its stream gets all its replies", async () => {
   await using set = await setUp();
   using client = await TestClient.connect(set.path);
   const ask = `{"execute":"${READ}","id":7}`;
@@ -318,7 +321,7 @@ test("a client that ends its stream is answered to the end", async () => {
   assertEquals(replies, ['{"return": {}}', ...Array(20).fill('{"return": [], "id": 7}')]);
 });
 
-test("a client that does not read, and one that sends damage, harm themselves alone", async () => {
+test("a client that does not read and one that sends malformed data affect only themselves", async () => {
   await using set = await setUp({ options: ",cache=off" });
   using stalled = await TestClient.ready(set.path);
   const count = 100;
@@ -335,7 +338,7 @@ test("a client that does not read, and one that sends damage, harm themselves al
   for (let i = 0; i < count; i++) assertEquals(JSON.parse(await stalled.line()).id, i);
 });
 
-test("the session of the RFC of 2010 runs, with a command that exists today", async () => {
+test("the session in the RFC of 2010 works, with a command that exists today", async () => {
   await using set = await setUp({ options: ",dialect=rfc2010" });
   using client = await TestClient.connect(set.path);
   using other = await TestClient.connect(set.path);
@@ -364,7 +367,7 @@ test("the session of the RFC of 2010 runs, with a command that exists today", as
     '{"timestamp": …, "event": "STOP"}',
     '{"return": {}, "id": 1}',
   ]);
-  // The command the RFC used is QEMU's to refuse.
+  // QEMU refuses the command in the RFC.
   assertEquals(
     await client.ask({ execute: "change", arguments: { device: "vnc", target: "password" } }),
     '{"error": {"class": "CommandNotFound", "desc": "The command change has not been found", "data": {}}}',
@@ -400,8 +403,8 @@ test("in front of a pretty monitor every client's monitor is pretty, byte for by
     using client = await TestClient.connect(path);
     const lines: string[] = [];
     for (const [step, text] of session.entries()) {
-      // An out-of-band command is awaited alone, because its place among the replies is not
-      // promised.
+      // The test waits for each out-of-band command alone, because the position of its reply is not
+      // specified.
       await client.send(`${text}{"execute":"query-name","id":"m${step}"}`);
       while (!lines.at(-1)?.includes(`"id": "m${step}"`)) lines.push(await client.line());
     }
@@ -412,7 +415,7 @@ test("in front of a pretty monitor every client's monitor is pretty, byte for by
   assertEquals(await heard(`${place.path}/mux`), expected);
 });
 
-test("event filters of a listener and of a client hold on a real QEMU", async () => {
+test("event filters of a listener and of a client apply on a real QEMU", async () => {
   await using set = await setUp({ options: ",events=STOP+RES*" });
   using listener = await TestClient.ready(set.path);
   using choosy = await TestClient.ready(set.path);
@@ -430,18 +433,18 @@ test("event filters of a listener and of a client hold on a real QEMU", async ()
   assertEquals(await names(actor), ["RESUME", "-", "STOP", "-", "-"]);
 });
 
-test("SIGTERM lets what is under way finish, then ends with status 0", async () => {
+test("SIGTERM lets commands in flight finish, then qmpmux exits with status 0", async () => {
   await using set = await setUp();
   using client = await TestClient.ready(set.path, ["oob"]);
   await client.send('{"execute":"query-qmp-schema","id":1}{"execute":"query-qmp-schema","id":2}');
   assertEquals(JSON.parse(await client.line()).id, 1);
   set.mux.kill("SIGTERM");
   assertEquals((await client.lines.rest()).map((line) => JSON.parse(line).id), [2]);
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
   assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name), ["vm"]);
 });
 
-test("several listeners serve the same QEMU, each on its own terms", async () => {
+test("several listeners serve the same QEMU, each with its own settings", async () => {
   await using set = await setUp();
   const paths = ["all", "few"].map((name) => `${set.directory}/${name}`);
   await using made = new AsyncDisposableStack();
@@ -464,7 +467,7 @@ test("several listeners serve the same QEMU, each on its own terms", async () =>
   assertEquals(await few.ask({ execute: "query-name" }), '{"return": {}}');
 });
 
-test("clients and QEMU can be reached over TCP on this machine", async () => {
+test("clients and QEMU can connect over TCP on this machine", async () => {
   await using set = await setUp({ flags: ["--listen", "tcp:127.0.0.1:0"] });
   assert(set.tcpPort > 0);
   const socket = await Deno.connect({ hostname: "127.0.0.1", port: set.tcpPort });
@@ -473,7 +476,7 @@ test("clients and QEMU can be reached over TCP on this machine", async () => {
   assertEquals(await client.ask({ execute: "qmp_capabilities" }), '{"return": {}}');
 });
 
-test("several free TCP ports are listened on, and closed at the end", async () => {
+test("qmpmux listens on several free TCP ports, and closes them at the end", async () => {
   const port = ["--listen", "tcp:127.0.0.1:0"];
   await using set = await setUp({ flags: [...port, ...port] });
   const ports = set.mux.listening.flatMap((line) => /tcp:.*:(\d+)/.exec(line)?.[1] ?? []).map(
@@ -485,13 +488,13 @@ test("several free TCP ports are listened on, and closed at the end", async () =
     assertMatch(await client.line(), /^\{"QMP": /);
   }
   set.mux.kill("SIGTERM");
-  assertEquals((await within("qmpmux to end", set.mux.ended)).code, 0);
+  assertEquals((await within("qmpmux to exit", set.mux.ended)).code, 0);
 });
 
-test("a QEMU that does not run is told from a busy one, and noticed when it runs again", async () => {
+test("a stopped QEMU is distinguished from a busy one, and detected when it runs again", async () => {
   await using set = await setUp({ flags: ["--stall-timeout", "2"], options: ",cache=off" });
   using client = await TestClient.ready(set.path, ["oob"]);
-  // Busy for longer than that, and not stalled: its I/O thread answers.
+  // QEMU is busy for longer than that, and not stalled: its I/O thread answers.
   const busy = Array.from({ length: 9 }, (_, i) => ({ execute: "query-qmp-schema", id: i }));
   for (let round = 0; round < 12; round++) {
     await client.send(busy.map((command) => JSON.stringify(command)).join(""));
@@ -503,7 +506,7 @@ test("a QEMU that does not run is told from a busy one, and noticed when it runs
   assertMatch((await set.mux.log.next())!, /QEMU answers again$/);
 });
 
-test("on-loss=hold: clients stay while QEMU is restarted, and are told", async () => {
+test("on-loss=hold: clients stay while QEMU restarts, and get an event", async () => {
   await using set = await setUp({ flags: ["--on-loss", "hold"] });
   using client = await TestClient.ready(set.path);
   await client.send({ execute: "quit", id: 1 });

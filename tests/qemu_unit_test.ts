@@ -1,6 +1,6 @@
 /**
- * The connection to QEMU: errors for which it waits, errors for which waiting is useless, and its
- * end.
+ * The connection to QEMU: errors after which qmpmux retries, errors for which retrying is useless,
+ * and the close.
  *
  * @module
  */
@@ -67,7 +67,7 @@ async function timesOf(act: () => Promise<void>): Promise<number[]> {
 
 const NEVER = new AbortController().signal;
 
-Deno.test("Pauses.take() waits twice as long each time, up to a second", async () => {
+Deno.test("Pauses.take() doubles the pause each time, up to a second", async () => {
   const pauses = new Pauses();
   const times = await timesOf(async () => {
     for (let i = 0; i < 8; i++) await pauses.take(NEVER);
@@ -85,7 +85,7 @@ Deno.test("Pauses.reset() makes the next pause a short one", async () => {
   assertEquals(times, [20, 40, 80, 20]);
 });
 
-Deno.test("Pauses.take() ends when it is abandoned, and leaves no timer", async () => {
+Deno.test("Pauses.take() ends when it is aborted, and leaves no timer", async () => {
   const pauses = new Pauses();
   const abandon = new AbortController();
   const pause = pauses.take(abandon.signal);
@@ -95,7 +95,7 @@ Deno.test("Pauses.take() ends when it is abandoned, and leaves no timer", async 
   assertEquals(times, []);
 });
 
-Deno.test("dial() waits until QEMU is there, and tells each reason once", async () => {
+Deno.test("dial() retries until QEMU is there, and logs each reason once", async () => {
   using place = makePlace();
   const path = `${place.path}/qemu`;
   const log = new FakeLog();
@@ -111,7 +111,7 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
   await again();
   await within("a pause", begun);
   assertEquals(log.lines, [`unix:${path}: QEMU's socket does not exist yet; waiting`]);
-  // A socket that nobody listens on, as a killed QEMU leaves it.
+  // A socket that nothing listens on, as a killed QEMU leaves it.
   const dead = Deno.listen({ transport: "unix", path: `${place.path}/made` });
   Deno.linkSync(`${place.path}/made`, path);
   dead.close();
@@ -128,7 +128,7 @@ Deno.test("dial() waits until QEMU is there, and tells each reason once", async 
   assertEquals(pauses.taken, 4);
 });
 
-Deno.test("dial() gives up when it is abandoned", async () => {
+Deno.test("dial() stops when it is aborted", async () => {
   using place = makePlace();
   const abandon = new AbortController();
   const log = new FakeLog();
@@ -136,7 +136,7 @@ Deno.test("dial() gives up when it is abandoned", async () => {
   const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
   await told;
   abandon.abort();
-  assertEquals(await within("the dialling to end", dialling), undefined);
+  assertEquals(await within("dial() to return", dialling), undefined);
   assertEquals(
     await dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal),
     undefined,
@@ -144,7 +144,7 @@ Deno.test("dial() gives up when it is abandoned", async () => {
   assertEquals(log.lines.length, 1);
 });
 
-Deno.test("dial() connects over TCP, and waits there too", async () => {
+Deno.test("dial() connects over TCP, and retries there too", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
@@ -161,7 +161,7 @@ Deno.test("dial() connects over TCP, and waits there too", async () => {
   (await back.accept()).close();
 });
 
-Deno.test("dial() tells what else keeps it from connecting, and waits", async () => {
+Deno.test("dial() logs other errors of connecting, and retries", async () => {
   using place = makePlace();
   Deno.writeTextFileSync(`${place.path}/file`, "");
   const abandon = new AbortController();
@@ -175,7 +175,7 @@ Deno.test("dial() tells what else keeps it from connecting, and waits", async ()
   assertEquals(await dialling, undefined);
 });
 
-Deno.test("dial() throws what is our own mistake", async () => {
+Deno.test("dial() throws on internal errors", async () => {
   const address = { transport: "unix", path: "\0".repeat(200) } as const;
   const pauses = new HeldPauses();
   const broken: Log = {
@@ -189,7 +189,7 @@ Deno.test("dial() throws what is our own mistake", async () => {
 });
 
 Deno.test({
-  name: "dial() says that QEMU's monitor is busy when others are before it",
+  name: "dial() reports that QEMU's monitor is busy when other clients are queued",
   ignore: WITHOUT_QEMU,
   async fn(): Promise<void> {
     using place = makePlace();
@@ -225,7 +225,7 @@ Deno.test({
   },
 });
 
-Deno.test("dial() does not wait where the process may not use TCP", async () => {
+Deno.test("dial() does not retry if the process may not use TCP", async () => {
   const original = Deno.connect;
   Deno.connect = (() => {
     throw new Error("Address family not supported by protocol (os error 97)");
@@ -239,7 +239,7 @@ Deno.test("dial() does not wait where the process may not use TCP", async () => 
   }
 });
 
-Deno.test("checkPlace() lets a place pass where QEMU is or can come to be", () => {
+Deno.test("checkPlace() accepts a path at which QEMU is or can appear", () => {
   using place = makePlace();
   checkPlace(parseQemu(`${place.path}/qemu`));
   using _listener = Deno.listen({ transport: "unix", path: `${place.path}/qemu` });
@@ -269,7 +269,7 @@ for (
     ["a directory", "directory", "PLACE/directory is not a socket; correct --qemu, or start QEMU"],
   ] as const
 ) {
-  Deno.test(`checkPlace() refuses ${what} and says what to do`, () => {
+  Deno.test(`checkPlace() refuses ${what} and names the remedy`, () => {
     using place = makePlace();
     Deno.writeTextFileSync(`${place.path}/file`, "");
     Deno.mkdirSync(`${place.path}/directory`);
@@ -297,7 +297,7 @@ function makeMux(): Mux {
   return new Mux(options(), STRICT_NOTICES);
 }
 
-Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {
+Deno.test("Qemu.run() reads QEMU to the end and reports the disconnect", async () => {
   using pair = await makePair();
   const qemu = new Qemu(pair.ours, qemuDeps());
   assertEquals(qemu.heard, false);
@@ -307,11 +307,11 @@ Deno.test("Qemu.run() hears QEMU out and tells that it went", async () => {
   assert((await readText(pair.theirs, 31)).startsWith('{"execute":"qmp_capabilities",'));
   pair.theirs.close();
   const ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
-  assertEquals(await within("QEMU to be gone", running), ending);
+  assertEquals(await within("QEMU to disconnect", running), ending);
   assertEquals(qemu.heard, true);
 });
 
-Deno.test("Qemu proves itself with another number on each connection", async () => {
+Deno.test("Qemu uses another number for the handshake on each connection", async () => {
   const nonces = new Set<string>();
   for (let i = 0; i < 20; i++) {
     using pair = await makePair();
@@ -329,7 +329,7 @@ Deno.test("Qemu proves itself with another number on each connection", async () 
   assertEquals(nonces.size, 20);
 });
 
-Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () => {
+Deno.test("Qemu.run() disconnects a server that does not speak QMP, and records its bytes", async () => {
   using pair = await makePair();
   const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();
@@ -340,7 +340,7 @@ Deno.test("Qemu.run() hangs up on what is no QMP and keeps its words", async () 
   assertEquals(await readToEnd(pair.theirs), "");
 });
 
-Deno.test("Qemu.close() ends the connection, and its reason is what is told", async () => {
+Deno.test("Qemu.close() closes the connection, and reports the given reason", async () => {
   using pair = await makePair();
   const qemu = new Qemu(pair.ours, qemuDeps());
   const running = qemu.run();

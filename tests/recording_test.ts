@@ -29,24 +29,24 @@ function refusal(...args: string[]): string {
   return assertThrows(() => settings(...args), UsageError).message;
 }
 
-Deno.test("parseMetrics() takes a socket with its mode and owner", () => {
+Deno.test("parseMetrics() accepts a socket with its mode and owner", () => {
   const text = "unix:/run/m.sock,mode=0640,user=prom,group=7";
   assertEquals(placeText(parseMetrics(text)), text);
 });
 
-Deno.test("parseMetrics() takes a port of this machine, and an abstract socket", () => {
+Deno.test("parseMetrics() accepts a port of this machine, and an abstract socket", () => {
   assertEquals(placeText(parseMetrics("127.0.0.1:9100")), "tcp:127.0.0.1:9100");
   assertEquals(placeText(parseMetrics("unix-abstract:m")), "unix-abstract:m");
 });
 
-Deno.test("parseMetrics() refuses an address that others reach", () => {
+Deno.test("parseMetrics() refuses an address that other machines can reach", () => {
   assertEquals(
     assertThrows(() => parseMetrics("0.0.0.0:9100"), UsageError).message,
     "0.0.0.0:9100: other machines could read the metrics; use a unix socket or 127.0.0.1",
   );
 });
 
-Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
+Deno.test("parseMetrics() refuses options of a QMP listener", () => {
   for (
     const [option, problem] of [
       ["role=observer", 'unknown option "role": expected mode, user, group'],
@@ -62,17 +62,17 @@ Deno.test("parseMetrics() refuses what belongs to a listener of QMP", () => {
   }
 });
 
-Deno.test("parseAudit() takes a path or journal, and nothing that is neither", () => {
+Deno.test("parseAudit() accepts a path or journal, and nothing else", () => {
   assertEquals([parseAudit("journal"), parseAudit("/var/log/a")], ["journal", "/var/log/a"]);
   for (const text of ["", "a\0b"]) assertEquals(parseAudit(text), undefined);
 });
 
-Deno.test("serveSettings() records nothing where nothing is asked for", () => {
+Deno.test("serveSettings() records nothing by default", () => {
   const { metrics, audit, "log-format": logFormat } = settings();
   assertEquals([metrics, audit, logFormat], [undefined, undefined, undefined]);
 });
 
-Deno.test("serveSettings() reads where metrics, audit and log go", () => {
+Deno.test("serveSettings() reads the destinations of metrics, audit and log", () => {
   const given = settings(
     ...["--metrics", "/m", "--audit", "journal", "--audit-failure", "refuse", "--audit-all"],
     ...["--log-format", "json"],
@@ -82,7 +82,7 @@ Deno.test("serveSettings() reads where metrics, audit and log go", () => {
   assertEquals(given["log-format"], "json");
 });
 
-Deno.test("serveSettings() reads for which hosts metrics are asked, from a flag or the file", () => {
+Deno.test("serveSettings() reads the host names for metrics, from a flag or the file", () => {
   using place = makePlace();
   const hosts = ["node1.example", "[fd00::1]", "192.0.2.7", "my_host"];
   const given = settings("--metrics", "127.0.0.1:1", "--metrics-host", hosts.join(","));
@@ -100,7 +100,7 @@ Deno.test("serveSettings() reads for which hosts metrics are asked, from a flag 
 });
 
 for (const names of ["", "a b", "a,", "a:80", "http://a", "-a", ".a", "a."]) {
-  Deno.test(`serveSettings() takes no ${JSON.stringify(names)} for names of hosts`, () => {
+  Deno.test(`serveSettings() refuses ${JSON.stringify(names)} as host names`, () => {
     assertEquals(
       refusal("--metrics", "127.0.0.1:1", `--metrics-host=${names}`),
       `serve: invalid value "${names}" for --metrics-host: expected host names without a port`,
@@ -115,11 +115,11 @@ Deno.test("serveSettings() refuses host names without metrics", () => {
   );
 });
 
-Deno.test("serveSettings() goes on without the audit where nothing else is said", () => {
+Deno.test("serveSettings() continues without the audit by default", () => {
   assertEquals(auditOf(settings("--audit", "/a")), ["/a", "continue", false]);
 });
 
-Deno.test("serveSettings() names the flag that is wrong", () => {
+Deno.test("serveSettings() names the invalid flag", () => {
   assertEquals(
     refusal("--audit", "/a", "--audit-failure", "stop"),
     'serve: invalid value "stop" for --audit-failure: expected refuse or continue',
@@ -131,7 +131,7 @@ Deno.test("serveSettings() names the flag that is wrong", () => {
   assert(refusal("--metrics", "0.0.0.0:1").startsWith("serve: --metrics: 0.0.0.0:1: other"));
 });
 
-Deno.test("serveSettings() refuses to say how to audit without where", () => {
+Deno.test("serveSettings() refuses audit options without an audit", () => {
   for (const flags of [["--audit-all"], ["--audit-failure", "refuse"]]) {
     const name = flags[0]!.slice(2);
     assertEquals(
@@ -141,14 +141,14 @@ Deno.test("serveSettings() refuses to say how to audit without where", () => {
   }
 });
 
-Deno.test("serveSettings() refuses metrics where a listener listens", () => {
+Deno.test("serveSettings() refuses metrics at a listener's address", () => {
   assertEquals(
     refusal("--metrics", "unix:/l"),
     "serve: unix:/l is given twice; use each address only once",
   );
 });
 
-Deno.test("readConfig() reads back what configText() tells of records", () => {
+Deno.test("readConfig() reads back what configText() writes about records", () => {
   const given = settings(
     ...["--metrics", "/m,mode=0640", "--audit", "/a", "--audit-all", "--log-format", "journal"],
   );
@@ -158,7 +158,7 @@ Deno.test("readConfig() reads back what configText() tells of records", () => {
   assertEquals(values["log-format"], "journal");
 });
 
-Deno.test("readConfig() names the line of what is wrong with records", () => {
+Deno.test("readConfig() names the line of an error about records", () => {
   const text = 'log-format = "xml"\nmetrics = "0.0.0.0:1"\naudit = 1\naudit-failure = "x"\n' +
     'audit-all = "yes"\n';
   const { problems } = assertThrows(() => readConfig(text, "x.toml"), ConfigError);

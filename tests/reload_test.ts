@@ -1,5 +1,5 @@
 /**
- * `qmpmux check`, `--config`, `--print-config`, and SIGHUP on live clients.
+ * `qmpmux check`, `--config`, `--print-config`, and SIGHUP on connected clients.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 
-Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async () => {
+Deno.test("qmpmux check reports problems with their lines, and exits with 78", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\nquemu = 1\n\n[[listen]]\naddress = "x y"\n');
@@ -25,7 +25,7 @@ Deno.test("qmpmux check says what is wrong, with lines, and ends with 78", async
   assertEquals(await runQmpmux(["check", "--config", file]), { code: 0, stdout: "", stderr: "" });
 });
 
-Deno.test("qmpmux check finds what serve would refuse of users, groups and the audit, with lines", async () => {
+Deno.test("qmpmux check reports users, groups and audits that serve would refuse, with lines", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   const lines = [
@@ -58,7 +58,7 @@ Deno.test("qmpmux check finds what serve would refuse of users, groups and the a
   const expected = { code: 78, stdout: "", stderr: problems.join("") };
   assertEquals(await runQmpmux(["check", "--config", file]), expected);
   assertEquals(await runQmpmux(["serve", "--config", file]), expected);
-  // Along with errors of another kind, and in the order of the file.
+  // They are reported with errors of other kinds, in the order of the file.
   Deno.writeTextFileSync(file, ["qemuu = 1", ...lines, "frobnicate = 1", ""].join("\n"));
   const { stderr } = await runQmpmux(["check", "--config", file]);
   assertEquals(
@@ -67,7 +67,7 @@ Deno.test("qmpmux check finds what serve would refuse of users, groups and the a
   );
 });
 
-Deno.test("qmpmux serve does not ask for users and groups of what flags replace", async () => {
+Deno.test("qmpmux serve does not look up users and groups that flags replace", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   Deno.writeTextFileSync(
@@ -83,12 +83,12 @@ Deno.test("qmpmux serve does not ask for users and groups of what flags replace"
   assertEquals(mux.listening.length, 1);
 });
 
-/** Returns the role that a client has, as qmpmux tells it. */
+/** Returns a client's role as qmpmux reports it. */
 async function roleOf(client: TestClient): Promise<string> {
   return JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return.role;
 }
 
-Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its line", async () => {
+Deno.test("SIGHUP: a file with an unknown user changes nothing, and the log has its line", async () => {
   using place = makePlace();
   const [file, path] = [`${place.path}/x.toml`, `${place.path}/mux`];
   await using qemu = new FakeQemu(`${place.path}/vm`);
@@ -109,7 +109,7 @@ Deno.test("SIGHUP: a file that names nobody changes nothing, and the log has its
   assertEquals(qemu.connections, 1);
 });
 
-Deno.test("qmpmux check warns of a rule that matches no command, and ends with 0", async () => {
+Deno.test("qmpmux check warns about a rule that matches no command, and exits with 0", async () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
   const rules = '[\n  { allow = "query-*" },\n  { allow = "block-comit" },\n]';
@@ -122,7 +122,7 @@ Deno.test("qmpmux check warns of a rule that matches no command, and ends with 0
   });
 });
 
-Deno.test("qmpmux check and serve name a file that is not there", async () => {
+Deno.test("qmpmux check and serve name a missing file", async () => {
   for (const args of [["check"], ["serve"]]) {
     const { code, stderr } = await runQmpmux([...args, "--config", "/nowhere/x.toml"]);
     assertEquals(code, 78);
@@ -130,7 +130,7 @@ Deno.test("qmpmux check and serve name a file that is not there", async () => {
   }
 });
 
-Deno.test("qmpmux serve --print-config prints what it would read again as the same", async () => {
+Deno.test("qmpmux serve --print-config prints settings that it reads back as the same", async () => {
   using place = makePlace();
   const flags = ["--qemu", "/run/vm", "--listen", "/run/a,events=STOP,mode=0660,role=observer"];
   const first = await runQmpmux(["serve", ...flags, "--once", "--print-config"]);
@@ -143,7 +143,7 @@ Deno.test("qmpmux serve --print-config prints what it would read again as the sa
   assertMatch(other.stdout, /^qemu = "unix:\/run\/b"$/m);
 });
 
-Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes nothing", async () => {
+Deno.test("SIGHUP: a valid file takes effect on connected clients, an invalid one changes nothing", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b] = ["x.toml", "a", "b"].map((name) => `${place.path}/${name}`) as [
@@ -165,7 +165,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
     JSON.parse(await client.ask({ execute: "__org.qmpmux_query-self" })).return;
   assertEquals((await self()).role, "full");
 
-  // Another role, another mode, one more listener: nobody is dropped.
+  // Another role, another mode, one more listener: no client is disconnected.
   write(listener(a, 'role = "observer"\nname = "seen"\nmode = "0666"'), listener(b));
   mux.kill("SIGHUP");
   await mux.log.until(/has been reloaded/);
@@ -174,7 +174,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(Deno.statSync(a).mode! & 0o777, 0o666);
   using second = await TestClient.ready(b);
 
-  // A bad file, and a setting that cannot change: both are reported, and nothing changes.
+  // An invalid file, and a setting that cannot change: both are reported, and nothing changes.
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
   assertMatch(await mux.log.until(/not reloaded/), /x\.toml:4: unknown role "nobody"/);
@@ -187,7 +187,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
     using _third = await TestClient.ready(b);
   }
 
-  // A listener that is removed accepts no more clients; those that are connected stay.
+  // A listener that is removed accepts no more clients; connected ones stay.
   write(listener(b));
   mux.kill("SIGHUP");
   await mux.log.until(/has been reloaded/);
@@ -197,7 +197,7 @@ Deno.test("SIGHUP: a good file takes effect on live clients, a bad one changes n
   assertEquals(qemu.connections, 1);
 });
 
-Deno.test("SIGHUP: who came through a listener that was gone has its new terms when it is back", async () => {
+Deno.test("SIGHUP: clients of a removed listener get its new settings when it is added again", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b] = [`${place.path}/x.toml`, `${place.path}/a`, `${place.path}/b`];
@@ -226,7 +226,7 @@ Deno.test("SIGHUP: who came through a listener that was gone has its new terms w
   await mux.log.until(/a: a client was refused: 1 are connected already/);
 });
 
-Deno.test("SIGHUP: where one listener cannot have its new settings, none has", async () => {
+Deno.test("SIGHUP: if one listener cannot apply its new settings, none does", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const [file, a, b, c] = ["x.toml", "a", "b", "c"].map((name) => `${place.path}/${name}`) as [
@@ -252,7 +252,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   await mux.log.until(/listening on .*b /);
   await mux.log.until(/connected to QEMU/);
 
-  // A new one, one with other settings, and one that cannot be made: something lies in its place.
+  // A new listener, one with other settings, and one that cannot be created: its path is taken.
   Deno.removeSync(b);
   Deno.writeTextFileSync(b, "precious");
   write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
@@ -269,7 +269,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   await mux.log.until(/not reloaded/);
   assertEquals(await roleAt(a), "full");
 
-  // Out of its way, all of it takes effect.
+  // With the path free, all of it takes effect.
   Deno.removeSync(b);
   write([c, ""], [a, 'role = "observer"\nmode = "0666"'], [b, 'mode = "0666"']);
   mux.kill("SIGHUP");
@@ -278,7 +278,7 @@ Deno.test("SIGHUP: where one listener cannot have its new settings, none has", a
   assertEquals([await roleAt(a), await roleAt(b), await roleAt(c)], ["observer", "full", "full"]);
 });
 
-Deno.test("SIGHUP without a file says so and ends nothing", async () => {
+Deno.test("SIGHUP without a file is logged, and qmpmux keeps running", async () => {
   using place = makePlace();
   await using _qemu = new FakeQemu(`${place.path}/vm`);
   await using mux = await startQmpmux(
@@ -288,3 +288,36 @@ Deno.test("SIGHUP without a file says so and ends nothing", async () => {
   await mux.log.until(/no configuration file was given; restart qmpmux with --config/);
   using _client = await TestClient.ready(`${place.path}/mux`);
 });
+
+const IDENTITY_FIXED =
+  /not reloaded: .*: identity, which allow, role-for, user-rate and fds imply, cannot change/;
+const RELOADED = /has been reloaded/;
+
+/** The options of the listeners before and after a reload, in TOML, and the log line of the reload. */
+const IDENTITY_CHANGES: readonly (readonly [string[], string[], RegExp])[] = [
+  [[""], ['allow = ["root"]'], IDENTITY_FIXED],
+  [["identity = true"], [""], IDENTITY_FIXED],
+  [[""], ["", "identity = true"], IDENTITY_FIXED],
+  [["identity = true"], ["fds = true"], /not reloaded: .*: the first fds=on cannot be added/],
+  [["identity = true"], ["identity = true", "user-rate = 9"], RELOADED],
+  [["fds = true", "identity = true"], ["fds = true", "fds = true"], RELOADED],
+];
+
+for (const [before, after, line] of IDENTITY_CHANGES) {
+  Deno.test(`SIGHUP: listeners with ${JSON.stringify([before, after])}: ${line.source}`, async () => {
+    using place = makePlace();
+    const file = `${place.path}/x.toml`;
+    const write = (listeners: readonly string[]): void => {
+      const tables = listeners.map((options, index) =>
+        `[[listen]]\naddress = "${place.path}/${index}"\n${options}\n`
+      );
+      Deno.writeTextFileSync(file, `qemu = "${place.path}/vm"\n${tables.join("")}`);
+    };
+    write(before);
+    await using mux = await startQmpmux(["--config", file]);
+    await mux.log.until(/listening on/);
+    write(after);
+    mux.kill("SIGHUP");
+    assertMatch(await mux.log.until(/not reloaded|has been reloaded/), line);
+  });
+}

@@ -10,7 +10,7 @@ import { ROLES } from "../lib/policy/roles.ts";
 import { Notebook } from "./support/recording.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";
 
-/** Returns a stage whose hub is recorded; the test sets its clock. */
+/** Returns a stage with a recorder; the test sets its clock. */
 function staged(more: Partial<MuxOptions> = {}): {
   stage: Stage;
   book: Notebook;
@@ -23,7 +23,7 @@ function staged(more: Partial<MuxOptions> = {}): {
   return { stage, book, clock };
 }
 
-/** Connects a client that has negotiated through a listener of a role. */
+/** Connects a client through a listener with a role, and negotiates. */
 function inRole(stage: Stage, name: string, role: string): StageClient {
   const client = stage.connect(name, grant({ role: ROLES.get(role)! }));
   client.say('{"execute":"qmp_capabilities"}');
@@ -33,7 +33,7 @@ function inRole(stage: Stage, name: string, role: string): StageClient {
 
 const STOPPED = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}';
 
-Deno.test("Mux tells its recorder that QEMU has come and what a client ran", () => {
+Deno.test("Mux records that QEMU has connected and which command a client ran", () => {
   const { stage, book } = staged();
   stage.ready("a").say('{"execute":"stop"}');
   stage.qemuSays('{"return": {}}');
@@ -44,7 +44,7 @@ Deno.test("Mux tells its recorder that QEMU has come and what a client ran", () 
   ]);
 });
 
-Deno.test("Mux tells how long a command waited and how long it took", () => {
+Deno.test("Mux records how long a command waited and how long it took", () => {
   const { stage, book, clock } = staged();
   const clients = ["a", "b", "c", "d", "e"].map((name) => stage.ready(name));
   for (const client of clients) client.say('{"execute":"stop"}');
@@ -62,7 +62,7 @@ Deno.test("Mux tells how long a command waited and how long it took", () => {
   ]);
 });
 
-Deno.test("Mux tells of an error with its reply", () => {
+Deno.test("Mux records an error with its reply", () => {
   const { stage, book } = staged();
   stage.ready("a").say('{"execute":"stop"}');
   stage.qemuSays('{"error": {"class": "GenericError", "desc": "no"}}');
@@ -70,7 +70,7 @@ Deno.test("Mux tells of an error with its reply", () => {
   assertEquals(book.outcomes.at(-1)?.reply?.kind, "error");
 });
 
-Deno.test("Mux tells what a role refuses", () => {
+Deno.test("Mux records commands that a role refuses", () => {
   const { stage, book } = staged();
   inRole(stage, "a", "observer").say('{"execute":"stop"}');
   assertEquals(book.lines.at(-1), "stage/1 observer stop refused");
@@ -79,7 +79,7 @@ Deno.test("Mux tells what a role refuses", () => {
   assertEquals(book.outcomes.at(-1)?.rule, "role observer: refuse screendump");
 });
 
-Deno.test("Mux tells who joined, and then of both", () => {
+Deno.test("Mux records which client joined, and then both results", () => {
   const { stage, book } = staged();
   stage.ready("c").say('{"execute":"stop"}');
   for (const name of ["d", "e", "f"]) stage.ready(name).say('{"execute":"cont"}');
@@ -93,7 +93,7 @@ Deno.test("Mux tells who joined, and then of both", () => {
   ]);
 });
 
-Deno.test("Mux tells of an answer that was kept, without a time at QEMU", () => {
+Deno.test("Mux records a cached reply, without a time at QEMU", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
   client.say('{"execute":"query-version"}');
@@ -104,7 +104,7 @@ Deno.test("Mux tells of an answer that was kept, without a time at QEMU", () => 
   assertEquals(book.outcomes.at(-1)?.waited, undefined);
 });
 
-Deno.test("Mux tells of a command of qmpmux's own that is said out of band", () => {
+Deno.test("Mux records a command of qmpmux's own that is sent out of band", () => {
   const { stage, book } = staged();
   const client = stage.connect("a", grant({ role: ROLES.get("admin")! }));
   client.say('{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}');
@@ -112,7 +112,7 @@ Deno.test("Mux tells of a command of qmpmux's own that is said out of band", () 
   assertEquals(book.lines.at(-1), "stage/1 admin __org.qmpmux_disconnect-client error");
 });
 
-Deno.test("Mux tells of commands of qmpmux's own, and of those it refuses", () => {
+Deno.test("Mux records commands of qmpmux's own, and those it refuses", () => {
   const { stage, book } = staged();
   inRole(stage, "a", "admin").say('{"execute":"__org.qmpmux_reload"}');
   stage.reloadProblems = ["bad"];
@@ -127,7 +127,7 @@ Deno.test("Mux tells of commands of qmpmux's own, and of those it refuses", () =
   ]);
 });
 
-Deno.test("Mux tells what was at QEMU when it went as lost, what waited as dropped", () => {
+Deno.test("Mux records commands at a lost QEMU as lost, and waiting ones as dropped", () => {
   const { stage, book } = staged();
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   book.take();
@@ -142,7 +142,7 @@ Deno.test("Mux tells what was at QEMU when it went as lost, what waited as dropp
   ]);
 });
 
-Deno.test("Mux tells of a command whose client has left: it has run", () => {
+Deno.test("Mux records that a command ran whose client has disconnected", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
   client.say('{"execute":"stop"}');
@@ -152,7 +152,7 @@ Deno.test("Mux tells of a command whose client has left: it has run", () => {
   assertEquals(book.take(), ["stage/1 full stop return"]);
 });
 
-Deno.test("Mux tells of a command dropped with its client", () => {
+Deno.test("Mux records a command dropped with its client", () => {
   const { stage, book } = staged();
   for (const name of ["a", "b", "c", "d"]) stage.ready(name).say('{"execute":"stop"}');
   const last = stage.ready("e");
@@ -162,7 +162,7 @@ Deno.test("Mux tells of a command dropped with its client", () => {
   assertEquals(book.take(), ["left: left", "stage/5 full stop dropped"]);
 });
 
-Deno.test("Mux tells a command that took too long as lost, and nothing when its answer comes", () => {
+Deno.test("Mux records a command that timed out as lost, and nothing when its reply arrives", () => {
   const { stage, book } = staged({ deadlines: [{ glob: "stop", seconds: 5 }] });
   stage.ready("a").say('{"execute":"stop"}');
   stage.mux.tick(6);
@@ -171,7 +171,7 @@ Deno.test("Mux tells a command that took too long as lost, and nothing when its 
   assertEquals(book.take(), []);
 });
 
-Deno.test("Mux tells of what waited to be answered here as dropped with its client", () => {
+Deno.test("Mux records a waiting command of qmpmux's own as dropped with its client", () => {
   const { stage, book, clock } = staged();
   const client = stage.ready("a", ["oob"]);
   client.say('{"execute":"query-version"}');
@@ -192,7 +192,7 @@ Deno.test("Mux tells of what waited to be answered here as dropped with its clie
   assertEquals(book.take(), ["stage/1 full stop return"]);
 });
 
-Deno.test("Mux tells once of a command that ends its own client, and of those around it", () => {
+Deno.test("Mux records once a command that disconnects its own client, and those around it", () => {
   const { stage, book } = staged();
   const enable = '"arguments":{"enable":["oob"]}';
   const root = stage.connect("root", grant({ role: ROLES.get("admin")! }));
@@ -212,7 +212,7 @@ Deno.test("Mux tells once of a command that ends its own client, and of those ar
   ]);
 });
 
-Deno.test("Mux tells of a reload whose client has left: it has run", () => {
+Deno.test("Mux records that a reload ran whose client has disconnected", () => {
   const { stage, book } = staged();
   let done = (_problems: readonly string[]): void => {};
   stage.reloads = (then): void => void (done = then);
@@ -224,7 +224,7 @@ Deno.test("Mux tells of a reload whose client has left: it has run", () => {
   assertEquals(book.take(), ["left: left", "stage/1 admin __org.qmpmux_reload return"]);
 });
 
-Deno.test("Mux tells what it refuses while draining as dropped", () => {
+Deno.test("Mux records commands that it refuses while draining as dropped", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
   stage.mux.drain();
@@ -232,7 +232,7 @@ Deno.test("Mux tells what it refuses while draining as dropped", () => {
   assertEquals(book.lines.at(-1), "stage/1 full stop dropped");
 });
 
-Deno.test("Mux tells what it refuses while QEMU is away as dropped", () => {
+Deno.test("Mux records commands that it refuses while QEMU is away as dropped", () => {
   const { stage, book } = staged({ onLoss: "hold" });
   const client = stage.ready("a");
   stage.qemuGoes();
@@ -240,13 +240,13 @@ Deno.test("Mux tells what it refuses while QEMU is away as dropped", () => {
   assertEquals(book.lines.at(-1), "stage/1 full stop dropped");
 });
 
-Deno.test("Mux tells of a handshake sent out of band as an error", () => {
+Deno.test("Mux records a handshake sent out of band as an error", () => {
   const { stage, book } = staged();
   stage.ready("a", ["oob"]).say('{"exec-oob":"qmp_capabilities"}');
   assertEquals(book.lines.at(-1), "stage/1 full qmp_capabilities error");
 });
 
-Deno.test("Mux tells how many an event was sent to", () => {
+Deno.test("Mux records to how many clients an event was sent", () => {
   const { stage, book } = staged();
   stage.ready("a");
   stage.ready("b");
@@ -255,7 +255,7 @@ Deno.test("Mux tells how many an event was sent to", () => {
   assertEquals(book.lines.at(-1), "STOP to 2");
 });
 
-Deno.test("Mux tells why a client is no longer there, once", () => {
+Deno.test("Mux records why a client has disconnected, once", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
   client.leave();
@@ -273,7 +273,7 @@ Deno.test("Mux tells why a client is no longer there, once", () => {
   ]);
 });
 
-Deno.test("Mux tells of a client that no QEMU came for", () => {
+Deno.test("Mux records a client that waited for QEMU in vain", () => {
   const book = new Notebook();
   const stage = new Stage(60, { recording: book.recording });
   stage.connect("a");
@@ -281,7 +281,7 @@ Deno.test("Mux tells of a client that no QEMU came for", () => {
   assertEquals(book.take(), ["left: handshake"]);
 });
 
-Deno.test("Mux.received() refuses what its recorder objects to, in its place", () => {
+Deno.test("Mux.received() refuses a command to which its recorder objects, in its place", () => {
   const { stage, book } = staged();
   const client = stage.ready("a");
   book.objected = "its audit record cannot be written";
@@ -294,7 +294,7 @@ Deno.test("Mux.received() refuses what its recorder objects to, in its place", (
   assertEquals(stage.qemu.heard, []);
 });
 
-Deno.test("Mux measures from tick to tick where it has no clock", () => {
+Deno.test("Mux measures from tick to tick if it has no clock", () => {
   const book = new Notebook();
   const stage = new Stage(60, { recording: book.recording });
   stage.qemuReady();
@@ -305,7 +305,7 @@ Deno.test("Mux measures from tick to tick where it has no clock", () => {
   assertEquals(book.outcomes.at(-1)?.took, 2);
 });
 
-Deno.test("Mux tells each of several observers, and asks the gate", () => {
+Deno.test("Mux notifies each of several observers, and asks the gate", () => {
   const books = [new Notebook(), new Notebook()];
   const stage = new Stage(60, { recording: { observers: books, gate: books[1] } });
   stage.qemuReady();
@@ -325,7 +325,7 @@ Deno.test("Mux tells each of several observers, and asks the gate", () => {
   assertEquals(books[0]!.lines.includes("joined"), true);
 });
 
-Deno.test("Mux.gauges() counts clients by role, and what is under way", () => {
+Deno.test("Mux.gauges() counts clients by role, and commands in flight", () => {
   const { stage } = staged();
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   const watcher = inRole(stage, "f", "observer");

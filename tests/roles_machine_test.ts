@@ -1,10 +1,10 @@
 /**
- * A real QEMU lives through all that the roles observer and operator allow.
+ * A real QEMU survives everything that the roles observer and operator allow.
  *
- * Every command that one of them may run is run on a machine full of devices, paused and
- * running: with each object it can name, and with right and odd values for each argument,
- * made from QEMU's own schema. Then commands follow each other as chance has it. QEMU must
- * answer after each of them. What it does not live through is taken out of the roles.
+ * Every command that a role allows runs on a machine full of devices, paused and running: with each
+ * object it can name, and with valid and odd values for each argument, generated from QEMU's own
+ * schema. Then commands run in random order. QEMU must answer after each of them. The roles refuse
+ * what QEMU does not survive.
  *
  * With `-- --long` more is tried, and the figures are printed.
  *
@@ -35,13 +35,13 @@ import { commandOf } from "./support/verdicts.ts";
 const LONG = Deno.args.includes("--long");
 const SEED = Number(Deno.env.get("QMPMUX_FUZZ_SEED") ?? 1);
 
-/** The limits on the calls that are tried of one command. */
+/** The limits on the calls that are tried for one command. */
 interface Limits {
   /** The most values of one required argument; all values are tried in order. */
   readonly required: number;
-  /** The same of one argument that need not be given. */
+  /** The same for one optional argument. */
   readonly optional: number;
-  /** The most calls of each kind that chance makes. */
+  /** The most random calls of each kind. */
   readonly chance: number;
 }
 
@@ -53,27 +53,27 @@ const LIMITS: Limits = LONG
 const DEVICE_LIMITS: Limits = LONG
   ? { required: 75, optional: 2, chance: 30 }
   : { required: 9, optional: 0, chance: 3 };
-/** The commands that chance makes, in one mode. */
+/** The number of random commands, in one mode. */
 const WALK = LONG ? 10_000 : 1200;
 /** The number of calls that are made to the same machine. */
 const WALK_LENGTH = 400;
 
 const ROLES_TRIED = [ROLES.get("observer")!, ROLES.get("operator")!];
 
-/** Commands that end QEMU in an orderly way (status 0), with the reason. */
+/** Commands that make QEMU exit in an orderly way (status 0), with the reason. */
 const ENDING: ReadonlyMap<string, string> = new Map([
   ["quit", "ends QEMU; this is what it is for"],
 ]);
 
-/** Commands that affect others: when they have been tried, a new machine follows. */
+/** Commands that affect others: after one has been tried, a new machine follows. */
 const SETTING = /^(migrate-set-(parameters|capabilities)|snapshot-load)$/;
 
 /**
- * Commands that are tried by themselves, and then not again on that machine, with the reason.
+ * Commands that are tried separately, and then not again on that machine, with the reason.
  *
- * While firmware runs on emulated CPUs (TCG), a `device_add` that fails can wait for ever: QEMU
- * waits for the CPU to leave its loop (`drain_call_rcu`), and the CPU for a device that QEMU would
- * have to serve. Seen on 7.2 and 10.0; no rule of a role can prevent it.
+ * While firmware runs on emulated CPUs (TCG), a `device_add` that fails can wait forever: QEMU
+ * waits for the CPU to leave its loop (`drain_call_rcu`), and the CPU waits for a device that QEMU
+ * would have to serve. Seen on 7.2 and 10.0; no rule of a role can prevent it.
  */
 const ALONE: ReadonlyMap<string, string> = new Map([
   ["cont", "starts the firmware where the machine was paused"],
@@ -86,7 +86,7 @@ const UNTRIED: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/"prealloc":true/, "fills the host's memory, which an operator may do"],
 ];
 
-/** The names of things that a machine has, by kind. */
+/** The names of a machine's objects, by kind. */
 type Names = Readonly<Record<string, readonly string[]>>;
 
 async function namesOf(machine: Machine): Promise<Names> {
@@ -116,7 +116,7 @@ async function namesOf(machine: Machine): Promise<Names> {
   };
   return {
     ...names,
-    // Devices before their memory regions: where only some are tried, devices are.
+    // Devices precede their memory regions: if only some are tried, devices are.
     paths: paths.sort((a, b) => Number(a.includes("[")) - Number(b.includes("["))),
     types: (await list("qom-list-types", "name")).sort(),
     models: await list("query-cpu-definitions", "name"),
@@ -126,10 +126,10 @@ async function namesOf(machine: Machine): Promise<Names> {
   };
 }
 
-/** `NEW` in a text stands for a name that is given to nothing yet. */
+/** `NEW` in a text stands for an unused name. */
 const NEW = "NEW";
 
-/** The kinds of names that an argument may be meant to have, by its path or its command and path. */
+/** The kinds of names that an argument may refer to, by its path or its command and path. */
 const KINDS: readonly (readonly [pattern: RegExp, kinds: readonly string[]])[] = [
   [/(-add|_add) (id|node-name)$/, [NEW, "nodes"]],
   [/ job-id$/, [NEW, "jobs"]],
@@ -150,8 +150,7 @@ const KINDS: readonly (readonly [pattern: RegExp, kinds: readonly string[]])[] =
 ];
 
 /**
- * Returns a function that makes calls for a machine with these names, within the bounds of the
- * roles.
+ * Returns a function that generates calls for a machine with these names, within the roles' limits.
  */
 function callMaker(schema: readonly Entity[], names: Names): CallMaker {
   const rowOf = (command: string): string[] =>
@@ -184,7 +183,7 @@ function callMaker(schema: readonly Entity[], names: Names): CallMaker {
 interface Figures {
   readonly commands: Set<string>;
   calls: number;
-  /** The calls that QEMU did not live through. */
+  /** The calls that QEMU did not survive. */
   readonly deaths: string[];
 }
 
@@ -208,9 +207,9 @@ class Trial implements AsyncDisposable {
   }
 
   /**
-   * Runs a call, and has QEMU answer once more.
+   * Runs a call, and checks that QEMU answers once more.
    *
-   * @returns whether it worked; `undefined` where no role allows it, or it is not to be tried
+   * @returns whether it worked; `undefined` if no role allows it, or it is not to be tried
    */
   async call(command: string, args: Arguments): Promise<boolean | undefined> {
     const text = spell({ execute: command, arguments: args })
@@ -231,7 +230,7 @@ class Trial implements AsyncDisposable {
       if ("error" in goesOn) await this.restart();
     }
     const worked = "return" in answer;
-    // Places for devices are few.
+    // There are few slots for devices.
     if (worked && command === "device_add") {
       const gone = await this.#machine.ask({
         execute: "device_del",
@@ -242,7 +241,7 @@ class Trial implements AsyncDisposable {
     return worked;
   }
 
-  /** Notes that QEMU has ended, or does not answer, and starts a new machine. */
+  /** Records that QEMU has exited, or does not answer, and starts a new machine. */
   async #ended(command: string): Promise<false> {
     const ending = await this.#machine.ending();
     if (ending !== ORDERLY || !ENDING.has(command)) {
@@ -254,7 +253,7 @@ class Trial implements AsyncDisposable {
     return false;
   }
 
-  /** Puts a new machine in the place of this one. */
+  /** Replaces this machine by a new one. */
   async restart(): Promise<void> {
     await this.#machine[Symbol.asyncDispose]();
     this.#machine = await Machine.start(this.#runs);
@@ -262,7 +261,7 @@ class Trial implements AsyncDisposable {
     this.#trail = [];
   }
 
-  /** Puts a new machine in the place of one that has lost something since this was called last. */
+  /** Replaces this machine if it has lost an object since the last call of this function. */
   async restore(): Promise<void> {
     const parts = await this.#machine.parts();
     const lost = this.#parts.some((part) => !parts.includes(part));
@@ -275,7 +274,7 @@ class Trial implements AsyncDisposable {
   }
 }
 
-/** Keeps the calls that QEMU did not live through, if that is wanted. */
+/** Writes down the calls that QEMU did not survive, if that is wanted. */
 function keep(trail: readonly string[]): void {
   const directory = Deno.env.get("QMPMUX_TRAILS");
   if (directory === undefined) return;
@@ -330,7 +329,7 @@ function mix(choices: readonly Choice[], random: Random): Arguments {
   return Object.fromEntries(chosen.map(({ name, values }) => [name, random.pick(values)]));
 }
 
-/** Takes the first things in their order, and then a few of the others by chance. */
+/** Takes the first values in their order, and then a few of the others at random. */
 function some<T>(things: readonly T[], first: number, more: number, random: Random): readonly T[] {
   const others = things.slice(first);
   const chosen = others.length <= more
@@ -351,7 +350,7 @@ const BUSES = [
   "pcie.0",
 ];
 
-/** Properties without which some devices cannot be made, with values that are likely to be right. */
+/** Properties that some devices require, with values that are probably valid. */
 const NEEDED: Readonly<Record<string, readonly Json[]>> = {
   drive: ["disk8"],
   memdev: ["ram4"],
@@ -362,7 +361,7 @@ const NEEDED: Readonly<Record<string, readonly Json[]>> = {
   "thread-id": [0],
 };
 
-/** Returns the ways to make devices, which QEMU's schema does not have. */
+/** Returns the ways to make devices, which QEMU's schema does not describe. */
 async function deviceShapes(machine: Machine, names: Names): Promise<Shape[]> {
   const [{ where, only }] = operatorRows().get("device_add")!.cases as [
     { where: Readonly<Record<string, readonly string[]>>; only: object },
@@ -439,7 +438,7 @@ async function plansFor(machine: Machine): Promise<Plans> {
   };
 }
 
-/** Tries each way to call a command by itself. */
+/** Tries each way to call a command separately. */
 async function sweep(
   trial: Trial,
   plans: readonly Plan[],
@@ -454,7 +453,7 @@ async function sweep(
   }
 }
 
-/** Runs commands in the order of chance. */
+/** Runs commands in random order. */
 async function wander(trial: Trial, plans: readonly Plan[], random: Random): Promise<void> {
   for (let step = 0; step < WALK; step++) {
     if (step % WALK_LENGTH === 0) await trial.restart();
@@ -465,7 +464,7 @@ async function wander(trial: Trial, plans: readonly Plan[], random: Random): Pro
   }
 }
 
-/** Tries everything on a machine that is paused, or runs. */
+/** Tries everything on a paused or running machine. */
 async function tryAll(runs: boolean): Promise<void> {
   await using trial = new Trial(runs, await Machine.start(runs));
   await using devices = new Trial(runs, await Machine.start(runs));
@@ -487,14 +486,14 @@ async function tryAll(runs: boolean): Promise<void> {
   assertEquals(deaths, [], figures);
   const tried = new Set([...trial.figures.commands, ...devices.figures.commands, "quit"]);
   assertEquals([...tried].sort(), plans.commands);
-  // Jobs that are paused, or slow, would have to be cancelled first.
+  // Paused or slow jobs would have to be cancelled first.
   await trial.restart();
   await trial.call("quit", {});
   assertEquals(trial.figures.deaths, []);
 }
 
 Deno.test({
-  name: "QEMU lives through all that observer and operator allow, paused and running",
+  name: "QEMU survives everything that observer and operator allow, paused and running",
   ignore: WITHOUT_QEMU,
   fn: async () => {
     await Promise.all([tryAll(false), tryAll(true)]);

@@ -1,8 +1,8 @@
 /**
- * Roles on a real QEMU, with the program as its users run it.
+ * Roles on a real QEMU, with the program as users run it.
  *
- * QEMU itself writes down each command that it handles: one that a role refuses must not be there,
- * one that it allows must.
+ * QEMU itself records each command that it handles: a command that a role refuses must not be
+ * there, and one that it allows must.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { startQmpmux } from "./support/qmpmux.ts";
 import { allCommands, argumentsWith, leaves, refusalOf } from "./support/verdicts.ts";
 import { ROLES } from "../lib/policy/roles.ts";
 
-/** A QEMU that writes down its commands, and a client in each of some roles. */
+/** A QEMU that records its commands, and a client in each of some roles. */
 interface Scene extends AsyncDisposable {
   readonly directory: string;
   client(role: string): TestClient;
-  /** The commands QEMU has handled since this was last asked, less our negotiation. */
+  /** Returns the commands that QEMU has handled since the last call, without our negotiation. */
   handled(): string[];
 }
 
@@ -59,7 +59,7 @@ function test(name: string, run: () => Promise<void>): void {
 for (const name of ["observer", "operator"]) {
   const role = ROLES.get(name)!;
 
-  test(`nothing of what ${name} refuses reaches QEMU`, async () => {
+  test(`no command that ${name} refuses reaches QEMU`, async () => {
     await using set = await setUp([name]);
     const client = set.client(name);
     let refused = 0;
@@ -78,7 +78,7 @@ for (const name of ["observer", "operator"]) {
     assertEquals(set.handled(), ["query-name"]);
   });
 
-  test(`query-commands lists to ${name} what it may run of QEMU's, in QEMU's spelling`, async () => {
+  test(`query-commands lists for ${name} the QEMU commands it may run, in QEMU's spelling`, async () => {
     await using set = await setUp([name, "full"]);
     const whole = await set.client("full").ask({ execute: "query-commands" });
     const names: string[] = JSON.parse(whole).return.map((entry: { name: string }) => entry.name);
@@ -94,8 +94,8 @@ for (const name of ["observer", "operator"]) {
 }
 
 /**
- * Returns whether each command is allowed, if only with certain arguments, according to the written
- * table.
+ * Returns whether each command is allowed, if only with certain arguments, according to the table
+ * in the documents.
  */
 function written(role: string): Record<string, boolean> {
   const table = Deno.readTextFileSync(new URL("fixtures/verdicts.txt", import.meta.url));
@@ -107,7 +107,7 @@ function written(role: string): Record<string, boolean> {
   );
 }
 
-test("what observer allows runs, and makes nothing happen", async () => {
+test("commands that observer allows run, and cause no events", async () => {
   await using set = await setUp(["observer", "full"], ["-machine", "pc"]);
   const client = set.client("observer");
   const ran: string[] = [];
@@ -147,7 +147,7 @@ test("spellings that QEMU reads as a refused command are refused", async () => {
   for (const text of spellings) {
     assertMatch(
       await client.ask(text),
-      /has been refused: role operator, rule 'refuse [a-z-]+( if .* is given)?': it /,
+      /has been refused: role operator, rule 'refuse [a-z-]+( if .* is given)?': (it|only) /,
     );
   }
   await client.ask({ execute: "query-name" });
@@ -155,7 +155,7 @@ test("spellings that QEMU reads as a refused command are refused", async () => {
   assertEquals([...Deno.readDirSync(set.directory)].map(({ name }) => name).includes("out"), false);
 });
 
-test("a node's name that an operator gives is never taken for a file", async () => {
+test("a node name from an operator is never used as a file name", async () => {
   await using set = await setUp(["operator"], ["-machine", "pc"]);
   const file = `${set.directory}/disk`;
   Deno.writeFileSync(file, new Uint8Array(512));

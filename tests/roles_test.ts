@@ -1,8 +1,8 @@
 /**
  * The built-in roles and every command of QEMU.
  *
- * The commands are recorded (`tools/record_commands.ts`); each role's verdicts are a fixture, so
- * that a change of policy is seen in a diff.
+ * The commands are recorded (`tools/record_commands.ts`). Each role's verdicts are a fixture, which
+ * makes a change of policy visible in a diff.
  *
  * @module
  */
@@ -32,7 +32,7 @@ function roleOf(name: string): Role {
 /** Commands whose arguments depend on a kind: all but listed kinds are refused. */
 const BY_KIND = ["blockdev-add", "chardev-add", "netdev_add", "object-add"];
 
-/** Tells whether a row names this path, or one around it or below it. */
+/** Returns whether a row names this path, or one around it or below it. */
 function isNamed({ cases, refused }: Row, path: string): boolean {
   const named = [...cases.flatMap(({ only }) => Object.keys(only)), ...Object.keys(refused)];
   return named.some((other) =>
@@ -64,7 +64,7 @@ for (const version of RECORDED) {
 }
 
 Deno.test({
-  name: "the operator's table names every command and argument of the QEMU that is here",
+  name: "the operator's table names every command and argument of the installed QEMU",
   ignore: WITHOUT_QEMU,
   fn: async () => {
     using place = makePlace();
@@ -75,7 +75,7 @@ Deno.test({
   },
 });
 
-Deno.test("a command, an argument or a member that is new is missed in the operator's table", () => {
+Deno.test("a new command, argument or member is reported as missing from the operator's table", () => {
   const commands = {
     "new": [],
     "balloon": ["value", "new"],
@@ -84,7 +84,7 @@ Deno.test("a command, an argument or a member that is new is missed in the opera
   assertEquals(unnamed(commands), ["new", "balloon new", "transaction actions[*].data.new"]);
 });
 
-Deno.test("the operator's table has no row and no argument that no QEMU has", () => {
+Deno.test("the operator's table has no row and no argument that QEMU lacks", () => {
   const all = allCommands();
   const strange = [...operatorRows()].flatMap(([name, { cases, refused }]) => {
     const paths = all.get(name);
@@ -98,21 +98,21 @@ Deno.test("the operator's table has no row and no argument that no QEMU has", ()
   assertEquals(strange, []);
 });
 
-Deno.test("the observer's lists name no command that no QEMU has", () => {
+Deno.test("the observer's lists name no command that QEMU lacks", () => {
   const all = allCommands();
   const names = [...OBSERVER_COMMANDS, ...Object.keys(OBSERVER_REFUSALS)];
   assertEquals(names.filter((name) => !all.has(name)), []);
   assertEquals(names.filter((name, index) => names.indexOf(name) !== index), []);
 });
 
-Deno.test("every query of QEMU is allowed to the observer, or refused with a reason", () => {
+Deno.test("the observer allows every query of QEMU, or refuses it with a reason", () => {
   const silent = [...allCommands().keys()].filter((name) =>
     /^(x-)?(query|qom-(get|list))/.test(name) && refusalOf(observer, name) === "no rule allows it"
   );
   assertEquals(silent, []);
 });
 
-Deno.test("what the roles say to each command is what is written down", () => {
+Deno.test("the roles' verdicts on every command are those in the fixture", () => {
   const written = Deno.readTextFileSync(VERDICTS);
   // To change it: tools/deno run -A tools/record_roles.ts
   assertEquals(verdictTable().split("\n"), written.split("\n"));
@@ -123,7 +123,7 @@ Deno.test("docs/roles.md lists what the roles allow", () => {
   assertEquals(writtenPage(page).split("\n"), page.split("\n"));
 });
 
-Deno.test("the refusal that docs/roles.md shows is the one a client hears", () => {
+Deno.test("a client gets the refusal that docs/roles.md shows", () => {
   const page = Deno.readTextFileSync(PAGE);
   const text = /\{"execute": "migrate".*\}/.exec(page)![0];
   const stage = new Stage();
@@ -136,7 +136,7 @@ Deno.test("the refusal that docs/roles.md shows is the one a client hears", () =
   assert(page.includes(`-> ${text}\n<- ${answer}\n`), answer);
 });
 
-Deno.test("full and admin are refused nothing", () => {
+Deno.test("full and admin refuse nothing", () => {
   for (const name of ["full", "admin"]) {
     for (const [command, paths] of allCommands()) {
       assertEquals(refusalOf(roleOf(name), command), undefined);
@@ -147,7 +147,7 @@ Deno.test("full and admin are refused nothing", () => {
   }
 });
 
-Deno.test("the operator may do all that the observer may", () => {
+Deno.test("the operator may do everything that the observer may", () => {
   for (const name of OBSERVER_COMMANDS) assertEquals(refusesEntirely(operator, name), false, name);
   for (const [name, paths] of allCommands()) {
     for (const path of leaves(paths)) {
@@ -159,7 +159,7 @@ Deno.test("the operator may do all that the observer may", () => {
   }
 });
 
-Deno.test("what is new to qmpmux is refused to observer and operator", () => {
+Deno.test("observer and operator refuse commands unknown to qmpmux", () => {
   for (const role of [observer, operator]) {
     for (const name of ["query-new", "new", "", "__org.other_new", "toString"]) {
       assertEquals(refusalOf(role, name), "no rule allows it", `${role.name} ${name}`);
@@ -168,7 +168,7 @@ Deno.test("what is new to qmpmux is refused to observer and operator", () => {
   }
 });
 
-Deno.test("no command whose name begins with x- is allowed to observer and operator", () => {
+Deno.test("observer and operator allow no command whose name begins with x-", () => {
   const unstable = [...allCommands().keys()].filter((name) => name.startsWith("x-"));
   assert(unstable.length > 20);
   for (const name of [...unstable, "x-query-new"]) {
@@ -179,25 +179,25 @@ Deno.test("no command whose name begins with x- is allowed to observer and opera
   }
 });
 
-Deno.test("docs/roles.md has the text of each rule that is built in", () => {
+Deno.test("docs/roles.md has the text of each built-in rule", () => {
   const page = Deno.readTextFileSync(PAGE);
   for (const role of [observer, operator]) {
     for (const { name: { text }, effect } of role.rules) {
-      // The commands that the observer is allowed stand there by name.
+      // The observer's commands are listed there by name.
       if (role === observer && effect === "allow") continue;
       assert(page.includes(`\`${text}\``), text);
     }
   }
 });
 
-Deno.test("an argument the operator's table does not know is refused, whatever the command", () => {
+Deno.test("operator refuses an argument that its table does not name, for any command", () => {
   for (const name of allCommands().keys()) {
     assert(refusalOf(operator, name, { "new-argument": 1 }) !== undefined, name);
     assert(refusalOf(operator, name, { "new-argument": {} }) !== undefined, name);
   }
 });
 
-Deno.test("every path in the operator's table can be read and is written once", () => {
+Deno.test("every path in the operator's table can be read and is listed once", () => {
   for (const [name, { cases, refused }] of operatorRows()) {
     for (const { only } of cases) {
       for (const path of Object.keys(only)) {
@@ -256,28 +256,48 @@ const REFUSED: [string, unknown, string][] = [
   ["human-monitor-command", { "command-line": "INFO status" }, "listed info"],
   ["human-monitor-command", { "command-line": ["info status"] }, "listed info"],
   ["human-monitor-command", { "command-line": "xp /16x 0" }, "listed info"],
-  ["qom-get", { path: "/objects/secret0", property: "data" }, "reads only the properties"],
-  ["qom-set", { path: "/machine", property: "firmware", value: "/etc/x" }, "writes only"],
-  ["qom-set", { path: "/machine", property: ["requested-size"], value: 1 }, "writes only"],
-  ["object-add", { "qom-type": "secret", id: "s", file: "/etc/shadow" }, "are made"],
-  ["object-add", { "qom-type": "secret", id: "s", data: "x" }, "are made"],
-  ["object-add", { "qom-type": "monitor-qmp", id: "m", chardev: "c" }, "are made"],
-  ["object-add", { "qom-type": "memory-backend-file", id: "m", "mem-path": "/x" }, "are made"],
-  ["object-add", { "qom-type": "memory-backend-ram", id: "m", "mem-path": "/x" }, "are made"],
-  ["object-add", { "qom-type": "iothread", id: "i", size: 1 }, "are made"],
-  ["object-add", { id: "i" }, "are made"],
+  ["qom-get", { path: "/objects/secret0", property: "data" }, "may be read"],
+  ["qom-set", { path: "/machine", property: "firmware", value: "/etc/x" }, "may be written"],
+  ["qom-set", { path: "/machine", property: ["requested-size"], value: 1 }, "may be written"],
+  ["object-add", { "qom-type": "secret", id: "s", file: "/etc/shadow" }, "may be created"],
+  ["object-add", { "qom-type": "secret", id: "s", data: "x" }, "may be created"],
+  ["object-add", { "qom-type": "monitor-qmp", id: "m", chardev: "c" }, "may be created"],
+  [
+    "object-add",
+    { "qom-type": "memory-backend-file", id: "m", "mem-path": "/x" },
+    "may be created",
+  ],
+  ["object-add", { "qom-type": "memory-backend-ram", id: "m", "mem-path": "/x" }, "may be created"],
+  ["object-add", { "qom-type": "iothread", id: "i", size: 1 }, "may be created"],
+  ["object-add", { id: "i" }, "may be created"],
   ["device_add", { driver: "virtio-net-pci", romfile: "/etc/x" }, "it names a file"],
   ["device_add", { driver: "loader", file: "/etc/x" }, "only listed devices"],
   ["device_add", { driver: "vfio-pci", host: "0000:01:00.0" }, "only listed devices"],
   ["device_add", { driver: "virtio-blk-pci", drive: { driver: "file" } }, "only listed devices"],
   ["device_add", { driver: "virtio-blk-pci", "x-new": 1 }, "only listed devices"],
   ["device_add", { id: "x" }, "only listed devices"],
-  ["blockdev-add", { driver: "file", filename: "/etc/x", "node-name": "n" }, "only filters"],
-  ["blockdev-add", { driver: "raw", file: { driver: "file", filename: "/x" } }, "only filters"],
-  ["blockdev-add", { driver: "qcow2", file: "node0" }, "only filters"],
-  ["blockdev-add", { driver: "null-co", file: "node0" }, "only filters"],
-  ["blockdev-add", { driver: "raw", file: "n", "file.filename": "/etc/x" }, "only filters"],
-  ["blockdev-add", { driver: "nbd", server: { type: "unix", path: "/x" } }, "only filters"],
+  [
+    "blockdev-add",
+    { driver: "file", filename: "/etc/x", "node-name": "n" },
+    "only null devices and filters",
+  ],
+  [
+    "blockdev-add",
+    { driver: "raw", file: { driver: "file", filename: "/x" } },
+    "only null devices and filters",
+  ],
+  ["blockdev-add", { driver: "qcow2", file: "node0" }, "only null devices and filters"],
+  ["blockdev-add", { driver: "null-co", file: "node0" }, "only null devices and filters"],
+  [
+    "blockdev-add",
+    { driver: "raw", file: "n", "file.filename": "/etc/x" },
+    "only null devices and filters",
+  ],
+  [
+    "blockdev-add",
+    { driver: "nbd", server: { type: "unix", path: "/x" } },
+    "only null devices and filters",
+  ],
   ["block-commit", { device: "a", "backing-file": "/etc/x" }, "it names a file"],
   ["chardev-add", { id: "c", backend: { type: "file", data: { out: "/etc/x" } } }, "null and"],
   ["chardev-add", { id: "c", backend: { type: "socket", data: {} } }, "null and ringbuf"],
@@ -288,13 +308,17 @@ const REFUSED: [string, unknown, string][] = [
   ["migrate", { uri: "exec:id" }, "a socket, a file or a program"],
   ["migrate", { channels: [{ "channel-type": "main" }] }, "a socket, a file or a program"],
   ["migrate", {}, "a socket, a file or a program"],
-  ["migrate-set-parameters", { "tls-creds": "" }, "which secret is used"],
+  ["migrate-set-parameters", { "tls-creds": "" }, "use of TLS credentials"],
   ["migrate-set-parameters", { "cpr-exec-command": ["sh"] }, "it names a program"],
   ["screendump", { filename: "/etc/passwd" }, "it writes a file"],
   ["blockdev-backup", { device: "a", target: "b", sync: "full" }, "QEMU crashes"],
   ["blockdev-add", { driver: "null-co", size: -1 }, "QEMU crashes or hangs on such a value"],
-  ["blockdev-add", { driver: "copy-before-write", file: "a", target: "b" }, "only filters"],
-  ["set_password", { protocol: "vnc", password: "x" }, "it carries a secret"],
+  [
+    "blockdev-add",
+    { driver: "copy-before-write", file: "a", target: "b" },
+    "only null devices and filters",
+  ],
+  ["set_password", { protocol: "vnc", password: "x" }, "it contains a secret"],
   ["transaction", { actions: [] }, "each action"],
   [
     "transaction",
@@ -315,7 +339,7 @@ for (const [name, args, because] of REFUSED) {
   });
 }
 
-Deno.test("observer reads listed properties alone", () => {
+Deno.test("observer reads only listed properties", () => {
   const get = (property: unknown): string | undefined =>
     refusalOf(observer, "qom-get", { path: "/objects/secret0", property });
   assertEquals(get("type"), undefined);

@@ -1,5 +1,5 @@
 /**
- * The net under the other tests: a leak fails them.
+ * The check behind the other tests: a leak makes them fail.
  *
  * Deno 2.9 has its sanitizers off unless `deno.json` switches them on.
  *

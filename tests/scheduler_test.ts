@@ -1,5 +1,5 @@
 /**
- * Turns: a client that waits is served before any other is served twice.
+ * Turns: a waiting client is served before any other is served twice.
  *
  * @module
  */
@@ -31,7 +31,7 @@ Deno.test("Scheduler.next() serves a party in the round it joins", () => {
   assertEquals(served(scheduler), ["b1", "a2", "c1", "b2"]);
 });
 
-Deno.test("Scheduler.drop() forgets what one party has waiting, and no other's", () => {
+Deno.test("Scheduler.drop() removes what one party has waiting, and keeps the others'", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "b1", "a2"]) scheduler.enqueue(job[0]!, job);
   scheduler.drop("a");
@@ -39,7 +39,7 @@ Deno.test("Scheduler.drop() forgets what one party has waiting, and no other's",
   assertEquals(served(scheduler), ["b1"]);
 });
 
-Deno.test("Scheduler.empty tells whether anything waits", () => {
+Deno.test("Scheduler.empty is true if no job waits", () => {
   const scheduler = new Scheduler<string, string>();
   assert(scheduler.empty);
   scheduler.enqueue("a", "a1");
@@ -52,7 +52,7 @@ Deno.test("Scheduler.empty tells whether anything waits", () => {
   assertEquals(scheduler.next(), undefined);
 });
 
-Deno.test("Scheduler.enqueueFirst() puts a job before the party's others, and gives no turn for it", () => {
+Deno.test("Scheduler.enqueueFirst() puts a job before the party's others, and uses up no turn", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "b1"]) scheduler.enqueue(job[0]!, job);
   scheduler.enqueueFirst("b", "b0");
@@ -60,7 +60,7 @@ Deno.test("Scheduler.enqueueFirst() puts a job before the party's others, and gi
   assertEquals(served(scheduler), ["a1", "b0", "c0", "b1"]);
 });
 
-Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", () => {
+Deno.test("Scheduler.remove() removes one job and keeps the party's turn", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "b1", "c1"]) scheduler.enqueue(job[0]!, job);
   for (const job of ["a1", "b1", "unknown"]) scheduler.remove(job);
@@ -69,7 +69,7 @@ Deno.test("Scheduler.remove() takes one job out and leaves the party its turn", 
   assert(scheduler.empty);
 });
 
-Deno.test("Scheduler.next() passes over a party with as many jobs on their way as it may have", () => {
+Deno.test("Scheduler.next() skips a party with the maximum number of jobs in flight", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3", "a4"]) scheduler.enqueue(job[0]!, job);
   const order = Array.from({ length: 3 }, () => scheduler.next());
@@ -79,7 +79,7 @@ Deno.test("Scheduler.next() passes over a party with as many jobs on their way a
   assertEquals([scheduler.next(), scheduler.next()], ["a3", undefined]);
 });
 
-Deno.test("Scheduler.next() sends one job of a party at a time while others send jobs, too", () => {
+Deno.test("Scheduler.next() limits a party to one job in flight while others send jobs, too", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "b1"]) scheduler.enqueue(job[0]!, job);
   assertEquals([scheduler.next(), scheduler.next(), scheduler.next()], ["a1", "b1", undefined]);
@@ -96,7 +96,7 @@ Deno.test("Scheduler.next() sends one job of a party at a time while others send
   assertEquals([scheduler.next(), scheduler.next()], [`more ${ALONE_AFTER_JOBS - 2}`, "last"]);
 });
 
-Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () => {
+Deno.test("Scheduler.next() keeps the turn of a party that it skips", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
   for (let i = 0; i < OWNER_LIMIT; i++) scheduler.next();
@@ -105,7 +105,7 @@ Deno.test("Scheduler.next() keeps the turn of a party that it passes over", () =
   assertEquals([scheduler.next(), scheduler.next()], ["a3", "b1"]);
 });
 
-Deno.test("Scheduler.overtakes() leaves a party one place for what waits", () => {
+Deno.test("Scheduler.overtakes() leaves a party one place for waiting jobs", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3"]) scheduler.enqueue("a", job);
   scheduler.next();
@@ -124,7 +124,7 @@ for (
     ["sent", (scheduler): void => scheduler.remove(scheduler.next()!)],
   ] as [string, (scheduler: Scheduler<string, string>) => void][]
 ) {
-  Deno.test(`Scheduler.overtakes() is forgotten when the last of the party's jobs is ${how}`, () => {
+  Deno.test(`Scheduler.overtakes() is reset when the last of the party's jobs is ${how}`, () => {
     const scheduler = new Scheduler<string, string>();
     for (const job of ["a1", "a2"]) scheduler.enqueue("a", job);
     scheduler.overtakes("a", "a0");
@@ -137,7 +137,7 @@ for (
   });
 }
 
-Deno.test("Scheduler.clear() forgets what owners did", () => {
+Deno.test("Scheduler.clear() forgets everything about its parties", () => {
   const scheduler = new Scheduler<string, string>();
   for (const job of ["a1", "a2", "a3", "b1"]) scheduler.enqueue(job[0]!, job);
   assertEquals([scheduler.next(), scheduler.next()], ["a1", "b1"]);
@@ -158,7 +158,7 @@ Deno.test("Scheduler.clear() throws while a job waits or is in flight", () => {
   assertThrows(() => scheduler.clear(), Error, "1 jobs are left");
 });
 
-Deno.test("Scheduler.remove() keeps no party in mind for ever", () => {
+Deno.test("Scheduler.remove() does not keep parties forever", () => {
   const scheduler = new Scheduler<string, string>();
   for (let i = 0; i < 5000; i++) {
     scheduler.enqueue(`p${i}`, `job${i}`);

@@ -14,7 +14,7 @@ function commandOf(text: string): Command {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(text));
   const input = splitter.next();
-  if (input === undefined || "damage" in input) throw new Error(`${text} is no value`);
+  if (input === undefined || "damage" in input) throw new Error(`${text} is not a value`);
   const command = readCommand(input, false);
   if ("because" in command) throw new Error(command.because);
   return command;
@@ -40,7 +40,7 @@ function names(name: string, args: string): readonly string[] {
 
 const SECRET = "hunter2";
 
-/** Commands with a secret in them, each in its own way. */
+/** Commands with a secret, each in another argument. */
 const CARRIERS: readonly [name: string, args: string][] = [
   ["set_password", '{"protocol": "vnc", "password": "hunter2"}'],
   ["set_password", "{'protocol': 'vnc', 'pass\\u0077ord': 'hunter2'}"],
@@ -97,7 +97,7 @@ for (const [name, args] of CARRIERS) {
   });
 }
 
-Deno.test("withoutSecrets() removes what is typed into the guest", () => {
+Deno.test("withoutSecrets() removes keys typed into the guest", () => {
   assertEquals(
     shown("send-key", '{"keys": [{"type": "qcode", "data": "h"}], "hold-time": 1}'),
     '{"keys":"(removed)","hold-time":1}',
@@ -107,7 +107,7 @@ Deno.test("withoutSecrets() removes what is typed into the guest", () => {
   assertEquals(line, '{"command-line":"sendkey (removed)"}');
 });
 
-Deno.test("withoutSecrets() shows what is none", () => {
+Deno.test("withoutSecrets() shows arguments without secrets", () => {
   assertEquals(
     shown("set_password", '{"protocol": "vnc", "connected": "keep", "password": "x"}'),
     '{"protocol":"vnc","connected":"keep","password":"(removed)"}',
@@ -138,21 +138,21 @@ Deno.test("withoutSecrets() shows numbers and words of qom-set, not texts", () =
   );
 });
 
-Deno.test("withoutSecrets() keeps numbers of 64 bits, and those that JSON has not", () => {
+Deno.test("withoutSecrets() keeps numbers of 64 bits, and those that JSON lacks", () => {
   assertEquals(
     shown("balloon", '{"value": 18446744073709551615, "x": 1e400, "y": null, "z": true}'),
     '{"value":18446744073709551615,"x":"inf","y":null,"z":true}',
   );
 });
 
-Deno.test("withoutSecrets() shows names of any kind as they are", () => {
+Deno.test("withoutSecrets() shows names of any kind unchanged", () => {
   assertEquals(
     shown("x", '{"__proto__": 1, "2": 3, "1": 4, "": 5, "a\\"b": 6}'),
     '{"__proto__":1,"2":3,"1":4,"":5,"a\\"b":6}',
   );
 });
 
-Deno.test("withoutSecrets() gives nothing where a command has no arguments", () => {
+Deno.test("withoutSecrets() returns nothing for a command without arguments", () => {
   assertEquals(withoutSecrets(commandOf('{"execute": "stop"}'), true), undefined);
 });
 
@@ -163,7 +163,7 @@ Deno.test("withoutSecrets() shows only the names of an unknown command's argumen
   ]);
 });
 
-Deno.test("withoutSecrets() bounds the names it shows", () => {
+Deno.test("withoutSecrets() limits the number of names it shows", () => {
   const args = Object.fromEntries(
     Array.from({ length: 100 }, (_, i) => [`${i}`.padStart(100, "n"), 1]),
   );
@@ -180,7 +180,7 @@ Deno.test("withoutSecrets() shows only the names of long arguments", () => {
   assertEquals(part, { names: ["uri"] });
 });
 
-Deno.test("withoutSecrets() removes what is nested deeper than commands are", () => {
+Deno.test("withoutSecrets() removes values nested deeper than any command's", () => {
   const text = shown("x", `{"a": ${"[".repeat(200)}"hunter2"${"]".repeat(200)}}`);
   assert(!text.includes(SECRET));
 });

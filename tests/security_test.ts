@@ -1,10 +1,9 @@
 /**
- * Attacks: by a client of each role, by a QEMU that has been broken into, by a neighbour on the
- * machine.
+ * Attacks: by a client of each role, by a compromised QEMU, by another user of the machine.
  *
  * Many of these are vulnerabilities that other filtering proxies have had, in the form they would
- * have here; `docs/security.md` lists them. Nothing forbidden may reach QEMU, nothing of one client
- * another, and no file may be open to others for a moment.
+ * have here; `docs/security.md` lists them. No forbidden command may reach QEMU, no data of one
+ * client another, and no file may be open to others for a moment.
  *
  * @module
  */
@@ -49,8 +48,8 @@ function behind(some: Partial<Omit<Grant, "events" | "limits">>): [Stage, StageC
 const READY = '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}';
 
 /**
- * Returns the commands that QEMU is sent of those that a client in a role sends after its
- * negotiation, and the replies.
+ * Returns the commands that reach QEMU when a client in a role sends these after its negotiation,
+ * and the replies.
  */
 function passed(role: Role, said: string): { toQemu: string[]; heard: string[] } {
   const [stage, client] = behind({ role });
@@ -60,7 +59,7 @@ function passed(role: Role, said: string): { toQemu: string[]; heard: string[] }
   return { toQemu: stage.qemu.take(), heard: client.peer.take() };
 }
 
-// Vulnerabilities that docker-socket-proxy and its like have had.
+// Vulnerabilities that docker-socket-proxy and similar proxies have had.
 
 for (
   const name of [
@@ -70,7 +69,7 @@ for (
     ...["query%2dstatus", "query‐status", "query-status?", "query-*", "*", ""],
   ]
 ) {
-  Deno.test(`judge() takes no name that only looks like an allowed one: ${JSON.stringify(name)}`, () => {
+  Deno.test(`judge() refuses a name that resembles an allowed one: ${JSON.stringify(name)}`, () => {
     const text = JSON.stringify({ execute: name });
     for (const role of ["observer", "operator"]) {
       assertEquals(judge(roleNamed(role), commandOf(text)).allow, false);
@@ -79,7 +78,7 @@ for (
   });
 }
 
-Deno.test("judge() says the same of a command whichever way it is sent", () => {
+Deno.test("judge() returns the same for a command in band and out of band", () => {
   for (const name of allCommands().keys()) {
     for (const role of ["observer", "operator", "full", "admin"]) {
       const [inBand, oob] = ["execute", "exec-oob"].map((verb) =>
@@ -90,7 +89,7 @@ Deno.test("judge() says the same of a command whichever way it is sent", () => {
   }
 });
 
-Deno.test("a rule that looks at an argument does not allow a command that hides it", () => {
+Deno.test("a rule about an argument does not allow a command that hides the argument", () => {
   const role = readRole(
     { name: "t", rules: [{ allow: "c", where: { a: "x" }, only: ["a"] }] },
     "f",
@@ -109,7 +108,7 @@ Deno.test("a rule that looks at an argument does not allow a command that hides 
   assertEquals(passed(role, '{"execute":"c","arguments":{"a":"x"}}').toQemu.length, 1);
 });
 
-Deno.test("a command that is too long to be looked at is not sent on, and neither is what is in it", () => {
+Deno.test("a command that is too long to be checked is not forwarded, nor is any part of it", () => {
   const stage = new Stage();
   stage.qemuReady();
   const limits = { "max-command": 1024 };
@@ -143,12 +142,12 @@ for (
     ["**", "/..", true],
   ] as [string, string, boolean][]
 ) {
-  Deno.test(`globAllows() of ${glob} and ${value} is ${allows}`, () => {
+  Deno.test(`globAllows() of ${glob} and ${value} returns ${allows}`, () => {
     assertEquals(globAllows(glob, value), allows);
   });
 }
 
-Deno.test("judge() refuses by a glob also what climbs", () => {
+Deno.test("judge() refuses by a glob also paths with a .. component", () => {
   const role = readRole({
     name: "t",
     rules: [{ refuse: "c", where: { f: "/etc/*" } }, { refuse: "c", only: { f: "/usr/*" } }, {
@@ -177,7 +176,7 @@ for (
     '{"execute":"quit"',
   ]
 ) {
-  Deno.test(`nothing is smuggled past the handshake behind ${JSON.stringify(before)}`, () => {
+  Deno.test(`${JSON.stringify(before)} smuggles no command past the handshake`, () => {
     const [stage, full] = behind({});
     full.say(`${before}{"execute":"stop"} {"execute":"quit"}\t\r\n{"exec-oob":"yank"}`);
     assertEquals([stage.qemu.take(), full.peer.closed], [[], undefined]);
@@ -187,7 +186,7 @@ for (
   });
 }
 
-Deno.test("no event filter of a client shows what its role or its listener hides", () => {
+Deno.test("a client's event filter shows no event that its role or its listener hides", () => {
   const role = readRole({ name: "t", rules: [], events: ["STOP"] }, "f");
   for (const globs of [["*"], ["?*", "**"], ["RESUME"], [" RESUME"], ["RESUME\0"], ["RESUM?"]]) {
     const [stage, client] = behind({ role });
@@ -206,7 +205,7 @@ Deno.test("no event filter of a client shows what its role or its listener hides
   }
 });
 
-Deno.test("an own event is hidden like any other", () => {
+Deno.test("qmpmux's own events are hidden like any other", () => {
   const stage = new Stage(60, { onLoss: "hold" });
   stage.qemuReady();
   const client = stage.connect("c", grant({ events: ["STOP"] }));
@@ -231,7 +230,7 @@ for (
     '"{\\"execute\\":\\"stop\\"}"',
   ]
 ) {
-  Deno.test(`a client cannot say ${said}: QEMU hears nothing, and nobody else`, () => {
+  Deno.test(`a client cannot send ${said}: neither QEMU nor another client gets it`, () => {
     const [stage, client] = behind({});
     const other = stage.ready("other");
     client.say(READY);
@@ -243,7 +242,7 @@ for (
   });
 }
 
-Deno.test("ids of clients that look like qmpmux's own bring no reply to another", () => {
+Deno.test("ids of clients that resemble qmpmux's own bring no reply to another client", () => {
   const stage = new Stage();
   stage.qemuReady();
   const [a, b] = [stage.ready("a", ["oob"]), stage.ready("b", ["oob"])];
@@ -258,7 +257,7 @@ Deno.test("ids of clients that look like qmpmux's own bring no reply to another"
   assertEquals(b.peer.take(), ['{"return": ["for b"], "id": 1}']);
 });
 
-// Commands that carry others in them.
+// Commands that contain other commands.
 
 for (
   const line of [
@@ -266,7 +265,7 @@ for (
     ...["info  name", " info name", "INFO name", "info name -", "i name", "quit", "help|quit"],
   ]
 ) {
-  Deno.test(`the operator may not say ${JSON.stringify(line)} to the human monitor`, () => {
+  Deno.test(`the operator may not send ${JSON.stringify(line)} to the human monitor`, () => {
     const command = { execute: "human-monitor-command", arguments: { "command-line": line } };
     assertEquals(passed(roleNamed("operator"), JSON.stringify(command)).toQemu, []);
   });
@@ -290,9 +289,9 @@ for (
   });
 }
 
-// Attacks that cost memory or hide something from those who watch.
+// Attacks that use up memory or hide something from administrators.
 
-Deno.test("Role.rulesFor() keeps no long name, and never stops to learn", () => {
+Deno.test("Role.rulesFor() caches no long name, and never stops caching", () => {
   const role = readRole({ name: "t", rules: [{ allow: "*" }] }, "f");
   const [long, short] = ["x".repeat(1 << 20), "query-status"];
   const first = role.rulesFor(long);
@@ -302,7 +301,7 @@ Deno.test("Role.rulesFor() keeps no long name, and never stops to learn", () => 
   assert(known === role.rulesFor(short));
 });
 
-Deno.test("query-clients stays short enough to be read, whatever its clients have called things", () => {
+Deno.test("query-clients stays short enough to be read, whatever names its clients choose", () => {
   const stage = new Stage();
   stage.qemuReady();
   const wide = "\u{1F600}".repeat(100);
@@ -322,7 +321,7 @@ Deno.test("query-clients stays short enough to be read, whatever its clients hav
   assertEquals(first.filter.at(-1), "…");
 });
 
-Deno.test("qmpmux clients sends nothing to the terminal that a client has chosen to be obeyed", async () => {
+Deno.test("qmpmux clients escapes control characters in texts from clients", async () => {
   using place = makePlace();
   const [vm, door, admin] = ["vm", "door", "admin"].map((name) => `${place.path}/${name}`);
   await using _qemu = new FakeQemu(vm!);
@@ -339,14 +338,14 @@ Deno.test("qmpmux clients sends nothing to the terminal that a client has chosen
   assertEquals(more, []);
 });
 
-Deno.test("printable() shows what a terminal would obey, and leaves letters alone", () => {
+Deno.test("printable() escapes what a terminal interprets, and keeps letters", () => {
   assertEquals(
     printable("a\x1b[2J\u202eb\u2028\u200f\u2066c é漢"),
     "a\\u001b[2J\\u202eb\\u2028\\u200f\\u2066c é漢",
   );
 });
 
-Deno.test("no text of a client becomes a field of the journal", () => {
+Deno.test("no text from a client becomes a field of the journal", () => {
   const text = "x\nPRIORITY=0\nQMPMUX_ROLE=admin";
   const fields = fieldsOf({
     time: "t",
@@ -391,16 +390,16 @@ Deno.test("no text of a client becomes a label of a metric", () => {
   assertEquals(lines.map((line) => /command="([^"]*)"/.exec(line)![1]), ["query-status", "other"]);
 });
 
-// A QEMU that is broken in.
+// A compromised QEMU.
 
-Deno.test("MessageSplitter.next() takes no object that another bracket closes", () => {
+Deno.test("MessageSplitter.next() refuses an object with a mismatched bracket", () => {
   const splitter = new MessageSplitter();
   splitter.load(new TextEncoder().encode('{"return": ]\r\n'));
   const found = splitter.next();
   assert(found !== undefined && "damage" in found);
 });
 
-Deno.test("EventFilter.passes() tries no wildcards on long names of a QEMU that makes them up", () => {
+Deno.test("EventFilter.passes() tries no wildcards on long names that a QEMU invents", () => {
   const filter = new EventFilter(["A*"]);
   for (let i = 0; i < 2000; i++) {
     assertEquals(filter.passes(`A${"X".repeat(10_000)}${i}`), false);
@@ -408,7 +407,7 @@ Deno.test("EventFilter.passes() tries no wildcards on long names of a QEMU that 
   }
 });
 
-Deno.test("a QEMU that sends replies nobody waits for reaches no client with them", () => {
+Deno.test("unexpected replies of a QEMU reach no client", () => {
   const stage = new Stage();
   stage.qemuReady();
   const [a, b] = [stage.ready("a", ["oob"]), stage.ready("b")];
@@ -418,16 +417,16 @@ Deno.test("a QEMU that sends replies nobody waits for reaches no client with the
   assertEquals([a.peer.take(), b.peer.take()], [[], []]);
 });
 
-// A neighbour on the machine.
+// Another user of the machine.
 
-/** The calls that make and change files; all of them end before anything else runs. */
+/** The calls that create and change files. Each of them returns before other code runs. */
 const FILE_CALLS = [
   ..."listen chmodSync chownSync linkSync mkdirSync symlinkSync removeSync makeTempDirSync".split(
     " ",
   ),
 ] as readonly (keyof typeof Deno)[];
 
-/** Runs something, and looks around after each call that may change a file. */
+/** Runs a function, and checks the files after each call that may change one. */
 async function watched(act: () => Promise<void>, look: (call: string) => void): Promise<void> {
   const deno = Deno as unknown as Record<string, (...args: unknown[]) => unknown>;
   const originals = FILE_CALLS.map((name) => [name, deno[name]!] as const);
@@ -445,10 +444,10 @@ async function watched(act: () => Promise<void>, look: (call: string) => void): 
   }
 }
 
-/** Yields the sockets below a directory that others can reach, with their modes. */
+/** Yields the sockets below a directory that other users can reach, with their modes. */
 function* reachable(directory: string): Generator<[path: string, mode: number]> {
   const { mode } = Deno.lstatSync(directory);
-  // A user who may not enter the directory reaches nothing in it.
+  // A user who may not enter the directory can reach nothing in it.
   if ((mode! & 0o011) === 0) return;
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
     const path = `${directory}/${name}`;
@@ -460,7 +459,7 @@ function* reachable(directory: string): Generator<[path: string, mode: number]> 
 for (
   const [mode, more] of [["0600", ""], ["0660", ",group=0"], ["0640", ",user=0,group=0"]] as const
 ) {
-  Deno.test(`Listener.open() lets nobody come to a socket of mode ${mode}${more} before it has it`, async () => {
+  Deno.test(`Listener.open() makes a socket of mode ${mode}${more} unreachable until it has that mode`, async () => {
     using place = makePlace();
     Deno.chmodSync(place.path, 0o777);
     const umask = Deno.umask(0);
@@ -488,7 +487,7 @@ for (
   });
 }
 
-// The permissions that are given up.
+// Dropped permissions.
 
 /**
  * Returns the permissions that a child has left after dropping those that these arguments do not
@@ -511,14 +510,14 @@ async function leftOver(...args: string[]): Promise<Record<string, string>> {
   return JSON.parse(decoder.decode(stdout));
 }
 
-Deno.test("dropPermissions() gives up what files and foreign calls need where only TCP is used", async () => {
+Deno.test("dropPermissions() drops the permissions of files and FFI if only TCP is used", async () => {
   const left = await leftOver("--qemu", "127.0.0.1:1", "--listen", "127.0.0.1:2");
   const { env, ffi, read, write, net } = left;
   assertEquals([env, ffi, read, write], Array(4).fill("prompt"));
   assertEquals(net, "granted");
 });
 
-Deno.test("dropPermissions() gives up the environment and foreign calls where unix sockets are used", async () => {
+Deno.test("dropPermissions() drops the environment and FFI if unix sockets are used", async () => {
   const { env, ffi, read } = await leftOver("--qemu", "/run/vm", "--listen", "/run/mux");
   assertEquals([env, ffi, read], ["prompt", "prompt", "granted"]);
 });
@@ -526,7 +525,7 @@ Deno.test("dropPermissions() gives up the environment and foreign calls where un
 // The documents about security.
 
 for (const [page, least] of [["security", 70], ["reliability", 20]] as const) {
-  Deno.test(`docs/${page}.md names tests that there are`, () => {
+  Deno.test(`docs/${page}.md names existing tests`, () => {
     const text = Deno.readTextFileSync(`${ROOT}docs/${page}.md`).replaceAll(/\s+/g, " ");
     const named = [...text.matchAll(/`(\w+_test\.ts)`, “([^”…]+)”/g)];
     assert(named.length >= least, `${named.length}`);

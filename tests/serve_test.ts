@@ -17,7 +17,7 @@ function settings(...more: string[]): ServeSettings {
   return serveSettings([...NEEDED, ...more]);
 }
 
-Deno.test("serveSettings() has a default for all but the two addresses", () => {
+Deno.test("serveSettings() has a default for every flag but the two addresses", () => {
   const { listeners, ...rest } = settings();
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
@@ -57,28 +57,28 @@ Deno.test("serveSettings() reads every flag", () => {
   );
 });
 
-Deno.test("serveSettings() takes many listeners, in their order", () => {
+Deno.test("serveSettings() accepts many listeners, in their order", () => {
   const { listeners } = settings("--listen", "/run/b.sock", "--listen=127.0.0.1:4444");
   assertEquals(listeners.map(({ grant }) => grant.name), ["mux", "b", "127.0.0.1:4444"]);
 });
 
-Deno.test("serveSettings() takes port 0 many times, which is another port each time", () => {
+Deno.test("serveSettings() accepts port 0 many times, which is another port each time", () => {
   const { listeners } = settings("--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0");
   assertEquals(listeners.length, 3);
 });
 
 for (const args of [["--help"], ["-h"], [...NEEDED, "--help"], ["--qemu", "nonsense", "-h"]]) {
-  Deno.test(`readFlags() tells that help is wanted by ${args.join(" ")}`, () => {
+  Deno.test(`readFlags() recognizes a request for help in ${args.join(" ")}`, () => {
     assert(readFlags("serve", args).help);
   });
 }
 
-Deno.test("serveSettings() reads when systemd is told that qmpmux is ready", () => {
+Deno.test("serveSettings() reads when qmpmux reports to systemd that it is ready", () => {
   assertEquals(settings("--ready", "qemu").ready, "qemu");
   assertEquals(settings("--ready=listening").ready, "listening");
 });
 
-Deno.test("serveSettings() takes sockets that systemd passes", () => {
+Deno.test("serveSettings() accepts sockets passed by systemd", () => {
   const { listeners } = settings("--listen", "fd:a", "--listen", "fd:b,name=c");
   assertEquals(listeners.map(({ grant }) => grant.name), ["mux", "a", "c"]);
 });
@@ -160,12 +160,12 @@ const BAD: [string[], string][] = [
 ];
 
 for (const [args, message] of BAD) {
-  Deno.test(`serveSettings() refuses "${args.join(" ")}" and says what to write`, () => {
+  Deno.test(`serveSettings() refuses "${args.join(" ")}" and names the expected form`, () => {
     assertThrows(() => serveSettings(args), UsageError, message);
   });
 }
 
-Deno.test("helpText() of serve names every flag and every option that serve reads", () => {
+Deno.test("helpText() of serve lists every flag and every option that serve reads", () => {
   for (
     const word of [
       ...["--qemu", "--listen", "--once", "--greeting-timeout", "--handshake-timeout"],
@@ -188,11 +188,11 @@ Deno.test("helpText() of serve fits a terminal of 100 columns", () => {
   assertEquals(helpText("serve").split("\n").filter((line) => line.length > 100), []);
 });
 
-Deno.test("showHelp() prints the help and is done", () => {
+Deno.test("showHelp() prints the help and finishes", () => {
   const { stdout } = Deno;
   const original = stdout.writeSync;
   const printed: number[] = [];
-  // In parts, as a pipe may take it.
+  // Written in parts, because a pipe may accept only a part.
   stdout.writeSync = (bytes): number => printed.push(...bytes.subarray(0, 100)) && 100;
   try {
     assertEquals(showHelp("serve"), 0);

@@ -8,7 +8,7 @@ import { assertMatch } from "@std/assert";
 import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 
-Deno.test("setup.ts names what is not tested where the user is not root", async () => {
+Deno.test("setup.ts lists what is not tested if the user is not root", async () => {
   using place = makePlace();
   // It asks `id` only for the user.
   Deno.writeTextFileSync(`${place.path}/id`, "#!/bin/sh\necho 1000\n", { mode: 0o755 });

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { shortened } from "../lib/wire/shortened.ts";
 
-Deno.test("shortened() leaves a text that fits, and cuts no pair of surrogates in two", () => {
+Deno.test("shortened() keeps a text that fits, and splits no surrogate pair", () => {
   const texts = ["", "abcd", "abcde", "abcdef", "ab😀de", "abc😀e", "abcd😀"];
   assertEquals(texts.map((text) => shortened(text, 5)), [
     "",

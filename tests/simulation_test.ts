@@ -1,9 +1,9 @@
 /**
  * Deterministic simulation: the real hub among simulated clients and QEMUs.
  *
- * A world follows from its seed. An independent model checks every promise at
- * every step; that it does is shown by faults planted in copies of the core.
- * `deno task simulate` plays on, `deno task simulate:faults` plants all of them.
+ * A seed determines a world. An independent model checks every promise at every step; faults
+ * planted in copies of the core show that it does. `deno task simulate` plays on, `deno task
+ * simulate:faults` plants all of them.
  *
  * @module
  */
@@ -13,22 +13,22 @@ import * as core from "../lib/mod.ts";
 import { FAULTS, find } from "./simulation/faults.ts";
 import { playMany, playSeed, report, shrunk, WORLD_STEPS } from "./simulation/run.ts";
 
-/** Steps with seeds that are always the same, and with seeds that are new each time. */
+/** The number of steps with fixed seeds, and with new seeds each time. */
 const STEPS = { fixed: 800_000, random: 200_000 };
 
-/** Faults that are quickly found. */
+/** Faults that are found quickly. */
 const QUICK = [
   "five in-band commands at QEMU",
-  "events come before the handshake is over",
-  "lasting answers outlive a QEMU",
+  "events are sent before the handshake is complete",
+  "cached replies outlive a QEMU",
   "a refused command runs",
-  "descriptors of a command that is refused stay open",
-  "what overtakes follows a command with descriptors",
-  "a name of somebody else's is used",
+  "descriptors of a refused command stay open",
+  "a command overtakes one with descriptors",
+  "another client's name is used",
   "a list of commands may have any length",
-  "a list of commands may hold anything",
-  "a connection with unexpected bytes goes on",
-  "a client reaches another's by the name that QEMU has for it",
+  "a list of commands may contain anything",
+  "a connection with unexpected bytes continues",
+  "a client reaches another's descriptor by its name at QEMU",
   "tags stay in errors",
 ];
 
@@ -37,7 +37,7 @@ Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {
   assertEquals(played, STEPS.fixed);
 });
 
-Deno.test("Mux keeps every promise in simulated worlds of seeds never tried", () => {
+Deno.test("Mux keeps every promise in simulated worlds of new seeds", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
   console.log(`simulation: seed ${seed}`);
   const played = playMany(core, seed, (steps) => steps >= STEPS.random);
@@ -45,7 +45,7 @@ Deno.test("Mux keeps every promise in simulated worlds of seeds never tried", ()
 });
 
 Deno.test("playSeed() plays the same world again, step by step", async () => {
-  const fault = FAULTS.find(({ name }) => name === "ten commands of a client wait");
+  const fault = FAULTS.find(({ name }) => name === "ten commands of a client are pending");
   assert(fault);
   const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);
   assert(failure);
@@ -66,8 +66,8 @@ for (const name of QUICK) {
   });
 }
 
-Deno.test("report() gives the seed and a short transcript of what broke a promise", async () => {
-  const fault = FAULTS.find(({ name }) => name === "an id is put behind an error");
+Deno.test("report() prints the seed and a short transcript of the broken promise", async () => {
+  const fault = FAULTS.find(({ name }) => name === "an id follows an error");
   assert(fault);
   const { failure, core: faulty } = await find(fault, 20 * WORLD_STEPS);
   assert(failure);
@@ -97,5 +97,5 @@ Deno.test("find() refuses a fault that can no longer be planted", async () => {
   } catch (error) {
     refused = error instanceof Error ? error.message : "";
   }
-  assertEquals(refused, "hub/mux.ts: 0 times: this is nowhere");
+  assertEquals(refused, "hub/mux.ts contains the text 0 times, not once: this is nowhere");
 });

@@ -1,5 +1,5 @@
 /**
- * Growth told from noise: planted leaks are found, and nothing else is.
+ * Growth and noise: planted leaks are found, and nothing else is.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { Random } from "./support/random.ts";
 
 const MIB = 1 << 20;
 
-/** Returns a number about 0, seldom beyond 3 times the spread. */
+/** Returns a number around 0, seldom beyond 3 times the spread. */
 function noise(random: Random, spread: number): number {
   let sum = 0;
   for (let i = 0; i < 12; i++) sum += random.below(1000) / 1000 - 0.5;
@@ -19,7 +19,7 @@ function noise(random: Random, spread: number): number {
 
 interface Shape {
   readonly seed: number;
-  /** Bytes a command that are never given back. */
+  /** Bytes per command that are never freed. */
   readonly leak: number;
   readonly samples?: number;
   /**
@@ -58,12 +58,12 @@ function found(shape: Omit<Shape, "seed">): number {
   return SEEDS.filter((seed) => judgeGrowth(memory({ ...shape, seed }), 4)!.grows).length;
 }
 
-Deno.test("slopeOf() gives the slope of a line exactly", () => {
+Deno.test("slopeOf() returns the slope of a line exactly", () => {
   const line = Array.from({ length: 10 }, (_, x) => ({ x, y: 3 * x + 1 }));
   assertEquals(slopeOf(line), { value: 3, low: 3, high: 3 });
 });
 
-Deno.test("slopeOf() is not moved by a few wild points", () => {
+Deno.test("slopeOf() is not affected by a few outliers", () => {
   const random = new Random(1);
   const points = Array.from({ length: 40 }, (_, x) => ({
     x,
@@ -72,7 +72,7 @@ Deno.test("slopeOf() is not moved by a few wild points", () => {
   assert(Math.abs(slopeOf(points).value - 2) < 0.1);
 });
 
-Deno.test("slopeOf() gives bounds that hold the true slope as often as they promise", () => {
+Deno.test("slopeOf() returns bounds that contain the true slope as often as promised", () => {
   let held = 0;
   for (let seed = 1; seed <= 300; seed++) {
     const random = new Random(seed);
@@ -81,14 +81,12 @@ Deno.test("slopeOf() gives bounds that hold the true slope as often as they prom
     );
     if (low <= 5 && 5 <= high) held++;
   }
-  // 99 % of 300, less what chance may take.
+  // 99 % of 300, with a margin for chance.
   assert(held >= 290, `${held} of 300`);
 });
 
-Deno.test("slopeOf() widens its bounds where neighbours are alike", () => {
-  /**
-   * Noise of which a part stays until the next point, with the same spread whatever that part is.
-   */
+Deno.test("slopeOf() widens its bounds if neighbouring points are correlated", () => {
+  /** Noise of which a part stays until the next point, with the same spread for any part. */
   const held = (stays: number): number => {
     let held = 0;
     for (let seed = 1; seed <= 200; seed++) {
@@ -103,11 +101,11 @@ Deno.test("slopeOf() widens its bounds where neighbours are alike", () => {
     return held;
   };
   assert(held(0) >= 195, `${held(0)} of 200`);
-  // Bounds that took them for independent hold 0 in 170.
+  // Bounds for independent points contain 0 in 170 cases.
   assert(held(0.6) >= 178, `${held(0.6)} of 200`);
 });
 
-Deno.test("slopeOf() refuses what is too little", () => {
+Deno.test("slopeOf() refuses too few points", () => {
   const points = [1, 2, 3].map((x) => ({ x, y: x }));
   assertThrows(() => slopeOf(points), RangeError);
   assertEquals(judgeGrowth(points, 0), undefined);
@@ -124,18 +122,18 @@ Deno.test("judgeGrowth() finds a leak of 16 bytes a command below the noise", ()
   assertEquals(found({ leak: 20 }), SEEDS.length);
 });
 
-Deno.test("judgeGrowth() finds a leak where garbage is collected seldom", () => {
+Deno.test("judgeGrowth() finds a leak if garbage is collected seldom", () => {
   const times = found({ leak: 32, period: 70 });
   assert(times >= 90, `${times} of ${SEEDS.length}`);
 });
 
-Deno.test("judgeGrowth() takes warming up, garbage and bursts for no leak", () => {
+Deno.test("judgeGrowth() does not report warming up, garbage and bursts as a leak", () => {
   const times = found({ leak: 0 }) + found({ leak: 0, period: 70 }) +
     found({ leak: 0, period: 12 });
   assert(times <= 3, `${times} of ${3 * SEEDS.length}`);
 });
 
-Deno.test("judgeGrowth() takes growth below its threshold for none", () => {
+Deno.test("judgeGrowth() does not report growth below its threshold", () => {
   const times = found({ leak: 2 });
   assert(times <= 2, `${times} of ${SEEDS.length}`);
 });
@@ -145,8 +143,8 @@ Deno.test("judgeGrowth() finds a smaller leak in a longer run", () => {
   assert(found({ leak: 0, samples: 3600 }) <= 1);
 });
 
-Deno.test("judgeGrowth() finds a descriptor kept of each 500 connections", () => {
-  // Samples of descriptors and of clients are not of the same moment.
+Deno.test("judgeGrowth() finds a descriptor leaked per 500 connections", () => {
+  // Samples of descriptors and of clients are taken at different moments.
   const points = (every: number): Point[] => {
     const random = new Random(every);
     return Array.from({ length: 300 }, (_, at) => ({

@@ -1,9 +1,9 @@
 /**
- * A hundred clients of all kinds for some seconds, with a real QEMU: all is right, all is given
- * back.
+ * A hundred clients of all kinds for some seconds, with a real QEMU: every reply is right,
+ * everything is freed.
  *
- * The soak's checks, tested by planting faults that they must find. `deno task soak` is the long
- * form, which also looks for growth.
+ * Planted faults test the soak's checks. `deno task soak` is the long form, which also looks for
+ * growth.
  *
  * @module
  */
@@ -34,13 +34,13 @@ Deno.test({
     console.log(`soak: seed ${SHORT.seed}, ${JSON.stringify(counts)}`);
     assertEquals(wrong, []);
     assertEquals(counts["sent"], counts["answered"]! + counts["abandoned"]!);
-    assert(counts["answered"]! > 300, "hardly anything was asked");
-    assert(counts["events"]! > 30, "hardly an event was heard");
+    assert(counts["answered"]! > 300, "too few commands were sent");
+    assert(counts["events"]! > 30, "too few events arrived");
     assert(samples.length > 0);
   },
 });
 
-/** The faults that are planted, and the report that each must cause. */
+/** The planted faults, and the report that each must cause. */
 const PLANTED: Readonly<Record<string, RegExp>> = {
   event: / heard not the event /,
   again: / heard an event again, or too late: /,
@@ -57,7 +57,7 @@ for (const [fault, told] of Object.entries(PLANTED)) {
     ignore: WITHOUT_QEMU,
     fn: async () => {
       const program = programFor(undefined, fault);
-      // It ends with the first thing that is wrong.
+      // The load stops at the first problem.
       const { wrong } = await runLoad({
         ...SHORT,
         seconds: fault.startsWith("descriptor") ? 3 : 20,
@@ -72,7 +72,7 @@ for (const [fault, told] of Object.entries(PLANTED)) {
   });
 }
 
-Deno.test("KINDS have a share each, and add up to all", () => {
+Deno.test("KINDS have a share each, and the shares add up to all", () => {
   assertEquals(KINDS.reduce((sum, { share }) => sum + share, 0), 100);
 });
 
@@ -107,12 +107,12 @@ function samplesOf(minutes: number, leak: number): Sample[] {
   });
 }
 
-Deno.test("growthOf() finds what leaks and nothing else, where it was measured for long enough", () => {
+Deno.test("growthOf() finds leaks and nothing else, if it was measured for long enough", () => {
   const growing = (samples: readonly Sample[]): string[] =>
     Object.entries(growthOf(samples)).filter(([, { grows }]) => grows).map(([name]) => name);
   assertEquals(growing(samplesOf(10, 0)), []);
   assertEquals(growing(samplesOf(10, 30)), ["memory of qmpmux"]);
-  // Nobody can tell yet whether this is only warming up.
+  // At this point warming up and a leak look the same.
   assertEquals(Object.keys(growthOf(samplesOf(4, 30))), [
     "descriptors of qmpmux beyond its clients'",
     "memory of QEMU",
@@ -141,7 +141,7 @@ function recordOf(...names: string[]): { record: EventRecord; lines: string[] } 
 }
 
 /**
- * Returns the problems that a client with a filter finds in the events that it hears, and at its
+ * Returns the problems that a client with a filter finds in the events that it gets, and at its
  * end.
  */
 function follow(record: EventRecord, filter: Filter, heard: readonly string[]): string[] {
@@ -152,7 +152,7 @@ function follow(record: EventRecord, filter: Filter, heard: readonly string[]): 
   return found.filter((wrong) => wrong !== undefined);
 }
 
-Deno.test("Follower finds nothing wrong with all events, or with those that a filter lets pass", () => {
+Deno.test("Follower accepts all events, and those that a filter lets pass", () => {
   const { record, lines } = recordOf("STOP", "RESUME", "JOB_STATUS_CHANGE", "STOP");
   assertEquals(follow(record, ALL, lines), []);
   assertEquals(follow(record, ["STOP"], [lines[0]!, lines[3]!]), []);
@@ -160,13 +160,13 @@ Deno.test("Follower finds nothing wrong with all events, or with those that a fi
   assertEquals(follow(record, NONE, []), []);
 });
 
-Deno.test("Follower finds an event that is missing, in the middle and at the end", () => {
+Deno.test("Follower finds a missing event, in the middle and at the end", () => {
   const { record, lines } = recordOf("STOP", "RESUME", "STOP");
   assertEquals(follow(record, ALL, [lines[0]!, lines[2]!])[0], `not the event ${lines[1]}`);
   assertEquals(follow(record, ALL, lines.slice(0, 2)), [`not the event ${lines[2]}`]);
 });
 
-Deno.test("Follower finds an event that comes again, out of order, or never was", () => {
+Deno.test("Follower finds an event that is repeated, out of order, or invented", () => {
   const { record, lines } = recordOf("STOP", "RESUME", "STOP");
   const again = follow(record, ALL, [lines[0]!, lines[0]!, lines[1]!, lines[2]!]);
   assertEquals(again[0], `an event again, or too late: ${lines[0]}`);
@@ -191,7 +191,7 @@ Deno.test("Follower waits for a record that is behind", () => {
   assertEquals(follower.hear(lines[0]!), undefined);
   assertEquals(follower.hear(late), undefined);
   assertEquals(follower.place, 1);
-  // An event that arrived while the record was being extended is not held against it.
+  // The follower ignores an event that arrived while the record was being extended.
   assertEquals(follower.finish(20_000, 1), undefined);
   assertEquals(follower.finish(20_000, 2), `an event that QEMU never sent: ${late}`);
   record.add(late);
@@ -199,9 +199,9 @@ Deno.test("Follower waits for a record that is behind", () => {
   assertEquals(follower.place, 2);
 });
 
-Deno.test("Follower takes either for right at the moment of a change, and nothing else behind it", () => {
+Deno.test("Follower accepts both filters at the moment of a change, and only the new one later", () => {
   const { record, lines } = recordOf("STOP", "RESUME", "STOP");
-  // The filter changes while the second event is under way.
+  // The filter changes while the second event is in flight.
   for (const heard of [lines, [lines[0]!, lines[2]!]]) {
     const follower = new Follower(record);
     follower.choose(ALL, 9000);
@@ -218,7 +218,7 @@ Deno.test("Follower takes either for right at the moment of a change, and nothin
   assertEquals(deaf.finish(20_000, deaf.heard), `not the event ${lines[2]}`);
 });
 
-Deno.test("EventRecord.forget() forgets, and followers go on behind it", () => {
+Deno.test("EventRecord.forget() removes events, and followers continue after them", () => {
   const { record, lines } = recordOf("STOP", "RESUME", "STOP");
   const follower = new Follower(record);
   follower.choose(ALL, 9000);
@@ -228,7 +228,7 @@ Deno.test("EventRecord.forget() forgets, and followers go on behind it", () => {
   assertEquals(follower.hear(lines[2]!), `not the event ${lines[1]}`);
 });
 
-Deno.test("Durations.part() gives what so many did not exceed, within a tenth", () => {
+Deno.test("Durations.part() returns the value that so many did not exceed, within a tenth", () => {
   const durations = new Durations();
   assertEquals(durations.part(0.5), null);
   for (let ms = 1; ms <= 1000; ms++) durations.add(ms);
@@ -237,7 +237,7 @@ Deno.test("Durations.part() gives what so many did not exceed, within a tenth", 
   assert(p99 >= 990 && p99 <= 1000, `${p99}`);
 });
 
-Deno.test("sumsOf() adds up what labels divide", () => {
+Deno.test("sumsOf() adds up the values of all labels", () => {
   const text = '# TYPE a counter\na_total{x="1"} 2\na_total{x="} 9",y="2"} 3\nb 4\n';
   assertEquals([...sumsOf(text)], [["a_total", 5], ["b", 4]]);
 });

@@ -39,7 +39,7 @@ async function run(...args: string[]): Promise<{ code: number; stdout: string; s
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-Deno.test("std_sources.ts runs Deno with the packages of a checkout, and what they import", async () => {
+Deno.test("std_sources.ts runs Deno with the packages of a checkout, and their imports", async () => {
   using place = makePlace();
   for (const [name, version] of imported()) {
     const module =
@@ -62,7 +62,7 @@ Deno.test("std_sources.ts refuses a checkout of another release, and names the v
   assertEquals(code, 69);
 });
 
-Deno.test("std_sources.ts asks for a checkout where none is named", async () => {
+Deno.test("std_sources.ts asks for a checkout if none is named", async () => {
   const { code, stderr } = await run();
   assertEquals(code, 64);
   assertEquals(stderr.startsWith("Usage: std_sources.ts DIR [ARG…], where DIR is "), true);

@@ -11,7 +11,7 @@ import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
 
 Deno.test({
-  name: "qmpmux serves the monitor of qemu-storage-daemon as it serves that of a machine",
+  name: "qmpmux serves the monitor of qemu-storage-daemon like that of a machine",
   ignore: WITHOUT.includes("qemu-storage-daemon"),
   fn: async () => {
     using place = makePlace();

@@ -1,8 +1,8 @@
 /**
- * Clients that behave badly, all limits at their defaults, and the cost to the others.
+ * Clients that behave badly, with all limits at their defaults, and the cost to other clients.
  *
- * Nobody else loses anything, QEMU's memory does not grow, and qmpmux's stays within the sum of the
- * limits. `deno task storm` runs the long form, which also prints how long others waited;
+ * No other client loses anything, QEMU's memory does not grow, and qmpmux's stays within the sum of
+ * the limits. `deno task storm` runs the long form, which also prints how long others waited;
  * `docs/limits.md` has its figures.
  *
  * @module
@@ -20,7 +20,10 @@ const LONG = Deno.args.includes("--long");
 const ROOT = new URL("./", import.meta.url).pathname;
 const MIB = 1 << 20;
 
-/** The memory that QEMU may use more for any reason; one stalled client costs it far more. */
+/**
+ * The growth of QEMU's memory that is allowed for any reason; one stalled client would cost it far
+ * more.
+ */
 const QEMU_SLACK = 4 * MIB;
 
 /**
@@ -32,10 +35,10 @@ const HEAP = 64 * MIB;
 /** The number of clients that do not read in an event storm. */
 const STALLED = LONG ? 50 : 5;
 
-/** A storm is slow; this is no measure of speed. */
+/** A storm is slow, and this is not a measure of speed. */
 const PATIENCE_MS = 300_000;
 
-/** A client that does no harm, and measures how long it waits for its answers. */
+/** A client that does no harm, and measures how long it waits for its replies. */
 class Meter implements Disposable {
   readonly #socket: Deno.UnixConn;
   readonly #buffer = new Uint8Array(4096);
@@ -56,14 +59,17 @@ class Meter implements Disposable {
     return meter;
   }
 
-  /** Asks until it has that many replies, and until `over` is settled; returns the microseconds, sorted. */
+  /**
+   * Sends queries until it has that many replies, and until `over` is settled; returns the
+   * microseconds, sorted.
+   */
   async ask(least: number, over?: Promise<unknown>): Promise<number[]> {
     const times: number[] = [];
     let going = over !== undefined;
     void over?.finally(() => going = false);
     while (going || times.length < least) {
       const began = performance.now();
-      // Runs at QEMU each time, for it can change.
+      // QEMU runs it each time, because its result can change.
       const answer = await this.#ask(`{"execute":"query-rx-filter","id":${times.length}}`);
       times.push((performance.now() - began) * 1000);
       assertEquals(answer, `{"return": [], "id": ${times.length - 1}}\r\n`);
@@ -91,7 +97,9 @@ class Meter implements Disposable {
   }
 }
 
-/** Connects one more client, again and again until those that have just left are no longer counted. */
+/**
+ * Connects one more client, and retries until clients that have just left are no longer counted.
+ */
 async function newcomerAt(path: string): Promise<Meter> {
   for (;;) {
     const meter = await Meter.connect(path);
@@ -99,7 +107,7 @@ async function newcomerAt(path: string): Promise<Meter> {
   }
 }
 
-/** Returns the least value that a part of all, from 0 to 1, does not exceed. */
+/** Returns the least value that a given part, from 0 to 1, does not exceed. */
 function part(sorted: readonly number[], whole: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * whole))]!;
 }
@@ -118,9 +126,9 @@ interface Storm {
   readonly options?: string;
   /** The result that the bad client must report. */
   readonly seen: unknown;
-  /** The line that the log must have meanwhile. */
+  /** The line that must appear in the log meanwhile. */
   readonly told?: RegExp;
-  /** By how much qmpmux may grow, in bytes. */
+  /** The maximum growth of qmpmux, in bytes. */
   readonly growth: number;
 }
 
@@ -164,9 +172,9 @@ async function weather({ kind, size, options = "", seen, told, growth }: Storm):
   assertEquals(await output.next(), undefined);
   if (told) await mux.log.until(told);
 
-  // A client that was connected all the time is served as before, and so is one that connects now.
+  // A client that was connected all the time is served as before, as is one that connects now.
   await meter.ask(10);
-  using newcomer = await within("room for a newcomer", newcomerAt(path));
+  using newcomer = await within("a place for a new client", newcomerAt(path));
   await newcomer.ask(10);
   const qemuGrowth = memoryOf(qemu.pid) - before.qemu;
   if (LONG) tell({ kind, size, alone, under, qemuGrowth, muxGrowth: peak - before.mux });
@@ -200,7 +208,7 @@ function test(name: string, storm: Storm): void {
 }
 
 const EVENTS = LONG ? 250_000 : 20_000;
-test("an event storm ends clients that do not read, and nobody else misses an event", {
+test("an event storm disconnects clients that do not read, and others miss no event", {
   kind: "storm",
   size: EVENTS,
   options: LONG ? "" : ",slow-unread=64K,max-unread=1M",
@@ -210,14 +218,14 @@ test("an event storm ends clients that do not read, and nobody else misses an ev
 });
 
 const QUERIES = LONG ? 10_000 : 3000;
-test("a flood of queries is answered in full, and delays nobody for long", {
+test("a flood of queries is answered in full, and delays no other client for long", {
   kind: "flood",
   size: QUERIES,
   seen: { answered: QUERIES },
   growth: HEAP,
 });
 
-// With oob, many wait at a time; these go on for longer than others take to measure.
+// With oob, many wait at a time; these run longer than others measure.
 const OOB_QUERIES = LONG ? 40_000 : 3000;
 for (const kind of ["oob-flood", "exec-oob-flood", "mixed-flood"] as const) {
   test(`a flood with oob is answered in full (${kind})`, {
@@ -238,11 +246,11 @@ test("a command of 64 MiB is refused, and costs QEMU nothing", {
 
 const CONNECTIONS = LONG ? 10_000 : 1000;
 const PLACES = LONG ? 2048 : 256;
-test("thousands of connections get in up to the limit, and the rest are turned away", {
+test("thousands of connections are accepted up to the limit, and the rest are refused", {
   kind: "crowd",
   size: CONNECTIONS,
   options: `,max-clients=${PLACES}`,
-  // The one that measures is the first.
+  // The client that measures is the first.
   seen: { greeted: PLACES - 1, refused: CONNECTIONS - PLACES + 1 },
   told: new RegExp(`a client was refused: ${PLACES} are connected already \\(max-clients\\)`),
   growth: HEAP + PLACES * (20 << 10),

@@ -1,5 +1,5 @@
 /**
- * Strings changed where they stand.
+ * Strings changed in place.
  *
  * @module
  */
@@ -21,7 +21,7 @@ function edited(
   return new TextDecoder().decode(withEdits(bytes, all));
 }
 
-/** Returns the places of the scalars from a cursor on. */
+/** Returns the positions of the scalars after a cursor. */
 function scalarsAt(cursor: Cursor): { start: number; end: number }[] {
   const { at: start, isScalar, isObject } = cursor;
   if (isScalar) {
@@ -37,7 +37,7 @@ function scalarsAt(cursor: Cursor): { start: number; end: number }[] {
   return places;
 }
 
-Deno.test("withEdits() puts texts into strings and others in their stead, and leaves all else", () => {
+Deno.test("withEdits() inserts texts into strings, replaces others, and keeps the rest", () => {
   const text = '{"a":"bc","d":[1.50,"\\u0065","x"],"e":"f"}';
   assertEquals(edited(text, []), text);
   assertEquals(
@@ -50,7 +50,7 @@ Deno.test("withEdits() puts texts into strings and others in their stead, and le
   );
 });
 
-Deno.test("withEdits() counts what a string says, however it is written", () => {
+Deno.test("withEdits() counts a string's characters, however they are written", () => {
   const random = new Random(3);
   const parts: [written: string, text: string][] = [
     ["a", "a"],

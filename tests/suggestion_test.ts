@@ -1,5 +1,5 @@
 /**
- * Misspelt words, and the words that are suggested.
+ * Misspelled words, and the words that are suggested.
  *
  * @module
  */
@@ -32,26 +32,26 @@ for (
     ["s".repeat(100_000), undefined],
   ] as const
 ) {
-  Deno.test(`nearest() takes ${word.slice(0, 20)} for ${meant}`, () => {
+  Deno.test(`nearest() suggests ${meant} for ${word.slice(0, 20)}`, () => {
     assertEquals(nearest(word, WORDS), meant);
   });
 }
 
-Deno.test("nearest() takes the first of the words that are as near", () => {
+Deno.test("nearest() suggests the first of equally near words", () => {
   assertEquals(nearest("abcd", ["abce", "abcf"]), "abce");
   assertEquals(nearest("abcd", ["abxx", "abcf"]), "abcf");
 });
 
-Deno.test("instead() asks for the word that was meant, or lists all", () => {
+Deno.test("instead() suggests the intended word, or lists all", () => {
   assertEquals(instead("raod", ["load", "road"]), '; did you mean "road"?');
   assertEquals(instead("frobnicate", ["load", "road"]), ": expected load, road");
 });
 
-Deno.test("misspelt() says what an event was meant to be, and how to insist", () => {
+Deno.test("misspelt() suggests an event, and how to insist", () => {
   assertEquals(
     misspelt("BLOCK_JOB_COMPLETE"),
     'unknown event "BLOCK_JOB_COMPLETE"; did you mean "BLOCK_JOB_COMPLETED"? ' +
-      'Write "BLOCK_JOB_COMPLETE*" to mean it all the same',
+      'To use it anyway, write "BLOCK_JOB_COMPLETE*"',
   );
   for (const name of ["stop", "STPO", "block-job-ready"]) {
     assertEquals(misspelt(name)?.startsWith(`unknown event "${name}"; did you mean`), true, name);
@@ -61,17 +61,17 @@ Deno.test("misspelt() says what an event was meant to be, and how to insist", ()
 for (
   const name of ["STOP", "STPO*", "ST?P", "*", "SOMETHING_QUITE_NEW", "__org.qmpmux_QEMU_BACK"]
 ) {
-  Deno.test(`misspelt() lets ${name} pass`, () => {
+  Deno.test(`misspelt() accepts ${name}`, () => {
     assertEquals(misspelt(name), undefined);
   });
 }
 
-Deno.test("EVENT_NAMES is sorted, and has each event once", () => {
+Deno.test("EVENT_NAMES is sorted, and lists each event once", () => {
   assertEquals(EVENT_NAMES, [...new Set(EVENT_NAMES)].sort());
 });
 
 Deno.test({
-  name: "EVENT_NAMES has every event of this QEMU",
+  name: "EVENT_NAMES lists every event of this QEMU",
   ignore: WITHOUT_QEMU,
   fn: async () => {
     using place = makePlace();

@@ -1,8 +1,8 @@
 /**
- * qmpmux as a service: the things that the service manager gives it, and its notifications.
+ * qmpmux as a service: its environment from the service manager, and its notifications.
  *
- * The test is the manager: it receives the notifications at its own socket and hands listening
- * sockets over as systemd does.
+ * The test is the manager: it receives the notifications on its own socket and passes listening
+ * sockets as systemd does.
  *
  * @module
  */
@@ -38,12 +38,12 @@ function refusal(sockets: PassedSockets, name: string): string {
   return error.message;
 }
 
-Deno.test("readServiceEnvironment() finds nothing where no service manager is", () => {
+Deno.test("readServiceEnvironment() finds nothing without a service manager", () => {
   const { notifySocket, watchdogMs, sockets } = readServiceEnvironment(() => undefined, US);
   assertEquals([notifySocket, watchdogMs, sockets.untaken], [undefined, undefined, []]);
 });
 
-Deno.test("readServiceEnvironment() takes an empty NOTIFY_SOCKET as none", () => {
+Deno.test("readServiceEnvironment() ignores an empty NOTIFY_SOCKET", () => {
   assertEquals(readServiceEnvironment(() => "", US).notifySocket, undefined);
 });
 
@@ -52,12 +52,12 @@ Deno.test("readServiceEnvironment() reads the watchdog's time as milliseconds", 
   assertEquals(watchdogOf({ WATCHDOG_USEC: "1500", WATCHDOG_PID: "1234" }), 1.5);
 });
 
-Deno.test("readServiceEnvironment() leaves the watchdog of another process alone", () => {
+Deno.test("readServiceEnvironment() ignores the watchdog of another process", () => {
   assertEquals(watchdogOf({ WATCHDOG_USEC: "30000000", WATCHDOG_PID: "4321" }), undefined);
 });
 
 for (const usec of ["0", "-1", "soon", "", "1e6"]) {
-  Deno.test(`readServiceEnvironment() sees no watchdog in WATCHDOG_USEC=${usec}`, () => {
+  Deno.test(`readServiceEnvironment() finds no watchdog in WATCHDOG_USEC=${usec}`, () => {
     assertEquals(watchdogOf({ WATCHDOG_USEC: usec }), undefined);
   });
 }
@@ -67,7 +67,7 @@ Deno.test("PassedSockets.take() finds a socket by its name", () => {
   assertEquals([sockets.take("c"), sockets.take("a")], [5, 3]);
 });
 
-Deno.test("PassedSockets.take() gives a socket once: it is closed with its listener", () => {
+Deno.test("PassedSockets.take() returns a socket once: it is closed with its listener", () => {
   const sockets = passed("a");
   sockets.take("a");
   assertEquals(
@@ -76,31 +76,31 @@ Deno.test("PassedSockets.take() gives a socket once: it is closed with its liste
   );
 });
 
-Deno.test("PassedSockets.untaken tells which nobody has taken", () => {
+Deno.test("PassedSockets.untaken lists sockets that no listener uses", () => {
   const sockets = passed("a:b:c");
   sockets.take("b");
   assertEquals(sockets.untaken, ["a", "c"]);
 });
 
-Deno.test("PassedSockets.take() finds one passed without a name as libsystemd does", () => {
+Deno.test("PassedSockets.take() finds a socket passed without a name as libsystemd does", () => {
   assertEquals(new PassedSockets({ fds: "1", pid: "1234" }, US).take("unknown"), 3);
 });
 
-Deno.test("PassedSockets.take() refuses a name that is not there, and says which are", () => {
+Deno.test("PassedSockets.take() refuses an unknown name, and lists the known ones", () => {
   assertEquals(
     refusal(passed("a:b"), "mux"),
     "fd:mux: systemd passed no socket of this name, but a, b; correct FileDescriptorName=",
   );
 });
 
-Deno.test("PassedSockets.take() refuses where no socket was passed", () => {
+Deno.test("PassedSockets.take() refuses any name if no socket was passed", () => {
   const message = "fd:mux: systemd passed no sockets; start qmpmux through a socket unit";
   assertEquals(refusal(new PassedSockets({}, US), "mux"), message);
   assertEquals(refusal(new PassedSockets({ fds: "0", pid: "1234" }, US), "mux"), message);
   assertEquals(refusal(new PassedSockets({ fds: "x", pid: "1234" }, US), "mux"), message);
 });
 
-Deno.test("PassedSockets.take() refuses what was passed to another process", () => {
+Deno.test("PassedSockets.take() refuses a socket passed to another process", () => {
   assertEquals(
     refusal(passed("mux", "77"), "mux"),
     "fd:mux: the sockets were passed to process 77 (LISTEN_PID), but this is 1234; " +
@@ -108,7 +108,7 @@ Deno.test("PassedSockets.take() refuses what was passed to another process", () 
   );
 });
 
-Deno.test("PassedSockets.take() refuses a name that was given twice", () => {
+Deno.test("PassedSockets.take() refuses a name that two sockets have", () => {
   assertEquals(
     refusal(passed("mux:a:mux"), "mux"),
     "fd:mux: systemd passed 2 sockets of this name; " +
@@ -128,7 +128,7 @@ for (const kind of ["a path", "an abstract socket"]) {
   });
 }
 
-Deno.test("Notifier tells in one datagram what one turn has to tell", async () => {
+Deno.test("Notifier sends one datagram per turn", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -138,7 +138,7 @@ Deno.test("Notifier tells in one datagram what one turn has to tell", async () =
   await notifier.close();
 });
 
-Deno.test("Notifier.status() tells a status once, until it is another", async () => {
+Deno.test("Notifier.status() sends a status once, until it changes", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -150,7 +150,7 @@ Deno.test("Notifier.status() tells a status once, until it is another", async ()
   await notifier.close();
 });
 
-Deno.test("Notifier.reloaded() has the last word, however fast the reload was", async () => {
+Deno.test("Notifier.reloaded() is sent last, however fast the reload was", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -161,7 +161,7 @@ Deno.test("Notifier.reloaded() has the last word, however fast the reload was", 
   await notifier.close();
 });
 
-Deno.test("Notifier.reloaded() does not make ready what was not", async () => {
+Deno.test("Notifier.reloaded() does not report readiness", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -172,7 +172,7 @@ Deno.test("Notifier.reloaded() does not make ready what was not", async () => {
   await notifier.close();
 });
 
-Deno.test("Notifier.stopping() tells it once", async () => {
+Deno.test("Notifier.stopping() is sent once", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -184,7 +184,7 @@ Deno.test("Notifier.stopping() tells it once", async () => {
   await notifier.close();
 });
 
-Deno.test("Notifier.close() waits until what was told has been sent", async () => {
+Deno.test("Notifier.close() waits until every notification has been sent", async () => {
   using place = makePlace();
   using manager = new Notified(`${place.path}/n`);
   const notifier = new Notifier(manager.path, new FakeLog());
@@ -193,7 +193,7 @@ Deno.test("Notifier.close() waits until what was told has been sent", async () =
   assertEquals(await manager.next(), ["STOPPING=1"]);
 });
 
-Deno.test("Notifier tells nothing where there is nobody to tell, and says nothing of it", async () => {
+Deno.test("Notifier sends and logs nothing without a manager", async () => {
   const log = new FakeLog();
   const notifier = new Notifier(undefined, log);
   notifier.ready();
@@ -201,7 +201,7 @@ Deno.test("Notifier tells nothing where there is nobody to tell, and says nothin
   assertEquals([notifier.active, log.lines], [false, []]);
 });
 
-Deno.test("Notifier logs once what it cannot send, and sends what it can later", async () => {
+Deno.test("Notifier logs once that it cannot send, and sends later notifications", async () => {
   using place = makePlace();
   const log = new FakeLog();
   const notifier = new Notifier(`${place.path}/n`, log);
@@ -217,7 +217,7 @@ Deno.test("Notifier logs once what it cannot send, and sends what it can later",
 });
 
 for (const address of ["vsock:2:1234", "n", "/", "@"]) {
-  Deno.test(`Notifier takes no address like ${address}, and says so once`, async () => {
+  Deno.test(`Notifier ignores an address like ${address}, and logs it once`, async () => {
     const log = new FakeLog();
     const notifier = new Notifier(address, log);
     notifier.ready();
@@ -229,21 +229,21 @@ for (const address of ["vsock:2:1234", "n", "/", "@"]) {
   });
 }
 
-Deno.test("Notifier.close() does not wait for ever for a manager that does not listen", async () => {
+Deno.test("Notifier.close() does not wait forever for a manager that does not read", async () => {
   using place = makePlace();
   using _deaf = new Notified(`${place.path}/n`);
   const notifier = new Notifier(`${place.path}/n`, new FakeLog());
   let sent = 0;
-  // The kernel keeps a few datagrams for it; then sending takes for ever.
+  // The kernel keeps a few datagrams for it; then sending blocks forever.
   const queue = Number(Deno.readTextFileSync("/proc/sys/net/unix/max_dgram_qlen"));
   while (sent++ < queue + 10) {
     notifier.alive();
     await new Promise((resolve) => setTimeout(resolve));
   }
-  await within("the farewell", notifier.close());
+  await within("the notifier to close", notifier.close());
 });
 
-Deno.test("the unit starts serve with flags it takes", () => {
+Deno.test("the unit starts serve with valid flags", () => {
   const unit = Deno.readTextFileSync(new URL("../systemd/qmpmux@.service", import.meta.url));
   const [, words] = /^Environment="QMPMUX_ARGS=(.*)"$/m.exec(unit) ?? [];
   const settings = serveSettings(words!.replaceAll("%i", "vm1").split(" "));
@@ -306,7 +306,7 @@ function stage(): { at: (name: string) => string; manager: Notified } & Disposab
   };
 }
 
-Deno.test("serve() tells READY=1 when its listeners accept, QEMU there or not", async () => {
+Deno.test("serve() sends READY=1 when its listeners accept, with or without QEMU", async () => {
   using here = stage();
   await using _service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux")],
@@ -322,7 +322,7 @@ Deno.test("serve() tells READY=1 when its listeners accept, QEMU there or not", 
   assert((await client.line()).startsWith('{"QMP"'));
 });
 
-Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", async () => {
+Deno.test("serve() with --ready qemu sends READY=1 once QEMU has connected", async () => {
   using here = stage();
   await using _service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux"), "--ready", "qemu"],
@@ -335,7 +335,7 @@ Deno.test("serve() with --ready qemu tells READY=1 when QEMU has been there", as
   assert(/^STATUS=connected to QEMU \d+\.\d+\.\d+, 0 clients$/.test(status!), status);
 });
 
-Deno.test("serve() tells in STATUS that QEMU disconnected", async () => {
+Deno.test("serve() sends STATUS that QEMU disconnected", async () => {
   using here = stage();
   const qemu = new FakeQemu(here.at("qemu"));
   await using _service = new Service(
@@ -349,7 +349,7 @@ Deno.test("serve() tells in STATUS that QEMU disconnected", async () => {
   await here.manager.until("STATUS=QEMU disconnected, 0 clients");
 });
 
-Deno.test("serve() tells in STATUS that QEMU does not answer, and that it answers again", async () => {
+Deno.test("serve() sends STATUS that QEMU does not answer, and that it answers again", async () => {
   using here = stage();
   let alive = false;
   await using _qemu = new FakeQemu(here.at("qemu"), {
@@ -366,7 +366,7 @@ Deno.test("serve() tells in STATUS that QEMU does not answer, and that it answer
   await here.manager.until(/^STATUS=connected to QEMU \S+, 1 client$/);
 });
 
-Deno.test("serve() tells STOPPING=1 at SIGTERM", async () => {
+Deno.test("serve() sends STOPPING=1 on SIGTERM", async () => {
   using here = stage();
   await using service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux")],
@@ -378,7 +378,7 @@ Deno.test("serve() tells STOPPING=1 at SIGTERM", async () => {
   assertEquals((await within("the end", service.ended)).code, 0);
 });
 
-Deno.test("serve() gives signs of life where a watchdog waits for them", async () => {
+Deno.test("serve() sends watchdog notifications if a watchdog expects them", async () => {
   using here = stage();
   await using _service = new Service(
     ["--qemu", here.at("qemu"), "--listen", here.at("mux")],
@@ -388,7 +388,7 @@ Deno.test("serve() gives signs of life where a watchdog waits for them", async (
   await here.manager.until("WATCHDOG=1");
 });
 
-Deno.test("serve() serves although nobody can be notified, and says so once", async () => {
+Deno.test("serve() serves even if notifications fail, and logs it once", async () => {
   using here = stage();
   await using _qemu = new FakeQemu(here.at("qemu"));
   await using service = new Service(
@@ -487,7 +487,7 @@ adoptingTest(
     });
     await service.log.until(/: connected to QEMU/);
     for (let i = 0; i < 5; i++) {
-      // The greeting stays unread, which makes it a reset.
+      // The greeting stays unread, which causes a reset.
       const socket = await Deno.connect({ transport: "unix", path: here.at("mux") });
       await write(socket, '{"execute":"qmp_capabilities"}');
       socket.close();
@@ -571,7 +571,7 @@ const WRONG: readonly {
   readonly sockets: readonly string[];
   readonly env?: Record<string, string>;
   readonly says: RegExp;
-  /** Whether it is found out by adopting the socket. */
+  /** Whether the problem is detected when the socket is adopted. */
   readonly adopted?: true;
 }[] = [
   { what: "a name that was not passed", listen: "fd:b", sockets: ["a=a"], says: /but a; correct/ },
@@ -693,7 +693,7 @@ passedTest("a passed connection that is closed interrupts its reading", async ()
 
 passedTest("a passed connection that is closed interrupts its writing", async () => {
   const said = await adapted("b", async (socket, outcome) => {
-    // It is writing, since something has arrived; nothing more is read until it has been closed.
+    // It is writing, because something has arrived; nothing more is read until it has been closed.
     await socket.read(new Uint8Array(1));
     await write(socket, "x");
     await outcome();

@@ -1,5 +1,5 @@
 /**
- * Tags behind names: their form, and their removal.
+ * Tags after names: their form, and their removal.
  *
  * @module
  */
@@ -20,7 +20,7 @@ function without(some: Tags, text: string): string {
   return new TextDecoder().decode(some.without(ENCODER.encode(text)));
 }
 
-Deno.test("Tags.next() gives a tag that no name has had, and never that of none", () => {
+Deno.test("Tags.next() returns a fresh tag, and never the reserved one", () => {
   const some = tags();
   const seen = new Set(Array.from({ length: 1000 }, () => some.next()));
   assertEquals(seen.size, 1000);
@@ -28,7 +28,7 @@ Deno.test("Tags.next() gives a tag that no name has had, and never that of none"
   for (const tag of [...seen, some.none]) assertMatch(tag, /^~[0-9A-Za-z]{6}[0-9a-z]+~$/);
 });
 
-Deno.test("Tags have a mark that follows from the secret, of six signs always", () => {
+Deno.test("Tags have a mark derived from the secret, always of six characters", () => {
   const secrets = ["0", "1", "61", "62", String(62 ** 5), "9007199254740991"];
   const marks = secrets.map((secret) => tags(secret).mark);
   assertEquals(new Set(marks).size, secrets.length);
@@ -37,7 +37,7 @@ Deno.test("Tags have a mark that follows from the secret, of six signs always", 
   assertNotEquals(tags("62").mark, tags("1").mark);
 });
 
-Deno.test("Tags.without() takes tags off wherever they are", () => {
+Deno.test("Tags.without() removes tags wherever they are", () => {
   const some = tags();
   const [one, two, none] = [some.next(), some.next(), some.none];
   const messages: [string, string][] = [
@@ -49,7 +49,7 @@ Deno.test("Tags.without() takes tags off wherever they are", () => {
     [`${one}a${two}${""}b${none}`, "ab"],
     [one, ""],
     ["", ""],
-    // A tag that a client has written itself stays: only the one put behind it is removed.
+    // A tag that a client has written itself stays: only the appended one is removed.
     [`f${one}${two}`, `f${one}`],
     [`f${one}${one}${none}x`, `f${one}${one}x`],
     // None of these is a tag.
@@ -64,7 +64,7 @@ Deno.test("Tags.without() takes tags off wherever they are", () => {
   for (const [said, shown] of messages) assertEquals(without(some, said), shown);
 });
 
-Deno.test("Tags.without() gives the same bytes where there is no tag, and before one was sent", () => {
+Deno.test("Tags.without() returns the same bytes if there is no tag, or none was sent yet", () => {
   const some = new Tags("7");
   const bytes = ENCODER.encode(`{"return": "f${some.next()}"}`);
   assertEquals(some.without(bytes), bytes);
@@ -74,7 +74,7 @@ Deno.test("Tags.without() gives the same bytes where there is no tag, and before
   assertEquals(new TextDecoder().decode(some.without(bytes)), '{"return": "f"}');
 });
 
-Deno.test("Tags.without() finds what a search by text finds, in texts of few letters", () => {
+Deno.test("Tags.without() agrees with a search by text, in texts of few letters", () => {
   const random = new Random(5);
   for (let round = 0; round < 2000; round++) {
     const some = tags(String(random.below(200)));

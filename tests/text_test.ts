@@ -1,5 +1,5 @@
 /**
- * QEMU's strings, good and bad.
+ * QEMU's strings, valid and invalid.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { respellString } from "../lib/wire/spelling.ts";
 import { asciiBytes, asciiText, isPlain, shown, stringAt, wrongString } from "../lib/wire/text.ts";
 import { bytesOf, latin, latinText } from "./support/cuts.ts";
 
-/** Reads a token of these bytes in double quotes, or says what is wrong with it. */
+/** Reads a token of these bytes in double quotes, or returns what is wrong with it. */
 function read(body: string): string {
   const bytes = latin(`"${body}"`);
   const wrong = wrongString(bytes, 0, bytes.length);
   return wrong === undefined ? stringAt(bytes, 0, bytes.length) : `wrong: ${wrong}`;
 }
 
-/** Returns text as the bytes of its UTF-8, a character for each. */
+/** Returns text as the bytes of its UTF-8, one character per byte. */
 function utf8(text: string): string {
   return latinText(bytesOf(text));
 }
@@ -57,7 +57,7 @@ Deno.test("wrongString() names an escaped non-character", () => {
   assertEquals(read("\\ud83f\\udffe"), "wrong: \\ud83f\\udffe is not a valid Unicode character");
 });
 
-Deno.test("wrongString() shows the four bytes behind an escape that is none", () => {
+Deno.test("wrongString() shows the four bytes after an invalid escape", () => {
   assertEquals(read("\\uzzzzzz"), "wrong: \\uzzzz is not a valid Unicode character");
   assertEquals(read("\\u12"), 'wrong: \\u12" is not a valid Unicode character');
   assertEquals(read("\\u"), 'wrong: \\u" is not a valid Unicode character');
@@ -90,12 +90,12 @@ const WRONG_UTF8 = {
 };
 
 for (const [name, bytes] of Object.entries(WRONG_UTF8)) {
-  Deno.test(`wrongString() refuses ${name}, with anything before and behind`, () => {
+  Deno.test(`wrongString() refuses ${name}, with any text before and after`, () => {
     assertEquals(read(bytes), "wrong: invalid UTF-8 sequence in string");
     assertEquals(read(`ok${bytes}ok`), "wrong: invalid UTF-8 sequence in string");
   });
 
-  Deno.test(`shown() has one U+FFFD for ${name}, and goes on behind it`, () => {
+  Deno.test(`shown() has one U+FFFD for ${name}, and continues after it`, () => {
     const all = latin(`a${bytes}b`);
     assertEquals(shown(all, 0, all.length), "a\ufffdb");
   });
@@ -106,25 +106,25 @@ Deno.test("shown() ends at a NUL, but shows C0 80 as one", () => {
   assertEquals(shown(latin("a\xc0\x80b"), 0, 4), "a\0b");
 });
 
-Deno.test("shown() goes no further than it is told", () => {
+Deno.test("shown() stops at the given end", () => {
   assertEquals(shown(bytesOf("a€b"), 1, 3), "\ufffd");
   assertEquals(shown(bytesOf("a€b"), 1, 4), "€");
 });
 
-Deno.test("asciiText() and asciiBytes() turn text to bytes and back, long text too", () => {
+Deno.test("asciiText() and asciiBytes() convert text to bytes and back, long text too", () => {
   for (const text of ["", "abc", "x".repeat(5000)]) {
     const bytes = asciiBytes(`<${text}>`);
     assertEquals(asciiText(bytes, 1, bytes.length - 1), text);
   }
 });
 
-Deno.test("isPlain() tells printable ASCII in double quotes from all else", () => {
+Deno.test("isPlain() is true only for printable ASCII in double quotes", () => {
   const plain = (text: string): boolean => isPlain(latin(text), 0, text.length);
   assert(plain('""') && plain('"abc ~\'"'));
   for (const text of ["'abc'", '"a\\n"', '"\x7f"', '"\xc3\xa9"']) assert(!plain(text), text);
 });
 
-/** Returns a token of these bytes, respelled. */
+/** Returns a token of these bytes, rewritten. */
 function respelled(token: string): string {
   const bytes = latin(token);
   const out = new Uint8Array(3 * bytes.length + 2).fill(0x2a);
@@ -133,18 +133,18 @@ function respelled(token: string): string {
   return latinText(out.subarray(1, end));
 }
 
-Deno.test("respellString() puts a string in single quotes in double ones", () => {
+Deno.test("respellString() changes single quotes to double ones", () => {
   assertEquals(respelled("'abc'"), '"abc"');
   assertEquals(respelled(`'a"b'`), '"a\\"b"');
   assertEquals(respelled("'a\\'b'"), `"a'b"`);
   assertEquals(respelled('"a\\\'b"'), `"a'b"`);
 });
 
-Deno.test("respellString() leaves other escapes and UTF-8 untouched", () => {
+Deno.test("respellString() does not change other escapes and UTF-8", () => {
   const token = `"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00E9${utf8("é€😀")}'"`;
   assertEquals(respelled(token), token);
 });
 
-Deno.test("respellString() spells C0 80 as an escape", () => {
+Deno.test("respellString() writes C0 80 as an escape", () => {
   assertEquals(respelled('"a\xc0\x80b"'), '"a\\u0000b"');
 });

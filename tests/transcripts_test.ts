@@ -2,17 +2,17 @@
  * Plays the conversations in `tests/transcripts/` against the hub.
  *
  * One file shows one behaviour; it is test, fixture and documentation at once.
- * A line that somebody hears and that is not in the file fails. The notation:
+ * A message that is not in the file fails the test. The notation:
  *
  *     # a comment
  *     a> TEXT         client a sends TEXT and a line end
- *     a< TEXT         client a must hear TEXT next
+ *     a< TEXT         client a must get TEXT next
  *     a< EOF          client a must see the end of the connection
  *     a+ NAME         client a sends descriptors, before its next line
- *     q< +NAME TEXT   QEMU must hear TEXT next, and get those descriptors with it
+ *     q< +NAME TEXT   QEMU must get TEXT next, and get those descriptors with it
  *     ! closed NAME   those descriptors have been closed
  *     q> TEXT         QEMU sends TEXT
- *     q< TEXT         QEMU must hear TEXT next
+ *     q< TEXT         QEMU must get TEXT next
  *     ! connect a [OPTION=VALUE]…  a client connects to a listener with
  *                     role=, dialect=, events=, cache=, join=, max-command=,
  *                     and sends nothing yet
@@ -69,7 +69,7 @@ class Player {
   #play(line: string): void {
     if (line === "" || line.startsWith("#") || SETTINGS.test(line)) return;
     const [, who, direction, rest] = /^([a-z!])([<>+]?) (.*)$/.exec(line) ??
-      fail(`What is ${line}?`);
+      fail(`unknown line: ${line}`);
     if (direction === "<") return this.#hears(this.#peer(who!), rest!);
     if (who === "!" && rest!.startsWith("closed ")) return this.#direct(rest!.split(" "));
     this.#silence();
@@ -86,7 +86,7 @@ class Player {
       case "connect": {
         const options = Object.fromEntries(words.map((word) => word.split("=")));
         const dialect = (options.dialect ?? "qmp") as DialectName;
-        const role = ROLES.get(options.role ?? "full") ?? fail(`What is role=${options.role}?`);
+        const role = ROLES.get(options.role ?? "full") ?? fail(`unknown role: ${options.role}`);
         const events = options.events?.split("+");
         const [caches, joins] = [options.cache !== "off", options.join !== "off"];
         const command = options["max-command"];
@@ -125,7 +125,7 @@ class Player {
         assertEquals(stage.notices.pop(), name);
         break;
       default:
-        fail(`What is ${verb}?`);
+        fail(`unknown directive: ${verb}`);
     }
     for (const client of stage.clients.values()) client.read();
   }
@@ -135,7 +135,7 @@ class Player {
     assertEquals(peer.heard, []);
     assert(peer.closed !== undefined, "The connection is still open");
     peer.closed = undefined;
-    peer.send = (): void => fail("Bytes were sent after the end");
+    peer.send = (): void => fail("bytes were sent after the close");
   }
 
   #client(name: string): ReturnType<Stage["connect"]> {
@@ -146,7 +146,7 @@ class Player {
     return name === "q" ? this.#stage.qemu : this.#client(name).peer;
   }
 
-  /** Asserts that nobody has heard or seen more than is written, and that nothing was closed. */
+  /** Asserts that every message, event and close is in the transcript. */
   #silence(): void {
     for (
       const [name, { peer }] of [["q", { peer: this.#stage.qemu }] as const, ...this.#stage.clients]
@@ -165,11 +165,11 @@ for (const { name } of Deno.readDirSync(DIRECTORY)) {
   });
 }
 
-Deno.test("Player.play() fails on what is heard and not written", () => {
+Deno.test("Player.play() fails on a message that is not in the transcript", () => {
   for (
     const text of [
-      'a> {"execute":"query-status"}', // QEMU hears it
-      "! connect a", // a hears the greeting
+      'a> {"execute":"query-status"}', // QEMU gets it
+      "! connect a", // a gets the greeting
       'a> {"execute":"stop"}\nq< {"execute":"cont"}',
       'a> {"execute":"stop"}\nq< {"execute":"stop"}\n! qemu goes', // a sees the end
     ]

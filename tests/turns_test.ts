@@ -1,5 +1,5 @@
 /**
- * Turns of the event loop: when a connection has to make room for others.
+ * Turns of the event loop: when a connection has to yield to others.
  *
  * @module
  */
@@ -8,10 +8,7 @@ import { assertEquals } from "@std/assert";
 import { CLOCK } from "../lib/platform/clock.ts";
 import { UnbrokenWork } from "../lib/platform/turns.ts";
 
-/**
- * Returns how many of a hundred equal pieces of work, in microseconds, are followed by a turn for
- * others.
- */
+/** Returns how many of a hundred equal pieces of work, in microseconds, are followed by a yield. */
 function turnsAmong(work: number, pause: number): number {
   const unbroken = new UnbrokenWork(CLOCK, 1);
   let turns = 0;
@@ -23,12 +20,12 @@ function turnsAmong(work: number, pause: number): number {
   return turns;
 }
 
-Deno.test("UnbrokenWork.takeExcess() asks for a turn after a millisecond of work with hardly a pause", () => {
+Deno.test("UnbrokenWork.takeExcess() requests a yield after a millisecond of work with hardly a pause", () => {
   assertEquals(turnsAmong(110, 1), 10);
   assertEquals(turnsAmong(2000, 1), 100);
 });
 
-Deno.test("UnbrokenWork.takeExcess() asks for none of a client that asks one thing after the other", () => {
+Deno.test("UnbrokenWork.takeExcess() requests none for a client that sends one command at a time", () => {
   assertEquals(turnsAmong(40, 160), 0);
   assertEquals(turnsAmong(500, 600), 0);
 });

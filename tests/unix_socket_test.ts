@@ -1,5 +1,5 @@
 /**
- * Unix sockets by foreign calls: they wait, wake, take turns, and leave nothing open.
+ * Unix sockets by FFI: they wait, wake, take turns, and leave nothing open.
  *
  * @module
  */
@@ -29,12 +29,14 @@ const NOTICES: ConnectionNotices = {
 };
 const MARKS: Marks = { soft: Infinity, hard: Infinity, patience: Infinity };
 
-/** Both ends of a connection: ours by foreign calls, theirs Deno's, which passes descriptors too. */
+/**
+ * Both ends of a connection: qmpmux's uses FFI, the peer's is Deno's, which passes descriptors too.
+ */
 interface Ends extends AsyncDisposable {
   readonly ours: UnixSocket;
   readonly theirs: Deno.UnixConn;
   readonly withFds: FdSocket;
-  /** The number of theirs. */
+  /** The peer's descriptor number. */
   readonly descriptor: number;
   readonly listener: UnixListener;
 }
@@ -64,7 +66,7 @@ async function connected(): Promise<Ends> {
       } catch (error) {
         if (!(error instanceof Deno.errors.BadResource)) throw error;
       }
-      await within("the poller to rest", poller.idle());
+      await within("the poller to become idle", poller.idle());
     },
   };
 }
@@ -73,7 +75,7 @@ async function textFrom(socket: { read(buffer: Uint8Array): Promise<number | nul
   string | null
 > {
   const buffer = new Uint8Array(65536);
-  const length = await within("something to read", socket.read(buffer));
+  const length = await within("bytes to read", socket.read(buffer));
   return length === null ? null : DECODER.decode(buffer.subarray(0, length));
 }
 
@@ -91,7 +93,7 @@ Deno.test("UnixSocket.read() waits for bytes, and for the end", async () => {
   assertEquals(await ending, null);
 });
 
-Deno.test("UnixSocket.close() ends what waits, and closes what nobody took", async () => {
+Deno.test("UnixSocket.close() ends pending calls, and closes unused descriptors", async () => {
   await using ends = await connected();
   await ends.withFds.writeWith(ENCODER.encode("x"), files("untaken"));
   assertEquals(await textFrom(ends.ours), "x");
@@ -104,7 +106,7 @@ Deno.test("UnixSocket.close() ends what waits, and closes what nobody took", asy
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("UnixSocket.takeFds() gives what came with the bytes read last, once", async () => {
+Deno.test("UnixSocket.takeFds() returns the descriptors of the last bytes read, once", async () => {
   await using ends = await connected();
   await ends.withFds.writeWith(ENCODER.encode("x"), files("fds"));
   await textFrom(ends.ours);
@@ -114,7 +116,7 @@ Deno.test("UnixSocket.takeFds() gives what came with the bytes read last, once",
   fds.close();
 });
 
-Deno.test("UnixSocket.write() waits for room, and for nothing else", async () => {
+Deno.test("UnixSocket.write() waits for buffer space, and for nothing else", async () => {
   await using ends = await connected();
   const much = new Uint8Array(1 << 20);
   const writing = (async (): Promise<number> => {
@@ -128,7 +130,7 @@ Deno.test("UnixSocket.write() waits for room, and for nothing else", async () =>
   assertEquals(await writing, much.length);
 });
 
-Deno.test("UnixSocket.closeWrite() shows as the end, and what comes can still be read", async () => {
+Deno.test("UnixSocket.closeWrite() sends end of file, and received bytes can still be read", async () => {
   await using ends = await connected();
   await ends.ours.closeWrite();
   assertEquals(await textFrom(ends.theirs), null);
@@ -136,7 +138,7 @@ Deno.test("UnixSocket.closeWrite() shows as the end, and what comes can still be
   assertEquals(await textFrom(ends.ours), "still");
 });
 
-Deno.test("a socket that always has more to read lets everything else have its turn", async () => {
+Deno.test("a socket that always has more to read lets all other work run", async () => {
   await using ends = await connected();
   let turns = 0;
   const timer = setInterval(() => turns++, 0);
@@ -150,7 +152,7 @@ Deno.test("a socket that always has more to read lets everything else have its t
   })();
   const buffer = new Uint8Array(16);
   for (let reads = 0; turns < 3; reads++) {
-    assert(reads < 1_000_000, "nothing else had its turn");
+    assert(reads < 1_000_000, "no other work had a turn");
     await ends.ours.read(buffer);
   }
   clearInterval(timer);
@@ -158,20 +160,20 @@ Deno.test("a socket that always has more to read lets everything else have its t
   await within("the flood's end", flood);
 });
 
-Deno.test("UnixListener.close() ends what waits for a client", async () => {
+Deno.test("UnixListener.close() ends a pending accept", async () => {
   await using ends = await connected();
   const accepting = ends.listener.accept();
   ends.listener.close();
   await assertRejects(() => within("the end", accepting), Deno.errors.BadResource);
 });
 
-Deno.test("UnixListener.accept() closes what nothing can wait for", async () => {
+Deno.test("UnixListener.accept() closes a connection that cannot be polled", async () => {
   using place = makePlace();
   const path = `${place.path}/s`;
   const listening = LIBC.listen(path);
   const error = new Error("Too many open files are watched (os error 28)");
   let full = true;
-  /** A poller that has no room for clients for a while. */
+  /** A poller that has no space for clients for a while. */
   class FullPoller extends Poller {
     override watch(...[descriptor, told]: Parameters<Poller["watch"]>): void {
       if (full && descriptor !== listening) throw error;
@@ -189,10 +191,10 @@ Deno.test("UnixListener.accept() closes what nothing can wait for", async () => 
   const socket = await within("the next client", listener.accept());
   socket.close();
   listener.close();
-  await within("the poller to rest", poller.idle());
+  await within("the poller to become idle", poller.idle());
 });
 
-Deno.test("Poller.idle() resolves when the last is closed, and nothing is left open", async () => {
+Deno.test("Poller.idle() resolves when the last socket is closed, and nothing is left open", async () => {
   const before = descriptorsOf(Deno.pid);
   for (let i = 0; i < 3; i++) {
     await using _ends = await connected();
@@ -200,18 +202,18 @@ Deno.test("Poller.idle() resolves when the last is closed, and nothing is left o
   assertEquals(descriptorsOf(Deno.pid), before);
 });
 
-Deno.test("Poller.turn() keeps nobody waiting where nothing is watched any more", async () => {
+Deno.test("Poller.turn() does not block if nothing is watched any more", async () => {
   const poller = new Poller(LIBC);
   await within("the turn before", poller.turn());
   using place = makePlace();
   const path = `${place.path}/s`;
   const listener = new UnixListener(poller, LIBC.listen(path), path);
   listener.close();
-  await within("the poller to rest", poller.idle());
+  await within("the poller to become idle", poller.idle());
   await within("the turn", poller.turn());
 });
 
-Deno.test("UnixSocket.read() ends for a reader that comes after its close, however much it had read", async () => {
+Deno.test("UnixSocket.read() ends for a reader after the close, however much it had read", async () => {
   let socket: UnixSocket;
   {
     await using ends = await connected();
@@ -223,7 +225,7 @@ Deno.test("UnixSocket.read() ends for a reader that comes after its close, howev
   await assertRejects(() => within("the read", reading), Deno.errors.Interrupted);
 });
 
-Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no descriptors, and tells once why", async () => {
+Deno.test("FdSocket.writeWith() sends only the bytes if the kernel passes no descriptors, and reports why once", async () => {
   await using ends = await connected();
   // A kernel that fails with ETOOMANYREFS: the user has too many descriptors in flight.
   const full = {
@@ -243,7 +245,7 @@ Deno.test("FdSocket.writeWith() sends the bytes alone where the kernel passes no
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("FdSocket.writeWith() fails where the peer has gone", async () => {
+Deno.test("FdSocket.writeWith() fails if the peer has disconnected", async () => {
   await using ends = await connected();
   ends.ours.close();
   const writing = ends.withFds.writeWith(ENCODER.encode("x"), files("x"));
@@ -251,7 +253,7 @@ Deno.test("FdSocket.writeWith() fails where the peer has gone", async () => {
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("FdSocket.writeWith() waits for room by white space, and closes what it sent", async () => {
+Deno.test("FdSocket.writeWith() waits for buffer space by sending white space, and closes what it sent", async () => {
   await using ends = await connected();
   const filler = new Uint8Array(4096).fill(0x2e);
   let filled = 0;
@@ -275,7 +277,7 @@ Deno.test("FdSocket.writeWith() waits for room by white space, and closes what i
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("FdSocket.unread tells what the other end has not read, and nothing once it is closed", async () => {
+Deno.test("FdSocket.unread counts what the peer has not read, and nothing once it is closed", async () => {
   await using ends = await connected();
   assertEquals(ends.withFds.unread, 0);
   await ends.withFds.writeWith(ENCODER.encode("xy"), files("unread"));
@@ -289,7 +291,7 @@ Deno.test("FdSocket.unread tells what the other end has not read, and nothing on
   assertEquals(ends.withFds.unread, 0);
 });
 
-Deno.test("dialOnce() finds the descriptor of each connection, however many are made at once", async () => {
+Deno.test("dialOnce() finds the descriptor of each connection, however many are opened at once", async () => {
   await using ends = await connected();
   using place = makePlace();
   const paths = ["a", "b", "c"].map((name) => `${place.path}/${name}`);
@@ -317,7 +319,7 @@ Deno.test("dialOnce() finds the descriptor of each connection, however many are 
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("dialOnce() uses Deno's socket alone where its descriptor cannot be told", async () => {
+Deno.test("dialOnce() uses only Deno's socket if its descriptor cannot be determined", async () => {
   using place = makePlace();
   const path = `${place.path}/s`;
   using _listener = Deno.listen({ transport: "unix", path });
@@ -329,7 +331,7 @@ Deno.test("dialOnce() uses Deno's socket alone where its descriptor cannot be to
   socket.close();
 });
 
-Deno.test("Connection.send() keeps the order around what takes descriptors along", async () => {
+Deno.test("Connection.send() keeps the order around messages with descriptors", async () => {
   await using ends = await connected();
   const connection = new Connection(ends.withFds, MARKS, NOTICES);
   connection.send(ENCODER.encode("a"));
@@ -354,7 +356,7 @@ Deno.test("Connection.send() keeps the order around what takes descriptors along
   assertEquals(memoryFilesOf(Deno.pid), []);
 });
 
-Deno.test("Connection.send() closes what a socket cannot take along", async () => {
+Deno.test("Connection.send() closes descriptors that a socket cannot pass", async () => {
   await using ends = await connected();
   const connection = new Connection(ends.theirs, MARKS, NOTICES);
   connection.send(ENCODER.encode("plain"), files("dropped"));

@@ -1,5 +1,5 @@
 /**
- * Our session with QEMU: the commands that are sent, and the owners of the replies.
+ * The session with QEMU: the commands that are sent, and the owners of the replies.
  *
  * @module
  */
@@ -34,7 +34,7 @@ function ready(): { upstream: Upstream<Job>; peer: Reader } {
   return { upstream, peer };
 }
 
-Deno.test("Upstream.heard() goes from greeting to negotiating to ready", () => {
+Deno.test("Upstream.heard() changes from greeting to negotiating to ready", () => {
   const upstream = new Upstream<Job>();
   assertEquals(upstream.state, "absent");
   assertEquals(upstream.greeting, undefined);
@@ -60,7 +60,7 @@ Deno.test("Upstream.issue() throws while QEMU is not ready", () => {
   assert(!upstream.hasRoom);
 });
 
-Deno.test("Upstream.hasRoom ends at the limit of commands in flight, which stays below eight", () => {
+Deno.test("Upstream.hasRoom is false at the limit of commands in flight, which stays below eight", () => {
   const { upstream } = ready();
   assert(IN_FLIGHT_LIMIT <= 7);
   for (let i = 0; i < IN_FLIGHT_LIMIT; i++) {
@@ -74,7 +74,7 @@ Deno.test("Upstream.hasRoom ends at the limit of commands in flight, which stays
   assert(upstream.hasRoom);
 });
 
-Deno.test("Upstream.mayOvertake() ends where too many are at QEMU that nobody waits for", () => {
+Deno.test("Upstream.mayOvertake() is false if too many abandoned commands are at QEMU", () => {
   const { upstream } = ready();
   const givenUp = new Set<Job>();
   const mayOvertake = (): boolean => upstream.mayOvertake((each) => !givenUp.has(each));
@@ -115,7 +115,7 @@ Deno.test("Upstream.heard() settles in-band commands in their order and others b
   assert(upstream.idle);
 });
 
-Deno.test("Upstream.lost() hands back who waits and begins anew, with fresh numbers", () => {
+Deno.test("Upstream.lost() returns the pending commands and restarts, with fresh numbers", () => {
   const { upstream } = ready();
   const waiting = [job('{"execute":"a"}'), job('{"exec-oob":"b"}', true)];
   for (const each of waiting) upstream.issue(each);
@@ -133,13 +133,13 @@ Deno.test("Upstream.lost() hands back who waits and begins anew, with fresh numb
   assertEquals(peer.take(), ['{"exec-oob":"c","id":2}']);
 });
 
-Deno.test("Upstream.listen() counts a QEMU as stalled that does not read a command with descriptors, and none that runs it", () => {
+Deno.test("Upstream.listen() counts a QEMU as stalled that does not read a command with descriptors, but not one that runs it", () => {
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
   upstream.listen(0, 10, probe);
   upstream.issue({ ...job('{"execute":"getfd"}'), fds: new FakeFds("f") });
   peer.take();
-  // It has read it, and something else keeps it from answering.
+  // QEMU has read it, and is busy.
   assertEquals([5, 10, 60].map((now) => upstream.listen(now, 10, probe)), [false, false, false]);
   peer.unread = 768;
   assertEquals([61, 62].map((now) => upstream.listen(now, 10, probe)), [true, false]);
@@ -150,7 +150,7 @@ Deno.test("Upstream.listen() counts a QEMU as stalled that does not read a comma
   assertEquals(upstream.stalled, false);
 });
 
-Deno.test("Upstream.listen() does not count what QEMU has not read yet before its time", () => {
+Deno.test("Upstream.listen() ignores a command that QEMU has not read yet until its timeout", () => {
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
   peer.unread = 768;
@@ -158,7 +158,7 @@ Deno.test("Upstream.listen() does not count what QEMU has not read yet before it
   assertEquals([0, 9, 10].map((now) => upstream.listen(now, 10, probe)), [false, false, true]);
 });
 
-Deno.test("Upstream.heard() tells little of a refusal that has no end", () => {
+Deno.test("Upstream.heard() reports only the start of a refusal that has no end", () => {
   const upstream = new Upstream<Job>();
   upstream.arrived(new FakePeer(), "77");
   upstream.heard(message(GREETING));
@@ -172,7 +172,7 @@ Deno.test("Upstream.heard() tells little of a refusal that has no end", () => {
   assert(text.length < 2000, `${text.length} characters`);
 });
 
-Deno.test("Upstream.listen() counts no QEMU as stalled that reads on in a long command with descriptors", () => {
+Deno.test("Upstream.listen() does not count a QEMU as stalled that keeps reading a long command with descriptors", () => {
   const { upstream, peer } = ready();
   const probe = (): Job => job('{"exec-oob":"query-yank"}', true);
   upstream.issue({ ...job('{"execute":"add-fd"}'), fds: new FakeFds("f") });

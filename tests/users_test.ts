@@ -19,7 +19,7 @@ Deno.test("idOf() finds a group by name", () => {
   assertEquals(idOf("group", name), Number(id));
 });
 
-Deno.test("idOf() takes a number as it is", () => {
+Deno.test("idOf() returns a number unchanged", () => {
   assertEquals(idOf("user", "12345"), 12345);
   assertEquals(idOf("group", "4294967294"), 4294967294);
 });
@@ -36,7 +36,7 @@ for (
   const [kind, file] of [["user", "/etc/passwd"], ["group", "/etc/group"]] as const
 ) {
   for (const name of ["no-such-one", "", "root:x", "-1", "0x0"]) {
-    Deno.test(`idOf() refuses the ${kind} ${JSON.stringify(name)} and says where it looked`, () => {
+    Deno.test(`idOf() refuses the ${kind} ${JSON.stringify(name)} and names where it looked`, () => {
       const error = assertThrows(() => idOf(kind, name), Failure);
       assertEquals(
         error.message,
@@ -47,7 +47,7 @@ for (
   }
 }
 
-Deno.test("missingNames() finds every option of a listener that names nobody", () => {
+Deno.test("missingNames() finds every option of a listener with an unknown name", () => {
   const options = "user=root,group=no-such-g,allow=0+no-such-u+@root,role-for=@no-such-h:observer";
   assertEquals([...missingNames(parseListener(`/run/m,${options}`))], [
     ["group", "group=no-such-g: /etc/group has no such group; use an existing one, or a number"],

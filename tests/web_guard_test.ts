@@ -1,7 +1,8 @@
 /**
- * Web browsers at a TCP listener: their requests reach no splitter, and all else does unchanged.
+ * Web browsers at a TCP listener: their requests reach no splitter, and all other bytes pass
+ * unchanged.
  *
- * First the guard by itself, cut anywhere; then the program, with a real client of HTTP.
+ * First the guard by itself, cut anywhere; then the program, with a real HTTP client.
  *
  * @module
  */
@@ -99,7 +100,7 @@ for (
     ["a record of TLS", "\x16\x03\x01", "TLS"],
   ] as [string, string, string][]
 ) {
-  Deno.test(`WebGuard.read() gives nothing of what begins with ${what}, however it is cut`, async () => {
+  Deno.test(`WebGuard.read() returns nothing of text that begins with ${what}, however it is cut`, async () => {
     const refused = [`its first bytes look like ${kind}, as web browsers send it`];
     const short = text.length > 100 ? [[text], [text.slice(0, 9), text.slice(9)]] : cuts(text);
     for (const first of short) {
@@ -134,7 +135,7 @@ for (
   ]
 ) {
   const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 20)}…` : text);
-  Deno.test(`WebGuard.read() gives ${shown} as it came, however it is cut`, async () => {
+  Deno.test(`WebGuard.read() returns ${shown} unchanged, however it is cut`, async () => {
     const short = text.length > 100 ? [[text], [text.slice(0, 9), text.slice(9)]] : cuts(text);
     for (const chunks of short) {
       for (const room of [1, 16, 4096]) {
@@ -144,7 +145,7 @@ for (
   });
 }
 
-Deno.test("WebGuard.read() holds nothing back once it is no request", async () => {
+Deno.test("WebGuard.read() delays nothing once the stream cannot be a request", async () => {
   const guard = new WebGuard(new Chunks(["GE", "T{", "POST /"].map(latin1)), () => {});
   const buffer = new Uint8Array(16);
   assertEquals(await guard.read(buffer), 4);
@@ -152,7 +153,7 @@ Deno.test("WebGuard.read() holds nothing back once it is no request", async () =
   assertEquals(await guard.read(buffer), null);
 });
 
-Deno.test("WebGuard hands on all that is not reading", async () => {
+Deno.test("WebGuard forwards all calls except reads", async () => {
   const socket = new Chunks([]);
   const guard = new WebGuard(socket, () => {});
   assertEquals(await guard.write(ENCODER.encode("abc")), 3);
@@ -162,9 +163,10 @@ Deno.test("WebGuard hands on all that is not reading", async () => {
 });
 
 /**
- * Sends the request that a page may send without asking anybody: commands as a text.
+ * Sends the request that a page may send without a preflight: commands as a text.
  *
- * By hand: `fetch` may hang up at the greeting before it has sent anything.
+ * It writes the bytes itself, because `fetch` may disconnect at the greeting before it has sent
+ * anything.
  */
 async function post(port: number): Promise<void> {
   const body = '{"execute":"qmp_capabilities"}\n{"execute":"stop"}\n';
@@ -181,7 +183,7 @@ async function post(port: number): Promise<void> {
   }
 }
 
-/** Connects a browser, then a client; only the client is heard. */
+/** Connects a browser, then a client; only the client is answered. */
 async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: string): Promise<void> {
   await within("the request to end", post(port));
   const line = await mux.log.until(/a client was closed/);
@@ -198,7 +200,7 @@ async function tryBoth(mux: TestQmpmux, qemu: FakeQemu, port: number, name: stri
   ]);
 }
 
-Deno.test("a web page's request to a TCP listener runs nothing, and is told and counted", async () => {
+Deno.test("a web page's request to a TCP listener runs nothing, and is logged and counted", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const metrics = `${place.path}/metrics`;
@@ -214,7 +216,7 @@ Deno.test("a web page's request to a TCP listener runs nothing, and is told and 
   assert(told.includes('qmpmux_limits_reached_total{limit="web-request"} 1\n'), told);
 });
 
-Deno.test("a web page's request is given up while there is no QEMU, too", async () => {
+Deno.test("a web page's request is disconnected while there is no QEMU, too", async () => {
   using place = makePlace();
   await using mux = await startQmpmux(
     ["--qemu", `${place.path}/vm`, "--listen", "tcp:127.0.0.1:0"],
@@ -248,7 +250,7 @@ newDenoTest({
   },
 });
 
-Deno.test("on a unix socket what begins like a request is answered as QEMU does", async () => {
+Deno.test("on a unix socket text that begins like a request gets QEMU's reply", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
   const path = `${place.path}/mux`;

@@ -1,5 +1,5 @@
 /**
- * The workflows of the forge: they name things that exist, and may do no more than they need.
+ * The forge's workflows: they name things that exist, and have only the permissions they need.
  *
  * @module
  */
@@ -14,12 +14,12 @@ const WORKFLOWS = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => ({
   text: Deno.readTextFileSync(new URL(name, DIRECTORY)),
 }));
 
-/** Returns the first group of all lines of a form. */
+/** Returns the first group of all lines that match. */
 function all(text: string, form: RegExp): string[] {
   return [...text.matchAll(form)].map(([, found]) => found!);
 }
 
-Deno.test("a workflow uses actions of one commit, and tells their version", () => {
+Deno.test("a workflow pins actions to a commit, and names their version", () => {
   for (const { name, text } of WORKFLOWS) {
     const uses = all(text, /\buses: (.+)/g);
     assert(uses.length > 0, name);
@@ -39,7 +39,7 @@ const ON_NODE_24: Readonly<Record<string, readonly number[]>> = {
   "denoland/setup-deno": [2, 0, 4],
 };
 
-Deno.test("a workflow uses actions that run on a Node that runners have", () => {
+Deno.test("a workflow uses actions that run on the runners' Node", () => {
   for (const { name, text } of WORKFLOWS) {
     for (const [, action, version] of text.matchAll(/\buses: (\S+)@\S+ # v([\d.]+)$/gm)) {
       const first = ON_NODE_24[action!];
@@ -54,7 +54,7 @@ Deno.test("a workflow uses actions that run on a Node that runners have", () => 
   }
 });
 
-Deno.test("a workflow tells root where the user's programs and toolchains are", () => {
+Deno.test("a workflow passes root the path of the user's programs and toolchains", () => {
   const runs = WORKFLOWS.flatMap(({ text }) => all(text, /(sudo [^\n]*(?:\\\n[^\n]*)*\.ci\/run)/g));
   assertEquals(runs.length, 1);
   for (const name of ["PATH", "RUSTUP_HOME", "CARGO_HOME"]) {
@@ -62,7 +62,7 @@ Deno.test("a workflow tells root where the user's programs and toolchains are", 
   }
 });
 
-Deno.test("a workflow runs the tests where everybody may read them", () => {
+Deno.test("a workflow runs the tests where every user may read them", () => {
   const [run] = WORKFLOWS.flatMap(({ text }) => all(text, /run: \|\n((?: {10}.*\n)*).*\.ci\/run/g));
   assertMatch(run!, /sudo cp --recursive \. \/srv\/qmpmux\n +cd \/srv\/qmpmux\n/);
 });
@@ -80,14 +80,14 @@ Deno.test("a workflow runs with the Deno of tools/deno, or with the newest", () 
   }
 });
 
-Deno.test("a workflow names tasks that are there", () => {
+Deno.test("a workflow names tasks that exist", () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
   for (const { text } of WORKFLOWS) {
     for (const task of all(text, /deno task ([\w:-]+)/g)) assert(task in tasks, task);
   }
 });
 
-Deno.test("a workflow may only read, but for what makes a release", () => {
+Deno.test("a workflow may only read, except to make a release", () => {
   const granted = WORKFLOWS.flatMap(({ name, text }) => {
     assertMatch(text, /^permissions:( \{\}|\n {2}contents: read\n\n)/m, name);
     return all(text, /^ +([\w-]+: write)\b/gm).map((right) => `${name} ${right}`);

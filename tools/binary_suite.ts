@@ -24,7 +24,7 @@ function imports(path: string): string[] {
     .filter((name) => name.startsWith(TESTS));
 }
 
-/** Tells whether a file starts the program, itself or through its imports. */
+/** Returns whether a file starts the program, itself or through its imports. */
 function starts(path: string, seen = new Set<string>()): boolean {
   if (seen.has(path)) return false;
   seen.add(path);

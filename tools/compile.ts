@@ -1,9 +1,9 @@
 /**
  * Compiles the program to one file that needs no Deno, for one target or for all.
  *
- * `compile.ts` makes dist/qmpmux for this machine; `--output FILE` puts it
- * elsewhere, `--all` makes dist/qmpmux-TARGET for every target. Flags and
- * permissions are those of the task `qmpmux` in deno.json, and nowhere else.
+ * `compile.ts` creates dist/qmpmux for this machine; `--output FILE` selects another path, `--all`
+ * creates dist/qmpmux-TARGET for every target. Flags and permissions are those of the task `qmpmux`
+ * in deno.json.
  *
  * @module
  */
@@ -107,13 +107,13 @@ export async function compile(
   }
 }
 
-/** Tells whether a program runs here, with the same version of Deno as this script. */
+/** Returns whether a program runs here, with the same version of Deno as this script. */
 async function isOfThisDeno(path: string): Promise<boolean> {
   const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
   return new TextDecoder().decode(stdout).includes(` Deno ${Deno.version.deno} `);
 }
 
-/** Returns the innermost cause of an error of Deno, or all of it when it names none. */
+/** Returns the innermost cause of an error of Deno, or all of it if it names none. */
 function reason(said: string): string {
   const [text = ""] = said.split("\nStack backtrace:");
   const causes = [...text.matchAll(/^ +\d+: (.*)$/gm)].map(([, cause]) => cause!);
@@ -127,7 +127,7 @@ const MACH_O_MACHINES: Readonly<Record<number, string>> = {
   0x0100_000c: "aarch64",
 };
 
-/** Tells by its first bytes whether a program is for this target. */
+/** Returns whether, by its first bytes, a program is for this target. */
 function isFor(path: string, target: Target): boolean {
   const head = new Uint8Array(20);
   using file = Deno.openSync(path);

@@ -55,7 +55,7 @@ function step(text: string): void {
   console.log(`\n${text}`);
 }
 
-/** Starts a QEMU if it is installed, otherwise a stand-in. */
+/** Starts a QEMU if it is installed, otherwise a fake one. */
 async function startMachine(path: string): Promise<AsyncDisposable> {
   let version: string;
   try {
@@ -64,7 +64,7 @@ async function startMachine(path: string): Promise<AsyncDisposable> {
     version = new TextDecoder().decode(stdout).split("\n")[0]!;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.log("QEMU:    not installed here; a stand-in speaks in its place");
+    console.log("QEMU:    not installed; a fake one replaces it");
     return new FakeQemu(path);
   }
   console.log(`QEMU:    ${version}, a machine without a guest`);
@@ -82,7 +82,7 @@ async function demo(stay: boolean): Promise<void> {
   console.log(`qmpmux:  ${versionText()}`);
   console.log(`         started as: qmpmux serve --qemu ${vm} --listen ${socket}`);
   console.log("\nQEMU's monitor serves one client at a time. qmpmux holds that one connection;");
-  console.log("below, > is what a client says and < what it hears.");
+  console.log("below, > marks what a client sends and < what it receives.");
 
   step("1. Two clients connect. Each gets QEMU's own greeting and a monitor of its own.");
   const operator = new Shown("operator", made.use(await TestClient.connect(socket)));
@@ -91,26 +91,26 @@ async function demo(stay: boolean): Promise<void> {
   await display.hears(/^\{"QMP": /);
 
   step(
-    "2. Each negotiates for itself: the operator wants out-of-band commands, the display does not.",
+    "2. Each negotiates separately: the operator enables out-of-band commands, the display does not.",
   );
   await operator.says('{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}');
   await operator.hears(/^\{"return": \{\}\}$/);
   await display.says('{"execute": "qmp_capabilities"}');
   await display.hears(/^\{"return": \{\}\}$/);
 
-  step("3. So an out-of-band command is the operator's alone.");
+  step("3. Only the operator can therefore send an out-of-band command.");
   await operator.says('{"exec-oob": "query-yank", "id": 1}');
   await operator.hears(/^\{"return": \[.*\], "id": 1\}$/);
   await display.says('{"exec-oob": "query-yank", "id": 1}');
   await display.hears(/'exec-oob' is unexpected/);
 
-  step("4. The display wants to hear of one event only.");
+  step("4. The display wants only one event.");
   await display.says(
     '{"execute": "__org.qmpmux_set-event-filter", "arguments": {"enable": ["STOP"]}}',
   );
   await display.hears(/^\{"return": \{\}\}$/);
 
-  step("5. The operator starts and stops the machine: it hears both events, the display one.");
+  step("5. The operator starts and stops the machine: it gets both events, the display one.");
   await operator.says('{"execute": "cont", "id": 2}');
   await operator.hears(/"event": "RESUME"/);
   await operator.hears(/^\{"return": \{\}, "id": 2\}$/);
@@ -119,7 +119,7 @@ async function demo(stay: boolean): Promise<void> {
   await operator.hears(/^\{"return": \{\}, "id": 3\}$/);
   await display.hears(/"event": "STOP"/);
 
-  step("6. Both ask with the same id, any JSON value. Each gets its own answer.");
+  step("6. Both send the same id, which may be any JSON value. Each gets its own reply.");
   await operator.says('{"execute": "query-status", "id": 18446744073709551615}');
   await display.says('{"execute": "no-such-command", "id": 18446744073709551615}');
   await operator.hears(/^\{"return": \{.*\}, "id": 18446744073709551615\}$/);
@@ -132,13 +132,15 @@ async function demo(stay: boolean): Promise<void> {
     await interrupted();
     return;
   }
-  step("7. The operator ends QEMU. Everybody hears what QEMU would have told, then the end.");
+  step(
+    "7. The operator quits QEMU. Each client gets what QEMU would have sent it, then end of file.",
+  );
   await operator.says('{"execute": "quit"}');
   await operator.hears(/"event": "SHUTDOWN"/);
   await operator.hears(/^\{"return": \{\}\}$/);
   await operator.hearsTheEnd();
   await display.hearsTheEnd();
-  console.log("\nDone. qmpmux would now wait for the next QEMU at the same place.");
+  console.log("\nDone. qmpmux would now wait for the next QEMU at the same path.");
 }
 
 async function interrupted(): Promise<void> {

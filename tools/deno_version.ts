@@ -7,7 +7,7 @@
 /** The oldest Deno that qmpmux is built for: major and minor version. */
 const BUILT_FOR = [2, 9] as const;
 
-/** Tells whether a version of Deno is older than those that qmpmux is built for. */
+/** Returns whether a version of Deno is older than the version qmpmux is built for. */
 export function isOlder(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major < BUILT_FOR[0] || (major === BUILT_FOR[0] && minor < BUILT_FOR[1]);

@@ -50,7 +50,7 @@ class Allowance {
     for (const socket of this.sockets) socket.renew();
   }
 
-  /** Whether a read or write waits that could go on in the next turn. */
+  /** Whether a pending read or write could continue in the next turn. */
   get waits(): boolean {
     for (const socket of this.sockets) if (socket.waits) return true;
     return false;
@@ -101,7 +101,7 @@ export class PlayedSocket implements Stream {
     return this.#closed;
   }
 
-  /** Whether a read or a write can go on in the next turn. */
+  /** Whether a read or a write can continue in the next turn. */
   get waits(): boolean {
     if (this.#closed) return false;
     return (this.#reading !== undefined && (this.#coming.length > 0 || this.#ended)) ||

@@ -1,8 +1,8 @@
 /**
- * A QMP session with a monitor, for the one-shot commands.
+ * A QMP session with a monitor, for the one-shot subcommands.
  *
- * One command at a time; events received meanwhile are queued in order. Works
- * with qmpmux and with QEMU's own monitor.
+ * It runs one command at a time, and queues events that it receives before the reply. The monitor
+ * may be qmpmux or QEMU's own monitor.
  *
  * @module
  */
@@ -18,35 +18,35 @@ import { isHangUp, type Stream } from "../platform/stream.ts";
 const ENCODER = new TextEncoder();
 const BUFFER_BYTES = 65536;
 
-/** The limit of a message. QEMU's longest known, a large memory dump as text, has 23 MB. */
+/** The most bytes of a message. QEMU's longest known message, a large memory dump as text, has 23 MB. */
 export const MESSAGE_BYTES_LIMIT = 64 << 20;
 
-/** The limit of queued events while a reply is pending, in bytes. */
+/** The most bytes of events that are queued while a reply is pending. */
 const EVENT_BYTES_LIMIT = 64 << 20;
 
-/** The limit of an error; a long list of errors in a file has a hundredth of it. */
+/** The most bytes of an error; a long list of errors in a file has a hundredth of that. */
 const ERROR_LENGTH_LIMIT = 1 << 20;
 
 /** An error reply. */
 export interface ErrorReply {
-  /** Its class. */
+  /** The error class. */
   readonly errorClass: string;
-  /** Its text; escape it before printing it to a terminal. */
+  /** The text of the error; escape it before printing it to a terminal. */
   readonly desc: string;
 }
 
-/** The reply to a command: its value as JSON on one line of printable ASCII, or its error. */
+/** The reply to a command: the value as JSON on one line of printable ASCII, or the error. */
 export type SessionReply = { readonly value: string } | ErrorReply;
 
 /** An event. */
 export interface SessionEvent {
-  /** Its name; escape it before printing it to a terminal. */
+  /** The name; escape it before printing it to a terminal. */
   readonly name: string;
   /** The whole message, as JSON on one line of printable ASCII. */
   readonly text: string;
 }
 
-/** A message of the monitor; texts are JSON on one line of printable ASCII. */
+/** A message from the monitor; values and events are JSON on one line of printable ASCII. */
 type SessionMessage =
   | { readonly kind: "greeting" }
   | { readonly kind: "return"; readonly value: string }
@@ -54,24 +54,24 @@ type SessionMessage =
   | { readonly kind: "event" } & SessionEvent
   | { readonly kind: "invalid"; readonly wrong: string };
 
-/** The failure if no monitor answers at an address now; one may later. */
+/** A failure because no monitor answers at an address; a retry may succeed. */
 export class NoMonitor extends Failure {}
 
-/** The failure if the backlog of a monitor is full: it serves one client, and others wait. */
+/** A failure because the backlog of a monitor is full: it serves one client, and others are waiting. */
 export class BusyMonitor extends NoMonitor {}
 
 /** A negotiated session. */
 export class Session implements Disposable {
   readonly #socket: Stream;
   readonly #address: string;
-  // Higher than the limit, which `#read` checks: it names the limit in its error.
+  // `#read` checks the actual limit, and names it in its error.
   readonly #splitter = new MessageSplitter(MESSAGE_BYTES_LIMIT + (1 << 20));
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #events: SessionEvent[] = [];
   #eventBytes = 0;
-  /** Bytes received of an incomplete message. */
+  /** The number of bytes received of an incomplete message. */
   #partial = 0;
-  /** The pending read; it stays pending after a timeout of `quiet`. */
+  /** The pending read, which a timeout in `quiet` does not cancel. */
   #reading: Promise<SessionMessage | undefined> | undefined;
 
   private constructor(socket: Stream, address: string) {
@@ -80,10 +80,10 @@ export class Session implements Disposable {
   }
 
   /**
-   * Connects and negotiates, without any capability.
+   * Connects and negotiates, without enabling capabilities.
    *
-   * @param connected is called when it is connected, before the greeting
-   * @throws NoMonitor if nobody listens or the peer disconnects; Failure if it is not a monitor
+   * @param connected called when the connection is open, before the greeting
+   * @throws NoMonitor if nothing listens or the peer disconnects; Failure if the peer is not a monitor
    */
   static async open(address: Address, connected = (): void => {}): Promise<Session> {
     const session = new Session(await connect(address), addressText(address));
@@ -111,7 +111,7 @@ export class Session implements Disposable {
    * Runs a command; events received before its reply are queued for `event`.
    *
    * @param args the arguments as JSON text
-   * @throws Failure if the connection is closed before the reply, or the reply is malformed
+   * @throws Failure if the connection closes before the reply, or the reply is malformed
    */
   async execute(name: string, args = "{}"): Promise<SessionReply> {
     await this.#write(`{"execute":${JSON.stringify(name)},"arguments":${args}}\n`);
@@ -119,7 +119,7 @@ export class Session implements Disposable {
       const message = await this.#next();
       switch (message?.kind) {
         case undefined:
-          throw this.#failed(`the connection ended before the reply to ${name}`);
+          throw this.#failed(`the connection was closed before the reply to ${name}`);
         case "invalid":
           throw this.#failed(`invalid reply to ${name}: ${message.wrong}`);
         case "return":
@@ -135,8 +135,8 @@ export class Session implements Disposable {
   /**
    * Waits for the next event.
    *
-   * @returns `undefined` at the end of the connection
-   * @throws Failure if anything but an event is received
+   * @returns `undefined` when the connection is closed
+   * @throws Failure if it receives any other message
    */
   async event(): Promise<SessionEvent | undefined> {
     const kept = this.#events.shift();
@@ -151,7 +151,7 @@ export class Session implements Disposable {
     return message;
   }
 
-  /** Waits for an event or a timeout in milliseconds; returns `false` at the end of the connection. */
+  /** Waits for an event or a timeout in milliseconds; returns `false` when the connection is closed. */
   async quiet(patience: number): Promise<boolean> {
     this.#eventBytes = 0;
     if (this.#events.splice(0).length > 0) return true;
@@ -170,7 +170,7 @@ export class Session implements Disposable {
         bytes = bytes.subarray(await this.#socket.write(bytes));
       }
     } catch (error) {
-      // The next read returns its last bytes, then the end.
+      // The next read returns the peer's last bytes, and then the end of the stream.
       if (!isHangUp(error)) throw this.#broken(error);
     }
   }
@@ -211,34 +211,34 @@ export class Session implements Disposable {
     this.#events.push(event);
     this.#eventBytes += event.text.length;
     if (this.#eventBytes <= EVENT_BYTES_LIMIT) return;
-    throw this.#failed(`more than ${EVENT_BYTES_LIMIT} bytes of events came instead of a reply`);
+    throw this.#failed(`received more than ${EVENT_BYTES_LIMIT} bytes of events before the reply`);
   }
 
   #refusalOf(name: string, text: string): ErrorReply {
     if (text.length > ERROR_LENGTH_LIMIT) {
-      throw this.#failed(`invalid reply to ${name}: an error of ${text.length} bytes`);
+      throw this.#failed(`invalid reply to ${name}: the error has ${text.length} bytes`);
     }
     const { class: errorClass, desc } = Object(JSON.parse(text));
     if (typeof errorClass === "string" && typeof desc === "string") return { errorClass, desc };
-    throw this.#failed(`invalid reply to ${name}: an error has a class and a desc, both texts`);
+    throw this.#failed(`invalid reply to ${name}: the error has no class or desc that is a string`);
   }
 
   #failed(what: string): Failure {
     return new Failure(1, `${this.#address}: ${what}`);
   }
 
-  /** Returns a socket's error as a failure; an internal error unchanged. */
+  /** Converts an error of the socket to a failure; returns an internal error unchanged. */
   #broken(error: unknown): unknown {
     if (!(error instanceof Error) || !/\(os error \d+\)/.test(error.message)) return error;
     return this.#failed(error.message);
   }
 
   #notQmp(): Failure {
-    return new Failure(69, `${this.#address} does not speak QMP; name a monitor`);
+    return new Failure(69, `${this.#address} does not speak QMP; use the address of a monitor`);
   }
 }
 
-/** Reads a message; `invalid` if it is not a greeting, a reply or an event. */
+/** Reads a message; its kind is `invalid` if it is not a greeting, a reply or an event. */
 function messageOf(bytes: Uint8Array): SessionMessage {
   const read = readJsonObject(bytes);
   if ("wrong" in read) return { kind: "invalid", wrong: `not JSON: ${read.wrong}` };
@@ -268,11 +268,14 @@ async function connect(address: Address): Promise<Stream> {
           `${text}: nothing listens there; start qmpmux, or correct the address`,
         );
       case "denied":
-        throw new Failure(77, `${text}: no permission to connect; ask for a role that has it`);
+        throw new Failure(
+          77,
+          `${text}: no permission to connect; run this command as a user who may use the socket`,
+        );
       case "busy":
         throw new BusyMonitor(
           69,
-          `${text} is busy: it serves one client at a time, and others wait`,
+          `${text} is busy: it serves one client at a time, and others are waiting`,
         );
       default:
         throw new NoMonitor(69, `${text}: ${error.message}`);

@@ -236,9 +236,16 @@ export class ClientRegistry implements Disposable {
     const now = this.#listeners.get(key)?.settings;
     const needs = settings.identity;
     const has = now === undefined ? needs && this.poller !== undefined : now.identity;
-    if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
-    throw new Failure(78, `${text}: identity and fds cannot change while qmpmux runs; restart it`);
+    if (needs !== has) {
+      const what = "identity, which allow, role-for, user-rate and fds imply,";
+      throw new Failure(78, `${text}: ${what} cannot change while qmpmux runs; restart it`);
+    }
+    if (!settings.descriptors || this.passes) return;
+    throw new Failure(
+      78,
+      `${text}: the first fds=on cannot be added while qmpmux runs; restart it`,
+    );
   }
 
   #accept(socket: Stream, entry: ClientEntry): void {

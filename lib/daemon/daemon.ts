@@ -21,11 +21,15 @@ import { MetricsServer } from "./metrics_server.ts";
 import { Records } from "./records.ts";
 
 const TICK_MS = 1000;
-/** The time for teardown after draining: two seconds of it are for clients to read. */
+/** The limit of teardown after draining. Clients have the first two seconds to read. */
 const TEARDOWN_MS = 10_000;
 /** The time for everything after a second signal. */
 const SECOND_SIGNAL_MS = 3000;
-/** The longest time between two ticks that counts, in seconds; on a loaded host ticks are a little late. */
+/**
+ * The most seconds that one tick adds to the running time.
+ *
+ * The rest of a longer pause, such as SIGSTOP, does not count. On a loaded host ticks are a little late.
+ */
 const LONGEST_TICK = 1.5;
 
 /**

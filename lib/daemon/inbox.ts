@@ -11,7 +11,7 @@ import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
 import type { Grammar } from "../wire/grammar.ts";
 import type { Fds } from "../wire/peer.ts";
 
-/** The size of a block. Most clients have no block, because their commands are split at once. */
+/** The size of a block that several chunks share. It is allocated only if a chunk waits already. */
 const BLOCK_BYTES = 4096;
 
 /** The number of bytes split at a time; this takes a fraction of a slice. */

@@ -1,10 +1,10 @@
 /**
  * The gate for descriptors. It makes sure that each command gets the descriptors sent with it.
  *
- * QEMU keeps received descriptors until a command takes them. One of its threads inspects
- * them on every byte it reads, while another takes them. So only one command that takes a
- * descriptor is in flight at a time, and nothing is sent after a command that carries
- * descriptors until QEMU has replied to it.
+ * QEMU reads and runs commands in two threads. Bytes that one thread reads could touch the
+ * descriptors that the other is about to take. So only one command that takes a descriptor is in
+ * flight at a time, and nothing is sent after a command that carries descriptors until QEMU has
+ * replied to it.
  *
  * @module
  */

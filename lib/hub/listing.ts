@@ -9,12 +9,8 @@
 
 import { refusesEntirely, refusesNothing, type Role } from "../policy/policy.ts";
 import { type Command, type Reply, UnexpectedMessage } from "../wire/message.ts";
-import { endOfValue } from "../wire/scan.ts";
+import { elementsAt } from "../wire/scan.ts";
 import { asciiBytes, asciiText } from "../wire/text.ts";
-
-const COMMA = 0x2c;
-const SPACE = 0x20;
-const CLOSE_SQUARE = 0x5d;
 
 /** The longest list that is accepted: QEMU's has some 10 kB, and filtering a longer one takes time. */
 const LIST_BYTES_LIMIT = 64 << 10;
@@ -64,7 +60,7 @@ export function withElements(reply: Reply, keeps: (element: unknown) => boolean)
   const text = asciiText(reply.bytes, 0, reply.bytes.length);
   const [head] = /^\{\s*"return": \[\s*/.exec(text) ?? [];
   if (head === undefined) throw notElements(reply);
-  const { spans, close } = spansFrom(reply.bytes, head.length);
+  const { spans, close } = elementsAt(reply.bytes, head.length);
   const elements = parsed(`[${text.slice(head.length, close + 1)}`, reply);
   if (elements.length !== spans.length) throw notElements(reply);
   const kept = spans.filter((_, index) => keeps(elements[index]));
@@ -86,31 +82,4 @@ function parsed(text: string, reply: Reply): unknown[] {
 
 function notElements({ bytes }: Reply): UnexpectedMessage {
   return new UnexpectedMessage("it did not return an array of JSON values", bytes);
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Finds the spans of an array's elements, the first of which begins at `from`, and its closing bracket. */
-function spansFrom(bytes: Uint8Array, from: number): { spans: Span[]; close: number } {
-  const spans: Span[] = [];
-  let at = from;
-  const skipSpace = (): void => {
-    while (bytes[at]! <= SPACE) at++;
-  };
-  while (at < bytes.length && bytes[at] !== CLOSE_SQUARE) {
-    const start = at;
-    at = endOfValue(bytes, at);
-    // The end of a number or word includes the white space after it.
-    let end = at;
-    while (bytes[end - 1]! <= SPACE) end--;
-    spans.push({ start, end });
-    skipSpace();
-    if (bytes[at] !== COMMA) continue;
-    at++;
-    skipSpace();
-  }
-  return { spans, close: at };
 }

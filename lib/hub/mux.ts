@@ -126,7 +126,7 @@ export class Mux {
 
   /** Removes a client: its waiting commands are dropped, and later replies to it are discarded. */
   detached(monitor: Monitor, ending: ClientEnding = "left"): void {
-    // A client can be detached twice: clean-up commands of ours may still be queued under its name.
+    // The second call does nothing: clean-up commands of this client may still be queued.
     if (!this.#monitors.delete(monitor)) return;
     this.#ungreeted.delete(monitor);
     // Each step is done even if another fails.
@@ -299,7 +299,7 @@ export class Mux {
   /** Reports, while draining, that no command is pending. */
   #rest(): void {
     if (!this.#draining || !this.#dispatch.resting) return;
-    // New commands are refused, so clients can no longer use their descriptors at QEMU.
+    // Clients cannot use their descriptors any more, so close them at QEMU.
     for (const monitor of this.#monitors) this.#dispatch.clean(monitor);
     if (this.#dispatch.resting) this.#notices.idle();
   }

@@ -2,7 +2,7 @@
  * qmpmux's own commands, as a table.
  *
  * Their names begin with `__org.qmpmux_`, the form that the QMP specification
- * reserves for downstreams. They are never sent to QEMU.
+ * reserves for downstreams. The commands in this table are never sent to QEMU.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Addresses in the spelling of QEMU and its users.
+ * The reader of socket addresses in the forms that QEMU uses.
  *
  * @module
  */
@@ -11,10 +11,10 @@ export type Address =
   | { readonly transport: "unix"; readonly path: string }
   | { readonly transport: "tcp"; readonly hostname: string; readonly port: number };
 
-/** An address to listen on, or the name of a socket that systemd has opened and passed. */
+/** An address to listen on, or the name of a socket that systemd opened and passed. */
 export type ListenAddress = Address | { readonly transport: "fd"; readonly name: string };
 
-/** Tells whether an address is a file. */
+/** Tells whether an address is a socket in the file system. */
 export function isFile(address: ListenAddress): boolean {
   return address.transport === "unix" && !address.path.startsWith("\0");
 }
@@ -27,21 +27,21 @@ const TCP = /^(?:tcp:)?(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?\]|[\w.-]*):(
 
 const FORMS = "unix:/path, /path, unix-abstract:NAME, tcp:HOST:PORT or HOST:PORT";
 
-/** A path has a slash before any colon. */
+/** A path: it has a slash before any colon. */
 const PATH = /^[^:/]*\//;
 
 /** An unambiguous name of a file in the working directory. */
 const BARE_NAME = /^[\p{L}\p{N}_.@][\p{L}\p{N}_.@+-]*$/u;
 
-/** The words that begin an address and are not one. */
+/** The words that begin an address, and so are not names of files. */
 const SCHEMES: readonly string[] = ["unix", "unix-abstract", "tcp", "fd"];
 
 /**
  * Reads an address.
  *
- * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`; a path
- *   may be the name of a file in the working directory
- * @throws UsageError when it is none of them, or its path is too long
+ * @param text one of `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT`, `HOST:PORT`, or the
+ *   name of a file in the working directory
+ * @throws UsageError when the text is malformed, or its path is too long
  */
 export function parseAddress(text: string): Address {
   if (text.startsWith("unix-abstract:")) {
@@ -52,11 +52,11 @@ export function parseAddress(text: string): Address {
   if (text.startsWith("unix:")) return unix(text.slice("unix:".length), text);
   if (PATH.test(text)) return unix(text, text);
   if (text.startsWith("fd:")) {
-    throw new UsageError(`${text}: only --listen takes passed sockets; write ${FORMS}`);
+    throw new UsageError(`${text}: only --listen accepts passed sockets; write ${FORMS}`);
   }
   if (/^\d+$/.test(text)) {
     throw new UsageError(
-      `invalid address "${text}": write :${text} for a port, ./${text} for a file`,
+      `invalid address "${text}": expected :${text} for a port or ./${text} for a file`,
     );
   }
   if (BARE_NAME.test(text) && !SCHEMES.includes(text)) return unix(text, text);
@@ -80,7 +80,7 @@ export function parseAddress(text: string): Address {
  * Reads an address to listen on.
  *
  * @param text an address, or `fd:NAME`
- * @throws UsageError when it is neither
+ * @throws UsageError when the text is malformed
  */
 export function parseListenAddress(text: string): ListenAddress {
   if (!text.startsWith("fd:")) return parseAddress(text);
@@ -95,28 +95,28 @@ export function parseListenAddress(text: string): ListenAddress {
 
 function unix(path: string, text: string): Address {
   if (path === "") throw new UsageError(`${text}: the path is empty; write unix:/path`);
-  // An abstract name begins with a NUL.
+  // Only an abstract name begins with a NUL.
   if (path.includes("\0", text.startsWith("unix-abstract:") ? 1 : 0)) {
-    throw new UsageError(`${shownPath(path)}: the path holds a NUL; leave it out`);
+    throw new UsageError(`${shownPath(path)}: the path contains a NUL; remove it`);
   }
   const { length } = new TextEncoder().encode(path);
   if (length > PATH_BYTES_LIMIT) {
     throw new UsageError(
       `${
         shownPath(path)
-      }: the path has ${length} bytes, a socket's has at most ${PATH_BYTES_LIMIT}; ` +
-        "use a shorter one",
+      }: the path has ${length} bytes, but a socket's has at most ${PATH_BYTES_LIMIT}; ` +
+        "use a shorter path",
     );
   }
   return { transport: "unix", path };
 }
 
-/** Returns a path for messages: an abstract one with `@`. */
+/** Returns a path for messages; an abstract one begins with `@`. */
 function shownPath(path: string): string {
   return path.startsWith("\0") ? `@${path.slice(1)}` : path;
 }
 
-/** Returns an address in the spelling of the command line. */
+/** Returns an address in its command-line form. */
 export function addressText(address: ListenAddress): string {
   if (address.transport === "fd") return `fd:${address.name}`;
   if (address.transport === "tcp") {

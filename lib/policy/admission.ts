@@ -2,7 +2,7 @@
  * The access control of a listener: the clients that may connect, and their grants.
  *
  * A rule names a user or a group of the process that connects. A client that no rule names
- * gets the grant of the listener if that admits everybody, and is refused otherwise.
+ * gets the listener's grant if the listener admits all clients, and is refused otherwise.
  *
  * @module
  */
@@ -32,29 +32,29 @@ export interface Credentials {
 
 /** The access rules of a listener. */
 export interface AccessRules {
-  /** The clients that get the listener's own grant; `undefined` when none are named. */
+  /** The clients that get the listener's own grant; `undefined` when there is no such rule. */
   readonly allow: readonly Principal[] | undefined;
-  /** The clients that get another grant; the first match counts, before `allow`. */
+  /** The clients that get another grant. The first match decides, before `allow`. */
   readonly special: readonly { readonly who: Principal; readonly grant: Grant }[];
   /** Whether clients that no rule names, or that cannot be identified, are admitted. */
   readonly others: boolean;
 }
 
 /**
- * The kernel's ID for users and groups that a process cannot see, as in a user namespace.
+ * The kernel's ID for users and groups that have no ID in the user namespace of a process.
  *
- * It can stand for any user, so that no rule matches it.
+ * It can stand for any user, so no rule matches it.
  */
 export const UNSEEN_ID = 65534;
 
-/** The rules that admit everybody. */
+/** The rules that admit all clients. */
 export const EVERYBODY: AccessRules = { allow: undefined, special: [], others: true };
 
 /**
  * Returns the grant of a client.
  *
  * @param own the listener's grant
- * @param credentials `undefined` when the identity is not known
+ * @param credentials the client's credentials; `undefined` when they are unknown
  * @param idOf returns the ID of a user or group, `undefined` when it does not exist
  * @returns `undefined` when the client is refused
  */
@@ -78,7 +78,7 @@ export function grantFor(
   return others ? own : undefined;
 }
 
-/** Returns a principal in the spelling of the options: a user, or `@` and a group. */
+/** Returns a principal in the form of the options: a user, or `@` and a group. */
 export function principalText({ kind, name }: Principal): string {
   return kind === "group" ? `@${name}` : name;
 }
@@ -92,7 +92,7 @@ export function principalText({ kind, name }: Principal): string {
 export function readPrincipal(text: string, option: string): Principal {
   const [, at, name] = /^(@?)([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?)$/.exec(text) ?? [];
   if (name !== undefined) return { kind: at === "@" ? "group" : "user", name };
-  throw invalidValue(text, option, "a user, or a group behind @, by name or number");
+  throw invalidValue(text, option, "a user, or @ and a group, by name or number");
 }
 
 /** The dialect of a listener; `control` is that of the control socket. */
@@ -108,9 +108,9 @@ export interface Grant {
   readonly role: Role;
   /** The events that its clients can see; `undefined` means all. */
   readonly events: EventFilter | undefined;
-  /** Whether its clients get cached replies. */
+  /** Whether its clients receive cached replies. */
   readonly caches: boolean;
-  /** Whether its clients share pending queries with others. */
+  /** Whether its clients share pending queries with other clients. */
   readonly joins: boolean;
   /** Whether its clients may pass descriptors; false by default. */
   readonly passes?: boolean;

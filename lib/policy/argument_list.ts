@@ -1,8 +1,8 @@
 /**
- * The arguments that a rule lists: paths, compiled to a tree.
+ * The list of arguments in a rule: paths and values, compiled to a tree.
  *
- * A command is within the list when each of its scalars is at a listed path and matches a
- * listed value. An unknown argument is therefore outside.
+ * A command is within the list if each of its scalars is at a listed path and matches one of the
+ * values listed there. An unknown argument is therefore outside the list.
  *
  * @module
  */
@@ -18,9 +18,9 @@ interface Node {
   readonly members: NameTable<Node>;
   /** The node for all elements, if elements are listed. */
   readonly elements: Node | undefined;
-  /** Whether every value is listed, here and below. */
+  /** Whether all values here and below are listed (`**`). */
   readonly below: boolean;
-  /** The globs one of which a scalar must match; `undefined` when no scalar is listed. */
+  /** The globs for a scalar, which must match one of them; `undefined` when no scalar is listed. */
   readonly globs: GlobList | undefined;
   /** Whether an empty object or array is listed. */
   readonly mayBeEmpty: boolean;
@@ -33,7 +33,7 @@ export const ANYTHING: readonly string[] = ["*"];
 export interface Outside {
   /** The path of the argument. */
   readonly path: Path;
-  /** Whether the list has an argument of this path, so that only its value is outside. */
+  /** Whether the list contains the path; only the value is outside then. */
   readonly known: boolean;
 }
 
@@ -41,11 +41,11 @@ type Entry = readonly [Path, readonly string[]];
 
 /** A list of arguments. */
 export class ArgumentList {
-  /** Each path, and the globs that its values must match. */
+  /** The paths, each with the globs of its values. */
   readonly entries: readonly (readonly [Path, readonly string[]])[];
   readonly #root: Node;
 
-  /** Compiles a list of paths, each with the globs that its values must match. */
+  /** Compiles a list of paths, each with the globs of its values. */
   constructor(entries: Iterable<readonly [Path, readonly string[]]>) {
     this.entries = [...entries];
     this.#root = nodeOf(this.entries, 0);
@@ -54,15 +54,15 @@ export class ArgumentList {
   /**
    * Finds the first argument of a command that is outside the list.
    *
-   * @param args a cursor at the beginning of the arguments, which is moved
-   * @param allows whether a command within the list is allowed; then wildcards do not match `..`
+   * @param args a cursor at the beginning of the arguments; the search moves it
+   * @param allows whether the list is of an allow rule, in which wildcards do not match `..`
    */
   firstOutside(args: Cursor, allows = false): Outside | undefined {
     return outside(this.#root, args, allows);
   }
 }
 
-/** Compiles the node after the first `depth` steps of these paths. */
+/** Compiles the node for paths that have their first `depth` steps in common. */
 function nodeOf(entries: readonly Entry[], depth: number): Node {
   const here = entries.filter(([path]) => path.length === depth).at(-1);
   const below = Map.groupBy(
@@ -82,7 +82,7 @@ function nodeOf(entries: readonly Entry[], depth: number): Node {
   };
 }
 
-/** Finds the first part of the value at a cursor that is outside; skips a value that is within. */
+/** Finds the first part outside the list in the value at a cursor; moves past a value within the list. */
 function outside(node: Node, cursor: Cursor, allows: boolean): Outside | undefined {
   if (node.below) {
     cursor.skip();
@@ -94,7 +94,7 @@ function outside(node: Node, cursor: Cursor, allows: boolean): Outside | undefin
     return undefined;
   }
   const { isObject } = cursor;
-  // An empty container has no scalar to check, but it matches none of the listed values.
+  // An empty container has no scalar to check, but matches no list of values.
   if (!cursor.enter()) return node.mayBeEmpty ? undefined : VALUE;
   do {
     const { at } = cursor;

@@ -1,9 +1,9 @@
 /**
  * Paths in a command's arguments, and the values at them.
  *
- * `target.driver` is a member of a member, `actions[*].type` a member of each element of an
- * array, `"a.b"` in quotes one name with a dot, and `**` at the end a value and all below it.
- * A step is a whole decoded name.
+ * `target.driver` is a member of a member, and `actions[*].type` is a member of each element of an
+ * array. `"a.b"` in quotes is one name with a dot. `**` at the end is a value and all values
+ * below it. A step is a whole decoded name.
  *
  * @module
  */
@@ -11,9 +11,9 @@
 import type { Cursor } from "../wire/cursor.ts";
 import { number } from "../wire/qemu_json.ts";
 
-/** All elements of an array. */
+/** The step to all elements of an array. */
 export const ELEMENTS = Symbol("[*]");
-/** The value here and all below it. */
+/** The last step, to a value and all values below it. */
 export const BELOW = Symbol("**");
 
 /** A step of a path. */
@@ -21,17 +21,25 @@ export type Step = string | typeof ELEMENTS | typeof BELOW;
 /** The steps from a command's arguments to a value. */
 export type Path = readonly Step[];
 
-/** Returns the text of a value that a rule names; @throws RangeError for an integer that is not exact */
+/**
+ * Returns the text of a value in a rule.
+ *
+ * @throws RangeError for an integer that is too large to be exact
+ */
 export function valueText(value: string | number | bigint | boolean): string {
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new RangeError(`${value} is not exact: expected digits in quotes for so large a number`);
+    throw new RangeError(`${value} is too large to be exact; write its digits in quotes`);
   }
   return typeof value === "number" ? number(String(value)) : String(value);
 }
 
 const STEP = /(?<any>\*\*)$|(?<bare>[^.[\]"*]+)|(?<quoted>"(?:[^"\\]|\\.)*")/y;
 
-/** Reads a path; @throws RangeError where the text is malformed */
+/**
+ * Reads a path.
+ *
+ * @throws RangeError when the text is malformed
+ */
 export function readPath(text: string): Path {
   const wrong = new RangeError(
     `invalid argument ${JSON.stringify(text)}: expected names joined by ".", [*] after an array, ` +
@@ -58,7 +66,7 @@ function unquoted(text: string, wrong: RangeError): string {
   }
 }
 
-/** Returns a path in the spelling that {@linkcode readPath} reads. */
+/** Returns a path in the form that {@linkcode readPath} reads. */
 export function pathText(path: Path): string {
   let text = "";
   for (const step of path) {
@@ -75,13 +83,14 @@ export function pathText(path: Path): string {
   return text;
 }
 
-/** A visitor of the value at an end of a path, `undefined` when it is absent; returns whether to continue. */
+/** A visitor of a value at a path, which is `undefined` if absent; returns whether to continue. */
 export type Visit = (end: Cursor | undefined) => boolean;
 
 /**
- * Visits the values at a path, in each branch, until a visit returns false.
+ * Visits all values at a path until a visit returns false.
  *
- * Otherwise the cursor ends after its value. A visit may move the cursor that it gets.
+ * If all visits return true, the cursor is then past the value where it began. A visit may move
+ * the cursor.
  *
  * @param from the index of the step that follows the value at the cursor
  * @returns whether every visit returned true
@@ -107,13 +116,13 @@ export function visitEnds(cursor: Cursor, path: Path, visit: Visit, from = 0): b
     : visitEach(cursor, path, visit, from + 1);
 }
 
-/** Visits the ends in this element and all that follow. */
+/** Visits the values at the rest of a path, in this array element and all later ones. */
 function visitEach(cursor: Cursor, path: Path, visit: Visit, from: number): boolean {
   do if (!visitEnds(cursor, path, visit, from)) return false; while (cursor.next());
   return true;
 }
 
-/** Visits the ends in a member of this element and of all that follow. */
+/** Visits the values at the rest of a path, in a member of this array element and of all later ones. */
 function visitInner(
   cursor: Cursor,
   member: string,
@@ -121,7 +130,7 @@ function visitInner(
   visit: Visit,
   from: number,
 ): boolean {
-  /** Whether one absent value was visited, which is enough. */
+  /** Whether an absent value was already visited; further ones are not visited. */
   let lacks = false;
   do {
     const { isObject } = cursor;
@@ -145,7 +154,7 @@ function visitHere(cursor: Cursor, visit: Visit): boolean {
   return true;
 }
 
-/** Visits all scalars in the value at a cursor, or the value itself, and moves past it. */
+/** Visits all scalars at and below the value at a cursor, and moves past the value. */
 function visitScalars(cursor: Cursor, visit: Visit): boolean {
   if (cursor.isScalar) return visitHere(cursor, visit);
   const { isObject } = cursor;

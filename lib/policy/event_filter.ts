@@ -1,7 +1,7 @@
 /**
- * Filters of events: lists of globs for their names.
+ * Filters of events: lists of globs for event names.
  *
- * `*` matches any run of characters and `?` one, with case; the whole name must match. An
+ * `*` matches any characters, `?` matches one, and case matters. The whole name must match. An
  * empty list matches no event.
  *
  * @module
@@ -15,30 +15,30 @@ export const GLOBS_LIMIT = 256;
 /** The most characters of a glob. */
 export const GLOB_LENGTH_LIMIT = 256;
 
-/** The number of names that are matched against wildcards; QEMU has some sixty events. */
+/** The most names that are matched against wildcards; QEMU has about sixty events. */
 const EVENT_NAMES_LIMIT = 1024;
 
-/** The form of QEMU's names of events, with or without a vendor's prefix. */
+/** The form of QEMU's event names, with or without a vendor's prefix. */
 const EVENT_NAME = /^(?=.{1,64}$)(?:__[A-Za-z0-9.-]+_)?[A-Z][A-Z0-9_]*$/;
 
 /** The most characters of such a name; QEMU's longest has 29. */
 const NAME_LIMIT = 64;
 
-/** A set of events, by their names. */
+/** A set of events, given by globs for their names. */
 export class EventFilter {
-  /** The globs that were given. */
+  /** The globs of the set. */
   readonly globs: readonly string[];
   readonly #isAnything: boolean;
   readonly #exact: ReadonlySet<string>;
   readonly #wildcards: readonly string[];
-  /** The cached results of the wildcards. */
+  /** The cached results of matching names against the wildcards. */
   readonly #tried = new Map<EventName, boolean>();
 
   /**
-   * Creates the set of the events that match any of these globs.
+   * Creates the set of all events that match any of these globs.
    *
    * @param globs at most {@linkcode GLOBS_LIMIT}
-   * @throws RangeError when there are more, or one is too long
+   * @throws RangeError when there are more globs, or one is too long
    */
   constructor(globs: readonly string[]) {
     if (globs.length > GLOBS_LIMIT) {
@@ -62,7 +62,7 @@ export class EventFilter {
   /**
    * Tells whether an event is in the set.
    *
-   * Wildcards match only names that QEMU can have, except for a glob of stars alone.
+   * Wildcards match only names in QEMU's form, but a glob of stars alone matches any name.
    *
    * @param event the name; the result for a prepared name is cached
    */
@@ -79,20 +79,20 @@ export class EventFilter {
   }
 }
 
-/** The name of an event, prepared for many globs. */
+/** The name of an event, prepared for matching against many globs. */
 export class EventName {
   /** The name itself. */
   readonly text: string;
-  /** Whether it matches wildcards: QEMU can have it, and it is among the first names. */
+  /** Whether it can match wildcards, because it has QEMU's form and is among the first names. */
   readonly isQemus: boolean;
-  /** The places of each character, one bit for each: the first 32, and the next. */
+  /** The places of each character in the name, as bits: the first 32 places, and the next 32. */
   readonly #low = new Int32Array(CODES);
   readonly #high = new Int32Array(CODES);
 
   /**
    * Prepares a name.
    *
-   * @param isTried whether it matches wildcards if QEMU can have it
+   * @param isTried whether it can match wildcards if it has QEMU's form
    */
   constructor(text: string, isTried = true) {
     this.text = text;
@@ -106,20 +106,22 @@ export class EventName {
   }
 
   /**
-   * Tells whether it matches a glob, in one pass over the glob: bits hold all places in the name
-   * where the present part of the glob may end.
+   * Tells whether the name matches a glob.
+   *
+   * It needs one pass over the glob. The bits are the places in the name where a match of the glob
+   * up to the present character may end.
    */
   matches(glob: string): boolean {
     const lows = this.#low;
     const highs = this.#high;
     let low = 0;
     let high = 0;
-    /** Whether the present part of the glob matches the empty text. */
+    /** Whether the glob up to the present character matches the empty text. */
     let nothing = true;
     for (let at = 0; at < glob.length; at++) {
       const sign = glob.codePointAt(at)!;
       if (sign === STAR) {
-        // Keep the first place, and add all that follow it.
+        // Set the bits of all places after the first one.
         high = highs[ANY]! & (nothing || low !== 0 ? -1 : -(high & -high));
         low = lows[ANY]! & (nothing ? -1 : -(low & -low));
         continue;
@@ -135,22 +137,22 @@ export class EventName {
   }
 }
 
-/** The number of ASCII characters, the only ones in names. */
+/** The number of ASCII characters; names have no others. */
 const CODES = 128;
 const STAR = 0x2a;
 const ANY = 0x3f;
 
-/** Returns a number whose lowest `count` bits are set, at most 32. */
+/** Returns a number in which the lowest `count` bits are set; 32 at most. */
 function bitsBelow(count: number): number {
   if (count <= 0) return 0;
   return count >= 32 ? -1 : (1 << count) - 1;
 }
 
-/** The names of the events that were received, also from earlier QEMUs. */
+/** The prepared names of all events received, also on earlier connections to QEMU. */
 export class EventNames {
   readonly #known = new Map<string, EventName>();
 
-  /** Prepares a name; only the first {@linkcode EVENT_NAMES_LIMIT} match wildcards. */
+  /** Returns a prepared name; only the first {@linkcode EVENT_NAMES_LIMIT} can match wildcards. */
   named(text: string): EventName {
     let name = this.#known.get(text);
     if (name === undefined) {
@@ -182,14 +184,14 @@ export const EVENT_NAMES: readonly string[] = [
 ];
 
 /**
- * Returns an error for a misspelt event, with a suggestion and a way to insist on the name.
+ * Returns an error for a misspelt event name, with a suggestion and a way to use the name anyway.
  *
- * @param glob a name, or a glob, which is never misspelt
- * @returns `undefined` when it is a known event, or similar to none
+ * @param glob a name; a glob with wildcards is never misspelt
+ * @returns `undefined` when the name is known, or not similar to a known one
  */
 export function misspelt(glob: string): string | undefined {
   if (/[*?]/.test(glob) || EVENT_NAMES.includes(glob)) return undefined;
   const meant = nearest(glob, EVENT_NAMES);
   if (meant === undefined) return undefined;
-  return `unknown event "${glob}"; did you mean "${meant}"? Write "${glob}*" to mean it all the same`;
+  return `unknown event "${glob}"; did you mean "${meant}"? To use it anyway, write "${glob}*"`;
 }

@@ -1,13 +1,13 @@
 /**
- * Globs: `*` matches any run of characters and `?` one, with case.
+ * Globs: `*` matches any characters, `?` matches one, and case matters.
  *
- * The whole text must match. The time is at most linear in the text times the glob, and
- * without `?` linear in the text, so that no text of a client is slow.
+ * The whole text must match. Matching takes time proportional to the length of the text, with `?`
+ * also to that of the glob, so that no client can slow it down with a special text.
  *
  * @module
  */
 
-/** Tells whether a text matches. */
+/** A compiled glob: tells whether a text matches. */
 export type Matcher = (text: string) => boolean;
 
 /** Tells whether a text matches a glob. */
@@ -57,7 +57,7 @@ export function matcherOf(glob: string): Matcher {
   return glob.includes("?") ? signwise(glob) : piecewise(glob);
 }
 
-/** Compiles a glob without `?`: a text must contain the pieces between its stars in order. */
+/** Compiles a glob without `?`; a text must contain the pieces between the stars in their order. */
 function piecewise(glob: string): Matcher {
   const [first = "", ...inner] = glob.split(/\*+/);
   const last = inner.pop() ?? "";
@@ -73,12 +73,14 @@ function piecewise(glob: string): Matcher {
   };
 }
 
-/** The number of bits that are used of a number. */
+/** The number of bits in each number of a set. */
 const WORD_BITS = 32;
 
 /**
- * Compiles a glob with `?`: bit `n` of a set tells whether the text so far matches the first `n`
- * characters of the glob, stars not counted. A character beyond U+FFFF counts as one.
+ * Compiles a glob with `?`.
+ *
+ * Bit `n` of the state tells whether the text so far matches the first `n` characters of the
+ * glob, not counting stars. A character beyond U+FFFF counts as one.
  */
 function signwise(glob: string): Matcher {
   const signs = [...glob].filter((char) => char !== "*");
@@ -87,14 +89,14 @@ function signwise(glob: string): Matcher {
   const set = (bits: Int32Array, bit: number): void => {
     bits[bit >> 5]! |= 1 << (bit & 31);
   };
-  /** The numbers of characters that a star follows. */
+  /** The set of `n` for which a star follows the first `n` characters. */
   const stays = empty();
   let before = 0;
   for (const char of glob) {
     if (char === "*") set(stays, before);
     else before++;
   }
-  /** The numbers of characters that `?` follows; in `takes`, `?` or this character. */
+  /** The set of `n` for which `?` follows; `takes` has those for which `?` or a given character follows. */
   const any = empty();
   for (const [index, sign] of signs.entries()) if (sign === "?") set(any, index);
   const takes = new Map<string, Int32Array>();

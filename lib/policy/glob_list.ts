@@ -1,8 +1,8 @@
 /**
  * Lists of globs for scalar values.
  *
- * A list is compiled once. Globs without wildcards are found by the bytes of the frame, so
- * that most values of a client need no string.
+ * A list is compiled once. Globs without wildcards are looked up by the bytes of the frame, so
+ * most values of a client need not be decoded.
  *
  * @module
  */
@@ -14,11 +14,11 @@ import { climbs, hasWildcard, isAnything, leastLength, type Matcher, matcherOf }
 /** A glob with wildcards. */
 interface Wildcard {
   readonly matches: Matcher;
-  /** The number of its own `..` components. */
+  /** The number of `..` components in the glob. */
   readonly climbs: number;
 }
 
-/** The form of globs that can match a number in QEMU's spelling. */
+/** The form of globs that can match a number as QEMU prints it. */
 const NUMERIC = /^[-+.\d*?einf]*$/;
 
 /** A compiled list of globs. */
@@ -30,10 +30,10 @@ export class GlobList {
   /** Whether every scalar matches. */
   readonly isAnything: boolean;
   readonly #hasNumbers: boolean;
-  /** The length of the shortest text that a wildcard matches. */
+  /** The length of the shortest text that any of the wildcards can match. */
   readonly #least: number;
 
-  /** Compiles a list. */
+  /** Compiles a list of globs. */
   constructor(globs: readonly string[]) {
     const exact = globs.filter((glob) => !hasWildcard(glob));
     this.#exact = new NameTable(exact.map((text) => [text, true]));
@@ -75,7 +75,7 @@ function matchesOne(wildcards: readonly Wildcard[], text: string, allows: boolea
 
 const compiled = new WeakMap<readonly string[], GlobList>();
 
-/** Returns the compiled form of a list, which must not change afterwards. */
+/** Returns the compiled form of a list, and caches it; the list must not change afterwards. */
 export function globListOf(globs: readonly string[]): GlobList {
   let list = compiled.get(globs);
   if (list === undefined) compiled.set(globs, list = new GlobList(globs));

@@ -1,5 +1,5 @@
 /**
- * The limits of a listener's clients, as one table.
+ * The table of limits for a listener's clients.
  *
  * The options of `--listen`, the keys of the file, the defaults, the help and
  * `docs/limits.md` take their names and numbers from this table.
@@ -18,13 +18,13 @@ export interface LimitRow {
   readonly unit: Unit;
   /** The default. */
   readonly initial: number;
-  /** The least value, besides 0 if `off` is allowed. */
+  /** The least value, except for 0 if `off` is allowed. */
   readonly least: number;
   /** The greatest value. */
   readonly most: number;
-  /** Whether 0 or `off` is allowed, which removes the limit. */
+  /** Whether the values `off` and 0 are allowed, which remove the limit. */
   readonly off?: boolean;
-  /** The default for listeners with a role, by role. */
+  /** The defaults for listeners with certain roles, by role. */
   readonly forRole?: Readonly<Record<string, number>>;
   /** The description in the help. */
   readonly help: string;
@@ -34,7 +34,7 @@ const KIB = 1 << 10;
 const MIB = 1 << 20;
 const DAY = 86400;
 
-/** The limits of each listener, by the name of their option. */
+/** The limits of each listener, by the name of the option. */
 // deno-fmt-ignore
 export const LIMITS = {
   "max-clients": { unit: "clients", initial: 2048, least: 1, most: 65536,
@@ -71,7 +71,7 @@ export type Limits = Readonly<Record<LimitName, number>>;
 /** The names of all limits, in the order in which they are documented. */
 export const LIMIT_NAMES: readonly LimitName[] = Object.keys(LIMITS) as LimitName[];
 
-/** The limit of the clients of all listeners: `--max-clients`. */
+/** The most clients of all listeners: `--max-clients`. */
 // deno-fmt-ignore
 export const CLIENTS_IN_ALL: LimitRow = {
   unit: "clients", initial: 4096, least: 1, most: 1_000_000,
@@ -92,7 +92,7 @@ export const UNREAD_IN_ALL: LimitRow = {
   help: "unread replies of all clients; above it, the slowest client is dropped",
 };
 
-/** The limit of a message of QEMU: `--max-message`. */
+/** The most bytes of a message from QEMU: `--max-message`. */
 // deno-fmt-ignore
 export const MESSAGE_BYTES: LimitRow = {
   unit: "bytes", initial: 64 * MIB, least: MIB, most: 1024 * MIB,
@@ -103,7 +103,7 @@ export const MESSAGE_BYTES: LimitRow = {
  * Reads the value of a limit.
  *
  * @param row the limit
- * @param text a number; bytes also as 64K, 1M or 1G
+ * @param text a number; for bytes also 64K, 1M or 1G
  * @returns `undefined` when it is malformed or out of range
  */
 export function readLimit(row: LimitRow, text: string): number | undefined {
@@ -113,14 +113,14 @@ export function readLimit(row: LimitRow, text: string): number | undefined {
   return value >= row.least && value <= row.most ? value : undefined;
 }
 
-/** Describes the values of a limit, for messages. */
+/** Describes the allowed values of a limit, for messages. */
 export function limitRange({ unit, least, most, off }: LimitRow): string {
   const range = `${unit} from ${least} to ${most}`;
   if (unit === "bytes") return `${range}, as 65536 or 64K`;
   return off ? `${range}, or off` : range;
 }
 
-/** Returns the default limits of a role's listeners. */
+/** Returns the default limits of a listener with this role. */
 export function defaultLimits(role: string): Limits {
   const initial = (row: LimitRow): number => row.forRole?.[role] ?? row.initial;
   return limitsBy((name) => initial(LIMITS[name]));
@@ -129,7 +129,7 @@ export function defaultLimits(role: string): Limits {
 /**
  * Reads the limits of a listener.
  *
- * @param given returns the text for a limit, if there is one
+ * @param given returns the text for a limit, if the user has given one
  * @param role the name of the listener's role
  * @throws UsageError when a limit is invalid
  */
@@ -144,8 +144,8 @@ export function readLimits(given: (name: LimitName) => string | undefined, role:
   });
   if (limits["slow-unread"] <= limits["max-unread"]) return limits;
   throw new UsageError(
-    `slow-unread=${limits["slow-unread"]} is more than ` +
-      `max-unread=${limits["max-unread"]}; make it less`,
+    `slow-unread=${limits["slow-unread"]} exceeds ` +
+      `max-unread=${limits["max-unread"]}; lower slow-unread or raise max-unread`,
     given("slow-unread") === undefined ? "max-unread" : "slow-unread",
   );
 }

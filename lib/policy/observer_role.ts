@@ -1,15 +1,17 @@
 /**
  * The role `observer`, which only reads.
  *
- * It lists each command, because a name does not show the effect: `query-rx-filter` re-arms an
- * event, `screendump` writes a file. Other commands are refused, so that those of a newer QEMU
- * are refused until they are reviewed. Commands that begin with `x-` are refused: QEMU calls
- * them unstable, and 11.1 aborted on `x-query-virtio-status` for each of twelve virtio devices.
+ * It lists each allowed command, because a name does not show the effect: `query-rx-filter`
+ * re-arms an event, and `screendump` writes a file. All other commands are refused. New commands
+ * of a newer QEMU therefore need a review first.
+ *
+ * Commands that begin with `x-` are refused. QEMU calls them unstable, and 11.1 aborted on
+ * `x-query-virtio-status` for each of twelve virtio devices.
  *
  * @module
  */
 
-/** Splits a text at its white space. */
+/** Splits a text at white space. */
 export function words(text: string): string[] {
   return text.split(/\s+/).filter(Boolean);
 }
@@ -17,15 +19,15 @@ export function words(text: string): string[] {
 /**
  * The properties that every role may read with `qom-get`.
  *
- * Others can run any code of QEMU, and reading a property of a `secret` object returns its
- * data (measured on QEMU 7.2).
+ * Reading any other property can run any code in QEMU, and reading a property of a `secret` object
+ * returns its data (measured on QEMU 7.2).
  */
 export const READABLE_PROPERTIES: readonly string[] = words(`
   date guest-stats guest-stats-polling-interval hotpluggable hotplugged realized requested-size
   rtc-time size type
 `);
 
-/** The commands that an observer may run; qmpmux itself answers the first. */
+/** The commands that an observer may run; qmpmux answers the first one itself. */
 export const OBSERVER_COMMANDS: readonly string[] = words(`
   qmp_capabilities qom-list qom-list-types query-accelerators query-acpi-ospm-status
   query-audiodevs query-balloon query-block query-block-exports query-block-jobs
@@ -45,29 +47,29 @@ export const OBSERVER_COMMANDS: readonly string[] = words(`
   xen-event-list
 `);
 
-/** The commands that seem to only read, and the reasons why they are refused. */
+/** The refused commands that seem to be read-only, and the reasons for refusing them. */
 export const OBSERVER_REFUSALS: Readonly<Record<string, string>> = {
-  "device-list-properties": "it makes an object of any type to look at it",
+  "device-list-properties": "it creates an object of any type to inspect it",
   "human-monitor-command": "it can do anything",
-  "qom-get": `it reads only the properties ${READABLE_PROPERTIES.join(", ")}`,
-  "qom-list-get": "it reads every property, those of secrets too",
-  "qom-list-properties": "it makes an object of any type to look at it",
-  "query-cpu-model-baseline": "it makes CPU objects to look at them",
-  "query-cpu-model-comparison": "it makes CPU objects to look at them",
-  "query-cpu-model-expansion": "it makes a CPU object to look at it",
-  "query-firmware-log": "it gives out memory of the guest",
-  "query-rx-filter": "it re-arms an event for everybody",
-  "query-sev-attestation-report": "it makes the firmware work",
-  "query-sev-capabilities": "it makes the firmware work",
-  "query-sev-launch-measure": "what it gives is for the guest's owner",
-  "ringbuf-read": "reading removes the data for everybody",
+  "qom-get": `only these properties may be read: ${READABLE_PROPERTIES.join(", ")}`,
+  "qom-list-get": "it reads all properties, including those of secrets",
+  "qom-list-properties": "it creates an object of any type to inspect it",
+  "query-cpu-model-baseline": "it creates CPU objects to inspect them",
+  "query-cpu-model-comparison": "it creates CPU objects to inspect them",
+  "query-cpu-model-expansion": "it creates a CPU object to inspect it",
+  "query-firmware-log": "it returns guest memory",
+  "query-rx-filter": "it re-arms an event for all clients",
+  "query-sev-attestation-report": "it sends a command to the SEV firmware",
+  "query-sev-capabilities": "it sends a command to the SEV firmware",
+  "query-sev-launch-measure": "its result is for the guest's owner",
+  "ringbuf-read": "reading removes the data for all clients",
   "screendump": "it writes a file",
 };
 
 /** The reason for refusing all commands that QEMU calls unstable. */
 export const UNSTABLE = "its name begins with x-, so QEMU may change or break it";
 
-/** The role in the form of a file. */
+/** The role, in the form in which a file contains it. */
 export const OBSERVER = {
   name: "observer",
   rules: [

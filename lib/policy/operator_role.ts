@@ -1,52 +1,52 @@
 /**
- * The role `operator`, which runs the machine without access to files, programs, sockets and secrets.
+ * The role `operator`, which controls the VM without access to files, programs, sockets and secrets.
  *
- * Its tables have one row for each command of QEMU 7.2 to 11.1. A row lists the harmless
- * arguments and, with the reason, those that are refused. Arguments and commands that are not
- * listed are refused.
+ * Its tables have a row for each command of QEMU 7.2 to 11.1. A row lists the harmless arguments,
+ * and the refused ones with the reasons. Arguments and commands that are not listed are refused.
  *
  * @module
  */
 
 import { READABLE_PROPERTIES, UNSTABLE, words } from "./observer_role.ts";
 
-/** A glob, or a list of globs one of which must match. */
+/** A glob, or a list of globs, of which one must match. */
 export type Values = string | readonly string[];
 
 /** An allowed form of a command. */
 export interface Case {
-  /** The arguments that select this form, with their values. */
+  /** The arguments that select this form, with the globs of their values. */
   readonly where?: Readonly<Record<string, Values>>;
-  /** The paths of all allowed arguments, each with the globs of its values. */
+  /** The paths of all allowed arguments, with the globs of their values. */
   readonly only: Readonly<Record<string, Values>>;
 }
 
 /** The permissions for a command. */
 export interface Row {
-  /** The allowed forms; none when it is refused with any arguments. */
+  /** The allowed forms of the command; none if all arguments are refused. */
   readonly cases: readonly Case[];
   /** The paths of refused arguments, with the reasons. */
   readonly refused: Readonly<Record<string, string>>;
   /**
-   * The refused values of allowed arguments, as globs by path: some QEMU crashes or hangs on
-   * them (`tests/roles_machine_test.ts`).
+   * The refused values of allowed arguments, as globs by path.
+   *
+   * A tested version of QEMU crashes or hangs on them (`tests/roles_machine_test.ts`).
    */
   readonly fatal: Readonly<Record<string, readonly string[]>>;
-  /** The reason for refusing all else; `undefined` when the row lists each argument of QEMU. */
+  /** The reason for refusing everything else; `undefined` if the row lists all arguments of the command. */
   readonly otherwise: string | undefined;
 }
 
 const FILE = "it names a file";
-/** The reason for refusing each value in {@linkcode Row.fatal}. */
+/** The reason for refusing the values in {@linkcode Row.fatal}. */
 export const FATAL = "QEMU crashes or hangs on such a value";
-const CUTS_OFF = "it can cut off a user of a character device, such as a monitor";
+const CUTS_OFF = "it can disconnect a user of a character device, such as a monitor";
 const OF_BACKUP = "it belongs to a backup, which operators may not run";
 
 function anyOf(paths: string): Record<string, string> {
   return Object.fromEntries(words(paths).map((path) => [path, "*"]));
 }
 
-/** Allows these arguments; `refused` lists others by reason. */
+/** Makes a row that allows these arguments; `refused` lists other arguments by reason. */
 function allowed(
   paths = "",
   refused: Readonly<Record<string, string>> = {},
@@ -67,12 +67,12 @@ function refused(because: string): Row {
   return { cases: [], refused: {}, fatal: {}, otherwise: because };
 }
 
-/** Allows these forms; the reason is for all others. */
+/** Makes a row that allows only these forms; `otherwise` is the reason for refusing others. */
 function only(cases: readonly Case[], otherwise: string, fatal: Row["fatal"] = {}): Row {
   return { cases, refused: {}, fatal, otherwise };
 }
 
-/** Allows the forms that the value of one argument selects: their arguments, by value. */
+/** Makes a row in which the value of one argument selects the other allowed arguments. */
 function byValue(
   argument: string,
   forms: Readonly<Record<string, string>>,
@@ -87,12 +87,12 @@ function byValue(
   return only(cases, otherwise, fatal);
 }
 
-/** Returns globs of all values of more than this many characters. */
+/** Returns globs that match all values of more than this many characters. */
 function longerThan(chars: number): string[] {
   return [`${"?".repeat(chars + 1)}*`];
 }
 
-/** Returns the names of virtio drivers: of each kind itself, and of its PCI devices. */
+/** Returns the names of virtio drivers: for each kind the driver itself and its PCI devices. */
 function virtio(...kinds: string[]): string[] {
   return kinds.flatMap((kind) => [
     `virtio-${kind}`,
@@ -101,7 +101,7 @@ function virtio(...kinds: string[]): string[] {
 }
 
 /**
- * The devices that connect the guest only to objects that QEMU already has.
+ * The drivers of devices that connect the guest only to existing objects of QEMU.
  *
  * `virtio-mem-pci` is not listed: QEMU 7.2 aborts when a device on the same PCIe port is unplugged.
  */
@@ -115,11 +115,13 @@ const DRIVERS = virtio("balloon", "blk", "net", "rng", "scsi", "serial").concat(
 `));
 
 /**
- * The properties of these devices that may be set.
+ * The properties of these devices that operators may set.
  *
- * `guest-stats-polling-interval` is not listed: it starts a timer, and QEMU 7.2 crashes when that
- * expires after the device could not be created. Nor are `io-reserve` and the like: when one is
- * too large, QEMU 7.2 keeps a part of the port that failed, and crashes at the next.
+ * `guest-stats-polling-interval` is not listed, because it starts a timer. If the device could
+ * not be created, QEMU 7.2 crashes when the timer expires.
+ *
+ * `io-reserve` and similar properties are not listed. If the value is too large, the port cannot
+ * be created, but QEMU 7.2 keeps a part of it and crashes when the next port is created.
  */
 const DEVICE_PROPERTIES =
   "id bus addr acpi-index multifunction bootindex rombar hotplug slot port chassis " +
@@ -132,7 +134,7 @@ const DEVICE_PROPERTIES =
   "disable-legacy disable-modern packed event_idx indirect_desc " +
   "socket-id die-id cluster-id module-id core-id thread-id node-id p2 p3";
 
-/** The human commands without arguments that print the same data as queries. */
+/** The `info` commands of the human monitor that have no arguments and print the data of queries. */
 const INFOS = words(`
   balloon block block-jobs blockstats capture chardev cpus cryptodev dirty_rate dump
   hotpluggable-cpus iothreads irq jit kvm memdev memory-devices memory_size_summary mice migrate
@@ -143,7 +145,7 @@ const INFOS = words(`
 
 const JOB = "job-id auto-finalize auto-dismiss";
 const BITMAP = "node name";
-/** The arguments of a backup that other actions do not have. */
+/** The arguments of a backup that no other action has. */
 const BACKUP = `${JOB} sync speed bitmap bitmap-mode compress on-source-error on-target-error ` +
   "on-cbw-error filter-node-name discard-source x-perf";
 const JOIN_BITMAPS = "node target bitmaps[*] bitmaps[*].node bitmaps[*].name";
@@ -156,40 +158,41 @@ const LIMIT_NAMES = "total read write".split(" ").flatMap((kind) =>
 
 /** Fatal delays: with a negative `max`, QEMU 11.1 sends announcements forever and stops replying. */
 const DELAYS = ["-*", ...longerThan(6)];
-/** Fatal sizes: QEMU reads a negative one as nearly 2^64 bytes, and aborts when memory is short. */
+/** Fatal sizes: QEMU reads a negative size as nearly 2^64 bytes, and aborts if it cannot allocate it. */
 const MEMORY_SIZES = ["-*", ...longerThan(12)];
-/** Fatal sizes: QEMU aborts when it cannot allocate the buffer, and writes past one of 0 bytes. */
+/** Fatal sizes: QEMU aborts if it cannot allocate the buffer, and writes past a buffer of 0 bytes. */
 const BUFFER_SIZES = ["0", "-*", ...longerThan(8)];
-/** Fatal ids: QEMU 10.0 takes a device with such an id for its parent, and aborts. */
+/** Fatal ids: QEMU 10.0 mistakes a device with such an id for its own parent, and aborts. */
 const PATHS = ["", "*/*"];
-/** Fatal CPUs: without KVM, QEMU 7.2 aborts on the second attempt to plug one of the host. */
+/** Fatal CPUs: without KVM, QEMU 7.2 aborts on the second attempt to plug a `host` CPU. */
 const HOST_CPUS = ["host-*-cpu"];
 
-/** The commands that are refused with any arguments, by reason. */
+/** The commands that are always refused, by reason. */
 const REFUSED: Readonly<Record<string, string>> = {
-  "it is about files that were handed over": "add-fd closefd getfd remove-fd",
-  "it reaches a socket": "add_client display-update migrate-recover nbd-server-start",
-  "it decides who is served a disk through a socket": `
+  "it passes or closes file descriptors": "add-fd closefd getfd remove-fd",
+  "it uses a socket": "add_client display-update migrate-recover nbd-server-start",
+  "it controls access to a disk through a socket": `
     block-export-add block-export-del nbd-server-add nbd-server-remove nbd-server-stop
   `,
-  // A backup or mirror that fails leaves its target in the iothread of the disk: the next backup is fatal.
-  "QEMU crashes where an earlier backup or mirror has failed": "blockdev-backup",
+  // A failed backup or mirror leaves its target in the iothread of the disk. QEMU crashes at the next backup.
+  "QEMU crashes if an earlier backup or mirror has failed": "blockdev-backup",
   [FILE]: "blockdev-change-medium change-backing-file xen-load-devices-state",
   "it writes a file": `
     blockdev-create blockdev-snapshot-sync drive-backup drive-mirror dump-guest-memory
     dump-skeys dumpdtb memsave pmemsave screendump xen-save-devices-state
   `,
   "it opens files": "blockdev-reopen",
-  "QEMU crashes where two measure at once": "calc-dirty-rate",
-  "it carries a secret": "change-vnc-password display-reload set_password sev-inject-launch-secret",
+  "QEMU crashes if two measurements run at once": "calc-dirty-rate",
+  "it contains a secret":
+    "change-vnc-password display-reload set_password sev-inject-launch-secret",
   [CUTS_OFF]: "chardev-change",
   "it sends display clients to another host": "client_migrate_info",
-  "it makes an object of any type to look at it": "device-list-properties qom-list-properties",
-  "it decides who may connect": "expire_password",
-  "it reaches a socket, a file or a program": "migrate migrate-incoming",
-  "it reads every property, those of secrets too": "qom-list-get",
-  "what is traced is written to a file": "trace-event-set-state",
-  "it is for Xen's own tools":
+  "it creates an object of any type to inspect it": "device-list-properties qom-list-properties",
+  "it controls who may connect": "expire_password",
+  "it uses a socket, a file or a program": "migrate migrate-incoming",
+  "it reads all properties, including those of secrets": "qom-list-get",
+  "traced events are written to a file": "trace-event-set-state",
+  "it is for Xen's tools":
     "xen-colo-do-checkpoint xen-event-inject xen-set-global-dirty-log xen-set-replication",
   [UNSTABLE]: `
     x-accel-stats x-blockdev-amend x-blockdev-change x-blockdev-set-iothread
@@ -201,7 +204,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   `,
 };
 
-/** The arguments with which commands are allowed, and the commands. */
+/** The allowed arguments, and the commands that are allowed with them. */
 const ALLOWED: readonly (readonly [paths: string, commands: string])[] = [
   [
     "",
@@ -251,7 +254,7 @@ const ALLOWED: readonly (readonly [paths: string, commands: string])[] = [
   ["job-id tag vmstate devices[*]", "snapshot-load snapshot-save"],
 ];
 
-/** Makes the rows of all other commands, when first needed: that takes milliseconds. */
+/** Makes the rows of all other commands, on first use, because this takes milliseconds. */
 const rows = (): Readonly<Record<string, Row>> => ({
   "announce-self": allowed("initial max rounds step interfaces[*] id", {}, {
     initial: DELAYS,
@@ -295,13 +298,13 @@ const rows = (): Readonly<Record<string, Row>> => ({
       "null-aio null-co": "driver node-name size latency-ns read-zeroes read-only",
       "raw": "driver node-name file offset size read-only",
       "throttle": "driver node-name file throttle-group read-only",
-      // `bottom` is not listed: QEMU searches forever for a node that is not below.
+      // `bottom` is not listed: if the node is not below this one, QEMU searches forever.
       "copy-on-read": "driver node-name file read-only",
-      // `copy-before-write` is not allowed, for the same reason as `blockdev-backup`.
+      // `copy-before-write` is not listed, for the same reason as `blockdev-backup`.
       "snapshot-access": "driver node-name file read-only",
     },
-    "only filters over nodes that are there, and null, are made",
-    // QEMU aborts on a null device of negative size.
+    "only null devices and filters over existing nodes may be created",
+    // QEMU aborts on a null device with a negative size.
     { size: ["-*"] },
   ),
   "blockdev-close-tray": allowed("device id"),
@@ -319,7 +322,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
   "chardev-add": byValue(
     "backend.type",
     { null: "id backend.type backend.data", ringbuf: "id backend.type backend.data.size" },
-    "nothing but null and ringbuf is made, without a log file",
+    "only null and ringbuf may be created, without a log file",
     { id: PATHS, "backend.data.size": BUFFER_SIZES },
   ),
   "cxl-add-dynamic-capacity": allowed(
@@ -354,16 +357,16 @@ const rows = (): Readonly<Record<string, Row>> => ({
     fatal: {
       driver: HOST_CPUS,
       id: PATHS,
-      // A virtio input device aborts on a long one.
+      // QEMU aborts on a virtio input device with a long serial.
       serial: longerThan(20),
-      // QEMU 7.2 allocates any number of them, and aborts when that fails.
+      // QEMU 7.2 does not limit the number, and aborts if it cannot allocate the vectors.
       vectors: ["-*", ...longerThan(4)],
     },
-    otherwise: "only listed devices are made, with listed properties, out of what QEMU has",
+    otherwise: "only listed devices and properties are allowed, connected to existing objects",
   },
   "human-monitor-command": only(
     [{ only: { "command-line": INFOS.map((name) => `info ${name}`), "cpu-index": "*" } }],
-    "it can do anything but a listed info",
+    "only the listed info commands are allowed",
   ),
   "inject-ghes-v2-error": allowed("cper"),
   "input-send-event": allowed(
@@ -384,17 +387,17 @@ const rows = (): Readonly<Record<string, Row>> => ({
       "multifd-compression multifd-qatzip-level multifd-zlib-level multifd-zstd-level " +
       "throttle-trigger-threshold vcpu-dirty-limit xbzrle-cache-size zero-page-detection",
     {
-      "it decides which secret is used with whom": "tls-creds tls-hostname tls-authz",
+      "it controls the use of TLS credentials": "tls-creds tls-hostname tls-authz",
       "it names a program": "cpr-exec-command",
-      "it is an experiment of QEMU's":
+      "QEMU calls it experimental":
         "x-checkpoint-delay x-rdma-chunk-size x-vcpu-dirty-limit-period",
     },
   ),
-  // `netdev` is not listed: QEMU aborts when that has a peer.
+  // `netdev` is not listed: QEMU aborts if that device already has a peer.
   "netdev_add": byValue(
     "type",
     { hubport: "id type hubid" },
-    "all but a hubport reaches a socket, a program or the host's network",
+    "all types but hubport use a socket, a program or the host's network",
   ),
   "object-add": byValue(
     "qom-type",
@@ -407,13 +410,13 @@ const rows = (): Readonly<Record<string, Row>> => ({
         "host-nodes[*] policy",
       "rng-builtin": "id qom-type",
     },
-    "only iothread, throttle-group, memory-backend-ram and rng-builtin are made",
+    "only iothread, throttle-group, memory-backend-ram and rng-builtin may be created",
     { size: MEMORY_SIZES },
   ),
   "qmp_capabilities": allowed("enable[*]"),
   "qom-get": only(
     [{ only: { path: "*", property: READABLE_PROPERTIES } }],
-    `it reads only the properties ${READABLE_PROPERTIES.join(", ")}`,
+    `only these properties may be read: ${READABLE_PROPERTIES.join(", ")}`,
   ),
   "qom-list": allowed("path"),
   "qom-list-types": allowed("implements abstract"),
@@ -421,7 +424,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
     [{
       only: { path: "*", property: ["guest-stats-polling-interval", "requested-size"], value: "*" },
     }],
-    "it writes only the properties guest-stats-polling-interval, requested-size",
+    "only these properties may be written: guest-stats-polling-interval, requested-size",
   ),
   "query-blockstats": allowed("query-nodes"),
   "query-command-line-options": allowed("option"),
@@ -479,7 +482,7 @@ const rows = (): Readonly<Record<string, Row>> => ({
       ),
     },
     fatal: {
-      // If the bitmap is missing, QEMU undoes an action that failed and reads a null pointer.
+      // If the bitmap does not exist, QEMU dereferences a null pointer when it undoes the failed action.
       "actions[*].type": ["block-dirty-bitmap-enable"],
     },
     otherwise: "each action must be one that the operator may run by itself",
@@ -492,11 +495,11 @@ const rows = (): Readonly<Record<string, Row>> => ({
     }],
     refused: { "instances[*].id": CUTS_OFF },
     fatal: {},
-    otherwise: "only connections of block nodes and of migration are closed",
+    otherwise: "only connections of block nodes and of migration may be closed",
   },
 });
 
-/** Returns the row of each command of QEMU, sorted by name. */
+/** Returns the rows of all commands, sorted by the command's name. */
 export function operatorRows(): ReadonlyMap<string, Row> {
   return known ??= new Map([
     ...each(Object.entries(REFUSED), refused),
@@ -505,7 +508,7 @@ export function operatorRows(): ReadonlyMap<string, Row> {
   ].sort(([a], [b]) => a < b ? -1 : 1));
 }
 
-/** Makes the rows of groups of commands. */
+/** Makes a row for each command of each group. */
 function each(
   groups: readonly (readonly [text: string, commands: string])[],
   row: (text: string) => Row,
@@ -517,7 +520,7 @@ function each(
 
 let known: ReadonlyMap<string, Row> | undefined;
 
-/** Returns the role in the form of a file: for each row its refusals, its cases, and the rest. */
+/** Returns the role in the form in which a file contains it; for each row the refusals come first, then the cases. */
 export function operator(): { name: string; rules: unknown[] } {
   const rules = [...operatorRows()].flatMap(([command, { cases, refused, fatal, otherwise }]) => [
     ...Object.entries(refused).map(([path, because]) => ({

@@ -1,8 +1,8 @@
 /**
  * Roles, whose rules decide which commands a client may run.
  *
- * The first rule that matches decides; a command that no rule matches is refused. Rules
- * check the decoded command, as QEMU reads it, so that its spelling makes no difference.
+ * The first rule that matches decides. A command that no rule matches is refused. Rules check the
+ * decoded command, as QEMU reads it, so escapes and white space make no difference.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { shortened } from "../wire/shortened.ts";
 
 /** The name of a rule. */
 export interface RuleName {
-  /** The rule in short, such as `allow blockdev-add if driver=null-co`. */
+  /** The short text of the rule, such as `allow blockdev-add if driver=null-co`. */
   readonly text: string;
   /** The file and line of the rule, as `FILE:LINE`; `undefined` for a built-in role. */
   readonly source: string | undefined;
@@ -35,20 +35,20 @@ export type Verdict =
     readonly allow: false;
     /** The role, the rule and its reason, in words. */
     readonly because: string;
-    /** The rule that refuses it or does not allow its arguments; `undefined` when none matches. */
+    /** The rule that refuses it, or does not allow its arguments; `undefined` when no rule matches. */
     readonly rule: RuleName | undefined;
   };
 
 /**
  * A condition on the value at a path: a scalar that matches one of the globs, present, or absent.
  *
- * A path can have many ends (`actions[*].type`). In an allow rule the condition must hold for
- * all of them, and for at least one; in a refuse rule it must hold for any of them.
+ * There may be several values at a path (`actions[*].type`). In an allow rule the condition must
+ * hold for all of them, and there must be at least one. In a refuse rule it must hold for any.
  */
 export interface Condition {
   /** The path. */
   readonly path: Path;
-  /** The globs, or whether the value must be present. */
+  /** The globs of a scalar, or whether the value must be present. */
   readonly is: readonly string[] | "present" | "absent";
 }
 
@@ -58,11 +58,11 @@ export interface Rule {
   readonly name: RuleName;
   /** The effect on a command that matches. */
   readonly effect: "allow" | "refuse";
-  /** The globs one of which the command's name must match. */
+  /** The globs for the command's name, which must match one of them. */
   readonly commands: readonly string[];
   /** The conditions, all of which must hold. */
   readonly conditions: readonly Condition[];
-  /** The only arguments that a command may have to match; `undefined` means all. */
+  /** The only arguments that a matching command may have; `undefined` means any. */
   readonly only: ArgumentList | undefined;
   /** The reason for a refusal. */
   readonly because: string | undefined;
@@ -71,10 +71,10 @@ export interface Rule {
 /** The parts of a role. */
 export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers">;
 
-/** The most characters of the text of a rule. */
+/** The most characters of a rule's short text. */
 const RULE_CHARS_LIMIT = 120;
 
-/** The most names of commands whose rules are cached, since clients can invent names. */
+/** The most names of commands for which rules are cached, since clients can invent names. */
 const REMEMBERED_LIMIT = 1024;
 /** The most characters of such a name; QEMU's longest has 38. */
 const REMEMBERED_CHARS_LIMIT = 64;
@@ -91,7 +91,7 @@ export class Role {
   readonly #byName = new Map<string, readonly Rule[]>();
   #index: RuleIndex | undefined;
 
-  /** Creates a role of these parts; a function for the rules is called when they are first needed. */
+  /** Creates a role of these parts; if `rules` is a function, it is called on first use. */
   constructor(
     { name, rules, events, administers }: Omit<RoleParts, "rules"> & {
       readonly rules: RoleParts["rules"] | (() => RoleParts["rules"]);
@@ -109,14 +109,14 @@ export class Role {
     return this.#rules;
   }
 
-  /** Returns the rules that name a command, in their order. */
+  /** Returns the rules whose globs match a command's name, in their order. */
   rulesFor(command: string): readonly Rule[] {
     const known = this.#byName.get(command);
     if (known) return known;
     this.#index ??= new RuleIndex(this.rules);
     const found = this.#index.rulesFor(command);
     if (command.length <= REMEMBERED_CHARS_LIMIT) {
-      // The names that one client invents must not slow down all others permanently.
+      // Clear the cache: names that a client invents must not fill it permanently.
       if (this.#byName.size >= REMEMBERED_LIMIT) this.#byName.clear();
       this.#byName.set(command, found);
     }
@@ -124,7 +124,7 @@ export class Role {
   }
 }
 
-/** Decides whether a client in this role may run this command, with these arguments. */
+/** Decides whether a client with this role may run a command with its arguments. */
 export function judge(role: Role, command: Command): Verdict {
   let why: { readonly rule: Rule; readonly text: string } | undefined;
   for (const rule of role.rulesFor(command.name)) {
@@ -144,7 +144,7 @@ export function judge(role: Role, command: Command): Verdict {
   return { allow: false, because: `role ${role.name}, ${shown}`, rule: why?.rule.name };
 }
 
-/** Tells whether a client in this role may run everything, also unknown commands. */
+/** Tells whether a client with this role may run all commands, including unknown ones. */
 export function refusesNothing({ rules: [first] }: Role): boolean {
   return first?.effect === "allow" && first.commands.includes("*") && isUnconditional(first);
 }
@@ -154,7 +154,7 @@ export function refusalText(command: Command, because: string): string {
   return `The command ${command.name} has been refused: ${because}`;
 }
 
-/** Tells whether this role refuses a command with any arguments. */
+/** Tells whether this role refuses a command whatever its arguments are. */
 export function refusesEntirely(role: Role, command: string): boolean {
   for (const rule of role.rulesFor(command)) {
     if (rule.effect === "allow") return false;
@@ -176,12 +176,12 @@ function holds({ path, is }: Condition, { effect }: Rule, command: Command): boo
     return end !== undefined && end.isScalar && globs.matches(end, allows);
   };
   let ends = 0;
-  // An allow rule stops at an end that fails, a refuse rule at one that holds.
+  // An allow rule stops at the first value that fails, a refuse rule at the first that passes.
   const went = visitEnds(argumentsOf(command), path, (end) => {
     ends++;
     return test(end) === allows;
   });
-  // In an empty array the value is absent.
+  // An empty array has no values at the path.
   if (ends === 0) return is === "absent";
   return went === allows;
 }
@@ -190,17 +190,17 @@ function shownName({ text, source }: RuleName): string {
   return source === undefined ? `'${text}'` : `${source} (${text})`;
 }
 
-/** Says which argument is not allowed; cuts its name, which a client chose. */
+/** Names the argument that is not allowed; shortens its path, which a client chose. */
 function outsideText({ path, known }: Outside): string {
   return `${known ? "the value of " : ""}${
     shortened(`argument ${pathText(path)}`, RULE_CHARS_LIMIT)
   } is not allowed`;
 }
 
-/** An index of rules by command: an unknown name is matched against wildcards alone. */
+/** An index of rules by command; a name that is not in it is matched only against wildcards. */
 class RuleIndex {
   readonly #rules: readonly Rule[];
-  /** The places of the rules that name a command in full. */
+  /** The indexes of the rules that have a command's full name. */
   readonly #exact = new Map<string, number[]>();
   readonly #wild: { readonly place: number; readonly matchers: readonly Matcher[] }[] = [];
 
@@ -226,7 +226,7 @@ class RuleIndex {
   }
 }
 
-/** Returns a rule as a short text: its effect, its commands and its conditions. */
+/** Returns the short text of a rule: its effect, its commands and its conditions. */
 export function ruleText(
   { effect, commands, conditions }: Pick<Rule, "effect" | "commands" | "conditions">,
 ): string {
@@ -239,7 +239,7 @@ export function ruleText(
   return shortened(`${effect} ${commands.join(", ")}${condition}`, RULE_CHARS_LIMIT);
 }
 
-/** Returns a glob for messages: many `?` are counted. */
+/** Returns a glob for messages; a sequence of `?` is shown as a number of characters. */
 function valueText(glob: string): string {
   if (glob === "") return '""';
   return /^\?{3,}\*$/.test(glob) ? `(${glob.length - 1} or more characters)` : glob;
@@ -249,7 +249,7 @@ function valueText(glob: string): string {
  * Returns the full name of a rule: `FILE:LINE (TEXT)`, or `role NAME: TEXT` in a built-in role.
  *
  * @param role the name of the role
- * @param rule the rule that decided; `undefined` when none matched
+ * @param rule the rule that decided; `undefined` when no rule matched
  */
 export function ruleName(role: string, rule: RuleName | undefined): string {
   if (rule?.source === undefined) return `role ${role}: ${rule?.text ?? "no rule allows it"}`;

@@ -1,8 +1,8 @@
 /**
- * A limit of commands a second: a token bucket.
+ * A token bucket, which limits the commands per second.
  *
- * It fills at the rate and holds the tokens of one second, which a client may use at once.
- * Its callers pass the time.
+ * It fills at the given rate and holds the tokens of one second. A client may use them all at
+ * once. The caller passes the time.
  *
  * @module
  */
@@ -16,8 +16,8 @@ export class TokenBucket {
   /**
    * Creates a full bucket.
    *
-   * @param rate commands a second; 0 means no limit
-   * @param now seconds of a steady clock
+   * @param rate commands per second; 0 means no limit
+   * @param now the time in seconds, of a monotonic clock
    */
   constructor(rate: number, now: number) {
     this.#rate = rate;
@@ -25,7 +25,7 @@ export class TokenBucket {
     this.#filled = now;
   }
 
-  /** Changes the rate; the bucket keeps the tokens that it has room for. */
+  /** Changes the rate; the bucket keeps its tokens up to the new limit. */
   adopt(rate: number, now: number): void {
     this.#fill(now);
     const was = this.#rate;
@@ -33,15 +33,15 @@ export class TokenBucket {
     this.#tokens = was === 0 ? this.#room : Math.min(this.#tokens, this.#room);
   }
 
-  /** Returns the seconds until the next command may be taken; 0 means now. */
+  /** Returns the seconds until the next command is allowed; 0 means now. */
   wait(now: number): number {
     if (this.#rate === 0) return 0;
     this.#fill(now);
-    // Sums of parts of a second are not exact: slightly less than a token is enough.
+    // Sums of fractions are not exact, so slightly less than one token is enough.
     return this.#tokens > 1 - 1e-9 ? 0 : (1 - this.#tokens) / this.#rate;
   }
 
-  /** Removes the token of a command that was taken. */
+  /** Removes the token for a command. */
   took(): void {
     if (this.#rate > 0) this.#tokens -= 1;
   }

@@ -1,12 +1,12 @@
 /**
- * The reading of a role from the plain values of a file.
+ * The reader of a role from the plain values of a file.
  *
  *     { name, events: [GLOB…], administers, rules: [
  *       { allow: GLOB or [GLOB…],          // or refuse:
  *         where: { PATH: VALUE or [VALUE…] }, present: [PATH…], absent: [PATH…],
  *         only: [PATH…] or { PATH: VALUE or [VALUE…] }, because: "…" } ] }
  *
- * It finds all problems at once, each with the part of the role that contains it.
+ * It reports all problems at once, each with the part of the role that contains it.
  *
  * @module
  */
@@ -22,15 +22,15 @@ import { shortened } from "../wire/shortened.ts";
 const ROLE_KEYS = ["name", "rules", "events", "administers"];
 const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "because"];
 
-/** The most characters of a reason, or of a glob. */
+/** The most characters of a reason, a glob or another text. */
 const TEXT_LIMIT = 256;
 
-/** A part of a role: a key, a rule counted from 0, or the whole role. */
+/** A part of a role: a key, the index of a rule, or `undefined` for the whole role. */
 export type RolePart = string | number | undefined;
 
 /** A problem in a role. */
 export interface RoleProblem {
-  /** The part that contains it. */
+  /** The part that contains the problem. */
   readonly part: RolePart;
   /** The message, with the name of the role and the number of the rule. */
   readonly text: string;
@@ -38,7 +38,7 @@ export interface RoleProblem {
 
 /** The result of reading a role. */
 export interface ReadForm {
-  /** The name if it is a text, also an invalid one. */
+  /** The name, even an invalid one; `undefined` if it is not a string. */
   readonly name: string | undefined;
   /** The role; `undefined` when there are problems. */
   readonly role: Role | undefined;
@@ -52,7 +52,7 @@ type Table = Readonly<Record<string, unknown>>;
  * Reads a role.
  *
  * @param value plain values: objects, arrays, strings, numbers, booleans
- * @param sourceOf returns the place of a rule as `FILE:LINE`, by its index
+ * @param sourceOf returns the place of the rule with this index, as `FILE:LINE`
  */
 export function readForm(
   value: unknown,
@@ -98,7 +98,7 @@ export function readForm(
   return { name, role, problems };
 }
 
-/** Reads a rule; `attempt` reads each part of it and records a problem. */
+/** Reads a rule; `attempt` reads a part of it and records a problem if there is one. */
 function ruleOf(
   value: unknown,
   source: string | undefined,
@@ -111,7 +111,7 @@ function ruleOf(
   const { allow, refuse, because } = form;
   const effect = refuse === undefined ? "allow" : "refuse";
   const commands = attempt(() => {
-    // A key that is misspelt may be the one that is missing.
+    // An unknown key, already reported, may be a misspelt `allow` or `refuse`.
     if (allow === undefined && refuse === undefined && unknown.length > 0) return [];
     if ((allow === undefined) === (refuse === undefined)) {
       throw new UsageError('expected either allow = "GLOB" or refuse = "GLOB", with a command');
@@ -122,7 +122,7 @@ function ruleOf(
   }) ?? [];
   attempt(() => {
     if (because === undefined || (isText(because) && effect === "refuse")) return;
-    throw wrong(because, "because", "a short text, in a rule that refuses");
+    throw wrong(because, "because", "a short text, in a refuse rule");
   });
   const conditions: Condition[] = [];
   const wanted = attempt(() => tableOf(form.where ?? {}, "where")) ?? {};
@@ -227,12 +227,12 @@ function valuesOf(value: unknown, key: string): string[] {
 
 function pathOf(text: string): Path {
   const path = readPath(text);
-  // This path begins at the command: no argument of QEMU is called `arguments`.
+  // Accept a path that begins with `arguments`: no argument of QEMU has this name.
   return path[0] === "arguments" && path.length > 1 ? path.slice(1) : path;
 }
 
 function eventsOf(value: unknown): EventFilter {
-  // An empty list shows no event at all.
+  // An empty list is valid and matches no events.
   const globs = textsOf(value, "events", "the name of an event, with * and ?");
   const problem = globs.map(misspelt).find((text) => text !== undefined);
   if (problem !== undefined) throw new UsageError(`events: ${problem}`);

@@ -1,8 +1,8 @@
 /**
  * The built-in roles.
  *
- * `full`, the default, allows everything, like QEMU's own monitor; `admin` may also administer
- * qmpmux; `operator` and `observer` have their own tables.
+ * `full`, the default, allows all commands, like QEMU's own monitor. `admin` may also administer
+ * qmpmux. `operator` and `observer` have their own tables.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { type ReadForm, readForm } from "./role_form.ts";
 import { globMatches } from "./glob.ts";
 import { nearest } from "./suggestion.ts";
 
-/** The default role, which allows everything. */
+/** The default role, which allows all commands. */
 export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }] });
 
 /** The built-in roles, by name. */
 export const ROLES: ReadonlyMap<string, Role> = new Map(
   [
     FULL,
-    // Their tables take ten milliseconds to read, so they are read when first used.
+    // Reading the large tables takes ten milliseconds, so it is deferred until first use.
     large("observer", () => OBSERVER),
     large("operator", operator),
     builtIn({ name: "admin", rules: [{ allow: "*" }], administers: true }),
@@ -42,8 +42,8 @@ function large(name: string, form: () => unknown): Role {
  * Reads a user's role in the form of {@linkcode readForm}.
  *
  * @param value plain values, as from a TOML file
- * @param where the beginning of the messages, such as the file's name and line
- * @throws UsageError when there are problems; the message has a line for each
+ * @param where the place for the messages, such as the file's name and line
+ * @throws UsageError when there are problems; the message has one line per problem
  */
 export function readRole(value: unknown, where: string): Role {
   const { role, problems } = readOwnForm(value);
@@ -62,12 +62,12 @@ export function readOwnForm(...args: Parameters<typeof readForm>): ReadForm {
 }
 
 /**
- * Finds names of commands in rules that match no command of any known QEMU.
+ * Finds command names in rules that match no command of any known QEMU version.
  *
  * It skips names that begin with `__`, the prefix of vendors' commands.
  *
- * @param roles the roles of a file; built-in ones are skipped
- * @returns a text for each name, `FILE:LINE: warning: …`
+ * @param roles the roles of a file; built-in roles are skipped
+ * @returns a warning for each name, `FILE:LINE: warning: …`
  */
 export function roleWarnings(roles: Iterable<Role>): string[] {
   const known = [...operatorRows().keys()];

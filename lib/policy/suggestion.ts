@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The most edits to a suggestion: letters omitted, added or changed, or two neighbours swapped. */
+/** The most edits between a word and a suggestion; an edit removes, adds or changes a letter, or swaps two neighbours. */
 const DISTANCE_LIMIT = 2;
 
 /** The length above which words are not compared. */
@@ -13,9 +13,10 @@ const LENGTH_LIMIT = 64;
 /**
  * Finds the known word that is nearest to a misspelt one.
  *
- * Case does not count, nor does `_` for `-`. Less than half of a short word may differ.
+ * It ignores case and the difference between `_` and `-`. The edits must be fewer than half of the
+ * word's letters.
  *
- * @returns `undefined` when none is near
+ * @returns `undefined` when no known word is near enough
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length > LENGTH_LIMIT) return undefined;
@@ -33,7 +34,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 /**
  * Returns a suggestion for an unknown word: `; did you mean "x"?`, or `: expected a, b`.
  *
- * @param known the words that are expected
+ * @param known the expected words
  */
 export function instead(word: string, known: readonly string[]): string {
   const found = nearest(word, known);

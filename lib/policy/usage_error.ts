@@ -1,24 +1,24 @@
 /**
- * Errors in what a user wrote: a flag, an address, an option, a configuration file.
+ * Errors in a user's input: a flag, an address, an option or a configuration file.
  *
  * @module
  */
 
-/** An invalid flag, address or option; the message names it and the remedy. */
+/** An error for an invalid flag, address or option; the message names it and the remedy. */
 export class UsageError extends Error {
-  /** Its kind. */
+  /** The kind of error. */
   override name = "UsageError";
-  /** The option that is wrong, where it is one. */
+  /** The invalid option, if the error is in an option. */
   readonly option: string | undefined;
 
-  /** Takes one line for people. */
+  /** Creates the error; the message is one line. */
   constructor(message: string, option?: string) {
     super(message);
     this.option = option;
   }
 }
 
-/** Runs something; a UsageError from it names the place of the error first. */
+/** Runs a function; puts the place before the message of a UsageError that it throws. */
 export function naming<T>(place: string, run: () => T): T {
   try {
     return run();
@@ -34,14 +34,14 @@ export function invalidValue(value: unknown, option: string, expected: string): 
   return new UsageError(text, option);
 }
 
-/** Errors in a configuration file; each problem is a line `FILE:LINE: error; remedy`. */
+/** An error for the problems in a configuration file; each is a line `FILE:LINE: error; remedy`. */
 export class ConfigError extends Error {
-  /** Its kind. */
+  /** The kind of error. */
   override name = "ConfigError";
-  /** The errors, in the order of the file. */
+  /** The problems, in the order of the file. */
   readonly problems: readonly string[];
 
-  /** Takes the errors of one file; at least one. */
+  /** Creates the error for one or more problems in a file. */
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;

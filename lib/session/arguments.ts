@@ -1,8 +1,8 @@
 /**
- * Arguments checked as QEMU checks them, for the commands qmpmux answers itself.
+ * The reader of arguments of commands that qmpmux answers itself, with QEMU's checks and errors.
  *
- * Members are checked in the order of the command's schema; a member that is left
- * over is an error. The first error wins. Texts measured on QEMU 7.2.
+ * Members are checked in the order of the command's schema, and then for unknown members. Only
+ * the first error is reported. The texts were measured on QEMU 7.2.
  *
  * @module
  */
@@ -12,24 +12,24 @@ import { NameTable } from "../wire/names.ts";
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { firstUnexpected } from "../wire/order.ts";
 
-/** The error in an argument, in QEMU's words. */
+/** An error for a wrong argument, with QEMU's text. */
 export class ArgumentError extends Error {
   /** The kind of error. */
   override name = "ArgumentError";
 }
 
-/** One command's arguments; each `take…` takes one, `end` refuses the rest. */
+/** The arguments of one command; each `take…` method reads one, and `end` refuses all others. */
 export class Arguments {
   readonly #command: Command;
   readonly #taken = new Set<string>();
 
-  /** Creates the arguments of a command, none taken. */
+  /** Creates a reader of a command's arguments. */
   constructor(command: Command) {
     this.#command = command;
   }
 
   /**
-   * Takes a string.
+   * Reads a string.
    *
    * @throws ArgumentError if it is missing or not a string
    */
@@ -51,7 +51,7 @@ export class Arguments {
   /**
    * Takes an array of strings.
    *
-   * @param most the number of strings that are read; further ones are empty
+   * @param most the number of strings to decode; further ones are returned empty
    * @throws ArgumentError if it is missing or not an array of strings
    */
   takeStrings(name: string, most = Infinity): string[] {
@@ -63,7 +63,7 @@ export class Arguments {
   }
 
   /**
-   * Takes an array of strings that may be absent, each among `known`.
+   * Reads an optional array of strings, each of which must be among `known`.
    *
    * @throws ArgumentError if it is not an array of known values
    */
@@ -74,7 +74,7 @@ export class Arguments {
     const values: string[] = [];
     eachString(name, value, (element) => {
       const taken = element.stringIn(table);
-      // QEMU names the parameter 'null': an element of a list has no name.
+      // QEMU prints 'null' here, because an element of a list has no name.
       if (taken === undefined) {
         throw new ArgumentError(`Parameter 'null' does not accept value '${element.scalar}'`);
       }
@@ -84,9 +84,9 @@ export class Arguments {
   }
 
   /**
-   * Checks that all arguments have been taken.
+   * Checks that there are no other arguments than those already read.
    *
-   * @throws ArgumentError if one is left
+   * @throws ArgumentError if there is another one
    */
   end(): void {
     if (!this.#hasOthers()) return;
@@ -122,7 +122,7 @@ function wrongType(name: string, expected: string): ArgumentError {
   return new ArgumentError(`Invalid parameter type for '${name}', expected: ${expected}`);
 }
 
-/** Visits elements one by one, so that each is checked completely before the next. */
+/** Visits the strings of an array; each one is checked completely before the next. */
 function eachString(name: string, value: Cursor, visit: (string: Cursor) => void): void {
   if (!value.isArray) throw wrongType(name, "array");
   let index = 0;

@@ -1,9 +1,9 @@
 /**
  * The handshakes with clients, as tables.
  *
- * `qmp` is today's: one command, `qmp_capabilities`, ends the negotiation. `rfc2010`
- * is the negotiation proposed in January 2010: a handshake mode, in which each
- * event is enabled by name, and a switch to the operational mode.
+ * `qmp` is today's QMP: the command `qmp_capabilities` completes the negotiation. `rfc2010` is
+ * the protocol proposed in January 2010. In its handshake mode a client enables each event by
+ * name, and then switches to the operational mode.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import { asciiBytes } from "../wire/text.ts";
 import type { DialectName } from "../policy/admission.ts";
 import { ArgumentError, Arguments } from "./arguments.ts";
 
-/** The state of the client's negotiation: under way, or complete. */
+/** The mode of a client: in negotiation, or after it. */
 export type Mode = "negotiation" | "command";
 
-/** The state of a handshake: one client's mode, capabilities and enabled events. */
+/** The state of one client's handshake. */
 export interface HandshakeState {
   /** The mode. */
   readonly mode: Mode;
@@ -26,50 +26,50 @@ export interface HandshakeState {
   readonly offered: readonly string[];
   /** The capabilities that the client has enabled. */
   readonly capabilities: ReadonlySet<string>;
-  /** The events enabled by name; `undefined` if the dialect sends every one. */
+  /** The events that the client has enabled by name; `undefined` if the dialect sends all events. */
   readonly events: ReadonlySet<string> | undefined;
 }
 
-/** The answer to a command of the dialect, and the change it makes. */
+/** The result of a command of the dialect. */
 export interface Handled {
   /** The reply to the client. */
   readonly reply: Reply;
-  /** The change of the state, if any. */
+  /** The changed parts of the state, if any. */
   readonly change?: Partial<HandshakeState>;
 }
 
-/** Answers one command of a dialect. */
+/** A function that answers one command of a dialect. */
 export type Handler = (state: HandshakeState, command: Command) => Handled;
 
 /** A dialect: its greeting, the commands it accepts in each mode, and the form of its errors. */
 export interface Dialect {
   /** The name, for `dialect=`. */
   readonly name: DialectName;
-  /** Whether it reaches qmpmux only, not QEMU. */
+  /** Whether its clients can only send qmpmux's own commands. */
   readonly isControl: boolean;
-  /** The enabled events at the start. */
+  /** The events that are enabled for a new client; `undefined` means all. */
   readonly events: ReadonlySet<string> | undefined;
   /** The capabilities that a client can enable. */
   readonly capabilities: readonly string[];
-  /** The dialect's own names of the modes. */
+  /** The dialect's names for the modes. */
   readonly modes: Readonly<Record<Mode, string>>;
-  /** Returns a client's greeting, made of QEMU's. */
+  /** Returns the greeting for clients; `qemus` is QEMU's greeting. */
   greeting(qemus: Uint8Array): Uint8Array;
-  /** The commands that it answers itself. */
+  /** The commands that the dialect answers itself, by mode. */
   readonly own: Readonly<Record<Mode, ReadonlyMap<string, Handler>>>;
-  /** Other commands that run during negotiation. */
+  /** The other commands that a client may run during negotiation. */
   readonly exceptions: ReadonlySet<string>;
-  /** The answer to every other command during negotiation. */
+  /** The error for all other commands during negotiation. */
   readonly refusal: Reply;
-  /** Returns the answer to malformed JSON; `desc` is QEMU's. */
+  /** Returns the error for malformed JSON; `desc` is QEMU's error text. */
   damage(desc: string): Reply;
-  /** Converts a reply of QEMU's form to the dialect's. */
+  /** Converts a reply in QEMU's form to the dialect's form. */
   inDialect(reply: Reply): Reply;
 }
 
 const DONE = returnReply("{}");
 
-/** Returns a handler that answers the first wrong argument with an error. */
+/** Returns a handler that reads the arguments and replies with an error if one is wrong. */
 function checked(
   read: (args: Arguments, state: HandshakeState) => Handled,
   refuse: Refusing,
@@ -88,7 +88,7 @@ type Refusing = (desc: string) => Reply;
 
 const generic: Refusing = (desc) => errorReply("GenericError", desc);
 
-/** The capabilities that are enabled at QEMU if it offers them, and that each client can enable for itself. */
+/** The capabilities that qmpmux enables if QEMU offers them; each client can then enable them for itself. */
 export const KNOWN_CAPABILITIES: readonly "oob"[] = ["oob"];
 
 const acceptCapabilities = checked((args, { offered }) => {
@@ -129,7 +129,7 @@ export const QMP: Dialect = {
   inDialect: (reply) => reply,
 };
 
-/** Returns an error of 2010, which has `data`, an object. */
+/** Returns an error in the form of 2010; `data` is the text of an object. */
 function rfcError(errorClass: string, desc: string, data = "{}"): Reply {
   return errorReply(errorClass, desc, data);
 }
@@ -137,7 +137,7 @@ function rfcError(errorClass: string, desc: string, data = "{}"): Reply {
 const rfcGeneric: Refusing = (desc) => rfcError("GenericError", desc);
 
 const INVALID_MODE = rfcError(
-  // The RFC's own spelling.
+  // The spelling mistake is the RFC's.
   "QMPInvalidModeCommad",
   "The issued command is invalid in this mode",
 );
@@ -154,7 +154,7 @@ const queryMode = checked((args, { mode }) => {
 }, rfcGeneric);
 
 const EVENT_NAME = /^[A-Z][A-Z0-9_]{0,127}$/;
-/** The number of events that a client may enable. */
+/** The most events that a client may enable. */
 const ENABLED_LIMIT = 1024;
 
 function changeEvents(change: (enabled: Set<string>, name: string) => void): Handler {
@@ -176,12 +176,12 @@ const switchMode = checked((args) => {
   return { reply: DONE, change: { mode: "command" } };
 }, rfcGeneric);
 
-/** Answers a command that did not exist in 2010. */
+/** Refuses a command that did not exist in 2010. */
 const noCapabilities: Handler = (_, { name }) => ({
   reply: rfcError("CommandNotFound", `The command ${name} has not been found`),
 });
 
-/** The dialect of the RFC of January 2010. */
+/** The dialect proposed in the RFC of January 2010. */
 export const RFC2010: Dialect = {
   name: "rfc2010",
   isControl: false,
@@ -210,7 +210,7 @@ export const RFC2010: Dialect = {
   inDialect: (reply) => reply.kind === "error" ? withData(reply, "{}") : reply,
 };
 
-/** The dialect of the control socket: today's QMP with qmpmux's own commands only, and without QEMU's events. */
+/** The dialect of the control socket: today's QMP with only qmpmux's own commands, and without events. */
 export const CONTROL: Dialect = {
   ...QMP,
   name: "control",

@@ -1,5 +1,5 @@
 /**
- * The handshake with a server, as a table: for each state of a session, the step that a message takes.
+ * The handshake with QEMU, as a table: for each state of a session, a function of the next message.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { KNOWN_CAPABILITIES } from "./dialect.ts";
 /** The state of a session. */
 export type SessionState = "absent" | "greeting" | "negotiating" | "ready";
 
-/** The next state of a session, and the command to send; or the end of the session. */
+/** The next state of a session and the command to send, or an error that ends the session. */
 export type Step =
   | { readonly state: SessionState; readonly greeting?: Greeting; readonly send?: string }
   | { readonly broken: UnexpectedMessage };
 
-/** A handshake: its first state, and the steps of those that come before `ready`. */
+/** A handshake: the first state of a session, and its steps until the session is `ready`. */
 export interface Handshake {
   /** The state of a new connection. */
   readonly first: SessionState;
   /**
-   * The steps by state: functions of a message and of the nonce, a number in digits that only the
-   * reply to our own negotiation carries. `undefined` ignores the message.
+   * The steps by state. A step returns `undefined` to ignore the message. The nonce is a number in
+   * digits that only the reply to our `qmp_capabilities` carries as its id.
    */
   readonly steps: Readonly<
     Partial<Record<SessionState, (message: Message, nonce: string) => Step | undefined>>
   >;
 }
 
-/** The longest greeting: QEMU's has some 150 bytes, and every client is sent it. */
+/** The most bytes of a greeting, which every client receives; QEMU's has about 150. */
 const GREETING_BYTES_LIMIT = 4096;
 
 /** The handshake of QMP: a greeting, then `qmp_capabilities`. */
@@ -37,7 +37,7 @@ export const QMP: Handshake = {
   first: "greeting",
   steps: {
     greeting(message, nonce): Step | undefined {
-      // QEMU before 2026 can send an event ahead of its greeting.
+      // QEMU before 2026 can send an event before its greeting.
       if (message.kind !== "greeting") return undefined;
       const { bytes, capabilities } = message;
       if (bytes.length > GREETING_BYTES_LIMIT) {

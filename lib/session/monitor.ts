@@ -1,9 +1,8 @@
 /**
  * One client: a virtual monitor.
  *
- * It has its own mode, capabilities and event filter, and a slot for each pending
- * in-band command, so that replies are sent in the order of the commands, however
- * they were obtained.
+ * It has its own mode, capabilities and event filter. A slot for each pending in-band command
+ * keeps the replies in the order of the commands, whether QEMU or qmpmux answers them.
  *
  * @module
  */
@@ -19,50 +18,50 @@ import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 import { shortened } from "../wire/shortened.ts";
 
 /**
- * In-band commands of one client that may be pending.
+ * The most pending in-band commands of one client.
  *
- * QEMU reads no further while one runs and eight are queued behind it if `oob` is
- * enabled, and none otherwise (`QMP_REQ_QUEUE_LEN_MAX`, measured).
+ * The limits are QEMU's (`QMP_REQ_QUEUE_LEN_MAX`, measured). With `oob`, QEMU stops reading when
+ * one command runs and eight wait. Without `oob`, it stops when one runs.
  */
 const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
 
-/** Returns a local reply when its turn has come; `undefined` if {@linkcode Monitor.fill} gives it later. */
+/** A function that returns a local reply in its turn; `undefined` if {@linkcode Monitor.fill} supplies it later. */
 export type LocalAnswer = (ticket: Ticket) => Reply | undefined;
 
 /** A place in the order of replies. */
 export interface Slot {
-  /** The id that the reply will carry. */
+  /** The id for the reply. */
   readonly id: Id;
-  /** The reply, or a function that returns it when its turn has come; `undefined` while it is pending. */
+  /** The reply, or a function that returns it in its turn; `undefined` while the reply is pending. */
   answer: Reply | LocalAnswer | undefined;
 }
 
 /** The place of a pending command's reply. */
 export type Ticket = Slot | { readonly id: Id; readonly oob: true };
 
-/** The longest name of a command that is kept: QEMU's longest has 38 characters, a client's can have any length. */
+/** The most characters of a command's name that are stored; QEMU's longest name has 38. */
 const NAME_CHARS_LIMIT = 64;
 
-/** The longest replies that are converted to the style of `pretty=on`; longer ones would take too long. */
+/** The most bytes of a reply that is converted to the style of `pretty=on`; a longer one would take too much time. */
 const PRETTY_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
 
-/** Returns whether a reply has to be converted to the style of QEMU's `pretty=on`. */
+/** Returns whether a reply is plain, and short enough to be converted to the style of `pretty=on`. */
 function isPrettied({ kind, bytes }: Reply): boolean {
   return !isPretty(bytes) && bytes.length <= PRETTY_BYTES_LIMIT[kind];
 }
 
 /** One client's virtual monitor. */
 export class Monitor {
-  /** Its connection. */
+  /** The client's connection. */
   readonly peer: ClientPeer;
   #grant: Grant;
-  /** The client's number, from 1, in the order of arrival. */
+  /** The client's number, from 1, in the order of connecting. */
   readonly number: number;
-  /** The time of its arrival, in seconds since the start of the hub's clock. */
+  /** The time when it connected, in seconds since the start of the hub's clock. */
   readonly since: number;
   /** The number of well-formed commands that it has sent. */
   commands = 0;
-  /** The name of the last of them; a long one is cut. */
+  /** The name of its last command; a long one is cut. */
   lastCommand: string | undefined;
   readonly #dialect: Dialect;
   #greeting: Greeting | undefined;
@@ -72,13 +71,13 @@ export class Monitor {
   #filter: EventFilter | undefined;
   #slots: Slot[] = [];
   #settling = false;
-  /** Received descriptors that no command has taken yet. */
+  /** The received descriptors that no command has used yet. */
   #fds: Fds | undefined;
   #oobWaiting = false;
   #paused = false;
   #ending: ClientEnding | undefined;
 
-  /** Creates the monitor of a new client: not greeted, nothing enabled. */
+  /** Creates the monitor of a new client, before its greeting. */
   constructor(peer: ClientPeer, grant: Grant, number: number, since = 0) {
     this.peer = peer;
     this.#grant = grant;
@@ -98,7 +97,7 @@ export class Monitor {
     return this.#grant;
   }
 
-  /** Replaces the grant. The dialect of the greeting stays. */
+  /** Replaces the grant, except for the dialect. */
   adopt(grant: Grant): void {
     this.#grant = grant;
   }
@@ -118,22 +117,22 @@ export class Monitor {
     return this.#dialect.name;
   }
 
-  /** Whether it has been sent its greeting. Before that nothing is read from it. */
+  /** Whether the greeting was sent to the client. Until then nothing is read from the client. */
   get greeted(): boolean {
     return this.#greeting !== undefined;
   }
 
-  /** Whether the client has left, or is being closed. */
+  /** Whether the client has disconnected or is being disconnected. */
   get left(): boolean {
     return this.#ending !== undefined;
   }
 
-  /** The reason for which the client has left, if it has. */
+  /** The reason why the client has left, if it has. */
   get ending(): ClientEnding | undefined {
     return this.#ending;
   }
 
-  /** The grammar of its bytes, which is settled by its greeting. */
+  /** The grammar of its input; fixed when it is greeted. */
   get grammar(): Grammar {
     return this.#grammar;
   }
@@ -148,7 +147,7 @@ export class Monitor {
     return this.#state.capabilities.has("oob");
   }
 
-  /** Its mode in the words of its dialect. */
+  /** The dialect's name for its mode. */
   get mode(): string {
     return this.#dialect.modes[this.#state.mode];
   }
@@ -158,12 +157,12 @@ export class Monitor {
     return [...this.#state.capabilities];
   }
 
-  /** The globs of the events that it chose; `undefined` while it has chosen none. */
+  /** The globs of the events that it has chosen; `undefined` if it has not chosen any. */
   get filter(): readonly string[] | undefined {
     return this.#filter?.globs;
   }
 
-  /** Whether none of its commands is pending. */
+  /** Whether it has no pending command. */
   get idle(): boolean {
     return this.#slots.length === 0 && !this.#oobWaiting;
   }
@@ -185,9 +184,9 @@ export class Monitor {
   }
 
   /**
-   * Goes on with another QEMU, in the same dialect and grammar.
+   * Continues with another QEMU, in the same dialect and grammar.
    *
-   * @returns whether it can: that QEMU offers all capabilities that the client has enabled
+   * @returns whether that QEMU offers all capabilities that the client has enabled
    */
   resume(greeting: Greeting): boolean {
     const offered = this.#offeredBy(greeting);
@@ -201,7 +200,7 @@ export class Monitor {
     return capabilities.filter((name) => this.#dialect.capabilities.includes(name));
   }
 
-  /** Decides about a command in the present mode: it runs, or the returned function answers it. */
+  /** Returns `run` if the present mode admits a command, else a function that answers the command. */
   admit(command: Command): "run" | (() => Reply) {
     this.commands++;
     this.lastCommand = shortened(command.name, NAME_CHARS_LIMIT);
@@ -220,30 +219,30 @@ export class Monitor {
     return "run";
   }
 
-  /** Keeps received descriptors for the command that takes them, in place of any before. */
+  /** Stores received descriptors for the next command that uses them, and closes earlier ones. */
   fdsReceived(fds: Fds): void {
     this.#fds?.close();
     this.#fds = fds;
   }
 
-  /** Whether received descriptors wait for a command. */
+  /** Whether there are received descriptors that no command has used. */
   get hasFds(): boolean {
     return this.#fds !== undefined;
   }
 
-  /** Takes the waiting descriptors. */
+  /** Removes and returns the received descriptors. */
   takeFds(): Fds | undefined {
     const fds = this.#fds;
     this.#fds = undefined;
     return fds;
   }
 
-  /** Chooses the client's events, in place of those chosen before. */
+  /** Sets the client's choice of events, which replaces an earlier one. */
   chooseEvents(filter: EventFilter): void {
     this.#filter = filter;
   }
 
-  /** Returns whether this client may and will see an event of this name. */
+  /** Returns whether this client receives an event of this name: its role and all filters allow it. */
   wants(name: EventName): boolean {
     const { mode, events } = this.#state;
     if (mode !== "command" || this.left) return false;
@@ -254,7 +253,7 @@ export class Monitor {
     return this.#filter === undefined || this.#filter.passes(name);
   }
 
-  /** Reserves a place in the order of replies, or none for an out-of-band command. */
+  /** Reserves a place in the order of replies; an out-of-band command needs none. */
   reserve(id: Id, oob: boolean): Ticket {
     if (oob) {
       this.#oobWaiting = true;
@@ -267,7 +266,7 @@ export class Monitor {
     return slot;
   }
 
-  /** Takes a reply: it is sent when its turn has come, an out-of-band one at once. */
+  /** Supplies a reply, which is sent in its turn, or at once if it is out-of-band. */
   fill(ticket: Ticket, reply: Reply): void {
     if (this.left) return;
     const inDialect = this.inDialect(reply);
@@ -282,8 +281,10 @@ export class Monitor {
   }
 
   /**
-   * Answers locally. An in-band answer is called when its turn has come, so that it
-   * sees the effects of the commands before it.
+   * Answers a command locally.
+   *
+   * The answer to an in-band command is called in its turn, so that it sees the effects of
+   * earlier commands.
    */
   answer(id: Id, oob: boolean, answer: LocalAnswer): void {
     const slot: Slot = { id, answer };
@@ -296,25 +297,25 @@ export class Monitor {
     this.#settle();
   }
 
-  /** Answers with an error of QEMU's form. */
+  /** Answers a command with an error, given in QEMU's form. */
   refuse(id: Id, oob: boolean, errorClass: string, desc: string): void {
     this.answer(id, oob, () => this.inDialect(errorReply(errorClass, desc)));
   }
 
-  /** Converts a reply of QEMU's form to that of the dialect. */
+  /** Converts a reply in QEMU's form to the dialect's form. */
   inDialect(reply: Reply): Reply {
     return this.#dialect.inDialect(reply);
   }
 
-  /** Answers malformed JSON; `desc` is QEMU's. */
+  /** Answers malformed JSON with an error; `desc` is QEMU's error text. */
   damaged(desc: string): void {
     this.answer(undefined, false, () => this.#dialect.damage(desc));
   }
 
   /**
-   * Ends the client's session: nothing more is sent to it.
+   * Ends the client's session; nothing more is sent to the client.
    *
-   * @returns the local answers that have not been sent
+   * @returns the local answers that were not sent
    */
   leave(ending: ClientEnding): LocalAnswer[] {
     this.#ending = ending;
@@ -323,15 +324,15 @@ export class Monitor {
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 
-  /** Sends a reply; local ones in QEMU's style, plain or pretty. */
+  /** Sends a reply; if QEMU prints with `pretty=on`, converts a local one. */
   #send(reply: Reply, id: Id): void {
     const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;
     for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
   }
 
-  /** Sends every reply whose turn has come. */
+  /** Sends all replies up to the first pending one. */
   #settle(): void {
-    // A local answer can cause others: they are sent below, in their turn.
+    // A local answer can add others; the loop below sends them in their turn.
     if (this.#settling) return;
     this.#settling = true;
     let sent = 0;
@@ -348,11 +349,11 @@ export class Monitor {
     this.#push();
   }
 
-  /** Pushes back while as many commands are pending as QEMU would accept. */
+  /** Pauses the client while it has as many pending commands as QEMU would accept, else resumes it. */
   #push(): void {
     const limit = this.takesOob ? WAITING_LIMIT.withOob : WAITING_LIMIT.inBand;
-    // QEMU runs an out-of-band command before it reads on: later commands are
-    // answered after it.
+    // QEMU runs an out-of-band command before it reads the next command, so it
+    // replies to later commands afterwards.
     const full = this.#slots.length >= limit || this.#oobWaiting;
     if (full === this.#paused) return;
     this.#paused = full;
@@ -369,7 +370,7 @@ function replyIn(slot: Slot): Reply | undefined {
   return answer(slot) ?? filled(slot);
 }
 
-/** Returns the reply that was put into a slot meanwhile. */
+/** Returns the reply that a slot received during the call of its answer. */
 function filled({ answer }: Slot): Reply | undefined {
   return typeof answer === "function" ? undefined : answer;
 }

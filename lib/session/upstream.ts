@@ -1,10 +1,9 @@
 /**
  * Our one session with QEMU.
  *
- * QEMU runs in-band commands one at a time and replies in their order, so they
- * carry no id: each byte of it would cost QEMU a system call. Out-of-band commands
- * overtake and carry a number that is never used twice, not even on the next
- * connection.
+ * QEMU runs in-band commands one at a time and replies in their order. We send them without an
+ * id, since QEMU makes a system call for each byte that it reads. Out-of-band commands overtake
+ * others. Their id is a number that is never used again, not even on the next connection.
  *
  * @module
  */
@@ -24,20 +23,20 @@ import { numbered } from "../wire/reply.ts";
 import { asciiBytes } from "../wire/text.ts";
 
 /**
- * In-band commands in flight at a time.
+ * The most in-band commands in flight.
  *
- * The eighth can block the oob lane while another monitor is busy (measured on
- * 7.2). Two to four already reach full throughput, and commands that wait here can
- * still be dropped. With four, a client that asks now and then finds room at once
- * beside one that has its maximum in flight (`OWNER_LIMIT`).
+ * With eight, QEMU can stop reading out-of-band commands while another monitor is busy
+ * (measured on 7.2). Two to four are enough for full throughput, and commands that wait in
+ * qmpmux can still be dropped. One busy client has at most two in flight (`OWNER_LIMIT`). Four
+ * leave room for a second client at once.
  */
 export const IN_FLIGHT_LIMIT = 4;
 
 /**
- * Abandoned out-of-band commands in flight: their deadlines have passed, or their clients have left.
+ * The most abandoned out-of-band commands in flight: those whose deadline has passed or whose client has left.
  *
- * A QEMU that runs answers each at once. While it is stopped they would pile up,
- * here and in its socket.
+ * A running QEMU answers them at once. While the QEMU process is stopped, they would accumulate
+ * in qmpmux and in QEMU's socket.
  */
 export const ABANDONED_LIMIT = 16;
 
@@ -47,11 +46,11 @@ export interface Job {
   readonly bytes: Uint8Array;
   /** Whether it is out-of-band. */
   readonly oob: boolean;
-  /** The descriptors to send with an in-band one. */
+  /** The descriptors to send with it, if it is in-band. */
   readonly fds?: Fds | undefined;
 }
 
-/** The meaning of a message of QEMU's. */
+/** The meaning of a message from QEMU. */
 export type Heard<J> =
   | { readonly ready: Greeting }
   | { readonly settled: J; readonly reply: Reply }
@@ -59,7 +58,7 @@ export type Heard<J> =
   | { readonly dropped: Message }
   | { readonly broken: UnexpectedMessage };
 
-/** Returns the length of a command as it is sent, with its id if it has one. */
+/** Returns the number of bytes of a command as sent, with its id if it has one. */
 function sizeOf({ bytes }: Job, id: string | undefined): number {
   return bytes.length + (id === undefined ? 0 : `,"id":${id}`.length);
 }
@@ -78,13 +77,13 @@ export class Upstream<J extends Job> {
   #inBand: J[] = [];
   #outOfBand = new Map<string, J>();
   #lastId = 0;
-  /** The bytes of the commands in flight. */
+  /** The number of bytes of all commands in flight. */
   #bytesInFlight = 0;
-  /** Whether QEMU has sent anything since the last look at the clock. */
+  /** Whether QEMU has sent anything since the last call of `listen`. */
   #spoke = true;
   #silentSince = 0;
   #asked = false;
-  /** The bytes of a command with descriptors that QEMU had not read at the last look. */
+  /** The number of unread bytes of a command with descriptors, at the last call of `listen`. */
   #unread = 0;
   #stalled = false;
 
@@ -93,7 +92,7 @@ export class Upstream<J extends Job> {
     return this.#state;
   }
 
-  /** QEMU's greeting while the session is ready, else `undefined`. */
+  /** QEMU's greeting; `undefined` unless the session is ready. */
   get greeting(): Greeting | undefined {
     return this.#state === "ready" ? this.#greeting : undefined;
   }
@@ -106,7 +105,7 @@ export class Upstream<J extends Job> {
   /**
    * Returns whether an out-of-band command may be sent now.
    *
-   * @param awaited returns whether anybody waits for a job's reply
+   * @param awaited returns whether a client waits for a job's reply
    */
   mayOvertake(awaited: (job: J) => boolean): boolean {
     if (this.#outOfBand.size < ABANDONED_LIMIT) return true;
@@ -139,9 +138,8 @@ export class Upstream<J extends Job> {
   /**
    * Begins a session on a new connection.
    *
-   * @param nonce a number in digits that nobody else can know: QEMU sends a late
-   *   reply of an earlier connection to the next one, so nothing counts before the
-   *   reply that carries it
+   * @param nonce a number in digits that nobody else can know, used as an id. QEMU may send late
+   *   replies of an earlier connection, so everything before the reply with this id is ignored
    */
   arrived(peer: QemuPeer, nonce: string): void {
     this.#peer = peer;
@@ -165,7 +163,7 @@ export class Upstream<J extends Job> {
     this.#peer.send(numbered(job.bytes, id));
   }
 
-  /** Whether QEMU has been silent for too long, though it was asked. */
+  /** Whether QEMU counts as stalled: it was silent for too long, and did not answer a probe. */
   get stalled(): boolean {
     return this.#stalled;
   }
@@ -173,22 +171,23 @@ export class Upstream<J extends Job> {
   /**
    * Sends a probe to QEMU if it has been silent at `now`, in seconds.
    *
-   * QEMU's I/O thread answers an out-of-band `query-yank` whatever else it does,
-   * so only a QEMU that does not run at all leaves it unanswered. A QEMU without
-   * `oob` cannot be asked, and never counts as stalled. A QEMU that has a command
-   * with descriptors cannot be asked either: it counts as stalled while it does not
-   * even read that command.
+   * The probe is an out-of-band `query-yank`. QEMU's I/O thread answers it even while the main
+   * thread is busy, so QEMU leaves it unanswered only if the process does not run at all.
+   *
+   * A QEMU without `oob` cannot be probed, and never counts as stalled. QEMU cannot be probed
+   * either while a command with descriptors is in flight. It then counts as stalled if it does
+   * not read that command.
    *
    * @param patience seconds of silence after which QEMU counts as stalled
-   * @param probe makes the question; called only if it is sent
-   * @returns whether QEMU has begun to count as stalled
+   * @param probe returns the probe; called only if it is sent
+   * @returns whether QEMU counts as stalled from now on
    */
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
-    // Nothing may follow a command with descriptors before its reply.
+    // After a command with descriptors nothing may be sent before its reply.
     const hasFds = this.#inBand.some(({ fds }) => fds !== undefined);
     const unread = hasFds ? this.#peer?.unread ?? 0 : 0;
-    // A long command takes a while: a QEMU that reads on is not silent.
+    // Reading a long command takes time; while QEMU reads, it is not silent.
     if (this.#spoke || unread < this.#unread) this.#silentSince = now;
     this.#spoke = false;
     this.#unread = unread;
@@ -203,7 +202,7 @@ export class Upstream<J extends Job> {
     return true;
   }
 
-  /** Returns the meaning of a message of QEMU's. */
+  /** Processes a message from QEMU and returns its meaning. */
   heard(message: Message): Heard<J> {
     this.#spoke = true;
     this.#asked = this.#stalled = false;
@@ -218,7 +217,7 @@ export class Upstream<J extends Job> {
     return step.state === "ready" ? { ready: this.#greeting! } : { dropped: message };
   }
 
-  /** Ends the session with its connection, and returns the commands that were in flight. */
+  /** Ends the session after the connection was lost; returns the commands that were in flight. */
   lost(): J[] {
     const waiting = [...this.#inBand, ...this.#outOfBand.values()];
     this.#inBand = [];
@@ -239,9 +238,9 @@ export class Upstream<J extends Job> {
         : broken("the name of its event is too long", message.bytes);
     }
     if (message.kind === "greeting") return broken("it sent a second greeting", message.bytes);
-    // Clients get every reply in the style of the greeting; QEMU's are too long to be converted.
+    // Clients expect the style of the greeting in every reply, and QEMU's replies can be too long to convert.
     if (isPretty(this.#greeting!.bytes) && !isPretty(message.bytes)) {
-      return broken("it greeted with pretty=on and replies without", message.bytes);
+      return broken("it printed its greeting with pretty=on, but not a reply", message.bytes);
     }
     const { id } = message;
     const job = id === undefined ? this.#inBand[0] : this.#outOfBand.get(id);
@@ -250,12 +249,12 @@ export class Upstream<J extends Job> {
       const isLate = id !== undefined && /^[1-9]\d{0,15}$/.test(id) && Number(id) <= this.#lastId;
       return isLate
         ? { dropped: message }
-        : broken("it answered nothing that was asked", message.bytes);
+        : broken("it sent a reply that matches no command", message.bytes);
     }
-    // A command that has not been handed to the kernel cannot have been answered.
+    // QEMU cannot reply to a command that was not yet written to the socket.
     const others = this.#bytesInFlight - sizeOf(job, id);
     if ((this.#peer?.backlog ?? 0) > others) {
-      return broken("it answered what it had not been sent", message.bytes);
+      return broken("it sent a reply to a command that it has not received", message.bytes);
     }
     this.#bytesInFlight = others;
     if (id === undefined) this.#inBand.shift();

@@ -1,9 +1,9 @@
 /**
  * The names of descriptors (`getfd`): each client has its own names.
  *
- * QEMU keeps a table of names for each monitor, and all clients share ours. A name
- * is sent as its client wrote it, unless another client has it, or may have it:
- * then with a tag after it, which is removed from QEMU's messages.
+ * QEMU has a table of names for each monitor, and all clients share our monitor. A name is sent
+ * unchanged unless another client has, or may have, the same name. Otherwise a tag is appended,
+ * which is removed from QEMU's messages.
  *
  * @module
  */
@@ -14,31 +14,31 @@ import { Tags } from "../wire/tags.ts";
 import { type Cleanup, isOneName, nameGivenBy, ownCommand } from "./fd_commands.ts";
 import { type FdReference, tagged } from "./fd_references.ts";
 
-/** The number of a client's names that QEMU may or may not have. */
+/** The most doubted names of a client: names that QEMU may or may not have. */
 export const DOUBTED_LIMIT = 256;
 
 /** A name that QEMU has, or may have. */
 interface Name<Owner> {
   readonly owner: Owner;
-  /** Its owner's spelling. */
+  /** The name as its owner wrote it. */
   readonly own: string;
-  /** QEMU's spelling. */
+  /** The name as QEMU has it, with the tag if there is one. */
   readonly upstream: string;
-  /** The number of commands in flight that give, use or close it. Until it is 0, no other client gets the name. */
+  /** The number of commands in flight that give, use or close the name. Until it is 0, no other client can have it. */
   atQemu: number;
-  /** Whether QEMU has it; `maybe` if a command may have taken it away since. */
+  /** Whether QEMU has the name; `maybe` if a later command may have consumed it. */
   held: boolean | "maybe";
 }
 
 /** The names of one client. */
 interface Namespace<Owner> {
-  /** The names by the client's spelling. */
+  /** The names, by the client's form. */
   readonly names: Map<string, Name<Owner>>;
-  /** The names that QEMU has `maybe`, the oldest first. */
+  /** The doubted names (`held` is `maybe`), the oldest first. */
   readonly doubted: Set<Name<Owner>>;
 }
 
-/** The names that a command in flight gives, and uses. */
+/** The name that a command in flight gives, and the names that it uses. */
 interface Uses<Owner> {
   readonly given: Name<Owner> | undefined;
   readonly used: ReadonlyMap<Name<Owner>, FdReference>;
@@ -48,20 +48,20 @@ interface Uses<Owner> {
 export class FdNames<Owner> {
   #tags: Tags | undefined;
   readonly #namespaces = new Map<Owner, Namespace<Owner>>();
-  /** The names by QEMU's spelling. */
+  /** The names, by QEMU's form. */
   readonly #upstream = new Map<string, Name<Owner>>();
   readonly #uses = new WeakMap<Command, Uses<Owner>>();
-  /** The internal commands, each with the name that it closes. */
+  /** The name that each of our own commands closes. */
   readonly #closings = new WeakMap<Command, Name<Owner>>();
-  /** The names to be closed: doubted ones past their limit, and those of an earlier connection. */
+  /** The names to close: the oldest doubted ones beyond the limit, and those of an earlier connection. */
   #excess: Name<Owner>[] = [];
 
-  /** Whether QEMU has none. */
+  /** Whether QEMU has no names. */
   get empty(): boolean {
     return this.#upstream.size === 0;
   }
 
-  /** Returns whether another client has a name. */
+  /** Returns whether any other client has a name. */
   hasOthers(owner: Owner): boolean {
     for (const name of this.#upstream.values()) if (name.owner !== owner) return true;
     return false;
@@ -70,14 +70,14 @@ export class FdNames<Owner> {
   /**
    * Begins a connection to QEMU.
    *
-   * @param secret a number in digits that no client can know; the first one counts, as a later
-   *   QEMU may be the same process
+   * @param secret a number in digits that no client can know. Only that of the first connection is
+   *   used, because QEMU may still have names with its tags
    */
   arrived(secret: string): void {
     this.#tags ??= new Tags(secret);
   }
 
-  /** Returns a message of QEMU's with the names that their owners have chosen. */
+  /** Returns a message of QEMU without the tags in names. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#tags?.without(message) ?? message;
   }
@@ -85,10 +85,10 @@ export class FdNames<Owner> {
   /**
    * Registers the names that a command gives and uses, before it is sent.
    *
-   * @returns its bytes for QEMU, with QEMU's names
+   * @returns the command's bytes for QEMU, with tags in the names that need them
    */
   goes(owner: Owner, command: Command, references: readonly FdReference[]): Uint8Array {
-    // An internal command has QEMU's names.
+    // One of our own commands already contains QEMU's form of the name.
     const closing = this.#closings.get(command);
     if (closing !== undefined) {
       closing.atQemu++;
@@ -112,7 +112,7 @@ export class FdNames<Owner> {
     return bytes;
   }
 
-  /** Takes note of QEMU's reply to a command. */
+  /** Processes QEMU's reply to a command. */
   settled(command: Command, worked: boolean): void {
     const closed = this.#closings.get(command);
     if (closed !== undefined) {
@@ -123,7 +123,7 @@ export class FdNames<Owner> {
     if (uses === undefined) return;
     this.#uses.delete(command);
     if (uses.given !== undefined) this.#given(uses.given, worked);
-    // A name that cannot be closed does not exist.
+    // QEMU refuses a valid `closefd` only if the name does not exist.
     const isClosed = command.name === "closefd" && (worked || isOneName(command));
     for (const [name, { isTakenAway }] of uses.used) {
       name.atQemu--;
@@ -133,16 +133,16 @@ export class FdNames<Owner> {
   }
 
   /**
-   * Returns the commands that close the names of a departed client, each once.
+   * Returns the commands that close the names of a departed client. Returns each command only once.
    *
-   * A name that a command in flight gives or uses is left out: call it again after its reply.
+   * It omits names that a command in flight gives or uses; call it again after the reply.
    */
   leftovers(owner: Owner): Command[] {
     const names = [...this.#namespaces.get(owner)?.names.values() ?? []];
     return names.filter(({ atQemu }) => atQemu === 0).map((name) => this.#closing(name));
   }
 
-  /** Returns the commands that close doubted names past their limit, and lost ones, each once. */
+  /** Returns, only once each, the commands that close doubted names beyond the limit and names of an earlier connection. */
   excess(): readonly Cleanup<Owner>[] {
     if (this.#excess.length === 0) return NOTHING;
     const excess = this.#excess.splice(0);
@@ -150,8 +150,9 @@ export class FdNames<Owner> {
   }
 
   /**
-   * Forgets the owners with a lost connection. A QEMU that is still running has the names: on the
-   * next connection they are among those in `excess`.
+   * Forgets the owners when the connection is lost.
+   *
+   * A QEMU that is still running keeps the names, so `excess` closes them on the next connection.
    */
   clear(): void {
     this.#namespaces.clear();
@@ -160,20 +161,20 @@ export class FdNames<Owner> {
     for (const name of this.#excess) this.#upstream.set(name.upstream, name);
   }
 
-  /** Returns a name that a client is about to give. */
+  /** Makes a name for a client's `getfd`, with a tag if it needs one. */
   #newName(owner: Owner, own: string): Name<Owner> {
     const tag = this.#isFree(own) ? "" : this.#tags!.next();
     return { owner, own, upstream: own + tag, atQemu: 0, held: false };
   }
 
-  /** Returns whether a name can be sent without a tag, for a client that has no such name. */
+  /** Returns whether a client that does not have a name may send it without a tag. */
   #isFree(own: string): boolean {
     if (this.#upstream.has(own)) return false;
-    // A name that looks tagged would lose its end in QEMU's messages.
+    // If a client's name looks tagged, `withOwnNames` would cut it.
     return this.#tags === undefined || !own.includes(this.#tags.mark);
   }
 
-  /** Returns the bytes of a command with QEMU's names. */
+  /** Returns the bytes of a command with tags in the names that need them. */
   #forQemu(
     command: Command,
     references: readonly FdReference[],
@@ -181,7 +182,7 @@ export class FdNames<Owner> {
   ): Uint8Array {
     const tagOf = (text: string): string => {
       const tag = nameOf(text)?.upstream.slice(text.length);
-      // A name that its client has not given must not be another client's at QEMU.
+      // If the client has not given this name, it must not reach another client's descriptor.
       return tag ?? (this.#isFree(text) ? "" : this.#tags!.none);
     };
     const needsTag = references.some(({ text, isNumber }) => !isNumber && tagOf(text) !== "");
@@ -211,14 +212,14 @@ export class FdNames<Owner> {
     this.#forgetAbsent(name);
   }
 
-  /** Takes note that QEMU no longer has a name. */
+  /** Registers that QEMU no longer has a name. */
   #gone(name: Name<Owner>): void {
     name.held = false;
     this.#namespaces.get(name.owner)?.doubted.delete(name);
     this.#forgetAbsent(name);
   }
 
-  /** Takes note of a command that may have taken a name away. */
+  /** Registers that a command may have consumed a name. */
   #doubt(name: Name<Owner>): void {
     const doubted = this.#namespaces.get(name.owner)?.doubted;
     if (doubted === undefined || name.held !== true) return this.#forgetAbsent(name);
@@ -233,14 +234,14 @@ export class FdNames<Owner> {
     }
   }
 
-  /** Frees a name that QEMU does not have, once no command in flight uses it. */
+  /** Forgets a name if QEMU does not have it and no command in flight uses it. */
   #forgetAbsent(name: Name<Owner>): void {
     if (name.held !== false || name.atQemu > 0) return;
     this.#disown(name);
     this.#upstream.delete(name.upstream);
   }
 
-  /** Takes a name from its owner, though QEMU may still have it. */
+  /** Removes a name from its owner's names; QEMU may still have it. */
   #disown(name: Name<Owner>): void {
     const { owner, own } = name;
     const namespace = this.#namespaces.get(owner);
@@ -250,7 +251,7 @@ export class FdNames<Owner> {
     if (namespace.names.size === 0) this.#namespaces.delete(owner);
   }
 
-  /** Returns the command that closes a name, and takes the name from its owner. */
+  /** Returns the command that closes a name, and removes the name from its owner's names. */
   #closing(name: Name<Owner>): Command {
     this.#disown(name);
     const command = ownCommand("closefd", `{"fdname":${quoted(name.upstream)}}`);

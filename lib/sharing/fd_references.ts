@@ -1,5 +1,5 @@
 /**
- * References of a command to QEMU's descriptors: names, numbers and sets, at any depth.
+ * The search for a command's references to descriptors of QEMU: names, numbers and sets, at any depth.
  *
  * @module
  */
@@ -11,42 +11,43 @@ import { qemuBytes, type StringEdit, withEdits } from "../wire/spelling.ts";
 import { scalarIn } from "./fd_commands.ts";
 
 /**
- * The members whose values name a descriptor, or several with colons between: `vhostfd`, `sock-fds`.
- * An `iommufd` is an object.
+ * The members whose values name a descriptor, or several ones separated by colons: `vhostfd`, `sock-fds`.
+ *
+ * `iommufd` does not match, because it names an object.
  */
 const NAMING = /(?<!^iommu)fds?$|^(?:fdname|str)$/;
-/** The ones whose value can be QEMU's own number of a descriptor instead; `str` can for `netdev_add`. */
+/** The naming members whose value can also be QEMU's number of a descriptor; `str` can in `netdev_add`. */
 const NUMBERING = /fds?$|^str$/;
-/** The members whose value can be `fd:` and a name; for `migrate-incoming` a number, too. */
+/** The members whose value can be `fd:` and a name, or a number in `migrate-incoming`. */
 const PREFIXED: ReadonlySet<string> = new Set(["uri", "protocol"]);
 const PREFIX = "fd:";
-/** The lists whose elements have a `str` that is plain text, or a chardev as on QEMU's command line. */
+/** The lists whose elements have a `str` that is plain text, or a chardev in command-line syntax. */
 const TEXTS: ReadonlySet<string> = new Set(["dnssearch", "guestfwd", "hostfwd"]);
-/** The option by which such a chardev names a descriptor. */
+/** The option with which such a chardev names a descriptor. */
 const CHARDEV_FD = "fd=";
-/** A number as C reads it: QEMU takes one as a descriptor where no monitor can resolve a name. */
+/** A number as C reads it. QEMU uses it as a descriptor's number where it cannot look up a name. */
 const NUMBER = /^\s*[+-]?\d+$/;
-/** The prefix of a file's name that is a block device's options, as JSON. */
+/** The prefix of a file name that contains the options of a block device as JSON. */
 const PSEUDO = "json:";
-/** A part of the name of each file that QEMU opens from a set. */
+/** The path with which QEMU opens a file from a set; the number of the set follows. */
 const SET_PATH = "/dev/fdset/";
-/** The number of references in one command; QEMU's network devices have 1,024 queues. */
+/** The most references in one command; QEMU's network devices have at most 1,024 queues. */
 const REFERENCES_LIMIT = 1024;
-/** The number of options examined in one command, and their bytes in all. */
+/** The most file names with JSON options in one command, and the most bytes of them all. */
 const OPTIONS_LIMIT = 128;
 const OPTIONS_BYTES_LIMIT = 64 << 10;
-/** The text of our error for a command with more of them. */
+/** Our error for a command that exceeds these limits. */
 export const TOO_MANY: string =
   `A command may refer to at most ${REFERENCES_LIMIT} file descriptors, and ` +
   `have at most ${OPTIONS_LIMIT} file names in JSON, of 64 KiB in all; use several commands`;
-/** A value appended to options, to check that they are one complete value. */
+/** A value that is appended to options, to check that they are exactly one complete value. */
 const LAST = "[] ";
 
 /**
- * The members whose descriptor name QEMU has certainly consumed when the command succeeds.
+ * The members whose descriptor name QEMU has certainly consumed if the command succeeds.
  *
- * Measured on QEMU 7.2 to 11.1. Other commands succeed and leave the name, such as
- * `netdev_add` with a `str`, or ignore it.
+ * Measured on QEMU 7.2 to 11.1. Other commands may succeed without consuming the name, such as
+ * `netdev_add` with a `str`.
  */
 const TAKING_AWAY: ReadonlyMap<string, RegExp> = new Map([
   ["closefd", /^fdname$/],
@@ -61,23 +62,23 @@ const TAKING_AWAY: ReadonlyMap<string, RegExp> = new Map([
 export interface FdReference {
   /** The descriptor's name or number. */
   readonly text: string;
-  /** Whether it is QEMU's own number. */
+  /** Whether the text is QEMU's number of the descriptor. */
   readonly isNumber: boolean;
-  /** Whether QEMU has certainly taken the name away once the command has succeeded. */
+  /** Whether QEMU has certainly consumed the name if the command succeeds. */
   readonly isTakenAway: boolean;
 }
 
 /** The references of a command to descriptors, at any depth. */
 export interface FdReferences {
-  /** Names and numbers. */
+  /** The references by name or by number. */
   readonly names: readonly FdReference[];
-  /** The numbers of sets, each as often as it is named. */
+  /** The numbers of sets, one for each reference. */
   readonly sets: readonly string[];
-  /** Whether a text may contain references that were not found. */
+  /** Whether a string may contain references that the search cannot find. */
   readonly mayHaveMore: boolean;
 }
 
-/** Returns the references of a command; `undefined` if it has too many. */
+/** Returns the references of a command; `undefined` if there are too many. */
 export function referencesIn(command: Command): FdReferences | undefined {
   const found = searched(command);
   if (found === undefined) return undefined;
@@ -87,12 +88,12 @@ export function referencesIn(command: Command): FdReferences | undefined {
     isNumber,
     isTakenAway: isTop && takingAway?.test(key) === true,
   }));
-  // A line of HMP runs on its own monitor, which has none of these names.
+  // An HMP command line runs on a monitor of its own, which has none of these names.
   const mayHaveMore = found.mayHaveMore && command.name !== "human-monitor-command";
   return { names, sets: found.sets, mayHaveMore };
 }
 
-/** Returns whether a command refers to descriptors by name, or may. */
+/** Returns whether a command refers, or may refer, to descriptors by name or number. */
 export function namesDescriptors(command: Command): boolean {
   if (command.argumentBytes === undefined) return false;
   const found = searched(command);
@@ -100,9 +101,10 @@ export function namesDescriptors(command: Command): boolean {
 }
 
 /**
- * Returns the bytes of a command with tags after the names of descriptors.
+ * Appends tags to the names of descriptors in a command.
  *
- * @param tagOf returns the tag of a name, empty if it has none
+ * @param tagOf returns the tag for a name; empty if it needs none
+ * @returns the bytes of the command
  */
 export function tagged(command: Command, tagOf: (name: string) => string): Uint8Array {
   const { bytes } = command;
@@ -112,27 +114,27 @@ export function tagged(command: Command, tagOf: (name: string) => string): Uint8
   return withEdits(bytes, editsOf(found.texts, tagOf, args.at));
 }
 
-/** A name or a number in a text, with its end in UTF-16 units. */
+/** A name or a number in a string; its end is counted in UTF-16 units. */
 interface Part {
   readonly text: string;
   readonly isNumber: boolean;
   readonly end: number;
 }
 
-/** A string that names descriptors, or options that may. */
+/** A string that names descriptors, or contains options, which may name them. */
 interface Text {
-  /** The offset of its start in the bytes of the arguments or options that contain it. */
+  /** The offset of the string in the arguments or options that contain it. */
   readonly start: number;
   readonly end: number;
-  /** The name of its member. */
+  /** The name of the member whose value it is. */
   readonly key: string;
-  /** Whether its member is at the top level of the arguments. */
+  /** Whether that member is at the top level of the arguments. */
   readonly isTop: boolean;
   readonly parts: readonly Part[];
   readonly options: Options | undefined;
 }
 
-/** Options as JSON in a file's name. */
+/** Options as JSON in a file name. */
 interface Options {
   /** The options, normalized. */
   readonly bytes: Uint8Array;
@@ -150,7 +152,7 @@ const NO_ARGUMENTS = qemuBytes("{}");
 
 const found = new WeakMap<Command, Found | "too many">();
 
-/** Searches the arguments of a command, once. */
+/** Searches the arguments of a command, and caches the result. */
 function searched(command: Command): Found | undefined {
   let known = found.get(command);
   if (known === undefined) {
@@ -185,7 +187,7 @@ function editsOf(
       const tag = part.isNumber ? "" : tagOf(part.text);
       if (tag !== "") edits.push({ ...place, at: part.end, text: tag });
     }
-    // The name of a descriptor is not the name of a file.
+    // A string that names a descriptor is not a file name.
     if (edits.length > before || options === undefined) continue;
     const inner = editsOf(options.texts, tagOf);
     if (inner.length === 0) continue;
@@ -195,19 +197,19 @@ function editsOf(
   return edits;
 }
 
-/** The number of references found so far. */
+/** The counts of a search so far. */
 interface Count {
-  /** Whether a text may contain more that is not found. */
+  /** Whether a string may contain references that the search cannot find. */
   mayHaveMore: boolean;
   references: number;
   options: number;
   optionsBytes: number;
 }
 
-/** The position of a missing key. */
+/** The position of the key of a value that has no key. */
 const NO_KEY = -1;
 
-/** A search through arguments or options that decodes only possible references. */
+/** A search through arguments or options, which decodes only strings that may be references. */
 class Search implements Found {
   readonly texts: Text[] = [];
   readonly sets: string[];
@@ -234,16 +236,16 @@ class Search implements Found {
   }
 
   /**
-   * Searches all of it.
+   * Searches all values.
    *
-   * @param setsOnly whether its texts can name sets only
-   * @returns whether it stays within the limits
+   * @param setsOnly whether the strings can refer only to sets
+   * @returns whether the references are within the limits
    */
   run(setsOnly = false): boolean {
     return this.#value(NO_KEY, 0, false, setsOnly);
   }
 
-  /** Searches the value at the cursor, in a member of this key, and moves behind it. */
+  /** Searches the value at the cursor, in the member with this key, and moves past the value. */
   #value(keyAt: number, depth: number, inArray: boolean, setsOnly: boolean): boolean {
     const cursor = this.#cursor;
     if (cursor.isString) {
@@ -276,10 +278,10 @@ class Search implements Found {
     const isFile = cursor.canContain(PSEUDO) || cursor.canContain(SET_PATH);
     if (!isNaming && !isChardev && !isFile) return true;
     const { at: start, scalar: text } = cursor;
-    // `blkdebug::json:…` opens the rest of the text, as some other protocols do.
+    // With `blkdebug::json:…` and some other protocols, QEMU opens the rest of the string as a file name.
     if (text.indexOf(PSEUDO, 1) > 0 && !text.startsWith(PSEUDO)) this.#count.mayHaveMore = true;
     if (isChardev && text.includes(CHARDEV_FD)) this.#count.mayHaveMore = true;
-    // QEMU reads the number as C does.
+    // QEMU reads the number as C does: with leading spaces, a sign and zeros.
     for (const [, id] of text.matchAll(/\/dev\/fdset\/\s*\+?0*(\d+)/g)) {
       this.sets.push(id!);
       if (!this.#counts()) return false;
@@ -317,10 +319,10 @@ class Search implements Found {
       this.#count.optionsBytes <= OPTIONS_BYTES_LIMIT;
   }
 
-  /** Returns the name that gives a string its meaning. */
+  /** Returns the member name that determines the meaning of a string. */
   #member(keyAt: number): string {
     const key = this.#keyOf(keyAt);
-    // `qom-set` has the name in another member.
+    // `qom-set` has the name of the property in another member.
     if (key === "value") return scalarIn(new Cursor(this.#bytes), "property") ?? key;
     return bare(key);
   }
@@ -334,7 +336,7 @@ class Search implements Found {
   }
 }
 
-/** Yields the names and numbers in the text of a member. */
+/** Yields the names and numbers in the string of a member. */
 function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> {
   const isPrefixed = PREFIXED.has(key) && text.startsWith(PREFIX);
   if (!isPrefixed && !NAMING.test(key)) return;
@@ -348,12 +350,12 @@ function* partsOf(key: string, inArray: boolean, text: string): Generator<Part> 
   }
 }
 
-/** Returns the last part of a member's name: QEMU's command line has `addr.str` for nested members. */
+/** Returns the last part of a member's name; QEMU's command-line syntax has `addr.str` for nested members. */
 function bare(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
-/** Returns the options in a file's name, normalized; `undefined` if QEMU cannot read them either. */
+/** Returns the normalized options in a file name; `undefined` if they are malformed, so that QEMU refuses them too. */
 function optionsIn(text: string): Uint8Array | undefined {
   const splitter = new FrameSplitter();
   splitter.load(qemuBytes(`${text.slice(PSEUDO.length)} ${LAST}`));

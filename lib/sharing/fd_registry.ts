@@ -1,8 +1,8 @@
 /**
- * The owners of QEMU's descriptors: names, sets and numbers together.
+ * The registry of QEMU's descriptors and their owners: names, sets and numbers together.
  *
- * QEMU has one table of names and of sets for all that we send it. The registry
- * separates the clients, as if each had its own monitor at QEMU.
+ * QEMU sees all clients as one monitor, with one table of names. The registry separates the
+ * clients, as if each had its own monitor at QEMU.
  *
  * @module
  */
@@ -13,30 +13,31 @@ import { type Cleanup, isAboutDescriptors } from "./fd_commands.ts";
 import { type FdReference, referencesIn, TOO_MANY } from "./fd_references.ts";
 import { FdSets } from "./fd_sets.ts";
 
-/** QEMU's error if a command came without its descriptor. */
+/** QEMU's error for a command without a descriptor. */
 export const NOTHING_CAME = "No file descriptor supplied via SCM_RIGHTS";
 
-/** The text of our error for a string that could name another client's descriptor unseen. */
+/** Our error for a string that could hide a reference to another client's descriptor. */
 export const UNREADABLE: string =
-  "While other clients have passed file descriptors, a file name may have 'json:' at its beginning " +
-  "only, and a chardev in 'guestfwd' no 'fd='; write the block device as an object, or name a chardev";
+  "While other clients have passed file descriptors, 'json:' may be only at the beginning of a file " +
+  "name, and 'guestfwd' must not contain 'fd='; write the block device as an object, " +
+  "or refer to a chardev by its id";
 
 /** QEMU's names and sets, and the clients that own them. */
 export class FdRegistry<Owner> {
   readonly #names = new FdNames<Owner>();
   readonly #sets = new FdSets<Owner>();
 
-  /** Begins a connection to QEMU; `secret` as {@linkcode FdNames.arrived} takes it. */
+  /** Begins a connection to QEMU; for `secret` see {@linkcode FdNames.arrived}. */
   arrived(secret: string): void {
     this.#names.arrived(secret);
   }
 
-  /** Returns a message of QEMU's with the names that their owners have chosen. */
+  /** Returns a message of QEMU without the tags in names. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#names.withOwnNames(message);
   }
 
-  /** Returns whether a command may concern descriptors; most do not. */
+  /** Returns whether a command may refer to descriptors; most commands cannot. */
   concerns(command: Command): boolean {
     if (isAboutDescriptors(command)) return true;
     return command.argumentBytes !== undefined && !(this.#names.empty && this.#sets.empty);
@@ -45,8 +46,8 @@ export class FdRegistry<Owner> {
   /**
    * Registers the descriptors that a command gives and uses, before it is sent.
    *
-   * @returns its bytes for QEMU, with QEMU's names for the client's; or the text of the error if
-   *   it must not be sent, and then nothing is registered
+   * @returns the command's bytes for QEMU, with tags in the names that need them; or the text of an
+   *   error if the command must not be sent, in which case nothing is registered
    */
   goes(owner: Owner, command: Command): Uint8Array | string {
     const references = referencesIn(command);
@@ -61,9 +62,9 @@ export class FdRegistry<Owner> {
   }
 
   /**
-   * Takes note of QEMU's reply to a command.
+   * Processes QEMU's reply to a command.
    *
-   * @throws UnexpectedMessage if QEMU does not reply to such a command like this
+   * @throws UnexpectedMessage if QEMU cannot send such a reply to this command
    */
   settled(owner: Owner, command: Command, reply: Reply): void {
     this.#names.settled(command, reply.kind === "return");
@@ -71,31 +72,33 @@ export class FdRegistry<Owner> {
   }
 
   /**
-   * Returns the commands that close a departed client's leftovers at QEMU, each once.
+   * Returns the commands that close a departed client's descriptors. Returns each command only once.
    *
-   * A name that a command in flight may give is left out: call it again after its reply. A set
-   * that is in use stays until it is not, and is then among those of `freed`.
+   * It omits names that a command in flight gives or uses; call it again after the reply. It also
+   * omits descriptors in a set that is in use; `freed` returns these later.
    */
   leftovers(owner: Owner): Command[] {
     return [...this.#names.leftovers(owner), ...this.#sets.leftovers(owner)];
   }
 
   /**
-   * Returns further commands that clean up, each once: descriptors of departed clients in sets
-   * that are no longer in use, doubted names past their limit, and the names of an earlier
-   * connection. Call it when QEMU is ready and after every reply.
+   * Returns further commands that close descriptors. Returns each command only once.
+   *
+   * They close descriptors of departed clients in sets that are no longer in use, doubted names
+   * beyond the limit, and names of an earlier connection. Call it when QEMU is ready and after
+   * every reply.
    */
   freed(): readonly Cleanup<Owner>[] {
     return [...this.#sets.freed(), ...this.#names.excess()];
   }
 
-  /** Forgets the owners with a lost connection to QEMU. */
+  /** Forgets the owners when the connection to QEMU is lost. */
   clear(): void {
     this.#names.clear();
     this.#sets.clear();
   }
 
-  /** Returns the text of the error if a command must not be sent to QEMU. */
+  /** Returns the text of an error if a command must not be sent to QEMU. */
   #objection(
     owner: Owner,
     command: Command,
@@ -114,7 +117,7 @@ export class FdRegistry<Owner> {
     return this.#names.hasOthers(owner) || this.#sets.hasOthers(owner);
   }
 
-  /** Returns a number of QEMU's that may be that of another client's descriptor. */
+  /** Returns the first number that may be that of another client's descriptor. */
   #foreignNumber(owner: Owner, references: readonly FdReference[]): string | undefined {
     const numbers = references.filter(({ isNumber }) => isNumber);
     if (numbers.length === 0) return undefined;

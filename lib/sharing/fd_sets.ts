@@ -1,8 +1,8 @@
 /**
  * The owners of the descriptors in QEMU's sets (`add-fd`).
  *
- * Every client can use a set. A descriptor in it belongs to the client that added
- * it. When that client has left, it is removed as soon as the set is not in use.
+ * Every client can use a set. A descriptor in a set belongs to the client that added it. After
+ * that client has left, the descriptor is removed as soon as the set is not in use.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type Command, type Reply, UnexpectedMessage } from "../wire/message.ts"
 import { objectReturned } from "../wire/reply.ts";
 import { type Cleanup, hasInner, ownCommand, scalar } from "./fd_commands.ts";
 
-/** The commands that create an object, and those that delete it, with the member that names it. */
+/** The commands that create or delete an object: its kind, the member that names it, and whether it is deleted. */
 const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: boolean]> = new Map([
   ["blockdev-add", ["block", "node-name", false]],
   ["blockdev-del", ["block", "node-name", true]],
@@ -20,18 +20,18 @@ const MADE: ReadonlyMap<string, readonly [kind: string, member: string, ends: bo
   ["object-add", ["object", "id", false]],
   ["object-del", ["object", "id", true]],
 ]);
-/** The commands that use a set only until they are answered. */
+/** The commands that use a set only until QEMU replies. */
 const PASSING: ReadonlySet<string> = new Set(["memsave", "pmemsave", "screendump"]);
 
-/** A set of QEMU's. */
+/** A set in QEMU. */
 interface FdSet<Owner> {
   /** The owner of each of its descriptors; `undefined` if its client has left. */
   readonly owners: Map<string, Owner | undefined>;
-  /** The number of commands that named it, without those that failed or whose objects were deleted. */
+  /** The number of commands that referred to it, without failed ones and those whose objects were deleted. */
   uses: number;
 }
 
-/** A descriptor of a departed client, in a set that was in use then. */
+/** A descriptor of a departed client, in a set that was in use when the client left. */
 interface Remnant<Owner> {
   readonly owner: Owner;
   readonly set: FdSet<Owner>;
@@ -42,19 +42,19 @@ interface Remnant<Owner> {
 /** QEMU's sets, and the clients that own their descriptors. */
 export class FdSets<Owner> {
   readonly #sets = new Map<string, FdSet<Owner>>();
-  /** The sets that commands in flight name, each as often as it is named. */
+  /** The sets to which each command in flight refers, one for each reference. */
   readonly #naming = new WeakMap<Command, readonly FdSet<Owner>[]>();
-  /** The sets that QEMU's objects use, by object. */
+  /** The sets that each object of QEMU uses. */
   readonly #users = new Map<string, readonly FdSet<Owner>[]>();
   /** The descriptors to remove when their sets are no longer in use. */
   #remnants: Remnant<Owner>[] = [];
 
-  /** Whether QEMU has none. */
+  /** Whether QEMU has no sets. */
   get empty(): boolean {
     return this.#sets.size === 0;
   }
 
-  /** Returns the numbers that QEMU has given a client's descriptors. */
+  /** Returns QEMU's numbers of a client's descriptors. */
   numbersOf(owner: Owner): ReadonlySet<string> {
     return new Set(this.#all().filter(([, each]) => each === owner).map(([fd]) => fd));
   }
@@ -64,7 +64,7 @@ export class FdSets<Owner> {
     return this.#all().some(([, each]) => each !== undefined && each !== owner);
   }
 
-  /** Returns the text of the error if a client must not change a set with `add-fd` or `remove-fd`. */
+  /** Returns the text of an error if a client must not change a set with this `add-fd` or `remove-fd`. */
   objection(owner: Owner, command: Command): string | undefined {
     const id = scalar(command, "fdset-id");
     const fd = scalar(command, "fd");
@@ -72,10 +72,10 @@ export class FdSets<Owner> {
     if (owners === undefined) return undefined;
     const concerned = fd === undefined ? [...owners.values()] : [owners.get(fd) ?? owner];
     if (concerned.every((each) => each === undefined || each === owner)) return undefined;
-    return `File descriptor set ${id} belongs to another client; it ends with that client`;
+    return `File descriptor set ${id} belongs to another client; it is removed after that client disconnects`;
   }
 
-  /** Registers a command for QEMU that names sets by these numbers. */
+  /** Registers a command for QEMU that refers to sets by these numbers. */
   sent(command: Command, sets: readonly string[]): void {
     if (this.empty) return;
     const named: FdSet<Owner>[] = [];
@@ -88,9 +88,9 @@ export class FdSets<Owner> {
   }
 
   /**
-   * Takes note of QEMU's reply to a command.
+   * Processes QEMU's reply to a command.
    *
-   * @throws UnexpectedMessage if QEMU does not say which descriptor of which set it has added
+   * @throws UnexpectedMessage if the reply to `add-fd` lacks the number of the set or descriptor
    */
   settled(owner: Owner, command: Command, reply: Reply): void {
     const worked = reply.kind === "return";
@@ -99,14 +99,14 @@ export class FdSets<Owner> {
     this.#used(command, worked);
   }
 
-  /** Returns the commands that remove a departed client's descriptors, each once; those in use stay. */
+  /** Returns, only once each, the commands that remove a departed client's descriptors from sets that are not in use. */
   leftovers(owner: Owner): Command[] {
     const commands: Command[] = [];
     for (const [id, set] of this.#sets) {
       const { owners } = set;
       for (const [fd, each] of owners) {
         if (each !== owner) continue;
-        // The set exists until QEMU replies: commands that name it meanwhile count.
+        // Keep the set until QEMU replies: commands may refer to it until then.
         owners.set(fd, undefined);
         if (set.uses === 0) commands.push(removal(id, fd));
         else this.#remnants.push({ owner, set, id, fd });
@@ -115,7 +115,7 @@ export class FdSets<Owner> {
     return commands;
   }
 
-  /** Returns the commands that remove departed clients' descriptors from sets that are no longer in use. */
+  /** Returns, only once each, the commands that remove departed clients' descriptors from sets no longer in use. */
   freed(): readonly Cleanup<Owner>[] {
     if (this.#remnants.length === 0) return NOTHING;
     const { freed = [], used = [] } = Object.groupBy(
@@ -123,14 +123,14 @@ export class FdSets<Owner> {
       ({ set }) => set.uses === 0 ? "freed" : "used",
     );
     this.#remnants = used;
-    // Another client may have removed it before.
+    // Another client may have removed the descriptor before.
     const there = freed.filter(({ set: { owners }, fd }) =>
       owners.has(fd) && owners.get(fd) === undefined
     );
     return there.map(({ owner, id, fd }) => ({ owner, command: removal(id, fd) }));
   }
 
-  /** Forgets the sets of a lost QEMU. */
+  /** Forgets all sets when QEMU is lost. */
   clear(): void {
     this.#sets.clear();
     this.#users.clear();
@@ -147,11 +147,11 @@ export class FdSets<Owner> {
     const { "fdset-id": id, fd } = objectReturned(reply);
     if (!isSmallNumber(id) || !isSmallNumber(fd)) {
       throw new UnexpectedMessage(
-        "it did not return a number of a set and of a descriptor",
+        "it did not return the numbers of a set and a descriptor",
         reply.bytes,
       );
     }
-    // Without a number in the command it is a new set, even if an earlier one had its number.
+    // Without a number in the command QEMU makes a new set, even if an earlier set had the same number.
     const known = asked === undefined ? undefined : this.#sets.get(asked);
     const set = known ?? { owners: new Map<string, Owner | undefined>(), uses: 0 };
     set.owners.set(String(fd), owner);
@@ -165,11 +165,11 @@ export class FdSets<Owner> {
     if (id === undefined || set === undefined) return;
     if (fd === undefined) set.owners.clear();
     else set.owners.delete(fd);
-    // Open files keep an empty set alive; later descriptors are added to it.
+    // QEMU keeps an empty set while its files are open, and adds later descriptors to it.
     if (set.owners.size === 0 && set.uses === 0) this.#sets.delete(id);
   }
 
-  /** Registers the use of the sets that an answered command named, or its end. */
+  /** Updates the uses of the sets to which a command referred, after QEMU's reply. */
   #used(command: Command, worked: boolean): void {
     const named = this.#naming.get(command) ?? [];
     this.#naming.delete(command);
@@ -187,12 +187,12 @@ export class FdSets<Owner> {
 
 const NOTHING: readonly never[] = [];
 
-/** Removes one use of each set. */
+/** Decrements the uses of each set. */
 function free(sets: readonly FdSet<unknown>[]): void {
   for (const set of sets) set.uses--;
 }
 
-/** Returns whether a value is a number that QEMU can have given a set or a descriptor. */
+/** Returns whether a value can be QEMU's number of a set or a descriptor. */
 function isSmallNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
 }

@@ -1,9 +1,8 @@
 /**
- * One question sent once.
+ * The cache of fixed replies, and the sharing of equal questions.
  *
- * Fixed replies are cached as long as QEMU lives. A client joins an equal question
- * of another client while that still waits here, so that the reply is newer than
- * both commands.
+ * Fixed replies are cached until QEMU exits. A client can join an equal question of another
+ * client only while that question waits in qmpmux. The reply is then newer than both commands.
  *
  * @module
  */
@@ -12,13 +11,13 @@ import { argumentsText, type Command, type Reply } from "../wire/message.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 
 /**
- * Queries whose reply is fixed for the life of a QEMU process, each with the reason.
+ * The queries whose reply does not change in the lifetime of a QEMU process, with the reasons.
  *
- * This holds without arguments only. Replies of a QEMU 7.2 were compared byte for
- * byte before and after devices, objects, chardevs and block nodes were added and
- * the machine ran.
+ * This is true only for queries without arguments. The replies of QEMU 7.2 were compared byte
+ * for byte before and after devices, objects, chardevs and block nodes were added and the
+ * machine ran.
  */
-const IMMUTABLE: ReadonlyMap<string, string> = new Map([
+export const IMMUTABLE: ReadonlyMap<string, string> = new Map([
   ["query-version", "compiled in"],
   ["query-qmp-schema", "compiled in, filtered by -compat at the start"],
   ["query-commands", "the commands are registered at the start"],
@@ -33,7 +32,7 @@ const IMMUTABLE: ReadonlyMap<string, string> = new Map([
   ["query-kvm", "the accelerator is chosen at the start"],
 ]);
 
-/** Commands of an observer that always run on their own. */
+/** The commands of an observer that clients never share. */
 const NOT_SHARED: ReadonlySet<string> = new Set([
   "qmp_capabilities",
   "query-accelerators",
@@ -48,30 +47,29 @@ const NOT_SHARED: ReadonlySet<string> = new Set([
   "xen-event-list",
 ]);
 
-/** Queries that clients may share: a client that asks the same while one waits gets its reply. */
+/** The queries that clients may share. */
 const SHARED: ReadonlySet<string> = new Set(
   OBSERVER_COMMANDS.filter((name) => !NOT_SHARED.has(name)),
 );
 
 /**
- * Equal questions in flight at a time.
+ * The most equal questions in flight.
  *
- * One more gains nothing: QEMU runs them one by one, and a waiting one can be
- * joined. With one only, two clients that ask in turns would lose QEMU's reading
- * of the next command while it runs the present one.
+ * More would not help, because QEMU runs them one by one, and a waiting question can be joined.
+ * With only one, QEMU could not read the next question while it runs the present one.
  */
 const CONCURRENT_LIMIT = 2;
 
-/** The longest command that is compared; QEMU's queries are far shorter. */
+/** The most bytes of a question; QEMU's queries are far shorter. */
 const QUESTION_BYTES_LIMIT = 512;
 
-/** Longer replies are not cached. The longest of a real QEMU, that of `query-machines`, has 0.5 MB. */
+/** The most bytes of a cached reply. QEMU's longest fixed reply, to `query-machines`, has 0.5 MB. */
 export const CACHED_BYTES_LIMIT: number = 4 << 20;
 
-/** The text that equal questions have in common. */
+/** The text of a question; equal questions have equal texts. */
 export type Question = string;
 
-/** Cached replies, and questions that can be joined; `J` is the request of a question. */
+/** A cache of replies, and a register of questions; `J` is the request of a question. */
 export class QueryCache<J> {
   readonly #cached = new Map<string, Reply>();
   readonly #pending = new Map<Question, J>();
@@ -82,7 +80,7 @@ export class QueryCache<J> {
     return isPlain(command) ? this.#cached.get(command.name) : undefined;
   }
 
-  /** Caches the reply to a command, if it is a fixed one. */
+  /** Caches the reply to a command, if the reply is fixed. */
   store(command: Command, reply: Reply): void {
     const lasts = IMMUTABLE.has(command.name) && isPlain(command) && reply.kind === "return";
     if (lasts && reply.bytes.length <= CACHED_BYTES_LIMIT) this.#cached.set(command.name, reply);
@@ -95,22 +93,22 @@ export class QueryCache<J> {
     return name + argumentsText(command);
   }
 
-  /** Returns the request that asks the same and still waits here. */
+  /** Returns the waiting request of an equal question, if there is one. */
   pending(question: Question): J | undefined {
     return this.#pending.get(question);
   }
 
-  /** Registers a question that begins to wait. */
+  /** Registers a waiting question. */
   add(question: Question, job: J): void {
     this.#pending.set(question, job);
   }
 
-  /** Returns whether one more equal question may be sent to QEMU. */
+  /** Returns whether few enough equal questions are in flight to send another one. */
   mayStart(question: Question): boolean {
     return (this.#started.get(question) ?? 0) < CONCURRENT_LIMIT;
   }
 
-  /** Marks a question as sent: it cannot be joined any more. */
+  /** Marks a question as sent; it can no longer be joined. */
   started(question: Question): void {
     this.#pending.delete(question);
     this.#started.set(question, (this.#started.get(question) ?? 0) + 1);
@@ -128,7 +126,7 @@ export class QueryCache<J> {
     this.#pending.delete(question);
   }
 
-  /** Forgets the cached replies of a lost QEMU. All questions must have ended. */
+  /** Forgets the cached replies when QEMU is lost. All questions must have been removed. */
   clear(): void {
     const questions = this.#pending.size + this.#started.size;
     if (questions > 0) throw new Error(`Cannot clear: ${questions} questions are left`);

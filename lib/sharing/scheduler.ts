@@ -1,49 +1,53 @@
 /**
- * Fair turns upstream.
+ * The scheduler, which gives clients fair turns at QEMU.
  *
- * QEMU runs in-band commands one by one. What waits, waits here, where it can
- * still be dropped: each owner has its own queue, and the owners form a ring.
- * The number of jobs an owner may have waiting is bounded where they are read.
+ * QEMU runs in-band commands one by one. Waiting jobs are queued here, where they can still be
+ * dropped. Each owner has its own queue, and the owners form a ring. The reader of commands
+ * limits the number of an owner's waiting jobs.
  *
  * @module
  */
 
 /**
- * Jobs of one owner in flight at a time, while no other owner sends any.
+ * The most jobs of one owner in flight, while no other owner sends jobs.
  *
- * QEMU reads one command while it runs another, so two keep it busy. Other owners
- * wait behind no more than these, however many jobs this one has.
+ * QEMU reads one command while it runs another, so two keep it busy. Another owner's first job
+ * never waits for more than these, however many jobs this owner has.
  */
 export const OWNER_LIMIT = 2;
-/** Jobs of one owner in flight at a time while other owners send jobs, too: each waits behind one of every other. */
+/**
+ * The most jobs of one owner in flight while other owners send jobs too.
+ *
+ * Each owner then waits for at most one job of every other owner.
+ */
 export const SHARED_LIMIT = 1;
-/** Jobs in a row after which their owner counts as the only one that sends. The first owner of all counts at once. */
+/** The number of jobs in a row after which their owner counts as alone. The very first owner counts as alone at once. */
 export const ALONE_AFTER_JOBS = 16;
 /**
- * Jobs in flight at a time of an owner that has overtaken since it was last idle.
+ * The most jobs in flight of an owner that has overtaken since it was last idle.
  *
- * A job that overtakes is never held back. But QEMU reads it before later jobs, so
- * it counts as one of the two.
+ * A job that overtakes never waits. But QEMU reads it before later jobs, so it counts as one of
+ * the two jobs.
  */
 export const OVERTAKER_LIMIT = 1;
 
-/** Whether a job may go now. `hold` also keeps back every other job. */
+/** The permission to send a job now; `hold` refuses it and all other jobs. */
 export type Leave = boolean | "hold";
 
-/** Idle owners that are remembered: forgetting each at once costs more than its turn. */
+/** The limit of remembered idle owners. Removing each one at once would be slower. */
 const IDLE_LIMIT = 1024;
 
 const always = (): boolean => true;
 
-/** Jobs of many owners, handed out one turn each. */
+/** A queue of jobs, from which each owner in turn gets one. */
 export class Scheduler<Owner, Job> {
-  /** The waiting jobs of each owner, in the order of the turns, which a Map keeps. */
+  /** The waiting jobs of each owner; the order of the Map is the order of turns. */
   readonly #waiting = new Map<Owner, Job[]>();
   /** The owner of every job that waits or is in flight. */
   readonly #owners = new Map<Job, Owner>();
   /** Each owner's jobs in flight, and whether it has overtaken. Most idle owners have no entry. */
   readonly #busy = new Map<Owner, { inFlight: number; overtook: boolean }>();
-  /** The owner that sent last, and its number of jobs in a row. */
+  /** The owner that sent the last job, and the number of its jobs in a row. */
   #row: { owner: Owner; jobs: number } | undefined;
 
   /** Whether no job waits. */
@@ -51,7 +55,7 @@ export class Scheduler<Owner, Job> {
     return this.#waiting.size === 0;
   }
 
-  /** The number of owners that are remembered. */
+  /** The number of owners that have an entry. */
   get owners(): number {
     return new Set([...this.#waiting.keys(), ...this.#busy.keys()]).size;
   }
@@ -68,12 +72,12 @@ export class Scheduler<Owner, Job> {
     for (const jobs of this.#waiting.values()) yield* jobs;
   }
 
-  /** Adds a job behind the owner's others. A new owner joins the ring at its end. */
+  /** Adds a job after the owner's others. A new owner joins the end of the ring. */
   enqueue(owner: Owner, job: Job): void {
     this.#queueOf(owner, job).push(job);
   }
 
-  /** Adds a job before the owner's others. A new owner joins the ring at its end. */
+  /** Adds a job before the owner's others. A new owner joins the end of the ring. */
   enqueueFirst(owner: Owner, job: Job): void {
     this.#queueOf(owner, job).unshift(job);
   }
@@ -85,7 +89,7 @@ export class Scheduler<Owner, Job> {
     return jobs;
   }
 
-  /** Removes a job, whether it waits or is in flight. The owner's others keep their turn. */
+  /** Removes a job that waits or is in flight. The owner keeps its turn for its other jobs. */
   remove(job: Job): void {
     const owner = this.#owners.get(job);
     if (owner === undefined) return;
@@ -99,9 +103,11 @@ export class Scheduler<Owner, Job> {
   }
 
   /**
-   * Starts the next job: the first of the owner whose turn it is, which then moves to
-   * the end of the ring. An owner whose first job may not go yet, or that has as
-   * many in flight as it may, keeps its turn.
+   * Starts and returns the first job of the owner whose turn it is, and moves the owner to the
+   * end of the ring.
+   *
+   * It skips owners whose first job must wait, or that have reached their limit of jobs in
+   * flight. Such an owner keeps its place in the ring.
    */
   next(mayGo: (job: Job) => Leave = always): Job | undefined {
     for (const [owner, jobs] of this.#waiting) {
@@ -117,7 +123,7 @@ export class Scheduler<Owner, Job> {
     return undefined;
   }
 
-  /** Counts a job as in flight that does not wait for a turn. */
+  /** Counts a job that is sent without waiting for a turn as in flight. */
   overtakes(owner: Owner, job: Job): void {
     this.#owners.set(job, owner);
     this.#started(owner).overtook = true;
@@ -140,12 +146,12 @@ export class Scheduler<Owner, Job> {
     return busy;
   }
 
-  /** Resets an owner that has become idle. */
+  /** Resets the state of an owner if it has become idle. */
   #rest(owner: Owner): void {
     const busy = this.#busy.get(owner);
     if (busy === undefined || !this.#isIdle(owner, busy)) return;
     busy.overtook = false;
-    // Kept for the owner's next job, but not for ever.
+    // Keep the entry for the owner's next job, unless there are too many idle entries.
     if (this.#busy.size > IDLE_LIMIT + 2 * this.#owners.size) this.#sweep();
   }
 
@@ -169,7 +175,7 @@ export class Scheduler<Owner, Job> {
     return jobs;
   }
 
-  /** Forgets every owner. All jobs must have been removed. */
+  /** Forgets all owners. All jobs must have been removed. */
   clear(): void {
     if (this.#owners.size > 0) throw new Error(`Cannot clear: ${this.#owners.size} jobs are left`);
     this.#busy.clear();

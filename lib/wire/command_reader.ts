@@ -1,5 +1,5 @@
 /**
- * The reading of a client's commands, which are checked in QEMU's order.
+ * The reader of clients' commands, which makes QEMU's checks in QEMU's order.
  *
  * @module
  */
@@ -27,29 +27,29 @@ const MEMBERS = new NameTable([
   ["id", ID],
 ]);
 
-/** A pretty id may grow to this many times the client's bytes, and always to `PRETTY_BYTES`. */
+/** The limit of a pretty id: this many times the client's bytes, but at least `PRETTY_BYTES`. */
 const PRETTY_GROWTH = 8;
 const PRETTY_BYTES = 65536;
 
-/** The members of a command in its frame, and its id. */
+/** The members of a command, located in its frame, and the printer of its id. */
 interface Parts {
-  /** The places in `offsets` of each kind of member, and of an unknown one. */
+  /** The index in the frame's `offsets` of each kind of member; `ABSENT` if there is none. */
   readonly places: readonly number[];
   /** The printer of the id. */
   readonly printer: Printer | undefined;
   readonly isPretty: boolean;
 }
 
-/** The parts of the frames that were prepared. */
+/** The parts of each prepared frame. */
 const prepared = new WeakMap<Frame, Parts>();
 
-/** The level of a reply's members in pretty text. */
+/** The indentation level of a reply's members in pretty text. */
 const ID_DEPTH = 1;
 
-/** The offset of a member that is absent. */
+/** The index of an absent member. */
 const ABSENT = -1;
 
-/** Finds the members of a command, and begins to print its id. */
+/** Finds the members of a command and creates the printer of its id. */
 function partsOf({ bytes, offsets }: Frame, isPretty: boolean): Parts {
   const places = [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT];
   for (let place = 0; place < offsets.length; place += 3) {
@@ -64,13 +64,13 @@ function partsOf({ bytes, offsets }: Frame, isPretty: boolean): Parts {
 }
 
 /**
- * Prepares a frame for {@linkcode readCommand}: prints its id, one step at each call.
+ * Prepares a frame for {@linkcode readCommand}: each call prints a part of its id.
  *
- * A client may choose an id that takes a hundred milliseconds to print. `readCommand` also
- * reads a frame that is not prepared, in one step.
+ * A client may choose an id that takes a hundred milliseconds to print. If a frame is not
+ * prepared, `readCommand` prints its whole id at once.
  *
  * @param isPretty whether QEMU prints with `pretty=on`
- * @param step the number of bytes of the id to process
+ * @param step the number of bytes of the id to print
  * @returns whether the frame is prepared
  */
 export function prepareCommand(frame: Frame, isPretty: boolean, step: number): boolean {
@@ -83,7 +83,7 @@ export function prepareCommand(frame: Frame, isPretty: boolean, step: number): b
  * Reads a frame as QEMU's dispatcher does.
  *
  * @param takesOob whether this client has enabled `oob`; otherwise `exec-oob` is an unknown member
- * @param isPretty whether QEMU prints with `pretty=on`; an id that gets far too long then is refused
+ * @param isPretty whether QEMU prints with `pretty=on`; an id that becomes far longer by it is refused
  */
 export function readCommand(
   frame: Frame,
@@ -123,7 +123,7 @@ export function readCommand(
 
 type Places = readonly [number, number, number, number, number];
 
-/** Returns QEMU's error for a malformed command: the first one found, with members in QEMU's order. */
+/** Returns QEMU's error for a malformed command: the first error when members are checked in QEMU's order. */
 function firstOffence({ bytes, offsets }: Frame, takesOob: boolean): string {
   let verb: string | undefined;
   const buckets: number[] = [];

@@ -1,8 +1,8 @@
 /**
  * A cursor that moves through a frame's value from front to back.
  *
- * It builds no objects, and only the texts that are asked for: half a million small
- * elements take a few milliseconds.
+ * It creates no objects, and decodes a string only on request. Half a million small elements
+ * take a few milliseconds.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const CLOSE_BRACE = 0x7d;
 /** A position in a value. */
 export class Cursor {
   readonly #bytes: Uint8Array;
-  /** The offset of a value or of a member's key. Set it only to an offset that it has had. */
+  /** The offset of the value or key here. Assign only earlier values of this field. */
   at: number;
 
   /** Creates a cursor at the value that begins at `at`. */
@@ -31,33 +31,33 @@ export class Cursor {
     this.at = at;
   }
 
-  /** Whether an object is here. */
+  /** Whether the value here is an object. */
   get isObject(): boolean {
     return this.#bytes[this.at] === OPEN_BRACE;
   }
 
-  /** Whether an array is here. */
+  /** Whether the value here is an array. */
   get isArray(): boolean {
     return this.#bytes[this.at] === OPEN_SQUARE;
   }
 
-  /** Whether a string is here. */
+  /** Whether the value here is a string. */
   get isString(): boolean {
     return this.#bytes[this.at] === QUOTE;
   }
 
-  /** Whether a number is here. */
+  /** Whether the value here is a number. */
   get isNumber(): boolean {
     const byte = this.#bytes[this.at]!;
     return byte === MINUS || (byte >= 0x30 && byte <= 0x39);
   }
 
-  /** Whether a string, number or word is here. */
+  /** Whether the value here is a string, number, `true`, `false` or `null`. */
   get isScalar(): boolean {
     return (this.#bytes[this.at]! | BRACE_BIT) !== OPEN_BRACE;
   }
 
-  /** The string, number or word here: a string decoded, others as QEMU prints them, zero without a sign. */
+  /** The scalar here: a string decoded, others as QEMU prints them (a zero without its sign). */
   get scalar(): string {
     const bytes = this.#bytes;
     const { at } = this;
@@ -67,28 +67,28 @@ export class Cursor {
     return text === "-0" ? "0" : text;
   }
 
-  /** The spelling of the number or word here. */
+  /** The scalar here in the client's spelling; it must not be a string. */
   get raw(): string {
     return asciiText(this.#bytes, this.at, endOfValue(this.#bytes, this.at));
   }
 
-  /** Returns a table's value for the string here; `undefined` when there is no string here. */
+  /** Looks up the string here in a table; returns `undefined` if the value here is not a string. */
   stringIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;
     return this.isString ? table.at(this.#bytes, at, endOfString(this.#bytes, at)) : undefined;
   }
 
-  /** Tells whether the string here can have this many UTF-16 units. */
+  /** Tells whether the string here can have at least this many UTF-16 units. */
   mayHaveLength(units: number): boolean {
     return endOfString(this.#bytes, this.at) - this.at - 2 >= units;
   }
 
-  /** Tells whether the string here contains an ASCII text, or has escapes that could stand for it. */
+  /** Tells whether the string here contains an ASCII text, or escapes that could encode it. */
   canContain(text: string): boolean {
     return canContain(this.#bytes, this.at, endOfString(this.#bytes, this.at), text);
   }
 
-  /** Moves to the first key or element and returns true; past an empty container it returns false. */
+  /** Moves to the first key or element and returns true; moves past an empty container and returns false. */
   enter(): boolean {
     this.at++;
     if ((this.#bytes[this.at]! | BRACE_BIT) !== CLOSE_BRACE) return true;
@@ -96,7 +96,11 @@ export class Cursor {
     return false;
   }
 
-  /** Moves from the end of a value to the next key or element; past the container it returns false. */
+  /**
+   * Moves from the end of a value to the next key or element.
+   *
+   * @returns false after the last one; the cursor is then past the container
+   */
   next(): boolean {
     return this.#bytes[this.at++] === COMMA;
   }
@@ -106,7 +110,7 @@ export class Cursor {
     this.at = endOfValue(this.#bytes, this.at);
   }
 
-  /** Moves from a key to its value and returns a table's value for the key. */
+  /** Moves from a key to its value and looks up the key in a table. */
   keyIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;
     this.skipKey();
@@ -132,7 +136,7 @@ export class Cursor {
     return isString(this.#bytes, at, text);
   }
 
-  /** Moves to the value of a member of the object here; without such a member, past the value here. */
+  /** Moves to the value of a member of the object here; if there is no such member, past the value here. */
   member(name: string): boolean {
     if (!this.isObject) {
       this.skip();

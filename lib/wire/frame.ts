@@ -1,8 +1,8 @@
 /**
- * QEMU's framing: bytes in, whole values out.
+ * QEMU's framing: splits a stream of bytes into whole values.
  *
- * A value ends where its brackets balance, not at a line end. Malformed values and values
- * past QEMU's limits are reported in QEMU's words, at the byte where QEMU reports them.
+ * A value ends where its brackets balance, not at a line end. Malformed values, and values
+ * beyond QEMU's limits, cause QEMU's error text at the byte where QEMU reports the error.
  *
  * @module
  */
@@ -22,28 +22,28 @@ export interface Damage {
   readonly damage: string;
 }
 
-/** QEMU's limits on one value (measured; its `MAX_NESTING`, `MAX_TOKEN_COUNT`, `MAX_TOKEN_SIZE`). */
+/** The deepest nesting of a value in QEMU (measured; `MAX_NESTING`). */
 export const NESTING_LIMIT = 1024;
-/** The most tokens of a value. */
+/** The most tokens of a value in QEMU (measured; `MAX_TOKEN_COUNT`). */
 export const TOKEN_COUNT_LIMIT = 2 << 20;
 
-/** The error for a value past QEMU's limit of bytes, or past a lower one. */
+/** The error for a value with too many bytes, by QEMU's `MAX_TOKEN_SIZE` or a lower limit. */
 export const TOO_LONG = "JSON token size limit exceeded";
 
-/** A splitter of one client's stream: `load` a chunk, then call `next` until it returns `undefined`. */
+/** A splitter of one client's stream. Call `load` with a chunk, then `next` until it returns `undefined`. */
 export class FrameSplitter {
   readonly #grammar: Grammar;
   readonly #lexer = new Lexer();
   readonly #normalizer: Normalizer;
   #limit = token.TOKEN_BYTES_LIMIT;
 
-  // The value being read.
+  // The state of the value being read.
   #braces = 0;
   #squares = 0;
   #tokens = 0;
   #tokenBytes = 0;
   #wrong: string | undefined;
-  /** Whether an error was returned, so that the rest of the value is skipped. */
+  /** Whether the error of the present value was returned; the rest of the value is skipped. */
   #skipping = false;
 
   /**
@@ -59,20 +59,24 @@ export class FrameSplitter {
   /**
    * The most bytes of a value's tokens, up to QEMU's own 64 MiB.
    *
-   * Past a lower limit the rest of the value is skipped until its brackets balance. QEMU reads
-   * the rest as fresh input, and a text inside the value could then become a command.
+   * At a lower limit the rest of the value is skipped until its brackets balance. QEMU reads the
+   * rest as new input, so text inside the value could become a command.
    */
   set limit(bytes: number) {
     this.#limit = Math.min(bytes, token.TOKEN_BYTES_LIMIT);
     this.#lexer.limit = this.#limit;
   }
 
-  /** Takes the next chunk; call it only after `next` has returned `undefined`. Its bytes may be reused then. */
+  /**
+   * Loads the next chunk; call it only after `next` has returned `undefined`.
+   *
+   * The buffer of the earlier chunk may be reused then.
+   */
   load(chunk: Uint8Array): void {
     this.#lexer.load(chunk);
   }
 
-  /** Returns the next value or damage, or `undefined` when it needs more bytes. */
+  /** Returns the next value or error, or `undefined` if it needs more bytes. */
   next(): Frame | Damage | undefined {
     for (;;) {
       const kind = this.#lexer.next();
@@ -115,7 +119,7 @@ export class FrameSplitter {
     return this.#wrong === undefined ? this.#whole() : this.#dropped(this.#wrong);
   }
 
-  /** Whether QEMU reads more tokens before it looks at the value. */
+  /** Whether the value's brackets are still open. QEMU then reads more tokens before it parses it. */
   get #open(): boolean {
     const braces = this.#braces;
     const squares = this.#squares;
@@ -127,7 +131,7 @@ export class FrameSplitter {
     return `${at}JSON parse error, ${text}`;
   }
 
-  /** Ends the value at stray bytes; returns no second error for a value whose error was returned. */
+  /** Drops the present value because of stray bytes; returns the error unless one was already returned for it. */
   #stray(): Damage | undefined {
     if (this.#skipping && this.#grammar.isPositioned) {
       this.#reset();
@@ -145,7 +149,7 @@ export class FrameSplitter {
     return this.#dropped(this.#syntax(`stray '${text}${quote}`));
   }
 
-  /** Ends a value that is too long; below QEMU's limit the rest of the value, and of the token, is skipped. */
+  /** Drops a value that is too long; at a limit lower than QEMU's, the rest of it is skipped. */
   #tooLong(kind: number): Damage {
     if (this.#limit === token.TOKEN_BYTES_LIMIT) return this.#past("token size");
     if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);
@@ -159,7 +163,7 @@ export class FrameSplitter {
     return this.#grammar.isPositioned ? this.#told(damage) : this.#dropped(damage);
   }
 
-  /** Returns damage at once, and skips the rest of the value unless it ends here. */
+  /** Returns an error at once, and skips the rest of the value if brackets are open. */
   #told(damage: string): Damage {
     if (!this.#open) return this.#dropped(damage);
     this.#skipping = true;
@@ -190,9 +194,9 @@ export class FrameSplitter {
 }
 
 /**
- * Reads the only value in a trusted text.
+ * Reads the single value of a trusted text.
  *
- * @throws Error when it is not exactly one value
+ * @throws Error when the text is not exactly one value
  */
 export function frameOf(text: string): Frame {
   const splitter = new FrameSplitter();

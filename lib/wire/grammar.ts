@@ -1,9 +1,9 @@
 /**
  * The two grammars of QEMU's monitor input, as tables.
  *
- * QEMU 11.1 has a new JSON parser: it names line and column, reports a syntax error at once
- * instead of when the brackets balance, and recovers differently. The version in the
- * greeting selects the grammar.
+ * QEMU 11.1 has a new JSON parser. Its errors name line and column, it reports a syntax error
+ * at once instead of when the brackets balance, and it recovers differently. The version in
+ * the greeting selects the grammar.
  *
  * @module
  */
@@ -12,7 +12,8 @@
 export interface Grammar {
   /**
    * Whether errors begin with `LINE:COLUMN: ` and are reported at once, not when the brackets
-   * balance; keys must be strings before their values are read, and stray bytes are cut.
+   * balance. A key that is not a string is then reported before its value is read, and stray
+   * bytes are shortened in the error.
    */
   readonly isPositioned: boolean;
   /** The texts of syntax errors, by the token that was expected. */
@@ -60,10 +61,10 @@ export function grammarOf(major: number, minor: number): Grammar {
   return major > 11 || (major === 11 && minor >= 1) ? POSITIONED : CLASSIC;
 }
 
-/** The newest QEMU whose grammar has been measured, `[major, minor]`. */
+/** The newest QEMU version whose grammar was measured, `[major, minor]`. */
 export const NEWEST_MEASURED = [11, 1] as const;
 
-/** Tells whether a version is newer than those measured, so that its grammar is a guess. */
+/** Tells whether a version is newer than the newest one measured; its grammar is then a guess. */
 export function isUnmeasured(major: number, minor: number): boolean {
   const [newest, newestMinor] = NEWEST_MEASURED;
   return major > newest || (major === newest && minor > newestMinor);

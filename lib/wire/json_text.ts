@@ -1,19 +1,19 @@
 /**
- * Untrusted JSON, checked and made safe for a terminal.
+ * The reader of untrusted JSON, which checks it and makes it safe for a terminal.
  *
  * The result is one line of printable ASCII with the same value.
  *
  * @module
  */
 
-/** The deepest nesting that is read, which is QEMU's own limit. */
+/** The most levels of nesting, as in QEMU. */
 export const NESTING_LIMIT = 1024;
 
 /** A JSON object as text. */
 export interface JsonObject {
   /** The whole object on one line, in printable ASCII. */
   readonly text: string;
-  /** The values of its members in the same form, by decoded name; of equal names the last counts. */
+  /** The values of its members in the same form, by decoded name; if a name occurs twice, the last value. */
   readonly members: ReadonlyMap<string, string>;
 }
 
@@ -26,7 +26,7 @@ export interface NotJson {
 const DECODER = new TextDecoder("utf-8", { fatal: true });
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 const WHITE_SPACE = /[ \r\n\t]{2,}|[\r\n\t]/g;
-/** The length of the parts that are replaced at once, so that no list of matches grows large. */
+/** The length of the parts in which text is escaped, so that the list of matches stays small. */
 const PART_LENGTH = 65536;
 const WRONG_LENGTH = 120;
 
@@ -53,16 +53,16 @@ export function readJsonObject(bytes: Uint8Array): JsonObject | NotJson {
   } catch (error) {
     if (error instanceof TypeError) return { wrong: "invalid UTF-8" };
     if (!(error instanceof SyntaxError)) throw error;
-    // V8 quotes what it has read behind the error: of a hostile text, that says nothing.
+    // Remove V8's quotation of the input, which is useless for hostile text.
     const message = error.message.replace(/, (?:\.\.\.)?"[^]* is not valid JSON$/, "");
     return { wrong: ascii(message.slice(0, WRONG_LENGTH)) };
   }
 }
 
-/** The places of a member: its name's, and where its value begins and ends. */
+/** The places of a member's name and value; each place is a start and an end. */
 type Span = [name: [from: number, to: number], from: number, to: number];
 
-/** Finds the members of an object in a text that may be malformed; `undefined` when it is nested too deep. */
+/** Finds the members of an object in text that may be malformed; returns `undefined` when it is nested too deep. */
 function spansOf(source: string): Span[] | undefined {
   const spans: Span[] = [];
   let depth = 0;
@@ -84,7 +84,7 @@ function spansOf(source: string): Span[] | undefined {
   return spans;
 }
 
-/** Returns the place behind a string, or behind the text if the string has no end. */
+/** Returns the end, exclusive, of a string, or of the text if the string is not closed. */
 function stringEnd(source: string, from: number): number {
   for (let at = from + 1;;) {
     const quote = source.indexOf('"', at);
@@ -96,16 +96,16 @@ function stringEnd(source: string, from: number): number {
   }
 }
 
-/** Returns a valid JSON text on one line, spaced as QEMU does where it had line ends or tabs. */
+/** Returns a valid JSON text on one line; replaces line ends and tabs by QEMU's spacing. */
 function onOneLine(json: string): string {
   return ascii(json.replace(WHITE_SPACE, (space, at, whole) => {
-    // A string has none of these.
+    // White space within a string, which has no raw line ends and tabs, is kept.
     if (!/[\r\n\t]/.test(space)) return space;
     return /[[{]/.test(whole[at - 1]) || /[\]}]/.test(whole[at + space.length]) ? "" : " ";
   }));
 }
 
-/** Returns a text with `\uXXXX` for what is not printable ASCII. */
+/** Escapes characters other than printable ASCII as `\uXXXX`. */
 function ascii(token: string): string {
   let text = "";
   for (let at = 0; at < token.length; at += PART_LENGTH) {

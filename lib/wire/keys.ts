@@ -1,5 +1,5 @@
 /**
- * The keys of the objects of one value, to find duplicates.
+ * A table of the keys in one value, which finds duplicates.
  *
  * One table holds the keys of all objects as offsets into the value's spelling: a hundred
  * thousand keys allocate no strings.
@@ -17,27 +17,27 @@ function chance(): number {
   return Math.floor(Math.random() * 2 ** 32) | 0;
 }
 
-/** The initial number of keys that a table has room for. */
+/** The number of keys for which a new table has room. */
 const SMALL = 32;
 
-/** The numbers kept of each key: its hash, its object, its start and its end. */
+/** The count of numbers stored for each key: its hash, its object, its start and its end. */
 const FIELDS = 4;
 
 /** The keys of one value. */
 export class KeyTable {
   #count = 0;
   #keys = new Int32Array(SMALL * FIELDS);
-  /** The number of a key, from 1, at its hash or the next free slot after it; 0 is free. */
+  /** The number of a key, from 1, at the slot of its hash or the next free one; 0 marks a free slot. */
   #slots = new Int32Array(2 * SMALL);
 
   /**
    * Adds a key of an object.
    *
    * @param object the number of the object
-   * @param bytes the spelling that contains all keys; earlier keys must not have moved
+   * @param bytes the text that contains all keys; the offsets of earlier keys must still be valid
    * @param start the offset of the key's opening quote
    * @param end the end of the key, exclusive
-   * @returns false when the object has that key already
+   * @returns false when the object already has that key
    */
   add(object: number, bytes: Uint8Array, start: number, end: number): boolean {
     const hash = hashOf(object, bytes, start, end);

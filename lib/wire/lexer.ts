@@ -1,9 +1,9 @@
 /**
- * QEMU's lexical grammar: bytes in, tokens out.
+ * QEMU's lexer, which splits bytes into tokens.
  *
- * It has JSON's tokens and QEMU's extensions: strings in single quotes and keywords of any
- * lower-case letters. After a stray byte it skips to the next structural or control byte,
- * as QEMU does. Like QEMU's lexer it is driven by a table.
+ * It reads JSON's tokens and QEMU's extensions: strings in single quotes and keywords of any
+ * lower-case letters. After a stray byte it skips to the next structural or control byte, as
+ * QEMU does. Like QEMU's lexer, it uses a table of states.
  *
  * @module
  */
@@ -24,19 +24,19 @@ export const RIGHT_SQUARE = 4;
 export const COLON = 5;
 /** `,` */
 export const COMMA = 6;
-/** A number without a point and an exponent. */
+/** A number without a decimal point or an exponent. */
 export const INTEGER = 7;
-/** A number with a point or an exponent. */
+/** A number with a decimal point or an exponent. */
 export const FLOAT = 8;
-/** Lower-case letters. */
+/** A word of lower-case letters. */
 export const KEYWORD = 9;
 /** A string in single or double quotes. */
 export const STRING = 10;
-/** Bytes that are not a token; the last of them is the one that does not fit. */
+/** Stray bytes, which form no token; the last one is the byte that does not fit. */
 export const STRAY = 11;
 /**
- * A token past the limit. At QEMU's own limit, {@linkcode TOKEN_BYTES_LIMIT}, the next bytes are
- * read as fresh input, as in QEMU; at a lower limit the rest of the token follows as a token.
+ * A token that is too long. At QEMU's own limit, {@linkcode TOKEN_BYTES_LIMIT}, the rest is read as
+ * new input, as in QEMU. At a lower limit the rest is one more token.
  */
 export const OVERSIZE = 12;
 
@@ -60,14 +60,14 @@ const EXPONENT_DIGITS = 29;
 const WORD = 30;
 const STATES = 31;
 
-/** The flag of a step that ends a token without taking the byte. */
+/** The flag of a step that ends a token before the present byte. */
 const STAY = 0x80;
 
 const NEWLINE = 0x0a;
 
 const STEPS = steps();
 
-/** Builds `STEPS[state << 8 | byte]`: the next state, or the token that ends here; by default stray. */
+/** Builds the table `STEPS[state << 8 | byte]`: the next state, or the token that ends; by default `STRAY`. */
 function steps(): Uint8Array {
   const table = new Uint8Array(STATES << 8).fill(STRAY);
   const on = (state: number, bytes: string | [number, number], next: number) => {
@@ -92,7 +92,7 @@ function steps(): Uint8Array {
   on(START, ":", COLON);
   on(START, ",", COMMA);
 
-  // A string takes all bytes but controls, 0xFE and 0xFF; the parser checks escapes and UTF-8.
+  // A string may contain any byte but controls, 0xFE and 0xFF; the parser checks escapes and UTF-8.
   for (
     const [quoted, escape, quote] of [
       [DOUBLE_QUOTED, DOUBLE_ESCAPE, '"'],
@@ -107,7 +107,7 @@ function steps(): Uint8Array {
 
   on(MINUS, "0", ZERO);
   on(MINUS, [0x31, 0x39], DIGITS);
-  // QEMU refuses `0e0`: after a leading zero only a point continues a number.
+  // QEMU refuses `0e0`: after a leading zero, a number continues only with a decimal point.
   on(ZERO, any, INTEGER | STAY);
   on(ZERO, digits, STRAY);
   on(ZERO, ".", POINT);
@@ -139,8 +139,8 @@ function steps(): Uint8Array {
 /**
  * A lexer of a stream of bytes.
  *
- * `load` takes a chunk, and `next` returns the kinds of its tokens until `NONE`. A token may
- * begin in one chunk and end in another. `bytes`, `start` and `end` locate the last token
+ * Call `load` with a chunk, then `next` until it returns `NONE`; each call returns the kind of a
+ * token. A token may begin in one chunk and end in another. `bytes`, `start` and `end` locate the last token
  * until the next call.
  */
 export class Lexer {
@@ -153,8 +153,8 @@ export class Lexer {
   /** The line in which the last token began, from 1. */
   line = 1;
   /**
-   * The column in which the last token began, as QEMU 11.1 counts: from 1, in bytes, and one
-   * too many when the byte before it belongs to a number, a word or skipped bytes.
+   * The column in which the last token began, as QEMU 11.1 counts it: in bytes, from 1. It is one
+   * too high directly after a number, a word or skipped bytes.
    */
   column = 1;
   /** The most bytes of a token. */
@@ -166,26 +166,26 @@ export class Lexer {
   /** The bytes of the present token from earlier chunks. */
   readonly #carry = new Output(0);
   #lines = 1;
-  /** The number of bytes of the stream before this chunk, and before the present line. */
+  /** The offset of the present chunk in the stream; then that of the present line. */
   #before = 0;
   #lineBegan = 0;
   #tokenLine = 1;
   #tokenColumn = 1;
-  /** The place in the stream at which an oversized token was cut off. */
+  /** The offset in the stream at which an oversized token was cut off. */
   #cut = -1;
-  /** Whether the next byte was read before, to see that a token ended. */
+  /** Whether the next byte was already read, to find the end of a token. */
   #peeked = false;
-  /** Whether this is the rest of a token past a limit lower than QEMU's. */
+  /** Whether the rest of a token is skipped that exceeded a limit lower than QEMU's. */
   #cutting = false;
 
-  /** Takes the next chunk; call it only after `next` has returned `NONE`. */
+  /** Loads the next chunk. Call it only after `next` has returned `NONE`. */
   load(chunk: Uint8Array): void {
     this.#before += this.#chunk.length;
     this.#chunk = chunk;
     this.#at = 0;
   }
 
-  /** Returns the kind of the next token, or `NONE` when it needs more bytes. */
+  /** Returns the kind of the next token, or `NONE` if it needs more bytes. */
   next(): number {
     const chunk = this.#chunk;
     const steps = STEPS;
@@ -194,7 +194,7 @@ export class Lexer {
     let state = this.#state;
     let peeked = this.#peeked;
     let offset = 0;
-    // Stop at the byte with which a token passes the limit.
+    // Stop at the byte with which a token exceeds the limit.
     const room = this.limit + 1 - this.#carry.length;
     const end = this.#cutting ? chunk.length : Math.min(chunk.length, at + room);
     while (at < end) {
@@ -219,7 +219,7 @@ export class Lexer {
       this.#state = next === STRAY ? RECOVERY : START;
       this.#cutting = false;
       this.#ended(start, at);
-      // A line end that is among stray bytes has been taken with them.
+      // A line end among stray bytes is part of the stray token.
       if (next === STRAY && byte === NEWLINE) this.#newline(at - 1);
       return next;
     }
@@ -249,7 +249,7 @@ export class Lexer {
 
   /** Stores the line and column of a token, unless it began in an earlier chunk. */
   #began(start: number): void {
-    // For QEMU, a token directly after an oversized one has the position of that.
+    // QEMU reports a token that directly follows an oversized one at the position of that one.
     if (this.#carry.length > 0 || this.#before + start === this.#cut) return;
     this.#tokenLine = this.#lines;
     this.#tokenColumn = this.#before + start - this.#lineBegan + 1;

@@ -1,7 +1,7 @@
 /**
- * The messages of QMP, and the reading of QEMU's: greetings, replies and events.
+ * The messages of QMP, and the reader of QEMU's messages: greetings, replies and events.
  *
- * Replies are never parsed: they get a label and lose their id.
+ * The content of a reply is never parsed; the reader finds its kind and removes its id.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { canonical } from "./qemu_json.ts";
 import { NameTable } from "./names.ts";
 import { asciiBytes, asciiText, joined, shown, stringAt } from "./text.ts";
 
-/** A client's id as QEMU prints it, `undefined` for a command without an id. */
+/** A client's id as QEMU prints it; `undefined` for a command without an id. */
 export type Id = string | undefined;
 
 /** A well-formed command. */
@@ -23,7 +23,7 @@ export interface Command {
   readonly oob: boolean;
   /** The id for its reply. */
   readonly id: Id;
-  /** The respelled command without its id, for QEMU. */
+  /** The normalized command without its id, for QEMU. */
   readonly bytes: Uint8Array;
   /** The bytes of the `arguments` object, if there is one. */
   readonly argumentBytes: Uint8Array | undefined;
@@ -46,7 +46,7 @@ const DECODER = new TextDecoder();
 
 const NO_ARGUMENTS = asciiBytes("{}");
 
-/** Returns a cursor at the arguments of a command; at an empty object when it has none. */
+/** Returns a cursor at the arguments of a command, or at an empty object when it has none. */
 export function argumentsOf({ argumentBytes = NO_ARGUMENTS }: Command): Cursor {
   return new Cursor(argumentBytes);
 }
@@ -73,7 +73,7 @@ function without(bytes: Uint8Array, from: number, to: number): Uint8Array {
   return rest;
 }
 
-/** A message of QEMU; its bytes are `{…}` and a line end. */
+/** A message of QEMU, whose bytes are `{…}` and a line end. */
 export type Message = Greeting | Reply | Event;
 
 /** QEMU's first line. */
@@ -96,7 +96,7 @@ export interface Reply {
   readonly bytes: Uint8Array;
   /** The text of the id that was removed from the bytes. */
   readonly id: Id;
-  /** The text of a `data` member, which is added to a long error only when it is sent. */
+  /** The text of a `data` member that is inserted on sending, if the error is long. */
   readonly data?: string;
 }
 
@@ -106,23 +106,23 @@ export interface Event {
   readonly kind: "event";
   /** The whole line. */
   readonly bytes: Uint8Array;
-  /** The decoded name; one of more than {@linkcode EVENT_NAME_CHARS_LIMIT} characters is cut and ends in `…`. */
+  /** The decoded name, cut to {@linkcode EVENT_NAME_CHARS_LIMIT} characters and `…` if it is longer. */
   readonly name: string;
 }
 
-/** The most bytes that an error shows. */
+/** The most bytes of a message that an error shows. */
 const SHOWN_BYTES = 200;
 
 /**
- * An unexpected message of QEMU; the text names the problem and shows the first bytes.
+ * An error for an unexpected message of QEMU; its text names the problem and shows the first bytes.
  *
- * It closes the connection to QEMU and has no other effect: a QEMU that a guest has taken
- * over may send anything.
+ * It closes the connection to QEMU and has no other effect, because a QEMU that a guest has
+ * compromised may send anything.
  */
 export class UnexpectedMessage extends Error {
   /** The kind of error. */
   override name = "UnexpectedMessage";
-  /** The problem without the bytes, which may be another client's and are for the log alone. */
+  /** The problem without the bytes; these may belong to another client, so only the log shows them. */
   readonly problem: string;
 
   /**
@@ -142,11 +142,11 @@ export class UnexpectedMessage extends Error {
 /**
  * Reads one message of QEMU.
  *
- * @param bytes a message of {@linkcode MessageSplitter}; an id may be removed in place
- * @returns `undefined` when it is neither a greeting, a reply nor an event
+ * @param bytes a message of {@linkcode MessageSplitter}; this buffer may be changed to remove an id
+ * @returns `undefined` when it is not a greeting, a reply or an event
  */
 export function readMessage(bytes: Uint8Array): Message | undefined {
-  // QEMU prints members in the order of its hash table: the first one shows the kind.
+  // QEMU prints members in the order of its hash table, so the first member shows the kind.
   if (startsWith(bytes, RETURN)) return trailingId(bytes, ID_LAST, END.length);
   if (startsWith(bytes, ERROR) && endsWith(bytes, ERROR_END)) {
     return { kind: "error", bytes, id: undefined };
@@ -184,7 +184,7 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
-/** Reads a return and removes its id: a number after the last `"id": `, directly before the end. */
+/** Reads a return and removes its id, a number in the last member. */
 function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
   const close = bytes.length - end;
   let digits = close;
@@ -197,7 +197,7 @@ function trailingId(bytes: Uint8Array, idLast: Uint8Array, end: number): Reply {
   return { kind: "return", bytes: cut(bytes, comma, close), id };
 }
 
-/** Reads an error that begins with its id, a number, and removes that. */
+/** Reads an error that begins with a number as its id, and removes the id. */
 function leadingId(bytes: Uint8Array): Reply | undefined {
   if (!startsWith(bytes, ID_FIRST)) return undefined;
   let end = ID_FIRST.length;
@@ -209,16 +209,16 @@ function leadingId(bytes: Uint8Array): Reply | undefined {
 }
 
 /**
- * The most characters of an event's name: filters and counters need time and memory for each.
+ * The most characters of an event's name, since filters and counters need time and memory for each.
  *
- * QEMU's longest name has 29. A longer name is cut and gets a `…`.
+ * QEMU's longest name has 29. A longer name is cut and ends with `…`.
  */
 export const EVENT_NAME_CHARS_LIMIT = 256;
 
-/** The length above which an id is removed in place, without a copy of the message. */
+/** The length above which an id is removed without copying the message. */
 const COPIED_BYTES_LIMIT = 1 << 20;
 
-/** Removes a part of bytes; in a long message it moves the shorter rest. */
+/** Removes a part of a message; in a long one, moves the shorter of the two remaining parts. */
 function cut(bytes: Uint8Array, from: number, to: number): Uint8Array {
   const length = bytes.length - (to - from);
   if (length <= COPIED_BYTES_LIMIT) return without(bytes, from, to);
@@ -242,14 +242,14 @@ function shortName(name: string): string {
 /**
  * Reads a pretty reply or event by its lines.
  *
- * The lines of its members have four spaces, and no string contains a line end. The content
- * belongs to the client that asked, and `inf` in it is valid.
+ * Members are indented by four spaces, and no string contains a line end. The content is not
+ * checked: it is for the client that sent the command, and may contain QEMU's `inf`.
  */
 function readPretty(bytes: Uint8Array): Message | undefined {
   if (startsWith(bytes, PRETTY_RETURN)) {
     return trailingId(bytes, PRETTY_ID_LAST, PRETTY_END.length);
   }
-  // An id, an error's class and an event's name are at the beginning.
+  // The id and class of an error and the name of an event are near the beginning.
   const text = asciiText(bytes, 0, Math.min(bytes.length, PRETTY_HEAD_BYTES));
   const [error, , id] = PRETTY_ERROR.exec(text) ?? [];
   if (error !== undefined && endsWith(bytes, PRETTY_ERROR_END)) {
@@ -267,20 +267,20 @@ const PRETTY_ERROR_END = asciiBytes('"\r\n    }\r\n}\r\n');
 const PRETTY_EVENT =
   /^\{\r\n {4}"timestamp": \{(?:\r\n {8}[^\r]*)*\r\n {4}\},\r\n {4}"event": "(\w+)"/;
 
-/** The most bytes of a message in another spelling, which is slow to read. */
+/** The most bytes of a message that does not have QEMU's spelling, which is slow to read. */
 const ANY_SPELLING_BYTES_LIMIT = 64 << 10;
 
-/** The length above which an id cannot be one of qmpmux's, and is not read. */
+/** The length above which an id cannot be one that qmpmux sent, and is not read. */
 const OWN_ID_BYTES = 64;
 const FOREIGN_ID = "…";
 
-/** The members that identify a message in another spelling. */
+/** The members that show the kind of a message. */
 type MessageMember = "QMP" | "event" | "error" | "return" | "id";
 const MESSAGE_MEMBERS = new NameTable<MessageMember>(
   (["QMP", "event", "error", "return", "id"] as const).map((name) => [name, name]),
 );
 
-/** Reads a message in another spelling than QEMU's, by its members. */
+/** Reads a message that does not have QEMU's spelling, by its members. */
 function readAnySpelling(bytes: Uint8Array): Message | undefined {
   if (bytes.length > ANY_SPELLING_BYTES_LIMIT) return undefined;
   const splitter = new FrameSplitter();

@@ -1,9 +1,9 @@
 /**
- * QEMU's output, split into messages.
+ * The splitter of QEMU's output into messages.
  *
- * A message is one object and a line end. Its end is found by counting brackets: the content
- * belongs to the client that asked, and `inf` in it is valid. Anything that does not begin
- * with a brace is not QMP.
+ * A message is one object and a line end. The splitter finds its end by counting brackets. It
+ * does not check the content, which is for the client that sent the command and may contain
+ * QEMU's `inf`. Anything that does not begin with a brace is not QMP.
  *
  * @module
  */
@@ -17,13 +17,13 @@ const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
 const CLOSE_BRACE = 0x7d;
 
-/** The default limit of a message's bytes. */
+/** The most bytes of a message by default. */
 export const MESSAGE_BYTES_LIMIT = 64 << 20;
 
-/** The length above which a message grows in a resizable buffer, which is not copied. */
+/** The length above which a message is collected in a resizable buffer, to avoid copies. */
 const LONG_BYTES = 1 << 20;
 
-/** A splitter of QEMU's stream: `load` a chunk, then call `next` until it returns `undefined`. */
+/** A splitter of QEMU's stream. Call `load` with a chunk, then `next` until it returns `undefined`. */
 export class MessageSplitter {
   readonly #limit: number;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -44,13 +44,17 @@ export class MessageSplitter {
     this.#limit = limit;
   }
 
-  /** Takes the next chunk; call it only after `next` has returned `undefined`. Its bytes may be reused then. */
+  /**
+   * Loads the next chunk; call it only after `next` has returned `undefined`.
+   *
+   * The buffer of the earlier chunk may be reused then.
+   */
   load(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#at = 0;
   }
 
-  /** Returns the next message, `{…}` and CR LF, in its own buffer; `undefined` when it needs more bytes. */
+  /** Returns the next message, `{…}` and CR LF, in its own buffer; `undefined` if it needs more bytes. */
   next(): Uint8Array | Damage | undefined {
     const chunk = this.#chunk;
     const end = chunk.length;
@@ -79,7 +83,7 @@ export class MessageSplitter {
           this.#depth = 0;
           this.#inString = false;
           this.#escaped = false;
-          // A message is an object, which only a brace closes.
+          // Only a brace closes an object; a square bracket is malformed.
           if (byte !== CLOSE_BRACE) {
             return { damage: shown(chunk, start, Math.min(at, start + 80)) };
           }
@@ -113,7 +117,7 @@ export class MessageSplitter {
     return message;
   }
 
-  /** Returns the buffer that a long message has grown in: a copy would delay all clients. */
+  /** Returns the buffer in which a long message was collected; a copy would delay all clients. */
   #longMessage(start: number, end: number, length: number): Uint8Array {
     this.#keep(start, end);
     if (length > this.#carry.length) this.#grow(length);

@@ -1,8 +1,7 @@
 /**
- * A map that is looked up by the bytes of a string token.
+ * A map with lookup by the bytes of a string token.
  *
- * It builds no string for a token that it does not contain: a client may send a hundred
- * thousand names.
+ * A lookup creates no string, because a client may send a hundred thousand unknown names.
  *
  * @module
  */
@@ -16,7 +15,7 @@ interface Entry<T> {
   readonly next: Entry<T> | undefined;
 }
 
-/** A map from texts to values, looked up by string tokens of a frame. */
+/** A map from texts to values, with lookup by string tokens of a frame. */
 export class NameTable<T> {
   readonly #byText: Map<string, T>;
   readonly #buckets: (Entry<T> | undefined)[];
@@ -24,7 +23,7 @@ export class NameTable<T> {
   /** A buffer for a token with escapes; longer tokens are not in the map. */
   readonly #scratch: Uint8Array;
 
-  /** Creates a table of these texts; if a text occurs twice, the last entry counts. */
+  /** Creates a table of these entries; if a text occurs twice, the last entry counts. */
   constructor(entries: Iterable<readonly [string, T]>) {
     this.#byText = new Map(entries);
     let size = 8;
@@ -41,7 +40,7 @@ export class NameTable<T> {
     this.#scratch = new Uint8Array(ESCAPE_BYTES * longest + 2);
   }
 
-  /** Whether it contains no text. */
+  /** Whether the table has no entries. */
   get empty(): boolean {
     return this.#byText.size === 0;
   }

@@ -1,8 +1,8 @@
 /**
- * A value, token by token: checked as QEMU's parser checks it, and respelled.
+ * The parser of tokens, which makes QEMU's checks and normalizes the value.
  *
- * The new spelling has double quotes, no white space and no duplicate key, so that every
- * reader takes it for the same value. Numbers and escapes are kept.
+ * The normalized text has double quotes, no white space and no duplicate keys, so that every
+ * JSON parser reads the same value. Numbers and escapes are unchanged.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import type { Offsets } from "./scan.ts";
 import { respellString } from "./spelling.ts";
 import { asciiText, isPlain, wrongString } from "./text.ts";
 
-/** A whole value, respelled: valid JSON with double quotes, no white space and no duplicate key. */
+/** A whole normalized value: valid JSON with double quotes, no white space and no duplicate keys. */
 export interface Frame {
-  /** The new spelling. */
+  /** The normalized text. */
   readonly bytes: Uint8Array;
   /** Whether it is an object. */
   readonly isObject: boolean;
-  /** The members of an object in the client's order, as offsets into `bytes`. */
+  /** The offsets in `bytes` of the members of an object, in the client's order. */
   readonly offsets: Offsets;
 }
 
@@ -38,13 +38,13 @@ const COLON = 4;
 const PAIR_END = 5;
 const ITEM_END = 6;
 
-/** An object or array that is still open. */
+/** An object or array that has not ended yet. */
 interface Container {
   /** The tokens that the parser expected when it began. */
   readonly within: number;
   /** The number of an object, from 1; 0 for an array. */
   readonly object: number;
-  /** The beginning and the end, in the new spelling, of the key whose value is being read. */
+  /** The beginning and the end, in the normalized text, of the key of the present member. */
   keyStart: number;
   keyEnd: number;
 }
@@ -63,16 +63,16 @@ const PUNCTUATION: Record<number, number> = {
 
 const NO_OFFSETS: Offsets = [];
 
-/** A parser of the tokens of a lexer. */
+/** A parser of a lexer's tokens. */
 export class Normalizer {
   readonly #lexer: Lexer;
   readonly #grammar: Grammar;
 
-  // The parser.
+  // The state of the parser.
   #awaits = VALUE;
   #containers: Container[] = [];
 
-  // The new spelling.
+  // The normalized text.
   readonly #out = new Output(256);
   #offsets: number[] = [];
   #valueStart = 0;
@@ -82,8 +82,8 @@ export class Normalizer {
   /**
    * Creates a parser before the first token of a value.
    *
-   * @param lexer the lexer whose present token `take` takes
-   * @param grammar the grammar that the errors follow
+   * @param lexer the lexer whose present token `take` adds
+   * @param grammar the grammar that selects the error texts
    */
   constructor(lexer: Lexer, grammar: Grammar) {
     this.#lexer = lexer;
@@ -125,7 +125,7 @@ export class Normalizer {
     }
   }
 
-  /** Returns the value taken since the last `forget`. Call it only when the value is complete. */
+  /** Returns the value added since the last `forget`. Call it only when the value is complete. */
   frame(): Frame {
     const offsets = this.#offsets.length > 0 ? this.#offsets : NO_OFFSETS;
     const bytes = this.#out.bytes.slice();
@@ -145,7 +145,7 @@ export class Normalizer {
   #key(kind: number): string | undefined {
     if (kind !== token.STRING) {
       if (this.#grammar.isPositioned) return this.#grammar.texts.key;
-      // The classic parser reads any value as a key and reports the error afterwards.
+      // The classic parser accepts any value as a key and reports the error after the value.
       this.#awaits = KEY;
       return this.#value(kind, this.#grammar.texts.key);
     }
@@ -199,7 +199,7 @@ export class Normalizer {
     return this.#finished();
   }
 
-  /** Adds a value that has ended to its container; returns QEMU's error text if it does not fit. */
+  /** Adds a complete value to its container; returns QEMU's error text if it does not fit. */
   #finished(): string | undefined {
     const { texts } = this.#grammar;
     const depth = this.#containers.length;

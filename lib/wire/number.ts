@@ -9,10 +9,10 @@ const UINT64_MAX = 2n ** 64n - 1n;
 
 /** The most digits of a 64-bit integer. */
 const INTEGER_DIGITS = 20;
-/** The number of digits up to which every integer is exact in a double. */
+/** The most digits with which every integer is exact in a double. */
 const EXACT_DIGITS = 15;
 
-/** Returns a number literal as QEMU prints it: as int64, else as uint64, else as a double. */
+/** Converts a number literal as QEMU prints it: as int64 if it fits, else as uint64, else as a double. */
 export function number(literal: string): string {
   if (!/^-?\d+$/.test(literal)) return double(Number(literal));
   const digits = literal.replace(/^-?0*/, "");
@@ -28,7 +28,7 @@ export function number(literal: string): string {
 /**
  * Prints a double like C's `%.17g`.
  *
- * JavaScript's `toExponential(16)` differs: it rounds an exact half up, C to even.
+ * JavaScript's `toExponential(16)` differs: it rounds an exact half up, but C rounds it to even.
  */
 export function double(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
@@ -50,10 +50,10 @@ export function double(value: number): string {
 /** The number of decimal digits that are printed. */
 const DIGITS = 17;
 
-/** A number halfway between two of 17 digits, with all of its digits. */
+/** The text of a number that is exactly halfway between two numbers of 17 digits. */
 const HALF = /^\d\.\d{16}50*e/;
 
-/** The most binary places of such a number: with `k` of them it has `k` decimal places, the last a five. */
+/** The most binary places of such a number: with `k` binary places it has `k` decimal places. */
 const HALF_PLACES = 25;
 
 /** Returns the first 17 decimal digits of a positive double, rounded half to even, and its exponent. */
@@ -62,7 +62,7 @@ function significant(value: number): { digits: string; exponent: number } {
   const mark = text.indexOf("e");
   const digits = text[0] + text.slice(2, mark);
   const exponent = Number(text.slice(mark + 1));
-  // An odd digit of an exact half was rounded up. To print all digits takes time.
+  // An odd last digit may be an exact half rounded up. The cheap checks avoid printing all digits.
   const last = text.charCodeAt(mark - 1) - 0x30;
   const isUp = last % 2 === 1 && Number.isInteger(value * 2 ** HALF_PLACES) &&
     HALF.test(value.toExponential(100));

@@ -1,8 +1,8 @@
 /**
  * The orders in which QEMU iterates over the members of an object.
  *
- * Its dictionary has 512 buckets; to check arguments it puts their names into a GLib hash
- * table. Measured on QEMU 7.2 to 11.1.
+ * QEMU's dictionary has 512 buckets. To find unexpected arguments, QEMU puts their names into a
+ * GLib hash table. Measured on QEMU 7.2 to 11.1.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { isPlain, stringAt } from "./text.ts";
 
 const BUCKETS = 512;
 
-/** A buffer for the key that is being decoded, freed when it is large. */
+/** A buffer for decoding a key; a large one is freed. */
 let scratch = new Uint8Array(256);
 const KEPT_BYTES = 65536;
 
@@ -26,7 +26,7 @@ interface Held {
 
 const held: Held = { bytes: scratch, from: 0, to: 0 };
 
-/** Returns a string token as QEMU stores it, in the same object at each call. */
+/** Decodes a string token as QEMU stores it; every call returns the same object. */
 function heldAt(bytes: Uint8Array, start: number, end: number): Held {
   if (isPlain(bytes, start, end)) {
     held.bytes = bytes;
@@ -46,8 +46,8 @@ function heldAt(bytes: Uint8Array, start: number, end: number): Held {
 /**
  * Returns the bucket of a key in QEMU's dictionary.
  *
- * QEMU iterates bucket by bucket, and within a bucket from the member added last (its
- * `tdb_hash`; checked against the order in which QEMU prints).
+ * QEMU iterates bucket by bucket, and within a bucket from the last member to the first. The
+ * hash is its `tdb_hash`, checked against the order in which QEMU prints.
  */
 export function bucketOf(key: string): number {
   const bytes = qemuBytes(key);
@@ -70,7 +70,7 @@ function bucketOfBytes({ bytes, from, to }: Held): number {
   return ((Math.imul(1103515243, value) + 12345) >>> 0) % BUCKETS;
 }
 
-/** The number of members up to which insertion sort is faster. */
+/** The number of members up to which insertion sort is the faster algorithm. */
 const FEW = 16;
 
 /**
@@ -101,20 +101,20 @@ export function orderOf(buckets: readonly number[], from = 0): Int32Array {
   return order;
 }
 
-/** The largest primes up to GLib's table sizes, the powers of two: a hash is taken modulo the prime. */
+/** The moduli of hashes, by the binary logarithm of the table's size: the largest primes up to that size. */
 // deno-fmt-ignore
 const PRIMES = [
   1, 2, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749,
-  // The last table has room for as many members as a value can have.
+  // The last table has room for the most members that a value can have.
   65521, 131071, 262139, 524287, 1048573, 2097143,
 ];
 
 /**
  * Returns the unexpected argument that QEMU names in its error.
  *
- * QEMU puts all keys of `arguments` into a GLib hash table, removes those it knows, and names
- * the one in the lowest place. (`g_str_hash`, quadratic probing; measured on QEMU 7.2 with
- * GLib 2.74.)
+ * QEMU puts all keys of `arguments` into a GLib hash table, removes those it knows, and names the
+ * remaining key with the lowest place. (`g_str_hash`, quadratic probing; measured on QEMU 7.2
+ * with GLib 2.74.)
  *
  * @param bytes an object of a frame
  * @param isKnown whether QEMU knows a key
@@ -140,7 +140,7 @@ export function firstUnexpected(
   return undefined;
 }
 
-/** Computes GLib's `g_str_hash`: its bytes are signed, and its table reserves the hashes 0 and 1. */
+/** Computes GLib's `g_str_hash`, with signed bytes; GLib's table reserves the hashes 0 and 1. */
 function glibHash({ bytes, from, to }: Held): number {
   let hash = 5381;
   for (let at = from; at < to; at++) hash = (Math.imul(hash, 33) + (bytes[at]! << 24 >> 24)) | 0;
@@ -148,17 +148,17 @@ function glibHash({ bytes, from, to }: Held): number {
 }
 
 /**
- * The places of keys in a GLib hash table.
+ * A model of a GLib hash table, with the place of each key.
  *
- * When a place is taken GLib tries others, in an order that depends on the first place alone.
- * No key is removed, so that places that were taken stay taken: for each first place the
- * table stores how far the search has advanced.
+ * If a place is occupied, GLib tries others, in an order that depends only on the first place.
+ * No key is ever removed, so an occupied place stays occupied. For each first place, the table
+ * therefore stores the progress of the search, and the next search continues there.
  */
 class GlibTable {
   readonly #hashes: Int32Array;
   #used = 0;
   #shift = 3;
-  /** The number in each place, from 1; 0 is free. */
+  /** The number of the key in each place, from 1; 0 marks a free place. */
   #places = new Int32Array(8);
   #tried = new Tried(8);
 
@@ -184,7 +184,7 @@ class GlibTable {
     return (Math.imul(this.#hashes[number]!, 11) >>> 0) % PRIMES[this.#shift]!;
   }
 
-  /** Resizes the table. GLib moves keys in place: a key whose place is needed is moved next. */
+  /** Resizes the table as GLib does, in place: a key that another key displaces is moved next. */
   #resize(): void {
     const before = this.#places;
     this.#shift = 32 - Math.clz32(Math.floor(this.#used * 1.333));
@@ -206,7 +206,7 @@ class GlibTable {
         moving = evicted;
       }
     }
-    // All settled places are taken, so that the progress of the searches stays valid.
+    // Only settled keys occupy places now, so the progress of these searches stays valid.
     this.#tried = tried;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A buffer that grows as it is written.
+ * A buffer that grows on writing.
  *
  * @module
  */
@@ -10,13 +10,13 @@ const SPACE = 0x20;
 const CARRIAGE_RETURN = 0x0d;
 const NEWLINE = 0x0a;
 
-/** The number of spaces for a level of pretty text. */
+/** The number of spaces for each indentation level of pretty text. */
 const INDENT = 4;
 
 /** The longest buffer that is kept for the next text. */
 const KEPT_BYTES = 65536;
 
-/** The number of bytes up to which a loop copies faster than a call. */
+/** The number of bytes up to which a loop copies faster than `TypedArray.set`. */
 const FEW = 64;
 
 /** A growing buffer. */
@@ -41,7 +41,7 @@ export class Output {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** The bytes written, and unused room behind them; valid until the next write. */
+  /** The bytes written, followed by unused room; valid until the next write. */
   get buffer(): Uint8Array {
     return this.#bytes;
   }
@@ -57,7 +57,7 @@ export class Output {
     this.#bytes[this.#length++] = byte;
   }
 
-  /** Writes bytes from `from` to `to`. */
+  /** Copies the bytes from `from` to `to`, exclusive. */
   copy(bytes: Uint8Array, from: number, to: number): void {
     this.#room(to - from);
     if (to - from > FEW) this.#bytes.set(bytes.subarray(from, to), this.#length);
@@ -75,7 +75,7 @@ export class Output {
     this.#length += text.length;
   }
 
-  /** Begins a line of pretty text at this level. */
+  /** Begins a line of pretty text at this indentation level. */
   line(depth: number): void {
     const spaces = INDENT * depth;
     this.#room(2 + spaces);
@@ -87,16 +87,16 @@ export class Output {
   }
 
   /**
-   * Writes with a function that needs room for at most `length` bytes.
+   * Calls a function that writes at most `length` bytes.
    *
-   * @param write gets the buffer and the offset to write at, and returns the end of what it wrote
+   * @param write receives the buffer and the offset to write at, and returns the end of its output
    */
   within(length: number, write: (bytes: Uint8Array, at: number) => number): void {
     this.#room(length);
     this.#length = write(this.#bytes, this.#length);
   }
 
-  /** Removes the bytes written; `buffer` has them until the next write. */
+  /** Removes the bytes written; `buffer` still contains them until the next write. */
   clear(): void {
     this.#length = 0;
     // Free the memory of a large text.

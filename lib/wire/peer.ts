@@ -4,11 +4,11 @@
  * @module
  */
 
-/** Descriptors that travel with a message; the holder of this object owns them. */
+/** File descriptors that were received with a message; the owner of this object must close them. */
 export interface Fds {
-  /** Closes those that were not sent on; may be called again. */
+  /** Closes the descriptors that were not sent; may be called again. */
   close(): void;
-  /** Closes all but the first, if there can be several: no QEMU command takes more. */
+  /** Closes all but the first, if there can be several: each QEMU command accepts only one. */
   keepFirst?(): void;
 }
 
@@ -34,20 +34,20 @@ export interface ClientPeer {
   pause(): void;
   /** Reads commands again. */
   resume(): void;
-  /** The number of queued bytes that the client has not read, if it is counted. */
+  /** The number of queued bytes that the client has not read, if the peer counts them. */
   readonly unread?: number;
-  /** The process at the other end, if it is known. */
+  /** The process at the other end, if known. */
   readonly identity?: Identity | undefined;
 }
 
-/** The reason for which a connection to QEMU has ended: a kind to decide by, and a text for people. */
+/** The reason why a connection to QEMU ended: a kind for programs, and a text for people. */
 export type QemuEnding =
   | {
-    /** The kind; `closed` is not qmpmux's doing. */
+    /** The kind; with `closed`, QEMU closed the connection. */
     readonly kind: "closed" | "unexpected" | "error" | "silent" | "unfinished" | "shutdown";
-    /** The reason in words, which clients may see. */
+    /** The reason in words; clients may see it. */
     readonly text: string;
-    /** More of it, such as the unexpected bytes, for the log alone. */
+    /** A detail for the log only, such as the unexpected bytes. */
     readonly detail?: string;
   }
   | { readonly kind: "no-qmp"; readonly text: string; readonly said: string };
@@ -62,10 +62,10 @@ export interface QemuPeer {
   send(bytes: Uint8Array, fds?: Fds): void;
   /** Closes the connection. */
   close(ending: QemuEnding): void;
-  /** The number of bytes of commands that the kernel has not taken, if it is counted. */
+  /** The number of bytes of commands not yet written to the socket, if the peer counts them. */
   readonly backlog?: number;
-  /** The process at the other end, if it is known. */
+  /** The process at the other end, if known. */
   readonly identity?: Identity | undefined;
-  /** The number of bytes of commands that QEMU has not read, if it is known. */
+  /** The number of bytes of commands that QEMU has not read, if known. */
   readonly unread?: number;
 }

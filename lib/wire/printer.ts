@@ -1,8 +1,8 @@
 /**
- * A value as QEMU prints it, plain or as with `pretty=on`.
+ * The printer of values as QEMU prints them, plain or as with `pretty=on`.
  *
- * It is printed in steps: a client may choose a value that takes a hundred milliseconds.
- * A survey first puts the members in QEMU's order, so that each part is written once.
+ * It works in steps, because a client may choose a value that takes a hundred milliseconds.
+ * A survey first finds QEMU's order of the members, so that the printer writes each part once.
  *
  * @module
  */
@@ -24,14 +24,14 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const SPACE = 0x20;
 
-/** The most digits of an integer that is copied. */
+/** The most digits of an integer that is copied without conversion. */
 const COPIED_DIGITS = 15;
 
-/** The style of a value that is printed. */
+/** The style in which a value is printed. */
 export interface PrintStyle {
-  /** The level of the value in its message; `undefined` prints it plain, in one line. */
+  /** The indentation level of the value in its message; `undefined` prints it plain, in one line. */
   readonly depth?: number | undefined;
-  /** The most bytes of the text. */
+  /** The most bytes of the output. */
   readonly limit?: number;
 }
 
@@ -40,9 +40,9 @@ interface Open {
   readonly close: number;
   /** The number of an object; -1 for an array. */
   readonly object: number;
-  /** The place of its next member in the survey; -1 when its members are in order. */
+  /** The index of its next member in the survey; -1 when its members are in QEMU's order. */
   place: number;
-  /** The number of members left, when they are not in order. */
+  /** The number of remaining members, if they are not in QEMU's order. */
   left: number;
 }
 
@@ -52,7 +52,7 @@ export class Printer {
   readonly #end: number;
   readonly #limit: number;
   readonly #out: Output;
-  /** The level of the present value in its message; -1 when it is printed plain. */
+  /** The indentation level of the present value in its message; -1 for plain output. */
   #depth: number;
   #at: number;
   readonly #survey: Survey;
@@ -60,12 +60,12 @@ export class Printer {
   readonly #open: Open[] = [];
   /** The number of objects that begin before `#at`. */
   #objects = 0;
-  /** Whether a value begins at `#at`; otherwise a value ends there. */
+  /** Whether a value begins at `#at`; otherwise one ends there. */
   #begins = true;
   #done = false;
 
   /**
-   * Begins to print a value.
+   * Creates a printer at the beginning of a value.
    *
    * @param bytes the bytes of a frame: valid, without white space
    * @param start the beginning of the value
@@ -92,9 +92,9 @@ export class Printer {
   }
 
   /**
-   * Prints the next bytes of the value, to the end of a string or number.
+   * Prints about this many bytes of the value; stops only between tokens.
    *
-   * @returns whether it is done
+   * @returns whether the value is complete, or too long
    */
   step(bytes: number): boolean {
     if (!this.#surveyed) {
@@ -106,14 +106,14 @@ export class Printer {
       const before = this.#at;
       if (this.#begins) this.#value();
       else this.#next();
-      // A member may be at any place, also at an earlier one.
+      // The next member may be at an earlier offset.
       left -= Math.max(1, this.#at - before);
       if (this.#out.length > this.#limit) this.#done = true;
     }
     return this.#done;
   }
 
-  /** Prints a string, number or word, or begins an object or array. */
+  /** Prints a scalar, or begins an object or array. */
   #value(): void {
     const byte = this.#bytes[this.#at]!;
     if (byte === OPEN_BRACE) this.#openUp(CLOSE_BRACE);
@@ -141,7 +141,7 @@ export class Printer {
     if (isObject) this.#member();
   }
 
-  /** Continues after a value with the next one of its object or array, or ends that. */
+  /** Continues after a value: moves to the next one in its object or array, or ends that container. */
   #next(): void {
     const open = this.#open.at(-1);
     if (open === undefined) {
@@ -230,27 +230,28 @@ function isDelimiter(byte: number): boolean {
   return byte === COMMA || byte === CLOSE_SQUARE || byte === CLOSE_BRACE;
 }
 
-/** A survey of the objects of a value that do not have their members in QEMU's order. */
+/** A survey of the objects of a value, which finds those whose members are not in QEMU's order. */
 class Survey {
   readonly #bytes: Uint8Array;
   readonly #end: number;
   #at: number;
-  /** The list in `members` of each object, numbered from 0; -1 when its members are in order. */
+  /** The index in `members` of each object's list, by number of the object; -1 if its members are in order. */
   readonly listOf: number[] = [];
   /** The end of each object, exclusive. */
   readonly endOf: number[] = [];
-  /** The number of objects that begin before that end. */
+  /** The number of objects that begin before the end of each object. */
   readonly nextOf: number[] = [];
   /**
-   * The lists of members of the objects that are not in order: the number of members, then for
-   * each, in QEMU's order, the offset of its key and the number of objects that begin before it.
+   * The lists of members of objects that are not in order. A list begins with the number of
+   * members. For each member, in QEMU's order, the offset of its key and the number of objects
+   * that begin before the key follow.
    */
   readonly members: number[] = [];
-  /** The members of the open objects: their keys, the numbers of objects before, their buckets. */
+  /** The members of the open objects: their keys, the numbers of objects before them, their buckets. */
   readonly #keys: number[] = [];
   readonly #before: number[] = [];
   readonly #buckets: number[] = [];
-  /** The open objects, and the number of members before each. */
+  /** The open objects, and the number of members in `#keys` before each. */
   readonly #open: number[] = [];
   readonly #bases: number[] = [];
 
@@ -259,11 +260,11 @@ class Survey {
     this.#end = end;
     const isContainer = bytes[start] === OPEN_BRACE || bytes[start] === OPEN_SQUARE;
     const brace = isContainer ? bytes.indexOf(OPEN_BRACE, start) : -1;
-    // Without a brace there is no object to look for.
+    // A value without a brace has no objects.
     this.#at = brace < 0 || brace >= end ? end : start;
   }
 
-  /** Surveys this many bytes; returns whether they were the last. */
+  /** Surveys about this many bytes; returns whether the survey is complete. */
   step(count: number): boolean {
     const bytes = this.#bytes;
     const until = Math.min(this.#end, this.#at + count);

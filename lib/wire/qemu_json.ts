@@ -1,8 +1,8 @@
 /**
  * QEMU's spelling of a value, for qmpmux's own replies and for ids.
  *
- * Members have the order of QEMU's hash table, doubles are printed as `%.17g`, and characters
- * other than ASCII as `\uXXXX`. Measured on QEMU 7.2 to 11.1.
+ * Members are in the order of QEMU's hash table, doubles are printed as `%.17g`, and non-ASCII
+ * characters as `\uXXXX`. Measured on QEMU 7.2 to 11.1.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const ENCODER = new TextEncoder();
  * @param bytes the bytes of a frame: valid, without white space
  * @param start the beginning of the value
  * @param end its end
- * @returns ASCII text, with QEMU's `inf` and `-inf`, which are not JSON
+ * @returns ASCII text; it may contain QEMU's `inf` and `-inf`, which are not JSON
  */
 export function canonical(bytes: Uint8Array, start: number, end: number): string {
   const first = bytes[start]!;
@@ -41,11 +41,12 @@ export function canonical(bytes: Uint8Array, start: number, end: number): string
 }
 
 /**
- * Returns a value as a monitor with `pretty=on` prints it: each member and element, and
- * the closing bracket even of an empty container, is on a separate line.
+ * Returns a value as a monitor with `pretty=on` prints it.
+ *
+ * Each member, element and closing bracket begins a line, even the bracket of an empty container.
  *
  * @param text a value in QEMU's plain spelling
- * @param depth its level in the message
+ * @param depth the indentation level of the value in the message
  */
 export function prettied(text: string, depth = 0): string {
   const bytes = prettyBytes(asciiBytes(text), depth);
@@ -58,10 +59,10 @@ const CLOSE_SQUARE = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** Prints bytes like {@linkcode prettied}, and keeps a line end after the value. */
+/** Converts bytes as {@linkcode prettied} does, and keeps a line end after the value. */
 export function prettyBytes(bytes: Uint8Array, depth = 0): Uint8Array {
   const out = new Output(2 * bytes.length + 64);
-  /** The first byte that is not copied yet. */
+  /** The offset of the first byte that is not copied yet. */
   let from = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at]!;

@@ -1,7 +1,7 @@
 /**
- * The writing of messages: replies and events in QEMU's spelling, with ids where QEMU prints them.
+ * The writer of messages: replies and events in QEMU's spelling, with ids where QEMU prints them.
  *
- * QEMU's own messages are spliced, never parsed and serialized again.
+ * Members are inserted into QEMU's messages without parsing them.
  *
  * @module
  */
@@ -23,10 +23,10 @@ const LINE_END = "\r\n";
 const PRETTY_ERROR_END = "\r\n    }\r\n}\r\n";
 
 /**
- * Adds a number as the id of a command.
+ * Adds an id, a number, to a command.
  *
  * @param bytes the bytes of a {@linkcode Command}, which have no id
- * @param id digits
+ * @param id the number in digits
  */
 export function numbered(bytes: Uint8Array, id: string): Uint8Array {
   return inserted(bytes, bytes.length - 1, `,"id":${id}`);
@@ -37,7 +37,7 @@ export function pretty(reply: Reply): Reply {
   return { ...reply, bytes: prettyBytes(reply.bytes) };
 }
 
-/** The length above which a reply is not copied to insert an id. */
+/** The length above which an id is inserted without copying the reply. */
 const COPIED_BYTES_LIMIT = 65536;
 
 /** A reply without its id, in QEMU's spelling, plain or pretty. */
@@ -46,13 +46,13 @@ export type Bare = Pick<Reply, "kind" | "bytes" | "data">;
 /**
  * Inserts a client's id into a reply where QEMU prints it: after `return`, before `error`.
  *
- * @param id the id as QEMU prints it in a reply of this style, plain or pretty
+ * @param id the id as QEMU prints it in the reply's style, plain or pretty
  */
 export function withId(reply: Bare, id: Id): Uint8Array {
   return id === undefined ? reply.bytes : inserted(reply.bytes, ...idPlace(reply, id));
 }
 
-/** Returns a reply with a client's id as parts to send in order: a long reply is not copied. */
+/** Returns a reply with a client's id, as parts to send in order; a long reply is not copied. */
 export function partsWithId(reply: Bare, id: Id): readonly Uint8Array[] {
   const { bytes, data } = reply;
   if (data === undefined && bytes.length + (id?.length ?? 0) <= COPIED_BYTES_LIMIT) {
@@ -99,7 +99,7 @@ export function errorReply(errorClass: string, desc: string, data?: string): Rep
   return data === undefined ? reply : withData(reply, data);
 }
 
-/** Adds a `data` member to an error of QEMU, plain or pretty, without an id. */
+/** Adds a `data` member to an error without an id, plain or pretty. */
 export function withData(reply: Reply, data: string): Reply {
   const { bytes } = reply;
   if (bytes.length > COPIED_BYTES_LIMIT) return { ...reply, data };
@@ -122,13 +122,13 @@ export function returned({ kind, bytes }: Reply): string | undefined {
   return text.slice(text.indexOf(":") + 1, text.lastIndexOf("}")).trim();
 }
 
-/** The most bytes of a reply that is decoded; that to `add-fd` has some 50. */
+/** The most bytes of a reply whose object is decoded; the reply to `add-fd` has about 50. */
 const OBJECT_BYTES_LIMIT = 4096;
 
 /**
- * Decodes the object of a return.
+ * Decodes the object that a reply returns.
  *
- * @throws UnexpectedMessage when it has no object, or is too long
+ * @throws UnexpectedMessage when the reply returns no object, or is too long
  */
 export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> {
   if (reply.bytes.length > OBJECT_BYTES_LIMIT) {
@@ -138,7 +138,7 @@ export function objectReturned(reply: Reply): Readonly<Record<string, unknown>> 
   try {
     value = JSON.parse(returned(reply) ?? "");
   } catch {
-    // Malformed JSON is refused below, like any value but an object.
+    // Malformed JSON is refused below, like any other value that is not an object.
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
@@ -168,13 +168,13 @@ export function controlGreeting(version: string): Greeting {
   return { kind: "greeting", bytes: asciiBytes(text), capabilities: [], version: [0, 0, 0] };
 }
 
-/** The length of the beginning of an error that contains its class. */
+/** The number of bytes at the beginning of an error that contain its class. */
 const CLASS_BYTES = 256;
 
 /** Returns the class of an error, `undefined` for a return. */
 export function errorClass({ kind, bytes }: Reply): string | undefined {
   if (kind === "return") return undefined;
-  // A client's text comes after the class, with its quotes escaped.
+  // Text that a client chose can follow the class only, with its quotes escaped.
   return /"class": "(\w+)"/.exec(DECODER.decode(bytes.subarray(0, CLASS_BYTES)))?.[1];
 }
 
@@ -183,7 +183,7 @@ export function returnReply(value: string): Reply {
   return { kind: "return", bytes: asciiBytes(`{"return": ${value}}\r\n`), id: undefined };
 }
 
-/** The level of the elements of a returned list in pretty text. */
+/** The indentation level of the elements of a returned list in pretty text. */
 const ELEMENT_DEPTH = 2;
 
 /** Returns an element of a returned list in QEMU's spelling. */
@@ -192,7 +192,7 @@ export function elementText(value: unknown, isPretty: boolean): string {
   return isPretty ? prettied(text, ELEMENT_DEPTH) : text;
 }
 
-/** Makes a return of a list, without an id, from the texts of its elements. */
+/** Makes a return of a list, without an id; `elements` are texts in QEMU's spelling. */
 export function listReply(elements: readonly string[], isPretty: boolean): Reply {
   if (!isPretty || elements.length === 0) return returnReply(`[${elements.join(", ")}]`);
   const line = `\r\n${" ".repeat(4 * ELEMENT_DEPTH)}`;

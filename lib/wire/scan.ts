@@ -1,20 +1,23 @@
 /**
- * The ends of the strings, values and members of a frame.
+ * Functions that find the ends of strings, values and members in a frame, and the elements of an
+ * array in a message of QEMU.
  *
  * @module
  */
 
+const SPACE = 0x20;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
+const CLOSE_SQUARE = 0x5d;
 const CLOSE_BRACE = 0x7d;
 
-/** The bit by which a square bracket differs from a brace. */
+/** The bit that a brace has and a square bracket does not. */
 export const BRACE_BIT = 0x20;
 
-/** The kinds of bytes outside of strings; 0 is a part of a number or word. */
+/** The kinds of bytes outside strings; 0 is a byte of a number or word. */
 const SEPARATES = 1;
 const QUOTES = 2;
 const OPENS = 3;
@@ -78,4 +81,41 @@ export function membersAt(bytes: Uint8Array, at: number): Offsets {
     at = end + 1;
   }
   return offsets;
+}
+
+/** The bytes of a value, from `start` up to `end`, exclusive. */
+export interface Span {
+  /** The offset of its first byte. */
+  readonly start: number;
+  /** The offset after its last byte. */
+  readonly end: number;
+}
+
+/**
+ * Finds the elements of an array that may have white space around them.
+ *
+ * @param at the offset of the first element, or of the closing bracket
+ * @returns the elements, and the offset of the closing bracket or of the end of the bytes
+ */
+export function elementsAt(
+  bytes: Uint8Array,
+  at: number,
+): { readonly spans: readonly Span[]; readonly close: number } {
+  const spans: Span[] = [];
+  while (at < bytes.length && bytes[at] !== CLOSE_SQUARE) {
+    const start = at;
+    at = endOfValue(bytes, at);
+    // The end of a number or word includes the white space after it.
+    let end = at;
+    while (bytes[end - 1]! <= SPACE) end--;
+    spans.push({ start, end });
+    at = afterSpace(bytes, at);
+    if (bytes[at] === COMMA) at = afterSpace(bytes, at + 1);
+  }
+  return { spans, close: at };
+}
+
+function afterSpace(bytes: Uint8Array, at: number): number {
+  while (bytes[at]! <= SPACE) at++;
+  return at;
 }

@@ -1,10 +1,10 @@
 /**
- * Long texts of others, cut to a length.
+ * A function that shortens long texts of clients and QEMU.
  *
  * @module
  */
 
-/** Returns a text of at most so many UTF-16 units; a longer one ends with an ellipsis. */
+/** Shortens a text to at most `limit` UTF-16 units, with an ellipsis at the end. */
 export function shortened(text: string, limit: number): string {
   if (text.length <= limit) return text;
   // A copy: a V8 slice would keep the whole long text alive.

@@ -1,5 +1,5 @@
 /**
- * String tokens in other spellings: JSON's, QEMU's, and modified UTF-8; and edits of them.
+ * Conversions of string tokens to JSON's spelling, QEMU's spelling and modified UTF-8, and edits of strings.
  *
  * @module
  */
@@ -24,10 +24,12 @@ const NUL_ESCAPE = ENCODER.encode("\\u0000");
 const UPPER_HEX = ENCODER.encode("0123456789ABCDEF");
 
 /**
- * Copies a valid string token in JSON's spelling: double quotes, `'` instead of `\'`, NUL as
- * `\u0000`; all other escapes and characters are unchanged.
+ * Copies a valid string token in JSON's spelling.
  *
- * @param out has room for `3 * (end - start)` bytes from `at`
+ * The copy has double quotes, `'` instead of `\'`, and NUL as `\u0000`. All other escapes and
+ * characters are unchanged.
+ *
+ * @param out must have room for `3 * (end - start)` bytes from `at`
  * @returns the end of the copy in `out`
  */
 export function respellString(
@@ -59,7 +61,7 @@ export function respellString(
 /**
  * Decodes a valid string token into modified UTF-8, as QEMU stores it.
  *
- * @param out has room for `end - start` bytes
+ * @param out must have room for `end - start` bytes
  * @returns the number of bytes
  */
 export function decodeString(
@@ -111,10 +113,11 @@ function putUtf8(out: Uint8Array, at: number, code: number): number {
 }
 
 /**
- * Copies a valid string token in QEMU's spelling: short escapes where it has them, all else
- * but printable ASCII as `\uXXXX`.
+ * Copies a valid string token in QEMU's spelling.
  *
- * @param out has room for `ESCAPE_BYTES * (end - start)` bytes from `at`
+ * A character that is not printable ASCII becomes a short escape if QEMU has one, else `\uXXXX`.
+ *
+ * @param out must have room for `ESCAPE_BYTES * (end - start)` bytes from `at`
  * @returns the end of the copy in `out`
  * @throws Error when the token is malformed, which no frame contains
  */
@@ -145,7 +148,7 @@ export function printString(
   return at;
 }
 
-/** Writes a character as QEMU prints it in a string; returns the offset after it. */
+/** Writes a character at `at` as QEMU prints it in a string; returns the offset after it. */
 function putPrinted(out: Uint8Array, at: number, code: number): number {
   if (code >= 0x10000) {
     at = putPrinted(out, at, 0xd800 + ((code - 0x10000) >> 10));
@@ -182,27 +185,27 @@ export function quoted(text: string): string {
   return asciiText(out, 0, at);
 }
 
-/** A change of a string. */
+/** An edit of a string in a frame. */
 export interface StringEdit {
   /** The offset of the string in the frame. */
   readonly start: number;
   /** The end of the string in the frame, exclusive. */
   readonly end: number;
-  /** The place for the text in the string, in UTF-16 units; without it the text replaces the string. */
+  /** The place in the string, in UTF-16 units, where the text is inserted; if absent, it replaces the string. */
   readonly at?: number;
-  /** The text; one that is inserted is ASCII without quotes, backslashes and control characters. */
+  /** The text; to be inserted, it must be ASCII without quotes, backslashes and control characters. */
   readonly text: string;
 }
 
 /**
  * Returns the bytes of a frame with its strings edited.
  *
- * @param edits the edits in the order of their places
+ * @param edits the edits, sorted by place
  */
 export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint8Array {
   const pieces: Uint8Array[] = [];
   let copied = 0;
-  /** The last edited string, the place of the edit in it, and its UTF-16 units before that. */
+  /** The last edited string, the offset of the edit in it, and the number of UTF-16 units before the edit. */
   let string = -1;
   let [offset, units] = [0, 0];
   for (const { start, end, at, text } of edits) {
@@ -225,7 +228,7 @@ export function withEdits(bytes: Uint8Array, edits: readonly StringEdit[]): Uint
 function behind(bytes: Uint8Array, offset: number, units: number): number {
   while (units > 0) {
     const byte = bytes[offset]!;
-    // An escape stands for one unit, a character of four bytes for two.
+    // An escape encodes one unit; a character of four bytes has two.
     if (byte === BACKSLASH) offset += bytes[offset + 1] === LETTER_U ? 6 : 2;
     else offset += byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
     units -= byte >= 0xf0 ? 2 : 1;

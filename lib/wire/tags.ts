@@ -1,8 +1,8 @@
 /**
- * Tags that are appended to names for QEMU and removed from its messages.
+ * Tags, which are appended to names in commands for QEMU and removed from QEMU's messages.
  *
- * A tag is `~`, a secret of six characters, a number and `~`. None of its characters is ever
- * escaped, so that it can be found at any depth of quoting.
+ * A tag is `~`, a secret of six characters, a number and `~`. These characters are never
+ * escaped, so a tag can be found at any depth of quoting.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import { asciiBytes, joined } from "./text.ts";
 
 const TILDE = 0x7e;
 const SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/** The length of the secret: clients cannot guess 36 bits, even with 100,000 guesses a command. */
+/** The length of the secret. Clients cannot guess its 36 bits, even with 100,000 guesses per command. */
 const SECRET_SIGNS = 6;
 /** The length of 2^53 in base 36. */
 const NUMBER_SIGNS_LIMIT = 11;
 
 /** The tags of one process. */
 export class Tags {
-  /** The text with which each tag begins. */
+  /** The beginning of every tag. */
   readonly mark: string;
-  /** A tag that no name of QEMU's has. */
+  /** A tag that no name at QEMU has, for references to names that do not exist. */
   readonly none: string;
   readonly #needle: Uint8Array;
-  /** The distance that the search may skip, by the byte at the end of the window. */
+  /** The distance by which the search may advance, by the last byte of the window. */
   readonly #skips: Uint8Array;
   #last = 0;
   #used = false;
 
-  /** Creates tags with a secret: digits that clients cannot know. */
+  /** Creates tags with a secret, a number in digits that clients cannot know. */
   constructor(secret: string) {
     let rest = BigInt(secret);
     let signs = "";
@@ -48,14 +48,15 @@ export class Tags {
     return `${this.mark}${(++this.#last).toString(36)}~`;
   }
 
-  /** Begins to look for tags: names with tags are sent to QEMU from now on. */
+  /** Enables the search in QEMU's messages. Call it before a name with a tag is first sent to QEMU. */
   sent(): void {
     this.#used = true;
   }
 
   /**
-   * Removes the tags from a message of QEMU; of adjacent tags only the last, which is the newest.
-   * Until names with tags are sent the message is not scanned.
+   * Removes the tags from a message of QEMU. Of several adjacent tags, it removes only the last.
+   *
+   * It does not scan messages before `sent` is called.
    */
   without(bytes: Uint8Array): Uint8Array {
     if (!this.#used) return bytes;
@@ -74,7 +75,7 @@ export class Tags {
     return from === 0 ? bytes : joined([...pieces, bytes.subarray(from)]);
   }
 
-  /** Returns the offset of the next mark, or -1. It reads about one byte of seven (Horspool). */
+  /** Returns the offset of the next mark, or -1. It reads about one byte in seven (Horspool's algorithm). */
   #find(bytes: Uint8Array, from: number): number {
     const needle = this.#needle;
     const skips = this.#skips;

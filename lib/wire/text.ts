@@ -1,8 +1,8 @@
 /**
- * QEMU's strings, read: modified UTF-8, its escapes, and malformed sequences.
+ * The reader of strings as QEMU reads them: modified UTF-8, escapes, and malformed sequences.
  *
- * Modified UTF-8 spells NUL as `C0 80`; surrogates, non-characters and overlong forms are
- * malformed. Rules measured on QEMU 7.2 to 11.1.
+ * Modified UTF-8 encodes NUL as `C0 80`. Surrogates, non-characters and overlong forms are
+ * malformed. The rules were measured on QEMU 7.2 to 11.1.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const ENCODER = new TextEncoder();
 /** The code of a malformed sequence or escape. */
 const NO_CHARACTER = 0xffffff;
 
-/** The length of the longest escape, for one UTF-16 unit or a byte of the text. */
+/** The length of the longest escape, which a UTF-16 unit or a byte can become. */
 export const ESCAPE_BYTES = 6;
 
 /** The smallest code point that needs 2, 3, … 6 bytes. */
@@ -35,8 +35,10 @@ function isCharacter(code: number): boolean {
 }
 
 /**
- * Reads the character at `at`, packed as `length * 2 ** 24 + code`. The code of a malformed
- * sequence is `0xffffff`, and its length is the number of bytes that QEMU skips.
+ * Reads the character at `at` and returns `length * 2 ** 24 + code`.
+ *
+ * The code of a malformed sequence is `0xffffff`, and its length is the number of bytes that
+ * QEMU skips.
  */
 export function characterAt(bytes: Uint8Array, at: number, end: number): number {
   const first = bytes[at]!;
@@ -59,19 +61,19 @@ export function characterAt(bytes: Uint8Array, at: number, end: number): number 
   return length * 0x1000000 + code;
 }
 
-/** The value of each byte as a hexadecimal digit; 0xff for other bytes. */
+/** The value of each hexadecimal digit; 0xff for other bytes. */
 const HEX = new Uint8Array(256).fill(0xff);
 for (const [index, digit] of [..."0123456789abcdefABCDEF"].entries()) {
   HEX[digit.charCodeAt(0)] = index < 16 ? index : index - 6;
 }
 
-/** The character for each byte after a backslash; 0 for a byte that makes no escape. */
+/** The character that a backslash and each byte encode; 0 if they are not an escape. */
 const SIMPLE_ESCAPES = new Uint8Array(256);
 for (const [index, letter] of [..."\"'\\/bfnrt"].entries()) {
   SIMPLE_ESCAPES[letter.charCodeAt(0)] = "\"'\\/\b\f\n\r\t".charCodeAt(index);
 }
 
-/** Reads four hexadecimal digits; returns -1 if they are others. */
+/** Reads four hexadecimal digits; returns -1 if they are not digits. */
 function hex4(bytes: Uint8Array, at: number, end: number): number {
   if (at + 4 > end) return -1;
   const a = HEX[bytes[at]!]!;
@@ -81,7 +83,7 @@ function hex4(bytes: Uint8Array, at: number, end: number): number {
   return (a | b | c | d) > 15 ? -1 : (a << 12) | (b << 8) | (c << 4) | d;
 }
 
-/** Reads the escape at `at`, or a pair of escaped surrogates, packed as in {@linkcode characterAt}. */
+/** Reads the escape, or pair of escaped surrogates, at `at`; returns it like {@linkcode characterAt}. */
 export function escapedAt(bytes: Uint8Array, at: number, end: number): number {
   const escape = bytes[at + 1]!;
   if (escape !== LETTER_U) {
@@ -100,7 +102,7 @@ export function escapedAt(bytes: Uint8Array, at: number, end: number): number {
   return 0x6000000 + (code > 0xdfff && isCharacter(code) ? code : NO_CHARACTER);
 }
 
-/** A buffer for the UTF-16 units of the text that is being read, freed when it is large. */
+/** A buffer for the UTF-16 units of the present text; a large one is freed. */
 let units = new Uint16Array(1024);
 const KEPT_UNITS = 32768;
 
@@ -110,7 +112,7 @@ function unitsFor(length: number): Uint16Array {
   return units;
 }
 
-/** Returns the first units as a text. */
+/** Returns this many units of the buffer as text. */
 function textOfUnits(length: number): string {
   const text = length <= 4096
     ? String.fromCharCode.apply(null, units.subarray(0, length) as unknown as number[])
@@ -130,7 +132,7 @@ function putUnits(out: Uint16Array, at: number, code: number): number {
   return at + 2;
 }
 
-/** Returns bytes as QEMU shows them in a message: up to a NUL, each malformed sequence as U+FFFD. */
+/** Decodes bytes as QEMU shows them in a message: up to a NUL, with U+FFFD for each malformed sequence. */
 export function shown(bytes: Uint8Array, start: number, end: number): string {
   const out = unitsFor(end - start);
   let length = 0;
@@ -150,7 +152,7 @@ export function shown(bytes: Uint8Array, start: number, end: number): string {
   return textOfUnits(length);
 }
 
-/** Returns bytes that are ASCII as a text. */
+/** Returns ASCII bytes as text. */
 export function asciiText(bytes: Uint8Array, start: number, end: number): string {
   if (end - start > 4096) return DECODER.decode(bytes.subarray(start, end));
   return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
@@ -164,7 +166,7 @@ export function asciiBytes(text: string): Uint8Array {
   return bytes;
 }
 
-/** Writes ASCII text into bytes that have room for it. */
+/** Writes ASCII text at `at`; the bytes must have room for it. */
 export function putAscii(text: string, bytes: Uint8Array, at: number): void {
   if (text.length > 256) ENCODER.encodeInto(text, bytes.subarray(at));
   else for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
@@ -182,8 +184,9 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Tells whether a string token has double quotes, printable ASCII and no escapes, so that its
- * bytes are its text.
+ * Tells whether a string token has double quotes, only printable ASCII and no escapes.
+ *
+ * The bytes between the quotes of such a token are its text.
  */
 export function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
   if (bytes[start] !== DOUBLE_QUOTE) return false;
@@ -227,7 +230,7 @@ function isDecoded(bytes: Uint8Array, start: number, text: string): boolean {
   return end - start - 2 <= ESCAPE_BYTES * text.length && stringAt(bytes, start, end) === text;
 }
 
-/** Tells whether a string token contains an ASCII text, or has escapes that could stand for it. */
+/** Tells whether a string token contains an ASCII text, or escapes that could encode it. */
 export function canContain(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start - 2 < text.length) return false;
   const first = text.charCodeAt(0);

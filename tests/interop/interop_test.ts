@@ -1,8 +1,8 @@
 /**
- * Clients nobody here wrote, unmodified, through qmpmux in front of a real QEMU.
+ * Third-party clients, unmodified, through qmpmux in front of a real QEMU.
  *
- * A client that talks to one monitor has to see the very same through qmpmux as
- * from QEMU itself: its scenario is played with both and the outcomes compared.
+ * A client that talks to one monitor must see through qmpmux exactly what it sees from QEMU: its
+ * scenario is played with both and the outcomes are compared.
  *
  * @module
  */
@@ -64,7 +64,10 @@ async function sameAsAlone(
   return through;
 }
 
-/** Resolves when QEMU greets: its socket file exists a moment before it accepts connections. */
+/**
+ * Resolves when QEMU sends its greeting: its socket file exists a moment before it accepts
+ * connections.
+ */
 async function greets(path: string): Promise<void> {
   for (;;) {
     try {
@@ -88,12 +91,12 @@ async function playPython(scenario: string, path: string): Promise<Exit> {
   return await run("python3", [join(HERE, "python/client.py"), scenario, path], { env });
 }
 
-/** Ends a client that a failed test has left. */
+/** Kills a client that a failed test has left. */
 function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch (error) {
-    // It has ended by itself.
+    // It has exited by itself.
     if (!(error instanceof TypeError)) throw error;
   }
 }
@@ -106,15 +109,19 @@ function result({ code, stdout, stderr }: Exit): unknown {
 
 const python = { ignore: without("python") };
 
-Deno.test("qemu.qmp connect() greets, executes and comes back through qmpmux", python, async () => {
-  const outcome = await sameAsAlone((path) => playPython("converse", path));
-  const { status, version, again } = result(outcome) as Record<string, Record<string, unknown>>;
-  assertEquals([status!.status, status!.running], ["prelaunch", false]);
-  assertEquals(version, again);
-});
+Deno.test(
+  "qemu.qmp connect() connects, executes and reconnects through qmpmux",
+  python,
+  async () => {
+    const outcome = await sameAsAlone((path) => playPython("converse", path));
+    const { status, version, again } = result(outcome) as Record<string, Record<string, unknown>>;
+    assertEquals([status!.status, status!.running], ["prelaunch", false]);
+    assertEquals(version, again);
+  },
+);
 
 Deno.test(
-  "qemu.qmp execute() gets its own answers when two clients ask at once",
+  "qemu.qmp execute() returns each client its own reply when two send at once",
   python,
   async () => {
     await using shared = await startShared();
@@ -124,7 +131,7 @@ Deno.test(
 );
 
 Deno.test(
-  "qemu.qmp EventListener gets what its filter names, whoever caused it",
+  "qemu.qmp EventListener gets the events of its filter, whichever client caused them",
   python,
   async () => {
     await using shared = await startShared();
@@ -137,7 +144,7 @@ Deno.test(
   },
 );
 
-Deno.test("qemu.qmp execute() raises QEMU's errors and goes on", python, async () => {
+Deno.test("qemu.qmp execute() raises QEMU's errors and continues", python, async () => {
   const outcome = await sameAsAlone((path) => playPython("errors", path));
   const { refused } = result(outcome) as { refused: { class: string }[] };
   assertEquals(refused.map((refusal) => refusal.class), [
@@ -149,7 +156,7 @@ Deno.test("qemu.qmp execute() raises QEMU's errors and goes on", python, async (
   ]);
 });
 
-Deno.test("qemu.qmp execute() out of band overtakes a command under way", python, async () => {
+Deno.test("qemu.qmp execute() out of band overtakes a command in flight", python, async () => {
   const outcome = await sameAsAlone((path) => playPython("oob", path));
   assertEquals(result(outcome), {
     order: ["out-of-band", "in-band", "behind"],
@@ -158,7 +165,7 @@ Deno.test("qemu.qmp execute() out of band overtakes a command under way", python
   });
 });
 
-Deno.test("qemu.qmp disconnect() sees the end of file when QEMU quits", python, async () => {
+Deno.test("qemu.qmp disconnect() gets end of file when QEMU quits", python, async () => {
   await using shared = await startShared();
   const outcome = await playPython("leaving", shared.path);
   assertEquals(result(outcome), {
@@ -168,28 +175,32 @@ Deno.test("qemu.qmp disconnect() sees the end of file when QEMU quits", python, 
   });
 });
 
-Deno.test("qemu.qmp execute() is interrupted when QEMU dies under way", python, async () => {
-  await using shared = await startShared();
-  const child = new Deno.Command("python3", {
-    args: [join(HERE, "python/client.py"), "interrupted", shared.path],
-    env: { PYTHONPATH: await getPython(), PYTHONDONTWRITEBYTECODE: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  using stack = new DisposableStack();
-  stack.defer(() => kill(child));
-  const lines = new Lines(child.stdout);
-  await lines.until(/^under way$/);
-  shared.qemu.kill("SIGKILL");
-  assertEquals(await lines.rest(), ['{"type": "ExecInterruptedError", "text": "Disconnected"}']);
-  await within("the client's end", child.status);
-});
+Deno.test(
+  "qemu.qmp execute() is interrupted when QEMU dies with a command in flight",
+  python,
+  async () => {
+    await using shared = await startShared();
+    const child = new Deno.Command("python3", {
+      args: [join(HERE, "python/client.py"), "interrupted", shared.path],
+      env: { PYTHONPATH: await getPython(), PYTHONDONTWRITEBYTECODE: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    using stack = new DisposableStack();
+    stack.defer(() => kill(child));
+    const lines = new Lines(child.stdout);
+    await lines.until(/^under way$/);
+    shared.qemu.kill("SIGKILL");
+    assertEquals(await lines.rest(), ['{"type": "ExecInterruptedError", "text": "Disconnected"}']);
+    await within("the client's disconnect", child.status);
+  },
+);
 
 /** The address of the BIOS's first instruction in a paused machine. */
 const RESET_VECTOR = 0xffff0;
 
-Deno.test("drgn reads a guest's memory through fds=on, 24 at once", python, async () => {
+Deno.test("drgn reads a guest's memory through fds=on, 24 clients at once", python, async () => {
   using place = makePlace();
   const at = (name: string): string => join(place.path, name);
   await using qemu = await startQemu(at("qemu"), ["-machine", "q35", "-device", "vmcoreinfo"]);
@@ -224,7 +235,7 @@ Deno.test("qmp-shell shows replies, errors and events as with QEMU alone", pytho
   const lines = [
     "query-status",
     "cont",
-    "", // Shows the events so far.
+    "", // The command shows the events so far.
     "stop",
     "",
     "no-such-command",
@@ -242,40 +253,44 @@ Deno.test("qmp-shell shows replies, errors and events as with QEMU alone", pytho
 
 const go = { ignore: without("go") };
 
-Deno.test("go-qemu SocketMonitor runs commands and streams events beside another", go, async () => {
-  const client = await getGo();
-  await using shared = await startShared();
-  const reply = await run(client, [shared.path]);
-  // Newer QEMU has no singlestep.
-  const stdout = reply.stdout.replaceAll(String.raw`\"singlestep\": false, `, "");
-  const outcome = result({ ...reply, stdout }) as Record<string, unknown>;
-  assertMatch(String(outcome.version), /^\d+\.\d+\.\d+$/);
-  delete outcome.version;
-  assertEquals(outcome, {
-    capabilities: ["oob"],
-    replies: {
-      cont: '{"return": {}}',
-      running: '{"return": {"status": "running", "running": true}}',
-      stop: '{"return": {}}',
-      stopped: '{"return": {"status": "paused", "running": false}, "id": "seven"}',
-      other: '{"return": {}}',
-      quit: '{"return": {}}',
-    },
-    refused: [
-      "The command no-such-command has not been found",
-      "Device 'nope' not found",
-      "QMP input member 'odd' is unexpected",
-    ],
-    watched: ["RESUME", "STOP", "SHUTDOWN"],
-    dated: true,
-    closed: true,
-    afterClose: "error",
-  });
-});
+Deno.test(
+  "go-qemu SocketMonitor runs commands and streams events beside another client",
+  go,
+  async () => {
+    const client = await getGo();
+    await using shared = await startShared();
+    const reply = await run(client, [shared.path]);
+    // Newer QEMU has no singlestep.
+    const stdout = reply.stdout.replaceAll(String.raw`\"singlestep\": false, `, "");
+    const outcome = result({ ...reply, stdout }) as Record<string, unknown>;
+    assertMatch(String(outcome.version), /^\d+\.\d+\.\d+$/);
+    delete outcome.version;
+    assertEquals(outcome, {
+      capabilities: ["oob"],
+      replies: {
+        cont: '{"return": {}}',
+        running: '{"return": {"status": "running", "running": true}}',
+        stop: '{"return": {}}',
+        stopped: '{"return": {"status": "paused", "running": false}, "id": "seven"}',
+        other: '{"return": {}}',
+        quit: '{"return": {}}',
+      },
+      refused: [
+        "The command no-such-command has not been found",
+        "Device 'nope' not found",
+        "QMP input member 'odd' is unexpected",
+      ],
+      watched: ["RESUME", "STOP", "SHUTDOWN"],
+      dated: true,
+      closed: true,
+      afterClose: "error",
+    });
+  },
+);
 
 const rust = { ignore: without("rust") };
 
-Deno.test("qapi Qmp executes typed commands and keeps events through qmpmux", rust, async () => {
+Deno.test("qapi Qmp executes typed commands and receives events through qmpmux", rust, async () => {
   const client = await getRust();
   const { code, stdout, stderr } = await sameAsAlone((path) => run(client, ["blocking", path]));
   assertEquals([code, stderr], [0, ""]);
@@ -298,7 +313,7 @@ Deno.test(
 
 const socat = { ignore: without("socat") };
 
-Deno.test("socat gets all its answers after half-closing, as from QEMU alone", socat, async () => {
+Deno.test("socat gets all its replies after half-closing, as from QEMU alone", socat, async () => {
   const input = [
     '{"execute": "qmp_capabilities"}',
     '{"execute": "cont", "id": 1}',
@@ -310,14 +325,14 @@ Deno.test("socat gets all its answers after half-closing, as from QEMU alone", s
     "",
   ].join("\r\n");
   const { code, stdout } = await sameAsAlone((path) =>
-    // It would wait that long for the end of file; the reply's end is sooner.
+    // The timeout until the end of file; the last reply is sooner.
     run("socat", ["-t", "20", "-", `UNIX-CONNECT:${path}`], { input })
   );
   assertEquals(code, 0);
   assertMatch(stdout, /\r\n\{"id": null, "error": \{"class": "CommandNotFound", [^]*\r\n$/);
 });
 
-Deno.test("socat sessions typed side by side each hear their own answers", socat, async () => {
+Deno.test("socat sessions typed side by side each get their own replies", socat, async () => {
   await using shared = await startShared();
   using stack = new DisposableStack();
   const sessions = Array.from({ length: 3 }, () => {
@@ -366,7 +381,7 @@ Deno.test(
     await using _qmpmux = qmpmux;
     const { virsh, file } = host;
 
-    /** Lets libvirt do something, while another client asks a hundred times. */
+    /** Runs an action of libvirt while another client sends a hundred commands. */
     const beside = async (asker: TestClient, ...args: string[]): Promise<string> => {
       const asking = (async () => {
         for (let id = 0; id < 100; id++) {
@@ -401,7 +416,7 @@ Deno.test(
       await watched("RESUME");
     });
 
-    await t.step("follow what another client does", async () => {
+    await t.step("follow another client's changes", async () => {
       await asker.send({ execute: "stop" });
       await asker.lines.until(/^\{"return": /);
       await watched("STOP");
@@ -474,7 +489,7 @@ Deno.test(
       await untilState(state, /^shut off/);
     });
 
-    await t.step("the end of qmpmux, as a crash", async () => {
+    await t.step("qmpmux's exit, as a crash", async () => {
       await virsh("start", "shared");
       qmpmux.kill("SIGKILL");
       await untilState(state, /^shut off \(crashed\)/);
@@ -483,7 +498,7 @@ Deno.test(
 );
 
 /**
- * Asks until the domain's state is as wanted: libvirt acts on an event only after it has arrived.
+ * Polls until the domain's state is as wanted: libvirt acts on an event only after it has arrived.
  */
 async function untilState(state: () => Promise<string>, wanted: RegExp): Promise<void> {
   let waiting = true;

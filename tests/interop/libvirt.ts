@@ -1,8 +1,8 @@
 /**
- * libvirt for tests: a private daemon, kept apart in namespaces.
+ * libvirt for tests: a private daemon, isolated in namespaces.
  *
- * By default the domain's emulator is `libvirt/emulator.py`, which puts the program that listens at
- * `mux` between libvirt and QEMU's monitor, at `qemu`.
+ * By default the domain's emulator is `libvirt/emulator.py`, which connects libvirt to the program
+ * that listens at `mux`, in front of QEMU's monitor at `qemu`.
  *
  * @module
  */
@@ -19,11 +19,11 @@ const DISK_BYTES = 1 << 20;
 /** Starting a domain takes hundreds of commands one after the other. */
 const VIRSH_PATIENCE_MS = 120_000;
 
-/** Another domain than usual. */
+/** Settings for another domain than the default. */
 export interface DomainOptions {
   /** The file in `libvirt/` that defines it. */
   readonly domain?: string;
-  /** Returns the program that libvirt starts as QEMU, given the path of a file of the test's. */
+  /** Returns the program that libvirt starts as QEMU, given a path in the test's directory. */
   emulator?(file: (name: string) => string): string;
 }
 
@@ -35,7 +35,7 @@ export interface TestLibvirt extends AsyncDisposable {
   readonly qemu: string;
   /** The path on which the multiplexer must listen. */
   readonly mux: string;
-  /** The path of a file of the test's. */
+  /** Returns a path in the test's directory. */
   file(name: string): string;
   /** Runs a command of libvirt's shell; @throws Error with its output if it fails */
   virsh(...args: string[]): Promise<string>;
@@ -108,7 +108,7 @@ export async function startLibvirt(
       await serves();
     },
     async [Symbol.asyncDispose](): Promise<void> {
-      // It may have ended by itself.
+      // It may have exited by itself.
       await orders.close().catch(() => {});
       await within("libvirtd's namespaces to end", child.status);
       await said.rest();

@@ -1,5 +1,5 @@
 /**
- * Descriptors that libvirt hands to QEMU, with QEMU alone and through qmpmux.
+ * Descriptors that libvirt passes to QEMU, with QEMU alone and through qmpmux.
  *
  * libvirt passes taps, files and sockets over the monitor. The same conversation is held twice, the
  * second time with `libvirt/qmpmux-emulator` as the domain's emulator: libvirt's output, and QEMU's
@@ -20,7 +20,7 @@ const WRAPPER = new URL("../../libvirt/qmpmux-emulator", import.meta.url).pathna
 
 /** The result of a step, to be compared. */
 interface StepResult {
-  /** The text that libvirt printed, or the finding of the step. */
+  /** The text that libvirt printed, or the result of the step. */
   readonly said: string;
   /** The descriptors that QEMU has open after it; `undefined` if QEMU has exited. */
   readonly held: Held | undefined;
@@ -32,7 +32,7 @@ function state({ virsh }: TestLibvirt): Promise<string> {
   return virsh("domstate", "shared", "--reason");
 }
 
-/** Plugs a device in that is described in a file. */
+/** Plugs in a device that is described in a file. */
 function attach(device: string): Step {
   return ({ virsh, file }) => virsh("attach-device", "shared", file(device), "--live");
 }
@@ -42,7 +42,7 @@ function detach(device: string): Step {
   return ({ virsh, file }) => virsh("detach-device", "shared", file(device), "--live");
 }
 
-/** Unplugs a network card: without a guest that lets go of it, a reset has to do that. */
+/** Unplugs a network card: without a guest that releases it, a reset has to do that. */
 function detachCard(alias: string): Step {
   return async (host) => {
     const said = await host.virsh("detach-device-alias", "shared", alias, "--live");
@@ -176,7 +176,7 @@ function heldByQemu(host: TestLibvirt): Held | undefined {
   return qemu === undefined ? undefined : held(qemu, directory(host));
 }
 
-/** Takes a step; returns its result. */
+/** Performs a step; returns its result. */
 async function take(host: TestLibvirt, name: string): Promise<StepResult> {
   const said = await STEPS[name]!(host);
   return { said, held: heldByQemu(host) };
@@ -198,7 +198,7 @@ async function playAlone(): Promise<ReadonlyMap<string, StepResult>> {
 
 const libvirt = { ignore: without("libvirt") };
 
-Deno.test("libvirt hands QEMU its descriptors when nothing is between them", libvirt, async () => {
+Deno.test("libvirt passes QEMU its descriptors without qmpmux", libvirt, async () => {
   const outcomes = await (alone ??= playAlone());
   const open = (name: string): Held => outcomes.get(name)!.held!;
   const said = (name: string): string => outcomes.get(name)!.said;
@@ -259,7 +259,7 @@ function settings(file: (name: string) => string): string {
   ].join("\n");
 }
 
-/** Takes a step while another client keeps asking; that client must get its own replies. */
+/** Performs a step while another client keeps sending; that client must get its own replies. */
 async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<StepResult> {
   if (!asks) return await take(host, name);
   using asker = await TestClient.ready(host.file("shared.sock"));
@@ -269,7 +269,7 @@ async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<S
       if (!await asker.trySend({ execute: "query-status", id })) return;
       let reply = await asker.lines.next();
       while (reply?.startsWith('{"timestamp"')) reply = await asker.lines.next();
-      // The end of file, where QEMU ends.
+      // End of file, if QEMU exits.
       if (reply === undefined) return;
       assertMatch(reply, new RegExp(`"running": (true|false)\\}, "id": ${id}\\}$`));
     }
@@ -279,11 +279,11 @@ async function beside(host: TestLibvirt, name: string, asks: boolean): Promise<S
   return outcome;
 }
 
-Deno.test("libvirt hands QEMU its descriptors through qmpmux as without", libvirt, async (t) => {
+Deno.test("libvirt passes QEMU the same descriptors through qmpmux", libvirt, async (t) => {
   const expected = await (alone ??= playAlone());
   await using host = await startThrough();
 
-  /** The descriptors that qmpmux held when libvirt had just started the domain. */
+  /** The descriptors that qmpmux had when libvirt had just started the domain. */
   let idle: Held | undefined;
   const heldByQmpmux = (): Held => held(qmpmuxOf(host)!, directory(host));
   for (const name of Object.keys(STEPS)) {
@@ -299,12 +299,12 @@ Deno.test("libvirt hands QEMU its descriptors through qmpmux as without", libvir
         await until(`qmpmux to hold ${JSON.stringify(idle)}`, heldByQmpmux, same);
       }
     });
-    // The next ones need what this one has led to.
+    // The next steps need this one's result.
     if (!passed) break;
   }
 });
 
-Deno.test("qmpmux-emulator tells libvirt what is wrong with its settings", libvirt, async () => {
+Deno.test("qmpmux-emulator reports errors in its settings to libvirt", libvirt, async () => {
   await getLibvirt();
   await using host = await startThrough();
   const conf = host.file("qmpmux-emulator.conf");
@@ -318,7 +318,7 @@ Deno.test("qmpmux-emulator tells libvirt what is wrong with its settings", libvi
   await ended(host);
 });
 
-Deno.test("qmpmux-emulator ends the domain when qmpmux ends", libvirt, async () => {
+Deno.test("qmpmux-emulator stops the domain when qmpmux exits", libvirt, async () => {
   await getLibvirt();
   await using host = await startThrough();
   await host.virsh("start", "shared");

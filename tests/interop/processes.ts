@@ -1,15 +1,15 @@
 /**
  * The files and sockets that programs have open, as the kernel reports them.
  *
- * A descriptor that has been passed is seen in the process that received it, under the name of the
- * thing it refers to; so is one that should have been closed.
+ * A passed descriptor appears in the process that received it, under the name of what it refers to;
+ * so does one that should have been closed.
  *
  * @module
  */
 
 import { within } from "../support/deadline.ts";
 
-/** The interval at which the kernel is asked: there is no event to wait for. */
+/** The interval at which the kernel is polled: there is no event to wait for. */
 const POLL_MS = 5;
 
 /** Returns the processes with all of these words in their command lines. */
@@ -27,7 +27,7 @@ function commandLine(pid: number): string {
   return gone(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`)) ?? "";
 }
 
-/** Returns the program that a process runs; "" if it has ended. */
+/** Returns the program that a process runs, or "" if it has ended. */
 export function programOf(pid: number): string {
   return gone(() => Deno.readLinkSync(`/proc/${pid}/exe`)) ?? "";
 }
@@ -37,7 +37,7 @@ export interface Held {
   /** Queues of network interfaces. */
   readonly taps: number;
   readonly sockets: number;
-  /** Files in the directory, by name; one that is open twice is listed twice. */
+  /** Files in the directory, by name; a file that is open twice is listed twice. */
   readonly files: readonly string[];
 }
 
@@ -67,7 +67,7 @@ function gone<T>(read: () => T): T | undefined {
   }
 }
 
-/** Asks until the answer is there; @throws Error with the last answer if it never is */
+/** Polls until there is a result; @throws Error with the last result if there never is */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,

@@ -1,9 +1,9 @@
 /**
- * Installs the clients that others wrote: each in the version that is pinned beside its program,
- * into `.cache/interop` of the checkout.
+ * Installs third-party clients: each in the version that is pinned beside its program, into
+ * `.cache/interop` of the checkout.
  *
- * Programs that are there already are not fetched again. If a client cannot be installed its tests
- * fail with the reason; outside CI, QMPMUX_TESTS_WITHOUT may name it.
+ * Existing programs are not fetched again. If a client cannot be installed its tests fail with the
+ * reason; outside CI, QMPMUX_TESTS_WITHOUT may name it.
  *
  * @module
  */
@@ -16,10 +16,11 @@ import { within } from "../support/deadline.ts";
 const HERE = import.meta.dirname!;
 const CACHE = join(HERE, "..", "..", ".cache", "interop");
 
-// Daemons are in directories that the path of ordinary users lacks, and root's under sudo may be theirs.
+// Daemons are in directories that the path of ordinary users lacks, and root's path under sudo may
+// be theirs.
 Deno.env.set("PATH", `${Deno.env.get("PATH")}:/usr/sbin:/sbin`);
 
-/** Fetching and compiling on a slow network and a slow machine. */
+/** A time for fetching and compiling on a slow network and a slow machine. */
 const FETCH_PATIENCE_MS = 15 * 60_000;
 
 /** The needs of each client that a machine may lack, by its name in QMPMUX_TESTS_WITHOUT. */
@@ -31,7 +32,7 @@ const NEEDS = {
   libvirt: ["libvirt", "python3", "qemu", "root"],
 } as const;
 
-/** Tells whether the tests of a client are left out, which only a person may choose. */
+/** Returns whether to skip the tests of a client; only the caller may choose that. */
 export function without(client: keyof typeof NEEDS): boolean {
   if (Deno.env.get("CI")) return false;
   const declined = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
@@ -74,7 +75,7 @@ export async function run(
       await writer.write(new TextEncoder().encode(input));
       await writer.close();
     } catch (error) {
-      // It has ended without reading everything; its output shows the reason.
+      // It has exited without reading everything; its output shows the reason.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }
   }
@@ -89,7 +90,7 @@ export async function run(
   }
 }
 
-/** Runs a step of the installation; @throws Error with the missing thing and the reason */
+/** Runs a step of the installation; @throws Error with the missing program and the reason */
 async function must(
   what: string,
   command: string,
@@ -108,7 +109,7 @@ async function must(
   throw new Error(`Cannot get ${what}: ${command} ended with ${outcome.code}:\n${said}`);
 }
 
-/** Tells whether a program is there and works. */
+/** Returns whether a program exists and works. */
 async function works(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await run(command, args)).code === 0;
@@ -118,7 +119,7 @@ async function works(command: string, ...args: string[]): Promise<boolean> {
   }
 }
 
-/** Installs packages of the system, where this is root on a Debian. */
+/** Installs packages of the system, as root on Debian. */
 async function apt(what: string, packages: readonly string[]): Promise<void> {
   if (Deno.uid() !== 0 || !await works("apt-get", "--version")) {
     throw new Error(`Cannot get ${what}: install ${packages.join(", ")} (names of Debian)`);
@@ -130,7 +131,7 @@ async function apt(what: string, packages: readonly string[]): Promise<void> {
   await must(what, "apt-get", ["install", ...options, ...packages], { env });
 }
 
-/** Returns a folder that `fill` makes once for this content of the files; it appears complete. */
+/** Returns a folder that `fill` creates once for this content of the files; it appears complete. */
 async function once(
   name: string,
   files: readonly string[],
@@ -152,7 +153,7 @@ async function once(
 }
 
 /**
- * Makes something once for all callers; if that fails, prints once which tests are left out, and
+ * Creates something once for all callers. If that fails, prints once which tests are skipped, and
  * the reason.
  */
 function shared<T>(client: keyof typeof NEEDS, make: () => Promise<T>): () => Promise<T> {
@@ -186,7 +187,7 @@ export const getGo = shared("go", async () => {
   const folder = await once("go", ["go/go.mod", "go/go.sum", "go/main.go"], async (folder) => {
     const env = {
       CGO_ENABLED: "0",
-      // Modules that nobody may write to could not be removed again.
+      // Read-only modules could not be removed again.
       GOFLAGS: "-mod=readonly -modcacherw -buildvcs=false",
       GOPATH: join(folder, "modules"),
       GOCACHE: join(folder, "objects"),
@@ -221,7 +222,7 @@ const LIBVIRT_PROOFS: readonly (readonly [string, ...string[]])[] = [
   [SYSTEM_PYTHON, "-c", "import libvirt"],
 ];
 
-/** Makes sure that libvirt's daemon, its driver for QEMU, its shell and its Python are installed. */
+/** Checks that libvirt's daemon, its driver for QEMU, its shell and its Python are installed. */
 export const getLibvirt = shared("libvirt", async () => {
   const what = "libvirt (libvirt)";
   if (Deno.uid() !== 0) throw new Error(`Cannot run ${what}: its daemon needs root`);

@@ -18,12 +18,12 @@ async function withoutPrograms(get: string): Promise<string> {
   return stderr;
 }
 
-Deno.test("getGo() names what is not tested where there is no Go", async () => {
+Deno.test("getGo() names what is not tested if there is no Go", async () => {
   const said = await withoutPrograms("getGo");
   assertMatch(said, /^NOT TESTED: what needs go; Cannot get go-qemu \(go\): install golang-go /m);
 });
 
-Deno.test("getRust() names what is not tested where there is no cargo", async () => {
+Deno.test("getRust() names what is not tested if there is no cargo", async () => {
   const said = await withoutPrograms("getRust");
   assertMatch(said, /^NOT TESTED: what needs rust; Cannot get qapi \(rust\): .* no cargo here$/m);
 });

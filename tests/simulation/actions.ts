@@ -1,24 +1,24 @@
 /**
- * The actions that can happen in a simulated world, as plain data.
+ * The actions in a simulated world, as plain data.
  *
  * A run is a list of these. Each can be played in any world: if its object is missing it does
- * nothing, so that a list can be shrunk.
+ * nothing, which allows a list to be shrunk.
  *
  * @module
  */
 
 import type { SimGrant } from "./rules.ts";
 
-/** One thing of which the splitter of a client must tell. */
+/** A value that a client's splitter must return. */
 export type Spoken =
   | {
     readonly kind: "command";
-    /** Decoded. */
+    /** The decoded text. */
     readonly name: string;
     readonly oob: boolean;
     /** The id in QEMU's spelling. */
     readonly id: string | undefined;
-    /** The text that QEMU must be sent, without an id. */
+    /** The text that must be sent to QEMU, without an id. */
     readonly strict: string;
     /** JSON. */
     readonly args: string;
@@ -26,41 +26,43 @@ export type Spoken =
   | { readonly kind: "malformed"; readonly because: string; readonly id: string | undefined }
   | { readonly kind: "damage" };
 
-/** Bytes that a client sends, and the values that must be read in them. */
+/** Bytes that a client sends, and the values that must be read from them. */
 export interface Message {
-  /** The characters are bytes. */
+  /** Each character is a byte. */
   readonly text: string;
   readonly spoken: readonly Spoken[];
-  /** The place of the byte with which descriptors are sent. */
+  /** The position of the byte with which descriptors are sent. */
   readonly fds?: number;
 }
 
-/** One thing that happens. */
+/** One action. */
 export type Action =
   | { readonly do: "connect"; readonly who: number; readonly grant: SimGrant }
-  /** Disconnects a client, at any place in its messages. */
+  /** Disconnects a client, anywhere in its messages. */
   | { readonly do: "leave"; readonly who: number }
-  /** A client begins to say something. */
+  /** Makes a client begin to send something. */
   | { readonly do: "say"; readonly who: number; readonly messages: readonly Message[] }
-  /** Delivers that many bytes of a client's. */
+  /** Delivers that many bytes of a client. */
   | { readonly do: "flow"; readonly who: number; readonly bytes: number }
-  /** It reads nothing, or again. */
+  /** Makes a client stop reading, or read again. */
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
-  /** Ends a client's stream; it still listens. */
+  /** Ends a client's stream; the client still reads. */
   | { readonly do: "end"; readonly who: number }
   | { readonly do: "adopt"; readonly who: number; readonly grant: SimGrant }
-  /** The hub has other settings from now on. */
+  /** Changes the hub's settings. */
   | { readonly do: "retune"; readonly rules: Rules }
-  /** QEMU executes its next command; `shape` tells how its answer looks. */
+  /** Makes QEMU execute its next command; `shape` selects the form of its reply. */
   | { readonly do: "run"; readonly fails: boolean; readonly shape: number; readonly event: string }
-  /** Makes QEMU say something hostile instead of executing its next command; `shape` chooses it. */
+  /**
+   * Makes QEMU send something hostile instead of executing its next command; `shape` selects it.
+   */
   | { readonly do: "defy"; readonly shape: number }
   | { readonly do: "event"; readonly name: string }
-  /** Delivers that many bytes of QEMU's. */
+  /** Delivers that many bytes of QEMU. */
   | { readonly do: "hear"; readonly bytes: number }
-  /** Loses the connection to QEMU, at any place in a message. */
+  /** Drops the connection to QEMU, anywhere in a message. */
   | { readonly do: "lose" }
-  /** Brings a connection to QEMU up again. */
+  /** Connects QEMU again. */
   | {
     readonly do: "arrive";
     /**
@@ -70,21 +72,21 @@ export type Action =
     readonly fresh: boolean;
     readonly version: number;
     readonly oob: boolean;
-    /** An event slips out before the greeting. */
+    /** Whether an event precedes the greeting. */
     readonly slips: boolean;
-    /** It refuses our negotiation. */
+    /** Whether it refuses our negotiation. */
     readonly refuses: boolean;
     /** Whether a late out-of-band reply follows the greeting. */
     readonly stale: boolean;
   }
-  /** Makes QEMU say something that no QEMU says. */
+  /** Makes QEMU send something that no QEMU sends. */
   | { readonly do: "junk"; readonly text: string }
-  /** An out-of-band reply of an earlier connection. */
+  /** A late out-of-band reply of an earlier connection. */
   | { readonly do: "stale" }
   | { readonly do: "tick"; readonly by: number }
-  /** Everything finishes. */
+  /** Lets everything finish. */
   | { readonly do: "settle" }
-  /** qmpmux begins to end. */
+  /** Begins the shutdown of qmpmux. */
   | { readonly do: "drain" };
 
 /** The settings that can change while qmpmux runs. */
@@ -100,10 +102,10 @@ export interface Setting extends Rules {
   readonly pretty: boolean;
 }
 
-/** Bytes of a command that a client may send. */
+/** The maximum bytes of a client's command. */
 export const COMMAND_LIMIT = 600;
 
-/** Seconds a client waits for a greeting. */
+/** The seconds that a client waits for a greeting. */
 export const HANDSHAKE_TIME = 60;
-/** Seconds of silence after which QEMU counts as stalled. */
+/** The seconds of silence after which QEMU counts as stalled. */
 export const STALL_TIME = 10;

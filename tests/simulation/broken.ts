@@ -1,10 +1,10 @@
 /**
- * The error by which the simulation reports a broken promise.
+ * The error with which the simulation reports a broken promise.
  *
  * @module
  */
 
-/** A promise that was not kept. */
+/** An error for a promise that was not kept. */
 export class Broken extends Error {
   constructor(readonly promise: string, message: string) {
     super(`${promise}: ${message}`);

@@ -1,5 +1,5 @@
 /**
- * The choice of the next action in a world, by chance that follows from a seed.
+ * The choice of the next action in a world, at random from a seed.
  *
  * @module
  */
@@ -26,12 +26,12 @@ const ROLES: readonly RoleName[] = [
   "guest",
   "admin",
 ];
-/** Those that may pass descriptors. */
+/** The roles that may pass descriptors. */
 const FREE_ROLES: readonly RoleName[] = ["full", "guest", "admin"];
 const FILTERS: readonly (readonly string[])[] = [["STOP"], ["S*", "R*"], ["*"], []];
 const OWN = "__org.qmpmux_";
 
-/** Damage that leaves nothing open behind it, and the number of values of it that are reported. */
+/** Malformed input that leaves nothing open, and the number of errors that it causes. */
 const DAMAGE: readonly (readonly [string, number])[] = [
   ["\xff", 1],
   ["]", 1],
@@ -56,13 +56,13 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['{"execute":"quit","x":{}}', "QMP input member 'x' is unexpected"],
 ];
 
-/** The kinds of commands below that concern sets. */
+/** The kinds of commands below that use sets. */
 const SET_KINDS = [4, 4, 6, 6, 7, 8, 8, 13, 13, 13, 19, 19] as const;
 
-/** Paths that few ask for: for each of these it is known whose command QEMU is sent. */
+/** Paths that are seldom asked for: for each of these the owner of the command at QEMU is known. */
 const PATHS = [..."abcdefghijklmnopqrstuvwxyz"].map((letter) => `/machine/${letter}`);
 
-/** Names of descriptors: letters that can be written in three ways, so that many commands differ. */
+/** Names of descriptors: letters with three spellings each, which makes many commands differ. */
 const FD_NAMES = ["jolo", "monk", "nolo:monk", "joke", "7up"] as const;
 
 const JUNK = [
@@ -78,7 +78,7 @@ const JUNK = [
   `{"foo": ${"[".repeat(1100)}${"]".repeat(1100)}, "return": 1}\r\n`,
 ];
 
-/** Returns the settings of the world of a seed. */
+/** Returns the settings of the world with a seed. */
 export function settingOf(seed: number): Setting {
   const random = new Random(seed * 2 + 1);
   return { seed, pretty: random.oneIn(4), ...rulesOf(random) };
@@ -98,41 +98,41 @@ function rulesOf(random: Random): Rules {
   return { onLoss, deadlines };
 }
 
-/** The source of the actions in one world. */
+/** A source of actions for one world. */
 export class Chance {
   readonly #random: Random;
-  /** A separate source of chance, so that everything else stays as it would be without it. */
+  /** A separate source of randomness, so that everything else stays as it would be without it. */
   readonly #hostility: Random;
   readonly #seats: number;
   #tags = 0;
   /** The number of choices for which QEMU stays silent. */
   #silent = 0;
-  /** The number of times in a thousand that a client leaves instead of talking. */
+  /** The number of times in a thousand that a client disconnects instead of sending. */
   readonly #restless: number;
   /**
-   * The number of choices for which QEMU is silent, at most: long enough for all commands to be
+   * The maximum number of choices for which QEMU is silent: long enough for all commands to be
    * abandoned.
    */
   readonly #silence: number;
-  /** The slowness of QEMU. */
+  /** A measure of QEMU's slowness. */
   readonly #slowness: number;
-  /** The query that all clients ask more often than any other. */
+  /** The query that all clients send more often than any other. */
   readonly #favourite: string;
-  /** Whether most clients ask the same, and much of it at a time. */
+  /** Whether most clients send the same query, and many at a time. */
   readonly #alike: boolean;
-  /** Whether many clients ask what another waits to ask, while deadlines expire. */
+  /** Whether many clients send what another has waiting, while deadlines expire. */
   readonly #echoes: boolean;
   /** Whether queries have a short deadline at present. */
   #hurried = false;
   /** The percentage of messages that are commands with a tag. */
   readonly #asks: number;
-  /** The percentage of messages that concern descriptors. */
+  /** The percentage of messages that involve descriptors. */
   readonly #passes: number;
-  /** The names they have: few are contested. */
+  /** The names of descriptors: few, to cause conflicts. */
   readonly #names: readonly string[];
-  /** Whether many of these concern sets. */
+  /** Whether many of these involve sets. */
   readonly #fillsSets: boolean;
-  /** Names of descriptors that QEMU has had and no client has chosen. */
+  /** Names of descriptors at QEMU that no client has chosen. */
   readonly #upstreamNames = new Set<string>();
   /** Spellings of commands that have been used. */
   readonly #spelled = new Set<string>();
@@ -220,14 +220,14 @@ export class Chance {
     return { do: "tick", by: 2 };
   }
 
-  /** Chooses the client that leaves, most often one whose command waits here. */
+  /** Chooses the client that disconnects, most often one whose command is waiting. */
   #leaver(world: World, otherwise: number): number {
     if (this.#random.oneIn(3)) return otherwise;
     const waiting = [...world.clients].filter(([, { seat }]) => seat.unsent !== undefined);
     return waiting.length === 0 ? otherwise : this.#random.pick(waiting)[0];
   }
 
-  /** Settings with a short deadline for all, or with none. */
+  /** Returns settings with a short deadline for all, or with none. */
   #sooner(): Rules {
     const onLoss = this.#echoes ? "hold" : rulesOf(this.#random).onLoss;
     this.#hurried = this.#random.oneIn(2);
@@ -309,7 +309,7 @@ export class Chance {
   }
 
   /**
-   * Makes a client send a query if none of its own is pending: the query of another, while there
+   * Makes a client send a query if none of its own is pending: another client's query, while there
    * are deadlines.
    */
   #ask({ clients }: World, who: number): Action {
@@ -320,7 +320,7 @@ export class Chance {
     }
     const others = [...clients.values()].flatMap(({ seat: { unsent } }) => {
       const { name, args } = unsent?.command ?? {};
-      // A text with a number in it belongs to one client.
+      // A text with a number belongs to one client.
       return name === "qom-list" && !/\d/.test(args!) ? [JSON.parse(args!).path as string] : [];
     });
     const echo = this.#hurried && others.length > 0;
@@ -415,7 +415,7 @@ export class Chance {
     }
   }
 
-  /** Ends a client, often itself. */
+  /** Ends a client's stream, or disconnects it through itself. */
   #end({ clients }: World): [string, ...Spoken[]] {
     const random = this.#random;
     const numbers = [...clients.values()].map(({ seat }) => seat.number);
@@ -423,7 +423,7 @@ export class Chance {
     return this.#command(`${OWN}disconnect-client`, [["name", name]]);
   }
 
-  /** Returns a command whose text no other has. */
+  /** Returns a command whose text is unique. */
   #tagged(): [string, [string, unknown][]] {
     const random = this.#random;
     const tag = `t${++this.#tags}`;
@@ -456,7 +456,7 @@ export class Chance {
     return { fds: random.oneIn(3) ? random.below(text.length) : 0 };
   }
 
-  /** Returns a command that gives, uses or closes a descriptor, or would do so if it were right. */
+  /** Returns a command that passes, uses or closes a descriptor, or would if it were valid. */
   #descriptors(oob: boolean, world: World): [string, ...Spoken[]] {
     const { qemu } = world;
     const random = this.#random;
@@ -510,7 +510,7 @@ export class Chance {
         return this.#passing("blockdev-del", [["node-name", node]]);
       }
       case 20:
-        // QEMU does not look at the name.
+        // QEMU ignores the name.
         return this.#passing("netdev_add", [
           ["type", "stream"],
           ["id", tag],
@@ -526,7 +526,7 @@ export class Chance {
       case 18:
       case 21:
       case 22:
-        // A question that could be shared, and must not be: its name is each client's own.
+        // A query that could be shared, and must not be: its name is each client's own.
         if (/\d/.test(name)) return this.#passing("getfd", [["fdname", name]]);
         return this.#command("qom-list", [["path", "/"], ["fdname", name]]);
       default:
@@ -534,7 +534,9 @@ export class Chance {
     }
   }
 
-  /** Returns a name of a descriptor; sometimes QEMU's for one that a client has given, or had. */
+  /**
+   * Returns a name of a descriptor; sometimes QEMU's name for one that a client has passed, or had.
+   */
   #fdName({ qemu: { table } }: World): string {
     const random = this.#random;
     for (const name of table.names.keys()) if (name.includes("~")) this.#upstreamNames.add(name);
@@ -542,14 +544,14 @@ export class Chance {
     return tagged.length > 0 && random.oneIn(12) ? random.pick(tagged) : random.pick(this.#names);
   }
 
-  /** Such a command in a spelling that no other has. */
+  /** Returns such a command in a unique spelling. */
   #passing(
     name: string,
     args: readonly (readonly [string, unknown])[],
     oob = false,
   ): [string, ...Spoken[]] {
     for (let tries = 0;; tries++) {
-      // There are not many ways to write one without arguments.
+      // There are few spellings without arguments.
       const more = tries < 20 ? args : [...args, ["opaque", `t${++this.#tags}`] as const];
       const [text, command] = this.#command(name, more, oob, true);
       const { strict } = command as Spoken & { kind: "command" };
@@ -560,7 +562,7 @@ export class Chance {
     }
   }
 
-  /** Returns a JSON text with some letters of its strings written otherwise. */
+  /** Returns a JSON text with some letters of its strings in another spelling. */
   #respelled(json: string): string {
     const random = this.#random;
     return json.replace(/"[^"]*"/g, (string) =>
@@ -571,7 +573,7 @@ export class Chance {
       }));
   }
 
-  /** A command in some spelling. */
+  /** Returns a command in some spelling. */
   #command(
     name: string,
     args: readonly (readonly [string, unknown])[] = [],
@@ -581,7 +583,7 @@ export class Chance {
     const random = this.#random;
     const argsText = JSON.stringify(Object.fromEntries(args));
     const tagged = /\d/.test(argsText);
-    // The same letter, written otherwise: only if no other command has the same text.
+    // The same letter in another spelling: only if no other command has the same text.
     const escaped = tagged && random.oneIn(8)
       ? `\\u00${name.charCodeAt(0).toString(16)}`
       : name[0]!;

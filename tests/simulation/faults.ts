@@ -1,10 +1,10 @@
 /**
- * Faults planted in the core, to see that the simulation finds them.
+ * Faults planted in the core, which the simulation must find.
  *
  *     deno task simulate:faults
  *
- * Each is a small change of text in a copy of `lib/`. One that can no longer be
- * made, because the text has changed, is an error: the list follows the code.
+ * Each is a small change of text in a copy of `lib/`. A fault whose text is no longer in the code
+ * is an error: the list follows the code.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Core } from "./world.ts";
 
 const LIB = new URL("../../lib/", import.meta.url);
 
-/** A fault: in this file, this text becomes that. */
+/** A fault: `from` in this file is replaced by `to`. */
 export interface Fault {
   readonly name: string;
   readonly file: string;
@@ -43,25 +43,25 @@ export const FAULTS: readonly Fault[] = [
     to: "OWNER_LIMIT",
   },
   {
-    name: "what overtakes is not one of a client's two",
+    name: "an overtaking command does not count as one of a client's two",
     file: "sharing/scheduler.ts",
     from: "if (busy.overtook) return",
     to: "if (false) return",
   },
   {
-    name: "what has been answered still counts as at QEMU",
+    name: "an answered command still counts as at QEMU",
     file: "hub/dispatch.ts",
     from: "this.#scheduler.remove(request);\n    if (state",
     to: 'if (state === "waiting") this.#scheduler.remove(request);\n    if (state',
   },
   {
-    name: "what overtakes is sent though too much of it was given up",
+    name: "a command overtakes although too many abandoned ones are at QEMU",
     file: "session/upstream.ts",
     from: "ABANDONED_LIMIT = 16",
     to: "ABANDONED_LIMIT = 17",
   },
   {
-    name: "what was at QEMU is still awaited after a loss",
+    name: "commands at QEMU are still pending after a disconnect",
     file: "session/upstream.ts",
     from: "this.#inBand = [];\n    this.#outOfBand.clear();",
     to: "",
@@ -73,7 +73,7 @@ export const FAULTS: readonly Fault[] = [
     to: "if (!answer)",
   },
   {
-    name: "out-of-band numbers begin again",
+    name: "out-of-band numbers restart",
     file: "session/upstream.ts",
     from: "this.#nonce = nonce;",
     to: "this.#nonce = nonce; this.#lastId = 0;",
@@ -85,73 +85,73 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
-    name: "a second greeting is taken for an event",
+    name: "a second greeting is read as an event",
     file: "session/upstream.ts",
     from: 'return broken("it sent a second greeting", message.bytes);',
     to: "return { dropped: message };",
   },
   {
-    name: "a QEMU that is silent is asked too late",
+    name: "a silent QEMU is probed too late",
     file: "session/upstream.ts",
     from: "silence >= patience / 2 && ",
     to: "silence >= patience && ",
   },
   {
-    name: "a stalled QEMU is not told",
+    name: "a stalled QEMU is not reported",
     file: "hub/mux.ts",
     from: "this.#notices.stalled(true);",
     to: ";",
   },
   {
-    name: "who waits for a greeting is let go too late",
+    name: "a client that waits for a greeting is disconnected too late",
     file: "hub/mux.ts",
     from: "if (now - since < handshakeTime) continue;",
     to: "if (now - since < 2 * handshakeTime) continue;",
   },
   {
-    name: "ten commands of a client wait",
+    name: "ten commands of a client are pending",
     file: "session/monitor.ts",
     from: "withOob: 9",
     to: "withOob: 10",
   },
   {
-    name: "a client is read on behind an out-of-band command",
+    name: "a client is read past an out-of-band command",
     file: "session/monitor.ts",
     from: "this.#slots.length >= limit || this.#oobWaiting",
     to: "this.#slots.length >= limit",
   },
   {
-    name: "a reply does not wait for those before it",
+    name: "a reply does not wait for earlier ones",
     file: "session/monitor.ts",
     from: "if (reply === undefined) break;",
     to: "if (reply === undefined) continue;",
   },
   {
-    name: "an answer of ours is given before its turn",
+    name: "a local reply is sent before its turn",
     file: "session/monitor.ts",
     from: "this.#slots.push(slot);\n    this.#settle();",
     to: "slot.answer = answer(slot); this.#slots.push(slot);\n    this.#settle();",
   },
   {
-    name: "events come before the handshake is over",
+    name: "events are sent before the handshake is complete",
     file: "session/monitor.ts",
     from: 'if (mode !== "command" || this.left) return false;',
     to: "if (this.left) return false;",
   },
   {
-    name: "a role's events are not looked at",
+    name: "a role's event filter is ignored",
     file: "session/monitor.ts",
     from: "if (role.events !== undefined && !role.events.passes(name)) return false;",
     to: "",
   },
   {
-    name: "events are shown that the dialect has not enabled",
+    name: "events are sent that the dialect has not enabled",
     file: "session/monitor.ts",
     from: "if (events !== undefined && !events.has(name.text)) return false;",
     to: "",
   },
   {
-    name: "a client that has left is still sent its reply",
+    name: "a disconnected client is still sent its reply",
     file: "session/monitor.ts",
     from: "fill(ticket: Ticket, reply: Reply): void {\n    if (this.left) return;",
     to: "fill(ticket: Ticket, reply: Reply): void {",
@@ -163,80 +163,80 @@ export const FAULTS: readonly Fault[] = [
     to: "return true;",
   },
   {
-    name: "new terms are not taken",
+    name: "new settings of a client are not applied",
     file: "session/monitor.ts",
     from: "adopt(grant: Grant): void {\n    this.#grant = grant;",
     to: "adopt(_terms: Grant): void {",
   },
   {
-    name: "oob is enabled where QEMU does not offer it",
+    name: "oob is enabled although QEMU does not offer it",
     file: "session/dialect.ts",
     from: "if (missing.length > 0) {",
     to: "if (missing.length > 9) {",
   },
   {
-    name: "lasting answers outlive a QEMU",
+    name: "cached replies outlive a QEMU",
     file: "sharing/query_cache.ts",
     from: "this.#cached.clear();",
     to: "",
   },
   {
-    name: "a question can be joined when it has left",
+    name: "a query that has been sent can still be joined",
     file: "sharing/query_cache.ts",
     from: "started(question: Question): void {\n    this.#pending.delete(question);",
     to: "started(question: Question): void {",
   },
   {
-    name: "errors are kept as lasting answers",
+    name: "errors are cached",
     file: "sharing/query_cache.ts",
     from: ' && isPlain(command) && reply.kind === "return";',
     to: " && isPlain(command);",
   },
   {
-    name: "questions with other arguments are twins",
+    name: "queries with different arguments are joined",
     file: "sharing/query_cache.ts",
     from: "return name + argumentsText(command);",
     to: "return name;",
   },
   {
-    name: "a client keeps its turn when it was served",
+    name: "a client keeps its turn after it was served",
     file: "sharing/scheduler.ts",
     from:
       "      this.#waiting.delete(owner);\n      if (jobs.length > 0) this.#waiting.set(owner, jobs);",
     to: "      if (jobs.length === 0) this.#waiting.delete(owner);",
   },
   {
-    name: "the last of a client's commands goes first",
+    name: "a client's last command is sent first",
     file: "sharing/scheduler.ts",
     from: "const job = jobs.shift()!;",
     to: "const job = jobs.pop()!;",
   },
   {
-    name: "a client joins though it has something unfinished",
+    name: "a client joins a query while it has a pending command",
     file: "hub/dispatch.ts",
     from: "joins && monitor.idle ? this.#question(command)",
     to: "joins ? this.#question(command)",
   },
   {
-    name: "a client joins where its listener says it may not",
+    name: "a client joins although its listener forbids it",
     file: "hub/dispatch.ts",
     from: "joins && monitor.idle ? this.#question(command)",
     to: "monitor.idle ? this.#question(command)",
   },
   {
-    name: "kept answers are given where the listener wants none",
+    name: "cached replies are used although the listener forbids it",
     file: "hub/dispatch.ts",
     from: "caches ? this.#cache.cached(command)",
     to: "true ? this.#cache.cached(command)",
   },
   {
-    name: "a shared question goes with the first who asked it",
+    name: "a shared query is dropped with the first client that sent it",
     file: "hub/dispatch.ts",
     from: "else this.#inherit(request);\n    }",
     to: 'else this.#retire(request, "dropped");\n    }',
   },
   {
-    name: "a shared question that is inherited waits behind what came later",
+    name: "an inherited shared query is sent after later commands",
     file: "hub/dispatch.ts",
     from: "this.#scheduler.enqueueFirst(heir.monitor, request);",
     to: "this.#scheduler.enqueue(heir.monitor, request);",
@@ -248,79 +248,79 @@ export const FAULTS: readonly Fault[] = [
     to: "if (!verdict.allow && oob) {",
   },
   {
-    name: "the list of commands is not cut to the role",
+    name: "the list of commands is not filtered for the role",
     file: "hub/dispatch.ts",
     from: "monitor.fill(ticket, seenBy(monitor.grant.role, command, reply));",
     to: "monitor.fill(ticket, reply);",
   },
   {
-    name: "a QEMU that was never ready is told to be lost",
+    name: "a QEMU that was never ready is reported as lost",
     file: "hub/mux.ts",
     from: "if (wasReady) this.#spread(",
     to: "this.#spread(",
   },
   {
-    name: "the end is not told when QEMU goes meanwhile",
+    name: "the end of a drain is not reported when QEMU disconnects meanwhile",
     file: "hub/mux.ts",
     from: "answerAskers();\n    }\n    this.#rest();",
     to: "answerAskers();\n    }",
   },
   {
-    name: "who waits for a greeting is forgotten",
+    name: "a client that waits for a greeting is forgotten",
     file: "hub/mux.ts",
     from: "monitor.greet(greeting);\n        monitor.peer.resume();",
     to: "monitor.greet(greeting);",
   },
   {
-    name: "a command given up still waits",
+    name: "an abandoned command stays in the queue",
     file: "hub/dispatch.ts",
     from: "this.#scheduler.remove(request);\n    if (state",
     to: 'if (state === "sent") this.#scheduler.remove(request);\n    if (state',
   },
   {
-    name: "a shared question loses its turn when one who joined it gives up",
+    name: "a shared query loses its turn when a client that joined it abandons it",
     file: "hub/dispatch.ts",
     from: "(owner === undefined || late.includes(owner))",
     to: "owner !== null",
   },
   {
-    name: "a question about a descriptor is shared",
+    name: "a query about a descriptor is shared",
     file: "hub/dispatch.ts",
     from: "question === undefined || namesDescriptors(command) ? undefined : question",
     to: "namesDescriptors === undefined ? undefined : question",
   },
   {
-    name: "what is held back waits still when it is given up",
+    name: "a delayed command stays in the queue after it was abandoned",
     file: "hub/dispatch.ts",
     from: "this.#heldBack.delete(request);\n    this.#scheduler.remove",
     to: "this.#scheduler.remove",
   },
   {
-    name: "what follows a shared question overtakes it",
+    name: "a command after a shared query overtakes it",
     file: "hub/dispatch.ts",
     from: 'after: joined?.state === "waiting" ? joined : undefined,',
     to: "after: undefined,",
   },
   {
-    name: "only the first who shares a question has a deadline",
+    name: "only the first client of a shared query has a deadline",
     file: "hub/dispatch.ts",
     from: "const late = request.askers.filter(({ deadline }) => deadline <= now);",
     to: "const late = request.askers.filter(() => request.askers[0]!.deadline <= now);",
   },
   {
-    name: "a QEMU that was not asked counts as stalled",
+    name: "a QEMU that was not probed counts as stalled",
     file: "session/upstream.ts",
     from: "silence < patience || !owes || this.#stalled",
     to: "silence < patience || this.#stalled",
   },
   {
-    name: "a client that has ended itself is told so",
+    name: "a client that disconnects itself gets a reply",
     file: "session/monitor.ts",
     from: "// The answer may have disconnected the client.\n      if (this.left) return;",
     to: "",
   },
   {
-    name: "what an answer of ours brings is sent before its turn",
+    name: "the events of a local reply are sent before its turn",
     file: "session/monitor.ts",
     from: "if (this.#settling) return;",
     to: "",
@@ -332,37 +332,37 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
-    name: "a client that is ended stays in the list",
+    name: "a disconnected client stays in the list",
     file: "hub/mux.ts",
     from: "if (!this.#monitors.delete(monitor)) return;",
     to: "if (!this.#monitors.has(monitor) || monitor.left) return;",
   },
   {
-    name: "new settings are not taken",
+    name: "new settings of the hub are not applied",
     file: "hub/mux.ts",
     from: "adopt(options: MuxOptions): void {\n    this.#options = options;",
     to: "adopt(_options: MuxOptions): void {",
   },
   {
-    name: "what waits out of turn is not counted",
+    name: "commands that wait out of turn are not counted",
     file: "session/monitor.ts",
     from: "return this.#slots.length + (this.#oobWaiting ? 1 : 0);",
     to: "return this.#slots.length;",
   },
   {
-    name: "our own answers are plain where QEMU's are pretty",
+    name: "local replies are plain although QEMU's are pretty",
     file: "session/monitor.ts",
     from: "const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;",
     to: "const styled = this.#pretty && isPrettied(reply) && pretty ? reply : reply;",
   },
   {
-    name: "a pretty reply is read to its depths",
+    name: "a pretty reply is parsed completely",
     file: "wire/message.ts",
     from: "(isPretty(bytes) ? readPretty(bytes) : leadingId(bytes))",
     to: "(isPretty(bytes) && !readPretty ? undefined : leadingId(bytes))",
   },
   {
-    name: "data comes behind a pretty error",
+    name: "data follows a pretty error instead of being in it",
     file: "wire/reply.ts",
     from: "if (isPretty(bytes)) {\n    const line = `,",
     to: "if (bytes.length === 0) {\n    const line = `,",
@@ -380,110 +380,110 @@ export const FAULTS: readonly Fault[] = [
     to: "this.#limit = Math.max(bytes, token.TOKEN_BYTES_LIMIT);",
   },
   {
-    name: "a text inside a command that is too long becomes a command",
+    name: "a text inside a command that is too long runs as a command",
     file: "wire/frame.ts",
     from:
       "this.#skipping = true;\n    this.#normalizer.forget();\n    return { damage: TOO_LONG };",
     to: "this.#normalizer.forget();\n    return { damage: TOO_LONG };",
   },
   {
-    name: "descriptors that wait stay open when their client goes",
+    name: "waiting descriptors stay open when their client disconnects",
     file: "session/monitor.ts",
     from: "const slots = this.#slots.splice(0);\n    this.takeFds()?.close();",
     to: "const slots = this.#slots.splice(0);",
   },
   {
-    name: "descriptors that come after the end of their client stay open",
+    name: "descriptors that arrive after their client has disconnected stay open",
     file: "hub/mux.ts",
     from: "if (monitor.left) fds.close();\n    else monitor",
     to: "monitor",
   },
   {
-    name: "what comes later does not close what waits",
+    name: "new descriptors do not close the waiting ones",
     file: "session/monitor.ts",
     from: "this.#fds?.close();",
     to: "",
   },
   {
-    name: "what a command takes is not taken away",
+    name: "a command's descriptors stay with its client",
     file: "session/monitor.ts",
     from: "this.#fds = undefined;",
     to: "",
   },
   {
-    name: "descriptors of a command that is forgotten stay open",
+    name: "descriptors of a dropped command stay open",
     file: "hub/dispatch.ts",
     from: 'if (state === "waiting") fds?.close();',
     to: 'if (state === "waiting" && end !== "dropped") fds?.close();',
   },
   {
-    name: "descriptors of a command given up stay open",
+    name: "descriptors of an abandoned command stay open",
     file: "hub/dispatch.ts",
     from: 'else if (others.length === 0) this.#retire(request, "dropped");',
     to: 'else if (others.length === 0) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
-    name: "descriptors of a command given up are closed though QEMU has them",
+    name: "descriptors of an abandoned command are closed although QEMU has them",
     file: "hub/dispatch.ts",
     from: 'if (state === "waiting") fds?.close();',
     to: "fds?.close();",
   },
   {
-    name: "descriptors of what was not sent stay open when QEMU goes",
+    name: "descriptors of an unsent command stay open when QEMU disconnects",
     file: "hub/dispatch.ts",
     from: 'for (const request of unsent) this.#retire(request, "dropped");',
     to: 'for (const request of unsent) this.#retire({ ...request, fds: undefined }, "dropped");',
   },
   {
-    name: "descriptors of a command that is refused stay open",
+    name: "descriptors of a refused command stay open",
     file: "hub/dispatch.ts",
     from: 'this.#retire(request, "refused");',
     to: 'this.#retire({ ...request, fds: undefined }, "refused");',
   },
   {
-    name: "a command that a role refuses takes what came",
+    name: "a command that a role refuses takes the descriptors",
     file: "hub/intake.ts",
     from: "if (!verdict.allow) {",
     to: "if (!verdict.allow) {\n      monitor.takeFds()?.close();",
   },
   {
-    name: "a command with wrong arguments takes what came",
+    name: "a command with wrong arguments takes the descriptors",
     file: "hub/fd_gate.ts",
     from: "takesDescriptor(command) && takesSurely(command);\n  const fds",
     to: "takesDescriptor(command);\n  const fds",
   },
   {
-    name: "an out-of-band command takes what came",
+    name: "an out-of-band command takes the descriptors",
     file: "hub/fd_gate.ts",
     from: "const takes = !command.oob && ",
     to: "const takes = ",
   },
   {
-    name: "something follows a command with descriptors",
+    name: "a command follows one with descriptors",
     file: "hub/fd_gate.ts",
     from: "return this.#taking?.fds !== undefined;",
     to: "return false;",
   },
   {
-    name: "what overtakes follows a command with descriptors",
+    name: "a command overtakes one with descriptors",
     file: "hub/dispatch.ts",
     from: "const held = this.#gate.hasFds || this.#isBroken;",
     to: "const held = false;",
   },
   {
-    name: "a silent QEMU is asked behind a command with descriptors",
+    name: "a silent QEMU is probed behind a command with descriptors",
     file: "session/upstream.ts",
     from: "!this.#asked && !hasFds",
     to: "!this.#asked",
   },
   {
-    name: "a command with descriptors does not go alone",
+    name: "a command with descriptors is sent beside others",
     file: "hub/fd_gate.ts",
     from: 'return fds !== undefined && busy ? "hold" : true;',
     to: "return fds === undefined || !busy || true;",
   },
   {
-    name: "others go before a command with descriptors",
+    name: "other commands are sent before one with descriptors",
     file: "hub/fd_gate.ts",
     from: '"hold" : true',
     to: "false : true",
@@ -495,73 +495,73 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
-    name: "a command that takes a descriptor is under way for ever",
+    name: "a command that takes a descriptor stays in flight forever",
     file: "hub/fd_gate.ts",
     from: "if (this.#taking === request) this.#taking = undefined;",
     to: "",
   },
   {
-    name: "what took a descriptor of a QEMU that has gone is under way still",
+    name: "a command that takes a descriptor stays in flight after QEMU has disconnected",
     file: "hub/fd_gate.ts",
     from: "this.#tracked.clear();\n    this.#taking = undefined;",
     to: "this.#tracked.clear();",
   },
   {
-    name: "what QEMU has kept can be taken by another",
+    name: "a descriptor that QEMU may have kept can be used by another client",
     file: "hub/fd_gate.ts",
     from: 'if (fds) this.#strayed = reply.kind === "error";',
     to: "",
   },
   {
-    name: "what a QEMU that has gone kept is feared still",
+    name: "a descriptor that a disconnected QEMU kept still blocks others",
     file: "hub/fd_gate.ts",
     from: "this.#taking = undefined;\n    this.#strayed = false;",
     to: "this.#taking = undefined;",
   },
   {
-    name: "a name that QEMU is about to forget is another's already",
+    name: "a name that QEMU is about to close is given to another client",
     file: "sharing/fd_names.ts",
     from: "this.#closings.set(command, name);",
     to: "this.#closings.set(command, name);\n    this.#upstream.delete(name.upstream);",
   },
   {
-    name: "what is held back counts before it is sent",
+    name: "a delayed command counts as sent",
     file: "hub/dispatch.ts",
     from: "if (!held && !this.#lets(request)) return;",
     to: "if (!this.#lets(request)) return;",
   },
   {
-    name: "what was held back is sent though its client has left",
+    name: "a delayed command is sent although its client has disconnected",
     file: "hub/dispatch.ts",
     from: 'if (!isAwaited(request)) this.#retire(request, "dropped");',
     to: 'if (request === undefined) this.#retire(request, "dropped");',
   },
   {
-    name: "what was held back is not looked at when it goes",
+    name: "a delayed command is not checked when it is sent",
     file: "hub/dispatch.ts",
     from: "if (this.#lets(request)) this.#send(request);\n      }",
     to: "this.#send(request);\n      }",
   },
   {
-    name: "what a client leaves is closed though it is another's by now",
+    name: "a client's leftovers are closed although they are another's by now",
     file: "sharing/fd_names.ts",
     from: "names.filter(({ atQemu }) => atQemu === 0)",
     to: "names.filter(() => true)",
   },
   {
-    name: "what a client leaves is not asked for after its last command",
+    name: "a client's leftovers are not closed after its last command",
     file: "hub/dispatch.ts",
     from: "if (owner?.left) this.clean(owner);",
     to: "",
   },
   {
-    name: "what a client leaves is forgotten when it goes twice",
+    name: "a client's leftovers are forgotten when it disconnects twice",
     file: "hub/mux.ts",
     from: "if (!this.#monitors.delete(monitor)) return;",
     to: "this.#monitors.delete(monitor);",
   },
   {
-    name: "at the end names stay at QEMU",
+    name: "names stay at QEMU after the shutdown",
     file: "hub/mux.ts",
     from: "for (const monitor of this.#monitors) this.#dispatch.clean(monitor);",
     to: "",
@@ -573,50 +573,50 @@ export const FAULTS: readonly Fault[] = [
     to: "    const command = ownCommand",
   },
   {
-    name: "a name of somebody else's is used",
+    name: "another client's name is used",
     file: "sharing/fd_names.ts",
     from: 'return tag ?? (this.#isFree(text) ? "" : this.#tags!.none);',
     to: 'return tag ?? "";',
   },
   {
-    name: "a name of somebody else's is given anew",
+    name: "another client's name is reused",
     file: "sharing/fd_names.ts",
     from: 'const tag = this.#isFree(own) ? "" : this.#tags!.next();',
     to: 'const tag = "";',
   },
   {
-    name: "a name gets a tag though nobody else has it",
+    name: "a name gets a tag although no other client has it",
     file: "sharing/fd_names.ts",
     from: 'const tag = this.#isFree(own) ? "" : this.#tags!.next();',
     to: "const tag = this.#tags!.next();",
   },
   {
-    name: "a tag is given twice",
+    name: "a tag is used twice",
     file: "wire/tags.ts",
     from: "(++this.#last)",
     to: "(1)",
   },
   {
-    name: "the tag of what is not there is given",
+    name: "a name gets the tag reserved for unknown names",
     file: "sharing/fd_names.ts",
     from: '"" : this.#tags!.next();',
     to: '"" : this.#tags!.none;',
   },
   {
-    name: "a client reaches another's by the name that QEMU has for it",
+    name: "a client reaches another's descriptor by its name at QEMU",
     file: "sharing/fd_names.ts",
     from:
-      "if (this.#upstream.has(own)) return false;\n    // A name that looks tagged would lose its end in QEMU's messages.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
+      "if (this.#upstream.has(own)) return false;\n    // If a client's name looks tagged, `withOwnNames` would cut it.\n    return this.#tags === undefined || !own.includes(this.#tags.mark);",
     to: "return this.#upstream.get(own)?.own !== own;",
   },
   {
-    name: "what a client has written as a tag is taken off",
+    name: "a tag that a client has written is removed",
     file: "sharing/fd_names.ts",
     from: "return this.#tags === undefined || !own.includes(this.#tags.mark);",
     to: "return true;",
   },
   {
-    name: "of two tags both are taken off",
+    name: "both of two tags are removed",
     file: "wire/tags.ts",
     from: "if (end !== undefined && isLast)",
     to: "if (end !== undefined)",
@@ -634,55 +634,55 @@ export const FAULTS: readonly Fault[] = [
     to: "readMessage(input[2] === 0x74 ? input : this.#dispatch.withOwnNames(input))",
   },
   {
-    name: "tags stay in what QEMU answers to another client",
+    name: "tags stay in QEMU's replies to another client",
     file: "wire/tags.ts",
     from: "if (!this.#used) return bytes;",
     to: "if (!(this.#used = !this.#used)) return bytes;",
   },
   {
-    name: "the names of descriptors are not those that QEMU has",
+    name: "the names of descriptors differ from those at QEMU",
     file: "hub/dispatch.ts",
     from: "request.bytes = admitted;",
     to: "",
   },
   {
-    name: "a name that QEMU may have still is free",
+    name: "a name that QEMU may still have is free",
     file: "sharing/fd_names.ts",
     from: "else this.#doubt(name);",
     to: "else this.#gone(name);",
   },
   {
-    name: "a name that has been given anew is in doubt still",
+    name: "a name that was passed again is still uncertain",
     file: "sharing/fd_names.ts",
     from: "      name.held = true;\n      this.#namespaces.get(name.owner)?.doubted.delete(name);",
     to: "",
   },
   {
-    name: "names are not seen in addresses",
+    name: "names are not found in addresses",
     file: "sharing/fd_references.ts",
     from: "if (!isPrefixed && !NAMING.test(key)) return;",
     to: "if (!NAMING.test(key)) return;",
   },
   {
-    name: "names are not seen among several",
+    name: "names are not found among several",
     file: "sharing/fd_references.ts",
     from: 'key.endsWith("fds") && !inArray ? text.split(":")',
     to: 'key.endsWith("fds") && text === "" ? text.split(":")',
   },
   {
-    name: "a name that was used belongs to its client still",
+    name: "a used name still belongs to its client",
     file: "sharing/fd_names.ts",
     from: "if (isClosed || (worked && isTakenAway)) this.#gone(name);",
     to: "if (isClosed) this.#gone(name);",
   },
   {
-    name: "names of a QEMU that has gone belong to somebody",
+    name: "names of a disconnected QEMU still have owners",
     file: "sharing/fd_names.ts",
     from: "this.#namespaces.clear();",
     to: "",
   },
   {
-    name: "the names of an earlier connection are anybody's",
+    name: "any client can use the names of an earlier connection",
     file: "sharing/fd_names.ts",
     from: "for (const name of this.#excess) this.#upstream.set(name.upstream, name);",
     to: "",
@@ -694,13 +694,13 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
-    name: "a set of somebody else's is changed",
+    name: "another client's set is changed",
     file: "sharing/fd_sets.ts",
     from: "if (concerned.every((each) => each === undefined || each === owner)) return undefined;",
     to: "return undefined;",
   },
   {
-    name: "what is put into a set is not noted",
+    name: "a descriptor added to a set is not recorded",
     file: "sharing/fd_sets.ts",
     from: "set.owners.set(String(fd), owner);",
     to: "",
@@ -712,7 +712,7 @@ export const FAULTS: readonly Fault[] = [
     to: "owners.delete(fd); if (owners.size === 0 && set.uses === 0) this.#sets.delete(id);",
   },
   {
-    name: "a set that was made anew counts as used",
+    name: "a set that was created again counts as used",
     file: "sharing/fd_sets.ts",
     from: "asked === undefined ? undefined : this.#sets.get(asked);",
     to: "this.#sets.get(String(id));",
@@ -724,92 +724,92 @@ export const FAULTS: readonly Fault[] = [
     to: "if (true) commands.push(",
   },
   {
-    name: "what was left in a set that is used no more stays there",
+    name: "the rest of a set stays there after its last use",
     file: "hub/dispatch.ts",
     from: "this.#free();\n    if (owner",
     to: "if (owner",
   },
   {
-    name: "a set that a command could not open counts as used",
+    name: "a set that a command failed to open counts as used",
     file: "sharing/fd_sets.ts",
     from: "if (!worked || PASSING.has(command.name)) free(named);",
     to: "if (PASSING.has(command.name)) free(named);",
   },
   {
-    name: "what QEMU has answered is not on record",
+    name: "an answered command is not recorded",
     file: "hub/dispatch.ts",
     from: "this.#recorder.ended(request, end);",
     to: 'if (typeof end === "string") this.#recorder.ended(request, end);',
   },
   {
-    name: "what a client that left did not wait for is not on record",
+    name: "the command of a disconnected client is not recorded",
     file: "hub/dispatch.ts",
     from: "this.#recorder.ended(request, end);",
     to: 'if (end !== "dropped") this.#recorder.ended(request, end);',
   },
   {
-    name: "what was given up is not on record",
+    name: "an abandoned command is not recorded",
     file: "hub/dispatch.ts",
     from: "this.#recorder.ended({ ...request, askers: late }",
     to: "this.#recorder.ended({ ...request, askers: [] }",
   },
   {
-    name: "what was given up is on record again when QEMU answers",
+    name: "an abandoned command is recorded again when QEMU answers",
     file: "hub/dispatch.ts",
     from: "request.askers.splice(0, request.askers.length, ...others);",
     to: "if (others.length > 0) request.askers.splice(0, request.askers.length, ...others);",
   },
   {
-    name: "what QEMU did not answer before it went is not on record",
+    name: "a command that QEMU did not answer before its disconnect is not recorded",
     file: "hub/dispatch.ts",
     from: "this.#recorder.ended(request, end);",
     to: 'if (end !== "lost") this.#recorder.ended(request, end);',
   },
   {
-    name: "an answer of ours whose client has left is not on record",
+    name: "a local reply whose client has disconnected is not recorded",
     file: "hub/mux.ts",
     from: "this.#recorder.recordDropped(dropped);",
     to: "",
   },
   {
-    name: "a client's id goes on to QEMU",
+    name: "a client's id is forwarded to QEMU",
     file: "wire/command_reader.ts",
     from: "bytes: idPlace === ABSENT ? bytes : withoutMember(frame, idPlace),",
     to: "bytes,",
   },
   {
-    name: "an id is put behind an error",
+    name: "an id follows an error",
     file: "wire/reply.ts",
     from: 'if (kind === "error") return [1, `"id": ${id}, `];',
     to: "",
   },
   {
-    name: "a key may come twice",
+    name: "a key may be repeated",
     file: "wire/normalizer.ts",
     from:
       "if (!this.#keys.add(object, this.#out.buffer, keyStart, keyEnd)) return texts.duplicateKey;",
     to: "",
   },
   {
-    name: "an escaped quote ends a string of QEMU's",
+    name: "an escaped quote ends a string from QEMU",
     file: "wire/message_splitter.ts",
     from: "else if (byte === BACKSLASH) escaped = true;",
     to: "",
   },
   {
-    name: "an element of QEMU's list is parsed unguarded",
+    name: "an element of QEMU's list is parsed without a guard",
     file: "hub/listing.ts",
     from: "} catch {\n    throw notElements(reply);",
     to: "} catch (error) {\n    throw error;",
   },
   {
-    name: "an object that QEMU returns is parsed unguarded",
+    name: "an object from QEMU is parsed without a guard",
     file: "wire/reply.ts",
     from: "} catch {\n    // Malformed JSON is refused",
     to: "} catch (error) {\n    if (reply) throw error;\n    // Malformed JSON is refused",
   },
   {
-    name: "an object that QEMU returns may have any length",
+    name: "an object from QEMU may have any length",
     file: "wire/reply.ts",
     from: "if (reply.bytes.length > OBJECT_BYTES_LIMIT) {",
     to: "if (reply.bytes.length > 1e9 * OBJECT_BYTES_LIMIT) {",
@@ -821,19 +821,19 @@ export const FAULTS: readonly Fault[] = [
     to: "if (reply.bytes.length > 1e9 * LIST_BYTES_LIMIT) {",
   },
   {
-    name: "a list of commands may hold anything",
+    name: "a list of commands may contain anything",
     file: "hub/listing.ts",
     from: 'if (typeof Object(element).name === "string") return true;',
     to: "if (element !== undefined) return true;",
   },
   {
-    name: "the name of an event may have any length",
+    name: "an event's name may have any length",
     file: "session/upstream.ts",
     from: "message.name.length <= EVENT_NAME_CHARS_LIMIT",
     to: "message.name.length <= 1e9 * EVENT_NAME_CHARS_LIMIT",
   },
   {
-    name: "a plain reply is indented where QEMU has greeted with pretty=on",
+    name: "a plain reply is indented although QEMU's greeting was pretty",
     file: "session/upstream.ts",
     from: "isPretty(this.#greeting!.bytes) && !isPretty(message.bytes)",
     to: "isPretty(this.#greeting!.bytes) && message.bytes.length === 0",
@@ -852,29 +852,31 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
-    name: "an answer with a number that nobody was given is dropped",
+    name: "a reply with an unknown number is dropped",
     file: "session/upstream.ts",
     from: "Number(id) <= this.#lastId;",
     to: "Number(id) > 0;",
   },
   {
-    name: "a connection with unexpected bytes goes on",
+    name: "a connection with unexpected bytes continues",
     file: "hub/mux.ts",
     from: 'return this.#qemu?.close({ kind: "unexpected", text, detail });',
     to: "return void [text, detail];",
   },
   {
-    name: "who waits for an answer that cannot be read is told nothing",
+    name: "a client gets no error if QEMU's reply is malformed",
     file: "hub/dispatch.ts",
     from: "failAll(askers, desc, this.#contain);\n      throw error;",
     to: "if (desc === undefined) failAll(askers, desc, this.#contain);\n      throw error;",
   },
 ];
 
-/** The way in which a fault was found, and the world; `failure` is `undefined` if it was not. */
+/**
+ * The result of a search for a fault, and the core; `failure` is `undefined` if it was not found.
+ */
 export interface Finding {
   readonly fault: Fault;
-  /** Steps until a promise was seen broken. */
+  /** Steps until a broken promise was found. */
   readonly steps: number;
   readonly core: Core;
   readonly failure: Failure | undefined;
@@ -913,7 +915,9 @@ async function copy(from: URL, to: string, fault: Fault): Promise<void> {
       if (path + name === fault.file) {
         const parts = text.split(fault.from);
         if (parts.length !== 2) {
-          throw new Error(`${fault.file}: ${parts.length - 1} times: ${fault.from}`);
+          throw new Error(
+            `${fault.file} contains the text ${parts.length - 1} times, not once: ${fault.from}`,
+          );
         }
         text = parts.join(fault.to);
         planted = true;
@@ -922,7 +926,7 @@ async function copy(from: URL, to: string, fault: Fault): Promise<void> {
     }
   };
   await walk("");
-  if (!planted) throw new Error(`There is no ${fault.file}`);
+  if (!planted) throw new Error(`${fault.file} does not exist`);
 }
 
 if (import.meta.main) {

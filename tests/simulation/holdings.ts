@@ -1,10 +1,10 @@
 /**
- * The descriptors of a world and their owners, as they must be.
+ * The descriptors of a world and their owners, as expected.
  *
  * Each is in one place: with its client, with the command that takes it, at QEMU, or closed. A
- * descriptor at QEMU belongs to the client that gave it, and its name is that client's own: a
- * command finds under it what it would find on a private monitor. That is checked when QEMU acts on
- * the descriptor, so by what happens and not by what qmpmux believes.
+ * descriptor at QEMU belongs to the client that passed it, and its name is that client's own: a
+ * command finds under it what it would find on a private monitor. The model checks that when QEMU
+ * uses the descriptor: by effects, not by qmpmux's own state.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import {
  */
 const TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?!~[0-9A-Za-z]{6}[0-9a-z]+~)/g;
 
-/** Returns a text of QEMU's with the names that clients have chosen. */
+/** Returns a text from QEMU with the names that clients have chosen. */
 export function untagged(text: string): string {
   return text.includes("~") ? text.replace(TAG, "") : text;
 }
@@ -35,9 +35,9 @@ export function untagged(text: string): string {
 /** The descriptors that are received with one message of a client. */
 export class SimulatedFds {
   closed = false;
-  /** `ended`: it must be closed. */
+  /** The state; `ended` means that it must be closed. */
   place: "client" | "command" | "QEMU" | "ended" = "client";
-  /** The connection it went to QEMU on. */
+  /** The connection on which it was sent to QEMU. */
   connection = 0;
   readonly #tell: () => void;
 
@@ -48,7 +48,7 @@ export class SimulatedFds {
   close(): void {
     if (this.closed) throw new Broken("descriptors", `${this.name} is closed twice`);
     if (this.place === "QEMU") {
-      throw new Broken("descriptors", `QEMU has ${this.name}: it is closed`);
+      throw new Broken("descriptors", `${this.name} is closed, but QEMU has it`);
     }
     this.closed = true;
     this.#tell();
@@ -63,14 +63,14 @@ export interface Use {
   readonly takes: boolean;
   /** Whether it certainly runs. */
   readonly surely: boolean;
-  /** The names it gives or uses. */
+  /** The names it creates or uses. */
   readonly names: readonly string[];
   /** The set that it changes, and the descriptor in it. */
   readonly set: number | undefined;
   readonly fd: number | undefined;
 }
 
-/** Returns a command's use of descriptors; most commands have none. */
+/** Returns a command's use of descriptors; most commands use none. */
 export function useOf(name: string, oob: boolean, args: string): Use | undefined {
   const takes = name === "getfd" || name === "add-fd";
   if (!takes && args === "{}") return undefined;
@@ -95,15 +95,15 @@ export function useOf(name: string, oob: boolean, args: string): Use | undefined
 /** A name at QEMU, as far as QEMU's replies have shown. */
 interface Name {
   readonly seat: Seat;
-  /** Its client's name for it. */
+  /** The client's name for it. */
   readonly own: string;
   readonly upstream: string;
-  /** Commands at QEMU that say it. */
+  /** Commands at QEMU that contain it. */
   pending: number;
   /** Whether QEMU has it, or may have it. */
   held: boolean;
   ending: boolean;
-  /** Whether it is of an earlier connection, and so belongs to nobody. */
+  /** Whether it is of an earlier connection, and has no owner. */
   left: boolean;
 }
 
@@ -115,32 +115,32 @@ function isGone({ closed, mustClose }: Seat): boolean {
 export class Holdings {
   draining = false;
   readonly #qemu: SimulatedQemu;
-  /** Those that are not closed, and that QEMU has not been given. */
+  /** The descriptors that are not closed and not at QEMU. */
   readonly #live = new Set<SimulatedFds>();
-  /** By QEMU's names. */
+  /** The names, by QEMU's spelling. */
   readonly #names = new Map<string, Name>();
   /** The descriptors that each client has at QEMU, by its own names. */
   readonly #given = new Map<Seat, Map<string, SimulatedFds>>();
-  /** All names with tags that have been given. */
+  /** All tagged names that have been used. */
   readonly #tagged = new Set<string>();
   readonly #sets = new Map<number, Map<number, Seat>>();
   /** Commands at QEMU that open a set. */
   readonly #opening = new Set<Exec>();
-  /** Descriptors left behind in sets that nothing names, or no longer. */
+  /** Descriptors left in sets that nothing names, or no longer. */
   readonly #doomed = new Set<SimulatedFds>();
-  /** Descriptors left behind in sets that are used. */
+  /** Descriptors left in sets in use. */
   readonly #kept = new Map<SimulatedFds, FdSet<SimulatedFds>>();
-  /** The number of commands by which qmpmux itself may still have to close something, at most. */
+  /** The maximum number of commands with which qmpmux itself may still close something. */
   #due = 0;
   readonly #departed = new WeakSet<Seat>();
   /** Commands that have not been sent. */
   readonly #unsent = new Set<Entry>();
   readonly #askers = new Map<Exec, Entry>();
-  /** The names that commands at QEMU say. */
+  /** The names in commands at QEMU. */
   readonly #said = new Map<Exec, Name[]>();
   /** Commands of qmpmux's own that close something. */
   readonly #own = new Set<Exec>();
-  /** The command at QEMU that descriptors were sent with. */
+  /** The command at QEMU with which descriptors were sent. */
   hasFds: Exec | undefined;
   /** The command at QEMU that takes one. */
   #taking: Exec | undefined;
@@ -153,7 +153,7 @@ export class Holdings {
     qemu.looked = (exec, nth, fds): void => this.#looked(exec, nth, fds);
   }
 
-  /** Gives a client descriptors, in place of those that wait there. */
+  /** Gives a client descriptors, which replace its waiting ones. */
   fdsReceived(seat: Seat, name: string, tell: (fds: SimulatedFds) => void): SimulatedFds {
     const fds: SimulatedFds = new SimulatedFds(name, seat, () => tell(fds));
     this.#live.add(fds);
@@ -163,7 +163,7 @@ export class Holdings {
     return fds;
   }
 
-  /** Notes a command of a client that concerns descriptors. */
+  /** Records a client's command that involves descriptors. */
   asked(entry: Entry): void {
     const { use, seat } = entry;
     if (use === undefined) return;
@@ -176,13 +176,13 @@ export class Holdings {
     this.#weigh(entry);
   }
 
-  /** Notes that a command will not be sent, or has been answered. */
+  /** Records that a command will not be sent, or has been answered. */
   over(entry: Entry): void {
     this.#unsent.delete(entry);
     if (entry.fds?.place === "command") this.#end(entry.fds);
   }
 
-  /** Notes that a client has disconnected. */
+  /** Records that a client has disconnected. */
   left(seat: Seat): void {
     this.#end(seat.fds);
     seat.fds = undefined;
@@ -198,14 +198,14 @@ export class Holdings {
     if (fds) fds.place = "ended";
   }
 
-  /** Checks that what QEMU is about to be sent may follow what it was sent last. */
+  /** Checks that the next command to QEMU may follow the last one. */
   mayFollow(text: string): void {
     if (this.hasFds === undefined) return;
     const crash = `QEMU was sent ${text} behind a command with descriptors: it may crash`;
     throw new Broken("descriptors", crash);
   }
 
-  /** Notes a command that QEMU is sent; `busy` while others are there. */
+  /** Records a command that is sent to QEMU; `busy` while others are there. */
   sent(
     exec: Exec,
     entry: Entry | undefined,
@@ -214,11 +214,11 @@ export class Holdings {
   ): void {
     if (fds !== entry?.fds) {
       const [heard, due] = [fds?.name ?? "nothing", entry?.fds?.name ?? "nothing"];
-      throw new Broken("descriptors", `${heard} went with ${exec.text} and must be ${due}`);
+      throw new Broken("descriptors", `${heard} was sent with ${exec.text}, expected ${due}`);
     }
     if (fds !== undefined) {
       if (fds.closed) throw new Broken("descriptors", `${fds.name} was closed before`);
-      if (busy) throw new Broken("descriptors", `${exec.text} does not go alone`);
+      if (busy) throw new Broken("descriptors", `${exec.text} is not sent alone`);
       fds.place = "QEMU";
       fds.connection = this.#qemu.connection;
       this.#live.delete(fds);
@@ -227,7 +227,7 @@ export class Holdings {
     if (setUsed(exec.args) !== undefined) this.#opening.add(exec);
     const use = entry?.use;
     if (entry === undefined || use === undefined) {
-      // It may be that of one of several.
+      // It may belong to one of several.
       for (const upstream of namesIn(exec)) {
         const known = this.#names.get(upstream);
         if (known !== undefined) this.#says(exec, known);
@@ -238,7 +238,10 @@ export class Holdings {
     this.#askers.set(exec, entry);
     if (use.takes) {
       if (this.#taking !== undefined) {
-        throw new Broken("descriptors", `${exec.text} and another that takes one are at QEMU`);
+        throw new Broken(
+          "descriptors",
+          `${exec.text} and another command that takes a descriptor are at QEMU`,
+        );
       }
       this.#taking = exec;
     }
@@ -248,7 +251,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** Checks the name that a command uses at QEMU for one that its client knows. */
+  /** Checks that a command's name at QEMU is for a name that its client knows. */
   #mapped(exec: Exec, seat: Seat, own: string, upstream: string): void {
     const refuse = (why: string): never => {
       throw new Broken("descriptors", `${seat.label}'s ${own} is ${upstream} to QEMU: ${why}`);
@@ -262,13 +265,13 @@ export class Holdings {
       name === own && (other !== seat || ending || left)
     );
     const isNeeded = others || own.includes("~");
-    if (upstream !== own && known === undefined && !isNeeded) refuse("nobody else has it");
+    if (upstream !== own && known === undefined && !isNeeded) refuse("no other client has it");
     if (exec.name !== "getfd") {
       if (known !== undefined) this.#says(exec, known);
       return;
     }
     if (upstream !== own && known === undefined) {
-      if (this.#tagged.has(upstream)) refuse("that was given before");
+      if (this.#tagged.has(upstream)) refuse("that tag was used before");
       this.#tagged.add(upstream);
     }
     const name = known ??
@@ -285,7 +288,7 @@ export class Holdings {
   }
 
   /**
-   * Checks a command that nobody asked for: it must close something left behind. Returns the client
+   * Checks a command that no client sent: it must close something left behind. Returns the client
    * that had it, if known.
    */
   own(exec: Exec): Seat | undefined {
@@ -297,9 +300,9 @@ export class Holdings {
     this.#due--;
     if (name === "closefd") {
       const known = this.#names.get(String(args["fdname"]));
-      // It may have been taken away since.
+      // It may have been removed since.
       if (known === undefined) return undefined;
-      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is there");
+      if (!isGone(known.seat) && !this.draining && !known.left) refuse("its client is connected");
       if (known.ending) refuse("twice");
       known.ending = true;
       this.#says(exec, known);
@@ -311,19 +314,19 @@ export class Holdings {
     if (set === undefined || fds === undefined) return undefined;
     const nobodys = set.vague || (this.draining && this.#isUnnamed(set));
     if (!this.#doomed.has(fds) && !nobodys) {
-      refuse("it is not left, or something may use it");
+      refuse("it is not left behind, or may be in use");
     }
     return fds.seat;
   }
 
-  /** Tells whether nothing has named a set, and nothing at QEMU names it either. */
+  /** Returns whether nothing has named a set, and nothing at QEMU names it either. */
   #isUnnamed({ id, uses }: FdSet<SimulatedFds>): boolean {
     return uses === 0 && [...this.#opening].every(({ args }) => setUsed(args) !== id);
   }
 
   /**
-   * Notes that a client has left something in a set: it must be closed, or belongs to nobody from
-   * now on.
+   * Records that a client has left something in a set: it must be closed, or has no owner from now
+   * on.
    */
   #leftInSet(id: number, fd: number): void {
     this.#sets.get(id)?.delete(fd);
@@ -335,7 +338,7 @@ export class Holdings {
     else this.#kept.set(fds, set);
   }
 
-  /** Marks what was kept for a use that is over: it must be closed. */
+  /** Marks what was kept for a use that has ended: it must be closed. */
   #doom(): void {
     for (const [fds, set] of this.#kept) {
       if (!this.#isUnnamed(set)) continue;
@@ -344,7 +347,7 @@ export class Holdings {
     }
   }
 
-  /** Notes a reply of QEMU's that qmpmux is about to read. */
+  /** Records a reply from QEMU that qmpmux is about to read. */
   replied(exec: Exec): void {
     const { name, args } = exec;
     const worked = "value" in exec.outcome!;
@@ -383,7 +386,7 @@ export class Holdings {
     this.#weighAll();
   }
 
-  /** Notes that QEMU's connection has been lost, with everything in it. */
+  /** Records that QEMU's connection has been lost, with everything in it. */
   lost(): void {
     for (const set of this.#qemu.table.sets.values()) set.vague = true;
     for (const name of this.#names.values()) {
@@ -404,7 +407,7 @@ export class Holdings {
     this.#due = this.#names.size;
   }
 
-  /** Tells whether a command may be held back although its turn has come, or be refused. */
+  /** Returns whether a command may be delayed although its turn has come, or be refused. */
   isHeld({ use, refusals }: Entry): boolean {
     if (use === undefined) return false;
     return refusals.size > 0 || (use.takes && this.#taking !== undefined);
@@ -425,15 +428,15 @@ export class Holdings {
       const owners = fd === undefined ? [...fds.values()] : [fds.get(fd) ?? seat];
       if (owners.some((owner) => owner !== seat && !isGone(owner))) {
         refusals.add(
-          `File descriptor set ${set} belongs to another client; it ends with that client`,
+          `File descriptor set ${set} belongs to another client; it is removed after that client disconnects`,
         );
       }
     }
   }
 
   /**
-   * Checks a name that QEMU looks up: its client must find the descriptor it gave by that name, and
-   * no other.
+   * Checks a name that QEMU looks up: its client must find the descriptor it passed by that name,
+   * and no other.
    */
   #looked(exec: Exec, nth: number, fds: SimulatedFds | undefined): void {
     const entry = this.#askers.get(exec);
@@ -443,10 +446,10 @@ export class Holdings {
     const due = this.#given.get(seat)?.get(own);
     if (fds === due) return;
     const [found, wanted] = [fds?.name ?? "nothing", due?.name ?? "nothing"];
-    throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, and QEMU found ${found}`);
+    throw new Broken("descriptors", `${seat.label}'s ${own} is ${wanted}, but QEMU found ${found}`);
   }
 
-  /** Notes that the descriptor behind a name is there, or no longer. */
+  /** Records that the descriptor behind a name exists, or no longer. */
   #note(exec: Exec, how: Touch, fds: SimulatedFds): void {
     if (how === "given") {
       const { seat, use } = this.#askers.get(exec)!;
@@ -459,7 +462,7 @@ export class Holdings {
     }
   }
 
-  /** Checks what QEMU does to a descriptor that it has. */
+  /** Checks QEMU's action on a descriptor that it has. */
   #touched(exec: Exec, how: Touch, fds: SimulatedFds): void {
     const { name, seat } = fds;
     const refuse = (): never => {
@@ -472,7 +475,7 @@ export class Holdings {
       this.#kept.delete(fds);
     }
     const isLeft = fds.connection !== this.#qemu.connection;
-    // Descriptors that an earlier connection left in a set belong to nobody.
+    // Descriptors that an earlier connection left in a set have no owner.
     if (isLeft && (how === "removed" || how === "joined")) return;
     if (this.#own.has(exec)) return isGone(seat) || this.draining || isLeft ? undefined : refuse();
     if (this.#askers.get(exec)?.seat === seat) return;
@@ -480,19 +483,19 @@ export class Holdings {
     refuse();
   }
 
-  /** Checks after a step that every descriptor is where it must be. */
+  /** Checks after a step that every descriptor is in the expected place. */
   stepDone(): void {
     for (const fds of this.#live) {
       const { name, place, closed, seat } = fds;
       if (closed !== (place === "ended")) {
-        const what = closed ? `was closed, though it is with the ${place}` : "was not closed";
+        const what = closed ? `was closed, but it is with the ${place}` : "was not closed";
         throw new Broken("descriptors", `${name} of ${seat.label} ${what}`);
       }
       if (closed) this.#live.delete(fds);
     }
   }
 
-  /** The number of commands of qmpmux's own that may wait, at most. */
+  /** The maximum number of waiting commands of qmpmux's own. */
   get bound(): number {
     if (!this.draining) return Math.max(0, this.#due);
     const sizes = [...this.#sets.values()].map(({ size }) => size);
@@ -500,8 +503,8 @@ export class Holdings {
   }
 
   /**
-   * Checks, when nothing is pending, that nothing is left that belongs to nobody. `ready`: the
-   * session is negotiated.
+   * Checks, when nothing is pending, that nothing without an owner is left. `ready`: the session is
+   * negotiated.
    */
   settled(ready: boolean): void {
     if (!this.#qemu.connected) return;
@@ -524,12 +527,14 @@ export class Holdings {
   }
 }
 
-/** Returns the names that a command tells QEMU, in the order of {@linkcode Use.names}. */
+/** Returns the names that a command sends to QEMU, in the order of {@linkcode Use.names}. */
 function namesIn({ name, args, oob }: Exec): string[] {
   return useOf(name, oob !== undefined, JSON.stringify(args))?.names.slice() ?? [];
 }
 
-/** Tells whether QEMU has certainly removed the names of a command, if the command has succeeded. */
+/**
+ * Returns whether QEMU has certainly removed the names of a command, if the command has succeeded.
+ */
 function isTakenAway({ name, args }: Exec): boolean {
   return TAKING_AWAY.has(name) && nameUnused(name, args) === undefined;
 }

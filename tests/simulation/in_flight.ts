@@ -1,8 +1,8 @@
 /**
- * The commands at QEMU as they must be: lanes, turns, and the clients they belong to.
+ * The commands at QEMU, as expected: lanes, turns, and the clients they belong to.
  *
- * A command at QEMU belongs to one client for certain where its text is unique;
- * otherwise it may belong to any client that asked the same.
+ * A command at QEMU certainly belongs to one client if its text is unique; otherwise it may belong
+ * to any client that sent the same.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import type { Exec, SimulatedQemu } from "./qemu.ts";
 import { IMMUTABLE } from "./rules.ts";
 import type { Entry, Seat } from "./seat.ts";
 
-/** The number of in-band commands that may be at QEMU. */
+/** The maximum number of in-band commands at QEMU. */
 const IN_FLIGHT = 4;
-/** The number of commands of one client that may be at QEMU while no other client is served. */
+/** The maximum number of one client's commands at QEMU while no other client is served. */
 const IN_FLIGHT_EACH = 2;
-/** A tag where the name of a descriptor ends in a command. */
+/** A tag at the end of a descriptor's name in a command. */
 const LAST_TAG = /~[0-9A-Za-z]{6}[0-9a-z]+~(?=[":])/g;
 
-/** The commands that clients want answered by QEMU, and those that QEMU has been sent. */
+/** The commands of clients that QEMU must answer, and those that were sent to QEMU. */
 export class InFlight {
   /** The number of turns that clients have had. */
   turns = 0;
@@ -32,17 +32,17 @@ export class InFlight {
   readonly #holdings: Holdings;
   readonly #seats: ReadonlyMap<number, Seat>;
   #sequence = 0;
-  /** Unanswered entries that QEMU owes, by their text for QEMU. */
+  /** Entries to which QEMU owes a reply, by their text for QEMU. */
   readonly #wanted = new Map<string, Entry[]>();
   /** In-band commands at QEMU, in the order they were sent. */
   readonly #inBand: Exec[] = [];
   /** Out-of-band commands at QEMU, by id. */
   readonly #outOfBand = new Map<string, { exec: Exec; entry: Entry | undefined }>();
-  /** The entry that a command certainly belongs to. */
+  /** The entry to which a command certainly belongs. */
   readonly #owners = new Map<Exec, Entry>();
   /** The clients of which one owns an in-band command. */
   readonly #carriers = new Map<Exec, readonly Seat[]>();
-  /** The number of commands at QEMU that are not unique and whose client has left, by text. */
+  /** The number of non-unique commands at QEMU whose client has disconnected, by text. */
   readonly #ghosts = new Map<string, number>();
   /** The place of each command in the order of everything that was read and sent. */
   readonly #sentAt = new Map<Exec, number>();
@@ -72,7 +72,7 @@ export class InFlight {
     return this.#wanted.get(text) ?? [];
   }
 
-  /** Returns the entry that a command certainly belongs to. */
+  /** Returns the entry to which a command certainly belongs. */
   ownerOf(exec: Exec): Entry | undefined {
     return this.#owners.get(exec);
   }
@@ -82,7 +82,7 @@ export class InFlight {
     return this.#sentAt.get(exec)!;
   }
 
-  /** Adds an entry that QEMU owes a reply. */
+  /** Adds an entry to which QEMU owes a reply. */
   asked(entry: Entry): void {
     const { seat } = entry;
     const { oob, strict } = entry.command!;
@@ -99,7 +99,7 @@ export class InFlight {
     else this.#wanted.set(strict, [entry]);
   }
 
-  /** Removes an entry that waits no longer. */
+  /** Removes an entry that is no longer pending. */
   over(entry: Entry): void {
     if (entry.gone || entry.command === undefined) return;
     entry.gone = true;
@@ -113,7 +113,7 @@ export class InFlight {
     }
   }
 
-  /** Returns the number of out-of-band commands at QEMU whose replies nobody waits for. */
+  /** Returns the number of abandoned out-of-band commands at QEMU. */
   get abandoned(): number {
     let abandoned = 0;
     for (const { entry } of this.#outOfBand.values()) {
@@ -122,9 +122,12 @@ export class InFlight {
     return abandoned;
   }
 
-  /** Returns a text for QEMU as its client wrote it, without the tags behind names of descriptors. */
+  /**
+   * Returns a text for QEMU as its client wrote it, without the tags after names of descriptors.
+   */
   asAsked(text: string): string {
-    // A client may write something like a tag itself, with escapes: the last one is not its own.
+    // A client may write something like a tag itself, with escapes: the last one is not the
+    // client's.
     return this.#wanted.has(text) ? text : text.replace(LAST_TAG, "");
   }
 
@@ -142,7 +145,10 @@ export class InFlight {
     }
     const flying = this.#inBand.filter((each) => each.text === text).length;
     if (wanted === undefined || wanted.length + (this.#ghosts.get(text) ?? 0) <= flying) {
-      throw new Broken("none twice", `QEMU was sent what nobody asked, or once too often: ${text}`);
+      throw new Broken(
+        "none twice",
+        `QEMU was sent a command that no client sent, or once too often: ${text}`,
+      );
     }
     const busy = this.#inBand.length > 0;
     this.#inBand.push(exec);
@@ -172,7 +178,7 @@ export class InFlight {
     }
   }
 
-  /** Checks a command that qmpmux sends to close what a client has left at QEMU. */
+  /** Checks a command with which qmpmux closes a client's leftovers at QEMU. */
   #sentByItself(exec: Exec): void {
     const seat = this.#holdings.own(exec);
     this.#inBand.push(exec);
@@ -182,7 +188,9 @@ export class InFlight {
   }
 
   #sentOutOfBand(text: string, exec: Exec, fds: SimulatedFds | undefined): void {
-    if (!this.#qemu.oob) throw new Broken("lanes", "QEMU offered no oob");
+    if (!this.#qemu.oob) {
+      throw new Broken("lanes", "an out-of-band command was sent, but QEMU does not offer oob");
+    }
     const number = Number(exec.oob);
     if (exec.oob === "" || number <= this.#lastOob) {
       throw new Broken("loss", `an out-of-band number was used twice: ${text}`);
@@ -200,7 +208,7 @@ export class InFlight {
     if (entry) this.#owners.set(exec, entry);
   }
 
-  /** Checks that the entries before one that is sent have been sent, or have been refused. */
+  /** Checks that the entries before a sent one have been sent, or have been refused. */
   #passedOver({ seat, at, command }: Entry): void {
     for (const other of seat.entries) {
       if (other.at > at && other.covered && other.sure) {
@@ -222,7 +230,7 @@ export class InFlight {
     return { sure: sure + oob, maybe: all.length + oob, oob };
   }
 
-  /** Checks that a client may have one more in-band command at QEMU. */
+  /** Checks that a client may have another in-band command at QEMU. */
   #carries(seat: Seat, text: string): void {
     const { sure, oob } = this.#atQemu(seat);
     const isShared = this.#servedLast !== undefined && this.#servedLast !== seat;
@@ -231,7 +239,7 @@ export class InFlight {
     }
   }
 
-  /** Tells whether a client's commands may be held back although it has its turn. */
+  /** Returns whether a client's commands may be delayed although it has its turn. */
   #isHeld(seat: Seat): boolean {
     const { maybe, oob } = this.#atQemu(seat);
     if (maybe === 0 && seat.pending.length === 0) seat.overtook = false;
@@ -248,7 +256,7 @@ export class InFlight {
       const { strict = "" } = first.command ?? {};
       const twins = this.#inBand.filter(({ text }) => text === strict).length;
       const unsure = other.entries.some(({ covered, sure }) => covered && !sure);
-      // It may wait for one with the same text, or be held back behind two that are at QEMU.
+      // It may wait for one with the same text, or be delayed behind two that are at QEMU.
       const held = this.#isHeld(other);
       const refusable = this.#holdings.isHeld(first);
       if (first.joined || twins >= 2 || unsure || held || refusable) other.waitsSince = turn;
@@ -260,7 +268,7 @@ export class InFlight {
     this.#servedLast = seat;
   }
 
-  /** Notes that QEMU has replied to a command. */
+  /** Records that QEMU has replied to a command. */
   replied(exec: Exec): void {
     this.#holdings.replied(exec);
     if (exec.oob === undefined) {

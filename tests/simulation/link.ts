@@ -1,5 +1,5 @@
 /**
- * The connection to QEMU as it must be: negotiation, silence, and its end.
+ * The connection to QEMU, as expected: negotiation, silence, and its end.
  *
  * @module
  */
@@ -13,9 +13,9 @@ export class Link {
   now = 0;
   /** Whether the session is negotiated. */
   ready = false;
-  /** Whether the last QEMU that was connected offered oob. */
+  /** Whether the last connected QEMU offered oob. */
   offersOob = false;
-  /** The command whose reply could not be read. */
+  /** The command whose reply was malformed. */
   unreadable: Exec | undefined;
   readonly #qemu: SimulatedQemu;
   #nonce = "";
@@ -27,9 +27,9 @@ export class Link {
   /** Whether QEMU has been probed since its last message. */
   #probed = false;
   #stalled = false;
-  /** Whether QEMU has sent a message since the last look at the clock. */
+  /** Whether QEMU has sent a message since the clock was last checked. */
   #spoke = true;
-  /** The time of that look. */
+  /** The time of that check. */
   #silentSince = 0;
 
   constructor(qemu: SimulatedQemu) {
@@ -44,24 +44,24 @@ export class Link {
     this.#heardAt = this.now;
   }
 
-  /** Checks a text that QEMU is sent before the session is negotiated. */
+  /** Checks a text that is sent to QEMU before the session is negotiated. */
   negotiates(text: string): void {
     const enable = this.#qemu.oob ? ',"arguments":{"enable":["oob"]}' : "";
     const expected = `{"execute":"qmp_capabilities"${enable},"id":${this.#nonce}}`;
     if (!this.#greeted || this.#negotiating || text !== expected) {
-      throw new Broken("loss", `QEMU was sent ${text} before the negotiation was done`);
+      throw new Broken("loss", `QEMU was sent ${text} before the negotiation was complete`);
     }
     this.#negotiating = true;
   }
 
-  /** Notes that the negotiation has succeeded. */
+  /** Records that the negotiation has succeeded. */
   negotiated(): void {
     this.ready = true;
     this.offersOob = this.#qemu.oob;
     this.#negotiating = false;
   }
 
-  /** Notes a message of QEMU's that qmpmux is about to read. */
+  /** Records a message from QEMU that qmpmux is about to read. */
   heard({ kind, exec }: Said): void {
     this.#heardAt = this.now;
     this.#probed = false;
@@ -77,21 +77,24 @@ export class Link {
         this.#mustClose = true;
         return;
       case "hostile":
-        // Nothing counts before the negotiation is complete.
+        // Before the negotiation is complete everything is ignored.
         if (this.ready) this.#mustClose = true;
         return;
       case "unreadable":
         this.#mustClose = true;
-        // A QEMU that greets with pretty=on does not reply without: that reply belongs to nobody.
+        // A QEMU whose greeting is pretty has pretty replies: a plain reply matches no command.
         if (!this.#qemu.pretty) this.unreadable = exec;
         return;
     }
   }
 
-  /** Checks that qmpmux has closed the connection if the message that it has read demands it. */
+  /** Checks that qmpmux has closed the connection if the message requires it. */
   heardDone(): void {
     if (this.#mustClose && !this.#closed) {
-      throw new Broken("one fault, one peer", "what is no QMP did not end the connection to QEMU");
+      throw new Broken(
+        "one fault, one peer",
+        "a message that is not QMP did not close the connection to QEMU",
+      );
     }
   }
 
@@ -100,7 +103,7 @@ export class Link {
     const silence = this.now - this.#heardAt;
     const isProbe = commandText === '{"exec-oob":"query-yank"}';
     if (!isProbe || this.#probed || silence < STALL_TIME / 2) {
-      throw new Broken("none twice", `QEMU was sent what nobody asked: ${text}`);
+      throw new Broken("none twice", `QEMU was sent a command that no client sent: ${text}`);
     }
     this.#probed = true;
   }
@@ -114,28 +117,33 @@ export class Link {
     // Nothing may follow a command with descriptors.
     if (!this.#probed && hasFds) return;
     if (silence >= STALL_TIME / 2 && !this.#probed) {
-      throw new Broken("stall", `QEMU is silent for ${silence} s and was not asked`);
+      throw new Broken("stall", `QEMU has been silent for ${silence} s and was not probed`);
     }
     if (silence >= STALL_TIME && !this.#stalled) {
-      throw new Broken("stall", `QEMU is silent for ${silence} s and does not count as stalled`);
+      throw new Broken(
+        "stall",
+        `QEMU has been silent for ${silence} s and does not count as stalled`,
+      );
     }
   }
 
   /** Checks a notice that QEMU has stalled, or that it answers again. */
   notice(stalled: boolean): void {
-    if (stalled === this.#stalled) throw new Broken("stall", `told twice: ${stalled}`);
+    if (stalled === this.#stalled) throw new Broken("stall", `reported twice: ${stalled}`);
     if (stalled && !this.#probed) {
-      throw new Broken("stall", "QEMU counts as stalled though it was not asked");
+      throw new Broken("stall", "QEMU counts as stalled, but was not probed");
     }
     if (stalled && this.now - this.#heardAt < STALL_TIME) {
-      throw new Broken("stall", "QEMU counts as stalled though it has just said something");
+      throw new Broken("stall", "QEMU counts as stalled, but has just sent a message");
     }
     this.#stalled = stalled;
   }
 
   /** Checks that qmpmux may close the connection. */
   closed(): void {
-    if (!this.#mustClose) throw new Broken("one fault, one peer", "QEMU was hung up on");
+    if (!this.#mustClose) {
+      throw new Broken("one fault, one peer", "the connection to QEMU was closed without a reason");
+    }
     this.#closed = true;
   }
 

@@ -1,9 +1,9 @@
 /**
  * The promises, checked after every step.
  *
- * The model is given everything that clients and QEMU send to qmpmux and sees everything that
- * qmpmux sends; from the former it derives the latter. It is written from the promises and calls
- * nothing of the code under test.
+ * The model gets everything that clients and QEMU send to qmpmux, derives from it what qmpmux must
+ * send, and compares that with what qmpmux sends. It is written from the promises and calls nothing
+ * of the code under test.
  *
  * It has four parts: clients (`seat.ts`), the connection to QEMU (`link.ts`), the commands at QEMU
  * (`in_flight.ts`), and the replies (`replies.ts`, `own_replies.ts`).
@@ -40,14 +40,14 @@ import {
 import { type Awaited, type Command, newEntry, Seat } from "./seat.ts";
 import { checkSettled, checkStep, checkWaiting, type Status } from "./checks.ts";
 
-/** The number of abandoned out-of-band commands at QEMU from which on no other is sent. */
+/** The number of abandoned out-of-band commands at QEMU at which no other is sent. */
 const ABANDONED = 16;
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
 
 /** The expected state of one world. */
 export class Model {
   readonly seats = new Map<number, Seat>();
-  /** Checks that each command is put on record. */
+  /** The check that each command is recorded. */
   readonly records = new Records();
   #setting: Rules;
   #attached = 0;
@@ -59,7 +59,7 @@ export class Model {
   readonly #holdings: Holdings;
   /** The commands at QEMU. */
   readonly inFlight: InFlight;
-  /** The replies that clients hear. */
+  /** The replies that clients get. */
   readonly replies: Replies;
   readonly #fdsClosed: (fds: SimulatedFds) => void;
 
@@ -97,7 +97,7 @@ export class Model {
     return this.#holdings.fdsReceived(seat, name, this.#fdsClosed);
   }
 
-  /** Connects a client, which must be greeted at once if QEMU is ready. */
+  /** Connects a client, which must get a greeting at once if QEMU is ready. */
   attach(who: number, grant: SimGrant): Seat {
     const seat = new Seat("abcdefghijklmnop"[who]!, grant, ++this.#attached, this.link.now);
     this.seats.set(who, seat);
@@ -118,14 +118,17 @@ export class Model {
     this.seats.get(who)!.grant = grant;
   }
 
-  /** Takes an input of a client that qmpmux is about to be given. */
+  /** Takes a client's input that qmpmux is about to read. */
   read(seat: Seat, spoken: Spoken | undefined, damage: boolean): void {
     if (spoken === undefined) {
-      throw new Broken("bytes", `${seat.label} has not said so many values`);
+      throw new Broken("bytes", `${seat.label} has not sent that many values`);
     }
-    if (seat.paused) throw new Broken("pushing back", `${seat.label} is read while paused`);
+    if (seat.paused) throw new Broken("backpressure", `${seat.label} is read while paused`);
     if (damage !== (spoken.kind === "damage")) {
-      throw new Broken("bytes", `${seat.label} said ${JSON.stringify(spoken)}, read otherwise`);
+      throw new Broken(
+        "bytes",
+        `${seat.label} sent ${JSON.stringify(spoken)}, but it was read differently`,
+      );
     }
     if (spoken.kind === "damage") return this.#here(seat, undefined, damageAnswer(seat));
     if (spoken.kind === "malformed") {
@@ -173,7 +176,10 @@ export class Model {
     this.#here(seat, command.id, answer, then);
   }
 
-  /** Disconnects a client by name, as an administrator asks; false if the name is unknown. */
+  /**
+   * Disconnects a client by name, as an administrator requests; returns false if the name is
+   * unknown.
+   */
   #disconnect(name: string): boolean {
     const client = [...this.seats.values()].find(({ number, closed, mustClose }) =>
       name === `stage/${number}` && !closed && !mustClose
@@ -208,7 +214,7 @@ export class Model {
     const plain = !oob && args === "{}";
     const idle = seat.pending.length === 0;
     const use = useOf(name, oob, args);
-    // A command that names a descriptor is shared with nobody.
+    // A command that names a descriptor is never shared.
     const sharing = !oob && seat.grant.joins && idle && SHARED.includes(name) && use === undefined;
     this.inFlight.asked(newEntry({
       seat,
@@ -229,20 +235,20 @@ export class Model {
   /** Checks that a command refused out of turn has been answered. */
   readDone(seat: Seat): void {
     if (seat.atOnce !== undefined) {
-      throw new Broken("none lost", `${seat.label} was not answered out of turn`);
+      throw new Broken("none lost", `${seat.label} got no reply out of turn`);
     }
   }
 
   /** Checks a text that qmpmux sends to QEMU. */
   toQemu(text: string, exec: Exec | undefined, fds: SimulatedFds | undefined): void {
     if (exec === undefined || exec.process !== this.#qemu.process) {
-      throw new Broken("bytes", `QEMU was sent no command: ${text}`);
+      throw new Broken("bytes", `QEMU was sent text that is not a command: ${text}`);
     }
     if (!this.ready) return this.link.negotiates(text);
     this.inFlight.sent(text, exec, fds);
   }
 
-  /** Takes a message of QEMU's that qmpmux is about to be given. */
+  /** Takes a message from QEMU that qmpmux is about to read. */
   fromQemu(said: Said): void {
     this.link.heard(said);
     switch (said.kind) {
@@ -256,17 +262,20 @@ export class Model {
     }
   }
 
-  /** Checks that everything that must follow a message of QEMU's has followed. */
+  /** Checks that every required effect of a message from QEMU has happened. */
   heardDone(): void {
     this.link.heardDone();
     const { unreadable } = this.link;
     const owner = unreadable && this.inFlight.ownerOf(unreadable);
     if (owner && !owner.gone) {
-      throw new Broken("none lost", `${owner.seat.label} was not told that it cannot be answered`);
+      throw new Broken(
+        "none lost",
+        `${owner.seat.label} got no error although its command cannot be answered`,
+      );
     }
     for (const seat of this.seats.values()) {
       if (seat.overtaking?.exec !== undefined) {
-        throw new Broken("none lost", `${seat.label} was not told its out-of-band reply`);
+        throw new Broken("none lost", `${seat.label} did not get its out-of-band reply`);
       }
     }
   }
@@ -325,7 +334,7 @@ export class Model {
     }
   }
 
-  /** Advances the clock, before that of qmpmux. */
+  /** Advances the model's clock, before qmpmux's. */
   tick(now: number): void {
     this.link.now = now;
     for (const seat of this.seats.values()) {
@@ -347,7 +356,7 @@ export class Model {
 
   /** Checks a notice that nothing is pending. */
   idle(): void {
-    if (!this.draining) throw new Broken("drain", "idle was told though nothing is drained");
+    if (!this.draining) throw new Broken("drain", "idle was reported, but no drain is in progress");
     this.#holdings.settled(this.ready);
     this.#idleTold = true;
   }
@@ -367,7 +376,10 @@ export class Model {
     this.#holdings.left(seat);
   }
 
-  /** Checks that each client is as it must be after a step; `paused` tells which are not read. */
+  /**
+   * Checks that each client is in the expected state after a step; `paused` returns whether a
+   * client is not read.
+   */
   stepDone(paused: (who: number) => boolean): void {
     this.#holdings.stepDone();
     for (const [who, seat] of this.seats) {
@@ -380,7 +392,7 @@ export class Model {
   atRest(): void {
     this.#holdings.settled(this.ready);
     if (this.draining && !this.#idleTold) {
-      throw new Broken("drain", "nothing is under way, and idle was not told");
+      throw new Broken("drain", "nothing is in flight, but idle was not reported");
     }
   }
 

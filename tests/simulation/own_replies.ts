@@ -16,7 +16,7 @@ export interface Handshake {
   readonly then?: () => void;
 }
 
-/** Returns the only line that may be a client's reply. */
+/** Returns the only valid reply, as one line. */
 export function lineFor(seat: Seat, id: string | undefined, outcome: ReplyContent): string {
   return replyLine(seat.grant.dialect, id, outcome);
 }
@@ -44,7 +44,7 @@ export function refusal(seat: Seat, id: string | undefined, name: string): Answe
   return (line) => line.startsWith(whole.slice(0, at)) && line.endsWith(end);
 }
 
-/** Returns the handshake step of today's dialect; `undefined` where a command is not part of it. */
+/** Returns the handshake step of today's dialect, or `undefined` if a command is not part of it. */
 export function qmpHandshake(
   seat: Seat,
   { name, args, oob }: Command,
@@ -78,7 +78,9 @@ export function qmpHandshake(
   return { outcome: { value: "{}" }, then };
 }
 
-/** Returns the handshake step of the dialect of 2010; `undefined` where a command is not part of it. */
+/**
+ * Returns the handshake step of the dialect of 2010, or `undefined` if a command is not part of it.
+ */
 export function rfcHandshake(seat: Seat, { name, args }: Command): Handshake | undefined {
   const desc = "The issued command is invalid in this mode";
   const invalid = { outcome: { errorClass: "QMPInvalidModeCommad", desc } };

@@ -4,8 +4,7 @@
  * In-band commands run one at a time in the order of their arrival, out-of-band ones are answered
  * at once. A command that runs when a connection is lost is answered on the next one, as by QEMU.
  * It parses by counting brackets and `JSON.parse`. It differs from `FakeQemu` in that it has no
- * socket, does nothing until the world tells it to, and keeps every command it was sent with its
- * reply.
+ * socket, acts only when the world asks it to, and keeps every command with its reply.
  *
  * @module
  */
@@ -14,9 +13,9 @@ import type { SimulatedFds } from "./holdings.ts";
 import { IMMUTABLE, lastingValue, type ReplyContent, replyLine, written } from "./rules.ts";
 import { DescriptorTable, namesUsed, TABLE_COMMANDS, type Touch } from "./table.ts";
 
-/** A command that QEMU has been sent. */
+/** A command that was sent to QEMU. */
 export interface Exec {
-  /** Its number over the life of the world; its answer carries it. */
+  /** Its number in the world; its reply contains it. */
   readonly number: number;
   /**
    * The text as QEMU received it, without the number of an out-of-band command; once the client's
@@ -31,13 +30,13 @@ export interface Exec {
   readonly oob: string | undefined;
   readonly process: number;
   readonly connection: number;
-  /** The reply, once it was given. */
+  /** The reply, once it was sent. */
   outcome: ReplyContent | undefined;
-  /** The place of the descriptor that it added. */
+  /** The position of the descriptor that it added. */
   put?: { readonly fd: number; readonly id: number };
 }
 
-/** A message of QEMU's; `text` is plain, with its line end. */
+/** A message from QEMU; `text` is plain, with its line end. */
 export interface Said {
   readonly kind:
     | "greeting"
@@ -60,7 +59,7 @@ export interface Said {
 /** The versions that simulated QEMUs have. */
 export const VERSIONS = [[7, 2, 22], [11, 1, 3]] as const;
 
-/** Ways to answer; each carries the number of the command. */
+/** Forms of replies; each contains the number of the command. */
 const SHAPES: readonly ((mark: string) => string)[] = [
   (mark) => `"${mark}"`,
   (mark) => `{"at": "${mark}", "id": 7}`,
@@ -69,15 +68,15 @@ const SHAPES: readonly ((mark: string) => string)[] = [
   (mark) => `{"n": inf, "at": "${mark}"}`,
   (mark) => `{"error": {"class": "x"}, "at": "${mark}", "event": "STOP"}`,
 ];
-/** The number of ways to answer. */
+/** The number of forms of replies. */
 export const SHAPE_COUNT = SHAPES.length;
 
-/** A text longer than any name of QEMU's. */
+/** A text longer than any of QEMU's names. */
 const LONG_NAME = "X".repeat(300);
 /** A text longer than any list of commands. */
 const LONG_LIST = "x".repeat(140_000);
 
-/** Messages that no QEMU sends after its negotiation, whoever has asked what. */
+/** Messages that no QEMU sends after its negotiation, whatever the commands. */
 const HOSTILE: readonly string[] = [
   '{"return": {}, "id": 9007199254740993}\r\n',
   '{"id": [1], "error": {"class": "GenericError", "desc": "another\'s"}}\r\n',
@@ -102,7 +101,7 @@ const UNREADABLE: ReadonlyMap<string, readonly string[]> = new Map([
     `{"fdset-id": 1, "fd": 20, "x": "${"x".repeat(5000)}"}`,
   ]],
 ]);
-/** The number of ways to be hostile, at most. */
+/** The maximum number of hostile actions. */
 export const HOSTILE_COUNT = 6;
 
 /** All QEMUs of one world, one after the other. */
@@ -123,9 +122,12 @@ export class SimulatedQemu {
   readonly execs: Exec[] = [];
   /** Its descriptors. */
   table = new DescriptorTable<SimulatedFds>();
-  /** Told when it does something to a descriptor. */
+  /** A function that is called when it acts on a descriptor. */
   touched: (exec: Exec, how: Touch, fds: SimulatedFds) => void = () => {};
-  /** A function that is given the descriptors under the names of a command, one after the other. */
+  /**
+   * A function that is called with the descriptors under the names of a command, one after the
+   * other.
+   */
   looked: (exec: Exec, nth: number, fds: SimulatedFds | undefined) => void = () => {};
   readonly pretty: boolean;
   readonly #refuses = new Set<number>();
@@ -157,7 +159,7 @@ export class SimulatedQemu {
     this.wire = "";
   }
 
-  /** Its greeting's line. */
+  /** The line of its greeting. */
   get greeting(): string {
     const [major, minor, micro] = VERSIONS[this.version]!;
     return `{"QMP": {"version": {"qemu": {"micro": ${micro}, "minor": ${minor}, "major": ${major}}, ` +
@@ -168,13 +170,13 @@ export class SimulatedQemu {
     this.#say({ kind: "greeting", text: this.greeting });
   }
 
-  /** Says a late out-of-band reply. */
+  /** Sends a late out-of-band reply. */
   stale(): void {
     if (this.#lastOob === "0") return;
     this.#say({ kind: "late", text: `{"return": "late", "id": ${this.#lastOob}}\r\n` });
   }
 
-  /** Says something that no QEMU says, or not now. */
+  /** Sends something that no QEMU sends, or not now. */
   junk(text: string): void {
     this.#say({ kind: text.startsWith('{"QMP"') ? "greeting" : "junk", text });
   }
@@ -197,7 +199,7 @@ export class SimulatedQemu {
     this.#say({ kind: "event", name, text });
   }
 
-  /** Ends the connection: the command that runs goes on, those that wait are dropped. */
+  /** Closes the connection: the running command continues, waiting ones are dropped. */
   lose(): void {
     this.connected = false;
     this.#late = this.queue[0];
@@ -210,7 +212,7 @@ export class SimulatedQemu {
 
   /** Takes a command; returns `undefined` if the text is not one. */
   received(text: string, fds?: SimulatedFds): Exec | undefined {
-    // Descriptors that are received replace those that wait.
+    // Received descriptors replace those that wait.
     if (fds) this.table.waiting = fds;
     let value: Record<string, unknown>;
     try {
@@ -248,7 +250,7 @@ export class SimulatedQemu {
     this.#answer(exec, exec.number % 3 === 0, exec.number % SHAPES.length);
   }
 
-  /** Says a wrong reply to the first command that waits, or something that no QEMU says. */
+  /** Sends a wrong reply to the first waiting command, or something that no QEMU sends. */
   defy(shape: number): void {
     const exec = this.queue[0];
     const values = exec?.connection === this.connection ? UNREADABLE.get(exec.name) : undefined;
@@ -260,7 +262,7 @@ export class SimulatedQemu {
     this.#say({ kind: "unreadable", text, exec });
   }
 
-  /** Executes the first that waits. */
+  /** Executes the first waiting command. */
   run(fails: boolean, shape: number, event: string): void {
     const exec = this.queue.shift();
     if (exec === undefined || !this.connected) return;

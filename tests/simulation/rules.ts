@@ -1,5 +1,5 @@
 /**
- * The knowledge of the model: roles, queries, events and ids, as tables of its own.
+ * The knowledge of the model: its own tables of roles, queries, events and ids.
  *
  * They are written from the promises and from QEMU's rules, not from the code under test; if the
  * two differ, one of them is wrong.
@@ -7,7 +7,7 @@
  * @module
  */
 
-/** The terms of a simulated client, as plain data. */
+/** The settings of a simulated client, as plain data. */
 export interface SimGrant {
   readonly name: string;
   readonly role: RoleName;
@@ -40,12 +40,12 @@ const READERS = [
   "qom-list",
 ];
 
-/** Tells whether a client in this role may run a command; `args` is JSON. */
+/** Returns whether a client in this role may run a command; `args` is JSON. */
 export function allowed(role: RoleName, name: string, args: string): boolean {
   if (role === "full" || role === "admin") return true;
   const secret = name === "qom-get" && args.includes('"secret"');
   if (role === "guest") return name !== "quit" && !secret;
-  // The operator may give no argument that is not known.
+  // The operator may send no unknown argument.
   if (name === "qom-list" && args.includes('"fdname"')) return role === "observer";
   if (READERS.includes(name)) return true;
   if (name === "qom-get") return !secret;
@@ -54,7 +54,7 @@ export function allowed(role: RoleName, name: string, args: string): boolean {
     ["stop", "cont", "quit", "device_del", "blockdev-del"].includes(name);
 }
 
-/** The commands that simulated QEMUs list, in this order, turned by one for each process. */
+/** The commands that simulated QEMUs list, in this order, rotated by one for each process. */
 const LISTED = [
   "stop",
   "cont",
@@ -76,13 +76,15 @@ const UNLISTED: Readonly<Record<RoleName, readonly string[]>> = {
   operator: ["migrate-recover"],
 };
 
-/** Answers that are the same as long as a QEMU process lives. */
+/** Replies that stay the same as long as a QEMU process runs. */
 export const IMMUTABLE: readonly string[] = ["query-version", "query-name", "query-commands"];
 
-/** Queries that only read: clients that ask the same may share the reply. */
+/** Read-only queries: clients that send the same may share the reply. */
 export const SHARED: readonly string[] = [...IMMUTABLE, "query-status", "query-block", "qom-list"];
 
-/** Returns the value that a QEMU process always returns to an immutable query, as a role sees it. */
+/**
+ * Returns the value that a QEMU process always returns to an immutable query, as a role sees it.
+ */
 export function lastingValue(process: number, name: string, role: RoleName = "full"): string {
   if (name !== "query-commands") return `{"of": "${name}", "process": ${process}}`;
   const turned = LISTED.map((_, at) => LISTED[(at + process) % LISTED.length]!);
@@ -99,7 +101,7 @@ export const EVENTS: readonly string[] = [
   "JOB_STATUS_CHANGE",
 ];
 
-/** Tells whether a list of globs lets a name pass; without a list, all pass. */
+/** Returns whether a list of globs lets a name pass; without a list, all pass. */
 export function passes(globs: readonly string[] | undefined, name: string): boolean {
   if (globs === undefined) return true;
   return globs.some((glob) => {
@@ -138,7 +140,7 @@ export type ReplyContent =
   | { readonly value: string }
   | { readonly errorClass: string; readonly desc: string; readonly data?: string };
 
-/** Returns the line of a reply, as a client of a dialect must hear it. */
+/** Returns a reply's line as a client of a dialect must get it. */
 export function replyLine(
   dialect: SimGrant["dialect"],
   id: string | undefined,

@@ -3,8 +3,8 @@
  *
  *     deno task simulate [--minutes N] [--seed S] [--steps N]
  *
- * With a seed alone only its world is played. A run of many steps is many worlds with
- * consecutive seeds, so that a failure can be replayed by its own world.
+ * With a seed alone only its world is played. A run of many steps is many worlds with consecutive
+ * seeds, which allows a failure to be replayed by its own world.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { Chance, settingOf } from "./chance.ts";
 import { Broken } from "./broken.ts";
 import { type Core, World } from "./world.ts";
 
-/** Steps of one world. */
+/** The number of steps in one world. */
 export const WORLD_STEPS = 2000;
 /** The number of shorter lists that are tried. */
 const TRIES = 5000;
 
-/** A promise that was broken, and how to see it again. */
+/** A broken promise, and how to reproduce it. */
 export interface Failure {
   readonly setting: Setting;
   readonly actions: readonly Action[];
@@ -28,7 +28,7 @@ export interface Failure {
   readonly promise: string;
 }
 
-/** Plays the world of a seed; `undefined` where all promises were kept. */
+/** Plays the world of a seed; returns `undefined` if all promises were kept. */
 export function playSeed(core: Core, seed: number, steps = WORLD_STEPS): Failure | undefined {
   const setting = settingOf(seed);
   const world = new World(core, setting);
@@ -100,7 +100,7 @@ export function shrunk(core: Core, found: Failure): Failure {
   return best;
 }
 
-/** Actions that are like one, and simpler. */
+/** Returns simpler actions similar to one. */
 function simplerThan(action: Action): Action[] {
   if (action.do === "say") {
     const { messages } = action;
@@ -128,13 +128,13 @@ export function transcript(core: Core, { setting, actions }: Failure): string {
   return world.lines.map((line) => line.replace(/[\r\n]+/g, " ")).join("\n");
 }
 
-/** Returns a failure for people: the seed, and the shortest way there. */
+/** Returns a failure as text: the seed, and the shortest sequence of actions. */
 export function report(core: Core, found: Failure): string {
   const short = shrunk(core, found);
   return [
     `seed ${found.setting.seed}, step ${found.actions.length}: ${found.error.message}`,
     `again: deno task simulate --seed ${found.setting.seed}`,
-    `${short.actions.length} of ${found.actions.length} steps lead there:`,
+    `${short.actions.length} of ${found.actions.length} steps lead to it:`,
     transcript(core, short),
     found.error instanceof Broken ? "" : found.error.stack,
   ].join("\n");
@@ -143,7 +143,7 @@ export function report(core: Core, found: Failure): string {
 /**
  * Plays worlds from a seed on.
  *
- * @returns how many steps
+ * @returns the number of steps
  * @throws Error with a report
  */
 export function playMany(core: Core, seed: number, enough: (steps: number) => boolean): number {

@@ -1,5 +1,5 @@
 /**
- * One client as it must be: its phase, its pending commands, and the replies it is owed.
+ * One client, as expected: its phase, its pending commands, and the replies it is owed.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import type { Spoken } from "./actions.ts";
 import type { Exec } from "./qemu.ts";
 import { passes, roleEvents, type SimGrant } from "./rules.ts";
 
-/** The number of commands of one client that may be pending before it is no longer read. */
+/** The number of one client's pending commands at which it is no longer read. */
 const PENDING = { withOob: 9, inBand: 1 };
 
 /** The reply that is expected: one of some lines, or any line that passes a test. */
 export type Answer = readonly string[] | ((line: string) => boolean);
 
-/** An answer, or the function that gives it when its turn has come. */
+/** A reply, or the function that returns it at its turn. */
 export type Awaited = Answer | (() => Answer);
 
 /** A command that a client has sent. */
@@ -34,33 +34,33 @@ export interface Entry {
   readonly at: number;
   readonly deadline: number;
   readonly connection: number;
-  /** Whether certainly no other command has the same text. */
+  /** Whether its text is certainly unique. */
   readonly unique: boolean;
   /** Whether it may share its reply with others. */
   readonly sharing: boolean;
-  /** Whether it may have joined one that was waiting already. */
+  /** Whether it may have joined one that was already waiting. */
   readonly joined: boolean;
   readonly role: SimGrant["role"];
   /** Whether its reply may be cached. */
   readonly kept: boolean;
-  /** Whether QEMU has been sent it, or may have been. */
+  /** Whether it was sent to QEMU, or may have been. */
   covered: boolean;
-  /** Whether QEMU has certainly been sent this one, and not another with the same text. */
+  /** Whether this one was certainly sent to QEMU, and not another with the same text. */
   sure: boolean;
-  /** QEMU's reply, once it is certainly the reply to this one. */
+  /** The reply from QEMU, once it is certainly the reply to this one. */
   exec: Exec | undefined;
   gone: boolean;
   /** Its use of descriptors. */
   readonly use: Use | undefined;
   /** The descriptors that were received with it. */
   fds: SimulatedFds | undefined;
-  /** Reasons for which it may have been refused when its turn came, in the words of errors. */
+  /** Reasons for a refusal at its turn, in the words of the errors. */
   readonly refusals: Set<string>;
   /** Whether it has certainly been refused. */
   refused: boolean;
 }
 
-/** One client, as it must be. */
+/** One client, as expected. */
 export class Seat {
   phase: "ungreeted" | "negotiation" | "command" = "ungreeted";
   oob = false;
@@ -77,15 +77,15 @@ export class Seat {
   doubt: { text: string; first: Entry } | undefined;
   /** The reply that a command refused out of turn must get now. */
   atOnce: Answer | undefined;
-  /** The event or greeting that it must hear before anything else. */
+  /** The event or greeting that it must get before anything else. */
   due: string | undefined;
   closed = false;
   mustClose = false;
-  /** The number of the last command whose reply it heard. */
+  /** The number of the last command whose reply it got. */
   lastExec = -1;
   /** The turn in which it was last served. */
   served = -1;
-  /** The turn since which it waits. */
+  /** The turn since which it is waiting. */
   waitsSince = -1;
 
   constructor(
@@ -106,7 +106,7 @@ export class Seat {
     return this.overtaking === undefined ? this.entries : [...this.entries, this.overtaking];
   }
 
-  /** The first of its commands that QEMU has not been sent. */
+  /** The first of its commands that was not sent to QEMU. */
   get unsent(): Entry | undefined {
     return this.entries.find(({ answer, covered, kept, refused }) =>
       answer === undefined && !covered && !kept && !refused
@@ -120,7 +120,7 @@ export class Seat {
     );
   }
 
-  /** Tells whether it must hear events of a name. */
+  /** Returns whether it must get events of a name. */
   sees(name: string): boolean {
     if (this.phase !== "command" || this.closed) return false;
     if (this.grant.dialect === "rfc2010" && !this.enabled.has(name)) return false;
@@ -136,7 +136,7 @@ export class Seat {
   }
 }
 
-/** Returns an entry with the values it has before anything happens to it. */
+/** Returns a new entry with its initial values. */
 export function newEntry(
   parts: Pick<Entry, "seat" | "id" | "command" | "at" | "connection"> & Partial<Entry>,
 ): Entry {
@@ -161,14 +161,14 @@ export function newEntry(
   };
 }
 
-/** Tells whether a line is an expected answer. */
+/** Returns whether a line is an expected reply. */
 export function fits(answer: Awaited | undefined, text: string): boolean {
   if (answer === undefined) return false;
   if (typeof answer === "function") return (answer as (line: string) => boolean)(text);
   return answer.includes(text);
 }
 
-/** Returns an expected answer as a text for errors. */
+/** Returns an expected reply as a text for errors. */
 export function shown(answer: unknown): string {
   return Array.isArray(answer) ? answer.join(" or ") : "another text";
 }

@@ -2,29 +2,29 @@
  * A simulated QEMU's descriptors: one table of names, and its sets.
  *
  * Descriptors that are received with a message wait until a command takes them, or until more are
- * received. The table reports everything that replaces, closes, uses or adds something, so that its
- * owner can be checked.
+ * received. The table reports each replacement, close, use and addition, which allows the model to
+ * check the owner.
  *
  * @module
  */
 
-/** The things that happen to a descriptor in the table. */
+/** The actions on a descriptor in the table. */
 export type Touch = "taken" | "given" | "replaced" | "closed" | "used" | "removed" | "joined";
 
-/** A set of descriptors: there as long as any is in it. */
+/** A set of descriptors, which exists as long as it contains any. */
 export interface FdSet<Fds> {
   readonly id: number;
   readonly fds: Map<number, Fds>;
   /** The number of commands that used it, without those whose use is known to have ended. */
   uses: number;
-  /** Whether there may be a user of it that qmpmux does not know of, or the other way round. */
+  /** Whether there may be a user of it that qmpmux does not know, or the other way round. */
   vague: boolean;
 }
 
-/** A value, or the words of an error. */
+/** A value, or the text of an error. */
 export type Result = { readonly value: string } | { readonly desc: string };
 
-/** The commands that have to do with descriptors. */
+/** The commands that use descriptors. */
 export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
   "getfd",
   "add-fd",
@@ -42,8 +42,8 @@ export const TABLE_COMMANDS: ReadonlySet<string> = new Set([
 type Arguments = Readonly<Record<string, unknown>>;
 
 /**
- * The commands that certainly remove a name when they succeed. Of others a client of QEMU's cannot
- * know it: `netdev_add` of a stream leaves the name there.
+ * The commands that certainly remove a name when they succeed. For others a client of QEMU cannot
+ * know: `netdev_add` of a stream keeps the name.
  */
 export const TAKING_AWAY: ReadonlySet<string> = new Set([
   "closefd",
@@ -53,12 +53,12 @@ export const TAKING_AWAY: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A function that is given the descriptor under a name when QEMU looks it up; `nth` is its place
- * among a command's names.
+ * A function that is called with the descriptor under a name when QEMU looks it up; `nth` is its
+ * position among a command's names.
  */
 export type Looked<Fds> = (nth: number, fds: Fds | undefined) => void;
 
-/** Returns the names that a command looks up, in that order; looking a name up removes it. */
+/** Returns the names that a command looks up, in that order. A lookup removes the name. */
 export function namesUsed(name: string, args: Arguments): string[] {
   const { uri, fds, fdname, backend } = args;
   switch (name) {
@@ -77,7 +77,7 @@ export function namesUsed(name: string, args: Arguments): string[] {
   return [];
 }
 
-/** Returns the name that a command gives and QEMU does not look up. */
+/** Returns the name that a command creates without a lookup. */
 export function nameUnused(name: string, { addr }: Arguments): string | undefined {
   return name === "netdev_add" ? (addr as { str: string } | undefined)?.str : undefined;
 }
@@ -88,7 +88,7 @@ export function setUsed({ filename }: Arguments): number | undefined {
   return id === undefined ? undefined : Number(id);
 }
 
-/** Tells whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
+/** Returns whether QEMU's handler of `getfd` or `add-fd` would run with these arguments. */
 export function takerRuns(name: string, args: Arguments): boolean {
   const entries = Object.entries(args);
   if (name === "getfd") return entries.length === 1 && typeof args["fdname"] === "string";
@@ -102,10 +102,11 @@ export class DescriptorTable<Fds> {
   waiting: Fds | undefined;
   readonly names = new Map<string, Fds>();
   readonly sets = new Map<number, FdSet<Fds>>();
-  /** The sets from which something was made, by its name. */
+  /** The sets from which something was created, by its name. */
   readonly nodes = new Map<string, FdSet<Fds>>();
   /**
-   * The sets from which something was made that has been removed, which has not been reported yet.
+   * The sets from which something was created that has been removed, which has not been reported
+   * yet.
    */
   readonly ended = new Map<string, FdSet<Fds>>();
   /** The numbers of sets that were used once. */
@@ -114,7 +115,7 @@ export class DescriptorTable<Fds> {
   /**
    * Executes a command.
    *
-   * @param fails it does for another reason, before its handler or in it
+   * @param fails whether it fails for another reason, before its handler or in it
    */
   run(
     name: string,
@@ -164,7 +165,7 @@ export class DescriptorTable<Fds> {
     return fails === "in" ? { desc: "It failed" } : result;
   }
 
-  /** Notes that something made of a set is known to be removed. */
+  /** Records that something created from a set has been removed. */
   toldOf(node: string): void {
     const set = this.ended.get(node);
     if (set) set.uses--;
@@ -183,7 +184,7 @@ export class DescriptorTable<Fds> {
   #add(wanted: number | undefined, fds: Fds, touch: (how: Touch, c: Fds) => void): Result {
     let id = wanted ?? 0;
     if (wanted === undefined) { while (this.sets.has(id)) id++; }
-    // A client that asks for a number may mean the set that had it before.
+    // A client that names a number may mean an earlier set with it.
     const vague = wanted !== undefined && this.#used.has(id);
     const set = this.sets.get(id) ?? { id, fds: new Map<number, Fds>(), uses: 0, vague };
     for (const other of set.fds.values()) touch("joined", other);

@@ -1,8 +1,8 @@
 /**
  * One world: the real hub, simulated clients, a simulated QEMU, simulated time.
  *
- * It plays actions one by one, does at the edges what the daemon does with sockets, and gives every
- * message to the model, which throws if a promise is broken.
+ * It plays actions one by one, does what the daemon does with sockets, and passes every message to
+ * the model, which throws if a promise is broken.
  *
  * @module
  */
@@ -32,9 +32,9 @@ import type { Seat } from "./seat.ts";
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
 
-/** A client that does not read is read no further past this many bytes. */
+/** The number of queued bytes past which a client is no longer read. */
 const SOFT_MARK = 2000;
-/** And is dropped past this many. */
+/** The number of queued bytes past which it is dropped. */
 const HARD_MARK = 6000;
 const DECODER = new TextDecoder();
 
@@ -48,13 +48,13 @@ function optionsOf({ onLoss, deadlines }: Rules): MuxOptions {
   return options({ onLoss, deadlines, handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME });
 }
 
-/** A client and its rim. */
+/** A client with its buffers. */
 class SimulatedClient implements ClientPeer {
   readonly seat: Seat;
   monitor!: Monitor;
   paused = false;
   stalled = false;
-  /** Whether it will say no more. */
+  /** Whether it will send no more. */
   ended = false;
   unread = 0;
   /** Text that has not arrived. */
@@ -65,7 +65,7 @@ class SimulatedClient implements ClientPeer {
   /** The number of characters that have arrived. */
   #arrived = 0;
   #said = 0;
-  /** The places, among all its characters, at which descriptors are sent. */
+  /** The positions, among all its characters, at which descriptors are sent. */
   #withFds: number[] = [];
   #ahead: { bytes: Uint8Array; fds: string | undefined }[] = [];
   #splitter: InstanceType<Core["FrameSplitter"]> | undefined;
@@ -87,13 +87,13 @@ class SimulatedClient implements ClientPeer {
     this.send(bytes);
   }
 
-  /** Returns a line as a QEMU that is not pretty would have written it. */
+  /** Returns a line in the form of a QEMU that is not pretty. */
   #plain(text: string): string {
     const plain = this.#world.qemu.pretty ? written(text, false) : text;
     // Lines of qmpmux's own are always plain.
     const own = plain.includes('"event": "__') || plain.includes('["async messages"]');
     if (this.#world.qemu.pretty && !own && written(text, true) !== text) {
-      throw new Broken("bytes", `${this.seat.label} heard what is not pretty: ${text}`);
+      throw new Broken("bytes", `${this.seat.label} got a reply that is not pretty: ${text}`);
     }
     return plain;
   }
@@ -130,7 +130,7 @@ class SimulatedClient implements ClientPeer {
     const chunk = this.outbox.slice(0, count);
     if (chunk === "") return;
     this.outbox = this.outbox.slice(count);
-    // The kernel cuts where descriptors are: they are received with the first byte of a read.
+    // The kernel ends a read at descriptors: they are received with the first byte of a read.
     for (let rest = chunk; rest !== "";) {
       const fds = this.#withFds[0] === this.#arrived ? this.#world.newFds(this.seat) : undefined;
       if (fds !== undefined) this.#withFds.shift();
@@ -144,7 +144,7 @@ class SimulatedClient implements ClientPeer {
     this.read();
   }
 
-  /** Hands on as much as is taken. */
+  /** Passes on as much as the monitor accepts. */
   read(): void {
     while (!this.paused && !this.behind && this.#next());
   }
@@ -158,7 +158,7 @@ class SimulatedClient implements ClientPeer {
     const input = this.#splitter.next();
     if (input !== undefined) {
       if (this.seat.closed) {
-        // Bytes that were sent before are read on, without an effect.
+        // Bytes that were sent earlier are still read, without an effect.
         mux.received(this.monitor, input);
         return true;
       }
@@ -176,20 +176,20 @@ class SimulatedClient implements ClientPeer {
     return true;
   }
 
-  /** Whether everything that it said has been read. */
+  /** Whether everything that it sent has been read. */
   get heardOut(): boolean {
     return this.#at === this.spoken.length;
   }
 }
 
-/** A world; `trace` keeps the conversation. */
+/** A world; `trace` records the conversation. */
 export class World {
   readonly core: Core;
   readonly mux: Mux;
   readonly model: Model;
   readonly qemu: SimulatedQemu;
   readonly clients = new Map<number, SimulatedClient>();
-  /** Clients from which is read on when the step is over. */
+  /** Clients that are read when the step is over. */
   readonly resumed = new Set<SimulatedClient>();
   /** The conversation, in the notation of transcripts. */
   readonly lines: string[] = [];
@@ -227,7 +227,7 @@ export class World {
         idle: (): void => this.model.idle(),
         failed: (where, error): void => {
           if (error instanceof Broken) throw error;
-          throw new Broken("errors", `an error came up (${where}): ${(error as Error).stack}`);
+          throw new Broken("errors", `an error occurred (${where}): ${(error as Error).stack}`);
         },
       },
       { observers: [this.model.records] },
@@ -241,7 +241,7 @@ export class World {
     return name;
   }
 
-  /** Keeps a message for the trace. */
+  /** Records a message for the trace. */
   tell(who: string, said: string | Uint8Array): void {
     if (!this.#trace) return;
     const text = typeof said === "string" ? said : DECODER.decode(said);
@@ -252,7 +252,7 @@ export class World {
     if (this.#trace) this.lines.push(text);
   }
 
-  /** Plays one step; @throws Broken if a promise is */
+  /** Plays one step; @throws Broken if a promise is broken */
   play(action: Action): void {
     this.#do(action);
     this.#catchUp();
@@ -263,7 +263,10 @@ export class World {
     }
     const left = this.#attached - this.mux.monitors.size;
     if (this.model.records.left !== left) {
-      throw new Broken("records", `${left} clients have left, not ${this.model.records.left}`);
+      throw new Broken(
+        "records",
+        `${left} clients have disconnected, not ${this.model.records.left}`,
+      );
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
@@ -291,8 +294,8 @@ export class World {
   }
 
   /**
-   * Tells whether a client that will say no more has been told all. QEMU drops everything if `oob`
-   * is on.
+   * Returns whether a client that will send no more has got everything. QEMU drops the rest if
+   * `oob` is on.
    */
   #isDone({ monitor, heardOut }: SimulatedClient): boolean {
     return monitor.takesOob || (heardOut && monitor.idle && monitor.greeted);
@@ -401,9 +404,9 @@ export class World {
   #adopt(who: number, simTerms: SimGrant): void {
     const client = this.clients.get(who);
     if (client === undefined || client.seat.closed) return;
-    // The dialect in which it was greeted stays.
+    // It keeps the dialect of its greeting.
     const adopted = { ...simTerms, dialect: client.seat.grant.dialect };
-    this.#note(`# ${client.seat.label} goes on with role=${adopted.role}`);
+    this.#note(`# ${client.seat.label} continues with role=${adopted.role}`);
     this.model.adopt(who, adopted);
     client.monitor.adopt(this.#grant(adopted));
   }
@@ -442,13 +445,13 @@ export class World {
     this.mux.qemuArrived(upstream, nonce);
   }
 
-  /** QEMU has been sent something. */
+  /** Handles a message to QEMU. */
   #received(
     text: string,
     fds: SimulatedFds | undefined,
   ): ReturnType<SimulatedQemu["received"]> {
     if (this.#closed !== undefined || !this.qemu.connected) {
-      throw new Broken("loss", `QEMU was sent ${text} after the end`);
+      throw new Broken("loss", `QEMU was sent ${text} after the connection closed`);
     }
     const exec = this.qemu.received(text, fds);
     if (exec !== undefined) exec.text = this.model.inFlight.asAsked(exec.text);
@@ -470,10 +473,10 @@ export class World {
     this.#splitter.load(bytesOf(chunk));
     for (let input = this.#splitter.next(); input !== undefined; input = this.#splitter.next()) {
       const said = qemu.out.shift();
-      if (said === undefined) throw new Broken("bytes", "QEMU has not said so many messages");
+      if (said === undefined) throw new Broken("bytes", "QEMU has not sent that many messages");
       this.tell("q> ", said.wire);
       if (!("damage" in input) && DECODER.decode(input).trim() !== said.wire.trim()) {
-        throw new Broken("bytes", `QEMU said ${said.text}, read otherwise`);
+        throw new Broken("bytes", `QEMU sent ${said.text}, but it was read differently`);
       }
       this.model.fromQemu(said);
       this.mux.answered(input);
@@ -483,7 +486,7 @@ export class World {
     if (qemu.wire === "" && qemu.out[0]?.kind === "end") this.#lose("QEMU disconnected");
   }
 
-  /** Lets everything through that waits. */
+  /** Lets all pending work finish. */
   #settle(): void {
     const { qemu } = this;
     for (let round = 0; round < 2000; round++) {
@@ -516,13 +519,13 @@ export class World {
       this.#catchUp();
       if (!moved && this.model.ready) return this.#settled();
     }
-    throw new Broken("none lost", "it does not come to rest");
+    throw new Broken("none lost", "it never becomes idle");
   }
 
   #settled(): void {
     for (const { seat, heardOut } of this.clients.values()) {
       if (!seat.closed && !heardOut) {
-        throw new Broken("none lost", `${seat.label} said what was never read`);
+        throw new Broken("none lost", `${seat.label} sent bytes that were never read`);
       }
     }
     this.model.settled(this.mux.status());

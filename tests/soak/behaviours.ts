@@ -1,7 +1,7 @@
 /**
  * The behaviours of clients: kinds of them, each with its listener, its share and its acts.
  *
- * An act is a few commands whose answers are known, and leaves nothing behind.
+ * An act is a few commands with known replies, and leaves nothing behind.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export type ListenerName = keyof typeof LISTENERS;
 /** The load around a client, as far as its behaviour uses it. */
 export interface Surroundings {
   readonly random: Random;
-  /** Resolves when it is time to end. */
+  /** A promise that resolves when the load ends. */
   readonly end: Promise<void>;
   /** QEMU's greeting, and the replies that never change, by command. */
   readonly greeting: string;
@@ -33,19 +33,19 @@ export interface Surroundings {
   /** Waits as long as a client does that sends that many commands at a time. */
   pause(commands: number): Promise<void>;
   /**
-   * Takes one from the budget of a costly act, which all clients share; false if this second's is
-   * spent.
+   * Takes one from the budget of a costly act, which all clients share; returns false if this
+   * second's is spent.
    */
   spend(what: Costly): boolean;
-  /** Clients that wait to be disconnected by an administrator. */
+  /** Clients that wait for an administrator to disconnect them. */
   readonly victims: { readonly name: string; readonly gone: Promise<void> }[];
-  /** Counts commands that were sent and whose replies nobody will read. */
+  /** Counts commands that were sent and whose replies will not be read. */
   abandoned(commands: number): void;
-  /** Checks that a client has heard everything that it must have heard by now, and releases it. */
+  /** Checks that a client has got everything that it must have got by now, and releases it. */
   farewell(caller: Caller): Promise<void>;
 }
 
-/** Acts that are costly for everybody: events are sent to all, and the long replies are long. */
+/** Acts with a high cost for all clients: events are sent to all, and the long replies are long. */
 export type Costly = "toggle" | "job" | "list" | "schema" | "reload";
 
 /** A kind of client. */
@@ -54,11 +54,11 @@ export interface Kind {
   readonly listener: ListenerName;
   /** The number of such clients among 100. */
   readonly share: number;
-  /** Whether it stays connected for all acts, or connects anew for each. */
+  /** Whether it stays connected for all acts, or reconnects for each. */
   readonly stays: boolean;
   /** Negotiates; `undefined` stands for today's negotiation, without capabilities. */
   readonly begin?: (caller: Caller, around: Surroundings) => Promise<void>;
-  /** Acts once. One that does not stay must leave. */
+  /** Performs an act. A client that does not stay must disconnect. */
   readonly act: (caller: Caller, around: Surroundings) => Promise<void>;
 }
 
@@ -116,7 +116,7 @@ function refusal(name: string, role: string): Question {
   };
 }
 
-/** Asks one by one, with pauses between, as most clients do. */
+/** Sends commands one by one, with pauses between, as most clients do. */
 async function oneByOne(
   caller: Caller,
   around: Surroundings,
@@ -126,7 +126,7 @@ async function oneByOne(
   await around.pause(questions.length);
 }
 
-/** Adds and deletes a block node; a client that asks for the nodes sees it at once. */
+/** Adds and deletes a block node; a client that lists the nodes sees it at once. */
 async function addNode(caller: Caller, around: Surroundings): Promise<void> {
   const node = `n${caller.number}`;
   const args = `{"driver":"null-co","node-name":"${node}","size":65536}`;
@@ -152,7 +152,7 @@ function named(node: string, there: boolean): Question {
   };
 }
 
-/** Acts likewise with an object; all commands are sent at once, and answered in order. */
+/** Performs the same act with an object; all commands are sent at once, and answered in order. */
 async function addObject(caller: Caller, around: Surroundings): Promise<void> {
   const id = `t${caller.number}`;
   const questions = [
@@ -233,7 +233,7 @@ const NONSENSE: readonly Nonsense[] = ([
 
 const STRAY: Nonsense = { bytes: Uint8Array.of(0xff), error: /JSON parse error, stray '\\uFFFD'/ };
 
-/** All kinds there are; the shares add up to 100. */
+/** All kinds of clients; the shares add up to 100. */
 export const KINDS: readonly Kind[] = [
   {
     name: "observer",
@@ -297,7 +297,7 @@ export const KINDS: readonly Kind[] = [
       const victim = { name: name!, gone: caller.ended };
       victims.push(victim);
       await Promise.race([caller.ended, end]);
-      // Nobody has disconnected it; a client that has taken it off the list will do so.
+      // No administrator has disconnected it; a client that has removed it from the list will.
       const at = victims.indexOf(victim);
       if (at >= 0) victims.splice(at, 1);
       else await caller.ended;
@@ -311,7 +311,7 @@ export const KINDS: readonly Kind[] = [
     stays: true,
     begin: (caller, { greeting }) => caller.negotiate(greeting, ["oob"]),
     act: async (caller, around) => {
-      // More than QEMU queues, out-of-band ones in between.
+      // More than QEMU queues, with out-of-band commands between.
       const yank: Question = { name: "query-yank", oob: true, answer: /^\[.*\]$/ };
       const refused: Question = {
         name: "query-status",
@@ -408,7 +408,7 @@ export const KINDS: readonly Kind[] = [
     share: 2,
     stays: false,
     act: async (caller, around) => {
-      // In the middle of commands, of one command, or of nothing.
+      // In the middle of commands, inside a command, or without any.
       const answered = caller.askAll([ALWAYS_RUNS, STATUS, ROOT]);
       answered.catch(() => {});
       await caller.write(ENCODER.encode('{"execute":"query-sta'));

@@ -1,9 +1,9 @@
 /**
- * A client that believes nothing: every line it hears must be one it expects.
+ * A client that verifies everything: every line it gets must be an expected one.
  *
  * Each command has an id that no other client uses, in one of five forms. In-band replies must
- * arrive in the order of asking, out-of-band ones at any time, each once, of the expected kind and
- * content; a follower checks the events.
+ * arrive in the order of the commands, out-of-band ones at any time, each once, of the expected
+ * kind and content; a follower checks the events.
  *
  * @module
  */
@@ -46,10 +46,10 @@ interface Waiting {
   readonly lost: (error: Error) => void;
 }
 
-/** The desk to which all callers report. */
+/** The recipient of all callers' reports. */
 export interface Desk {
   readonly record: EventRecord;
-  /** A promise of qmpmux was broken. */
+  /** Records that qmpmux broke a promise. */
   wrong(caller: Caller, what: string): void;
   /** Records the time in milliseconds that a reply took; not called for clients that read slowly. */
   took(ms: number): void;
@@ -59,12 +59,12 @@ export interface Desk {
   answered(wellFormed: boolean): void;
 }
 
-/** The connection has ended. */
+/** An error for a connection that has been closed. */
 export class Gone extends Error {
   override name = "Gone";
 }
 
-/** The ways in which clients spell their commands. */
+/** The spellings of commands that clients use. */
 type Style = "tight" | "spaced" | "single" | "pretty";
 
 const STYLES: readonly Style[] = ["tight", "spaced", "single", "pretty"];
@@ -90,7 +90,7 @@ export class Caller {
   /** Whether the end of the connection is expected. */
   #leaving = false;
   #closed = false;
-  /** Whether it reads slowly, so that it does not count for latency. */
+  /** Whether it reads slowly, and does not count for latency. */
   slow = false;
 
   private constructor(socket: Deno.UnixConn, number: number, kind: string, desk: Desk) {
@@ -114,29 +114,29 @@ export class Caller {
     return this.#greeting.promise;
   }
 
-  /** Resolves at the end of file. */
+  /** A promise that resolves at the end of file. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
 
-  /** Commands that await their answers. */
+  /** Pending commands. */
   get pending(): number {
     return this.#inBand.length + this.#outOfBand.size;
   }
 
-  /** The reply that it has waited for longest, and the time since when. */
+  /** Its oldest pending reply, and the time since when. */
   get oldest(): { readonly what: string; readonly since: number } | undefined {
     if (!this.#greeted) return { what: "the greeting", since: this.#since };
     return this.#inBand[0] ?? this.#outOfBand.values().next().value ?? this.#awaitsEnd;
   }
 
-  /** Asks one thing; its answer. */
+  /** Sends one command; returns its reply. */
   async ask(question: Question): Promise<string> {
     const [answer] = await this.askAll([question]);
     return answer!;
   }
 
-  /** Asks many things at once, in one write; their answers. */
+  /** Sends several commands in one write; returns their replies. */
   async askAll(questions: readonly (Question | Nonsense)[]): Promise<string[]> {
     const parts = questions.map((each) => "bytes" in each ? this.#bad(each) : this.#good(each));
     this.#desk.sent(parts.length);
@@ -153,7 +153,7 @@ export class Caller {
     return answers;
   }
 
-  /** Writes bytes behind all others. */
+  /** Writes bytes after all others. */
   write(bytes: Uint8Array): Promise<void> {
     this.#writing = this.#writing.then(async () => {
       try {
@@ -161,18 +161,18 @@ export class Caller {
         while (rest.length > 0) rest = rest.subarray(await this.#socket.write(rest));
       } catch (error) {
         if (!isGone(error)) throw error;
-        // The reading side tells, and knows whether that is well.
+        // The reading side reports the error, if it is one.
       }
     });
     return this.#writing;
   }
 
-  /** Puts another filter in force. */
+  /** Sets another filter. */
   async choose(filter: Filter): Promise<void> {
     await this.ask({
       name: "__org.qmpmux_set-event-filter",
       args: JSON.stringify({ enable: filter }),
-      // In the line of replies: everything behind it obeys the filter.
+      // Among the replies: everything after it obeys the filter.
       answer: (text) => {
         this.follower.choose(filter, Date.now());
         return text === "{}";
@@ -194,7 +194,7 @@ export class Caller {
     });
   }
 
-  /** Negotiates in the dialect of 2010; hears the named events from then on. */
+  /** Negotiates in the dialect of 2010; gets the named events from then on. */
   async negotiateOld(events: Filter): Promise<void> {
     const said = await this.greeting;
     if (said !== '{"QMP": {"capabilities": ["async messages"]}}') {
@@ -214,7 +214,7 @@ export class Caller {
     });
   }
 
-  /** Reads nothing until `release`. */
+  /** Stops reading until `release`. */
   hold(): void {
     this.#reading ??= Promise.withResolvers();
   }
@@ -244,7 +244,7 @@ export class Caller {
     this.#leaving = true;
   }
 
-  /** Disconnects at any moment; returns the number of commands that are left unanswered. */
+  /** Disconnects at any moment; returns the number of unanswered commands. */
   leave(): number {
     const { pending } = this;
     this.#leaving = true;
@@ -293,7 +293,7 @@ export class Caller {
     else this.#inBand.push(waiting);
   }
 
-  /** Returns an id that nobody else has: as it is sent, and as QEMU prints it back. */
+  /** Returns a unique id: as it is sent, and as QEMU prints it. */
   #newId(): [string, string] {
     const count = ++this.#asked;
     const number = this.number * 1e7 + count;
@@ -392,7 +392,7 @@ interface Part {
   readonly answer: Promise<string>;
 }
 
-/** Returns a command in a client's spelling. */
+/** Returns a command in a spelling of a client. */
 function spelled(
   style: Style,
   verb: string,
@@ -439,7 +439,7 @@ function holds(content: Content, text: string): boolean {
   return content instanceof RegExp ? content.test(text) : content(text);
 }
 
-/** Tells whether an error means that a socket has been closed by the other side. */
+/** Returns whether an error means that the other side has closed a socket. */
 export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BrokenPipe ||

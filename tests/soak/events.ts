@@ -1,5 +1,5 @@
 /**
- * The check of events: none missed, none twice, none out of place, none that was not wanted.
+ * The check of events: none missing, none twice, none out of order, none unwanted.
  *
  * A record is everything that QEMU sends on a separate monitor, beside qmpmux. A follower is one
  * client: its events must be that record, line by line, without those that its filter holds back.
@@ -7,7 +7,7 @@
  * @module
  */
 
-/** An event as the record has it. */
+/** An event in the record. */
 interface Entry {
   readonly line: string;
   readonly name: string;
@@ -15,31 +15,31 @@ interface Entry {
   readonly at: number;
 }
 
-/** The events that a client wants: the globs it gave qmpmux, with `*` only at an end. */
+/** The events that a client wants: the globs it sent to qmpmux, with `*` only at an end. */
 export type Filter = readonly string[];
 
-/** All of them. */
+/** A filter for all events. */
 export const ALL: Filter = ["*"];
-/** None. */
+/** A filter for none. */
 export const NONE: Filter = [];
 
-/** Clocks are read at two places, in whole milliseconds. */
+/** Two clocks are compared, each in whole milliseconds. */
 const CLOCK_MS = 2;
 
-/** Tells whether a filter lets an event pass. */
+/** Returns whether a filter lets an event pass. */
 export function passes(filter: Filter, name: string): boolean {
   return filter.some((glob) =>
     glob.endsWith("*") ? name.startsWith(glob.slice(0, -1)) : glob === name
   );
 }
 
-/** Returns the name of the event in a line of QEMU's. */
+/** Returns the name of the event in a line from QEMU. */
 export function nameOf(line: string): string {
   const from = line.indexOf('"event": "') + 10;
   return line.slice(from, line.indexOf('"', from));
 }
 
-/** All events of one QEMU, in order; those that all followers have passed can be forgotten. */
+/** All events of one QEMU, in order; those that all followers have passed can be removed. */
 export class EventRecord {
   #entries: Entry[] = [];
   #forgotten = 0;
@@ -50,7 +50,7 @@ export class EventRecord {
     return this.#forgotten + this.#entries.length;
   }
 
-  /** Adds an event of QEMU's. */
+  /** Adds an event of QEMU. */
   add(line: string): void {
     const [, seconds, microseconds] = /"seconds": (\d+), "microseconds": (\d+)/.exec(line)!;
     const at = Number(seconds) * 1000 + Number(microseconds) / 1000;
@@ -58,22 +58,24 @@ export class EventRecord {
     this.#entries.push({ line, name: nameOf(line), at });
   }
 
-  /** The first that has not been forgotten. */
+  /** The first event that has not been removed. */
   get first(): number {
     return this.#forgotten;
   }
 
-  /** Returns the place of a line; `undefined` if it has not been recorded yet, or was forgotten. */
+  /**
+   * Returns the index of a line, or `undefined` if it has not been recorded yet, or was removed.
+   */
   placeOf(line: string): number | undefined {
     return this.#places.get(line);
   }
 
-  /** Returns the event at a place that has not been forgotten. */
+  /** Returns the event at an index. */
   at(place: number): Entry {
     return this.#entries[place - this.#forgotten]!;
   }
 
-  /** Forgets the events before a place. */
+  /** Removes the events before an index. */
   forget(place: number): void {
     const gone = this.#entries.splice(0, Math.max(0, place - this.#forgotten));
     for (const { line } of gone) this.#places.delete(line);
@@ -81,31 +83,31 @@ export class EventRecord {
   }
 }
 
-/** One client's way along the record; problems are returned as text. */
+/** One client's position in the record; problems are returned as text. */
 export class Follower {
   readonly #record: EventRecord;
   #filter: Filter = NONE;
-  /** Filters that were in force, until when. */
+  /** Earlier filters, and their end times. */
   #former: { readonly filter: Filter; readonly until: number }[] = [];
   #place: number;
-  /** Heard, but not in the record yet. */
+  /** Events it got that are not in the record yet. */
   #early: string[] = [];
-  /** The number of events that it has heard. */
+  /** The number of events that it has got. */
   heard = 0;
 
-  /** Makes the follower of a client that has just connected: it hears nothing. */
+  /** Creates the follower of a client that has just connected, and gets no events. */
   constructor(record: EventRecord) {
     this.#record = record;
-    // Events can be under way to it that the record has already.
+    // Events in the record may still be in flight to it.
     this.#place = record.first;
   }
 
-  /** The place of the first event that it may still hear. */
+  /** The index of the first event that it may still get. */
   get place(): number {
     return this.#place;
   }
 
-  /** Takes an event that it has heard. */
+  /** Takes an event that it has got. */
   hear(line: string): string | undefined {
     this.heard++;
     const name = nameOf(line);
@@ -114,13 +116,13 @@ export class Follower {
     return this.catchUp();
   }
 
-  /** Takes the reply that puts another filter in force; `now` in milliseconds. */
+  /** Takes the reply that sets another filter; `now` in milliseconds. */
   choose(filter: Filter, now: number): void {
     this.#former.push({ filter: this.#filter, until: now + CLOCK_MS });
     this.#filter = filter;
   }
 
-  /** Goes along as far as the record reaches. */
+  /** Advances as far as the record reaches. */
   catchUp(): string | undefined {
     let taken = 0;
     for (const line of this.#early) {
@@ -137,11 +139,11 @@ export class Follower {
   }
 
   /**
-   * Checks that it has heard all events before a time, once it has the reply to a command that it
+   * Checks that it has got all events before a time, once it has the reply to a command that it
    * sent then; the record reaches at least as far.
    *
-   * @param heard how many it had heard when the record was made to reach so far: what
-   *   it has heard since may not be there yet
+   * @param heard the number of events it had got when the record was extended that far: later
+   * events may not be in the record yet
    */
   finish(time: number, heard: number): string | undefined {
     const wrong = this.catchUp();
@@ -158,8 +160,8 @@ export class Follower {
   }
 
   /**
-   * Passes over events that it does not want and that are older than a time, so that the record can
-   * be forgotten.
+   * Skips events that it does not want and that are older than a time, which allows the record to
+   * be shortened.
    */
   skip(time: number): void {
     while (this.#early.length === 0 && this.#place < this.#record.length) {
@@ -177,7 +179,7 @@ export class Follower {
     return undefined;
   }
 
-  /** Tells whether all filters that can have been in force at the time let an event pass. */
+  /** Returns whether all filters that may have been in force at the time let an event pass. */
   #mustHear({ name, at }: Entry): boolean {
     while (this.#former.length > 0 && this.#former[0]!.until < at) this.#former.shift();
     return passes(this.#filter, name) &&

@@ -1,9 +1,9 @@
 /**
  * A real QEMU, one qmpmux, many clients that check everything, for any length of time.
  *
- * Clients pause between their acts, so that QEMU is not always busy; in a burst all of them
- * continue at once. Problems are listed; measurements are given sample by sample, for others to
- * judge.
+ * Clients pause between their acts, because QEMU must not always be busy; in a burst all of them
+ * continue at once. Problems are listed; measurements are returned sample by sample, for the caller
+ * to judge.
  *
  * @module
  */
@@ -26,35 +26,35 @@ export interface LoadOptions {
   readonly seconds: number;
   readonly clients: number;
   readonly seed: number;
-  /** Commands a second that all clients together aim at. */
+  /** Commands per second that all clients together aim at. */
   readonly rate: number;
   /** Seconds from burst to burst, and from sample to sample. */
   readonly burst: number;
   readonly sample: number;
   /** The number of problems at which the run ends; 20 by default. */
   readonly most?: number;
-  /** Seconds in which everything must have been given back at the end; 30 without. */
+  /** The seconds after which everything must have been freed at the end; 30 by default. */
   readonly settle?: number;
   /** The command that starts qmpmux, and its first arguments. */
   readonly program: readonly [string, readonly string[]];
 }
 
-/** One look at everything. Memory in bytes, times in seconds, but waiting in milliseconds. */
+/** A sample of everything. Memory in bytes, times in seconds, but waiting in milliseconds. */
 export interface Sample {
   readonly kind: "sample";
-  /** Since the first client. */
+  /** The time since the first client. */
   readonly seconds: number;
-  /** Answered so far, and connections made so far. */
+  /** The commands answered and the connections opened so far. */
   readonly commands: number;
   readonly connections: number;
-  /** Clients that are connected, as qmpmux counts them. */
+  /** Connected clients, as qmpmux counts them. */
   readonly clients: number;
   readonly rate: number;
   readonly p50: number | null;
   readonly p99: number | null;
   /** Whether there was a burst since the last sample. */
   readonly burst: boolean;
-  /** The number of events heard by all clients so far. */
+  /** The number of events that all clients have got so far. */
   readonly events: number;
   readonly qmpmux: Process;
   readonly qemu: Process;
@@ -62,11 +62,11 @@ export interface Sample {
   readonly inFlight: number;
   readonly waiting: number;
   readonly unread: number;
-  /** The load of the machine, over a minute. */
+  /** The load average of the machine, over a minute. */
   readonly load: number;
 }
 
-/** A process: `processor` is the part of one processor it took since the last sample. */
+/** A process: `processor` is the part of one processor it used since the last sample. */
 export interface Process {
   readonly resident: number;
   readonly anonymous: number;
@@ -87,13 +87,13 @@ export interface LoadResult {
 
 /** The number of problems at which a run ends by default. */
 const WRONG_LIMIT = 20;
-/** No machine is so slow that an answer takes longer. */
+/** A reply never takes longer, on any machine. */
 const PATIENCE_MS = 120_000;
-/** The interval at which clients that wait in vain are looked for. */
+/** The interval at which clients with overdue replies are searched for. */
 const TIDY_MS = 1000;
 /**
- * The interval at which a test looks whether everything has been given back: there is no event to
- * wait for.
+ * The interval at which a test checks whether everything has been freed: there is no event to wait
+ * for.
  */
 const SETTLE_POLL_MS = 50;
 /** The longest a timer takes. */
@@ -110,7 +110,7 @@ const BUDGETS: Readonly<Record<Costly, number>> = {
   reload: 0.05,
 };
 
-/** Runs it all; `each` is given every sample. */
+/** Runs everything; `each` is called with every sample. */
 export async function runLoad(
   options: LoadOptions,
   each: (sample: Sample) => void = () => {},
@@ -231,7 +231,9 @@ class Direct implements AsyncDisposable {
     return line.slice('{"return": '.length, -`, "id": ${id}}`.length);
   }
 
-  /** Extends the record to the present. One command serves all that ask before it is sent. */
+  /**
+   * Extends the record to the present. One command serves all callers that wait before it is sent.
+   */
   async reach(): Promise<void> {
     this.#barrier ??= Promise.resolve().then(() => {
       this.#barrier = undefined;
@@ -329,7 +331,7 @@ class Load implements Surroundings, Desk {
   pause(commands: number): Promise<void> {
     if (this.#over) return Promise.resolve();
     const { clients, rate } = this.#options;
-    // Exponential: clients that know nothing of each other.
+    // Exponential: clients are independent of each other.
     const chance = (1 + this.random.below(1e6)) / 1e6;
     const ms = Math.min(60_000, -Math.log(chance) * 1000 * commands * clients / rate);
     return new Promise((resolve) => {
@@ -356,7 +358,7 @@ class Load implements Surroundings, Desk {
 
   async farewell(caller: Caller): Promise<void> {
     const since = Date.now();
-    // Nothing caches this reply, so that QEMU has sent everything before it.
+    // This reply is never cached: QEMU has sent everything before it.
     await caller.ask({ name: "query-status", answer: /^\{"status": / });
     const { heard } = caller.follower;
     await this.#direct.reach();
@@ -367,7 +369,7 @@ class Load implements Surroundings, Desk {
   }
 
   wrong(caller: Caller, what: string): void {
-    // One of each is enough: the problems that follow would follow from it.
+    // One of each is enough: later problems would follow from it.
     if (this.#told.has(caller)) return;
     this.#told.add(caller);
     this.#note(`${caller.kind} ${caller.number} heard ${what}`);
@@ -399,7 +401,7 @@ class Load implements Surroundings, Desk {
     this.#abort();
   }
 
-  /** Ends at once, whatever anybody waits for. */
+  /** Ends at once, whatever is pending. */
   #abort(): void {
     this.#aborted = true;
     this.#finish();
@@ -420,7 +422,7 @@ class Load implements Surroundings, Desk {
 
   /** Plays one client after the other, each of one kind. */
   async #live(kind: Kind): Promise<void> {
-    // Not all in the same moment.
+    // Not all at the same moment.
     await this.pause(1);
     while (!this.#over) {
       const number = ++this.#counts.connections;
@@ -503,7 +505,7 @@ class Load implements Surroundings, Desk {
     });
   }
 
-  /** Looks for clients that wait in vain, and forgets events that all have heard. */
+  /** Finds clients with overdue replies, and removes events that all have got. */
   #tidy(): void {
     const now = performance.now();
     const horizon = Date.now() - EVENT_AGE_MS;
@@ -518,13 +520,13 @@ class Load implements Surroundings, Desk {
       caller.follower.skip(horizon);
       place = Math.min(place, caller.follower.place);
     }
-    // A client that connects now can hear the events that are on their way.
+    // A client that connects now can get the events in flight.
     while (place > this.record.first && this.record.at(place - 1).at > horizon) place--;
     this.record.forget(place);
   }
 
   /**
-   * Checks that qmpmux counts as we do, and that nothing is left, after all clients have
+   * Checks that qmpmux's counts are right, and that nothing is left, after all clients have
    * disconnected.
    */
   async #reckon({ pid }: Mux, base: number): Promise<void> {
@@ -563,7 +565,10 @@ function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** Returns a kind for each of that many clients, by the shares, with all kinds if there is room. */
+/**
+ * Returns a kind for each of that many clients, by the shares, with every kind if there are enough
+ * clients.
+ */
 function kindsFor(clients: number): Kind[] {
   const exact = KINDS.map((kind) => ({ kind, due: kind.share * clients / 100 }));
   const kinds = exact.flatMap(({ kind, due }) =>

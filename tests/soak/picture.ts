@@ -21,7 +21,7 @@ const MIB = 1 << 20;
 
 interface Line {
   readonly name: string;
-  /** The classes of `bench/plot.ts` that it is drawn with. */
+  /** The classes of `bench/plot.ts` that draw it. */
   readonly style: string;
   readonly of: (sample: Sample) => number | null;
 }

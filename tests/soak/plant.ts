@@ -1,7 +1,7 @@
 /**
  * Faults and leaks planted in a qmpmux that runs from source, to see that they are found.
  *
- * Loaded before its main module, with the name of the fault behind a question mark:
+ * Loaded before its main module, with the name of the fault after a question mark:
  *
  *     deno run … --preload=file://…/plant.ts?event main.ts serve …
  *
@@ -11,7 +11,7 @@
 import { Mux } from "../../lib/hub/mux.ts";
 import { Client } from "../../lib/daemon/client.ts";
 
-/** The number of calls of which one goes wrong, so that all is well at first. */
+/** The number of calls of which one fails, which lets the start succeed. */
 const RARELY = 200;
 
 const kept: unknown[] = [];
@@ -31,9 +31,9 @@ const { send, sendReply } = Client.prototype;
 const { received } = Mux.prototype;
 let other: Client | undefined;
 
-/** The faults that can be planted; a number behind the name is the size. */
+/** The faults that can be planted; a number after the name is the size. */
 const FAULTS: Readonly<Record<string, (size: number) => void>> = {
-  /** An event does not reach one client. */
+  /** Withholds an event from one client. */
   event: () => {
     Client.prototype.send = function (bytes: Uint8Array): void {
       if (!isEvent(bytes) || !now()) send.call(this, bytes);
@@ -61,14 +61,14 @@ const FAULTS: Readonly<Record<string, (size: number) => void>> = {
       sendReply.call(goes, bytes);
     };
   },
-  /** qmpmux ends. */
+  /** Exits qmpmux. */
   end: () => {
     Mux.prototype.received = function (monitor, input): void {
       if (now()) Deno.exit(3);
       received.call(this, monitor, input);
     };
   },
-  /** Leaks that many bytes for each command, and some 70 for the array that has them. */
+  /** Leaks that many bytes for each command, and some 70 for the array that holds them. */
   bytes: (size) => {
     Mux.prototype.received = function (monitor, input): void {
       kept.push(new Array(Math.ceil(size / 8)).fill(0.5));

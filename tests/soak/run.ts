@@ -18,14 +18,14 @@ import { judgeGrowth, type Point, type Verdict } from "./slope.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /**
- * The figures that may grow, over what, and by how much at most; less is noise that no run of an
- * hour could show.
+ * The figures that may not grow, over what, and by how much at most; less is noise that no run of
+ * an hour could show.
  */
 export const GROWTHS: Readonly<Record<string, Growth>> = {
   "memory of qmpmux": {
     unit: "bytes a command",
     threshold: 4,
-    // The heap finds its size in two to three minutes, and then wanders for as long (measured).
+    // The heap finds its size in two to three minutes, and then varies for as long (measured).
     warmUp: 180,
     least: 240,
     of: ({ commands, qmpmux }) => ({ x: commands, y: qmpmux.anonymous }),
@@ -50,9 +50,9 @@ export const GROWTHS: Readonly<Record<string, Growth>> = {
 interface Growth {
   readonly unit: string;
   readonly threshold: number;
-  /** Seconds at the start that do not count, nor does a third of all. */
+  /** The seconds at the start that do not count; a third of all does not count either. */
   readonly warmUp?: number;
-  /** Seconds that must have been measured behind that. */
+  /** The seconds that must have been measured after that. */
   readonly least?: number;
   readonly of: (sample: Sample) => Point;
 }
@@ -73,15 +73,15 @@ export interface Tail {
   readonly log: readonly string[];
   readonly counts: Readonly<Record<string, number>>;
   readonly growth: Readonly<Record<string, Verdict>>;
-  /** Medians and the worst over all samples, in milliseconds. */
+  /** The medians and maxima over all samples, in milliseconds. */
   readonly p50: number;
   readonly p99: number;
   readonly worst: number;
 }
 
 /**
- * Returns the figures that grow, by name; a figure that was measured for too short a time is left
- * out.
+ * Returns the figures that grow, by name; a figure that was measured for too short a time is
+ * omitted.
  */
 export function growthOf(samples: readonly Sample[]): Record<string, Verdict> {
   const found: Record<string, Verdict> = {};
@@ -152,7 +152,7 @@ function tell(sample: Sample): void {
   );
 }
 
-/** Prints the result; returns whether all is well. */
+/** Prints the result; returns whether everything is right. */
 function conclude({ wrong, log, counts, growth, p50, p99, worst }: Tail): boolean {
   for (const line of log) console.log(`log: ${line}`);
   console.log(Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", "));

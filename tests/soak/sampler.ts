@@ -12,7 +12,7 @@ export interface Weight {
   readonly processor: number;
 }
 
-/** Weighs a running process. */
+/** Measures a running process. */
 export function weigh(pid: number): Weight {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const of = (name: string): number =>
@@ -23,7 +23,7 @@ export function weigh(pid: number): Weight {
     resident: of("VmRSS"),
     anonymous: of("RssAnon"),
     descriptors: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
-    // Ticks of a hundredth of a second: USER_HZ, the same everywhere.
+    // Ticks of a hundredth of a second: USER_HZ, the same on every machine.
     processor: (Number(fields[11]) + Number(fields[12])) / 100,
   };
 }

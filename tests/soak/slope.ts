@@ -1,20 +1,20 @@
 /**
  * Leaks found by slope: a test for growth below noise.
  *
- * Theil and Sen: the median of the slopes between all pairs of points, which a few wild points do
- * not move, and bounds for it by Kendall's order statistics. A figure grows if it grows by the
- * lower bound.
+ * Theil and Sen: the median of the slopes between all pairs of points, which a few outliers do not
+ * affect, and bounds for it by Kendall's order statistics. A figure grows if it grows by the lower
+ * bound.
  *
  * @module
  */
 
-/** Something measured, over commands, connections or time. */
+/** A measured quantity, over commands, connections or time. */
 export interface Point {
   readonly x: number;
   readonly y: number;
 }
 
-/** A slope, and bounds that hold it with the confidence asked for. */
+/** A slope, and bounds that contain it with the requested confidence. */
 export interface Slope {
   readonly value: number;
   readonly low: number;
@@ -24,9 +24,9 @@ export interface Slope {
 /** Two-sided 99 %: the lower bound is wrong once in 200. */
 const Z = 2.576;
 
-/** The number of points: enough for bounds, and the pairs stay few. */
+/** The number of points: enough for bounds, with few pairs. */
 const BLOCKS = 60;
-/** The number of points in a block, at least, so that a least one can be found. */
+/** The minimum number of points in a block, to find its least. */
 const BLOCK_LEAST = 4;
 
 /**
@@ -56,9 +56,9 @@ export function slopeOf(points: readonly Point[]): Slope {
 }
 
 /**
- * Returns the factor by which the variance of Kendall's statistic is greater because neighbours are
- * alike (Hamed and Rao, 1998): memory that is collected from time to time varies slowly, and that
- * is not growth.
+ * Returns the factor by which the variance of Kendall's statistic is greater because neighbouring
+ * points are correlated (Hamed and Rao, 1998): memory that is collected from time to time varies
+ * slowly, and that is not growth.
  */
 function stickiness(points: readonly Point[], slope: number): number {
   const n = points.length;
@@ -71,14 +71,14 @@ function stickiness(points: readonly Point[], slope: number): number {
     let product = 0;
     for (let at = lag; at < n; at++) product += (ranks[at]! - mean) * (ranks[at - lag]! - mean);
     const likeness = product / square;
-    // A likeness that chance alone would give counts for nothing.
+    // A correlation that chance alone would give is ignored.
     if (Math.abs(likeness) < 1.96 / Math.sqrt(n)) continue;
     sum += (n - lag) * (n - lag - 1) * (n - lag - 2) * likeness;
   }
   return Math.max(1, 1 + 2 * sum / (n * (n - 1) * (n - 2)));
 }
 
-/** Returns the place of each value in order; equal ones share the middle of their places. */
+/** Returns the rank of each value; equal ones share the middle of their ranks. */
 function ranksOf(values: readonly number[]): number[] {
   const sorted = values.toSorted((a, b) => a - b);
   return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2);
@@ -106,11 +106,11 @@ export interface Verdict extends Slope {
 }
 
 /**
- * Tells whether something grows by more than a threshold, after a warm-up of a third.
+ * Returns whether something grows by more than a threshold, after a warm-up of a third.
  *
  * @param threshold in units of `y` for one of `x`
- * @param warmUp so many points at least are the warm-up
- * @returns `undefined` where too little was measured to tell
+ * @param warmUp the minimum number of points in the warm-up
+ * @returns `undefined` if too little was measured
  */
 export function judgeGrowth(
   points: readonly Point[],

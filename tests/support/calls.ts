@@ -1,23 +1,24 @@
 /**
- * Arguments of QEMU's commands, made from its schema: right ones, odd ones, and everything between.
+ * Arguments of QEMU's commands, generated from its schema: valid ones, odd ones, and everything
+ * between.
  *
  * @module
  */
 
 import type { Entity } from "./commands.ts";
 
-/** A value of JSON; integers beyond 2^53 are exact. */
+/** A JSON value; integers beyond 2^53 are exact. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | Arguments;
 /** Arguments of a command. */
 export interface Arguments {
   readonly [name: string]: Json;
 }
 
-/** One way to call a command: a branch of a union, or all of a plain type. */
+/** A variant of a command: a branch of a union, or all of a plain type. */
 export interface Shape {
   /** The tag of the branch. */
   readonly fixed: Arguments;
-  /** All other arguments, each with the values to try; the first is the likeliest to be right. */
+  /** All other arguments, each with the values to try; the first is the most likely to be valid. */
   readonly required: readonly Choice[];
   readonly optional: readonly Choice[];
 }
@@ -30,15 +31,15 @@ export interface Choice {
 
 /** The limits of the values. Paths are those of rules, such as `a.b` and `a[*].b`. */
 export interface Bounds {
-  /** Texts that mean something at a path. */
+  /** Texts with a meaning at a path. */
   readonly names: (command: string, path: string) => readonly string[];
-  /** The only texts that are allowed at a path; `undefined` where all are. */
+  /** The only texts that are allowed at a path; `undefined` if all are. */
   readonly listed: (command: string, path: string) => readonly string[] | undefined;
-  /** Tells whether a path, or one below it, may be given. */
+  /** Returns whether a path, or one below it, may be given. */
   readonly isNamed: (command: string, path: string) => boolean;
 }
 
-/** Integers that a command may not have thought of. */
+/** Integers that a command may not expect. */
 export const INTEGERS: readonly Json[] = [
   1,
   0,
@@ -94,10 +95,10 @@ const ANYTHING: readonly Json[] = [
   2097152,
 ];
 
-/** Types inside types are followed so far. */
+/** The depth to which nested types are followed. */
 const DEPTH_LIMIT = 6;
 
-/** The length of a list that is longer than anybody needs. */
+/** The length of a very long list. */
 const LONG = 1000;
 
 /** Returns a value as text that QEMU reads. */
@@ -115,12 +116,12 @@ function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** Makes arguments. */
+/** Generates arguments. */
 export class CallMaker {
   readonly #types: ReadonlyMap<string, Entity>;
   readonly #bounds: Bounds;
 
-  /** @param schema QEMU's answer to `query-qmp-schema` */
+  /** @param schema QEMU's reply to `query-qmp-schema` */
   constructor(schema: readonly Entity[], bounds: Bounds) {
     this.#types = new Map(schema.map((entity) => [entity.name, entity]));
     this.#bounds = bounds;
@@ -143,7 +144,7 @@ export class CallMaker {
     return this.#types.get(name)!;
   }
 
-  /** The branches of an object type; optional members that may not be given are left out. */
+  /** Returns the branches of an object type, without optional members that may not be given. */
   #branches(
     command: string,
     type: Entity,

@@ -1,5 +1,5 @@
 /**
- * A QMP client for tests: sees every line, assumes nothing.
+ * A QMP client for tests, which sees every line and assumes nothing.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export class TestClient implements Disposable {
     }
   }
 
-  /** Sends a message to a monitor that may be closing; returns whether it could be sent. */
+  /** Sends a message to a monitor that may be closing; returns whether it was sent. */
   async trySend(message: string | object): Promise<boolean> {
     try {
       await this.send(message);
@@ -71,7 +71,7 @@ export class TestClient implements Disposable {
     return await this.line();
   }
 
-  /** Sends commands and gives that many lines. */
+  /** Sends commands and returns that many lines. */
   async session(commands: string | object, lines: number): Promise<string[]> {
     await this.send(commands);
     const heard: string[] = [];

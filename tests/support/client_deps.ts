@@ -1,5 +1,5 @@
 /**
- * The dependencies of a `Client`, with defaults for those that a test does not care about.
+ * The dependencies of a `Client`, with defaults for those that a test does not use.
  *
  * @module
  */

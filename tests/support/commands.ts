@@ -1,25 +1,25 @@
 /**
- * QEMU's commands and their arguments, out of its answer to `query-qmp-schema`.
+ * QEMU's commands and their arguments, from its reply to `query-qmp-schema`.
  *
- * An argument is a path as rules name it: `data.size`, `actions[*].type`. The
- * members of all branches of a union are listed together. What may be a block
- * node's name or a whole new node ends at the name.
+ * An argument is a path as rules name it: `data.size`, `actions[*].type`. The members of all
+ * branches of a union are listed together. An argument that may be a block node's name or a whole
+ * new node ends at the name.
  *
  * @module
  */
 
-/** One entry of the schema, as far as it is looked at. */
+/** An entry of the schema, with the members that are used. */
 export interface Entity {
   readonly name: string;
   readonly "meta-type": string;
   readonly "json-type"?: string;
   readonly "arg-type"?: string;
   readonly "element-type"?: string;
-  /** The member that tells which variant it is. */
+  /** The member that selects the variant. */
   readonly tag?: string;
   /** The values of an enum. */
   readonly values?: readonly string[];
-  /** Those that need not be given have a `default`. */
+  /** The members; optional ones have a `default`. */
   readonly members?: readonly {
     readonly name: string;
     readonly type: string;

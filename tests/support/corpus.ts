@@ -1,9 +1,9 @@
 /**
- * Recorded conversations with QEMU, and a way to hold them again.
+ * Recorded conversations with QEMU, and a way to replay them.
  *
- * Each case is a connection: the bytes sent after the handshake, and every byte that was answered.
- * The end of an answer is not guessed from silence: a marker command follows the case's bytes, and
- * its reply is the last.
+ * Each case is a connection: the bytes sent after the handshake, and every byte of the reply. A
+ * marker command follows the case's bytes; its reply, and not silence, shows where the case's reply
+ * ends.
  *
  * @module
  */
@@ -19,9 +19,9 @@ export interface Case {
   readonly name: string;
   readonly phase: Phase;
   readonly bytes: Uint8Array;
-  /** The bytes as they are to be written. */
+  /** The bytes to be written. */
   readonly chunks: readonly Uint8Array[];
-  /** Everything that was answered, timestamps normalised. */
+  /** The whole reply, timestamps normalised. */
   readonly heard: string;
 }
 
@@ -62,7 +62,7 @@ export function readCorpus(name: string): Corpus {
 /** The corpora of whole QEMU versions, oldest first. */
 export const CORPORA: readonly Corpus[] = ["qemu-7.2", "qemu-10.0", "qemu-11.1"].map(readCorpus);
 
-/** Cases that were found by tests of this project. */
+/** Cases that tests of this project found. */
 export const FOUND: Corpus = readCorpus("found");
 
 /** Returns the corpus for a QEMU of a version: the newest that is not newer. */
@@ -76,14 +76,14 @@ export function corpusFor(major: number, minor: number): Corpus {
 
 const TIMESTAMP = /"timestamp": \{"seconds": -?\d+, "microseconds": -?\d+\}/g;
 
-/** Returns a text with every timestamp made the same. */
+/** Returns a text with all timestamps replaced by the same one. */
 export function normalised(text: string): string {
   return text.replace(TIMESTAMP, '"timestamp": {"seconds": S, "microseconds": U}');
 }
 
 /**
- * Returns QEMU's errors for damage and for values that are not objects: the texts of their `desc`,
- * quoted.
+ * Returns QEMU's errors for malformed input and for values that are not objects: the texts of their
+ * `desc`, quoted.
  */
 export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] {
   const texts: string[] = [];
@@ -95,14 +95,14 @@ export function damagesOf(input: ReturnType<FrameSplitter["next"]>[]): string[] 
   return texts;
 }
 
-/** Returns the `desc` of each error line that reports damage. */
+/** Returns the `desc` of each error line about malformed input. */
 export function damagesIn(heard: string): string[] {
   return [...heard.matchAll(/"desc": ("(?:[^"\\]|\\.)*")/g)]
     .map(([, desc]) => desc!)
     .filter((desc) => /JSON (parse|nesting|token)|must be a JSON object/.test(desc));
 }
 
-/** Bytes that bring any reader of QMP back to the start of a value. */
+/** Bytes that return any reader of QMP to the start of a value. */
 export const RESYNC = Uint8Array.of(0xff, 0x0a);
 
 const MARKER = bytesOf('{"execute": "query-name", "id": "the end"}\n');
@@ -125,7 +125,7 @@ export class Exchange implements Disposable {
     return { exchange, greeting: await exchange.until(/^.*\r\n$/) };
   }
 
-  /** Connects and has the handshake of a phase. */
+  /** Connects and performs the handshake of a phase. */
   static async ready(path: string, phase: Phase): Promise<Exchange> {
     const { exchange } = await Exchange.open(path);
     if (phase === "negotiation") return exchange;
@@ -181,7 +181,9 @@ export class Exchange implements Disposable {
 
 const LAST_IS_MARKED = new RegExp(`${MARKED}[^\\n]*\\r\\n$`);
 
-/** Connects. A QEMU serves one connection; another one waits, a third is refused for the moment. */
+/**
+ * Connects. A QEMU serves one connection, queues another one, and refuses a third for the moment.
+ */
 async function connected(path: string): Promise<Deno.UnixConn> {
   for (;;) {
     try {
@@ -192,7 +194,7 @@ async function connected(path: string): Promise<Deno.UnixConn> {
   }
 }
 
-/** Plays a case again; returns everything that was answered, without the replies to the resync. */
+/** Replays a case; returns everything that was received, without the replies to the resync. */
 export async function replay(
   path: string,
   { phase, chunks, bytes }: Case,
@@ -204,7 +206,7 @@ export async function replay(
   return heard.endsWith(extra) ? heard.slice(0, heard.length - extra.length) : heard;
 }
 
-/** Returns QEMU's replies to the resync behind these bytes. */
+/** Returns QEMU's replies to the resync after these bytes. */
 function resyncLines(phase: Phase, bytes: Uint8Array, grammar: Grammar): string {
   const splitter = new FrameSplitter(grammar);
   fed(splitter, [bytesOf(HANDSHAKES[phase]), bytes]);

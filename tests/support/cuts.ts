@@ -1,5 +1,5 @@
 /**
- * Bytes as a socket may hand them over: whole, one by one, cut anywhere.
+ * Bytes as a socket may deliver them: whole, one by one, cut anywhere.
  *
  * @module
  */
@@ -89,7 +89,7 @@ export function latinText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }
 
-/** A member of a frame: its key decoded, its beginning, and the beginning and end of its value. */
+/** A member of a frame: its key decoded, its start, and the start and end of its value. */
 export interface Member {
   readonly key: string;
   readonly keyStart: number;

@@ -1,15 +1,14 @@
 /**
- * Promises that must not take for ever: a test that hangs names what it waited for.
+ * Timeouts for promises: a test that hangs names what it was waiting for.
  *
  * @module
  */
 
-/** Shared machines are slow at times; this is no measure of speed. */
+/** Shared machines are slow at times, and this is not a measure of speed. */
 const PATIENCE_MS = 30_000;
 
 /**
- * Returns the promise's value; @throws Error naming `what` if it takes longer than any machine
- * needs
+ * Returns the promise's value; @throws Error naming `what` if it takes longer than on any machine
  */
 export async function within<T>(
   what: string,

@@ -2,7 +2,7 @@
  * The examples in documents: their fenced blocks, and a comparison of real output with the output
  * shown.
  *
- * The words behind a block's fence are its kind. Versions and times in the output are not compared;
+ * The words after a block's fence are its kind. Versions and times in the output are not compared;
  * `…` stands for anything in a line, and alone in a line for any lines.
  *
  * @module
@@ -18,7 +18,7 @@ export interface Block {
   readonly line: number;
   /** The language of the block: `console`, `toml`, …; empty if none is given. */
   readonly kind: string;
-  /** The words behind the language. */
+  /** The words after the language. */
   readonly marks: readonly string[];
   readonly lines: readonly string[];
 }
@@ -45,7 +45,7 @@ export function textOf(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
-/** Returns the place of a block, for the names of tests. */
+/** Returns the file and line of a block, for the names of tests. */
 export function placeOf({ document, line }: Block): string {
   return `${document}:${line}`;
 }
@@ -80,7 +80,7 @@ export function proseOf(document: string): string {
   }).join("\n");
 }
 
-/** Returns the commands of a block: each begins with `$ ` and continues behind a backslash. */
+/** Returns the commands of a block: each begins with `$ ` and continues after a backslash. */
 export function commandsOf(block: Block): Shown[] {
   const shown: { command: string; output: string[] }[] = [];
   let goesOn = false;
@@ -89,7 +89,7 @@ export function commandsOf(block: Block): Shown[] {
     if (goesOn) last!.command += `\n${line}`;
     else if (line.startsWith("$ ")) shown.push({ command: line.slice(2), output: [] });
     else if (last) last.output.push(line);
-    else throw new Error(`The block at ${placeOf(block)} begins with no command: ${line}`);
+    else throw new Error(`The block at ${placeOf(block)} does not begin with a command: ${line}`);
     goesOn = line.endsWith("\\") && (goesOn || line.startsWith("$ "));
   }
   return shown;
@@ -112,12 +112,12 @@ export function settled(line: string): string {
     .replace(/"duration":[\d.e-]+/g, '"duration":0');
 }
 
-/** Tells whether a line is the one that a document shows. */
+/** Returns whether a line is the one that a document shows. */
 export function isLine(line: string, shown: string): boolean {
   return patternOf([shown]).test(`${settled(line)}\n`);
 }
 
-/** Tells whether lines are those that a document shows. */
+/** Returns whether lines are those that a document shows. */
 export function areLines(lines: readonly string[], shown: readonly string[]): boolean {
   return patternOf(shown).test(lines.map((line) => `${settled(line)}\n`).join(""));
 }

@@ -1,5 +1,6 @@
 /**
- * A connection without a socket, to a client or to QEMU: it keeps what is sent to it, line by line.
+ * A connection without a socket, to a client or to QEMU, which records what is sent to it, line by
+ * line.
  *
  * @module
  */
@@ -24,21 +25,21 @@ export class FakeFds implements Fds {
 
 /** The other end of a connection, as the core sees it. */
 export class FakePeer implements ClientPeer, QemuPeer {
-  /** Messages sent to it and not yet looked at, without their line ends. */
+  /** Messages sent to it and not yet taken, without their line ends. */
   heard: string[] = [];
   /** The bytes of the last message. */
   last: Uint8Array | undefined;
   paused = false;
-  /** A function that is called once, at the next message. */
+  /** A function that is called once, on the next message. */
   onSend: (() => void) | undefined;
   /** The reason for which it was closed, if it was. */
   closed: string | undefined;
 
-  /** Keeps a message; descriptors sent with it show as `+` and their name in front. */
+  /** Records a message; descriptors sent with it appear as `+` and their name in front. */
   send(bytes: Uint8Array, fds?: Fds): void {
-    if (this.closed !== undefined) throw new Error("Bytes were sent after the end");
+    if (this.closed !== undefined) throw new Error("bytes were sent after the close");
     this.last = bytes;
-    // A hostile QEMU may send bytes that are not UTF-8: they show as U+FFFD.
+    // A hostile QEMU may send bytes that are not UTF-8, which appear as U+FFFD.
     const text = new TextDecoder().decode(bytes);
     const along = fds instanceof FakeFds ? `+${fds.name} ` : "";
     this.heard.push(along + text.replace(/\r\n$/, ""));
@@ -47,7 +48,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
     onSend?.();
   }
 
-  /** Keeps a reply, which may be sent in parts. */
+  /** Records a reply, which may be sent in parts. */
   sendReply(bytes: Uint8Array): void {
     const last = bytes.at(-1) === 0x0a;
     if (last && this.#parts.length === 0) return this.send(bytes);
@@ -71,7 +72,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
     this.detail = "detail" in more ? more.detail : undefined;
   }
 
-  /** The detail of that reason, which only the log shows. */
+  /** The detail of that reason, which appears only in the log. */
   detail: string | undefined;
 
   /** Takes the next message, and waits for it if necessary. */

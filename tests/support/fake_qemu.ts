@@ -1,10 +1,9 @@
 /**
  * A fake QEMU on a unix socket: a monitor without a machine.
  *
- * It serves the demo where no QEMU is installed, and tests of faults that a real
- * QEMU cannot be made to show. It serves one client at a time, as QEMU does.
- * `FakePeer` is the same without a socket; the simulation has a QEMU of its own,
- * which decides by a seed and knows what it owes to whom.
+ * It serves the demo if no QEMU is installed, and tests of faults that a real QEMU cannot be made
+ * to show. It serves one client at a time, as QEMU does. `FakePeer` is the same without a socket;
+ * the simulation has its own QEMU, which decides by a seed and records which replies it owes.
  *
  * @module
  */
@@ -24,13 +23,13 @@ export type Bytes = string | Uint8Array;
 export interface FakeQemuManners {
   readonly version?: { readonly major: number; readonly minor: number; readonly micro: number };
   readonly capabilities?: readonly string[];
-  /** Bytes in place of the greeting; none where this is empty. */
+  /** Bytes that replace the greeting; none if this is empty. */
   readonly greeting?: Bytes;
   /** Bytes right after the greeting. */
   readonly blurts?: Bytes;
   /** Whether it closes each connection right after the greeting. */
   readonly leaves?: boolean;
-  /** Returns raw bytes that answer a command, "" for no answer, `undefined` for the usual one. */
+  /** Returns raw bytes that answer a command, "" for no reply, `undefined` for the usual one. */
   answer?(command: Command, connection: FakeQemuConnection): string | undefined;
 }
 
@@ -156,7 +155,7 @@ export class FakeQemu implements AsyncDisposable {
     return `${qemuText(body)}\r\n`;
   }
 
-  /** Returns QEMU's answer to an input: events, then the reply. */
+  /** Returns QEMU's reply to an input: events, then the reply. */
   #usual(
     command: Command | { because: string; id: Command["id"] },
     session: { negotiated: boolean },
@@ -212,7 +211,7 @@ function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Returns an event as QEMU writes it, with the present time. */
+/** Returns an event in QEMU's form, with the present time. */
 export function eventLine(event: string, data?: object): string {
   const now = Date.now();
   const seconds = Math.floor(now / 1000);

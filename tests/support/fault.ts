@@ -1,7 +1,7 @@
 /**
  * A qmpmux in front of a real QEMU, and the state of both as seen from outside.
  *
- * The QEMU has a buffer `r` that keeps the data that commands write, in order: it shows which of
+ * The QEMU has a buffer `r` that records the data that commands write, in order: it shows which of
  * them ran, and how often.
  *
  * @module
@@ -11,44 +11,44 @@ import { makePlace } from "./place.ts";
 import { startQemu, type TestQemu } from "./qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./qmpmux.ts";
 
-/** Whether the long forms are asked for. */
+/** Whether the long forms are requested. */
 export const LONG: boolean = Deno.args.includes("--long");
 
-/** Shared machines are slow at times; this is no measure of speed. */
+/** Shared machines are slow at times, and this is not a measure of speed. */
 const PATIENCE_MS = 60_000;
 
-/** The interval at which a state is looked at that no event announces. */
+/** The interval at which a state without an event is polled. */
 const POLL_MS = 5;
 
-/** A QEMU and a qmpmux in front of it, which end with the test. */
+/** A QEMU and a qmpmux in front of it, which exit with the test. */
 export interface Scene extends AsyncDisposable {
   readonly directory: string;
   readonly qemu: TestQemu;
   readonly mux: TestQmpmux;
   /** The path on which clients connect. */
   readonly path: string;
-  /** A path of the scene's own. */
+  /** Returns a path in the scene's directory. */
   at(name: string): string;
 }
 
-/** The differences of a scene from the usual one. */
+/** The differences of a scene from the default one. */
 export interface SceneOptions {
-  /** Options of the listener, as `,cache=off`. */
+  /** Options of the listener, such as `,cache=off`. */
   readonly options?: string;
   /** Flags of `qmpmux serve`. */
   readonly flags?: readonly string[];
   /**
-   * Returns the head of a configuration file, which can be read again; without it, flags are used.
+   * Returns the head of a configuration file, which can be reloaded; without it, flags are used.
    */
   readonly file?: (at: (name: string) => string) => string;
-  /** A command that becomes the program, which follows it. */
+  /** A command that starts the program, which follows it. */
   readonly under?: (at: (name: string) => string) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Whether QEMU is stopped before qmpmux is started. */
   readonly stopped?: boolean;
 }
 
-/** Further arguments of each QEMU here. */
+/** Further arguments of each QEMU. */
 export const RING: readonly string[] = ["-chardev", "ringbuf,id=r,size=65536"];
 
 /** Starts both; unless QEMU is stopped, they are connected. */
@@ -67,7 +67,7 @@ export async function makeScene(
   const given = file === undefined
     ? ["--qemu", qemu.path, "--listen", at("mux") + options]
     : ["--config", at("x.toml")];
-  // A QEMU that is stopped for the test's sake is not asked whether it lives: that would be a command.
+  // A stopped QEMU is not asked whether it is ready: that would be a command.
   const patient = flags.includes("--stall-timeout") ? [] : ["--stall-timeout", "600"];
   const mux = made.use(
     await startQmpmux([...given, ...patient, ...flags], {
@@ -87,7 +87,7 @@ export function configOf(at: (name: string) => string, head: string): string {
   return `qemu = "${at("vm")}"\n${head}\n[[listen]]\naddress = "${at("mux")}"\n`;
 }
 
-/** The numbers that qmpmux reports of itself in its log when it is asked. */
+/** The numbers that qmpmux logs about itself on request. */
 export interface Standing {
   readonly clients: number;
   readonly inFlight: number;
@@ -98,9 +98,9 @@ export interface Standing {
   readonly sessions: number;
 }
 
-/** Asks qmpmux for its numbers; earlier lines of the log are passed over. */
+/** Requests qmpmux's numbers; earlier lines of the log are skipped. */
 export async function standing(mux: TestQmpmux): Promise<Standing> {
-  // At SIGUSR1 `deno run` opens its debugger as well.
+  // On SIGUSR1 `deno run` opens its debugger as well.
   mux.kill("SIGUSR2");
   const line = await mux.log.until(/status: /);
   const found = /session (\d+); (\d+) clients; (\d+) commands at QEMU, (\d+) waiting/.exec(line);
@@ -113,7 +113,7 @@ export async function standing(mux: TestQmpmux): Promise<Standing> {
   return { clients, inFlight, waiting, pending: inFlight + waiting, sessions };
 }
 
-/** Asks until qmpmux reports the wanted numbers; returns all of them. */
+/** Polls until qmpmux reports the wanted numbers; returns all of them. */
 export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promise<Standing> {
   let last: Standing | undefined;
   await until(() => `${JSON.stringify(wanted)}, not ${JSON.stringify(last)}`, async () => {
@@ -124,7 +124,7 @@ export async function stands(mux: TestQmpmux, wanted: Partial<Standing>): Promis
   return last!;
 }
 
-/** Looks until a state is reached that no event announces; returns the result of `isSo` then. */
+/** Polls until a state without an event is reached; returns the result of `isSo` then. */
 export async function until<T>(
   what: string | (() => string),
   isSo: () => T | false | Promise<T | false>,
@@ -140,7 +140,7 @@ export async function until<T>(
   }
 }
 
-/** Lets time pass, for effects that only the clock causes. */
+/** Waits, for effects that only the clock causes. */
 export function passes(seconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
@@ -153,10 +153,10 @@ export function isStopped(pid: number): Promise<boolean> {
   });
 }
 
-/** Lets a process open only that many descriptors more. */
+/** Limits a process to that many more open descriptors. */
 export async function limitDescriptors(pid: number, more: number): Promise<void> {
   const used = new Set([...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name)));
-  // The number that a new descriptor gets is the least that is free.
+  // A new descriptor gets the lowest free number.
   let below = 0;
   for (let free = 0; free < more; below++) if (!used.has(below)) free++;
   const args = ["--pid", `${pid}`, `--nofile=${below}:`];
@@ -165,10 +165,10 @@ export async function limitDescriptors(pid: number, more: number): Promise<void>
 }
 
 /**
- * Returns a command that becomes the program after it has mounted a small disk, which only the
- * program sees and which ends with it.
+ * Returns a command that starts the program after it has mounted a small disk, which only the
+ * program sees and which disappears with it.
  *
- * @param more what the shell runs it with, as `2>FILE`
+ * @param more further shell words, such as `2>FILE`
  */
 export function withDisk(place: string, more = ""): readonly string[] {
   const user = Deno.uid() === 0 ? [] : ["--user", "--map-root-user"];
@@ -176,7 +176,7 @@ export function withDisk(place: string, more = ""): readonly string[] {
   return ["unshare", "--mount", ...user, "sh", "-c", `${mount} && exec "$@" ${more}`, "sh"];
 }
 
-/** Fills the disk at a place that a process sees; returns a function that makes room again. */
+/** Fills the disk at a path that a process sees; returns a function that frees space again. */
 export function fillDisk(pid: number, place: string): () => void {
   const path = `/proc/${pid}/root${place}/filler`;
   const file = Deno.openSync(path, { write: true, create: true });
@@ -190,11 +190,11 @@ export function fillDisk(pid: number, place: string): () => void {
   return () => Deno.removeSync(path);
 }
 
-/** Returns a command that adds a text to QEMU's buffer. */
+/** Returns a command that appends a text to QEMU's buffer. */
 export function note(data: string, id?: unknown): string {
   const command = { execute: "ringbuf-write", arguments: { device: "r", data } };
   return JSON.stringify(id === undefined ? command : { ...command, id });
 }
 
-/** A command that takes the text in QEMU's buffer. */
+/** A command that reads the text in QEMU's buffer. */
 export const NOTES = '{"execute":"ringbuf-read","arguments":{"device":"r","size":65536}}';

@@ -1,18 +1,18 @@
 /**
- * Configuration files with one fault in a known line, in all the shapes that TOML lets them have.
+ * Configuration files with one fault in a known line, in all the forms that TOML allows.
  *
  * @module
  */
 
 import type { Random } from "./random.ts";
 
-/** A file, and where its only fault stands; it has none where `line` is left out. */
+/** A file, and the position of its only fault; `line` is undefined if it has none. */
 export interface Made {
   readonly text: string;
   readonly line?: number;
 }
 
-/** Lines of the top level: right, and wrong. */
+/** Lines of the top level: valid and invalid. */
 const TOP: readonly (readonly [right: string, wrong: string])[] = [
   ["once = true", 'once = "yes"'],
   ['ready = "qemu"', "ready = 1"],
@@ -40,7 +40,7 @@ const LISTEN: readonly (readonly [right: string, wrong: string])[] = [
   ["join = true", "joins = true"],
 ];
 
-/** Whole roles; with the wrong ones the line of the fault, counted from their first. */
+/** Whole roles; the invalid ones with the line of the fault, counted from their first. */
 const ROLE: readonly (readonly [right: string, wrong: string, at: number])[] = [
   [
     'rules = [\n  { allow = "query-*" }, # ]\n]',
@@ -63,7 +63,7 @@ const ROLE: readonly (readonly [right: string, wrong: string, at: number])[] = [
 
 const NOISE = ["", "# once = 5", "  # [[listen]]", "\t", "# it's [ \" {", "# '''", '# """'];
 
-/** Makes files of chance. */
+/** Generates random files. */
 export class FaultyFile {
   readonly #random: Random;
   #lines: string[] = [];
@@ -73,12 +73,12 @@ export class FaultyFile {
     this.#random = random;
   }
 
-  /** Returns a file with one fault, or without. */
+  /** Returns a file with one fault, or without any. */
   made(): Made {
     const random = this.#random;
     this.#lines = [];
     this.#fault = undefined;
-    /** The number of places before the one at which the fault is put. */
+    /** The number of places before the one for the fault. */
     let left = random.oneIn(5) ? Infinity : random.below(12);
     const wrong = (): boolean => left-- === 0;
     this.#line('qemu = "unix:/run/vm"', false);
@@ -96,7 +96,7 @@ export class FaultyFile {
     return this.#fault === undefined ? { text } : { text, line: this.#fault };
   }
 
-  /** Returns a file with characters of it changed, lost or doubled. */
+  /** Returns a file with some characters changed, removed or doubled. */
   damaged(): string {
     const random = this.#random;
     let { text } = this.made();
@@ -143,7 +143,7 @@ export class FaultyFile {
     this.#line('"query-*" = 1', false);
   }
 
-  /** Puts a fault of syntax into the file, which hides every other fault. */
+  /** Inserts a syntax error, which hides every other fault. */
   #syntax(): void {
     this.#fault = undefined;
     this.#line(this.#random.pick(["once", "= 1", "x = ", "x = [1", 'x = "a']), false);
@@ -162,7 +162,7 @@ export class FaultyFile {
     this.#lines.push(this.#random.oneIn(8) ? `${text} # ${text.replaceAll("\n", " ")}` : text);
   }
 
-  /** Returns some of the things, in order. */
+  /** Returns some of the items, in order. */
   #some<T>(things: readonly T[]): T[] {
     return things.filter(() => this.#random.oneIn(3));
   }

@@ -1,5 +1,5 @@
 /**
- * A monitor that says anything.
+ * A monitor that sends anything.
  *
  * @module
  */
@@ -7,11 +7,11 @@
 import { type Bytes, FakeQemu } from "./fake_qemu.ts";
 
 /**
- * Returns a monitor that answers one command with some bytes and closes the connection.
+ * Returns a monitor that answers one command with some bytes and closes the connection. All other
+ * commands return an empty object.
  *
- * All other commands return an empty object.
- *
- * @param asks the command; `greeting` sends the bytes in place of the greeting, `event` after the reply to the event filter
+ * @param asks the command; `greeting` sends the bytes in place of the greeting, `event` after the
+ * reply to the event filter
  */
 export function hostileMonitor(path: string, asks: string, said: Bytes): FakeQemu {
   if (asks === "greeting") return new FakeQemu(path, { greeting: said, leaves: true });

@@ -1,9 +1,8 @@
 /**
  * Feeds splitters input at their limits on tokens and bytes; prints the results.
  *
- * Run as `limits.ts frames` or `limits.ts messages`.
- *
- * It is a separate program because measuring coverage would make it slower by far.
+ * Run as `limits.ts frames` or `limits.ts messages`. It is a separate program because measuring
+ * coverage would make it far slower.
  *
  * @module
  */
@@ -69,8 +68,8 @@ function fed(grammar: Grammar, input: Chunks): string[] {
 }
 
 /**
- * Returns the results for a message of QEMU's that never ends, at the last chunk within the limit
- * and at the next.
+ * Returns the results for an endless message from QEMU, at the last chunk within the limit and at
+ * the next.
  */
 function endless(): unknown[] {
   const splitter = new MessageSplitter();

@@ -7,10 +7,10 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { within } from "./deadline.ts";
 
-/** Reads lines; each can be awaited, and the end of file too. */
+/** A reader of lines; each can be awaited, and the end of file too. */
 export class Lines {
   readonly #reader: ReadableStreamDefaultReader<string>;
-  /** All lines that have been read, also those that were passed over. */
+  /** All lines that have been read, including skipped ones. */
   readonly seen: string[] = [];
 
   constructor(bytes: ReadableStream<Uint8Array>) {

@@ -13,12 +13,12 @@ import { PROGRAM, startQemu, type TestQemu } from "./qemu.ts";
 
 const MIB = 1 << 20;
 
-/** Sets the seconds of the clock, which makes an event, and halts for ever. */
+/** Sets the seconds of the clock, which causes an event, and halts forever. */
 const BOOT_SECTOR = [0xb0, 0x00, 0xe6, 0x70, 0xe6, 0x71, 0xfa, 0xf4, 0xeb, 0xfc];
 /** The end of a sector that firmware boots from. */
 const BOOTABLE = [0x55, 0xaa];
 
-/** Disks of 16 MiB that hold nothing, one for each device and one more for each filter. */
+/** Empty disks of 16 MiB, one for each device and one more for each filter. */
 const DISKS = Array.from({ length: 12 }, (_, index) => `disk${index}`);
 
 /** Devices on the root bus. `DRIVER[,PROPERTY=VALUE…]`; the id is `dev-DRIVER`. */
@@ -49,7 +49,7 @@ const ON_PCIE = [
   "pci-ohci",
 ];
 
-/** Devices behind a PCI bridge, which has 31 places. */
+/** Devices behind a PCI bridge, which has 31 slots. */
 const ON_PCI = [
   "e1000,netdev=hub0",
   "rtl8139",
@@ -79,7 +79,7 @@ const ON_PCI = [
   "ufs",
 ];
 
-/** Devices on busses of others, or on none, in this order. */
+/** Devices on buses of others, or on none, in this order. */
 const ELSEWHERE = [
   "pc-dimm,memdev=ram1",
   "scsi-hd,bus=dev-virtio-scsi-pci.0,drive=disk2",
@@ -110,10 +110,10 @@ const ELSEWHERE = [
   "vmxnet3,bus=port2",
 ];
 
-/** Port devices that commands can fill with more devices, or take them away from. */
+/** Port devices that commands can fill with more devices, or remove devices from. */
 const PORTS = Array.from({ length: 8 }, (_, index) => `port${index}`);
 
-/** The names that `-device help` of the program lists, once it has been asked. */
+/** The names that the program's `-device help` lists, once it has run. */
 let drivers: Promise<ReadonlySet<string>> | undefined;
 
 async function knownDrivers(): Promise<ReadonlySet<string>> {
@@ -183,7 +183,7 @@ function machineArguments(directory: string, known: ReadonlySet<string>): string
     ...["-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl0"],
     ...["-device", "cxl-rp,port=0,bus=cxl0,id=cxl-port,chassis=40,slot=2"],
     "-device",
-    // Before 8.1 the memory of such a device was all persistent.
+    // Before 8.1 all the memory of such a device was persistent.
     `cxl-type3,id=dev-cxl-type3,bus=cxl-port,lsa=cxl-labels,${
       known.has("igb") ? "persistent-memdev" : "memdev"
     }=cxl-memory`,
@@ -191,7 +191,7 @@ function machineArguments(directory: string, known: ReadonlySet<string>): string
   ];
 }
 
-/** Commands that make the rest: images, snapshots, bitmaps, jobs in every state, an export. */
+/** Commands that create the rest: images, snapshots, bitmaps, jobs in every state, an export. */
 function setUp(directory: string): Spoken[] {
   const image = (name: string, more: Record<string, unknown>, options: object): Spoken[] => [
     {
@@ -270,14 +270,14 @@ interface Spoken {
   readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
-/** An answer of QEMU, as far as it is looked at. */
+/** A reply from QEMU, with the members that are used. */
 // deno-lint-ignore no-explicit-any
 type Answer = any;
 
 /** A QEMU that takes longer has stopped answering; the slowest command took 1.5 s. */
 const PATIENCE_MS = 60_000;
 
-/** The ending of a QEMU that was asked to end. */
+/** The exit of a QEMU that was asked to exit. */
 export const ORDERLY = "status 0";
 
 /** The machine, and a client of its monitor. */
@@ -341,14 +341,14 @@ export class Machine implements AsyncDisposable {
     }
   }
 
-  /** Asks for something that QEMU must have. */
+  /** Runs a query that QEMU must support. */
   async query(execute: string, args: object = {}): Promise<Answer> {
     const answer = await this.ask({ execute, arguments: args });
     if (answer?.return === undefined) throw new Error(`${execute}: ${JSON.stringify(answer)}`);
     return answer.return;
   }
 
-  /** Says how QEMU has ended, or that it does not answer, with the last line it wrote to stderr. */
+  /** Returns how QEMU has exited, or that it does not answer, with its last line on stderr. */
   async ending(): Promise<string> {
     if (this.#silent) return "no answer";
     const status = await within("QEMU's end", this.#qemu.ended, PATIENCE_MS).catch(() => undefined);

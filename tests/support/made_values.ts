@@ -1,5 +1,5 @@
 /**
- * Values of chance, as a client may write them.
+ * Random values, as a client may write them.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const NUMBERS = [
   ..."2.9802322387695312e-8 562949953421312.125 562949953421312.375".split(" "),
 ];
 
-/** Makes values; keys are short, so that buckets and names are met again. */
+/** Generates values; keys are short, which repeats buckets and names. */
 export class MadeValues {
   readonly #random: Random;
   #left = 0;
@@ -77,7 +77,7 @@ export class MadeValues {
     return `"${Array.from({ length }, () => random.pick(PIECES)).join("")}"`;
   }
 
-  /** Returns up to that many strings, no two of which are the same text. */
+  /** Returns up to that many strings, all different. */
   keys(count: number): string[] {
     const random = this.#random;
     const keys = new Map<string, string>();

@@ -1,7 +1,7 @@
 /**
  * Mutations of QEMU's messages, at the level of JSON.
  *
- * They follow from a seed, and change nothing but the text that they return. In texts, each
+ * They are determined by a seed, and change only the text that they return. In texts, each
  * character is a byte.
  *
  * @module
@@ -9,13 +9,13 @@
 
 import type { Random } from "./random.ts";
 
-/** A JSON value that can have things that JSON forbids: members twice, values of any text. */
+/** A JSON value that may contain what JSON forbids: repeated members, values of any text. */
 type Node =
   | { readonly kind: "object"; readonly members: readonly (readonly [key: string, value: Node])[] }
   | { readonly kind: "array"; readonly items: readonly Node[] }
   | { readonly kind: "text"; readonly text: string };
 
-/** A mutated message, and how it was mutated. */
+/** A mutated message, and the kind of its mutation. */
 export interface Mutated {
   readonly how: Mutation;
   /** The message with its line end, if it still has one. */
@@ -39,7 +39,7 @@ export const MUTATIONS = [
 /** A kind of mutation. */
 export type Mutation = typeof MUTATIONS[number];
 
-/** Values of every type, and texts that look like a value. */
+/** Values of every type, and texts that resemble a value. */
 const VALUES: readonly string[] = [
   ..."null true 0 -1 7 18446744073709551616 1e9999 -0.5 [] {} [[]] [null] [{}]".split(" "),
   ...'nope inf NaN -inf 01 .5 "" "x" [nope] {"a"} {"a":} [,] % \'x\' "\\ud800" "\\x"'.split(" "),
@@ -52,7 +52,7 @@ const VALUES: readonly string[] = [
   '"\\"}, \\"id\\": 1"',
 ];
 
-/** Names of members that mean something to qmpmux or to JavaScript. */
+/** Names of members with a meaning to qmpmux or to JavaScript. */
 const NAMES: readonly string[] = [
   ..."return error event QMP id timestamp data class desc name version capabilities".split(" "),
   ..."__proto__ constructor toString length then".split(" "),
@@ -60,7 +60,7 @@ const NAMES: readonly string[] = [
   "return ",
 ];
 
-/** Bytes that are not text, or that a terminal obeys. */
+/** Bytes that are not text, or that a terminal interprets. */
 const BYTES: readonly string[] = [
   "\0",
   "\xff",
@@ -92,13 +92,13 @@ const LENGTHS = [100, 300, 1100, 4090, 4200, 70_000, LIMITS.chars] as const;
  * Mutates one message.
  *
  * @param line a message of QEMU, without its line end
- * @param how the kind; by chance where it is not given
+ * @param how the kind; random if it is not given
  */
 export function mutated(line: string, random: Random, how: Mutation = chosen(random)): Mutated {
   return { how, text: WAYS[how](line, random) };
 }
 
-/** Chooses a kind; large messages take their time, and are half as frequent. */
+/** Chooses a kind; large messages take long, and are half as frequent. */
 function chosen(random: Random): Mutation {
   const how = random.pick(MUTATIONS);
   const isLarge = how === "deep" || how === "long";
@@ -158,7 +158,7 @@ const WAYS: Readonly<Record<Mutation, (line: string, random: Random) => string>>
   },
 };
 
-/** Returns a message with one place, chosen by chance, changed; `undefined` removes it. */
+/** Returns a message with a random place changed; `undefined` removes it. */
 function edited(
   line: string,
   random: Random,

@@ -1,8 +1,8 @@
 /**
  * Tests of features that the program has only on the Deno that it is built for.
  *
- * A program in `QMPMUX_BINARY` may have an older one, if no other can be compiled with. Such tests
- * are left out then; `tools/binary_suite.ts` lists them.
+ * A program in `QMPMUX_BINARY` may have an older one, if no other is available to compile it. Such
+ * tests are skipped then; `tools/binary_suite.ts` lists them.
  *
  * @module
  */

@@ -85,7 +85,7 @@ export class WatchedSocket {
     this.#most = most;
   }
 
-  /** The socket, as the code that takes sockets wants it. */
+  /** The socket in the type that code under test expects. */
   get conn(): Deno.Conn {
     return this as unknown as Deno.Conn;
   }

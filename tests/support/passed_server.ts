@@ -1,7 +1,8 @@
 /**
- * Takes the passed socket `s` and does to each connection what its first byte names.
+ * A server that takes the passed socket `s` and does to each connection what its first byte
+ * selects.
  *
- * It serves `systemd_test.ts`, which hands the socket over as a service manager does. It prints one
+ * It serves `systemd_test.ts`, which passes the socket as a service manager does. It prints one
  * line a connection: the result of its reading and writing.
  *
  * @module
@@ -47,7 +48,7 @@ const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> =
     await writeAll(conn, new TextEncoder().encode(text));
     return text;
   },
-  // Ends its own half first and reads on.
+  // Ends its own half first and continues reading.
   h: async (conn) => {
     await conn.closeWrite();
     return [await readAll(conn, 100), await outcome(() => conn.write(new Uint8Array(1)))];
@@ -70,7 +71,7 @@ const DOINGS: Readonly<Record<string, (conn: HalfCloser) => Promise<unknown>>> =
     conn.close();
     return await writing;
   },
-  // Writes bytes that the peer leaves unread, and reads to see how that ends.
+  // Writes bytes that the peer leaves unread, then reads until the connection ends.
   r: async (conn) => {
     await conn.write(new Uint8Array(10));
     const parts: string[] = [];

@@ -1,8 +1,8 @@
 /**
- * A service manager as small as can be: it passes sockets, and is notified.
+ * A minimal service manager: it passes sockets, and receives notifications.
  *
- * The sockets are opened by a few lines of Python, which then becomes the
- * program: so the process id is the one they were passed to.
+ * A few lines of Python open the sockets and then exec the program, which thus has the process id
+ * that they were passed to.
  *
  * @module
  */
@@ -15,8 +15,8 @@ export const WITHOUT_PYTHON = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split
 );
 
 /**
- * The arguments are NAME=PATH… -- COMMAND…; a path of digits is a port of 127.0.0.1, `-` a file in
- * place of a socket.
+ * The script that passes sockets. Its arguments are NAME=PATH… -- COMMAND…; a path of digits is a
+ * port of 127.0.0.1, `-` a file in place of a socket.
  */
 const LAUNCHER = `
 import os, socket, sys
@@ -69,7 +69,7 @@ export class Notified implements Disposable {
     return new TextDecoder().decode(bytes).split("\n");
   }
 
-  /** Reads until a line arrives; signs of life are passed over. */
+  /** Reads until a line arrives; watchdog notifications are skipped. */
   async until(line: string | RegExp): Promise<void> {
     const told = (): number =>
       this.#early.findIndex((each) => typeof line === "string" ? each === line : line.test(each));

@@ -1,12 +1,12 @@
-"""Clients that pass descriptors at once, and look at what QEMU has got.
+"""Clients that pass descriptors concurrently, and check what QEMU has received.
 
 Usage: passes.py SOCKET QEMU-PID QMPMUX-PID CLIENTS PASSES
 
-Each client passes files in memory with names of their own, under names that
-are its own, and looks in /proc whether QEMU has exactly that file. Between
-them it does what goes wrong: a command that is refused, one with wrong
-arguments, damage, sixteen at once, a connection cut off in the middle of a
-command. The last line is a JSON object: what was counted.
+Each client passes files in memory with unique names, under its own names, and
+checks in /proc whether QEMU has exactly that file. In between it makes errors: a
+command that is refused, one with wrong arguments, malformed input, sixteen
+descriptors at once, a connection that closes in the middle of a command. The last
+line is a JSON object with the counts.
 """
 
 import array
@@ -20,7 +20,7 @@ PATH, QEMU, MUX, CLIENTS, PASSES = sys.argv[1], *map(int, sys.argv[2:6])
 
 
 def files(pid):
-    """What a process has open: number to target."""
+    """Returns the files that a process has open: number to target."""
     found = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -126,7 +126,7 @@ class Client:
 
 
 def samples(clients, series):
-    """Looks at both processes ten times in all, by what has been passed."""
+    """Samples both processes ten times in all, after equal numbers of passed files."""
     for step in range(1, 11):
         while sum(client.passed for client in clients) < PASSES * step // 10 - CLIENTS:
             if not any(thread.is_alive() for thread in threads):
@@ -136,7 +136,7 @@ def samples(clients, series):
 
 
 clients = [Client(f"c{number}") for number in range(CLIENTS)]
-# While the VM stands still QEMU keeps what was removed from a set.
+# While the VM is stopped QEMU keeps what was removed from a set.
 clients[0].ask('{"execute":"cont"}')
 before = [len(files(MUX)), len(files(QEMU))]
 threads = [threading.Thread(target=client.run) for client in clients]

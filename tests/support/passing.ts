@@ -1,5 +1,5 @@
 /**
- * A client that passes descriptors, and files to pass that can be told apart.
+ * A client that passes descriptors, and distinguishable files to pass.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const { symbols: MEMORY } = Deno.dlopen("libc.so.6", {
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
 });
 
-/** Makes a file in memory that `/proc` shows under this name; returns its descriptor. */
+/** Creates a file in memory that `/proc` shows under this name; returns its descriptor. */
 export function memoryFile(name: string): number {
   const descriptor = MEMORY.memfd_create(ENCODER.encode(`${name}\0`), 1);
   if (descriptor < 0) throw new Error(`No file in memory could be made for ${name}`);
@@ -54,13 +54,13 @@ function linkAt(path: string): string | undefined {
   try {
     return Deno.readLinkSync(path);
   } catch (error) {
-    // It has been closed since the list was made.
+    // It has been closed since the list was read.
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }
 
-/** Looks again until a state is reached: no event announces what `/proc` shows. */
+/** Polls until a state is reached: no event announces what `/proc` shows. */
 export async function eventually(what: string, so: () => boolean): Promise<void> {
   const looked = (async (): Promise<void> => {
     while (!so()) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -72,7 +72,7 @@ export async function eventually(what: string, so: () => boolean): Promise<void>
 export class PassingClient implements Disposable {
   readonly #socket: FdSocket;
   readonly #conn: Deno.UnixConn;
-  /** The descriptor of its end. */
+  /** The descriptor of the client's end. */
   readonly number: number;
   readonly lines: Lines;
 
@@ -92,7 +92,7 @@ export class PassingClient implements Disposable {
     return new PassingClient(conn, number);
   }
 
-  /** Connects, reads the greeting and ends the negotiation. */
+  /** Connects, reads the greeting and completes the negotiation. */
   static async ready(path: string, capabilities: readonly string[] = []): Promise<PassingClient> {
     const client = await PassingClient.connect(path);
     await client.line();
@@ -102,7 +102,7 @@ export class PassingClient implements Disposable {
   }
 
   /**
-   * Sends text, and with it new files in memory of these names, or the descriptors with these
+   * Sends text, and with it new files in memory with these names, or the descriptors with these
    * numbers.
    */
   async send(text: string, files: readonly (string | number)[] = []): Promise<void> {

@@ -4,13 +4,13 @@
  * @module
  */
 
-/** Makes an empty directory, removed on disposal. */
+/** Creates an empty directory, removed on disposal. */
 export function makePlace(): { readonly path: string } & Disposable {
   const path = Deno.makeTempDirSync({ prefix: "qmpmux-" });
   return { path, [Symbol.dispose]: (): void => Deno.removeSync(path, { recursive: true }) };
 }
 
-/** Resolves when there is a file at the path. */
+/** Resolves when the path exists. */
 export async function appears(path: string): Promise<void> {
   const directory = path.slice(0, path.lastIndexOf("/"));
   using watcher = Deno.watchFs(directory, { recursive: false });
@@ -28,15 +28,15 @@ export async function appears(path: string): Promise<void> {
 }
 
 /**
- * The interval at which the kernel is asked whether somebody listens: there is no event to wait
- * for.
+ * The interval at which the kernel is asked whether a socket is listening: there is no event to
+ * wait for.
  */
 const LISTENING_POLL_MS = 5;
 
-/** Resolves when somebody listens at the path. */
+/** Resolves when a process listens on the path. */
 export async function listens(path: string): Promise<void> {
   await appears(path);
-  // Asked of the kernel: a connection made to find out would take QEMU's only seat.
+  // The kernel is asked, because a connection would take QEMU's only place.
   const listener = (line: string): boolean =>
     line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000";
   while (!Deno.readTextFileSync("/proc/net/unix").split("\n").some(listener)) {
@@ -44,7 +44,7 @@ export async function listens(path: string): Promise<void> {
   }
 }
 
-/** Makes a socket file on which nobody listens, as a killed process leaves it. */
+/** Creates a socket file on which nothing listens, as a killed process leaves it. */
 export function leaveDeadSocket(path: string): void {
   const listener = Deno.listen({ transport: "unix", path: `${path}.made` });
   Deno.linkSync(`${path}.made`, path);

@@ -1,7 +1,7 @@
 /**
  * QEMU's spelling and orders in their plainest form: slow, and easy to check.
  *
- * They were compared with QEMU 7.2 to 11.1; the faster code of the core must do the same.
+ * They were compared with QEMU 7.2 to 11.1; the faster code of the core must return the same.
  *
  * @module
  */
@@ -50,12 +50,12 @@ export function plainDouble(value: number): string {
   return sign + pointed(digits, exponent + 1);
 }
 
-/** Puts a point behind the first `whole` digits and drops the zeros at the end. */
+/** Inserts a point after the first `whole` digits and removes the zeros at the end. */
 function pointed(digits: string, whole: number): string {
   return `${digits.slice(0, whole)}.${digits.slice(whole)}`.replace(/\.?0*$/, "");
 }
 
-/** The decimal places that every double has at most. */
+/** The maximum number of decimal places of a double. */
 const PLACES = 1074;
 const SCALE = 10n ** BigInt(PLACES);
 
@@ -72,7 +72,7 @@ function significant(value: number, count: number): { digits: string; exponent: 
   return { digits: digits.slice(0, count), exponent };
 }
 
-/** Returns a key as QEMU holds it: UTF-8, with NUL as `C0 80`. */
+/** Returns a key in QEMU's form: UTF-8, with NUL as `C0 80`. */
 function held(key: string): number[] {
   return [...new TextEncoder().encode(key)].flatMap((byte) => byte === 0 ? [0xc0, 0x80] : [byte]);
 }
@@ -101,8 +101,7 @@ const PRIMES = [
 const EMPTY = -1;
 
 /**
- * Returns the first key in a hash table of GLib's that is not known, with the keys put in in QEMU's
- * order.
+ * Returns the first unknown key in a hash table of GLib, with the keys inserted in QEMU's order.
  */
 export function plainUnexpected(
   given: readonly string[],
@@ -125,7 +124,7 @@ export function plainUnexpected(
     const size = 1 << shift;
     const { length } = places;
     places = [...places, ...new Array<number>(size - length).fill(EMPTY)];
-    // GLib moves keys in place: one that is in the way is moved next.
+    // GLib moves keys in place: the key at the new place is moved next.
     const settled = new Array<boolean>(size).fill(false);
     for (let from = 0; from < length; from++) {
       if (settled[from]) continue;
@@ -151,7 +150,7 @@ function glibHash(key: string): number {
   return hash < 2 ? 2 : hash;
 }
 
-/** Returns a value of a frame as QEMU prints it back, in one line. */
+/** Returns a frame's value as QEMU prints it, in one line. */
 export function plainValue(bytes: Uint8Array, start: number, end: number): string {
   return new Reader(bytes, start, end).value();
 }
@@ -217,7 +216,7 @@ class Reader {
   }
 }
 
-/** Returns text in one line as a monitor with `pretty=on` prints it. */
+/** Returns one-line text as a monitor with `pretty=on` prints it. */
 export function plainPretty(text: string, depth = 0): string {
   const line = (): string => `\r\n${"    ".repeat(depth)}`;
   let out = "";

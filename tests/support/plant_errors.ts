@@ -1,7 +1,7 @@
 /**
  * Errors and hangs planted in a qmpmux that runs from source, to see that they are contained.
  *
- * It is loaded before the main module, with the name of the error behind a question mark:
+ * It is loaded before the main module, with the name of the error after a question mark:
  *
  *     deno run … --preload=file://…/plant_errors.ts?serve main.ts serve …
  *
@@ -20,14 +20,14 @@ const { heard } = Upstream.prototype;
 
 /** The errors that can be planted, by name. */
 const PLANTED: Readonly<Record<string, () => void>> = {
-  /** Serving the command `query-mice` fails. */
+  /** Makes serving the command `query-mice` fail. */
   serve: () => {
     Monitor.prototype.admit = function (command): ReturnType<typeof admit> {
       if (command.name === "query-mice") throw new Error("planted in serving");
       return admit.call(this, command);
     };
   },
-  /** Hearing the second event of QEMU fails. */
+  /** Makes reading the second event of QEMU fail. */
   hear: () => {
     let events = 0;
     Upstream.prototype.heard = function <J>(message: Message): Heard<J> {
@@ -35,14 +35,14 @@ const PLANTED: Readonly<Record<string, () => void>> = {
       return heard.call(this, message) as Heard<J>;
     };
   },
-  /** The leaving of each client fails. */
+  /** Makes the disconnect of each client fail. */
   leave: () => {
     Monitor.prototype.leave = function (ending): never {
       leave.call(this, ending);
       throw new Error("planted in leaving");
     };
   },
-  /** A timer's callback fails, and a promise that nobody owns, once a client has connected. */
+  /** Makes a timer's callback and an unawaited promise fail, once a client has connected. */
   stray: () => {
     Mux.prototype.attach = function (peer, grant): Monitor {
       setTimeout(() => {
@@ -52,7 +52,7 @@ const PLANTED: Readonly<Record<string, () => void>> = {
       return attach.call(this, peer, grant);
     };
   },
-  /** The end fails, and no client ever ends. */
+  /** Makes the shutdown fail, and clients never disconnect. */
   end: () => {
     Mux.prototype.dismissAll = () => {
       throw new Error("planted in the end");

@@ -5,8 +5,8 @@
  */
 
 /**
- * Returns the JSON that a program of this directory prints. Coverage, which makes bytes slow, is
- * not measured in it.
+ * Returns the JSON that a program of this directory prints. Its coverage is not measured, because
+ * that would make it slow.
  */
 export async function printedBy(script: string, ...args: string[]): Promise<unknown> {
   const path = new URL(script, import.meta.url).pathname;

@@ -7,7 +7,7 @@
 import { within } from "./deadline.ts";
 import { listens } from "./place.ts";
 
-/** Whether tests that need a real QEMU are left out, which only the caller may choose. */
+/** Whether to skip tests that need a real QEMU; only the caller may choose that. */
 export const WITHOUT_QEMU = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
   "qemu",
 );
@@ -20,7 +20,7 @@ export interface TestQemu extends AsyncDisposable {
   readonly pid: number;
   /** Its monitor's socket. */
   readonly path: string;
-  /** Resolves when it has ended. */
+  /** A promise that resolves when it has exited. */
   readonly ended: Promise<Deno.CommandStatus>;
   kill(signal: Deno.Signal): void;
 }
@@ -29,7 +29,7 @@ export interface TestQemu extends AsyncDisposable {
  * Starts a QEMU whose monitor is at `path`.
  *
  * @param extra further arguments of QEMU
- * @param said gets what QEMU writes to stderr, if anybody wants to know
+ * @param said gets QEMU's output on stderr
  */
 export async function startQemu(
   path: string,
@@ -57,7 +57,7 @@ export async function startQemu(
     try {
       child.kill(signal);
     } catch (error) {
-      // It has ended by itself.
+      // It has exited by itself.
       if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
     }
   };
@@ -86,7 +86,7 @@ function refuseToStart({ code }: Deno.CommandStatus): never {
   throw new Error(`QEMU ended with ${code} instead of starting`);
 }
 
-/** Removes the socket that a QEMU leaves behind when it was killed. */
+/** Removes the socket that a killed QEMU leaves behind. */
 function removeSocket(path: string): void {
   try {
     Deno.removeSync(path);

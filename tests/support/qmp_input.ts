@@ -1,8 +1,7 @@
 /**
- * Things clients might say: QMP with QEMU's extensions, and damage of every kind.
+ * Random input from clients: QMP with QEMU's extensions, and malformed input of every kind.
  *
- * No command here changes a virtual machine beyond stopping it and letting it
- * go on.
+ * No command here changes a virtual machine, except to stop and continue it.
  *
  * @module
  */
@@ -53,17 +52,17 @@ const ARGUMENTS = ["enable", "foo", "bar", "name", "path", "property", "typename
 
 const KEYS = ["a", "b", "rb", "rr", "ab", "id", "execute", "arguments", "error", "1", "__proto__"];
 
-/** Makes input of chance. */
+/** Generates random input. */
 export class QmpInput {
   readonly #random: Random;
-  /** The number of choices among which one is wrong. */
+  /** The number of choices of which one is invalid. */
   #sound = 1000;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  /** Returns some commands or values, whole or damaged. */
+  /** Returns some commands or values, whole or malformed. */
   bytes(): Uint8Array {
     const random = this.#random;
     this.#sound = random.pick([20, 100, 1000, 1e9]);
@@ -183,7 +182,7 @@ export class QmpInput {
     return key;
   }
 
-  /** Returns a string in quotes; of these plain letters, or of anything. */
+  /** Returns a string in quotes, of these plain letters or of any characters. */
   #string(plain?: string): string {
     const random = this.#random;
     const quote = random.oneIn(4) ? "'" : '"';
@@ -227,7 +226,7 @@ export class QmpInput {
     return this.#random.below(this.#sound) < weight;
   }
 
-  /** Returns the bytes with some of them changed, lost, doubled or inserted. */
+  /** Returns the bytes with some of them changed, removed, doubled or inserted. */
   #damaged(bytes: Uint8Array): Uint8Array {
     const random = this.#random;
     let mutant = bytes;

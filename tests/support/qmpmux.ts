@@ -1,8 +1,8 @@
 /**
- * qmpmux as its users run it: a program of its own, from source or compiled.
+ * qmpmux as users run it: a separate program, from source or compiled.
  *
- * `QMPMUX_BINARY` names the compiled program to test; without it, the source is
- * run with the permissions that `deno.json` gives.
+ * `QMPMUX_BINARY` names the compiled program to test; without it, the source runs with the
+ * permissions in `deno.json`.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function programCommand(): [string, string[]] {
   return [Deno.execPath(), args.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg)];
 }
 
-/** Runs the program to its end; `stderr` and `stdout` as text. */
+/** Runs the program to its end; returns `stderr` and `stdout` as text. */
 export async function runQmpmux(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -50,7 +50,7 @@ export function runAt(
 /** A running qmpmux. */
 export interface TestQmpmux extends AsyncDisposable {
   readonly pid: number;
-  /** Its log, line by line. */
+  /** The log, line by line. */
   readonly log: Lines;
   /** The lines of its log that name its listeners. */
   readonly listening: readonly string[];
@@ -58,15 +58,15 @@ export interface TestQmpmux extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
 }
 
-/** The environment that qmpmux is started in. */
+/** The environment that qmpmux starts with. */
 export interface Means {
-  /** Sockets that it is passed, as `NAME=PATH`. */
+  /** Sockets that are passed to it, as `NAME=PATH`. */
   readonly sockets?: readonly string[];
-  /** Permissions that it is started without. */
+  /** Permissions that are removed from it. */
   readonly without?: readonly string[];
-  /** A module that is loaded before the program; only where it runs from source. */
+  /** A module that is loaded before the program, if that runs from source. */
   readonly preload?: URL;
-  /** A program with its arguments that starts it and becomes it. */
+  /** A program with its arguments that execs it. */
   readonly under?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** The number of listeners to wait for; by default one for each `--listen`. */
@@ -114,7 +114,7 @@ export async function startQmpmux(
   };
 }
 
-/** Kills a program that may have ended by itself. */
+/** Kills a program that may have exited already. */
 export function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");

@@ -1,5 +1,5 @@
 /**
- * Chance that can be had again: numbers that follow from a seed.
+ * Reproducible random numbers, determined by a seed.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class Random {
     return this.below(times) === 0;
   }
 
-  /** Returns one of the things. */
+  /** Returns one of the items. */
   pick<T>(things: readonly T[]): T {
     return things[this.below(things.length)]!;
   }

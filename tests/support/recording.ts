@@ -1,5 +1,5 @@
 /**
- * An observer that keeps all calls, as lines.
+ * An observer that records all calls, as lines.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import type { Gate, Happening, Observer, Outcome, Recording } from "../../lib/observe/observer.ts";
 import type { Command } from "../../lib/wire/message.ts";
 
-/** An observer that keeps everything as lines, in order. */
+/** An observer that records everything as lines, in order. */
 export class Notebook implements Observer, Gate {
   lines: string[] = [];
   /** The outcomes of commands. */
   readonly outcomes: Outcome[] = [];
-  /** An objection to every command but the exempt ones. */
+  /** An objection to every command except the exempt ones. */
   objected: string | undefined;
   readonly exempt = new Set(["qmp_capabilities"]);
 
@@ -25,12 +25,12 @@ export class Notebook implements Observer, Gate {
     if (happening.kind === "command") this.outcomes.push(happening.outcome);
   }
 
-  /** It as the only observer, and as the gate. */
+  /** This observer as the only one, and as the gate. */
   get recording(): Recording {
     return { observers: [this], gate: this };
   }
 
-  /** Takes the lines so far. */
+  /** Returns the lines so far, and removes them. */
   take(): string[] {
     const { lines } = this;
     this.lines = [];

@@ -1,8 +1,8 @@
 /**
- * A sandbox in a directory, where the commands of a document run.
+ * A sandbox in a directory, in which the commands of a document run.
  *
- * The paths of a document in /run, /etc and /var are below a directory of the test's own, `qmpmux`
- * on PATH is the program under test, and groups are the user's own. A command that begins with
+ * The paths of a document in /run, /etc and /var are below a directory of the test, `qmpmux` on
+ * PATH is the program under test, and groups are the user's own. A command that begins with
  * `tools/` runs in the checkout.
  *
  * @module
@@ -25,13 +25,13 @@ export interface Ran {
   readonly code: number;
 }
 
-/** A program that runs on. */
+/** A program that is still running. */
 export interface Running extends AsyncDisposable {
-  /** The lines that it prints, on either stream, with the paths as they are here. */
+  /** The lines that it prints, on either stream, with the real paths. */
   readonly lines: Lines;
   /** Types a line. */
   type(line: string): Promise<void>;
-  /** Ends the program's input; returns its status. */
+  /** Closes the program's input; returns its status. */
   finish(): Promise<number>;
 }
 
@@ -40,7 +40,7 @@ export class Sandbox implements Disposable {
   readonly #place = makePlace();
   readonly #home: string;
 
-  /** A sandbox without anything but the programs. */
+  /** A sandbox with nothing but the programs. */
   constructor() {
     const { path } = this.#place;
     this.#home = `${path}/home`;
@@ -70,7 +70,7 @@ export class Sandbox implements Disposable {
       .replace(/"@[\w-]+(?=[":])/g, `"@${Deno.gid()}`);
   }
 
-  /** Returns text of the sandbox as a document has it. */
+  /** Returns text of the sandbox in the form of a document. */
   outside(text: string): string {
     return text.replaceAll(this.#place.path, "");
   }
@@ -102,7 +102,7 @@ export class Sandbox implements Disposable {
     }
   }
 
-  /** Starts one program that runs on. */
+  /** Starts a program that continues to run. */
   start(command: string): Running {
     const child = this.#spawn(`exec ${this.inside(command)}`, "piped");
     const lines = new Lines(child.stdout);
@@ -126,7 +126,7 @@ export class Sandbox implements Disposable {
     };
   }
 
-  /** Resolves when somebody listens at a path that a document names. */
+  /** Resolves when a process listens on a path that a document names. */
   async listens(path: string): Promise<void> {
     await within(`credentials to listen at ${path}`, appears(this.at(path)));
     const bound = this.inside(path);
@@ -137,7 +137,7 @@ export class Sandbox implements Disposable {
     }
   }
 
-  /** Resolves when there is something in a file that a document names. */
+  /** Resolves when a file that a document names is not empty. */
   async filled(path: string): Promise<void> {
     const file = this.at(path);
     await within(`a file ${path}`, appears(file));
@@ -166,5 +166,5 @@ export class Sandbox implements Disposable {
   }
 }
 
-/** The interval at which a state is looked at that no event announces. */
+/** The interval at which a state without an event is polled. */
 const POLL_MS = 5;

@@ -1,5 +1,5 @@
 /**
- * A Mux with made-up clients and a QEMU that the test plays.
+ * A Mux with fake clients and a QEMU that the test plays.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const ENCODER = new TextEncoder();
 export const GREETING = '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ' +
   '"package": ""}, "capabilities": ["oob"]}}';
 
-/** Returns a grant with defaults for the parts that a test does not care about. */
+/** Returns a grant with defaults for the parts that a test does not use. */
 export function grant(
   {
     name = "stage",
@@ -49,8 +49,8 @@ export function grant(
 }
 
 /**
- * Returns settings of the hub with defaults for those that a test does not care about; the time of
- * day stands still.
+ * Returns settings of the hub with defaults for those that a test does not use; the time of day
+ * stands still.
  */
 export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   const timeOfDay = (): number => 1.5;
@@ -66,7 +66,7 @@ export function options(more: Partial<MuxOptions> = {}): MuxOptions {
   };
 }
 
-/** Notices of a hub that ignore all but errors, which fail the test. */
+/** Notices of a hub that are ignored, except errors, which fail the test. */
 export const STRICT_NOTICES: Notices = {
   ready: () => {},
   lost: () => {},
@@ -91,7 +91,7 @@ export class StageClient {
     this.monitor = mux.attach(this.peer, clientTerms);
   }
 
-  /** Says something; bytes it may not say yet are kept. */
+  /** Sends text; bytes that may not be read yet are queued. */
   say(text: string): void {
     this.#unread += text;
     this.read();
@@ -113,7 +113,7 @@ export class StageClient {
     }
   }
 
-  /** Goes away. */
+  /** Disconnects. */
   leave(): void {
     this.#mux.detached(this.monitor);
   }
@@ -126,11 +126,11 @@ export class Stage {
   /** The connection to QEMU. */
   qemu = new FakePeer();
   readonly notices: string[] = [];
-  /** Whether errors of the hub's own are noted; otherwise they fail the test. */
+  /** Whether internal errors of the hub are recorded; otherwise they fail the test. */
   containsErrors = false;
-  /** The problems that reading the settings again reports. */
+  /** The problems that a reload reports. */
   reloadProblems: readonly string[] = [];
-  /** Reads them again; in a test that wants to, later. */
+  /** Reloads the settings; a test may delay it. */
   reloads = (done: (problems: readonly string[]) => void): void => done(this.reloadProblems);
   #splitter = new MessageSplitter();
   #nonce = 1000;
@@ -161,7 +161,7 @@ export class Stage {
     return nonce;
   }
 
-  /** Brings QEMU up, which greets and negotiates. */
+  /** Connects QEMU, which sends its greeting and negotiates. */
   qemuReady(greeting = GREETING): void {
     const nonce = this.qemuArrives();
     this.qemuSays(greeting);
@@ -169,7 +169,7 @@ export class Stage {
     this.qemuSays(`{"return": {}, "id": ${nonce}}`);
   }
 
-  /** Sends a message of QEMU's, a line end behind it. */
+  /** Sends a message from QEMU with a line end. */
   qemuSays(text: string): void {
     this.#splitter.load(ENCODER.encode(`${text}\r\n`));
     for (let input = this.#splitter.next(); input; input = this.#splitter.next()) {
@@ -179,7 +179,7 @@ export class Stage {
     for (const client of this.clients.values()) client.read();
   }
 
-  /** Ends the connection to QEMU. */
+  /** Closes the connection to QEMU. */
   qemuGoes(reason = "QEMU disconnected"): void {
     this.mux.qemuLeft(reason);
   }

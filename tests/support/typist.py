@@ -1,10 +1,10 @@
-"""Types lines with a tab at their end into a shell, as a person does.
+"""Types lines with a tab at their end into a shell, as a user does.
 
-typist.py HOW SCRIPT PROGRAM: reads one JSON text a line, types it behind the
-program's name, then tab and enter, and prints as JSON what words the program
-was then given; candidates come from PROGRAM. The shell is a real one, at a terminal of its own, in the
-directory of SCRIPT, with nothing of the user's in it but the completions there.
-HOW begins with its name.
+typist.py HOW SCRIPT PROGRAM: reads one JSON text a line, types it after the
+program's name, then tab and enter, and prints as JSON the words that the program
+then received. PROGRAM prints the candidates. The shell is a real one, in its own
+terminal and the directory of SCRIPT, with no settings but the completions there.
+HOW begins with the shell's name.
 """
 
 import json
@@ -19,14 +19,14 @@ COMMANDS = {
     "zsh": ["zsh", "-f", "-i"],
 }
 
-# How the completions get into it; PLACES is where zsh looks for files of functions.
+# The commands that load the completions; zsh searches PLACES for files of functions.
 BEFORE = {
     "bash": "source SCRIPT",
     "zsh": "autoload -U compinit; compinit -D -u; source SCRIPT",
     "zsh PLACES": "fpath=($(dirname SCRIPT) $fpath); autoload -U compinit; compinit -D -u",
 }
 
-# What the program prints when it has noted its words; no shell echoes it.
+# The program prints this when it has recorded its words; no shell echoes it.
 MARK = b"\x1eended\x1e"
 
 
@@ -35,7 +35,7 @@ def read_until_mark(terminal):
     while MARK not in seen:
         part = os.read(terminal, 65536)
         if not part:
-            raise EOFError("the shell has gone: " + repr(seen))
+            raise EOFError("the shell has exited: " + repr(seen))
         seen += part
 
 
@@ -82,7 +82,7 @@ printf '\\036ended\\036'
     for line in sys.stdin:
         print(json.dumps(enter("qmpmux " + json.loads(line) + "\t")), flush=True)
     os.write(terminal, b"exit\n")
-    # It ends by itself; what it still writes must be read for that.
+    # It exits by itself, once its remaining output has been read.
     try:
         while os.read(terminal, 65536):
             pass

@@ -1,5 +1,5 @@
 /**
- * Things people might write: addresses, options, command lines, arguments; right, wrong and odd.
+ * Random text from users: addresses, options, command lines, arguments; valid, invalid and odd.
  *
  * @module
  */
@@ -50,7 +50,7 @@ const OPTIONS = [
   ..."identity=on fds=on allow=root+@kvm role-for=alice:observer+@kvm:operator".split(" "),
 ];
 
-/** Makes texts of chance. */
+/** Generates random texts. */
 export class UserText {
   readonly #random: Random;
 
@@ -58,12 +58,12 @@ export class UserText {
     this.#random = random;
   }
 
-  /** Returns an address, or something like it. */
+  /** Returns an address, or something similar. */
   address(): string {
     return this.#bent(this.#random.pick(ADDRESSES));
   }
 
-  /** Returns a listener with options, or something like it. */
+  /** Returns a listener with options, or something similar. */
   listener(): string {
     const random = this.#random;
     const parts = [random.pick(ADDRESSES)];
@@ -71,7 +71,7 @@ export class UserText {
     return this.#bent(parts.join(","));
   }
 
-  /** Words behind a subcommand; `flags` are those it has. */
+  /** Returns the words after a subcommand; `flags` are those it has. */
   commandLine(flags: readonly string[]): string[] {
     const random = this.#random;
     const words: string[] = [];
@@ -90,7 +90,7 @@ export class UserText {
     return words;
   }
 
-  /** Returns `key=value`, JSON, or something like it. */
+  /** Returns `key=value`, JSON, or something similar. */
   argument(): string {
     const random = this.#random;
     const key = (): string => random.pick(["a", "b", "a.b", "a.b.c", "", ".", "__proto__", "a..b"]);
@@ -99,7 +99,7 @@ export class UserText {
     return this.#bent(random.oneIn(5) ? `{"${key()}":${value()}}` : `${key()}=${value()}`);
   }
 
-  /** Returns some words and signs. */
+  /** Returns some words and characters. */
   text(): string {
     let text = "";
     for (let i = this.#random.below(5); i >= 0; i--) text += this.#random.pick(WORDS);
@@ -107,8 +107,8 @@ export class UserText {
   }
 
   /**
-   * Returns the text, or the text with something changed, lost, doubled or inserted; sometimes very
-   * long.
+   * Returns the text, or the text with something changed, removed, doubled or inserted; sometimes
+   * very long.
    */
   #bent(text: string): string {
     const random = this.#random;
@@ -129,7 +129,7 @@ export class UserText {
     return text;
   }
 
-  /** Returns a value of JSON as text, `depth` deep at most. */
+  /** Returns a JSON value as text, at most `depth` deep. */
   json(depth: number): string {
     const random = this.#random;
     const many = (one: () => string): string =>
@@ -152,7 +152,7 @@ export class UserText {
   }
 }
 
-/** Returns the members, or none if a name occurs twice, which is not JSON to QEMU. */
+/** Returns the members, or none if a name is repeated, which is not JSON to QEMU. */
 function distinct(members: string): string {
   const names = [...members.matchAll(/(?:^|,)("(?:[^"\\]|\\.)*"):/g)].map(([, name]) => name);
   return new Set(names).size === names.length ? members : "";

@@ -1,8 +1,8 @@
 /**
  * The verdicts of each role on each command of QEMU, as a text whose changes show in a diff.
  *
- * A line for each: the verdict on the command without arguments, and which
- * arguments, given alone, are refused though the command is not.
+ * Each line has the verdict on the command without arguments, and which arguments, given alone, are
+ * refused although the command is not.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import { readCommand } from "../../lib/wire/command_reader.ts";
 import type { Command } from "../../lib/wire/message.ts";
 import { RECORDED, recordedCommands } from "./commands.ts";
 
-/** Returns a command as the hub reads it out of a client's text. */
+/** Returns a command as the hub reads it from a client's text. */
 export function commandOf(text: string, takesOob = false): Command {
   const splitter = new FrameSplitter();
   splitter.load(new TextEncoder().encode(text));
   const frame = splitter.next();
-  if (frame === undefined || "damage" in frame) throw new Error(`${text} is no value`);
+  if (frame === undefined || "damage" in frame) throw new Error(`${text} is not a value`);
   const command = readCommand(frame, takesOob);
   if ("because" in command) throw new Error(`${text}: ${command.because}`);
   return command;
 }
 
 /**
- * Returns the reason why a role refuses a command, without the rule's name; `undefined` if it does
- * not.
+ * Returns the reason why a role refuses a command, without the rule's name, or `undefined` if it
+ * does not.
  */
 export function refusalOf(role: Role, name: string, args: unknown = {}): string | undefined {
   const verdict = judge(role, commandOf(JSON.stringify({ execute: name, arguments: args })));
@@ -49,14 +49,14 @@ export function allCommands(): ReadonlyMap<string, readonly string[]> {
   );
 }
 
-/** Returns the paths at which scalars stand. */
+/** Returns the paths of scalars. */
 export function leaves(paths: readonly string[]): string[] {
   return paths.filter((path) =>
     !paths.some((other) => other.startsWith(`${path}.`) || other.startsWith(`${path}[`))
   );
 }
 
-/** Arguments with one scalar, at this path. */
+/** Returns arguments with one scalar, at this path. */
 export function argumentsWith(path: string): unknown {
   return path.split(/\.|(?=\[\*\])/).reduceRight<unknown>(
     (value, step) => step === "[*]" ? [value] : { [step]: value },
@@ -64,7 +64,7 @@ export function argumentsWith(path: string): unknown {
   );
 }
 
-/** Returns the table of {@linkcode ROLES} that refuse something. */
+/** Returns the table of the {@linkcode ROLES} that refuse something. */
 export function verdictTable(): string {
   const lines: string[] = [];
   for (const role of ROLES.values()) {

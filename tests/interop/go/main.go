@@ -1,6 +1,6 @@
 // Two monitors of DigitalOcean's Go client on one QEMU: one watches, one acts.
 //
-// Prints what came of it as JSON.
+// Prints the result as JSON.
 package main
 
 import (

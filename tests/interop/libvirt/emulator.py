@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """A domain's emulator that puts a multiplexer between libvirt and QEMU's monitor.
 
-libvirt hands QEMU a listening socket for the monitor. QEMU gets another one in
-its place, at `qemu.sock` beside this file, where the multiplexer looks for it.
-What connects to libvirt's socket is joined to the multiplexer, at `mux.sock`,
-as long as QEMU lives. Any other call of the emulator goes to QEMU as it is.
+libvirt passes QEMU a listening socket for the monitor. This program gives QEMU
+another one instead, at `qemu.sock` beside this file, to which the multiplexer
+connects. While QEMU runs, it relays connections to libvirt's socket to the
+multiplexer, at `mux.sock`. It passes any other call on to QEMU unchanged.
 """
 
 import os
@@ -18,7 +18,7 @@ PLACE = os.path.dirname(os.path.abspath(__file__))
 
 
 def monitor_descriptor(args):
-    """The number of libvirt's listening socket, or None."""
+    """Returns the number of libvirt's listening socket, or None."""
     for arg in args:
         match = re.match(r"socket,id=charmonitor,fd=(\d+),", arg)
         if match:
@@ -27,7 +27,7 @@ def monitor_descriptor(args):
 
 
 def join(client, mux):
-    """Passes bytes on both ways until one side ends."""
+    """Relays bytes both ways until one side closes."""
     other = {client: mux, mux: client}
     while True:
         for side in select.select([client, mux], [], [])[0]:
@@ -41,7 +41,7 @@ def join(client, mux):
 
 
 def relay(listener, qemu):
-    """Serves libvirt's socket until QEMU, a pid descriptor, has ended."""
+    """Serves libvirt's socket until QEMU, a pid descriptor, has exited."""
     while True:
         ready = select.select([listener, qemu], [], [])[0]
         if qemu in ready:
@@ -53,7 +53,7 @@ def relay(listener, qemu):
 
 
 def detach():
-    """True in a process that is not QEMU's child and holds nothing of its; in the caller False."""
+    """Returns True in a process that is not QEMU's child and has none of its files, and False in the caller."""
     child = os.fork()
     if child != 0:
         os.waitpid(child, 0)

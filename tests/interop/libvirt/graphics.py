@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Looks at the screen of the domain `shared` as a viewer does, over a socket of its own.
+"""Connects to the screen of the domain `shared` as a viewer does, over its own socket.
 
-graphics.py URI: has libvirt hand QEMU one end of a pair of sockets, and speaks VNC
-on the other as far as the name of the screen, which it prints.
+graphics.py URI: makes libvirt pass QEMU one end of a pair of sockets, and speaks VNC
+on the other up to the name of the screen, which it prints.
 """
 
 import socket
@@ -13,7 +13,7 @@ import libvirt
 
 
 def exactly(stream, length):
-    """So many bytes, or an error."""
+    """Reads that many bytes, or raises an error."""
     data = b""
     while len(data) < length:
         piece = stream.recv(length - len(data))

@@ -1,11 +1,11 @@
 #!/bin/sh
-# libvirtd without a service manager: `libvirtd.sh PLACE`, in mount, network and
-# process namespaces of its own, so that nothing of the machine's is touched and
-# nothing is left behind.
+# Runs libvirtd without a service manager: `libvirtd.sh PLACE`. It has its own
+# mount, network and process namespaces: it changes nothing on the machine and
+# leaves nothing behind.
 #
-# Its sockets are in PLACE. A line on standard input starts it anew, `kill` after
-# ending it by force; the end of standard input ends it, and with it everything in
-# the namespaces. The network has a bridge, `bridge0`, and nothing else.
+# Its sockets are in PLACE. A line on standard input restarts it; the line `kill`
+# kills it first. End of file on standard input stops it and everything in the
+# namespaces. The network has a bridge, `bridge0`, and nothing else.
 set -eu
 place=$1
 
@@ -30,7 +30,7 @@ auth_unix_ro = "none"
 log_outputs = "4:stderr"
 END
 
-# The user that libvirt looks for whatever qemu.conf says.
+# libvirt looks up this user, whatever qemu.conf says.
 for file in passwd group; do cp "/etc/$file" "/run/own/$file"; done
 echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/run/own/passwd
 echo 'libvirt-qemu:x:64055:' >>/run/own/group
@@ -44,8 +44,8 @@ start() {
   daemon=$!
 }
 
-# As the first process of its namespace it has to collect what others leave
-# behind, which `wait` does and `read` does not.
+# As the first process of its namespace it has to reap orphans, which `wait` does
+# and `read` does not.
 exec 3<&0
 order() {
   (read -r order && echo "$order" >/run/own/order) <&3 &

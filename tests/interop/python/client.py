@@ -1,6 +1,6 @@
 """QEMU's own Python client, used as its manual shows.
 
-client.py SCENARIO SOCKET: plays one scenario and prints what came of it as JSON.
+client.py SCENARIO SOCKET: plays one scenario and prints the result as JSON.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from qemu.qmp import (
 
 
 def shown(error: BaseException) -> Dict[str, str]:
-    """An error as JSON."""
+    """Returns an error as JSON."""
     return {"type": type(error).__name__, "text": str(error)}
 
 
 async def ready(path: str, name: str = "client") -> QMPClient:
-    """A connected client."""
+    """Returns a connected client."""
     client = QMPClient(name)
     await client.connect(path)
     return client
@@ -44,7 +44,7 @@ async def converse(path: str) -> Any:
 
 
 async def concurrent(path: str) -> Any:
-    """Two clients execute many commands at once; every answer must be the asker's."""
+    """Two clients execute many commands at once; each must get its own replies."""
     clients = [await ready(path, "a"), await ready(path, "b")]
 
     async def size(client: QMPClient, number: int) -> Any:
@@ -60,7 +60,7 @@ async def concurrent(path: str) -> Any:
 
 
 async def events(path: str) -> Any:
-    """A listener with a filter, one without, and another client that causes the events."""
+    """Two listeners, with and without a filter, get events that another client causes."""
     watcher, actor = await ready(path, "watcher"), await ready(path, "actor")
     every = EventListener()
     resumes = EventListener(("RESUME",))
@@ -82,7 +82,7 @@ async def events(path: str) -> Any:
 
 
 async def errors(path: str) -> Any:
-    """Commands that QEMU refuses; the connection goes on."""
+    """QEMU refuses commands; the connection stays open."""
     client = await ready(path)
     refused = []
     for command, arguments in (
@@ -104,7 +104,7 @@ async def errors(path: str) -> Any:
 
 
 async def leaving(path: str) -> Any:
-    """QEMU ends by one client's word, while another waits for an answer and for events."""
+    """One client quits QEMU, while another waits for a reply and for events."""
     watcher, actor = await ready(path, "watcher"), await ready(path, "actor")
     heard = EventListener()
     watcher.register_listener(heard)
@@ -126,7 +126,7 @@ async def leaving(path: str) -> Any:
 
 
 async def interrupted(path: str) -> Any:
-    """QEMU ends while a command of ours is being executed."""
+    """QEMU exits while it executes a command of this client."""
     waiter = await ready(path, "waiter")
     command = {"command-line": 'qemu-io disk "sleep 600000"'}
     waiting = asyncio.create_task(waiter.execute("human-monitor-command", command))
@@ -140,7 +140,7 @@ async def interrupted(path: str) -> Any:
 
 
 async def oob(path: str) -> Any:
-    """An out-of-band command is answered while an in-band one is being executed."""
+    """QEMU answers an out-of-band command while it executes an in-band one."""
     client = await ready(path)
     order = []
 

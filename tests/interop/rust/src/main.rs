@@ -1,6 +1,6 @@
 //! The qapi crate's two clients: the blocking one, and the one for tokio.
 //!
-//! `qapi-client SCENARIO SOCKET` plays one scenario and prints what came of it, a line a fact.
+//! `qapi-client SCENARIO SOCKET` plays one scenario and prints the result, one fact a line.
 
 use std::os::unix::net::UnixStream;
 use std::{env, io};
@@ -20,7 +20,7 @@ fn refusal<T>(result: Result<T, ExecuteError>) -> String {
     match result {
         Ok(_) => "not refused".to_string(),
         Err(ExecuteError::Qapi(error)) => format!("{:?}: {}", error.class, error.desc),
-        // The one or the other, as it was sent before the end was known or after.
+        // Either error may occur: the command was sent before or after the end was known.
         Err(ExecuteError::Io(error)) => match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "ended".to_string(),
             kind => format!("{kind:?}"),
@@ -28,7 +28,7 @@ fn refusal<T>(result: Result<T, ExecuteError>) -> String {
     }
 }
 
-/// Typed commands one after the other, and the events that came with them.
+/// Runs typed commands one after the other, and collects their events.
 fn blocking(path: &str) -> Result<(), ExecuteError> {
     let socket = UnixStream::connect(path)?;
     let mut qmp = Qmp::new(Stream::new(io::BufReader::new(&socket), &socket));
@@ -49,7 +49,7 @@ fn blocking(path: &str) -> Result<(), ExecuteError> {
     Ok(())
 }
 
-/// Commands of several tasks, and a stream of events to its end.
+/// Runs commands of several tasks, and reads a stream of events to its end.
 async fn concurrent(path: &str) -> Result<(), ExecuteError> {
     let negotiation = QmpStreamTokio::open_uds(path).await?;
     println!("oob {}", negotiation.capabilities.supports_oob());
