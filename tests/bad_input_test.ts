@@ -127,6 +127,30 @@ for (
       ["--qemu", "/run/vm", "--listen", "/run/mux", "--greeting-timeout", "soon"],
       'serve: invalid value "soon" for --greeting-timeout: expected seconds',
     ],
+    [
+      ["--qemu", "/run/{vm}/qmp", "--listen", "/run/mux"],
+      "serve: unix:/run/mux has no {vm}, but every VM needs its own address; put {vm} in its path",
+    ],
+    [
+      ["--qemu", "/run/vm", "--listen", "/run/{vm}/mux"],
+      "serve: unix:/run/{vm}/mux has {vm} and qemu has not; put {vm} in both or in neither",
+    ],
+    [
+      ["--qemu", "/run/{vm}/{vm}", "--listen", "/mux/{vm}"],
+      "serve: --qemu: unix:/run/{vm}/{vm}: {vm} is given twice; give it once",
+    ],
+    [
+      ["--qemu", "/run/{vm}", "--listen", "tcp:{vm}:4444"],
+      'invalid address "tcp:{vm}:4444": {vm} is only for unix sockets; write unix:/path',
+    ],
+    [
+      ["--qemu", "/run/{vm}", "--listen", "/mux/{vm}", "--audit", "/log/{vm}"],
+      "serve: --audit: /log/{vm}: the audit is for all VMs; leave {vm} out",
+    ],
+    [
+      ["--qemu", "/run/{vm}", "--listen", "/run/mux-{vm}"],
+      "serve: unix:/run/mux-{vm} is also a place where qmpmux looks for QEMU (unix:/run/{vm})",
+    ],
   ] as const
 ) {
   Deno.test(`qmpmux serve ${args.join(" ")} exits with 64`, async () => {

@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { serveSettings } from "../lib/cli/serve.ts";
 import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";
@@ -17,6 +18,7 @@ import {
   type LimitName,
   type LimitRow,
   LIMITS,
+  VMS_IN_ALL,
 } from "../lib/policy/limits.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { FakeLog } from "./support/fake_log.ts";
@@ -138,6 +140,16 @@ Deno.test("helpText() of serve and docs/limits.md list every limit with its defa
     }
   }
   assertMatch(docs, new RegExp(`^\\| \`--max-clients\` *\\| ${CLIENTS_IN_ALL.initial}\\b`, "m"));
+  assertMatch(docs, new RegExp(`^\\| \`--max-vms\` *\\| ${VMS_IN_ALL.initial}\\b`, "m"));
+});
+
+Deno.test("serveSettings() takes max-vms from the least to the most, and whole numbers only", () => {
+  const read = (text: string): number =>
+    serveSettings(["--qemu", "/q/{vm}", "--listen", "/m/{vm}", "--max-vms", text])["max-vms"];
+  assertEquals([read("1"), read("65536")], [1, 65536]);
+  for (const text of ["0", "65537", "1.5", "1K", "off"]) {
+    assertThrows(() => read(text), UsageError, "expected VMs from 1 to 65536");
+  }
 });
 
 Deno.test("Pace.wait() lets a second's worth of commands through at once, then one by one", () => {

@@ -16,7 +16,7 @@ import { serveSettings } from "../lib/cli/serve.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { RFC2010 } from "../lib/session/dialect.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
-import { CONFIG_KEYS, readConfig } from "../lib/config/config.ts";
+import { CONFIG_KEYS, readConfig, VM_KEYS } from "../lib/config/config.ts";
 import { configText } from "../lib/config/config_text.ts";
 import { LIMIT_NAMES } from "../lib/policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS, parseListener } from "../lib/config/options.ts";
@@ -145,6 +145,10 @@ Deno.test("the keys of the file are the flags of serve, and tables", () => {
   assertEquals(only(flags, CONFIG_KEYS), ["config", "print-config"]);
   assertEquals(only(CONFIG_KEYS, flags), ["deadline", "role"]);
   assertEquals(termsIn(part("qmpmux.toml.5", "TOP LEVEL")), [...CONFIG_KEYS]);
+});
+
+Deno.test("qmpmux.toml.5 has exactly the keys that a VM can have", () => {
+  assertEquals(termsIn(part("qmpmux.toml.5", "VMS")), [...VM_KEYS]);
 });
 
 /** An invalid value for each option. */

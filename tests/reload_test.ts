@@ -178,7 +178,7 @@ Deno.test("SIGHUP: a valid file takes effect on connected clients, an invalid on
   write(listener(a, 'role = "nobody"'));
   mux.kill("SIGHUP");
   assertMatch(await mux.log.until(/not reloaded/), /x\.toml:4: unknown role "nobody"/);
-  Deno.writeTextFileSync(file, `qemu = "/run/{vm}"\n${listener("/run/{vm}.sock")}`);
+  Deno.writeTextFileSync(file, `qemu = "/run/{vm}"\n${listener("/mux/{vm}")}`);
   mux.kill("SIGHUP");
   await mux.log.until(/not reloaded: qemu cannot change/);
   assertEquals(await self().then(({ role, name }) => [role, name]), ["observer", "seen/1"]);

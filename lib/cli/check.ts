@@ -11,6 +11,7 @@ import { print } from "../platform/output.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { parseQemu } from "../config/options.ts";
+import { isTemplate } from "../policy/vm_template.ts";
 import { roleWarnings } from "../policy/roles.ts";
 import { inSession, statusOfError } from "./deadline.ts";
 import { type Given, secondsOf } from "./flags.ts";
@@ -34,8 +35,11 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
   if (config && config.problems.length > 0) throw new ConfigError(config.problems);
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;
-  if (address === undefined) {
+  if (address === undefined && !config?.vms.length) {
     throw new UsageError("check: no monitor is named; give --qemu ADDR, or a file with qemu");
+  }
+  if (address === undefined || isTemplate(address)) {
+    throw new UsageError("check: --live checks one monitor; give its address with --qemu ADDR");
   }
   return await live(
     address,

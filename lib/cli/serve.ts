@@ -9,6 +9,7 @@ import { serve } from "../daemon/daemon.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { formatFor, openLog } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
+import { isTemplate } from "../policy/vm_template.ts";
 import { ConfigError, naming, UsageError } from "../policy/usage_error.ts";
 import { readConfig } from "../config/config.ts";
 import { configText } from "../config/config_text.ts";
@@ -57,31 +58,34 @@ function settingsOf(given: Given): ServeSettings {
   const config = file === undefined ? readConfig("", "") : readConfigFile(file);
   const own = given.all("listen").map((text) => parseListener(text, config.roles));
   const listeners = own.length > 0 ? own : config.listeners;
-  if (listeners.length === 0) {
+  const flags = flagValues(given);
+  const values: Partial<SettingValues> = { ...config.values, ...flags };
+  const { qemu } = values;
+  const { vms } = config;
+  // A VM of the file can have listeners of its own.
+  const isFound = vms.length === 0 || qemu !== undefined && isTemplate(qemu);
+  if (listeners.length === 0 && isFound) {
     throw new UsageError(
       "serve: --listen is missing; give clients an address, such as --listen unix:/run/mux.sock",
     );
   }
-  const flags = flagValues(given);
-  const values: Partial<SettingValues> = { ...config.values, ...flags };
   const lacks = config.lacks.filter((lack) =>
-    lack.of === "listen" ? own.length === 0 : flags[lack.of] === undefined
+    lack.of === "vm" || (lack.of === "listen" ? own.length === 0 : flags[lack.of] === undefined)
   );
   // A configuration that is only printed may be for another host.
   if (lacks.length > 0 && !given.has("print-config")) {
     throw new ConfigError(lacks.map(({ problem }) => problem));
   }
-  const { qemu } = values;
-  if (qemu === undefined) {
+  if (qemu === undefined && vms.length === 0) {
     throw new UsageError(
       "serve: --qemu is missing; name QEMU's monitor, such as --qemu unix:/run/vm.sock",
     );
   }
-  for (const { text } of conflicts(values, listeners)) {
+  for (const { text } of conflicts({ ...values, listeners, vms })) {
     if (config.conflicts.length > 0) throw new ConfigError(config.conflicts);
     throw new UsageError(`serve: ${text}`);
   }
-  return { ...defaults(), ...values, qemu, listeners, vms: [] };
+  return { ...defaults(), ...values, qemu, listeners, vms };
 }
 
 /** Returns the values of the settings given by flags; @throws UsageError that names the flag */

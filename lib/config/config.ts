@@ -14,8 +14,16 @@ import { type ListenerSettings, OPTION_NAMES, readListener } from "./options.ts"
 import { Role } from "../policy/policy.ts";
 import type { RolePart } from "../policy/role_form.ts";
 import { readOwnForm, ROLES } from "../policy/roles.ts";
-import { SETTING_NAMES, type SettingName, SETTINGS, type SettingValues } from "./settings.ts";
+import {
+  SETTING_NAMES,
+  type SettingName,
+  SETTINGS,
+  type SettingValues,
+  VM_SETTING_NAMES,
+  type VmTable,
+} from "./settings.ts";
 import { instead } from "../policy/suggestion.ts";
+import { isVmName, VM_NAME_EXPECTED } from "../policy/vm_template.ts";
 import { NotToml, type Table, TomlFile } from "./toml.ts";
 
 /** A file's content, read and checked. */
@@ -24,6 +32,8 @@ export interface Config {
   readonly values: Partial<SettingValues>;
   /** The listeners; may be none. */
   readonly listeners: readonly ListenerSettings[];
+  /** The VMs that it names; may be none. */
+  readonly vms: readonly VmTable[];
   /** The roles: the built-in ones and the file's own. */
   readonly roles: ReadonlyMap<string, Role>;
   /** The contradictions within the file, without regard to flags; each with its line. */
@@ -37,7 +47,7 @@ export interface Config {
 /** A user, group or path that the file names and the host lacks. */
 export interface Lack {
   /** The setting, or the listener, that needs it. */
-  readonly of: "listen" | "metrics" | "audit";
+  readonly of: "listen" | "vm" | "metrics" | "audit";
   /** The text of the error, with its line. */
   readonly problem: string;
 }
@@ -55,6 +65,9 @@ const ANY_HOST: Host = { missingNames: () => [], auditProblem: () => undefined }
 
 /** The keys of the top level, in the order in which they are documented. */
 export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
+
+/** The keys of a VM, in the order in which they are documented. */
+export const VM_KEYS: readonly string[] = ["name", "qemu", ...VM_SETTING_NAMES, "listen"];
 
 /**
  * Reads a configuration file.
@@ -81,6 +94,9 @@ interface Problem {
   readonly text: string;
 }
 
+/** The thing that needs what the host lacks. */
+type Lacking = Pick<Lack, "of">;
+
 /** A function that returns the line of a key of one table; without a key, that of its header. */
 type LineIn = (key?: string) => number;
 
@@ -104,23 +120,33 @@ class Reader {
     }
     const roles = this.#roles(table);
     const values = this.#values(table);
-    const listeners: ListenerSettings[] = [];
-    const lines: LineIn[] = [];
-    this.#each(table, "listen", (form, lineIn) => {
-      const listener = this.#listener(form, lineIn, roles);
-      if (listener === undefined) return;
-      listeners.push(listener);
-      lines.push(lineIn);
+    const [listeners, lines] = this.#listeners(table, roles);
+    const forms: [form: Table, lineIn: LineIn, lines: readonly LineIn[]][] = [];
+    const vms: VmTable[] = [];
+    this.#each(table, "vm", (form, lineIn) => {
+      const [own, lines] = this.#listeners(form, roles, lineIn);
+      const vm = this.#vm(form, lineIn, own);
+      if (vm === undefined) return;
+      vms.push(vm);
+      forms.push([form, lineIn, lines]);
     });
-    const lineOf = (place: SettingPlace): number =>
-      "setting" in place ? this.#lineOf(place.setting) : lines[place.listener]!(place.option);
-    const found = [...conflicts(values, listeners)]
-      .map(({ place, text }) => ({ line: lineOf(place), text }));
-    const lacks = [...this.#lacks(values, listeners, lineOf)];
+    const lineOf = (place: SettingPlace): number => {
+      if ("setting" in place) return this.#lineOf(place.setting);
+      const [, lineInVm, linesOfVm] = place.vm === undefined ? [] : forms[place.vm]!;
+      if (!("listener" in place)) return lineInVm!(place.option);
+      return (linesOfVm ?? lines)[place.listener]!(place.option);
+    };
+    const found = [...conflicts({ ...values, listeners, vms })].filter(({ place, missing }) => {
+      // A key that is present and invalid is reported already.
+      const form = "vm" in place && place.vm !== undefined ? forms[place.vm]![0] : {};
+      return missing === undefined || !(missing in form) && !(missing in table);
+    }).map(({ place, text }) => ({ line: lineOf(place), text }));
+    const lacks = [...this.#lacks(values, { listeners, vms }, lineOf)];
     if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found, ...lacks]);
     return {
       values,
       listeners,
+      vms,
       roles,
       conflicts: this.#error(found).problems,
       lacks: lacks.map((lack) => ({ of: lack.of, problem: this.#told(lack) })),
@@ -131,15 +157,18 @@ class Reader {
   /** Finds what the file names and the host lacks, in the order of the file. */
   #lacks(
     { metrics, audit }: Partial<SettingValues>,
-    listeners: readonly ListenerSettings[],
+    { listeners, vms }: Pick<Config, "listeners" | "vms">,
     lineOf: (place: SettingPlace) => number,
-  ): (Problem & Pick<Lack, "of">)[] {
+  ): (Problem & Lacking)[] {
     const { missingNames, auditProblem } = this.#host;
-    const lacks = listeners.flatMap((each, listener) =>
-      [...missingNames(each)].map(([option, text]) => {
-        return { of: "listen" as const, line: lineOf({ listener, option }), text };
-      })
-    );
+    const lacksOf = (all: readonly ListenerSettings[], vm?: number): (Problem & Lacking)[] =>
+      all.flatMap((each, listener) =>
+        [...missingNames(each)].map(([option, text]) => {
+          const place = vm === undefined ? { listener, option } : { vm, listener, option };
+          return { of: vm === undefined ? "listen" : "vm", line: lineOf(place), text };
+        })
+      );
+    const ofVms = vms.flatMap((each, vm) => lacksOf(each.listeners, vm));
     const ofMetrics = metrics === undefined ? [] : [...missingNames(metrics)].map(([, text]) => {
       return { of: "metrics" as const, line: lineOf({ setting: "metrics" }), text };
     });
@@ -147,7 +176,9 @@ class Reader {
     const ofAudit = text === undefined
       ? []
       : [{ of: "audit" as const, line: lineOf({ setting: "audit" }), text }];
-    return [...lacks, ...ofMetrics, ...ofAudit].toSorted((a, b) => a.line - b.line);
+    return [...lacksOf(listeners), ...ofVms, ...ofMetrics, ...ofAudit].toSorted((a, b) =>
+      a.line - b.line
+    );
   }
 
   #error(problems: readonly Problem[]): ConfigError {
@@ -176,12 +207,41 @@ class Reader {
 
   /** Reads the settings that the file gives. */
   #values(table: Table): Partial<SettingValues> {
-    const given = SETTING_NAMES.filter((name) => name in table);
-    const entries = given.map((name): [SettingName, unknown] => [
+    const isSetting = (name: SettingName): boolean => name !== "vm" || !isOfTables(table[name]);
+    return this.#given(table, SETTING_NAMES.filter(isSetting), (name) => this.#lineOf(name));
+  }
+
+  /** Reads the given ones of some settings. */
+  #given(
+    table: Table,
+    names: readonly SettingName[],
+    lineOf: (name: string) => number,
+  ): Partial<SettingValues> {
+    const entries = names.filter((name) => name in table).map((name): [SettingName, unknown] => [
       name,
-      this.#attempt(() => this.#lineOf(name), () => settingOf(name, table[name])),
+      this.#attempt(() => lineOf(name), () => settingOf(name, table[name])),
     ]);
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  }
+
+  /** Reads a VM; `undefined` if it has no name that can be read. */
+  #vm(
+    form: Table,
+    lineIn: LineIn,
+    listeners: readonly ListenerSettings[],
+  ): VmTable | undefined {
+    for (const key of Object.keys(form)) {
+      if (VM_KEYS.includes(key)) continue;
+      const text = SETTING_NAMES.some((name) => name === key)
+        ? `${key} is the same for all VMs; write it above all tables`
+        : `unknown key "${key}"${instead(key, VM_KEYS)}`;
+      this.#wrong(lineIn(key), text);
+    }
+    const { qemu, ...values } = this.#given(form, ["qemu", ...VM_SETTING_NAMES], lineIn);
+    const { name } = form;
+    if (name === undefined) throw new UsageError(`name is missing; write name = "NAME"`);
+    if (typeof name === "string" && isVmName(name)) return { name, qemu, listeners, values };
+    throw invalidValue(name, "name", VM_NAME_EXPECTED);
   }
 
   /** Reads the roles. An invalid role keeps its name, so that listeners with this role are not reported too. */
@@ -206,11 +266,37 @@ class Reader {
     return hasNameless ? new AnyRole(roles) : roles;
   }
 
+  /** Reads the listeners of the top level or of a VM; also returns the lines of each. */
+  #listeners(
+    table: Table,
+    roles: ReadonlyMap<string, Role>,
+    ofVm?: LineIn,
+  ): [listeners: readonly ListenerSettings[], lines: readonly LineIn[]] {
+    const listeners: ListenerSettings[] = [];
+    const lines: LineIn[] = [];
+    this.#each(table, "listen", (form, lineIn) => {
+      const listener = this.#listener(form, lineIn, roles);
+      if (listener === undefined) return;
+      listeners.push(listener);
+      lines.push(lineIn);
+    }, ofVm);
+    return [listeners, lines];
+  }
+
   /** Reads each table of an array of tables. An error is reported at its key, or at the table's header. */
-  #each(table: Table, key: string, read: (form: Table, lineIn: LineIn) => void): void {
+  #each(
+    table: Table,
+    key: string,
+    read: (form: Table, lineIn: LineIn) => void,
+    ofVm?: LineIn,
+  ): void {
     const forms = table[key] ?? [];
+    // The key vm can also be the name of the only VM.
+    if (key === "vm" && !isOfTables(forms)) return;
     if (!Array.isArray(forms)) {
-      return this.#wrong(this.#lineOf(key), `${key} is a single table; begin it with [[${key}]]`);
+      const header = ofVm === undefined ? key : `vm.${key}`;
+      const line = ofVm?.(key) ?? this.#lineOf(key);
+      return this.#wrong(line, `${key} is a single table; begin it with [[${header}]]`);
     }
     for (const [index, form] of forms.entries()) {
       const header = this.#toml.lineOf(forms, index)!;
@@ -261,6 +347,11 @@ class AnyRole extends Map<string, Role> {
   }
 }
 
+/** Tells whether a value is a table, or an array, which may be one of tables. */
+function isOfTables(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !(value instanceof Date);
+}
+
 function emptyRole(name: string): Role {
   return new Role({ name, rules: [], events: undefined, administers: false });
 }
@@ -300,8 +391,8 @@ function optionText(key: string, value: unknown): string {
   // Only limits are numbers. For an unknown option `readListener` reports the name, not the value.
   const isNamed = OPTION_NAMES.some((name) => name === key);
   if (typeof value === "number" && !isNamed) return String(value);
-  const expected = key === "mode"
-    ? 'octal digits in quotes, such as "0660"'
+  const expected = key.endsWith("mode")
+    ? `octal digits in quotes, such as "${key === "mode" ? "0660" : "0755"}"`
     : "text, true, false or a list of texts";
   throw invalidValue(value, key, expected);
 }

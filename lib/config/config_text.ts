@@ -10,7 +10,17 @@ import { LIMIT_NAMES, type LimitName } from "../policy/limits.ts";
 import type { ListenerSettings } from "./options.ts";
 import { modeText } from "./recording.ts";
 import { ROLES } from "../policy/roles.ts";
-import { printed, type ServeSettings, type Setting, SETTING_NAMES, SETTINGS } from "./settings.ts";
+import {
+  defaults,
+  printed,
+  type ServeSettings,
+  type Setting,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingValues,
+  VM_SETTING_NAMES,
+  type VmTable,
+} from "./settings.ts";
 import { ANYTHING, type ArgumentList } from "../policy/argument_list.ts";
 import { pathText } from "../policy/argument_path.ts";
 import type { Condition, Role, Rule } from "../policy/policy.ts";
@@ -25,31 +35,51 @@ export function configText(settings: ServeSettings): string {
     return value === undefined ? [] : [`${name} = ${value}`];
   });
   for (const role of ownRoles(settings)) lines.push("", ...roleLines(role));
-  for (const listener of settings.listeners) {
-    const { address, remote, grant, mode, user, group } = listener;
-    lines.push("", "[[listen]]", `address = ${quoted(addressText(address))}`);
-    lines.push(`name = "${grant.name}"`);
-    const { allow, others } = listener.admission;
-    // Without `role`, only the clients that `role-for` names are admitted.
-    if (others || allow) lines.push(`role = "${grant.role.name}"`);
-    lines.push(`dialect = "${grant.dialect}"`, `absent = "${listener.absent}"`);
-    if (grant.events) lines.push(`events = ${list(grant.events.globs)}`);
-    if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
-    if (user !== undefined) lines.push(`user = ${quoted(user)}`);
-    if (group !== undefined) lines.push(`group = ${quoted(group)}`);
-    lines.push(...admissionLines(listener));
-    if (remote) lines.push("allow-remote = true");
-    lines.push(`cache = ${grant.caches}`, `join = ${grant.joins}`);
-    for (const name of LIMIT_NAMES) {
-      if (!isOfRoles(listener, name)) lines.push(`${name} = ${grant.limits[name]}`);
-    }
-  }
+  for (const listener of settings.listeners) lines.push("", ...listenerLines("listen", listener));
+  for (const vm of settings.vms) lines.push("", ...vmLines(vm));
   return `${lines.join("\n")}\n`;
 }
 
+/** Returns a VM as lines of TOML. */
+function vmLines({ name, qemu, listeners, values }: VmTable): string[] {
+  const lines = ["[[vm]]", `name = ${quoted(name)}`];
+  if (qemu !== undefined) lines.push(`qemu = ${quoted(addressText(qemu))}`);
+  const all: SettingValues = { ...defaults(), ...values };
+  for (const setting of VM_SETTING_NAMES) {
+    // An empty table of deadlines is not printed, but replaces that of the top level.
+    if (setting in values) lines.push(`${setting} = ${printed(all, setting) ?? "{}"}`);
+  }
+  for (const listener of listeners) lines.push("", ...listenerLines("vm.listen", listener));
+  return lines;
+}
+
+/** Returns a listener as lines of TOML. */
+function listenerLines(table: string, listener: ListenerSettings): string[] {
+  const { address, remote, grant, mode, user, group, directoryMode } = listener;
+  const lines = [`[[${table}]]`, `address = ${quoted(addressText(address))}`];
+  lines.push(`name = "${grant.name}"`);
+  const { allow, others } = listener.admission;
+  // Without `role`, only the clients that `role-for` names are admitted.
+  if (others || allow) lines.push(`role = "${grant.role.name}"`);
+  lines.push(`dialect = "${grant.dialect}"`, `absent = "${listener.absent}"`);
+  if (grant.events) lines.push(`events = ${list(grant.events.globs)}`);
+  if (isFile(address)) lines.push(`mode = "${modeText(mode)}"`);
+  if (user !== undefined) lines.push(`user = ${quoted(user)}`);
+  if (group !== undefined) lines.push(`group = ${quoted(group)}`);
+  if (directoryMode !== undefined) lines.push(`directory-mode = "${modeText(directoryMode)}"`);
+  lines.push(...admissionLines(listener));
+  if (remote) lines.push("allow-remote = true");
+  lines.push(`cache = ${grant.caches}`, `join = ${grant.joins}`);
+  for (const name of LIMIT_NAMES) {
+    if (!isOfRoles(listener, name)) lines.push(`${name} = ${grant.limits[name]}`);
+  }
+  return lines;
+}
+
 /** Returns the roles of the listeners that are not built in. */
-function ownRoles({ listeners }: ServeSettings): ReadonlySet<Role> {
-  const roles = listeners.flatMap(({ grant, admission }) =>
+function ownRoles({ listeners, vms }: ServeSettings): ReadonlySet<Role> {
+  const all = [...listeners, ...vms.flatMap((vm) => vm.listeners)];
+  const roles = all.flatMap(({ grant, admission }) =>
     [grant, ...admission.special.map((each) => each.grant)].map(({ role }) => role)
   );
   return new Set(roles.filter((role) => ROLES.get(role.name) !== role));

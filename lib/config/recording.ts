@@ -14,6 +14,7 @@ import {
 import { naming, UsageError } from "../policy/usage_error.ts";
 import { type ListenerSettings, readListener, splitOptions, unknownOption } from "./options.ts";
 import { ROLES } from "../policy/roles.ts";
+import { isTemplate, VM_PLACEHOLDER } from "../policy/vm_template.ts";
 import type { Grant } from "../policy/admission.ts";
 
 /** The options that these addresses accept: those of a socket file. */
@@ -58,6 +59,7 @@ function readPlace(
     const unknown = pairs.find(([key]) => !FILE_OPTIONS.includes(key));
     if (unknown !== undefined) throw unknownOption(unknown[0], FILE_OPTIONS);
     if (!isAllowed(place)) throw new UsageError(otherwise);
+    if (isTemplate(place)) throw new UsageError("this socket is for all VMs; leave {vm} out");
     return readListener(place, pairs, ROLES);
   });
 }
@@ -76,7 +78,15 @@ export function placeText({ address, mode, user, group }: ListenerSettings): str
   return parts.join(",");
 }
 
-/** Reads the destination of the audit: a path, or `journal`; `undefined` if it is neither. */
+/**
+ * Reads the destination of the audit.
+ *
+ * @returns a path, or `journal`; `undefined` if it is neither
+ * @throws UsageError if it contains `{vm}`
+ */
 export function parseAudit(text: string): string | undefined {
+  if (text.includes(VM_PLACEHOLDER)) {
+    throw new UsageError(`${text}: the audit is for all VMs; leave {vm} out`);
+  }
   return text !== "" && !text.includes("\0") && text.isWellFormed() ? text : undefined;
 }

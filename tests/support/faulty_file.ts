@@ -40,6 +40,18 @@ const LISTEN: readonly (readonly [right: string, wrong: string])[] = [
   ["join = true", "joins = true"],
 ];
 
+/** Lines of a VM's table. */
+const VM: readonly (readonly [right: string, wrong: string])[] = [
+  ['qemu = "unix:/other/{vm}/qmp"', 'qemu = "unix:{vm}/{vm}"'],
+  ['on-loss = "close"', 'on-loss = "[[vm]]"'],
+  ['"max-message" = "2M"', 'max-message = "2"'],
+  ["deadline = { '*' = 7 }", "deadline = { '*' = -7 }"],
+  ["stall-timeout = 3", "max-clients = 3"],
+];
+
+/** The settings that are for one VM only. */
+const OF_ONE = /once|watchdog/;
+
 /** Whole roles; the invalid ones with the line of the fault, counted from their first. */
 const ROLE: readonly (readonly [right: string, wrong: string, at: number])[] = [
   [
@@ -81,14 +93,20 @@ export class FaultyFile {
     /** The number of places before the one for the fault. */
     let left = random.oneIn(5) ? Infinity : random.below(12);
     const wrong = (): boolean => left-- === 0;
-    this.#line('qemu = "unix:/run/vm"', false);
-    for (const pair of this.#some(TOP)) this.#pair(pair, wrong());
+    const isForMany = random.oneIn(3);
+    this.#line(isForMany ? 'qemu = "unix:/run/{vm}/qmp"' : 'qemu = "unix:/run/vm"', false);
+    const top = TOP.filter(([right]) => !isForMany || !OF_ONE.test(right));
+    for (const pair of this.#some(top)) this.#pair(pair, wrong());
     let tables = 0;
     while (tables < 5 && (tables < 1 || !random.oneIn(3))) {
       tables++;
-      if (random.oneIn(2)) this.#listener(tables, wrong);
-      else this.#role(tables, wrong);
+      if (isForMany && random.oneIn(2)) this.#vm(tables, wrong);
+      else if (random.oneIn(2)) {
+        this.#listener("listen", isForMany ? "mux/{vm}" : "run", tables, wrong);
+      } else this.#role(tables, wrong);
     }
+    // Without a listener of the top level, a VM that has none is a fault of its own.
+    if (isForMany) this.#listener("listen", "last/{vm}", tables + 1, wrong);
     if (random.oneIn(3)) this.#deadline(wrong());
     if (random.oneIn(20)) this.#syntax();
     const end = random.oneIn(4) ? "\r\n" : "\n";
@@ -121,9 +139,24 @@ export class FaultyFile {
     return text;
   }
 
-  #listener(number: number, wrong: () => boolean): void {
-    this.#line(this.#random.pick(["[[listen]]", "[[ listen ]]", '[["listen"]] # x']), false);
-    this.#line(`address = "unix:/run/${number}"`, false);
+  #vm(number: number, wrong: () => boolean): void {
+    this.#line(this.#random.pick(["[[vm]]", "[[ 'vm' ]] # [vm]"]), false);
+    const isWrong = wrong();
+    this.#line(isWrong ? `name = "a/${number}"` : `name = "a${number}"`, isWrong);
+    for (const pair of this.#some(VM)) this.#pair(pair, wrong());
+    if (this.#random.oneIn(2)) this.#listener("vm.listen", "own/{vm}", number, wrong);
+  }
+
+  #listener(table: string, place: string, number: number, wrong: () => boolean): void {
+    this.#line(
+      this.#random.pick([
+        `[[${table}]]`,
+        `[[ ${table} ]]`,
+        `[["${table.replaceAll(".", '"."')}"]] # x`,
+      ]),
+      false,
+    );
+    this.#line(`address = "unix:/${place}/${number}"`, false);
     for (const pair of this.#some(LISTEN)) this.#pair(pair, wrong());
   }
 

@@ -25,6 +25,7 @@ const WORDS = [
   ..."1e3 -1 NaN Infinity inf 0x10 1.5 18446744073709551616 null none".split(" "),
   ..."__proto__ constructor prototype toString hasOwnProperty length".split(" "),
   ..."--qemu --listen --config --metrics --audit --help -h -- journal stderr".split(" "),
+  ..."{vm} /{vm} /run/{vm}/a.sock {vm}/{vm} {v vm} {{vm}} directory-mode= max-vms= --vm".split(" "),
   ..."a 1 _ ' \" \\ ` $ % & | < > ~ ! ^ é € 😀 \u0085 \u2028 \u202e \ufeff \u00a0 \u007f".split(
     " ",
   ),
@@ -36,6 +37,7 @@ const ADDRESSES = [
   ..."tcp:localhost:4444 localhost:4444 127.0.0.1:0 :4444 tcp::1 [::1]:4444 0.0.0.0:4444".split(
     " ",
   ),
+  ..."/run/{vm}/qmp.sock /run/{vm}.sock unix-abstract:{vm} fd:{vm} /run/mux/{vm}/{vm}".split(" "),
   ..."tcp:[fe80::1%eth0]:4444 unix:/run/vm,server=on,wait=off tcp:tcp:1".split(" "),
 ];
 
@@ -47,6 +49,7 @@ const OPTIONS = [
   ..."max-clients=1 max-command=64K max-waiting=1M read-ahead=4096 slow-unread=4K slow-time=1.5"
     .split(" "),
   ..."max-unread=1G rate=0.01 rate=off idle=30 server=on wait=off".split(" "),
+  ..."directory-mode=0750 directory-mode=9 name={vm} name=a-{vm}".split(" "),
   ..."identity=on fds=on allow=root+@kvm role-for=alice:observer+@kvm:operator".split(" "),
 ];
 

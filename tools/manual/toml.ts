@@ -5,7 +5,7 @@
  */
 
 import { type Flag, SUBCOMMANDS } from "../../lib/cli/command_table.ts";
-import { CONFIG_KEYS } from "../../lib/config/config.ts";
+import { CONFIG_KEYS, VM_KEYS } from "../../lib/config/config.ts";
 import { LIMIT_NAMES, limitRange, type LimitRow, LIMITS } from "../../lib/policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../../lib/config/options.ts";
 import { rowsOf } from "./markdown.ts";
@@ -18,6 +18,7 @@ const TABLES: Readonly<Record<string, string>> = {
   deadline: "A table of timeouts for commands. See DEADLINES.",
   role: "An array of tables, each defining a role. See ROLES.",
   listen: "An array of tables, each defining a listener. See LISTENERS.",
+  vm: "Text: the name of the only VM. Or an array of tables, each defining a VM. See VMS.",
 };
 
 /** An example file, which a test reads. */
@@ -87,6 +88,13 @@ export function tomlPage(): Page {
         },
       ],
       [
+        "VMS",
+        "With `{vm}` in the path of `qemu` and in the address of each listener, qmpmux serves a VM for each " +
+        "path that matches. `{vm}` stands for its name. Each `[[vm]]` names a VM, which is found or has " +
+        "addresses of its own. A key that is missing has the value of the top level.",
+        { grant: VM_KEYS.map((key) => [`\`${key}\``, vmKeyText(key)] as const) },
+      ],
+      [
         "ROLES",
         "Each `[[role]]` is a role. Rules are tried in order, and the first that matches decides. " +
         "If no rule matches, the command is refused.",
@@ -123,6 +131,23 @@ function keyText(key: string): string {
     throw new Error(`Cannot describe the key ${key}: no flag has this name`);
   }
   return `${typeOf(flag)} ${sentence(flag.help)}${otherwise(flag)}`;
+}
+
+/** The keys of a VM that mean something else than at the top level. */
+const OF_VM: Readonly<Record<string, string>> = {
+  name: "Text. Its name: 1 to 255 letters, digits, _, . or -, and not . or ..; required.",
+  qemu: "Text. QEMU's monitor. Default: the path of `qemu` at the top level, with the name.",
+  deadline: "A table of timeouts for commands, instead of that of the top level. See DEADLINES.",
+  listen: "An array of tables, each defining a listener of this VM, written `[[vm.listen]]`. " +
+    "Default: each `[[listen]]`, with the name.",
+};
+
+function vmKeyText(key: string): string {
+  const own = OF_VM[key];
+  if (own !== undefined) return own;
+  const flags: Readonly<Record<string, Flag>> = SUBCOMMANDS.serve.flags;
+  const flag = flags[key]!;
+  return `${typeOf(flag)} ${sentence(flag.help)} Default: the value of the top level.`;
 }
 
 function typeOf({ value, words, kind }: Flag): string {
