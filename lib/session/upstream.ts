@@ -71,6 +71,8 @@ function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage
 
 /** The sessions with QEMU, one after another. */
 export class Upstream<J extends Job> {
+  /** Whether a QEMU that owes no reply is probed too. */
+  probesWhenIdle = false;
   #state: SessionState = "absent";
   #peer: QemuPeer | undefined;
   #greeting: Greeting | undefined;
@@ -154,6 +156,8 @@ export class Upstream<J extends Job> {
     if (this.#peer === undefined || this.#state !== "ready") {
       throw new Error(`Cannot issue a command: QEMU is ${this.#state}`);
     }
+    // The silence of a QEMU that had nothing to answer does not count.
+    if (this.idle && !this.probesWhenIdle) this.#spoke = true;
     const id = job.oob ? String(++this.#lastId) : undefined;
     this.#bytesInFlight += sizeOf(job, id);
     if (id === undefined) {
@@ -179,12 +183,15 @@ export class Upstream<J extends Job> {
    * with descriptors cannot be asked either: it counts as stalled while it does not
    * even read that command.
    *
+   * A QEMU that owes no reply is left alone, unless {@linkcode probesWhenIdle} is set.
+   *
    * @param patience seconds of silence after which QEMU counts as stalled
    * @param probe makes the question; called only if it is sent
    * @returns whether QEMU has begun to count as stalled
    */
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
+    if (this.idle && !this.probesWhenIdle) this.#spoke = true;
     // Nothing may follow a command with descriptors before its reply.
     const hasFds = this.#inBand.some(({ fds }) => fds !== undefined);
     const unread = hasFds ? this.#peer?.unread ?? 0 : 0;
