@@ -501,6 +501,7 @@ test("a stopped QEMU is distinguished from a busy one, and detected when it runs
     for (const { id } of busy) assertEquals(JSON.parse(await client.line()).id, id);
   }
   set.qemu.kill("SIGSTOP");
+  await client.send({ execute: "query-name" });
   assertMatch((await set.mux.log.next())!, /QEMU does not answer: stalled for 2 s$/);
   set.qemu.kill("SIGCONT");
   assertMatch((await set.mux.log.next())!, /QEMU answers again$/);

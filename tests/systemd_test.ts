@@ -356,7 +356,10 @@ Deno.test("serve() sends STATUS that QEMU does not answer, and that it answers a
     answer: ({ name }) => name === "query-yank" && !alive ? "" : undefined,
   });
   await using _service = new Service(
-    ["--qemu", here.at("qemu"), "--listen", here.at("mux"), "--stall-timeout", "1"],
+    [
+      ...["--qemu", here.at("qemu"), "--listen", here.at("mux")],
+      ...["--stall-timeout", "1", "--watchdog", "qemu"],
+    ],
     { env: { NOTIFY_SOCKET: here.manager.path } },
   );
   await here.manager.until(/^STATUS=QEMU \d+\.\d+\.\d+ does not answer, 0 clients$/);

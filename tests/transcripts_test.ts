@@ -21,6 +21,7 @@
  *     ! paused a, ! reading a                      whether it is read from at the moment
  *     ! hold          (before all else) on-loss=hold; the time of day is 1.5 seconds
  *     ! deadline GLOB SECONDS                      (before all else)
+ *     ! probes when idle                           (before all else) as with --watchdog qemu
  *     ! notice TEXT   the daemon has been notified, by stalled() and answers again
  *     ! no qemu       (first line) QEMU is not there at the start
  *     ! qemu [GREETING]                            QEMU connects, greets and negotiates
@@ -41,7 +42,7 @@ import { grant, Stage } from "./support/stage.ts";
 const DIRECTORY = new URL("./transcripts/", import.meta.url);
 
 /** Directives that are read before the first line is played. */
-const SETTINGS = /^! (no qemu$|hold$|deadline )/;
+const SETTINGS = /^! (no qemu$|hold$|probes when idle$|deadline )/;
 
 class Player {
   #stage = new Stage();
@@ -53,7 +54,8 @@ class Player {
       return { glob: glob!, seconds: Number(seconds) };
     });
     const onLoss = lines.includes("! hold") ? "hold" : "close";
-    this.#stage = new Stage(60, { onLoss, deadlines });
+    const probesWhenIdle = lines.includes("! probes when idle");
+    this.#stage = new Stage(60, { onLoss, deadlines, probesWhenIdle });
     FakeFds.closed = [];
     if (!lines.includes("! no qemu")) this.#stage.qemuReady();
     for (const [index, line] of lines.entries()) {

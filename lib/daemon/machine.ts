@@ -211,6 +211,7 @@ export class Machine implements Disposable {
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],
       stallTime: settings["stall-timeout"],
+      probesWhenIdle: settings.watchdog === "qemu",
       deadlines: settings.deadline,
       timeOfDay: () => clock.timeOfDay(),
       clock: () => clock.now(),

@@ -70,6 +70,7 @@ export class Mux {
       later: (monitor, task) => this.#later(monitor, task),
     };
     this.#intake = new Intake(options, this.#upstream, this.#dispatch, hub, () => this.#time);
+    this.adopt(options);
   }
 
   /** The connected clients. */
@@ -228,6 +229,7 @@ export class Mux {
   /** Replaces the settings. */
   adopt(options: MuxOptions): void {
     this.#options = options;
+    this.#upstream.probesWhenIdle = options.probesWhenIdle ?? false;
     this.#intake.adopt(options);
   }
 

@@ -52,6 +52,8 @@ export interface MuxOptions {
   readonly onLoss: OnLoss;
   /** Seconds without a reply after which QEMU counts as stalled. */
   readonly stallTime: number;
+  /** Whether a QEMU that owes no reply is probed too; false by default. */
+  readonly probesWhenIdle?: boolean;
   /** Deadlines of commands. The first glob that matches a name counts. */
   readonly deadlines: readonly Deadline[];
   /** Returns the time of day in seconds, for events of our own. */

@@ -70,6 +70,8 @@ function broken(problem: string, bytes: Uint8Array): { broken: UnexpectedMessage
 
 /** The sessions with QEMU, one after another. */
 export class Upstream<J extends Job> {
+  /** Whether a QEMU that owes no reply is probed too. */
+  probesWhenIdle = false;
   #state: SessionState = "absent";
   #peer: QemuPeer | undefined;
   #greeting: Greeting | undefined;
@@ -152,6 +154,8 @@ export class Upstream<J extends Job> {
     if (this.#peer === undefined || this.#state !== "ready") {
       throw new Error(`Cannot issue a command: QEMU is ${this.#state}`);
     }
+    // The silence of a QEMU that had nothing to answer does not count.
+    if (this.idle && !this.probesWhenIdle) this.#spoke = true;
     const id = job.oob ? String(++this.#lastId) : undefined;
     this.#bytesInFlight += sizeOf(job, id);
     if (id === undefined) {
@@ -178,12 +182,15 @@ export class Upstream<J extends Job> {
    * either while a command with descriptors is in flight. It then counts as stalled if it does
    * not read that command.
    *
+   * A QEMU that owes no reply is left alone, unless {@linkcode probesWhenIdle} is set.
+   *
    * @param patience seconds of silence after which QEMU counts as stalled
    * @param probe returns the probe; called only if it is sent
    * @returns whether QEMU counts as stalled from now on
    */
   listen(now: number, patience: number, probe: () => J): boolean {
     if (this.#state !== "ready" || !this.#greeting?.capabilities.includes("oob")) return false;
+    if (this.idle && !this.probesWhenIdle) this.#spoke = true;
     // After a command with descriptors nothing may be sent before its reply.
     const hasFds = this.#inBand.some(({ fds }) => fds !== undefined);
     const unread = hasFds ? this.#peer?.unread ?? 0 : 0;

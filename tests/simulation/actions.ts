@@ -92,6 +92,8 @@ export type Action =
 /** The settings that can change while qmpmux runs. */
 export interface Rules {
   readonly onLoss: "close" | "hold";
+  /** Whether a QEMU that owes no reply is probed too. */
+  readonly probesWhenIdle: boolean;
   readonly deadlines: readonly { readonly glob: string; readonly seconds: number }[];
 }
 

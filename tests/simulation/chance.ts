@@ -95,7 +95,7 @@ function rulesOf(random: Random): Rules {
     [{ glob: "*", seconds: 2 }],
     [{ glob: "*fd", seconds: 2 }, { glob: "*", seconds: 9 }],
   ]);
-  return { onLoss, deadlines };
+  return { onLoss, deadlines, probesWhenIdle: random.oneIn(2) };
 }
 
 /** A source of actions for one world. */
@@ -229,10 +229,11 @@ export class Chance {
 
   /** Returns settings with a short deadline for all, or with none. */
   #sooner(): Rules {
-    const onLoss = this.#echoes ? "hold" : rulesOf(this.#random).onLoss;
+    const { onLoss, probesWhenIdle } = rulesOf(this.#random);
     this.#hurried = this.#random.oneIn(2);
     const glob = this.#echoes ? "qom-list" : "*";
-    return { onLoss, deadlines: this.#hurried ? [{ glob, seconds: 1 }] : [] };
+    const deadlines = this.#hurried ? [{ glob, seconds: 1 }] : [];
+    return { onLoss: this.#echoes ? "hold" : onLoss, deadlines, probesWhenIdle };
   }
 
   #arrive(): Action {

@@ -113,6 +113,11 @@ export class InFlight {
     }
   }
 
+  /** Whether QEMU owes no reply. */
+  get idle(): boolean {
+    return this.#inBand.length === 0 && this.#outOfBand.size === 0;
+  }
+
   /** Returns the number of abandoned out-of-band commands at QEMU. */
   get abandoned(): number {
     let abandoned = 0;
@@ -134,6 +139,7 @@ export class InFlight {
   /** Checks a command that qmpmux sends to QEMU. */
   sent(text: string, exec: Exec, fds: SimulatedFds | undefined): void {
     this.#holdings.mayFollow(text);
+    if (this.idle) this.#link.begins();
     this.#sentAt.set(exec, this.next());
     if (exec.oob !== undefined) return this.#sentOutOfBand(text, exec, fds);
     if (this.#inBand.length >= IN_FLIGHT) {
@@ -197,7 +203,7 @@ export class InFlight {
     }
     this.#lastOob = number;
     const entry = this.#wanted.get(exec.text)?.[0];
-    if (entry === undefined) this.#link.probe(text, exec.text);
+    if (entry === undefined) this.#link.probe(text, exec.text, !this.idle);
     else if (entry.covered) throw new Broken("none twice", `QEMU was sent ${text} twice`);
     else {
       entry.covered = true;

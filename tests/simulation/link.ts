@@ -11,6 +11,8 @@ import type { Exec, Said, SimulatedQemu } from "./qemu.ts";
 /** The connection to QEMU, and the time by which its silence is measured. */
 export class Link {
   now = 0;
+  /** Whether a QEMU that owes no reply is probed too. */
+  probesWhenIdle = false;
   /** Whether the session is negotiated. */
   ready = false;
   /** Whether the last connected QEMU offered oob. */
@@ -99,7 +101,10 @@ export class Link {
   }
 
   /** Checks that qmpmux may probe QEMU now, with `text`. */
-  probe(text: string, commandText: string): void {
+  probe(text: string, commandText: string, owes: boolean): void {
+    if (!owes && !this.probesWhenIdle) {
+      throw new Broken("stall", `a QEMU that owes no reply was sent ${text}`);
+    }
     const silence = this.now - this.#heardAt;
     const isProbe = commandText === '{"exec-oob":"query-yank"}';
     if (!isProbe || this.#probed || silence < STALL_TIME / 2) {
@@ -108,9 +113,15 @@ export class Link {
     this.#probed = true;
   }
 
-  /** Checks that a silent QEMU has been probed, and counts as stalled in the end. */
-  tickDone(hasFds: boolean): void {
+  /** Notes that QEMU owes a reply from now on, and owed none before. */
+  begins(): void {
+    if (!this.probesWhenIdle) this.#spoke = true;
+  }
+
+  /** Checks that a silent QEMU that owes a reply has been probed, and counts as stalled in the end. */
+  tickDone(hasFds: boolean, owes: boolean): void {
     if (!this.ready || !this.#qemu.oob) return;
+    if (!owes && !this.probesWhenIdle) this.#spoke = true;
     if (this.#spoke) this.#silentSince = this.now;
     this.#spoke = false;
     const silence = this.now - this.#silentSince;

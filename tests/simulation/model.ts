@@ -67,6 +67,7 @@ export class Model {
     this.#setting = setting;
     this.#qemu = qemu;
     this.link = new Link(qemu);
+    this.link.probesWhenIdle = setting.probesWhenIdle;
     this.#holdings = new Holdings(qemu);
     this.inFlight = new InFlight(qemu, this.link, this.#holdings, this.seats);
     this.replies = new Replies(qemu, this.link, this.inFlight);
@@ -85,6 +86,7 @@ export class Model {
   /** Changes the settings of the hub. */
   retune(rules: Rules): void {
     this.#setting = rules;
+    this.link.probesWhenIdle = rules.probesWhenIdle;
   }
 
   /** Begins the shutdown of qmpmux. */
@@ -351,7 +353,7 @@ export class Model {
 
   /** Checks the results of advancing the clock. */
   tickDone(): void {
-    this.link.tickDone(this.#holdings.hasFds !== undefined);
+    this.link.tickDone(this.#holdings.hasFds !== undefined, !this.inFlight.idle);
   }
 
   /** Checks a notice that nothing is pending. */

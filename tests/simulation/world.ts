@@ -44,8 +44,10 @@ function bytesOf(text: string): Uint8Array {
   return bytes;
 }
 
-function optionsOf({ onLoss, deadlines }: Rules): MuxOptions {
-  return options({ onLoss, deadlines, handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME });
+function optionsOf(rules: Rules): MuxOptions {
+  const { onLoss, deadlines, probesWhenIdle } = rules;
+  const times = { handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME };
+  return options({ onLoss, deadlines, probesWhenIdle, ...times });
 }
 
 /** A client with its buffers. */
@@ -208,10 +210,11 @@ export class World {
     this.#trace = trace;
     this.qemu = new SimulatedQemu(setting.pretty);
     this.model = new Model(setting, this.qemu, ({ name }) => this.#note(`! closed ${name}`));
-    const { onLoss, deadlines } = setting;
+    const { onLoss, deadlines, probesWhenIdle } = setting;
     if (trace) {
       this.lines.push("! no qemu");
       if (onLoss === "hold") this.lines.push("! hold");
+      if (probesWhenIdle) this.lines.push("! probes when idle");
       for (const { glob, seconds } of deadlines) this.lines.push(`! deadline ${glob} ${seconds}`);
     }
     this.mux = new core.Mux(
