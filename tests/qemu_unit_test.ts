@@ -101,7 +101,7 @@ Deno.test("dial() retries until QEMU is there, and logs each reason once", async
   const log = new FakeLog();
   const pauses = new HeldPauses();
   let begun = pauses.begun;
-  const dialling = dial(parseQemu(path), pauses, log, NEVER);
+  const dialling = dial({ address: () => parseQemu(path), pauses, log, stop: NEVER });
   const again = async (): Promise<void> => {
     await within("a pause", begun);
     begun = pauses.begun;
@@ -133,12 +133,22 @@ Deno.test("dial() stops when it is aborted", async () => {
   const abandon = new AbortController();
   const log = new FakeLog();
   const told = log.next;
-  const dialling = dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal);
+  const dialling = dial({
+    address: () => parseQemu(`${place.path}/qemu`),
+    pauses: new Pauses(),
+    log,
+    stop: abandon.signal,
+  });
   await told;
   abandon.abort();
   assertEquals(await within("dial() to return", dialling), undefined);
   assertEquals(
-    await dial(parseQemu(`${place.path}/qemu`), new Pauses(), log, abandon.signal),
+    await dial({
+      address: () => parseQemu(`${place.path}/qemu`),
+      pauses: new Pauses(),
+      log,
+      stop: abandon.signal,
+    }),
     undefined,
   );
   assertEquals(log.lines.length, 1);
@@ -151,7 +161,12 @@ Deno.test("dial() connects over TCP, and retries there too", async () => {
   const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
-  const dialling = dial(parseQemu(`127.0.0.1:${port}`), pauses, log, NEVER);
+  const dialling = dial({
+    address: () => parseQemu(`127.0.0.1:${port}`),
+    pauses,
+    log,
+    stop: NEVER,
+  });
   await within("a pause", begun);
   assertEquals(log.lines, [`tcp:127.0.0.1:${port}: nothing listens there yet; waiting`]);
   using back = Deno.listen({ hostname: "127.0.0.1", port });
@@ -168,7 +183,12 @@ Deno.test("dial() logs other errors of connecting, and retries", async () => {
   const log = new FakeLog();
   const pauses = new HeldPauses();
   const { begun } = pauses;
-  const dialling = dial(parseQemu(`${place.path}/file/qemu`), pauses, log, abandon.signal);
+  const dialling = dial({
+    address: () => parseQemu(`${place.path}/file/qemu`),
+    pauses,
+    log,
+    stop: abandon.signal,
+  });
   await within("a pause", begun);
   assert(/^unix:.*: .*Not a directory.*; waiting$/.test(log.lines[0]!), log.lines[0]);
   abandon.abort();
@@ -185,7 +205,11 @@ Deno.test("dial() throws on internal errors", async () => {
     warn: () => {},
     withVm: () => broken,
   };
-  await assertRejects(() => dial(address, pauses, broken, NEVER), RangeError, "bug");
+  await assertRejects(
+    () => dial({ address: () => address, pauses, log: broken, stop: NEVER }),
+    RangeError,
+    "bug",
+  );
 });
 
 Deno.test({
@@ -196,7 +220,12 @@ Deno.test({
     const path = `${place.path}/qemu`;
     await using _qemu = await startQemu(path);
     // QEMU's socket file exists a moment before QEMU listens.
-    const served = await dial(parseQemu(path), new Pauses(), new FakeLog(), NEVER);
+    const served = await dial({
+      address: () => parseQemu(path),
+      pauses: new Pauses(),
+      log: new FakeLog(),
+      stop: NEVER,
+    });
     const others: Stream[] = [served!];
     const abandon = new AbortController();
     const log = new FakeLog();
@@ -206,7 +235,12 @@ Deno.test({
       const { begun } = filling;
       const fill = async (): Promise<void> => {
         for (;;) {
-          const socket = await dial(parseQemu(path), filling, log, abandon.signal);
+          const socket = await dial({
+            address: () => parseQemu(path),
+            pauses: filling,
+            log,
+            stop: abandon.signal,
+          });
           if (socket === undefined) return;
           others.push(socket);
         }
@@ -231,7 +265,12 @@ Deno.test("dial() does not retry if the process may not use TCP", async () => {
     throw new Error("Address family not supported by protocol (os error 97)");
   }) as unknown as typeof Deno.connect;
   try {
-    const dialling = dial(parseQemu("127.0.0.1:1"), new HeldPauses(), new FakeLog(), NEVER);
+    const dialling = dial({
+      address: () => parseQemu("127.0.0.1:1"),
+      pauses: new HeldPauses(),
+      log: new FakeLog(),
+      stop: NEVER,
+    });
     const error = await assertRejects(() => dialling, Failure, "RestrictAddressFamilies=AF_UNIX");
     assertEquals(error.status, 78);
   } finally {

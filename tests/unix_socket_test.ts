@@ -323,7 +323,9 @@ Deno.test("dialOnce() uses only Deno's socket if its descriptor cannot be determ
   using place = makePlace();
   const path = `${place.path}/s`;
   using _listener = Deno.listen({ transport: "unix", path });
-  const unknown = { outgoing: () => new Set<number>() } as unknown as Libc;
+  const unknown = {
+    connected: <T>(connect: () => T): [T, undefined] => [connect(), undefined],
+  } as unknown as Libc;
   const reasons: string[] = [];
   const passing = { libc: unknown, refused: (reason: string) => void reasons.push(reason) };
   const socket = await dialOnce({ transport: "unix", path }, passing);

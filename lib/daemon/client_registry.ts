@@ -1,5 +1,5 @@
 /**
- * The listeners of a machine and their clients.
+ * The listeners of a machine, or of the control socket, and their clients.
  *
  * The registry decides which clients are admitted, and with which grant. It adopts
  * new settings without dropping a client, all or nothing.
@@ -10,7 +10,7 @@
 import { addressText } from "../policy/address.ts";
 import { UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/options.ts";
-import type { MachineSettings } from "../config/machines.ts";
+import type { SettingValues } from "../config/settings.ts";
 import { Client, type ClientDeps } from "./client.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
@@ -18,21 +18,25 @@ import { Failure } from "../platform/failure.ts";
 import type { Deps } from "./deps.ts";
 import { FdBudget } from "./fd_budget.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
-import { openPoller, type Poller } from "../platform/poller.ts";
-import { ReplyBudget } from "../platform/reply_budget.ts";
+import type { Poller } from "../platform/poller.ts";
+import type { ReplyBudget } from "../platform/reply_budget.ts";
 import type { Change } from "../platform/socket_file.ts";
 import { WebGuard } from "./web_guard.ts";
 
 /** The settings that concern clients. */
-export type ClientSettings = Pick<
-  MachineSettings,
-  "listeners" | "control" | "max-clients" | "max-unread"
->;
+export interface ClientSettings extends Pick<SettingValues, "max-clients"> {
+  /** The listeners. */
+  readonly listeners: readonly ListenerSettings[];
+}
 
 /** The parts of a machine that the registry uses. */
 export interface RegistryDeps extends Deps {
   /** Finds passed sockets. */
   readonly take: TakePassed;
+  /** FFI, if a listener needs it and it is available. */
+  readonly poller: Poller | undefined;
+  /** Limits the replies that the clients of all machines leave unread. */
+  readonly budget: ReplyBudget;
   /** Takes over a promise; an error ends the daemon. */
   keep(promise: Promise<void>): void;
 }
@@ -49,12 +53,9 @@ type Keyed<T> = readonly [key: string, value: T];
 
 /** The listeners and their clients. */
 export class ClientRegistry implements Disposable {
-  /** FFI, if a listener needs it and it is available. */
-  readonly poller: Poller | undefined;
   #settings: ClientSettings;
   readonly #deps: RegistryDeps;
   readonly #clientDeps: ClientDeps;
-  readonly #budget: ReplyBudget;
   /** The listeners by the keys of `byAddress`. */
   readonly #listeners = new Map<string, Listener>();
   readonly #clients = new Map<Client, ClientEntry>();
@@ -66,10 +67,7 @@ export class ClientRegistry implements Disposable {
   constructor(settings: ClientSettings, deps: RegistryDeps) {
     this.#settings = settings;
     this.#deps = deps;
-    this.#budget = new ReplyBudget(settings["max-unread"]);
-    const budgets = { budget: this.#budget, fds: new FdBudget() };
-    this.#clientDeps = { ...deps, ...budgets };
-    if (allOf(settings).some(({ identity }) => identity)) this.poller = openPoller(deps.log);
+    this.#clientDeps = { ...deps, fds: new FdBudget() };
   }
 
   /** Whether any client may pass descriptors. */
@@ -83,9 +81,8 @@ export class ClientRegistry implements Disposable {
    * @throws Failure where it cannot listen
    */
   async open(): Promise<void> {
-    const opened = await this.#opened(byAddress(allOf(this.#settings)));
+    const opened = await this.#opened(byAddress(this.#settings.listeners));
     for (const [key, listener] of opened) this.#listen(key, listener);
-    this.poller?.libc.noteListening();
   }
 
   /** Opens or closes the listeners that refuse clients while QEMU is away. */
@@ -100,7 +97,7 @@ export class ClientRegistry implements Disposable {
    * @throws Failure if it cannot; nothing has changed then
    */
   async adopt(settings: ClientSettings): Promise<void> {
-    const wanted = byAddress(allOf(settings));
+    const wanted = byAddress(settings.listeners);
     for (const [key, each] of wanted) this.#checkFfi(key, each);
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
     const changes: Change[] = [];
@@ -123,9 +120,7 @@ export class ClientRegistry implements Disposable {
     }
     for (const [key, listener] of opened) this.#listen(key, listener);
     for (const listener of this.#listeners.values()) this.#openOrClose(listener);
-    this.poller?.libc.noteListening();
     this.#settings = settings;
-    this.#budget.limit = settings["max-unread"];
     for (const [client, entry] of this.#clients) {
       this.#moveToPresent(entry);
       const grant = entry.listener.grantFor(client.identity);
@@ -144,13 +139,9 @@ export class ClientRegistry implements Disposable {
   /** Stops listening; connected clients stay. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    for (const listener of this.#listeners.values()) listener[Symbol.dispose]();
+    // The first one has made the directory that they share.
+    for (const listener of [...this.#listeners.values()].toReversed()) listener[Symbol.dispose]();
     this.#listeners.clear();
-  }
-
-  /** Resolves when the thread that polls sockets has ended; call it when the last client has left. */
-  async idle(): Promise<void> {
-    await this.poller?.idle();
   }
 
   /**
@@ -165,7 +156,7 @@ export class ClientRegistry implements Disposable {
     );
     try {
       for (const [key, each] of [...own, ...passed]) {
-        const poller = each.identity ? this.poller : undefined;
+        const poller = each.identity ? this.#deps.poller : undefined;
         opened.set(key, await Listener.open(each, this.#deps.take, poller));
       }
       return opened;
@@ -235,7 +226,8 @@ export class ClientRegistry implements Disposable {
   #checkFfi(key: string, settings: ListenerSettings): void {
     const now = this.#listeners.get(key)?.settings;
     const needs = settings.identity;
-    const has = now === undefined ? needs && this.poller !== undefined : now.identity;
+    const has = now === undefined ? needs && this.#deps.poller !== undefined : now.identity;
+    if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
     if (needs !== has) {
       const what = "identity, which allow, role-for, user-rate and fds imply,";
@@ -281,15 +273,6 @@ export class ClientRegistry implements Disposable {
     });
   }
 
-  /** The number of clients, without control connections. */
-  get #count(): number {
-    let controls = 0;
-    for (const { settings, clients } of this.#listeners.values()) {
-      if (settings.grant.dialect === "control") controls += clients;
-    }
-    return this.#clients.size - controls;
-  }
-
   /** Returns whether one more client may connect; logs if not. */
   #hasRoom({ clients, address, settings: { grant } }: Listener): boolean {
     const { limitLog } = this.#deps;
@@ -304,11 +287,11 @@ export class ClientRegistry implements Disposable {
         grant.name,
         `${refused} ${own} are connected already (max-clients)`,
       );
-    } else if (this.#count >= all) {
+    } else if (this.#clients.size >= all) {
       const line = `${refused} ${all} are connected already in all (--max-clients)`;
       limitLog.reached("max-clients-in-all", grant.name, line);
     }
-    return clients < own && this.#count < all;
+    return clients < own && this.#clients.size < all;
   }
 }
 
@@ -318,11 +301,6 @@ function whoIs(identity: PeerCredentials | undefined): string {
   const { pid, uid, gid } = identity;
   const who = `process ${pid} of user ${uid} and group ${gid} is not admitted`;
   return uid === UNSEEN_ID ? `${who} (${uid}: users it cannot see; PrivateUsers=no?)` : who;
-}
-
-/** Returns all listeners. */
-function allOf({ listeners, control }: ClientSettings): readonly ListenerSettings[] {
-  return control === undefined ? listeners : [...listeners, control];
 }
 
 /** Keys the listeners by the texts of their addresses; several with port 0 are numbered. */

@@ -1,22 +1,27 @@
 /**
- * The process: the clock, the signals, systemd, the records, and the machines.
+ * The process: the clock, the signals, systemd, the records, the control socket, and the machines.
  *
  * @module
  */
 
+import type { Administered } from "../hub/administration.ts";
 import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { placeText } from "../config/recording.ts";
-import { type MachineSettings, machinesOf } from "../config/machines.ts";
+import { machinesOf } from "../config/machines.ts";
 import { changedForRestart, type ServeSettings } from "../config/settings.ts";
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import type { Log } from "../platform/log.ts";
 import { Listener } from "../platform/listener.ts";
+import { openPoller, type Poller } from "../platform/poller.ts";
+import { ReplyBudget } from "../platform/reply_budget.ts";
 import { dropPermissions, onSignals } from "../platform/runtime.ts";
 import { type Change, NO_CHANGE } from "../platform/socket_file.ts";
 import { Notifier, readServiceEnvironment } from "../platform/systemd.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
-import { Machine } from "./machine.ts";
+import { Control } from "./control.ts";
+import type { MachineDeps } from "./machine.ts";
+import { MachineSet } from "./machine_set.ts";
 import { MetricsServer } from "./metrics_server.ts";
 import { Records } from "./records.ts";
 
@@ -54,8 +59,11 @@ class Daemon {
   readonly #reread: (() => ServeSettings) | undefined;
   readonly #version: string;
   readonly #log: Log;
-  /** The machines by the names of their VMs. */
-  readonly #machines = new Map<string, Machine>();
+  readonly #machines: MachineSet;
+  readonly #control: Control;
+  /** FFI, if a listener needs it and it is available. */
+  readonly #poller: Poller | undefined;
+  readonly #budget: ReplyBudget;
   readonly #running = new Set<Promise<void>>();
   #stopping = false;
   readonly #forced = Promise.withResolvers<ExitStatus>();
@@ -86,6 +94,13 @@ class Daemon {
     this.#limitLog = new LimitLog(log, this.#records.limitReached);
     this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     this.#notifier = new Notifier(this.#service.notifySocket, log);
+    if (needsFfi(settings)) this.#poller = openPoller(log);
+    this.#budget = new ReplyBudget(settings["max-unread"]);
+    const machines = machinesOf(settings);
+    const deps = this.#machineDeps();
+    this.#machines = new MachineSet(machines, { ...deps, limitLog: this.#limitLog });
+    const vms = (): Iterable<Administered> => this.#machines.administered();
+    this.#control = new Control(settings, machines.many, { ...deps, vms });
   }
 
   /** Resolves with the exit status if the daemon must be forced to exit. */
@@ -107,11 +122,10 @@ class Daemon {
   async #run(): Promise<ExitStatus> {
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
-    const only = onlyMachineOf(this.#settings);
-    this.#machines.set(only.vm, this.#newMachine(only));
-    const machines = [...this.#machines.values()];
     try {
-      for (const machine of machines) await machine.open();
+      await this.#machines.open();
+      await this.#control.open();
+      this.#poller?.libc.noteListening();
       (await this.#prepareMetrics(this.#settings)).commit();
       using _metrics = { [Symbol.dispose]: (): void => this.#metrics?.[Symbol.dispose]() };
       for (const name of sockets.untaken) {
@@ -122,34 +136,37 @@ class Daemon {
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
       using _clock = every(TICK_MS, () => this.#tick(this.#time.tick(CLOCK.now())));
-      await Promise.all(machines.map((machine) => machine.run()));
+      await this.#machines.run();
     } finally {
       this.#forceWithin(TEARDOWN_MS);
-      for (const machine of machines) machine[Symbol.dispose]();
+      this.#machines[Symbol.dispose]();
+      this.#control[Symbol.dispose]();
       // Clients get time to read what is queued for them.
       while (this.#running.size > 0) await Promise.all(this.#running);
-      for (const machine of machines) await machine.idle();
+      await this.#poller?.idle();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
   }
 
-  #newMachine(settings: MachineSettings): Machine {
-    return new Machine(settings, {
+  #machineDeps(): Omit<MachineDeps, "many"> {
+    return {
       log: this.#log,
       clock: CLOCK,
       records: this.#records,
       version: this.#version,
+      poller: this.#poller,
+      budget: this.#budget,
       take: (name) => this.#service.sockets.take(name),
       running: () => this.#time.at(CLOCK.now()),
       keep: (promise) => this.#keep(promise),
       reload: () => this.#nextReload(),
       ready: () => {
-        const served = [...this.#machines.values()].every((machine) => machine.served);
+        const served = this.#machines.all().every((machine) => machine.served);
         if (served && this.#settings.ready === "qemu") this.#notifier.ready();
       },
       changed: () => this.#report(),
-    });
+    };
   }
 
   /**
@@ -161,8 +178,7 @@ class Daemon {
     const old = this.#metrics;
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
-    const render = (): string =>
-      this.#records.render(this.#machines.values().map(({ gauges }) => gauges).toArray());
+    const render = (): string => this.#records.render();
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => this.#service.sockets.take(name);
     const server = metrics && new MetricsServer(await Listener.open(metrics, take), render, hosts);
@@ -212,22 +228,29 @@ class Daemon {
   /** Adopts new settings, all or nothing: the steps that can fail come first. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const changes: Change[] = [];
+    let controlled = false;
     try {
       changes.push(this.#records.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
-      const only = onlyMachineOf(settings);
-      await this.#machines.get(only.vm)?.adopt(only);
+      await this.#control.adopt(settings);
+      controlled = true;
+      await this.#machines.adopt(machinesOf(settings));
     } catch (error) {
       for (const { undo } of changes) undo();
+      if (controlled) await this.#control.adopt(this.#settings);
       throw error;
     }
     for (const { commit } of changes) commit();
     this.#settings = settings;
-    for (const machine of this.#machines.values()) machine.adoptRecording();
+    this.#budget.limit = settings["max-unread"];
+    this.#poller?.libc.noteListening();
+    this.#machines.adoptRecording();
+    this.#control.adoptRecording();
   }
 
   #tick(now: number): void {
-    for (const machine of this.#machines.values()) machine.tick(now);
+    this.#machines.tick(now);
+    this.#control.tick(now);
     this.#limitLog.tick(now);
     this.#records.tick();
     this.#report();
@@ -243,14 +266,13 @@ class Daemon {
 
   /** Sends the status to systemd: whenever QEMU's state changes, and once a second for the clients. */
   #report(): void {
-    const states = this.#machines.values().map(({ statusText }) => statusText);
-    this.#notifier.status(states.toArray().join("; "));
+    this.#notifier.status(this.#machines.statusText);
   }
 
   /** Notifies systemd's watchdog while this event loop runs, and if so configured only while QEMU answers. */
   #watchdog(period: number | undefined): Disposable | undefined {
     return period === undefined ? undefined : every(period / 2, () => {
-      const stalled = this.#machines.values().some((machine) => machine.stalled);
+      const stalled = this.#machines.all().some((machine) => machine.stalled);
       if (!stalled || this.#settings.watchdog !== "qemu") this.#notifier.alive();
     });
   }
@@ -267,11 +289,11 @@ class Daemon {
 
   #stop(): void {
     this.#stopping = true;
-    for (const machine of this.#machines.values()) machine.drain();
+    this.#machines.drain();
   }
 
   #disconnect(): void {
-    for (const machine of this.#machines.values()) machine.disconnect();
+    this.#machines.disconnect();
   }
 
   #signals(): Disposable {
@@ -291,15 +313,17 @@ class Daemon {
         this.#keep(this.#nextReload().then(() => {}));
       },
       () => {
-        for (const { summary } of this.#machines.values()) this.#log.info(`status: ${summary}`);
+        for (const machine of this.#machines.all()) machine.logStatus();
+        this.#log.info(`status: ${this.#records.status}`);
       },
     );
   }
 }
 
-/** Returns the settings of the only VM. */
-function onlyMachineOf(settings: ServeSettings): MachineSettings {
-  return machinesOf(settings).named.values().toArray()[0]!;
+/** Returns whether a listener needs FFI. */
+function needsFfi({ listeners, vms, control }: ServeSettings): boolean {
+  const all = [...listeners, ...vms.flatMap((vm) => vm.listeners)];
+  return control !== undefined || all.some(({ identity }) => identity);
 }
 
 function every(milliseconds: number, run: () => void): Disposable {

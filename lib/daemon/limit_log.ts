@@ -14,6 +14,7 @@ import type { Log } from "../platform/log.ts";
 /** A limit of a listener, or one for all listeners. */
 export type Reached =
   | LimitName
+  | "max-vms"
   | "max-clients-in-all"
   | "max-unread-in-all"
   | "fds"

@@ -9,17 +9,21 @@
 import { Mux } from "../hub/mux.ts";
 import type { MuxOptions } from "../hub/mux_options.ts";
 import type { MachineSettings } from "../config/machines.ts";
-import type { Gauges } from "../observe/metrics_recorder.ts";
+import type { Administered } from "../hub/administration.ts";
+import { addressText, isFile } from "../policy/address.ts";
 import type { Greeting } from "../wire/message.ts";
+import type { QemuEnding } from "../wire/peer.ts";
 import { type Clock, withTimeout } from "../platform/clock.ts";
 import { checkPlace } from "../platform/dial.ts";
 import type { TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
+import type { Poller } from "../platform/poller.ts";
+import type { ReplyBudget } from "../platform/reply_budget.ts";
 import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry } from "./client_registry.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
 import { QemuLink } from "./qemu_link.ts";
-import { nameOf, type Records } from "./records.ts";
+import type { Records, VmRecords } from "./records.ts";
 
 /** The parts of the daemon that a machine uses. */
 export interface MachineDeps {
@@ -27,10 +31,16 @@ export interface MachineDeps {
   readonly log: Log;
   /** Measures its time. */
   readonly clock: Clock;
-  /** Records its commands. */
+  /** Records what happens. */
   readonly records: Records;
   /** The version of qmpmux. */
   readonly version: string;
+  /** Whether other VMs are served as well. */
+  readonly many: boolean;
+  /** FFI, if a listener needs it and it is available. */
+  readonly poller: Poller | undefined;
+  /** Limits the replies that the clients of all machines leave unread. */
+  readonly budget: ReplyBudget;
   /** Finds passed sockets. */
   readonly take: TakePassed;
   /** Returns the seconds that the daemon has run. */
@@ -45,10 +55,14 @@ export interface MachineDeps {
   changed(): void;
 }
 
-/** A machine, from the daemon's start to its exit. */
+const ENDED: QemuEnding = { kind: "shutdown", text: "qmpmux is shutting down" };
+
+/** A machine from the daemon's start to its end. */
 export class Machine implements Disposable {
   #settings: MachineSettings;
   readonly #deps: MachineDeps;
+  readonly #records: VmRecords;
+  readonly #log: Log;
   readonly #limitLog: LimitLog;
   readonly #errors: InternalErrors;
   readonly #mux: Mux;
@@ -61,17 +75,19 @@ export class Machine implements Disposable {
   /**
    * Creates a machine without clients and without QEMU.
    *
-   * @throws Failure if QEMU's address cannot be a monitor
+   * @param label its name in the log and the records, if it has one there
+   * @throws Failure if QEMU cannot be at its address
    */
-  constructor(settings: MachineSettings, deps: MachineDeps) {
+  constructor(settings: MachineSettings, label: string | undefined, deps: MachineDeps) {
     checkPlace(settings.qemu);
-    const { clock, records, keep, take, reload, changed } = deps;
-    const name = nameOf(settings);
-    const log = name === undefined ? deps.log : deps.log.withVm(name);
+    const { clock, keep, reload, changed } = deps;
+    const log = label === undefined ? deps.log : deps.log.withVm(label);
     this.#settings = settings;
     this.#deps = deps;
-    this.#limitLog = new LimitLog(log, records.limitReached);
-    this.#errors = new InternalErrors(this.#limitLog, records.internalError);
+    this.#log = log;
+    this.#records = deps.records.ofVm(label);
+    this.#limitLog = new LimitLog(log, this.#records.limitReached);
+    this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     const errors = this.#errors;
     this.#mux = new Mux(this.#muxOptions(settings), {
       stalled: (stalled) => {
@@ -89,15 +105,17 @@ export class Machine implements Disposable {
           `client ${name} sent a command that takes a file descriptor, but none was passed: its listener has no ` +
             "fds=on; add it if clients should pass descriptors",
         ),
-    }, records.recording);
+    }, this.#records.recording);
+    this.#records.measure(() => this.#mux.gauges());
     const shared = { mux: this.#mux, log, limitLog: this.#limitLog, errors, clock, turns: TURNS };
     this.#link = new QemuLink({
       ...shared,
       stop: this.#stop.signal,
+      many: deps.many,
       settings: () => this.#settings,
       disconnected: changed,
     });
-    this.#clients = new ClientRegistry(settings, { ...shared, take, keep });
+    this.#clients = new ClientRegistry(settings, { ...deps, ...shared });
   }
 
   /** Listens for clients; @throws Failure if it cannot */
@@ -108,7 +126,7 @@ export class Machine implements Disposable {
   /** Serves QEMU until the machine is drained, or until the first QEMU disconnects with `once`. */
   async run(): Promise<void> {
     try {
-      await this.#link.run(this.#clients.poller?.libc);
+      await this.#link.run(this.#deps.poller?.libc);
     } finally {
       this.#drained.resolve();
     }
@@ -124,7 +142,7 @@ export class Machine implements Disposable {
   async #drain(): Promise<void> {
     this.#mux.drain();
     await withTimeout(this.#settings["drain-timeout"] * 1000, this.#drained.promise, undefined);
-    this.#link.close({ kind: "shutdown", text: "qmpmux is shutting down" });
+    this.#link.close(ENDED);
   }
 
   /** Ends draining now. */
@@ -132,16 +150,47 @@ export class Machine implements Disposable {
     this.#drained.resolve();
   }
 
-  /** Adopts new settings, all or nothing; @throws Failure if it cannot */
+  /**
+   * Adopts new settings, all or nothing. With another address of QEMU the present session ends.
+   *
+   * @throws Failure if it cannot
+   */
   async adopt(settings: MachineSettings): Promise<void> {
+    const moves = addressText(settings.qemu) !== addressText(this.#settings.qemu);
+    if (moves) checkPlace(settings.qemu);
     await this.#clients.adopt(settings);
     this.#settings = settings;
     this.#mux.adopt(this.#muxOptions(settings));
+    if (moves) {
+      this.#link.close({ kind: "closed", text: "QEMU's address has changed" });
+      this.#link.redial();
+    }
+  }
+
+  /** Connects to QEMU now, if it is not connected: its socket has appeared. */
+  qemuAppeared(): void {
+    this.#link.redial();
+  }
+
+  /** Whether it has no connection to a QEMU. */
+  get awaitsQemu(): boolean {
+    return !this.#link.connected;
+  }
+
+  /** The path of QEMU's socket file, if it is one. */
+  get qemuPath(): string | undefined {
+    const { qemu } = this.#settings;
+    return qemu.transport === "unix" && isFile(qemu) ? qemu.path : undefined;
+  }
+
+  /** Its part for administrators. */
+  get administered(): Administered {
+    return this.#mux.administered;
   }
 
   /** Uses the present observers from now on. */
   adoptRecording(): void {
-    this.#mux.adoptRecording(this.#deps.records.recording);
+    this.#mux.adoptRecording(this.#records.recording);
   }
 
   /** Advances the time to `now`, in seconds. */
@@ -151,15 +200,14 @@ export class Machine implements Disposable {
     this.#limitLog.tick(now);
   }
 
-  /** Disconnects the clients and accepts no more. */
+  /** Disconnects the clients and accepts no more; `run` resolves soon. */
   [Symbol.dispose](): void {
+    this.#stop.abort();
+    this.#drained.resolve();
     this.#errors.attempt("teardown", () => this.#clients[Symbol.dispose]());
     this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
-  }
-
-  /** Resolves when the thread that polls sockets has ended; call it when the last client has left. */
-  async idle(): Promise<void> {
-    await this.#clients.idle();
+    this.#errors.attempt("teardown", () => this.#link.close(ENDED));
+    this.#errors.attempt("teardown", () => this.#records[Symbol.dispose]());
   }
 
   /** Whether any QEMU has been ready since the start. */
@@ -172,25 +220,27 @@ export class Machine implements Disposable {
     return this.#mux.status().qemu === "stalled";
   }
 
-  /** The present values of its gauges. */
-  get gauges(): Gauges {
-    return this.#mux.gauges();
+  /** The number of its clients. */
+  get clients(): number {
+    return this.#mux.monitors.size;
   }
 
-  /** Its state in a few words. */
+  /** The state of its QEMU in a few words. */
   get statusText(): string {
-    const { size } = this.#mux.monitors;
-    const qemu = this.#stop.signal.aborted ? "shutting down" : this.#link.statusText;
-    return `${qemu}, ${size} ${size === 1 ? "client" : "clients"}`;
+    return this.#stop.signal.aborted ? "shutting down" : this.#link.statusText;
   }
 
   /** Its state in one line. */
-  get summary(): string {
+  get #summary(): string {
     const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
     const state = version === null ? qemu : `${version} ${qemu}`;
     return `QEMU ${state}, session ${sessions}; ${clients} clients; ` +
-      `${inFlight} commands at QEMU, ${waiting} waiting; ${this.#deps.records.status}; ` +
-      `up ${Math.floor(age)} s`;
+      `${inFlight} commands at QEMU, ${waiting} waiting; up ${Math.floor(age)} s`;
+  }
+
+  /** Logs its state. */
+  logStatus(): void {
+    this.#log.info(`status: ${this.#summary}`);
   }
 
   #ready(greeting: Greeting): void {
@@ -206,7 +256,7 @@ export class Machine implements Disposable {
     const { clock, version, running } = this.#deps;
     return {
       vm: settings.vm,
-      isNamed: nameOf(settings) !== undefined,
+      isNamed: this.#records.label !== undefined,
       version,
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],

@@ -26,54 +26,86 @@ const LONGEST_PAUSE_MS = 1000;
 
 /** The pauses between attempts to connect; each is twice the one before, up to a second. */
 export class Pauses {
+  readonly #restMs: number;
   #next = FIRST_PAUSE_MS;
+  #wake: (() => void) | undefined;
 
-  /** Waits for the next pause, or until `abandoned` is aborted. */
-  async take(abandoned: AbortSignal): Promise<void> {
+  /**
+   * Begins with the shortest pause.
+   *
+   * @param restMs the pause after the longest one, where something else wakes it
+   */
+  constructor(restMs: number = LONGEST_PAUSE_MS) {
+    this.#restMs = restMs;
+  }
+
+  /**
+   * Waits for the next pause, or until `abandoned` is aborted, or `wake` is called.
+   *
+   * @param rests whether it may rest until it is woken, after some attempts
+   */
+  async take(abandoned: AbortSignal, rests = false): Promise<void> {
     if (abandoned.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = (): void => resolve();
-    const pause = this.#next;
-    this.#next = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    const wake = this.#wake = (): void => resolve();
+    const pause = rests && this.#next === LONGEST_PAUSE_MS ? this.#restMs : this.#next;
+    this.#next = Math.min(2 * this.#next, LONGEST_PAUSE_MS);
     abandoned.addEventListener("abort", wake);
     await withTimeout(pause, promise, undefined);
     abandoned.removeEventListener("abort", wake);
+    this.#wake = undefined;
   }
 
   /** Makes the next pause the shortest again. */
   reset(): void {
     this.#next = FIRST_PAUSE_MS;
   }
+
+  /** Ends the present pause, and makes the next one the shortest. */
+  wake(): void {
+    this.reset();
+    this.#wake?.();
+  }
+}
+
+/** The parts of a link that connecting uses. */
+export interface DialDeps {
+  /** Returns the address; it may change while QEMU is awaited. */
+  address(): Address;
+  /** The pauses between attempts. */
+  readonly pauses: Pauses;
+  /** Receives the reason why QEMU cannot be reached, when it changes. */
+  readonly log: Log;
+  /** Ends the waiting. */
+  readonly stop: AbortSignal;
+  /** Makes a connection that passes descriptors. */
+  readonly libc?: Libc | undefined;
 }
 
 /**
  * Connects to QEMU, and retries until it succeeds.
  *
- * @param abandoned stops the retries
- * @param libc makes a connection that can pass descriptors
  * @returns `undefined` if it was abandoned
  * @throws Failure if retries cannot help
  */
-export async function dial(
-  address: Address,
-  pauses: Pauses,
-  log: Log,
-  abandoned: AbortSignal,
-  libc?: Libc,
-): Promise<Stream | undefined> {
-  const refused = (reason: string): void =>
-    log.warn(`${addressText(address)}: descriptors of clients cannot be passed to QEMU: ${reason}`);
+export async function dial(deps: DialDeps): Promise<Stream | undefined> {
+  const { address, pauses, log, stop, libc } = deps;
   let logged = "";
-  while (!abandoned.aborted) {
+  while (!stop.aborted) {
+    const at = address();
+    const refused = (reason: string): void =>
+      log.warn(`${addressText(at)}: QEMU does not get the fds that clients pass: ${reason}`);
+    let rests = false;
     try {
-      return await dialOnce(address, libc && { libc, refused });
+      return await dialOnce(at, libc && { libc, refused });
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
-      const reason = absence(address, error);
-      if (reason !== logged) log.info(`${addressText(address)}: ${reason}; waiting`);
-      logged = reason;
+      const line = `${addressText(at)}: ${absence(at, error)}; waiting`;
+      if (line !== logged) log.info(line);
+      logged = line;
+      rests = at.transport === "unix" && error.problem !== "busy" && error.problem !== "other";
     }
-    await pauses.take(abandoned);
+    await pauses.take(stop, rests);
   }
   return undefined;
 }

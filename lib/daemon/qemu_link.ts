@@ -18,13 +18,18 @@ import { dial, Pauses, Qemu } from "./qemu.ts";
 export interface QemuLinkDeps extends Deps {
   /** Aborted when no further connection may be made. */
   readonly stop: AbortSignal;
+  /** Whether other VMs are served as well: what is wrong with one ends nothing, and its socket is watched. */
+  readonly many: boolean;
   /** Returns the present settings. */
   settings(): MachineSettings;
   /** Called when QEMU has disconnected. */
   disconnected(): void;
 }
 
-/** The duration of a session, in seconds, after which the next connection is tried without a pause. */
+/** The time between two attempts where the socket is watched. */
+const WATCHED_REST_MS = 60_000;
+
+/** The seconds of a session after which the next connection is tried without a pause. */
 const LASTING_SECONDS = 1;
 
 const SILENT: QemuEnding = { kind: "silent", text: "QEMU sent no greeting" };
@@ -49,10 +54,12 @@ export class QemuLink {
   #logged = "";
   /** The untested versions of QEMU for which a warning has been logged. */
   readonly #warnedOf = new Set<string>();
+  readonly #pauses: Pauses;
 
   /** Creates a link without a connection. */
   constructor(deps: QemuLinkDeps) {
     this.#deps = deps;
+    this.#pauses = new Pauses(deps.many ? WATCHED_REST_MS : undefined);
   }
 
   /** Whether a connection is open. */
@@ -97,6 +104,11 @@ export class QemuLink {
     } else log.info(`${this.#address}: QEMU answers again`);
   }
 
+  /** Connects to QEMU's present address now: it has changed, or QEMU may be there again. */
+  redial(): void {
+    this.#pauses.wake();
+  }
+
   /** Closes the present connection. */
   close(ending: QemuEnding): void {
     this.#qemu?.close(ending);
@@ -110,10 +122,10 @@ export class QemuLink {
    */
   async run(libc: Libc | undefined): Promise<void> {
     const { errors, stop } = this.#deps;
-    const pauses = new Pauses();
+    const pauses = this.#pauses;
     for (;;) {
       try {
-        if (await this.#session(pauses, libc) === "end") return;
+        if (await this.#session(libc) === "end") return;
       } catch (error) {
         if (error instanceof Failure) throw error;
         errors.report("qemu", error);
@@ -124,10 +136,11 @@ export class QemuLink {
     }
   }
 
-  /** Connects to QEMU and serves it until it disconnects. */
-  async #session(pauses: Pauses, libc: Libc | undefined): Promise<"end" | "next"> {
+  /** Serves one QEMU, from connecting to it to its end. */
+  async #session(libc: Libc | undefined): Promise<"end" | "next"> {
     const { log, clock, stop, settings, disconnected } = this.#deps;
-    const socket = await dial(settings().qemu, pauses, log, stop, libc);
+    const pauses = this.#pauses;
+    const socket = await dial({ address: () => settings().qemu, pauses, log, stop, libc });
     if (socket === undefined) return "end";
     if (stop.aborted) {
       socket.close();
@@ -143,7 +156,7 @@ export class QemuLink {
     this.#version = this.#qemu = undefined;
     disconnected();
     if (stop.aborted) return "end";
-    if (!this.served) this.#checkFirst(ending);
+    if (!this.served && !this.#deps.many) this.#checkFirst(ending);
     if (ready || reason !== this.#logged) {
       const detail = "detail" in ending ? ending.detail : undefined;
       const line = `${this.#address}: ${detail ?? reason}`;

@@ -1,12 +1,14 @@
 /**
  * The records of a running daemon: metrics for Prometheus, and the audit.
  *
+ * Each VM has metrics of its own; all VMs share one audit.
+ *
  * @module
  */
 
 import { HARMLESS, isOwn } from "../hub/own_commands.ts";
 import { Audit } from "../observe/audit.ts";
-import type { InternalErrorPlace, Recording } from "../observe/observer.ts";
+import type { InternalErrorPlace, Observer, Recording } from "../observe/observer.ts";
 import { type Gauges, MetricsRecorder, ProcessRecorder } from "../observe/metrics_recorder.ts";
 import { Metrics } from "../observe/prometheus.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
@@ -36,13 +38,11 @@ export class Records {
   readonly #log: Log;
   readonly #version: string;
   readonly #clock: Clock;
-  /** The VM's name, if it was given one. */
-  readonly #vm: string | undefined;
-  /** The metrics of the process and of the VM, if they are configured; a reload does not reset them. */
-  #metrics: { process: ProcessRecorder; vm: MetricsRecorder } | undefined;
+  /** The metrics of the process, if metrics are configured; a reload does not reset them. */
+  #process: ProcessRecorder | undefined;
   #trail: AuditTrail | undefined;
-  /** The observers of the hub, and its gate. */
-  recording: Recording = { observers: [] };
+  #settings: ServeSettings;
+  readonly #vms = new Set<VmRecords>();
   /** The audits that are being closed. */
   readonly #closing: Promise<void>[] = [];
 
@@ -56,7 +56,7 @@ export class Records {
     this.#log = log;
     this.#version = version;
     this.#clock = clock;
-    this.#vm = nameOf(settings);
+    this.#settings = settings;
     this.prepare(settings).commit();
   }
 
@@ -68,25 +68,19 @@ export class Records {
   prepare(settings: SettingValues): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
-    const failed = (): void => this.#metrics?.process.observe({ kind: "audit-failed" });
+    const failed = (): void => this.#process?.observe({ kind: "audit-failed" });
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, failed);
     return {
       commit: () => {
-        const versions = { version: this.#version, deno: DENO_VERSION };
-        if (metrics === undefined) this.#metrics = undefined;
-        else {
-          this.#metrics ??= {
-            process: new ProcessRecorder(isKnown, versions),
-            vm: new MetricsRecorder(isKnown, this.#vm),
-          };
-        }
+        const build = { version: this.#version, deno: DENO_VERSION };
+        if (metrics === undefined) this.#process = undefined;
+        else this.#process ??= new ProcessRecorder(isKnown, build);
         this.#trail = audit === undefined ? undefined : trail;
+        this.#settings = settings;
         if (old !== undefined && this.#trail !== old) this.#closing.push(old.close());
-        const gate = this.#trail && auditOf(settings, this.#vm, this.#trail, this.#clock);
-        const observers = [this.#metrics?.vm, gate].filter((each) => each !== undefined);
-        this.recording = { observers, gate };
+        for (const vm of this.#vms) vm.adopt(this.#process !== undefined, this.#gate(vm.label));
       },
       undo: () => {
         if (trail !== undefined && trail !== old) this.#closing.push(trail.close());
@@ -94,26 +88,47 @@ export class Records {
     };
   }
 
-  /** Counts a limit that was reached. */
-  readonly limitReached = (limit: Reached): void =>
-    this.#metrics?.vm.observe({ kind: "limit", limit });
-
-  /** Counts an internal error. */
-  readonly internalError = (place: InternalErrorPlace): void =>
-    this.#metrics?.vm.observe({ kind: "internal-error", place });
-
-  /** Returns the metrics of the process and its VMs in Prometheus' text format. */
-  render(vms: readonly Gauges[]): string {
-    if (this.#metrics === undefined) return "";
-    const { process, vm } = this.#metrics;
-    process.update(vms.length);
-    for (const gauges of vms) vm.update(gauges);
-    return Metrics.render([process.metrics, vm.metrics]);
+  /**
+   * Returns the records of a VM, until they are disposed of.
+   *
+   * @param label its name in the records, if it has one
+   */
+  ofVm(label: string | undefined): VmRecords {
+    const records: VmRecords = new VmRecords(label, () => this.#vms.delete(records));
+    records.adopt(this.#process !== undefined, this.#gate(label));
+    this.#vms.add(records);
+    return records;
   }
+
+  /** The observers and the gate of the commands of the control socket. */
+  get ofControl(): Recording {
+    return recordingOf(this.#process, this.#gate(undefined));
+  }
+
+  /** Returns all metrics in Prometheus' text format. */
+  render(): string {
+    if (this.#process === undefined) return "";
+    this.#process.update(this.#vms.size);
+    const ofVms = [...this.#vms].flatMap((vm) => vm.metrics ?? []);
+    return Metrics.render([this.#process.metrics, ...ofVms]);
+  }
+
+  /** Counts a limit that was reached outside the VMs. */
+  readonly limitReached = (limit: Reached): void =>
+    this.#process?.observe({ kind: "limit", limit });
+
+  /** Counts an internal error outside the VMs. */
+  readonly internalError = (place: InternalErrorPlace): void =>
+    this.#process?.observe({ kind: "internal-error", place });
 
   /** Retries to write records after a failure. */
   tick(): void {
     this.#trail?.tick();
+  }
+
+  /** Whether records wait to be written again. */
+  get failing(): boolean {
+    return this.#trail?.failing ?? false;
   }
 
   /** Reopens the audit; returns whether there is one. */
@@ -132,6 +147,66 @@ export class Records {
   async close(): Promise<void> {
     await Promise.all([...this.#closing, this.#trail?.close()]);
   }
+
+  #gate(vm: string | undefined): Audit | undefined {
+    return this.#trail && auditOf(this.#settings, this.#trail, this.#clock, vm);
+  }
+}
+
+/** The records of one VM. */
+export class VmRecords implements Disposable {
+  /** The VM's name in the records, if it has one. */
+  readonly label: string | undefined;
+  readonly #forget: () => void;
+  #metrics: MetricsRecorder | undefined;
+  #gauges: (() => Gauges) | undefined;
+  /** The observers of the VM's hub, and its gate. */
+  recording: Recording = { observers: [] };
+
+  /**
+   * Creates records that record nothing yet.
+   *
+   * @param forget is called when they are disposed of
+   */
+  constructor(label: string | undefined, forget: () => void) {
+    this.label = label;
+    this.#forget = forget;
+  }
+
+  /** Adopts settings: whether there are metrics, and the audit if there is one. */
+  adopt(hasMetrics: boolean, gate: Audit | undefined): void {
+    if (hasMetrics) this.#metrics ??= new MetricsRecorder(isKnown, this.label);
+    else this.#metrics = undefined;
+    this.recording = recordingOf(this.#metrics, gate);
+  }
+
+  /** Takes the function that looks up the VM's present numbers. */
+  measure(gauges: () => Gauges): void {
+    this.#gauges = gauges;
+  }
+
+  /** The metrics with present numbers; `undefined` where they are not configured. */
+  get metrics(): Metrics | undefined {
+    if (this.#gauges !== undefined) this.#metrics?.update(this.#gauges());
+    return this.#metrics?.metrics;
+  }
+
+  /** Counts a limit that was reached. */
+  readonly limitReached = (limit: Reached): void =>
+    this.#metrics?.observe({ kind: "limit", limit });
+
+  /** Counts an internal error. */
+  readonly internalError = (place: InternalErrorPlace): void =>
+    this.#metrics?.observe({ kind: "internal-error", place });
+
+  /** Ends the records: their metrics are shown no more. */
+  [Symbol.dispose](): void {
+    this.#forget();
+  }
+}
+
+function recordingOf(metrics: Observer | undefined, gate: Audit | undefined): Recording {
+  return { observers: [metrics, gate].filter((each) => each !== undefined), gate };
 }
 
 function isKnown(command: string): boolean {
@@ -143,12 +218,13 @@ function trailOf(to: string, log: Log, failed: () => void): AuditTrail {
 }
 
 function auditOf(
-  settings: SettingValues,
-  vm: string | undefined,
+  settings: ServeSettings,
   trail: AuditTrail,
   clock: Clock,
+  vm: string | undefined,
 ): Audit {
   return new Audit(trail, {
+    vm,
     isRead: (command) => READ.has(command),
     isKnown,
     all: settings["audit-all"],

@@ -84,12 +84,10 @@ async function dialUnix(
 ): Promise<Stream> {
   if (passing === undefined) return await Deno.connect(address);
   const { libc, refused } = passing;
-  const before = libc.outgoing();
-  const connecting = Deno.connect(address);
-  const [descriptor, ...others] = libc.outgoing().difference(before);
+  const [connecting, descriptor] = libc.connected(() => Deno.connect(address));
   const socket = await connecting;
-  if (descriptor === undefined || others.length > 0) {
-    refused("its descriptor cannot be identified");
+  if (descriptor === undefined) {
+    refused("its descriptor cannot be told from others");
     return socket;
   }
   return new FdSocket(socket, libc, descriptor, refused);

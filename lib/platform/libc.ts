@@ -66,6 +66,28 @@ const SEARCH_LIMIT = 65536;
 /** The size of small buffers: V8 may move buffers of less than 65 bytes. */
 const FIXED_BYTES = 128;
 
+/** The descriptors that are compared to find a new one. */
+const NEAR_LIMIT = 256;
+const EFD_CLOEXEC = SOCK_CLOEXEC;
+
+/** The addresses that our listening sockets have had, as the kernel gives them; the latest ones. */
+const LISTENING = new Set<string>();
+/** The limit of such addresses: VMs come and go for months. */
+const LISTENING_LIMIT = 65536;
+
+/** Notes the path of a unix socket that listens, for {@linkcode Libc.isOwnEnd}. */
+export function noteListeningAt(path: string): void {
+  const end = path.startsWith("\0") ? "" : "\0";
+  noteAddress(`\x01\0${String.fromCharCode(...new TextEncoder().encode(path))}${end}`);
+}
+
+function noteAddress(address: string): void {
+  LISTENING.add(address);
+  if (LISTENING.size <= LISTENING_LIMIT) return;
+  const [oldest] = LISTENING;
+  LISTENING.delete(oldest!);
+}
+
 let loaded: Libc | undefined;
 
 /**
@@ -89,8 +111,6 @@ export class Libc extends Calls {
   readonly #vectorView = new DataView(this.#vector.buffer);
   readonly #small = new Uint8Array(FIXED_BYTES);
   readonly #smallView = new DataView(this.#small.buffer);
-  /** The addresses of our listening sockets, including those that were closed. */
-  readonly #listening = new Set<string>();
   readonly #length = new Uint8Array(FIXED_BYTES);
   readonly #lengthView = new DataView(this.#length.buffer);
 
@@ -248,22 +268,34 @@ export class Libc extends Calls {
 
   /** Returns the descriptors of all connections that this process has made to unix sockets, not accepted. */
   outgoing(): Set<number> {
-    const { getpeername, getsockname } = this.c;
-    const found = new Set<number>();
-    for (const descriptor of this.#all()) {
-      if (!this.#isUnixStream(descriptor) || !this.#nameOf(descriptor, getpeername)) continue;
-      // An accepted socket has the address of its listener.
-      if (this.#nameOf(descriptor, getsockname)?.length === SUN_PATH) found.add(descriptor);
-    }
-    return found;
+    return new Set(this.#all().filter((descriptor) => this.#isOutgoing(descriptor)));
   }
 
-  /** Records the addresses of our listening sockets, for {@linkcode isOwnEnd}; call it after opening one. */
+  /**
+   * Connects to a unix socket, and finds the descriptor of the connection.
+   *
+   * The kernel gives each new descriptor the lowest free number, so only a few have to be compared.
+   *
+   * @param connect makes the connection before it returns
+   * @returns what `connect` returns, and the descriptor; `undefined` if it cannot be told from others
+   */
+  connected<T>(connect: () => T): [T, number | undefined] {
+    const lowest = this.checked(this.c.eventfd(0, EFD_CLOEXEC), "eventfd");
+    this.close(lowest);
+    const near = Array.from({ length: NEAR_LIMIT }, (_, index) => lowest + index);
+    const find = (): number[] => near.filter((descriptor) => this.#isOutgoing(descriptor));
+    const before = new Set(find());
+    const connection = connect();
+    const [descriptor, ...others] = find().filter((each) => !before.has(each));
+    return [connection, others.length > 0 ? undefined : descriptor];
+  }
+
+  /** Notes the addresses of all our listening sockets, for {@linkcode isOwnEnd}. */
   noteListening(): void {
     for (const descriptor of this.#all()) {
       if (this.#option(descriptor, SO_ACCEPTCONN) !== 1) continue;
       const address = this.#nameOf(descriptor, this.c.getsockname);
-      if (address !== undefined) this.#listening.add(address);
+      if (address !== undefined) noteAddress(address);
     }
   }
 
@@ -275,7 +307,7 @@ export class Libc extends Calls {
   isOwnEnd(descriptor: number): boolean {
     if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
     const address = this.#nameOf(descriptor, this.c.getpeername);
-    return address !== undefined && this.#listening.has(address);
+    return address !== undefined && LISTENING.has(address);
   }
 
   /** Yields the numbers of all possible descriptors. */
@@ -290,6 +322,13 @@ export class Libc extends Calls {
     if (call(descriptor, this.#small, this.#length) !== 0) return undefined;
     const length = this.#lengthView.getUint32(0, true);
     return String.fromCharCode(...this.#small.subarray(0, length));
+  }
+
+  /** Returns whether a descriptor is a connection to a unix socket; an accepted one has the address of its listener. */
+  #isOutgoing(descriptor: number): boolean {
+    return this.#isUnixStream(descriptor) &&
+      this.#nameOf(descriptor, this.c.getpeername) !== undefined &&
+      this.#nameOf(descriptor, this.c.getsockname)?.length === SUN_PATH;
   }
 
   #isUnixStream(descriptor: number): boolean {

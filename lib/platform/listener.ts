@@ -17,6 +17,7 @@ import {
 import type { ListenerSettings } from "../config/options.ts";
 import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
+import { noteListeningAt } from "./libc.ts";
 import type { Log } from "./log.ts";
 import type { Poller } from "./poller.ts";
 import { adopt } from "./socket_activation.ts";
@@ -27,8 +28,10 @@ import {
   type Change,
   inodeAt,
   type Listen,
+  makeDirectories,
   NO_CHANGE,
   notListening,
+  removeDirectories,
   removeIfThere,
   removeStaleSocket,
   type UnixAddress,
@@ -63,6 +66,8 @@ export class Listener implements Disposable {
   readonly #buckets = new Map<number, TokenBucket>();
   /** The inode of the socket file, so that no other file is removed. */
   #inode: number | undefined;
+  /** The directories that were made for the socket file. */
+  #directories: readonly string[] = [];
   #closed = false;
   /** Resolves when it is resumed or closed. */
   #awake = Promise.withResolvers<void>();
@@ -100,8 +105,16 @@ export class Listener implements Disposable {
       return new Listener(settings, { socket, inode: undefined });
     }
     const bind = binderFor(poller);
-    if (isFile(address)) await removeStaleSocket(address as UnixAddress);
-    return new Listener(settings, bind(settings, address), bind);
+    const made = makeDirectories(settings);
+    try {
+      if (isFile(address)) await removeStaleSocket(address as UnixAddress);
+      const listener = new Listener(settings, bind(settings, address), bind);
+      listener.#directories = made;
+      return listener;
+    } catch (error) {
+      removeDirectories(made);
+      throw error;
+    }
   }
 
   /** Whether it is suspended. */
@@ -129,6 +142,7 @@ export class Listener implements Disposable {
     if (this.#closed || !this.suspended || address.transport === "fd") return;
     if (isFile(address)) await removeStaleSocket(address as UnixAddress);
     if (this.#closed || !this.suspended) return;
+    this.#makeDirectories();
     const { socket, inode } = this.#bind!(this.settings, address);
     this.#socket = socket;
     this.#inode = inode;
@@ -167,6 +181,7 @@ export class Listener implements Disposable {
 
   #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
     if (inodeAt(address.path) === this.#inode) return applyAccess(settings, address);
+    this.#makeDirectories();
     const { socket, inode } = this.#bind!(settings, address);
     return {
       commit: () => {
@@ -254,11 +269,18 @@ export class Listener implements Disposable {
     }
   }
 
+  /** Makes the directories of the socket file again, if somebody has removed them. */
+  #makeDirectories(): void {
+    const made = makeDirectories(this.settings);
+    this.#directories = [...new Set([...this.#directories, ...made])];
+  }
+
   /** Stops listening for good. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#close();
+    removeDirectories(this.#directories);
     this.#awake.resolve();
   }
 
@@ -320,9 +342,13 @@ interface Bound {
 type Bind = (settings: ListenerSettings, address: Address) => Bound;
 
 function binderFor(poller: Poller | undefined): Bind {
-  const listen: Listen = poller === undefined
-    ? (path) => Deno.listen({ transport: "unix", path })
-    : (path) => new UnixListener(poller, poller.libc.listen(path), path);
+  const listen: Listen = (path) => {
+    const socket = poller === undefined
+      ? Deno.listen({ transport: "unix", path })
+      : new UnixListener(poller, poller.libc.listen(path), path);
+    noteListeningAt(path);
+    return socket;
+  };
   return (settings, address) => {
     try {
       if (address.transport === "tcp") {

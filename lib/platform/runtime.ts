@@ -27,24 +27,18 @@ export const IS_OLDER_DENO: boolean = MAJOR < 2 || (MAJOR === 2 && MINOR < 9);
  * @param rereads whether a reload may change the settings, and with them the permissions needed
  */
 export async function dropPermissions(
-  { qemu, listeners, metrics, audit }: Pick<
-    MachineSettings,
-    "qemu" | "listeners" | "metrics" | "audit"
-  >,
+  { qemu, listeners, vms, metrics, audit }: ServeSettings,
   notifies = false,
   rereads = false,
 ): Promise<void> {
-  const unix = notifies || rereads || qemu.transport === "unix" ||
-    listeners.some(({ address }) => address.transport === "unix") ||
-    metrics?.address.transport === "unix" || audit !== undefined;
+  const named = vms.flatMap((vm) => [vm.qemu, ...vm.listeners.map(({ address }) => address)]);
+  const addresses = [qemu, ...listeners.map(({ address }) => address), ...named];
+  const unix = notifies || rereads || metrics?.address.transport === "unix" ||
+    audit !== undefined || addresses.some((each) => each?.transport === "unix");
   if (!unix) {
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });
   }
-  // Unix sockets need `net` too, to connect and to send.
-  const net = qemu.transport === "tcp" || notifies || rereads || qemu.transport === "unix" ||
-    audit === "journal";
-  if (!net) await Deno.permissions.revoke({ name: "net" });
   await Deno.permissions.revoke({ name: "env" });
   await dropFfi();
 }

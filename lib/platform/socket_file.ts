@@ -61,7 +61,48 @@ export function bindFile(
   }
 }
 
-/** Creates a directory next to the socket that only this user can enter. */
+/**
+ * Makes the missing directories of a socket, if its settings say so.
+ *
+ * @returns those that it made, the deepest last
+ * @throws Failure if it cannot
+ */
+export function makeDirectories({ directoryMode, address }: ListenerSettings): string[] {
+  const made: string[] = [];
+  if (directoryMode === undefined || address.transport !== "unix") return made;
+  const missing: string[] = [];
+  let directory = directoryOf(address.path);
+  while (inodeAt(directory) === undefined && directory !== directoryOf(directory)) {
+    missing.unshift(directory);
+    directory = directoryOf(directory);
+  }
+  try {
+    for (const each of missing) {
+      Deno.mkdirSync(each);
+      made.push(each);
+      // The process's umask does not count.
+      Deno.chmodSync(each, directoryMode);
+    }
+    return made;
+  } catch (error) {
+    // Another listener of this VM may need the same directory, and have made it first.
+    if (error instanceof Deno.errors.AlreadyExists) return made;
+    removeDirectories(made);
+    const reason = (error as Error).message;
+    throw new Failure(78, `${addressText(address)}: cannot make the directory: ${reason}`);
+  }
+}
+
+/** Removes directories that were made for a socket, as far as they are empty. */
+export function removeDirectories(made: readonly string[]): void {
+  try {
+    for (const directory of made.toReversed()) Deno.removeSync(directory);
+  } catch {
+    // Somebody else uses it, or has removed it.
+  }
+}
+
+/** Makes a directory beside the socket that only this user can enter. */
 function makeStagingDir(address: UnixAddress): string {
   for (let tries = 0;; tries++) {
     const path = `${directoryOf(address.path)}/.${crypto.randomUUID().slice(0, 7)}`;

@@ -1,0 +1,110 @@
+/**
+ * The control socket: administrators of all VMs connect to it, whether there is a QEMU or not.
+ *
+ * @module
+ */
+
+import type { Administered, Administration } from "../hub/administration.ts";
+import { Mux } from "../hub/mux.ts";
+import type { MuxOptions } from "../hub/mux_options.ts";
+import { DEFAULT_VM } from "../config/machines.ts";
+import type { ServeSettings } from "../config/settings.ts";
+import { TURNS } from "../platform/turns.ts";
+import { ClientRegistry, type ClientSettings, type RegistryDeps } from "./client_registry.ts";
+import { InternalErrors, LimitLog } from "./limit_log.ts";
+import type { MachineDeps } from "./machine.ts";
+
+/** The parts of the daemon that the control socket uses. */
+export interface ControlDeps
+  extends
+    Pick<MachineDeps, "log" | "clock" | "records" | "version" | "running" | "reload">,
+    Pick<RegistryDeps, "poller" | "budget" | "take" | "keep"> {
+  /** Returns the VMs. */
+  vms(): Iterable<Administered>;
+}
+
+/** The control socket, and the administrators connected to it. */
+export class Control implements Disposable {
+  readonly #deps: ControlDeps;
+  readonly #limitLog: LimitLog;
+  readonly #errors: InternalErrors;
+  readonly #mux: Mux;
+  readonly #clients: ClientRegistry;
+
+  /**
+   * Creates it without administrators.
+   *
+   * @param many whether there can be several VMs
+   */
+  constructor(settings: ServeSettings, many: boolean, deps: ControlDeps) {
+    const { log, clock, records, keep, reload, vms } = deps;
+    this.#deps = deps;
+    this.#limitLog = new LimitLog(log, records.limitReached);
+    this.#errors = new InternalErrors(this.#limitLog, records.internalError);
+    const [errors, limitLog] = [this.#errors, this.#limitLog];
+    this.#mux = new Mux(this.#muxOptions(settings, { many, vms }), {
+      ready: () => {},
+      lost: () => {},
+      stalled: () => {},
+      idle: () => {},
+      reload: (done) => keep(reload().then(done)),
+      failed: (where, error, client) => errors.report(where, error, client),
+    }, records.ofControl);
+    const shared = { mux: this.#mux, log, limitLog, errors, clock, turns: TURNS };
+    this.#clients = new ClientRegistry(listenersOf(settings), { ...deps, ...shared });
+  }
+
+  /** Listens, if the settings have an address; @throws Failure if it cannot */
+  async open(): Promise<void> {
+    await this.#clients.open();
+  }
+
+  /** Adopts new settings, all or nothing; @throws Failure if it cannot */
+  async adopt(settings: ServeSettings): Promise<void> {
+    await this.#clients.adopt(listenersOf(settings));
+  }
+
+  /** Records with the present observers from now on. */
+  adoptRecording(): void {
+    this.#mux.adoptRecording(this.#deps.records.ofControl);
+  }
+
+  /** Advances the time to `now`, in seconds. */
+  tick(now: number): void {
+    this.#errors.attempt("other", () => this.#mux.tick(now));
+    this.#errors.attempt("other", () => this.#clients.tick(now));
+    this.#limitLog.tick(now);
+  }
+
+  /** Disconnects the administrators and accepts no more. */
+  [Symbol.dispose](): void {
+    this.#errors.attempt("teardown", () => this.#clients[Symbol.dispose]());
+    this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
+  }
+
+  #muxOptions(settings: ServeSettings, administration: Administration): MuxOptions {
+    const { clock, version, running } = this.#deps;
+    return {
+      vm: settings.vm ?? DEFAULT_VM,
+      administration,
+      version,
+      handshakeTime: settings["handshake-timeout"],
+      onLoss: settings["on-loss"],
+      stallTime: settings["stall-timeout"],
+      deadlines: [],
+      timeOfDay: () => clock.timeOfDay(),
+      clock: () => clock.now(),
+      running,
+      later: (task) => TURNS.add(task),
+    };
+  }
+}
+
+/** The control socket as the only listener; without one, nobody can connect. */
+function listenersOf(settings: ServeSettings): ClientSettings {
+  const { control } = settings;
+  return {
+    listeners: control === undefined ? [] : [control],
+    "max-clients": settings["max-clients"],
+  };
+}

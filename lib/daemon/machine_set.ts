@@ -1,0 +1,378 @@
+/**
+ * The machines of the process: one, or one for each VM that has a name or is found.
+ *
+ * With several VMs, what is wrong with one is logged, and tried again; the others do not notice.
+ *
+ * @module
+ */
+
+import type { Administered } from "../hub/administration.ts";
+import { addressText } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
+import type { Machines, MachineSettings } from "../config/machines.ts";
+import { Failure } from "../platform/failure.ts";
+import { Discovery } from "./discovery.ts";
+import type { LimitLog } from "./limit_log.ts";
+import { Machine, type MachineDeps } from "./machine.ts";
+
+/** The time after which a VM that could not be served is tried again. */
+const RETRY_SECONDS = 5;
+/** The time that clients of a VM whose socket's place is gone are held, with `on-loss=hold`. */
+const HOLD_SECONDS = 30;
+
+/** The parts of the daemon that the set uses. */
+export interface MachineSetDeps extends Omit<MachineDeps, "many"> {
+  /** Logs lines that may come often. */
+  readonly limitLog: LimitLog;
+}
+
+/** A VM of the set. */
+interface Entry {
+  readonly vm: string;
+  settings: MachineSettings;
+  /** Its machine, while it is served. */
+  machine: Machine | undefined;
+  /** Resolves when the machine has ended. */
+  running: Promise<void>;
+  /** Whether it is being opened. */
+  opening: boolean;
+  /** The problem that was logged last. */
+  problem: string;
+  /** The time at which it is tried again, if it could not be served. */
+  retryAt: number;
+  /** The time since which the place of its socket is gone. */
+  goneSince: number | undefined;
+}
+
+/** The machines by the names of their VMs. */
+export class MachineSet implements Disposable {
+  #machines: Machines;
+  readonly #deps: MachineSetDeps;
+  readonly #entries = new Map<string, Entry>();
+  #discovery: Discovery | undefined;
+  #stopping = false;
+  readonly #stopped = Promise.withResolvers<void>();
+
+  /** Creates a set that serves nothing yet. */
+  constructor(machines: Machines, deps: MachineSetDeps) {
+    this.#machines = machines;
+    this.#deps = deps;
+  }
+
+  /** Listens for the clients of every VM with a name; @throws Failure if the only VM cannot */
+  async open(): Promise<void> {
+    for (const [vm, settings] of this.#machines.named) {
+      const entry = this.#add(vm, settings);
+      if (this.#machines.many) await this.#open(entry);
+      else entry.machine = await this.#opened(vm, settings);
+    }
+  }
+
+  /**
+   * Serves until the machines are drained, or until the only QEMU of the only VM has left.
+   *
+   * @throws Failure if the peer of the only VM is not QEMU
+   */
+  async run(): Promise<void> {
+    const { many } = this.#machines;
+    if (!many) {
+      const [{ machine } = { machine: undefined }] = this.#entries.values();
+      return await machine?.run();
+    }
+    this.#discover();
+    await this.#stopped.promise;
+    this.#discovery?.[Symbol.dispose]();
+    await Promise.all(this.#entries.values().map(({ running }) => running));
+  }
+
+  /** Drains every machine; `run` resolves then. */
+  drain(): void {
+    this.#stopping = true;
+    for (const machine of this.all()) machine.drain();
+    this.#stopped.resolve();
+  }
+
+  /** Ends draining now. */
+  disconnect(): void {
+    for (const machine of this.all()) machine.disconnect();
+  }
+
+  /** Disconnects all clients and accepts no more. */
+  [Symbol.dispose](): void {
+    this.#stopping = true;
+    this.#stopped.resolve();
+    this.#discovery?.[Symbol.dispose]();
+    for (const machine of this.all()) machine[Symbol.dispose]();
+  }
+
+  /** Yields the machines that are served. */
+  *all(): Generator<Machine> {
+    for (const { machine } of this.#entries.values()) if (machine !== undefined) yield machine;
+  }
+
+  /** Returns the VMs for administrators, in the order of their names. */
+  administered(): Administered[] {
+    const vms = Array.from(this.all(), (machine) => machine.administered);
+    return vms.toSorted((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  /** The state of all VMs in a few words. */
+  get statusText(): string {
+    const machines = [...this.all()];
+    let clients = 0;
+    for (const machine of machines) clients += machine.clients;
+    const shown = `${clients} ${clients === 1 ? "client" : "clients"}`;
+    if (!this.#machines.many) return `${machines[0]?.statusText ?? "starting"}, ${shown}`;
+    const connected = machines.filter(({ awaitsQemu }) => !awaitsQemu).length;
+    const stalled = machines.filter((machine) => machine.stalled).length;
+    const failed = this.#entries.size - machines.length;
+    const parts = [
+      `${this.#entries.size} ${this.#entries.size === 1 ? "VM" : "VMs"}`,
+      `${connected} connected`,
+      ...(stalled > 0 ? [`${stalled} stalled`] : []),
+      ...(failed > 0 ? [`${failed} not served`] : []),
+      shown,
+    ];
+    return this.#stopping ? `shutting down, ${shown}` : parts.join(", ");
+  }
+
+  /**
+   * Adopts new settings, all or nothing; the VMs whose settings are the same do not notice.
+   *
+   * @throws Failure if it cannot
+   */
+  async adopt(machines: Machines): Promise<void> {
+    const adopted: [Machine, MachineSettings][] = [];
+    const opened = new Map<string, Machine>();
+    try {
+      for (const { vm, machine, settings } of this.#entries.values()) {
+        const wanted = wantedFor(machines, vm);
+        if (wanted === undefined || machine === undefined) continue;
+        await naming(vm, machines.many, () => machine.adopt(wanted));
+        adopted.push([machine, settings]);
+      }
+      for (const [vm, settings] of machines.named) {
+        if (this.#entries.has(vm)) continue;
+        opened.set(vm, await naming(vm, machines.many, () => this.#opened(vm, settings)));
+      }
+    } catch (error) {
+      for (const machine of opened.values()) machine[Symbol.dispose]();
+      for (const [machine, settings] of adopted) await machine.adopt(settings);
+      throw error;
+    }
+    this.#machines = machines;
+    for (const entry of [...this.#entries.values()]) {
+      const wanted = wantedFor(machines, entry.vm);
+      if (wanted === undefined) this.#remove(entry, "it is no longer configured");
+      else entry.settings = wanted;
+    }
+    for (const [vm, machine] of opened) {
+      const entry = this.#add(vm, machines.named.get(vm)!);
+      this.#serve(entry, machine);
+    }
+    for (const entry of this.#entries.values()) entry.retryAt = 0;
+    if (machines.many && !this.#stopping) this.#discover();
+  }
+
+  /** Records with the present observers from now on. */
+  adoptRecording(): void {
+    for (const machine of this.all()) machine.adoptRecording();
+  }
+
+  /** Advances the time to `now`, in seconds. */
+  tick(now: number): void {
+    for (const entry of this.#entries.values()) {
+      entry.machine?.tick(now);
+      if (entry.machine !== undefined || entry.opening || now < entry.retryAt) continue;
+      this.#deps.keep(this.#open(entry));
+    }
+  }
+
+  /** Looks for VMs from now on. */
+  #discover(): void {
+    this.#discovery?.[Symbol.dispose]();
+    const { log } = this.#deps;
+    this.#discovery = new Discovery(this.#machines.pattern, {
+      log,
+      named: () => this.#namedPaths(),
+      present: (vms) => this.#present(vms),
+      awaited: (vm) => this.#entries.get(vm)?.machine?.awaitsQemu ?? true,
+      appeared: (vm) => this.#appeared(vm),
+    });
+    this.#discovery.scan();
+  }
+
+  #namedPaths(): ReadonlyMap<string, string> {
+    const paths = new Map<string, string>();
+    for (const vm of this.#machines.named.keys()) {
+      const path = this.#entries.get(vm)?.machine?.qemuPath;
+      if (path !== undefined) paths.set(vm, path);
+    }
+    return paths;
+  }
+
+  /** Removes the VMs whose place is gone. */
+  #present(vms: ReadonlySet<string>): void {
+    const now = this.#deps.running();
+    for (const entry of [...this.#entries.values()]) {
+      if (this.#machines.named.has(entry.vm)) continue;
+      if (vms.has(entry.vm)) {
+        entry.goneSince = undefined;
+        continue;
+      }
+      entry.goneSince ??= now;
+      const holds = entry.settings["on-loss"] === "hold" && (entry.machine?.clients ?? 0) > 0;
+      if (holds && now - entry.goneSince < HOLD_SECONDS) continue;
+      this.#remove(entry, "it is gone");
+    }
+  }
+
+  /** Serves a VM that was found, or connects to its QEMU. */
+  #appeared(vm: string): void {
+    const known = this.#entries.get(vm);
+    if (known !== undefined) {
+      known.machine?.qemuAppeared();
+      known.retryAt = 0;
+      return;
+    }
+    const { limitLog } = this.#deps;
+    try {
+      const settings = this.#machines.settingsOf(vm);
+      const most = settings["max-vms"];
+      if (this.#entries.size >= most) {
+        const line = `VM ${vm} is not served: there are ${most} VMs (max-vms)`;
+        return limitLog.reached("max-vms", "VMs", line);
+      }
+      this.#deps.keep(this.#open(this.#add(vm, settings)));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      limitLog.logged(`VM ${vm} is not served`, `VM ${vm} is not served: ${error.message}`);
+    }
+  }
+
+  #add(vm: string, settings: MachineSettings): Entry {
+    const entry: Entry = {
+      vm,
+      settings,
+      machine: undefined,
+      running: Promise.resolve(),
+      opening: false,
+      problem: "",
+      retryAt: 0,
+      goneSince: undefined,
+    };
+    this.#entries.set(vm, entry);
+    return entry;
+  }
+
+  /** Begins to serve a VM; logs what is wrong, and tries again later. */
+  async #open(entry: Entry): Promise<void> {
+    const { vm } = entry;
+    entry.opening = true;
+    try {
+      const machine = await this.#opened(vm, entry.settings);
+      entry.problem = "";
+      // It may have been removed meanwhile.
+      if (this.#entries.get(vm) !== entry || this.#stopping) machine[Symbol.dispose]();
+      else this.#serve(entry, machine);
+    } catch (error) {
+      this.#failed(entry, error);
+    } finally {
+      entry.opening = false;
+    }
+  }
+
+  /** Opens a machine; @throws Failure if it cannot listen */
+  async #opened(vm: string, settings: MachineSettings): Promise<Machine> {
+    const { many, labelled } = this.#machines;
+    this.#checkAddresses(vm, settings);
+    const label = labelled ? vm : undefined;
+    const changed = (): void => {
+      this.#deps.changed();
+      this.#discovery?.lost();
+    };
+    const machine = new Machine(settings, label, { ...this.#deps, many, changed });
+    try {
+      await machine.open();
+      return machine;
+    } catch (error) {
+      machine[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Checks that no other VM listens at the same address; @throws Failure if one does */
+  #checkAddresses(vm: string, { listeners }: MachineSettings): void {
+    const wanted = new Set(listeners.map(({ address }) => addressText(address)));
+    for (const other of this.#entries.values()) {
+      if (other.vm === vm) continue;
+      for (const { address } of other.settings.listeners) {
+        const text = addressText(address);
+        if (!wanted.has(text) || text.endsWith(":0")) continue;
+        throw new Failure(
+          78,
+          `${text} is a socket of the VM ${other.vm} too; give each VM sockets of its own`,
+        );
+      }
+    }
+  }
+
+  /** Serves a VM until its machine ends. */
+  #serve(entry: Entry, machine: Machine): void {
+    entry.machine = machine;
+    entry.running = this.#run(entry, machine);
+    this.#deps.keep(entry.running);
+    this.#deps.changed();
+  }
+
+  async #run(entry: Entry, machine: Machine): Promise<void> {
+    try {
+      await machine.run();
+    } catch (error) {
+      this.#failed(entry, error);
+    } finally {
+      // While the process drains, clients of other VMs still get replies; the daemon ends the machines.
+      if (!this.#stopping) {
+        machine[Symbol.dispose]();
+        if (entry.machine === machine) entry.machine = undefined;
+        this.#deps.changed();
+      }
+    }
+  }
+
+  /** Logs why a VM is not served; throws a bug on. */
+  #failed(entry: Entry, error: unknown): void {
+    if (!(error instanceof Failure)) throw error;
+    entry.retryAt = this.#deps.running() + RETRY_SECONDS;
+    if (error.message === entry.problem) return;
+    entry.problem = error.message;
+    const again = `tried again every ${RETRY_SECONDS} s`;
+    this.#deps.log.withVm(entry.vm).warn(`not served: ${error.message}; ${again}`);
+  }
+
+  #remove(entry: Entry, because: string): void {
+    this.#entries.delete(entry.vm);
+    const { machine } = entry;
+    entry.machine = undefined;
+    if (machine !== undefined) {
+      machine[Symbol.dispose]();
+      this.#deps.log.withVm(entry.vm).info(`no longer served: ${because}`);
+    }
+    this.#deps.changed();
+  }
+}
+
+/** Returns the settings of a VM in a configuration; `undefined` if it has none there. */
+function wantedFor(machines: Machines, vm: string): MachineSettings | undefined {
+  return machines.named.get(vm) ?? (machines.pattern && machines.settingsOf(vm));
+}
+
+/** Runs something for a VM, and names the VM in the failure. */
+async function naming<T>(vm: string, many: boolean, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!many || !(error instanceof Failure)) throw error;
+    throw new Failure(error.status, `VM ${vm}: ${error.message}`);
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * One process for many VMs: found, served, kept apart, and reloaded.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TestClient } from "./support/client.ts";
+import { FakeQemu } from "./support/fake_qemu.ts";
+import { makePlace } from "./support/place.ts";
+import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+
+/** A host: a directory of QEMUs, one of listeners, and a control socket. */
+class Host implements Disposable {
+  readonly #place = makePlace();
+  readonly path = this.#place.path;
+
+  constructor() {
+    Deno.mkdirSync(`${this.path}/q`);
+  }
+
+  /** Starts a fake QEMU for a VM, in a directory of its own. */
+  qemu(vm: string, manners: ConstructorParameters<typeof FakeQemu>[1] = {}): FakeQemu {
+    Deno.mkdirSync(`${this.path}/q/${vm}`, { recursive: true });
+    return new FakeQemu(`${this.path}/q/${vm}/qmp`, manners);
+  }
+
+  /** Starts qmpmux with templates for all VMs. */
+  start(...more: string[]): Promise<TestQmpmux> {
+    const templates = ["--qemu", `${this.path}/q/{vm}/qmp`, "--listen", this.listener("{vm}")];
+    return startQmpmux([...templates, ...more], { listeners: 0 });
+  }
+
+  listener(vm: string): string {
+    return `${this.path}/m/${vm}/mux`;
+  }
+
+  client(vm: string): Promise<TestClient> {
+    return TestClient.ready(this.listener(vm));
+  }
+
+  /** Returns the names of the VMs that have a directory of listeners. */
+  get served(): string[] {
+    return [...Deno.readDirSync(`${this.path}/m`)].map(({ name }) => name).sort();
+  }
+
+  [Symbol.dispose](): void {
+    this.#place[Symbol.dispose]();
+  }
+}
+
+/** A fake QEMU that answers `query-name` with its VM's name. */
+function named(vm: string): ConstructorParameters<typeof FakeQemu>[1] {
+  return {
+    answer: ({ name }) => name === "query-name" ? `{"return": {"name": "${vm}"}}\r\n` : undefined,
+  };
+}
+
+const NAME = { execute: "query-name" };
+
+function connected(vm: string): RegExp {
+  return new RegExp(`^qmpmux: ${vm}: connected to QEMU`);
+}
+
+Deno.test("a VM that is there, or appears, is served at its own sockets", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await host.start();
+  await mux.log.until(connected("a"));
+  await using _b = host.qemu("b", named("b"));
+  await mux.log.until(connected("b"));
+  using a = await host.client("a");
+  using b = await host.client("b");
+  assertMatch(await a.ask(NAME), /"name": "a"/);
+  assertMatch(await b.ask(NAME), /"name": "b"/);
+  assertEquals(host.served, ["a", "b"]);
+});
+
+Deno.test("a VM whose directory is removed is no longer served, and leaves no socket", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  const b = host.qemu("b", named("b"));
+  await using mux = await host.start();
+  await mux.log.until(connected("b"));
+  using a = await host.client("a");
+  using gone = await host.client("b");
+  await b[Symbol.asyncDispose]();
+  Deno.removeSync(`${host.path}/q/b`, { recursive: true });
+  await mux.log.until(/^qmpmux: b: no longer served: it is gone$/);
+  assertEquals(await gone.lines.rest(), []);
+  assertEquals(host.served, ["a"]);
+  assertMatch(await a.ask(NAME), /"name": "a"/);
+});
+
+Deno.test("clients of a VM wait while its QEMU restarts, with on-loss=hold", async () => {
+  using host = new Host();
+  const first = host.qemu("a", named("first"));
+  await using mux = await host.start("--on-loss", "hold");
+  await mux.log.until(connected("a"));
+  using client = await host.client("a");
+  await first[Symbol.asyncDispose]();
+  Deno.removeSync(`${host.path}/q/a`, { recursive: true });
+  assertMatch(await client.line(), /QEMU_LOST/);
+  await using _second = host.qemu("a", named("second"));
+  assertMatch(await client.line(), /QEMU_BACK/);
+  assertMatch(await client.ask(NAME), /"name": "second"/);
+});
+
+Deno.test("a socket that is no QEMU's hurts no other VM, and is served once it is one", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  const bad = host.qemu("b", { greeting: "HTTP/1.1 400 Bad Request\r\n\r\n" });
+  await using mux = await host.start();
+  await mux.log.until(/^qmpmux: b: .*QMP/);
+  using a = await host.client("a");
+  assertMatch(await a.ask(NAME), /"name": "a"/);
+  await bad[Symbol.asyncDispose]();
+  await using _b = host.qemu("b", named("b"));
+  await mux.log.until(connected("b"));
+});
+
+Deno.test("a file in the place of QEMU's socket is reported once, and the VM served later", async () => {
+  using host = new Host();
+  Deno.mkdirSync(`${host.path}/q/a`);
+  Deno.writeTextFileSync(`${host.path}/q/a/qmp`, "");
+  await using mux = await host.start();
+  const line = await mux.log.until(/^qmpmux: a: not served: /);
+  assertMatch(line, /qmp is not a socket; .*; tried again every 5 s$/);
+  Deno.removeSync(`${host.path}/q/a/qmp`);
+  await using _a = host.qemu("a", named("a"));
+  await mux.log.until(connected("a"));
+});
+
+Deno.test("a directory of VMs that does not exist yet is awaited", async () => {
+  using host = new Host();
+  Deno.removeSync(`${host.path}/q`);
+  await using mux = await host.start();
+  await mux.log.until(/q does not exist yet; waiting$/);
+  await using _a = host.qemu("a", named("a"));
+  await mux.log.until(connected("a"));
+});
+
+Deno.test("entries whose names are no names of VMs are left alone", async () => {
+  using host = new Host();
+  await using _odd = host.qemu("a b", named("odd"));
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await host.start();
+  await mux.log.until(connected("a"));
+  assertEquals(host.served, ["a"]);
+});
+
+Deno.test("max-vms bounds the VMs that are served", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await host.start("--max-vms", "1");
+  await mux.log.until(connected("a"));
+  await using _b = host.qemu("b", named("b"));
+  await mux.log.until(/^qmpmux: VM b is not served: there are 1 VMs \(max-vms\)$/);
+  assertEquals(host.served, ["a"]);
+});
+
+Deno.test("a reload adds, removes and changes VMs, and no other client notices", async () => {
+  using host = new Host();
+  const file = `${host.path}/qmpmux.toml`;
+  const tables = (...vms: string[]): void =>
+    Deno.writeTextFileSync(
+      file,
+      `control = "${host.path}/control"\n[[listen]]\naddress = "${host.listener("{vm}")}"\n` +
+        vms.map((vm) => `[[vm]]\n${vm}\n`).join(""),
+    );
+  const table = (vm: string, qemu = vm): string =>
+    `name = "${vm}"\nqemu = "${host.path}/q/${qemu}/qmp"`;
+  await using _a = host.qemu("a", named("a"));
+  await using _b = host.qemu("b", named("b"));
+  await using _c = host.qemu("c", named("c"));
+  tables(table("a"), table("b"));
+  await using mux = await startQmpmux(["--config", file], { listeners: 0 });
+  await mux.log.until(connected("b"));
+  using a = await host.client("a");
+  using b = await host.client("b");
+  tables(table("a"), table("c"));
+  mux.kill("SIGHUP");
+  await mux.log.until(connected("c"));
+  using c = await host.client("c");
+  assertMatch(await c.ask(NAME), /"name": "c"/);
+  assertEquals(await b.lines.rest(), []);
+  assertEquals(host.served, ["a", "c"]);
+  // A file that cannot be adopted changes nothing, however much of it is good.
+  tables(table("a"), table("b"), `${table("d")}\n[[vm.listen]]\naddress = "${host.path}/no/d"`);
+  mux.kill("SIGHUP");
+  await mux.log.until(/^qmpmux: not reloaded: VM d: .*no does not exist; create it$/);
+  assertEquals(host.served, ["a", "c"]);
+  // Another address of QEMU ends the session of this VM alone.
+  tables(table("a"), table("c", "b"));
+  mux.kill("SIGHUP");
+  await mux.log.until(/^qmpmux: c: connected to QEMU .*\/q\/b\/qmp$/);
+  using moved = await host.client("c");
+  assertMatch(await moved.ask(NAME), /"name": "b"/);
+  assertMatch(await a.ask(NAME), /"name": "a"/);
+});
+
+Deno.test("the control socket tells of all VMs, and disconnects clients of one", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using _b = host.qemu("b", named("b"));
+  await using mux = await host.start("--control", `${host.path}/control`);
+  await mux.log.until(connected("b"));
+  using a = await host.client("a");
+  using b = await host.client("b");
+  using control = await TestClient.ready(`${host.path}/control`);
+  const run = async (command: string, args = {}): Promise<unknown> => {
+    const execute = `__org.qmpmux_${command}`;
+    const reply = JSON.parse(await control.ask({ execute, arguments: args }));
+    return reply.return ?? reply.error.desc;
+  };
+  const status = await run("query-status") as { vm: string; qemu: string; clients: number }[];
+  assertEquals(status.map(({ vm, qemu, clients }) => `${vm} ${qemu} ${clients}`), [
+    "a ready 1",
+    "b ready 1",
+  ]);
+  const clients = await run("query-clients", { vm: "b*" }) as { vm: string; name: string }[];
+  assertEquals(clients.map(({ vm, name }) => `${vm} ${name}`), ["b mux/1"]);
+  assertMatch(await run("disconnect-client", { name: "mux/1" }) as string, /at 2 VMs/);
+  assertEquals(await run("disconnect-client", { name: "mux/1", vm: "b" }), {});
+  assertEquals(await b.lines.rest(), []);
+  assertMatch(await a.ask(NAME), /"name": "a"/);
+});
+
+Deno.test("SIGTERM drains every VM, and removes what was made", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await host.start();
+  await mux.log.until(connected("a"));
+  using a = await host.client("a");
+  mux.kill("SIGTERM");
+  assertEquals(await a.lines.rest(), []);
+  assertEquals((await mux.ended).code, 0);
+  assert(!Array.from(Deno.readDirSync(host.path), ({ name }) => name).includes("m"));
+});
