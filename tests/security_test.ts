@@ -368,7 +368,7 @@ Deno.test("no text from a client becomes a field of the journal", () => {
   assertEquals(bare.match(/^PRIORITY=|^QMPMUX_ROLE=/gm), ["PRIORITY=", "QMPMUX_ROLE="]);
 });
 
-Deno.test("no text of a client becomes a label of a metric", () => {
+Deno.test("no text from a client becomes a label of a metric", () => {
   const metricsRecorder = new MetricsRecorder((name) => name === "query-status");
   const party = { name: "l/1", grant: { name: "l", role: { name: "observer" } } };
   for (const name of ["query-status", 'x"} 1\nqmpmux_up 0', "y"]) {

@@ -74,12 +74,22 @@ export function machinesOf(settings: ServeSettings): Machines {
 function machineOf(settings: ServeSettings, vm: VmTable): MachineSettings {
   const { vms: _, ...common } = settings;
   const listeners = vm.listeners.length > 0 ? vm.listeners : settings.listeners;
+  const address = filled((vm.qemu ?? settings.qemu)!, vm.name);
   return {
     ...common,
     ...vm.values,
     vm: vm.name,
     isNamed: true,
-    qemu: filled((vm.qemu ?? settings.qemu)!, vm.name),
-    listeners: listeners.map((listener) => listenerFor(vm.name, listener)),
+    qemu: address,
+    listeners: listeners.map((listener) => besides(listenerFor(vm.name, listener), address)),
   };
+}
+
+/** Returns a listener that makes none of the directories of QEMU's socket. */
+function besides(listener: ListenerSettings, qemu: Address): ListenerSettings {
+  const { address } = listener;
+  if (address.transport !== "unix" || qemu.transport !== "unix") return listener;
+  const directory = qemu.path.slice(0, qemu.path.lastIndexOf("/") + 1);
+  const isInside = directory !== "" && address.path.startsWith(directory);
+  return isInside ? { ...listener, directoryMode: undefined } : listener;
 }

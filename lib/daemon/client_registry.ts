@@ -227,7 +227,6 @@ export class ClientRegistry implements Disposable {
     const now = this.#listeners.get(key)?.settings;
     const needs = settings.identity;
     const has = now === undefined ? needs && this.#deps.poller !== undefined : now.identity;
-    if (needs === has && !(settings.descriptors && !this.passes)) return;
     const text = addressText(settings.address);
     if (needs !== has) {
       const what = "identity, which allow, role-for, user-rate and fds imply,";

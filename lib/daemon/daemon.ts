@@ -131,7 +131,7 @@ class Daemon {
       for (const name of sockets.untaken) {
         this.#log.warn(`systemd passed the socket ${name}, but no --listen fd:${name} uses it`);
       }
-      await dropPermissions(only, this.#notifier.active, this.#reread !== undefined);
+      await dropPermissions(this.#settings, this.#notifier.active, this.#reread !== undefined);
       using _watchdog = this.#watchdog(watchdogMs);
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();

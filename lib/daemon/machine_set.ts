@@ -284,9 +284,9 @@ export class MachineSet implements Disposable {
 
   /** Opens a machine; @throws Failure if it cannot listen */
   async #opened(vm: string, settings: MachineSettings): Promise<Machine> {
-    const { many, labelled } = this.#machines;
+    const { many } = this.#machines;
     this.#checkAddresses(vm, settings);
-    const label = labelled ? vm : undefined;
+    const label = settings.isNamed ? vm : undefined;
     const changed = (): void => {
       this.#deps.changed();
       this.#discovery?.lost();

@@ -13,7 +13,7 @@ import { type Gauges, MetricsRecorder, ProcessRecorder } from "../observe/metric
 import { Metrics } from "../observe/prometheus.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
-import type { SettingValues } from "../config/settings.ts";
+import type { ServeSettings } from "../config/settings.ts";
 import { AuditFile } from "../platform/audit_file.ts";
 import { AuditTrail } from "./audit_trail.ts";
 import type { Reached } from "./limit_log.ts";
@@ -52,7 +52,7 @@ export class Records {
    * @param version the version of qmpmux
    * @throws Failure if the audit cannot be written
    */
-  constructor(settings: SettingValues, log: Log, version: string, clock: Clock) {
+  constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
     this.#log = log;
     this.#version = version;
     this.#clock = clock;
@@ -65,7 +65,7 @@ export class Records {
    *
    * @throws Failure if the audit cannot be written
    */
-  prepare(settings: SettingValues): Change {
+  prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
     const failed = (): void => this.#process?.observe({ kind: "audit-failed" });
@@ -230,11 +230,5 @@ function auditOf(
     all: settings["audit-all"],
     refuses: settings["audit-failure"] === "refuse",
     timeOfDay: () => clock.timeOfDay() * 1000,
-    vm,
   });
-}
-
-/** Returns the VM's name, if it was given one. */
-export function nameOf({ vm }: SettingValues): string | undefined {
-  return vm === "default" ? undefined : vm;
 }

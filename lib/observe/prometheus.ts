@@ -20,7 +20,7 @@ const BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5
 export type Labels = Readonly<Record<string, string>>;
 
 /** A function that takes a number: the name with its labels, and the value. */
-type Take = (series: string, value: number) => void;
+export type Take = (series: string, value: number) => void;
 
 /** The label of each bucket, and of the last, which has no bound. */
 const BUCKET_LABELS: readonly string[] = [...BUCKETS, "+Inf"].map((le) => pairOf("le", String(le)));

@@ -8,6 +8,7 @@
 
 import type { Identity } from "../wire/peer.ts";
 import { Descriptors } from "./descriptors.ts";
+import { isListeningAddress, noteAddress } from "./listening_addresses.ts";
 import { Calls, openSymbols, type Symbols } from "./libc_symbols.ts";
 
 /** The limit of descriptors per message (QEMU's `TCP_MAX_FDS`); the kernel closes any others. */
@@ -69,24 +70,6 @@ const FIXED_BYTES = 128;
 /** The descriptors that are compared to find a new one. */
 const NEAR_LIMIT = 256;
 const EFD_CLOEXEC = SOCK_CLOEXEC;
-
-/** The addresses that our listening sockets have had, as the kernel gives them; the latest ones. */
-const LISTENING = new Set<string>();
-/** The limit of such addresses: VMs come and go for months. */
-const LISTENING_LIMIT = 65536;
-
-/** Notes the path of a unix socket that listens, for {@linkcode Libc.isOwnEnd}. */
-export function noteListeningAt(path: string): void {
-  const end = path.startsWith("\0") ? "" : "\0";
-  noteAddress(`\x01\0${String.fromCharCode(...new TextEncoder().encode(path))}${end}`);
-}
-
-function noteAddress(address: string): void {
-  LISTENING.add(address);
-  if (LISTENING.size <= LISTENING_LIMIT) return;
-  const [oldest] = LISTENING;
-  LISTENING.delete(oldest!);
-}
 
 let loaded: Libc | undefined;
 
@@ -307,7 +290,7 @@ export class Libc extends Calls {
   isOwnEnd(descriptor: number): boolean {
     if (this.#option(descriptor, SO_TYPE) !== SOCK_STREAM) return false;
     const address = this.#nameOf(descriptor, this.c.getpeername);
-    return address !== undefined && LISTENING.has(address);
+    return address !== undefined && isListeningAddress(address);
   }
 
   /** Yields the numbers of all possible descriptors. */

@@ -17,7 +17,7 @@ import {
 import type { ListenerSettings } from "../config/options.ts";
 import { CLOCK } from "./clock.ts";
 import { Failure } from "./failure.ts";
-import { noteListeningAt } from "./libc.ts";
+import { noteListeningAt } from "./listening_addresses.ts";
 import type { Log } from "./log.ts";
 import type { Poller } from "./poller.ts";
 import { adopt } from "./socket_activation.ts";

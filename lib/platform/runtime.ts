@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { MachineSettings } from "../config/machines.ts";
+import type { ServeSettings } from "../config/settings.ts";
 
 /** The version of Deno. */
 export const DENO_VERSION: string = Deno.version.deno;
