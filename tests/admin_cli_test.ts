@@ -251,7 +251,7 @@ Deno.test("qmpmux kick disconnects every client that a glob matches", async () =
   assertEquals([await one.lines.rest(), await two.lines.rest()], [[], []]);
 });
 
-Deno.test("the administrative subcommands take flags before the environment, and the control socket first", async () => {
+Deno.test("administrative subcommands prefer flags to the environment, and the control socket to others", async () => {
   using place = makePlace();
   const [one, two] = [`${place.path}/one`, `${place.path}/two`];
   await using _one = control(one, { "query-status": { which: "one" } });

@@ -210,7 +210,7 @@ Deno.test("an administrator at a VM sees that VM and no other", () => {
   assertMatch(root.peer.take().join(), /VM 'b' not found/);
 });
 
-Deno.test("a VM that goes while clients are listed is left out from there on", () => {
+Deno.test("a VM that is removed while clients are listed is left out from then on", () => {
   const later: (() => void)[] = [];
   const vms = ["a", "b"].map((vm) => new Stage(60, { vm }));
   for (const vm of vms) {

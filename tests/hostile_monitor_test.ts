@@ -104,7 +104,7 @@ for (
     ...["5", '"x"', "[]", "[5]", "[[]]", "null", "{}", '{"a": {"b": []}}', "[{}]", NO_NAMES],
   ]
 ) {
-  Deno.test(`status, clients and wait take no ${value} for an answer, unless it is one`, async () => {
+  Deno.test(`status, clients and wait reject ${value} as a reply, unless it is one`, async () => {
     const outcomes = await tried(`{"return": ${value}}\r\n`);
     const codes = (pattern: RegExp): Set<number> =>
       new Set([...outcomes].filter(([args]) => pattern.test(args)).map(([, { code }]) => code));

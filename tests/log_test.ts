@@ -137,7 +137,7 @@ Deno.test("Log.withVm() names the VM in a field of JSON", () => {
   assertEquals("vm" in JSON.parse(heardOf(() => openLog("json").info("told"))), false);
 });
 
-Deno.test("formatFor() chooses the journal's form where it reads stderr", () => {
+Deno.test("formatFor() chooses the journal's format if stderr is the journal", () => {
   assertEquals(formatFor("9:1234", false), "journal");
   assertEquals([formatFor("9:1234", true), formatFor(undefined, false)], ["text", "text"]);
 });

@@ -135,7 +135,7 @@ Deno.test("MetricsRecorder.observe() counts disconnected clients by the reason",
   ]);
 });
 
-Deno.test("MetricsRecorder counts joins, kept answers, sessions, limits and internal errors", () => {
+Deno.test("MetricsRecorder counts joins, cached replies, sessions, limits and internal errors", () => {
   const counted = metricsRecorder();
   counted.observe({ kind: "joined" });
   counted.observe({ kind: "cached" });
@@ -155,7 +155,7 @@ Deno.test("MetricsRecorder counts joins, kept answers, sessions, limits and inte
   ) assertStringIncludes(text, `${line}\n`);
 });
 
-Deno.test("MetricsRecorder.update() sets the gauges it is given, and no longer clients that have left", () => {
+Deno.test("MetricsRecorder.update() sets the given gauges, and none of clients that have left", () => {
   const counted = metricsRecorder();
   rendered(counted, { ...NOTHING, clients: new Map([["observer", 2]]) });
   const text = rendered(counted, {

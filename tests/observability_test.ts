@@ -267,7 +267,7 @@ Deno.test({
   },
 });
 
-Deno.test("docs/observability.md names every metric", () => {
+Deno.test("docs/observability.md lists every metric", () => {
   const recorders = [
     new ProcessRecorder(() => true, { version: "0", deno: "0" }),
     new MetricsRecorder(() => true),

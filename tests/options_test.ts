@@ -59,7 +59,7 @@ Deno.test("parseListener() has missing directories of a VM's socket made, and ot
   }
 });
 
-Deno.test("parseListener() takes QEMU's own spelling", () => {
+Deno.test("parseListener() accepts QEMU's own option names", () => {
   assertEquals(
     parseListener("unix:/run/mux.sock,server=on,wait=off"),
     parseListener("unix:/run/mux.sock"),

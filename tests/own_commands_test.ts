@@ -142,7 +142,7 @@ Deno.test("query-status tells since when this QEMU is up, and counts the events 
   assertEquals(asked(), [2000, 2]);
 });
 
-Deno.test("disconnect-client ends the client that is named, and no other", () => {
+Deno.test("disconnect-client disconnects the named client, and no other", () => {
   const stage = new Stage();
   stage.qemuReady();
   const [a, b] = [stage.ready("a"), stage.ready("b")];
@@ -197,7 +197,7 @@ Deno.test("commands of administrators take a glob of VMs where there is one VM, 
   });
 });
 
-Deno.test("reload tells the outcome, in its place among the replies", () => {
+Deno.test("reload returns the outcome, in its place among the replies", () => {
   const stage = new Stage();
   stage.qemuReady();
   const client = admin(stage);

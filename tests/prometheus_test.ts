@@ -38,7 +38,7 @@ Deno.test("Metrics.render() escapes the values of labels", () => {
   assertStringIncludes(Metrics.render([metrics]), 'qmpmux_a{vm="q\\"",x="q\\"b\\\\n\\n"} 1\n');
 });
 
-Deno.test("Family.clear() forgets what is not set again", () => {
+Deno.test("Family.clear() removes values that are not set again", () => {
   const metrics = new Metrics();
   const family = metrics.gauge("a", "A", "x");
   family.cell("gone").value = 1;
