@@ -292,6 +292,8 @@ export class MachineSet implements Disposable {
       this.#discovery?.lost();
     };
     const machine = new Machine(settings, label, { ...this.#deps, many, changed });
+    // Ages count from the start of the process.
+    machine.tick(this.#deps.running());
     try {
       await machine.open();
       return machine;
