@@ -511,9 +511,9 @@ Deno.test("fds-time: the time stops while the client waits for a reply, and afte
   assertEquals(FakeFds.closed, []);
   door.stage.qemuSays('{"return": {}}');
   assertEquals(await readText(theirs, DONE.length), DONE);
-  for (const now of [21, 22, 24.9]) door.client.tick(now);
+  for (const now of [21, 22, 25.9]) door.client.tick(now);
   assertEquals([FakeFds.closed, door.counts], [[], []]);
-  door.client.tick(25);
+  door.client.tick(26);
   assertEquals([FakeFds.closed, door.counts], [["passed"], ["fds-time"]]);
   door.client.tick(100);
   assertEquals(door.lines, [

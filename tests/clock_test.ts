@@ -23,3 +23,10 @@ Deno.test("RunningTime.at() returns the time between two ticks, and stands still
   assertEquals([101, 101.25, 102.5, 4600].map((now) => time.at(now)), [1, 1.25, 2.5, 2.5]);
   assertEquals(time.tick(4600), 2.5);
 });
+
+Deno.test("RunningTime.rest() counts all of the time until the next tick", () => {
+  const time = new RunningTime(1.5, 100);
+  time.tick(101);
+  time.rest();
+  assertEquals([time.at(150), time.tick(200), time.at(300)], [50, 100, 101.5]);
+});

@@ -237,3 +237,29 @@ Deno.test("SIGTERM drains every VM, and removes what was made", async () => {
   assertEquals((await mux.ended).code, 0);
   assert(!Array.from(Deno.readDirSync(host.path), ({ name }) => name).includes("m"));
 });
+
+Deno.test("a process of idle VMs asks QEMU nothing, and does not tick", async () => {
+  using host = new Host();
+  await using a = host.qemu("a", named("a"));
+  await using mux = await host.start("--stall-timeout", "1");
+  await mux.log.until(connected("a"));
+  using client = await host.client("a");
+  assertMatch(await client.ask(NAME), /"name": "a"/);
+  const heard = a.heard.length;
+  // The kernel counts the times that a thread gave up the processor: each tick is one.
+  const switches = (): number => {
+    const status = Deno.readTextFileSync(`/proc/${mux.pid}/status`);
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)![1]);
+  };
+  // After the last traffic a few ticks follow. Then a scan every five seconds is all that wakes it.
+  let before = switches();
+  for (let [quiet, round] = [0, 0]; quiet < 3; round++) {
+    assert(round < 30, "it does not come to rest");
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const now = switches();
+    quiet = now - before <= 1 ? quiet + 1 : 0;
+    before = now;
+  }
+  assertEquals(a.heard.length, heard);
+  assertMatch(await client.ask(NAME), /"name": "a"/);
+});

@@ -196,7 +196,7 @@ Deno.test("Pace.wait() never waits without a rate, and Pace.adopt() starts one w
   assertEquals(bucket.wait(0), 0);
 });
 
-Deno.test("LimitNotes.reached() counts every time, and logs the first of a minute", () => {
+Deno.test("LimitLog.reached() counts every time, and logs the first of a minute", () => {
   const log = new FakeLog();
   const counts: string[] = [];
   const limitLog = new LimitLog(log, (limit, listener) => void counts.push(`${listener} ${limit}`));
@@ -209,17 +209,20 @@ Deno.test("LimitNotes.reached() counts every time, and logs the first of a minut
   limitLog.counted("slow-time", "a");
   assertEquals(log.take(), ["one", "another limit", "another listener"]);
   assertEquals(counts, ["a rate", "a rate", "a rate", "a idle", "b rate", "a slow-time"]);
-  limitLog.tick(64);
-  assertEquals(log.take(), []);
+  assertEquals(limitLog.needsTime, true);
+  limitLog.tick(6);
   limitLog.tick(65);
+  assertEquals(log.take(), []);
+  limitLog.tick(66);
   assertEquals(log.take(), ["a: rate was reached 2 times more in the last minute"]);
   // A limit that is reached continuously is logged once; one that was not is logged at once when it
   // is reached again.
   limitLog.reached("rate", "a", "four");
   limitLog.reached("rate", "b", "anew");
-  limitLog.tick(125);
+  limitLog.tick(126);
   assertEquals(log.take(), ["anew", "a: rate was reached once more in the last minute"]);
-  limitLog.tick(185);
+  limitLog.tick(186);
+  assertEquals(limitLog.needsTime, false);
   limitLog.reached("rate", "a", "five");
   assertEquals(log.take(), ["five"]);
 });

@@ -337,6 +337,7 @@ export class Rig {
       errors,
       clock: CLOCK,
       turns: this.#turns,
+      awake: (): void => {},
       budget,
     };
     const qemu = new Qemu(this.#qemu, {

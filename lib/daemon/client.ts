@@ -74,7 +74,7 @@ export class Client implements ClientPeer {
   #stirred = true;
   #quietSince = 0;
   /** The time of the last tick at which no descriptors were waiting for a command. */
-  #fdsSince = 0;
+  #fdsSince: number | undefined;
 
   /** The process at the other end, if known. */
   readonly identity: PeerCredentials | undefined;
@@ -135,6 +135,13 @@ export class Client implements ClientPeer {
     this.#resumed();
   }
 
+  /** Whether `tick` must be called: something may be due. */
+  get needsTime(): boolean {
+    const { idle, greeted, hasFds } = this.#monitor;
+    return this.#limits.idle > 0 || !idle || !greeted || hasFds || this.#ended || this.unread > 0 ||
+      this.#stirred;
+  }
+
   /** Advances the time to `now`, in seconds. */
   tick(now: number): void {
     try {
@@ -156,12 +163,14 @@ export class Client implements ClientPeer {
   /** Queues bytes for the client. */
   send(bytes: Uint8Array): void {
     this.#stirred = true;
+    this.#deps.awake();
     this.#connection.send(bytes);
   }
 
   /** Queues a reply, or a part of one. */
   sendReply(bytes: Uint8Array): void {
     this.#stirred = true;
+    this.#deps.awake();
     this.#connection.sendReply(bytes);
     // Deferred, because the hub may be in the middle of other work.
     if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
@@ -212,6 +221,7 @@ export class Client implements ClientPeer {
 
   #take(chunk: Uint8Array, received?: Fds): Promise<void> | undefined {
     this.#stirred = true;
+    this.#deps.awake();
     const { limitLog, fds: budget, turns } = this.#deps;
     this.#inbox.push(chunk, received && takenFrom(this.#monitor, received, limitLog, budget));
     this.#deliver();
@@ -336,8 +346,9 @@ export class Client implements ClientPeer {
   #closeFds(now: number): void {
     const limit = this.#limits["fds-time"];
     // While commands are pending, the one that takes the descriptors may be among them.
-    if (!this.#monitor.hasFds || !this.#monitor.idle || !this.#inbox.empty) this.#fdsSince = now;
-    if (now - this.#fdsSince < limit) return;
+    const waits = this.#monitor.hasFds && this.#monitor.idle && this.#inbox.empty;
+    this.#fdsSince = waits ? this.#fdsSince ?? now : undefined;
+    if (this.#fdsSince === undefined || now - this.#fdsSince < limit) return;
     this.#monitor.takeFds()?.close();
     const did = `passed file descriptors that no command used for ${limit} s: they were closed`;
     this.#reached("fds-time", did);

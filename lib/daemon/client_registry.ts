@@ -129,6 +129,14 @@ export class ClientRegistry implements Disposable {
     }
   }
 
+  /** Whether `tick` must be called: something of a client may be due, or a listener is shut. */
+  get needsTime(): boolean {
+    const isShut = (listener: Listener): boolean =>
+      listener.suspended && (this.#qemuReady || listener.settings.absent === "wait");
+    return this.#clients.keys().some((client) => client.needsTime) ||
+      this.#listeners.values().some(isShut);
+  }
+
   /** Advances the time to `now`, in seconds. */
   tick(now: number): void {
     for (const client of this.#clients.keys()) client.tick(now);
@@ -193,6 +201,7 @@ export class ClientRegistry implements Disposable {
     const listens = this.#qemuReady || listener.settings.absent === "wait";
     if (listens !== listener.suspended) return;
     if (!listens) return listener.suspend();
+    this.#deps.awake();
     const resumed = listener.resume().then(
       () => log.info(`listening on ${listener.address} (${listener.settings.grant.dialect})`),
       (error) => {
@@ -255,10 +264,12 @@ export class ClientRegistry implements Disposable {
     const stream = listener.isTcp ? this.#guarded(socket, listener) : socket;
     const client = new Client(stream, grant, this.#clientDeps, listener.bucketOf(who));
     this.#clients.set(client, entry);
+    this.#deps.awake();
     listener.clients++;
     keep(
       client.run().finally(() => {
         this.#clients.delete(client);
+        this.#deps.awake();
         entry.listener.clients--;
       }),
     );

@@ -17,7 +17,7 @@ import type { MachineDeps } from "./machine.ts";
 /** The parts of the daemon that the control socket uses. */
 export interface ControlDeps
   extends
-    Pick<MachineDeps, "log" | "clock" | "records" | "version" | "running" | "reload">,
+    Pick<MachineDeps, "log" | "clock" | "records" | "version" | "running" | "reload" | "awake">,
     Pick<RegistryDeps, "poller" | "budget" | "take" | "keep"> {
   /** Returns the VMs. */
   vms(): Iterable<Administered>;
@@ -39,7 +39,7 @@ export class Control implements Disposable {
   constructor(settings: ServeSettings, many: boolean, deps: ControlDeps) {
     const { log, clock, records, keep, reload, vms } = deps;
     this.#deps = deps;
-    this.#limitLog = new LimitLog(log, records.limitReached);
+    this.#limitLog = new LimitLog(log, records.limitReached, deps.awake);
     this.#errors = new InternalErrors(this.#limitLog, records.internalError);
     const [errors, limitLog] = [this.#errors, this.#limitLog];
     this.#mux = new Mux(this.#muxOptions(settings, { many, vms }), {
@@ -50,7 +50,15 @@ export class Control implements Disposable {
       reload: (done) => keep(reload().then(done)),
       failed: (where, error, client) => errors.report(where, error, client),
     }, records.ofControl);
-    const shared = { mux: this.#mux, log, limitLog, errors, clock, turns: TURNS };
+    const shared = {
+      mux: this.#mux,
+      log,
+      limitLog,
+      errors,
+      clock,
+      turns: TURNS,
+      awake: deps.awake,
+    };
     this.#clients = new ClientRegistry(listenersOf(settings), { ...deps, ...shared });
   }
 
@@ -67,6 +75,11 @@ export class Control implements Disposable {
   /** Records with the present observers from now on. */
   adoptRecording(): void {
     this.#mux.adoptRecording(this.#deps.records.ofControl);
+  }
+
+  /** Whether `tick` must be called: something may be due. */
+  get needsTime(): boolean {
+    return this.#mux.needsTime || this.#clients.needsTime || this.#limitLog.needsTime;
   }
 
   /** Advances the time to `now`, in seconds. */

@@ -74,6 +74,9 @@ class Daemon {
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
+  /** The ticks, while something needs the time. */
+  #ticks: Disposable | undefined;
+  #closed = false;
   #metrics: MetricsServer | undefined;
   /** The address of the metrics as it is configured. */
   #metricsPlace: string | undefined;
@@ -90,8 +93,8 @@ class Daemon {
     this.#reread = reread;
     this.#version = version;
     this.#log = log;
-    this.#records = new Records(settings, log, version, CLOCK);
-    this.#limitLog = new LimitLog(log, this.#records.limitReached);
+    this.#records = new Records(settings, log, version, CLOCK, () => this.#awake());
+    this.#limitLog = new LimitLog(log, this.#records.limitReached, () => this.#awake());
     this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     this.#notifier = new Notifier(this.#service.notifySocket, log);
     if (needsFfi(settings)) this.#poller = openPoller(log);
@@ -135,7 +138,7 @@ class Daemon {
       using _watchdog = this.#watchdog(watchdogMs);
       if (this.#settings.ready === "listening") this.#notifier.ready();
       this.#report();
-      using _clock = every(TICK_MS, () => this.#tick(this.#time.tick(CLOCK.now())));
+      this.#awake();
       await this.#machines.run();
     } finally {
       this.#forceWithin(TEARDOWN_MS);
@@ -144,6 +147,8 @@ class Daemon {
       // Clients get time to read what is queued for them.
       while (this.#running.size > 0) await Promise.all(this.#running);
       await this.#poller?.idle();
+      this.#closed = true;
+      this.#rest();
     }
     if (this.#failed !== undefined) throw this.#failed;
     return 0;
@@ -159,6 +164,7 @@ class Daemon {
       budget: this.#budget,
       take: (name) => this.#service.sockets.take(name),
       running: () => this.#time.at(CLOCK.now()),
+      awake: () => this.#awake(),
       keep: (promise) => this.#keep(promise),
       reload: () => this.#nextReload(),
       ready: () => {
@@ -254,6 +260,23 @@ class Daemon {
     this.#limitLog.tick(now);
     this.#records.tick();
     this.#report();
+    const needsTime = this.#machines.needsTime || this.#control.needsTime ||
+      this.#limitLog.needsTime || this.#records.failing;
+    if (!needsTime) this.#rest();
+  }
+
+  /** Ticks once a second from now on, until nothing needs the time. */
+  #awake(): void {
+    if (this.#ticks !== undefined || this.#closed) return;
+    this.#time.tick(CLOCK.now());
+    this.#ticks = every(TICK_MS, () => this.#tick(this.#time.tick(CLOCK.now())));
+  }
+
+  /** Ends the ticks. */
+  #rest(): void {
+    this.#ticks?.[Symbol.dispose]();
+    this.#ticks = undefined;
+    this.#time.rest();
   }
 
   /** Forces the process to exit after a while, even if something is still pending. */

@@ -24,4 +24,6 @@ export interface Deps {
   readonly clock: Clock;
   /** Runs tasks in later turns of the event loop. */
   readonly turns: Turns;
+  /** Asks for ticks, because something may be due. They end when nothing needs the time any more. */
+  awake(): void;
 }

@@ -33,7 +33,8 @@ const SUBJECTS_LIMIT = 1024;
 
 /** A subject whose lines are only counted for now. */
 interface Quiet {
-  readonly since: number;
+  /** The first tick after the line; `undefined` until then. */
+  since: number | undefined;
   more: number;
 }
 
@@ -41,17 +42,24 @@ interface Quiet {
 export class LimitLog {
   readonly #log: Log;
   readonly #count: Counter;
+  readonly #awake: () => void;
   readonly #quiet = new Map<string, Quiet>();
-  #now = 0;
 
   /**
    * Creates an empty log.
    *
    * @param count is called every time a limit is reached
+   * @param awake is called when `tick` must be called from now on
    */
-  constructor(log: Log, count: Counter = () => {}) {
+  constructor(log: Log, count: Counter = () => {}, awake = (): void => {}) {
     this.#log = log;
+    this.#awake = awake;
     this.#count = count;
+  }
+
+  /** Whether `tick` must be called: a line may have been repeated. */
+  get needsTime(): boolean {
+    return this.#quiet.size > 0;
   }
 
   /** Counts a limit; the caller logs it. */
@@ -77,14 +85,15 @@ export class LimitLog {
       return;
     }
     if (this.#quiet.size >= SUBJECTS_LIMIT) return;
-    this.#quiet.set(subject, { since: this.#now, more: 0 });
+    this.#quiet.set(subject, { since: undefined, more: 0 });
     this.#log.warn(line);
+    this.#awake();
   }
 
   /** Advances the time to `now`, in seconds; logs how often each line was repeated in the last minute. */
   tick(now: number): void {
-    this.#now = now;
-    for (const [subject, { since, more }] of this.#quiet) {
+    for (const [subject, quiet] of this.#quiet) {
+      const { more, since = quiet.since = now } = quiet;
       if (now - since < QUIET_SECONDS) continue;
       this.#quiet.delete(subject);
       if (more === 0) continue;

@@ -45,6 +45,8 @@ export interface MachineDeps {
   readonly take: TakePassed;
   /** Returns the seconds that the daemon has run. */
   running(): number;
+  /** Asks for ticks, because something may be due. */
+  awake(): void;
   /** Takes over a promise: an error ends the daemon. */
   keep(promise: Promise<void>): void;
   /** Reloads the settings; returns the problems found. */
@@ -86,7 +88,7 @@ export class Machine implements Disposable {
     this.#deps = deps;
     this.#log = log;
     this.#records = deps.records.ofVm(label);
-    this.#limitLog = new LimitLog(log, this.#records.limitReached);
+    this.#limitLog = new LimitLog(log, this.#records.limitReached, deps.awake);
     this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     const errors = this.#errors;
     this.#mux = new Mux(this.#muxOptions(settings), {
@@ -107,7 +109,15 @@ export class Machine implements Disposable {
         ),
     }, this.#records.recording);
     this.#records.measure(() => this.#mux.gauges());
-    const shared = { mux: this.#mux, log, limitLog: this.#limitLog, errors, clock, turns: TURNS };
+    const shared = {
+      mux: this.#mux,
+      log,
+      limitLog: this.#limitLog,
+      errors,
+      clock,
+      turns: TURNS,
+      awake: deps.awake,
+    };
     this.#link = new QemuLink({
       ...shared,
       stop: this.#stop.signal,
@@ -191,6 +201,11 @@ export class Machine implements Disposable {
   /** Uses the present observers from now on. */
   adoptRecording(): void {
     this.#mux.adoptRecording(this.#records.recording);
+  }
+
+  /** Whether `tick` must be called: something may be due. */
+  get needsTime(): boolean {
+    return this.#mux.needsTime || this.#clients.needsTime || this.#limitLog.needsTime;
   }
 
   /** Advances the time to `now`, in seconds. */

@@ -179,6 +179,11 @@ export class MachineSet implements Disposable {
     for (const machine of this.all()) machine.adoptRecording();
   }
 
+  /** Whether `tick` must be called: something of a VM may be due, or one is tried again. */
+  get needsTime(): boolean {
+    return this.#entries.values().some(({ machine }) => machine?.needsTime ?? true);
+  }
+
   /** Advances the time to `now`, in seconds. */
   tick(now: number): void {
     for (const entry of this.#entries.values()) {
@@ -262,6 +267,7 @@ export class MachineSet implements Disposable {
       goneSince: undefined,
     };
     this.#entries.set(vm, entry);
+    this.#deps.awake();
     return entry;
   }
 
@@ -337,6 +343,7 @@ export class MachineSet implements Disposable {
       if (!this.#stopping) {
         machine[Symbol.dispose]();
         if (entry.machine === machine) entry.machine = undefined;
+        this.#deps.awake();
         this.#deps.changed();
       }
     }
@@ -346,6 +353,7 @@ export class MachineSet implements Disposable {
   #failed(entry: Entry, error: unknown): void {
     if (!(error instanceof Failure)) throw error;
     entry.retryAt = this.#deps.running() + RETRY_SECONDS;
+    this.#deps.awake();
     if (error.message === entry.problem) return;
     entry.problem = error.message;
     const again = `tried again every ${RETRY_SECONDS} s`;

@@ -38,6 +38,7 @@ export class Records {
   readonly #log: Log;
   readonly #version: string;
   readonly #clock: Clock;
+  readonly #awake: () => void;
   /** The metrics of the process, if metrics are configured; a reload does not reset them. */
   #process: ProcessRecorder | undefined;
   #trail: AuditTrail | undefined;
@@ -50,10 +51,18 @@ export class Records {
    * Opens the recorders that are enabled in the settings.
    *
    * @param version the version of qmpmux
+   * @param awake is called when `tick` must be called, because records cannot be written
    * @throws Failure if the audit cannot be written
    */
-  constructor(settings: ServeSettings, log: Log, version: string, clock: Clock) {
+  constructor(
+    settings: ServeSettings,
+    log: Log,
+    version: string,
+    clock: Clock,
+    awake: () => void,
+  ) {
     this.#log = log;
+    this.#awake = awake;
     this.#version = version;
     this.#clock = clock;
     this.#settings = settings;
@@ -68,7 +77,10 @@ export class Records {
   prepare(settings: ServeSettings): Change {
     const { metrics, audit } = settings;
     const old = this.#trail;
-    const failed = (): void => this.#process?.observe({ kind: "audit-failed" });
+    const failed = (): void => {
+      this.#process?.observe({ kind: "audit-failed" });
+      this.#awake();
+    };
     const trail = audit === undefined || audit === old?.name
       ? old
       : trailOf(audit, this.#log, failed);

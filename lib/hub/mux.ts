@@ -91,7 +91,7 @@ export class Mux {
 
   /** Adds a client. Nothing is sent to it before QEMU's greeting. */
   attach(peer: ClientPeer, grant: Grant): Monitor {
-    const monitor = new Monitor(peer, grant, ++this.#attached, this.#now);
+    const monitor = new Monitor(peer, grant, ++this.#attached, this.#time);
     this.#monitors.add(monitor);
     const greeting = monitor.isControl
       ? controlGreeting(this.#options.version)
@@ -213,6 +213,13 @@ export class Mux {
     this.#rest();
   }
 
+  /** Whether `tick` must be called: something may be due. */
+  get needsTime(): boolean {
+    const { state, probesWhenIdle } = this.#upstream;
+    return this.#ungreeted.size > 0 || !this.#dispatch.resting ||
+      (probesWhenIdle && state === "ready");
+  }
+
   /** Sets the time, in seconds of a steady clock, and does the work that is due. */
   tick(now: number): void {
     this.#now = now;
@@ -258,7 +265,7 @@ export class Mux {
       clients: [...this.#monitors].filter(({ isControl }) => !isControl).length,
       waiting: this.#dispatch.size,
       inFlight,
-      age: this.#now,
+      age: this.#time,
     };
   }
 

@@ -34,6 +34,7 @@ export class RunningTime {
   readonly #longest: number;
   #seconds = 0;
   #last: number;
+  #rests = false;
 
   /**
    * Starts the running time at 0.
@@ -50,12 +51,19 @@ export class RunningTime {
   tick(now: number): number {
     this.#seconds = this.at(now);
     this.#last = now;
+    this.#rests = false;
     return this.#seconds;
+  }
+
+  /** Counts all of the time until the next tick: nothing waits for ticks, so none is due. */
+  rest(): void {
+    this.#rests = true;
   }
 
   /** Returns the running time at a moment after the last tick. */
   at(now: number): number {
-    return this.#seconds + Math.min(now - this.#last, this.#longest);
+    const gap = now - this.#last;
+    return this.#seconds + (this.#rests ? gap : Math.min(gap, this.#longest));
   }
 }
 

@@ -27,5 +27,14 @@ export function clientDeps(
   log: Log = new FakeLog(),
   { limitLog = new LimitLog(log), clock = CLOCK, ...more }: Partial<ClientDeps> = {},
 ): ClientDeps {
-  return { mux, log, limitLog, clock, errors: strictErrors(), turns: TURNS, ...more };
+  return {
+    mux,
+    log,
+    limitLog,
+    clock,
+    errors: strictErrors(),
+    turns: TURNS,
+    awake: () => {},
+    ...more,
+  };
 }
