@@ -14,12 +14,12 @@ import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/admission.ts";
 import { type Damage, type Frame, TOO_LONG } from "../wire/frame.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
-import { Connection, type Marks } from "../platform/connection.ts";
+import { Connection, marksOf } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
 import type { Deps } from "./deps.ts";
 import { type FdBudget, takenFrom } from "./fd_budget.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, sizeOf } from "./inbox.ts";
 import type { Reached } from "./limit_log.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
@@ -398,13 +398,4 @@ export class Client implements ClientPeer {
     // The hub is notified later, because it may be in the middle of sending to other clients.
     this.#ending = "unread";
   }
-}
-
-function sizeOf(input: Frame | Damage): number {
-  return "damage" in input ? 0 : input.bytes.length;
-}
-
-function marksOf(limits: Limits): Marks {
-  const { "slow-unread": soft, "max-unread": hard, "slow-time": patience } = limits;
-  return { soft, hard, patience };
 }

@@ -96,3 +96,8 @@ export class Inbox {
     this.fdMessages = 0;
   }
 }
+
+/** Returns the bytes of a command; none of a malformed one. */
+export function sizeOf(input: Frame | Damage): number {
+  return "damage" in input ? 0 : input.bytes.length;
+}

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Limits } from "../policy/limits.ts";
 import type { Fds } from "../wire/peer.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { isGone, type Stream } from "./stream.ts";
@@ -341,4 +342,10 @@ export class Connection implements ReplyHolder {
     this.#socket.close();
     this.#over.resolve();
   }
+}
+
+/** Returns the marks of a client with these limits. */
+export function marksOf(limits: Limits): Marks {
+  const { "slow-unread": soft, "max-unread": hard, "slow-time": patience } = limits;
+  return { soft, hard, patience };
 }
