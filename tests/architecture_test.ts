@@ -48,7 +48,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/metrics_server",
     "daemon/records",
   ],
-  "daemon/deps": ["daemon/limit_log"],
+  "daemon/deps": ["daemon/fd_budget", "daemon/limit_log"],
   "daemon/fd_budget": ["daemon/limit_log"],
   "daemon/machine": [
     "daemon/client_registry",

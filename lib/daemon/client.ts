@@ -17,12 +17,11 @@ import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { Connection, marksOf } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
-import type { Deps } from "./deps.ts";
-import { type FdBudget, takenFrom } from "./fd_budget.ts";
+import type { ClientDeps } from "./deps.ts";
+import { takenFrom } from "./fd_budget.ts";
 import { Inbox, sizeOf } from "./inbox.ts";
 import type { Reached } from "./limit_log.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
-import type { ReplyBudget } from "../platform/reply_budget.ts";
 import { CLIENT_SLICE_SECONDS, UnbrokenWork } from "../platform/turns.ts";
 
 /** The size of a chunk after which the other clients get a turn. */
@@ -36,14 +35,6 @@ const OWN_TURN_BYTES = 32768;
 
 /** The number of chunks with descriptors that are read ahead: each has up to sixteen descriptors. */
 const FD_MESSAGES_LIMIT = 2;
-
-/** The parts of a machine that all clients share. */
-export interface ClientDeps extends Deps {
-  /** Limits the replies that all clients leave unread. */
-  readonly budget?: ReplyBudget;
-  /** Limits the descriptors of all clients that wait for their commands. */
-  readonly fds?: FdBudget;
-}
 
 /** A client, from its connection to its disconnect. */
 export class Client implements ClientPeer {
@@ -138,8 +129,8 @@ export class Client implements ClientPeer {
   /** Whether `tick` must be called: something may be due. */
   get needsTime(): boolean {
     const { idle, greeted, hasFds } = this.#monitor;
-    return this.#limits.idle > 0 || !idle || !greeted || hasFds || this.#ended || this.unread > 0 ||
-      this.#stirred;
+    if (this.#stirred || this.#ended || !idle || !greeted || hasFds) return true;
+    return this.unread > 0 || this.#limits.idle > 0;
   }
 
   /** Advances the time to `now`, in seconds. */
@@ -347,8 +338,8 @@ export class Client implements ClientPeer {
     const limit = this.#limits["fds-time"];
     // While commands are pending, the one that takes the descriptors may be among them.
     const waits = this.#monitor.hasFds && this.#monitor.idle && this.#inbox.empty;
-    this.#fdsSince = waits ? this.#fdsSince ?? now : undefined;
-    if (this.#fdsSince === undefined || now - this.#fdsSince < limit) return;
+    const since = this.#fdsSince = waits ? this.#fdsSince ?? now : undefined;
+    if (since === undefined || now - since < limit) return;
     this.#monitor.takeFds()?.close();
     const did = `passed file descriptors that no command used for ${limit} s: they were closed`;
     this.#reached("fds-time", did);

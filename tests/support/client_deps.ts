@@ -5,7 +5,7 @@
  */
 
 import type { Mux } from "../../lib/hub/mux.ts";
-import type { ClientDeps } from "../../lib/daemon/client.ts";
+import type { ClientDeps } from "../../lib/daemon/deps.ts";
 import { CLOCK } from "../../lib/platform/clock.ts";
 import { InternalErrors, LimitLog } from "../../lib/daemon/limit_log.ts";
 import type { Log } from "../../lib/platform/log.ts";
