@@ -335,10 +335,7 @@ class Daemon {
         if (this.#reread === undefined && this.#records.reopen()) return;
         this.#keep(this.#nextReload().then(() => {}));
       },
-      () => {
-        for (const machine of this.#machines.all()) machine.logStatus();
-        this.#log.info(`status: ${this.#records.status}`);
-      },
+      () => this.#machines.logStatus(this.#records.status),
     );
   }
 }

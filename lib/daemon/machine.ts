@@ -245,17 +245,15 @@ export class Machine implements Disposable {
     return this.#stop.signal.aborted ? "shutting down" : this.#link.statusText;
   }
 
-  /** Its state in one line. */
-  get #summary(): string {
+  /** Logs its state in one line, which has the state of the audit too if that is given. */
+  logStatus(audit?: string): void {
     const { qemu, version, sessions, clients, waiting, inFlight, age } = this.#mux.status();
     const state = version === null ? qemu : `${version} ${qemu}`;
-    return `QEMU ${state}, session ${sessions}; ${clients} clients; ` +
-      `${inFlight} commands at QEMU, ${waiting} waiting; up ${Math.floor(age)} s`;
-  }
-
-  /** Logs its state. */
-  logStatus(): void {
-    this.#log.info(`status: ${this.#summary}`);
+    this.#log.info(
+      `status: QEMU ${state}, session ${sessions}; ${clients} clients; ` +
+        `${inFlight} commands at QEMU, ${waiting} waiting; ` +
+        `${audit === undefined ? "" : `${audit}; `}up ${Math.floor(age)} s`,
+    );
   }
 
   #ready(greeting: Greeting): void {

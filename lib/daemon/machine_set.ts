@@ -105,6 +105,13 @@ export class MachineSet implements Disposable {
     for (const machine of this.all()) machine[Symbol.dispose]();
   }
 
+  /** Logs the state of each VM and of the audit: of the only VM in one line. */
+  logStatus(audit: string): void {
+    const { many } = this.#machines;
+    for (const machine of this.all()) machine.logStatus(many ? undefined : audit);
+    if (many) this.#deps.log.info(`status: ${this.#entries.size} VMs; ${audit}`);
+  }
+
   /** Yields the machines that are served. */
   *all(): Generator<Machine> {
     for (const { machine } of this.#entries.values()) if (machine !== undefined) yield machine;
