@@ -106,7 +106,7 @@ Deno.test("clients of a VM wait while its QEMU restarts, with on-loss=hold", asy
   assertMatch(await client.ask(NAME), /"name": "second"/);
 });
 
-Deno.test("a socket that is no QEMU's hurts no other VM, and is served once it is one", async () => {
+Deno.test("a server that is not QEMU affects no other VM, and a QEMU in its place is served", async () => {
   using host = new Host();
   await using _a = host.qemu("a", named("a"));
   const bad = host.qemu("b", { greeting: "HTTP/1.1 400 Bad Request\r\n\r\n" });
@@ -140,7 +140,7 @@ Deno.test("a directory of VMs that does not exist yet is awaited", async () => {
   await mux.log.until(connected("a"));
 });
 
-Deno.test("entries whose names are no names of VMs are left alone", async () => {
+Deno.test("directories with invalid names of VMs are ignored", async () => {
   using host = new Host();
   await using _odd = host.qemu("a b", named("odd"));
   await using _a = host.qemu("a", named("a"));
@@ -199,7 +199,7 @@ Deno.test("a reload adds, removes and changes VMs, and no other client notices",
   assertMatch(await a.ask(NAME), /"name": "a"/);
 });
 
-Deno.test("the control socket tells of all VMs, and disconnects clients of one", async () => {
+Deno.test("the control socket lists all VMs, and disconnects clients of one", async () => {
   using host = new Host();
   await using _a = host.qemu("a", named("a"));
   await using _b = host.qemu("b", named("b"));
