@@ -56,10 +56,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/qemu_link",
     "daemon/records",
   ],
-  "daemon/machine_set": ["daemon/discovery", "daemon/limit_log", "daemon/machine"],
+  "daemon/machine_set": [
+    "daemon/discovery",
+    "daemon/limit_log",
+    "daemon/machine",
+    "daemon/vm_entry",
+  ],
   "daemon/qemu": ["daemon/deps"],
   "daemon/qemu_link": ["daemon/deps", "daemon/qemu"],
   "daemon/records": ["daemon/audit_trail", "daemon/limit_log"],
+  "daemon/vm_entry": ["daemon/machine"],
   "platform/audit_file": ["platform/failure", "platform/socket_file"],
   "platform/config_file": ["platform/audit_file", "platform/failure", "platform/users"],
   "platform/connection": [
@@ -75,6 +81,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/stream",
     "platform/unix_socket",
   ],
+  "platform/directory_watch": ["platform/socket_file"],
   "platform/journal": ["platform/audit_file", "platform/failure", "platform/systemd"],
   "platform/libc": [
     "platform/descriptors",

@@ -263,3 +263,37 @@ Deno.test("a process of idle VMs asks QEMU nothing, and does not tick", async ()
   assertEquals(a.heard.length, heard);
   assertMatch(await client.ask(NAME), /"name": "a"/);
 });
+
+Deno.test("a reload that is refused disconnects no client of any VM", async () => {
+  using host = new Host();
+  const file = `${host.path}/qmpmux.toml`;
+  const write = (table: string, more = ""): void =>
+    Deno.writeTextFileSync(
+      file,
+      `qemu = "${host.path}/q/{vm}/qmp"\n[[listen]]\naddress = "${host.listener("{vm}")}"\n` +
+        `${more}\n[[vm]]\n${table}\n`,
+    );
+  const table = (name: string, listener: string): string =>
+    `name = "${name}"\nqemu = "${host.path}/x"\n[[vm.listen]]\naddress = "${listener}"`;
+  const socket = `${host.path}/db.sock`;
+  await using _a = host.qemu("a", named("a"));
+  await using _x = new FakeQemu(`${host.path}/x`, named("db"));
+  write(table("db", socket));
+  await using mux = await startQmpmux(["--config", file], { listeners: 0 });
+  await mux.log.until(connected("db"));
+  await mux.log.until(connected("a"));
+  using a = await host.client("a");
+  using db = await TestClient.ready(socket);
+  const refused = async (problem: RegExp): Promise<void> => {
+    mux.kill("SIGHUP");
+    assertMatch(await mux.log.until(/^qmpmux: not reloaded: /), problem);
+    assertMatch(await db.ask(NAME), /"name": "db"/);
+    assertMatch(await a.ask(NAME), /"name": "a"/);
+  };
+  write(table("db2", socket));
+  await refused(/VM db2: .*db\.sock is a socket of the VM db too/);
+  write(table("other", `${host.path}/missing/s`));
+  await refused(/VM other: .*missing does not exist; create it/);
+  write(table("db", socket), 'allow = ["nobody"]');
+  await refused(/identity, which allow, role-for, user-rate and fds imply, cannot/);
+});

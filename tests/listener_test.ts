@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Failure } from "../lib/platform/failure.ts";
 import { Listener } from "../lib/platform/listener.ts";
-import { directoryOf } from "../lib/platform/socket_file.ts";
+import { bindFile, directoryOf, type UnixAddress } from "../lib/platform/socket_file.ts";
 import { parseListener } from "../lib/config/options.ts";
 import { within } from "./support/deadline.ts";
 import { FakeLog } from "./support/fake_log.ts";
@@ -206,6 +206,18 @@ Deno.test("Listener stops listening even if its directory has been removed", asy
   Deno.writeTextFileSync(`${place.path}/d`, "");
   listener[Symbol.dispose]();
   await within("the listener to end", accepting);
+});
+
+Deno.test("bindFile() fails with a Failure if its directory is removed meanwhile", () => {
+  using place = makePlace();
+  Deno.mkdirSync(`${place.path}/d`);
+  const settings = parseListener(`${place.path}/d/s`);
+  const listen = (path: string): Deno.Listener => {
+    const listener = Deno.listen({ transport: "unix", path });
+    Deno.removeSync(`${place.path}/d`, { recursive: true });
+    return listener;
+  };
+  assertThrows(() => bindFile(settings, settings.address as UnixAddress, listen), Failure);
 });
 
 Deno.test("Listener.open() replaces a dead socket", async () => {

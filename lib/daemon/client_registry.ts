@@ -92,11 +92,12 @@ export class ClientRegistry implements Disposable {
   }
 
   /**
-   * Adopts new settings, all or nothing: the steps that can fail come first.
+   * Runs every step of adopting new settings that can fail. New sockets accept nobody before the
+   * commit.
    *
    * @throws Failure if it cannot; nothing has changed then
    */
-  async adopt(settings: ClientSettings): Promise<void> {
+  async prepare(settings: ClientSettings): Promise<Change> {
     const wanted = byAddress(settings.listeners);
     for (const [key, each] of wanted) this.#checkFfi(key, each);
     const opened = await this.#opened([...wanted].filter(([key]) => !this.#listeners.has(key)));
@@ -108,11 +109,24 @@ export class ClientRegistry implements Disposable {
         if (each) changes.push(listener.prepare(each));
       }
     } catch (error) {
-      this.#takeBack(changes);
-      for (const listener of opened.values()) listener[Symbol.dispose]();
+      this.#takeBack(changes, opened);
       throw error;
     }
-    for (const { commit } of changes) commit();
+    return {
+      commit: () => {
+        for (const { commit } of changes) commit();
+        this.#adopt(settings, wanted, opened);
+      },
+      undo: () => this.#takeBack(changes, opened),
+    };
+  }
+
+  /** Adopts settings whose listeners are prepared. */
+  #adopt(
+    settings: ClientSettings,
+    wanted: ReadonlyMap<string, ListenerSettings>,
+    opened: ReadonlyMap<string, Listener>,
+  ): void {
     for (const [key, listener] of this.#listeners) {
       if (wanted.has(key)) continue;
       listener[Symbol.dispose]();
@@ -220,7 +234,8 @@ export class ClientRegistry implements Disposable {
     entry.listener = listener;
   }
 
-  #takeBack(changes: readonly Change[]): void {
+  #takeBack(changes: readonly Change[], opened: ReadonlyMap<string, Listener>): void {
+    for (const listener of opened.values()) listener[Symbol.dispose]();
     for (const { undo } of changes) {
       try {
         undo();

@@ -9,6 +9,7 @@ import { Mux } from "../hub/mux.ts";
 import type { MuxOptions } from "../hub/mux_options.ts";
 import { DEFAULT_VM } from "../config/machines.ts";
 import type { ServeSettings } from "../config/settings.ts";
+import type { Change } from "../platform/socket_file.ts";
 import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry, type ClientSettings, type RegistryDeps } from "./client_registry.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
@@ -67,9 +68,9 @@ export class Control implements Disposable {
     await this.#clients.open();
   }
 
-  /** Adopts new settings, all or nothing; @throws Failure if it cannot */
-  async adopt(settings: ServeSettings): Promise<void> {
-    await this.#clients.adopt(listenersOf(settings));
+  /** Runs every step of adopting new settings that can fail; @throws Failure if it cannot */
+  prepare(settings: ServeSettings): Promise<Change> {
+    return this.#clients.prepare(listenersOf(settings));
   }
 
   /** Records with the present observers from now on. */

@@ -8,7 +8,7 @@ import type { Administered } from "../hub/administration.ts";
 import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { placeText } from "../config/recording.ts";
 import { machinesOf } from "../config/machines.ts";
-import { changedForRestart, type ServeSettings } from "../config/settings.ts";
+import { changedForRestart, isForMany, type ServeSettings } from "../config/settings.ts";
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import type { Log } from "../platform/log.ts";
@@ -101,7 +101,11 @@ class Daemon {
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const machines = machinesOf(settings);
     const deps = this.#machineDeps();
-    this.#machines = new MachineSet(machines, { ...deps, limitLog: this.#limitLog });
+    this.#machines = new MachineSet(machines, {
+      ...deps,
+      limitLog: this.#limitLog,
+      errors: this.#errors,
+    });
     const vms = (): Iterable<Administered> => this.#machines.administered();
     this.#control = new Control(settings, machines.many, { ...deps, vms });
   }
@@ -219,6 +223,13 @@ class Daemon {
       if (changed.length > 0) {
         throw new Failure(78, `${changed.join(", ")} cannot change while qmpmux runs; restart it`);
       }
+      if (isForMany(settings) && needsFfi(settings) && !needsFfi(this.#settings)) {
+        throw new Failure(
+          78,
+          "the first identity, which allow, role-for, user-rate and fds imply, cannot be added while " +
+            "qmpmux runs; restart it",
+        );
+      }
       await this.#adopt(settings);
       this.#log.info("the configuration has been reloaded");
       return [];
@@ -234,16 +245,13 @@ class Daemon {
   /** Adopts new settings, all or nothing: the steps that can fail come first. */
   async #adopt(settings: ServeSettings): Promise<void> {
     const changes: Change[] = [];
-    let controlled = false;
     try {
       changes.push(this.#records.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
-      await this.#control.adopt(settings);
-      controlled = true;
-      await this.#machines.adopt(machinesOf(settings));
+      changes.push(await this.#control.prepare(settings));
+      changes.push(await this.#machines.prepare(machinesOf(settings)));
     } catch (error) {
       for (const { undo } of changes) undo();
-      if (controlled) await this.#control.adopt(this.#settings);
       throw error;
     }
     for (const { commit } of changes) commit();

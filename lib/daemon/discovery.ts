@@ -46,6 +46,8 @@ export class Discovery implements Disposable {
   readonly #watch: DirectoryWatch;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settling = false;
+  /** Whether a directory that is awaited does not exist yet. */
+  #misses = false;
   /** The VMs that match the pattern. */
   #matching: ReadonlySet<string> = new Set();
   /** The paths of the VMs that have names. */
@@ -74,7 +76,7 @@ export class Discovery implements Disposable {
     this.#lookAround();
     const unwatched = this.#watchAwaited();
     if (this.#pattern !== undefined) this.#say(this.#pattern.directory, problem ?? unwatched);
-    const rests = this.#awaited.size <= WATCHED_LIMIT && problem === undefined &&
+    const rests = this.#awaited.size <= WATCHED_LIMIT && !this.#misses && problem === undefined &&
       unwatched === undefined;
     this.#timer = setTimeout(() => this.scan(), rests ? WATCHED_SCAN_MS : SCAN_MS);
   }
@@ -142,7 +144,11 @@ export class Discovery implements Disposable {
     const paths = new Set(awaited.map((vm) => directoryOf(this.#pathOf(vm))));
     if (this.#pattern !== undefined) paths.add(this.#pattern.directory);
     // A directory that does not exist yet cannot be watched.
-    const problem = this.#watch.watch([...paths].filter((path) => fileKey(path)));
+    const there = [...paths].filter((path) => fileKey(path) !== undefined);
+    this.#misses = there.length < paths.size;
+    // A directory can be removed before it is watched.
+    const problem = this.#watch.watch(there) &&
+      this.#watch.watch(there.filter((path) => fileKey(path) !== undefined));
     if (problem === undefined) return undefined;
     return `cannot be watched, and is read every second instead: ${problem}`;
   }

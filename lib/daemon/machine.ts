@@ -19,6 +19,7 @@ import type { TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 import type { Poller } from "../platform/poller.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
+import type { Change } from "../platform/socket_file.ts";
 import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry } from "./client_registry.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
@@ -161,20 +162,26 @@ export class Machine implements Disposable {
   }
 
   /**
-   * Adopts new settings, all or nothing. With another address of QEMU the present session ends.
+   * Runs every step of adopting new settings that can fail. If QEMU has another address, the commit
+   * ends the present session.
    *
    * @throws Failure if it cannot
    */
-  async adopt(settings: MachineSettings): Promise<void> {
+  async prepare(settings: MachineSettings): Promise<Change> {
     const moves = addressText(settings.qemu) !== addressText(this.#settings.qemu);
     if (moves) checkPlace(settings.qemu);
-    await this.#clients.adopt(settings);
-    this.#settings = settings;
-    this.#mux.adopt(this.#muxOptions(settings));
-    if (moves) {
-      this.#link.close({ kind: "closed", text: "QEMU's address has changed" });
-      this.#link.redial();
-    }
+    const clients = await this.#clients.prepare(settings);
+    return {
+      commit: () => {
+        clients.commit();
+        this.#settings = settings;
+        this.#mux.adopt(this.#muxOptions(settings));
+        if (!moves) return;
+        this.#link.close({ kind: "closed", text: "QEMU's address has changed" });
+        this.#link.redial();
+      },
+      undo: clients.undo,
+    };
   }
 
   /** Connects to QEMU now, if it is not connected: its socket has appeared. */

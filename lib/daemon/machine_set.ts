@@ -11,9 +11,11 @@ import { addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Machines, MachineSettings } from "../config/machines.ts";
 import { Failure } from "../platform/failure.ts";
+import type { Change } from "../platform/socket_file.ts";
 import { Discovery } from "./discovery.ts";
-import type { LimitLog } from "./limit_log.ts";
+import type { InternalErrors, LimitLog } from "./limit_log.ts";
 import { Machine, type MachineDeps } from "./machine.ts";
+import { checkAddresses, type Entry, naming, newEntry } from "./vm_entry.ts";
 
 /** The time after which a VM that could not be served is tried again. */
 const RETRY_SECONDS = 5;
@@ -24,24 +26,8 @@ const HOLD_SECONDS = 30;
 export interface MachineSetDeps extends Omit<MachineDeps, "many"> {
   /** Logs lines that may come often. */
   readonly limitLog: LimitLog;
-}
-
-/** A VM of the set. */
-interface Entry {
-  readonly vm: string;
-  settings: MachineSettings;
-  /** Its machine, while it is served. */
-  machine: Machine | undefined;
-  /** Resolves when the machine has ended. */
-  running: Promise<void>;
-  /** Whether it is being opened. */
-  opening: boolean;
-  /** The problem that was logged last. */
-  problem: string;
-  /** The time at which it is tried again, if it could not be served. */
-  retryAt: number;
-  /** The time since which the place of its socket is gone. */
-  goneSince: number | undefined;
+  /** Reports internal errors. */
+  readonly errors: InternalErrors;
 }
 
 /** The machines by the names of their VMs. */
@@ -144,41 +130,64 @@ export class MachineSet implements Disposable {
   }
 
   /**
-   * Adopts new settings, all or nothing; the VMs whose settings are the same do not notice.
+   * Runs every step of adopting new settings that can fail: new VMs listen, and accept nobody before
+   * the commit.
    *
-   * @throws Failure if it cannot
+   * @throws Failure if it cannot; nothing has changed then
    */
-  async adopt(machines: Machines): Promise<void> {
-    const adopted: [Machine, MachineSettings][] = [];
+  async prepare(machines: Machines): Promise<Change> {
+    const changes: Change[] = [];
     const opened = new Map<string, Machine>();
+    const undo = (): void => {
+      for (const machine of opened.values()) machine[Symbol.dispose]();
+      for (const change of changes) change.undo();
+    };
     try {
-      for (const { vm, machine, settings } of this.#entries.values()) {
-        const wanted = wantedFor(machines, vm);
+      for (const entry of this.#entries.values()) {
+        const wanted = this.#wantedFor(machines, entry);
+        const { vm, machine } = entry;
         if (wanted === undefined || machine === undefined) continue;
-        await naming(vm, machines.many, () => machine.adopt(wanted));
-        adopted.push([machine, settings]);
+        changes.push(await naming(vm, machines.many, () => machine.prepare(wanted)));
       }
       for (const [vm, settings] of machines.named) {
         if (this.#entries.has(vm)) continue;
         opened.set(vm, await naming(vm, machines.many, () => this.#opened(vm, settings)));
       }
     } catch (error) {
-      for (const machine of opened.values()) machine[Symbol.dispose]();
-      for (const [machine, settings] of adopted) await machine.adopt(settings);
+      undo();
       throw error;
     }
-    this.#machines = machines;
+    return {
+      commit: () => {
+        for (const { commit } of changes) commit();
+        this.#adopt(machines, opened);
+      },
+      undo,
+    };
+  }
+
+  /** Adopts the settings of machines that are prepared. */
+  #adopt(machines: Machines, opened: ReadonlyMap<string, Machine>): void {
     for (const entry of [...this.#entries.values()]) {
-      const wanted = wantedFor(machines, entry.vm);
+      const wanted = this.#wantedFor(machines, entry);
       if (wanted === undefined) this.#remove(entry, "it is no longer configured");
       else entry.settings = wanted;
+      entry.retryAt = 0;
     }
+    this.#machines = machines;
     for (const [vm, machine] of opened) {
-      const entry = this.#add(vm, machines.named.get(vm)!);
-      this.#serve(entry, machine);
+      this.#serve(this.#add(vm, machines.named.get(vm)!), machine);
     }
-    for (const entry of this.#entries.values()) entry.retryAt = 0;
     if (machines.many && !this.#stopping) this.#discover();
+  }
+
+  /** Returns the settings of a VM in a configuration; `undefined` if it is another VM there, or none. */
+  #wantedFor(machines: Machines, { vm, settings }: Entry): MachineSettings | undefined {
+    const named = machines.named.get(vm);
+    if (named !== undefined || machines.pattern === undefined) return named;
+    const found = machines.settingsOf(vm);
+    const wasNamed = this.#machines.named.has(vm);
+    return wasNamed && addressText(found.qemu) !== addressText(settings.qemu) ? undefined : found;
   }
 
   /** Records with the present observers from now on. */
@@ -258,21 +267,15 @@ export class MachineSet implements Disposable {
       this.#deps.keep(this.#open(this.#add(vm, settings)));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      limitLog.logged(`VM ${vm} is not served`, `VM ${vm} is not served: ${error.message}`);
+      limitLog.logged(
+        `VM ${vm} is not served`,
+        `VM ${vm} is not served: ${error.message.replace(/^VM \S+: /, "")}`,
+      );
     }
   }
 
   #add(vm: string, settings: MachineSettings): Entry {
-    const entry: Entry = {
-      vm,
-      settings,
-      machine: undefined,
-      running: Promise.resolve(),
-      opening: false,
-      problem: "",
-      retryAt: 0,
-      goneSince: undefined,
-    };
+    const entry = newEntry(vm, settings);
     this.#entries.set(vm, entry);
     this.#deps.awake();
     return entry;
@@ -283,8 +286,10 @@ export class MachineSet implements Disposable {
     const { vm } = entry;
     entry.opening = true;
     try {
-      const machine = await this.#opened(vm, entry.settings);
-      entry.problem = "";
+      const { settings } = entry;
+      const machine = await this.#opened(vm, settings);
+      // A reload may have changed them meanwhile.
+      if (entry.settings !== settings) (await machine.prepare(entry.settings)).commit();
       // It may have been removed meanwhile.
       if (this.#entries.get(vm) !== entry || this.#stopping) machine[Symbol.dispose]();
       else this.#serve(entry, machine);
@@ -298,7 +303,7 @@ export class MachineSet implements Disposable {
   /** Opens a machine; @throws Failure if it cannot listen */
   async #opened(vm: string, settings: MachineSettings): Promise<Machine> {
     const { many } = this.#machines;
-    this.#checkAddresses(vm, settings);
+    checkAddresses(vm, settings, this.#entries.values());
     const label = settings.isNamed ? vm : undefined;
     const changed = (): void => {
       this.#deps.changed();
@@ -316,25 +321,10 @@ export class MachineSet implements Disposable {
     }
   }
 
-  /** Checks that no other VM listens at the same address; @throws Failure if one does */
-  #checkAddresses(vm: string, { listeners }: MachineSettings): void {
-    const wanted = new Set(listeners.map(({ address }) => addressText(address)));
-    for (const other of this.#entries.values()) {
-      if (other.vm === vm) continue;
-      for (const { address } of other.settings.listeners) {
-        const text = addressText(address);
-        if (!wanted.has(text) || text.endsWith(":0")) continue;
-        throw new Failure(
-          78,
-          `${text} is a socket of the VM ${other.vm} too; give each VM sockets of its own`,
-        );
-      }
-    }
-  }
-
   /** Serves a VM until its machine ends. */
   #serve(entry: Entry, machine: Machine): void {
     entry.machine = machine;
+    machine.adoptRecording();
     entry.running = this.#run(entry, machine);
     this.#deps.keep(entry.running);
     this.#deps.changed();
@@ -356,12 +346,15 @@ export class MachineSet implements Disposable {
     }
   }
 
-  /** Logs why a VM is not served; throws a bug on. */
+  /** Logs why a VM is not served. An internal error ends no other VM. */
   #failed(entry: Entry, error: unknown): void {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof Failure)) {
+      if (!this.#machines.many) throw error;
+      this.#deps.errors.report("other", error, entry.vm);
+    }
     entry.retryAt = this.#deps.running() + RETRY_SECONDS;
     this.#deps.awake();
-    if (error.message === entry.problem) return;
+    if (!(error instanceof Failure) || error.message === entry.problem) return;
     entry.problem = error.message;
     const again = `tried again every ${RETRY_SECONDS} s`;
     this.#deps.log.withVm(entry.vm).warn(`not served: ${error.message}; ${again}`);
@@ -376,20 +369,5 @@ export class MachineSet implements Disposable {
       this.#deps.log.withVm(entry.vm).info(`no longer served: ${because}`);
     }
     this.#deps.changed();
-  }
-}
-
-/** Returns the settings of a VM in a configuration; `undefined` if it has none there. */
-function wantedFor(machines: Machines, vm: string): MachineSettings | undefined {
-  return machines.named.get(vm) ?? (machines.pattern && machines.settingsOf(vm));
-}
-
-/** Runs something for a VM, and names the VM in the failure. */
-async function naming<T>(vm: string, many: boolean, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!many || !(error instanceof Failure)) throw error;
-    throw new Failure(error.status, `VM ${vm}: ${error.message}`);
   }
 }

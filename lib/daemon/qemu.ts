@@ -8,7 +8,7 @@ import { type Address, addressText } from "../policy/address.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import type { Fds, Identity, QemuEnding, QemuPeer } from "../wire/peer.ts";
 import { withTimeout } from "../platform/clock.ts";
-import { DialError, dialOnce } from "../platform/dial.ts";
+import { DialError, dialOnce, type DialProblem } from "../platform/dial.ts";
 import { Connection, type Marks } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { Libc } from "../platform/libc.ts";
@@ -26,29 +26,19 @@ const LONGEST_PAUSE_MS = 1000;
 
 /** The pauses between attempts to connect; each is twice the one before, up to a second. */
 export class Pauses {
-  readonly #restMs: number;
   #next = FIRST_PAUSE_MS;
   #wake: (() => void) | undefined;
 
   /**
-   * Begins with the shortest pause.
-   *
-   * @param restMs the pause after the longest one, where something else wakes it
-   */
-  constructor(restMs: number = LONGEST_PAUSE_MS) {
-    this.#restMs = restMs;
-  }
-
-  /**
    * Waits for the next pause, or until `abandoned` is aborted, or `wake` is called.
    *
-   * @param rests whether it may rest until it is woken, after some attempts
+   * @param restMs the pause after the longest one, if something wakes it
    */
-  async take(abandoned: AbortSignal, rests = false): Promise<void> {
+  async take(abandoned: AbortSignal, restMs: number = LONGEST_PAUSE_MS): Promise<void> {
     if (abandoned.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = this.#wake = (): void => resolve();
-    const pause = rests && this.#next === LONGEST_PAUSE_MS ? this.#restMs : this.#next;
+    const pause = this.#next === LONGEST_PAUSE_MS ? restMs : this.#next;
     this.#next = Math.min(2 * this.#next, LONGEST_PAUSE_MS);
     abandoned.addEventListener("abort", wake);
     await withTimeout(pause, promise, undefined);
@@ -78,8 +68,32 @@ export interface DialDeps {
   readonly log: Log;
   /** Ends the waiting. */
   readonly stop: AbortSignal;
+  /** Whether it waits whatever the reason is, and is woken when QEMU's socket appears. */
+  readonly many?: boolean;
   /** Makes a connection that passes descriptors. */
   readonly libc?: Libc | undefined;
+}
+
+/** The time between two attempts, by the reason, if QEMU's socket is watched. */
+const REST_MS: Readonly<Record<DialProblem, number | undefined>> = {
+  "no directory": 60_000,
+  "no socket": 60_000,
+  // A socket file does not change when somebody begins to listen on it.
+  "refused": 5000,
+  "denied": 5000,
+  "no family": 60_000,
+  "busy": undefined,
+  "other": undefined,
+};
+
+/** Returns why QEMU cannot be reached now, also if waiting may not help. */
+function patiently(address: Address, error: DialError): string {
+  try {
+    return absence(address, error);
+  } catch (failure) {
+    if (failure instanceof Failure) return failure.message.replace(`${addressText(address)}: `, "");
+    throw failure;
+  }
 }
 
 /**
@@ -89,23 +103,25 @@ export interface DialDeps {
  * @throws Failure if retries cannot help
  */
 export async function dial(deps: DialDeps): Promise<Stream | undefined> {
-  const { address, pauses, log, stop, libc } = deps;
+  const { address, pauses, log, stop, many, libc } = deps;
   let logged = "";
   while (!stop.aborted) {
     const at = address();
     const refused = (reason: string): void =>
       log.warn(`${addressText(at)}: QEMU does not get the fds that clients pass: ${reason}`);
-    let rests = false;
+    let problem: DialProblem = "other";
     try {
       return await dialOnce(at, libc && { libc, refused });
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
-      const line = `${addressText(at)}: ${absence(at, error)}; waiting`;
+      ({ problem } = error);
+      const line = `${addressText(at)}: ${
+        many ? patiently(at, error) : absence(at, error)
+      }; waiting`;
       if (line !== logged) log.info(line);
       logged = line;
-      rests = at.transport === "unix" && error.problem !== "busy" && error.problem !== "other";
     }
-    await pauses.take(stop, rests);
+    await pauses.take(stop, many && at.transport === "unix" ? REST_MS[problem] : undefined);
   }
   return undefined;
 }

@@ -26,9 +26,6 @@ export interface QemuLinkDeps extends Deps {
   disconnected(): void;
 }
 
-/** The time between two attempts where the socket is watched. */
-const WATCHED_REST_MS = 60_000;
-
 /** The seconds of a session after which the next connection is tried without a pause. */
 const LASTING_SECONDS = 1;
 
@@ -54,12 +51,11 @@ export class QemuLink {
   #logged = "";
   /** The untested versions of QEMU for which a warning has been logged. */
   readonly #warnedOf = new Set<string>();
-  readonly #pauses: Pauses;
+  readonly #pauses = new Pauses();
 
   /** Creates a link without a connection. */
   constructor(deps: QemuLinkDeps) {
     this.#deps = deps;
-    this.#pauses = new Pauses(deps.many ? WATCHED_REST_MS : undefined);
   }
 
   /** Whether a connection is open. */
@@ -138,9 +134,9 @@ export class QemuLink {
 
   /** Serves one QEMU, from connecting to it to its end. */
   async #session(libc: Libc | undefined): Promise<"end" | "next"> {
-    const { log, clock, stop, settings, disconnected } = this.#deps;
+    const { log, clock, stop, many, settings, disconnected } = this.#deps;
     const pauses = this.#pauses;
-    const socket = await dial({ address: () => settings().qemu, pauses, log, stop, libc });
+    const socket = await dial({ address: () => settings().qemu, pauses, log, stop, many, libc });
     if (socket === undefined) return "end";
     if (stop.aborted) {
       socket.close();

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { inodeAt } from "./socket_file.ts";
+
 /** The reason why a directory has no entries to show. */
 export type NoEntries = { readonly missing: true } | { readonly problem: string };
 
@@ -51,7 +53,7 @@ export class DirectoryWatch implements Disposable {
    * @returns the reason why they cannot be watched, if they cannot
    */
   watch(directories: readonly string[]): string | undefined {
-    const wanted = directories.join("\0");
+    const wanted = directories.map((path) => `${path} ${inodeAt(path)}`).join("\0");
     if (wanted === this.#watched) return undefined;
     this[Symbol.dispose]();
     if (directories.length === 0) return undefined;
@@ -62,7 +64,7 @@ export class DirectoryWatch implements Disposable {
       return reasonOf(error);
     }
     this.#watched = wanted;
-    void this.#listen(this.#watcher);
+    void this.#listen(this.#watcher, new Set(directories));
     return undefined;
   }
 
@@ -74,8 +76,12 @@ export class DirectoryWatch implements Disposable {
     watcher?.close();
   }
 
-  async #listen(watcher: Deno.FsWatcher): Promise<void> {
-    for await (const { kind } of watcher) {
+  async #listen(watcher: Deno.FsWatcher, directories: ReadonlySet<string>): Promise<void> {
+    for await (const { kind, paths } of watcher) {
+      // The watch of a directory that was removed is over, even if another takes its place.
+      if (paths.some((path) => directories.has(path)) && watcher === this.#watcher) {
+        this.#watched = "";
+      }
       if (kind !== "access" && kind !== "modify") this.#changed();
     }
     // A watcher that ends by itself is made again at the next call.

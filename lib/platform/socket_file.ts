@@ -9,7 +9,7 @@
 
 import { type Address, addressText, PATH_BYTES_LIMIT } from "../policy/address.ts";
 import type { ListenerSettings } from "../config/options.ts";
-import { Failure } from "./failure.ts";
+import { asFailure, Failure } from "./failure.ts";
 import type { Acceptor } from "./stream.ts";
 import { idOf } from "./users.ts";
 
@@ -56,8 +56,9 @@ export function bindFile(
     if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
     throw notListening(address, error);
   } finally {
+    // Somebody may have removed the whole directory meanwhile.
     removeIfThere(path);
-    Deno.removeSync(stagingDir);
+    removeIfThere(stagingDir);
   }
 }
 
@@ -154,7 +155,7 @@ export function notListening(address: Address, error: unknown): Error {
       `${text}: no permission to listen there; run qmpmux as a user who has it`,
     );
   }
-  if (error instanceof Deno.errors.NotCapable) return error;
+  if (error instanceof Deno.errors.NotCapable) return asFailure(error) as Failure;
   if (isNoFamily(error)) return noFamily(address);
   return new Failure(78, `${text}: cannot listen there: ${(error as Error).message}`);
 }

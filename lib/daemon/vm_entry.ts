@@ -1,0 +1,74 @@
+/**
+ * A VM of the process, whether it can be served or not.
+ *
+ * @module
+ */
+
+import { addressText } from "../policy/address.ts";
+import type { MachineSettings } from "../config/machines.ts";
+import { Failure } from "../platform/failure.ts";
+import type { Machine } from "./machine.ts";
+
+/** A VM of the set. */
+export interface Entry {
+  /** Its name. */
+  readonly vm: string;
+  /** Its settings. */
+  settings: MachineSettings;
+  /** Its machine, while it is served. */
+  machine: Machine | undefined;
+  /** Resolves when the machine has ended. */
+  running: Promise<void>;
+  /** Whether it is being opened. */
+  opening: boolean;
+  /** The problem that was logged last. */
+  problem: string;
+  /** The time at which it is tried again, if it could not be served. */
+  retryAt: number;
+  /** The time since which the place of its socket is gone. */
+  goneSince: number | undefined;
+}
+
+/** Returns a VM that is not served yet. */
+export function newEntry(vm: string, settings: MachineSettings): Entry {
+  return {
+    vm,
+    settings,
+    machine: undefined,
+    running: Promise.resolve(),
+    opening: false,
+    problem: "",
+    retryAt: 0,
+    goneSince: undefined,
+  };
+}
+
+/** Checks that no other VM listens at the same address; @throws Failure if one does */
+export function checkAddresses(
+  vm: string,
+  { listeners }: MachineSettings,
+  others: Iterable<Entry>,
+): void {
+  const wanted = new Set(listeners.map(({ address }) => addressText(address)));
+  for (const other of others) {
+    if (other.vm === vm) continue;
+    for (const { address } of other.settings.listeners) {
+      const text = addressText(address);
+      if (!wanted.has(text) || text.endsWith(":0")) continue;
+      throw new Failure(
+        78,
+        `${text} is a socket of the VM ${other.vm} too; give each VM sockets of its own`,
+      );
+    }
+  }
+}
+
+/** Runs something for a VM, and names the VM in the failure. */
+export async function naming<T>(vm: string, many: boolean, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!many || !(error instanceof Failure)) throw error;
+    throw new Failure(error.status, `VM ${vm}: ${error.message}`);
+  }
+}
