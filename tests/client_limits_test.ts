@@ -14,6 +14,7 @@ import type { Stream } from "../lib/platform/stream.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { ReplyBudget } from "../lib/platform/reply_budget.ts";
 import type { Limits } from "../lib/policy/limits.ts";
+import { TURNS } from "../lib/platform/turns.ts";
 import { FakeLog } from "./support/fake_log.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
@@ -125,6 +126,8 @@ class Door implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     hangUp(this.pair.theirs);
     await this.over();
+    // A slice of the client's work may wait for its turn.
+    await TURNS.next();
     assertEquals(this.stage.mux.monitors.size, 0);
     assertEquals(this.clock.due.size, 0);
   }
