@@ -109,7 +109,7 @@ export function parseQemu(text: string): Address {
   const place = parseAddress(address);
   if (!isTemplate(place) || place.transport !== "unix") return place;
   checkTemplate(place);
-  // The constructor refuses a path that is no pattern.
+  // The constructor throws if the path cannot be a pattern.
   new SocketPattern(place.path);
   return place;
 }

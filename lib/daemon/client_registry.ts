@@ -127,6 +127,8 @@ export class ClientRegistry implements Disposable {
     wanted: ReadonlyMap<string, ListenerSettings>,
     opened: ReadonlyMap<string, Listener>,
   ): void {
+    // Its VM may have been removed since the preparation.
+    if (this.#closed) return this.#takeBack([], opened);
     for (const [key, listener] of this.#listeners) {
       if (wanted.has(key)) continue;
       listener[Symbol.dispose]();

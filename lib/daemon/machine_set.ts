@@ -288,11 +288,11 @@ export class MachineSet implements Disposable {
     try {
       const { settings } = entry;
       const machine = await this.#opened(vm, settings);
-      // A reload may have changed them meanwhile.
-      if (entry.settings !== settings) (await machine.prepare(entry.settings)).commit();
-      // It may have been removed meanwhile.
-      if (this.#entries.get(vm) !== entry || this.#stopping) machine[Symbol.dispose]();
-      else this.#serve(entry, machine);
+      // A reload may have removed it or changed its settings meanwhile.
+      const isPresent = this.#entries.get(vm) === entry && !this.#stopping;
+      if (isPresent && entry.settings === settings) return this.#serve(entry, machine);
+      machine[Symbol.dispose]();
+      entry.retryAt = 0;
     } catch (error) {
       this.#failed(entry, error);
     } finally {
@@ -324,6 +324,7 @@ export class MachineSet implements Disposable {
   /** Serves a VM until its machine ends. */
   #serve(entry: Entry, machine: Machine): void {
     entry.machine = machine;
+    entry.problem = "";
     machine.adoptRecording();
     entry.running = this.#run(entry, machine);
     this.#deps.keep(entry.running);
