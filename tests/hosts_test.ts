@@ -106,6 +106,57 @@ Deno.test("clients of a VM wait while its QEMU restarts, with on-loss=hold", asy
   assertMatch(await client.ask(NAME), /"name": "second"/);
 });
 
+Deno.test("VMs whose directories are exchanged are exchanged for their clients as well", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using _b = host.qemu("b", named("b"));
+  await using mux = await host.start("--on-loss", "hold");
+  await mux.log.until(connected("a"));
+  using a = await host.client("a");
+  using b = await host.client("b");
+  assertMatch(await b.ask(NAME), /"name": "b"/);
+  for (const [from, to] of [["a", "tmp"], ["b", "a"], ["tmp", "b"]]) {
+    Deno.renameSync(`${host.path}/q/${from}`, `${host.path}/q/${to}`);
+  }
+  for (const [client, name] of [[a, "b"], [b, "a"]] as const) {
+    assertMatch(await client.line(), /QEMU_LOST/);
+    assertMatch(await client.line(), /QEMU_BACK/);
+    assertMatch(await client.ask(NAME), new RegExp(`"name": "${name}"`));
+  }
+});
+
+Deno.test("a VM whose socket file is removed after the connection stays connected", async () => {
+  using host = new Host();
+  await using a = host.qemu("a", named("a"));
+  await using mux = await host.start();
+  await mux.log.until(connected("a"));
+  using client = await host.client("a");
+  Deno.removeSync(`${host.path}/q/a/qmp`);
+  Deno.writeTextFileSync(`${host.path}/q/a/qmp`, "a file that is not a socket");
+  await using _b = host.qemu("b", named("b"));
+  // A scan has found b, and has looked at a.
+  await mux.log.until(connected("b"));
+  assertMatch(await client.ask(NAME), /"name": "a"/);
+  assertEquals(a.connections, 1);
+});
+
+Deno.test("another QEMU that takes the path of a VM is served instead of the first", async () => {
+  using host = new Host();
+  await using first = host.qemu("a", named("first"));
+  await using mux = await host.start();
+  await mux.log.until(connected("a"));
+  Deno.removeSync(first.path);
+  await using _second = host.qemu("a", named("second"));
+  await using _b = host.qemu("b", named("b"));
+  assertMatch(
+    await mux.log.until(/^qmpmux: a: .*another socket/),
+    /q\/a\/qmp: another socket is in the place of QEMU's; connecting to that one$/,
+  );
+  await mux.log.until(connected("a"));
+  using client = await host.client("a");
+  assertMatch(await client.ask(NAME), /"name": "second"/);
+});
+
 Deno.test("a server that is not QEMU affects no other VM, and a QEMU in its place is served", async () => {
   using host = new Host();
   await using _a = host.qemu("a", named("a"));

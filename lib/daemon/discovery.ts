@@ -18,6 +18,8 @@ const WATCHED_LIMIT = 100;
 const LOOKED_AT_LIMIT = 500;
 /** The sockets of new VMs looked at in one scan. */
 const NEW_LOOKED_AT_LIMIT = 2048;
+/** The sockets of connected VMs looked at in one scan; the next scan looks at others. */
+const COMPARED_LIMIT = 250;
 /** The time between two scans while everything that is awaited is watched. */
 const WATCHED_SCAN_MS = 5000;
 /** The time between two scans otherwise. */
@@ -37,6 +39,8 @@ export interface DiscoveryDeps {
   awaited(vm: string): boolean;
   /** Takes a VM whose socket is there, or is another one than before. */
   appeared(vm: string): void;
+  /** Takes a VM that is connected: another socket may have taken the place of the one it connected to. */
+  compare(vm: string): void;
 }
 
 /** Finds VMs until it is disposed of. */
@@ -56,6 +60,8 @@ export class Discovery implements Disposable {
   #awaited = new Map<string, string | undefined>();
   /** The place in that order at which the next scan begins. */
   #next = 0;
+  /** The connected VMs whose sockets are to be compared. */
+  #compared: string[] = [];
   /** The last problem that was logged, so that it is logged once. */
   #logged: string | undefined;
   #closed = false;
@@ -76,8 +82,10 @@ export class Discovery implements Disposable {
     this.#lookAround();
     const unwatched = this.#watchAwaited();
     if (this.#pattern !== undefined) this.#say(this.#pattern.directory, problem ?? unwatched);
+    const isCompared = this.#compareSome();
     const rests = this.#awaited.size <= WATCHED_LIMIT && !this.#misses && problem === undefined &&
       unwatched === undefined;
+    if (!isCompared) return this.#soon();
     this.#timer = setTimeout(() => this.scan(), rests ? WATCHED_SCAN_MS : SCAN_MS);
   }
 
@@ -115,7 +123,10 @@ export class Discovery implements Disposable {
   #lookAround(): void {
     this.#named = this.#deps.named();
     const before = this.#awaited;
-    const vms = [...this.#named.keys(), ...this.#matching].filter((vm) => this.#deps.awaited(vm));
+    const present = new Set([...this.#named.keys(), ...this.#matching]);
+    const grouped = Map.groupBy(present, (vm) => this.#deps.awaited(vm));
+    const vms = grouped.get(true) ?? [];
+    if (this.#compared.length === 0) this.#compared = grouped.get(false) ?? [];
     const fresh = vms.filter((vm) => !before.has(vm));
     const all = [...fresh, ...vms.filter((vm) => before.has(vm))];
     this.#awaited = new Map(all.map((vm) => [vm, before.get(vm)]));
@@ -125,6 +136,12 @@ export class Discovery implements Disposable {
     const from = fresh.length > 0 || this.#next >= all.length ? 0 : this.#next;
     for (let i = 0; i < count; i++) this.#lookAt(all[(from + i) % all.length]!);
     this.#next = from + count;
+  }
+
+  /** Compares the sockets of some connected VMs; returns whether those of all have been. */
+  #compareSome(): boolean {
+    for (const vm of this.#compared.splice(0, COMPARED_LIMIT)) this.#deps.compare(vm);
+    return this.#compared.length === 0;
   }
 
   #pathOf(vm: string): string {

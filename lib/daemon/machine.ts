@@ -189,6 +189,11 @@ export class Machine implements Disposable {
     this.#link.redial();
   }
 
+  /** Connects to QEMU again if another socket has taken the place of its own. */
+  compareSocket(): void {
+    this.#link.compare();
+  }
+
   /** Whether it has no connection to a QEMU. */
   get awaitsQemu(): boolean {
     return !this.#link.connected;

@@ -219,6 +219,7 @@ export class MachineSet implements Disposable {
       present: (vms) => this.#present(vms),
       awaited: (vm) => this.#entries.get(vm)?.machine?.awaitsQemu ?? true,
       appeared: (vm) => this.#appeared(vm),
+      compare: (vm) => this.#entries.get(vm)?.machine?.compareSocket(),
     });
     this.#discovery.scan();
   }

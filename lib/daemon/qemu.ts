@@ -72,6 +72,8 @@ export interface DialDeps {
   readonly many?: boolean;
   /** Makes a connection that passes descriptors. */
   readonly libc?: Libc | undefined;
+  /** Called before each attempt. */
+  attempts?(address: Address): void;
 }
 
 /** The time between two attempts, by the reason, if QEMU's socket is watched. */
@@ -110,6 +112,7 @@ export async function dial(deps: DialDeps): Promise<Stream | undefined> {
     const refused = (reason: string): void =>
       log.warn(`${addressText(at)}: QEMU does not get the fds that clients pass: ${reason}`);
     let problem: DialProblem = "other";
+    deps.attempts?.(at);
     try {
       return await dialOnce(at, libc && { libc, refused });
     } catch (error) {

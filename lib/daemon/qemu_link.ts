@@ -10,6 +10,7 @@ import { isUnmeasured, NEWEST_MEASURED } from "../wire/grammar.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
 import type { Libc } from "../platform/libc.ts";
+import { type SocketFile, socketFileAt } from "../platform/dial.ts";
 import { Failure } from "../platform/failure.ts";
 import type { Deps } from "./deps.ts";
 import { dial, Pauses, Qemu } from "./qemu.ts";
@@ -35,11 +36,19 @@ const UNFINISHED: QemuEnding = {
   text: "QEMU sent its greeting but did not complete the negotiation",
 };
 
+const REPLACED: QemuEnding = {
+  kind: "closed",
+  text: "another socket is in its place now",
+  detail: "another socket is in the place of QEMU's; connecting to that one",
+};
+
 /** The connections to the QEMUs at one address, one after the other. */
 export class QemuLink {
   readonly #deps: QemuLinkDeps;
   /** The present connection. */
   #qemu: Qemu | undefined;
+  /** The socket file that it connected to, if it has one. */
+  #file: SocketFile | undefined;
   /** Whether a QEMU has been ready. */
   served = false;
   /** Whether the present QEMU is ready. */
@@ -105,6 +114,15 @@ export class QemuLink {
     this.#pauses.wake();
   }
 
+  /** Connects again if another socket file has taken the place of the one that it connected to. */
+  compare(): void {
+    const present = this.connected ? socketFileAt(this.#deps.settings().qemu) : undefined;
+    // A socket file that somebody has removed says nothing about the connection.
+    if (present === undefined || this.#file === undefined || present === this.#file) return;
+    this.close(REPLACED);
+    this.redial();
+  }
+
   /** Closes the present connection. */
   close(ending: QemuEnding): void {
     this.#qemu?.close(ending);
@@ -136,7 +154,16 @@ export class QemuLink {
   async #session(libc: Libc | undefined): Promise<"end" | "next"> {
     const { log, clock, stop, many, settings, disconnected } = this.#deps;
     const pauses = this.#pauses;
-    const socket = await dial({ address: () => settings().qemu, pauses, log, stop, many, libc });
+    const socket = await dial({
+      address: () => settings().qemu,
+      // A file that is replaced during the attempt counts as another one.
+      attempts: (address) => this.#file = socketFileAt(address),
+      pauses,
+      log,
+      stop,
+      many,
+      libc,
+    });
     if (socket === undefined) return "end";
     if (stop.aborted) {
       socket.close();

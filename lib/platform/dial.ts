@@ -104,6 +104,21 @@ function problemOf(address: Address, error: Error): DialProblem {
   return /os error 11\b|temporarily unavailable/i.test(error.message) ? "busy" : "other";
 }
 
+/** A socket file: its device and inode, as text. */
+export type SocketFile = string;
+
+/** Returns the socket file at an address, so that it can be told from another one later; `undefined` if there is none. */
+export function socketFileAt(address: Address): SocketFile | undefined {
+  if (address.transport !== "unix" || address.path.startsWith("\0")) return undefined;
+  try {
+    const { dev, ino, isSocket } = Deno.statSync(address.path);
+    return isSocket ? `${dev} ${ino}` : undefined;
+  } catch {
+    // It is not there, or cannot be looked at.
+    return undefined;
+  }
+}
+
 function exists(path: string): boolean {
   try {
     Deno.statSync(path);
