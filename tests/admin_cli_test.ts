@@ -224,6 +224,8 @@ Deno.test("qmpmux status shows many VMs as a table, in the order of their names"
   const { stdout } = await runQmpmux(["status", ...at, "--json", "--vm", "web-*"]);
   assertEquals(JSON.parse(stdout), statuses);
   assertMatch(qmpmux.heard.at(-1)!, /"__org.qmpmux_query-status","arguments":\{"vm":"web-\*"\}/);
+  assertEquals((await runQmpmux(["status", ...at, "--vm=-x"])).code, 0);
+  assertMatch(qmpmux.heard.at(-1)!, /"__org.qmpmux_query-status","arguments":\{"vm":"-x"\}/);
 });
 
 Deno.test("qmpmux clients shows the VMs of clients that have one, and kick takes globs", async () => {
@@ -287,6 +289,10 @@ for (
       { QMPMUX_CONTROL: "unix-abstract:x" },
       'invalid value "unix-abstract:x" for QMPMUX_CONTROL: expected the path of a unix socket',
     ],
+    [["--vm", "-x"], {}, "--vm -x: a value that begins with - must be attached; write --vm=-x"],
+    [["-s", "-x"], {}, "-s -x: a value that begins with - must be attached; write --socket=-x"],
+    [["--vm"], {}, "--vm: the value is missing; write --vm GLOB"],
+    [["--vm", "--json"], {}, "--vm: the value is missing; write --vm GLOB"],
     [["--control", "a b"], {}, '--control: invalid address "a b": expected unix:/path'],
     [["--socket", "a b"], {}, '--socket: invalid address "a b": expected unix:/path'],
   ] as [string[], Record<string, string>, string][]

@@ -94,9 +94,13 @@ const BAD: [string[], string][] = [
     "serve: fds=on: only unix sockets carry descriptors; let QEMU listen on one",
   ],
   [["--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor, such as --qemu unix:"],
-  [["--qemu", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
+  [["--qemu", "--listen", "/run/mux"], "serve: --qemu: the value is missing; write --qemu ADDR"],
   [["--qemu=", "--listen", "/run/mux"], "serve: --qemu is missing; name QEMU's monitor"],
-  [["--qemu", "/run/vm", "--listen"], 'invalid address "": expected unix:/path'],
+  [
+    ["--qemu", "/run/vm", "--listen"],
+    "serve: --listen: the value is missing; write --listen ADDR[,...]",
+  ],
+  [["--qemu", "/run/vm", "--listen="], 'invalid address "": expected unix:/path'],
   [[...NEEDED, "--qemu", "/run/vm2"], "serve: --qemu is given twice; remove one"],
   [[...NEEDED, "--listen", "/run/vm"], "serve: unix:/run/vm is given twice; use each address"],
   [

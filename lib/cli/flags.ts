@@ -46,6 +46,7 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   const end = args.indexOf("--");
   const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
   if (own !== undefined) throw unknown(own);
+  checkValues(command, end < 0 ? args : args.slice(0, end), shorts);
   const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
   if (valued !== undefined) {
     const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
@@ -82,6 +83,41 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
     },
     operands: rest,
   };
+}
+
+/**
+ * Checks that each flag with a value has one: the parser takes an argument that begins with - for a flag.
+ *
+ * @param shorts the flags by their short forms
+ * @throws UsageError if one is missing, or must be attached
+ */
+function checkValues(
+  command: SubcommandName,
+  args: readonly string[],
+  shorts: Readonly<Record<string, string>>,
+): void {
+  const { flags }: Subcommand = SUBCOMMANDS[command];
+  const flagOf = (argument: string): string | undefined => {
+    const name = /^--([^=]+)$/.exec(argument)?.[1] ?? shorts[/^-(\w)$/.exec(argument)?.[1] ?? ""];
+    return name !== undefined && Object.hasOwn(flags, name) ? name : undefined;
+  };
+  for (const [index, argument] of args.entries()) {
+    const name = flagOf(argument);
+    const value = name === undefined ? undefined : flags[name]?.value;
+    if (value === undefined) continue;
+    const next = args[index + 1];
+    const isFlag = next === undefined || flagOf(next.replace(/=.*/s, "")) !== undefined;
+    if (isFlag || next === "--" || next === "-h" || next === "--help") {
+      throw new UsageError(
+        `${command}: --${name}: the value is missing; write --${name} ${value}`,
+      );
+    }
+    if (!next.startsWith("-")) continue;
+    throw new UsageError(
+      `${command}: ${argument} ${next}: a value that begins with - must be attached; ` +
+        `write --${name}=${next}`,
+    );
+  }
 }
 
 /** Returns the error for a flag that the subcommand does not have. */
