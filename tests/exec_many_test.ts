@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { execAtAll } from "../lib/cli/exec_many.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { socketsMatching } from "../lib/platform/paths.ts";
 import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
@@ -119,6 +120,47 @@ Deno.test("qmpmux exec --socket GLOB ends with 1 where one does not return a val
   assertEquals(Object.keys(gone.error), ["desc"]);
   assertEquals(ok.return, {});
   assert(/within 1 s|no greeting/.test(late.error.desc), late.error.desc);
+});
+
+Deno.test("execAtAll() gives a silent monitor 30 seconds if no timeout is given", async () => {
+  using place = makePlace();
+  const timers: (() => void)[] = [];
+  await using _monitors = monitors(place.path, {
+    "late": {
+      answer: ({ name }) => {
+        if (name !== "ask") return undefined;
+        // It has been asked: now the time passes.
+        for (const run of timers) run();
+        return "";
+      },
+    },
+  });
+  const original = { setTimeout, print: Deno.stdout.writeSync, revoke: Deno.permissions.revoke };
+  let printed = "";
+  Object.assign(globalThis, {
+    setTimeout: (run: () => void, time: number): unknown => {
+      if (time !== 30_000) return original.setTimeout(run, time);
+      timers.push(run);
+      return undefined;
+    },
+  });
+  Deno.stdout.writeSync = (bytes) => {
+    printed += new TextDecoder().decode(bytes);
+    return bytes.length;
+  };
+  // The test keeps its own permissions.
+  Deno.permissions.revoke = (what) => Deno.permissions.query(what);
+  try {
+    assertEquals(await execAtAll(`${place.path}/*/qmp.sock`, undefined, "ask", "{}"), 1);
+  } finally {
+    Object.assign(globalThis, { setTimeout: original.setTimeout });
+    Deno.stdout.writeSync = original.print;
+    Deno.permissions.revoke = original.revoke;
+  }
+  assertMatch(
+    printed,
+    /"error": \{"desc": "exec: no reply within 30 s; the command may still run"\}/,
+  );
 });
 
 Deno.test("qmpmux exec --socket GLOB asks more sockets than it connects to at a time", async () => {

@@ -159,7 +159,8 @@ export const SUBCOMMANDS = {
     about: [
       "Runs one command and prints its return value as JSON. If the path of ADDR has * or ?, runs it " +
       "at every socket that matches, and prints a line for each, in the order of the paths: " +
-      '{"socket": PATH, "return": VALUE}, or "error" in place of "return".',
+      '{"socket": PATH, "return": VALUE}, or "error" in place of "return". Each socket then has a ' +
+      "timeout: that of --timeout, or 30 seconds.",
     ],
     flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
     operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],

@@ -14,6 +14,9 @@ import { inSession, unanswered } from "./deadline.ts";
 /** The number of monitors that are asked at a time. */
 const AT_ONCE = 32;
 
+/** The default timeout at each socket: without one, a single silent monitor would hold up all. */
+const SECONDS_AT_EACH = 30;
+
 /** The end of the command at one socket. */
 interface End {
   /** The member of its line: `"return": …` or `"error": …`. */
@@ -26,14 +29,14 @@ interface End {
  * Runs a command at every socket that matches, and prints their answers in the order of the paths.
  *
  * @param glob the path of the sockets
- * @param seconds the timeout at each of them
+ * @param seconds the timeout at each of them; 30 by default
  * @param argumentsText the arguments as JSON
  * @returns 0 if every monitor returned a value, otherwise 1
  * @throws Failure if no socket matches, or a directory cannot be read
  */
 export async function execAtAll(
   glob: string,
-  seconds: number | undefined,
+  seconds: number = SECONDS_AT_EACH,
   command: string,
   argumentsText: string,
 ): Promise<ExitStatus> {
@@ -65,7 +68,7 @@ export async function execAtAll(
 
 async function execAt(
   path: string,
-  seconds: number | undefined,
+  seconds: number,
   command: string,
   argumentsText: string,
 ): Promise<End> {
