@@ -209,7 +209,7 @@ Deno.test("qmpmux status shows many VMs as a table, in the order of their names"
   using place = makePlace();
   const path = `${place.path}/control.sock`;
   const row = { qemu: "ready", version: "10.0.2", clients: 1, "in-flight": 0, waiting: 2 };
-  const statuses = [
+  const statuses: Record<string, unknown>[] = [
     { vm: "web-2", ...row, events: 5, "up-since": 1767323045, age: 9 },
     { vm: "db", ...row, qemu: "absent", version: null, events: 0, "up-since": null, age: 9 },
   ];
@@ -219,6 +219,15 @@ Deno.test("qmpmux status shows many VMs as a table, in the order of their names"
     "VM     VERSION  STATE   CLIENTS  IN-FLIGHT  WAITING  EVENTS  UP-SINCE",
     "db     -        absent  1        0          2        0       -",
     "web-2  10.0.2   ready   1        0          2        5       2026-01-02T03:04:05Z",
+    "",
+  ]);
+  const reason = "there are 2 VMs (max-vms)";
+  statuses.push({ ...statuses[1]!, vm: "web-3", qemu: "not served", reason });
+  assertEquals((await runQmpmux(["status", ...at])).stdout.split("\n"), [
+    "VM     VERSION  STATE       CLIENTS  IN-FLIGHT  WAITING  EVENTS  UP-SINCE              REASON",
+    "db     -        absent      1        0          2        0       -                     -",
+    "web-2  10.0.2   ready       1        0          2        5       2026-01-02T03:04:05Z  -",
+    `web-3  -        not served  1        0          2        0       -                     ${reason}`,
     "",
   ]);
   const { stdout } = await runQmpmux(["status", ...at, "--json", "--vm", "web-*"]);

@@ -58,6 +58,13 @@ function named(vm: string): ConstructorParameters<typeof FakeQemu>[1] {
 
 const NAME = { execute: "query-name" };
 
+/** Runs one of qmpmux's own commands; returns its value, or the text of the error. */
+async function administer(control: TestClient, command: string, args = {}): Promise<unknown> {
+  const execute = `__org.qmpmux_${command}`;
+  const reply = JSON.parse(await control.ask({ execute, arguments: args }));
+  return reply.return ?? reply.error.desc;
+}
+
 function connected(vm: string): RegExp {
   return new RegExp(`^qmpmux: ${vm}: connected to QEMU`);
 }
@@ -210,6 +217,68 @@ Deno.test("max-vms bounds the VMs that are served", async () => {
   assertEquals(host.served, ["a"]);
 });
 
+Deno.test("the status and the log list VMs that are not served, with the reason", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await host.start("--max-vms", "2", "--control", `${host.path}/control`);
+  await mux.log.until(connected("a"));
+  Deno.mkdirSync(`${host.path}/q/b`);
+  Deno.writeTextFileSync(`${host.path}/q/b/qmp`, "");
+  await mux.log.until(/^qmpmux: b: not served: /);
+  await using _c = host.qemu("c", named("c"));
+  await mux.log.until(/^qmpmux: VM c is not served: /);
+  using control = await TestClient.ready(`${host.path}/control`);
+  type Row = { vm: string; qemu: string; reason?: string; clients: number };
+  const status = async (): Promise<string[]> => {
+    const rows = await administer(control, "query-status") as Row[];
+    return rows.map(({ vm, qemu, reason = "" }) => `${vm} ${qemu} ${reason}`.trim());
+  };
+  const [a, b, c, ...more] = await status();
+  assertEquals([a, c, ...more], ["a ready", "c not served there are 2 VMs (max-vms)"]);
+  assertMatch(b!, /^b not served unix:\/.*\/b\/qmp is not a socket; correct --qemu, or start QEMU/);
+  assertEquals(await administer(control, "query-clients", { vm: "b" }), []);
+  mux.kill("SIGUSR2");
+  await mux.log.until(/^qmpmux: b: status: not served: .* is not a socket;/);
+  await mux.log.until(/^qmpmux: c: status: not served: there are 2 VMs \(max-vms\)$/);
+  await mux.log.until(/^qmpmux: status: 3 VMs; no audit$/);
+  // The place that one VM leaves is for another.
+  Deno.removeSync(`${host.path}/q/b`, { recursive: true });
+  await mux.log.until(connected("c"));
+  assertEquals(await status(), ["a ready", "c ready"]);
+});
+
+Deno.test("a VM whose name makes a path too long is reported once, with what to do", async () => {
+  using host = new Host();
+  const file = `${host.path}/qmpmux.toml`;
+  const rest = `${host.path}/listeners/of/`.length + "/mux".length;
+  const vm = "x".repeat(108 - rest);
+  Deno.writeTextFileSync(
+    file,
+    `qemu = "${host.path}/q/{vm}/qmp"\ncontrol = "${host.path}/control"\n` +
+      `[[listen]]\naddress = "${host.path}/listeners/of/{vm}/mux"\n`,
+  );
+  await using _long = host.qemu(vm, named("long"));
+  await using _a = host.qemu("a", named("a"));
+  await using mux = await startQmpmux(["--config", file], { listeners: 0 });
+  const path = `${host.path}/listeners/of/${vm}/mux`;
+  const reason = `unix:${path}: the path has 108 bytes, a socket's has at most 107; ` +
+    "use a shorter path or name";
+  assertEquals(
+    await mux.log.until(/^qmpmux: VM x/),
+    `qmpmux: VM ${vm} is not served: ${reason}`,
+  );
+  await mux.log.until(connected("a"));
+  // Neither a reload nor another scan reports it again.
+  mux.kill("SIGHUP");
+  await mux.log.until(/the configuration has been reloaded$/);
+  await using _b = host.qemu("b", named("b"));
+  await mux.log.until(connected("b"));
+  assertEquals(mux.log.seen.filter((line) => line.includes(vm)).length, 1);
+  using control = await TestClient.ready(`${host.path}/control`);
+  const status = await administer(control, "query-status", { vm }) as { reason: string }[];
+  assertEquals(status.map((each) => each.reason), [reason]);
+});
+
 Deno.test("a reload adds, removes and changes VMs, and no other client notices", async () => {
   using host = new Host();
   const file = `${host.path}/qmpmux.toml`;
@@ -259,11 +328,7 @@ Deno.test("the control socket lists all VMs, and disconnects clients of one", as
   using a = await host.client("a");
   using b = await host.client("b");
   using control = await TestClient.ready(`${host.path}/control`);
-  const run = async (command: string, args = {}): Promise<unknown> => {
-    const execute = `__org.qmpmux_${command}`;
-    const reply = JSON.parse(await control.ask({ execute, arguments: args }));
-    return reply.return ?? reply.error.desc;
-  };
+  const run = (command: string, args = {}): Promise<unknown> => administer(control, command, args);
   const status = await run("query-status") as { vm: string; qemu: string; clients: number }[];
   assertEquals(status.map(({ vm, qemu, clients }) => `${vm} ${qemu} ${clients}`), [
     "a ready 1",

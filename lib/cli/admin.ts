@@ -49,6 +49,7 @@ const ANSWER_LENGTH_LIMIT = 16 << 20;
 const STATUS_ORDER: readonly string[] = [
   "vm",
   "qemu",
+  "reason",
   "version",
   "qemu-pid",
   "up-since",
@@ -77,7 +78,8 @@ function statusText(value: unknown): string | undefined {
   if (Array.isArray(value) && value.every(isRow)) {
     const nameOf = ({ vm }: Row): string => typeof vm === "string" ? vm : "";
     const rows = value.toSorted((a, b) => nameOf(a) < nameOf(b) ? -1 : 1);
-    return tableOf(rows, STATUS_COLUMNS);
+    const reason = rows.some((row) => "reason" in row) ? columnsOf(["reason"]) : [];
+    return tableOf(rows, [...STATUS_COLUMNS, ...reason]);
   }
   if (!isRow(value)) return undefined;
   const placeOf = ([key]: [string, unknown]): number =>

@@ -10,31 +10,24 @@ import type { Administered } from "../hub/administration.ts";
 import { addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Machines, MachineSettings } from "../config/machines.ts";
-import { Failure } from "../platform/failure.ts";
 import type { Change } from "../platform/socket_file.ts";
 import { Discovery } from "./discovery.ts";
-import type { InternalErrors, LimitLog } from "./limit_log.ts";
 import { Machine, type MachineDeps } from "./machine.ts";
+import { Unserved, type UnservedDeps } from "./unserved.ts";
 import { checkAddresses, type Entry, naming, newEntry } from "./vm_entry.ts";
 
-/** The time after which a VM that could not be served is tried again. */
-const RETRY_SECONDS = 5;
 /** The time that clients of a VM whose socket's place is gone are held, with `on-loss=hold`. */
 const HOLD_SECONDS = 30;
 
 /** The parts of the daemon that the set uses. */
-export interface MachineSetDeps extends Omit<MachineDeps, "many"> {
-  /** Logs lines that may come often. */
-  readonly limitLog: LimitLog;
-  /** Reports internal errors. */
-  readonly errors: InternalErrors;
-}
+export interface MachineSetDeps extends Omit<MachineDeps, "many">, UnservedDeps {}
 
 /** The machines by the names of their VMs. */
 export class MachineSet implements Disposable {
   #machines: Machines;
   readonly #deps: MachineSetDeps;
   readonly #entries = new Map<string, Entry>();
+  readonly #unserved: Unserved;
   #discovery: Discovery | undefined;
   #stopping = false;
   readonly #stopped = Promise.withResolvers<void>();
@@ -43,6 +36,7 @@ export class MachineSet implements Disposable {
   constructor(machines: Machines, deps: MachineSetDeps) {
     this.#machines = machines;
     this.#deps = deps;
+    this.#unserved = new Unserved(deps);
   }
 
   /** Listens for the clients of every VM with a name; @throws Failure if the only VM cannot */
@@ -95,7 +89,12 @@ export class MachineSet implements Disposable {
   logStatus(audit: string): void {
     const { many } = this.#machines;
     for (const machine of this.all()) machine.logStatus(many ? undefined : audit);
-    if (many) this.#deps.log.info(`status: ${this.#entries.size} VMs; ${audit}`);
+    if (!many) return;
+    const { log } = this.#deps;
+    for (const vm of this.#notServed()) {
+      log.withVm(vm.name).info(`status: not served: ${vm.status().reason}`);
+    }
+    log.info(`status: ${this.#count} VMs; ${audit}`);
   }
 
   /** Yields the machines that are served. */
@@ -105,8 +104,17 @@ export class MachineSet implements Disposable {
 
   /** Returns the VMs for administrators, in the order of their names. */
   administered(): Administered[] {
-    const vms = Array.from(this.all(), (machine) => machine.administered);
-    return vms.toSorted((a, b) => a.name < b.name ? -1 : 1);
+    const served = Array.from(this.all(), (machine) => machine.administered);
+    return [...served, ...this.#notServed()].toSorted((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  #notServed(): Iterable<Administered> {
+    return this.#unserved.administered(this.#entries.values());
+  }
+
+  /** The number of VMs that are served, or should be. */
+  get #count(): number {
+    return this.#entries.size + this.#unserved.refused.size;
   }
 
   /** The state of all VMs in a few words. */
@@ -118,9 +126,9 @@ export class MachineSet implements Disposable {
     if (!this.#machines.many) return `${machines[0]?.statusText ?? "starting"}, ${shown}`;
     const connected = machines.filter(({ awaitsQemu }) => !awaitsQemu).length;
     const stalled = machines.filter((machine) => machine.stalled).length;
-    const failed = this.#entries.size - machines.length;
+    const failed = this.#count - machines.length;
     const parts = [
-      `${this.#entries.size} ${this.#entries.size === 1 ? "VM" : "VMs"}`,
+      `${this.#count} ${this.#count === 1 ? "VM" : "VMs"}`,
       `${connected} connected`,
       ...(stalled > 0 ? [`${stalled} stalled`] : []),
       ...(failed > 0 ? [`${failed} not served`] : []),
@@ -213,6 +221,7 @@ export class MachineSet implements Disposable {
   #discover(): void {
     this.#discovery?.[Symbol.dispose]();
     const { log } = this.#deps;
+    if (this.#machines.pattern === undefined) this.#unserved.present(new Set());
     this.#discovery = new Discovery(this.#machines.pattern, {
       log,
       named: () => this.#namedPaths(),
@@ -236,6 +245,8 @@ export class MachineSet implements Disposable {
   /** Removes the VMs whose place is gone. */
   #present(vms: ReadonlySet<string>): void {
     const now = this.#deps.running();
+    const before = this.#entries.size;
+    this.#unserved.present(vms);
     for (const entry of [...this.#entries.values()]) {
       if (this.#machines.named.has(entry.vm)) continue;
       if (vms.has(entry.vm)) {
@@ -247,6 +258,10 @@ export class MachineSet implements Disposable {
       if (holds && now - entry.goneSince < HOLD_SECONDS) continue;
       this.#remove(entry, "it is gone");
     }
+    // There may be room for others now.
+    for (const vm of [...this.#unserved.refused.keys()]) {
+      if (this.#entries.size < before) this.#appeared(vm);
+    }
   }
 
   /** Serves a VM that was found, or connects to its QEMU. */
@@ -257,26 +272,20 @@ export class MachineSet implements Disposable {
       known.retryAt = 0;
       return;
     }
-    const { limitLog } = this.#deps;
     try {
       const settings = this.#machines.settingsOf(vm);
       const most = settings["max-vms"];
-      if (this.#entries.size >= most) {
-        const line = `VM ${vm} is not served: there are ${most} VMs (max-vms)`;
-        return limitLog.reached("max-vms", "VMs", line);
-      }
+      if (this.#entries.size >= most) return this.#unserved.excess(vm, most);
       this.#deps.keep(this.#open(this.#add(vm, settings)));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      limitLog.logged(
-        `VM ${vm} is not served`,
-        `VM ${vm} is not served: ${error.message.replace(/^VM \S+: /, "")}`,
-      );
+      this.#unserved.invalid(vm, error.message.replace(/^VM \S+: /, ""));
     }
   }
 
   #add(vm: string, settings: MachineSettings): Entry {
     const entry = newEntry(vm, settings);
+    this.#unserved.accepted(vm);
     this.#entries.set(vm, entry);
     this.#deps.awake();
     return entry;
@@ -348,18 +357,10 @@ export class MachineSet implements Disposable {
     }
   }
 
-  /** Logs why a VM is not served. An internal error ends no other VM. */
+  /** Tries a VM again later. An internal error ends no other VM. */
   #failed(entry: Entry, error: unknown): void {
-    if (!(error instanceof Failure)) {
-      if (!this.#machines.many) throw error;
-      this.#deps.errors.report("other", error, entry.vm);
-    }
-    entry.retryAt = this.#deps.running() + RETRY_SECONDS;
-    this.#deps.awake();
-    if (!(error instanceof Failure) || error.message === entry.problem) return;
-    entry.problem = error.message;
-    const again = `tried again every ${RETRY_SECONDS} s`;
-    this.#deps.log.withVm(entry.vm).warn(`not served: ${error.message}; ${again}`);
+    if (!this.#machines.many) throw error;
+    this.#unserved.failed(entry, error);
   }
 
   #remove(entry: Entry, because: string): void {

@@ -15,8 +15,10 @@ import type { Monitor } from "../session/monitor.ts";
 export interface HubStatus {
   /** The VM's name. */
   readonly vm: string;
-  /** `absent`, `greeting`, `negotiating`, `ready` or `stalled`. */
+  /** `absent`, `greeting`, `negotiating`, `ready`, `stalled`, or `not served`. */
   readonly qemu: string;
+  /** The reason why the VM is not served. */
+  readonly reason?: string;
   /** QEMU's version, while it is ready. */
   readonly version: string | null;
   /** QEMU's process id, if its socket reveals it. */
@@ -57,6 +59,34 @@ export interface Administration {
   readonly many: boolean;
   /** Returns the present VMs. */
   vms(): Iterable<Administered>;
+}
+
+/**
+ * Returns a VM that is not served: it has no clients.
+ *
+ * @param age the seconds since the start
+ */
+export function notServed(name: string, reason: string, age: number): Administered {
+  return {
+    name,
+    monitors: new Set(),
+    status: () => ({
+      vm: name,
+      qemu: "not served",
+      reason,
+      version: null,
+      pid: null,
+      sessions: 0,
+      upSince: null,
+      events: 0,
+      clients: 0,
+      waiting: 0,
+      inFlight: 0,
+      age,
+    }),
+    inFlight: () => new Map(),
+    dismiss: () => {},
+  };
 }
 
 /** Returns a VM's state as an administrator sees it. */

@@ -56,7 +56,8 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
       "stalled); QEMU's `version`, or null; `sessions`, the number of times that a QEMU became ready; " +
       "`clients`; `waiting`; `in-flight`; `age` in seconds; `qemu-pid`, QEMU's process id, or null; `events`, " +
       "the number of QEMU's events; and `up-since`, the seconds from 1970 until this QEMU became ready, or null.",
-      "The control socket of a process that can serve many VMs returns a list of such objects.",
+      "The control socket of a process that can serve many VMs returns a list of such objects. There, a VM " +
+      "that cannot be served has the `qemu` `not served`, and a `reason`.",
     ],
   },
   {
