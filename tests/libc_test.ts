@@ -32,9 +32,8 @@ async function connected(): Promise<
   using place = makePlace();
   const path = `${place.path}/s`;
   const listening = LIBC.listen(path);
-  const before = LIBC.outgoing();
-  const socket = await Deno.connect({ transport: "unix", path });
-  const [own] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const [connecting, own] = LIBC.connected(() => Deno.connect({ transport: "unix", path }));
+  const socket = await connecting;
   const other = LIBC.accept(listening);
   LIBC.close(listening);
   assert(own !== undefined && other !== undefined);
@@ -135,9 +134,8 @@ Deno.test("accept() returns a socket that carries only what was sent, whatever o
     library.symbols.setsockopt(listening, 1, option, new Int32Array([1]), 4);
   }
   library.close();
-  const before = LIBC.outgoing();
-  using socket = await Deno.connect({ transport: "unix", path });
-  const [own] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const [connecting, own] = LIBC.connected(() => Deno.connect({ transport: "unix", path }));
+  using socket = await connecting;
   const other = LIBC.accept(listening)!;
   const count = descriptorsOf(Deno.pid);
   await socket.write(ENCODER.encode("{}{}"));
@@ -162,9 +160,8 @@ Deno.test("receive() returns the bytes, and as many descriptors as the process m
     const libc = loadLibc();
     const path = Deno.args[0];
     const listening = libc.listen(path);
-    const before = libc.outgoing();
-    const socket = await Deno.connect({ transport: "unix", path });
-    const [own] = [...libc.outgoing()].filter((each) => !before.has(each));
+    const [connecting, own] = libc.connected(() => Deno.connect({ transport: "unix", path }));
+    const socket = await connecting;
     const other = libc.accept(listening);
     const bells = [];
     try { for (;;) bells.push(libc.checked(libc.c.eventfd(0, 0), "eventfd")); } catch { /* That is all. */ }
@@ -268,9 +265,8 @@ Deno.test("isOwnEnd() recognizes the other ends of accepted connections, even af
   using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   using early = await connected();
   LIBC.noteListening();
-  const before = LIBC.outgoing();
-  using _client = await Deno.connect({ transport: "unix", path });
-  const [end] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const [connecting, end] = LIBC.connected(() => Deno.connect({ transport: "unix", path }));
+  using _client = await connecting;
   const accepted = LIBC.accept(listening)!;
   LIBC.close(listening);
   assertEquals([LIBC.isOwnEnd(end!), LIBC.isOwnEnd(accepted)], [true, false]);

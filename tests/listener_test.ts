@@ -212,10 +212,10 @@ Deno.test("bindFile() fails with a Failure if its directory is removed meanwhile
   using place = makePlace();
   Deno.mkdirSync(`${place.path}/d`);
   const settings = parseListener(`${place.path}/d/s`);
-  const listen = (path: string): Deno.Listener => {
-    const listener = Deno.listen({ transport: "unix", path });
+  const listen = (path: string): { socket: Deno.Listener } => {
+    const socket = Deno.listen({ transport: "unix", path });
     Deno.removeSync(`${place.path}/d`, { recursive: true });
-    return listener;
+    return { socket };
   };
   assertThrows(() => bindFile(settings, settings.address as UnixAddress, listen), Failure);
 });

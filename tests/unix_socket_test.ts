@@ -47,9 +47,8 @@ async function connected(): Promise<Ends> {
   const poller = new Poller(LIBC);
   const listener = new UnixListener(poller, LIBC.listen(path), path);
   const accepting = listener.accept();
-  const before = LIBC.outgoing();
-  const theirs = await Deno.connect({ transport: "unix", path });
-  const [descriptor] = [...LIBC.outgoing()].filter((each) => !before.has(each));
+  const [connecting, descriptor] = LIBC.connected(() => Deno.connect({ transport: "unix", path }));
+  const theirs = await connecting;
   assert(descriptor !== undefined);
   const ours = await within("the client", accepting);
   return {

@@ -79,6 +79,8 @@ export const SETTINGS = {
     help: "seconds without a reply until QEMU counts as stalled" },
   "on-loss": { ...word("close", "hold"), initial: "close", perVm: true,
     help: "when QEMU disconnects, close its clients, or keep them for the next QEMU" },
+  "fd-store": { ...SWITCH, initial: false, restart: true,
+    help: "keep the listening sockets in systemd's descriptor store, open across a restart" },
   "watchdog": { ...word("loop", "qemu"), initial: "loop",
     help: "what the systemd watchdog covers: qmpmux only, or a stalled QEMU too" },
   "max-clients": amount(CLIENTS_IN_ALL),

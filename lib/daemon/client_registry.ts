@@ -17,6 +17,7 @@ import type { PeerCredentials } from "../platform/libc.ts";
 import { Failure } from "../platform/failure.ts";
 import type { ClientDeps, Deps } from "./deps.ts";
 import { FdBudget } from "./fd_budget.ts";
+import type { Store } from "../platform/descriptor_store.ts";
 import { Listener, type TakePassed } from "../platform/listener.ts";
 import type { Poller } from "../platform/poller.ts";
 import type { ReplyBudget } from "../platform/reply_budget.ts";
@@ -35,6 +36,8 @@ export interface RegistryDeps extends Deps {
   readonly take: TakePassed;
   /** FFI, if a listener needs it and it is available. */
   readonly poller: Poller | undefined;
+  /** Keeps listening sockets while qmpmux restarts, if systemd has a store. */
+  readonly store: Store | undefined;
   /** Limits the replies that the clients of all machines leave unread. */
   readonly budget: ReplyBudget;
   /** Takes over a promise; an error ends the daemon. */
@@ -180,8 +183,9 @@ export class ClientRegistry implements Disposable {
     );
     try {
       for (const [key, each] of [...own, ...passed]) {
+        const { take, store } = this.#deps;
         const poller = each.identity ? this.#deps.poller : undefined;
-        opened.set(key, await Listener.open(each, this.#deps.take, poller));
+        opened.set(key, await Listener.open(each, { take, poller, store }));
       }
       return opened;
     } catch (error) {

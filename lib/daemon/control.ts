@@ -19,7 +19,7 @@ import type { MachineDeps } from "./machine.ts";
 export interface ControlDeps
   extends
     Pick<MachineDeps, "log" | "clock" | "records" | "version" | "running" | "reload" | "awake">,
-    Pick<RegistryDeps, "poller" | "budget" | "take" | "keep"> {
+    Pick<RegistryDeps, "poller" | "store" | "budget" | "take" | "keep"> {
   /** Returns the VMs. */
   vms(): Iterable<Administered>;
 }

@@ -12,6 +12,7 @@ import { changedForRestart, isForMany, type ServeSettings } from "../config/sett
 import { CLOCK, runLater, RunningTime } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import type { Log } from "../platform/log.ts";
+import { DescriptorStore } from "../platform/descriptor_store.ts";
 import { Listener } from "../platform/listener.ts";
 import { openPoller, type Poller } from "../platform/poller.ts";
 import { ReplyBudget } from "../platform/reply_budget.ts";
@@ -63,6 +64,8 @@ class Daemon {
   readonly #control: Control;
   /** FFI, if a listener needs it and it is available. */
   readonly #poller: Poller | undefined;
+  /** systemd's descriptor store, if listening sockets are in it or should be. */
+  readonly #store: DescriptorStore | undefined;
   readonly #budget: ReplyBudget;
   readonly #running = new Set<Promise<void>>();
   #stopping = false;
@@ -97,7 +100,14 @@ class Daemon {
     this.#limitLog = new LimitLog(log, this.#records.limitReached, () => this.#awake());
     this.#errors = new InternalErrors(this.#limitLog, this.#records.internalError);
     this.#notifier = new Notifier(this.#service.notifySocket, log);
-    if (needsFfi(settings)) this.#poller = openPoller(log);
+    const { sockets, notifySocket } = this.#service;
+    if (needsFfi(settings) || sockets.hasStored) this.#poller = openPoller(log);
+    const poller = this.#poller;
+    this.#store = DescriptorStore.open(settings["fd-store"], notifySocket, {
+      sockets,
+      poller,
+      log,
+    });
     this.#budget = new ReplyBudget(settings["max-unread"]);
     const machines = machinesOf(settings);
     const deps = this.#machineDeps();
@@ -105,6 +115,7 @@ class Daemon {
       ...deps,
       limitLog: this.#limitLog,
       errors: this.#errors,
+      allOpened: () => this.#store?.closeRest(),
     });
     const vms = (): Iterable<Administered> => this.#machines.administered();
     this.#control = new Control(settings, machines.many, { ...deps, vms });
@@ -150,6 +161,7 @@ class Daemon {
       this.#control[Symbol.dispose]();
       // Clients get time to read what is queued for them.
       while (this.#running.size > 0) await Promise.all(this.#running);
+      this.#store?.close();
       await this.#poller?.idle();
       this.#closed = true;
       this.#rest();
@@ -165,6 +177,7 @@ class Daemon {
       records: this.#records,
       version: this.#version,
       poller: this.#poller,
+      store: this.#store,
       budget: this.#budget,
       take: (name) => this.#service.sockets.take(name),
       running: () => this.#time.at(CLOCK.now()),
@@ -191,7 +204,8 @@ class Daemon {
     const render = (): string => this.#records.render();
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => this.#service.sockets.take(name);
-    const server = metrics && new MetricsServer(await Listener.open(metrics, take), render, hosts);
+    const server = metrics &&
+      new MetricsServer(await Listener.open(metrics, { take }), render, hosts);
     return {
       commit: () => {
         this.#metrics = server;
@@ -320,6 +334,7 @@ class Daemon {
 
   #stop(): void {
     this.#stopping = true;
+    this.#store?.leave();
     this.#machines.drain();
   }
 
@@ -349,9 +364,10 @@ class Daemon {
 }
 
 /** Returns whether a listener needs FFI. */
-function needsFfi({ listeners, vms, control }: ServeSettings): boolean {
+function needsFfi(settings: ServeSettings): boolean {
+  const { listeners, vms, control } = settings;
   const all = [...listeners, ...vms.flatMap((vm) => vm.listeners)];
-  return control !== undefined || all.some(({ identity }) => identity);
+  return settings["fd-store"] || control !== undefined || all.some(({ identity }) => identity);
 }
 
 function every(milliseconds: number, run: () => void): Disposable {

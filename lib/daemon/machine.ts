@@ -15,6 +15,7 @@ import type { Greeting } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
 import { type Clock, withTimeout } from "../platform/clock.ts";
 import { checkPlace } from "../platform/dial.ts";
+import type { Store } from "../platform/descriptor_store.ts";
 import type { TakePassed } from "../platform/listener.ts";
 import type { Log } from "../platform/log.ts";
 import type { Poller } from "../platform/poller.ts";
@@ -40,6 +41,8 @@ export interface MachineDeps {
   readonly many: boolean;
   /** FFI, if a listener needs it and it is available. */
   readonly poller: Poller | undefined;
+  /** Keeps listening sockets while qmpmux restarts, if systemd has a store. */
+  readonly store: Store | undefined;
   /** Limits the replies that the clients of all machines leave unread. */
   readonly budget: ReplyBudget;
   /** Finds passed sockets. */
@@ -147,6 +150,8 @@ export class Machine implements Disposable {
   drain(): void {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
+    // New clients wait for the next process.
+    if (this.#deps.store?.leaving) this.#clients[Symbol.dispose]();
     if (this.#link.connected) this.#deps.keep(this.#drain());
   }
 

@@ -20,7 +20,10 @@ import { checkAddresses, type Entry, naming, newEntry } from "./vm_entry.ts";
 const HOLD_SECONDS = 30;
 
 /** The parts of the daemon that the set uses. */
-export interface MachineSetDeps extends Omit<MachineDeps, "many">, UnservedDeps {}
+export interface MachineSetDeps extends Omit<MachineDeps, "many">, UnservedDeps {
+  /** Called when every VM that was there at the start listens, or could not. */
+  allOpened(): void;
+}
 
 /** The machines by the names of their VMs. */
 export class MachineSet implements Disposable {
@@ -56,13 +59,20 @@ export class MachineSet implements Disposable {
   async run(): Promise<void> {
     const { many } = this.#machines;
     if (!many) {
+      this.#deps.allOpened();
       const [{ machine } = { machine: undefined }] = this.#entries.values();
       return await machine?.run();
     }
     this.#discover();
+    this.#deps.keep(this.#openedAll());
     await this.#stopped.promise;
     this.#discovery?.[Symbol.dispose]();
     await Promise.all(this.#entries.values().map(({ running }) => running));
+  }
+
+  async #openedAll(): Promise<void> {
+    await Promise.all(this.#entries.values().map(({ opening }) => opening));
+    this.#deps.allOpened();
   }
 
   /** Drains every machine; `run` resolves then. */
@@ -213,7 +223,7 @@ export class MachineSet implements Disposable {
     for (const entry of this.#entries.values()) {
       entry.machine?.tick(now);
       if (entry.machine !== undefined || entry.opening || now < entry.retryAt) continue;
-      this.#deps.keep(this.#open(entry));
+      this.#open(entry);
     }
   }
 
@@ -276,7 +286,7 @@ export class MachineSet implements Disposable {
       const settings = this.#machines.settingsOf(vm);
       const most = settings["max-vms"];
       if (this.#entries.size >= most) return this.#unserved.excess(vm, most);
-      this.#deps.keep(this.#open(this.#add(vm, settings)));
+      this.#open(this.#add(vm, settings));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       this.#unserved.invalid(vm, error.message.replace(/^VM \S+: /, ""));
@@ -292,9 +302,14 @@ export class MachineSet implements Disposable {
   }
 
   /** Begins to serve a VM; logs what is wrong, and tries again later. */
-  async #open(entry: Entry): Promise<void> {
+  #open(entry: Entry): Promise<void> {
+    entry.opening = this.#tryToOpen(entry).finally(() => entry.opening = undefined);
+    this.#deps.keep(entry.opening);
+    return entry.opening;
+  }
+
+  async #tryToOpen(entry: Entry): Promise<void> {
     const { vm } = entry;
-    entry.opening = true;
     try {
       const { settings } = entry;
       const machine = await this.#opened(vm, settings);
@@ -305,8 +320,6 @@ export class MachineSet implements Disposable {
       entry.retryAt = 0;
     } catch (error) {
       this.#failed(entry, error);
-    } finally {
-      entry.opening = false;
     }
   }
 

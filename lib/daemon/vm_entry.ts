@@ -19,8 +19,8 @@ export interface Entry {
   machine: Machine | undefined;
   /** Resolves when the machine has ended. */
   running: Promise<void>;
-  /** Whether it is being opened. */
-  opening: boolean;
+  /** Resolves when it has been opened or could not be, while it is being opened. */
+  opening: Promise<void> | undefined;
   /** The problem that was logged last. */
   problem: string;
   /** The time at which it is tried again, if it could not be served. */
@@ -36,7 +36,7 @@ export function newEntry(vm: string, settings: MachineSettings): Entry {
     settings,
     machine: undefined,
     running: Promise.resolve(),
-    opening: false,
+    opening: undefined,
     problem: "",
     retryAt: 0,
     goneSince: undefined,

@@ -249,28 +249,33 @@ export class Libc extends Calls {
     this.checked(this.c.shutdown(descriptor, SHUT_WR), "shutdown");
   }
 
-  /** Returns the descriptors of all connections that this process has made to unix sockets, not accepted. */
-  outgoing(): Set<number> {
-    return new Set(this.#all().filter((descriptor) => this.#isOutgoing(descriptor)));
-  }
-
   /**
    * Connects to a unix socket, and finds the descriptor of the connection.
-   *
-   * The kernel gives each new descriptor the lowest free number, so only a few have to be compared.
    *
    * @param connect makes the connection before it returns
    * @returns what `connect` returns, and the descriptor; `undefined` if it cannot be told from others
    */
   connected<T>(connect: () => T): [T, number | undefined] {
+    return this.#opened(connect, (descriptor) => this.#isOutgoing(descriptor));
+  }
+
+  /** Listens on a unix socket, and finds its descriptor, as {@linkcode connected} does. */
+  listened<T>(listen: () => T): [T, number | undefined] {
+    return this.#opened(listen, (descriptor) => this.isListening(descriptor));
+  }
+
+  /**
+   * Opens a socket, and finds its descriptor. The kernel gives each new descriptor the lowest free
+   * number, so only a few have to be compared.
+   */
+  #opened<T>(open: () => T, isKind: (descriptor: number) => boolean): [T, number | undefined] {
     const lowest = this.checked(this.c.eventfd(0, EFD_CLOEXEC), "eventfd");
     this.close(lowest);
     const near = Array.from({ length: NEAR_LIMIT }, (_, index) => lowest + index);
-    const find = (): number[] => near.filter((descriptor) => this.#isOutgoing(descriptor));
-    const before = new Set(find());
-    const connection = connect();
-    const [descriptor, ...others] = find().filter((each) => !before.has(each));
-    return [connection, others.length > 0 ? undefined : descriptor];
+    const before = new Set(near.filter(isKind));
+    const socket = open();
+    const [descriptor, ...others] = near.filter((each) => isKind(each) && !before.has(each));
+    return [socket, others.length > 0 ? undefined : descriptor];
   }
 
   /** Notes the addresses of all our listening sockets, for {@linkcode isOwnEnd}. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Address, addressText, isFile, isLocal } from "../policy/address.ts";
+import { addressText, isFile } from "../policy/address.ts";
 import {
   type Credentials,
   type Grant,
@@ -15,39 +15,55 @@ import {
   principalText,
 } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/options.ts";
-import { CLOCK } from "./clock.ts";
+import { adoptPassed, type Bind, binderFor, Bound } from "./binding.ts";
+import { CLOCK, runLater } from "./clock.ts";
+import type { Store } from "./descriptor_store.ts";
 import { Failure } from "./failure.ts";
-import { noteListeningAt } from "./listening_addresses.ts";
 import type { Log } from "./log.ts";
 import type { Poller } from "./poller.ts";
-import { adopt } from "./socket_activation.ts";
 import { TokenBucket } from "../policy/rate_limit.ts";
 import {
   applyAccess,
-  bindFile,
   type Change,
   inodeAt,
-  type Listen,
+  madeEarlier,
   makeDirectories,
   NO_CHANGE,
-  notListening,
   removeDirectories,
-  removeIfThere,
   removeStaleSocket,
   type UnixAddress,
 } from "./socket_file.ts";
 import type { Acceptor, Stream } from "./stream.ts";
-import { UnixListener } from "./unix_socket.ts";
 import { idOf } from "./users.ts";
 
 /** The pause before accepting again after an error, such as a lack of descriptors. */
 const FAILED_PAUSE_MS = 100;
+
+/** The time in which a client that has already found an earlier socket's file can connect to it. */
+const EARLIER_MS = 1000;
 
 /** A function that returns the descriptor of a passed socket; @throws Failure if none has this name */
 export type TakePassed = (name: string) => number;
 
 function nothingPassed(name: string): never {
   throw new Failure(78, `fd:${name}: no sockets were passed`);
+}
+
+/** The parts of the daemon that a listener uses. */
+export interface ListenerDeps {
+  /** Finds passed sockets. */
+  readonly take?: TakePassed;
+  /** Makes sockets that identify their clients. */
+  readonly poller?: Poller | undefined;
+  /** Keeps the socket while qmpmux restarts. */
+  readonly store?: Store | undefined;
+}
+
+/** The receiver of accepted connections. */
+interface Accepting {
+  readonly take: (socket: Stream) => void;
+  readonly log: Log;
+  readonly onError: ((error: unknown) => void) | undefined;
 }
 
 /** A listening socket; it can be suspended, to refuse clients. */
@@ -57,26 +73,27 @@ export class Listener implements Disposable {
   /** The number of its clients, counted by the owner of the listener. */
   clients = 0;
   /** The socket; `undefined` while it is suspended. */
-  #socket: Acceptor | undefined;
+  #bound: Bound | undefined;
+  /** The socket of an earlier process at the same path; the clients that wait there are accepted. */
+  #earlier: Acceptor | undefined;
   /** Opens the socket; `undefined` for a passed one. */
   readonly #bind: Bind | undefined;
   /** The ids of the users and groups that its rules name. */
   #ids: ReadonlyMap<string, number>;
   /** The rate limits by user id. They are never removed, because a host has few users. */
   readonly #buckets = new Map<number, TokenBucket>();
-  /** The inode of the socket file, so that no other file is removed. */
-  #inode: number | undefined;
   /** The directories that were made for the socket file. */
   #directories: readonly string[] = [];
   #closed = false;
   /** Resolves when it is resumed or closed. */
   #awake = Promise.withResolvers<void>();
   #resuming: Promise<void> | undefined;
+  /** Whether no descriptor was left for the client that was accepted last. */
+  #exhausted = false;
 
-  private constructor(settings: ListenerSettings, { socket, inode }: Bound, bind?: Bind) {
+  private constructor(settings: ListenerSettings, bound: Bound, bind?: Bind) {
     this.settings = settings;
-    this.#socket = socket;
-    this.#inode = inode;
+    this.#bound = bound;
     this.#bind = bind;
     this.#ids = idsIn(settings);
   }
@@ -84,34 +101,30 @@ export class Listener implements Disposable {
   /**
    * Opens a listening socket.
    *
-   * @param take finds passed sockets
-   * @param poller makes sockets that identify their clients
    * @throws Failure if it cannot listen at the address
    */
-  static async open(
-    settings: ListenerSettings,
-    take: TakePassed = nothingPassed,
-    poller: Poller | undefined = undefined,
-  ): Promise<Listener> {
+  static async open(settings: ListenerSettings, deps: ListenerDeps = {}): Promise<Listener> {
     const { address } = settings;
+    const { take = nothingPassed, poller, store } = deps;
     // Report errors of the rules before anything is created.
     idsIn(settings);
     if (address.transport === "fd") {
-      const descriptor = take(address.name);
-      const socket = poller
-        ? adoptWithFfi(address.name, descriptor, poller)
-        : await adopt(address.name, descriptor);
-      checkReach(settings, socket);
-      return new Listener(settings, { socket, inode: undefined });
+      const passed = { name: address.name, descriptor: take(address.name), poller };
+      return new Listener(settings, new Bound({ socket: await adoptPassed(settings, passed) }));
     }
-    const bind = binderFor(poller);
-    const made = makeDirectories(settings);
+    const bind = binderFor(poller, store);
+    const file = isFile(address) ? address as UnixAddress : undefined;
+    const earlier = file && store?.take(file.path);
+    const made = earlier ? madeEarlier(settings) : makeDirectories(settings);
     try {
-      if (isFile(address)) await removeStaleSocket(address as UnixAddress);
-      const listener = new Listener(settings, bind(settings, address), bind);
+      if (earlier === undefined && file) await removeStaleSocket(file);
+      const replaced = earlier && inodeAt(file!.path);
+      const listener = new Listener(settings, bind(settings, address, replaced), bind);
       listener.#directories = made;
+      listener.#earlier = earlier;
       return listener;
     } catch (error) {
+      earlier?.close();
       removeDirectories(made);
       throw error;
     }
@@ -119,7 +132,7 @@ export class Listener implements Disposable {
 
   /** Whether it is suspended. */
   get suspended(): boolean {
-    return this.#socket === undefined;
+    return this.#bound === undefined;
   }
 
   /** Stops listening until {@linkcode resume}; connections are refused meanwhile. */
@@ -143,9 +156,7 @@ export class Listener implements Disposable {
     if (isFile(address)) await removeStaleSocket(address as UnixAddress);
     if (this.#closed || !this.suspended) return;
     this.#makeDirectories();
-    const { socket, inode } = this.#bind!(this.settings, address);
-    this.#socket = socket;
-    this.#inode = inode;
+    this.#bound = this.#bind!(this.settings, address);
     this.#awake.resolve();
   }
 
@@ -164,7 +175,7 @@ export class Listener implements Disposable {
   prepare(settings: ListenerSettings): Change {
     const { address } = settings;
     const ids = idsIn(settings);
-    const file = address.transport === "unix" && this.#inode !== undefined
+    const file = address.transport === "unix" && this.#bound?.inode !== undefined
       ? this.#prepareFile(settings, address)
       : NO_CHANGE;
     return {
@@ -180,23 +191,16 @@ export class Listener implements Disposable {
   }
 
   #prepareFile(settings: ListenerSettings, address: UnixAddress): Change {
-    if (inodeAt(address.path) === this.#inode) return applyAccess(settings, address);
+    if (inodeAt(address.path) === this.#bound?.inode) return applyAccess(settings, address);
     this.#makeDirectories();
-    const { socket, inode } = this.#bind!(settings, address);
+    const bound = this.#bind!(settings, address);
     return {
       commit: () => {
-        const old = this.#socket;
-        this.#socket = socket;
-        this.#inode = inode;
+        const old = this.#bound;
+        this.#bound = bound;
         old?.close();
       },
-      undo: () => {
-        try {
-          removeIfThere(address.path, inode);
-        } finally {
-          socket.close();
-        }
-      },
+      undo: () => bound.close(),
     };
   }
 
@@ -219,14 +223,14 @@ export class Listener implements Disposable {
   /** The address, with the real port if the configured one is 0. */
   get address(): string {
     const { address } = this.settings;
-    const addr = this.#socket?.addr;
+    const addr = this.#bound?.socket.addr;
     if (address.transport !== "tcp" || addr?.transport !== "tcp") return addressText(address);
     return addressText({ ...address, port: addr.port });
   }
 
   /** Whether it listens on TCP. */
   get isTcp(): boolean {
-    return this.#socket?.addr.transport === "tcp";
+    return this.#bound?.socket.addr.transport === "tcp";
   }
 
   /**
@@ -240,32 +244,51 @@ export class Listener implements Disposable {
     log: Log,
     onError?: (error: unknown) => void,
   ): Promise<void> {
-    let exhausted = false;
+    const to: Accepting = { take, log, onError };
+    await Promise.all([this.#acceptOwn(to), this.#acceptEarlier(to)]);
+  }
+
+  async #acceptOwn(to: Accepting): Promise<void> {
     while (!this.#closed) {
-      const socket = this.#socket;
-      if (socket === undefined) {
-        await this.#awake.promise;
-        continue;
+      const bound = this.#bound;
+      if (bound === undefined) await this.#awake.promise;
+      // It may be suspended or replaced.
+      else await this.#acceptOne(bound.socket, to, () => bound === this.#bound);
+    }
+  }
+
+  /** Accepts the clients that wait at the earlier process's socket, which no new client can find. */
+  async #acceptEarlier(to: Accepting): Promise<void> {
+    const earlier = this.#earlier;
+    if (earlier === undefined) return;
+    runLater(EARLIER_MS, () => this.#closeEarlier());
+    const isOpen = (): boolean => earlier === this.#earlier;
+    while (isOpen()) await this.#acceptOne(earlier, to, isOpen);
+  }
+
+  /** Accepts a connection, or waits a moment after an error. */
+  async #acceptOne(
+    socket: Acceptor,
+    { take, log, onError }: Accepting,
+    isOpen: () => boolean,
+  ): Promise<void> {
+    try {
+      take(await socket.accept());
+      this.#exhausted = false;
+    } catch (error) {
+      if (!isOpen()) return;
+      const isExhausted = isExhaustion(error);
+      if (!isExhausted) {
+        if (onError === undefined) throw error;
+        onError(error);
+      } else if (!this.#exhausted) {
+        log.warn(
+          `${this.address}: no descriptor is left for another client; ` +
+            "raise the limit of open files (LimitNOFILE=)",
+        );
       }
-      try {
-        take(await socket.accept());
-        exhausted = false;
-      } catch (error) {
-        if (this.#closed) return;
-        // The socket was suspended or replaced.
-        if (socket !== this.#socket) continue;
-        if (!isExhaustion(error)) {
-          if (onError === undefined) throw error;
-          onError(error);
-        } else if (!exhausted) {
-          log.warn(
-            `${this.address}: no descriptor is left for another client; ` +
-              "raise the limit of open files (LimitNOFILE=)",
-          );
-        }
-        exhausted ||= isExhaustion(error);
-        await new Promise((resolve) => setTimeout(resolve, FAILED_PAUSE_MS));
-      }
+      this.#exhausted ||= isExhausted;
+      await new Promise((resolve) => setTimeout(resolve, FAILED_PAUSE_MS));
     }
   }
 
@@ -284,22 +307,20 @@ export class Listener implements Disposable {
     this.#awake.resolve();
   }
 
-  /** Closes the socket, and removes its file if that is still ours. */
+  /** Closes the socket. */
   #close(): void {
-    const socket = this.#socket;
-    if (socket === undefined) return;
-    const { address } = this.settings;
-    // Deno's close removes any file at the path, also another's.
-    if (address.transport === "unix" && this.#inode !== undefined) {
-      try {
-        removeIfThere(address.path, this.#inode);
-      } catch {
-        // The file stays; nobody listens on it any more.
-      }
-    }
-    this.#socket = this.#inode = undefined;
+    const bound = this.#bound;
+    this.#closeEarlier();
+    if (bound === undefined) return;
+    this.#bound = undefined;
     this.#awake = Promise.withResolvers();
-    socket.close();
+    bound.close();
+  }
+
+  #closeEarlier(): void {
+    const earlier = this.#earlier;
+    this.#earlier = undefined;
+    earlier?.close();
   }
 }
 
@@ -314,66 +335,6 @@ function idsIn({ admission: { allow = [], special } }: ListenerSettings): Map<st
   return ids;
 }
 
-/** Closes a passed socket that other hosts can reach, unless they are allowed; @throws Failure then */
-function checkReach({ address, remote }: ListenerSettings, listener: Acceptor): void {
-  const { addr } = listener;
-  if (remote || addr.transport !== "tcp") return;
-  const real = { transport: "tcp", hostname: addr.hostname, port: addr.port } as const;
-  if (isLocal(real)) return;
-  listener.close();
-  throw new Failure(
-    78,
-    `${addressText(address)}: other machines could control the VM through ${addressText(real)}; ` +
-      "pass a unix socket or one on 127.0.0.1, or add allow-remote=on",
-  );
-}
-
 function isExhaustion(error: unknown): boolean {
   return error instanceof Error && /too many open files|os error (23|24)\b/i.test(error.message);
-}
-
-/** A listening socket, and the inode of its file if it has a file. */
-interface Bound {
-  readonly socket: Acceptor;
-  readonly inode: number | undefined;
-}
-
-/** A function that opens the socket of a listener; @throws Failure if it cannot */
-type Bind = (settings: ListenerSettings, address: Address) => Bound;
-
-function binderFor(poller: Poller | undefined): Bind {
-  const listen: Listen = (path) => {
-    const socket = poller === undefined
-      ? Deno.listen({ transport: "unix", path })
-      : new UnixListener(poller, poller.libc.listen(path), path);
-    noteListeningAt(path);
-    return socket;
-  };
-  return (settings, address) => {
-    try {
-      if (address.transport === "tcp") {
-        const { hostname, port } = address;
-        return { socket: Deno.listen({ hostname, port }), inode: undefined };
-      }
-      if (!isFile(address)) return { socket: listen(address.path), inode: undefined };
-    } catch (error) {
-      throw notListening(address, error);
-    }
-    const [socket, inode] = bindFile(settings, address, listen);
-    return { socket, inode };
-  };
-}
-
-/** Adopts a passed unix socket that identifies its clients; @throws Failure if it is another kind */
-function adoptWithFfi(name: string, descriptor: number, poller: Poller): Acceptor {
-  const { libc } = poller;
-  if (libc.isListening(descriptor)) {
-    libc.unblock(descriptor);
-    return new UnixListener(poller, descriptor, "");
-  }
-  throw new Failure(
-    78,
-    `fd:${name}: descriptor ${descriptor} is not a listening unix socket, and only those identify ` +
-      "clients; set ListenStream=/path and Accept=no",
-  );
 }

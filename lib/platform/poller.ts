@@ -1,7 +1,8 @@
 /**
  * The thread that waits until sockets made by FFI are ready to be read or written.
  *
- * FFI is opened only if a listener identifies its clients or receives descriptors.
+ * FFI is opened only if a listener identifies its clients or receives descriptors, or if listening
+ * sockets are kept while qmpmux restarts.
  * If FFI is not available, qmpmux continues without these features and logs that.
  *
  * @module

@@ -16,8 +16,16 @@ import { idOf } from "./users.ts";
 /** The path of a socket file, or an abstract name. */
 export type UnixAddress = Address & { transport: "unix" };
 
+/** A listening socket, and its descriptor if that is known. */
+export interface Listening {
+  /** The socket. */
+  readonly socket: Acceptor;
+  /** Its descriptor. */
+  readonly descriptor?: number | undefined;
+}
+
 /** A function that listens on a unix socket. */
-export type Listen = (path: string) => Acceptor;
+export type Listen = (path: string) => Listening;
 
 /** A prepared change; call one of the two functions, once. */
 export interface Change {
@@ -35,24 +43,28 @@ export const NO_CHANGE: Change = { commit: () => {}, undo: () => {} };
  * created in a private directory, then linked to its path; the link fails if a file
  * has appeared there.
  *
- * @returns the listener, and the file's inode
+ * @param replaced the inode of a file that is replaced, if it is still there
+ * @returns the socket, and the file's inode
  */
 export function bindFile(
   settings: ListenerSettings,
   address: UnixAddress,
   listen: Listen,
-): [Acceptor, number | undefined] {
+  replaced?: number,
+): Listening & { readonly inode: number | undefined } {
   const stagingDir = makeStagingDir(address);
   const path = `${stagingDir}/s`;
-  let listener: Acceptor | undefined;
+  let listening: Listening | undefined;
   try {
-    listener = bindAnyLength(path, listen);
+    listening = bindAnyLength(path, listen);
     Deno.chmodSync(path, settings.mode);
     own(settings, path);
-    Deno.linkSync(path, address.path);
-    return [listener, Deno.lstatSync(address.path).ino ?? undefined];
+    const isReplaced = replaced !== undefined && inodeAt(address.path) === replaced;
+    if (isReplaced) Deno.renameSync(path, address.path);
+    else Deno.linkSync(path, address.path);
+    return { ...listening, inode: inodeAt(address.path) };
   } catch (error) {
-    listener?.close();
+    listening?.socket.close();
     if (error instanceof Deno.errors.AlreadyExists) throw inUse(address);
     throw notListening(address, error);
   } finally {
@@ -94,6 +106,12 @@ export function makeDirectories({ directoryMode, address }: ListenerSettings): s
   }
 }
 
+/** Returns the directory that an earlier process may have made for a socket that it has left. */
+export function madeEarlier({ directoryMode, address }: ListenerSettings): string[] {
+  if (directoryMode === undefined || address.transport !== "unix") return [];
+  return [directoryOf(address.path)];
+}
+
 /** Removes directories that were made for a socket, as far as they are empty. */
 export function removeDirectories(made: readonly string[]): void {
   try {
@@ -119,7 +137,7 @@ function makeStagingDir(address: UnixAddress): string {
 }
 
 /** Binds a socket at a path; uses a link to its directory if the path is too long for a socket's address. */
-function bindAnyLength(path: string, listen: Listen): Acceptor {
+function bindAnyLength(path: string, listen: Listen): Listening {
   if (new TextEncoder().encode(path).length <= PATH_BYTES_LIMIT) return listen(path);
   const place = Deno.makeTempDirSync();
   const link = `${place}/d`;

@@ -17,7 +17,10 @@ import { IS_OLDER_DENO } from "./runtime.ts";
 const FIRST_PASSED = 3;
 
 /** The limit of passed sockets. */
-const PASSED_LIMIT = 1024;
+const PASSED_LIMIT = 4096;
+
+/** The name of a socket in the descriptor store: an inode and a path. */
+const STORED_NAME = /^\d+ ./;
 
 /** The name of a socket passed without names, as in libsystemd. */
 const UNNAMED = "unknown";
@@ -68,6 +71,8 @@ function numberOf(text: string | undefined): number | undefined {
 /** The listening sockets that this process was started with, by name. */
 export class PassedSockets {
   readonly #numbers = new Map<string, number[]>();
+  /** The sockets from the descriptor store; their names begin with the inode of a file. */
+  #stored = new Map<string, number>();
   readonly #taken = new Set<string>();
   /** The reason why there are no sockets, for people. */
   #because = "systemd passed no sockets; start qmpmux through a socket unit";
@@ -87,6 +92,10 @@ export class PassedSockets {
     const names = given.names?.split(":") ?? [];
     for (let i = 0; i < Math.min(count, PASSED_LIMIT); i++) {
       const name = names[i] || UNNAMED;
+      if (STORED_NAME.test(name)) {
+        this.#stored.set(name, FIRST_PASSED + i);
+        continue;
+      }
       const numbers = this.#numbers.get(name) ?? [];
       this.#numbers.set(name, [...numbers, FIRST_PASSED + i]);
     }
@@ -119,6 +128,18 @@ export class PassedSockets {
     }
     this.#taken.add(name);
     return number;
+  }
+
+  /** Whether there are sockets from the descriptor store that nobody has taken. */
+  get hasStored(): boolean {
+    return this.#stored.size > 0;
+  }
+
+  /** Returns the descriptors of the sockets from the descriptor store by name, once. */
+  takeStored(): ReadonlyMap<string, number> {
+    const stored = this.#stored;
+    this.#stored = new Map();
+    return stored;
   }
 
   /** The names of the sockets that are not used. */

@@ -85,10 +85,9 @@ export class PassingClient implements Disposable {
 
   /** Connects; nothing has been read yet. */
   static async connect(path: string): Promise<PassingClient> {
-    const before = LIBC.outgoing();
-    const conn = await Deno.connect({ transport: "unix", path });
-    const [number, ...others] = [...LIBC.outgoing()].filter((each) => !before.has(each));
-    if (number === undefined || others.length > 0) throw new Error("It cannot be told which it is");
+    const [connecting, number] = LIBC.connected(() => Deno.connect({ transport: "unix", path }));
+    const conn = await connecting;
+    if (number === undefined) throw new Error("It cannot be told which it is");
     return new PassingClient(conn, number);
   }
 
