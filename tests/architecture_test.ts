@@ -50,6 +50,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "daemon/deps": ["daemon/fd_budget", "daemon/limit_log"],
   "daemon/fd_budget": ["daemon/limit_log"],
+  "daemon/listener_addresses": ["daemon/vm_entry"],
   "daemon/machine": [
     "daemon/client_registry",
     "daemon/limit_log",
@@ -58,6 +59,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "daemon/machine_set": [
     "daemon/discovery",
+    "daemon/listener_addresses",
     "daemon/machine",
     "daemon/unserved",
     "daemon/vm_entry",

@@ -4,7 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import type { MachineSettings } from "../lib/config/machines.ts";
+import { ListenerAddresses } from "../lib/daemon/listener_addresses.ts";
+import { newEntry } from "../lib/daemon/vm_entry.ts";
+import { Failure } from "../lib/platform/failure.ts";
 import { TestClient } from "./support/client.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
@@ -407,9 +411,69 @@ Deno.test("a reload that is refused disconnects no client of any VM", async () =
     assertMatch(await a.ask(NAME), /"name": "a"/);
   };
   write(table("db2", socket));
-  await refused(/VM db2: .*db\.sock is a socket of the VM db too/);
+  await refused(
+    /VM db2: .*db\.sock is a socket of the VM db until this reload is done; free it in one reload, and/,
+  );
   write(table("other", `${host.path}/missing/s`));
   await refused(/VM other: .*missing does not exist; create it/);
   write(table("db", socket), 'allow = ["nobody"]');
   await refused(/identity, which allow, role-for, user-rate and fds imply, cannot/);
+  const moved = `${table("db", `${host.path}/moved.sock`)}\n[[vm]]\n`;
+  write(moved + table("db2", socket).replace("/x", "/y"));
+  await refused(/VM db2: .*db\.sock is a socket of the VM db until this reload is done/);
+});
+
+Deno.test("ListenerAddresses.check() refuses an address as long as another VM has it", () => {
+  const addresses = new ListenerAddresses();
+  const settingsOf = (...paths: string[]): MachineSettings => {
+    const listeners = paths.map((path) => ({ address: { transport: "unix", path } }));
+    return { listeners } as unknown as MachineSettings;
+  };
+  const [one, two] = ["one", "two"].map((vm) => newEntry(vm, settingsOf("/a", `/${vm}`)));
+  for (const entry of [one!, two!]) addresses.take(entry);
+  addresses.check("one", one!.settings);
+  addresses.check("two", settingsOf("/two", "/b"));
+  const problem = (): string =>
+    assertThrows(() => addresses.check("two", two!.settings), Failure).message;
+  assertEquals(
+    problem(),
+    "unix:/a is a socket of the VM one too; give each VM sockets of its own",
+  );
+  // It frees its own addresses, and none that it did not get.
+  addresses.free(two!);
+  assertMatch(problem(), /^unix:\/a is a socket of the VM one/);
+  addresses.free(one!);
+  addresses.take(two!);
+  addresses.check("two", two!.settings);
+  assertThrows(() => addresses.check("one", one!.settings), Failure, "unix:/a is a socket of");
+});
+
+Deno.test("a VM is renamed by two reloads, if its socket keeps its address", async () => {
+  using host = new Host();
+  const file = `${host.path}/qmpmux.toml`;
+  const write = (...names: string[]): void =>
+    Deno.writeTextFileSync(
+      file,
+      names.map((name) =>
+        `[[vm]]\nname = "${name}"\nqemu = "${host.path}/${name[0]}"\n` +
+        `[[vm.listen]]\naddress = "${host.path}/${name[0]}.sock"\n`
+      ).join(""),
+    );
+  await using _d = new FakeQemu(`${host.path}/d`, named("db"));
+  write("db", "other");
+  await using mux = await startQmpmux(["--config", file], { listeners: 2 });
+  await mux.log.until(connected("db"));
+  write("other", "db2");
+  mux.kill("SIGHUP");
+  await mux.log.until(
+    /^qmpmux: not reloaded: VM db2: .*; free it in one reload, and use it in the next$/,
+  );
+  write("other");
+  mux.kill("SIGHUP");
+  await mux.log.until(/the configuration has been reloaded$/);
+  write("other", "db2");
+  mux.kill("SIGHUP");
+  await mux.log.until(connected("db2"));
+  using client = await TestClient.ready(`${host.path}/d.sock`);
+  assertMatch(await client.ask(NAME), /"name": "db"/);
 });

@@ -12,9 +12,10 @@ import { UsageError } from "../policy/usage_error.ts";
 import type { Machines, MachineSettings } from "../config/machines.ts";
 import type { Change } from "../platform/socket_file.ts";
 import { Discovery } from "./discovery.ts";
+import { ListenerAddresses } from "./listener_addresses.ts";
 import { Machine, type MachineDeps } from "./machine.ts";
 import { Unserved, type UnservedDeps } from "./unserved.ts";
-import { checkAddresses, type Entry, naming, newEntry } from "./vm_entry.ts";
+import { type Entry, naming, newEntry } from "./vm_entry.ts";
 
 /** The time that clients of a VM whose socket's place is gone are held, with `on-loss=hold`. */
 const HOLD_SECONDS = 30;
@@ -31,6 +32,7 @@ export class MachineSet implements Disposable {
   readonly #deps: MachineSetDeps;
   readonly #entries = new Map<string, Entry>();
   readonly #unserved: Unserved;
+  readonly #addresses = new ListenerAddresses();
   #discovery: Discovery | undefined;
   #stopping = false;
   readonly #stopped = Promise.withResolvers<void>();
@@ -156,20 +158,26 @@ export class MachineSet implements Disposable {
   async prepare(machines: Machines): Promise<Change> {
     const changes: Change[] = [];
     const opened = new Map<string, Machine>();
+    const later = (entry: Entry): MachineSettings | undefined => this.#wantedFor(machines, entry);
     const undo = (): void => {
       for (const machine of opened.values()) machine[Symbol.dispose]();
       for (const change of changes) change.undo();
     };
     try {
       for (const entry of this.#entries.values()) {
-        const wanted = this.#wantedFor(machines, entry);
+        const wanted = later(entry);
         const { vm, machine } = entry;
         if (wanted === undefined || machine === undefined) continue;
-        changes.push(await naming(vm, machines.many, () => machine.prepare(wanted)));
+        changes.push(
+          await naming(vm, machines.many, () => {
+            this.#addresses.check(vm, wanted, later);
+            return machine.prepare(wanted);
+          }),
+        );
       }
       for (const [vm, settings] of machines.named) {
         if (this.#entries.has(vm)) continue;
-        opened.set(vm, await naming(vm, machines.many, () => this.#opened(vm, settings)));
+        opened.set(vm, await naming(vm, machines.many, () => this.#opened(vm, settings, later)));
       }
     } catch (error) {
       undo();
@@ -188,10 +196,12 @@ export class MachineSet implements Disposable {
   #adopt(machines: Machines, opened: ReadonlyMap<string, Machine>): void {
     for (const entry of [...this.#entries.values()]) {
       const wanted = this.#wantedFor(machines, entry);
+      this.#addresses.free(entry);
       if (wanted === undefined) this.#remove(entry, "it is no longer configured");
       else entry.settings = wanted;
       entry.retryAt = 0;
     }
+    for (const entry of this.#entries.values()) this.#addresses.take(entry);
     this.#machines = machines;
     for (const [vm, machine] of opened) {
       this.#serve(this.#add(vm, machines.named.get(vm)!), machine);
@@ -297,6 +307,7 @@ export class MachineSet implements Disposable {
     const entry = newEntry(vm, settings);
     this.#unserved.accepted(vm);
     this.#entries.set(vm, entry);
+    this.#addresses.take(entry);
     this.#deps.awake();
     return entry;
   }
@@ -312,6 +323,8 @@ export class MachineSet implements Disposable {
     const { vm } = entry;
     try {
       const { settings } = entry;
+      // Another VM may have had an address of this one until now.
+      this.#addresses.take(entry);
       const machine = await this.#opened(vm, settings);
       // A reload may have removed it or changed its settings meanwhile.
       const isPresent = this.#entries.get(vm) === entry && !this.#stopping;
@@ -324,9 +337,13 @@ export class MachineSet implements Disposable {
   }
 
   /** Opens a machine; @throws Failure if it cannot listen */
-  async #opened(vm: string, settings: MachineSettings): Promise<Machine> {
+  async #opened(
+    vm: string,
+    settings: MachineSettings,
+    later?: (other: Entry) => MachineSettings | undefined,
+  ): Promise<Machine> {
     const { many } = this.#machines;
-    checkAddresses(vm, settings, this.#entries.values());
+    this.#addresses.check(vm, settings, later);
     const label = settings.isNamed ? vm : undefined;
     const changed = (): void => {
       this.#deps.changed();
@@ -378,6 +395,7 @@ export class MachineSet implements Disposable {
 
   #remove(entry: Entry, because: string): void {
     this.#entries.delete(entry.vm);
+    this.#addresses.free(entry);
     const { machine } = entry;
     entry.machine = undefined;
     if (machine !== undefined) {

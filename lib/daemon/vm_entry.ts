@@ -4,7 +4,6 @@
  * @module
  */
 
-import { addressText } from "../policy/address.ts";
 import type { MachineSettings } from "../config/machines.ts";
 import { Failure } from "../platform/failure.ts";
 import type { Machine } from "./machine.ts";
@@ -41,26 +40,6 @@ export function newEntry(vm: string, settings: MachineSettings): Entry {
     retryAt: 0,
     goneSince: undefined,
   };
-}
-
-/** Checks that no other VM listens at the same address; @throws Failure if one does */
-export function checkAddresses(
-  vm: string,
-  { listeners }: MachineSettings,
-  others: Iterable<Entry>,
-): void {
-  const wanted = new Set(listeners.map(({ address }) => addressText(address)));
-  for (const other of others) {
-    if (other.vm === vm) continue;
-    for (const { address } of other.settings.listeners) {
-      const text = addressText(address);
-      if (!wanted.has(text) || text.endsWith(":0")) continue;
-      throw new Failure(
-        78,
-        `${text} is a socket of the VM ${other.vm} too; give each VM sockets of its own`,
-      );
-    }
-  }
 }
 
 /** Runs something for a VM, and names the VM in the failure. */
