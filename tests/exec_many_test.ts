@@ -151,7 +151,7 @@ Deno.test("execAtAll() gives a silent monitor 30 seconds if no timeout is given"
   // The test keeps its own permissions.
   Deno.permissions.revoke = (what) => Deno.permissions.query(what);
   try {
-    assertEquals(await execAtAll(`${place.path}/*/qmp.sock`, undefined, "ask", "{}"), 1);
+    assertEquals(await execAtAll(`${place.path}/*/qmp.sock`, "ask", "{}"), 1);
   } finally {
     Object.assign(globalThis, { setTimeout: original.setTimeout });
     Deno.stdout.writeSync = original.print;

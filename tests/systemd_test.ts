@@ -17,7 +17,7 @@ import { within } from "./support/deadline.ts";
 import { FakeLog } from "./support/fake_log.ts";
 import { Lines } from "./support/lines.ts";
 import { newDenoTest, OLDER_DENO } from "./support/new_deno.ts";
-import { makePlace } from "./support/place.ts";
+import { leaveDeadSocket, makePlace } from "./support/place.ts";
 import { readToEnd, write } from "./support/pair.ts";
 import { Notified, passing, WITHOUT_PYTHON } from "./support/passer.ts";
 import { kill, programCommand } from "./support/qmpmux.ts";
@@ -333,6 +333,32 @@ Deno.test("serve() with --ready qemu sends READY=1 once QEMU has connected", asy
   const [ready, status] = await here.manager.next();
   assertEquals(ready, "READY=1");
   assert(/^STATUS=connected to QEMU \d+\.\d+\.\d+, 0 clients$/.test(status!), status);
+});
+
+Deno.test("serve() with --ready qemu and many VMs sends READY=1 when each VM has had a QEMU", async () => {
+  using here = stage();
+  for (const vm of ["a", "b", "c"]) Deno.mkdirSync(here.at(`q/${vm}`), { recursive: true });
+  // A VM that cannot be served delays nothing.
+  Deno.writeTextFileSync(here.at("q/c/qmp"), "");
+  leaveDeadSocket(here.at("q/b/qmp"));
+  await using _a = new FakeQemu(here.at("q/a/qmp"));
+  await using _service = new Service(
+    ["--qemu", here.at("q/{vm}/qmp"), "--listen", here.at("m/{vm}"), "--ready", "qemu"],
+    { env: { NOTIFY_SOCKET: here.manager.path } },
+  );
+  const before = await here.manager.until("STATUS=3 VMs, 1 connected, 1 not served, 0 clients");
+  assertEquals(before.filter((line) => line === "READY=1"), []);
+  Deno.removeSync(here.at("q/b"), { recursive: true });
+  await here.manager.until("READY=1");
+});
+
+Deno.test("serve() with --ready qemu and no VM sends READY=1 at once", async () => {
+  using here = stage();
+  await using _service = new Service(
+    ["--qemu", here.at("q/{vm}/qmp"), "--listen", here.at("m/{vm}"), "--ready", "qemu"],
+    { env: { NOTIFY_SOCKET: here.manager.path } },
+  );
+  await here.manager.until("READY=1");
 });
 
 Deno.test("serve() sends STATUS that QEMU disconnected", async () => {

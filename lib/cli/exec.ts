@@ -27,7 +27,7 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   const { address, seconds } = attempt;
   if (address.transport === "unix" && isFile(address) && hasWildcard(address.path)) {
     const { execAtAll } = await import("./exec_many.ts");
-    return await execAtAll(address.path, seconds, command, argumentsText);
+    return await execAtAll(address.path, command, argumentsText, seconds);
   }
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(

@@ -29,16 +29,16 @@ interface End {
  * Runs a command at every socket that matches, and prints their answers in the order of the paths.
  *
  * @param glob the path of the sockets
- * @param seconds the timeout at each of them; 30 by default
  * @param argumentsText the arguments as JSON
+ * @param seconds the timeout at each of them
  * @returns 0 if every monitor returned a value, otherwise 1
  * @throws Failure if no socket matches, or a directory cannot be read
  */
 export async function execAtAll(
   glob: string,
-  seconds: number = SECONDS_AT_EACH,
   command: string,
   argumentsText: string,
+  seconds: number = SECONDS_AT_EACH,
 ): Promise<ExitStatus> {
   const paths = socketsMatching(glob);
   if (paths.length === 0) {

@@ -69,7 +69,7 @@ export const SETTINGS = {
   "once": { ...SWITCH, initial: false,
     help: "exit with status 0 when QEMU disconnects, instead of waiting for the next" },
   "ready": { ...word("listening", "qemu"), initial: "listening",
-    help: "when to send READY=1 to systemd: at once, or when QEMU is ready" },
+    help: "when to send READY=1 to systemd: at once, or when QEMU, or that of every VM, has been ready" },
   "greeting-timeout": { ...SECONDS, initial: 10, perVm: true, help: "timeout in seconds for QEMU's greeting" },
   "handshake-timeout": { ...SECONDS, initial: 60, perVm: true,
     help: "timeout in seconds for a client that waits for QEMU's greeting" },

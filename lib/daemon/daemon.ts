@@ -116,8 +116,11 @@ class Daemon {
       limitLog: this.#limitLog,
       errors: this.#errors,
       allOpened: () => this.#store?.closeRest(),
+      allServed: () => {
+        if (this.#settings.ready === "qemu") this.#notifier.ready();
+      },
     });
-    const vms = (): Iterable<Administered> => this.#machines.administered();
+    const vms = (): Iterable<Administered> => this.#machines.overview.administered();
     this.#control = new Control(settings, machines.many, { ...deps, vms });
   }
 
@@ -184,10 +187,6 @@ class Daemon {
       awake: () => this.#awake(),
       keep: (promise) => this.#keep(promise),
       reload: () => this.#nextReload(),
-      ready: () => {
-        const served = this.#machines.all().every((machine) => machine.served);
-        if (served && this.#settings.ready === "qemu") this.#notifier.ready();
-      },
       changed: () => this.#report(),
     };
   }
@@ -311,13 +310,13 @@ class Daemon {
 
   /** Sends the status to systemd: whenever QEMU's state changes, and once a second for the clients. */
   #report(): void {
-    this.#notifier.status(this.#machines.statusText);
+    this.#notifier.status(this.#machines.overview.text);
   }
 
   /** Notifies systemd's watchdog while this event loop runs, and if so configured only while QEMU answers. */
   #watchdog(period: number | undefined): Disposable | undefined {
     return period === undefined ? undefined : every(period / 2, () => {
-      const stalled = this.#machines.all().some((machine) => machine.stalled);
+      const stalled = this.#machines.overview.machines().some((machine) => machine.stalled);
       if (!stalled || this.#settings.watchdog !== "qemu") this.#notifier.alive();
     });
   }
@@ -358,7 +357,7 @@ class Daemon {
         if (this.#reread === undefined && this.#records.reopen()) return;
         this.#keep(this.#nextReload().then(() => {}));
       },
-      () => this.#machines.logStatus(this.#records.status),
+      () => this.#machines.overview.log(this.#records.status),
     );
   }
 }

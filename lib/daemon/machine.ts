@@ -55,8 +55,6 @@ export interface MachineDeps {
   keep(promise: Promise<void>): void;
   /** Reloads the settings; returns the problems found. */
   reload(): Promise<readonly string[]>;
-  /** Called once, when the first QEMU is ready. */
-  ready(): void;
   /** Called when the state of QEMU has changed. */
   changed(): void;
 }
@@ -275,9 +273,7 @@ export class Machine implements Disposable {
 
   #ready(greeting: Greeting): void {
     this.#clients.qemuReady(true);
-    const first = !this.served;
     this.#link.ready(greeting);
-    if (first) this.#deps.ready();
     this.#deps.changed();
   }
 

@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { Administered } from "../hub/administration.ts";
 import { addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Machines, MachineSettings } from "../config/machines.ts";
@@ -14,6 +13,7 @@ import type { Change } from "../platform/socket_file.ts";
 import { Discovery } from "./discovery.ts";
 import { ListenerAddresses } from "./listener_addresses.ts";
 import { Machine, type MachineDeps } from "./machine.ts";
+import { Overview } from "./overview.ts";
 import { Unserved, type UnservedDeps } from "./unserved.ts";
 import { type Entry, naming, newEntry } from "./vm_entry.ts";
 
@@ -24,6 +24,8 @@ const HOLD_SECONDS = 30;
 export interface MachineSetDeps extends Omit<MachineDeps, "many">, UnservedDeps {
   /** Called when every VM that was there at the start listens, or could not. */
   allOpened(): void;
+  /** Called once, when each VM that is served has had a QEMU that was ready. */
+  allServed(): void;
 }
 
 /** The machines by the names of their VMs. */
@@ -32,9 +34,14 @@ export class MachineSet implements Disposable {
   readonly #deps: MachineSetDeps;
   readonly #entries = new Map<string, Entry>();
   readonly #unserved: Unserved;
+  /** The state of all VMs. */
+  readonly overview: Overview;
   readonly #addresses = new ListenerAddresses();
   #discovery: Discovery | undefined;
   #stopping = false;
+  /** Whether the VMs that were there at the start have been opened. */
+  #isOpen = false;
+  #isServed = false;
   readonly #stopped = Promise.withResolvers<void>();
 
   /** Creates a set that serves nothing yet. */
@@ -42,6 +49,7 @@ export class MachineSet implements Disposable {
     this.#machines = machines;
     this.#deps = deps;
     this.#unserved = new Unserved(deps);
+    this.overview = new Overview(this.#entries, this.#unserved, machines.many, deps);
   }
 
   /** Listens for the clients of every VM with a name; @throws Failure if the only VM cannot */
@@ -61,7 +69,7 @@ export class MachineSet implements Disposable {
   async run(): Promise<void> {
     const { many } = this.#machines;
     if (!many) {
-      this.#deps.allOpened();
+      this.#opensNoMore();
       const [{ machine } = { machine: undefined }] = this.#entries.values();
       return await machine?.run();
     }
@@ -74,79 +82,41 @@ export class MachineSet implements Disposable {
 
   async #openedAll(): Promise<void> {
     await Promise.all(this.#entries.values().map(({ opening }) => opening));
+    this.#opensNoMore();
+  }
+
+  #opensNoMore(): void {
+    this.#isOpen = true;
     this.#deps.allOpened();
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#isOpen && !this.#isServed && this.overview.served) {
+      this.#isServed = true;
+      this.#deps.allServed();
+    }
+    this.#deps.changed();
   }
 
   /** Drains every machine; `run` resolves then. */
   drain(): void {
-    this.#stopping = true;
-    for (const machine of this.all()) machine.drain();
+    this.#stopping = this.overview.stopping = true;
+    for (const machine of this.overview.machines()) machine.drain();
     this.#stopped.resolve();
   }
 
   /** Ends draining now. */
   disconnect(): void {
-    for (const machine of this.all()) machine.disconnect();
+    for (const machine of this.overview.machines()) machine.disconnect();
   }
 
   /** Disconnects all clients and accepts no more. */
   [Symbol.dispose](): void {
-    this.#stopping = true;
+    this.#stopping = this.overview.stopping = true;
     this.#stopped.resolve();
     this.#discovery?.[Symbol.dispose]();
-    for (const machine of this.all()) machine[Symbol.dispose]();
-  }
-
-  /** Logs the state of each VM and of the audit: of the only VM in one line. */
-  logStatus(audit: string): void {
-    const { many } = this.#machines;
-    for (const machine of this.all()) machine.logStatus(many ? undefined : audit);
-    if (!many) return;
-    const { log } = this.#deps;
-    for (const vm of this.#notServed()) {
-      log.withVm(vm.name).info(`status: not served: ${vm.status().reason}`);
-    }
-    log.info(`status: ${this.#count} VMs; ${audit}`);
-  }
-
-  /** Yields the machines that are served. */
-  *all(): Generator<Machine> {
-    for (const { machine } of this.#entries.values()) if (machine !== undefined) yield machine;
-  }
-
-  /** Returns the VMs for administrators, in the order of their names. */
-  administered(): Administered[] {
-    const served = Array.from(this.all(), (machine) => machine.administered);
-    return [...served, ...this.#notServed()].toSorted((a, b) => a.name < b.name ? -1 : 1);
-  }
-
-  #notServed(): Iterable<Administered> {
-    return this.#unserved.administered(this.#entries.values());
-  }
-
-  /** The number of VMs that are served, or should be. */
-  get #count(): number {
-    return this.#entries.size + this.#unserved.refused.size;
-  }
-
-  /** The state of all VMs in a few words. */
-  get statusText(): string {
-    const machines = [...this.all()];
-    let clients = 0;
-    for (const machine of machines) clients += machine.clients;
-    const shown = `${clients} ${clients === 1 ? "client" : "clients"}`;
-    if (!this.#machines.many) return `${machines[0]?.statusText ?? "starting"}, ${shown}`;
-    const connected = machines.filter(({ awaitsQemu }) => !awaitsQemu).length;
-    const stalled = machines.filter((machine) => machine.stalled).length;
-    const failed = this.#count - machines.length;
-    const parts = [
-      `${this.#count} ${this.#count === 1 ? "VM" : "VMs"}`,
-      `${connected} connected`,
-      ...(stalled > 0 ? [`${stalled} stalled`] : []),
-      ...(failed > 0 ? [`${failed} not served`] : []),
-      shown,
-    ];
-    return this.#stopping ? `shutting down, ${shown}` : parts.join(", ");
+    for (const machine of this.overview.machines()) machine[Symbol.dispose]();
   }
 
   /**
@@ -220,7 +190,7 @@ export class MachineSet implements Disposable {
 
   /** Records with the present observers from now on. */
   adoptRecording(): void {
-    for (const machine of this.all()) machine.adoptRecording();
+    for (const machine of this.overview.machines()) machine.adoptRecording();
   }
 
   /** Whether `tick` must be called: something of a VM may be due, or one is tried again. */
@@ -314,7 +284,10 @@ export class MachineSet implements Disposable {
 
   /** Begins to serve a VM; logs what is wrong, and tries again later. */
   #open(entry: Entry): Promise<void> {
-    entry.opening = this.#tryToOpen(entry).finally(() => entry.opening = undefined);
+    entry.opening = this.#tryToOpen(entry).finally(() => {
+      entry.opening = undefined;
+      this.#changed();
+    });
     this.#deps.keep(entry.opening);
     return entry.opening;
   }
@@ -346,7 +319,7 @@ export class MachineSet implements Disposable {
     this.#addresses.check(vm, settings, later);
     const label = settings.isNamed ? vm : undefined;
     const changed = (): void => {
-      this.#deps.changed();
+      this.#changed();
       this.#discovery?.lost();
     };
     const machine = new Machine(settings, label, { ...this.#deps, many, changed });
@@ -368,7 +341,7 @@ export class MachineSet implements Disposable {
     machine.adoptRecording();
     entry.running = this.#run(entry, machine);
     this.#deps.keep(entry.running);
-    this.#deps.changed();
+    this.#changed();
   }
 
   async #run(entry: Entry, machine: Machine): Promise<void> {
@@ -382,7 +355,7 @@ export class MachineSet implements Disposable {
         machine[Symbol.dispose]();
         if (entry.machine === machine) entry.machine = undefined;
         this.#deps.awake();
-        this.#deps.changed();
+        this.#changed();
       }
     }
   }
@@ -402,6 +375,6 @@ export class MachineSet implements Disposable {
       machine[Symbol.dispose]();
       this.#deps.log.withVm(entry.vm).info(`no longer served: ${because}`);
     }
-    this.#deps.changed();
+    this.#changed();
   }
 }

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { type Administered, notServed } from "../hub/administration.ts";
 import { Failure } from "../platform/failure.ts";
 import type { InternalErrors, LimitLog } from "./limit_log.ts";
 import type { MachineDeps } from "./machine.ts";
@@ -80,15 +79,6 @@ export class Unserved {
   /** The VMs that are not in the set, each with the reason. */
   get refused(): ReadonlyMap<string, string> {
     return this.#refused;
-  }
-
-  /** Yields the VMs that are not served for administrators: those of the set, and the others. */
-  *administered(entries: Iterable<Entry>): Generator<Administered> {
-    const age = this.#deps.running();
-    for (const { vm, machine, problem } of entries) {
-      if (machine === undefined) yield notServed(vm, problem || "it is being opened", age);
-    }
-    for (const [vm, reason] of this.#refused) yield notServed(vm, reason, age);
   }
 
   #note(vm: string, reason: string): void {

@@ -69,12 +69,12 @@ export class Notified implements Disposable {
     return new TextDecoder().decode(bytes).split("\n");
   }
 
-  /** Reads until a line arrives; watchdog notifications are skipped. */
-  async until(line: string | RegExp): Promise<void> {
+  /** Reads until a line arrives; returns the lines up to it. */
+  async until(line: string | RegExp): Promise<string[]> {
     const told = (): number =>
       this.#early.findIndex((each) => typeof line === "string" ? each === line : line.test(each));
     while (told() < 0) this.#early.push(...await this.next());
-    this.#early.splice(0, told() + 1);
+    return this.#early.splice(0, told() + 1);
   }
 
   [Symbol.dispose](): void {
