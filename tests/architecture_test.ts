@@ -32,6 +32,23 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 
 /** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  "client/event_stream": ["client/schema"],
+  "client/link": ["client/errors", "client/exact_json", "client/schema"],
+  "client/mod": [
+    "client/errors",
+    "client/event_stream",
+    "client/exact_json",
+    "client/link",
+    "client/qmp",
+    "client/schema",
+  ],
+  "client/qmp": [
+    "client/errors",
+    "client/event_stream",
+    "client/exact_json",
+    "client/link",
+    "client/schema",
+  ],
   "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
     "daemon/client",

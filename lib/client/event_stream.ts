@@ -1,0 +1,132 @@
+/**
+ * A stream of events for one reader.
+ *
+ * It is bounded. Events that the reader does not take in time are dropped, and a gap stands in their
+ * place: reading the connection less would hold up replies too.
+ *
+ * @module
+ */
+
+import type { EventFilter } from "../policy/event_filter.ts";
+import type { Gap, QmpEvent } from "./schema.ts";
+
+/** The most events that wait for a reader by default. */
+export const EVENTS_LIMIT = 4096;
+/** The most characters of all events that wait for a reader. */
+const TEXT_LIMIT = 16 << 20;
+
+/** A stream of events; it is read by one `for await`. */
+export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E> {
+  readonly #filter: EventFilter;
+  readonly #limit: number;
+  readonly #ended: () => void;
+  readonly #queue: QmpEvent[] = [];
+  #length = 0;
+  /** The number of events that were dropped since the last one that was queued. */
+  #dropped = 0;
+  #isDone = false;
+  #error: unknown;
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  /**
+   * Creates a stream.
+   *
+   * @param filter chooses the events
+   * @param limit the most events that wait
+   * @param ended called once, when the reader has ended it
+   */
+  constructor(filter: EventFilter, limit: number, ended: () => void) {
+    this.#filter = filter;
+    this.#limit = limit;
+    this.#ended = ended;
+  }
+
+  /** Queues an event, if it is wanted and there is room. */
+  push(event: QmpEvent): void {
+    if (this.#isDone || !this.#filter.passes(event.name)) return;
+    if (this.#queue.length >= this.#limit || this.#length > TEXT_LIMIT) {
+      this.#dropped++;
+      return;
+    }
+    this.#tellDropped();
+    this.#add(event);
+  }
+
+  /** Tells the reader that events are missing here. */
+  gap(reason: string): void {
+    if (this.#isDone) return;
+    this.#tellDropped();
+    // Gaps in a row say no more than the first.
+    if (this.#queue.at(-1)?.name !== GAP) this.#add(gapOf(reason));
+  }
+
+  /** Ends the stream after the events that wait; with an error if there is one. */
+  end(error?: unknown): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#error = error;
+    this.#waiting?.resolve();
+  }
+
+  /** Returns the next event; @throws the error of the connection after the last */
+  async next(): Promise<IteratorResult<E, undefined>> {
+    for (;;) {
+      const event = this.#queue.shift();
+      if (event !== undefined) {
+        this.#length -= event.text.length;
+        return { done: false, value: event as E };
+      }
+      if (this.#dropped > 0) {
+        this.#tellDropped();
+        continue;
+      }
+      if (this.#isDone) {
+        const error = this.#error;
+        this.#error = undefined;
+        if (error !== undefined) throw error;
+        return { done: true, value: undefined };
+      }
+      this.#waiting ??= Promise.withResolvers();
+      await this.#waiting.promise;
+    }
+  }
+
+  /** Ends the stream now. */
+  // deno-lint-ignore require-await -- An iterator returns a promise.
+  async return(): Promise<IteratorResult<E, undefined>> {
+    this.#isDone = true;
+    this.#queue.length = this.#length = this.#dropped = 0;
+    this.#error = undefined;
+    this.#waiting?.resolve();
+    this.#ended();
+    return { done: true, value: undefined };
+  }
+
+  /** Returns itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #add(event: QmpEvent): void {
+    this.#queue.push(event);
+    this.#length += event.text.length;
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  }
+
+  #tellDropped(): void {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    if (dropped > 0) this.#add(gapOf(`${dropped} events were dropped: they were not read in time`));
+  }
+}
+
+const GAP = "__org.qmpmux_GAP";
+
+/** Returns a gap in the form in which qmpmux sends one. */
+function gapOf(reason: string): Gap {
+  const now = Date.now();
+  const timestamp = { seconds: Math.floor(now / 1000), microseconds: (now % 1000) * 1000 };
+  const data = { reason };
+  return { name: GAP, data, timestamp, text: JSON.stringify({ timestamp, event: GAP, data }) };
+}

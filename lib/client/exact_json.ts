@@ -1,0 +1,45 @@
+/**
+ * JSON whose integers are exact: a number if that is exact, otherwise a bigint.
+ *
+ * QMP has integers of 64 bits, of which JavaScript's numbers hold 53.
+ *
+ * @module
+ */
+
+/** A run of digits that may be an integer which a number cannot hold. */
+const LONG_INTEGER = /\d{16}/;
+const INTEGER = /^-?\d+$/;
+
+/** The third argument of a reviver, which has the text of a number. */
+interface Source {
+  readonly source?: string;
+}
+
+/** `JSON` with the parts that give and take the text of a number. */
+interface SourceJson {
+  parse(text: string, reviver: (key: string, value: unknown, context: Source) => unknown): unknown;
+  rawJSON(text: string): unknown;
+}
+
+/**
+ * Reads JSON.
+ *
+ * @returns the value; an integer beyond 2⁵³ is a bigint
+ * @throws SyntaxError if it is not JSON; RangeError if it is nested too deep
+ */
+export function parseExact(text: string): unknown {
+  if (!LONG_INTEGER.test(text)) return JSON.parse(text);
+  return (JSON as unknown as SourceJson).parse(text, (_key, value, { source }) => {
+    const isExact = typeof value !== "number" || Number.isSafeInteger(value);
+    return isExact || source === undefined || !INTEGER.test(source) ? value : BigInt(source);
+  });
+}
+
+/** Writes JSON; a bigint is written as an integer, with all its digits. */
+export function stringifyExact(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_key, each) =>
+      typeof each === "bigint" ? (JSON as unknown as SourceJson).rawJSON(String(each)) : each,
+  );
+}

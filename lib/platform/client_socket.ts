@@ -1,0 +1,158 @@
+/**
+ * Sockets of a client, on Deno, Node and Bun.
+ *
+ * Deno's own sockets are used on Deno, because they take less time. The other runtimes have
+ * `node:net`. Nothing else of a runtime is used, and nothing before a connection is made.
+ *
+ * @module
+ */
+
+import type { Address } from "../policy/address.ts";
+
+export type { Address };
+
+/** The most bytes that one read returns. */
+const BUFFER_BYTES = 65536;
+
+/** A connected socket. */
+export interface ClientSocket {
+  /** Returns the bytes that have arrived, which are valid until the next read; `null` at the end. */
+  read(): Promise<Uint8Array | null>;
+  /** Writes all bytes. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes the socket; a pending read returns `null` or fails. */
+  close(): void;
+}
+
+/**
+ * Connects.
+ *
+ * @throws Error with the `code` of the system's error, such as `ENOENT`
+ */
+export async function connectSocket(address: Address): Promise<ClientSocket> {
+  return "Deno" in globalThis ? await connectDeno(address) : await connectNode(address);
+}
+
+/** Returns the code of a system's error, such as `ENOENT`; `undefined` if it is another error. */
+export function codeOf(error: unknown): string | undefined {
+  const { code } = Object(error) as { code?: unknown };
+  return typeof code === "string" ? code : undefined;
+}
+
+/** The codes of errors that say that the other end has closed the connection, or that this one has. */
+const ENDED: readonly (string | undefined)[] = [
+  ...["EPIPE", "ECONNRESET", "ECONNABORTED", "ENOTCONN", "EBADF", "ERR_STREAM_DESTROYED"],
+  ...["ERR_STREAM_WRITE_AFTER_END", "ERR_STREAM_PREMATURE_CLOSE"],
+];
+
+/** Returns whether an error says that the connection has ended. */
+export function isEnded(error: unknown): boolean {
+  const { name } = Object(error) as { name?: unknown };
+  return ENDED.includes(codeOf(error)) || name === "Interrupted" || name === "BadResource";
+}
+
+async function connectDeno(address: Address): Promise<ClientSocket> {
+  const socket = address.transport === "unix"
+    ? await Deno.connect(address)
+    : await Deno.connect({ hostname: address.hostname, port: address.port });
+  if ("setNoDelay" in socket) socket.setNoDelay(true);
+  const buffer = new Uint8Array(BUFFER_BYTES);
+  return {
+    async read(): Promise<Uint8Array | null> {
+      const length = await socket.read(buffer);
+      return length === null ? null : buffer.subarray(0, length);
+    },
+    async write(bytes: Uint8Array): Promise<void> {
+      for (let at = 0; at < bytes.length;) at += await socket.write(bytes.subarray(at));
+    },
+    close(): void {
+      try {
+        socket.close();
+      } catch (error) {
+        // It is closed already.
+        if (!isEnded(error)) throw error;
+      }
+    },
+  };
+}
+
+/** The part of `node:net` that is used here; its own types would have to be downloaded. */
+interface NodeNet {
+  createConnection(
+    options: { path: string } | { host: string; port: number },
+  ): NodeSocket;
+}
+
+interface NodeSocket {
+  once(event: "connect", listener: () => void): void;
+  once(event: "error", listener: (error: Error) => void): void;
+  on(event: "readable" | "end" | "close", listener: () => void): void;
+  on(event: "error", listener: (error: Error) => void): void;
+  off(event: "error", listener: (error: Error) => void): void;
+  read(): Uint8Array | null;
+  write(bytes: Uint8Array, done: (error?: Error | null) => void): void;
+  setNoDelay(enable: boolean): void;
+  destroy(): void;
+}
+
+async function connectNode(address: Address): Promise<ClientSocket> {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: "node:net"): NodeNet };
+  };
+  const { createConnection } = process.getBuiltinModule("node:net");
+  const socket = address.transport === "unix"
+    ? createConnection({ path: address.path })
+    : createConnection({ host: address.hostname, port: address.port });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once("connect", resolve);
+  socket.once("error", reject);
+  await promise;
+  socket.off("error", reject);
+  if (address.transport === "tcp") socket.setNoDelay(true);
+  return new NodeClientSocket(socket);
+}
+
+/** A socket of `node:net`. */
+class NodeClientSocket implements ClientSocket {
+  readonly #socket: NodeSocket;
+  #ended = false;
+  #failed: unknown;
+  #change: PromiseWithResolvers<void> | undefined;
+
+  constructor(socket: NodeSocket) {
+    this.#socket = socket;
+    const changed = (): void => this.#change?.resolve();
+    const ended = (): void => {
+      this.#ended = true;
+      changed();
+    };
+    socket.on("readable", changed);
+    socket.on("end", ended);
+    socket.on("close", ended);
+    socket.on("error", (error) => {
+      this.#failed ??= error;
+      changed();
+    });
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    for (;;) {
+      const chunk = this.#socket.read();
+      if (chunk !== null) return chunk;
+      if (this.#failed !== undefined) throw this.#failed;
+      if (this.#ended) return null;
+      this.#change = Promise.withResolvers();
+      await this.#change.promise;
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
+    await promise;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
