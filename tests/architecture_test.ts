@@ -33,7 +33,9 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 /** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/event_stream": ["client/schema"],
-  "client/link": ["client/errors", "client/exact_json", "client/schema"],
+  "client/event_wait": ["client/event_stream", "client/schema"],
+  "client/limits": ["client/errors"],
+  "client/link": ["client/errors", "client/exact_json", "client/nesting", "client/schema"],
   "client/mod": [
     "client/errors",
     "client/event_stream",
@@ -45,7 +47,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/qmp": [
     "client/errors",
     "client/event_stream",
+    "client/event_wait",
     "client/exact_json",
+    "client/limits",
     "client/link",
     "client/schema",
   ],

@@ -14,28 +14,10 @@ import {
   QmpError,
   TimeoutError,
 } from "../lib/client/mod.ts";
-import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
+import { Fake } from "./support/fake.ts";
+import { eventLine, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-
-/** A fake QEMU in a place of its own. */
-class Fake implements AsyncDisposable {
-  readonly #place = makePlace();
-  readonly qemu: FakeQemu;
-
-  constructor(manners: FakeQemuManners = {}) {
-    this.qemu = new FakeQemu(`${this.#place.path}/vm`, manners);
-  }
-
-  get path(): string {
-    return this.qemu.path;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.qemu[Symbol.asyncDispose]();
-    this.#place[Symbol.dispose]();
-  }
-}
 
 Deno.test("execute() returns the value of the reply", async () => {
   await using fake = new Fake();
@@ -248,6 +230,12 @@ for (
     ["damaged JSON", '{"return": {"a": nan}, "id": 2}\r\n'],
     ["a reply to no command", '{"return": {}, "id": 99}\r\n'],
     ["an error without an id", '{"error": {"class": "GenericError", "desc": "x"}}\r\n'],
+    ["an error without a class", '{"error": {"desc": "x"}, "id": 2}\r\n'],
+    ["an error that is null", '{"error": null, "id": 2}\r\n'],
+    ["a return and an error at once", '{"return": {}, "error": {}, "id": 2}\r\n'],
+    ["a reply whose id is text", '{"return": {}, "id": "2"}\r\n'],
+    ["a second greeting", '{"QMP": {"version": {}, "capabilities": []}}\r\n'],
+    ["deep nesting", `{"return": ${"[".repeat(1024)}${"]".repeat(1024)}, "id": 2}\r\n`],
     ["text", "hello\r\n"],
   ] as const
 ) {

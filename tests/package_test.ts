@@ -32,16 +32,21 @@ async function published(): Promise<string[]> {
 Deno.test("deno publish includes the core, its example and its documents, and nothing else", async () => {
   const files = await published();
   const places = new Set(files.map((file) => file.replace(/(?<=^lib\/[a-z]+)\/.*/, "")));
+  assertEquals(files.filter((file) => file.startsWith("lib/platform")), [
+    "lib/platform/client_socket.ts",
+  ]);
   assertEquals([...places], [
     "CHANGELOG.md",
     "LICENSE",
     "deno.json",
     "docs/library.md",
     "examples/two_clients.ts",
+    "lib/client",
     "lib/config",
     "lib/hub",
     "lib/mod.ts",
     "lib/observe",
+    "lib/platform",
     "lib/policy",
     "lib/session",
     "lib/sharing",

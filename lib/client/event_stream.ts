@@ -7,13 +7,23 @@
  * @module
  */
 
-import type { EventFilter } from "../policy/event_filter.ts";
+import type { EventFilter, EventName } from "../policy/event_filter.ts";
 import type { Gap, QmpEvent } from "./schema.ts";
 
 /** The most events that wait for a reader by default. */
 export const EVENTS_LIMIT = 4096;
 /** The most characters of all events that wait for a reader. */
 const TEXT_LIMIT = 16 << 20;
+
+/** A receiver of events. */
+export interface EventSink {
+  /** Takes an event; `name` is its prepared name. */
+  push(event: QmpEvent, name: EventName): void;
+  /** Takes the news that events may be missing. */
+  gap(reason: string): void;
+  /** Takes the end of the client: with an error, or `closed` after a call of `close`. */
+  end(error: Error, closed: boolean): void;
+}
 
 /** A stream of events; it is read by one `for await`. */
 export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E> {
@@ -25,7 +35,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   /** The number of events that were dropped since the last one that was queued. */
   #dropped = 0;
   #isDone = false;
-  #error: unknown;
+  #error: Error | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
 
   /**
@@ -33,17 +43,19 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
    *
    * @param filter chooses the events
    * @param limit the most events that wait
-   * @param ended called once, when the reader has ended it
+   * @param ended called when the reader has ended it
+   * @throws RangeError if the limit is not a positive number
    */
   constructor(filter: EventFilter, limit: number, ended: () => void) {
+    if (!(limit >= 1)) throw new RangeError(`Invalid limit ${limit}: expected a number from 1`);
     this.#filter = filter;
     this.#limit = limit;
     this.#ended = ended;
   }
 
   /** Queues an event, if it is wanted and there is room. */
-  push(event: QmpEvent): void {
-    if (this.#isDone || !this.#filter.passes(event.name)) return;
+  push(event: QmpEvent, name: EventName): void {
+    if (this.#isDone || !this.#filter.passes(name)) return;
     if (this.#queue.length >= this.#limit || this.#length > TEXT_LIMIT) {
       this.#dropped++;
       return;
@@ -60,11 +72,11 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
     if (this.#queue.at(-1)?.name !== GAP) this.#add(gapOf(reason));
   }
 
-  /** Ends the stream after the events that wait; with an error if there is one. */
-  end(error?: unknown): void {
+  /** Ends the stream after the events that wait; with the error, unless the client was closed. */
+  end(error: Error, closed: boolean): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#error = error;
+    this.#error = closed ? undefined : error;
     this.#waiting?.resolve();
   }
 

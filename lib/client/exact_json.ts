@@ -37,9 +37,11 @@ export function parseExact(text: string): unknown {
 
 /** Writes JSON; a bigint is written as an integer, with all its digits. */
 export function stringifyExact(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_key, each) =>
-      typeof each === "bigint" ? (JSON as unknown as SourceJson).rawJSON(String(each)) : each,
-  );
+  return JSON.stringify(value, exactly);
+}
+
+/** A replacer. It looks at the value itself: some programs give bigints a `toJSON` that makes them strings. */
+function exactly(this: Record<string, unknown>, key: string, each: unknown): unknown {
+  const own = this[key];
+  return typeof own === "bigint" ? (JSON as unknown as SourceJson).rawJSON(String(own)) : each;
 }

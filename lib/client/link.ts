@@ -17,6 +17,7 @@ import {
   QmpError,
 } from "./errors.ts";
 import { parseExact } from "./exact_json.ts";
+import { isTooDeep, NESTING_LIMIT } from "./nesting.ts";
 import type { QmpEvent } from "./schema.ts";
 
 const ENCODER = new TextEncoder();
@@ -24,6 +25,10 @@ const DECODER = new TextDecoder("utf-8", { fatal: true });
 
 /** The most characters of what was found, in an error. */
 const SHOWN_LENGTH = 120;
+/** The characters after which one write is full. Commands that wait behind it can still be given up. */
+const WRITE_LENGTH = 65536;
+/** The time for the last bytes of the other end, after it has stopped reading. */
+const LAST_BYTES_MS = 1000;
 
 /** The greeting of a monitor. */
 export interface Greeting {
@@ -50,14 +55,24 @@ export interface LinkOptions {
   /** Called with each event. */
   readonly event: (event: QmpEvent) => void;
   /** Called when the connection has ended, before the commands in flight are rejected. */
-  readonly ended: (error: Error) => void;
+  readonly ended: (error: Error, link: Link) => void;
 }
 
-/** A command that was sent. */
+/** A command that has no reply yet. */
 interface Pending {
   readonly name: string;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: unknown) => void;
+  /** The command itself, until it is sent. */
+  line: string | undefined;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+/** A command, and the way to give it up. */
+export interface Request {
+  /** The reply. */
+  readonly reply: Promise<Reply>;
+  /** Gives the command up: it is not sent, or its reply is dropped. Returns whether it was sent. */
+  abandon(): boolean;
 }
 
 /** A connection. */
@@ -73,11 +88,13 @@ export class Link {
   readonly #pending = new Map<number, Pending>();
   readonly #greeted = Promise.withResolvers<void>();
   #nextId = 1;
-  /** The commands that are not written yet. */
-  #output = "";
+  /** The commands that are not sent yet, in order. */
+  #unsent: Pending[] = [];
   #writing = false;
   #closing = false;
   #error: Error | undefined;
+  /** Closes the socket if the other end reads no more, but does not end. */
+  #lastBytes: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(address: Address, socket: ClientSocket, options: LinkOptions) {
     this.#address = addressText(address);
@@ -89,13 +106,27 @@ export class Link {
     this.ended = this.#run();
   }
 
-  /** Connects; the handshake follows by {@linkcode negotiate}. @throws ConnectError */
-  static async connect(address: Address, options: LinkOptions): Promise<Link> {
+  /**
+   * Connects; the handshake follows by {@linkcode negotiate}.
+   *
+   * @param signal ends the attempt
+   * @throws ConnectError
+   */
+  static async connect(
+    address: Address,
+    options: LinkOptions,
+    signal: AbortSignal,
+  ): Promise<Link> {
     try {
-      return new Link(address, await connectSocket(address), options);
+      return new Link(address, await connectSocket(address, signal), options);
     } catch (error) {
       throw connectError(addressText(address), error);
     }
+  }
+
+  /** The reason why the connection has ended; `undefined` before. */
+  get error(): Error | undefined {
+    return this.#error;
   }
 
   /**
@@ -114,22 +145,29 @@ export class Link {
    * Sends a command.
    *
    * @param args the arguments as JSON text
-   * @returns the reply, and a function after whose call the reply is dropped when it comes
    */
-  request(name: string, args?: string, oob = false): { reply: Promise<Reply>; abandon(): void } {
+  request(name: string, args?: string, oob = false): Request {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     if (this.#error !== undefined) {
       reject(this.#lost(name, false));
-      return { reply: promise, abandon: () => {} };
+      return { reply: promise, abandon: () => false };
     }
     const id = this.#nextId++;
-    const pending = { name, resolve, reject };
-    this.#pending.set(id, pending);
     const key = oob ? "exec-oob" : "execute";
     const rest = args === undefined ? "" : `,"arguments":${args}`;
-    this.#send(`{"${key}":${JSON.stringify(name)}${rest},"id":${id}}\n`);
-    const abandon = (): void => {
-      if (this.#pending.get(id) === pending) this.#pending.set(id, { ...pending, ...NOBODY });
+    const line = `{"${key}":${JSON.stringify(name)}${rest},"id":${id}}\n`;
+    const pending: Pending = { name, line, resolve, reject };
+    this.#pending.set(id, pending);
+    this.#unsent.push(pending);
+    if (!this.#writing) this.#write();
+    const abandon = (): boolean => {
+      if (this.#pending.get(id) !== pending) return true;
+      const isSent = pending.line === undefined;
+      pending.line = undefined;
+      // The reply to a sent command still comes.
+      if (isSent) Object.assign(pending, NOBODY);
+      else this.#pending.delete(id);
+      return isSent;
     };
     return { reply: promise, abandon };
   }
@@ -140,28 +178,35 @@ export class Link {
     this.#socket.close();
   }
 
-  #send(text: string): void {
-    this.#output += text;
-    if (this.#writing) return;
-    this.#writing = true;
-    this.#write();
-  }
-
   async #write(): Promise<void> {
+    this.#writing = true;
     try {
       // Commands of this turn are written together.
       await undefined;
-      while (this.#output !== "") {
-        const bytes = ENCODER.encode(this.#output);
-        this.#output = "";
-        await this.#socket.write(bytes);
+      for (let text = this.#nextText(); text !== ""; text = this.#nextText()) {
+        await this.#socket.write(ENCODER.encode(text));
       }
     } catch (error) {
+      if (!isEnded(error)) return this.#fail(error);
       // After a hang-up the reader gets the last bytes, then the end.
-      if (!isEnded(error)) this.#fail(error);
-    } finally {
-      this.#writing = false;
+      if (this.#error === undefined) {
+        this.#lastBytes = setTimeout(() => this.#socket.close(), LAST_BYTES_MS);
+      }
     }
+    this.#writing = this.#lastBytes !== undefined;
+  }
+
+  /** Takes the commands of the next write; those that were given up are left out. */
+  #nextText(): string {
+    let text = "";
+    let taken = 0;
+    while (taken < this.#unsent.length && text.length < WRITE_LENGTH) {
+      const pending = this.#unsent[taken++]!;
+      text += pending.line ?? "";
+      pending.line = undefined;
+    }
+    this.#unsent = this.#unsent.slice(taken);
+    return text;
   }
 
   async #run(): Promise<void> {
@@ -192,7 +237,8 @@ export class Link {
 
   /** Ends everything that waits. */
   #end(): void {
-    const inFlight = Array.from(this.#pending.values(), ({ name }) => name);
+    const pending = [...this.#pending.values()];
+    const inFlight = pending.filter(({ line }) => line === undefined).map(({ name }) => name);
     this.#error ??= new ConnectionLost(
       this.#closing
         ? `${this.#address}: the connection was closed`
@@ -200,11 +246,13 @@ export class Link {
           (this.greeting === undefined ? " without a greeting" : ""),
       inFlight,
     );
+    clearTimeout(this.#lastBytes);
     this.#socket.close();
-    this.#options.ended(this.#error);
+    this.#options.ended(this.#error, this);
     this.#greeted.reject(this.#error);
-    for (const { name, reject } of this.#pending.values()) reject(this.#lost(name, true));
+    for (const { name, line, reject } of pending) reject(this.#lost(name, line === undefined));
     this.#pending.clear();
+    this.#unsent = [];
   }
 
   /** Returns the error of a command that gets no reply. */
@@ -220,6 +268,9 @@ export class Link {
 
   #take(found: Uint8Array | { readonly damage: string }): void {
     if ("damage" in found) throw this.#invalid(found.damage);
+    if (isTooDeep(found)) {
+      throw this.#invalid(`a message that is nested deeper than ${NESTING_LIMIT} levels`);
+    }
     let text: string;
     let message: Record<string, unknown>;
     try {
@@ -229,8 +280,14 @@ export class Link {
       throw this.#invalid(`not JSON: ${(error as Error).message}`);
     }
     if (this.greeting === undefined) return this.#greet(message, text);
+    const isReturn = "return" in message;
+    if (isReturn || "error" in message) {
+      if (isReturn && "error" in message) {
+        throw this.#invalid(`both a return and an error: ${text}`);
+      }
+      return this.#settle(message, text);
+    }
     if (typeof message["event"] === "string") return this.#options.event(eventOf(message, text));
-    if ("return" in message || "error" in message) return this.#settle(message, text);
     throw this.#invalid(`neither a reply nor an event: ${text}`);
   }
 
@@ -246,13 +303,19 @@ export class Link {
   #settle(message: Record<string, unknown>, text: string): void {
     const { id } = message;
     const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
-    if (pending === undefined) throw this.#invalid(`a reply to no command: ${text}`);
-    this.#pending.delete(id as number);
-    if ("return" in message) return pending.resolve({ value: message["return"], text });
+    // A command that is not sent yet has a guessed id.
+    if (pending?.line !== undefined || pending === undefined) {
+      throw this.#invalid(`a reply to no command: ${text}`);
+    }
+    if ("return" in message) {
+      this.#pending.delete(id as number);
+      return pending.resolve({ value: message["return"], text });
+    }
     const { class: errorClass, desc } = Object(message["error"]);
     if (typeof errorClass !== "string" || typeof desc !== "string") {
       throw this.#invalid(`an error without class or desc: ${text}`);
     }
+    this.#pending.delete(id as number);
     pending.reject(new QmpError(pending.name, errorClass, desc));
   }
 

@@ -5,10 +5,12 @@
  */
 
 import { type Address, addressText, parseAddress } from "../policy/address.ts";
-import { EventFilter } from "../policy/event_filter.ts";
+import { EventFilter, EventNames } from "../policy/event_filter.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
-import { EVENTS_LIMIT, EventStream } from "./event_stream.ts";
+import { EVENTS_LIMIT, type EventSink, EventStream } from "./event_stream.ts";
+import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
+import { checkLimits, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import type {
   AnyQmp,
@@ -18,6 +20,7 @@ import type {
   EventNamed,
   EventOf,
   Gap,
+  QmpEvent,
   QmpSchema,
   ReturnOf,
 } from "./schema.ts";
@@ -26,7 +29,10 @@ import type {
 const CONNECT_MS = 10_000;
 /** The most bytes of a message by default; QEMU's longest, a memory dump as text, has 23 MB. */
 const MESSAGE_LIMIT = 64 << 20;
-/** The pauses before attempts to connect again: each is twice the one before, up to the last. */
+/**
+ * The pauses before attempts to connect again: each is twice the one before, up to the last. There is
+ * no pause after a connection that has lasted as long as the last pause.
+ */
 const RETRY_MS = { first: 100, last: 5000 } as const;
 
 /** The options of a connection. */
@@ -35,11 +41,12 @@ export interface ConnectOptions {
   readonly enable?: readonly string[];
   /** Ends the attempt to connect. */
   readonly signal?: AbortSignal;
-  /** The time to connect and to negotiate in milliseconds; 10,000 by default. */
+  /** The time to connect and to negotiate in milliseconds; 10,000 by default, no limit with `Infinity`. */
   readonly timeout?: number;
   /**
-   * Whether a connection that is lost is made again. Commands in flight are rejected, later ones wait.
-   * Each stream of events gets a gap, because events may have been missed.
+   * Whether a connection that is lost is made again; by default it is not. Commands in flight are
+   * rejected, later ones wait. Each stream of events gets a gap, because events may have been missed.
+   * The first connection is tried once.
    */
   readonly reconnect?: boolean;
   /** The most bytes of a message; 64 MiB by default. */
@@ -48,7 +55,7 @@ export interface ConnectOptions {
 
 /** The options of a command. */
 export interface ExecuteOptions {
-  /** Stops waiting for the reply; the command may still run. */
+  /** Stops waiting for the reply; the command may still run, if it was sent. */
   readonly signal?: AbortSignal;
   /** The time for the reply in milliseconds; without it there is no limit. */
   readonly timeout?: number;
@@ -85,7 +92,8 @@ export type Told<S extends QmpSchema> = EventOf<S> | Gap;
  *
  * @param address `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT` or `HOST:PORT`
  * @throws ConnectError if no connection can be made; NotQmpError if something else is there;
- *   TimeoutError if it does not greet in time; QmpError if it refuses a capability; the reason of `signal`
+ *   TimeoutError if it does not greet in time; QmpError if it refuses a capability; ConnectionLost if it
+ *   hangs up; ProtocolError; RangeError for an invalid time; the reason of `signal`
  */
 export async function connect<S extends QmpSchema = AnyQmp>(
   address: string,
@@ -114,11 +122,15 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #address: Address;
   readonly #options: ConnectOptions;
-  readonly #streams = new Set<EventStream<Told<S>>>();
+  readonly #sinks = new Set<EventSink>();
+  readonly #names = new EventNames();
   /** The present connection, or the one that is being made. */
   #link!: Promise<Link>;
   #current: Link | undefined;
   #greeting: Greeting | undefined;
+  /** The time at which the present connection was made, and the pause before the next attempt. */
+  #since = 0;
+  #pause = 0;
   readonly #stop = new AbortController();
 
   /** Use {@linkcode connect}. */
@@ -162,9 +174,11 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * Runs a command with arguments as JSON text, and returns the reply as text.
    *
    * @returns the whole message as the monitor sent it
-   * @throws as {@linkcode execute}
+   * @throws as {@linkcode execute}; SyntaxError if the arguments are not JSON
    */
   async executeText(name: string, args?: string, options?: ExecuteOptions): Promise<string> {
+    // The monitor could not tell which command has damaged arguments.
+    if (args !== undefined) JSON.parse(args);
     return (await this.#ask(name, args, options)).text;
   }
 
@@ -175,7 +189,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * If the connection is lost for good, reading the stream throws that error.
    *
    * @param globs the names; `*` and `?` are wildcards; all events by default
-   * @throws RangeError if there are too many globs
+   * @throws RangeError if there are too many globs, or the limit is not a positive number
    */
   events(
     globs: readonly EventGlob<S>[] = ["*"],
@@ -184,46 +198,51 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     const stream: EventStream<Told<S>> = new EventStream(
       new EventFilter(globs),
       limit,
-      () => this.#streams.delete(stream),
+      () => this.#sinks.delete(stream),
     );
-    this.#streams.add(stream);
-    if (this.#over !== undefined) stream.end(this.#over.error);
+    this.#follow(stream);
     return stream;
   }
 
   /**
    * Waits for an event.
    *
-   * Call it before the command that causes the event, and await it afterwards.
+   * Call it before the command that causes the event, and await it afterwards. If the connection is
+   * made again meanwhile, it goes on waiting, though the event may have been missed.
    *
    * @param glob the name, with `*` and `?`
-   * @throws TimeoutError; ConnectionLost; the reason of `signal`
+   * @throws TimeoutError; ConnectionLost; an error that `match` throws; the reason of `signal`
    */
   async waitFor<N extends EventGlob<S>>(
     glob: N,
     { match = () => true, ...limits }: WaitOptions<EventNamed<S, N>> = {},
   ): Promise<EventNamed<S, N>> {
-    type E = EventNamed<S, N>;
-    const stream = this.events([glob]);
-    const found = async (): Promise<E> => {
-      for await (const event of stream) {
-        if (event.name !== GAP && match(event as E)) return event as E;
-      }
-      throw new ConnectionLost(`${this.#where}: closed before an event ${glob} came`, []);
-    };
+    checkLimits(limits);
+    const wait = new EventWait<EventNamed<S, N> & QmpEvent>(new EventFilter([glob]), match);
+    this.#follow(wait);
     try {
-      return await within(found(), limits, () => `${this.#where}: no event ${glob} came in time`);
+      return await within(
+        wait.found,
+        limits,
+        () => `${this.#where}: no event ${glob} came in time`,
+      );
     } finally {
-      await stream.return();
+      this.#sinks.delete(wait);
     }
   }
 
-  /** Closes the connection; commands in flight are rejected. */
+  /**
+   * Closes the connection, and resolves when it is closed.
+   *
+   * Commands in flight are rejected with ConnectionLost, and so are waits for events. Streams of events end.
+   */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#current?.close();
     await this.#current?.ended;
-    this.#finish(undefined);
+    // An attempt to connect has ended with an error.
+    await this.#link.catch(() => {});
+    this.#finish(this.#closedError());
   }
 
   /** Closes the connection, as {@linkcode close} does. */
@@ -231,149 +250,137 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     await this.close();
   }
 
-  /** The end of the client, with the error if there is one; `undefined` before. */
-  #over: { readonly error: Error | undefined } | undefined;
+  /** The end of the client; `undefined` before. */
+  #over: Error | undefined;
 
   get #where(): string {
     return addressText(this.#address);
   }
 
   async #ask(name: string, args?: string, options: ExecuteOptions = {}): Promise<Reply> {
-    const limits: Limits = options;
-    const late = (): string => `${this.#where}: ${name} got no reply in time; it may still run`;
-    limits.signal?.throwIfAborted();
-    let abandon = (): void => {};
+    checkLimits(options);
+    let isGivenUp = false;
+    let abandon = (): boolean => false;
     const asked = async (): Promise<Reply> => {
       const link = await this.#link;
+      if (isGivenUp || this.#stop.signal.aborted) throw this.#closedError(name);
       const request = link.request(name, args, options.oob);
       abandon = request.abandon;
       return await request.reply;
     };
-    if (limits.signal === undefined && limits.timeout === undefined) return await asked();
+    if (options.signal === undefined && options.timeout === undefined) return await asked();
+    const late = (): string =>
+      `${this.#where}: ${
+        abandon()
+          ? `${name} got no reply in time; it may still run`
+          : `${name} could not be sent in time`
+      }`;
     try {
-      return await within(asked(), limits, late);
+      return await within(asked(), options, late);
     } finally {
+      isGivenUp = true;
       abandon();
     }
   }
 
+  #follow(sink: EventSink): void {
+    if (this.#over === undefined) this.#sinks.add(sink);
+    else sink.end(this.#over, this.#stop.signal.aborted);
+  }
+
   /** Connects and negotiates, within the time. */
   async #open(signal: AbortSignal | undefined): Promise<Link> {
-    const { enable = [], timeout = CONNECT_MS, messageLimit = MESSAGE_LIMIT } = this.#options;
+    const { timeout = CONNECT_MS } = this.#options;
+    const limits = signal === undefined ? { timeout } : { timeout, signal };
+    checkLimits(limits);
+    const attempt = new AbortController();
     let link: Link | undefined;
-    let isCancelled = false;
     const opened = async (): Promise<Link> => {
-      const event = (each: unknown): void => {
-        for (const stream of this.#streams) stream.push(each as Told<S>);
-      };
-      const ended = (error: Error): void => {
-        if (link !== undefined && link === this.#current) this.#lost(error);
-      };
-      link = await Link.connect(this.#address, { enable, messageLimit, event, ended });
-      if (isCancelled) link.close();
+      link = await this.#connect(attempt.signal);
+      if (attempt.signal.aborted) link.close();
       await link.negotiate();
       return link;
     };
+    const opening = opened();
     try {
-      const limits = signal === undefined ? { timeout } : { timeout, signal };
-      this.#current = await within(
-        opened(),
-        limits,
-        () =>
-          `${this.#where}: ${
-            link === undefined
-              ? "no connection could be made in time"
-              : link.greeting === undefined
-              ? "no greeting came in time: another client may hold this monitor, which serves one at a " +
-                "time, or it is not one"
-              : "the negotiation was not answered in time"
-          }`,
-      );
-      this.#greeting = this.#current.greeting;
-      return this.#current;
+      const made = await within(opening, limits, () => `${this.#where}: ${lateness(link)}`);
+      // It may have ended right after the negotiation, or the client was closed.
+      if (made.error !== undefined) throw made.error;
+      if (this.#stop.signal.aborted) throw this.#closedError();
+      this.#since = performance.now();
+      this.#greeting = made.greeting;
+      return this.#current = made;
     } catch (error) {
-      isCancelled = true;
+      attempt.abort();
       link?.close();
+      await opening.catch(() => {});
       throw error;
     }
+  }
+
+  async #connect(signal: AbortSignal): Promise<Link> {
+    const { enable = [], messageLimit = MESSAGE_LIMIT } = this.#options;
+    const event = (each: QmpEvent): void => {
+      const name = this.#names.named(each.name);
+      for (const sink of this.#sinks) sink.push(each, name);
+    };
+    const ended = (error: Error, link: Link): void => {
+      if (link === this.#current) this.#lost(error);
+    };
+    return await Link.connect(this.#address, { enable, messageLimit, event, ended }, signal);
   }
 
   /** Connects again after the present connection is lost, or ends the client. */
   #lost(error: Error): void {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.reconnect) return this.#finish(error);
-    for (const stream of this.#streams) stream.gap("the connection was lost and is made again");
+    for (const sink of this.#sinks) sink.gap("the connection was lost and is made again");
+    if (performance.now() - this.#since >= RETRY_MS.last) this.#pause = 0;
     this.#link = this.#reopened();
-    // After `close` the client has ended already.
-    this.#link.catch((failure) => this.#finish(failure));
+    this.#link.catch((failure) => {
+      if (!this.#stop.signal.aborted) this.#finish(failure);
+    });
   }
 
   /** Tries to connect until it succeeds; @throws if the client is closed, or the other end is no monitor */
   async #reopened(): Promise<Link> {
-    for (let pause: number = RETRY_MS.first;; pause = Math.min(2 * pause, RETRY_MS.last)) {
+    const { signal } = this.#stop;
+    for (;;) {
+      if (this.#pause > 0 && !await sleep(this.#pause, signal)) throw this.#closedError();
+      this.#pause = Math.min(Math.max(2 * this.#pause, RETRY_MS.first), RETRY_MS.last);
       try {
-        return await this.#open(this.#stop.signal);
+        return await this.#open(signal);
       } catch (error) {
-        if (this.#stop.signal.aborted) throw this.#closedError();
+        if (signal.aborted) throw this.#closedError();
         const isPassing = error instanceof ConnectError || error instanceof ConnectionLost ||
           error instanceof TimeoutError;
         if (!isPassing) throw error;
       }
-      if (!await sleep(pause, this.#stop.signal)) throw this.#closedError();
     }
   }
 
-  #closedError(): ConnectionLost {
-    return new ConnectionLost(`${this.#where}: the connection was closed`, []);
+  #closedError(command?: string): ConnectionLost {
+    const message = `${this.#where}: the connection was closed`;
+    return command === undefined
+      ? new ConnectionLost(message, [])
+      : new ConnectionLost(`${message}: ${command} was not sent`, [], { command });
   }
 
-  #finish(error: Error | undefined): void {
+  #finish(error: Error): void {
     if (this.#over !== undefined) return;
-    this.#over = { error };
-    for (const stream of this.#streams) stream.end(error);
-    this.#closed.resolve(error);
+    this.#over = error;
+    const isClosed = this.#stop.signal.aborted;
+    for (const sink of this.#sinks) sink.end(error, isClosed);
+    this.#sinks.clear();
+    this.#closed.resolve(isClosed ? undefined : error);
   }
 }
 
-const GAP = "__org.qmpmux_GAP";
-
-/** The limits of a wait. */
-interface Limits {
-  readonly signal?: AbortSignal;
-  readonly timeout?: number;
-}
-
-/** Waits for a promise within limits; @throws TimeoutError with the text of `late`, or the signal's reason */
-async function within<T>(
-  promise: Promise<T>,
-  { signal, timeout }: Limits,
-  late: () => string,
-): Promise<T> {
-  signal?.throwIfAborted();
-  const { promise: first, resolve, reject } = Promise.withResolvers<T>();
-  promise.then(resolve, reject);
-  const aborted = (): void => reject(signal!.reason);
-  signal?.addEventListener("abort", aborted);
-  const timer = timeout === undefined
-    ? undefined
-    : setTimeout(() => reject(new TimeoutError(late())), timeout);
-  try {
-    return await first;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", aborted);
-  }
-}
-
-/** Waits for a time; returns `false` if the signal ends it. */
-async function sleep(milliseconds: number, signal: AbortSignal): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(true), milliseconds);
-  const aborted = (): void => resolve(false);
-  signal.addEventListener("abort", aborted);
-  if (signal.aborted) aborted();
-  const result = await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", aborted);
-  return result;
+/** Returns the reason why an attempt to connect takes too long. */
+function lateness(link: Link | undefined): string {
+  if (link === undefined) return "no connection could be made in time";
+  return link.greeting === undefined
+    ? "no greeting came in time: another client may hold this monitor, which serves one at a time, or it " +
+      "is not one"
+    : "the negotiation was not answered in time";
 }

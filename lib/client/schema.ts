@@ -53,8 +53,9 @@ export type EventOf<S extends QmpSchema> = {
 }[EventName<S>];
 
 /** The event with a name; any event of the schema if it is a glob. */
-export type EventNamed<S extends QmpSchema, N extends string> = N extends EventName<S>
-  ? QmpEvent<N, S["events"][N]>
+export type EventNamed<S extends QmpSchema, N extends string> = N extends
+  `${string}${"*" | "?"}${string}` ? EventOf<S>
+  : N extends EventName<S> ? QmpEvent<N, S["events"][N]>
   : EventOf<S>;
 
 /** The name of an event in the schema, which editors complete, or a glob. */

@@ -27,10 +27,16 @@ export interface ClientSocket {
 /**
  * Connects.
  *
- * @throws Error with the `code` of the system's error, such as `ENOENT`
+ * @param signal ends the attempt
+ * @throws Error with the `code` of the system's error, such as `ENOENT`; the reason of `signal`
  */
-export async function connectSocket(address: Address): Promise<ClientSocket> {
-  return "Deno" in globalThis ? await connectDeno(address) : await connectNode(address);
+export async function connectSocket(
+  address: Address,
+  signal: AbortSignal,
+): Promise<ClientSocket> {
+  return "Deno" in globalThis
+    ? await connectDeno(address, signal)
+    : await connectNode(address, signal);
 }
 
 /** Returns the code of a system's error, such as `ENOENT`; `undefined` if it is another error. */
@@ -51,10 +57,11 @@ export function isEnded(error: unknown): boolean {
   return ENDED.includes(codeOf(error)) || name === "Interrupted" || name === "BadResource";
 }
 
-async function connectDeno(address: Address): Promise<ClientSocket> {
+async function connectDeno(address: Address, signal: AbortSignal): Promise<ClientSocket> {
+  // Connecting to a unix socket succeeds or fails at once.
   const socket = address.transport === "unix"
     ? await Deno.connect(address)
-    : await Deno.connect({ hostname: address.hostname, port: address.port });
+    : await Deno.connect({ hostname: address.hostname, port: address.port, signal });
   if ("setNoDelay" in socket) socket.setNoDelay(true);
   const buffer = new Uint8Array(BUFFER_BYTES);
   return {
@@ -84,18 +91,15 @@ interface NodeNet {
 }
 
 interface NodeSocket {
-  once(event: "connect", listener: () => void): void;
-  once(event: "error", listener: (error: Error) => void): void;
-  on(event: "readable" | "end" | "close", listener: () => void): void;
+  on(event: "connect" | "readable" | "end" | "close", listener: () => void): void;
   on(event: "error", listener: (error: Error) => void): void;
-  off(event: "error", listener: (error: Error) => void): void;
   read(): Uint8Array | null;
   write(bytes: Uint8Array, done: (error?: Error | null) => void): void;
   setNoDelay(enable: boolean): void;
   destroy(): void;
 }
 
-async function connectNode(address: Address): Promise<ClientSocket> {
+async function connectNode(address: Address, signal: AbortSignal): Promise<ClientSocket> {
   const { process } = globalThis as unknown as {
     process: { getBuiltinModule(name: "node:net"): NodeNet };
   };
@@ -103,17 +107,25 @@ async function connectNode(address: Address): Promise<ClientSocket> {
   const socket = address.transport === "unix"
     ? createConnection({ path: address.path })
     : createConnection({ host: address.hostname, port: address.port });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.once("connect", resolve);
-  socket.once("error", reject);
-  await promise;
-  socket.off("error", reject);
+  const client = new NodeClientSocket(socket);
+  const aborted = (): void => socket.destroy();
+  signal.addEventListener("abort", aborted);
+  try {
+    await client.connected;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", aborted);
+  }
   if (address.transport === "tcp") socket.setNoDelay(true);
-  return new NodeClientSocket(socket);
+  return client;
 }
 
 /** A socket of `node:net`. */
 class NodeClientSocket implements ClientSocket {
+  /** Resolves when the socket is connected; rejects with the reason if it is not. */
+  readonly connected: Promise<void>;
   readonly #socket: NodeSocket;
   #ended = false;
   #failed: unknown;
@@ -121,17 +133,24 @@ class NodeClientSocket implements ClientSocket {
 
   constructor(socket: NodeSocket) {
     this.#socket = socket;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.connected = promise;
     const changed = (): void => this.#change?.resolve();
     const ended = (): void => {
       this.#ended = true;
       changed();
     };
+    socket.on("connect", resolve);
     socket.on("readable", changed);
     socket.on("end", ended);
-    socket.on("close", ended);
+    socket.on("close", () => {
+      ended();
+      reject(new Error("the socket was closed"));
+    });
     socket.on("error", (error) => {
       this.#failed ??= error;
       changed();
+      reject(error);
     });
   }
 
