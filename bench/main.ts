@@ -11,6 +11,7 @@ import { measureBystanders } from "./bystanders.ts";
 import { measureDescriptors } from "./descriptors.ts";
 import { measureEndToEnd } from "./end_to_end.ts";
 import { measureFanOut } from "./fan_out.ts";
+import { measureHosts } from "./hosts.ts";
 import { print, type Report, RESULTS, thisMachine } from "./measure.ts";
 import { measureSchedule } from "./schedule.ts";
 import { measureWire } from "./wire.ts";
@@ -22,15 +23,17 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   end_to_end: measureEndToEnd,
   descriptors: measureDescriptors,
   bystanders: measureBystanders,
+  hosts: measureHosts,
 };
 
-function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales"> {
-  const { rows, scales } = names.length > 0 && exists(RESULTS)
+function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales" | "weights"> {
+  const { rows, scales, weights } = names.length > 0 && exists(RESULTS)
     ? JSON.parse(Deno.readTextFileSync(RESULTS)) as Report
-    : { rows: [], scales: [] };
+    : { rows: [], scales: [], weights: [] };
   return {
     rows: rows.filter(({ bench }) => !names.includes(bench)),
     scales: names.includes("end_to_end") ? [] : scales,
+    weights: names.includes("hosts") ? [] : weights,
   };
 }
 

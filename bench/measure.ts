@@ -29,7 +29,10 @@ export interface Row {
 /** The ratio of qmpmux to another program, and the goal. */
 export interface Ratio {
   readonly against: string;
+  /** The median of the rounds' ratios. */
   readonly value: number;
+  /** The lowest and the highest of them, if there were rounds. */
+  readonly spread?: readonly [lowest: number, highest: number];
   readonly goal?: number;
   /** Whether less is better, as for times, or more, as for throughput. */
   readonly better: "less" | "more";
@@ -50,6 +53,16 @@ export interface Scale {
   readonly cpu?: number;
 }
 
+/** The memory of what serves a number of VMs. */
+export interface Weight {
+  /** The date of the run; later runs of other benches keep these figures. */
+  readonly date: string;
+  readonly who: string;
+  readonly vms: number;
+  /** The memory in MB of all processes, without QEMU's. */
+  readonly pss: number;
+}
+
 /** The machine, the time and the versions. */
 export interface Host {
   readonly date: string;
@@ -67,6 +80,7 @@ export interface Report {
   readonly machine: Host;
   readonly rows: Row[];
   readonly scales: Scale[];
+  readonly weights: Weight[];
 }
 
 /** Returns the median. */
@@ -76,11 +90,11 @@ export function median(values: readonly number[]): number {
 }
 
 /** Measures each in turn, round by round; returns the figures of every round. */
-export async function inTurns(
+export async function inTurns<Figure = number>(
   rounds: number,
-  turns: Readonly<Record<string, () => Promise<number>>>,
-): Promise<Record<string, number[]>> {
-  const figures: Record<string, number[]> = {};
+  turns: Readonly<Record<string, () => Promise<Figure>>>,
+): Promise<Record<string, Figure[]>> {
+  const figures: Record<string, Figure[]> = {};
   for (let round = 0; round < rounds; round++) {
     for (const [who, measure] of Object.entries(turns)) (figures[who] ??= []).push(await measure());
   }
@@ -93,7 +107,7 @@ export function row(
   work: string,
   unit: string,
   figures: Readonly<Record<string, readonly number[]>>,
-  goals: readonly Omit<Ratio, "value">[] = [],
+  goals: readonly Omit<Ratio, "value" | "spread">[] = [],
 ): Row {
   const values = Object.fromEntries(
     Object.entries(figures).map(([who, measured]) => [who, median(measured)]),
@@ -102,7 +116,9 @@ export function row(
   const ratios = goals.flatMap((goal) => {
     const theirs = figures[goal.against];
     if (theirs === undefined) return [];
-    return [{ ...goal, value: median(ours.map((our, round) => our / theirs[round]!)) }];
+    const all = ours.map((our, round) => our / theirs[round]!);
+    const spread = [Math.min(...all), Math.max(...all)] as const;
+    return [{ ...goal, value: median(all), ...(all.length > 1 ? { spread } : {}) }];
   });
   console.error(`  ${work}`);
   return { bench, work, unit, values, ratios };
@@ -181,8 +197,9 @@ export function print({ machine, rows, scales }: Report): void {
   }
 }
 
-function ratioText({ against, value, goal, better }: Ratio): string {
-  const text = `${value.toFixed(2)} x ${against}`;
+function ratioText({ against, value, spread, goal, better }: Ratio): string {
+  const rounds = spread && ` (${spread.map((end) => end.toFixed(2)).join(" to ")})`;
+  const text = `${value.toFixed(2)}${rounds ?? ""} x ${against}`;
   if (goal === undefined) return text;
   const met = better === "less" ? value <= goal : value >= goal;
   return `${text} (goal: ${better === "less" ? "at most" : "at least"} ${goal}${

@@ -1,7 +1,7 @@
 /**
- * Draws docs/latency.svg and docs/throughput.svg from results.json.
+ * Draws docs/latency.svg, docs/throughput.svg and docs/hosts.svg from results.json.
  *
- * Both are drawn over the number of clients. Both axes are logarithmic, so that a
+ * They are drawn over the number of clients or VMs. Both axes are logarithmic, so that a
  * value that grows in proportion is a straight line.
  *
  * @module
@@ -23,15 +23,17 @@ interface Line {
   readonly colour: "blue" | "orange";
   /** Dashed, with hollow marks. */
   readonly dashed?: boolean;
-  readonly points: readonly (readonly [clients: number, value: number])[];
+  readonly points: readonly (readonly [count: number, value: number])[];
 }
 
 interface Picture {
   readonly title: string;
+  /** The name of what the lower axis counts. */
+  readonly counted: string;
   readonly unit: string;
   readonly lines: readonly Line[];
   /** The value for one client that is connected to QEMU directly. */
-  readonly direct: number;
+  readonly direct?: number;
   readonly note: string;
 }
 
@@ -46,31 +48,35 @@ function powersOfTen(from: number, to: number): number[] {
   return powers;
 }
 
-function draw({ title, unit, lines, direct, note }: Picture): string {
-  const values = [direct, ...lines.flatMap(({ points }) => points.map(([, value]) => value))];
+function draw({ title, counted, unit, lines, direct, note }: Picture): string {
+  const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
+  if (direct !== undefined) values.push(direct);
   const from = 10 ** Math.floor(Math.log10(Math.min(...values)));
   const to = 10 ** Math.ceil(Math.log10(Math.max(...values)));
-  const x = (clients: number) => place(clients, 1, 1000, LEFT, RIGHT).toFixed(1);
+  const x = (count: number) => place(count, 1, 1000, LEFT, RIGHT).toFixed(1);
   const y = (value: number) => place(value, from, to, BOTTOM, TOP).toFixed(1);
   const parts = [text(LEFT, 28, title, 16)];
   for (const value of powersOfTen(from, to)) {
     parts.push(`<path class="grid" d="M${LEFT} ${y(value)}H${RIGHT}"/>`);
     parts.push(text(LEFT - 8, Number(y(value)) + 4, value.toLocaleString("en"), 12, "end"));
   }
-  for (const clients of powersOfTen(1, 1000)) {
-    parts.push(text(Number(x(clients)), BOTTOM + 20, clients.toLocaleString("en"), 12, "middle"));
+  for (const count of powersOfTen(1, 1000)) {
+    parts.push(text(Number(x(count)), BOTTOM + 20, count.toLocaleString("en"), 12, "middle"));
   }
-  parts.push(text((LEFT + RIGHT) / 2, BOTTOM + 40, "clients (logarithmic scale)", 12, "middle"));
+  const axis = `${counted} (logarithmic scale)`;
+  parts.push(text((LEFT + RIGHT) / 2, BOTTOM + 40, axis, 12, "middle"));
   parts.push(text(LEFT, TOP - 8, `${unit} (logarithmic scale)`, 12));
-  parts.push(`<path class="line grey dotted" d="M${LEFT} ${y(direct)}H${RIGHT}"/>`);
-  parts.push(text(RIGHT + 8, Number(y(direct)) + 4, "QEMU directly, 1 client", 12));
+  if (direct !== undefined) {
+    parts.push(`<path class="line grey dotted" d="M${LEFT} ${y(direct)}H${RIGHT}"/>`);
+    parts.push(text(RIGHT + 8, Number(y(direct)) + 4, "QEMU directly, 1 client", 12));
+  }
   for (const [index, { name, colour, dashed, points }] of lines.entries()) {
     const stroke = `line ${colour}${dashed ? " dashed" : ""}`;
     const mark = dashed ? `hollow ${colour}` : `${colour}-dot`;
-    const path = points.map(([clients, value]) => `${x(clients)} ${y(value)}`).join("L");
+    const path = points.map(([count, value]) => `${x(count)} ${y(value)}`).join("L");
     parts.push(`<path class="${stroke}" d="M${path}"/>`);
-    for (const [clients, value] of points) {
-      parts.push(`<circle class="${mark}" cx="${x(clients)}" cy="${y(value)}" r="4"/>`);
+    for (const [count, value] of points) {
+      parts.push(`<circle class="${mark}" cx="${x(count)}" cy="${y(value)}" r="4"/>`);
     }
     const top = TOP + 20 + 22 * index;
     parts.push(`<path class="${stroke}" d="M${RIGHT + 12} ${top - 4}h30"/>`);
@@ -81,15 +87,17 @@ function draw({ title, unit, lines, direct, note }: Picture): string {
   return picture(WIDTH, HEIGHT, title, parts);
 }
 
-const { machine, scales } = JSON.parse(Deno.readTextFileSync(RESULTS)) as Report;
+const { machine, scales, weights } = JSON.parse(Deno.readTextFileSync(RESULTS)) as Report;
 const of = (who: string, value: (scale: Scale) => number): Line["points"] =>
   scales.filter((scale) => scale.who === who).map((scale) => [scale.clients, value(scale)]);
 const direct = scales.find(({ who }) => who === "direct, shared query");
-if (direct === undefined) throw new Error("results.json has no scaling run: run the task bench");
+if (direct === undefined || weights[0] === undefined) {
+  throw new Error("results.json has no scaling run: run the task bench");
+}
 
-const note = `${machine.processors} processors (${machine.processor}), ` +
-  `${/version [\d.]+/.exec(machine.qemu)?.[0].replace("version", "QEMU")}, ` +
-  `Deno ${machine.deno}, ${direct.date}`;
+const host = `${machine.processors} processors (${machine.processor}), ` +
+  `${/version [\d.]+/.exec(machine.qemu)?.[0].replace("version", "QEMU")}, Deno ${machine.deno}`;
+const note = `${host}, ${direct.date}`;
 const uncached = (value: (scale: Scale) => number) =>
   ({ colour: "orange", points: of("qmpmux, uncached command", value) }) as const;
 const shared = (value: (scale: Scale) => number) =>
@@ -99,6 +107,7 @@ Deno.writeTextFileSync(
   `${DOCS}latency.svg`,
   draw({
     title: "Time to a reply while all clients ask at once",
+    counted: "clients",
     unit: "microseconds",
     direct: direct.p50,
     note,
@@ -114,6 +123,7 @@ Deno.writeTextFileSync(
   `${DOCS}throughput.svg`,
   draw({
     title: "Replies a second, all clients together",
+    counted: "clients",
     unit: "replies a second",
     direct: direct.perSecond,
     note,
@@ -121,5 +131,27 @@ Deno.writeTextFileSync(
       { name: "shared query", ...shared(({ perSecond }) => perSecond) },
       { name: "uncached command", ...uncached(({ perSecond }) => perSecond) },
     ],
+  }),
+);
+
+const weightLine = (name: string, colour: Line["colour"], dashed = false): Line => {
+  const points = weights.filter(({ who }) => who === name).map(({ vms, pss }) =>
+    [vms, pss] as const
+  );
+  return { name, colour, dashed, points };
+};
+Deno.writeTextFileSync(
+  `${DOCS}hosts.svg`,
+  draw({
+    title: "Memory to serve the VMs of a host, without QEMU's",
+    counted: "VMs",
+    unit: "MB of PSS",
+    note: `${host}, ${weights[0].date}`,
+    lines: [
+      weightLine("an instance each, source", "orange"),
+      weightLine("an instance each, compiled", "orange", true),
+      weightLine("one process, source", "blue"),
+      weightLine("one process, compiled", "blue", true),
+    ].filter(({ points }) => points.length > 0),
   }),
 );

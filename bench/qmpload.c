@@ -7,12 +7,15 @@
  *   qmpload [-o] fan SOCKET CLIENTS ROUNDS             an event (cont/stop of one more client) to CLIENTS clients:
  *                                                      microseconds until all of them have it
  *   qmpload [-o] idle SOCKET CLIENTS SECS              connects and negotiates, then stays silent (to weigh idle clients)
+ *   qmpload [-o] pace HERTZ COMMAND SOCKET...          a client at each socket that sends COMMAND so often, one at a time,
+ *                                                      until SIGTERM: replies per second of all clients together
  *
  * -o enables oob: without it QEMU takes one command a turn, whatever DEPTH says. COMMAND is the JSON text to send. Only
  * replies count, not events. It negotiates first. A QEMU socket serves one client: use CLIENTS = 1 there, and not fan.
  * Exit 2: no reply for 10 s, or an event lost. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +250,52 @@ static int idle(const char *path, int clients, double secs)
     return 0;
 }
 
+static volatile sig_atomic_t ended;
+
+static void end(int signal)
+{
+    (void)signal;
+    ended = 1;
+}
+
+/* The clients begin one after the other within a period. One whose reply is late skips what it could not send. */
+static int pace(double hertz, const char *cmd, char **paths, int clients)
+{
+    char *text = with_newline(cmd);
+    struct line *lines = calloc(clients, sizeof *lines);
+    struct pollfd *fds = calloc(clients, sizeof *fds);
+    double *due = calloc(clients, sizeof *due), period = 1e6 / hertz;
+    char *waits = calloc(clients, 1);
+    for (int i = 0; i < clients; i++) fds[i] = (struct pollfd){ open_client(paths[i]), POLLIN, 0 };
+    signal(SIGTERM, end);
+    printf("connected=%d\n", clients);
+    fflush(stdout);
+    double begin = now_us();
+    long done = 0;
+    for (int i = 0; i < clients; i++) due[i] = begin + period * i / clients;
+    while (!ended) {
+        double now = now_us(), next = now + 1e5;
+        for (int i = 0; i < clients; i++) {
+            if (!waits[i] && due[i] <= now) {
+                write_all(fds[i].fd, text, strlen(text));
+                waits[i] = 1;
+                while (due[i] <= now) due[i] += period;
+            }
+            if (!waits[i] && due[i] < next) next = due[i];
+        }
+        struct timespec rest = { 0, (long)((next - now) * 1e3) };
+        if (ppoll(fds, clients, &rest, NULL) <= 0) continue;
+        for (int i = 0; i < clients; i++) {
+            int events = 0;
+            if (!fds[i].revents || !count_lines(&lines[i], buf, read_some(fds[i].fd), &events)) continue;
+            waits[i] = 0;
+            done++;
+        }
+    }
+    printf("replies/s=%.0f\n", done / ((now_us() - begin) / 1e6));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -260,6 +309,8 @@ int main(int argc, char **argv)
     if (n > 0 && argc == 7 && !strcmp(argv[1], "thr") && atoi(argv[4]) > 0) return thr(argv[2], n, atoi(argv[4]), atof(argv[5]), argv[6]);
     if (n > 0 && argc == 5 && !strcmp(argv[1], "fan") && atoi(argv[4]) > 0) return fan(argv[2], n, atoi(argv[4]));
     if (n > 0 && argc == 5 && !strcmp(argv[1], "idle")) return idle(argv[2], n, atof(argv[4]));
+    if (argc > 4 && !strcmp(argv[1], "pace") && atof(argv[2]) > 0)
+        return pace(atof(argv[2]), argv[3], argv + 4, argc - 4);
     fprintf(stderr, "usage: see the head of qmpload.c\n");
     return 64;
 }

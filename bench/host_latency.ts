@@ -1,0 +1,130 @@
+/**
+ * The time of a command of one VM's client, by what the other VMs do.
+ *
+ * The turns are a client's `query-status` at an instance of its own, and in one process with
+ * many VMs: beside idle ones, beside busy ones, and beside a flood at another VM. Busy VMs share the
+ * processors however they are served, so that the same load on instances of their own has a turn too.
+ *
+ * @module
+ */
+
+import { Lines } from "../tests/support/lines.ts";
+import type { Host, Program } from "./host.ts";
+import { inTurns, type Report, row } from "./measure.ts";
+import { qmpload, qmploadProgram, start, weigh } from "./programs.ts";
+
+const STATUS = '{"execute":"query-status"}';
+/** A command that QEMU runs every time: it is not in the list of cached queries. */
+const EVERY_TIME = '{"execute":"query-rx-filter"}';
+/** The commands of the measured client in one turn. */
+const COMMANDS = 2000;
+/** The VMs that are busy. */
+const BUSY = 20;
+/**
+ * The commands a second of the client of each busy VM. All of them together then keep QEMU and
+ * qmpmux busy for half of a processor. Without a bound they would take both processors of a
+ * small machine, however they are served.
+ */
+const HERTZ = 100;
+/** The VM whose client is measured; those after it are busy. */
+const MEASURED = 1;
+
+interface Times {
+  readonly p50: number;
+  readonly p99: number;
+  /** The replies a second of the busy clients. */
+  readonly busy?: number;
+}
+
+/** Adds the rows of one program. */
+export async function measureLatency(
+  report: Report,
+  host: Host,
+  program: Program,
+  rounds: number,
+): Promise<void> {
+  await using running = new AsyncDisposableStack();
+  const all = await host.serveAll(program);
+  running.use(all.running);
+  const busyVms = Array.from({ length: BUSY }, (_, i) => MEASURED + 1 + i);
+  const own = new Map<number, string>();
+  for (const vm of [MEASURED, ...busyVms]) {
+    const served = await host.serveOwn(program, vm);
+    running.use(served.running);
+    own.set(vm, served.socket(vm));
+  }
+  const ways = { all: (vm: number) => all.socket(vm), own: (vm: number) => own.get(vm)! };
+  const alone = (way: keyof typeof ways) => () => measure(ways[way](MEASURED));
+  const busy = (way: keyof typeof ways) => () => besideBusy(busyVms.map(ways[way]), alone(way));
+  const flood = (way: keyof typeof ways) => () => besideFlood(ways[way](busyVms[0]!), alone(way));
+  const times = await inTurns<Times>(rounds, {
+    alone: alone("own"),
+    idle: alone("all"),
+    busy: busy("all"),
+    busyOwn: busy("own"),
+    flood: flood("all"),
+    floodOwn: flood("own"),
+  });
+  addRows(report, host, program, times);
+}
+
+async function measure(path: string): Promise<Times> {
+  const { p50, p99 } = await qmpload(["lat", path, String(COMMANDS), STATUS]);
+  return { p50: p50!, p99: p99! };
+}
+
+/** Measures while a client at each of some sockets sends commands one at a time. */
+async function besideBusy(paths: readonly string[], run: () => Promise<Times>): Promise<Times> {
+  const child = new Deno.Command(await qmploadProgram(), {
+    args: ["pace", String(HERTZ), STATUS, ...paths],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const lines = new Lines(child.stdout);
+  await lines.until(/^connected=/);
+  const times = await run();
+  child.kill("SIGTERM");
+  const line = await lines.until(/^replies\/s=/);
+  await child.status;
+  await lines.rest();
+  return { ...times, busy: Number(line.split("=")[1]) };
+}
+
+/** Measures while a client has 10,000 queries waiting at another VM. */
+async function besideFlood(path: string, run: () => Promise<Times>): Promise<Times> {
+  const args = ["thr", path, "1", "10000", "600", EVERY_TIME];
+  await using flood = await start(await qmploadProgram(), args);
+  // The flood has begun when its process has used processor time.
+  while (weigh(flood.pid).cpu < 20_000) await new Promise((resolve) => setTimeout(resolve, 5));
+  return await run();
+}
+
+function addRows(
+  { rows }: Report,
+  { vms }: Host,
+  { name }: Program,
+  times: Readonly<Record<string, readonly Times[]>>,
+): void {
+  const ALONE = "an instance alone";
+  const of = (turn: string, part: keyof Times): number[] => times[turn]!.map((each) => each[part]!);
+  const add = (work: string, part: "p50" | "p99", turn: string, goal: number, other?: string) => {
+    const figures = {
+      qmpmux: of(turn, part),
+      [ALONE]: of("alone", part),
+      ...(other === undefined ? {} : { [other]: of(`${turn}Own`, part) }),
+    };
+    const goals = [{ against: ALONE, better: "less", goal } as const];
+    const others = other === undefined ? [] : [{ against: other, better: "less" } as const];
+    const text = `query-status beside ${work}, ${part}, ${name}`;
+    rows.push(row("hosts", text, "us", figures, [...goals, ...others]));
+  };
+  const busy = `${BUSY} busy VMs`;
+  for (const part of ["p50", "p99"] as const) add(`${vms - 1} idle VMs`, part, "idle", 1.1);
+  for (const part of ["p50", "p99"] as const) {
+    add(busy, part, "busy", 2, `an instance beside ${BUSY} busy ones`);
+  }
+  add("a flood of 10,000 at another VM", "p99", "flood", 3, "an instance beside a flooded one");
+  const rates = { qmpmux: of("busy", "busy"), instances: of("busyOwn", "busy") };
+  rows.push(row("hosts", `load of ${busy}, ${name}`, "replies/s", rates));
+}
