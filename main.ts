@@ -17,6 +17,7 @@ import { ConfigError, UsageError } from "./lib/policy/usage_error.ts";
 const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promise<ExitStatus>>> = {
   serve: async (given) => (await import("./lib/cli/serve.ts")).runServe(given),
   check: async (given) => (await import("./lib/cli/check.ts")).runCheck(given),
+  can: async (given) => (await import("./lib/cli/can.ts")).runCan(given),
   exec: async (given) => (await import("./lib/cli/exec.ts")).runExec(given),
   events: async (given) => (await import("./lib/cli/events.ts")).runEvents(given),
   wait: async (given) => (await import("./lib/cli/wait.ts")).runWait(given),

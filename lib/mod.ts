@@ -52,7 +52,12 @@ export type {
 } from "./observe/observer.ts";
 export type { Gauges } from "./observe/metrics_recorder.ts";
 export type { LocalAnswer, Monitor, Slot, Ticket } from "./session/monitor.ts";
-export { ArgumentList, type Outside } from "./policy/argument_list.ts";
+export {
+  ArgumentList,
+  type Outside,
+  type OutsideValue,
+  type ShownValue,
+} from "./policy/argument_list.ts";
 export { BELOW, ELEMENTS, type Path, type Step } from "./policy/argument_path.ts";
 export { EventFilter, EventName } from "./policy/event_filter.ts";
 export {
@@ -68,6 +73,7 @@ export type { Deadline } from "./config/value_kinds.ts";
 export {
   type Condition,
   judge,
+  type Judged,
   Role,
   type RoleParts,
   type Rule,

@@ -173,7 +173,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/request_recorder",
   ],
   "hub/mux_options": ["hub/administration"],
-  "hub/own_commands": ["hub/administration", "hub/request_recorder"],
+  "hub/own_commands": ["hub/administration", "hub/permission", "hub/request_recorder"],
   "session/dialect": ["session/arguments"],
   "session/handshake": ["session/dialect"],
   "session/monitor": ["session/dialect"],
@@ -209,6 +209,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "policy/event_filter": ["policy/glob", "policy/suggestion"],
   "policy/glob_list": ["policy/glob"],
   "policy/limits": ["policy/usage_error"],
+  "policy/nearest_rule": [
+    "policy/argument_list",
+    "policy/argument_path",
+    "policy/glob",
+    "policy/glob_list",
+    "policy/policy",
+  ],
   "policy/operator_role": ["policy/observer_role"],
   "policy/policy": [
     "policy/argument_list",

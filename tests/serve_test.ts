@@ -9,6 +9,7 @@ import { helpText, showHelp } from "../lib/cli/help.ts";
 import { readFlags } from "../lib/cli/flags.ts";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
+import { ROLES } from "../lib/policy/roles.ts";
 import type { ServeSettings } from "../lib/config/settings.ts";
 
 const NEEDED = ["--qemu", "/run/vm", "--listen", "/run/mux"];
@@ -22,6 +23,7 @@ Deno.test("serveSettings() has a default for every flag but the two addresses", 
   assertEquals(rest, {
     qemu: { transport: "unix", path: "/run/vm" },
     vms: [],
+    roles: new Map(ROLES),
     vm: undefined,
     control: undefined,
     once: false,

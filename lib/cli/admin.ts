@@ -190,10 +190,15 @@ function otherForm(name: string, command: string, address: Address): Failure {
   );
 }
 
+/** Returns whether the monitor does not know the command: it is not a qmpmux, or an older one. */
+export function isNotFound({ errorClass, desc }: ErrorReply): boolean {
+  return errorClass === "CommandNotFound" && desc.endsWith("has not been found");
+}
+
 /** Returns the error for a command that was refused or has failed. */
 function refusalOf(name: string, refusal: ErrorReply, address: Address): Failure {
-  const { errorClass, desc } = refusal;
-  if (errorClass === "CommandNotFound" && desc.endsWith("has not been found")) {
+  const { desc } = refusal;
+  if (isNotFound(refusal)) {
     return new Failure(
       69,
       `${name}: ${addressText(address)} is not a socket of qmpmux; ` +

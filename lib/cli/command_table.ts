@@ -122,7 +122,7 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "exec", "events", "wait", "status", "clients", "kick", "reload",
+  "serve", "check", "can", "exec", "events", "wait", "status", "clients", "kick", "reload",
   "help", "version", "completion",
 ] as const;
 
@@ -151,6 +151,33 @@ export const SUBCOMMANDS = {
     },
     notes: [
       "Exit status 0: no error; 78: an error in the file; 69: no monitor answers.",
+    ],
+  },
+  can: {
+    summary: "tell whether a role may run a command",
+    usage: [
+      "[--config FILE | --control ADDR] --as ROLE [--json] COMMAND [key=value... | JSON]",
+    ],
+    about: [
+      "Tells whether clients with a role may run a command with these arguments, and which rule " +
+      "decides. If it is refused, also prints the nearest rule that allows the command, and what differs.",
+    ],
+    flags: {
+      config: { value: "FILE", kind: "file", help: "the configuration file with the role" },
+      control: {
+        value: "ADDR",
+        kind: "address",
+        variable: "QMPMUX_CONTROL",
+        help: "control socket of a running qmpmux, which knows the roles of its file",
+      },
+      as: { value: "ROLE", kind: "role", help: "the role; a built-in one needs no file" },
+      json: { help: "print the answer as JSON" },
+      timeout: TIMEOUT,
+    },
+    operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
+    notes: [
+      "The arguments are read as by exec. Nothing is run. Exit status 0: the role allows the command; " +
+      "1: it refuses it; 64: the role does not exist; 78: an error in the file.",
     ],
   },
   exec: {
@@ -311,7 +338,7 @@ export const ADDRESSES: readonly (readonly [form: string, help: string])[] = [
 /** The exit statuses. */
 export const EXIT_STATUSES: Readonly<Record<ExitStatus, string>> = {
   0: "done",
-  1: "failure; for exec: QEMU returned an error",
+  1: "failure; for exec: QEMU returned an error; for can: the role refuses the command",
   64: "bad command line",
   69: "QEMU or qmpmux is unavailable",
   77: "not permitted: by the system, or a role refuses the command",

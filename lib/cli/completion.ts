@@ -136,6 +136,7 @@ const KINDS: Readonly<Record<CompletionKind, Finder>> = {
     namesOf("__org.qmpmux_query-clients", administrationOf(command, given())),
   vm: (_, command, given) =>
     namesOf("__org.qmpmux_query-status", administrationOf(command, given()), ({ vm }) => vm),
+  role: (_begun, _command, given) => roles(given),
   event: async (_, command, given) => {
     const eventName = (row: Row): unknown => row["meta-type"] === "event" ? row["name"] : undefined;
     const found = await orNone(() =>
@@ -229,12 +230,19 @@ async function listeners(
   if (value === undefined) {
     return Object.entries(rows).map(([name, { help }]) => [`${head}${name}=`, help]);
   }
+  const words = key === "role"
+    ? (await roles(given)).map(([name]) => name)
+    : rows[key]?.words ?? [];
+  return words.map((word) => [`${head}${key}=${word}`]);
+}
+
+/** Returns the built-in roles and those of the configuration file, if the command line names one. */
+async function roles(given: () => Given): Promise<readonly Candidate[]> {
   const ofFile = await orNone(async () => {
     const { readConfigFile } = await import("../platform/config_file.ts");
     return [...readConfigFile(given().one("config")!).roles.keys()];
   });
-  const words = [...rows[key]?.words ?? [], ...(key === "role" ? ofFile : [])];
-  return [...new Set(words)].map((word) => [`${head}${key}=${word}`]);
+  return [...new Set([...OPTIONS.role.words, ...ofFile])].map((name) => [name]);
 }
 
 type Row = Readonly<Record<string, unknown>>;

@@ -49,16 +49,19 @@ export async function runExec(given: Given): Promise<ExitStatus> {
  *
  * @param words one JSON object, or any number of `key=value`; values keep their
  *   spelling, so that 64-bit integers lose no digits
+ * @param command the subcommand, for messages
  * @throws UsageError
  */
-export function readArguments(words: readonly string[]): string {
+export function readArguments(words: readonly string[], command = "exec"): string {
   const [first] = words;
   if (first?.startsWith("{")) {
     if (words.length > 1) {
-      throw new UsageError(`exec: unexpected argument ${words[1]} after JSON; leave it out`);
+      throw new UsageError(`${command}: unexpected argument ${words[1]} after JSON; leave it out`);
     }
     if (!isJson(first)) {
-      throw new UsageError(`exec: invalid argument ${first}: expected a JSON object, or key=value`);
+      throw new UsageError(
+        `${command}: invalid argument ${first}: expected a JSON object, or key=value`,
+      );
     }
     return first;
   }
@@ -67,10 +70,10 @@ export function readArguments(words: readonly string[]): string {
     const [, path, value] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
     if (path === undefined || value === undefined) {
       throw new UsageError(
-        `exec: invalid argument ${word}: expected key=value, or one JSON object`,
+        `${command}: invalid argument ${word}: expected key=value, or one JSON object`,
       );
     }
-    plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word);
+    plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word, command);
   }
   return spell(tree);
 }
@@ -78,15 +81,23 @@ export function readArguments(words: readonly string[]): string {
 /** The members of an object, by name; a value is JSON text. */
 type Tree = Map<string, string | Tree>;
 
-function plant(tree: Tree, [key, ...path]: string[], value: string, word: string): void {
+function plant(
+  tree: Tree,
+  [key, ...path]: string[],
+  value: string,
+  word: string,
+  command: string,
+): void {
   const there = tree.get(key!);
   if (path.length === 0 && there === undefined) return void tree.set(key!, value);
   if (path.length === 0 || typeof there === "string") {
-    throw new UsageError(`exec: ${word} sets a value that another argument sets too; remove one`);
+    throw new UsageError(
+      `${command}: ${word} sets a value that another argument sets too; remove one`,
+    );
   }
   const branch: Tree = there ?? new Map();
   tree.set(key!, branch);
-  plant(branch, path, value, word);
+  plant(branch, path, value, word, command);
 }
 
 function spell(tree: Tree): string {

@@ -163,20 +163,31 @@ export function socketOf(command: string, given: Given): Address {
  * @throws UsageError if none is given, if both flags are given, or if it is not a valid address
  */
 export function administrationOf(command: string, given: Given): Address {
-  const control = given.one("control");
-  if (control !== undefined && given.one("socket") !== undefined) {
+  const flag = given.one("control");
+  if (flag !== undefined && given.one("socket") !== undefined) {
     throw new UsageError(`${command}: --control and --socket exclude each other; give one`);
   }
-  if (control !== undefined) return controlAddress(command, "--control", control);
   const socket = socketFlag(command, given);
   if (socket !== undefined) return socket;
-  const variable = Deno.env.get("QMPMUX_CONTROL");
-  if (variable) return controlAddress(command, "QMPMUX_CONTROL", variable);
+  const control = controlOf(command, given);
+  if (control !== undefined) return control;
   const other = socketVariable(command);
   if (other !== undefined) return other;
   throw new UsageError(
     `${command}: no socket is named; give --control ADDR or --socket ADDR, or set QMPMUX_CONTROL`,
   );
+}
+
+/**
+ * Reads the address of a control socket: `--control`, else `QMPMUX_CONTROL`; `undefined` if neither is given.
+ *
+ * @throws UsageError if it is not the path of a unix socket
+ */
+export function controlOf(command: string, given: Given): Address | undefined {
+  const flag = given.one("control");
+  if (flag !== undefined) return controlAddress(command, "--control", flag);
+  const variable = Deno.env.get("QMPMUX_CONTROL");
+  return variable ? controlAddress(command, "QMPMUX_CONTROL", variable) : undefined;
 }
 
 function socketFlag(command: string, given: Given): Address | undefined {

@@ -85,7 +85,7 @@ function settingsOf(given: Given): ServeSettings {
     if (config.conflicts.length > 0) throw new ConfigError(config.conflicts);
     throw new UsageError(`serve: ${text}`);
   }
-  return { ...defaults(), ...values, qemu, listeners, vms };
+  return { ...defaults(), ...values, qemu, listeners, vms, roles: config.roles };
 }
 
 /** Returns the values of the settings given by flags; @throws UsageError that names the flag */

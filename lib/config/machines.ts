@@ -8,6 +8,7 @@
  */
 
 import type { Address } from "../policy/address.ts";
+import type { Role } from "../policy/policy.ts";
 import { filled, isTemplate, SocketPattern } from "../policy/vm_template.ts";
 import { listenerFor, type ListenerSettings } from "./options.ts";
 import { isForMany, type ServeSettings, type SettingValues, type VmTable } from "./settings.ts";
@@ -25,6 +26,8 @@ export interface MachineSettings extends SettingValues {
   readonly qemu: Address;
   /** The listeners; at least one. */
   readonly listeners: readonly ListenerSettings[];
+  /** The roles by name. */
+  readonly roles: ReadonlyMap<string, Role>;
 }
 
 /** The VMs of a process. */

@@ -11,6 +11,7 @@
 import { type Address, addressText } from "../policy/address.ts";
 import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL, VMS_IN_ALL } from "../policy/limits.ts";
 import { isTemplate, isVmName, VM_NAME_EXPECTED } from "../policy/vm_template.ts";
+import type { Role } from "../policy/policy.ts";
 import { type ListenerSettings, parseQemu } from "./options.ts";
 import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
 import {
@@ -156,6 +157,8 @@ export interface ServeSettings extends SettingValues {
   readonly listeners: readonly ListenerSettings[];
   /** The VMs that the file names. */
   readonly vms: readonly VmTable[];
+  /** The roles by name: the built-in ones and those of the file. */
+  readonly roles: ReadonlyMap<string, Role>;
 }
 
 /** The settings that say which VMs there are. */

@@ -17,6 +17,7 @@ export type CompletionKind =
   | "command"
   | "event"
   | "client"
+  | "role"
   | "vm";
 
 /** A kind of value; `T` is the checked value. */

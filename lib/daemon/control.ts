@@ -31,6 +31,7 @@ export class Control implements Disposable {
   readonly #errors: InternalErrors;
   readonly #mux: Mux;
   readonly #clients: ClientRegistry;
+  readonly #administration: Administration;
 
   /**
    * Creates it without administrators.
@@ -43,7 +44,8 @@ export class Control implements Disposable {
     this.#limitLog = new LimitLog(log, records.limitReached, deps.awake);
     this.#errors = new InternalErrors(this.#limitLog, records.internalError);
     const [errors, limitLog] = [this.#errors, this.#limitLog];
-    this.#mux = new Mux(this.#muxOptions(settings, { many, vms }), {
+    this.#administration = { many, vms };
+    this.#mux = new Mux(this.#muxOptions(settings), {
       ready: () => {},
       lost: () => {},
       stalled: () => {},
@@ -69,8 +71,15 @@ export class Control implements Disposable {
   }
 
   /** Runs every step of adopting new settings that can fail; @throws Failure if it cannot */
-  prepare(settings: ServeSettings): Promise<Change> {
-    return this.#clients.prepare(listenersOf(settings));
+  async prepare(settings: ServeSettings): Promise<Change> {
+    const { commit, undo } = await this.#clients.prepare(listenersOf(settings));
+    return {
+      commit: () => {
+        commit();
+        this.#mux.adopt(this.#muxOptions(settings));
+      },
+      undo,
+    };
   }
 
   /** Records with the present observers from now on. */
@@ -96,11 +105,12 @@ export class Control implements Disposable {
     this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
   }
 
-  #muxOptions(settings: ServeSettings, administration: Administration): MuxOptions {
+  #muxOptions(settings: ServeSettings): MuxOptions {
     const { clock, version, running } = this.#deps;
     return {
       vm: settings.vm ?? DEFAULT_VM,
-      administration,
+      administration: this.#administration,
+      roles: settings.roles,
       version,
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],

@@ -283,6 +283,7 @@ export class Machine implements Disposable {
     return {
       vm: settings.vm,
       isNamed: this.#records.label !== undefined,
+      roles: settings.roles,
       version,
       handshakeTime: settings["handshake-timeout"],
       onLoss: settings["on-loss"],

@@ -13,6 +13,8 @@ import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
 import type { Grant } from "../policy/admission.ts";
+import type { Role } from "../policy/policy.ts";
+import { ROLES } from "../policy/roles.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { prepareCommand } from "../wire/command_reader.ts";
 import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wire/message.ts";
@@ -61,7 +63,11 @@ export class Mux {
     this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
     const own = { many: false, vms: (): Administered[] => [this.administered] };
+    const roles = (): ReadonlyMap<string, Role> => this.#options.roles ?? ROLES;
     const hub: Hub = {
+      get roles() {
+        return roles();
+      },
       administration: options.administration ?? own,
       isNamed: options.isNamed ?? false,
       recorder: this.#recorder,

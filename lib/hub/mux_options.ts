@@ -6,6 +6,7 @@
 
 import type { InternalErrorPlace } from "../observe/observer.ts";
 import type { Monitor } from "../session/monitor.ts";
+import type { Role } from "../policy/policy.ts";
 import type { OnLoss } from "../config/settings.ts";
 import type { Deadline } from "../config/value_kinds.ts";
 import type { Greeting } from "../wire/message.ts";
@@ -44,6 +45,8 @@ export interface MuxOptions {
   readonly isNamed?: boolean;
   /** The VMs that administrators see here. Defaults to this one. */
   readonly administration?: Administration;
+  /** The roles by name, for `__org.qmpmux_can`. Defaults to the built-in ones. */
+  readonly roles?: ReadonlyMap<string, Role>;
   /** The version of qmpmux, `MAJOR.MINOR.MICRO`, for the greeting of control connections. */
   readonly version: string;
   /** Seconds a client may wait for QEMU's greeting. */

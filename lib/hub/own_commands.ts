@@ -8,9 +8,10 @@
  */
 
 import { ArgumentError, Arguments } from "../session/arguments.ts";
+import { QMP } from "../session/dialect.ts";
 import type { Monitor } from "../session/monitor.ts";
 import { EventFilter, GLOBS_LIMIT } from "../policy/event_filter.ts";
-import { refusalText, type Role } from "../policy/policy.ts";
+import { type Judged, refusalText, type Role } from "../policy/policy.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
@@ -22,6 +23,7 @@ import {
   type HubStatus,
   statusView,
 } from "./administration.ts";
+import { judgedPermission, type Permission, permission, roleNamed } from "./permission.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
 
 /** The prefix of the commands of qmpmux's own. */
@@ -40,6 +42,8 @@ export interface Hub {
   readonly isNamed: boolean;
   /** Records the commands. */
   readonly recorder: RequestRecorder;
+  /** The roles by name. */
+  readonly roles: ReadonlyMap<string, Role>;
   /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
   /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
@@ -66,6 +70,10 @@ type OwnCommand =
     | { readonly start: Start }
     | { readonly list: List }
   );
+
+/** The reasons of decisions that no rule makes. */
+const FOR_ADMINISTRATORS = "it is for roles that administer qmpmux";
+const FOR_EVERYONE = "it is for every client";
 
 /** The number of list elements made in a turn. */
 const ELEMENTS_A_TURN = 16;
@@ -135,6 +143,17 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       for (const vm of chosenVms(hub.administration, glob)) yield statusView(vm.status());
     },
   }],
+  ["can", {
+    administers: true,
+    changes: false,
+    run: (_, args, hub) => {
+      const role = args.takeString("role");
+      const name = args.takeString("command");
+      const argumentBytes = args.takeOptionalObject("arguments");
+      args.end();
+      return permissionOf(roleNamed(role, hub.roles), { name, argumentBytes });
+    },
+  }],
   ["disconnect-client", {
     administers: true,
     changes: true,
@@ -170,6 +189,24 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
 }
 
 /**
+ * Returns whether clients with a role may run a command, and the rule that decides.
+ *
+ * It agrees with what a listener does: the handshake and some commands of qmpmux's own are for every
+ * client, whatever the rules of its role are.
+ */
+export function permissionOf(role: Role, command: Judged): Permission {
+  const { name } = command;
+  const own = name.startsWith(OWN_PREFIX) ? COMMANDS.get(name.slice(OWN_PREFIX.length)) : undefined;
+  if (own && !mayRun(role, own)) return permission(role, command, FOR_ADMINISTRATORS);
+  if (own) {
+    const because = own.administers ? "it administers qmpmux" : FOR_EVERYONE;
+    return permission(role, command, because, true);
+  }
+  if (QMP.own.negotiation.has(name)) return permission(role, command, FOR_EVERYONE, true);
+  return judgedPermission(role, command);
+}
+
+/**
  * Answers a command of qmpmux's own.
  *
  * @returns whether it is such a command; an unknown command with our prefix is left to QEMU,
@@ -182,7 +219,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.grant;
   if (!mayRun(role, own)) {
-    const because = `role ${role.name}: it is for roles that administer qmpmux`;
+    const because = `role ${role.name}: ${FOR_ADMINISTRATORS}`;
     const desc = refusalText(command, because);
     hub.recorder.refuse(monitor, command, "refused", desc, { errorClass: "CommandNotFound" });
   } else if (oob) {

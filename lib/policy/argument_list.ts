@@ -9,8 +9,9 @@
 
 import type { Cursor } from "../wire/cursor.ts";
 import { NameTable } from "../wire/names.ts";
-import { BELOW, ELEMENTS, type Path } from "./argument_path.ts";
+import { BELOW, ELEMENTS, type Path, type Step } from "./argument_path.ts";
 import { type GlobList, globListOf } from "./glob_list.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** A node of the tree. */
 interface Node {
@@ -37,6 +38,20 @@ export interface Outside {
   readonly known: boolean;
 }
 
+/** A value of a command, for messages. */
+export interface ShownValue {
+  /** The value as JSON, cut if it is long; the brackets of an object or an array. */
+  readonly text: string;
+  /** The text of a scalar. */
+  readonly scalar: string | undefined;
+}
+
+/** An argument that is outside a list, with its value. */
+export interface OutsideValue extends Outside {
+  /** The value. */
+  readonly value: ShownValue;
+}
+
 type Entry = readonly [Path, readonly string[]];
 
 /** A list of arguments. */
@@ -59,6 +74,18 @@ export class ArgumentList {
    */
   firstOutside(args: Cursor, allows = false): Outside | undefined {
     return outside(this.#root, args, allows);
+  }
+
+  /** Yields every argument of a command that is outside the list; the parameters are as above. */
+  everyOutside(args: Cursor, allows = false): Generator<OutsideValue> {
+    return everyOutside(this.#root, args, [], allows);
+  }
+
+  /** Returns the globs that are listed for a path. */
+  globsOf(path: Path): readonly string[] {
+    const isHere = (each: Path): boolean =>
+      each.length === path.length && each.every((step, index) => step === path[index]);
+    return this.entries.findLast(([each]) => isHere(each))?.[1] ?? [];
   }
 }
 
@@ -105,6 +132,49 @@ function outside(node: Node, cursor: Cursor, allows: boolean): Outside | undefin
     }
   } while (cursor.next());
   return undefined;
+}
+
+/** Yields every part outside the list in the value at a cursor, and moves past the value. */
+function* everyOutside(
+  node: Node,
+  cursor: Cursor,
+  path: Path,
+  allows: boolean,
+): Generator<OutsideValue> {
+  const value = valueAt(cursor);
+  if (node.below || cursor.isScalar) {
+    if (!node.below && !node.globs?.matches(cursor, allows)) yield { path, known: true, value };
+    cursor.skip();
+    return;
+  }
+  const { isObject } = cursor;
+  if (!cursor.enter()) {
+    if (!node.mayBeEmpty) yield { path, known: true, value };
+    return;
+  }
+  do {
+    const { at } = cursor;
+    const step: Step = isObject ? cursor.key() : ELEMENTS;
+    if (isObject) cursor.at = at;
+    const next = isObject ? cursor.keyIn(node.members) : node.elements;
+    const here: Path = [...path, step];
+    if (next) yield* everyOutside(next, cursor, here, allows);
+    else {
+      yield { path: here, known: false, value: valueAt(cursor) };
+      cursor.skip();
+    }
+  } while (cursor.next());
+}
+
+/** The most characters of a value that is shown. */
+const VALUE_CHARS_LIMIT = 80;
+
+/** Returns the value at a cursor for messages. */
+export function valueAt(cursor: Cursor): ShownValue {
+  if (!cursor.isScalar) return { text: cursor.isObject ? "{…}" : "[…]", scalar: undefined };
+  const { scalar } = cursor;
+  const text = shortened(scalar, VALUE_CHARS_LIMIT);
+  return { text: cursor.isString ? JSON.stringify(text) : text, scalar };
 }
 
 /** The result for a value that is outside. */

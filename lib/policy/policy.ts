@@ -16,6 +16,9 @@ import { hasWildcard, type Matcher, matcherOf } from "./glob.ts";
 import { globListOf } from "./glob_list.ts";
 import { shortened } from "../wire/shortened.ts";
 
+/** The parts of a command that a role judges. */
+export type Judged = Pick<Command, "name" | "argumentBytes">;
+
 /** The name of a rule. */
 export interface RuleName {
   /** The short text of the rule, such as `allow blockdev-add if driver=null-co`. */
@@ -125,11 +128,11 @@ export class Role {
 }
 
 /** Decides whether a client with this role may run a command with its arguments. */
-export function judge(role: Role, command: Command): Verdict {
+export function judge(role: Role, command: Judged): Verdict {
   let why: { readonly rule: Rule; readonly text: string } | undefined;
   for (const rule of role.rulesFor(command.name)) {
     if (!isUnconditional(rule)) {
-      if (!rule.conditions.every((condition) => holds(condition, rule, command))) continue;
+      if (!rule.conditions.every((condition) => holds(condition, rule.effect, command))) continue;
       const outside = rule.only?.firstOutside(argumentsOf(command), rule.effect === "allow");
       if (outside) {
         if (rule.effect === "allow") why = { rule, text: `: ${outsideText(outside)}` };
@@ -140,7 +143,7 @@ export function judge(role: Role, command: Command): Verdict {
     why = { rule, text: rule.because === undefined ? "" : `: ${rule.because}` };
     break;
   }
-  const shown = why ? `rule ${shownName(why.rule.name)}${why.text}` : "no rule allows it";
+  const shown = why ? `rule ${quotedName(why.rule.name)}${why.text}` : "no rule allows it";
   return { allow: false, because: `role ${role.name}, ${shown}`, rule: why?.rule.name };
 }
 
@@ -168,7 +171,11 @@ function isUnconditional({ conditions, only }: Rule): boolean {
 }
 
 /** Tells whether a condition holds; in an allow rule, wildcards do not match `..`. */
-function holds({ path, is }: Condition, { effect }: Rule, command: Command): boolean {
+export function holds(
+  { path, is }: Condition,
+  effect: Rule["effect"],
+  command: Judged,
+): boolean {
   const allows = effect === "allow";
   const globs = typeof is === "string" ? undefined : globListOf(is);
   const test = (end: Cursor | undefined): boolean => {
@@ -186,7 +193,8 @@ function holds({ path, is }: Condition, { effect }: Rule, command: Command): boo
   return went === allows;
 }
 
-function shownName({ text, source }: RuleName): string {
+/** Returns the name of a rule in a sentence: `FILE:LINE (TEXT)`, or `'TEXT'` in a built-in role. */
+export function quotedName({ text, source }: RuleName): string {
   return source === undefined ? `'${text}'` : `${source} (${text})`;
 }
 
@@ -233,14 +241,14 @@ export function ruleText(
   const wanted = conditions.map(({ path, is }) => {
     if (is === "present") return `${pathText(path)} is given`;
     if (is === "absent") return `${pathText(path)} is not given`;
-    return `${pathText(path)}=${is.map(valueText).join("|")}`;
+    return `${pathText(path)}=${is.map(globText).join("|")}`;
   });
   const condition = wanted.length > 0 ? ` if ${wanted.join(" and ")}` : "";
   return shortened(`${effect} ${commands.join(", ")}${condition}`, RULE_CHARS_LIMIT);
 }
 
 /** Returns a glob for messages; a sequence of `?` is shown as a number of characters. */
-function valueText(glob: string): string {
+export function globText(glob: string): string {
   if (glob === "") return '""';
   return /^\?{3,}\*$/.test(glob) ? `(${glob.length - 1} or more characters)` : glob;
 }

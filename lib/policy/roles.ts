@@ -70,19 +70,28 @@ export function readOwnForm(...args: Parameters<typeof readForm>): ReadForm {
  * @returns a warning for each name, `FILE:LINE: warning: …`
  */
 export function roleWarnings(roles: Iterable<Role>): string[] {
-  const known = [...operatorRows().keys()];
   const warnings: string[] = [];
   for (const role of roles) {
     if (ROLES.has(role.name)) continue;
     for (const { name: { source }, commands } of role.rules) {
       for (const glob of commands) {
-        if (glob.startsWith("__") || known.some((name) => globMatches(glob, name))) continue;
-        const meant = /[*?]/.test(glob) ? undefined : nearest(glob, known);
-        const remedy = meant === undefined ? "check its spelling" : `did you mean "${meant}"?`;
-        const text = `no known QEMU has a command "${glob}"`;
-        warnings.push(`${source}: warning: role ${role.name}: ${text}; ${remedy}`);
+        const text = unknownCommand(glob);
+        if (text !== undefined) warnings.push(`${source}: warning: role ${role.name}: ${text}`);
       }
     }
   }
   return warnings;
+}
+
+/**
+ * Returns a warning if a glob matches no command of any known QEMU version; `undefined` if it does.
+ *
+ * A glob that begins with `__`, the prefix of vendors' commands, is not looked up.
+ */
+export function unknownCommand(glob: string): string | undefined {
+  const known = [...operatorRows().keys()];
+  if (glob.startsWith("__") || known.some((name) => globMatches(glob, name))) return undefined;
+  const meant = /[*?]/.test(glob) ? undefined : nearest(glob, known);
+  const remedy = meant === undefined ? "check its spelling" : `did you mean "${meant}"?`;
+  return `no known QEMU has a command "${glob}"; ${remedy}`;
 }

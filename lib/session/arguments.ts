@@ -49,6 +49,18 @@ export class Arguments {
   }
 
   /**
+   * Takes an object that may be absent, and returns its bytes.
+   *
+   * @throws ArgumentError if it is not an object
+   */
+  takeOptionalObject(name: string): Uint8Array | undefined {
+    const value = this.#find(name);
+    if (value === undefined) return undefined;
+    if (!value.isObject) throw wrongType(name, "object");
+    return value.bytes;
+  }
+
+  /**
    * Takes an array of strings.
    *
    * @param most the number of strings to decode; further ones are returned empty

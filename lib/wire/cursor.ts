@@ -72,6 +72,11 @@ export class Cursor {
     return asciiText(this.#bytes, this.at, endOfValue(this.#bytes, this.at));
   }
 
+  /** The bytes of the value here. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(this.at, endOfValue(this.#bytes, this.at));
+  }
+
   /** Looks up the string here in a table; returns `undefined` if the value here is not a string. */
   stringIn<T>(table: NameTable<T>): T | undefined {
     const { at } = this;

@@ -47,7 +47,9 @@ const DECODER = new TextDecoder();
 const NO_ARGUMENTS = asciiBytes("{}");
 
 /** Returns a cursor at the arguments of a command, or at an empty object when it has none. */
-export function argumentsOf({ argumentBytes = NO_ARGUMENTS }: Command): Cursor {
+export function argumentsOf(
+  { argumentBytes = NO_ARGUMENTS }: Pick<Command, "argumentBytes">,
+): Cursor {
   return new Cursor(argumentBytes);
 }
 

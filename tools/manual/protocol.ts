@@ -61,6 +61,17 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
     ],
   },
   {
+    name: "can",
+    args: '{"role": NAME, "command": NAME, "arguments": {...}}',
+    what: [
+      "Returns whether clients with a role may run a command: `role`; `command`; `allowed`, true or false; `because`, " +
+      "the words in which a listener refuses; `rule`, the short text of the rule that decides, or null; " +
+      "`source`, its file and line, or null; and `nearest`, null or the rule that comes nearest to allowing a " +
+      "refused command. That has a `rule`, a `source`, and a list of `differences`, each with the path of an " +
+      "`argument` and a `text`. `arguments` is optional. Nothing is run.",
+    ],
+  },
+  {
     name: "disconnect-client",
     args: '{"name": NAME, "vm": GLOB}',
     what: [
