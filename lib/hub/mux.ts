@@ -331,11 +331,14 @@ export class Mux {
     let clients = 0;
     const name = this.#eventNames.named(event.name);
     for (const monitor of this.#monitors) {
-      this.#contain(monitor, () => {
-        if (!monitor.wants(name)) return;
+      // No closure for `#contain`: there may be thousands of clients.
+      try {
+        if (!monitor.wants(name)) continue;
         monitor.peer.send(event.bytes);
         clients++;
-      });
+      } catch (error) {
+        this.#blame(monitor, error);
+      }
     }
     this.#recorder.observe({ kind: "event", event, clients });
   }
