@@ -109,6 +109,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/stream",
     "platform/turns",
     "platform/write_queue",
+    "platform/write_starts",
   ],
   "platform/descriptor_store": [
     "platform/descriptors",

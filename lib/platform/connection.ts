@@ -14,6 +14,7 @@ import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
 import { WriteQueue } from "./write_queue.ts";
+import { WRITE_STARTS, type Writer } from "./write_starts.ts";
 
 /** The limits of a write queue. */
 export interface Marks {
@@ -58,17 +59,8 @@ const UNBROKEN_BYTES = 256 << 10;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** The connections that begin to write at the end of this turn, in one microtask. */
-let beginning: Connection[] = [];
-
-function beginWriting(): void {
-  const connections = beginning;
-  beginning = [];
-  for (const connection of connections) connection.writeOn();
-}
-
 /** A socket with a bounded write queue. */
-export class Connection implements ReplyHolder {
+export class Connection implements ReplyHolder, Writer {
   readonly #socket: Stream;
   #marks: Marks;
   readonly #notices: ConnectionNotices;
@@ -166,9 +158,7 @@ export class Connection implements ReplyHolder {
     this.#queue.push(bytes, isReply, fds);
     if (this.#writing) return;
     this.#writing = true;
-    // Messages queued later in this turn are part of the first write.
-    beginning.push(this);
-    if (beginning.length === 1) queueMicrotask(beginWriting);
+    WRITE_STARTS.add(this);
   }
 
   /** Advances the time to `now`; drops a peer that is behind and has read nothing for too long. */
@@ -263,26 +253,25 @@ export class Connection implements ReplyHolder {
     }
   }
 
-  /** Begins to write what is queued. */
-  writeOn(): void {
-    if (this.#closed) return;
+  /** Begins to write what is queued; returns a promise that resolves after the first write. */
+  writeOn(): Promise<void> | undefined {
+    if (this.#closed) return undefined;
     this.#bytes = this.#queue.take();
     const fds = this.#queue.takeFds(this.#bytes);
-    if (fds === undefined) this.#write();
-    else this.#writeWith(fds);
+    return fds === undefined ? this.#write() : this.#writeWith(fds);
   }
 
-  #writeWith(fds: Fds): void {
+  #writeWith(fds: Fds): Promise<void> {
     if (this.#socket.writeWith === undefined) {
       fds.close();
       return this.#write();
     }
-    this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
+    return this.#socket.writeWith(this.#bytes, fds).then(this.#wrote, this.#failed);
   }
 
   // With callbacks instead of an async function, an event to 1,000 clients takes an eighth less time.
-  #write(): void {
-    this.#socket.write(this.#bytes).then(this.#wrote, this.#failed);
+  #write(): Promise<void> {
+    return this.#socket.write(this.#bytes).then(this.#wrote, this.#failed);
   }
 
   readonly #wrote = (written: number): void => {
@@ -301,11 +290,15 @@ export class Connection implements ReplyHolder {
     if (this.#closed) return;
     if (written < this.#bytes.length) {
       this.#bytes = this.#bytes.subarray(written);
-      return this.#write();
+      void this.#write();
+      return;
     }
     this.#bytes = NOTHING;
     this.#notices.relieved();
-    if (!this.#queue.empty) return this.writeOn();
+    if (!this.#queue.empty) {
+      void this.writeOn();
+      return;
+    }
     this.#writing = false;
     if (this.#closing) void this.#endWriting();
   }
