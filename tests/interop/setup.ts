@@ -10,7 +10,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { within } from "../support/deadline.ts";
 
 const HERE = import.meta.dirname!;
@@ -28,6 +28,7 @@ const NEEDS = {
   python: ["python", "python3", "qemu"],
   go: ["go", "qemu"],
   rust: ["rust", "qemu"],
+  node: ["node", "qemu"],
   socat: ["socat", "qemu"],
   libvirt: ["libvirt", "python3", "qemu", "root"],
 } as const;
@@ -235,4 +236,30 @@ export const getLibvirt = shared("libvirt", async () => {
   await apt(what, [...daemon, "libvirt-clients", "python3-libvirt"]);
   const [failing] = await missing();
   if (failing !== undefined) throw new Error(`Cannot run ${what}: "${failing}" fails here`);
+});
+
+/** The runtimes of JavaScript, in the versions of node/package-lock.json. */
+export interface Runtimes {
+  /** Node 22, the oldest that the client library supports. */
+  readonly node22: string;
+  /** The newest Node. */
+  readonly node: string;
+  readonly bun: string;
+}
+
+/** The programs of Node and Bun. */
+export const getRuntimes = shared("node", async (): Promise<Runtimes> => {
+  const what = "Node and Bun (node)";
+  if (!await works("npm", "--version")) await apt(what, ["npm"]);
+  const files = ["node/package.json", "node/package-lock.json"];
+  const folder = await once("node", files, async (folder) => {
+    for (const file of files) Deno.copyFileSync(join(HERE, file), join(folder, basename(file)));
+    const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--cache", join(folder, "npm")];
+    await must(what, "npm", ["ci", ...flags], { cwd: folder });
+    Deno.removeSync(join(folder, "npm"), { recursive: true });
+  });
+  const machine = Deno.build.arch === "aarch64" ? "arm64" : "x64";
+  const at = (name: string, program: string): string =>
+    join(folder, "node_modules", `${name}-${machine}`, "bin", program);
+  return { node22: at("node-22", "node"), node: at("node-newest", "node"), bun: at("bun", "bun") };
 });

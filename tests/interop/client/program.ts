@@ -1,0 +1,189 @@
+/**
+ * A program of the client library, the same for Deno, Node and Bun: `program.ts SOCKET`.
+ *
+ * It needs a monitor with the objects `m1` to `m4` of that many pages, whose QEMU is started again
+ * after `quit`. It prints the names of its steps, and fails with the first one that fails. An error
+ * that nobody handles ends it, and so does a step that never ends.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import process from "node:process";
+import {
+  connect,
+  ConnectError,
+  ConnectionLost,
+  NotQmpError,
+  QmpError,
+  TimeoutError,
+} from "../../../lib/client/mod.ts";
+import { GREETING, Peer } from "./peer.ts";
+
+const path = process.argv[2]!;
+
+/** Returns whether this runtime has `await using`. */
+function hasUsing(): boolean {
+  try {
+    new Function("return async () => { await using nothing = null; }");
+    return true;
+  } catch (error) {
+    assert(error instanceof SyntaxError);
+    return false;
+  }
+}
+
+const STEPS: Readonly<Record<string, () => Promise<void>>> = {
+  async commands(): Promise<void> {
+    const qmp = await connect(path);
+    const { major } = qmp.greeting.version["qemu"] as { major: number };
+    assert(major >= 7);
+    const { running } = await qmp.execute("query-status");
+    assert.equal(running, false);
+    const pages = Array.from({ length: 400 }, (_, number) => 1 + number % 4);
+    const sizes = await Promise.all(
+      pages.map((each) => qmp.execute("qom-get", { path: `/objects/m${each}`, property: "size" })),
+    );
+    assert.deepEqual(sizes, pages.map((each) => each * 4096));
+    assert.match(await qmp.executeText("query-name"), /^\{"return": \{\}, "id": \d+\}$/);
+    await qmp.close();
+  },
+
+  async "exact integers"(): Promise<void> {
+    const qmp = await connect(path);
+    for (const [name, value] of [["long", 2n ** 62n + 1n], ["short", 2 ** 40]] as const) {
+      await qmp.execute("object-add", { "qom-type": "iothread", id: name, "poll-max-ns": value });
+      const place = { path: `/objects/${name}`, property: "poll-max-ns" };
+      assert.equal(await qmp.execute("qom-get", place), value);
+      await qmp.execute("object-del", { id: name });
+    }
+    await qmp.close();
+  },
+
+  async errors(): Promise<void> {
+    const qmp = await connect(path);
+    const refused = await qmp.execute("no-such-command").catch((error) => error);
+    assert(refused instanceof QmpError);
+    assert.equal(refused.errorClass, "CommandNotFound");
+    assert.equal(refused.command, "no-such-command");
+    await assert.rejects(() => qmp.execute("query-status", { odd: 1 }), { name: "QmpError" });
+    await assert.rejects(() => qmp.execute("device_del", { id: "no" }), /no: |Device 'no'/);
+    await qmp.execute("query-status");
+    await qmp.close();
+  },
+
+  async events(): Promise<void> {
+    const qmp = await connect(path);
+    const all = qmp.events();
+    const some = qmp.events(["R*"]);
+    const resumed = qmp.waitFor("RESUME");
+    await qmp.execute("cont");
+    assert((await resumed).timestamp.seconds > 1.7e9);
+    const stopped = qmp.waitFor("*", { match: ({ name }) => name === "STOP" });
+    await qmp.execute("stop");
+    await stopped;
+    for await (const { name } of some) {
+      assert.equal(name, "RESUME");
+      break;
+    }
+    await qmp.close();
+    const names = [];
+    for await (const { name } of all) names.push(name);
+    assert.deepEqual(names, ["RESUME", "STOP"]);
+    assert.deepEqual(await some.next(), { done: true, value: undefined });
+  },
+
+  async "out of band"(): Promise<void> {
+    const qmp = await connect(path, { enable: ["oob"] });
+    assert.deepEqual(await qmp.execute("yank", { instances: [] }, { oob: true }), {});
+    await qmp.close();
+    await assert.rejects(() => connect(path, { enable: ["nope"] }), QmpError);
+  },
+
+  async "giving up"(): Promise<void> {
+    const reason = new Error("enough");
+    const aborted = { signal: AbortSignal.abort(reason) };
+    await assert.rejects(() => connect(path, aborted), reason);
+    await assert.rejects(() => connect("/nowhere", aborted), reason);
+    const qmp = await connect(path);
+    await assert.rejects(() => qmp.execute("cont", {}, aborted), reason);
+    await assert.rejects(() => qmp.waitFor("STOP", aborted), reason);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const both = [qmp.execute("query-qmp-schema", {}, { signal }), qmp.waitFor("STOP", { signal })];
+    controller.abort(reason);
+    for (const each of both) await assert.rejects(() => each, reason);
+    await assert.rejects(() => qmp.waitFor("STOP", { timeout: 1 }), TimeoutError);
+    assert.equal((await qmp.execute("query-status")).running, false);
+    await qmp.close();
+  },
+
+  async closing(): Promise<void> {
+    const qmp = await connect(path);
+    const stream = qmp.events();
+    const command = assert.rejects(() => qmp.execute("query-qmp-schema"), ConnectionLost);
+    const wait = assert.rejects(() => qmp.waitFor("STOP"), ConnectionLost);
+    await Promise.all([qmp.close(), qmp.close(), command, wait]);
+    await qmp.close();
+    assert.equal(await qmp.closed, undefined);
+    assert.equal((await stream.next()).done, true);
+    assert.equal((await qmp.events().next()).done, true);
+    await assert.rejects(() => qmp.execute("query-status"), /query-status was not sent/);
+  },
+
+  async "other ends"(): Promise<void> {
+    const absent = await connect("/nowhere/at/all").catch((error) => error);
+    assert(absent instanceof ConnectError);
+    assert.equal(absent.problem, "absent");
+    const web = await Peer.listen(() => "HTTP/1.1 400 Bad Request\r\n\r\n");
+    await assert.rejects(() => connect(web.address), NotQmpError);
+    await web.close();
+    await assert.rejects(() => connect(web.address), { problem: "refused" });
+    const silent = await Peer.listen(() => "", `qmpmux-silent-${process.pid}`);
+    await assert.rejects(() => connect(silent.address, { timeout: 20 }), TimeoutError);
+    const controller = new AbortController();
+    const connecting = connect(silent.address, { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assert.rejects(() => connecting, /enough/);
+    await silent.close();
+  },
+
+  async "losing the connection"(): Promise<void> {
+    const replies = [GREETING, '{"return": {}, "id": 1}\r\n'];
+    const peer = await Peer.listen(() => replies.shift());
+    const qmp = await connect(peer.address);
+    const commands = ["a", "b"].map((name) => qmp.execute(name).catch((error) => error));
+    const [first, second] = await Promise.all(commands);
+    assert(first instanceof ConnectionLost && second instanceof ConnectionLost);
+    assert.deepEqual([first.command, second.command, first.inFlight], ["a", "b", ["a", "b"]]);
+    assert(await qmp.closed instanceof ConnectionLost);
+    await assert.rejects(() => qmp.events().next(), ConnectionLost);
+    await peer.close();
+  },
+
+  async "connecting again"(): Promise<void> {
+    const qmp = await connect(path, { reconnect: true });
+    const events = qmp.events(["__*"]);
+    await qmp.execute("quit");
+    assert.equal((await events.next()).value!.name, "__org.qmpmux_GAP");
+    assert.equal((await qmp.execute("query-status")).running, false);
+    await qmp.close();
+  },
+
+  async "await using"(): Promise<void> {
+    if (!hasUsing()) return;
+    const { disposed } = await import("./disposal.ts");
+    const qmp = await disposed(path);
+    assert.equal(await qmp.closed, undefined);
+  },
+};
+
+const done = [];
+for (const [name, step] of Object.entries(STEPS)) {
+  // A program that waits for nothing that could come ends with this status.
+  process.exitCode = 13;
+  await step();
+  done.push(name);
+}
+process.exitCode = 0;
+console.log(JSON.stringify({ done, hasUsing: hasUsing() }));
