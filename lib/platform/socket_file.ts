@@ -294,6 +294,9 @@ function own({ user, group, mode, address }: ListenerSettings, path: string): vo
   if (user === undefined && group === undefined) return;
   const uid = user === undefined ? null : idOf("user", user);
   const gid = group === undefined ? null : idOf("group", group);
+  const now = Deno.lstatSync(path);
+  // A sandbox may refuse the call even if it would change nothing, as that of the units does.
+  if ((uid ?? now.uid) === now.uid && (gid ?? now.gid) === now.gid) return;
   try {
     Deno.chownSync(path, uid, gid);
     // A change of owner can clear mode bits.
