@@ -22,6 +22,7 @@
 
 import { assert, assertEquals, assertMatch, fail } from "@std/assert";
 import { IMMUTABLE } from "../lib/sharing/query_cache.ts";
+import { UNITS } from "../tools/release_deb.ts";
 import { TestClient } from "./support/client.ts";
 import {
   areLines,
@@ -64,12 +65,33 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]
     "tools/vm/inside",
     "install -m 755 /mnt/qmpmux /usr/bin/qmpmux",
   ],
-  "install -m 644 systemd/qmpmux@* /etc/systemd/system/": [
+  "install -m 644 systemd/qmpmux* /etc/systemd/system/": [
     "tools/vm/inside",
     "install -m 644 /mnt/systemd/* /etc/systemd/system/",
   ],
+  "install -D -m 644 packaging/qmpmux.sysusers /etc/sysusers.d/qmpmux.conf": [
+    "tools/vm/host",
+    "install -D -m 644 /mnt/packaging/qmpmux.sysusers /etc/sysusers.d/qmpmux.conf",
+  ],
+  "install -D -m 644 packaging/qmpmux.tmpfiles /etc/tmpfiles.d/qmpmux.conf": [
+    "tools/vm/host",
+    "install -D -m 644 /mnt/packaging/qmpmux.tmpfiles /etc/tmpfiles.d/qmpmux.conf",
+  ],
+  "install -D -m 644 packaging/qmpmux.toml /etc/qmpmux/qmpmux.toml": [
+    "tools/vm/host",
+    "install -D -m 644 /mnt/packaging/qmpmux.toml /etc/qmpmux/qmpmux.toml",
+  ],
+  "systemd-sysusers": ["tools/vm/host"],
+  "systemd-tmpfiles --create qmpmux.conf": ["tools/vm/host"],
   "systemctl daemon-reload": ["tools/vm/inside"],
   "systemctl enable --now qmpmux@vm1": ["tools/vm/inside", 'systemctl start "$unit"'],
+  "systemctl enable --now qmpmux": ["tools/vm/inside_package"],
+  "systemctl enable --now qmpmux-metrics.socket": ["tools/vm/inside_package"],
+  "qmpmux status --control /run/qmpmux/control.sock": ["tools/vm/inside_package"],
+  "qmpmux status --control /run/qmpmux/vm1/control.sock": [
+    "tools/vm/inside",
+    'qmpmux status --control "$control"',
+  ],
   "systemctl enable --now qmpmux@vm1.socket": [
     "tools/vm/inside",
     "systemctl start qmpmux@vm2.socket",
@@ -313,8 +335,8 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "xml")) {
 }
 
 /**
- * Returns the problems of a unit, or of `qmpmux@.service` with a drop-in, in systemd's words if it
- * is installed.
+ * Returns the problems of a unit, or of one of ours with a drop-in, in systemd's words if it is
+ * installed. The unit is `qmpmux@.service`, unless a comment has `systemctl edit`.
  */
 async function verified(sandbox: Sandbox, text: string): Promise<readonly string[]> {
   if ((await sandbox.run("systemd-analyze --version")).code !== 0) {
@@ -325,10 +347,11 @@ async function verified(sandbox: Sandbox, text: string): Promise<readonly string
   const program = sandbox.at("/run/qmpmux/program");
   Deno.writeTextFileSync(program, "", { mode: 0o755 });
   const here = (unit: string): string => unit.replaceAll(/\/usr\/bin\/[\w-]+/g, program);
-  const unit = name ?? "qmpmux@.service";
+  const [, edited = "qmpmux@"] = /^# systemctl edit ([^@\s]+@?)/m.exec(text) ?? [];
+  const unit = name ?? (edited.includes(".") ? edited : `${edited}.service`);
   if (name === undefined) {
     sandbox.write(`units/${unit}.d/more.conf`, text);
-    sandbox.write(`units/${unit}`, here(textOf(`systemd/${unit}`)));
+    for (const each of UNITS) sandbox.write(`units/${each}`, here(textOf(`systemd/${each}`)));
   } else sandbox.write(`units/${unit}`, here(text));
   const instance = unit.replace("@.", "@vm1.");
   const { lines } = await sandbox.run(

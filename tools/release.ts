@@ -111,7 +111,7 @@ async function makeArchive(
     for (const unit of files(`${parts.source}/systemd`)) {
       put(unit, `${top}/systemd/${unit.slice(unit.lastIndexOf("/") + 1)}`);
     }
-    for (const file of ["qmpmux.sysusers", "qmpmux.tmpfiles"]) {
+    for (const file of ["qmpmux.sysusers", "qmpmux.tmpfiles", "qmpmux.toml"]) {
       put(`${parts.source}/packaging/${file}`, `${top}/systemd/${file}`);
     }
     const emulator = "libvirt/qmpmux-emulator";

@@ -18,7 +18,7 @@ import { within } from "../tests/support/deadline.ts";
 import { Lines } from "../tests/support/lines.ts";
 import { startQemu } from "../tests/support/qemu.ts";
 import { makeRelease } from "./release.ts";
-import { files, revise } from "./release_deb.ts";
+import { CONFIGURATIONS, files, revise, UNITS } from "./release_deb.ts";
 import { run, Unmade } from "./release_parts.ts";
 
 const ROOT = resolve(import.meta.dirname!, "..");
@@ -30,10 +30,9 @@ const NOBODY = "65534:65534";
 
 /** The paths of the package's files; all of them are required, and no others. */
 const IN_PLACE = [
-  "/etc/qmpmux/example.toml",
+  ...CONFIGURATIONS.map((file) => `/etc/qmpmux/${file}`),
   "/usr/bin/qmpmux",
-  "/usr/lib/systemd/system/qmpmux@.service",
-  "/usr/lib/systemd/system/qmpmux@.socket",
+  ...UNITS.map((unit) => `/usr/lib/systemd/system/${unit}`),
   "/usr/lib/sysusers.d/qmpmux.conf",
   "/usr/lib/tmpfiles.d/qmpmux.conf",
   "/usr/share/bash-completion/completions/qmpmux",
@@ -264,9 +263,10 @@ async function checkPackage(deb: string, version: string, work: string): Promise
     }
     await system.run(["bash", "-n", "/usr/share/bash-completion/completions/qmpmux"]);
   });
-  await check("the example is a good configuration", async () => {
-    const example = "/etc/qmpmux/example.toml.dpkg-dist";
-    await system.run(["qmpmux", "check", "--config", example], NOBODY);
+  await check("the example and the configuration of the unit are valid", async () => {
+    for (const file of ["example.toml.dpkg-dist", "qmpmux.toml"]) {
+      await system.run(["qmpmux", "check", "--config", `/etc/qmpmux/${file}`], NOBODY);
+    }
   });
   await check("it tells its version", async () => {
     assertMatch(

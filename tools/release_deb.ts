@@ -13,6 +13,18 @@ export const ARCHITECTURES: Readonly<Record<string, string>> = {
   "aarch64-unknown-linux-gnu": "arm64",
 };
 
+/** The files of systemd/ that are units. */
+export const UNITS = [
+  "qmpmux-metrics.service",
+  "qmpmux-metrics.socket",
+  "qmpmux.service",
+  "qmpmux@.service",
+  "qmpmux@.socket",
+] as const;
+
+/** The files of packaging/ that are configurations; conffiles lists them too. */
+export const CONFIGURATIONS = ["example.toml", "qmpmux.toml"] as const;
+
 const MAINTAINER_SCRIPTS = ["postinst", "prerm", "postrm"] as const;
 
 /** The properties of a package, besides its parts. */
@@ -31,12 +43,14 @@ export async function makeDeb(path: string, parts: Parts, options: PackageOption
   const doc = "usr/share/doc/qmpmux";
   const debian = `${parts.source}/packaging/debian`;
   put(parts.program, `${work}/usr/bin/qmpmux`, 0o755);
-  for (const unit of ["qmpmux@.service", "qmpmux@.socket"]) {
+  for (const unit of UNITS) {
     put(`${parts.source}/systemd/${unit}`, `${work}/usr/lib/systemd/system/${unit}`);
   }
   put(`${parts.source}/packaging/qmpmux.sysusers`, `${work}/usr/lib/sysusers.d/qmpmux.conf`);
   put(`${parts.source}/packaging/qmpmux.tmpfiles`, `${work}/usr/lib/tmpfiles.d/qmpmux.conf`);
-  put(`${parts.source}/packaging/example.toml`, `${work}/etc/qmpmux/example.toml`);
+  for (const file of CONFIGURATIONS) {
+    put(`${parts.source}/packaging/${file}`, `${work}/etc/qmpmux/${file}`);
+  }
   put(
     `${parts.source}/systemd/apparmor.qmpmux`,
     `${work}/${doc}/examples/apparmor.qmpmux`,

@@ -57,12 +57,25 @@ const SIGNALS: readonly (readonly [term: string, meaning: string])[] = [
 ];
 
 const FILES: readonly (readonly [term: string, meaning: string])[] = [
-  ["`/etc/default/qmpmux-<VM>`", "The arguments of the unit `qmpmux@<VM>`, in `QMPMUX_ARGS`."],
-  ["`/run/qemu/<VM>/qmp.sock`", "QEMU's monitor, as the unit expects it."],
-  ["`/run/qmpmux/<VM>/mux.sock`", "The unit's socket for clients."],
   [
-    "`/run/qmpmux/<VM>/control.sock`",
-    "The unit's control socket, for root and the unit's user. `systemctl reload` uses it.",
+    "`/etc/qmpmux/qmpmux.toml`",
+    "The configuration of the unit `qmpmux`, which serves every VM of the host.",
+  ],
+  ["`/etc/default/qmpmux-<VM>`", "The arguments of the unit `qmpmux@<VM>`, in `QMPMUX_ARGS`."],
+  ["`/run/qemu/<VM>/qmp.sock`", "QEMU's monitor, as the units expect it."],
+  ["`/run/qmpmux/<VM>/mux.sock`", "The socket for clients, of either unit."],
+  [
+    "`/run/qmpmux/<VM>/watch.sock`",
+    "The socket for clients that only watch, of the unit `qmpmux`.",
+  ],
+  [
+    "`/run/qmpmux/control.sock`, `/run/qmpmux/<VM>/control.sock`",
+    "The control socket of the unit `qmpmux`, and of `qmpmux@<VM>`, for root and the unit's user. " +
+    "`systemctl reload` uses it.",
+  ],
+  [
+    "`/run/qmpmux/metrics.sock`",
+    "The metrics of the unit `qmpmux`. The unit `qmpmux-metrics.socket` shows them on 127.0.0.1:19767.",
   ],
   ["`/etc/qmpmux/example.toml`", "An example for `--config`, from the Debian package."],
 ];

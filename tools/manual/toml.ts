@@ -116,6 +116,15 @@ export function tomlPage(): Page {
         "what you have not thought of: other commands with the same effect, another spelling of a path, " +
         "or members that a newer QEMU has.",
       ],
+      [
+        "FILES",
+        {
+          grant: [
+            ["`/etc/qmpmux/qmpmux.toml`", "The file of the unit `qmpmux`: every VM of the host."],
+            ["`/etc/qmpmux/example.toml`", "An example of a file for one VM."],
+          ],
+        },
+      ],
       ["EXAMPLE", { lines: EXAMPLE }],
       ["SEE ALSO", "`qmpmux`(1), `qmpmux-protocol`(7)"],
     ],

@@ -21,10 +21,12 @@ const CACHE = `${ROOT}.cache/vm`;
 const SUITE = "bookworm";
 const PACKAGES = [
   ...["systemd", "systemd-sysv", "dbus", "linux-image-cloud-amd64"],
-  ...["qemu-system-x86", "socat"],
+  ...["qemu-system-x86", "socat", "prometheus"],
 ];
+/** Units that Debian starts by itself, and no trial needs. */
+const UNWANTED = ["prometheus.service"];
 /** The version of the recipe; a new number makes the system again. */
-const RECIPE = 1;
+const RECIPE = 2;
 const GIB = 2 ** 30;
 const DISK_BYTES = 3 * GIB;
 const PAYLOAD_BYTES = GIB;
@@ -118,6 +120,9 @@ async function system(): Promise<string> {
       "../inside.service",
       `${root}/etc/systemd/system/multi-user.target.wants/inside.service`,
     );
+    for (const unit of UNWANTED) {
+      Deno.removeSync(`${root}/etc/systemd/system/multi-user.target.wants/${unit}`);
+    }
     Deno.writeTextFileSync(`${root}/etc/hostname`, "vm\n");
     for (const { name } of Deno.readDirSync(`${root}/boot`)) {
       if (/^(vmlinuz|initrd)/.test(name)) {
