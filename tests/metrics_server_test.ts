@@ -128,11 +128,13 @@ Deno.test("answerTo() does not read a line of the body as a header", () => {
   assert(answerTo(request, render, []).startsWith("HTTP/1.1 403 "));
 });
 
-Deno.test("MetricsServer checks the host on a port, and not on a socket file", async () => {
+Deno.test("MetricsServer checks the host on a port, and on a socket file if it is given host names", async () => {
   using place = makePlace();
   const path = `${place.path}/metrics`;
+  const strict = `${place.path}/strict`;
   await using onPort = await serving("127.0.0.1:0", ["node1.example"]);
   await using _onFile = await serving(path);
+  await using _onStrictFile = await serving(strict, ["node1.example"]);
   const port = Number(onPort.address.split(":").at(-1));
   for (const [host, status] of [["node1.example", 200], ["evil.example", 403]] as const) {
     using tcp = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -141,6 +143,9 @@ Deno.test("MetricsServer checks the host on a port, and not on a socket file", a
     using unix = await Deno.connect({ transport: "unix", path });
     await write(unix, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     assert((await heard(unix)).startsWith("HTTP/1.1 200 "));
+    using checked = await Deno.connect({ transport: "unix", path: strict });
+    await write(checked, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assert((await heard(checked)).startsWith(`HTTP/1.1 ${status} `));
   }
 });
 

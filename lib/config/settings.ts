@@ -94,7 +94,7 @@ export const SETTINGS = {
   "metrics": { ...optional(text(parseMetrics, placeText, { value: "ADDR[,...]", kind: "address" })),
     help: "address of the metrics for Prometheus: a socket, or a port of 127.0.0.1" },
   "metrics-host": { ...optional(HOSTS), needs: "metrics",
-    help: "host names besides localhost that metrics requests on a port may use" },
+    help: "host names besides localhost that metrics requests may use; on a unix socket any, without this" },
   "audit": { ...optional(text(parseAudit, (to) => to, AUDIT_PLACE)),
     help: "file for a record of each command that changes something" },
   "audit-failure": { ...word("refuse", "continue"), initial: "continue", needs: "audit",

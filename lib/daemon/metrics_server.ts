@@ -30,19 +30,20 @@ const ENCODER = new TextEncoder();
 export class MetricsServer implements Disposable {
   readonly #listener: Listener;
   readonly #render: () => string;
-  /** The host names it accepts; `undefined` if clients do not connect by name. */
-  readonly #hosts: (() => readonly string[]) | undefined;
+  /** The host names it accepts, besides those of this host; `undefined` accepts any. */
+  readonly #hosts: () => readonly string[] | undefined;
   readonly #askers = new Map<Connection, Promise<void>>();
 
   /**
    * Creates a server for a listener.
    *
-   * @param hosts returns the host names that requests over TCP may use, besides those of this host
+   * @param hosts returns the host names that requests may use, besides those of this host. Clients
+   * of a unix socket do not connect by name, so there an empty list allows any.
    */
   constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
     this.#listener = listener;
     this.#render = render;
-    this.#hosts = listener.isTcp ? hosts : undefined;
+    this.#hosts = () => listener.isTcp || hosts().length > 0 ? hosts() : undefined;
   }
 
   /** The address, with its real port. */
@@ -81,7 +82,7 @@ export class MetricsServer implements Disposable {
         request += decoder.decode(chunk, { stream: true });
         const isWhole = /\r?\n\r?\n/.test(request);
         if (!isWhole && request.length < REQUEST_CHARS_LIMIT) return undefined;
-        const answer = answerTo(isWhole ? request : "", this.#render, this.#hosts?.());
+        const answer = answerTo(isWhole ? request : "", this.#render, this.#hosts());
         asker.send(ENCODER.encode(answer));
         asker.close();
         return undefined;
