@@ -51,7 +51,7 @@ for (
     ["negotiation", {
       answer: (_, { finish }) => {
         finish();
-        return '{"return": {}, "id": 1}\r\n';
+        return '{"return": {}}\r\n';
       },
     }],
   ] as readonly (readonly [string, FakeQemuManners])[]
@@ -185,10 +185,8 @@ Deno.test("a timeout of Infinity is no limit, and one that is no time is refused
 });
 
 Deno.test("a stream that is left early gets nothing more", async () => {
-  let id = 1;
   await using fake = new Fake({
-    answer: ({ name }) =>
-      name === "cont" ? `${eventLine("STOP")}{"return": {}, "id": ${++id}}\r\n` : undefined,
+    answer: ({ name }) => name === "cont" ? `${eventLine("STOP")}{"return": {}}\r\n` : undefined,
   });
   await using qmp = await connect(fake.path);
   const stream = qmp.events();
@@ -203,8 +201,7 @@ Deno.test("a stream that is left early gets nothing more", async () => {
 
 Deno.test("an error of match() rejects the wait alone", async () => {
   await using fake = new Fake({
-    answer: ({ name }) =>
-      name === "cont" ? `${eventLine("STOP")}{"return": {}, "id": 2}\r\n` : undefined,
+    answer: ({ name }) => name === "cont" ? `${eventLine("STOP")}{"return": {}}\r\n` : undefined,
   });
   await using qmp = await connect(fake.path);
   const match = (): boolean => {
@@ -220,9 +217,7 @@ Deno.test("waitFor() misses nothing in a flood", async () => {
   const flood = eventLine("RESET").repeat(20_000);
   await using fake = new Fake({
     answer: ({ name }) =>
-      name === "cont"
-        ? `${flood}${eventLine("STOP")}${flood}{"return": {}, "id": 2}\r\n`
-        : undefined,
+      name === "cont" ? `${flood}${eventLine("STOP")}${flood}{"return": {}}\r\n` : undefined,
   });
   await using qmp = await connect(fake.path);
   const stopped = qmp.waitFor("*", { match: ({ name }) => name === "STOP" });

@@ -31,7 +31,7 @@ Deno.test("execute() keeps integers exact, both ways", async () => {
   const heard: string[] = [];
   const answer: FakeQemuManners["answer"] = ({ name }) =>
     name === "query-block"
-      ? '{"return": [18446744073709551615, 1, -9007199254740993], "id": 2}\r\n'
+      ? '{"return": [18446744073709551615, 1, -9007199254740993]}\r\n'
       : undefined;
   await using fake = new Fake({ answer });
   await using qmp = await connect(fake.path);
@@ -45,7 +45,7 @@ Deno.test("execute() throws a QmpError for an error reply, and the connection go
   await using fake = new Fake({
     answer: ({ name }) =>
       name === "nope"
-        ? '{"error": {"class": "CommandNotFound", "desc": "no such"}, "id": 2}\r\n'
+        ? '{"error": {"class": "CommandNotFound", "desc": "no such"}}\r\n'
         : undefined,
   });
   await using qmp = await connect(fake.path);
@@ -65,7 +65,8 @@ Deno.test("replies find their commands by id, in any order", async () => {
       if (name === "qmp_capabilities") return undefined;
       asked.push(name);
       if (asked.length === 3) {
-        for (const each of [4, 2, 3]) say(`{"return": "${asked[each - 2]}", "id": ${each}}\r\n`);
+        for (const each of [2, 1]) say(`{"return": "${asked[each]}", "id": ${each}}\r\n`);
+        say(`{"return": "${asked[0]}"}\r\n`);
       }
       return "";
     },
@@ -79,7 +80,7 @@ Deno.test("events() yields what matches its globs, in order", async () => {
   await using fake = new Fake({
     answer: ({ name }) =>
       name === "cont"
-        ? `${eventLine("STOP")}${eventLine("RESET")}${eventLine("STOP")}{"return": {}, "id": 2}\r\n`
+        ? `${eventLine("STOP")}${eventLine("RESET")}${eventLine("STOP")}{"return": {}}\r\n`
         : undefined,
   });
   await using qmp = await connect(fake.path);
@@ -96,14 +97,28 @@ Deno.test("events() yields what matches its globs, in order", async () => {
   assertEquals(await names(all), ["STOP", "RESET", "STOP"]);
 });
 
+Deno.test("events() before the first command has the events that came with the negotiation", async () => {
+  await using fake = new Fake({
+    answer: ({ name }) =>
+      name === "qmp_capabilities" ? `{"return": {}}\r\n${eventLine("RESUME")}` : undefined,
+  });
+  await using qmp = await connect(fake.path);
+  const early = qmp.events();
+  assertEquals((await early.next()).value!.name, "RESUME");
+  await assertRejects(() => qmp.execute("query-status"), QmpError);
+  const late = qmp.events();
+  await qmp.close();
+  assertEquals(await late.next(), { done: true, value: undefined });
+});
+
 Deno.test("events() drops what is not read in time, and tells so in its place", async () => {
   const lines = (name: string, count: number): string => eventLine(name).repeat(count);
   await using fake = new Fake({
     answer: ({ name }) =>
       name === "cont"
-        ? `${lines("STOP", 5)}{"return": {}, "id": 2}\r\n`
+        ? `${lines("STOP", 5)}{"return": {}}\r\n`
         : name === "stop"
-        ? `${lines("RESET", 1)}{"return": {}, "id": 3}\r\n`
+        ? `${lines("RESET", 1)}{"return": {}}\r\n`
         : undefined,
   });
   await using qmp = await connect(fake.path);
@@ -124,9 +139,7 @@ Deno.test("events() drops what is not read in time, and tells so in its place", 
 Deno.test("waitFor() finds the event that its command causes", async () => {
   await using fake = new Fake({
     answer: ({ name }) =>
-      name === "stop"
-        ? `${eventLine("RESET")}${eventLine("STOP")}{"return": {}, "id": 2}\r\n`
-        : undefined,
+      name === "stop" ? `${eventLine("RESET")}${eventLine("STOP")}{"return": {}}\r\n` : undefined,
   });
   await using qmp = await connect(fake.path);
   const stopped = qmp.waitFor("STOP");
@@ -140,8 +153,8 @@ Deno.test("a command that times out or is aborted leaves the connection usable",
   await using fake = new Fake({
     answer: ({ name }, { say }) => {
       if (name !== "slow") return undefined;
-      const id = held.length + 2;
-      held.push(() => say(`{"return": "late", "id": ${id}}\r\n`));
+      const id = held.length === 0 ? "" : `, "id": ${held.length}`;
+      held.push(() => say(`{"return": "late"${id}}\r\n`));
       return "";
     },
   });
@@ -227,15 +240,14 @@ Deno.test("connect() names what is wrong with an address", async () => {
 
 for (
   const [what, bytes] of [
-    ["damaged JSON", '{"return": {"a": nan}, "id": 2}\r\n'],
+    ["damaged JSON", '{"return": {"a": nan}}\r\n'],
     ["a reply to no command", '{"return": {}, "id": 99}\r\n'],
-    ["an error without an id", '{"error": {"class": "GenericError", "desc": "x"}}\r\n'],
-    ["an error without a class", '{"error": {"desc": "x"}, "id": 2}\r\n'],
-    ["an error that is null", '{"error": null, "id": 2}\r\n'],
-    ["a return and an error at once", '{"return": {}, "error": {}, "id": 2}\r\n'],
+    ["an error without a class", '{"error": {"desc": "x"}}\r\n'],
+    ["an error that is null", '{"error": null}\r\n'],
+    ["a return and an error at once", '{"return": {}, "error": {}}\r\n'],
     ["a reply whose id is text", '{"return": {}, "id": "2"}\r\n'],
     ["a second greeting", '{"QMP": {"version": {}, "capabilities": []}}\r\n'],
-    ["deep nesting", `{"return": ${"[".repeat(1024)}${"]".repeat(1024)}, "id": 2}\r\n`],
+    ["deep nesting", `{"return": ${"[".repeat(1024)}${"]".repeat(1024)}}\r\n`],
     ["text", "hello\r\n"],
   ] as const
 ) {

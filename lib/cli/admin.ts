@@ -11,12 +11,12 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { printable } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
-import type { ErrorReply } from "../client/session.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import { administrationOf, type Given } from "./flags.ts";
 import { cellOf, type Column, columnsOf, isRow, type Row, tableOf } from "./table.ts";
+import { type ErrorReply, replyTo, statusOfError } from "./replies.ts";
 
 /** The subcommands. */
 export type AdminCommand = "status" | "clients" | "kick" | "reload";
@@ -168,8 +168,8 @@ export async function runAdmin(name: AdminCommand, given: Given): Promise<ExitSt
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(
     { command: name, ...attempt, late },
-    async (session): Promise<ExitStatus> => {
-      const answer = await session.execute(`__org.qmpmux_${command}`, argumentsText);
+    async (qmp): Promise<ExitStatus> => {
+      const answer = await replyTo(qmp, `__org.qmpmux_${command}`, argumentsText);
       if ("desc" in answer) throw refusalOf(name, answer, address);
       const { value: json } = answer;
       const text = json.length > ANSWER_LENGTH_LIMIT ? undefined : show(JSON.parse(json));

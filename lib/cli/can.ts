@@ -23,9 +23,10 @@ import { FrameSplitter } from "../wire/frame.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command } from "../wire/message.ts";
 import { isNotFound } from "./admin.ts";
-import { inSession, statusOfError, unanswered } from "./deadline.ts";
+import { inSession, unanswered } from "./deadline.ts";
 import { readArguments } from "./exec.ts";
 import { controlOf, type Given, secondsOf } from "./flags.ts";
+import { replyTo, statusOfError } from "./replies.ts";
 import { isRow } from "./table.ts";
 
 /** The question: a role, a command and its arguments as JSON. */
@@ -112,8 +113,8 @@ async function asked(
   const late = (): string => unanswered(seconds);
   const args = `{"role":${JSON.stringify(role)},"command":${JSON.stringify(command)},` +
     `"arguments":${argumentsText}}`;
-  return await inSession({ command: "can", address, seconds, late }, async (session) => {
-    const answer = await session.execute("__org.qmpmux_can", args);
+  return await inSession({ command: "can", address, seconds, late }, async (qmp) => {
+    const answer = await replyTo(qmp, "__org.qmpmux_can", args);
     if ("value" in answer) return answer.value;
     if (isNotFound(answer)) throw otherForm(address);
     const status = statusOfError(answer);

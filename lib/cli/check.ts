@@ -13,9 +13,10 @@ import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { parseQemu } from "../config/options.ts";
 import { isTemplate } from "../policy/vm_template.ts";
 import { roleWarnings } from "../policy/roles.ts";
-import { inSession, statusOfError } from "./deadline.ts";
+import { inSession } from "./deadline.ts";
 import { type Given, secondsOf } from "./flags.ts";
 import { SUBCOMMANDS } from "./command_table.ts";
+import { replyTo, statusOfError } from "./replies.ts";
 
 const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 
@@ -51,8 +52,8 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
 async function live(address: Address, seconds: number): Promise<ExitStatus> {
   const late = (): string => `${addressText(address)}: no reply within ${seconds} s`;
   const attempt = { command: "check", address, seconds, late, lateStatus: 69 } as const;
-  return await inSession(attempt, async (session): Promise<ExitStatus> => {
-    const answer = await session.execute("query-version");
+  return await inSession(attempt, async (qmp): Promise<ExitStatus> => {
+    const answer = await replyTo(qmp, "query-version");
     if ("desc" in answer) {
       throw new Failure(statusOfError(answer), `check: query-version: ${answer.desc}`);
     }

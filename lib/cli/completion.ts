@@ -14,10 +14,10 @@ import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { OPTIONS } from "../config/options.ts";
 import type { CompletionKind } from "../config/value_kinds.ts";
-import { Session } from "../client/session.ts";
+import { connect } from "../client/qmp.ts";
 import { print } from "../platform/output.ts";
 import { pathsFrom } from "../platform/paths.ts";
-import type { Address } from "../policy/address.ts";
+import { type Address, addressText } from "../policy/address.ts";
 import { EVENT_NAMES } from "../policy/event_filter.ts";
 import { LIMITS } from "../policy/limits.ts";
 import {
@@ -259,9 +259,8 @@ async function namesOf(
   nameOf = ({ name }: Row): unknown => name,
 ): Promise<readonly Candidate[]> {
   const answer = async (): Promise<readonly Row[]> => {
-    using session = await Session.open(address);
-    const answer = await session.execute(ask);
-    return "value" in answer ? [JSON.parse(answer.value)].flat() : [];
+    await using qmp = await connect(addressText(address), { timeout: PATIENCE_MS });
+    return [await qmp.execute(ask)].flat();
   };
   const rows = await withTimeout(PATIENCE_MS, answer(), []);
   const names = rows.map(nameOf).filter((name) => name !== undefined);

@@ -7,7 +7,14 @@
 import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { dropFfi } from "../platform/runtime.ts";
-import { BusyMonitor, type ErrorReply, NoMonitor, Session } from "../client/session.ts";
+import {
+  ConnectError,
+  ConnectionLost,
+  NotQmpError,
+  ProtocolError,
+  QmpError,
+} from "../client/errors.ts";
+import { connect, type Qmp } from "../client/qmp.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
 import { type Address, addressText } from "../policy/address.ts";
@@ -34,6 +41,12 @@ export interface Attempt {
   late(): string;
 }
 
+/** A failure because no monitor answers at an address; a retry may succeed. */
+class NoMonitor extends Failure {}
+
+/** A failure because the backlog of a monitor is full: it serves one client, and others are waiting. */
+class BusyMonitor extends NoMonitor {}
+
 /**
  * Runs a function in a session with a monitor, with a timeout.
  *
@@ -42,15 +55,15 @@ export interface Attempt {
  */
 export async function inSession<T>(
   { command, address, seconds, isPatient = false, lateStatus = 124, late }: Attempt,
-  run: (session: Session) => Promise<T>,
+  run: (qmp: Qmp) => Promise<T>,
 ): Promise<T> {
   /** The reason why there is no connection; `undefined` while it waits for the greeting. */
   let obstacle: NoMonitor | undefined;
   let isGreeted = false;
-  const open = async (): Promise<Session> => {
+  const open = async (): Promise<Qmp> => {
     for (;;) {
       try {
-        return await Session.open(address, () => obstacle = undefined);
+        return await opened(address);
       } catch (error) {
         if (!(error instanceof NoMonitor)) throw error;
         const isBusy = error instanceof BusyMonitor;
@@ -58,14 +71,19 @@ export async function inSession<T>(
         obstacle = isBusy ? undefined : error;
       }
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      obstacle = undefined;
     }
   };
   const greeted = async (): Promise<T> => {
-    using session = await open();
+    await using qmp = await open();
     isGreeted = true;
     // FFI is needed only to find the process that holds a monitor which sends no greeting.
     await dropFfi();
-    return await run(session);
+    try {
+      return await run(qmp);
+    } catch (error) {
+      throw failureOf(error, address);
+    }
   };
   if (seconds === undefined) return await greeted();
   // Work that is still pending after the timeout is abandoned when the program exits.
@@ -73,6 +91,61 @@ export async function inSession<T>(
   if (result !== LATE) return result;
   const text = isGreeted ? late() : (obstacle ?? noGreeting(address)).message;
   throw new Failure(lateStatus, `${command}: ${text}`);
+}
+
+/** Connects and negotiates, without enabling capabilities; @throws Failure */
+async function opened(address: Address): Promise<Qmp> {
+  const text = addressText(address);
+  try {
+    return await connect(text, { timeout: Infinity });
+  } catch (error) {
+    if (error instanceof ConnectError) throw unreachable(address, error);
+    // After the greeting a command is in flight.
+    if (error instanceof ConnectionLost && error.inFlight.length === 0) {
+      throw new NoMonitor(
+        69,
+        `${text} closed the connection without a greeting: its QEMU is away, ` +
+          "or it does not admit this client",
+      );
+    }
+    if (error instanceof QmpError) throw new Failure(1, `${text}: ${error.desc}`);
+    throw failureOf(error, address);
+  }
+}
+
+/** Returns the failure for a monitor that cannot be reached. */
+function unreachable(address: Address, { problem, message }: ConnectError): Failure {
+  const text = addressText(address);
+  switch (problem) {
+    case "absent":
+    case "refused":
+      return new NoMonitor(
+        69,
+        `${text}: nothing listens there; start qmpmux, or correct the address`,
+      );
+    case "denied":
+      return new Failure(
+        77,
+        `${text}: no permission to connect; run this command as a user who may use the socket`,
+      );
+    case "busy":
+      return new BusyMonitor(
+        69,
+        `${text} is busy: it serves one client at a time, and others are waiting`,
+      );
+    default:
+      return new NoMonitor(69, message);
+  }
+}
+
+/** Returns the failure for an error of the client; returns any other error unchanged. */
+function failureOf(error: unknown, address: Address): unknown {
+  if (error instanceof NotQmpError) {
+    const text = addressText(address);
+    return new Failure(69, `${text} does not speak QMP; use the address of a monitor`);
+  }
+  if (error instanceof ProtocolError) return new Failure(69, error.message);
+  return error instanceof ConnectionLost ? new Failure(1, error.message) : error;
 }
 
 /**
@@ -127,12 +200,4 @@ export function reasonOf(connected: Connected | undefined): string {
   }
   if (accepted) return `another client holds this monitor, which serves one at a time; ${FIND}`;
   return "the program that listens there accepts no connections: it is stopped, or still starting";
-}
-
-/** The form of the error with which qmpmux refuses a command because of a role. */
-const REFUSED_BY_ROLE = /^The command .+ has been refused: role /s;
-
-/** Returns 77 if a role refuses the command, and 1 for any other error. */
-export function statusOfError({ errorClass, desc }: ErrorReply): 1 | 77 {
-  return errorClass === "CommandNotFound" && REFUSED_BY_ROLE.test(desc) ? 77 : 1;
 }

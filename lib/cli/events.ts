@@ -6,11 +6,13 @@
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import type { Session } from "../client/session.ts";
+import { ConnectionLost } from "../client/errors.ts";
+import type { Qmp } from "../client/qmp.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { EventFilter, misspelt } from "../policy/event_filter.ts";
+import { misspelt } from "../policy/event_filter.ts";
 import { attemptOf, inSession } from "./deadline.ts";
 import type { Given } from "./flags.ts";
+import { onOneLine, replyTo } from "./replies.ts";
 
 /**
  * Runs `qmpmux events`.
@@ -27,16 +29,15 @@ export async function runEvents(given: Given): Promise<ExitStatus> {
     const events = count === Infinity ? countText(came) : `${came} of ${countText(count)}`;
     return `${events} arrived within ${attempt.seconds} s`;
   };
-  return await inSession({ command: "events", ...attempt, late }, async (session) => {
-    const filter = await choose(session, globs);
-    while (came < count) {
-      const event = await session.event();
-      if (event === undefined) return ended(came, count);
-      if (!filter.passes(event.name)) continue;
-      print(event.text);
-      came++;
+  return await inSession({ command: "events", ...attempt, late }, async (qmp) => {
+    // The stream begins before the filter, so that an event between the two is not missed.
+    const events = qmp.events(globs.length > 0 ? globs : ["*"]);
+    await choose(qmp, globs);
+    for await (const event of endingWell(events)) {
+      print(onOneLine(event.text));
+      if (++came === count) return 0;
     }
-    return 0;
+    return ended(came, count);
   });
 }
 
@@ -65,12 +66,19 @@ export function checkEvent(command: string, flag: string, glob: string): void {
   if (problem !== undefined) throw new UsageError(`${command}: --${flag}: ${problem}`);
 }
 
-/** Returns a filter for the events wanted, and sets it at qmpmux; QEMU itself has no event filter. */
-export async function choose(session: Session, globs: readonly string[]): Promise<EventFilter> {
-  const filter = new EventFilter(globs.length > 0 ? globs : ["*"]);
-  const enable = JSON.stringify({ enable: filter.globs });
-  if (globs.length > 0) await session.execute("__org.qmpmux_set-event-filter", enable);
-  return filter;
+/** Asks qmpmux for fewer events; QEMU itself has no event filter. */
+export async function choose(qmp: Qmp, globs: readonly string[]): Promise<void> {
+  if (globs.length === 0) return;
+  await replyTo(qmp, "__org.qmpmux_set-event-filter", JSON.stringify({ enable: globs }));
+}
+
+/** Yields events until the connection is closed, which is the end and not an error here. */
+export async function* endingWell<E>(events: AsyncIterable<E>): AsyncGenerator<E> {
+  try {
+    yield* events;
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw error;
+  }
 }
 
 function countOf(text: string | undefined): number {

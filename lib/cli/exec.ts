@@ -9,8 +9,9 @@ import { print } from "../platform/output.ts";
 import { isFile } from "../policy/address.ts";
 import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { attemptOf, inSession, statusOfError, unanswered } from "./deadline.ts";
+import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import type { Given } from "./flags.ts";
+import { replyTo, statusOfError } from "./replies.ts";
 
 /**
  * Runs `qmpmux exec`.
@@ -32,8 +33,8 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(
     { command: "exec", ...attempt, late },
-    async (session): Promise<ExitStatus> => {
-      const answer = await session.execute(command, argumentsText);
+    async (qmp): Promise<ExitStatus> => {
+      const answer = await replyTo(qmp, command, argumentsText);
       if ("desc" in answer) {
         const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
         throw new Failure(statusOfError(answer), text);

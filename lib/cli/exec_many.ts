@@ -10,6 +10,7 @@ import { socketsMatching } from "../platform/paths.ts";
 import { dropFfi } from "../platform/runtime.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import { inSession, unanswered } from "./deadline.ts";
+import { replyTo } from "./replies.ts";
 
 /** The number of monitors that are asked at a time. */
 const AT_ONCE = 32;
@@ -75,8 +76,8 @@ async function execAt(
   const address = { transport: "unix", path } as const;
   const attempt = { command: "exec", address, seconds, late: () => unanswered(seconds) };
   try {
-    return await inSession(attempt, async (session) => {
-      const answer = await session.execute(command, argumentsText);
+    return await inSession(attempt, async (qmp) => {
+      const answer = await replyTo(qmp, command, argumentsText);
       if ("value" in answer) return { member: `"return": ${answer.value}`, isReturn: true };
       return errorOf({ class: answer.errorClass, desc: answer.desc });
     });

@@ -4,21 +4,29 @@
  * @module
  */
 
+import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import type { Session } from "../client/session.ts";
+import type { Qmp } from "../client/qmp.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
-import { attemptOf, inSession, statusOfError } from "./deadline.ts";
-import { checkEvent, choose } from "./events.ts";
+import { attemptOf, inSession } from "./deadline.ts";
+import { checkEvent, choose, endingWell } from "./events.ts";
 import type { Given } from "./flags.ts";
 import { SUBCOMMANDS } from "./command_table.ts";
+import { onOneLine, replyTo, statusOfError } from "./replies.ts";
 
 /** The statuses of QEMU 7.2 to 11.1, which are the same. */
 const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
 
 /** The interval between two queries: a paused VM that migrates, for example, becomes `postmigrate` without an event. */
 const ASK_AGAIN_MS = 1000;
+
+/** The name of what stands in the place of events that are missing. */
+const GAP = "__org.qmpmux_GAP";
+
+/** The result if no event arrives in the interval. */
+const LATE = Symbol("late");
 
 /** The limit of a reply to `query-status`; QEMU's has some 80 characters. */
 const ANSWER_LENGTH_LIMIT = 65536;
@@ -48,23 +56,21 @@ export async function runWait(given: Given): Promise<ExitStatus> {
   };
   return await inSession(
     { command: "wait", ...attempt, isPatient: true, late },
-    async (session): Promise<ExitStatus> => {
-      if (event !== undefined) await untilEvent(session, event);
-      else if (status !== undefined) await untilStatus(session, status, (now) => found = now);
+    async (qmp): Promise<ExitStatus> => {
+      if (event !== undefined) await untilEvent(qmp, event);
+      else if (status !== undefined) await untilStatus(qmp, status, (now) => found = now);
       return 0;
     },
   );
 }
 
-async function untilEvent(session: Session, glob: string): Promise<void> {
-  const filter = await choose(session, [glob]);
-  for (;;) {
-    const event = await session.event();
-    if (event === undefined) {
-      throw new Failure(1, `wait: QEMU disconnected before an event ${glob} arrived`);
-    }
-    if (filter.passes(event.name)) return print(event.text);
+async function untilEvent(qmp: Qmp, glob: string): Promise<void> {
+  const events = qmp.events([glob]);
+  await choose(qmp, [glob]);
+  for await (const { name, text } of endingWell(events)) {
+    if (name !== GAP) return print(onOneLine(text));
   }
+  throw new Failure(1, `wait: QEMU disconnected before an event ${glob} arrived`);
 }
 
 /**
@@ -73,21 +79,27 @@ async function untilEvent(session: Session, glob: string): Promise<void> {
  * @param found is called with each other status
  */
 async function untilStatus(
-  session: Session,
+  qmp: Qmp,
   status: string,
   found: (status: string) => void,
 ): Promise<void> {
+  const events = endingWell(qmp.events());
+  const gone = Symbol("gone");
+  let next: Promise<unknown> | undefined;
   for (;;) {
-    const answer = await session.execute("query-status");
+    const answer = await replyTo(qmp, "query-status");
     if ("desc" in answer) {
       throw new Failure(statusOfError(answer), `wait: query-status: ${answer.desc}`);
     }
     const now = statusIn(answer.value);
     if (now === status) return;
     found(now);
-    if (!await session.quiet(ASK_AGAIN_MS)) {
+    next ??= events.next().then(({ done }) => done ? gone : undefined);
+    const heard = await withTimeout(ASK_AGAIN_MS, next, LATE);
+    if (heard === gone) {
       throw new Failure(1, `wait: QEMU disconnected before the machine was ${status}`);
     }
+    if (heard !== LATE) next = undefined;
   }
 }
 

@@ -23,6 +23,9 @@ import type { QmpEvent } from "./schema.ts";
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { fatal: true });
 
+/** The number of a command that is sent without an id, because no other is in flight. */
+const UNNUMBERED = 0;
+
 /** The most characters of what was found, in an error. */
 const SHOWN_LENGTH = 120;
 /** The characters after which one write is full. Commands that wait behind it can still be given up. */
@@ -152,10 +155,13 @@ export class Link {
       reject(this.#lost(name, false));
       return { reply: promise, abandon: () => false };
     }
-    const id = this.#nextId++;
+    // QEMU takes longer to read a command with an id.
+    const isAlone = this.#pending.size === 0 && !oob;
+    const id = isAlone ? UNNUMBERED : this.#nextId++;
     const key = oob ? "exec-oob" : "execute";
     const rest = args === undefined ? "" : `,"arguments":${args}`;
-    const line = `{"${key}":${JSON.stringify(name)}${rest},"id":${id}}\n`;
+    const end = isAlone ? "" : `,"id":${id}`;
+    const line = `{"${key}":${JSON.stringify(name)}${rest}${end}}\n`;
     const pending: Pending = { name, line, resolve, reject };
     this.#pending.set(id, pending);
     this.#unsent.push(pending);
@@ -301,7 +307,7 @@ export class Link {
   }
 
   #settle(message: Record<string, unknown>, text: string): void {
-    const { id } = message;
+    const { id = UNNUMBERED } = message;
     const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
     // A command that is not sent yet has a guessed id.
     if (pending?.line !== undefined || pending === undefined) {

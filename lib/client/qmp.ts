@@ -123,6 +123,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #address: Address;
   readonly #options: ConnectOptions;
   readonly #sinks = new Set<EventSink>();
+  /** The events before the first command, for streams that are opened before it too. */
+  #early: QmpEvent[] | undefined = [];
   readonly #names = new EventNames();
   /** The present connection, or the one that is being made. */
   #link!: Promise<Link>;
@@ -183,7 +185,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   }
 
   /**
-   * Returns the events from now on.
+   * Returns the events from now on; before the first command, those since the connection was made.
    *
    * `for await` reads them, and ends the stream when it is left. After {@linkcode close} the stream ends.
    * If the connection is lost for good, reading the stream throws that error.
@@ -259,6 +261,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
 
   async #ask(name: string, args?: string, options: ExecuteOptions = {}): Promise<Reply> {
     checkLimits(options);
+    this.#early = undefined;
     let isGivenUp = false;
     let abandon = (): boolean => false;
     const asked = async (): Promise<Reply> => {
@@ -284,6 +287,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   }
 
   #follow(sink: EventSink): void {
+    for (const event of this.#early ?? []) sink.push(event, this.#names.named(event.name));
     if (this.#over === undefined) this.#sinks.add(sink);
     else sink.end(this.#over, this.#stop.signal.aborted);
   }
@@ -305,11 +309,14 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     try {
       const made = await within(opening, limits, () => `${this.#where}: ${lateness(link)}`);
       // It may have ended right after the negotiation, or the client was closed.
-      if (made.error !== undefined) throw made.error;
+      const isFirst = this.#greeting === undefined;
+      if (made.error !== undefined && !isFirst) throw made.error;
       if (this.#stop.signal.aborted) throw this.#closedError();
       this.#since = performance.now();
       this.#greeting = made.greeting;
-      return this.#current = made;
+      this.#current = made;
+      if (made.error !== undefined) this.#lost(made.error);
+      return made;
     } catch (error) {
       attempt.abort();
       link?.close();
@@ -322,6 +329,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     const { enable = [], messageLimit = MESSAGE_LIMIT } = this.#options;
     const event = (each: QmpEvent): void => {
       const name = this.#names.named(each.name);
+      if (this.#early?.push(each) === EVENTS_LIMIT) this.#early = undefined;
       for (const sink of this.#sinks) sink.push(each, name);
     };
     const ended = (error: Error, link: Link): void => {
