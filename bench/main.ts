@@ -8,6 +8,7 @@
  */
 
 import { measureBystanders } from "./bystanders.ts";
+import { measureClient } from "./client.ts";
 import { measureDescriptors } from "./descriptors.ts";
 import { measureEndToEnd } from "./end_to_end.ts";
 import { measureFanOut } from "./fan_out.ts";
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   descriptors: measureDescriptors,
   bystanders: measureBystanders,
   hosts: measureHosts,
+  client: measureClient,
 };
 
 function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales" | "weights"> {
