@@ -188,7 +188,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "sharing/fd_sets",
   ],
   "sharing/fd_sets": ["sharing/fd_commands"],
-  "config/config": ["config/conflicts", "config/options", "config/settings", "config/toml"],
+  "config/config": [
+    "config/conflicts",
+    "config/listener_form",
+    "config/options",
+    "config/settings",
+    "config/toml",
+  ],
   "config/config_text": [
     "config/options",
     "config/recording",
@@ -196,6 +202,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "config/value_kinds",
   ],
   "config/conflicts": ["config/options", "config/settings"],
+  "config/listener_form": ["config/options", "config/toml"],
   "config/machines": ["config/options", "config/settings"],
   "config/recording": ["config/options"],
   "config/settings": ["config/options", "config/recording", "config/value_kinds"],

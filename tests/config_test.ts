@@ -440,23 +440,44 @@ Deno.test("readConfig() accepts __proto__ wherever any key or text is allowed", 
 });
 
 Deno.test("readConfig() accepts a table of as many keys as fit into a file", () => {
-  const keys = Array.from({ length: 20_000 }, (_, i) => `a${i} = 1\n`).join("");
-  assertEquals(readConfig(`[deadline]\n${keys}`, "f").values.deadline!.length, 20_000);
+  const keys = Array.from({ length: 80_000 }, (_, i) => `a${i} = 1\n`).join("");
+  assertEquals(readConfig(`[deadline]\n${keys}`, "f").values.deadline!.length, 80_000);
 });
 
-Deno.test("readConfigFile() reads 256 KiB, and refuses a longer or an endless file", () => {
+Deno.test("readConfig() reports a thousand problems, and says that there may be more", () => {
+  const rows = (row: (i: number) => string): string =>
+    Array.from({ length: 50_000 }, (_, i) => row(i)).join("");
+  const files = [
+    rows((i) => `k${i} = 1\n`),
+    `[[listen]]\naddress = "/m"\n${rows((i) => `k${i} = 1\n`)}`,
+    `[[role]]\nname = "a"\nrules = [\n${rows(() => "{ x = 1 },\n")}]\n`,
+  ];
+  for (const text of files) {
+    const { problems } = assertThrows(() => readConfig(text, "f"), ConfigError);
+    assertEquals(problems.length, 1001);
+    assertMatch(problems.at(-1)!, /^f:\d+: there may be more problems; correct these first$/);
+  }
+  const { problems } = readConfig(
+    `qemu = "/q"\n${'[[listen]]\naddress = "/m"\n'.repeat(5000)}`,
+    "f",
+  );
+  assertEquals(problems.length, 1001);
+  assertEquals(problems.at(-1), "f:2003: there may be more problems; correct these first");
+});
+
+Deno.test("readConfigFile() reads 1 MiB, and refuses a longer or an endless file", () => {
   using place = makePlace();
   const file = `${place.path}/x.toml`;
-  const most = `once = true\n#é${"x".repeat((256 << 10) - 15)}`;
+  const most = `once = true\n#é${"x".repeat((1 << 20) - 15)}`;
   Deno.writeTextFileSync(file, most);
-  assertEquals(Deno.statSync(file).size, 256 << 10);
+  assertEquals(Deno.statSync(file).size, 1 << 20);
   assertEquals(readConfigFile(file).values.once, true);
   Deno.writeTextFileSync(file, `${most}x`);
   for (const path of [file, "/dev/zero"]) {
     const { status, message } = assertThrows(() => readConfigFile(path), Failure);
     assertEquals([status, message], [
       78,
-      `${path}: the file has more than 262144 bytes (256 KiB); shorten it`,
+      `${path}: the file has more than 1048576 bytes (1 MiB); shorten it`,
     ]);
   }
 });

@@ -11,6 +11,7 @@ import { machinesOf } from "../lib/config/machines.ts";
 import { changedForRestart, type ServeSettings } from "../lib/config/settings.ts";
 import { serveSettings } from "../lib/cli/serve.ts";
 import { ConfigError, UsageError } from "../lib/policy/usage_error.ts";
+import { readConfigFile } from "../lib/platform/config_file.ts";
 import { makePlace } from "./support/place.ts";
 
 const TEMPLATES = `qemu = "/q/{vm}/qmp.sock"
@@ -119,6 +120,43 @@ Deno.test("vm in the file is a name, and [[vm]] is a table", () => {
   ]);
   assertEquals(problems("vm = 'a'\n[[vm]]\nname = 'b'"), [
     "f:2: this key is given twice; remove one",
+  ]);
+});
+
+Deno.test("a file of 2,048 VMs with two listeners each can be read", () => {
+  using place = makePlace();
+  const path = `${place.path}/x.toml`;
+  const tables = Array.from({ length: 2048 }, (_, i) =>
+    `[[vm]]
+name = "customer-vm-${i}"
+qemu = "unix:/run/qemu/customer-vm-${i}/qmp.sock"
+on-loss = "hold"
+
+[[vm.listen]]
+address = "unix:/run/qmpmux/customer-vm-${i}/observer.sock"
+role = "observer"
+mode = "0660"
+
+[[vm.listen]]
+address = "unix:/run/qmpmux/customer-vm-${i}/admin.sock"
+role = "admin"
+
+`);
+  Deno.writeTextFileSync(path, tables.join(""));
+  const { vms, problems } = readConfigFile(path);
+  assertEquals([vms.length, problems], [2048, []]);
+});
+
+Deno.test("readConfig() bounds the addresses that it compares", () => {
+  const listeners = Array.from(
+    { length: 5000 },
+    (_, i) => `[[listen]]\naddress = "/m/{vm}/${i}"\n`,
+  ).join("");
+  const vms = Array.from({ length: 10_000 }, (_, i) => `[[vm]]\nname = "${i}"\n`).join("");
+  assertEquals(problems(`qemu = "/q/{vm}"\nmax-vms = 65536\n${listeners}${vms}`), [
+    "f:68: a VM has at most 32 listeners in common with the others; write more of them into " +
+    "[[vm]] tables",
+    "f:17644: there are more than 131072 addresses; use several qmpmux",
   ]);
 });
 

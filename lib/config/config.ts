@@ -7,10 +7,10 @@
  * @module
  */
 
-import { parseListenAddress } from "../policy/address.ts";
 import { ConfigError, invalidValue, naming, UsageError } from "../policy/usage_error.ts";
 import { conflicts, type SettingPlace } from "./conflicts.ts";
-import { type ListenerSettings, OPTION_NAMES, readListener } from "./options.ts";
+import { listenerOf, unknownKeys } from "./listener_form.ts";
+import { KNOWN_OPTIONS, type ListenerSettings, unknownOption } from "./options.ts";
 import { Role } from "../policy/policy.ts";
 import type { RolePart } from "../policy/role_form.ts";
 import { readOwnForm, ROLES } from "../policy/roles.ts";
@@ -94,6 +94,13 @@ interface Problem {
   readonly text: string;
 }
 
+/** The problems that are reported at most: clients are not served while more are looked for. */
+const PROBLEMS_LIMIT = 1000;
+
+function tooMany(line: number): Problem {
+  return { line, text: "there may be more problems; correct these first" };
+}
+
 /** The thing that needs what the host lacks. */
 type Lacking = Pick<Lack, "of">;
 
@@ -136,11 +143,15 @@ class Reader {
       if (!("listener" in place)) return lineInVm!(place.option);
       return (linesOfVm ?? lines)[place.listener]!(place.option);
     };
-    const found = [...conflicts({ ...values, listeners, vms })].filter(({ place, missing }) => {
+    const given = { ...values, listeners, vms };
+    const found = [...conflicts(given).take(PROBLEMS_LIMIT)].filter(({ place, missing }) => {
       // A key that is present and invalid is reported already.
       const form = "vm" in place && place.vm !== undefined ? forms[place.vm]![0] : {};
       return missing === undefined || !(missing in form) && !(missing in table);
     }).map(({ place, text }) => ({ line: lineOf(place), text }));
+    if (found.length >= PROBLEMS_LIMIT) {
+      found.push(tooMany(found.reduce((last, { line }) => Math.max(last, line), 1)));
+    }
     const lacks = [...this.#lacks(values, { listeners, vms }, lineOf)];
     if (this.#problems.length > 0) throw this.#error([...this.#problems, ...found, ...lacks]);
     return {
@@ -190,8 +201,12 @@ class Reader {
     return `${this.#file}:${line}: ${text}`;
   }
 
+  /** Notes a problem; @throws ConfigError if there are too many */
   #wrong(line: number, text: string): void {
     this.#problems.push({ line, text });
+    if (this.#problems.length >= PROBLEMS_LIMIT) {
+      throw this.#error([...this.#problems, tooMany(line)]);
+    }
   }
 
   /** Calls `read`; a UsageError is reported at the line of its option. */
@@ -316,7 +331,9 @@ class Reader {
     lineIn: LineIn,
     roles: ReadonlyMap<string, Role>,
   ): ListenerSettings | undefined {
-    let left = form;
+    const unknown = unknownKeys(form);
+    for (const key of unknown) this.#wrong(lineIn(key), unknownOption(key, KNOWN_OPTIONS).message);
+    let left = unknown.length === 0 ? form : without(form, unknown);
     for (;;) {
       try {
         return listenerOf(left, roles);
@@ -329,7 +346,7 @@ class Reader {
           throw error;
         }
         this.#wrong(lineIn(option), error.message);
-        left = Object.fromEntries(Object.entries(left).filter(([key]) => key !== option));
+        left = without(left, [option]);
       }
     }
   }
@@ -338,6 +355,12 @@ class Reader {
   #lineOf(key: string): number {
     return this.#toml.lineOf(this.#toml.table, key) ?? 1;
   }
+}
+
+/** Returns a table without some of its keys. */
+function without(form: Table, keys: readonly string[]): Table {
+  const removed = new Set(keys);
+  return Object.fromEntries(Object.entries(form).filter(([key]) => !removed.has(key)));
 }
 
 /** Roles of which one has no readable name. It may be the one a listener means, so every name is found. */
@@ -362,37 +385,4 @@ function settingOf(name: SettingName, value: unknown): unknown {
   const read = naming<unknown>(name, () => readFile(value));
   if (read !== undefined) return read;
   throw invalidValue(value, name, expected);
-}
-
-/** Reads a listener's table: `address`, and the options of `--listen`. */
-function listenerOf(
-  { address, ...options }: Table,
-  roles: ReadonlyMap<string, Role>,
-): ListenerSettings {
-  if (address === undefined) {
-    throw new UsageError(`address is missing; write address = "unix:/path"`);
-  }
-  if (typeof address !== "string") {
-    throw invalidValue(address, "address", "text in quotes");
-  }
-  const pairs = Object.entries(options).map(([key, value]) =>
-    [key, optionText(key, value)] as const
-  );
-  return readListener(parseListenAddress(address), pairs, roles);
-}
-
-/** Returns an option's value as text, as on the command line. */
-function optionText(key: string, value: unknown): string {
-  if (typeof value === "boolean") return value ? "on" : "off";
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
-    return value.join("+");
-  }
-  if (typeof value === "string") return value;
-  // Only limits are numbers. For an unknown option `readListener` reports the name, not the value.
-  const isNamed = OPTION_NAMES.some((name) => name === key);
-  if (typeof value === "number" && !isNamed) return String(value);
-  const expected = key.endsWith("mode")
-    ? `octal digits in quotes, such as "${key === "mode" ? "0660" : "0755"}"`
-    : "text, true, false or a list of texts";
-  throw invalidValue(value, key, expected);
 }

@@ -5,7 +5,7 @@
  */
 
 import { addressText, type ListenAddress, plain } from "../policy/address.ts";
-import { filled, isTemplate, vmAt } from "../policy/vm_template.ts";
+import { filled, isTemplate, vmFinder } from "../policy/vm_template.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { ListenerSettings } from "./options.ts";
 import {
@@ -34,6 +34,11 @@ export interface Conflict {
   readonly missing?: "qemu" | "listen";
 }
 
+/** The listeners at most that all VMs have: each address of each VM is compared with them. */
+const TEMPLATES_LIMIT = 32;
+/** The addresses of a file at most. */
+const ADDRESSES_LIMIT = 1 << 17;
+
 /** The settings that are given, with all listeners and all VMs of the file. */
 export type GivenSettings =
   & Partial<SettingValues>
@@ -52,7 +57,11 @@ export function* conflicts(given: GivenSettings): Generator<Conflict> {
 function* allConflicts(given: GivenSettings): Generator<Conflict> {
   if (isForMany(given)) yield* conflictsOfMany(given);
   else yield* templatesOfOne(given);
-  const uses = [...usesIn(given)];
+  const uses = [...usesIn(given).take(ADDRESSES_LIMIT + 1)];
+  if (uses.length > ADDRESSES_LIMIT) {
+    const { place } = uses.pop()!;
+    yield { place, text: `there are more than ${ADDRESSES_LIMIT} addresses; use several qmpmux` };
+  }
   for (const use of uses) if ("text" in use) yield use;
   yield* sharedAddresses(uses);
   yield* foundAddresses(given, uses);
@@ -118,6 +127,13 @@ function* conflictsOfMany(given: GivenSettings): Generator<Conflict> {
       text: "vm is the name of one VM, and {vm} or [[vm]] names many; leave vm out",
     };
   }
+  if (listeners.length > TEMPLATES_LIMIT) {
+    yield {
+      place: { listener: TEMPLATES_LIMIT, option: "address" },
+      text: `a VM has at most ${TEMPLATES_LIMIT} listeners in common with the others; ` +
+        "write more of them into [[vm]] tables",
+    };
+  }
   yield* wrongVms(given, vms);
 }
 
@@ -179,7 +195,7 @@ function* usesIn(given: GivenSettings): Generator<Use | Conflict> {
     for (const [listener, { address }] of vm.listeners.entries()) {
       yield use("address", address, listener);
     }
-    const common = vm.listeners.length === 0 ? listeners : [];
+    const common = vm.listeners.length === 0 ? listeners.slice(0, TEMPLATES_LIMIT) : [];
     for (const { address } of common) if (isTemplate(address)) yield use("name", address);
   }
 }
@@ -212,13 +228,15 @@ function* foundAddresses(
   uses: readonly (Use | Conflict)[],
 ): Generator<Conflict> {
   if (qemu === undefined || !isTemplate(qemu)) return;
-  const templates = [qemu, ...listeners.map(({ address }) => address)];
+  const templates = [qemu, ...listeners.slice(0, TEMPLATES_LIMIT).map(({ address }) => address)]
+    .map((template) => ({ template, vmAt: vmFinder(template) }));
+  const [{ vmAt: vmOf }] = templates as [typeof templates[number]];
   for (const use of uses) {
     if ("text" in use) continue;
     const { place, address, vm } = use;
     // A QEMU would be sought at a listener's socket.
     if (isTemplate(address)) {
-      const found = vmAt(qemu, filled(address, ANY_VM));
+      const found = vmOf(plain(filled(address, ANY_VM)));
       if (found === undefined || found === ANY_VM) continue;
       yield {
         place,
@@ -227,8 +245,9 @@ function* foundAddresses(
       };
       continue;
     }
-    for (const template of templates) {
-      const found = vmAt(template, address);
+    const present = plain(address);
+    for (const { template, vmAt } of templates) {
+      const found = vmAt(present);
       if (found === undefined || found === vm) continue;
       yield {
         place,

@@ -87,7 +87,8 @@ export const OPTION_NAMES: readonly OptionName[] = Object.keys(OPTIONS) as Optio
 /** The name of an option. */
 export type OptionName = keyof typeof OPTIONS;
 type Option = OptionName | LimitName;
-const KNOWN: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
+/** The options of a listener, and its limits. */
+export const KNOWN_OPTIONS: readonly string[] = [...OPTION_NAMES, ...LIMIT_NAMES];
 
 /** QEMU's options of a listening socket, accepted because they describe what qmpmux always does. */
 const QEMU_SPELLING: ReadonlyMap<string, string> = new Map([["server", "on"], ["wait", "off"]]);
@@ -216,7 +217,7 @@ function optionsOf(pairs: readonly (readonly [string, string])[]): Given {
     if (QEMU_SPELLING.has(key)) {
       throw new UsageError(`${key}=${value} is not supported; leave it out`, key);
     }
-    if (!isOption(key)) throw unknownOption(key, KNOWN);
+    if (!isOption(key)) throw unknownOption(key, KNOWN_OPTIONS);
     if (options.has(key)) throw new UsageError(`${key}= is given twice; remove one`, key);
     options.set(key, value);
   }
@@ -265,7 +266,7 @@ export function splitOptions(text: string): [address: string, options: [string, 
 }
 
 function isOption(key: string): key is Option {
-  return KNOWN.includes(key);
+  return KNOWN_OPTIONS.includes(key);
 }
 
 /** Returns the error for an option that an address does not have. */

@@ -11,8 +11,8 @@ import { auditProblem } from "./audit_file.ts";
 import { Failure } from "./failure.ts";
 import { missingNames } from "./users.ts";
 
-/** The limit of a file's size; a file with a hundred listeners and a hundred roles has a quarter of it. */
-const BYTES_LIMIT = 256 << 10;
+/** The limit of a file's size; a file of 2048 VMs with two listeners each has two thirds of it. */
+const BYTES_LIMIT = 1 << 20;
 
 /**
  * Reads and checks a configuration file.
@@ -37,7 +37,7 @@ function textOf(path: string): string {
     if (length > BYTES_LIMIT) {
       throw new Failure(
         78,
-        `${path}: the file has more than ${BYTES_LIMIT} bytes (256 KiB); shorten it`,
+        `${path}: the file has more than ${BYTES_LIMIT} bytes (1 MiB); shorten it`,
       );
     }
     return new TextDecoder().decode(bytes.subarray(0, length));

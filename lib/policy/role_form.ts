@@ -24,6 +24,8 @@ const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "bec
 
 /** The most characters of a reason, a glob or another text. */
 const TEXT_LIMIT = 256;
+/** The problems of a role that are reported at most; what follows is not read. */
+const PROBLEMS_LIMIT = 1000;
 
 /** A part of a role: a key, the index of a rule, or `undefined` for the whole role. */
 export type RolePart = string | number | undefined;
@@ -42,7 +44,7 @@ export interface ReadForm {
   readonly name: string | undefined;
   /** The role; `undefined` when there are problems. */
   readonly role: Role | undefined;
-  /** All problems. */
+  /** All problems, up to a thousand. */
   readonly problems: readonly RoleProblem[];
 }
 
@@ -61,6 +63,7 @@ export function readForm(
   const problems: RoleProblem[] = [];
   let place = "role";
   const attempt = <T>(part: RolePart, where: string, read: () => T): T | undefined => {
+    if (problems.length >= PROBLEMS_LIMIT) return undefined;
     try {
       return read();
     } catch (error) {

@@ -51,13 +51,24 @@ export function filled<A extends ListenAddress>(address: A, vm: string): A {
 
 /** Returns the VM whose address, made from a template, is this one; `undefined` if there is none. */
 export function vmAt(template: ListenAddress, address: ListenAddress): string | undefined {
-  if (template.transport !== address.transport || !isTemplate(template)) return undefined;
-  const parts = placeOf(plain(template)).split(VM_PLACEHOLDER)
-    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  const [first, ...rest] = parts;
-  const pattern = new RegExp(`^${first}(${NAME})${rest.join("\\1")}$`);
-  const [, vm] = pattern.exec(placeOf(plain(address))) ?? [];
-  return vm !== undefined && isVmName(vm) ? vm : undefined;
+  return vmFinder(template)(plain(address));
+}
+
+/** Returns a function that does as {@linkcode vmAt} for one template and {@linkcode plain} addresses. */
+export function vmFinder(template: ListenAddress): (address: ListenAddress) => string | undefined {
+  if (!isTemplate(template)) return () => undefined;
+  const text = placeOf(plain(template));
+  const [first = "", ...rest] = text.split(VM_PLACEHOLDER);
+  const others = text.length - rest.length * VM_PLACEHOLDER.length;
+  return (address) => {
+    if (address.transport !== template.transport) return undefined;
+    const place = placeOf(address);
+    // The name has the same length at each {vm}.
+    const length = (place.length - others) / rest.length;
+    if (length < 1 || !Number.isInteger(length) || !place.startsWith(first)) return undefined;
+    const vm = place.slice(first.length, first.length + length);
+    return isVmName(vm) && filledText(text, vm) === place ? vm : undefined;
+  };
 }
 
 /**
