@@ -7,7 +7,6 @@
 import type { AdminCommand } from "./lib/cli/admin.ts";
 import { isSubcommand, type SubcommandName, unknownSubcommand } from "./lib/cli/command_table.ts";
 import { type Given, readFlags } from "./lib/cli/flags.ts";
-import { runHelp, showHelp } from "./lib/cli/help.ts";
 import { asFailure, type ExitStatus, Failure } from "./lib/platform/failure.ts";
 import { say } from "./lib/platform/log.ts";
 import { Unread } from "./lib/platform/output.ts";
@@ -25,7 +24,7 @@ const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promis
   clients: (given) => administer("clients", given),
   kick: (given) => administer("kick", given),
   reload: (given) => administer("reload", given),
-  help: runHelp,
+  help: async (given) => (await import("./lib/cli/help.ts")).runHelp(given),
   version: async () => (await import("./lib/cli/version.ts")).runVersion(),
   completion: async (given) => (await import("./lib/cli/completion.ts")).runCompletion(given),
 };
@@ -49,7 +48,7 @@ async function run([first, ...rest]: string[]): Promise<ExitStatus> {
   }
   if (!isSubcommand(first)) throw unknownSubcommand(first);
   const given = readFlags(first, rest);
-  return given.help ? showHelp(first) : await RUN[first](given);
+  return given.help ? (await import("./lib/cli/help.ts")).showHelp(first) : await RUN[first](given);
 }
 
 /** Reports an error on stderr, and returns its exit status; throws bugs again, to show their stacks. */

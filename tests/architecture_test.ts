@@ -317,6 +317,8 @@ interface SourceFile {
   readonly code: string;
   /** The project's files that it imports, as `floor/name`. */
   readonly imports: readonly string[];
+  /** Those that are loaded with it: it imports more than their types. */
+  readonly loads: readonly string[];
 }
 
 const files = FLOORS.flatMap((floor) => [...filesOf(floor)]);
@@ -334,10 +336,13 @@ function* filesOf(floor: Floor): Generator<SourceFile> {
     const url = new URL(file, directory);
     const source = uncommented(Deno.readTextFileSync(url));
     const code = source.replace(/"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, '""');
-    const imports = [...source.matchAll(/\bfrom "(\.[^"]+)"/g)].map(([, path]) =>
-      new URL(path!, url).pathname.replace(/^.*\/lib\//, "").replace(/\.ts$/, "")
+    const nameOf = ([, path]: RegExpMatchArray): string =>
+      new URL(path!, url).pathname.replace(/^.*\/lib\//, "").replace(/\.ts$/, "");
+    const imports = [...source.matchAll(/\bfrom "(\.[^"]+)"/g)].map(nameOf);
+    const loads = [...source.matchAll(/^(?:im|ex)port (?!type )[^;]*? from "(\.[^"]+)"/gm)].map(
+      nameOf,
     );
-    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, source, code, imports };
+    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, source, code, imports, loads };
   }
 }
 
@@ -415,6 +420,15 @@ Deno.test("every arrow in the picture of docs/architecture.md stands for an impo
     }
   }
   assert(arrows > 10, `${arrows} arrows`);
+});
+
+Deno.test("qmpmux serve loads the modules that read TOML only for a file", () => {
+  const loaded = new Set(["cli/serve"]);
+  for (const name of loaded) {
+    files.find((file) => file.name === name)?.loads.forEach((each) => loaded.add(each));
+  }
+  assert(loaded.has("daemon/daemon"));
+  assertEquals(["config/config", "config/toml"].filter((name) => loaded.has(name)), []);
 });
 
 Deno.test("the core does not wait and does no I/O", () => {

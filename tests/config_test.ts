@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { readConfigFile } from "../lib/platform/config_file.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { readConfig } from "../lib/config/config.ts";

@@ -27,7 +27,7 @@ import { readArguments } from "../lib/cli/exec.ts";
 import { readFlags, secondsOf, socketOf } from "../lib/cli/flags.ts";
 import { showHelp } from "../lib/cli/help.ts";
 import { type Flag, type SubcommandName, SUBCOMMANDS } from "../lib/cli/command_table.ts";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { isOwn } from "../lib/hub/own_commands.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { printable } from "../lib/platform/log.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { helpText } from "../lib/cli/help.ts";
 import { LimitLog } from "../lib/daemon/limit_log.ts";
 import { TokenBucket } from "../lib/policy/rate_limit.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { DEFAULT_VM, type Machines, machinesOf } from "../lib/config/machines.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
 

@@ -12,7 +12,7 @@ import { SUBCOMMANDS } from "../lib/cli/command_table.ts";
 import type { Flag, SubcommandName } from "../lib/cli/command_table.ts";
 import { helpText, overviewText } from "../lib/cli/help.ts";
 import { readFlags } from "../lib/cli/flags.ts";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { VERSION } from "../lib/cli/version.ts";
 import { RFC2010 } from "../lib/session/dialect.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { ConfigError, UsageError } from "../lib/policy/usage_error.ts";
 import { readConfig } from "../lib/config/config.ts";
 import { configText } from "../lib/config/config_text.ts";

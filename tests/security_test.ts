@@ -497,7 +497,7 @@ async function leftOver(...args: string[]): Promise<Record<string, string>> {
   const lib = new URL("../lib/", import.meta.url);
   const code = `
     import { dropPermissions } from "${lib}platform/runtime.ts";
-    import { serveSettings } from "${lib}cli/serve.ts";
+    import { serveSettings } from "${lib}cli/serve_settings.ts";
     await dropPermissions(serveSettings(${JSON.stringify(args)}));
     const names = ["env", "ffi", "net", "read", "write"];
     const states = names.map((name) => [name, Deno.permissions.querySync({ name }).state]);

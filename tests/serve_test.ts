@@ -7,9 +7,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { helpText, showHelp } from "../lib/cli/help.ts";
 import { readFlags } from "../lib/cli/flags.ts";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { NO_FILE } from "../lib/cli/serve_flags.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
 import { ROLES } from "../lib/policy/roles.ts";
+import { readConfig } from "../lib/config/config.ts";
 import type { ServeSettings } from "../lib/config/settings.ts";
 
 const NEEDED = ["--qemu", "/run/vm", "--listen", "/run/mux"];
@@ -17,6 +19,10 @@ const NEEDED = ["--qemu", "/run/vm", "--listen", "/run/mux"];
 function settings(...more: string[]): ServeSettings {
   return serveSettings([...NEEDED, ...more]);
 }
+
+Deno.test("NO_FILE is what readConfig() returns for an empty file", () => {
+  assertEquals(NO_FILE, readConfig("", ""));
+});
 
 Deno.test("serveSettings() has a default for every flag but the two addresses", () => {
   const { listeners, ...rest } = settings();

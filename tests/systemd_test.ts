@@ -8,7 +8,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { Notifier, PassedSockets, readServiceEnvironment } from "../lib/platform/systemd.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { type Machines, machinesOf } from "../lib/config/machines.ts";
 import { addressText } from "../lib/policy/address.ts";
 import { CONFIGURATIONS, UNITS } from "../tools/release_deb.ts";

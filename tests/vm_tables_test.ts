@@ -9,7 +9,7 @@ import { readConfig } from "../lib/config/config.ts";
 import { configText } from "../lib/config/config_text.ts";
 import { machinesOf } from "../lib/config/machines.ts";
 import { changedForRestart, type ServeSettings } from "../lib/config/settings.ts";
-import { serveSettings } from "../lib/cli/serve.ts";
+import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { ConfigError, UsageError } from "../lib/policy/usage_error.ts";
 import { readConfigFile } from "../lib/platform/config_file.ts";
 import { makePlace } from "./support/place.ts";
