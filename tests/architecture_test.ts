@@ -33,6 +33,7 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 /** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/event_stream": ["client/schema"],
+  "client/early_events": ["client/event_stream", "client/schema"],
   "client/event_wait": ["client/event_stream", "client/schema"],
   "client/limits": ["client/errors"],
   "client/link": ["client/errors", "client/exact_json", "client/nesting", "client/schema"],
@@ -45,6 +46,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/schema",
   ],
   "client/qmp": [
+    "client/early_events",
     "client/errors",
     "client/event_stream",
     "client/event_wait",

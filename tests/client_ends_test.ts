@@ -199,6 +199,18 @@ Deno.test("a stream that is left early gets nothing more", async () => {
   assertEquals(await stream.next(), { done: true, value: undefined });
 });
 
+Deno.test("an event before the first stream goes to it, and to no later one", async () => {
+  const early = `{"return": {}}\r\n${eventLine("STOP")}`;
+  await using fake = new Fake({
+    answer: ({ name }) => name === "qmp_capabilities" ? early : undefined,
+  });
+  await using qmp = await connect(fake.path);
+  const [stream, wait] = [qmp.events(), qmp.waitFor("STOP")];
+  assertEquals((await stream.next()).value!.name, "STOP");
+  await wait;
+  await assertRejects(() => qmp.waitFor("STOP", { timeout: 1 }), TimeoutError);
+});
+
 Deno.test("an error of match() rejects the wait alone", async () => {
   await using fake = new Fake({
     answer: ({ name }) => name === "cont" ? `${eventLine("STOP")}{"return": {}}\r\n` : undefined,

@@ -102,6 +102,8 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]
     "sha256sum --check SHA256SUMS",
   ],
   "deno add jsr:@qmpmux/qmpmux": ["tests/package_test.ts", '"publish", "--dry-run"'],
+  "npx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
+  "bunx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
   "podman run --read-only --network none --cap-drop all --volume /run/vm1:/run/vm": [
     "docs/deployment.md",
     "No container engine was at hand",

@@ -39,7 +39,10 @@ Deno.test("deno publish includes the core, its example and its documents, and no
     "CHANGELOG.md",
     "LICENSE",
     "deno.json",
+    "docs/client.md",
     "docs/library.md",
+    "examples/client.ts",
+    "examples/client_restart.ts",
     "examples/two_clients.ts",
     "lib/client",
     "lib/config",
@@ -65,9 +68,13 @@ Deno.test("the library loads without any permission", async () => {
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
 });
 
-Deno.test("the example in the library's documentation compiles", async () => {
+for (const module of ["lib/mod.ts", "lib/client/mod.ts"]) {
+  Deno.test(`the example in the documentation of ${module} compiles`, () => compileExample(module));
+}
+
+async function compileExample(module: string): Promise<void> {
   using place = makePlace();
-  const text = Deno.readTextFileSync(`${ROOT}lib/mod.ts`);
+  const text = Deno.readTextFileSync(`${ROOT}${module}`);
   const [, example] = /^ \* ```ts\n(.*?)^ \* ```$/ms.exec(text) ?? [];
   assert(example !== undefined);
   const path = `${place.path}/example.ts`;
@@ -79,4 +86,4 @@ Deno.test("the example in the library's documentation compiles", async () => {
   });
   const { code, stderr } = await within("the check", command.output(), PATIENCE_MS);
   assertEquals(code, 0, new TextDecoder().decode(stderr));
-});
+}

@@ -13,7 +13,7 @@ import type { Gap, QmpEvent } from "./schema.ts";
 /** The most events that wait for a reader by default. */
 export const EVENTS_LIMIT = 4096;
 /** The most characters of all events that wait for a reader. */
-const TEXT_LIMIT = 16 << 20;
+export const TEXT_LIMIT = 16 << 20;
 
 /** A receiver of events. */
 export interface EventSink {

@@ -357,6 +357,8 @@ const PROBLEMS: Readonly<Record<string, readonly [ConnectProblem, string]>> = {
 
 function connectError(address: string, error: unknown): ConnectError {
   const known = PROBLEMS[codeOf(error) ?? ""];
-  const [problem, text] = known ?? ["other", (error as Error).message];
+  const { name, message } = error as Error;
+  // Deno's own permissions are named in its message.
+  const [problem, text] = known ?? [name === "NotCapable" ? "denied" : "other", message] as const;
   return new ConnectError(problem, `${address}: ${text}`, { cause: error });
 }

@@ -6,6 +6,7 @@
 
 import { type Address, addressText, parseAddress } from "../policy/address.ts";
 import { EventFilter, EventNames } from "../policy/event_filter.ts";
+import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
 import { EVENTS_LIMIT, type EventSink, EventStream } from "./event_stream.ts";
 import { EventWait } from "./event_wait.ts";
@@ -123,8 +124,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #address: Address;
   readonly #options: ConnectOptions;
   readonly #sinks = new Set<EventSink>();
-  /** The events before the first command, for streams that are opened before it too. */
-  #early: QmpEvent[] | undefined = [];
+  /** The events before the first command, stream or wait. */
+  #early: EarlyEvents | undefined = new EarlyEvents();
   readonly #names = new EventNames();
   /** The present connection, or the one that is being made. */
   #link!: Promise<Link>;
@@ -185,7 +186,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   }
 
   /**
-   * Returns the events from now on; before the first command, those since the connection was made.
+   * Returns the events from now on. Called first after {@linkcode connect}, it returns those since the
+   * negotiation too.
    *
    * `for await` reads them, and ends the stream when it is left. After {@linkcode close} the stream ends.
    * If the connection is lost for good, reading the stream throws that error.
@@ -287,7 +289,9 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   }
 
   #follow(sink: EventSink): void {
-    for (const event of this.#early ?? []) sink.push(event, this.#names.named(event.name));
+    this.#early?.give(sink, this.#names);
+    // Others that are opened in this turn get the same.
+    queueMicrotask(() => this.#early = undefined);
     if (this.#over === undefined) this.#sinks.add(sink);
     else sink.end(this.#over, this.#stop.signal.aborted);
   }
@@ -329,7 +333,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     const { enable = [], messageLimit = MESSAGE_LIMIT } = this.#options;
     const event = (each: QmpEvent): void => {
       const name = this.#names.named(each.name);
-      if (this.#early?.push(each) === EVENTS_LIMIT) this.#early = undefined;
+      this.#early?.push(each);
       for (const sink of this.#sinks) sink.push(each, name);
     };
     const ended = (error: Error, link: Link): void => {

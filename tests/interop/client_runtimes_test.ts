@@ -2,13 +2,14 @@
  * The client library on Deno, Node and Bun: one program, with QEMU alone and through qmpmux.
  *
  * The library is used as it is, for these runtimes strip types, and as the JavaScript that Deno's
- * transpiler makes of each module: a registry for npm makes its packages in the same way.
+ * transpiler makes of each module: the package for npm has the same.
  *
  * @module
  */
 
 import { assertEquals } from "@std/assert";
 import { join } from "node:path";
+import { blocksOf } from "../support/document.ts";
 import { makePlace } from "../support/place.ts";
 import { startQemu, type TestQemu } from "../support/qemu.ts";
 import { startQmpmux } from "../support/qmpmux.ts";
@@ -50,28 +51,33 @@ const RUNTIMES: readonly Runtime[] = [
   { name: "Bun", hasUsing: true, command: ({ bun }) => [bun, "run"] },
 ];
 
-/** Writes the program and what it imports as JavaScript; returns the directory. */
-async function transpile(place: string): Promise<string> {
-  const { code, stdout, stderr } = await run(Deno.execPath(), [
-    "info",
-    "--json",
-    `${ROOT}${PROGRAM}.ts`,
-  ]);
+/** Writes a module and what it imports as JavaScript below a directory. */
+async function transpile(module: string, place: string): Promise<void> {
+  const { code, stdout, stderr } = await run(Deno.execPath(), ["info", "--json", ROOT + module]);
   assertEquals(code, 0, stderr);
-  const { modules } = JSON.parse(stdout) as { modules: { specifier: string; local?: string }[] };
-  const files = modules.flatMap(({ local }) => local?.startsWith(ROOT) ? [local] : []);
-  const made = await run(Deno.execPath(), [
-    ...["transpile", "--no-check", "--outdir", place],
-    ...files.map((file) => file.slice(ROOT.length)),
-  ], { cwd: ROOT });
+  const { modules } = JSON.parse(stdout) as { modules: { local?: string }[] };
+  const files = modules.flatMap(({ local }) => local?.startsWith(ROOT) ? [local] : [])
+    .map((file) => file.slice(ROOT.length));
+  const args = ["transpile", "--no-check", "--outdir", place, ...files];
+  const made = await run(Deno.execPath(), args, { cwd: ROOT });
   assertEquals(made.code, 0, made.stderr);
   for (const file of files) {
-    const path = join(place, file.slice(ROOT.length).replace(/\.ts$/, ".js"));
+    const path = join(place, file.replace(/\.ts$/, ".js"));
     const text = Deno.readTextFileSync(path);
     Deno.writeTextFileSync(path, text.replaceAll(/((?:from|import\() ?")(\..*)\.ts"/g, '$1$2.js"'));
   }
-  Deno.writeTextFileSync(join(place, "package.json"), '{ "type": "module" }\n');
-  return place;
+}
+
+/** Creates a program beside the package, as a registry for npm installs it; returns its path. */
+async function npmPackage(place: string, program: string): Promise<string> {
+  const folder = join(place, "node_modules/@qmpmux/qmpmux");
+  await transpile("lib/client/mod.ts", folder);
+  const exports = { "./client": "./lib/client/mod.js" };
+  Deno.writeTextFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", exports }));
+  Deno.writeTextFileSync(join(place, "package.json"), '{ "type": "module" }');
+  const path = join(place, "program.ts");
+  Deno.copyFileSync(ROOT + program, path);
+  return path;
 }
 
 /** Runs the program at a monitor, and starts QEMU again after it has quit. */
@@ -114,7 +120,30 @@ for (const runtime of RUNTIMES) {
     { ignore: without("node") },
     async () => {
       using place = makePlace();
-      await play(runtime, join(await transpile(place.path), `${PROGRAM}.js`), false);
+      await transpile(`${PROGRAM}.ts`, place.path);
+      Deno.writeTextFileSync(join(place.path, "package.json"), '{ "type": "module" }');
+      await play(runtime, join(place.path, `${PROGRAM}.js`), false);
     },
   );
+  Deno.test(
+    `examples/client.ts runs on ${runtime.name} with the package for npm`,
+    { ignore: without("node") },
+    async () => {
+      using place = makePlace();
+      await using qemu = await startQemu(join(place.path, "qemu"));
+      const program = await npmPackage(place.path, "examples/client.ts");
+      const [command, ...args] = runtime.command(await getRuntimes());
+      const env = { NO_COLOR: "1" };
+      const ran = await run(command, [...args, program, qemu.path], { env, cwd: place.path });
+      assertEquals(ran, { code: 0, stderr: "", stdout: exampleOutput() });
+    },
+  );
+}
+
+/** Returns the output of the example, as its document shows it. */
+function exampleOutput(): string {
+  const block = blocksOf("docs/client.md").find(({ lines }) =>
+    lines.some((line) => line.includes("examples/client.ts"))
+  );
+  return block!.lines.slice(1).map((line) => `${line}\n`).join("");
 }

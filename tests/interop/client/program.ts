@@ -45,7 +45,7 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
       pages.map((each) => qmp.execute("qom-get", { path: `/objects/m${each}`, property: "size" })),
     );
     assert.deepEqual(sizes, pages.map((each) => each * 4096));
-    assert.match(await qmp.executeText("query-name"), /^\{"return": \{\}, "id": \d+\}$/);
+    assert.match(await qmp.executeText("query-name"), /^\{"return": \{\}.*\}$/);
     await qmp.close();
   },
 
