@@ -14,7 +14,7 @@ import { TestClient } from "../tests/support/client.ts";
 import { makePlace } from "../tests/support/place.ts";
 import { Host, type Program, programs } from "./host.ts";
 import { measureLatency } from "./host_latency.ts";
-import { median, type Report, row } from "./measure.ts";
+import { median, type Report, type Row, row } from "./measure.ts";
 import { measureMonitors } from "./monitors.ts";
 import { activity, pss } from "./process.ts";
 
@@ -29,8 +29,15 @@ const SETTLE_MS = 5000;
 const IDLE_SECONDS = 60;
 const IDLE_CLIENTS = 20;
 
-/** Adds the rows of this bench. */
+/** Adds the rows of this bench, those of the programs next to each other. */
 export async function measureHosts(report: Report): Promise<void> {
+  const rows: Row[] = [];
+  await measureAll({ ...report, rows });
+  const byWork = Object.groupBy(rows, ({ work }) => work.replace(/, (source|compiled)$/, ""));
+  report.rows.push(...Object.values(byWork).flatMap((group) => group ?? []));
+}
+
+async function measureAll(report: Report): Promise<void> {
   using place = makePlace();
   const all = programs(place.path);
   for (const vms of [1, REAL, VMS, 1000]) {
