@@ -18,9 +18,9 @@ import { CACHE, inTurns, output, type Report, row, versionOf } from "./measure.t
 import {
   muxArguments,
   qmpload,
-  qmploadProgram,
   type Running,
   start,
+  startLoad,
   startScript,
   weigh,
 } from "./programs.ts";
@@ -164,17 +164,7 @@ async function quiet(
 ): Promise<void> {
   const p99 = async () => (await qmpload(["lat", qmpmux!, "2000", STATUS])).p99!;
   const beside = async () => {
-    const flood = await start(await qmploadProgram(), [
-      "thr",
-      qmpmux!,
-      "1",
-      "10000",
-      "600",
-      EVERY_TIME,
-    ]);
-    await using _ = flood;
-    // The flood has begun when its process has used processor time.
-    while (weigh(flood.pid).cpu < 20_000) await new Promise((resolve) => setTimeout(resolve, 5));
+    await using _flood = await startLoad(["thr", qmpmux!, "1", "10000", "600", EVERY_TIME]);
     return await p99();
   };
   const figures = await inTurns(ROUNDS, { qmpmux: beside, alone: p99 });
@@ -239,7 +229,7 @@ async function weighClients({ rows }: Report, place: string): Promise<void> {
   await using _qemu = await startQemu(`${place}/qemu-idle`);
   await using mux = await startQmpmux(muxArguments(`${place}/qemu-idle`, path));
   await mux.log.until(/connected to QEMU/);
-  const connect = async () => await startIdle(path, CLIENTS);
+  const connect = () => startLoad(["idle", path, String(CLIENTS), "600"]);
   await using _first = await connect();
   const before = weigh(mux.pid);
   await using _second = await connect();
@@ -247,24 +237,6 @@ async function weighClients({ rows }: Report, place: string): Promise<void> {
   const values = { qmpmux: kB, goal: 20 };
   const ratios = [{ against: "goal", value: kB / 20, goal: 1, better: "less" } as const];
   rows.push({ bench: "end_to_end", work: "an idle client", unit: "kB", values, ratios });
-}
-
-/** Connects clients that stay silent; resolves when all have negotiated. */
-async function startIdle(path: string, clients: number): Promise<AsyncDisposable> {
-  const child = new Deno.Command(await qmploadProgram(), {
-    args: ["idle", path, String(clients), "600"],
-    stdout: "piped",
-    stdin: "null",
-  }).spawn();
-  const reader = child.stdout.getReader();
-  await reader.read();
-  return {
-    async [Symbol.asyncDispose](): Promise<void> {
-      child.kill("SIGKILL");
-      await reader.cancel();
-      await child.status;
-    },
-  };
 }
 
 /** Measures the growth of memory with commands, each second over a million of them. */

@@ -8,10 +8,9 @@
  * @module
  */
 
-import { Lines } from "../tests/support/lines.ts";
 import type { Host, Program } from "./host.ts";
 import { inTurns, type Report, row } from "./measure.ts";
-import { qmpload, qmploadProgram, start, weigh } from "./programs.ts";
+import { qmpload, startLoad } from "./programs.ts";
 
 const STATUS = '{"execute":"query-status"}';
 /** A command that QEMU runs every time: it is not in the list of cached queries. */
@@ -75,28 +74,14 @@ async function measure(path: string): Promise<Times> {
 
 /** Measures while a client at each of some sockets sends commands one at a time. */
 async function besideBusy(paths: readonly string[], run: () => Promise<Times>): Promise<Times> {
-  const child = new Deno.Command(await qmploadProgram(), {
-    args: ["pace", String(HERTZ), STATUS, ...paths],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const lines = new Lines(child.stdout);
-  await lines.until(/^connected=/);
+  await using load = await startLoad(["pace", String(HERTZ), STATUS, ...paths]);
   const times = await run();
-  child.kill("SIGTERM");
-  const line = await lines.until(/^replies\/s=/);
-  await child.status;
-  await lines.rest();
-  return { ...times, busy: Number(line.split("=")[1]) };
+  return { ...times, busy: (await load.finish())["replies/s"]! };
 }
 
 /** Measures while a client has 10,000 queries waiting at another VM. */
 async function besideFlood(path: string, run: () => Promise<Times>): Promise<Times> {
-  const args = ["thr", path, "1", "10000", "600", EVERY_TIME];
-  await using flood = await start(await qmploadProgram(), args);
-  // The flood has begun when its process has used processor time.
-  while (weigh(flood.pid).cpu < 20_000) await new Promise((resolve) => setTimeout(resolve, 5));
+  await using _flood = await startLoad(["thr", path, "1", "10000", "600", EVERY_TIME]);
   return await run();
 }
 

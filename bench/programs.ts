@@ -4,17 +4,60 @@
  * @module
  */
 
+import { Lines } from "../tests/support/lines.ts";
 import { appears } from "../tests/support/place.ts";
 import { CACHE, output } from "./measure.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 
-/** Reads the output of qmpload: `p50=12.3 … replies/s=456` by name. */
+/** Runs qmpload to its end; returns its figures by name, such as `p50` and `replies/s`. */
 export async function qmpload(args: readonly string[]): Promise<Record<string, number>> {
-  const said = await output(await qmploadProgram(), args);
+  return figuresIn(await output(await qmploadProgram(), args));
+}
+
+/** Reads the output of qmpload: `p50=12.3 … replies/s=456` by name. */
+function figuresIn(said: string): Record<string, number> {
   return Object.fromEntries(
     [...said.matchAll(/([\w/]+)=([\d.]+)/g)].map(([, name, value]) => [name!, Number(value)]),
   );
+}
+
+/** A qmpload that runs until it is disposed of. */
+export interface Load extends AsyncDisposable {
+  /** Sends SIGTERM; returns the figures that it prints then. */
+  finish(): Promise<Record<string, number>>;
+}
+
+/** Starts a qmpload; resolves when all its clients have negotiated. */
+export async function startLoad(args: readonly string[]): Promise<Load> {
+  const child = new Deno.Command(await qmploadProgram(), {
+    args: [...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const lines = new Lines(child.stdout);
+  await lines.until(/^connected=/);
+  const stop = async (signal: Deno.Signal): Promise<string[]> => {
+    try {
+      child.kill(signal);
+    } catch (error) {
+      // It has exited already.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await child.status;
+    return await lines.rest();
+  };
+  let ended = false;
+  return {
+    async finish(): Promise<Record<string, number>> {
+      ended = true;
+      return figuresIn((await stop("SIGTERM")).join("\n"));
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      if (!ended) await stop("SIGKILL");
+    },
+  };
 }
 
 let program: Promise<string> | undefined;

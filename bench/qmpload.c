@@ -165,6 +165,13 @@ static int watch(int ep, int fd, unsigned who)
     return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
 }
 
+/* Says that all clients have negotiated, and that the load begins. */
+static void say_connected(int clients)
+{
+    printf("connected=%d\n", clients);
+    fflush(stdout);
+}
+
 static int thr(const char *path, int clients, int depth, double secs, const char *cmd)
 {
     char *text = with_newline(cmd);
@@ -180,6 +187,7 @@ static int thr(const char *path, int clients, int depth, double secs, const char
         fds[i] = open_client(path);
         if (watch(ep, fds[i], i)) die("epoll");
     }
+    say_connected(clients);
     for (int i = 0; i < clients; i++) {
         asked[i] = now_us();
         write_all(fds[i], batch, len * depth);
@@ -244,8 +252,7 @@ static int fan(const char *path, int clients, int rounds)
 static int idle(const char *path, int clients, double secs)
 {
     for (int i = 0; i < clients; i++) open_client(path);
-    printf("connected=%d\n", clients);
-    fflush(stdout);
+    say_connected(clients);
     usleep(secs * 1e6);
     return 0;
 }
@@ -268,8 +275,7 @@ static int pace(double hertz, const char *cmd, char **paths, int clients)
     char *waits = calloc(clients, 1);
     for (int i = 0; i < clients; i++) fds[i] = (struct pollfd){ open_client(paths[i]), POLLIN, 0 };
     signal(SIGTERM, end);
-    printf("connected=%d\n", clients);
-    fflush(stdout);
+    say_connected(clients);
     double begin = now_us();
     long done = 0;
     for (int i = 0; i < clients; i++) due[i] = begin + period * i / clients;
