@@ -198,13 +198,17 @@ export function print({ machine, rows, scales }: Report): void {
 }
 
 function ratioText({ against, value, spread, goal, better }: Ratio): string {
-  const rounds = spread && ` (${spread.map((end) => end.toFixed(2)).join(" to ")})`;
-  const text = `${value.toFixed(2)}${rounds ?? ""} x ${against}`;
+  const rounds = spread && ` (${spread.map(factor).join(" to ")})`;
+  const text = `${factor(value)}${rounds ?? ""} x ${against}`;
   if (goal === undefined) return text;
   const met = better === "less" ? value <= goal : value >= goal;
   return `${text} (goal: ${better === "less" ? "at most" : "at least"} ${goal}${
     met ? "" : "; MISSED"
   })`;
+}
+
+function factor(value: number): string {
+  return value < 0.1 ? value.toPrecision(2) : value.toFixed(2);
 }
 
 function figure(value: number): string {

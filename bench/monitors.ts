@@ -1,6 +1,9 @@
 /**
- * The monitors that QEMU 11.1 and later can make while it runs, each with an idle client, against
- * another such QEMU with one monitor, with qmpmux and as many idle clients.
+ * A QEMU 11.1 with many monitors, each with an idle client, against another with one monitor, with
+ * qmpmux and as many idle clients.
+ *
+ * QEMU 11.1 can make monitors while it runs. These are the same objects, made at its start: a QEMU
+ * with hundreds of monitors takes seconds for the commands that make one more.
  *
  * @module
  */
@@ -9,12 +12,16 @@ import { TestClient } from "../tests/support/client.ts";
 import { listens, makePlace } from "../tests/support/place.ts";
 import { startQmpmux } from "../tests/support/qmpmux.ts";
 import { inTurns, type Report, row } from "./measure.ts";
-import { muxArguments, qmpload, start } from "./programs.ts";
+import { muxArguments, qmpload, type Running, start } from "./programs.ts";
 
 const QEMU = new URL("../.cache/qemu/11.1/run-qemu", import.meta.url).pathname;
+const MACHINE = "-machine none -nodefaults -display none -S".split(" ");
 const STATUS = '{"execute":"query-status"}';
-/** The commands in one turn: QEMU looks at the sockets of all its monitors for each byte of one. */
-const COMMANDS = 400;
+/**
+ * The numbers of idle clients, and the commands of one turn. QEMU looks at the sockets of all its
+ * monitors for each byte of a command, so that a command takes a fifth of a second with 1,000.
+ */
+const TURNS = [[0, 400], [10, 400], [100, 400], [1000, 20]] as const;
 
 /** Adds the rows of QEMU's own monitors. */
 export async function measureMonitors({ rows }: Report, rounds: number): Promise<void> {
@@ -25,50 +32,43 @@ export async function measureMonitors({ rows }: Report, rounds: number): Promise
     console.error(`Not measured: monitors of QEMU 11.1. tools/newer_qemu makes ${QEMU}`);
     return;
   }
-  using place = makePlace();
-  const at = (name: string): string => `${place.path}/${name}`;
-  await using _many = await startNewQemu(at("admin"), at("used"));
-  await using _one = await startNewQemu(at("qmpmux"));
-  await using mux = await startQmpmux(muxArguments(at("qmpmux"), at("mux")));
-  await mux.log.until(/connected to QEMU/);
-  using admin = await TestClient.ready(at("admin"));
-  using idle = new DisposableStack();
-  const p50 = (path: string) => async () =>
-    (await qmpload(["lat", path, String(COMMANDS), STATUS])).p50!;
-  let made = 0;
-  for (const count of [0, 10, 100, 1000]) {
-    for (; made < count; made++) {
-      await addMonitor(admin, made, at(`m${made}`));
-      idle.use(await TestClient.ready(at(`m${made}`)));
-      idle.use(await TestClient.ready(at("mux")));
+  for (const [count, commands] of TURNS) {
+    using place = makePlace();
+    const at = (name: string): string => `${place.path}/${name}`;
+    await using _many = await startWithMonitors(at("used"), count);
+    await using _one = await startWithMonitors(at("one"), 0);
+    await using mux = await startQmpmux(muxArguments(at("one"), at("mux")));
+    await mux.log.until(/connected to QEMU/);
+    using idle = new DisposableStack();
+    for (let i = 0; i < count; i++) {
+      for (const path of [monitor(at("used"), i), at("mux")]) {
+        await idle.use(await TestClient.connect(path)).line();
+      }
     }
+    const p50 = (path: string) => async () =>
+      (await qmpload(["lat", path, String(commands), STATUS])).p50!;
     const figures = await inTurns(rounds, { qmpmux: p50(at("mux")), monitors: p50(at("used")) });
-    const work = `query-status beside ${count} idle clients, each with a monitor of QEMU 11.1, p50`;
+    const work = `query-status of QEMU 11.1 beside ${count} idle clients, p50`;
     rows.push(row("hosts", work, "us", figures, [{ against: "monitors", better: "less" }]));
   }
 }
 
-/** Starts QEMU 11.1 with some monitors. */
-async function startNewQemu(...paths: string[]): Promise<AsyncDisposable> {
-  const monitors = paths.flatMap((path) => ["-qmp", `unix:${path},server=on,wait=off`]);
-  const machine = "-machine none -nodefaults -display none -S".split(" ");
-  const qemu = await start(QEMU, [...machine, ...monitors], paths[0]);
-  for (const path of paths) await listens(path);
-  return qemu;
+function monitor(path: string, number: number): string {
+  return `${path}-${number}`;
 }
 
-/** Adds a monitor to a running QEMU. */
-async function addMonitor(admin: TestClient, number: number, path: string): Promise<void> {
-  const addr = { type: "unix", data: { path } };
-  const backend = { type: "socket", data: { addr, server: true, wait: false } };
-  const [chardev, id] = [`c${number}`, `m${number}`];
-  for (
-    const command of [
-      { execute: "chardev-add", arguments: { id: chardev, backend } },
-      { execute: "object-add", arguments: { "qom-type": "monitor-qmp", id, chardev } },
-    ]
-  ) {
-    const reply = await admin.ask(command);
-    if (!reply.startsWith('{"return"')) throw new Error(`${command.execute}: ${reply}`);
+/** Starts QEMU 11.1 with a monitor at a path, and further ones. */
+async function startWithMonitors(path: string, count: number): Promise<Running> {
+  const args = [...MACHINE, "-qmp", `unix:${path},server=on,wait=off`];
+  for (let i = 0; i < count; i++) {
+    const socket = `socket,id=c${i},path=${monitor(path, i)},server=on,wait=off`;
+    args.push("-chardev", socket, "-object", `monitor-qmp,id=m${i},chardev=c${i}`);
   }
+  const qemu = await start(QEMU, args, path);
+  await using failing = new AsyncDisposableStack();
+  failing.use(qemu);
+  await listens(path);
+  if (count > 0) await listens(monitor(path, count - 1));
+  failing.move();
+  return qemu;
 }
