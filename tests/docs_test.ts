@@ -61,7 +61,6 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]
   "tools/deno task bench end_to_end": ["bench/main.ts", "end_to_end"],
   "tools/deno task bench hosts": ["bench/main.ts", "hosts"],
   "tools/deno task bench:picture": ["deno.json", "bench:picture"],
-  "QMPMUX_BENCH_ROUNDS=9 tools/deno task bench": ["bench/end_to_end.ts", "QMPMUX_BENCH_ROUNDS"],
   "QMPMUX_BENCH_ROUNDS=9 tools/deno task bench hosts": ["bench/hosts.ts", "QMPMUX_BENCH_ROUNDS"],
   "install -m 755 dist/qmpmux /usr/bin/qmpmux": [
     "tools/vm/inside",
