@@ -149,7 +149,7 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async "losing the connection"(): Promise<void> {
-    const replies = [GREETING, '{"return": {}, "id": 1}\r\n'];
+    const replies = [GREETING, '{"return": {}}\r\n'];
     const peer = await Peer.listen(() => replies.shift());
     const qmp = await connect(peer.address);
     const commands = ["a", "b"].map((name) => qmp.execute(name).catch((error) => error));
