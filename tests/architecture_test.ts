@@ -32,6 +32,12 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 
 /** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  "client/declarations": [
+    "client/introspection",
+    "client/type_graph",
+    "client/type_line",
+    "client/type_names",
+  ],
   "client/event_stream": ["client/schema"],
   "client/early_events": ["client/event_stream", "client/schema"],
   "client/event_wait": ["client/event_stream", "client/schema"],
@@ -55,6 +61,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/link",
     "client/schema",
   ],
+  "client/type_classes": ["client/type_graph"],
+  "client/type_graph": ["client/introspection"],
+  "client/type_line": ["client/introspection", "client/type_graph"],
+  "client/type_names": ["client/type_classes", "client/type_graph", "client/type_line"],
   "daemon/client": ["daemon/deps", "daemon/fd_budget", "daemon/inbox", "daemon/limit_log"],
   "daemon/client_registry": [
     "daemon/client",
@@ -105,7 +115,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/stream",
     "platform/unix_socket",
   ],
-  "platform/config_file": ["platform/audit_file", "platform/failure", "platform/users"],
+  "platform/config_file": ["platform/audit_file", "platform/text_file", "platform/users"],
   "platform/connection": [
     "platform/reply_budget",
     "platform/stream",
@@ -155,6 +165,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],
   "platform/stream": ["platform/libc"],
   "platform/systemd": ["platform/clock", "platform/failure", "platform/log", "platform/runtime"],
+  "platform/text_file": ["platform/failure"],
   "platform/turns": ["platform/clock"],
   "platform/unix_socket": [
     "platform/descriptors",

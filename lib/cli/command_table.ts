@@ -122,8 +122,8 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "can", "exec", "events", "wait", "status", "clients", "kick", "reload",
-  "help", "version", "completion",
+  "serve", "check", "can", "exec", "events", "wait", "types", "status", "clients", "kick",
+  "reload", "help", "version", "completion",
 ] as const;
 
 /** The subcommands, in the order in which they are documented. */
@@ -235,6 +235,23 @@ export const SUBCOMMANDS = {
           "guest-panicked", "debug", "colo",
         ],
         help: "wait until the VM has this status: running, paused, shutdown, ...",
+      },
+      timeout: TIMEOUT,
+    },
+  },
+  types: {
+    summary: "print the types of QEMU's commands and events for TypeScript",
+    usage: ["[--socket ADDR] [--timeout S]", "--schema FILE"],
+    about: [
+      "Prints the types of QEMU's commands and events as a file of TypeScript, for programs that use " +
+      "qmpmux's client library. They are made from the reply to query-qmp-schema.",
+    ],
+    flags: {
+      socket: socket("the monitor to connect to"),
+      schema: {
+        value: "FILE",
+        kind: "file",
+        help: "a file with the reply to query-qmp-schema, or its return value, as JSON",
       },
       timeout: TIMEOUT,
     },

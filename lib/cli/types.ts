@@ -1,0 +1,76 @@
+/**
+ * `qmpmux types`: prints the types of QEMU's commands and events, for TypeScript.
+ *
+ * @module
+ */
+
+import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { print } from "../platform/output.ts";
+import { readTextFile } from "../platform/text_file.ts";
+import { declarationsOf } from "../client/declarations.ts";
+import { SchemaError } from "../client/introspection.ts";
+import type { Greeting } from "../client/link.ts";
+import { addressText } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
+import { attemptOf, inSession } from "./deadline.ts";
+import type { Given } from "./flags.ts";
+import { replyTo, statusOfError } from "./replies.ts";
+
+/** The limit of a file's size; QEMU's schema has 250 KB. */
+const FILE_BYTES_LIMIT = 16 << 20;
+
+/**
+ * Runs `qmpmux types`.
+ *
+ * @throws UsageError, Failure
+ */
+export async function runTypes(given: Given): Promise<ExitStatus> {
+  const path = given.one("schema");
+  if (path !== undefined) {
+    const other = ["socket", "timeout"].find((flag) => given.one(flag) !== undefined);
+    if (other !== undefined) {
+      throw new UsageError(`types: --schema and --${other} exclude each other; give one`);
+    }
+    return printTypes(valueIn(path), path);
+  }
+  const attempt = attemptOf("types", given);
+  const late = (): string => `no reply within ${attempt.seconds} s`;
+  return await inSession({ command: "types", ...attempt, late }, async (qmp) => {
+    const answer = await replyTo(qmp, "query-qmp-schema");
+    if ("desc" in answer) {
+      throw new Failure(statusOfError(answer), `types: query-qmp-schema: ${answer.desc}`);
+    }
+    const source = addressText(attempt.address);
+    return printTypes(JSON.parse(answer.value), source, versionText(qmp.greeting));
+  });
+}
+
+/** Returns the value in a file, which may be a whole reply; @throws Failure if it is not JSON */
+function valueIn(path: string): unknown {
+  const text = readTextFile({ path, flag: "--schema", limit: FILE_BYTES_LIMIT, status: 1 });
+  try {
+    const value = JSON.parse(text);
+    return Object(value).return ?? value;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new Failure(1, `types: ${path}: not JSON`);
+  }
+}
+
+/** Returns QEMU's version as text, with the name of the package if it has one. */
+function versionText({ version }: Greeting): string {
+  const { qemu, package: origin } = version;
+  const { major, minor, micro } = Object(qemu);
+  return `${major}.${minor}.${micro}${origin ? ` (${origin})` : ""}`;
+}
+
+/** Prints the types in a schema; @throws Failure if it is not one */
+function printTypes(schema: unknown, source: string, version?: string): 0 {
+  try {
+    print(declarationsOf(schema, version).trimEnd());
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    throw new Failure(1, `types: ${source}: ${error.message}`);
+  }
+}
