@@ -140,6 +140,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/unix_socket",
   ],
   "platform/directory_watch": ["platform/socket_file"],
+  "platform/input": ["platform/failure"],
   "platform/journal": ["platform/audit_file", "platform/failure", "platform/systemd"],
   "platform/libc": [
     "platform/descriptors",

@@ -182,19 +182,28 @@ export const SUBCOMMANDS = {
   },
   exec: {
     summary: "run one command",
-    usage: ["[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON]"],
+    usage: [
+      "[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON | @FILE]",
+      "[--socket ADDR] [--timeout S] -",
+    ],
     about: [
       "Runs one command and prints its return value as JSON. If the path of ADDR has * or ?, runs it " +
       "at every socket that matches, and prints a line for each, in the order of the paths: " +
       '{"socket": PATH, "return": VALUE}, or "error" in place of "return". Each socket then has a ' +
       "timeout: that of --timeout, or 30 seconds.",
+      "With -, runs the commands on stdin in one session: a JSON object on each line, " +
+      '{"execute": NAME, "arguments": {...}, "id": ID}. Prints the replies in their order, a line for ' +
+      "each, with its id.",
     ],
     flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
-    operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
+    operands: [
+      { value: "COMMAND", kind: "command" },
+      { value: "key=value... | JSON | @FILE", many: true },
+    ],
     notes: [
       "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
-      "nested object. Exit status 1: QEMU returned an error; 77: a role refuses the command. With a " +
-      "glob, it is 0 if all returned a value, and otherwise 1.",
+      "nested object. @FILE has one JSON object. Exit status 1: QEMU returned an error; 77: a role " +
+      "refuses the command. With a glob or with -, it is 0 if all returned a value, and otherwise 1.",
     ],
   },
   events: {

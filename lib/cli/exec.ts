@@ -5,7 +5,9 @@
  */
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
+import { textOfFile } from "../platform/input.ts";
 import { print } from "../platform/output.ts";
+import { readJsonObject } from "../wire/json_text.ts";
 import { isFile } from "../policy/address.ts";
 import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
@@ -23,10 +25,15 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   if (command === undefined) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
   }
+  const isLines = command === "-";
+  if (isLines && rest.length > 0) {
+    throw new UsageError(`exec: unexpected argument ${rest[0]} after -; leave it out`);
+  }
   const argumentsText = readArguments(rest);
   const attempt = attemptOf("exec", given);
   const { address, seconds } = attempt;
   if (address.transport === "unix" && isFile(address) && hasWildcard(address.path)) {
+    if (isLines) throw new UsageError("exec: - needs one socket; correct --socket");
     const { execAtAll } = await import("./exec_many.ts");
     return await execAtAll(address.path, command, argumentsText, seconds);
   }
@@ -34,6 +41,7 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
+      if (isLines) return await (await import("./exec_lines.ts")).execLines(qmp);
       const answer = await replyTo(qmp, command, argumentsText);
       if ("desc" in answer) {
         const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
@@ -48,17 +56,22 @@ export async function runExec(given: Given): Promise<ExitStatus> {
 /**
  * Returns arguments as JSON text.
  *
- * @param words one JSON object, or any number of `key=value`; values keep their
- *   spelling, so that 64-bit integers lose no digits
+ * @param words one JSON object, one `@FILE` that has one, or any number of `key=value`; values keep
+ *   their spelling, so that 64-bit integers lose no digits
  * @param command the subcommand, for messages
- * @throws UsageError
+ * @throws UsageError; Failure if the file cannot be read
  */
 export function readArguments(words: readonly string[], command = "exec"): string {
   const [first] = words;
-  if (first?.startsWith("{")) {
+  const isInFile = first?.startsWith("@") === true;
+  if (isInFile || first?.startsWith("{")) {
     if (words.length > 1) {
-      throw new UsageError(`${command}: unexpected argument ${words[1]} after JSON; leave it out`);
+      const what = isInFile ? first : "JSON";
+      throw new UsageError(
+        `${command}: unexpected argument ${words[1]} after ${what}; leave it out`,
+      );
     }
+    if (isInFile) return argumentsIn(first!.slice(1), command);
     if (!isJson(first)) {
       throw new UsageError(
         `${command}: invalid argument ${first}: expected a JSON object, or key=value`,
@@ -77,6 +90,15 @@ export function readArguments(words: readonly string[], command = "exec"): strin
     plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word, command);
   }
   return spell(tree);
+}
+
+/** Returns the arguments in a file, on one line. */
+function argumentsIn(path: string, command: string): string {
+  const read = readJsonObject(new TextEncoder().encode(textOfFile(path)));
+  if ("text" in read) return read.text;
+  throw new UsageError(
+    `${command}: ${path}: ${read.wrong}; expected one JSON object with the arguments`,
+  );
 }
 
 /** The members of an object, by name; a value is JSON text. */

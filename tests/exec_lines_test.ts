@@ -1,0 +1,179 @@
+/**
+ * `qmpmux exec -`: commands on stdin, replies on stdout; and arguments in a file.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { readArguments } from "../lib/cli/exec.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
+import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
+import { Lines } from "./support/lines.ts";
+import { makePlace } from "./support/place.ts";
+import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
+import { programCommand, runQmpmux } from "./support/qmpmux.ts";
+
+/** `qmpmux exec -` that is running. */
+class Running implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly lines: Lines;
+  readonly errors: Lines;
+
+  constructor(path: string, ...args: string[]) {
+    const [command, first] = programCommand();
+    this.#child = new Deno.Command(command, {
+      args: [...first, "exec", "--socket", path, ...args, "-"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.lines = new Lines(this.#child.stdout);
+    this.errors = new Lines(this.#child.stderr);
+  }
+
+  async type(...lines: (string | Uint8Array<ArrayBuffer>)[]): Promise<void> {
+    for (const line of lines) {
+      await this.#input.write(
+        typeof line === "string" ? new TextEncoder().encode(`${line}\n`) : line,
+      );
+    }
+  }
+
+  /** Ends stdin; returns the exit status, and the lines that have not been read. */
+  async end(): Promise<{ code: number; stdout: string[]; stderr: string[] }> {
+    // After an error the program reads no more.
+    await this.#input.close().catch(() => {});
+    const stdout = await this.lines.rest();
+    const stderr = await this.errors.rest();
+    return { code: (await this.#child.status).code, stdout, stderr };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    await this.#child.status;
+  }
+}
+
+const NAMED: FakeQemuManners["answer"] = ({ name }) =>
+  name === "qmp_capabilities"
+    ? undefined
+    : name === "bad"
+    ? '{"error": {"class": "GenericError", "desc": "no"}}\r\n'
+    : `{"return": "${name}"}\r\n`;
+
+Deno.test("exec - prints each reply as it comes, with its id", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+  const running = new Running(qemu.path);
+  await running.type('{"execute": "one", "id": {"a": 18446744073709551615}}');
+  assertEquals(await running.lines.next(), '{"return": "one", "id": {"a": 18446744073709551615}}');
+  await running.type("", '{"execute": "two"}');
+  assertEquals(await running.lines.next(), '{"return": "two"}');
+  assertEquals(await running.end(), { code: 0, stdout: [], stderr: [] });
+});
+
+Deno.test("exec - ends with 1 if a command fails, and runs the others", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+  const running = new Running(qemu.path);
+  await running.type('{"execute": "bad", "id": 1}');
+  assertEquals(
+    await running.lines.next(),
+    '{"id": 1, "error": {"class": "GenericError", "desc": "no"}}',
+  );
+  await running.type('{"execute": "good", "arguments": {}, "id": 2}');
+  assertEquals(await running.end(), {
+    code: 1,
+    stdout: ['{"return": "good", "id": 2}'],
+    stderr: [],
+  });
+});
+
+for (
+  const [line, because] of [
+    ["nope", /line 2 of stdin: it is not an object; write \{"execute"/],
+    ['{"execute": "a"', /line 2 of stdin: .*JSON/],
+    ['{"run": "a"}', /line 2 of stdin: it has no member "execute"/],
+    ['{"execute": 5}', /line 2 of stdin: "execute" is not a string/],
+    ['{"execute": "a", "arguments": []}', /line 2 of stdin: "arguments" is not an object/],
+    ['{"execute": "a", "argument": {}}', /line 2 of stdin: unexpected member "argument"/],
+  ] as const
+) {
+  Deno.test(`exec - with a line ${line} says so after the replies before it, with 64`, async () => {
+    using place = makePlace();
+    await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+    const running = new Running(qemu.path);
+    await running.type('{"execute": "one"}', line);
+    const { code, stdout, stderr } = await running.end();
+    assertEquals([code, stdout], [64, ['{"return": "one"}']]);
+    assertMatch(stderr.join("\n"), because);
+    assertEquals(stderr.length, 1);
+  });
+}
+
+Deno.test("exec - refuses what is not UTF-8", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+  const running = new Running(qemu.path);
+  await running.type(Uint8Array.from([0x7b, 0xff, 0x0a]));
+  const { code, stderr } = await running.end();
+  assertEquals([code, stderr], [64, ["qmpmux: stdin is not UTF-8"]]);
+});
+
+Deno.test("exec - ends with 1 when the connection is lost, though stdin is open", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: ({ name }, { hangUp }) => {
+      if (name === "qmp_capabilities") return undefined;
+      hangUp();
+      return "";
+    },
+  });
+  const running = new Running(qemu.path);
+  await running.type('{"execute": "one"}');
+  assertMatch((await running.errors.next())!, /one got no reply, and its effect is unknown/);
+  assertEquals((await running.end()).code, 1);
+});
+
+Deno.test({
+  name: "exec - keeps the order of a thousand commands at a real QEMU",
+  ignore: WITHOUT_QEMU,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = await startQemu(`${place.path}/vm`);
+    const running = new Running(qemu.path);
+    const ids = Array.from({ length: 1000 }, (_, id) => id);
+    const typing = running.type(
+      ids.map((id) => `{"execute": "query-name", "id": ${id}}`).join("\n"),
+    );
+    for (const id of ids) assertEquals(await running.lines.next(), `{"return": {}, "id": ${id}}`);
+    await typing;
+    assertEquals((await running.end()).code, 0);
+  },
+});
+
+Deno.test("exec - takes no arguments, and one socket", async () => {
+  const more = await runQmpmux(["exec", "--socket", "/x", "-", "a=1"]);
+  assertEquals([more.code, more.stderr], [
+    64,
+    "qmpmux: exec: unexpected argument a=1 after -; leave it out\n",
+  ]);
+  const glob = await runQmpmux(["exec", "--socket", "/x/*", "-"]);
+  assertEquals([glob.code, glob.stderr], [
+    64,
+    "qmpmux: exec: - needs one socket; correct --socket\n",
+  ]);
+});
+
+Deno.test("readArguments() reads a file, on one line and with the spelling of its numbers", () => {
+  using place = makePlace();
+  const path = `${place.path}/args.json`;
+  Deno.writeTextFileSync(path, '{\n  "size": 18446744073709551615,\n  "name": "\u00e9"\n}\n');
+  assertEquals(readArguments([`@${path}`]), '{"size": 18446744073709551615, "name": "\\u00e9"}');
+  Deno.writeTextFileSync(path, "[1]");
+  assertThrows(() => readArguments([`@${path}`]), UsageError, "expected one JSON object");
+  assertThrows(() => readArguments([`@${path}`, "a=1"]), UsageError, "unexpected argument a=1");
+  assertThrows(() => readArguments([`@${place.path}/none`]), UsageError, "file not found");
+});
