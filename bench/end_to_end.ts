@@ -157,21 +157,30 @@ async function crowds({ rows }: Report, ways: Readonly<Record<string, string>>):
   }
 }
 
-/** Measures a client that sends few commands beside one that always has 10,000 queries waiting. */
+/** The floods beside which a quiet client is measured: its commands, the figure, and the goal. */
+const FLOODS = [
+  { oob: [], depth: 10_000, command: STATUS, count: 2000, figure: "p99", goal: 3 },
+  { oob: ["-o"], depth: 200, command: EVERY_TIME, count: 600, figure: "p50", goal: 2 },
+] as const;
+
+/** Measures a client that sends few commands beside one that always has many queries waiting. */
 async function quiet(
   { rows }: Report,
   { qmpmux }: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const p99 = async () => (await qmpload(["lat", qmpmux!, "2000", STATUS])).p99!;
-  const beside = async () => {
-    await using _flood = await startLoad(["thr", qmpmux!, "1", "10000", "600", EVERY_TIME]);
-    return await p99();
-  };
-  const figures = await inTurns(ROUNDS, { qmpmux: beside, alone: p99 });
-  const goals = [{ against: "alone", better: "less", goal: 3 } as const];
-  rows.push(
-    row("end_to_end", "a quiet client beside a flood of 10,000, p99", "us", figures, goals),
-  );
+  for (const { oob, depth, command, count, figure, goal } of FLOODS) {
+    const alone = async () => (await qmpload(["lat", qmpmux!, String(count), command]))[figure]!;
+    const beside = async () => {
+      const flood = [...oob, "thr", qmpmux!, "1", String(depth), "600", EVERY_TIME];
+      await using _flood = await startLoad(flood);
+      return await alone();
+    };
+    const figures = await inTurns(ROUNDS, { qmpmux: beside, alone });
+    const goals = [{ against: "alone", better: "less", goal } as const];
+    const kind = `${depth.toLocaleString("en")}${oob.length > 0 ? " with oob" : ""}`;
+    const work = `a quiet client beside a flood of ${kind}, ${figure}`;
+    rows.push(row("end_to_end", work, "us", figures, goals));
+  }
 }
 
 async function scale(
