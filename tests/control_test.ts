@@ -210,6 +210,32 @@ Deno.test("an administrator at a VM sees that VM and no other", () => {
   assertMatch(root.peer.take().join(), /VM 'b' not found/);
 });
 
+Deno.test("clients of a glob are disconnected some at a time, and the reply comes last", () => {
+  const later: (() => void)[] = [];
+  const vm = new Stage(60, { vm: "a" });
+  const control = new Stage(60, {
+    administration: { many: true, vms: () => [vm.mux.administered] },
+    later: (task) => void later.push(task),
+  });
+  const admin = control.connect("admin", CONTROL);
+  admin.say('{"execute":"qmp_capabilities"}');
+  vm.qemuReady();
+  const clients = Array.from({ length: 50 }, (_, i) => vm.ready(`client${i}`));
+  const closed = (): number => clients.filter(({ peer }) => peer.closed !== undefined).length;
+  admin.peer.take();
+  admin.say(own("disconnect-client", { name: "*" }));
+  const counts = [closed()];
+  // One that leaves by itself meanwhile is passed over.
+  vm.mux.detached([...vm.mux.monitors].at(-1)!);
+  while (later.length > 0) {
+    assertEquals(admin.peer.take(), []);
+    later.shift()!();
+    counts.push(closed());
+  }
+  assertEquals(counts, [16, 32, 48, 49]);
+  assertEquals(admin.peer.take(), ['{"return": {}, "id": 1}']);
+});
+
 Deno.test("a VM that is removed while clients are listed is left out from then on", () => {
   const later: (() => void)[] = [];
   const vms = ["a", "b"].map((vm) => new Stage(60, { vm }));

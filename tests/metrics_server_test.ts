@@ -13,11 +13,23 @@ import { within } from "./support/deadline.ts";
 import { FakeLog } from "./support/fake_log.ts";
 import { makePlace } from "./support/place.ts";
 
-const render = (): string => "# TYPE qmpmux_a counter\nqmpmux_a 1\n";
+const METRICS = "# TYPE qmpmux_a counter\nqmpmux_a 1\n";
+
+/** Returns the metrics in two parts. */
+function render(): Promise<readonly Uint8Array[]> {
+  const bytes = new TextEncoder().encode(METRICS);
+  return Promise.resolve([bytes.subarray(0, 9), bytes.subarray(9)]);
+}
+
+/** Returns the response to a request as a text. */
+async function answerText(request: string, hosts?: readonly string[]): Promise<string> {
+  const parts = await answerTo(request, render, hosts);
+  return await new Blob([...parts] as BlobPart[]).text();
+}
 
 /** Returns the status line of the response to a request. */
-function statusOf(request: string): string {
-  return answerTo(request, render).split("\r\n")[0]!;
+async function statusOf(request: string): Promise<string> {
+  return (await answerText(request)).split("\r\n")[0]!;
 }
 
 /** Starts a server at an address, which is closed when the test ends. */
@@ -53,28 +65,28 @@ async function heard(socket: Deno.Conn): Promise<string> {
   }
 }
 
-Deno.test("answerTo() returns the metrics for GET /metrics", () => {
+Deno.test("answerTo() returns the metrics for GET /metrics", async () => {
   assertEquals(
-    answerTo("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", render),
+    await answerText("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" +
-      "Content-Length: 35\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + render(),
+      "Content-Length: 35\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + METRICS,
   );
 });
 
-Deno.test("answerTo() accepts a query after the path, and lines without CR", () => {
-  assertEquals(statusOf("GET /metrics?name[]=a HTTP/1.0\n\n"), "HTTP/1.1 200 OK");
+Deno.test("answerTo() accepts a query after the path, and lines without CR", async () => {
+  assertEquals(await statusOf("GET /metrics?name[]=a HTTP/1.0\n\n"), "HTTP/1.1 200 OK");
 });
 
-Deno.test("answerTo() returns only the head for HEAD", () => {
-  const answer = answerTo("HEAD /metrics HTTP/1.1\r\n\r\n", render);
+Deno.test("answerTo() returns only the head for HEAD", async () => {
+  const answer = await answerText("HEAD /metrics HTTP/1.1\r\n\r\n");
   assert(answer.includes("Content-Length: 35\r\n") && answer.endsWith("\r\n\r\n"));
 });
 
-Deno.test("answerTo() refuses other paths, methods, and malformed requests", () => {
-  assertEquals(statusOf("GET / HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
-  assertEquals(statusOf("POST /metrics HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
-  assertEquals(statusOf('{"execute": "quit"}\r\n\r\n'), "HTTP/1.1 400 Bad Request");
-  assertEquals(statusOf(""), "HTTP/1.1 400 Bad Request");
+Deno.test("answerTo() refuses other paths, methods, and malformed requests", async () => {
+  assertEquals(await statusOf("GET / HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
+  assertEquals(await statusOf("POST /metrics HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
+  assertEquals(await statusOf('{"execute": "quit"}\r\n\r\n'), "HTTP/1.1 400 Bad Request");
+  assertEquals(await statusOf(""), "HTTP/1.1 400 Bad Request");
 });
 
 const HOSTS = ["node1.example", "[fd00::1]"];
@@ -104,28 +116,28 @@ for (
     ["Host: localhost, evil.example", "403 Forbidden"],
   ] as const
 ) {
-  Deno.test(`answerTo() on TCP returns ${status} for ${JSON.stringify(headers)}`, () => {
+  Deno.test(`answerTo() on TCP returns ${status} for ${JSON.stringify(headers)}`, async () => {
     for (const end of ["\r\n", "\n"]) {
       const request = `GET /metrics HTTP/1.1\r\n${headers}\r\n\r\n`.replaceAll("\r\n", end);
-      const answer = answerTo(request, render, HOSTS);
+      const answer = await answerText(request, HOSTS);
       assertEquals(answer.split("\r\n")[0], `HTTP/1.1 ${status}`);
       assertEquals(answer.includes("qmpmux_a 1"), status === "200 OK");
     }
   });
 }
 
-Deno.test("answerTo() on TCP names the address to request instead, for any path", () => {
+Deno.test("answerTo() on TCP names the address to request instead, for any path", async () => {
   for (const path of ["/metrics", "/"]) {
-    const answer = answerTo(`GET ${path} HTTP/1.1\r\nHost: evil.example\r\n\r\n`, render, []);
+    const answer = await answerText(`GET ${path} HTTP/1.1\r\nHost: evil.example\r\n\r\n`, []);
     assert(answer.startsWith("HTTP/1.1 403 "));
     assert(answer.includes("use localhost, 127.0.0.1 or [::1], or allow the name with "));
     assert(!answer.includes("evil"));
   }
 });
 
-Deno.test("answerTo() does not read a line of the body as a header", () => {
+Deno.test("answerTo() does not read a line of the body as a header", async () => {
   const request = "GET /metrics HTTP/1.1\r\n\r\nHost: localhost\r\n\r\n";
-  assert(answerTo(request, render, []).startsWith("HTTP/1.1 403 "));
+  assert((await answerText(request, [])).startsWith("HTTP/1.1 403 "));
 });
 
 Deno.test("MetricsServer checks the host on a port, and on a socket file if it is given host names", async () => {
@@ -158,7 +170,7 @@ Deno.test("MetricsServer answers on a socket file of the requested mode", async 
     using socket = await Deno.connect({ transport: "unix", path });
     await write(socket, "GET /met");
     await write(socket, "rics HTTP/1.1\r\n\r\n");
-    assert((await heard(socket)).endsWith(render()));
+    assert((await heard(socket)).endsWith(METRICS));
   }
   assertEquals([...Deno.readDirSync(place.path)], []);
 });
@@ -167,7 +179,7 @@ Deno.test("MetricsServer answers fetch() on a port of this machine", async () =>
   await using server = await serving("tcp:127.0.0.1:0");
   const url = `http://${server.address.slice("tcp:".length)}/metrics`;
   const response = await within("an answer", fetch(url));
-  assertEquals([response.status, await response.text()], [200, render()]);
+  assertEquals([response.status, await response.text()], [200, METRICS]);
 });
 
 Deno.test("MetricsServer reports a request that is too long as malformed", async () => {

@@ -200,7 +200,7 @@ class Daemon {
     const old = this.#metrics;
     const place = metrics && placeText(metrics);
     if (place === this.#metricsPlace) return NO_CHANGE;
-    const render = (): string => this.#records.render();
+    const render = (): ReturnType<Records["render"]> => this.#records.render();
     const hosts = (): readonly string[] => this.#settings["metrics-host"] ?? [];
     const take = (name: string): number => this.#service.sockets.take(name);
     const server = metrics &&

@@ -26,10 +26,15 @@ const MARKS: Marks = { soft: Infinity, hard: 64 << 20, patience: Infinity };
 
 const ENCODER = new TextEncoder();
 
+/** A function that returns a text, as parts of it. */
+export type Render = () => Promise<readonly Uint8Array[]>;
+
 /** A server that responds with the text that `render` returns. */
 export class MetricsServer implements Disposable {
   readonly #listener: Listener;
-  readonly #render: () => string;
+  readonly #render: Render;
+  /** The text that is being rendered, for all clients that have asked meanwhile. */
+  #rendering: ReturnType<Render> | undefined;
   /** The host names it accepts, besides those of this host; `undefined` accepts any. */
   readonly #hosts: () => readonly string[] | undefined;
   readonly #askers = new Map<Connection, Promise<void>>();
@@ -40,7 +45,7 @@ export class MetricsServer implements Disposable {
    * @param hosts returns the host names that requests may use, besides those of this host. Clients
    * of a unix socket do not connect by name, so there an empty list allows any.
    */
-  constructor(listener: Listener, render: () => string, hosts: () => readonly string[]) {
+  constructor(listener: Listener, render: Render, hosts: () => readonly string[]) {
     this.#listener = listener;
     this.#render = render;
     this.#hosts = () => listener.isTcp || hosts().length > 0 ? hosts() : undefined;
@@ -73,6 +78,16 @@ export class MetricsServer implements Disposable {
     this.#askers.set(asker, this.#serve(asker).finally(() => this.#askers.delete(asker)));
   }
 
+  async #answer(asker: Connection, request: string): Promise<void> {
+    const render = (): ReturnType<Render> =>
+      this.#rendering ??= this.#render().finally(() => this.#rendering = undefined);
+    const parts = await answerTo(request, render, this.#hosts());
+    // It may have left, or have asked for too long.
+    if (asker.closing) return;
+    for (const part of parts) asker.send(part);
+    asker.close();
+  }
+
   async #serve(asker: Connection): Promise<void> {
     const late = setTimeout(() => asker.end(), PATIENCE_MS);
     const decoder = new TextDecoder();
@@ -82,10 +97,7 @@ export class MetricsServer implements Disposable {
         request += decoder.decode(chunk, { stream: true });
         const isWhole = /\r?\n\r?\n/.test(request);
         if (!isWhole && request.length < REQUEST_CHARS_LIMIT) return undefined;
-        const answer = answerTo(isWhole ? request : "", this.#render, this.#hosts());
-        asker.send(ENCODER.encode(answer));
-        asker.close();
-        return undefined;
+        return this.#answer(asker, isWhole ? request : "");
       });
       // The client has ended its stream without a complete request.
       if (!asker.closing) asker.end();
@@ -97,15 +109,15 @@ export class MetricsServer implements Disposable {
 }
 
 /**
- * Returns the response to a request.
+ * Returns the response to a request, as parts of it.
  *
  * @param hosts the accepted host names, besides those of this host; `undefined` accepts any
  */
-export function answerTo(
+export async function answerTo(
   request: string,
-  render: () => string,
+  render: Render,
   hosts?: readonly string[],
-): string {
+): Promise<readonly Uint8Array[]> {
   const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.\d\r?\n/.exec(request) ?? [];
   if (method === undefined || target === undefined) return answer("400 Bad Request", "no request");
   if (hosts !== undefined && !isFor(request, hosts)) {
@@ -121,8 +133,9 @@ export function answerTo(
   if (method !== "GET" && method !== "HEAD") {
     return answer("405 Method Not Allowed", "use GET or HEAD", ["Allow: GET, HEAD"]);
   }
-  const whole = answer("200 OK", render(), ["Cache-Control: no-store"], PROMETHEUS);
-  return method === "HEAD" ? whole.slice(0, whole.indexOf("\r\n\r\n") + 4) : whole;
+  const parts = await render();
+  const head = headOf("200 OK", parts, ["Cache-Control: no-store"], PROMETHEUS);
+  return method === "HEAD" ? [head] : [head, ...parts];
 }
 
 /** A `Host:` header, with its host captured. */
@@ -146,19 +159,23 @@ function isFor(request: string, hosts: readonly string[]): boolean {
 
 const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";
 
-function answer(
+function answer(status: string, text: string, headers: readonly string[] = []): Uint8Array[] {
+  const body = ENCODER.encode(`${text}\n`);
+  return [headOf(status, [body], headers, "text/plain; charset=utf-8"), body];
+}
+
+function headOf(
   status: string,
-  text: string,
-  headers: readonly string[] = [],
-  type = "text/plain; charset=utf-8",
-): string {
-  const body = text.endsWith("\n") ? text : `${text}\n`;
+  body: readonly Uint8Array[],
+  headers: readonly string[],
+  type: string,
+): Uint8Array {
   const head = [
     `HTTP/1.1 ${status}`,
     `Content-Type: ${type}`,
-    `Content-Length: ${ENCODER.encode(body).length}`,
+    `Content-Length: ${body.reduce((sum, { length }) => sum + length, 0)}`,
     ...headers,
     "Connection: close",
   ];
-  return `${head.join("\r\n")}\r\n\r\n${body}`;
+  return ENCODER.encode(`${head.join("\r\n")}\r\n\r\n`);
 }

@@ -10,7 +10,7 @@ import { HARMLESS, isOwn } from "../hub/own_commands.ts";
 import { Audit } from "../observe/audit.ts";
 import type { InternalErrorPlace, Observer, Recording } from "../observe/observer.ts";
 import { type Gauges, MetricsRecorder, ProcessRecorder } from "../observe/metrics_recorder.ts";
-import { Metrics } from "../observe/prometheus.ts";
+import { type Metrics, MetricsText } from "../observe/prometheus.ts";
 import { OBSERVER_COMMANDS } from "../policy/observer_role.ts";
 import { operatorRows } from "../policy/operator_role.ts";
 import type { ServeSettings } from "../config/settings.ts";
@@ -22,6 +22,7 @@ import { Journal } from "../platform/journal.ts";
 import type { Log } from "../platform/log.ts";
 import { DENO_VERSION } from "../platform/runtime.ts";
 import type { Change } from "../platform/socket_file.ts";
+import { TURNS, UnbrokenWork } from "../platform/turns.ts";
 
 /** The commands that only read, or that affect only the client itself. */
 const READ: ReadonlySet<string> = new Set([
@@ -32,6 +33,11 @@ const READ: ReadonlySet<string> = new Set([
   "query-qmp-mode",
   ...HARMLESS,
 ]);
+
+/** The length of a slice of rendering, in seconds: as that of one client's work, or one VM if that takes longer. */
+const RENDER_SLICE_SECONDS = 0.0005;
+
+const ENCODER = new TextEncoder();
 
 /** The recorders that are enabled in the settings. */
 export class Records {
@@ -117,12 +123,30 @@ export class Records {
     return recordingOf(this.#process, this.#gate(undefined));
   }
 
-  /** Returns all metrics in Prometheus' text format. */
-  render(): string {
-    if (this.#process === undefined) return "";
+  /** Returns all metrics in Prometheus' text format, as parts of it; others have their turns meanwhile. */
+  async render(): Promise<readonly Uint8Array[]> {
+    const parts: Uint8Array[] = [];
+    const steps = this.#rendering(parts);
+    const work = new UnbrokenWork(this.#clock, RENDER_SLICE_SECONDS);
+    while (work.run(() => !steps.next().done)) await TURNS.next();
+    return parts;
+  }
+
+  /** Renders the metrics; yields after each VM, and after each part. */
+  *#rendering(parts: Uint8Array[]): Generator<undefined> {
+    if (this.#process === undefined) return;
     this.#process.update(this.#vms.size);
-    const ofVms = [...this.#vms].flatMap((vm) => vm.metrics ?? []);
-    return Metrics.render([this.#process.metrics, ...ofVms]);
+    const text = new MetricsText();
+    text.add(this.#process.metrics);
+    for (const vm of [...this.#vms]) {
+      const { metrics } = vm;
+      if (metrics !== undefined) text.add(metrics);
+      yield;
+    }
+    for (const part of text.parts()) {
+      parts.push(ENCODER.encode(part));
+      yield;
+    }
   }
 
   /** Counts a limit that was reached outside the VMs. */

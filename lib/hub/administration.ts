@@ -112,19 +112,20 @@ export function chosenVms(
 }
 
 /**
- * Disconnects the clients with a name, or with names that match a glob.
+ * Disconnects the clients with a name, or with names that match a glob; others may have a turn after
+ * each of them.
  *
  * @param asker the administrator, which no glob matches
  * @param vm a glob of the VMs' names
  * @throws ArgumentError if there is no such client, or a name is one of clients of several VMs and
  *   `vm` does not choose among them
  */
-export function disconnect(
+export function* disconnect(
   administration: Administration,
   asker: Monitor,
   name: string,
   vm: string | undefined,
-): void {
+): Generator<undefined> {
   const matches = matcherOf(name);
   const found = chosenVms(administration, vm).map((each) => {
     const monitors = [...each.monitors].filter((monitor) =>
@@ -138,7 +139,11 @@ export function disconnect(
     throw new ArgumentError(`Client '${name}' is at ${found.length} VMs; choose with 'vm'`);
   }
   for (const { vm, monitors } of found) {
-    for (const monitor of monitors) vm.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
+    for (const monitor of monitors) {
+      // It may have left since the last turn.
+      if (!monitor.left) vm.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
+      yield;
+    }
   }
 }
 

@@ -61,6 +61,9 @@ type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) =
 /** A function that yields the elements of a list; other clients may have a turn between two elements. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
 
+/** A function that yields after each step; other clients may have a turn then. */
+type Steps = (monitor: Monitor, args: Arguments, hub: Hub) => Iterator<unknown>;
+
 /** A command: who may run it (`administers`: administrators only) and whether it affects others (`changes`). */
 type OwnCommand =
   & { readonly administers: boolean; readonly changes: boolean }
@@ -69,14 +72,15 @@ type OwnCommand =
     | { readonly run: Run; readonly many?: List }
     | { readonly start: Start }
     | { readonly list: List }
+    | { readonly steps: Steps }
   );
 
 /** The reasons of decisions that no rule makes. */
 const FOR_ADMINISTRATORS = "it is for roles that administer qmpmux";
 const FOR_EVERYONE = "it is for every client";
 
-/** The number of list elements made in a turn. */
-const ELEMENTS_A_TURN = 16;
+/** The number of list elements made, or of steps done, in a turn. */
+const STEPS_A_TURN = 16;
 
 const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   ["set-event-filter", {
@@ -157,12 +161,11 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
   ["disconnect-client", {
     administers: true,
     changes: true,
-    run: (asker, args, hub) => {
+    steps: (asker, args, hub) => {
       const name = args.takeString("name");
       const vm = args.takeOptionalString("vm");
       args.end();
-      disconnect(hub.administration, asker, name, vm);
-      return {};
+      return disconnect(hub.administration, asker, name, vm);
     },
   }],
   ["reload", {
@@ -238,6 +241,10 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
     return monitor.answer(command.id, false, hub.recorder.recordWhenSent(monitor, command, answer));
   }
   if ("list" in own) return list(monitor, command, own.list, hub);
+  if ("steps" in own) {
+    const take = (): Iterator<unknown> => own.steps(monitor, new Arguments(command), hub);
+    return inTurns(monitor, command, { take, step: () => {}, end: () => returnReply("{}") }, hub);
+  }
   // A command that finishes later keeps its place among the replies.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
@@ -255,18 +262,37 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
   }
 }
 
-/** Answers with a list. It is made in several turns, once the replies before it have been sent. */
+/** Answers with a list. */
 function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
   const { isPretty } = monitor;
   const elements: string[] = [];
-  let made: Iterator<unknown> | undefined;
-  /** Makes some more elements; returns whether the list is complete. */
-  const step = (): boolean => {
-    made ??= make(new Arguments(command), hub);
-    for (let i = 0; i < ELEMENTS_A_TURN; i++) {
-      const { done, value } = made.next();
+  inTurns(monitor, command, {
+    take: () => make(new Arguments(command), hub),
+    step: (value) => void elements.push(elementText(value, isPretty)),
+    end: () => listReply(elements, isPretty),
+  }, hub);
+}
+
+/** Work that is done in several turns. */
+interface Work {
+  /** Begins the work. */
+  take(): Iterator<unknown>;
+  /** Takes what a step has yielded. */
+  step(value: unknown): void;
+  /** Returns the reply after the last step. */
+  end(): Reply;
+}
+
+/** Answers after some work. It is done in several turns, once the replies before it have been sent. */
+function inTurns(monitor: Monitor, command: Command, { take, step, end }: Work, hub: Hub): void {
+  let work: Iterator<unknown> | undefined;
+  /** Runs some more steps; returns whether those were the last. */
+  const advance = (): boolean => {
+    work ??= take();
+    for (let i = 0; i < STEPS_A_TURN; i++) {
+      const { done, value } = work.next();
       if (done) return true;
-      elements.push(elementText(value, isPretty));
+      step(value);
     }
     return false;
   };
@@ -275,8 +301,8 @@ function list(monitor: Monitor, command: Command, make: List, hub: Hub): void {
     if (outcome) return attempted(outcome);
     const go = (): void => {
       try {
-        while (!step()) if (hub.later(monitor, go)) return;
-        outcome = () => listReply(elements, isPretty);
+        while (!advance()) if (hub.later(monitor, go)) return;
+        outcome = end;
       } catch (error) {
         outcome = () => {
           throw error;

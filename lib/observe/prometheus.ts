@@ -125,26 +125,11 @@ export class Metrics {
   readonly #labels: Labels;
   readonly #all: (Family | Histogram)[] = [];
 
-  /**
-   * Returns sets of metrics in Prometheus' text format, version 0.0.4.
-   *
-   * Metrics of one name become one, and equal series are added up.
-   */
+  /** Returns sets of metrics in Prometheus' text format; see {@linkcode MetricsText}. */
   static render(sets: Iterable<Metrics>): string {
-    const merged = new Map<string, { head: string; samples: Map<string, number> }>();
-    for (const family of [...sets].flatMap((set) => set.#all)) {
-      const { name, head } = family;
-      let into = merged.get(name);
-      if (!into) merged.set(name, into = { head, samples: new Map() });
-      const { samples } = into;
-      family.samples((series, value) => samples.set(series, (samples.get(series) ?? 0) + value));
-    }
-    let text = "";
-    for (const { head, samples } of merged.values()) {
-      text += head;
-      for (const [series, value] of samples) text += `${series} ${value}\n`;
-    }
-    return text;
+    const text = new MetricsText();
+    for (const set of sets) text.add(set);
+    return [...text.parts()].join("");
   }
 
   /**
@@ -171,12 +156,56 @@ export class Metrics {
     return this.#add(new Histogram(`qmpmux_${name}`, help, this.#labels));
   }
 
+  /** The metrics, in the order in which they were added. */
+  get all(): readonly (Family | Histogram)[] {
+    return this.#all;
+  }
+
   #add<F extends Family | Histogram>(family: F): F {
     if (this.#all.some(({ name }) => name === family.name)) {
       throw new Error(`There are two metrics named ${family.name}`);
     }
     this.#all.push(family);
     return family;
+  }
+}
+
+/** The lines of a part of a text. */
+const PART_LINES = 256;
+
+/**
+ * Sets of metrics in Prometheus' text format, version 0.0.4.
+ *
+ * Metrics of one name become one, and equal series are added up. Other work may be done between two
+ * sets, and between two parts of the text.
+ */
+export class MetricsText {
+  readonly #merged = new Map<string, { head: string; samples: Map<string, number> }>();
+
+  /** Adds the present numbers of a set. */
+  add(set: Metrics): void {
+    for (const family of set.all) {
+      const { name, head } = family;
+      let into = this.#merged.get(name);
+      if (!into) this.#merged.set(name, into = { head, samples: new Map() });
+      const { samples } = into;
+      family.samples((series, value) => samples.set(series, (samples.get(series) ?? 0) + value));
+    }
+  }
+
+  /** Yields the text in parts. */
+  *parts(): Generator<string> {
+    let [text, lines] = ["", 0];
+    for (const { head, samples } of this.#merged.values()) {
+      text += head;
+      for (const [series, value] of samples) {
+        text += `${series} ${value}\n`;
+        if (++lines % PART_LINES > 0) continue;
+        yield text;
+        text = "";
+      }
+    }
+    yield text;
   }
 }
 
