@@ -13,7 +13,7 @@ import type { Change } from "../platform/socket_file.ts";
 import { TURNS } from "../platform/turns.ts";
 import { ClientRegistry, type ClientSettings, type RegistryDeps } from "./client_registry.ts";
 import { InternalErrors, LimitLog } from "./limit_log.ts";
-import type { MachineDeps } from "./machine.ts";
+import { commonOptions, type MachineDeps } from "./machine.ts";
 
 /** The parts of the daemon that the control socket uses. */
 export interface ControlDeps
@@ -106,20 +106,11 @@ export class Control implements Disposable {
   }
 
   #muxOptions(settings: ServeSettings): MuxOptions {
-    const { clock, version, running } = this.#deps;
     return {
+      ...commonOptions(settings, this.#deps),
       vm: settings.vm ?? DEFAULT_VM,
       administration: this.#administration,
-      roles: settings.roles,
-      version,
-      handshakeTime: settings["handshake-timeout"],
-      onLoss: settings["on-loss"],
-      stallTime: settings["stall-timeout"],
       deadlines: [],
-      timeOfDay: () => clock.timeOfDay(),
-      clock: () => clock.now(),
-      running,
-      later: (task) => TURNS.add(task),
     };
   }
 }

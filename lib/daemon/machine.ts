@@ -9,6 +9,7 @@
 import { Mux } from "../hub/mux.ts";
 import type { MuxOptions } from "../hub/mux_options.ts";
 import type { MachineSettings } from "../config/machines.ts";
+import type { ServeSettings } from "../config/settings.ts";
 import type { Administered } from "../hub/administration.ts";
 import { addressText, isFile } from "../policy/address.ts";
 import type { Greeting } from "../wire/message.ts";
@@ -279,21 +280,30 @@ export class Machine implements Disposable {
 
   /** Returns the settings that concern the hub. */
   #muxOptions(settings: MachineSettings): MuxOptions {
-    const { clock, version, running } = this.#deps;
     return {
+      ...commonOptions(settings, this.#deps),
       vm: settings.vm,
       isNamed: this.#records.label !== undefined,
-      roles: settings.roles,
-      version,
-      handshakeTime: settings["handshake-timeout"],
-      onLoss: settings["on-loss"],
-      stallTime: settings["stall-timeout"],
       probesWhenIdle: settings.watchdog === "qemu",
       deadlines: settings.deadline,
-      timeOfDay: () => clock.timeOfDay(),
-      clock: () => clock.now(),
-      running,
-      later: (task) => TURNS.add(task),
     };
   }
+}
+
+/** Returns the settings of a hub that has a QEMU, and of that of a control socket. */
+export function commonOptions(
+  settings: ServeSettings | MachineSettings,
+  { clock, version, running }: Pick<MachineDeps, "clock" | "version" | "running">,
+): Omit<MuxOptions, "vm" | "deadlines"> {
+  return {
+    roles: settings.roles,
+    version,
+    handshakeTime: settings["handshake-timeout"],
+    onLoss: settings["on-loss"],
+    stallTime: settings["stall-timeout"],
+    timeOfDay: () => clock.timeOfDay(),
+    clock: () => clock.now(),
+    running,
+    later: (task) => TURNS.add(task),
+  };
 }
