@@ -9,6 +9,7 @@
 import { addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Machines, MachineSettings } from "../config/machines.ts";
+import { runLater } from "../platform/clock.ts";
 import type { Change } from "../platform/socket_file.ts";
 import { Discovery } from "./discovery.ts";
 import { ListenerAddresses } from "./listener_addresses.ts";
@@ -19,6 +20,9 @@ import { type Entry, naming, newEntry } from "./vm_entry.ts";
 
 /** The time that clients of a VM whose socket's place is gone are held, with `on-loss=hold`. */
 const HOLD_SECONDS = 30;
+
+/** The time in which changes of many VMs are reported together. */
+const REPORT_MS = 50;
 
 /** The parts of the daemon that the set uses. */
 export interface MachineSetDeps extends Omit<MachineDeps, "many">, UnservedDeps {
@@ -42,6 +46,8 @@ export class MachineSet implements Disposable {
   /** Whether the VMs that were there at the start have been opened. */
   #isOpen = false;
   #isServed = false;
+  /** Whether a change will be reported. */
+  #reports = false;
   readonly #stopped = Promise.withResolvers<void>();
 
   /** Creates a set that serves nothing yet. */
@@ -91,7 +97,18 @@ export class MachineSet implements Disposable {
     this.#changed();
   }
 
+  /** Reports that the state of a VM has changed: of many VMs several changes together, as all are looked at. */
   #changed(): void {
+    if (!this.#machines.many) return this.#report();
+    if (this.#reports) return;
+    this.#reports = true;
+    runLater(REPORT_MS, () => {
+      this.#reports = false;
+      this.#report();
+    });
+  }
+
+  #report(): void {
     if (this.#isOpen && !this.#isServed && this.overview.served) {
       this.#isServed = true;
       this.#deps.allServed();
