@@ -1,8 +1,7 @@
 /**
  * Completions, each in its shell: a tab pressed after a word.
  *
- * bash and zsh run in a terminal, and the test compares the words that the program then receives.
- * fish is asked for its candidates.
+ * `completion_live_test.ts` has what a monitor is asked for.
  *
  * @module
  */
@@ -15,12 +14,11 @@ import { LIMIT_NAMES } from "../lib/policy/limits.ts";
 import { OPTION_NAMES, type OptionRow, OPTIONS } from "../lib/config/options.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
-import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { commonBeginning, SHELLS, WITHIN } from "./support/shells.ts";
 
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
-const TYPIST = new URL("support/typist.py", import.meta.url).pathname;
 const COMMANDS: readonly (readonly [string, Subcommand])[] = Object.entries(SUBCOMMANDS);
 
 /** The words that are typed, and the last word after the tab. */
@@ -50,40 +48,6 @@ function each(before: string, words: readonly string[], joined = ""): Case[] {
   });
 }
 
-/** Runs a command with lines as its input; returns the lines of its output. */
-async function linesOf(command: string, args: string[], input: string[]): Promise<string[]> {
-  const child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input.map((line) => `${line}\n`).join("")));
-  await writer.close();
-  const { code, stdout } = await within(`${command} to end`, child.output());
-  assertEquals(code, 0);
-  return new TextDecoder().decode(stdout).split("\n").slice(0, -1);
-}
-
-/** A way to complete: the last word of each line that is typed, after a tab. */
-type Shell = (script: string, typed: string[]) => Promise<string[]>;
-
-/** Returns the longest common prefix of the candidates. */
-function commonBeginning(words: readonly string[]): string {
-  let common = words[0] ?? "";
-  while (!words.every((word) => word.startsWith(common))) common = common.slice(0, -1);
-  return common;
-}
-
-/** Writes a program that runs the qmpmux under test, in any working directory. */
-function writeProgram(path: string): string {
-  const [command, args] = programCommand();
-  // The shells have an environment of their own.
-  const env = ["DENO_DIR", "JSR_URL"].flatMap((name) => {
-    const value = Deno.env.get(name);
-    return value === undefined ? [] : [`${name}=${value}`];
-  });
-  const words = ["env", ...env, command, ...args].map((word) => `'${word}'`).join(" ");
-  Deno.writeTextFileSync(path, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
-  return path;
-}
-
 /** Creates the files and sockets that are completed, in a directory. */
 function fill(place: string): Disposable {
   Deno.mkdirSync(`${place}/run`);
@@ -96,36 +60,6 @@ function fill(place: string): Disposable {
   }
   return made;
 }
-
-function typist(how: string): Shell {
-  return async (script, typed) => {
-    const input = typed.map((line) => JSON.stringify(line));
-    const program = writeProgram(`${script}-program`);
-    const lines = await linesOf("python3", [TYPIST, how, script, program], input);
-    return lines.map((line) => JSON.parse(line).at(-1) ?? "");
-  };
-}
-
-const SHELLS: Readonly<Record<string, Shell>> = {
-  "bash": typist("bash"),
-  "zsh": typist("zsh"),
-  "zsh, from where it looks for functions,": typist("zsh PLACES"),
-  "fish": async (script, typed) => {
-    Deno.mkdirSync(`${script}-bin`);
-    writeProgram(`${script}-bin/qmpmux`);
-    const ask =
-      `cd (dirname ${script}); set PATH ${script}-bin $PATH; source ${script}; while read -l line; complete -C "qmpmux $line"; echo =; end`;
-    const lines = await linesOf("fish", ["--no-config", "-c", ask], typed);
-    const answers = `\n${lines.join("\n")}`.split(/\n=(?=\n|$)/).slice(0, -1);
-    return answers.map((answer, i) => {
-      const words = answer.split("\n").slice(1).map((line) => line.split("\t")[0]!);
-      const last = typed[i]!.split(/(?<!\\) /).at(-1)!.replaceAll("\\", "");
-      // fish 4 also offers words that contain the letters; those that begin with them are first.
-      const begun = words.filter((word) => word.startsWith(last));
-      return words.length > 0 ? commonBeginning(begun.length > 0 ? begun : words) : last;
-    });
-  },
-};
 
 function lastWord([typed, line]: Case): Case {
   return [typed, line.split(" ").at(-1)!];
@@ -238,8 +172,12 @@ for (const [how, shell] of Object.entries(SHELLS)) {
 }
 
 /** The names that `qmpmux __complete` prints; it prints nothing else. */
-async function completed(words: string[], env: Record<string, string> = {}): Promise<string[]> {
-  const { code, stdout, stderr } = await runQmpmux(["__complete", ...words], env);
+async function completed(
+  words: string[],
+  env: Record<string, string> = {},
+  time = WITHIN,
+): Promise<string[]> {
+  const { code, stdout, stderr } = await runQmpmux(["__complete", time, ...words], env);
   assertEquals([code, stderr], [0, ""]);
   return stdout.split("\n").slice(0, -1).map((line) => line.split("\t")[0]!);
 }
@@ -273,12 +211,14 @@ Deno.test("qmpmux __complete prints nothing if no monitor answers", async () => 
   using place = makePlace();
   const path = `${place.path}/silent`;
   using _listener = Deno.listen({ transport: "unix", path });
+  const soon = (...words: string[]): Promise<string[]> => completed(words, {}, "--within=100");
   for (const socket of [path, `${place.path}/none`, "tcp:", ""]) {
-    assertEquals(await completed(["exec", "--socket", socket, "query-"]), []);
-    assertEquals(await completed(["wait", "-s", socket, "--event", "SHUTD"]), ["SHUTDOWN"]);
+    assertEquals(await soon("exec", "--socket", socket, "query-"), []);
+    assertEquals(await soon("exec", "--socket", socket, "stop", "a"), []);
+    assertEquals(await soon("wait", "-s", socket, "--event", "SHUTD"), ["SHUTDOWN"]);
   }
-  assertEquals(await completed(["kick", "o"]), []);
-  assertEquals(await completed(["exec", "--socket", `${place.path}/none/`]), []);
+  assertEquals(await soon("kick", "o"), []);
+  assertEquals(await soon("exec", "--socket", `${place.path}/none/`), []);
 });
 
 Deno.test("qmpmux __complete knows the roles of the configuration file", async () => {

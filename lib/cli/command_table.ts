@@ -156,7 +156,7 @@ export const SUBCOMMANDS = {
   can: {
     summary: "tell whether a role may run a command",
     usage: [
-      "[--config FILE | --control ADDR] --as ROLE [--json] COMMAND [key=value... | JSON]",
+      "[--config FILE | --control ADDR] --as ROLE [--json] COMMAND [key=value... | JSON | @FILE]",
     ],
     about: [
       "Tells whether clients with a role may run a command with these arguments, and which rule " +
@@ -174,7 +174,11 @@ export const SUBCOMMANDS = {
       json: { help: "print the answer as JSON" },
       timeout: TIMEOUT,
     },
-    operands: [{ value: "COMMAND", kind: "command" }, { value: "key=value... | JSON", many: true }],
+    operands: [{ value: "COMMAND", kind: "command" }, {
+      value: "key=value... | JSON | @FILE",
+      kind: "argument",
+      many: true,
+    }],
     notes: [
       "The arguments are read as by exec. Nothing is run. Exit status 0: the role allows the command; " +
       "1: it refuses it; 64: the role does not exist; 78: an error in the file.",
@@ -198,7 +202,7 @@ export const SUBCOMMANDS = {
     flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
     operands: [
       { value: "COMMAND", kind: "command" },
-      { value: "key=value... | JSON | @FILE", many: true },
+      { value: "key=value... | JSON | @FILE", kind: "argument", many: true },
     ],
     notes: [
       "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
@@ -310,8 +314,9 @@ export const SUBCOMMANDS = {
     summary: "print the completion script for a shell",
     usage: ["bash|zsh|fish"],
     about: [
-      "Prints a script that completes subcommands, flags and values, including the names of commands, " +
-      "events and clients.",
+      "Prints a script that completes subcommands, flags and values. The names of commands, their " +
+      "arguments, events, clients and VMs come from the monitor on the command line, or in " +
+      "QMPMUX_SOCKET or QMPMUX_CONTROL, if it answers within 100 ms.",
     ],
     flags: {},
     operands: [{ value: "SHELL", words: ["bash", "zsh", "fish"] }],

@@ -2,22 +2,19 @@
  * `qmpmux completion`: scripts that make a shell call `qmpmux __complete`, and its output.
  *
  * A script passes the words up to the cursor, and reads one candidate per line. It adds
- * no space after a candidate that ends with `=`, `:`, `/` or `,`, because more follows.
+ * no space after a candidate that ends with `=`, `:`, `/`, `,` or `.`, because more follows.
  * `__complete` reports no errors: if something fails, it prints no candidates.
  *
  * @module
  */
 
-import { withTimeout } from "../platform/clock.ts";
 import type { ExitStatus } from "../platform/failure.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { OPTIONS } from "../config/options.ts";
 import type { CompletionKind } from "../config/value_kinds.ts";
-import { connect } from "../client/qmp.ts";
 import { print } from "../platform/output.ts";
 import { pathsFrom } from "../platform/paths.ts";
-import { type Address, addressText } from "../policy/address.ts";
 import { EVENT_NAMES } from "../policy/event_filter.ts";
 import { LIMITS } from "../policy/limits.ts";
 import {
@@ -28,7 +25,10 @@ import {
   type SubcommandName,
   SUBCOMMANDS,
 } from "./command_table.ts";
+import { argumentsFor } from "./completion_arguments.ts";
+import { namesOf, rowsOf } from "./completion_names.ts";
 import { administrationOf, type Given, readFlags, socketOf } from "./flags.ts";
+import type { Row } from "./table.ts";
 
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# Completions of qmpmux for bash, made by: qmpmux completion bash
@@ -44,7 +44,7 @@ _qmpmux() {
   # bash replaces only the part after the last of its own word breaks.
   while [[ $cut && ( $cut != *[=:] || $COMP_WORDBREAKS != *"\${cut: -1}"* ) ]]; do cut=\${cut%?}; done
   while IFS=$'\\t' read -r each _; do
-    [[ $each == *[=:/,] ]] && compopt -o nospace 2>/dev/null
+    [[ $each == *[=:/,.] ]] && compopt -o nospace 2>/dev/null
     each=\${each#"$cut"}
     [[ $each == *[!A-Za-z0-9_./:=,@%+-]* ]] && printf -v each %q "$each"
     COMPREPLY+=("$each")
@@ -61,7 +61,7 @@ _qmpmux() {
   local -a closed open
   while IFS=$'\\t' read -r value help; do
     each=\${value//:/\\\\:}\${help:+:$help}
-    [[ $value == *[=:/,] ]] && open+=("$each") || closed+=("$each")
+    [[ $value == *[=:/,.] ]] && open+=("$each") || closed+=("$each")
   done < <("\${(Q)words[1]}" __complete "\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}" 2>/dev/null)
   _describe -V qmpmux open -S '' && ret=0
   _describe -V qmpmux closed && ret=0
@@ -113,8 +113,8 @@ export function completionText(shell: string): string {
   );
 }
 
-/** The timeout for a monitor's reply. */
-const PATIENCE_MS = 300;
+/** The time for a monitor's replies: a user who has pressed tab waits for them. */
+const PATIENCE_MS = 100;
 
 /** The prefixes of an address; the last is for listeners only. */
 const FORMS = ["unix:", "unix-abstract:", "tcp:", "fd:"];
@@ -122,40 +122,104 @@ const FORMS = ["unix:", "unix-abstract:", "tcp:", "fd:"];
 /** A word that can replace the last word of the command line, and its help. */
 export type Candidate = readonly [word: string, ...help: string[]];
 
-/** A function that returns the candidates for a value; `given` returns the flags and operands before it. */
-type Finder = (begun: string, command: SubcommandName, given: () => Given) =>
-  | readonly Candidate[]
-  | Promise<readonly Candidate[]>;
+/** The begun value, and the words before it. */
+interface Place {
+  /** The beginning of the value. */
+  readonly begun: string;
+  /** The subcommand. */
+  readonly command: SubcommandName;
+  /** The time for a monitor's replies in milliseconds. */
+  readonly patience: number;
+  /** Returns the flags and operands before it. */
+  given(): Given;
+}
+
+/** A function that returns the candidates for a value. */
+type Finder = (place: Place) => readonly Candidate[] | Promise<readonly Candidate[]>;
 
 const KINDS: Readonly<Record<CompletionKind, Finder>> = {
-  file: (begun) => pathsFrom(begun, false).map((path) => [path]),
-  address: (begun) => addresses(begun, FORMS.slice(0, -1)),
+  file: ({ begun }) => pathsFrom(begun, false).map((path) => [path]),
+  address: ({ begun }) => addresses(begun, FORMS.slice(0, -1)),
   listener: listeners,
-  command: (_, command, given) => namesOf("query-commands", socketOf(command, given())),
-  client: (_, command, given) =>
-    namesOf("__org.qmpmux_query-clients", administrationOf(command, given())),
-  vm: (_, command, given) =>
-    namesOf("__org.qmpmux_query-status", administrationOf(command, given()), ({ vm }) => vm),
-  role: (_begun, _command, given) => roles(given),
-  event: async (_, command, given) => {
+  command: async (place) => {
+    const found = await orNone(() => askedMonitor(place, "query-commands"));
+    return found.length > 0 || place.command !== "can" ? found : await knownCommands();
+  },
+  argument: async (place) => {
+    const { command, given, patience, begun } = place;
+    const [name, ...earlier] = given().operands;
+    if (begun.startsWith("@")) return pathsFrom(begun.slice(1), false).map((path) => [`@${path}`]);
+    if (name === undefined || begun.startsWith("{")) return [];
+    const schema = await rowsOf("query-qmp-schema", socketOf(command, given()), patience);
+    return argumentsFor(schema, name, earlier, begun);
+  },
+  client: (place) => askedAdministrator(place, "query-clients"),
+  vm: (place) => askedAdministrator(place, "query-status", ({ vm }) => vm),
+  role: (place) => roles(place),
+  event: async (place) => {
     const eventName = (row: Row): unknown => row["meta-type"] === "event" ? row["name"] : undefined;
-    const found = await orNone(() =>
-      namesOf("query-qmp-schema", socketOf(command, given()), eventName)
-    );
+    const found = await orNone(() => askedMonitor(place, "query-qmp-schema", eventName));
     return found.length > 0 ? found : EVENT_NAMES.map((name) => [name]);
   },
 };
 
-/** Prints the candidates for the last word, one per line, each followed by a tab and its help. */
+/** Returns names that the monitor on the command line reports; @throws Error if it does not answer */
+async function askedMonitor(
+  { command, given, patience }: Place,
+  ask: string,
+  nameOf?: (row: Row) => unknown,
+): Promise<readonly Candidate[]> {
+  const names = await namesOf(ask, socketOf(command, given()), patience, nameOf);
+  return names.map((name) => [name]);
+}
+
+/** Returns names that a qmpmux reports to administrators; @throws Error if it does not answer */
+async function askedAdministrator(
+  { command, given, patience }: Place,
+  ask: string,
+  nameOf?: (row: Row) => unknown,
+): Promise<readonly Candidate[]> {
+  const address = administrationOf(command, given());
+  const names = await namesOf(`__org.qmpmux_${ask}`, address, patience, nameOf);
+  return names.map((name) => [name]);
+}
+
+/** Returns the commands of all known versions of QEMU. */
+async function knownCommands(): Promise<readonly Candidate[]> {
+  const { operatorRows } = await import("../policy/operator_role.ts");
+  return [...operatorRows().keys()].map((name) => [name]);
+}
+
+/** The first word after `__complete` that sets the time for a monitor's replies; the scripts give none. */
+const WITHIN = /^--within=(\d{1,6})$/;
+
+/**
+ * Prints the candidates for the last word, one per line, each followed by a tab and its help.
+ *
+ * A shell asks while a user types: an error is not reported there, whatever it is.
+ */
 export async function runComplete(words: readonly string[]): Promise<0> {
-  const found = await candidates(words);
-  const lines = found.filter(([word]) => !/\p{Cc}/u.test(word)).map((each) => each.join("\t"));
-  if (lines.length > 0) print(lines.join("\n"));
+  const [, time] = WITHIN.exec(words[0] ?? "") ?? [];
+  const rest = time === undefined ? words : words.slice(1);
+  await orNone(async () => {
+    const found = await candidates(rest, time === undefined ? PATIENCE_MS : Number(time));
+    const lines = found.filter(([word]) => !/\p{Cc}/u.test(word)).map((each) => each.join("\t"));
+    if (lines.length > 0) print(lines.join("\n"));
+    return [];
+  });
   return 0;
 }
 
-/** Returns the candidates for the last word of a command line, which is given without the program's name. */
-export async function candidates(words: readonly string[]): Promise<readonly Candidate[]> {
+/**
+ * Returns the candidates for the last word of a command line.
+ *
+ * @param words the words without the program's name
+ * @param patience the time for a monitor's replies in milliseconds
+ */
+export async function candidates(
+  words: readonly string[],
+  patience = PATIENCE_MS,
+): Promise<readonly Candidate[]> {
   const [command = "", ...before] = words;
   const last = before.pop();
   if (last === undefined) {
@@ -173,7 +237,8 @@ export async function candidates(words: readonly string[]): Promise<readonly Can
     )?.[1];
   const valuesOf = async ({ words = [], kind }: Pick<Flag, "words" | "kind">, begun: string) => {
     const given = (): Given => readFlags(command, before);
-    const found = await orNone(async () => kind ? await KINDS[kind](begun, command, given) : []);
+    const place: Place = { begun, command, patience, given };
+    const found = await orNone(async () => kind ? await KINDS[kind](place) : []);
     return beginning(begun, [...words.map((word): Candidate => [word]), ...found]);
   };
   const [, head, begun = ""] = /^(--[^=]+)=(.*)$/s.exec(last) ?? [];
@@ -191,7 +256,8 @@ export async function candidates(words: readonly string[]): Promise<readonly Can
     return beginning(last, [...named, ["--help", "print this help"]]);
   }
   const earlier = before.filter((word, i) => !word.startsWith("-") && !valued(before[i - 1]));
-  return await valuesOf(operands[earlier.length] ?? {}, last);
+  const rest = operands.at(-1)?.many ? operands.at(-1) : undefined;
+  return await valuesOf(operands[earlier.length] ?? rest ?? {}, last);
 }
 
 /** Returns the result of a function, or an empty list if it fails. */
@@ -215,11 +281,8 @@ function addresses(begun: string, forms: readonly string[]): readonly Candidate[
   return pathsFrom(begun.slice(scheme.length), true).map((path) => [`${scheme}${path}`]);
 }
 
-async function listeners(
-  begun: string,
-  _command: SubcommandName,
-  given: () => Given,
-): Promise<readonly Candidate[]> {
+async function listeners(place: Place): Promise<readonly Candidate[]> {
+  const { begun } = place;
   const end = begun.lastIndexOf(",") + 1;
   if (end === 0) return addresses(begun, FORMS);
   const [head, [key = "", value]] = [begun.slice(0, end), begun.slice(end).split("=")];
@@ -231,38 +294,16 @@ async function listeners(
     return Object.entries(rows).map(([name, { help }]) => [`${head}${name}=`, help]);
   }
   const words = key === "role"
-    ? (await roles(given)).map(([name]) => name)
+    ? (await roles(place)).map(([name]) => name)
     : rows[key]?.words ?? [];
   return words.map((word) => [`${head}${key}=${word}`]);
 }
 
 /** Returns the built-in roles and those of the configuration file, if the command line names one. */
-async function roles(given: () => Given): Promise<readonly Candidate[]> {
+async function roles({ given }: Place): Promise<readonly Candidate[]> {
   const ofFile = await orNone(async () => {
     const { readConfigFile } = await import("../platform/config_file.ts");
     return [...readConfigFile(given().one("config")!).roles.keys()];
   });
   return [...new Set([...OPTIONS.role.words, ...ofFile])].map((name) => [name]);
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-/**
- * Returns names that a monitor reports; none if it does not reply in time.
- *
- * @param ask a command that returns an object, or a list of them
- * @param nameOf returns the name in an object, if it is wanted
- */
-async function namesOf(
-  ask: string,
-  address: Address,
-  nameOf = ({ name }: Row): unknown => name,
-): Promise<readonly Candidate[]> {
-  const answer = async (): Promise<readonly Row[]> => {
-    await using qmp = await connect(addressText(address), { timeout: PATIENCE_MS });
-    return [await qmp.execute(ask)].flat();
-  };
-  const rows = await withTimeout(PATIENCE_MS, answer(), []);
-  const names = rows.map(nameOf).filter((name) => name !== undefined);
-  return names.map((name) => [String(name)]);
 }

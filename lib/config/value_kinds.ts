@@ -15,6 +15,7 @@ export type CompletionKind =
   | "address"
   | "listener"
   | "command"
+  | "argument"
   | "event"
   | "client"
   | "role"
