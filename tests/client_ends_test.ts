@@ -10,7 +10,7 @@ import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std
 import { connect, ConnectionLost, NotQmpError, TimeoutError } from "../lib/client/mod.ts";
 import { Fake } from "./support/fake.ts";
 import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
-import { makePlace } from "./support/place.ts";
+import { listens, makePlace } from "./support/place.ts";
 
 /** A signal that was aborted before. */
 const ABORTED = AbortSignal.abort(new Error("enough"));
@@ -197,6 +197,40 @@ Deno.test("a stream that is left early gets nothing more", async () => {
   }
   await qmp.execute("cont");
   assertEquals(await stream.next(), { done: true, value: undefined });
+});
+
+/** A monitor that reads nothing after the negotiation, but stays connected. */
+const HALF_CLOSED = `
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+peer, _ = server.accept()
+peer.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\\r\\n')
+peer.recv(4096)
+peer.shutdown(socket.SHUT_RD)
+peer.sendall(b'{"return": {}}\\r\\n')
+sys.stdin.read()
+`;
+
+Deno.test({
+  name: "a monitor that reads no more, but does not hang up, is given up",
+  ignore: (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes("python3"),
+  fn: async () => {
+    using place = makePlace();
+    const path = `${place.path}/vm`;
+    const args = ["-c", HALF_CLOSED, path];
+    const server = new Deno.Command("python3", { args, stdin: "piped" }).spawn();
+    try {
+      await listens(path);
+      await using qmp = await connect(path);
+      await assertRejects(() => qmp.execute("query-status"), ConnectionLost);
+      assertInstanceOf(await qmp.closed, ConnectionLost);
+    } finally {
+      await server.stdin.close();
+      await server.status;
+    }
+  },
 });
 
 Deno.test("an event before the first stream goes to it, and to no later one", async () => {

@@ -30,7 +30,8 @@ const OBJECTS = [1, 2, 3, 4].flatMap((number) => [
 /** The steps of the program. */
 const STEPS = [
   ...["commands", "exact integers", "errors", "events", "out of band", "giving up", "closing"],
-  ...["other ends", "losing the connection", "connecting again", "await using"],
+  ...["other ends", "losing the connection", "hostile ends", "connecting again"],
+  "await using",
 ];
 
 interface Runtime {

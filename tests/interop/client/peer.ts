@@ -26,16 +26,17 @@ export class Peer {
    * Listens.
    *
    * @param name a name for an abstract socket; without it, it has a TCP port
-   * @param answer returns the next thing to say; `undefined` hangs up
+   * @param answer returns the next thing to say; `undefined` hangs up, `null` reads no more
    */
-  static async listen(answer: () => string | undefined, name?: string): Promise<Peer> {
+  static async listen(answer: () => string | undefined | null, name?: string): Promise<Peer> {
     const server = createServer();
     const sockets = new Set<Socket>();
     server.on("connection", (socket) => {
       sockets.add(socket);
       const say = (): void => {
         const text = answer();
-        if (text === undefined) socket.destroy();
+        if (text === null) socket.pause();
+        else if (text === undefined) socket.destroy();
         else socket.write(text);
       };
       socket.on("data", say);

@@ -15,6 +15,7 @@ import {
   ConnectError,
   ConnectionLost,
   NotQmpError,
+  ProtocolError,
   QmpError,
   TimeoutError,
 } from "../../../lib/client/mod.ts";
@@ -159,6 +160,25 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
     assert(await qmp.closed instanceof ConnectionLost);
     await assert.rejects(() => qmp.events().next(), ConnectionLost);
     await peer.close();
+  },
+
+  async "hostile ends"(): Promise<void> {
+    const long = [GREETING, '{"return": {}}\r\n', `{"return": "${"x".repeat(2 << 20)}`];
+    const talker = await Peer.listen(() => long.shift() ?? "");
+    const told = await connect(talker.address, { messageLimit: 1 << 20 });
+    await assert.rejects(() => told.execute("query-status"), ProtocolError);
+    assert(await told.closed instanceof ProtocolError);
+    await talker.close();
+    const few = [GREETING, '{"return": {}}\r\n'];
+    const deaf = await Peer.listen(() => few.shift() ?? null);
+    const qmp = await connect(deaf.address);
+    const args = { text: "x".repeat(1 << 20) };
+    for (let round = 0; round < 8; round++) {
+      await assert.rejects(() => qmp.execute("eat", args, { timeout: 1 }), TimeoutError);
+    }
+    await qmp.close();
+    assert.equal(await qmp.closed, undefined);
+    await deaf.close();
   },
 
   async "connecting again"(): Promise<void> {
