@@ -14,7 +14,8 @@
  *     ini               a unit, a drop-in, or the content of /etc/default/qmpmux-NAME
  *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` sends,
  *                       `<- ` or `S: ` gets
- *     ts                a part of a program in examples/
+ *     ts                a part of a program in examples/, or of tests/fixtures/typed_use.txt, whose
+ *                       types are checked
  *     xml, dockerfile, tmpfiles, text
  *
  * @module
@@ -367,6 +368,7 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "ts")) {
   Deno.test(`${placeOf(block)} is a part of an example`, () => {
     const examples = [...Deno.readDirSync(new URL("../examples/", import.meta.url))]
       .map(({ name }) => textOf(`examples/${name}`));
+    examples.push(textOf("tests/fixtures/typed_use.txt"));
     const text = leftAligned(block.lines.join("\n"));
     assert(examples.some((example) => leftAligned(example).includes(text)), text);
   });

@@ -404,14 +404,27 @@ for (const [rows, message] of REFUSED) {
   });
 }
 
-Deno.test("declarationsOf() writes lists of lists, of themselves, and deep ones", async () => {
-  const deep = 20_000;
-  const chain = Array.from({ length: deep }, (_, index) => ({
-    name: `c${index}`,
-    "meta-type": "array",
-    "element-type": index + 1 < deep ? `c${index + 1}` : "str",
-  }));
-  assertStringIncludes(declared(...chain, commandRow("x", "0", "c0")), "return: XReturn;");
+Deno.test("declarationsOf() writes types that are nested deep", () => {
+  const deep = 5000;
+  const makers: readonly ((name: string, inner: string) => Row)[] = [
+    (name, element) => ({ name, "meta-type": "array", "element-type": element }),
+    (name, inner) => objectRow(name, { m: inner }),
+    (name, inner) => alternateRow(name, inner, "str"),
+    (name, inner) => alternateRow(name, inner),
+    (name, inner) =>
+      objectRow(name, { kind: "e" }, { tag: "kind", variants: [{ case: "a", type: inner }] }),
+  ];
+  for (const row of makers) {
+    const chain = Array.from({ length: deep }, (_, at) => row(`c${at}`, `c${at + 1}`));
+    const text = declared(
+      ...[enumRow("e", "a"), ...chain, objectRow(`c${deep}`, { m: "str" })],
+      commandRow("x", "0", "c0"),
+    );
+    assertStringIncludes(text, "return: XReturn;");
+  }
+});
+
+Deno.test("declarationsOf() writes lists of lists and of themselves", async () => {
   const text = declarationsOf([
     ...BASICS,
     { name: "self", "meta-type": "array", "element-type": "self" },

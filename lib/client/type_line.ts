@@ -60,7 +60,9 @@ function shapeLine(shapes: readonly Shape[], shape: Shape, room: number): string
     }
     case "one of": {
       if (isMarked(shape)) return undefined;
-      return joined(shape.parts, " | ", room, ({ type }, left) => lineOf(shapes, type, left));
+      return joined(shape.parts, " | ", room, ({ type }, left) =>
+        // One character less ends chains of alternates.
+        lineOf(shapes, type, shapes[type]!.kind === "one of" ? left - 1 : left));
     }
     case "all of":
       return undefined;

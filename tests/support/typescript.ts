@@ -32,7 +32,7 @@ async function run(files: Readonly<Record<string, string>>, args: string[]): Pro
   const paths = Object.entries(files).map(([name, text]) => {
     const path = `${place.path}/${name}`;
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    Deno.writeTextFileSync(path, text.replaceAll("CLIENT", `file://${ROOT}lib/client/mod.ts`));
+    Deno.writeTextFileSync(path, text);
     return path;
   });
   const command = new Deno.Command(Deno.execPath(), {
