@@ -156,7 +156,7 @@ export const SUBCOMMANDS = {
   can: {
     summary: "tell whether a role may run a command",
     usage: [
-      "[--config FILE | --control ADDR] --as ROLE [--json] COMMAND [key=value... | JSON | @FILE]",
+      "[--config FILE | --control ADDR] --as ROLE COMMAND [key=value... | JSON | @FILE]",
     ],
     about: [
       "Tells whether clients with a role may run a command with these arguments, and which rule " +
