@@ -148,8 +148,8 @@ Deno.writeTextFileSync(
     unit: "MB of PSS",
     note: `${host}, ${weights[0].date}`,
     lines: [
-      weightLine("an instance each, source", "orange"),
-      weightLine("an instance each, compiled", "orange", true),
+      weightLine("instances, source", "orange"),
+      weightLine("instances, compiled", "orange", true),
       weightLine("one process, source", "blue"),
       weightLine("one process, compiled", "blue", true),
     ].filter(({ points }) => points.length > 0),
