@@ -353,6 +353,8 @@ Deno.test("declarationsOf() escapes names, whatever is in them", async () => {
 const REFUSED: readonly (readonly [rows: unknown, message: string])[] = [
   [null, "expected the list that query-qmp-schema returns"],
   [{}, "expected the list that query-qmp-schema returns"],
+  [[], "it has no commands"],
+  [[{ name: "x", "meta-type": "y\n" }, { name: "x", "meta-type": "z" }], 'type "x" is there twice'],
   [[1], "entry 0 is not an object"],
   [[{}], 'entry 0 has no text as "name"'],
   [[{ name: "x" }], 'entry 0 has no text as "meta-type"'],

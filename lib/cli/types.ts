@@ -58,10 +58,12 @@ function valueIn(path: string): unknown {
 }
 
 /** Returns QEMU's version as text, with the name of the package if it has one. */
-function versionText({ version }: Greeting): string {
+function versionText({ version }: Greeting): string | undefined {
   const { qemu, package: origin } = version;
   const { major, minor, micro } = Object(qemu);
-  return `${major}.${minor}.${micro}${origin ? ` (${origin})` : ""}`;
+  const numbers = [major, minor, micro];
+  if (!numbers.every((each) => typeof each === "number")) return undefined;
+  return `${numbers.join(".")}${origin ? ` (${origin})` : ""}`;
 }
 
 /** Prints the types in a schema; @throws Failure if it is not one */

@@ -85,13 +85,16 @@ export interface Introspection {
   readonly types: ReadonlyMap<string, SchemaType>;
 }
 
+/** The kinds of entries that QEMU has. */
+const KINDS = ["command", "event", "builtin", "enum", "array", "alternate", "object"];
+
 /**
  * Reads a schema.
  *
  * A type of an unknown kind, which a newer QEMU may have, is kept as such.
  *
  * @param value the value that `query-qmp-schema` returns
- * @throws SchemaError if it is not a schema, or if a type is missing in it
+ * @throws SchemaError if it is not a schema, if a type is missing in it, or if it has no commands
  */
 export function readIntrospection(value: unknown): Introspection {
   if (!Array.isArray(value)) {
@@ -103,7 +106,7 @@ export function readIntrospection(value: unknown): Introspection {
   for (const [index, each] of value.entries()) {
     const entry = new Entry(each, `entry ${index}`);
     const [name, kind] = [entry.text("name"), entry.text("meta-type")];
-    entry.label = `${kind} ${quoted(name)}`;
+    entry.label = `${KINDS.includes(kind) ? kind : "type"} ${quoted(name)}`;
     if (kind === "command") add(commands, name, commandOf(entry), entry);
     else if (kind === "event") {
       add(events, name, { data: entry.text("arg-type"), ...entry.marks() }, entry);
@@ -111,6 +114,7 @@ export function readIntrospection(value: unknown): Introspection {
   }
   const schema = { commands, events, types };
   checkReferences(schema);
+  if (commands.size === 0) throw new SchemaError("it has no commands");
   return schema;
 }
 
