@@ -131,6 +131,28 @@ async function completed(...words: string[]): Promise<string[]> {
   return stdout.split("\n").slice(0, -1);
 }
 
+Deno.test("qmpmux __complete asks a listener of the file for what can may judge", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  await using _qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: ({ name }) =>
+      name === "query-qmp-schema" ? `{"return": ${JSON.stringify(SCHEMA)}}\r\n` : undefined,
+  });
+  Deno.writeTextFileSync(
+    file,
+    `qemu = "${place.path}/vm"\n[[role]]\nname = "own"\nrules = [{ allow = "query-qmp-schema" }]\n` +
+      `[[listen]]\naddress = "${place.path}/mux"\nrole = "own"\n`,
+  );
+  const can = (...words: string[]): Promise<string[]> =>
+    completed("can", "--config", file, "--as", "own", ...words);
+  // The commands that QEMU is known to have are offered while nothing listens.
+  assert((await can("query-versi")).includes("query-version"));
+  await using mux = await startQmpmux(["--config", file], { listeners: 1 });
+  await mux.log.until(/connected to QEMU/);
+  assertEquals(await can("add"), ["add"]);
+  assertEquals(await can("add", "driver=r"), ["driver=raw"]);
+});
+
 /** The typed words, and the last word after a tab; `MUX` and `CONTROL` stand for the sockets. */
 const LIVE: readonly (readonly [typed: string, word: string])[] = [
   ["exec -s MUX query-versi", "query-version"],

@@ -15,6 +15,8 @@ import { OPTIONS } from "../config/options.ts";
 import type { CompletionKind } from "../config/value_kinds.ts";
 import { print } from "../platform/output.ts";
 import { pathsFrom } from "../platform/paths.ts";
+import type { Address } from "../policy/address.ts";
+import { isTemplate } from "../policy/vm_template.ts";
 import { EVENT_NAMES } from "../policy/event_filter.ts";
 import { LIMITS } from "../policy/limits.ts";
 import {
@@ -142,34 +144,56 @@ const KINDS: Readonly<Record<CompletionKind, Finder>> = {
   address: ({ begun }) => addresses(begun, FORMS.slice(0, -1)),
   listener: listeners,
   command: async (place) => {
-    const found = await orNone(() => askedMonitor(place, "query-commands"));
-    return found.length > 0 || place.command !== "can" ? found : await knownCommands();
+    if (place.command !== "can") return await askedMonitor(place, "query-commands");
+    // The schema has the commands that the listener's role refuses too.
+    const found = await orNone(() => askedMonitor(place, "query-qmp-schema", nameIf("command")));
+    return found.length > 0 ? found : await knownCommands();
   },
   argument: async (place) => {
-    const { command, given, patience, begun } = place;
+    const { given, patience, begun } = place;
     const [name, ...earlier] = given().operands;
     if (begun.startsWith("@")) return pathsFrom(begun.slice(1), false).map((path) => [`@${path}`]);
     if (name === undefined || begun.startsWith("{")) return [];
-    const schema = await rowsOf("query-qmp-schema", socketOf(command, given()), patience);
+    const schema = await rowsOf("query-qmp-schema", await monitorOf(place), patience);
     return argumentsFor(schema, name, earlier, begun);
   },
   client: (place) => askedAdministrator(place, "query-clients"),
   vm: (place) => askedAdministrator(place, "query-status", ({ vm }) => vm),
   role: (place) => roles(place),
   event: async (place) => {
-    const eventName = (row: Row): unknown => row["meta-type"] === "event" ? row["name"] : undefined;
-    const found = await orNone(() => askedMonitor(place, "query-qmp-schema", eventName));
+    const found = await orNone(() => askedMonitor(place, "query-qmp-schema", nameIf("event")));
     return found.length > 0 ? found : EVENT_NAMES.map((name) => [name]);
   },
 };
 
+/** Returns a function that returns the name of a row of the schema, if the row is of a kind. */
+function nameIf(kind: "command" | "event"): (row: Row) => unknown {
+  return (row) => row["meta-type"] === kind ? row["name"] : undefined;
+}
+
+/**
+ * Returns the monitor to ask: that on the command line, a listener of the configuration file there, or
+ * that of the environment.
+ *
+ * @throws Error if there is none
+ */
+async function monitorOf({ command, given }: Place): Promise<Address> {
+  const file = command === "can" ? given().one("config") : undefined;
+  if (file === undefined) return socketOf(command, given());
+  const { readConfigFile } = await import("../platform/config_file.ts");
+  for (const { address } of readConfigFile(file).listeners) {
+    if (address.transport !== "fd" && !isTemplate(address)) return address;
+  }
+  return socketOf(command, given());
+}
+
 /** Returns names that the monitor on the command line reports; @throws Error if it does not answer */
 async function askedMonitor(
-  { command, given, patience }: Place,
+  place: Place,
   ask: string,
   nameOf?: (row: Row) => unknown,
 ): Promise<readonly Candidate[]> {
-  const names = await namesOf(ask, socketOf(command, given()), patience, nameOf);
+  const names = await namesOf(ask, await monitorOf(place), place.patience, nameOf);
   return names.map((name) => [name]);
 }
 
