@@ -79,6 +79,12 @@ Deno.test("every text that names the port of the metrics names the one of its un
   ) assert(textOf(path).includes(port), path);
 });
 
+Deno.test("the documented scrape_config is the one that was tried", () => {
+  const tried = textOf("tools/vm/host");
+  const [, block] = /```text\n(scrape_configs:\n.*?)```/s.exec(textOf("docs/deployment.md"))!;
+  for (const line of block!.trimEnd().split("\n")) assert(tried.includes(`${line}\n`), line);
+});
+
 Deno.test("the package has every unit and configuration, and stops every unit when it is removed", () => {
   const units = [...Deno.readDirSync(`${ROOT}systemd`)].map(({ name }) => name);
   assertEquals(units.filter((name) => /\.(service|socket)$/.test(name)).sort(), [...UNITS].sort());
