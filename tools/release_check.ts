@@ -265,14 +265,12 @@ async function checkPackage(deb: string, version: string, work: string): Promise
   });
   await check("the example and the configuration of the unit are valid", async () => {
     for (const file of ["example.toml.dpkg-dist", "qmpmux.toml"]) {
-      await system.run(["qmpmux", "check", "--config", `/etc/qmpmux/${file}`], NOBODY);
+      await system.run(["qmpmux", ...printed(`/etc/qmpmux/${file}`)], NOBODY);
     }
   });
   await check("it tells its version", async () => {
-    assertMatch(
-      await system.run(["qmpmux", "--version"], NOBODY),
-      /^qmpmux \d+\.\d+\.\d+ \(commit /,
-    );
+    const version = await system.run(["qmpmux", "--version"], NOBODY);
+    assertMatch(version, /^qmpmux \d+\.\d+\.\d+ \(commit /);
   });
   await check("two clients share a QEMU through it, as nobody, with no network", async () => {
     await mainJob(system);
@@ -297,6 +295,11 @@ async function checkPackage(deb: string, version: string, work: string): Promise
   });
 }
 
+/** Returns how qmpmux reads a configuration for another host: here may be no group kvm. */
+function printed(file: string): string[] {
+  return ["serve", "--print-config", "--config", file];
+}
+
 /** The output of dpkg --verify for an edited configuration file. */
 const CHANGED = "??5?????? c /etc/qmpmux/example.toml\n";
 
@@ -319,7 +322,7 @@ async function checkFiles(release: string, work: string): Promise<void> {
       const [name = ""] = archive.slice(release.length + 1).split(".tar.gz");
       const top = `${work}/${name}`;
       assertMatch(await run(`${top}/qmpmux`, ["--version"]), /^qmpmux /);
-      await run(`${top}/qmpmux`, ["check", "--config", `${top}/example.toml`]);
+      await run(`${top}/qmpmux`, printed(`${top}/example.toml`));
     },
   );
   await check("the list of what is in it names every package, Deno and V8", () => {
