@@ -13,24 +13,38 @@ import type { QmpEvent } from "./schema.ts";
 
 /** Events that wait for the first streams. */
 export class EarlyEvents {
-  readonly #events: QmpEvent[] = [];
+  /** The events, and the reasons of gaps among them. */
+  readonly #news: (QmpEvent | string)[] = [];
   #length = 0;
   #dropped = 0;
 
   /** Keeps an event, if there is room. */
   push(event: QmpEvent): void {
-    if (this.#events.length >= EVENTS_LIMIT || this.#length > TEXT_LIMIT) this.#dropped++;
+    if (this.#isFull) this.#dropped++;
     else {
-      this.#events.push(event);
+      this.#news.push(event);
       this.#length += event.text.length;
     }
   }
 
-  /** Gives all events to a stream or a wait, and a gap if some were dropped. */
+  /** Keeps the news that events may be missing here. */
+  gap(reason: string): void {
+    // Gaps in a row say no more than the first.
+    if (typeof this.#news.at(-1) !== "string") this.#news.push(reason);
+  }
+
+  /** Gives everything to a stream or a wait, and a gap at the end if events were dropped. */
   give(sink: EventSink, names: EventNames): void {
-    for (const event of this.#events) sink.push(event, names.named(event.name));
+    for (const each of this.#news) {
+      if (typeof each === "string") sink.gap(each);
+      else sink.push(each, names.named(each.name));
+    }
     if (this.#dropped > 0) {
       sink.gap(`${this.#dropped} events were dropped: they came before the stream was opened`);
     }
+  }
+
+  get #isFull(): boolean {
+    return this.#news.length >= EVENTS_LIMIT || this.#length > TEXT_LIMIT;
   }
 }

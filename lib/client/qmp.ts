@@ -346,7 +346,9 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #lost(error: Error): void {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.reconnect) return this.#finish(error);
-    for (const sink of this.#sinks) sink.gap("the connection was lost and is made again");
+    const reason = "the connection was lost and is made again";
+    this.#early?.gap(reason);
+    for (const sink of this.#sinks) sink.gap(reason);
     if (performance.now() - this.#since >= RETRY_MS.last) this.#pause = 0;
     this.#link = this.#reopened();
     this.#link.catch((failure) => {
