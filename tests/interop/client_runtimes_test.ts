@@ -29,9 +29,9 @@ const OBJECTS = [1, 2, 3, 4].flatMap((number) => [
 
 /** The steps of the program. */
 const STEPS = [
-  ...["commands", "exact integers", "errors", "events", "out of band", "giving up", "closing"],
-  ...["other ends", "losing the connection", "hostile ends", "connecting again"],
-  "await using",
+  ...["commands", "many commands, some given up", "exact integers", "errors", "events"],
+  ...["out of band", "giving up", "closing", "other ends", "losing the connection"],
+  ...["hostile ends", "connecting again", "await using"],
 ];
 
 interface Runtime {

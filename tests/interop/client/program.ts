@@ -19,7 +19,11 @@ import {
   QmpError,
   TimeoutError,
 } from "../../../lib/client/mod.ts";
+import { Random } from "../../support/random.ts";
 import { GREETING, Peer } from "./peer.ts";
+
+/** The commands that are in flight by the hundred. */
+const COUNT = 3000;
 
 const path = process.argv[2]!;
 
@@ -47,6 +51,37 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
     );
     assert.deepEqual(sizes, pages.map((each) => each * 4096));
     assert.match(await qmp.executeText("query-name"), /^\{"return": \{\}.*\}$/);
+    await qmp.close();
+  },
+
+  async "many commands, some given up"(): Promise<void> {
+    const qmp = await connect(path);
+    const random = new Random(COUNT);
+    const reason = new Error("enough");
+    const controllers: AbortController[] = [];
+    let [started, right, givenUp] = [0, 0, 0];
+    const worker = async (): Promise<void> => {
+      while (started++ < COUNT) {
+        const page = 1 + random.below(4);
+        const controller = new AbortController();
+        if (random.oneIn(4)) controllers.push(controller);
+        if (random.oneIn(8)) controllers.splice(0).forEach((each) => each.abort(reason));
+        const place = { path: `/objects/m${page}`, property: "size" };
+        const { signal } = controller;
+        const limits = random.oneIn(4) ? { signal, timeout: random.below(20) } : { signal };
+        try {
+          assert.equal(await qmp.execute("qom-get", place, limits), page * 4096);
+          right++;
+        } catch (error) {
+          if (error !== reason && !(error instanceof TimeoutError)) throw error;
+          givenUp++;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 200 }, worker));
+    assert.equal(right + givenUp, COUNT);
+    assert(right > 0 && givenUp > 0);
+    assert.equal((await qmp.execute("query-status")).running, false);
     await qmp.close();
   },
 
