@@ -27,3 +27,11 @@ Deno.test("getRust() names what is not tested if there is no cargo", async () =>
   const said = await withoutPrograms("getRust");
   assertMatch(said, /^NOT TESTED: what needs rust; Cannot get qapi \(rust\): .* no cargo here$/m);
 });
+
+Deno.test("getRuntimes() names what is not tested if there is no npm", async () => {
+  const said = await withoutPrograms("getRuntimes");
+  assertMatch(
+    said,
+    /^NOT TESTED: what needs node; Cannot get Node and Bun \(node\): install npm /m,
+  );
+});
