@@ -13,10 +13,13 @@ import { makePlace } from "./support/place.ts";
 
 const EVENT = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n';
 
+/** A place for the id of the negotiation, which has as many digits. */
+const ID = "000000000000000";
+
 /** The output of the monitor: the greeting, then one part for each command. */
 const OUTPUT = [
   '{"QMP": {"version": {"qemu": {"major": 9}}, "capabilities": ["oob"]}}\r\n',
-  '{"return": {}}\r\n',
+  `{"return": {}, "id": ${ID}}\r\n`,
   `${EVENT}{"return": {"text": "}\\"\u00e9"}}\r\n`,
   '{"error": {"class": "GenericError", "desc": "no"}}\r\n',
   '{"return": [9007199254740993]}\r\n',
@@ -60,8 +63,10 @@ class Cutter implements AsyncDisposable {
   async #talk(socket: Deno.Conn): Promise<void> {
     this.input = this.output = 0;
     for (const part of OUTPUT) {
-      if (part !== OUTPUT[0] && !await this.#hear(socket)) return;
-      const bytes = ENCODER.encode(part).subarray(0, this.cut.output - this.output);
+      const heard = part === OUTPUT[0] ? "" : await this.#hear(socket);
+      if (heard === undefined) return;
+      const id = /"id":(\d{15})/.exec(heard)?.[1] ?? ID;
+      const bytes = ENCODER.encode(part.replace(ID, id)).subarray(0, this.cut.output - this.output);
       for (let at = 0; at < bytes.length;) at += await socket.write(bytes.subarray(at));
       this.output += bytes.length;
       if (this.output >= this.cut.output) return;
@@ -69,13 +74,14 @@ class Cutter implements AsyncDisposable {
     await this.#hear(socket);
   }
 
-  /** Reads a command; returns `false` if the connection ends before. */
-  async #hear(socket: Deno.Conn): Promise<boolean> {
-    for (;;) {
+  /** Reads a command; returns `undefined` if the connection ends before. */
+  async #hear(socket: Deno.Conn): Promise<string | undefined> {
+    for (let heard = "";;) {
       const byte = new Uint8Array(1);
-      if (this.input >= this.cut.input || await socket.read(byte) === null) return false;
+      if (this.input >= this.cut.input || await socket.read(byte) === null) return undefined;
       this.input++;
-      if (byte[0] === 0x0a) return true;
+      heard += String.fromCharCode(byte[0]!);
+      if (byte[0] === 0x0a) return heard;
     }
   }
 }
@@ -152,7 +158,7 @@ Deno.test("a session that is cut at any byte of the client ends at that step", a
   await using cutter = new Cutter(`${place.path}/vm`);
   const whole = await play(`${place.path}/vm`);
   assertEquals(whole, { results: RESULTS, events: ["STOP"] });
-  const lines = ['{"execute":"qmp_capabilities"}\n'];
+  const lines = [`{"execute":"qmp_capabilities","id":${ID}}\n`];
   for (const number of [1, 2, 3]) {
     lines.push(`{"execute":"query-name","arguments":{"number":${number}}}\n`);
   }

@@ -201,15 +201,15 @@ Deno.test("a stream that is left early gets nothing more", async () => {
 
 /** A monitor that reads nothing after the negotiation, but stays connected. */
 const HALF_CLOSED = `
-import socket, sys
+import json, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.bind(sys.argv[1])
 server.listen()
 peer, _ = server.accept()
 peer.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\\r\\n')
-peer.recv(4096)
+command = json.loads(peer.recv(4096))
 peer.shutdown(socket.SHUT_RD)
-peer.sendall(b'{"return": {}}\\r\\n')
+peer.sendall(json.dumps({"return": {}, "id": command["id"]}).encode() + b"\\r\\n")
 sys.stdin.read()
 `;
 
@@ -234,9 +234,11 @@ Deno.test({
 });
 
 Deno.test("an event before the first stream goes to it, and to no later one", async () => {
-  const early = `{"return": {}}\r\n${eventLine("STOP")}`;
   await using fake = new Fake({
-    answer: ({ name }) => name === "qmp_capabilities" ? early : undefined,
+    answer: ({ name, id }) =>
+      name === "qmp_capabilities"
+        ? `{"return": {}, "id": ${id}}\r\n${eventLine("STOP")}`
+        : undefined,
   });
   await using qmp = await connect(fake.path);
   const [stream, wait] = [qmp.events(), qmp.waitFor("STOP")];

@@ -149,8 +149,10 @@ async function endless(path: string, begin: string, part: string): Promise<numbe
     sent += bytes.length;
   };
   await say(GREETING);
-  await socket.read(new Uint8Array(4096));
-  await say('{"return": {}}\r\n');
+  const buffer = new Uint8Array(4096);
+  const length = await socket.read(buffer);
+  const { id } = JSON.parse(new TextDecoder().decode(buffer.subarray(0, length!)));
+  await say(`{"return": {}, "id": ${id}}\r\n`);
   await socket.read(new Uint8Array(4096));
   try {
     await say(begin);

@@ -58,6 +58,14 @@ Deno.test("execute() throws a QmpError for an error reply, and the connection go
   await qmp.execute("query-status");
 });
 
+Deno.test("replies that QEMU owes to the client before are dropped", async () => {
+  const owed =
+    '{"return": "not ours"}\r\n{"error": {"class": "GenericError", "desc": "x"}, "id": 1}\r\n';
+  await using fake = new Fake({ blurts: owed });
+  await using qmp = await connect(fake.path);
+  assertEquals((await qmp.execute("query-status")).status, "paused");
+});
+
 Deno.test("replies find their commands by id, in any order", async () => {
   const asked: string[] = [];
   await using fake = new Fake({
@@ -99,8 +107,10 @@ Deno.test("events() yields what matches its globs, in order", async () => {
 
 Deno.test("events() before the first command has the events that came with the negotiation", async () => {
   await using fake = new Fake({
-    answer: ({ name }) =>
-      name === "qmp_capabilities" ? `{"return": {}}\r\n${eventLine("RESUME")}` : undefined,
+    answer: ({ name, id }) =>
+      name === "qmp_capabilities"
+        ? `{"return": {}, "id": ${id}}\r\n${eventLine("RESUME")}`
+        : undefined,
   });
   await using qmp = await connect(fake.path);
   const early = qmp.events();

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { within } from "./support/deadline.ts";
 import { Fake } from "./support/fake.ts";
-import { eventLine } from "./support/fake_qemu.ts";
+import { emptyReturn, eventLine } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
 import { kill } from "./support/qmpmux.ts";
 
@@ -16,10 +16,10 @@ const ROOT = new URL("../", import.meta.url).pathname;
 Deno.test("examples/client_restart.ts prints events, and the state after a restart", async () => {
   let connections = 0;
   await using fake = new Fake({
-    answer: ({ name }, { say, finish }) => {
+    answer: ({ name, id }, { say, finish }) => {
       if (name === "query-status") return '{"return": {"status": "paused"}}\r\n';
       connections++;
-      say(`{"return": {}}\r\n${eventLine(connections === 1 ? "RESUME" : "STOP")}`);
+      say(emptyReturn({ id }) + eventLine(connections === 1 ? "RESUME" : "STOP"));
       if (connections === 1) finish();
       return "";
     },

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { execAtAll } from "../lib/cli/exec_many.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { socketsMatching } from "../lib/platform/paths.ts";
-import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
+import { emptyReturn, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { hostileMonitor } from "./support/hostile.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux } from "./support/qmpmux.ts";
@@ -104,7 +104,7 @@ Deno.test("qmpmux exec --socket GLOB ends with 1 where one does not return a val
     "error": {},
     "gone": { leaves: true },
     "late": { answer: () => "" },
-    "ok": { answer: () => '{"return": {}}\r\n' },
+    "ok": { answer: emptyReturn },
   });
   const at = ["exec", "--timeout", "1", "--socket", `unix:${place.path}/*/qmp.sock`];
   const { code, stdout, stderr } = await runQmpmux([...at, "nope"]);
@@ -168,7 +168,7 @@ Deno.test("qmpmux exec --socket GLOB asks more sockets than it connects to at a 
   const names = Array.from({ length: 80 }, (_, i) => `vm${String(i).padStart(2, "0")}`);
   await using _monitors = monitors(
     place.path,
-    Object.fromEntries(names.map((name) => [name, { answer: () => '{"return": {}}\r\n' }])),
+    Object.fromEntries(names.map((name) => [name, { answer: emptyReturn }])),
   );
   const env = { QMPMUX_SOCKET: `${place.path}/vm??/qmp.sock` };
   const { code, stdout } = await runQmpmux(["exec", "stop"], env);

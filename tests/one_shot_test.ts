@@ -6,7 +6,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { reasonOf } from "../lib/cli/deadline.ts";
-import { eventLine, FakeQemu } from "./support/fake_qemu.ts";
+import type { Command } from "../lib/wire/message.ts";
+import { emptyReturn, eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
@@ -27,10 +28,10 @@ function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStat
 
 /** Answers every command with an event and its return. */
 const eventful = {
-  answer: ({ name }: { name: string }): string | undefined =>
+  answer: ({ name, id }: Command): string | undefined =>
     name === "__org.qmpmux_set-event-filter" || name === "query-status"
       ? undefined
-      : `${eventLine("RESET")}${eventLine("STOP")}{"return": {}}\r\n`,
+      : `${eventLine("RESET")}${eventLine("STOP")}${emptyReturn({ id })}`,
 };
 
 Deno.test("qmpmux events prints the requested events, and exits after --count of them", async () => {

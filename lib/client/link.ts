@@ -25,6 +25,8 @@ const DECODER = new TextDecoder("utf-8", { fatal: true });
 
 /** The number of a command that is sent without an id, because no other is in flight. */
 const UNNUMBERED = 0;
+/** The least id of a negotiation, which has 15 digits. */
+const FIRST_ID = 1e14;
 
 /** The most characters of what was found, in an error. */
 const SHOWN_LENGTH = 120;
@@ -91,6 +93,8 @@ export class Link {
   readonly #pending = new Map<number, Pending>();
   readonly #greeted = Promise.withResolvers<void>();
   #nextId = 1;
+  /** Whether the negotiation was answered. */
+  #isNegotiated = false;
   /** The commands that are not sent yet, in order. */
   #unsent: Pending[] = [];
   #writing = false;
@@ -141,7 +145,9 @@ export class Link {
     await this.#greeted.promise;
     const { enable } = this.#options;
     const args = enable.length > 0 ? JSON.stringify({ enable }) : undefined;
-    await this.request("qmp_capabilities", args).reply;
+    // No earlier client of the monitor can have had this id.
+    const id = FIRST_ID + Math.floor(Math.random() * 9 * FIRST_ID);
+    await this.#send("qmp_capabilities", id, args).reply;
   }
 
   /**
@@ -150,17 +156,20 @@ export class Link {
    * @param args the arguments as JSON text
    */
   request(name: string, args?: string, oob = false): Request {
+    // QEMU takes longer to read a command with an id.
+    const isAlone = this.#pending.size === 0 && !oob;
+    return this.#send(name, isAlone ? UNNUMBERED : this.#nextId++, args, oob);
+  }
+
+  #send(name: string, id: number, args?: string, oob = false): Request {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     if (this.#error !== undefined) {
       reject(this.#lost(name, false));
       return { reply: promise, abandon: () => false };
     }
-    // QEMU takes longer to read a command with an id.
-    const isAlone = this.#pending.size === 0 && !oob;
-    const id = isAlone ? UNNUMBERED : this.#nextId++;
     const key = oob ? "exec-oob" : "execute";
     const rest = args === undefined ? "" : `,"arguments":${args}`;
-    const end = isAlone ? "" : `,"id":${id}`;
+    const end = id === UNNUMBERED ? "" : `,"id":${id}`;
     const line = `{"${key}":${JSON.stringify(name)}${rest}${end}}\n`;
     const pending: Pending = { name, line, resolve, reject };
     this.#pending.set(id, pending);
@@ -308,6 +317,9 @@ export class Link {
 
   #settle(message: Record<string, unknown>, text: string): void {
     const { id = UNNUMBERED } = message;
+    // QEMU may owe replies to the client before; they come before the one to the negotiation.
+    if (!this.#isNegotiated && !this.#pending.has(id as number)) return;
+    this.#isNegotiated = true;
     const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
     // A command that is not sent yet has a guessed id.
     if (pending?.line !== undefined || pending === undefined) {

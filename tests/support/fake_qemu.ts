@@ -19,6 +19,11 @@ const ENCODER = new TextEncoder();
 /** Bytes, as they are or as text. */
 export type Bytes = string | Uint8Array;
 
+/** Returns the line of a reply that returns an empty object, with the id of its command. */
+export function emptyReturn({ id }: Pick<Command, "id">): string {
+  return `{"return": {}${id === undefined ? "" : `, "id": ${id}`}}\r\n`;
+}
+
 /** Settings of a fake QEMU. */
 export interface FakeQemuManners {
   readonly version?: { readonly major: number; readonly minor: number; readonly micro: number };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, FakeQemu } from "./fake_qemu.ts";
+import { type Bytes, emptyReturn, FakeQemu } from "./fake_qemu.ts";
 
 /**
  * Returns a monitor that answers one command with some bytes and closes the connection. All other
@@ -17,9 +17,9 @@ export function hostileMonitor(path: string, asks: string, said: Bytes): FakeQem
   if (asks === "greeting") return new FakeQemu(path, { greeting: said, leaves: true });
   return new FakeQemu(path, {
     greeting: '{"QMP": {"version": {}, "capabilities": []}}\r\n',
-    answer({ name }, connection): string {
+    answer({ name, id }, connection): string {
       const isFilter = asks === "event" && name === "__org.qmpmux_set-event-filter";
-      if (name !== asks) connection.say('{"return": {}}\r\n');
+      if (name !== asks) connection.say(emptyReturn({ id }));
       if (name === asks || isFilter) {
         connection.say(said);
         connection.finish();
