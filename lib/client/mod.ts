@@ -14,16 +14,7 @@
  * @module
  */
 
-export {
-  connect,
-  type ConnectOptions,
-  type EventsOptions,
-  type ExecuteOptions,
-  type ExecuteParameters,
-  type Qmp,
-  type Told,
-  type WaitOptions,
-} from "./qmp.ts";
+export { connect, type ExecuteParameters, type Qmp, type Told } from "./qmp.ts";
 export {
   ConnectError,
   ConnectionLost,
@@ -35,6 +26,7 @@ export {
 } from "./errors.ts";
 export type { EventStream } from "./event_stream.ts";
 export type { Greeting } from "./link.ts";
+export type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
 export type {
   AnyQmp,
   ArgumentsOf,

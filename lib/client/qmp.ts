@@ -13,6 +13,7 @@ import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
 import { checkLimits, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
+import type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
 import type {
   AnyQmp,
   ArgumentsOf,
@@ -35,50 +36,6 @@ const MESSAGE_LIMIT = 64 << 20;
  * no pause after a connection that has lasted as long as the last pause.
  */
 const RETRY_MS = { first: 100, last: 5000 } as const;
-
-/** The options of a connection. */
-export interface ConnectOptions {
-  /** The capabilities to enable, such as `oob`. */
-  readonly enable?: readonly string[];
-  /** Ends the attempt to connect. */
-  readonly signal?: AbortSignal;
-  /** The time to connect and to negotiate in milliseconds; 10,000 by default, no limit with `Infinity`. */
-  readonly timeout?: number;
-  /**
-   * Whether a connection that is lost is made again; by default it is not. Commands in flight are
-   * rejected, later ones wait. Each stream of events gets a gap, because events may have been missed.
-   * The first connection is tried once.
-   */
-  readonly reconnect?: boolean;
-  /** The most bytes of a message; 64 MiB by default. */
-  readonly messageLimit?: number;
-}
-
-/** The options of a command. */
-export interface ExecuteOptions {
-  /** Stops waiting for the reply; the command may still run, if it was sent. */
-  readonly signal?: AbortSignal;
-  /** The time for the reply in milliseconds; without it there is no limit. */
-  readonly timeout?: number;
-  /** Whether QEMU runs the command out of band; this needs the capability `oob`. */
-  readonly oob?: boolean;
-}
-
-/** The options of a stream of events. */
-export interface EventsOptions {
-  /** The most events that wait to be read; 4,096 by default. Further ones are dropped, and a gap tells so. */
-  readonly limit?: number;
-}
-
-/** The options of {@linkcode Qmp.waitFor}. */
-export interface WaitOptions<E> {
-  /** Ends the wait. */
-  readonly signal?: AbortSignal;
-  /** The time to wait in milliseconds; without it there is no limit. */
-  readonly timeout?: number;
-  /** Whether an event is the one that is awaited; by default the first is. */
-  readonly match?: (event: E) => boolean;
-}
 
 /** The parameters after a command's name: arguments may be left out if all are optional. */
 export type ExecuteParameters<A> = Record<never, never> extends A
