@@ -62,6 +62,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/link",
     "client/options",
     "client/schema",
+    "client/sendable",
   ],
   "client/type_classes": ["client/type_graph"],
   "client/type_graph": ["client/introspection"],

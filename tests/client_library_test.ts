@@ -66,6 +66,31 @@ Deno.test("replies that QEMU owes to the client before are dropped", async () =>
   assertEquals((await qmp.execute("query-status")).status, "paused");
 });
 
+/** Arguments that QEMU's reader refuses. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  "a lone surrogate": String.raw`{"a": "\ud800"}`,
+  "a code point that is not a character": String.raw`{"a": "\uffff"}`,
+  "a key twice": '{"a": 1, "a": 2}',
+  "an escaped key twice": String.raw`{"a": 1, "\u0061": 2}`,
+  "too many levels": `{"a": ${"[".repeat(1023)}${"]".repeat(1023)}}`,
+};
+
+Deno.test("a command that QEMU cannot read is not sent, and those in flight get their replies", async () => {
+  await using fake = new Fake();
+  await using qmp = await connect(fake.path);
+  const others = Array.from({ length: 3 }, () => qmp.execute("query-status"));
+  for (const [what, args] of Object.entries(UNREADABLE)) {
+    await assertRejects(() => qmp.executeText("bad", args), SyntaxError, "Cannot send", what);
+  }
+  await assertRejects(() => qmp.execute("bad", { a: "\udc00" }), SyntaxError, "not a valid");
+  await assertRejects(() => qmp.execute("bad\ud800"), SyntaxError, "not a valid");
+  await assertRejects(() => qmp.execute(5 as unknown as string), TypeError, "of type number");
+  for (const { status } of await Promise.all(others)) assertEquals(status, "paused");
+  const deep = `{"a": ${"[".repeat(1022)}${"]".repeat(1022)}}`;
+  await qmp.executeText("query-status", deep);
+  assertEquals(fake.qemu.heard.join("").includes("bad"), false);
+});
+
 Deno.test("replies find their commands by id, in any order", async () => {
   const asked: string[] = [];
   await using fake = new Fake({

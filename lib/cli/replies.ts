@@ -36,6 +36,8 @@ export async function replyTo(qmp: Qmp, name: string, args?: string): Promise<Se
   try {
     text = await qmp.executeText(name, args);
   } catch (error) {
+    // It is QEMU's error, found before the command was sent.
+    if (error instanceof SyntaxError) return { errorClass: "GenericError", desc: error.message };
     if (!(error instanceof QmpError)) throw error;
     const { errorClass, desc } = error;
     if (desc.length <= ERROR_LENGTH_LIMIT) return { errorClass, desc };

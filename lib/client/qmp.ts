@@ -14,6 +14,7 @@ import { stringifyExact } from "./exact_json.ts";
 import { checkLimits, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
+import { checkSendable } from "./sendable.ts";
 import type {
   AnyQmp,
   ArgumentsOf,
@@ -119,7 +120,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    *
    * @returns the value of the reply; integers beyond 2⁵³ are bigints
    * @throws QmpError if the monitor refuses it or it fails; ConnectionLost if the connection ends
-   *   first; TimeoutError; ProtocolError; the reason of `signal`
+   *   first; TimeoutError; ProtocolError; the reason of `signal`; TypeError if the name is not a string;
+   *   SyntaxError if QEMU's reader of JSON would refuse the command, which is then not sent
    */
   async execute<N extends CommandName<S>>(
     name: N,
@@ -137,7 +139,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * @throws as {@linkcode execute}; SyntaxError if the arguments are not JSON
    */
   async executeText(name: string, args?: string, options?: ExecuteOptions): Promise<string> {
-    // The monitor could not tell which command has damaged arguments.
+    // QEMU's reader also takes what is not JSON, such as a second value.
     if (args !== undefined) JSON.parse(args);
     return (await this.#ask(name, args, options)).text;
   }
@@ -220,6 +222,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
 
   async #ask(name: string, args?: string, options: ExecuteOptions = {}): Promise<Reply> {
     checkLimits(options);
+    checkSendable(name, args);
     this.#early = undefined;
     let isGivenUp = false;
     let abandon = (): boolean => false;
