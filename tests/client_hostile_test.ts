@@ -59,6 +59,10 @@ const REPLIES: Readonly<Record<string, string>> = {
   "a return beside an error": '{"error": {"class": "E", "desc": "d"}, "return": 1, "id": 1}',
   "bytes that are not UTF-8": '{"return": "\u00ff", "id": 1}',
   "an array": "[1]",
+  "null": "null",
+  "an event with an object as time":
+    '{"event": "STOP", "timestamp": {"seconds": {"toString": 1, "valueOf": 1}, "microseconds": 0}}',
+  "an event with a number as timestamp": '{"event": "STOP", "timestamp": 5}',
   "a bracket too many": '{"return": {}]}',
   "an unclosed string": '{"return": "}\r\n{"return": 1}\r\n" "}',
 };
@@ -74,6 +78,21 @@ for (const [what, reply] of Object.entries(REPLIES)) {
     });
     await using qmp = await connect(fake.path);
     await assertEnds(qmp);
+  });
+}
+
+for (
+  const greeting of [
+    '{"QMP": {"version": {}, "capabilities": [{"toString": 1}]}}',
+    '{"QMP": {"version": {}, "capabilities": {"length": 1}}}',
+    '{"QMP": {"version": 5, "capabilities": []}}',
+    '{"QMP": {"version": null, "capabilities": []}}',
+    '{"QMP": [], "version": {}, "capabilities": []}',
+  ]
+) {
+  Deno.test(`connect() throws a NotQmpError for the greeting ${greeting}`, async () => {
+    await using fake = new Fake({ greeting: `${greeting}\r\n` });
+    await within("the error", assertRejects(() => connect(fake.path), NotQmpError));
   });
 }
 

@@ -78,6 +78,19 @@ Deno.test("socketsMatching() returns what it may not look at", () => {
   });
 });
 
+Deno.test("qmpmux exec --socket GLOB asks all sockets though one greets with damage", async () => {
+  using place = makePlace();
+  await using _monitors = monitors(place.path, {
+    "a": { greeting: '{"QMP": {"version": 5, "capabilities": [{"toString": 1}]}}\r\n' },
+    "b": { answer: ({ name }) => name === "ask" ? '{"return": 1}\r\n' : undefined },
+  });
+  const at = ["exec", "--socket", `${place.path}/*/qmp.sock`, "ask"];
+  const { code, stdout } = await runQmpmux(at);
+  const [first, second] = stdout.split("\n");
+  assertEquals(JSON.parse(first!).error.desc.includes("does not speak QMP"), true);
+  assertEquals([code, JSON.parse(second!).return], [1, 1]);
+});
+
 Deno.test("qmpmux exec --socket GLOB prints a line for each socket, in order", async () => {
   using place = makePlace();
   const answers = (value: string): FakeQemuManners => ({

@@ -63,7 +63,7 @@ function versionText({ version }: Greeting): string | undefined {
   const { major, minor, micro } = Object(qemu);
   const numbers = [major, minor, micro];
   if (!numbers.every((each) => typeof each === "number")) return undefined;
-  return `${numbers.join(".")}${origin ? ` (${origin})` : ""}`;
+  return `${numbers.join(".")}${typeof origin === "string" && origin !== "" ? ` (${origin})` : ""}`;
 }
 
 /** Prints the types in a schema; @throws Failure if it is not one */

@@ -302,16 +302,17 @@ export class Link {
       }
       return this.#settle(message, text);
     }
-    if (typeof message["event"] === "string") return this.#options.event(eventOf(message, text));
+    const event = eventOf(message, text);
+    if (event !== undefined) return this.#options.event(event);
     throw this.#invalid(`neither a reply nor an event: ${text}`);
   }
 
   #greet(message: Record<string, unknown>, text: string): void {
-    const { version, capabilities } = Object(message["QMP"]);
-    if (typeof message["QMP"] !== "object" || !Array.isArray(capabilities)) {
-      throw this.#invalid(text);
-    }
-    this.greeting = { version: Object(version), capabilities: capabilities.map(String) };
+    const { version = {}, capabilities } = Object(message["QMP"]);
+    const isGreeting = isObject(message["QMP"]) && isObject(version) &&
+      Array.isArray(capabilities) && capabilities.every((each) => typeof each === "string");
+    if (!isGreeting) throw this.#invalid(text);
+    this.greeting = { version, capabilities };
     this.#greeted.resolve();
   }
 
@@ -349,14 +350,17 @@ export class Link {
 /** The receiver of a reply that nobody waits for. */
 const NOBODY = { resolve: (): void => {}, reject: (): void => {} };
 
-function eventOf(message: Record<string, unknown>, text: string): QmpEvent {
-  const { seconds, microseconds } = Object(message["timestamp"]);
-  return {
-    name: message["event"] as string,
-    data: message["data"] ?? {},
-    timestamp: { seconds: Number(seconds ?? 0), microseconds: Number(microseconds ?? 0) },
-    text,
-  };
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Returns the event in a message; `undefined` if it is none. */
+function eventOf(message: Record<string, unknown>, text: string): QmpEvent | undefined {
+  const { event: name, data = {}, timestamp = {} } = message;
+  if (typeof name !== "string" || !isObject(timestamp)) return undefined;
+  const { seconds = 0, microseconds = 0 } = timestamp;
+  if (typeof seconds !== "number" || typeof microseconds !== "number") return undefined;
+  return { name, data, timestamp: { seconds, microseconds }, text };
 }
 
 const PROBLEMS: Readonly<Record<string, readonly [ConnectProblem, string]>> = {
