@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { type Machines, machinesOf } from "../lib/config/machines.ts";
-import { addressText } from "../lib/policy/address.ts";
+import { addressText, PATH_BYTES_LIMIT } from "../lib/policy/address.ts";
 import { CONFIGURATIONS, UNITS } from "../tools/release_deb.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -16,11 +16,17 @@ function textOf(path: string): string {
   return Deno.readTextFileSync(`${ROOT}${path}`);
 }
 
+/** Returns the values of the lines of a unit with this key. */
+function valuesOf(unit: string, key: string): string[] {
+  const lines = textOf(`systemd/${unit}`).split("\n").filter((line) => line.startsWith(`${key}=`));
+  return lines.map((line) => line.slice(key.length + 1));
+}
+
 /** Returns the value of the only line of a unit with this key. */
 function valueOf(unit: string, key: string): string {
-  const lines = textOf(`systemd/${unit}`).split("\n").filter((line) => line.startsWith(`${key}=`));
-  assertEquals(lines.length, 1, `${unit}: ${key}`);
-  return lines[0]!.slice(key.length + 1);
+  const values = valuesOf(unit, key);
+  assertEquals(values.length, 1, `${unit}: ${key}`);
+  return values[0]!;
 }
 
 /** Returns the VMs of the packaged configuration; this host need not have its group. */
@@ -42,7 +48,7 @@ Deno.test("the unit of the host reads the packaged configuration, and reloads it
   const control = "--control unix:/run/qmpmux/control.sock";
   assertEquals(
     valueOf("qmpmux.service", "ExecStart"),
-    `/usr/bin/qmpmux serve --config /etc/qmpmux/qmpmux.toml ${control}`,
+    `/usr/bin/qmpmux serve --config /etc/qmpmux/qmpmux.toml ${control} --fd-store`,
   );
   assertEquals(valueOf("qmpmux.service", "ExecReload"), `/usr/bin/qmpmux reload ${control}`);
 });
@@ -58,10 +64,20 @@ Deno.test("the packaged configuration serves every VM where an instance would", 
   assertEquals(listeners.map(({ mode, group }) => [mode, group]), [[0o660, "kvm"], [0o660, "kvm"]]);
 });
 
-Deno.test("an instance does not start where the packaged configuration listens", () => {
+Deno.test("an instance does not start where the packaged configuration listens, while the host's unit is active", () => {
   const { listeners: [listener] } = packaged().settingsOf("vm1");
-  const path = valueOf("qmpmux@.service", "AssertPathExists").replace("%i", "vm1");
-  assertEquals(`!${addressText(listener!.address).slice("unix:".length)}`, path);
+  const [socket, host] = valuesOf("qmpmux@.service", "AssertPathExists");
+  const path = addressText(listener!.address).slice("unix:".length);
+  assertEquals(socket!.replace("%i", "vm1"), `|!${path}`);
+  assertEquals(host, `|!/run/${valueOf("qmpmux.service", "RuntimeDirectory")}`);
+});
+
+Deno.test("the unit of the host has room in systemd's store for as many sockets as one variable can name", () => {
+  // A path, a space, the inode of a file in memory, which is counted from 1, and a colon.
+  const longest = PATH_BYTES_LIMIT + " 4294967295:".length;
+  const sockets = Number(valueOf("qmpmux.service", "FileDescriptorStoreMax"));
+  // The limit of a variable is that of an argument of a program, MAX_ARG_STRLEN.
+  assert(sockets * longest <= 128 << 10);
 });
 
 Deno.test("the port of the metrics leads to the socket of the packaged configuration", () => {
