@@ -354,7 +354,7 @@ async function verified(sandbox: Sandbox, text: string): Promise<readonly string
   const [, edited = "qmpmux@"] = /^# systemctl edit ([^@\s]+@?)/m.exec(text) ?? [];
   const unit = name ?? (edited.includes(".") ? edited : `${edited}.service`);
   if (name === undefined) {
-    sandbox.write(`units/${unit}.d/more.conf`, text);
+    sandbox.write(`units/${unit}.d/more.conf`, here(text));
     for (const each of UNITS) sandbox.write(`units/${each}`, here(textOf(`systemd/${each}`)));
   } else sandbox.write(`units/${unit}`, here(text));
   const instance = unit.replace("@.", "@vm1.");

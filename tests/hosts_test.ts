@@ -310,9 +310,9 @@ Deno.test("a reload adds, removes and changes VMs, and no other client notices",
   assertEquals(await b.lines.rest(), []);
   assertEquals(host.served, ["a", "c"]);
   // A file that cannot be adopted changes nothing, however much of it is good.
-  tables(table("a"), table("b"), `${table("d")}\n[[vm.listen]]\naddress = "${host.path}/no/d"`);
+  tables(table("a"), table("b"), `${table("d")}\n[[vm.listen]]\naddress = "${file}/d"`);
   mux.kill("SIGHUP");
-  await mux.log.until(/^qmpmux: not reloaded: VM d: .*no does not exist; create it$/);
+  await mux.log.until(/^qmpmux: not reloaded: VM d: .*toml is not a directory; correct the path$/);
   assertEquals(host.served, ["a", "c"]);
   // Another address of QEMU ends the session of this VM alone.
   tables(table("a"), table("c", "b"));

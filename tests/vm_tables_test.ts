@@ -83,6 +83,22 @@ Deno.test("a [[vm]] of the name of a VM that is found has its own settings", () 
   assertEquals(of("a").qemu, { transport: "unix", path: "/q/a/qmp.sock" });
 });
 
+Deno.test("the directory of a VM's own listener is made, also without {vm} in its address", () => {
+  const listeners = settingsOf(`${TEMPLATES}[[vm]]
+name = "a"
+[[vm.listen]]
+address = "/run/here/a/mux.sock"
+[[vm.listen]]
+address = "/run/here/a/admin.sock"
+directory-mode = "0700"
+[[vm.listen]]
+address = "/q/a/mux.sock"
+`);
+  const modes = machinesOf(listeners).named.get("a")!.listeners.map((each) => each.directoryMode);
+  // The directory of QEMU is never made.
+  assertEquals(modes, [0o755, 0o700, undefined]);
+});
+
 Deno.test("configText() is read as the VMs it was made of", () => {
   const settings = settingsOf(`${TEMPLATES}directory-mode = "0700"
 [[role]]

@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { Address } from "../policy/address.ts";
+import { type Address, isFile } from "../policy/address.ts";
 import type { Role } from "../policy/policy.ts";
 import { filled, isTemplate, SocketPattern } from "../policy/vm_template.ts";
-import { listenerFor, type ListenerSettings } from "./options.ts";
+import { DIRECTORY_MODE, listenerFor, type ListenerSettings } from "./options.ts";
 import { isForMany, type ServeSettings, type SettingValues, type VmTable } from "./settings.ts";
 
 /** The name of the only VM if the settings give none. */
@@ -84,8 +84,16 @@ function machineOf(settings: ServeSettings, vm: VmTable): MachineSettings {
     vm: vm.name,
     isNamed: true,
     qemu: address,
-    listeners: listeners.map((listener) => besides(listenerFor(vm.name, listener), address)),
+    listeners: listeners.map((listener) =>
+      besides(withDirectory(listenerFor(vm.name, listener)), address)
+    ),
   };
+}
+
+/** Returns a listener that makes its directory, unless its settings say otherwise: each VM has its own. */
+function withDirectory(listener: ListenerSettings): ListenerSettings {
+  const isMade = isFile(listener.address) && listener.directoryMode === undefined;
+  return isMade ? { ...listener, directoryMode: DIRECTORY_MODE } : listener;
 }
 
 /** Returns a listener that makes none of the directories of QEMU's socket. */

@@ -64,7 +64,7 @@ export const OPTIONS = {
   "mode": { value: "MODE", initial: "0600", help: "mode of the socket file" },
   "user": { value: "NAME", help: "owner of the socket file" },
   "group": { value: "NAME", help: "group of the socket file" },
-  "directory-mode": { value: "MODE", initial: "0755 with {vm}, else none is made",
+  "directory-mode": { value: "MODE", initial: "0755 with many VMs, else none is made",
     help: "mode of missing directories of the socket file, which qmpmux then makes" },
   "identity": { ...ON_OFF, initial: "off",
     help: "record the process, user and group of each client" },
@@ -350,18 +350,18 @@ function filterOf(events: string | undefined): EventFilter | undefined {
   }
 }
 
-/** The mode of the directories that are made for a template. */
-const DIRECTORY_MODE = "0755";
+/** The mode of the directories that are made for the listeners of many VMs. */
+export const DIRECTORY_MODE = 0o755;
 
 function directoryModeOf(options: Given, address: ListenAddress): number | undefined {
-  const isMade = isFile(address) && isTemplate(address);
-  const mode = options.get("directory-mode") ?? (isMade ? DIRECTORY_MODE : undefined);
-  return mode === undefined ? undefined : modeOf(mode, "directory-mode");
+  const mode = options.get("directory-mode");
+  if (mode !== undefined) return modeOf(mode, "directory-mode");
+  return isFile(address) && isTemplate(address) ? DIRECTORY_MODE : undefined;
 }
 
 function modeOf(mode: string, option: OptionName): number {
   if (/^0?[0-7]{3}$/.test(mode)) return parseInt(mode, 8);
-  const example = option === "mode" ? "0660" : DIRECTORY_MODE;
+  const example = option === "mode" ? "0660" : "0755";
   throw invalidValue(mode, option, `three octal digits, such as ${example}`);
 }
 

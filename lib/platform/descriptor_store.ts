@@ -15,7 +15,7 @@ import { Descriptors } from "./descriptors.ts";
 import type { Libc } from "./libc.ts";
 import type { Log } from "./log.ts";
 import type { Poller } from "./poller.ts";
-import { inodeAt, removeIfThere } from "./socket_file.ts";
+import { directoryOf, inodeAt, removeDirectories, removeIfThere } from "./socket_file.ts";
 import type { PassedSockets } from "./systemd.ts";
 import { UnixListener } from "./unix_socket.ts";
 
@@ -139,6 +139,7 @@ export class DescriptorStore implements Store {
       const [path, inode] = placeOf(name);
       try {
         removeIfThere(path, inode);
+        removeDirectories([directoryOf(path)]);
         this.#log.info(
           `no longer listening on unix:${path}, where qmpmux listened before its restart`,
         );
