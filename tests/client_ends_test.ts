@@ -7,7 +7,7 @@
  */
 
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
-import { connect, ConnectionLost, NotQmpError, TimeoutError } from "../lib/client/mod.ts";
+import { connect, ConnectionLost, NotQmpError, QmpError, TimeoutError } from "../lib/client/mod.ts";
 import { Fake } from "./support/fake.ts";
 import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { listens, makePlace } from "./support/place.ts";
@@ -259,6 +259,19 @@ Deno.test("an error of match() rejects the wait alone", async () => {
   await qmp.execute("cont");
   await wait;
   await qmp.execute("query-status");
+});
+
+Deno.test("a waitFor() that nobody awaits does not end the program", async () => {
+  await using fake = new Fake();
+  let stopped: Promise<unknown>;
+  {
+    await using qmp = await connect(fake.path);
+    stopped = qmp.waitFor("STOP");
+    await assertRejects(() => qmp.execute("stopp"), QmpError);
+  }
+  // A turn in which the runtime would report the rejection.
+  await new Promise((resolve) => setTimeout(resolve));
+  await assertRejects(() => stopped, ConnectionLost, "was closed");
 });
 
 Deno.test("waitFor() misses nothing in a flood", async () => {

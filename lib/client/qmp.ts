@@ -171,14 +171,25 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * Waits for an event.
    *
    * Call it before the command that causes the event, and await it afterwards. If the connection is
-   * made again meanwhile, it goes on waiting, though the event may have been missed.
+   * made again meanwhile, it goes on waiting, though the event may have been missed. If you never await
+   * it, because the command has failed, its own failure does not end the program.
    *
    * @param glob the name, with `*` and `?`
    * @throws TimeoutError; ConnectionLost; an error that `match` throws; the reason of `signal`
    */
-  async waitFor<N extends EventGlob<S>>(
+  waitFor<N extends EventGlob<S>>(
     glob: N,
-    { match = () => true, ...limits }: WaitOptions<EventNamed<S, N>> = {},
+    options: WaitOptions<EventNamed<S, N>> = {},
+  ): Promise<EventNamed<S, N>> {
+    const found = this.#find(glob, options);
+    // Awaiting it still throws the error.
+    found.catch(() => {});
+    return found;
+  }
+
+  async #find<N extends EventGlob<S>>(
+    glob: N,
+    { match = () => true, ...limits }: WaitOptions<EventNamed<S, N>>,
   ): Promise<EventNamed<S, N>> {
     checkLimits(limits);
     const wait = new EventWait<EventNamed<S, N> & QmpEvent>(new EventFilter([glob]), match);
