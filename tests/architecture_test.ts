@@ -53,6 +53,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/schema",
   ],
   "client/qmp": [
+    "client/arrival",
     "client/early_events",
     "client/errors",
     "client/event_stream",

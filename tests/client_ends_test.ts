@@ -6,7 +6,8 @@
  * @module
  */
 
-import { assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { Arrival } from "../lib/client/arrival.ts";
 import { connect, ConnectionLost, NotQmpError, QmpError, TimeoutError } from "../lib/client/mod.ts";
 import { Fake } from "./support/fake.ts";
 import { eventLine, FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
@@ -139,6 +140,41 @@ Deno.test("a command that is given up while there is no connection is never sent
   assertEquals((await later).status, "paused");
   assertMatch(again.heard.join(""), /query-status/);
   assertEquals(again.heard.join("").includes("cont"), false);
+});
+
+Deno.test("commands that are given up while there is no connection leave nothing behind", async () => {
+  using place = makePlace();
+  const first = new FakeQemu(`${place.path}/vm`, FRAIL);
+  await using qmp = await connect(first.path, { reconnect: true });
+  await assertRejects(() => qmp.execute("crash"), ConnectionLost);
+  await first[Symbol.asyncDispose]();
+  const before = Deno.memoryUsage().rss;
+  for (let count = 0; count < 600; count++) {
+    const controller = new AbortController();
+    const args = { text: `${count} ${"x".repeat(1 << 20)}` };
+    const aborted = qmp.execute("cont", args, { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assertRejects(() => aborted, Error, "enough");
+  }
+  assert(Deno.memoryUsage().rss - before < 400 << 20);
+});
+
+Deno.test("Arrival.wait() forgets a wait that is left, and ends the others in order", async () => {
+  for (const isRejected of [false, true]) {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const arrival = new Arrival(promise);
+    const waits = [1, 2, 3].map(() => arrival.wait());
+    waits[1]!.leave();
+    assertEquals(arrival.waiting, 2);
+    const ended: string[] = [];
+    for (const [index, { value }] of waits.entries()) {
+      value.then((got) => ended.push(`${index}: ${got}`), (got) => ended.push(`${index}: ${got}`));
+    }
+    if (isRejected) reject(7);
+    else resolve(7);
+    await arrival.wait().value.catch((got) => got);
+    assertEquals([ended, arrival.waiting], [["0: 7", "2: 7"], 0]);
+  }
 });
 
 Deno.test("another server in the place of the monitor ends a client that connects again", async () => {

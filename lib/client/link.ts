@@ -96,7 +96,7 @@ export class Link {
   /** Whether the negotiation was answered. */
   #isNegotiated = false;
   /** The commands that are not sent yet, in order. */
-  #unsent: Pending[] = [];
+  readonly #unsent = new Set<Pending>();
   #writing = false;
   #closing = false;
   #error: Error | undefined;
@@ -173,15 +173,17 @@ export class Link {
     const line = `{"${key}":${JSON.stringify(name)}${rest}${end}}\n`;
     const pending: Pending = { name, line, resolve, reject };
     this.#pending.set(id, pending);
-    this.#unsent.push(pending);
+    this.#unsent.add(pending);
     if (!this.#writing) this.#write();
     const abandon = (): boolean => {
       if (this.#pending.get(id) !== pending) return true;
       const isSent = pending.line === undefined;
-      pending.line = undefined;
       // The reply to a sent command still comes.
       if (isSent) Object.assign(pending, NOBODY);
-      else this.#pending.delete(id);
+      else {
+        this.#pending.delete(id);
+        this.#unsent.delete(pending);
+      }
       return isSent;
     };
     return { reply: promise, abandon };
@@ -211,16 +213,15 @@ export class Link {
     this.#writing = this.#lastBytes !== undefined;
   }
 
-  /** Takes the commands of the next write; those that were given up are left out. */
+  /** Takes the commands of the next write. */
   #nextText(): string {
     let text = "";
-    let taken = 0;
-    while (taken < this.#unsent.length && text.length < WRITE_LENGTH) {
-      const pending = this.#unsent[taken++]!;
-      text += pending.line ?? "";
+    for (const pending of this.#unsent) {
+      text += pending.line!;
       pending.line = undefined;
+      this.#unsent.delete(pending);
+      if (text.length >= WRITE_LENGTH) break;
     }
-    this.#unsent = this.#unsent.slice(taken);
     return text;
   }
 
@@ -267,7 +268,7 @@ export class Link {
     this.#greeted.reject(this.#error);
     for (const { name, line, reject } of pending) reject(this.#lost(name, line === undefined));
     this.#pending.clear();
-    this.#unsent = [];
+    this.#unsent.clear();
   }
 
   /** Returns the error of a command that gets no reply. */

@@ -6,6 +6,7 @@
 
 import { type Address, addressText, parseAddress } from "../policy/address.ts";
 import { EventFilter, EventNames } from "../policy/event_filter.ts";
+import { Arrival } from "./arrival.ts";
 import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
 import { EVENTS_LIMIT, type EventSink, EventStream } from "./event_stream.ts";
@@ -86,7 +87,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #early: EarlyEvents | undefined = new EarlyEvents();
   readonly #names = new EventNames();
   /** The present connection, or the one that is being made. */
-  #link!: Promise<Link>;
+  #link!: Arrival<Link>;
   #current: Link | undefined;
   #greeting: Greeting | undefined;
   /** The time at which the present connection was made, and the pause before the next attempt. */
@@ -104,8 +105,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   /** Opens the first connection; `connect` calls it. */
   async [OPEN](): Promise<void> {
     const { signal } = this.#options;
-    this.#link = this.#open(signal);
-    await this.#link;
+    this.#link = new Arrival(this.#open(signal));
+    await this.#link.wait().value;
   }
 
   /** The greeting of the present connection. */
@@ -215,7 +216,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     this.#current?.close();
     await this.#current?.ended;
     // An attempt to connect has ended with an error.
-    await this.#link.catch(() => {});
+    await this.#link.wait().value.catch(() => {});
     this.#finish(this.#closedError());
   }
 
@@ -236,9 +237,13 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     checkSendable(name, args);
     this.#early = undefined;
     let isGivenUp = false;
-    let abandon = (): boolean => false;
+    const { value, leave } = this.#link.wait();
+    let abandon = (): boolean => {
+      leave();
+      return false;
+    };
     const asked = async (): Promise<Reply> => {
-      const link = await this.#link;
+      const link = await value;
       if (isGivenUp || this.#stop.signal.aborted) throw this.#closedError(name);
       const request = link.request(name, args, options.oob);
       abandon = request.abandon;
@@ -321,8 +326,9 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     this.#early?.gap(reason);
     for (const sink of this.#sinks) sink.gap(reason);
     if (performance.now() - this.#since >= RETRY_MS.last) this.#pause = 0;
-    this.#link = this.#reopened();
-    this.#link.catch((failure) => {
+    const link = this.#reopened();
+    this.#link = new Arrival(link);
+    link.catch((failure) => {
       if (!this.#stop.signal.aborted) this.#finish(failure);
     });
   }
