@@ -6,7 +6,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   connect,
   ConnectionLost,
@@ -95,6 +102,24 @@ for (
     await within("the error", assertRejects(() => connect(fake.path), NotQmpError));
   });
 }
+
+Deno.test("errors of the client escape what a terminal would interpret", async () => {
+  const text = String.raw`\u007f\u009b31m\u202e`;
+  const raw = JSON.parse(`"${text}"`) as string;
+  await using other = new Fake({ greeting: `{"a": "${raw}"}\r\n` });
+  const alien = await assertRejects(() => connect(other.path), NotQmpError);
+  await using fake = new Fake(saying(`{"a": "${raw}"}\r\n`));
+  await using qmp = await connect(fake.path);
+  const damage = await assertRejects(() => qmp.execute("query-status"), ProtocolError);
+  for (const { message } of [alien, damage]) assertStringIncludes(message, text);
+});
+
+Deno.test("connect() refuses a messageLimit that is not a positive number", async () => {
+  for (const limit of [NaN, 0, -1, "64", null]) {
+    const options = { messageLimit: limit as number };
+    await assertRejects(() => connect("/none", options), RangeError, "Invalid messageLimit");
+  }
+});
 
 Deno.test("a second reply to a command ends the client with a ProtocolError", async () => {
   const twice = '{"return": 7, "id": 1}\r\n'.repeat(2);

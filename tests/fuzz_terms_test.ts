@@ -30,7 +30,7 @@ import { type Flag, type SubcommandName, SUBCOMMANDS } from "../lib/cli/command_
 import { serveSettings } from "../lib/cli/serve_settings.ts";
 import { isOwn } from "../lib/hub/own_commands.ts";
 import { Failure } from "../lib/platform/failure.ts";
-import { printable } from "../lib/platform/log.ts";
+import { printable } from "../lib/wire/printable.ts";
 import {
   type Address,
   addressText,

@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { formatFor, openLog, printable, say, stderrLog } from "../lib/platform/log.ts";
+import { formatFor, openLog, say, stderrLog } from "../lib/platform/log.ts";
+import { printable } from "../lib/wire/printable.ts";
 
 /** Returns the text that `talk` writes to stderr; `take` is the write. */
 function heardOf(talk: () => void, take = (bytes: Uint8Array): number => bytes.length): string {

@@ -13,7 +13,7 @@ import { MetricsRecorder } from "../lib/observe/metrics_recorder.ts";
 import { Metrics } from "../lib/observe/prometheus.ts";
 import { entryOf } from "../lib/platform/journal.ts";
 import { Listener } from "../lib/platform/listener.ts";
-import { printable } from "../lib/platform/log.ts";
+import { printable } from "../lib/wire/printable.ts";
 import { EventFilter } from "../lib/policy/event_filter.ts";
 import { globAllows } from "../lib/policy/glob.ts";
 import { LIMITS } from "../lib/policy/limits.ts";

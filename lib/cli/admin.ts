@@ -9,7 +9,7 @@
  */
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
-import { printable } from "../platform/log.ts";
+import { printable } from "../wire/printable.ts";
 import { print } from "../platform/output.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";

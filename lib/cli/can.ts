@@ -9,7 +9,7 @@
 
 import { readConfigFile } from "../platform/config_file.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
-import { printable, say } from "../platform/log.ts";
+import { say } from "../platform/log.ts";
 import { print } from "../platform/output.ts";
 import { permissionOf } from "../hub/own_commands.ts";
 import { type Permission, roleNamed } from "../hub/permission.ts";
@@ -22,6 +22,7 @@ import { readCommand } from "../wire/command_reader.ts";
 import { FrameSplitter } from "../wire/frame.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command } from "../wire/message.ts";
+import { printable } from "../wire/printable.ts";
 import { isNotFound } from "./admin.ts";
 import { inSession, unanswered } from "./deadline.ts";
 import { readArguments } from "./exec.ts";

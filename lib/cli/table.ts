@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../platform/log.ts";
+import { printable } from "../wire/printable.ts";
 import { shortened } from "../wire/shortened.ts";
 
 /** An object of a list, decoded from JSON. */

@@ -25,6 +25,14 @@ export function checkLimits({ signal, timeout = 0 }: Limits): void {
   signal?.throwIfAborted();
 }
 
+/** Checks the most bytes of a message; @throws RangeError */
+export function checkMessageLimit(limit?: number): void {
+  if (limit === undefined || typeof limit === "number" && limit > 0) return;
+  throw new RangeError(
+    `Invalid messageLimit ${String(limit)}: expected a positive number of bytes`,
+  );
+}
+
 /**
  * Waits for a promise within limits.
  *

@@ -7,6 +7,7 @@
 import { type Address, addressText } from "../policy/address.ts";
 import { type ClientSocket, codeOf, connectSocket, isEnded } from "../platform/client_socket.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
+import { printable } from "../wire/printable.ts";
 import { shortened } from "../wire/shortened.ts";
 import {
   ConnectError,
@@ -341,7 +342,7 @@ export class Link {
 
   /** Returns the error for something that is not QMP. */
   #invalid(found: string): Error {
-    const shown = JSON.stringify(shortened(found, SHOWN_LENGTH));
+    const shown = printable(JSON.stringify(shortened(found, SHOWN_LENGTH)));
     return this.greeting === undefined
       ? new NotQmpError(`${this.#address} is not a QMP monitor: it begins with ${shown}`)
       : new ProtocolError(`${this.#address} sent what QMP does not have: ${shown}`);

@@ -12,7 +12,7 @@ import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
 import { EVENTS_LIMIT, type EventSink, EventStream } from "./event_stream.ts";
 import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
-import { checkLimits, sleep, within } from "./limits.ts";
+import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
 import { checkSendable } from "./sendable.ts";
@@ -53,12 +53,13 @@ export type Told<S extends QmpSchema> = EventOf<S> | Gap;
  * @param address `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT` or `HOST:PORT`
  * @throws ConnectError if no connection can be made; NotQmpError if something else is there;
  *   TimeoutError if it does not greet in time; QmpError if it refuses a capability; ConnectionLost if it
- *   hangs up; ProtocolError; RangeError for an invalid time; the reason of `signal`
+ *   hangs up; ProtocolError; RangeError for an invalid time or limit; the reason of `signal`
  */
 export async function connect<S extends QmpSchema = AnyQmp>(
   address: string,
   options: ConnectOptions = {},
 ): Promise<Qmp<S>> {
+  checkMessageLimit(options.messageLimit);
   const qmp = new Qmp<S>(addressOf(address), options);
   await qmp[OPEN]();
   return qmp;

@@ -8,6 +8,7 @@
  */
 
 import { FrameSplitter } from "../wire/frame.ts";
+import { printable } from "../wire/printable.ts";
 import { shortened } from "../wire/shortened.ts";
 
 const ENCODER = new TextEncoder();
@@ -38,5 +39,5 @@ export function checkSendable(name: string, args?: string): void {
   const found = splitter.next();
   if (found !== undefined && !("damage" in found)) return;
   const problem = found?.damage ?? "the JSON is not complete";
-  throw new SyntaxError(`Cannot send ${shortened(text, SHOWN_LENGTH)}: ${problem}`);
+  throw new SyntaxError(`Cannot send ${printable(shortened(text, SHOWN_LENGTH))}: ${problem}`);
 }

@@ -7,6 +7,7 @@
  */
 
 import type { SettingValues } from "../config/settings.ts";
+import { printable } from "../wire/printable.ts";
 
 /** The format of the log: lines of text, JSON, or lines with the journal's priorities. */
 export type LogFormat = Exclude<SettingValues["log-format"], undefined>;
@@ -91,27 +92,8 @@ function write(line: string): void {
   }
 }
 
-/**
- * Characters that a terminal interprets or does not show: controls (C0, C1), line and paragraph
- * separators, changes of direction, characters without width, tags, and lone surrogates.
- */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-
-/** Returns untrusted text for a terminal: control and invisible characters are escaped. */
-export function printable(text: string): string {
-  return text.replace(UNSEEN, escaped);
-}
-
 /** Returns whether an error is the system's. */
 function isSystemError(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe ||
     error instanceof Error && /\(os error \d+\)/.test(error.message);
-}
-
-/** Returns a character escaped as in JSON, even if JSON would not escape it. */
-function escaped(char: string): string {
-  const text = JSON.stringify(char).slice(1, -1);
-  if (text !== char) return text;
-  const units = Array.from({ length: char.length }, (_, i) => char.charCodeAt(i));
-  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
