@@ -246,6 +246,19 @@ Deno.test("qmpmux can reports a socket that does not answer its question", async
   }
 });
 
+Deno.test("qmpmux can exits with 69 if the connection is lost before the answer", async () => {
+  using place = makePlace();
+  await using mux = new FakeQemu(`${place.path}/mux`, {
+    answer: ({ name }, { hangUp }) => {
+      if (name === "qmp_capabilities") return undefined;
+      hangUp();
+      return "";
+    },
+  });
+  const { code, stdout } = await runQmpmux(["can", "--control", mux.path, "--as", "x", "stop"]);
+  assertEquals([code, stdout], [69, ""]);
+});
+
 /** Roles with conditions of every form. */
 const JUDGED: readonly Role[] = [
   ...ROLES.values(),

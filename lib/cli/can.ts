@@ -114,13 +114,20 @@ async function asked(
   const late = (): string => unanswered(seconds);
   const args = `{"role":${JSON.stringify(role)},"command":${JSON.stringify(command)},` +
     `"arguments":${argumentsText}}`;
-  return await inSession({ command: "can", address, seconds, late }, async (qmp) => {
+  const session = inSession({ command: "can", address, seconds, late }, async (qmp) => {
     const answer = await replyTo(qmp, "__org.qmpmux_can", args);
     if ("value" in answer) return answer.value;
     if (isNotFound(answer)) throw otherForm(address);
     const status = statusOfError(answer);
     throw new Failure(status === 1 ? 64 : status, `can: ${answer.desc}`);
   });
+  try {
+    return await session;
+  } catch (error) {
+    // 1 would mean that the role refuses the command.
+    if (error instanceof Failure && error.status === 1) throw new Failure(69, error.message);
+    throw error;
+  }
 }
 
 function otherForm(address: Address): Failure {
