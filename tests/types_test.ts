@@ -145,6 +145,29 @@ export interface XArguments {
   );
 });
 
+Deno.test("declarationsOf() writes never for an enum or an alternate without members", () => {
+  const text = declared(
+    enumRow("none"),
+    alternateRow("neither"),
+    alternateRow("both", "none", "int"),
+    arrayRow("none"),
+    objectRow("all", { a: "none", b: "neither", c: "both", d: "[none]" }),
+    commandRow("one", "0", "none"),
+    commandRow("two", "0", "neither"),
+    commandRow("three", "all", "[none]"),
+  );
+  for (
+    const line of [
+      "    return: never;",
+      "    return: never[];",
+      '  "a": never;',
+      '  "b": never;',
+      '  "d": readonly never[];',
+    ]
+  ) assertStringIncludes(`${text}\n`, line);
+  assert(!/: *;|\(\)/.test(text), text);
+});
+
 Deno.test("declarationsOf() writes a union as an object for each variant, joined by its tag", () => {
   const text = declared(
     enumRow("e", "a", "b", "c", "d"),

@@ -51,8 +51,7 @@ function shapeLine(shapes: readonly Shape[], shape: Shape, room: number): string
       return shape.text;
     case "enum": {
       if (shape.deprecated.length + shape.unstable.length > 0) return undefined;
-      return joined(shape.words, " | ", room, literal) ??
-        (shape.words.length === 0 ? "never" : undefined);
+      return joined(shape.words, " | ", room, literal);
     }
     case "list": {
       const element = lineOf(shapes, shape.element, room - "[]".length);
@@ -86,7 +85,7 @@ function objectLine(
   return members === undefined ? undefined : `{ ${members} }`;
 }
 
-/** Joins texts on a line; returns `undefined` if one of them is, or if there is no room. */
+/** Joins texts on a line, `never` if there are none; returns `undefined` if one of them is, or if there is no room. */
 function joined<T>(
   parts: readonly T[],
   separator: string,
@@ -101,5 +100,5 @@ function joined<T>(
     texts.push(text);
     left -= text.length + separator.length;
   }
-  return texts.join(separator);
+  return texts.length === 0 ? "never" : texts.join(separator);
 }

@@ -77,9 +77,13 @@ export class TypeNames {
   textsOf(type: TypeId): readonly string[] {
     const first = this.#first[type]!;
     const shape = this.#shapes[first]!;
-    if (!this.#names.has(first) && shape.kind === "enum") return shape.words.map(literal);
-    if (this.#names.has(first) || shape.kind !== "one of") return [this.textOf(type)];
-    return shape.parts.flatMap((part) => this.textsOf(part.type));
+    const texts = this.#names.has(first) ? [] : this.#partsOf(shape);
+    return texts.length > 0 ? texts : [this.textOf(type)];
+  }
+
+  #partsOf(shape: Shape): readonly string[] {
+    if (shape.kind === "enum") return shape.words.map(literal);
+    return shape.kind === "one of" ? shape.parts.flatMap(({ type }) => this.textsOf(type)) : [];
   }
 
   /** Names the types at places and the types that these use, the nearest first. */
