@@ -33,13 +33,17 @@ export class Peer {
     const sockets = new Set<Socket>();
     server.on("connection", (socket) => {
       sockets.add(socket);
-      const say = (): void => {
-        const text = answer();
+      const say = (input = ""): void => {
+        // Only a negotiation has an id of 15 digits. Its reply must have that id.
+        const id = /"id":(\d{15})\}/.exec(input)?.[1];
+        const text = id === undefined
+          ? answer()
+          : answer()?.replace('{"return": {}}', `{"return": {}, "id": ${id}}`);
         if (text === null) socket.pause();
         else if (text === undefined) socket.destroy();
         else socket.write(text);
       };
-      socket.on("data", say);
+      socket.on("data", (input) => say(String(input)));
       // The other end may hang up at any time.
       socket.on("error", () => socket.destroy());
       socket.on("close", () => sockets.delete(socket));
