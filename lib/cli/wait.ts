@@ -7,6 +7,7 @@
 import { withTimeout } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
+import { GAP } from "../client/event_stream.ts";
 import type { Qmp } from "../client/qmp.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
@@ -21,9 +22,6 @@ const STATUSES: readonly string[] = SUBCOMMANDS.wait.flags.status.words;
 
 /** The interval between two queries: a paused VM that migrates, for example, becomes `postmigrate` without an event. */
 const ASK_AGAIN_MS = 1000;
-
-/** The name of what stands in the place of events that are missing. */
-const GAP = "__org.qmpmux_GAP";
 
 /** The result if no event arrives in the interval. */
 const LATE = Symbol("late");

@@ -133,7 +133,8 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   }
 }
 
-const GAP = "__org.qmpmux_GAP";
+/** The name of a gap. */
+export const GAP = "__org.qmpmux_GAP";
 
 /** Returns a gap in the form in which qmpmux sends one. */
 function gapOf(reason: string): Gap {

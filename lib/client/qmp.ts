@@ -334,7 +334,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     });
   }
 
-  /** Tries to connect until it succeeds; @throws if the client is closed, or the other end is no monitor */
+  /** Tries to connect until it succeeds; @throws if the client is closed, or the other end is not a monitor */
   async #reopened(): Promise<Link> {
     const { signal } = this.#stop;
     for (;;) {
