@@ -270,6 +270,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "policy/vm_template": ["policy/address", "policy/usage_error"],
   "observe/audit": ["observe/observer", "observe/secrets"],
   "observe/metrics_recorder": ["observe/observer", "observe/prometheus"],
+  "observe/recording_reader": ["observe/recording_line"],
   "wire/command_reader": [
     "wire/frame",
     "wire/message",
