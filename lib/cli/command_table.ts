@@ -11,61 +11,10 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../config/settings.ts";
 import { nearest } from "../policy/suggestion.ts";
-import type { CompletionKind } from "../config/value_kinds.ts";
+import { type Flag, socketFlag, type Subcommand, TIMEOUT } from "./command_form.ts";
+import { MONITOR_COMMANDS } from "./monitor_commands.ts";
 
-/** One flag of a subcommand. */
-export interface Flag {
-  /** The placeholder for its value; a switch has none. */
-  readonly value?: string | undefined;
-  /** The possible values if they are few, or the usual values, for completion. */
-  readonly words?: readonly string[] | undefined;
-  /** The kind of value it takes. */
-  readonly kind?: CompletionKind | undefined;
-  /** The default. */
-  readonly initial?: string | number | undefined;
-  /** Whether it may be repeated. */
-  readonly many?: true;
-  /** The letter of its short form. */
-  readonly short?: string;
-  /** The environment variable that is used if the flag is not given. */
-  readonly variable?: string;
-  /** The help. */
-  readonly help: string;
-}
-
-/** One positional argument of a subcommand. */
-export interface Operand {
-  /** Its placeholder. */
-  readonly value: string;
-  /** The possible values if they are few. */
-  readonly words?: readonly string[];
-  /** The kind of value it is. */
-  readonly kind?: CompletionKind;
-  /** Whether it may be repeated. */
-  readonly many?: true;
-}
-
-/** One subcommand. */
-export interface Subcommand {
-  /** The purpose, in half a line. */
-  readonly summary: string;
-  /** The usage without `qmpmux NAME`; one text for each form. */
-  readonly usage: readonly string[];
-  /** The description, in paragraphs. */
-  readonly about: readonly string[];
-  /** Its flags by their names. Every subcommand also has `--help` and `-h`. */
-  readonly flags: Readonly<Record<string, Flag>>;
-  /** The positional arguments. */
-  readonly operands?: readonly Operand[];
-  /** The text below the flags, in paragraphs. */
-  readonly notes?: readonly string[];
-}
-
-function socket(help: string): Flag {
-  return { value: "ADDR", kind: "address", short: "s", variable: "QMPMUX_SOCKET", help };
-}
-
-const TIMEOUT: Flag = { value: "S", help: "timeout in seconds; then exit with status 124" };
+export type { Flag, Operand, Subcommand } from "./command_form.ts";
 
 const ADMINISTRATION = {
   control: {
@@ -74,7 +23,7 @@ const ADMINISTRATION = {
     variable: "QMPMUX_CONTROL",
     help: "qmpmux's control socket, which works without QEMU too",
   },
-  socket: socket("a listener whose role administers"),
+  socket: socketFlag("a listener whose role administers"),
   json: { help: "print the reply as JSON" },
   timeout: TIMEOUT,
 } as const satisfies Subcommand["flags"];
@@ -184,91 +133,7 @@ export const SUBCOMMANDS = {
       "1: it refuses it; 64: the role does not exist; 78: an error in the file.",
     ],
   },
-  exec: {
-    summary: "run one command",
-    usage: [
-      "[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON | @FILE]",
-      "[--socket ADDR] [--timeout S] -",
-    ],
-    about: [
-      "Runs one command and prints its return value as JSON. If the path of ADDR has * or ?, runs it " +
-      "at every socket that matches, and prints a line for each, in the order of the paths: " +
-      '{"socket": PATH, "return": VALUE}, or "error" in place of "return". Each socket then has a ' +
-      "timeout: that of --timeout, or 30 seconds.",
-      "With -, runs the commands on stdin in one session: a JSON object on each line, " +
-      '{"execute": NAME, "arguments": {...}, "id": ID}. Prints the replies in their order, a line for ' +
-      "each, with its id.",
-    ],
-    flags: { socket: socket("the monitor to connect to"), timeout: TIMEOUT },
-    operands: [
-      { value: "COMMAND", kind: "command" },
-      { value: "key=value... | JSON | @FILE", kind: "argument", many: true },
-    ],
-    notes: [
-      "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
-      "nested object. @FILE has one JSON object. Exit status 1: QEMU returned an error; 77: a role " +
-      "refuses the command. With a glob or with -, it is 0 if all returned a value, and otherwise 1.",
-    ],
-  },
-  events: {
-    summary: "print events as they arrive",
-    usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
-    about: ["Prints events as they arrive, one JSON object per line."],
-    flags: {
-      socket: socket("the monitor to read events from"),
-      filter: {
-        value: "GLOB",
-        kind: "event",
-        many: true,
-        help: "only events with this name; repeat it for more",
-      },
-      count: { value: "N", help: "exit after N events" },
-      timeout: { value: "S", help: "exit after S seconds, with status 124" },
-    },
-    notes: [
-      "Exits when QEMU disconnects: with status 0, or with 1 before --count events have arrived.",
-    ],
-  },
-  wait: {
-    summary: "wait for QEMU, an event or a status of the VM",
-    usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
-    about: [
-      "Waits until QEMU answers. With --event, waits for that event and prints it; with --status, " +
-      "waits until query-status reports that status.",
-    ],
-    flags: {
-      socket: socket("the monitor to connect to"),
-      event: { value: "GLOB", kind: "event", help: "wait for an event with this name" },
-      status: {
-        value: "STATUS",
-        // deno-fmt-ignore
-        words: [
-          "running", "paused", "shutdown", "suspended", "prelaunch", "inmigrate", "postmigrate",
-          "finish-migrate", "save-vm", "restore-vm", "io-error", "internal-error", "watchdog",
-          "guest-panicked", "debug", "colo",
-        ],
-        help: "wait until the VM has this status: running, paused, shutdown, ...",
-      },
-      timeout: TIMEOUT,
-    },
-  },
-  types: {
-    summary: "print the types of QEMU's commands and events for TypeScript",
-    usage: ["[--socket ADDR] [--timeout S]", "--schema FILE"],
-    about: [
-      "Prints the types of QEMU's commands and events as a file of TypeScript, for programs that use " +
-      "qmpmux's client library. They are made from the reply to query-qmp-schema.",
-    ],
-    flags: {
-      socket: socket("the monitor to connect to"),
-      schema: {
-        value: "FILE",
-        kind: "file",
-        help: "a file with the reply to query-qmp-schema, or its return value, as JSON",
-      },
-      timeout: TIMEOUT,
-    },
-  },
+  ...MONITOR_COMMANDS,
   status: {
     summary: "show the status of a running qmpmux",
     usage: ["[--control ADDR | --socket ADDR] [--vm GLOB] [--json] [--timeout S]"],

@@ -1,0 +1,96 @@
+/**
+ * The rows of the command table for work at one monitor: commands, events, waiting, types.
+ *
+ * @module
+ */
+
+import { socketFlag, type Subcommand, TIMEOUT } from "./command_form.ts";
+
+/** The subcommands. */
+export const MONITOR_COMMANDS = {
+  exec: {
+    summary: "run one command",
+    usage: [
+      "[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON | @FILE]",
+      "[--socket ADDR] [--timeout S] -",
+    ],
+    about: [
+      "Runs one command and prints its return value as JSON. If the path of ADDR has * or ?, runs it " +
+      "at every socket that matches, and prints a line for each, in the order of the paths: " +
+      '{"socket": PATH, "return": VALUE}, or "error" in place of "return". Each socket then has a ' +
+      "timeout: that of --timeout, or 30 seconds.",
+      "With -, runs the commands on stdin in one session: a JSON object on each line, " +
+      '{"execute": NAME, "arguments": {...}, "id": ID}. Prints the replies in their order, a line for ' +
+      "each, with its id.",
+    ],
+    flags: { socket: socketFlag("the monitor to connect to"), timeout: TIMEOUT },
+    operands: [
+      { value: "COMMAND", kind: "command" },
+      { value: "key=value... | JSON | @FILE", kind: "argument", many: true },
+    ],
+    notes: [
+      "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
+      "nested object. @FILE has one JSON object. Exit status 1: QEMU returned an error; 77: a role " +
+      "refuses the command. With a glob or with -, it is 0 if all returned a value, and otherwise 1.",
+    ],
+  },
+  events: {
+    summary: "print events as they arrive",
+    usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
+    about: ["Prints events as they arrive, one JSON object per line."],
+    flags: {
+      socket: socketFlag("the monitor to read events from"),
+      filter: {
+        value: "GLOB",
+        kind: "event",
+        many: true,
+        help: "only events with this name; repeat it for more",
+      },
+      count: { value: "N", help: "exit after N events" },
+      timeout: { value: "S", help: "exit after S seconds, with status 124" },
+    },
+    notes: [
+      "Exits when QEMU disconnects: with status 0, or with 1 before --count events have arrived.",
+    ],
+  },
+  wait: {
+    summary: "wait for QEMU, an event or a status of the VM",
+    usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
+    about: [
+      "Waits until QEMU answers. With --event, waits for that event and prints it; with --status, " +
+      "waits until query-status reports that status.",
+    ],
+    flags: {
+      socket: socketFlag("the monitor to connect to"),
+      event: { value: "GLOB", kind: "event", help: "wait for an event with this name" },
+      status: {
+        value: "STATUS",
+        // deno-fmt-ignore
+        words: [
+          "running", "paused", "shutdown", "suspended", "prelaunch", "inmigrate", "postmigrate",
+          "finish-migrate", "save-vm", "restore-vm", "io-error", "internal-error", "watchdog",
+          "guest-panicked", "debug", "colo",
+        ],
+        help: "wait until the VM has this status: running, paused, shutdown, ...",
+      },
+      timeout: TIMEOUT,
+    },
+  },
+  types: {
+    summary: "print the types of QEMU's commands and events for TypeScript",
+    usage: ["[--socket ADDR] [--timeout S]", "--schema FILE"],
+    about: [
+      "Prints the types of QEMU's commands and events as a file of TypeScript, for programs that use " +
+      "qmpmux's client library. They are made from the reply to query-qmp-schema.",
+    ],
+    flags: {
+      socket: socketFlag("the monitor to connect to"),
+      schema: {
+        value: "FILE",
+        kind: "file",
+        help: "a file with the reply to query-qmp-schema, or its return value, as JSON",
+      },
+      timeout: TIMEOUT,
+    },
+  },
+} as const satisfies Readonly<Record<string, Subcommand>>;
