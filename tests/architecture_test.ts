@@ -281,6 +281,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "wire/cursor": ["wire/names", "wire/qemu_json", "wire/scan", "wire/text"],
   "wire/frame": ["wire/grammar", "wire/lexer", "wire/normalizer", "wire/scan", "wire/text"],
+  "wire/json_text": ["wire/utf8"],
   "wire/keys": ["wire/text"],
   "wire/lexer": ["wire/output"],
   "wire/message": ["wire/cursor", "wire/frame", "wire/names", "wire/qemu_json", "wire/text"],

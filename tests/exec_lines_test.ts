@@ -56,12 +56,13 @@ class Running implements AsyncDisposable {
   }
 }
 
-const NAMED: FakeQemuManners["answer"] = ({ name }) =>
-  name === "qmp_capabilities"
-    ? undefined
-    : name === "bad"
-    ? '{"error": {"class": "GenericError", "desc": "no"}}\r\n'
-    : `{"return": "${name}"}\r\n`;
+const NAMED: FakeQemuManners["answer"] = ({ name, id }) => {
+  if (name === "qmp_capabilities") return undefined;
+  const end = id === undefined ? "}" : `, "id": ${id}}`;
+  return name === "bad"
+    ? `{"error": {"class": "GenericError", "desc": "no"}${end}\r\n`
+    : `{"return": "${name}"${end}\r\n`;
+};
 
 Deno.test("exec - prints each reply as it comes, with its id", async () => {
   using place = makePlace();
@@ -113,13 +114,53 @@ for (
   });
 }
 
-Deno.test("exec - refuses what is not UTF-8", async () => {
+for (
+  const [what, bytes, said] of [
+    ["not UTF-8", [0x7b, 0xff, 0x0a], /line 3 of stdin: invalid UTF-8: byte 0xff at offset 1; /],
+    ["cut within a character", [0x7b, 0x22, 0xc3], /line 3 of stdin: invalid UTF-8: byte 0xc3 /],
+  ] as const
+) {
+  Deno.test(`exec - with a line that is ${what} says so after the replies before it, with 64`, async () => {
+    using place = makePlace();
+    await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+    const running = new Running(qemu.path);
+    await running.type('{"execute": "one"}', "", Uint8Array.from(bytes));
+    const { code, stdout, stderr } = await running.end();
+    assertEquals([code, stdout], [64, ['{"return": "one"}']]);
+    assertMatch(stderr.join("\n"), said);
+    assertEquals(stderr.length, 1);
+  });
+}
+
+Deno.test("exec - with a line of more than 64 MiB says so after the replies before it, with 64", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
   const running = new Running(qemu.path);
-  await running.type(Uint8Array.from([0x7b, 0xff, 0x0a]));
-  const { code, stderr } = await running.end();
-  assertEquals([code, stderr], [64, ["qmpmux: stdin is not UTF-8"]]);
+  await running.type('{"execute": "one"}');
+  const blanks = new Uint8Array(1 << 20).fill(0x20);
+  // The program reads no more than the limit.
+  const typing = running.type(...Array.from({ length: 65 }, () => blanks)).catch(() => {});
+  assertEquals(await running.lines.next(), '{"return": "one"}');
+  assertEquals(
+    await running.errors.next(),
+    "qmpmux: exec: line 2 of stdin: it has more than 64 MiB, which no QEMU reads; shorten it",
+  );
+  await typing;
+  assertEquals((await running.end()).code, 64);
+});
+
+Deno.test("exec - reads lines with CRLF, blank ones, and one without an end", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+  const running = new Running(qemu.path);
+  const text = '\ufeff{"execute": "one"}\r\n\r\n \t\n\n{"execute": "two"}\r\n{"execute": "three"}';
+  // A chunk may end anywhere, even within a character.
+  for (const byte of new TextEncoder().encode(text)) await running.type(Uint8Array.of(byte));
+  assertEquals(await running.end(), {
+    code: 0,
+    stdout: ['{"return": "one"}', '{"return": "two"}', '{"return": "three"}'],
+    stderr: [],
+  });
 });
 
 Deno.test("exec - ends with 1 when the connection is lost, though stdin is open", async () => {

@@ -111,7 +111,10 @@ for (
 }
 
 Deno.test("readJsonObject() refuses invalid UTF-8", () => {
-  assertEquals(wrong(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)), "invalid UTF-8");
+  assertEquals(
+    wrong(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)),
+    "invalid UTF-8: byte 0xff at offset 2",
+  );
 });
 
 Deno.test("readJsonObject() refuses a value nested past the limit", () => {

@@ -6,21 +6,26 @@
 
 import type { Qmp } from "../client/qmp.ts";
 import type { ExitStatus } from "../platform/failure.ts";
-import { stdinLines } from "../platform/input.ts";
+import { type InputLine, stdinLines } from "../platform/input.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { readJsonObject } from "../wire/json_text.ts";
 import { errorReply, returnReply, withId } from "../wire/reply.ts";
 import { replyTo } from "./replies.ts";
 
-const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 /** The most commands in flight; a monitor of QEMU runs one at a time. */
 const IN_FLIGHT_LIMIT = 64;
 
+/** The most MiB of a line; QEMU itself reads no longer command. */
+const LINE_MIB_LIMIT = 64;
+
 /** The members of a command. */
 const MEMBERS: readonly string[] = ["execute", "arguments", "id"];
+
+/** The remedy for a line that is not a command. */
+const FORM = 'write {"execute": NAME, "arguments": {...}, "id": ID}';
 
 /** A command on a line. */
 interface LineCommand {
@@ -55,13 +60,13 @@ export async function execLines(qmp: Qmp): Promise<ExitStatus> {
     next.catch(failed.reject);
     printed.push(next);
   };
-  const lines = stdinLines();
+  const lines = stdinLines(LINE_MIB_LIMIT << 20);
   let problem: UsageError | undefined;
   for (let number = 1; problem === undefined; number++) {
     if (printed.length === IN_FLIGHT_LIMIT) await printed.shift();
     const { done, value: line } = await Promise.race([lines.next(), failed.promise]);
     if (done) break;
-    if (line.trim() === "") continue;
+    if (line !== "too long" && DECODER.decode(line).trim() === "") continue;
     const command = commandOn(line, number);
     if (command instanceof UsageError) problem = command;
     else run(command);
@@ -72,12 +77,13 @@ export async function execLines(qmp: Qmp): Promise<ExitStatus> {
 }
 
 /** Reads the command on a line. */
-function commandOn(line: string, number: number): LineCommand | UsageError {
-  const read = readJsonObject(ENCODER.encode(line));
-  const wrong = (reason: string): UsageError =>
-    new UsageError(
-      `exec: line ${number} of stdin: ${reason}; write {"execute": NAME, "arguments": {...}, "id": ID}`,
-    );
+function commandOn(line: InputLine, number: number): LineCommand | UsageError {
+  const wrong = (reason: string, remedy = FORM): UsageError =>
+    new UsageError(`exec: line ${number} of stdin: ${reason}; ${remedy}`);
+  if (line === "too long") {
+    return wrong(`it has more than ${LINE_MIB_LIMIT} MiB, which no QEMU reads`, "shorten it");
+  }
+  const read = readJsonObject(line);
   if ("wrong" in read) return wrong(read.wrong);
   const { members } = read;
   const name = members.get("execute");

@@ -4,22 +4,49 @@
  * @module
  */
 
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { UsageError } from "../policy/usage_error.ts";
 import { Failure } from "./failure.ts";
 
-/** Returns the lines of stdin without their ends; reading throws a UsageError if they are not UTF-8. */
-export async function* stdinLines(): AsyncGenerator<string> {
-  const decoder = new TextDecoderStream("utf-8", { fatal: true });
-  const lines = Deno.stdin.readable
-    .pipeThrough(decoder as TransformStream<Uint8Array, string>)
-    .pipeThrough(new TextLineStream());
-  try {
-    yield* lines;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UsageError("stdin is not UTF-8");
+const LINE_FEED = 0x0a;
+
+/** A line without its line feed, or one that is too long to be read. */
+export type InputLine = Uint8Array | "too long";
+
+/**
+ * Returns the lines of stdin. The last line may have no line feed.
+ *
+ * @param limit the most bytes of a line; a longer one is the last, and is not read to its end
+ */
+export async function* stdinLines(limit: number): AsyncGenerator<InputLine> {
+  /** The beginning of a line whose end has not come. */
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of Deno.stdin.readable) {
+    let from = 0;
+    for (;;) {
+      const end = chunk.indexOf(LINE_FEED, from);
+      const part = chunk.subarray(from, end < 0 ? chunk.length : end);
+      length += part.length;
+      if (length > limit) return yield "too long";
+      parts.push(part);
+      if (end < 0) break;
+      yield joined(parts, length);
+      [parts, length] = [[], 0];
+      from = end + 1;
+    }
   }
+  if (length > 0) yield joined(parts, length);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /**

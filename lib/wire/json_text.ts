@@ -6,6 +6,8 @@
  * @module
  */
 
+import { decodeUtf8 } from "./utf8.ts";
+
 /** The most levels of nesting, as in QEMU. */
 export const NESTING_LIMIT = 1024;
 
@@ -23,7 +25,6 @@ export interface NotJson {
   readonly wrong: string;
 }
 
-const DECODER = new TextDecoder("utf-8", { fatal: true });
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 const WHITE_SPACE = /[ \r\n\t]{2,}|[\r\n\t]/g;
 /** The length of the parts in which text is escaped, so that the list of matches stays small. */
@@ -39,8 +40,10 @@ const WRONG_LENGTH = 120;
  * @param bytes UTF-8; white space around the object is allowed
  */
 export function readJsonObject(bytes: Uint8Array): JsonObject | NotJson {
+  const decoded = decodeUtf8(bytes);
+  if (typeof decoded !== "string") return { wrong: decoded.wrong };
+  const source = decoded.trim();
   try {
-    const source = DECODER.decode(bytes).trim();
     if (!source.startsWith("{")) return { wrong: "it is not an object" };
     const spans = spansOf(source);
     if (spans === undefined) return { wrong: `nested deeper than ${NESTING_LIMIT} levels` };
@@ -51,7 +54,6 @@ export function readJsonObject(bytes: Uint8Array): JsonObject | NotJson {
     ]);
     return { text: onOneLine(source), members: new Map(members) };
   } catch (error) {
-    if (error instanceof TypeError) return { wrong: "invalid UTF-8" };
     if (!(error instanceof SyntaxError)) throw error;
     // Remove V8's quotation of the input, which is useless for hostile text.
     const message = error.message.replace(/, (?:\.\.\.)?"[^]* is not valid JSON$/, "");
