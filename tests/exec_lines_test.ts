@@ -100,6 +100,17 @@ for (
     ['{"execute": 5}', /line 2 of stdin: "execute" is not a string/],
     ['{"execute": "a", "arguments": []}', /line 2 of stdin: "arguments" is not an object/],
     ['{"execute": "a", "argument": {}}', /line 2 of stdin: unexpected member "argument"/],
+    [
+      '{"execute": "a", "execute": "b"}',
+      /line 2 of stdin: QEMU cannot read it: JSON parse error, duplicate key; write \{"execute"/,
+    ],
+    ['{"execute": "a", "exec\\u0075te": "b"}', /line 2 of stdin: .*, duplicate key; /],
+    ['{"execute": "a", "arguments": {"b": 1, "b": 2}}', /line 2 of stdin: .*, duplicate key; /],
+    ['{"execute": "a", "id": {"b": 1, "b": 2}}', /line 2 of stdin: .*, duplicate key; /],
+    [
+      '{"execute": "a", "id": "\\ud800"}',
+      /line 2 of stdin: QEMU cannot read it: .*not a valid Unicode/,
+    ],
   ] as const
 ) {
   Deno.test(`exec - with a line ${line} says so after the replies before it, with 64`, async () => {
@@ -111,6 +122,10 @@ for (
     assertEquals([code, stdout], [64, ['{"return": "one"}']]);
     assertMatch(stderr.join("\n"), because);
     assertEquals(stderr.length, 1);
+    assertEquals(qemu.heard.join("").match(/"execute":"[^"]*"/g), [
+      '"execute":"qmp_capabilities"',
+      '"execute":"one"',
+    ]);
   });
 }
 

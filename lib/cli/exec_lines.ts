@@ -9,10 +9,12 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { type InputLine, stdinLines } from "../platform/input.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
+import { FrameSplitter } from "../wire/frame.ts";
 import { readJsonObject } from "../wire/json_text.ts";
 import { errorReply, returnReply, withId } from "../wire/reply.ts";
 import { replyTo } from "./replies.ts";
 
+const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 /** The most commands in flight; a monitor of QEMU runs one at a time. */
@@ -85,6 +87,8 @@ function commandOn(line: InputLine, number: number): LineCommand | UsageError {
   }
   const read = readJsonObject(line);
   if ("wrong" in read) return wrong(read.wrong);
+  const damage = damageIn(read.text);
+  if (damage !== undefined) return wrong(`QEMU cannot read it: ${damage}`);
   const { members } = read;
   const name = members.get("execute");
   if (name === undefined) return wrong('it has no member "execute"');
@@ -94,6 +98,16 @@ function commandOn(line: InputLine, number: number): LineCommand | UsageError {
   const args = members.get("arguments");
   if (args !== undefined && !args.startsWith("{")) return wrong('"arguments" is not an object');
   return { name: JSON.parse(name), args, id: members.get("id") };
+}
+
+/** Returns the error of QEMU's reader for a JSON object, such as a key that occurs twice, if it has one. */
+function damageIn(text: string): string | undefined {
+  const splitter = new FrameSplitter();
+  splitter.load(ENCODER.encode(`${text}\n`));
+  const found = splitter.next();
+  return found === undefined || "damage" in found
+    ? found?.damage ?? "it is not complete"
+    : undefined;
 }
 
 /** Runs a command; returns the reply with its id, as QEMU writes it. */
