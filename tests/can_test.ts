@@ -211,6 +211,14 @@ const WITHOUT_FILE: readonly (readonly [words: string[], code: number, said: str
   [["--as", "full", "stop", '{"a": 1, "a": 2}'], 64, "invalid arguments: JSON parse error, dup"],
   [["--as", "full", "--config", "/no/such/file", "stop"], 78, "/no/such/file: file not found"],
   [["--as", "mine", "--control", "/no/such/socket", "stop"], 69, "nothing listens there"],
+  [["--as", "full", "--timeout", "abc", "stop"], 64, 'invalid value "abc" for --timeout: expected'],
+  [["--as", "full", "--timeout=-1", "stop"], 64, 'invalid value "-1" for --timeout: expected'],
+  [
+    ["--as", "full", "--config", "/x", "--timeout", "1h", "stop"],
+    64,
+    '"1h" for --timeout: expected',
+  ],
+  [["--as", "full", "--timeout", "0.5", "stop"], 0, "allowed: role full"],
 ];
 
 for (const [words, code, said] of WITHOUT_FILE) {

@@ -127,3 +127,18 @@ Deno.test("qmpmux check --live fails if nothing listens, and asks for missing ar
   assertEquals(code, 64);
   assertMatch(stderr, /no monitor is named/);
 });
+
+Deno.test("qmpmux check refuses an invalid timeout, with and without --live", async () => {
+  for (const more of [[], ["--live"]]) {
+    const { code, stderr } = await runQmpmux([
+      "check",
+      ...more,
+      "--config",
+      "/dev/null",
+      "--timeout",
+      "abc",
+    ]);
+    assertEquals(code, 64);
+    assertMatch(stderr, /check: invalid value "abc" for --timeout: expected seconds above 0/);
+  }
+});

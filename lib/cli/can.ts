@@ -55,13 +55,15 @@ export async function runCan(given: Given): Promise<ExitStatus> {
     throw new UsageError("can: --config and --control exclude each other; give one");
   }
   const question = { role, command, argumentsText: readArguments(words, "can") };
+  const timeout = given.one("timeout");
+  const seconds = timeout === undefined ? undefined : secondsOf("can", "timeout", timeout);
   // A wrong argument is reported before anything is asked.
   const read = commandOf(question);
   const isLocal = file !== undefined || given.one("control") === undefined && ROLES.has(role);
   const control = isLocal ? undefined : controlOf("can", given);
   const json = control === undefined
     ? qemuText(permissionOf(found(role, file), read))
-    : await asked(question, control, given);
+    : await asked(question, control, seconds);
   const answer: unknown = JSON.parse(json);
   if (!isPermission(answer)) throw otherForm(control!);
   const warning = unknownCommand(command);
@@ -107,10 +109,8 @@ function found(name: string, file: string | undefined): Role {
 async function asked(
   { role, command, argumentsText }: Question,
   address: Address,
-  given: Given,
+  seconds: number | undefined,
 ): Promise<string> {
-  const timeout = given.one("timeout");
-  const seconds = timeout === undefined ? undefined : secondsOf("can", "timeout", timeout);
   const late = (): string => unanswered(seconds);
   const args = `{"role":${JSON.stringify(role)},"command":${JSON.stringify(command)},` +
     `"arguments":${argumentsText}}`;

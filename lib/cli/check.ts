@@ -28,6 +28,7 @@ const DEFAULT_SECONDS = SUBCOMMANDS.check.flags.timeout.initial;
 export async function runCheck(given: Given): Promise<ExitStatus> {
   const file = given.one("config");
   const qemu = given.one("qemu");
+  const seconds = secondsOf("check", "timeout", given.one("timeout") ?? `${DEFAULT_SECONDS}`);
   if (!file && !(given.has("live") && qemu)) {
     throw new UsageError("check: --config is missing; name the file to check");
   }
@@ -42,10 +43,7 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
   if (address === undefined || isTemplate(address)) {
     throw new UsageError("check: --live checks one monitor; give its address with --qemu ADDR");
   }
-  return await live(
-    address,
-    secondsOf("check", "timeout", given.one("timeout") ?? `${DEFAULT_SECONDS}`),
-  );
+  return await live(address, seconds);
 }
 
 /** Connects to a monitor and prints QEMU's version; @throws Failure if no monitor answers in time */
