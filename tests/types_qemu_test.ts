@@ -109,6 +109,47 @@ Deno.test("qmpmux types ends with 77 if a role refuses the schema, and with 1 if
   assertMatch(refused.stderr, /^qmpmux: types: query-qmp-schema: .*role narrow.*\n$/);
 });
 
+Deno.test("qmpmux types ends with 124 if the translation of the schema takes longer than the timeout", async () => {
+  using place = makePlace();
+  // Each alternate has another name, so that none is like another.
+  const types = Array.from({ length: 5000 }, (_, at) => [
+    { name: `a${at}`, "meta-type": "alternate", members: [`a${at + 1}`, `b${at + 1}`] },
+    { name: `b${at}`, "meta-type": "alternate", members: [`a${at + 1}`, `b${at + 1}`] },
+  ]).flat().map((row) => ({ ...row, members: row.members.map((type) => ({ type })) }));
+  const [first, second] = JSON.parse(SCHEMA);
+  const schema = [
+    first,
+    { ...second, "ret-type": "a0" },
+    ...types,
+    { name: "a5000", "meta-type": "object", members: [{ name: "a", type: "0" }] },
+    { name: "b5000", "meta-type": "object", members: [{ name: "b", type: "0" }] },
+  ];
+  const began = performance.now();
+  declarationsOf(schema);
+  const seconds = (performance.now() - began) / 1000;
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: ({ name }) =>
+      name === "query-qmp-schema" ? `{"return": ${JSON.stringify(schema)}}\r\n` : undefined,
+  });
+  const timeout = (seconds / 4).toFixed(3);
+  const late = await runQmpmux(["types", "--socket", qemu.path, "--timeout", timeout]);
+  assertEquals([late.code, late.stdout], [124, ""]);
+  assertStringIncludes(late.stderr, `within ${Number(timeout)} s\n`);
+});
+
+Deno.test("qmpmux types refuses the schema of a monitor if it is longer than a file may be", async () => {
+  using place = makePlace();
+  const schema = `[${" ".repeat(16)}${"0,".repeat(9 << 20)}0]`;
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: ({ name }) => name === "query-qmp-schema" ? `{"return": ${schema}}\r\n` : undefined,
+  });
+  assertEquals(await runQmpmux(["types", "--socket", qemu.path]), {
+    code: 1,
+    stdout: "",
+    stderr: `qmpmux: types: unix:${qemu.path}: the schema has more than 16777216 bytes (16 MiB)\n`,
+  });
+});
+
 /** Returns a value as an expression of TypeScript. */
 function expression(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;

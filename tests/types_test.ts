@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { declarationsOf } from "../lib/client/declarations.ts";
+import { parseExact } from "../lib/client/exact_json.ts";
 import { SchemaError } from "../lib/client/introspection.ts";
 import { RECORDED } from "./support/commands.ts";
 import { Random } from "./support/random.ts";
@@ -258,6 +259,59 @@ Deno.test("declarationsOf() writes equal types once, and recursive types by thei
   assertStringIncludes(text, "    arguments: ZArguments;\n    return: ZArguments;");
 });
 
+Deno.test("declarationsOf() compares no more types than those of a QEMU ten times as large", () => {
+  const words = Array.from({ length: 60_000 }, (_, index) => `word-${index}`);
+  const names = (depth: number): number => {
+    const chain = (letter: string): Row[] =>
+      Array.from(
+        { length: depth },
+        (_, at) =>
+          objectRow(`${letter}${at}`, { next: at + 1 < depth ? `${letter}${at + 1}` : "last" }),
+      );
+    const text = declared(
+      enumRow("e", ...words),
+      objectRow("last", { "a-first-long-name": "str", "a-second-long-name": "str", e: "e" }),
+      ...chain("a"),
+      ...chain("b"),
+      commandRow("x", "a0"),
+      commandRow("y", "b0"),
+    );
+    return text.match(/^export interface Y/gm)?.length ?? 0;
+  };
+  assertEquals(names(5), 0);
+  assertEquals(names(50), 50);
+});
+
+Deno.test("declarationsOf() reads no long word as often as it is used", () => {
+  const members = Array.from(
+    { length: 20_000 },
+    (_, index): [string, string] => [`m${index}`, "e"],
+  );
+  const long = "x".repeat(1 << 20);
+  const text = declared(
+    enumRow("e", long),
+    objectRow("o", Object.fromEntries(members)),
+    commandRow("x", "o"),
+  );
+  assertEquals(text.split(long).length, 2);
+});
+
+Deno.test("declarationsOf() writes what parseExact() returns for a number", async () => {
+  const text = declarationsOf([
+    ...BASICS,
+    objectRow("o", { rate: "number" }),
+    commandRow("x", "o", "o"),
+  ]);
+  // QEMU prints the double 1e16 without an exponent.
+  assertEquals(parseExact('{"rate": 10000000000000000}'), { rate: 10n ** 16n });
+  const use = `import type { Qmp } from "./qmp.ts";
+export const value: Qmp["commands"]["x"]["return"] = { rate: 10000000000000000n };
+export const other: Qmp["commands"]["x"]["return"] = { rate: 0.5 };
+export const given: Qmp["commands"]["x"]["arguments"] = { rate: 0.5 };
+`;
+  await checkTypes({ "qmp.ts": text, "use.ts": use });
+});
+
 Deno.test("declarationsOf() marks what is deprecated, unstable or out of band", () => {
   const mark = (...features: string[]): Row => ({ features });
   const text = declared(
@@ -420,6 +474,23 @@ const REFUSED: readonly (readonly [rows: unknown, message: string])[] = [
       commandRow("x", "u"),
     ],
     "an alternate or a union contains itself",
+  ],
+  // Each of these unions has all other words of the enum as a variant.
+  [
+    [
+      ...BASICS,
+      enumRow("e", ...Array.from({ length: 1000 }, (_, index) => `word-${index}`)),
+      ...Array.from(
+        { length: 1000 },
+        (_, index) =>
+          objectRow(`u${index}`, { t: "e", [`m${index}`]: "str" }, {
+            tag: "t",
+            variants: [{ case: "word-1", type: "0" }],
+          }),
+      ),
+      ...Array.from({ length: 1000 }, (_, index) => commandRow(`x${index}`, `u${index}`)),
+    ],
+    "its types have more than 2000000 characters; QEMU's have a tenth of that",
   ],
 ];
 

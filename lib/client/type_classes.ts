@@ -12,14 +12,19 @@ import type { Shape, TypeId } from "./type_graph.ts";
 /** The most rounds; the types of QEMU need a tenth of them. Beyond it, no types count as equal. */
 const ROUNDS_LIMIT = 100;
 
+/** The most characters that are compared; those of QEMU are a tenth of them. Beyond it, no types count as equal. */
+const CHARS_LIMIT = 20_000_000;
+
 /** Returns for each type the first one that is equal to it. */
 export function equalTypes(shapes: readonly Shape[]): readonly TypeId[] {
   let first: readonly TypeId[] = shapes.map(() => 0);
   let count = 1;
-  for (let round = 0; round < ROUNDS_LIMIT; round++) {
+  let chars = 0;
+  for (let round = 0; round < ROUNDS_LIMIT && chars < CHARS_LIMIT; round++) {
     const found = new Map<string, TypeId>();
     const next = shapes.map((shape, id) => {
       const text = described(shape, first);
+      chars += text.length;
       const known = found.get(text) ?? id;
       found.set(text, known);
       return known;

@@ -111,14 +111,19 @@ export interface TypeGraph {
 /** Commands whose arguments QEMU does not check against its schema: they depend on the device. */
 const FREE_COMMANDS: readonly string[] = ["device_add"];
 
-/** The types of QEMU's builtin types, by their JSON types. All others are `unknown`. */
+/** The types of QEMU's builtin types but `number`, by their JSON types. All others are `unknown`. */
 const BUILTINS: ReadonlyMap<string, string> = new Map([
   ["string", "string"],
   ["int", "Int"],
-  ["number", "number"],
   ["boolean", "boolean"],
   ["null", "null"],
 ]);
+
+/** The most characters of the types of a schema, as {@linkcode charsOf} counts them; QEMU's have a tenth. */
+const CHARS_LIMIT = 2_000_000;
+
+/** The characters that a part of a type counts besides its name. */
+const PART_CHARS = 20;
 
 const UNMARKED: Marks = { isDeprecated: false, isUnstable: false };
 
@@ -170,6 +175,7 @@ class GraphBuilder {
   readonly #shapes: Shape[] = [];
   readonly #known = new Map<string, TypeId>();
   readonly #pending: (() => void)[] = [];
+  #chars = 0;
 
   constructor(schema: Introspection) {
     this.#schema = schema;
@@ -182,7 +188,7 @@ class GraphBuilder {
     if (known !== undefined) return known;
     const id = this.#reserve();
     this.#known.set(key, id);
-    this.#pending.push(() => this.#shapes[id] = this.#shapeOf(name, direction, isOpen));
+    this.#pending.push(() => this.#put(id, this.#shapeOf(name, direction, isOpen)));
     return id;
   }
 
@@ -198,15 +204,25 @@ class GraphBuilder {
 
   #add(shape: Shape): TypeId {
     const id = this.#reserve();
-    this.#shapes[id] = shape;
+    this.#put(id, shape);
     return id;
+  }
+
+  /** Stores a shape; @throws SchemaError if there is too much: unions can be far longer than their schema. */
+  #put(id: TypeId, shape: Shape): void {
+    this.#shapes[id] = shape;
+    this.#chars += charsOf(shape);
+    if (this.#chars <= CHARS_LIMIT) return;
+    throw new SchemaError(
+      `its types have more than ${CHARS_LIMIT} characters; QEMU's have a tenth of that`,
+    );
   }
 
   #shapeOf(name: string, direction: Direction, isOpen: boolean): Shape {
     const type = this.#schema.types.get(name)!;
     switch (type.kind) {
       case "builtin":
-        return { kind: "builtin", text: BUILTINS.get(type.json) ?? "unknown" };
+        return { kind: "builtin", text: builtinText(type.json, direction) };
       case "enum":
         return {
           kind: "enum",
@@ -248,6 +264,7 @@ class GraphBuilder {
       members: this.#membersOf(others, direction),
       isOpen: false,
     });
+    const taken = new Set(type.members.map(({ name }) => name));
     const parts = this.#variantsOf(type, tag).map(([variant, words]): Part => {
       const isOther = variant === undefined && words.length > 1;
       const ofTag: Member = {
@@ -255,7 +272,7 @@ class GraphBuilder {
         type: this.#add({ kind: "enum", words, deprecated: [], unstable: [] }),
       };
       return {
-        type: this.#variant(variant, ofTag, base, direction),
+        type: this.#variant(variant, ofTag, base, { direction, taken }),
         place: isOther ? "other" : words[0]!,
       };
     });
@@ -284,15 +301,13 @@ class GraphBuilder {
     name: string | undefined,
     tag: Member,
     base: TypeId | undefined,
-    direction: Direction,
+    { direction, taken }: { direction: Direction; taken: ReadonlySet<string> },
   ): TypeId {
     const type = name === undefined ? undefined : this.#schema.types.get(name);
     if (name === undefined || (type?.kind === "object" && type.variants.size === 0)) {
       const own = type?.kind === "object" ? this.#membersOf(type.members, direction) : [];
       const marks = type?.kind === "object" ? marksOf(type) : UNMARKED;
-      const there = base === undefined ? [] : (this.#shapes[base] as ObjectShape).members;
-      const taken = [tag, ...there].map(({ name }) => name);
-      const members = [tag, ...own.filter((member) => !taken.includes(member.name))];
+      const members = [tag, ...own.filter((member) => !taken.has(member.name))];
       return this.#add({ ...marks, kind: "object", base, members, isOpen: false });
     }
     const tagged = this.#add({
@@ -314,6 +329,25 @@ class GraphBuilder {
     return members.map((member) => ({ ...member, type: this.typeOf(member.type, direction) }))
       .sort((a, b) => a.name < b.name ? -1 : 1);
   }
+}
+
+/** Returns the type of a builtin type of QEMU's. */
+function builtinText(json: string, direction: Direction): string {
+  if (json !== "number") return BUILTINS.get(json) ?? "unknown";
+  // QEMU prints a double that is an integer like an integer, which the client reads as a bigint from 2⁵³ on.
+  return direction === "passed" ? "number" : "number | bigint";
+}
+
+/** Returns the characters of a shape: those of its names and words, and some for each of its parts. */
+function charsOf(shape: Shape): number {
+  const texts = shape.kind === "enum"
+    ? shape.words
+    : shape.kind === "object"
+    ? shape.members.map(({ name }) => name)
+    : "parts" in shape
+    ? shape.parts.map(({ place }) => place)
+    : [];
+  return texts.reduce((sum, { length }) => sum + length + PART_CHARS, PART_CHARS);
 }
 
 /** The shape of a type about which nothing is known. */

@@ -51,7 +51,12 @@ function shapeLine(shapes: readonly Shape[], shape: Shape, room: number): string
       return shape.text;
     case "enum": {
       if (shape.deprecated.length + shape.unstable.length > 0) return undefined;
-      return joined(shape.words, " | ", room, literal);
+      return joined(
+        shape.words,
+        " | ",
+        room,
+        (word, left) => word.length > left ? undefined : literal(word),
+      );
     }
     case "list": {
       const element = lineOf(shapes, shape.element, room - "[]".length);
@@ -78,6 +83,7 @@ function objectLine(
   if (isMarked(shape) || shape.isOpen || shape.base !== undefined) return undefined;
   if (shape.members.length === 0) return EMPTY;
   const members = joined(shape.members, "; ", room - "{  }".length, (member, left) => {
+    if (member.name.length > left) return undefined;
     const head = memberHead(member.name, member.isOptional);
     const text = isMarked(member) ? undefined : lineOf(shapes, member.type, left - head.length);
     return text === undefined ? undefined : head + text;
