@@ -178,6 +178,38 @@ Deno.test("exec - reads lines with CRLF, blank ones, and one without an end", as
   });
 });
 
+for (
+  const [what, redirection, code, said] of [
+    ["is a directory", "</", 64, "stdin is a directory; redirect a file with commands, or a pipe"],
+    ["can only be written", "0>out", 1, "stdin cannot be read: Bad file descriptor (os error 9)"],
+    ["is /dev/null", "</dev/null", 0, undefined],
+    ["is closed", "<&-", 0, undefined],
+  ] as const
+) {
+  Deno.test(`exec - ends with ${code} if stdin ${what}`, async () => {
+    using place = makePlace();
+    await using qemu = new FakeQemu(`${place.path}/vm`, { answer: NAMED });
+    const [command, first] = programCommand();
+    const { code: ended, stdout, stderr } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        `exec "$@" ${redirection}`,
+        "sh",
+        command,
+        ...first,
+        "exec",
+        "-s",
+        qemu.path,
+        "-",
+      ],
+      cwd: place.path,
+    }).output();
+    const lines = said === undefined ? "" : `qmpmux: exec: ${said}\n`;
+    const text = new TextDecoder();
+    assertEquals([ended, text.decode(stdout), text.decode(stderr)], [code, "", lines]);
+  });
+}
+
 Deno.test("exec - ends with 1 when the connection is lost, though stdin is open", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, {

@@ -16,12 +16,13 @@ export type InputLine = Uint8Array | "too long";
  * Returns the lines of stdin. The last line may have no line feed.
  *
  * @param limit the most bytes of a line; a longer one is the last, and is not read to its end
+ * @throws UsageError if stdin is a directory; Failure if it cannot be read
  */
 export async function* stdinLines(limit: number): AsyncGenerator<InputLine> {
   /** The beginning of a line whose end has not come. */
   let parts: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of Deno.stdin.readable) {
+  for await (const chunk of chunksOfStdin()) {
     let from = 0;
     for (;;) {
       const end = chunk.indexOf(LINE_FEED, from);
@@ -36,6 +37,18 @@ export async function* stdinLines(limit: number): AsyncGenerator<InputLine> {
     }
   }
   if (length > 0) yield joined(parts, length);
+}
+
+async function* chunksOfStdin(): AsyncGenerator<Uint8Array> {
+  try {
+    yield* Deno.stdin.readable;
+  } catch (error) {
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new UsageError("exec: stdin is a directory; redirect a file with commands, or a pipe");
+    }
+    if (!(error instanceof Error)) throw error;
+    throw new Failure(1, `exec: stdin cannot be read: ${error.message}`);
+  }
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
