@@ -143,6 +143,7 @@ function sample(place: string): Case[] {
     ["serve --listen unix:/x,dialect=rf", "unix:/x,dialect=rfc2010"],
     ["serve --listen=unix:/x,dialect=rf", "--listen=unix:/x,dialect=rfc2010"],
     ["wait --event SHUTD", "SHUTDOWN"],
+    ["exec stop --until SHUTD", "SHUTDOWN"],
     ...cases(place).slice(-FILE_CASES),
     ["serve --config sp", "spaced file.toml"],
     ["serve --config spaced\\ fi", "spaced file.toml"],

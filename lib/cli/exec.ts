@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ExitStatus, Failure } from "../platform/failure.ts";
+import type { ExitStatus } from "../platform/failure.ts";
 import { textOfFile } from "../platform/input.ts";
 import { print } from "../platform/output.ts";
 import { readJsonObject } from "../wire/json_text.ts";
@@ -13,7 +13,7 @@ import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import type { Given } from "./flags.ts";
-import { replyTo, statusOfError } from "./replies.ts";
+import { replyTo, valueOf } from "./replies.ts";
 
 /**
  * Runs `qmpmux exec`.
@@ -25,29 +25,36 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   if (command === undefined) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
   }
+  const isUntil = given.one("until") !== undefined;
+  if (!isUntil && given.all("match").length > 0) {
+    throw new UsageError("exec: --match needs --until EVENT; name the event");
+  }
   const isLines = command === "-";
   if (isLines && rest.length > 0) {
     throw new UsageError(`exec: unexpected argument ${rest[0]} after -; leave it out`);
+  }
+  if (isLines && isUntil) {
+    throw new UsageError("exec: --until needs one command; name it in place of -");
   }
   const argumentsText = readArguments(rest);
   const attempt = attemptOf("exec", given);
   const { address, seconds } = attempt;
   if (address.transport === "unix" && isFile(address) && hasWildcard(address.path)) {
     if (isLines) throw new UsageError("exec: - needs one socket; correct --socket");
+    if (isUntil) throw new UsageError("exec: --until needs one socket; correct --socket");
     const { execAtAll } = await import("./exec_many.ts");
     return await execAtAll(address.path, command, argumentsText, seconds);
+  }
+  if (isUntil) {
+    const { execUntil } = await import("./exec_until.ts");
+    return await execUntil(given, attempt, command, argumentsText);
   }
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
       if (isLines) return await (await import("./exec_lines.ts")).execLines(qmp);
-      const answer = await replyTo(qmp, command, argumentsText);
-      if ("desc" in answer) {
-        const text = `${command}: ${answer.errorClass}: ${answer.desc}`;
-        throw new Failure(statusOfError(answer), text);
-      }
-      print(answer.value);
+      print(valueOf(command, await replyTo(qmp, command, argumentsText)));
       return 0;
     },
   );

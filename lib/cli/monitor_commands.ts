@@ -12,6 +12,7 @@ export const MONITOR_COMMANDS = {
     summary: "run one command",
     usage: [
       "[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON | @FILE]",
+      "[--socket ADDR] [--timeout S] COMMAND [...] --until EVENT [--match PATH=VALUE]...",
       "[--socket ADDR] [--timeout S] -",
     ],
     about: [
@@ -22,8 +23,23 @@ export const MONITOR_COMMANDS = {
       "With -, runs the commands on stdin in one session: a JSON object on each line, " +
       '{"execute": NAME, "arguments": {...}, "id": ID}. Prints the replies in their order, a line for ' +
       "each, with its id.",
+      "With --until, prints the value and then the first event with that name which follows the " +
+      "command, also if it comes before the reply. EVENT may have * and ?.",
     ],
-    flags: { socket: socketFlag("the monitor to connect to"), timeout: TIMEOUT },
+    flags: {
+      socket: socketFlag("the monitor to connect to"),
+      until: {
+        value: "EVENT",
+        kind: "event",
+        help: "after the reply, also wait for an event with this name, and print it",
+      },
+      match: {
+        value: "PATH=VALUE",
+        many: true,
+        help: "only an event with this value, such as data.device=disk0; repeat it for more",
+      },
+      timeout: TIMEOUT,
+    },
     operands: [
       { value: "COMMAND", kind: "command" },
       { value: "key=value... | JSON | @FILE", kind: "argument", many: true },

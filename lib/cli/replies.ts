@@ -48,6 +48,12 @@ export async function replyTo(qmp: Qmp, name: string, args?: string): Promise<Se
   return { value: read.members.get("return")! };
 }
 
+/** Returns the value of a reply as JSON on one line; @throws Failure if it is an error */
+export function valueOf(command: string, reply: SessionReply): string {
+  if ("value" in reply) return reply.value;
+  throw new Failure(statusOfError(reply), `${command}: ${reply.errorClass}: ${reply.desc}`);
+}
+
 /** Returns a message as JSON on one line of printable ASCII; @throws Failure if it is not JSON */
 export function onOneLine(text: string): string {
   const read = readJsonObject(ENCODER.encode(text));
