@@ -9,13 +9,22 @@
  */
 
 import process from "node:process";
-import { connect } from "@qmpmux/qmpmux/client";
+import { connect, ConnectionLost, QmpError } from "@qmpmux/qmpmux/client";
 
 const [address = "/run/qemu/vm1/qmp.sock"] = process.argv.slice(2);
 
 await using qmp = await connect(address, { reconnect: true });
 for await (const event of qmp.events(["RESUME", "STOP", "SHUTDOWN"])) {
-  // After a gap only a query tells the state.
   if (event.name !== "__org.qmpmux_GAP") console.log(event.name);
-  else console.log((await qmp.execute("query-status")).status);
+  else await printState();
+}
+
+/** Prints the state after a gap: only a query tells it. */
+async function printState(): Promise<void> {
+  try {
+    console.log((await qmp.execute("query-status")).status);
+  } catch (error) {
+    // QEMU was lost again. A further gap follows when it is back.
+    if (!(error instanceof ConnectionLost || error instanceof QmpError)) throw error;
+  }
 }

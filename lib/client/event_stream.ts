@@ -68,8 +68,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   gap(reason: string): void {
     if (this.#isDone) return;
     this.#tellDropped();
-    // Gaps in a row say no more than the first.
-    if (this.#queue.at(-1)?.name !== GAP) this.#add(gapOf(reason));
+    this.#addGap(reason);
   }
 
   /** Ends the stream after the events that wait; with the error, unless the client was closed. */
@@ -129,12 +128,24 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   #tellDropped(): void {
     const dropped = this.#dropped;
     this.#dropped = 0;
-    if (dropped > 0) this.#add(gapOf(`${dropped} events were dropped: they were not read in time`));
+    if (dropped > 0) this.#addGap(`${dropped} events were dropped: they were not read in time`);
+  }
+
+  /** Queues a gap. Gaps in a row say no more than the first, and would have no bound. */
+  #addGap(reason: string): void {
+    if (this.#queue.at(-1)?.name !== GAP) this.#add(gapOf(reason));
   }
 }
 
 /** The name of a gap. */
 export const GAP = "__org.qmpmux_GAP";
+/** The event of a qmpmux that has kept this connection while QEMU was away. */
+const QEMU_BACK = "__org.qmpmux_QEMU_BACK";
+
+/** Returns the reason of the gap that comes with an event; `undefined` if none does. */
+export function gapReason({ name }: QmpEvent): string | undefined {
+  return name === QEMU_BACK ? "QEMU was away, and qmpmux has connected to it again" : undefined;
+}
 
 /** Returns a gap in the form in which qmpmux sends one. */
 function gapOf(reason: string): Gap {

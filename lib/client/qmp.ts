@@ -9,7 +9,7 @@ import { EventFilter, EventNames } from "../policy/event_filter.ts";
 import { Arrival } from "./arrival.ts";
 import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
-import { EVENTS_LIMIT, type EventSink, EventStream } from "./event_stream.ts";
+import { EVENTS_LIMIT, type EventSink, EventStream, gapReason } from "./event_stream.ts";
 import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
 import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
@@ -312,6 +312,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       const name = this.#names.named(each.name);
       this.#early?.push(each);
       for (const sink of this.#sinks) sink.push(each, name);
+      const reason = gapReason(each);
+      if (reason !== undefined) this.#gap(reason);
     };
     const ended = (error: Error, link: Link): void => {
       if (link === this.#current) this.#lost(error);
@@ -323,15 +325,19 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #lost(error: Error): void {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.reconnect) return this.#finish(error);
-    const reason = "the connection was lost and is made again";
-    this.#early?.gap(reason);
-    for (const sink of this.#sinks) sink.gap(reason);
+    this.#gap("the connection was lost and is made again");
     if (performance.now() - this.#since >= RETRY_MS.last) this.#pause = 0;
     const link = this.#reopened();
     this.#link = new Arrival(link);
     link.catch((failure) => {
       if (!this.#stop.signal.aborted) this.#finish(failure);
     });
+  }
+
+  /** Tells everyone who reads events that some may be missing here. */
+  #gap(reason: string): void {
+    this.#early?.gap(reason);
+    for (const sink of this.#sinks) sink.gap(reason);
   }
 
   /** Tries to connect until it succeeds; @throws if the client is closed, or the other end is not a monitor */

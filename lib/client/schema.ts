@@ -74,7 +74,8 @@ export interface QmpEvent<N extends string = string, D = unknown> {
 }
 
 /**
- * Events are missing here: more came than the program has read, or the connection was lost and made again.
+ * Events may be missing here: more came than the program has read, the connection was lost and made again,
+ * or QEMU was away behind a qmpmux that has kept the connection.
  *
  * It stands in the stream in the place of those that are missing.
  */
