@@ -6,6 +6,8 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
+import { lossOf } from "../lib/cli/exec_lines.ts";
+import { ConnectionLost } from "../lib/client/errors.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
 import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
@@ -56,7 +58,7 @@ class Running implements AsyncDisposable {
   }
 }
 
-const NAMED: FakeQemuManners["answer"] = ({ name, id }) => {
+const NAMED: NonNullable<FakeQemuManners["answer"]> = ({ name, id }) => {
   if (name === "qmp_capabilities") return undefined;
   const end = id === undefined ? "}" : `, "id": ${id}}`;
   return name === "bad"
@@ -221,8 +223,97 @@ Deno.test("exec - ends with 1 when the connection is lost, though stdin is open"
   });
   const running = new Running(qemu.path);
   await running.type('{"execute": "one"}');
-  assertMatch((await running.errors.next())!, /one got no reply, and its effect is unknown/);
+  assertMatch(
+    (await running.errors.next())!,
+    /: one \(line 1\) got no reply, and its effect is unknown$/,
+  );
   assertEquals((await running.end()).code, 1);
+});
+
+Deno.test("exec - prints the replies before a loss, and lists the commands that got none", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: (command, connection) => {
+      if (command.name === "last") connection.finish();
+      return ["last", "two"].includes(command.name) ? "" : NAMED(command, connection);
+    },
+  });
+  const running = new Running(qemu.path);
+  await running.type('{"execute": "one"}\n\n{"execute": "two"}\n{"execute": "last"}');
+  assertEquals(await running.lines.next(), '{"return": "one"}');
+  assertMatch(
+    (await running.errors.next())!,
+    /: two \(line 3\), last \(line 4\) got no reply, and their effects are unknown$/,
+  );
+  assertEquals(await running.end(), { code: 1, stdout: [], stderr: [] });
+});
+
+for (const last of ["qmp_capabilities", "one"]) {
+  Deno.test(`exec - ends with 1 when an idle connection ends after ${last}, though stdin is open`, async () => {
+    using place = makePlace();
+    await using qemu = new FakeQemu(`${place.path}/vm`, {
+      answer: (command, connection) => {
+        if (command.name === last) connection.finish();
+        return NAMED(command, connection);
+      },
+    });
+    const running = new Running(qemu.path);
+    if (last === "one") {
+      await running.type('{"execute": "one"}');
+      assertEquals(await running.lines.next(), '{"return": "one"}');
+    }
+    assertMatch(
+      (await running.errors.next())!,
+      /vm: the other end has closed the connection while no command was in flight$/,
+    );
+    assertEquals(await running.end(), { code: 1, stdout: [], stderr: [] });
+  });
+}
+
+Deno.test("exec - ends with 0 when QEMU has quit as told, though stdin is open", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`);
+  const running = new Running(qemu.path);
+  await running.type('{"execute": "quit"}');
+  assertMatch((await running.lines.next())!, /^\{"return": \{\}/);
+  assertEquals(await running.lines.rest(), []);
+  assertEquals(await running.end(), { code: 0, stdout: [], stderr: [] });
+});
+
+Deno.test("lossOf() tells commands that were not sent from those that were", () => {
+  const lost = [1, 2, 3].map((line) => ({ name: "stop", line }));
+  const messageOf = (sent: number): string =>
+    lossOf(new ConnectionLost("lost", lost.slice(0, sent).map(({ name }) => name)), lost).message;
+  assertEquals(
+    messageOf(1),
+    "lost: stop (line 1) got no reply, and its effect is unknown; stop (line 2), stop (line 3) were not sent",
+  );
+  assertEquals(
+    messageOf(2),
+    "lost: stop (line 1), stop (line 2) got no reply, and their effects are unknown; stop (line 3) was not sent",
+  );
+  assertEquals(messageOf(0), "lost: stop (line 1), stop (line 2), stop (line 3) were not sent");
+});
+
+Deno.test("exec - says at its timeout which commands got no reply, or that stdin did not end", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`);
+  const idle = new Running(qemu.path, "--timeout", "0.3");
+  assertEquals(
+    await idle.errors.next(),
+    "qmpmux: exec: stdin did not end within 0.3 s; no command is in flight",
+  );
+  assertEquals((await idle.end()).code, 124);
+  await using silent = new FakeQemu(`${place.path}/silent`, {
+    answer: ({ name }) => name === "qmp_capabilities" ? undefined : "",
+  });
+  const running = new Running(silent.path, "--timeout", "1");
+  await running.type('{"execute": "one"}\n\n{"execute": "two"}');
+  assertEquals(
+    await running.errors.next(),
+    "qmpmux: exec: no reply within 1 s to one (line 1), two (line 3); they may still run",
+  );
+  assertEquals(await running.end(), { code: 124, stdout: [], stderr: [] });
 });
 
 Deno.test({

@@ -49,11 +49,11 @@ export async function runExec(given: Given): Promise<ExitStatus> {
     const { execUntil } = await import("./exec_until.ts");
     return await execUntil(given, attempt, command, argumentsText);
   }
+  if (isLines) return await (await import("./exec_lines.ts")).execLines(attempt);
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
-      if (isLines) return await (await import("./exec_lines.ts")).execLines(qmp);
       print(valueOf(command, await replyTo(qmp, command, argumentsText)));
       return 0;
     },
