@@ -63,8 +63,8 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Starts the QEMUs of VMs 1 to `vms`, the first `real` of them real. A real one has a second
-   * monitor, for an instance of its own.
+   * Starts the QEMUs of VMs 1 to `vms`, the first `real` of them real. A real one has two further
+   * monitors: one for an instance of its own, and one for a client without qmpmux.
    */
   static async create(vms: number, real: number): Promise<Host> {
     const host = new Host(vms, makePlace());
@@ -73,12 +73,19 @@ export class Host implements AsyncDisposable {
     Deno.mkdirSync(`${host.#place.path}/q`);
     for (let vm = 1; vm <= Math.min(vms, real); vm++) {
       Deno.mkdirSync(`${host.#place.path}/q/vm${vm}`);
-      const own = ["-qmp", `unix:${host.#monitor(vm, "own")},server=on,wait=off`];
-      host.#running.use(await startQemu(host.#monitor(vm), own));
+      const further = ["own", "direct"].flatMap((name) => {
+        return ["-qmp", `unix:${host.#monitor(vm, name)},server=on,wait=off`];
+      });
+      host.#running.use(await startQemu(host.#monitor(vm), further));
     }
     if (vms > real) host.#running.use(await fakes(`${host.#place.path}/q`, real + 1, vms));
     failing.move();
     return host;
+  }
+
+  /** Returns the socket of a real VM's QEMU that no qmpmux uses. */
+  direct(vm: number): string {
+    return this.#monitor(vm, "direct");
   }
 
   #monitor(vm: number | string, name = "qmp"): string {

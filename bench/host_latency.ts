@@ -3,7 +3,8 @@
  *
  * The turns are a client's `query-status` at an instance of its own, and in one process with
  * many VMs: beside idle ones, beside busy ones, and beside a flood at another VM. Busy VMs share the
- * processors however they are served, so that the same load on instances of their own has a turn too.
+ * processors however they are served. So the same load on instances of their own has a turn too, and the
+ * same load on their QEMUs, without any qmpmux.
  *
  * @module
  */
@@ -57,7 +58,11 @@ export async function measureLatency(
     running.use(served.running);
     own.set(vm, served.socket(vm));
   }
-  const ways = { all: (vm: number) => all.socket(vm), own: (vm: number) => own.get(vm)! };
+  const ways = {
+    all: (vm: number) => all.socket(vm),
+    own: (vm: number) => own.get(vm)!,
+    direct: (vm: number) => host.direct(vm),
+  };
   const alone = (way: keyof typeof ways) => () => measure(ways[way](MEASURED));
   const busy = (way: keyof typeof ways) => () => besideBusy(busyVms.map(ways[way]), alone(way));
   const flood = (way: keyof typeof ways) => () => besideFlood(ways[way](busyVms[0]!), alone(way));
@@ -66,6 +71,7 @@ export async function measureLatency(
     idle: alone("all"),
     busy: busy("all"),
     busyOwn: busy("own"),
+    busyDirect: () => besideBusy(busyVms.map(ways.direct), alone("own")),
     flood: flood("all"),
     floodOwn: flood("own"),
   };
@@ -127,6 +133,16 @@ function addRows(
     add(busy, part, "busy", 2, `an instance beside ${BUSY} busy ones`);
   }
   add("a flood of 10,000 at another VM", "p99", "flood", 3, "an instance beside a flooded one");
-  const rates = { qmpmux: of("busy", "busy"), instances: of("busyOwn", "busy") };
+  for (const part of ["p50", "p99"] as const) {
+    const work =
+      `query-status of an instance beside ${BUSY} busy QEMUs without qmpmux, ${part}, ${name}`;
+    const figures = { qmpmux: of("busyDirect", part), [ALONE]: of("alone", part) };
+    rows.push(row("hosts", work, "us", figures, [{ against: ALONE, better: "less" }]));
+  }
+  const rates = {
+    qmpmux: of("busy", "busy"),
+    instances: of("busyOwn", "busy"),
+    "without qmpmux": of("busyDirect", "busy"),
+  };
   rows.push(row("hosts", `load of ${busy}, ${name}`, "replies/s", rates));
 }
