@@ -117,9 +117,10 @@ Deno.test("close() ends an attempt to connect again", async () => {
   const qmp = await connect(fake.path, { reconnect: true });
   const stream = qmp.events();
   await assertRejects(() => qmp.execute("crash"), ConnectionLost);
-  const waiting = assertRejects(() => qmp.execute("cont"), ConnectionLost);
+  const waiting = assertRejects(() => qmp.execute("cont"), ConnectionLost, "cont was not sent");
   await again;
   await Promise.all([qmp.close(), waiting]);
+  assertEquals((await waiting).command, "cont");
   assertEquals(await qmp.closed, undefined);
   assertEquals((await stream.next()).value!.name, "__org.qmpmux_GAP");
   assertEquals(await stream.next(), { done: true, value: undefined });

@@ -244,8 +244,15 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       return false;
     };
     const asked = async (): Promise<Reply> => {
-      const link = await value;
-      if (isGivenUp || this.#stop.signal.aborted) throw this.#closedError(name);
+      let link: Link | undefined;
+      try {
+        link = await value;
+      } catch (error) {
+        if (!this.#stop.signal.aborted) throw error;
+      }
+      if (link === undefined || isGivenUp || this.#stop.signal.aborted) {
+        throw this.#closedError(name);
+      }
       const request = link.request(name, args, options.oob);
       abandon = request.abandon;
       return await request.reply;
