@@ -52,6 +52,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/qmp",
     "client/schema",
   ],
+  "client/monitor_address": ["client/errors"],
   "client/qmp": [
     "client/arrival",
     "client/early_events",
@@ -61,6 +62,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/exact_json",
     "client/limits",
     "client/link",
+    "client/monitor_address",
     "client/options",
     "client/schema",
     "client/sendable",

@@ -274,6 +274,28 @@ Deno.test("connect() names what is wrong with an address", async () => {
 });
 
 for (
+  const [given, message] of [
+    [undefined, 'invalid address undefined: expected a string, such as "unix:/run/vm.sock"'],
+    [null, 'invalid address null: expected a string, such as "unix:/run/vm.sock"'],
+    [4444, 'invalid address of type number: expected a string, such as "unix:/run/vm.sock"'],
+    ["", 'invalid address "": expected unix:/path, '],
+    [
+      "localhost:0",
+      'invalid address "localhost:0": expected the port of the monitor, from 1 to 65535',
+    ],
+    [
+      "tcp:[::1]:0",
+      'invalid address "tcp:[::1]:0": expected the port of the monitor, from 1 to 65535',
+    ],
+  ] as const
+) {
+  Deno.test(`connect(${JSON.stringify(given)}) says what it expects`, async () => {
+    const error = await assertRejects(() => connect(given as string), ConnectError, message);
+    assertEquals(error.problem, "invalid address");
+  });
+}
+
+for (
   const [what, bytes] of [
     ["damaged JSON", '{"return": {"a": nan}}\r\n'],
     ["a reply to no command", '{"return": {}, "id": 99}\r\n'],

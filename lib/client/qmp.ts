@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Address, addressText, parseAddress } from "../policy/address.ts";
+import { type Address, addressText } from "../policy/address.ts";
 import { EventFilter, EventNames } from "../policy/event_filter.ts";
 import { Arrival } from "./arrival.ts";
 import { EarlyEvents } from "./early_events.ts";
@@ -14,6 +14,7 @@ import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
 import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
+import { monitorAddress } from "./monitor_address.ts";
 import type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
 import { checkSendable } from "./sendable.ts";
 import type {
@@ -60,17 +61,9 @@ export async function connect<S extends QmpSchema = AnyQmp>(
   options: ConnectOptions = {},
 ): Promise<Qmp<S>> {
   checkMessageLimit(options.messageLimit);
-  const qmp = new Qmp<S>(addressOf(address), options);
+  const qmp = new Qmp<S>(monitorAddress(address), options);
   await qmp[OPEN]();
   return qmp;
-}
-
-function addressOf(text: string): Address {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw new ConnectError("invalid address", (error as Error).message, { cause: error });
-  }
 }
 
 /** Opens the first connection; not for programs. */
