@@ -153,6 +153,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/libc_symbols",
     "platform/listening_addresses",
   ],
+  "platform/line_file": ["platform/input"],
   "platform/listener": [
     "platform/binding",
     "platform/clock",

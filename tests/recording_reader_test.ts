@@ -55,7 +55,7 @@ Deno.test("readHeader() refuses what is not a header", () => {
   assertEquals(headerError({ "qmpmux-recording": 1 }), '"time" is not a time');
   assertEquals(headerError({ "qmpmux-recording": 1, time: "now" }), '"time" is not a time');
   const vm = { "qmpmux-recording": 1, time: TIME, vm: 1 };
-  assertEquals(headerError(vm), '"vm" is not a text');
+  assertEquals(headerError(vm), '"vm" is not a name');
 });
 
 Deno.test("readRecordingLine() reads each kind of line", () => {
@@ -110,6 +110,7 @@ Deno.test("readRecordingLine() names what is wrong", () => {
   assertEquals(lineError({ side: "guest" }), '"side" is not "client" or "qemu"');
   assertEquals(lineError({ client: null }), '"client" is missing');
   assertEquals(lineError({ text: null }), '"text" is missing');
+  assertEquals(lineError({ client: "x".repeat(1025) }), '"client" is not a name');
   assertEquals(lineError({ text: 7 }), '"text" is not a text');
   assertEquals(lineError({ of: "4" }), '"of" is not the number of a line');
   assertEquals(lineError({ for: [1.5] }), '"for" is not a list of numbers of lines');

@@ -27,6 +27,9 @@ export interface DamagedLine {
 /** The most seconds; a thousand years are less. */
 const SECONDS_LIMIT = 1e11;
 
+/** The most characters of a name. */
+const NAME_LIMIT = 1024;
+
 /** The members of a line, not checked. */
 type Members = Readonly<Record<string, unknown>>;
 
@@ -47,7 +50,7 @@ export function readHeader(text: string): RecordingHeader | DamagedLine {
   }
   const { time, vm, version, greeting } = present(members);
   if (!isText(time) || Number.isNaN(Date.parse(time))) return { wrong: '"time" is not a time' };
-  if (!isMaybeText(vm)) return notA("vm", "a text");
+  if (vm !== undefined && !isName(vm)) return notA("vm", "a name");
   if (!isMaybeText(version)) return notA("version", "a text");
   if (!isMaybeText(greeting)) return notA("greeting", "a text");
   return present({ time, vm, version, greeting }) as unknown as RecordingHeader;
@@ -89,8 +92,8 @@ const TEXT_KINDS: ReadonlySet<RecordedKind> = new Set(["greeting", "command", "r
 /** The members that can be missing, each with the values that it can have. */
 const OPTIONAL: readonly [name: string, expected: string, accepts: (value: unknown) => boolean][] =
   [
-    ["vm", "a text", isText],
-    ["client", "a text", isText],
+    ["vm", "a name", isName],
+    ["client", "a name", isName],
     ["dir", '">" or "<"', (value) => value === ">" || value === "<"],
     ["text", "a text", isText],
     ["base64", "a text", isText],
@@ -100,11 +103,11 @@ const OPTIONAL: readonly [name: string, expected: string, accepts: (value: unkno
     ["run", "a number of seconds", isSeconds],
     ["length", "a number of bytes", isCount],
     ["reason", "a text", isText],
-    ["listener", "a text", isText],
-    ["role", "a text", isText],
-    ["dialect", "a text", isText],
-    ["mode", "a text", isText],
-    ["capabilities", "a list of texts", (value) => isListOf(value, isText)],
+    ["listener", "a name", isName],
+    ["role", "a name", isName],
+    ["dialect", "a name", isName],
+    ["mode", "a name", isName],
+    ["capabilities", "a list of names", (value) => isListOf(value, isName)],
     ["filter", "a list of texts", (value) => isListOf(value, isText)],
     ["peer", "a process", isPeer],
   ];
@@ -140,6 +143,11 @@ function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
+/** Returns whether a value is a text of a limited length, which may be remembered. */
+function isName(value: unknown): value is string {
+  return isText(value) && value.length <= NAME_LIMIT;
+}
+
 function isMaybeText(value: unknown): value is string | undefined {
   return value === undefined || isText(value);
 }
@@ -165,5 +173,5 @@ function isPeer(value: unknown): value is RecordedPeer {
   if (!isObject(value)) return false;
   const { pid, uid, gid, comm } = value;
   const areIds = [pid, uid, gid].every((id) => id === undefined || isCount(id));
-  return areIds && (comm === undefined || isText(comm));
+  return areIds && (comm === undefined || isName(comm));
 }

@@ -71,11 +71,16 @@ export function textOfFile(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new UsageError(`${path}: file not found`);
-    if (error instanceof Deno.errors.NotCapable || !(error instanceof Error)) throw error;
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${path}: no permission to read it`);
-    }
-    throw new Failure(1, `${path}: it cannot be read: ${error.message}`);
+    throw unreadable(path, error);
   }
+}
+
+/** Returns the error to throw for one that occurred while a file was read. */
+export function unreadable(path: string, error: unknown): unknown {
+  if (error instanceof Deno.errors.NotFound) return new UsageError(`${path}: file not found`);
+  if (error instanceof Deno.errors.NotCapable || !(error instanceof Error)) return error;
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new Failure(77, `${path}: no permission to read it`);
+  }
+  return new Failure(1, `${path}: it cannot be read: ${error.message}`);
 }

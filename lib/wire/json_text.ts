@@ -61,6 +61,28 @@ export function readJsonObject(bytes: Uint8Array): JsonObject | NotJson {
   }
 }
 
+/**
+ * Returns the values of a JSON object's members as they are written, by decoded name.
+ *
+ * @returns `undefined` if the text is not a JSON object, or is nested too deep
+ */
+export function memberTexts(text: string): ReadonlyMap<string, string> | undefined {
+  const source = text.trim();
+  if (!source.startsWith("{")) return undefined;
+  try {
+    const spans = spansOf(source);
+    if (spans === undefined) return undefined;
+    JSON.parse(source);
+    return new Map(spans.map(([name, from, to]) => [
+      JSON.parse(source.slice(...name)),
+      source.slice(from, to).trim(),
+    ]));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** The places of a member's name and value; each place is a start and an end. */
 type Span = [name: [from: number, to: number], from: number, to: number];
 

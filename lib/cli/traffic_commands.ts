@@ -1,0 +1,40 @@
+/**
+ * The rows of the command table for subcommands about traffic.
+ *
+ * @module
+ */
+
+import type { Subcommand } from "./command_form.ts";
+
+/** The flags that filter traffic. */
+export const TRAFFIC_FLAGS = {
+  vm: { value: "GLOB", kind: "vm", many: true, help: "only VMs with such names" },
+  client: { value: "GLOB", kind: "client", many: true, help: "only clients with such names" },
+  command: { value: "GLOB", kind: "command", many: true, help: "only such commands" },
+  event: { value: "GLOB", kind: "event", many: true, help: "only such events" },
+} as const satisfies Subcommand["flags"];
+
+/** The paragraph about them. */
+const FILTERS =
+  "Each filter may be repeated. --vm and --client limit everything. With --command or --event, " +
+  "only such commands and events are shown.";
+
+/** `qmpmux show`. */
+export const SHOW = {
+  summary: "print a recording",
+  usage: ["[--json] [--vm GLOB]... [--client GLOB]... [--command GLOB]... [--event GLOB]... FILE"],
+  about: [
+    "Prints a recording for people: one line for each command with its answer, event and connection. " +
+    "FILE may be - for stdin.",
+    FILTERS,
+  ],
+  flags: {
+    ...TRAFFIC_FLAGS,
+    json: { help: "print the lines that pass the filters, as a recording" },
+  },
+  operands: [{ value: "FILE", kind: "file" }],
+  notes: [
+    "Exit status 1: FILE is not a recording, has a newer format, or has damaged lines, which are " +
+    "named and left out.",
+  ],
+} as const satisfies Subcommand;
