@@ -1,14 +1,12 @@
 /**
- * `qmpmux exec -`: commands on stdin, replies on stdout; and arguments in a file.
+ * `qmpmux exec -`: commands on stdin, replies on stdout.
  *
  * @module
  */
 
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { readArguments } from "../lib/cli/exec.ts";
+import { assertEquals, assertMatch } from "@std/assert";
 import { lossOf } from "../lib/cli/exec_lines.ts";
 import { ConnectionLost } from "../lib/client/errors.ts";
-import { UsageError } from "../lib/policy/usage_error.ts";
 import { FakeQemu, type FakeQemuManners } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
@@ -344,15 +342,4 @@ Deno.test("exec - takes no arguments, and one socket", async () => {
     64,
     "qmpmux: exec: - needs one socket; correct --socket\n",
   ]);
-});
-
-Deno.test("readArguments() reads a file, on one line and with the spelling of its numbers", () => {
-  using place = makePlace();
-  const path = `${place.path}/args.json`;
-  Deno.writeTextFileSync(path, '{\n  "size": 18446744073709551615,\n  "name": "\u00e9"\n}\n');
-  assertEquals(readArguments([`@${path}`]), '{"size": 18446744073709551615, "name": "\\u00e9"}');
-  Deno.writeTextFileSync(path, "[1]");
-  assertThrows(() => readArguments([`@${path}`]), UsageError, "expected one JSON object");
-  assertThrows(() => readArguments([`@${path}`, "a=1"]), UsageError, "unexpected argument a=1");
-  assertThrows(() => readArguments([`@${place.path}/none`]), UsageError, "file not found");
 });

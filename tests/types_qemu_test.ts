@@ -75,7 +75,8 @@ Deno.test("qmpmux types says in one line what is wrong with a file", async () =>
   assertEquals(await runQmpmux(["types", "--schema", "/dev/zero"]), {
     code: 1,
     stdout: "",
-    stderr: "qmpmux: /dev/zero: the file has more than 16777216 bytes (16 MiB); shorten it\n",
+    stderr:
+      "qmpmux: types: /dev/zero: the file has more than 16777216 bytes (16 MiB); shorten it\n",
   });
 });
 

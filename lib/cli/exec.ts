@@ -5,8 +5,8 @@
  */
 
 import type { ExitStatus } from "../platform/failure.ts";
-import { textOfFile } from "../platform/input.ts";
 import { print } from "../platform/output.ts";
+import { readTextFile } from "../platform/text_file.ts";
 import { readJsonObject } from "../wire/json_text.ts";
 import { isFile } from "../policy/address.ts";
 import { hasWildcard } from "../policy/glob.ts";
@@ -14,6 +14,9 @@ import { UsageError } from "../policy/usage_error.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import type { Given } from "./flags.ts";
 import { replyTo, valueOf } from "./replies.ts";
+
+/** The limit of a file of arguments; QEMU itself reads no longer command. */
+const FILE_BYTES_LIMIT = 64 << 20;
 
 /**
  * Runs `qmpmux exec`.
@@ -101,7 +104,9 @@ export function readArguments(words: readonly string[], command = "exec"): strin
 
 /** Returns the arguments in a file, on one line. */
 function argumentsIn(path: string, command: string): string {
-  const read = readJsonObject(new TextEncoder().encode(textOfFile(path)));
+  if (path === "") throw new UsageError(`${command}: @ names no file; write @FILE`);
+  const file = { path, command, flag: "@FILE", limit: FILE_BYTES_LIMIT, status: 64 } as const;
+  const read = readJsonObject(new TextEncoder().encode(readTextFile(file)));
   if ("text" in read) return read.text;
   throw new UsageError(
     `${command}: ${path}: ${read.wrong}; expected one JSON object with the arguments`,

@@ -58,7 +58,13 @@ export async function runTypes(given: Given): Promise<ExitStatus> {
 
 /** Returns the value in a file, which may be a whole reply; @throws Failure if it is not JSON */
 function valueIn(path: string): unknown {
-  const text = readTextFile({ path, flag: "--schema", limit: BYTES_LIMIT, status: 1 });
+  const text = readTextFile({
+    path,
+    command: "types",
+    flag: "--schema",
+    limit: BYTES_LIMIT,
+    status: 1,
+  });
   try {
     const value = JSON.parse(text);
     return Object(value).return ?? value;

@@ -1,5 +1,5 @@
 /**
- * The input of subcommands: lines of stdin, and files that a command line names.
+ * The input of subcommands: the lines of stdin, and the errors of files that a command line names.
  *
  * @module
  */
@@ -60,19 +60,6 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
     at += part.length;
   }
   return whole;
-}
-
-/**
- * Returns the text of a file that a command line names.
- *
- * @throws UsageError if there is none; Failure if it cannot be read
- */
-export function textOfFile(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
 }
 
 /** Returns the error to throw for one that occurred while a file was read. */

@@ -4,13 +4,16 @@
  * @module
  */
 
+import { decodeUtf8 } from "../wire/utf8.ts";
 import { type ExitStatus, Failure } from "./failure.ts";
 
 /** A file of text to read. */
 export interface TextFile {
   /** Its path. */
   readonly path: string;
-  /** The flag that names it, for messages. */
+  /** The subcommand, for messages; without it they begin with the path. */
+  readonly command?: string;
+  /** The flag or argument that names it, for messages. */
   readonly flag: string;
   /** The most bytes; a multiple of a MiB. */
   readonly limit: number;
@@ -21,45 +24,61 @@ export interface TextFile {
 /**
  * Reads a file of text.
  *
- * @throws Failure if it cannot be read, or is too long
+ * @throws Failure if it cannot be read, is too long, or is not UTF-8
  */
-export function readTextFile({ path, flag, limit, status }: TextFile): string {
+export function readTextFile(file: TextFile): string {
+  const { path, command, flag, status } = file;
+  const name = command === undefined ? path : `${command}: ${path}`;
   try {
-    using file = Deno.openSync(path);
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    // The path may be a device that never ends.
-    while (length <= limit) {
-      const part = new Uint8Array(Math.min(PART_BYTES, limit + 1 - length));
-      const read = file.readSync(part);
-      if (read === null) break;
-      parts.push(part.subarray(0, read));
-      length += read;
-    }
-    if (length > limit) {
-      throw new Failure(
-        status,
-        `${path}: the file has more than ${limit} bytes (${limit >> 20} MiB); shorten it`,
-      );
-    }
-    return joined(parts);
+    const bytes = bytesOf(file, name);
+    const text = decodeUtf8(bytes);
+    if (typeof text === "string") return text;
+    const { offset, wrong } = text;
+    const line = bytes.subarray(0, offset).filter((byte) => byte === LINE_FEED).length + 1;
+    throw new Failure(status, `${name}:${line}: ${wrong}; write the file in UTF-8`);
   } catch (error) {
     if (error instanceof Failure) throw error;
     if (error instanceof Deno.errors.NotFound) {
-      throw new Failure(status, `${path}: file not found; correct ${flag}`);
+      throw new Failure(status, `${name}: file not found; correct ${flag}`);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Failure(77, `${path}: no permission to read it; run qmpmux as a user who has it`);
+      throw new Failure(77, `${name}: no permission to read it; run qmpmux as a user who has it`);
     }
     if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new Failure(status, `${path}: it cannot be read: ${(error as Error).message}`);
+    throw new Failure(status, `${name}: it cannot be read: ${(error as Error).message}`);
   }
 }
+
+const LINE_FEED = 0x0a;
 
 /** The bytes that are read at a time. */
 const PART_BYTES = 256 << 10;
 
-function joined(parts: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder();
-  return parts.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
+/** Returns the bytes of a file; @throws Failure if there are too many */
+function bytesOf({ path, limit, status }: TextFile, name: string): Uint8Array {
+  using file = Deno.openSync(path);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  // The path may be a device that never ends.
+  while (length <= limit) {
+    const part = new Uint8Array(Math.min(PART_BYTES, limit + 1 - length));
+    const read = file.readSync(part);
+    if (read === null) return joined(parts, length);
+    parts.push(part.subarray(0, read));
+    length += read;
+  }
+  throw new Failure(
+    status,
+    `${name}: the file has more than ${limit} bytes (${limit >> 20} MiB); shorten it`,
+  );
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

@@ -1,0 +1,81 @@
+/**
+ * Files that a command line names: those with arguments, with the configuration, with a schema.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { readArguments } from "../lib/cli/exec.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { readTextFile } from "../lib/platform/text_file.ts";
+import { UsageError } from "../lib/policy/usage_error.ts";
+import { makePlace } from "./support/place.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+
+Deno.test("readArguments() reads a file, on one line and with the spelling of its numbers", () => {
+  using place = makePlace();
+  const path = `${place.path}/args.json`;
+  Deno.writeTextFileSync(path, '{\n  "size": 18446744073709551615,\n  "name": "\u00e9"\n}\n');
+  assertEquals(readArguments([`@${path}`]), '{"size": 18446744073709551615, "name": "\\u00e9"}');
+  Deno.writeTextFileSync(path, "[1]");
+  assertThrows(() => readArguments([`@${path}`]), UsageError, "expected one JSON object");
+  assertThrows(() => readArguments([`@${path}`, "a=1"]), UsageError, "unexpected argument a=1");
+});
+
+Deno.test("readArguments() reads a pipe", async () => {
+  using place = makePlace();
+  const path = `${place.path}/pipe`;
+  assertEquals((await new Deno.Command("mkfifo", { args: [path] }).output()).code, 0);
+  const args = ["-c", 'printf %s \'{"a": 1}\' >"$0"', path];
+  const writer = new Deno.Command("sh", { args }).spawn();
+  assertEquals(readArguments([`@${path}`]), '{"a": 1}');
+  await writer.status;
+});
+
+for (const command of ["exec", "can"]) {
+  Deno.test(`qmpmux ${command} COMMAND @FILE reports what is wrong with the file, with 64`, async () => {
+    using place = makePlace();
+    const path = `${place.path}/args`;
+    const start = [...command === "exec" ? ["exec", "-s", "/x"] : ["can", "--as", "full"], "stop"];
+    const wrong = async (file: string): Promise<string> => {
+      const { code, stdout, stderr } = await runQmpmux([...start, `@${file}`]);
+      assertEquals([code, stdout], [64, ""]);
+      return stderr;
+    };
+    const begins = `qmpmux: ${command}: ${path}`;
+    assertEquals(await wrong(""), `qmpmux: ${command}: @ names no file; write @FILE\n`);
+    assertEquals(await wrong(path), `${begins}: file not found; correct @FILE\n`);
+    assertEquals(
+      await wrong(place.path),
+      `qmpmux: ${command}: ${place.path}: it cannot be read: Is a directory (os error 21)\n`,
+    );
+    Deno.writeFileSync(path, Uint8Array.of(0x7b, 0x0a, 0x22, 0xe9, 0x22));
+    assertEquals(
+      await wrong(path),
+      `${begins}:2: invalid UTF-8: byte 0xe9 at offset 3; write the file in UTF-8\n`,
+    );
+    Deno.writeTextFileSync(path, "[1]");
+    assertEquals(
+      await wrong(path),
+      `${begins}: it is not an object; expected one JSON object with the arguments\n`,
+    );
+    assertEquals(
+      await wrong("/dev/zero"),
+      `qmpmux: ${command}: /dev/zero: the file has more than 67108864 bytes (64 MiB); shorten it\n`,
+    );
+  });
+}
+
+Deno.test("readTextFile() reports a file that is not UTF-8, with the line and the offset", () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  const file = { path, flag: "--config", limit: 1 << 20, status: 78 } as const;
+  Deno.writeTextFileSync(path, "\ufeff\u00e9\n");
+  assertEquals(readTextFile(file), "\u00e9\n");
+  Deno.writeFileSync(path, Uint8Array.of(0x61, 0x0a, 0x0a, 0xff));
+  const failure = assertThrows(() => readTextFile(file), Failure);
+  assertEquals(
+    [failure.status, failure.message],
+    [78, `${path}:3: invalid UTF-8: byte 0xff at offset 3; write the file in UTF-8`],
+  );
+});
