@@ -99,6 +99,8 @@ export {
   type Reply,
   UnexpectedMessage,
 } from "./wire/message.ts";
-export type { ClientPeer, Fds, Identity, QemuEnding, QemuPeer } from "./wire/peer.ts";
+export type { EventReader } from "./session/subscription.ts";
+export type { LogLimits } from "./sharing/event_log.ts";
+export type { ClientPeer, Fds, Identity, QemuEnding, QemuPeer, Source } from "./wire/peer.ts";
 export { Cursor } from "./wire/cursor.ts";
 export { NameTable } from "./wire/names.ts";

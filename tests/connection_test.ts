@@ -102,6 +102,82 @@ Deno.test("Connection.send() continues after a partial write", async () => {
   connection.end();
 });
 
+/** Messages that are taken one by one, and the number of those taken. */
+class Lines {
+  taken = 0;
+  readonly #lines: string[];
+
+  constructor(lines: readonly string[]) {
+    this.#lines = [...lines];
+  }
+
+  next(): Uint8Array | undefined {
+    if (this.taken === this.#lines.length + 1) throw new Error("it was asked after its end");
+    const line = this.#lines[this.taken++];
+    return line === undefined ? undefined : bytes(line);
+  }
+}
+
+Deno.test("Connection.sendFrom() writes the messages of sources in their places", async () => {
+  using pair = await makePair();
+  const socket = new WatchedSocket(pair.ours);
+  const connection = new Connection(socket.conn, WIDE, new Notices());
+  connection.send(bytes("a"));
+  connection.sendFrom(new Lines(["b", "c"]));
+  connection.sendReply(bytes("d"));
+  connection.sendFrom(new Lines([]));
+  connection.sendFrom(new Lines(["e"]));
+  connection.sendReply(bytes("f"));
+  assertEquals([connection.queued, connection.replyBytes], [3, 2]);
+  assertEquals(await readText(pair.theirs, 6), "abcdef");
+  assertEquals(socket.writes, [1, 2, 1, 1, 1]);
+  connection.sendFrom(new Lines(["g"]));
+  assertEquals(await readText(pair.theirs, 1), "g");
+  connection.end();
+});
+
+Deno.test("Connection.sendFrom() takes no more than the peer reads", async () => {
+  using pair = await makePair();
+  const notices = new Notices();
+  const connection = new Connection(pair.ours, { ...WIDE, hard: 1000 }, notices);
+  const line = "x".repeat(999) + "\n";
+  const source = new Lines(Array(10_000).fill(line));
+  connection.sendFrom(source);
+  connection.sendReply(bytes("end"));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert(source.taken < 1000, `${source.taken} messages were taken`);
+  assert(connection.queued < 70_000, `${connection.queued} bytes are queued`);
+  const heard = await readText(pair.theirs, 10_000_003);
+  assertEquals([heard.length, heard.slice(-3)], [10_000_003, "end"]);
+  assertEquals([connection.replyBytes, notices.drops], [0, []]);
+  connection.end();
+});
+
+Deno.test("Connection.close() sends what sources have before it closes", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notices());
+  connection.sendFrom(new Lines(["a", "b"]));
+  connection.close();
+  assertEquals(await readToEnd(pair.theirs), "ab");
+  connection.sendFrom(new Lines(["c"]));
+  hangUp(pair.theirs);
+  await connection.over;
+});
+
+Deno.test("Connection.sendFrom() closes the connection after an error of the source", async () => {
+  using pair = await makePair();
+  let failed: unknown;
+  const notices = { dropped(): void {}, relieved(): void {}, failed: (e: unknown) => failed = e };
+  const connection = new Connection(pair.ours, WIDE, notices);
+  connection.sendFrom({
+    next: (): undefined => {
+      throw new Error("a planted error");
+    },
+  });
+  await connection.over;
+  assertEquals(String(failed), "Error: a planted error");
+});
+
 Deno.test("Connection.behind is true while more than the soft limit is queued", async () => {
   using pair = await makePair();
   const notices = new Notices();

@@ -32,8 +32,13 @@ Deno.test("query-self describes the client", () => {
       mode: "command",
       capabilities: ["oob"],
       filter: null,
+      subscription: null,
       "qemu-pid": null,
-      commands: ["__org.qmpmux_set-event-filter", "__org.qmpmux_query-self"],
+      commands: [
+        "__org.qmpmux_set-event-filter",
+        "__org.qmpmux_subscribe",
+        "__org.qmpmux_query-self",
+      ],
     },
   });
 });

@@ -90,9 +90,7 @@ export function flagText(name: string, { value, short }: Flag): string {
 
 /** Returns the placeholder for the value of a limit. */
 export function limitValue({ unit }: LimitRow): string {
-  return ({ bytes: "BYTES", seconds: "S", clients: "N", VMs: "N", "commands/s": "N" } as const)[
-    unit
-  ];
+  return unit === "bytes" ? "BYTES" : unit === "seconds" ? "S" : "N";
 }
 
 /** Returns the default of a limit as text. */

@@ -9,7 +9,14 @@
  */
 
 import { type Address, addressText } from "../policy/address.ts";
-import { CLIENTS_IN_ALL, MESSAGE_BYTES, UNREAD_IN_ALL, VMS_IN_ALL } from "../policy/limits.ts";
+import {
+  CLIENTS_IN_ALL,
+  EVENT_LOG_BYTES,
+  EVENT_LOG_EVENTS,
+  MESSAGE_BYTES,
+  UNREAD_IN_ALL,
+  VMS_IN_ALL,
+} from "../policy/limits.ts";
 import { isTemplate, isVmName, VM_NAME_EXPECTED } from "../policy/vm_template.ts";
 import type { Role } from "../policy/policy.ts";
 import { type ListenerSettings, parseQemu } from "./options.ts";
@@ -88,6 +95,8 @@ export const SETTINGS = {
   "max-unread": amount(UNREAD_IN_ALL),
   "max-vms": amount(VMS_IN_ALL),
   "max-message": { ...amount(MESSAGE_BYTES), perVm: true },
+  "event-log-bytes": { ...amount(EVENT_LOG_BYTES), perVm: true },
+  "event-log-events": { ...amount(EVENT_LOG_EVENTS), perVm: true },
   "log-format": { ...optional(word("text", "json", "journal")),
     shownInitial: "text; journal where systemd reads it", restart: true,
     help: "format of the log on stderr" },

@@ -13,7 +13,7 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Limits } from "../policy/limits.ts";
 import type { Grant } from "../policy/admission.ts";
 import { type Damage, type Frame, TOO_LONG } from "../wire/frame.ts";
-import type { ClientPeer, Fds } from "../wire/peer.ts";
+import type { ClientPeer, Fds, Source } from "../wire/peer.ts";
 import { Connection, marksOf } from "../platform/connection.ts";
 import type { Stream } from "../platform/stream.ts";
 import type { PeerCredentials } from "../platform/libc.ts";
@@ -165,6 +165,12 @@ export class Client implements ClientPeer {
     this.#connection.sendReply(bytes);
     // Deferred, because the hub may be in the middle of other work.
     if (this.#waiting > 0 && this.#full) queueMicrotask(() => this.#resumed());
+  }
+
+  /** Queues messages of the event log, which are taken as fast as the client reads. */
+  sendFrom(source: Source): void {
+    this.#deps.awake();
+    this.#connection.sendFrom(source);
   }
 
   /** Bytes queued that have not been passed to the kernel. */
@@ -356,6 +362,7 @@ export class Client implements ClientPeer {
   }
 
   #resumed(): void {
+    this.#stirred = true;
     if (!this.#inbox.empty) this.#deliver();
   }
 

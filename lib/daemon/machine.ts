@@ -71,6 +71,8 @@ export class Machine implements Disposable {
   readonly #limitLog: LimitLog;
   readonly #errors: InternalErrors;
   readonly #mux: Mux;
+  /** Its name in cursors, which no other machine has. */
+  readonly #run = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
   readonly #link: QemuLink;
   readonly #clients: ClientRegistry;
   readonly #stop = new AbortController();
@@ -283,6 +285,8 @@ export class Machine implements Disposable {
     return {
       ...commonOptions(settings, this.#deps),
       vm: settings.vm,
+      run: this.#run,
+      eventLog: { bytes: settings["event-log-bytes"], events: settings["event-log-events"] },
       isNamed: this.#records.label !== undefined,
       probesWhenIdle: settings.watchdog === "qemu",
       deadlines: settings.deadline,

@@ -19,16 +19,19 @@ import type { Damage, Frame } from "../wire/frame.ts";
 import { prepareCommand } from "../wire/command_reader.ts";
 import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wire/message.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
-import { controlGreeting, eventMessage } from "../wire/reply.ts";
+import { controlGreeting } from "../wire/reply.ts";
 import { shown } from "../wire/text.ts";
 import type { Administered, HubStatus } from "./administration.ts";
-import { type Hub, OWN_PREFIX } from "./own_commands.ts";
+import type { Hub } from "./own_commands.ts";
+import { ownEvent } from "./own_events.ts";
 import { Dispatch } from "./dispatch.ts";
+import { gaugesOf } from "./gauges.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
 import { type Contain, probe, type Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";
+import { DEFAULT_LOG, Subscriptions } from "./subscriptions.ts";
 
 /** The number of bytes that are shown of a message that is not QMP. */
 const SHOWN_BYTES = 80;
@@ -47,6 +50,7 @@ export class Mux {
   #options: MuxOptions;
   readonly #intake: Intake;
   readonly #eventNames = new EventNames();
+  readonly #subscriptions: Subscriptions;
   readonly #notices: Notices;
   #qemu: QemuPeer | undefined;
   #attached = 0;
@@ -62,6 +66,13 @@ export class Mux {
     this.#notices = notices;
     this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
+    const { timeOfDay } = options;
+    const run = options.run ?? String(Math.floor(timeOfDay() * 1e6));
+    this.#subscriptions = new Subscriptions(run, options.eventLog ?? DEFAULT_LOG, {
+      timeOfDay,
+      time: () => this.#time,
+      blame: (monitor, error) => this.#blame(monitor, error),
+    });
     const own = { many: false, vms: (): Administered[] => [this.administered] };
     const roles = (): ReadonlyMap<string, Role> => this.#options.roles ?? ROLES;
     const hub: Hub = {
@@ -71,6 +82,7 @@ export class Mux {
       administration: options.administration ?? own,
       isNamed: options.isNamed ?? false,
       recorder: this.#recorder,
+      subscriptions: this.#subscriptions,
       status: () => this.status(),
       reload: (done) => notices.reload(done),
       later: (monitor, task) => this.#later(monitor, task),
@@ -136,6 +148,7 @@ export class Mux {
     // The second call does nothing: clean-up commands of this client may still be queued.
     if (!this.#monitors.delete(monitor)) return;
     this.#ungreeted.delete(monitor);
+    this.#subscriptions.left(monitor);
     // Each step is done even if another fails.
     this.#attempt("teardown", () => {
       const dropped = monitor.leave(ending);
@@ -213,7 +226,7 @@ export class Mux {
         if (monitor.greeted && !monitor.isControl) this.dismiss(monitor, reason, "qemu");
       }
     } else {
-      if (wasReady) this.#spread(this.#ownEvent("QEMU_LOST", { reason }));
+      if (wasReady) this.#announce("QEMU_LOST", { reason });
       answerAskers();
     }
     this.#rest();
@@ -222,7 +235,7 @@ export class Mux {
   /** Whether `tick` must be called: something may be due. */
   get needsTime(): boolean {
     const { state, probesWhenIdle } = this.#upstream;
-    return this.#ungreeted.size > 0 || !this.#dispatch.resting ||
+    return this.#ungreeted.size > 0 || this.#subscriptions.needsTime || !this.#dispatch.resting ||
       (probesWhenIdle && state === "ready");
   }
 
@@ -235,6 +248,7 @@ export class Mux {
       this.dismiss(monitor, `no greeting from QEMU within ${handshakeTime} s`, "handshake");
     }
     this.#dispatch.failLate(now);
+    this.#subscriptions.tick(now);
     this.#rest();
     if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
   }
@@ -244,6 +258,7 @@ export class Mux {
     this.#options = options;
     this.#upstream.probesWhenIdle = options.probesWhenIdle ?? false;
     this.#intake.adopt(options);
+    this.#subscriptions.adopt(options.eventLog ?? DEFAULT_LOG);
   }
 
   /** Replaces the observers and the gate. */
@@ -277,15 +292,7 @@ export class Mux {
 
   /** Returns the values of the metrics that are read rather than counted. */
   gauges(): Gauges {
-    const clients = new Map<string, number>();
-    let unread = 0;
-    for (const { grant: { role }, peer, isControl } of this.#monitors) {
-      if (isControl) continue;
-      clients.set(role.name, (clients.get(role.name) ?? 0) + 1);
-      unread += peer.unread ?? 0;
-    }
-    const { qemu, inFlight, waiting } = this.status();
-    return { clients, inFlight, waiting, unread, up: qemu === "ready" };
+    return gaugesOf(this.#monitors, this.status());
   }
 
   /** Disconnects a client after what is queued for it has been sent. */
@@ -319,17 +326,14 @@ export class Mux {
     if (this.#dispatch.resting) this.#notices.idle();
   }
 
-  /** Returns an event of our own, as QEMU would write it. */
-  #ownEvent(name: string, data: object): Event {
-    const now = this.#options.timeOfDay();
-    const seconds = Math.floor(now);
-    const microseconds = Math.floor((now - seconds) * 1e6);
-    return eventMessage(`${OWN_PREFIX}${name}`, { seconds, microseconds }, data);
+  /** Sends an event of our own. */
+  #announce(name: string, data: object): void {
+    this.#spread(ownEvent(name, this.#options.timeOfDay(), data));
   }
 
   #spread(event: Event): void {
-    let clients = 0;
     const name = this.#eventNames.named(event.name);
+    let clients = this.#subscriptions.tell(name, event.bytes);
     for (const monitor of this.#monitors) {
       // No closure for `#contain`: there may be thousands of clients.
       try {
@@ -354,8 +358,9 @@ export class Mux {
       if (!monitor.greeted || monitor.isControl || monitor.resume(greeting)) continue;
       this.dismiss(monitor, "the new QEMU lacks a capability that this client has enabled", "qemu");
     }
+    this.#subscriptions.beginSession(this.#sessions);
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {
-      this.#spread(this.#ownEvent("QEMU_BACK", { version: greeting.version.join(".") }));
+      this.#announce("QEMU_BACK", { version: greeting.version.join(".") });
     }
     for (const monitor of this.#ungreeted.keys()) {
       this.#contain(monitor, () => {

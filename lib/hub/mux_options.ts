@@ -9,6 +9,7 @@ import type { Monitor } from "../session/monitor.ts";
 import type { Role } from "../policy/policy.ts";
 import type { OnLoss } from "../config/settings.ts";
 import type { Deadline } from "../config/value_kinds.ts";
+import type { LogLimits } from "../sharing/event_log.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { Administration } from "./administration.ts";
 
@@ -45,6 +46,13 @@ export interface MuxOptions {
   readonly isNamed?: boolean;
   /** The VMs that administrators see here. Defaults to this one. */
   readonly administration?: Administration;
+  /**
+   * The name of this hub in cursors: letters, digits, `_` and `-`. No other hub may have it, now or
+   * later. Defaults to the time of day at its creation, in microseconds.
+   */
+  readonly run?: string;
+  /** The bounds of the event log. Defaults to 1 MiB and 10,000 events. */
+  readonly eventLog?: LogLimits;
   /** The roles by name, for `__org.qmpmux_can`. Defaults to the built-in ones. */
   readonly roles?: ReadonlyMap<string, Role>;
   /** The version of qmpmux, `MAJOR.MINOR.MICRO`, for the greeting of control connections. */

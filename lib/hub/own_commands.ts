@@ -23,11 +23,10 @@ import {
   type HubStatus,
   statusView,
 } from "./administration.ts";
+import { OWN_PREFIX } from "./own_events.ts";
 import { judgedPermission, type Permission, permission, roleNamed } from "./permission.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
-
-/** The prefix of the commands of qmpmux's own. */
-export const OWN_PREFIX = "__org.qmpmux_";
+import type { Subscriptions } from "./subscriptions.ts";
 
 /** Returns whether this is a command of qmpmux's own. */
 export function isOwn(name: string): boolean {
@@ -44,6 +43,8 @@ export interface Hub {
   readonly recorder: RequestRecorder;
   /** The roles by name. */
   readonly roles: ReadonlyMap<string, Role>;
+  /** The event log and its readers. */
+  readonly subscriptions: Subscriptions;
   /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
   /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
@@ -93,6 +94,11 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       return {};
     },
   }],
+  ["subscribe", {
+    administers: false,
+    changes: false,
+    run: (monitor, args, hub) => hub.subscriptions.subscribe(monitor, args),
+  }],
   ["query-self", {
     administers: false,
     changes: false,
@@ -108,6 +114,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
         mode,
         capabilities,
         filter: filter ?? null,
+        subscription: hub.subscriptions.view(monitor),
         "qemu-pid": pid,
         commands: may.map(([name]) => OWN_PREFIX + name),
       };

@@ -9,7 +9,7 @@
  */
 
 import type { Limits } from "../policy/limits.ts";
-import type { Fds } from "../wire/peer.ts";
+import type { Fds, Source } from "../wire/peer.ts";
 import type { ReplyBudget, ReplyHolder } from "./reply_budget.ts";
 import { isGone, type Stream } from "./stream.ts";
 import { TURNS } from "./turns.ts";
@@ -154,8 +154,19 @@ export class Connection implements ReplyHolder, Writer {
     this.#budget?.add(this, bytes.length);
   }
 
+  /** Queues a source, whose messages are taken when all that was queued before has been written. */
+  sendFrom(source: Source): void {
+    if (this.closing) return;
+    this.#queue.pushSource(source);
+    this.#startWriting();
+  }
+
   #enqueue(bytes: Uint8Array, isReply: boolean, fds?: Fds): void {
     this.#queue.push(bytes, isReply, fds);
+    this.#startWriting();
+  }
+
+  #startWriting(): void {
     if (this.#writing) return;
     this.#writing = true;
     WRITE_STARTS.add(this);
@@ -256,9 +267,27 @@ export class Connection implements ReplyHolder, Writer {
   /** Begins to write what is queued; returns a promise that resolves after the first write. */
   writeOn(): Promise<void> | undefined {
     if (this.#closed) return undefined;
-    this.#bytes = this.#queue.take();
+    const bytes = this.#takeNext();
+    if (bytes === undefined) return this.#writtenAll();
+    this.#bytes = bytes;
     const fds = this.#queue.takeFds(this.#bytes);
     return fds === undefined ? this.#write() : this.#writeWith(fds);
+  }
+
+  /** Takes what is written next; an error of a source closes the connection. */
+  #takeNext(): Uint8Array | undefined {
+    try {
+      return this.#queue.take();
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #writtenAll(): undefined {
+    this.#bytes = NOTHING;
+    this.#writing = false;
+    if (this.#closing) void this.#endWriting();
   }
 
   #writeWith(fds: Fds): Promise<void> {
@@ -295,12 +324,8 @@ export class Connection implements ReplyHolder, Writer {
     }
     this.#bytes = NOTHING;
     this.#notices.relieved();
-    if (!this.#queue.empty) {
-      void this.writeOn();
-      return;
-    }
-    this.#writing = false;
-    if (this.#closing) void this.#endWriting();
+    if (this.#queue.empty) this.#writtenAll();
+    else void this.writeOn();
   }
 
   readonly #failed = (error: unknown): void => this.#fail(error);

@@ -1,12 +1,14 @@
 /**
  * The bytes queued for a socket, in order, with the descriptors to pass with some of them.
  *
- * Replies are counted separately from other messages, because they have a different limit.
+ * Replies are counted separately from other messages, because they have a different limit. A source
+ * takes the place of messages that are made only when they can be written.
  *
  * @module
  */
 
-import type { Fds } from "../wire/peer.ts";
+import type { Fds, Source } from "../wire/peer.ts";
+import { joined } from "../wire/text.ts";
 
 /** The limit of a write that combines messages; a longer message is written alone. */
 const JOINED_BYTES = 65536;
@@ -18,9 +20,9 @@ const JOINED_BYTES = 65536;
  * passes through 1,000 queues.
  */
 export class WriteQueue {
-  #first: Uint8Array | undefined;
+  #first: Uint8Array | Source | undefined;
   /** The messages after the first. */
-  #others: Uint8Array[] = [];
+  #others: (Uint8Array | Source)[] = [];
   /** Bytes that are queued, including those of the pending write. */
   bytes = 0;
   /** Bytes of replies among them. */
@@ -44,6 +46,12 @@ export class WriteQueue {
     if (this.#first === undefined) this.#first = bytes;
     else this.#others.push(bytes);
     this.#extend(bytes.length, isReply);
+  }
+
+  /** Queues a source, whose messages are taken and counted when those before them have been written. */
+  pushSource(source: Source): void {
+    if (this.#first === undefined) this.#first = source;
+    else this.#others.push(source);
   }
 
   #extend(length: number, isReply: boolean): void {
@@ -75,21 +83,50 @@ export class WriteQueue {
     return replies;
   }
 
-  /** Removes and returns the bytes of the next write. */
-  take(): Uint8Array {
-    const first = this.#first!;
-    this.#first = undefined;
-    if (this.#others.length === 0) return first;
-    const parts = [first, ...this.#others.splice(0, this.#joinable(first))];
-    this.#first = this.#others.shift();
-    if (parts.length === 1) return first;
-    const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
+  /** Removes and returns the bytes of the next write; `undefined` if there are none. */
+  take(): Uint8Array | undefined {
+    let first = this.#first;
+    while (first !== undefined && !(first instanceof Uint8Array)) {
+      const bytes = this.#takenFrom(first);
+      if (bytes !== undefined) return bytes;
+      first = this.#first = this.#others.shift();
     }
-    return bytes;
+    this.#first = undefined;
+    if (first === undefined || this.#others.length === 0) return first;
+    // A source, or a message that is too long, ends what is combined.
+    const others = this.#others.splice(0, this.#joinable(first)) as Uint8Array[];
+    this.#first = this.#others.shift();
+    return others.length === 0 ? first : joined([first, ...others]);
+  }
+
+  /** Takes messages from the source at the front for one write; `undefined` if it has none. */
+  #takenFrom(source: Source): Uint8Array | undefined {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    while (length < JOINED_BYTES) {
+      const bytes = source.next();
+      if (bytes === undefined) {
+        // It must not be asked again.
+        if (parts.length > 0) this.#first = this.#others.shift();
+        break;
+      }
+      parts.push(bytes);
+      length += bytes.length;
+    }
+    if (length > 0) this.#extendFront(length);
+    return parts.length < 2 ? parts[0] : joined(parts);
+  }
+
+  /** Counts bytes that are written before all that are queued, and are not part of a reply. */
+  #extendFront(length: number): void {
+    if (this.#runIsReply) {
+      // The first run is now behind these bytes; if it is used up, they extend the next one.
+      if (this.#run > 0) this.#laterRuns.unshift(this.#run);
+      this.#run = this.#run > 0 ? 0 : this.#laterRuns.shift() ?? 0;
+      this.#runIsReply = false;
+    }
+    this.#run += length;
+    this.bytes += length;
   }
 
   /** Removes and returns the descriptors to pass with the bytes of a write. */
@@ -118,6 +155,7 @@ export class WriteQueue {
     const end = this.#fds.has(first) || length > JOINED_BYTES
       ? 0
       : this.#others.findIndex((bytes) => {
+        if (!(bytes instanceof Uint8Array)) return true;
         length += bytes.length;
         return length > JOINED_BYTES || this.#fds.has(bytes);
       });

@@ -79,6 +79,9 @@ export class EventFilter {
   }
 }
 
+/** The bits of a name that matches no wildcards: the event log keeps many such names. */
+const NO_BITS = new Int32Array(0);
+
 /** The name of an event, prepared for matching against many globs. */
 export class EventName {
   /** The name itself. */
@@ -86,8 +89,8 @@ export class EventName {
   /** Whether it can match wildcards, because it has QEMU's form and is among the first names. */
   readonly isQemus: boolean;
   /** The places of each character in the name, as bits: the first 32 places, and the next 32. */
-  readonly #low = new Int32Array(CODES);
-  readonly #high = new Int32Array(CODES);
+  readonly #low: Int32Array = NO_BITS;
+  readonly #high: Int32Array = NO_BITS;
 
   /**
    * Prepares a name.
@@ -98,6 +101,8 @@ export class EventName {
     this.text = text;
     this.isQemus = isTried && EVENT_NAME.test(text);
     if (!this.isQemus) return;
+    this.#low = new Int32Array(CODES);
+    this.#high = new Int32Array(CODES);
     for (let at = 0; at < text.length; at++) {
       (at < 32 ? this.#low : this.#high)[text.codePointAt(at)!]! |= 1 << (at & 31);
     }

@@ -10,7 +10,7 @@
 import { invalidValue, UsageError } from "./usage_error.ts";
 
 /** The unit of a limit; `bytes` may have the suffix K, M or G. */
-export type Unit = "clients" | "VMs" | "bytes" | "seconds" | "commands/s";
+export type Unit = "clients" | "VMs" | "events" | "bytes" | "seconds" | "commands/s";
 
 /** One limit. */
 export interface LimitRow {
@@ -99,6 +99,20 @@ export const MESSAGE_BYTES: LimitRow = {
   help: "size of a message from QEMU; a longer one closes the connection to QEMU",
 };
 
+/** The bytes of events that are kept for each VM: `--event-log-bytes`. */
+// deno-fmt-ignore
+export const EVENT_LOG_BYTES: LimitRow = {
+  unit: "bytes", initial: MIB, least: 0, most: 1024 * MIB,
+  help: "events of each VM kept for clients that subscribe; the oldest are dropped",
+};
+
+/** The number of events that are kept for each VM: `--event-log-events`. */
+// deno-fmt-ignore
+export const EVENT_LOG_EVENTS: LimitRow = {
+  unit: "events", initial: 10_000, least: 0, most: 10_000_000,
+  help: "number of events of each VM kept for them",
+};
+
 /**
  * Reads the value of a limit.
  *
@@ -108,7 +122,7 @@ export const MESSAGE_BYTES: LimitRow = {
  */
 export function readLimit(row: LimitRow, text: string): number | undefined {
   if (row.off && (text === "off" || text === "0")) return 0;
-  const isWhole = row.unit === "clients" || row.unit === "VMs";
+  const isWhole = ["clients", "VMs", "events"].includes(row.unit);
   const value = row.unit === "bytes" ? bytesOf(text) : numberOf(text, isWhole);
   return value >= row.least && value <= row.most ? value : undefined;
 }

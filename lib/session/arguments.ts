@@ -61,6 +61,27 @@ export class Arguments {
   }
 
   /**
+   * Takes a string or a number that may be absent.
+   *
+   * @throws ArgumentError if it is something else
+   */
+  takeOptionalScalar(name: string): string | number | undefined {
+    const value = this.#find(name);
+    if (value === undefined || value.isString) return value?.scalar;
+    if (!value.isNumber) throw wrongType(name, "string or number");
+    return Number(value.scalar);
+  }
+
+  /**
+   * Takes an array of strings that may be absent, as {@linkcode takeStrings} does.
+   *
+   * @throws ArgumentError if it is not an array of strings
+   */
+  takeOptionalStrings(name: string, most = Infinity): string[] | undefined {
+    return this.#find(name) && this.takeStrings(name, most);
+  }
+
+  /**
    * Takes an array of strings.
    *
    * @param most the number of strings to decode; further ones are returned empty

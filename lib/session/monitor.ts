@@ -15,6 +15,7 @@ import { type Command, type Greeting, type Id, isPretty, type Reply } from "../w
 import type { ClientPeer, Fds } from "../wire/peer.ts";
 import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
+import type { EventReader } from "./subscription.ts";
 import { shortened } from "../wire/shortened.ts";
 
 /**
@@ -69,6 +70,7 @@ export class Monitor {
   #pretty = false;
   #state: HandshakeState;
   #filter: EventFilter | undefined;
+  #reader: EventReader | undefined;
   #slots: Slot[] = [];
   #settling = false;
   /** The received descriptors that no command has used yet. */
@@ -240,17 +242,29 @@ export class Monitor {
   /** Sets the client's choice of events, which replaces an earlier one. */
   chooseEvents(filter: EventFilter): void {
     this.#filter = filter;
+    this.#reader?.choose(filter);
   }
 
-  /** Returns whether this client receives an event of this name: its role and all filters allow it. */
+  /** Lets the client read its events from the log, instead of receiving them as they come. */
+  subscribe(reader: EventReader, filter: EventFilter | undefined): void {
+    this.#reader?.hold();
+    this.#reader = reader;
+    this.#filter = filter;
+  }
+
+  /** Returns whether an event of this name is to be sent: the role and all filters allow it. */
   wants(name: EventName): boolean {
     const { mode, events } = this.#state;
-    if (mode !== "command" || this.left) return false;
+    if (mode !== "command" || this.left || this.#reader !== undefined) return false;
     if (events !== undefined && !events.has(name.text)) return false;
+    return this.maySee(name) && (this.#filter === undefined || this.#filter.passes(name));
+  }
+
+  /** Returns whether the role and the listener allow an event of this name. */
+  maySee(name: EventName): boolean {
     const { role, events: shown } = this.grant;
     if (role.events !== undefined && !role.events.passes(name)) return false;
-    if (shown !== undefined && !shown.passes(name)) return false;
-    return this.#filter === undefined || this.#filter.passes(name);
+    return shown === undefined || shown.passes(name);
   }
 
   /** Reserves a place in the order of replies; an out-of-band command needs none. */
@@ -319,6 +333,7 @@ export class Monitor {
    */
   leave(ending: ClientEnding): LocalAnswer[] {
     this.#ending = ending;
+    this.#reader?.hold();
     const slots = this.#slots.splice(0);
     this.takeFds()?.close();
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
@@ -327,7 +342,9 @@ export class Monitor {
   /** Sends a reply; if QEMU prints with `pretty=on`, converts a local one. */
   #send(reply: Reply, id: Id): void {
     const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;
+    this.#reader?.hold();
     for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
+    this.#reader?.goOn();
   }
 
   /** Sends all replies up to the first pending one. */

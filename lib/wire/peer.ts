@@ -22,12 +22,24 @@ export interface Identity {
   readonly gid: number;
 }
 
+/** Messages that a connection takes one by one, when it can send them. */
+export interface Source {
+  /** Returns the next message; `undefined` if there is none now, and then it is not called again. */
+  next(): Uint8Array | undefined;
+}
+
 /** A connection to a client. */
 export interface ClientPeer {
   /** Queues an event or a greeting; never blocks, throws or calls back. The bytes must not change afterwards. */
   send(bytes: Uint8Array): void;
   /** Queues a reply, or a part of one, as {@linkcode send} does. */
   sendReply(bytes: Uint8Array): void;
+  /**
+   * Queues a source. Its messages are taken when all that was queued before has been sent, as fast as
+   * the client reads; none of them counts as unread before it is taken. Without this method, they
+   * are passed to {@linkcode send} at once.
+   */
+  sendFrom?(source: Source): void;
   /** Sends the queued bytes, then closes the connection. */
   close(reason: string): void;
   /** Stops reading commands. */

@@ -135,8 +135,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events are sent before the handshake is complete",
     file: "session/monitor.ts",
-    from: 'if (mode !== "command" || this.left) return false;',
-    to: "if (this.left) return false;",
+    from: 'if (mode !== "command" || this.left || this.#reader !== undefined) return false;',
+    to: "if (this.left || this.#reader !== undefined) return false;",
   },
   {
     name: "a role's event filter is ignored",
@@ -256,8 +256,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a QEMU that was never ready is reported as lost",
     file: "hub/mux.ts",
-    from: "if (wasReady) this.#spread(",
-    to: "this.#spread(",
+    from: "if (wasReady) this.#announce(",
+    to: "this.#announce(",
   },
   {
     name: "the end of a drain is not reported when QEMU disconnects meanwhile",

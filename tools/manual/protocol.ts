@@ -4,7 +4,7 @@
  * @module
  */
 
-import { OWN_PREFIX } from "../../lib/hub/own_commands.ts";
+import { OWN_PREFIX } from "../../lib/hub/own_events.ts";
 import { rowsOf } from "./markdown.ts";
 import { sentence } from "./qmpmux.ts";
 import type { Page } from "./roff.ts";
@@ -26,11 +26,24 @@ const FOR_ALL: readonly OwnCommand[] = [
     ],
   },
   {
+    name: "subscribe",
+    args: '{"since": CURSOR, "enable": [GLOB...], "bookmarks": B}',
+    what: [
+      "Replaces the client's events and filter by those of the log, which keeps the last events of the VM. All " +
+      "arguments are optional. `since` is a cursor, or `oldest` for all kept events; without it, only new events " +
+      "follow. `enable` is a filter. `bookmarks` is `each` or a number of seconds.",
+      "Returns a `cursor`, and a `gap` with a `reason` if events after `since` are missing. Behind the reply come the " +
+      "kept events and then the new ones, each once and in order; after a gap, from the oldest kept one on. A second call " +
+      "replaces the first.",
+    ],
+  },
+  {
     name: "query-self",
     what: [
       "Returns information on the client itself: its `name`; the `vm`, or null on the control socket of many " +
       "VMs; its `role`; its `mode`, in the terms of the dialect; the `capabilities` it has enabled; its " +
-      "`filter`, a list of globs or null; " +
+      "`filter`, a list of globs or null; its `subscription`, null or its `cursor`, `bookmarks` and the number of " +
+      "events that it is `behind`; " +
       "`qemu-pid`, QEMU's process id, or null if it is unknown; and `commands`, the commands of qmpmux's " +
       "own that it may run.",
     ],
@@ -156,6 +169,21 @@ S: {"return": {}}`,
       ],
       [
         "OWN EVENTS",
+        "For clients that subscribe:",
+        {
+          grant: [
+            [
+              `\`${OWN_PREFIX}BOOKMARK\``,
+              "The client has every event up to the `cursor` in `data`. It follows each event, or comes after the number " +
+              "of seconds that the client has chosen.",
+            ],
+            [
+              `\`${OWN_PREFIX}GAP\``,
+              "Events are missing here, for the `reason` in `data`: the connection to QEMU was lost and made again, or " +
+              "the client reads so slowly that the log has dropped events.",
+            ],
+          ],
+        },
         "With `--on-loss hold` only:",
         {
           grant: [

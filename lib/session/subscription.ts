@@ -1,0 +1,201 @@
+/**
+ * A subscription: one client that reads the event log from a cursor on.
+ *
+ * A client that has read everything gets an event at once, like any other client. One that is behind
+ * reads from the log as fast as its connection takes it, so that nothing is queued for it. It passes
+ * the connection a stretch of the log, and each reply ends the present stretch: thus events keep their
+ * place among the replies.
+ *
+ * @module
+ */
+
+import type { EventFilter, EventName } from "../policy/event_filter.ts";
+import type { EventLog } from "../sharing/event_log.ts";
+import type { ClientPeer, Source } from "../wire/peer.ts";
+
+/** The unread bytes of a client above which it reads from the log. */
+const ROOM_BYTES = 65536;
+
+/** When a client gets a bookmark: after each event, after a number of seconds, or never. */
+export type Bookmarks = "each" | number | undefined;
+
+/** The client of a subscription. */
+export interface Subscriber {
+  /** Its connection. */
+  readonly peer: ClientPeer;
+  /** Returns whether its role and its listener allow an event, whatever it has chosen. */
+  maySee(name: EventName): boolean;
+}
+
+/** The messages that a subscription adds to the events. */
+export interface Marks {
+  /** Returns the bookmark behind an event. */
+  bookmark(number: number): Uint8Array;
+  /** Returns a gap. */
+  gap(reason: string): Uint8Array;
+}
+
+/** The choices of a subscriber. */
+export interface Choice {
+  /** The number of the event behind which it begins. */
+  readonly after: number;
+  /** The events it gets; `undefined` for all. */
+  readonly filter: EventFilter | undefined;
+  /** When it gets bookmarks. */
+  readonly bookmarks: Bookmarks;
+}
+
+/** An event that has just been added to the log. */
+export interface Told {
+  /** Its number. */
+  readonly number: number;
+  /** Its name; `undefined` for a gap. */
+  readonly name: EventName | undefined;
+  /** The whole line. */
+  readonly bytes: Uint8Array;
+}
+
+/** A part of the log that the connection takes, with the filter that was chosen for it. */
+interface Stretch extends Source {
+  /** The number of its last event; `Infinity` while it has no end. */
+  to: number;
+  readonly filter: EventFilter | undefined;
+}
+
+/** A client's reading of the event log, as its monitor sees it. */
+export interface EventReader {
+  /** Changes the filter, for later events. */
+  choose(filter: EventFilter): void;
+  /** Makes what is sent from now on, such as a reply, come behind all present events. */
+  hold(): void;
+  /** Continues behind a reply that has been queued. */
+  goOn(): void;
+}
+
+/** One client's reading of the event log. */
+export class Subscription implements EventReader {
+  /** When it gets bookmarks. */
+  readonly bookmarks: Bookmarks;
+  readonly #client: Subscriber;
+  readonly #log: EventLog;
+  readonly #marks: Marks;
+  #filter: EventFilter | undefined;
+  /** The number of the last event that it got or passed over. */
+  #at: number;
+  /** The stretch at the end of the connection's queue, while it has no end. */
+  #open: Stretch | undefined;
+  /** The number of the last event of the stretches that have an end. */
+  #held = 0;
+  /** The number of stretches in the connection's queue. */
+  #queued = 0;
+  /** Whether a bookmark comes before the next event. */
+  #owesBookmark = false;
+
+  /** Creates a subscription that sends nothing before {@linkcode goOn}. */
+  constructor(client: Subscriber, log: EventLog, marks: Marks, choice: Choice) {
+    this.#client = client;
+    this.#log = log;
+    this.#marks = marks;
+    this.bookmarks = choice.bookmarks;
+    this.#filter = choice.filter;
+    this.#at = choice.after;
+  }
+
+  /** The number of the last event that it got or passed over. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Continues behind a reply that has been queued; at first, with the kept events. */
+  goOn(): void {
+    if (Math.max(this.#at, this.#held) < this.#log.last) this.#read();
+  }
+
+  /**
+   * Takes the event that was added to the log last.
+   *
+   * @returns whether the client gets it, now or later
+   */
+  tell(told: Told): boolean {
+    const wants = told.name === undefined || this.#sees(told.name, this.#filter);
+    const { peer } = this.#client;
+    const isNext = this.#queued === 0 && this.#at === told.number - 1;
+    if (!isNext || wants && (peer.unread ?? 0) > ROOM_BYTES) this.#read();
+    else {
+      this.#at = told.number;
+      if (!wants) return false;
+      peer.send(told.bytes);
+      if (this.bookmarks === "each") peer.send(this.#marks.bookmark(told.number));
+    }
+    return wants;
+  }
+
+  /** Sends a bookmark of the place that the client has reached. */
+  bookmark(): void {
+    const { peer } = this.#client;
+    if (this.#queued === 0 && (peer.unread ?? 0) <= ROOM_BYTES) {
+      peer.send(this.#marks.bookmark(this.#at));
+      return;
+    }
+    this.#owesBookmark = true;
+    this.#read();
+  }
+
+  /** Changes the filter, for later events. */
+  choose(filter: EventFilter): void {
+    this.hold();
+    this.#filter = filter;
+  }
+
+  /** Ends the present stretch, so that what is sent from now on comes behind it. */
+  hold(): void {
+    if (this.#open === undefined) return;
+    this.#open.to = this.#held = this.#log.last;
+    this.#open = undefined;
+  }
+
+  /** Lets the connection take what is in the log now and what comes later. */
+  #read(): void {
+    if (this.#open !== undefined) return;
+    const stretch: Stretch = {
+      to: Infinity,
+      filter: this.#filter,
+      next: () => this.#next(stretch),
+    };
+    this.#open = stretch;
+    this.#queued++;
+    const { peer } = this.#client;
+    if (peer.sendFrom) return peer.sendFrom(stretch);
+    for (let bytes = stretch.next(); bytes; bytes = stretch.next()) peer.send(bytes);
+  }
+
+  #next(stretch: Stretch): Uint8Array | undefined {
+    const log = this.#log;
+    if (this.#owesBookmark) {
+      this.#owesBookmark = false;
+      return this.#marks.bookmark(this.#at);
+    }
+    const last = Math.min(stretch.to, log.last);
+    while (this.#at < last) {
+      const missing = log.oldest - 1 - this.#at;
+      if (missing > 0) {
+        this.#at += missing;
+        this.#owesBookmark = this.bookmarks === "each";
+        return this.#marks.gap(
+          `${missing} events were dropped: the client did not read them in time`,
+        );
+      }
+      const { name, bytes } = log.at(++this.#at);
+      if (name !== undefined && !this.#sees(name, stretch.filter)) continue;
+      this.#owesBookmark = this.bookmarks === "each";
+      return bytes;
+    }
+    if (this.#open === stretch) this.#open = undefined;
+    this.#queued--;
+    return undefined;
+  }
+
+  #sees(name: EventName, filter: EventFilter | undefined): boolean {
+    return this.#client.maySee(name) && (filter === undefined || filter.passes(name));
+  }
+}
