@@ -21,6 +21,9 @@ export interface EventMatch {
 /** The first member of every path: the only one in which events of a name differ. */
 const ROOT = "data.";
 
+/** The most characters of a path. */
+const PATH_LIMIT = 1024;
+
 /**
  * Reads a match.
  *
@@ -33,6 +36,7 @@ export function readMatch(command: string, word: string): EventMatch {
     new UsageError(`${command}: invalid value "${word}" for --match: expected ${expected}`);
   const [, path, text] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
   if (path === undefined || text === undefined) throw wrong("PATH=VALUE");
+  if (path.length > PATH_LIMIT) throw wrong(`a path of at most ${PATH_LIMIT} characters`);
   if (!path.startsWith(ROOT) || path === ROOT) {
     throw wrong("a path of a member of data, such as data.device=disk0");
   }

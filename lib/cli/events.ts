@@ -7,10 +7,13 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { ConnectionLost } from "../client/errors.ts";
+import type { EventStream } from "../client/event_stream.ts";
 import type { Qmp } from "../client/qmp.ts";
+import type { QmpEvent } from "../client/schema.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { misspelt } from "../policy/event_filter.ts";
 import { attemptOf, inSession } from "./deadline.ts";
+import type { Choice } from "./event_schema.ts";
 import type { Given } from "./flags.ts";
 import { onOneLine, replyTo } from "./replies.ts";
 
@@ -33,7 +36,7 @@ export async function runEvents(given: Given): Promise<ExitStatus> {
     // The stream begins before the filter, so that an event between the two is not missed.
     const events = qmp.events(globs.length > 0 ? globs : ["*"]);
     await choose(qmp, globs);
-    for await (const event of endingWell(events)) {
+    for await (const event of checked(qmp, events, { command: "events", flag: "filter", globs })) {
       print(onOneLine(event.text));
       if (++came === count) return 0;
     }
@@ -70,6 +73,30 @@ export function checkEvent(command: string, flag: string, glob: string): void {
 export async function choose(qmp: Qmp, globs: readonly string[]): Promise<void> {
   if (globs.length === 0) return;
   await replyTo(qmp, "__org.qmpmux_set-event-filter", JSON.stringify({ enable: globs }));
+}
+
+/**
+ * Yields events until the connection is closed, and meanwhile checks their names with the schema.
+ *
+ * @throws UsageError if none of these events exists
+ */
+export async function* checked<E extends QmpEvent>(
+  qmp: Qmp,
+  events: EventStream<E>,
+  choice: Choice,
+): AsyncGenerator<E> {
+  let problem: unknown;
+  if (choice.globs.length > 0) {
+    const { checkChoice } = await import("./event_schema.ts");
+    checkChoice(qmp, choice).catch((error) => {
+      // The stream ends with the connection, too.
+      if (error instanceof ConnectionLost) return;
+      problem = error;
+      events.return();
+    });
+  }
+  yield* endingWell(events);
+  if (problem !== undefined) throw problem;
 }
 
 /** Yields events until the connection is closed, which is the end and not an error here. */

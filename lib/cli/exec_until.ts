@@ -13,6 +13,7 @@ import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { type Attempt, inSession, unanswered } from "./deadline.ts";
 import { type EventMatch, hasAll, readMatch } from "./event_match.ts";
+import { checkChoice } from "./event_schema.ts";
 import { checkEvent, choose } from "./events.ts";
 import type { Given } from "./flags.ts";
 import { onOneLine, replyTo, valueOf } from "./replies.ts";
@@ -47,7 +48,8 @@ export async function execUntil(
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
-      await choose(qmp, [awaited.glob, LOST]);
+      const choice = { command: "exec", flag: "until", globs: [awaited.glob], ...awaited };
+      await Promise.all([checkChoice(qmp, choice), choose(qmp, [awaited.glob, LOST])]);
       // Nothing is awaited between the two: events that have come before do not count.
       const reply = replyTo(qmp, command, argumentsText);
       const event = eventAfter(qmp, awaited);

@@ -12,7 +12,7 @@ import type { Qmp } from "../client/qmp.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { instead } from "../policy/suggestion.ts";
 import { attemptOf, inSession } from "./deadline.ts";
-import { checkEvent, choose, endingWell } from "./events.ts";
+import { checked, checkEvent, choose, endingWell } from "./events.ts";
 import type { Given } from "./flags.ts";
 import { SUBCOMMANDS } from "./command_table.ts";
 import { onOneLine, replyTo, statusOfError } from "./replies.ts";
@@ -65,7 +65,8 @@ export async function runWait(given: Given): Promise<ExitStatus> {
 async function untilEvent(qmp: Qmp, glob: string): Promise<void> {
   const events = qmp.events([glob]);
   await choose(qmp, [glob]);
-  for await (const { name, text } of endingWell(events)) {
+  const choice = { command: "wait", flag: "event", globs: [glob] };
+  for await (const { name, text } of checked(qmp, events, choice)) {
     if (name !== GAP) return print(onOneLine(text));
   }
   throw new Failure(1, `wait: QEMU disconnected before an event ${glob} arrived`);
