@@ -124,6 +124,33 @@ Deno.test("argumentsFor() offers no name that a shell could interpret, from any 
   }
 });
 
+Deno.test("argumentsFor() offers no long name, few names, and each once, from any schema", () => {
+  const row = (name: string): Row => ({ name, type: "str" });
+  const many = Array.from({ length: 40_000 }, (_, at) => row(`m${at}`));
+  const schema: readonly Row[] = [
+    { name: "add", "meta-type": "command", "arg-type": "1" },
+    {
+      name: "1",
+      "meta-type": "object",
+      tag: "driver",
+      members: [row("x".repeat(257)), row("y".repeat(256)), { name: "driver", type: "2" }],
+      variants: Array.from({ length: 40_000 }, () => ({ case: "raw", type: "3" })),
+    },
+    { name: "2", "meta-type": "alternate", members: Array(40_000).fill({ type: "4" }) },
+    { name: "3", "meta-type": "object", members: many },
+    {
+      name: "4",
+      "meta-type": "enum",
+      values: ["x".repeat(257), ...Array.from({ length: 40_000 }, (_, at) => `v${at}`)],
+    },
+    { name: "str", "meta-type": "builtin", "json-type": "string" },
+  ];
+  assertEquals(offered("", "", schema), [`${"y".repeat(256)}=`, "driver="]);
+  assertEquals(offered("driver=raw", "", schema).length, 4096);
+  const values = offered("", "driver=", schema);
+  assertEquals([values.length, values[0]], [4096, "driver=v0"]);
+});
+
 /** Returns the output of `qmpmux __complete`, line by line; it prints nothing else. */
 async function completed(...words: string[]): Promise<string[]> {
   const { code, stdout, stderr } = await runQmpmux(["__complete", WITHIN, ...words]);
@@ -151,6 +178,36 @@ Deno.test("qmpmux __complete asks a listener of the file for what can may judge"
   await mux.log.until(/connected to QEMU/);
   assertEquals(await can("add"), ["add"]);
   assertEquals(await can("add", "driver=r"), ["driver=raw"]);
+});
+
+Deno.test("qmpmux __complete does not read a file that may keep it waiting", async () => {
+  using place = makePlace();
+  const fifo = `${place.path}/fifo`;
+  await new Deno.Command("mkfifo", { args: [fifo] }).output();
+  const builtin = ["full", "observer", "operator", "admin"];
+  for (const file of [fifo, "/dev/zero", place.path, `${place.path}/none`]) {
+    const lines = await completed("can", "--config", file, "--as", "");
+    assertEquals(lines, builtin, file);
+    assertEquals(await completed("serve", "--config", file, "--listen", "x,role=f"), [
+      "x,role=full",
+    ]);
+    const commands = await completed("can", "--config", file, "--as", "x", "query-versi");
+    assertEquals(commands, ["query-version"]);
+  }
+});
+
+Deno.test("qmpmux __complete offers no name of a monitor that is too long", async () => {
+  using place = makePlace();
+  const names = ["x".repeat(100_000), "x".repeat(257), "xy"].map((name) => ({ name }));
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: ({ name, id }) => {
+      if (name === "qmp_capabilities") return undefined;
+      const own = id === undefined ? "" : `, "id": ${id}`;
+      return `{"return": ${JSON.stringify(names)}${own}}\r\n`;
+    },
+  });
+  assertEquals(await completed("exec", "-s", qemu.path, "x"), ["xy"]);
+  assertEquals(await completed("kick", "-s", qemu.path, "x"), ["xy"]);
 });
 
 /** The typed words, and the last word after a tab; `MUX` and `CONTROL` stand for the sockets. */

@@ -282,20 +282,6 @@ Deno.test("declarationsOf() compares no more types than those of a QEMU ten time
   assertEquals(names(50), 50);
 });
 
-Deno.test("declarationsOf() reads no long word as often as it is used", () => {
-  const members = Array.from(
-    { length: 20_000 },
-    (_, index): [string, string] => [`m${index}`, "e"],
-  );
-  const long = "x".repeat(1 << 20);
-  const text = declared(
-    enumRow("e", long),
-    objectRow("o", Object.fromEntries(members)),
-    commandRow("x", "o"),
-  );
-  assertEquals(text.split(long).length, 2);
-});
-
 Deno.test("declarationsOf() writes what parseExact() returns for a number", async () => {
   const text = declarationsOf([
     ...BASICS,

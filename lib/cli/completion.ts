@@ -180,8 +180,8 @@ function nameIf(kind: "command" | "event"): (row: Row) => unknown {
 async function monitorOf({ command, given }: Place): Promise<Address> {
   const file = command === "can" ? given().one("config") : undefined;
   if (file === undefined) return socketOf(command, given());
-  const { readConfigFile } = await import("../platform/config_file.ts");
-  for (const { address } of readConfigFile(file).listeners) {
+  const { readConfigFileNow } = await import("../platform/config_file.ts");
+  for (const { address } of readConfigFileNow(file).listeners) {
     if (address.transport !== "fd" && !isTemplate(address)) return address;
   }
   return socketOf(command, given());
@@ -326,8 +326,8 @@ async function listeners(place: Place): Promise<readonly Candidate[]> {
 /** Returns the built-in roles and those of the configuration file, if the command line names one. */
 async function roles({ given }: Place): Promise<readonly Candidate[]> {
   const ofFile = await orNone(async () => {
-    const { readConfigFile } = await import("../platform/config_file.ts");
-    return [...readConfigFile(given().one("config")!).roles.keys()];
+    const { readConfigFileNow } = await import("../platform/config_file.ts");
+    return [...readConfigFileNow(given().one("config")!).roles.keys()];
   });
   return [...new Set([...OPTIONS.role.words, ...ofFile])].map((name) => [name]);
 }

@@ -8,10 +8,14 @@
  */
 
 import type { Candidate } from "./completion.ts";
+import { NAMES_LIMIT } from "./completion_names.ts";
 import { isRow, type Row } from "./table.ts";
 
-/** The names that are offered: no shell reads one of their characters. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]*$/;
+/** The names that are offered: no shell interprets one of their characters, and none is long. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,255}$/;
+
+/** The most forms of one value; an alternate of QEMU's has two or three. */
+const FORMS_LIMIT = 16;
 
 /** The words for the scalars of the schema. */
 const SCALARS: ReadonlyMap<unknown, string> = new Map([
@@ -40,10 +44,11 @@ export function argumentsFor(
   const end = begun.indexOf("=");
   if (end >= 0) {
     const path = begun.slice(0, end);
-    return offered.valuesAt(command, path).map((value) => [`${path}=${value}`]);
+    return offered.valuesAt(command, path).slice(0, NAMES_LIMIT)
+      .map((value) => [`${path}=${value}`]);
   }
   const around = begun.slice(0, begun.lastIndexOf(".") + 1);
-  return offered.membersAt(command, around);
+  return offered.membersAt(command, around).slice(0, NAMES_LIMIT);
 }
 
 /** Returns the values of the arguments that are given, by their paths. */
@@ -71,10 +76,8 @@ class Schema {
     const members = this.#objectsAt(command, around).flatMap((type) =>
       this.#membersOf(type, around).filter((member) => member.name === name)
     );
-    const values = members.flatMap(({ type }) =>
-      this.#formsOf(type).flatMap((form): readonly string[] =>
-        form["json-type"] === "boolean" ? ["true", "false"] : enumOf(form)
-      )
+    const values = this.#formsOfAll(members).flatMap((form): readonly string[] =>
+      form["json-type"] === "boolean" ? ["true", "false"] : enumOf(form)
     );
     return [...new Set(values)].filter((value) => NAME.test(value));
   }
@@ -107,8 +110,7 @@ class Schema {
     for (const step of path.split(".").slice(0, -1)) {
       const inner = objects.flatMap((object) => this.#membersOf(object, around))
         .filter(({ name }) => name === step);
-      // Two members of one name may have the same type.
-      objects = [...new Set(inner.flatMap(({ type }) => this.#formsOf(type)))];
+      objects = this.#formsOfAll(inner);
       around += `${step}.`;
     }
     return objects.filter((form) => form["meta-type"] === "object");
@@ -118,11 +120,14 @@ class Schema {
   #membersOf(object: Row, around: string): readonly Member[] {
     const own = rowsOf(object.members).map(memberOf);
     const selected = this.#given.get(`${around}${object.tag}`);
-    const variants = rowsOf(object.variants).filter((variant) => variant.case === selected);
-    return [
-      ...own,
-      ...variants.flatMap(({ type }) => rowsOf(this.#entities.get(type)?.members).map(memberOf)),
-    ];
+    const variant = rowsOf(object.variants).find((each) => each.case === selected);
+    return [...own, ...rowsOf(this.#entities.get(variant?.type)?.members).map(memberOf)];
+  }
+
+  /** Returns the forms that the values of several members can have; members of one name may have one type. */
+  #formsOfAll(members: readonly Member[]): readonly Row[] {
+    const types = [...new Set(members.map(({ type }) => type))].slice(0, FORMS_LIMIT);
+    return [...new Set(types.flatMap((type) => this.#formsOf(type)))].slice(0, FORMS_LIMIT);
   }
 
   /** Returns the forms that a value of a type can have: several if it is an alternate. */
@@ -130,8 +135,8 @@ class Schema {
     const entity = this.#entities.get(type);
     if (entity === undefined) return [];
     if (entity["meta-type"] !== "alternate") return [entity];
-    return rowsOf(entity.members).map(({ type }) => this.#entities.get(type))
-      .filter((form) => form !== undefined);
+    return rowsOf(entity.members).slice(0, FORMS_LIMIT)
+      .map(({ type }) => this.#entities.get(type)).filter((form) => form !== undefined);
   }
 }
 

@@ -10,17 +10,17 @@
 import { type Address, addressText } from "../policy/address.ts";
 import { isRow, type Row } from "./table.ts";
 
-/** The names that are offered; none begins like a flag. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+/** The names that are offered: none begins like a flag, and none is long. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,255}$/;
 
 /** The names of clients: `LISTENER/NUMBER`, where a TCP port may be in the name of the listener. */
-const CLIENT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$/;
+const CLIENT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}$/;
 
 /** The most bytes of a reply; a list of 4096 clients or 2048 VMs is shorter. */
 const REPLY_BYTES_LIMIT = 4 << 20;
 
 /** The most names that are offered. */
-const NAMES_LIMIT = 4096;
+export const NAMES_LIMIT = 4096;
 
 /**
  * Returns names that a monitor reports.

@@ -20,6 +20,20 @@ const BYTES_LIMIT = 1 << 20;
  * @throws Failure if it cannot be read; ConfigError if it is invalid
  */
 export function readConfigFile(path: string): Config {
-  const text = readTextFile({ path, flag: "--config", limit: BYTES_LIMIT, status: 78 });
-  return readConfig(text, path, { missingNames, auditProblem });
+  return readConfig(textOf(path), path, { missingNames, auditProblem });
+}
+
+/**
+ * Reads a configuration file without waiting: only a regular file, and nothing that it names is looked up.
+ *
+ * @throws Failure if it cannot be read; ConfigError if it is invalid; Error if it is not a regular file
+ */
+export function readConfigFileNow(path: string): Config {
+  // Opening a pipe waits for its writer, and reading a terminal for its user.
+  if (!Deno.statSync(path).isFile) throw new Error(`${path} is not a regular file`);
+  return readConfig(textOf(path), path);
+}
+
+function textOf(path: string): string {
+  return readTextFile({ path, flag: "--config", limit: BYTES_LIMIT, status: 78 });
 }
