@@ -230,6 +230,24 @@ const LIVE: readonly (readonly [typed: string, word: string])[] = [
   ["can --as observer query-versi", "query-version"],
 ];
 
+/** Words after a socket whose path has a space, quoted in each way, and the last word after a tab. */
+const QUOTED: readonly (readonly [typed: string, word: string])[] = [
+  [`exec --socket "MUX" query-versi`, "query-version"],
+  [`exec --socket 'MUX' query-versi`, "query-version"],
+  [`exec --socket="MUX" query-versi`, "query-version"],
+  [`exec --socket='MUX' query-versi`, "query-version"],
+  [`exec -s "DIR"/mux query-versi`, "query-version"],
+  [`exec -s DIR\\ two/mux query-versi`, "query-version"],
+  [`exec -s "MUX" 'query-versi`, "query-version"],
+  [`exec -s "MUX" "query-versi`, "query-version"],
+  [`exec --socket "DIR/mu`, "MUX"],
+  [`exec --socket 'DIR/mu`, "MUX"],
+  [`exec --socket="DIR/mu`, "--socket=MUX"],
+  [`exec --socket "DIR"/mu`, "MUX"],
+  [`exec --socket="DIR"/mu`, "--socket=MUX"],
+  [`exec --socket='DIR/mu`, "--socket=MUX"],
+];
+
 for (const [how, shell] of Object.entries(SHELLS)) {
   const name = how.split(",")[0]!;
   if (how !== name) continue;
@@ -253,6 +271,36 @@ for (const [how, shell] of Object.entries(SHELLS)) {
       assertEquals(
         words.map((word, i) => [LIVE[i]![0], word.replace(/=$/, "")]),
         LIVE.map((each) => [...each]),
+      );
+    },
+  });
+
+  Deno.test({
+    name: `${name} completes words in quotes, and words after them`,
+    ignore: withoutShell(name),
+    fn: async () => {
+      using place = makePlace();
+      const directory = `${place.path}/one`;
+      Deno.mkdirSync(directory);
+      Deno.symlinkSync(directory, `${place.path}/of two`);
+      await using qemu = new FakeQemu(`${place.path}/vm`, {
+        answer: ({ name, id }) => {
+          if (name === "qmp_capabilities") return undefined;
+          const own = id === undefined ? "" : `, "id": ${id}`;
+          return `{"return": [{"name": "query-version"}]${own}}\r\n`;
+        },
+      });
+      Deno.symlinkSync(qemu.path, `${directory}/mux`);
+      const script = `${place.path}/_qmpmux`;
+      Deno.writeTextFileSync(script, completionText(name));
+      const [dir, mux] = [`${place.path}/of two`, `${place.path}/of two/mux`];
+      const typed = QUOTED.map(([each]) =>
+        each.replace("DIR\\ two", `${place.path}/of\\ two`).replace("MUX", mux).replace("DIR", dir)
+      );
+      const words = await shell(script, typed);
+      assertEquals(
+        words.map((word, i) => [QUOTED[i]![0], word]),
+        QUOTED.map(([typed, word]) => [typed, word.replace("MUX", mux)]),
       );
     },
   });

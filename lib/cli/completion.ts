@@ -36,21 +36,45 @@ const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# Completions of qmpmux for bash, made by: qmpmux completion bash
 
 _qmpmux() {
-  local line=\${COMP_LINE:0:COMP_POINT} words cut each
+  local line=\${COMP_LINE:0:COMP_POINT} word='' begun='' cut='' quote='' open='' char each i
+  local -a words=()
   COMPREPLY=()
-  # bash also splits words at = and :, which occur in addresses and options.
-  # shellcheck disable=SC2162
-  read -a words <<<"$line"
-  [[ $line == *[[:space:]] ]] && words+=("")
-  cut=\${words[\${#words[@]} - 1]}
-  # bash replaces only the part after the last of its own word breaks.
-  while [[ $cut && ( $cut != *[=:] || $COMP_WORDBREAKS != *"\${cut: -1}"* ) ]]; do cut=\${cut%?}; done
+  # The words are read here: bash also splits them at = and :, which occur in addresses and options.
+  # It replaces only the part after the last of its own word breaks, or after a quote that is open.
+  for ((i = 0; i < \${#line}; i++)); do
+    char=\${line:i:1}
+    if [[ $quote && $char == "$quote" ]]; then
+      quote=''
+    elif [[ $char == \\\\ && $quote != \\' ]]; then
+      char=\${line:$((++i)):1}
+      [[ $quote && $char != [\\"\\\\\\$\\\`] ]] && word+=\\\\
+      word+=$char begun=1
+    elif [[ $quote ]]; then
+      word+=$char
+    elif [[ $char == [\\"\\'] ]]; then
+      quote=$char begun=1 open=$word
+    elif [[ $char == [[:space:]] ]]; then
+      [[ $begun ]] && words+=("$word")
+      word='' cut='' begun=''
+    else
+      word+=$char begun=1
+      [[ $char == [=:] && $COMP_WORDBREAKS == *"$char"* ]] && cut=$word
+    fi
+  done
+  [[ $quote ]] && cut=$open
   while IFS=$'\\t' read -r each _; do
     [[ $each == *[=:/,.] ]] && compopt -o nospace 2>/dev/null
     each=\${each#"$cut"}
-    [[ $each == *[!A-Za-z0-9_./:=,@%+-]* ]] && printf -v each %q "$each"
+    case $quote in
+      \\') [[ $each == *\\'* ]] && continue ;;
+      \\")
+        each=\${each//\\\\/\\\\\\\\} each=\${each//\\"/\\\\\\"}
+        each=\${each//\\$/\\\\\\$} each=\${each//\\\`/\\\\\\\`}
+        ;;
+      *) [[ $each == *[!A-Za-z0-9_./:=,@%+-]* ]] && printf -v each %q "$each" ;;
+    esac
     COMPREPLY+=("$each")
-  done < <("\${words[0]}" __complete "\${words[@]:1}" 2>/dev/null)
+  done < <("\${words[0]}" __complete "\${words[@]:1}" "$word" 2>/dev/null)
 }
 
 complete -F _qmpmux qmpmux
