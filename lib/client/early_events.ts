@@ -8,7 +8,7 @@
  */
 
 import type { EventNames } from "../policy/event_filter.ts";
-import { EVENTS_LIMIT, type EventSink, TEXT_LIMIT } from "./event_stream.ts";
+import { EVENTS_LIMIT, type EventSink, hasRoom } from "./event_stream.ts";
 import type { QmpEvent } from "./schema.ts";
 
 /** Events that wait for the first streams. */
@@ -20,11 +20,12 @@ export class EarlyEvents {
 
   /** Keeps an event, if there is room. */
   push(event: QmpEvent): void {
-    if (this.#isFull) this.#dropped++;
-    else {
+    // The gap is told at the end: nothing is kept behind an event that was dropped.
+    const isNext = this.#dropped === 0;
+    if (isNext && hasRoom(event, this.#news.length, this.#length, EVENTS_LIMIT)) {
       this.#news.push(event);
       this.#length += event.text.length;
-    }
+    } else this.#dropped++;
   }
 
   /** Keeps the news that events may be missing here. */
@@ -42,9 +43,5 @@ export class EarlyEvents {
     if (this.#dropped > 0) {
       sink.gap(`${this.#dropped} events were dropped: they came before the stream was opened`);
     }
-  }
-
-  get #isFull(): boolean {
-    return this.#news.length >= EVENTS_LIMIT || this.#length > TEXT_LIMIT;
   }
 }

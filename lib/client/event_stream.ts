@@ -12,8 +12,13 @@ import type { Gap, QmpEvent } from "./schema.ts";
 
 /** The most events that wait for a reader by default. */
 export const EVENTS_LIMIT = 4096;
-/** The most characters of all events that wait for a reader. */
+/** The most characters of all events that wait for a reader; a longer event waits alone. */
 export const TEXT_LIMIT = 16 << 20;
+
+/** Returns whether an event may wait behind others, of which the number and the characters are given. */
+export function hasRoom(event: QmpEvent, count: number, length: number, limit: number): boolean {
+  return count === 0 || (count < limit && length + event.text.length <= TEXT_LIMIT);
+}
 
 /** A receiver of events. */
 export interface EventSink {
@@ -56,7 +61,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   /** Queues an event, if it is wanted and there is room. */
   push(event: QmpEvent, name: EventName): void {
     if (this.#isDone || !this.#filter.passes(name)) return;
-    if (this.#queue.length >= this.#limit || this.#length > TEXT_LIMIT) {
+    if (!hasRoom(event, this.#queue.length, this.#length, this.#limit)) {
       this.#dropped++;
       return;
     }

@@ -1,0 +1,60 @@
+/**
+ * The bounds of streams of events, and of the events before the first stream.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { EarlyEvents } from "../lib/client/early_events.ts";
+import { type EventSink, EventStream, TEXT_LIMIT } from "../lib/client/event_stream.ts";
+import type { QmpEvent } from "../lib/client/schema.ts";
+import { EventFilter, EventNames } from "../lib/policy/event_filter.ts";
+
+const NAMES = new EventNames();
+
+/** Returns an event whose text has this length. */
+function eventOf(length: number): QmpEvent {
+  const timestamp = { seconds: 0, microseconds: 0 };
+  return { name: "LONG", data: {}, timestamp, text: "x".repeat(length) };
+}
+
+function push(sink: Pick<EventSink, "push">, length: number): void {
+  sink.push(eventOf(length), NAMES.named("LONG"));
+}
+
+/** Returns the lengths of the events that a stream still has; a gap is -1. */
+async function lengthsOf(stream: EventStream<QmpEvent>): Promise<number[]> {
+  stream.end(new Error("closed"), true);
+  const lengths: number[] = [];
+  for await (const { name, text } of stream) lengths.push(name === "LONG" ? text.length : -1);
+  return lengths;
+}
+
+function makeStream(): EventStream<QmpEvent> {
+  return new EventStream<QmpEvent>(new EventFilter(["*"]), 100, () => {});
+}
+
+/** The lengths of events, and those that are kept. */
+const CASES: readonly (readonly [string, readonly number[], readonly number[]])[] = [
+  ["up to the limit", [TEXT_LIMIT - 1, 1, 1], [TEXT_LIMIT - 1, 1, -1]],
+  ["not beyond it", [TEXT_LIMIT - 1, 2, 1], [TEXT_LIMIT - 1, -1, 1]],
+  ["a longer event alone", [TEXT_LIMIT + 1, 1], [TEXT_LIMIT + 1, -1]],
+  ["no longer event behind another", [1, TEXT_LIMIT], [1, -1]],
+];
+
+for (const [what, given, kept] of CASES) {
+  Deno.test(`a stream keeps the text of events: ${what}`, async () => {
+    const stream = makeStream();
+    for (const length of given) push(stream, length);
+    assertEquals(await lengthsOf(stream), kept);
+  });
+
+  Deno.test(`the text of early events is kept: ${what}`, async () => {
+    const early = new EarlyEvents();
+    for (const length of given) push(early, length);
+    const stream = makeStream();
+    early.give(stream, NAMES);
+    // Nothing stands behind the gap.
+    assertEquals(await lengthsOf(stream), kept.slice(0, kept.indexOf(-1) + 1));
+  });
+}
