@@ -42,7 +42,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/early_events": ["client/event_stream", "client/schema"],
   "client/event_wait": ["client/event_stream", "client/schema"],
   "client/limits": ["client/errors"],
-  "client/link": ["client/errors", "client/exact_json", "client/nesting", "client/schema"],
+  "client/link": ["client/errors", "client/nesting", "client/odd_numbers", "client/schema"],
   "client/mod": [
     "client/errors",
     "client/event_stream",
@@ -53,6 +53,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/schema",
   ],
   "client/monitor_address": ["client/errors"],
+  "client/odd_numbers": ["client/exact_json"],
   "client/qmp": [
     "client/arrival",
     "client/early_events",

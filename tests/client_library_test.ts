@@ -297,7 +297,7 @@ for (
 
 for (
   const [what, bytes] of [
-    ["damaged JSON", '{"return": {"a": nan}}\r\n'],
+    ["damaged JSON", '{"return": {"a": nand}}\r\n'],
     ["a reply to no command", '{"return": {}, "id": 99}\r\n'],
     ["an error without a class", '{"error": {"desc": "x"}}\r\n'],
     ["an error that is null", '{"error": null}\r\n'],

@@ -29,10 +29,29 @@ interface SourceJson {
  */
 export function parseExact(text: string): unknown {
   if (!LONG_INTEGER.test(text)) return JSON.parse(text);
-  return (JSON as unknown as SourceJson).parse(text, (_key, value, { source }) => {
-    const isExact = typeof value !== "number" || Number.isSafeInteger(value);
-    return isExact || source === undefined || !INTEGER.test(source) ? value : BigInt(source);
-  });
+  return reviveExact(text, exactNumber);
+}
+
+/**
+ * Reads JSON, and replaces values.
+ *
+ * @param revive returns the value in the place of one, whose text is `source` if it is a number
+ * @throws SyntaxError if it is not JSON
+ */
+export function reviveExact(
+  text: string,
+  revive: (value: unknown, source: string | undefined) => unknown,
+): unknown {
+  return (JSON as unknown as SourceJson).parse(
+    text,
+    (_key, value, { source }) => revive(value, source),
+  );
+}
+
+/** Returns a value of JSON: a bigint if its text is an integer that a number cannot hold. */
+export function exactNumber(value: unknown, source: string | undefined): unknown {
+  const isExact = typeof value !== "number" || Number.isSafeInteger(value);
+  return isExact || source === undefined || !INTEGER.test(source) ? value : BigInt(source);
 }
 
 /** Writes JSON; a bigint is written as an integer, with all its digits. */

@@ -17,8 +17,8 @@ import {
   ProtocolError,
   QmpError,
 } from "./errors.ts";
-import { parseExact } from "./exact_json.ts";
 import { isTooDeep, NESTING_LIMIT } from "./nesting.ts";
+import { parseMessage } from "./odd_numbers.ts";
 import type { QmpEvent } from "./schema.ts";
 
 const ENCODER = new TextEncoder();
@@ -292,7 +292,7 @@ export class Link {
     let message: Record<string, unknown>;
     try {
       text = DECODER.decode(found).trim();
-      message = parseExact(text) as Record<string, unknown>;
+      message = parseMessage(text) as Record<string, unknown>;
     } catch (error) {
       throw this.#invalid(`not JSON: ${(error as Error).message}`);
     }
