@@ -207,6 +207,20 @@ for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["ki
   });
 }
 
+Deno.test("subcommands report a QEMU that greets, but does not answer the negotiation", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, { answer: () => "" });
+  for (const args of [["exec", "stop"], ["exec", "-"], ["events"], ["wait"], ["check", "--live"]]) {
+    const { code, stderr } = await runAt(qemu.path, args, 0.3);
+    assertEquals(code, args[0] === "check" ? 69 : 124);
+    assertMatch(
+      stderr,
+      /vm sent a greeting, but has not answered qmp_capabilities: its QEMU is busy, .*\n$/,
+      args.join(" "),
+    );
+  }
+});
+
 Deno.test("no subcommand reports a qmpmux without QEMU as a busy monitor", async () => {
   using place = makePlace();
   const path = `${place.path}/mux`;

@@ -14,6 +14,7 @@ import {
   ProtocolError,
   QmpError,
 } from "../client/errors.ts";
+import type { AttemptOptions } from "../client/options.ts";
 import { connect, type Qmp } from "../client/qmp.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
@@ -37,7 +38,7 @@ export interface Attempt {
   readonly isPatient?: boolean;
   /** The exit status after a timeout; 124 by default. */
   readonly lateStatus?: ExitStatus;
-  /** Returns the message for a timeout after the greeting. */
+  /** Returns the message for a timeout after the negotiation. */
   late(): string;
 }
 
@@ -59,11 +60,12 @@ export async function inSession<T>(
 ): Promise<T> {
   /** The reason why there is no connection; `undefined` while it waits for the greeting. */
   let obstacle: NoMonitor | undefined;
-  let isGreeted = false;
+  let [isGreeted, isOpen] = [false, false];
   const open = async (): Promise<Qmp> => {
     for (;;) {
       try {
-        return await opened(address);
+        isGreeted = false;
+        return await opened(address, () => isGreeted = true);
       } catch (error) {
         if (!(error instanceof NoMonitor)) throw error;
         const isBusy = error instanceof BusyMonitor;
@@ -74,9 +76,9 @@ export async function inSession<T>(
       obstacle = undefined;
     }
   };
-  const greeted = async (): Promise<T> => {
+  const done = async (): Promise<T> => {
     await using qmp = await open();
-    isGreeted = true;
+    isOpen = true;
     // FFI is needed only to find the process that holds a monitor which sends no greeting.
     await dropFfi();
     try {
@@ -85,19 +87,21 @@ export async function inSession<T>(
       throw failureOf(error, address);
     }
   };
-  if (seconds === undefined) return await greeted();
+  if (seconds === undefined) return await done();
   // Work that is still pending after the timeout is abandoned when the program exits.
-  const result = await withTimeout(seconds * 1000, greeted(), LATE);
+  const result = await withTimeout(seconds * 1000, done(), LATE);
   if (result !== LATE) return result;
-  const text = isGreeted ? late() : (obstacle ?? noGreeting(address)).message;
-  throw new Failure(lateStatus, `${command}: ${text}`);
+  const reason = (): string =>
+    isGreeted ? busyText(address) : (obstacle ?? noGreeting(address)).message;
+  throw new Failure(lateStatus, `${command}: ${isOpen ? late() : reason()}`);
 }
 
 /** Connects and negotiates, without enabling capabilities; @throws Failure */
-async function opened(address: Address): Promise<Qmp> {
+async function opened(address: Address, greeted: () => void): Promise<Qmp> {
   const text = addressText(address);
+  const options: AttemptOptions = { timeout: Infinity, greeted };
   try {
-    return await connect(text, { timeout: Infinity });
+    return await connect(text, options);
   } catch (error) {
     if (error instanceof ConnectError) throw unreachable(address, error);
     // After the greeting a command is in flight.
@@ -167,6 +171,12 @@ export function attemptOf(
 /** Returns the message for a command whose reply did not arrive in time. */
 export function unanswered(seconds: number | undefined): string {
   return `no reply within ${seconds} s; the command may still run`;
+}
+
+/** Returns the message for a monitor that has greeted, but has not answered the negotiation in time. */
+function busyText(address: Address): string {
+  return `${addressText(address)} sent a greeting, but has not answered qmp_capabilities: ` +
+    "its QEMU is busy, with a command of another monitor for example; try again later";
 }
 
 /** Returns the error for a monitor that accepts connections but sends no greeting, with the likely reason. */

@@ -58,6 +58,8 @@ export interface LinkOptions {
   readonly enable: readonly string[];
   /** The most bytes of a message. */
   readonly messageLimit: number;
+  /** Called when the greeting has come. */
+  readonly greeted: (() => void) | undefined;
   /** Called with each event. */
   readonly event: (event: QmpEvent) => void;
   /** Called when the connection has ended, before the commands in flight are rejected. */
@@ -315,6 +317,7 @@ export class Link {
       Array.isArray(capabilities) && capabilities.every((each) => typeof each === "string");
     if (!isGreeting) throw this.#invalid(text);
     this.greeting = { version, capabilities };
+    this.#options.greeted?.();
     this.#greeted.resolve();
   }
 

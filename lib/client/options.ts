@@ -22,6 +22,12 @@ export interface ConnectOptions {
   readonly messageLimit?: number;
 }
 
+/** The options of a subcommand's connection. */
+export interface AttemptOptions extends ConnectOptions {
+  /** Called with each greeting, before the negotiation. */
+  readonly greeted?: () => void;
+}
+
 /** The options of a command. */
 export interface ExecuteOptions {
   /** Stops waiting for the reply; the command may still run, if it was sent. */

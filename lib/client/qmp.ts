@@ -15,7 +15,13 @@ import { stringifyExact } from "./exact_json.ts";
 import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import { monitorAddress } from "./monitor_address.ts";
-import type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
+import type {
+  AttemptOptions,
+  ConnectOptions,
+  EventsOptions,
+  ExecuteOptions,
+  WaitOptions,
+} from "./options.ts";
 import { checkSendable } from "./sendable.ts";
 import type {
   AnyQmp,
@@ -75,7 +81,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly closed: Promise<ConnectionLost | Error | undefined>;
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #address: Address;
-  readonly #options: ConnectOptions;
+  readonly #options: AttemptOptions;
   readonly #sinks = new Set<EventSink>();
   /** The events before the first command, stream or wait. */
   #early: EarlyEvents | undefined = new EarlyEvents();
@@ -90,7 +96,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #stop = new AbortController();
 
   /** Use {@linkcode connect}. */
-  constructor(address: Address, options: ConnectOptions) {
+  constructor(address: Address, options: AttemptOptions) {
     this.#address = address;
     this.#options = options;
     this.closed = this.#closed.promise;
@@ -307,7 +313,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   }
 
   async #connect(signal: AbortSignal): Promise<Link> {
-    const { enable = [], messageLimit = MESSAGE_LIMIT } = this.#options;
+    const { enable = [], messageLimit = MESSAGE_LIMIT, greeted } = this.#options;
     const event = (each: QmpEvent): void => {
       const name = this.#names.named(each.name);
       this.#early?.push(each);
@@ -318,7 +324,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     const ended = (error: Error, link: Link): void => {
       if (link === this.#current) this.#lost(error);
     };
-    return await Link.connect(this.#address, { enable, messageLimit, event, ended }, signal);
+    const options = { enable, messageLimit, greeted, event, ended };
+    return await Link.connect(this.#address, options, signal);
   }
 
   /** Connects again after the present connection is lost, or ends the client. */
