@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { connect, ProtocolError } from "../lib/client/mod.ts";
+import { connect, parseExact, ProtocolError } from "../lib/client/mod.ts";
 import { parseMessage } from "../lib/client/odd_numbers.ts";
 import { Fake } from "./support/fake.ts";
 
@@ -72,6 +72,12 @@ Deno.test("a reply and an event with odd numbers are read, and the connection go
   });
   assertEquals(await qmp.executeText("query-migrate"), reply);
   assertEquals((await qmp.execute("query-status")).status, "paused");
+});
+
+Deno.test("an integer of up to 1000 digits is exact; a longer one is a number", () => {
+  const digits = "9".repeat(1000);
+  assertEquals(parseExact(`[${digits}, -${digits}]`), [BigInt(digits), -BigInt(digits)]);
+  assertEquals(parseExact(`[${digits}9, -${digits}9]`), [Infinity, -Infinity]);
 });
 
 for (const reply of ['{"return": 1, "id": nan}', '{"return": 1, "id": -inf}', "{nan: 1}"]) {

@@ -8,7 +8,8 @@
 
 /** A run of digits that may be an integer which a number cannot hold. */
 const LONG_INTEGER = /\d{16}/;
-const INTEGER = /^-?\d+$/;
+/** An integer. A longer one stays a number: to read it would take more time than its length. */
+const INTEGER = /^-?\d{1,1000}$/;
 
 /** The third argument of a reviver, which has the text of a number. */
 interface Source {
@@ -24,7 +25,7 @@ interface SourceJson {
 /**
  * Reads JSON.
  *
- * @returns the value; an integer beyond 2⁵³ is a bigint
+ * @returns the value; an integer beyond 2⁵³ is a bigint, if it has at most 1000 digits
  * @throws SyntaxError if it is not JSON; RangeError if it is nested too deep
  */
 export function parseExact(text: string): unknown {
