@@ -54,6 +54,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "client/monitor_address": ["client/errors"],
   "client/odd_numbers": ["client/exact_json"],
+  "client/options": ["client/schema"],
   "client/qmp": [
     "client/arrival",
     "client/early_events",

@@ -14,7 +14,7 @@
  * @module
  */
 
-export { connect, type ExecuteParameters, type Qmp, type Told } from "./qmp.ts";
+export { connect, type Qmp } from "./qmp.ts";
 export {
   ConnectError,
   ConnectionLost,
@@ -26,7 +26,14 @@ export {
 } from "./errors.ts";
 export type { EventStream } from "./event_stream.ts";
 export type { Greeting } from "./link.ts";
-export type { ConnectOptions, EventsOptions, ExecuteOptions, WaitOptions } from "./options.ts";
+export type {
+  ConnectOptions,
+  EventsOptions,
+  ExecuteOptions,
+  ExecuteOptionsOf,
+  ExecuteParameters,
+  WaitOptions,
+} from "./options.ts";
 export type {
   AnyQmp,
   ArgumentsOf,
@@ -40,5 +47,6 @@ export type {
   QmpEvent,
   QmpSchema,
   ReturnOf,
+  Told,
 } from "./schema.ts";
 export { parseExact, stringifyExact } from "./exact_json.ts";

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { CommandName, QmpSchema } from "./schema.ts";
+
 /** The options of a connection. */
 export interface ConnectOptions {
   /** The capabilities to enable, such as `oob`. */
@@ -37,6 +39,16 @@ export interface ExecuteOptions {
   /** Whether QEMU runs the command out of band; this needs the capability `oob`. */
   readonly oob?: boolean;
 }
+
+/** The options of a command in a schema: `oob` is only for those that QEMU can run out of band. */
+export type ExecuteOptionsOf<S extends QmpSchema, N extends CommandName<S>> =
+  S["commands"][N] extends { readonly oob: true } ? ExecuteOptions
+    : ExecuteOptions & { readonly oob?: false };
+
+/** The parameters after a command's name: arguments may be left out if all are optional. */
+export type ExecuteParameters<A, O = ExecuteOptions> = Record<never, never> extends A
+  ? [args?: A | undefined, options?: O]
+  : [args: A, options?: O];
 
 /** The options of a stream of events. */
 export interface EventsOptions {

@@ -20,6 +20,8 @@ import type {
   ConnectOptions,
   EventsOptions,
   ExecuteOptions,
+  ExecuteOptionsOf,
+  ExecuteParameters,
   WaitOptions,
 } from "./options.ts";
 import { checkSendable } from "./sendable.ts";
@@ -29,11 +31,10 @@ import type {
   CommandName,
   EventGlob,
   EventNamed,
-  EventOf,
-  Gap,
   QmpEvent,
   QmpSchema,
   ReturnOf,
+  Told,
 } from "./schema.ts";
 
 /** The time to connect and to negotiate, by default. */
@@ -45,14 +46,6 @@ const MESSAGE_LIMIT = 64 << 20;
  * no pause after a connection that has lasted as long as the last pause.
  */
 const RETRY_MS = { first: 100, last: 5000 } as const;
-
-/** The parameters after a command's name: arguments may be left out if all are optional. */
-export type ExecuteParameters<A> = Record<never, never> extends A
-  ? [args?: A | undefined, options?: ExecuteOptions]
-  : [args: A, options?: ExecuteOptions];
-
-/** An event, or a gap where events are missing. */
-export type Told<S extends QmpSchema> = EventOf<S> | Gap;
 
 /**
  * Connects to a monitor of QEMU or of qmpmux, and negotiates.
@@ -126,7 +119,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    */
   async execute<N extends CommandName<S>>(
     name: N,
-    ...[args, options]: ExecuteParameters<ArgumentsOf<S, N>>
+    ...[args, options]: ExecuteParameters<ArgumentsOf<S, N>, ExecuteOptionsOf<S, N>>
   ): Promise<ReturnOf<S, N>> {
     const text = args === undefined ? undefined : stringifyExact(args);
     const { value } = await this.#ask(name, text, options);

@@ -21,13 +21,15 @@ export interface CommandTypes {
   readonly arguments: object;
   /** The value that it returns. */
   readonly return: unknown;
+  /** Present if QEMU can run it out of band. */
+  readonly oob?: true;
 }
 
 /** The schema without types: any name, any arguments, any value. */
 export interface AnyQmp extends QmpSchema {
   /** The commands. */
   // deno-lint-ignore no-explicit-any -- The value is unchecked, as that of JSON.parse is.
-  readonly commands: { readonly [name: string]: { arguments: object; return: any } };
+  readonly commands: { readonly [name: string]: { arguments: object; return: any; oob: true } };
   /** The events. */
   // deno-lint-ignore no-explicit-any -- The same holds for the data of events.
   readonly events: { readonly [name: string]: any };
@@ -80,3 +82,6 @@ export interface QmpEvent<N extends string = string, D = unknown> {
  * It stands in the stream in the place of those that are missing.
  */
 export type Gap = QmpEvent<"__org.qmpmux_GAP", { readonly reason: string }>;
+
+/** An event, or a gap where events are missing. */
+export type Told<S extends QmpSchema> = EventOf<S> | Gap;
