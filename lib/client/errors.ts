@@ -52,9 +52,12 @@ export class QmpError extends Error {
   override name = "QmpError";
   /** The command. */
   readonly command: string;
-  /** The class, `GenericError` in most cases. QEMU's documentation has the others. */
+  /**
+   * The class, `GenericError` in most cases. QEMU's documentation has the others. The other end has written
+   * it: escape it before a terminal shows it.
+   */
   readonly errorClass: string;
-  /** The text of the error, for people. It is the other end's: escape it before a terminal shows it. */
+  /** The text of the error, for people. The other end has written it, as the class. */
   readonly desc: string;
 
   /** Creates an error from the members of an error reply. */

@@ -145,7 +145,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * `for await` reads them, and ends the stream when it is left. After {@linkcode close} the stream ends.
    * If the connection is lost for good, reading the stream throws that error.
    *
-   * @param globs the names; `*` and `?` are wildcards; all events by default
+   * @param globs the names; `*` and `?` are wildcards; all events by default; only gaps with `[]`
    * @throws RangeError if there are too many globs, or the limit is not a positive number
    */
   events(

@@ -65,7 +65,7 @@ export type EventGlob<S extends QmpSchema> = EventName<S> | (string & Record<nev
 
 /** An event. */
 export interface QmpEvent<N extends string = string, D = unknown> {
-  /** Its name, such as `BLOCK_JOB_COMPLETED`. */
+  /** Its name, such as `BLOCK_JOB_COMPLETED`, as the other end sent it: escape it before a terminal shows it. */
   readonly name: N;
   /** Its data; an empty object if it has none. */
   readonly data: D;
