@@ -312,7 +312,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "wire/spelling",
     "wire/text",
   ],
-  "wire/order": ["wire/scan", "wire/spelling", "wire/text"],
+  "wire/order": ["wire/names", "wire/scan", "wire/spelling", "wire/text"],
   "wire/output": ["wire/text"],
   "wire/printer": [
     "wire/number",

@@ -123,7 +123,7 @@ export class Arguments {
    */
   end(): void {
     if (!this.#hasOthers()) return;
-    const name = firstUnexpected(this.#command.argumentBytes!, (key) => this.#taken.has(key));
+    const name = firstUnexpected(this.#command.argumentBytes!, this.#taken);
     throw new ArgumentError(`Parameter '${name}' is unexpected`);
   }
 

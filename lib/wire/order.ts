@@ -7,6 +7,7 @@
  * @module
  */
 
+import { NameTable } from "./names.ts";
 import { membersAt } from "./scan.ts";
 import { decodeString, qemuBytes } from "./spelling.ts";
 import { isPlain, stringAt } from "./text.ts";
@@ -101,6 +102,9 @@ export function orderOf(buckets: readonly number[], from = 0): Int32Array {
   return order;
 }
 
+/** The binary logarithm of the smallest size of a GLib hash table. */
+const MIN_SHIFT = 3;
+
 /** The moduli of hashes, by the binary logarithm of the table's size: the largest primes up to that size. */
 // deno-fmt-ignore
 const PRIMES = [
@@ -110,34 +114,35 @@ const PRIMES = [
 ];
 
 /**
- * Returns the unexpected argument that QEMU names in its error.
+ * Returns the unexpected member of an object that QEMU names in its error.
  *
- * QEMU puts all keys of `arguments` into a GLib hash table, removes those it knows, and names the
- * remaining key with the lowest place. (`g_str_hash`, quadratic probing; measured on QEMU 7.2
- * with GLib 2.74.)
+ * QEMU puts all keys into a GLib hash table, removes those it knows one by one, and names the
+ * remaining key with the lowest place. (`g_str_hash`, quadratic probing, a table that shrinks; measured
+ * on QEMU 7.2 with GLib 2.74.)
  *
  * @param bytes an object of a frame
- * @param isKnown whether QEMU knows a key
+ * @param known the keys that QEMU knows, in the order in which it visits them
  */
-export function firstUnexpected(
-  bytes: Uint8Array,
-  isKnown: (key: string) => boolean,
-): string | undefined {
+export function firstUnexpected(bytes: Uint8Array, known: Iterable<string>): string | undefined {
   const members = membersAt(bytes, 0);
+  const names = new NameTable([...known].map((name, index) => [name, index]));
+  /** The number of the member of each known key. */
+  const numbers: number[] = [];
   const buckets: number[] = [];
   const hashes = new Int32Array(members.length / 3);
   for (let i = 0; i < members.length; i += 3) {
     const key = heldAt(bytes, members[i]!, members[i + 1]! - 1);
     buckets.push(bucketOfBytes(key));
     hashes[i / 3] = glibHash(key);
+    const index = names.at(bytes, members[i]!, members[i + 1]! - 1);
+    if (index !== undefined) numbers[index] = i / 3;
   }
   const table = new GlibTable(hashes);
   for (const number of orderOf(buckets)) table.insert(number);
-  for (const number of table.numbers()) {
-    const key = stringAt(bytes, members[3 * number]!, members[3 * number + 1]! - 1);
-    if (!isKnown(key)) return key;
-  }
-  return undefined;
+  numbers.forEach((number) => table.remove(number));
+  const first = table.first;
+  if (first === undefined) return undefined;
+  return stringAt(bytes, members[3 * first]!, members[3 * first + 1]! - 1);
 }
 
 /** Computes GLib's `g_str_hash`, with signed bytes; GLib's table reserves the hashes 0 and 1. */
@@ -147,20 +152,23 @@ function glibHash({ bytes, from, to }: Held): number {
   return hash === 0 || hash === 1 ? 2 : hash;
 }
 
+/** The mark of a place whose key was removed, which stays occupied until the next resize. */
+const REMOVED = -1;
+
 /**
- * A model of a GLib hash table, with the place of each key.
+ * A model of a GLib hash table, with the place of each key: first keys are inserted, then some are removed.
  *
  * If a place is occupied, GLib tries others, in an order that depends only on the first place.
- * No key is ever removed, so an occupied place stays occupied. For each first place, the table
- * therefore stores the progress of the search, and the next search continues there.
+ * An occupied place stays occupied. For each first place, the table therefore stores the progress of
+ * the search, and the next search continues there.
  */
 class GlibTable {
   readonly #hashes: Int32Array;
   #used = 0;
-  #shift = 3;
+  #shift = MIN_SHIFT;
   /** The number of the key in each place, from 1; 0 marks a free place. */
-  #places = new Int32Array(8);
-  #tried = new Tried(8);
+  #places = new Int32Array(1 << MIN_SHIFT);
+  #tried = new Tried(1 << MIN_SHIFT);
 
   /** Creates an empty table for keys with these hashes. */
   constructor(hashes: Int32Array) {
@@ -175,9 +183,18 @@ class GlibTable {
     if (size <= this.#used + Math.floor(this.#used / 16)) this.#resize();
   }
 
-  /** Yields the numbers of its keys in the order of their places. */
-  *numbers(): Generator<number> {
-    for (const number of this.#places) if (number !== 0) yield number - 1;
+  /** Removes a key by its number. */
+  remove(number: number): void {
+    this.#places[this.#places.indexOf(number + 1)] = REMOVED;
+    this.#used--;
+    const size = this.#places.length;
+    if (size > this.#used * 4 && size > 1 << MIN_SHIFT) this.#resize();
+  }
+
+  /** The number of the key with the lowest place; `undefined` if the table is empty. */
+  get first(): number | undefined {
+    const number = this.#places.find((number) => number > 0);
+    return number === undefined ? undefined : number - 1;
   }
 
   #start(number: number): number {
@@ -187,15 +204,14 @@ class GlibTable {
   /** Resizes the table as GLib does, in place: a key that another key displaces is moved next. */
   #resize(): void {
     const before = this.#places;
-    this.#shift = 32 - Math.clz32(Math.floor(this.#used * 1.333));
+    this.#shift = Math.max(32 - Math.clz32(Math.floor(this.#used * 1.333)), MIN_SHIFT);
     const size = 1 << this.#shift;
-    const places = new Int32Array(size);
-    places.set(before);
-    this.#places = places;
+    const places = new Int32Array(Math.max(size, before.length));
+    places.set(before.map((number) => number === REMOVED ? 0 : number));
     const settled = new Int32Array(size);
     const tried = new Tried(size);
     for (let from = 0; from < before.length; from++) {
-      if (settled[from] !== 0) continue;
+      if (from < size && settled[from] !== 0) continue;
       let moving = places[from]!;
       places[from] = 0;
       while (moving !== 0) {
@@ -206,6 +222,7 @@ class GlibTable {
         moving = evicted;
       }
     }
+    this.#places = places.subarray(0, size);
     // Only settled keys occupy places now, so the progress of these searches stays valid.
     this.#tried = tried;
   }

@@ -99,31 +99,27 @@ const PRIMES = [
   65521, 131071, 262139, 524287, 1048573, 2097143,
 ];
 const EMPTY = -1;
+const REMOVED = -2;
 
 /**
- * Returns the first unknown key in a hash table of GLib, with the keys inserted in QEMU's order.
+ * Returns the first unknown key in a hash table of GLib, with the keys inserted in QEMU's order and the
+ * known ones removed in theirs.
  */
 export function plainUnexpected(
   given: readonly string[],
-  isKnown: (key: string) => boolean,
+  known: readonly string[],
 ): string | undefined {
   const keys = plainOrder(given);
   const hashes = keys.map(glibHash);
   let shift = 3;
   let places = new Array<number>(1 << shift).fill(EMPTY);
   const start = (index: number): number => (Math.imul(hashes[index]!, 11) >>> 0) % PRIMES[shift]!;
-  for (const index of keys.keys()) {
-    let place = start(index);
-    for (let step = 1; places[place] !== EMPTY; step++) {
-      place = (place + step) & (places.length - 1);
-    }
-    places[place] = index;
-    const used = index + 1;
-    if (places.length > used + Math.floor(used / 16)) continue;
-    shift = 32 - Math.clz32(Math.floor(used * 1.333));
+  const resize = (used: number): void => {
+    shift = Math.max(3, 32 - Math.clz32(Math.floor(used * 1.333)));
     const size = 1 << shift;
     const { length } = places;
-    places = [...places, ...new Array<number>(size - length).fill(EMPTY)];
+    places = places.map((index) => index === REMOVED ? EMPTY : index);
+    while (places.length < size) places.push(EMPTY);
     // GLib moves keys in place: the key at the new place is moved next.
     const settled = new Array<boolean>(size).fill(false);
     for (let from = 0; from < length; from++) {
@@ -139,8 +135,26 @@ export function plainUnexpected(
         moving = evicted;
       }
     }
+    places = places.slice(0, size);
+  };
+  for (const index of keys.keys()) {
+    let place = start(index);
+    for (let step = 1; places[place] !== EMPTY; step++) {
+      place = (place + step) & (places.length - 1);
+    }
+    places[place] = index;
+    const used = index + 1;
+    if (places.length <= used + Math.floor(used / 16)) resize(used);
   }
-  const first = places.find((index) => index !== EMPTY && !isKnown(keys[index]!));
+  let used = keys.length;
+  for (const key of known) {
+    const index = keys.indexOf(key);
+    if (index < 0) continue;
+    places[places.indexOf(index)] = REMOVED;
+    used--;
+    if (places.length > 8 && places.length > 4 * used) resize(used);
+  }
+  const first = places.find((index) => index >= 0);
   return first === undefined ? undefined : keys[first];
 }
 
