@@ -69,6 +69,7 @@ Deno.test("replies that QEMU owes to the client before are dropped", async () =>
 /** Arguments that QEMU's reader refuses. */
 const UNREADABLE: Readonly<Record<string, string>> = {
   "a lone surrogate": String.raw`{"a": "\ud800"}`,
+  "a lone surrogate that is not escaped": '{"a": "\ud800"}',
   "a code point that is not a character": String.raw`{"a": "\uffff"}`,
   "a key twice": '{"a": 1, "a": 2}',
   "an escaped key twice": String.raw`{"a": 1, "\u0061": 2}`,

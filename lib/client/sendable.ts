@@ -31,6 +31,10 @@ export function checkSendable(name: string, args?: string): void {
   }
   if (args === undefined && PLAIN_NAME.test(name)) return;
   const text = JSON.stringify(name);
+  const refuse = (problem: string): SyntaxError =>
+    new SyntaxError(`Cannot send ${printable(shortened(text, SHOWN_LENGTH))}: ${problem}`);
+  // UTF-8 would have another character in its place.
+  if (args?.isWellFormed() === false) throw refuse("the arguments have a lone surrogate");
   const splitter = new FrameSplitter();
   // The largest id stands for the one that the command gets.
   splitter.load(ENCODER.encode(
@@ -38,6 +42,5 @@ export function checkSendable(name: string, args?: string): void {
   ));
   const found = splitter.next();
   if (found !== undefined && !("damage" in found)) return;
-  const problem = found?.damage ?? "the JSON is not complete";
-  throw new SyntaxError(`Cannot send ${printable(shortened(text, SHOWN_LENGTH))}: ${problem}`);
+  throw refuse(found?.damage ?? "the JSON is not complete");
 }
