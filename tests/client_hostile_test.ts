@@ -69,6 +69,8 @@ const REPLIES: Readonly<Record<string, string>> = {
   "null": "null",
   "an event with an object as time":
     '{"event": "STOP", "timestamp": {"seconds": {"toString": 1, "valueOf": 1}, "microseconds": 0}}',
+  "an event with null as data": '{"event": "STOP", "data": null}',
+  "an event with an array as data": '{"event": "STOP", "data": []}',
   "an event with a number as timestamp": '{"event": "STOP", "timestamp": 5}',
   "a bracket too many": '{"return": {}]}',
   "an unclosed string": '{"return": "}\r\n{"return": 1}\r\n" "}',

@@ -362,7 +362,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** Returns the event in a message; `undefined` if it is none. */
 function eventOf(message: Record<string, unknown>, text: string): QmpEvent | undefined {
   const { event: name, data = {}, timestamp = {} } = message;
-  if (typeof name !== "string" || !isObject(timestamp)) return undefined;
+  if (typeof name !== "string" || !isObject(data) || !isObject(timestamp)) return undefined;
   const { seconds = 0, microseconds = 0 } = timestamp;
   if (typeof seconds !== "number" || typeof microseconds !== "number") return undefined;
   return { name, data, timestamp: { seconds, microseconds }, text };
