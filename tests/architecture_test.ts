@@ -62,6 +62,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/event_stream",
     "client/event_wait",
     "client/exact_json",
+    "client/globs",
     "client/limits",
     "client/link",
     "client/monitor_address",

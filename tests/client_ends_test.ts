@@ -214,7 +214,7 @@ Deno.test("a timeout of Infinity is no limit, and one that is no time is refused
   await using fake = new Fake();
   await using qmp = await connect(fake.path, { timeout: Infinity });
   assertEquals((await qmp.execute("query-status", {}, { timeout: Infinity })).status, "paused");
-  for (const timeout of [NaN, -1]) {
+  for (const timeout of [NaN, -1, null, "5", 5n] as number[]) {
     await assertRejects(() => qmp.execute("cont", {}, { timeout }), RangeError, "Invalid timeout");
     await assertRejects(() => connect(fake.path, { timeout }), RangeError, "Invalid timeout");
   }

@@ -4,11 +4,13 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EarlyEvents } from "../lib/client/early_events.ts";
 import { type EventSink, EventStream, TEXT_LIMIT } from "../lib/client/event_stream.ts";
+import { connect } from "../lib/client/mod.ts";
 import type { QmpEvent } from "../lib/client/schema.ts";
 import { EventFilter, EventNames } from "../lib/policy/event_filter.ts";
+import { Fake } from "./support/fake.ts";
 
 const NAMES = new EventNames();
 
@@ -58,3 +60,23 @@ for (const [what, given, kept] of CASES) {
     assertEquals(await lengthsOf(stream), kept.slice(0, kept.indexOf(-1) + 1));
   });
 }
+
+Deno.test("events() and waitFor() say which globs they expect", async () => {
+  await using fake = new Fake();
+  await using qmp = await connect(fake.path);
+  const list = 'expected a list, such as ["STOP"]';
+  const text = 'expected a string, such as "STOP"';
+  for (
+    const [globs, message] of [
+      ["STOP", `Invalid event globs of type string: ${list}`],
+      [null, `Invalid event globs null: ${list}`],
+      [[1], `Invalid event glob of type number: ${text}`],
+      [["STOP", undefined], `Invalid event glob undefined: ${text}`],
+    ] as const
+  ) {
+    assertThrows(() => qmp.events(globs as unknown as string[]), TypeError, message);
+  }
+  for (const glob of [undefined, ["STOP"]]) {
+    await assertRejects(() => qmp.waitFor(glob as unknown as string), TypeError, text);
+  }
+});

@@ -19,8 +19,8 @@ export interface Limits {
 
 /** Checks limits before anything is begun; @throws RangeError, or the reason of the signal */
 export function checkLimits({ signal, timeout = 0 }: Limits): void {
-  if (Number.isNaN(timeout) || timeout < 0) {
-    throw new RangeError(`Invalid timeout ${timeout}: expected milliseconds`);
+  if (typeof timeout !== "number" || !(timeout >= 0)) {
+    throw new RangeError(`Invalid timeout ${String(timeout)}: expected milliseconds`);
   }
   signal?.throwIfAborted();
 }

@@ -5,13 +5,14 @@
  */
 
 import { type Address, addressText } from "../policy/address.ts";
-import { EventFilter, EventNames } from "../policy/event_filter.ts";
+import { EventNames } from "../policy/event_filter.ts";
 import { Arrival } from "./arrival.ts";
 import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
 import { EVENTS_LIMIT, type EventSink, EventStream, gapReason } from "./event_stream.ts";
 import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
+import { filterOf } from "./globs.ts";
 import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import { monitorAddress } from "./monitor_address.ts";
@@ -146,14 +147,15 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * If the connection is lost for good, reading the stream throws that error.
    *
    * @param globs the names; `*` and `?` are wildcards; all events by default; only gaps with `[]`
-   * @throws RangeError if there are too many globs, or the limit is not a positive number
+   * @throws RangeError if there are too many globs, or the limit is not a positive number; TypeError if
+   *   the globs are not a list of texts
    */
   events(
     globs: readonly EventGlob<S>[] = ["*"],
     { limit = EVENTS_LIMIT }: EventsOptions = {},
   ): EventStream<Told<S>> {
     const stream: EventStream<Told<S>> = new EventStream(
-      new EventFilter(globs),
+      filterOf(globs),
       limit,
       () => this.#sinks.delete(stream),
     );
@@ -186,7 +188,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     { match = () => true, ...limits }: WaitOptions<EventNamed<S, N>>,
   ): Promise<EventNamed<S, N>> {
     checkLimits(limits);
-    const wait = new EventWait<EventNamed<S, N> & QmpEvent>(new EventFilter([glob]), match);
+    const wait = new EventWait<EventNamed<S, N> & QmpEvent>(filterOf([glob]), match);
     this.#follow(wait);
     try {
       return await within(
