@@ -96,6 +96,9 @@ Deno.test("qmpmux kick disconnects one client, and reports an unknown one", asyn
     stderr: "",
   });
   assertEquals(await client.lines.rest(), []);
+  await set.mux.log.until(
+    /^qmpmux: client open\/1 was closed: disconnected by admin\/\d+(, process \d+ of uid \d+)?$/,
+  );
   assertMatch(await other.ask({ execute: "query-status" }), /"return"/);
   assertEquals(await runQmpmux(["kick", "--socket", set.admin, "open/1"]), {
     code: 1,

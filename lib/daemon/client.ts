@@ -191,15 +191,14 @@ export class Client implements ClientPeer {
 
   /** Disconnects the client, and logs the reason. */
   dismiss(reason: string): void {
-    this.#deps.log.info(`client ${this.name} was closed: ${reason}`);
     this.#deps.mux.dismiss(this.#monitor, reason, "kicked");
   }
 
   /** Closes the connection after what is queued. */
   close(reason: string): void {
-    if (this.#monitor.ending === "handshake") {
-      this.#reached("handshake-timeout", `was closed: ${reason}`);
-    }
+    const { ending } = this.#monitor;
+    if (ending === "handshake") this.#reached("handshake-timeout", `was closed: ${reason}`);
+    if (ending === "kicked") this.#deps.log.info(`client ${this.name} was closed: ${reason}`);
     this.#connection.close();
     this.#room?.resolve();
   }

@@ -138,10 +138,12 @@ export function* disconnect(
   if (found.length > 1 && vm === undefined && !hasWildcard(name)) {
     throw new ArgumentError(`Client '${name}' is at ${found.length} VMs; choose with 'vm'`);
   }
+  const { name: own, peer: { identity } } = asker;
+  const process = identity ? `, process ${identity.pid} of uid ${identity.uid}` : "";
   for (const { vm, monitors } of found) {
     for (const monitor of monitors) {
       // It may have left since the last turn.
-      if (!monitor.left) vm.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");
+      if (!monitor.left) vm.dismiss(monitor, `disconnected by ${own}${process}`, "kicked");
       yield;
     }
   }
