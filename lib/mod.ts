@@ -83,7 +83,7 @@ export {
 } from "./policy/policy.ts";
 export { FULL, readRole, ROLES } from "./policy/roles.ts";
 export type { DialectName, Grant } from "./policy/admission.ts";
-export { MessageSplitter } from "./wire/message_splitter.ts";
+export { MessageSplitter, type NoMessage } from "./wire/message_splitter.ts";
 export { type Damage, type Frame, FrameSplitter, type Offsets } from "./wire/frame.ts";
 export { CLASSIC, type Grammar, grammarOf, POSITIONED } from "./wire/grammar.ts";
 export { readCommand } from "./wire/command_reader.ts";

@@ -195,6 +195,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/gauges",
     "hub/intake",
     "hub/mux_options",
+    "hub/no_message",
     "hub/own_commands",
     "hub/own_events",
     "hub/request",

@@ -92,6 +92,6 @@ Deno.test("MessageSplitter.next() refuses a message longer than its limit", asyn
   assertEquals(MESSAGE_BYTES_LIMIT, 67108864);
   assertEquals(await printedBy("./limits.ts", "messages"), [
     "nothing yet",
-    { damage: "a message of more than 67108864 bytes" },
+    { damage: "a message of more than 67108864 bytes", limit: 67108864 },
   ]);
 });

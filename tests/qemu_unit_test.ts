@@ -379,6 +379,19 @@ Deno.test("Qemu.run() disconnects a server that does not speak QMP, and records 
   assertEquals(await readToEnd(pair.theirs), "");
 });
 
+Deno.test("Qemu.run() ends with the limit that a message of QEMU's exceeds", async () => {
+  for (const bytes of [`{"a": "${"x".repeat(1100)}"}\r\n`, `{"a": "${"x".repeat(1100)}`]) {
+    using pair = await makePair();
+    const running = new Qemu(pair.ours, { ...qemuDeps(), messageLimit: 1024 }).run();
+    await write(pair.theirs, bytes);
+    assertEquals(await within("the end", running), {
+      kind: "unexpected",
+      text: "it sent a message of more than 1024 bytes",
+      detail: "it sent a message of more than 1024 bytes; the limit is max-message",
+    });
+  }
+});
+
 Deno.test("Qemu.close() closes the connection, and reports the given reason", async () => {
   using pair = await makePair();
   const qemu = new Qemu(pair.ours, qemuDeps());

@@ -18,9 +18,9 @@ import { ROLES } from "../policy/roles.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { prepareCommand } from "../wire/command_reader.ts";
 import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wire/message.ts";
+import type { NoMessage } from "../wire/message_splitter.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting } from "../wire/reply.ts";
-import { shown } from "../wire/text.ts";
 import type { Administered, HubStatus } from "./administration.ts";
 import type { Hub } from "./own_commands.ts";
 import { ownEvent } from "./own_events.ts";
@@ -28,13 +28,11 @@ import { Dispatch } from "./dispatch.ts";
 import { gaugesOf } from "./gauges.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
+import { endingAfter } from "./no_message.ts";
 import { type Contain, probe, type Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
 import { RequestRecorder } from "./request_recorder.ts";
 import { DEFAULT_LOG, Subscriptions } from "./subscriptions.ts";
-
-/** The number of bytes that are shown of a message that is not QMP. */
-const SHOWN_BYTES = 80;
 
 /** The number of bytes that a step of `prepare` examines. */
 const PREPARED_BYTES = 512;
@@ -172,7 +170,7 @@ export class Mux {
    * An unexpected message, or an error while it is handled, closes the connection to QEMU and
    * nothing else.
    */
-  answered(input: Uint8Array | Damage): void {
+  answered(input: Uint8Array | NoMessage): void {
     try {
       this.#hear(input);
     } catch (error) {
@@ -188,15 +186,10 @@ export class Mux {
     }
   }
 
-  #hear(input: Uint8Array | Damage): void {
+  #hear(input: Uint8Array | NoMessage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
     const message = "damage" in input ? undefined : readMessage(this.#dispatch.withOwnNames(input));
-    if (message === undefined) {
-      const said = "damage" in input
-        ? input.damage
-        : shown(input, 0, Math.min(input.length - 2, SHOWN_BYTES));
-      return this.#qemu?.close({ kind: "no-qmp", text: "it does not speak QMP", said });
-    }
+    if (message === undefined) return this.#qemu?.close(endingAfter(input));
     const heard = this.#upstream.heard(message);
     if ("event" in heard) {
       this.#events++;

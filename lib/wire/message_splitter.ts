@@ -23,6 +23,12 @@ export const MESSAGE_BYTES_LIMIT = 64 << 20;
 /** The length above which a message is collected in a resizable buffer, to avoid copies. */
 const LONG_BYTES = 1 << 20;
 
+/** Input of QEMU's that is not a message. */
+export interface NoMessage extends Damage {
+  /** The most bytes of a message, if it has more; the splitter cannot be used any more. */
+  readonly limit?: number;
+}
+
 /** A splitter of QEMU's stream. Call `load` with a chunk, then `next` until it returns `undefined`. */
 export class MessageSplitter {
   readonly #limit: number;
@@ -55,7 +61,7 @@ export class MessageSplitter {
   }
 
   /** Returns the next message, `{…}` and CR LF, in its own buffer; `undefined` if it needs more bytes. */
-  next(): Uint8Array | Damage | undefined {
+  next(): Uint8Array | NoMessage | undefined {
     const chunk = this.#chunk;
     const end = chunk.length;
     let at = this.#at;
@@ -101,8 +107,8 @@ export class MessageSplitter {
     return undefined;
   }
 
-  #tooLong(): Damage {
-    return { damage: `a message of more than ${this.#limit} bytes` };
+  #tooLong(): NoMessage {
+    return { damage: `a message of more than ${this.#limit} bytes`, limit: this.#limit };
   }
 
   #message(start: number, end: number): Uint8Array {
