@@ -14,6 +14,7 @@ import { TestClient } from "./support/client.ts";
 import { within } from "./support/deadline.ts";
 import { leaveDeadSocket, makePlace } from "./support/place.ts";
 import { kill, programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { unprivileged } from "./support/unprivileged.ts";
 
 const REDIAL = /: connected to QEMU /;
 
@@ -46,31 +47,10 @@ async function refusal(...args: string[]): Promise<[number, string]> {
   return [code, message];
 }
 
-/** Arguments that run a command as root without root's privileges. */
-const UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] as const;
-
-/**
- * Throws if root cannot read the checkout without its privileges: nothing would start.
- *
- * @throws Error if root cannot read the checkout without its privileges
- */
-function checkReadable(): void {
-  const file = new URL("../main.ts", import.meta.url).pathname;
-  const [command, ...args] = [...UNPRIVILEGED, "test", "-r", file];
-  if (new Deno.Command(command, { args }).outputSync().success) return;
-  throw new Error(
-    `root cannot read ${file} without its privileges; run this in a checkout that everybody may read`,
-  );
-}
-
 /** Starts the program as a user bound by file modes: as root without its privileges. */
 async function runUnprivileged(...args: string[]): Promise<Exit> {
   const [command, first] = programCommand();
-  const words = [command, ...first, "serve", ...args];
-  if (Deno.uid() === 0) {
-    checkReadable();
-    words.unshift(...UNPRIVILEGED);
-  }
+  const words = [...unprivileged(), command, ...first, "serve", ...args];
   const [program = "", ...rest] = words;
   const output = await within(
     "the program to end",

@@ -13,6 +13,7 @@ import { TestClient } from "./support/client.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { unprivileged } from "./support/unprivileged.ts";
 
 /** A host: a directory of QEMUs, one of listeners, and a control socket. */
 class Host implements Disposable {
@@ -31,8 +32,13 @@ class Host implements Disposable {
 
   /** Starts qmpmux with templates for all VMs. */
   start(...more: string[]): Promise<TestQmpmux> {
+    return this.startUnder([], ...more);
+  }
+
+  /** Starts qmpmux as another program execs it. */
+  startUnder(under: readonly string[], ...more: string[]): Promise<TestQmpmux> {
     const templates = ["--qemu", `${this.path}/q/{vm}/qmp`, "--listen", this.listener("{vm}")];
-    return startQmpmux([...templates, ...more], { listeners: 0 });
+    return startQmpmux([...templates, ...more], { listeners: 0, under });
   }
 
   listener(vm: string): string {
@@ -249,6 +255,35 @@ Deno.test("the status and the log list VMs that are not served, with the reason"
   Deno.removeSync(`${host.path}/q/b`, { recursive: true });
   await mux.log.until(connected("c"));
   assertEquals(await status(), ["a ready", "c ready"]);
+});
+
+Deno.test("a VM whose directory qmpmux may not enter is logged once and listed, until it may", async () => {
+  using host = new Host();
+  await using _a = host.qemu("a");
+  await using _b = host.qemu("b");
+  const directory = `${host.path}/q/b`;
+  Deno.chmodSync(directory, 0);
+  const control = `${host.path}/control`;
+  await using mux = await host.startUnder(unprivileged(), "--control", control);
+  const line = `qmpmux: VM b is not served: ${host.path}/q/b/qmp: no permission to look there; ` +
+    "let qmpmux enter its directory";
+  assertEquals(await mux.log.until(/VM b is not served/), line);
+  await mux.log.until(connected("a"));
+  using admin = await TestClient.ready(control);
+  const states = async (): Promise<unknown[]> =>
+    (await administer(admin, "query-status") as { vm: string; qemu: string; reason?: string }[])
+      .map(({ vm, qemu, reason }) => [vm, qemu, reason]);
+  assertEquals(await states(), [["a", "ready", undefined], [
+    "b",
+    "not served",
+    line.slice("qmpmux: VM b is not served: ".length),
+  ]]);
+  Deno.removeSync(`${host.path}/q/a`, { recursive: true });
+  await mux.log.until(/^qmpmux: a: no longer served: it is gone$/);
+  assertEquals((await states()).map((each) => (each as string[])[1]), ["not served"]);
+  Deno.chmodSync(directory, 0o755);
+  await mux.log.until(connected("b"));
+  assertEquals(await states(), [["b", "ready", undefined]]);
 });
 
 Deno.test("a VM whose name makes a path too long is reported once, with what to do", async () => {

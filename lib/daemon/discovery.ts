@@ -9,7 +9,7 @@
 
 import type { SocketPattern } from "../policy/vm_template.ts";
 import type { Log } from "../platform/log.ts";
-import { DirectoryWatch, entriesOf, fileKey } from "../platform/directory_watch.ts";
+import { DENIED, DirectoryWatch, entriesOf, fileKey } from "../platform/directory_watch.ts";
 import { directoryOf } from "../platform/socket_file.ts";
 
 /** The directories watched at most, besides the one that has all of them; the newest come first. */
@@ -39,6 +39,8 @@ export interface DiscoveryDeps {
   awaited(vm: string): boolean;
   /** Takes a VM whose socket is there, or is another one than before. */
   appeared(vm: string): void;
+  /** Takes a VM with the path of its socket, which may not be looked at; without the path it may be again. */
+  denied(vm: string, path: string | undefined): void;
   /** Takes a VM that is connected: another socket may have taken the place of the one it connected to. */
   compare(vm: string): void;
 }
@@ -149,23 +151,30 @@ export class Discovery implements Disposable {
   }
 
   #lookAt(vm: string): void {
-    const key = fileKey(this.#pathOf(vm));
-    if (key === this.#awaited.get(vm)) return;
+    const path = this.#pathOf(vm);
+    const key = fileKey(path);
+    const before = this.#awaited.get(vm);
+    if (key === before) return;
     this.#awaited.set(vm, key);
+    if (key === DENIED) return this.#deps.denied(vm, path);
+    if (before === DENIED) this.#deps.denied(vm, undefined);
     if (key !== undefined) this.#deps.appeared(vm);
   }
 
   /** Watches the directory of all VMs and those of the awaited ones; returns what is wrong. */
   #watchAwaited(): string | undefined {
-    const awaited = [...this.#awaited.keys()].slice(0, WATCHED_LIMIT);
+    // One directory that may not be entered would keep the others from being watched.
+    const awaited = [...this.#awaited.keys()].filter((vm) => this.#awaited.get(vm) !== DENIED)
+      .slice(0, WATCHED_LIMIT);
     const paths = new Set(awaited.map((vm) => directoryOf(this.#pathOf(vm))));
     if (this.#pattern !== undefined) paths.add(this.#pattern.directory);
     // A directory that does not exist yet cannot be watched.
-    const there = [...paths].filter((path) => fileKey(path) !== undefined);
+    const isThere = (path: string): boolean => ![undefined, DENIED].includes(fileKey(path));
+    const there = [...paths].filter(isThere);
     this.#misses = there.length < paths.size;
     // A directory can be removed before it is watched.
     const problem = this.#watch.watch(there) &&
-      this.#watch.watch(there.filter((path) => fileKey(path) !== undefined));
+      this.#watch.watch(there.filter(isThere));
     if (problem === undefined) return undefined;
     return `cannot be watched, and is read every second instead: ${problem}`;
   }

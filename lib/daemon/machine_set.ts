@@ -235,6 +235,7 @@ export class MachineSet implements Disposable {
       present: (vms) => this.#present(vms),
       awaited: (vm) => this.#entries.get(vm)?.machine?.awaitsQemu ?? true,
       appeared: (vm) => this.#appeared(vm),
+      denied: (vm, path) => this.#unserved.denied(vm, this.#entries.has(vm) ? undefined : path),
       compare: (vm) => this.#entries.get(vm)?.machine?.compareSocket(),
     });
     this.#discovery.scan();
@@ -266,7 +267,7 @@ export class MachineSet implements Disposable {
       this.#remove(entry, "it is gone");
     }
     // There may be room for others now.
-    for (const vm of [...this.#unserved.refused.keys()]) {
+    for (const vm of this.#unserved.retried()) {
       if (this.#entries.size < before) this.#appeared(vm);
     }
   }

@@ -2,7 +2,7 @@
  * The VMs that are not served: why, and when they are tried again.
  *
  * A VM that could not be opened stays in the set of machines, and is tried again. One for which
- * there is no room, or no valid address, is not in the set; it is only known here.
+ * there is no room, no valid address or no permission is not in the set; it is only known here.
  *
  * @module
  */
@@ -30,6 +30,8 @@ export class Unserved {
   readonly #deps: UnservedDeps;
   /** The reasons for which VMs are not in the set, by their names. */
   readonly #refused = new Map<string, string>();
+  /** The VMs among them whose sockets may not be looked at. */
+  readonly #denied = new Set<string>();
 
   /** Creates an empty register. */
   constructor(deps: UnservedDeps) {
@@ -59,6 +61,16 @@ export class Unserved {
     this.#deps.limitLog.logged(line, `${line}: ${reason}`);
   }
 
+  /** Notes that the socket of a VM may not be looked at, and logs it once; without its path it may be again. */
+  denied(vm: string, path: string | undefined): void {
+    if (path === undefined) {
+      if (this.#denied.delete(vm)) this.#refused.delete(vm);
+      return;
+    }
+    this.#denied.add(vm);
+    this.invalid(vm, `${path}: no permission to look there; let qmpmux enter its directory`);
+  }
+
   /** Notes that there is no room for a VM, and counts it. */
   excess(vm: string, most: number): void {
     const reason = `there are ${most} VMs (max-vms)`;
@@ -68,12 +80,20 @@ export class Unserved {
 
   /** Forgets a VM, because the set has it. */
   accepted(vm: string): void {
+    this.#denied.delete(vm);
     this.#refused.delete(vm);
   }
 
   /** Forgets the VMs that are gone. */
   present(vms: ReadonlySet<string>): void {
-    for (const vm of this.#refused.keys()) if (!vms.has(vm)) this.#refused.delete(vm);
+    for (const vm of [...this.#refused.keys(), ...this.#denied]) {
+      if (!vms.has(vm)) this.accepted(vm);
+    }
+  }
+
+  /** Returns the VMs that are not in the set, and for which there may be room once another is gone. */
+  retried(): readonly string[] {
+    return [...this.#refused.keys()].filter((vm) => !this.#denied.has(vm));
   }
 
   /** The VMs that are not in the set, each with the reason. */

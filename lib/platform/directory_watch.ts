@@ -22,13 +22,16 @@ export function entriesOf(directory: string): readonly string[] | NoEntries {
   }
 }
 
+/** The key of a file that may not be looked at: a directory above it may not be entered. */
+export const DENIED = "denied";
+
 /** Returns the key of the file at a path, which another file in its place does not have; `undefined` if there is none. */
 export function fileKey(path: string): string | undefined {
   try {
     const { dev, ino, isSocket, birthtime, mtime } = Deno.statSync(path);
     return `${dev} ${ino} ${isSocket} ${(birthtime ?? mtime)?.getTime()}`;
-  } catch {
-    return undefined;
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied ? DENIED : undefined;
   }
 }
 
