@@ -95,7 +95,7 @@ Deno.test("exec - ends with 1 if a command fails, and runs the others", async ()
 for (
   const [line, because] of [
     ["nope", /line 2 of stdin: it is not an object; write \{"execute"/],
-    ['{"execute": "a"', /line 2 of stdin: .*JSON/],
+    ['{"execute": "a"', /line 2 of stdin: Expected .* in JSON at position 15; write/],
     ['{"run": "a"}', /line 2 of stdin: it has no member "execute"/],
     ['{"execute": 5}', /line 2 of stdin: "execute" is not a string/],
     ['{"execute": "a", "arguments": []}', /line 2 of stdin: "arguments" is not an object/],
@@ -279,27 +279,32 @@ Deno.test("exec - ends with 0 when QEMU has quit as told, though stdin is open",
 });
 
 Deno.test("lossOf() tells commands that were not sent from those that were", () => {
-  const lost = [1, 2, 3].map((line) => ({ name: "stop", line }));
+  const lost = ["stop", "cont", "stop", "stop"].map((name, at) => ({ name, line: at + 1 }));
   const messageOf = (sent: number): string =>
     lossOf(new ConnectionLost("lost", lost.slice(0, sent).map(({ name }) => name)), lost).message;
   assertEquals(
     messageOf(1),
-    "lost: stop (line 1) got no reply, and its effect is unknown; stop (line 2), stop (line 3) were not sent",
+    "lost: stop (line 1) got no reply, and its effect is unknown; cont (line 2), " +
+      "stop (lines 3 to 4) were not sent",
   );
   assertEquals(
-    messageOf(2),
-    "lost: stop (line 1), stop (line 2) got no reply, and their effects are unknown; stop (line 3) was not sent",
+    messageOf(3),
+    "lost: stop (line 1), cont (line 2), stop (line 3) got no reply, and their effects are " +
+      "unknown; stop (line 4) was not sent",
   );
-  assertEquals(messageOf(0), "lost: stop (line 1), stop (line 2), stop (line 3) were not sent");
+  assertEquals(
+    messageOf(0),
+    "lost: stop (line 1), cont (line 2), stop (lines 3 to 4) were not sent",
+  );
 });
 
 Deno.test("exec - says at its timeout which commands got no reply, or that stdin did not end", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
-  const idle = new Running(qemu.path, "--timeout", "0.3");
+  const idle = new Running(qemu.path, "--timeout", "1");
   assertEquals(
     await idle.errors.next(),
-    "qmpmux: exec: stdin did not end within 0.3 s; no command is in flight",
+    "qmpmux: exec: stdin did not end within 1 s; no command is in flight",
   );
   assertEquals((await idle.end()).code, 124);
   await using silent = new FakeQemu(`${place.path}/silent`, {

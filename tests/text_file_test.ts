@@ -37,13 +37,14 @@ for (const command of ["exec", "can"]) {
     using place = makePlace();
     const path = `${place.path}/args`;
     const start = [...command === "exec" ? ["exec", "-s", "/x"] : ["can", "--as", "full"], "stop"];
-    const wrong = async (file: string): Promise<string> => {
-      const { code, stdout, stderr } = await runQmpmux([...start, `@${file}`]);
+    const wrong = async (file: string, ...more: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await runQmpmux([...start, `@${file}`, ...more]);
       assertEquals([code, stdout], [64, ""]);
       return stderr;
     };
     const begins = `qmpmux: ${command}: ${path}`;
     assertEquals(await wrong(""), `qmpmux: ${command}: @ names no file; write @FILE\n`);
+    assertEquals(await wrong("", path), `qmpmux: ${command}: @ names no file; write @FILE\n`);
     assertEquals(await wrong(path), `${begins}: file not found; correct @FILE\n`);
     assertEquals(
       await wrong(place.path),

@@ -73,6 +73,7 @@ export async function runExec(given: Given): Promise<ExitStatus> {
  */
 export function readArguments(words: readonly string[], command = "exec"): string {
   const [first] = words;
+  if (first === "@") throw new UsageError(`${command}: @ names no file; write @FILE`);
   const isInFile = first?.startsWith("@") === true;
   if (isInFile || first?.startsWith("{")) {
     if (words.length > 1) {
@@ -104,7 +105,6 @@ export function readArguments(words: readonly string[], command = "exec"): strin
 
 /** Returns the arguments in a file, on one line. */
 function argumentsIn(path: string, command: string): string {
-  if (path === "") throw new UsageError(`${command}: @ names no file; write @FILE`);
   const file = { path, command, flag: "@FILE", limit: FILE_BYTES_LIMIT, status: 64 } as const;
   const read = readJsonObject(new TextEncoder().encode(readTextFile(file)));
   if ("text" in read) return read.text;

@@ -181,8 +181,16 @@ export function lossOf(error: Error, lost: readonly Asked[]): ConnectionLost | P
   return isClosed ? new ConnectionLost(text, error.inFlight) : new ProtocolError(text);
 }
 
+/** Returns commands with their lines as text; a run of commands with one name is one entry. */
 function listed(commands: readonly Asked[]): string {
-  return commands.map(({ name, line }) => `${shortened(name, SHOWN_LENGTH)} (line ${line})`).join(
-    ", ",
-  );
+  const runs: { name: string; first: number; last: number }[] = [];
+  for (const { name, line } of commands) {
+    const run = runs.at(-1);
+    if (run?.name === name) run.last = line;
+    else runs.push({ name, first: line, last: line });
+  }
+  return runs.map(({ name, first, last }) => {
+    const lines = first === last ? `line ${first}` : `lines ${first} to ${last}`;
+    return `${shortened(name, SHOWN_LENGTH)} (${lines})`;
+  }).join(", ");
 }

@@ -46,7 +46,8 @@ export function commandOn(line: InputLine, number: number): LineCommand | undefi
   }
   if (DECODER.decode(line).trim() === "") return undefined;
   const read = readJsonObject(line);
-  if ("wrong" in read) throw wrong(read.wrong);
+  // The line and column in a message of V8 count from the beginning of this line.
+  if ("wrong" in read) throw wrong(read.wrong.replace(/ \(line \d+ column \d+\)$/, ""));
   const damage = damageIn(read.text);
   if (damage !== undefined) throw wrong(`QEMU cannot read it: ${damage}`);
   const { members } = read;
