@@ -183,13 +183,14 @@ async function completed(
   return stdout.split("\n").slice(0, -1).map((line) => line.split("\t")[0]!);
 }
 
-Deno.test("qmpmux __complete asks a running qmpmux for commands, events and clients", async () => {
+Deno.test("qmpmux __complete asks a running qmpmux for commands, events, jobs and clients", async () => {
   using place = makePlace();
   const [vm, open, control] = ["vm", "open", "control"].map((name) => `${place.path}/${name}`);
   const names: Readonly<Record<string, string>> = {
     "query-commands": '[{"name": "query-status"}, {"name": "quit"}, {"name": "stop"}]',
     "query-qmp-schema": '[{"name": "stop", "meta-type": "command"}, ' +
       '{"name": "STRANGE", "meta-type": "event"}, {"name": "0", "meta-type": "object"}]',
+    "query-jobs": '[{"id": "copy0", "status": "running"}, {"id": "drive0"}]',
   };
   await using _qemu = new FakeQemu(vm!, {
     answer: ({ name }) => names[name] && `{"return": ${names[name]}}\r\n`,
@@ -204,6 +205,8 @@ Deno.test("qmpmux __complete asks a running qmpmux for commands, events and clie
   assertEquals(await completed(["exec", "-s", open!, "quit", "qu"]), []);
   assertEquals(await completed(["events", `--socket=${open}`, "--filter", "S"]), ["STRANGE"]);
   assertEquals(await completed(["wait", "-s", open!, "--event=S"]), ["--event=STRANGE"]);
+  assertEquals(await completed(["exec", "-s", open!, "quit", "--until", "S"]), ["STRANGE"]);
+  assertEquals(await completed(["exec", "-s", open!, "--job", "c"]), ["copy0"]);
   assertEquals(await completed(["kick", "--control", control!, "open"]), ["open/1"]);
   assertEquals(await completed(["kick", "--control", control!, "--vm", "def"]), ["default"]);
 });

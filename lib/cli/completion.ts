@@ -181,6 +181,7 @@ const KINDS: Readonly<Record<CompletionKind, Finder>> = {
     const schema = await rowsOf("query-qmp-schema", await monitorOf(place), patience);
     return argumentsFor(schema, name, earlier, begun);
   },
+  job: (place) => askedMonitor(place, "query-jobs", ({ id }) => id),
   client: (place) => askedAdministrator(place, "query-clients"),
   vm: (place) => askedAdministrator(place, "query-status", ({ vm }) => vm),
   role: (place) => roles(place),

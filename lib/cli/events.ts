@@ -17,6 +17,9 @@ import type { Choice } from "./event_schema.ts";
 import type { Given } from "./flags.ts";
 import { onOneLine, replyTo } from "./replies.ts";
 
+/** The event of a qmpmux that keeps its clients while its QEMU is away. */
+export const LOST = "__org.qmpmux_QEMU_LOST";
+
 /**
  * Runs `qmpmux events`.
  *

@@ -25,42 +25,58 @@ const FILE_BYTES_LIMIT = 64 << 20;
  */
 export async function runExec(given: Given): Promise<ExitStatus> {
   const [command, ...rest] = given.operands;
-  if (command === undefined) {
+  const waiting = waitingIn(given);
+  if (command === undefined && (waiting === undefined || waiting === "until")) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
-  }
-  const isUntil = given.one("until") !== undefined;
-  if (!isUntil && given.all("match").length > 0) {
-    throw new UsageError("exec: --match needs --until EVENT; name the event");
   }
   const isLines = command === "-";
   if (isLines && rest.length > 0) {
     throw new UsageError(`exec: unexpected argument ${rest[0]} after -; leave it out`);
   }
-  if (isLines && isUntil) {
-    throw new UsageError("exec: --until needs one command; name it in place of -");
+  if (isLines && waiting !== undefined) {
+    throw new UsageError(`exec: --${waiting} needs one command; name it in place of -`);
   }
   const argumentsText = readArguments(rest);
   const attempt = attemptOf("exec", given);
   const { address, seconds } = attempt;
   if (address.transport === "unix" && isFile(address) && hasWildcard(address.path)) {
-    if (isLines) throw new UsageError("exec: - needs one socket; correct --socket");
-    if (isUntil) throw new UsageError("exec: --until needs one socket; correct --socket");
+    const needing = isLines ? "-" : waiting && `--${waiting}`;
+    if (needing) throw new UsageError(`exec: ${needing} needs one socket; correct --socket`);
     const { execAtAll } = await import("./exec_many.ts");
-    return await execAtAll(address.path, command, argumentsText, seconds);
+    return await execAtAll(address.path, command!, argumentsText, seconds);
   }
-  if (isUntil) {
+  if (waiting === "until") {
     const { execUntil } = await import("./exec_until.ts");
-    return await execUntil(given, attempt, command, argumentsText);
+    return await execUntil(given, attempt, command!, argumentsText);
+  }
+  if (waiting !== undefined) {
+    const { execJob } = await import("./exec_job.ts");
+    return await execJob(given, attempt, command, argumentsText);
   }
   if (isLines) return await (await import("./exec_lines.ts")).execLines(attempt);
   const late = (): string => unanswered(attempt.seconds);
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
-      print(valueOf(command, await replyTo(qmp, command, argumentsText)));
+      print(valueOf(command!, await replyTo(qmp, command!, argumentsText)));
       return 0;
     },
   );
+}
+
+/** The flags that make the command wait for more than its reply. */
+const WAITING = ["until", "job", "migration"] as const;
+
+/** Returns the flag on the command line that makes it wait; @throws UsageError if there are several */
+function waitingIn(given: Given): typeof WAITING[number] | undefined {
+  const [first, second] = WAITING.filter((flag) => given.has(flag) || given.all(flag).length > 0);
+  if (second !== undefined) {
+    throw new UsageError(`exec: --${first} and --${second} exclude each other; give one`);
+  }
+  if (first !== "until" && given.all("match").length > 0) {
+    throw new UsageError("exec: --match needs --until EVENT; name the event");
+  }
+  return first;
 }
 
 /**

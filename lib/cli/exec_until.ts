@@ -14,12 +14,9 @@ import { print } from "../platform/output.ts";
 import { type Attempt, inSession, unanswered } from "./deadline.ts";
 import { type EventMatch, hasAll, readMatch } from "./event_match.ts";
 import { checkChoice } from "./event_schema.ts";
-import { checkEvent, choose } from "./events.ts";
+import { checkEvent, choose, LOST } from "./events.ts";
 import type { Given } from "./flags.ts";
 import { onOneLine, replyTo, valueOf } from "./replies.ts";
-
-/** The event of a qmpmux that keeps its clients while its QEMU is away. */
-const LOST = "__org.qmpmux_QEMU_LOST";
 
 /** An event to wait for. */
 interface Awaited {

@@ -13,6 +13,7 @@ export const MONITOR_COMMANDS = {
     usage: [
       "[--socket ADDR] [--timeout S] COMMAND [key=value... | JSON | @FILE]",
       "[--socket ADDR] [--timeout S] COMMAND [...] --until EVENT [--match PATH=VALUE]...",
+      "[--socket ADDR] [--timeout S] [COMMAND [...]] --job ID | --migration",
       "[--socket ADDR] [--timeout S] -",
     ],
     about: [
@@ -25,6 +26,8 @@ export const MONITOR_COMMANDS = {
       "each, with its id.",
       "With --until, prints the value and then the first event with that name which follows the " +
       "command, also if it comes before the reply. EVENT may have * and ?.",
+      "With --job or --migration, follows a job or the migration to its end, after the command if one " +
+      "is given. Stderr has a progress bar if it is a terminal, and lines otherwise.",
     ],
     flags: {
       socket: socketFlag("the monitor to connect to"),
@@ -38,6 +41,8 @@ export const MONITOR_COMMANDS = {
         many: true,
         help: "only an event with this value, such as data.device=disk0; repeat it for more",
       },
+      job: { value: "ID", kind: "job", help: "follow the job with this ID to its end" },
+      migration: { help: "follow the migration to its end" },
       timeout: TIMEOUT,
     },
     operands: [
@@ -47,7 +52,8 @@ export const MONITOR_COMMANDS = {
     notes: [
       "A value is JSON if it parses, else a string; key.member=value sets a member of a " +
       "nested object. @FILE has one JSON object. Exit status 1: QEMU returned an error; 77: a role " +
-      "refuses the command. With a glob or with -, it is 0 if all returned a value, and otherwise 1.",
+      "refuses the command. With a glob or with -, it is 0 if all returned a value, and otherwise 1. " +
+      "With --job or --migration it is also 1 if that fails or is cancelled.",
     ],
   },
   events: {

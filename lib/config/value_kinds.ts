@@ -17,6 +17,7 @@ export type CompletionKind =
   | "command"
   | "argument"
   | "event"
+  | "job"
   | "client"
   | "role"
   | "vm";
