@@ -132,7 +132,8 @@ Deno.test("qmpmux exec --socket GLOB ends with 1 where one does not return a val
   });
   assertEquals(Object.keys(gone.error), ["desc"]);
   assertEquals(ok.return, {});
-  assert(/within 1 s|no greeting/.test(late.error.desc), late.error.desc);
+  // On a busy machine the greeting itself may be late.
+  assert(/has not answered|no greeting/.test(late.error.desc), late.error.desc);
 });
 
 Deno.test("execAtAll() gives a silent monitor 30 seconds if no timeout is given", async () => {
