@@ -4,13 +4,14 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { readArguments } from "../lib/cli/exec.ts";
 import { Failure } from "../lib/platform/failure.ts";
 import { readTextFile } from "../lib/platform/text_file.ts";
 import { UsageError } from "../lib/policy/usage_error.ts";
+import { emptyReturn, FakeQemu } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux } from "./support/qmpmux.ts";
 
 Deno.test("readArguments() reads a file, on one line and with the spelling of its numbers", () => {
   using place = makePlace();
@@ -30,6 +31,20 @@ Deno.test("readArguments() reads a pipe", async () => {
   const writer = new Deno.Command("sh", { args }).spawn();
   assertEquals(readArguments([`@${path}`]), '{"a": 1}');
   await writer.status;
+});
+
+Deno.test("qmpmux exec COMMAND @/dev/stdin reads the arguments from stdin", async () => {
+  using place = makePlace();
+  await using qemu = new FakeQemu(`${place.path}/vm`, {
+    answer: (command) => emptyReturn(command),
+  });
+  const [command, first] = programCommand();
+  const program = [command, ...first, "exec", "-s", qemu.path, "device_del", "@/dev/stdin"];
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", `echo '{"id": "d1"}' | "$@"`, "sh", ...program],
+  }).output();
+  assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+  assertStringIncludes(qemu.heard.join(""), '"arguments":{"id": "d1"}');
 });
 
 for (const command of ["exec", "can"]) {

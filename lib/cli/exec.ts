@@ -121,8 +121,15 @@ export function readArguments(words: readonly string[], command = "exec"): strin
 
 /** Returns the arguments in a file, on one line. */
 function argumentsIn(path: string, command: string): string {
-  const file = { path, command, flag: "@FILE", limit: FILE_BYTES_LIMIT, status: 64 } as const;
-  const read = readJsonObject(new TextEncoder().encode(readTextFile(file)));
+  const text = readTextFile({
+    path,
+    command,
+    flag: "@FILE",
+    limit: FILE_BYTES_LIMIT,
+    status: 64,
+    isReadOnce: true,
+  });
+  const read = readJsonObject(new TextEncoder().encode(text));
   if ("text" in read) return read.text;
   throw new UsageError(
     `${command}: ${path}: ${read.wrong}; expected one JSON object with the arguments`,

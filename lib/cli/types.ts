@@ -64,6 +64,7 @@ function valueIn(path: string): unknown {
     flag: "--schema",
     limit: BYTES_LIMIT,
     status: 1,
+    isReadOnce: true,
   });
   try {
     const value = JSON.parse(text);

@@ -19,6 +19,8 @@ export interface TextFile {
   readonly limit: number;
   /** The exit status if it cannot be read. */
   readonly status: ExitStatus;
+  /** Whether it is read only once, so that it can be `/dev/stdin`. */
+  readonly isReadOnce?: boolean;
 }
 
 /**
@@ -55,8 +57,11 @@ const LINE_FEED = 0x0a;
 const PART_BYTES = 256 << 10;
 
 /** Returns the bytes of a file; @throws Failure if there are too many */
-function bytesOf({ path, limit, status }: TextFile, name: string): Uint8Array {
-  using file = Deno.openSync(path);
+function bytesOf({ path, limit, status, isReadOnce }: TextFile, name: string): Uint8Array {
+  // Deno refuses to open this path.
+  const isStdin = isReadOnce && path === "/dev/stdin";
+  const file = isStdin ? Deno.stdin : Deno.openSync(path);
+  using _open = { [Symbol.dispose]: (): void => file.close() };
   const parts: Uint8Array[] = [];
   let length = 0;
   // The path may be a device that never ends.
