@@ -49,6 +49,8 @@ export function codeOf(error: unknown): string | undefined {
 const ENDED: readonly (string | undefined)[] = [
   ...["EPIPE", "ECONNRESET", "ECONNABORTED", "ENOTCONN", "EBADF", "ERR_STREAM_DESTROYED"],
   ...["ERR_STREAM_WRITE_AFTER_END", "ERR_STREAM_PREMATURE_CLOSE"],
+  // A write that was waiting when this end closed: on Node, and on Bun.
+  ...["ECANCELED", "ERR_SOCKET_CLOSED"],
 ];
 
 /** Returns whether an error says that the connection has ended. */

@@ -205,13 +205,20 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
     assert(await told.closed instanceof ProtocolError);
     await talker.close();
     const few = [GREETING, '{"return": {}}\r\n'];
-    const deaf = await Peer.listen(() => few.shift() ?? null);
+    const deaf = await Peer.listen(() => few.shift() ?? null, `qmpmux-deaf-${process.pid}`);
     const qmp = await connect(deaf.address);
     const args = { text: "x".repeat(1 << 20) };
     for (let round = 0; round < 8; round++) {
       await assert.rejects(() => qmp.execute("eat", args, { timeout: 1 }), TimeoutError);
     }
+    const stuck = [1, 2].map(() => qmp.execute("eat", args).catch((error) => error));
+    // A turn in which the write begins.
+    await new Promise((resolve) => setTimeout(resolve));
     await qmp.close();
+    for (const error of await Promise.all(stuck)) {
+      assert(error instanceof ConnectionLost, String(error));
+      assert.match(error.message, /: eat (was not sent|got no reply)/);
+    }
     assert.equal(await qmp.closed, undefined);
     await deaf.close();
   },
