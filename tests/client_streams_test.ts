@@ -7,10 +7,11 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EarlyEvents } from "../lib/client/early_events.ts";
 import { type EventSink, EventStream, TEXT_LIMIT } from "../lib/client/event_stream.ts";
-import { connect } from "../lib/client/mod.ts";
+import { connect, ConnectionLost } from "../lib/client/mod.ts";
 import type { QmpEvent } from "../lib/client/schema.ts";
 import { EventFilter, EventNames } from "../lib/policy/event_filter.ts";
 import { Fake } from "./support/fake.ts";
+import { eventLine } from "./support/fake_qemu.ts";
 
 const NAMES = new EventNames();
 
@@ -79,4 +80,24 @@ Deno.test("events() and waitFor() say which globs they expect", async () => {
   for (const glob of [undefined, ["STOP"]]) {
     await assertRejects(() => qmp.waitFor(glob as unknown as string), TypeError, text);
   }
+});
+
+Deno.test("a wait or a stream that is opened while an event is delivered does not get that event", async () => {
+  await using fake = new Fake({
+    answer: ({ name }) =>
+      name === "cont" ? `${eventLine("STOP")}${eventLine("RESET")}{"return": {}}\r\n` : undefined,
+  });
+  await using qmp = await connect(fake.path);
+  let later: AsyncIterable<{ readonly name: string }> | undefined;
+  const match = (): boolean => {
+    later ??= qmp.events();
+    return false;
+  };
+  const wait = qmp.waitFor("*", { match });
+  await qmp.execute("cont");
+  await qmp.close();
+  await assertRejects(() => wait, ConnectionLost);
+  const names: string[] = [];
+  for await (const { name } of later!) names.push(name);
+  assertEquals(names, ["RESET"]);
 });

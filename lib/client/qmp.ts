@@ -312,7 +312,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     const event = (each: QmpEvent): void => {
       const name = this.#names.named(each.name);
       this.#early?.push(each);
-      for (const sink of this.#sinks) sink.push(each, name);
+      // A function that looks at the event may open a stream.
+      for (const sink of [...this.#sinks]) sink.push(each, name);
       const reason = gapReason(each);
       if (reason !== undefined) this.#gap(reason);
     };
