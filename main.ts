@@ -21,6 +21,7 @@ const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promis
   events: async (given) => (await import("./lib/cli/events.ts")).runEvents(given),
   wait: async (given) => (await import("./lib/cli/wait.ts")).runWait(given),
   types: async (given) => (await import("./lib/cli/types.ts")).runTypes(given),
+  tap: async (given) => (await import("./lib/cli/tap.ts")).runTap(given),
   show: async (given) => (await import("./lib/cli/show.ts")).runShow(given),
   status: (given) => administer("status", given),
   clients: (given) => administer("clients", given),

@@ -38,6 +38,7 @@
 
 export type { Administered, Administration, HubStatus } from "./hub/administration.ts";
 export { Mux } from "./hub/mux.ts";
+export type { OpenTap, TapRequest } from "./hub/tap_request.ts";
 export type { MuxOptions, Notices } from "./hub/mux_options.ts";
 export type {
   ClientEnding,
@@ -50,8 +51,21 @@ export type {
   Recording,
   Result,
 } from "./observe/observer.ts";
+export type {
+  ClientTraffic,
+  Names,
+  QemuTraffic,
+  Tap,
+  Tapped,
+  TappedClient,
+  TappedRequest,
+  Traffic,
+  TrafficFilter,
+  TrafficSource,
+} from "./observe/traffic.ts";
 export type { Gauges } from "./observe/metrics_recorder.ts";
-export type { LocalAnswer, Monitor, Slot, Ticket } from "./session/monitor.ts";
+export type { Monitor } from "./session/monitor.ts";
+export type { LocalAnswer, Slot, Ticket } from "./session/slot.ts";
 export {
   ArgumentList,
   type Outside,

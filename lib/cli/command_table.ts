@@ -13,7 +13,7 @@ import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../conf
 import { nearest } from "../policy/suggestion.ts";
 import { type Flag, socketFlag, type Subcommand, TIMEOUT } from "./command_form.ts";
 import { MONITOR_COMMANDS } from "./monitor_commands.ts";
-import { SHOW } from "./traffic_commands.ts";
+import { SHOW, TAP } from "./traffic_commands.ts";
 
 export type { Flag, Operand, Subcommand } from "./command_form.ts";
 
@@ -72,7 +72,7 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "can", "exec", "events", "wait", "types", "show", "status", "clients", "kick",
+  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "show", "status", "clients", "kick",
   "reload", "help", "version", "completion",
 ] as const;
 
@@ -135,6 +135,7 @@ export const SUBCOMMANDS = {
     ],
   },
   ...MONITOR_COMMANDS,
+  tap: TAP,
   show: SHOW,
   status: {
     summary: "show the status of a running qmpmux",

@@ -19,6 +19,40 @@ const FILTERS =
   "Each filter may be repeated. --vm and --client limit everything. With --command or --event, " +
   "only such commands and events are shown.";
 
+/** The flags of subcommands that look at a running qmpmux. */
+const LIVE_FLAGS = {
+  control: {
+    value: "ADDR",
+    kind: "address",
+    variable: "QMPMUX_CONTROL",
+    help: "qmpmux's control socket",
+  },
+  ...TRAFFIC_FLAGS,
+  secrets: { help: "keep secrets; only for root and the user of qmpmux" },
+  timeout: { value: "S", help: "timeout in seconds; then exit with status 124" },
+} as const satisfies Subcommand["flags"];
+
+/** `qmpmux tap`. */
+export const TAP = {
+  summary: "print the traffic of a running qmpmux",
+  usage: ["[--control ADDR] [--vm GLOB]... [--client GLOB]... [--command GLOB]... [--events]"],
+  about: [
+    "Prints each command with its answer when that is sent: the client, its program if it is known, the " +
+    "arguments, and the time that it waited in qmpmux and ran at QEMU. Also prints connections. " +
+    "Secrets are removed as in the audit.",
+    FILTERS,
+  ],
+  flags: {
+    ...LIVE_FLAGS,
+    events: { help: "print events, too" },
+    json: { help: "print the lines of a recording" },
+  },
+  notes: [
+    "If the output is not taken fast enough, messages are left out, and their number is printed. " +
+    "qmpmux and its clients never wait for it.",
+  ],
+} as const satisfies Subcommand;
+
 /** `qmpmux show`. */
 export const SHOW = {
   summary: "print a recording",

@@ -7,6 +7,7 @@
 import type { Administered, Administration } from "../hub/administration.ts";
 import { Mux } from "../hub/mux.ts";
 import type { MuxOptions } from "../hub/mux_options.ts";
+import type { OpenTap } from "../hub/tap_request.ts";
 import { DEFAULT_VM } from "../config/machines.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import type { Change } from "../platform/socket_file.ts";
@@ -19,6 +20,7 @@ import { commonOptions, type MachineDeps } from "./machine.ts";
 export interface ControlDeps
   extends
     Pick<MachineDeps, "log" | "clock" | "records" | "version" | "running" | "reload" | "awake">,
+    Pick<MachineDeps, "taps">,
     Pick<RegistryDeps, "poller" | "store" | "budget" | "take" | "keep"> {
   /** Returns the VMs. */
   vms(): Iterable<Administered>;
@@ -32,6 +34,8 @@ export class Control implements Disposable {
   readonly #mux: Mux;
   readonly #clients: ClientRegistry;
   readonly #administration: Administration;
+  /** The name of the only VM. */
+  readonly #vm: string;
 
   /**
    * Creates it without administrators.
@@ -45,6 +49,7 @@ export class Control implements Disposable {
     this.#errors = new InternalErrors(this.#limitLog, records.internalError);
     const [errors, limitLog] = [this.#errors, this.#limitLog];
     this.#administration = { many, vms };
+    this.#vm = settings.vm ?? DEFAULT_VM;
     this.#mux = new Mux(this.#muxOptions(settings), {
       ready: () => {},
       lost: () => {},
@@ -105,11 +110,23 @@ export class Control implements Disposable {
     this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
   }
 
+  /** Opens a tap for an administrator; what that needs is loaded when it is first used. */
+  readonly #openTap: OpenTap = (monitor, request, done) => {
+    const { taps, clock, version, poller, keep } = this.#deps;
+    const vm = this.#administration.many ? undefined : this.#vm;
+    const failed = (error: unknown): void => this.#errors.report("client", error, monitor.name);
+    const opening = import("./control_tap.ts").then(({ openTap }) =>
+      openTap(monitor, request, { taps, clock, version, vm, libc: poller?.libc, failed }, done)
+    );
+    keep(opening);
+  };
+
   #muxOptions(settings: ServeSettings): MuxOptions {
     return {
       ...commonOptions(settings, this.#deps),
       vm: settings.vm ?? DEFAULT_VM,
       administration: this.#administration,
+      openTap: this.#openTap,
       deadlines: [],
     };
   }

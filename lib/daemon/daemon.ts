@@ -5,6 +5,7 @@
  */
 
 import type { Administered } from "../hub/administration.ts";
+import { Taps } from "../observe/taps.ts";
 import { ConfigError, UsageError } from "../policy/usage_error.ts";
 import { placeText } from "../config/recording.ts";
 import { machinesOf } from "../config/machines.ts";
@@ -77,6 +78,7 @@ class Daemon {
   readonly #service = readServiceEnvironment();
   readonly #notifier: Notifier;
   readonly #records: Records;
+  readonly #taps = new Taps();
   /** The ticks, while something needs the time. */
   #ticks: Disposable | undefined;
   #closed = false;
@@ -178,6 +180,7 @@ class Daemon {
       log: this.#log,
       clock: CLOCK,
       records: this.#records,
+      taps: this.#taps,
       version: this.#version,
       poller: this.#poller,
       store: this.#store,

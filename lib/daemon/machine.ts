@@ -11,6 +11,8 @@ import type { MuxOptions } from "../hub/mux_options.ts";
 import type { MachineSettings } from "../config/machines.ts";
 import type { ServeSettings } from "../config/settings.ts";
 import type { Administered } from "../hub/administration.ts";
+import type { Taps } from "../observe/taps.ts";
+import type { TrafficSource } from "../observe/traffic.ts";
 import { addressText, isFile } from "../policy/address.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
@@ -36,6 +38,8 @@ export interface MachineDeps {
   readonly clock: Clock;
   /** Records what happens. */
   readonly records: Records;
+  /** The taps on the machines. */
+  readonly taps: Taps;
   /** The version of qmpmux. */
   readonly version: string;
   /** Whether other VMs are served as well. */
@@ -73,6 +77,7 @@ export class Machine implements Disposable {
   readonly #mux: Mux;
   /** Its name in cursors, which no other machine has. */
   readonly #run = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+  readonly #traffic: TrafficSource;
   readonly #link: QemuLink;
   readonly #clients: ClientRegistry;
   readonly #stop = new AbortController();
@@ -114,6 +119,8 @@ export class Machine implements Disposable {
         ),
     }, this.#records.recording);
     this.#records.measure(() => this.#mux.gauges());
+    this.#traffic = this.#mux.traffic;
+    deps.taps.join(this.#traffic);
     const shared = {
       mux: this.#mux,
       log,
@@ -241,6 +248,7 @@ export class Machine implements Disposable {
     this.#errors.attempt("teardown", () => this.#mux.dismissAll("qmpmux is shutting down"));
     this.#errors.attempt("teardown", () => this.#link.close(ENDED));
     this.#errors.attempt("teardown", () => this.#records[Symbol.dispose]());
+    this.#deps.taps.leave(this.#traffic);
   }
 
   /** Whether any QEMU has been ready since the start. */

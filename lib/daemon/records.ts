@@ -245,7 +245,8 @@ function recordingOf(metrics: Observer | undefined, gate: Audit | undefined): Re
   return { observers: [metrics, gate].filter((each) => each !== undefined), gate };
 }
 
-function isKnown(command: string): boolean {
+/** Returns whether the meaning of a command's arguments is known. */
+export function isKnown(command: string): boolean {
   return operatorRows().has(command) || isOwn(command);
 }
 

@@ -102,7 +102,7 @@ export class Dispatch {
     const question = joins && monitor.idle ? this.#question(command) : undefined;
     const pending = question === undefined ? undefined : this.#cache.pending(question);
     const since = this.#recorder.now;
-    const asker = { monitor, ticket: monitor.reserve(id, oob), since, deadline };
+    const asker = { monitor, command, ticket: monitor.reserve(id, oob), since, deadline };
     if (pending) {
       this.#recorder.observe({ kind: "joined" });
       pending.askers.push(asker);
@@ -257,6 +257,7 @@ export class Dispatch {
 
   #send(request: Request): void {
     request.state = "sent";
+    this.#recorder.tap?.take({ side: "qemu", kind: "command", request });
     this.#upstream.issue(request);
   }
 

@@ -7,20 +7,25 @@
  * @module
  */
 
-import type { LocalAnswer, Monitor } from "../session/monitor.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { LocalAnswer } from "../session/slot.ts";
 import type { Upstream } from "../session/upstream.ts";
 import { type Matcher, matcherOf } from "../policy/glob.ts";
 import { judge, refusalText, ruleName } from "../policy/policy.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
-import { readCommand } from "../wire/command_reader.ts";
+import { prepareCommand, readCommand } from "../wire/command_reader.ts";
 import type { Command } from "../wire/message.ts";
 import { type Hub, runOwn } from "./own_commands.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { MuxOptions } from "./mux_options.ts";
+import { tapDamage } from "./tapping.ts";
 import type { Request } from "./request.ts";
 
 /** The size of arguments above which a local answer gets a turn of its own. */
 const OWN_TURN_BYTES = 32768;
+
+/** The number of bytes that a step of `prepare` examines. */
+const PREPARED_BYTES = 512;
 
 /** Decides about the commands of all clients. */
 export class Intake {
@@ -56,13 +61,26 @@ export class Intake {
     this.#deadlines = deadlines.map(({ glob, seconds }) => ({ matches: matcherOf(glob), seconds }));
   }
 
+  /** Prepares a client's input by one step; returns whether nothing is left to prepare. */
+  prepare(monitor: Monitor, input: Frame | Damage): boolean {
+    return "damage" in input || prepareCommand(input, monitor.isPretty, PREPARED_BYTES);
+  }
+
   /** Handles a client's input: answers it, or passes it on. */
   receive(monitor: Monitor, input: Frame | Damage): void {
-    if ("damage" in input) return monitor.damaged(input.damage);
+    const { recorder } = this.#hub;
+    if ("damage" in input) {
+      tapDamage(recorder.tap, monitor, input.damage, input.length, false);
+      return monitor.damaged(input.damage);
+    }
     const command = readCommand(input, monitor.takesOob, monitor.isPretty);
     const { id, oob } = command;
-    if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
-    const { recorder } = this.#hub;
+    if ("because" in command) {
+      tapDamage(recorder.tap, monitor, command.because, input.bytes.length, oob);
+      return monitor.refuse(id, oob, "GenericError", command.because);
+    }
+    const { bytes } = input;
+    recorder.tap?.take({ side: "client", client: monitor, kind: "command", command, bytes });
     const answer = monitor.admit(command);
     if (answer !== "run") {
       if (oob) {

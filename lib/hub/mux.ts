@@ -9,6 +9,7 @@
 
 import type { ClientEnding, InternalErrorPlace, Recording } from "../observe/observer.ts";
 import type { Gauges } from "../observe/metrics_recorder.ts";
+import type { TrafficSource } from "../observe/traffic.ts";
 import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
@@ -16,7 +17,6 @@ import type { Grant } from "../policy/admission.ts";
 import type { Role } from "../policy/policy.ts";
 import { ROLES } from "../policy/roles.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
-import { prepareCommand } from "../wire/command_reader.ts";
 import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wire/message.ts";
 import type { NoMessage } from "../wire/message_splitter.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
@@ -25,17 +25,15 @@ import type { Administered, HubStatus } from "./administration.ts";
 import type { Hub } from "./own_commands.ts";
 import { ownEvent } from "./own_events.ts";
 import { Dispatch } from "./dispatch.ts";
-import { gaugesOf } from "./gauges.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
 import { endingAfter } from "./no_message.ts";
-import { type Contain, probe, type Request } from "./request.ts";
+import type { Contain, Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
+import { gaugesOf } from "./gauges.ts";
 import { RequestRecorder } from "./request_recorder.ts";
 import { DEFAULT_LOG, Subscriptions } from "./subscriptions.ts";
-
-/** The number of bytes that a step of `prepare` examines. */
-const PREPARED_BYTES = 512;
+import { tapHeard, tapNoMessage, tappedProbe, trafficOf } from "./tapping.ts";
 
 /** The multiplexer between many clients and one QEMU. */
 export class Mux {
@@ -79,6 +77,7 @@ export class Mux {
       },
       administration: options.administration ?? own,
       isNamed: options.isNamed ?? false,
+      openTap: options.openTap,
       recorder: this.#recorder,
       subscriptions: this.#subscriptions,
       status: () => this.status(),
@@ -105,9 +104,14 @@ export class Mux {
     };
   }
 
+  /** The traffic of the VM, for taps. */
+  get traffic(): TrafficSource {
+    return trafficOf(this.#options.vm, this.#recorder, this.#monitors, this.#upstream);
+  }
+
   /** Adds a client. Nothing is sent to it before QEMU's greeting. */
   attach(peer: ClientPeer, grant: Grant): Monitor {
-    const monitor = new Monitor(peer, grant, ++this.#attached, this.#time);
+    const monitor = new Monitor(peer, grant, ++this.#attached, this.#time, this.#recorder);
     this.#monitors.add(monitor);
     const greeting = monitor.isControl
       ? controlGreeting(this.#options.version)
@@ -127,7 +131,7 @@ export class Mux {
    * @returns whether nothing is left to prepare
    */
   prepare(monitor: Monitor, input: Frame | Damage): boolean {
-    return "damage" in input || prepareCommand(input, monitor.isPretty, PREPARED_BYTES);
+    return this.#intake.prepare(monitor, input);
   }
 
   /** Handles a client's input. An error while it is handled disconnects that client only. */
@@ -189,8 +193,13 @@ export class Mux {
   #hear(input: Uint8Array | NoMessage): void {
     if (this.#upstream.stalled) this.#notices.stalled(false);
     const message = "damage" in input ? undefined : readMessage(this.#dispatch.withOwnNames(input));
-    if (message === undefined) return this.#qemu?.close(endingAfter(input));
+    if (message === undefined) {
+      const ending = endingAfter(input);
+      tapNoMessage(this.#recorder.tap, ending);
+      return this.#qemu?.close(ending);
+    }
     const heard = this.#upstream.heard(message);
+    if (this.#recorder.tap) tapHeard(this.#recorder.tap, message, heard);
     if ("event" in heard) {
       this.#events++;
       this.#spread(heard.event);
@@ -209,6 +218,7 @@ export class Mux {
    * whether each was sent to QEMU.
    */
   qemuLeft(reason: string): void {
+    this.#recorder.tap?.take({ side: "qemu", kind: "disconnect", reason });
     this.#qemu = undefined;
     this.#upSince = null;
     const wasReady = this.#upstream.state === "ready";
@@ -243,7 +253,8 @@ export class Mux {
     this.#dispatch.failLate(now);
     this.#subscriptions.tick(now);
     this.#rest();
-    if (this.#upstream.listen(now, stallTime, probe)) this.#notices.stalled(true);
+    const { tap } = this.#recorder;
+    if (this.#upstream.listen(now, stallTime, () => tappedProbe(tap))) this.#notices.stalled(true);
   }
 
   /** Replaces the settings. */
@@ -331,7 +342,7 @@ export class Mux {
       // No closure for `#contain`: there may be thousands of clients.
       try {
         if (!monitor.wants(name)) continue;
-        monitor.peer.send(event.bytes);
+        monitor.sendEvent(event);
         clients++;
       } catch (error) {
         this.#blame(monitor, error);

@@ -12,6 +12,7 @@ import type { Deadline } from "../config/value_kinds.ts";
 import type { LogLimits } from "../sharing/event_log.ts";
 import type { Greeting } from "../wire/message.ts";
 import type { Administration } from "./administration.ts";
+import type { OpenTap } from "./tap_request.ts";
 
 /** Notifications of what has happened, for the program around the hub. */
 export interface Notices {
@@ -53,6 +54,8 @@ export interface MuxOptions {
   readonly run?: string;
   /** The bounds of the event log. Defaults to 1 MiB and 10,000 events. */
   readonly eventLog?: LogLimits;
+  /** Opens taps, for the clients of a control socket. */
+  readonly openTap?: OpenTap;
   /** The roles by name, for `__org.qmpmux_can`. Defaults to the built-in ones. */
   readonly roles?: ReadonlyMap<string, Role>;
   /** The version of qmpmux, `MAJOR.MINOR.MICRO`, for the greeting of control connections. */

@@ -27,6 +27,7 @@ import { OWN_PREFIX } from "./own_events.ts";
 import { judgedPermission, type Permission, permission, roleNamed } from "./permission.ts";
 import type { RequestRecorder } from "./request_recorder.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import { type OpenTap, startTap } from "./tap_request.ts";
 
 /** Returns whether this is a command of qmpmux's own. */
 export function isOwn(name: string): boolean {
@@ -49,6 +50,8 @@ export interface Hub {
   status(): HubStatus;
   /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
   reload(done: (problems: readonly string[]) => void): void;
+  /** Opens a tap on the traffic of these VMs; `undefined` where taps cannot be opened. */
+  readonly openTap: OpenTap | undefined;
   /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
   later(monitor: Monitor, task: () => void): boolean;
 }
@@ -57,7 +60,12 @@ export interface Hub {
 type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
 
 /** A function that starts a command. It calls `done` once, with a function that returns the value or throws. */
-type Start = (args: Arguments, hub: Hub, done: (value: () => unknown) => void) => void;
+type Start = (
+  monitor: Monitor,
+  args: Arguments,
+  hub: Hub,
+  done: (value: () => unknown) => void,
+) => void;
 
 /** A function that yields the elements of a list; other clients may have a turn between two elements. */
 type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
@@ -175,10 +183,15 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       return disconnect(hub.administration, asker, name, vm);
     },
   }],
+  ["tap", {
+    administers: true,
+    changes: true,
+    start: (monitor, args, hub, done) => startTap(hub.openTap, monitor, args, done),
+  }],
   ["reload", {
     administers: true,
     changes: true,
-    start: (args, hub, done) => {
+    start: (_, args, hub, done) => {
       args.end();
       hub.reload((problems) =>
         done(() => {
@@ -261,7 +274,7 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
     monitor.fill(ticket, answer(ticket)!);
   };
   try {
-    own.start(new Arguments(command), hub, settle);
+    own.start(monitor, new Arguments(command), hub, settle);
   } catch (error) {
     settle(() => {
       throw error;

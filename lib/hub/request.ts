@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Monitor, Ticket } from "../session/monitor.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { Ticket } from "../session/slot.ts";
 import type { Job } from "../session/upstream.ts";
 import type { Question } from "../sharing/query_cache.ts";
 import { type Frame, frameOf } from "../wire/frame.ts";
@@ -17,6 +18,8 @@ import { errorReply } from "../wire/reply.ts";
 export interface Asker {
   /** The client. */
   readonly monitor: Monitor;
+  /** Its command. Others may ask the same in another spelling. */
+  readonly command: Command;
   /** Its place among the client's replies. */
   readonly ticket: Ticket;
   /** The time of its command. */

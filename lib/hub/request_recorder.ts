@@ -8,7 +8,9 @@
  */
 
 import type { Happening, Outcome, Recording, Result } from "../observe/observer.ts";
-import type { LocalAnswer, Monitor } from "../session/monitor.ts";
+import type { Tap, Tapped } from "../observe/traffic.ts";
+import type { Monitor } from "../session/monitor.ts";
+import type { LocalAnswer } from "../session/slot.ts";
 import type { Command, Reply } from "../wire/message.ts";
 
 /** The end of a command to which QEMU has not replied. */
@@ -25,7 +27,9 @@ export interface Entry {
 }
 
 /** Passes happenings to the observers; the times are seconds of a steady clock. */
-export class RequestRecorder {
+export class RequestRecorder implements Tapped {
+  /** The tap that takes the traffic; `undefined` while nobody looks. */
+  tap: Tap | undefined;
   /** The observers and the gate. Commands that arrived while there were no observers are not recorded. */
   recording: Recording;
   readonly #clock: () => number;

@@ -9,11 +9,25 @@
  */
 
 import { argumentsOf, type Command } from "../wire/message.ts";
-import type { Cursor } from "../wire/cursor.ts";
+import { Cursor } from "../wire/cursor.ts";
 import { shortened } from "../wire/shortened.ts";
 
-/** The text that replaces a secret. */
-const REMOVED = '"(removed)"';
+/** The text that replaces a secret in a record for people. */
+const REMOVED = "(removed)";
+
+/** The treatment of secrets. */
+export interface Treatment {
+  /** The text that replaces a secret. */
+  readonly mark: string;
+  /** Called with each text that is removed. */
+  readonly removed?: ((text: string) => void) | undefined;
+}
+
+/** A removal of secrets from one value. */
+interface Removal extends Treatment {
+  /** The name of the command. */
+  readonly command: string;
+}
 
 /** The longest arguments that are shown with their values: longer ones take too much time and memory. */
 const ARGUMENT_BYTES_LIMIT = 16384;
@@ -89,12 +103,67 @@ export type Shown =
  *
  * @param isKnown whether the meaning of the command's arguments is known
  */
-export function withoutSecrets(command: Command, isKnown: boolean): Shown | undefined {
+export function withoutSecrets(
+  command: Command,
+  isKnown: boolean,
+  treatment: Treatment = { mark: REMOVED },
+): Shown | undefined {
   const { argumentBytes } = command;
   if (argumentBytes === undefined) return undefined;
   const args = argumentsOf(command);
   if (!isKnown || argumentBytes.length > ARGUMENT_BYTES_LIMIT) return { names: namesOf(args) };
-  return { arguments: objectText(args, command.name, 0) };
+  return { arguments: objectText(args, { ...treatment, command: command.name }, 0) };
+}
+
+/** The commands that return what may be a secret. */
+const SECRET_RETURNS: ReadonlySet<string> = new Set(["qom-list-get", "ringbuf-read"]);
+
+/** Returns whether a command asks for a secret: its whole return value may be one. */
+export function asksForSecret(command: Command): boolean {
+  if (SECRET_RETURNS.has(command.name)) return true;
+  if (command.name !== "qom-get") return false;
+  const property = argumentsOf(command);
+  if (!property.member("property") || !property.isString) return false;
+  const { scalar } = property;
+  return scalar === "data" || SECRET_NAME.test(scalar);
+}
+
+/** The commands that return only names and types. */
+const NAMES_ONLY: ReadonlySet<string> = new Set([
+  "device-list-properties",
+  "qom-list",
+  "qom-list-properties",
+  "qom-list-types",
+  "query-command-line-options",
+  "query-commands",
+  "query-cpu-definitions",
+  "query-machines",
+  "query-qmp-schema",
+]);
+
+/** The words without which a message of QEMU's has no form of a secret. */
+const SUSPECT =
+  /pass|secret|token|credential|cookie|private|key|auth|data["']?\s*[=:]|json:|-----BEGIN|:\/\/[^/\s"]*@|\b(?:cmd|exec):|"args"|cpr-exec/i;
+
+/**
+ * Returns a message of QEMU's without what has the form of a secret, as JSON.
+ *
+ * @param text the message
+ * @param frameOf returns the message as a frame; called only if it is needed
+ * @param command the name of the command that it answers; empty for an event
+ * @returns the text itself if it has no such form
+ */
+export function messageWithoutSecrets(
+  text: string,
+  frameOf: () => Uint8Array | undefined,
+  command: string,
+  mark: string,
+): string {
+  if (NAMES_ONLY.has(command) || !SUSPECT.test(text)) return text;
+  const frame = frameOf();
+  if (frame === undefined) return JSON.stringify(mark);
+  const cleaned = valueText(new Cursor(frame), { command: "", mark }, 0);
+  return cleaned.includes(mark) ? cleaned : text;
 }
 
 function namesOf(args: Cursor): string[] {
@@ -109,7 +178,8 @@ function namesOf(args: Cursor): string[] {
 
 // The functions below move a cursor past its value.
 
-function objectText(object: Cursor, command: string, depth: number): string {
+function objectText(object: Cursor, removal: Removal, depth: number): string {
+  const { command } = removal;
   const isSecret = isSecretObject(object);
   const members: string[] = [];
   if (!object.enter()) return "{}";
@@ -118,15 +188,31 @@ function objectText(object: Cursor, command: string, depth: number): string {
     const hidden = SECRET_COMMANDS.has(command) && !isWellKnown(object) ||
       isSecret && !SHOWN_OF_SECRETS.has(name) ||
       SECRET_NAME.test(name) || SECRET_OF.get(command)?.has(name);
-    const text = hidden ? removed(object) : memberText(name, object, command, depth);
+    const text = hidden ? removed(object, removal) : memberText(name, object, removal, depth);
     members.push(`${JSON.stringify(name)}:${text}`);
   } while (object.next());
   return `{${members.join(",")}}`;
 }
 
-function removed(value: Cursor): string {
+function removed(value: Cursor, removal: Removal): string {
+  if (removal.removed !== undefined) eachScalar(value.bytes, removal.removed);
   value.skip();
-  return REMOVED;
+  return JSON.stringify(removal.mark);
+}
+
+/** Calls a function with each scalar in a value, as text. */
+function eachScalar(value: Uint8Array, found: (text: string) => void): void {
+  const cursor = new Cursor(value);
+  const visit = (): void => {
+    if (cursor.isScalar) return found(taken(cursor));
+    const { isObject } = cursor;
+    if (!cursor.enter()) return;
+    do {
+      if (isObject) cursor.skipKey();
+      visit();
+    } while (cursor.next());
+  };
+  visit();
 }
 
 function isWellKnown(value: Cursor): boolean {
@@ -142,14 +228,17 @@ function isSecretObject(object: Cursor): boolean {
   return isSecret;
 }
 
-function memberText(name: string, value: Cursor, command: string, depth: number): string {
+function memberText(name: string, value: Cursor, removal: Removal, depth: number): string {
+  const { command } = removal;
   // The value of a property can be anything, whatever its name.
   if (command === "qom-set" && name === "value" && (value.isString || !value.isScalar)) {
-    return removed(value);
+    return removed(value, removal);
   }
-  if (name === "command-line" && value.isString) return JSON.stringify(lineText(taken(value)));
-  if (PROGRAMS.has(name) && value.isArray) return programText(value);
-  return valueText(value, command, depth + 1);
+  if (name === "command-line" && value.isString) {
+    return JSON.stringify(lineText(taken(value), removal));
+  }
+  if (PROGRAMS.has(name) && value.isArray) return programText(value, removal);
+  return valueText(value, removal, depth + 1);
 }
 
 /** Returns the scalar at a cursor, and moves past it. */
@@ -160,40 +249,44 @@ function taken(value: Cursor): string {
 }
 
 /** Returns a program without its arguments. */
-function programText(words: Cursor): string {
+function programText(words: Cursor, removal: Removal): string {
   if (!words.enter()) return "[]";
-  const first = words.isString ? stringText(taken(words)) : removed(words);
-  let others = false;
-  while (words.next()) {
-    others = true;
-    words.skip();
-  }
-  return others ? `[${first},${REMOVED}]` : `[${first}]`;
+  const first = words.isString ? stringText(taken(words), removal) : removed(words, removal);
+  let others = "";
+  while (words.next()) others = `,${removed(words, removal)}`;
+  return `[${first}${others}]`;
 }
 
-function valueText(value: Cursor, command: string, depth: number): string {
-  if (depth > DEPTH_LIMIT) return removed(value);
-  if (value.isObject) return objectText(value, command, depth);
+function valueText(value: Cursor, removal: Removal, depth: number): string {
+  if (depth > DEPTH_LIMIT) return removed(value, removal);
+  if (value.isObject) return objectText(value, removal, depth);
   if (value.isArray) {
     const elements: string[] = [];
     if (!value.enter()) return "[]";
-    do elements.push(valueText(value, command, depth + 1)); while (value.next());
+    do elements.push(valueText(value, removal, depth + 1)); while (value.next());
     return `[${elements.join(",")}]`;
   }
-  if (value.isString) return stringText(taken(value));
+  if (value.isString) return stringText(taken(value), removal);
   const text = taken(value);
   // QEMU prints 1e400 as `inf`.
   return text.endsWith("inf") ? JSON.stringify(text) : text;
 }
 
-function stringText(text: string): string {
-  if (SECRET_TEXT.test(text)) return REMOVED;
-  const shown = PROGRAM_TEXT.test(text) ? firstWord(text) : text;
-  return JSON.stringify(shown.replace(USER_INFO, "://(removed)@"));
+function stringText(text: string, removal: Removal): string {
+  const { mark } = removal;
+  if (SECRET_TEXT.test(text)) {
+    removal.removed?.(text);
+    return JSON.stringify(mark);
+  }
+  const shown = PROGRAM_TEXT.test(text) ? firstWord(text, removal) : text;
+  return JSON.stringify(shown.replace(USER_INFO, (userInfo) => {
+    removal.removed?.(userInfo.slice("://".length, -1));
+    return `://${mark}@`;
+  }));
 }
 
-function lineText(line: string): string {
-  return SECRET_LINE.test(line) || changesVnc(line) ? firstWord(line) : line;
+function lineText(line: string, removal: Removal): string {
+  return SECRET_LINE.test(line) || changesVnc(line) ? firstWord(line, removal) : line;
 }
 
 function changesVnc(line: string): boolean {
@@ -202,7 +295,10 @@ function changesVnc(line: string): boolean {
 }
 
 /** Returns the first word of a command, without its arguments. */
-function firstWord(text: string): string {
-  const [first = ""] = text.trim().split(/\s/, 1);
-  return `${SECRET_TEXT.test(first) ? "" : shortened(first, NAME_CHARS_LIMIT)} (removed)`;
+function firstWord(text: string, { mark, removed }: Removal): string {
+  const [first = "", ...rest] = text.trim().split(/\s+/);
+  rest.forEach((word) => removed?.(word));
+  if (!SECRET_TEXT.test(first)) return `${shortened(first, NAME_CHARS_LIMIT)} ${mark}`;
+  removed?.(first);
+  return ` ${mark}`;
 }

@@ -96,6 +96,20 @@ export class Arguments {
   }
 
   /**
+   * Takes a boolean that may be absent.
+   *
+   * @throws ArgumentError if it is not a boolean
+   */
+  takeOptionalBoolean(name: string): boolean | undefined {
+    const value = this.#find(name);
+    if (value === undefined) return undefined;
+    if (value.isScalar && !value.isString && !value.isNumber && value.raw !== "null") {
+      return value.raw === "true";
+    }
+    throw wrongType(name, "boolean");
+  }
+
+  /**
    * Reads an optional array of strings, each of which must be among `known`.
    *
    * @throws ArgumentError if it is not an array of known values

@@ -11,7 +11,7 @@ import { KNOWN_CAPABILITIES } from "./dialect.ts";
 /** The state of a session. */
 export type SessionState = "absent" | "greeting" | "negotiating" | "ready";
 
-/** The next state of a session and the command to send, or an error that ends the session. */
+/** The next state of a session and the command to send with the nonce as its id, or an error that ends the session. */
 export type Step =
   | { readonly state: SessionState; readonly greeting?: Greeting; readonly send?: string }
   | { readonly broken: UnexpectedMessage };
@@ -36,7 +36,7 @@ const GREETING_BYTES_LIMIT = 4096;
 export const QMP: Handshake = {
   first: "greeting",
   steps: {
-    greeting(message, nonce): Step | undefined {
+    greeting(message): Step | undefined {
       // QEMU before 2026 can send an event before its greeting.
       if (message.kind !== "greeting") return undefined;
       const { bytes, capabilities } = message;
@@ -45,7 +45,7 @@ export const QMP: Handshake = {
       }
       const enable = KNOWN_CAPABILITIES.filter((name) => capabilities.includes(name));
       const args = enable.length > 0 ? `,"arguments":{"enable":${JSON.stringify(enable)}}` : "";
-      const send = `{"execute":"qmp_capabilities"${args},"id":${nonce}}`;
+      const send = `{"execute":"qmp_capabilities"${args}}`;
       return { state: "negotiating", greeting: message, send };
     },
     negotiating(message, nonce): Step | undefined {

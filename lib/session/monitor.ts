@@ -8,48 +8,32 @@
  */
 
 import type { ClientEnding } from "../observe/observer.ts";
+import type { Tapped } from "../observe/traffic.ts";
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
 import type { Grant } from "../policy/admission.ts";
 import { CLASSIC, type Grammar, grammarOf } from "../wire/grammar.ts";
-import { type Command, type Greeting, type Id, isPretty, type Reply } from "../wire/message.ts";
+import {
+  type Command,
+  type Event,
+  type Greeting,
+  type Id,
+  isPretty,
+  readMessage,
+  type Reply,
+} from "../wire/message.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
-import { errorReply, partsWithId, pretty } from "../wire/reply.ts";
+import { errorReply } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 import type { EventReader } from "./subscription.ts";
 import { shortened } from "../wire/shortened.ts";
-
-/**
- * The most pending in-band commands of one client.
- *
- * The limits are QEMU's (`QMP_REQ_QUEUE_LEN_MAX`, measured). With `oob`, QEMU stops reading when
- * one command runs and eight wait. Without `oob`, it stops when one runs.
- */
-const WAITING_LIMIT = { inBand: 1, withOob: 9 } as const;
-
-/** A function that returns a local reply in its turn; `undefined` if {@linkcode Monitor.fill} supplies it later. */
-export type LocalAnswer = (ticket: Ticket) => Reply | undefined;
-
-/** A place in the order of replies. */
-export interface Slot {
-  /** The id for the reply. */
-  readonly id: Id;
-  /** The reply, or a function that returns it in its turn; `undefined` while the reply is pending. */
-  answer: Reply | LocalAnswer | undefined;
-}
-
-/** The place of a pending command's reply. */
-export type Ticket = Slot | { readonly id: Id; readonly oob: true };
+import { styledParts } from "./reply_style.ts";
+import { type LocalAnswer, replyIn, type Slot, type Ticket, WAITING_LIMIT } from "./slot.ts";
 
 /** The most characters of a command's name that are stored; QEMU's longest name has 38. */
 const NAME_CHARS_LIMIT = 64;
 
-/** The most bytes of a reply that is converted to the style of `pretty=on`; a longer one would take too much time. */
-const PRETTY_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
-
-/** Returns whether a reply is plain, and short enough to be converted to the style of `pretty=on`. */
-function isPrettied({ kind, bytes }: Reply): boolean {
-  return !isPretty(bytes) && bytes.length <= PRETTY_BYTES_LIMIT[kind];
-}
+/** A client without a hub. */
+const UNTAPPED: Tapped = { tap: undefined };
 
 /** One client's virtual monitor. */
 export class Monitor {
@@ -64,7 +48,10 @@ export class Monitor {
   commands = 0;
   /** The name of its last command; a long one is cut. */
   lastCommand: string | undefined;
+  /** Called once when it has left. */
+  whenLeft: (() => void) | undefined;
   readonly #dialect: Dialect;
+  readonly #tapped: Tapped;
   #greeting: Greeting | undefined;
   #grammar: Grammar = CLASSIC;
   #pretty = false;
@@ -79,8 +66,14 @@ export class Monitor {
   #paused = false;
   #ending: ClientEnding | undefined;
 
-  /** Creates the monitor of a new client, before its greeting. */
-  constructor(peer: ClientPeer, grant: Grant, number: number, since = 0) {
+  /** Creates the monitor of a new client, before its greeting; a tap takes its messages. */
+  constructor(
+    peer: ClientPeer,
+    grant: Grant,
+    number: number,
+    since = 0,
+    tapped: Tapped = UNTAPPED,
+  ) {
     this.peer = peer;
     this.#grant = grant;
     this.number = number;
@@ -92,6 +85,8 @@ export class Monitor {
       capabilities: new Set(),
       events: this.#dialect.events,
     };
+    this.#tapped = tapped;
+    tapped.tap?.take({ side: "client", client: this, kind: "connect" });
   }
 
   /** The grant of its listener. */
@@ -174,6 +169,11 @@ export class Monitor {
     return this.#slots.length + (this.#oobWaiting ? 1 : 0);
   }
 
+  /** The number of its pending in-band commands. */
+  get pendingInBand(): number {
+    return this.#slots.length;
+  }
+
   /** Sends the greeting of a QEMU that is ready. */
   greet(greeting: Greeting): void {
     const [major, minor] = greeting.version;
@@ -182,7 +182,9 @@ export class Monitor {
     this.#pretty = isPretty(greeting.bytes);
     const offered = this.#offeredBy(greeting);
     this.#state = { ...this.#state, offered };
-    this.peer.send(this.#dialect.greeting(greeting.bytes));
+    const bytes = this.#dialect.greeting(greeting.bytes);
+    this.peer.send(bytes);
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "greeting", bytes });
   }
 
   /**
@@ -267,6 +269,19 @@ export class Monitor {
     return shown === undefined || shown.passes(name);
   }
 
+  /** Sends an event. */
+  sendEvent(event: Event): void {
+    this.peer.send(event.bytes);
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "event", event });
+  }
+
+  /** Notes that an event has been sent from the log. */
+  eventSent(bytes: Uint8Array): void {
+    const event = this.#tapped.tap && readMessage(bytes);
+    if (event?.kind !== "event") return;
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "event", event });
+  }
+
   /** Reserves a place in the order of replies; an out-of-band command needs none. */
   reserve(id: Id, oob: boolean): Ticket {
     if (oob) {
@@ -286,7 +301,7 @@ export class Monitor {
     const inDialect = this.inDialect(reply);
     if ("oob" in ticket) {
       this.#oobWaiting = false;
-      this.#send(inDialect, ticket.id);
+      this.#send(inDialect, ticket.id, true);
       this.#push();
       return;
     }
@@ -304,7 +319,7 @@ export class Monitor {
     const slot: Slot = { id, answer };
     if (oob) {
       const reply = replyIn(slot);
-      if (reply) this.#send(reply, id);
+      if (reply) this.#send(reply, id, true);
       return;
     }
     this.#slots.push(slot);
@@ -336,14 +351,16 @@ export class Monitor {
     this.#reader?.hold();
     const slots = this.#slots.splice(0);
     this.takeFds()?.close();
+    this.whenLeft?.();
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "disconnect", ending });
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 
-  /** Sends a reply; if QEMU prints with `pretty=on`, converts a local one. */
-  #send(reply: Reply, id: Id): void {
-    const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;
+  #send(reply: Reply, id: Id, oob: boolean): void {
+    const parts = styledParts(reply, id, this.#pretty);
     this.#reader?.hold();
-    for (const part of partsWithId(styled, id)) this.peer.sendReply(part);
+    for (const part of parts) this.peer.sendReply(part);
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "reply", parts, oob });
     this.#reader?.goOn();
   }
 
@@ -358,7 +375,7 @@ export class Monitor {
       // The answer may have disconnected the client.
       if (this.left) return;
       if (reply === undefined) break;
-      this.#send(reply, slot.id);
+      this.#send(reply, slot.id, false);
       sent++;
     }
     if (sent > 0) this.#slots.splice(0, sent);
@@ -368,7 +385,7 @@ export class Monitor {
 
   /** Pauses the client while it has as many pending commands as QEMU would accept, else resumes it. */
   #push(): void {
-    const limit = this.takesOob ? WAITING_LIMIT.withOob : WAITING_LIMIT.inBand;
+    const limit = WAITING_LIMIT[this.takesOob ? "withOob" : "inBand"];
     // QEMU runs an out-of-band command before it reads the next command, so it
     // replies to later commands afterwards.
     const full = this.#slots.length >= limit || this.#oobWaiting;
@@ -377,17 +394,4 @@ export class Monitor {
     if (full) this.peer.pause();
     else this.peer.resume();
   }
-}
-
-/** Returns the reply in a slot, or `undefined` if it is pending. */
-function replyIn(slot: Slot): Reply | undefined {
-  const { answer } = slot;
-  if (typeof answer !== "function") return answer;
-  slot.answer = undefined;
-  return answer(slot) ?? filled(slot);
-}
-
-/** Returns the reply that a slot received during the call of its answer. */
-function filled({ answer }: Slot): Reply | undefined {
-  return typeof answer === "function" ? undefined : answer;
 }

@@ -25,6 +25,8 @@ export interface Subscriber {
   readonly peer: ClientPeer;
   /** Returns whether its role and its listener allow an event, whatever it has chosen. */
   maySee(name: EventName): boolean;
+  /** Notes that the connection has taken an event. */
+  eventSent(bytes: Uint8Array): void;
 }
 
 /** The messages that a subscription adds to the events. */
@@ -124,8 +126,8 @@ export class Subscription implements EventReader {
     else {
       this.#at = told.number;
       if (!wants) return false;
-      peer.send(told.bytes);
-      if (this.bookmarks === "each") peer.send(this.#marks.bookmark(told.number));
+      this.#send(told.bytes);
+      if (this.bookmarks === "each") this.#send(this.#marks.bookmark(told.number));
     }
     return wants;
   }
@@ -134,8 +136,7 @@ export class Subscription implements EventReader {
   bookmark(): void {
     const { peer } = this.#client;
     if (this.#queued === 0 && (peer.unread ?? 0) <= ROOM_BYTES) {
-      peer.send(this.#marks.bookmark(this.#at));
-      return;
+      return this.#send(this.#marks.bookmark(this.#at));
     }
     this.#owesBookmark = true;
     this.#read();
@@ -160,7 +161,11 @@ export class Subscription implements EventReader {
     const stretch: Stretch = {
       to: Infinity,
       filter: this.#filter,
-      next: () => this.#next(stretch),
+      next: () => {
+        const bytes = this.#next(stretch);
+        if (bytes !== undefined) this.#client.eventSent(bytes);
+        return bytes;
+      },
     };
     this.#open = stretch;
     this.#queued++;
@@ -193,6 +198,11 @@ export class Subscription implements EventReader {
     if (this.#open === stretch) this.#open = undefined;
     this.#queued--;
     return undefined;
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#client.peer.send(bytes);
+    this.#client.eventSent(bytes);
   }
 
   #sees(name: EventName, filter: EventFilter | undefined): boolean {

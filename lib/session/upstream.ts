@@ -55,7 +55,8 @@ export type Heard<J> =
   | { readonly ready: Greeting }
   | { readonly settled: J; readonly reply: Reply }
   | { readonly event: Event }
-  | { readonly dropped: Message }
+  /** `sent` is the command of the handshake that it has caused, without its id. */
+  | { readonly dropped: Message; readonly sent?: Uint8Array }
   | { readonly broken: UnexpectedMessage };
 
 /** Returns the number of bytes of a command as sent, with its id if it has one. */
@@ -220,8 +221,11 @@ export class Upstream<J extends Job> {
     if ("broken" in step) return step;
     this.#greeting = step.greeting ?? this.#greeting;
     this.#state = step.state;
-    if (step.send !== undefined) this.#peer?.send(asciiBytes(step.send));
-    return step.state === "ready" ? { ready: this.#greeting! } : { dropped: message };
+    if (step.state === "ready") return { ready: this.#greeting! };
+    if (step.send === undefined) return { dropped: message };
+    const sent = asciiBytes(step.send);
+    this.#peer?.send(numbered(sent, this.#nonce));
+    return { dropped: message, sent };
   }
 
   /** Ends the session after the connection was lost; returns the commands that were in flight. */

@@ -20,6 +20,8 @@ export type { Offsets } from "./scan.ts";
 export interface Damage {
   /** The `desc` of QEMU's error. */
   readonly damage: string;
+  /** The number of bytes that were read of it, without white space, if they were counted. */
+  readonly length?: number;
 }
 
 /** The deepest nesting of a value in QEMU (measured; `MAX_NESTING`). */
@@ -155,7 +157,7 @@ export class FrameSplitter {
     if (kind !== token.OVERSIZE && !this.#open) return this.#dropped(TOO_LONG);
     this.#skipping = true;
     this.#normalizer.forget();
-    return { damage: TOO_LONG };
+    return this.#damage(TOO_LONG);
   }
 
   #past(limit: string): Damage {
@@ -167,12 +169,17 @@ export class FrameSplitter {
   #told(damage: string): Damage {
     if (!this.#open) return this.#dropped(damage);
     this.#skipping = true;
-    return { damage };
+    return this.#damage(damage);
   }
 
-  #dropped(damage: string): Damage {
+  #dropped(text: string): Damage {
+    const damage = this.#damage(text);
     this.#reset();
-    return { damage };
+    return damage;
+  }
+
+  #damage(damage: string): Damage {
+    return { damage, length: this.#tokenBytes };
   }
 
   #whole(): Frame {

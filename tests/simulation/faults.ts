@@ -110,7 +110,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "ten commands of a client are pending",
-    file: "session/monitor.ts",
+    file: "session/slot.ts",
     from: "withOob: 9",
     to: "withOob: 10",
   },
@@ -351,9 +351,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "local replies are plain although QEMU's are pretty",
-    file: "session/monitor.ts",
-    from: "const styled = this.#pretty && isPrettied(reply) ? pretty(reply) : reply;",
-    to: "const styled = this.#pretty && isPrettied(reply) && pretty ? reply : reply;",
+    file: "session/reply_style.ts",
+    from: "isPrettyStyle && isPrettied(reply) ? pretty(reply) : reply",
+    to: "isPrettyStyle && isPrettied(reply) && pretty ? reply : reply",
   },
   {
     name: "a pretty reply is parsed completely",
@@ -383,8 +383,8 @@ export const FAULTS: readonly Fault[] = [
     name: "a text inside a command that is too long runs as a command",
     file: "wire/frame.ts",
     from:
-      "this.#skipping = true;\n    this.#normalizer.forget();\n    return { damage: TOO_LONG };",
-    to: "this.#normalizer.forget();\n    return { damage: TOO_LONG };",
+      "this.#skipping = true;\n    this.#normalizer.forget();\n    return this.#damage(TOO_LONG);",
+    to: "this.#normalizer.forget();\n    return this.#damage(TOO_LONG);",
   },
   {
     name: "waiting descriptors stay open when their client disconnects",

@@ -94,6 +94,18 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
     ],
   },
   {
+    name: "tap",
+    args:
+      '{"vm": [GLOB...], "client": [GLOB...], "command": [GLOB...], "events": [GLOB...], "secrets": BOOL}',
+    what: [
+      "Begins to send the traffic of the VMs on a control socket, each line of a recording as the `data` of " +
+      `an event \`${OWN_PREFIX}TAP\`. The lines follow the reply, which is \`{}\`. The filters are optional: ` +
+      "without `events` no events are sent, without the others everything is. A client that does not keep up " +
+      "loses lines, and a line with `dropped` has their number. `secrets` keeps secrets in the lines; only root " +
+      "and qmpmux's own user may ask for that. A second call replaces the first. A listener refuses this command.",
+    ],
+  },
+  {
     name: "reload",
     what: [
       "Reloads the configuration file. The reply is sent when the reload has finished: `{}`, or an error " +
