@@ -41,7 +41,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/type_line",
     "client/type_names",
   ],
-  "client/event_stream": ["client/schema"],
+  "client/event_stream": ["client/queue", "client/schema"],
   "client/early_events": ["client/event_stream", "client/schema"],
   "client/event_wait": ["client/event_stream", "client/schema"],
   "client/limits": ["client/errors"],

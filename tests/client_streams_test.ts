@@ -8,10 +8,12 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EarlyEvents } from "../lib/client/early_events.ts";
 import { type EventSink, EventStream, TEXT_LIMIT } from "../lib/client/event_stream.ts";
 import { connect, ConnectionLost } from "../lib/client/mod.ts";
+import { Queue } from "../lib/client/queue.ts";
 import type { QmpEvent } from "../lib/client/schema.ts";
 import { EventFilter, EventNames } from "../lib/policy/event_filter.ts";
 import { Fake } from "./support/fake.ts";
 import { eventLine } from "./support/fake_qemu.ts";
+import { Random } from "./support/random.ts";
 
 const NAMES = new EventNames();
 
@@ -100,4 +102,26 @@ Deno.test("a wait or a stream that is opened while an event is delivered does no
   const names: string[] = [];
   for await (const { name } of later!) names.push(name);
   assertEquals(names, ["RESET"]);
+});
+
+Deno.test("a stream whose limit is high is read in the time of its length", async () => {
+  const count = 200_000;
+  const stream = new EventStream<QmpEvent>(new EventFilter(["*"]), count, () => {});
+  for (let number = 0; number < count; number++) push(stream, 8);
+  assertEquals((await lengthsOf(stream)).length, count);
+});
+
+Deno.test("Queue.shift() returns what was pushed, in order, at any length", () => {
+  const random = new Random(11);
+  const queue = new Queue<number>();
+  const model: number[] = [];
+  for (let step = 0, next = 0; step < 50_000; step++) {
+    // It grows, and then shrinks, several times.
+    if (random.below(10) < (step % 10_000 < 5000 ? 9 : 1)) {
+      model.push(next);
+      queue.push(next++);
+    } else assertEquals(queue.shift(), model.shift());
+    if (step % 9999 === 0) queue.clear(), model.length = 0;
+    assertEquals([queue.size, queue.last], [model.length, model.at(-1)]);
+  }
 });

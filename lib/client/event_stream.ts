@@ -8,6 +8,7 @@
  */
 
 import type { EventFilter, EventName } from "../policy/event_filter.ts";
+import { Queue } from "./queue.ts";
 import type { Gap, QmpEvent } from "./schema.ts";
 
 /** The most events that wait for a reader by default. */
@@ -35,7 +36,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   readonly #filter: EventFilter;
   readonly #limit: number;
   readonly #ended: () => void;
-  readonly #queue: QmpEvent[] = [];
+  readonly #queue = new Queue<QmpEvent>();
   #length = 0;
   /** The number of events that were dropped since the last one that was queued. */
   #dropped = 0;
@@ -61,7 +62,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   /** Queues an event, if it is wanted and there is room. */
   push(event: QmpEvent, name: EventName): void {
     if (this.#isDone || !this.#filter.passes(name)) return;
-    if (!hasRoom(event, this.#queue.length, this.#length, this.#limit)) {
+    if (!hasRoom(event, this.#queue.size, this.#length, this.#limit)) {
       this.#dropped++;
       return;
     }
@@ -111,7 +112,8 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
   // deno-lint-ignore require-await -- An iterator returns a promise.
   async return(): Promise<IteratorResult<E, undefined>> {
     this.#isDone = true;
-    this.#queue.length = this.#length = this.#dropped = 0;
+    this.#queue.clear();
+    this.#length = this.#dropped = 0;
     this.#error = undefined;
     this.#waiting?.resolve();
     this.#ended();
@@ -138,7 +140,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
 
   /** Queues a gap. Gaps in a row say no more than the first, and would have no bound. */
   #addGap(reason: string): void {
-    if (this.#queue.at(-1)?.name !== GAP) this.#add(gapOf(reason));
+    if (this.#queue.last?.name !== GAP) this.#add(gapOf(reason));
   }
 }
 
