@@ -174,6 +174,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "platform/monitor_holder": ["platform/libc", "platform/libc_symbols"],
   "platform/output": ["platform/failure"],
+  "platform/output_file": ["platform/failure", "platform/output"],
   "platform/paths": ["platform/failure"],
   "platform/poller": ["platform/libc", "platform/libc_symbols", "platform/log"],
   "platform/process_name": ["platform/libc_symbols"],
@@ -574,6 +575,25 @@ Deno.test("every file begins with a comment that states its idea, and can be imp
     const text = Deno.readTextFileSync(new URL(`lib/${name}.ts`, ROOT));
     assert(/^\/\*\*\n \* \S[\s\S]*?\n \* @module\n \*\/\n/.test(text), name);
     assert(Object.keys(await import(`../lib/${name}.ts`)).length >= 0, name);
+  }
+});
+
+/** Words that do not occur in the page of a recording: it loads nothing, and makes no markup of texts. */
+const OUTSIDE_THE_PAGE =
+  /\bDeno\b|\bfetch\b|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(|innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function/;
+
+Deno.test("the page of a recording has short files that load nothing", () => {
+  const names = [...Deno.readDirSync(new URL("lib/page/", ROOT))].map(({ name }) => name);
+  assert(names.length > 15);
+  for (const name of names) {
+    const text = Deno.readTextFileSync(new URL(`lib/page/${name}`, ROOT));
+    assert(text.split("\n").length - 1 <= FILE_LINES, name);
+    if (!name.endsWith(".js")) continue;
+    assert(/^\/\*\*\n \* \S[\s\S]*?\n \* @module\n \*\/\n/.test(text), name);
+    assertEquals(uncommented(text).match(OUTSIDE_THE_PAGE)?.[0], undefined, name);
+    for (const [head, lines] of functionsIn(text)) {
+      assert(lines <= FUNCTION_LINES, `${name}: ${head}`);
+    }
   }
 });
 

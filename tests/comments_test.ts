@@ -23,12 +23,12 @@ const TAG = /^@(?:param \S+|throws(?: \S+)?|\S+)\s*/;
 
 /** Yields the source files of a directory. */
 function* sources(place: string): Generator<string> {
-  if (place.endsWith(".ts")) {
+  if (/\.[jt]s$/.test(place)) {
     if (!place.includes("declarations/")) yield place;
     return;
   }
   for (const { name, isDirectory } of Deno.readDirSync(new URL(`${place}/`, ROOT))) {
-    if (isDirectory || name.endsWith(".ts")) yield* sources(`${place}/${name}`);
+    if (isDirectory || /\.[jt]s$/.test(name)) yield* sources(`${place}/${name}`);
   }
 }
 

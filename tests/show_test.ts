@@ -210,7 +210,7 @@ Deno.test("show checks its flags", async () => {
       '--event: unknown event "SHUTDWON"; did you mean "SHUTDOWN"? To use it anyway, write "SHUTDWON*"',
     ],
     [["a", "b"], "unexpected argument b; see qmpmux show --help"],
-    [["--html", "x", "f"], "unknown flag --html; see qmpmux show --help"],
+    [["--htlm", "x", "f"], "unknown flag --htlm; did you mean --html?"],
   ];
   for (const [args, message] of cases) {
     const { code, stderr } = await runQmpmux(["show", ...args]);

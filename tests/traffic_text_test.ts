@@ -276,8 +276,11 @@ Deno.test("durationText() gives three digits and a unit", () => {
     [0.0123456, "12.3 ms"],
     [0.99999, "1 s"],
     [12.3456, "12.3 s"],
-    [123.456, "123 s"],
-    [98765.4, "98765 s"],
+    [99.94, "99.9 s"],
+    [99.96, "1 min 39 s"],
+    [123.456, "2 min 3 s"],
+    [5999.6, "1 h 39 min"],
+    [98765.4, "27 h 26 min"],
   ];
   assertEquals(cases.map(([seconds]) => durationText(seconds)), cases.map(([, text]) => text));
 });

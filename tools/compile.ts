@@ -60,6 +60,9 @@ export interface CompileOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** The directories with files that the program reads while it runs. */
+const INCLUDED = ["lib/page"];
+
 /** Compiles the program in `root`; @throws NotCompiled when there is no denort for it */
 export async function compile(
   root: string,
@@ -82,6 +85,7 @@ export async function compile(
         // Compiled code would be cached in /tmp, where other users can replace it.
         "--no-code-cache",
         `--env-file=${environment}`,
+        ...INCLUDED.flatMap((path) => ["--include", path]),
         ...runFlags(root),
         ...(target === undefined ? [] : ["--target", target]),
         ...["--output", output, "main.ts"],

@@ -51,6 +51,7 @@ const TOOLS: Tool[] = [
   { name: "fish", proof: ["fish", "--version"], debian: "fish", title: "fish" },
   { name: "mandoc", proof: ["mandoc", "/dev/null"], debian: "mandoc", title: "mandoc" },
   { name: "groff", proof: ["groff", "--version"], debian: "groff-base", title: "groff" },
+  { name: "chromium", proof: ["chromium", "--version"], debian: "chromium", title: "Chromium" },
   {
     name: "promtool",
     proof: ["promtool", "--version"],

@@ -66,12 +66,7 @@ export class RecordingInput {
     return new RecordingInput(command, file, lines, [header, text]);
   }
 
-  /**
-   * Returns the lines after the header, once. A damaged line is named on stderr and left out.
-   *
-   * @throws Failure at the end if any line is damaged; an incomplete last line does not count, because
-   *   the recording may still be written
-   */
+  /** Returns the lines after the header, once. A damaged line is named on stderr and left out. */
   async *lines(): AsyncGenerator<NumberedLine> {
     let number = 1;
     /** The problem of the line before, which is known to be the last one only at the end. */
@@ -88,6 +83,18 @@ export class RecordingInput {
     else if (problem !== undefined) {
       this.#say(`line ${number}: it is incomplete; the recording ends there`);
     }
+  }
+
+  /**
+   * The number of damaged lines. An incomplete last line does not count, because the recording may still
+   * be written.
+   */
+  get damaged(): number {
+    return this.#damaged;
+  }
+
+  /** Checks that no line was damaged; @throws Failure if any was */
+  checkWhole(): void {
     if (this.#damaged === 0) return;
     const lines = this.#damaged === 1 ? "1 damaged line is" : `${this.#damaged} damaged lines are`;
     throw new Failure(1, `${this.#command}: ${this.#file.name}: ${lines} left out`);

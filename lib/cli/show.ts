@@ -1,5 +1,5 @@
 /**
- * `qmpmux show`: prints a recording for people, or the lines that pass a filter.
+ * `qmpmux show`: prints a recording for people, or the lines that pass a filter, or makes a page of it.
  *
  * @module
  */
@@ -23,9 +23,20 @@ export async function runShow(given: Given): Promise<ExitStatus> {
   if (path === undefined) {
     throw new UsageError("show: the recording is missing; name its file, or - for stdin");
   }
-  const filter = new TrafficFilter(trafficGlobs("show", given));
+  const output = given.one("html");
+  if (output !== undefined && given.has("json")) {
+    throw new UsageError("show: --html and --json exclude each other; give one");
+  }
+  const globs = trafficGlobs("show", given);
   const recording = await RecordingInput.open("show", path);
-  await (given.has("json") ? printLines(recording, filter) : printText(recording, filter));
+  if (output !== undefined) {
+    const { writePage } = await import("./show_page.ts");
+    await writePage({ recording, input: path, output, globs });
+  } else {
+    const filter = new TrafficFilter(globs);
+    await (given.has("json") ? printLines(recording, filter) : printText(recording, filter));
+  }
+  recording.checkWhole();
   return 0;
 }
 

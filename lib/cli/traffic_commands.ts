@@ -56,7 +56,10 @@ export const TAP = {
 /** `qmpmux show`. */
 export const SHOW = {
   summary: "print a recording",
-  usage: ["[--json] [--vm GLOB]... [--client GLOB]... [--command GLOB]... [--event GLOB]... FILE"],
+  usage: [
+    "[--json] [--vm GLOB]... [--client GLOB]... [--command GLOB]... [--event GLOB]... FILE",
+    "--html OUT [the same filters] FILE",
+  ],
   about: [
     "Prints a recording for people: one line for each command with its answer, event and connection. " +
     "FILE may be - for stdin.",
@@ -64,6 +67,11 @@ export const SHOW = {
   ],
   flags: {
     ...TRAFFIC_FLAGS,
+    html: {
+      value: "OUT",
+      kind: "file",
+      help: "write a page for a browser, which needs nothing else",
+    },
     json: { help: "print the lines that pass the filters, as a recording" },
   },
   operands: [{ value: "FILE", kind: "file" }],

@@ -95,7 +95,7 @@ export class TrafficText {
         return `connected${version === undefined ? "" : `, QEMU ${printable(version)}`}`;
       }
       case "connect":
-        return `connected${clientText(entry.message)}`;
+        return ["connected", clientText(entry.message)].filter((part) => part !== "").join(": ");
       case "disconnect":
         return `disconnected${reasonText(entry.message)}`;
       case "damage": {
@@ -133,9 +133,12 @@ export class TrafficText {
   }
 }
 
-/** Returns a duration of some seconds as text for people, with three digits. */
+/** Returns a duration of some seconds as text for people, with three digits or two units. */
 export function durationText(seconds: number): string {
-  if (seconds >= 100) return `${Math.round(seconds)} s`;
+  if (seconds >= 5999.5) {
+    return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  }
+  if (seconds >= 99.95) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds) % 60} s`;
   const [value, unit] = seconds >= 0.9995
     ? [seconds, "s"]
     : seconds >= 0.9995e-3
@@ -170,8 +173,8 @@ function answerText(answer: Answer): string {
   }
 }
 
-/** Returns a client as its connect line tells about it. */
-function clientText({ role, dialect, mode, capabilities, filter }: RecordedMessage): string {
+/** Returns a client as its connect line tells about it: role, dialect, mode, capabilities, events. */
+export function clientText({ role, dialect, mode, capabilities, filter }: RecordedMessage): string {
   const parts = [
     role === undefined ? [] : [`role ${role}`],
     dialect === undefined ? [] : [`dialect ${dialect}`],
@@ -179,7 +182,7 @@ function clientText({ role, dialect, mode, capabilities, filter }: RecordedMessa
     capabilities === undefined || capabilities.length === 0 ? [] : [capabilities.join("+")],
     filter === undefined ? [] : [`events ${filter.length === 0 ? "none" : filter.join("+")}`],
   ].flat();
-  return parts.length === 0 ? "" : `: ${cut(parts.join(", "), ARGUMENTS_LIMIT)}`;
+  return cut(parts.join(", "), ARGUMENTS_LIMIT);
 }
 
 function reasonText({ reason }: RecordedMessage): string {

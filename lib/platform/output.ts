@@ -19,7 +19,12 @@ export class Unread extends Error {
  * @throws Failure if stdout cannot be written
  */
 export function print(text: string): void {
-  const bytes = new TextEncoder().encode(`${text}\n`);
+  printPart(`${text}\n`);
+}
+
+/** Prints a text as it is; throws as {@linkcode print} does. */
+export function printPart(text: string): void {
+  const bytes = new TextEncoder().encode(text);
   try {
     for (let sent = 0; sent < bytes.length;) {
       sent += Deno.stdout.writeSync(bytes.subarray(sent));
