@@ -116,7 +116,7 @@ export class TrafficText {
     const what = [
       name === undefined ? unknown : this.#in("name", printable(name)),
       ...oob ? ["(out of band)"] : [],
-      ...args === undefined ? [] : [cut(args, ARGUMENTS_LIMIT)],
+      ...args === undefined || args === "{}" ? [] : [cut(args, ARGUMENTS_LIMIT)],
     ].join(" ");
     const times = [
       ...wait === undefined ? [] : [`waited ${durationText(wait)}`],

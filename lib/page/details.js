@@ -111,9 +111,27 @@ function textsOf(row) {
   if (row.k !== "c") return sections;
   if (row.x === "e") {
     sections.push(textSection(`Error: ${row.y ?? ""}`, row.v ?? "", true, true));
-  } else if (row.x === "r") sections.push(textSection("Return value", row.v ?? "", false));
-  else sections.push(textSection("Reply", row.v ?? "", true, row.x === "n"));
+  } else if (row.x === "r") {
+    const value = row.v ?? "";
+    const lines = linesIn(value);
+    if (lines === undefined) sections.push(textSection("Return value", value, false));
+    else sections.push(textSection("Return value, as text", lines, true));
+  } else sections.push(textSection("Reply", row.v ?? "", true, row.x === "n"));
   return sections;
+}
+
+/**
+ * Returns the text of a JSON string that has several lines, as those of the human monitor.
+ *
+ * @param {string} json
+ */
+function linesIn(json) {
+  if (!/^".*\\n.*"$/.test(json)) return undefined;
+  try {
+    return String(JSON.parse(json)).replaceAll("\r\n", "\n");
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -13,7 +13,7 @@ import { Overview } from "./overview.js";
 import { Search } from "./search.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
-import { counted, countText } from "./format.js";
+import { counted, countText, durationText } from "./format.js";
 import { answerOf, find, headOf, make, timesOf, whoOf } from "./words.js";
 
 /** The kinds that can be chosen, each with the row kinds that it has. */
@@ -134,13 +134,15 @@ export class Page {
     }
     this.list.show(indices.slice(0, count));
     find("none", HTMLElement).hidden = count > 0;
-    const parts = [`${counted(count, "message")}${isWhole ? "" : " in view"}`];
-    if (matching < rows.length) {
-      parts.push(`${counted(matching, "match").replace("matchs", "matches")} in all`);
-    }
     this.timeline.layout.arrange(this.view, matches);
-    parts.push(`${countText(this.timeline.layout.count)} of ${counted(lanes.length, "lane")}`);
-    this.count.textContent = parts.join(" · ");
+    const shown = this.timeline.layout.count;
+    const all = counted(rows.length, "message");
+    this.count.textContent = [
+      count === rows.length ? all : `${countText(count)} of ${all}`,
+      ...matching < rows.length ? [`${countText(matching)} match`] : [],
+      ...isWhole ? [] : [`in ${durationText(to - from)} of time`],
+      `${countText(shown)} of ${counted(lanes.length, "lane")}`,
+    ].join(" · ");
   }
 
   /**

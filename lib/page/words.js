@@ -72,7 +72,7 @@ export function headOf(row) {
  * @param {Row} row
  */
 export function tailOf({ a = "" }) {
-  return oneLine(a, LIST_LIMIT);
+  return a === "{}" ? "" : oneLine(a, LIST_LIMIT);
 }
 
 /**

@@ -117,6 +117,14 @@ export class Browser implements AsyncDisposable {
     await this.#call("Emulation.setEmulatedMedia", { features });
   }
 
+  /** Returns the seconds of processor time that the page's main thread has used. */
+  async cpuTime(): Promise<number> {
+    await this.#call("Performance.enable", { timeDomain: "threadTicks" });
+    const { metrics } = await this.#call("Performance.getMetrics");
+    return (metrics as { name: string; value: number }[])
+      .find(({ name }) => name === "TaskDuration")!.value;
+  }
+
   /** Evaluates an expression in the page; returns its value. */
   async evaluate(expression: string): Promise<unknown> {
     const answer = await this.#call("Runtime.evaluate", {
