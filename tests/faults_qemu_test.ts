@@ -154,7 +154,7 @@ const LOSSES: readonly Loss[] = [
 ];
 
 const LOST =
-  '{"timestamp": …, "event": "__org.qmpmux_QEMU_LOST", "data": {"reason": "QEMU closed its monitor"}}';
+  '{"timestamp": …, "event": "__org.qmpmux_QEMU_LOST", "data": {"reason": "QEMU closed its monitor", "closed-by-qemu": true}}';
 
 for (const { name, enable, says, pending, heard } of LOSSES) {
   test(`QEMU is killed with ${name}: its clients are disconnected, and the next QEMU is served`, async () => {

@@ -158,6 +158,9 @@ export interface QemuDeps extends Pick<Deps, "mux" | "errors" | "turns" | "clock
   readonly messageLimit: number;
 }
 
+/** The end of a connection that QEMU itself has closed. */
+const CLOSED: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
+
 /** An open connection to QEMU. */
 export class Qemu implements QemuPeer {
   readonly #deps: QemuDeps;
@@ -165,7 +168,7 @@ export class Qemu implements QemuPeer {
   readonly #splitter: MessageSplitter;
   /** The process that made QEMU's socket listen, if known. */
   readonly identity: Identity | undefined;
-  #ending: QemuEnding = { kind: "closed", text: "QEMU closed its monitor" };
+  #ending: QemuEnding = CLOSED;
   /** Whether any bytes have been received. */
   heard = false;
   readonly #work: UnbrokenWork;
@@ -191,7 +194,7 @@ export class Qemu implements QemuPeer {
     await this.#connection.read((chunk) => this.#take(chunk));
     this.#connection.end();
     try {
-      this.#deps.mux.qemuLeft(this.#ending.text);
+      this.#deps.mux.qemuLeft(this.#ending.text, this.#ending === CLOSED);
     } catch (error) {
       this.#deps.errors.report("teardown", error);
     }

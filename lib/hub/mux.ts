@@ -23,7 +23,7 @@ import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting } from "../wire/reply.ts";
 import type { Administered, HubStatus } from "./administration.ts";
 import type { Hub } from "./own_commands.ts";
-import { ownEvent } from "./own_events.ts";
+import { isAskedFor, lossEvent, ownEvent } from "./own_events.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
@@ -213,23 +213,27 @@ export class Mux {
   }
 
   /**
-   * Ends the session with QEMU. With `close`, greeted clients are disconnected after what is queued
-   * for them. With `hold`, they stay connected, and their commands are answered with errors that say
-   * whether each was sent to QEMU.
+   * Ends the session with QEMU, which may have closed it itself. With `close`, greeted clients are
+   * disconnected after what is queued for them; one that asks for the event gets it first. With `hold`, they
+   * stay connected, and their commands are answered with errors that say whether each was sent to QEMU.
    */
-  qemuLeft(reason: string): void {
+  qemuLeft(reason: string, isClosedByQemu = false): void {
     this.#recorder.tap?.take({ side: "qemu", kind: "disconnect", reason });
     this.#qemu = undefined;
     this.#upSince = null;
     const wasReady = this.#upstream.state === "ready";
     if (wasReady) this.#notices.lost();
     const answerAskers = this.#dispatch.lost();
+    const lost = lossEvent(reason, isClosedByQemu, this.#options.timeOfDay());
     if (this.#options.onLoss === "close") {
+      const name = this.#eventNames.named(lost.name);
       for (const monitor of [...this.#monitors]) {
-        if (monitor.greeted && !monitor.isControl) this.dismiss(monitor, reason, "qemu");
+        if (!monitor.greeted || monitor.isControl) continue;
+        if (wasReady && isAskedFor(name, monitor)) monitor.peer.send(lost.bytes);
+        this.dismiss(monitor, reason, "qemu");
       }
     } else {
-      if (wasReady) this.#announce("QEMU_LOST", { reason });
+      if (wasReady) this.#spread(lost);
       answerAskers();
     }
     this.#rest();
@@ -331,10 +335,6 @@ export class Mux {
   }
 
   /** Sends an event of our own. */
-  #announce(name: string, data: object): void {
-    this.#spread(ownEvent(name, this.#options.timeOfDay(), data));
-  }
-
   #spread(event: Event): void {
     const name = this.#eventNames.named(event.name);
     let clients = this.#subscriptions.tell(name, event.bytes);
@@ -364,7 +364,8 @@ export class Mux {
     }
     this.#subscriptions.beginSession(this.#sessions);
     if (this.#sessions > 1 && this.#options.onLoss === "hold") {
-      this.#announce("QEMU_BACK", { version: greeting.version.join(".") });
+      const data = { version: greeting.version.join(".") };
+      this.#spread(ownEvent("QEMU_BACK", this.#options.timeOfDay(), data));
     }
     for (const monitor of this.#ungreeted.keys()) {
       this.#contain(monitor, () => {

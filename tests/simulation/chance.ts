@@ -28,8 +28,14 @@ const ROLES: readonly RoleName[] = [
 ];
 /** The roles that may pass descriptors. */
 const FREE_ROLES: readonly RoleName[] = ["full", "guest", "admin"];
-const FILTERS: readonly (readonly string[])[] = [["STOP"], ["S*", "R*"], ["*"], []];
 const OWN = "__org.qmpmux_";
+const FILTERS: readonly (readonly string[])[] = [
+  ["STOP"],
+  ["S*", "R*"],
+  ["*"],
+  ["STOP", `${OWN}QEMU_LOST`],
+  [],
+];
 
 /** Malformed input that leaves nothing open, and the number of errors that it causes. */
 const DAMAGE: readonly (readonly [string, number])[] = [

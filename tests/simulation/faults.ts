@@ -256,8 +256,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a QEMU that was never ready is reported as lost",
     file: "hub/mux.ts",
-    from: "if (wasReady) this.#announce(",
-    to: "this.#announce(",
+    from: "if (wasReady) this.#spread(",
+    to: "this.#spread(",
   },
   {
     name: "the end of a drain is not reported when QEMU disconnects meanwhile",
@@ -326,9 +326,21 @@ export const FAULTS: readonly Fault[] = [
     to: "",
   },
   {
+    name: "a client that has asked to be told of the loss is not",
+    file: "hub/mux.ts",
+    from: "if (wasReady && isAskedFor(name, monitor)) monitor.peer.send(lost.bytes);",
+    to: "",
+  },
+  {
+    name: "a client is told of the loss that has not asked for it by name",
+    file: "hub/own_events.ts",
+    from: "return monitor.filter?.includes(name.text) === true && monitor.wants(name);",
+    to: "return monitor.wants(name);",
+  },
+  {
     name: "a client is not ended though an administrator is told so",
     file: "hub/administration.ts",
-    from: 'vm.dismiss(monitor, `disconnected by ${asker.name}`, "kicked");',
+    from: 'vm.dismiss(monitor, `disconnected by ${own}${process}`, "kicked");',
     to: "",
   },
   {

@@ -321,11 +321,15 @@ export class Model {
     this.#holdings.lost();
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") continue;
-      if (this.#setting.onLoss === "close") {
+      const isClosed = this.#setting.onLoss === "close";
+      // A client that is closed is told only if it has asked for the event by its name.
+      if (wasReady && (!isClosed || seat.filter?.includes(`${OWN}QEMU_LOST`))) {
+        this.#marker(seat, "QEMU_LOST", `{"reason": "${reason}"}`);
+      }
+      if (isClosed) {
         seat.mustClose = true;
         continue;
       }
-      if (wasReady) this.#marker(seat, "QEMU_LOST", `{"reason": "${reason}"}`);
       for (const entry of [...seat.pending]) {
         if (entry.answer !== undefined) continue;
         const { name } = entry.command!;

@@ -201,7 +201,8 @@ S: {"return": {}}`,
           grant: [
             [
               `\`${OWN_PREFIX}QEMU_LOST\``,
-              "QEMU has disconnected; `data` has a `reason`. Pending commands are answered with an error. " +
+              "QEMU has disconnected; `data` has a `reason`, and `closed-by-qemu` with the value true if QEMU " +
+              "itself has closed the connection. Pending commands are answered with an error. " +
               "It says whether the effect is unknown, or the command was not sent to QEMU.",
             ],
             [
@@ -212,7 +213,8 @@ S: {"return": {}}`,
           ],
         },
         "Without this option, clients receive QEMU's last bytes, then the end of the stream, as from " +
-        "QEMU's own monitor.",
+        `QEMU's own monitor. A client whose event filter names \`${OWN_PREFIX}QEMU_LOST\` without wildcards ` +
+        "gets that event before the end.",
       ],
       [
         "REFUSALS",
