@@ -118,7 +118,7 @@ async function opened(address: Address, greeted: () => void): Promise<Qmp> {
 }
 
 /** Returns the failure for a monitor that cannot be reached. */
-function unreachable(address: Address, { problem, message }: ConnectError): Failure {
+export function unreachable(address: Address, { problem, message }: ConnectError): Failure {
   const text = addressText(address);
   switch (problem) {
     case "absent":
@@ -143,7 +143,7 @@ function unreachable(address: Address, { problem, message }: ConnectError): Fail
 }
 
 /** Returns the failure for an error of the client; returns any other error unchanged. */
-function failureOf(error: unknown, address: Address): unknown {
+export function failureOf(error: unknown, address: Address): unknown {
   if (error instanceof NotQmpError) {
     const text = addressText(address);
     return new Failure(69, `${text} does not speak QMP; use the address of a monitor`);

@@ -76,11 +76,11 @@ export const MONITOR_COMMANDS = {
     ],
   },
   wait: {
-    summary: "wait for QEMU, an event or a status of the VM",
-    usage: ["[--socket ADDR] [--event GLOB | --status STATUS] [--timeout S]"],
+    summary: "wait for QEMU, an event, a status of the VM, or the end of QEMU",
+    usage: ["[--socket ADDR] [--event GLOB | --status STATUS | --gone] [--timeout S]"],
     about: [
       "Waits until QEMU answers. With --event, waits for that event and prints it; with --status, " +
-      "waits until query-status reports that status.",
+      "waits until query-status reports that status; with --gone, waits until QEMU has ended.",
     ],
     flags: {
       socket: socketFlag("the monitor to connect to"),
@@ -95,6 +95,7 @@ export const MONITOR_COMMANDS = {
         ],
         help: "wait until the VM has this status: running, paused, shutdown, ...",
       },
+      gone: { help: "wait until QEMU has ended, or is not there" },
       timeout: TIMEOUT,
     },
   },

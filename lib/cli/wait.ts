@@ -1,5 +1,5 @@
 /**
- * `qmpmux wait`: waits until QEMU answers, an event arrives, or the VM has a status.
+ * `qmpmux wait`: waits until QEMU answers, an event arrives, the VM has a status, or QEMU has ended.
  *
  * @module
  */
@@ -37,14 +37,21 @@ const ANSWER_LENGTH_LIMIT = 65536;
 export async function runWait(given: Given): Promise<ExitStatus> {
   const event = given.one("event");
   const status = given.one("status");
-  if (event !== undefined && status !== undefined) {
-    throw new UsageError("wait: --event and --status exclude each other; give one");
+  const aims = ["event", "status", "gone"].filter((flag) =>
+    given.has(flag) || given.all(flag).length > 0
+  );
+  if (aims.length > 1) {
+    throw new UsageError(`wait: --${aims[0]} and --${aims[1]} exclude each other; give one`);
   }
   if (event !== undefined) checkEvent("wait", "event", event);
   if (status !== undefined && !STATUSES.includes(status)) {
     throw new UsageError(`wait: unknown status "${status}"${instead(status, STATUSES)}`);
   }
   const attempt = attemptOf("wait", given);
+  if (given.has("gone")) {
+    const { waitUntilGone } = await import("./wait_gone.ts");
+    return await waitUntilGone(attempt);
+  }
   let found: string | undefined;
   const late = (): string => {
     const within = `within ${attempt.seconds} s`;

@@ -27,6 +27,8 @@ export interface Connected {
   readonly served: boolean;
   /** The other processes that are connected, as far as they are visible. */
   readonly holders: readonly MonitorHolder[];
+  /** The executable of the process that has accepted them; `undefined` if it is not visible. */
+  readonly server?: string | undefined;
 }
 
 /** Describes a holder, for people. */
@@ -74,13 +76,17 @@ export function connectedTo(path: string): Connected | undefined {
 
 function look(libc: Calls, path: string): Connected | undefined {
   const peers = new Set<number>();
+  const accepted = new Set<number>();
   const file = inodeOf(path);
   let isSeen = false;
   for (const socket of socketsOf(libc)) {
     if (socket.name !== path && (file === undefined || socket.file !== file)) continue;
     if (socket.isListening) isSeen = true;
     // A connection that has not been accepted yet has no inode.
-    else if (socket.inode !== 0 && socket.peer !== undefined) peers.add(socket.peer);
+    else if (socket.inode !== 0 && socket.peer !== undefined) {
+      peers.add(socket.peer);
+      accepted.add(socket.inode);
+    }
   }
   if (!isSeen) return undefined;
   const processes = processesWith(libc, peers);
@@ -88,6 +94,7 @@ function look(libc: Calls, path: string): Connected | undefined {
     accepted: peers.size > 0,
     served: processes.some(({ pid }) => pid === Deno.pid),
     holders: processes.filter(({ pid }) => pid !== Deno.pid),
+    server: processesWith(libc, accepted)[0]?.program,
   };
 }
 
