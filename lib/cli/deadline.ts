@@ -173,6 +173,11 @@ export function unanswered(seconds: number | undefined): string {
   return `no reply within ${seconds} s; the command may still run`;
 }
 
+/** Returns the message for a command that was to follow queries, which are not answered in time. */
+export function unsent(seconds: number | undefined): string {
+  return `no reply within ${seconds} s to a query before the command, which was not sent`;
+}
+
 /** Returns the message for a monitor that has greeted, but has not answered the negotiation in time. */
 function busyText(address: Address): string {
   return `${addressText(address)} sent a greeting, but has not answered qmp_capabilities: ` +

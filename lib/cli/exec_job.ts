@@ -8,7 +8,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
-import { type Attempt, inSession, unanswered } from "./deadline.ts";
+import { type Attempt, inSession, unanswered, unsent } from "./deadline.ts";
 import { choose, LOST } from "./events.ts";
 import type { Given } from "./flags.ts";
 import { type Ending, follow, type Followed, News } from "./follow.ts";
@@ -32,10 +32,11 @@ export async function execJob(
 ): Promise<ExitStatus> {
   const followed = followedIn(given);
   const display = displayOf(followed.label);
-  let isFollowing = command === undefined;
+  let [isSent, isFollowing] = [false, command === undefined];
   const late = (): string => {
     display.end();
-    return isFollowing ? lateText(followed, attempt.seconds) : unanswered(attempt.seconds);
+    if (isFollowing) return lateText(followed, attempt.seconds);
+    return isSent ? unanswered(attempt.seconds) : unsent(attempt.seconds);
   };
   return await inSession(
     { command: "exec", ...attempt, late },
@@ -49,6 +50,7 @@ export async function execJob(
       await chosen;
       // Nothing is awaited between the two: events that have come before do not count.
       const reply = command === undefined ? undefined : replyTo(qmp, command, argumentsText);
+      isSent = true;
       const news = new News(qmp, followed);
       if (reply !== undefined) print(valueOf(command!, await reply));
       isFollowing = true;

@@ -11,7 +11,7 @@ import type { Qmp } from "../client/qmp.ts";
 import type { QmpEvent } from "../client/schema.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import { type Attempt, inSession, unanswered } from "./deadline.ts";
+import { type Attempt, inSession, unanswered, unsent } from "./deadline.ts";
 import { type EventMatch, hasAll, readMatch } from "./event_match.ts";
 import { checkChoice } from "./event_schema.ts";
 import { checkEvent, choose, LOST } from "./events.ts";
@@ -37,11 +37,13 @@ export async function execUntil(
   argumentsText: string,
 ): Promise<ExitStatus> {
   const awaited = awaitedIn(given);
-  let isAnswered = false;
-  const late = (): string =>
-    isAnswered
+  let [isSent, isAnswered] = [false, false];
+  const late = (): string => {
+    if (!isSent) return unsent(attempt.seconds);
+    return isAnswered
       ? `no event ${textOf(awaited)} arrived within ${attempt.seconds} s`
       : unanswered(attempt.seconds);
+  };
   return await inSession(
     { command: "exec", ...attempt, late },
     async (qmp): Promise<ExitStatus> => {
@@ -49,6 +51,7 @@ export async function execUntil(
       await Promise.all([checkChoice(qmp, choice), choose(qmp, [awaited.glob, LOST])]);
       // Nothing is awaited between the two: events that have come before do not count.
       const reply = replyTo(qmp, command, argumentsText);
+      isSent = true;
       const event = eventAfter(qmp, awaited);
       // After an error reply nothing awaits it.
       event.catch(() => {});
