@@ -179,6 +179,21 @@ Deno.test("clients beyond the limit of lanes share one", () => {
   assertEquals(maker.clients.map(({ n }) => n), ["a/0", "a/1", "a/2", "other clients"]);
 });
 
+Deno.test("in a recording of many VMs, each QEMU has a lane", () => {
+  const made = new MadeRecording();
+  const event = { t: 1, side: "qemu", dir: "<", kind: "event", text: '{"event": "STOP"}' };
+  made.add(event);
+  made.add({ ...event, vm: "vm2" });
+  made.add({ ...event, t: 2, vm: "vm2" });
+  made.connect("a/1", 3, { vm: "vm2" });
+  const [rows, maker] = rowsOf(made);
+  assertEquals(rows.map((row) => (row as { c?: number }).c), [undefined, 0, 0, 1]);
+  assertEquals(maker.clients.map((client) => JSON.parse(JSON.stringify(client))), [
+    { n: "QEMU", vm: "vm2", q: 1 },
+    { n: "a/1", vm: "vm2" },
+  ]);
+});
+
 Deno.test("show --html writes a page of a damaged recording, and exits with 1", async () => {
   const made = new MadeRecording();
   made.event(0, "STOP");

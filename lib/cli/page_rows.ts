@@ -106,21 +106,20 @@ export class PageRows {
   /** Returns the members of a row, as `lib/page/model.js` names them. */
   #members(entry: Entry): object {
     const { line: l, t } = entry;
+    if (entry.kind === "gap") return { k: "x", l, t, z: entry.dropped };
     const c = this.#client(entry);
     switch (entry.kind) {
       case "command":
         return { k: "c", l, t, c, ...this.#commandMembers(entry) };
       case "event":
         return { k: "e", l, t, c, n: entry.name, a: this.#text(entry.data) };
-      case "gap":
-        return { k: "x", l, t, z: entry.dropped };
       case "connect":
         return { k: "+", l, t, c, a: clientText(entry.message) };
       case "disconnect":
         return { k: "-", l, t, c, a: this.#text(entry.message.reason) };
       case "greeting": {
         const version = versionOf(entry.message.text ?? "");
-        return { k: "g", l, t, a: version && `QEMU ${version}` };
+        return { k: "g", l, t, c, a: version && `QEMU ${version}` };
       }
       case "damage":
         return { k: "d", l, t, c, a: this.#text(entry.message.reason), z: entry.message.length };
@@ -150,22 +149,24 @@ export class PageRows {
     return text;
   }
 
-  /** Returns the number of an entry's client; `undefined` for QEMU. */
+  /** Returns the number of an entry's client; `undefined` for QEMU, unless that is of another VM. */
   #client(entry: Entry): number | undefined {
-    const { client: n, vm, peer } = entry;
-    if (n === undefined) return undefined;
+    const { client, vm, peer } = entry;
+    if (client === undefined && vm === this.#vm) return undefined;
+    const n = client ?? "QEMU";
     const message = entry.kind === "connect" ? entry.message : undefined;
-    const key = `${vm}\n${n}`;
+    const key = `${vm}\n${client ?? ""}`;
     const known = this.#numbers.get(key);
     if (known !== undefined) {
-      if (message) this.#clients[known] = { ...this.#clients[known], ...told(message) };
+      if (message) this.#clients[known] = { ...this.#clients[known], ...toldBy(message) };
       return known;
     }
     if (this.#clients.length >= this.#limits.clients) return this.#others();
     const process = { p: peer?.comm, pid: peer?.pid, uid: peer?.uid };
     const other = vm === this.#vm ? undefined : vm;
-    const client = { n, vm: other, ...process, ...message && told(message) };
-    const number = this.#clients.push(client) - 1;
+    const isQemu = client === undefined ? 1 : undefined;
+    const told = { n, vm: other, q: isQemu, ...process, ...message && toldBy(message) };
+    const number = this.#clients.push(told) - 1;
     this.#numbers.set(key, number);
     return number;
   }
@@ -178,6 +179,6 @@ export class PageRows {
 }
 
 /** Returns what a connect line tells about its client. */
-function told({ role, dialect, listener }: RecordedMessage): PageClient {
+function toldBy({ role, dialect, listener }: RecordedMessage): PageClient {
   return { role, dialect, listener };
 }

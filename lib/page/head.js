@@ -37,7 +37,7 @@ export function fillHead(content) {
     [...figure(commands.length, "command")],
     [...figure(failed, "error"), failed > 0],
     [...figure(rows.filter(({ k }) => k === "e").length, "event")],
-    [...figure(clients.length, "client")],
+    [...figure(clients.filter(({ q }) => !q).length, "client")],
     [durationText(longest("w")), "longest wait"],
     [durationText(longest("r")), "longest run"],
   ]);

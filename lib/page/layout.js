@@ -44,7 +44,10 @@ export class Layout {
     this.count = 0;
     for (const [number, lane] of lanes.entries()) {
       this.tops[number] = top;
-      if (number > 0 && view !== undefined && !isInView(lane, this.model, view, matches)) continue;
+      const isUsed = number === 0
+        ? lane.rows.length > 0 || lanes.length === 1
+        : view === undefined || isInView(lane, this.model, view, matches);
+      if (!isUsed) continue;
       top += lane.depth * PITCH + 2 * PADDING;
       this.count++;
     }

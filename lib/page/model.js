@@ -25,9 +25,9 @@
 
 /**
  * A client: its name, its VM if that is another one, its program, process and user, its role, dialect and
- * listener.
+ * listener. `q` marks the QEMU of another VM.
  *
- * @typedef {{ n: string, vm?: string, p?: string, pid?: number, uid?: number, role?: string,
+ * @typedef {{ n: string, vm?: string, q?: 1, p?: string, pid?: number, uid?: number, role?: string,
  *   dialect?: string, listener?: string }} Client
  */
 

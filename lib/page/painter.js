@@ -198,7 +198,7 @@ function label({ context, palette, labels }, lane, top, bottom) {
   const right = fittingText(context, oneLine(name, NAME_LIMIT), 14, y, labels - 22);
   context.font = FONT;
   context.fillStyle = palette.muted;
-  const more = client === undefined ? "events" : client.p ?? client.role ?? "";
+  const more = client === undefined || client.q ? "events" : client.p ?? client.role ?? "";
   fittingText(context, oneLine(more, NAME_LIMIT), right + 8, y, labels - 16 - right);
   context.restore();
 }
