@@ -309,6 +309,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "observe/audit": ["observe/observer", "observe/secrets"],
   "observe/metrics_recorder": ["observe/observer", "observe/prometheus"],
   "observe/recording_reader": ["observe/recording_line"],
+  "observe/recording_sequence": ["observe/recording_line", "observe/recording_reader"],
   "observe/recording_writer": [
     "observe/recording_line",
     "observe/source_lines",

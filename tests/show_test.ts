@@ -129,6 +129,26 @@ Deno.test("show --json keeps members that it does not know", async () => {
   });
 });
 
+Deno.test("show takes the files of a recording that was rotated for one", async () => {
+  const one = made();
+  one.connect("ops/2", 5);
+  const two = new MadeRecording({ time: "2026-01-02T03:05:05.000Z" });
+  two.connect("ops/2", 0);
+  two.exchange({ client: "ops/2", t: 1, name: "cont", wait: 0.001, run: 0.002 });
+  const { code, stdout, stderr } = await show(one.text + two.text);
+  assertEquals([code, stderr], [0, ""]);
+  const more = "03:05:06.000 ops/2: cont → {} [waited 1 ms, ran 2 ms]\n";
+  assertEquals(stdout, `${TEXT}03:04:10.000 ops/2: connected\n${more}`);
+  const excerpt = (await show(one.text + two.text, "--json", "--command", "cont")).stdout;
+  const lines = excerpt.trimEnd().split("\n").slice(1).map((line) => JSON.parse(line));
+  assertEquals(
+    lines.map(({ t, of, for: asked }) => [t, of ?? asked]),
+    [[61, undefined], [61.001, [2]], [61.003, 3], [61.003, 2]],
+  );
+  const header = TEXT.split("\n").slice(0, 2).join("\n");
+  assertEquals((await show(excerpt)).stdout, `${header}\n${more}`);
+});
+
 Deno.test("show names damaged lines by their numbers, leaves them out, and exits with 1", async () => {
   const { lines } = made();
   const whole = lines.slice(0, 2).join("\n");

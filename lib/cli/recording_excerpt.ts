@@ -31,13 +31,18 @@ export class RecordingExcerpt {
     this.#vm = vm;
   }
 
-  /** Takes the next line with its text; returns the line for the excerpt, if it passes. */
-  take(number: number, line: RecordingLine, text: string): string | undefined {
+  /**
+   * Takes the next line.
+   *
+   * @param text the line as it was written, unless it has been changed
+   * @returns the line for the excerpt, if it passes
+   */
+  take(number: number, line: RecordingLine, text: string | undefined): string | undefined {
     const references = line.kind === "gap" ? {} : this.#references(line);
     if (references === undefined) return undefined;
     this.#last++;
     if (line.kind === "command") this.#note(number);
-    return withReferences(text, line, references);
+    return textWith(line, text, references);
   }
 
   /** Returns the lines to which a line refers, as numbers of the excerpt; `undefined` if it does not pass. */
@@ -89,12 +94,10 @@ function nameOf(line: RecordedMessage): string | undefined {
   return commandName(commandMembers(textOf(line)))[0];
 }
 
-/** Returns the text of a line with these references in place of its own. */
-function withReferences(text: string, line: RecordingLine, references: References): string {
-  if (line.kind === "gap") return text;
-  const { of: own, for: asked } = line;
+/** Returns a line with these references in place of its own, as it was written if nothing changes. */
+function textWith(line: RecordingLine, text: string | undefined, references: References): string {
+  if (line.kind === "gap") return text ?? JSON.stringify({ t: line.t, dropped: line.dropped });
+  const { of: own, for: asked, ...members } = line;
   const isSame = own === references.of && asked?.join() === references.for?.join();
-  if (isSame) return text;
-  const { of: _of, for: _for, ...members } = line;
-  return JSON.stringify({ ...members, ...references });
+  return isSame && text !== undefined ? text : JSON.stringify({ ...members, ...references });
 }

@@ -8,14 +8,15 @@ import { Failure } from "../platform/failure.ts";
 import { LINE_LIMIT, LineFile } from "../platform/line_file.ts";
 import { say } from "../platform/log.ts";
 import type { RecordingHeader, RecordingLine } from "../observe/recording_line.ts";
-import { readHeader, readRecordingLine } from "../observe/recording_reader.ts";
+import { readHeader } from "../observe/recording_reader.ts";
+import { RecordingSequence } from "../observe/recording_sequence.ts";
 
 /** A line after the header. */
 export interface NumberedLine {
   /** Its number; the header is line 1. */
   readonly number: number;
-  /** Its text, without the line end. */
-  readonly text: string;
+  /** Its text, unless numbers and times in it have been changed. */
+  readonly text: string | undefined;
   /** Its content. */
   readonly line: RecordingLine;
 }
@@ -66,8 +67,12 @@ export class RecordingInput {
     return new RecordingInput(command, file, lines, [header, text]);
   }
 
-  /** Returns the lines after the header, once. A damaged line is named on stderr and left out. */
+  /**
+   * Returns the lines after the header, once. A damaged line is named on stderr and left out. If another
+   * file of the recording follows, its lines continue.
+   */
   async *lines(): AsyncGenerator<NumberedLine> {
+    const sequence = new RecordingSequence(this.header);
     let number = 1;
     /** The problem of the line before, which is known to be the last one only at the end. */
     let problem: string | undefined;
@@ -75,9 +80,10 @@ export class RecordingInput {
       number++;
       if (problem !== undefined) this.#report(number - 1, problem);
       problem = undefined;
-      const line = text.length > LINE_LIMIT ? { wrong: TOO_LONG } : readRecordingLine(text);
+      const line = text.length > LINE_LIMIT ? { wrong: TOO_LONG } : sequence.read(number, text);
+      if (line === undefined) continue;
       if ("wrong" in line) problem = line.wrong;
-      else yield { number, text, line };
+      else yield { number, line, text: sequence.isMoved ? undefined : text };
     }
     if (problem !== undefined && this.#file.isComplete) this.#report(number, problem);
     else if (problem !== undefined) {

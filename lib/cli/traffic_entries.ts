@@ -128,6 +128,8 @@ export class TrafficEntries {
   readonly #waiting = new Map<number, Waiting>();
   #waitingChars = 0;
   readonly #clients = new Map<string, Client>();
+  /** The VMs whose QEMU is connected. */
+  readonly #greeted = new Set<string>();
   /** The lines with damage, whose replies have nothing to tell. */
   readonly #damaged = new Set<number>();
 
@@ -157,13 +159,11 @@ export class TrafficEntries {
         remember(this.#damaged, number);
         return this.#connection(number, line, line.kind);
       case "connect":
-        remember(this.#clients, this.#keyOf(line), { peer: line.peer, waiting: new Set() });
-        return this.#connection(number, line, line.kind);
+        return this.#connect(number, line);
       case "disconnect":
         return this.#disconnect(number, line);
       case "greeting":
-        // A client's greeting is that of QEMU again.
-        return line.side === "client" ? [] : this.#connection(number, line, line.kind);
+        return this.#greeting(number, line);
     }
   }
 
@@ -231,6 +231,22 @@ export class TrafficEntries {
     return [{ kind: "event", ...place, name: whole && shortened(whole, NAME_LIMIT), data }];
   }
 
+  /** Takes a client that connects; each later file of a recording tells again of those that are there. */
+  #connect(number: number, message: RecordedMessage): readonly Entry[] {
+    const key = this.#keyOf(message);
+    if (this.#clients.has(key)) return [];
+    remember(this.#clients, key, { peer: message.peer, waiting: new Set() });
+    return this.#connection(number, message, "connect");
+  }
+
+  /** Takes a greeting; that of a client, and that at the beginning of a later file, is QEMU's again. */
+  #greeting(number: number, message: RecordedMessage): readonly Entry[] {
+    const key = this.#keyOf(message);
+    if (message.side === "client" || this.#greeted.has(key)) return [];
+    remember(this.#greeted, key);
+    return this.#connection(number, message, "greeting");
+  }
+
   #connection(
     line: number,
     message: RecordedMessage,
@@ -246,6 +262,7 @@ export class TrafficEntries {
     const entries = waiting.map((each) => this.#unanswered(each, "before it disconnected"));
     const end = this.#connection(number, message, "disconnect");
     if (message.side === "client") this.#clients.delete(key);
+    else this.#greeted.delete(key);
     return [...entries, ...end];
   }
 
