@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import type { RecordingLine } from "../lib/observe/recording_line.ts";
 import { readHeader, readRecordingLine } from "../lib/observe/recording_reader.ts";
 
 const TIME = "2026-01-02T03:04:05.000Z";
@@ -26,7 +27,13 @@ function lineError(members: Record<string, unknown>): string {
 }
 
 Deno.test("readHeader() reads a header, whose unknown members it ignores", () => {
-  const header = { time: TIME, vm: "vm1", version: "0.1.0", greeting: '{"QMP": {}}' };
+  const header = {
+    time: TIME,
+    vm: "vm1",
+    version: "0.1.0",
+    greeting: '{"QMP": {}}',
+    removed: "(removed)",
+  };
   const text = JSON.stringify({ "qmpmux-recording": 1, ...header, host: "h" });
   assertEquals(readHeader(text), header);
 });
@@ -56,6 +63,10 @@ Deno.test("readHeader() refuses what is not a header", () => {
   assertEquals(headerError({ "qmpmux-recording": 1, time: "now" }), '"time" is not a time');
   const vm = { "qmpmux-recording": 1, time: TIME, vm: 1 };
   assertEquals(headerError(vm), '"vm" is not a name');
+  for (const removed of [1, ""]) {
+    const header = { "qmpmux-recording": 1, time: TIME, removed };
+    assertEquals(headerError(header), '"removed" is not a name');
+  }
 });
 
 Deno.test("readRecordingLine() reads each kind of line", () => {
@@ -116,4 +127,9 @@ Deno.test("readRecordingLine() names what is wrong", () => {
   assertEquals(lineError({ for: [1.5] }), '"for" is not a list of numbers of lines');
   assertEquals(lineError({ dir: "=" }), '"dir" is not ">" or "<"');
   assertEquals(lineError({ peer: { pid: "1" } }), '"peer" is not a process');
+});
+
+Deno.test("readRecordingLine() reads a message that was too long to be recorded", () => {
+  const line = { t: 1, side: "client", client: "mux/1", kind: "reply", dir: "<", length: 2097152 };
+  assertEquals(readRecordingLine(JSON.stringify(line)), line as unknown as RecordingLine);
 });

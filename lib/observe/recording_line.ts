@@ -23,6 +23,8 @@ export interface RecordingHeader {
   readonly version?: string | undefined;
   /** The greeting of QEMU, if it was connected at the beginning. */
   readonly greeting?: string | undefined;
+  /** The text that takes the place of secrets; without it they are kept. */
+  readonly removed?: string | undefined;
 }
 
 /** The kinds of lines about messages and connections. */
@@ -77,7 +79,7 @@ export interface RecordedMessage {
   readonly wait?: number | undefined;
   /** Seconds that a command was at QEMU. */
   readonly run?: number | undefined;
-  /** For damage: the number of its bytes. */
+  /** The number of its bytes, for damage, and for a message that is too long to be recorded. */
   readonly length?: number | undefined;
   /** The reason of damage or of a disconnect. */
   readonly reason?: string | undefined;

@@ -48,12 +48,15 @@ export function readHeader(text: string): RecordingHeader | DamagedLine {
         "use a newer qmpmux",
     };
   }
-  const { time, vm, version, greeting } = present(members);
+  const { time, vm, version, greeting, removed } = present(members);
   if (!isText(time) || Number.isNaN(Date.parse(time))) return { wrong: '"time" is not a time' };
   if (vm !== undefined && !isName(vm)) return notA("vm", "a name");
   if (!isMaybeText(version)) return notA("version", "a text");
   if (!isMaybeText(greeting)) return notA("greeting", "a text");
-  return present({ time, vm, version, greeting }) as unknown as RecordingHeader;
+  if (removed !== undefined && (!isName(removed) || removed === "")) {
+    return notA("removed", "a name");
+  }
+  return present({ time, vm, version, greeting, removed }) as unknown as RecordingHeader;
 }
 
 /** Reads a later line. */
@@ -76,10 +79,11 @@ function messageOf(given: Members): RecordedMessage | DamagedLine {
     const value = members[name];
     if (value !== undefined && !accepts(value)) return notA(name, expected);
   }
-  const { kind, side, client, text, base64 } = members;
+  const { kind, side, client, text, base64, length } = members;
   if (side !== "client" && side !== "qemu") return notA("side", '"client" or "qemu"');
   if (side === "client" && client === undefined) return { wrong: '"client" is missing' };
-  if (text === undefined && base64 === undefined && TEXT_KINDS.has(kind)) {
+  const hasContent = [text, base64, length].some((each) => each !== undefined);
+  if (!hasContent && TEXT_KINDS.has(kind)) {
     return { wrong: '"text" is missing' };
   }
   // Every member has been checked.

@@ -1,0 +1,81 @@
+/**
+ * The comparison of a command with recorded ones.
+ *
+ * @module
+ */
+
+import { parseExact } from "../client/exact_json.ts";
+import { nearest } from "../policy/suggestion.ts";
+import { argumentsText, type Command } from "../wire/message.ts";
+import { printable } from "../wire/printable.ts";
+import { shortened } from "../wire/shortened.ts";
+import type { RecordedCommand } from "./play.ts";
+
+/** The most characters of a command in a message for people. */
+const SHOWN_LENGTH = 200;
+
+/**
+ * Returns whether a command is the recorded one: the same name, lane and arguments.
+ *
+ * @param mark the text that stands for what was removed; a string with it matches anything
+ */
+export function isRecorded(
+  { command: recorded }: RecordedCommand,
+  given: Command,
+  mark: string | undefined,
+): boolean {
+  if (recorded.name !== given.name || recorded.oob !== given.oob) return false;
+  const [expected, found] = [argumentsText(recorded), argumentsText(given)];
+  if (expected === found) return true;
+  return matches(parseExact(expected), parseExact(found), mark);
+}
+
+/** Returns whether a value is the recorded one, whatever the order of members. */
+function matches(recorded: unknown, given: unknown, mark: string | undefined): boolean {
+  if (mark !== undefined && typeof recorded === "string" && recorded.includes(mark)) return true;
+  if (!isContainer(recorded) || !isContainer(given)) return recorded === given;
+  if (Array.isArray(recorded) !== Array.isArray(given)) return false;
+  const keys = Object.keys(recorded);
+  return keys.length === Object.keys(given).length &&
+    keys.every((key) => Object.hasOwn(given, key) && matches(recorded[key], given[key], mark));
+}
+
+function isContainer(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/**
+ * Finds the recorded command that is nearest to another: of the same name with the most arguments in
+ * common, or of the most similar name.
+ */
+export function nearestRecorded(
+  given: Command,
+  recorded: Iterable<RecordedCommand>,
+): RecordedCommand | undefined {
+  const first = new Map<string, RecordedCommand>();
+  const args = Object.entries(parseExact(argumentsText(given)) as object);
+  let best: RecordedCommand | undefined;
+  let most = -1;
+  for (const each of recorded) {
+    const { command } = each;
+    if (!first.has(command.name)) first.set(command.name, each);
+    if (command.name !== given.name) continue;
+    const others = parseExact(argumentsText(command)) as Readonly<Record<string, unknown>>;
+    const common = args.filter(([key, value]) =>
+      Object.hasOwn(others, key) && matches(others[key], value, undefined)
+    ).length;
+    if (common > most) {
+      [best, most] = [each, common];
+    }
+  }
+  if (best !== undefined) return best;
+  const name = nearest(given.name, [...first.keys()]);
+  return name === undefined ? undefined : first.get(name);
+}
+
+/** Returns a command as text for people: its name, and its arguments if it has any. */
+export function commandText(command: Command): string {
+  const args = argumentsText(command);
+  const text = args === "{}" ? command.name : `${command.name} ${args}`;
+  return printable(shortened(text, SHOWN_LENGTH));
+}
