@@ -33,11 +33,36 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 
 /** Along these arrows files of one floor import each other; `a: ["b"]` means a ─► b. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  "testing/answer": ["testing/fault"],
   "testing/argument_check": ["testing/masked_types"],
+  "testing/fake_qemu": [
+    "testing/answer",
+    "testing/fake_connection",
+    "testing/fault",
+    "testing/memory_socket",
+    "testing/qemu_version",
+    "testing/schema_answers",
+    "testing/schema_check",
+    "testing/script",
+  ],
+  "testing/mod": [
+    "testing/answer",
+    "testing/fake_qemu",
+    "testing/memory_socket",
+    "testing/schema_answers",
+    "testing/script",
+  ],
   "testing/player": ["testing/play", "testing/recorded_match"],
   "testing/recorded_match": ["testing/play"],
   "testing/recording_play": ["testing/play", "testing/recorded_id"],
+  "testing/schema_answers": [
+    "testing/answer",
+    "testing/emptiest",
+    "testing/qemu_version",
+    "testing/schema_check",
+  ],
   "testing/schema_check": ["testing/argument_check", "testing/masked_types"],
+  "testing/script": ["testing/answer", "testing/fault", "testing/same"],
   "client/declarations": [
     "client/introspection",
     "client/type_graph",
@@ -181,6 +206,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "platform/paths": ["platform/failure"],
   "platform/poller": ["platform/libc", "platform/libc_symbols", "platform/log"],
   "platform/process_name": ["platform/libc_symbols"],
+  "platform/server_socket": ["platform/client_socket"],
   "platform/socket_activation": ["platform/failure", "platform/runtime", "platform/stream"],
   "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],
   "platform/stream": ["platform/libc"],

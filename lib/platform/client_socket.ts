@@ -64,6 +64,11 @@ async function connectDeno(address: Address, signal: AbortSignal): Promise<Clien
   const socket = address.transport === "unix"
     ? await Deno.connect(address)
     : await Deno.connect({ hostname: address.hostname, port: address.port, signal });
+  return denoSocket(socket);
+}
+
+/** Returns a connected socket of Deno as a client's. */
+export function denoSocket(socket: Deno.Conn | Deno.TcpConn): ClientSocket {
   if ("setNoDelay" in socket) socket.setNoDelay(true);
   const buffer = new Uint8Array(BUFFER_BYTES);
   return {
@@ -92,12 +97,19 @@ interface NodeNet {
   ): NodeSocket;
 }
 
-interface NodeSocket {
+/** The parts of a socket of `node:net` that are used here. */
+export interface NodeSocket {
+  /** Sets the listener of an event. */
   on(event: "connect" | "readable" | "end" | "close", listener: () => void): void;
+  /** Sets the listener of errors. */
   on(event: "error", listener: (error: Error) => void): void;
+  /** Returns the bytes that have arrived; `null` if there are none. */
   read(): Uint8Array | null;
+  /** Writes bytes. */
   write(bytes: Uint8Array, done: (error?: Error | null) => void): void;
+  /** Sends small writes at once. */
   setNoDelay(enable: boolean): void;
+  /** Closes the socket. */
   destroy(): void;
 }
 
@@ -124,8 +136,8 @@ async function connectNode(address: Address, signal: AbortSignal): Promise<Clien
   return client;
 }
 
-/** A socket of `node:net`. */
-class NodeClientSocket implements ClientSocket {
+/** A socket of `node:net` as a client's. */
+export class NodeClientSocket implements ClientSocket {
   /** Resolves when the socket is connected; rejects with the reason if it is not. */
   readonly connected: Promise<void>;
   readonly #socket: NodeSocket;
@@ -133,6 +145,7 @@ class NodeClientSocket implements ClientSocket {
   #failed: unknown;
   #change: PromiseWithResolvers<void> | undefined;
 
+  /** Takes over a socket, from which nothing has been read. */
   constructor(socket: NodeSocket) {
     this.#socket = socket;
     const { promise, resolve, reject } = Promise.withResolvers<void>();

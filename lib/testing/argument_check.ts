@@ -43,23 +43,36 @@ function wrongType(name: string, expected: string): string {
   return `Invalid parameter type for '${name}', expected: ${expected}`;
 }
 
+/** The owner of a value that is not a member. */
+const NO_OWNER: SchemaObject = {
+  kind: "object",
+  members: [],
+  tag: undefined,
+  variants: new Map(),
+  isDeprecated: false,
+  isUnstable: false,
+};
+
 /** An integer in JSON: its digits without a fraction or an exponent. */
 const INTEGER = /^-?\d+$/;
 /** The most characters of an integer of 64 bits. */
 const INTEGER_CHARS = 20;
 const TWO_64 = 1n << 64n;
+/** The version whose text names what is no integer. */
+const ANY_VERSION: Version = [11, 1];
 
 /** Checks values against the types of one schema. */
 export class ArgumentCheck {
   readonly #schema: Introspection;
-  readonly #version: Version;
+  readonly #version: Version | undefined;
 
   /**
    * Creates a check of a schema.
    *
-   * @param version the version of its QEMU, for what the schema does not tell
+   * @param version the version of its QEMU, for what the schema does not tell; without it, any integer
+   *   of 64 bits is right
    */
-  constructor(schema: Introspection, version: Version) {
+  constructor(schema: Introspection, version: Version | undefined) {
     this.#schema = schema;
     this.#version = version;
   }
@@ -72,6 +85,15 @@ export class ArgumentCheck {
    */
   problem(bytes: Uint8Array, type: string): string | undefined {
     return this.#object(bytes, this.#type(type) as SchemaObject, undefined);
+  }
+
+  /**
+   * Returns the error for a value of a type, or `undefined` if the schema allows it.
+   *
+   * @param name the name that stands for it in the error
+   */
+  valueProblem(bytes: Uint8Array, type: string, name: string): string | undefined {
+    return this.#value(bytes, type, { outer: undefined, key: name, owner: NO_OWNER });
   }
 
   #type(name: string): SchemaType {
@@ -178,10 +200,11 @@ export class ArgumentCheck {
   }
 
   #integer(cursor: Cursor, place: Place): string | undefined {
-    const type = integerType(memberOf(place), place.owner, this.#version);
+    let value = integerAt(cursor);
+    if (this.#version === undefined && value !== undefined && value < TWO_64) return undefined;
+    const type = integerType(memberOf(place), place.owner, this.#version ?? ANY_VERSION);
     const isUnsigned = type.startsWith("u");
     const wide = isUnsigned ? "uint64" : "int64";
-    let value = integerAt(cursor);
     if (value === undefined || value < RANGES.int64[0] || value > RANGES[wide][1]) {
       return isUnsigned
         ? `Parameter '${pathOf(place)}' expects uint64`

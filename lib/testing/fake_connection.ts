@@ -1,0 +1,202 @@
+/**
+ * One connection to a fake QEMU: the virtual monitor of `lib/session`, on a socket.
+ *
+ * Its framing, handshake, ids, order of replies and limits are those of qmpmux, which were compared
+ * with QEMU's byte by byte.
+ *
+ * @module
+ */
+
+import type { ClientSocket } from "../platform/client_socket.ts";
+import { isEnded } from "../platform/client_socket.ts";
+import type { Grant } from "../policy/admission.ts";
+import type { EventName } from "../policy/event_filter.ts";
+import { defaultLimits } from "../policy/limits.ts";
+import { Role } from "../policy/policy.ts";
+import { Monitor } from "../session/monitor.ts";
+import { readCommand } from "../wire/command_reader.ts";
+import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
+import type { Command, Event, Greeting, Reply } from "../wire/message.ts";
+
+type Ticket = ReturnType<Monitor["reserve"]>;
+
+/** A client that may do everything; the fake QEMU asks no role. */
+const GRANT: Grant = {
+  name: "fake",
+  dialect: "qmp",
+  role: new Role({ name: "full", rules: [], events: undefined, administers: false }),
+  events: undefined,
+  caches: false,
+  joins: false,
+  limits: defaultLimits("full"),
+};
+
+/** A command that waits for its reply. */
+export interface PendingCommand {
+  /** The command. */
+  readonly command: Command;
+  /** The connection that it came by. */
+  readonly connection: FakeConnection;
+  /** Sends the reply in its turn. */
+  reply(reply: Reply): void;
+  /** Gives up: no reply will come. */
+  abandon(): void;
+}
+
+/** Runs a command. */
+export type Runner = (pending: PendingCommand) => void;
+
+/** A connection. */
+export class FakeConnection {
+  readonly #socket: ClientSocket;
+  readonly #monitor: Monitor;
+  readonly #run: Runner;
+  #written: Promise<void> = Promise.resolve();
+  /** The bytes that are still sent before the connection is closed. */
+  #left = Infinity;
+  #isClosed = false;
+  #paused = false;
+  /** Whether the client has ended its stream. */
+  #hasEnded = false;
+  /** The commands that will get a reply. */
+  #pending = 0;
+  #changed = Promise.withResolvers<void>();
+
+  /** Creates a connection that runs its commands by a function. */
+  constructor(socket: ClientSocket, number: number, run: Runner) {
+    this.#socket = socket;
+    this.#run = run;
+    const send = (bytes: Uint8Array): void => this.#write(bytes);
+    this.#monitor = new Monitor(
+      {
+        send,
+        sendReply: send,
+        close: () => this.close(),
+        pause: () => void (this.#paused = true),
+        resume: () => {
+          this.#paused = false;
+          this.#change();
+        },
+      },
+      GRANT,
+      number,
+    );
+  }
+
+  /** Whether it has been closed. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Greets the client and serves it to the end of its stream, and until its commands are answered. */
+  async serve(greeting: Greeting): Promise<void> {
+    this.#monitor.greet(greeting);
+    const splitter = new FrameSplitter(this.#monitor.grammar);
+    for (let chunk = await this.#read(); chunk !== null;) {
+      splitter.load(chunk);
+      // Reading ahead tells when a client leaves that waits for a reply.
+      const next = this.#read();
+      for (let input = splitter.next(); input !== undefined; input = splitter.next()) {
+        this.#take(input);
+        while (this.#paused && !this.#isOver) await this.#changed.promise;
+        if (this.#isOver && this.#paused) break;
+      }
+      chunk = await next;
+    }
+    while (this.#pending > 0 && !this.#isClosed) await this.#changed.promise;
+    await this.finish();
+  }
+
+  /** Whether nobody waits for anything: it is closed, or the client has ended and has all replies. */
+  get #isOver(): boolean {
+    return this.#isClosed || (this.#hasEnded && this.#pending === 0);
+  }
+
+  /** Sends an event, if the client has finished its negotiation. */
+  sendEvent(name: EventName, event: Event): void {
+    if (this.#monitor.wants(name)) this.#monitor.sendEvent(event);
+  }
+
+  /** Closes the connection after some bytes more. */
+  cutAfter(bytes: number): void {
+    this.#left = bytes;
+    if (bytes === 0) this.close();
+  }
+
+  /** Sends what is queued, then closes the connection. */
+  async finish(): Promise<void> {
+    await this.#written;
+    this.close();
+  }
+
+  /** Closes the connection at once. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#monitor.leave("qemu");
+    this.#socket.close();
+    this.#change();
+  }
+
+  /** Reads a chunk, which is a copy; returns `null` at the end. */
+  async #read(): Promise<Uint8Array | null> {
+    try {
+      const chunk = await this.#socket.read();
+      if (chunk !== null) return chunk.slice();
+    } catch (error) {
+      if (!this.#isClosed && !isEnded(error)) throw error;
+    }
+    this.#hasEnded = true;
+    this.#change();
+    return null;
+  }
+
+  /** Handles an input: answers it, or runs it. */
+  #take(input: Frame | Damage): void {
+    const monitor = this.#monitor;
+    if ("damage" in input) return monitor.damaged(input.damage);
+    const command = readCommand(input, monitor.takesOob);
+    const { id, oob } = command;
+    if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
+    const answer = monitor.admit(command);
+    if (answer === "run") return this.#start(command);
+    if (!oob) return monitor.answer(id, false, answer);
+    monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
+  }
+
+  #start(command: Command): void {
+    const ticket: Ticket = this.#monitor.reserve(command.id, command.oob);
+    this.#pending++;
+    const abandon = (): void => {
+      this.#pending--;
+      this.#change();
+    };
+    const reply = (reply: Reply): void => {
+      if (!this.#isClosed) this.#monitor.fill(ticket, reply);
+      abandon();
+    };
+    this.#run({ command, connection: this, reply, abandon });
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#left <= 0) return;
+    const part = bytes.subarray(0, this.#left);
+    this.#left -= part.length;
+    const isLast = this.#left === 0;
+    this.#written = this.#written.then(async () => {
+      if (this.#isClosed) return;
+      try {
+        await this.#socket.write(part);
+      } catch (error) {
+        if (!this.#isClosed && !isEnded(error)) throw error;
+        this.close();
+      }
+      if (isLast) this.close();
+    });
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}
