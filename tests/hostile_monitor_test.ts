@@ -97,6 +97,19 @@ Deno.test("every subcommand escapes control characters in an error's text", asyn
   }
 });
 
+for (const asks of ["query-name", "qmp_capabilities"]) {
+  Deno.test(`exec shows little of an error to ${asks} that has millions of characters`, async () => {
+    const long = "x".repeat(2_000_000);
+    for (const [name, desc] of [["A", long], [long, "b"]]) {
+      const said = `{"error": {"class": "${name}", "desc": "${desc}"}}\r\n`;
+      const exit = await run(["exec", "query-name"], asks, said);
+      assertTame(exit, asks);
+      assertEquals(exit.code, 1);
+      assert(exit.stderr.length < 5000, `${exit.stderr.length} characters`);
+    }
+  });
+}
+
 const NO_NAMES = '[{"vm": {"toString": 1}}, {"vm": {"toString": 2}}]';
 
 for (

@@ -19,9 +19,13 @@ import { connect, type Qmp } from "../client/qmp.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
 import { type Address, addressText } from "../policy/address.ts";
+import { shortened } from "../wire/shortened.ts";
 
 /** The interval between two attempts to reach a monitor that does not exist yet. */
 const RETRY_MS = 100;
+
+/** The most characters of the error with which a monitor refuses the negotiation. */
+const REFUSAL_LENGTH = 4096;
 
 /** The result of a session that took too long. */
 const LATE = Symbol("late");
@@ -112,7 +116,9 @@ async function opened(address: Address, greeted: () => void): Promise<Qmp> {
           "or it does not admit this client",
       );
     }
-    if (error instanceof QmpError) throw new Failure(1, `${text}: ${error.desc}`);
+    if (error instanceof QmpError) {
+      throw new Failure(1, `${text}: ${shortened(error.desc, REFUSAL_LENGTH)}`);
+    }
     throw failureOf(error, address);
   }
 }

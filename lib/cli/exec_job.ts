@@ -8,6 +8,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
+import { shortened } from "../wire/shortened.ts";
 import { type Attempt, inSession, unanswered, unsent } from "./deadline.ts";
 import { choose, LOST } from "./events.ts";
 import type { Given } from "./flags.ts";
@@ -16,6 +17,9 @@ import { FollowedJob } from "./followed_job.ts";
 import { FollowedMigration } from "./followed_migration.ts";
 import { displayOf } from "./progress_display.ts";
 import { replyTo, valueOf } from "./replies.ts";
+
+/** The most characters of the reason of a failure. */
+const REASON_LENGTH = 4096;
 
 /**
  * Runs a command and prints the value, then follows the work to its end.
@@ -86,7 +90,7 @@ function statusOf(ending: Ending, { label, query }: Followed): 0 {
     case "done":
       return 0;
     case "failed":
-      throw new Failure(1, `exec: ${label} failed: ${ending.reason}`);
+      throw new Failure(1, `exec: ${label} failed: ${shortened(ending.reason, REASON_LENGTH)}`);
     case "cancelled":
       throw new Failure(1, `exec: ${label} was cancelled`);
     case "unknown":

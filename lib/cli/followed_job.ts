@@ -7,6 +7,7 @@
 import type { QmpEvent } from "../client/schema.ts";
 import { Failure } from "../platform/failure.ts";
 import { nearest } from "../policy/suggestion.ts";
+import { shortened } from "../wire/shortened.ts";
 import type { Ending, Followed } from "./follow.ts";
 import { JOB_EVENTS, JobHistory } from "./job_history.ts";
 import { isRow, type Row } from "./table.ts";
@@ -24,6 +25,9 @@ const HINTS: ReadonlyMap<string, string> = new Map([
 
 /** The most jobs that an error names. */
 const NAMED_LIMIT = 16;
+
+/** The most characters of a word of QEMU's that is shown; its longest status has 18. */
+const WORD_LENGTH = 60;
 
 /** A job. */
 export class FollowedJob implements Followed {
@@ -59,9 +63,11 @@ export class FollowedJob implements Followed {
     this.#history.asking();
   }
 
-  /** Takes the list of jobs; @throws Failure if nothing is known of this one */
+  /** Takes the list of jobs; @throws Failure if nothing is known of this one, or it has no status */
   asked(value: unknown): void {
-    this.#history.asked(this.#foundIn(value));
+    const found = this.#foundIn(value);
+    if (found !== undefined) statusIn(found, this);
+    this.#history.asked(found);
     if (!this.#history.isKnown) throw unknownJob(this.#id, jobsIn(value));
   }
 
@@ -79,7 +85,7 @@ export class FollowedJob implements Followed {
   get view(): JobView | undefined {
     const found = this.#history.found;
     if (found === undefined) return undefined;
-    const status = String(found.status);
+    const status = statusIn(found, this);
     const [done, total] = [numberOf(found["current-progress"]), numberOf(found["total-progress"])];
     return {
       status,
@@ -102,6 +108,15 @@ export function numberOf(value: unknown): number {
   return typeof value === "number" && value >= 0 ? value : 0;
 }
 
+/** Returns the status of work, at a length that can be shown; @throws Failure if it has none */
+export function statusIn(
+  { status }: Row,
+  { label, query }: Pick<Followed, "label" | "query">,
+): string {
+  if (typeof status === "string") return shortened(status, WORD_LENGTH);
+  throw new Failure(1, `exec: ${query} returned no status of ${label}; name a monitor of QEMU`);
+}
+
 function jobsIn(value: unknown): readonly Row[] {
   return Array.isArray(value) ? value.filter(isRow) : [];
 }
@@ -111,7 +126,7 @@ function unknownJob(id: string, jobs: readonly Row[]): Failure {
   const meant = nearest(id, ids);
   const known = ids.length === 0
     ? "it has no jobs"
-    : `it has ${ids.slice(0, NAMED_LIMIT).join(", ")}`;
+    : `it has ${ids.slice(0, NAMED_LIMIT).map((each) => shortened(each, WORD_LENGTH)).join(", ")}`;
   const instead = meant === undefined ? known : `did you mean ${meant}?`;
   return new Failure(1, `exec: QEMU has no job ${id}; ${instead}`);
 }

@@ -7,7 +7,7 @@
 import type { QmpEvent } from "../client/schema.ts";
 import { Failure } from "../platform/failure.ts";
 import type { Ending, Followed } from "./follow.ts";
-import { numberOf } from "./followed_job.ts";
+import { numberOf, statusIn } from "./followed_job.ts";
 import type { JobView } from "./progress.ts";
 import type { Row } from "./table.ts";
 
@@ -25,7 +25,7 @@ export class FollowedMigration implements Followed {
   readonly events: readonly string[] = ["MIGRATION", "MIGRATION_PASS", "STOP", "RESUME"];
   /** The query that tells of it. */
   readonly query = "query-migrate";
-  #found: Row = {};
+  #found: Row | undefined;
 
   /** Takes an event; returns whether the migration may have changed. */
   heard({ name }: QmpEvent): boolean {
@@ -40,18 +40,21 @@ export class FollowedMigration implements Followed {
 
   /** Takes the state of the migration; @throws Failure if there was none since QEMU's start */
   asked(value: unknown): void {
-    this.#found = Object(value);
-    const { status } = this.#found;
-    if (status === undefined || status === "none") {
+    const found: Row = Object(value);
+    if (found.status === undefined || found.status === "none") {
       throw new Failure(1, "exec: QEMU has no migration; start it with migrate");
     }
+    statusIn(found, this);
+    this.#found = found;
   }
 
-  /** The present state. */
-  get view(): JobView {
-    const status = String(this.#found.status);
+  /** The present state; `undefined` before it was asked for. */
+  get view(): JobView | undefined {
+    const found = this.#found;
+    if (found === undefined) return undefined;
+    const status = statusIn(found, this);
     // QEMU counts disks separately, where it migrates them.
-    const parts = [this.#found.ram, this.#found.disk].map((part) => Object(part) as Row);
+    const parts = [found.ram, found.disk].map((part) => Object(part) as Row);
     const sum = (member: string): number =>
       parts.reduce((all, part) => all + numberOf(part[member]), 0);
     const total = sum("total");
@@ -67,7 +70,7 @@ export class FollowedMigration implements Followed {
 
   /** The end; `undefined` before. */
   get ending(): Ending | undefined {
-    const { status, "error-desc": reason } = this.#found;
+    const { status, "error-desc": reason } = this.#found ?? {};
     switch (status) {
       case "completed":
         return { kind: "done" };

@@ -40,8 +40,9 @@ export async function replyTo(qmp: Qmp, name: string, args?: string): Promise<Se
     if (error instanceof SyntaxError) return { errorClass: "GenericError", desc: error.message };
     if (!(error instanceof QmpError)) throw error;
     const { errorClass, desc } = error;
-    if (desc.length <= ERROR_LENGTH_LIMIT) return { errorClass, desc };
-    throw new Failure(1, `invalid reply to ${name}: the error has ${desc.length} characters`);
+    const length = errorClass.length + desc.length;
+    if (length <= ERROR_LENGTH_LIMIT) return { errorClass, desc };
+    throw new Failure(1, `invalid reply to ${name}: the error has ${length} characters`);
   }
   const read = readJsonObject(ENCODER.encode(text));
   if ("wrong" in read) throw new Failure(1, `invalid reply to ${name}: not JSON: ${read.wrong}`);
