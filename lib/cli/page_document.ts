@@ -16,7 +16,7 @@ const PLACE = "lib/page";
 const MARKUP = "page.html";
 
 /** The styles, in their order. */
-const STYLES: readonly string[] = ["style.css", "list.css"];
+const STYLES: readonly string[] = ["style.css", "list.css", "details.css"];
 
 /** The modules of the program, each behind those that it imports. */
 const MODULES: readonly string[] = [
