@@ -4,8 +4,7 @@
  * @module
  */
 
-import { type Address, addressText } from "../policy/address.ts";
-import { type ClientSocket, codeOf, connectSocket, isEnded } from "../platform/client_socket.ts";
+import { type ClientSocket, codeOf, isEnded } from "../platform/client_socket.ts";
 import { MessageSplitter } from "../wire/message_splitter.ts";
 import { printable } from "../wire/printable.ts";
 import { shortened } from "../wire/shortened.ts";
@@ -20,6 +19,7 @@ import {
 import { isTooDeep, NESTING_LIMIT } from "./nesting.ts";
 import { parseMessage } from "./odd_numbers.ts";
 import type { QmpEvent } from "./schema.ts";
+import type { Way } from "./way.ts";
 
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { fatal: true });
@@ -106,8 +106,8 @@ export class Link {
   /** Closes the socket if the other end reads no more, but does not end. */
   #lastBytes: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(address: Address, socket: ClientSocket, options: LinkOptions) {
-    this.#address = addressText(address);
+  private constructor(address: string, socket: ClientSocket, options: LinkOptions) {
+    this.#address = address;
     this.#socket = socket;
     this.#options = options;
     this.#splitter = new MessageSplitter(options.messageLimit);
@@ -123,14 +123,14 @@ export class Link {
    * @throws ConnectError
    */
   static async connect(
-    address: Address,
+    way: Way,
     options: LinkOptions,
     signal: AbortSignal,
   ): Promise<Link> {
     try {
-      return new Link(address, await connectSocket(address, signal), options);
+      return new Link(way.text, await way.open(signal), options);
     } catch (error) {
-      throw connectError(addressText(address), error);
+      throw connectError(way.text, error);
     }
   }
 

@@ -24,6 +24,7 @@ export {
   QmpError,
   TimeoutError,
 } from "./errors.ts";
+export type { ByteStreams } from "./byte_streams.ts";
 export type { EventStream } from "./event_stream.ts";
 export type { Greeting } from "./link.ts";
 export type {

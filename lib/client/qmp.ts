@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type Address, addressText } from "../policy/address.ts";
 import { EventNames } from "../policy/event_filter.ts";
 import { Arrival } from "./arrival.ts";
+import type { ByteStreams } from "./byte_streams.ts";
 import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
 import { EVENTS_LIMIT, type EventSink, EventStream, gapReason } from "./event_stream.ts";
@@ -15,7 +15,6 @@ import { stringifyExact } from "./exact_json.ts";
 import { filterOf } from "./globs.ts";
 import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
-import { monitorAddress } from "./monitor_address.ts";
 import type {
   AttemptOptions,
   ConnectOptions,
@@ -37,6 +36,7 @@ import type {
   ReturnOf,
   Told,
 } from "./schema.ts";
+import { type Way, wayTo } from "./way.ts";
 
 /** The time to connect and to negotiate, by default. */
 const CONNECT_MS = 10_000;
@@ -51,17 +51,25 @@ const RETRY_MS = { first: 100, last: 5000 } as const;
 /**
  * Connects to a monitor of QEMU or of qmpmux, and negotiates.
  *
- * @param address `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT` or `HOST:PORT`
+ * @param monitor `unix:/path`, `/path`, `unix-abstract:NAME`, `tcp:HOST:PORT` or `HOST:PORT`, or a pair of
+ *   streams, such as those of a tunnel
  * @throws ConnectError if no connection can be made; NotQmpError if something else is there;
  *   TimeoutError if it does not greet in time; QmpError if it refuses a capability; ConnectionLost if it
- *   hangs up; ProtocolError; RangeError for an invalid time or limit; the reason of `signal`
+ *   hangs up; ProtocolError; RangeError for an invalid time or limit; TypeError if streams are to be
+ *   connected again; the reason of `signal`
  */
 export async function connect<S extends QmpSchema = AnyQmp>(
-  address: string,
+  monitor: string | ByteStreams,
   options: ConnectOptions = {},
 ): Promise<Qmp<S>> {
   checkMessageLimit(options.messageLimit);
-  const qmp = new Qmp<S>(monitorAddress(address), options);
+  const way = wayTo(monitor);
+  if (options.reconnect && !way.isLasting) {
+    throw new TypeError(
+      "streams cannot be connected again; leave out reconnect, or give an address",
+    );
+  }
+  const qmp = new Qmp<S>(way, options);
   await qmp[OPEN]();
   return qmp;
 }
@@ -74,7 +82,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   /** Resolves when the client is closed, or its connection is lost for good: with the reason of the loss. */
   readonly closed: Promise<ConnectionLost | Error | undefined>;
   readonly #closed = Promise.withResolvers<Error | undefined>();
-  readonly #address: Address;
+  readonly #way: Way;
   readonly #options: AttemptOptions;
   readonly #sinks = new Set<EventSink>();
   /** The events before the first command, stream or wait. */
@@ -90,8 +98,8 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #stop = new AbortController();
 
   /** Use {@linkcode connect}. */
-  constructor(address: Address, options: AttemptOptions) {
-    this.#address = address;
+  constructor(way: Way, options: AttemptOptions) {
+    this.#way = way;
     this.#options = options;
     this.closed = this.#closed.promise;
   }
@@ -224,7 +232,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #over: Error | undefined;
 
   get #where(): string {
-    return addressText(this.#address);
+    return this.#way.text;
   }
 
   async #ask(name: string, args?: string, options: ExecuteOptions = {}): Promise<Reply> {
@@ -321,7 +329,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       if (link === this.#current) this.#lost(error);
     };
     const options = { enable, messageLimit, greeted, event, ended };
-    return await Link.connect(this.#address, options, signal);
+    return await Link.connect(this.#way, options, signal);
   }
 
   /** Connects again after the present connection is lost, or ends the client. */

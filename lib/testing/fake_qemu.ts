@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { ByteStreams } from "../client/byte_streams.ts";
 import { parseExact, stringifyExact } from "../client/exact_json.ts";
 import { readIntrospection } from "../client/introspection.ts";
 import type { ClientSocket } from "../platform/client_socket.ts";
@@ -18,7 +19,7 @@ import { asciiBytes } from "../wire/text.ts";
 import { type Answerer, type FakeEvent, qemuTextOf, withFaults } from "./answer.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { FaultPlan, readFault } from "./fault.ts";
-import { type ByteStreams, memoryPair } from "./memory_socket.ts";
+import { memoryPair } from "./memory_socket.ts";
 import { greetingOf, type QemuVersion, readVersion } from "./qemu_version.ts";
 import { type Replies, SchemaAnswers } from "./schema_answers.ts";
 import { SchemaCheck } from "./schema_check.ts";

@@ -31,7 +31,7 @@ export {
   type SchemaOptions,
 } from "./fake_qemu.ts";
 export type { FakeEvent } from "./answer.ts";
-export type { ByteStreams } from "./memory_socket.ts";
+export type { ByteStreams } from "../client/byte_streams.ts";
 export type { Replies, ReplyFunction } from "./schema_answers.ts";
 export type { ScriptEntry } from "./script.ts";
 export { SchemaError } from "../client/introspection.ts";
