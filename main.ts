@@ -23,6 +23,7 @@ const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promis
   types: async (given) => (await import("./lib/cli/types.ts")).runTypes(given),
   tap: async (given) => (await import("./lib/cli/tap.ts")).runTap(given),
   show: async (given) => (await import("./lib/cli/show.ts")).runShow(given),
+  replay: async (given) => (await import("./lib/cli/replay.ts")).runReplay(given),
   status: (given) => administer("status", given),
   clients: (given) => administer("clients", given),
   kick: (given) => administer("kick", given),

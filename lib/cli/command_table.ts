@@ -13,7 +13,7 @@ import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../conf
 import { nearest } from "../policy/suggestion.ts";
 import { type Flag, socketFlag, type Subcommand, TIMEOUT } from "./command_form.ts";
 import { MONITOR_COMMANDS } from "./monitor_commands.ts";
-import { SHOW, TAP } from "./traffic_commands.ts";
+import { REPLAY, SHOW, TAP } from "./traffic_commands.ts";
 
 export type { Flag, Operand, Subcommand } from "./command_form.ts";
 
@@ -72,7 +72,7 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "show", "status", "clients", "kick",
+  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "show", "replay", "status", "clients", "kick",
   "reload", "help", "version", "completion",
 ] as const;
 
@@ -137,6 +137,7 @@ export const SUBCOMMANDS = {
   ...MONITOR_COMMANDS,
   tap: TAP,
   show: SHOW,
+  replay: REPLAY,
   status: {
     summary: "show the status of a running qmpmux",
     usage: ["[--control ADDR | --socket ADDR] [--vm GLOB] [--json] [--timeout S]"],

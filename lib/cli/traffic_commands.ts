@@ -80,3 +80,38 @@ export const SHOW = {
     "named and left out.",
   ],
 } as const satisfies Subcommand;
+
+/** `qmpmux replay`. */
+export const REPLAY = {
+  summary: "play a recording as the QEMU that it came from",
+  usage: ["--listen ADDR [--lenient] [--speed N] [--as qemu] [--vm NAME] FILE"],
+  about: [
+    "Listens like a QEMU monitor, and plays FILE to each client: greeting, negotiation, replies, and events " +
+    "in their places. FILE is a recording, a file of replies as in libvirt's tests, or the reply of " +
+    "query-qmp-schema. The first connection gets the first recorded client, and so on; later ones get the last.",
+    "A command that was not recorded, or comes in another order, gets GenericError. The nearest recorded " +
+    "command is printed on stderr. Queries may come in any order among other queries.",
+  ],
+  flags: {
+    listen: {
+      value: "ADDR[,...]",
+      kind: "listener",
+      many: true,
+      help: "address for clients; several play the recorded listeners with their name=",
+    },
+    lenient: { help: "answer by command and arguments, whatever the order" },
+    speed: { value: "N", initial: 1, help: "1 as recorded, 2 twice as fast; 0 waits for nothing" },
+    as: {
+      value: "clients|qemu",
+      words: ["clients", "qemu"],
+      initial: "clients",
+      help: "play the recorded clients' monitors, or the one QEMU behind qmpmux",
+    },
+    vm: { value: "NAME", kind: "vm", help: "the VM, if the recording is of several" },
+  },
+  operands: [{ value: "FILE", kind: "file" }],
+  notes: [
+    "It runs until SIGINT or SIGTERM. Exit status 0: every command was recorded; 1: one was not, or FILE cannot " +
+    "be played; then it does not listen.",
+  ],
+} as const satisfies Subcommand;

@@ -9,10 +9,11 @@
 
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { isEnded } from "../platform/client_socket.ts";
-import type { Grant } from "../policy/admission.ts";
+import type { DialectName, Grant } from "../policy/admission.ts";
 import type { EventName } from "../policy/event_filter.ts";
 import { defaultLimits } from "../policy/limits.ts";
 import { Role } from "../policy/policy.ts";
+import { DIALECTS } from "../session/dialect.ts";
 import { Monitor } from "../session/monitor.ts";
 import { readCommand } from "../wire/command_reader.ts";
 import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
@@ -46,6 +47,14 @@ export interface PendingCommand {
 /** Runs a command. */
 export type Runner = (pending: PendingCommand) => void;
 
+/** Options of a connection. */
+export interface ConnectionOptions {
+  /** The dialect of the client; `qmp` by default. */
+  readonly dialect?: DialectName;
+  /** Called once when the client has completed its negotiation. */
+  readonly ready?: () => void;
+}
+
 /** A connection. */
 export class FakeConnection {
   readonly #socket: ClientSocket;
@@ -61,11 +70,19 @@ export class FakeConnection {
   /** The commands that will get a reply. */
   #pending = 0;
   #changed = Promise.withResolvers<void>();
+  /** Called when the negotiation is complete. */
+  #ready: (() => void) | undefined;
 
   /** Creates a connection that runs its commands by a function. */
-  constructor(socket: ClientSocket, number: number, run: Runner) {
+  constructor(
+    socket: ClientSocket,
+    number: number,
+    run: Runner,
+    { dialect = "qmp", ready }: ConnectionOptions = {},
+  ) {
     this.#socket = socket;
     this.#run = run;
+    this.#ready = ready;
     const send = (bytes: Uint8Array): void => this.#write(bytes);
     this.#monitor = new Monitor(
       {
@@ -78,7 +95,7 @@ export class FakeConnection {
           this.#change();
         },
       },
-      GRANT,
+      { ...GRANT, dialect },
       number,
     );
   }
@@ -160,8 +177,19 @@ export class FakeConnection {
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const answer = monitor.admit(command);
     if (answer === "run") return this.#start(command);
-    if (!oob) return monitor.answer(id, false, answer);
+    if (!oob) {
+      monitor.answer(id, false, answer);
+      return this.#noteReady();
+    }
     monitor.refuse(id, true, "GenericError", `The command ${command.name} does not support OOB`);
+  }
+
+  /** Calls back once the mode is the one after the negotiation. */
+  #noteReady(): void {
+    const { mode, dialect } = this.#monitor;
+    if (mode !== DIALECTS[dialect as DialectName].modes.command) return;
+    this.#ready?.();
+    this.#ready = undefined;
   }
 
   #start(command: Command): void {

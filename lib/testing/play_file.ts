@@ -1,0 +1,76 @@
+/**
+ * A file that is played: a recording, replies in libvirt's form, or the schema of a QEMU alone.
+ *
+ * @module
+ */
+
+import { FORMAT_MEMBER } from "../observe/recording_line.ts";
+import { type Play, PlayError, type PlaySession } from "./play.ts";
+import { greetingOf, readVersion } from "./qemu_version.ts";
+import type { RecordingChoice } from "./recording_play.ts";
+
+/** The version of a QEMU of which only the schema is known, for the errors that the schema does not tell. */
+const SCHEMA_VERSION = "10.0.0";
+
+/**
+ * Reads a file.
+ *
+ * @param text the whole file
+ * @param choice the part of a recording
+ * @throws PlayError if it is none of these, or is damaged
+ */
+export async function readPlay(text: string, choice: RecordingChoice): Promise<Play> {
+  const head = text.trimStart().slice(0, 4096);
+  if (head.startsWith(`{"${FORMAT_MEMBER}"`)) {
+    const { recordingPlay } = await import("./recording_play.ts");
+    return recordingPlay(text, choice);
+  }
+  if (/^\{\s*"(execute|id|arguments)"\s*:/.test(head)) {
+    const { repliesPlay } = await import("./replies_play.ts");
+    return repliesPlay(text);
+  }
+  const schema = schemaIn(text, head);
+  const session: PlaySession = {
+    name: "schema",
+    listener: undefined,
+    dialect: "qmp",
+    greeting: greetingOf(readVersion(SCHEMA_VERSION), ["oob"]),
+    start: 0,
+    steps: [],
+  };
+  const lineOf = (entry: string | undefined): number => lineOfEntry(text, entry);
+  return { sessions: [session], mark: undefined, schema: { value: schema, lineOf } };
+}
+
+/** Returns the line of the entry with a name; the first line if it is not found. */
+function lineOfEntry(text: string, entry: string | undefined): number {
+  const at = entry === undefined
+    ? -1
+    : text.search(new RegExp(`"name"\\s*:\\s*${RegExp.escape(JSON.stringify(entry))}`));
+  return at < 0 ? 1 : text.slice(0, at).split("\n").length;
+}
+
+const EXPECTED = "it is not a recording of qmpmux, a file of replies, or the reply of " +
+  "query-qmp-schema; name one of these";
+
+function schemaIn(text: string, head: string): unknown {
+  if (!head.startsWith("[") && !head.startsWith("{")) throw new PlayError(1, EXPECTED);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new PlayError(lineOf(text, error), `it is not JSON; ${EXPECTED}`);
+  }
+  if (Array.isArray(value)) return value;
+  const { return: schema } = Object(value) as Record<string, unknown>;
+  if (Array.isArray(schema)) return schema;
+  throw new PlayError(1, EXPECTED);
+}
+
+/** Returns the line of a syntax error: its message has the position. */
+function lineOf(text: string, { message }: SyntaxError): number {
+  const position = /position (\d+)/.exec(message)?.[1];
+  const before = position === undefined ? text : text.slice(0, Number(position));
+  return before.split("\n").length;
+}

@@ -1,0 +1,146 @@
+/**
+ * The QEMU of a play: gives each connection its recorded session.
+ *
+ * @module
+ */
+
+import { type Introspection, readIntrospection, SchemaError } from "../client/introspection.ts";
+import type { ClientSocket } from "../platform/client_socket.ts";
+import { EventName } from "../policy/event_filter.ts";
+import type { Command } from "../wire/message.ts";
+import { errorReply } from "../wire/reply.ts";
+import { valueReply } from "./answer.ts";
+import { emptiestValue } from "./emptiest.ts";
+import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
+import { type Play, PlayError, type PlaySchema, type PlaySession } from "./play.ts";
+import { Player, type PlayerOptions } from "./player.ts";
+import { commandText } from "./recorded_match.ts";
+import { SchemaCheck } from "./schema_check.ts";
+
+/** Settings of a replay. */
+export interface ReplayOptions extends Omit<PlayerOptions, "mark"> {
+  /** Called with a line for people about each command that was not recorded. */
+  say(line: string): void;
+}
+
+/** A schema, ready to check commands. */
+interface Checked {
+  readonly source: unknown;
+  readonly schema: Introspection;
+  readonly check: SchemaCheck;
+}
+
+/** The QEMU of a play. */
+export class Replay {
+  /** The number of commands that were not recorded. */
+  unexpected = 0;
+  readonly #play: Play;
+  readonly #options: ReplayOptions;
+  readonly #checked: Checked | undefined;
+  /** The number of connections by listener. */
+  readonly #counts = new Map<string, number>();
+  #connections = 0;
+  readonly #open = new Set<FakeConnection>();
+
+  /**
+   * Creates the QEMU of a play.
+   *
+   * @throws PlayError if the schema is not one
+   */
+  constructor(play: Play, options: ReplayOptions) {
+    this.#play = play;
+    this.#options = options;
+    const { schema, sessions } = play;
+    if (schema !== undefined) this.#checked = checkedOf(schema, sessions[0]!);
+  }
+
+  /** The names of the recorded listeners. */
+  get listeners(): ReadonlySet<string> {
+    return new Set(this.#play.sessions.flatMap(({ listener }) => listener ?? []));
+  }
+
+  /**
+   * Serves one connection until it ends. The n-th gets the n-th session, later ones the last.
+   *
+   * @param listener limits the sessions to those of a recorded listener
+   */
+  async serve(socket: ClientSocket, listener?: string): Promise<void> {
+    const number = ++this.#connections;
+    const session = this.#next(listener);
+    const player = new Player(session, { ...this.#options, mark: this.#play.mark }, {
+      event: (event) => connection.sendEvent(new EventName(event.name), event),
+      close: () => void connection.finish(),
+    });
+    const connection: FakeConnection = new FakeConnection(
+      socket,
+      number,
+      (pending) => this.#run(pending, player, number),
+      { dialect: session.dialect, ready: () => player.begin() },
+    );
+    this.#open.add(connection);
+    try {
+      await connection.serve(session.greeting);
+    } finally {
+      player.end();
+      this.#open.delete(connection);
+    }
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const connection of this.#open) connection.close();
+  }
+
+  #next(listener: string | undefined): PlaySession {
+    const { sessions } = this.#play;
+    const chosen = listener === undefined
+      ? sessions
+      : sessions.filter((session) => session.listener === listener);
+    const key = listener ?? "";
+    const count = this.#counts.get(key) ?? 0;
+    this.#counts.set(key, count + 1);
+    return chosen[Math.min(count, chosen.length - 1)]!;
+  }
+
+  #run({ command, reply }: PendingCommand, player: Player, number: number): void {
+    const error = this.#checked?.check.error(command);
+    if (error !== undefined) return reply(errorReply(error.errorClass, error.desc));
+    const unexpected = player.take(command, reply);
+    if (unexpected === undefined) return;
+    const value = this.#valueFor(command);
+    if (value !== undefined) return reply(valueReply(value));
+    this.unexpected++;
+    const { reason, nearest } = unexpected;
+    reply(errorReply("GenericError", reason));
+    const near = nearest === undefined
+      ? "no recorded command is near"
+      : `the nearest recorded command is ${commandText(nearest.command)} (line ${nearest.line})`;
+    this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
+  }
+
+  /** Returns the value of a command that was not recorded: the emptiest one of its type. */
+  #valueFor({ name }: Command): unknown {
+    const hasRecorded = this.#play.sessions.some(({ steps }) => steps.length > 0);
+    if (this.#checked === undefined || (hasRecorded && !this.#options.isLenient)) return undefined;
+    const { schema, source } = this.#checked;
+    if (name === "query-qmp-schema") return source;
+    if (name === "query-commands") return [...schema.commands.keys()].map((name) => ({ name }));
+    return emptiestValue(schema.commands.get(name)!.return, schema);
+  }
+}
+
+/** Reads a schema for the QEMU of a session; @throws PlayError if it is not one */
+function checkedOf({ value, lineOf }: PlaySchema, { greeting }: PlaySession): Checked {
+  try {
+    const schema = readIntrospection(value);
+    const [major, minor] = greeting.version;
+    return { source: value, schema, check: new SchemaCheck(schema, [major, minor]) };
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    const name = /"((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1];
+    throw new PlayError(
+      lineOf(name),
+      `the schema is not whole: ${error.message}; save the reply of query-qmp-schema again`,
+    );
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * `qmpmux replay`: recordings, files of replies and schemas, played on a socket.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { TestClient } from "./support/client.ts";
+import { Lines } from "./support/lines.ts";
+import { MadeRecording } from "./support/made_recording.ts";
+import { makePlace } from "./support/place.ts";
+import { programCommand, runQmpmux } from "./support/qmpmux.ts";
+
+const GREETING =
+  '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}';
+
+/** A running replay. */
+interface Playing extends AsyncDisposable {
+  readonly path: string;
+  readonly log: Lines;
+  /** Ends it; returns its exit status. */
+  stop(): Promise<number>;
+}
+
+/** Plays a text, at `s` in a new directory. */
+async function play(text: string, ...args: string[]): Promise<Playing> {
+  const place = makePlace();
+  Deno.writeTextFileSync(`${place.path}/file`, text);
+  const listen = args.includes("--listen") ? [] : ["--listen", `${place.path}/s`];
+  const [command, first] = programCommand();
+  const rest = args.map((arg) => arg.replace("DIR", place.path));
+  const child = new Deno.Command(command, {
+    args: [...first, "replay", `${place.path}/file`, ...listen, ...rest],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = new Lines(child.stderr);
+  const count = Math.max(1, args.filter((arg) => arg === "--listen").length);
+  for (let heard = 0; heard < count; heard++) await log.until(/: listening on /);
+  let isStopped = false;
+  const stop = async (): Promise<number> => {
+    if (!isStopped) child.kill("SIGTERM");
+    isStopped = true;
+    const { code } = await child.status;
+    return code;
+  };
+  return {
+    path: place.path,
+    log,
+    stop,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await stop();
+      await log.rest();
+      place[Symbol.dispose]();
+    },
+  };
+}
+
+/** Returns a recording of two clients. */
+function made(): MadeRecording {
+  const recording = new MadeRecording();
+  const hello = { name: "qmp_capabilities", args: '{"enable":["oob"]}' };
+  for (const [client, listener] of [["mux/1", "mux"], ["ops/2", "ops"]] as const) {
+    recording.connect(client, 0, { mode: "negotiation", listener, dialect: "qmp" });
+    recording.exchange({ client, t: 0, ...hello });
+  }
+  recording.exchange({ client: "mux/1", t: 1, name: "stop", run: 0.001 });
+  recording.event(1.002, "STOP", undefined, ["mux/1", "ops/2"]);
+  const status = '"return": {"running": false, "status": "paused"}';
+  recording.exchange({ client: "ops/2", t: 2, name: "query-status", reply: status });
+  return recording;
+}
+
+const STOP = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}';
+
+Deno.test("replay plays each recorded client to a client, with its own ids", async () => {
+  await using playing = await play(made().text, "--speed", "0");
+  const path = `${playing.path}/s`;
+  using first = await TestClient.connect(path);
+  assertEquals(await first.line(), GREETING);
+  const early = await first.ask({ execute: "stop", id: 1 });
+  assertMatch(early, /^\{"id": 1, "error": \{"class": "CommandNotFound", "desc": "Expecting cap/);
+  assertEquals(
+    await first.ask({ execute: "qmp_capabilities", arguments: { enable: ["x"] } }),
+    `{"error": {"class": "GenericError", "desc": "Parameter 'null' does not accept value 'x'"}}`,
+  );
+  assertEquals(
+    await first.ask({ execute: "qmp_capabilities", id: "a" }),
+    '{"return": {}, "id": "a"}',
+  );
+  assertEquals(await first.session({ execute: "stop", id: [2] }, 2), [
+    '{"return": {}, "id": [2]}',
+    STOP,
+  ]);
+  // The second client's event comes after its negotiation, without any command.
+  using second = await TestClient.connect(path);
+  await second.line();
+  assertEquals(await second.session({ execute: "qmp_capabilities" }, 2), ['{"return": {}}', STOP]);
+  assertEquals(
+    await second.ask({ execute: "query-status", id: 7 }),
+    '{"return": {"running": false, "status": "paused"}, "id": 7}',
+  );
+  using third = await TestClient.ready(path);
+  assertEquals(await third.line(), STOP);
+  assertEquals(await playing.stop(), 0);
+});
+
+Deno.test("replay names the nearest recorded command on stderr, and ends with 1", async () => {
+  await using playing = await play(made().text, "--speed", "0");
+  using client = await TestClient.ready(`${playing.path}/s`);
+  assertEquals(
+    await client.ask({ execute: "stops", arguments: { a: 1 } }),
+    '{"error": {"class": "GenericError", "desc": "The command stops is not in the recording"}}',
+  );
+  assertEquals(
+    await playing.log.until(/stops/),
+    'qmpmux: replay: client 1: stops {"a":1}: The command stops is not in the recording; ' +
+      "the nearest recorded command is stop (line 8)",
+  );
+  assertEquals(await playing.stop(), 1);
+});
+
+Deno.test("replay gives a listener the recorded clients of the listener with its name", async () => {
+  const listen = ["--listen", "DIR/a,name=ops", "--listen", "DIR/b,name=mux"];
+  await using playing = await play(made().text, "--speed", "0", ...listen);
+  using ops = await TestClient.ready(`${playing.path}/a`);
+  assertEquals(await ops.line(), STOP);
+  assertMatch(await ops.ask({ execute: "query-status" }), /"paused"/);
+  using mux = await TestClient.ready(`${playing.path}/b`);
+  assertEquals(await mux.session({ execute: "stop" }, 2), ['{"return": {}}', STOP]);
+});
+
+Deno.test("replay --as qemu plays the one QEMU of all clients", async () => {
+  const recording = new MadeRecording({ greeting: null });
+  recording.add({ t: 0, side: "qemu", dir: "<", kind: "greeting", text: GREETING });
+  recording.connect("mux/1", 0, { mode: "command" });
+  const hello = recording.toQemu(0.1, '{"execute":"qmp_capabilities","id":"n"}', []);
+  recording.fromQemu(0.1, hello, '{"return": {}, "id": "n"}');
+  recording.exchange({ client: "mux/1", t: 1, name: "query-name", run: 0.01 });
+  recording.exchange({ client: "ops/2", t: 2, name: "stop", run: 0.01 });
+  recording.event(2.01, "STOP");
+  await using playing = await play(recording.text, "--speed", "0", "--as", "qemu");
+  using client = await TestClient.ready(`${playing.path}/s`);
+  assertEquals(await client.ask({ execute: "query-name" }), '{"return": {}}');
+  assertEquals(await client.session({ execute: "stop" }, 2), ['{"return": {}}', STOP]);
+});
+
+const SCHEMA = [
+  { name: "query-x", "meta-type": "command", "arg-type": "0", "ret-type": "1" },
+  { name: "stop", "meta-type": "command", "arg-type": "0", "ret-type": "0" },
+  { name: "0", "meta-type": "object", members: [] },
+  { name: "1", "meta-type": "object", members: [{ name: "n", type: "int" }] },
+  { name: "int", "meta-type": "builtin", "json-type": "int" },
+];
+
+Deno.test("replay of a schema checks each command, and returns the emptiest value", async () => {
+  await using playing = await play(JSON.stringify({ return: SCHEMA }));
+  using client = await TestClient.ready(`${playing.path}/s`);
+  assertEquals(await client.ask({ execute: "query-x" }), '{"return": {"n": 0}}');
+  assertEquals(
+    await client.ask({ execute: "query-x", arguments: { a: 1 } }),
+    `{"error": {"class": "GenericError", "desc": "Parameter 'a' is unexpected"}}`,
+  );
+  assertEquals(
+    await client.ask({ execute: "nope", id: 1 }),
+    '{"id": 1, "error": {"class": "CommandNotFound", "desc": "The command nope has not been found"}}',
+  );
+  assertEquals(await playing.stop(), 0);
+});
+
+Deno.test("replay --lenient of a recording with a schema returns the emptiest value", async () => {
+  const recording = made();
+  const reply = `"return": ${JSON.stringify(SCHEMA)}`;
+  recording.exchange({ client: "mux/1", t: 3, name: "query-qmp-schema", reply });
+  for (const isLenient of [false, true]) {
+    const flags = isLenient ? ["--lenient"] : [];
+    await using playing = await play(recording.text, "--speed", "0", ...flags);
+    using client = await TestClient.ready(`${playing.path}/s`);
+    assertEquals(
+      await client.ask({ execute: "query-x" }),
+      isLenient
+        ? '{"return": {"n": 0}}'
+        : '{"error": {"class": "GenericError", "desc": "The command query-x is not in the recording"}}',
+    );
+  }
+});
+
+Deno.test("replay refuses a file that it cannot play, with the line", async () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  const listen = ["--listen", `${place.path}/s`];
+  const refused = async (text: string, ...args: string[]): Promise<string> => {
+    Deno.writeTextFileSync(path, text);
+    const { code, stderr } = await runQmpmux(["replay", path, ...listen, ...args]);
+    assertEquals(code, 1);
+    return stderr.trimEnd().replace(`qmpmux: replay: ${path}: `, "");
+  };
+  const { text } = made();
+  assertEquals(
+    await refused(`${text}{"t":9,"kind":"x"}\n`),
+    'line 17: "kind" is not one of greeting, command, reply, event, damage, connect, disconnect; ' +
+      "record again, or remove what is damaged with qmpmux show --json",
+  );
+  assertEquals(
+    await refused(text.slice(0, -10)),
+    "line 16: it is not a JSON object; it is incomplete: wait for the end of the recording, or remove the line",
+  );
+  assertEquals(
+    await refused(text.replace('"qmpmux-recording":1', '"qmpmux-recording":2')),
+    "line 1: it has format 2, and this qmpmux reads format 1; use a newer qmpmux",
+  );
+  assertEquals(
+    await refused(`${text}{"t":9,"dropped":3}\n`),
+    "line 17: 3 messages are missing here; record again, on a faster disk",
+  );
+  const several = `${text}${text.split("\n")[1]!.replace("{", '{"vm":"a",')}\n` +
+    `${text.split("\n")[1]!.replace("{", '{"vm":"b",')}\n`;
+  assertEquals(
+    await refused(several),
+    "line 18: the recording is of several VMs, such as a and b; choose one with --vm NAME",
+  );
+});
+
+Deno.test("replay checks its flags", async () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  Deno.writeTextFileSync(path, made().text);
+  const listen = ["--listen", `${place.path}/s`];
+  const cases: readonly (readonly [string, string[]])[] = [
+    ["replay: the recording is missing; name its file", listen],
+    ["replay: no address is given; add --listen ADDR", [path]],
+    [
+      'replay: invalid value "-1" for --speed: expected a number up to 1000000, such as 1 or 0.5; 0 waits for nothing',
+      [path, ...listen, "--speed=-1"],
+    ],
+    [
+      'replay: invalid value "x" for --as: expected clients or qemu',
+      [path, ...listen, "--as", "x"],
+    ],
+    [
+      "replay: --listen: the recording has no listener s; add name= with one of its listeners: mux, ops",
+      [path, ...listen, "--listen", `${place.path}/t,name=ops`],
+    ],
+  ];
+  for (const [expected, args] of cases) {
+    const { code, stderr } = await runQmpmux(["replay", ...args]);
+    assertEquals([code, stderr], [64, `qmpmux: ${expected}\n`]);
+  }
+});
