@@ -261,7 +261,11 @@ Deno.test("reasonOf() reports only what it can observe", () => {
     ],
     [
       { ...nobody, accepted: true, holders: [{ pid: 7, program: "/bin/x" }] },
-      /^process 7 \(\/bin\/x\) holds this monitor/,
+      /^process 7 \(\/bin\/x\) holds this monitor, .*; stop it, or connect both to qmpmux$/,
+    ],
+    [
+      { ...nobody, accepted: true, holders: [{ pid: 7, program: "/usr/bin/qmpmux" }] },
+      /^process 7 \(\/usr\/bin\/qmpmux\) holds .*; connect to a listener of that qmpmux$/,
     ],
   ];
   for (const [connected, pattern] of cases) assertMatch(reasonOf(connected), pattern);

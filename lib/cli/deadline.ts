@@ -199,6 +199,9 @@ export function noGreeting(address: Address): Failure {
   );
 }
 
+/** The executable of a qmpmux, which may have been replaced while it runs. */
+const QMPMUX = /\/qmpmux(?: \(deleted\))?$/;
+
 const FIND = "as root, ss -xp shows who is connected";
 const NO_MONITOR = "not a monitor (the socket of a guest agent sends no greeting either)";
 
@@ -216,8 +219,11 @@ export function reasonOf(connected: Connected | undefined): string {
   // QEMU does not accept a second connection. qmpmux accepts every connection, even without QEMU.
   if (served) return `it is a qmpmux that waits for its QEMU, or ${NO_MONITOR}`;
   if (holders.length > 0) {
-    return `${holders.map(holderText).join(" and ")} holds this monitor, which serves one at a ` +
-      "time; stop it, or connect both to qmpmux";
+    const isQmpmuxs = holders.some(({ program }) => QMPMUX.test(program));
+    return `${
+      holders.map(holderText).join(" and ")
+    } holds this monitor, which serves one at a time; ` +
+      (isQmpmuxs ? "connect to a listener of that qmpmux" : "stop it, or connect both to qmpmux");
   }
   if (accepted) return `another client holds this monitor, which serves one at a time; ${FIND}`;
   return "the program that listens there accepts no connections: it is stopped, or still starting";
