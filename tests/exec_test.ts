@@ -145,6 +145,11 @@ Deno.test("qmpmux exec names what is missing, and exits with the right status", 
   const cases: [string[], number, RegExp][] = [
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
     [["exec", "--socket", "/x"], 64, /the command is missing/],
+    [
+      ["exec", "--socket", "/x", '{"execute": "stop"}'],
+      64,
+      /invalid command \{"execute": "stop"\}: expected a name; to run a line of JSON, write it to the stdin of exec -/,
+    ],
     [["exec", "--socket", `${place.path}/none`, "stop"], 69, /nothing listens there/],
     [["exec", "--nope", "stop"], 64, /unknown flag --nope; see/],
   ];

@@ -62,6 +62,10 @@ for (const command of ["exec", "can"]) {
     assertEquals(await wrong("", path), `qmpmux: ${command}: @ names no file; write @FILE\n`);
     assertEquals(await wrong(path), `${begins}: file not found; correct @FILE\n`);
     assertEquals(
+      await wrong("-"),
+      `qmpmux: ${command}: -: file not found; correct it (stdin is @/dev/stdin)\n`,
+    );
+    assertEquals(
       await wrong(place.path),
       `qmpmux: ${command}: ${place.path}: it cannot be read: Is a directory (os error 21)\n`,
     );

@@ -8,6 +8,7 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { readTextFile } from "../platform/text_file.ts";
 import { readJsonObject } from "../wire/json_text.ts";
+import { shortened } from "../wire/shortened.ts";
 import { isFile } from "../policy/address.ts";
 import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
@@ -17,6 +18,9 @@ import { replyTo, valueOf } from "./replies.ts";
 
 /** The limit of a file of arguments; QEMU itself reads no longer command. */
 const FILE_BYTES_LIMIT = 64 << 20;
+
+/** The most characters of a command in an error. */
+const SHOWN_LENGTH = 60;
 
 /**
  * Runs `qmpmux exec`.
@@ -28,6 +32,12 @@ export async function runExec(given: Given): Promise<ExitStatus> {
   const waiting = waitingIn(given);
   if (command === undefined && (waiting === undefined || waiting === "until")) {
     throw new UsageError("exec: the command is missing; see qmpmux exec --help");
+  }
+  if (command?.startsWith("{")) {
+    throw new UsageError(
+      `exec: invalid command ${shortened(command, SHOWN_LENGTH)}: expected a name; ` +
+        "to run a line of JSON, write it to the stdin of exec -",
+    );
   }
   const isLines = command === "-";
   if (isLines && rest.length > 0) {
@@ -124,7 +134,7 @@ function argumentsIn(path: string, command: string): string {
   const text = readTextFile({
     path,
     command,
-    flag: "@FILE",
+    flag: path === "-" ? "it (stdin is @/dev/stdin)" : "@FILE",
     limit: FILE_BYTES_LIMIT,
     status: 64,
     isReadOnce: true,
