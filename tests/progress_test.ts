@@ -70,6 +70,7 @@ Deno.test("Progress.line fits its bar into the terminal, and leaves it out if th
   assertEquals(narrow.length < 30, true);
   assertEquals(progress.line("job j", 23), "job j  50 %");
   assertEquals(progress.line("job j", 9), "job j  …");
+  assertEquals(progress.line("job j", 1), "…");
 });
 
 Deno.test("bytesText() and timeText() choose their units", () => {

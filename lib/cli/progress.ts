@@ -104,7 +104,7 @@ export class Progress {
     const room = columns - name.length - text.length - 7;
     const width = Math.min(BAR_WIDTH.most, room);
     if (percent === undefined || width < BAR_WIDTH.least) {
-      return shortened(`${name}  ${text}`, columns - 1);
+      return shortened(`${name}  ${text}`, Math.max(1, columns - 1));
     }
     const full = Math.floor(width * percent / 100);
     return `${name}  [${"#".repeat(full)}${"-".repeat(width - full)}]  ${text}`;
