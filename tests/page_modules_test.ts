@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { durationText as ofShow } from "../lib/cli/traffic_text.ts";
 import { clockText, counted, durationText, oneLine } from "../lib/page/format.js";
+import { notesOf } from "../lib/page/head.js";
 import { piecesOf } from "../lib/page/json_text.js";
 import { Layout } from "../lib/page/layout.js";
 import { type Content, Model, type Row } from "../lib/page/model.js";
@@ -188,6 +189,19 @@ Deno.test("a search needs all words, in any letter case, and knows kinds and cli
   for (const query of ["net8", "device net8", "is:event", "is:connection", "client:ops", ".*"]) {
     assert(!passes(query), query);
   }
+});
+
+Deno.test("notesOf() tells what the page leaves out", () => {
+  const { content } = modelOf([]);
+  assertEquals(notesOf(content), []);
+  const left = { commands: 1200, events: 1, others: 0, from: 60, to: 3661.5 };
+  assertEquals(notesOf({ ...content, left, cut: 1, damaged: 2, filters: ["--vm a", "--to +1"] }), [
+    "This page has the beginning of the recording. It leaves out 1\u202f200 commands, 1 event, from " +
+    "03:05:05.000 to 04:05:06.500 UTC. Choose others with --from or the filters of qmpmux show.",
+    "1 long text is cut; the recording has all of it.",
+    "2 damaged lines are left out.",
+    "Filtered: --vm a --to +1",
+  ]);
 });
 
 Deno.test("the overview counts messages and errors in columns", () => {

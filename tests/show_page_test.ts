@@ -145,7 +145,7 @@ Deno.test("a page has a limited number of rows, and says which it leaves out", (
     made.event(t + 0.5, "STOP");
   }
   made.disconnect("a/1", 20);
-  const [rows, maker] = rowsOf(made, { rows: 4, chars: 1e6, clients: 10 });
+  const [rows, maker] = rowsOf(made, { rows: 4, bytes: 1e6, clients: 10 });
   assertEquals(rows.length, 4);
   assertEquals(maker.left, { commands: 8, events: 8, others: 1, from: 2, to: 20 });
 });
@@ -154,9 +154,17 @@ Deno.test("a page has a limited size", () => {
   const made = new MadeRecording();
   const reply = `"return": ${JSON.stringify("x".repeat(1000))}`;
   for (let t = 0; t < 10; t++) made.exchange({ client: "a/1", t, name: "stop", reply });
-  const [rows, maker] = rowsOf(made, { rows: 100, chars: 4500, clients: 10 });
+  const [rows, maker] = rowsOf(made, { rows: 100, bytes: 4500, clients: 10 });
   assertEquals(rows.length, 4);
   assertEquals(maker.left, { commands: 6, events: 0, others: 0, from: 4, to: 9 });
+});
+
+Deno.test("the size of a page counts what makes texts safe", () => {
+  const made = new MadeRecording();
+  const reply = `"return": ${JSON.stringify("<".repeat(1000))}`;
+  for (let t = 0; t < 10; t++) made.exchange({ client: "a/1", t, name: "stop", reply });
+  const [rows] = rowsOf(made, { rows: 100, bytes: 13000, clients: 10 });
+  assertEquals(rows.length, 2);
 });
 
 Deno.test("long texts are cut, and counted", () => {
@@ -174,7 +182,7 @@ Deno.test("long texts are cut, and counted", () => {
 Deno.test("clients beyond the limit of lanes share one", () => {
   const made = new MadeRecording();
   for (let t = 0; t < 5; t++) made.connect(`a/${t}`, t);
-  const [rows, maker] = rowsOf(made, { rows: 100, chars: 1e6, clients: 3 });
+  const [rows, maker] = rowsOf(made, { rows: 100, bytes: 1e6, clients: 3 });
   assertEquals(rows.map((row) => (row as { c: number }).c), [0, 1, 2, 3, 3]);
   assertEquals(maker.clients.map(({ n }) => n), ["a/0", "a/1", "a/2", "other clients"]);
 });

@@ -6,6 +6,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import type { Given } from "../lib/cli/flags.ts";
+import { timeRange } from "../lib/cli/time_range.ts";
 import { MadeRecording } from "./support/made_recording.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runQmpmux } from "./support/qmpmux.ts";
@@ -127,6 +129,61 @@ Deno.test("show --json keeps members that it does not know", async () => {
     of: 2,
     colour: "red",
   });
+});
+
+Deno.test("show --from and --to limit the time", async () => {
+  const lines = TEXT.split("\n");
+  const shown = async (...args: string[]): Promise<string[]> => {
+    const { code, stdout, stderr } = await show(made().text, ...args);
+    assertEquals([code, stderr], [0, ""]);
+    return stdout.trimEnd().split("\n").slice(2);
+  };
+  assertEquals(await shown("--from", "03:04:07"), lines.slice(4, -1));
+  assertEquals(await shown("--from", "+2.002"), lines.slice(4, 5).concat(lines.slice(6, -1)));
+  assertEquals(await shown("--to", "2026-01-02T04:04:07.001+01:00"), lines.slice(2, 6));
+  assertEquals(await shown("--from", "03:04:07", "--to", "03:04:07.5"), lines.slice(4, 6));
+  assertEquals(await shown("--from", "03:04"), lines.slice(2, -1));
+  assertEquals(await shown("--from", "03:05"), []);
+  const excerpt = (await show(made().text, "--json", "--from", "+3", "--to", "+3.5")).stdout;
+  assertEquals((await show(excerpt)).stdout.split("\n").slice(2, -1), lines.slice(6, 7));
+});
+
+Deno.test("a time of the day is that of the first day, or of the next if that is nearer", () => {
+  const ranges: [start: string, text: string, from: number][] = [
+    ["23:00:00", "23:00:01.5", 1.5],
+    ["23:00:00", "22:59:59", -1],
+    ["23:00:00", "00:10", 4200],
+    ["03:00:00", "22:00", 68400],
+    ["03:00:00.25", "03:00:00", -0.25],
+  ];
+  for (const [start, text, from] of ranges) {
+    const given = { one: (flag: string) => flag === "from" ? text : undefined } as Given;
+    assertEquals(timeRange("show", given, `2026-01-02T${start}Z`), { from, to: Infinity });
+  }
+});
+
+Deno.test("show refuses a time that it cannot read", async () => {
+  const expected =
+    "expected HH:MM:SS in UTC, a time of RFC 3339, or +S, seconds after the beginning";
+  for (
+    const text of [
+      "3:04",
+      "24:00",
+      "12:60:00",
+      "yesterday",
+      "+x",
+      "2026-01-02",
+      "2026-13-02T03:04:05Z",
+    ]
+  ) {
+    const { code, stderr } = await show(made().text, "--from", text);
+    assertEquals([code, stderr], [
+      64,
+      `qmpmux: show: invalid value "${text}" for --from: ${expected}\n`,
+    ]);
+  }
+  const { code, stderr } = await show(made().text, "--from", "+2", "--to", "+1");
+  assertEquals([code, stderr], [64, "qmpmux: show: --to is before --from; exchange them\n"]);
 });
 
 Deno.test("show takes the files of a recording that was rotated for one", async () => {

@@ -210,6 +210,22 @@ Deno.test("QEMU's escape of an apostrophe, which JSON does not have, is read", (
   ]);
 });
 
+Deno.test("colours do not hide what a terminal would interpret", () => {
+  const made = new MadeRecording();
+  const reply = '"error": {"class": "E", "desc": "\\u001b[32mfine"}';
+  made.exchange({ client: "a/1", t: 0, name: "x", reply, run: 1 });
+  const entries = new TrafficEntries({ textLimit: LINE_TEXT_LIMIT });
+  const text = new TrafficText({ start: Date.parse(START), isColoured: true });
+  const all = [...made.read()].flatMap(([number, line]) => entries.take(number, line));
+  assertEquals(
+    all.flatMap((entry) => text.lines(entry)).at(-1),
+    [
+      "\x1b[2m03:04:05.000\x1b[0m \x1b[36ma/1\x1b[0m: \x1b[1mx\x1b[0m → ",
+      "\x1b[31mE: \\u001b[32mfine\x1b[0m \x1b[2m[waited 0 µs, ran 1 s]\x1b[0m",
+    ].join(""),
+  );
+});
+
 Deno.test("digits are shown as they were sent", () => {
   const made = new MadeRecording();
   const digits = '{"size": 18446744073709551615, "x": 1.10}';

@@ -8,8 +8,11 @@
  */
 
 import type { RecordedMessage } from "../observe/recording_line.ts";
+import { embedded } from "./page_document.ts";
 import type { CommandEntry, Entry } from "./traffic_entries.ts";
 import { clientText, versionOf } from "./traffic_text.ts";
+
+const ENCODER = new TextEncoder();
 
 /** The most characters of a text on the page. */
 export const PAGE_TEXT_LIMIT = 256 << 10;
@@ -18,14 +21,14 @@ export const PAGE_TEXT_LIMIT = 256 << 10;
 export interface PageLimits {
   /** The most rows. */
   readonly rows: number;
-  /** The most characters of all rows. */
-  readonly chars: number;
+  /** The most bytes of all rows. */
+  readonly bytes: number;
   /** The most clients that have lanes of their own. */
   readonly clients: number;
 }
 
 /** The default limits. */
-export const PAGE_LIMITS: PageLimits = { rows: 200_000, chars: 50_000_000, clients: 2000 };
+export const PAGE_LIMITS: PageLimits = { rows: 200_000, bytes: 50_000_000, clients: 2000 };
 
 /** The rows that are left out. */
 export interface LeftOut {
@@ -52,7 +55,7 @@ export class PageRows {
   readonly #numbers = new Map<string, number>();
   readonly #clients: PageClient[] = [];
   #rows = 0;
-  #chars = 0;
+  #bytes = 0;
   #cut = 0;
   #left: LeftOut | undefined;
 
@@ -62,16 +65,17 @@ export class PageRows {
     this.#limits = limits;
   }
 
-  /** Returns an entry as JSON; `undefined` if it is left out. */
+  /** Returns an entry as JSON for an element of the page; `undefined` if it is left out. */
   row(entry: Entry): string | undefined {
     if (this.#left !== undefined) return this.#leave(entry, this.#left);
-    const row = JSON.stringify(this.#members(entry));
-    if (this.#rows >= this.#limits.rows || this.#chars + row.length > this.#limits.chars) {
+    const row = embedded(JSON.stringify(this.#members(entry)));
+    const { length } = ENCODER.encode(row);
+    if (this.#rows >= this.#limits.rows || this.#bytes + length > this.#limits.bytes) {
       this.#left = { commands: 0, events: 0, others: 0, from: entry.t, to: entry.t };
       return this.#leave(entry, this.#left);
     }
     this.#rows++;
-    this.#chars += row.length;
+    this.#bytes += length;
     return row;
   }
 

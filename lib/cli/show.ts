@@ -8,8 +8,10 @@ import type { ExitStatus } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Given } from "./flags.ts";
+import { recordedEntries } from "./recorded_entries.ts";
 import { RecordingInput } from "./recording_input.ts";
-import { TrafficEntries } from "./traffic_entries.ts";
+import { type TimeRange, timeRange } from "./time_range.ts";
+import { TRAFFIC_FLAGS } from "./traffic_commands.ts";
 import { TrafficFilter, trafficGlobs } from "./traffic_filters.ts";
 import { LINE_TEXT_LIMIT, TrafficText } from "./traffic_text.ts";
 
@@ -29,41 +31,48 @@ export async function runShow(given: Given): Promise<ExitStatus> {
   }
   const globs = trafficGlobs("show", given);
   const recording = await RecordingInput.open("show", path);
+  const range = timeRange("show", given, recording.header.time);
+  const order = { recording, filter: new TrafficFilter(globs), range };
   if (output !== undefined) {
     const { writePage } = await import("./show_page.ts");
-    await writePage({ recording, input: path, output, globs });
-  } else {
-    const filter = new TrafficFilter(globs);
-    await (given.has("json") ? printLines(recording, filter) : printText(recording, filter));
-  }
+    await writePage({ ...order, input: path, output, choice: choiceOf(given) });
+  } else await (given.has("json") ? printLines(order) : printText(order));
   recording.checkWhole();
   return 0;
 }
 
-async function printText(recording: RecordingInput, filter: TrafficFilter): Promise<void> {
+/** A recording to print. */
+interface Order {
+  readonly recording: RecordingInput;
+  readonly filter: TrafficFilter;
+  readonly range: TimeRange;
+}
+
+/** Returns the filters and the range as they were given. */
+function choiceOf(given: Given): readonly string[] {
+  const flags = [...Object.keys(TRAFFIC_FLAGS), "from", "to"];
+  return flags.flatMap((flag) => given.all(flag).map((value) => `--${flag} ${value}`));
+}
+
+async function printText({ recording, filter, range }: Order): Promise<void> {
   const { header } = recording;
-  const entries = new TrafficEntries({ filter, vm: header.vm, textLimit: LINE_TEXT_LIMIT });
   const text = new TrafficText({
     start: Date.parse(header.time),
     isColoured: Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR"),
     vm: header.vm,
   });
   text.header(header).forEach(print);
-  const printAll = (lines: readonly string[]): void => lines.forEach(print);
-  try {
-    for await (const { number, line } of recording.lines()) {
-      for (const entry of entries.take(number, line)) printAll(text.lines(entry));
-    }
-  } finally {
-    for (const entry of entries.end()) printAll(text.lines(entry));
-  }
+  const choice = { filter, range, textLimit: LINE_TEXT_LIMIT };
+  for await (const entry of recordedEntries(recording, choice)) text.lines(entry).forEach(print);
 }
 
-async function printLines(recording: RecordingInput, filter: TrafficFilter): Promise<void> {
+async function printLines({ recording, filter, range }: Order): Promise<void> {
   const { RecordingExcerpt } = await import("./recording_excerpt.ts");
   const excerpt = new RecordingExcerpt(filter, recording.header.vm);
   print(recording.headerText);
   for await (const { number, line, text } of recording.lines()) {
+    if (line.t < range.from) continue;
+    if (line.t > range.to) break;
     const kept = excerpt.take(number, line, text);
     if (kept !== undefined) print(kept);
   }

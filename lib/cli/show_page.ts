@@ -11,9 +11,10 @@ import { isSameFile, OutputFile } from "../platform/output_file.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { embedded, pageParts } from "./page_document.ts";
 import { PAGE_TEXT_LIMIT, PageRows } from "./page_rows.ts";
+import { recordedEntries } from "./recorded_entries.ts";
 import type { RecordingInput } from "./recording_input.ts";
-import { type Entry, TrafficEntries } from "./traffic_entries.ts";
-import { TrafficFilter, type TrafficGlobs } from "./traffic_filters.ts";
+import type { TimeRange } from "./time_range.ts";
+import type { TrafficFilter } from "./traffic_filters.ts";
 import { versionOf } from "./traffic_text.ts";
 
 /** A page to write. */
@@ -24,8 +25,12 @@ export interface PageOrder {
   readonly input: string;
   /** The path of the page. */
   readonly output: string;
-  /** The filters. */
-  readonly globs: TrafficGlobs;
+  /** The filter. */
+  readonly filter: TrafficFilter;
+  /** The range of time. */
+  readonly range: TimeRange;
+  /** The filter and the range, as texts that the page shows. */
+  readonly choice: readonly string[];
 }
 
 /**
@@ -33,63 +38,55 @@ export interface PageOrder {
  *
  * @throws UsageError if it would replace the recording; Failure if it cannot be written
  */
-export async function writePage({ recording, input, output, globs }: PageOrder): Promise<void> {
+export async function writePage(order: PageOrder): Promise<void> {
+  const { recording, input, output } = order;
   if (output === "") throw new UsageError("show: --html: the path is empty; name a file");
   if (input !== "-" && isSameFile(input, output)) {
     throw new UsageError(`show: --html: ${output} is the recording; name another file`);
   }
-  const { header } = recording;
-  const { vm } = header;
+  const { vm, time } = recording.header;
   const { before, after } = await pageParts(vm === undefined ? "Recording" : `${vm}: recording`);
   const rows = new PageRows(vm);
   using file = OutputFile.create(output);
   file.write(`${before}{"rows":[\n`);
-  await writeRows(file, rows, recording, new TrafficFilter(globs));
-  file.write(`],\n${embedded(aboutText(recording, rows, globs))}}${after}`);
+  await writeRows(file, rows, order);
+  file.write(`],\n${aboutText(rows, order)}}${after}`);
   file.finish();
   const { left } = rows;
   if (left === undefined) return;
   const total = rows.count + left.commands + left.events + left.others;
+  const last = new Date(Date.parse(time) + left.from * 1000).toISOString();
   say(
-    `show: ${output}: the page has the first ${rows.count} of ${total} messages; ` +
-      "choose others with the filters",
+    `show: ${output}: the page has the first ${rows.count} of ${total} messages, until ${last}; ` +
+      "choose others with --from or the filters",
   );
 }
 
-async function writeRows(
-  file: OutputFile,
-  rows: PageRows,
-  recording: RecordingInput,
-  filter: TrafficFilter,
-): Promise<void> {
-  const { vm } = recording.header;
-  const entries = new TrafficEntries({ filter, vm, textLimit: PAGE_TEXT_LIMIT });
+async function writeRows(file: OutputFile, rows: PageRows, order: PageOrder): Promise<void> {
+  const { recording, filter, range } = order;
+  const choice = { filter, range, textLimit: PAGE_TEXT_LIMIT };
   let separator = "";
-  const add = (entry: Entry): void => {
+  for await (const entry of recordedEntries(recording, choice)) {
     const row = rows.row(entry);
-    if (row === undefined) return;
-    file.write(`${separator}${embedded(row)}\n`);
+    if (row === undefined) continue;
+    file.write(`${separator}${row}\n`);
     separator = ",";
-  };
-  for await (const { number, line } of recording.lines()) entries.take(number, line).forEach(add);
-  entries.end().forEach(add);
+  }
 }
 
 /** Returns the members of the content besides its rows. */
-function aboutText(recording: RecordingInput, rows: PageRows, globs: TrafficGlobs): string {
+function aboutText(rows: PageRows, { recording, choice }: PageOrder): string {
   const { time, vm, version, greeting } = recording.header;
   const about = {
     start: Date.parse(time),
     vm,
     qemu: greeting === undefined ? undefined : versionOf(greeting),
     version,
-    filters: Object.entries(globs).flatMap(([flag, list = []]) =>
-      list.map((glob) => `--${flag} ${glob}`)
-    ),
+    filters: choice,
     clients: rows.clients,
     left: rows.left,
     cut: rows.cut,
     damaged: recording.damaged,
   };
-  return JSON.stringify(about).slice(1, -1);
+  return embedded(JSON.stringify(about)).slice(1, -1);
 }

@@ -67,6 +67,8 @@ export const SHOW = {
   ],
   flags: {
     ...TRAFFIC_FLAGS,
+    from: { value: "TIME", help: "from this time on: HH:MM:SS in UTC, RFC 3339, or +S" },
+    to: { value: "TIME", help: "until this time; +S is S seconds after the beginning" },
     html: {
       value: "OUT",
       kind: "file",

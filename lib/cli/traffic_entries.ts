@@ -167,6 +167,11 @@ export class TrafficEntries {
     }
   }
 
+  /** The number of commands that wait for their replies. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Returns an entry for each command that still waits. */
   end(): readonly Entry[] {
     return [...this.#waiting.keys()].map((number) => this.#unanswered(number, "at the end"));
@@ -293,7 +298,7 @@ export class TrafficEntries {
     const limit = this.#textLimit;
     // The value of a long reply is cut without reading the reply.
     if (text.length > 4 * limit && text.startsWith(RETURN)) {
-      return { kind: "return", value: shortened(text.slice(RETURN.length, -1), limit) };
+      return { kind: "return", value: this.#kept(text.slice(RETURN.length, -1), text) };
     }
     const members = memberTexts(text);
     const value = members?.get("return");
@@ -314,9 +319,15 @@ export class TrafficEntries {
   #kept<Part extends string | undefined>(part: Part, whole: string): Part;
   #kept(part: string | undefined, whole: string): string | undefined {
     if (part === undefined) return undefined;
-    if (part.length > this.#textLimit) return shortened(part, this.#textLimit);
-    return part.length * 2 < whole.length ? [...part].join("") : part;
+    const limit = this.#textLimit;
+    if (part.length > limit) return copyOf(`${part.slice(0, limit - 1).toWellFormed()}…`);
+    return part.length * 2 < whole.length ? copyOf(part) : part;
   }
+}
+
+/** Returns a copy of a text: a slice of V8's keeps the whole text alive. */
+function copyOf(text: string): string {
+  return ` ${text}`.slice(1);
 }
 
 /** The beginning of a reply with a value, as QEMU writes it. */

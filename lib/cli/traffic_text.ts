@@ -9,7 +9,6 @@
 import type { RecordedMessage, RecordingHeader } from "../observe/recording_line.ts";
 import { memberTexts } from "../wire/json_text.ts";
 import { printable } from "../wire/printable.ts";
-import { shortened } from "../wire/shortened.ts";
 import type { Answer, CommandEntry, Entry } from "./traffic_entries.ts";
 
 /** The most characters of arguments and data that a line shows. */
@@ -191,8 +190,9 @@ function reasonText({ reason }: RecordedMessage): string {
 
 /** Returns a text without line ends and what a terminal interprets, and no longer than a limit. */
 function cut(text: string, limit: number): string {
-  const short = shortened(text.slice(0, 2 * limit), 2 * limit);
-  return shortened(printable(short.replace(/\s*[\r\n]+\s*/g, " ")), limit);
+  const whole = text.length > 2 * limit ? text.slice(0, 2 * limit) : text;
+  const line = printable(/[\r\n]/.test(whole) ? whole.replace(/\s*[\r\n]+\s*/g, " ") : whole);
+  return line.length > limit ? `${line.slice(0, limit - 1).toWellFormed()}…` : line;
 }
 
 /** Returns the version in QEMU's greeting, such as `7.2.22`. */

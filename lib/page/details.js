@@ -147,10 +147,11 @@ function textSection(title, text, isText, isFailed = false) {
   const copy = make("button", "quiet", "Copy");
   copy.type = "button";
   copy.addEventListener("click", () => {
-    navigator.clipboard.writeText(text).then(
-      () => copy.textContent = "Copied",
-      () => copy.textContent = "Cannot copy",
-    );
+    const fail = () => copy.textContent = "Cannot copy";
+    // Some browsers have no clipboard for local files.
+    if (navigator.clipboard) {
+      navigator.clipboard.writeText(text).then(() => copy.textContent = "Copied", fail);
+    } else fail();
   });
   bar.append(copy);
   const block = make("pre");

@@ -79,15 +79,16 @@ export function notesOf({ start, left, cut, damaged, filters }) {
     const times = `${clockText(start, from, 3)} to ${clockText(start, to, 3)} UTC`;
     notes.push(
       `This page has the beginning of the recording. It leaves out ${kinds}, from ${times}. ` +
-        "Choose others with the filters of qmpmux show.",
+        "Choose others with --from or the filters of qmpmux show.",
     );
   }
   if (cut) {
-    notes.push(
-      `${counted(cut, "long text")} cut; the recording has all of ${cut === 1 ? "it" : "them"}.`,
-    );
+    const [are, them] = cut === 1 ? ["is", "it"] : ["are", "them"];
+    notes.push(`${counted(cut, "long text")} ${are} cut; the recording has all of ${them}.`);
   }
-  if (damaged) notes.push(`${counted(damaged, "damaged line")} left out.`);
+  if (damaged) {
+    notes.push(`${counted(damaged, "damaged line")} ${damaged === 1 ? "is" : "are"} left out.`);
+  }
   if (filters.length > 0) notes.push(`Filtered: ${filters.join(" ")}`);
   return notes;
 }
