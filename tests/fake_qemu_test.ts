@@ -16,6 +16,7 @@ import {
   type ByteStreams,
   FakeQemu,
   type FakeQemuOptions,
+  type Replies,
   SchemaError,
 } from "../lib/testing/mod.ts";
 import { CORPORA, replay } from "./support/corpus.ts";
@@ -119,7 +120,7 @@ Deno.test("FakeQemu.fromSchema() returns the emptiest values, and those of the t
       "query-name": { name: "vm1" },
       "query-status": () => ({ status: "running", running: true }),
       "query-memory-size-summary": { "base-memory": 2n ** 63n },
-      "device_del": ({ id }: { id: string }) => {
+      "device_del": ({ id }) => {
         throw new QmpError("device_del", "DeviceNotFound", `Device '${id}' not found`);
       },
     },
@@ -141,7 +142,7 @@ Deno.test("FakeQemu.fromSchema() returns the emptiest values, and those of the t
 });
 
 Deno.test("FakeQemu.fromSchema() refuses what QEMU cannot reply", async () => {
-  const wrong: [replies: Record<string, unknown>, message: string][] = [
+  const wrong: [replies: Replies, message: string][] = [
     [{ "query-statsu": {} }, 'the schema has no command "query-statsu"'],
     [{ "query-status": { running: true } }, "Parameter 'return.status' is missing"],
     [{ "query-status": [] }, "Invalid parameter type for 'return', expected: object"],

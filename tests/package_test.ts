@@ -34,6 +34,7 @@ Deno.test("deno publish includes the core, its example and its documents, and no
   const places = new Set(files.map((file) => file.replace(/(?<=^lib\/[a-z]+)\/.*/, "")));
   assertEquals(files.filter((file) => file.startsWith("lib/platform")), [
     "lib/platform/client_socket.ts",
+    "lib/platform/server_socket.ts",
   ]);
   assertEquals([...places], [
     "CHANGELOG.md",
@@ -41,8 +42,13 @@ Deno.test("deno publish includes the core, its example and its documents, and no
     "deno.json",
     "docs/client.md",
     "docs/library.md",
+    "docs/testing.md",
     "examples/client.ts",
     "examples/client_restart.ts",
+    "examples/fake_qemu.ts",
+    "examples/power_off.ts",
+    "examples/power_off_node.ts",
+    "examples/power_off_test.ts",
     "examples/two_clients.ts",
     "lib/client",
     "lib/config",
@@ -53,6 +59,7 @@ Deno.test("deno publish includes the core, its example and its documents, and no
     "lib/policy",
     "lib/session",
     "lib/sharing",
+    "lib/testing",
     "lib/wire",
   ]);
 });
@@ -68,7 +75,7 @@ Deno.test("the library loads without any permission", async () => {
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
 });
 
-for (const module of ["lib/mod.ts", "lib/client/mod.ts"]) {
+for (const module of ["lib/mod.ts", "lib/client/mod.ts", "lib/testing/mod.ts"]) {
   Deno.test(`the example in the documentation of ${module} compiles`, () => compileExample(module));
 }
 

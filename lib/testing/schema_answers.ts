@@ -23,10 +23,13 @@ import type { SchemaCheck } from "./schema_check.ts";
  *
  * If it throws a `QmpError`, that is the reply.
  */
-export type ReplyFunction = (args: Readonly<Record<string, unknown>>) => unknown;
+// deno-lint-ignore no-explicit-any -- The schema has checked the arguments, as types would.
+export type ReplyFunction = (args: Readonly<Record<string, any>>) => unknown;
 
-/** Values by the names of commands, or functions that return them. */
-export type Replies = Readonly<Record<string, unknown>>;
+/** Values by the names of commands, or functions that return them; integers beyond 2⁵³ are bigints. */
+export type Replies = Readonly<
+  Record<string, ReplyFunction | object | string | number | bigint | boolean | null>
+>;
 
 /** The events of `quit`. */
 const SHUTDOWN = { name: "SHUTDOWN", data: { guest: false, reason: "host-qmp-quit" } };

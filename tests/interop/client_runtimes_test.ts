@@ -7,12 +7,13 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
-import { join } from "node:path";
+import { assertEquals, assertMatch } from "@std/assert";
+import { basename, join } from "node:path";
 import { blocksOf } from "../support/document.ts";
 import { makePlace } from "../support/place.ts";
 import { startQemu, type TestQemu } from "../support/qemu.ts";
 import { startQmpmux } from "../support/qmpmux.ts";
+import { recordedSchema } from "../support/schemas.ts";
 import { getRuntimes, run, type Runtimes, without } from "./setup.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -69,16 +70,16 @@ async function transpile(module: string, place: string): Promise<void> {
   }
 }
 
-/** Creates a program beside the package, as a registry for npm installs it; returns its path. */
-async function npmPackage(place: string, program: string): Promise<string> {
+/** Creates programs beside the package, as a registry for npm installs it; returns the path of the first. */
+async function npmPackage(place: string, ...programs: string[]): Promise<string> {
   const folder = join(place, "node_modules/@qmpmux/qmpmux");
-  await transpile("lib/client/mod.ts", folder);
-  const exports = { "./client": "./lib/client/mod.js" };
+  for (const name of ["client", "testing"]) await transpile(`lib/${name}/mod.ts`, folder);
+  const exports = { "./client": "./lib/client/mod.js", "./testing": "./lib/testing/mod.js" };
   Deno.writeTextFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", exports }));
   Deno.writeTextFileSync(join(place, "package.json"), '{ "type": "module" }');
-  const path = join(place, "program.ts");
-  Deno.copyFileSync(ROOT + program, path);
-  return path;
+  const paths = programs.map((program) => join(place, basename(program)));
+  for (const [at, path] of paths.entries()) Deno.copyFileSync(ROOT + programs[at]!, path);
+  return paths[0]!;
 }
 
 /** Runs the program at a monitor, and starts QEMU again after it has quit. */
@@ -136,15 +137,54 @@ for (const runtime of RUNTIMES) {
       const [command, ...args] = runtime.command(await getRuntimes());
       const env = { NO_COLOR: "1" };
       const ran = await run(command, [...args, program, qemu.path], { env, cwd: place.path });
-      assertEquals(ran, { code: 0, stderr: "", stdout: exampleOutput() });
+      assertEquals(ran, {
+        code: 0,
+        stderr: "",
+        stdout: exampleOutput("docs/client.md", "examples/client.ts"),
+      });
+    },
+  );
+  Deno.test(
+    `examples/fake_qemu.ts runs on ${runtime.name} with the package for npm`,
+    { ignore: without("node") },
+    async () => {
+      using place = makePlace();
+      const schema = join(place.path, "schema.json");
+      Deno.writeTextFileSync(schema, JSON.stringify(await recordedSchema("7.2")));
+      const program = await npmPackage(place.path, "examples/fake_qemu.ts");
+      const [command, ...args] = runtime.command(await getRuntimes());
+      const env = { NO_COLOR: "1" };
+      const ran = await run(command, [...args, program, schema], { env, cwd: place.path });
+      const stdout = exampleOutput("docs/testing.md", "examples/fake_qemu.ts");
+      assertEquals(ran, { code: 0, stderr: "", stdout });
     },
   );
 }
 
-/** Returns the output of the example, as its document shows it. */
-function exampleOutput(): string {
-  const block = blocksOf("docs/client.md").find(({ lines }) =>
-    lines.some((line) => line.includes("examples/client.ts"))
+for (const runtime of RUNTIMES.filter(({ name }) => name.includes("Node"))) {
+  Deno.test(
+    `${runtime.name} runs the tests in examples/power_off_node.ts with the package for npm`,
+    { ignore: without("node") },
+    async () => {
+      using place = makePlace();
+      const tests = await npmPackage(
+        place.path,
+        "examples/power_off_node.ts",
+        "examples/power_off.ts",
+      );
+      const [command] = runtime.command(await getRuntimes());
+      const args = ["--test", "--test-reporter=tap", tests];
+      const { code, stdout } = await run(command, args, { cwd: place.path });
+      assertEquals(code, 0, stdout);
+      assertMatch(stdout, /^# pass 3$/m);
+    },
+  );
+}
+
+/** Returns the output of an example, as its document shows it. */
+function exampleOutput(document: string, example: string): string {
+  const block = blocksOf(document).find(({ kind, lines }) =>
+    kind === "console" && lines[0]!.includes(example)
   );
   return block!.lines.slice(1).map((line) => `${line}\n`).join("");
 }
