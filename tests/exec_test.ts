@@ -145,6 +145,10 @@ Deno.test("qmpmux exec names what is missing, and exits with the right status", 
   const cases: [string[], number, RegExp][] = [
     [["exec", "query-status"], 64, /no monitor is named; give --socket/],
     [["exec", "--socket", "/x"], 64, /the command is missing/],
+    [["exec", "--socket", "", "stop"], 64, /--socket: invalid address ""/],
+    [["exec", "stop", "-s", "", "--timeout", "1"], 64, /--socket: invalid address ""/],
+    [["exec", "--timeout", "", "-s", "/x", "stop"], 64, /invalid value "" for --timeout/],
+    [["exec", "-s", "/x", "--until", "", "stop"], 64, /invalid value "" for --until/],
     [
       ["exec", "--socket", "/x", '{"execute": "stop"}'],
       64,

@@ -46,7 +46,9 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
   const end = args.indexOf("--");
   const own = args.slice(0, end < 0 ? args.length : end).find((arg) => /^(--|-[^-]*)_/.test(arg));
   if (own !== undefined) throw unknown(own);
-  checkValues(command, end < 0 ? args : args.slice(0, end), shorts);
+  const read = end < 0 ? args : args.slice(0, end);
+  const flagOf = (argument: string): string | undefined => flagIn(argument, known, shorts);
+  checkValues(command, read, flagOf);
   const valued = switches.find((flag) => args.some((arg) => arg.startsWith(`--${flag}=`)));
   if (valued !== undefined) {
     const argument = args.find((arg) => arg.startsWith(`--${valued}=`));
@@ -54,7 +56,10 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
       `${command}: ${argument}: expected no value; write --${valued} alone`,
     );
   }
-  const flags: Record<string, unknown> = parseArgs(args, {
+  const flags: Record<string, unknown> = parseArgs([
+    ...attached(read, flagOf, isValued),
+    ...args.slice(read.length),
+  ], {
     string: [...values, "_"],
     boolean: switches,
     alias: { h: "help", ...shorts },
@@ -86,21 +91,46 @@ export function readFlags(command: SubcommandName, args: string[]): Given {
 }
 
 /**
- * Checks that each flag with a value has one: the parser takes an argument that begins with - for a flag.
+ * Returns the flag that an argument is without its value; `undefined` if it is none.
  *
  * @param shorts the flags by their short forms
+ */
+function flagIn(
+  argument: string,
+  flags: Subcommand["flags"],
+  shorts: Readonly<Record<string, string>>,
+): string | undefined {
+  const name = /^--([^=]+)$/.exec(argument)?.[1] ?? shorts[/^-(\w)$/.exec(argument)?.[1] ?? ""];
+  return name !== undefined && Object.hasOwn(flags, name) ? name : undefined;
+}
+
+/** Attaches empty values to their flags: the parser takes an empty argument for a positional one. */
+function attached(
+  args: readonly string[],
+  flagOf: (argument: string) => string | undefined,
+  isValued: (flag: string) => boolean,
+): string[] {
+  const found: string[] = [];
+  for (const argument of args) {
+    const flag = argument === "" ? flagOf(found.at(-1) ?? "") : undefined;
+    if (flag !== undefined && isValued(flag)) found.splice(-1, 1, `--${flag}=`);
+    else found.push(argument);
+  }
+  return found;
+}
+
+/**
+ * Checks that each flag with a value has one: the parser takes an argument that begins with - for a flag.
+ *
+ * @param flagOf returns the flag that an argument is
  * @throws UsageError if one is missing, or must be attached
  */
 function checkValues(
   command: SubcommandName,
   args: readonly string[],
-  shorts: Readonly<Record<string, string>>,
+  flagOf: (argument: string) => string | undefined,
 ): void {
   const { flags }: Subcommand = SUBCOMMANDS[command];
-  const flagOf = (argument: string): string | undefined => {
-    const name = /^--([^=]+)$/.exec(argument)?.[1] ?? shorts[/^-(\w)$/.exec(argument)?.[1] ?? ""];
-    return name !== undefined && Object.hasOwn(flags, name) ? name : undefined;
-  };
   for (const [index, argument] of args.entries()) {
     const name = flagOf(argument);
     const value = name === undefined ? undefined : flags[name]?.value;
