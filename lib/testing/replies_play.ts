@@ -74,22 +74,21 @@ function schemaIn(exchanges: readonly Exchange[]): PlaySchema | undefined {
 /** Splits a text into its objects, each of which ends with a line that is a closing bracket. */
 function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = [];
-  let line = 1;
-  let from = 0;
-  const ending = /^\}[ \t\r]*$/gm;
-  for (let found = ending.exec(text); found !== null; found = ending.exec(text)) {
-    const end = found.index + 1;
-    const whole = text.slice(from, end);
-    const begun = whole.trimStart();
-    const first = line + lineEndsIn(whole.slice(0, whole.length - begun.length));
-    pieces.push({ line: first, text: begun, value: valueOf(begun, first) });
-    line += lineEndsIn(whole);
-    from = end;
+  let from = text.length - text.trimStart().length;
+  let line = 1 + lineEndsIn(text.slice(0, from));
+  for (let found = text.indexOf("\n}"); found >= 0; found = text.indexOf("\n}", found + 1)) {
+    const end = found + 2;
+    const next = /\s*/y;
+    next.lastIndex = end;
+    const after = end + next.exec(text)![0].length;
+    // Something else on the line makes the bracket a part of damage, which has no end.
+    if (after < text.length && !text.slice(end, after).includes("\n")) continue;
+    pieces.push({ line, text: text.slice(from, end), value: valueOf(text.slice(from, end), line) });
+    line += lineEndsIn(text.slice(from, after));
+    from = after;
   }
-  const rest = text.slice(from);
-  if (rest.trim() !== "") {
-    const first = line + lineEndsIn(rest.slice(0, rest.length - rest.trimStart().length));
-    throw new PlayError(first, `this object has no end; ${REMEDY}`);
+  if (text.slice(from).trim() !== "") {
+    throw new PlayError(line, `this object has no end; ${REMEDY}`);
   }
   return pieces;
 }
