@@ -13,7 +13,7 @@ import { EVENTS_LIMIT, type EventSink, EventStream, gapReason } from "./event_st
 import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
 import { filterOf } from "./globs.ts";
-import { checkLimits, checkMessageLimit, sleep, within } from "./limits.ts";
+import { checkLimits, checkMessageLimit, within } from "./limits.ts";
 import { type Greeting, Link, type Reply } from "./link.ts";
 import type {
   AttemptOptions,
@@ -24,6 +24,7 @@ import type {
   ExecuteParameters,
   WaitOptions,
 } from "./options.ts";
+import { Pauses } from "./pauses.ts";
 import { checkSendable } from "./sendable.ts";
 import type {
   AnyQmp,
@@ -42,12 +43,6 @@ import { type Way, wayTo } from "./way.ts";
 const CONNECT_MS = 10_000;
 /** The most bytes of a message by default; QEMU's longest, a memory dump as text, has 23 MB. */
 const MESSAGE_LIMIT = 64 << 20;
-/**
- * The pauses before attempts to connect again: each is twice the one before, up to the last. There is
- * no pause after a connection that has lasted as long as the last pause.
- */
-const RETRY_MS = { first: 100, last: 5000 } as const;
-
 /**
  * Connects to a monitor of QEMU or of qmpmux, and negotiates.
  *
@@ -92,9 +87,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #link!: Arrival<Link>;
   #current: Link | undefined;
   #greeting: Greeting | undefined;
-  /** The time at which the present connection was made, and the pause before the next attempt. */
-  #since = 0;
-  #pause = 0;
+  readonly #pauses = new Pauses();
   readonly #stop = new AbortController();
 
   /** Use {@linkcode connect}. */
@@ -302,7 +295,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       const isFirst = this.#greeting === undefined;
       if (made.error !== undefined && !isFirst) throw made.error;
       if (this.#stop.signal.aborted) throw this.#closedError();
-      this.#since = performance.now();
+      this.#pauses.connected();
       this.#greeting = made.greeting;
       this.#current = made;
       if (made.error !== undefined) this.#lost(made.error);
@@ -337,7 +330,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.reconnect) return this.#finish(error);
     this.#gap("the connection was lost and is made again");
-    if (performance.now() - this.#since >= RETRY_MS.last) this.#pause = 0;
+    this.#pauses.lost();
     const link = this.#reopened();
     this.#link = new Arrival(link);
     link.catch((failure) => {
@@ -355,8 +348,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   async #reopened(): Promise<Link> {
     const { signal } = this.#stop;
     for (;;) {
-      if (this.#pause > 0 && !await sleep(this.#pause, signal)) throw this.#closedError();
-      this.#pause = Math.min(Math.max(2 * this.#pause, RETRY_MS.first), RETRY_MS.last);
+      if (!await this.#pauses.take(signal)) throw this.#closedError();
       try {
         return await this.#open(signal);
       } catch (error) {
