@@ -45,6 +45,7 @@ Deno.test("deno publish includes the core, its example and its documents, and no
     "docs/testing.md",
     "examples/client.ts",
     "examples/client_restart.ts",
+    "examples/client_since.ts",
     "examples/fake_qemu.ts",
     "examples/power_off.ts",
     "examples/power_off_node.ts",

@@ -31,11 +31,20 @@ export interface EventSink {
   end(error: Error, closed: boolean): void;
 }
 
+/** The owner of a stream that gets again what it could not queue. */
+export interface StreamOwner {
+  /** Called with each event that the reader is given. */
+  taken(event: QmpEvent): void;
+  /** Called with each event for which there is no room. */
+  full(): void;
+}
+
 /** A stream of events; it is read by one `for await`. */
 export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E> {
   readonly #filter: EventFilter;
   readonly #limit: number;
   readonly #ended: () => void;
+  readonly #owner: StreamOwner | undefined;
   readonly #queue = new Queue<QmpEvent>();
   #length = 0;
   /** The number of events that were dropped since the last one that was queued. */
@@ -50,20 +59,23 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
    * @param filter chooses the events
    * @param limit the most events that wait
    * @param ended called when the reader has ended it
+   * @param owner makes sure that no event is missing; without one, a gap tells of events without room
    * @throws RangeError if the limit is not a positive number
    */
-  constructor(filter: EventFilter, limit: number, ended: () => void) {
+  constructor(filter: EventFilter, limit: number, ended: () => void, owner?: StreamOwner) {
     if (!(limit >= 1)) throw new RangeError(`Invalid limit ${limit}: expected a number from 1`);
     this.#filter = filter;
     this.#limit = limit;
     this.#ended = ended;
+    this.#owner = owner;
   }
 
   /** Queues an event, if it is wanted and there is room. */
   push(event: QmpEvent, name: EventName): void {
     if (this.#isDone || !this.#filter.passes(name)) return;
     if (!hasRoom(event, this.#queue.size, this.#length, this.#limit)) {
-      this.#dropped++;
+      if (this.#owner === undefined) this.#dropped++;
+      else this.#owner.full();
       return;
     }
     this.#tellDropped();
@@ -91,6 +103,7 @@ export class EventStream<E extends QmpEvent> implements AsyncIterableIterator<E>
       const event = this.#queue.shift();
       if (event !== undefined) {
         this.#length -= event.text.length;
+        this.#owner?.taken(event);
         return { done: false, value: event as E };
       }
       if (this.#dropped > 0) {
@@ -155,7 +168,7 @@ export function gapReason({ name }: QmpEvent): string | undefined {
 }
 
 /** Returns a gap in the form in which qmpmux sends one. */
-function gapOf(reason: string): Gap {
+export function gapOf(reason: string): Gap {
   const now = Date.now();
   const timestamp = { seconds: Math.floor(now / 1000), microseconds: (now % 1000) * 1000 };
   const data = { reason };

@@ -157,15 +157,26 @@ export class Link {
    * Sends a command.
    *
    * @param args the arguments as JSON text
+   * @param returned called when the value comes, before any later event is taken
    */
-  request(name: string, args?: string, oob = false): Request {
+  request(name: string, args?: string, oob?: boolean, returned?: (reply: Reply) => void): Request {
     // QEMU takes longer to read a command with an id.
     const isAlone = this.#pending.size === 0 && !oob;
-    return this.#send(name, isAlone ? UNNUMBERED : this.#nextId++, args, oob);
+    return this.#send(name, isAlone ? UNNUMBERED : this.#nextId++, args, oob, returned);
   }
 
-  #send(name: string, id: number, args?: string, oob = false): Request {
-    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+  #send(
+    name: string,
+    id: number,
+    args?: string,
+    oob?: boolean,
+    returned?: (reply: Reply) => void,
+  ): Request {
+    const { promise, resolve: answer, reject } = Promise.withResolvers<Reply>();
+    const resolve = (reply: Reply): void => {
+      returned?.(reply);
+      answer(reply);
+    };
     if (this.#error !== undefined) {
       reject(this.#lost(name, false));
       return { reply: promise, abandon: () => false };

@@ -54,6 +54,12 @@ export type ExecuteParameters<A, O = ExecuteOptions> = Record<never, never> exte
 export interface EventsOptions {
   /** The most events that wait to be read; 4,096 by default. Further ones are dropped, and a gap tells so. */
   readonly limit?: number;
+  /**
+   * The place where the stream begins: a cursor ({@linkcode Qmp.cursor}), `oldest` for all events that
+   * qmpmux keeps, or `now`. Such a stream misses no event: what is not read in time, or comes while the
+   * connection is made again, comes later. A client has one at a time. Only a qmpmux offers it.
+   */
+  readonly since?: string;
 }
 
 /** The options of {@linkcode Qmp.waitFor}. */

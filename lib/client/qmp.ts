@@ -4,12 +4,11 @@
  * @module
  */
 
-import { EventNames } from "../policy/event_filter.ts";
 import { Arrival } from "./arrival.ts";
+import { closedError, lateness } from "./attempt_errors.ts";
 import type { ByteStreams } from "./byte_streams.ts";
-import { EarlyEvents } from "./early_events.ts";
 import { ConnectError, ConnectionLost, TimeoutError } from "./errors.ts";
-import { EVENTS_LIMIT, type EventSink, EventStream, gapReason } from "./event_stream.ts";
+import { EVENTS_LIMIT, EventStream } from "./event_stream.ts";
 import { EventWait } from "./event_wait.ts";
 import { stringifyExact } from "./exact_json.ts";
 import { filterOf } from "./globs.ts";
@@ -25,6 +24,7 @@ import type {
   WaitOptions,
 } from "./options.ts";
 import { Pauses } from "./pauses.ts";
+import { Readers } from "./readers.ts";
 import { checkSendable } from "./sendable.ts";
 import type {
   AnyQmp,
@@ -79,10 +79,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<Error | undefined>();
   readonly #way: Way;
   readonly #options: AttemptOptions;
-  readonly #sinks = new Set<EventSink>();
-  /** The events before the first command, stream or wait. */
-  #early: EarlyEvents | undefined = new EarlyEvents();
-  readonly #names = new EventNames();
+  readonly #readers = new Readers();
   /** The present connection, or the one that is being made. */
   #link!: Arrival<Link>;
   #current: Link | undefined;
@@ -147,21 +144,35 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
    * `for await` reads them, and ends the stream when it is left. After {@linkcode close} the stream ends.
    * If the connection is lost for good, reading the stream throws that error.
    *
+   * With `since` it begins at a cursor. Other streams get a gap when it begins; reading it throws QmpError
+   * if the monitor is not a qmpmux, or refuses the cursor.
+   *
    * @param globs the names; `*` and `?` are wildcards; all events by default; only gaps with `[]`
    * @throws RangeError if there are too many globs, or the limit is not a positive number; TypeError if
-   *   the globs are not a list of texts
+   *   the globs are not a list of texts; Error if the client has a stream with `since` already
    */
   events(
     globs: readonly EventGlob<S>[] = ["*"],
-    { limit = EVENTS_LIMIT }: EventsOptions = {},
+    { limit = EVENTS_LIMIT, since }: EventsOptions = {},
   ): EventStream<Told<S>> {
+    if (since !== undefined) {
+      return this.#readers.subscribe(filterOf(globs), limit, since) as EventStream<Told<S>>;
+    }
     const stream: EventStream<Told<S>> = new EventStream(
       filterOf(globs),
       limit,
-      () => this.#sinks.delete(stream),
+      () => this.#readers.remove(stream),
     );
-    this.#follow(stream);
+    this.#readers.add(stream);
     return stream;
+  }
+
+  /**
+   * The place in qmpmux's log behind the last event that the stream with `since` has given. A stream that
+   * begins there later continues behind that event. `undefined` without such a stream.
+   */
+  get cursor(): string | undefined {
+    return this.#readers.cursor;
   }
 
   /**
@@ -190,7 +201,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   ): Promise<EventNamed<S, N>> {
     checkLimits(limits);
     const wait = new EventWait<EventNamed<S, N> & QmpEvent>(filterOf([glob]), match);
-    this.#follow(wait);
+    this.#readers.add(wait);
     try {
       return await within(
         wait.found,
@@ -198,7 +209,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
         () => `${this.#where}: no event ${glob} came in time`,
       );
     } finally {
-      this.#sinks.delete(wait);
+      this.#readers.remove(wait);
     }
   }
 
@@ -213,7 +224,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     await this.#current?.ended;
     // An attempt to connect has ended with an error.
     await this.#link.wait().value.catch(() => {});
-    this.#finish(this.#closedError());
+    this.#finish(closedError(this.#where));
   }
 
   /** Closes the connection, as {@linkcode close} does. */
@@ -231,7 +242,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   async #ask(name: string, args?: string, options: ExecuteOptions = {}): Promise<Reply> {
     checkLimits(options);
     checkSendable(name, args);
-    this.#early = undefined;
+    this.#readers.forgetEarly();
     let isGivenUp = false;
     const { value, leave } = this.#link.wait();
     let abandon = (): boolean => {
@@ -246,7 +257,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
         if (!this.#stop.signal.aborted) throw error;
       }
       if (link === undefined || isGivenUp || this.#stop.signal.aborted) {
-        throw this.#closedError(name);
+        throw closedError(this.#where, name);
       }
       const request = link.request(name, args, options.oob);
       abandon = request.abandon;
@@ -265,14 +276,6 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       isGivenUp = true;
       abandon();
     }
-  }
-
-  #follow(sink: EventSink): void {
-    this.#early?.give(sink, this.#names);
-    // Others that are opened in this turn get the same.
-    queueMicrotask(() => this.#early = undefined);
-    if (this.#over === undefined) this.#sinks.add(sink);
-    else sink.end(this.#over, this.#stop.signal.aborted);
   }
 
   /** Connects and negotiates, within the time. */
@@ -294,10 +297,11 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
       // It may have ended right after the negotiation, or the client was closed.
       const isFirst = this.#greeting === undefined;
       if (made.error !== undefined && !isFirst) throw made.error;
-      if (this.#stop.signal.aborted) throw this.#closedError();
+      if (this.#stop.signal.aborted) throw closedError(this.#where);
       this.#pauses.connected();
       this.#greeting = made.greeting;
       this.#current = made;
+      this.#readers.connected(made);
       if (made.error !== undefined) this.#lost(made.error);
       return made;
     } catch (error) {
@@ -310,14 +314,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
 
   async #connect(signal: AbortSignal): Promise<Link> {
     const { enable = [], messageLimit = MESSAGE_LIMIT, greeted } = this.#options;
-    const event = (each: QmpEvent): void => {
-      const name = this.#names.named(each.name);
-      this.#early?.push(each);
-      // A function that looks at the event may open a stream.
-      for (const sink of [...this.#sinks]) sink.push(each, name);
-      const reason = gapReason(each);
-      if (reason !== undefined) this.#gap(reason);
-    };
+    const event = (each: QmpEvent): void => this.#readers.tell(each);
     const ended = (error: Error, link: Link): void => {
       if (link === this.#current) this.#lost(error);
     };
@@ -329,7 +326,7 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
   #lost(error: Error): void {
     if (this.#stop.signal.aborted) return;
     if (!this.#options.reconnect) return this.#finish(error);
-    this.#gap("the connection was lost and is made again");
+    this.#readers.lost();
     this.#pauses.lost();
     const link = this.#reopened();
     this.#link = new Arrival(link);
@@ -338,21 +335,15 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     });
   }
 
-  /** Tells everyone who reads events that some may be missing here. */
-  #gap(reason: string): void {
-    this.#early?.gap(reason);
-    for (const sink of this.#sinks) sink.gap(reason);
-  }
-
   /** Tries to connect until it succeeds; @throws if the client is closed, or the other end is not a monitor */
   async #reopened(): Promise<Link> {
     const { signal } = this.#stop;
     for (;;) {
-      if (!await this.#pauses.take(signal)) throw this.#closedError();
+      if (!await this.#pauses.take(signal)) throw closedError(this.#where);
       try {
         return await this.#open(signal);
       } catch (error) {
-        if (signal.aborted) throw this.#closedError();
+        if (signal.aborted) throw closedError(this.#where);
         const isPassing = error instanceof ConnectError || error instanceof ConnectionLost ||
           error instanceof TimeoutError;
         if (!isPassing) throw error;
@@ -360,28 +351,11 @@ export class Qmp<S extends QmpSchema = AnyQmp> implements AsyncDisposable {
     }
   }
 
-  #closedError(command?: string): ConnectionLost {
-    const message = `${this.#where}: the connection was closed`;
-    return command === undefined
-      ? new ConnectionLost(message, [])
-      : new ConnectionLost(`${message}: ${command} was not sent`, [], { command });
-  }
-
   #finish(error: Error): void {
     if (this.#over !== undefined) return;
     this.#over = error;
     const isClosed = this.#stop.signal.aborted;
-    for (const sink of this.#sinks) sink.end(error, isClosed);
-    this.#sinks.clear();
+    this.#readers.end(error, isClosed);
     this.#closed.resolve(isClosed ? undefined : error);
   }
-}
-
-/** Returns the reason why an attempt to connect takes too long. */
-function lateness(link: Link | undefined): string {
-  if (link === undefined) return "no connection could be made in time";
-  return link.greeting === undefined
-    ? "no greeting came in time: another client may hold this monitor, which serves one at a time, or it " +
-      "is not one"
-    : "the negotiation was not answered in time";
 }
