@@ -45,6 +45,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/schema_check",
     "testing/script",
   ],
+  "testing/faulty_reply": ["testing/answer", "testing/fake_connection", "testing/fault"],
   "testing/mod": [
     "testing/answer",
     "testing/fake_qemu",
@@ -63,6 +64,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/answer",
     "testing/emptiest",
     "testing/fake_connection",
+    "testing/fault",
+    "testing/faulty_reply",
     "testing/play",
     "testing/player",
     "testing/recorded_match",

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { TestClient } from "./support/client.ts";
+import { TestClient, undated } from "./support/client.ts";
 import { Lines } from "./support/lines.ts";
 import { MadeRecording } from "./support/made_recording.ts";
 import { makePlace } from "./support/place.ts";
@@ -235,6 +235,11 @@ Deno.test("replay checks its flags", async () => {
       [path, ...listen, "--speed=-1"],
     ],
     [
+      'replay: --fault: invalid fault "x": expected COMMAND: ACTION or COMMAND#N: ACTION, ' +
+      'such as "query-block: delay 5s"',
+      [path, ...listen, "--fault", "x"],
+    ],
+    [
       'replay: invalid value "x" for --as: expected clients or qemu',
       [path, ...listen, "--as", "x"],
     ],
@@ -247,4 +252,29 @@ Deno.test("replay checks its flags", async () => {
     const { code, stderr } = await runQmpmux(["replay", ...args]);
     assertEquals([code, stderr], [64, `qmpmux: ${expected}\n`]);
   }
+});
+
+Deno.test("replay --fault spoils the answers to a command", async () => {
+  const faults = [
+    'stop: event RESUME {"a": 1} before',
+    "stop: error DeviceNotFound gone",
+    "query-x#2: cut after 10 bytes",
+  ];
+  const recording = made();
+  recording.exchange({ client: "mux/1", t: 3, name: "query-x" });
+  await using playing = await play(
+    recording.text,
+    ...["--speed", "0", ...faults.flatMap((fault) => ["--fault", fault])],
+  );
+  using client = await TestClient.ready(`${playing.path}/s`);
+  await client.send({ execute: "stop" });
+  assertEquals(
+    undated(await client.line()),
+    '{"timestamp": …, "event": "RESUME", "data": {"a": 1}}',
+  );
+  assertEquals(await client.line(), '{"error": {"class": "DeviceNotFound", "desc": "gone"}}');
+  assertEquals(await client.line(), STOP);
+  assertEquals(await client.ask({ execute: "query-x" }), '{"return": {}}');
+  await client.send({ execute: "query-x" });
+  assertEquals(await client.lines.rest(), ['{"return":']);
 });

@@ -35,7 +35,8 @@ async function problem(text: string): Promise<string> {
     new Replay(await readPlay(text, CHOICE), {
       isLenient: false,
       speed: 0,
-      clock: { now: () => 0, after: () => () => {} },
+      faults: [],
+      clock: { now: () => 0, timeOfDay: () => 0, after: () => () => {} },
       say: () => {},
     });
   return (await assertRejects(load, PlayError)).message;

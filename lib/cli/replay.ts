@@ -13,6 +13,7 @@ import { onSignals } from "../platform/runtime.ts";
 import { streamSocket } from "../platform/stream_socket.ts";
 import { readTextFile } from "../platform/text_file.ts";
 import { UsageError } from "../policy/usage_error.ts";
+import { type Fault, readFault } from "../testing/fault.ts";
 import { type Play, PlayError } from "../testing/play.ts";
 import { readPlay } from "../testing/play_file.ts";
 import { Replay } from "../testing/replay.ts";
@@ -42,6 +43,7 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
     isLenient: given.has("lenient"),
     speed: speedOf(given.one("speed")),
     clock: CLOCK,
+    faults: given.all("fault").map(faultOf),
     say: (line: string) => say(`replay: ${line}`),
   };
   const replay = await loading(path, async () => {
@@ -83,6 +85,15 @@ async function loading<T>(path: string, run: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof PlayError) throw new Failure(1, `replay: ${path}: ${error.message}`);
     throw error;
+  }
+}
+
+function faultOf(text: string): Fault {
+  try {
+    return readFault(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(`replay: --fault: ${error.message}`);
   }
 }
 

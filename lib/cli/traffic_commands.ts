@@ -86,7 +86,7 @@ export const SHOW = {
 /** `qmpmux replay`. */
 export const REPLAY = {
   summary: "play a recording as the QEMU that it came from",
-  usage: ["--listen ADDR [--lenient] [--speed N] [--as qemu] [--vm NAME] FILE"],
+  usage: ["--listen ADDR [--lenient] [--speed N] [--as qemu] [--vm NAME] [--fault SPEC]... FILE"],
   about: [
     "Listens like a QEMU monitor, and plays FILE to each client: greeting, negotiation, replies, and events " +
     "in their places. FILE is a recording, a file of replies as in libvirt's tests, or the reply of " +
@@ -110,6 +110,11 @@ export const REPLAY = {
       help: "play the recorded clients' monitors, or the one QEMU behind qmpmux",
     },
     vm: { value: "NAME", kind: "vm", help: "the VM, if the recording is of several" },
+    fault: {
+      value: "SPEC",
+      many: true,
+      help: "COMMAND[#N]: ACTION, such as 'query-block: delay 5s', 'stop#2: drop', 'cont: silent'",
+    },
   },
   operands: [{ value: "FILE", kind: "file" }],
   notes: [

@@ -7,18 +7,24 @@
 import { type Introspection, readIntrospection, SchemaError } from "../client/introspection.ts";
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
-import type { Command } from "../wire/message.ts";
+import type { Command, Reply } from "../wire/message.ts";
 import { errorReply } from "../wire/reply.ts";
 import { valueReply } from "./answer.ts";
 import { emptiestValue } from "./emptiest.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
+import { type Fault, FaultPlan } from "./fault.ts";
+import { sendFaulty } from "./faulty_reply.ts";
 import { type Play, PlayError, type PlaySchema, type PlaySession } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
 import { SchemaCheck } from "./schema_check.ts";
 
 /** Settings of a replay. */
-export interface ReplayOptions extends Omit<PlayerOptions, "mark"> {
+export interface ReplayOptions extends Omit<PlayerOptions, "mark" | "clock"> {
+  /** The faults. */
+  readonly faults: readonly Fault[];
+  /** The clock, which also tells the time of day for the events of faults. */
+  readonly clock: PlayerOptions["clock"] & { timeOfDay(): number };
   /** Called with a line for people about each command that was not recorded. */
   say(line: string): void;
 }
@@ -37,6 +43,7 @@ export class Replay {
   readonly #play: Play;
   readonly #options: ReplayOptions;
   readonly #checked: Checked | undefined;
+  readonly #faults: FaultPlan;
   /** The number of connections by listener. */
   readonly #counts = new Map<string, number>();
   #connections = 0;
@@ -50,6 +57,7 @@ export class Replay {
   constructor(play: Play, options: ReplayOptions) {
     this.#play = play;
     this.#options = options;
+    this.#faults = new FaultPlan(options.faults);
     const { schema, sessions } = play;
     if (schema !== undefined) this.#checked = checkedOf(schema, sessions[0]!);
   }
@@ -102,7 +110,21 @@ export class Replay {
     return chosen[Math.min(count, chosen.length - 1)]!;
   }
 
-  #run({ command, reply }: PendingCommand, player: Player, number: number): void {
+  #run(pending: PendingCommand, player: Player, number: number): void {
+    const { command } = pending;
+    const actions = this.#faults.next(command.name);
+    if (actions.length === 0) return this.#answer(command, pending.reply, player, number);
+    const { clock } = this.#options;
+    const qemu = {
+      after: (seconds: number, run: () => void) => void clock.after(seconds, run),
+      timeOfDay: () => clock.timeOfDay(),
+      restart: () => this.close(),
+    };
+    const reply = (reply: Reply): void => sendFaulty(pending, reply, actions, qemu);
+    this.#answer(command, reply, player, number);
+  }
+
+  #answer(command: Command, reply: (reply: Reply) => void, player: Player, number: number): void {
     const error = this.#checked?.check.error(command);
     if (error !== undefined) return reply(errorReply(error.errorClass, error.desc));
     const unexpected = player.take(command, reply);
