@@ -69,9 +69,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/play",
     "testing/player",
     "testing/recorded_match",
+    "testing/respelt",
     "testing/schema_check",
   ],
-  "testing/replies_play": ["testing/play", "testing/qemu_version", "testing/recorded_id"],
+  "testing/replies_play": [
+    "testing/play",
+    "testing/qemu_version",
+    "testing/recorded_id",
+    "testing/respelt",
+  ],
   "testing/schema_answers": [
     "testing/answer",
     "testing/emptiest",

@@ -149,6 +149,9 @@ Deno.test("replay --as qemu plays the one QEMU of all clients", async () => {
 const SCHEMA = [
   { name: "query-x", "meta-type": "command", "arg-type": "0", "ret-type": "1" },
   { name: "stop", "meta-type": "command", "arg-type": "0", "ret-type": "0" },
+  { name: "query-version", "meta-type": "command", "arg-type": "0", "ret-type": "1" },
+  { name: "query-self", "meta-type": "command", "arg-type": "0", "ret-type": "2" },
+  { name: "2", "meta-type": "object", members: [{ name: "me", type: "2" }] },
   { name: "0", "meta-type": "object", members: [] },
   { name: "1", "meta-type": "object", members: [{ name: "n", type: "int" }] },
   { name: "int", "meta-type": "builtin", "json-type": "int" },
@@ -161,6 +164,15 @@ Deno.test("replay of a schema checks each command, and returns the emptiest valu
   assertEquals(
     await client.ask({ execute: "query-x", arguments: { a: 1 } }),
     `{"error": {"class": "GenericError", "desc": "Parameter 'a' is unexpected"}}`,
+  );
+  assertEquals(
+    await client.ask({ execute: "query-version" }),
+    '{"return": {"qemu": {"micro": 0, "minor": 0, "major": 10}, "package": ""}}',
+  );
+  assertEquals(
+    await client.ask({ execute: "query-self" }),
+    '{"error": {"class": "GenericError", ' +
+      '"desc": "The schema has no value for query-self: type \\"2\\" must contain itself"}}',
   );
   assertEquals(
     await client.ask({ execute: "nope", id: 1 }),

@@ -8,7 +8,7 @@ import { type Introspection, readIntrospection, SchemaError } from "../client/in
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
 import type { Command, Reply } from "../wire/message.ts";
-import { errorReply } from "../wire/reply.ts";
+import { errorReply, returnReply } from "../wire/reply.ts";
 import { valueReply } from "./answer.ts";
 import { emptiestValue } from "./emptiest.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
@@ -17,6 +17,7 @@ import { sendFaulty } from "./faulty_reply.ts";
 import { type Play, PlayError, type PlaySchema, type PlaySession } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
+import { respelt } from "./respelt.ts";
 import { SchemaCheck } from "./schema_check.ts";
 
 /** Settings of a replay. */
@@ -129,8 +130,8 @@ export class Replay {
     if (error !== undefined) return reply(errorReply(error.errorClass, error.desc));
     const unexpected = player.take(command, reply);
     if (unexpected === undefined) return;
-    const value = this.#valueFor(command);
-    if (value !== undefined) return reply(valueReply(value));
+    const emptiest = this.#emptiestReply(command);
+    if (emptiest !== undefined) return reply(emptiest);
     this.unexpected++;
     const { reason, nearest } = unexpected;
     reply(errorReply("GenericError", reason));
@@ -140,15 +141,35 @@ export class Replay {
     this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
   }
 
-  /** Returns the value of a command that was not recorded: the emptiest one of its type. */
-  #valueFor({ name }: Command): unknown {
-    const hasRecorded = this.#play.sessions.some(({ steps }) => steps.length > 0);
+  /** Returns the reply to a command that was not recorded, with the emptiest value of its type. */
+  #emptiestReply({ name }: Command): Reply | undefined {
+    const { sessions } = this.#play;
+    const hasRecorded = sessions.some(({ steps }) => steps.length > 0);
     if (this.#checked === undefined || (hasRecorded && !this.#options.isLenient)) return undefined;
     const { schema, source } = this.#checked;
-    if (name === "query-qmp-schema") return source;
-    if (name === "query-commands") return [...schema.commands.keys()].map((name) => ({ name }));
-    return emptiestValue(schema.commands.get(name)!.return, schema);
+    switch (name) {
+      case "query-qmp-schema":
+        return returnReply(respelt(JSON.stringify(source)));
+      case "query-commands":
+        return valueReply([...schema.commands.keys()].map((name) => ({ name })));
+      case "query-version":
+        return returnReply(respelt(JSON.stringify(versionIn(sessions[0]!))));
+    }
+    try {
+      return valueReply(emptiestValue(schema.commands.get(name)!.return, schema));
+    } catch (error) {
+      if (!(error instanceof SchemaError)) throw error;
+      return errorReply("GenericError", `The schema has no value for ${name}: ${error.message}`);
+    }
   }
+}
+
+/** Returns the version in the greeting of a session. */
+function versionIn({ greeting: { bytes } }: PlaySession): unknown {
+  const { QMP: { version } } = JSON.parse(new TextDecoder().decode(bytes)) as {
+    QMP: { version: unknown };
+  };
+  return version;
 }
 
 /** Reads a schema for the QEMU of a session; @throws PlayError if it is not one */

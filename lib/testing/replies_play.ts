@@ -8,7 +8,7 @@
  */
 
 import type { Greeting, Reply } from "../wire/message.ts";
-import { number, qemuText, quoted } from "../wire/qemu_json.ts";
+import { qemuText } from "../wire/qemu_json.ts";
 import { asciiBytes } from "../wire/text.ts";
 import {
   commandIn,
@@ -22,6 +22,7 @@ import {
 } from "./play.ts";
 import { greetingOf, type QemuVersion } from "./qemu_version.ts";
 import { withoutRecordedId } from "./recorded_id.ts";
+import { respelt } from "./respelt.ts";
 
 /** One object of the file. */
 interface Piece {
@@ -185,22 +186,4 @@ function replyOf({ text, value }: Piece): Reply {
   const id = "id" in value ? qemuText(value["id"]) : undefined;
   const bytes = withoutRecordedId(asciiBytes(`${respelt(text)}\r\n`), id);
   return { kind, bytes, id: undefined };
-}
-
-/** A string, a bracket or a separator, or a number or a word. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
-
-/** Returns JSON as QEMU spells it on one line. */
-function respelt(text: string): string {
-  return text.match(TOKEN)!.map(spelt).join("");
-}
-
-function spelt(token: string): string {
-  if (token === ",") return ", ";
-  if (token === ":") return ": ";
-  if (/^[-\d]/.test(token)) return number(token);
-  if (token.startsWith('"') && /[^ !#-[\]-~]/.test(token.slice(1, -1))) {
-    return quoted(JSON.parse(token) as string);
-  }
-  return token;
 }
