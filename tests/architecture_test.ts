@@ -213,6 +213,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/write_queue",
     "platform/write_starts",
   ],
+  "platform/cursor_file": ["platform/failure", "platform/socket_file", "platform/text_file"],
   "platform/descriptor_store": [
     "platform/descriptors",
     "platform/libc",

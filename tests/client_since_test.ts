@@ -9,66 +9,13 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { connect, ProtocolError, type Qmp, QmpError } from "../lib/client/mod.ts";
 import { Fake } from "./support/fake.ts";
-import { emptyReturn, eventLine, FakeQemu, type FakeQemuConnection } from "./support/fake_qemu.ts";
+import { startEvents } from "./support/event_source.ts";
+import { emptyReturn, eventLine } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
-import { makePlace } from "./support/place.ts";
-import { kill, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { kill, startQmpmux } from "./support/qmpmux.ts";
 import { Random } from "./support/random.ts";
 
 const GAP = "__org.qmpmux_GAP";
-
-/** A fake QEMU that sends numbered events. */
-class Source implements AsyncDisposable {
-  readonly #qemu: FakeQemu;
-  #connection: FakeQemuConnection | undefined;
-  /** The number of events that were sent. */
-  sent = 0;
-
-  constructor(path: string) {
-    this.#qemu = new FakeQemu(path, {
-      answer: ({ name, id }, connection): string | undefined => {
-        this.#connection = connection;
-        return name === "mark" ? emptyReturn({ id }) : undefined;
-      },
-    });
-  }
-
-  /** Sends events called `RESET`, or those of other names. */
-  emit(count: number, name = "RESET"): void {
-    for (let i = 0; i < count; i++) {
-      this.#connection!.say(eventLine(name, { n: ++this.sent }));
-    }
-  }
-
-  /** Closes the connection. */
-  hangUp(): void {
-    this.#connection!.hangUp();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#qemu[Symbol.asyncDispose]();
-  }
-}
-
-/** A source behind a qmpmux. */
-interface Stage extends AsyncDisposable {
-  readonly place: string;
-  readonly path: string;
-  readonly source: Source;
-  readonly mux: TestQmpmux;
-}
-
-async function stage(listener = "", ...args: string[]): Promise<Stage> {
-  const stack = new AsyncDisposableStack();
-  const place = stack.adopt(makePlace(), (each) => each[Symbol.dispose]()).path;
-  const source = stack.use(new Source(`${place}/vm`));
-  const path = `${place}/mux`;
-  const mux = stack.use(
-    await startQmpmux(["--qemu", `${place}/vm`, "--listen", path + listener, ...args]),
-  );
-  await mux.log.until(/connected to QEMU/);
-  return { place, path, source, mux, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-}
 
 /** Returns the numbers of the next events; the name of an event without a number. */
 async function take(
@@ -94,7 +41,7 @@ async function settled(qmp: Qmp): Promise<void> {
 }
 
 Deno.test("a stream with since gets the kept events, then the new ones", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   at.source.emit(3);
   await settled(qmp);
@@ -105,7 +52,7 @@ Deno.test("a stream with since gets the kept events, then the new ones", async (
 });
 
 Deno.test("a stream continues at the cursor behind the last event that was given", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   let cursor: string | undefined;
   {
     await using qmp = await connect(at.path);
@@ -125,7 +72,7 @@ Deno.test("a stream continues at the cursor behind the last event that was given
 });
 
 Deno.test("the cursor moves on with events that the stream does not want", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   const stream = qmp.events(["RESET"], { since: "now" });
   await settled(qmp);
@@ -142,7 +89,7 @@ Deno.test("the cursor moves on with events that the stream does not want", async
 });
 
 Deno.test("a stream since now gets no earlier events", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   at.source.emit(3);
   await settled(qmp);
@@ -156,7 +103,7 @@ Deno.test("a stream since now gets no earlier events", async () => {
 });
 
 Deno.test("another stream and a wait get new events only, and a gap", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   at.source.emit(3);
   await settled(qmp);
@@ -172,7 +119,7 @@ Deno.test("another stream and a wait get new events only, and a gap", async () =
 });
 
 Deno.test("a slow reader misses nothing, however few events may wait for it", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   const stream = qmp.events(["*"], { since: "now", limit: 3 });
   await settled(qmp);
@@ -237,7 +184,7 @@ class Relay implements AsyncDisposable {
 
 Deno.test("a client that is cut anywhere continues at its cursor: no event is lost or doubled", async () => {
   const random = new Random(20261129);
-  await using at = await stage();
+  await using at = await startEvents();
   await using direct = await connect(at.path);
   const path = `${at.place}/cut`;
   await using relay = new Relay(path, at.path, () => random.below(4000));
@@ -264,7 +211,7 @@ Deno.test("a client that is cut anywhere continues at its cursor: no event is lo
 });
 
 Deno.test("a stream with since loses and doubles no event when its client reconnects", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   const path = `${at.place}/cut`;
   const lengths = [3000, 2000, 1500, Infinity];
   await using relay = new Relay(path, at.path, () => lengths.shift()!);
@@ -277,7 +224,7 @@ Deno.test("a stream with since loses and doubles no event when its client reconn
 });
 
 Deno.test("gaps of qmpmux are values in the stream, whatever its globs are", async () => {
-  await using at = await stage("", "--on-loss", "hold");
+  await using at = await startEvents("--on-loss", "hold");
   await using qmp = await connect(at.path);
   const stream = qmp.events(["RESET"], { since: "oldest" });
   at.source.emit(1);
@@ -294,7 +241,7 @@ Deno.test("gaps of qmpmux are values in the stream, whatever its globs are", asy
 });
 
 Deno.test("a cursor of another run of qmpmux is a gap, then the oldest event", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   at.source.emit(1);
   const stream = qmp.events(["RESET"], { since: "other.1.7" });
@@ -305,7 +252,7 @@ Deno.test("a cursor of another run of qmpmux is a gap, then the oldest event", a
 });
 
 Deno.test("a new run of qmpmux is a gap for a stream that reconnects", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path, { reconnect: true });
   const stream = qmp.events(["RESET"], { since: "oldest" });
   at.source.emit(1);
@@ -327,7 +274,7 @@ Deno.test("reading a stream with since throws if the monitor is no qmpmux, or re
     QmpError,
   );
   assertEquals(error.errorClass, "CommandNotFound");
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   const refused = await assertRejects(() => qmp.events(["*"], { since: "?" }).next(), QmpError);
   assertEquals(refused.desc, '"?" is not a cursor');
@@ -366,7 +313,7 @@ Deno.test("a stream with since ends with an error if no bookmarks come", async (
 });
 
 Deno.test("examples/client_since.ts continues at the cursor that it has printed", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   at.source.emit(3);
   const run = async (args: string[], count: number): Promise<string[]> => {
     const child = new Deno.Command(Deno.execPath(), {
@@ -390,7 +337,7 @@ Deno.test("examples/client_since.ts continues at the cursor that it has printed"
 });
 
 Deno.test("a client has one stream with since at a time", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   const stream = qmp.events(["*"], { since: "now" });
   assertThrows(() => qmp.events(["*"], { since: "now" }), Error, "has a stream with since already");
@@ -408,7 +355,7 @@ Deno.test("a client has one stream with since at a time", async () => {
 });
 
 Deno.test("a stream with since ends with the client, and throws if the connection is lost", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   const qmp = await connect(at.path);
   const stream = qmp.events(["*"], { since: "now" });
   await settled(qmp);
@@ -429,7 +376,7 @@ Deno.test("a stream with since ends with the client, and throws if the connectio
 });
 
 Deno.test("a client that subscribes by itself gets bookmarks as events", async () => {
-  await using at = await stage();
+  await using at = await startEvents();
   await using qmp = await connect(at.path);
   const stream = qmp.events();
   await qmp.execute("__org.qmpmux_subscribe", { bookmarks: "each" });

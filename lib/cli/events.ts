@@ -7,7 +7,7 @@
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { ConnectionLost } from "../client/errors.ts";
-import type { EventStream } from "../client/event_stream.ts";
+import { type EventStream, GAP } from "../client/event_stream.ts";
 import type { Qmp } from "../client/qmp.ts";
 import type { QmpEvent } from "../client/schema.ts";
 import { UsageError } from "../policy/usage_error.ts";
@@ -35,14 +35,30 @@ export async function runEvents(given: Given): Promise<ExitStatus> {
     const events = count === Infinity ? countText(came) : `${came} of ${countText(count)}`;
     return `${events} arrived within ${attempt.seconds} s`;
   };
+  const needsLog = ["since", "cursor-file"].some((flag) => given.all(flag).length > 0);
+  const bookmark = needsLog ? new (await import("./events_since.ts")).Bookmark(given) : undefined;
   return await inSession({ command: "events", ...attempt, late }, async (qmp) => {
     // The stream begins before the filter, so that an event between the two is not missed.
-    const events = qmp.events(globs.length > 0 ? globs : ["*"]);
-    await choose(qmp, globs);
-    for await (const event of checked(qmp, events, { command: "events", flag: "filter", globs })) {
-      print(onOneLine(event.text));
-      if (++came === count) return 0;
+    const options = bookmark && { since: bookmark.since };
+    const events = qmp.events(globs.length > 0 ? globs : ["*"], options);
+    if (bookmark === undefined) await choose(qmp, globs);
+    let problem: unknown;
+    using _watch = bookmark?.watch(qmp, (error) => {
+      problem = error;
+      events.return();
+    });
+    const choice = { command: "events", flag: "filter", globs };
+    try {
+      for await (const event of checked(qmp, events, choice)) {
+        print(onOneLine(event.text));
+        bookmark?.reached(qmp.cursor);
+        if (event.name !== GAP && ++came === count) return 0;
+      }
+      bookmark?.reached(qmp.cursor);
+    } catch (error) {
+      throw bookmark?.failureOf(error, attempt.address) ?? error;
     }
+    if (problem !== undefined) throw problem;
     return ended(came, count);
   });
 }

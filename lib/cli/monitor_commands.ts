@@ -58,8 +58,16 @@ export const MONITOR_COMMANDS = {
   },
   events: {
     summary: "print events as they arrive",
-    usage: ["[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]"],
-    about: ["Prints events as they arrive, one JSON object per line."],
+    usage: [
+      "[--socket ADDR] [--filter GLOB]... [--count N] [--timeout S]",
+      "[--socket ADDR] [...] --since CURSOR|oldest [--cursor-file FILE]",
+    ],
+    about: [
+      "Prints events as they arrive, one JSON object per line.",
+      "With --since, first prints the events that qmpmux has kept since then; an event " +
+      "__org.qmpmux_GAP stands where some are missing. --cursor-file keeps the place behind the last " +
+      "event that was printed, and the next run continues there.",
+    ],
     flags: {
       socket: socketFlag("the monitor to read events from"),
       filter: {
@@ -67,6 +75,16 @@ export const MONITOR_COMMANDS = {
         kind: "event",
         many: true,
         help: "only events with this name; repeat it for more",
+      },
+      since: {
+        value: "CURSOR",
+        words: ["oldest", "now"],
+        help: "begin at a cursor of qmpmux, at the oldest event that it keeps, or now",
+      },
+      "cursor-file": {
+        value: "FILE",
+        kind: "file",
+        help: "keep the cursor in this file; if it exists, it overrides --since",
       },
       count: { value: "N", help: "exit after N events" },
       timeout: { value: "S", help: "exit after S seconds, with status 124" },
