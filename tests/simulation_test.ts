@@ -30,6 +30,12 @@ const QUICK = [
   "a connection with unexpected bytes continues",
   "a client reaches another's descriptor by its name at QEMU",
   "tags stay in errors",
+  "an event overtakes those that are in the queue",
+  "a stretch that has ended gets later events",
+  "a client that the log overtakes is not told",
+  "an event that was sent at once is read again",
+  "a bookmark is that of the last event, not of the client's",
+  "a new session has no gap",
 ];
 
 Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {

@@ -219,6 +219,34 @@ Deno.test("a bookmark that is due while the client has no room waits for it", ()
   assertEquals(rest, ["BOOKMARK r.0.0", "A"]);
 });
 
+Deno.test("a bookmark that is due when the log has overtaken the client comes behind the gap", () => {
+  const scene = new Scene({ eventLog: { bytes: 1 << 20, events: 2 } });
+  scene.events("A");
+  scene.subscribe({ since: "oldest", bookmarks: 10 });
+  scene.mux.tick(10);
+  scene.say("query-name");
+  scene.answer("{}");
+  scene.events("B", "C", "D");
+  assertEquals(scene.client.read(), [
+    '{"cursor":"r.0.0"}',
+    "GAP 2 events were dropped: the client did not read them in time",
+    "BOOKMARK r.1.2",
+    "{}",
+    "C",
+    "D",
+  ]);
+});
+
+Deno.test("a second subscription of a slow client is not sent events at once", () => {
+  const scene = new Scene();
+  scene.events("A");
+  scene.subscribe({ since: "oldest" });
+  scene.subscribe();
+  scene.events("B");
+  assertEquals(scene.client.unread, 2 * '{"return": {"cursor": "r.0.0"}}\r\n'.length);
+  assertEquals(scene.client.read(), ['{"cursor":"r.0.0"}', "A", '{"cursor":"r.1.1"}', "B"]);
+});
+
 Deno.test("a new filter holds for the events behind its reply only", () => {
   const scene = new Scene();
   scene.events("A", "B");

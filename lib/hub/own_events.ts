@@ -37,5 +37,5 @@ export function lossEvent(reason: string, isClosedByQemu: boolean, timeOfDay: nu
 
 /** Returns whether a client is to get an event of this name, and its filter names it without wildcards. */
 export function isAskedFor(name: EventName, monitor: Monitor): boolean {
-  return monitor.filter?.includes(name.text) === true && monitor.wants(name);
+  return monitor.filter?.includes(name.text) === true && monitor.chooses(name);
 }

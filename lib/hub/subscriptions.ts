@@ -121,7 +121,8 @@ export class Subscriptions implements Marks {
     const filter = enable && new EventFilter(enable);
     const log = this.#log;
     const { after, gap } = since === undefined ? { after: log.last } : log.placeOf(since);
-    const subscription = new Subscription(monitor, log, this, { after, filter, bookmarks });
+    const choice = { after, filter, bookmarks };
+    const subscription = new Subscription(monitor, log, this, choice, this.#all.get(monitor));
     monitor.subscribe(subscription, filter);
     this.#all.set(monitor, subscription);
     if (typeof bookmarks === "number") this.#due.set(monitor, this.#deps.time() + bookmarks);

@@ -33,7 +33,7 @@ import { type LocalAnswer, replyIn, type Slot, type Ticket, WAITING_LIMIT } from
 const NAME_CHARS_LIMIT = 64;
 
 /** A client without a hub. */
-const UNTAPPED: Tapped = { tap: undefined };
+const NO_TAP: Tapped = { tap: undefined };
 
 /** One client's virtual monitor. */
 export class Monitor {
@@ -67,13 +67,7 @@ export class Monitor {
   #ending: ClientEnding | undefined;
 
   /** Creates the monitor of a new client, before its greeting; a tap takes its messages. */
-  constructor(
-    peer: ClientPeer,
-    grant: Grant,
-    number: number,
-    since = 0,
-    tapped: Tapped = UNTAPPED,
-  ) {
+  constructor(peer: ClientPeer, grant: Grant, number: number, since = 0, tapped: Tapped = NO_TAP) {
     this.peer = peer;
     this.#grant = grant;
     this.number = number;
@@ -254,11 +248,17 @@ export class Monitor {
     this.#filter = filter;
   }
 
-  /** Returns whether an event of this name is to be sent: the role and all filters allow it. */
+  /** Returns whether the client is sent an event of this name as it comes. */
   wants(name: EventName): boolean {
+    return this.#reader === undefined && this.chooses(name);
+  }
+
+  /** Returns whether the client gets events of this name: its role and all filters allow it. */
+  chooses(name: EventName): boolean {
     const { mode, events } = this.#state;
-    if (mode !== "command" || this.left || this.#reader !== undefined) return false;
-    if (events !== undefined && !events.has(name.text)) return false;
+    if (mode !== "command" || this.left) return false;
+    // A subscription takes the place of the events that were enabled one by one.
+    if (events !== undefined && !this.#reader && !events.has(name.text)) return false;
     return this.maySee(name) && (this.#filter === undefined || this.#filter.passes(name));
   }
 

@@ -57,6 +57,12 @@ export interface Told {
   readonly bytes: Uint8Array;
 }
 
+/** The queue of one client's connection. */
+interface Queue {
+  /** The number of stretches in it, also of earlier subscriptions. */
+  stretches: number;
+}
+
 /** A part of the log that the connection takes, with the filter that was chosen for it. */
 interface Stretch extends Source {
   /** The number of its last event; `Infinity` while it has no end. */
@@ -66,7 +72,7 @@ interface Stretch extends Source {
 
 /** A client's reading of the event log, as its monitor sees it. */
 export interface EventReader {
-  /** Changes the filter, for later events. */
+  /** Changes the filter, for events behind the reply that follows at once. */
   choose(filter: EventFilter): void;
   /** Makes what is sent from now on, such as a reply, come behind all present events. */
   hold(): void;
@@ -88,13 +94,25 @@ export class Subscription implements EventReader {
   #open: Stretch | undefined;
   /** The number of the last event of the stretches that have an end. */
   #held = 0;
-  /** The number of stretches in the connection's queue. */
-  #queued = 0;
-  /** Whether a bookmark comes before the next event. */
-  #owesBookmark = false;
+  readonly #queue: Queue;
+  /** The bookmark that comes before anything else. */
+  #mark: Uint8Array | undefined;
+  /** Whether a bookmark is due because of the time. */
+  #isMarkDue = false;
 
-  /** Creates a subscription that sends nothing before {@linkcode goOn}. */
-  constructor(client: Subscriber, log: EventLog, marks: Marks, choice: Choice) {
+  /**
+   * Creates a subscription that sends nothing before {@linkcode goOn}.
+   *
+   * @param previous the client's present subscription, if it has one
+   */
+  constructor(
+    client: Subscriber,
+    log: EventLog,
+    marks: Marks,
+    choice: Choice,
+    previous?: Subscription,
+  ) {
+    this.#queue = previous === undefined ? { stretches: 0 } : previous.#queue;
     this.#client = client;
     this.#log = log;
     this.#marks = marks;
@@ -121,8 +139,8 @@ export class Subscription implements EventReader {
   tell(told: Told): boolean {
     const wants = told.name === undefined || this.#sees(told.name, this.#filter);
     const { peer } = this.#client;
-    const isNext = this.#queued === 0 && this.#at === told.number - 1;
-    if (!isNext || wants && (peer.unread ?? 0) > ROOM_BYTES) this.#read();
+    // Without a stretch in the queue, the client has got everything before this event.
+    if (this.#queue.stretches > 0 || wants && (peer.unread ?? 0) > ROOM_BYTES) this.#read();
     else {
       this.#at = told.number;
       if (!wants) return false;
@@ -135,16 +153,15 @@ export class Subscription implements EventReader {
   /** Sends a bookmark of the place that the client has reached. */
   bookmark(): void {
     const { peer } = this.#client;
-    if (this.#queued === 0 && (peer.unread ?? 0) <= ROOM_BYTES) {
+    if (this.#queue.stretches === 0 && (peer.unread ?? 0) <= ROOM_BYTES) {
       return this.#send(this.#marks.bookmark(this.#at));
     }
-    this.#owesBookmark = true;
+    this.#isMarkDue = true;
     this.#read();
   }
 
-  /** Changes the filter, for later events. */
+  /** Changes the filter, for events behind the reply that follows at once. */
   choose(filter: EventFilter): void {
-    this.hold();
     this.#filter = filter;
   }
 
@@ -168,7 +185,7 @@ export class Subscription implements EventReader {
       },
     };
     this.#open = stretch;
-    this.#queued++;
+    this.#queue.stretches++;
     const { peer } = this.#client;
     if (peer.sendFrom) return peer.sendFrom(stretch);
     for (let bytes = stretch.next(); bytes; bytes = stretch.next()) peer.send(bytes);
@@ -176,33 +193,44 @@ export class Subscription implements EventReader {
 
   #next(stretch: Stretch): Uint8Array | undefined {
     const log = this.#log;
-    if (this.#owesBookmark) {
-      this.#owesBookmark = false;
-      return this.#marks.bookmark(this.#at);
+    const mark = this.#mark;
+    if (mark !== undefined) {
+      this.#mark = undefined;
+      return mark;
     }
     const last = Math.min(stretch.to, log.last);
+    const missing = log.oldest - 1 - this.#at;
+    if (missing > 0 && this.#at < last) {
+      this.#at += missing;
+      this.#reached();
+      return this.#marks.gap(
+        `${missing} events were dropped: the client did not read them in time`,
+      );
+    }
+    // Behind a gap that a later stretch tells, a bookmark would be out of date.
+    if (this.#isMarkDue && missing <= 0) {
+      this.#isMarkDue = false;
+      return this.#marks.bookmark(this.#at);
+    }
     while (this.#at < last) {
-      const missing = log.oldest - 1 - this.#at;
-      if (missing > 0) {
-        this.#at += missing;
-        this.#owesBookmark = this.bookmarks === "each";
-        return this.#marks.gap(
-          `${missing} events were dropped: the client did not read them in time`,
-        );
-      }
       const { name, bytes } = log.at(++this.#at);
       if (name !== undefined && !this.#sees(name, stretch.filter)) continue;
-      this.#owesBookmark = this.bookmarks === "each";
+      this.#reached();
       return bytes;
     }
     if (this.#open === stretch) this.#open = undefined;
-    this.#queued--;
+    this.#queue.stretches--;
     return undefined;
   }
 
   #send(bytes: Uint8Array): void {
     this.#client.peer.send(bytes);
     this.#client.eventSent(bytes);
+  }
+
+  /** Makes the bookmark that comes next, if there is one behind each event. */
+  #reached(): void {
+    if (this.bookmarks === "each") this.#mark = this.#marks.bookmark(this.#at);
   }
 
   #sees(name: EventName, filter: EventFilter | undefined): boolean {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Bounds } from "./journal.ts";
 import type { SimGrant } from "./rules.ts";
 
 /** A value that a client's splitter must return. */
@@ -46,6 +47,8 @@ export type Action =
   | { readonly do: "flow"; readonly who: number; readonly bytes: number }
   /** Makes a client stop reading, or read again. */
   | { readonly do: "stall"; readonly who: number; readonly stalled: boolean }
+  /** Lets a client that does not read get some lines. */
+  | { readonly do: "sip"; readonly who: number; readonly lines: number }
   /** Ends a client's stream; the client still reads. */
   | { readonly do: "end"; readonly who: number }
   | { readonly do: "adopt"; readonly who: number; readonly grant: SimGrant }
@@ -95,6 +98,8 @@ export interface Rules {
   /** Whether a QEMU that owes no reply is probed too. */
   readonly probesWhenIdle: boolean;
   readonly deadlines: readonly { readonly glob: string; readonly seconds: number }[];
+  /** The bounds of the event log. */
+  readonly eventLog: Bounds;
 }
 
 /** The settings of one world. */

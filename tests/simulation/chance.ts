@@ -13,6 +13,7 @@ import {
   type Setting,
   type Spoken,
 } from "./actions.ts";
+import { type Bounds, RUN } from "./journal.ts";
 import { HOSTILE_COUNT, SHAPE_COUNT, type SimulatedQemu } from "./qemu.ts";
 import { EVENTS, IDS, type RoleName, type SimGrant } from "./rules.ts";
 import type { World } from "./world.ts";
@@ -36,6 +37,18 @@ const FILTERS: readonly (readonly string[])[] = [
   ["STOP", `${OWN}QEMU_LOST`],
   [],
 ];
+
+/** Bounds of the event log: small ones, so that clients fall behind. */
+const LOGS: readonly Bounds[] = [
+  { bytes: 1 << 20, events: 10_000 },
+  { bytes: 1 << 20, events: 10_000 },
+  { bytes: 1 << 20, events: 8 },
+  { bytes: 1500, events: 10_000 },
+  { bytes: 300, events: 3 },
+  { bytes: 0, events: 0 },
+];
+/** Texts for `since` that are not cursors of a client. */
+const WRONG_CURSORS = ["x", "1.2", `${RUN}.1.999999`, `${RUN}.0.1`, `${RUN}.9.2`, "other.1.2", 7];
 
 /** Malformed input that leaves nothing open, and the number of errors that it causes. */
 const DAMAGE: readonly (readonly [string, number])[] = [
@@ -87,10 +100,11 @@ const JUNK = [
 /** Returns the settings of the world with a seed. */
 export function settingOf(seed: number): Setting {
   const random = new Random(seed * 2 + 1);
-  return { seed, pretty: random.oneIn(4), ...rulesOf(random) };
+  const eventLog = new Random(seed ^ 0x10c).pick(LOGS);
+  return { seed, pretty: random.oneIn(4), ...rulesOf(random), eventLog };
 }
 
-function rulesOf(random: Random): Rules {
+function rulesOf(random: Random): Omit<Rules, "eventLog"> {
   const onLoss = random.oneIn(2) ? "hold" : "close";
   const deadlines = random.pick([
     [],
@@ -109,6 +123,11 @@ export class Chance {
   readonly #random: Random;
   /** A separate source of randomness, so that everything else stays as it would be without it. */
   readonly #hostility: Random;
+  /** Another one, for subscriptions. */
+  readonly #watch: Random;
+  /** The number of times in a thousand that a subscriber is considered. */
+  readonly #watches: number;
+  #eventLog: Bounds;
   readonly #seats: number;
   #tags = 0;
   /** The number of choices for which QEMU stays silent. */
@@ -146,6 +165,9 @@ export class Chance {
   constructor(seed: number) {
     this.#random = new Random(seed);
     this.#hostility = new Random(~seed);
+    this.#watch = new Random(seed ^ 0x5eed);
+    this.#watches = this.#watch.pick([0, 20, 150, 400]);
+    this.#eventLog = settingOf(seed).eventLog;
     const sort = this.#random.below(12);
     this.#echoes = sort === 0;
     this.#alike = sort < 4;
@@ -173,6 +195,10 @@ export class Chance {
   next(world: World): Action {
     const random = this.#random;
     const { qemu } = world;
+    if (this.#watch.below(1000) < this.#watches) {
+      const action = this.#subscriber(world);
+      if (action !== undefined) return action;
+    }
     if (!qemu.connected && random.oneIn(6)) return this.#arrive();
     if (this.#silent > 0) this.#silent--;
     if (world.drained && random.oneIn(7)) return { do: "lose" };
@@ -214,7 +240,7 @@ export class Chance {
       return { do: "tick", by: 5 };
     }
     if (kind < 985) return { do: "lose" };
-    if (kind < 987) return { do: "retune", rules: rulesOf(random) };
+    if (kind < 987) return { do: "retune", rules: this.#withLog(rulesOf(random)) };
     if (kind < 988) {
       return { do: "junk", text: random.oneIn(3) ? qemu.greeting : random.pick(JUNK) };
     }
@@ -239,7 +265,57 @@ export class Chance {
     this.#hurried = this.#random.oneIn(2);
     const glob = this.#echoes ? "qom-list" : "*";
     const deadlines = this.#hurried ? [{ glob, seconds: 1 }] : [];
-    return { onLoss: this.#echoes ? "hold" : onLoss, deadlines, probesWhenIdle };
+    return this.#withLog({ onLoss: this.#echoes ? "hold" : onLoss, deadlines, probesWhenIdle });
+  }
+
+  /** Adds the bounds of the event log, which change seldom. */
+  #withLog(rules: Omit<Rules, "eventLog">): Rules {
+    if (this.#watch.oneIn(3)) this.#eventLog = this.#watch.pick(LOGS);
+    return { ...rules, eventLog: this.#eventLog };
+  }
+
+  /** Returns an action of a client that subscribes, or of one that might. */
+  #subscriber(world: World): Action | undefined {
+    const watch = this.#watch;
+    const who = watch.below(this.#seats);
+    const client = world.clients.get(who);
+    if (client === undefined || client.seat.phase !== "command") return undefined;
+    if (client.seat.closed) {
+      if (client.wire === undefined || client.wire.empty || !client.stalled) return undefined;
+      return { do: "sip", who, lines: 1 + watch.below(4) };
+    }
+    if (watch.oneIn(3)) return { do: "event", name: watch.pick(EVENTS) };
+    if (client.wire !== undefined && client.stalled && !watch.oneIn(4)) {
+      return { do: "sip", who, lines: 1 + watch.below(watch.pick([1, 4, 30])) };
+    }
+    const kind = watch.below(20);
+    if (kind < 3) return { do: "stall", who, stalled: true };
+    if (kind < 5) return { do: "stall", who, stalled: false };
+    if (kind < 6) return { do: "leave", who };
+    if (kind < 7) return { do: "adopt", who, grant: this.#grant(client.seat.grant.dialect) };
+    if (kind < 8) return { do: "tick", by: watch.pick([1, 2, 5]) };
+    if (client.outbox !== "") return this.#flow(who, client.outbox.length);
+    if (client.wire !== undefined && watch.oneIn(3)) return this.#say(world, who);
+    if (client.wire !== undefined && watch.oneIn(2)) return undefined;
+    const [text, ...spoken] = this.#command(`${OWN}subscribe`, this.#subscription(world));
+    return { do: "say", who, messages: [{ text, spoken }] };
+  }
+
+  /** Returns the arguments of a subscription. */
+  #subscription({ cursors }: World): [string, unknown][] {
+    const watch = this.#watch;
+    const args: [string, unknown][] = [];
+    const kind = watch.below(8);
+    const [latest] = cursors.slice(-1);
+    if (kind === 0) args.push(["since", watch.pick(WRONG_CURSORS)]);
+    else if (kind < 3 || kind < 7 && latest === undefined) args.push(["since", "oldest"]);
+    else if (kind < 5) args.push(["since", latest]);
+    else if (kind < 7) args.push(["since", watch.pick(cursors)]);
+    if (watch.oneIn(3)) args.push(["enable", watch.oneIn(12) ? 7 : watch.pick(FILTERS)]);
+    if (!watch.oneIn(4)) {
+      args.push(["bookmarks", watch.pick(["each", "each", "each", 1, 3, 0, "x"])]);
+    }
+    return args;
   }
 
   #arrive(): Action {

@@ -21,6 +21,9 @@ export function checkStep(seat: Seat, paused: boolean, hasFds: boolean): void {
     throw new Broken("loss", `${label} has not been closed`);
   }
   // The loss of QEMU is the last that a client gets. Anything else ends with the connection.
+  if (seat.farewell !== undefined) {
+    throw new Broken("events", `${label} did not get ${seat.farewell}`);
+  }
   if (due !== undefined && (!seat.closed || due.includes("QEMU_LOST"))) {
     throw new Broken("events", `${label} did not get ${due}`);
   }

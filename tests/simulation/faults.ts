@@ -9,6 +9,7 @@
  * @module
  */
 
+import { EVENT_FAULTS } from "./event_faults.ts";
 import { type Failure, playSeed, report, WORLD_STEPS } from "./run.ts";
 import type { Core } from "./world.ts";
 
@@ -135,8 +136,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events are sent before the handshake is complete",
     file: "session/monitor.ts",
-    from: 'if (mode !== "command" || this.left || this.#reader !== undefined) return false;',
-    to: "if (this.left || this.#reader !== undefined) return false;",
+    from: 'if (mode !== "command" || this.left) return false;',
+    to: "if (this.left) return false;",
   },
   {
     name: "a role's event filter is ignored",
@@ -147,7 +148,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "events are sent that the dialect has not enabled",
     file: "session/monitor.ts",
-    from: "if (events !== undefined && !events.has(name.text)) return false;",
+    from: "if (events !== undefined && !this.#reader && !events.has(name.text)) return false;",
     to: "",
   },
   {
@@ -314,12 +315,6 @@ export const FAULTS: readonly Fault[] = [
     to: "silence < patience || this.#stalled",
   },
   {
-    name: "a client that disconnects itself gets a reply",
-    file: "session/monitor.ts",
-    from: "// The answer may have disconnected the client.\n      if (this.left) return;",
-    to: "",
-  },
-  {
     name: "the events of a local reply are sent before its turn",
     file: "session/monitor.ts",
     from: "if (this.#settling) return;",
@@ -334,8 +329,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a client is told of the loss that has not asked for it by name",
     file: "hub/own_events.ts",
-    from: "return monitor.filter?.includes(name.text) === true && monitor.wants(name);",
-    to: "return monitor.wants(name);",
+    from: "return monitor.filter?.includes(name.text) === true && monitor.chooses(name);",
+    to: "return monitor.chooses(name);",
   },
   {
     name: "a client is not ended though an administrator is told so",
@@ -353,7 +348,7 @@ export const FAULTS: readonly Fault[] = [
     name: "new settings of the hub are not applied",
     file: "hub/mux.ts",
     from: "adopt(options: MuxOptions): void {\n    this.#options = options;",
-    to: "adopt(_options: MuxOptions): void {",
+    to: "adopt(given: MuxOptions): void {\n    const options = this.#options;\n    void given;",
   },
   {
     name: "commands that wait out of turn are not counted",
@@ -881,6 +876,7 @@ export const FAULTS: readonly Fault[] = [
     from: "failAll(askers, desc, this.#contain);\n      throw error;",
     to: "if (desc === undefined) failAll(askers, desc, this.#contain);\n      throw error;",
   },
+  ...EVENT_FAULTS,
 ];
 
 /**

@@ -15,6 +15,7 @@ import { HANDSHAKE_TIME, type Rules, type Setting, type Spoken } from "./actions
 import { Broken } from "./broken.ts";
 import { Holdings, type SimulatedFds, untagged, useOf } from "./holdings.ts";
 import { InFlight } from "./in_flight.ts";
+import { Journal } from "./journal.ts";
 import { Link } from "./link.ts";
 import {
   damageAnswer,
@@ -38,11 +39,17 @@ import {
   type SimGrant,
 } from "./rules.ts";
 import { type Awaited, type Command, newEntry, Seat } from "./seat.ts";
+import { gapLine } from "./stream.ts";
 import { checkSettled, checkStep, checkWaiting, type Status } from "./checks.ts";
 
 /** The number of abandoned out-of-band commands at QEMU at which no other is sent. */
 const ABANDONED = 16;
 const OWN_TIME = '{"timestamp": {"seconds": 1, "microseconds": 500000}, "event": ';
+
+/** Returns the line of an event of qmpmux's own. */
+function ownLine(name: string, data: string): string {
+  return `${OWN_TIME}"${name}", "data": ${data}}\r\n`;
+}
 
 /** The expected state of one world. */
 export class Model {
@@ -61,10 +68,13 @@ export class Model {
   readonly inFlight: InFlight;
   /** The replies that clients get. */
   readonly replies: Replies;
+  /** The events. */
+  readonly journal: Journal;
   readonly #fdsClosed: (fds: SimulatedFds) => void;
 
   constructor(setting: Setting, qemu: SimulatedQemu, closed: (fds: SimulatedFds) => void) {
     this.#setting = setting;
+    this.journal = new Journal(setting.eventLog);
     this.#qemu = qemu;
     this.link = new Link(qemu);
     this.link.probesWhenIdle = setting.probesWhenIdle;
@@ -86,6 +96,7 @@ export class Model {
   /** Changes the settings of the hub. */
   retune(rules: Rules): void {
     this.#setting = rules;
+    this.journal.retune(rules.eventLog);
     this.link.probesWhenIdle = rules.probesWhenIdle;
   }
 
@@ -173,8 +184,12 @@ export class Model {
   }
 
   #own(seat: Seat, command: Command): void {
-    const disconnect = (name: string): boolean => this.#disconnect(name);
-    const [answer, then] = ownReply(seat, command, disconnect, () => this.seats.values());
+    const [answer, then] = ownReply(seat, command, {
+      journal: this.journal,
+      disconnect: (name) => this.#disconnect(name),
+      seats: () => this.seats.values(),
+      now: () => this.link.now,
+    });
     this.#here(seat, command.id, answer, then);
   }
 
@@ -187,9 +202,15 @@ export class Model {
       name === `stage/${number}` && !closed && !mustClose
     );
     if (client === undefined) return false;
-    client.mustClose = true;
+    this.#mustClose(client);
     this.#vacate(client);
     return true;
+  }
+
+  /** Notes that a client is to be disconnected: it gets no later events. */
+  #mustClose(seat: Seat): void {
+    seat.mustClose = true;
+    seat.lastEvent = Math.min(seat.lastEvent, this.journal.last);
   }
 
   /** Adds a reply that qmpmux must give by itself. */
@@ -257,7 +278,7 @@ export class Model {
       case "negotiated":
         return this.#isReady();
       case "event":
-        if (this.ready) this.#spread(said.name!, untagged(said.text));
+        if (this.ready) this.#spread(said.name!, untagged(said.text), untagged(said.wire).length);
         return;
       case "reply":
         return this.inFlight.replied(said.exec!);
@@ -285,14 +306,18 @@ export class Model {
   #isReady(): void {
     this.link.negotiated();
     this.inFlight.answered.clear();
-    const again = this.#sessions++ > 0 && this.#setting.onLoss === "hold";
+    const session = ++this.#sessions;
     const version = VERSIONS[this.#qemu.version]!.join(".");
-    const data = `{"version": "${version}"}`;
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") this.#greet(seat);
-      else if (seat.oob && !this.#qemu.oob) seat.mustClose = true;
-      else if (again) this.#marker(seat, "QEMU_BACK", data);
+      else if (seat.oob && !this.#qemu.oob) this.#mustClose(seat);
     }
+    this.journal.begin(session);
+    if (session === 1) return;
+    const reason = "the connection to QEMU was lost; events before the next connection are unknown";
+    this.journal.add(undefined, gapLine(reason));
+    if (this.#setting.onLoss !== "hold") return;
+    this.#spread(`${OWN}QEMU_BACK`, ownLine(`${OWN}QEMU_BACK`, `{"version": "${version}"}`));
   }
 
   #greet(seat: Seat): void {
@@ -303,13 +328,11 @@ export class Model {
       : '{"QMP": {"capabilities": ["async messages"]}}\r\n';
   }
 
-  #marker(seat: Seat, name: string, data: string): void {
-    if (!seat.sees(OWN + name)) return;
-    seat.due = `${OWN_TIME}"${OWN}${name}", "data": ${data}}\r\n`;
-  }
-
-  #spread(name: string, text: string): void {
-    for (const seat of this.seats.values()) if (seat.sees(name)) seat.due = text;
+  #spread(name: string, text: string, bytes = text.length): void {
+    this.journal.add(name, text, bytes);
+    for (const seat of this.seats.values()) {
+      if (!seat.mustClose && seat.sees(name)) seat.due = text;
+    }
   }
 
   /** Ends the connection to QEMU. */
@@ -319,15 +342,18 @@ export class Model {
     this.inFlight.lost();
     this.replies.lost();
     this.#holdings.lost();
+    const isClosed = this.#setting.onLoss === "close";
+    const name = `${OWN}QEMU_LOST`;
+    const text = ownLine(name, `{"reason": "${reason}"}`);
+    if (wasReady && !isClosed) this.#spread(name, text);
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") continue;
-      const isClosed = this.#setting.onLoss === "close";
-      // A client that is closed is told only if it has asked for the event by its name.
-      if (wasReady && (!isClosed || seat.filter?.includes(`${OWN}QEMU_LOST`))) {
-        this.#marker(seat, "QEMU_LOST", `{"reason": "${reason}"}`);
-      }
       if (isClosed) {
-        seat.mustClose = true;
+        // A client that is closed is told only if it has asked for the event by its name.
+        const isTold = wasReady && seat.filter?.includes(name) && seat.chooses(name);
+        if (isTold && seat.stream !== undefined) seat.farewell = text;
+        else if (isTold) seat.due = text;
+        this.#mustClose(seat);
         continue;
       }
       for (const entry of [...seat.pending]) {
@@ -344,6 +370,7 @@ export class Model {
   tick(now: number): void {
     this.link.now = now;
     for (const seat of this.seats.values()) {
+      if (!seat.closed) seat.stream?.tick(now);
       if (seat.phase === "ungreeted" && now - seat.since >= HANDSHAKE_TIME) seat.mustClose = true;
       for (const entry of [...seat.pending]) {
         if (entry.answer !== undefined || entry.deadline > now) continue;

@@ -5,7 +5,9 @@
  */
 
 import type { Answer, Awaited, Command, Seat } from "./seat.ts";
+import type { Journal } from "./journal.ts";
 import { EVENTS, generic, type ReplyContent, replyLine } from "./rules.ts";
+import { type Chosen, Stream } from "./stream.ts";
 
 /** The prefix of qmpmux's own commands and events. */
 export const OWN = "__org.qmpmux_";
@@ -123,20 +125,34 @@ export function rfcHandshake(seat: Seat, { name, args }: Command): Handshake | u
   return invalid;
 }
 
+/** The parts of the world that the replies depend on. */
+export interface Around {
+  readonly journal: Journal;
+  /** Disconnects a client; returns whether it is known. */
+  disconnect(client: string): boolean;
+  seats(): Iterable<Seat>;
+  now(): number;
+}
+
 /** Returns the reply to one of qmpmux's own commands, and the change that it makes. */
 export function ownReply(
   seat: Seat,
-  { name, id, args }: Command,
-  disconnect: (client: string) => boolean,
-  seats: () => Iterable<Seat>,
+  command: Command,
+  { journal, disconnect, seats, now }: Around,
 ): [answer: Awaited, then?: () => void] {
+  const { name, id, args } = command;
+  if (name === `${OWN}subscribe`) return subscribed(seat, command, journal, now);
   if (name === `${OWN}set-event-filter`) {
     const { enable } = JSON.parse(args);
     if (!Array.isArray(enable)) {
       const desc = "Invalid parameter type for 'enable', expected: array";
       return [[lineFor(seat, id, generic(desc))]];
     }
-    return [[lineFor(seat, id, { value: "{}" })], () => void (seat.filter = enable)];
+    const then = (): void => {
+      seat.filter = enable;
+      seat.change = { enable };
+    };
+    return [[lineFor(seat, id, { value: "{}" })], then];
   }
   if (name.endsWith("-client")) {
     return [() => {
@@ -149,6 +165,45 @@ export function ownReply(
   }
   if (name.endsWith("-clients")) return [() => clientsListed(seats(), id)];
   return [() => sessionShown(seat, id)];
+}
+
+/** Returns the reply to a subscription, and the change that it makes. */
+function subscribed(
+  seat: Seat,
+  { id, args }: Command,
+  journal: Journal,
+  now: () => number,
+): [answer: Awaited, then: () => void] {
+  const { since, enable, bookmarks } = JSON.parse(args);
+  const refuse = (
+    desc: string,
+  ): Answer => [lineFor(seat, id, generic(desc.replaceAll('"', '\\"')))];
+  let chosen: Chosen | undefined;
+  const answer = (): Answer => {
+    if (since !== undefined && typeof since !== "string") {
+      return refuse("Invalid parameter type for 'since', expected: string");
+    }
+    if (enable !== undefined && !Array.isArray(enable)) {
+      return refuse("Invalid parameter type for 'enable', expected: array");
+    }
+    if (bookmarks === 0 || bookmarks === "x") {
+      const seconds = "a number of seconds from 1 to 86400";
+      return refuse(`Parameter 'bookmarks' expects 'each' or ${seconds}`);
+    }
+    const found = since === undefined ? { after: journal.last } : journal.find(since);
+    if ("error" in found) return refuse(found.error);
+    const { after, gap } = found;
+    chosen = { after, enable, bookmarks };
+    const more = gap === undefined ? "" : `, "gap": {"reason": "${gap}"}`;
+    return [lineFor(seat, id, { value: `{"cursor": "${journal.cursor(after)}"${more}}` })];
+  };
+  const then = (): void => {
+    if (chosen === undefined) return;
+    seat.filter = enable;
+    seat.stream = new Stream(seat, journal, chosen, now());
+    seat.change = { begins: seat.stream };
+  };
+  return [answer, then];
 }
 
 /** Returns a test for the list of the clients that are connected. */
@@ -174,13 +229,17 @@ function sessionShown(seat: Seat, id: string | undefined): Answer {
     capabilities: seat.oob ? ["oob"] : [],
     filter,
   };
+  const { bookmarks = null } = seat.stream ?? {};
+  const isSubscriber = seat.stream !== undefined;
   return returned(
     id,
     "{",
     (heard) =>
       Object.entries(expected).every(([key, value]) =>
         JSON.stringify(heard[key]) === JSON.stringify(value)
-      ),
+      ) &&
+      (heard.subscription !== null) === isSubscriber &&
+      (heard.subscription?.bookmarks ?? null) === bookmarks,
   );
 }
 

@@ -7,6 +7,8 @@
 import type { SimulatedFds, Use } from "./holdings.ts";
 import type { Spoken } from "./actions.ts";
 import type { Exec } from "./qemu.ts";
+import type { Stream } from "./stream.ts";
+import type { Change } from "./wire.ts";
 import { passes, roleEvents, type SimGrant } from "./rules.ts";
 
 /** The number of one client's pending commands at which it is no longer read. */
@@ -79,8 +81,16 @@ export class Seat {
   atOnce: Answer | undefined;
   /** The event or greeting that it must get before anything else. */
   due: string | undefined;
+  /** Its last subscription. */
+  stream: Stream | undefined;
+  /** The change that the reply which it has just got makes for later events. */
+  change: Change | undefined;
   closed = false;
   mustClose = false;
+  /** The line that it gets last, if it subscribes. */
+  farewell: string | undefined;
+  /** The number of the last event that it gets before the end of its connection. */
+  lastEvent = Infinity;
   /** The number of the last command whose reply it got. */
   lastExec = -1;
   /** The turn in which it was last served. */
@@ -120,10 +130,17 @@ export class Seat {
     );
   }
 
-  /** Returns whether it must get events of a name. */
+  /** Returns whether it must get an event of a name as it comes. */
   sees(name: string): boolean {
+    return this.stream === undefined && this.chooses(name);
+  }
+
+  /** Returns whether it may get events of a name and has chosen them. */
+  chooses(name: string): boolean {
     if (this.phase !== "command" || this.closed) return false;
-    if (this.grant.dialect === "rfc2010" && !this.enabled.has(name)) return false;
+    const isEnabled = this.grant.dialect !== "rfc2010" || this.stream !== undefined ||
+      this.enabled.has(name);
+    if (!isEnabled) return false;
     return passes(roleEvents(this.grant.role), name) && passes(this.grant.events, name) &&
       passes(this.filter, name);
   }

@@ -9,7 +9,7 @@
 
 import type { Grant } from "../../lib/policy/admission.ts";
 import type { MuxOptions } from "../../lib/hub/mux_options.ts";
-import type { ClientPeer, Monitor, Mux, QemuPeer } from "../../lib/mod.ts";
+import type { ClientPeer, Monitor, Mux, QemuPeer, Source } from "../../lib/mod.ts";
 import { grant, options } from "../support/stage.ts";
 import {
   type Action,
@@ -24,10 +24,12 @@ import {
 import type { SimulatedFds } from "./holdings.ts";
 import { Broken } from "./broken.ts";
 import { checkPending } from "./checks.ts";
+import { RUN } from "./journal.ts";
 import { Model } from "./model.ts";
 import { SimulatedQemu } from "./qemu.ts";
 import { GUEST, type SimGrant, written } from "./rules.ts";
 import type { Seat } from "./seat.ts";
+import { Wire } from "./wire.ts";
 
 /** The code under test. */
 export type Core = typeof import("../../lib/mod.ts");
@@ -36,6 +38,15 @@ export type Core = typeof import("../../lib/mod.ts");
 const SOFT_MARK = 2000;
 /** The number of queued bytes past which it is dropped. */
 const HARD_MARK = 6000;
+/**
+ * The number of bytes for which each unread byte stands when qmpmux asks: a client that leaves a
+ * kilobyte unread has no room for more events.
+ */
+const UNREAD_SCALE = 64;
+/** The unread bytes above which a client that subscribes has no room for another event. */
+const ROOM = 65536;
+/** The number of cursors that clients remember. */
+const CURSORS = 40;
 const DECODER = new TextDecoder();
 
 function bytesOf(text: string): Uint8Array {
@@ -45,9 +56,9 @@ function bytesOf(text: string): Uint8Array {
 }
 
 function optionsOf(rules: Rules): MuxOptions {
-  const { onLoss, deadlines, probesWhenIdle } = rules;
+  const { onLoss, deadlines, probesWhenIdle, eventLog } = rules;
   const times = { handshakeTime: HANDSHAKE_TIME, stallTime: STALL_TIME };
-  return options({ onLoss, deadlines, probesWhenIdle, ...times });
+  return options({ onLoss, deadlines, probesWhenIdle, eventLog, run: RUN, ...times });
 }
 
 /** A client with its buffers. */
@@ -58,7 +69,12 @@ class SimulatedClient implements ClientPeer {
   stalled = false;
   /** Whether it will send no more. */
   ended = false;
-  unread = 0;
+  /** The bytes that it has not read. */
+  left = 0;
+  /** The cursors among them. */
+  #unreadCursors: string[] = [];
+  /** The lines on their way to it, once it subscribes. */
+  wire: Wire | undefined;
   /** Text that has not arrived. */
   outbox = "";
   /** The values that the splitter must find, in order. */
@@ -80,9 +96,55 @@ class SimulatedClient implements ClientPeer {
 
   send(bytes: Uint8Array): void {
     const text = DECODER.decode(bytes);
-    if (this.stalled) this.unread += bytes.length;
+    const plain = this.#plain(text);
+    const { wire } = this;
+    if (plain === this.seat.farewell) {
+      this.seat.farewell = undefined;
+      return wire?.reply(plain, undefined);
+    }
+    const isEvent = wire !== undefined && plain.startsWith('{"timestamp"');
+    if (isEvent && this.unread > ROOM && !plain.includes("BOOKMARK")) {
+      throw new Broken("bounds", `${this.seat.label} has no room, but was sent ${text}`);
+    }
+    if (this.stalled) this.left += bytes.length;
+    if (isEvent) return wire.event(plain);
     this.#world.tell(`${this.seat.label}< `, text);
-    this.#world.model.replies.heard(this.seat, this.#plain(text));
+    this.#world.model.replies.heard(this.seat, plain);
+    const { change } = this.seat;
+    this.seat.change = undefined;
+    if (wire !== undefined) wire.reply(plain, change);
+    else if (change?.begins !== undefined) {
+      this.wire = new Wire(change.begins, this.#world.model.journal, this.#eventLeft);
+    }
+  }
+
+  sendFrom(source: Source): void {
+    this.wire!.source(source);
+  }
+
+  readonly #eventLeft = (text: string, cursor: string | undefined): void => {
+    this.#world.tell(`${this.seat.label}< `, text);
+    if (cursor === undefined) return;
+    if (this.stalled) this.#unreadCursors.push(cursor);
+    else this.#world.remember([cursor]);
+  };
+
+  /** Lets some lines of its sources leave, or all. */
+  sip(lines: number): void {
+    this.wire?.flow(lines, (text) => this.#plain(text));
+  }
+
+  /** Reads everything. */
+  readOn(): void {
+    this.stalled = false;
+    this.left = 0;
+    this.#world.remember(this.#unreadCursors.splice(0));
+    this.read();
+  }
+
+  /** The unread bytes as qmpmux sees them. */
+  get unread(): number {
+    return this.left * UNREAD_SCALE;
   }
 
   sendReply(bytes: Uint8Array): void {
@@ -112,10 +174,11 @@ class SimulatedClient implements ClientPeer {
   close(reason: string): void {
     this.#world.tell(`${this.seat.label}< `, "EOF");
     this.#world.model.closed(this.seat, reason);
+    this.wire?.close(this.seat.lastEvent);
   }
 
   get behind(): boolean {
-    return this.unread > SOFT_MARK;
+    return this.left > SOFT_MARK;
   }
 
   say(messages: readonly Message[]): void {
@@ -191,6 +254,8 @@ export class World {
   readonly model: Model;
   readonly qemu: SimulatedQemu;
   readonly clients = new Map<number, SimulatedClient>();
+  /** Cursors that clients have read. */
+  readonly cursors: string[] = [];
   /** Clients that are read when the step is over. */
   readonly resumed = new Set<SimulatedClient>();
   /** The conversation, in the notation of transcripts. */
@@ -260,6 +325,7 @@ export class World {
     this.#do(action);
     this.#catchUp();
     this.model.stepDone(this.#paused);
+    for (const { wire } of this.clients.values()) wire?.stepDone();
     const counts = this.mux.administered.inFlight();
     for (const { seat, monitor } of this.clients.values()) {
       if (!seat.closed) checkPending(seat, monitor.pending, counts.get(monitor) ?? 0);
@@ -277,6 +343,12 @@ export class World {
 
   readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
 
+  /** Remembers cursors that a client has read; each client may use them. */
+  remember(cursors: readonly string[]): void {
+    this.cursors.push(...cursors);
+    if (this.cursors.length > CURSORS) this.cursors.splice(CURSORS / 2, 1);
+  }
+
   /** Acts as the daemon does when the core has finished. */
   #catchUp(): void {
     if (this.#closed !== undefined) this.#lose(this.#closed);
@@ -288,8 +360,9 @@ export class World {
         client.read();
       }
     }
+    for (const client of this.clients.values()) if (!client.stalled) client.sip(Infinity);
     for (const [who, client] of this.clients) {
-      if (client.unread > HARD_MARK && !client.seat.closed) this.#leave(who);
+      if (client.left > HARD_MARK && !client.seat.closed) this.#leave(who);
     }
     for (const [who, client] of this.clients) {
       if (client.ended && !client.seat.closed && this.#isDone(client)) this.#leave(who);
@@ -319,10 +392,10 @@ export class World {
         const client = this.clients.get(action.who);
         if (client === undefined) return;
         client.stalled = action.stalled;
-        if (action.stalled) return;
-        client.unread = 0;
-        return client.read();
+        return action.stalled ? undefined : client.readOn();
       }
+      case "sip":
+        return this.clients.get(action.who)?.sip(action.lines);
       case "end": {
         const client = this.clients.get(action.who);
         if (client !== undefined && client.outbox === "") client.ended = true;
@@ -467,6 +540,13 @@ export class World {
     this.#note("! qemu goes");
     this.model.lost(reason);
     this.mux.qemuLeft(reason);
+    this.#told();
+  }
+
+  /** Notes that qmpmux has handled the events that have come. */
+  #told(): void {
+    for (const { wire } of this.clients.values()) wire?.told();
+    this.model.journal.handled();
   }
 
   #hear(count: number): void {
@@ -483,6 +563,7 @@ export class World {
       }
       this.model.fromQemu(said);
       this.mux.answered(input);
+      this.#told();
       this.model.heardDone();
       if (this.#closed !== undefined) return;
     }
@@ -512,9 +593,7 @@ export class World {
         if (client.seat.closed) continue;
         if (client.stalled) {
           moved = true;
-          client.stalled = false;
-          client.unread = 0;
-          client.read();
+          client.readOn();
         }
         moved ||= client.outbox !== "";
         client.flow(Infinity);
