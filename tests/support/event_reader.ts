@@ -97,7 +97,8 @@ export class EventReader {
     this.#random = random;
     this.#counts = counts;
     const all = NAMES.map((_, at) => at);
-    this.#chosen = random.oneIn(2) ? all : all.filter((at) => at % 2 === random.below(2));
+    const half = random.below(2);
+    this.#chosen = random.oneIn(2) ? all : all.filter((at) => at % 2 === half);
   }
 
   /** The number of the last event that it has. */
