@@ -22,6 +22,7 @@ const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promis
   wait: async (given) => (await import("./lib/cli/wait.ts")).runWait(given),
   types: async (given) => (await import("./lib/cli/types.ts")).runTypes(given),
   tap: async (given) => (await import("./lib/cli/tap.ts")).runTap(given),
+  record: async (given) => (await import("./lib/cli/record.ts")).runRecord(given),
   show: async (given) => (await import("./lib/cli/show.ts")).runShow(given),
   replay: async (given) => (await import("./lib/cli/replay.ts")).runReplay(given),
   status: (given) => administer("status", given),

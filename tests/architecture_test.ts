@@ -256,6 +256,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "platform/paths": ["platform/failure"],
   "platform/poller": ["platform/libc", "platform/libc_symbols", "platform/log"],
   "platform/process_name": ["platform/libc_symbols"],
+  "platform/recording_file": ["platform/failure", "platform/socket_file"],
   "platform/server_socket": ["platform/client_socket"],
   "platform/socket_activation": ["platform/failure", "platform/runtime", "platform/stream"],
   "platform/socket_file": ["platform/failure", "platform/stream", "platform/users"],

@@ -13,7 +13,7 @@ import { type Setting, SETTING_NAMES, type SettingName, SETTINGS } from "../conf
 import { nearest } from "../policy/suggestion.ts";
 import { type Flag, socketFlag, type Subcommand, TIMEOUT } from "./command_form.ts";
 import { MONITOR_COMMANDS } from "./monitor_commands.ts";
-import { REPLAY, SHOW, TAP } from "./traffic_commands.ts";
+import { RECORD, REPLAY, SHOW, TAP } from "./traffic_commands.ts";
 
 export type { Flag, Operand, Subcommand } from "./command_form.ts";
 
@@ -72,8 +72,8 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "show", "replay", "status", "clients", "kick",
-  "reload", "help", "version", "completion",
+  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "record", "show", "replay", "status", "clients",
+  "kick", "reload", "help", "version", "completion",
 ] as const;
 
 /** The subcommands, in the order in which they are documented. */
@@ -136,6 +136,7 @@ export const SUBCOMMANDS = {
   },
   ...MONITOR_COMMANDS,
   tap: TAP,
+  record: RECORD,
   show: SHOW,
   replay: REPLAY,
   status: {

@@ -53,6 +53,26 @@ export const TAP = {
   ],
 } as const satisfies Subcommand;
 
+/** `qmpmux record`. */
+export const RECORD = {
+  summary: "write the traffic of a running qmpmux to a file",
+  usage: ["[--control ADDR] [--vm GLOB]... [--client GLOB]... [--command GLOB]... FILE"],
+  about: [
+    "Writes a recording to FILE, a new file that only its user can read, until SIGINT, SIGTERM, or the end of " +
+    "qmpmux. FILE has whole lines at any time. Secrets are removed as in the audit.",
+    FILTERS,
+  ],
+  flags: {
+    ...LIVE_FLAGS,
+    events: { help: "with --command, all events, too" },
+  },
+  operands: [{ value: "FILE", kind: "file" }],
+  notes: [
+    "If FILE cannot be written fast enough, messages are left out, and a line has their number. qmpmux and its " +
+    "clients never wait for it. Exit status 1: FILE exists already, or it cannot be written, as on a full disk.",
+  ],
+} as const satisfies Subcommand;
+
 /** `qmpmux show`. */
 export const SHOW = {
   summary: "print a recording",
