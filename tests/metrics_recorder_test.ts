@@ -189,6 +189,7 @@ Deno.test("ProcessRecorder counts the VMs, the audit, and the control socket", (
   const counted = processRecorder();
   counted.update(3);
   counted.observe({ kind: "audit-failed" });
+  counted.observe({ kind: "record-failed" });
   counted.observe({ kind: "limit", limit: "max-clients-in-all" });
   counted.observe({ kind: "internal-error", place: "other" });
   counted.observe({ kind: "left", ending: "kicked" });
@@ -206,6 +207,7 @@ Deno.test("ProcessRecorder counts the VMs, the audit, and the control socket", (
       'qmpmux_build_info{version="1.2",deno="2.9"} 1',
       "qmpmux_vms 3",
       "qmpmux_audit_failures_total 1",
+      "qmpmux_record_failures_total 1",
       'qmpmux_limits_reached_total{limit="max-clients-in-all"} 1',
       'qmpmux_internal_errors_total{where="other"} 1',
       'qmpmux_dropped_clients_total{reason="kicked"} 1',

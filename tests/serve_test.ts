@@ -53,6 +53,9 @@ Deno.test("serveSettings() has a default for every flag but the two addresses", 
     audit: undefined,
     "audit-failure": "continue",
     "audit-all": false,
+    record: undefined,
+    "record-size": 64 << 20,
+    "record-files": 4,
     deadline: [],
   });
   assertEquals(listeners.map(({ grant }) => grant.name), ["mux"]);

@@ -169,10 +169,13 @@ interface Use {
 
 /** Returns the uses of all addresses; a conflict for one that is too long for its VM. */
 function* usesIn(given: GivenSettings): Generator<Use | Conflict> {
-  const { qemu, metrics, control, audit, listeners, vms } = given;
+  const { qemu, metrics, control, audit, record, listeners, vms } = given;
   // The audit is opened first: its file would be created at the path of a listener's socket.
   if (audit !== undefined && audit !== "journal") {
     yield { place: { setting: "audit" }, address: { transport: "unix", path: audit } };
+  }
+  if (record !== undefined) {
+    yield { place: { setting: "record" }, address: { transport: "unix", path: record } };
   }
   if (qemu !== undefined) yield { place: { setting: "qemu" }, address: qemu };
   if (metrics !== undefined) yield { place: { setting: "metrics" }, address: metrics.address };

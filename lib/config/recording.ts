@@ -1,5 +1,5 @@
 /**
- * Addresses of metrics, the control socket and the audit: texts read into checked values.
+ * Addresses of metrics, the control socket, the audit and the recording: texts read into checked values.
  *
  * @module
  */
@@ -87,6 +87,19 @@ export function placeText({ address, mode, user, group }: ListenerSettings): str
 export function parseAudit(text: string): string | undefined {
   if (text.includes(VM_PLACEHOLDER)) {
     throw new UsageError(`${text}: the audit is for all VMs; leave {vm} out`);
+  }
+  return text !== "" && !text.includes("\0") && text.isWellFormed() ? text : undefined;
+}
+
+/**
+ * Reads the path of the recording.
+ *
+ * @returns `undefined` if it is not a path
+ * @throws UsageError if it contains `{vm}`
+ */
+export function parseRecord(text: string): string | undefined {
+  if (text.includes(VM_PLACEHOLDER)) {
+    throw new UsageError(`${text}: the recording is of all VMs; leave {vm} out`);
   }
   return text !== "" && !text.includes("\0") && text.isWellFormed() ? text : undefined;
 }

@@ -14,13 +14,15 @@ import {
   EVENT_LOG_BYTES,
   EVENT_LOG_EVENTS,
   MESSAGE_BYTES,
+  RECORD_BYTES,
+  RECORD_FILES,
   UNREAD_IN_ALL,
   VMS_IN_ALL,
 } from "../policy/limits.ts";
 import { isTemplate, isVmName, VM_NAME_EXPECTED } from "../policy/vm_template.ts";
 import type { Role } from "../policy/policy.ts";
 import { type ListenerSettings, parseQemu } from "./options.ts";
-import { parseAudit, parseControl, parseMetrics, placeText } from "./recording.ts";
+import { parseAudit, parseControl, parseMetrics, parseRecord, placeText } from "./recording.ts";
 import {
   amount,
   DEADLINES,
@@ -42,7 +44,7 @@ export interface Setting<T> extends ValueKind<T> {
   /** Whether a new value needs a restart; a reload adopts every other setting. */
   readonly restart?: true;
   /** The setting without which this one has no effect. */
-  readonly needs?: "audit" | "metrics";
+  readonly needs?: "audit" | "metrics" | "record";
   /** Whether only the file can set it, because it has no flag. */
   readonly fileOnly?: true;
   /** Whether each VM can have its own value. */
@@ -109,6 +111,10 @@ export const SETTINGS = {
   "audit-failure": { ...word("refuse", "continue"), initial: "continue", needs: "audit",
     help: "what to do with such commands while no record can be written" },
   "audit-all": { ...SWITCH, initial: false, needs: "audit", help: "also audit read-only commands" },
+  "record": { ...optional(text(parseRecord, (path) => path, { value: "FILE", kind: "file", expected: "a path" })),
+    help: "file for a recording of all traffic, without secrets" },
+  "record-size": { ...amount(RECORD_BYTES), needs: "record" },
+  "record-files": { ...amount(RECORD_FILES), needs: "record" },
   "deadline": { ...DEADLINES, initial: [], fileOnly: true, perVm: true,
     help: "timeouts in seconds by command glob; the first match counts" },
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;

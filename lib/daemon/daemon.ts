@@ -25,6 +25,7 @@ import { Control } from "./control.ts";
 import type { MachineDeps } from "./machine.ts";
 import { MachineSet } from "./machine_set.ts";
 import { MetricsServer } from "./metrics_server.ts";
+import { ProcessRecording } from "./recording.ts";
 import { Records } from "./records.ts";
 
 const TICK_MS = 1000;
@@ -79,6 +80,7 @@ class Daemon {
   readonly #notifier: Notifier;
   readonly #records: Records;
   readonly #taps = new Taps();
+  readonly #recording: ProcessRecording;
   /** The ticks, while something needs the time. */
   #ticks: Disposable | undefined;
   #closed = false;
@@ -111,6 +113,10 @@ class Daemon {
       log,
     });
     this.#budget = new ReplyBudget(settings["max-unread"]);
+    const broken = (error: unknown): void => this.#errors.report("other", error, "recording");
+    const means = { libc: poller?.libc, failed: this.#records.recordFailed, broken };
+    const common = { taps: this.#taps, clock: CLOCK, log, version };
+    this.#recording = new ProcessRecording({ ...common, ...means });
     const machines = machinesOf(settings);
     const deps = this.#machineDeps();
     this.#machines = new MachineSet(machines, {
@@ -137,7 +143,7 @@ class Daemon {
       return await this.#run();
     } finally {
       this.#notifier.stopping();
-      await this.#records.close();
+      await Promise.all([this.#records.close(), this.#recording.close()]);
       await this.#notifier.close();
     }
   }
@@ -146,6 +152,7 @@ class Daemon {
     const { sockets, watchdogMs } = this.#service;
     using _signals = this.#signals();
     try {
+      (await this.#recording.prepare(this.#settings)).commit();
       await this.#machines.open();
       await this.#control.open();
       this.#poller?.libc.noteListening();
@@ -229,7 +236,7 @@ class Daemon {
   /** Adopts new settings without dropping a client; if they are invalid, nothing changes. */
   async #reload(): Promise<readonly string[]> {
     this.#notifier.reloading();
-    this.#records.reopen();
+    this.#reopen();
     try {
       if (this.#reread === undefined) {
         throw new Failure(78, "no configuration file was given; restart qmpmux with --config");
@@ -263,6 +270,7 @@ class Daemon {
     const changes: Change[] = [];
     try {
       changes.push(this.#records.prepare(settings));
+      changes.push(await this.#recording.prepare(settings));
       changes.push(await this.#prepareMetrics(settings));
       changes.push(await this.#control.prepare(settings));
       changes.push(await this.#machines.prepare(machinesOf(settings)));
@@ -334,6 +342,11 @@ class Daemon {
     this.#running.add(kept);
   }
 
+  /** Reopens the audit and the recording; returns whether there is one of them. */
+  #reopen(): boolean {
+    return [this.#records.reopen(), this.#recording.reopen()].some(Boolean);
+  }
+
   #stop(): void {
     this.#stopping = true;
     this.#store?.leave();
@@ -356,8 +369,8 @@ class Daemon {
         this.#report();
       },
       () => {
-        // Without a configuration file, SIGHUP only reopens the audit.
-        if (this.#reread === undefined && this.#records.reopen()) return;
+        // Without a configuration file, SIGHUP only reopens the files.
+        if (this.#reread === undefined && this.#reopen()) return;
         this.#keep(this.#nextReload().then(() => {}));
       },
       () => this.#machines.overview.log(this.#records.status),

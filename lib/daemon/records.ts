@@ -157,6 +157,9 @@ export class Records {
   readonly internalError = (place: InternalErrorPlace): void =>
     this.#process?.observe({ kind: "internal-error", place });
 
+  /** Counts a failure to write the recording of traffic. */
+  readonly recordFailed = (): void => this.#process?.observe({ kind: "record-failed" });
+
   /** Retries to write records after a failure. */
   tick(): void {
     this.#trail?.tick();

@@ -141,6 +141,10 @@ export class ProcessRecorder implements Observer {
     "audit_failures_total",
     "Failed attempts to write the audit, and lost records",
   ).cell();
+  readonly #recordFailures = this.metrics.counter(
+    "record_failures_total",
+    "Failed attempts to write the recording, and lost lines",
+  ).cell();
   readonly #shared: SharedCounts;
 
   /**
@@ -162,6 +166,7 @@ export class ProcessRecorder implements Observer {
   /** Counts a happening. */
   observe(happening: Happening): void {
     if (happening.kind === "audit-failed") this.#auditFailures.value++;
+    else if (happening.kind === "record-failed") this.#recordFailures.value++;
     else this.#shared.count(happening);
   }
 }
@@ -259,7 +264,8 @@ export class MetricsRecorder implements Observer {
       case "internal-error":
         return this.#shared.count(happening);
       case "audit-failed":
-        // The audit belongs to the process.
+      case "record-failed":
+        // They belong to the process.
         return;
       default:
         throw new Error(`Cannot count ${kind satisfies never}`);

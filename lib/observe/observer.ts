@@ -102,7 +102,9 @@ export type Happening =
   /** An internal error has been contained. */
   | { readonly kind: "internal-error"; readonly place: InternalErrorPlace }
   /** The audit could not be written. */
-  | { readonly kind: "audit-failed" };
+  | { readonly kind: "audit-failed" }
+  /** The recording could not be written. */
+  | { readonly kind: "record-failed" };
 
 /** A recorder of happenings. */
 export interface Observer {

@@ -27,14 +27,15 @@ export const IS_OLDER_DENO: boolean = MAJOR < 2 || (MAJOR === 2 && MINOR < 9);
  * @param rereads whether a reload may change the settings, and with them the permissions needed
  */
 export async function dropPermissions(
-  { qemu, listeners, vms, metrics, audit }: ServeSettings,
+  { qemu, listeners, vms, metrics, audit, record }: ServeSettings,
   notifies = false,
   rereads = false,
 ): Promise<void> {
   const named = vms.flatMap((vm) => [vm.qemu, ...vm.listeners.map(({ address }) => address)]);
   const addresses = [qemu, ...listeners.map(({ address }) => address), ...named];
   const unix = notifies || rereads || metrics?.address.transport === "unix" ||
-    audit !== undefined || addresses.some((each) => each?.transport === "unix");
+    audit !== undefined || record !== undefined ||
+    addresses.some((each) => each?.transport === "unix");
   if (!unix) {
     await Deno.permissions.revoke({ name: "read" });
     await Deno.permissions.revoke({ name: "write" });

@@ -10,7 +10,7 @@
 import { invalidValue, UsageError } from "./usage_error.ts";
 
 /** The unit of a limit; `bytes` may have the suffix K, M or G. */
-export type Unit = "clients" | "VMs" | "events" | "bytes" | "seconds" | "commands/s";
+export type Unit = "clients" | "VMs" | "events" | "files" | "bytes" | "seconds" | "commands/s";
 
 /** One limit. */
 export interface LimitRow {
@@ -113,6 +113,20 @@ export const EVENT_LOG_EVENTS: LimitRow = {
   help: "number of events of each VM kept for them",
 };
 
+/** The bytes of a file of the recording, after which another one begins: `--record-size`. */
+// deno-fmt-ignore
+export const RECORD_BYTES: LimitRow = {
+  unit: "bytes", initial: 64 * MIB, least: 64 * KIB, most: 1024 * 1024 * MIB,
+  help: "size of FILE after which it becomes FILE.1, and another one begins",
+};
+
+/** The number of older files of the recording: `--record-files`. */
+// deno-fmt-ignore
+export const RECORD_FILES: LimitRow = {
+  unit: "files", initial: 4, least: 1, most: 1000,
+  help: "number of older files, of which FILE.1 is the newest",
+};
+
 /**
  * Reads the value of a limit.
  *
@@ -122,7 +136,7 @@ export const EVENT_LOG_EVENTS: LimitRow = {
  */
 export function readLimit(row: LimitRow, text: string): number | undefined {
   if (row.off && (text === "off" || text === "0")) return 0;
-  const isWhole = ["clients", "VMs", "events"].includes(row.unit);
+  const isWhole = ["clients", "VMs", "events", "files"].includes(row.unit);
   const value = row.unit === "bytes" ? bytesOf(text) : numberOf(text, isWhole);
   return value >= row.least && value <= row.most ? value : undefined;
 }

@@ -1,0 +1,280 @@
+/**
+ * The recording of a whole process: all its traffic, in files that take turns.
+ *
+ * Lines wait in a queue with a limit, and are written asynchronously. While they cannot be written, they
+ * stay queued, and the write is retried once a second. Lines beyond the limit are dropped, and counted in
+ * the recording. Nothing waits for it.
+ *
+ * @module
+ */
+
+import { type LineSink, RecordingWriter } from "../observe/recording_writer.ts";
+import type { Looker, Taps } from "../observe/taps.ts";
+import { type Clock, withTimeout } from "../platform/clock.ts";
+import type { Calls } from "../platform/libc_symbols.ts";
+import type { Log } from "../platform/log.ts";
+import { programOf } from "../platform/process_name.ts";
+import { DiskFiles, type RotatedFile } from "../platform/rotated_file.ts";
+import { FORMAT_MEMBER } from "../observe/recording_line.ts";
+import { newMark } from "./control_tap.ts";
+import { isKnown } from "./records.ts";
+
+/** The limit of the queue, in bytes. */
+const QUEUE_LIMIT = 8 << 20;
+
+/** The most bytes of a write. */
+const WRITE_LIMIT = 1 << 18;
+
+/** The seconds from a failed write to the next attempt. */
+const RETRY_SECONDS = 1;
+
+/** The time to write the last lines at exit. */
+const FAREWELL_MS = 2000;
+
+/** The size of the files, and their number. */
+export interface RecordSizes {
+  /** The bytes of a file after which another one begins. */
+  readonly size: number;
+  /** The number of older files. */
+  readonly older: number;
+}
+
+/** The parts of the daemon that a recorder uses. */
+export interface RecorderDeps {
+  /** The taps on the machines. */
+  readonly taps: Taps;
+  /** Measures its time. */
+  readonly clock: Clock;
+  /** Receives its log lines. */
+  readonly log: Log;
+  /** The version of qmpmux. */
+  readonly version: string;
+  /** The name of the only VM; `undefined` if there can be several. */
+  readonly vm: string | undefined;
+  /** FFI, if it is available. */
+  readonly libc: Calls | undefined;
+  /** Counts a failed write, or a lost line. */
+  failed(): void;
+  /** Reports an internal error. */
+  broken(error: unknown): void;
+}
+
+/** A recording that is being made. */
+export class Recorder {
+  readonly #deps: RecorderDeps;
+  readonly #lines: RecordedLines;
+  readonly #looker: Looker;
+
+  /**
+   * Creates it; it records nothing before {@linkcode start}.
+   *
+   * @param limit the most bytes that wait to be written
+   */
+  constructor(files: RotatedFile, sizes: RecordSizes, deps: RecorderDeps, limit = QUEUE_LIMIT) {
+    const { clock, version, libc, vm } = deps;
+    this.#deps = deps;
+    this.#lines = new RecordedLines(files, sizes, deps, limit);
+    const writer = new RecordingWriter({
+      vm,
+      version,
+      filter: { client: undefined, command: undefined, event: undefined },
+      mark: newMark(),
+      keepsSecrets: false,
+      isKnown,
+      now: () => clock.now(),
+      timeOfDay: () => clock.timeOfDay(),
+      programOf: libc && ((pid) => programOf(libc, pid)),
+    }, this.#lines);
+    this.#looker = {
+      looksAt: () => true,
+      open: (source) => writer.open(source),
+      close: (source) => writer.close(source),
+      failed: deps.broken,
+    };
+  }
+
+  /** The path of the present file. */
+  get path(): string {
+    return this.#lines.path;
+  }
+
+  /** Records from now on. */
+  start(): void {
+    this.#deps.taps.add(this.#looker);
+    this.#deps.log.info(`recording to ${this.path}`);
+  }
+
+  /** Adopts sizes from now on. */
+  adopt(sizes: RecordSizes): void {
+    this.#lines.sizes = sizes;
+  }
+
+  /** Begins another file with the next line if the present one was moved away. */
+  reopen(): void {
+    this.#lines.reopen();
+  }
+
+  /** Ends the recording, and writes what waits, within a short time. */
+  async close(): Promise<void> {
+    this.#deps.taps.remove(this.#looker);
+    await this.#lines.close();
+  }
+}
+
+/**
+ * Opens the files of a recording.
+ *
+ * @throws Failure if it cannot
+ */
+export function openRecorder(path: string, sizes: RecordSizes, deps: RecorderDeps): Recorder {
+  const beginning = `{"${FORMAT_MEMBER}":`;
+  return new Recorder(new DiskFiles(path, beginning, sizes.older), sizes, deps);
+}
+
+/** Lines that wait to be written, in the file that they belong to. */
+interface Waiting {
+  /** Whether a file begins with them. */
+  isNew: boolean;
+  readonly lines: string[];
+}
+
+/** A queue of lines, and their files. */
+class RecordedLines implements LineSink {
+  sizes: RecordSizes;
+  readonly #files: RotatedFile;
+  readonly #limit: number;
+  readonly #deps: Pick<RecorderDeps, "clock" | "log" | "failed">;
+  /** The lines that wait, by file. The first file has been opened already. */
+  readonly #waiting: Waiting[] = [{ isNew: false, lines: [] }];
+  #queued = 0;
+  /** The bytes in the present file, including those that wait. */
+  #length = 0;
+  #hasBegun = false;
+  #isMoved = false;
+  #writing: Promise<void> | undefined;
+  #retry: (() => void) | undefined;
+  #isClosed = false;
+  #isFailing = false;
+  #lost = 0;
+
+  constructor(
+    files: RotatedFile,
+    sizes: RecordSizes,
+    deps: Pick<RecorderDeps, "clock" | "log" | "failed">,
+    limit: number,
+  ) {
+    this.#limit = limit;
+    this.#files = files;
+    this.sizes = sizes;
+    this.#deps = deps;
+  }
+
+  get path(): string {
+    return this.#files.path;
+  }
+
+  /** Whether another file begins with the next line. A header must have room in the queue. */
+  get isFull(): boolean {
+    if (this.#queued > this.#limit / 2) return false;
+    return this.#isMoved || this.#length >= this.sizes.size;
+  }
+
+  begin(): void {
+    if (this.#hasBegun) this.#waiting.push({ isNew: true, lines: [] });
+    this.#hasBegun = true;
+    this.#isMoved = false;
+    this.#length = 0;
+  }
+
+  write(line: string): boolean {
+    const length = line.length + 1;
+    if (this.#queued + length > this.#limit || this.#isClosed) {
+      this.#lost++;
+      this.#fail(`more than ${this.#limit} bytes wait to be written`);
+      return false;
+    }
+    this.#waiting.at(-1)!.lines.push(line);
+    this.#queued += length;
+    this.#length += length;
+    if (this.#retry === undefined) this.#go();
+    return true;
+  }
+
+  reopen(): void {
+    try {
+      this.#isMoved = this.#files.isMoved;
+    } catch (error) {
+      this.#fail((error as Error).message);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#go();
+    if (this.#writing) await withTimeout(FAREWELL_MS, this.#writing, undefined);
+    this.#isClosed = true;
+    this.#retry?.();
+    this.#files.close();
+    const waiting = this.#waiting.reduce((sum, { lines }) => sum + lines.length, 0);
+    const lost = waiting + this.#lost;
+    if (lost > 0) this.#deps.log.warn(`record ${this.path}: ${lost} lines could not be written`);
+  }
+
+  #go(): void {
+    if (!this.#isClosed) this.#writing ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      // Let the hub finish its current work first.
+      await undefined;
+      while (!this.#isClosed) {
+        const [first, next] = this.#waiting;
+        if (first!.isNew) {
+          this.#files.turn(this.sizes.older);
+          first!.isNew = false;
+        }
+        if (first!.lines.length > 0) await this.#writeSome(first!.lines);
+        else if (next === undefined) break;
+        else this.#waiting.shift();
+      }
+    } catch (error) {
+      if (!this.#isClosed) this.#fail((error as Error).message);
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  async #writeSome(lines: string[]): Promise<void> {
+    let [count, text] = [0, ""];
+    while (count < lines.length && text.length < WRITE_LIMIT) text += `${lines[count++]}\n`;
+    await this.#files.write(text);
+    lines.splice(0, count);
+    this.#queued -= text.length;
+    this.#recover();
+  }
+
+  /** Counts a failure; logs the first one, and retries a second later. */
+  #fail(reason: string): void {
+    this.#deps.failed();
+    if (this.#isClosed) return;
+    if (!this.#isFailing) {
+      this.#deps.log.warn(`record ${this.path} cannot be written: ${reason}`);
+    }
+    this.#isFailing = true;
+    this.#retry ??= this.#deps.clock.after(RETRY_SECONDS, () => {
+      this.#retry = undefined;
+      this.#go();
+    });
+  }
+
+  #recover(): void {
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    this.#retry?.();
+    this.#retry = undefined;
+    const lost = this.#lost === 0 ? "no lines were lost" : `${this.#lost} lines were lost`;
+    this.#lost = 0;
+    this.#deps.log.info(`record ${this.path} can be written again; ${lost}`);
+  }
+}

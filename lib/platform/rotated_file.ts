@@ -1,0 +1,132 @@
+/**
+ * Files that take turns: the present one, and a number of older ones, `PATH.1` the newest of them.
+ *
+ * Files have whole lines only, and only their user can read them.
+ *
+ * @module
+ */
+
+import { Failure } from "./failure.ts";
+import { directoryOf } from "./socket_file.ts";
+
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
+/** The mode of a new file: only its owner may read it. */
+const MODE = 0o600;
+
+/** A file that is followed by another one. */
+export interface RotatedFile {
+  /** The path of the present file. */
+  readonly path: string;
+  /** Whether the present file has been moved away or removed. */
+  readonly isMoved: boolean;
+  /** Begins a file; renames the present one, and keeps `older` files; throws if it cannot. */
+  turn(older: number): void;
+  /** Appends lines to the present file, all or none; throws if it cannot. */
+  write(lines: string): Promise<void>;
+  /** Closes the present file; a pending write may fail. */
+  close(): void;
+}
+
+/** Files on disk. */
+export class DiskFiles implements RotatedFile {
+  /** The path of the present file. */
+  readonly path: string;
+  readonly #beginning: string;
+  #file: Deno.FsFile | undefined;
+  /** The number of bytes of whole lines in the present file. */
+  #length = 0;
+
+  /**
+   * Creates the first file. One that is there becomes an older one.
+   *
+   * @param beginning the text with which such files begin; no other file is renamed
+   * @param older the number of older files that are kept
+   * @throws Failure if it cannot
+   */
+  constructor(path: string, beginning: string, older: number) {
+    this.path = path;
+    this.#beginning = beginning;
+    try {
+      this.turn(older);
+    } catch (error) {
+      if (error instanceof Failure) throw error;
+      if (error instanceof Deno.errors.NotFound) {
+        const directory = directoryOf(path);
+        throw new Failure(
+          78,
+          `record ${path}: the directory ${directory} does not exist; create it first`,
+        );
+      }
+      const isDenied = error instanceof Deno.errors.PermissionDenied;
+      const { message } = error as Error;
+      throw new Failure(isDenied ? 77 : 78, `record ${path} cannot be opened: ${message}`);
+    }
+  }
+
+  /** Whether the present file has been moved away or removed. */
+  get isMoved(): boolean {
+    const [there, own] = [infoOf(this.path), this.#file?.statSync()];
+    return there?.ino !== own?.ino || there?.dev !== own?.dev;
+  }
+
+  /** Begins a file; @throws Failure if another file has its name; Error if it cannot */
+  turn(older: number): void {
+    if (infoOf(this.path) !== undefined) {
+      this.#check();
+      for (let number = older - 1; number > 0; number--) {
+        if (infoOf(`${this.path}.${number}`) === undefined) continue;
+        Deno.renameSync(`${this.path}.${number}`, `${this.path}.${number + 1}`);
+      }
+      Deno.renameSync(this.path, `${this.path}.1`);
+    }
+    const file = Deno.openSync(this.path, { append: true, createNew: true, mode: MODE });
+    this.#file?.close();
+    this.#file = file;
+    this.#length = 0;
+  }
+
+  /** Appends lines. If that fails, nothing of them is left behind. */
+  async write(lines: string): Promise<void> {
+    const bytes = ENCODER.encode(lines);
+    const file = this.#file!;
+    try {
+      for (let sent = 0; sent < bytes.length;) sent += await file.write(bytes.subarray(sent));
+    } catch (error) {
+      file.truncateSync(this.#length);
+      throw error;
+    }
+    this.#length += bytes.length;
+  }
+
+  /** Closes the present file. */
+  close(): void {
+    this.#file?.close();
+  }
+
+  /** Checks that the file may be renamed; @throws Failure if it is another kind of file */
+  #check(): void {
+    // Opening a pipe would block until it has a writer.
+    if (Deno.statSync(this.path).isFile) {
+      using file = Deno.openSync(this.path);
+      const bytes = new Uint8Array(this.#beginning.length);
+      const length = file.readSync(bytes) ?? 0;
+      if (DECODER.decode(bytes.subarray(0, length)) === this.#beginning || length === 0) return;
+    }
+    throw new Failure(
+      78,
+      `record ${this.path} exists and is not a recording; name another file, or remove it`,
+    );
+  }
+}
+
+/** Returns information about a path itself, not about the target of a link. */
+function infoOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
