@@ -84,7 +84,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/qemu_version",
     "testing/schema_check",
   ],
-  "testing/schema_check": ["testing/argument_check", "testing/masked_types"],
+  "testing/schema_check": [
+    "testing/argument_check",
+    "testing/masked_types",
+    "testing/unchecked",
+  ],
+  "testing/unchecked": ["testing/masked_types"],
   "testing/script": ["testing/answer", "testing/fault", "testing/same"],
   "client/declarations": [
     "client/introspection",

@@ -10,7 +10,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Introspection, readIntrospection, SchemaError } from "../lib/client/introspection.ts";
 import { ArgumentCheck } from "../lib/testing/argument_check.ts";
 import { emptiestValue } from "../lib/testing/emptiest.ts";
-import type { Version } from "../lib/testing/masked_types.ts";
+import { integerType, type Version } from "../lib/testing/masked_types.ts";
 import { SchemaCheck } from "../lib/testing/schema_check.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import { recordedSchema } from "./support/schemas.ts";
@@ -172,6 +172,57 @@ for (const [name, args, ...descs] of DIFFERENT) {
     assertEquals(VERSIONS.map((version) => errorOf(version, name, args)), descs);
   });
 }
+
+/** A command of 7.2, its arguments, and the error of 5.2. */
+const OF_5_2: readonly (readonly [name: string, args: string, desc: string | undefined])[] = [
+  ["blockdev-add", '{"driver":"zap"}', "Invalid parameter 'zap'"],
+  ["query-qmp-schema", '{"a":1}', undefined],
+  ["object-add", '{"id":"a"}', "Parameter 'qom-type' is missing"],
+  ["object-add", '{"qom-type":"a","id":1}', "Parameter 'id' is missing"],
+  ["object-add", '{"props":[]}', "Invalid parameter type for 'props', expected: dict"],
+  ["object-add", '{"qom-type":"a","id":"b","c":{}}', undefined],
+  [
+    "migrate-set-parameters",
+    '{"multifd-channels":"x"}',
+    "Invalid parameter type for 'multifd-channels', expected: integer",
+  ],
+  [
+    "block-dirty-bitmap-merge",
+    '{"node":"a","target":"b","bitmaps":[1]}',
+    "Invalid parameter type for 'null', expected: BlockDirtyBitmapMergeSource",
+  ],
+];
+
+for (const [name, args, desc] of OF_5_2) {
+  Deno.test(`SchemaCheck answers ${name} ${args} as QEMU 5.2`, () => {
+    const check = new SchemaCheck(schemaOf([7, 2]), [5, 2]);
+    assertEquals(check.error({ name, argumentBytes: frameOf(args).bytes })?.desc, desc);
+  });
+}
+
+Deno.test("integerType() tells a network's reconnect from a character device's", () => {
+  const type = (names: string, version: Version): string => {
+    const marks = { isDeprecated: false, isUnstable: false };
+    const members = names.split(" ").map((name) => ({
+      name,
+      type: "int",
+      isOptional: true,
+      ...marks,
+    }));
+    const owner = {
+      kind: "object",
+      members,
+      tag: undefined,
+      variants: new Map(),
+      ...marks,
+    } as const;
+    return integerType("reconnect", owner, version);
+  };
+  assertEquals(type("addr server reconnect", [8, 2]), "uint32");
+  assertEquals(type("addr server wait telnet reconnect", [8, 2]), "int64");
+  assertEquals(type("addr server reconnect reconnect-ms", [9, 2]), "int64");
+  assertEquals(type("addr server reconnect reconnect-ms", [10, 0]), "int64");
+});
 
 Deno.test("SchemaCheck gives the class of an unknown command and of wrong arguments", () => {
   const check = new SchemaCheck(schemaOf([11, 1]), [11, 1]);

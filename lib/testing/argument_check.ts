@@ -2,7 +2,8 @@
  * QEMU's checks of a command's arguments against the schema, with its errors.
  *
  * QEMU visits the members of a type in the order of the schema, then looks for others. The first
- * error ends the visit. The texts and their order were measured on QEMU 7.2, 10.0 and 11.1.
+ * error ends the visit. The texts and their order were measured on QEMU 5.2, 7.2, 8.2, 10.0
+ * and 11.1.
  *
  * @module
  */
@@ -58,7 +59,7 @@ const INTEGER = /^-?\d+$/;
 /** The most characters of an integer of 64 bits. */
 const INTEGER_CHARS = 20;
 const TWO_64 = 1n << 64n;
-/** The version whose text names what is no integer. */
+/** The version whose words the errors have if none is given. */
 const ANY_VERSION: Version = [11, 1];
 
 /** Checks values against the types of one schema. */
@@ -94,6 +95,11 @@ export class ArgumentCheck {
    */
   valueProblem(bytes: Uint8Array, type: string, name: string): string | undefined {
     return this.#value(bytes, type, { outer: undefined, key: name, owner: NO_OWNER });
+  }
+
+  /** The version whose words the errors have. */
+  get #wordsOf(): Version {
+    return this.#version ?? ANY_VERSION;
   }
 
   #type(name: string): SchemaType {
@@ -151,8 +157,9 @@ export class ArgumentCheck {
       case "enum": {
         if (!cursor.isString) return wrongType(pathOf(place), "string");
         const value = cursor.scalar;
-        return type.values.some(({ name }) => name === value)
-          ? undefined
+        if (type.values.some(({ name }) => name === value)) return undefined;
+        return this.#wordsOf[0] < 6
+          ? `Invalid parameter '${value}'`
           : `Parameter '${nameOf(place)}' does not accept value '${value}'`;
       }
       case "array":
@@ -191,7 +198,7 @@ export class ArgumentCheck {
     const kind = kindOf(cursor);
     const type = types.find((each) => kindsOf(this.#type(each)).includes(kind));
     if (type !== undefined) return this.#value(bytes, type, place);
-    return wrongType(nameOf(place), alternateName(types, this.#schema));
+    return wrongType(nameOf(place), alternateName(types, this.#schema, this.#wordsOf));
   }
 
   #builtin(cursor: Cursor, json: string, place: Place): string | undefined {
@@ -202,7 +209,7 @@ export class ArgumentCheck {
   #integer(cursor: Cursor, place: Place): string | undefined {
     let value = integerAt(cursor);
     if (this.#version === undefined && value !== undefined && value < TWO_64) return undefined;
-    const type = integerType(memberOf(place), place.owner, this.#version ?? ANY_VERSION);
+    const type = integerType(memberOf(place), place.owner, this.#wordsOf);
     const isUnsigned = type.startsWith("u");
     const wide = isUnsigned ? "uint64" : "int64";
     if (value === undefined || value < RANGES.int64[0] || value > RANGES[wide][1]) {

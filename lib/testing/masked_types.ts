@@ -2,9 +2,9 @@
  * The parts of QEMU's types that `query-qmp-schema` masks: the width of an integer, and the name of
  * an alternate. Errors show both.
  *
- * In the schema every integer is an `int`. The widths here are those of QEMU 7.2.22, 10.0.13 and 11.1.3
- * on x86-64, measured for each integer that an argument can have. An integer that is not in the
- * table is an `int64`, which QEMU has most.
+ * In the schema every integer is an `int`. The widths here are those of QEMU 5.2.0, 7.2.22, 8.2.2, 10.0.13
+ * and 11.1.3 on x86-64, measured for each integer that an argument can have. An integer that is not in
+ * the table is an `int64`, which QEMU has most.
  *
  * @module
  */
@@ -55,14 +55,14 @@ const WIDTHS: Readonly<Record<Exclude<IntegerType, "int64">, string>> = {
     flags/maint-op-class granularity handle handshake-max-seconds header interval
     keep-alive-count keep-alive-idle keep-alive-interval log-sector-size max-connections
     max_queue_size maxlen nibble-mask node node-id/size offset/src open-timeout policy poll-us port
-    prealloc-threads queues reconnect-delay reduced-phys-bits row rxsession tbl-id txsession
+    prealloc-threads queues reconnect-delay reduced-phys-bits row rxsession snap-id tbl-id txsession
     vectors x-checkpoint-delay`,
   uint64: `align/prealloc announce-initial announce-max announce-rounds announce-step attributes
     avail-switchover-bandwidth bandwidth block-size boundaries boundaries-flush boundaries-read
     boundaries-write boundaries-zap cluster-size compare_timeout correction-mask dirty-rate
     downtime-limit dpa extent-size-hint gpa hugetlbsize latency latency-ns len length/path
     log-size log-super-update-interval logical-block-size max-bandwidth max-postcopy-bandwidth
-    max-size mem min-cluster-size offset/filename offset/len offset/prealloc
+    max-size mem min-cluster-size object-size offset/filename offset/len offset/prealloc
     policy/guest-visible-workarounds rxcookie size sndbuf start throttle-bps throttle-ops txcookie
     val/size vcpu-dirty-limit write-threshold x-rdma-chunk-size x-vcpu-dirty-limit-period
     xbzrle-cache-size`,
@@ -72,8 +72,21 @@ const WIDTHS: Readonly<Record<Exclude<IntegerType, "int64">, string>> = {
 const SIGNED = "port/hostname queues/chardev+vhostforce queues/vhostdev size/device " +
   "size/file+offset size/latency-ns size/logfile";
 
-/** The integers of `memsave` and `pmemsave`: `int64` on 7.2, `uint64` on 10.0. */
-const SIGNED_BEFORE_10 = "size/val val/size";
+/** The parameters of a migration that 5.2 has as `int64`, and 7.2 with the widths above. */
+const PARAMETERS = `compress-level compress-threads decompress-threads throttle-trigger-threshold
+  cpu-throttle-initial cpu-throttle-increment max-bandwidth downtime-limit x-checkpoint-delay
+  multifd-channels max-cpu-throttle multifd-zlib-level multifd-zstd-level`;
+
+/** The widths that differ before a major version: of the first of these that is newer. */
+const BEFORE: readonly (readonly [major: number, widths: Readonly<Record<string, string>>])[] = [
+  [6, { int64: PARAMETERS.replace(/\S+/g, "$&/announce-step") }],
+  [10, {
+    // `memsave` and `pmemsave`, measured on 8.2 and 10.0.
+    int64: "size/val val/size reconnect/addr+server+telnet reconnect/addr+server+reconnect-ms",
+    // The network backend `stream`, measured on 8.2 and 10.0.
+    uint32: "reconnect/addr+server",
+  }],
+];
 
 /** The width of an integer in the objects that have some other members too. */
 interface Width {
@@ -95,15 +108,18 @@ function widthsOf(rows: Iterable<readonly [type: string, names: string]>): Map<s
   return widths;
 }
 
-const ROWS = [...Object.entries(WIDTHS), ["int64", SIGNED]] as const;
-const NEWER = widthsOf(ROWS);
-const OLDER = widthsOf([["int64", SIGNED_BEFORE_10], ...ROWS]);
+/** The widths by version: those before a major version, the oldest first. */
+const ERAS = [...BEFORE.keys(), BEFORE.length].map((at) => {
+  const older = BEFORE.slice(at).flatMap(([, widths]) => Object.entries(widths));
+  const before = BEFORE[at]?.[0] ?? Infinity;
+  return { before, widths: widthsOf([...older, ...Object.entries(WIDTHS), ["int64", SIGNED]]) };
+});
 
 /** Returns the type of an integer, a member of an object or an element of a list in it. */
 export function integerType(name: string, owner: SchemaObject, [major]: Version): IntegerType {
   const has = (other: string): boolean => owner.members.some(({ name }) => name === other);
-  const widths = (major < 10 ? OLDER : NEWER).get(name);
-  return widths?.find(({ siblings }) => siblings.every(has))?.type ?? "int64";
+  const { widths } = ERAS.find(({ before }) => major < before)!;
+  return widths.get(name)?.find(({ siblings }) => siblings.every(has))?.type ?? "int64";
 }
 
 /** The names of alternates, by their types: JSON's name, `enum`, or `object` and its first member. */
@@ -117,15 +133,25 @@ const ALTERNATES: Readonly<Record<string, string>> = {
   "object:node string": "BlockDirtyBitmapOrStr",
 };
 
+/** The names that alternates of the table had before 7.0. */
+const OLD_NAMES: Readonly<Record<string, string>> = {
+  BlockDirtyBitmapOrStr: "BlockDirtyBitmapMergeSource",
+};
+
 /** The name of an alternate that is not in the table. */
 const UNKNOWN_ALTERNATE = "alternate";
 
 /** Returns the name of an alternate of these types; `alternate` if it is not known. */
-export function alternateName(types: readonly string[], schema: Introspection): string {
+export function alternateName(
+  types: readonly string[],
+  schema: Introspection,
+  [major]: Version,
+): string {
   const kinds = types.map((each) => {
     const type = schema.types.get(each)!;
     if (type.kind === "builtin") return type.json;
     return type.kind === "object" ? `object:${type.members[0]?.name}` : type.kind;
   });
-  return ALTERNATES[kinds.sort().join(" ")] ?? UNKNOWN_ALTERNATE;
+  const name = ALTERNATES[kinds.sort().join(" ")] ?? UNKNOWN_ALTERNATE;
+  return major < 7 ? OLD_NAMES[name] ?? name : name;
 }

@@ -8,6 +8,7 @@ import type { Introspection } from "../client/introspection.ts";
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { ArgumentCheck } from "./argument_check.ts";
 import type { Version } from "./masked_types.ts";
+import { uncheckedBy } from "./unchecked.ts";
 
 /** An error of QEMU. */
 export interface QemuError {
@@ -49,9 +50,10 @@ export class SchemaCheck {
     if (command.oob && !known.allowsOob) {
       return { errorClass: "GenericError", desc: `The command ${name} does not support OOB` };
     }
-    const desc = name === "device_add"
-      ? this.#deviceAdd(command)
-      : this.#arguments.problem(argumentsOf(command).bytes, known.arguments);
+    const unchecked = uncheckedBy(name, this.#version);
+    const desc = unchecked === undefined
+      ? this.#arguments.problem(argumentsOf(command).bytes, known.arguments)
+      : unchecked(command);
     return desc === undefined ? undefined : { errorClass: "GenericError", desc };
   }
 
@@ -76,25 +78,4 @@ export class SchemaCheck {
     if (known === undefined) return `The event ${name} has not been found`;
     return this.#values.valueProblem(bytes, known.data, "data");
   }
-
-  /**
-   * Checks `device_add`, whose other arguments are the properties of a device.
-   *
-   * QEMU does not check them against the schema. QEMU 7.2 checks the id first, and takes a number or a
-   * boolean as the name of a driver; 10.0 takes only a string.
-   */
-  #deviceAdd(command: Checked): string | undefined {
-    const isOlder = this.#version[0] < 10;
-    const id = argumentsOf(command);
-    if (isOlder && id.member("id") && id.isString && !IDENTIFIER.test(id.scalar)) {
-      return "Parameter 'id' expects an identifier";
-    }
-    const driver = argumentsOf(command);
-    const isGiven = driver.member("driver") &&
-      (driver.isString || (isOlder && driver.isScalar && driver.scalar !== "null"));
-    return isGiven ? undefined : "Parameter 'driver' is missing";
-  }
 }
-
-/** An id of QEMU's options. */
-const IDENTIFIER = /^[A-Za-z][-._A-Za-z0-9]*$/;
