@@ -153,6 +153,12 @@ Deno.test("FakeQemu.fromSchema() refuses what QEMU cannot reply", async () => {
   await assertRejects(() => FakeQemu.fromSchema({}), SchemaError);
   await assertRejects(() => ofSchema({ version: "eleven" }), TypeError, "invalid version");
   await assertRejects(() => ofSchema({ faults: ["x"] }), SyntaxError, "invalid fault");
+  const faults = ["stop: event STOPPED"];
+  await assertRejects(
+    () => ofSchema({ faults }),
+    TypeError,
+    "The event STOPPED has not been found",
+  );
 });
 
 Deno.test("FakeQemu.close() throws what a function of the replies has thrown", async () => {

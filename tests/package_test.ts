@@ -65,6 +65,17 @@ Deno.test("deno publish includes the core, its example and its documents, and no
   ]);
 });
 
+Deno.test("every published file imports only published ones", async () => {
+  const files = new Set(await published());
+  const missing = [...files].filter((file) => file.startsWith("lib/")).flatMap((file) => {
+    const text = Deno.readTextFileSync(ROOT + file).replace(/\/\*[^]*?\*\//g, "");
+    return [...text.matchAll(/(?:\bfrom |\bimport\()"(\.[^"]+)"/g)].map(([, path]) =>
+      new URL(path!, `file://${ROOT}${file}`).pathname.slice(ROOT.length)
+    ).filter((path) => !files.has(path)).map((path) => `${file} imports ${path}`);
+  });
+  assertEquals(missing, []);
+});
+
 Deno.test("the library loads without any permission", async () => {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", `${ROOT}examples/two_clients.ts`],

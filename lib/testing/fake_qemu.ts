@@ -101,7 +101,9 @@ export class FakeQemu implements AsyncDisposable {
     this.#answerer = answerer;
     this.#check = check;
     this.#greeting = greetingOf(version, capabilities);
-    this.#faults = new FaultPlan(faults.map(readFault));
+    const read = faults.map(readFault);
+    for (const { action } of read) if (action.kind === "event") this.#checkEvent(action);
+    this.#faults = new FaultPlan(read);
   }
 
   /**
@@ -175,15 +177,18 @@ export class FakeQemu implements AsyncDisposable {
    */
   emit(event: FakeEvent): void {
     const { name, data } = event;
-    const problem = this.#check?.eventProblem(name, frameOf(stringifyExact(data ?? {})).bytes);
-    if (problem !== undefined) {
-      throw new TypeError(`${name} is not an event of the schema: ${problem}`);
-    }
+    this.#checkEvent(event);
     const now = Date.now();
     const timestamp = { seconds: Math.floor(now / 1000), microseconds: now % 1000 * 1000 };
     const body = data === undefined ? { timestamp, event: name } : { timestamp, event: name, data };
     const bytes = asciiBytes(`${qemuTextOf(body)}\r\n`);
     this.#current?.sendEvent(new EventName(name), { kind: "event", bytes, name });
+  }
+
+  #checkEvent({ name, data }: FakeEvent): void {
+    const problem = this.#check?.eventProblem(name, frameOf(stringifyExact(data ?? {})).bytes);
+    if (problem === undefined) return;
+    throw new TypeError(`${name} is not an event of the schema: ${problem}`);
   }
 
   /**
