@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readHeader, readRecordingLine } from "../lib/observe/recording_reader.ts";
 import { TestClient } from "./support/client.ts";
+import { within } from "./support/deadline.ts";
 import { emptyReturn, eventLine, FakeQemu } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
@@ -65,6 +66,16 @@ function startFake(place: string): FakeQemu {
   });
 }
 
+/** Resolves when a file has a text. */
+async function contains(path: string, text: string): Promise<void> {
+  using watcher = Deno.watchFs(path);
+  const written = async (): Promise<void> => {
+    if (Deno.readTextFileSync(path).includes(text)) return;
+    for await (const _ of watcher) if (Deno.readTextFileSync(path).includes(text)) return;
+  };
+  await within(`${text} in ${path}`, written());
+}
+
 /** Returns the lines of a file, all of which must be whole and well-formed. */
 function linesOf(path: string): Record<string, unknown>[] {
   const text = Deno.readTextFileSync(path);
@@ -98,7 +109,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       arguments: { protocol: "vnc", password: "hunter2" },
     });
     await present.session({ execute: "stop" }, 2);
-    await present.ask({ execute: "query-status" });
+    await present.ask({ execute: "query-status", id: "last" });
+    await contains(path, String.raw`, \"id\": \"last\"}`);
     record.stop(signal);
     assertEquals((await record.ended).code, 0);
     const lines = linesOf(path);
