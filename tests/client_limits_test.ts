@@ -66,7 +66,7 @@ class Door implements AsyncDisposable {
   readonly clock = new HandClock();
   readonly pair: Pair;
   readonly client: Client;
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
 
   private constructor(pair: Pair, limits: Partial<Limits>, stream: Stream = pair.ours) {
     const log = new FakeLog(this.lines);
@@ -453,7 +453,7 @@ Deno.test("--max-unread: past it the slowest reader of replies is dropped, and t
   const lines: string[] = [];
   const log = new FakeLog(lines);
   const budget = new ReplyBudget(12 << 20);
-  const running: Promise<void>[] = [];
+  const running: Promise<unknown>[] = [];
   const clients: [Pair, Client][] = [];
   for (let i = 0; i < 3; i++) {
     const pair = await makePair();

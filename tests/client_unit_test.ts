@@ -58,7 +58,7 @@ class House {
 }
 
 /** Waits until clients have left, and until the turns they requested have run. */
-async function left(...running: readonly Promise<void>[]): Promise<void> {
+async function left(...running: readonly Promise<unknown>[]): Promise<void> {
   await within("the clients to disconnect", Promise.all(running));
   await TURNS.next();
 }

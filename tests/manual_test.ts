@@ -133,7 +133,8 @@ Deno.test("qmpmux serve has the defaults in the manual", () => {
   for (const name of OPTION_NAMES) {
     const { initial, value }: OptionRow = OPTIONS[name];
     if (
-      initial === undefined || /^(name|events|allow-remote|identity|fds|directory-mode)$/.test(name)
+      initial === undefined ||
+      /^(name|events|allow-remote|identity|log-clients|fds|directory-mode)$/.test(name)
     ) continue;
     const shown = value === "on|off" ? initial === "on" : JSON.stringify(initial);
     assert(lines.includes(`${name} = ${shown}`), `${name} is not ${shown}`);
@@ -165,6 +166,7 @@ const WRONG: Readonly<Record<keyof typeof OPTIONS, string>> = {
   "group": "",
   "directory-mode": "rwx",
   "identity": "perhaps",
+  "log-clients": "perhaps",
   "allow": "a b",
   "role-for": "a",
   "fds": "perhaps",

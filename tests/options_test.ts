@@ -36,6 +36,7 @@ Deno.test("parseListener() sets the defaults of an address without options", () 
     user: undefined,
     group: undefined,
     directoryMode: undefined,
+    logsClients: false,
   });
 });
 
@@ -129,7 +130,7 @@ for (const text of ["0.0.0.0:4444", "192.168.0.1:4444", "[::]:4444"]) {
 }
 
 const KNOWN =
-  "expected name, role, dialect, absent, events, mode, user, group, directory-mode, identity, allow, " +
+  "expected name, role, dialect, absent, events, mode, user, group, directory-mode, identity, log-clients, allow, " +
   "role-for, fds, allow-remote, cache, join";
 
 const BAD: [string, string][] = [

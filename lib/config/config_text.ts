@@ -68,6 +68,7 @@ function listenerLines(table: string, listener: ListenerSettings): string[] {
   if (group !== undefined) lines.push(`group = ${quoted(group)}`);
   if (directoryMode !== undefined) lines.push(`directory-mode = "${modeText(directoryMode)}"`);
   lines.push(...admissionLines(listener));
+  if (listener.logsClients) lines.push("log-clients = true");
   if (remote) lines.push("allow-remote = true");
   lines.push(`cache = ${grant.caches}`, `join = ${grant.joins}`);
   for (const name of LIMIT_NAMES) {

@@ -68,6 +68,7 @@ export const OPTIONS = {
     help: "mode of missing directories of the socket file, which qmpmux then makes" },
   "identity": { ...ON_OFF, initial: "off",
     help: "record the process, user and group of each client" },
+  "log-clients": { ...ON_OFF, initial: "off", help: "log each client that connects or disconnects" },
   "allow": { value: "WHO+WHO...",
     help: "users and @groups that may connect; implies identity=on" },
   "role-for": { value: "WHO:ROLE+...",
@@ -180,6 +181,7 @@ export function readListener(
     admission: identity ? { allow, special, others } : EVERYBODY,
     identity,
     descriptors: grant.passes === true,
+    logsClients: isOn(options, "log-clients"),
     absent: absentOf(options, address),
     mode: modeOf(options.get("mode") ?? OPTIONS.mode.initial, "mode"),
     user: options.get("user"),
@@ -379,6 +381,8 @@ export interface ListenerSettings {
   readonly identity: boolean;
   /** Whether its clients may pass descriptors. */
   readonly descriptors: boolean;
+  /** Whether connects and disconnects of its clients are logged. */
+  readonly logsClients: boolean;
   /** The behaviour while QEMU is away: clients can connect and wait, or the socket is closed. */
   readonly absent: "wait" | "refuse";
   /** The mode of the socket file. */

@@ -95,8 +95,8 @@ export class Client implements ClientPeer {
     return this.#monitor.name;
   }
 
-  /** Reads until the client disconnects; resolves when its socket is closed. */
-  async run(): Promise<void> {
+  /** Reads until the client disconnects; returns the reason when its socket is closed. */
+  async run(): Promise<ClientEnding | undefined> {
     // A write may notice a disconnect before a read does, for example while reading is paused.
     const over = this.#connection.over.then(() => {
       this.#room?.resolve();
@@ -112,6 +112,7 @@ export class Client implements ClientPeer {
       this.#fail(error);
     }
     await over;
+    return this.#monitor.ending;
   }
 
   /** Adopts a new grant. */

@@ -8,7 +8,7 @@
  */
 
 import { addressText } from "../policy/address.ts";
-import { UNSEEN_ID } from "../policy/admission.ts";
+import { type Grant, UNSEEN_ID } from "../policy/admission.ts";
 import type { ListenerSettings } from "../config/options.ts";
 import type { SettingValues } from "../config/settings.ts";
 import { Client } from "./client.ts";
@@ -271,7 +271,7 @@ export class ClientRegistry implements Disposable {
 
   #accept(socket: Stream, entry: ClientEntry): void {
     const { listener } = entry;
-    const { limitLog, keep } = this.#deps;
+    const { limitLog, keep, log } = this.#deps;
     const { address, settings } = listener;
     const who = socket.identity;
     const grant = listener.grantFor(who);
@@ -287,8 +287,14 @@ export class ClientRegistry implements Disposable {
     this.#clients.set(client, entry);
     this.#deps.awake();
     listener.clients++;
+    if (settings.logsClients) {
+      log.info(`client ${client.name} connected: ${clientText(grant, who)}`);
+    }
     keep(
-      client.run().finally(() => {
+      client.run().then((ending = "left") => {
+        if (!entry.listener.settings.logsClients) return;
+        log.info(`client ${client.name} disconnected: ${ending}`);
+      }).finally(() => {
         this.#clients.delete(client);
         this.#deps.awake();
         entry.listener.clients--;
@@ -324,6 +330,13 @@ export class ClientRegistry implements Disposable {
     }
     return clients < own && this.#clients.size < all;
   }
+}
+
+/** Describes a client that connects, for people. */
+function clientText({ role }: Grant, identity: PeerCredentials | undefined): string {
+  const text = `role ${role.name}`;
+  if (identity === undefined) return text;
+  return `${text}, process ${identity.pid}, user ${identity.uid}, group ${identity.gid}`;
 }
 
 /** Describes a client that was not admitted, for people. */
