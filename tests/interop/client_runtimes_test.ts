@@ -31,7 +31,14 @@ const OBJECTS = [1, 2, 3, 4].flatMap((number) => [
 /** The steps of the program. */
 const STEPS = [
   ...["commands", "many commands, some given up", "exact integers", "errors", "events"],
-  ...["out of band", "giving up", "closing", "other ends", "losing the connection"],
+  ...[
+    "events since a cursor",
+    "out of band",
+    "giving up",
+    "closing",
+    "other ends",
+    "losing the connection",
+  ],
   ...["hostile ends", "connecting again", "await using"],
 ];
 

@@ -129,6 +129,28 @@ const STEPS: Readonly<Record<string, () => Promise<void>>> = {
     assert.deepEqual(await some.next(), { done: true, value: undefined });
   },
 
+  async "events since a cursor"(): Promise<void> {
+    const qmp = await connect(path);
+    const stream = qmp.events(["RESUME", "STOP"], { since: "now" });
+    try {
+      await qmp.execute("__org.qmpmux_query-self");
+    } catch (error) {
+      // QEMU itself keeps no events.
+      assert(error instanceof QmpError);
+      await assert.rejects(() => stream.next(), QmpError);
+      return await qmp.close();
+    }
+    await qmp.execute("cont");
+    await qmp.execute("stop");
+    assert.equal((await stream.next()).value?.name, "RESUME");
+    const since = qmp.cursor!;
+    await qmp.close();
+    const again = await connect(path);
+    const rest = again.events(["*"], { since });
+    assert.equal((await rest.next()).value?.name, "STOP");
+    await again.close();
+  },
+
   async "out of band"(): Promise<void> {
     const qmp = await connect(path, { enable: ["oob"] });
     assert.deepEqual(await qmp.execute("yank", { instances: [] }, { oob: true }), {});
