@@ -323,7 +323,9 @@ class Load implements Surroundings, Desk {
 
   result(log: readonly string[]): LoadResult {
     const wrong = [...this.#wrong];
-    wrong.push(...log.filter((line) => /was dropped|was closed|a client was refused/.test(line)));
+    // Administrators of the load disconnect clients.
+    const unwanted = /was dropped|was closed(?!: disconnected by admin\/)|a client was refused/;
+    wrong.push(...log.filter((line) => unwanted.test(line)));
     const counts = { ...this.#counts, qemuEvents: this.record.length };
     return { wrong, samples: this.#samples, counts, log };
   }
