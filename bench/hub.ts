@@ -5,6 +5,7 @@
  */
 
 import { Mux } from "../lib/hub/mux.ts";
+import type { MuxOptions } from "../lib/hub/mux_options.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { MessageSplitter } from "../lib/wire/message_splitter.ts";
 import { FrameSplitter } from "../lib/wire/frame.ts";
@@ -57,21 +58,22 @@ export class BenchClient {
 
 /** A hub whose QEMU is ready. */
 export class BenchHub {
-  readonly #mux = new Mux(options(), {
-    ready(): void {},
-    lost(): void {},
-    idle(): void {},
-    reload(): void {},
-    stalled(): void {},
-    failed(_, error): void {
-      throw error;
-    },
-  });
+  readonly #mux: Mux;
   readonly #qemu = new CountingPeer();
   readonly #splitter = new MessageSplitter();
   #answered = 0;
 
-  constructor() {
+  constructor(more: Partial<MuxOptions> = {}) {
+    this.#mux = new Mux(options(more), {
+      ready(): void {},
+      lost(): void {},
+      idle(): void {},
+      reload(): void {},
+      stalled(): void {},
+      failed(_, error): void {
+        throw error;
+      },
+    });
     this.#mux.qemuArrived(this.#qemu, "1");
     this.qemuSays(ENCODER.encode(GREETING));
     this.qemuSays(ENCODER.encode('{"return": {}, "id": 1}\r\n'));

@@ -11,6 +11,7 @@ import { measureBystanders } from "./bystanders.ts";
 import { measureClient } from "./client.ts";
 import { measureDescriptors } from "./descriptors.ts";
 import { measureEndToEnd } from "./end_to_end.ts";
+import { measureEventLog } from "./event_log.ts";
 import { measureFanOut } from "./fan_out.ts";
 import { measureHosts } from "./hosts.ts";
 import { print, type Report, RESULTS, thisMachine } from "./measure.ts";
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   wire: measureWire,
   schedule: measureSchedule,
   fan_out: measureFanOut,
+  event_log: measureEventLog,
   end_to_end: measureEndToEnd,
   descriptors: measureDescriptors,
   bystanders: measureBystanders,

@@ -4,8 +4,10 @@
  *   qmpload [-o] lat SOCKET COUNT COMMAND              one client, one command at a time: p50 p90 p99 mean, microseconds
  *   qmpload [-o] thr SOCKET CLIENTS DEPTH SECS COMMAND clients that each keep DEPTH commands unanswered: replies per second,
  *                                                      and for a DEPTH of 1 how long each took: p50 p90 p99 mean
- *   qmpload [-o] fan SOCKET CLIENTS ROUNDS             an event (cont/stop of one more client) to CLIENTS clients:
- *                                                      microseconds until all of them have it
+ *   qmpload [-o] fan SOCKET CLIENTS ROUNDS [LINES COMMAND]
+ *                                                      an event (cont/stop of one more client) to CLIENTS clients:
+ *                                                      microseconds until all of them have it; each sends COMMAND first,
+ *                                                      and gets LINES events for each event
  *   qmpload [-o] idle SOCKET CLIENTS SECS              connects and negotiates, then stays silent (to weigh idle clients)
  *   qmpload [-o] pace HERTZ COMMAND SOCKET...          a client at each socket that sends COMMAND so often, one at a time,
  *                                                      until SIGTERM: replies per second of all clients together
@@ -220,24 +222,28 @@ static int thr(const char *path, int clients, int depth, double secs, const char
     }
 }
 
-static int fan(const char *path, int clients, int rounds)
+static int fan(const char *path, int clients, int rounds, int each, const char *cmd)
 {
+    char *first = cmd ? with_newline(cmd) : NULL;
     int driver = open_client(path);
     ask(driver, "{\"execute\":\"stop\"}\n");
     struct line *lines = calloc(clients, sizeof *lines);
     double *t = malloc(rounds * sizeof *t);
     int ep = epoll_create1(0);
-    for (int i = 0; i < clients; i++)
-        if (watch(ep, open_client(path), i)) die("epoll");
+    for (int i = 0; i < clients; i++) {
+        int fd = open_client(path);
+        if (first) ask(fd, first);
+        if (watch(ep, fd, i)) die("epoll");
+    }
     for (int i = -2; i < rounds; i++) {
         const char *cmd = i & 1 ? "{\"execute\":\"stop\"}\n" : "{\"execute\":\"cont\"}\n";
         int got = 0;
         double a = now_us();
         write_all(driver, cmd, strlen(cmd));
-        while (got < clients) {
+        while (got < clients * each) {
             struct epoll_event ev[256];
             int n = epoll_wait(ep, ev, 256, 10000);
-            if (!n) { fprintf(stderr, "an event was lost: %d of %d have it\n", got, clients); return 2; }
+            if (!n) { fprintf(stderr, "an event was lost: %d of %d lines came\n", got, clients * each); return 2; }
             for (int j = 0; j < n; j++)
                 count_lines(&lines[ev[j].data.u64 >> 32], buf, read_some((int)(unsigned)ev[j].data.u64), &got);
         }
@@ -313,7 +319,9 @@ int main(int argc, char **argv)
     int n = argc > 3 ? atoi(argv[3]) : 0;
     if (n > 0 && argc == 5 && !strcmp(argv[1], "lat")) return lat(argv[2], n, argv[4]);
     if (n > 0 && argc == 7 && !strcmp(argv[1], "thr") && atoi(argv[4]) > 0) return thr(argv[2], n, atoi(argv[4]), atof(argv[5]), argv[6]);
-    if (n > 0 && argc == 5 && !strcmp(argv[1], "fan") && atoi(argv[4]) > 0) return fan(argv[2], n, atoi(argv[4]));
+    if (n > 0 && argc == 5 && !strcmp(argv[1], "fan") && atoi(argv[4]) > 0) return fan(argv[2], n, atoi(argv[4]), 1, NULL);
+    if (n > 0 && argc == 7 && !strcmp(argv[1], "fan") && atoi(argv[4]) > 0 && atoi(argv[5]) > 0)
+        return fan(argv[2], n, atoi(argv[4]), atoi(argv[5]), argv[6]);
     if (n > 0 && argc == 5 && !strcmp(argv[1], "idle")) return idle(argv[2], n, atof(argv[4]));
     if (argc > 4 && !strcmp(argv[1], "pace") && atof(argv[2]) > 0)
         return pace(atof(argv[2]), argv[3], argv + 4, argc - 4);

@@ -43,6 +43,7 @@ export type { MuxOptions, Notices } from "./hub/mux_options.ts";
 export type {
   ClientEnding,
   ClientInfo,
+  GapCause,
   Gate,
   Happening,
   InternalErrorPlace,

@@ -314,7 +314,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/subscriptions",
     "hub/tap_request",
   ],
-  "hub/subscriptions": ["hub/own_events"],
+  "hub/subscriptions": ["hub/mux_options", "hub/own_events"],
   "hub/tapping": ["hub/request"],
   "session/dialect": ["session/arguments"],
   "session/handshake": ["session/dialect"],

@@ -153,6 +153,15 @@ Deno.test("Connection.sendFrom() takes no more than the peer reads", async () =>
   connection.end();
 });
 
+Deno.test("Connection.sendFrom() asks a source again that has found nothing yet", async () => {
+  using pair = await makePair();
+  const connection = new Connection(pair.ours, WIDE, new Notices());
+  connection.sendFrom(new Lines(["", "a", "", "", "b"]));
+  connection.sendReply(bytes("c"));
+  assertEquals(await readText(pair.theirs, 3), "abc");
+  connection.end();
+});
+
 Deno.test("Connection.close() sends what sources have before it closes", async () => {
   using pair = await makePair();
   const connection = new Connection(pair.ours, WIDE, new Notices());

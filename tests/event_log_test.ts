@@ -23,7 +23,7 @@ function text(kept: Uint8Array): string {
 
 /** Returns the texts of all kept events. */
 function keptIn(log: EventLog): string[] {
-  return Array.from({ length: log.size }, (_, i) => text(log.at(log.oldest + i).bytes));
+  return Array.from({ length: log.size }, (_, i) => text(log.bytesAt(log.oldest + i)));
 }
 
 /** Returns a log with events of these texts. */
@@ -42,7 +42,7 @@ Deno.test("EventLog.append() numbers events from 1 and keeps copies of their byt
   log.append(undefined, bytes("a gap"));
   assertEquals([log.last, log.oldest, log.size, log.bytes], [2, 1, 2, 8]);
   assertEquals(keptIn(log), ["one", "a gap"]);
-  assertEquals([log.at(1).name, log.at(2).name], [STOP, undefined]);
+  assertEquals([log.nameAt(1), log.nameAt(2)], [STOP, undefined]);
 });
 
 Deno.test("EventLog.append() drops the oldest events beyond the bounds", () => {

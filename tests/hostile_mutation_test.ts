@@ -24,6 +24,7 @@ import { LONG } from "./support/fault.ts";
 import { bytesOf, type Conversation, mutated, readConversations } from "./support/mutation.ts";
 import { Random } from "./support/random.ts";
 import { grant, options } from "./support/stage.ts";
+import { NO_GAUGES } from "./support/gauges.ts";
 
 const SEED = 20261128;
 const MESSAGES = LONG ? 1_000_000 : 20_000;
@@ -433,7 +434,7 @@ class Play {
     }
     assertEquals(clients, this.#clients.length);
     assert(this.mux.monitors.size === this.#clients.length);
-    const gauges = { clients: new Map(), inFlight, waiting, unread: 0, up: false };
+    const gauges = { ...NO_GAUGES, inFlight, waiting };
     this.metricsRecorder.update(gauges);
     const text = Metrics.render([this.metricsRecorder.metrics]);
     assert(text.length < 200_000, "the metrics grow");

@@ -10,8 +10,7 @@ import { type Gauges, MetricsRecorder, ProcessRecorder } from "../lib/observe/me
 import { Metrics } from "../lib/observe/prometheus.ts";
 import type { Command, Event } from "../lib/wire/message.ts";
 import { asciiBytes } from "../lib/wire/text.ts";
-
-const NOTHING: Gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: false };
+import { NO_GAUGES } from "./support/gauges.ts";
 
 function metricsRecorder(vm?: string): MetricsRecorder {
   return new MetricsRecorder((name) => name === "stop" || name === "cont", vm);
@@ -39,7 +38,7 @@ function event(name: string): Event {
   return { kind: "event", name, bytes: asciiBytes("{}") };
 }
 
-function samples(counted: MetricsRecorder, name: string, gauges = NOTHING): string[] {
+function samples(counted: MetricsRecorder, name: string, gauges = NO_GAUGES): string[] {
   return rendered(counted, gauges).split("\n").filter((line) => line.startsWith(`qmpmux_${name}`));
 }
 
@@ -135,19 +134,22 @@ Deno.test("MetricsRecorder.observe() counts disconnected clients by the reason",
   ]);
 });
 
-Deno.test("MetricsRecorder counts joins, cached replies, sessions, limits and internal errors", () => {
+Deno.test("MetricsRecorder counts joins, cached replies, gaps, sessions, limits and internal errors", () => {
   const counted = metricsRecorder();
   counted.observe({ kind: "joined" });
   counted.observe({ kind: "cached" });
   counted.observe({ kind: "cached" });
+  counted.observe({ kind: "gap", cause: "session", clients: 3 });
   counted.observe({ kind: "ready" });
   counted.observe({ kind: "limit", limit: "rate" });
   counted.observe({ kind: "internal-error", place: "qemu" });
-  const text = rendered(counted, NOTHING);
+  const text = rendered(counted, NO_GAUGES);
   for (
     const line of [
       "qmpmux_joined_total 1",
       "qmpmux_kept_answers_total 2",
+      'qmpmux_event_gaps_total{cause="session"} 3',
+      'qmpmux_event_gaps_total{cause="slow"} 0',
       "qmpmux_upstream_sessions_total 1",
       'qmpmux_limits_reached_total{limit="rate"} 1',
       'qmpmux_internal_errors_total{where="qemu"} 1',
@@ -157,13 +159,16 @@ Deno.test("MetricsRecorder counts joins, cached replies, sessions, limits and in
 
 Deno.test("MetricsRecorder.update() sets the given gauges, and none of clients that have left", () => {
   const counted = metricsRecorder();
-  rendered(counted, { ...NOTHING, clients: new Map([["observer", 2]]) });
+  rendered(counted, { ...NO_GAUGES, clients: new Map([["observer", 2]]) });
   const text = rendered(counted, {
     clients: new Map([["full", 3]]),
     inFlight: 4,
     waiting: 5,
     unread: 6,
     up: true,
+    subscribers: 7,
+    keptBytes: 8,
+    keptEvents: 9,
   });
   for (
     const line of [
@@ -172,6 +177,9 @@ Deno.test("MetricsRecorder.update() sets the given gauges, and none of clients t
       "qmpmux_waiting 5",
       "qmpmux_unread_bytes 6",
       "qmpmux_upstream_up 1",
+      "qmpmux_subscribers 7",
+      "qmpmux_event_log_bytes 8",
+      "qmpmux_event_log_events 9",
     ]
   ) assertStringIncludes(text, `${line}\n`);
   assert(!text.includes("observer"));
@@ -180,7 +188,7 @@ Deno.test("MetricsRecorder.update() sets the given gauges, and none of clients t
 Deno.test("MetricsRecorder gives every series the name of its VM", () => {
   const counted = metricsRecorder("web-1");
   counted.observe({ kind: "event", event: event("STOP"), clients: 1 });
-  const lines = rendered(counted, { ...NOTHING, clients: new Map([["full", 1]]) })
+  const lines = rendered(counted, { ...NO_GAUGES, clients: new Map([["full", 1]]) })
     .split("\n").filter((line) => line.startsWith("qmpmux_"));
   assertEquals(lines.filter((line) => !/^\w+\{vm="web-1"[,}]/.test(line)), []);
 });

@@ -14,6 +14,7 @@ import { within } from "./support/deadline.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { NO_GAUGES } from "./support/gauges.ts";
 
 /** Whether to skip the test of the metrics' format; only the caller may choose that. */
 const WITHOUT_PROMTOOL = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",").includes(
@@ -247,7 +248,7 @@ Deno.test({
     metricsRecorder.observe({ kind: "left", ending: "unread" });
     metricsRecorder.observe({ kind: "limit", limit: "rate" });
     const clients = new Map([["full", 1]]);
-    metricsRecorder.update({ clients, inFlight: 1, waiting: 0, unread: 0, up: true });
+    metricsRecorder.update({ ...NO_GAUGES, clients, inFlight: 1, up: true });
     const recorders = [processRecorder, metricsRecorder, other];
     const text = Metrics.render(recorders.map(({ metrics }) => metrics));
     const programs = new URL("../.cache/programs", import.meta.url).pathname;

@@ -330,12 +330,17 @@ Deno.test("Mux.gauges() counts clients by role, and commands in flight", () => {
   for (const name of ["a", "b", "c", "d", "e"]) stage.ready(name).say('{"execute":"stop"}');
   const watcher = inRole(stage, "f", "observer");
   Object.assign(watcher.peer, { unread: 12 });
+  watcher.say('{"execute":"__org.qmpmux_subscribe"}');
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 423160}, "event": "STOP"}');
   assertEquals(stage.mux.gauges(), {
     clients: new Map([["full", 5], ["observer", 1]]),
     inFlight: 4,
     waiting: 1,
     unread: 12,
     up: true,
+    subscribers: 1,
+    keptBytes: 72,
+    keptEvents: 1,
   });
   stage.qemuGoes();
   assertEquals(stage.mux.gauges().up, false);

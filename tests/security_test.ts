@@ -29,6 +29,7 @@ import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 import { grant, Stage, type StageClient } from "./support/stage.ts";
 import { allCommands, commandOf } from "./support/verdicts.ts";
+import { NO_GAUGES } from "./support/gauges.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -382,7 +383,7 @@ Deno.test("no text from a client becomes a label of a metric", () => {
       },
     });
   }
-  const gauges = { clients: new Map(), inFlight: 0, waiting: 0, unread: 0, up: true };
+  const gauges = { ...NO_GAUGES, up: true };
   metricsRecorder.update(gauges);
   const lines = Metrics.render([metricsRecorder.metrics]).split("\n").filter((line) =>
     line.includes("command=")

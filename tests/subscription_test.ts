@@ -8,6 +8,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { ClientPeer, Source } from "../lib/wire/peer.ts";
 import { Mux } from "../lib/hub/mux.ts";
 import type { MuxOptions } from "../lib/hub/mux_options.ts";
+import type { Happening } from "../lib/observe/observer.ts";
 import type { Monitor } from "../lib/session/monitor.ts";
 import { EventFilter } from "../lib/policy/event_filter.ts";
 import { readRole } from "../lib/policy/roles.ts";
@@ -76,11 +77,18 @@ class Scene {
   readonly client = new SlowClient();
   readonly monitor: Monitor;
   readonly qemu = new FakePeer();
+  /** The causes of gaps that were observed, each with the number of clients. */
+  readonly gaps: string[] = [];
   #events = 0;
   #subscribed = false;
 
   constructor(more: Partial<MuxOptions> = {}) {
-    this.mux = new Mux(options({ run: "r", ...more }), STRICT_NOTICES);
+    const observe = (happening: Happening): void => {
+      if (happening.kind === "gap") this.gaps.push(`${happening.cause} ${happening.clients}`);
+    };
+    this.mux = new Mux(options({ run: "r", ...more }), STRICT_NOTICES, {
+      observers: [{ observe }],
+    });
     this.qemuReady();
     this.monitor = this.mux.attach(this.client, grant());
     this.say("qmp_capabilities");
@@ -185,7 +193,7 @@ Deno.test("a subscriber with room gets each event at once, even if the log keeps
   const scene = new Scene({ eventLog: { bytes: 0, events: 0 } });
   scene.subscribe({ bookmarks: "each" });
   scene.events("A", "B");
-  assertEquals(scene.client.queue.length, 5);
+  assertEquals(scene.client.queue.length, 3);
   assertEquals(scene.client.read(), [
     '{"cursor":"r.0.0"}',
     "A",
@@ -245,6 +253,38 @@ Deno.test("a second subscription of a slow client is not sent events at once", (
   scene.events("B");
   assertEquals(scene.client.unread, 2 * '{"return": {"cursor": "r.0.0"}}\r\n'.length);
   assertEquals(scene.client.read(), ['{"cursor":"r.0.0"}', "A", '{"cursor":"r.1.1"}', "B"]);
+});
+
+/** Returns how many times a source asks for a later turn before it has a message. */
+function turnsOf(source: Source): number {
+  let turns = 0;
+  while (source.next()!.length === 0) turns++;
+  return turns;
+}
+
+Deno.test("a source asks for a later turn when many events are filtered out", () => {
+  const scene = new Scene({ eventLog: { bytes: 1 << 20, events: 10_000 } });
+  scene.events(...Array(5000).fill("A"), "B");
+  scene.subscribe({ since: "oldest", enable: ["B"] });
+  assertEquals(turnsOf(scene.client.queue[1] as Source), 2);
+  const names = Array.from({ length: 100 }, (_, i) => `A${i}`);
+  const other = new Scene();
+  other.events(...names, "BC");
+  other.subscribe({ since: "oldest", enable: ["B?"] });
+  assertEquals(turnsOf(other.client.queue[1] as Source), 3);
+});
+
+Deno.test("observers hear of each gap that a client is told", () => {
+  const scene = new Scene({ onLoss: "hold", eventLog: { bytes: 1 << 20, events: 2 } });
+  scene.events("A", "B", "C");
+  scene.subscribe({ since: "r.1.0" });
+  assertEquals(scene.gaps, ["cursor 1"]);
+  scene.events("D", "E", "F");
+  scene.client.read();
+  assertEquals(scene.gaps, ["cursor 1", "slow 1"]);
+  scene.mux.qemuLeft("QEMU disconnected");
+  scene.qemuReady();
+  assertEquals(scene.gaps, ["cursor 1", "slow 1", "session 1"]);
 });
 
 Deno.test("a new filter holds for the events behind its reply only", () => {

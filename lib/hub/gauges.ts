@@ -12,6 +12,7 @@ import type { HubStatus } from "./administration.ts";
 export function gaugesOf(
   monitors: Iterable<Monitor>,
   { qemu, inFlight, waiting }: HubStatus,
+  log: Pick<Gauges, "subscribers" | "keptBytes" | "keptEvents">,
 ): Gauges {
   const clients = new Map<string, number>();
   let unread = 0;
@@ -20,5 +21,5 @@ export function gaugesOf(
     clients.set(role.name, (clients.get(role.name) ?? 0) + 1);
     unread += peer.unread ?? 0;
   }
-  return { clients, inFlight, waiting, unread, up: qemu === "ready" };
+  return { clients, inFlight, waiting, unread, up: qemu === "ready", ...log };
 }

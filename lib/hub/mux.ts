@@ -32,7 +32,7 @@ import type { Contain, Request } from "./request.ts";
 import { noFdCame } from "./fd_gate.ts";
 import { gaugesOf } from "./gauges.ts";
 import { RequestRecorder } from "./request_recorder.ts";
-import { DEFAULT_LOG, Subscriptions } from "./subscriptions.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { tapHeard, tapNoMessage, tappedProbe, trafficOf } from "./tapping.ts";
 
 /** The multiplexer between many clients and one QEMU. */
@@ -62,11 +62,9 @@ export class Mux {
     this.#notices = notices;
     this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
     this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
-    const { timeOfDay } = options;
-    const run = options.run ?? String(Math.floor(timeOfDay() * 1e6));
-    this.#subscriptions = new Subscriptions(run, options.eventLog ?? DEFAULT_LOG, {
-      timeOfDay,
+    this.#subscriptions = new Subscriptions(options, {
       time: () => this.#time,
+      observe: (happening) => this.#recorder.observe(happening),
       blame: (monitor, error) => this.#blame(monitor, error),
     });
     const own = { many: false, vms: (): Administered[] => [this.administered] };
@@ -266,7 +264,7 @@ export class Mux {
     this.#options = options;
     this.#upstream.probesWhenIdle = options.probesWhenIdle ?? false;
     this.#intake.adopt(options);
-    this.#subscriptions.adopt(options.eventLog ?? DEFAULT_LOG);
+    this.#subscriptions.adopt(options);
   }
 
   /** Replaces the observers and the gate. */
@@ -300,7 +298,7 @@ export class Mux {
 
   /** Returns the values of the metrics that are read rather than counted. */
   gauges(): Gauges {
-    return gaugesOf(this.#monitors, this.status());
+    return gaugesOf(this.#monitors, this.status(), this.#subscriptions.gauges);
   }
 
   /** Disconnects a client after what is queued for it has been sent. */

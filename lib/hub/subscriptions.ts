@@ -4,16 +4,20 @@
  * @module
  */
 
+import type { Gauges } from "../observe/metrics_recorder.ts";
+import type { Happening } from "../observe/observer.ts";
 import { EventFilter, type EventName, GLOBS_LIMIT } from "../policy/event_filter.ts";
 import { EVENT_LOG_BYTES, EVENT_LOG_EVENTS } from "../policy/limits.ts";
 import { ArgumentError, type Arguments } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
 import { type Bookmarks, type Marks, Subscription } from "../session/subscription.ts";
 import { EventLog, type LogLimits } from "../sharing/event_log.ts";
+import { joined } from "../wire/text.ts";
+import type { MuxOptions } from "./mux_options.ts";
 import { ownEvent } from "./own_events.ts";
 
 /** The bounds of a log unless others are set. */
-export const DEFAULT_LOG: LogLimits = {
+const DEFAULT_LOG: LogLimits = {
   bytes: EVENT_LOG_BYTES.initial,
   events: EVENT_LOG_EVENTS.initial,
 };
@@ -23,10 +27,10 @@ const BOOKMARK_SECONDS = { least: 1, most: 86400 } as const;
 
 /** The parts of the hub that subscriptions use. */
 export interface SubscriptionDeps {
-  /** Returns the time of day in seconds. */
-  timeOfDay(): number;
   /** Returns the seconds of the hub's clock. */
   time(): number;
+  /** Records something that has happened. */
+  observe(happening: Happening): void;
   /** Disconnects a client after an error. */
   blame(monitor: Monitor, error: unknown): void;
 }
@@ -41,19 +45,24 @@ export class Subscriptions implements Marks {
   /** The last bookmark that was made: many clients get the same. */
   #made: { readonly number: number; readonly bytes: Uint8Array } | undefined;
 
-  /**
-   * Creates an empty log without readers.
-   *
-   * @param run the name of this log in cursors
-   */
-  constructor(run: string, limits: LogLimits, deps: SubscriptionDeps) {
-    this.#log = new EventLog(run, limits);
+  readonly #timeOfDay: () => number;
+
+  /** Creates an empty log without readers. */
+  constructor({ run, eventLog = DEFAULT_LOG, timeOfDay }: MuxOptions, deps: SubscriptionDeps) {
+    this.#log = new EventLog(run ?? String(Math.floor(timeOfDay() * 1e6)), eventLog);
+    this.#timeOfDay = timeOfDay;
     this.#deps = deps;
   }
 
+  /** The values for the metrics. */
+  get gauges(): Pick<Gauges, "subscribers" | "keptBytes" | "keptEvents"> {
+    const { bytes, size } = this.#log;
+    return { subscribers: this.#all.size, keptBytes: bytes, keptEvents: size };
+  }
+
   /** Changes the bounds of the log. */
-  adopt(limits: LogLimits): void {
-    this.#log.adopt(limits);
+  adopt({ eventLog = DEFAULT_LOG }: MuxOptions): void {
+    this.#log.adopt(eventLog);
   }
 
   /** Whether `tick` must be called: a bookmark may be due. */
@@ -70,7 +79,9 @@ export class Subscriptions implements Marks {
     this.#log.append(name, bytes);
     if (this.#all.size === 0) return 0;
     const number = this.#log.last;
-    const told = { number, name, bytes };
+    let both: Uint8Array | undefined;
+    const marked = (): Uint8Array => both ??= joined([bytes, this.bookmark(number)]);
+    const told = { number, name, bytes, marked };
     let clients = 0;
     for (const [monitor, subscription] of this.#all) {
       try {
@@ -87,7 +98,8 @@ export class Subscriptions implements Marks {
     this.#log.beginSession(session);
     if (session === 1) return;
     const reason = "the connection to QEMU was lost; events before the next connection are unknown";
-    this.tell(undefined, this.gap(reason));
+    const clients = this.tell(undefined, this.#event("GAP", { reason }));
+    if (clients > 0) this.#deps.observe({ kind: "gap", cause: "session", clients });
   }
 
   /** Sends the bookmarks that are due. */
@@ -127,6 +139,7 @@ export class Subscriptions implements Marks {
     this.#all.set(monitor, subscription);
     if (typeof bookmarks === "number") this.#due.set(monitor, this.#deps.time() + bookmarks);
     else this.#due.delete(monitor);
+    if (gap !== undefined) this.#deps.observe({ kind: "gap", cause: "cursor", clients: 1 });
     return { cursor: log.cursor(after), ...(gap !== undefined && { gap: { reason: gap } }) };
   }
 
@@ -151,19 +164,21 @@ export class Subscriptions implements Marks {
   /** Returns the bookmark behind an event. */
   bookmark(number: number): Uint8Array {
     if (this.#made?.number !== number) {
-      const { bytes } = this.#event("BOOKMARK", { cursor: this.#log.cursor(number) });
+      const bytes = this.#event("BOOKMARK", { cursor: this.#log.cursor(number) });
       this.#made = { number, bytes };
     }
     return this.#made.bytes;
   }
 
-  /** Returns a gap. */
-  gap(reason: string): Uint8Array {
-    return this.#event("GAP", { reason }).bytes;
+  /** Returns the gap of a client that the log has overtaken. */
+  gap(missing: number): Uint8Array {
+    this.#deps.observe({ kind: "gap", cause: "slow", clients: 1 });
+    const reason = `${missing} events were dropped: the client did not read them in time`;
+    return this.#event("GAP", { reason });
   }
 
-  #event(name: string, data: object): { readonly bytes: Uint8Array } {
-    return ownEvent(name, this.#deps.timeOfDay(), data);
+  #event(name: string, data: object): Uint8Array {
+    return ownEvent(name, this.#timeOfDay(), data).bytes;
   }
 }
 

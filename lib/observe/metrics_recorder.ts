@@ -10,6 +10,7 @@
 import { type Cell, type Family, type Histogram, Metrics } from "./prometheus.ts";
 import {
   type ClientEnding,
+  GAP_CAUSES,
   type Happening,
   INTERNAL_ERROR_PLACES,
   type Observer,
@@ -28,6 +29,12 @@ export interface Gauges {
   readonly unread: number;
   /** Whether QEMU is connected and answers. */
   readonly up: boolean;
+  /** The number of clients that subscribe. */
+  readonly subscribers: number;
+  /** The bytes of the events in the log. */
+  readonly keptBytes: number;
+  /** The number of events in the log. */
+  readonly keptEvents: number;
 }
 
 /** The versions of the program. */
@@ -188,6 +195,10 @@ export class MetricsRecorder implements Observer {
   readonly #unread: Cell;
   readonly #up: Cell;
   readonly #sessions: Cell;
+  readonly #gaps: Family;
+  readonly #subscribers: Cell;
+  readonly #keptBytes: Cell;
+  readonly #keptEvents: Cell;
   readonly #eventCells = new Map<string, Cell>();
 
   /**
@@ -215,6 +226,15 @@ export class MetricsRecorder implements Observer {
       "event_deliveries_total",
       "Events sent to clients, each client counted",
     );
+    this.#gaps = metrics.counter(
+      "event_gaps_total",
+      "Times a client was told that events are missing",
+      "cause",
+    );
+    for (const cause of GAP_CAUSES) this.#gaps.cell(cause);
+    this.#subscribers = gauge("subscribers", "Clients that read the event log");
+    this.#keptBytes = gauge("event_log_bytes", "Bytes of the events in the log");
+    this.#keptEvents = gauge("event_log_events", "Events in the log");
     this.#joined = counter("joined_total", "Commands that shared the reply to an equal command");
     this.#cached = counter("kept_answers_total", "Commands answered from the cache");
     this.#inFlight = gauge("inflight", "Commands at QEMU");
@@ -225,13 +245,16 @@ export class MetricsRecorder implements Observer {
   }
 
   /** Sets the gauges. */
-  update({ clients, inFlight, waiting, unread, up }: Gauges): void {
+  update(gauges: Gauges): void {
     this.#clients.clear();
-    for (const [role, count] of clients) this.#clients.cell(role).value = count;
-    this.#inFlight.value = inFlight;
-    this.#waiting.value = waiting;
-    this.#unread.value = unread;
-    this.#up.value = up ? 1 : 0;
+    for (const [role, count] of gauges.clients) this.#clients.cell(role).value = count;
+    this.#inFlight.value = gauges.inFlight;
+    this.#waiting.value = gauges.waiting;
+    this.#unread.value = gauges.unread;
+    this.#up.value = gauges.up ? 1 : 0;
+    this.#subscribers.value = gauges.subscribers;
+    this.#keptBytes.value = gauges.keptBytes;
+    this.#keptEvents.value = gauges.keptEvents;
   }
 
   /** Counts a happening, and measures a command that QEMU has answered. */
@@ -255,6 +278,9 @@ export class MetricsRecorder implements Observer {
       case "event":
         this.#deliveries.value += happening.clients;
         this.#eventCell(happening.event.name).value++;
+        return;
+      case "gap":
+        this.#gaps.cell(happening.cause).value += happening.clients;
         return;
       case "ready":
         this.#sessions.value++;

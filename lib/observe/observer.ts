@@ -78,6 +78,18 @@ export interface Outcome {
   readonly waited?: number | undefined;
 }
 
+/** The reasons for which events are missing. */
+export type GapCause =
+  /** A client has come with a cursor that is too old, or of another run. */
+  | "cursor"
+  /** The connection to QEMU was lost and made again. */
+  | "session"
+  /** A client has read so slowly that the log has dropped events. */
+  | "slow";
+
+/** All reasons for which events are missing. */
+export const GAP_CAUSES: readonly GapCause[] = ["cursor", "session", "slow"];
+
 /** Something that has happened. */
 export type Happening =
   /** A command has ended. */
@@ -93,6 +105,8 @@ export type Happening =
   | { readonly kind: "cached" }
   /** An event has been sent to a number of clients. */
   | { readonly kind: "event"; readonly event: Event; readonly clients: number }
+  /** Clients have been told that events are missing. */
+  | { readonly kind: "gap"; readonly cause: GapCause; readonly clients: number }
   /** A client is no longer connected. */
   | { readonly kind: "left"; readonly ending: ClientEnding }
   /** A session with QEMU is ready. */

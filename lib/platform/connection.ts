@@ -269,6 +269,7 @@ export class Connection implements ReplyHolder, Writer {
     if (this.#closed) return undefined;
     const bytes = this.#takeNext();
     if (bytes === undefined) return this.#writtenAll();
+    if (bytes.length === 0) return void TURNS.add(() => this.writeOn());
     this.#bytes = bytes;
     const fds = this.#queue.takeFds(this.#bytes);
     return fds === undefined ? this.#write() : this.#writeWith(fds);

@@ -83,7 +83,7 @@ export class WriteQueue {
     return replies;
   }
 
-  /** Removes and returns the bytes of the next write; `undefined` if there are none. */
+  /** Removes and returns the bytes of the next write; `undefined` if there are none, empty if a source needs a later turn. */
   take(): Uint8Array | undefined {
     let first = this.#first;
     while (first !== undefined && !(first instanceof Uint8Array)) {
@@ -112,6 +112,7 @@ export class WriteQueue {
       }
       parts.push(bytes);
       length += bytes.length;
+      if (bytes.length === 0) break;
     }
     if (length > 0) this.#extendFront(length);
     return parts.length < 2 ? parts[0] : joined(parts);

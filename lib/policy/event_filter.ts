@@ -59,6 +59,12 @@ export class EventFilter {
       .filter((glob) => hasWildcard(glob) && leastLength(glob) <= NAME_LIMIT);
   }
 
+  /** Returns whether `passes` needs little time for a name, because it need not match wildcards. */
+  isQuick(name: EventName): boolean {
+    return !name.isQemus || this.#isAnything || this.#wildcards.length === 0 ||
+      this.#tried.has(name);
+  }
+
   /**
    * Tells whether an event is in the set.
    *

@@ -109,7 +109,7 @@ export const EVENT_LOG_BYTES: LimitRow = {
 /** The number of events that are kept for each VM: `--event-log-events`. */
 // deno-fmt-ignore
 export const EVENT_LOG_EVENTS: LimitRow = {
-  unit: "events", initial: 10_000, least: 0, most: 10_000_000,
+  unit: "events", initial: 10_000, least: 0, most: 100_000,
   help: "number of events of each VM kept for them",
 };
 

@@ -9,7 +9,7 @@
  */
 
 import type { EventName } from "../policy/event_filter.ts";
-import { MessageBlock } from "../wire/message_block.ts";
+import { BLOCK_BYTES, MessageBlock } from "../wire/message_block.ts";
 
 /** The bounds of a log. */
 export interface LogLimits {
@@ -17,14 +17,6 @@ export interface LogLimits {
   readonly bytes: number;
   /** The most kept events. */
   readonly events: number;
-}
-
-/** A kept message. */
-export interface Kept {
-  /** The name of an event; `undefined` for a gap, which is for every reader. */
-  readonly name: EventName | undefined;
-  /** The whole line. */
-  readonly bytes: Uint8Array;
 }
 
 /** A place in the log. */
@@ -43,7 +35,7 @@ export class CursorError extends RangeError {
 
 /** Successive events, of which the first has the number `first`. */
 interface Block {
-  readonly first: number;
+  first: number;
   readonly messages: MessageBlock;
   readonly names: (EventName | undefined)[];
 }
@@ -56,6 +48,8 @@ export class EventLog {
   #limits: LogLimits;
   /** The blocks with kept events, the oldest first; the first events of the first may be dropped. */
   readonly #blocks: Block[] = [];
+  /** A block whose events are all dropped, to be used again. */
+  #spare: Block | undefined;
   #last = 0;
   #oldest = 1;
   #bytes = 0;
@@ -119,19 +113,24 @@ export class EventLog {
     }
     let block = this.#blocks.at(-1);
     if (block === undefined || !block.messages.add(bytes)) {
-      block = { first: number, messages: new MessageBlock(bytes.length), names: [] };
+      block = this.#newBlock(number, bytes.length);
       block.messages.add(bytes);
-      this.#blocks.push(block);
     }
     block.names.push(name);
     this.#bytes += bytes.length;
     this.#trim();
   }
 
-  /** Returns a kept event by its number. */
-  at(number: number): Kept {
-    const { first, messages, names } = this.#blockOf(number);
-    return { name: names[number - first], bytes: messages.at(number - first) };
+  /** Returns the name of a kept event by its number; `undefined` for a gap, which is for every reader. */
+  nameAt(number: number): EventName | undefined {
+    const { first, names } = this.#blockOf(number);
+    return names[number - first];
+  }
+
+  /** Returns a copy of the whole line of a kept event. */
+  bytesAt(number: number): Uint8Array {
+    const { first, messages } = this.#blockOf(number);
+    return messages.at(number - first);
   }
 
   /** Returns the cursor behind an event, or with {@linkcode oldest} - 1 before all of them. */
@@ -164,6 +163,26 @@ export class EventLog {
     return { after: number };
   }
 
+  /** Adds a block for events from a number on, of which the first has that length. */
+  #newBlock(first: number, length: number): Block {
+    let block = this.#spare;
+    if (block !== undefined && length <= BLOCK_BYTES) {
+      this.#spare = undefined;
+      block.first = first;
+    } else block = { first, messages: new MessageBlock(length), names: [] };
+    this.#blocks.push(block);
+    return block;
+  }
+
+  /** Removes the oldest block, whose events are all dropped. */
+  #dropBlock(): void {
+    const block = this.#blocks.shift()!;
+    if (!block.messages.isUsual) return;
+    block.messages.clear();
+    block.names.length = 0;
+    this.#spare = block;
+  }
+
   #blockOf(number: number): Block {
     let low = 0;
     let high = this.#blocks.length - 1;
@@ -185,7 +204,7 @@ export class EventLog {
       const { first, messages } = this.#blocks[0]!;
       this.#bytes -= messages.lengthAt(this.#oldest - first);
       this.#oldest++;
-      if (this.#oldest === first + messages.count) this.#blocks.shift();
+      if (this.#oldest === first + messages.count) this.#dropBlock();
     }
     this.#forgetSessions();
   }

@@ -2,7 +2,8 @@
  * A block of messages in one buffer.
  *
  * A message in a buffer of its own needs a few hundred bytes more than its length. Thousands of
- * kept messages are therefore copied behind one another into a few large buffers.
+ * kept messages are therefore copied behind one another into a few large buffers, which are used
+ * again.
  *
  * @module
  */
@@ -10,11 +11,15 @@
 /** The size of a block; a longer message has a block of its own. */
 export const BLOCK_BYTES = 16384;
 
+/** The most messages of a block. */
+const MESSAGES_LIMIT = 256;
+
 /** Messages behind one another in one buffer, to which messages can be added while there is room. */
 export class MessageBlock {
   readonly #bytes: Uint8Array;
   /** The offset behind each message. */
-  readonly #ends: number[] = [];
+  readonly #ends: Uint16Array | Uint32Array;
+  #count = 0;
 
   /**
    * Creates an empty block.
@@ -23,19 +28,26 @@ export class MessageBlock {
    */
   constructor(first: number) {
     this.#bytes = new Uint8Array(Math.max(first, BLOCK_BYTES));
+    this.#ends = first > BLOCK_BYTES ? new Uint32Array(1) : new Uint16Array(MESSAGES_LIMIT);
   }
 
   /** The number of messages. */
   get count(): number {
-    return this.#ends.length;
+    return this.#count;
+  }
+
+  /** Whether it has the usual size, so that it can be used again. */
+  get isUsual(): boolean {
+    return this.#bytes.length === BLOCK_BYTES;
   }
 
   /** Copies a message to the end; returns `false` if there is no room for it. */
   add(message: Uint8Array): boolean {
-    const start = this.#ends.at(-1) ?? 0;
-    if (start + message.length > this.#bytes.length) return false;
+    const start = this.#startOf(this.#count);
+    const end = start + message.length;
+    if (end > this.#bytes.length || this.#count === this.#ends.length) return false;
     this.#bytes.set(message, start);
-    this.#ends.push(start + message.length);
+    this.#ends[this.#count++] = end;
     return true;
   }
 
@@ -44,9 +56,14 @@ export class MessageBlock {
     return this.#ends[index]! - this.#startOf(index);
   }
 
-  /** Returns a message, whose bytes never change. */
+  /** Returns a copy of a message. */
   at(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#startOf(index), this.#ends[index]);
+    return this.#bytes.slice(this.#startOf(index), this.#ends[index]);
+  }
+
+  /** Removes all messages. */
+  clear(): void {
+    this.#count = 0;
   }
 
   #startOf(index: number): number {

@@ -24,13 +24,19 @@ export interface Identity {
 
 /** Messages that a connection takes one by one, when it can send them. */
 export interface Source {
-  /** Returns the next message; `undefined` if there is none now, and then it is not called again. */
+  /**
+   * Returns the next message; `undefined` if there is none now, and then it is not called again. With an
+   * empty array it asks to be called again in a later turn, because finding the next one takes long.
+   */
   next(): Uint8Array | undefined;
 }
 
 /** A connection to a client. */
 export interface ClientPeer {
-  /** Queues an event or a greeting; never blocks, throws or calls back. The bytes must not change afterwards. */
+  /**
+   * Queues a greeting, an event, or an event and its bookmark; never blocks, throws or calls back. The
+   * bytes must not change afterwards.
+   */
   send(bytes: Uint8Array): void;
   /** Queues a reply, or a part of one, as {@linkcode send} does. */
   sendReply(bytes: Uint8Array): void;

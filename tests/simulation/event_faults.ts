@@ -52,8 +52,8 @@ export const EVENT_FAULTS: readonly Fault[] = [
   {
     name: "a filter changes events before its reply",
     file: READER,
-    from: "!this.#sees(name, stretch.filter)) continue;",
-    to: "!this.#sees(name, this.#filter)) continue;",
+    from: "if (!this.#sees(name, filter)) continue;",
+    to: "if (!this.#sees(name, this.#filter)) continue;",
   },
   {
     name: "a second subscription leaves the first one open",
@@ -142,8 +142,8 @@ export const EVENT_FAULTS: readonly Fault[] = [
   {
     name: "kept events ignore the role",
     file: READER,
-    from: "return this.#client.maySee(name) && (filter",
-    to: "return (filter",
+    from: "filter.passes(name)) && this.#client.maySee(name);",
+    to: "filter.passes(name));",
   },
   {
     name: "subscribers get ordinary events too",
@@ -160,8 +160,8 @@ export const EVENT_FAULTS: readonly Fault[] = [
   {
     name: "a gap between sessions is filtered",
     file: READER,
-    from: "if (name !== undefined && !this.#sees(name, stretch.filter)) continue;",
-    to: "if (name === undefined || !this.#sees(name, stretch.filter)) continue;",
+    from: "const name = log.nameAt(++this.#at);",
+    to: "const name = log.nameAt(++this.#at);\n      if (name === undefined) continue;",
   },
   {
     name: "cursors name the session before",
@@ -209,8 +209,8 @@ export const EVENT_FAULTS: readonly Fault[] = [
   {
     name: "a reload does not change the log",
     file: HUB,
-    from: "this.#log.adopt(limits);",
-    to: "void limits;",
+    from: "this.#log.adopt(eventLog);",
+    to: "void eventLog;",
   },
   {
     name: "the events of a long event's log stay",
@@ -221,8 +221,8 @@ export const EVENT_FAULTS: readonly Fault[] = [
   {
     name: "the name of an event in a block is that of the one before",
     file: LOG,
-    from: "return { name: names[number - first],",
-    to: "return { name: names[Math.max(0, number - first - 1)],",
+    from: "return names[number - first];",
+    to: "return names[Math.max(0, number - first - 1)];",
   },
   {
     name: "a lost QEMU is not in the log",

@@ -71,23 +71,22 @@ export class Wire {
     this.#leave(line);
   }
 
-  /** Lets that many lines leave. */
+  /** Lets that many lines of sources leave, and all lines up to the next source. */
   flow(most: number, plain: (text: string) => string): void {
-    for (let count = 0; count < most && !this.empty;) {
+    for (let count = 0; !this.empty;) {
       const first = this.#queue[0]!;
       if (!("next" in first)) {
         this.#queue.shift();
         this.#leave(first);
-        count++;
         continue;
       }
+      if (count++ === most) return;
       const bytes = first.next();
       if (bytes === undefined) {
         this.#queue.shift();
         this.#stream.complete(this.#bound, "the end of a source");
-      } else {
+      } else if (bytes.length > 0) {
         this.#leave({ event: plain(new TextDecoder().decode(bytes)) });
-        count++;
       }
     }
   }
@@ -111,7 +110,8 @@ export class Wire {
   stepDone(): void {
     if (!this.empty) return;
     this.#stream.complete(this.#bound, "the end of a step");
-    this.#stream.settled();
+    // A bookmark before the end of a connection is of no use if the log has dropped what follows it.
+    if (this.#end === Infinity) this.#stream.settled();
   }
 
   /** The number of the last event that comes before the next reply in the queue. */

@@ -95,7 +95,15 @@ class SimulatedClient implements ClientPeer {
   }
 
   send(bytes: Uint8Array): void {
-    const text = DECODER.decode(bytes);
+    // An event and its bookmark may be sent together.
+    const [line, mark] = DECODER.decode(bytes).split(
+      /(?=\{"timestamp": .*"__org.qmpmux_BOOKMARK")/,
+    );
+    this.#send(line!);
+    if (mark !== undefined) this.#send(mark);
+  }
+
+  #send(text: string): void {
     const plain = this.#plain(text);
     const { wire } = this;
     if (plain === this.seat.farewell) {
@@ -106,7 +114,7 @@ class SimulatedClient implements ClientPeer {
     if (isEvent && this.unread > ROOM && !plain.includes("BOOKMARK")) {
       throw new Broken("bounds", `${this.seat.label} has no room, but was sent ${text}`);
     }
-    if (this.stalled) this.left += bytes.length;
+    if (this.stalled) this.left += text.length;
     if (isEvent) return wire.event(plain);
     this.#world.tell(`${this.seat.label}< `, text);
     this.#world.model.replies.heard(this.seat, plain);

@@ -42,7 +42,8 @@ export class FakePeer implements ClientPeer, QemuPeer {
     // A hostile QEMU may send bytes that are not UTF-8, which appear as U+FFFD.
     const text = new TextDecoder().decode(bytes);
     const along = fds instanceof FakeFds ? `+${fds.name} ` : "";
-    this.heard.push(along + text.replace(/\r\n$/, ""));
+    // An event and its bookmark may be sent together.
+    this.heard.push(...(along + text.replace(/\r\n$/, "")).split(/\r\n(?=\{"timestamp": )/));
     const { onSend } = this;
     this.onSend = undefined;
     onSend?.();
