@@ -35,6 +35,11 @@ export async function activity(pid: number, seconds: number): Promise<Activity> 
   return { wakeUps: wakeUps / took, processor: nanoseconds / 1e9 / took * 100 };
 }
 
+/** Returns the processor time of a process since its start in microseconds; of its present threads. */
+export function processorTime(pid: number): number {
+  return threadsOf(pid).values().reduce((sum, { nanoseconds }) => sum + nanoseconds, 0) / 1000;
+}
+
 /** Returns the wake-ups of each thread since its start, and its processor time. */
 function threadsOf(pid: number): Map<string, { wakeUps: number; nanoseconds: number }> {
   const threads = new Map<string, { wakeUps: number; nanoseconds: number }>();

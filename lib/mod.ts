@@ -58,6 +58,7 @@ export type {
   QemuTraffic,
   Tap,
   Tapped,
+  TappedAsker,
   TappedClient,
   TappedRequest,
   Traffic,

@@ -281,7 +281,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/stream",
   ],
   "platform/users": ["platform/failure"],
-  "hub/dispatch": ["hub/fd_gate", "hub/listing", "hub/request", "hub/request_recorder"],
+  "hub/dispatch": [
+    "hub/fd_gate",
+    "hub/listing",
+    "hub/request",
+    "hub/request_recorder",
+    "hub/tapping",
+  ],
   "hub/gauges": ["hub/administration"],
   "hub/intake": [
     "hub/dispatch",

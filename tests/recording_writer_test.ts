@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type LineSink, RecordingWriter } from "../lib/observe/recording_writer.ts";
 import { type Looker, Taps } from "../lib/observe/taps.ts";
 import type { TrafficFilter } from "../lib/observe/traffic.ts";
@@ -19,20 +19,36 @@ type Line = Readonly<Record<string, unknown>>;
 
 /** A sink that keeps lines while it has room. */
 class Page implements LineSink {
-  lines: Line[] = [];
+  readonly flushes: (() => void)[] = [];
+  /** The text of all lines. */
+  raw = "";
+  #lines: Line[] = [];
   isFull = false;
   hasRoom = true;
 
+  /** Notes work that is due. */
+  later(run: () => void): () => void {
+    this.flushes.push(run);
+    return () => this.flushes.splice(0);
+  }
+
+  /** Returns the lines so far. */
+  get lines(): readonly Line[] {
+    for (const flush of this.flushes.splice(0)) flush();
+    return this.#lines;
+  }
+
   begin(): void {
     this.isFull = false;
-    this.lines = [];
+    this.#lines = [];
   }
 
   write(line: string): boolean {
     if (!this.hasRoom) return false;
-    const read = this.lines.length === 0 ? readHeader(line) : readRecordingLine(line);
+    const read = this.#lines.length === 0 ? readHeader(line) : readRecordingLine(line);
+    this.raw += line;
     assert(!("wrong" in read), `${line}: ${JSON.stringify(read)}`);
-    this.lines.push(JSON.parse(line));
+    this.#lines.push(JSON.parse(line));
     return true;
   }
 }
@@ -46,10 +62,11 @@ class Recorded {
   now = 0;
 
   constructor(
-    { filter = {}, keepsSecrets = false, isNamed = true }: {
+    { filter = {}, keepsSecrets = false, isNamed = true, isBrief = false }: {
       filter?: Partial<TrafficFilter>;
       keepsSecrets?: boolean;
       isNamed?: boolean;
+      isBrief?: boolean;
     } = {},
   ) {
     this.stage = new Stage(60, { clock: () => this.now });
@@ -63,6 +80,8 @@ class Recorded {
       programOf: (pid) => `program-${pid}`,
       now: () => this.now,
       timeOfDay: () => 1.5,
+      isBrief,
+      later: (run) => this.page.later(run),
     }, this.page);
     this.looker = {
       looksAt: () => true,
@@ -192,6 +211,7 @@ Deno.test("RecordingWriter begins a new file with a header and the clients, and 
   const client = stage.ready("a");
   recorded.look();
   client.say('{"execute":"query-block"}');
+  assertEquals(page.lines.length, 5);
   page.isFull = true;
   stage.qemuSays('{"return": []}');
   client.say('{"execute":"query-pci"}');
@@ -214,8 +234,10 @@ Deno.test("RecordingWriter counts the lines that find no room, and names none of
   stage.qemuReady();
   const client = stage.ready("a");
   recorded.look();
+  assertEquals(page.lines.length, 3);
   page.hasRoom = false;
   client.say('{"execute":"query-block"}');
+  assertEquals(page.lines.length, 3);
   page.hasRoom = true;
   stage.qemuSays('{"return": []}');
   client.say('{"execute":"query-pci"}');
@@ -280,8 +302,8 @@ Deno.test("RecordingWriter writes the length and the reason of damage, and nothi
   assert(!recorded.text.includes("hunter2"), recorded.text);
   const damage = recorded.page.lines.filter(({ kind }) => kind === "damage");
   assertEquals(damage.map(({ length, reason }) => [length, reason]), [
-    [19, "JSON parse error, invalid keyword '…'"],
-    [13, "QMP input member '…' is unexpected"],
+    [19, "JSON parse error, invalid keyword '...'"],
+    [13, "QMP input member '...' is unexpected"],
   ]);
   assertEquals(recorded.short.at(-1), 'stage/1 < reply {"return": []} of 8');
 });
@@ -349,6 +371,169 @@ Deno.test("RecordingWriter describes each client that is there: its grant, its m
     filter: ["STOP"],
     peer: { pid: 12, uid: 34, gid: 56, comm: "program-12" },
   });
+});
+
+const PASSWORD =
+  '{"execute":"set_password","arguments":{"protocol":"vnc","password":"hunter2"},"id":1}';
+
+Deno.test("RecordingWriter removes secrets, in all that repeats them", () => {
+  const recorded = new Recorded();
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  client.say(PASSWORD);
+  stage.qemuSays('{"error": {"class": "GenericError", "desc": "No hunter2 here"}}');
+  client.say('{"execute":"x-unknown","arguments":{"a":"hunter2","b":[{"c":"hunter2"}]}}');
+  stage.qemuSays('{"error": {"class": "CommandNotFound", "desc": "hunter2 is wrong"}}');
+  client.say('{"execute":"qom-get","arguments":{"path":"/objects/s","property":"data"}}');
+  stage.qemuSays('{"return": "hunter2"}');
+  client.say('{"execute":"ringbuf-read","arguments":{"device":"d","size":7}}');
+  stage.qemuSays('{"return": "hunter2"}');
+  client.say('{"execute":"query-block"}');
+  stage.qemuSays(
+    '{"return": [{"file": "https://me:hunter2@host/disk", "size": 9007199254740993}]}',
+  );
+  client.say(
+    '{"execute":"human-monitor-command","arguments":{"command-line":"set_password vnc hunter2"}}',
+  );
+  stage.qemuSays('{"return": "password=hunter2"}');
+  stage.qemuSays(
+    '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "X", "data": {"u": "ftp://hunter2@h"}}',
+  );
+  assert(!recorded.text.includes("hunter2"), recorded.text);
+  const texts = recorded.page.lines.flatMap(({ side, dir, text }) =>
+    side === "client" && dir ? [text] : []
+  );
+  assertEquals(texts, [
+    `{"execute":"set_password","arguments":{"protocol":"vnc","password":"${MARK}"},"id":1}`,
+    `{"id": 1, "error":{"class":"GenericError","desc":"${MARK}"}}`,
+    `{"execute":"x-unknown","arguments":{"a":"${MARK}","b":"${MARK}"}}`,
+    `{"error":{"class":"CommandNotFound","desc":"${MARK}"}}`,
+    '{"execute":"qom-get","arguments":{"path":"/objects/s","property":"data"}}',
+    `{"return":"${MARK}"}`,
+    '{"execute":"ringbuf-read","arguments":{"device":"d","size":7}}',
+    `{"return":"${MARK}"}`,
+    '{"execute":"query-block"}',
+    `{"return":[{"file":"https://${MARK}@host/disk","size":9007199254740993}]}`,
+    `{"execute":"human-monitor-command","arguments":{"command-line":"set_password ${MARK}"}}`,
+    `{"return":"${MARK}"}`,
+    `{"timestamp":{"seconds":1,"microseconds":2},"event":"X","data":{"u":"ftp://${MARK}@h"}}`,
+  ]);
+});
+
+Deno.test("RecordingWriter keeps secrets if asked, and then has no mark", () => {
+  const recorded = new Recorded({ keepsSecrets: true });
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  client.say(PASSWORD);
+  stage.qemuSays('{"error": {"class": "GenericError", "desc": "No hunter2 here"}}');
+  assertEquals(recorded.page.lines[0]!["removed"], null);
+  assertEquals(recorded.short.at(-4), `stage/1 > command ${PASSWORD}`);
+  assertMatch(recorded.short.at(-1)!, /"id": 1, "error": .*No hunter2 here/);
+});
+
+Deno.test("RecordingWriter writes texts without secrets as they are: digits, spelling, and other signs", () => {
+  const recorded = new Recorded();
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  const texts = [
+    '{"return": {"key": "a", "at": "x@y", "n": 1e3, "big": 18446744073709551615}}',
+    '{"return": [{"name": "tls-creds", "value": "password-secret: none?"}]}',
+    '{"error": {"class": "GenericError", "desc": "Could not set password"}}',
+  ];
+  for (const text of texts) {
+    client.say('{"execute":"query-pci","id":"ü\u009b"}');
+    stage.qemuSays(text);
+  }
+  const [key, value, error] = recorded.page.lines.flatMap(({ side, kind, text }) =>
+    side === "qemu" && kind === "reply" ? [text as string] : []
+  );
+  assertMatch(key!, /"key":"\(removed 0123\)".*18446744073709551615/);
+  assertMatch(value!, /"value":"\(removed 0123\)"/);
+  assertEquals(error, texts[2]);
+  const ids = recorded.page.lines.flatMap(({ side, kind, text }) =>
+    side === "client" && kind === "command" ? [JSON.parse(text as string).id] : []
+  );
+  assertEquals(ids, Array(3).fill("ü\u009b"));
+  // A terminal interprets neither of them.
+  assert(!/[^ -~ü]/.test(recorded.page.raw), recorded.page.raw);
+});
+
+Deno.test("RecordingWriter puts a client's id where QEMU prints it, also in the style of pretty=on", () => {
+  for (const line of [" ", "\r\n    "]) {
+    const recorded = new Recorded();
+    const { stage } = recorded;
+    const greeting = line === " " ? GREETING : GREETING.replace("{", "{\r\n    ");
+    stage.qemuReady(greeting);
+    const client = stage.ready("a");
+    recorded.look();
+    for (const text of ['{"return": []}', '{"error": {"class": "GenericError", "desc": "No"}}']) {
+      client.say('{"execute":"query-pci","id":{"a":[1]}}');
+      const sent = line === " " ? text : prettyText(text);
+      stage.qemuSays(sent);
+      const [told] = client.peer.take();
+      assertEquals(recorded.page.lines.at(-1)!["text"], told);
+    }
+  }
+});
+
+/** Returns a reply as QEMU prints it with `pretty=on`. */
+function prettyText(text: string): string {
+  return JSON.stringify(JSON.parse(text), undefined, 4).replaceAll("\n", "\r\n")
+    .replace("[]", "[\r\n    ]");
+}
+
+Deno.test("RecordingWriter leaves out the text of a message that is too long, and tells its length", () => {
+  const recorded = new Recorded();
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  client.say('{"execute":"query-pci","id":1}');
+  const long = `{"return": "${"x".repeat(1 << 20)}"}`;
+  stage.qemuSays(long);
+  const replies = recorded.page.lines.filter(({ kind }) => kind === "reply");
+  assertEquals(replies.map(({ text, length }) => [text, length]), [
+    [undefined, long.length + 2],
+    [undefined, long.length + 2 + ', "id": 1'.length],
+  ]);
+});
+
+Deno.test("RecordingWriter for people: a line for a command and its reply, and long values are cut", () => {
+  const recorded = new Recorded({ isBrief: true });
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  recorded.now = 1;
+  client.say('{"execute":"query-pci","id":1}');
+  recorded.now = 3;
+  const long = `{"return": "${"x".repeat(4000)}"}`;
+  stage.qemuSays(long);
+  client.say('{"execute":"query-block"}');
+  client.leave();
+  stage.qemuSays('{"return": []}');
+  const [, , , reply, command, ...rest] = recorded.page.lines;
+  assertEquals(reply, {
+    t: 3,
+    side: "client",
+    client: "stage/1",
+    dir: "<",
+    kind: "reply",
+    ago: 2,
+    command: '{"execute":"query-pci","id":1}',
+    wait: 0,
+    run: 2,
+    length: long.length + 2,
+    text: long.slice(0, 512),
+  });
+  assertEquals([command!["kind"], command!["text"]], ["command", '{"execute":"query-block"}']);
+  assertEquals(rest.map(({ kind }) => kind), ["disconnect"]);
 });
 
 Deno.test("Taps: a hub has a tap only while somebody looks at it", () => {

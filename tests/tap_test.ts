@@ -186,11 +186,19 @@ class Host {
   readonly vm = new Stage();
   readonly control: Stage;
   readonly #grant = parseControl("/run/control").grant;
+  readonly #flushes: (() => void)[] = [];
 
   constructor(user = 1000) {
     const deps: TapDeps = {
       taps: this.taps,
-      clock: { now: () => 0, timeOfDay: () => 1.5, after: () => () => {} },
+      clock: {
+        now: () => 0,
+        timeOfDay: () => 1.5,
+        after: (_, run) => {
+          this.#flushes.push(run);
+          return () => {};
+        },
+      },
       version: "1.2.3",
       vm: "vm1",
       libc: { c: { geteuid: () => user } } as unknown as TapDeps["libc"],
@@ -204,6 +212,12 @@ class Host {
     this.taps.join(this.vm.mux.traffic);
   }
 
+  /** Takes the messages that an administrator has got; several may have been sent together. */
+  taken({ peer }: StageClient): string[] {
+    for (const flush of this.#flushes.splice(0)) flush();
+    return peer.take().flatMap((text) => text.split("\r\n"));
+  }
+
   admin(name: string, uid?: number): StageClient {
     const admin = this.control.connect(name, this.#grant);
     if (uid !== undefined) {
@@ -215,22 +229,16 @@ class Host {
   }
 }
 
-/** Takes the messages that an administrator has got; several may have been sent together. */
-function taken({ peer }: StageClient): string[] {
-  return peer.take().flatMap((text) => text.split("\r\n"));
-}
-
 function tapCommand(args: object): string {
   return JSON.stringify({ execute: "__org.qmpmux_tap", arguments: args });
 }
 
-Deno.test("openTap() sends lines after its reply, and ends with its client", async () => {
+Deno.test("openTap() sends lines after its reply, and ends with its client", () => {
   const host = new Host();
   host.vm.qemuReady();
   const admin = host.admin("a");
   admin.say(tapCommand({}));
-  await undefined;
-  const [reply, ...events] = taken(admin);
+  const [reply, ...events] = host.taken(admin);
   assertEquals(reply, '{"return": {}}');
   assertEquals(JSON.parse(events[0]!), {
     timestamp: { seconds: 1, microseconds: 500000 },
@@ -247,21 +255,24 @@ Deno.test("openTap() sends lines after its reply, and ends with its client", asy
   assertEquals(events.length, 2);
   admin.leave();
   host.vm.ready("client");
-  await undefined;
-  assertEquals(taken(admin), []);
+  assertEquals(host.taken(admin), []);
 });
 
-Deno.test("openTap() replaces the earlier tap of its client", async () => {
+Deno.test("openTap() replaces the earlier tap of its client, whose lines come before", () => {
   const host = new Host();
   host.vm.qemuReady();
   const admin = host.admin("a");
   admin.say(tapCommand({}));
+  const client = host.vm.ready("client");
   admin.say(tapCommand({ client: ["other/*"], command: ["query-*"], events: ["STOP"] }));
-  await undefined;
-  taken(admin);
-  host.vm.ready("client").say('{"execute":"query-block"}');
-  await undefined;
-  assertEquals(taken(admin), []);
+  const kinds = host.taken(admin).map((line) => {
+    const { return: value, data } = JSON.parse(line);
+    return value === undefined ? data.kind ?? "header" : "return";
+  });
+  const before = ["return", "header", "greeting", "connect", "greeting", "command", "reply"];
+  assertEquals(kinds, [...before, "return", "header", "greeting"]);
+  client.say('{"execute":"query-block"}');
+  assertEquals(host.taken(admin), []);
 });
 
 for (
@@ -272,13 +283,12 @@ for (
     ["an unknown user", undefined, 1000, false],
   ] as const
 ) {
-  Deno.test(`openTap() ${allowed ? "keeps secrets for" : "refuses secrets to"} ${who}`, async () => {
+  Deno.test(`openTap() ${allowed ? "keeps secrets for" : "refuses secrets to"} ${who}`, () => {
     const host = new Host(user);
     host.vm.qemuReady();
     const admin = host.admin("a", uid);
     admin.say(tapCommand({ secrets: true }));
-    await undefined;
-    const told = taken(admin);
+    const told = host.taken(admin);
     if (!allowed) {
       assertMatch(told.join(), /"desc": "Only root and the user of qmpmux may see secrets/);
       return;
@@ -286,8 +296,7 @@ for (
     assertEquals(JSON.parse(told[1]!).data.removed, null);
     const client = host.vm.ready("client");
     client.say('{"execute":"set_password","arguments":{"protocol":"vnc","password":"hunter2"}}');
-    await undefined;
-    assertMatch(taken(admin).join(), /hunter2/);
+    assertMatch(host.taken(admin).join(), /hunter2/);
   });
 }
 
@@ -305,6 +314,6 @@ for (
     const host = new Host();
     const admin = host.admin("a");
     admin.say(tapCommand(args));
-    assertEquals(JSON.parse(taken(admin).join()).error.desc, desc);
+    assertEquals(JSON.parse(host.taken(admin).join()).error.desc, desc);
   });
 }

@@ -6,10 +6,11 @@
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
+import type { RecordedMessage } from "../observe/recording_line.ts";
 import { readHeader, readRecordingLine } from "../observe/recording_reader.ts";
 import type { Given } from "./flags.ts";
 import { type TapArguments, tapLines } from "./tap_session.ts";
-import { TrafficEntries } from "./traffic_entries.ts";
+import { type Entry, TrafficEntries } from "./traffic_entries.ts";
 import { TrafficFilter, type TrafficGlobs, trafficGlobs } from "./traffic_filters.ts";
 import { LINE_TEXT_LIMIT, TrafficText } from "./traffic_text.ts";
 
@@ -41,6 +42,7 @@ function tapArguments({ vm, client, command, event }: TrafficGlobs, given: Given
     command: some(command) ?? (isEventsOnly ? [] : undefined),
     events: event,
     secrets: given.has("secrets"),
+    brief: !given.has("json"),
   };
 }
 
@@ -53,9 +55,9 @@ function textPrinter(filter: TrafficFilter): (line: string) => void {
   let number = 0;
   let entries: TrafficEntries;
   let text: TrafficText;
-  return (line) => {
+  return (received) => {
     if (++number === 1) {
-      const header = checked(readHeader(line));
+      const header = checked(readHeader(received));
       entries = new TrafficEntries({ filter, vm: header.vm, textLimit: LINE_TEXT_LIMIT });
       text = new TrafficText({
         start: Date.parse(header.time),
@@ -64,10 +66,21 @@ function textPrinter(filter: TrafficFilter): (line: string) => void {
       });
       return text.header(header).forEach(print);
     }
-    for (const entry of entries.take(number, checked(readRecordingLine(line)))) {
-      text.lines(entry).forEach(print);
-    }
+    const line = checked(readRecordingLine(received));
+    const entered: Entry[] = [];
+    if (line.kind === "reply" && line.command !== undefined) {
+      entered.push(...entries.take(number, commandIn(line, line.command)));
+      entered.push(...entries.take(number + 1, { ...line, of: number }));
+      number++;
+    } else entered.push(...entries.take(number, line));
+    for (const entry of entered) text.lines(entry).forEach(print);
   };
+}
+
+/** Returns the line of a command whose text is in the line of its reply. */
+function commandIn(reply: RecordedMessage, text: string): RecordedMessage {
+  const { t, ago = 0, side, vm, client } = reply;
+  return { kind: "command", t: Math.max(0, t - ago), side, vm, client, dir: ">", text };
 }
 
 function checked<T extends object>(read: T | { readonly wrong: string }): T {

@@ -32,6 +32,8 @@ export interface TapArguments {
   readonly events?: readonly string[] | undefined;
   /** Whether secrets are kept. */
   readonly secrets: boolean;
+  /** Whether the lines are for people, and need not be whole. */
+  readonly brief?: boolean;
 }
 
 /**

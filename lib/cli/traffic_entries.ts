@@ -222,7 +222,7 @@ export class TrafficEntries {
     const waiting = (of === undefined ? undefined : this.#settled(of)) ??
       this.#unknown(number, message);
     if (waiting === undefined) return [];
-    const answer = this.#answer(textOf(message));
+    const answer = this.#answer(message);
     return [{ ...waiting, answer, replyLine: number, ended: t, wait, run }];
   }
 
@@ -294,10 +294,16 @@ export class TrafficEntries {
     return { ...this.#settled(number)!, answer, ...none };
   }
 
-  #answer(text: string): Answer {
+  #answer(message: RecordedMessage): Answer {
+    const { length } = message;
+    const text = textOf(message);
+    if (length !== undefined && text === "") {
+      return { kind: "none", because: `a reply of ${length} bytes, too long for the recording` };
+    }
+    const isCut = length !== undefined;
     const limit = this.#textLimit;
     // The value of a long reply is cut without reading the reply.
-    if (text.length > 4 * limit && text.startsWith(RETURN)) {
+    if ((isCut || text.length > 4 * limit) && text.startsWith(RETURN)) {
       return { kind: "return", value: this.#kept(text.slice(RETURN.length, -1), text) };
     }
     const members = memberTexts(text);

@@ -20,6 +20,15 @@ import { isKnown } from "./records.ts";
 /** The most bytes that a client may leave unread before it loses lines. */
 const UNREAD_LIMIT = 4 << 20;
 
+/** The time for which traffic is gathered before lines are made of it. */
+export const GATHER_SECONDS = 0.1;
+
+/** The size of a piece that is sent. */
+const PIECE_BYTES = 65536;
+
+/** The most bytes of a UTF-16 unit in UTF-8. */
+const MOST_BYTES = 3;
+
 /** The number of random bytes in the text that takes the place of secrets. */
 const MARK_BYTES = 8;
 
@@ -39,8 +48,8 @@ export interface TapDeps {
   failed(error: unknown): void;
 }
 
-/** The tap of each client that has one. */
-const taps = new WeakMap<Monitor, Looker>();
+/** A function that ends the tap of a client, for each client that has one. */
+const ends = new WeakMap<Monitor, () => void>();
 
 /**
  * Opens a tap for a client, in place of an earlier one.
@@ -49,7 +58,7 @@ const taps = new WeakMap<Monitor, Looker>();
  */
 export function openTap(
   monitor: Monitor,
-  { vm, filter, keepsSecrets }: TapRequest,
+  { vm, filter, keepsSecrets, isBrief }: TapRequest,
   deps: TapDeps,
   done: (value: () => unknown) => void,
 ): void {
@@ -58,10 +67,9 @@ export function openTap(
       throw new ArgumentError("Only root and the user of qmpmux may see secrets; leave them out");
     });
   }
+  ends.get(monitor)?.();
   done(() => ({}));
-  const { taps: all, clock, version, libc } = deps;
-  const earlier = taps.get(monitor);
-  if (earlier) all.remove(earlier);
+  const { taps, clock, version, libc } = deps;
   // It may have left meanwhile.
   if (monitor.left) return;
   const lines = new RecordingWriter({
@@ -70,9 +78,11 @@ export function openTap(
     filter,
     mark: newMark(),
     keepsSecrets,
+    isBrief,
     isKnown,
     now: () => clock.now(),
     timeOfDay: () => clock.timeOfDay(),
+    later: (run) => clock.after(GATHER_SECONDS, () => taps.attempt(looker, run)),
     programOf: libc && ((pid) => programOf(libc, pid)),
   }, new EventLines(monitor, clock));
   const looker: Looker = {
@@ -81,9 +91,13 @@ export function openTap(
     close: (source) => lines.close(source),
     failed: deps.failed,
   };
-  taps.set(monitor, looker);
-  monitor.whenLeft = () => all.remove(looker);
-  all.add(looker);
+  const end = (): void => {
+    taps.remove(looker);
+    lines.flush();
+  };
+  ends.set(monitor, end);
+  monitor.whenLeft = end;
+  taps.add(looker);
   // Without a VM nothing has begun it.
   lines.start();
 }
@@ -101,11 +115,14 @@ function mayKeepSecrets({ peer: { identity } }: Monitor, libc: Calls | undefined
 
 const ENCODER = new TextEncoder();
 
-/** Sends lines to a client, those of one turn together. */
+/** Sends lines to a client, many at a time: a write for each would cost more than all else. */
 class EventLines implements LineSink {
   readonly #monitor: Monitor;
   readonly #clock: Clock;
-  #waiting = "";
+  /** The bytes that wait. Texts that lived on would cost more memory management. */
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+  #length = 0;
+  #head = "";
 
   constructor(monitor: Monitor, clock: Clock) {
     this.#monitor = monitor;
@@ -114,19 +131,34 @@ class EventLines implements LineSink {
 
   write(line: string): boolean {
     const unread = this.#monitor.peer.unread ?? 0;
-    if (unread + this.#waiting.length > UNREAD_LIMIT) return false;
-    if (this.#waiting === "") queueMicrotask(() => this.#send());
-    const now = this.#clock.timeOfDay();
-    const seconds = Math.floor(now);
-    const microseconds = Math.floor((now - seconds) * 1e6);
-    this.#waiting += `{"timestamp": {"seconds": ${seconds}, "microseconds": ${microseconds}}, ` +
-      `"event": "${OWN_PREFIX}TAP", "data": ${line}}\r\n`;
+    if (unread + this.#length > UNREAD_LIMIT) return false;
+    if (this.#length === 0) this.#head = this.#newHead();
+    const text = `${this.#head}${line}}\r\n`;
+    // A line is ASCII, except for what a client may have sent.
+    if (this.#length + MOST_BYTES * text.length > PIECE_BYTES) this.flush();
+    if (MOST_BYTES * text.length > PIECE_BYTES) this.#send(ENCODER.encode(text));
+    else {
+      const free = this.#piece.subarray(this.#length);
+      this.#length += ENCODER.encodeInto(text, free).written;
+    }
     return true;
   }
 
-  #send(): void {
-    const text = this.#waiting;
-    this.#waiting = "";
-    if (!this.#monitor.left) this.#monitor.peer.send(ENCODER.encode(text));
+  flush(): void {
+    if (this.#length > 0) this.#send(this.#piece.slice(0, this.#length));
+    this.#length = 0;
+  }
+
+  #send(bytes: Uint8Array): void {
+    if (!this.#monitor.left) this.#monitor.peer.send(bytes);
+  }
+
+  /** Returns the beginning of an event, up to its data. */
+  #newHead(): string {
+    const now = this.#clock.timeOfDay();
+    const seconds = Math.floor(now);
+    const microseconds = Math.floor((now - seconds) * 1e6);
+    return `{"timestamp": {"seconds": ${seconds}, "microseconds": ${microseconds}}, ` +
+      `"event": "${OWN_PREFIX}TAP", "data": `;
   }
 }

@@ -16,7 +16,7 @@ import type { Log } from "../platform/log.ts";
 import { programOf } from "../platform/process_name.ts";
 import { DiskFiles, type RotatedFile } from "../platform/rotated_file.ts";
 import { FORMAT_MEMBER } from "../observe/recording_line.ts";
-import { newMark } from "./control_tap.ts";
+import { GATHER_SECONDS, newMark } from "./control_tap.ts";
 import { isKnown } from "./records.ts";
 
 /** The limit of the queue, in bytes. */
@@ -63,6 +63,7 @@ export interface RecorderDeps {
 export class Recorder {
   readonly #deps: RecorderDeps;
   readonly #lines: RecordedLines;
+  readonly #writer: RecordingWriter;
   readonly #looker: Looker;
 
   /**
@@ -74,15 +75,17 @@ export class Recorder {
     const { clock, version, libc, vm } = deps;
     this.#deps = deps;
     this.#lines = new RecordedLines(files, sizes, deps, limit);
-    const writer = new RecordingWriter({
+    const writer = this.#writer = new RecordingWriter({
       vm,
       version,
       filter: { client: undefined, command: undefined, event: undefined },
       mark: newMark(),
       keepsSecrets: false,
+      isBrief: false,
       isKnown,
       now: () => clock.now(),
       timeOfDay: () => clock.timeOfDay(),
+      later: (run) => clock.after(GATHER_SECONDS, () => deps.taps.attempt(this.#looker, run)),
       programOf: libc && ((pid) => programOf(libc, pid)),
     }, this.#lines);
     this.#looker = {
@@ -111,12 +114,14 @@ export class Recorder {
 
   /** Begins another file with the next line if the present one was moved away. */
   reopen(): void {
+    this.#writer.flush();
     this.#lines.reopen();
   }
 
   /** Ends the recording, and writes what waits, within a short time. */
   async close(): Promise<void> {
     this.#deps.taps.remove(this.#looker);
+    this.#writer.flush();
     await this.#lines.close();
   }
 }

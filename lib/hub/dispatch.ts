@@ -18,6 +18,7 @@ import { FdGate, fdsFor } from "./fd_gate.ts";
 import { type Contain, failAll, internalRequest, isAwaited, type Request } from "./request.ts";
 import type { RequestRecorder, Unanswered } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
+import { tapRequest } from "./tapping.ts";
 
 /** The requests of all clients. */
 export class Dispatch {
@@ -257,7 +258,7 @@ export class Dispatch {
 
   #send(request: Request): void {
     request.state = "sent";
-    this.#recorder.tap?.take({ side: "qemu", kind: "command", request });
+    if (this.#recorder.tap) tapRequest(this.#recorder.tap, request);
     this.#upstream.issue(request);
   }
 

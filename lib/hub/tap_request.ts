@@ -18,6 +18,8 @@ export interface TapRequest {
   readonly filter: TrafficFilter;
   /** Whether secrets are kept. */
   readonly keepsSecrets: boolean;
+  /** Whether it is for people: without QEMU's side of clients' commands, and with long values cut. */
+  readonly isBrief: boolean;
 }
 
 /** A function that opens a tap for a client; it calls `done` once, with a function that returns or throws. */
@@ -38,6 +40,7 @@ export function readTapRequest(args: Arguments): TapRequest {
   const commands = args.takeOptionalStrings("command", GLOBS_LIMIT);
   const events = args.takeOptionalStrings("events", GLOBS_LIMIT) ?? [];
   const keepsSecrets = args.takeOptionalBoolean("secrets") ?? false;
+  const isBrief = args.takeOptionalBoolean("brief") ?? false;
   args.end();
   const eventFilter = new EventFilter(events);
   const names = new EventNames();
@@ -49,6 +52,7 @@ export function readTapRequest(args: Arguments): TapRequest {
       event: events.includes("*") ? undefined : (name) => eventFilter.passes(names.named(name)),
     },
     keepsSecrets,
+    isBrief,
   };
 }
 

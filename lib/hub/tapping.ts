@@ -45,8 +45,13 @@ export function tapHeard(tap: Tap, message: Message, heard: Heard<Request>): voi
 /** Returns a request that checks whether a silent QEMU still answers, which is about to be sent. */
 export function tappedProbe(tap: Tap | undefined): Request {
   const request = probe();
-  tap?.take({ side: "qemu", kind: "command", request });
+  if (tap) tapRequest(tap, request);
   return request;
+}
+
+/** Passes a request that is about to be sent to a tap. */
+export function tapRequest(tap: Tap, request: Request): void {
+  tap.take({ side: "qemu", kind: "command", request, askers: [...request.askers] });
 }
 
 /** Returns the traffic of a hub. */

@@ -73,13 +73,17 @@ export interface RecordedMessage {
   readonly base64?: string | undefined;
   /** For a reply: the number of its command's line. */
   readonly of?: number | undefined;
+  /** For a reply of a live tap: the text of its command, which has no line of its own. */
+  readonly command?: string | undefined;
+  /** For such a reply: seconds since the command arrived. */
+  readonly ago?: number | undefined;
   /** For a command to QEMU: the numbers of the clients' commands that its reply answers. */
   readonly for?: readonly number[] | undefined;
   /** Seconds that a command waited in qmpmux. */
   readonly wait?: number | undefined;
   /** Seconds that a command was at QEMU. */
   readonly run?: number | undefined;
-  /** The number of its bytes, for damage, and for a message that is too long to be recorded. */
+  /** The number of bytes of damage, or of a message whose text is missing or cut. */
   readonly length?: number | undefined;
   /** The reason of damage or of a disconnect. */
   readonly reason?: string | undefined;

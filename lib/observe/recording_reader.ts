@@ -102,6 +102,8 @@ const OPTIONAL: readonly [name: string, expected: string, accepts: (value: unkno
     ["text", "a text", isText],
     ["base64", "a text", isText],
     ["of", "the number of a line", isCount],
+    ["command", "a text", isText],
+    ["ago", "a number of seconds", isSeconds],
     ["for", "a list of numbers of lines", (value) => isListOf(value, isCount)],
     ["wait", "a number of seconds", isSeconds],
     ["run", "a number of seconds", isSeconds],

@@ -8,14 +8,11 @@
  * @module
  */
 
-import { FORMAT_MEMBER, RECORDING_FORMAT } from "./recording_line.ts";
 import { printable } from "../wire/printable.ts";
-import { SourceLines } from "./source_lines.ts";
-import type { Tap, TrafficFilter, TrafficSource } from "./traffic.ts";
-import { plain, TrafficTexts } from "./traffic_texts.ts";
-
-/** Characters that a terminal may interpret; JSON escapes only some of them. */
-const UNSEEN = /[^ -~]/;
+import { FORMAT_MEMBER, RECORDING_FORMAT } from "./recording_line.ts";
+import { clientMembers, type ProgramOf, SourceLines } from "./source_lines.ts";
+import type { Tap, Traffic, TrafficFilter, TrafficSource } from "./traffic.ts";
+import { jsonOf, plain, TrafficTexts } from "./traffic_texts.ts";
 
 /** Settings of a recording. */
 export interface RecordingOptions {
@@ -29,14 +26,18 @@ export interface RecordingOptions {
   readonly mark: string;
   /** Whether secrets are kept. */
   readonly keepsSecrets: boolean;
+  /** Whether it is for people: without QEMU's side of clients' commands, and with long values cut. */
+  readonly isBrief: boolean;
   /** Returns whether the meaning of a command's arguments is known. */
   readonly isKnown: (command: string) => boolean;
   /** Returns the name of a program by its process id, if it can. */
-  readonly programOf?: ((pid: number) => string | undefined) | undefined;
+  readonly programOf?: ProgramOf;
   /** Returns the seconds of a steady clock. */
   readonly now: () => number;
   /** Returns the time of day in seconds since 1970. */
   readonly timeOfDay: () => number;
+  /** Calls back once after a short time, in which more traffic may come; returns a function that cancels it. */
+  readonly later: (run: () => void) => () => void;
 }
 
 /** A keeper of lines. */
@@ -47,14 +48,39 @@ export interface LineSink {
   begin?(): void;
   /** Keeps a line without its end; returns `false` if there is no room for it. Never blocks. */
   write(line: string): boolean;
+  /** Passes on the lines that were kept: no more come for a while. */
+  flush?(): void;
 }
 
-/** Writes the lines of a recording. */
+/**
+ * The bytes of messages that wait, above which they are written at once: messages of some kB that live
+ * on cost more memory management than all else.
+ */
+const NOTED_BYTES_LIMIT = 1 << 16;
+
+/** The number of messages that wait, above which they are written at once, for the same reason. */
+const NOTED_LIMIT = 256;
+
+/**
+ * Writes the lines of a recording.
+ *
+ * Traffic is only noted when it passes, and lines are made of much of it together. Between two
+ * messages the code for lines would not be in the processor's caches, and take a multiple of the time.
+ */
 export class RecordingWriter {
   readonly #options: RecordingOptions;
   readonly #sink: LineSink;
   readonly #texts: TrafficTexts;
   readonly #sources = new Map<TrafficSource, SourceLines>();
+  /** The traffic that waits, with its times and its hubs. */
+  readonly #waiting: Traffic[] = [];
+  readonly #times: number[] = [];
+  readonly #hubs: SourceLines[] = [];
+  #waitingBytes = 0;
+  /** The members that describe clients that have connected. */
+  readonly #described = new Map<Traffic, string>();
+  /** Cancels the next flush; `undefined` if none is due. */
+  #cancel: (() => void) | undefined;
   /** The number of lines in this file. */
   #lines = 0;
   /** The number of this file, from 1; 0 before the header. */
@@ -73,59 +99,96 @@ export class RecordingWriter {
 
   /** Begins to record a VM: the clients that are there, then its traffic. */
   open(source: TrafficSource): Tap {
-    const { filter, vm } = this.#options;
+    const { filter, vm, programOf, isBrief, now } = this.#options;
     const lines = new SourceLines(source, {
       filter,
       texts: this.#texts,
-      prefix: vm === undefined ? `"vm":${JSON.stringify(source.vm)},` : "",
-      now: this.#options.now,
-      programOf: this.#options.programOf,
+      prefix: vm === undefined ? `"vm":${jsonOf(source.vm)},` : "",
+      programOf,
       file: () => this.#file,
-      turnPage: () => {
-        if (this.#sink.isFull) this.#begin();
-      },
-      write: (members) => this.#write(members),
+      isBrief,
+      write: (members, now) => this.#write(members, now),
     });
+    this.#writeAll();
     this.#sources.set(source, lines);
-    if (this.#file === 0) this.#begin();
-    else lines.begin();
-    return lines;
+    if (this.#file === 0) this.#begin(now());
+    else lines.begin(now());
+    this.#sink.flush?.();
+    return { take: (traffic) => this.#note(lines, traffic) };
   }
 
   /** Ends the recording of a VM. */
   close(source: TrafficSource): void {
+    this.flush();
     this.#sources.delete(source);
   }
 
   /** Writes the header if nothing has been written yet. */
   start(): void {
-    if (this.#file === 0) this.#begin();
+    if (this.#file === 0) this.#begin(this.#options.now());
+    this.#sink.flush?.();
+  }
+
+  /** Writes the traffic that waits, and passes the lines on. */
+  flush(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#writeAll();
+    this.#sink.flush?.();
+  }
+
+  #note(lines: SourceLines, traffic: Traffic): void {
+    const { now, programOf, later } = this.#options;
+    this.#cancel ??= later(() => this.flush());
+    this.#waiting.push(traffic);
+    this.#times.push(now());
+    this.#hubs.push(lines);
+    this.#waitingBytes += bytesOf(traffic);
+    if (traffic.kind === "connect") {
+      this.#described.set(traffic, clientMembers(traffic.client, programOf));
+    }
+    const isMuch = this.#waiting.length >= NOTED_LIMIT || this.#waitingBytes > NOTED_BYTES_LIMIT;
+    if (isMuch) this.#writeAll();
+  }
+
+  #writeAll(): void {
+    this.#waitingBytes = 0;
+    const hubs = this.#hubs.splice(0);
+    const times = this.#times.splice(0);
+    for (const [index, traffic] of this.#waiting.splice(0).entries()) {
+      const now = times[index]!;
+      // A line may name others of its file, so that a file begins before a line is made.
+      if (this.#sink.isFull) this.#begin(now);
+      hubs[index]!.write(traffic, now, this.#described.get(traffic));
+    }
+    this.#described.clear();
   }
 
   /** Begins a file with its header, and with the clients that are there. */
-  #begin(): void {
-    const { vm, version, mark, keepsSecrets, now, timeOfDay } = this.#options;
+  #begin(now: number): void {
+    const { vm, version, mark, keepsSecrets, timeOfDay } = this.#options;
     this.#file++;
     this.#lines = 0;
-    this.#began = now();
+    this.#began = now;
     this.#sink.begin?.();
-    const [only] = this.#sources.size === 1 ? this.#sources.keys() : [];
+    const [only] = this.#sources.size === 1 ? this.#sources.values() : [];
     const greeting = vm === undefined ? undefined : only?.greeting;
+    const ago = this.#options.now() - now;
     const header = {
       [FORMAT_MEMBER]: RECORDING_FORMAT,
-      time: new Date(timeOfDay() * 1000).toISOString(),
+      time: new Date((timeOfDay() - ago) * 1000).toISOString(),
       vm: vm ?? null,
       version,
       removed: keepsSecrets ? null : mark,
     };
     const text = greeting === undefined ? "null" : textOf(greeting);
-    this.#put(`${JSON.stringify(header).slice(0, -1)},"greeting":${text}}`);
-    for (const lines of this.#sources.values()) lines.begin();
+    this.#put(printable(`${JSON.stringify(header).slice(0, -1)},"greeting":${text}}`));
+    for (const lines of this.#sources.values()) lines.begin(now);
   }
 
   /** Writes a line; returns its number in this file, or 0 if there was no room for it. */
-  #write(members: string): number {
-    const t = Math.round((this.#options.now() - this.#began) * 1e6) / 1e6;
+  #write(members: string, now: number): number {
+    const t = Math.max(0, Math.round((now - this.#began) * 1e6) / 1e6);
     if (this.#dropped > 0) {
       if (!this.#put(`{"t":${t},"dropped":${this.#dropped}}`)) return this.#drop();
       this.#dropped = 0;
@@ -139,14 +202,28 @@ export class RecordingWriter {
   }
 
   #put(line: string): boolean {
-    if (!this.#sink.write(UNSEEN.test(line) ? printable(line) : line)) return false;
+    if (!this.#sink.write(line)) return false;
     this.#lines++;
     return true;
+  }
+}
+
+/** Returns the number of bytes that traffic keeps in memory. */
+function bytesOf(traffic: Traffic): number {
+  switch (traffic.kind) {
+    case "reply":
+      return traffic.reply.bytes.length;
+    case "event":
+      return traffic.event.bytes.length;
+    case "command":
+      return traffic.side === "client" ? traffic.bytes.length : 0;
+    default:
+      return 0;
   }
 }
 
 /** Returns a greeting as a JSON string. */
 function textOf(greeting: Uint8Array): string {
   const members = JSON.parse(`{${plain(greeting)}}`) as { text?: string };
-  return JSON.stringify(members.text ?? null);
+  return members.text === undefined ? "null" : jsonOf(members.text);
 }

@@ -141,9 +141,11 @@ const NAMES_ONLY: ReadonlySet<string> = new Set([
   "query-qmp-schema",
 ]);
 
-/** The words without which a message of QEMU's has no form of a secret. */
-const SUSPECT =
-  /pass|secret|token|credential|cookie|private|key|auth|data["']?\s*[=:]|json:|-----BEGIN|:\/\/[^/\s"]*@|\b(?:cmd|exec):|"args"|cpr-exec/i;
+/** A word without which a message of QEMU's has no name of a secret, and no program. */
+const SUSPECT_WORD = /pass|secret|token|credential|cookie|private|key|auth|"args"|cpr-exec/i;
+
+/** A sign without which its texts have no form of a secret; after the name of a member QEMU prints a space. */
+const SUSPECT_SIGN = /:[^ ]|[=@]|-----BEGIN/;
 
 /**
  * Returns a message of QEMU's without what has the form of a secret, as JSON.
@@ -159,11 +161,15 @@ export function messageWithoutSecrets(
   command: string,
   mark: string,
 ): string {
-  if (NAMES_ONLY.has(command) || !SUSPECT.test(text)) return text;
+  if (NAMES_ONLY.has(command) || !isSuspect(text)) return text;
   const frame = frameOf();
   if (frame === undefined) return JSON.stringify(mark);
   const cleaned = valueText(new Cursor(frame), { command: "", mark }, 0);
   return cleaned.includes(mark) ? cleaned : text;
+}
+
+function isSuspect(text: string): boolean {
+  return SUSPECT_SIGN.test(text) || SUSPECT_WORD.test(text);
 }
 
 function namesOf(args: Cursor): string[] {

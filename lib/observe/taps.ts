@@ -56,26 +56,41 @@ export class Taps {
   #open(looker: Looker, source: TrafficSource): void {
     if (!looker.looksAt(source.vm)) return;
     const taps = this.#sources.get(source)!;
-    this.#attempt(looker, () => {
+    this.attempt(looker, () => {
       taps.set(looker, looker.open(source));
       this.#set(source, taps);
     });
   }
 
   #set(source: TrafficSource, taps: ReadonlyMap<Looker, Tap>): void {
-    source.tap = taps.size === 0 ? undefined : {
+    const all = [...taps];
+    source.tap = all.length === 0 ? undefined : {
       take: (traffic: Traffic): void => {
-        for (const [looker, tap] of taps) this.#attempt(looker, () => tap.take(traffic));
+        // No closure for `attempt`: this is done for each message.
+        for (const [looker, tap] of all) {
+          try {
+            tap.take(traffic);
+          } catch (error) {
+            this.#end(looker, error);
+          }
+        }
       },
     };
   }
 
-  #attempt(looker: Looker, run: () => void): void {
+  /** Runs work of a looker; an error of it ends that looker. */
+  attempt(looker: Looker, run: () => void): void {
     try {
       run();
     } catch (error) {
-      this.remove(looker);
-      looker.failed(error);
+      this.#end(looker, error);
     }
+  }
+
+  #end(looker: Looker, error: unknown): void {
+    // Traffic that is being passed on may reach it once more.
+    if (!this.#lookers.has(looker)) return;
+    this.remove(looker);
+    looker.failed(error);
   }
 }

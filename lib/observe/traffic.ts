@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Command, Event, Reply } from "../wire/message.ts";
+import type { Command, Event, Id, Reply } from "../wire/message.ts";
 import type { ClientEnding, ClientInfo } from "./observer.ts";
 
 /** A client as a tap sees it; its members change with its session. */
@@ -23,12 +23,18 @@ export interface TappedClient extends ClientInfo {
   readonly pendingInBand: number;
 }
 
-/** A command at QEMU, and the commands of clients that its reply answers. */
+/** A command at QEMU. */
 export interface TappedRequest {
   /** The command. */
   readonly command: Command;
-  /** The clients that wait for the reply, each with its own command. */
-  readonly askers: readonly { readonly monitor: TappedClient; readonly command: Command }[];
+}
+
+/** A client that waits for the reply to a command at QEMU, with its own command. */
+export interface TappedAsker {
+  /** The client. */
+  readonly monitor: TappedClient;
+  /** The command that it has sent. */
+  readonly command: Command;
 }
 
 /** A message, or the beginning or end of a connection, on the side of a client. */
@@ -47,8 +53,13 @@ export type ClientTraffic =
       readonly length: number | undefined;
       readonly oob: boolean;
     }
-    /** `parts` are the bytes of the reply, with the client's id. */
-    | { readonly kind: "reply"; readonly parts: readonly Uint8Array[]; readonly oob: boolean }
+    /** `reply` has the client's style, and not its id. */
+    | {
+      readonly kind: "reply";
+      readonly reply: Reply;
+      readonly id: Id;
+      readonly oob: boolean;
+    }
     | { readonly kind: "event"; readonly event: Event }
   );
 
@@ -59,7 +70,12 @@ export type QemuTraffic =
     | { readonly kind: "greeting"; readonly bytes: Uint8Array }
     /** A command of a session's handshake. */
     | { readonly kind: "handshake"; readonly bytes: Uint8Array }
-    | { readonly kind: "command"; readonly request: TappedRequest }
+    /** `askers` are those that wait when it is sent. */
+    | {
+      readonly kind: "command";
+      readonly request: TappedRequest;
+      readonly askers: readonly TappedAsker[];
+    }
     /** `request` is absent for the reply to the handshake, and for one that nobody expects. */
     | {
       readonly kind: "reply";
@@ -71,7 +87,7 @@ export type QemuTraffic =
     | { readonly kind: "disconnect"; readonly reason: string }
   );
 
-/** Something that passes through a hub. */
+/** Something that passes through a hub. It does not change, except for the client that it names. */
 export type Traffic = ClientTraffic | QemuTraffic;
 
 /** A choice of names. */

@@ -1,18 +1,24 @@
 /**
  * The texts of messages for a recording, without secrets.
  *
- * A mark takes the place of each secret. It is random, so that no client can have sent it.
+ * A mark takes the place of each secret. It is random, so that no client can have sent it. What is
+ * recorded twice, at QEMU and at a client, is made once.
  *
  * @module
  */
 
 import { FrameSplitter } from "../wire/frame.ts";
-import type { Command, Event } from "../wire/message.ts";
-import { joined } from "../wire/text.ts";
+import { type Command, type Event, type Id, isPretty, type Reply } from "../wire/message.ts";
+import { partsWithId } from "../wire/reply.ts";
+import { printable } from "../wire/printable.ts";
+import { asciiText, joined } from "../wire/text.ts";
 import { asksForSecret, messageWithoutSecrets, withoutSecrets } from "./secrets.ts";
 
 /** The longest message that is recorded; writing a longer one would take too much time. */
 const MESSAGE_BYTES_LIMIT = 1 << 20;
+
+/** The most bytes of a brief text: people see less of a value. */
+const BRIEF_BYTES_LIMIT = 512;
 
 /** The text of a message: as JSON members of a line, without braces. */
 export type TextMembers = string;
@@ -23,6 +29,8 @@ export interface TextOptions {
   readonly mark: string;
   /** Whether secrets are kept. */
   readonly keepsSecrets: boolean;
+  /** Whether the values of long replies are cut, and replies have no ids. */
+  readonly isBrief: boolean;
   /** Returns whether the meaning of a command's arguments is known. */
   readonly isKnown: (command: string) => boolean;
 }
@@ -38,14 +46,31 @@ interface Cleaned {
 const CLEAN: Cleaned = { args: undefined, removed: [] };
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** A decoder of bytes that may be cut in the middle of a character. */
+const CUT_DECODER = new TextDecoder();
+
+/** The text that was made last of bytes of a kind; the same bytes often pass twice. */
+class LastText {
+  #bytes: Uint8Array | undefined;
+  #members: TextMembers = "";
+
+  /** Returns the text of bytes; makes it if it is not the last. */
+  of(bytes: Uint8Array, make: () => TextMembers): TextMembers {
+    if (bytes !== this.#bytes) {
+      this.#members = make();
+      this.#bytes = bytes;
+    }
+    return this.#members;
+  }
+}
 
 /** Writes the texts of messages. */
 export class TrafficTexts {
   readonly #options: TextOptions;
   readonly #cleaned = new WeakMap<Command, Cleaned>();
-  /** The event that was written last: it is sent to many clients. */
-  #event: Uint8Array | undefined;
-  #eventText: TextMembers = "";
+  readonly #commands = new LastText();
+  readonly #replies = new LastText();
+  readonly #events = new LastText();
 
   /** Creates a writer. */
   constructor(options: TextOptions) {
@@ -58,51 +83,83 @@ export class TrafficTexts {
    * @param bytes the command as it is recorded
    * @param id the id in these bytes, as JSON
    */
-  command(command: Command, bytes: Uint8Array, id: string | undefined): TextMembers {
+  command(command: Command, bytes: Uint8Array, id: Id): TextMembers {
     const { args } = this.#clean(command);
-    if (args === undefined) return plain(bytes);
+    if (args === undefined) return this.#commands.of(bytes, () => plain(bytes));
     const verb = command.oob ? "exec-oob" : "execute";
     const end = id === undefined ? "" : `,"id":${id}`;
     return textMember(`{"${verb}":${JSON.stringify(command.name)},"arguments":${args}${end}}`);
   }
 
+  /** Returns the text of a command as a JSON string; a command that is too long has only its name. */
+  commandValue(command: Command, bytes: Uint8Array): string {
+    const members = this.command(command, bytes, command.id);
+    return members.startsWith(TEXT_NAME)
+      ? members.slice(TEXT_NAME.length)
+      : jsonOf(`{"execute":${JSON.stringify(command.name)}}`);
+  }
+
   /**
    * Returns the text of a reply.
    *
-   * @param parts the bytes of the reply
    * @param command the command that it answers, if it is known
    */
-  reply(parts: readonly Uint8Array[], command: Command | undefined): TextMembers {
-    const bytes = parts.length === 1 ? parts[0]! : joined(parts);
+  reply(reply: Reply, id: Id, command: Command | undefined): TextMembers {
+    const members = this.#replies.of(reply.bytes, () => this.#bare(reply, command));
+    if (this.#options.isBrief || id === undefined && reply.data === undefined) return members;
+    if (reply.data === undefined && !isPretty(reply.bytes)) {
+      const whole = withMember(members, reply.kind, id!);
+      if (whole !== undefined) return whole;
+    }
+    const parts = partsWithId(reply, id);
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    // The parts of a long reply are not joined, which would take time.
+    if (length > MESSAGE_BYTES_LIMIT) return `"length":${length}`;
+    return this.#cleanReply(joined(parts), reply.kind === "error", command);
+  }
+
+  /** Returns the text of the reply to malformed input: the error may repeat the input. */
+  damageReply(reply: Reply): TextMembers {
+    const text = this.#textOf(reply.bytes);
+    const { keepsSecrets, mark } = this.#options;
+    return text === undefined || keepsSecrets ? plain(reply.bytes) : withoutValue(text, mark);
+  }
+
+  /** Returns the text of an event. */
+  event({ bytes }: Event): TextMembers {
+    return this.#events.of(bytes, () => {
+      const text = this.#textOf(bytes);
+      return text === undefined || this.#options.keepsSecrets
+        ? plain(bytes)
+        : textMember(this.#withoutForms(text, bytes, ""));
+    });
+  }
+
+  /** Returns the text of a reply without an id. */
+  #bare({ bytes, kind }: Reply, command: Command | undefined): TextMembers {
+    const isLong = this.#options.isBrief && bytes.length > BRIEF_BYTES_LIMIT;
+    if (!isLong || kind === "error") return this.#cleanReply(bytes, kind === "error", command);
+    const { mark, keepsSecrets } = this.#options;
+    const text = CUT_DECODER.decode(bytes.slice(0, BRIEF_BYTES_LIMIT));
+    // A part is not JSON, so that a secret in it cannot be replaced alone.
+    const cleaned = keepsSecrets
+      ? text
+      : messageWithoutSecrets(text, () => undefined, command?.name ?? "", mark);
+    const isSecret = cleaned !== text || command && asksForSecret(command) && !keepsSecrets;
+    return isSecret ? withoutValue("{}", mark) : `"length":${bytes.length},${textMember(text)}`;
+  }
+
+  #cleanReply(bytes: Uint8Array, isError: boolean, command: Command | undefined): TextMembers {
     const text = this.#textOf(bytes);
     if (text === undefined || this.#options.keepsSecrets) return plain(bytes);
     const { mark } = this.#options;
     const { removed } = command ? this.#clean(command) : CLEAN;
-    const isError = /^\{\s*(?:"id": [^]*?)?"error": /.test(text);
     if (!isError && command && asksForSecret(command)) return withoutValue(text, mark);
-    if (removed === "all" ? isError : removed.some((each) => echoes(text, each))) {
+    const mayEcho = isError || !EMPTY_RETURN.test(text);
+    if (removed === "all" ? isError : mayEcho && removed.some((each) => echoes(text, each))) {
       return withoutValue(text, mark);
     }
     return textMember(this.#withoutForms(text, bytes, command?.name ?? ""));
-  }
-
-  /** Returns the text of the reply to malformed input: the error may repeat the input. */
-  damageReply(parts: readonly Uint8Array[]): TextMembers {
-    const bytes = joined(parts);
-    const text = this.#textOf(bytes);
-    const { keepsSecrets, mark } = this.#options;
-    return text === undefined || keepsSecrets ? plain(bytes) : withoutValue(text, mark);
-  }
-
-  /** Returns the text of an event. */
-  event(event: Event): TextMembers {
-    const { bytes } = event;
-    if (bytes === this.#event) return this.#eventText;
-    const text = this.#textOf(bytes);
-    const isPlain = text === undefined || this.#options.keepsSecrets;
-    this.#event = bytes;
-    this.#eventText = isPlain ? plain(bytes) : textMember(this.#withoutForms(text, bytes, ""));
-    return this.#eventText;
   }
 
   #withoutForms(text: string, bytes: Uint8Array, command: string): string {
@@ -137,6 +194,9 @@ export class TrafficTexts {
   }
 }
 
+/** A reply that returns nothing. */
+const EMPTY_RETURN = /^\{\s*"return": \{\}/;
+
 /** Returns the text of a message that has no secrets. */
 export function plain(bytes: Uint8Array): TextMembers {
   const { length } = bytes;
@@ -145,7 +205,15 @@ export function plain(bytes: Uint8Array): TextMembers {
   return text === undefined ? `"base64":"${base64Of(bytes)}"` : textMember(text);
 }
 
+/** The most bytes that are read as ASCII first, which takes less time. */
+const SHORT_BYTES = 1024;
+const NOT_ASCII = /[^\0-\x7f]/;
+
 function decoded(bytes: Uint8Array): string | undefined {
+  if (bytes.length <= SHORT_BYTES) {
+    const text = asciiText(bytes, 0, bytes.length);
+    if (!NOT_ASCII.test(text)) return text;
+  }
   try {
     return DECODER.decode(bytes);
   } catch (error) {
@@ -165,8 +233,37 @@ function base64Of(bytes: Uint8Array): string {
   return btoa(parts.join(""));
 }
 
+/** The name of the member with a text. */
+const TEXT_NAME = '"text":';
+/** The beginning of the text of an object. */
+const TEXT_HEAD = `${TEXT_NAME}"{`;
+/** The end of the text of an object. */
+const TEXT_END = '}"';
+
 function textMember(text: string): TextMembers {
-  return `"text":${JSON.stringify(text.trimEnd())}`;
+  return `${TEXT_NAME}${jsonOf(text.trimEnd())}`;
+}
+
+/** Characters that a terminal may interpret although JSON allows them in a string. */
+const UNSEEN = /[^ -~]/;
+
+/** Returns a text as JSON without characters that a terminal interprets. */
+export function jsonOf(text: string): string {
+  const json = JSON.stringify(text);
+  return UNSEEN.test(json) ? printable(json) : json;
+}
+
+/**
+ * Returns the text of a reply with an id where QEMU prints it.
+ *
+ * @returns `undefined` if the text is not that of an object
+ */
+function withMember(members: TextMembers, kind: Reply["kind"], id: string): string | undefined {
+  if (!members.startsWith(TEXT_HEAD) || !members.endsWith(TEXT_END)) return undefined;
+  const member = JSON.stringify(`"id": ${id}`).slice(1, -1);
+  return kind === "error"
+    ? `${TEXT_HEAD}${member}, ${members.slice(TEXT_HEAD.length)}`
+    : `${members.slice(0, -TEXT_END.length)}, ${member}${TEXT_END}`;
 }
 
 /** Returns whether a message repeats a text, as it is or escaped. */

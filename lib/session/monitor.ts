@@ -22,11 +22,11 @@ import {
   type Reply,
 } from "../wire/message.ts";
 import type { ClientPeer, Fds } from "../wire/peer.ts";
-import { errorReply } from "../wire/reply.ts";
+import { errorReply, partsWithId } from "../wire/reply.ts";
 import { type Dialect, DIALECTS, type HandshakeState } from "./dialect.ts";
 import type { EventReader } from "./subscription.ts";
 import { shortened } from "../wire/shortened.ts";
-import { styledParts } from "./reply_style.ts";
+import { styled } from "./reply_style.ts";
 import { type LocalAnswer, replyIn, type Slot, type Ticket, WAITING_LIMIT } from "./slot.ts";
 
 /** The most characters of a command's name that are stored; QEMU's longest name has 38. */
@@ -356,11 +356,11 @@ export class Monitor {
     return slots.flatMap(({ answer }) => typeof answer === "function" ? [answer] : []);
   }
 
-  #send(reply: Reply, id: Id, oob: boolean): void {
-    const parts = styledParts(reply, id, this.#pretty);
+  #send(plain: Reply, id: Id, oob: boolean): void {
+    const reply = styled(plain, this.#pretty);
     this.#reader?.hold();
-    for (const part of parts) this.peer.sendReply(part);
-    this.#tapped.tap?.take({ side: "client", client: this, kind: "reply", parts, oob });
+    for (const part of partsWithId(reply, id)) this.peer.sendReply(part);
+    this.#tapped.tap?.take({ side: "client", client: this, kind: "reply", reply, id, oob });
     this.#reader?.goOn();
   }
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type Id, isPretty, type Reply } from "../wire/message.ts";
-import { partsWithId, pretty } from "../wire/reply.ts";
+import { isPretty, type Reply } from "../wire/message.ts";
+import { pretty } from "../wire/reply.ts";
 
 /** The most bytes of a reply that is converted to the style of `pretty=on`; a longer one would take too much time. */
 const PRETTY_BYTES_LIMIT = { return: 512 << 10, error: 2 << 20 } as const;
@@ -16,10 +16,10 @@ function isPrettied({ kind, bytes }: Reply): boolean {
 }
 
 /**
- * Returns a reply as parts of bytes, with an id.
+ * Returns a reply in the style of QEMU.
  *
  * @param isPrettyStyle whether QEMU prints with `pretty=on`; then a local reply is converted
  */
-export function styledParts(reply: Reply, id: Id, isPrettyStyle: boolean): readonly Uint8Array[] {
-  return partsWithId(isPrettyStyle && isPrettied(reply) ? pretty(reply) : reply, id);
+export function styled(reply: Reply, isPrettyStyle: boolean): Reply {
+  return isPrettyStyle && isPrettied(reply) ? pretty(reply) : reply;
 }

@@ -154,8 +154,9 @@ export function shown(bytes: Uint8Array, start: number, end: number): string {
 
 /** Returns ASCII bytes as text. */
 export function asciiText(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > 4096) return DECODER.decode(bytes.subarray(start, end));
-  return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  const part = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
+  if (part.length > 4096) return DECODER.decode(part);
+  return String.fromCharCode.apply(null, part as unknown as number[]);
 }
 
 /** Returns ASCII text as bytes. */

@@ -53,7 +53,7 @@ export class FakePeer implements ClientPeer, QemuPeer {
   sendReply(bytes: Uint8Array): void {
     const last = bytes.at(-1) === 0x0a;
     if (last && this.#parts.length === 0) return this.send(bytes);
-    this.#parts.push(...bytes);
+    for (const byte of bytes) this.#parts.push(byte);
     if (last) this.send(Uint8Array.from(this.#parts.splice(0)));
   }
 

@@ -96,13 +96,14 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
   {
     name: "tap",
     args:
-      '{"vm": [GLOB...], "client": [GLOB...], "command": [GLOB...], "events": [GLOB...], "secrets": BOOL}',
+      '{"vm": [GLOB...], "client": [GLOB...], "command": [GLOB...], "events": [GLOB...], "secrets": BOOL, "brief": BOOL}',
     what: [
       "Begins to send the traffic of the VMs on a control socket, each line of a recording as the `data` of " +
       `an event \`${OWN_PREFIX}TAP\`. The lines follow the reply, which is \`{}\`. The filters are optional: ` +
       "without `events` no events are sent, without the others everything is. A client that does not keep up " +
       "loses lines, and a line with `dropped` has their number. `secrets` keeps secrets in the lines; only root " +
-      "and qmpmux's own user may ask for that. A second call replaces the first. A listener refuses this command.",
+      "and qmpmux's own user may ask for that. With `brief`, QEMU's side of clients' commands is left out, and long " +
+      "values are cut. A second call replaces the first. A listener refuses this command.",
     ],
   },
   {
