@@ -422,6 +422,33 @@ Deno.test("RecordingWriter removes secrets, in all that repeats them", () => {
   ]);
 });
 
+Deno.test("RecordingWriter keeps the error of an unknown command, which repeats no argument", () => {
+  const recorded = new Recorded();
+  const { stage } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  const notFound =
+    '{"error": {"class": "CommandNotFound", "desc": "The command x-unknown has not been found"}}';
+  const commands = [
+    '{"execute":"x-unknown","arguments":{}}',
+    '{"execute":"x-unknown","arguments":{"a":"hunter2"}}',
+  ];
+  for (const command of commands) {
+    client.say(command);
+    stage.qemuSays(notFound);
+  }
+  const texts = recorded.page.lines.flatMap(({ side, dir, text }) =>
+    side === "client" && dir ? [text] : []
+  );
+  assertEquals(texts, [
+    commands[0],
+    notFound,
+    `{"execute":"x-unknown","arguments":{"a":"${MARK}"}}`,
+    notFound,
+  ]);
+});
+
 Deno.test("RecordingWriter keeps secrets if asked, and then has no mark", () => {
   const recorded = new Recorded({ keepsSecrets: true });
   const { stage } = recorded;

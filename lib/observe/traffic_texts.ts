@@ -156,9 +156,10 @@ export class TrafficTexts {
     const { removed } = command ? this.#clean(command) : CLEAN;
     if (!isError && command && asksForSecret(command)) return withoutValue(text, mark);
     const mayEcho = isError || !EMPTY_RETURN.test(text);
-    if (removed === "all" ? isError : mayEcho && removed.some((each) => echoes(text, each))) {
-      return withoutValue(text, mark);
-    }
+    const echoesSecret = removed === "all"
+      ? isError && !isNotFound(text, command!.name)
+      : mayEcho && removed.some((each) => echoes(text, each));
+    if (echoesSecret) return withoutValue(text, mark);
     return textMember(this.#withoutForms(text, bytes, command?.name ?? ""));
   }
 
@@ -187,11 +188,17 @@ export class TrafficTexts {
     });
     if (shown === undefined) return CLEAN;
     if ("names" in shown) {
+      if (shown.names.length === 0) return CLEAN;
       const marks = shown.names.map((name) => [name, mark]);
       return { args: JSON.stringify(Object.fromEntries(marks)), removed: "all" };
     }
     return removed.length > 0 ? { args: shown.arguments, removed } : CLEAN;
   }
+}
+
+/** Returns whether an error says only that QEMU has no such command, and so repeats no argument. */
+function isNotFound(text: string, name: string): boolean {
+  return text.includes(`"desc": "The command ${name} has not been found"}`);
 }
 
 /** A reply that returns nothing. */
