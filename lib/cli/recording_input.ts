@@ -53,7 +53,7 @@ export class RecordingInput {
    *
    * @param command the subcommand, for messages
    * @param path a path; `-` stands for stdin
-   * @throws UsageError if there is no such file; Failure if it cannot be read, or is not a recording
+   * @throws UsageError if the file does not exist; Failure if it cannot be read, or is not a recording
    */
   static async open(command: string, path: string): Promise<RecordingInput> {
     const file = LineFile.open(path);

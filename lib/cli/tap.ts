@@ -24,7 +24,7 @@ export async function runTap(given: Given): Promise<ExitStatus> {
   const choice = given.has("events") ? { ...globs, event: ANY } : globs;
   const args = tapArguments(choice, given);
   const { command = [] } = globs;
-  // In a filter for people, all events beside all commands are no choice.
+  // With the events alone, this filter would hide all commands.
   const filter = new TrafficFilter(command.length > 0 ? choice : globs);
   await tapLines("tap", given, args, given.has("json") ? print : textPrinter(filter));
   return 0;
@@ -33,7 +33,7 @@ export async function runTap(given: Given): Promise<ExitStatus> {
 /** The globs of every event. */
 const ANY: readonly string[] = ["*"];
 
-/** Returns the arguments for qmpmux; where only events are chosen, there are no commands. */
+/** Returns the arguments for qmpmux; if only events are chosen, the list of commands is empty. */
 function tapArguments({ vm, client, command, event }: TrafficGlobs, given: Given): TapArguments {
   const isEventsOnly = given.all("event").length > 0 && !given.has("events");
   return {

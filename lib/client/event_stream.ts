@@ -35,7 +35,7 @@ export interface EventSink {
 export interface StreamOwner {
   /** Called with each event that the reader is given. */
   taken(event: QmpEvent): void;
-  /** Called with each event for which there is no room. */
+  /** Called with each event that the full queue could not take. */
   full(): void;
 }
 

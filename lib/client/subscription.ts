@@ -22,7 +22,7 @@ const BOOKMARK = "__org.qmpmux_BOOKMARK";
 /** The most events without a bookmark; qmpmux sends one behind each event. */
 const HELD_LIMIT = 64;
 
-/** The place to begin at that is no cursor: only new events come. */
+/** The value of `since` that begins with new events only. */
 const NOW = "now";
 
 /** A stream that begins at a cursor, and its place in qmpmux's log. */

@@ -1,8 +1,8 @@
 /**
- * The VMs that are not served: why, and when they are tried again.
+ * The VMs that are not served, each with the reason and the time of the next attempt.
  *
- * A VM that could not be opened stays in the set of machines, and is tried again. One for which
- * there is no room, no valid address or no permission is not in the set; it is only known here.
+ * A VM that could not be opened stays in the set of machines, and is tried again. A VM beyond the
+ * limit, with an invalid address or without permission is not in the set; only this list has it.
  *
  * @module
  */

@@ -59,7 +59,7 @@ export function readTapRequest(args: Arguments): TapRequest {
 /**
  * Opens a tap.
  *
- * @param open opens it; `undefined` where there are no taps
+ * @param open opens it; `undefined` if this hub has no taps
  * @throws ArgumentError if there are none, or an argument is wrong
  */
 export function startTap(

@@ -11,7 +11,7 @@ import type { Message } from "../wire/message.ts";
 import type { QemuEnding } from "../wire/peer.ts";
 import { probe, type Request } from "./request.ts";
 
-/** Passes something of QEMU's that is no message to a tap. */
+/** Passes malformed input from QEMU to a tap. */
 export function tapNoMessage(tap: Tap | undefined, { text }: QemuEnding): void {
   tap?.take({ side: "qemu", kind: "damage", reason: text, length: undefined });
 }

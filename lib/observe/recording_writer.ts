@@ -46,7 +46,7 @@ export interface LineSink {
   readonly isFull?: boolean;
   /** Begins a new file. */
   begin?(): void;
-  /** Keeps a line without its end; returns `false` if there is no room for it. Never blocks. */
+  /** Keeps a line without its end; returns `false` if the queue is full. Never blocks. */
   write(line: string): boolean;
   /** Passes on the lines that were kept: no more come for a while. */
   flush?(): void;
@@ -186,7 +186,7 @@ export class RecordingWriter {
     for (const lines of this.#sources.values()) lines.begin(now);
   }
 
-  /** Writes a line; returns its number in this file, or 0 if there was no room for it. */
+  /** Writes a line; returns its number in this file, or 0 if the queue was full. */
   #write(members: string, now: number): number {
     const t = Math.max(0, Math.round((now - this.#began) * 1e6) / 1e6);
     if (this.#dropped > 0) {

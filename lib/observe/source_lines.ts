@@ -209,7 +209,7 @@ export class SourceLines {
     this.#ofClient(client, `"dir":"<","kind":"reply",${asked}${wait}${run},${text}`);
   }
 
-  /** Writes the commands of a client that has left, to which there is no reply. */
+  /** Writes the unanswered commands of a client that has disconnected. */
   #tellUnanswered(client: TappedClient, { inBand, oob }: ClientQueue): void {
     for (const pending of [...inBand, oob]) {
       if (pending?.command === undefined || pending.bytes === undefined) continue;

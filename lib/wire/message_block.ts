@@ -41,7 +41,7 @@ export class MessageBlock {
     return this.#bytes.length === BLOCK_BYTES;
   }
 
-  /** Copies a message to the end; returns `false` if there is no room for it. */
+  /** Copies a message to the end; returns `false` if the block is full. */
   add(message: Uint8Array): boolean {
     const start = this.#startOf(this.#count);
     const end = start + message.length;
