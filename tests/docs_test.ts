@@ -22,6 +22,7 @@
  */
 
 import { assert, assertEquals, assertMatch, fail } from "@std/assert";
+import { SUBCOMMANDS } from "../lib/cli/command_table.ts";
 import { IMMUTABLE } from "../lib/sharing/query_cache.ts";
 import { UNITS } from "../tools/release_deb.ts";
 import { TestClient } from "./support/client.ts";
@@ -412,6 +413,14 @@ Deno.test("every link of a document has a target", () => {
       .map((link) => `${document}: ${link}`)
   );
   assertEquals(broken, []);
+});
+
+Deno.test("docs/usage.md lists every subcommand", () => {
+  const [table] = /^\| subcommand .*(?:\n\|.*)+/m.exec(textOf("docs/usage.md")) ?? [];
+  const listed = table!.split("\n").slice(2)
+    .flatMap((row) => [...row.split("|")[1]!.matchAll(/`(\w+)`/g)].map(([, name]) => name!));
+  const others = Object.keys(SUBCOMMANDS).filter((name) => name !== "help");
+  assertEquals(listed.sort(), others.sort());
 });
 
 Deno.test("docs/usage.md lists the queries whose replies are cached", () => {

@@ -8,6 +8,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { TestClient, undated } from "./support/client.ts";
 import { Lines } from "./support/lines.ts";
 import { MadeRecording } from "./support/made_recording.ts";
+import { memoryFilesOf, PassingClient } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runQmpmux } from "./support/qmpmux.ts";
 
@@ -18,6 +19,7 @@ const GREETING =
 interface Playing extends AsyncDisposable {
   readonly path: string;
   readonly log: Lines;
+  readonly pid: number;
   /** Ends it; returns its exit status. */
   stop(): Promise<number>;
 }
@@ -48,6 +50,7 @@ async function play(text: string, ...args: string[]): Promise<Playing> {
   return {
     path: place.path,
     log,
+    pid: child.pid,
     stop,
     async [Symbol.asyncDispose](): Promise<void> {
       await stop();
@@ -256,6 +259,10 @@ Deno.test("replay checks its flags", async () => {
       [path, ...listen, "--as", "x"],
     ],
     [
+      "replay: --listen: the option fds= has no effect on a recording; leave it out",
+      [path, "--listen", `${place.path}/s,name=mux,fds=on`],
+    ],
+    [
       "replay: --listen: the recording has no listener s; add name= with one of its listeners: mux, ops",
       [path, ...listen, "--listen", `${place.path}/t,name=ops`],
     ],
@@ -289,4 +296,17 @@ Deno.test("replay --fault spoils the answers to a command", async () => {
   assertEquals(await client.ask({ execute: "query-x" }), '{"return": {}}');
   await client.send({ execute: "query-x" });
   assertEquals(await client.lines.rest(), ['{"return":']);
+});
+
+Deno.test("replay plays no descriptors: getfd gets its recorded reply with one and without", async () => {
+  const recording = new MadeRecording();
+  const getfd = '{"execute":"getfd","arguments":{"fdname":"disk"}}';
+  for (const t of [1, 2]) {
+    recording.exchange({ client: "mux/1", t, name: "getfd", args: '{"fdname":"disk"}' });
+  }
+  await using playing = await play(recording.text, "--speed", "0");
+  using client = await PassingClient.ready(`${playing.path}/s`);
+  assertEquals(await client.ask(getfd, ["disk"]), '{"return": {}}');
+  assertEquals(await client.ask(getfd), '{"return": {}}');
+  assertEquals(memoryFilesOf(playing.pid), []);
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ListenerSettings, parseListener } from "../config/options.ts";
+import { type ListenerSettings, parseListener, splitOptions } from "../config/options.ts";
 import { CLOCK } from "../platform/clock.ts";
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { Listener } from "../platform/listener.ts";
@@ -22,6 +22,11 @@ import type { Given } from "./flags.ts";
 /** The most bytes of a file that is played: it is held in memory. */
 const FILE_BYTES_LIMIT = 256 << 20;
 
+/** The options of a listener that have an effect; QEMU's own spelling has the last two. */
+const LISTENER_OPTIONS: readonly string[] = [
+  ...["name", "mode", "user", "group", "directory-mode", "allow-remote", "server", "wait"],
+];
+
 /** The highest speed. */
 const SPEED_LIMIT = 1e6;
 
@@ -35,7 +40,7 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
   if (path === undefined) {
     throw new UsageError("replay: the recording is missing; name its file");
   }
-  const listeners = given.all("listen").map((text) => parseListener(text));
+  const listeners = given.all("listen").map(listenerOf);
   if (listeners.length === 0) {
     throw new UsageError("replay: no address is given; add --listen ADDR");
   }
@@ -60,6 +65,15 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
   }
   await play(replay, listeners, isNamed);
   return replay.unexpected > 0 ? 1 : 0;
+}
+
+function listenerOf(text: string): ListenerSettings {
+  const settings = parseListener(text);
+  const other = splitOptions(text)[1].find(([key]) => !LISTENER_OPTIONS.includes(key));
+  if (other === undefined) return settings;
+  throw new UsageError(
+    `replay: --listen: the option ${other[0]}= has no effect on a recording; leave it out`,
+  );
 }
 
 async function playOf(path: string, given: Given): Promise<Play> {
