@@ -11,16 +11,17 @@ import { type Bytes, emptyReturn, FakeQemu } from "./fake_qemu.ts";
  * commands return an empty object.
  *
  * @param asks the command; `greeting` sends the bytes in place of the greeting, `event` after the
- * reply to the event filter
+ * reply to the query of the schema, which is the last command of a subcommand that reads events
  */
 export function hostileMonitor(path: string, asks: string, said: Bytes): FakeQemu {
   if (asks === "greeting") return new FakeQemu(path, { greeting: said, leaves: true });
   return new FakeQemu(path, {
     greeting: '{"QMP": {"version": {}, "capabilities": []}}\r\n',
     answer({ name, id }, connection): string {
-      const isFilter = asks === "event" && name === "__org.qmpmux_set-event-filter";
+      // Before that, an error without an id would be the reply to the query.
+      const isLast = asks === "event" && name === "query-qmp-schema";
       if (name !== asks) connection.say(emptyReturn({ id }));
-      if (name === asks || isFilter) {
+      if (name === asks || isLast) {
         connection.say(said);
         connection.finish();
       }
