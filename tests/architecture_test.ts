@@ -35,17 +35,24 @@ const CORE: readonly Floor[] = FLOORS.slice(FLOORS.indexOf("hub"));
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "testing/answer": ["testing/fault"],
   "testing/argument_check": ["testing/masked_types"],
-  "testing/fake_qemu": [
+  "testing/answering": [
     "testing/answer",
     "testing/fake_connection",
+    "testing/fake_server",
     "testing/fault",
-    "testing/memory_socket",
+    "testing/sent_answer",
+  ],
+  "testing/fake_qemu": [
+    "testing/answer",
+    "testing/answering",
+    "testing/fake_server",
+    "testing/fault",
     "testing/qemu_version",
     "testing/schema_answers",
     "testing/schema_check",
     "testing/script",
   ],
-  "testing/faulty_reply": ["testing/answer", "testing/fake_connection", "testing/fault"],
+  "testing/fake_server": ["testing/memory_socket"],
   "testing/mod": [
     "testing/answer",
     "testing/fake_qemu",
@@ -65,12 +72,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/emptiest",
     "testing/fake_connection",
     "testing/fault",
-    "testing/faulty_reply",
     "testing/play",
     "testing/player",
     "testing/recorded_match",
     "testing/respelt",
     "testing/schema_check",
+    "testing/sent_answer",
   ],
   "testing/replies_play": [
     "testing/play",
@@ -89,6 +96,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/masked_types",
     "testing/unchecked",
   ],
+  "testing/sent_answer": ["testing/answer", "testing/fake_connection"],
   "testing/unchecked": ["testing/masked_types"],
   "testing/script": ["testing/answer", "testing/fault", "testing/same"],
   "client/declarations": [

@@ -144,6 +144,6 @@ async function play(
   }
   await stopped.promise;
   listeners.dispose();
-  replay.close();
+  replay.closeConnections();
   await Promise.allSettled(serving);
 }

@@ -5,10 +5,11 @@
  */
 
 import { stringifyExact } from "../client/exact_json.ts";
-import type { Command, Reply } from "../wire/message.ts";
+import type { Command, Event, Reply } from "../wire/message.ts";
 import { canonical } from "../wire/qemu_json.ts";
 import { errorReply, returnReply } from "../wire/reply.ts";
 import { frameOf } from "../wire/frame.ts";
+import { asciiBytes } from "../wire/text.ts";
 import type { FaultAction } from "./fault.ts";
 
 /** An event that a fake QEMU sends. */
@@ -73,6 +74,19 @@ export function valueReply(value: unknown): Reply {
 export function qemuTextOf(value: unknown): string {
   const { bytes } = frameOf(stringifyExact([value]));
   return canonical(bytes, 1, bytes.length - 1);
+}
+
+/**
+ * Returns an event as QEMU sends it.
+ *
+ * @param now the time in seconds since 1970
+ */
+export function eventOf({ name, data }: FakeEvent, now: number): Event {
+  const seconds = Math.floor(now);
+  const timestamp = { seconds, microseconds: Math.floor((now - seconds) * 1e6) };
+  const event = data === undefined ? { event: name } : { event: name, data };
+  const bytes = asciiBytes(`${qemuTextOf({ timestamp, ...event })}\r\n`);
+  return { kind: "event", bytes, name };
 }
 
 /** Returns an answer with the effects of faults. Of several that end it, the first counts. */

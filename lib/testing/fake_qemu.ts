@@ -1,7 +1,7 @@
 /**
  * A fake QEMU for the tests of programs: a monitor without a machine.
  *
- * It serves one client at a time, as QEMU does; others wait.
+ * Its answers come from a script, or from the schema of a QEMU.
  *
  * @module
  */
@@ -9,17 +9,13 @@
 import type { ByteStreams } from "../client/byte_streams.ts";
 import { parseExact, stringifyExact } from "../client/exact_json.ts";
 import { readIntrospection } from "../client/introspection.ts";
-import type { ClientSocket } from "../platform/client_socket.ts";
-import { listenSocket, type ServerSocket, temporaryAddress } from "../platform/server_socket.ts";
-import { type Address, addressText, parseAddress } from "../policy/address.ts";
 import { EventName } from "../policy/event_filter.ts";
 import { frameOf } from "../wire/frame.ts";
-import { argumentsText, type Greeting } from "../wire/message.ts";
-import { asciiBytes } from "../wire/text.ts";
-import { type Answerer, type FakeEvent, qemuTextOf, withFaults } from "./answer.ts";
-import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
+import { argumentsText, type Command } from "../wire/message.ts";
+import { type Answerer, eventOf, type FakeEvent } from "./answer.ts";
+import { Answering } from "./answering.ts";
+import { FakeServer } from "./fake_server.ts";
 import { FaultPlan, readFault } from "./fault.ts";
-import { memoryPair } from "./memory_socket.ts";
 import { greetingOf, type QemuVersion, readVersion } from "./qemu_version.ts";
 import { type Replies, SchemaAnswers } from "./schema_answers.ts";
 import { SchemaCheck } from "./schema_check.ts";
@@ -74,24 +70,8 @@ export class FakeQemu implements AsyncDisposable {
   readonly received: ReceivedCommand[] = [];
   readonly #answerer: Answerer;
   readonly #check: SchemaCheck | undefined;
-  readonly #greeting: Greeting;
-  readonly #faults: FaultPlan;
-  readonly #stop = new AbortController();
-  /** Removes the directory of the socket. */
-  #remove = (): void => {};
-  #server: ServerSocket | undefined;
-  #accepting: Promise<void> = Promise.resolve();
-  #serving: Promise<void> = Promise.resolve();
-  readonly #waiting: ClientSocket[] = [];
-  #current: FakeConnection | undefined;
-  #connections = 0;
-  /** The end of the command that runs. */
-  #lane: Promise<void> = Promise.resolve();
-  /** The commands that run beside it, out of band. */
-  readonly #beside = new Set<Promise<void>>();
-  /** Whether it has quit, or has been closed. */
-  #hasEnded = false;
-  #failure: { readonly error: unknown } | undefined;
+  readonly #service: Answering;
+  readonly #server: FakeServer;
 
   private constructor(
     { answerer, check }: Kind,
@@ -100,10 +80,17 @@ export class FakeQemu implements AsyncDisposable {
   ) {
     this.#answerer = answerer;
     this.#check = check;
-    this.#greeting = greetingOf(version, capabilities);
     const read = faults.map(readFault);
     for (const { action } of read) if (action.kind === "event") this.#checkEvent(action);
-    this.#faults = new FaultPlan(read);
+    const greeting = greetingOf(version, capabilities);
+    this.#service = new Answering({ answerer, greeting, faults: new FaultPlan(read) }, {
+      received: (command) => this.#note(command),
+      emit: (event) => this.emit(event),
+      restart: () => this.#server.restart(),
+      end: () => this.#server.end(),
+      fail: (error) => this.#server.fail(error),
+    });
+    this.#server = new FakeServer(this.#service);
   }
 
   /**
@@ -123,7 +110,7 @@ export class FakeQemu implements AsyncDisposable {
     const check = new SchemaCheck(introspection, [version.major, version.minor]);
     const answerer = new SchemaAnswers(introspection, check, version, list, options.replies ?? {});
     const qemu = new FakeQemu({ answerer, check }, version, options);
-    await qemu.#listen(options.listen);
+    await qemu.#listen(options);
     return qemu;
   }
 
@@ -140,7 +127,7 @@ export class FakeQemu implements AsyncDisposable {
     const version = readVersion(options.version ?? DEFAULT_VERSION);
     const kind = { answerer: new Script(entries), check: undefined };
     const qemu = new FakeQemu(kind, version, options);
-    await qemu.#listen(options.listen);
+    await qemu.#listen(options);
     return qemu;
   }
 
@@ -150,10 +137,7 @@ export class FakeQemu implements AsyncDisposable {
    * @throws Error if it has none
    */
   get address(): string {
-    if (this.#server === undefined) {
-      throw new Error("this fake QEMU has no socket; connect with open()");
-    }
-    return addressText(this.#server.address);
+    return this.#server.address;
   }
 
   /**
@@ -163,10 +147,7 @@ export class FakeQemu implements AsyncDisposable {
    * @throws Error if it has ended
    */
   open(): ByteStreams {
-    if (this.#hasEnded) throw new Error("this fake QEMU has ended");
-    const { socket, streams } = memoryPair();
-    this.#arrived(socket);
-    return streams;
+    return this.#server.open();
   }
 
   /**
@@ -176,13 +157,8 @@ export class FakeQemu implements AsyncDisposable {
    * @throws TypeError if the schema has no such event, or other data
    */
   emit(event: FakeEvent): void {
-    const { name, data } = event;
     this.#checkEvent(event);
-    const now = Date.now();
-    const timestamp = { seconds: Math.floor(now / 1000), microseconds: now % 1000 * 1000 };
-    const body = data === undefined ? { timestamp, event: name } : { timestamp, event: name, data };
-    const bytes = asciiBytes(`${qemuTextOf(body)}\r\n`);
-    this.#current?.sendEvent(new EventName(name), { kind: "event", bytes, name });
+    this.#service.sendEvent(new EventName(event.name), eventOf(event, Date.now() / 1000));
   }
 
   #checkEvent({ name, data }: FakeEvent): void {
@@ -210,17 +186,7 @@ export class FakeQemu implements AsyncDisposable {
    * @throws what a function of `replies` has thrown
    */
   async close(): Promise<void> {
-    this.#stop.abort();
-    await this.#end();
-    await this.#accepting;
-    await this.#serving;
-    await this.#lane;
-    await Promise.all(this.#beside);
-    this.#remove();
-    this.#remove = () => {};
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure !== undefined) throw failure.error;
+    await this.#server.close();
   }
 
   /** Ends it, as {@linkcode close} does. */
@@ -228,135 +194,13 @@ export class FakeQemu implements AsyncDisposable {
     await this.close();
   }
 
-  async #listen(listen: string | false | undefined): Promise<void> {
-    if (listen === false) return;
-    let address: Address;
-    if (listen === undefined) {
-      const place = temporaryAddress();
-      this.#remove = place.remove;
-      address = place.address;
-    } else address = parseAddress(listen);
-    this.#server = await listenSocket(address);
-    this.#accepting = this.#accept(this.#server).catch((error) => this.#fail(error));
+  async #listen({ listen }: FakeQemuOptions): Promise<void> {
+    if (listen !== false) await this.#server.listen(listen);
   }
 
-  async #accept(server: ServerSocket): Promise<void> {
-    for (let socket = await server.accept(); socket; socket = await server.accept()) {
-      this.#arrived(socket);
-    }
-  }
-
-  #arrived(socket: ClientSocket): void {
-    if (this.#hasEnded) return socket.close();
-    this.#waiting.push(socket);
-    if (this.#waiting.length === 1 && this.#current === undefined) {
-      this.#serving = this.#serving.then(() => this.#serve()).catch((error) => this.#fail(error));
-    }
-  }
-
-  /** Serves the clients that wait, one after the other. */
-  async #serve(): Promise<void> {
-    for (let socket = this.#waiting.shift(); socket; socket = this.#waiting.shift()) {
-      this.#connections++;
-      const connection = new FakeConnection(
-        socket,
-        this.#connections,
-        (pending) => this.#take(pending),
-      );
-      this.#current = connection;
-      await connection.serve(this.#greeting);
-      this.#current = undefined;
-    }
-  }
-
-  /** Runs a command after those before it, or at once if it is out of band. */
-  #take(pending: PendingCommand): void {
-    const { command } = pending;
+  #note(command: Command): void {
+    const { name, oob } = command;
     const args = parseExact(argumentsText(command)) as Record<string, unknown>;
-    this.received.push({ name: command.name, arguments: args, oob: command.oob });
-    const run = (): Promise<void> => this.#run(pending).catch((error) => this.#fail(error));
-    if (!command.oob) {
-      this.#lane = this.#lane.then(run);
-      return;
-    }
-    const running = run().finally(() => this.#beside.delete(running));
-    this.#beside.add(running);
+    this.received.push({ name, arguments: args, oob });
   }
-
-  async #run({ command, connection, reply, abandon }: PendingCommand): Promise<void> {
-    // QEMU drops the waiting commands of a client that has left.
-    if (connection.isClosed) return abandon();
-    const plain = await this.#answerer.answer(command);
-    const answer = withFaults(plain, this.#faults.next(command.name));
-    if (answer.delay > 0) await passed(answer.delay, this.#stop.signal);
-    if (this.#stop.signal.aborted) return abandon();
-    for (const event of answer.before) this.emit(event);
-    const { end } = answer;
-    switch (end.kind) {
-      case "none":
-        reply(answer.reply);
-        break;
-      case "silent":
-        abandon();
-        break;
-      case "drop":
-        abandon();
-        await connection.finish();
-        break;
-      case "cut":
-        connection.cutAfter(end.bytes);
-        reply(answer.reply);
-        await connection.finish();
-        break;
-      case "restart":
-        abandon();
-        await this.#restart();
-        break;
-      case "quit":
-        reply(answer.reply);
-        await connection.finish();
-        await this.#end();
-    }
-    for (const event of answer.after) this.emit(event);
-  }
-
-  /** Ends all connections, and listens again at the same address. */
-  async #restart(): Promise<void> {
-    this.#closeConnections();
-    if (this.#server === undefined) return;
-    const { address } = this.#server;
-    await this.#server.close();
-    await this.#accepting;
-    if (this.#hasEnded) return;
-    this.#server = await listenSocket(address);
-    this.#accepting = this.#accept(this.#server).catch((error) => this.#fail(error));
-  }
-
-  /** Ends all connections, and listens no more. */
-  async #end(): Promise<void> {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.#closeConnections();
-    await this.#server?.close();
-  }
-
-  #closeConnections(): void {
-    for (const socket of this.#waiting.splice(0)) socket.close();
-    this.#current?.close();
-  }
-
-  /** Ends with an error, which {@linkcode close} throws. */
-  async #fail(error: unknown): Promise<void> {
-    this.#failure ??= { error };
-    await this.#end();
-  }
-}
-
-/** Waits for some milliseconds, or until a signal. */
-async function passed(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve());
-  await promise;
-  clearTimeout(timer);
 }

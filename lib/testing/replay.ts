@@ -9,16 +9,16 @@ import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { errorReply, returnReply } from "../wire/reply.ts";
-import { valueReply } from "./answer.ts";
+import { eventOf, plainAnswer, valueReply, withFaults } from "./answer.ts";
 import { emptiestValue } from "./emptiest.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { type Fault, FaultPlan } from "./fault.ts";
-import { sendFaulty } from "./faulty_reply.ts";
 import { type Play, PlayError, type PlaySchema, type PlaySession } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
 import { respelt } from "./respelt.ts";
 import { SchemaCheck } from "./schema_check.ts";
+import { LateAnswers } from "./sent_answer.ts";
 
 /** Settings of a replay. */
 export interface ReplayOptions extends Omit<PlayerOptions, "mark" | "clock"> {
@@ -35,6 +35,13 @@ interface Checked {
   readonly source: unknown;
   readonly schema: Introspection;
   readonly check: SchemaCheck;
+}
+
+/** One connection. */
+interface Playing {
+  readonly player: Player;
+  readonly number: number;
+  readonly late: LateAnswers;
 }
 
 /** The QEMU of a play. */
@@ -80,10 +87,21 @@ export class Replay {
       event: (event) => connection.sendEvent(new EventName(event.name), event),
       close: () => void connection.finish(),
     });
+    const { clock } = this.#options;
+    const restart = (): Promise<void> => {
+      this.closeConnections();
+      return Promise.resolve();
+    };
+    const late = new LateAnswers({
+      emit: (event) =>
+        connection.sendEvent(new EventName(event.name), eventOf(event, clock.timeOfDay())),
+      restart,
+      end: restart,
+    }, (seconds, run) => clock.after(seconds, run));
     const connection: FakeConnection = new FakeConnection(
       socket,
       number,
-      (pending) => this.#run(pending, player, number),
+      (pending) => this.#run(pending, { player, number, late }),
       { dialect: session.dialect, ready: () => player.begin() },
     );
     this.#open.add(connection);
@@ -92,11 +110,12 @@ export class Replay {
     } finally {
       player.end();
       this.#open.delete(connection);
+      await late.end();
     }
   }
 
   /** Closes all connections. */
-  close(): void {
+  closeConnections(): void {
     for (const connection of this.#open) connection.close();
   }
 
@@ -111,21 +130,16 @@ export class Replay {
     return chosen[Math.min(count, chosen.length - 1)]!;
   }
 
-  #run(pending: PendingCommand, player: Player, number: number): void {
+  #run(pending: PendingCommand, playing: Playing): void {
     const { command } = pending;
     const actions = this.#faults.next(command.name);
-    if (actions.length === 0) return this.#answer(command, pending.reply, player, number);
-    const { clock } = this.#options;
-    const qemu = {
-      after: (seconds: number, run: () => void) => void clock.after(seconds, run),
-      timeOfDay: () => clock.timeOfDay(),
-      restart: () => this.close(),
+    const reply = actions.length === 0 ? pending.reply : (reply: Reply): void => {
+      playing.late.send(pending, withFaults(plainAnswer(reply), actions));
     };
-    const reply = (reply: Reply): void => sendFaulty(pending, reply, actions, qemu);
-    this.#answer(command, reply, player, number);
+    this.#answer(command, reply, playing);
   }
 
-  #answer(command: Command, reply: (reply: Reply) => void, player: Player, number: number): void {
+  #answer(command: Command, reply: (reply: Reply) => void, { player, number }: Playing): void {
     const error = this.#checked?.check.error(command);
     if (error !== undefined) return reply(errorReply(error.errorClass, error.desc));
     const unexpected = player.take(command, reply);
