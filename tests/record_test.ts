@@ -7,46 +7,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readHeader, readRecordingLine } from "../lib/observe/recording_reader.ts";
 import { TestClient } from "./support/client.ts";
-import { within } from "./support/deadline.ts";
 import { emptyReturn, eventLine, FakeQemu } from "./support/fake_qemu.ts";
-import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
-import { kill, programCommand, runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
-
-/** A running `qmpmux record`. */
-interface RunningRecord extends AsyncDisposable {
-  readonly told: Lines;
-  readonly ended: Promise<Deno.CommandStatus>;
-  stop(signal: Deno.Signal): void;
-}
-
-/** Starts it; resolves when the header has been written. */
-async function startRecord(
-  place: string,
-  args: readonly string[],
-  under: readonly string[] = [],
-): Promise<RunningRecord> {
-  const [program, first] = programCommand();
-  const [command, ...rest] = [...under, program, ...first];
-  const child = new Deno.Command(command!, {
-    args: [...rest, "record", "--control", `${place}/control`, ...args],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const told = new Lines(child.stderr);
-  await told.until(/record: recording to /);
-  return {
-    told,
-    ended: child.status,
-    stop: (signal) => child.kill(signal),
-    async [Symbol.asyncDispose](): Promise<void> {
-      kill(child);
-      await child.status;
-      await told.rest();
-    },
-  };
-}
+import { runQmpmux, startQmpmux, type TestQmpmux } from "./support/qmpmux.ts";
+import { contains, startRecord } from "./support/record.ts";
 
 function serve(place: string, qemu: string): Promise<TestQmpmux> {
   return startQmpmux(
@@ -64,16 +28,6 @@ function startFake(place: string): FakeQemu {
       return event && `${eventLine(event)}${emptyReturn(command)}`;
     },
   });
-}
-
-/** Resolves when a file has a text. */
-async function contains(path: string, text: string): Promise<void> {
-  using watcher = Deno.watchFs(path);
-  const written = async (): Promise<void> => {
-    if (Deno.readTextFileSync(path).includes(text)) return;
-    for await (const _ of watcher) if (Deno.readTextFileSync(path).includes(text)) return;
-  };
-  await within(`${text} in ${path}`, written());
 }
 
 /** Returns the lines of a file, all of which must be whole and well-formed. */

@@ -6,59 +6,14 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { TestClient, undated } from "./support/client.ts";
-import { Lines } from "./support/lines.ts";
 import { MadeRecording } from "./support/made_recording.ts";
 import { memoryFilesOf, PassingClient } from "./support/passing.ts";
 import { makePlace } from "./support/place.ts";
-import { programCommand, runQmpmux } from "./support/qmpmux.ts";
+import { runQmpmux } from "./support/qmpmux.ts";
+import { play } from "./support/replay.ts";
 
 const GREETING =
   '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}';
-
-/** A running replay. */
-interface Playing extends AsyncDisposable {
-  readonly path: string;
-  readonly log: Lines;
-  readonly pid: number;
-  /** Ends it; returns its exit status. */
-  stop(): Promise<number>;
-}
-
-/** Plays a text, at `s` in a new directory. */
-async function play(text: string, ...args: string[]): Promise<Playing> {
-  const place = makePlace();
-  Deno.writeTextFileSync(`${place.path}/file`, text);
-  const listen = args.includes("--listen") ? [] : ["--listen", `${place.path}/s`];
-  const [command, first] = programCommand();
-  const rest = args.map((arg) => arg.replace("DIR", place.path));
-  const child = new Deno.Command(command, {
-    args: [...first, "replay", `${place.path}/file`, ...listen, ...rest],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = new Lines(child.stderr);
-  const count = Math.max(1, args.filter((arg) => arg === "--listen").length);
-  for (let heard = 0; heard < count; heard++) await log.until(/: listening on /);
-  let isStopped = false;
-  const stop = async (): Promise<number> => {
-    if (!isStopped) child.kill("SIGTERM");
-    isStopped = true;
-    const { code } = await child.status;
-    return code;
-  };
-  return {
-    path: place.path,
-    log,
-    pid: child.pid,
-    stop,
-    async [Symbol.asyncDispose](): Promise<void> {
-      await stop();
-      await log.rest();
-      place[Symbol.dispose]();
-    },
-  };
-}
 
 /** Returns a recording of two clients. */
 function made(): MadeRecording {
