@@ -20,6 +20,7 @@ const RUN: Readonly<Record<SubcommandName, (given: Given) => ExitStatus | Promis
   exec: async (given) => (await import("./lib/cli/exec.ts")).runExec(given),
   events: async (given) => (await import("./lib/cli/events.ts")).runEvents(given),
   wait: async (given) => (await import("./lib/cli/wait.ts")).runWait(given),
+  shell: async (given) => (await import("./lib/cli/shell/shell.ts")).runShell(given),
   types: async (given) => (await import("./lib/cli/types.ts")).runTypes(given),
   tap: async (given) => (await import("./lib/cli/tap.ts")).runTap(given),
   record: async (given) => (await import("./lib/cli/record.ts")).runRecord(given),

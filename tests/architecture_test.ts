@@ -496,8 +496,9 @@ interface SourceFile {
 
 const files = FLOORS.flatMap((floor) => [...filesOf(floor)]);
 
-function* filesOf(floor: Floor): Generator<SourceFile> {
-  const directory = new URL(`lib/${floor}/`, ROOT);
+/** Yields the files of a floor, with those in its rooms. */
+function* filesOf(floor: Floor, room = ""): Generator<SourceFile> {
+  const directory = new URL(`lib/${floor}/${room}`, ROOT);
   let entries: Deno.DirEntry[];
   try {
     entries = [...Deno.readDirSync(directory)];
@@ -505,7 +506,11 @@ function* filesOf(floor: Floor): Generator<SourceFile> {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
-  for (const { name: file } of entries) {
+  for (const { name: file, isDirectory } of entries) {
+    if (isDirectory) {
+      yield* filesOf(floor, `${room}${file}/`);
+      continue;
+    }
     const url = new URL(file, directory);
     const source = uncommented(Deno.readTextFileSync(url));
     const code = source.replace(/"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, '""');
@@ -515,7 +520,14 @@ function* filesOf(floor: Floor): Generator<SourceFile> {
     const loads = [...source.matchAll(/^(?:im|ex)port (?!type )[^;]*? from "(\.[^"]+)"/gm)].map(
       nameOf,
     );
-    yield { name: `${floor}/${file.replace(/\.ts$/, "")}`, floor, source, code, imports, loads };
+    yield {
+      name: `${floor}/${room}${file.replace(/\.ts$/, "")}`,
+      floor,
+      source,
+      code,
+      imports,
+      loads,
+    };
   }
 }
 

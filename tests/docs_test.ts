@@ -10,6 +10,8 @@
  *                       of `…`, what it must print later
  *     console fails     its last command ends with another status than 0
  *     console MARK      cannot run here: ELSEWHERE names where each of its commands runs
+ *     session           the shell on a terminal: a command that starts it, then its prompts with what is
+ *                       typed behind them, and what it shows
  *     toml              a configuration file, or a part of one; a first line `# /path` names it
  *     ini               a unit, a drop-in, or the content of /etc/default/qmpmux-NAME
  *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` sends,
@@ -44,9 +46,22 @@ import { startQmpmux } from "./support/qmpmux.ts";
 import { type Running, Sandbox } from "./support/sandbox.ts";
 
 const WITHOUT = (Deno.env.get("QMPMUX_TESTS_WITHOUT") ?? "").split(",");
-const WITHOUT_PROGRAMS = ["qemu", "socat", "curl"].some((name) => WITHOUT.includes(name));
+const WITHOUT_PROGRAMS = ["qemu", "socat", "curl", "python3"].some((name) =>
+  WITHOUT.includes(name)
+);
 
-const KINDS = ["console", "toml", "ini", "qmp", "ts", "xml", "dockerfile", "tmpfiles", "text"];
+const KINDS = [
+  "console",
+  "session",
+  "toml",
+  "ini",
+  "qmp",
+  "ts",
+  "xml",
+  "dockerfile",
+  "tmpfiles",
+  "text",
+];
 const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 
 /** The reason why a block of commands may not run here. */
@@ -178,6 +193,7 @@ async function play(document: string): Promise<void> {
   for (const block of blocks) {
     const [, path] = /^# (\/etc\/\S+)$/.exec(block.lines[0] ?? "") ?? [];
     if (path !== undefined) sandbox.write(path, `${block.lines.join("\n")}\n`);
+    if (block.kind === "session") await useShell(sandbox, block);
     if (block.kind !== "console" || hasMark(block)) continue;
     const commands = commandsOf(block);
     if (block.marks.includes("stays")) {
@@ -251,6 +267,30 @@ async function converse(sandbox: Sandbox, block: Block, { command, output }: Sho
   }
   assertEquals(await running.finish(), 0, placeOf(block));
   assertEquals(await running.lines.rest(), [], placeOf(block));
+}
+
+/** A prompt of the shell, and what is typed behind it. */
+const PROMPT = /^(?:qmp|hmp|\d+)>(?: (.*))?$/;
+
+/** Plays a session of the shell: types what stands behind the prompts, and compares the screen at the end. */
+async function useShell(sandbox: Sandbox, block: Block): Promise<void> {
+  const [first, ...shown] = block.lines;
+  await using terminal = sandbox.onTerminal(first!.replace("$ ", ""));
+  const promptsOf = (lines: readonly string[]): readonly string[] =>
+    lines.filter((line) => PROMPT.test(line));
+  for (const [index, prompt] of promptsOf(shown).entries()) {
+    await terminal.until(
+      `prompt ${index + 1}`,
+      (lines) => promptsOf(lines).length > index && /^\w+>$/.test(lines.at(-1)!),
+    );
+    await terminal.type(`${PROMPT.exec(prompt)![1] ?? ""}\r`);
+  }
+  const count = promptsOf(shown).length;
+  await terminal.until("the last prompt", (lines) => promptsOf(lines).length > count);
+  await terminal.type("\x04");
+  assertEquals(await terminal.ended(), 0, placeOf(block));
+  const lines = terminal.lines.slice(0, -1).map((line) => sandbox.outside(line));
+  if (!areLines(lines, shown)) assertEquals(lines.map(settled), shown.map(settled), placeOf(block));
 }
 
 async function compare(sandbox: Sandbox, block: Block, shown: Shown, last: boolean): Promise<void> {

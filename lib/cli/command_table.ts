@@ -72,8 +72,8 @@ function settingFlags<Other extends string>(
 /** The names of the subcommands; the table below has exactly these. */
 // deno-fmt-ignore
 const NAMES = [
-  "serve", "check", "can", "exec", "events", "wait", "types", "tap", "record", "show", "replay", "status", "clients",
-  "kick", "reload", "help", "version", "completion",
+  "serve", "check", "can", "exec", "events", "wait", "shell", "types", "tap", "record", "show", "replay", "status",
+  "clients", "kick", "reload", "help", "version", "completion",
 ] as const;
 
 /** The subcommands, in the order in which they are documented. */

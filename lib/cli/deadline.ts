@@ -14,7 +14,7 @@ import {
   ProtocolError,
   QmpError,
 } from "../client/errors.ts";
-import type { AttemptOptions } from "../client/options.ts";
+import type { AttemptOptions, ConnectOptions } from "../client/options.ts";
 import { connect, type Qmp } from "../client/qmp.ts";
 import { type Given, secondsOf, socketOf } from "./flags.ts";
 import { type Connected, connectedTo, holderText } from "../platform/monitor_holder.ts";
@@ -100,10 +100,14 @@ export async function inSession<T>(
   throw new Failure(lateStatus, `${command}: ${isOpen ? late() : reason()}`);
 }
 
-/** Connects and negotiates, without enabling capabilities; @throws Failure */
-async function opened(address: Address, greeted: () => void): Promise<Qmp> {
+/** Connects and negotiates, without enabling capabilities; @throws Failure, or TimeoutError of the options */
+export async function opened(
+  address: Address,
+  greeted: () => void,
+  more: ConnectOptions = {},
+): Promise<Qmp> {
   const text = addressText(address);
-  const options: AttemptOptions = { timeout: Infinity, greeted };
+  const options: AttemptOptions = { timeout: Infinity, greeted, ...more };
   try {
     return await connect(text, options);
   } catch (error) {

@@ -12,6 +12,7 @@ import { shortened } from "../wire/shortened.ts";
 import { isFile } from "../policy/address.ts";
 import { hasWildcard } from "../policy/glob.ts";
 import { UsageError } from "../policy/usage_error.ts";
+import { argumentsFrom, isJson, WordError } from "./argument_words.ts";
 import { attemptOf, inSession, unanswered } from "./deadline.ts";
 import type { Given } from "./flags.ts";
 import { replyTo, valueOf } from "./replies.ts";
@@ -116,17 +117,12 @@ export function readArguments(words: readonly string[], command = "exec"): strin
     }
     return first;
   }
-  const tree: Tree = new Map();
-  for (const word of words) {
-    const [, path, value] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
-    if (path === undefined || value === undefined) {
-      throw new UsageError(
-        `${command}: invalid argument ${word}: expected key=value, or one JSON object`,
-      );
-    }
-    plant(tree, path.split("."), isJson(value) ? value : JSON.stringify(value), word, command);
+  try {
+    return argumentsFrom(words);
+  } catch (error) {
+    if (!(error instanceof WordError)) throw error;
+    throw new UsageError(`${command}: ${error.message}`);
   }
-  return spell(tree);
 }
 
 /** Returns the arguments in a file, on one line. */
@@ -144,43 +140,4 @@ function argumentsIn(path: string, command: string): string {
   throw new UsageError(
     `${command}: ${path}: ${read.wrong}; expected one JSON object with the arguments`,
   );
-}
-
-/** The members of an object, by name; a value is JSON text. */
-type Tree = Map<string, string | Tree>;
-
-function plant(
-  tree: Tree,
-  [key, ...path]: string[],
-  value: string,
-  word: string,
-  command: string,
-): void {
-  const there = tree.get(key!);
-  if (path.length === 0 && there === undefined) return void tree.set(key!, value);
-  if (path.length === 0 || typeof there === "string") {
-    throw new UsageError(
-      `${command}: ${word} sets a value that another argument sets too; remove one`,
-    );
-  }
-  const branch: Tree = there ?? new Map();
-  tree.set(key!, branch);
-  plant(branch, path, value, word, command);
-}
-
-function spell(tree: Tree): string {
-  const members = [...tree].map(([key, value]) =>
-    `${JSON.stringify(key)}:${typeof value === "string" ? value : spell(value)}`
-  );
-  return `{${members.join(",")}}`;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
 }

@@ -117,6 +117,25 @@ export const MONITOR_COMMANDS = {
       timeout: TIMEOUT,
     },
   },
+  shell: {
+    summary: "type commands by hand, or run those on stdin",
+    usage: ["[--socket ADDR] [--keep-going]"],
+    about: [
+      "Reads commands as exec takes them, COMMAND key=value..., and prints the values. On a terminal it " +
+      "completes commands, arguments and values with Tab, shows events as they come, and keeps a " +
+      "history. The line \\help lists its own commands.",
+      "If stdin is not a terminal, runs the lines on stdin, prints each value as JSON on a line, and " +
+      "stops at the first error.",
+    ],
+    flags: {
+      socket: socketFlag("the monitor to connect to"),
+      "keep-going": { help: "without a terminal: go on after an error" },
+    },
+    notes: [
+      "Exit status of the first error, without a terminal: 1: QEMU returned an error; 64: a line is " +
+      "malformed; 77: a role refuses a command.",
+    ],
+  },
   types: {
     summary: "print the types of QEMU's commands and events for TypeScript",
     usage: ["[--socket ADDR] [--timeout S]", "--schema FILE"],

@@ -5,6 +5,7 @@
  */
 
 import { QmpError } from "../client/errors.ts";
+import type { ExecuteOptions } from "../client/options.ts";
 import type { Qmp } from "../client/qmp.ts";
 import { Failure } from "../platform/failure.ts";
 import { readJsonObject } from "../wire/json_text.ts";
@@ -31,10 +32,15 @@ export type SessionReply = { readonly value: string } | ErrorReply;
  * @param args the arguments as JSON text
  * @throws Failure if the reply is not JSON; the errors of the client, except QmpError
  */
-export async function replyTo(qmp: Qmp, name: string, args?: string): Promise<SessionReply> {
+export async function replyTo(
+  qmp: Qmp,
+  name: string,
+  args?: string,
+  options?: ExecuteOptions,
+): Promise<SessionReply> {
   let text: string;
   try {
-    text = await qmp.executeText(name, args);
+    text = await qmp.executeText(name, args, options);
   } catch (error) {
     // It is QEMU's error, found before the command was sent.
     if (error instanceof SyntaxError) return { errorClass: "GenericError", desc: error.message };

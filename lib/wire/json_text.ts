@@ -109,7 +109,7 @@ function spansOf(source: string): Span[] | undefined {
 }
 
 /** Returns the end, exclusive, of a string, or of the text if the string is not closed. */
-function stringEnd(source: string, from: number): number {
+export function stringEnd(source: string, from: number): number {
   for (let at = from + 1;;) {
     const quote = source.indexOf('"', at);
     if (quote < 0) return source.length;

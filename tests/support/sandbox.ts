@@ -12,6 +12,7 @@ import { within } from "./deadline.ts";
 import { Lines } from "./lines.ts";
 import { appears, makePlace } from "./place.ts";
 import { kill, programCommand } from "./qmpmux.ts";
+import { TestTerminal } from "./terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const DECODER = new TextDecoder();
@@ -126,6 +127,16 @@ export class Sandbox implements Disposable {
     };
   }
 
+  /** Starts a command on a terminal. */
+  onTerminal(command: string): TestTerminal {
+    const [cwd, env] = [this.#home, this.#environment()];
+    return new TestTerminal(["bash", "-c", `exec ${this.inside(command)}`], {
+      columns: 120,
+      cwd,
+      env,
+    });
+  }
+
   /** Resolves when a process listens on a path that a document names. */
   async listens(path: string): Promise<void> {
     await within(`credentials to listen at ${path}`, appears(this.at(path)));
@@ -146,15 +157,18 @@ export class Sandbox implements Disposable {
     }
   }
 
-  #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {
+  #environment(): Record<string, string> {
     // Coverage of the programs in the sandbox is measured elsewhere.
     const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();
-    const path = `${this.#place.path}/bin:${env["PATH"]}`;
+    return { ...env, PATH: `${this.#place.path}/bin:${env["PATH"]}`, NO_COLOR: "1" };
+  }
+
+  #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {
     return new Deno.Command("bash", {
       args: ["-c", `exec 2>&1\n${command}`],
       cwd: command.replace(/^exec /, "").startsWith("tools/") ? ROOT : this.#home,
       clearEnv: true,
-      env: { ...env, PATH: path, NO_COLOR: "1" },
+      env: this.#environment(),
       stdin,
       stdout: "piped",
       stderr: "null",

@@ -36,7 +36,7 @@ const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ["LISTEN_PID", "The process that the sockets were passed to."],
   ["LISTEN_FDNAMES", "The names of the passed sockets, as in `fd:<NAME>`."],
   ["JOURNAL_STREAM", "If it is set, the default of `--log-format` is `journal`."],
-  ["NO_COLOR", "If it is not empty, qmpmux show prints no colors on a terminal."],
+  ["NO_COLOR", "If it is not empty, show and shell print no colors on a terminal."],
   ["QMPMUX_COMMIT", "The commit that `--version` prints; set in the compiled program."],
 ];
 
