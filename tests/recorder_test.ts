@@ -15,7 +15,7 @@ import { FakeLog } from "./support/fake_log.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
-import { Stage } from "./support/stage.ts";
+import { Stage, type StageClient } from "./support/stage.ts";
 
 type Line = Record<string, unknown>;
 
@@ -240,6 +240,45 @@ Deno.test("DiskFiles.turn() does not rename a file of another kind", () => {
   files.close();
 });
 
+Deno.test("DiskFiles removes the part of a line that a killed process has left", () => {
+  const lines = `{"${"x".repeat(100_000)}":1}\n{"t":1}\n`;
+  for (
+    const [there, kept] of [
+      [lines, lines],
+      [`${lines}{"t":`, lines],
+      [`${lines}{"${"x".repeat(200_000)}`, lines],
+      [`{"t":1}\n\n{`, `{"t":1}\n\n`],
+    ] as const
+  ) {
+    using place = makePlace();
+    const path = `${place.path}/file`;
+    Deno.writeTextFileSync(path, there);
+    new DiskFiles(path, "{", 1).close();
+    assertEquals(Deno.readTextFileSync(`${path}.1`), kept);
+    assertEquals(Deno.readTextFileSync(path), "");
+  }
+});
+
+Deno.test("DiskFiles keeps no older file without lines", () => {
+  for (const text of ["", '{"qmpmux']) {
+    using place = makePlace();
+    const path = `${place.path}/file`;
+    Deno.writeTextFileSync(`${path}.1`, "older");
+    Deno.writeTextFileSync(path, text);
+    new DiskFiles(path, "{", 1).close();
+    assertEquals(Deno.readTextFileSync(`${path}.1`), "older");
+    assertEquals(Deno.readTextFileSync(path), "");
+    assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  }
+});
+
+Deno.test("DiskFiles tells of a symbolic link to nothing", () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  Deno.symlinkSync(`${place.path}/nothing`, path);
+  assertThrows(() => new DiskFiles(path, "{", 1), Failure, "it is a symbolic link to nothing");
+});
+
 /** Files in memory, which are written as the test allows. */
 class FakeFiles implements RotatedFile {
   readonly path = "file";
@@ -261,48 +300,70 @@ class FakeFiles implements RotatedFile {
   close(): void {}
 }
 
+/** A recorder of files in memory, and its clock. */
+class Recording {
+  readonly files = new FakeFiles();
+  readonly log = new FakeLog();
+  readonly stage = new Stage();
+  readonly recorder: Recorder;
+  failures = 0;
+  readonly #timers: (() => void)[] = [];
+
+  constructor(size: number, limit: number) {
+    const taps = new Taps();
+    this.recorder = new Recorder(this.files, { size, older: 1 }, {
+      taps,
+      clock: {
+        now: () => 0,
+        timeOfDay: () => 1,
+        after: (_, run) => (this.#timers.push(run), () => {}),
+      },
+      log: this.log,
+      version: "1.2.3",
+      vm: "vm1",
+      libc: undefined,
+      failed: () => this.failures++,
+      broken: (error) => {
+        throw error;
+      },
+    }, limit);
+    taps.join(this.stage.mux.traffic);
+    this.stage.qemuReady();
+    this.recorder.start();
+  }
+
+  /** Lets a client run a command, which makes four lines. */
+  ask(client: StageClient, id: string): void {
+    client.say(`{"execute":"stop","id":"${id}"}`);
+    const [sent] = this.stage.qemu.take();
+    this.stage.qemuSays(`{"return": {}, "id": ${JSON.parse(sent!).id}}`);
+    assertEquals(client.peer.take().length, 1);
+  }
+
+  /** Runs the timers that are due, once, and what follows. */
+  async settled(): Promise<void> {
+    for (const run of this.#timers.splice(0)) run();
+    for (let turn = 0; turn < 20; turn++) await undefined;
+  }
+}
+
 Deno.test("Recorder counts lines beyond its queue, and writes the others when it can again", async () => {
-  const [files, log, taps, stage] = [new FakeFiles(), new FakeLog(), new Taps(), new Stage()];
-  const timers: (() => void)[] = [];
-  let failures = 0;
-  const recorder = new Recorder(files, { size: 1 << 20, older: 1 }, {
-    taps,
-    clock: { now: () => 0, timeOfDay: () => 1, after: (_, run) => (timers.push(run), () => {}) },
-    log,
-    version: "1.2.3",
-    vm: "vm1",
-    libc: undefined,
-    failed: () => failures++,
-    broken: (error) => {
-      throw error;
-    },
-  }, 10_000);
-  taps.join(stage.mux.traffic);
-  stage.qemuReady();
-  recorder.start();
+  const recording = new Recording(1 << 20, 10_000);
+  const { files, log, stage, recorder } = recording;
   const client = stage.ready("client");
   files.wrong = "No space left";
-  const ask = (id: string): void => {
-    client.say(`{"execute":"stop","id":"${id}"}`);
-    const [sent] = stage.qemu.take();
-    stage.qemuSays(`{"return": {}, "id": ${JSON.parse(sent!).id}}`);
-    assertEquals(client.peer.take().length, 1);
-  };
-  const settled = async (): Promise<void> => {
-    for (const run of timers.splice(0)) run();
-    for (let turn = 0; turn < 20; turn++) await undefined;
-  };
-  for (let count = 0; count < 40; count++) ask(`${count}${"x".repeat(100)}`);
-  await settled();
+  for (let count = 0; count < 40; count++) recording.ask(client, `${count}${"x".repeat(100)}`);
+  await recording.settled();
   assertEquals(log.take(), [
     "recording to file",
     "record file cannot be written: more than 10000 bytes wait to be written",
   ]);
-  assert(failures > 40);
+  assert(recording.failures > 40);
   files.wrong = undefined;
-  await settled();
+  await recording.settled();
+  await recording.settled();
   assertMatch(log.take().join(), /^record file can be written again; \d+ lines were lost$/);
-  ask("last");
+  recording.ask(client, "last");
   await recorder.close();
   assertEquals(log.take(), []);
   const lines = checked(files.texts.join(""));
@@ -313,4 +374,58 @@ Deno.test("Recorder counts lines beyond its queue, and writes the others when it
     2 + 4 * 40 - kinds(lines.slice(0, gap)).filter((kind) => / (command|reply)$/.test(kind)).length,
   );
   assertMatch(JSON.stringify(lines[gap + 1]), /last/);
+});
+
+Deno.test("Recorder tells once of more lines than can be written, while they come again and again", async () => {
+  const recording = new Recording(1 << 20, 10_000);
+  const { log, stage, recorder } = recording;
+  const client = stage.ready("client");
+  await recording.settled();
+  assertEquals(log.take(), ["recording to file"]);
+  for (let flood = 0; flood < 5; flood++) {
+    for (let count = 0; count < 40; count++) recording.ask(client, "x".repeat(100));
+    await recording.settled();
+  }
+  assertEquals(log.take(), [
+    "record file cannot be written: more than 10000 bytes wait to be written",
+  ]);
+  await recording.settled();
+  await recording.settled();
+  assertMatch(log.take().join(), /^record file can be written again; [1-9]\d* lines were lost$/);
+  await recorder.close();
+});
+
+Deno.test("Recorder begins another file in time while more lines come than can be written", async () => {
+  const recording = new Recording(20_000, 10_000);
+  const { files, stage, recorder } = recording;
+  const client = stage.ready("client");
+  for (let flood = 0; flood < 20; flood++) {
+    for (let count = 0; count < 40; count++) recording.ask(client, "x".repeat(100));
+    await recording.settled();
+  }
+  await recorder.close();
+  assert(recording.failures > 0);
+  assert(files.texts.length > 5, `${files.texts.length}`);
+  for (const text of files.texts) {
+    assert(text.length < 21_000, `${text.length}`);
+    assertEquals(kinds(checked(text).slice(1, 3)), ["qemu greeting", "client connect"]);
+  }
+});
+
+Deno.test("Recorder writes no more beginnings than messages, however small the files are to be", async () => {
+  const recording = new Recording(1, 1 << 20);
+  const { files, stage, recorder } = recording;
+  const clients = Array.from({ length: 50 }, (_, number) => stage.ready(`client${number}`));
+  for (let count = 0; count < 10; count++) await recording.settled();
+  const before = files.texts.length;
+  for (let count = 0; count < 200; count++) {
+    recording.ask(clients[count % 50]!, "x".repeat(100));
+    await recording.settled();
+  }
+  await recorder.close();
+  assert(files.texts.length - before > 2, `${files.texts.length}`);
+  for (const text of files.texts.slice(before, -1)) {
+    const end = text.search(/^.*"kind":"(?:command|reply)"/m);
+    assert(end > 0 && end <= text.length / 2, `${end} of ${text.length}`);
+  }
 });

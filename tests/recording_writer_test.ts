@@ -38,9 +38,10 @@ class Page implements LineSink {
     return this.#lines;
   }
 
-  begin(): void {
+  begin(header: string): void {
     this.isFull = false;
     this.#lines = [];
+    this.write(header);
   }
 
   write(line: string): boolean {

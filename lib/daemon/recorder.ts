@@ -25,8 +25,11 @@ const QUEUE_LIMIT = 8 << 20;
 /** The most bytes of a write. */
 const WRITE_LIMIT = 1 << 18;
 
-/** The seconds from a failed write to the next attempt. */
+/** The seconds from a failed write to the next attempt, and from the last failure to the news that all is well. */
 const RETRY_SECONDS = 1;
+
+/** The part of the limit that the beginning of a file may exceed it by. */
+const BEGINNING_SHARE = 0.5;
 
 /** The time to write the last lines at exit. */
 const FAREWELL_MS = 2000;
@@ -154,12 +157,20 @@ class RecordedLines implements LineSink {
   #queued = 0;
   /** The bytes in the present file, including those that wait. */
   #length = 0;
+  /** The bytes with which the present file begins; `undefined` while they are written. */
+  #head: number | undefined = 0;
   #hasBegun = false;
   #isMoved = false;
   #writing: Promise<void> | undefined;
-  #retry: (() => void) | undefined;
   #isClosed = false;
+  /** Whether the last write has failed. */
+  #isBroken = false;
+  /** Whether the log has told of a failure, and not yet of its end. */
   #isFailing = false;
+  /** Whether nothing has failed since the last look. */
+  #isCalm = false;
+  /** Cancels the next look; `undefined` if none is due. */
+  #cancel: (() => void) | undefined;
   #lost = 0;
 
   constructor(
@@ -178,31 +189,45 @@ class RecordedLines implements LineSink {
     return this.#files.path;
   }
 
-  /** Whether another file begins with the next line. A header must have room in the queue. */
+  /**
+   * Whether another file begins with the next line. Beginnings may exceed the limit, so that a file does not
+   * grow while more lines come than can be written; and no file has more of its beginning than of the rest.
+   */
   get isFull(): boolean {
-    if (this.#queued > this.#limit / 2) return false;
-    return this.#isMoved || this.#length >= this.sizes.size;
+    if (this.#queued > this.#limit) return false;
+    return this.#isMoved || this.#length >= Math.max(this.sizes.size, 2 * (this.#head ?? 0));
   }
 
-  begin(): void {
+  begin(header: string): void {
     if (this.#hasBegun) this.#waiting.push({ isNew: true, lines: [] });
     this.#hasBegun = true;
     this.#isMoved = false;
     this.#length = 0;
+    this.#head = undefined;
+    this.#keep(header);
+  }
+
+  begun(): void {
+    this.#head = this.#length;
   }
 
   write(line: string): boolean {
-    const length = line.length + 1;
-    if (this.#queued + length > this.#limit || this.#isClosed) {
+    const limit = this.#limit * (this.#head === undefined ? 1 + BEGINNING_SHARE : 1);
+    if (this.#queued + line.length + 1 > limit || this.#isClosed) {
       this.#lost++;
       this.#fail(`more than ${this.#limit} bytes wait to be written`);
       return false;
     }
+    this.#keep(line);
+    return true;
+  }
+
+  #keep(line: string): void {
+    const length = line.length + 1;
     this.#waiting.at(-1)!.lines.push(line);
     this.#queued += length;
     this.#length += length;
-    if (this.#retry === undefined) this.#go();
-    return true;
+    if (!this.#isBroken) this.#go();
   }
 
   reopen(): void {
@@ -218,7 +243,7 @@ class RecordedLines implements LineSink {
     this.#go();
     if (this.#writing) await withTimeout(FAREWELL_MS, this.#writing, undefined);
     this.#isClosed = true;
-    this.#retry?.();
+    this.#cancel?.();
     this.#files.close();
     const waiting = this.#waiting.reduce((sum, { lines }) => sum + lines.length, 0);
     const lost = waiting + this.#lost;
@@ -244,6 +269,7 @@ class RecordedLines implements LineSink {
         else this.#waiting.shift();
       }
     } catch (error) {
+      this.#isBroken = true;
       if (!this.#isClosed) this.#fail((error as Error).message);
     } finally {
       this.#writing = undefined;
@@ -256,10 +282,10 @@ class RecordedLines implements LineSink {
     await this.#files.write(text);
     lines.splice(0, count);
     this.#queued -= text.length;
-    this.#recover();
+    this.#isBroken = false;
   }
 
-  /** Counts a failure; logs the first one, and retries a second later. */
+  /** Counts a failure; logs the first one. */
   #fail(reason: string): void {
     this.#deps.failed();
     if (this.#isClosed) return;
@@ -267,17 +293,25 @@ class RecordedLines implements LineSink {
       this.#deps.log.warn(`record ${this.path} cannot be written: ${reason}`);
     }
     this.#isFailing = true;
-    this.#retry ??= this.#deps.clock.after(RETRY_SECONDS, () => {
-      this.#retry = undefined;
-      this.#go();
-    });
+    this.#isCalm = false;
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    this.#cancel ??= this.#deps.clock.after(RETRY_SECONDS, () => this.#look());
+  }
+
+  /** Retries, until nothing has failed for a while. */
+  #look(): void {
+    this.#cancel = undefined;
+    if (this.#isCalm && !this.#isBroken) return this.#recover();
+    this.#isCalm = true;
+    this.#lookLater();
+    this.#go();
   }
 
   #recover(): void {
-    if (!this.#isFailing) return;
     this.#isFailing = false;
-    this.#retry?.();
-    this.#retry = undefined;
     const lost = this.#lost === 0 ? "no lines were lost" : `${this.#lost} lines were lost`;
     this.#lost = 0;
     this.#deps.log.info(`record ${this.path} can be written again; ${lost}`);

@@ -44,8 +44,10 @@ export interface RecordingOptions {
 export interface LineSink {
   /** Whether a new file, with a header of its own, begins with the next line. */
   readonly isFull?: boolean;
-  /** Begins a new file. */
-  begin?(): void;
+  /** Begins a new file with its header, and keeps that even if the queue is full. */
+  begin?(header: string): void;
+  /** Called when the lines with which a file begins are kept. */
+  begun?(): void;
   /** Keeps a line without its end; returns `false` if the queue is full. Never blocks. */
   write(line: string): boolean;
   /** Passes on the lines that were kept: no more come for a while. */
@@ -170,7 +172,6 @@ export class RecordingWriter {
     this.#file++;
     this.#lines = 0;
     this.#began = now;
-    this.#sink.begin?.();
     const [only] = this.#sources.size === 1 ? this.#sources.values() : [];
     const greeting = vm === undefined ? undefined : only?.greeting;
     const ago = this.#options.now() - now;
@@ -182,8 +183,9 @@ export class RecordingWriter {
       removed: keepsSecrets ? null : mark,
     };
     const text = greeting === undefined ? "null" : textOf(greeting);
-    this.#put(printable(`${JSON.stringify(header).slice(0, -1)},"greeting":${text}}`));
+    this.#putHeader(printable(`${JSON.stringify(header).slice(0, -1)},"greeting":${text}}`));
     for (const lines of this.#sources.values()) lines.begin(now);
+    this.#sink.begun?.();
   }
 
   /** Writes a line; returns its number in this file, or 0 if the queue was full. */
@@ -199,6 +201,14 @@ export class RecordingWriter {
   #drop(): 0 {
     this.#dropped++;
     return 0;
+  }
+
+  #putHeader(line: string): void {
+    if (this.#sink.begin === undefined) this.#put(line);
+    else {
+      this.#sink.begin(line);
+      this.#lines++;
+    }
   }
 
   #put(line: string): boolean {

@@ -12,6 +12,8 @@ import { directoryOf } from "./socket_file.ts";
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
+const LINE_FEED = 0x0a;
+
 /** The mode of a new file: only its owner may read it. */
 const MODE = 0o600;
 
@@ -52,6 +54,12 @@ export class DiskFiles implements RotatedFile {
       this.turn(older);
     } catch (error) {
       if (error instanceof Failure) throw error;
+      if (error instanceof Deno.errors.NotFound && infoOf(path) !== undefined) {
+        throw new Failure(
+          78,
+          `record ${path}: it is a symbolic link to nothing; remove it, or name another file`,
+        );
+      }
       if (error instanceof Deno.errors.NotFound) {
         const directory = directoryOf(path);
         throw new Failure(
@@ -74,17 +82,23 @@ export class DiskFiles implements RotatedFile {
   /** Begins a file; @throws Failure if another file has its name; Error if it cannot */
   turn(older: number): void {
     if (infoOf(this.path) !== undefined) {
-      this.#check();
-      for (let number = older - 1; number > 0; number--) {
-        if (infoOf(`${this.path}.${number}`) === undefined) continue;
-        Deno.renameSync(`${this.path}.${number}`, `${this.path}.${number + 1}`);
-      }
-      Deno.renameSync(this.path, `${this.path}.1`);
+      // An older file is worth more than one without lines, as an earlier process may leave on a full disk.
+      if (this.#mend() === 0) Deno.removeSync(this.path);
+      else this.#rename(older);
     }
     const file = Deno.openSync(this.path, { append: true, createNew: true, mode: MODE });
     this.#file?.close();
     this.#file = file;
     this.#length = 0;
+  }
+
+  /** Gives the present file the name of the newest older one, and each of those the next one. */
+  #rename(older: number): void {
+    for (let number = older - 1; number > 0; number--) {
+      if (infoOf(`${this.path}.${number}`) === undefined) continue;
+      Deno.renameSync(`${this.path}.${number}`, `${this.path}.${number + 1}`);
+    }
+    Deno.renameSync(this.path, `${this.path}.1`);
   }
 
   /** Appends lines. If that fails, nothing of them is left behind. */
@@ -105,20 +119,58 @@ export class DiskFiles implements RotatedFile {
     this.#file?.close();
   }
 
-  /** Checks that the file may be renamed; @throws Failure if it is another kind of file */
-  #check(): void {
+  /**
+   * Checks that the file may be renamed, and removes the part of a line that a killed process may leave at
+   * its end.
+   *
+   * @returns its length
+   * @throws Failure if it is another kind of file
+   */
+  #mend(): number {
     // Opening a pipe would block until it has a writer.
-    if (Deno.statSync(this.path).isFile) {
+    const { isFile, size } = Deno.statSync(this.path);
+    if (isFile) {
       using file = Deno.openSync(this.path);
-      const bytes = new Uint8Array(this.#beginning.length);
-      const length = file.readSync(bytes) ?? 0;
-      if (DECODER.decode(bytes.subarray(0, length)) === this.#beginning || length === 0) return;
+      const length = Math.min(size, this.#beginning.length);
+      const beginning = DECODER.decode(bytesAt(file, 0, length));
+      if (size === 0 || beginning === this.#beginning) {
+        const whole = wholeLines(file, size);
+        if (whole < size) Deno.truncateSync(this.path, whole);
+        return whole;
+      }
     }
     throw new Failure(
       78,
       `record ${this.path} exists and is not a recording; name another file, or remove it`,
     );
   }
+}
+
+/** The bytes in which an end of line is looked for at a time. */
+const PART_BYTES = 65536;
+
+/** Returns the length of the whole lines in a file. */
+function wholeLines(file: Deno.FsFile, size: number): number {
+  for (let end = size; end > 0;) {
+    const from = Math.max(0, end - PART_BYTES);
+    const at = bytesAt(file, from, end - from).lastIndexOf(LINE_FEED);
+    if (at >= 0) return from + at + 1;
+    end = from;
+  }
+  return 0;
+}
+
+/** Reads bytes at a place; fewer if the file ends before. */
+function bytesAt(file: Deno.FsFile, place: number, count: number): Uint8Array {
+  file.seekSync(place, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(count);
+  let length = 0;
+  while (length < count) {
+    const read = file.readSync(bytes.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
 }
 
 /** Returns information about a path itself, not about the target of a link. */
