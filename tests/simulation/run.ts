@@ -16,6 +16,8 @@ import { type Core, World } from "./world.ts";
 
 /** The number of steps in one world. */
 export const WORLD_STEPS = 2000;
+/** The number of steps after which a long run says how far it is. */
+const PROGRESS_STEPS = 1_000_000;
 /** The number of shorter lists that are tried. */
 const TRIES = 5000;
 
@@ -171,7 +173,12 @@ if (import.meta.main) {
     const steps = playMany(
       core,
       seed,
-      (steps) => steps >= limit || performance.now() > end,
+      (steps) => {
+        if (steps > 0 && steps % PROGRESS_STEPS === 0) {
+          console.log(`${steps} steps; continues with --seed ${seed + steps / WORLD_STEPS}`);
+        }
+        return steps >= limit || performance.now() > end;
+      },
     );
     const seconds = (performance.now() - began) / 1000;
     console.log(
