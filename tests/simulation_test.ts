@@ -16,6 +16,9 @@ import { playMany, playSeed, report, shrunk, WORLD_STEPS } from "./simulation/ru
 /** The number of steps with fixed seeds, and with new seeds each time. */
 const STEPS = { fixed: 800_000, random: 200_000 };
 
+/** The least share of the steps with fixed seeds in which a client subscribes. */
+const SUBSCRIBED_SHARE = 0.2;
+
 /** Faults that are found quickly. */
 const QUICK = [
   "five in-band commands at QEMU",
@@ -39,8 +42,13 @@ const QUICK = [
 ];
 
 Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {
-  const played = playMany(core, 1, (steps) => steps >= STEPS.fixed);
+  let subscribed = 0;
+  const played = playMany(core, 1, (steps) => steps >= STEPS.fixed, ({ isSubscribed }) => {
+    if (isSubscribed) subscribed++;
+  });
   assertEquals(played, STEPS.fixed);
+  const share = subscribed / played;
+  assert(share > SUBSCRIBED_SHARE, `a client subscribes in only ${share} of the steps`);
 });
 
 Deno.test("Mux keeps every promise in simulated worlds of new seeds", () => {

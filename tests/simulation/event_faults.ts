@@ -10,6 +10,14 @@ const LOG = "sharing/event_log.ts";
 const READER = "session/subscription.ts";
 const MONITOR = "session/monitor.ts";
 const HUB = "hub/subscriptions.ts";
+const MUX = "hub/mux.ts";
+
+/** The lines of the hub that begin a further session, in their order. */
+const SESSION_GAP = "    this.#subscriptions.beginSession(this.#sessions);\n";
+const SESSION_EVENT = '    if (this.#sessions > 1 && this.#options.onLoss === "hold") {\n' +
+  '      const data = { version: greeting.version.join(".") };\n' +
+  '      this.#spread(ownEvent("QEMU_BACK", this.#options.timeOfDay(), data));\n' +
+  "    }\n";
 
 /** Each of these loses, doubles or misplaces an event, or tells the wrong thing about it. */
 export const EVENT_FAULTS: readonly Fault[] = [
@@ -225,8 +233,122 @@ export const EVENT_FAULTS: readonly Fault[] = [
     to: "return names[Math.max(0, number - first - 1)];",
   },
   {
+    name: "a bookmark by time comes before the gap, and is too old",
+    file: READER,
+    from: "if (this.#isMarkDue && missing <= 0) {",
+    to: "if (this.#isMarkDue) {",
+  },
+  {
+    name: "a second subscription overtakes the queue of the first",
+    file: READER,
+    from: "previous === undefined ? { stretches: 0 } : previous.#queue",
+    to: "{ stretches: 0 }",
+  },
+  {
+    name: "a subscription keeps an earlier filter",
+    file: MONITOR,
+    from: "this.#reader = reader;\n    this.#filter = filter;",
+    to: "this.#reader = reader;",
+  },
+  {
+    name: "a new filter does not hold for a subscription",
+    file: MONITOR,
+    from: "this.#reader?.choose(filter);",
+    to: "",
+  },
+  {
+    name: "a subscriber in the dialect of 2010 gets only what it has enabled",
+    file: MONITOR,
+    from: "events !== undefined && !this.#reader && !events.has(",
+    to: "events !== undefined && !events.has(",
+  },
+  {
+    name: "the first bookmark by time comes at once",
+    file: HUB,
+    from: "this.#deps.time() + bookmarks",
+    to: "bookmarks",
+  },
+  {
+    name: "a client that is behind is shown the end of the log as its place",
+    file: HUB,
+    from: "cursor: this.#log.cursor(at),",
+    to: "cursor: this.#log.cursor(this.#log.last),",
+  },
+  {
+    name: "a client that is behind is told that it is not",
+    file: HUB,
+    from: "behind: this.#log.last - at,",
+    to: "behind: 0,",
+  },
+  {
+    name: "the gap between two sessions comes behind the first event of the second",
+    file: MUX,
+    from: SESSION_GAP + SESSION_EVENT,
+    to: SESSION_EVENT + SESSION_GAP,
+  },
+  {
+    name: "a client that is disconnected is not told that QEMU was lost",
+    file: MUX,
+    from: "if (wasReady && isAskedFor(name, monitor)) monitor.peer.send(lost.bytes);",
+    to: "",
+  },
+  {
+    name: "a client that has not asked is told that QEMU was lost",
+    file: MUX,
+    from: "if (wasReady && isAskedFor(name, monitor))",
+    to: "if (wasReady)",
+  },
+  {
+    name: "a cursor at the end of a session names the next one",
+    file: LOG,
+    from: "after < number)?.session",
+    to: "after <= number)?.session",
+  },
+  {
+    name: "the session before the oldest event is forgotten",
+    file: LOG,
+    from: "sessions[1]!.after < this.#oldest - 1",
+    to: "sessions[1]!.after < this.#oldest",
+  },
+  {
+    name: "a cursor right before the oldest event has a gap",
+    file: LOG,
+    from: "if (number < oldest) {",
+    to: "if (number <= oldest) {",
+  },
+  {
+    name: "the bytes of events before a long one stay counted",
+    file: LOG,
+    from: "this.#bytes = 0;\n      this.#oldest",
+    to: "this.#oldest",
+  },
+  {
+    name: "the blocks of events before a long one stay",
+    file: LOG,
+    from: "this.#blocks.length = 0;",
+    to: "",
+  },
+  {
+    name: "a block that is used again keeps its names",
+    file: LOG,
+    from: "block.names.length = 0;",
+    to: "",
+  },
+  {
+    name: "a block that is used again keeps its number",
+    file: LOG,
+    from: "block.first = first;",
+    to: "",
+  },
+  {
+    name: "the first event of a block is looked for in the one before",
+    file: LOG,
+    from: "this.#blocks[middle]!.first <= number",
+    to: "this.#blocks[middle]!.first < number",
+  },
+  {
     name: "a lost QEMU is not in the log",
-    file: "hub/mux.ts",
+    file: MUX,
     from: "let clients = this.#subscriptions.tell(name, event.bytes);",
     to:
       'let clients = event.name.endsWith("LOST") ? 0 : this.#subscriptions.tell(name, event.bytes);',

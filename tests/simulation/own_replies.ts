@@ -5,7 +5,7 @@
  */
 
 import type { Answer, Awaited, Command, Seat } from "./seat.ts";
-import type { Journal } from "./journal.ts";
+import { type Journal, RUN } from "./journal.ts";
 import { EVENTS, generic, type ReplyContent, replyLine } from "./rules.ts";
 import { type Chosen, Stream } from "./stream.ts";
 
@@ -164,7 +164,7 @@ export function ownReply(
     }];
   }
   if (name.endsWith("-clients")) return [() => clientsListed(seats(), id)];
-  return [() => sessionShown(seat, id)];
+  return [() => sessionShown(seat, id, journal)];
 }
 
 /** Returns the reply to a subscription, and the change that it makes. */
@@ -217,7 +217,7 @@ function clientsListed(seats: Iterable<Seat>, id: string | undefined): Answer {
 }
 
 /** Returns a test for the description of a client's own session. */
-function sessionShown(seat: Seat, id: string | undefined): Answer {
+function sessionShown(seat: Seat, id: string | undefined, journal: Journal): Answer {
   const { grant, phase, filter = null } = seat;
   const [before, after] = grant.dialect === "rfc2010"
     ? ["handshake", "operational"]
@@ -229,8 +229,6 @@ function sessionShown(seat: Seat, id: string | undefined): Answer {
     capabilities: seat.oob ? ["oob"] : [],
     filter,
   };
-  const { bookmarks = null } = seat.stream ?? {};
-  const isSubscriber = seat.stream !== undefined;
   return returned(
     id,
     "{",
@@ -238,9 +236,22 @@ function sessionShown(seat: Seat, id: string | undefined): Answer {
       Object.entries(expected).every(([key, value]) =>
         JSON.stringify(heard[key]) === JSON.stringify(value)
       ) &&
-      (heard.subscription !== null) === isSubscriber &&
-      (heard.subscription?.bookmarks ?? null) === bookmarks,
+      isPlaceOf(seat.stream, heard.subscription, journal),
   );
+}
+
+/** Returns whether `heard` describes a subscription and the place that it has reached. */
+function isPlaceOf(
+  stream: Stream | undefined,
+  heard: { cursor: string; bookmarks: unknown; behind: number } | null,
+  journal: Journal,
+): boolean {
+  if (stream === undefined || heard === null) return stream === undefined && heard === null;
+  const { at, bookmarks = null } = stream;
+  // A cursor that is too old need not name its session.
+  const isExact = heard.cursor === journal.cursor(at) ||
+    at < journal.oldest - 1 && heard.cursor === `${RUN}.0.${at}`;
+  return isExact && heard.behind === journal.last - at && heard.bookmarks === bookmarks;
 }
 
 /** Returns a test for a reply that returns a value which begins with `opening` and passes `test`. */

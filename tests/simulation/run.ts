@@ -30,21 +30,30 @@ export interface Failure {
   readonly promise: string;
 }
 
-/** Plays the world of a seed; returns `undefined` if all promises were kept. */
-export function playSeed(core: Core, seed: number, steps = WORLD_STEPS): Failure | undefined {
+/**
+ * Plays the world of a seed; returns `undefined` if all promises were kept.
+ *
+ * @param played is called after each step
+ */
+export function playSeed(
+  core: Core,
+  seed: number,
+  played?: (world: World) => void,
+): Failure | undefined {
   const setting = settingOf(seed);
   const world = new World(core, setting);
   const chance = new Chance(seed);
   const actions: Action[] = [];
   try {
-    for (let step = 0; step < steps; step++) {
-      const action = step === steps - 1
+    for (let step = 0; step < WORLD_STEPS; step++) {
+      const action = step === WORLD_STEPS - 1
         ? { do: "settle" } as const
-        : step === steps - 50 && seed % 4 === 0
+        : step === WORLD_STEPS - 50 && seed % 4 === 0
         ? { do: "drain" } as const
         : chance.next(world);
       actions.push(action);
       world.play(action);
+      played?.(world);
     }
     return undefined;
   } catch (error) {
@@ -145,13 +154,19 @@ export function report(core: Core, found: Failure): string {
 /**
  * Plays worlds from a seed on.
  *
+ * @param played is called after each step
  * @returns the number of steps
  * @throws Error with a report
  */
-export function playMany(core: Core, seed: number, enough: (steps: number) => boolean): number {
+export function playMany(
+  core: Core,
+  seed: number,
+  enough: (steps: number) => boolean,
+  played?: (world: World) => void,
+): number {
   let steps = 0;
   for (let each = seed; !enough(steps); each++) {
-    const found = playSeed(core, each);
+    const found = playSeed(core, each, played);
     if (found) throw new Error(report(core, found));
     steps += WORLD_STEPS;
   }

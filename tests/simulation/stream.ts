@@ -41,7 +41,6 @@ export class Stream {
   readonly bookmarks: Chosen["bookmarks"];
   readonly #reader: Reader;
   readonly #journal: Journal;
-  /** The number of the last event that the client got or does not get. */
   #at: number;
   #enable: readonly string[] | undefined;
   /** Whether the next line must be a bookmark. */
@@ -57,6 +56,11 @@ export class Stream {
     this.#enable = enable;
     this.bookmarks = bookmarks;
     this.#dueAt = typeof bookmarks === "number" ? now + bookmarks : Infinity;
+  }
+
+  /** The number of the last event that the client got or does not get. */
+  get at(): number {
+    return this.#at;
   }
 
   /** Changes the filter for what follows. */

@@ -117,6 +117,8 @@ class SimulatedClient implements ClientPeer {
     if (this.stalled) this.left += text.length;
     if (isEvent) return wire.event(plain);
     this.#world.tell(`${this.seat.label}< `, text);
+    // The reply may show the place that the client has reached.
+    wire?.told();
     this.#world.model.replies.heard(this.seat, plain);
     const { change } = this.seat;
     this.seat.change = undefined;
@@ -347,6 +349,14 @@ export class World {
     }
     const { waiting, inFlight } = this.mux.status();
     if (waiting + inFlight === 0) this.model.atRest();
+  }
+
+  /** Whether a connected client subscribes. */
+  get isSubscribed(): boolean {
+    for (const { wire, seat } of this.clients.values()) {
+      if (wire !== undefined && !seat.closed) return true;
+    }
+    return false;
   }
 
   readonly #paused = (who: number): boolean => this.clients.get(who)!.paused;
