@@ -39,6 +39,8 @@ const QUICK = [
   "an event that was sent at once is read again",
   "a bookmark is that of the last event, not of the client's",
   "a new session has no gap",
+  "the gap between two sessions comes behind the first event of the second",
+  "the bytes of events before a long one stay counted",
 ];
 
 Deno.test("Mux keeps every promise in simulated worlds of fixed seeds", () => {
