@@ -6,6 +6,9 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Bookmark } from "../lib/cli/events_since.ts";
+import { readFlags } from "../lib/cli/flags.ts";
+import { connect } from "../lib/client/mod.ts";
 import { type EventStage, startEvents } from "./support/event_source.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { Lines } from "./support/lines.ts";
@@ -102,6 +105,19 @@ Deno.test("qmpmux events --cursor-file without --since begins now, and keeps a q
   at.source.emit(1);
   await settled(at);
   assertEquals(await events(at.path, "--cursor-file", file, "--count", "1"), [4]);
+});
+
+Deno.test("qmpmux events --cursor-file keeps the place where it begins, before any event", async () => {
+  await using at = await startEvents();
+  const file = `${at.place}/cursor`;
+  await using qmp = await connect(at.path);
+  const bookmark = new Bookmark(readFlags("events", ["--cursor-file", file]));
+  qmp.events(["*"], { since: bookmark.since });
+  await bookmark.begun(qmp);
+  assertEquals(Deno.readTextFileSync(file), `${qmp.cursor}\n`);
+  at.source.emit(2);
+  await settled(at);
+  assertEquals(await events(at.path, "--cursor-file", file, "--count", "2"), [1, 2]);
 });
 
 Deno.test("qmpmux events --since prints gaps, and does not count them", async () => {

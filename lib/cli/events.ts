@@ -42,6 +42,7 @@ export async function runEvents(given: Given): Promise<ExitStatus> {
     const options = bookmark && { since: bookmark.since };
     const events = qmp.events(globs.length > 0 ? globs : ["*"], options);
     if (bookmark === undefined) await choose(qmp, globs);
+    else await bookmark.begun(qmp);
     let problem: unknown;
     using _watch = bookmark?.watch(qmp, (error) => {
       problem = error;

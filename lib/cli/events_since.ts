@@ -15,10 +15,13 @@ import { Failure } from "../platform/failure.ts";
 import { type Address, addressText } from "../policy/address.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import type { Given } from "./flags.ts";
-import { statusOfError } from "./replies.ts";
+import { replyTo, statusOfError } from "./replies.ts";
 
 /** The interval between two looks at a cursor that moves on without events. */
 const LOOK_MS = 1000;
+
+/** The value of `--since` that begins with new events only. */
+const NOW = "now";
 
 /** The place of a stream, and the file that keeps it. */
 export class Bookmark {
@@ -49,7 +52,20 @@ export class Bookmark {
     this.#file = path === undefined ? undefined : new CursorFile(path);
     const found = this.#file?.read();
     this.#isFound = found !== undefined;
-    this.since = found ?? since ?? "now";
+    this.since = found ?? since ?? NOW;
+  }
+
+  /**
+   * Keeps the place where a stream begins that begins now: a run that ends before its first event would
+   * otherwise leave nothing behind, and the next one would skip the events between them.
+   *
+   * @throws Failure if the file cannot be written; the errors of the client, except QmpError
+   */
+  async begun(qmp: Qmp): Promise<void> {
+    if (this.#file === undefined || this.since !== NOW) return;
+    // The reply comes behind that to the subscription.
+    await replyTo(qmp, "__org.qmpmux_query-self");
+    this.reached(qmp.cursor);
   }
 
   /**
