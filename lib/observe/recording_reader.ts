@@ -49,7 +49,7 @@ export function readHeader(text: string): RecordingHeader | DamagedLine {
     };
   }
   const { time, vm, version, greeting, removed } = present(members);
-  if (!isText(time) || Number.isNaN(Date.parse(time))) return { wrong: '"time" is not a time' };
+  if (!isTime(time)) return { wrong: '"time" is not a time' };
   if (vm !== undefined && !isName(vm)) return notA("vm", "a name");
   if (!isMaybeText(version)) return notA("version", "a text");
   if (!isMaybeText(greeting)) return notA("greeting", "a text");
@@ -156,6 +156,11 @@ function isName(value: unknown): value is string {
 
 function isMaybeText(value: unknown): value is string | undefined {
   return value === undefined || isText(value);
+}
+
+/** Returns whether a value is a time of RFC 3339, which has a year of four digits. */
+function isTime(value: unknown): value is string {
+  return isText(value) && /^\d{4}-/.test(value) && !Number.isNaN(Date.parse(value));
 }
 
 /** Returns whether a value is a number of seconds that a date can be computed from. */
