@@ -112,6 +112,19 @@ Deno.test("a command without a reply lasts until its client disconnects", () => 
   assertEquals([...model.failed], [0, 1, 0, 1, 0]);
 });
 
+Deno.test("Model ends a command without a reply with the connection that had it, among many", () => {
+  const rows = Array.from({ length: 1000 }, (_, i): Row[] => [
+    { k: "+", l: 1, t: i, c: 0 },
+    { k: "c", l: 2, t: i + 0.25, c: 0, x: "n", v: "" },
+    { k: "-", l: 3, t: i + 0.5, c: 0 },
+    // This one comes while the client is not connected.
+    { k: "c", l: 4, t: i + 0.75, c: 0, x: "n", v: "" },
+  ]).flat();
+  const model = modelOf(rows);
+  const ends = rows.flatMap(({ k, l, t }) => k === "c" ? [l === 2 ? t + 0.25 : model.last] : []);
+  assertEquals([...model.end].filter((_, index) => rows[index]!.k === "c"), ends);
+});
+
 Deno.test("lanes without anything in view or among the matches take no room", () => {
   const rows: Row[] = [command(0, 1), { k: "e", l: 3, t: 5 }, { ...command(8, 9), c: 1 }];
   const model = modelOf(rows);

@@ -131,10 +131,17 @@ export class Model {
     const ends = [];
     lane.latest = new Float64Array(lane.rows.length);
     let latest = -Infinity;
+    let span = 0;
     for (const [place, index] of lane.rows.entries()) {
       const row = this.rows[index];
       if (row?.k === "c") {
-        if (row.x === "n") this.end[index] = this.#endOf(lane, row.t);
+        if (row.x === "n") {
+          // Rows and spans are in the order of time: an earlier span has no later row.
+          while ((lane.spans[span]?.[1] ?? Infinity) < row.t) span++;
+          const [from, to] = lane.spans[span] ?? [Infinity, Infinity];
+          // A command without a reply was given up when its client left.
+          this.end[index] = Math.min(from <= row.t ? to : Infinity, this.last);
+        }
         const free = ends.findIndex((end) => end <= row.t);
         const slot = free >= 0 ? free : Math.min(ends.length, DEPTH_LIMIT - 1);
         ends[slot] = this.end[index] ?? row.t;
@@ -164,17 +171,6 @@ export class Model {
       else if (row?.k === "-" && span?.[1] === Infinity) span[1] = row.t;
       else if (row?.k === "-" && span === undefined) lane.spans.push([-Infinity, row.t]);
     }
-  }
-
-  /**
-   * Returns the time at which a command without a reply was given up.
-   *
-   * @param {Lane} lane
-   * @param {number} t
-   */
-  #endOf(lane, t) {
-    const span = lane.spans.find(([from, to]) => from <= t && to >= t);
-    return Math.min(span?.[1] ?? this.last, this.last);
   }
 }
 
