@@ -247,6 +247,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/unix_socket",
   ],
   "platform/directory_watch": ["platform/socket_file"],
+  "platform/history_file": ["platform/failure", "platform/socket_file", "platform/text_file"],
   "platform/input": ["platform/failure"],
   "platform/journal": ["platform/audit_file", "platform/failure", "platform/systemd"],
   "platform/libc": [

@@ -10,14 +10,12 @@ import { makePlace } from "./support/place.ts";
 import { programCommand } from "./support/qmpmux.ts";
 import { type TerminalOptions, TestTerminal, WITHOUT_TERMINAL } from "./support/terminal.ts";
 
-const ENV = { NO_COLOR: "1" };
-
 /** Starts the shell on a terminal. */
 function shell(path: string, options: TerminalOptions = {}): TestTerminal {
   const [command, first] = programCommand();
   return new TestTerminal([command, ...first, "shell", "--socket", path], {
     ...options,
-    env: { ...Deno.env.toObject(), ...ENV, ...options.env },
+    env: { ...Deno.env.toObject(), NO_COLOR: "1", ...options.env ?? { QMPMUX_HISTORY: "" } },
   });
 }
 
@@ -40,6 +38,7 @@ Deno.test({
     const connection = await served.promise;
     connection.say(eventLine("EVIL\x1b[31m", { text: "\x1b[2J" }));
     await terminal.shows("EVIL");
+    await terminal.ends("qmp> sto");
     assertEquals(terminal.lines.at(-2)!.slice(9), 'EVIL\\u001b[31m {"text": "\\u001B[2J"}');
     assertEquals([terminal.lines.at(-1), terminal.column], ["qmp> sto", 8]);
     await terminal.type("p\r");
@@ -47,5 +46,189 @@ Deno.test({
     assertEquals(terminal.lines.slice(-3), ["qmp> stop", "{}", "qmp>"]);
     await terminal.type("\x04");
     assertEquals(await terminal.ended(), 0);
+  },
+});
+
+/** A monitor that has a schema with one command, and answers `wait` when a test says so. */
+function monitor(path: string, { size = 0 }: { readonly size?: number } = {}): FakeQemu & {
+  readonly asked: Promise<void>;
+} {
+  const asked = Promise.withResolvers<void>();
+  const qemu = new FakeQemu(path, {
+    answer({ name, id }): string | undefined {
+      const tail = id === undefined ? "" : `, "id": ${id}`;
+      const reply = (value: string): string => `{"return": ${value}${tail}}\r\n`;
+      if (name === "wait") {
+        asked.resolve();
+        return "";
+      }
+      if (name === "large") return reply(`[${'{"a": "\\u001b"}, '.repeat(size)}1]`);
+      if (name === "text") return reply('"a\\u001b[31m\\r\\nb"');
+      if (name === "query-commands") return reply('[{"name": "add"}, {"name": "wait"}]');
+      return name === "query-qmp-schema" ? reply(JSON.stringify(SCHEMA)) : undefined;
+    },
+  });
+  return Object.assign(qemu, { asked: asked.promise });
+}
+
+const SCHEMA = [
+  { "name": "add", "meta-type": "command", "arg-type": "1", "ret-type": "0" },
+  { "name": "wait", "meta-type": "command", "arg-type": "0", "ret-type": "0" },
+  { "name": "0", "meta-type": "object", "members": [] },
+  {
+    "name": "1",
+    "meta-type": "object",
+    "members": [{ name: "inner", type: "2" }, { name: "name", type: "str" }],
+  },
+  { "name": "2", "meta-type": "object", "members": [{ name: "mode", type: "3" }] },
+  { "name": "3", "meta-type": "enum", "values": ["one", "two"] },
+  { "name": "str", "meta-type": "builtin", "json-type": "string" },
+];
+
+Deno.test({
+  name: "qmpmux shell completes a nested argument, hints at what is missing, and lists candidates",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = monitor(`${place.path}/vm`);
+    await using terminal = shell(qemu.path);
+    await terminal.ends("qmp>");
+    await terminal.type("ad");
+    await terminal.type("\t");
+    await terminal.ends("qmp> add inner={...} name=text");
+    assertEquals(terminal.column, 9);
+    await terminal.type("in");
+    await terminal.ends("qmp> add in");
+    await terminal.type("\t");
+    await terminal.ends("qmp> add inner.");
+    await terminal.type("\t");
+    await terminal.ends("qmp> add inner.mode= name=text");
+    await terminal.type("\t");
+    await terminal.until("the list", (lines) => lines.at(-2) === "one  two");
+    await terminal.type("o\t");
+    await terminal.ends("qmp> add inner.mode=one name=text");
+    await terminal.type("\r");
+    await terminal.shows("add: CommandNotFound");
+    assertEquals(terminal.lines.at(-3), "qmp> add inner.mode=one");
+    await terminal.type("add inner.mode=onee\r");
+    await terminal.shows('inner.mode: expected one|two, and found "onee"; did you mean one?');
+    assertEquals(terminal.lines.findLast((line) => line.includes("^"))!.indexOf("^"), 20);
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell gives up waiting on Ctrl-C, or forgets the line",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = monitor(`${place.path}/vm`);
+    await using terminal = shell(qemu.path);
+    await terminal.ends("qmp>");
+    await terminal.type("wait\r");
+    await qemu.asked;
+    await terminal.type("\x03");
+    await terminal.shows("wait: given up; it may still run");
+    await terminal.ends("qmp>");
+    await terminal.type("half a line");
+    await terminal.ends("qmp> half a line");
+    await terminal.type("\x03");
+    await terminal.ends("qmp>");
+    await terminal.type("\x04");
+    assertEquals(await terminal.ended(), 0);
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell cuts a long value, escapes control characters, and saves the value whole",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    const size = 1 << 20;
+    await using qemu = monitor(`${place.path}/vm`, { size });
+    await using terminal = shell(qemu.path);
+    await terminal.ends("qmp>");
+    await terminal.type("large\r");
+    await terminal.shows("\\save FILE writes all of it");
+    await terminal.ends("qmp>");
+    assertEquals(terminal.lines.at(-3), '  {"a": "\\u001b"},');
+    assertEquals(
+      terminal.lines.at(-2)!.replace(/[\d.]+/, "N"),
+      "… N MiB more; \\save FILE writes all of it",
+    );
+    await terminal.type(`\\save ${place.path}/saved\r`);
+    await terminal.shows("MiB in ");
+    const saved: unknown[] = JSON.parse(Deno.readTextFileSync(`${place.path}/saved`));
+    assertEquals(saved.length, size + 1);
+    await terminal.type("text\r");
+    await terminal.shows('"a\\u001b[31m\\r\\nb"');
+    assertEquals(terminal.raw.includes("\x1b[31m"), false);
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell tells that the connection is lost, and connects again",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    const first = monitor(`${place.path}/vm`);
+    await using terminal = shell(first.path);
+    await terminal.ends("qmp>");
+    await terminal.type("wait\r");
+    await first.asked;
+    await first[Symbol.asyncDispose]();
+    await terminal.shows("-- the connection was lost and is made again");
+    await terminal.ends("qmp>");
+    await using _second = monitor(`${place.path}/vm`);
+    await terminal.shows("-- connected again");
+    await terminal.type("text\r");
+    await terminal.shows('"a\\u001b[31m\\r\\nb"');
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell works on a terminal without a size, and ends with the terminal",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = monitor(`${place.path}/vm`);
+    await using terminal = shell(qemu.path, { columns: 0, rows: 0 });
+    await terminal.ends("qmp>");
+    await terminal.type("text\r");
+    await terminal.shows('"a\\u001b[31m\\r\\nb"');
+    await terminal.resize(40, 10);
+    await terminal.type("add ");
+    await terminal.shows("qmp> add inner={...} name=text");
+    await terminal.hangUp();
+    assertEquals(await terminal.ended(), -1);
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell keeps a history that only its user can read, without secrets",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = monitor(`${place.path}/vm`);
+    const env = { XDG_STATE_HOME: `${place.path}/state` };
+    const file = `${place.path}/state/qmpmux/history`;
+    for (const run of [1, 2]) {
+      await using terminal = shell(qemu.path, { env });
+      await terminal.ends("qmp>");
+      // The second run begins with the last line of the first.
+      await terminal.type(run === 1 ? "set_password password=geheim\r" : "\x1b[A");
+      await terminal.shows(
+        run === 1 ? "set_password: CommandNotFound" : 'qmp> set_password {"password":"(removed)"}',
+      );
+      await terminal.type("\x15\x04");
+      assertEquals(await terminal.ended(), 0);
+    }
+    assertEquals(Deno.readTextFileSync(file), 'set_password {"password":"(removed)"}\n');
+    assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+    await using terminal = shell(qemu.path, {
+      columns: 200,
+      env: { QMPMUX_HISTORY: `${file}/none` },
+    });
+    await terminal.shows("the history cannot be kept");
+    await terminal.ends("qmp>");
   },
 });

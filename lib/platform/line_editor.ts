@@ -39,10 +39,9 @@ export interface LineReader {
   ended(): void;
 }
 
-/** The private parts of readline's interface that are used: it has no way to print above the line. */
+/** The private part of readline's interface that is used: it has no way to print above the line. */
 interface Drawn {
   prevRows: number;
-  history: string[];
 }
 
 /** The line editor of the terminal at stdin and stdout. */
@@ -67,14 +66,17 @@ export class LineEditor {
       input: stdin,
       output: stdout,
       terminal: true,
+      history: [...history],
       historySize: HISTORY_LIMIT,
       removeHistoryDuplicates: true,
       completer: (line: string, done: (error: null, found: [string[], string]) => void) => {
-        this.#complete(line).then((found) => done(null, found));
+        this.#complete(line).then((found) => {
+          done(null, found);
+          this.hint();
+        });
       },
     });
-    this.#drawn.history = [...history];
-    stdin.on("keypress", () => this.#showHint());
+    stdin.on("keypress", () => this.hint());
     this.#lines.on("line", (line) => this.#reader.line(line));
     this.#lines.on("SIGINT", () => this.#reader.interrupted(this.#lines.line));
     // A program without permission to signal itself cannot stop.
@@ -141,7 +143,7 @@ export class LineEditor {
   #show(): void {
     this.#isShown = true;
     this.#lines.prompt(true);
-    this.#showHint();
+    this.hint();
   }
 
   #removeHint(): void {
@@ -151,8 +153,8 @@ export class LineEditor {
   }
 
   /** Writes the hint behind the line, if the cursor is there and the row has room. */
-  #showHint(): void {
-    if (this.#isEnded) return;
+  hint(): void {
+    if (this.#isEnded || !this.#isShown) return;
     const { line, cursor } = this.#lines;
     if (cursor !== line.length) return;
     const room = this.columns - this.#lines.getCursorPos().cols - 2;

@@ -160,7 +160,8 @@ export class Sandbox implements Disposable {
   #environment(): Record<string, string> {
     // Coverage of the programs in the sandbox is measured elsewhere.
     const { DENO_COVERAGE_DIR: _, ...env } = Deno.env.toObject();
-    return { ...env, PATH: `${this.#place.path}/bin:${env["PATH"]}`, NO_COLOR: "1" };
+    const PATH = `${this.#place.path}/bin:${env["PATH"]}`;
+    return { ...env, PATH, NO_COLOR: "1", QMPMUX_HISTORY: "" };
   }
 
   #spawn(command: string, stdin: "null" | "piped"): Deno.ChildProcess {

@@ -37,6 +37,13 @@ const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ["LISTEN_FDNAMES", "The names of the passed sockets, as in `fd:<NAME>`."],
   ["JOURNAL_STREAM", "If it is set, the default of `--log-format` is `journal`."],
   ["NO_COLOR", "If it is not empty, show and shell print no colors on a terminal."],
+  [
+    "QMPMUX_HISTORY",
+    "The file in which the shell keeps its history; if it is empty, the shell keeps none. Without it, " +
+    "the file is `qmpmux/history` in `XDG_STATE_HOME`.",
+  ],
+  ["XDG_STATE_HOME", "The directory of that file; `~/.local/state` by default."],
+  ["HOME", "The home directory, for that default."],
   ["QMPMUX_COMMIT", "The commit that `--version` prints; set in the compiled program."],
 ];
 

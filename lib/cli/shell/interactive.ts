@@ -5,8 +5,18 @@
  */
 
 import type { Qmp } from "../../client/qmp.ts";
-import { type Completion, LineEditor, type LineReader } from "../../platform/line_editor.ts";
-import type { ExitStatus } from "../../platform/failure.ts";
+import { type ExitStatus, Failure } from "../../platform/failure.ts";
+import { HistoryFile } from "../../platform/history_file.ts";
+import {
+  type Completion,
+  HISTORY_LIMIT,
+  LineEditor,
+  type LineReader,
+} from "../../platform/line_editor.ts";
+import { listOf } from "./candidate_list.ts";
+import { candidatesFor, completionOf } from "./completer.ts";
+import { hintFor } from "./hint.ts";
+import { keptLine } from "./history.ts";
 import { type Paint, painted, plain } from "./paint.ts";
 import { Session } from "./session.ts";
 import type { View } from "./view.ts";
@@ -22,6 +32,9 @@ export class Interactive implements LineReader, View {
   readonly #end = Promise.withResolvers<void>();
   /** The lines that were typed while one was running. */
   readonly #waiting: string[] = [];
+  #history: HistoryFile | undefined;
+  /** The lines of earlier sessions, the newest first. */
+  #earlier: readonly string[] = [];
   /** The last prompt. */
   #prompted = "";
   /** Gives up waiting for the line that runs. */
@@ -31,11 +44,40 @@ export class Interactive implements LineReader, View {
    * Creates the shell.
    *
    * @param isColored whether it uses colours
+   * @param historyPath the file with earlier lines; `undefined` to keep none
    */
-  constructor(qmp: Qmp, isColored: boolean) {
+  constructor(qmp: Qmp, isColored: boolean, historyPath: string | undefined) {
     this.paint = isColored ? painted : plain;
     this.#session = new Session(qmp, this);
-    this.#editor = new LineEditor(this, []);
+    const problem = this.#openHistory(historyPath);
+    this.#editor = new LineEditor(this, this.#earlier);
+    if (problem !== undefined) this.complain(problem);
+  }
+
+  /** Opens the history; returns the reason why it cannot be kept. */
+  #openHistory(path: string | undefined): string | undefined {
+    if (path === undefined) return undefined;
+    try {
+      this.#history = new HistoryFile(path);
+      this.#earlier = this.#history.read(HISTORY_LIMIT);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Failure) return error.message;
+      throw error;
+    }
+  }
+
+  /** Keeps a line, without secrets. */
+  #remember(line: string): void {
+    const kept = this.#history && keptLine(line, this.#session.language === "hmp");
+    if (kept === undefined) return;
+    try {
+      this.#history?.add(kept);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#history = undefined;
+      this.complain(error.message);
+    }
   }
 
   /** The width of the terminal. */
@@ -47,6 +89,8 @@ export class Interactive implements LineReader, View {
   async run(): Promise<ExitStatus> {
     this.#session.events(["*"]);
     this.#prompt();
+    // The schema is there before it is needed.
+    this.#session.learned().then(() => this.#editor.hint());
     await this.#end.promise;
     this.#running?.abort();
     this.#editor.close();
@@ -65,19 +109,25 @@ export class Interactive implements LineReader, View {
 
   /** Takes a line. */
   line(text: string): void {
+    this.#remember(text);
     this.#waiting.push(text);
     if (this.#running === undefined) this.#work();
   }
 
   /** Completes the text before the cursor. */
-  // deno-lint-ignore require-await -- To come.
-  async complete(_before: string): Promise<Completion | undefined> {
-    return undefined;
+  async complete(before: string): Promise<Completion | undefined> {
+    const found = await candidatesFor(this.#session, before);
+    const completion = completionOf(found);
+    if (completion === undefined) {
+      this.print(listOf(found.words, found.begun, this.columns, this.#editor.rows));
+    }
+    return completion;
   }
 
   /** Returns the hint behind a line. */
-  hint(_line: string): string {
-    return "";
+  hint(line: string): string {
+    const { language, known } = this.#session;
+    return language === "qmp" && this.#running === undefined ? hintFor(known.schema, line) : "";
   }
 
   /** Gives up waiting, or forgets the typed line. */
@@ -95,6 +145,12 @@ export class Interactive implements LineReader, View {
   /** Ends the shell. */
   ended(): void {
     this.#end.resolve();
+  }
+
+  /** Notes that the monitor has greeted again: another QEMU may have taken the place of the last. */
+  async connectedAgain(): Promise<void> {
+    this.#session.forget();
+    if (await this.#session.learned()) this.print(this.paint("dim", "-- connected again"));
   }
 
   /** Runs the lines that wait. */

@@ -63,3 +63,31 @@ function introspectionOf(value: unknown): Introspection | undefined {
     throw error;
   }
 }
+
+/**
+ * Returns the knowledge of the actions of a transaction, in the form of that of commands.
+ *
+ * An action has a command's name, and the arguments of its own that are its `data`.
+ */
+export function actionsIn({ rows }: Knowledge): Knowledge {
+  const named = new Map(rows.map((row) => [row.name, row]));
+  const transaction = rows.find(({ name, "meta-type": kind }) =>
+    name === "transaction" && kind === "command"
+  );
+  const list = memberOf(named.get(transaction?.["arg-type"]), "actions");
+  const union = named.get(named.get(list?.type)?.["element-type"]);
+  const actions = listOf(union?.variants).map((variant): Row => ({
+    "name": variant.case,
+    "meta-type": "command",
+    "arg-type": memberOf(named.get(variant.type), "data")?.type,
+    "ret-type": transaction?.["ret-type"],
+  }));
+  const others = rows.filter((row) => row["meta-type"] !== "command");
+  const all = [...others, ...actions];
+  const names = actions.map(({ name }) => name).filter((name) => typeof name === "string");
+  return { commands: names.sort(), rows: all, schema: introspectionOf(all) };
+}
+
+function memberOf(object: Row | undefined, name: string): Row | undefined {
+  return listOf(object?.members).find((member) => member.name === name);
+}

@@ -35,11 +35,11 @@ export interface OwnCommand {
 /** The commands, by name. */
 export const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
   help: {
-    usage: "[COMMAND]",
+    usage: "[COMMAND [key=value...] | EVENT]",
     help: "explain the shell, or a command: its arguments, and what it returns",
-    run: async (session, { rest }, signal) => {
+    run: async (session, { rest, at }) => {
       const { helpOn } = await import("./help.ts");
-      return await helpOn(session, rest, signal);
+      return await helpOn(session, rest, at);
     },
   },
   events: {

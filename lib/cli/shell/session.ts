@@ -6,14 +6,16 @@
 
 import { ConnectionLost, ProtocolError } from "../../client/errors.ts";
 import type { Qmp } from "../../client/qmp.ts";
+import { withTimeout } from "../../platform/clock.ts";
 import { asFailure, Failure } from "../../platform/failure.ts";
 import { bytesText } from "../progress.ts";
 import { replyTo, type SessionReply, statusOfError } from "../replies.ts";
 import { printable } from "../../wire/printable.ts";
 import { shortened } from "../../wire/shortened.ts";
+import { checkArguments } from "./argument_check.ts";
 import { EventFeed } from "./event_feed.ts";
 import { JsonLayout } from "./json_layout.ts";
-import { type Knowledge, learn, NOTHING } from "./knowledge.ts";
+import { actionsIn, type Knowledge, learn, NOTHING } from "./knowledge.ts";
 import { runOwn } from "./own_commands.ts";
 import { type CommandStatement, statementOn } from "./statement.ts";
 import type { View } from "./view.ts";
@@ -22,6 +24,9 @@ import { LineError } from "./words.ts";
 /** The most lines and characters of a value that are shown on a terminal. */
 const SHOWN_LINES = 400;
 const SHOWN_CHARS = 64 << 10;
+
+/** The time for a monitor to tell what it knows, if a user waits for it. */
+const PATIENCE_MS = 500;
 
 /** The most characters of an error that are shown. */
 const ERROR_CHARS = 4096;
@@ -59,6 +64,9 @@ export class Session {
   /** The knowledge of the monitor so far. */
   knowledge: Knowledge = NOTHING;
   #learning: Promise<Knowledge> | undefined;
+  /** The knowledge of actions, and that from which it was made. */
+  #actions: Knowledge = NOTHING;
+  #actionsOf: Knowledge = NOTHING;
   readonly #feed: EventFeed;
 
   /** Creates a session. */
@@ -74,15 +82,38 @@ export class Session {
     this.#feed.show(globs);
   }
 
-  /** Returns the knowledge of the monitor, which is asked once; @throws the errors of the client */
-  async learn(): Promise<Knowledge> {
+  /**
+   * Returns the knowledge for the next line: of commands, or of actions in a transaction.
+   *
+   * It does not wait long for the monitor, since a user does.
+   */
+  async present(): Promise<Knowledge> {
+    await withTimeout(PATIENCE_MS, this.learned(), false);
+    return this.known;
+  }
+
+  /** Asks the monitor, if it was not asked; returns false if the connection is lost meanwhile. */
+  async learned(): Promise<boolean> {
     this.#learning ??= learn(this.qmp);
     try {
-      return this.knowledge = await this.#learning;
+      this.knowledge = await this.#learning;
+      return true;
     } catch (error) {
       this.#learning = undefined;
+      // A command that is run tells the user.
+      if (error instanceof ConnectionLost || error instanceof ProtocolError) return false;
       throw error;
     }
+  }
+
+  /** The knowledge for the next line, as far as it has come. */
+  get known(): Knowledge {
+    if (this.actions === undefined) return this.knowledge;
+    if (this.#actionsOf !== this.knowledge) {
+      this.#actionsOf = this.knowledge;
+      this.#actions = actionsIn(this.knowledge);
+    }
+    return this.#actions;
   }
 
   /** Forgets the knowledge of the monitor: another QEMU may have taken its place. */
@@ -105,7 +136,7 @@ export class Session {
         return 64;
       }
       if (signal.aborted && error === signal.reason) {
-        this.view.complain("given up; the command may still run");
+        this.view.complain(`${line.trim().split(/\s/)[0]}: given up; it may still run`);
         return 1;
       }
       const known = asFailure(error);
@@ -139,6 +170,7 @@ export class Session {
       case "close":
         return await this.#commit(statement.args, signal);
       case "command":
+        if (this.known.schema !== undefined) checkArguments(this.known.schema, statement);
         if (this.actions === undefined) return await this.command(statement, signal);
         this.#add(statement);
         return 0;
@@ -250,5 +282,8 @@ function pointed({ at, message }: LineError, line: string, view: View): string {
   const column = view.lineColumn + at;
   // On a line that is wrapped, or has characters that are escaped, the place is not known.
   const isKnown = printable(line) === line && view.lineColumn + line.length < view.columns;
-  return isKnown ? `${" ".repeat(column)}^ ${printable(message)}` : printable(message);
+  const text = printable(message);
+  if (!isKnown) return text;
+  const place = `${" ".repeat(column)}^`;
+  return place.length + text.length + 1 < view.columns ? `${place} ${text}` : `${place}\n${text}`;
 }

@@ -12,6 +12,7 @@ import { dropFfi } from "../../platform/runtime.ts";
 import type { Address } from "../../policy/address.ts";
 import { noGreeting, opened } from "../deadline.ts";
 import { type Given, socketOf } from "../flags.ts";
+import type { Interactive } from "./interactive.ts";
 
 /** The time for a monitor to greet and to answer the negotiation. */
 const CONNECT_MS = 10_000;
@@ -25,20 +26,36 @@ export async function runShell(given: Given): Promise<ExitStatus> {
   const address = socketOf("shell", given);
   const keepsGoing = given.has("keep-going");
   if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) {
-    await using qmp = await connected(address, {});
+    await using qmp = await connected(address, () => {});
     const { runScript } = await import("./script.ts");
     return await runScript(qmp, keepsGoing);
   }
   const loading = import("./interactive.ts");
-  await using qmp = await connected(address, { reconnect: true });
+  const shell: { there?: Interactive } = {};
+  const greeted = (): void => void shell.there?.connectedAgain();
+  await using qmp = await connected(address, greeted, { reconnect: true });
   const { Interactive } = await loading;
-  return await new Interactive(qmp, !Deno.env.get("NO_COLOR")).run();
+  shell.there = new Interactive(qmp, !Deno.env.get("NO_COLOR"), historyPath());
+  return await shell.there.run();
+}
+
+/** Returns the file with the history; `undefined` to keep none. */
+function historyPath(): string | undefined {
+  const named = Deno.env.get("QMPMUX_HISTORY");
+  if (named !== undefined) return named || undefined;
+  const home = Deno.env.get("HOME");
+  const state = Deno.env.get("XDG_STATE_HOME") || (home && `${home}/.local/state`);
+  return state && `${state}/qmpmux/history`;
 }
 
 /** Connects and negotiates; @throws Failure */
-async function connected(address: Address, options: ConnectOptions): Promise<Qmp> {
+async function connected(
+  address: Address,
+  greeted: () => void,
+  options: ConnectOptions = {},
+): Promise<Qmp> {
   try {
-    const qmp = await opened(address, () => {}, { timeout: CONNECT_MS, ...options });
+    const qmp = await opened(address, greeted, { timeout: CONNECT_MS, ...options });
     await dropFfi();
     return qmp;
   } catch (error) {
