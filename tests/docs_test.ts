@@ -16,7 +16,7 @@
  *     ini               a unit, a drop-in, or the content of /etc/default/qmpmux-NAME
  *     qmp [OPTIONS]     a conversation with a listener of these options: `-> ` or `C: ` sends,
  *                       `<- ` or `S: ` gets
- *     ts                a part of a program in examples/, or of tests/fixtures/typed_use.txt, whose
+ *     ts, python, go    a part of a program in examples/, or of tests/fixtures/typed_use.txt, whose
  *                       types are checked
  *     xml, dockerfile, tmpfiles, text
  *
@@ -57,6 +57,8 @@ const KINDS = [
   "ini",
   "qmp",
   "ts",
+  "python",
+  "go",
   "xml",
   "dockerfile",
   "tmpfiles",
@@ -65,7 +67,7 @@ const KINDS = [
 const BLOCKS = DOCUMENTS.flatMap((document) => blocksOf(document));
 
 /** The reason why a block of commands may not run here. */
-const MARKS = ["vm", "release", "long", "container"];
+const MARKS = ["vm", "release", "long", "container", "interop"];
 
 /**
  * The places where commands run that cannot run here, by their first line: a file of the project
@@ -122,6 +124,8 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]
   "deno add jsr:@qmpmux/qmpmux": ["tests/package_test.ts", '"publish", "--dry-run"'],
   "npx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
   "bunx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
+  "pytest examples/python": ["tests/interop/kit_test.ts", "examples/python"],
+  "go test ./examples/go": ["tests/interop/kit_test.ts", "examples/go"],
   "podman run --read-only --network none --cap-drop all --volume /run/vm1:/run/vm": [
     "docs/deployment.md",
     "No container engine was at hand",
@@ -406,10 +410,18 @@ async function verified(sandbox: Sandbox, text: string): Promise<readonly string
   return lines;
 }
 
-for (const block of BLOCKS.filter(({ kind }) => kind === "ts")) {
+/** The directories of examples, by kinds of blocks. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  ts: "examples/",
+  python: "examples/python/",
+  go: "examples/go/",
+};
+
+for (const block of BLOCKS.filter(({ kind }) => Object.hasOwn(EXAMPLES, kind))) {
   Deno.test(`${placeOf(block)} is a part of an example`, () => {
-    const examples = [...Deno.readDirSync(new URL("../examples/", import.meta.url))]
-      .map(({ name }) => textOf(`examples/${name}`));
+    const directory = EXAMPLES[block.kind]!;
+    const examples = [...Deno.readDirSync(new URL(`../${directory}`, import.meta.url))]
+      .flatMap(({ name, isFile }) => isFile ? textOf(directory + name) : []);
     examples.push(textOf("tests/fixtures/typed_use.txt"));
     const text = leftAligned(block.lines.join("\n"));
     assert(examples.some((example) => leftAligned(example).includes(text)), text);
@@ -417,7 +429,7 @@ for (const block of BLOCKS.filter(({ kind }) => kind === "ts")) {
 }
 
 function leftAligned(text: string): string {
-  return text.replace(/^ +/gm, "");
+  return text.replace(/^[ \t]+/gm, "");
 }
 
 Deno.test("every task that a document names exists", () => {

@@ -34,7 +34,9 @@ Deno.test("deno publish includes the core, its example and its documents, and no
   const places = new Set(files.map((file) => file.replace(/(?<=^lib\/[a-z]+)\/.*/, "")));
   assertEquals(files.filter((file) => file.startsWith("lib/platform")), [
     "lib/platform/client_socket.ts",
+    "lib/platform/clock.ts",
     "lib/platform/server_socket.ts",
+    "lib/platform/whole_file.ts",
   ]);
   assertEquals([...places], [
     "CHANGELOG.md",
@@ -47,6 +49,7 @@ Deno.test("deno publish includes the core, its example and its documents, and no
     "examples/client_restart.ts",
     "examples/client_since.ts",
     "examples/fake_qemu.ts",
+    "examples/power_off.jsonl",
     "examples/power_off.ts",
     "examples/power_off_node.ts",
     "examples/power_off_test.ts",

@@ -34,6 +34,7 @@ class Scene {
     this.player = new Player(sessions[0]!, { isLenient, speed, mark, clock }, {
       event: ({ name }) => this.#note(name),
       close: () => this.#note("closed"),
+      came: () => {},
     });
   }
 

@@ -188,7 +188,7 @@ Deno.test("replay refuses a file that it cannot play, with the line", async () =
     `${text.split("\n")[1]!.replace("{", '{"vm":"b",')}\n`;
   assertEquals(
     await refused(several),
-    "line 18: the recording is of several VMs, such as a and b; choose one with --vm NAME",
+    "line 18: the recording is of several VMs, such as a and b; choose one by --vm NAME or the option vm",
   );
 });
 

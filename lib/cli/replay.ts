@@ -15,12 +15,9 @@ import { readTextFile } from "../platform/text_file.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { type Fault, readFault } from "../testing/fault.ts";
 import { type Play, PlayError } from "../testing/play.ts";
-import { readPlay } from "../testing/play_file.ts";
+import { FILE_BYTES_LIMIT, readPlay } from "../testing/play_file.ts";
 import { Replay } from "../testing/replay.ts";
 import type { Given } from "./flags.ts";
-
-/** The most bytes of a file that is played: it is held in memory. */
-const FILE_BYTES_LIMIT = 256 << 20;
 
 /** The options of a listener that have an effect; QEMU's own spelling has the last two. */
 const LISTENER_OPTIONS: readonly string[] = [
@@ -135,7 +132,7 @@ async function play(
     const name = isNamed ? each.grant.name : undefined;
     say(`replay: listening on ${listener.address}`);
     const accepting = listener.accept((socket) => {
-      const connection = replay.serve(streamSocket(socket), name)
+      const connection = replay.serve(streamSocket(socket), { listener: name })
         .finally(() => serving.delete(connection));
       serving.add(connection);
       connection.catch(stopped.reject);

@@ -9,12 +9,12 @@
 
 import type { ClientSocket } from "../platform/client_socket.ts";
 import type { EventName } from "../policy/event_filter.ts";
-import type { Command, Event, Greeting } from "../wire/message.ts";
+import type { Event, Greeting } from "../wire/message.ts";
 import { type Answerer, withFaults } from "./answer.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
-import type { Service } from "./fake_server.ts";
+import type { FakeHost, FakeService } from "./fake_kind.ts";
 import type { FaultPlan } from "./fault.ts";
-import { type FaultyQemu, sendAnswer } from "./sent_answer.ts";
+import { sendAnswer } from "./sent_answer.ts";
 
 /** The parts that answers come from. */
 export interface AnsweringOptions {
@@ -26,18 +26,10 @@ export interface AnsweringOptions {
   readonly faults: FaultPlan;
 }
 
-/** The fake QEMU around it. */
-export interface AnsweringQemu extends FaultyQemu {
-  /** Notes that a command has been received. */
-  received(command: Command): void;
-  /** Ends with an error. */
-  fail(error: unknown): Promise<void>;
-}
-
 /** A fake QEMU behind its sockets. */
-export class Answering implements Service {
+export class Answering implements FakeService {
   readonly #options: AnsweringOptions;
-  readonly #qemu: AnsweringQemu;
+  readonly #host: FakeHost;
   readonly #stop = new AbortController();
   /** The end of the last connection that is served, or waits for that. */
   #turn: Promise<void> = Promise.resolve();
@@ -50,9 +42,9 @@ export class Answering implements Service {
   readonly #beside = new Set<Promise<void>>();
 
   /** Creates the part behind the sockets. */
-  constructor(options: AnsweringOptions, qemu: AnsweringQemu) {
+  constructor(options: AnsweringOptions, host: FakeHost) {
     this.#options = options;
-    this.#qemu = qemu;
+    this.#host = host;
   }
 
   /** Serves a connection after those before it. */
@@ -97,8 +89,8 @@ export class Answering implements Service {
   /** Runs a command after those before it, or at once if it is out of band. */
   #take(pending: PendingCommand): void {
     const { command } = pending;
-    this.#qemu.received(command);
-    const run = (): Promise<void> => this.#run(pending).catch((error) => this.#qemu.fail(error));
+    this.#host.received(command);
+    const run = (): Promise<void> => this.#run(pending).catch((error) => this.#host.fail(error));
     if (!command.oob) {
       this.#lane = this.#lane.then(run);
       return;
@@ -115,7 +107,7 @@ export class Answering implements Service {
     const answer = withFaults(plain, this.#options.faults.next(command.name));
     if (answer.delay > 0) await passed(answer.delay, this.#stop.signal);
     if (this.#stop.signal.aborted) return abandon();
-    await sendAnswer(pending, answer, this.#qemu);
+    await sendAnswer(pending, answer, this.#host);
   }
 }
 

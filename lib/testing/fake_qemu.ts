@@ -1,7 +1,7 @@
 /**
  * A fake QEMU for the tests of programs: a monitor without a machine.
  *
- * Its answers come from a script, or from the schema of a QEMU.
+ * Its answers come from a script, from the schema of a QEMU, or from a recording.
  *
  * @module
  */
@@ -14,12 +14,14 @@ import { frameOf } from "../wire/frame.ts";
 import { argumentsText, type Command } from "../wire/message.ts";
 import { type Answerer, eventOf, type FakeEvent } from "./answer.ts";
 import { Answering } from "./answering.ts";
+import type { FakeKind, FakeService } from "./fake_kind.ts";
 import { FakeServer } from "./fake_server.ts";
 import { FaultPlan, readFault } from "./fault.ts";
 import { greetingOf, type QemuVersion, readVersion } from "./qemu_version.ts";
+import { recordedKind, type RecordingOptions } from "./recorded.ts";
 import { type Replies, SchemaAnswers } from "./schema_answers.ts";
 import { SchemaCheck } from "./schema_check.ts";
-import { Script, type ScriptEntry, textOf } from "./script.ts";
+import { Script, type ScriptEntry } from "./script.ts";
 
 /** The options of a fake QEMU. */
 export interface FakeQemuOptions {
@@ -58,32 +60,18 @@ export interface ReceivedCommand {
 
 const DEFAULT_VERSION = "11.1.0";
 
-/** The parts of a fake QEMU that differ by its kind. */
-interface Kind {
-  readonly answerer: Answerer;
-  readonly check: SchemaCheck | undefined;
-}
-
 /** A fake QEMU. */
 export class FakeQemu implements AsyncDisposable {
   /** The commands that have been received, in order, without `qmp_capabilities` and without malformed ones. */
   readonly received: ReceivedCommand[] = [];
-  readonly #answerer: Answerer;
-  readonly #check: SchemaCheck | undefined;
-  readonly #service: Answering;
+  readonly #kind: FakeKind;
+  readonly #service: FakeService;
   readonly #server: FakeServer;
 
-  private constructor(
-    { answerer, check }: Kind,
-    version: QemuVersion,
-    { capabilities = ["oob"], faults = [] }: FakeQemuOptions,
-  ) {
-    this.#answerer = answerer;
-    this.#check = check;
-    const read = faults.map(readFault);
-    for (const { action } of read) if (action.kind === "event") this.#checkEvent(action);
-    const greeting = greetingOf(version, capabilities);
-    this.#service = new Answering({ answerer, greeting, faults: new FaultPlan(read) }, {
+  private constructor(kind: FakeKind) {
+    this.#kind = kind;
+    for (const { action } of kind.faults) if (action.kind === "event") this.#checkEvent(action);
+    this.#service = kind.service({
       received: (command) => this.#note(command),
       emit: (event) => this.emit(event),
       restart: () => this.#server.restart(),
@@ -109,9 +97,8 @@ export class FakeQemu implements AsyncDisposable {
     const version = readVersion(options.version ?? DEFAULT_VERSION);
     const check = new SchemaCheck(introspection, [version.major, version.minor]);
     const answerer = new SchemaAnswers(introspection, check, version, list, options.replies ?? {});
-    const qemu = new FakeQemu({ answerer, check }, version, options);
-    await qemu.#listen(options);
-    return qemu;
+    const parts = { check, mismatches: [], missing: () => [] };
+    return await FakeQemu.#start({ ...answering(answerer, version, options), ...parts }, options);
   }
 
   /**
@@ -125,9 +112,35 @@ export class FakeQemu implements AsyncDisposable {
     options: FakeQemuOptions = {},
   ): Promise<FakeQemu> {
     const version = readVersion(options.version ?? DEFAULT_VERSION);
-    const kind = { answerer: new Script(entries), check: undefined };
-    const qemu = new FakeQemu(kind, version, options);
-    await qemu.#listen(options);
+    const script = new Script(entries);
+    const { mismatches } = script;
+    const parts = { check: undefined, mismatches, missing: () => script.missing() };
+    return await FakeQemu.#start({ ...answering(script, version, options), ...parts }, options);
+  }
+
+  /**
+   * Starts a QEMU that plays a recording, or another file that `qmpmux replay` plays.
+   *
+   * Each connection gets the session of a recorded client. A command that was not recorded, or comes in
+   * another order, gets an error.
+   *
+   * @param file its path or its URL
+   * @throws PlayError if it cannot be played; TypeError, RangeError or SyntaxError if an option is invalid; Error
+   *   with the `code` of the system's error if it cannot read or listen
+   */
+  static async fromRecording(
+    file: string | URL,
+    options: RecordingOptions = {},
+  ): Promise<FakeQemu> {
+    return await FakeQemu.#start(await recordedKind(file, options), options);
+  }
+
+  static async #start(
+    kind: FakeKind,
+    { listen }: Pick<FakeQemuOptions, "listen">,
+  ): Promise<FakeQemu> {
+    const qemu = new FakeQemu(kind);
+    if (listen !== false) await qemu.#server.listen(listen);
     return qemu;
   }
 
@@ -151,7 +164,7 @@ export class FakeQemu implements AsyncDisposable {
   }
 
   /**
-   * Sends an event, at once, to the client that is connected. Without one, or before its negotiation, the
+   * Sends an event, at once, to the clients that are connected. Without one, or before its negotiation, the
    * event is lost, as with QEMU.
    *
    * @throws TypeError if the schema has no such event, or other data
@@ -162,21 +175,27 @@ export class FakeQemu implements AsyncDisposable {
   }
 
   #checkEvent({ name, data }: FakeEvent): void {
-    const problem = this.#check?.eventProblem(name, frameOf(stringifyExact(data ?? {})).bytes);
+    const problem = this.#kind.check?.eventProblem(name, frameOf(stringifyExact(data ?? {})).bytes);
     if (problem === undefined) return;
     throw new TypeError(`${name} is not an event of the schema: ${problem}`);
   }
 
   /**
-   * Checks that a script has been followed to its end.
+   * The commands that a script or a recording did not expect, each as a sentence.
+   *
+   * The client got an error for each of them.
+   */
+  get mismatches(): readonly string[] {
+    return this.#kind.mismatches;
+  }
+
+  /**
+   * Checks that a script or a recording has been followed to its end.
    *
    * @throws Error that names the commands that were not expected, or have not come
    */
   verify(): void {
-    if (!(this.#answerer instanceof Script)) return;
-    const { unexpected, remaining } = this.#answerer;
-    const missing = remaining.map((entry) => `Expected command ${textOf(entry)} has not come`);
-    const problems = [...unexpected, ...missing];
+    const problems = [...this.mismatches, ...this.#kind.missing()];
     if (problems.length > 0) throw new Error(problems.join("\n"));
   }
 
@@ -194,13 +213,21 @@ export class FakeQemu implements AsyncDisposable {
     await this.close();
   }
 
-  async #listen({ listen }: FakeQemuOptions): Promise<void> {
-    if (listen !== false) await this.#server.listen(listen);
-  }
-
   #note(command: Command): void {
     const { name, oob } = command;
     const args = parseExact(argumentsText(command)) as Record<string, unknown>;
     this.received.push({ name, arguments: args, oob });
   }
+}
+
+/** Returns the parts of a kind whose answers are made. */
+function answering(
+  answerer: Answerer,
+  version: QemuVersion,
+  { capabilities = ["oob"], faults: texts = [] }: FakeQemuOptions,
+): Pick<FakeKind, "faults" | "service"> {
+  const greeting = greetingOf(version, capabilities);
+  const faults = texts.map(readFault);
+  const options = { answerer, greeting, faults: new FaultPlan(faults) };
+  return { faults, service: (host) => new Answering(options, host) };
 }

@@ -3,7 +3,7 @@
  *
  * Its monitor is QEMU's: greeting, negotiation, ids, errors of malformed input, commands out of band. From the
  * schema of a QEMU it knows every command, and refuses wrong arguments with the error of that QEMU. A script
- * says which commands are expected.
+ * says which commands are expected. A recording is played as the QEMU that it came from.
  *
  * @example Testing that a program stops a VM
  * ```ts
@@ -31,6 +31,8 @@ export {
   type SchemaOptions,
 } from "./fake_qemu.ts";
 export type { FakeEvent } from "./answer.ts";
+export type { RecordingOptions } from "./recorded.ts";
+export { PlayError } from "./play.ts";
 export type { ByteStreams } from "../client/byte_streams.ts";
 export type { Replies, ReplyFunction } from "./schema_answers.ts";
 export type { ScriptEntry } from "./script.ts";

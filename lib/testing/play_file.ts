@@ -9,6 +9,9 @@ import { type Play, PlayError, type PlaySession } from "./play.ts";
 import { greetingOf, readVersion } from "./qemu_version.ts";
 import type { RecordingChoice } from "./recording_play.ts";
 
+/** The most bytes of a file that is played: it is held in memory. */
+export const FILE_BYTES_LIMIT = 256 << 20;
+
 /** The version of a QEMU of which only the schema is known, for the errors that the schema does not tell. */
 const SCHEMA_VERSION = "10.0.0";
 
@@ -44,9 +47,8 @@ export async function readPlay(text: string, choice: RecordingChoice): Promise<P
 
 /** Returns the line of the entry with a name; the first line if it is not found. */
 function lineOfEntry(text: string, entry: string | undefined): number {
-  const at = entry === undefined
-    ? -1
-    : text.search(new RegExp(`"name"\\s*:\\s*${RegExp.escape(JSON.stringify(entry))}`));
+  const at = entry === undefined ? -1 : [...text.matchAll(/"name"\s*:\s*("(?:[^"\\]|\\.)*")/g)]
+    .find(([, name]) => name === JSON.stringify(entry))?.index ?? -1;
   return at < 0 ? 1 : text.slice(0, at).split("\n").length;
 }
 

@@ -18,6 +18,8 @@ export interface Stage {
   event(event: Event): void;
   /** Closes the connection. */
   close(): void;
+  /** Notes that a recorded command has come. */
+  came(recorded: RecordedCommand): void;
 }
 
 /** Settings of a player. */
@@ -166,6 +168,7 @@ export class Player {
     cue.state = "taken";
     cue.takenAt = this.#options.clock.now();
     cue.send = send;
+    this.#stage.came(cue.recorded);
     this.#furthest = Math.max(this.#furthest, cue.index);
     const { isLenient } = this.#options;
     const { oob } = cue.recorded.command;

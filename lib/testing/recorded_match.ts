@@ -10,6 +10,7 @@ import { argumentsText, type Command } from "../wire/message.ts";
 import { printable } from "../wire/printable.ts";
 import { shortened } from "../wire/shortened.ts";
 import type { RecordedCommand } from "./play.ts";
+import { isSame } from "./same.ts";
 
 /** The most characters of a command in a message for people. */
 const SHOWN_LENGTH = 200;
@@ -27,21 +28,7 @@ export function isRecorded(
   if (recorded.name !== given.name || recorded.oob !== given.oob) return false;
   const [expected, found] = [argumentsText(recorded), argumentsText(given)];
   if (expected === found) return true;
-  return matches(parseExact(expected), parseExact(found), mark);
-}
-
-/** Returns whether a value is the recorded one, whatever the order of members. */
-function matches(recorded: unknown, given: unknown, mark: string | undefined): boolean {
-  if (mark !== undefined && typeof recorded === "string" && recorded.includes(mark)) return true;
-  if (!isContainer(recorded) || !isContainer(given)) return recorded === given;
-  if (Array.isArray(recorded) !== Array.isArray(given)) return false;
-  const keys = Object.keys(recorded);
-  return keys.length === Object.keys(given).length &&
-    keys.every((key) => Object.hasOwn(given, key) && matches(recorded[key], given[key], mark));
-}
-
-function isContainer(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+  return isSame(parseExact(expected), parseExact(found), mark);
 }
 
 /**
@@ -62,7 +49,7 @@ export function nearestRecorded(
     if (command.name !== given.name) continue;
     const others = parseExact(argumentsText(command)) as Readonly<Record<string, unknown>>;
     const common = args.filter(([key, value]) =>
-      Object.hasOwn(others, key) && matches(others[key], value, undefined)
+      Object.hasOwn(others, key) && isSame(others[key], value)
     ).length;
     if (common > most) {
       [best, most] = [each, common];

@@ -141,7 +141,7 @@ class RecordingPlay {
     if (this.#vm === vm) return true;
     throw new PlayError(
       number,
-      `the recording is of several VMs, such as ${this.#vm} and ${vm}; choose one with --vm NAME`,
+      `the recording is of several VMs, such as ${this.#vm} and ${vm}; choose one by --vm NAME or the option vm`,
     );
   }
 

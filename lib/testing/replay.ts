@@ -7,13 +7,21 @@
 import { type Introspection, readIntrospection, SchemaError } from "../client/introspection.ts";
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
-import type { Command, Reply } from "../wire/message.ts";
+import type { Command, Event, Reply } from "../wire/message.ts";
 import { errorReply, returnReply } from "../wire/reply.ts";
 import { eventOf, plainAnswer, valueReply, withFaults } from "./answer.ts";
 import { emptiestValue } from "./emptiest.ts";
+import type { FakeHost } from "./fake_kind.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { type Fault, FaultPlan } from "./fault.ts";
-import { type Play, PlayError, type PlaySchema, type PlaySession } from "./play.ts";
+import {
+  isQuery,
+  type Play,
+  PlayError,
+  type PlaySchema,
+  type PlaySession,
+  type RecordedCommand,
+} from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
 import { respelt } from "./respelt.ts";
@@ -37,6 +45,14 @@ interface Checked {
   readonly check: SchemaCheck;
 }
 
+/** Options of a connection. */
+export interface ServeOptions {
+  /** Limits the sessions to those of a recorded listener. */
+  readonly listener?: string | undefined;
+  /** Notes commands, and restarts; without it a restart closes all connections. */
+  readonly host?: Pick<FakeHost, "received" | "restart">;
+}
+
 /** One connection. */
 interface Playing {
   readonly player: Player;
@@ -56,6 +72,9 @@ export class Replay {
   readonly #counts = new Map<string, number>();
   #connections = 0;
   readonly #open = new Set<FakeConnection>();
+  /** The sessions that a connection has got, and the recorded commands that have come. */
+  readonly #begun = new Set<PlaySession>();
+  readonly #came = new Set<RecordedCommand>();
 
   /**
    * Creates the QEMU of a play.
@@ -75,23 +94,25 @@ export class Replay {
     return new Set(this.#play.sessions.flatMap(({ listener }) => listener ?? []));
   }
 
+  /** The schema of the file, if it has one. */
+  get check(): SchemaCheck | undefined {
+    return this.#checked?.check;
+  }
+
   /**
    * Serves one connection until it ends. The n-th gets the n-th session, later ones the last.
-   *
-   * @param listener limits the sessions to those of a recorded listener
    */
-  async serve(socket: ClientSocket, listener?: string): Promise<void> {
+  async serve(socket: ClientSocket, { listener, host }: ServeOptions = {}): Promise<void> {
     const number = ++this.#connections;
     const session = this.#next(listener);
+    this.#begun.add(session);
     const player = new Player(session, { ...this.#options, mark: this.#play.mark }, {
       event: (event) => connection.sendEvent(new EventName(event.name), event),
       close: () => void connection.finish(),
+      came: (recorded) => void this.#came.add(recorded),
     });
     const { clock } = this.#options;
-    const restart = (): Promise<void> => {
-      this.closeConnections();
-      return Promise.resolve();
-    };
+    const restart = host?.restart ?? (async (): Promise<void> => await this.closeConnections());
     const late = new LateAnswers({
       emit: (event) =>
         connection.sendEvent(new EventName(event.name), eventOf(event, clock.timeOfDay())),
@@ -101,7 +122,10 @@ export class Replay {
     const connection: FakeConnection = new FakeConnection(
       socket,
       number,
-      (pending) => this.#run(pending, { player, number, late }),
+      (pending) => {
+        host?.received(pending.command);
+        this.#run(pending, { player, number, late });
+      },
       { dialect: session.dialect, ready: () => player.begin() },
     );
     this.#open.add(connection);
@@ -112,6 +136,29 @@ export class Replay {
       this.#open.delete(connection);
       await late.end();
     }
+  }
+
+  /** Sends an event to all clients that want it. */
+  sendEvent(name: EventName, event: Event): void {
+    for (const connection of this.#open) connection.sendEvent(name, event);
+  }
+
+  /**
+   * Returns the recorded commands that have not come, each as a sentence. Those that only ask may be left out, and
+   * sessions that no connection has got, if another has. If the order makes no difference, any may.
+   */
+  missing(): readonly string[] {
+    if (this.#options.isLenient) return [];
+    const isUsed = this.#begun.size > 0;
+    if (!isUsed && this.#play.sessions.some(({ steps }) => steps.length > 0)) {
+      return ["No client has connected"];
+    }
+    return [...this.#begun].flatMap(({ steps }) => steps).flatMap((step) => {
+      if (step.kind !== "command" || this.#came.has(step.of)) return [];
+      const { command, line } = step.of;
+      if (isQuery(command.name)) return [];
+      return [`Recorded command ${commandText(command)} (line ${line}) has not come`];
+    });
   }
 
   /** Closes all connections. */

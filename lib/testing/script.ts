@@ -44,7 +44,7 @@ const SHOWN_LENGTH = 200;
 /** The answers of a script. */
 export class Script implements Answerer {
   /** The commands that the script did not expect, each as a sentence. */
-  readonly unexpected: string[] = [];
+  readonly mismatches: string[] = [];
   readonly #entries: readonly { readonly entry: ScriptEntry; readonly answer: Answer }[];
   #next = 0;
 
@@ -57,9 +57,10 @@ export class Script implements Answerer {
     this.#entries = entries.map((entry) => ({ entry, answer: answerOf(entry) }));
   }
 
-  /** The entries whose commands have not come. */
-  get remaining(): readonly ScriptEntry[] {
-    return this.#entries.slice(this.#next).map(({ entry }) => entry);
+  /** Returns the expected commands that have not come, each as a sentence. */
+  missing(): readonly string[] {
+    return this.#entries.slice(this.#next)
+      .map(({ entry }) => `Expected command ${textOf(entry)} has not come`);
   }
 
   /** Returns the answer of the next entry if it expects this command, else an error that names both. */
@@ -72,7 +73,7 @@ export class Script implements Answerer {
     const expected = next === undefined ? "nothing more" : textOf(next.entry);
     const found = shown(command.name, argumentsText(command));
     const desc = `Unexpected command ${found}: the script expects ${expected}`;
-    this.unexpected.push(desc);
+    this.mismatches.push(desc);
     return plainAnswer(errorReply("GenericError", desc));
   }
 }
@@ -93,7 +94,7 @@ function expects({ execute, arguments: args }: ScriptEntry, command: Command): b
 }
 
 /** Returns an entry's command as text. */
-export function textOf({ execute, arguments: args = {} }: ScriptEntry): string {
+function textOf({ execute, arguments: args = {} }: ScriptEntry): string {
   return shown(execute, stringifyExact(args));
 }
 

@@ -178,12 +178,13 @@ for (const runtime of RUNTIMES.filter(({ name }) => name.includes("Node"))) {
         place.path,
         "examples/power_off_node.ts",
         "examples/power_off.ts",
+        "examples/power_off.jsonl",
       );
       const [command] = runtime.command(await getRuntimes());
       const args = ["--test", "--test-reporter=tap", tests];
       const { code, stdout } = await run(command, args, { cwd: place.path });
       assertEquals(code, 0, stdout);
-      assertMatch(stdout, /^# pass 3$/m);
+      assertMatch(stdout, /^# pass 4$/m);
     },
   );
 }

@@ -170,7 +170,7 @@ function shared<T>(client: keyof typeof NEEDS, make: () => Promise<T>): () => Pr
   return () => made ??= named();
 }
 
-/** The folder with Python's qemu.qmp, for PYTHONPATH; its programs are in `bin`. */
+/** The folder with Python's qemu.qmp and pytest, for PYTHONPATH; its programs are in `bin`. */
 export const getPython = shared("python", async () => {
   const what = "qemu.qmp (python)";
   if (!await works("python3", "-m", "pip", "--version")) await apt(what, ["python3-pip"]);
@@ -181,11 +181,17 @@ export const getPython = shared("python", async () => {
   });
 });
 
-/** The program that uses DigitalOcean's Go client, in the versions of go.mod, by the sums of go.sum. */
-export const getGo = shared("go", async () => {
+/** Compiles a Go module, in the versions of its go.mod, by the sums of its go.sum. */
+async function compileGo(
+  name: string,
+  directory: string,
+  files: readonly string[],
+  args: readonly string[],
+): Promise<string> {
   const what = "go-qemu (go)";
   if (!await works("go", "version")) await apt(what, ["golang-go"]);
-  const folder = await once("go", ["go/go.mod", "go/go.sum", "go/main.go"], async (folder) => {
+  const paths = ["go.mod", "go.sum", ...files].map((file) => join(directory, file));
+  const folder = await once(name, paths, async (folder) => {
     const env = {
       CGO_ENABLED: "0",
       // Read-only modules could not be removed again.
@@ -195,11 +201,20 @@ export const getGo = shared("go", async () => {
       GOTOOLCHAIN: "local",
       GOWORK: "off",
     };
-    const args = ["build", "-o", join(folder, "client"), "."];
-    await must(what, "go", args, { env, cwd: join(HERE, "go") });
+    const cwd = join(HERE, directory);
+    await must(what, "go", [...args, "-o", join(folder, "client"), "."], { env, cwd });
     for (const path of [env.GOPATH, env.GOCACHE]) Deno.removeSync(path, { recursive: true });
   });
   return join(folder, "client");
+}
+
+/** The program that uses DigitalOcean's Go client. */
+export const getGo = shared("go", () => compileGo("go", "go", ["main.go"], ["build"]));
+
+/** The tests in examples/go as a program. */
+export const getGoExample = shared("go", () => {
+  const files = ["power_off.go", "power_off_test.go"];
+  return compileGo("go-example", "../../examples/go", files, ["test", "-c"]);
 });
 
 /** The program that uses the qapi crate. */
