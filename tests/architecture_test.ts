@@ -440,9 +440,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "observe/traffic_texts",
   ],
   "observe/source_lines": ["observe/traffic", "observe/traffic_texts"],
+  "observe/secrets": ["observe/human_line"],
   "observe/taps": ["observe/traffic"],
   "observe/traffic": ["observe/observer"],
-  "observe/traffic_texts": ["observe/secrets"],
+  "observe/traffic_texts": ["observe/human_line", "observe/secrets"],
   "wire/command_reader": [
     "wire/frame",
     "wire/message",

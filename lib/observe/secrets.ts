@@ -11,6 +11,7 @@
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { Cursor } from "../wire/cursor.ts";
 import { shortened } from "../wire/shortened.ts";
+import { HUMAN_COMMAND, mayAskForSecret, mayCarrySecret } from "./human_line.ts";
 
 /** The text that replaces a secret in a record for people. */
 const REMOVED = "(removed)";
@@ -39,9 +40,12 @@ const DEPTH_LIMIT = 24;
 const NAMES_LIMIT = 32;
 const NAME_CHARS_LIMIT = 64;
 
-/** The names of arguments that carry a secret in every command: passwords, secret data, keys, credentials. */
+/**
+ * The names of arguments that carry a secret in every command: passwords, secret data, keys, credentials,
+ * and the text of a client's own beside a descriptor.
+ */
 const SECRET_NAME =
-  /pass(?:w|phrase|code)|secret|token|credential|cookie|private|auth-?key|(?:^|[-_.])keys?$/i;
+  /pass(?:w|phrase|code)|secret|token|credential|cookie|private|auth-?key|(?:^|[-_.])keys?$|^opaque$/i;
 
 /** The arguments that carry a secret in one command. */
 const SECRET_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map([
@@ -72,7 +76,7 @@ const SHOWN_OF_SECRETS: ReadonlySet<string> = new Set(["qom-type", "id", "format
  * each name would take time that grows with the square of the text's length.
  */
 const SECRET_TEXT =
-  /(?<=(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*)["']?\s*)[=:]|^\s*json:|-----BEGIN/i;
+  /(?<=(?:pass\w*|secret|token|credential|cookie|keys?|data|auth\w*|\bsig|signature)["']?\s*)[=:]|^\s*json:|-----BEGIN/i;
 
 /** The members that list a program for QEMU to run and its arguments. These may be secret, and are not shown. */
 const PROGRAMS: ReadonlySet<string> = new Set(["args", "cpr-exec-command"]);
@@ -82,14 +86,6 @@ const PROGRAM_TEXT = /(?:^|[-"\s])(?:cmd|exec):/;
 
 /** The user and password in an address. */
 const USER_INFO = /:\/\/[^/\s]*@/g;
-
-/** The form of a line of the human monitor that may carry a secret. */
-const SECRET_LINE =
-  /pass|secret|token|credential|cookie|key|data=|auth|ringbuf_write|qom-set|[\n\r]|:\/\/[^/\s]*@|json:|\b(?:exec|cmd):/i;
-
-/** The command `change DEVICE TARGET`, which carries a secret if the device is `vnc`. */
-const CHANGE = /\bchange\b/i;
-const VNC = /\bvnc\b/i;
 
 /** The part of a command's arguments that is shown. */
 export type Shown =
@@ -121,11 +117,18 @@ const SECRET_RETURNS: ReadonlySet<string> = new Set(["qom-list-get", "ringbuf-re
 /** Returns whether a command asks for a secret: its whole return value may be one. */
 export function asksForSecret(command: Command): boolean {
   if (SECRET_RETURNS.has(command.name)) return true;
+  if (command.name === HUMAN_COMMAND) {
+    return mayAskForSecret(textArgument(command, "command-line") ?? "");
+  }
   if (command.name !== "qom-get") return false;
-  const property = argumentsOf(command);
-  if (!property.member("property") || !property.isString) return false;
-  const { scalar } = property;
-  return scalar === "data" || SECRET_NAME.test(scalar);
+  const property = textArgument(command, "property");
+  return property !== undefined && (property === "data" || SECRET_NAME.test(property));
+}
+
+/** Returns an argument that is a string; `undefined` without such a one. */
+function textArgument(command: Command, name: string): string | undefined {
+  const value = argumentsOf(command);
+  return value.member(name) && value.isString ? value.scalar : undefined;
 }
 
 /** The commands that return only names and types. */
@@ -142,7 +145,7 @@ const NAMES_ONLY: ReadonlySet<string> = new Set([
 ]);
 
 /** A word without which a message of QEMU's has no name of a secret, and no program. */
-const SUSPECT_WORD = /pass|secret|token|credential|cookie|private|key|auth|"args"|cpr-exec/i;
+const SUSPECT_WORD = /pass|secret|token|credential|cookie|private|key|auth|opaque|"args"|cpr-exec/i;
 
 /** A sign without which its texts have no form of a secret; after the name of a member QEMU prints a space. */
 const SUSPECT_SIGN = /:[^ ]|[=@]|-----BEGIN/;
@@ -292,12 +295,7 @@ function stringText(text: string, removal: Removal): string {
 }
 
 function lineText(line: string, removal: Removal): string {
-  return SECRET_LINE.test(line) || changesVnc(line) ? firstWord(line, removal) : line;
-}
-
-function changesVnc(line: string): boolean {
-  const change = line.search(CHANGE);
-  return change >= 0 && VNC.test(line.slice(change));
+  return mayCarrySecret(line) ? firstWord(line, removal) : line;
 }
 
 /** Returns the first word of a command, without its arguments. */

@@ -11,7 +11,9 @@ import { FrameSplitter } from "../wire/frame.ts";
 import { type Command, type Event, type Id, isPretty, type Reply } from "../wire/message.ts";
 import { partsWithId } from "../wire/reply.ts";
 import { printable } from "../wire/printable.ts";
+import { quoted } from "../wire/qemu_json.ts";
 import { asciiText, joined } from "../wire/text.ts";
+import { HUMAN_COMMAND } from "./human_line.ts";
 import { asksForSecret, messageWithoutSecrets, withoutSecrets } from "./secrets.ts";
 
 /** The longest message that is recorded; writing a longer one would take too much time. */
@@ -39,13 +41,20 @@ export interface TextOptions {
 interface Cleaned {
   /** Its arguments as JSON; `undefined` if nothing was removed. */
   readonly args: string | undefined;
-  /** The texts that were removed; `all` if any text may be one. */
-  readonly removed: readonly string[] | "all";
+  /**
+   * The texts that were removed; `all` if any text may be one, and `line` if a part of one may be
+   * repeated: in a line of the human monitor.
+   */
+  readonly removed: readonly string[] | "all" | "line";
 }
 
 const CLEAN: Cleaned = { args: undefined, removed: [] };
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** The most texts that are remembered because `qom-set` has set them, and the fewest characters of one. */
+const SET_LIMIT = 256;
+const SET_CHARS = 4;
+
 /** A decoder of bytes that may be cut in the middle of a character. */
 const CUT_DECODER = new TextDecoder();
 
@@ -68,6 +77,8 @@ class LastText {
 export class TrafficTexts {
   readonly #options: TextOptions;
   readonly #cleaned = new WeakMap<Command, Cleaned>();
+  /** The last texts that were removed from `qom-set`, and from lines: `qom-get` may return them. */
+  readonly #set = new Set<string>();
   readonly #commands = new LastText();
   readonly #replies = new LastText();
   readonly #events = new LastText();
@@ -145,22 +156,29 @@ export class TrafficTexts {
     const cleaned = keepsSecrets
       ? text
       : messageWithoutSecrets(text, () => undefined, command?.name ?? "", mark);
-    const isSecret = cleaned !== text || command && asksForSecret(command) && !keepsSecrets;
+    const isSecret = cleaned !== text ||
+      !keepsSecrets && this.#tellsSecret(() => decoded(bytes) ?? text, false, command);
     return isSecret ? withoutValue("{}", mark) : `"length":${bytes.length},${textMember(text)}`;
   }
 
   #cleanReply(bytes: Uint8Array, isError: boolean, command: Command | undefined): TextMembers {
     const text = this.#textOf(bytes);
     if (text === undefined || this.#options.keepsSecrets) return plain(bytes);
-    const { mark } = this.#options;
-    const { removed } = command ? this.#clean(command) : CLEAN;
-    if (!isError && command && asksForSecret(command)) return withoutValue(text, mark);
-    const mayEcho = isError || !EMPTY_RETURN.test(text);
-    const echoesSecret = removed === "all"
-      ? isError && !isNotFound(text, command!.name)
-      : mayEcho && removed.some((each) => echoes(text, each));
-    if (echoesSecret) return withoutValue(text, mark);
+    const isSecret = this.#tellsSecret(() => text, isError, command);
+    if (isSecret) return withoutValue(text, this.#options.mark);
     return textMember(this.#withoutForms(text, bytes, command?.name ?? ""));
+  }
+
+  /** Returns whether a reply repeats what was removed from its command, or is what a command asks for. */
+  #tellsSecret(text: () => string, isError: boolean, command: Command | undefined): boolean {
+    if (command === undefined) return false;
+    if (!isError && asksForSecret(command)) return true;
+    const { removed } = this.#clean(command);
+    if (removed === "all") return isError && !isNotFound(text(), command.name);
+    if (removed === "line") return !EMPTY_LINE.test(text());
+    const repeats = (each: string): boolean => echoes(text(), each);
+    if (!isError && command.name === "qom-get" && this.#set.values().some(repeats)) return true;
+    return removed.length > 0 && (isError || !EMPTY_RETURN.test(text())) && removed.some(repeats);
   }
 
   #withoutForms(text: string, bytes: Uint8Array, command: string): string {
@@ -192,7 +210,18 @@ export class TrafficTexts {
       const marks = shown.names.map((name) => [name, mark]);
       return { args: JSON.stringify(Object.fromEntries(marks)), removed: "all" };
     }
-    return removed.length > 0 ? { args: shown.arguments, removed } : CLEAN;
+    if (removed.length === 0) return CLEAN;
+    const isLine = command.name === HUMAN_COMMAND;
+    if (isLine || command.name === "qom-set") this.#remember(removed);
+    return { args: shown.arguments, removed: isLine ? "line" : removed };
+  }
+
+  #remember(texts: readonly string[]): void {
+    for (const text of texts) if (text.length >= SET_CHARS) this.#set.add(text);
+    for (const text of this.#set) {
+      if (this.#set.size <= SET_LIMIT) return;
+      this.#set.delete(text);
+    }
   }
 }
 
@@ -203,6 +232,9 @@ function isNotFound(text: string, name: string): boolean {
 
 /** A reply that returns nothing. */
 const EMPTY_RETURN = /^\{\s*"return": \{\}/;
+
+/** A reply to a line of the human monitor that has printed nothing. */
+const EMPTY_LINE = /^\{\s*"return": ""/;
 
 /** Returns the text of a message that has no secrets. */
 export function plain(bytes: Uint8Array): TextMembers {
@@ -273,9 +305,9 @@ function withMember(members: TextMembers, kind: Reply["kind"], id: string): stri
     : `${members.slice(0, -TEXT_END.length)}, ${member}${TEXT_END}`;
 }
 
-/** Returns whether a message repeats a text, as it is or escaped. */
+/** Returns whether a message of QEMU's repeats a text, as it is or escaped. */
 function echoes(message: string, text: string): boolean {
-  return message.includes(text) || message.includes(JSON.stringify(text).slice(1, -1));
+  return message.includes(text) || message.includes(quoted(text).slice(1, -1));
 }
 
 /** Returns a message of one object as a frame; `undefined` if it is malformed. */

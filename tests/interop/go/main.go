@@ -1,9 +1,11 @@
-// Two monitors of DigitalOcean's Go client on one QEMU: one watches, one acts.
+// Two monitors of DigitalOcean's Go client on one QEMU: one watches, one acts. With the argument
+// `given`, one runs the commands on standard input, one a line.
 //
 // Prints the result as JSON.
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +40,26 @@ func connect(path string) *qmp.SocketMonitor {
 	return monitor
 }
 
+// Runs the commands on standard input; returns the number of errors.
+func given(monitor *qmp.SocketMonitor) int {
+	refused := 0
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		if _, err := monitor.Run(lines.Bytes()); err != nil {
+			refused++
+		}
+	}
+	must(lines.Err())
+	must(monitor.Disconnect())
+	return refused
+}
+
 func main() {
+	if len(os.Args) > 2 && os.Args[2] == "given" {
+		refused := given(connect(os.Args[1]))
+		must(json.NewEncoder(os.Stdout).Encode(map[string]int{"refused": refused}))
+		return
+	}
 	watcher, actor := connect(os.Args[1]), connect(os.Args[1])
 	result := outcome{
 		Version:      watcher.Version.String(),

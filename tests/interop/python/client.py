@@ -81,6 +81,20 @@ async def events(path: str) -> Any:
     return {"every": heard, "filtered": filtered, "own": own_names}
 
 
+async def given(path: str) -> Any:
+    """Executes the commands on standard input, one a line; returns the number of errors."""
+    client = await ready(path)
+    refused = 0
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            await client.execute(command["execute"], command.get("arguments"))
+        except ExecuteError:
+            refused += 1
+    await client.disconnect()
+    return {"refused": refused}
+
+
 async def errors(path: str) -> Any:
     """QEMU refuses commands; the connection stays open."""
     client = await ready(path)
@@ -169,6 +183,7 @@ SCENARIOS: Dict[str, Callable[[str], Awaitable[Any]]] = {
     "concurrent": concurrent,
     "errors": errors,
     "events": events,
+    "given": given,
     "interrupted": interrupted,
     "leaving": leaving,
     "oob": oob,

@@ -1,6 +1,6 @@
 //! The qapi crate's two clients: the blocking one, and the one for tokio.
 //!
-//! `qapi-client SCENARIO SOCKET` plays one scenario and prints the result, one fact a line.
+//! `qapi-client SCENARIO SOCKET [SECRET]` plays one scenario and prints the result, one fact a line.
 
 use std::os::unix::net::UnixStream;
 use std::{env, io};
@@ -49,6 +49,25 @@ fn blocking(path: &str) -> Result<(), ExecuteError> {
     Ok(())
 }
 
+/// Sends a secret in each typed command that takes one.
+fn secrets(path: &str, secret: &str) -> Result<(), ExecuteError> {
+    let socket = UnixStream::connect(path)?;
+    let mut qmp = Qmp::new(Stream::new(io::BufReader::new(&socket), &socket));
+    qmp.handshake()?;
+    let text = |place: &str| format!("{secret}-{place}");
+    qmp.execute(&qmp::change_vnc_password { password: text("vnc") })?;
+    let device = "ring".to_string();
+    qmp.execute(&qmp::ringbuf_write { format: None, data: text("ring"), device })?;
+    let command_line = format!("set_password vnc {}", text("human"));
+    qmp.execute(&qmp::human_monitor_command { cpu_index: None, command_line })?;
+    let value = text("property").into();
+    let (path, property) = ("/machine".to_string(), "append".to_string());
+    qmp.execute(&qmp::qom_set { path, property, value })?;
+    let opaque = Some(text("opaque"));
+    println!("refused {}", refusal(qmp.execute(&qmp::add_fd { fdset_id: None, opaque })));
+    Ok(())
+}
+
 /// Runs commands of several tasks, and reads a stream of events to its end.
 async fn concurrent(path: &str) -> Result<(), ExecuteError> {
     let negotiation = QmpStreamTokio::open_uds(path).await?;
@@ -92,6 +111,7 @@ async fn main() -> Result<(), ExecuteError> {
     match args[1].as_str() {
         "blocking" => blocking(&args[2]),
         "concurrent" => concurrent(&args[2]).await,
+        "secrets" => secrets(&args[2], &args[3]),
         other => panic!("there is no scenario {other}"),
     }
 }
