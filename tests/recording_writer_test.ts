@@ -10,7 +10,7 @@ import { type Looker, Taps } from "../lib/observe/taps.ts";
 import type { TrafficFilter } from "../lib/observe/traffic.ts";
 import { readHeader, readRecordingLine } from "../lib/observe/recording_reader.ts";
 import { operatorRows } from "../lib/policy/operator_role.ts";
-import { grant, GREETING, Stage } from "./support/stage.ts";
+import { grant, GREETING, Stage, type StageClient } from "./support/stage.ts";
 
 const MARK = "(removed 0123)";
 
@@ -421,6 +421,67 @@ Deno.test("RecordingWriter removes secrets, in all that repeats them", () => {
     `{"return":"${MARK}"}`,
     `{"timestamp":{"seconds":1,"microseconds":2},"event":"X","data":{"u":"ftp://${MARK}@h"}}`,
   ]);
+});
+
+/** Runs a command, and returns the text of the reply to its client. */
+function replyOf(
+  { stage, page }: Recorded,
+  client: StageClient,
+  command: string,
+  reply: string,
+): unknown {
+  client.say(command);
+  stage.qemuSays(reply);
+  return page.lines.at(-1)!["text"];
+}
+
+for (const isBrief of [false, true]) {
+  const form = isBrief ? "for people" : "whole";
+
+  Deno.test(`RecordingWriter removes what qom-set has set from qom-get (${form})`, () => {
+    const recorded = new Recorded({ isBrief });
+    recorded.stage.qemuReady();
+    const client = recorded.stage.ready("a");
+    recorded.look();
+    const qom = (name: string, more = ""): string =>
+      `{"execute":"${name}","arguments":{"path":"/machine","property":"append"${more}}}`;
+    replyOf(recorded, client, qom("qom-set", ',"value":"hünter2"'), '{"return": {}}');
+    const long = "x".repeat(600);
+    for (const value of ["h\\u00FCnter2", `${long} h\\u00FCnter2 ${long}`]) {
+      const text = replyOf(recorded, client, qom("qom-get"), `{"return": "${value}"}`);
+      assertEquals(text, `{"return":"${MARK}"}`);
+    }
+    assertEquals(
+      replyOf(recorded, client, qom("qom-get"), '{"return": "other"}'),
+      '{"return": "other"}',
+    );
+  });
+}
+
+Deno.test("RecordingWriter removes what the human monitor prints of the guest and of objects", () => {
+  const recorded = new Recorded();
+  recorded.stage.qemuReady();
+  const client = recorded.stage.ready("a");
+  recorded.look();
+  const printed = (line: string, text: string): unknown => {
+    const command = { execute: "human-monitor-command", arguments: { "command-line": line } };
+    return replyOf(recorded, client, JSON.stringify(command), `{"return": "${text}"}`);
+  };
+  const lines = ["ringbuf_read r 7", "qom-get /objects/s data", "xp /7cb 0", "x/7cb 0", " x 0"];
+  for (const line of lines) assertEquals(printed(line, "hunter2"), `{"return":"${MARK}"}`, line);
+  assertEquals(printed("sendkey hunter2-x", "invalid parameter: hunter2"), `{"return":"${MARK}"}`);
+  assertEquals(printed("sendkey a", ""), '{"return": ""}');
+  assertEquals(printed("info block", "disk0"), '{"return": "disk0"}');
+});
+
+Deno.test("RecordingWriter keeps a boolean that qom-get returns, whatever its name is", () => {
+  const recorded = new Recorded();
+  recorded.stage.qemuReady();
+  const client = recorded.stage.ready("a");
+  recorded.look();
+  const get = '{"execute":"qom-get","arguments":{"path":"/cpu","property":"sgx-tokenkey"}}';
+  assertEquals(replyOf(recorded, client, get, '{"return": false}'), '{"return": false}');
+  assertEquals(replyOf(recorded, client, get, '{"return": 7}'), `{"return":"${MARK}"}`);
 });
 
 Deno.test("RecordingWriter keeps the error of an unknown command, which repeats no argument", () => {

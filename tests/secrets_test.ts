@@ -89,6 +89,11 @@ const CARRIERS: readonly [name: string, args: string][] = [
   ["human-monitor-command", '{"command-line": "info status\\nx hunter2"}'],
   ["human-monitor-command", '{"command-line": "password=hunter2"}'],
   ["migrate", '{"uri": "-----BEGIN hunter2"}'],
+  ["add-fd", '{"fdset-id": 1, "opaque": "hunter2"}'],
+  ["blockdev-add", '{"driver": "https", "url": "https://host/disk?sig=hunter2"}'],
+  ["blockdev-add", '{"driver": "https", "url": "https://host/disk?X-Amz-Signature=hunter2"}'],
+  ["human-monitor-command", '{"command-line": "set_pasword vnc hunter2"}'],
+  ["human-monitor-command", '{"command-line": "drive_add 0 file=https://host/x?sig=hunter2"}'],
 ];
 
 for (const [name, args] of CARRIERS) {
@@ -123,6 +128,10 @@ Deno.test("withoutSecrets() shows arguments without secrets", () => {
   assertEquals(
     shown("human-monitor-command", '{"command-line": "info block"}'),
     '{"command-line":"info block"}',
+  );
+  assertEquals(
+    shown("human-monitor-command", '{"command-line": " xp/4xw 0x1000"}'),
+    '{"command-line":" xp/4xw 0x1000"}',
   );
   assertEquals(shown("migrate", '{"uri": "tcp:host:4444"}'), '{"uri":"tcp:host:4444"}');
   assertEquals(

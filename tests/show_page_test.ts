@@ -101,6 +101,15 @@ Deno.test("show --html writes a page with a row for each entry", async () => {
   });
 });
 
+Deno.test("a page has QEMU's version from its first greeting if the recording is older", async () => {
+  const made = new MadeRecording({ greeting: null });
+  const version = '{"qemu": {"micro": 1, "minor": 2, "major": 8}, "package": ""}';
+  const text = `{"QMP": {"version": ${version}, "capabilities": ["oob"]}}`;
+  made.add({ t: 1, side: "qemu", dir: "<", kind: "greeting", text });
+  const { page, code } = await pageOf(made.text);
+  assertEquals([code, contentOf(page).qemu], [0, "8.2.1"]);
+});
+
 Deno.test("the page refers to nothing outside, and allows its own program only", async () => {
   const { page } = await pageOf(madeTraffic(200).text);
   const { before, after } = await pageParts("x");

@@ -58,6 +58,7 @@ export class PageRows {
   #bytes = 0;
   #cut = 0;
   #left: LeftOut | undefined;
+  #qemu: string | undefined;
 
   /** Creates a maker without rows. */
   constructor(vm: string | undefined, limits: PageLimits = PAGE_LIMITS) {
@@ -94,6 +95,11 @@ export class PageRows {
     return this.#cut;
   }
 
+  /** The version of the first QEMU in the rows, if it is that of the only VM. */
+  get qemu(): string | undefined {
+    return this.#qemu;
+  }
+
   /** The rows that are left out, if there are any. */
   get left(): Readonly<LeftOut> | undefined {
     return this.#left;
@@ -123,6 +129,7 @@ export class PageRows {
         return { k: "-", l, t, c, a: this.#text(entry.message.reason) };
       case "greeting": {
         const version = versionOf(entry.message.text ?? "");
+        if (c === undefined) this.#qemu ??= version;
         return { k: "g", l, t, c, a: version && `QEMU ${version}` };
       }
       case "damage":

@@ -80,7 +80,7 @@ function aboutText(rows: PageRows, { recording, choice }: PageOrder): string {
   const about = {
     start: Date.parse(time),
     vm,
-    qemu: greeting === undefined ? undefined : versionOf(greeting),
+    qemu: greeting === undefined ? rows.qemu : versionOf(greeting),
     version,
     filters: choice,
     clients: rows.clients,

@@ -172,7 +172,7 @@ export class TrafficTexts {
   /** Returns whether a reply repeats what was removed from its command, or is what a command asks for. */
   #tellsSecret(text: () => string, isError: boolean, command: Command | undefined): boolean {
     if (command === undefined) return false;
-    if (!isError && asksForSecret(command)) return true;
+    if (!isError && asksForSecret(command)) return !BOOLEAN_RETURN.test(text());
     const { removed } = this.#clean(command);
     if (removed === "all") return isError && !isNotFound(text(), command.name);
     if (removed === "line") return !EMPTY_LINE.test(text());
@@ -232,6 +232,9 @@ function isNotFound(text: string, name: string): boolean {
 
 /** A reply that returns nothing. */
 const EMPTY_RETURN = /^\{\s*"return": \{\}/;
+
+/** A reply that returns a boolean, which is no secret whatever its name is. */
+const BOOLEAN_RETURN = /^\{\s*"return": (?:true|false)/;
 
 /** A reply to a line of the human monitor that has printed nothing. */
 const EMPTY_LINE = /^\{\s*"return": ""/;

@@ -24,7 +24,7 @@ export function fillHead(content) {
   const began = Number.isFinite(first) ? first : 0;
   const parts = [
     qemu && `QEMU ${qemu}`,
-    `${dayText(start, began)} ${clockText(start, began, 0)} UTC`,
+    `${dayText(start, began)} ${clockText(start, began, 3).slice(0, 8)} UTC`,
     durationText(Math.max(last - began, 0)),
     version && `recorded by qmpmux ${version}`,
   ];

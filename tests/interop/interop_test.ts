@@ -16,6 +16,7 @@ import { makePlace } from "../support/place.ts";
 import { startQemu, type TestQemu } from "../support/qemu.ts";
 import { startQmpmux } from "../support/qmpmux.ts";
 import { startLibvirt } from "./libvirt.ts";
+import { checkRecording } from "./witnesses.ts";
 import { type Exit, getGo, getLibvirt, getPython, getRust, run, without } from "./setup.ts";
 
 const HERE = import.meta.dirname!;
@@ -43,7 +44,9 @@ async function startShared(): Promise<Shared> {
   const place = stack.use(makePlace());
   const qemu = stack.use(await startQemu(join(place.path, "qemu"), EQUIPMENT));
   const path = join(place.path, "mux");
-  stack.use(await startQmpmux(["--qemu", qemu.path, "--listen", path]));
+  const recording = join(place.path, "recording");
+  stack.defer(() => checkRecording(Deno.readTextFileSync(recording)));
+  stack.use(await startQmpmux(["--qemu", qemu.path, "--listen", path, "--record", recording]));
   const kept = stack.move();
   return { qemu, path, home: place.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
@@ -377,8 +380,9 @@ Deno.test(
   async (t) => {
     await getLibvirt();
     await using host = await startLibvirt();
-    const qmpmux = await startQmpmux(["--qemu", host.qemu, "--listen", host.mux]);
-    await using _qmpmux = qmpmux;
+    const recording = host.file("recording");
+    const args = ["--qemu", host.qemu, "--listen", host.mux, "--record", recording];
+    await using qmpmux = await startQmpmux(args);
     const { virsh, file } = host;
 
     /** Runs an action of libvirt while another client sends a hundred commands. */
@@ -493,6 +497,7 @@ Deno.test(
       await virsh("start", "shared");
       qmpmux.kill("SIGKILL");
       await untilState(state, /^shut off \(crashed\)/);
+      checkRecording(Deno.readTextFileSync(recording));
     });
   },
 );
