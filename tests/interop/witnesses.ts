@@ -18,7 +18,7 @@ const LAST = "the-last";
 
 /** The texts of all records. */
 export interface Testimony {
-  /** What passed: a tap that keeps secrets. */
+  /** The lines of a tap that keeps secrets: it tells which did pass. */
   readonly secrets: string;
   /** All other records, by name. */
   readonly records: Readonly<Record<string, string>>;
