@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Given } from "../lib/cli/flags.ts";
 import { timeRange } from "../lib/cli/time_range.ts";
@@ -112,6 +112,22 @@ Deno.test("show --json prints an excerpt that is a recording, in which lines ref
   const commands = TEXT.split("\n").filter((line) => line.includes(" ops/2: "));
   const shown = (await show(stdout)).stdout.split("\n").filter((line) => line.includes(" ops/2: "));
   assertEquals(shown, commands);
+});
+
+Deno.test("show --json escapes what a terminal interprets, and changes no value", async () => {
+  const event = {
+    t: 1,
+    side: "qemu",
+    kind: "event",
+    text: '{"event":"A\u009b31m\u202e\x7f\u{e0041} é"}',
+  };
+  const header = { "qmpmux-recording": 1, time: "2026-01-02T03:04:05Z", vm: "a\u009b" };
+  // White space of JSON stays.
+  const text = `${JSON.stringify(header)}\n\t${JSON.stringify(event)}\r\n`;
+  const { code, stdout } = await show(text, "--json");
+  assertEquals(code, 0);
+  assert(!/[\x7f-\x9f\u202e\u{e0041}]/u.test(stdout) && stdout.includes("é"), stdout);
+  assertEquals(stdout.trim().split("\n").map((line) => JSON.parse(line)), [header, event]);
 });
 
 Deno.test("show --json keeps members that it does not know", async () => {
@@ -250,6 +266,12 @@ Deno.test("show refuses what is not a recording", async () => {
       stderr: "qmpmux: show: FILE: it is not a recording of qmpmux\n",
     });
   }
+});
+
+Deno.test("show refuses a file without end that is not a recording", async () => {
+  const { code, stdout, stderr } = await runQmpmux(["show", "/dev/zero"]);
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(stderr, "qmpmux: show: /dev/zero: it is not a recording of qmpmux\n");
 });
 
 Deno.test("show says that a recording has a newer format", async () => {

@@ -59,7 +59,7 @@ export class RecordingInput {
     const file = LineFile.open(path);
     const lines = file.lines();
     const { value: text = "" } = await lines.next();
-    const header = text.length > LINE_LIMIT ? { wrong: TOO_LONG } : readHeader(text);
+    const header = readHeader(text.length > LINE_LIMIT ? "" : text);
     if ("wrong" in header) {
       await lines.return(undefined);
       throw new Failure(1, `${command}: ${file.name}: ${header.wrong}`);

@@ -7,6 +7,7 @@
 import type { ExitStatus } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
 import { UsageError } from "../policy/usage_error.ts";
+import { printableJson } from "../wire/printable.ts";
 import type { Given } from "./flags.ts";
 import { recordedEntries } from "./recorded_entries.ts";
 import { RecordingInput } from "./recording_input.ts";
@@ -69,11 +70,11 @@ async function printText({ recording, filter, range }: Order): Promise<void> {
 async function printLines({ recording, filter, range }: Order): Promise<void> {
   const { RecordingExcerpt } = await import("./recording_excerpt.ts");
   const excerpt = new RecordingExcerpt(filter, recording.header.vm);
-  print(recording.headerText);
+  print(printableJson(recording.headerText));
   for await (const { number, line, text } of recording.lines()) {
     if (line.t < range.from) continue;
     if (line.t > range.to) break;
     const kept = excerpt.take(number, line, text);
-    if (kept !== undefined) print(kept);
+    if (kept !== undefined) print(printableJson(kept));
   }
 }

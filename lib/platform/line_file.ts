@@ -59,9 +59,12 @@ export class LineFile {
     return this.#isComplete;
   }
 
-  /** Returns a stream that leaves out the rest of a line that is too long. */
+  /**
+   * Returns a stream that leaves out the rest of a line that is too long. It ends with the first line if that
+   * is: such a file has no lines, and may have no end.
+   */
   #limited(): TransformStream<string, string> {
-    let length = 0;
+    let [length, isFirst] = [0, true];
     return new TransformStream({
       transform: (chunk, controller) => {
         const first = chunk.indexOf("\n");
@@ -70,6 +73,8 @@ export class LineFile {
         else if (first >= 0) controller.enqueue(chunk.slice(first));
         length = first < 0 ? length + chunk.length : chunk.length - chunk.lastIndexOf("\n") - 1;
         this.#isComplete = length === 0;
+        isFirst &&= first < 0;
+        if (isFirst && length > LINE_LIMIT) controller.terminate();
       },
     });
   }

@@ -15,6 +15,12 @@ export function printable(text: string): string {
   return text.replace(UNSEEN, escaped);
 }
 
+/** Returns JSON of the same value in which no such character stands as it is; white space stays. */
+export function printableJson(json: string): string {
+  // JSON allows those above the space in strings only, and those below as white space only.
+  return json.replace(UNSEEN, (char) => char < " " ? char : escaped(char));
+}
+
 /** Returns a character escaped as in JSON, even if JSON would not escape it. */
 function escaped(char: string): string {
   const text = JSON.stringify(char).slice(1, -1);
