@@ -9,7 +9,8 @@ import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { BEFORE_ACCEPTED, BEFORE_SESSION, runToTimeout } from "./support/timeout.ts";
 
 const answers = {
   answer: ({ name }: { name: string }): string | undefined =>
@@ -35,7 +36,7 @@ Deno.test({
     using holder = await TestClient.ready(qemu.path);
     // A client that is queued holds nothing yet.
     using _waiting = await TestClient.connect(qemu.path);
-    const busy = await runQmpmux(["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"]);
+    const busy = await runToTimeout(qemu.path, ["check", "--live"], /waits for its QEMU/);
     assertEquals([busy.code, busy.stdout], [69, ""]);
     const who = `process ${Deno.pid} \\(${Deno.execPath()}\\) holds this monitor`;
     assertMatch(busy.stderr, new RegExp(`sends no greeting: ${who}, which serves one at a time`));
@@ -72,7 +73,7 @@ Deno.test("qmpmux check --live names no client of a qmpmux without QEMU as the h
   const path = `${place.path}/mux`;
   await using _mux = await startQmpmux(["--qemu", `${place.path}/vm`, "--listen", path]);
   using _other = await TestClient.connect(path);
-  const { code, stderr } = await runQmpmux(["check", "--live", "--qemu", path, "--timeout", "0.3"]);
+  const { code, stderr } = await runToTimeout(path, ["check", "--live"], BEFORE_ACCEPTED);
   assertEquals(code, 69);
   assertMatch(
     stderr,
@@ -84,9 +85,7 @@ Deno.test("qmpmux check --live distinguishes a program that accepts no connectio
   using place = makePlace();
   const path = `${place.path}/vm`;
   using _silent = Deno.listen({ transport: "unix", path });
-  const { code, stdout, stderr } = await runQmpmux(
-    ["check", "--live", "--qemu", path, "--timeout", "0.3"],
-  );
+  const { code, stdout, stderr } = await runAt(path, ["check", "--live"], 0.3);
   assertEquals([code, stdout], [69, ""]);
   assertMatch(stderr, /sends no greeting: the program that listens there accepts no connections/);
 });
@@ -95,8 +94,7 @@ Deno.test("qmpmux check --live reports that a socket without a greeting may be a
   using place = makePlace();
   const path = `${place.path}/agent`;
   await using _agent = new FakeQemu(path, { greeting: "" });
-  const args = ["check", "--live", "--qemu", path, "--timeout", "0.3"];
-  const { code, stderr } = await runQmpmux(args);
+  const { code, stderr } = await runToTimeout(path, ["check", "--live"], BEFORE_ACCEPTED);
   assertEquals(code, 69);
   assertMatch(stderr, /not a monitor \(the socket of a guest agent sends no greeting either\)\n$/);
 });
@@ -106,11 +104,10 @@ Deno.test("qmpmux check --live reports that a monitor sends a greeting and no re
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-version" ? "" : undefined,
   });
-  const args = ["check", "--live", "--qemu", qemu.path, "--timeout", "0.3"];
-  const { code, stderr } = await runQmpmux(args);
+  const { code, stderr } = await runToTimeout(qemu.path, ["check", "--live"], BEFORE_SESSION);
   assertEquals([code, stderr], [
     69,
-    `qmpmux: check: unix:${qemu.path}: no reply within 0.3 s\n`,
+    `qmpmux: check: unix:${qemu.path}: no reply within SECONDS s\n`,
   ]);
 });
 

@@ -12,6 +12,7 @@ import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { programCommand, runQmpmux } from "./support/qmpmux.ts";
+import { BEFORE_SESSION, untilTimeout } from "./support/timeout.ts";
 
 /** `qmpmux exec -` that is running. */
 class Running implements AsyncDisposable {
@@ -301,22 +302,30 @@ Deno.test("lossOf() tells commands that were not sent from those that were", () 
 Deno.test("exec - says at its timeout which commands got no reply, or that stdin did not end", async () => {
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`);
-  const idle = new Running(qemu.path, "--timeout", "1");
+  // Returns the message with `SECONDS` in place of the timeout.
+  const messageOf = async (path: string, early: RegExp, ...lines: string[]): Promise<string> =>
+    await untilTimeout(
+      async (seconds) => {
+        const running = new Running(path, "--timeout", String(seconds));
+        await running.type(...lines);
+        const message = await running.errors.next() ?? "";
+        assertEquals(await running.end(), { code: 124, stdout: [], stderr: [] });
+        return message.replace(`${seconds} s`, "SECONDS s");
+      },
+      (message) => early.test(message),
+    );
   assertEquals(
-    await idle.errors.next(),
-    "qmpmux: exec: stdin did not end within 1 s; no command is in flight",
+    await messageOf(qemu.path, BEFORE_SESSION),
+    "qmpmux: exec: stdin did not end within SECONDS s; no command is in flight",
   );
-  assertEquals((await idle.end()).code, 124);
   await using silent = new FakeQemu(`${place.path}/silent`, {
     answer: ({ name }) => name === "qmp_capabilities" ? undefined : "",
   });
-  const running = new Running(silent.path, "--timeout", "1");
-  await running.type('{"execute": "one"}\n\n{"execute": "two"}');
+  const commands = '{"execute": "one"}\n\n{"execute": "two"}';
   assertEquals(
-    await running.errors.next(),
-    "qmpmux: exec: no reply within 1 s to one (line 1), two (line 3); they may still run",
+    await messageOf(silent.path, /greeting|stdin did not end|to one \(line 1\);/, commands),
+    "qmpmux: exec: no reply within SECONDS s to one (line 1), two (line 3); they may still run",
   );
-  assertEquals(await running.end(), { code: 124, stdout: [], stderr: [] });
 });
 
 Deno.test({

@@ -14,6 +14,7 @@ import { emptyReturn, eventLine, FakeQemu, type FakeQemuConnection } from "./sup
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
 import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { BEFORE_REPLY, BEFORE_SESSION, runToTimeout } from "./support/timeout.ts";
 
 function eventWith(data: object): QmpEvent {
   return { name: "X", data, timestamp: { seconds: 1, microseconds: 2 }, text: "" };
@@ -163,16 +164,29 @@ Deno.test("qmpmux exec --until ends with the error of the command, and does not 
 });
 
 for (
-  const [what, go, stdout, said] of [
-    ["the reply", () => "", "", "no reply within 0.3 s; the command may still run"],
-    ["the event", emptyReturn, "{}\n", "no event STOP with data.n=1 arrived within 0.3 s"],
+  const [what, early, go, stdout, said] of [
+    [
+      "the reply",
+      BEFORE_SESSION,
+      () => "",
+      "",
+      "no reply within SECONDS s; the command may still run",
+    ],
+    [
+      "the event",
+      BEFORE_REPLY,
+      emptyReturn,
+      "{}\n",
+      "no event STOP with data.n=1 arrived within SECONDS s",
+    ],
   ] as const
 ) {
   Deno.test(`qmpmux exec --until --timeout counts for ${what}`, async () => {
     using place = makePlace();
     const path = `${place.path}/vm`;
     await using _qemu = fakeQemu(path, (id) => go({ id }));
-    assertEquals(await execGo(path, "--match", "data.n=1", "--timeout", "0.3"), {
+    const args = ["exec", "go", "--until", "STOP", "--match", "data.n=1"];
+    assertEquals(await runToTimeout(path, args, early), {
       code: 124,
       stdout,
       stderr: `qmpmux: exec: ${said}\n`,

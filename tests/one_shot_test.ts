@@ -13,6 +13,7 @@ import { hostileMonitor } from "./support/hostile.ts";
 import { Lines } from "./support/lines.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand, runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { BEFORE_ACCEPTED, BEFORE_REPLY, BEFORE_SESSION, runToTimeout } from "./support/timeout.ts";
 
 /** Starts the program and returns its output, line by line. */
 function start(args: string[]): { lines: Lines; status: Promise<Deno.CommandStatus> } {
@@ -57,10 +58,14 @@ for (const [filter, came] of [["RES*", 2], ["STOP", 0]] as const) {
 }
 
 for (
-  const [more, said] of [
-    [[], "0 events arrived within 1 s"],
-    [["--filter", "RESET"], "1 event arrived within 1 s"],
-    [["--filter", "RES*", "--count", "3"], "2 of 3 events arrived within 1 s"],
+  const [more, early, said] of [
+    [[], BEFORE_SESSION, "0 events arrived within SECONDS s"],
+    [["--filter", "RESET"], /greeting|0 events/, "1 event arrived within SECONDS s"],
+    [
+      ["--filter", "RES*", "--count", "3"],
+      /greeting|[01] of 3 events/,
+      "2 of 3 events arrived within SECONDS s",
+    ],
   ] as const
 ) {
   Deno.test(`qmpmux events ${more.join(" ")} exits with 124 after the timeout, and reports it`, async () => {
@@ -71,8 +76,7 @@ for (
           ? `{"return": {}}\r\n${eventLine("RESET")}${eventLine("RESUME")}`
           : undefined,
     });
-    const args = ["events", "--socket", qemu.path, "--timeout", "1", ...more];
-    const { code, stderr } = await runQmpmux(args);
+    const { code, stderr } = await runToTimeout(qemu.path, ["events", ...more], early);
     assertEquals([code, stderr], [124, `qmpmux: events: ${said}\n`]);
   });
 }
@@ -143,12 +147,12 @@ Deno.test("qmpmux wait --status polls, even if no event reports the change", asy
 
 Deno.test("qmpmux wait reports why it timed out", async () => {
   using place = makePlace();
-  const args = ["wait", "--socket", `${place.path}/vm`, "--timeout", "0.3"];
-  const none = await runQmpmux(args);
+  const path = `${place.path}/vm`;
+  const none = await runToTimeout(path, ["wait"], /sends no greeting/);
   assertEquals([none.code, none.stdout], [124, ""]);
   assertMatch(none.stderr, /^qmpmux: wait: unix:.*\/vm: nothing listens there; .*\n$/);
-  using _silent = Deno.listen({ transport: "unix", path: `${place.path}/vm` });
-  const silent = await runQmpmux(args);
+  using _silent = Deno.listen({ transport: "unix", path });
+  const silent = await runAt(path, ["wait"], 0.3);
   assertEquals([silent.code, silent.stdout], [124, ""]);
   assertMatch(
     silent.stderr,
@@ -158,15 +162,14 @@ Deno.test("qmpmux wait reports why it timed out", async () => {
 
 for (
   const [what, said] of [
-    [["--event", "STOP"], "no event STOP arrived within 0.3 s"],
-    [["--status", "running"], "the machine is paused; it was not running within 0.3 s"],
+    [["--event", "STOP"], "no event STOP arrived within SECONDS s"],
+    [["--status", "running"], "the machine is paused; it was not running within SECONDS s"],
   ] as const
 ) {
   Deno.test(`qmpmux wait ${what[0]} reports what it was waiting for at its timeout`, async () => {
     using place = makePlace();
     await using qemu = new FakeQemu(`${place.path}/vm`);
-    const args = ["wait", "--socket", qemu.path, ...what, "--timeout", "0.3"];
-    assertEquals(await runQmpmux(args), {
+    assertEquals(await runToTimeout(qemu.path, ["wait", ...what], BEFORE_REPLY), {
       code: 124,
       stdout: "",
       stderr: `qmpmux: wait: ${said}\n`,
@@ -179,29 +182,28 @@ Deno.test("qmpmux wait --status reports that it got no reply", async () => {
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) => name === "query-status" ? "" : undefined,
   });
-  const args = ["wait", "--socket", qemu.path, "--status", "running", "--timeout", "0.3"];
-  const { code, stderr } = await runQmpmux(args);
+  const args = ["wait", "--status", "running"];
+  const { code, stderr } = await runToTimeout(qemu.path, args, BEFORE_SESSION);
   assertEquals([code, stderr], [
     124,
-    "qmpmux: wait: query-status was not answered within 0.3 s\n",
+    "qmpmux: wait: query-status was not answered within SECONDS s\n",
   ]);
 });
 
-for (const [command, ...operands] of [["exec", "query-status"], ["status"], ["kick", "a/1"]]) {
-  Deno.test(`qmpmux ${command} --timeout expires, and reports what it was waiting for`, async () => {
+for (const args of [["exec", "query-status"], ["status"], ["kick", "a/1"]]) {
+  Deno.test(`qmpmux ${args[0]} --timeout expires, and reports what it was waiting for`, async () => {
     using place = makePlace();
     const path = `${place.path}/vm`;
-    const args = [command!, "--socket", path, "--timeout", "0.3", ...operands];
     {
       await using _qemu = new FakeQemu(path, {
         answer: ({ name }) => name === "qmp_capabilities" ? undefined : "",
       });
-      const unanswered = await runQmpmux(args);
+      const unanswered = await runToTimeout(path, args, BEFORE_SESSION);
       assertEquals([unanswered.code, unanswered.stdout], [124, ""]);
-      assertMatch(unanswered.stderr, / no reply within 0\.3 s; the command may still run\n$/);
+      assertMatch(unanswered.stderr, / no reply within SECONDS s; the command may still run\n$/);
     }
     using _silent = Deno.listen({ transport: "unix", path: `${path}2` });
-    const silent = await runQmpmux(args.map((each) => each === path ? `${path}2` : each));
+    const silent = await runAt(`${path}2`, args, 0.3);
     assertEquals([silent.code, silent.stdout], [124, ""]);
     assertMatch(silent.stderr, /vm2 accepts connections but sends no greeting: /);
   });
@@ -211,7 +213,7 @@ Deno.test("subcommands report a QEMU that greets, but does not answer the negoti
   using place = makePlace();
   await using qemu = new FakeQemu(`${place.path}/vm`, { answer: () => "" });
   for (const args of [["exec", "stop"], ["exec", "-"], ["events"], ["wait"], ["check", "--live"]]) {
-    const { code, stderr } = await runAt(qemu.path, args, 0.3);
+    const { code, stderr } = await runToTimeout(qemu.path, args, /sends no greeting/);
     assertEquals(code, args[0] === "check" ? 69 : 124);
     assertMatch(
       stderr,
@@ -239,7 +241,7 @@ Deno.test("no subcommand reports a qmpmux without QEMU as a busy monitor", async
       ["check", "--live"],
     ]
   ) {
-    const { code, stderr } = await runAt(path, args, 0.3);
+    const { code, stderr } = await runToTimeout(path, args, BEFORE_ACCEPTED);
     assertEquals(code, args[0] === "check" ? 69 : 124);
     const pattern = /: it is a qmpmux that waits for its QEMU, or not a monitor .*\n$/;
     assertMatch(stderr, pattern, args.join(" "));
@@ -274,8 +276,7 @@ Deno.test("reasonOf() reports only what it can observe", () => {
 Deno.test("qmpmux exec reports only what it can know about a TCP port without a greeting", async () => {
   using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = silent.addr as Deno.NetAddr;
-  const args = ["exec", "--socket", `127.0.0.1:${port}`, "--timeout", "0.3", "stop"];
-  const { code, stderr } = await runQmpmux(args);
+  const { code, stderr } = await runAt(`127.0.0.1:${port}`, ["exec", "stop"], 0.3);
   assertEquals(code, 124);
   assertMatch(stderr, /sends no greeting: it is a qmpmux that waits for its QEMU, a monitor that /);
 });
