@@ -291,10 +291,10 @@ class FakeFiles implements RotatedFile {
     this.texts.push("");
   }
 
-  async write(lines: string): Promise<void> {
+  async write(lines: Uint8Array): Promise<void> {
     await undefined;
     if (this.wrong !== undefined) throw new Error(this.wrong);
-    this.texts[this.texts.length - 1] += lines;
+    this.texts[this.texts.length - 1] += new TextDecoder().decode(lines);
   }
 
   close(): void {}

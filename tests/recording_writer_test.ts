@@ -8,7 +8,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type LineSink, RecordingWriter } from "../lib/observe/recording_writer.ts";
 import { type Looker, Taps } from "../lib/observe/taps.ts";
 import type { TrafficFilter } from "../lib/observe/traffic.ts";
+import { TrafficTexts } from "../lib/observe/traffic_texts.ts";
 import { readHeader, readRecordingLine } from "../lib/observe/recording_reader.ts";
+import { Output } from "../lib/wire/output.ts";
 import { operatorRows } from "../lib/policy/operator_role.ts";
 import { grant, GREETING, Stage, type StageClient } from "./support/stage.ts";
 
@@ -38,14 +40,15 @@ class Page implements LineSink {
     return this.#lines;
   }
 
-  begin(header: string): void {
+  begin(header: Output): void {
     this.isFull = false;
     this.#lines = [];
     this.write(header);
   }
 
-  write(line: string): boolean {
+  write({ bytes }: Output): boolean {
     if (!this.hasRoom) return false;
+    const line = new TextDecoder().decode(bytes);
     const read = this.#lines.length === 0 ? readHeader(line) : readRecordingLine(line);
     this.raw += line;
     assert(!("wrong" in read), `${line}: ${JSON.stringify(read)}`);
@@ -623,6 +626,23 @@ Deno.test("RecordingWriter for people: a line for a command and its reply, and l
   });
   assertEquals([command!["kind"], command!["text"]], ["command", '{"execute":"query-block"}']);
   assertEquals(rest.map(({ kind }) => kind), ["disconnect"]);
+});
+
+Deno.test("TrafficTexts leaves out a message with the form of a secret that is not UTF-8", () => {
+  const texts = new TrafficTexts({
+    mark: MARK,
+    keepsSecrets: false,
+    isBrief: false,
+    isKnown: () => true,
+  });
+  const told = (text: string): string => {
+    const out = new Output(1);
+    const bytes = Uint8Array.from(text, (char) => char.charCodeAt(0));
+    texts.reply(out, { kind: "return", bytes, id: undefined }, undefined, undefined);
+    return new TextDecoder().decode(out.bytes);
+  };
+  assertEquals(told('{"return": "password=hunter2 \xff"}'), `"text":"\\"${MARK}\\""`);
+  assertMatch(told('{"return": "\xff"}'), /^"base64":"[\w+/]+=*"$/);
 });
 
 Deno.test("Taps: a hub has a tap only while somebody looks at it", () => {

@@ -10,6 +10,7 @@ import { OWN_PREFIX } from "../hub/own_events.ts";
 import type { TapRequest } from "../hub/tap_request.ts";
 import { type LineSink, RecordingWriter } from "../observe/recording_writer.ts";
 import type { Looker, Taps } from "../observe/taps.ts";
+import { Output, outputOf } from "../wire/output.ts";
 import { ArgumentError } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -25,9 +26,6 @@ export const GATHER_SECONDS = 0.1;
 
 /** The size of a piece that is sent. */
 const PIECE_BYTES = 65536;
-
-/** The most bytes of a UTF-16 unit in UTF-8. */
-const MOST_BYTES = 3;
 
 /** The number of random bytes in the text that takes the place of secrets. */
 const MARK_BYTES = 8;
@@ -113,52 +111,50 @@ function mayKeepSecrets({ peer: { identity } }: Monitor, libc: Calls | undefined
   return identity.uid === 0 || libc !== undefined && identity.uid === ownUser(libc);
 }
 
-const ENCODER = new TextEncoder();
+/** The end of an event, behind the line. */
+const LINE_END = outputOf("}\r\n");
 
 /** Sends lines to a client, many at a time: a write for each would cost more than all else. */
 class EventLines implements LineSink {
   readonly #monitor: Monitor;
   readonly #clock: Clock;
-  /** The bytes that wait. Texts that lived on would cost more memory management. */
-  readonly #piece = new Uint8Array(PIECE_BYTES);
-  #length = 0;
-  #head = "";
+  /** The events that wait. */
+  readonly #piece = new Output(PIECE_BYTES);
+  /** The beginning of the events in this piece. */
+  #head = outputOf("");
 
   constructor(monitor: Monitor, clock: Clock) {
     this.#monitor = monitor;
     this.#clock = clock;
   }
 
-  write(line: string): boolean {
+  write(line: Output): boolean {
+    const piece = this.#piece;
     const unread = this.#monitor.peer.unread ?? 0;
-    if (unread + this.#length > UNREAD_LIMIT) return false;
-    if (this.#length === 0) this.#head = this.#newHead();
-    const text = `${this.#head}${line}}\r\n`;
-    // A line is ASCII, except for what a client may have sent.
-    if (this.#length + MOST_BYTES * text.length > PIECE_BYTES) this.flush();
-    if (MOST_BYTES * text.length > PIECE_BYTES) this.#send(ENCODER.encode(text));
-    else {
-      const free = this.#piece.subarray(this.#length);
-      this.#length += ENCODER.encodeInto(text, free).written;
-    }
+    if (unread + piece.length > UNREAD_LIMIT) return false;
+    const length = this.#head.length + line.length + LINE_END.length;
+    if (piece.length + length > PIECE_BYTES) this.flush();
+    if (piece.length === 0) this.#head = this.#newHead();
+    piece.append(this.#head);
+    piece.append(line);
+    piece.append(LINE_END);
     return true;
   }
 
   flush(): void {
-    if (this.#length > 0) this.#send(this.#piece.slice(0, this.#length));
-    this.#length = 0;
-  }
-
-  #send(bytes: Uint8Array): void {
-    if (!this.#monitor.left) this.#monitor.peer.send(bytes);
+    const piece = this.#piece;
+    if (piece.length > 0 && !this.#monitor.left) this.#monitor.peer.send(piece.bytes.slice());
+    piece.clear();
   }
 
   /** Returns the beginning of an event, up to its data. */
-  #newHead(): string {
+  #newHead(): Output {
     const now = this.#clock.timeOfDay();
     const seconds = Math.floor(now);
     const microseconds = Math.floor((now - seconds) * 1e6);
-    return `{"timestamp": {"seconds": ${seconds}, "microseconds": ${microseconds}}, ` +
-      `"event": "${OWN_PREFIX}TAP", "data": `;
+    return outputOf(
+      `{"timestamp": {"seconds": ${seconds}, "microseconds": ${microseconds}}, ` +
+        `"event": "${OWN_PREFIX}TAP", "data": `,
+    );
   }
 }

@@ -15,6 +15,7 @@ import type { Calls } from "../platform/libc_symbols.ts";
 import type { Log } from "../platform/log.ts";
 import { programOf } from "../platform/process_name.ts";
 import { DiskFiles, type RotatedFile } from "../platform/rotated_file.ts";
+import { Output, outputOf } from "../wire/output.ts";
 import { FORMAT_MEMBER } from "../observe/recording_line.ts";
 import { GATHER_SECONDS, newMark } from "./control_tap.ts";
 import { isKnown } from "./records.ts";
@@ -22,8 +23,10 @@ import { isKnown } from "./records.ts";
 /** The limit of the queue, in bytes. */
 const QUEUE_LIMIT = 8 << 20;
 
-/** The most bytes of a write. */
-const WRITE_LIMIT = 1 << 18;
+/** The bytes of a write; a longer line is written alone. */
+const PIECE_BYTES = 1 << 16;
+
+const LINE_END = outputOf("\n");
 
 /** The seconds from a failed write to the next attempt, and from the last failure to the news that all is well. */
 const RETRY_SECONDS = 1;
@@ -139,11 +142,14 @@ export function openRecorder(path: string, sizes: RecordSizes, deps: RecorderDep
   return new Recorder(new DiskFiles(path, beginning, sizes.older), sizes, deps);
 }
 
-/** Lines that wait to be written, in the file that they belong to. */
+/** Lines that wait to be written together. */
 interface Waiting {
   /** Whether a file begins with them. */
   isNew: boolean;
-  readonly lines: string[];
+  /** Whole lines. */
+  readonly bytes: Uint8Array;
+  /** Their number. */
+  readonly lines: number;
 }
 
 /** A queue of lines, and their files. */
@@ -152,8 +158,14 @@ class RecordedLines implements LineSink {
   readonly #files: RotatedFile;
   readonly #limit: number;
   readonly #deps: Pick<RecorderDeps, "clock" | "log" | "failed">;
-  /** The lines that wait, by file. The first file has been opened already. */
-  readonly #waiting: Waiting[] = [{ isNew: false, lines: [] }];
+  /** The lines that wait, in the order of writing. */
+  readonly #waiting: Waiting[] = [];
+  /** The lines that follow them. */
+  readonly #piece = new Output(PIECE_BYTES);
+  #pieceLines = 0;
+  /** Whether a file begins with the next piece. */
+  #isNew = false;
+  /** The bytes that wait. */
   #queued = 0;
   /** The bytes in the present file, including those that wait. */
   #length = 0;
@@ -198,8 +210,10 @@ class RecordedLines implements LineSink {
     return this.#isMoved || this.#length >= Math.max(this.sizes.size, 2 * (this.#head ?? 0));
   }
 
-  begin(header: string): void {
-    if (this.#hasBegun) this.#waiting.push({ isNew: true, lines: [] });
+  begin(header: Output): void {
+    this.#queuePiece();
+    // The first file has been opened already.
+    this.#isNew = this.#hasBegun;
     this.#hasBegun = true;
     this.#isMoved = false;
     this.#length = 0;
@@ -211,7 +225,7 @@ class RecordedLines implements LineSink {
     this.#head = this.#length;
   }
 
-  write(line: string): boolean {
+  write(line: Output): boolean {
     const limit = this.#limit * (this.#head === undefined ? 1 + BEGINNING_SHARE : 1);
     if (this.#queued + line.length + 1 > limit || this.#isClosed) {
       this.#lost++;
@@ -222,9 +236,13 @@ class RecordedLines implements LineSink {
     return true;
   }
 
-  #keep(line: string): void {
+  #keep(line: Output): void {
     const length = line.length + 1;
-    this.#waiting.at(-1)!.lines.push(line);
+    const piece = this.#piece;
+    if (piece.length + length > PIECE_BYTES) this.#queuePiece();
+    piece.append(line);
+    piece.append(LINE_END);
+    this.#pieceLines++;
     this.#queued += length;
     this.#length += length;
     if (!this.#isBroken) this.#go();
@@ -245,9 +263,19 @@ class RecordedLines implements LineSink {
     this.#isClosed = true;
     this.#cancel?.();
     this.#files.close();
-    const waiting = this.#waiting.reduce((sum, { lines }) => sum + lines.length, 0);
+    const waiting = this.#waiting.reduce((sum, { lines }) => sum + lines, this.#pieceLines);
     const lost = waiting + this.#lost;
     if (lost > 0) this.#deps.log.warn(`record ${this.path}: ${lost} lines could not be written`);
+  }
+
+  /** Queues the lines in the piece. */
+  #queuePiece(): void {
+    if (this.#pieceLines === 0) return;
+    const bytes = this.#piece.bytes.slice();
+    this.#waiting.push({ isNew: this.#isNew, bytes, lines: this.#pieceLines });
+    this.#isNew = false;
+    this.#pieceLines = 0;
+    this.#piece.clear();
   }
 
   #go(): void {
@@ -259,14 +287,17 @@ class RecordedLines implements LineSink {
       // Let the hub finish its current work first.
       await undefined;
       while (!this.#isClosed) {
-        const [first, next] = this.#waiting;
-        if (first!.isNew) {
+        if (this.#waiting.length === 0) this.#queuePiece();
+        const [first] = this.#waiting;
+        if (first === undefined) break;
+        if (first.isNew) {
           this.#files.turn(this.sizes.older);
-          first!.isNew = false;
+          first.isNew = false;
         }
-        if (first!.lines.length > 0) await this.#writeSome(first!.lines);
-        else if (next === undefined) break;
-        else this.#waiting.shift();
+        await this.#files.write(first.bytes);
+        this.#waiting.shift();
+        this.#queued -= first.bytes.length;
+        this.#isBroken = false;
       }
     } catch (error) {
       this.#isBroken = true;
@@ -274,15 +305,6 @@ class RecordedLines implements LineSink {
     } finally {
       this.#writing = undefined;
     }
-  }
-
-  async #writeSome(lines: string[]): Promise<void> {
-    let [count, text] = [0, ""];
-    while (count < lines.length && text.length < WRITE_LIMIT) text += `${lines[count++]}\n`;
-    await this.#files.write(text);
-    lines.splice(0, count);
-    this.#queued -= text.length;
-    this.#isBroken = false;
   }
 
   /** Counts a failure; logs the first one. */

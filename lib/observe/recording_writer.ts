@@ -8,11 +8,13 @@
  * @module
  */
 
+import { Output, outputOf } from "../wire/output.ts";
 import { printable } from "../wire/printable.ts";
 import { FORMAT_MEMBER, RECORDING_FORMAT } from "./recording_line.ts";
-import { clientMembers, type ProgramOf, SourceLines } from "./source_lines.ts";
+import { clientMembers, type ProgramOf } from "./line_members.ts";
+import { SourceLines } from "./source_lines.ts";
 import type { Tap, Traffic, TrafficFilter, TrafficSource } from "./traffic.ts";
-import { jsonOf, plain, TrafficTexts } from "./traffic_texts.ts";
+import { jsonOf, quoted, TrafficTexts } from "./traffic_texts.ts";
 
 /** Settings of a recording. */
 export interface RecordingOptions {
@@ -45,11 +47,11 @@ export interface LineSink {
   /** Whether a new file, with a header of its own, begins with the next line. */
   readonly isFull?: boolean;
   /** Begins a new file with its header, and keeps that even if the queue is full. */
-  begin?(header: string): void;
+  begin?(header: Output): void;
   /** Called when the lines with which a file begins are kept. */
   begun?(): void;
-  /** Keeps a line without its end; returns `false` if the queue is full. Never blocks. */
-  write(line: string): boolean;
+  /** Keeps a copy of a line without its end; returns `false` if the queue is full. Never blocks. */
+  write(line: Output): boolean;
   /** Passes on the lines that were kept: no more come for a while. */
   flush?(): void;
 }
@@ -62,6 +64,13 @@ const NOTED_BYTES_LIMIT = 1 << 16;
 
 /** The number of messages that wait, above which they are written at once, for the same reason. */
 const NOTED_LIMIT = 256;
+
+const TIME = outputOf('{"t":');
+const COMMA = outputOf(",");
+const END = outputOf("}");
+
+/** The room for most lines. */
+const LINE_BYTES = 1024;
 
 /**
  * Writes the lines of a recording.
@@ -83,6 +92,10 @@ export class RecordingWriter {
   readonly #described = new Map<Traffic, string>();
   /** Cancels the next flush; `undefined` if none is due. */
   #cancel: (() => void) | undefined;
+  /** The present line. */
+  readonly #line = new Output(LINE_BYTES);
+  /** Its time, in microseconds since the header. */
+  #time = 0;
   /** The number of lines in this file. */
   #lines = 0;
   /** The number of this file, from 1; 0 before the header. */
@@ -109,7 +122,8 @@ export class RecordingWriter {
       programOf,
       file: () => this.#file,
       isBrief,
-      write: (members, now) => this.#write(members, now),
+      begin: (now) => this.#beginLine(now),
+      end: () => this.#endLine(),
     });
     this.#writeAll();
     this.#sources.set(source, lines);
@@ -182,20 +196,36 @@ export class RecordingWriter {
       version,
       removed: keepsSecrets ? null : mark,
     };
-    const text = greeting === undefined ? "null" : textOf(greeting);
-    this.#putHeader(printable(`${JSON.stringify(header).slice(0, -1)},"greeting":${text}}`));
+    const line = this.#line;
+    line.clear();
+    line.utf8(`${printable(JSON.stringify(header)).slice(0, -1)},"greeting":`);
+    if (greeting === undefined || !quoted(line, greeting)) line.ascii("null");
+    line.append(END);
+    this.#putHeader(line);
     for (const lines of this.#sources.values()) lines.begin(now);
     this.#sink.begun?.();
   }
 
-  /** Writes a line; returns its number in this file, or 0 if the queue was full. */
-  #write(members: string, now: number): number {
-    const t = Math.max(0, Math.round((now - this.#began) * 1e6) / 1e6);
+  #beginLine(now: number): Output {
+    const line = this.#line;
+    line.clear();
+    this.#time = Math.max(0, Math.round((now - this.#began) * 1e6));
+    line.append(TIME);
+    line.millionths(this.#time);
+    line.append(COMMA);
+    return line;
+  }
+
+  /** Ends a line; returns its number in this file, or 0 if the queue was full. */
+  #endLine(): number {
+    this.#line.append(END);
     if (this.#dropped > 0) {
-      if (!this.#put(`{"t":${t},"dropped":${this.#dropped}}`)) return this.#drop();
+      const gap = new Output(64);
+      gap.ascii(`{"t":${this.#time / 1e6},"dropped":${this.#dropped}}`);
+      if (!this.#put(gap)) return this.#drop();
       this.#dropped = 0;
     }
-    return this.#put(`{"t":${t},${members}}`) ? this.#lines : this.#drop();
+    return this.#put(this.#line) ? this.#lines : this.#drop();
   }
 
   #drop(): 0 {
@@ -203,7 +233,7 @@ export class RecordingWriter {
     return 0;
   }
 
-  #putHeader(line: string): void {
+  #putHeader(line: Output): void {
     if (this.#sink.begin === undefined) this.#put(line);
     else {
       this.#sink.begin(line);
@@ -211,7 +241,7 @@ export class RecordingWriter {
     }
   }
 
-  #put(line: string): boolean {
+  #put(line: Output): boolean {
     if (!this.#sink.write(line)) return false;
     this.#lines++;
     return true;
@@ -230,10 +260,4 @@ function bytesOf(traffic: Traffic): number {
     default:
       return 0;
   }
-}
-
-/** Returns a greeting as a JSON string. */
-function textOf(greeting: Uint8Array): string {
-  const members = JSON.parse(`{${plain(greeting)}}`) as { text?: string };
-  return members.text === undefined ? "null" : jsonOf(members.text);
 }

@@ -10,7 +10,9 @@
 
 import { argumentsOf, type Command } from "../wire/message.ts";
 import { Cursor } from "../wire/cursor.ts";
+import { hasMoreBrackets } from "../wire/scan.ts";
 import { shortened } from "../wire/shortened.ts";
+import { WordSearch } from "../wire/word_search.ts";
 import { HUMAN_COMMAND, mayAskForSecret, mayCarrySecret } from "./human_line.ts";
 
 /** The text that replaces a secret in a record for people. */
@@ -111,6 +113,39 @@ export function withoutSecrets(
   return { arguments: objectText(args, { ...treatment, command: command.name }, 0) };
 }
 
+/** The words without which a text has no name of a secret, no form of one, and no program. */
+const SUSPECT_WORDS: readonly string[] = [
+  "pass",
+  "secret",
+  "token",
+  "credential",
+  "cookie",
+  "private",
+  "key",
+  "auth",
+  "opaque",
+  '"args"',
+  "cpr-exec",
+  "=",
+  "@",
+  "-----begin",
+];
+
+/** The same for arguments. A backslash may hide a word; what a property is set to may be anything. */
+const SUSPECT_ARGUMENTS = new WordSearch([...SUSPECT_WORDS, "data", "command-line", "\\"], '":');
+
+/**
+ * Returns whether a known command's arguments may have a secret, or ask for one.
+ *
+ * It takes a fraction of the time that {@linkcode withoutSecrets} takes, and is right if it returns `false`.
+ */
+export function isSuspect({ name, argumentBytes }: Command): boolean {
+  if (argumentBytes === undefined) return false;
+  return name === "qom-set" || SECRET_OF.has(name) || SECRET_COMMANDS.has(name) ||
+    argumentBytes.length > ARGUMENT_BYTES_LIMIT || SUSPECT_ARGUMENTS.finds(argumentBytes) ||
+    hasMoreBrackets(argumentBytes, DEPTH_LIMIT);
+}
+
 /** The commands that return what may be a secret. */
 const SECRET_RETURNS: ReadonlySet<string> = new Set(["qom-list-get", "ringbuf-read"]);
 
@@ -120,7 +155,7 @@ export function asksForSecret(command: Command): boolean {
   if (command.name === HUMAN_COMMAND) {
     return mayAskForSecret(textArgument(command, "command-line") ?? "");
   }
-  if (command.name !== "qom-get") return false;
+  if (command.name !== "qom-get" || !isSuspect(command)) return false;
   const property = textArgument(command, "property");
   return property !== undefined && (property === "data" || SECRET_NAME.test(property));
 }
@@ -144,35 +179,34 @@ const NAMES_ONLY: ReadonlySet<string> = new Set([
   "query-qmp-schema",
 ]);
 
-/** A word without which a message of QEMU's has no name of a secret, and no program. */
-const SUSPECT_WORD = /pass|secret|token|credential|cookie|private|key|auth|opaque|"args"|cpr-exec/i;
-
-/** A sign without which its texts have no form of a secret; after the name of a member QEMU prints a space. */
-const SUSPECT_SIGN = /:[^ ]|[=@]|-----BEGIN/;
+/** The same for messages of QEMU's, which prints a space behind the name of a member. */
+const SUSPECT_TEXT = new WordSearch(SUSPECT_WORDS, ": ");
 
 /**
- * Returns a message of QEMU's without what has the form of a secret, as JSON.
+ * Returns whether a message of QEMU's may have what has the form of a secret.
+ *
+ * @param command the name of the command that it answers; empty for an event
+ * @param end the end of the part that is shown
+ */
+export function isSuspectMessage(bytes: Uint8Array, command: string, end?: number): boolean {
+  return !NAMES_ONLY.has(command) && SUSPECT_TEXT.finds(bytes, end);
+}
+
+/**
+ * Returns a suspect message of QEMU's without what has the form of a secret, as JSON.
  *
  * @param text the message
- * @param frameOf returns the message as a frame; called only if it is needed
- * @param command the name of the command that it answers; empty for an event
+ * @param frame the message as a frame; `undefined` if it is malformed
  * @returns the text itself if it has no such form
  */
 export function messageWithoutSecrets(
   text: string,
-  frameOf: () => Uint8Array | undefined,
-  command: string,
+  frame: Uint8Array | undefined,
   mark: string,
 ): string {
-  if (NAMES_ONLY.has(command) || !isSuspect(text)) return text;
-  const frame = frameOf();
   if (frame === undefined) return JSON.stringify(mark);
   const cleaned = valueText(new Cursor(frame), { command: "", mark }, 0);
   return cleaned.includes(mark) ? cleaned : text;
-}
-
-function isSuspect(text: string): boolean {
-  return SUSPECT_SIGN.test(text) || SUSPECT_WORD.test(text);
 }
 
 function namesOf(args: Cursor): string[] {

@@ -7,8 +7,18 @@
  * @module
  */
 
-import { printable } from "../wire/printable.ts";
 import type { Command, Id, Reply } from "../wire/message.ts";
+import type { Output } from "../wire/output.ts";
+import {
+  clientMembers,
+  damageMembers,
+  type Heads,
+  headsOf,
+  type Line,
+  MEMBERS,
+  type ProgramOf,
+  putSeconds,
+} from "./line_members.ts";
 import type {
   ClientTraffic,
   QemuTraffic,
@@ -19,7 +29,7 @@ import type {
   TrafficFilter,
   TrafficSource,
 } from "./traffic.ts";
-import { jsonOf, plain, type TextMembers, type TrafficTexts } from "./traffic_texts.ts";
+import { jsonOf, plain, type TrafficTexts } from "./traffic_texts.ts";
 
 /** The parts of a recording that its hubs share. */
 export interface LinesDeps {
@@ -27,7 +37,7 @@ export interface LinesDeps {
   readonly filter: TrafficFilter;
   /** Writes the texts of messages. */
   readonly texts: TrafficTexts;
-  /** Members that begin each line. */
+  /** Members that begin each line, in ASCII. */
   readonly prefix: string;
   /** Returns the name of a program by its process id, if it can. */
   readonly programOf: ProgramOf;
@@ -35,19 +45,10 @@ export interface LinesDeps {
   file(): number;
   /** Whether a reply and its command are one line, and QEMU's side of them is left out. */
   readonly isBrief: boolean;
-  /** Writes a line with these JSON members; returns its number in the present file, or 0 if it was dropped. */
-  write(members: string, now: number): number;
-}
-
-/** A function that returns the name of a program by its process id, if it can. */
-export type ProgramOf = ((pid: number) => string | undefined) | undefined;
-
-/** A line that others may name. */
-interface Line {
-  /** Its number; 0 if it was not written. */
-  readonly number: number;
-  /** The number of its file. */
-  readonly file: number;
+  /** Begins a line with its time; the other members are written into what it returns. */
+  begin(now: number): Output;
+  /** Ends the line; returns its number in the present file, or 0 if it was dropped. */
+  end(): number;
 }
 
 /** A client's command without a reply. */
@@ -59,16 +60,18 @@ interface Pending extends Line {
   /** The time at which it arrived. */
   readonly at: number;
   /** The time at which it was sent to QEMU. */
-  sentAt?: number;
+  sentAt: number | undefined;
   /** The time of QEMU's reply. */
-  answeredAt?: number;
+  answeredAt: number | undefined;
 }
 
-/** The commands of a client without a reply; `undefined` is one that is not recorded. */
+/** A client that is recorded. */
 interface ClientQueue {
-  /** The in-band ones, in their order. */
+  /** The members that begin its lines. */
+  readonly heads: Heads;
+  /** Its in-band commands without a reply, in their order; `undefined` is one that is not recorded. */
   readonly inBand: (Pending | undefined)[];
-  /** The out-of-band one. */
+  /** Its out-of-band command without a reply. */
   oob: Pending | undefined;
 }
 
@@ -88,6 +91,7 @@ export class SourceLines {
   readonly #deps: LinesDeps;
   readonly #clients = new Map<TappedClient, ClientQueue>();
   readonly #sent = new Map<TappedRequest, Sent>();
+  readonly #heads: Heads;
   #handshake: Line | undefined;
   /** The greeting of the present QEMU. */
   #greeting: Uint8Array | undefined;
@@ -97,12 +101,19 @@ export class SourceLines {
   /** Creates a writer of what a hub does from now on. */
   constructor(source: TrafficSource, deps: LinesDeps) {
     this.#deps = deps;
+    this.#heads = headsOf(`${deps.prefix}"side":"qemu",`, '"for":[');
     this.#greeting = source.greeting;
     for (const client of source.clients) {
-      if (!this.#takes(client)) continue;
-      const inBand = Array.from({ length: client.pendingInBand }, () => undefined);
-      this.#clients.set(client, { inBand, oob: undefined });
+      if (this.#takes(client)) this.#add(client, client.pendingInBand);
     }
+  }
+
+  #add(client: TappedClient, pendingInBand: number): ClientQueue {
+    const side = `"side":"client","client":${jsonOf(client.name)},`;
+    const inBand = Array.from({ length: pendingInBand }, () => undefined);
+    const queue = { heads: headsOf(this.#deps.prefix + side), inBand, oob: undefined };
+    this.#clients.set(client, queue);
+    return queue;
   }
 
   /** The greeting of the present QEMU, if there is one. */
@@ -113,10 +124,10 @@ export class SourceLines {
   /** Writes what is there at the beginning of a file: QEMU's greeting, and the clients. */
   begin(now: number): void {
     this.#now = now;
-    if (this.#greeting !== undefined) this.#qemuSays("greeting", "", plain(this.#greeting));
+    if (this.#greeting !== undefined) this.#greet(this.#heads, this.#greeting);
     const { programOf } = this.#deps;
-    for (const client of this.#clients.keys()) {
-      this.#connect(client, clientMembers(client, programOf));
+    for (const [client, { heads }] of this.#clients) {
+      this.#connect(heads, clientMembers(client, programOf));
     }
   }
 
@@ -131,9 +142,8 @@ export class SourceLines {
     if (traffic.side === "qemu") return this.#takeQemus(traffic);
     const { client } = traffic;
     if (traffic.kind === "connect") {
-      if (!this.#takes(client)) return;
-      this.#clients.set(client, { inBand: [], oob: undefined });
-      return this.#connect(client, described);
+      if (this.#takes(client)) this.#connect(this.#add(client, 0).heads, described);
+      return;
     }
     const queue = this.#clients.get(client);
     if (queue !== undefined) this.#takeClients(traffic, queue);
@@ -143,84 +153,96 @@ export class SourceLines {
     return this.#deps.filter.client?.(name) ?? true;
   }
 
-  #connect(client: TappedClient, described: string): void {
-    this.#ofClient(client, `"kind":"connect",${described}`);
+  #connect(heads: Heads, described: string): void {
+    this.#write(heads, `"kind":"connect",${described}`);
   }
 
   #takeClients(traffic: ClientTraffic, queue: ClientQueue): void {
-    const { client } = traffic;
     const { filter, texts } = this.#deps;
+    const { heads } = queue;
     switch (traffic.kind) {
       case "disconnect":
-        this.#clients.delete(client);
-        if (this.#deps.isBrief) this.#tellUnanswered(client, queue);
-        this.#ofClient(client, `"kind":"disconnect","reason":"${traffic.ending}"`);
+        this.#clients.delete(traffic.client);
+        if (this.#deps.isBrief) this.#tellUnanswered(queue);
+        this.#write(heads, `"kind":"disconnect","reason":"${traffic.ending}"`);
         return;
       case "greeting":
-        this.#ofClient(client, `"dir":"<","kind":"greeting",${plain(traffic.bytes)}`);
-        return;
+        return this.#greet(heads, traffic.bytes);
       case "event": {
         const { event } = traffic;
         if (!(filter.event?.(event.name) ?? true)) return;
-        this.#ofClient(client, `"dir":"<","kind":"event",${texts.event(event)}`);
+        texts.event(this.#begin(heads.event), event);
+        this.#end();
         return;
       }
       case "damage":
-        return expect(queue, this.#damage(client, traffic.reason, traffic.length), traffic.oob);
+        return expect(queue, this.#damage(heads, traffic.reason, traffic.length), traffic.oob);
       case "command": {
         const { command, bytes } = traffic;
-        return expect(queue, this.#command(client, command, bytes), command.oob);
+        return expect(queue, this.#command(heads, command, bytes), command.oob);
       }
       case "reply": {
         const pending = traffic.oob ? queue.oob : queue.inBand.shift();
         if (traffic.oob) queue.oob = undefined;
-        if (pending !== undefined) this.#reply(client, pending, traffic.reply, traffic.id);
+        if (pending !== undefined) this.#reply(heads, pending, traffic.reply, traffic.id);
       }
     }
   }
 
-  #command(client: TappedClient, command: Command, bytes: Uint8Array): Pending | undefined {
-    const { filter, texts, isBrief } = this.#deps;
+  #command(heads: Heads, command: Command, bytes: Uint8Array): Pending | undefined {
+    const { filter, isBrief } = this.#deps;
     if (!(filter.command?.(command.name) ?? true)) return undefined;
-    if (isBrief) return { ...UNWRITTEN, command, bytes, at: this.#now };
-    const text = texts.command(command, bytes, command.id);
-    const { number, file } = this.#ofClient(client, `"dir":">","kind":"command",${text}`);
-    return { number, file, command, bytes, at: this.#now };
+    const line = isBrief ? UNWRITTEN : this.#writeCommand(heads, command, bytes);
+    return {
+      number: line.number,
+      file: line.file,
+      command,
+      bytes,
+      at: this.#now,
+      sentAt: undefined,
+      answeredAt: undefined,
+    };
   }
 
-  #damage(client: TappedClient, reason: string, length?: number): Pending | undefined {
+  #writeCommand(heads: Heads, command: Command, bytes: Uint8Array): Line {
+    const out = this.#begin(heads.command);
+    this.#deps.texts.command(out, command, bytes, command.id);
+    return this.#end();
+  }
+
+  #damage(heads: Heads, reason: string, length?: number): Pending | undefined {
     if (this.#deps.filter.command !== undefined) return undefined;
     const members = damageMembers(reason, length);
-    const line = this.#ofClient(client, `"dir":">","kind":"damage",${members}`);
-    return { ...line, command: undefined, bytes: undefined, at: this.#now };
+    const { number, file } = this.#write(heads, `"dir":">","kind":"damage",${members}`);
+    const noCommand = { command: undefined, bytes: undefined };
+    return { number, file, ...noCommand, at: this.#now, sentAt: undefined, answeredAt: undefined };
   }
 
-  #reply(client: TappedClient, pending: Pending, reply: Reply, id: Id): void {
+  #reply(heads: Heads, pending: Pending, reply: Reply, id: Id): void {
     const { texts, isBrief } = this.#deps;
     const { command, bytes, at, sentAt, answeredAt } = pending;
-    const text = command ? texts.reply(reply, id, command) : texts.damageReply(reply);
-    const wait = `"wait":${micro((sentAt ?? this.#now) - at)}`;
-    const run = sentAt === undefined || answeredAt === undefined
-      ? ""
-      : `,"run":${micro(answeredAt - sentAt)}`;
-    const asked = isBrief && command && bytes
-      ? `"ago":${micro(this.#now - at)},"command":${texts.commandValue(command, bytes)},`
-      : this.#of(pending);
-    this.#ofClient(client, `"dir":"<","kind":"reply",${asked}${wait}${run},${text}`);
+    const out = this.#begin(heads.reply);
+    if (isBrief && command && bytes) {
+      putSeconds(out, MEMBERS.ago, this.#now - at);
+      out.append(MEMBERS.command);
+      texts.commandValue(out, command, bytes);
+      out.append(MEMBERS.comma);
+    } else this.#of(out, pending);
+    putSeconds(out, MEMBERS.wait, (sentAt ?? this.#now) - at);
+    if (sentAt !== undefined && answeredAt !== undefined) {
+      putSeconds(out, MEMBERS.run, answeredAt - sentAt);
+    }
+    if (command) texts.reply(out, reply, id, command);
+    else texts.damageReply(out, reply);
+    this.#end();
   }
 
   /** Writes the unanswered commands of a client that has disconnected. */
-  #tellUnanswered(client: TappedClient, { inBand, oob }: ClientQueue): void {
+  #tellUnanswered({ heads, inBand, oob }: ClientQueue): void {
     for (const pending of [...inBand, oob]) {
       if (pending?.command === undefined || pending.bytes === undefined) continue;
-      const { command, bytes } = pending;
-      const text = this.#deps.texts.command(command, bytes, command.id);
-      this.#ofClient(client, `"dir":">","kind":"command",${text}`);
+      this.#writeCommand(heads, pending.command, pending.bytes);
     }
-  }
-
-  #ofClient({ name }: TappedClient, members: string): Line {
-    return this.#write(`"side":"client","client":${jsonOf(name)},${members}`);
   }
 
   #takeQemus(traffic: QemuTraffic): void {
@@ -228,10 +250,10 @@ export class SourceLines {
     switch (traffic.kind) {
       case "greeting":
         this.#greeting = traffic.bytes;
-        this.#qemuSays("greeting", "", plain(traffic.bytes));
-        return;
+        return this.#greet(this.#heads, traffic.bytes);
       case "handshake":
-        this.#handshake = this.#toQemu("", plain(traffic.bytes));
+        plain(this.#toQemu([]), traffic.bytes);
+        this.#handshake = this.#end();
         return;
       case "command":
         return this.#request(traffic.request, traffic.askers);
@@ -239,21 +261,29 @@ export class SourceLines {
         return this.#answer(traffic.request, traffic.reply);
       case "event": {
         const { event } = traffic;
-        if (filter.event?.(event.name) ?? true) {
-          this.#qemuSays("event", "", texts.event(event));
-        }
+        if (!(filter.event?.(event.name) ?? true)) return;
+        texts.event(this.#begin(this.#heads.event), event);
+        this.#end();
         return;
       }
       case "damage":
-        this.#qemuSays("damage", "", damageMembers(traffic.reason, traffic.length));
+        this.#write(
+          this.#heads,
+          `"dir":"<","kind":"damage",${damageMembers(traffic.reason, traffic.length)}`,
+        );
         return;
       case "disconnect":
         this.#sent.clear();
         this.#handshake = this.#greeting = undefined;
-        this.#write(
-          `"side":"qemu","kind":"disconnect","reason":${jsonOf(traffic.reason)}`,
-        );
+        this.#write(this.#heads, `"kind":"disconnect","reason":${jsonOf(traffic.reason)}`);
     }
+  }
+
+  #greet({ all }: Heads, greeting: Uint8Array): void {
+    const out = this.#deps.begin(this.#now);
+    out.utf8(`${all}"dir":"<","kind":"greeting",`);
+    plain(out, greeting);
+    this.#end();
   }
 
   #request(request: TappedRequest, askers: readonly TappedAsker[]): void {
@@ -266,9 +296,7 @@ export class SourceLines {
       const queue = this.#clients.get(asker.monitor);
       if (queue === undefined) continue;
       isChosen = true;
-      const pending = asker.command.oob
-        ? queue.oob
-        : queue.inBand.find((each) => each?.command === asker.command);
+      const pending = pendingOf(queue, asker.command);
       if (pending === undefined) continue;
       pending.sentAt = at;
       answers.push(pending);
@@ -276,12 +304,11 @@ export class SourceLines {
     const isShown = isChosen && !(isBrief && askers.length > 0) &&
       (filter.command?.(command.name) ?? true);
     if (!isShown && answers.length === 0) return;
-    const line = isShown
-      ? this.#toQemu(
-        answers.filter((each) => this.#isPresent(each)).map(({ number }) => number).join(),
-        texts.command(command, command.bytes, undefined),
-      )
-      : UNWRITTEN;
+    let line = UNWRITTEN;
+    if (isShown) {
+      texts.command(this.#toQemu(answers), command, command.bytes, undefined);
+      line = this.#end();
+    }
     this.#sent.set(request, { number: line.number, file: line.file, at, answers });
   }
 
@@ -291,8 +318,11 @@ export class SourceLines {
       const line = this.#handshake;
       this.#handshake = undefined;
       if (filter.command !== undefined || filter.client !== undefined) return;
-      const text = texts.reply(reply, undefined, undefined);
-      return this.#qemuSays("reply", line ? this.#of(line) : "", text);
+      const out = this.#begin(this.#heads.reply);
+      if (line) this.#of(out, line);
+      texts.reply(out, reply, undefined, undefined);
+      this.#end();
+      return;
     }
     const sent = this.#sent.get(request);
     if (sent === undefined) return;
@@ -300,22 +330,41 @@ export class SourceLines {
     for (const pending of sent.answers) pending.answeredAt = this.#now;
     // A line that was not chosen has no reply either, but one that was dropped has.
     if (sent.file === 0) return;
-    const run = `"run":${micro(this.#now - sent.at)},`;
-    const text = texts.reply(reply, undefined, request.command);
-    this.#qemuSays("reply", `${this.#of(sent)}${run}`, text);
+    const out = this.#begin(this.#heads.reply);
+    this.#of(out, sent);
+    putSeconds(out, MEMBERS.run, this.#now - sent.at);
+    texts.reply(out, reply, undefined, request.command);
+    this.#end();
   }
 
-  #toQemu(lines: string, text: TextMembers): Line {
-    return this.#write(`"side":"qemu","dir":">","kind":"command","for":[${lines}],${text}`);
+  /** Begins the line of a command to QEMU, which names the lines of the clients' commands. */
+  #toQemu(answers: readonly Line[]): Output {
+    const out = this.#begin(this.#heads.command);
+    let isFirst = true;
+    for (const each of answers) {
+      if (!this.#isPresent(each)) continue;
+      if (!isFirst) out.append(MEMBERS.comma);
+      isFirst = false;
+      out.integer(each.number);
+    }
+    out.append(MEMBERS.listEnd);
+    return out;
   }
 
-  #qemuSays(kind: string, members: string, text: TextMembers): void {
-    this.#write(`"side":"qemu","dir":"<","kind":"${kind}",${members}${text}`);
+  #begin(head: Output): Output {
+    const out = this.#deps.begin(this.#now);
+    out.append(head);
+    return out;
   }
 
-  #write(members: string): Line {
-    const number = this.#deps.write(this.#deps.prefix + members, this.#now);
-    return { number, file: this.#deps.file() };
+  /** Writes a line of a rare kind. */
+  #write({ all }: Heads, members: string): Line {
+    this.#deps.begin(this.#now).utf8(all + members);
+    return this.#end();
+  }
+
+  #end(): Line {
+    return { number: this.#deps.end(), file: this.#deps.file() };
   }
 
   /** Returns whether a line is in the present file. */
@@ -323,46 +372,24 @@ export class SourceLines {
     return number > 0 && file === this.#deps.file();
   }
 
-  /** Returns the member that names a line, if that is in the present file. */
-  #of(line: Line): string {
-    return this.#isPresent(line) ? `"of":${line.number},` : "";
+  /** Writes the member that names a line, if that is in the present file. */
+  #of(out: Output, line: Line): void {
+    if (!this.#isPresent(line)) return;
+    out.append(MEMBERS.of);
+    out.integer(line.number);
+    out.append(MEMBERS.comma);
   }
+}
+
+/** Returns the pending command of a client that is this one. */
+function pendingOf({ inBand, oob }: ClientQueue, command: Command): Pending | undefined {
+  if (command.oob) return oob;
+  for (const each of inBand) if (each?.command === command) return each;
+  return undefined;
 }
 
 /** Queues a command, or malformed input, that will be answered. */
 function expect(queue: ClientQueue, pending: Pending | undefined, oob: boolean): void {
   if (oob) queue.oob = pending;
   else queue.inBand.push(pending);
-}
-
-/** Returns the members that describe a client, as JSON members. */
-export function clientMembers(
-  { grant, dialect, mode, capabilities, filter, peer }: TappedClient,
-  programOf: ProgramOf,
-): string {
-  const { pid, uid, gid } = peer?.identity ?? {};
-  const members = JSON.stringify({
-    listener: grant.name,
-    role: grant.role.name,
-    dialect,
-    mode,
-    capabilities,
-    filter: filter ?? null,
-    peer: pid === undefined ? null : { pid, uid, gid, comm: programOf?.(pid) },
-  });
-  return printable(members.slice(1, -1));
-}
-
-/** The parts of an error that repeat input: between quotes, and before a phrase of QEMU's. */
-const REPEATED = /'[^]*'|'[^']*$|(?<=JSON parse error, )[^]*(?= is not a valid)/;
-
-/** Returns the members of malformed input: nothing of its text. */
-function damageMembers(reason: string, length: number | undefined): string {
-  const size = length === undefined ? "" : `"length":${length},`;
-  return `${size}"reason":${jsonOf(reason.replace(REPEATED, "'...'"))}`;
-}
-
-/** Rounds seconds to microseconds. */
-function micro(seconds: number): number {
-  return Math.max(0, Math.round(seconds * 1e6) / 1e6);
 }

@@ -9,21 +9,25 @@
 
 import { FrameSplitter } from "../wire/frame.ts";
 import { type Command, type Event, type Id, isPretty, type Reply } from "../wire/message.ts";
+import { Output } from "../wire/output.ts";
 import { partsWithId } from "../wire/reply.ts";
 import { printable } from "../wire/printable.ts";
-import { quoted } from "../wire/qemu_json.ts";
-import { asciiText, joined } from "../wire/text.ts";
+import { quoted as quotedByQemu } from "../wire/qemu_json.ts";
+import { joined } from "../wire/text.ts";
 import { HUMAN_COMMAND } from "./human_line.ts";
-import { asksForSecret, messageWithoutSecrets, withoutSecrets } from "./secrets.ts";
+import {
+  asksForSecret,
+  isSuspect,
+  isSuspectMessage,
+  messageWithoutSecrets,
+  withoutSecrets,
+} from "./secrets.ts";
 
 /** The longest message that is recorded; writing a longer one would take too much time. */
 const MESSAGE_BYTES_LIMIT = 1 << 20;
 
 /** The most bytes of a brief text: people see less of a value. */
 const BRIEF_BYTES_LIMIT = 512;
-
-/** The text of a message: as JSON members of a line, without braces. */
-export type TextMembers = string;
 
 /** Settings of the texts. */
 export interface TextOptions {
@@ -48,6 +52,9 @@ interface Cleaned {
   readonly removed: readonly string[] | "all" | "line";
 }
 
+/** The room for the members of most lines. */
+const LINE_BYTES = 1024;
+
 const CLEAN: Cleaned = { args: undefined, removed: [] };
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -55,28 +62,35 @@ const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const SET_LIMIT = 256;
 const SET_CHARS = 4;
 
-/** A decoder of bytes that may be cut in the middle of a character. */
-const CUT_DECODER = new TextDecoder();
+/** A decoder of bytes that may not be UTF-8, or may be cut in the middle of a character. */
+const LENIENT_DECODER = new TextDecoder();
 
-/** The text that was made last of bytes of a kind; the same bytes often pass twice. */
+/** The members that were made last of bytes of a kind; the same bytes often pass twice. */
 class LastText {
   #bytes: Uint8Array | undefined;
-  #members: TextMembers = "";
+  /** The members. */
+  readonly members = new Output(LINE_BYTES);
 
-  /** Returns the text of bytes; makes it if it is not the last. */
-  of(bytes: Uint8Array, make: () => TextMembers): TextMembers {
-    if (bytes !== this.#bytes) {
-      this.#members = make();
-      this.#bytes = bytes;
-    }
-    return this.#members;
+  /** Returns whether the members are those of these bytes; if they are not, they have to be written. */
+  isOf(bytes: Uint8Array): boolean {
+    if (bytes === this.#bytes) return true;
+    this.#bytes = bytes;
+    this.members.clear();
+    return false;
   }
 }
 
-/** Writes the texts of messages. */
+/**
+ * Writes the texts of messages: the members of a line that have the text, without braces.
+ *
+ * Most texts are quoted byte by byte. Decoding them, and joining strings, would take several times as long.
+ */
 export class TrafficTexts {
   readonly #options: TextOptions;
   readonly #cleaned = new WeakMap<Command, Cleaned>();
+  /** The command that was looked at last, because up to four messages in a row belong to one. */
+  #command: Command | undefined;
+  #commandCleaned = CLEAN;
   /** The last texts that were removed from `qom-set`, and from lines: `qom-get` may return them. */
   readonly #set = new Set<string>();
   readonly #commands = new LastText();
@@ -89,111 +103,138 @@ export class TrafficTexts {
   }
 
   /**
-   * Returns the text of a command.
+   * Writes the text of a command.
    *
    * @param bytes the command as it is recorded
    * @param id the id in these bytes, as JSON
    */
-  command(command: Command, bytes: Uint8Array, id: Id): TextMembers {
-    const { args } = this.#clean(command);
-    if (args === undefined) return this.#commands.of(bytes, () => plain(bytes));
-    const verb = command.oob ? "exec-oob" : "execute";
-    const end = id === undefined ? "" : `,"id":${id}`;
-    return textMember(`{"${verb}":${JSON.stringify(command.name)},"arguments":${args}${end}}`);
+  command(out: Output, command: Command, bytes: Uint8Array, id: Id): void {
+    out.append(this.#commandMembers(command, bytes, id));
   }
 
-  /** Returns the text of a command as a JSON string; a command that is too long has only its name. */
-  commandValue(command: Command, bytes: Uint8Array): string {
-    const members = this.command(command, bytes, command.id);
-    return members.startsWith(TEXT_NAME)
-      ? members.slice(TEXT_NAME.length)
-      : jsonOf(`{"execute":${JSON.stringify(command.name)}}`);
+  /** Writes the text of a command as a JSON string; a command that is too long has only its name. */
+  commandValue(out: Output, command: Command, bytes: Uint8Array): void {
+    const members = this.#commandMembers(command, bytes, command.id);
+    if (members.startsWith(TEXT_NAME)) out.append(members, TEXT_NAME.length);
+    else out.utf8(jsonOf(`{"execute":${JSON.stringify(command.name)}}`));
+  }
+
+  #commandMembers(command: Command, bytes: Uint8Array, id: Id): Output {
+    const { members } = this.#commands;
+    if (this.#commands.isOf(bytes)) return members;
+    const { args } = this.#clean(command);
+    if (args === undefined) plain(members, bytes);
+    else {
+      const verb = command.oob ? "exec-oob" : "execute";
+      const end = id === undefined ? "" : `,"id":${id}`;
+      const text = `{"${verb}":${JSON.stringify(command.name)},"arguments":${args}${end}}`;
+      members.utf8(textMember(text));
+    }
+    return members;
   }
 
   /**
-   * Returns the text of a reply.
+   * Writes the text of a reply.
    *
    * @param command the command that it answers, if it is known
    */
-  reply(reply: Reply, id: Id, command: Command | undefined): TextMembers {
-    const members = this.#replies.of(reply.bytes, () => this.#bare(reply, command));
-    if (this.#options.isBrief || id === undefined && reply.data === undefined) return members;
+  reply(out: Output, reply: Reply, id: Id, command: Command | undefined): void {
+    const { members } = this.#replies;
+    if (!this.#replies.isOf(reply.bytes)) this.#bare(members, reply, command);
+    if (this.#options.isBrief || id === undefined && reply.data === undefined) {
+      return out.append(members);
+    }
     if (reply.data === undefined && !isPretty(reply.bytes)) {
-      const whole = withMember(members, reply.kind, id!);
-      if (whole !== undefined) return whole;
+      if (appendWithMember(out, members, reply.kind, id!)) return;
     }
     const parts = partsWithId(reply, id);
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     // The parts of a long reply are not joined, which would take time.
-    if (length > MESSAGE_BYTES_LIMIT) return `"length":${length}`;
-    return this.#cleanReply(joined(parts), reply.kind === "error", command);
+    if (length > MESSAGE_BYTES_LIMIT) return lengthMember(out, length);
+    this.#cleanReply(out, joined(parts), reply.kind === "error", command);
   }
 
-  /** Returns the text of the reply to malformed input: the error may repeat the input. */
-  damageReply(reply: Reply): TextMembers {
-    const text = this.#textOf(reply.bytes);
+  /** Writes the text of the reply to malformed input: the error may repeat the input. */
+  damageReply(out: Output, { bytes }: Reply): void {
     const { keepsSecrets, mark } = this.#options;
-    return text === undefined || keepsSecrets ? plain(reply.bytes) : withoutValue(text, mark);
+    if (keepsSecrets || isTooLong(bytes)) plain(out, bytes);
+    else out.utf8(withoutValue(LENIENT_DECODER.decode(bytes), mark));
   }
 
-  /** Returns the text of an event. */
-  event({ bytes }: Event): TextMembers {
-    return this.#events.of(bytes, () => {
-      const text = this.#textOf(bytes);
-      return text === undefined || this.#options.keepsSecrets
-        ? plain(bytes)
-        : textMember(this.#withoutForms(text, bytes, ""));
-    });
+  /** Writes the text of an event. */
+  event(out: Output, { bytes }: Event): void {
+    const { members } = this.#events;
+    if (!this.#events.isOf(bytes)) this.#withoutForms(members, bytes, "");
+    out.append(members);
   }
 
-  /** Returns the text of a reply without an id. */
-  #bare({ bytes, kind }: Reply, command: Command | undefined): TextMembers {
+  /** Writes the text of a reply without an id. */
+  #bare(out: Output, { bytes, kind }: Reply, command: Command | undefined): void {
     const isLong = this.#options.isBrief && bytes.length > BRIEF_BYTES_LIMIT;
-    if (!isLong || kind === "error") return this.#cleanReply(bytes, kind === "error", command);
+    if (!isLong || kind === "error") {
+      return this.#cleanReply(out, bytes, kind === "error", command);
+    }
     const { mark, keepsSecrets } = this.#options;
-    const text = CUT_DECODER.decode(bytes.slice(0, BRIEF_BYTES_LIMIT));
     // A part is not JSON, so that a secret in it cannot be replaced alone.
-    const cleaned = keepsSecrets
-      ? text
-      : messageWithoutSecrets(text, () => undefined, command?.name ?? "", mark);
-    const isSecret = cleaned !== text ||
-      !keepsSecrets && this.#tellsSecret(() => decoded(bytes) ?? text, false, command);
-    return isSecret ? withoutValue("{}", mark) : `"length":${bytes.length},${textMember(text)}`;
+    const isSecret = !keepsSecrets &&
+      (isSuspectMessage(bytes, command?.name ?? "", BRIEF_BYTES_LIMIT) ||
+        this.#tellsSecret(bytes, false, command));
+    if (isSecret) return out.utf8(withoutValue("{}", mark));
+    lengthMember(out, bytes.length);
+    out.ascii(",");
+    out.ascii(TEXT_NAME);
+    if (out.quoted(bytes, BRIEF_BYTES_LIMIT)) return;
+    out.utf8(jsonOf(LENIENT_DECODER.decode(bytes.slice(0, BRIEF_BYTES_LIMIT)).trimEnd()));
   }
 
-  #cleanReply(bytes: Uint8Array, isError: boolean, command: Command | undefined): TextMembers {
-    const text = this.#textOf(bytes);
-    if (text === undefined || this.#options.keepsSecrets) return plain(bytes);
-    const isSecret = this.#tellsSecret(() => text, isError, command);
-    if (isSecret) return withoutValue(text, this.#options.mark);
-    return textMember(this.#withoutForms(text, bytes, command?.name ?? ""));
+  #cleanReply(
+    out: Output,
+    bytes: Uint8Array,
+    isError: boolean,
+    command: Command | undefined,
+  ): void {
+    const { mark, keepsSecrets } = this.#options;
+    if (keepsSecrets || isTooLong(bytes)) return plain(out, bytes);
+    if (this.#tellsSecret(bytes, isError, command)) {
+      return out.utf8(withoutValue(LENIENT_DECODER.decode(bytes), mark));
+    }
+    this.#withoutForms(out, bytes, command?.name ?? "");
   }
 
   /** Returns whether a reply repeats what was removed from its command, or is what a command asks for. */
-  #tellsSecret(text: () => string, isError: boolean, command: Command | undefined): boolean {
+  #tellsSecret(bytes: Uint8Array, isError: boolean, command: Command | undefined): boolean {
     if (command === undefined) return false;
-    if (!isError && asksForSecret(command)) return !BOOLEAN_RETURN.test(text());
+    const asks = !isError && asksForSecret(command);
     const { removed } = this.#clean(command);
-    if (removed === "all") return isError && !isNotFound(text(), command.name);
-    if (removed === "line") return !EMPTY_LINE.test(text());
-    const repeats = (each: string): boolean => echoes(text(), each);
-    if (!isError && command.name === "qom-get" && this.#set.values().some(repeats)) return true;
-    return removed.length > 0 && (isError || !EMPTY_RETURN.test(text())) && removed.some(repeats);
+    const isGet = !isError && command.name === "qom-get" && this.#set.size > 0;
+    // Most replies need not be decoded.
+    if (!asks && !isGet && removed.length === 0) return false;
+    const text = LENIENT_DECODER.decode(bytes);
+    if (asks) return !BOOLEAN_RETURN.test(text);
+    if (removed === "all") return isError && !isNotFound(text, command.name);
+    if (removed === "line") return !EMPTY_LINE.test(text);
+    const repeats = (each: string): boolean => echoes(text, each);
+    if (isGet && this.#set.values().some(repeats)) return true;
+    return (isError || !EMPTY_RETURN.test(text)) && removed.some(repeats);
   }
 
-  #withoutForms(text: string, bytes: Uint8Array, command: string): string {
-    return messageWithoutSecrets(text, () => framed(bytes), command, this.#options.mark);
-  }
-
-  /** Returns a message as text; `undefined` if it is too long, or not UTF-8. */
-  #textOf(bytes: Uint8Array): string | undefined {
-    return bytes.length > MESSAGE_BYTES_LIMIT ? undefined : decoded(bytes);
+  #withoutForms(out: Output, bytes: Uint8Array, command: string): void {
+    const { mark, keepsSecrets } = this.#options;
+    if (keepsSecrets || isTooLong(bytes) || !isSuspectMessage(bytes, command)) {
+      return plain(out, bytes);
+    }
+    const text = LENIENT_DECODER.decode(bytes);
+    out.utf8(textMember(messageWithoutSecrets(text, framed(bytes), mark)));
   }
 
   #clean(command: Command): Cleaned {
-    if (this.#options.keepsSecrets || command.argumentBytes === undefined) return CLEAN;
-    let cleaned = this.#cleaned.get(command);
+    const { keepsSecrets, isKnown } = this.#options;
+    if (keepsSecrets || command.argumentBytes === undefined) return CLEAN;
+    if (command === this.#command) return this.#commandCleaned;
+    let cleaned = isKnown(command.name) && !isSuspect(command) ? CLEAN : this.#cleaned.get(command);
     if (cleaned === undefined) this.#cleaned.set(command, cleaned = this.#cleanNow(command));
+    this.#command = command;
+    this.#commandCleaned = cleaned;
     return cleaned;
   }
 
@@ -239,29 +280,32 @@ const BOOLEAN_RETURN = /^\{\s*"return": (?:true|false)/;
 /** A reply to a line of the human monitor that has printed nothing. */
 const EMPTY_LINE = /^\{\s*"return": ""/;
 
-/** Returns the text of a message that has no secrets. */
-export function plain(bytes: Uint8Array): TextMembers {
-  const { length } = bytes;
-  if (length > MESSAGE_BYTES_LIMIT) return `"length":${length}`;
-  const text = decoded(bytes);
-  return text === undefined ? `"base64":"${base64Of(bytes)}"` : textMember(text);
+/** Writes the text of a message that has no secrets. */
+export function plain(out: Output, bytes: Uint8Array): void {
+  if (isTooLong(bytes)) return lengthMember(out, bytes.length);
+  const before = out.length;
+  out.ascii(TEXT_NAME);
+  if (quoted(out, bytes)) return;
+  out.truncate(before);
+  out.ascii(`"base64":"${base64Of(bytes)}"`);
 }
 
-/** The most bytes that are read as ASCII first, which takes less time. */
-const SHORT_BYTES = 1024;
-const NOT_ASCII = /[^\0-\x7f]/;
-
-function decoded(bytes: Uint8Array): string | undefined {
-  if (bytes.length <= SHORT_BYTES) {
-    const text = asciiText(bytes, 0, bytes.length);
-    if (!NOT_ASCII.test(text)) return text;
-  }
+/** Writes a message as a JSON string; returns `false`, with nothing written, if it is not UTF-8. */
+export function quoted(out: Output, bytes: Uint8Array): boolean {
+  if (out.quoted(bytes)) return true;
+  let text: string;
   try {
-    return DECODER.decode(bytes);
+    text = DECODER.decode(bytes);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return undefined;
+    return false;
   }
+  out.utf8(jsonOf(text.trimEnd()));
+  return true;
+}
+
+function isTooLong(bytes: Uint8Array): boolean {
+  return bytes.length > MESSAGE_BYTES_LIMIT;
 }
 
 /** The size of a part of bytes that is converted at a time. */
@@ -282,8 +326,14 @@ const TEXT_HEAD = `${TEXT_NAME}"{`;
 /** The end of the text of an object. */
 const TEXT_END = '}"';
 
-function textMember(text: string): TextMembers {
+/** Returns the member with a text. */
+function textMember(text: string): string {
   return `${TEXT_NAME}${jsonOf(text.trimEnd())}`;
+}
+
+function lengthMember(out: Output, length: number): void {
+  out.ascii('"length":');
+  out.integer(length);
 }
 
 /** Characters that a terminal may interpret although JSON allows them in a string. */
@@ -296,21 +346,28 @@ export function jsonOf(text: string): string {
 }
 
 /**
- * Returns the text of a reply with an id where QEMU prints it.
+ * Writes the text of a reply with an id where QEMU prints it.
  *
- * @returns `undefined` if the text is not that of an object
+ * @returns `false`, with nothing written, if the text is not that of an object
  */
-function withMember(members: TextMembers, kind: Reply["kind"], id: string): string | undefined {
-  if (!members.startsWith(TEXT_HEAD) || !members.endsWith(TEXT_END)) return undefined;
-  const member = JSON.stringify(`"id": ${id}`).slice(1, -1);
-  return kind === "error"
-    ? `${TEXT_HEAD}${member}, ${members.slice(TEXT_HEAD.length)}`
-    : `${members.slice(0, -TEXT_END.length)}, ${member}${TEXT_END}`;
+function appendWithMember(out: Output, members: Output, kind: Reply["kind"], id: string): boolean {
+  if (!members.startsWith(TEXT_HEAD) || !members.endsWith(TEXT_END)) return false;
+  const member = jsonOf(`"id": ${id}`).slice(1, -1);
+  if (kind === "error") {
+    out.ascii(TEXT_HEAD);
+    out.utf8(`${member}, `);
+    out.append(members, TEXT_HEAD.length);
+  } else {
+    out.append(members, 0, members.length - TEXT_END.length);
+    out.utf8(`, ${member}`);
+    out.ascii(TEXT_END);
+  }
+  return true;
 }
 
 /** Returns whether a message of QEMU's repeats a text, as it is or escaped. */
 function echoes(message: string, text: string): boolean {
-  return message.includes(text) || message.includes(quoted(text).slice(1, -1));
+  return message.includes(text) || message.includes(quotedByQemu(text).slice(1, -1));
 }
 
 /** Returns a message of one object as a frame; `undefined` if it is malformed. */
@@ -322,7 +379,7 @@ function framed(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /** Returns a reply with the mark as its value, or as the text of its error. */
-function withoutValue(text: string, mark: string): TextMembers {
+function withoutValue(text: string, mark: string): string {
   const { error, id } = objectOf(text) as { error?: { class?: unknown }; id?: unknown };
   const value = error === undefined
     ? { return: mark, id }

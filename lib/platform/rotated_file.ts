@@ -9,7 +9,6 @@
 import { Failure } from "./failure.ts";
 import { directoryOf } from "./socket_file.ts";
 
-const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 const LINE_FEED = 0x0a;
@@ -26,7 +25,7 @@ export interface RotatedFile {
   /** Begins a file; renames the present one, and keeps `older` files; throws if it cannot. */
   turn(older: number): void;
   /** Appends lines to the present file, all or none; throws if it cannot. */
-  write(lines: string): Promise<void>;
+  write(lines: Uint8Array): Promise<void>;
   /** Closes the present file; a pending write may fail. */
   close(): void;
 }
@@ -102,16 +101,15 @@ export class DiskFiles implements RotatedFile {
   }
 
   /** Appends lines. If that fails, nothing of them is left behind. */
-  async write(lines: string): Promise<void> {
-    const bytes = ENCODER.encode(lines);
+  async write(lines: Uint8Array): Promise<void> {
     const file = this.#file!;
     try {
-      for (let sent = 0; sent < bytes.length;) sent += await file.write(bytes.subarray(sent));
+      for (let sent = 0; sent < lines.length;) sent += await file.write(lines.subarray(sent));
     } catch (error) {
       file.truncateSync(this.#length);
       throw error;
     }
-    this.#length += bytes.length;
+    this.#length += lines.length;
   }
 
   /** Closes the present file. */

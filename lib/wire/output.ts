@@ -4,7 +4,7 @@
  * @module
  */
 
-import { asciiText, putAscii } from "./text.ts";
+import { asciiText, isAscii, putAscii } from "./text.ts";
 
 const SPACE = 0x20;
 const CARRIAGE_RETURN = 0x0d;
@@ -18,6 +18,30 @@ const KEPT_BYTES = 65536;
 
 /** The number of bytes up to which a loop copies faster than `TypedArray.set`. */
 const FEW = 64;
+
+const ENCODER = new TextEncoder();
+/** The most bytes of a UTF-16 unit in UTF-8. */
+const UNIT_BYTES = 3;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+/**
+ * Each byte in a JSON string: in the low byte the byte itself, or the letter of its escape; above it
+ * `ESCAPED` for an escape, and `LONG` for a byte that needs more than a letter.
+ */
+const QUOTED = new Uint16Array(256).map((_, byte) => byte);
+const ESCAPED = 0x100;
+const LONG = 0x200;
+for (let byte = 0; byte < 256; byte++) if (byte < SPACE || byte >= 0x7f) QUOTED[byte] = LONG;
+for (const pair of ['""', "\\\\", "\bb", "\ff", "\nn", "\rr", "\tt"]) {
+  QUOTED[pair.charCodeAt(0)] = ESCAPED | pair.charCodeAt(1);
+}
+
+/** The number of millionths in 1. */
+const MILLION = 1e6;
 
 /** A growing buffer. */
 export class Output {
@@ -68,11 +92,113 @@ export class Output {
     this.#length += to - from;
   }
 
+  /** Copies what another buffer has from `from` to `to`, exclusive. */
+  append(other: Output, from = 0, to: number = other.#length): void {
+    this.copy(other.#bytes, from, to);
+  }
+
+  /** Returns whether it begins with an ASCII text. */
+  startsWith(text: string): boolean {
+    return text.length <= this.#length && isAscii(this.#bytes, 0, text);
+  }
+
+  /** Returns whether it ends with an ASCII text. */
+  endsWith(text: string): boolean {
+    return text.length <= this.#length && isAscii(this.#bytes, this.#length - text.length, text);
+  }
+
+  /** Removes the bytes behind the first ones. */
+  truncate(length: number): void {
+    this.#length = length;
+  }
+
   /** Writes ASCII text. */
   ascii(text: string): void {
     this.#room(text.length);
     putAscii(text, this.#bytes, this.#length);
     this.#length += text.length;
+  }
+
+  /** Writes text in UTF-8. */
+  utf8(text: string): void {
+    this.#room(UNIT_BYTES * text.length);
+    const { written } = ENCODER.encodeInto(text, this.#bytes.subarray(this.#length));
+    this.#length += written;
+  }
+
+  /**
+   * Writes bytes before `end` as a JSON string of printable ASCII, without white space at its end.
+   *
+   * @returns `false`, with nothing written, if a byte is not ASCII, or has no short escape
+   */
+  quoted(bytes: Uint8Array, end: number = bytes.length): boolean {
+    while (end > 0 && isWhiteSpace(bytes[end - 1]!)) end--;
+    this.#room(2 * end + 2);
+    const out = this.#bytes;
+    let length = this.#length;
+    out[length++] = QUOTE;
+    let at = 0;
+    // Four at a time, which takes half as long: most need no escape.
+    for (; at + 3 < end; at += 4) {
+      const first = QUOTED[bytes[at]!]!;
+      const second = QUOTED[bytes[at + 1]!]!;
+      const third = QUOTED[bytes[at + 2]!]!;
+      const fourth = QUOTED[bytes[at + 3]!]!;
+      const all = first | second | third | fourth;
+      if (all < ESCAPED) {
+        out[length] = first;
+        out[length + 1] = second;
+        out[length + 2] = third;
+        out[length + 3] = fourth;
+        length += 4;
+        continue;
+      }
+      if (all & LONG) return false;
+      if (first & ESCAPED) out[length++] = BACKSLASH;
+      out[length++] = first;
+      if (second & ESCAPED) out[length++] = BACKSLASH;
+      out[length++] = second;
+      if (third & ESCAPED) out[length++] = BACKSLASH;
+      out[length++] = third;
+      if (fourth & ESCAPED) out[length++] = BACKSLASH;
+      out[length++] = fourth;
+    }
+    for (; at < end; at++) {
+      const quoted = QUOTED[bytes[at]!]!;
+      if (quoted & LONG) return false;
+      if (quoted & ESCAPED) out[length++] = BACKSLASH;
+      out[length++] = quoted;
+    }
+    out[length++] = QUOTE;
+    this.#length = length;
+    return true;
+  }
+
+  /** Writes a whole number, not negative, in digits. */
+  integer(value: number): void {
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    this.#room(digits);
+    for (let at = this.#length + digits - 1, rest = value; at >= this.#length; at--) {
+      const tens = Math.floor(rest / 10);
+      this.#bytes[at] = ZERO + rest - 10 * tens;
+      rest = tens;
+    }
+    this.#length += digits;
+  }
+
+  /** Writes a whole number of millionths, not negative, as a decimal fraction without zeros at its end. */
+  millionths(value: number): void {
+    const whole = Math.floor(value / MILLION);
+    this.integer(whole);
+    let rest = value - MILLION * whole;
+    if (rest === 0) return;
+    this.put(DOT);
+    for (let unit = MILLION / 10; rest > 0; unit /= 10) {
+      const digit = Math.floor(rest / unit);
+      this.put(ZERO + digit);
+      rest -= digit * unit;
+    }
   }
 
   /** Begins a line of pretty text at this indentation level. */
@@ -112,4 +238,15 @@ export class Output {
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
   }
+}
+
+function isWhiteSpace(byte: number): boolean {
+  return byte === SPACE || byte === NEWLINE || byte === CARRIAGE_RETURN;
+}
+
+/** Returns a buffer with a text. */
+export function outputOf(text: string): Output {
+  const out = new Output(text.length);
+  out.utf8(text);
+  return out;
 }

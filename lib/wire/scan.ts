@@ -119,3 +119,16 @@ function afterSpace(bytes: Uint8Array, at: number): number {
   while (bytes[at]! <= SPACE) at++;
   return at;
 }
+
+const OPENING: readonly number[] = [0x5b, 0x7b];
+
+/** Tells whether bytes have more than this many `[` and `{`; fewer cannot nest deeper. */
+export function hasMoreBrackets(bytes: Uint8Array, most: number): boolean {
+  let count = 0;
+  for (const bracket of OPENING) {
+    for (let at = bytes.indexOf(bracket); at >= 0; at = bytes.indexOf(bracket, at + 1)) {
+      if (++count > most) return true;
+    }
+  }
+  return false;
+}

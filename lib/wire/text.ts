@@ -245,7 +245,8 @@ export function canContain(bytes: Uint8Array, start: number, end: number, text: 
   return false;
 }
 
-function isAscii(bytes: Uint8Array, at: number, text: string): boolean {
+/** Tells whether an ASCII text is at `at`. */
+export function isAscii(bytes: Uint8Array, at: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false;
   return true;
 }
