@@ -42,7 +42,7 @@ async function problem(text: string): Promise<string> {
   return (await assertRejects(load, PlayError)).message;
 }
 
-const REMEDY = "take a file of QEMU 7.0 or newer, or record again";
+const REMEDY = "take a file of QEMU 4.2 or newer, or record again";
 
 Deno.test("a file of replies is split into sessions, each with the greeting of its version", async () => {
   const text = fileOf(

@@ -38,7 +38,7 @@ interface Exchange {
   readonly reply: Piece;
 }
 
-const REMEDY = "take a file of QEMU 7.0 or newer, or record again";
+const REMEDY = "take a file of QEMU 4.2 or newer, or record again";
 
 /**
  * Reads a file of replies.
