@@ -61,6 +61,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/script",
   ],
   "testing/fake_server": ["testing/memory_socket"],
+  "testing/fault": ["testing/negotiation"],
   "testing/mod": [
     "testing/answer",
     "testing/fake_qemu",
@@ -83,7 +84,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/replay",
   ],
   "testing/recorded_match": ["testing/play", "testing/same"],
-  "testing/recording_play": ["testing/play", "testing/recorded_id"],
+  "testing/recording_play": ["testing/negotiation", "testing/play", "testing/recorded_id"],
   "testing/replay": [
     "testing/answer",
     "testing/emptiest",
@@ -98,6 +99,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/sent_answer",
   ],
   "testing/replies_play": [
+    "testing/negotiation",
     "testing/play",
     "testing/qemu_version",
     "testing/recorded_id",

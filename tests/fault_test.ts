@@ -67,6 +67,11 @@ for (const text of ["drop", "a b: drop", "a#0: drop", "a#x: drop", ": drop", "a:
   });
 }
 
+Deno.test("readFault() refuses a command of the negotiation, which has no faults", () => {
+  const error = assertThrows(() => readFault("qmp_capabilities#1: drop"), SyntaxError);
+  assertStringIncludes(error.message, "qmp_capabilities belongs to the negotiation");
+});
+
 Deno.test("readFault() escapes what a terminal interprets", () => {
   const error = assertThrows(() => readFault("\x1b]0;\u202e"), SyntaxError);
   assertStringIncludes(error.message, '"\\u001b]0;\\u202e"');

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { prettied } from "../lib/wire/qemu_json.ts";
 import { TestClient, undated } from "./support/client.ts";
 import { MadeRecording } from "./support/made_recording.ts";
 import { memoryFilesOf, PassingClient } from "./support/passing.ts";
@@ -156,6 +157,52 @@ Deno.test("replay --lenient of a recording with a schema returns the emptiest va
   }
 });
 
+Deno.test("replay gives the recorded reply to a command that the recorded schema refuses", async () => {
+  const recording = made();
+  const reply = `"return": ${JSON.stringify(SCHEMA)}`;
+  recording.exchange({ client: "mux/1", t: 3, name: "query-qmp-schema", reply });
+  recording.exchange({ client: "mux/1", t: 4, name: "__org.qmpmux_query-self", run: 1 });
+  await using playing = await play(recording.text, "--speed", "0");
+  using client = await TestClient.ready(`${playing.path}/s`);
+  await client.session({ execute: "stop" }, 2);
+  assertEquals(await client.ask({ execute: "__org.qmpmux_query-self" }), '{"return": {}}');
+  // The error of the schema comes before that of the recording.
+  assertEquals(
+    await client.ask({ execute: "stop", arguments: { a: 1 } }),
+    `{"error": {"class": "GenericError", "desc": "Parameter 'a' is unexpected"}}`,
+  );
+  assertEquals(await playing.stop(), 0);
+});
+
+Deno.test("replay of a QEMU with pretty=on prints ids, errors and the events of faults in that way", async () => {
+  const pretty = (text: string): string => prettied(text).trimEnd();
+  const recording = new MadeRecording({ greeting: pretty(GREETING) });
+  recording.connect("mux/1", 0, { mode: "negotiation" });
+  const command = recording.command("mux/1", 1, '{"execute":"stop","id":{"a":[1]}}');
+  recording.reply("mux/1", 1, command, pretty('{"return": {"b": 1}, "id": {"a": [1]}}'));
+  const fault = 'stop: event X {"n": 18446744073709551615} before';
+  await using playing = await play(recording.text, "--speed", "0", "--fault", fault);
+  using client = await TestClient.connect(`${playing.path}/s`);
+  /** Sends a text, and compares the messages that follow. */
+  const hear = async (sent: string | object, ...messages: readonly string[]): Promise<void> => {
+    const lines = messages.map(pretty).join("\r\n").split("\r\n");
+    const heard = await client.session(sent, lines.length);
+    assertEquals(heard.map((line) => line.replace(/seconds": \d+/, 'seconds": 1')), lines);
+  };
+  await hear("", GREETING);
+  await hear({ execute: "qmp_capabilities", id: [1] }, '{"return": {}, "id": [1]}');
+  await hear(
+    { execute: "stop", id: [[2]] },
+    '{"timestamp": {"seconds": 1, "microseconds": 1}, "event": "X", "data": {"n": 18446744073709551615}}',
+    '{"return": {"b": 1}, "id": [[2]]}',
+  );
+  const desc = "The command nope is not in the recording";
+  await hear(
+    { execute: "nope", id: { a: 1 } },
+    `{"id": {"a": 1}, "error": {"class": "GenericError", "desc": "${desc}"}}`,
+  );
+});
+
 Deno.test("replay refuses a file that it cannot play, with the line", async () => {
   using place = makePlace();
   const path = `${place.path}/file`;
@@ -183,6 +230,11 @@ Deno.test("replay refuses a file that it cannot play, with the line", async () =
   assertEquals(
     await refused(`${text}{"t":9,"dropped":3}\n`),
     "line 17: 3 messages are missing here; record again, on a faster disk",
+  );
+  assertEquals(
+    await refused(text.replace(/"text":"[^\n]*stop[^\n]*"/, '"length":2000000')),
+    "line 8: the recording has no text of this command of 2000000 bytes: longer ones than 1 MiB are left out; " +
+      "choose other clients or commands with qmpmux show --json",
   );
   const several = `${text}${text.split("\n")[1]!.replace("{", '{"vm":"a",')}\n` +
     `${text.split("\n")[1]!.replace("{", '{"vm":"b",')}\n`;

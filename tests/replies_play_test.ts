@@ -96,6 +96,10 @@ Deno.test("a damaged file of replies is refused with the line, and what to do", 
       `line 28: a command is missing before this object; ${REMEDY}`,
     ],
     [
+      fileOf({ return: {} }, { return: [] }),
+      `line 1: a command is missing before this object; ${REMEDY}`,
+    ],
+    [
       fileOf(...HELLO, VERSION[0], VERSION[0]),
       `line 16: this object is not a reply; ${REMEDY}`,
     ],
@@ -140,8 +144,19 @@ Deno.test("a schema that refers to nothing is refused with the line", async () =
 Deno.test("a file that is nothing of all that is refused", async () => {
   const expected =
     "it is not a recording of qmpmux, a file of replies, or the reply of query-qmp-schema; name one of these";
-  for (const text of ["", "\n", "x", "7", '{"return": {}}', '{"QMP": {}}']) {
+  for (const text of ["x", "7", '{"return": {}}', '{"QMP": {}}']) {
     assertEquals(await problem(text), `line 1: ${expected}`, text);
   }
+  for (const text of ["", "\n"]) {
+    assertEquals(
+      await problem(text),
+      "it is empty; name a recording of qmpmux, a file of replies, or the reply of query-qmp-schema",
+    );
+  }
+  // An incomplete schema is not a file of replies.
+  assertEquals(
+    await problem('{"return": [{"name": "a"},\n'),
+    `line 2: it is not JSON; ${expected}`,
+  );
   assertEquals(await problem('[\n\n{"name":\n'), `line 4: it is not JSON; ${expected}`);
 });

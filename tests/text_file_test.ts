@@ -67,7 +67,7 @@ for (const command of ["exec", "can"]) {
     );
     assertEquals(
       await wrong(place.path),
-      `qmpmux: ${command}: ${place.path}: it cannot be read: Is a directory (os error 21)\n`,
+      `qmpmux: ${command}: ${place.path}: it is a directory; name a file\n`,
     );
     Deno.writeFileSync(path, Uint8Array.of(0x7b, 0x0a, 0x22, 0xe9, 0x22));
     assertEquals(

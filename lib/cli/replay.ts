@@ -79,7 +79,7 @@ async function playOf(path: string, given: Given): Promise<Play> {
     throw new UsageError(`replay: invalid value "${as}" for --as: expected clients or qemu`);
   }
   const text = readTextFile({
-    path,
+    path: path === "-" ? "/dev/stdin" : path,
     command: "replay",
     flag: "FILE",
     limit: FILE_BYTES_LIMIT,

@@ -110,7 +110,7 @@ export const REPLAY = {
   about: [
     "Listens like a QEMU monitor, and plays FILE to each client: greeting, negotiation, replies, and events " +
     "in their places. FILE is a recording, a file of replies as in libvirt's tests, or the reply of " +
-    "query-qmp-schema. The first connection gets the first recorded client, and so on; later ones get the last.",
+    "query-qmp-schema; - stands for stdin. The first connection gets the first recorded client, and so on; later ones get the last.",
     "A command that was not recorded, or comes in another order, gets GenericError. The nearest recorded " +
     "command is printed on stderr. Queries may come in any order among other queries.",
   ],

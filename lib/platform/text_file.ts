@@ -46,6 +46,9 @@ export function readTextFile(file: TextFile): string {
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new Failure(77, `${name}: no permission to read it; run qmpmux as a user who has it`);
     }
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new Failure(status, `${name}: it is a directory; name a file`);
+    }
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new Failure(status, `${name}: it cannot be read: ${(error as Error).message}`);
   }

@@ -17,7 +17,8 @@ import { DIALECTS } from "../session/dialect.ts";
 import { Monitor } from "../session/monitor.ts";
 import { readCommand } from "../wire/command_reader.ts";
 import { type Damage, type Frame, FrameSplitter } from "../wire/frame.ts";
-import type { Command, Event, Greeting, Reply } from "../wire/message.ts";
+import { type Command, type Event, type Greeting, isPretty, type Reply } from "../wire/message.ts";
+import { prettyBytes } from "../wire/qemu_json.ts";
 
 type Ticket = ReturnType<Monitor["reserve"]>;
 
@@ -131,7 +132,11 @@ export class FakeConnection {
 
   /** Sends an event, if the client has finished its negotiation. */
   sendEvent(name: EventName, event: Event): void {
-    if (this.#monitor.wants(name)) this.#monitor.sendEvent(event);
+    const monitor = this.#monitor;
+    if (!monitor.wants(name)) return;
+    // A recorded event has the style of its QEMU already; one of a fault is plain.
+    const isStyled = !monitor.isPretty || isPretty(event.bytes);
+    monitor.sendEvent(isStyled ? event : { ...event, bytes: prettyBytes(event.bytes) });
   }
 
   /** Closes the connection after some bytes more. */
@@ -172,7 +177,7 @@ export class FakeConnection {
   #take(input: Frame | Damage): void {
     const monitor = this.#monitor;
     if ("damage" in input) return monitor.damaged(input.damage);
-    const command = readCommand(input, monitor.takesOob);
+    const command = readCommand(input, monitor.takesOob, monitor.isPretty);
     const { id, oob } = command;
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
     const answer = monitor.admit(command);

@@ -2,6 +2,7 @@
  * Faults of a fake QEMU, and the form in which they are written: `COMMAND[#N]: ACTION`.
  *
  * `COMMAND` is the name of a command or a glob. With `#N` only the N-th of these commands is meant.
+ * The negotiation has no faults.
  *
  * | action                              | effect                                                        |
  * | ----------------------------------- | ------------------------------------------------------------- |
@@ -19,6 +20,7 @@
 import { parseExact } from "../client/exact_json.ts";
 import { type Matcher, matcherOf } from "../policy/glob.ts";
 import { printable } from "../wire/printable.ts";
+import { isNegotiation } from "./negotiation.ts";
 
 /** The effect of a fault on one command. */
 export type FaultAction =
@@ -117,6 +119,12 @@ export function readFault(text: string): Fault {
     throw new SyntaxError(
       `invalid fault ${shown}: expected COMMAND: ACTION or COMMAND#N: ACTION, ` +
         'such as "query-block: delay 5s"',
+    );
+  }
+  if (isNegotiation(glob)) {
+    throw new SyntaxError(
+      `invalid fault ${printable(JSON.stringify(text))}: ${glob} belongs to the negotiation, ` +
+        "which has no faults; name another command",
     );
   }
   const nth = number === undefined ? undefined : Number(number);

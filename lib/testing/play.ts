@@ -89,20 +89,6 @@ export function commandIn(bytes: Uint8Array): Command | undefined {
   return "because" in command ? undefined : command;
 }
 
-/** The commands that complete the negotiation, or belong to it; the monitor answers them itself. */
-const NEGOTIATION: ReadonlySet<string> = new Set([
-  "qmp_capabilities",
-  "qmp_switch_mode",
-  "query-qmp-mode",
-  "async_msg_enable",
-  "async_msg_disable",
-]);
-
-/** Returns whether the monitor answers a command itself, so that it is no step of a session. */
-export function isNegotiation(name: string): boolean {
-  return NEGOTIATION.has(name);
-}
-
 /** The names of commands that only ask, besides those that begin with `query-`. */
 const QUERIES: ReadonlySet<string> = new Set([
   "device-list-properties",

@@ -28,7 +28,8 @@ export async function readPlay(text: string, choice: RecordingChoice): Promise<P
     const { recordingPlay } = await import("./recording_play.ts");
     return recordingPlay(text, choice);
   }
-  if (/^\{\s*"(execute|id|arguments)"\s*:/.test(head)) {
+  // Several replies without their commands are refused there.
+  if (/^\{\s*"(execute|id|arguments)"\s*:/.test(head) || /^\{\s*"return"[^]*\n\}\s+\{/.test(text)) {
     const { repliesPlay } = await import("./replies_play.ts");
     return repliesPlay(text);
   }
@@ -52,10 +53,12 @@ function lineOfEntry(text: string, entry: string | undefined): number {
   return at < 0 ? 1 : text.slice(0, at).split("\n").length;
 }
 
-const EXPECTED = "it is not a recording of qmpmux, a file of replies, or the reply of " +
-  "query-qmp-schema; name one of these";
+const KINDS = "a recording of qmpmux, a file of replies, or the reply of query-qmp-schema";
+
+const EXPECTED = `it is not ${KINDS}; name one of these`;
 
 function schemaIn(text: string, head: string): unknown {
+  if (head === "") throw new PlayError(0, `it is empty; name ${KINDS}`);
   if (!head.startsWith("[") && !head.startsWith("{")) throw new PlayError(1, EXPECTED);
   let value: unknown;
   try {

@@ -9,9 +9,9 @@ import type { RecordedMessage, RecordingHeader } from "../observe/recording_line
 import { readHeader, readRecordingLine } from "../observe/recording_reader.ts";
 import { type Greeting, type Message, readMessage, type Reply } from "../wire/message.ts";
 import { returned } from "../wire/reply.ts";
+import { isNegotiation } from "./negotiation.ts";
 import {
   commandIn,
-  isNegotiation,
   type Play,
   PlayError,
   type PlaySchema,
@@ -246,7 +246,11 @@ function bytesOf({ text, base64, kind, length }: RecordedMessage, number: number
   }
   if (text !== undefined) return new TextEncoder().encode(`${text}\r\n`);
   const size = length === undefined ? "" : ` of ${length} bytes`;
-  throw new PlayError(number, `the recording left out a ${kind}${size}; it cannot be played`);
+  throw new PlayError(
+    number,
+    `the recording has no text of this ${kind}${size}: longer ones than 1 MiB are left out; ` +
+      "choose other clients or commands with qmpmux show --json",
+  );
 }
 
 function messageIn(bytes: Uint8Array): Message | undefined {

@@ -10,9 +10,9 @@
 import type { Greeting, Reply } from "../wire/message.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import { asciiBytes } from "../wire/text.ts";
+import { isNegotiation } from "./negotiation.ts";
 import {
   commandIn,
-  isNegotiation,
   type Play,
   PlayError,
   type PlaySchema,
