@@ -305,6 +305,11 @@ async function starts({ rows }: Report, place: string): Promise<void> {
       const path = `${place}/start-${started++}`;
       return timeToGreeting(qmpmux, path, ["serve", "--qemu", qemu, "--listen", path]);
     },
+    "qmpmux replay": () => {
+      const path = `${place}/start-${started++}`;
+      const recording = `${root}tests/fixtures/recording-1.jsonl`;
+      return timeToGreeting(qmpmux, path, ["replay", recording, "--listen", path]);
+    },
     "compiled hello": () => {
       const path = `${place}/start-${started++}`;
       return timeToGreeting(hello, path, [path]);

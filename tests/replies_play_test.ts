@@ -32,7 +32,7 @@ const VERSION = [
 /** Returns the error for a file. */
 async function problem(text: string): Promise<string> {
   const load = async () =>
-    new Replay(await readPlay(text, CHOICE), {
+    await Replay.of(await readPlay(text, CHOICE), {
       isLenient: false,
       speed: 0,
       faults: [],

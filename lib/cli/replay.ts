@@ -49,7 +49,7 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
     say: (line: string) => say(`replay: ${line}`),
   };
   const replay = await loading(path, async () => {
-    return new Replay(await playOf(path, given), options);
+    return await Replay.of(await playOf(path, given), options);
   });
   const isNamed = listeners.length > 1;
   for (const { grant: { name } } of listeners) {

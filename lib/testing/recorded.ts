@@ -51,13 +51,13 @@ export async function recordedKind(
   const read = faults.map(readFault);
   const bytes = await readWholeFile(file, FILE_BYTES_LIMIT);
   const mismatches: string[] = [];
-  const replayOf = (play: Play): Replay => {
+  const replayOf = (play: Play): Promise<Replay> => {
     const say = (line: string): void => void mismatches.push(line);
-    return new Replay(play, { isLenient, speed, clock: CLOCK, faults: read, say });
+    return Replay.of(play, { isLenient, speed, clock: CLOCK, faults: read, say });
   };
   let replay: Replay;
   try {
-    replay = replayOf(await readPlay(textOf(bytes), { as, vm }));
+    replay = await replayOf(await readPlay(textOf(bytes), { as, vm }));
   } catch (error) {
     if (error instanceof PlayError) throw new PlayError(0, `${file}: ${error.message}`);
     throw error;

@@ -4,28 +4,19 @@
  * @module
  */
 
-import { type Introspection, readIntrospection, SchemaError } from "../client/introspection.ts";
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
 import type { Command, Event, Reply } from "../wire/message.ts";
-import { errorReply, returnReply } from "../wire/reply.ts";
-import { eventOf, plainAnswer, valueReply, withFaults } from "./answer.ts";
-import { emptiestValue } from "./emptiest.ts";
+import { errorReply } from "../wire/reply.ts";
+import { eventOf, plainAnswer, withFaults } from "./answer.ts";
 import type { FakeHost } from "./fake_kind.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { type Fault, FaultPlan } from "./fault.ts";
-import {
-  isQuery,
-  type Play,
-  PlayError,
-  type PlaySchema,
-  type PlaySession,
-  type RecordedCommand,
-} from "./play.ts";
+import { isQuery, type Play, type PlaySession, type RecordedCommand } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
-import { respelt } from "./respelt.ts";
-import { SchemaCheck } from "./schema_check.ts";
+import type { RecordedSchema } from "./recorded_schema.ts";
+import type { SchemaCheck } from "./schema_check.ts";
 import { LateAnswers } from "./sent_answer.ts";
 
 /** Settings of a replay. */
@@ -36,13 +27,6 @@ export interface ReplayOptions extends Omit<PlayerOptions, "mark" | "clock"> {
   readonly clock: PlayerOptions["clock"] & { timeOfDay(): number };
   /** Called with a line for people about each command that was not recorded. */
   say(line: string): void;
-}
-
-/** A schema, ready to check commands. */
-interface Checked {
-  readonly source: unknown;
-  readonly schema: Introspection;
-  readonly check: SchemaCheck;
 }
 
 /** Options of a connection. */
@@ -66,7 +50,7 @@ export class Replay {
   unexpected = 0;
   readonly #play: Play;
   readonly #options: ReplayOptions;
-  readonly #checked: Checked | undefined;
+  readonly #schema: RecordedSchema | undefined;
   readonly #faults: FaultPlan;
   /** The number of connections by listener. */
   readonly #counts = new Map<string, number>();
@@ -76,17 +60,23 @@ export class Replay {
   readonly #begun = new Set<PlaySession>();
   readonly #came = new Set<RecordedCommand>();
 
+  private constructor(play: Play, options: ReplayOptions, schema: RecordedSchema | undefined) {
+    this.#play = play;
+    this.#options = options;
+    this.#schema = schema;
+    this.#faults = new FaultPlan(options.faults);
+  }
+
   /**
    * Creates the QEMU of a play.
    *
    * @throws PlayError if the schema is not one
    */
-  constructor(play: Play, options: ReplayOptions) {
-    this.#play = play;
-    this.#options = options;
-    this.#faults = new FaultPlan(options.faults);
+  static async of(play: Play, options: ReplayOptions): Promise<Replay> {
     const { schema, sessions } = play;
-    if (schema !== undefined) this.#checked = checkedOf(schema, sessions[0]!);
+    if (schema === undefined) return new Replay(play, options, undefined);
+    const { RecordedSchema } = await import("./recorded_schema.ts");
+    return new Replay(play, options, new RecordedSchema(schema, sessions[0]!.greeting));
   }
 
   /** The names of the recorded listeners. */
@@ -96,7 +86,7 @@ export class Replay {
 
   /** The schema of the file, if it has one. */
   get check(): SchemaCheck | undefined {
-    return this.#checked?.check;
+    return this.#schema?.check;
   }
 
   /**
@@ -166,6 +156,11 @@ export class Replay {
     for (const connection of this.#open) connection.close();
   }
 
+  /** Whether a command is recorded, not only a schema. */
+  get #hasRecorded(): boolean {
+    return this.#play.sessions.some(({ steps }) => steps.length > 0);
+  }
+
   #next(listener: string | undefined): PlaySession {
     const { sessions } = this.#play;
     const chosen = listener === undefined
@@ -190,10 +185,8 @@ export class Replay {
     const unexpected = player.take(command, reply);
     if (unexpected === undefined) return;
     // A recorded reply is the truth; the schema speaks of commands that were not recorded.
-    const error = this.#checked?.check.error(command);
-    if (error !== undefined) return reply(errorReply(error.errorClass, error.desc));
-    const emptiest = this.#emptiestReply(command);
-    if (emptiest !== undefined) return reply(emptiest);
+    const other = this.#schema?.reply(command, this.#options.isLenient || !this.#hasRecorded);
+    if (other !== undefined) return reply(other);
     this.unexpected++;
     const { reason, nearest } = unexpected;
     reply(errorReply("GenericError", reason));
@@ -201,51 +194,5 @@ export class Replay {
       ? "no recorded command is near"
       : `the nearest recorded command is ${commandText(nearest.command)} (line ${nearest.line})`;
     this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
-  }
-
-  /** Returns the reply to a command that was not recorded, with the emptiest value of its type. */
-  #emptiestReply({ name }: Command): Reply | undefined {
-    const { sessions } = this.#play;
-    const hasRecorded = sessions.some(({ steps }) => steps.length > 0);
-    if (this.#checked === undefined || (hasRecorded && !this.#options.isLenient)) return undefined;
-    const { schema, source } = this.#checked;
-    switch (name) {
-      case "query-qmp-schema":
-        return returnReply(respelt(JSON.stringify(source)));
-      case "query-commands":
-        return valueReply([...schema.commands.keys()].map((name) => ({ name })));
-      case "query-version":
-        return returnReply(respelt(JSON.stringify(versionIn(sessions[0]!))));
-    }
-    try {
-      return valueReply(emptiestValue(schema.commands.get(name)!.return, schema));
-    } catch (error) {
-      if (!(error instanceof SchemaError)) throw error;
-      return errorReply("GenericError", `The schema has no value for ${name}: ${error.message}`);
-    }
-  }
-}
-
-/** Returns the version in the greeting of a session. */
-function versionIn({ greeting: { bytes } }: PlaySession): unknown {
-  const { QMP: { version } } = JSON.parse(new TextDecoder().decode(bytes)) as {
-    QMP: { version: unknown };
-  };
-  return version;
-}
-
-/** Reads a schema for the QEMU of a session; @throws PlayError if it is not one */
-function checkedOf({ value, lineOf }: PlaySchema, { greeting }: PlaySession): Checked {
-  try {
-    const schema = readIntrospection(value);
-    const [major, minor] = greeting.version;
-    return { source: value, schema, check: new SchemaCheck(schema, [major, minor]) };
-  } catch (error) {
-    if (!(error instanceof SchemaError)) throw error;
-    const name = /"((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1];
-    throw new PlayError(
-      lineOf(name),
-      `the schema is not whole: ${error.message}; save the reply of query-qmp-schema again`,
-    );
   }
 }
