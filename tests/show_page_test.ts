@@ -12,7 +12,7 @@ import type { Content } from "../lib/page/model.js";
 import { MadeRecording } from "./support/made_recording.ts";
 import { madeTraffic } from "./support/made_traffic.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux } from "./support/qmpmux.ts";
 
 const PAGE = new URL("../lib/page/", import.meta.url);
 
@@ -46,6 +46,35 @@ function rowsOf(made: MadeRecording, limits?: PageLimits): [rows: unknown[], mak
   const rows = [...all, ...entries.end()].flatMap((entry) => maker.row(entry) ?? []);
   return [rows.map((row) => JSON.parse(row)), maker];
 }
+
+Deno.test("show --html leaves nothing behind if a signal ends it", async () => {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    using place = makePlace();
+    const output = `${place.path}/page.html`;
+    Deno.writeTextFileSync(output, "earlier");
+    const [command, first] = programCommand();
+    const child = new Deno.Command(command, {
+      args: [...first, "show", "-", "--html", output],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    using watcher = Deno.watchFs(place.path);
+    const stdin = child.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode(new MadeRecording().text));
+    for await (const { kind } of watcher) if (kind === "modify") break;
+    child.kill(signal);
+    const { code, stderr } = await child.output();
+    assertEquals(code, 1);
+    assertEquals(
+      new TextDecoder().decode(stderr),
+      "qmpmux: show: a signal has ended it before the page was whole\n",
+    );
+    assertEquals([...Deno.readDirSync(place.path)].map(({ name }) => name), ["page.html"]);
+    assertEquals(Deno.readTextFileSync(output), "earlier");
+    await stdin.close();
+  }
+});
 
 Deno.test("show --html writes a page with a row for each entry", async () => {
   const made = new MadeRecording();

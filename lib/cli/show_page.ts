@@ -6,8 +6,10 @@
  * @module
  */
 
+import { Failure } from "../platform/failure.ts";
 import { say } from "../platform/log.ts";
 import { isSameFile, OutputFile } from "../platform/output_file.ts";
+import { onSignals } from "../platform/runtime.ts";
 import { UsageError } from "../policy/usage_error.ts";
 import { embedded, pageParts } from "./page_document.ts";
 import { PAGE_TEXT_LIMIT, PageRows } from "./page_rows.ts";
@@ -36,7 +38,7 @@ export interface PageOrder {
 /**
  * Writes the page.
  *
- * @throws UsageError if it would replace the recording; Failure if it cannot be written
+ * @throws UsageError if it would replace the recording; Failure if it cannot be written, or a signal ends it
  */
 export async function writePage(order: PageOrder): Promise<void> {
   const { recording, input, output } = order;
@@ -48,8 +50,12 @@ export async function writePage(order: PageOrder): Promise<void> {
   const { before, after } = await pageParts(vm === undefined ? "Recording" : `${vm}: recording`);
   const rows = new PageRows(vm);
   using file = OutputFile.create(output);
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void =>
+    stopped.reject(new Failure(1, "show: a signal has ended it before the page was whole"));
+  using _signals = onSignals(stop, stop, () => {});
   file.write(`${before}{"rows":[\n`);
-  await writeRows(file, rows, order);
+  await Promise.race([writeRows(file, rows, order), stopped.promise]);
   file.write(`],\n${aboutText(rows, order)}}${after}`);
   file.finish();
   const { left } = rows;
