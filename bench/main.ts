@@ -16,6 +16,7 @@ import { measureFanOut } from "./fan_out.ts";
 import { measureHosts } from "./hosts.ts";
 import { print, type Report, RESULTS, thisMachine } from "./measure.ts";
 import { measureSchedule } from "./schedule.ts";
+import { measureShell } from "./shell.ts";
 import { measureTap } from "./tap.ts";
 import { measureWire } from "./wire.ts";
 
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, (report: Report) => void | Promise<void>>
   hosts: measureHosts,
   client: measureClient,
   tap: measureTap,
+  shell: measureShell,
 };
 
 function formerRows(names: readonly string[]): Pick<Report, "rows" | "scales" | "weights"> {

@@ -69,12 +69,14 @@ async function sessionAt(
   const view = {
     print: (): void => {},
     complain: (): void => {},
+    progress: (): void => {},
     columns: 80,
     lineColumn: 0,
     isTerminal: true,
     paint: plain,
   };
-  return new Session(qmp, view);
+  // A busy machine takes its time.
+  return new Session(qmp, view, 30_000);
 }
 
 /** Returns the line after a tab at its end; with `?` and the candidates if they are listed. */

@@ -93,7 +93,11 @@ Deno.test({
     await using qemu = monitor(`${place.path}/vm`);
     await using terminal = shell(qemu.path);
     await terminal.ends("qmp>");
-    await terminal.type("ad");
+    // The hint tells that the schema is there.
+    await terminal.type("add ");
+    await terminal.ends("qmp> add inner={...} name=text");
+    await terminal.type("\x15ad");
+    await terminal.ends("qmp> ad");
     await terminal.type("\t");
     await terminal.ends("qmp> add inner={...} name=text");
     assertEquals(terminal.column, 9);
@@ -199,7 +203,7 @@ Deno.test({
     await terminal.type("add ");
     await terminal.shows("qmp> add inner={...} name=text");
     await terminal.hangUp();
-    assertEquals(await terminal.ended(), -1);
+    assertEquals(await terminal.ended(), 0);
   },
 });
 
@@ -229,6 +233,112 @@ Deno.test({
       env: { QMPMUX_HISTORY: `${file}/none` },
     });
     await terminal.shows("the history cannot be kept");
+    await terminal.ends("qmp>");
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell gives the terminal back as it was, also after SIGTERM",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = monitor(`${place.path}/vm`);
+    const [command, first] = programCommand();
+    const program = [command, ...first, "shell", "--socket", qemu.path];
+    // A shell without job control leaves the mode of the terminal alone.
+    const inner = `echo $$ >"$0.pid"; exec "$@"`;
+    const script = `stty -g >"$0"; sh -c '${inner}' "$0" "$@"; stty -g | cmp - "$0" && echo same`;
+    await using terminal = new TestTerminal(
+      ["sh", "-c", script, `${place.path}/mode`, ...program],
+      { env: { ...Deno.env.toObject(), NO_COLOR: "1", QMPMUX_HISTORY: "" } },
+    );
+    await terminal.ends("qmp>");
+    Deno.kill(Number(Deno.readTextFileSync(`${place.path}/mode.pid`)), "SIGTERM");
+    await terminal.shows("same");
+  },
+});
+
+/** A monitor with a job that is ready, and then completed. */
+function jobMonitor(path: string): FakeQemu {
+  let status = "running";
+  return new FakeQemu(path, {
+    answer({ name, id }, connection): string | undefined {
+      const tail = id === undefined ? "" : `, "id": ${id}`;
+      if (name === "job-complete") {
+        connection.say(eventLine("JOB_STATUS_CHANGE", { id: "j", status: "concluded" }));
+        status = "concluded";
+        return emptyReturn({ id });
+      }
+      if (name === "job-ready") {
+        status = "ready";
+        return emptyReturn({ id });
+      }
+      if (name !== "query-jobs") return undefined;
+      const job = { id: "j", type: "mirror", status, "current-progress": 1, "total-progress": 2 };
+      return `{"return": ${JSON.stringify([job])}${tail}}\r\n`;
+    },
+  });
+}
+
+Deno.test({
+  name: "qmpmux shell follows a job, until it waits for the user, or ends",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    await using qemu = jobMonitor(`${place.path}/vm`);
+    await using terminal = shell(qemu.path);
+    await terminal.ends("qmp>");
+    await terminal.type("\\job j\r");
+    await terminal.until("a bar", (lines) => /job j {2}\[#+-+\] {2}50 %/.test(lines.at(-1)!));
+    await terminal.type("\x03");
+    await terminal.shows("\\job: given up");
+    await terminal.ends("qmp>");
+    await terminal.type("job-ready\r\\job j\r");
+    await terminal.shows("job j: ready; complete it with job-complete");
+    await terminal.type("job-complete id=j\r\\job j\r");
+    await terminal.shows("job j: done");
+    await terminal.type("\\job k\r");
+    await terminal.shows("QEMU has no job k; it has j");
+    await terminal.ends("qmp>");
+  },
+});
+
+Deno.test({
+  name: "qmpmux shell completes the human monitor from its help, and lists clients",
+  ignore: WITHOUT_TERMINAL,
+  fn: async () => {
+    using place = makePlace();
+    const help = "device_add driver[,prop=value][,...] -- add device\r\n" +
+      "c|cont -- resume emulation\r\ninfo version -- show the version\r\n";
+    await using qemu = new FakeQemu(`${place.path}/vm`, {
+      answer({ name, id }): string | undefined {
+        const tail = id === undefined ? "" : `, "id": ${id}`;
+        if (name === "human-monitor-command") {
+          return `{"return": ${JSON.stringify(help)}${tail}}\r\n`;
+        }
+        if (name !== "__org.qmpmux_query-clients") return undefined;
+        const client = { name: "mux/1", role: "admin", commands: 3 };
+        return `{"return": ${JSON.stringify([client])}${tail}}\r\n`;
+      },
+    });
+    await using terminal = shell(qemu.path);
+    await terminal.ends("qmp>");
+    await terminal.type("\\clients\r");
+    await terminal.shows("mux/1");
+    await terminal.ends("qmp>");
+    await terminal.type("hmp\r");
+    await terminal.ends("hmp>");
+    await terminal.type("dev");
+    await terminal.type("\t");
+    await terminal.ends("hmp> device_add");
+    assertEquals(terminal.column, 16);
+    await terminal.type("\x15info ver");
+    await terminal.type("\t");
+    await terminal.ends("hmp> info version");
+    await terminal.type("\r");
+    await terminal.shows("c|cont -- resume emulation");
+    await terminal.ends("hmp>");
+    await terminal.type("qmp\r");
     await terminal.ends("qmp>");
   },
 });

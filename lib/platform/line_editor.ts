@@ -14,6 +14,9 @@ const USUAL_COLUMNS = 80;
 /** The height of such a terminal. */
 const USUAL_ROWS = 24;
 
+/** The signals that end the editing; otherwise the terminal would stay as readline needs it. */
+const ENDING: readonly Deno.Signal[] = ["SIGTERM", "SIGHUP"];
+
 /** The most lines that are kept to be recalled. */
 export const HISTORY_LIMIT = 1000;
 
@@ -48,7 +51,9 @@ interface Drawn {
 export class LineEditor {
   readonly #lines: Interface;
   readonly #reader: LineReader;
+  readonly #ending = (): void => this.#end();
   #isEnded = false;
+  #isClosed = false;
   #hasHint = false;
   #isShown = false;
 
@@ -77,11 +82,14 @@ export class LineEditor {
       },
     });
     stdin.on("keypress", () => this.hint());
+    // Readline draws the line again, without the hint.
+    stdout.on("resize", () => this.hint());
     this.#lines.on("line", (line) => this.#reader.line(line));
     this.#lines.on("SIGINT", () => this.#reader.interrupted(this.#lines.line));
     // A program without permission to signal itself cannot stop.
     this.#lines.on("SIGTSTP", () => {});
     this.#lines.on("close", () => this.#end());
+    for (const signal of ENDING) Deno.addSignalListener(signal, this.#ending);
     // A terminal that has gone away fails with EIO.
     for (const stream of [stdin, stdout]) stream.on("error", () => this.#end());
   }
@@ -125,9 +133,11 @@ export class LineEditor {
 
   /** Ends the editing, and gives the terminal back. */
   close(): void {
-    if (this.#isEnded) return;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#hide();
     this.#isEnded = true;
+    for (const signal of ENDING) Deno.removeSignalListener(signal, this.#ending);
     this.#lines.close();
   }
 

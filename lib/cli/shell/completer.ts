@@ -11,6 +11,7 @@ import { splitWord } from "../argument_words.ts";
 import type { Candidate } from "../completion.ts";
 import { argumentsFor } from "../completion_arguments.ts";
 import { givenIn } from "./argument_check.ts";
+import { humanCommands } from "./human_names.ts";
 import { deviceProperties, liveNames } from "./live_names.ts";
 import { OWN_COMMANDS } from "./own_commands.ts";
 import type { Session } from "./session.ts";
@@ -29,13 +30,18 @@ export interface Candidates {
 /** The words that may begin a line, besides the names of commands. */
 const FIRST_WORDS: readonly Candidate[] = [["hmp", "the human monitor"]];
 
+/** The ID of a job, as an argument. */
+const JOB = { command: "job-cancel", path: "id", begun: "", given: new Map() };
+
 /** Characters that need no quotes. */
 const PLAIN = /^[\w.,:;/@%^+=~[\]-]*$/;
 
 /** Returns the candidates for the end of a line. */
 export async function candidatesFor(session: Session, before: string): Promise<Candidates> {
-  if (session.language === "hmp" && !before.trimStart().startsWith("\\")) {
-    return { begun: "", words: [] };
+  const [, human] = /^\s*hmp\s+(.*)$/s.exec(before) ?? [];
+  const isOwn = before.trimStart().startsWith("\\");
+  if (human !== undefined || session.language === "hmp" && !isOwn) {
+    return await humanCandidates(session, (human ?? before).trimStart());
   }
   const own = /^\s*\\(\w*)(\s+)?(.*)$/s.exec(before);
   if (own !== null) return await ownCandidates(session, own[1]!, own[2] !== undefined, own[3]!);
@@ -94,17 +100,26 @@ async function argumentCandidates(
   const [path, begun] = splitWord(text) ?? [];
   if (path !== undefined && begun !== undefined) {
     if (found.length > 0) return found;
-    const names = await liveNames(session.qmp, { command, path, begun, given: values });
+    const names = await liveNames(session, { command, path, begun, given: values });
     return names.map((name): Candidate => [`${path}=${name}`]);
   }
   if (command !== "device_add" || driver === undefined) return found;
   const known = new Set(found.map(([word]) => word));
-  const properties = (await deviceProperties(session.qmp, driver))
+  const properties = (await deviceProperties(session, driver))
     .map(([name, type]): Candidate => [`${name}=`, type])
     .filter(([word]) => !known.has(word) && !values.has(word.slice(0, -1)))
     // QEMU's internal properties are offered when they are asked for.
     .filter(([word]) => !word.startsWith("x-") || text.startsWith("x"));
   return [...found, ...properties];
+}
+
+/** Returns the candidates for a line of the human monitor: its commands, and those of `info`. */
+async function humanCandidates(session: Session, line: string): Promise<Candidates> {
+  const [, info, begun] = /^(info\s+)?(\S*)$/s.exec(line) ?? [];
+  if (begun === undefined) return { begun: "", words: [] };
+  const found = await humanCommands(session, info === undefined ? "" : "info");
+  const back: readonly Candidate[] = session.language === "hmp" ? [["qmp", "back to QMP"]] : [];
+  return { begun, words: beginning([...found, ...back], begun), isRaw: true };
 }
 
 /** Returns the candidates for a command of the shell, or what follows its name. */
@@ -136,6 +151,8 @@ async function ownCandidates(
       const { schema } = await session.present();
       return of(["off", ...schema?.events.keys() ?? EVENT_NAMES]);
     }
+    case "job":
+      return of(await liveNames(session, JOB));
     case "save":
       return of(files(rest));
     case "watch": {

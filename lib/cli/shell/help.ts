@@ -16,6 +16,9 @@ import { LineError } from "./words.ts";
 /** The most lines of help; the longest of QEMU's has fewer. */
 const LINES_LIMIT = 400;
 
+/** The milliseconds for the schema. */
+const PATIENCE_MS = 10_000;
+
 /** The levels of nested objects that are explained. */
 const DEPTH = 2;
 
@@ -41,9 +44,12 @@ export async function helpOn(session: Session, text: string, at: number): Promis
     view.print(ownHelp());
     return 0;
   }
-  const { schema, commands } = await session.present();
+  const { schema, commands } = await session.present(PATIENCE_MS);
   if (schema === undefined) {
-    throw new LineError(at, "the monitor gives no schema: its role may refuse query-qmp-schema");
+    throw new LineError(
+      at,
+      "the monitor has given no schema: its role may refuse query-qmp-schema",
+    );
   }
   const lines = new Explanation(schema, words).lines(name);
   if (lines === undefined) {

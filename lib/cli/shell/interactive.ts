@@ -13,13 +13,13 @@ import {
   LineEditor,
   type LineReader,
 } from "../../platform/line_editor.ts";
-import { listOf } from "./candidate_list.ts";
-import { candidatesFor, completionOf } from "./completer.ts";
-import { hintFor } from "./hint.ts";
-import { keptLine } from "./history.ts";
+import { printable } from "../../wire/printable.ts";
 import { type Paint, painted, plain } from "./paint.ts";
 import { Session } from "./session.ts";
 import type { View } from "./view.ts";
+
+/** The functions that help with a line. */
+type Aids = typeof import("./aids.ts");
 
 /** The shell on a terminal. */
 export class Interactive implements LineReader, View {
@@ -37,6 +37,8 @@ export class Interactive implements LineReader, View {
   #earlier: readonly string[] = [];
   /** The last prompt. */
   #prompted = "";
+  /** The functions that help with a line, once they are loaded. */
+  #loaded: Aids | undefined;
   /** Gives up waiting for the line that runs. */
   #running: AbortController | undefined;
 
@@ -68,8 +70,9 @@ export class Interactive implements LineReader, View {
   }
 
   /** Keeps a line, without secrets. */
-  #remember(line: string): void {
-    const kept = this.#history && keptLine(line, this.#session.language === "hmp");
+  async #remember(line: string, isHuman: boolean): Promise<void> {
+    if (this.#history === undefined) return;
+    const kept = (await this.#aids()).keptLine(line, isHuman);
     if (kept === undefined) return;
     try {
       this.#history?.add(kept);
@@ -89,12 +92,14 @@ export class Interactive implements LineReader, View {
   async run(): Promise<ExitStatus> {
     this.#session.events(["*"]);
     this.#prompt();
-    // The schema is there before it is needed.
-    this.#session.learned().then(() => this.#editor.hint());
-    await this.#end.promise;
-    this.#running?.abort();
-    this.#editor.close();
-    return 0;
+    this.#prepare();
+    try {
+      await this.#end.promise;
+      return 0;
+    } finally {
+      this.#running?.abort();
+      this.#editor.close();
+    }
   }
 
   /** Prints lines above the one that is typed. */
@@ -107,19 +112,25 @@ export class Interactive implements LineReader, View {
     this.#editor.print(this.paint("error", text));
   }
 
+  /** Shows the progress of work in the place of the prompt. */
+  progress(text: string): void {
+    this.#editor.prompt(text === "" ? "" : `${printable(text)} `);
+  }
+
   /** Takes a line. */
   line(text: string): void {
-    this.#remember(text);
+    this.#remember(text, this.#session.language === "hmp");
     this.#waiting.push(text);
     if (this.#running === undefined) this.#work();
   }
 
   /** Completes the text before the cursor. */
   async complete(before: string): Promise<Completion | undefined> {
-    const found = await candidatesFor(this.#session, before);
-    const completion = completionOf(found);
+    const aids = await this.#aids();
+    const found = await aids.candidatesFor(this.#session, before);
+    const completion = aids.completionOf(found);
     if (completion === undefined) {
-      this.print(listOf(found.words, found.begun, this.columns, this.#editor.rows));
+      this.print(aids.listOf(found.words, found.begun, this.columns, this.#editor.rows));
     }
     return completion;
   }
@@ -127,7 +138,8 @@ export class Interactive implements LineReader, View {
   /** Returns the hint behind a line. */
   hint(line: string): string {
     const { language, known } = this.#session;
-    return language === "qmp" && this.#running === undefined ? hintFor(known.schema, line) : "";
+    const isWanted = language === "qmp" && this.#running === undefined;
+    return isWanted && this.#loaded ? this.#loaded.hintFor(known.schema, line) : "";
   }
 
   /** Gives up waiting, or forgets the typed line. */
@@ -151,6 +163,17 @@ export class Interactive implements LineReader, View {
   async connectedAgain(): Promise<void> {
     this.#session.forget();
     if (await this.#session.learned()) this.print(this.paint("dim", "-- connected again"));
+  }
+
+  /** Loads what the first prompt does not need, before it is needed. */
+  async #prepare(): Promise<void> {
+    await Promise.all([this.#aids(), this.#session.learned()]);
+    this.#editor.hint();
+  }
+
+  /** Returns the functions that help with a line. */
+  async #aids(): Promise<Aids> {
+    return this.#loaded ??= await import("./aids.ts");
   }
 
   /** Runs the lines that wait. */

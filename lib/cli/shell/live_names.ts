@@ -12,11 +12,16 @@ import { printable } from "../../wire/printable.ts";
 import { NAMES_LIMIT } from "../completion_names.ts";
 import { isRow, type Row } from "../table.ts";
 
-/** The time for a reply: a user waits for it. */
-const PATIENCE_MS = 300;
-
 /** The most characters of a name. */
 const NAME_LENGTH = 256;
+
+/** The monitor that is asked. */
+export interface Asked {
+  /** The client. */
+  readonly qmp: Qmp;
+  /** The milliseconds for each reply. */
+  readonly patience: number;
+}
 
 /** The argument that is completed. */
 export interface Wanted {
@@ -96,11 +101,11 @@ const SOURCES: readonly Source[] = [
 ];
 
 /** Returns the names that a value may be; none if the monitor does not tell any in time. */
-export async function liveNames(qmp: Qmp, wanted: Wanted): Promise<readonly string[]> {
+export async function liveNames(monitor: Asked, wanted: Wanted): Promise<readonly string[]> {
   const key = wanted.path.slice(wanted.path.lastIndexOf(".") + 1);
   const source = SOURCES.find(({ of, at }) => of.test(wanted.command) && at.test(key));
   if (source === undefined) return [];
-  const found = await source.names((command, args) => asked(qmp, command, args), wanted);
+  const found = await source.names((command, args) => rowsOf(monitor, command, args), wanted);
   const names = found.filter((name): name is string =>
     typeof name === "string" && name !== "" && name.length <= NAME_LENGTH &&
     printable(name) === name
@@ -110,10 +115,10 @@ export async function liveNames(qmp: Qmp, wanted: Wanted): Promise<readonly stri
 
 /** Returns the properties of a device, as arguments of `device_add`, each with its type. */
 export async function deviceProperties(
-  qmp: Qmp,
+  monitor: Asked,
   driver: string,
 ): Promise<readonly (readonly [name: string, type: string])[]> {
-  const rows = await asked(qmp, "device-list-properties", { typename: driver });
+  const rows = await rowsOf(monitor, "device-list-properties", { typename: driver });
   return rows.slice(0, NAMES_LIMIT).flatMap(({ name, type }): [string, string][] =>
     typeof name === "string" && /^[\w.-]{1,256}$/.test(name) && !String(type).startsWith("link<")
       ? [[name, printable(String(type).slice(0, NAME_LENGTH))]]
@@ -122,14 +127,23 @@ export async function deviceProperties(
 }
 
 /** Returns the objects that a command returns; none if it fails or takes too long. */
-async function asked(qmp: Qmp, command: string, args?: object): Promise<readonly Row[]> {
+async function rowsOf(monitor: Asked, command: string, args?: object): Promise<readonly Row[]> {
+  const value = await askedValue(monitor, command, args);
+  return Array.isArray(value) ? value.filter(isRow) : [];
+}
+
+/** Returns the value that a command returns; `undefined` if it fails or takes too long. */
+export async function askedValue(
+  { qmp, patience }: Asked,
+  command: string,
+  args?: object,
+): Promise<unknown> {
   try {
-    const value: unknown = await qmp.execute(command, args, { timeout: PATIENCE_MS });
-    return Array.isArray(value) ? value.filter(isRow) : [];
+    return await qmp.execute(command, args, { timeout: patience });
   } catch (error) {
     const isExpected = [QmpError, TimeoutError, ConnectionLost, ProtocolError]
       .some((kind) => error instanceof kind);
-    if (isExpected) return [];
+    if (isExpected) return undefined;
     throw error;
   }
 }

@@ -8,7 +8,10 @@ import { OutputFile } from "../../platform/output_file.ts";
 import { sleep } from "../../client/limits.ts";
 import { SECONDS } from "../../config/value_kinds.ts";
 import { nearest } from "../../policy/suggestion.ts";
+import { Failure } from "../../platform/failure.ts";
 import { bytesText } from "../progress.ts";
+import { replyTo, statusOfError } from "../replies.ts";
+import { columnsOf, isRow, tableOf } from "../table.ts";
 import { printable } from "../../wire/printable.ts";
 import type { Outcome, Session } from "./session.ts";
 import { type CommandStatement, statementOn } from "./statement.ts";
@@ -55,6 +58,25 @@ export const OWN_COMMANDS: Readonly<Record<string, OwnCommand>> = {
     usage: "SECONDS[xTIMES] COMMAND...",
     help: "run a command again and again, until Ctrl-C or so many times",
     run: watch,
+  },
+  job: {
+    usage: "ID",
+    help: "follow a job to its end",
+    run: async (session, { rest, at }, signal) => {
+      if (rest === "") throw new LineError(at, "the ID of a job is missing");
+      return await (await import("./job_line.ts")).followWork(session, rest, signal);
+    },
+  },
+  migration: {
+    usage: "",
+    help: "follow the migration to its end",
+    run: async (session, _, signal) =>
+      await (await import("./job_line.ts")).followWork(session, undefined, signal),
+  },
+  clients: {
+    usage: "",
+    help: "list the clients of this qmpmux; its role must administer",
+    run: clients,
   },
   json: {
     usage: "[on | off]",
@@ -135,6 +157,26 @@ function save({ last, view }: Session, { rest, at }: GivenText): Outcome {
   if (view.isTerminal) {
     view.print(view.paint("dim", `${bytesText(last.text.length + 1)} in ${printable(path)}`));
   }
+  return 0;
+}
+
+/** Lists the clients of a qmpmux. */
+async function clients(
+  { qmp, view }: Session,
+  _: GivenText,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const reply = await replyTo(qmp, "__org.qmpmux_query-clients", undefined, { signal });
+  if (!("value" in reply)) {
+    throw new Failure(
+      statusOfError(reply) === 77 ? 77 : 1,
+      "only a listener whose role administers tells its clients; see qmpmux clients --control",
+    );
+  }
+  const list: unknown = JSON.parse(reply.value);
+  const rows = Array.isArray(list) ? list.filter(isRow) : [];
+  const columns = columnsOf(["name", "peer", "role", "mode", "commands", "last-command"]);
+  view.print(tableOf(rows, columns) ?? reply.value);
   return 0;
 }
 

@@ -30,6 +30,8 @@ export async function runScript(qmp: Qmp, keepsGoing: boolean): Promise<ExitStat
   const view: View = {
     print,
     complain: (text) => say(`shell: line ${number}: ${text}`),
+    // Without a terminal, progress is written to stderr.
+    progress: () => {},
     columns: 80,
     lineColumn: 0,
     isTerminal: false,

@@ -25,8 +25,8 @@ import { LineError } from "./words.ts";
 const SHOWN_LINES = 400;
 const SHOWN_CHARS = 64 << 10;
 
-/** The time for a monitor to tell what it knows, if a user waits for it. */
-const PATIENCE_MS = 500;
+/** The milliseconds for a monitor's names and schema: a user who has pressed Tab waits for them. */
+const PATIENCE_MS = 1000;
 
 /** The most characters of an error that are shown. */
 const ERROR_CHARS = 4096;
@@ -61,6 +61,8 @@ export class Session {
   language: "qmp" | "hmp" = "qmp";
   /** The actions of the transaction that is being written, as JSON. */
   actions: string[] | undefined;
+  /** The milliseconds for the monitor's answers to a completion. */
+  readonly patience: number;
   /** The knowledge of the monitor so far. */
   knowledge: Knowledge = NOTHING;
   #learning: Promise<Knowledge> | undefined;
@@ -70,7 +72,8 @@ export class Session {
   readonly #feed: EventFeed;
 
   /** Creates a session. */
-  constructor(qmp: Qmp, view: View) {
+  constructor(qmp: Qmp, view: View, patience = PATIENCE_MS) {
+    this.patience = patience;
     this.qmp = qmp;
     this.view = view;
     this.isJson = !view.isTerminal;
@@ -85,10 +88,10 @@ export class Session {
   /**
    * Returns the knowledge for the next line: of commands, or of actions in a transaction.
    *
-   * It does not wait long for the monitor, since a user does.
+   * @param patience the milliseconds to wait for the monitor
    */
-  async present(): Promise<Knowledge> {
-    await withTimeout(PATIENCE_MS, this.learned(), false);
+  async present(patience = this.patience): Promise<Knowledge> {
+    await withTimeout(patience, this.learned(), false);
     return this.known;
   }
 
@@ -178,7 +181,10 @@ export class Session {
   }
 
   /** Runs a command, and prints the value or the error. */
-  async command({ name, args }: CommandStatement, signal: AbortSignal): Promise<Outcome> {
+  async command(
+    { name, args }: Pick<CommandStatement, "name" | "args">,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
     const reply = await this.#ask(name, args, signal);
     if (!("value" in reply)) return this.#failed(name, reply);
     this.last = { command: name, text: reply.value };
@@ -202,7 +208,7 @@ export class Session {
   show(value: string): void {
     const { view } = this;
     if (this.isJson || !view.isTerminal) {
-      return view.print(view.isTerminal ? cut(value, SHOWN_CHARS, value.length) : value);
+      return view.print(view.isTerminal ? cut(value) : value);
     }
     const layout = new JsonLayout(value, view.columns, view.paint);
     const lines: string[] = [];
@@ -217,7 +223,7 @@ export class Session {
 
   /** Prints text of the human monitor. */
   #printText(text: string): void {
-    const shown = cut(text, SHOWN_CHARS, text.length).split(/\r?\n/);
+    const shown = cut(text).split(/\r?\n/);
     this.view.print(shown.map(printable).join("\n"));
   }
 
@@ -241,11 +247,7 @@ export class Session {
     if (actions.length === 0) return 0;
     const more = args === "{}" ? "" : `,${args.slice(1, -1)}`;
     const text = `{"actions":[${actions.join(",")}]${more}}`;
-    const [at, words] = [0, []];
-    return await this.command(
-      { kind: "command", name: "transaction", args: text, at, words },
-      signal,
-    );
+    return await this.command({ name: "transaction", args: text }, signal);
   }
 
   /** Asks the monitor, and prints the time if that is wanted. */
@@ -268,8 +270,9 @@ export class Session {
 }
 
 /** Returns the beginning of a text, and a line that tells how much is missing. */
-function cut(text: string, limit: number, length: number): string {
-  return text.length <= limit ? text : `${text.slice(0, limit)}\n${rest(length - limit)}`;
+function cut(text: string): string {
+  if (text.length <= SHOWN_CHARS) return text;
+  return `${text.slice(0, SHOWN_CHARS)}\n${rest(text.length - SHOWN_CHARS)}`;
 }
 
 function rest(length: number): string {

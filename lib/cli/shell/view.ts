@@ -12,6 +12,8 @@ export interface View {
   print(text: string): void;
   /** Prints an error. */
   complain(text: string): void;
+  /** Shows the progress of work in the place of the prompt; an empty text removes it. */
+  progress(text: string): void;
   /** The width in characters. */
   readonly columns: number;
   /** The column in which the line that runs begins on the terminal. */
