@@ -266,10 +266,13 @@ function administrator(stage: Stage): (command: string) => unknown {
 Deno.test("qmpmux-protocol.7 lists exactly the commands of qmpmux's own", () => {
   const asks = administrator(new Stage());
   const { commands } = asks("query-self") as { commands: string[] };
-  const told = ["For every client", "For clients whose role administers qmpmux"]
-    .flatMap((title) => termsIn(part("qmpmux-protocol.7", title)))
+  const told = [
+    "For every client",
+    "For clients whose role may lease",
+    "For clients whose role administers qmpmux",
+  ].flatMap((title) => termsIn(part("qmpmux-protocol.7", title)))
     .map((term) => term.split(" ")[0]!);
-  assertEquals(told, commands);
+  assertEquals(told.sort(), commands.sort());
 });
 
 Deno.test("qmpmux-protocol.7 lists every member that qmpmux's own commands return", () => {

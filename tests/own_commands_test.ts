@@ -38,6 +38,11 @@ Deno.test("query-self describes the client", () => {
         "__org.qmpmux_set-event-filter",
         "__org.qmpmux_subscribe",
         "__org.qmpmux_query-self",
+        "__org.qmpmux_lease-acquire",
+        "__org.qmpmux_lease-renew",
+        "__org.qmpmux_lease-join",
+        "__org.qmpmux_lease-release",
+        "__org.qmpmux_query-leases",
       ],
     },
   });

@@ -79,7 +79,7 @@ export const MONITOR_COMMANDS = {
       since: {
         value: "CURSOR",
         words: ["oldest", "now"],
-        help: "begin behind a cursor of qmpmux, at the oldest kept event (oldest), or now (now)",
+        help: "begin at a cursor of qmpmux, at the oldest event that it keeps, or now",
       },
       "cursor-file": {
         value: "FILE",

@@ -105,10 +105,11 @@ function admissionLines({ admission, identity, descriptors }: ListenerSettings):
 }
 
 /** Returns a role as lines of TOML. Read back, they make a role that decides the same for every command. */
-function roleLines({ name, rules, events, administers }: Role): string[] {
+function roleLines({ name, rules, events, administers, leases }: Role): string[] {
   const lines = ["[[role]]", `name = ${quoted(name)}`];
   if (events !== undefined) lines.push(`events = ${list(events.globs)}`);
   if (administers) lines.push("administers = true");
+  if (leases.length > 0) lines.push(`lease = ${list(leases)}`);
   return [...lines, "rules = [", ...rules.map((rule) => `  ${ruleText(rule)},`), "]"];
 }
 

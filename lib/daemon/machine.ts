@@ -294,6 +294,7 @@ export class Machine implements Disposable {
       ...commonOptions(settings, this.#deps),
       vm: settings.vm,
       run: this.#run,
+      makeKey: () => `${this.#run}-${crypto.randomUUID()}`,
       eventLog: { bytes: settings["event-log-bytes"], events: settings["event-log-events"] },
       isNamed: this.#records.label !== undefined,
       probesWhenIdle: settings.watchdog === "qemu",

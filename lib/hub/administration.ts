@@ -10,6 +10,7 @@ import type { ClientEnding } from "../observe/observer.ts";
 import { hasWildcard, matcherOf } from "../policy/glob.ts";
 import { ArgumentError } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
+import { type LeaseGate, NO_LEASES } from "./lease_gate.ts";
 
 /** The state of the hub; times in seconds. */
 export interface HubStatus {
@@ -47,6 +48,8 @@ export interface Administered {
   readonly monitors: ReadonlySet<Monitor>;
   /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
+  /** Its leases. */
+  readonly leases: LeaseGate;
   /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
   /** Disconnects a client after what is queued for it has been sent. */
@@ -84,6 +87,7 @@ export function notServed(name: string, reason: string, age: number): Administer
       inFlight: 0,
       age,
     }),
+    leases: NO_LEASES,
     inFlight: () => new Map(),
     dismiss: () => {},
   };

@@ -15,6 +15,7 @@ import { QueryCache, type Question } from "../sharing/query_cache.ts";
 import { type Leave, Scheduler } from "../sharing/scheduler.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { FdGate, fdsFor } from "./fd_gate.ts";
+import { LeaseGate, type LeaseGateOptions } from "./lease_gate.ts";
 import { type Contain, failAll, internalRequest, isAwaited, type Request } from "./request.ts";
 import type { RequestRecorder, Unanswered } from "./request_recorder.ts";
 import { checkListing, seenBy } from "./listing.ts";
@@ -28,6 +29,8 @@ export class Dispatch {
   readonly #scheduler = new Scheduler<Monitor, Request>();
   readonly #cache = new QueryCache<Request>();
   readonly #gate = new FdGate();
+  /** The leases of the VM. */
+  readonly leases: LeaseGate;
   /** Out-of-band requests that wait until a command with descriptors is answered. */
   readonly #heldBack = new Set<Request>();
   /** The requests with an asker that has a deadline. */
@@ -42,10 +45,19 @@ export class Dispatch {
    *
    * @param contain runs work for one client, so that an error disconnects that client only
    */
-  constructor(upstream: Upstream<Request>, recorder: RequestRecorder, contain: Contain) {
+  constructor(
+    upstream: Upstream<Request>,
+    recorder: RequestRecorder,
+    contain: Contain,
+    leases: LeaseGateOptions,
+  ) {
     this.#upstream = upstream;
     this.#recorder = recorder;
     this.#contain = contain;
+    this.leases = new LeaseGate(leases, {
+      sent: () => this.#upstream.sent(),
+      feed: () => this.#feed(),
+    });
   }
 
   /** Begins a connection to QEMU; `secret` is a decimal number that no client can know. */
@@ -56,6 +68,11 @@ export class Dispatch {
   /** Returns a message of QEMU's with the names that clients have chosen for their descriptors. */
   withOwnNames(message: Uint8Array): Uint8Array {
     return this.#gate.withOwnNames(message);
+  }
+
+  /** Whether {@linkcode tick} must be called. */
+  get needsTime(): boolean {
+    return !this.resting || this.leases.needsTime;
   }
 
   /** Whether no request waits or is in flight. */
@@ -158,6 +175,7 @@ export class Dispatch {
       failAll(askers, desc, this.#contain);
       throw error;
     }
+    this.leases.settled();
     this.#feed();
   }
 
@@ -169,7 +187,9 @@ export class Dispatch {
       else this.#inherit(request);
     }
     for (const request of this.#heldBack) if (!isAwaited(request)) this.#retire(request, "dropped");
+    // Its leftovers are closed before others take its place.
     this.clean(monitor);
+    this.leases.left(monitor);
   }
 
   /** Closes a client's leftovers at QEMU. */
@@ -197,6 +217,7 @@ export class Dispatch {
     this.#cache.clear();
     this.#gate.clear();
     this.#isBroken = false;
+    this.leases.lost();
     return () => {
       for (const { askers, command: { name } } of sent) {
         failAll(askers, `QEMU disconnected; the effect of ${name} is unknown`, this.#contain);
@@ -207,8 +228,15 @@ export class Dispatch {
     };
   }
 
+  /** Ends leases whose time is over, and fails commands whose deadline has passed. */
+  tick(now: number): void {
+    this.leases.tick();
+    this.#failLate(now);
+    this.#feed();
+  }
+
   /** Answers the askers whose deadline has passed with an error. A later reply is not delivered to them. */
-  failLate(now: number): void {
+  #failLate(now: number): void {
     // An error reply can make other clients leave, so all late askers are removed first.
     const answers: (() => void)[] = [];
     for (const request of this.#timed) {
@@ -230,7 +258,6 @@ export class Dispatch {
       answers.push(() => failAll(late, desc, this.#contain));
     }
     for (const answer of answers) answer();
-    this.#feed();
   }
 
   /** Sends an out-of-band request at once, unless a command with descriptors is in flight. */
@@ -274,12 +301,13 @@ export class Dispatch {
       after.askers.some(({ monitor }) => monitor === askers[0]?.monitor);
     if (follows) return false;
     if (question !== undefined && !this.#cache.mayStart(question)) return false;
+    if (!this.leases.leave(request)) return false;
     return this.#gate.leave(request, this.#upstream.busy);
   };
 
-  /** Returns whether the gate for descriptors admits a request. If not, its askers get an error. */
+  /** Returns whether the gates admit a request. If not, its askers get an error. */
   #lets(request: Request): boolean {
-    const admitted = this.#gate.goes(request);
+    const admitted = this.leases.refusal(request) ?? this.#gate.goes(request);
     if (typeof admitted !== "string") {
       request.bytes = admitted;
       return true;

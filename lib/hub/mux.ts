@@ -14,7 +14,6 @@ import { Monitor } from "../session/monitor.ts";
 import { Upstream } from "../session/upstream.ts";
 import { EventNames } from "../policy/event_filter.ts";
 import type { Grant } from "../policy/admission.ts";
-import type { Role } from "../policy/policy.ts";
 import { ROLES } from "../policy/roles.ts";
 import type { Damage, Frame } from "../wire/frame.ts";
 import { type Event, type Greeting, readMessage, UnexpectedMessage } from "../wire/message.ts";
@@ -22,7 +21,7 @@ import type { NoMessage } from "../wire/message_splitter.ts";
 import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting } from "../wire/reply.ts";
 import type { Administered, HubStatus } from "./administration.ts";
-import type { Hub } from "./own_commands.ts";
+import type { Hub } from "./own_command.ts";
 import { isAskedFor, lossEvent, ownEvent } from "./own_events.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
@@ -61,23 +60,22 @@ export class Mux {
     this.#options = options;
     this.#notices = notices;
     this.#recorder = new RequestRecorder(recording, options.clock ?? ((): number => this.#now));
-    this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain);
+    const leases = { ...options, time: (): number => this.#time };
+    this.#dispatch = new Dispatch(this.#upstream, this.#recorder, this.#contain, leases);
     this.#subscriptions = new Subscriptions(options, {
       time: () => this.#time,
       observe: (happening) => this.#recorder.observe(happening),
       blame: (monitor, error) => this.#blame(monitor, error),
     });
     const own = { many: false, vms: (): Administered[] => [this.administered] };
-    const roles = (): ReadonlyMap<string, Role> => this.#options.roles ?? ROLES;
     const hub: Hub = {
-      get roles() {
-        return roles();
-      },
+      roles: () => this.#options.roles ?? ROLES,
       administration: options.administration ?? own,
       isNamed: options.isNamed ?? false,
       openTap: options.openTap,
       recorder: this.#recorder,
       subscriptions: this.#subscriptions,
+      leases: this.#dispatch.leases,
       status: () => this.status(),
       reload: (done) => notices.reload(done),
       later: (monitor, task) => this.#later(monitor, task),
@@ -96,6 +94,7 @@ export class Mux {
     return {
       name: this.#options.vm,
       monitors: this.#monitors,
+      leases: this.#dispatch.leases,
       status: () => this.status(),
       inFlight: () => this.#dispatch.inFlight(),
       dismiss: (monitor, reason, ending) => this.dismiss(monitor, reason, ending),
@@ -240,7 +239,7 @@ export class Mux {
   /** Whether `tick` must be called: something may be due. */
   get needsTime(): boolean {
     const { state, probesWhenIdle } = this.#upstream;
-    return this.#ungreeted.size > 0 || this.#subscriptions.needsTime || !this.#dispatch.resting ||
+    return this.#ungreeted.size > 0 || this.#subscriptions.needsTime || this.#dispatch.needsTime ||
       (probesWhenIdle && state === "ready");
   }
 
@@ -252,7 +251,7 @@ export class Mux {
       if (now - since < handshakeTime) continue;
       this.dismiss(monitor, `no greeting from QEMU within ${handshakeTime} s`, "handshake");
     }
-    this.#dispatch.failLate(now);
+    this.#dispatch.tick(now);
     this.#subscriptions.tick(now);
     this.#rest();
     const { tap } = this.#recorder;
@@ -265,6 +264,7 @@ export class Mux {
     this.#upstream.probesWhenIdle = options.probesWhenIdle ?? false;
     this.#intake.adopt(options);
     this.#subscriptions.adopt(options);
+    this.#dispatch.leases.review();
   }
 
   /** Replaces the observers and the gate. */

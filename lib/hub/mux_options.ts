@@ -52,6 +52,8 @@ export interface MuxOptions {
    * later. Defaults to the time of day at its creation, in microseconds.
    */
   readonly run?: string;
+  /** Returns a new key of a lease, which nobody can guess. Without it, leases cannot be acquired. */
+  readonly makeKey?: () => string;
   /** The bounds of the event log. Defaults to 1 MiB and 10,000 events. */
   readonly eventLog?: LogLimits;
   /** Opens taps, for the clients of a control socket. */

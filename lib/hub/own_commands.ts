@@ -15,77 +15,21 @@ import { type Judged, refusalText, type Role } from "../policy/policy.ts";
 import { qemuText } from "../wire/qemu_json.ts";
 import type { Command, Reply } from "../wire/message.ts";
 import { elementText, errorReply, listReply, returnReply } from "../wire/reply.ts";
-import {
-  type Administration,
-  chosenVms,
-  clientView,
-  disconnect,
-  type HubStatus,
-  statusView,
-} from "./administration.ts";
+import { chosenVms, clientView, disconnect, statusView } from "./administration.ts";
+import { LEASE_COMMANDS } from "./lease_commands.ts";
 import { OWN_PREFIX } from "./own_events.ts";
 import { judgedPermission, type Permission, permission, roleNamed } from "./permission.ts";
-import type { RequestRecorder } from "./request_recorder.ts";
-import type { Subscriptions } from "./subscriptions.ts";
-import { type OpenTap, startTap } from "./tap_request.ts";
+import type { Hub, List, OwnCommand, Start } from "./own_command.ts";
+import { startTap } from "./tap_request.ts";
 
 /** Returns whether this is a command of qmpmux's own. */
 export function isOwn(name: string): boolean {
   return name.startsWith(OWN_PREFIX) && COMMANDS.has(name.slice(OWN_PREFIX.length));
 }
 
-/** The part of the hub that the commands use. */
-export interface Hub {
-  /** The VMs that administrators see here. */
-  readonly administration: Administration;
-  /** Whether its VM was given a name, so that its clients are listed with it. */
-  readonly isNamed: boolean;
-  /** Records the commands. */
-  readonly recorder: RequestRecorder;
-  /** The roles by name. */
-  readonly roles: ReadonlyMap<string, Role>;
-  /** The event log and its readers. */
-  readonly subscriptions: Subscriptions;
-  /** Returns the state of the session with QEMU, and the number of commands. */
-  status(): HubStatus;
-  /** Reloads the settings and calls `done` with the problems found; with none, the settings are in force. */
-  reload(done: (problems: readonly string[]) => void): void;
-  /** Opens a tap on the traffic of these VMs; `undefined` where taps cannot be opened. */
-  readonly openTap: OpenTap | undefined;
-  /** Runs a task for a client in a later turn; returns `false` if the caller has to run it at once. */
-  later(monitor: Monitor, task: () => void): boolean;
-}
-
-/** A function that runs a command for a client; throws ArgumentError or RangeError for a wrong argument. */
-type Run = (monitor: Monitor, args: Arguments, hub: Hub) => unknown;
-
-/** A function that starts a command. It calls `done` once, with a function that returns the value or throws. */
-type Start = (
-  monitor: Monitor,
-  args: Arguments,
-  hub: Hub,
-  done: (value: () => unknown) => void,
-) => void;
-
-/** A function that yields the elements of a list; other clients may have a turn between two elements. */
-type List = (args: Arguments, hub: Hub) => Iterator<unknown>;
-
-/** A function that yields after each step; other clients may have a turn then. */
-type Steps = (monitor: Monitor, args: Arguments, hub: Hub) => Iterator<unknown>;
-
-/** A command: who may run it (`administers`: administrators only) and whether it affects others (`changes`). */
-type OwnCommand =
-  & { readonly administers: boolean; readonly changes: boolean }
-  & (
-    /** `many` runs it where many VMs are administered. */
-    | { readonly run: Run; readonly many?: List }
-    | { readonly start: Start }
-    | { readonly list: List }
-    | { readonly steps: Steps }
-  );
-
 /** The reasons of decisions that no rule makes. */
 const FOR_ADMINISTRATORS = "it is for roles that administer qmpmux";
+const FOR_HOLDERS = "it is for roles with lease = true";
 const FOR_EVERYONE = "it is for every client";
 
 /** The number of list elements made, or of steps done, in a turn. */
@@ -170,7 +114,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       const name = args.takeString("command");
       const argumentBytes = args.takeOptionalObject("arguments");
       args.end();
-      return permissionOf(roleNamed(role, hub.roles), { name, argumentBytes });
+      return permissionOf(roleNamed(role, hub.roles()), { name, argumentBytes });
     },
   }],
   ["disconnect-client", {
@@ -183,6 +127,7 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
       return disconnect(hub.administration, asker, name, vm);
     },
   }],
+  ...LEASE_COMMANDS,
   ["tap", {
     administers: true,
     changes: true,
@@ -207,8 +152,13 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
 export const HARMLESS: readonly string[] = [...COMMANDS]
   .flatMap(([name, { changes }]) => changes ? [] : [OWN_PREFIX + name]);
 
-function mayRun(role: Role, { administers }: OwnCommand): boolean {
-  return role.administers || !administers;
+function mayRun(role: Role, { administers, leases }: OwnCommand): boolean {
+  return (role.administers || !administers) && (!leases || role.leases.length > 0);
+}
+
+/** Returns the reason why a role may not run a command. */
+function reservedFor({ administers }: OwnCommand): string {
+  return administers ? FOR_ADMINISTRATORS : FOR_HOLDERS;
 }
 
 /**
@@ -220,7 +170,7 @@ function mayRun(role: Role, { administers }: OwnCommand): boolean {
 export function permissionOf(role: Role, command: Judged): Permission {
   const { name } = command;
   const own = name.startsWith(OWN_PREFIX) ? COMMANDS.get(name.slice(OWN_PREFIX.length)) : undefined;
-  if (own && !mayRun(role, own)) return permission(role, command, FOR_ADMINISTRATORS);
+  if (own && !mayRun(role, own)) return permission(role, command, reservedFor(own));
   if (own) {
     const because = own.administers ? "it administers qmpmux" : FOR_EVERYONE;
     return permission(role, command, because, true);
@@ -242,7 +192,7 @@ export function runOwn(monitor: Monitor, command: Command, hub: Hub): boolean {
   if (own === undefined) return false;
   const { role } = monitor.grant;
   if (!mayRun(role, own)) {
-    const because = `role ${role.name}: ${FOR_ADMINISTRATORS}`;
+    const because = `role ${role.name}: ${reservedFor(own)}`;
     const desc = refusalText(command, because);
     hub.recorder.refuse(monitor, command, "refused", desc, { errorClass: "CommandNotFound" });
   } else if (oob) {
@@ -265,6 +215,7 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
     const take = (): Iterator<unknown> => own.steps(monitor, new Arguments(command), hub);
     return inTurns(monitor, command, { take, step: () => {}, end: () => returnReply("{}") }, hub);
   }
+  if ("begin" in own) return begin(monitor, command, own.begin, hub);
   // A command that finishes later keeps its place among the replies.
   const ticket = monitor.reserve(command.id, false);
   let outcome: () => unknown;
@@ -280,6 +231,31 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
       throw error;
     });
   }
+}
+
+/** Starts a command in its turn, and answers when it has finished. */
+function begin(monitor: Monitor, command: Command, start: Start, hub: Hub): void {
+  let outcome: (() => unknown) | undefined;
+  hub.leases.holdUp(monitor);
+  const answer = hub.recorder.recordWhenSent(monitor, command, (slot) => {
+    if (outcome) return replyOf(outcome);
+    let isLater = false;
+    const done = (value: () => unknown): void => {
+      outcome = value;
+      if (isLater) monitor.fill(slot, answer(slot)!);
+      hub.leases.letGo(monitor);
+    };
+    try {
+      start(monitor, new Arguments(command), hub, done);
+    } catch (error) {
+      done(() => {
+        throw error;
+      });
+    }
+    isLater = true;
+    return outcome && replyOf(outcome);
+  });
+  monitor.answer(command.id, false, answer);
 }
 
 /** Answers with a list. */

@@ -60,6 +60,10 @@ export const LIMITS = {
     help: "commands per second of all clients of one user; above it, they wait" },
   "idle": { unit: "seconds", initial: 0, least: 1, most: DAY, off: true,
     help: "time without traffic in either direction; then the client is closed" },
+  "lease-wait": { unit: "seconds", initial: 0, least: 0.1, most: DAY, off: true,
+    help: "time a command waits for another's lease; then it is refused" },
+  "max-ttl": { unit: "seconds", initial: 3600, least: 1, most: 7 * DAY,
+    help: "longest time of a lease that its clients acquire" },
 } as const satisfies Readonly<Record<string, LimitRow>>;
 
 /** The name of a limit. */

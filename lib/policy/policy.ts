@@ -72,7 +72,9 @@ export interface Rule {
 }
 
 /** The parts of a role. */
-export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers">;
+export type RoleParts = Pick<Role, "name" | "rules" | "events" | "administers"> & {
+  readonly leases?: Role["leases"];
+};
 
 /** The most characters of a rule's short text. */
 const RULE_CHARS_LIMIT = 120;
@@ -90,13 +92,15 @@ export class Role {
   readonly events: EventFilter | undefined;
   /** Whether its clients may administer qmpmux itself. */
   readonly administers: boolean;
+  /** The globs of the commands that its clients may lease; none if they may not. */
+  readonly leases: readonly string[];
   #rules: readonly Rule[] | (() => readonly Rule[]);
   readonly #byName = new Map<string, readonly Rule[]>();
   #index: RuleIndex | undefined;
 
   /** Creates a role of these parts; if `rules` is a function, it is called on first use. */
   constructor(
-    { name, rules, events, administers }: Omit<RoleParts, "rules"> & {
+    { name, rules, events, administers, leases = [] }: Omit<RoleParts, "rules"> & {
       readonly rules: RoleParts["rules"] | (() => RoleParts["rules"]);
     },
   ) {
@@ -104,6 +108,7 @@ export class Role {
     this.#rules = rules;
     this.events = events;
     this.administers = administers;
+    this.leases = leases;
   }
 
   /** The rules in their order. */

@@ -1,7 +1,7 @@
 /**
  * The reader of a role from the plain values of a file.
  *
- *     { name, events: [GLOB…], administers, rules: [
+ *     { name, events: [GLOB…], administers, lease: true or [GLOB…], rules: [
  *       { allow: GLOB or [GLOB…],          // or refuse:
  *         where: { PATH: VALUE or [VALUE…] }, present: [PATH…], absent: [PATH…],
  *         only: [PATH…] or { PATH: VALUE or [VALUE…] }, because: "…" } ] }
@@ -16,10 +16,11 @@ import { ANYTHING, ArgumentList } from "./argument_list.ts";
 import { type Path, readPath, valueText } from "./argument_path.ts";
 import { EventFilter, misspelt } from "./event_filter.ts";
 import { type Condition, Role, type Rule, ruleText } from "./policy.ts";
+import { LeaseScope } from "./lease_scope.ts";
 import { instead } from "./suggestion.ts";
 import { shortened } from "../wire/shortened.ts";
 
-const ROLE_KEYS = ["name", "rules", "events", "administers"];
+const ROLE_KEYS = ["name", "rules", "events", "administers", "lease"];
 const RULE_KEYS = ["allow", "refuse", "where", "present", "absent", "only", "because"];
 
 /** The most characters of a reason, a glob or another text. */
@@ -91,6 +92,7 @@ export function readForm(
         ? undefined
         : attempt("events", "", () => eventsOf(form.events)),
       administers: attempt("administers", "", () => switchOf(form.administers ?? false)) ?? false,
+      leases: attempt("lease", "", () => leasesOf(form.lease)) ?? [],
     };
   };
   if (problems.length === 0 && attempt("name", "", () => checkName(form.name))) {
@@ -201,6 +203,15 @@ function listOf(value: unknown, key: string, expected: string): readonly unknown
 function switchOf(value: unknown): boolean {
   if (typeof value === "boolean") return value;
   throw wrong(value, "administers", "true or false");
+}
+
+/** Returns the globs of the commands that a role may lease. */
+function leasesOf(value: unknown): readonly string[] {
+  if (value === undefined || value === false) return [];
+  if (value === true) return ["*"];
+  const expected = "true, false or a list of commands, with * and ?";
+  if (!Array.isArray(value)) throw wrong(value, "lease", expected);
+  return new LeaseScope(textsOf(value, "lease", "a command, with * and ?")).globs;
 }
 
 function isText(value: unknown): value is string {

@@ -16,16 +16,16 @@ import { globMatches } from "./glob.ts";
 import { nearest } from "./suggestion.ts";
 
 /** The default role, which allows all commands. */
-export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }] });
+export const FULL: Role = builtIn({ name: "full", rules: [{ allow: "*" }], lease: true });
 
 /** The built-in roles, by name. */
 export const ROLES: ReadonlyMap<string, Role> = new Map(
   [
     FULL,
     // Reading the large tables takes ten milliseconds, so it is deferred until first use.
-    large("observer", () => OBSERVER),
-    large("operator", operator),
-    builtIn({ name: "admin", rules: [{ allow: "*" }], administers: true }),
+    large("observer", () => OBSERVER, false),
+    large("operator", operator, true),
+    builtIn({ name: "admin", rules: [{ allow: "*" }], administers: true, lease: true }),
   ].map((role) => [role.name, role]),
 );
 
@@ -33,9 +33,10 @@ function builtIn(form: unknown): Role {
   return readForm(form).role!;
 }
 
-function large(name: string, form: () => unknown): Role {
+function large(name: string, form: () => unknown, mayLease: boolean): Role {
   const rules = (): Role["rules"] => builtIn(form()).rules;
-  return new Role({ name, rules, events: undefined, administers: false });
+  const leases = mayLease ? ["*"] : [];
+  return new Role({ name, rules, events: undefined, administers: false, leases });
 }
 
 /**

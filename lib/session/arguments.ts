@@ -73,6 +73,20 @@ export class Arguments {
   }
 
   /**
+   * Takes a number that may be absent.
+   *
+   * @throws ArgumentError if it is something else, or not from `least` to `most`
+   */
+  takeOptionalNumber(name: string, least: number, most: number): number | undefined {
+    const value = this.#find(name);
+    if (value === undefined) return undefined;
+    if (!value.isNumber) throw wrongType(name, "number");
+    const number = Number(value.scalar);
+    if (number >= least && number <= most) return number;
+    throw new ArgumentError(`Parameter '${name}' expects a number from ${least} to ${most}`);
+  }
+
+  /**
    * Takes an array of strings that may be absent, as {@linkcode takeStrings} does.
    *
    * @throws ArgumentError if it is not an array of strings

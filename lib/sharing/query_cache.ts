@@ -48,7 +48,7 @@ const NOT_SHARED: ReadonlySet<string> = new Set([
 ]);
 
 /** The queries that clients may share. */
-const SHARED: ReadonlySet<string> = new Set(
+export const SHARED_NAMES: ReadonlySet<string> = new Set(
   OBSERVER_COMMANDS.filter((name) => !NOT_SHARED.has(name)),
 );
 
@@ -89,7 +89,7 @@ export class QueryCache<J> {
   /** Returns the question of a command, if others may share its reply. */
   question(command: Command): Question | undefined {
     const { name, oob, bytes } = command;
-    if (oob || bytes.length > QUESTION_BYTES_LIMIT || !SHARED.has(name)) return undefined;
+    if (oob || bytes.length > QUESTION_BYTES_LIMIT || !SHARED_NAMES.has(name)) return undefined;
     return name + argumentsText(command);
   }
 

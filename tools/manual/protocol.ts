@@ -48,6 +48,54 @@ const FOR_ALL: readonly OwnCommand[] = [
       "own that it may run.",
     ],
   },
+  {
+    name: "query-leases",
+    args: '{"vm": GLOB}',
+    what: [
+      "Returns a list of the leases: `vm`, if their VM has a name; `token`; `client`, which has acquired it; `holders`, " +
+      "its connections; `commands`; `age` and `expires` in seconds; `linger`; and `reason`, or null.",
+    ],
+  },
+];
+
+const FOR_HOLDERS: readonly OwnCommand[] = [
+  {
+    name: "lease-acquire",
+    args: '{"commands": [GLOB...], "ttl": S, "wait": S, "linger": S, "reason": TEXT}',
+    what: [
+      "Acquires the sole right to run commands that match `commands`; by default all that change something. " +
+      "All arguments are optional. The lease lasts for `ttl` seconds (60) and can be renewed. `wait` is the number of seconds (0) " +
+      "that the acquisition waits for other leases and for matching commands of other clients that are under way. " +
+      "The client's later commands wait for the reply.",
+      "Returns a `token`, the number that others see; a secret `key`; and `expires`, the seconds until the lease ends. " +
+      "It ends before that with its last connection, or `linger` seconds (0) later, with the connection to QEMU, and if " +
+      "an administrator disconnects the client. A client may hold one lease.",
+      "Commands that only read, `quit`, out-of-band commands and those of qmpmux's own are never leased. A `transaction` counts for the types of its " +
+      "actions, `job-...` for `block-job-...`, and `human-monitor-command` for everything.",
+    ],
+  },
+  {
+    name: "lease-renew",
+    args: '{"key": KEY, "ttl": S}',
+    what: [
+      "Lets the lease end `ttl` seconds (60) from now. Returns `token` and `expires`.",
+    ],
+  },
+  {
+    name: "lease-join",
+    args: '{"key": KEY}',
+    what: [
+      "Lets this connection hold the lease, too. Returns `token` and `expires`.",
+    ],
+  },
+  {
+    name: "lease-release",
+    args: '{"key": KEY}',
+    what: [
+      "Ends the lease for all of its connections. A connection that has held a lease which has ended otherwise is refused " +
+      "the commands of that lease, until it acquires a lease again or releases the ended one.",
+    ],
+  },
 ];
 
 const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
@@ -91,6 +139,13 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
       "Disconnects a client after the output queued for it has been sent. The name is that of " +
       "`query-clients`, or a glob for every client that matches, except the one that sends the command. " +
       "If clients of several VMs have one name, `vm` has to select among them.",
+    ],
+  },
+  {
+    name: "lease-revoke",
+    args: '{"token": N, "vm": GLOB}',
+    what: [
+      "Ends a lease. Its connections stay, and are refused its commands until they acquire a lease again or release that one.",
     ],
   },
   {
@@ -174,6 +229,8 @@ S: {"return": {}}`,
         "`query-commands` does not list them. They run only after the negotiation, and not out-of-band.",
         { heading: "For every client" },
         { grant: FOR_ALL.map(commandTerm) },
+        { heading: "For clients whose role may lease" },
+        { grant: FOR_HOLDERS.map(commandTerm) },
         { heading: "For clients whose role administers qmpmux" },
         { grant: FOR_ADMINISTRATORS.map(commandTerm) },
         "The argument `vm` is optional. Without it, a command concerns every VM that its client administers: " +
@@ -237,6 +294,9 @@ S: {"return": {}}`,
               "`QEMU disconnected; the effect of <NAME> is unknown`, with `--on-loss hold`.",
               "`<NAME> was not answered in time; it may still run`, `<NAME> could not be sent in time; " +
               "it has not run`, with a `[deadline]` in the file.",
+              "`The command <NAME> is leased to <CLIENT> until <TIME>: <REASON>`, after the `lease-wait` of the listener.",
+              "`The command <NAME> is refused: lease <TOKEN> of this client has ended (<WHY>); acquire a lease again, or " +
+              "release that one`.",
               "`QEMU does not answer out-of-band commands; <NAME> was not sent`, while sixteen of them are " +
               "unanswered.",
               "`JSON token size limit exceeded`. The command is longer than the listener allows, and " +
