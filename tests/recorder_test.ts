@@ -240,6 +240,20 @@ Deno.test("DiskFiles.turn() does not rename a file of another kind", () => {
   files.close();
 });
 
+Deno.test("DiskFiles goes on with the next file after somebody has emptied the present one", async () => {
+  using place = makePlace();
+  const path = `${place.path}/file`;
+  const files = new DiskFiles(path, '{"first":', 1);
+  const write = (text: string): Promise<void> => files.write(new TextEncoder().encode(text));
+  await write('{"first":1}\n{"t":1}\n');
+  Deno.truncateSync(path);
+  await write('{"t":2}\n');
+  files.turn(1);
+  files.close();
+  assertEquals(Deno.readTextFileSync(`${path}.1`), '{"t":2}\n');
+  assertEquals(Deno.readTextFileSync(path), "");
+});
+
 Deno.test("DiskFiles removes the part of a line that a killed process has left", () => {
   const lines = `{"${"x".repeat(100_000)}":1}\n{"t":1}\n`;
   for (

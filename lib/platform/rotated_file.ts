@@ -131,7 +131,8 @@ export class DiskFiles implements RotatedFile {
       using file = Deno.openSync(this.path);
       const length = Math.min(size, this.#beginning.length);
       const beginning = DECODER.decode(bytesAt(file, 0, length));
-      if (size === 0 || beginning === this.#beginning) {
+      // The present file may have lost its beginning: a full disk is often mended by emptying it.
+      if (size === 0 || !this.isMoved || beginning === this.#beginning) {
         const whole = wholeLines(file, size);
         if (whole < size) Deno.truncateSync(this.path, whole);
         return whole;
