@@ -9,11 +9,12 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { versionText } from "../lib/cli/version.ts";
+import { FakeQemu } from "../lib/testing/mod.ts";
 import { TestClient } from "../tests/support/client.ts";
 import { makePlace } from "../tests/support/place.ts";
 import { startQemu } from "../tests/support/qemu.ts";
 import { startQmpmux } from "../tests/support/qmpmux.ts";
-import { FakeQemu } from "../tests/support/fake_qemu.ts";
+import { recordedSchema } from "../tests/support/schemas.ts";
 
 const WIDTH = 100;
 
@@ -65,10 +66,29 @@ async function startMachine(path: string): Promise<AsyncDisposable> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     console.log("QEMU:    not installed; a fake one replaces it");
-    return new FakeQemu(path);
+    return await startFake(path);
   }
   console.log(`QEMU:    ${version}, a machine without a guest`);
   return await startQemu(path);
+}
+
+/** Starts a fake QEMU, whose machine starts and stops. */
+async function startFake(path: string): Promise<FakeQemu> {
+  let running = false;
+  const change = (to: boolean, event: string) => (): object => {
+    if (running !== to) qemu.emit({ name: event });
+    running = to;
+    return {};
+  };
+  const qemu = await FakeQemu.fromSchema(await recordedSchema("11.1"), {
+    listen: `unix:${path}`,
+    replies: {
+      "cont": change(true, "RESUME"),
+      "stop": change(false, "STOP"),
+      "query-status": () => ({ status: running ? "running" : "paused", running }),
+    },
+  });
+  return qemu;
 }
 
 async function demo(stay: boolean): Promise<void> {

@@ -82,8 +82,8 @@ export function qemuTextOf(value: unknown): string {
  * @param now the time in seconds since 1970
  */
 export function eventOf({ name, data }: FakeEvent, now: number): Event {
-  const seconds = Math.floor(now);
-  const timestamp = { seconds, microseconds: Math.floor((now - seconds) * 1e6) };
+  const time = Math.round(now * 1e6);
+  const timestamp = { seconds: Math.floor(time / 1e6), microseconds: time % 1e6 };
   const event = data === undefined ? { event: name } : { event: name, data };
   const bytes = asciiBytes(`${qemuTextOf({ timestamp, ...event })}\r\n`);
   return { kind: "event", bytes, name };

@@ -11,7 +11,7 @@ import type { ClientSocket } from "../platform/client_socket.ts";
 import type { EventName } from "../policy/event_filter.ts";
 import type { Event, Greeting } from "../wire/message.ts";
 import { type Answerer, withFaults } from "./answer.ts";
-import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
+import { type ConnectionOptions, FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import type { FakeHost, FakeService } from "./fake_kind.ts";
 import type { FaultPlan } from "./fault.ts";
 import { sendAnswer } from "./sent_answer.ts";
@@ -24,6 +24,8 @@ export interface AnsweringOptions {
   readonly greeting: Greeting;
   /** The faults. */
   readonly faults: FaultPlan;
+  /** Options of each connection. */
+  readonly connection?: ConnectionOptions;
 }
 
 /** A fake QEMU behind its sockets. */
@@ -81,6 +83,7 @@ export class Answering implements FakeService {
       socket,
       this.#connections,
       (pending) => this.#take(pending),
+      this.#options.connection,
     );
     await this.#current.serve(this.#options.greeting);
     this.#current = undefined;

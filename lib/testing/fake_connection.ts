@@ -54,6 +54,8 @@ export interface ConnectionOptions {
   readonly dialect?: DialectName;
   /** Called once when the client has completed its negotiation. */
   readonly ready?: () => void;
+  /** Called with each command before anything else; returns whether it has dealt with it. */
+  readonly first?: ((command: Command, connection: FakeConnection) => boolean) | undefined;
 }
 
 /** A connection. */
@@ -73,18 +75,20 @@ export class FakeConnection {
   #changed = Promise.withResolvers<void>();
   /** Called when the negotiation is complete. */
   #ready: (() => void) | undefined;
+  readonly #first: ConnectionOptions["first"];
 
   /** Creates a connection that runs its commands by a function. */
   constructor(
     socket: ClientSocket,
     number: number,
     run: Runner,
-    { dialect = "qmp", ready }: ConnectionOptions = {},
+    { dialect = "qmp", ready, first }: ConnectionOptions = {},
   ) {
     this.#socket = socket;
     this.#run = run;
     this.#ready = ready;
-    const send = (bytes: Uint8Array): void => this.#write(bytes);
+    this.#first = first;
+    const send = (bytes: Uint8Array): void => this.write(bytes);
     this.#monitor = new Monitor(
       {
         send,
@@ -139,6 +143,24 @@ export class FakeConnection {
     monitor.sendEvent(isStyled ? event : { ...event, bytes: prettyBytes(event.bytes) });
   }
 
+  /** Sends bytes as they are. */
+  write(bytes: Uint8Array): void {
+    if (this.#left <= 0) return;
+    const part = bytes.subarray(0, this.#left);
+    this.#left -= part.length;
+    const isLast = this.#left === 0;
+    this.#written = this.#written.then(async () => {
+      if (this.#isClosed) return;
+      try {
+        await this.#socket.write(part);
+      } catch (error) {
+        if (!this.#isClosed && !isEnded(error)) throw error;
+        this.close();
+      }
+      if (isLast) this.close();
+    });
+  }
+
   /** Closes the connection after some bytes more. */
   cutAfter(bytes: number): void {
     this.#left = bytes;
@@ -180,6 +202,7 @@ export class FakeConnection {
     const command = readCommand(input, monitor.takesOob, monitor.isPretty);
     const { id, oob } = command;
     if ("because" in command) return monitor.refuse(id, oob, "GenericError", command.because);
+    if (this.#first?.(command, this)) return;
     const answer = monitor.admit(command);
     if (answer === "run") return this.#start(command);
     if (!oob) {
@@ -209,23 +232,6 @@ export class FakeConnection {
       abandon();
     };
     this.#run({ command, connection: this, reply, abandon });
-  }
-
-  #write(bytes: Uint8Array): void {
-    if (this.#left <= 0) return;
-    const part = bytes.subarray(0, this.#left);
-    this.#left -= part.length;
-    const isLast = this.#left === 0;
-    this.#written = this.#written.then(async () => {
-      if (this.#isClosed) return;
-      try {
-        await this.#socket.write(part);
-      } catch (error) {
-        if (!this.#isClosed && !isEnded(error)) throw error;
-        this.close();
-      }
-      if (isLast) this.close();
-    });
   }
 
   #change(): void {

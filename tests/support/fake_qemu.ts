@@ -1,18 +1,25 @@
 /**
- * A fake QEMU on a unix socket: a monitor without a machine.
+ * A fake QEMU on a unix socket that can send anything.
  *
- * It serves the demo if no QEMU is installed, and tests of faults that a real QEMU cannot be made
- * to show. It serves one client at a time, as QEMU does. `FakePeer` is the same without a socket;
- * the simulation has its own QEMU, which decides by a seed and records which replies it owes.
+ * It is the fake QEMU of `lib/testing` with a few commands of a machine. A test sees each command first, and may
+ * answer it with bytes that no QEMU sends. `FakePeer` is the same without a socket; the simulation has its own
+ * QEMU, which decides by a seed and records which replies it owes.
  *
  * @module
  */
 
-import { FrameSplitter } from "../../lib/wire/frame.ts";
+import type { ClientSocket } from "../../lib/platform/client_socket.ts";
+import { EventName } from "../../lib/policy/event_filter.ts";
+import { type Answer, eventOf, type FakeEvent, plainAnswer } from "../../lib/testing/answer.ts";
+import { Answering } from "../../lib/testing/answering.ts";
+import type { FakeConnection } from "../../lib/testing/fake_connection.ts";
+import { FakeServer } from "../../lib/testing/fake_server.ts";
+import { FaultPlan } from "../../lib/testing/fault.ts";
+import { greetingOf } from "../../lib/testing/qemu_version.ts";
+import type { Command, Greeting } from "../../lib/wire/message.ts";
 import { qemuText } from "../../lib/wire/qemu_json.ts";
-import { readCommand } from "../../lib/wire/command_reader.ts";
-import type { Command, Reply } from "../../lib/wire/message.ts";
-import { errorReply, returnReply, withId } from "../../lib/wire/reply.ts";
+import { errorReply, returnReply } from "../../lib/wire/reply.ts";
+import { joined } from "../../lib/wire/text.ts";
 
 const ENCODER = new TextEncoder();
 
@@ -58,176 +65,196 @@ export class FakeQemu implements AsyncDisposable {
   /** The number of connections it has served. */
   connections = 0;
   readonly #manners: FakeQemuManners;
-  readonly #listener: Deno.Listener;
-  readonly #serving: Promise<void>;
-  #socket: Deno.Conn | undefined;
-  #hungUp = Promise.withResolvers<void>();
-  #running = false;
+  readonly #machine = new Machine();
+  readonly #server: FakeServer;
+  readonly #listening: Promise<void>;
+  /** The socket that is served. */
+  #socket: HeardSocket | undefined;
 
   constructor(path: string, manners: FakeQemuManners = {}) {
     this.path = path;
     this.#manners = manners;
-    this.#listener = Deno.listen({ transport: "unix", path });
-    this.#serving = this.#serve();
+    const answering = new Answering({
+      answerer: { answer: (command) => this.#usual(command) },
+      get greeting() {
+        return greetingFor(manners);
+      },
+      faults: new FaultPlan([]),
+      connection: { first: (command, connection) => this.#first(command, connection) },
+    }, {
+      received: () => {},
+      emit: (event) => answering.sendEvent(new EventName(event.name), eventOf(event, now())),
+      restart: () => Promise.resolve(),
+      // The next QEMU is there at once.
+      end: () => Promise.resolve(),
+      fail: (error) => this.#server.fail(error),
+    });
+    this.#server = new FakeServer({
+      serve: (socket) => answering.serve(this.#heard(socket)),
+      closeConnections: () => answering.closeConnections(),
+      finish: () => answering.finish(),
+    });
+    // It listens before the first promise.
+    this.#listening = this.#server.listen(`unix:${path}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    this.#hangUp();
-    await this.#serving;
-    try {
-      Deno.removeSync(this.path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    await this.#listening;
+    await this.#server.close();
   }
 
-  async #serve(): Promise<void> {
-    for (;;) {
-      try {
-        this.#socket = await this.#listener.accept();
-      } catch (error) {
-        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) {
-          return;
-        }
-        throw error;
-      }
-      this.connections++;
-      this.#hungUp = Promise.withResolvers();
-      try {
-        await this.#talk(this.#socket);
-      } catch (error) {
-        if (!isHangUp(error)) throw error;
-      }
-      this.#hangUp();
-    }
+  /** Returns a socket whose input is noted. */
+  #heard(socket: ClientSocket): HeardSocket {
+    const heard: HeardSocket = new HeardSocket(socket, {
+      heard: (bytes) => void this.heard.push(new TextDecoder().decode(bytes)),
+      greeted: () => {
+        this.connections++;
+        this.#socket = heard;
+      },
+      leaves: this.#manners.leaves ?? false,
+    });
+    return heard;
   }
 
-  #hangUp(): void {
-    this.#socket?.close();
-    this.#socket = undefined;
-    this.#hungUp.resolve();
-  }
-
-  async #talk(socket: Deno.Conn): Promise<void> {
-    const { greeting, blurts, leaves, answer } = this.#manners;
-    let last = Promise.resolve();
-    let [reads, finished] = [true, leaves ?? false];
-    const say = (said: Bytes): void => {
-      const bytes = typeof said === "string" ? ENCODER.encode(said) : said;
-      last = last.then(async () => {
-        for (let sent = 0; sent < bytes.length;) sent += await socket.write(bytes.subarray(sent));
-      }).catch((error) => {
-        if (!isHangUp(error)) throw error;
-      });
-    };
-    const connection: FakeQemuConnection = {
+  /** Lets the test answer a command; returns whether it has. */
+  #first(command: Command, connection: FakeConnection): boolean {
+    const socket = this.#socket!;
+    if (socket.isFinished) return true;
+    const say = (said: Bytes): void =>
+      connection.write(typeof said === "string" ? ENCODER.encode(said) : said);
+    let isAnswered = false;
+    const own = this.#manners.answer?.(command, {
       say,
-      hangUp: () => this.#hangUp(),
-      finish: () => void (finished = true),
-      stopReading: () => void (reads = false),
-    };
-    say(greeting ?? this.#greeting);
-    if (blurts !== undefined) say(blurts);
-
-    const splitter = new FrameSplitter();
-    const buffer = new Uint8Array(65536);
-    const session = { negotiated: false };
-    while (!finished) {
-      const length = await socket.read(buffer);
-      if (length === null) break;
-      this.heard.push(new TextDecoder().decode(buffer.subarray(0, length)));
-      splitter.load(buffer.subarray(0, length));
-      for (let input = splitter.next(); input !== undefined; input = splitter.next()) {
-        const command = "damage" in input
-          ? { because: input.damage, id: undefined }
-          : readCommand(input, true);
-        const own = "because" in command ? undefined : answer?.(command, connection);
-        for (const each of own === undefined ? this.#usual(command, session) : [own]) say(each);
-        if (finished) break;
-        const quits = "name" in command && command.name === "quit" && session.negotiated;
-        if (own === undefined && quits) finished = true;
+      hangUp: () => connection.close(),
+      finish: () => {
+        socket.isFinished = true;
+        if (isAnswered) void connection.finish();
+      },
+      stopReading: () => void (socket.reads = false),
+    });
+    isAnswered = true;
+    if (own === undefined) {
+      // The monitor itself answers it, at once.
+      if (socket.isFinished && command.name === "qmp_capabilities") {
+        queueMicrotask(() => void connection.finish());
       }
-      await last;
-      if (!reads) await this.#hungUp.promise;
+      return false;
     }
-    await last;
+    say(own);
+    if (socket.isFinished) void connection.finish();
+    return true;
   }
 
-  get #greeting(): string {
-    const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = this.#manners;
-    const body = { QMP: { version: { qemu: version, package: "stand-in" }, capabilities } };
-    return `${qemuText(body)}\r\n`;
-  }
-
-  /** Returns QEMU's reply to an input: events, then the reply. */
-  #usual(
-    command: Command | { because: string; id: Command["id"] },
-    session: { negotiated: boolean },
-  ): string[] {
-    const replied = (reply: Reply): string => text(withId(reply, command.id));
-    if ("because" in command) return [replied(errorReply("GenericError", command.because))];
-    if (!session.negotiated && command.name !== "qmp_capabilities") {
-      const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
-      return [replied(errorReply("CommandNotFound", desc))];
-    }
-    session.negotiated = true;
-    const { events, reply } = this.#run(command);
-    return [...events, replied(reply)];
-  }
-
-  /** Runs one of the few commands it knows. */
-  #run({ name }: Command): { events: string[]; reply: Reply } {
-    const events: string[] = [];
-    const change = (running: boolean, event: string): void => {
-      if (this.#running !== running) events.push(eventLine(event));
-      this.#running = running;
-    };
-    switch (name) {
-      case "cont":
-        change(true, "RESUME");
-        break;
-      case "stop":
-        change(false, "STOP");
-        break;
-      case "quit":
-        events.push(eventLine("SHUTDOWN", { guest: false, reason: "host-qmp-quit" }));
-        break;
-      case "qmp_capabilities":
-      case "query-name":
-        break;
-      case "query-yank":
-        return { events, reply: returnReply("[]") };
-      case "query-status": {
-        const status = this.#running ? "running" : "paused";
-        return { events, reply: returnReply(qemuText({ status, running: this.#running })) };
-      }
-      default:
-        return {
-          events,
-          reply: errorReply("CommandNotFound", `The command ${name} has not been found`),
-        };
-    }
-    return { events, reply: returnReply("{}") };
+  /** Returns the usual answer, behind which a connection that is finished is closed. */
+  #usual(command: Command): Answer {
+    const answer = this.#machine.answer(command);
+    return this.#socket!.isFinished ? { ...answer, end: { kind: "quit" } } : answer;
   }
 }
 
-function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+/** The greeting that its settings say. */
+function greetingFor(manners: FakeQemuManners): Greeting {
+  const { capabilities = ["oob"], version = { major: 0, minor: 0, micro: 0 } } = manners;
+  const usual = greetingOf({ ...version, package: "stand-in" }, capabilities);
+  const parts = [manners.greeting ?? usual.bytes, manners.blurts ?? ""];
+  const bytes = parts.map((part) => typeof part === "string" ? ENCODER.encode(part) : part);
+  return { ...usual, bytes: joined(bytes) };
+}
+
+/** The callbacks of a socket whose input is noted. */
+interface Hearing {
+  heard(bytes: Uint8Array): void;
+  /** Called before the greeting is sent. */
+  greeted(): void;
+  /** Whether it closes right after the greeting. */
+  readonly leaves: boolean;
+}
+
+/** A socket whose input is noted, and that can stop reading. */
+class HeardSocket implements ClientSocket {
+  reads = true;
+  /** Whether no further command is answered. */
+  isFinished = false;
+  readonly #socket: ClientSocket;
+  readonly #hearing: Hearing;
+  #isGreeted = false;
+  readonly #closed = Promise.withResolvers<void>();
+
+  constructor(socket: ClientSocket, hearing: Hearing) {
+    this.#socket = socket;
+    this.#hearing = hearing;
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    const bytes = this.reads ? await this.#socket.read() : null;
+    if (!this.reads) await this.#closed.promise;
+    else if (bytes !== null) {
+      this.#hearing.heard(bytes);
+      return bytes;
+    }
+    return null;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const isGreeting = !this.#isGreeted;
+    this.#isGreeted = true;
+    if (isGreeting) this.#hearing.greeted();
+    await this.#socket.write(bytes);
+    if (isGreeting && this.#hearing.leaves) this.close();
+  }
+
+  close(): void {
+    this.#closed.resolve();
+    this.#socket.close();
+  }
+}
+
+/** The few commands of a machine that it knows. */
+class Machine {
+  #running = false;
+
+  answer({ name }: Command): Answer {
+    switch (name) {
+      case "cont":
+        return this.#change(true, "RESUME");
+      case "stop":
+        return this.#change(false, "STOP");
+      case "quit": {
+        const data = { guest: false, reason: "host-qmp-quit" };
+        const before = [{ name: "SHUTDOWN", data }];
+        return { ...returned("{}"), before, end: { kind: "quit" } };
+      }
+      case "query-name":
+        return returned("{}");
+      case "query-yank":
+        return returned("[]");
+      case "query-status": {
+        const status = this.#running ? "running" : "paused";
+        return returned(qemuText({ status, running: this.#running }));
+      }
+      default:
+        return plainAnswer(
+          errorReply("CommandNotFound", `The command ${name} has not been found`),
+        );
+    }
+  }
+
+  #change(running: boolean, event: string): Answer {
+    const before: FakeEvent[] = this.#running === running ? [] : [{ name: event }];
+    this.#running = running;
+    return { ...returned("{}"), before };
+  }
+}
+
+function returned(text: string): Answer {
+  return plainAnswer(returnReply(text));
+}
+
+function now(): number {
+  return Date.now() / 1000;
 }
 
 /** Returns an event in QEMU's form, with the present time. */
-export function eventLine(event: string, data?: object): string {
-  const now = Date.now();
-  const seconds = Math.floor(now / 1000);
-  const microseconds = (now % 1000) * 1000;
-  const tail = data
-    ? { timestamp: { seconds, microseconds }, event, data }
-    : { timestamp: { seconds, microseconds }, event };
-  return `${qemuText(tail)}\r\n`;
-}
-
-function isHangUp(error: unknown): boolean {
-  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset;
+export function eventLine(name: string, data?: object): string {
+  return new TextDecoder().decode(eventOf({ name, data }, now()).bytes);
 }
