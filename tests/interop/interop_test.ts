@@ -15,6 +15,7 @@ import { Lines } from "../support/lines.ts";
 import { makePlace } from "../support/place.ts";
 import { startQemu, type TestQemu } from "../support/qemu.ts";
 import { startQmpmux } from "../support/qmpmux.ts";
+import { play } from "../support/replay.ts";
 import { startLibvirt } from "./libvirt.ts";
 import { checkRecording } from "./witnesses.ts";
 import { type Exit, getGo, getLibvirt, getPython, getRust, run, without } from "./setup.ts";
@@ -313,6 +314,29 @@ Deno.test(
     assertMatch(stdout, /^after ended$/m);
   },
 );
+
+for (const scenario of ["blocking", "concurrent"]) {
+  Deno.test(`qapi gets from a replay what it got from QEMU: ${scenario}`, rust, async () => {
+    const client = await getRust();
+    using place = makePlace();
+    const [qemuPath, mux, file] = ["qemu", "mux", "file"].map((name) => join(place.path, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await using _qemu = await startQemu(qemuPath, EQUIPMENT);
+    await using qmpmux = await startQmpmux(
+      ["--qemu", qemuPath, "--listen", mux, "--record", file],
+    );
+    const recorded = await run(client, [scenario, mux]);
+    assertEquals([recorded.code, recorded.stderr], [0, ""]);
+    qmpmux.kill("SIGTERM");
+    await qmpmux.ended;
+    await using playing = await play(Deno.readTextFileSync(file), "--speed", "0");
+    assertEquals(await run(client, [scenario, join(playing.path, "s")]), recorded);
+    assertEquals(await playing.stop(), 0);
+  });
+}
 
 const socat = { ignore: without("socat") };
 
