@@ -72,7 +72,7 @@ Deno.test("each kind of gap is told, and nothing else is missing", async () => {
 
   const { slow } = counts.gaps;
   // The reader's connection does not hold them.
-  qemu.emit(20_000);
+  qemu.emit(8_000);
   await taken();
   await readAll();
   assert(counts.gaps.slow > slow);

@@ -10,8 +10,9 @@ import { declarationsOf } from "../lib/client/declarations.ts";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
 import { startQemu, WITHOUT_QEMU } from "./support/qemu.ts";
-import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { runAt, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
 import { recordedSchema } from "./support/schemas.ts";
+import { BEFORE_REPLY } from "./support/timeout.ts";
 import { checkTypes } from "./support/typescript.ts";
 
 /** A small schema, and its version. */
@@ -113,7 +114,7 @@ Deno.test("qmpmux types ends with 77 if a role refuses the schema, and with 1 if
 Deno.test("qmpmux types ends with 124 if the translation of the schema takes longer than the timeout", async () => {
   using place = makePlace();
   // Each alternate has another name, so that none is like another.
-  const types = Array.from({ length: 5000 }, (_, at) => [
+  const types = Array.from({ length: 10_000 }, (_, at) => [
     { name: `a${at}`, "meta-type": "alternate", members: [`a${at + 1}`, `b${at + 1}`] },
     { name: `b${at}`, "meta-type": "alternate", members: [`a${at + 1}`, `b${at + 1}`] },
   ]).flat().map((row) => ({ ...row, members: row.members.map((type) => ({ type })) }));
@@ -122,20 +123,22 @@ Deno.test("qmpmux types ends with 124 if the translation of the schema takes lon
     first,
     { ...second, "ret-type": "a0" },
     ...types,
-    { name: "a5000", "meta-type": "object", members: [{ name: "a", type: "0" }] },
-    { name: "b5000", "meta-type": "object", members: [{ name: "b", type: "0" }] },
+    { name: "a10000", "meta-type": "object", members: [{ name: "a", type: "0" }] },
+    { name: "b10000", "meta-type": "object", members: [{ name: "b", type: "0" }] },
   ];
-  const began = performance.now();
-  declarationsOf(schema);
-  const seconds = (performance.now() - began) / 1000;
   await using qemu = new FakeQemu(`${place.path}/vm`, {
     answer: ({ name }) =>
       name === "query-qmp-schema" ? `{"return": ${JSON.stringify(schema)}}\r\n` : undefined,
   });
-  const timeout = (seconds / 4).toFixed(3);
-  const late = await runQmpmux(["types", "--socket", qemu.path, "--timeout", timeout]);
+  // The reply must come before the timeout, and the types must not. The machine decides when each does.
+  let [seconds, late] = [0.3, await runAt(qemu.path, ["types"], 0.3)];
+  for (let tries = 0; tries < 20; tries++) {
+    if (late.code !== 0 && !BEFORE_REPLY.test(late.stderr)) break;
+    seconds *= late.code === 0 ? 0.7 : 1.6;
+    late = await runAt(qemu.path, ["types"], seconds);
+  }
   assertEquals([late.code, late.stdout], [124, ""]);
-  assertStringIncludes(late.stderr, `within ${Number(timeout)} s\n`);
+  assertStringIncludes(late.stderr, `too long to be translated within ${seconds} s\n`);
 });
 
 Deno.test("qmpmux types refuses the schema of a monitor if it is longer than a file may be", async () => {
