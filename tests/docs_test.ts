@@ -293,7 +293,8 @@ async function useShell(sandbox: Sandbox, block: Block): Promise<void> {
   await terminal.until("the last prompt", (lines) => promptsOf(lines).length > count);
   await terminal.type("\x04");
   assertEquals(await terminal.ended(), 0, placeOf(block));
-  const lines = terminal.lines.slice(0, -1).map((line) => sandbox.outside(line));
+  // The last prompt stays, and the cursor is below it.
+  const lines = terminal.lines.slice(0, -2).map((line) => sandbox.outside(line));
   if (!areLines(lines, shown)) assertEquals(lines.map(settled), shown.map(settled), placeOf(block));
 }
 

@@ -14,6 +14,9 @@ import { JsonLayout } from "../lib/cli/shell/json_layout.ts";
 import { painted, plain } from "../lib/cli/shell/paint.ts";
 import { statementOn } from "../lib/cli/shell/statement.ts";
 import { LineError, wordsOf } from "../lib/cli/shell/words.ts";
+import { Failure } from "../lib/platform/failure.ts";
+import { HistoryFile } from "../lib/platform/history_file.ts";
+import { makePlace } from "./support/place.ts";
 import { recordedSchema } from "./support/schemas.ts";
 
 Deno.test("wordsOf() reads quotes as a POSIX shell does, and JSON without quotes", () => {
@@ -215,4 +218,21 @@ Deno.test("listOf() shows candidates in columns, or with their help, as far as t
   const many = Array.from({ length: 500 }, (_, i): [string] => [`name${i}`]);
   const lines = listOf(many, "", 20, 10).split("\n");
   assertEquals([lines.length, lines.at(-1)], [7, "… 500 in all; type more of the word"]);
+});
+
+Deno.test("HistoryFile keeps the last lines, and makes a file private that others could read", () => {
+  using place = makePlace();
+  const path = `${place.path}/made/by/history`;
+  const history = new HistoryFile(path);
+  assertEquals(history.read(3), []);
+  for (const line of ["a", "b", "c", "d"]) history.add(line);
+  assertEquals(history.read(3), ["d", "c", "b"]);
+  Deno.chmodSync(path, 0o644);
+  const again = new HistoryFile(path);
+  again.add("e");
+  again.add("f");
+  assertEquals(again.read(3), ["f", "e", "d"]);
+  assertEquals(Deno.readTextFileSync(path), "d\ne\nf\n");
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  assertThrows(() => new HistoryFile(place.path), Failure, "the history cannot be kept");
 });

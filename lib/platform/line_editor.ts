@@ -51,7 +51,6 @@ interface Drawn {
 export class LineEditor {
   readonly #lines: Interface;
   readonly #reader: LineReader;
-  readonly #ending = (): void => this.#end();
   #isEnded = false;
   #isClosed = false;
   #hasHint = false;
@@ -89,7 +88,8 @@ export class LineEditor {
     // A program without permission to signal itself cannot stop.
     this.#lines.on("SIGTSTP", () => {});
     this.#lines.on("close", () => this.#end());
-    for (const signal of ENDING) Deno.addSignalListener(signal, this.#ending);
+    // They are handled until the program exits: a terminal that goes away sends two.
+    for (const signal of ENDING) Deno.addSignalListener(signal, () => this.#end());
     // A terminal that has gone away fails with EIO.
     for (const stream of [stdin, stdout]) stream.on("error", () => this.#end());
   }
@@ -135,9 +135,9 @@ export class LineEditor {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#hide();
     this.#isEnded = true;
-    for (const signal of ENDING) Deno.removeSignalListener(signal, this.#ending);
+    // The last line stays, and the next program begins below it.
+    if (this.#isShown) process.stdout.write("\n");
     this.#lines.close();
   }
 
