@@ -1,17 +1,19 @@
 /**
- * The cost of a tap: the processor time that qmpmux takes for a command while somebody looks, against
- * the same command while nobody does.
+ * The cost of a tap, and of `serve --record`: the processor time that qmpmux takes for a command while
+ * somebody looks, against the same command while nobody does.
  *
- * The turns are short and many, because other work on the machine changes the figures within seconds.
+ * The turns are short and many, because other work on the machine changes the figures within seconds. Each
+ * ends when all its lines are written.
  *
  *   QMPMUX_BENCH_ROUNDS=41 deno task bench tap
  *
  * @module
  */
 
+import { GATHER_SECONDS } from "../lib/daemon/control_tap.ts";
 import { makePlace } from "../tests/support/place.ts";
 import { startQemu } from "../tests/support/qemu.ts";
-import { startQmpmux } from "../tests/support/qmpmux.ts";
+import { startQmpmux, type TestQmpmux } from "../tests/support/qmpmux.ts";
 import { inTurns, type Report, row } from "./measure.ts";
 import { processorTime } from "./process.ts";
 import { qmpload } from "./programs.ts";
@@ -19,6 +21,10 @@ import { qmpload } from "./programs.ts";
 const ROUNDS = Number(Deno.env.get("QMPMUX_BENCH_ROUNDS") ?? 21);
 /** The commands of each turn. */
 const COMMANDS = 1000;
+/** The turns in which the code is compiled. */
+const WARM_UPS = 8;
+/** The time after the last command for its lines, in milliseconds. */
+const SETTLE_MS = 1000 * GATHER_SECONDS + 20;
 /** The most times of the processor time without a tap. */
 const GOAL = 1.2;
 
@@ -41,15 +47,19 @@ export async function measureTap({ rows }: Report): Promise<void> {
   using place = makePlace();
   const at = (name: string): string => `${place.path}/${name}`;
   await using qemu = await startQemu(at("vm"));
-  await using mux = await startQmpmux(
-    ["--qemu", qemu.path, "--listen", at("mux"), "--control", at("control")],
-    { listeners: 2 },
+  const settings = `qemu = "${qemu.path}"\ncontrol = "${at("control")}"\n`;
+  const listen = `[[listen]]\naddress = "${at("mux")}"\n`;
+  const config = new Config(
+    at("config"),
+    (record) => settings + (record ? `record = "${at("recording")}"\n` : "") + listen,
   );
+  await using mux = await startQmpmux(["--config", config.path], { listeners: 2 });
   await mux.log.until(/connected to QEMU/);
   for (const [name, command] of Object.entries(COMMAND_TEXTS)) {
     const nobody = async (): Promise<number> => {
       const before = processorTime(mux.pid);
       await qmpload(["lat", at("mux"), String(COMMANDS), command]);
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
       return (processorTime(mux.pid) - before) / COMMANDS;
     };
     const turns: Record<string, () => Promise<number>> = { nobody };
@@ -59,14 +69,41 @@ export async function measureTap({ rows }: Report): Promise<void> {
         return await nobody();
       };
     }
-    // The code is compiled before it is measured.
-    await inTurns(3, turns);
+    turns["serve --record"] = async (): Promise<number> => {
+      await using _recording = await config.record(mux);
+      return await nobody();
+    };
+    await inTurns(WARM_UPS, turns);
     const figures = await inTurns(ROUNDS, turns);
-    for (const looker of Object.keys(LOOKERS)) {
+    for (const looker of Object.keys(turns).filter((each) => each !== "nobody")) {
       const both = { qmpmux: figures[looker]!, nobody: figures["nobody"]! };
       const goal = { against: "nobody", better: "less", goal: GOAL } as const;
       rows.push(row("tap", `processor time of ${name}, ${looker}`, "us", both, [goal]));
     }
+  }
+}
+
+/** A file of settings, with a recording or without. */
+class Config {
+  readonly path: string;
+  readonly #text: (record: boolean) => string;
+
+  constructor(path: string, text: (record: boolean) => string) {
+    this.path = path;
+    this.#text = text;
+    Deno.writeTextFileSync(path, text(false));
+  }
+
+  /** Begins to record until it is disposed of. */
+  async record(mux: TestQmpmux): Promise<AsyncDisposable> {
+    await this.#reload(mux, true);
+    return { [Symbol.asyncDispose]: () => this.#reload(mux, false) };
+  }
+
+  async #reload(mux: TestQmpmux, record: boolean): Promise<void> {
+    Deno.writeTextFileSync(this.path, this.#text(record));
+    mux.kill("SIGHUP");
+    await mux.log.until(/has been reloaded/);
   }
 }
 
