@@ -33,7 +33,7 @@ const COMMAND_TEXTS: Readonly<Record<string, string>> = {
   "a short query": '{"execute":"query-rx-filter"}',
   "a command with arguments":
     '{"execute":"qom-get","arguments":{"path":"/machine","property":"type"}}',
-  "a reply of 4 kB": '{"execute":"qom-list-types","arguments":{"implements":"user-creatable"}}',
+  "a reply of 2 kB": '{"execute":"qom-list-types","arguments":{"implements":"user-creatable"}}',
 };
 
 /** The arguments of `__org.qmpmux_tap`, by the subcommand that gives them. */
