@@ -247,7 +247,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "platform/stream",
     "platform/unix_socket",
   ],
-  "platform/config_file": ["platform/audit_file", "platform/text_file", "platform/users"],
+  "platform/config_file": [
+    "platform/audit_file",
+    "platform/rotated_file",
+    "platform/text_file",
+    "platform/users",
+  ],
   "platform/connection": [
     "platform/reply_budget",
     "platform/stream",

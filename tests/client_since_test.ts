@@ -88,6 +88,71 @@ Deno.test("the cursor moves on with events that the stream does not want", async
   assertEquals(await take(stream, 1), [6]);
 });
 
+/** Keeps the timers that are started until it is disposed of; they run when the test says so. */
+class HeldTimers implements Disposable {
+  readonly #setInterval = globalThis.setInterval;
+  readonly #runs: (() => void)[] = [];
+
+  constructor() {
+    const hold = (run: () => void): ReturnType<typeof setInterval> => {
+      this.#runs.push(run);
+      return this.#setInterval(() => {}, 1 << 30);
+    };
+    globalThis.setInterval = hold as typeof setInterval;
+  }
+
+  run(): void {
+    for (const run of this.#runs) run();
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.setInterval = this.#setInterval;
+  }
+}
+
+Deno.test("the cursor moves on with events that qmpmux hides, when no others come", async () => {
+  await using at = await startEvents();
+  await using qmp = await connect(at.path);
+  using timers = new HeldTimers();
+  const stream = qmp.events(["*"], { since: "now" });
+  await settled(qmp);
+  await qmp.execute("__org.qmpmux_set-event-filter", { enable: ["RESET"] });
+  at.source.emit(1);
+  assertEquals(await take(stream, 1), [1]);
+  const before = qmp.cursor;
+  at.source.emit(3, "STOP");
+  // An event has come since the last turn, then none.
+  for (const moves of [false, true]) {
+    timers.run();
+    await settled(qmp);
+    assertEquals(qmp.cursor !== before, moves);
+  }
+  at.source.emit(1);
+  await using other = await connect(at.path);
+  assertEquals(await take(other.events(["*"], { since: qmp.cursor! }), 1), [5]);
+});
+
+Deno.test("the cursor does not pass an event that the reader has not taken", async () => {
+  await using at = await startEvents();
+  await using qmp = await connect(at.path);
+  using timers = new HeldTimers();
+  const stream = qmp.events(["RESET"], { since: "now" });
+  await settled(qmp);
+  await qmp.execute("__org.qmpmux_set-event-filter", { enable: ["RESET"] });
+  const before = qmp.cursor;
+  at.source.emit(1);
+  at.source.emit(3, "STOP");
+  await settled(qmp);
+  timers.run();
+  timers.run();
+  await settled(qmp);
+  assertEquals(qmp.cursor, before);
+  assertEquals(await take(stream, 1), [1]);
+  at.source.emit(1);
+  await using other = await connect(at.path);
+  assertEquals(await take(other.events(["*"], { since: qmp.cursor! }), 1), [5]);
+});
+
 Deno.test("a stream since now gets no earlier events", async () => {
   await using at = await startEvents();
   await using qmp = await connect(at.path);

@@ -77,6 +77,28 @@ Deno.test("a control connection is not a client: it is not listed, cannot be kic
   assertEquals([status.qemu, status.clients, status.sessions], ["ready", 0, 2]);
 });
 
+Deno.test("query-clients tells whether a client subscribes, as query-self tells the client", () => {
+  const stage = new Stage();
+  const admin = stage.connect("admin", CONTROL);
+  admin.say('{"execute":"qmp_capabilities"}');
+  stage.qemuReady();
+  const reader = stage.ready("reader");
+  stage.ready("other");
+  reader.say(own("subscribe", { bookmarks: 30 }));
+  stage.qemuSays('{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}');
+  reader.peer.take();
+  reader.say(own("query-self"));
+  const { return: { subscription } } = JSON.parse(reader.peer.take().join());
+  assertEquals([subscription.bookmarks, subscription.behind], [30, 0]);
+  admin.peer.take();
+  admin.say(own("query-clients"));
+  const { return: clients } = JSON.parse(admin.peer.take().join());
+  const shown = clients.map((
+    each: Record<string, unknown>,
+  ) => [each["name"], each["subscription"]]);
+  assertEquals(shown, [["stage/2", subscription], ["stage/3", null]]);
+});
+
 Deno.test("query-clients separates commands at QEMU from waiting ones: joined queries, and a reload", () => {
   const stage = new Stage();
   stage.qemuReady();

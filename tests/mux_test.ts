@@ -186,6 +186,29 @@ Deno.test("Mux.detached() still closes what an earlier connection has left at QE
   assertEquals(closed, names);
 });
 
+Deno.test("Mux sends QEMU_BACK to clients that were told of a loss, whatever a reload has changed since", () => {
+  for (const [before, after] of [["hold", "close"], ["close", "hold"]] as const) {
+    const stage = new Stage(60, { onLoss: before });
+    stage.qemuReady();
+    const client = stage.ready("a");
+    stage.qemuGoes();
+    stage.mux.adopt(options({ onLoss: after }));
+    stage.qemuReady();
+    const names = client.peer.take().map((line) => JSON.parse(line).event);
+    const own = ["__org.qmpmux_QEMU_LOST", "__org.qmpmux_QEMU_BACK"];
+    assertEquals(names, before === "hold" ? own : []);
+    const later = stage.connect("b");
+    later.say(
+      '{"execute":"qmp_capabilities"}{"execute":"__org.qmpmux_subscribe","arguments":{"since":"oldest"}}',
+    );
+    const kept = later.peer.take().slice(3).map((line) => JSON.parse(line).event);
+    assertEquals(
+      kept,
+      before === "hold" ? [own[0], "__org.qmpmux_GAP", own[1]] : ["__org.qmpmux_GAP"],
+    );
+  }
+});
+
 Deno.test("Mux.answered() does not cache a reply longer than any of QEMU's", () => {
   const stage = new Stage();
   stage.qemuReady();

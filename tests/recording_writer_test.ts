@@ -232,6 +232,26 @@ Deno.test("RecordingWriter begins a new file with a header and the clients, and 
   ]);
 });
 
+Deno.test("RecordingWriter repeats a command, without its secret, in a reply in a later file", () => {
+  const recorded = new Recorded();
+  const { stage, page } = recorded;
+  stage.qemuReady();
+  const client = stage.ready("a");
+  recorded.look();
+  recorded.now = 1;
+  client.say(PASSWORD);
+  assertEquals(page.lines.length, 5);
+  page.isFull = true;
+  recorded.now = 3;
+  stage.qemuSays('{"return": {}}');
+  const { of, ago, command, text } = page.lines.at(-1)!;
+  assertEquals([of, ago, text], [undefined, 2, '{"return": {}, "id": 1}']);
+  assertEquals(
+    command,
+    `{"execute":"set_password","arguments":{"protocol":"vnc","password":"${MARK}"},"id":1}`,
+  );
+});
+
 Deno.test("RecordingWriter counts the lines that find no room, and names none of them", () => {
   const recorded = new Recorded();
   const { stage, page } = recorded;

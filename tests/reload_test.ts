@@ -8,7 +8,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FakeQemu } from "./support/fake_qemu.ts";
 import { TestClient } from "./support/client.ts";
 import { makePlace } from "./support/place.ts";
-import { runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { programCommand, runQmpmux, startQmpmux } from "./support/qmpmux.ts";
+import { unprivileged } from "./support/unprivileged.ts";
 
 Deno.test("qmpmux check reports problems with their lines, and exits with 78", async () => {
   using place = makePlace();
@@ -23,6 +24,45 @@ Deno.test("qmpmux check reports problems with their lines, and exits with 78", a
   });
   Deno.writeTextFileSync(file, 'qemu = "unix:/run/vm"\n');
   assertEquals(await runQmpmux(["check", "--config", file]), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("qmpmux check reports a recording that serve could not write, and a directory that it may not write", async () => {
+  using place = makePlace();
+  const file = `${place.path}/x.toml`;
+  const [head, listen] = ['qemu = "unix:/run/vm"\n', '[[listen]]\naddress = "/run/a"\n'];
+  const check = async (record: string): ReturnType<typeof runQmpmux> => {
+    Deno.writeTextFileSync(file, `${head}record = "${record}"\n${listen}`);
+    return await runQmpmux(["check", "--config", file]);
+  };
+  const valid = { code: 0, stdout: "", stderr: "" };
+  assertEquals(await check(`${place.path}/recording`), valid);
+  assertEquals([...Deno.readDirSync(place.path)].map(({ name }) => name), ["x.toml"]);
+  const missing = `${place.path}/logs/recording`;
+  const wrong = [
+    [
+      missing,
+      `record ${missing}: the directory ${place.path}/logs does not exist; create it first`,
+    ],
+    [
+      place.path,
+      `record ${place.path} exists and is not a recording; name another file, or remove it`,
+    ],
+  ] as const;
+  for (const [path, text] of wrong) {
+    const stderr = `qmpmux: ${file}:2: ${text}\n`;
+    assertEquals(await check(path), { code: 78, stdout: "", stderr });
+    assertEquals(await runQmpmux(["serve", "--config", file]), { code: 78, stdout: "", stderr });
+  }
+  Deno.mkdirSync(`${place.path}/closed`, { mode: 0o555 });
+  await check(`${place.path}/closed/recording`);
+  const [program, args] = programCommand();
+  const [command, ...rest] = [...unprivileged(), program, ...args, "check", "--config", file];
+  const { code, stderr } = await new Deno.Command(command!, { args: rest }).output();
+  assertEquals([code, new TextDecoder().decode(stderr)], [
+    0,
+    `qmpmux: check: record ${place.path}/closed/recording: you cannot create files in ` +
+    `${place.path}/closed: no permission; the user of qmpmux must be able to\n`,
+  ]);
 });
 
 Deno.test("qmpmux check reports users, groups and audits that serve would refuse, with lines", async () => {

@@ -49,6 +49,27 @@ Deno.test("show prints a line for each command, event and connection", async () 
   assertEquals(await show(made().text), { code: 0, stdout: TEXT, stderr: "" });
 });
 
+Deno.test("show finds the command of a reply in a later file, in all files and in that one alone", async () => {
+  const text = '{"execute":"query-block","id":1}';
+  const first = new MadeRecording();
+  first.connect("mux/1", 0);
+  first.command("mux/1", 1, text);
+  const second = new MadeRecording({ time: "2026-01-02T03:04:15.000Z" });
+  second.connect("mux/1", 0);
+  const times = { ago: 11, wait: 0.001, run: 10, command: text };
+  second.reply("mux/1", 2, undefined, '{"return": [], "id": 1}', times);
+  const lines = async (recording: string): Promise<string[]> =>
+    (await show(recording)).stdout.split("\n").filter((line) => !line.startsWith("--"));
+  const told = "mux/1: query-block → [] [waited 1 ms, ran 10 s]";
+  const both = ["03:04:05.000 mux/1: connected", `03:04:06.000 ${told}`, ""];
+  assertEquals(await lines(first.text + second.text), both);
+  assertEquals(await lines(second.text), [
+    "03:04:15.000 mux/1: connected",
+    `03:04:15.000 ${told}`,
+    "",
+  ]);
+});
+
 Deno.test("show - reads stdin", async () => {
   const [command, first] = programCommand();
   const child = new Deno.Command(command, {

@@ -114,6 +114,13 @@ class Scene {
     }
   }
 
+  /** QEMU sends an event of this name with so many characters of data. */
+  large(name: string, chars: number): void {
+    const timestamp = `{"seconds": 1, "microseconds": ${++this.#events}}`;
+    const data = `{"text": "${"x".repeat(chars)}"}`;
+    this.#hear(`{"timestamp": ${timestamp}, "event": "${name}", "data": ${data}}`);
+  }
+
   say(execute: string, args: object = {}): void {
     const text = JSON.stringify({ execute, arguments: args });
     this.mux.received(this.monitor, frameOf(text));
@@ -201,6 +208,46 @@ Deno.test("a subscriber with room gets each event at once, even if the log keeps
     "B",
     "BOOKMARK r.1.2",
   ]);
+});
+
+Deno.test("an event that is larger than the log reaches who has read all; for others it is in a gap", () => {
+  const scene = new Scene({ eventLog: { bytes: 600, events: 100 } });
+  scene.subscribe();
+  scene.events("A");
+  scene.large("LARGE", 600);
+  assertEquals(scene.client.read(), ['{"cursor":"r.0.0"}', "A", "LARGE"]);
+  scene.events("B");
+  scene.client.read();
+  scene.subscribe({ since: "oldest" });
+  const [, ...kept] = scene.client.read();
+  assertEquals(kept, ["B"]);
+  scene.subscribe({ since: "r.1.0" });
+  const gap = '{"cursor":"r.1.2","gap":{"reason":"2 events after the cursor are no longer kept"}}';
+  assertEquals(scene.client.read(), [gap, "B"]);
+});
+
+Deno.test("a slow subscriber gets a gap for an event that is larger than the log, then the next ones", () => {
+  const scene = new Scene({ eventLog: { bytes: 70_000, events: 10_000 } });
+  scene.subscribe();
+  scene.large("A", 66_000);
+  scene.events("B");
+  scene.large("LARGE", 70_000);
+  scene.events("C");
+  const heard = scene.client.read();
+  const gap = "GAP 2 events were dropped: the client did not read them in time";
+  assertEquals(heard, ['{"cursor":"r.0.0"}', "A", gap, "C"]);
+});
+
+Deno.test("with hold, the loss of QEMU is told at once, and the gap before the next QEMU's events", () => {
+  const scene = new Scene({ onLoss: "hold" });
+  scene.subscribe();
+  scene.client.read();
+  scene.mux.qemuLeft("QEMU disconnected");
+  assertEquals(scene.client.read(), ["QEMU_LOST QEMU disconnected"]);
+  scene.qemuReady();
+  scene.events("A");
+  const reason = "the connection to QEMU was lost; events before the next connection are unknown";
+  assertEquals(scene.client.read(), [`GAP ${reason}`, "QEMU_BACK", "A"]);
 });
 
 Deno.test("a bookmark stands behind the events that were sent before it", () => {

@@ -35,6 +35,9 @@ export async function runCheck(given: Given): Promise<ExitStatus> {
   const config = file ? readConfigFile(file) : undefined;
   if (config) roleWarnings(config.roles.values()).forEach(say);
   if (config && config.problems.length > 0) throw new ConfigError(config.problems);
+  const { record } = config?.values ?? {};
+  const warning = record && (await import("../platform/rotated_file.ts")).creationProblem(record);
+  if (warning) say(`check: ${warning}`);
   if (!given.has("live")) return 0;
   const address = qemu ? parseQemu(qemu) : config?.values.qemu;
   if (address === undefined && !config?.vms.length) {

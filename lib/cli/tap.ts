@@ -6,11 +6,10 @@
 
 import { type ExitStatus, Failure } from "../platform/failure.ts";
 import { print } from "../platform/output.ts";
-import type { RecordedMessage } from "../observe/recording_line.ts";
 import { readHeader, readRecordingLine } from "../observe/recording_reader.ts";
 import type { Given } from "./flags.ts";
 import { type TapArguments, tapLines } from "./tap_session.ts";
-import { type Entry, TrafficEntries } from "./traffic_entries.ts";
+import { TrafficEntries } from "./traffic_entries.ts";
 import { TrafficFilter, type TrafficGlobs, trafficGlobs } from "./traffic_filters.ts";
 import { LINE_TEXT_LIMIT, TrafficText } from "./traffic_text.ts";
 
@@ -67,20 +66,8 @@ function textPrinter(filter: TrafficFilter): (line: string) => void {
       return text.header(header).forEach(print);
     }
     const line = checked(readRecordingLine(received));
-    const entered: Entry[] = [];
-    if (line.kind === "reply" && line.command !== undefined) {
-      entered.push(...entries.take(number, commandIn(line, line.command)));
-      entered.push(...entries.take(number + 1, { ...line, of: number }));
-      number++;
-    } else entered.push(...entries.take(number, line));
-    for (const entry of entered) text.lines(entry).forEach(print);
+    for (const entry of entries.take(number, line)) text.lines(entry).forEach(print);
   };
-}
-
-/** Returns the line of a command whose text is in the line of its reply. */
-function commandIn(reply: RecordedMessage, text: string): RecordedMessage {
-  const { t, ago = 0, side, vm, client } = reply;
-  return { kind: "command", t: Math.max(0, t - ago), side, vm, client, dir: ">", text };
 }
 
 function checked<T extends object>(read: T | { readonly wrong: string }): T {

@@ -193,15 +193,8 @@ export class TrafficEntries {
   #command(number: number, message: RecordedMessage): readonly Entry[] {
     // A command at QEMU that answers clients is told as theirs.
     if (message.side === "qemu" && (message.for?.length ?? 0) > 0) return [];
-    const place = this.#place(number, message);
-    const where = message.side === "qemu" ? { ...place, client: OWN } : place;
-    const text = textOf(message);
-    const members = commandMembers(text);
-    const [whole, oob] = commandName(members);
-    if (!this.#filter.command(where, whole)) return [];
-    const args = this.#kept(whole === undefined ? text : members?.get("arguments"), text);
-    const name = whole && shortened(whole, NAME_LIMIT);
-    const waiting: Waiting = { kind: "command", ...where, name, args, oob };
+    const waiting = this.#read(number, message);
+    if (waiting === undefined) return [];
     this.#waiting.set(number, waiting);
     this.#waitingChars += charsOf(waiting);
     this.#clients.get(this.#keyOf(message))?.waiting.add(number);
@@ -216,10 +209,22 @@ export class TrafficEntries {
     return gone;
   }
 
+  /** Reads a command; returns `undefined` if the filter does not choose it. */
+  #read(number: number, message: RecordedMessage): Waiting | undefined {
+    const place = this.#place(number, message);
+    const where = message.side === "qemu" ? { ...place, client: OWN } : place;
+    const text = textOf(message);
+    const members = commandMembers(text);
+    const [whole, oob] = commandName(members);
+    if (!this.#filter.command(where, whole)) return undefined;
+    const args = this.#kept(whole === undefined ? text : members?.get("arguments"), text);
+    return { kind: "command", ...where, name: whole && shortened(whole, NAME_LIMIT), args, oob };
+  }
+
   #reply(number: number, message: RecordedMessage): readonly Entry[] {
     const { t, of, wait, run } = message;
     if (of !== undefined && this.#damaged.delete(of)) return [];
-    const waiting = (of === undefined ? undefined : this.#settled(of)) ??
+    const waiting = (of === undefined ? this.#carried(number, message) : this.#settled(of)) ??
       this.#unknown(number, message);
     if (waiting === undefined) return [];
     const answer = this.#answer(message);
@@ -279,6 +284,24 @@ export class TrafficEntries {
     this.#waitingChars -= charsOf(waiting);
     this.#clients.get(this.#keyOf(waiting))?.waiting.delete(number);
     return waiting;
+  }
+
+  /**
+   * Returns the command that a reply repeats. If it waits, because an earlier file has its line, it does not
+   * wait any more.
+   */
+  #carried(number: number, message: RecordedMessage): Waiting | undefined {
+    const { command: text, t, ago = 0 } = message;
+    if (text === undefined) return undefined;
+    const at = Math.max(0, t - ago);
+    const command = this.#read(number, { ...message, kind: "command", dir: ">", t: at, text });
+    if (command === undefined) return undefined;
+    const { name, args, oob } = command;
+    const earlier = this.#clients.get(this.#keyOf(message))?.waiting.values().find((each) => {
+      const other = this.#waiting.get(each);
+      return other !== undefined && other.name === name && other.args === args && other.oob === oob;
+    });
+    return earlier === undefined ? command : this.#settled(earlier);
   }
 
   /** Returns what is known of a command that is not in the recording; nothing if it may be filtered. */

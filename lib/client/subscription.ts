@@ -19,6 +19,12 @@ const SUBSCRIBE = "__org.qmpmux_subscribe";
 const MARKER = "__org.qmpmux_query-self";
 const BOOKMARK = "__org.qmpmux_BOOKMARK";
 
+/**
+ * The time without a bookmark after which qmpmux is asked for the place: a client has no bookmarks of events
+ * that its role or its listener hides.
+ */
+const QUIET_MS = 60_000;
+
 /** The most events without a bookmark; qmpmux sends one behind each event. */
 const HELD_LIMIT = 64;
 
@@ -48,6 +54,10 @@ export class Subscription {
   /** The events that wait for the reader, with the cursors behind them. */
   readonly #queued = new Map<QmpEvent, string>();
   #last: QmpEvent | undefined;
+  /** The timer that asks for the place, while there is a connection. */
+  #timer: ReturnType<typeof setInterval> | undefined;
+  /** Whether a bookmark has come since the timer's last turn. */
+  #hasMoved = false;
 
   /**
    * Creates a subscription that has no connection.
@@ -97,10 +107,12 @@ export class Subscription {
     subscribed.reply.catch((error) => this.#refused(error));
     const marker = link.request(MARKER, undefined, false, () => this.#isCatchingUp = false);
     marker.reply.catch(() => {});
+    this.#timer ??= setInterval(() => this.#askPlace(), QUIET_MS);
   }
 
   /** Notes that the connection was lost. Events without a bookmark come again. */
   lost(): void {
+    this.#rest();
     this.#link = undefined;
     this.#held.length = 0;
     this.#isCatchingUp = false;
@@ -109,6 +121,7 @@ export class Subscription {
 
   /** Ends the stream after the events that wait; with the error, unless the client was closed. */
   end(error: Error, closed: boolean): void {
+    this.#rest();
     this.#state = "over";
     this.stream.end(error, closed);
   }
@@ -122,6 +135,26 @@ export class Subscription {
     }
     if (this.#state === "reading") this.#hold(event, name);
     return !this.#isCatchingUp;
+  }
+
+  /** Asks qmpmux for the place, unless a bookmark has told it lately. */
+  #askPlace(): void {
+    const hasMoved = this.#hasMoved;
+    this.#hasMoved = false;
+    if (hasMoved || this.#state !== "reading") return;
+    const asked = this.#link?.request(MARKER, undefined, false, ({ value }) => {
+      const { cursor, behind } = Object(Object(value).subscription);
+      // A reply to a client that is behind comes after events that its cursor does not count.
+      if (behind === 0 && typeof cursor === "string" && this.#state === "reading") {
+        this.#mark(cursor);
+      }
+    });
+    asked?.reply.catch(() => {});
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   /** Keeps an event until its bookmark comes. */
@@ -159,6 +192,7 @@ export class Subscription {
 
   /** Queues the events in front of a bookmark. */
   #mark(cursor: string): void {
+    this.#hasMoved = true;
     for (const [event, name] of this.#held) {
       if (!this.#filter.passes(name)) continue;
       this.stream.push(event, name);
@@ -185,6 +219,7 @@ export class Subscription {
   /** Notes that the reader has left; the connection needs no bookmarks any more. */
   #left(): void {
     if (this.#state === "over") return;
+    this.#rest();
     this.#state = "over";
     this.#link?.request(SUBSCRIBE, "{}").reply.catch(() => {});
   }

@@ -47,7 +47,7 @@ export interface Config {
 /** A user, group or path that the file names and the host lacks. */
 export interface Lack {
   /** The setting, or the listener, that needs it. */
-  readonly of: "listen" | "vm" | "metrics" | "audit";
+  readonly of: "listen" | "vm" | "metrics" | "audit" | "record";
   /** The text of the error, with its line. */
   readonly problem: string;
 }
@@ -58,10 +58,16 @@ export interface Host {
   missingNames(listener: ListenerSettings): Iterable<readonly [option: string, text: string]>;
   /** Returns why the audit cannot be written to a path; `undefined` if the file is writable or can be created. */
   auditProblem(place: string): string | undefined;
+  /** Returns why a recording cannot be written to a path, likewise. */
+  recordProblem(path: string): string | undefined;
 }
 
 /** A host on which nothing is looked up, so that nothing is missing. */
-const ANY_HOST: Host = { missingNames: () => [], auditProblem: () => undefined };
+const ANY_HOST: Host = {
+  missingNames: () => [],
+  auditProblem: () => undefined,
+  recordProblem: () => undefined,
+};
 
 /** The keys of the top level, in the order in which they are documented. */
 export const CONFIG_KEYS: readonly string[] = [...SETTING_NAMES, "role", "listen"];
@@ -167,11 +173,11 @@ class Reader {
 
   /** Finds what the file names and the host lacks, in the order of the file. */
   #lacks(
-    { metrics, audit }: Partial<SettingValues>,
+    { metrics, audit, record }: Partial<SettingValues>,
     { listeners, vms }: Pick<Config, "listeners" | "vms">,
     lineOf: (place: SettingPlace) => number,
   ): (Problem & Lacking)[] {
-    const { missingNames, auditProblem } = this.#host;
+    const { missingNames, auditProblem, recordProblem } = this.#host;
     const lacksOf = (all: readonly ListenerSettings[], vm?: number): (Problem & Lacking)[] =>
       all.flatMap((each, listener) =>
         [...missingNames(each)].map(([option, text]) => {
@@ -183,13 +189,12 @@ class Reader {
     const ofMetrics = metrics === undefined ? [] : [...missingNames(metrics)].map(([, text]) => {
       return { of: "metrics" as const, line: lineOf({ setting: "metrics" }), text };
     });
-    const text = audit === undefined ? undefined : auditProblem(audit);
-    const ofAudit = text === undefined
-      ? []
-      : [{ of: "audit" as const, line: lineOf({ setting: "audit" }), text }];
-    return [...lacksOf(listeners), ...ofVms, ...ofMetrics, ...ofAudit].toSorted((a, b) =>
-      a.line - b.line
-    );
+    const ofFile = (setting: "audit" | "record", text: string | undefined): typeof ofVms =>
+      text === undefined ? [] : [{ of: setting, line: lineOf({ setting }), text }];
+    const ofAudit = ofFile("audit", audit && auditProblem(audit));
+    const ofRecord = ofFile("record", record && recordProblem(record));
+    return [...lacksOf(listeners), ...ofVms, ...ofMetrics, ...ofAudit, ...ofRecord]
+      .toSorted((a, b) => a.line - b.line);
   }
 
   #error(problems: readonly Problem[]): ConfigError {

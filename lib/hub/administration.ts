@@ -52,6 +52,8 @@ export interface Administered {
   readonly leases: LeaseGate;
   /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
+  /** Returns a client's subscription to the event log as it is shown; null without one. */
+  subscription(monitor: Monitor): unknown;
   /** Disconnects a client after what is queued for it has been sent. */
   dismiss(monitor: Monitor, reason: string, ending: ClientEnding): void;
 }
@@ -89,6 +91,7 @@ export function notServed(name: string, reason: string, age: number): Administer
     }),
     leases: NO_LEASES,
     inFlight: () => new Map(),
+    subscription: () => null,
     dismiss: () => {},
   };
 }
@@ -157,12 +160,14 @@ export function* disconnect(
  * Returns a client as an administrator sees it; times in seconds.
  *
  * @param vm the name of its VM, if it is shown
+ * @param subscription its subscription as it is shown
  * @param inFlight the number of its commands in flight
  * @param now the seconds since the start of the hub's clock
  */
 export function clientView(
   monitor: Monitor,
   vm: string | undefined,
+  subscription: unknown,
   inFlight: number,
   now: number,
 ): unknown {
@@ -178,6 +183,7 @@ export function clientView(
     mode: monitor.mode,
     capabilities: monitor.capabilities,
     filter: filter ? shownGlobs(filter) : null,
+    subscription,
     "in-flight": inFlight,
     waiting: monitor.pending - inFlight,
     "unread-bytes": peer.unread ?? 0,

@@ -22,7 +22,7 @@ import type { ClientPeer, Fds, QemuPeer } from "../wire/peer.ts";
 import { controlGreeting } from "../wire/reply.ts";
 import type { Administered, HubStatus } from "./administration.ts";
 import type { Hub } from "./own_command.ts";
-import { isAskedFor, lossEvent, ownEvent } from "./own_events.ts";
+import { isAskedFor, lossEvent, returnEvent } from "./own_events.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Intake } from "./intake.ts";
 import type { MuxOptions, Notices } from "./mux_options.ts";
@@ -54,6 +54,7 @@ export class Mux {
   #upSince: number | null = null;
   #events = 0;
   #draining = false;
+  #hasToldLoss = false;
 
   /** Creates a hub without clients and without QEMU. */
   constructor(options: MuxOptions, notices: Notices, recording: Recording = { observers: [] }) {
@@ -97,6 +98,7 @@ export class Mux {
       leases: this.#dispatch.leases,
       status: () => this.status(),
       inFlight: () => this.#dispatch.inFlight(),
+      subscription: (monitor) => this.#subscriptions.view(monitor),
       dismiss: (monitor, reason, ending) => this.dismiss(monitor, reason, ending),
     };
   }
@@ -231,6 +233,7 @@ export class Mux {
       }
     } else {
       if (wasReady) this.#spread(lost);
+      this.#hasToldLoss ||= wasReady;
       answerAskers();
     }
     this.#rest();
@@ -361,10 +364,9 @@ export class Mux {
       this.dismiss(monitor, "the new QEMU lacks a capability that this client has enabled", "qemu");
     }
     this.#subscriptions.beginSession(this.#sessions);
-    if (this.#sessions > 1 && this.#options.onLoss === "hold") {
-      const data = { version: greeting.version.join(".") };
-      this.#spread(ownEvent("QEMU_BACK", this.#options.timeOfDay(), data));
-    }
+    // A reload may have changed `onLoss`: those who were told of the loss wait for this event.
+    if (this.#hasToldLoss) this.#spread(returnEvent(greeting, this.#options.timeOfDay()));
+    this.#hasToldLoss = false;
     for (const monitor of this.#ungreeted.keys()) {
       this.#contain(monitor, () => {
         monitor.greet(greeting);

@@ -86,7 +86,8 @@ const COMMANDS: ReadonlyMap<string, OwnCommand> = new Map<string, OwnCommand>([
         for (const monitor of [...vm.monitors]) {
           // A client may have left since the last turn.
           if (monitor.isControl || monitor.left) continue;
-          yield clientView(monitor, shown, inFlight.get(monitor) ?? 0, age);
+          const subscription = vm.subscription(monitor);
+          yield clientView(monitor, shown, subscription, inFlight.get(monitor) ?? 0, age);
         }
       }
     },

@@ -6,7 +6,7 @@
 
 import type { EventName } from "../policy/event_filter.ts";
 import type { Monitor } from "../session/monitor.ts";
-import type { Event } from "../wire/message.ts";
+import type { Event, Greeting } from "../wire/message.ts";
 import { eventMessage } from "../wire/reply.ts";
 
 /** The prefix of the commands and events of qmpmux's own. */
@@ -33,6 +33,11 @@ export function ownEvent(name: string, timeOfDay: number, data: object): Event {
 export function lossEvent(reason: string, isClosedByQemu: boolean, timeOfDay: number): Event {
   const data = isClosedByQemu ? { reason, "closed-by-qemu": true } : { reason };
   return ownEvent("QEMU_LOST", timeOfDay, data);
+}
+
+/** Returns the event that tells that a QEMU is there again. */
+export function returnEvent({ version }: Greeting, timeOfDay: number): Event {
+  return ownEvent("QEMU_BACK", timeOfDay, { version: version.join(".") });
 }
 
 /** Returns whether a client is to get an event of this name, and its filter names it without wildcards. */

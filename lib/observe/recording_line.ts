@@ -73,7 +73,7 @@ export interface RecordedMessage {
   readonly base64?: string | undefined;
   /** For a reply: the number of its command's line. */
   readonly of?: number | undefined;
-  /** For a reply of a live tap: the text of its command, which has no line of its own. */
+  /** For a reply whose command has no line in the file: the text of the command. */
   readonly command?: string | undefined;
   /** For such a reply: seconds since the command arrived. */
   readonly ago?: number | undefined;

@@ -219,10 +219,11 @@ export class SourceLines {
   }
 
   #reply(heads: Heads, pending: Pending, reply: Reply, id: Id): void {
-    const { texts, isBrief } = this.#deps;
+    const { texts } = this.#deps;
     const { command, bytes, at, sentAt, answeredAt } = pending;
     const out = this.#begin(heads.reply);
-    if (isBrief && command && bytes) {
+    // The command may have no line, or one in an earlier file.
+    if (command && bytes && !this.#isPresent(pending)) {
       putSeconds(out, MEMBERS.ago, this.#now - at);
       out.append(MEMBERS.command);
       texts.commandValue(out, command, bytes);

@@ -8,6 +8,7 @@
 
 import { type Config, readConfig } from "../config/config.ts";
 import { auditProblem } from "./audit_file.ts";
+import { recordProblem } from "./rotated_file.ts";
 import { readTextFile } from "./text_file.ts";
 import { missingNames } from "./users.ts";
 
@@ -20,7 +21,7 @@ const BYTES_LIMIT = 1 << 20;
  * @throws Failure if it cannot be read; ConfigError if it is invalid
  */
 export function readConfigFile(path: string): Config {
-  return readConfig(textOf(path), path, { missingNames, auditProblem });
+  return readConfig(textOf(path), path, { missingNames, auditProblem, recordProblem });
 }
 
 /**

@@ -59,13 +59,7 @@ export class DiskFiles implements RotatedFile {
           `record ${path}: it is a symbolic link to nothing; remove it, or name another file`,
         );
       }
-      if (error instanceof Deno.errors.NotFound) {
-        const directory = directoryOf(path);
-        throw new Failure(
-          78,
-          `record ${path}: the directory ${directory} does not exist; create it first`,
-        );
-      }
+      if (error instanceof Deno.errors.NotFound) throw new Failure(78, noDirectory(path));
       const isDenied = error instanceof Deno.errors.PermissionDenied;
       const { message } = error as Error;
       throw new Failure(isDenied ? 77 : 78, `record ${path} cannot be opened: ${message}`);
@@ -138,10 +132,62 @@ export class DiskFiles implements RotatedFile {
         return whole;
       }
     }
-    throw new Failure(
-      78,
-      `record ${this.path} exists and is not a recording; name another file, or remove it`,
-    );
+    throw new Failure(78, noRecording(this.path));
+  }
+}
+
+/**
+ * Returns why a recording cannot be written to a path.
+ *
+ * @returns `undefined` if it can, if its file could be created, or if that cannot be known
+ */
+export function recordProblem(path: string): string | undefined {
+  try {
+    const found = statOf(path);
+    if (found) return found.isFile ? undefined : noRecording(path);
+    return statOf(directoryOf(path))?.isDirectory ? undefined : noDirectory(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotADirectory) return noDirectory(path);
+    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Tries to create a file beside a recording, as each next file of it is created.
+ *
+ * @returns why this process cannot; `undefined` if it can
+ */
+export function creationProblem(path: string): string | undefined {
+  const directory = directoryOf(path);
+  const trial = `${directory}/.qmpmux-${crypto.randomUUID()}`;
+  try {
+    Deno.openSync(trial, { write: true, createNew: true, mode: MODE }).close();
+    Deno.removeSync(trial);
+    return undefined;
+  } catch (error) {
+    const isDenied = error instanceof Deno.errors.PermissionDenied;
+    const because = isDenied ? "no permission" : (error as Error).message;
+    return `record ${path}: you cannot create files in ${directory}: ${because}; ` +
+      "the user of qmpmux must be able to";
+  }
+}
+
+function noDirectory(path: string): string {
+  return `record ${path}: the directory ${directoryOf(path)} does not exist; create it first`;
+}
+
+function noRecording(path: string): string {
+  return `record ${path} exists and is not a recording; name another file, or remove it`;
+}
+
+/** Returns information about a path, or about the target if it is a link. */
+function statOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 

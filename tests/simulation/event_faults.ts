@@ -14,10 +14,10 @@ const MUX = "hub/mux.ts";
 
 /** The lines of the hub that begin a further session, in their order. */
 const SESSION_GAP = "    this.#subscriptions.beginSession(this.#sessions);\n";
-const SESSION_EVENT = '    if (this.#sessions > 1 && this.#options.onLoss === "hold") {\n' +
-  '      const data = { version: greeting.version.join(".") };\n' +
-  '      this.#spread(ownEvent("QEMU_BACK", this.#options.timeOfDay(), data));\n' +
-  "    }\n";
+const SESSION_EVENT =
+  "    // A reload may have changed `onLoss`: those who were told of the loss wait for this event.\n" +
+  "    if (this.#hasToldLoss) this.#spread(returnEvent(greeting, this.#options.timeOfDay()));\n" +
+  "    this.#hasToldLoss = false;\n";
 
 /** Each of these loses, doubles or misplaces an event, or tells the wrong thing about it. */
 export const EVENT_FAULTS: readonly Fault[] = [

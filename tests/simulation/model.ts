@@ -59,6 +59,8 @@ export class Model {
   #setting: Rules;
   #attached = 0;
   #sessions = 0;
+  /** Whether clients wait for the news that QEMU is back. */
+  #hasToldLoss = false;
   #idleTold = false;
   readonly #qemu: SimulatedQemu;
   /** The connection to QEMU. */
@@ -316,7 +318,8 @@ export class Model {
     if (session === 1) return;
     const reason = "the connection to QEMU was lost; events before the next connection are unknown";
     this.journal.add(undefined, gapLine(reason));
-    if (this.#setting.onLoss !== "hold") return;
+    if (!this.#hasToldLoss) return;
+    this.#hasToldLoss = false;
     this.#spread(`${OWN}QEMU_BACK`, ownLine(`${OWN}QEMU_BACK`, `{"version": "${version}"}`));
   }
 
@@ -345,7 +348,10 @@ export class Model {
     const isClosed = this.#setting.onLoss === "close";
     const name = `${OWN}QEMU_LOST`;
     const text = ownLine(name, `{"reason": "${reason}"}`);
-    if (wasReady && !isClosed) this.#spread(name, text);
+    if (wasReady && !isClosed) {
+      this.#spread(name, text);
+      this.#hasToldLoss = true;
+    }
     for (const seat of this.seats.values()) {
       if (seat.phase === "ungreeted") continue;
       if (isClosed) {
