@@ -6,6 +6,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
+import { Browser, WITHOUT_CHROMIUM } from "../support/browser.ts";
 import { makePlace } from "../support/place.ts";
 import { startQemu } from "../support/qemu.ts";
 import { startLibvirt } from "./libvirt.ts";
@@ -96,6 +97,22 @@ async function shell(uri: string, commands: readonly string[]): Promise<string> 
   return stdout + stderr;
 }
 
+/** Opens the page of a recording in Chromium: it shows QEMU, libvirt's commands and events, and loads nothing. */
+async function checkPage(page: string): Promise<void> {
+  using place = makePlace();
+  const path = join(place.path, "page.html");
+  Deno.writeTextFileSync(path, page);
+  await using browser = await Browser.start();
+  await browser.open(path);
+  assertEquals([browser.problems, browser.requests], [[], [`file://${path}`]]);
+  const text = (id: string): Promise<unknown> =>
+    browser.evaluate(`document.getElementById("${id}").textContent`);
+  assertMatch(String(await text("about")), /^QEMU \d+\.\d+\.\d+ · .* UTC/);
+  assertMatch(String(await text("rows")), /query-migrate-capabilities/);
+  const size = await browser.evaluate("[innerWidth, document.documentElement.scrollWidth].join()");
+  assertEquals(size, "1280,1280");
+}
+
 Deno.test("no record has a secret that libvirt sent", { ignore: without("libvirt") }, async () => {
   await getLibvirt();
   await using host = await startLibvirt({ domain: "secrets.xml" });
@@ -120,6 +137,7 @@ Deno.test("no record has a secret that libvirt sent", { ignore: without("libvirt
 
   const testimony = await qmpmux.testimony();
   checkTestimony(testimony, [...secrets, ...PASSWORDS, GUEST_MEMORY]);
+  if (!WITHOUT_CHROMIUM) await checkPage(testimony.records["show --html"]!);
   // libvirt encrypts it.
   assertEquals(found([PASSPHRASE], { ...testimony.records, passed: testimony.secrets }), []);
 });
