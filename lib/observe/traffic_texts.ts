@@ -83,7 +83,7 @@ class LastText {
 /**
  * Writes the texts of messages: the members of a line that have the text, without braces.
  *
- * Most texts are quoted byte by byte. Decoding them, and joining strings, would take several times as long.
+ * Most texts are quoted byte by byte, and never become strings.
  */
 export class TrafficTexts {
   readonly #options: TextOptions;

@@ -138,7 +138,7 @@ export class Output {
     let length = this.#length;
     out[length++] = QUOTE;
     let at = 0;
-    // Four at a time, which takes half as long: most need no escape.
+    // Four at a time, which takes less time: most need no escape.
     for (; at + 3 < end; at += 4) {
       const first = QUOTED[bytes[at]!]!;
       const second = QUOTED[bytes[at + 1]!]!;
