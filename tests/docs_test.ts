@@ -125,7 +125,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words?: string]
   "npx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
   "bunx jsr add @qmpmux/qmpmux": ["tests/interop/client_runtimes_test.ts", "npmPackage("],
   "pytest examples/python": ["tests/interop/kit_test.ts", "examples/python"],
-  "go test ./examples/go": ["tests/interop/kit_test.ts", "examples/go"],
+  "go test -C examples/go": ["tests/interop/kit_test.ts", "examples/go"],
   "podman run --read-only --network none --cap-drop all --volume /run/vm1:/run/vm": [
     "docs/deployment.md",
     "No container engine was at hand",
