@@ -36,7 +36,12 @@
  * @module
  */
 
-export type { Administered, Administration, HubStatus } from "./hub/administration.ts";
+export type {
+  Administered,
+  AdministeredLeases,
+  Administration,
+  HubStatus,
+} from "./hub/administration.ts";
 export { Mux } from "./hub/mux.ts";
 export type { OpenTap, TapRequest } from "./hub/tap_request.ts";
 export type { MuxOptions, Notices } from "./hub/mux_options.ts";

@@ -329,9 +329,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "hub/request_recorder",
     "hub/tapping",
   ],
-  "hub/administration": ["hub/lease_gate"],
-  "hub/lease_commands": ["hub/administration", "hub/own_command"],
-  "hub/lease_gate": ["hub/request"],
+  "hub/lease_commands": ["hub/administration", "hub/lease_gate", "hub/own_command"],
+  "hub/lease_gate": ["hub/administration", "hub/request"],
   "hub/own_command": [
     "hub/administration",
     "hub/lease_gate",

@@ -10,7 +10,6 @@ import type { ClientEnding } from "../observe/observer.ts";
 import { hasWildcard, matcherOf } from "../policy/glob.ts";
 import { ArgumentError } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
-import { type LeaseGate, NO_LEASES } from "./lease_gate.ts";
 
 /** The state of the hub; times in seconds. */
 export interface HubStatus {
@@ -40,6 +39,14 @@ export interface HubStatus {
   readonly age: number;
 }
 
+/** The leases of a VM as its administrators see them. */
+export interface AdministeredLeases {
+  /** Returns the leases, without keys. */
+  views(): readonly object[];
+  /** Ends the lease with this token; returns whether there was one. */
+  revoke(token: number): boolean;
+}
+
 /** A VM as its administrators see it. */
 export interface Administered {
   /** Its name. */
@@ -49,7 +56,7 @@ export interface Administered {
   /** Returns the state of the session with QEMU, and the number of commands. */
   status(): HubStatus;
   /** Its leases. */
-  readonly leases: LeaseGate;
+  readonly leases: AdministeredLeases;
   /** Counts each client's commands in flight; its other pending commands wait here. */
   inFlight(): ReadonlyMap<Monitor, number>;
   /** Returns a client's subscription to the event log as it is shown; null without one. */
@@ -89,7 +96,7 @@ export function notServed(name: string, reason: string, age: number): Administer
       inFlight: 0,
       age,
     }),
-    leases: NO_LEASES,
+    leases: { views: () => [], revoke: () => false },
     inFlight: () => new Map(),
     subscription: () => null,
     dismiss: () => {},

@@ -10,6 +10,7 @@ import { chosenVms } from "./administration.ts";
 import { ArgumentError, type Arguments } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Lease } from "../sharing/lease.ts";
+import { secondsUntil } from "./lease_gate.ts";
 import type { Hub, OwnCommand } from "./own_command.ts";
 
 /** The seconds of a lease unless others are asked for. */
@@ -92,9 +93,8 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
       const glob = args.takeOptionalString("vm");
       args.end();
       for (const vm of chosenVms(administration, glob)) {
-        const { leases, time } = vm.leases;
         const shown = administration.many || isNamed ? { vm: vm.name } : {};
-        for (const lease of [...leases.all]) yield { ...shown, ...leaseView(lease, time) };
+        for (const view of vm.leases.views()) yield { ...shown, ...view };
       }
     },
   }],
@@ -110,8 +110,7 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
       if (vms.length > 1) {
         throw new ArgumentError("Tokens are numbers of one VM; choose it with 'vm'");
       }
-      const { leases, time } = vms[0]!.leases;
-      if (leases.revoke(token, time) === undefined) {
+      if (!vms[0]!.leases.revoke(token)) {
         throw new ArgumentError(`Lease ${token} not found: it has ended, or never began`);
       }
       return {};
@@ -119,29 +118,9 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
   }],
 ];
 
-/** Returns a lease as others see it; times in seconds. */
-function leaseView(lease: Lease<Monitor>, now: number): object {
-  const { token, owner, scope, holders, since, until, linger, reason } = lease;
-  return {
-    token,
-    client: owner,
-    holders: [...holders].map(({ name }) => name),
-    commands: scope.globs,
-    age: secondsUntil(now, since),
-    expires: secondsUntil(until, now),
-    linger,
-    reason: reason ?? null,
-  };
-}
-
 /** Returns the lease of a client's reply. */
 function granted({ token, until }: Lease<Monitor>, hub: Hub): { token: number; expires: number } {
   return { token, expires: secondsUntil(until, hub.leases.time) };
-}
-
-/** Returns the seconds until a time, to the millisecond; 0 if it is over. */
-function secondsUntil(time: number, now: number): number {
-  return Math.max(0, Math.round((time - now) * 1000) / 1000);
 }
 
 function found(lease: Lease<Monitor> | undefined): Lease<Monitor> {

@@ -10,6 +10,7 @@ import type { Monitor } from "../session/monitor.ts";
 import { type Effects, effectsOf, type LeaseScope } from "../policy/lease_scope.ts";
 import type { Lease, LeaseVerdict } from "../sharing/lease.ts";
 import { Leases } from "../sharing/leases.ts";
+import type { AdministeredLeases } from "./administration.ts";
 import type { Request } from "./request.ts";
 
 /** The clocks and the source of keys of a gate. */
@@ -39,7 +40,7 @@ interface Held {
 }
 
 /** Decides whether requests may be sent, as far as leases are concerned. */
-export class LeaseGate {
+export class LeaseGate implements AdministeredLeases {
   /** The leases of the VM. */
   readonly leases: Leases<Monitor>;
   readonly #options: LeaseGateOptions;
@@ -136,6 +137,16 @@ export class LeaseGate {
     if (this.leases.needsTime) this.leases.lost(this.time);
   }
 
+  /** Returns the leases, without keys. */
+  views(): readonly object[] {
+    return [...this.leases.all].map((lease) => leaseView(lease, this.time));
+  }
+
+  /** Ends the lease with this token; returns whether there was one. */
+  revoke(token: number): boolean {
+    return this.leases.revoke(token, this.time) !== undefined;
+  }
+
   /** Removes a client that has left. */
   left(monitor: Monitor): void {
     this.#heldUp.delete(monitor);
@@ -176,11 +187,25 @@ export class LeaseGate {
   }
 }
 
-/** The leases of a VM that is not served. */
-export const NO_LEASES: LeaseGate = new LeaseGate(
-  { time: () => 0, timeOfDay: () => 0 },
-  { sent: () => [], feed: () => {} },
-);
+/** Returns a lease as others see it; times in seconds. */
+function leaseView(lease: Lease<Monitor>, now: number): object {
+  const { token, owner, scope, holders, since, until, linger, reason } = lease;
+  return {
+    token,
+    client: owner,
+    holders: [...holders].map(({ name }) => name),
+    commands: scope.globs,
+    age: secondsUntil(now, since),
+    expires: secondsUntil(until, now),
+    linger,
+    reason: reason ?? null,
+  };
+}
+
+/** Returns the seconds until a time, to the millisecond; 0 if it is over. */
+export function secondsUntil(time: number, now: number): number {
+  return Math.max(0, Math.round((time - now) * 1000) / 1000);
+}
 
 /** Returns a time of day as text, in UTC. */
 function timeText(seconds: number): string {

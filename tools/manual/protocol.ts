@@ -105,7 +105,7 @@ const FOR_ADMINISTRATORS: readonly OwnCommand[] = [
     what: [
       "Returns a list of the clients: `vm`, if their VM has a name; `name`; `listener`; `peer`, the `pid`, `uid` and `gid` of the " +
       "process, or null if it is unknown; `role`; `dialect`; `mode`; `capabilities`; `filter`, " +
-      "truncated if it is long; `in-flight` (commands sent to QEMU); `waiting` (commands that wait in " +
+      "truncated if it is long; `subscription`, as in `query-self`; `in-flight` (commands sent to QEMU); `waiting` (commands that wait in " +
       "qmpmux); `unread-bytes`; `commands` (the number of commands so far); `last-command`; `age` in seconds.",
     ],
   },
