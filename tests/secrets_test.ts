@@ -49,6 +49,7 @@ const CARRIERS: readonly [name: string, args: string][] = [
   ["set_password", '{"pasword": "hunter2"}'],
   ["expire_password", '{"protocol": "vnc", "time": "hunter2"}'],
   ["change-vnc-password", '{"password": "hunter2"}'],
+  ["blockdev-add", '{"driver": "x", "apikeys": ["hunter2"], "tls-key": "hunter2"}'],
   ["block_passwd", '{"device": "d", "password": "hunter2"}'],
   ["object-add", '{"qom-type": "secret", "id": "s", "data": "hunter2"}'],
   ["object-add", '{"qom_type": "secret", "id": "s", "data": "hunter2"}'],

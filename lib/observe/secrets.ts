@@ -47,7 +47,7 @@ const NAME_CHARS_LIMIT = 64;
  * and the text of a client's own beside a descriptor.
  */
 const SECRET_NAME =
-  /pass(?:w|phrase|code)|secret|token|credential|cookie|private|auth-?key|(?:^|[-_.])keys?$|^opaque$/i;
+  /pass(?:w|phrase|code)|secret|token|credential|cookie|private|auth-?key|(?:^|[-_.]|api)keys?$|^opaque$/i;
 
 /** The arguments that carry a secret in one command. */
 const SECRET_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map([
