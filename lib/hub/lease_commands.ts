@@ -22,12 +22,13 @@ const REASON_LIMIT = 256;
 /** The most characters of a key that is looked for. */
 const KEY_LIMIT = 128;
 
+/** The commands of clients that hold leases, or want to. */
+const FOR_HOLDERS = { administers: false, leases: true, changes: true } as const;
+
 /** The commands, by their names without the prefix. */
 export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
   ["lease-acquire", {
-    administers: false,
-    leases: true,
-    changes: true,
+    ...FOR_HOLDERS,
     begin: (monitor, args, hub, done) => {
       const globs = args.takeOptionalStrings("commands", LEASE_GLOBS_LIMIT + 1) ?? ["*"];
       const ttl = ttlOf(args, monitor, DEFAULT_TTL);
@@ -48,9 +49,7 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
     },
   }],
   ["lease-renew", {
-    administers: false,
-    leases: true,
-    changes: true,
+    ...FOR_HOLDERS,
     run: (monitor, args, hub) => {
       const key = keyOf(args);
       const ttl = ttlOf(args, monitor, DEFAULT_TTL);
@@ -60,9 +59,7 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
     },
   }],
   ["lease-join", {
-    administers: false,
-    leases: true,
-    changes: true,
+    ...FOR_HOLDERS,
     run: (monitor, args, hub) => {
       const key = keyOf(args);
       args.end();
@@ -76,9 +73,7 @@ export const LEASE_COMMANDS: readonly (readonly [string, OwnCommand])[] = [
     },
   }],
   ["lease-release", {
-    administers: false,
-    leases: true,
-    changes: true,
+    ...FOR_HOLDERS,
     run: (monitor, args, hub) => {
       const key = keyOf(args);
       args.end();

@@ -274,7 +274,7 @@ function isNotFound(text: string, name: string): boolean {
 /** A reply that returns nothing. */
 const EMPTY_RETURN = /^\{\s*"return": \{\}/;
 
-/** A reply that returns a boolean, which is no secret whatever its name is. */
+/** A reply that returns a boolean, which reveals nothing whatever its name is. */
 const BOOLEAN_RETURN = /^\{\s*"return": (?:true|false)/;
 
 /** A reply to a line of the human monitor that has printed nothing. */

@@ -13,7 +13,7 @@ const NEGOTIATION: ReadonlySet<string> = new Set([
   "async_msg_disable",
 ]);
 
-/** Returns whether the monitor answers a command itself, so that it is no step of a session. */
+/** Returns whether the monitor answers a command itself, so that a session does not have it as a step. */
 export function isNegotiation(name: string): boolean {
   return NEGOTIATION.has(name);
 }

@@ -53,7 +53,7 @@ function keptCommand(line: string, name: string, args: string | undefined): stri
   return JSON.stringify(JSON.parse(shown.arguments)) === text ? line : `${name} ${shown.arguments}`;
 }
 
-/** Returns the parts of arguments that are no secret; `undefined` if they cannot be read. */
+/** Returns the parts of arguments without the secret ones; `undefined` if they cannot be read. */
 function shownOf(name: string, args: string, isKnown: boolean): Shown | undefined {
   const splitter = new FrameSplitter();
   splitter.load(ENCODER.encode(`{"execute":${JSON.stringify(name)},"arguments":${args}}\n`));
