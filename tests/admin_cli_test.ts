@@ -74,6 +74,7 @@ Deno.test("qmpmux status and clients list the connected clients", async () => {
     mode: "command",
     capabilities: ["oob"],
     filter: null,
+    subscription: null,
     "in-flight": 0,
     waiting: 0,
     "unread-bytes": 0,
