@@ -25,6 +25,12 @@ export type Target = typeof TARGETS[number];
 
 const ROOT = resolve(import.meta.dirname!, "..");
 
+/**
+ * The directory of the bundle, which is removed at the end. It is as deep as the sources in `lib/`, because
+ * `lib/platform/own_files.ts` finds files by the place of its module.
+ */
+const BUNDLE = "dist/bundle";
+
 /** A failure of `deno compile`, with its message. */
 export class NotCompiled extends Error {}
 
@@ -60,6 +66,43 @@ export interface CompileOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/**
+ * Joins the modules that are loaded together, because each module takes time at the start of the program.
+ * Subcommands keep modules of their own. Deno gets esbuild from npm for this.
+ *
+ * @returns the path of the main module, from `root`
+ * @throws NotCompiled if it fails
+ */
+async function bundle(root: string): Promise<string> {
+  await deno(root, Deno.env.toObject(), [
+    "bundle",
+    "--quiet",
+    "--code-splitting",
+    "--outdir",
+    BUNDLE,
+    "main.ts",
+  ]);
+  return `${BUNDLE}/main.js`;
+}
+
+/** Runs Deno; @throws NotCompiled with the reason if it fails */
+async function deno(
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  args: readonly string[],
+): Promise<void> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd,
+    env: { ...env, NO_COLOR: "1" },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new NotCompiled(reason(new TextDecoder().decode(stderr)));
+}
+
 /** The directories with files that the program reads while it runs. */
 const INCLUDED = ["lib/page"];
 
@@ -76,30 +119,22 @@ export async function compile(
     Deno.writeTextFileSync(environment, `QMPMUX_COMMIT=${env.QMPMUX_COMMIT ?? commitOf(root)}\n`);
     // DENORT_BIN is for this machine, but Deno would use it for any other target, too.
     if (target !== undefined && target !== Deno.build.target) delete env.DENORT_BIN;
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "compile",
-        "--quiet",
-        // The task ok:types checks types, with the right Deno; other versions have other types.
-        "--no-check",
-        // Compiled code would be cached in /tmp, where other users can replace it.
-        "--no-code-cache",
-        `--env-file=${environment}`,
-        ...INCLUDED.flatMap((path) => ["--include", path]),
-        ...runFlags(root),
-        ...(target === undefined ? [] : ["--target", target]),
-        ...["--output", output, "main.ts"],
-      ],
-      cwd: root,
-      env: { ...env, NO_COLOR: "1" },
-      clearEnv: true,
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    if (!success) throw new NotCompiled(reason(new TextDecoder().decode(stderr)));
+    await deno(root, env, [
+      "compile",
+      "--quiet",
+      // The task ok:types checks types, with the right Deno; other versions have other types.
+      "--no-check",
+      // Compiled code would be cached in /tmp, where other users can replace it.
+      "--no-code-cache",
+      `--env-file=${environment}`,
+      ...INCLUDED.flatMap((path) => ["--include", path]),
+      ...runFlags(root),
+      ...(target === undefined ? [] : ["--target", target]),
+      ...["--output", output, await bundle(root)],
+    ]);
   } finally {
     Deno.removeSync(environment);
+    rmSync(resolve(root, BUNDLE), { recursive: true, force: true });
   }
   if (target !== undefined && !isFor(output, target)) {
     Deno.removeSync(output);
@@ -120,7 +155,7 @@ async function isOfThisDeno(path: string): Promise<boolean> {
 /** Returns the innermost cause of an error of Deno, or all of it if it names none. */
 function reason(said: string): string {
   const [text = ""] = said.split("\nStack backtrace:");
-  const causes = [...text.matchAll(/^ +\d+: (.*)$/gm)].map(([, cause]) => cause!);
+  const causes = [...text.matchAll(/^ {4}(?:\d+: )?(.*)$/gm)].map(([, cause]) => cause!);
   const told = causes.find((cause) => cause.includes("://")) ?? causes.at(-1);
   return told ?? text.trim();
 }
