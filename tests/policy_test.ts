@@ -588,7 +588,7 @@ Deno.test("readRole() reports every problem of a role, one a line", () => {
   const { message } = assertThrows(() => readRole(form, "f:1"), UsageError);
   const scalar = "expected a text of at most 256 characters, with * and ?, a number, true or false";
   assertEquals(message.split("\n"), [
-    'f:1: role a: unknown key "colour": expected name, rules, events, administers',
+    'f:1: role a: unknown key "colour": expected name, rules, events, administers, lease',
     "f:1: role a: rule 2: invalid value 5: expected a table of key = value pairs",
     'f:1: role a: rule 3: unknown key "x": expected allow, refuse, where, present, absent, only, ' +
     "because",
