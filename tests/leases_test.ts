@@ -12,7 +12,7 @@ import type { Grant } from "../lib/policy/admission.ts";
 import { readCommand } from "../lib/wire/command_reader.ts";
 import { frameOf } from "../lib/wire/frame.ts";
 import type { Command } from "../lib/wire/message.ts";
-import { grant, Stage, type StageClient } from "./support/stage.ts";
+import { grant, options, Stage, type StageClient } from "./support/stage.ts";
 
 /** A stage with a clock, and clients that lease. */
 class Scene {
@@ -271,6 +271,47 @@ Deno.test("commands behind an acquisition wait for it, and run with its lease", 
   assertEquals(scene.sent(), ["stop"]);
   scene.answers();
   assertEquals(b.heard().length, 2);
+});
+
+Deno.test("commands before an acquisition do not wait for it", () => {
+  const scene = new Scene();
+  const [a, b] = [scene.client("a"), scene.client("b")];
+  const others = ["c", "d", "e", "f"].map((name) => scene.client(name));
+  for (const each of others) each.sends("stop");
+  a.sends("cont");
+  a.sends("__org.qmpmux_lease-acquire", { commands: ["x-*"], wait: 1 });
+  a.sends("system_reset");
+  a.sends("__org.qmpmux_lease-acquire", { commands: ["y-*"], wait: 1 });
+  a.sends("system_wakeup");
+  assertEquals(scene.sent(), ["stop", "stop", "stop", "stop"]);
+  for (let i = 0; i < 7; i++) scene.answers();
+  assertEquals(scene.sent(), ["cont", "system_reset", "system_wakeup"]);
+  assertEquals(a.heard().map(({ return: value, error }) => value?.token ?? error?.desc ?? "done"), [
+    "done",
+    1,
+    "done",
+    "This client holds lease 1; release it first",
+    "done",
+  ]);
+  b.acquires({ commands: ["device_*"] });
+});
+
+Deno.test("a reload that takes away the right ends the lease", () => {
+  const scene = new Scene();
+  const role = (lease: unknown): Grant["role"] =>
+    readRole({ name: "r", lease, rules: [{ allow: "*" }] }, "x");
+  const a = scene.client("a", { role: role(["device_*", "block*"]) });
+  a.acquires({ commands: ["device_add"] });
+  const reload = (lease: unknown): void => {
+    a.staged.monitor.adopt(grant({ name: "a", role: role(lease) }));
+    scene.stage.mux.adopt(options());
+  };
+  reload(["device_*"]);
+  assertEquals(a.own("query-leases")[0]!.return.length, 1);
+  reload(["block*"]);
+  assertEquals(a.own("query-leases"), [{ return: [] }]);
+  a.sends("device_add");
+  assertMatch(a.error(), /lease 1 of this client has ended \(forbidden\)/);
 });
 
 Deno.test("with lease-wait a command waits in its client's order, then runs or is refused", () => {

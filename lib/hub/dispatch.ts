@@ -141,6 +141,7 @@ export class Dispatch {
       state: "waiting",
       sentAt: since,
     };
+    this.leases.note(monitor, request);
     if (deadline !== Infinity) this.#timed.add(request);
     if (oob) return this.#overtake(monitor, request);
     if (question !== undefined) this.#cache.add(question, request);

@@ -5,12 +5,11 @@
  */
 
 import { LEASE_GLOBS_LIMIT, LeaseScope } from "../policy/lease_scope.ts";
-import { globCovers } from "../policy/glob_overlap.ts";
 import { chosenVms } from "./administration.ts";
 import { ArgumentError, type Arguments } from "../session/arguments.ts";
 import type { Monitor } from "../session/monitor.ts";
 import type { Lease } from "../sharing/lease.ts";
-import { secondsUntil } from "./lease_gate.ts";
+import { mayLease, secondsUntil } from "./lease_gate.ts";
 import type { Hub, OwnCommand } from "./own_command.ts";
 
 /** The seconds of a lease unless others are asked for. */
@@ -152,7 +151,7 @@ function refuseOnControl({ isControl }: Monitor): void {
 
 /** Checks that a role may lease these commands; @throws ArgumentError */
 function checkRight({ grant: { role } }: Monitor, globs: readonly string[]): void {
-  const beyond = globs.find((glob) => !role.leases.some((each) => globCovers(each, glob)));
+  const beyond = globs.find((glob) => !mayLease(role, glob));
   if (beyond === undefined) return;
   throw new ArgumentError(
     `Role ${role.name} may not lease '${beyond}'; it may lease ${role.leases.join(", ")}`,

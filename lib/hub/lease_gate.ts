@@ -7,7 +7,9 @@
  */
 
 import type { Monitor } from "../session/monitor.ts";
+import { globCovers } from "../policy/glob_overlap.ts";
 import { type Effects, effectsOf, type LeaseScope } from "../policy/lease_scope.ts";
+import type { Role } from "../policy/policy.ts";
 import type { Lease, LeaseVerdict } from "../sharing/lease.ts";
 import { Leases } from "../sharing/leases.ts";
 import type { AdministeredLeases } from "./administration.ts";
@@ -31,12 +33,12 @@ export interface LeaseGateDeps {
   feed(): void;
 }
 
-/** A request that a lease keeps waiting. */
-interface Held {
-  /** The time at which it began to wait. */
-  readonly since: number;
-  /** The name of the client that holds the lease. */
-  readonly owner: string;
+/** The acquisitions of a client. */
+interface Acquisitions {
+  /** The number that it has sent. */
+  sent: number;
+  /** The number of those with a reply. */
+  ended: number;
 }
 
 /** Decides whether requests may be sent, as far as leases are concerned. */
@@ -45,10 +47,12 @@ export class LeaseGate implements AdministeredLeases {
   readonly leases: Leases<Monitor>;
   readonly #options: LeaseGateOptions;
   readonly #deps: LeaseGateDeps;
-  /** The clients whose commands wait for an acquisition, with the number of acquisitions. */
-  readonly #heldUp = new Map<Monitor, number>();
+  readonly #acquisitions = new WeakMap<Monitor, Acquisitions>();
+  /** The number of acquisitions that were sent before a request of the same client. */
+  readonly #before = new WeakMap<Request, number>();
   readonly #effects = new WeakMap<Request, { readonly effects: Effects | undefined }>();
-  readonly #held = new WeakMap<Request, Held>();
+  /** The time since which a lease has kept a request waiting. */
+  readonly #since = new WeakMap<Request, number>();
 
   /** Creates a gate without leases. */
   constructor(options: LeaseGateOptions, deps: LeaseGateDeps) {
@@ -57,8 +61,6 @@ export class LeaseGate implements AdministeredLeases {
     this.leases = new Leases<Monitor>({
       underWay: (scope, holder) => this.#underWay(scope, holder),
       makeKey: () => options.makeKey!(),
-      began: () => {},
-      ended: () => {},
       freed: deps.feed,
     });
   }
@@ -78,30 +80,37 @@ export class LeaseGate implements AdministeredLeases {
     return this.#options.time();
   }
 
-  /** Lets the commands of a client wait until {@linkcode letGo} is called as often. */
-  holdUp(monitor: Monitor): void {
-    this.#heldUp.set(monitor, (this.#heldUp.get(monitor) ?? 0) + 1);
+  /** Notes that a client has sent an acquisition: its later requests wait for the reply. */
+  acquires(monitor: Monitor): void {
+    const acquisitions = this.#acquisitions.get(monitor);
+    if (acquisitions) acquisitions.sent++;
+    else this.#acquisitions.set(monitor, { sent: 1, ended: 0 });
   }
 
-  /** Lets the commands of a client go on. */
-  letGo(monitor: Monitor): void {
-    const left = (this.#heldUp.get(monitor) ?? 0) - 1;
-    if (left > 0) this.#heldUp.set(monitor, left);
-    else this.#heldUp.delete(monitor);
+  /** Notes that an acquisition of a client has its reply. */
+  acquired(monitor: Monitor): void {
+    this.#acquisitions.get(monitor)!.ended++;
     this.#deps.feed();
+  }
+
+  /** Notes a new request of a client. */
+  note(monitor: Monitor, request: Request): void {
+    const acquisitions = this.#acquisitions.get(monitor);
+    if (acquisitions) this.#before.set(request, acquisitions.sent);
   }
 
   /** Returns whether a request may be sent, or refused, now. */
   leave(request: Request): boolean {
     const monitor = request.askers[0]?.monitor;
-    if (monitor === undefined || this.leases.isEmpty && this.#heldUp.size === 0) return true;
-    if (this.#heldUp.has(monitor)) return false;
+    if (monitor === undefined) return true;
+    const before = this.#before.get(request) ?? 0;
+    if (before > 0 && before > this.#acquisitions.get(monitor)!.ended) return false;
+    if (this.leases.isEmpty) return true;
     const verdict = this.#verdict(request, monitor);
     if (verdict?.kind !== "leased") return verdict?.kind !== "wait";
-    const now = this.time;
-    const held = this.#held.get(request) ?? { since: now, owner: verdict.lease.owner };
-    this.#held.set(request, held);
-    return now - held.since >= monitor.grant.limits["lease-wait"];
+    const since = this.#since.get(request) ?? this.time;
+    this.#since.set(request, since);
+    return this.time - since >= monitor.grant.limits["lease-wait"];
   }
 
   /** Returns the text of the error for a request that must not be sent; `undefined` if it may. */
@@ -129,7 +138,9 @@ export class LeaseGate implements AdministeredLeases {
 
   /** Ends the leases of clients whose roles do not allow them any more. */
   review(): void {
-    this.leases.review(({ grant }) => grant.role.leases.length > 0, this.time);
+    const may = ({ grant: { role } }: Monitor, { globs }: LeaseScope): boolean =>
+      globs.every((glob) => mayLease(role, glob));
+    this.leases.review(may, this.time);
   }
 
   /** Ends all leases, because QEMU has disconnected. */
@@ -149,10 +160,8 @@ export class LeaseGate implements AdministeredLeases {
 
   /** Removes a client that has left. */
   left(monitor: Monitor): void {
-    this.#heldUp.delete(monitor);
-    if (!this.leases.isEmpty) {
-      this.leases.left(monitor, monitor.ending === "kicked", this.time);
-    }
+    if (this.leases.isEmpty) return;
+    this.leases.left(monitor, monitor.ending === "kicked", this.time);
   }
 
   #verdict(request: Request, monitor: Monitor): LeaseVerdict<Monitor> | undefined {
@@ -185,6 +194,11 @@ export class LeaseGate implements AdministeredLeases {
     const because = reason === undefined ? "" : `: ${reason}`;
     return `The command ${name} is leased to ${owner} until ${timeText(end)}${because}`;
   }
+}
+
+/** Returns whether clients with a role may lease all commands that a glob matches. */
+export function mayLease({ leases }: Role, glob: string): boolean {
+  return leases.some((each) => globCovers(each, glob));
 }
 
 /** Returns a lease as others see it; times in seconds. */

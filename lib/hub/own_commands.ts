@@ -237,14 +237,14 @@ function run(monitor: Monitor, command: Command, own: OwnCommand, hub: Hub): voi
 /** Starts a command in its turn, and answers when it has finished. */
 function begin(monitor: Monitor, command: Command, start: Start, hub: Hub): void {
   let outcome: (() => unknown) | undefined;
-  hub.leases.holdUp(monitor);
+  hub.leases.acquires(monitor);
   const answer = hub.recorder.recordWhenSent(monitor, command, (slot) => {
     if (outcome) return replyOf(outcome);
     let isLater = false;
     const done = (value: () => unknown): void => {
       outcome = value;
       if (isLater) monitor.fill(slot, answer(slot)!);
-      hub.leases.letGo(monitor);
+      hub.leases.acquired(monitor);
     };
     try {
       start(monitor, new Arguments(command), hub, done);

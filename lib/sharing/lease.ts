@@ -66,10 +66,6 @@ export interface LeaseDeps<Holder> {
   underWay(scope: LeaseScope, holder: Holder): string | undefined;
   /** Returns a new key, which nobody can guess. */
   makeKey(): string;
-  /** Called when a lease has begun. */
-  began(lease: Lease<Holder>): void;
-  /** Called when a lease has ended. */
-  ended(lease: Lease<Holder>, ending: LeaseEnding): void;
   /** Called when commands that waited may go on. */
   freed(): void;
 }

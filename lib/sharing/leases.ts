@@ -196,11 +196,12 @@ export class Leases<Holder> {
   }
 
   /** Ends the leases of holders that may not hold one any more. */
-  review(may: (holder: Holder) => boolean, now: number): void {
+  review(may: (holder: Holder, scope: LeaseScope) => boolean, now: number): void {
     for (const lease of [...this.#active]) {
-      if (![...lease.holders].every(may)) this.#end(lease, "forbidden", now);
+      const { holders, scope } = lease;
+      if (![...holders].every((each) => may(each, scope))) this.#end(lease, "forbidden", now);
     }
-    for (const each of this.#line.filter(({ holder }) => !may(holder))) {
+    for (const each of this.#line.filter(({ holder, scope }) => !may(holder, scope))) {
       this.#giveUp(each, "Leases are not allowed any more");
     }
     this.advance(now);
@@ -259,7 +260,6 @@ export class Leases<Holder> {
       this.#held.delete(holder);
       this.#fences.set(holder, { scope, token, key, ending });
     }
-    this.#deps.ended(lease, ending);
     this.#goOn(now);
   }
 
@@ -335,7 +335,6 @@ export class Leases<Holder> {
     };
     this.#active.add(lease);
     this.#hold(lease, holder);
-    this.#deps.began(lease);
     settle(lease);
   }
 }
