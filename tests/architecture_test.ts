@@ -42,6 +42,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/fault",
     "testing/sent_answer",
   ],
+  "testing/emptiest": ["testing/answer"],
   "testing/fake_kind": [
     "testing/fake_server",
     "testing/fault",

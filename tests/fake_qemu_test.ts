@@ -141,6 +141,20 @@ Deno.test("FakeQemu.fromSchema() returns the emptiest values, and those of the t
   assertEquals(qemu.received[5], { name: "device_del", arguments: { name: "a" }, oob: false });
 });
 
+Deno.test("FakeQemu.fromSchema() answers with an error where a type must contain itself, and goes on", async () => {
+  const schema = [
+    { name: "query-t", "meta-type": "command", "arg-type": "0", "ret-type": "t" },
+    { name: "0", "meta-type": "object", members: [] },
+    { name: "t", "meta-type": "object", members: [{ name: "a", type: "t" }] },
+  ];
+  await using qemu = await FakeQemu.fromSchema(schema);
+  await using qmp = await connect(qemu.address);
+  for (let time = 0; time < 2; time++) {
+    const { desc } = await assertRejects(() => qmp.execute("query-t"), QmpError);
+    assertEquals(desc, 'The schema has no value for query-t: type "t" must contain itself');
+  }
+});
+
 Deno.test("FakeQemu.fromSchema() refuses what QEMU cannot reply", async () => {
   const wrong: [replies: Replies, message: string][] = [
     [{ "query-statsu": {} }, 'the schema has no command "query-statsu"'],

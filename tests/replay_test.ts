@@ -236,6 +236,16 @@ Deno.test("replay refuses a file that it cannot play, with the line", async () =
     "line 8: the recording has no text of this command of 2000000 bytes: longer ones than 1 MiB are left out; " +
       "choose other clients or commands with qmpmux show --json",
   );
+  const variants = [{ case: "x", type: "w" }];
+  const self = { name: "w", "meta-type": "object", members: [{ name: "k", type: "e" }] };
+  const schema = [...SCHEMA, { name: "e", "meta-type": "enum", values: ["x"] }];
+  assertEquals(
+    await refused(JSON.stringify([...schema, { ...self, tag: "k", variants }], undefined, 1)),
+    `line ${
+      JSON.stringify(schema, undefined, 1).split("\n").length + 1
+    }: the schema is not whole: ` +
+      'object "w" is a variant of itself; save the reply of query-qmp-schema again',
+  );
   const several = `${text}${text.split("\n")[1]!.replace("{", '{"vm":"a",')}\n` +
     `${text.split("\n")[1]!.replace("{", '{"vm":"b",')}\n`;
   assertEquals(

@@ -310,3 +310,54 @@ Deno.test("emptiestValue() leaves out what would contain itself, and refuses wha
   const endless = made(again, { ...or, members: [{ type: "t" }] }, INT);
   assertThrows(() => emptiestValue("t", endless), SchemaError, 'type "t" must contain itself');
 });
+
+Deno.test("emptiestValue() refuses a value that is too deep or too long", () => {
+  const member = (name: string, at: number): object => ({ name, type: `t${at + 1}` });
+  const chain = (length: number, ...names: readonly string[]): Introspection => {
+    const types = Array.from({ length }, (_, at) => {
+      const members = names.map((name) => member(name, at));
+      return { name: `t${at}`, "meta-type": "object", members };
+    });
+    return made(...types, { ...INT, name: `t${length}` });
+  };
+  const deep = "nested deeper than 1000 types";
+  assertThrows(() => emptiestValue("t0", chain(5000, "a")), SchemaError, deep);
+  assertEquals(emptiestValue("t0", chain(2, "a", "b")), { a: { a: 0, b: 0 }, b: { a: 0, b: 0 } });
+  const long = "more than 100000 characters";
+  assertThrows(() => emptiestValue("t0", chain(20, "a", "b")), SchemaError, long);
+  const alternates = Array.from({ length: 60 }, (_, at) => {
+    const members = [member("", at), { type: at === 59 ? "t60" : "u" }];
+    return { name: `t${at}`, "meta-type": "alternate", members };
+  });
+  const again = { name: "u", "meta-type": "alternate", members: [{ type: "t0" }, { type: "t1" }] };
+  const self = { name: "t60", "meta-type": "object", members: [{ name: "a", type: "t60" }] };
+  assertThrows(() => emptiestValue("t0", made(...alternates, again, self)), SchemaError);
+});
+
+/** A union whose tag selects a variant of another name. */
+function union(name: string, variant: string): object {
+  const members = [{ name: "k", type: "words" }];
+  const variants = [{ case: "start", type: variant }];
+  return { name, "meta-type": "object", members, tag: "k", variants };
+}
+
+Deno.test("a schema whose object is a variant of itself is refused, also by way of another", () => {
+  const message = 'object "a" is a variant of itself';
+  assertThrows(() => made(union("a", "a"), WORDS), SchemaError, message);
+  assertThrows(() => made(union("a", "b"), union("b", "a"), WORDS), SchemaError, message);
+});
+
+Deno.test("variants of variants are checked and made, 3,000 of them, and those of unknown kinds", () => {
+  const unions = Array.from({ length: 3000 }, (_, at) => union(`u${at}`, `u${at + 1}`));
+  const end = { name: "u3000", "meta-type": "object", members: [{ name: "n", type: "int" }] };
+  const schema = made(...unions, end, INT, WORDS);
+  assertEquals(emptiestValue("u0", schema), { k: "start", n: 0 });
+  const check = new ArgumentCheck(schema, [11, 1]);
+  assertEquals(check.problem(frameOf('{"k":"start","n":1}').bytes, "u0"), undefined);
+  assertEquals(check.problem(frameOf('{"k":"start"}').bytes, "u0"), "Parameter 'n' is missing");
+  const unknown = made(union("u", "t"), WORDS, { name: "t", "meta-type": "tuple" });
+  assertEquals(emptiestValue("u", unknown), { k: "start" });
+  const free = new ArgumentCheck(unknown, [12, 0]);
+  assertEquals(free.problem(frameOf('{"k":"start","x":1}').bytes, "u"), undefined);
+  assertEquals(free.problem(frameOf('{"x":1}').bytes, "t"), undefined);
+});

@@ -459,7 +459,7 @@ const REFUSED: readonly (readonly [rows: unknown, message: string])[] = [
       objectRow("u", { t: "e" }, { tag: "t", variants: [{ case: "a", type: "u" }] }),
       commandRow("x", "u"),
     ],
-    "an alternate or a union contains itself",
+    'object "u" is a variant of itself',
   ],
   // Each of these unions has all other words of the enum as a variant.
   [

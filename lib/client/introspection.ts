@@ -94,7 +94,8 @@ const KINDS = ["command", "event", "builtin", "enum", "array", "alternate", "obj
  * A type of an unknown kind, which a newer QEMU may have, is kept as such.
  *
  * @param value the value that `query-qmp-schema` returns
- * @throws SchemaError if it is not a schema, if a type is missing in it, or if it has no commands
+ * @throws SchemaError if it is not a schema, if a type is missing in it, if an object is a variant of itself, or if
+ *   it has no commands
  */
 export function readIntrospection(value: unknown): Introspection {
   if (!Array.isArray(value)) {
@@ -114,6 +115,7 @@ export function readIntrospection(value: unknown): Introspection {
   }
   const schema = { commands, events, types };
   checkReferences(schema);
+  checkVariants(types);
   if (commands.size === 0) throw new SchemaError("it has no commands");
   return schema;
 }
@@ -213,6 +215,34 @@ function checkReferences({ commands, events, types }: Introspection): void {
     for (const member of type.members) check(where, member.type);
     for (const variant of type.variants.values()) check(where, variant, true);
   }
+}
+
+/** Checks that no object is a variant of itself, or of one of its variants: it would have no end. */
+function checkVariants(types: ReadonlyMap<string, SchemaType>): void {
+  const checked = new Set<string>();
+  for (const first of types.keys()) {
+    /** An object, a variant of it, and so on; each with its variants that are left. */
+    const path = new Map([[first, variantsOf(first, types)]]);
+    const names = [first];
+    for (let name = names.at(-1); name !== undefined; name = names.at(-1)) {
+      const variant = path.get(name)!.pop();
+      if (variant === undefined) {
+        checked.add(name);
+        path.delete(name);
+        names.pop();
+      } else if (path.has(variant)) {
+        throw new SchemaError(`object ${quoted(variant)} is a variant of itself`);
+      } else if (!checked.has(variant)) {
+        path.set(variant, variantsOf(variant, types));
+        names.push(variant);
+      }
+    }
+  }
+}
+
+function variantsOf(name: string, types: ReadonlyMap<string, SchemaType>): string[] {
+  const type = types.get(name)!;
+  return type.kind === "object" ? [...type.variants.values()] : [];
 }
 
 /** An entry of a schema, or a part of one: an object of JSON with a label for messages. */

@@ -85,7 +85,7 @@ export class ArgumentCheck {
    * @param type the name of the type of the arguments
    */
   problem(bytes: Uint8Array, type: string): string | undefined {
-    return this.#object(bytes, this.#type(type) as SchemaObject, undefined);
+    return this.#object(bytes, this.#type(type), undefined);
   }
 
   /**
@@ -107,7 +107,8 @@ export class ArgumentCheck {
   }
 
   /** Checks an object: first the members of its type, then that it has no others. */
-  #object(bytes: Uint8Array, type: SchemaObject, place: Place | undefined): string | undefined {
+  #object(bytes: Uint8Array, type: SchemaType, place: Place | undefined): string | undefined {
+    if (type.kind !== "object") return undefined;
     const members = new Map<string, Uint8Array>();
     const cursor = new Cursor(bytes);
     for (let more = cursor.enter(); more; more = cursor.next()) {
@@ -115,9 +116,9 @@ export class ArgumentCheck {
       members.set(key, cursor.bytes);
       cursor.skip();
     }
-    const taken: string[] = [];
+    const taken = new Set<string>();
     const wrong = this.#members(members, type, place, taken);
-    if (wrong !== undefined || taken.length === members.size) return wrong;
+    if (wrong !== undefined || taken.size === members.size) return wrong;
     const key = firstUnexpected(bytes, taken)!;
     return `Parameter '${pathOf({ outer: place, key, owner: type })}' is unexpected`;
   }
@@ -131,21 +132,36 @@ export class ArgumentCheck {
     members: ReadonlyMap<string, Uint8Array>,
     type: SchemaObject,
     outer: Place | undefined,
-    taken: string[],
+    taken: Set<string>,
   ): string | undefined {
-    for (const { name, type: inner, isOptional } of type.members) {
-      const place = { outer, key: name, owner: type };
-      const bytes = members.get(name);
-      if (bytes === undefined && isOptional) continue;
-      if (bytes === undefined) return `Parameter '${pathOf(place)}' is missing`;
-      taken.push(name);
-      const wrong = this.#value(bytes, inner, place);
-      if (wrong !== undefined) return wrong;
+    for (let owner: SchemaType | undefined = type; owner !== undefined;) {
+      if (owner.kind !== "object") {
+        // A kind of type that is not known may have any members.
+        for (const name of members.keys()) taken.add(name);
+        return undefined;
+      }
+      for (const { name, type: inner, isOptional } of owner.members) {
+        const place: Place = { outer, key: name, owner };
+        const bytes = members.get(name);
+        if (bytes === undefined && isOptional) continue;
+        if (bytes === undefined) return `Parameter '${pathOf(place)}' is missing`;
+        taken.add(name);
+        const wrong = this.#value(bytes, inner, place);
+        if (wrong !== undefined) return wrong;
+      }
+      owner = this.#variantOf(owner, members);
     }
-    const tag = type.tag === undefined ? undefined : members.get(type.tag);
-    const variant = tag && type.variants.get(new Cursor(tag).scalar);
-    if (variant === undefined) return undefined;
-    return this.#members(members, this.#type(variant) as SchemaObject, outer, taken);
+    return undefined;
+  }
+
+  /** Returns the variant that the tag of a union selects, if there is one. */
+  #variantOf(
+    { tag, variants }: SchemaObject,
+    members: ReadonlyMap<string, Uint8Array>,
+  ): SchemaType | undefined {
+    const value = tag === undefined ? undefined : members.get(tag);
+    const name = value && variants.get(new Cursor(value).scalar);
+    return name === undefined ? undefined : this.#type(name);
   }
 
   #value(bytes: Uint8Array, typeName: string, place: Place): string | undefined {

@@ -8,7 +8,7 @@ import { type Introspection, readIntrospection, SchemaError } from "../client/in
 import type { Command, Greeting, Reply } from "../wire/message.ts";
 import { errorReply, returnReply } from "../wire/reply.ts";
 import { valueReply } from "./answer.ts";
-import { emptiestValue } from "./emptiest.ts";
+import { emptiestReply } from "./emptiest.ts";
 import { PlayError, type PlaySchema } from "./play.ts";
 import { respelt } from "./respelt.ts";
 import { SchemaCheck } from "./schema_check.ts";
@@ -65,12 +65,7 @@ export class RecordedSchema {
       case "query-version":
         return returnReply(respelt(JSON.stringify(versionIn(this.#greeting))));
     }
-    try {
-      return valueReply(emptiestValue(commands.get(name)!.return, this.#schema));
-    } catch (error) {
-      if (!(error instanceof SchemaError)) throw error;
-      return errorReply("GenericError", `The schema has no value for ${name}: ${error.message}`);
-    }
+    return emptiestReply(name, this.#schema);
   }
 }
 

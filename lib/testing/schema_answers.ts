@@ -14,7 +14,7 @@ import { frameOf } from "../wire/frame.ts";
 import { argumentsText, type Command, type Reply } from "../wire/message.ts";
 import { errorReply } from "../wire/reply.ts";
 import { type Answer, type Answerer, plainAnswer, valueReply } from "./answer.ts";
-import { emptiestValue } from "./emptiest.ts";
+import { emptiestReply } from "./emptiest.ts";
 import type { QemuVersion } from "./qemu_version.ts";
 import type { SchemaCheck } from "./schema_check.ts";
 
@@ -99,14 +99,13 @@ export class SchemaAnswers implements Answerer {
     }
   }
 
-  /** Returns the reply with the value that is known, or with the emptiest one. */
+  /** Returns the reply with the value that is known, or with the emptiest one; an error if the type has none. */
   #known(name: string): Reply {
     const known = this.#replies.get(name);
     if (known !== undefined) return known;
-    const value = this.#values.has(name)
-      ? this.#values.get(name)
-      : emptiestValue(this.#schema.commands.get(name)!.return, this.#schema);
-    const reply = valueReply(value);
+    const reply = this.#values.has(name)
+      ? valueReply(this.#values.get(name))
+      : emptiestReply(name, this.#schema);
     this.#replies.set(name, reply);
     return reply;
   }
