@@ -85,7 +85,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/replay",
   ],
   "testing/recorded_match": ["testing/play", "testing/same"],
-  "testing/recording_play": ["testing/negotiation", "testing/play", "testing/recorded_id"],
+  "testing/recording_play": [
+    "testing/negotiation",
+    "testing/play",
+    "testing/recorded_id",
+    "testing/recorded_message",
+  ],
   "testing/recorded_schema": [
     "testing/answer",
     "testing/emptiest",

@@ -4,7 +4,9 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
+import { PlayError } from "../lib/testing/play.ts";
+import { recordingPlay } from "../lib/testing/recording_play.ts";
 import { prettied } from "../lib/wire/qemu_json.ts";
 import { TestClient, undated } from "./support/client.ts";
 import { MadeRecording } from "./support/made_recording.ts";
@@ -252,6 +254,51 @@ Deno.test("replay refuses a file that it cannot play, with the line", async () =
     await refused(several),
     "line 18: the recording is of several VMs, such as a and b; choose one by --vm NAME or the option vm",
   );
+});
+
+Deno.test("recordingPlay() refuses damaged texts, with the line", () => {
+  const { text } = made();
+  const [reply, event] = ['{\\"return\\": {}}', '\\"event\\": \\"STOP\\"'];
+  const damaged: readonly (readonly [from: string | RegExp, to: string, message: string])[] = [
+    [reply, '{\\"return\\": {\\"oops}', "line 4: its text is not a reply"],
+    [reply, '{\\"return\\": {,,,}}', "line 4: its text is not a reply"],
+    [reply, `${reply}${reply}`, "line 4: its text is not a reply"],
+    [reply, '{\\"return\\": {}, \\"error\\": {}}', "line 4: its text is not a reply"],
+    [reply, '{\\"error\\": {}}', "line 4: its text is not a reply"],
+    [event, `${event}, \\"data\\": {oops}`, "its text is not an event"],
+    [/("execute[^}]*stop[^}]*\})/g, '$1{\\"execute\\":\\"cont\\"}', "its text is not a command"],
+    [
+      /"greeting":"[^\n]*"/g,
+      '"greeting":"{\\"QMP\\": {}}"',
+      "line 1: the greeting has no version",
+    ],
+    [/"of":8/g, '"of":3', '"of" names line 3, which has its reply in line 4; record again'],
+  ];
+  for (const [from, to, message] of damaged) {
+    const other = text.replaceAll(from, to);
+    assertNotEquals(other, text, message);
+    const choice = { as: "clients", vm: undefined } as const;
+    assertThrows(() => recordingPlay(other, choice), PlayError, message);
+  }
+});
+
+Deno.test("recordingPlay() takes the numbers that QEMU prints and JSON does not have", () => {
+  const recording = made();
+  const reply = '"return": {"a": -nan, "b": [inf], "c": "nan"}';
+  recording.exchange({ client: "mux/1", t: 3, name: "query-migrate", reply });
+  const { sessions } = recordingPlay(recording.text, { as: "clients", vm: undefined });
+  const last = sessions[0]!.steps.at(-1)!;
+  assert(last.kind === "reply");
+  assertEquals(new TextDecoder().decode(last.of.reply!().bytes), `{${reply}}\r\n`);
+});
+
+Deno.test("recordingPlay() gives a client of the other dialect QEMU's greeting", () => {
+  const recording = new MadeRecording();
+  recording.connect("old/1", 0, { mode: "negotiation", listener: "old", dialect: "rfc2010" });
+  const text = '{"QMP": {"capabilities": ["async messages"]}}';
+  recording.add({ t: 0, side: "client", client: "old/1", dir: "<", kind: "greeting", text });
+  const { sessions } = recordingPlay(recording.text, { as: "clients", vm: undefined });
+  assertEquals(sessions[0]!.greeting.version, [7, 2, 22]);
 });
 
 Deno.test("replay checks its flags", async () => {

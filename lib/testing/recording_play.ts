@@ -7,7 +7,7 @@
 import type { DialectName } from "../policy/admission.ts";
 import type { RecordedMessage, RecordingHeader } from "../observe/recording_line.ts";
 import { readHeader, readRecordingLine } from "../observe/recording_reader.ts";
-import { type Greeting, type Message, readMessage, type Reply } from "../wire/message.ts";
+import type { Greeting, Reply } from "../wire/message.ts";
 import { returned } from "../wire/reply.ts";
 import { isNegotiation } from "./negotiation.ts";
 import {
@@ -20,6 +20,7 @@ import {
   type RecordedCommand,
 } from "./play.ts";
 import { withoutRecordedId } from "./recorded_id.ts";
+import { hasVersion, isObject, wholeMessage } from "./recorded_message.ts";
 
 /** The side of a recording that is played. */
 export interface RecordingChoice {
@@ -87,6 +88,8 @@ class RecordingPlay {
   /** The present session of each client, and of QEMU. */
   readonly #open = new Map<string, OpenSession>();
   readonly #named = new Map<number, Named>();
+  /** The line of the reply to each of these. */
+  readonly #replies = new Map<number, number>();
   #schema: PlaySchema | undefined;
 
   constructor(header: RecordingHeader, choice: RecordingChoice) {
@@ -112,7 +115,8 @@ class RecordingPlay {
     const session = this.#sessionOf(number, line);
     switch (line.kind) {
       case "greeting":
-        session.greeting = greetingIn(bytesOf(line, number), number);
+        // That of the other dialect has no version, and is made of QEMU's.
+        if (session.dialect === "qmp") session.greeting = greetingIn(bytesOf(line, number), number);
         return;
       case "command":
         return this.#command(number, line, session);
@@ -122,8 +126,8 @@ class RecordingPlay {
       case "reply":
         return this.#reply(number, line);
       case "event": {
-        const event = messageIn(bytesOf(line, number));
-        if (event?.kind !== "event") throw notA(number, "event");
+        const event = wholeMessage(bytesOf(line, number));
+        if (event?.kind !== "event") throw notA(number, "an event");
         session.steps.push({ kind: "event", at: line.t, event });
         return;
       }
@@ -167,8 +171,8 @@ class RecordingPlay {
 
   #command(number: number, line: RecordedMessage, session: OpenSession): void {
     const bytes = bytesOf(line, number);
-    const command = commandIn(bytes);
-    if (command === undefined) throw notA(number, "command");
+    const command = isObject(bytes) ? commandIn(bytes) : undefined;
+    if (command === undefined) throw notA(number, "a command");
     const recorded: RecordedCommand = { line: number, command, at: line.t, reply: undefined };
     this.#named.set(number, { session, command: recorded });
     if (isNegotiation(command.name)) return;
@@ -186,6 +190,14 @@ class RecordingPlay {
         `"of" names line ${of}, which is not an earlier command; record again`,
       );
     }
+    const earlier = this.#replies.get(of);
+    if (earlier !== undefined) {
+      throw new PlayError(
+        number,
+        `"of" names line ${of}, which has its reply in line ${earlier}; record again`,
+      );
+    }
+    this.#replies.set(of, number);
     if (named === "other") return;
     const { session, command } = named;
     const reply = replyIn(bytesOf(line, number), command, number);
@@ -253,24 +265,23 @@ function bytesOf({ text, base64, kind, length }: RecordedMessage, number: number
   );
 }
 
-function messageIn(bytes: Uint8Array): Message | undefined {
-  return readMessage(bytes);
-}
-
 function greetingIn(bytes: Uint8Array, number: number): Greeting {
-  const greeting = messageIn(bytes);
-  if (greeting?.kind !== "greeting") throw notA(number, "greeting");
+  const greeting = wholeMessage(bytes);
+  if (greeting?.kind !== "greeting") throw notA(number, "a greeting");
+  if (!hasVersion(greeting)) {
+    throw new PlayError(number, "the greeting has no version; record again");
+  }
   return greeting;
 }
 
 function replyIn(bytes: Uint8Array, { command }: RecordedCommand, number: number): Reply {
-  const reply = messageIn(withoutRecordedId(bytes, command.id));
-  if (reply?.kind !== "return" && reply?.kind !== "error") throw notA(number, "reply");
+  const reply = wholeMessage(withoutRecordedId(bytes, command.id));
+  if (reply?.kind !== "return" && reply?.kind !== "error") throw notA(number, "a reply");
   return reply;
 }
 
 function notA(number: number, what: string): PlayError {
-  return new PlayError(number, `its text is not a ${what} of QMP; record again`);
+  return new PlayError(number, `its text is not ${what} of QMP; record again`);
 }
 
 /** The errors of a monitor to a command before the negotiation. */
