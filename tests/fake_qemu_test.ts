@@ -159,6 +159,10 @@ Deno.test("FakeQemu.fromSchema() refuses what QEMU cannot reply", async () => {
   const wrong: [replies: Replies, message: string][] = [
     [{ "query-statsu": {} }, 'the schema has no command "query-statsu"'],
     [{ "query-status": { running: true } }, "Parameter 'return.status' is missing"],
+    [
+      { stop: undefined as unknown as object },
+      "the reply to stop is not a value of JSON: return {}",
+    ],
     [{ "query-status": [] }, "Invalid parameter type for 'return', expected: object"],
   ];
   for (const [replies, message] of wrong) {
@@ -166,6 +170,7 @@ Deno.test("FakeQemu.fromSchema() refuses what QEMU cannot reply", async () => {
   }
   await assertRejects(() => FakeQemu.fromSchema({}), SchemaError);
   await assertRejects(() => ofSchema({ version: "eleven" }), TypeError, "invalid version");
+  await assertRejects(() => ofSchema({ listen: "tcp:x" }), TypeError, "tcp:x");
   await assertRejects(() => ofSchema({ faults: ["x"] }), SyntaxError, "invalid fault");
   const faults = ["stop: event STOPPED"];
   await assertRejects(
@@ -187,6 +192,29 @@ Deno.test("FakeQemu.close() throws what a function of the replies has thrown", a
   assertEquals(await talk.ask('{"execute": "stop"}'), undefined);
   await assertRejects(() => qemu.close(), RangeError, "a mistake in a test");
   await qemu.close();
+});
+
+Deno.test("FakeQemu.close() names the command whose function has returned nothing", async () => {
+  const qemu = await ofSchema({ replies: { stop: () => {} } });
+  const talk = await Talk.ready(qemu);
+  assertEquals(await talk.ask('{"execute": "stop"}'), undefined);
+  await assertRejects(() => qemu.close(), TypeError, "the reply to stop is not a value of JSON");
+});
+
+Deno.test("FakeQemu.close() does not wait for a function that has not returned", async () => {
+  const called = Promise.withResolvers<void>();
+  const later = Promise.withResolvers<object>();
+  const stop = (): Promise<object> => {
+    called.resolve();
+    return later.promise;
+  };
+  const qemu = await ofSchema({ replies: { stop } });
+  const talk = await Talk.ready(qemu);
+  const asked = talk.ask('{"execute": "stop"}');
+  await called.promise;
+  await qemu.close();
+  assertEquals(await asked, undefined);
+  later.reject(new RangeError("a mistake in a test, too late"));
 });
 
 Deno.test("FakeQemu.fromSchema() quits as QEMU does", async () => {

@@ -68,7 +68,7 @@ export class Answering implements FakeService {
     this.#current?.sendEvent(name, event);
   }
 
-  /** Gives up the commands that are delayed; resolves when no command runs. */
+  /** Gives up the commands that are delayed, or whose answers have not come; resolves when no command runs. */
   async finish(): Promise<void> {
     this.#stop.abort();
     await this.#lane;
@@ -106,11 +106,29 @@ export class Answering implements FakeService {
     const { command, connection, abandon } = pending;
     // QEMU drops the waiting commands of a client that has left.
     if (connection.isClosed) return abandon();
-    const plain = await this.#options.answerer.answer(command);
+    const { signal } = this.#stop;
+    const plain = await unlessAborted(this.#options.answerer.answer(command), signal);
+    if (plain === undefined) return abandon();
     const answer = withFaults(plain, this.#options.faults.next(command.name));
-    if (answer.delay > 0) await passed(answer.delay, this.#stop.signal);
-    if (this.#stop.signal.aborted) return abandon();
+    if (answer.delay > 0) await passed(answer.delay, signal);
+    if (signal.aborted) return abandon();
     await sendAnswer(pending, answer, this.#host);
+  }
+}
+
+/** Waits for a value; returns `undefined` at a signal, if that comes first. */
+async function unlessAborted<T>(
+  value: T | Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const stop = (): void => resolve(undefined);
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  try {
+    return await Promise.race([value, promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 

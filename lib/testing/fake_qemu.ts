@@ -200,9 +200,10 @@ export class FakeQemu implements AsyncDisposable {
   }
 
   /**
-   * Ends it: closes its connections and its socket. A command that is delayed gets no reply.
+   * Ends it: closes its connections and its socket. A command that is delayed, or whose function of `replies` has not
+   * returned, gets no reply.
    *
-   * @throws what a function of `replies` has thrown
+   * @throws what a function of `replies` has thrown before
    */
   async close(): Promise<void> {
     await this.#server.close();

@@ -8,6 +8,7 @@ import type { ByteStreams } from "../client/byte_streams.ts";
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { listenSocket, type ServerSocket, temporaryAddress } from "../platform/server_socket.ts";
 import { type Address, addressText, parseAddress } from "../policy/address.ts";
+import { UsageError } from "../policy/usage_error.ts";
 import { memoryPair } from "./memory_socket.ts";
 
 /** The part of a fake QEMU behind its sockets. */
@@ -50,7 +51,7 @@ export class FakeServer {
       const place = temporaryAddress();
       this.#remove = place.remove;
       address = place.address;
-    } else address = parseAddress(text);
+    } else address = addressIn(text);
     await this.#listenAt(address);
   }
 
@@ -143,5 +144,14 @@ export class FakeServer {
       .catch((error) => this.fail(error))
       .finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
+  }
+}
+
+function addressIn(text: string): Address {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new TypeError(error.message, { cause: error });
   }
 }

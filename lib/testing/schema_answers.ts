@@ -21,7 +21,7 @@ import type { SchemaCheck } from "./schema_check.ts";
 /**
  * A function that returns the value of a reply, from the arguments of the command.
  *
- * If it throws a `QmpError`, that is the reply.
+ * It may return a promise. If it throws a `QmpError`, that is the reply. A command that returns nothing returns `{}`.
  */
 // deno-lint-ignore no-explicit-any -- The schema has checked the arguments, as types would.
 export type ReplyFunction = (args: Readonly<Record<string, any>>) => unknown;
@@ -50,8 +50,8 @@ export class SchemaAnswers implements Answerer {
    * @param source the schema itself, as `query-qmp-schema` returns it
    * @param replies the values that the test gives; `query-qmp-schema`, `query-commands` and
    *   `query-version` have values without it
-   * @throws TypeError if there is a value for a command that the schema does not have, or if it is not of the
-   *   type that the command returns
+   * @throws TypeError if there is a value for a command that the schema does not have, or if it is `undefined`
+   *   or not of the type that the command returns
    */
   constructor(
     schema: Introspection,
@@ -112,7 +112,13 @@ export class SchemaAnswers implements Answerer {
 
   /** Returns the reply with a value that the test gives. */
   #given(name: string, value: unknown): Reply {
-    const problem = this.#check.returnProblem(name, frameOf(stringifyExact(value)).bytes);
+    const text = stringifyExact(value) as string | undefined;
+    if (text === undefined) {
+      throw new TypeError(
+        `the reply to ${name} is not a value of JSON: return {} for an empty one`,
+      );
+    }
+    const problem = this.#check.returnProblem(name, frameOf(text).bytes);
     if (problem === undefined) return valueReply(value);
     throw new TypeError(`the reply to ${name} is not of the type that it returns: ${problem}`);
   }
