@@ -77,6 +77,8 @@ export class Player {
   readonly #stage: Stage;
   readonly #items: readonly Item[];
   readonly #cues: readonly Cue[];
+  /** By step, the index of the step that an event there follows; -1 for the negotiation. */
+  readonly #before: readonly number[];
   /** The first item, and the first command, that are not done. */
   #first = 0;
   #next = 0;
@@ -87,6 +89,8 @@ export class Player {
   #cancel: (() => void) | undefined;
   #isOver = false;
   #isPumping = false;
+  /** Whether something may have become due since the steps were last looked at. */
+  #hasChanged = false;
 
   /** Creates a player at the beginning of a session. */
   constructor(session: PlaySession, options: PlayerOptions, stage: Stage) {
@@ -100,6 +104,12 @@ export class Player {
       return { step, index, cue, isDone: false, doneAt: undefined };
     });
     this.#cues = [...cues.values()];
+    let change = -1;
+    this.#before = this.#items.map(({ cue }, index) => {
+      const before = options.isLenient ? change : index - 1;
+      if (cue !== undefined && !cue.isQuery) change = index;
+      return before;
+    });
   }
 
   /** Begins: the client has finished its negotiation. */
@@ -217,6 +227,7 @@ export class Player {
 
   /** Runs all steps that are due, in their order. */
   #pump(): void {
+    this.#hasChanged = true;
     // Sending a reply may bring the next command at once; the loop below then finds it.
     if (this.#isPumping || this.#isOver || this.#start === undefined) return;
     this.#isPumping = true;
@@ -226,8 +237,9 @@ export class Player {
     this.#isPumping = false;
   }
 
-  /** Runs the first step that is due; returns whether there was one. */
+  /** Runs the steps that are due, up to one that may make others due; returns whether there was such a one. */
   #step(): boolean {
+    this.#hasChanged = false;
     const { isLenient, clock } = this.#options;
     const now = clock.now();
     let soonest = Infinity;
@@ -238,7 +250,8 @@ export class Player {
       if (due === "never") this.#do(item, undefined);
       else if (due <= now) {
         this.#do(item, now);
-        return true;
+        // An event makes no other step due, unless a command comes in answer to it.
+        if (item.step.kind !== "event" || this.#hasChanged) return true;
       } else {
         soonest = Math.min(soonest, due);
         // In order, all that follows a command that has not come waits for it.
@@ -276,9 +289,8 @@ export class Player {
 
   /** Returns the step that an event follows, and its time; `undefined` if that has not happened. */
   #anchorOf(index: number): { readonly at: number; readonly doneAt: number } | undefined {
-    for (let at = index - 1; at >= 0; at--) {
-      const { step, cue, doneAt, isDone } = this.#items[at]!;
-      if (this.#options.isLenient && (cue === undefined || cue.isQuery)) continue;
+    for (let at = this.#before[index]!; at >= 0; at = this.#before[at]!) {
+      const { step, doneAt, isDone } = this.#items[at]!;
       if (isDone && doneAt === undefined) continue;
       return isDone ? { at: step.at, doneAt: doneAt! } : undefined;
     }
