@@ -185,6 +185,20 @@ Deno.test("faults spoil the recorded answers, and close() does not wait for late
   );
 });
 
+Deno.test("a recorded end of QEMU follows a delayed reply", async () => {
+  const recording = new MadeRecording();
+  recording.exchange({ client: "mux/1", t: 1, name: "quit", reply: '"return": {"a": 1}' });
+  recording.event(2, "SHUTDOWN", undefined, ["mux/1"]);
+  recording.disconnect("mux/1", 3, "qemu");
+  await playing(recording, { faults: ["quit: delay 20ms"] }, async (qemu) => {
+    await withClient(qemu, async (qmp) => {
+      const ended = qmp.waitFor("SHUTDOWN");
+      assertEquals(await qmp.execute("quit"), { a: 1 });
+      await ended;
+    });
+  });
+});
+
 Deno.test("fromRecording() refuses a file that it cannot play, and wrong options", async () => {
   using place = makePlace();
   const path = `${place.path}/file`;

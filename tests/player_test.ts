@@ -15,7 +15,7 @@ class Scene {
   readonly lines: string[] = [];
   readonly player: Player;
   #now = 0;
-  #timer: { readonly at: number; readonly run: () => void } | undefined;
+  readonly #timers = new Set<{ readonly at: number; readonly run: () => void }>();
   /** The number of times that the player has looked at the clock. */
   looks = 0;
 
@@ -30,10 +30,9 @@ class Scene {
         return this.#now;
       },
       after: (seconds: number, run: () => void) => {
-        const timer = this.#timer = { at: this.#now + seconds, run };
-        return () => {
-          if (this.#timer === timer) this.#timer = undefined;
-        };
+        const timer = { at: this.#now + seconds, run };
+        this.#timers.add(timer);
+        return () => void this.#timers.delete(timer);
       },
     };
     this.player = new Player(sessions[0]!, { isLenient, speed, mark, clock }, {
@@ -48,13 +47,13 @@ class Scene {
   }
 
   /** Sends a command; returns what has come since the last one. */
-  send(name: string, args?: object): string[] {
+  send(name: string, args?: object, delay = 0): string[] {
     const execute = name.startsWith("oob:") ? "exec-oob" : "execute";
     const text = JSON.stringify({ [execute]: name.replace("oob:", ""), arguments: args });
     const command = commandIn(new TextEncoder().encode(text))!;
     const unexpected = this.player.take(command, ({ bytes }) => {
       this.#note(new TextDecoder().decode(bytes).trimEnd());
-    });
+    }, delay);
     if (unexpected) {
       const near = unexpected.nearest && ` [${unexpected.nearest.line}]`;
       this.#note(`${unexpected.reason}${near ?? ""}`);
@@ -64,11 +63,13 @@ class Scene {
 
   /** Moves the clock; returns what has come. */
   passTo(seconds: number): string[] {
-    while (this.#timer !== undefined && this.#timer.at <= seconds) {
-      const { at, run } = this.#timer;
-      this.#timer = undefined;
-      this.#now = at;
-      run();
+    for (;;) {
+      const [timer] = [...this.#timers].filter(({ at }) => at <= seconds)
+        .sort((one, other) => one.at - other.at);
+      if (timer === undefined) break;
+      this.#timers.delete(timer);
+      this.#now = timer.at;
+      timer.run();
     }
     this.#now = seconds;
     return this.take();
@@ -239,6 +240,46 @@ Deno.test("Player closes the connection where QEMU did", () => {
   recording.disconnect("mux/1", 1.6, "qemu");
   const scene = new Scene(recording);
   assertEquals(scene.send("quit"), ['{"return": 0}', "closed"]);
+});
+
+Deno.test("events and the close follow a delayed reply", () => {
+  const recording = recorded("query-status", "STOP", "cont", "RESUME", "quit", "SHUTDOWN");
+  recording.disconnect("mux/1", 9, "qemu");
+  for (const isLenient of [false, true]) {
+    const scene = new Scene(recording, { isLenient });
+    const early = isLenient ? ["STOP"] : [];
+    assertEquals(scene.send("query-status", {}, 1), early);
+    assertEquals(scene.send("cont", {}, 4), []);
+    assertEquals(scene.send("quit"), []);
+    // Replies are in the order of their commands.
+    assertEquals(scene.passTo(3), ['1 {"return": 0}', ...(isLenient ? [] : ["1 STOP"])]);
+    assertEquals(scene.passTo(4), [
+      ...['4 {"return": 2}', "4 RESUME", '4 {"return": 4}', "4 SHUTDOWN", "4 closed"],
+    ]);
+  }
+});
+
+Deno.test("a delayed reply holds up no command out of band, but the close", () => {
+  const recording = recorded("query-status", { name: "query-yank", oob: true }, "quit");
+  recording.disconnect("mux/1", 9, "qemu");
+  const scene = new Scene(recording);
+  assertEquals(scene.send("query-status", {}, 2), []);
+  assertEquals(scene.send("oob:query-yank"), ['{"return": 1}']);
+  assertEquals(scene.passTo(2), ['2 {"return": 0}']);
+  // These replies are not the next step.
+  assertEquals(scene.send("query-status", {}, 3), []);
+  assertEquals(scene.send("oob:query-yank", {}, 6), []);
+  assertEquals(scene.send("quit"), []);
+  assertEquals(scene.passTo(5), ['5 {"return": 0}', '5 {"return": 2}']);
+  assertEquals(scene.passTo(8), ['8 {"return": 1}', "8 closed"]);
+});
+
+Deno.test("a delayed reply comes later at any speed, in the order of the commands", () => {
+  const scene = new Scene(recorded("query-status", "query-name", "STOP"), { speed: 1 });
+  scene.player.begin();
+  assertEquals(scene.send("query-name", {}, 3), []);
+  assertEquals(scene.send("query-status"), []);
+  assertEquals(scene.passTo(9), ['3.5 {"return": 1}', '3.5 {"return": 0}', "4 STOP"]);
 });
 
 Deno.test("Player answers with an error where the recording has no reply", () => {

@@ -58,13 +58,23 @@ interface Item {
   doneAt: number | undefined;
 }
 
+/** A command that gets a reply. */
+interface Owed {
+  /** Whether it comes out of band. */
+  readonly oob: boolean;
+  /** The index of its reply among the steps; infinite if the reply is not a step. */
+  replyIndex: number;
+}
+
 /** A recorded command with its state. */
-interface Cue {
+interface Cue extends Owed {
   readonly recorded: RecordedCommand;
   readonly index: number;
   readonly isQuery: boolean;
   state: "waiting" | "taken" | "passed";
   takenAt: number;
+  /** The delay of its reply by a fault, in seconds. */
+  delay: number;
   /** Sends the reply. */
   send: ((reply: Reply) => void) | undefined;
   isAnswered: boolean;
@@ -87,6 +97,10 @@ export class Player {
   /** The time at which the negotiation ended, on the clock. */
   #start: number | undefined;
   #cancel: (() => void) | undefined;
+  /** The commands that have come and are not answered, in their order. */
+  readonly #owed = new Set<Owed>();
+  /** Cancel the replies that are late. */
+  readonly #late = new Set<() => void>();
   #isOver = false;
   #isPumping = false;
   /** Whether something may have become due since the steps were last looked at. */
@@ -101,6 +115,7 @@ export class Player {
     this.#items = session.steps.map((step, index) => {
       if (step.kind === "command") cues.set(step.of, cueOf(step.of, index));
       const cue = "of" in step ? cues.get(step.of) : undefined;
+      if (step.kind === "reply" && cue !== undefined) cue.replyIndex = index;
       return { step, index, cue, isDone: false, doneAt: undefined };
     });
     this.#cues = [...cues.values()];
@@ -123,21 +138,42 @@ export class Player {
   end(): void {
     this.#isOver = true;
     this.#cancel?.();
+    for (const cancel of this.#late) cancel();
   }
 
   /**
    * Takes a command.
    *
    * @param send sends the reply, later or at once
+   * @param delay a further delay of the reply, in seconds; what follows it in the recording waits as well
    * @returns the reason if the session does not have the command here; then `send` is not called
    */
-  take(command: Command, send: (reply: Reply) => void): Unexpected | undefined {
+  take(command: Command, send: (reply: Reply) => void, delay = 0): Unexpected | undefined {
     this.begin();
     const cue = this.#options.isLenient ? this.#anywhere(command) : this.#inOrder(command);
     if (cue === undefined) return this.#unexpected(command);
-    if (cue.state !== "waiting") send(replyOf(cue.recorded));
-    else this.#took(cue, send);
+    if (cue.state !== "waiting") this.answer(command, () => send(replyOf(cue.recorded)), delay);
+    else this.#took(cue, send, delay);
     return undefined;
+  }
+
+  /**
+   * Answers a command by something else than its recorded reply.
+   *
+   * @param send sends the reply
+   * @param delay the delay of the reply, in seconds
+   */
+  answer({ oob }: Command, send: () => void, delay: number): void {
+    if (delay === 0) return send();
+    const owed: Owed = { oob, replyIndex: Infinity };
+    this.#owed.add(owed);
+    const cancel = this.#options.clock.after(delay, () => {
+      this.#late.delete(cancel);
+      this.#owed.delete(owed);
+      send();
+      this.#pump();
+    });
+    this.#late.add(cancel);
   }
 
   #is(cue: Cue, command: Command): boolean {
@@ -156,7 +192,7 @@ export class Player {
         continue;
       }
       if (isIt) return cue;
-      if (!cue.isQuery && cue.recorded.command.oob === command.oob) break;
+      if (!cue.isQuery && cue.oob === command.oob) break;
     }
     for (let at = this.#next - 1; repeated === undefined && this.#cues[at]?.isQuery; at--) {
       if (this.#is(this.#cues[at]!, command)) repeated = this.#cues[at];
@@ -174,18 +210,20 @@ export class Player {
     return last;
   }
 
-  #took(cue: Cue, send: (reply: Reply) => void): void {
+  #took(cue: Cue, send: (reply: Reply) => void, delay: number): void {
     cue.state = "taken";
     cue.takenAt = this.#options.clock.now();
+    cue.delay = delay;
     cue.send = send;
     this.#stage.came(cue.recorded);
     this.#furthest = Math.max(this.#furthest, cue.index);
     const { isLenient } = this.#options;
-    const { oob } = cue.recorded.command;
+    const { oob } = cue;
+    this.#owed.add(cue);
     for (let at = this.#next; !isLenient && !cue.isQuery && at < this.#cues.length; at++) {
       const earlier = this.#cues[at]!;
       if (earlier === cue) break;
-      if (earlier.state === "waiting" && earlier.recorded.command.oob === oob) {
+      if (earlier.state === "waiting" && earlier.oob === oob) {
         earlier.state = "passed";
       }
     }
@@ -221,6 +259,7 @@ export class Player {
 
   #answer(cue: Cue): void {
     cue.isAnswered = true;
+    this.#owed.delete(cue);
     cue.send?.(replyOf(cue.recorded));
     cue.send = undefined;
   }
@@ -255,7 +294,8 @@ export class Player {
       } else {
         soonest = Math.min(soonest, due);
         // In order, all that follows a command that has not come waits for it.
-        if (!isLenient && due === Infinity && at > this.#furthest) break;
+        const isTaken = item.cue?.state === "taken";
+        if (!isLenient && due === Infinity && at > this.#furthest && !isTaken) break;
       }
     }
     if (soonest < Infinity && !this.#isOver) {
@@ -275,9 +315,11 @@ export class Player {
         return cue!.state === "taken" ? cue!.takenAt : Infinity;
       case "reply":
         if (cue!.isAnswered) return "never";
-        if (cue!.state !== "taken") return Infinity;
-        return cue!.takenAt + this.#scaled(step.at - cue!.recorded.at);
+        if (cue!.state !== "taken" || this.#isBehind(cue!)) return Infinity;
+        return cue!.takenAt + this.#scaled(step.at - cue!.recorded.at) + cue!.delay;
       default: {
+        const isClose = step.kind === "close";
+        for (const { replyIndex } of this.#owed) if (isClose || replyIndex < index) return Infinity;
         const anchor = this.#anchorOf(index);
         if (anchor === undefined) return Infinity;
         // A client that is ahead of the recording has passed the time, not the place.
@@ -285,6 +327,15 @@ export class Player {
         return anchor.doneAt + this.#scaled(step.at - anchor.at);
       }
     }
+  }
+
+  /** Returns whether a command came in band behind another that is not answered. */
+  #isBehind(cue: Cue): boolean {
+    for (const owed of this.#owed) {
+      if (owed === cue || cue.oob) return false;
+      if (!owed.oob) return true;
+    }
+    return false;
   }
 
   /** Returns the step that an event follows, and its time; `undefined` if that has not happened. */
@@ -321,9 +372,12 @@ function cueOf(recorded: RecordedCommand, index: number): Cue {
   return {
     recorded,
     index,
+    oob: recorded.command.oob,
+    replyIndex: Infinity,
     isQuery: isQuery(recorded.command.name),
     state: "waiting",
     takenAt: 0,
+    delay: 0,
     send: undefined,
     isAnswered: false,
   };

@@ -11,13 +11,13 @@ import { errorReply } from "../wire/reply.ts";
 import { eventOf, plainAnswer, withFaults } from "./answer.ts";
 import type { FakeHost } from "./fake_kind.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
-import { type Fault, FaultPlan } from "./fault.ts";
+import { type Fault, type FaultAction, FaultPlan } from "./fault.ts";
 import { isQuery, type Play, type PlaySession, type RecordedCommand } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
 import { commandText } from "./recorded_match.ts";
 import type { RecordedSchema } from "./recorded_schema.ts";
 import type { SchemaCheck } from "./schema_check.ts";
-import { LateAnswers } from "./sent_answer.ts";
+import { SentAnswers } from "./sent_answer.ts";
 
 /** Settings of a replay. */
 export interface ReplayOptions extends Omit<PlayerOptions, "mark" | "clock"> {
@@ -41,7 +41,7 @@ export interface ServeOptions {
 interface Playing {
   readonly player: Player;
   readonly number: number;
-  readonly late: LateAnswers;
+  readonly sent: SentAnswers;
 }
 
 /** The QEMU of a play. */
@@ -103,18 +103,18 @@ export class Replay {
     });
     const { clock } = this.#options;
     const restart = host?.restart ?? (async (): Promise<void> => await this.closeConnections());
-    const late = new LateAnswers({
+    const sent = new SentAnswers({
       emit: (event) =>
         connection.sendEvent(new EventName(event.name), eventOf(event, clock.timeOfDay())),
       restart,
       end: restart,
-    }, (seconds, run) => clock.after(seconds, run));
+    });
     const connection: FakeConnection = new FakeConnection(
       socket,
       number,
       (pending) => {
         host?.received(pending.command);
-        this.#run(pending, { player, number, late });
+        this.#run(pending, { player, number, sent });
       },
       { dialect: session.dialect, ready: () => player.begin() },
     );
@@ -124,7 +124,7 @@ export class Replay {
     } finally {
       player.end();
       this.#open.delete(connection);
-      await late.end();
+      await sent.end();
     }
   }
 
@@ -176,14 +176,20 @@ export class Replay {
     const { command } = pending;
     const actions = this.#faults.next(command.name);
     const reply = actions.length === 0 ? pending.reply : (reply: Reply): void => {
-      playing.late.send(pending, withFaults(plainAnswer(reply), actions));
+      playing.sent.send(pending, withFaults(plainAnswer(reply), actions));
     };
-    this.#answer(command, reply, playing);
+    this.#answer(command, reply, delayOf(actions), playing);
   }
 
-  #answer(command: Command, reply: (reply: Reply) => void, { player, number }: Playing): void {
-    const unexpected = player.take(command, reply);
+  #answer(
+    command: Command,
+    send: (reply: Reply) => void,
+    delay: number,
+    { player, number }: Playing,
+  ): void {
+    const unexpected = player.take(command, send, delay);
     if (unexpected === undefined) return;
+    const reply = (reply: Reply): void => player.answer(command, () => send(reply), delay);
     // A recorded reply is the truth; the schema speaks of commands that were not recorded.
     const other = this.#schema?.reply(command, this.#options.isLenient || !this.#hasRecorded);
     if (other !== undefined) return reply(other);
@@ -195,4 +201,9 @@ export class Replay {
       : `the nearest recorded command is ${commandText(nearest.command)} (line ${nearest.line})`;
     this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
   }
+}
+
+/** Returns the time by which faults delay a reply, in seconds. */
+function delayOf(actions: readonly FaultAction[]): number {
+  return actions.reduce((sum, action) => action.kind === "delay" ? sum + action.ms / 1000 : sum, 0);
 }

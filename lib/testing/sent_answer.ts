@@ -47,43 +47,25 @@ export async function sendAnswer(
   if (end.kind === "quit") await qemu.end();
 }
 
-/** The answers on one connection, some of which are delayed. */
-export class LateAnswers {
+/** The answers on one connection that are being sent. */
+export class SentAnswers {
   readonly #qemu: FaultyQemu;
-  readonly #after: (seconds: number, run: () => void) => () => void;
   readonly #sending = new Set<Promise<void>>();
-  /** Cancel what is delayed. */
-  readonly #timers = new Set<() => void>();
 
-  /**
-   * Creates a connection without any answer yet.
-   *
-   * @param after calls back once after seconds; returns a function that cancels it
-   */
-  constructor(qemu: FaultyQemu, after: (seconds: number, run: () => void) => () => void) {
+  /** Creates a connection without any answer yet. */
+  constructor(qemu: FaultyQemu) {
     this.#qemu = qemu;
-    this.#after = after;
   }
 
-  /** Sends an answer after its delay. */
+  /** Sends an answer whose delay is over. */
   send(pending: PendingCommand, answer: Answer): void {
-    if (answer.delay === 0) return this.#send(pending, answer);
-    const cancel = this.#after(answer.delay / 1000, () => {
-      this.#timers.delete(cancel);
-      this.#send(pending, answer);
-    });
-    this.#timers.add(cancel);
-  }
-
-  /** Gives up what is delayed; resolves when the others are sent. */
-  async end(): Promise<void> {
-    for (const cancel of this.#timers) cancel();
-    await Promise.all(this.#sending);
-  }
-
-  #send(pending: PendingCommand, answer: Answer): void {
     const sending: Promise<void> = sendAnswer(pending, answer, this.#qemu)
       .finally(() => this.#sending.delete(sending));
     this.#sending.add(sending);
+  }
+
+  /** Resolves when all answers are sent. */
+  async end(): Promise<void> {
+    await Promise.all(this.#sending);
   }
 }
