@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import { connect, ConnectionLost, type Qmp, QmpError } from "../lib/client/mod.ts";
 import { FakeQemu, PlayError, type RecordingOptions } from "../lib/testing/mod.ts";
+import { Lines } from "./support/lines.ts";
 import { MadeRecording } from "./support/made_recording.ts";
 import { makePlace } from "./support/place.ts";
 import { recordedSchema } from "./support/schemas.ts";
@@ -197,6 +198,28 @@ Deno.test("a recorded end of QEMU follows a delayed reply", async () => {
       await ended;
     });
   });
+});
+
+Deno.test("a fault that ends the connection comes after all that is queued, before all that follows", async () => {
+  const recording = new MadeRecording();
+  recording.exchange({ client: "mux/1", t: 1, name: "stop", reply: '"return": {"a": 1}' });
+  recording.exchange({ client: "mux/1", t: 2, name: "cont" });
+  recording.event(3, "RESUME", undefined, ["mux/1"]);
+  for (const fault of ["cut after 0 bytes", "drop", "restart"]) {
+    const faults = ["cont: event X before", `cont: ${fault}`];
+    await playing(recording, { faults }, async (qemu) => {
+      const { readable, writable } = qemu.open();
+      const heard = new Lines(readable);
+      const writer = writable.getWriter();
+      const commands = ["qmp_capabilities", "stop", "cont"].map((execute) => ({ execute }));
+      await writer.write(
+        new TextEncoder().encode(commands.map((each) => JSON.stringify(each)).join("")),
+      );
+      const [, hello, stopped, event, ...rest] = await heard.rest();
+      assertEquals([hello, stopped, rest], ['{"return": {}}', '{"return": {"a": 1}}', []]);
+      assertMatch(event!, /"event": "X"/);
+    });
+  }
 });
 
 Deno.test("fromRecording() refuses a file that it cannot play, and wrong options", async () => {

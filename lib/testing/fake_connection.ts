@@ -163,16 +163,21 @@ export class FakeConnection {
     });
   }
 
-  /** Closes the connection after some bytes more. */
+  /** Sends only some bytes more than what is queued; {@linkcode finish} then closes the connection. */
   cutAfter(bytes: number): void {
     this.#left = bytes;
-    if (bytes === 0) this.close();
+  }
+
+  /** Sends what is queued, and nothing more. */
+  async flush(): Promise<void> {
+    this.#left = 0;
+    // Closing the socket ends a write that the client does not read, but not in Deno 2.6.
+    await Promise.race([this.#written, this.#closed.promise]);
   }
 
   /** Sends what is queued, then closes the connection. */
   async finish(): Promise<void> {
-    // Closing the socket ends a write that the client does not read, but not in Deno 2.6.
-    await Promise.race([this.#written, this.#closed.promise]);
+    await this.flush();
     this.close();
   }
 

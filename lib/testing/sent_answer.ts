@@ -31,6 +31,7 @@ export async function sendAnswer(
       return await connection.finish();
     case "restart":
       abandon();
+      await connection.flush();
       return await qemu.restart();
     case "silent":
       abandon();
