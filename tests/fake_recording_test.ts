@@ -100,6 +100,18 @@ Deno.test("verify() names commands that were not recorded, and recorded ones tha
   });
 });
 
+Deno.test("a command that another recorded client has sent is named with that client", async () => {
+  await playing(made(), {}, async (qemu) => {
+    await withClient(qemu, async (qmp) => {
+      const message = "The command cont is recorded in another session";
+      await assertRejects(() => qmp.execute("cont"), QmpError, message);
+    });
+    assertEquals(qemu.mismatches, [
+      "client 1: cont: The command cont is recorded in another session; ops/2 has it (line 19)",
+    ]);
+  });
+});
+
 Deno.test("verify() notices that no client has connected", async () => {
   await playing(made(), {}, (qemu) => {
     assertThrows(() => qemu.verify(), Error, "No client has connected");

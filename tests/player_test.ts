@@ -163,6 +163,16 @@ Deno.test("Player names the nearest recorded command", () => {
   assertEquals(scene.send("balloon"), ["The command balloon is not in the recording"]);
 });
 
+Deno.test("Player names the lane of a command that is recorded in the other one", () => {
+  const scene = new Scene(recorded({ name: "query-yank", oob: true }, "query-status"));
+  assertEquals(scene.send("query-yank"), [
+    "The command query-yank is recorded only out of band [5]",
+  ]);
+  assertEquals(scene.send("oob:query-status"), [
+    "The command query-status is recorded only in band [9]",
+  ]);
+});
+
 Deno.test("a lenient Player answers by command and arguments, in sequence", () => {
   const recording = recorded("query-status", "stop", "STOP", "query-status", "cont", "RESUME");
   const scene = new Scene(recording, { isLenient: true });

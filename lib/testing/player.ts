@@ -10,7 +10,7 @@
 import type { Command, Event, Reply } from "../wire/message.ts";
 import { errorReply } from "../wire/reply.ts";
 import { isQuery, type PlaySession, type PlayStep, type RecordedCommand } from "./play.ts";
-import { commandText, isRecorded, nearestRecorded } from "./recorded_match.ts";
+import { commandText, isRecorded, mismatchOf, nearestRecorded } from "./recorded_match.ts";
 
 /** The client, as the player sees it. */
 export interface Stage {
@@ -45,6 +45,8 @@ export interface Unexpected {
   readonly reason: string;
   /** The nearest recorded command, if one is near. */
   readonly nearest: RecordedCommand | undefined;
+  /** Whether the session has this very command at another place. */
+  readonly isHere: boolean;
 }
 
 /** A step with its state. */
@@ -244,17 +246,16 @@ export class Player {
       return {
         reason: `The command ${name} is not due: in the recording ${before}`,
         nearest: later.recorded,
+        isHere: true,
       };
     }
-    const isNamed = this.#cues.some(({ recorded }) => recorded.command.name === name);
-    const again = this.#cues.some((cue) => this.#is(cue, command));
-    const problem = again
-      ? "is not in the recording again"
-      : isNamed
-      ? "is not in the recording with these arguments"
-      : "is not in the recording";
     const nearest = shown(waiting) ?? shown(this.#cues);
-    return { reason: `The command ${name} ${problem}`, nearest };
+    if (this.#cues.some((cue) => this.#is(cue, command))) {
+      return { reason: `The command ${name} is not in the recording again`, nearest, isHere: true };
+    }
+    const all = this.#cues.map(({ recorded }) => recorded);
+    const problem = mismatchOf(command, all, this.#options.mark);
+    return { reason: `The command ${name} ${problem}`, nearest, isHere: false };
   }
 
   #answer(cue: Cue): void {

@@ -31,6 +31,21 @@ export function isRecorded(
   return isSame(parseExact(expected), parseExact(found), mark);
 }
 
+/** Returns the difference of a command from all recorded ones, as the end of a sentence about it. */
+export function mismatchOf(
+  given: Command,
+  recorded: readonly RecordedCommand[],
+  mark: string | undefined,
+): string {
+  const beside = { ...given, oob: !given.oob };
+  if (recorded.some((each) => isRecorded(each, beside, mark))) {
+    return `is recorded only ${given.oob ? "in band" : "out of band"}`;
+  }
+  return recorded.some(({ command }) => command.name === given.name)
+    ? "is not in the recording with these arguments"
+    : "is not in the recording";
+}
+
 /**
  * Finds the recorded command that is nearest to another: of the same name with the most arguments in
  * common, or of the most similar name.

@@ -14,7 +14,7 @@ import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { type Fault, type FaultAction, FaultPlan } from "./fault.ts";
 import { isQuery, type Play, type PlaySession, type RecordedCommand } from "./play.ts";
 import { Player, type PlayerOptions } from "./player.ts";
-import { commandText } from "./recorded_match.ts";
+import { commandText, isRecorded } from "./recorded_match.ts";
 import type { RecordedSchema } from "./recorded_schema.ts";
 import type { SchemaCheck } from "./schema_check.ts";
 import { SentAnswers } from "./sent_answer.ts";
@@ -39,6 +39,7 @@ export interface ServeOptions {
 
 /** One connection. */
 interface Playing {
+  readonly session: PlaySession;
   readonly player: Player;
   readonly number: number;
   readonly sent: SentAnswers;
@@ -114,7 +115,7 @@ export class Replay {
       number,
       (pending) => {
         host?.received(pending.command);
-        this.#run(pending, { player, number, sent });
+        this.#run(pending, { session, player, number, sent });
       },
       { dialect: session.dialect, ready: () => player.begin() },
     );
@@ -172,6 +173,19 @@ export class Replay {
     return chosen[Math.min(count, chosen.length - 1)]!;
   }
 
+  /** Returns the texts about a command that another session has; `undefined` if none has it. */
+  #elsewhere(command: Command, own: PlaySession): { reason: string; near: string } | undefined {
+    for (const { name, steps } of this.#play.sessions) {
+      if (steps === own.steps) continue;
+      for (const step of steps) {
+        if (step.kind !== "command" || !isRecorded(step.of, command, this.#play.mark)) continue;
+        const reason = `The command ${command.name} is recorded in another session`;
+        return { reason, near: `${name} has it (line ${step.of.line})` };
+      }
+    }
+    return undefined;
+  }
+
   #run(pending: PendingCommand, playing: Playing): void {
     const { command } = pending;
     const actions = this.#faults.next(command.name);
@@ -185,7 +199,7 @@ export class Replay {
     command: Command,
     send: (reply: Reply) => void,
     delay: number,
-    { player, number }: Playing,
+    { player, number, session }: Playing,
   ): void {
     const unexpected = player.take(command, send, delay);
     if (unexpected === undefined) return;
@@ -194,13 +208,17 @@ export class Replay {
     const other = this.#schema?.reply(command, this.#options.isLenient || !this.#hasRecorded);
     if (other !== undefined) return reply(other);
     this.unexpected++;
-    const { reason, nearest } = unexpected;
+    const { reason, near } = (unexpected.isHere ? undefined : this.#elsewhere(command, session)) ??
+      { reason: unexpected.reason, near: nearText(unexpected.nearest) };
     reply(errorReply("GenericError", reason));
-    const near = nearest === undefined
-      ? "no recorded command is near"
-      : `the nearest recorded command is ${commandText(nearest.command)} (line ${nearest.line})`;
     this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
   }
+}
+
+function nearText(nearest: RecordedCommand | undefined): string {
+  return nearest === undefined
+    ? "no recorded command is near"
+    : `the nearest recorded command is ${commandText(nearest.command)} (line ${nearest.line})`;
 }
 
 /** Returns the time by which faults delay a reply, in seconds. */
