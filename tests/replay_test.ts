@@ -254,6 +254,16 @@ Deno.test("replay refuses a file that it cannot play, with the line", async () =
     await refused(several),
     "line 18: the recording is of several VMs, such as a and b; choose one by --vm NAME or the option vm",
   );
+  for (const [file, vms] of [[text, "vm1"], [several.replace('"vm1"', "null"), "a, b"]] as const) {
+    assertEquals(
+      await refused(file, "--vm", "c"),
+      `the recording has no VM c; choose one of its VMs: ${vms}`,
+    );
+  }
+  assertEquals(
+    await refused("[]", "--vm", "c"),
+    "it is not a recording of qmpmux, so that a VM cannot be chosen; leave out --vm or the option vm",
+  );
 });
 
 Deno.test("recordingPlay() refuses damaged texts, with the line", () => {

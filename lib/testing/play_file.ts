@@ -28,6 +28,10 @@ export async function readPlay(text: string, choice: RecordingChoice): Promise<P
     const { recordingPlay } = await import("./recording_play.ts");
     return recordingPlay(text, choice);
   }
+  if (choice.vm !== undefined) {
+    const problem = "it is not a recording of qmpmux, so that a VM cannot be chosen";
+    throw new PlayError(0, `${problem}; leave out --vm or the option vm`);
+  }
   // Several replies without their commands are refused there.
   if (/^\{\s*"(execute|id|arguments)"\s*:/.test(head) || /^\{\s*"return"[^]*\n\}\s+\{/.test(text)) {
     const { repliesPlay } = await import("./replies_play.ts");

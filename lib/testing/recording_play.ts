@@ -84,6 +84,8 @@ class RecordingPlay {
   readonly #mark: string | undefined;
   #greeting: Greeting | undefined;
   #vm: string | undefined;
+  /** The VMs of a recording of several. */
+  readonly #vms = new Set<string>();
   readonly #sessions: OpenSession[] = [];
   /** The present session of each client, and of QEMU. */
   readonly #open = new Map<string, OpenSession>();
@@ -95,7 +97,8 @@ class RecordingPlay {
   constructor(header: RecordingHeader, choice: RecordingChoice) {
     this.#choice = choice;
     this.#mark = header.removed;
-    const { greeting } = header;
+    const { greeting, vm } = header;
+    if (vm !== undefined) this.#vms.add(vm);
     if (greeting !== undefined) {
       this.#greeting = greetingIn(new TextEncoder().encode(`${greeting}\r\n`), 1);
     }
@@ -139,6 +142,7 @@ class RecordingPlay {
 
   #isOfVm(number: number, { vm }: RecordedMessage): boolean {
     if (vm === undefined) return true;
+    this.#vms.add(vm);
     const { vm: chosen } = this.#choice;
     if (chosen !== undefined) return vm === chosen;
     this.#vm ??= vm;
@@ -220,6 +224,11 @@ class RecordingPlay {
 
   /** Returns what was read; @throws PlayError if something is missing */
   play(): Play {
+    const { vm } = this.#choice;
+    if (vm !== undefined && this.#vms.size > 0 && !this.#vms.has(vm)) {
+      const known = [...this.#vms].join(", ");
+      throw new PlayError(0, `the recording has no VM ${vm}; choose one of its VMs: ${known}`);
+    }
     const sessions = this.#sessions.map((session): PlaySession => {
       const { line, ...rest } = session;
       const greeting = session.greeting ?? this.#greeting;
