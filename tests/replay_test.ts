@@ -92,6 +92,13 @@ Deno.test("replay gives a listener the recorded clients of the listener with its
   assertEquals(await mux.session({ execute: "stop" }, 2), ['{"return": {}}', STOP]);
 });
 
+Deno.test("replay of one listener with a name gives it the recorded clients of that listener", async () => {
+  await using playing = await play(made().text, "--speed", "0", "--listen", "DIR/s,name=ops");
+  using ops = await TestClient.ready(`${playing.path}/s`);
+  assertEquals(await ops.line(), STOP);
+  assertMatch(await ops.ask({ execute: "query-status" }), /"paused"/);
+});
+
 Deno.test("replay --as qemu plays the one QEMU of all clients", async () => {
   const recording = new MadeRecording({ greeting: null });
   recording.add({ t: 0, side: "qemu", dir: "<", kind: "greeting", text: GREETING });
@@ -339,6 +346,14 @@ Deno.test("replay checks its flags", async () => {
     [
       "replay: --listen: the recording has no listener s; add name= with one of its listeners: mux, ops",
       [path, ...listen, "--listen", `${place.path}/t,name=ops`],
+    ],
+    [
+      "replay: --listen: the recording has no listener zzz; add name= with one of its listeners: mux, ops",
+      [path, "--listen", `${place.path}/s,name=zzz`],
+    ],
+    [
+      "replay: --listen: the recording has no listener ops; give one --listen, without name=",
+      [path, "--as", "qemu", "--listen", `${place.path}/s,name=ops`],
     ],
   ];
   for (const [expected, args] of cases) {

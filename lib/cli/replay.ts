@@ -51,14 +51,14 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
   const replay = await loading(path, async () => {
     return await Replay.of(await playOf(path, given), options);
   });
-  const isNamed = listeners.length > 1;
+  const isNamed = listeners.length > 1 || given.all("listen").some(hasName);
   for (const { grant: { name } } of listeners) {
     if (!isNamed || replay.listeners.has(name)) continue;
-    const known = [...replay.listeners].join(", ") || "none";
-    throw new UsageError(
-      `replay: --listen: the recording has no listener ${name}; ` +
-        `add name= with one of its listeners: ${known}`,
-    );
+    const known = [...replay.listeners].join(", ");
+    const remedy = known === ""
+      ? "give one --listen, without name="
+      : `add name= with one of its listeners: ${known}`;
+    throw new UsageError(`replay: --listen: the recording has no listener ${name}; ${remedy}`);
   }
   await play(replay, listeners, isNamed);
   return replay.unexpected > 0 ? 1 : 0;
@@ -71,6 +71,10 @@ function listenerOf(text: string): ListenerSettings {
   throw new UsageError(
     `replay: --listen: the option ${other[0]}= has no effect on a recording; leave it out`,
   );
+}
+
+function hasName(text: string): boolean {
+  return splitOptions(text)[1].some(([key]) => key === "name");
 }
 
 async function playOf(path: string, given: Given): Promise<Play> {

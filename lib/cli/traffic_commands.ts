@@ -119,7 +119,7 @@ export const REPLAY = {
       value: "ADDR[,...]",
       kind: "listener",
       many: true,
-      help: "address for clients; several play the recorded listeners with their name=",
+      help: "address for clients; with name=, for the recorded clients of that listener",
     },
     lenient: { help: "answer by command and arguments, whatever the order" },
     speed: { value: "N", initial: 1, help: "1 as recorded, 2 twice as fast; 0 waits for nothing" },
