@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { PlayError } from "../lib/testing/play.ts";
+import { readPlay } from "../lib/testing/play_file.ts";
 import { recordingPlay } from "../lib/testing/recording_play.ts";
 import { prettied } from "../lib/wire/qemu_json.ts";
 import { TestClient, undated } from "./support/client.ts";
@@ -297,6 +298,15 @@ Deno.test("recordingPlay() refuses damaged texts, with the line", () => {
     const choice = { as: "clients", vm: undefined } as const;
     assertThrows(() => recordingPlay(other, choice), PlayError, message);
   }
+});
+
+Deno.test("readPlay() knows a recording whose header has another order or spelling", async () => {
+  const [header, ...lines] = made().text.split("\n");
+  const entries = Object.entries(JSON.parse(header!)).reverse();
+  const other = JSON.stringify(Object.fromEntries(entries)).replace("{", "{ ");
+  const choice = { as: "clients", vm: undefined } as const;
+  const { sessions } = await readPlay([other, ...lines].join("\n"), choice);
+  assertEquals(sessions.map(({ name }) => name), ["mux/1", "ops/2"]);
 });
 
 Deno.test("recordingPlay() takes the numbers that QEMU prints and JSON does not have", () => {

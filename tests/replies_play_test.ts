@@ -103,7 +103,10 @@ Deno.test("a damaged file of replies is refused with the line, and what to do", 
       fileOf(...HELLO, VERSION[0], VERSION[0]),
       `line 16: this object is not a reply; ${REMEDY}`,
     ],
-    [`${fileOf(...HELLO)}\n{\n  "execute": `, `line 11: this object has no end; ${REMEDY}`],
+    [
+      `${fileOf(...HELLO)}\n{\n  "execute": `,
+      `line 11: this object has no end, a line that is only }; ${REMEDY}`,
+    ],
     [
       `${fileOf(...HELLO)}\n{\n  "execute": 'x'\n}\n`,
       `line 11: the object that begins here is not JSON; ${REMEDY}`,

@@ -14,12 +14,20 @@ export interface Clock {
   after(seconds: number, run: () => void): () => void;
 }
 
+/** The longest time of the system's timers; a longer one would pass at once. */
+const TIMER_LIMIT_MS = 2 ** 31 - 1;
+
 /** The system's clock. */
 export const CLOCK: Clock = {
   now: () => performance.now() / 1000,
   timeOfDay: () => Date.now() / 1000,
   after(seconds, run): () => void {
-    const timer = setTimeout(run, seconds * 1000);
+    let timer: ReturnType<typeof setTimeout>;
+    const wait = (ms: number): void => {
+      const rest = ms - TIMER_LIMIT_MS;
+      timer = rest > 0 ? setTimeout(() => wait(rest), TIMER_LIMIT_MS) : setTimeout(run, ms);
+    };
+    wait(seconds * 1000);
     return () => clearTimeout(timer);
   },
 };

@@ -24,7 +24,7 @@ const SCHEMA_VERSION = "10.0.0";
  */
 export async function readPlay(text: string, choice: RecordingChoice): Promise<Play> {
   const head = text.trimStart().slice(0, 4096);
-  if (head.startsWith(`{"${FORMAT_MEMBER}"`)) {
+  if (isRecording(text)) {
     const { recordingPlay } = await import("./recording_play.ts");
     return recordingPlay(text, choice);
   }
@@ -48,6 +48,12 @@ export async function readPlay(text: string, choice: RecordingChoice): Promise<P
   };
   const lineOf = (entry: string | undefined): number => lineOfEntry(text, entry);
   return { sessions: [session], mark: undefined, schema: { value: schema, lineOf } };
+}
+
+/** Returns whether the first line with anything is the header of a recording; its members have any order. */
+function isRecording(text: string): boolean {
+  const [first] = text.trimStart().split("\n", 1);
+  return first!.startsWith("{") && first!.includes(`"${FORMAT_MEMBER}"`);
 }
 
 /** Returns the line of the entry with a name; the first line if it is not found. */

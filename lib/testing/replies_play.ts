@@ -89,7 +89,7 @@ function piecesOf(text: string): Piece[] {
     from = after;
   }
   if (text.slice(from).trim() !== "") {
-    throw new PlayError(line, `this object has no end; ${REMEDY}`);
+    throw new PlayError(line, `this object has no end, a line that is only }; ${REMEDY}`);
   }
   return pieces;
 }
