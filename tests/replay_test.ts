@@ -328,6 +328,14 @@ Deno.test("recordingPlay() gives a client of the other dialect QEMU's greeting",
   assertEquals(sessions[0]!.greeting.version, [7, 2, 22]);
 });
 
+Deno.test("replay --help has the options of a listener that replay takes, and no others", async () => {
+  const { code, stdout } = await runQmpmux(["replay", "--help"]);
+  assertEquals(code, 0);
+  const options = /\nOptions of a listener:\n([^]*)$/.exec(stdout)![1]!;
+  const names = [...options.matchAll(/^ {2}([\w-]+)=/gm)].map(([, name]) => name);
+  assertEquals(names, ["name", "mode", "user", "group", "directory-mode", "allow-remote"]);
+});
+
 Deno.test("replay checks its flags", async () => {
   using place = makePlace();
   const path = `${place.path}/file`;

@@ -14,6 +14,8 @@ export interface Flag {
   readonly words?: readonly string[] | undefined;
   /** The kind of value it takes. */
   readonly kind?: CompletionKind | undefined;
+  /** For a listener: the options that it takes; without them it takes all, and all limits. */
+  readonly options?: readonly string[];
   /** The default. */
   readonly initial?: string | number | undefined;
   /** Whether it may be repeated. */

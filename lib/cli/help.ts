@@ -52,13 +52,13 @@ export function helpText(name: SubcommandName): string {
     `${i === 0 ? "Usage:" : "      "} qmpmux ${name} ${words}`.trimEnd()
   );
   const rows = Object.entries(flags).map(([flag, row]): Row => [flagText(flag, row), told(row)]);
-  const listens = Object.values(flags).some(({ kind }) => kind === "listener");
+  const listener = Object.values(flags).find(({ kind }) => kind === "listener");
   return parts(
     heads.join("\n"),
     ...about.map((text) => filled(text)),
     columns([...rows, ["-h, --help", "print this help"]]),
     ...notes.map((text) => filled(text)),
-    ...(listens ? LISTENER_TOPICS() : []),
+    ...(listener === undefined ? [] : listenerTopics(listener)),
   );
 }
 
@@ -98,18 +98,25 @@ export function limitInitial({ initial }: LimitRow): string {
   return initial === 0 ? "off" : String(initial);
 }
 
-const LISTENER_TOPICS = (): string[] => [
-  `An address ADDR is one of:\n${columns(ADDRESSES)}`,
-  `Options of a listener:\n${
-    columns(OPTION_NAMES.map((name) => [`${name}=${OPTIONS[name].value}`, told(OPTIONS[name])]))
-  }`,
-  `Limits of a listener (BYTES may be written 64K, 1M or 1G):\n${
-    columns(LIMIT_NAMES.map((name): Row => {
-      const row: LimitRow = LIMITS[name];
-      return [`${name}=${limitValue(row)}`, `${row.help} (${limitInitial(row)})`];
-    }))
-  }`,
-];
+/** Returns the addresses, the options and the limits of a listener. */
+function listenerTopics({ options }: Flag): string[] {
+  const names = OPTION_NAMES.filter((name) => options?.includes(name) ?? true);
+  const topics = [
+    `An address ADDR is one of:\n${columns(ADDRESSES)}`,
+    `Options of a listener:\n${
+      columns(names.map((name) => [`${name}=${OPTIONS[name].value}`, told(OPTIONS[name])]))
+    }`,
+  ];
+  if (options !== undefined) return topics;
+  const limits = LIMIT_NAMES.map((name): Row => {
+    const row: LimitRow = LIMITS[name];
+    return [`${name}=${limitValue(row)}`, `${row.help} (${limitInitial(row)})`];
+  });
+  return [
+    ...topics,
+    `Limits of a listener (BYTES may be written 64K, 1M or 1G):\n${columns(limits)}`,
+  ];
+}
 
 /** Returns the help of a flag or an option, with its default in brackets. */
 function told({ help, initial, variable }: Flag | OptionRow & { variable?: string }): string {

@@ -18,11 +18,10 @@ import { type Play, PlayError } from "../testing/play.ts";
 import { FILE_BYTES_LIMIT, readPlay } from "../testing/play_file.ts";
 import { Replay } from "../testing/replay.ts";
 import type { Given } from "./flags.ts";
+import { REPLAY } from "./traffic_commands.ts";
 
 /** The options of a listener that have an effect; QEMU's own spelling has the last two. */
-const LISTENER_OPTIONS: readonly string[] = [
-  ...["name", "mode", "user", "group", "directory-mode", "allow-remote", "server", "wait"],
-];
+const LISTENER_OPTIONS: readonly string[] = [...REPLAY.flags.listen.options, "server", "wait"];
 
 /** The highest speed. */
 const SPEED_LIMIT = 1e6;

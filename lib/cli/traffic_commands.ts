@@ -118,6 +118,7 @@ export const REPLAY = {
     listen: {
       value: "ADDR[,...]",
       kind: "listener",
+      options: ["name", "mode", "user", "group", "directory-mode", "allow-remote"],
       many: true,
       help: "address for clients; with name=, for the recorded clients of that listener",
     },
@@ -138,7 +139,6 @@ export const REPLAY = {
   },
   operands: [{ value: "FILE", kind: "file" }],
   notes: [
-    "Of the options of a listener it has only name=, mode=, user=, group=, directory-mode= and allow-remote=. " +
     "Descriptors are not played: the recorded reply comes with or without one.",
     "It runs until SIGINT or SIGTERM. Exit status 0: every command was recorded; 1: one was not, or FILE cannot " +
     "be played; then it does not listen.",
