@@ -405,6 +405,26 @@ Deno.test("replay --fault spoils the answers to a command", async () => {
   assertEquals(await client.lines.rest(), ['{"return":']);
 });
 
+Deno.test("replay sends no reply where the recording has none, and tells so", async () => {
+  const recording = made();
+  recording.command("mux/1", 4, '{"execute":"quit"}');
+  recording.event(5, "SHUTDOWN", undefined, ["mux/1"]);
+  recording.disconnect("mux/1", 6, "qemu");
+  const told = "qmpmux: replay: client 1: quit: The recording has no reply to it (line 17)";
+  for (const fault of ["x: drop", "quit: error GenericError gone"]) {
+    await using playing = await play(recording.text, "--speed", "0", "--fault", fault);
+    using client = await TestClient.ready(`${playing.path}/s`);
+    await client.session({ execute: "stop" }, 2);
+    await client.send({ execute: "quit" });
+    const spoilt = fault.startsWith("quit")
+      ? ['{"error": {"class": "GenericError", "desc": "gone"}}']
+      : [];
+    assertEquals(await client.lines.rest(), [...spoilt, STOP.replace("STOP", "SHUTDOWN")]);
+    assertEquals(await playing.log.until(/quit/), told);
+    assertEquals(await playing.stop(), 0);
+  }
+});
+
 Deno.test("replay plays no descriptors: getfd gets its recorded reply with one and without", async () => {
   const recording = new MadeRecording();
   const getfd = '{"execute":"getfd","arguments":{"fdname":"disk"}}';

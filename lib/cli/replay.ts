@@ -40,12 +40,14 @@ export async function runReplay(given: Given): Promise<ExitStatus> {
   if (listeners.length === 0) {
     throw new UsageError("replay: no address is given; add --listen ADDR");
   }
+  const tell = (line: string): void => say(`replay: ${line}`);
   const options = {
     isLenient: given.has("lenient"),
     speed: speedOf(given.one("speed")),
     clock: CLOCK,
     faults: given.all("fault").map(faultOf),
-    say: (line: string) => say(`replay: ${line}`),
+    say: tell,
+    note: tell,
   };
   const replay = await loading(path, async () => {
     return await Replay.of(await playOf(path, given), options);

@@ -8,7 +8,6 @@
  */
 
 import type { Command, Event, Reply } from "../wire/message.ts";
-import { errorReply } from "../wire/reply.ts";
 import { isQuery, type PlaySession, type PlayStep, type RecordedCommand } from "./play.ts";
 import { commandText, isRecorded, mismatchOf, nearestRecorded } from "./recorded_match.ts";
 
@@ -38,6 +37,9 @@ export interface PlayerOptions {
     after(seconds: number, run: () => void): () => void;
   };
 }
+
+/** Sends the reply to a recorded command; `undefined` tells that the recording has none. */
+export type Send = (reply: Reply | undefined, recorded: RecordedCommand) => void;
 
 /** A command that the session does not have at its present place. */
 export interface Unexpected {
@@ -78,7 +80,7 @@ interface Cue extends Owed {
   /** The delay of its reply by a fault, in seconds. */
   delay: number;
   /** Sends the reply. */
-  send: ((reply: Reply) => void) | undefined;
+  send: Send | undefined;
   isAnswered: boolean;
 }
 
@@ -150,12 +152,13 @@ export class Player {
    * @param delay a further delay of the reply, in seconds; what follows it in the recording waits as well
    * @returns the reason if the session does not have the command here; then `send` is not called
    */
-  take(command: Command, send: (reply: Reply) => void, delay = 0): Unexpected | undefined {
+  take(command: Command, send: Send, delay = 0): Unexpected | undefined {
     this.begin();
     const cue = this.#options.isLenient ? this.#anywhere(command) : this.#inOrder(command);
     if (cue === undefined) return this.#unexpected(command);
-    if (cue.state !== "waiting") this.answer(command, () => send(replyOf(cue.recorded)), delay);
-    else this.#took(cue, send, delay);
+    const { recorded } = cue;
+    if (cue.state === "waiting") this.#took(cue, send, delay);
+    else this.answer(command, () => send(recorded.reply?.(), recorded), delay);
     return undefined;
   }
 
@@ -212,7 +215,7 @@ export class Player {
     return last;
   }
 
-  #took(cue: Cue, send: (reply: Reply) => void, delay: number): void {
+  #took(cue: Cue, send: Send, delay: number): void {
     cue.state = "taken";
     cue.takenAt = this.#options.clock.now();
     cue.delay = delay;
@@ -230,7 +233,8 @@ export class Player {
       }
     }
     while (this.#cues[this.#next] && this.#cues[this.#next]!.state !== "waiting") this.#next++;
-    if (cue.recorded.reply === undefined) this.#answer(cue);
+    const { command, reply } = cue.recorded;
+    if (reply === undefined) this.answer(command, () => this.#answer(cue), delay);
     this.#pump();
   }
 
@@ -261,7 +265,7 @@ export class Player {
   #answer(cue: Cue): void {
     cue.isAnswered = true;
     this.#owed.delete(cue);
-    cue.send?.(replyOf(cue.recorded));
+    cue.send?.(cue.recorded.reply?.(), cue.recorded);
     cue.send = undefined;
   }
 
@@ -382,9 +386,4 @@ function cueOf(recorded: RecordedCommand, index: number): Cue {
     send: undefined,
     isAnswered: false,
   };
-}
-
-function replyOf({ command, line, reply }: RecordedCommand): Reply {
-  const missing = `The recording has no reply to ${command.name} (line ${line})`;
-  return reply?.() ?? errorReply("GenericError", missing);
 }

@@ -7,13 +7,13 @@
 import type { ClientSocket } from "../platform/client_socket.ts";
 import { EventName } from "../policy/event_filter.ts";
 import type { Command, Event, Reply } from "../wire/message.ts";
-import { errorReply } from "../wire/reply.ts";
+import { errorReply, returnReply } from "../wire/reply.ts";
 import { eventOf, plainAnswer, withFaults } from "./answer.ts";
 import type { FakeHost } from "./fake_kind.ts";
 import { FakeConnection, type PendingCommand } from "./fake_connection.ts";
 import { type Fault, type FaultAction, FaultPlan } from "./fault.ts";
 import { isQuery, type Play, type PlaySession, type RecordedCommand } from "./play.ts";
-import { Player, type PlayerOptions } from "./player.ts";
+import { Player, type PlayerOptions, type Send, type Unexpected } from "./player.ts";
 import { commandText, isRecorded } from "./recorded_match.ts";
 import type { RecordedSchema } from "./recorded_schema.ts";
 import type { SchemaCheck } from "./schema_check.ts";
@@ -27,6 +27,8 @@ export interface ReplayOptions extends Omit<PlayerOptions, "mark" | "clock"> {
   readonly clock: PlayerOptions["clock"] & { timeOfDay(): number };
   /** Called with a line for people about each command that was not recorded. */
   say(line: string): void;
+  /** Called with a line for people about each command that has no recorded reply. */
+  note?(line: string): void;
 }
 
 /** Options of a connection. */
@@ -44,6 +46,9 @@ interface Playing {
   readonly number: number;
   readonly sent: SentAnswers;
 }
+
+/** The reply that faults spoil if the recording has none. */
+const NO_REPLY = returnReply("{}");
 
 /** The QEMU of a play. */
 export class Replay {
@@ -189,29 +194,33 @@ export class Replay {
   #run(pending: PendingCommand, playing: Playing): void {
     const { command } = pending;
     const actions = this.#faults.next(command.name);
-    const reply = actions.length === 0 ? pending.reply : (reply: Reply): void => {
-      playing.sent.send(pending, withFaults(plainAnswer(reply), actions));
+    const delay = delayOf(actions);
+    const sendAs = (reply: Reply, actions: readonly FaultAction[]): void => {
+      if (actions.length === 0) pending.reply(reply);
+      else playing.sent.send(pending, withFaults(plainAnswer(reply), actions));
     };
-    this.#answer(command, reply, delayOf(actions), playing);
+    const send: Send = (reply, { line }) => {
+      if (reply !== undefined) return sendAs(reply, actions);
+      const told = `The recording has no reply to it (line ${line})`;
+      this.#options.note?.(`client ${playing.number}: ${commandText(command)}: ${told}`);
+      sendAs(NO_REPLY, [...actions, { kind: "silent" }]);
+    };
+    const unexpected = playing.player.take(command, send, delay);
+    if (unexpected === undefined) return;
+    const reply = this.#replyTo(command, unexpected, playing);
+    playing.player.answer(command, () => sendAs(reply, actions), delay);
   }
 
-  #answer(
-    command: Command,
-    send: (reply: Reply) => void,
-    delay: number,
-    { player, number, session }: Playing,
-  ): void {
-    const unexpected = player.take(command, send, delay);
-    if (unexpected === undefined) return;
-    const reply = (reply: Reply): void => player.answer(command, () => send(reply), delay);
+  /** Returns the reply to a command that its session does not have at its present place. */
+  #replyTo(command: Command, unexpected: Unexpected, { number, session }: Playing): Reply {
     // A recorded reply is the truth; the schema speaks of commands that were not recorded.
     const other = this.#schema?.reply(command, this.#options.isLenient || !this.#hasRecorded);
-    if (other !== undefined) return reply(other);
+    if (other !== undefined) return other;
     this.unexpected++;
     const { reason, near } = (unexpected.isHere ? undefined : this.#elsewhere(command, session)) ??
       { reason: unexpected.reason, near: nearText(unexpected.nearest) };
-    reply(errorReply("GenericError", reason));
     this.#options.say(`client ${number}: ${commandText(command)}: ${reason}; ${near}`);
+    return errorReply("GenericError", reason);
   }
 }
 
