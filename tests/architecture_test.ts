@@ -55,6 +55,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/fake_kind",
     "testing/fake_server",
     "testing/fault",
+    "testing/known_members",
     "testing/qemu_version",
     "testing/recorded",
     "testing/schema_answers",
@@ -130,7 +131,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "testing/sent_answer": ["testing/answer", "testing/fake_connection"],
   "testing/unchecked": ["testing/masked_types"],
-  "testing/script": ["testing/answer", "testing/fault", "testing/same"],
+  "testing/script": [
+    "testing/answer",
+    "testing/fault",
+    "testing/known_members",
+    "testing/same",
+  ],
   "client/declarations": [
     "client/introspection",
     "client/type_graph",

@@ -18,6 +18,7 @@ import {
   type FakeQemuOptions,
   type Replies,
   SchemaError,
+  type ScriptEntry,
 } from "../lib/testing/mod.ts";
 import { CORPORA, replay } from "./support/corpus.ts";
 import { within } from "./support/deadline.ts";
@@ -410,4 +411,39 @@ Deno.test("FakeQemu listens where it is told, and removes its socket", async () 
   assertEquals([...Deno.readDirSync(place.path)], []);
   await using memory = await FakeQemu.scripted([], IN_MEMORY);
   assertThrows(() => memory.address, Error, "has no socket");
+});
+
+Deno.test("FakeQemu refuses members and options that it does not know, as JavaScript may give them", async () => {
+  const refused = async (entries: unknown, options: unknown, message: string): Promise<void> => {
+    const start = () => FakeQemu.scripted(entries as ScriptEntry[], options as FakeQemuOptions);
+    await assertRejects(start, TypeError, message);
+  };
+  const execute = "stop";
+  await refused(
+    [{ execute }, { execute, returns: {} }],
+    {},
+    'entry 1 of the script cannot have "returns"',
+  );
+  await refused({ execute }, {}, "the script is not a list");
+  await refused([{}], {}, 'entry 0 of the script has no command as "execute"');
+  await refused(
+    [{ execute, error: "no" }],
+    {},
+    '"error" in entry 0 of the script is not an object',
+  );
+  await refused(
+    [{ execute, error: {} }],
+    {},
+    '"error" in entry 0 of the script has no text as "desc"',
+  );
+  await refused(
+    [{ execute, after: { name: "STOP" } }],
+    {},
+    '"after" in entry 0 of the script is not a list',
+  );
+  await refused([], { replies: {} }, 'options cannot have "replies": expected listen, version');
+  await refused([], { faults: "x" }, "faults is not a list");
+  const lenientt = { lenientt: true } as object;
+  await assertRejects(() => FakeQemu.fromRecording("x", lenientt), TypeError, '"lenientt"');
+  await assertRejects(() => FakeQemu.fromSchema(SCHEMA, lenientt), TypeError, '"lenientt"');
 });

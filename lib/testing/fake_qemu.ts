@@ -17,6 +17,7 @@ import { Answering } from "./answering.ts";
 import type { FakeKind, FakeService } from "./fake_kind.ts";
 import { FakeServer } from "./fake_server.ts";
 import { FaultPlan, readFault } from "./fault.ts";
+import { checkList, checkMembers } from "./known_members.ts";
 import { greetingOf, type QemuVersion, readVersion } from "./qemu_version.ts";
 import { recordedKind, type RecordingOptions } from "./recorded.ts";
 import { type Replies, SchemaAnswers } from "./schema_answers.ts";
@@ -58,6 +59,9 @@ export interface ReceivedCommand {
   readonly oob: boolean;
 }
 
+const OPTIONS = ["listen", "version", "capabilities", "faults"];
+const RECORDING_OPTIONS = ["listen", "faults", "lenient", "speed", "as", "vm", "listener"];
+
 const DEFAULT_VERSION = "11.1.0";
 
 /** A fake QEMU. */
@@ -92,6 +96,7 @@ export class FakeQemu implements AsyncDisposable {
    *   `code` of the system's error if it cannot listen
    */
   static async fromSchema(schema: unknown, options: SchemaOptions = {}): Promise<FakeQemu> {
+    checkOptions(options, [...OPTIONS, "replies"]);
     const list = Array.isArray(schema) ? schema : (Object(schema) as { return?: unknown }).return;
     const introspection = readIntrospection(list);
     const version = readVersion(options.version ?? DEFAULT_VERSION);
@@ -111,6 +116,7 @@ export class FakeQemu implements AsyncDisposable {
     entries: readonly ScriptEntry[],
     options: FakeQemuOptions = {},
   ): Promise<FakeQemu> {
+    checkOptions(options, OPTIONS);
     const version = readVersion(options.version ?? DEFAULT_VERSION);
     const script = new Script(entries);
     const { mismatches } = script;
@@ -132,6 +138,7 @@ export class FakeQemu implements AsyncDisposable {
     file: string | URL,
     options: RecordingOptions = {},
   ): Promise<FakeQemu> {
+    checkOptions(options, RECORDING_OPTIONS);
     return await FakeQemu.#start(await recordedKind(file, options), options);
   }
 
@@ -219,6 +226,12 @@ export class FakeQemu implements AsyncDisposable {
     const args = parseExact(argumentsText(command)) as Record<string, unknown>;
     this.received.push({ name, arguments: args, oob });
   }
+}
+
+/** Checks the names of options, and that the faults are a list; @throws TypeError if not */
+function checkOptions(options: Pick<FakeQemuOptions, "faults">, known: readonly string[]): void {
+  checkMembers("options", options, known);
+  checkList("faults", options.faults ?? []);
 }
 
 /** Returns the parts of a kind whose answers are made. */

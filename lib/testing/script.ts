@@ -18,6 +18,7 @@ import {
   withFaults,
 } from "./answer.ts";
 import { readAction } from "./fault.ts";
+import { checkList, checkMembers } from "./known_members.ts";
 import { isSame } from "./same.ts";
 
 /** An entry of a script: a command that is expected, and what it gets. */
@@ -38,6 +39,9 @@ export interface ScriptEntry {
   readonly fault?: string;
 }
 
+/** The members of an entry. */
+const MEMBERS = ["execute", "arguments", "return", "error", "before", "after", "fault"];
+
 /** The most characters of a command in an error. */
 const SHOWN_LENGTH = 200;
 
@@ -51,9 +55,13 @@ export class Script implements Answerer {
   /**
    * Creates a script.
    *
-   * @throws SyntaxError if the fault of an entry is not one
+   * @throws TypeError if it is not a list of entries; SyntaxError if the fault of an entry is not one
    */
   constructor(entries: readonly ScriptEntry[]) {
+    checkList("the script", entries);
+    for (const [index, entry] of entries.entries()) {
+      checkEntry(entry, `entry ${index} of the script`);
+    }
     this.#entries = entries.map((entry) => ({ entry, answer: answerOf(entry) }));
   }
 
@@ -75,6 +83,19 @@ export class Script implements Answerer {
     const desc = `Unexpected command ${found}: the script expects ${expected}`;
     this.mismatches.push(desc);
     return plainAnswer(errorReply("GenericError", desc));
+  }
+}
+
+function checkEntry(entry: ScriptEntry, what: string): void {
+  checkMembers(what, entry, MEMBERS);
+  const { execute, error, before = [], after = [] } = entry;
+  if (typeof execute !== "string") throw new TypeError(`${what} has no command as "execute"`);
+  checkList(`"before" in ${what}`, before);
+  checkList(`"after" in ${what}`, after);
+  if (error === undefined) return;
+  checkMembers(`"error" in ${what}`, error, ["class", "desc"]);
+  if (typeof error.desc !== "string") {
+    throw new TypeError(`"error" in ${what} has no text as "desc"`);
   }
 }
 
