@@ -93,7 +93,6 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "testing/recorded_message",
   ],
   "testing/recorded_schema": [
-    "testing/answer",
     "testing/emptiest",
     "testing/play",
     "testing/respelt",

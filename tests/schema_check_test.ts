@@ -361,3 +361,13 @@ Deno.test("variants of variants are checked and made, 3,000 of them, and those o
   assertEquals(free.problem(frameOf('{"k":"start","x":1}').bytes, "u"), undefined);
   assertEquals(free.problem(frameOf('{"x":1}').bytes, "t"), undefined);
 });
+
+Deno.test("emptiestValue() refuses names and words that QEMU cannot have", () => {
+  for (const name of ["\ud800", "a\0"]) {
+    const object = { name: "t", "meta-type": "object", members: [{ name, type: "int" }] };
+    const word = { name: "t", "meta-type": "enum", values: [name] };
+    for (const type of [object, word]) {
+      assertThrows(() => emptiestValue("t", made(type, INT)), SchemaError, "QEMU cannot have");
+    }
+  }
+});

@@ -54,7 +54,8 @@ export function emptiestReply(name: string, schema: Introspection): Reply {
  * alternate whose value is the shortest. An object has the members that it must have. The value of a
  * type of an unknown kind is `null`.
  *
- * @throws SchemaError if the type has no value, because it must contain itself, or if the value is too deep or too long
+ * @throws SchemaError if the type has no value, because it must contain itself, or if the value is too deep or too long,
+ *   or has a name that is not of Unicode, or with a zero
  */
 export function emptiestValue(typeName: string, schema: Introspection): unknown {
   return new Emptiest(schema).value(typeName);
@@ -132,6 +133,9 @@ class Emptiest {
   }
 
   #count(text: string): void {
+    if (!text.isWellFormed() || text.includes("\0")) {
+      throw new SchemaError("its value has a name or a word that QEMU cannot have");
+    }
     this.#chars += PART_CHARS + text.length;
     if (this.#chars <= CHARS_LIMIT) return;
     throw new SchemaError(`its value has more than ${CHARS_LIMIT} characters`);

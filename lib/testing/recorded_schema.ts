@@ -7,7 +7,6 @@
 import { type Introspection, readIntrospection, SchemaError } from "../client/introspection.ts";
 import type { Command, Greeting, Reply } from "../wire/message.ts";
 import { errorReply, returnReply } from "../wire/reply.ts";
-import { valueReply } from "./answer.ts";
 import { emptiestReply } from "./emptiest.ts";
 import { PlayError, type PlaySchema } from "./play.ts";
 import { respelt } from "./respelt.ts";
@@ -61,7 +60,7 @@ export class RecordedSchema {
       case "query-qmp-schema":
         return returnReply(respelt(JSON.stringify(this.#source)));
       case "query-commands":
-        return valueReply([...commands.keys()].map((name) => ({ name })));
+        return returnReply(respelt(JSON.stringify([...commands.keys()].map((name) => ({ name })))));
       case "query-version":
         return returnReply(respelt(JSON.stringify(versionIn(this.#greeting))));
     }
